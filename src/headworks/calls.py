@@ -1,0 +1,141 @@
+"""The words of the domain: values that cross from one room to another. No I/O; everyone may import this.
+
+The names are the field's: a *call* is one request of an application to a model; an *attempt* is one request of
+ours to an upstream on its behalf; a call is *opened* before the first attempt and *settled* once, whatever
+happens to it.
+"""
+
+import enum
+from typing import Literal
+
+import msgspec
+
+
+class Endpoint(enum.StrEnum):
+    """What is called, named as in the OpenAI API. The value is what records, metrics and key scopes show."""
+
+    RESPONSES = "responses"
+    CHAT = "chat.completions"
+    EMBEDDINGS = "embeddings"
+    MODERATIONS = "moderations"
+    IMAGES = "images"
+    AUDIO = "audio"
+    MODELS = "models"
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who calls: the virtual key and the names that an administrator gave it. Empty strings mean "none"."""
+
+    key_id: str = ""
+    owner: str = ""
+    team: str = ""
+
+
+UsageSource = Literal["provider", "estimated", "none"]
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """The tokens of one call, in one convention whatever the provider's own.
+
+    `input_tokens` includes `cached_tokens` and `cache_write_tokens`; `output_tokens` includes
+    `reasoning_tokens` (as the OpenAI API counts; Anthropic's figures are converted by its provider file).
+    `source` says whether the provider stated the figures, or they were counted offline because it was silent
+    (a cut stream), or there are none to state (a refused call).
+    """
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    source: UsageSource = "none"
+
+
+NO_USAGE = Usage()
+
+
+class FailureKind(enum.StrEnum):
+    """Why an attempt failed, provider-neutral. Only routing decides what to do about it."""
+
+    UNREACHABLE = "upstream_unreachable"  # no connection: DNS, refused, TLS, proxy
+    TIMEOUT = "upstream_timeout"  # a deadline of the attempt passed
+    BROKEN = "upstream_broken"  # the connection ended before the answer did
+    INVALID = "upstream_invalid"  # not HTTP, not JSON, not the promised shape
+    RATE_LIMITED = "upstream_rate_limited"
+    QUOTA = "upstream_quota_exhausted"
+    OVERLOADED = "upstream_overloaded"
+    ERROR = "upstream_error"  # any other 5xx
+    UNAUTHORIZED = "upstream_unauthorized"  # our provider key, never the caller's
+    REJECTED = "upstream_rejected"  # the provider refused the request itself (4xx)
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """How an attempt ended when it did not end well.
+
+    `detail` is for the operator (which host, which step); it holds no secret and no prompt. `status` is the
+    upstream's HTTP status, 0 where none arrived.
+    """
+
+    kind: FailureKind
+    detail: str
+    status: int = 0
+
+
+Outcome = Literal["answered", "refused", "failed", "cancelled", "lost"]
+"""How a call ended: *answered* (the upstream's answer was relayed, an upstream error relayed as such is
+*failed*), *refused* by Headworks before any attempt, *failed* upstream, *cancelled* by the client going away,
+*lost* because the process died while it was under way."""
+
+
+class Opened(msgspec.Struct, frozen=True, array_like=True, tag="o"):
+    """The journal entry that is durable before an upstream is called: who calls what.
+
+    Times are microseconds since the Unix epoch. Fields may be added at the end only: journals outlive
+    releases.
+    """
+
+    call_id: str
+    opened_us: int
+    endpoint: str
+    requested_model: str
+    key_id: str = ""
+    owner: str = ""
+    team: str = ""
+    user: str = ""
+    provider: str = ""
+    model: str = ""
+    is_streamed: bool = False
+    request_bytes: int = 0
+
+
+class Settled(msgspec.Struct, frozen=True, array_like=True, tag="s"):
+    """The journal entry that is durable before a caller sees the end of its answer. Complete in itself.
+
+    `total_us` and `first_token_us` (0 where no content came) count from `opened.opened_us`. `served_model` is
+    the snapshot that the provider says it used. `usage_source` as in `Usage`. Bodies are empty unless
+    configuration asks for them. Fields may be added at the end only.
+    """
+
+    opened: Opened
+    outcome: Outcome
+    status: int
+    total_us: int
+    first_token_us: int = 0
+    error_code: str = ""
+    finish_reason: str = ""
+    served_model: str = ""
+    response_id: str = ""
+    upstream_request_id: str = ""
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    usage_source: UsageSource = "none"
+    attempts: int = 0
+    response_bytes: int = 0
+    request_body: bytes = b""
+    response_body: bytes = b""
+
+
+JournalEntry = Opened | Settled

@@ -1,0 +1,144 @@
+"""The words of one HTTP exchange, downstream and upstream: what the server hands in and the transport hands back.
+
+These are seams, not implementations. `server` implements `Reply` on a socket and `library` in memory;
+`transport` implements `Upstream` on a connection pool and `simulator` in process. Whoever speaks only these
+words runs in all of them.
+
+Header names are lower-case bytes throughout. A *header block* is already rendered: `name: value\\r\\n` lines
+without the blank line at the end.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from headworks.calls import Failure
+
+
+class Request:
+    """One parsed request. `path` is the one decoded path that routing and authorisation both read; `query` is
+    the raw query string without the question mark."""
+
+    __slots__ = ("body", "headers", "method", "path", "query")
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query: str = "",
+        headers: Mapping[bytes, bytes] | None = None,
+        body: bytes = b"",
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers: Mapping[bytes, bytes] = headers if headers is not None else {}
+        self.body = body
+
+
+class Reply(Protocol):
+    """Where the answer to one request goes: either `respond` once, or `begin`, any number of `write`, then
+    `end` or `abort`. Calls after the client has gone are harmless and do nothing."""
+
+    def respond(self, status: int, headers: bytes, body: bytes) -> None:
+        """Send a complete answer in one write. `headers` is a header block without framing headers."""
+        ...
+
+    def begin(self, status: int, headers: bytes, first: bytes = b"", length: int | None = None) -> None:
+        """Send the head, and `first` with it; the body follows, chunked unless its `length` in bytes is known."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of the body as soon as possible; never blocks (see `set_flow`)."""
+        ...
+
+    def end(self, data: bytes = b"") -> None:
+        """Send the last piece, if any, and the end of the body."""
+        ...
+
+    def abort(self) -> None:
+        """Break the connection: the client sees a truncated answer, not a complete one."""
+        ...
+
+    def set_flow(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
+        """Have `pause` called when the client reads too slowly and `resume` when it has caught up."""
+        ...
+
+
+class Running(Protocol):
+    """A request that an application is working on."""
+
+    def cancel(self) -> object:
+        """The client has gone (or time is up): stop, give everything back."""
+        ...
+
+
+class Application(Protocol):
+    """What a server serves."""
+
+    def admit(self, request: Request) -> None:
+        """Look at the head before the body is read; raise `errors.Refusal` to answer without reading it."""
+        ...
+
+    def handle(self, request: Request, reply: Reply) -> Running | None:
+        """Answer a complete request through `reply`; what is returned is cancelled when the client goes away."""
+        ...
+
+
+class UpstreamRequest(msgspec.Struct, frozen=True):
+    """A request to send upstream. `target` is path and query as sent; `headers` a header block without `host`,
+    framing and connection headers, which the transport owns."""
+
+    method: str
+    target: str
+    headers: bytes
+    body: bytes = b""
+
+
+class Timeouts(msgspec.Struct, frozen=True):
+    """The time limits of one attempt, in seconds. `first_byte_s` counts from the request's last byte sent to
+    the answer's head; `between_bytes_s` between two reads of the answer; `total_s` bounds the whole."""
+
+    connect_s: float = 5.0
+    first_byte_s: float = 120.0
+    between_bytes_s: float = 60.0
+    total_s: float = 600.0
+
+
+class Sink(Protocol):
+    """Where an upstream's answer goes, in this order: one `on_head`, any number of `on_body`, then `on_end`;
+    or `on_failure` at any point, after which nothing follows."""
+
+    def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None: ...
+    def on_body(self, data: bytes) -> None: ...
+    def on_end(self) -> None: ...
+    def on_failure(self, failure: Failure) -> None: ...
+
+
+class Flight(Protocol):
+    """One request under way upstream."""
+
+    def pause(self) -> None:
+        """Stop reading the answer: the client is slower than the upstream."""
+        ...
+
+    def resume(self) -> None:
+        """Read on."""
+        ...
+
+    def cancel(self) -> None:
+        """Give up: the sink hears nothing more. Harmless after the end."""
+        ...
+
+
+class Upstream(Protocol):
+    """One origin that requests can be sent to."""
+
+    def send(self, request: UpstreamRequest, sink: Sink, timeouts: Timeouts) -> Flight:
+        """Send now or as soon as a connection is free; returns at once."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection; requests under way fail."""
+        ...
