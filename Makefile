@@ -1,0 +1,59 @@
+# Every task of this project; `make` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run setup test check format lint types imports dead docs-check coverage clean
+
+help: ## List the tasks
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.run: requirements/run.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Headworks needs Python 3.11 or newer; say which: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --requirement requirements/run.txt
+	$(BIN)/pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.run
+	$(BIN)/pip install --quiet --requirement requirements/dev.txt
+	@touch $@
+
+setup: $(VENV)/.dev ## Make the virtual environment with everything that tests and checks need
+
+run: $(VENV)/.run ## Start the gateway on the example project against the simulator; no API key needed
+	@$(BIN)/headworks serve --config examples/first-light/headworks.yaml
+
+test: check ## Check the code and pass the tests: what CI runs
+	$(BIN)/pytest -n auto --dist worksteal
+
+check: setup lint types imports dead ## Formatting, lint, strict types, import rules, dead code
+
+format: setup ## Format the code and mend what can be mended by machine
+	$(BIN)/ruff format src tests benchmarks examples
+	$(BIN)/ruff check --fix src tests benchmarks examples
+
+lint: setup
+	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/ruff check src tests benchmarks examples
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports --no-cache
+
+dead: setup
+	$(BIN)/vulture
+
+coverage: setup ## Run the tests with branch coverage and print what is not covered
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+clean: ## Remove the virtual environment and everything that was built
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
