@@ -1,0 +1,69 @@
+"""The command line. One file a command group; a command prints and asks, it never decides.
+
+A command module offers two functions:
+
+- `arguments(parser)` declares its flags (and sub-commands) on an `argparse` parser;
+- `run(options)` does the work and returns the exit code: 0 well, 1 a problem that it has printed, 2 wrong usage.
+
+The module's docstring is the command's help text; its first line stands in the list of commands. Modules are
+imported only when their command is called, so that `headworks --help` stays quick.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from headworks._version import __version__
+from headworks.errors import HeadworksError
+
+COMMANDS: dict[str, str] = {
+    "init": "Write a commented starter project",
+    "check": "Validate the configuration and everything that it refers to",
+    "serve": "Start the gateway",
+    "simulate": "Start a faithful local stand-in for the OpenAI API",
+    "keys": "Create, list, show, rotate and revoke virtual keys",
+    "calls": "List, filter, show and follow recorded calls",
+}
+"""Command names, in the order of help, with their one-line summaries; the module of each has the same name."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    chosen = next((word for word in arguments if not word.startswith("-")), "")
+    parser = _parser(chosen)
+    options = parser.parse_args(arguments)
+    if not options.command:
+        parser.print_help()
+        return 0
+    try:
+        code: int = options.run(options)
+    except HeadworksError as error:
+        print(f"headworks {options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (`head`, `less`) has seen enough; what is left to flush has nowhere to go.
+        sys.stderr.close()
+        return 0
+    return code
+
+
+def _parser(chosen: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="headworks",
+        description="The production layer between applications and LLM APIs.",
+        epilog="`headworks COMMAND --help` explains a command. Start with: headworks init my-project",
+    )
+    parser.add_argument("--version", action="version", version=f"headworks {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
+        if name == chosen:
+            module = importlib.import_module(f"headworks.cli.{name}")
+            command.description = module.__doc__
+            module.arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
