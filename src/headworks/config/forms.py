@@ -1,0 +1,141 @@
+"""What a text must look like, where its type does not say it: each form takes the text and returns it, made
+canonical, or raises `Unfit` with the words for the reader. No message holds the text itself: it may be a secret
+in the wrong place.
+"""
+
+import re
+from collections.abc import Callable
+from urllib.parse import SplitResult, urlsplit
+
+from headworks.config.secrets import is_reference, looks_like_secret
+
+HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+     "transfer-encoding", "upgrade"}
+)  # fmt: skip
+"""Headers of one connection only (RFC 9110 §7.6.1, and the two that proxies still see)."""
+
+OWNED = frozenset(
+    {"host", "content-length", "content-type", "content-encoding", "accept-encoding", "expect", "authorization",
+     "openai-organization", "openai-project"}
+)  # fmt: skip
+"""Headers that the gateway sets itself, from the request or from other fields."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
+_FIELD_VALUE = re.compile(r"[\x20-\x7e]*")
+_HOST = re.compile(r"[A-Za-z0-9._:%-]+")
+_VISIBLE = re.compile(r"[\x21-\x7e]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+class Unfit(ValueError):
+    """The text does not have the form; the message says what was expected, without quoting the text."""
+
+
+def secret_reference(text: str) -> str:
+    """`env:NAME` or `file:PATH`; a secret itself is refused."""
+    if not is_reference(text):
+        raise Unfit(
+            "expected a secret reference, `env:NAME` or `file:PATH`; a secret itself does not belong in this file"
+        )
+    _without_control(text)
+    return text
+
+
+def path(text: str) -> str:
+    """A file's path; relative ones are relative to the folder of headworks.yaml."""
+    _without_control(text)
+    return text
+
+
+def host(text: str) -> str:
+    """An address or a name to listen on."""
+    if not _HOST.fullmatch(text):
+        raise Unfit("expected an address or host name, without scheme and port")
+    return text
+
+
+def base_url(text: str) -> str:
+    """`http(s)://host[:port][/path]`, without a slash at the end."""
+    parts = _url(text, schemes=("http", "https"))
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+def proxy_url(text: str) -> str:
+    """`http://host:port`."""
+    parts = _url(text, schemes=("http",))
+    if parts.path not in ("", "/") or parts.port is None:
+        raise Unfit("expected a proxy as `http://host:port`")
+    return f"http://{parts.netloc.lower()}"
+
+
+def header_name(text: str) -> str:
+    """A header that a request upstream may have in addition; lower-cased."""
+    name = text.lower()
+    if not _TOKEN.fullmatch(name):
+        raise Unfit("expected a header name: letters, digits and `-`")
+    if name in HOP_BY_HOP:
+        raise Unfit(f"`{name}` belongs to one connection and cannot be set here")
+    if name in OWNED:
+        way_out = {
+            "authorization": ": use `api_key`",
+            "openai-organization": ": use `organization`",
+            "openai-project": ": use `project`",
+        }.get(name, "")
+        raise Unfit(f"`{name}` is set by the gateway itself{way_out}")
+    return name
+
+
+def header_value(text: str) -> str:
+    """Printable ASCII in one line, or a secret reference; a secret itself is refused."""
+    if not is_reference(text) and looks_like_secret(text):
+        raise Unfit("this looks like a key: put it in the environment or a file and write `env:NAME` or `file:PATH`")
+    if not _FIELD_VALUE.fullmatch(text) or text != text.strip(" "):
+        raise Unfit("expected printable ASCII characters in one line")
+    return text
+
+
+def model_name(text: str) -> str:
+    """A model's name at its provider: visible ASCII."""
+    if not _VISIBLE.fullmatch(text):
+        raise Unfit("expected a model name: visible ASCII characters without spaces")
+    return text
+
+
+FORMS: dict[str, Callable[[str], str]] = {
+    "secret-reference": secret_reference,
+    "path": path,
+    "host": host,
+    "base-url": base_url,
+    "proxy-url": proxy_url,
+    "header-name": header_name,
+    "header-value": header_value,
+    "model-name": model_name,
+}
+"""Forms by the name that a field's `extra` gives."""
+
+
+def _without_control(text: str) -> None:
+    if _CONTROL.search(text):
+        raise Unfit("control characters are not allowed")
+
+
+def _url(text: str, *, schemes: tuple[str, ...]) -> SplitResult:
+    """The parts of an absolute URL that names an origin and a path, and nothing else."""
+    wanted = " or ".join(f"`{scheme}://`" for scheme in schemes)
+    if not _VISIBLE.fullmatch(text) or "\\" in text:
+        raise Unfit(f"expected a URL that begins with {wanted}")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise Unfit("expected a URL with a valid host and port") from None
+    if parts.scheme not in schemes or not parts.netloc:
+        raise Unfit(f"expected a URL that begins with {wanted}")
+    if "@" in parts.netloc:
+        raise Unfit("a URL must not hold credentials")
+    if "?" in text or "#" in text:
+        raise Unfit("a URL must not have a query or a fragment")
+    if not parts.hostname or not _HOST.fullmatch(parts.hostname) or port == 0 or parts.netloc.endswith(":"):
+        raise Unfit("expected a URL with a valid host and port")
+    return parts

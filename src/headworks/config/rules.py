@@ -1,0 +1,134 @@
+"""What must hold between the fields of `headworks.yaml`, beyond each one's own type."""
+
+import ipaddress
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+import msgspec
+
+from headworks.config.shape import Config, Model, Provider, Server, Storage, Timeouts
+from headworks.config.walk import Findings, Path, suggestion
+
+_NEEDS_NETWORK = (
+    "base_url", "insecure", "api_key", "organization", "project", "headers", "proxy", "ca_file", "connections",
+)  # fmt: skip
+_NEEDS_SIMULATOR = ("plan", "seed", "pace")
+
+
+class Rules:
+    """Judges each struct as soon as it has been read; notes what is wrong with the findings."""
+
+    def __init__(self, findings: Findings, provider_names: Collection[str]) -> None:
+        self._findings = findings
+        self._provider_names = provider_names
+
+    def judge(self, struct: msgspec.Struct, path: Path) -> None:
+        match struct:
+            case Server():
+                self._server(struct, path)
+            case Storage():
+                self._storage(struct, path)
+            case Provider():
+                self._provider(struct, path)
+            case Model():
+                self._model(struct, path)
+            case Config():
+                self._config(struct)
+            case _:
+                pass
+
+    def _server(self, server: Server, path: Path) -> None:
+        if server.buffered_bytes < server.body_bytes:
+            self._blame((*path, "buffered_bytes"), (*path, "body_bytes"), "must not be below `body_bytes`")
+
+    def _storage(self, storage: Storage, path: Path) -> None:
+        if storage.segment_bytes * 2 > storage.journal_bytes:
+            self._blame((*path, "segment_bytes"), (*path, "journal_bytes"), "must be at most half of `journal_bytes`")
+
+    def _blame(self, path: Path, other: Path, message: str) -> None:
+        """Note a problem between two fields with the first one that the file sets; defaults agree already."""
+        if self._findings.is_set(path):
+            self._findings.add_unless_faulty(path, message)
+        else:
+            self._findings.add_unless_faulty(other, f"its default {path[-1]} {message}: set that too")
+
+    def _provider(self, provider: Provider, path: Path) -> None:
+        match provider.kind:
+            case "simulator":
+                self._refuse_fields(_NEEDS_NETWORK, "has no meaning for the simulator: it needs no network", path)
+            case "openai":
+                self._refuse_fields(_NEEDS_SIMULATOR, "has a meaning for `kind: simulator` only", path)
+                if provider.api_key is None:
+                    hint = "is missing: `kind: openai` needs it, for example `api_key: env:OPENAI_API_KEY`"
+                    self._findings.add_unless_faulty((*path, "api_key"), hint)
+            case "openai-compatible":
+                self._refuse_fields(_NEEDS_SIMULATOR, "has a meaning for `kind: simulator` only", path)
+                if not provider.base_url:
+                    hint = "is missing: `kind: openai-compatible` needs it, for example `http://127.0.0.1:8000/v1`"
+                    self._findings.add_unless_faulty((*path, "base_url"), hint)
+        if self._findings.is_set((*path, "base_url")) and not (provider.insecure or is_safe_origin(provider.base_url)):
+            self._findings.add_unless_faulty(
+                (*path, "base_url"),
+                "expected `https://`: clear text is for loopback and private hosts; `insecure: true` allows it",
+            )
+
+    def _refuse_fields(self, fields: tuple[str, ...], message: str, path: Path) -> None:
+        for field in fields:
+            if self._findings.is_set((*path, field)):
+                self._findings.add_unless_faulty((*path, field), message)
+
+    def _model(self, model: Model, path: Path) -> None:
+        if model.provider not in self._provider_names:
+            self._findings.add_unless_faulty(
+                (*path, "provider"), f"no provider has this name{suggestion(model.provider, self._provider_names)}"
+            )
+
+    def _config(self, config: Config) -> None:
+        for name, model in config.models.items():
+            first, slash, _ = name.partition("/")
+            if slash and first in self._provider_names:
+                self._findings.add_unless_faulty(
+                    ("models", name), f"hides what `{first}/…` already reaches: a public name needs another beginning"
+                )
+            provider = config.providers.get(model.provider)
+            if provider is not None and provider.models is not None and model.model not in provider.models:
+                self._findings.add_unless_faulty(
+                    ("models", name, "model"),
+                    f"is not among `providers.{model.provider}.models`{suggestion(model.model, provider.models)}",
+                )
+
+
+def is_safe_origin(url: str) -> bool:
+    """Whether a key may travel to this URL: by TLS, or within the machine or a private network.
+
+    Private are the addresses that IANA sets apart (RFC 1918, RFC 4193, loopback, link-local), names under
+    `localhost`, `local` and `internal` (RFC 6761, RFC 6762, ICANN 2024), and names of one label, which no public
+    DNS serves (a container's or a pod's).
+    """
+    parts = urlsplit(url)
+    host = parts.hostname
+    if parts.scheme == "https" or host is None:
+        return parts.scheme == "https"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        labels = host.rstrip(".").split(".")
+        return len(labels) == 1 or labels[-1] in ("localhost", "local", "internal")
+    return address.is_loopback or address.is_private or address.is_link_local
+
+
+def inherit_timeouts(config: Config, findings: Findings) -> Config:
+    """The configuration with each provider's time limits completed from `defaults.timeouts`."""
+    completed: dict[str, Provider] = {}
+    for name, provider in config.providers.items():
+        if provider.timeouts is None:
+            completed[name] = provider
+            continue
+        own = {
+            field: getattr(provider.timeouts, field)
+            for field in Timeouts.__struct_fields__
+            if findings.is_set(("providers", name, "timeouts", field))
+        }
+        timeouts = msgspec.structs.replace(config.defaults.timeouts, **own)
+        completed[name] = msgspec.structs.replace(provider, timeouts=timeouts)
+    return msgspec.structs.replace(config, providers=completed)

@@ -1,0 +1,130 @@
+"""Secrets by reference: `env:NAME` and `file:PATH`. A value that was read never shows itself."""
+
+import hmac
+import os
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from headworks.config.shape import SecretReference
+from headworks.errors import SecretError
+
+MAX_BYTES = 16_384
+"""More than any provider's key; a larger file is a mistake."""
+
+_ENVIRONMENT = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
+_VISIBLE = re.compile(r"[\x21-\x7e]+")
+_KNOWN_KEY = re.compile(
+    r"(?i)^(sk-|pk-|hw-|gsk_|xai-|AIza|AKIA|ASIA|ghp_|gho_|github_pat_|glpat-|xox[abprs]-|ey[JK]|bearer\s|basic\s)"
+)
+_RANDOM_RUN = re.compile(r"[A-Za-z0-9+=]{24,}")
+
+
+class Secret:
+    """A secret's value. Only `reveal` gives it away: not `repr`, not `str`, not a format, not a pickle or copy."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself, for the one place that sends or hashes it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(hidden)"
+
+    __str__ = __repr__
+
+    def __format__(self, specification: str) -> str:
+        return repr(self)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    __hash__ = None  # type: ignore[assignment]  # a secret is not a key to look things up by
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a secret cannot be pickled or copied")
+
+
+def is_reference(text: str) -> bool:
+    """Whether the text is a secret reference in form; it may still lead nowhere."""
+    return _ENVIRONMENT.fullmatch(text) is not None or (text.startswith("file:") and len(text) > len("file:"))
+
+
+def looks_like_secret(text: str) -> bool:
+    """Whether the text is probably a key: a known prefix, or a long run of mixed letters and digits.
+
+    Used to refuse literals in the file and to keep them out of messages; errs towards yes.
+    """
+    if _KNOWN_KEY.match(text):
+        return True
+    run = _RANDOM_RUN.search(text)
+    return run is not None and any(c.isdigit() for c in run[0]) and any(c.isalpha() for c in run[0])
+
+
+def secret_file(reference: SecretReference, *, base: Path) -> Path | None:
+    """The file that a `file:` reference names, relative to `base`; None for other kinds."""
+    return base / reference.removeprefix("file:") if reference.startswith("file:") else None
+
+
+def read_secret(reference: SecretReference, *, base: Path, environment: Mapping[str, str]) -> Secret:
+    """The secret that a reference leads to.
+
+    Arguments:
+        reference: `env:NAME`, or `file:PATH` (relative to `base`), whose file holds the secret as its only line.
+        base: the folder of the file that the reference stands in.
+        environment: where `env:` looks; usually `os.environ`.
+
+    Raises:
+        SecretError: not set, not readable, empty, or not one line of visible ASCII; names the reference only.
+    """
+    if not is_reference(reference):
+        raise SecretError("not a secret reference: write `env:NAME` or `file:PATH`")
+    path = secret_file(reference, base=base)
+    if path is None:
+        value = environment.get(reference.removeprefix("env:"))
+        if value is None:
+            raise SecretError(f"{reference} is not set in the environment")
+    else:
+        value = _read_file(reference, path)
+    value = value.strip(" \t\r\n")
+    if not value:
+        raise SecretError(f"{reference} is empty")
+    if not _VISIBLE.fullmatch(value):
+        raise SecretError(f"{reference} does not hold one line of visible ASCII characters")
+    return Secret(value)
+
+
+def is_readable_by_others(path: Path) -> bool:
+    """Whether group or world may read the file. False where it does not exist."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return bool(mode & (stat.S_IRGRP | stat.S_IROTH))
+
+
+def _read_file(reference: SecretReference, path: Path) -> str:
+    try:
+        # Not blocking: a FIFO in the place of a secret must not hang the start.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"
+        raise SecretError(f"{reference} cannot be read: {reason}") from None
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise SecretError(f"{reference} is not a regular file")
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise SecretError(f"{reference} is larger than {MAX_BYTES} bytes")
+    try:
+        return content.decode("ascii")
+    except UnicodeDecodeError:
+        raise SecretError(f"{reference} does not hold one line of visible ASCII characters") from None
