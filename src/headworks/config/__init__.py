@@ -7,7 +7,9 @@ file as references only; `read_secret` follows one. Relative paths are relative 
 May import `errors` and `exchange`, and nothing else of Headworks.
 """
 
+from headworks.config.examine import Examination, examine
 from headworks.config.project import FILE_NAME, Project, load, parse
+from headworks.config.schema import SCHEMA_FILE, json_schema
 from headworks.config.secrets import Secret, is_reference, read_secret
 from headworks.config.shape import (
     Access,
@@ -27,10 +29,12 @@ from headworks.config.shape import (
 
 __all__ = [
     "FILE_NAME",
+    "SCHEMA_FILE",
     "Access",
     "Config",
     "Connections",
     "Defaults",
+    "Examination",
     "Model",
     "Project",
     "Provider",
@@ -42,7 +46,9 @@ __all__ = [
     "Storage",
     "Timeouts",
     "Tls",
+    "examine",
     "is_reference",
+    "json_schema",
     "load",
     "parse",
     "read_secret",

@@ -11,7 +11,7 @@ from headworks.config import document
 from headworks.config.document import Fault, Mapping, Mark
 from headworks.config.rules import Rules, inherit_timeouts
 from headworks.config.shape import Config
-from headworks.config.walk import WRONG, Findings, Walker
+from headworks.config.walk import WRONG, Findings, Walker, shown
 from headworks.config.walk import Path as Place
 from headworks.errors import ConfigError, Problem
 
@@ -44,11 +44,11 @@ class Project(msgspec.Struct, frozen=True):
 
     def problem(self, place: Place, message: str) -> Problem:
         """A problem with the value at `place`, or with the nearest thing around it that the file sets."""
-        named = place
+        named = shown(place)
         while place and place not in self.places:
             place = place[:-1]
         mark = self.places.get(place, Mark(1, 1))
-        return Problem(str(self.file), mark.line, mark.column, f"{'.'.join(map(str, named))}: {message}")
+        return Problem(str(self.file), mark.line, mark.column, f"{named}: {message}")
 
 
 def load(path: Path) -> Project:

@@ -117,6 +117,14 @@ def is_safe_origin(url: str) -> bool:
     return address.is_loopback or address.is_private or address.is_link_local
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a listener on this address or name."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def inherit_timeouts(config: Config, findings: Findings) -> Config:
     """The configuration with each provider's time limits completed from `defaults.timeouts`."""
     completed: dict[str, Provider] = {}

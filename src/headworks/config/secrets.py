@@ -1,6 +1,5 @@
 """Secrets by reference: `env:NAME` and `file:PATH`. A value that was read never shows itself."""
 
-import hmac
 import os
 import re
 import stat
@@ -45,6 +44,8 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
+        import hmac  # brings hashlib: 8 ms that a start without comparisons need not pay
+
         return hmac.compare_digest(self._value.encode(), other._value.encode())
 
     __hash__ = None  # type: ignore[assignment]  # a secret is not a key to look things up by

@@ -4,7 +4,6 @@ A field that is wrong takes its default, so that the rest is still judged; the c
 any problem. No message quotes a value from the file: its line and column are given, and it may be a secret.
 """
 
-import difflib
 import functools
 import re
 from collections.abc import Callable, Iterable
@@ -80,6 +79,8 @@ def shown(path: Path) -> str:
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
     """The name most like the word, where one is like enough to be meant."""
+    import difflib  # only a file with a problem needs it
+
     by_folded = {name.casefold().replace("-", "_"): name for name in names}
     found = difflib.get_close_matches(word.casefold().replace("-", "_"), by_folded, n=1, cutoff=0.6)
     return by_folded[found[0]] if found else None

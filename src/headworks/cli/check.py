@@ -1,0 +1,98 @@
+"""Validate the configuration and everything that it refers to.
+
+Reads headworks.yaml and names every problem at once, with line, column, what was expected and the nearest valid
+name. Then looks at what the file refers to: secrets, certificates, simulator plans, the state folder. Opens no
+connection and changes nothing.
+
+Exit code 0: no problem (there may be warnings). 1: at least one problem.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from headworks.config import FILE_NAME, Examination, Project, examine, json_schema, load
+from headworks.errors import ConfigError, Problem
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of `headworks check`."""
+    parser.add_argument("--config", type=Path, default=Path(FILE_NAME), metavar="FILE", help="default: %(default)s")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of headworks.yaml, for editors")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check; returns the exit code."""
+    if options.schema:
+        print(msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode())
+        return 0
+    project: Project | None = None
+    try:
+        project = load(options.config)
+        found = examine(project, environment=os.environ, load_plan=_load_plan)
+    except ConfigError as error:
+        found = Examination(problems=error.problems)
+    if options.json:
+        print(_as_json(found))
+    else:
+        _print(found, project, options.config)
+    return 1 if found.problems else 0
+
+
+def _load_plan(path: Path) -> object:
+    from headworks.simulator import load_plan  # only where a plan is: the simulator is large
+
+    return load_plan(path)
+
+
+def _as_json(found: Examination) -> str:
+    answer = {"ok": not found.problems, "problems": found.problems, "warnings": found.warnings}
+    return msgspec.json.encode(answer).decode()
+
+
+def _print(found: Examination, project: Project | None, file: Path) -> None:
+    for problem in found.problems:
+        print(_line(problem, "problem", 31), file=sys.stderr)
+    for warning in found.warnings:
+        print(_line(warning, "warning", 33), file=sys.stderr)
+    if found.problems:
+        count = len(found.problems)
+        print(f"{file}: {count} problem{'s' if count > 1 else ''}", file=sys.stderr)
+    elif project is not None:
+        for line in summary(project):
+            print(line)
+
+
+def _line(problem: Problem, severity: str, colour: int) -> str:
+    """`file:line:column: problem: message`, the form that editors and CI systems recognise."""
+    place = f"{problem.file}:{problem.line}:{problem.column}" if problem.line else problem.file
+    if sys.stderr.isatty() and "NO_COLOR" not in os.environ:  # https://no-color.org
+        return f"\x1b[1m{place}:\x1b[0m \x1b[{colour}m{severity}:\x1b[0m {problem.message}"
+    return f"{place}: {severity}: {problem.message}"
+
+
+def summary(project: Project) -> list[str]:
+    """What a configuration without problems amounts to, in a few lines."""
+    config = project.config
+    scheme = "http" if config.server.tls is None else "https"
+    access = "virtual keys" if config.access.mode == "keys" else "open: no key is needed"
+    lines = [
+        f"{project.file}: no problems",
+        f"  listens on  {scheme}://{_bracketed(config.server.host)}:{config.server.port}, access by {access}"
+        if config.access.mode == "keys"
+        else f"  listens on  {scheme}://{_bracketed(config.server.host)}:{config.server.port}, {access}",
+        f"  state in    {project.storage}",
+    ]
+    for name, provider in config.providers.items():
+        origin = f" at {provider.base_url}" if provider.base_url else ""
+        lines.append(f"  provider    {name}: {provider.kind}{origin}, {', '.join(provider.speaks)}")
+    lines += [f"  model       {name} -> {model.provider}/{model.model}" for name, model in config.models.items()]
+    return lines
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
