@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.config import FILE_NAME, Examination, Project, examine, json_schema, load
+from headworks.config import FILE_NAME, Examination, Project, examine, json_schema_text, load
 from headworks.errors import ConfigError, Problem
 
 
@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Check; returns the exit code."""
     if options.schema:
-        print(msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode())
+        print(json_schema_text(), end="")
         return 0
     project: Project | None = None
     try:
@@ -79,12 +79,10 @@ def summary(project: Project) -> list[str]:
     """What a configuration without problems amounts to, in a few lines."""
     config = project.config
     scheme = "http" if config.server.tls is None else "https"
-    access = "virtual keys" if config.access.mode == "keys" else "open: no key is needed"
+    access = "access by virtual keys" if config.access.mode == "keys" else "open: no key is needed"
     lines = [
         f"{project.file}: no problems",
-        f"  listens on  {scheme}://{_bracketed(config.server.host)}:{config.server.port}, access by {access}"
-        if config.access.mode == "keys"
-        else f"  listens on  {scheme}://{_bracketed(config.server.host)}:{config.server.port}, {access}",
+        f"  listens on  {scheme}://{_bracketed(config.server.host)}:{config.server.port}, {access}",
         f"  state in    {project.storage}",
     ]
     for name, provider in config.providers.items():

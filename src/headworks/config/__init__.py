@@ -9,7 +9,7 @@ May import `errors` and `exchange`, and nothing else of Headworks.
 
 from headworks.config.examine import Examination, examine
 from headworks.config.project import FILE_NAME, Project, load, parse
-from headworks.config.schema import SCHEMA_FILE, json_schema
+from headworks.config.schema import SCHEMA_FILE, json_schema, json_schema_text
 from headworks.config.secrets import Secret, is_reference, read_secret
 from headworks.config.shape import (
     Access,
@@ -49,6 +49,7 @@ __all__ = [
     "examine",
     "is_reference",
     "json_schema",
+    "json_schema_text",
     "load",
     "parse",
     "read_secret",

@@ -32,3 +32,8 @@ def json_schema() -> dict[str, Any]:
         **{key: value for key, value in root.items() if key != "title"},
         "$defs": dict(sorted(components.items())),
     }
+
+
+def json_schema_text() -> str:
+    """The schema as a file holds it: indented, with a line's end at the end."""
+    return msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode() + "\n"
