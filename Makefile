@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test check format lint types imports dead docs-check coverage clean
+.PHONY: help run setup test check format lint types imports dead docs coverage clean
 
 help: ## List the tasks
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ imports: setup
 
 dead: setup
 	$(BIN)/vulture
+
+docs: setup ## Write the generated reference pages (configuration, command line, JSON Schema)
+	$(BIN)/python docs/generate.py
 
 coverage: setup ## Run the tests with branch coverage and print what is not covered
 	$(BIN)/coverage erase

@@ -263,9 +263,14 @@ class Model(Section, frozen=True):
         return cls(provider=provider, model=model)
 
 
-class Config(Section, frozen=True):
+class Config(Section, frozen=True, kw_only=True):
     """The whole of `headworks.yaml`."""
 
+    version: Annotated[Literal[1], Meta(description="The version of this file's format.")] = 1
+    server: Annotated[Server, Meta(description="The listener.")] = Server()
+    access: Annotated[Access, Meta(description="Who may call.")] = Access()
+    storage: Annotated[Storage, Meta(description="Where state is kept.")] = Storage()
+    records: Annotated[Records, Meta(description="What is kept of each call.")] = Records()
     providers: Annotated[
         dict[
             Annotated[
@@ -279,11 +284,6 @@ class Config(Section, frozen=True):
         ],
         Meta(description="The upstreams, by name; at least one.", min_length=1),
     ]
-    version: Annotated[Literal[1], Meta(description="The version of this file's format.")] = 1
-    server: Annotated[Server, Meta(description="The listener.")] = Server()
-    access: Annotated[Access, Meta(description="Who may call.")] = Access()
-    storage: Annotated[Storage, Meta(description="Where state is kept.")] = Storage()
-    records: Annotated[Records, Meta(description="What is kept of each call.")] = Records()
     models: Annotated[
         dict[
             Annotated[
