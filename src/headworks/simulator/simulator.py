@@ -1,0 +1,152 @@
+"""The front of the simulated provider: which endpoint a request is for, who may call it, and what goes wrong."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from headworks.calls import Endpoint
+from headworks.exchange import Request
+from headworks.simulator import other_endpoints as other
+from headworks.simulator import rejection, text_endpoints
+from headworks.simulator.chance import identifier
+from headworks.simulator.faults import bent, refusal
+from headworks.simulator.plan import Failing, Fault, Plan
+from headworks.simulator.provider import Provider, Visit, model_named
+from headworks.simulator.rejection import Rejection
+from headworks.simulator.remembered import RememberedRequest, RequestMemory
+from headworks.simulator.script import Script
+
+_API_VERSION = b"2020-10-01"
+"""What the real API sends as `openai-version`."""
+
+_Handler = Callable[[Provider, Visit], Script]
+_ItemHandler = Callable[[Provider, Visit, str], Script]
+
+_FIXED: dict[str, tuple[str, Endpoint, _Handler]] = {
+    "/v1/responses": ("POST", Endpoint.RESPONSES, text_endpoints.create_response),
+    "/v1/responses/input_tokens": ("POST", Endpoint.RESPONSES, text_endpoints.count_input_tokens),
+    "/v1/chat/completions": ("POST", Endpoint.CHAT, text_endpoints.create_chat_completion),
+    "/v1/embeddings": ("POST", Endpoint.EMBEDDINGS, other.create_embeddings),
+    "/v1/moderations": ("POST", Endpoint.MODERATIONS, other.create_moderation),
+    "/v1/images/generations": ("POST", Endpoint.IMAGES, other.create_image),
+    "/v1/audio/speech": ("POST", Endpoint.AUDIO, other.create_speech),
+    "/v1/audio/transcriptions": ("POST", Endpoint.AUDIO, other.create_transcription),
+    "/v1/models": ("GET", Endpoint.MODELS, other.list_models),
+}
+
+_OF_RESPONSE: dict[str, dict[str, _ItemHandler]] = {
+    "": {"GET": text_endpoints.retrieve_response, "DELETE": text_endpoints.delete_response},
+    "cancel": {"POST": text_endpoints.cancel_response},
+    "input_items": {"GET": text_endpoints.list_input_items},
+}
+"""What can be done with a stored response, by the last part of the path."""
+
+
+class Simulator:
+    """A faithful OpenAI-compatible provider, without a network and without waiting.
+
+        simulator = Simulator(Plan(pace=0), now=time.time)
+        script = simulator.answer(Request("GET", "/v1/models", headers={b"authorization": b"Bearer any"}))
+
+    An answer is a function of the request, the plan with its seed, the clock, and the state: prompt cache,
+    limits, stored responses, counters. Not for several threads at once.
+
+    Arguments:
+        plan: what the provider is like.
+        now: Unix time in seconds.
+    """
+
+    def __init__(self, plan: Plan | None = None, *, now: Callable[[], float]) -> None:
+        self._first_plan = plan or Plan()
+        self._provider = Provider(self._first_plan, now)
+        self._requests = RequestMemory(self._first_plan.remembered_requests)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that is followed now."""
+        return self._provider.plan
+
+    @property
+    def requests(self) -> tuple[RememberedRequest, ...]:
+        """The latest requests, the oldest first."""
+        return self._requests.all()
+
+    def replace_plan(self, plan: Plan) -> None:
+        """Follow another plan from now on. Raises ValueError, and changes nothing, if it is impossible."""
+        self._provider.follow(plan)
+
+    def restore_plan(self) -> None:
+        """Follow the plan of the start again."""
+        self._provider.follow(self._first_plan)
+
+    def add_fault(self, fault: Fault) -> None:
+        """Plan one more fault; its window counts from now."""
+        self._provider.add_fault(fault)
+
+    def reset(self) -> None:
+        """Be as at the start: the first plan, no memory."""
+        self.restore_plan()
+        self._provider.forget()
+        self._requests.clear()
+
+    def answer(self, request: Request) -> Script:
+        """The script of the answer; nothing is sent or awaited here."""
+        visit = self._provider.visit(request)
+        try:
+            script = self._answered(visit)
+        except Rejection as error:
+            script = error.script()
+        self._requests.add(request, visit.now, script.status)
+        headers = {
+            **script.headers,
+            **visit.headers,
+            b"x-request-id": identifier("req_", self.plan.seed, "request", visit.unique).encode(),
+            b"openai-organization": self.plan.organization.encode(),
+            b"openai-version": _API_VERSION,
+            b"openai-processing-ms": b"%d" % (script.head_delay_s * 1000),
+        }
+        return msgspec.structs.replace(script, headers=headers)
+
+    def _answered(self, visit: Visit) -> Script:
+        """Raises Rejection."""
+        request = visit.request
+        endpoint, handle = _route(request)
+        self._provider.check_key(request)
+        fault = None
+        if len(self._provider.faults):
+            model = model_named(request)
+            fault = self._provider.faults.strike(endpoint, self._provider.names_of(model), visit.now)
+        if fault is None:
+            return handle(self._provider, visit)
+        error = refusal(fault, model, self.plan.organization)
+        if error is not None:
+            raise error
+        visit.failure = fault if isinstance(fault, Failing) else None
+        return bent(handle(self._provider, visit), fault)
+
+
+def _route(request: Request) -> tuple[Endpoint, _Handler]:
+    """Raises Rejection: the API's 404 and 405."""
+    path = request.path
+    fixed = _FIXED.get(path)
+    if fixed is not None:
+        method, endpoint, handle = fixed
+        if request.method != method:
+            raise rejection.wrong_method(request.method, path, method)
+        return endpoint, handle
+    if path.startswith("/v1/responses/"):
+        response_id, _, action = path.removeprefix("/v1/responses/").partition("/")
+        return Endpoint.RESPONSES, _of_item(request, response_id, _OF_RESPONSE.get(action))
+    if path.startswith("/v1/models/"):
+        name = path.removeprefix("/v1/models/")
+        return Endpoint.MODELS, _of_item(request, name, {"GET": other.retrieve_model})
+    raise rejection.no_such_path(request.method, path)
+
+
+def _of_item(request: Request, name: str, handlers: dict[str, _ItemHandler] | None) -> _Handler:
+    if not name or handlers is None:
+        raise rejection.no_such_path(request.method, request.path)
+    handle = handlers.get(request.method)
+    if handle is None:
+        raise rejection.wrong_method(request.method, request.path, ", ".join(handlers))
+    return lambda provider, visit: handle(provider, visit, name)

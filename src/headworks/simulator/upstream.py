@@ -1,0 +1,91 @@
+"""The simulated provider as an upstream, in process: no socket, the same words."""
+
+import asyncio
+from collections.abc import Mapping
+
+from headworks.calls import Failure, FailureKind
+from headworks.exchange import Flight, Request, Sink, Timeouts, UpstreamRequest
+from headworks.simulator.playing import Patience, Playing
+from headworks.simulator.simulator import Simulator
+
+
+class SimulatedUpstream:
+    """An `exchange.Upstream` whose other end is a simulator in the same process.
+
+    Answers come in the next turn of the loop at the earliest, and all that is due comes in one turn. Limits of
+    time fail as on a network: `Failure(TIMEOUT)`; a cut answer is `Failure(BROKEN)`.
+    """
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+        self._flights: set[_SinkStage] = set()
+
+    def send(self, request: UpstreamRequest, sink: Sink, timeouts: Timeouts) -> Flight:
+        """Ask the simulator now; play its answer from the next turn of the loop on."""
+        script = self._simulator.answer(_as_request(request))
+        stage = _SinkStage(sink, self._flights)
+        patience = Patience(timeouts.first_byte_s, timeouts.between_bytes_s, timeouts.total_s)
+        stage.playing = Playing(script, stage, asyncio.get_running_loop(), patience)
+        self._flights.add(stage)
+        stage.playing.start(at_once=False)
+        return stage
+
+    async def close(self) -> None:
+        """Requests under way fail."""
+        for flight in tuple(self._flights):
+            flight.fail(FailureKind.BROKEN, "the simulator was closed")
+
+
+class _SinkStage:
+    """A stage that is a sink; and the flight that its sender holds."""
+
+    __slots__ = ("_flights", "_sink", "_status", "playing")
+
+    playing: Playing
+
+    def __init__(self, sink: Sink, flights: "set[_SinkStage]") -> None:
+        self._sink = sink
+        self._flights = flights
+        self._status = 0
+
+    def pause(self) -> None:
+        self.playing.pause()
+
+    def resume(self) -> None:
+        self.playing.resume()
+
+    def cancel(self) -> None:
+        self.playing.cancel()
+        self._flights.discard(self)
+
+    def head(self, status: int, headers: Mapping[bytes, bytes], length: int | None) -> None:  # noqa: ARG002
+        self._status = status
+        self._sink.on_head(status, headers)
+
+    def data(self, data: bytes) -> None:
+        self._sink.on_body(data)
+
+    def end(self) -> None:
+        self._flights.discard(self)
+        self._sink.on_end()
+
+    def cut(self) -> None:
+        self.fail(FailureKind.BROKEN, "the simulator cut the connection")
+
+    def late(self, limit: str) -> None:
+        self.fail(FailureKind.TIMEOUT, f"the simulator took longer than the time limit: {limit}")
+
+    def fail(self, kind: FailureKind, detail: str) -> None:
+        """End the flight with a failure."""
+        self.cancel()
+        self._sink.on_failure(Failure(kind, detail, self._status))
+
+
+def _as_request(request: UpstreamRequest) -> Request:
+    path, _, query = request.target.partition("?")
+    headers: dict[bytes, bytes] = {}
+    for line in request.headers.split(b"\r\n"):
+        name, separator, value = line.partition(b":")
+        if separator:
+            headers[name.strip().lower()] = value.strip()
+    return Request(request.method, path, query, headers, request.body)
