@@ -187,7 +187,10 @@ class _Builder:
     def _mapping(self, done: _Open) -> Mapping:
         own: dict[str, tuple[Scalar, Node]] = {}
         merged: list[Node] = []
-        for key, value in zip(done.children[::2], done.children[1::2], strict=True):
+        for key, written in zip(done.children[::2], done.children[1::2], strict=True):
+            value = written
+            if isinstance(value, Scalar) and value.is_plain and not value.text:
+                value = Scalar(key.mark, "", is_plain=True)  # nothing has no place of its own
             if not isinstance(key, Scalar):
                 self.faults.append((key.mark, "a key must be text"))
             elif key.is_plain and key.text == "<<":

@@ -117,15 +117,23 @@ def _read_file(reference: SecretReference, path: Path) -> str:
         # Not blocking: a FIFO in the place of a secret must not hang the start.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"
-        raise SecretError(f"{reference} cannot be read: {reason}") from None
-    with os.fdopen(descriptor, "rb") as file:
+        raise SecretError(f"{reference} cannot be read: {_reason(error)}") from None
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise SecretError(f"{reference} is not a regular file")
-        content = file.read(MAX_BYTES + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise SecretError(f"{reference} cannot be read: {_reason(error)}") from None
+    finally:
+        os.close(descriptor)
     if len(content) > MAX_BYTES:
         raise SecretError(f"{reference} is larger than {MAX_BYTES} bytes")
     try:
         return content.decode("ascii")
     except UnicodeDecodeError:
         raise SecretError(f"{reference} does not hold one line of visible ASCII characters") from None
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or "not a usable path"
