@@ -22,7 +22,7 @@ MAX_DEPTH = 64
 """Nesting; the format itself needs 5."""
 
 _UNPRINTABLE = Reader.NON_PRINTABLE  # compiled already; our own would cost a start 3 ms
-_QUOTED = re.compile(r"'(?!<)[^' ]{2,}'")
+_QUOTED = r"'(?!<)[^' ]{2,}'"
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -231,4 +231,4 @@ def _problem(error: yaml.MarkedYAMLError) -> str:
     """PyYAML's words without what it quotes from the text, which may be a secret."""
     words = error.problem or "cannot be read"
     context = f" ({error.context})" if error.context else ""
-    return "not valid YAML: " + _QUOTED.sub("this", f"{words}{context}")
+    return "not valid YAML: " + re.sub(_QUOTED, "this", f"{words}{context}")

@@ -21,11 +21,11 @@ OWNED = frozenset(
 )  # fmt: skip
 """Headers that the gateway sets itself, from the request or from other fields."""
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
-_FIELD_VALUE = re.compile(r"[\x20-\x7e]*")
-_HOST = re.compile(r"[A-Za-z0-9._:%-]+")
-_VISIBLE = re.compile(r"[\x21-\x7e]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_FIELD_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 §5.6.2
+_FIELD_VALUE = r"[\x20-\x7e]*"
+_HOST = r"[A-Za-z0-9._:%-]+"
+_VISIBLE = r"[\x21-\x7e]+"
+_CONTROL = r"[\x00-\x1f\x7f]"
 
 
 class Unfit(ValueError):
@@ -50,7 +50,7 @@ def path(text: str) -> str:
 
 def host(text: str) -> str:
     """An address or a name to listen on."""
-    if not _HOST.fullmatch(text):
+    if not re.fullmatch(_HOST, text):
         raise Unfit("expected an address or host name, without scheme and port")
     return text
 
@@ -72,7 +72,7 @@ def proxy_url(text: str) -> str:
 def header_name(text: str) -> str:
     """A header that a request upstream may have in addition; lower-cased."""
     name = text.lower()
-    if not _TOKEN.fullmatch(name):
+    if not re.fullmatch(_FIELD_NAME, name):
         raise Unfit("expected a header name: letters, digits and `-`")
     if name in HOP_BY_HOP:
         raise Unfit(f"`{name}` belongs to one connection and cannot be set here")
@@ -90,14 +90,14 @@ def header_value(text: str) -> str:
     """Printable ASCII in one line, or a secret reference; a secret itself is refused."""
     if not is_reference(text) and looks_like_secret(text):
         raise Unfit("this looks like a key: put it in the environment or a file and write `env:NAME` or `file:PATH`")
-    if not _FIELD_VALUE.fullmatch(text) or text != text.strip(" "):
+    if not re.fullmatch(_FIELD_VALUE, text) or text != text.strip(" "):
         raise Unfit("expected printable ASCII characters in one line")
     return text
 
 
 def model_name(text: str) -> str:
     """A model's name at its provider: visible ASCII."""
-    if not _VISIBLE.fullmatch(text):
+    if not re.fullmatch(_VISIBLE, text):
         raise Unfit("expected a model name: visible ASCII characters without spaces")
     return text
 
@@ -116,14 +116,14 @@ FORMS: dict[str, Callable[[str], str]] = {
 
 
 def _without_control(text: str) -> None:
-    if _CONTROL.search(text):
+    if re.search(_CONTROL, text):
         raise Unfit("control characters are not allowed")
 
 
 def _url(text: str, *, schemes: tuple[str, ...]) -> SplitResult:
     """The parts of an absolute URL that names an origin and a path, and nothing else."""
     wanted = " or ".join(f"`{scheme}://`" for scheme in schemes)
-    if not _VISIBLE.fullmatch(text) or "\\" in text:
+    if not re.fullmatch(_VISIBLE, text) or "\\" in text:
         raise Unfit(f"expected a URL that begins with {wanted}")
     try:
         parts = urlsplit(text)
@@ -136,6 +136,6 @@ def _url(text: str, *, schemes: tuple[str, ...]) -> SplitResult:
         raise Unfit("a URL must not hold credentials")
     if "?" in text or "#" in text:
         raise Unfit("a URL must not have a query or a fragment")
-    if not parts.hostname or not _HOST.fullmatch(parts.hostname) or port == 0 or parts.netloc.endswith(":"):
+    if not parts.hostname or not re.fullmatch(_HOST, parts.hostname) or port == 0 or parts.netloc.endswith(":"):
         raise Unfit("expected a URL with a valid host and port")
     return parts

@@ -13,12 +13,12 @@ from headworks.errors import SecretError
 MAX_BYTES = 16_384
 """More than any provider's key; a larger file is a mistake."""
 
-_ENVIRONMENT = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
-_VISIBLE = re.compile(r"[\x21-\x7e]+")
-_KNOWN_KEY = re.compile(
+_ENVIRONMENT = r"env:([A-Za-z_][A-Za-z0-9_]*)"
+_VISIBLE = r"[\x21-\x7e]+"
+_KNOWN_KEY = (
     r"(?i)^(sk-|pk-|hw-|gsk_|xai-|AIza|AKIA|ASIA|ghp_|gho_|github_pat_|glpat-|xox[abprs]-|ey[JK]|bearer\s|basic\s)"
 )
-_RANDOM_RUN = re.compile(r"[A-Za-z0-9+=]{24,}")
+_RANDOM_RUN = r"[A-Za-z0-9+=]{24,}"
 
 
 class Secret:
@@ -38,7 +38,7 @@ class Secret:
 
     __str__ = __repr__
 
-    def __format__(self, specification: str) -> str:
+    def __format__(self, _specification: str, /) -> str:
         return repr(self)
 
     def __eq__(self, other: object) -> bool:
@@ -50,13 +50,13 @@ class Secret:
 
     __hash__ = None  # type: ignore[assignment]  # a secret is not a key to look things up by
 
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
+    def __reduce_ex__(self, _protocol: object, /) -> NoReturn:
         raise TypeError("a secret cannot be pickled or copied")
 
 
 def is_reference(text: str) -> bool:
     """Whether the text is a secret reference in form; it may still lead nowhere."""
-    return _ENVIRONMENT.fullmatch(text) is not None or (text.startswith("file:") and len(text) > len("file:"))
+    return re.fullmatch(_ENVIRONMENT, text) is not None or (text.startswith("file:") and len(text) > len("file:"))
 
 
 def looks_like_secret(text: str) -> bool:
@@ -64,9 +64,9 @@ def looks_like_secret(text: str) -> bool:
 
     Used to refuse literals in the file and to keep them out of messages; errs towards yes.
     """
-    if _KNOWN_KEY.match(text):
+    if re.match(_KNOWN_KEY, text):
         return True
-    run = _RANDOM_RUN.search(text)
+    run = re.search(_RANDOM_RUN, text)
     return run is not None and any(c.isdigit() for c in run[0]) and any(c.isalpha() for c in run[0])
 
 
@@ -98,7 +98,7 @@ def read_secret(reference: SecretReference, *, base: Path, environment: Mapping[
     value = value.strip(" \t\r\n")
     if not value:
         raise SecretError(f"{reference} is empty")
-    if not _VISIBLE.fullmatch(value):
+    if not re.fullmatch(_VISIBLE, value):
         raise SecretError(f"{reference} does not hold one line of visible ASCII characters")
     return Secret(value)
 

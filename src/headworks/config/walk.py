@@ -24,7 +24,7 @@ _TRUE = frozenset({"true", "True", "TRUE"})
 _FALSE = frozenset({"false", "False", "FALSE"})
 _INT = re.compile(r"[-+]?[0-9]{1,18}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
-_FIELD_LIKE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,40}")
+_FIELD_LIKE = r"[A-Za-z][A-Za-z0-9_-]{0,40}"
 
 
 class _Wrong:
@@ -190,7 +190,7 @@ class Walker:
         return struct
 
     def _unknown(self, key: Scalar, fields: Iterable[str], path: Path) -> None:
-        name = f"`{key.text}`" if _FIELD_LIKE.fullmatch(key.text) and not looks_like_secret(key.text) else "this"
+        name = f"`{key.text}`" if re.fullmatch(_FIELD_LIKE, key.text) and not looks_like_secret(key.text) else "this"
         self._findings.add(path, f"{name} is not a field{suggestion(key.text, fields)}", key.mark)
 
     def _dict(self, node: Node, wanted: inspect.DictType, path: Path) -> Any:
