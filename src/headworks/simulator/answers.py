@@ -216,7 +216,7 @@ def _json(value: object) -> str:
 def _said(ask: Ask) -> str:
     heard = ask.tool_outputs[-1] if ask.tool_outputs else ask.last_user_text
     shown = heard if len(heard) <= _ECHOED_CHARACTERS else heard[:_ECHOED_CHARACTERS] + "…"
-    return f"The tool said: {shown}" if ask.tool_outputs else f"You said: {shown}"
+    return f'The tool said: "{shown}".' if ask.tool_outputs else f'You said: "{shown}".'
 
 
 def _vocabulary(text: str) -> Sequence[str]:
