@@ -53,12 +53,12 @@ class Desk:
         assert script.status == status, data
         return json.loads(data)
 
-    def chat(self, text: str = "Hello there", *, status: int = 200, **fields: object) -> Any:
+    def chat(self, text: str = "Hello there", /, *, status: int = 200, **fields: object) -> Any:
         """A plain chat completion."""
         body = {"model": "gpt-6-luna", "messages": [{"role": "user", "content": text}], **fields}
         return self.json("POST", "/v1/chat/completions", body, status=status)
 
-    def respond(self, text: object = "Hello there", *, status: int = 200, **fields: object) -> Any:
+    def respond(self, text: object = "Hello there", /, *, status: int = 200, **fields: object) -> Any:
         """A plain response."""
         return self.json("POST", "/v1/responses", {"model": "gpt-6-luna", "input": text, **fields}, status=status)
 

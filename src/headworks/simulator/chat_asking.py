@@ -125,7 +125,7 @@ def chat_ask(body: ChatBody, model_id: str, model: Model) -> Ask:
     _check_tool_order(body.messages)
     form = _format(body.response_format)
     tools = _tools(body.tools)
-    segments = _segments(body)
+    segments = _segments(body, form)
     if form.kind == "json_object" and not any("json" in segment.text.lower() for segment in segments):
         raise invalid_value(
             "messages",
@@ -238,9 +238,10 @@ def _tools(raw: Raw) -> tuple[Tool, ...]:
     return tuple(tools)
 
 
-def _segments(body: ChatBody) -> tuple[Segment, ...]:
-    """Tools, format, then the messages: the order in which the provider caches them."""
-    segments = [Segment(given(raw).decode()) for raw in (body.tools, body.response_format) if given(raw)]
+def _segments(body: ChatBody, form: Format) -> tuple[Segment, ...]:
+    """Tools, schema, then the messages: the order in which the provider caches them."""
+    heads = (given(body.tools), given(body.response_format) if form.schema else b"")
+    segments = [Segment(head.decode()) for head in heads if head]
     for message in body.messages or ():
         segments.append(Segment(f"{message.role}\n"))
         if isinstance(message.content, str):

@@ -53,6 +53,8 @@ def _explained(problem: str, outer: str) -> Rejection:
     place = f"{outer}.{inner}" if outer and inner and not inner.startswith("[") else outer + inner
     if lacking := _MISSING.search(problem):
         return missing(f"{place}.{lacking['field']}" if place else lacking["field"])
+    if not place:
+        return not_json()  # JSON, but no object
     if mismatch := _EXPECTED_GOT.search(problem):
         kinds = [_NAMES.get(kind, kind) for kind in mismatch["expected"].split(" | ") if kind != "null"]
         got = _NAMES.get(mismatch["got"], mismatch["got"])
@@ -60,7 +62,7 @@ def _explained(problem: str, outer: str) -> Rejection:
             400,
             f"Invalid type for '{place}': expected {_listed(kinds)}, but got {got} instead.",
             code="invalid_type",
-            param=place or None,
+            param=place,
         )
     if bound := _BOUND.search(problem):
         is_below = bound["sign"].startswith(">")
@@ -70,10 +72,9 @@ def _explained(problem: str, outer: str) -> Rejection:
             f"Invalid '{place}': {kind} {'below minimum' if is_below else 'above maximum'} value. "
             f"Expected a value {bound['sign']} {bound['bound']}.",
             code=f"{kind}_{'below_min' if is_below else 'above_max'}_value",
-            param=place or None,
+            param=place,
         )
-    message = f"Invalid value for '{place}'." if place else "Invalid request body."
-    return Rejection(400, message, code="invalid_value", param=place or None)
+    return Rejection(400, f"Invalid value for '{place}'.", code="invalid_value", param=place)
 
 
 def _listed(kinds: list[str]) -> str:

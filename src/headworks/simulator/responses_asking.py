@@ -110,7 +110,7 @@ def responses_ask(body: ResponsesBody, history: Sequence[Item], items: Sequence[
     check_calls(every)
     form = _format(body.text)
     tools = _tools(body.tools)
-    segments = _segments(body, every)
+    segments = _segments(body, form, every)
     if form.kind == "json_object" and not any("json" in segment.text.lower() for segment in segments):
         raise invalid_value(
             "input",
@@ -200,9 +200,9 @@ def _tools(raw: Raw) -> tuple[Tool, ...]:
     return tuple(tools)
 
 
-def _segments(body: ResponsesBody, items: Sequence[Item]) -> tuple[Segment, ...]:
-    """Tools, format, instructions, then the items: the order in which the provider caches them."""
-    heads = (given(body.tools), given(body.text.format) if body.text else b"")
+def _segments(body: ResponsesBody, form: Format, items: Sequence[Item]) -> tuple[Segment, ...]:
+    """Tools, schema, instructions, then the items: the order in which the provider caches them."""
+    heads = (given(body.tools), given(body.text.format) if body.text and form.schema else b"")
     segments = [Segment(head.decode()) for head in heads if head]
     if body.instructions:
         segments.append(Segment(f"developer\n{body.instructions}"))
