@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test check format lint types imports dead docs coverage clean
+.PHONY: help run setup test check format lint types imports dead docs coverage bench bench-peers clean
 
 help: ## List the tasks
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,12 @@ coverage: setup ## Run the tests with branch coverage and print what is not cove
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+bench: $(VENV)/.run ## Measure the gateway's cost beside nginx (ARGS=--quick, ARGS=--long, ARGS=--enforce)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-peers: $(VENV)/.run ## The same beside LiteLLM and Portkey, which it installs under benchmarks/
+	$(BIN)/python -m benchmarks --peers $(ARGS)
 
 clean: ## Remove the virtual environment and everything that was built
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

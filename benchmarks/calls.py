@@ -20,6 +20,9 @@ from benchmarks.cores import on_core
 from benchmarks.targets import CannotMeasure, Target
 
 _WAIT_MORE_S = 10.0
+_IDLE_WATCH_S = 0.2
+_IDLE_SHARE = 0.1
+"""A target is idle when it uses less than a tenth of a core: a resting supervisor looks after its children."""
 
 
 class Burst(msgspec.Struct, frozen=True):
@@ -71,14 +74,14 @@ def burst(
     script.write_text(_lua(target.headers, body), encoding="utf-8")
     command = [binary, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", f"{_WAIT_MORE_S:.0f}s"]
     command += ["-s", str(script), f"http://{target.host}{path}"]
-    everyone = target.everyone()
     calls_before = targets.stub_counters(upstream.port)["calls"]
     workers_before = processes.cpu_seconds(target.workers)
-    all_before = processes.cpu_seconds(everyone, with_ended_children=True)
+    all_before = processes.cpu_seconds(target.everyone(), with_ended_children=True)
     with on_core(core):
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
     workers_s = processes.cpu_seconds(target.workers) - workers_before
-    all_s = processes.cpu_seconds(everyone, with_ended_children=True) - all_before
+    _wait_until_idle(target)
+    all_s = processes.cpu_seconds(target.everyone(), with_ended_children=True) - all_before
     calls = targets.stub_counters(upstream.port)["calls"] - calls_before
     if done.returncode != 0 or not done.stdout:
         raise CannotMeasure(f"wrk against {target.name} failed: {done.stderr.strip()}")
@@ -123,6 +126,17 @@ def latencies(taken_ns: Sequence[int]) -> Latencies:
     """Percentiles of what `one_by_one` returned."""
     p50, p99 = (figures.percentile(taken_ns, percent) / 1000 for percent in (50, 99))
     return Latencies(p50_us=p50, p99_us=p99, calls=len(taken_ns))
+
+
+def _wait_until_idle(target: Target) -> None:
+    """Let background work end that the calls have caused, so that it is counted and not left to the next round."""
+    deadline = time.monotonic() + _WAIT_MORE_S
+    used = processes.cpu_seconds(target.everyone())
+    while time.monotonic() < deadline:
+        time.sleep(_IDLE_WATCH_S)
+        before, used = used, processes.cpu_seconds(target.everyone())
+        if used - before < _IDLE_SHARE * _IDLE_WATCH_S:
+            return
 
 
 def _read_answer(connection: socket.socket, name: str) -> int:

@@ -24,7 +24,15 @@ def nginx(upstream_port: int, folder: Path, *, has_access_log: bool = False) -> 
         _NGINX.format(home=home, port=port, upstream=upstream_port, access_log=log, host=HOST), encoding="utf-8"
     )
     command = [binary, "-p", str(home), "-c", f"{home}/nginx.conf", "-e", f"{home}/error.log"]
-    return Start(name=name, command=command, port=port, headers=wire.sdk_headers(_ANY_KEY), folder=home)
+    told = subprocess.run([binary, "-v"], capture_output=True, text=True, check=True).stderr
+    return Start(
+        name=name,
+        command=command,
+        port=port,
+        headers=wire.sdk_headers(ANY_KEY),
+        folder=home,
+        version=told.strip().rpartition("/")[2],
+    )
 
 
 def headworks(upstream_port: int, folder: Path, python: Path) -> Start:
@@ -60,10 +68,11 @@ def headworks(upstream_port: int, folder: Path, python: Path) -> Start:
         folder=home,
         environment=environment,
         ready_line="headworks ready on ",
+        version=subprocess.run([*program, "--version"], capture_output=True, text=True, check=True).stdout.split()[-1],
     )
 
 
-_ANY_KEY = "hw-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJ"
+ANY_KEY = "hw-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJ"
 """For targets that check none: as long as a real one."""
 
 _NGINX = """\

@@ -72,6 +72,7 @@ class Start(msgspec.Struct, frozen=True):
     environment: dict[str, str] = {}
     ready_line: str = ""
     patience_s: float = 20.0
+    version: str = ""
 
 
 def free_port() -> int:
@@ -83,9 +84,22 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def stub(core: int, *, is_bare: bool = False, interval_s: float = 0.05) -> Iterator[Target]:
-    """The upstream, as a process on this core; it is also the target of the direct rounds."""
-    command = [sys.executable, "-m", "benchmarks.stub", "--interval", str(interval_s), *(["--bare"] if is_bare else [])]
+def stub(core: int, *, python: Path | None = None, is_bare: bool = False, interval_s: float = 0.05) -> Iterator[Target]:
+    """The upstream, as a process on this core; it is also the target of the direct rounds.
+
+    Arguments:
+        python: an interpreter that has uvloop; the one that runs this if None.
+        is_bare: leaves out the headers that the OpenAI API adds to its answers.
+        interval_s: between two chunks of a stream.
+    """
+    command = [
+        str(python or sys.executable),
+        "-m",
+        "benchmarks.stub",
+        "--interval",
+        str(interval_s),
+        *(["--bare"] if is_bare else []),
+    ]
     started = time.monotonic()
     with on_core(core):
         process = subprocess.Popen(command, cwd=_REPOSITORY, stdout=subprocess.PIPE, text=True, start_new_session=True)
