@@ -14,13 +14,15 @@ from typing import Protocol
 import msgspec
 
 from headworks.calls import Failure
+from headworks.errors import Refusal
 
 
 class Request:
     """One parsed request. `path` is the one decoded path that routing and authorisation both read; `query` is
-    the raw query string without the question mark."""
+    the raw query string without the question mark; `admission` is what `Application.admit` learnt from the head
+    and wants to find again in `handle`."""
 
-    __slots__ = ("body", "headers", "method", "path", "query")
+    __slots__ = ("admission", "body", "headers", "method", "path", "query")
 
     def __init__(
         self,
@@ -35,6 +37,7 @@ class Request:
         self.query = query
         self.headers: Mapping[bytes, bytes] = headers if headers is not None else {}
         self.body = body
+        self.admission: object = None
 
 
 class Reply(Protocol):
@@ -79,6 +82,10 @@ class Application(Protocol):
 
     def admit(self, request: Request) -> None:
         """Look at the head before the body is read; raise `errors.Refusal` to answer without reading it."""
+        ...
+
+    def refuse(self, refusal: Refusal, request: Request | None, reply: Reply) -> None:
+        """Answer with an error that `admit` raised or that the server found; no request if it was not HTTP."""
         ...
 
     def handle(self, request: Request, reply: Reply) -> Running | None:

@@ -1,0 +1,521 @@
+"""One client connection: bytes in, requests out; answers in, bytes out.
+
+The connection is a state machine around an httptools parser:
+
+    phase     IDLE -> HEAD -> BODY -> IDLE ...      where the parser stands in the incoming bytes
+    reply     the exchange that is being answered, or None
+    queue     requests that arrived meanwhile (pipelining), answered strictly in order
+    ending    nothing more is read as HTTP; what still comes in is discarded until the client closes
+
+Invariants: one reply at a time; bytes after an error never become a request; every answer goes through the
+application, also an error's, so that each is recorded.
+"""
+
+import asyncio
+import enum
+from collections import deque
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
+
+import httptools
+
+from headworks.errors import Refusal
+from headworks.exchange import Request, Running
+from headworks.server.guard import ONCE, check_framing, malformed, split_target
+from headworks.wheel import Timer
+
+if TYPE_CHECKING:
+    from headworks.server.listening import HttpServer
+
+STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_LAST_CHUNK = b"0\r\n\r\n"
+
+_PIPELINE_DEPTH = 8
+"""Requests held while one is being answered; then reading stops until the queue is shorter."""
+
+_DRAIN_BYTES = 256 * 1024
+"""A refused request's body is read and dropped up to this size, to keep the connection; past it we close."""
+
+_LINGER_S = 1.0
+"""How long a closing connection discards input, so that the client reads the answer before a reset kills it
+(RFC 9112 §9.6)."""
+
+
+class _Phase(enum.IntEnum):
+    IDLE = 0
+    HEAD = 1
+    BODY = 2
+
+
+class SocketReply:
+    """The answer to one request on a socket; implements `exchange.Reply`."""
+
+    __slots__ = (
+        "_connection",
+        "_is_begun",
+        "_is_chunked",
+        "_is_http10",
+        "_keeps_alive",
+        "_transport",
+        "held_bytes",
+        "is_over",
+        "pause",
+        "resume",
+        "running",
+    )
+
+    def __init__(
+        self, connection: "Connection", transport: asyncio.WriteTransport, *, keeps_alive: bool, is_http10: bool
+    ) -> None:
+        self._connection = connection
+        self._transport = transport
+        self._keeps_alive = keeps_alive
+        self._is_http10 = is_http10
+        self._is_chunked = False
+        self._is_begun = False
+        self.is_over = False
+        self.held_bytes = 0
+        self.running: Running | None = None
+        self.pause: Callable[[], None] | None = None
+        self.resume: Callable[[], None] | None = None
+
+    @property
+    def keeps_alive(self) -> bool:
+        return self._keeps_alive
+
+    def respond(self, status: int, headers: bytes, body: bytes) -> None:
+        if self.is_over:
+            return
+        self._transport.write(
+            b"%b%b%b%bcontent-length: %d\r\n\r\n%b"
+            % (STATUS_LINES[status], self._connection.date_line, self._persistence(), headers, len(body), body)
+        )
+        self._finish()
+
+    def begin(self, status: int, headers: bytes, first: bytes = b"", length: int | None = None) -> None:
+        if self.is_over:
+            return
+        self._is_begun = True
+        if length is not None:
+            framing = b"content-length: %d\r\n\r\n%b" % (length, first)
+        elif self._is_http10:
+            # HTTP/1.0 knows no chunks: the body ends with the connection (RFC 9112 §6.3).
+            self._keeps_alive = False
+            framing = b"\r\n" + first
+        else:
+            self._is_chunked = True
+            framing = b"transfer-encoding: chunked\r\n\r\n"
+            if first:
+                framing += b"%x\r\n%b\r\n" % (len(first), first)
+        self._transport.write(
+            b"%b%b%b%b%b" % (STATUS_LINES[status], self._connection.date_line, self._persistence(), headers, framing)
+        )
+
+    def write(self, data: bytes) -> None:
+        if self.is_over or not data:
+            return
+        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data)
+
+    def end(self, data: bytes = b"") -> None:
+        if self.is_over:
+            return
+        if self._is_chunked:
+            self._transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else _LAST_CHUNK)
+        elif data:
+            self._transport.write(data)
+        self._finish()
+
+    def abort(self) -> None:
+        if self.is_over:
+            return
+        self._keeps_alive = False
+        self._finish(is_broken=True)
+
+    def set_flow(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
+        self.pause = pause
+        self.resume = resume
+        if self._connection.is_write_paused and not self.is_over:
+            pause()
+
+    def _persistence(self) -> bytes:
+        if not self._keeps_alive or self._connection.is_stopping:
+            self._keeps_alive = False
+            return b"connection: close\r\n"
+        return b"connection: keep-alive\r\n" if self._is_http10 else b""
+
+    def _finish(self, *, is_broken: bool = False) -> None:
+        self.is_over = True
+        self.running = self.pause = self.resume = None
+        self._connection.reply_finished(self, is_broken=is_broken)
+
+
+class Connection(asyncio.Protocol):
+    """Reads requests from one client and hands them to the application, one at a time."""
+
+    __slots__ = (
+        "_body",
+        "_body_bytes",
+        "_head_bytes",
+        "_header_count",
+        "_headers",
+        "_is_ending",
+        "_is_gone",
+        "_is_reading_paused",
+        "_last_refusal",
+        "_limits",
+        "_parser",
+        "_phase",
+        "_queue",
+        "_raw_body_bytes",
+        "_read_timer",
+        "_refusal",
+        "_reply",
+        "_request",
+        "_server",
+        "_target",
+        "_transport",
+        "_unsent_bytes",
+        "_write_timer",
+        "is_write_paused",
+    )
+
+    def __init__(self, server: "HttpServer") -> None:
+        self._server = server
+        self._limits = server.limits
+        self._phase = _Phase.IDLE
+        self._queue: deque[tuple[Request, SocketReply, Refusal | None]] = deque()
+        self._reply: SocketReply | None = None
+        self._refusal: Refusal | None = None
+        self._last_refusal: Refusal | None = None
+        self._request: Request | None = None
+        self._is_ending = False
+        self._is_gone = False
+        self._is_reading_paused = False
+        self.is_write_paused = False
+        self._unsent_bytes = 0
+        self._target = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._header_count = 0
+        self._head_bytes = 0
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._raw_body_bytes = 0
+
+    # -- what asyncio calls ---------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._parser = httptools.HttpRequestParser(self)
+        self._read_timer = Timer(self._read_timed_out)
+        self._write_timer = Timer(self._write_timed_out)
+        if not self._server.connection_opened(self):
+            self._fail(
+                Refusal(
+                    503,
+                    "too_many_connections",
+                    "This gateway has as many connections as it is configured for; try again shortly.",
+                    kind="server_error",
+                    headers=(("retry-after", "1"),),
+                )
+            )
+            return
+        self._server.wheel.arm(self._read_timer, self._limits.idle_timeout_s)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._is_gone = True
+        self._read_timer.disarm()
+        self._write_timer.disarm()
+        self._server.buffered_bytes -= self._body_bytes
+        self._body_bytes = 0
+        self._drop_queue()
+        current = self._reply
+        if current is not None:
+            running = current.running
+            current.is_over = True
+            self._reply = None
+            self._server.buffered_bytes -= current.held_bytes
+            if running is not None:
+                running.cancel()
+        self._server.connection_closed(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_ending:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail(malformed("Protocol upgrades and CONNECT are not served here."))
+            return
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self._fail(
+                cause if isinstance(cause, Refusal) else malformed(f"The request is not valid HTTP/1.1: {error}.")
+            )
+            return
+        if self._phase is _Phase.HEAD:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.header_bytes + self._limits.target_bytes:
+                self._fail(_headers_too_large(self._limits.header_bytes))
+        elif self._phase is _Phase.BODY:
+            # Chunk framing and trailers are bounded too: one-byte chunks are six bytes each on the wire.
+            self._raw_body_bytes += len(data)
+            if self._raw_body_bytes > 8 * self._limits.body_bytes:
+                self._fail(_body_too_large(self._limits.body_bytes))
+            else:
+                self._server.wheel.arm(self._read_timer, self._limits.body_timeout_s)
+
+    def pause_writing(self) -> None:
+        self.is_write_paused = True
+        self._unsent_bytes = self._transport.get_write_buffer_size()
+        self._server.wheel.arm(self._write_timer, self._limits.write_timeout_s)
+        if self._reply is not None and self._reply.pause is not None:
+            self._reply.pause()
+
+    def resume_writing(self) -> None:
+        self.is_write_paused = False
+        self._write_timer.disarm()
+        if self._reply is not None and self._reply.resume is not None:
+            self._reply.resume()
+
+    # -- what httptools calls -------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        self._phase = _Phase.HEAD
+        self._target = b""
+        self._headers = {}
+        self._header_count = 0
+        self._head_bytes = 0
+        self._body_bytes = 0
+        self._raw_body_bytes = 0
+        if self._reply is None:
+            self._server.wheel.arm(self._read_timer, self._limits.header_timeout_s)
+
+    def on_url(self, url: bytes) -> None:
+        self._target = self._target + url if self._target else url
+        if len(self._target) > self._limits.target_bytes:
+            raise Refusal(414, "target_too_long", f"The request target is over {self._limits.target_bytes} bytes.")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_count += 1
+        if self._header_count > self._limits.header_count:
+            raise _too_many_headers(self._limits.header_count)
+        if self._phase is not _Phase.HEAD:
+            return  # a trailer: nothing here needs one
+        name = name.lower()
+        headers = self._headers
+        if name in headers:
+            if name in ONCE:
+                raise malformed(f"The request has more than one {name.decode('latin-1')} header.")
+            headers[name] = headers[name] + b", " + value
+        else:
+            headers[name] = value
+
+    def on_headers_complete(self) -> None:
+        headers = self._headers
+        if sum(map(len, headers)) + sum(map(len, headers.values())) > self._limits.header_bytes:
+            raise _headers_too_large(self._limits.header_bytes)
+        version = self._parser.get_http_version()
+        check_framing(headers, version)
+        path, query = self._server.known_targets.get(self._target) or split_target(self._target)
+        request = Request(self._parser.get_method().decode("ascii"), path, query, headers)
+        self._request = request
+        self._phase = _Phase.BODY
+        self._refusal = None
+        length = int(headers.get(b"content-length", b"0"))
+        if length > self._limits.body_bytes:
+            self._refusal = _body_too_large(self._limits.body_bytes)
+        else:
+            try:
+                self._server.application.admit(request)
+            except Refusal as refusal:
+                self._refusal = refusal
+        if self._refusal is not None and length > _DRAIN_BYTES:
+            raise self._refusal
+        if b"expect" in headers:
+            self._expect(headers[b"expect"], version)
+
+    def on_body(self, data: bytes) -> None:
+        size = len(data)
+        self._body_bytes += size
+        self._server.buffered_bytes += size
+        if self._refusal is not None:
+            if self._body_bytes > _DRAIN_BYTES:
+                raise self._refusal
+            return
+        if self._body_bytes > self._limits.body_bytes:
+            raise _body_too_large(self._limits.body_bytes)
+        if self._server.buffered_bytes > self._limits.buffered_bytes:
+            raise Refusal(
+                503,
+                "server_overloaded",
+                "This gateway holds as many request bodies as it is configured for; try again shortly.",
+                kind="server_error",
+                headers=(("retry-after", "1"),),
+            )
+        self._body.append(data)
+
+    def on_message_complete(self) -> None:
+        request = self._request
+        assert request is not None
+        self._request = None
+        self._phase = _Phase.IDLE
+        body = self._body
+        if body:
+            request.body = body[0] if len(body) == 1 else b"".join(body)
+            self._body = []
+        reply = SocketReply(
+            self,
+            self._transport,
+            keeps_alive=self._parser.should_keep_alive(),
+            is_http10=self._parser.get_http_version() == "1.0",
+        )
+        reply.held_bytes = self._body_bytes
+        self._body_bytes = 0
+        if self._reply is None:
+            self._start(request, reply, self._refusal)
+            return
+        self._queue.append((request, reply, self._refusal))
+        if len(self._queue) >= _PIPELINE_DEPTH and not self._is_reading_paused:
+            self._is_reading_paused = True
+            self._transport.pause_reading()
+
+    # -- what the server and the reply call -----------------------------------------------------------------------
+
+    @property
+    def date_line(self) -> bytes:
+        return self._server.date_line
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._server.is_stopping
+
+    def reply_finished(self, reply: SocketReply, *, is_broken: bool) -> None:
+        """The reply has been written whole (or given up): go on with the next request, or close."""
+        self._reply = None
+        self._server.buffered_bytes -= reply.held_bytes
+        if is_broken:
+            self._is_ending = True
+            self._transport.abort()
+        elif self._last_refusal is not None:
+            refusal, self._last_refusal = self._last_refusal, None
+            self._refuse_and_close(refusal)
+        elif not reply.keeps_alive or self._is_ending:
+            self._close_gently()
+        elif self._queue:
+            # Through the loop: answers that are ready at once must not nest one inside the other.
+            self._server.loop.call_soon(self._start_queued)
+        else:
+            limits = self._limits
+            delay_s = limits.idle_timeout_s if self._phase is _Phase.IDLE else limits.header_timeout_s
+            self._server.wheel.arm(self._read_timer, delay_s)
+
+    def stop(self) -> None:
+        """Close as soon as nothing is being answered; the server is stopping."""
+        if self._reply is None and not self._queue:
+            self._is_ending = True
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Break the connection now."""
+        self._transport.abort()
+
+    # -- steps ----------------------------------------------------------------------------------------------------
+
+    def _start(self, request: Request, reply: SocketReply, refusal: Refusal | None) -> None:
+        self._reply = reply
+        self._read_timer.disarm()
+        if refusal is not None:
+            self._server.application.refuse(refusal, request, reply)
+            return
+        running = self._server.application.handle(request, reply)
+        if not reply.is_over:
+            reply.running = running
+
+    def _start_queued(self) -> None:
+        if self._is_gone or self._reply is not None or not self._queue:
+            return
+        request, reply, refusal = self._queue.popleft()
+        if self._is_reading_paused and len(self._queue) < _PIPELINE_DEPTH // 2:
+            self._is_reading_paused = False
+            self._transport.resume_reading()
+        self._start(request, reply, refusal)
+
+    def _expect(self, value: bytes, version: str) -> None:
+        if value.lower() != b"100-continue":
+            raise Refusal(417, "expectation_failed", "The only Expect that is served is 100-continue.")
+        if self._refusal is not None:
+            # The client waits for our word before it sends the body: answer now, and do not wait for one.
+            raise self._refusal
+        if version != "1.0" and self._reply is None:
+            self._transport.write(_CONTINUE)
+
+    def _fail(self, refusal: Refusal) -> None:
+        """The incoming bytes cannot be read on: answer what is under way, then this refusal, then close."""
+        if self._is_ending:
+            return
+        self._is_ending = True
+        self._body = []
+        self._server.buffered_bytes -= self._body_bytes
+        self._body_bytes = 0
+        self._drop_queue()
+        self._read_timer.disarm()
+        if self._reply is not None:
+            self._last_refusal = refusal
+        else:
+            self._refuse_and_close(refusal)
+
+    def _drop_queue(self) -> None:
+        for _, reply, _ in self._queue:
+            self._server.buffered_bytes -= reply.held_bytes
+        self._queue.clear()
+
+    def _refuse_and_close(self, refusal: Refusal) -> None:
+        reply = SocketReply(self, self._transport, keeps_alive=False, is_http10=False)
+        self._reply = reply
+        self._server.application.refuse(refusal, self._request, reply)
+
+    def _close_gently(self) -> None:
+        """Close after the answer has been sent, without a reset that would destroy it on its way."""
+        self._unsent_bytes = self._transport.get_write_buffer_size()
+        self._server.wheel.arm(self._write_timer, self._limits.write_timeout_s)
+        if self._is_ending and self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._server.wheel.arm(self._read_timer, _LINGER_S)
+            return
+        self._is_ending = True
+        self._transport.close()
+
+    def _read_timed_out(self) -> None:
+        if self._is_gone:
+            return
+        if self._is_ending or self._phase is _Phase.IDLE:
+            self._is_ending = True
+            self._transport.close()
+        else:
+            what = "headers" if self._phase is _Phase.HEAD else "body"
+            self._fail(Refusal(408, "request_timeout", f"The request's {what} did not arrive in time."))
+
+    def _write_timed_out(self) -> None:
+        """Give up on a client that has taken nothing since the last look; look again if it has."""
+        unsent = self._transport.get_write_buffer_size()
+        if self._is_gone or unsent == 0:
+            return
+        if unsent >= self._unsent_bytes:
+            self._transport.abort()
+        else:
+            self._unsent_bytes = unsent
+            self._server.wheel.arm(self._write_timer, self._limits.write_timeout_s)
+
+
+def _too_many_headers(limit: int) -> Refusal:
+    return Refusal(431, "headers_too_large", f"The request has more than {limit} headers.")
+
+
+def _headers_too_large(limit: int) -> Refusal:
+    return Refusal(431, "headers_too_large", f"The request's headers are over {limit} bytes.")
+
+
+def _body_too_large(limit: int) -> Refusal:
+    return Refusal(413, "request_too_large", f"The request's body is over {limit} bytes; send it in smaller parts.")

@@ -1,0 +1,84 @@
+"""What httptools leaves to its caller: the checks without which a request can be read in two ways.
+
+httptools (llhttp) refuses conflicting lengths, bare line feeds, folded headers and control bytes. It accepts
+a missing or a second Host, a Host with a path in it, `Transfer-Encoding: identity, chunked`, chunked bodies on
+HTTP/1.0, absolute-form targets and any number of headers of any size. Each function here closes one of these and
+raises `Refusal`; what passes has one meaning.
+
+Sources: RFC 9112 §3.2 (Host, request target), §6.1 (Transfer-Encoding), §6.3 (message length); RFC 3986 §3.2
+(authority), §5.2.4 (dot segments).
+"""
+
+import re
+from urllib.parse import unquote_to_bytes
+
+from headworks.errors import Refusal
+
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+"""`uri-host [":" port]` without percent-encoding: registered names, IPv4 and bracketed IPv6."""
+
+_PLAIN_PATH = re.compile(rb"/[A-Za-z0-9._~:@!$&'()*+,;=/-]*")
+_DOT_SEGMENT = re.compile(rb"(?:^|/)\.{1,2}(?:/|$)")
+_TARGET_BYTES = re.compile(rb"[\x21-\x7e]+")
+
+
+def malformed(message: str, *, code: str = "malformed_http", status: int = 400) -> Refusal:
+    """The refusal of a request that is not acceptable HTTP."""
+    return Refusal(status, code, message)
+
+
+def check_framing(headers: dict[bytes, bytes], version: str) -> None:
+    """Exactly one valid Host; Transfer-Encoding absent or exactly `chunked` and only on HTTP/1.1; no upgrade.
+
+    Duplicates have been refused before (`ONCE`), so a header here has one value.
+    """
+    host = headers.get(b"host")
+    if host is None:
+        if version != "1.0":
+            raise malformed("The request has no Host header.")
+    elif _HOST.fullmatch(host) is None:
+        raise malformed("The Host header is not a host name with an optional port.")
+    coding = headers.get(b"transfer-encoding")
+    if coding is not None:
+        if version == "1.0":
+            raise malformed("Transfer-Encoding needs HTTP/1.1.")
+        if coding.lower() != b"chunked":
+            raise malformed("The only Transfer-Encoding accepted here is chunked.", status=501)
+        if b"content-length" in headers:
+            raise malformed("A request has Content-Length or Transfer-Encoding, not both.")
+    if b"upgrade" in headers:
+        raise malformed("Protocol upgrades are not served here; remove the Upgrade header.")
+
+
+ONCE = frozenset(
+    {b"host", b"content-length", b"transfer-encoding", b"authorization", b"content-type", b"expect", b"upgrade"}
+)
+"""Headers that decide something: a second one is refused, for the one that a proxy read may not be ours."""
+
+
+def split_target(target: bytes) -> tuple[str, str]:
+    """The decoded path and the raw query of an origin-form request target.
+
+    Encoded slashes, control bytes, backslashes, dot segments and empty segments are refused rather than
+    normalised: the path that is routed is the path that is authorised, and no proxy in front can read it otherwise.
+    """
+    if not target.startswith(b"/"):
+        raise malformed("The request target must be a path that begins with a slash.")
+    if _TARGET_BYTES.fullmatch(target) is None or b"#" in target:
+        raise malformed("The request target holds characters that a URL may not hold.")
+    raw, _, query = target.partition(b"?")
+    if _PLAIN_PATH.fullmatch(raw) is None:
+        lowered = raw.lower()
+        if b"%2f" in lowered or b"%5c" in lowered or b"\\" in raw:
+            raise malformed("The path holds an encoded slash or a backslash.")
+        path = unquote_to_bytes(raw)
+        if any(byte < 0x20 or byte == 0x7F for byte in path) or b"%" in path:
+            raise malformed("The path holds an encoding that is not accepted.")
+    else:
+        path = raw
+    if b"//" in path or _DOT_SEGMENT.search(path) is not None:
+        raise malformed("The path holds empty or dot segments.")
+    try:
+        return path.decode("utf-8"), query.decode("ascii")
+    except UnicodeDecodeError:
+        raise malformed("The path is not UTF-8.") from None

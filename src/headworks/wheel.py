@@ -1,0 +1,104 @@
+"""The timer wheel: one a worker, so that a deadline costs an assignment and not a timer of the event loop.
+
+A deadline is nearly always moved or dropped before it passes (every byte of a stream moves it). So a timer is
+*lazy*: moving it later only writes the new time; the wheel looks at it when the old time comes round, and puts
+it where it then belongs. The price is coarseness: a timer fires up to one tick late, never early.
+
+    wheel = TimerWheel(loop)
+    timer = Timer(on_timeout)
+    wheel.arm(timer, 30.0)     # seconds from now
+    wheel.arm(timer, 30.0)     # moved: an attribute write
+    timer.disarm()
+"""
+
+import asyncio
+import math
+from collections.abc import Callable
+
+TICK_S = 0.05
+"""Coarseness in seconds: well below the shortest time limit that configuration accepts (0.1 s)."""
+
+
+class Timer:
+    """One deadline with what happens when it passes. Owned by one object and re-armed as its state changes."""
+
+    __slots__ = ("_due_s", "_fire", "_slot")
+
+    def __init__(self, fire: Callable[[], None]) -> None:
+        self._fire = fire
+        self._due_s = math.inf
+        self._slot = -1  # the tick at which the wheel will look at this timer; -1: it is not in the wheel
+
+    @property
+    def is_armed(self) -> bool:
+        return self._due_s != math.inf
+
+    def disarm(self) -> None:
+        """Drop the deadline; harmless when there is none."""
+        self._due_s = math.inf
+
+
+class TimerWheel:
+    """Buckets of timers by tick. State: `_buckets`, and the handle of the next turn."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._time = loop.time
+        self._buckets: dict[int, list[Timer]] = {}
+        self._tick = int(loop.time() / TICK_S)
+        self._turn_handle: asyncio.TimerHandle | None = None
+
+    def arm(self, timer: Timer, delay_s: float) -> None:
+        """Have `timer` fire `delay_s` seconds from now (up to one tick later), whatever it was set to before."""
+        due_s = self._time() + delay_s
+        timer._due_s = due_s  # noqa: SLF001 - Timer and TimerWheel are one mechanism in two classes
+        slot = int(due_s / TICK_S) + 1
+        if timer._slot < 0 or slot < timer._slot:  # noqa: SLF001
+            self._place(timer, slot)
+
+    def close(self) -> None:
+        """Stop turning; no timer fires any more."""
+        if self._turn_handle is not None:
+            self._turn_handle.cancel()
+            self._turn_handle = None
+        self._buckets.clear()
+
+    def _place(self, timer: Timer, slot: int) -> None:
+        timer._slot = slot  # noqa: SLF001
+        bucket = self._buckets.get(slot)
+        if bucket is None:
+            self._buckets[slot] = [timer]
+        else:
+            bucket.append(timer)
+        if self._turn_handle is None:
+            self._tick = int(self._time() / TICK_S)
+            self._schedule()
+
+    def _schedule(self) -> None:
+        self._turn_handle = self._loop.call_later(TICK_S, self._turn)
+
+    def _turn(self) -> None:
+        """Look at every timer whose slot has come: fire it, put it further on, or let it go."""
+        now_s = self._time()
+        current = int(now_s / TICK_S)
+        due: list[Timer] = []
+        for tick in range(self._tick + 1, current + 1):
+            for timer in self._buckets.pop(tick, ()):
+                if timer._slot != tick:  # noqa: SLF001 - it was armed for an earlier slot since; this entry is stale
+                    continue
+                timer._slot = -1  # noqa: SLF001
+                if timer._due_s == math.inf:  # noqa: SLF001
+                    continue
+                if timer._due_s <= now_s:  # noqa: SLF001
+                    timer._due_s = math.inf  # noqa: SLF001
+                    due.append(timer)
+                else:
+                    self._place(timer, max(int(timer._due_s / TICK_S) + 1, current + 1))  # noqa: SLF001
+        self._tick = current
+        if self._buckets:
+            self._schedule()
+        else:
+            self._turn_handle = None
+        for timer in due:
+            # Through the loop, so that one that raises is reported and does not stop the others.
+            self._loop.call_soon(timer._fire)  # noqa: SLF001
