@@ -36,13 +36,13 @@ def check_framing(headers: dict[bytes, bytes], version: str) -> None:
     if host is None:
         if version != "1.0":
             raise malformed("The request has no Host header.")
-    elif _HOST.fullmatch(host) is None:
+    elif _HOST.fullmatch(host.strip()) is None:  # the parser leaves trailing white space
         raise malformed("The Host header is not a host name with an optional port.")
     coding = headers.get(b"transfer-encoding")
     if coding is not None:
         if version == "1.0":
             raise malformed("Transfer-Encoding needs HTTP/1.1.")
-        if coding.lower() != b"chunked":
+        if coding.strip().lower() != b"chunked":
             raise malformed("The only Transfer-Encoding accepted here is chunked.", status=501)
         if b"content-length" in headers:
             raise malformed("A request has Content-Length or Transfer-Encoding, not both.")

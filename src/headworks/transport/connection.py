@@ -1,0 +1,248 @@
+"""One connection to an upstream: a request out, its answer's head and body in, again and again.
+
+    IDLE -> (start) -> SENT -> (head) -> ANSWERING -> (end) -> IDLE | CLOSED
+
+A flight is bound to a connection from `start` to its end. Whatever ends the connection ends the flight: an answer
+that did not finish is a `Failure`, never a short answer.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+import httptools
+
+from headworks.calls import Failure, FailureKind
+from headworks.wheel import Timer
+
+if TYPE_CHECKING:
+    from headworks.transport.flight import PooledFlight
+    from headworks.transport.pool import UpstreamPool
+
+_HEADER_COUNT = 256
+_HEAD_BYTES = 128 * 1024
+"""Bounds on an answer's head: providers send some 30 headers and 3 KB."""
+
+_BODILESS = frozenset({204, 304})
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """State: `_flight` (None when idle) and how far its answer has come."""
+
+    __slots__ = (
+        "_flight",
+        "_has_bytes",
+        "_head_bytes",
+        "_headers",
+        "_is_closing",
+        "_is_until_close",
+        "_parser",
+        "_pool",
+        "_status",
+        "_timer",
+        "_transport",
+        "born_s",
+        "idle_since_s",
+        "served",
+    )
+
+    def __init__(self, pool: "UpstreamPool") -> None:
+        self._pool = pool
+        self._flight: PooledFlight | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._timer = Timer(self._timed_out)
+        self._headers: dict[bytes, bytes] = {}
+        self._status = 0
+        self._head_bytes = 0
+        self._has_bytes = False
+        self._is_closing = False
+        self._is_until_close = False
+        self.born_s = pool.loop.time()
+        self.idle_since_s = self.born_s
+        self.served = 0
+
+    # -- what the pool and the flight call ------------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        return not self._is_closing and not self._transport.is_closing()
+
+    def start(self, flight: "PooledFlight") -> None:
+        """Send the flight's request; the connection is the flight's until its answer has ended."""
+        self._flight = flight
+        flight.connection = self
+        self._headers = {}
+        self._status = 0
+        self._head_bytes = 0
+        self._has_bytes = False
+        self._is_until_close = False
+        request = flight.request
+        self._transport.write(
+            b"%b %b HTTP/1.1\r\n%b%bcontent-length: %d\r\n\r\n%b"
+            % (
+                request.method.encode("ascii"),
+                request.target.encode("ascii"),
+                self._pool.host_line,
+                request.headers,
+                len(request.body),
+                request.body,
+            )
+        )
+        self._arm(flight.timeouts.first_byte_s)
+
+    def pause(self) -> None:
+        if not self._is_closing:
+            self._transport.pause_reading()
+            self._timer.disarm()
+
+    def resume(self) -> None:
+        if not self._is_closing and self._flight is not None:
+            self._transport.resume_reading()
+            self._arm(self._flight.timeouts.between_bytes_s)
+
+    def close(self) -> None:
+        """Close now. A flight that is bound to it is forgotten: its owner has given up on it or been told."""
+        self._flight = None
+        self._is_closing = True
+        self._timer.disarm()
+        self._transport.abort()
+
+    # -- what asyncio calls ---------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        flight = self._flight
+        if flight is None:
+            self._close_and_leave()  # bytes that nobody asked for
+            return
+        self._has_bytes = True
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail(FailureKind.INVALID, "answered with a protocol upgrade")
+            return
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            if cause is not None and not isinstance(cause, _UnacceptableAnswerError):
+                raise cause from None  # a sink's own fault: a bug, not the upstream's
+            self._fail(FailureKind.INVALID, str(cause or "the answer is not valid HTTP/1.1"))
+            return
+        if self._flight is flight:
+            if not self._status:
+                self._head_bytes += len(data)
+                if self._head_bytes > _HEAD_BYTES:
+                    self._fail(FailureKind.INVALID, f"the answer's headers are over {_HEAD_BYTES} bytes")
+                    return
+            self._arm(flight.timeouts.between_bytes_s)
+
+    def eof_received(self) -> bool:
+        if self._flight is not None and self._is_until_close and self._status:
+            self._is_closing = True
+            self._end()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_closing = True
+        self._timer.disarm()
+        flight = self._flight
+        self._flight = None
+        self._pool.connection_closed(self)
+        if flight is None:
+            return
+        if not self._has_bytes and self.served and not flight.is_resent:
+            # It was closed while it lay idle, and the news came after our request had gone out: the upstream has
+            # not taken it. Once, and only when not one byte came back (compare RFC 9112 §9.3.1).
+            self._pool.resend(flight)
+            return
+        reason = f": {exc}" if isinstance(exc, OSError) else ""
+        step = "before the answer ended" if self._has_bytes else "before an answer"
+        flight.fail(Failure(FailureKind.BROKEN, f"{self._pool.name} closed the connection {step}{reason}"))
+
+    # -- what httptools calls -------------------------------------------------------------------------------------
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._status:
+            return  # trailers
+        headers = self._headers
+        if len(headers) >= _HEADER_COUNT:
+            raise _UnacceptableAnswerError(f"the answer has more than {_HEADER_COUNT} headers")
+        name = name.lower()
+        headers[name] = headers[name] + b", " + value if name in headers else value
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        if status < 200:
+            self._headers = {}
+            return
+        headers = self._headers
+        self._status = status
+        self._is_until_close = (
+            b"content-length" not in headers and b"transfer-encoding" not in headers and status not in _BODILESS
+        )
+        flight = self._flight
+        if flight is not None:
+            flight.sink.on_head(status, headers)
+
+    def on_body(self, data: bytes) -> None:
+        flight = self._flight
+        if flight is not None:
+            flight.sink.on_body(data)
+
+    def on_message_complete(self) -> None:
+        if self._status:
+            self._end()
+
+    # -- steps ----------------------------------------------------------------------------------------------------
+
+    def _end(self) -> None:
+        flight = self._flight
+        if flight is None:
+            return
+        self._flight = None
+        self._timer.disarm()
+        self.served += 1
+        keeps = (
+            not self._is_closing
+            and not self._is_until_close
+            and self._parser.should_keep_alive()
+            and self._transport.get_write_buffer_size() == 0
+        )
+        if keeps:
+            # Through the loop: the parser is still inside this answer's last bytes.
+            self._pool.loop.call_soon(self._pool.connection_free, self)
+        else:
+            self._close_and_leave()
+        flight.end()
+
+    def _arm(self, delay_s: float) -> None:
+        flight = self._flight
+        if flight is not None:
+            left_s = flight.due_s - self._pool.loop.time()
+            self._pool.wheel.arm(self._timer, min(delay_s, left_s))
+
+    def _timed_out(self) -> None:
+        flight = self._flight
+        if flight is None:
+            return
+        if self._pool.loop.time() >= flight.due_s:
+            step = f"did not finish within {flight.timeouts.total_s:g} s"
+        elif self._status:
+            step = f"sent nothing for {flight.timeouts.between_bytes_s:g} s"
+        else:
+            step = f"did not begin to answer within {flight.timeouts.first_byte_s:g} s"
+        self._fail(FailureKind.TIMEOUT, step)
+
+    def _fail(self, kind: FailureKind, what: str) -> None:
+        flight = self._flight
+        self._close_and_leave()
+        if flight is not None:
+            flight.fail(Failure(kind, f"{self._pool.name} {what}"))
+
+    def _close_and_leave(self) -> None:
+        self.close()
+        self._pool.connection_closed(self)
+
+
+class _UnacceptableAnswerError(Exception):
+    """An answer that is HTTP but past our bounds."""
