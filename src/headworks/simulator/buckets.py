@@ -40,7 +40,7 @@ class Bucket:
     def take(self, amount: float, now: float) -> None:
         """Take `amount`, which must be there."""
         level = self.level(now)
-        assert amount <= level + 1e-6, "a bucket is asked before it is taken from"  # noqa: S101
+        assert amount <= level + 1e-6, "a bucket is asked before it is taken from"
         self._level = max(0.0, level - amount)
         self._at = max(now, self._at)
 

@@ -35,7 +35,7 @@ def create_embeddings(provider: Provider, visit: Visit) -> Script:
     name, model = provider.model(body.model, "embedding", Endpoint.EMBEDDINGS, visit.now)
     value = embeddings(body, name, model)
     usage = value["usage"]
-    assert isinstance(usage, dict)  # noqa: S101
+    assert isinstance(usage, dict)
     provider.admit(visit, name, usage["total_tokens"])
     return _json(value, provider.rhythm(visit, model).first_token_s)
 

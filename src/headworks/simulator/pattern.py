@@ -83,7 +83,7 @@ class PatternWriter:
         for _ in range(1, times):
             self._at = start
             pieces.append(self._atom(chance))
-            assert self._at == end  # noqa: S101 - the same atom ends at the same place
+            assert self._at == end
         self._at = after
         return "".join(pieces[:times])
 

@@ -57,8 +57,8 @@ def plan_value(plan: Plan) -> dict[str, object]:
     """The plan as plain data that `plan_from` reads back to an equal plan."""
     value: dict[str, object] = msgspec.to_builtins(plan)
     models = value["models"]
-    assert isinstance(models, dict)  # noqa: S101
-    value["models"] = {**dict.fromkeys(BUILT_IN_MODELS.keys() - models.keys()), **models}
+    assert isinstance(models, dict)
+    value["models"] = {**dict.fromkeys(sorted(BUILT_IN_MODELS.keys() - models.keys())), **models}
     return value
 
 

@@ -73,7 +73,7 @@ def _opening(generation: Generation) -> Iterator[_Event]:
 def _failing(generation: Generation) -> Iterator[_Event]:
     """The events up to the planned failure, and the failure."""
     failure = generation.failure
-    assert failure is not None  # noqa: S101
+    assert failure is not None
     seen = 0
     for event in _events(generation):
         is_over = event.type == "response.failed" or (

@@ -64,7 +64,7 @@ class _PlainRule:
     """One answer for everything that the condition selects."""
 
     def __init__(self, rule: Rule, pattern: re.Pattern[str] | None, seed: int) -> None:
-        assert rule.say is not None  # noqa: S101 - the plan has checked it
+        assert rule.say is not None
         self._rule = rule
         self._pattern = pattern
         self._say = _as_say(rule.say)
