@@ -1,0 +1,39 @@
+"""What every provider offers to routing."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+from headworks.calls import Failure
+from headworks.exchange import UpstreamRequest
+
+
+class ProviderSettings(msgspec.Struct, frozen=True):
+    """What configuration says of one provider, secrets already read.
+
+    `base_path` is the path of its base URL, without a slash at the end. `headers` are further static headers.
+    """
+
+    name: str
+    base_path: str = "/v1"
+    api_key: str = ""
+    organization: str = ""
+    project: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"ProviderSettings(name={self.name!r})"  # the key stays out of logs and tracebacks
+
+
+class Provider(Protocol):
+    """Requests out, failures classified."""
+
+    def request(self, method: str, path: str, body: bytes, content_type: bytes, forwarded: bytes) -> UpstreamRequest:
+        """A request to send. `path` is that of the OpenAI API without `/v1`; `forwarded` a header block of the
+        caller's that may be passed on."""
+        ...
+
+    def classify(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> Failure | None:
+        """What an answer's status means for the attempt; None when it answers the call."""
+        ...

@@ -1,0 +1,84 @@
+"""OpenAI and every server that speaks its API.
+
+Sources: OpenAI API reference, "Authentication" and "Debugging requests" (2026-10); error codes guide (2026-10):
+401 authentication, 403 region or permission, 404 not found, 429 rate limit or quota, 500 server error, 503 overload.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from headworks._version import __version__
+from headworks.calls import Failure, FailureKind
+from headworks.exchange import UpstreamRequest
+from headworks.providers.base import ProviderSettings
+
+
+class _Error(msgspec.Struct, frozen=True):
+    code: str | int | None = None
+    type: str | None = None
+
+
+class _ErrorBody(msgspec.Struct, frozen=True):
+    error: _Error | None = None
+
+
+_decode_error = msgspec.json.Decoder(_ErrorBody).decode
+
+_QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+
+
+class OpenAIProvider:
+    """Requests to an OpenAI-compatible API. Headers that are the same for every call are rendered once."""
+
+    def __init__(self, settings: ProviderSettings) -> None:
+        self.name = settings.name
+        self._base_path = settings.base_path
+        lines = [("user-agent", f"headworks/{__version__}"), ("accept-encoding", "identity")]
+        if settings.api_key:
+            lines.append(("authorization", f"Bearer {settings.api_key}"))
+        if settings.organization:
+            lines.append(("openai-organization", settings.organization))
+        if settings.project:
+            lines.append(("openai-project", settings.project))
+        lines.extend(settings.headers)
+        for name, value in lines:
+            if any(character in value for character in "\r\n\0"):
+                # Also a key read from a file: its content must not end one header and begin another.
+                raise ValueError(f"the {name} header for provider {settings.name} holds a line break or a NUL")
+        self._headers = "".join(f"{name}: {value}\r\n" for name, value in lines).encode("latin-1")
+
+    def request(self, method: str, path: str, body: bytes, content_type: bytes, forwarded: bytes) -> UpstreamRequest:
+        headers = self._headers
+        if content_type:
+            headers = b"%bcontent-type: %b\r\n%b" % (headers, content_type, forwarded)
+        elif forwarded:
+            headers += forwarded
+        return UpstreamRequest(method, self._base_path + path, headers, body)
+
+    def classify(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> Failure | None:  # noqa: ARG002
+        if status < 300:
+            return None
+        if status < 400:
+            return Failure(FailureKind.INVALID, f"{self.name} answered with a redirect, which is not followed", status)
+        detail = f"{self.name} answered {status}"
+        match status:
+            case 401 | 403:
+                kind = FailureKind.UNAUTHORIZED
+            case 429:
+                kind = FailureKind.QUOTA if _is_quota(body) else FailureKind.RATE_LIMITED
+            case 503 | 529:
+                kind = FailureKind.OVERLOADED
+            case 408 | 504:
+                kind = FailureKind.TIMEOUT
+            case _:
+                kind = FailureKind.ERROR if status >= 500 else FailureKind.REJECTED
+        return Failure(kind, detail, status)
+
+
+def _is_quota(body: bytes) -> bool:
+    try:
+        error = _decode_error(body).error
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return error is not None and (error.code in _QUOTA_CODES or error.type in _QUOTA_CODES)

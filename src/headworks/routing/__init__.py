@@ -1,0 +1,9 @@
+"""Routing: from a public model name to a target, and one attempt at it.
+
+May import `exchange`, `calls`, `errors`. Chains, retries and breakers will live here; today a call has one attempt.
+"""
+
+from headworks.routing.attempt import Answer, StreamSink, UnarySink
+from headworks.routing.table import RouteTable, Target
+
+__all__ = ["Answer", "RouteTable", "StreamSink", "Target", "UnarySink"]

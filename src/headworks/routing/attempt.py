@@ -1,0 +1,183 @@
+"""One attempt: the sinks that an upstream's answer runs into.
+
+A unary answer is gathered whole (its usage stands at its end, and a garbled one must not reach the caller). A
+streamed answer goes through piece by piece; the call waits only for its first piece and for its end.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from headworks.calls import Failure, FailureKind
+
+
+class Answer:
+    """A complete upstream answer."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+class UnarySink:
+    """Gathers an answer of at most `limit_bytes`; `done` ends with it or with a `Failure`."""
+
+    __slots__ = ("_headers", "_limit_bytes", "_parts", "_size", "_status", "done", "head_s", "now")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, limit_bytes: int) -> None:
+        self.done: asyncio.Future[Answer | Failure] = loop.create_future()
+        self.now = loop.time
+        self.head_s = 0.0
+        self._limit_bytes = limit_bytes
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._status = 0
+        self._headers: Mapping[bytes, bytes] = {}
+
+    def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
+        self._status = status
+        self._headers = headers
+        self.head_s = self.now()
+
+    def on_body(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > self._limit_bytes:
+            self.on_failure(Failure(FailureKind.INVALID, f"the answer is over {self._limit_bytes} bytes", self._status))
+            self._parts.clear()
+        else:
+            self._parts.append(data)
+
+    def on_end(self) -> None:
+        if not self.done.done():
+            parts = self._parts
+            body = parts[0] if len(parts) == 1 else b"".join(parts)
+            self.done.set_result(Answer(self._status, self._headers, body))
+
+    def on_failure(self, failure: Failure) -> None:
+        if not self.done.done():
+            self.done.set_result(failure)
+
+
+class Steps(Protocol):
+    """What a streamed answer goes through on its way: `dialects` implements it, for relaying and translating."""
+
+    def feed(self, data: bytes) -> bytes:
+        """What to send on for what came in; may be nothing."""
+        ...
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the end that the dialect promises has been seen (and is part of the last `feed`'s result)."""
+        ...
+
+
+class StreamSink:
+    """Sends a streamed answer on while it comes.
+
+    `started` ends with the status when the first piece that is worth sending has come (or the whole body, for
+    an error answer), or with a `Failure`. Then `forward` is set by the call, and pieces go there. The piece that
+    completes the stream is held back in `last`, for the call must be settled before the caller sees it; `ended`
+    ends with None then, or with a `Failure`.
+    """
+
+    __slots__ = (
+        "_is_error",
+        "_loop",
+        "_parts",
+        "_steps",
+        "ended",
+        "error_body",
+        "first_s",
+        "forward",
+        "head_s",
+        "headers",
+        "last",
+        "started",
+        "status",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, steps: Steps | None) -> None:
+        self._loop = loop
+        self._steps = steps
+        self._parts: list[bytes] = []
+        self._is_error = False
+        self.started: asyncio.Future[Failure | None] = loop.create_future()
+        self.ended: asyncio.Future[Failure | None] = loop.create_future()
+        self.forward: Callable[[bytes], None] | None = None
+        self.status = 0
+        self.headers: Mapping[bytes, bytes] = {}
+        self.head_s = 0.0
+        self.first_s = 0.0
+        self.last = b""
+        self.error_body = b""
+
+    def take(self) -> bytes:
+        """What has come before `forward` was set."""
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
+
+    def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
+        self.status = status
+        self.headers = headers
+        self.head_s = self._loop.time()
+        self._is_error = status >= 300
+        if self._steps is not None and not self._is_error:
+            kind = headers.get(b"content-type", b"")
+            if not kind.startswith(b"text/event-stream"):
+                self._is_error = True  # a promise not kept: gather it, the call will say what it is
+
+    def on_body(self, data: bytes) -> None:
+        steps = self._steps
+        if self._is_error or self.ended.done():
+            if self._is_error and sum(map(len, self._parts)) < _ERROR_BYTES:
+                self._parts.append(data)
+            return
+        if steps is not None:
+            data = steps.feed(data)
+            if steps.is_complete:
+                self.last = data
+                self._start()
+                self.ended.set_result(None)
+                return
+            if not data:
+                return
+        if self.forward is not None:
+            self.forward(data)
+            return
+        self._parts.append(data)
+        self._start()
+
+    def on_end(self) -> None:
+        if self._is_error:
+            self.error_body = self.take()
+            self._start()
+        if self.ended.done():
+            return
+        if self._steps is not None and not self._is_error:
+            self.on_failure(Failure(FailureKind.BROKEN, "the stream ended before its last event", self.status))
+            return
+        self._start()
+        self.ended.set_result(None)
+
+    def on_failure(self, failure: Failure) -> None:
+        if not self.started.done():
+            self.started.set_result(failure)
+        if not self.ended.done():
+            self.ended.set_result(failure)
+
+    @property
+    def is_error(self) -> bool:
+        """Whether this is not the stream that was asked for; `error_body` holds what came instead."""
+        return self._is_error
+
+    def _start(self) -> None:
+        if not self.started.done():
+            self.first_s = self._loop.time()
+            self.started.set_result(None)
+
+
+_ERROR_BYTES = 1024 * 1024
+"""Of an error answer to a streamed call, no more than this is kept."""

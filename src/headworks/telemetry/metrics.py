@@ -1,0 +1,120 @@
+"""Counters and histograms of settled calls.
+
+Children (one combination of labels) are lists of numbers that are added to in place; text is made only when
+somebody scrapes. Exposition format: Prometheus text format 0.0.4.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+
+from headworks.calls import Settled
+
+Labels = tuple[str, str, str, str, int]
+"""endpoint, provider, model, outcome, status."""
+
+BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+"""Upper bounds in seconds, from a classification's answer to a long generation's."""
+
+_COUNT, _INPUT, _CACHED, _OUTPUT, _REASONING, _DURATION_US, _FIRST_US, _FIRST_COUNT = range(8)
+_DURATIONS = 8
+_FIRSTS = _DURATIONS + len(BUCKETS_S) + 1
+_WIDTH = _FIRSTS + len(BUCKETS_S) + 1
+
+_MOST_CHILDREN = 2000
+"""Bound on label combinations: model names may come from callers. Beyond it, calls count under `other`."""
+
+
+class Metrics:
+    """The figures of one process. State: `children`; `gauges` are read when somebody looks."""
+
+    def __init__(self) -> None:
+        self.children: dict[Labels, list[int]] = {}
+        self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+
+    def gauge(self, name: str, description: str, read: Callable[[], float]) -> None:
+        """Show the present value of something; `name` without the `headworks_` prefix."""
+        self.gauges[name] = (description, read)
+
+    def observe(self, call: Settled) -> None:
+        """Count one settled call."""
+        opened = call.opened
+        labels = (opened.endpoint, opened.provider, opened.model, call.outcome, call.status)
+        child = self.children.get(labels)
+        if child is None:
+            child = self._new_child(labels)
+        child[_COUNT] += 1
+        child[_INPUT] += call.input_tokens
+        child[_CACHED] += call.cached_tokens
+        child[_OUTPUT] += call.output_tokens
+        child[_REASONING] += call.reasoning_tokens
+        child[_DURATION_US] += call.total_us
+        child[_DURATIONS + bisect_left(BUCKETS_S, call.total_us / 1e6)] += 1
+        if call.first_token_us:
+            child[_FIRST_US] += call.first_token_us
+            child[_FIRST_COUNT] += 1
+            child[_FIRSTS + bisect_left(BUCKETS_S, call.first_token_us / 1e6)] += 1
+
+    def add(self, children: Mapping[Labels, list[int]]) -> None:
+        """Add another process's figures to these."""
+        for labels, figures in children.items():
+            mine = self.children.get(labels)
+            if mine is None:
+                mine = self._new_child(labels)
+            for index, figure in enumerate(figures):
+                mine[index] += figure
+
+    def render(self, gauges: Mapping[str, float] | None = None) -> bytes:
+        """The figures as Prometheus text. `gauges` replaces the present values, by name."""
+        lines: list[str] = []
+        children = sorted(self.children.items())
+        for name, description, index in (
+            ("calls_total", "Settled calls.", _COUNT),
+            ("input_tokens_total", "Input tokens, cached ones included.", _INPUT),
+            ("cached_tokens_total", "Input tokens that the provider read from its prefix cache.", _CACHED),
+            ("output_tokens_total", "Output tokens, reasoning included.", _OUTPUT),
+            ("reasoning_tokens_total", "Reasoning tokens.", _REASONING),
+        ):
+            lines += _head(name, description, "counter")
+            lines += [f"headworks_{name}{{{_label_text(labels)}}} {figures[index]}" for labels, figures in children]
+        for name, description, start, total, count in (
+            ("call_duration_seconds", "From request to settled.", _DURATIONS, _DURATION_US, _COUNT),
+            ("first_token_seconds", "From request to the first content.", _FIRSTS, _FIRST_US, _FIRST_COUNT),
+        ):
+            lines += _head(name, description, "histogram")
+            for labels, figures in children:
+                lines += _histogram(f"headworks_{name}", _label_text(labels), figures, start, total, count)
+        for name, (description, read) in sorted(self.gauges.items()):
+            value = read() if gauges is None else gauges.get(name, 0.0)
+            lines += _head(name, description, "gauge")
+            lines.append(f"headworks_{name} {value:g}")
+        return ("\n".join(lines) + "\n").encode()
+
+    def _new_child(self, labels: Labels) -> list[int]:
+        if len(self.children) >= _MOST_CHILDREN:
+            labels = (labels[0], labels[1], "other", labels[3], labels[4])
+        return self.children.setdefault(labels, [0] * _WIDTH)
+
+
+def _head(name: str, description: str, kind: str) -> list[str]:
+    return [f"# HELP headworks_{name} {description}", f"# TYPE headworks_{name} {kind}"]
+
+
+def _label_text(labels: Labels) -> str:
+    names = ("endpoint", "provider", "model", "outcome", "status")
+    return ",".join(f'{name}="{_escaped(str(value))}"' for name, value in zip(names, labels, strict=True))
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _histogram(name: str, labels: str, figures: list[int], start: int, total: int, count: int) -> list[str]:
+    lines = []
+    below = 0
+    for index, bound in enumerate(BUCKETS_S):
+        below += figures[start + index]
+        lines.append(f'{name}_bucket{{{labels},le="{bound:g}"}} {below}')
+    lines.append(f'{name}_bucket{{{labels},le="+Inf"}} {figures[count]}')
+    lines.append(f"{name}_sum{{{labels}}} {figures[total] / 1e6:.6f}")
+    lines.append(f"{name}_count{{{labels}}} {figures[count]}")
+    return lines
