@@ -44,10 +44,10 @@ def headworks(upstream_port: int, folder: Path, python: Path) -> Start:
     home = folder / "headworks"
     home.mkdir(parents=True)
     config = home / "headworks.yaml"
-    config.write_text(_HEADWORKS.format(upstream=upstream_port, host=HOST), encoding="utf-8")
+    config.write_text(headworks_config(upstream_port), encoding="utf-8")
     port = free_port()
     program = [str(python), "-m", "headworks"]
-    environment = {"BENCH_UPSTREAM_KEY": "upstream-key-of-the-benchmark"}
+    environment = {_UPSTREAM_KEY: "upstream-key-of-the-benchmark"}
     made = subprocess.run(
         [*program, "keys", "create", "bench", "--json", "--config", str(config)],
         env=os.environ | environment,
@@ -72,8 +72,18 @@ def headworks(upstream_port: int, folder: Path, python: Path) -> Start:
     )
 
 
+def headworks_config(upstream_port: int) -> str:
+    """A headworks.yaml with the stub as the provider; its model has another name there, so that bodies are changed."""
+    return _HEADWORKS.format(
+        upstream=upstream_port, host=HOST, model=wire.MODEL, upstream_model=wire.UPSTREAM_MODEL, key=_UPSTREAM_KEY
+    )
+
+
 ANY_KEY = "hw-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJ"
 """For targets that check none: as long as a real one."""
+
+_UPSTREAM_KEY = "BENCH_UPSTREAM_KEY"
+"""The environment variable that holds the key for the stub, which takes any."""
 
 _NGINX = """\
 daemon off;
@@ -119,10 +129,10 @@ providers:
   stub:
     kind: openai-compatible
     base_url: http://{host}:{upstream}/v1
-    api_key: env:BENCH_UPSTREAM_KEY
+    api_key: env:{key}
     speaks: [chat, responses, embeddings]
     connections:
       limit: 2048
 models:
-  bench-model: stub/upstream-model-1
+  {model}: stub/{upstream_model}
 """

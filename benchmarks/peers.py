@@ -31,7 +31,7 @@ _SHORT = msgspec.structs.replace(
     latency_rounds=3,
     latency_calls=200,
     stream_rounds=2,
-    starts=1,
+    starts=2,
     memory_calls=0,
 )
 PLANS: dict[str, Plan] = {

@@ -109,20 +109,26 @@ def _systems(lines: list[Line]) -> list[str]:
 
 def _row(line: Line, systems: list[str], others: list[str]) -> list[str]:
     title = f"{line.title} ({line.unit})" if line.unit else line.title
-    figures = [_figure(line.figures.get(system)) for system in systems]
+    # Where no ratio shows the spread of the rounds, the figures do.
+    figures = [_figure(line.figures.get(system), has_spread=not line.ratios) for system in systems]
     ratios = [_spread(line.ratios.get(system)) for system in others]
     return [title, *figures, *ratios, _bar(line.bar), line.verdict.value if line.verdict else ""]
 
 
-def _figure(figure: Spread | None) -> str:
-    return "" if figure is None else _number(figure.median)
+def _figure(figure: Spread | None, *, has_spread: bool) -> str:
+    if figure is None:
+        return ""
+    if has_spread and figure.greatest > figure.least:
+        return f"{_number(figure.median)} ({_number(figure.least)}-{_number(figure.greatest)})"
+    return _number(figure.median)
 
 
 def _spread(ratio: Spread | None) -> str:
     if ratio is None:
         return ""
-    median = f"{ratio.median:.2f}" if ratio.median < 100 else f"{ratio.median:.0f}"
-    return f"{median} ({ratio.least:.2f}-{ratio.greatest:.2f})" if ratio.rounds > 1 else median
+    if ratio.rounds == 1:
+        return _number(ratio.median)
+    return f"{_number(ratio.median)} ({_number(ratio.least)}-{_number(ratio.greatest)})"
 
 
 def _bar(bar: Bar | None) -> str:
@@ -137,7 +143,9 @@ def _number(figure: float) -> str:
     """About three significant digits, which is more than the noise leaves."""
     if abs(figure) >= 100:
         return f"{figure:,.0f}"
-    return f"{figure:.1f}" if abs(figure) >= 10 else f"{figure:.2f}"
+    if abs(figure) >= 10:
+        return f"{figure:.1f}"
+    return f"{figure:.2f}" if abs(figure) >= 0.1 or not figure else f"{figure:.2g}"
 
 
 def _notes(report: Report) -> list[str]:

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import bars, calls, cores, figures, processes, report, streams, targets, wire
+from benchmarks import bars, calls, cores, figures, gateways, processes, report, streams, targets, wire
 from benchmarks.python_builds import PythonBuild
+from headworks import config
 
 _FIGURES = st.lists(st.floats(min_value=0.001, max_value=1e9), min_size=1, max_size=60)
 
@@ -190,6 +191,15 @@ def test_every_stream_of_the_stub_is_read_whole_and_counted():
     assert chat.chunks > 0
     assert served["streams"] == 16
     assert served["cut_streams"] == 0
+
+
+def test_the_gateway_is_measured_with_a_valid_configuration_that_checks_keys(tmp_path):
+    text = gateways.headworks_config(4010)
+
+    project = config.parse(text, file="headworks.yaml", base=tmp_path)
+
+    assert project.config.access.mode == "keys"
+    assert project.config.models[wire.MODEL].model == wire.UPSTREAM_MODEL
 
 
 def test_calls_one_by_one_are_all_made_and_timed():
