@@ -93,6 +93,14 @@ def test_a_fault_is_bound_to_its_model_and_endpoint(desk_with, fault, is_struck)
     assert (chat(desk_with(faults=(fault,))).status == 500) is is_struck
 
 
+def test_a_fault_finds_the_model_in_a_form_too(desk_with):
+    desk = desk_with(faults=(ErrorFault(model="gpt-4o-mini-transcribe"),))
+    with pytest.raises(openai.InternalServerError):
+        desk.client().audio.transcriptions.create(model="gpt-4o-mini-transcribe", file=("a.wav", b"RIFF"))
+    assert chat(desk).status == 200
+    assert desk.ask("POST", "/v1/chat/completions", b"not json").status == 400
+
+
 def test_the_first_fault_that_fits_strikes(desk_with):
     desk = desk_with(faults=(ErrorFault(status=500, count=1), ErrorFault(status=503)))
     assert [chat(desk).status for _ in range(2)] == [500, 503]

@@ -11,7 +11,9 @@ from headworks.simulator.schema import FORMATS, SchemaRefused, checked
 
 
 def invented(schema, seed=0, *, is_strict=True):
-    return Inventor(checked(json.dumps(schema).encode(), is_strict), random.Random(seed), ("Paris", "Lyon")).value()
+    return Inventor(
+        checked(json.dumps(schema).encode(), is_strict=is_strict), random.Random(seed), ("Paris", "Lyon")
+    ).value()
 
 
 def judge(schema, value):

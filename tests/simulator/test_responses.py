@@ -182,6 +182,29 @@ def test_a_required_tool_is_called_even_if_nobody_mentions_it(desk):
     assert [item["name"] for item in value["output"]] == ["get_weather"]
 
 
+def test_a_tool_without_a_schema_is_called_without_arguments(desk):
+    value = desk.respond("Hello", tools=[{"type": "function", "name": "ping"}], tool_choice="required")
+    assert value["output"][0]["arguments"] == "{}"
+
+
+def test_an_output_limit_cuts_the_arguments_of_a_tool_call(desk):
+    text = {"type": "string", "minLength": 400}
+    parameters = {"type": "object", "properties": {"text": text}, "required": ["text"], "additionalProperties": False}
+    tools = [{"type": "function", "name": name, "parameters": parameters, "strict": True} for name in ("note", "send")]
+    value = desk.respond("note and send", tools=tools, tool_choice="required", max_output_tokens=16)
+    Response.model_validate(value, strict=True)
+    (call,) = value["output"]
+    assert (value["status"], call["status"], call["name"]) == ("incomplete", "incomplete", "note")
+    assert 0 < len(call["arguments"]) < 400
+    assert value["usage"]["output_tokens"] == 16
+
+
+def test_hosted_tools_are_accepted_and_never_called(desk):
+    value = desk.respond("search the web", tools=[{"type": "web_search"}])
+    assert value["tools"] == [{"type": "web_search"}]
+    assert value["output"][0]["type"] == "message"
+
+
 def test_after_tool_outputs_the_answer_is_text_about_them(desk):
     first = desk.respond("Weather in Paris?", tools=[WEATHER])
     output = {"type": "function_call_output", "call_id": first["output"][0]["call_id"], "output": "18 degrees"}

@@ -35,6 +35,15 @@ def test_only_so_many_responses_are_kept(desk_with):
         desk.json("GET", f"/v1/responses/{kept}")
 
 
+def test_large_inputs_push_old_responses_out(desk):
+    first = desk.respond("x" * 25_000_000, truncation="auto")
+    second = desk.respond("y" * 25_000_000, truncation="auto")
+    third = desk.respond("z" * 25_000_000, truncation="auto")
+    desk.json("GET", f"/v1/responses/{first['id']}", status=404)
+    for kept in (second, third):
+        desk.json("DELETE", f"/v1/responses/{kept['id']}")
+
+
 def test_a_stored_response_is_streamed_again_from_any_event_on(desk):
     script = desk.ask("POST", "/v1/responses", {"model": "gpt-6-luna", "input": "Hi", "stream": True})
     events = events_of(script)

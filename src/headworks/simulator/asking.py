@@ -104,7 +104,7 @@ def accepted_schema(raw: bytes, *, is_strict: bool, subject: str, param: str, co
     """The schema of a response format or a tool. Raises Rejection in the API's words; `subject` such as
     "response_format 'city'"."""
     try:
-        return checked(raw, is_strict)
+        return checked(raw, is_strict=is_strict)
     except SchemaRefused as problem:
         raise Rejection(400, f"Invalid schema for {subject}: {problem}", code=code, param=param) from problem
 

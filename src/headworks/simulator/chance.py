@@ -1,7 +1,6 @@
 """Chance that can be repeated: everything random is drawn from the seed and what it is about."""
 
 import hashlib
-import random
 
 _SPAN = float(1 << 64)
 
@@ -14,11 +13,6 @@ def digest(seed: int, *about: bytes | str) -> bytes:
         state.update(b"%d:" % len(data))
         state.update(data)
     return state.digest()
-
-
-def generator(seed: int, *about: bytes | str) -> random.Random:
-    """A source of chance of its own for one subject. Not for secrets: it is meant to be predictable."""
-    return random.Random(digest(seed, *about))  # noqa: S311
 
 
 def fraction(seed: int, *about: bytes | str) -> float:

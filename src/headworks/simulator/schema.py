@@ -143,9 +143,12 @@ def whole(value: object, default: int) -> int:
     return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else default
 
 
-@functools.lru_cache(maxsize=256)
-def checked(raw: bytes, is_strict: bool) -> Schema:
+def checked(raw: bytes, *, is_strict: bool) -> Schema:
     """The schema in `raw`, which must be JSON. Raises SchemaRefused where the API would refuse it."""
+    return (_remembered if len(raw) <= _MOST_REMEMBERED_BYTES else _checked)(raw, is_strict)
+
+
+def _checked(raw: bytes, is_strict: bool) -> Schema:
     root: object = msgspec.json.decode(raw)
     if not isinstance(root, dict):
         raise SchemaRefused((), "schema must be a JSON object.")
@@ -158,6 +161,10 @@ def checked(raw: bytes, is_strict: bool) -> Schema:
     if math.isinf(schema.height(root)):
         raise SchemaRefused((), "schema has no finite value.")
     return schema
+
+
+_MOST_REMEMBERED_BYTES = 65_536
+_remembered = functools.lru_cache(maxsize=256)(_checked)
 
 
 class _StrictCheck:

@@ -10,6 +10,7 @@ from headworks.simulator.items import Item, made_items, shown
 from headworks.simulator.rejection import Rejection, invalid_value
 
 _MOST_ITEMS_PER_PAGE = 100
+_MOST_BYTES = 64 * 1024 * 1024
 
 
 class StoredResponse(msgspec.Struct, frozen=True):
@@ -31,26 +32,33 @@ class StoredResponse(msgspec.Struct, frozen=True):
         """The response object as it is now."""
         return self.generation.value(self.status(now))
 
+    @property
+    def input_bytes(self) -> int:
+        """The size of its input, its history included."""
+        return sum(len(item.json) for item in self.items)
+
     def context(self) -> tuple[Item, ...]:
         """What a response that continues this one starts from: its input and its output."""
         return (*self.items, *made_items(item.value(is_done=True) for item in self.generation.output))
 
 
 class Shelf:
-    """The kept responses. State: by id, the oldest first, at most `capacity`."""
+    """The kept responses. State: by id, the oldest first, at most `capacity` and 64 MiB of their input items."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
+        self._bytes = 0
         self._by_id: dict[str, StoredResponse] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
 
     def keep(self, response: StoredResponse) -> None:
-        """Keep a response; the oldest goes if there are too many."""
+        """Keep a response; the oldest go if there are too many."""
         self._by_id[response.generation.id] = response
-        if len(self._by_id) > self._capacity:
-            del self._by_id[next(iter(self._by_id))]
+        self._bytes += response.input_bytes
+        while len(self._by_id) > self._capacity or (self._bytes > _MOST_BYTES and len(self._by_id) > 1):
+            self._drop(next(iter(self._by_id)))
 
     def get(self, identifier: str) -> StoredResponse:
         """A kept response. Raises Rejection: the API's 404."""
@@ -84,7 +92,7 @@ class Shelf:
     def delete(self, identifier: str) -> dict[str, object]:
         """Forget a response. Raises Rejection for an unknown id."""
         self.get(identifier)
-        del self._by_id[identifier]
+        self._drop(identifier)
         return {"id": identifier, "object": "response", "deleted": True}
 
     def cancel(self, identifier: str, now: float) -> StoredResponse:
@@ -97,8 +105,8 @@ class Shelf:
             self._by_id[identifier] = response
         return response
 
-    def clear(self) -> None:
-        self._by_id.clear()
+    def _drop(self, identifier: str) -> None:
+        self._bytes -= self._by_id.pop(identifier).input_bytes
 
 
 class Page(msgspec.Struct, frozen=True):

@@ -5,7 +5,6 @@ equal tokens, so that the arithmetic of the prompt cache is real.
 """
 
 import re
-from collections.abc import Iterable
 
 _PIECE = re.compile(
     r" ?[A-Za-z]{1,8}| ?[0-9]{1,3}| ?[^\x00-\x7f]{1,2}| ?[!-/:-@\[-`{-~]{1,3}|\s{1,8}|.",
@@ -32,8 +31,3 @@ def count(text: str) -> int:
 def first(text: str, limit: int) -> str:
     """The text of the first `limit` tokens."""
     return "".join(split(text)[:limit])
-
-
-def total(texts: Iterable[str]) -> int:
-    """The tokens of several texts."""
-    return sum(map(count, texts))
