@@ -1,8 +1,12 @@
 """A simulator with a clock that tests move by hand, and the official SDK in front of it, without a socket."""
 
 import asyncio
+import contextlib
 import json
 import selectors
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
@@ -164,3 +168,29 @@ def desk_with() -> Callable[..., Desk]:
         return Desk(Plan(**{"pace": 0, **(fields or {}), **more}))
 
     return build
+
+
+READY = "headworks simulator ready on "
+
+
+@contextlib.contextmanager
+def _running(*flags: str) -> Iterator[str]:
+    command = [sys.executable, "-m", "headworks", "simulate", "--port", "0", *flags]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        line = process.stderr.readline().strip()
+        assert line.startswith(READY), line
+        yield line.removeprefix(READY)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+@pytest.fixture(scope="session")
+def running() -> Callable[..., contextlib.AbstractContextManager[str]]:
+    """Starts `headworks simulate` with flags, and gives its address; afterwards it must have ended well."""
+    return _running

@@ -1,7 +1,5 @@
 """`headworks simulate` as a process: the official SDK over a real socket, control, and a clean end."""
 
-import contextlib
-import signal
 import subprocess
 import sys
 import time
@@ -10,29 +8,10 @@ import httpx2
 import openai
 import pytest
 
-READY = "headworks simulator ready on "
-
-
-@contextlib.contextmanager
-def simulator(*flags):
-    """The address of a running simulator; afterwards it must have ended well."""
-    command = [sys.executable, "-m", "headworks", "simulate", "--port", "0", *flags]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        line = process.stderr.readline().strip()
-        assert line.startswith(READY), line
-        yield line.removeprefix(READY)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=20) == 0
-    finally:
-        process.kill()
-        process.wait()
-        process.stderr.close()
-
 
 @pytest.fixture(scope="module")
-def address():
-    with simulator("--pace", "0", "--seed", "7") as the_address:
+def address(running):
+    with running("--pace", "0", "--seed", "7") as the_address:
         yield the_address
 
 
@@ -86,11 +65,11 @@ def test_a_stall_lasts_until_the_client_gives_up(address, client):
         client.with_options(timeout=0.2).responses.create(model="gpt-6-luna", input="Hi")
 
 
-def test_a_stream_takes_its_time(tmp_path):
+def test_a_stream_takes_its_time(tmp_path, running):
     plan = tmp_path / "plan.yaml"
     plan.write_text("models:\n  slow:\n    latency: {first_token: {median_ms: 150, sigma: 0}, token: {median_ms: 0}}\n")
     with (
-        simulator("--plan", str(plan)) as address,
+        running("--plan", str(plan)) as address,
         openai.OpenAI(api_key="sk-any", base_url=f"{address}/v1") as client,
     ):
         started = time.monotonic()
