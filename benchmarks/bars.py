@@ -69,7 +69,9 @@ MEASURES = (
     Measure("streams_core_percent", "the streams' share of a core", "%", Bar(35, 45)),
     Measure("chunk_p50_ms", "latency of a chunk, upstream to client, p50", "ms", has_ratio=False),
     Measure("chunk_p99_ms", "latency of a chunk, upstream to client, p99", "ms", has_ratio=False),
-    Measure("chunk_added_p99_ms", "the same, over a direct connection", "ms", Bar(1, 3), has_ratio=False),
+    Measure(
+        "chunk_added_p99_ms", "latency added to a chunk, p99 of a quarter second", "ms", Bar(1, 3), has_ratio=False
+    ),
     Measure("streams_resident_mb", "memory with the streams live", "MB", Bar(50, 80), has_ratio=False),
     Measure("resident_mb", "memory after the plain calls", "MB", Bar(45, 70), has_ratio=False),
     Measure("growth_mb", "memory grown over the plain calls after the first round", "MB", Bar(1, 3), has_ratio=False),
