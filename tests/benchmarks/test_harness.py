@@ -16,6 +16,8 @@ from benchmarks import bars, calls, cores, figures, gateways, processes, report,
 from benchmarks.python_builds import PythonBuild
 from headworks import config
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmarks read /proc")
+
 _FIGURES = st.lists(st.floats(min_value=0.001, max_value=1e9), min_size=1, max_size=60)
 
 
