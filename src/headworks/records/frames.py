@@ -1,0 +1,136 @@
+"""Frames: how journal entries lie in a segment, and how they are found again after damage. Pure.
+
+A segment is `MAGIC`, then frames. A frame is the payload's length and its CRC-32, both unsigned 32 bits little
+endian, then the payload: one `calls.JournalEntry` in MessagePack. A frame of length 0 does not exist: a tail that
+the file system filled with zeros must not read as entries.
+"""
+
+import re
+import struct
+import zlib
+from typing import Literal
+
+import msgspec
+
+from headworks.calls import JournalEntry
+
+MAGIC = b"hwjrnl1\n"
+"""The first bytes of every segment; the digit is the version of this layout."""
+
+MAX_PAYLOAD_BYTES = 1 << 30
+"""No entry is larger: bodies are bounded far below by configuration. A greater length is damage."""
+
+HEAD_BYTES = 8
+
+_RESYNC_ATTEMPTS = 10_000
+"""Places that may be tried after damage; stored bodies could hold any number of false ones."""
+
+_head = struct.Struct("<II")
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(JournalEntry).decode  # type: ignore[type-abstract, unused-ignore]
+
+# An entry is a MessagePack array (of up to 15, or of more) whose first element is the tag "o" or "s"
+# (`calls.Opened`, `calls.Settled`). The look-ahead finds overlapping places too.
+_payload_start = re.compile(rb"(?=(?:[\x90-\x9f]|\xdc..)\xa1[os])", re.DOTALL)
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Bytes from `start` to `end` (offsets in the segment) that hold no readable entry.
+
+    *torn*: an unfinished write at the very end. *damaged*: anything else; entries may be lost here.
+    """
+
+    start: int
+    end: int
+    kind: Literal["torn", "damaged"]
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """What a part of a segment holds. `end` is the offset to go on from."""
+
+    entries: list[JournalEntry]
+    end: int
+    gaps: tuple[Gap, ...] = ()
+
+
+def frame(entry: JournalEntry) -> bytes:
+    """One entry as it lies in a segment."""
+    payload = _encode(entry)
+    return _head.pack(len(payload), zlib.crc32(payload)) + payload
+
+
+def scan(data: bytes, *, start: int, whole: bool, limit: int) -> Stretch:
+    """The entries in `data`, up to the first place that is no complete, valid frame.
+
+    Arguments:
+        data: the bytes of the segment from offset `start` on, which is where a frame begins.
+        start: the offset of `data` in the segment.
+        whole: `data` reaches to the end of a segment that nobody writes to any more. Then bytes that are no frame
+            are gaps, and reading goes on at the next valid frame; otherwise the scan ends before them.
+        limit: most entries to return.
+    """
+    entries: list[JournalEntry] = []
+    gaps: list[Gap] = []
+    position = 0
+    while position < len(data) and len(entries) < limit:
+        end = _frame_end(data, position)
+        if end:
+            try:
+                entries.append(_decode(data[position + HEAD_BYTES : end]))
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                # The checksum is right, so this is what was written; it is only not an entry that we know.
+                gaps.append(Gap(start + position, start + end, "damaged"))
+            position = end
+            continue
+        if not whole:
+            break
+        after = _resynchronise(data, position + 1)
+        kind: Literal["torn", "damaged"] = "torn" if after < 0 and _is_unfinished(data, position) else "damaged"
+        end = len(data) if after < 0 else after
+        gaps.append(Gap(start + position, start + end, kind))
+        position = end
+    return Stretch(entries, start + position, tuple(gaps))
+
+
+def wanted_bytes(data: bytes) -> int:
+    """How many bytes the frame at the beginning of `data` needs in all, as its length field says.
+
+    0 if the field is missing or cannot be right.
+    """
+    if len(data) < HEAD_BYTES:
+        return 0
+    length, _ = _head.unpack_from(data)
+    return HEAD_BYTES + length if 0 < length <= MAX_PAYLOAD_BYTES else 0
+
+
+def _frame_end(data: bytes, position: int) -> int:
+    """Where the valid frame at `position` ends; 0 if there is none."""
+    if len(data) - position < HEAD_BYTES:
+        return 0
+    length, checksum = _head.unpack_from(data, position)
+    end: int = position + HEAD_BYTES + length
+    if not 0 < length <= MAX_PAYLOAD_BYTES or end > len(data):
+        return 0
+    return end if zlib.crc32(data[position + HEAD_BYTES : end]) == checksum else 0
+
+
+def _is_unfinished(data: bytes, position: int) -> bool:
+    """Whether the rest of `data` is what an interrupted write, or a power cut, leaves: a part of a frame, or zeros."""
+    rest = len(data) - position
+    if rest < HEAD_BYTES:
+        return True
+    length: int = _head.unpack_from(data, position)[0]
+    if length == 0:
+        return not data[position:].strip(b"\0")
+    return length <= MAX_PAYLOAD_BYTES and HEAD_BYTES + length > rest
+
+
+def _resynchronise(data: bytes, position: int) -> int:
+    """Where the next valid frame begins at or after `position`; -1 if there is none."""
+    for attempt, match in enumerate(_payload_start.finditer(data, position + HEAD_BYTES)):
+        if attempt >= _RESYNC_ATTEMPTS:
+            break
+        candidate = match.start() - HEAD_BYTES
+        if _frame_end(data, candidate):
+            return candidate
+    return -1
