@@ -1,0 +1,111 @@
+"""Token usage as each dialect writes it, and as `calls.Usage` states it.
+
+Both dialects of the OpenAI API count alike: input includes what was read from and written to the cache, output
+includes reasoning. A figure that is missing or null is 0; what is not a count at all makes the usage unreadable,
+and a usage that cannot be read is none.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from headworks.calls import Usage
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+class _InputDetails(msgspec.Struct, frozen=True):
+    cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+
+
+class _OutputDetails(msgspec.Struct, frozen=True):
+    reasoning_tokens: Count | None = None
+
+
+class ChatUsage(msgspec.Struct, frozen=True):
+    """The `usage` of chat completions, their chunks, and embeddings."""
+
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
+    prompt_tokens_details: _InputDetails | None = None
+    completion_tokens_details: _OutputDetails | None = None
+
+    def stated(self) -> Usage | None:
+        """The figures in our convention; None when there are none."""
+        return _usage(
+            self.prompt_tokens, self.completion_tokens, self.prompt_tokens_details, self.completion_tokens_details
+        )
+
+
+class ResponsesUsage(msgspec.Struct, frozen=True):
+    """The `usage` of a response."""
+
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    input_tokens_details: _InputDetails | None = None
+    output_tokens_details: _OutputDetails | None = None
+
+    def stated(self) -> Usage | None:
+        """The figures in our convention; None when there are none."""
+        return _usage(self.input_tokens, self.output_tokens, self.input_tokens_details, self.output_tokens_details)
+
+
+_decode_chat_usage = msgspec.json.Decoder(ChatUsage).decode
+
+
+def read_chat_usage(raw: bytes | msgspec.Raw) -> Usage | None:
+    """The usage of a whole answer; None when it is null or cannot be read."""
+    try:
+        return _decode_chat_usage(raw).stated()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+_NO_INPUT = _InputDetails()
+_NO_OUTPUT = _OutputDetails()
+
+
+def chat_usage(usage: Usage) -> dict[str, object]:
+    """`usage` as a chat completion states it."""
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cached_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }
+
+
+def responses_usage(usage: Usage) -> dict[str, object]:
+    """`usage` as a response states it."""
+    return {
+        "input_tokens": usage.input_tokens,
+        "input_tokens_details": {
+            "cached_tokens": usage.cached_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }
+
+
+def _usage(
+    inputs: int | None, outputs: int | None, input_details: _InputDetails | None, output_details: _OutputDetails | None
+) -> Usage | None:
+    if inputs is None and outputs is None:
+        return None
+    of_input = input_details or _NO_INPUT
+    of_output = output_details or _NO_OUTPUT
+    return Usage(
+        input_tokens=inputs or 0,
+        cached_tokens=of_input.cached_tokens or 0,
+        cache_write_tokens=of_input.cache_write_tokens or 0,
+        output_tokens=outputs or 0,
+        reasoning_tokens=of_output.reasoning_tokens or 0,
+        source="provider",
+    )
