@@ -46,6 +46,10 @@ class StorageError(HeadworksError):
     """The state directory, a journal or a store cannot be used; names the path and the way out."""
 
 
+class CommandError(HeadworksError):
+    """A command that cannot be done as asked (an unknown or ambiguous name, say); says what can be."""
+
+
 class Refusal(HeadworksError):
     """A call that is answered with an error instead of being relayed.
 

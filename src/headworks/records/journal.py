@@ -49,7 +49,7 @@ class Journal:
 
     Arguments:
         folder: where all workers' segments lie; made when missing.
-        worker: this worker's name: letters, digits, `_`.
+        worker: this worker's name: letters, digits, `-`, `_`.
         segment_bytes: size at which the next segment is begun.
         limit_bytes: bound on all segments in the folder; see `is_full`.
         loop: the running event loop.
@@ -74,8 +74,8 @@ class Journal:
         loop: asyncio.AbstractEventLoop,
         now: Callable[[], float],
     ) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9_]{1,64}", worker):
-            raise StorageError(f"not a name for a worker: {worker!r}; use letters, digits and _")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", worker):
+            raise StorageError(f"not a name for a worker: {worker!r}; use letters, digits, - and _")
         self.is_full = False
         self.failure: StorageError | None = None
         self._folder = folder

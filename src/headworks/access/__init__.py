@@ -1,0 +1,28 @@
+"""Who calls: virtual keys, how they are made and kept, and the ring that a worker finds them in.
+
+`KeyStore` is the administrator's side: create, list, rotate, revoke. `KeyRing` is the hot path's: from a header to a
+`Grant` (who, which models, which endpoints). `server_secret` reads the secret that both hash keys under.
+
+May import `calls`, `errors`, `config` and `database`.
+"""
+
+from headworks.access.grant import Grant
+from headworks.access.keys import is_well_formed, secret_id
+from headworks.access.ring import KeyRing, OpenRing
+from headworks.access.secret import server_secret
+from headworks.access.store import KeyRecord, KeyStore
+
+KEYS_FILE = "keys.db"
+"""The key store's file, below the storage folder."""
+
+__all__ = [
+    "KEYS_FILE",
+    "Grant",
+    "KeyRecord",
+    "KeyRing",
+    "KeyStore",
+    "OpenRing",
+    "is_well_formed",
+    "secret_id",
+    "server_secret",
+]

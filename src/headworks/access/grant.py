@@ -1,0 +1,79 @@
+"""What one key may do, compiled for the hot path. Pure."""
+
+from collections.abc import Iterable
+
+from headworks.calls import Caller, Endpoint
+
+_REMEMBERED_NAMES = 1024
+"""Verdicts that are kept for one grant; names come from callers, so there must be a bound."""
+
+
+class ModelPattern:
+    """A model name in which `*` stands for any characters, or none. Matching is linear whatever the pattern."""
+
+    __slots__ = ("_first", "_is_exact", "_last", "_middle")
+
+    def __init__(self, pattern: str) -> None:
+        first, *rest = pattern.split("*")
+        self._is_exact = not rest
+        self._first = first
+        self._last = rest[-1] if rest else ""
+        self._middle = tuple(part for part in rest[:-1] if part)
+
+    def matches(self, name: str) -> bool:
+        """Whether the whole name fits; upper and lower case differ."""
+        if self._is_exact:
+            return name == self._first
+        end = len(name) - len(self._last)
+        position = len(self._first)
+        if position > end or not name.startswith(self._first) or not name.endswith(self._last):
+            return False
+        for part in self._middle:
+            # The leftmost place leaves the most room for what follows, so nothing need be tried twice.
+            position = name.find(part, position, end)
+            if position < 0:
+                return False
+            position += len(part)
+        return True
+
+
+class Grant:
+    """Who calls, and what they may call.
+
+    Arguments:
+        caller: who it is.
+        models: patterns of the model names that may be asked for; none means all.
+        endpoints: what may be called; none means all.
+        expires_at: Unix seconds from which the key is no longer good.
+    """
+
+    __slots__ = ("_endpoints", "_patterns", "_verdicts", "caller", "expires_at")
+
+    def __init__(
+        self,
+        caller: Caller,
+        *,
+        models: Iterable[str] = (),
+        endpoints: Iterable[Endpoint] = (),
+        expires_at: float = float("inf"),
+    ) -> None:
+        self.caller = caller
+        self.expires_at = expires_at
+        self._patterns = tuple(map(ModelPattern, models))
+        self._endpoints = frozenset(endpoints)
+        self._verdicts: dict[str, bool] = {}
+
+    def may_call(self, endpoint: Endpoint) -> bool:
+        """Whether the key's scope has this endpoint. Listing models is always allowed: it shows only usable ones."""
+        return not self._endpoints or endpoint in self._endpoints or endpoint is Endpoint.MODELS
+
+    def may_use(self, model: str) -> bool:
+        """Whether the key's scope has this model, by the name that the caller asks for."""
+        if not self._patterns:
+            return True
+        verdict = self._verdicts.get(model)
+        if verdict is None:
+            verdict = any(pattern.matches(model) for pattern in self._patterns)
+            if len(self._verdicts) < _REMEMBERED_NAMES:
+                self._verdicts[model] = verdict
+        return verdict

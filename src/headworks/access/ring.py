@@ -1,0 +1,153 @@
+"""The key ring of a worker: from an `Authorization` header to a grant, without touching a disk.
+
+State: the grants by digest of key, as of one revision of the key store. `refresh` brings them up to date.
+"""
+
+from collections.abc import Callable
+from hashlib import sha256
+
+from headworks.access.grant import Grant
+from headworks.access.keys import is_well_formed, key_digest, secret_id
+from headworks.access.store import KeyRecord, KeyStore
+from headworks.calls import Caller
+from headworks.errors import Refusal, StorageError
+
+STALE_AFTER_S = 5.0
+"""How long the key store may be unreadable before `refresh` says so, in seconds. A moment is no news: SQLite locks
+the file for one while it tidies up."""
+
+_REMEMBERED_SPARE = 1024
+_CHALLENGE = (("www-authenticate", 'Bearer realm="headworks"'),)  # RFC 9110 §11.6.1: a 401 names the scheme
+
+
+class KeyRing:
+    """The keys that are good at the moment.
+
+    Arguments:
+        store: where the keys are; it stays the caller's to close.
+        secret: the server secret. Keys that were hashed under another are not good.
+        now: Unix seconds.
+
+    Raises:
+        StorageError: the keys cannot be read.
+    """
+
+    def __init__(self, store: KeyStore, secret: bytes, now: Callable[[], float]) -> None:
+        self._store = store
+        self._secret = secret
+        self._secret_id = secret_id(secret)
+        self._now = now
+        self._grants: dict[bytes, Grant] = {}
+        self._digests: dict[str, bytes] = {}
+        # By the SHA-256 of a whole header that was found good: a quarter of the cost of its HMAC, and no key is kept.
+        self._seen: dict[bytes, Grant] = {}
+        self._revision = 0
+        self._version = store.version()
+        self._fresh_s = now()
+        self._read()
+
+    def identify(self, header: bytes | None) -> Grant:
+        """The grant of the key in an `Authorization` header.
+
+        Raises:
+            Refusal: 401. Unknown, malformed, revoked and expired keys get the same answer; only no key at all gets
+                one that says how to send it.
+        """
+        if not header:
+            raise _missing()
+        fingerprint = sha256(header).digest()
+        grant = self._seen.get(fingerprint)
+        if grant is None:
+            grant = self._look_up(header)
+            if len(self._seen) > len(self._grants) + _REMEMBERED_SPARE:
+                self._seen.clear()  # a good key in ever new spellings of the header
+            self._seen[fingerprint] = grant
+        if self._now() >= grant.expires_at:
+            raise _incorrect()
+        return grant
+
+    def refresh(self) -> bool:
+        """Take over what has changed in the store; whether anything had. Microseconds when not. Call it often.
+
+        Raises:
+            StorageError: the store has been unreadable for `STALE_AFTER_S`; known keys stay good meanwhile.
+        """
+        try:
+            version = self._store.version()
+            if version != self._version:
+                self._read()
+        except StorageError:
+            if self._now() - self._fresh_s > STALE_AFTER_S:
+                raise
+            return False
+        self._fresh_s = self._now()
+        if version == self._version:
+            return False
+        self._version = version  # read before the rows: what came in between is seen at the next refresh
+        return True
+
+    def _read(self) -> None:
+        if self._store.revision() < self._revision:  # another file stands in its place
+            self._grants, self._digests, self._revision = {}, {}, 0
+        changes = self._store.changes_since(self._revision)
+        for record in changes:
+            self._grants.pop(self._digests.pop(record.key_id, b""), None)
+            if record.revoked_at is None and record.secret_id == self._secret_id:
+                self._digests[record.key_id] = record.digest
+                self._grants[record.digest] = _grant(record)
+            self._revision = max(self._revision, record.revision)
+        self._seen.clear()
+
+    def _look_up(self, header: bytes) -> Grant:
+        scheme, _, rest = header.strip(b" \t").partition(b" ")
+        key = rest.strip(b" \t")
+        if scheme.lower() != b"bearer" or not is_well_formed(key.decode("latin-1")):
+            raise _incorrect()
+        grant = self._grants.get(key_digest(key, self._secret))
+        if grant is None:
+            raise _incorrect()
+        return grant
+
+
+class OpenRing:
+    """Lets everyone in, without a name. For a trial on one's own machine; it must be asked for in configuration."""
+
+    def __init__(self) -> None:
+        self._grant = Grant(Caller())
+
+    def identify(self, header: bytes | None) -> Grant:  # noqa: ARG002
+        """The grant that everyone has; the header is not looked at."""
+        return self._grant
+
+    def refresh(self) -> bool:
+        """Nothing ever changes."""
+        return False
+
+
+def _grant(record: KeyRecord) -> Grant:
+    return Grant(
+        Caller(record.key_id, record.owner, record.team),
+        models=record.models,
+        endpoints=record.endpoints,
+        expires_at=float("inf") if record.expires_at is None else record.expires_at,
+    )
+
+
+def _incorrect() -> Refusal:
+    return Refusal(
+        401,
+        "invalid_api_key",
+        "Incorrect API key provided. Virtual keys begin with `hw-`; whoever runs this gateway can create one with "
+        "`headworks keys create`.",
+        headers=_CHALLENGE,
+    )
+
+
+def _missing() -> Refusal:
+    return Refusal(
+        401,
+        "invalid_api_key",
+        "You did not provide an API key. Send a virtual key in the header `Authorization: Bearer hw-...`, or give it "
+        "to the OpenAI SDK as `api_key`.",
+        headers=_CHALLENGE,
+    )

@@ -1,0 +1,255 @@
+"""The virtual keys of an installation, in an SQLite file of their own: who holds them, what they may call, till when.
+
+Keys are never deleted, only revoked, so that records can be traced to them. Every change gets the next number of one
+counter, the *revision*; a reader that knows a revision asks for what has changed since.
+"""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from headworks.access.keys import Random, key_digest, make_key, make_key_id, secret_id
+from headworks.calls import Endpoint
+from headworks.database import open_database, storage_errors, transaction
+from headworks.errors import CommandError
+
+_BUSY_S = 1.0
+"""Changes are one row long; waiting longer than this for one means that something is wrong."""
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE keys (
+        key_id TEXT PRIMARY KEY,
+        digest BLOB NOT NULL UNIQUE,
+        secret_id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        team TEXT NOT NULL,
+        models TEXT NOT NULL,
+        endpoints TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        expires_at REAL,
+        revoked_at REAL,
+        replaces TEXT NOT NULL,
+        revision INTEGER NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX keys_by_revision ON keys (revision)
+    """,
+)
+
+_COLUMNS = (
+    "key_id, digest, secret_id, name, owner, team, models, endpoints, created_at, expires_at, revoked_at, replaces, "
+    "revision"
+)
+
+
+class KeyRecord(msgspec.Struct, frozen=True):
+    """What is known of a key; the key itself is not.
+
+    `models` are patterns, `endpoints` values of `calls.Endpoint`; none means all. Times are Unix seconds. `replaces`
+    is the id of the key that this one was rotated from. `secret_id` names the server secret it was hashed under.
+    """
+
+    key_id: str
+    digest: bytes
+    secret_id: str
+    name: str
+    owner: str
+    team: str
+    models: tuple[str, ...]
+    endpoints: tuple[Endpoint, ...]
+    created_at: float
+    expires_at: float | None
+    revoked_at: float | None
+    replaces: str
+    revision: int
+
+
+class KeyStore:
+    """The keys in one file, which is made when missing. For one thread at a time.
+
+    Raises (here and in every method):
+        StorageError: the file cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._own_changes = 0
+        self._open()
+
+    def close(self) -> None:
+        """Let go of the file. Harmless to call twice."""
+        self._connection.close()
+
+    def create(
+        self,
+        *,
+        secret: bytes,
+        now: float,
+        name: str = "",
+        owner: str = "",
+        team: str = "",
+        models: Sequence[str] = (),
+        endpoints: Sequence[Endpoint] = (),
+        expires_at: float | None = None,
+        replaces: str = "",
+        random: Random = os.urandom,
+    ) -> tuple[KeyRecord, str]:
+        """Make a key; returns its record, and the key itself, which is known nowhere else from then on."""
+        with storage_errors(self._path), transaction(self._connection):
+            made = self._insert(
+                secret, random, (name, owner, team, tuple(models), tuple(endpoints)), now, expires_at, replaces
+            )
+        self._own_changes += 1
+        return made
+
+    def rotate(
+        self,
+        key_id: str,
+        *,
+        secret: bytes,
+        now: float,
+        overlap_s: float,
+        expires_at: float | None = None,
+        random: Random = os.urandom,
+    ) -> tuple[KeyRecord, str]:
+        """Make a new key with the grant of an old one, which stays good for `overlap_s` more seconds at most.
+
+        Arguments:
+            expires_at: when the new key expires; None means when the old one would have.
+
+        Raises:
+            CommandError: there is no such key, or it is no longer good.
+        """
+        with storage_errors(self._path), transaction(self._connection):
+            old = self._one(key_id)
+            if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
+                raise CommandError(f"{key_id} is no longer good, so there is nothing to rotate; create a key instead")
+            grant = (old.name, old.owner, old.team, old.models, old.endpoints)
+            made = self._insert(secret, random, grant, now, expires_at or old.expires_at, key_id)
+            ends_at = now + overlap_s if old.expires_at is None else min(old.expires_at, now + overlap_s)
+            self._connection.execute(
+                "UPDATE keys SET expires_at = ?, revision = ? WHERE key_id = ?",
+                (ends_at, self._next_revision(), key_id),
+            )
+        self._own_changes += 1
+        return made
+
+    def revoke(self, key_id: str, *, now: float) -> KeyRecord:
+        """Make a key useless, for good. One that was revoked before keeps its time.
+
+        Raises:
+            CommandError: there is no such key.
+        """
+        with storage_errors(self._path), transaction(self._connection):
+            if self._one(key_id).revoked_at is None:
+                self._connection.execute(
+                    "UPDATE keys SET revoked_at = ?, revision = ? WHERE key_id = ?",
+                    (now, self._next_revision(), key_id),
+                )
+            revoked = self._one(key_id)
+        self._own_changes += 1
+        return revoked
+
+    def list(self) -> Sequence[KeyRecord]:
+        """Every key, the oldest first."""
+        return self.changes_since(0)
+
+    def get(self, key_id: str) -> KeyRecord:
+        """One key.
+
+        Raises:
+            CommandError: there is no such key.
+        """
+        with storage_errors(self._path):
+            return self._one(key_id)
+
+    def changes_since(self, revision: int) -> Sequence[KeyRecord]:
+        """Every key that was made or changed after that revision, in the order of creation."""
+        with storage_errors(self._path):
+            rows = self._connection.execute(
+                f"SELECT {_COLUMNS} FROM keys WHERE revision > ? ORDER BY created_at, revision",  # noqa: S608
+                (revision,),
+            )
+            return [_record(row) for row in rows]
+
+    def version(self) -> tuple[int, int, int]:
+        """Something that is equal as long as nothing has changed. Costs microseconds.
+
+        A file that was replaced (restored from a backup, removed) is opened anew.
+        """
+        with storage_errors(self._path):
+            try:
+                inode = self._path.stat().st_ino
+            except FileNotFoundError:
+                inode = -1
+            if inode != self._inode:
+                self.close()
+                self._open()
+            row = self._connection.execute("PRAGMA data_version").fetchone()
+        return self._inode, row[0], self._own_changes
+
+    def revision(self) -> int:
+        """The number of the last change; 0 before the first."""
+        with storage_errors(self._path):
+            return self._next_revision() - 1
+
+    def _open(self) -> None:
+        self._connection = open_database(self._path, _MIGRATIONS, busy_s=_BUSY_S)
+        self._inode = self._path.stat().st_ino
+
+    def _insert(
+        self,
+        secret: bytes,
+        random: Random,
+        grant: tuple[str, str, str, tuple[str, ...], tuple[Endpoint, ...]],
+        now: float,
+        expires_at: float | None,
+        replaces: str,
+    ) -> tuple[KeyRecord, str]:
+        key = make_key(random)
+        name, owner, team, models, endpoints = grant
+        record = KeyRecord(
+            key_id=make_key_id(random),
+            digest=key_digest(key.encode(), secret),
+            secret_id=secret_id(secret),
+            name=name,
+            owner=owner,
+            team=team,
+            models=models,
+            endpoints=endpoints,
+            created_at=now,
+            expires_at=expires_at,
+            revoked_at=None,
+            replaces=replaces,
+            revision=self._next_revision(),
+        )
+        values = list(msgspec.structs.astuple(record))
+        values[6], values[7] = json.dumps(models), json.dumps(endpoints)
+        marks = ", ".join("?" * len(values))
+        self._connection.execute(f"INSERT INTO keys ({_COLUMNS}) VALUES ({marks})", values)  # noqa: S608
+        return record, key
+
+    def _one(self, key_id: str) -> KeyRecord:
+        row = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM keys WHERE key_id = ?",  # noqa: S608
+            (key_id,),
+        ).fetchone()
+        if row is None:
+            raise CommandError(f"there is no key {key_id!r}")
+        return _record(row)
+
+    def _next_revision(self) -> int:
+        row = self._connection.execute("SELECT max(revision) FROM keys").fetchone()
+        return (row[0] or 0) + 1
+
+
+def _record(row: Iterable[object] | sqlite3.Row) -> KeyRecord:
+    values = dict(zip(KeyRecord.__struct_fields__, row, strict=True))
+    values["models"] = json.loads(str(values["models"]))
+    values["endpoints"] = json.loads(str(values["endpoints"]))
+    return msgspec.convert(values, KeyRecord)
