@@ -162,13 +162,17 @@ def read_fields(body: bytes) -> Fields:
         raise Refusal(400, "invalid_json", "The body is not acceptable JSON: it is nested too deeply.") from None
 
 
-def read_head(body: bytes, endpoint: Endpoint) -> RequestHead:
+def read_head(body: bytes, endpoint: Endpoint, *, default_model: str = "") -> RequestHead:
     """The head of a request to `endpoint`, with the fields that it requires present and of the right JSON kind.
+
+    `default_model` stands in where the body names no model, for endpoints of which the API allows that.
 
     Raises:
         Refusal: 400, for everything that is wrong with it.
     """
     fields = read_fields(body)
+    if default_model:
+        fields.setdefault("model", msgspec.Raw(_encode(default_model)))
     head = RequestHead(fields)
     required = _REQUIRED.get(endpoint)
     if required is not None:

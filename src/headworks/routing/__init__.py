@@ -4,6 +4,6 @@ May import `exchange`, `calls`, `errors`. Chains, retries and breakers will live
 """
 
 from headworks.routing.attempt import Answer, StreamSink, UnarySink
-from headworks.routing.table import RouteTable, Target
+from headworks.routing.table import Reach, RouteTable, Target
 
-__all__ = ["Answer", "RouteTable", "StreamSink", "Target", "UnarySink"]
+__all__ = ["Answer", "Reach", "RouteTable", "StreamSink", "Target", "UnarySink"]

@@ -1,5 +1,6 @@
 """Which target a public model name means. Everything is worked out when configuration is loaded."""
 
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Generic, TypeVar
@@ -11,14 +12,19 @@ from headworks.errors import Refusal
 
 Station = TypeVar("Station")
 
+_PASSABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
+"""What a model name of a caller's may be made of when it is passed on unlisted: it stands in headers and labels."""
+
 
 class Target(msgspec.Struct, Generic[Station], frozen=True):
-    """One model at one provider. `station` is whatever the gateway needs to reach it; `speaks` what it serves."""
+    """One model at one provider. `station` is whatever the gateway needs to reach it; `speaks` what it serves;
+    `headers` a header block that names the target in answers."""
 
     provider: str
     model: str
     station: Station
     speaks: frozenset[Endpoint]
+    headers: bytes
 
 
 class Reach(msgspec.Struct, Generic[Station], frozen=True):
@@ -67,11 +73,18 @@ class RouteTable(Generic[Station]):
             return target
         provider, slash, model = name.partition("/")
         reach = self._reaches.get(provider)
+        if _PASSABLE.fullmatch(name) is None:
+            raise self.unknown(name, self.names if allowed is None else allowed)
         if slash and model and reach is not None and reach.models is None:
             return _target(reach, model)
         if self._catch_all is not None and not (slash and reach is not None):
             return _target(self._catch_all, name)
         raise self.unknown(name, self.names if allowed is None else allowed)
+
+    def station_of(self, provider: str) -> Target[Station] | None:
+        """A provider itself, for what lies there and belongs to no model; None if it is configured no more."""
+        reach = self._reaches.get(provider)
+        return None if reach is None else _target(reach, "")
 
     def unknown(self, name: str, known: Iterable[str]) -> Refusal:
         """The refusal of a model name; also used for names that a key may not see."""
@@ -89,4 +102,7 @@ class RouteTable(Generic[Station]):
 
 
 def _target(reach: Reach[Station], model: str) -> Target[Station]:
-    return Target(reach.provider, model, reach.station, reach.speaks)
+    lines = f"x-headworks-provider: {reach.provider}\r\n"
+    if model:
+        lines += f"x-headworks-model: {model}\r\n"
+    return Target(reach.provider, model, reach.station, reach.speaks, lines.encode("ascii"))

@@ -2,7 +2,8 @@
 
 May import `exchange`, `calls`, `errors`, `wheel`, and `assembly` (to put a gateway together); knows nothing of
 models, keys or prices. `HttpServer` serves any `exchange.Application` in this process; `serve_application` runs
-one until it is told to stop.
+one until it is told to stop. The gateway itself is served by `headworks.server.supervisor`, which starts
+`headworks.server.worker` as often as configured.
 """
 
 from headworks.server.listening import HttpServer, bind

@@ -1,9 +1,10 @@
-"""Metrics: counted in process from settled calls, shown as Prometheus text.
+"""Metrics, counted in process from settled calls and shown as Prometheus text; and the operator's log.
 
 May import `calls`, `errors`. Nothing here is on a call's way but `Metrics.observe`, one dictionary look-up a call.
 """
 
+from headworks.telemetry.log import report
 from headworks.telemetry.metrics import Metrics
 from headworks.telemetry.sharing import MetricsShare
 
-__all__ = ["Metrics", "MetricsShare"]
+__all__ = ["Metrics", "MetricsShare", "report"]

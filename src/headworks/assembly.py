@@ -1,0 +1,264 @@
+"""Putting the parts together: the only place where a configuration chooses them.
+
+`read_settings` turns a project into plain values, secrets read; it fails where something cannot be had, and the
+caller still has what it had before. `assemble` builds a gateway from them and cannot fail for reasons of
+configuration: this is what makes a reload atomic.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+import msgspec
+
+from headworks.access import KEYS_FILE, KeyRing, KeyStore, OpenRing, server_secret
+from headworks.calls import Endpoint
+from headworks.config import Project, is_reference, read_secret
+from headworks.errors import ConfigError, SecretError
+from headworks.exchange import Timeouts, Upstream
+from headworks.gateway import Gateway, Parts, ResponseOwner, Station
+from headworks.providers import REGISTRY, Provider, ProviderSettings
+from headworks.records import JOURNAL_FOLDER, CallLookup, Journal
+from headworks.routing import Reach, RouteTable
+from headworks.telemetry import Metrics
+from headworks.transport import Origin, PoolLimits, UpstreamPool
+from headworks.wheel import Timer, TimerWheel
+
+RUN_FOLDER = "run"
+"""Where workers leave their metrics, below the storage folder."""
+
+_KEY_REFRESH_S = 0.4
+"""How often a worker looks for changed keys; with the wheel's tick, a revocation holds within half a second."""
+
+_SPEECHES = {
+    "responses": Endpoint.RESPONSES,
+    "chat": Endpoint.CHAT,
+    "embeddings": Endpoint.EMBEDDINGS,
+    "moderations": Endpoint.MODERATIONS,
+    "images": Endpoint.IMAGES,
+    "audio": Endpoint.AUDIO,
+    "models": Endpoint.MODELS,
+}
+
+_OWNER_WAIT_S = 1.5
+_OWNER_POLL_S = 0.1
+"""A response made by another worker is in the store once its journal is drained: that long a look-up waits for it."""
+
+
+class ProviderPlan(msgspec.Struct, frozen=True):
+    """Everything needed to build one provider, secrets read."""
+
+    name: str
+    kind: str
+    settings: ProviderSettings
+    base_url: str
+    speaks: frozenset[Endpoint]
+    models: tuple[str, ...] | None
+    timeouts: Timeouts
+    limits: PoolLimits
+    proxy: str | None
+    ca_file: str | None
+    simulator_plan: object | None
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """A project as the gateway needs it."""
+
+    project: Project
+    providers: tuple[ProviderPlan, ...]
+    names: tuple[tuple[str, str, str], ...]
+    secret: bytes
+
+
+def read_settings(project: Project, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read what the project refers to.
+
+    Raises:
+        ConfigError: something cannot be used, with its place in the file.
+        SecretError: the server secret cannot be read.
+    """
+    config = project.config
+    plans = tuple(_provider_plan(project, name, environment) for name in config.providers)
+    secret = server_secret(config.access.secret, project.folder, environment) if config.access.mode == "keys" else b""
+    names = tuple((name, model.provider, model.model) for name, model in config.models.items())
+    return Settings(project, plans, names, secret)
+
+
+def _provider_plan(project: Project, name: str, environment: Mapping[str, str]) -> ProviderPlan:
+    provider = project.config.providers[name]
+
+    def secret(reference: str, *place: str) -> str:
+        try:
+            return read_secret(reference, base=project.folder, environment=environment).reveal()
+        except SecretError as error:
+            raise ConfigError(project.problem(("providers", name, *place), str(error))) from None
+
+    headers = tuple(
+        (header, secret(value, "headers", header) if is_reference(value) else value)
+        for header, value in provider.headers.items()
+    )
+    settings = ProviderSettings(
+        name=name,
+        base_path=urlsplit(provider.base_url).path.rstrip("/") if provider.base_url else "/v1",
+        api_key=secret(provider.api_key, "api_key") if provider.api_key else "",
+        organization=provider.organization or "",
+        project=provider.project or "",
+        headers=headers,
+    )
+    connections = provider.connections
+    return ProviderPlan(
+        name=name,
+        kind=provider.kind,
+        settings=settings,
+        base_url=provider.base_url,
+        speaks=frozenset(_SPEECHES[speech] for speech in provider.speaks),
+        models=provider.models,
+        timeouts=provider.timeouts or project.config.defaults.timeouts,
+        limits=PoolLimits(connections.limit, connections.idle_s, connections.max_age_s, connections.waiting),
+        proxy=provider.proxy,
+        ca_file=str(project.path(provider.ca_file)) if provider.ca_file else None,
+        simulator_plan=_simulator_plan(project, name) if provider.kind == "simulator" else None,
+    )
+
+
+def _simulator_plan(project: Project, name: str) -> object:
+    from headworks.simulator import Plan, load_plan  # only a project with a simulator pays for loading it
+
+    provider = project.config.providers[name]
+    plan = load_plan(project.path(provider.plan)) if provider.plan else Plan()
+    changes: dict[str, object] = {"pace": provider.pace * plan.pace}
+    if provider.seed:
+        changes["seed"] = provider.seed
+    return msgspec.structs.replace(plan, **changes)
+
+
+class Hull:
+    """What a process keeps over reloads: journal, keys, metrics, and the way to look responses up.
+
+    Arguments:
+        worker: this process's name in file names.
+        render_metrics: makes the text of `/metrics`; by default of this process alone.
+        is_keyless: whoever calls is trusted: the caller is this very process.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        worker: str,
+        loop: asyncio.AbstractEventLoop,
+        wheel: TimerWheel,
+        metrics: Metrics,
+        render_metrics: Callable[[], bytes] | None = None,
+        is_ready: Callable[[], bool] = lambda: True,
+        is_keyless: bool = False,
+    ) -> None:
+        storage = settings.project.storage
+        limits = settings.project.config.storage
+        self.loop = loop
+        self.wheel = wheel
+        self.metrics = metrics
+        self.render_metrics = render_metrics or metrics.render
+        self.is_ready = is_ready
+        self.lookup = CallLookup(storage)
+        self.journal = Journal(
+            storage / JOURNAL_FOLDER,
+            worker=worker,
+            segment_bytes=limits.segment_bytes,
+            limit_bytes=limits.journal_bytes,
+            loop=loop,
+            now=time.time,
+        )
+        self._is_keyless = is_keyless
+        self._store: KeyStore | None = None
+        self._storage = storage
+
+    def ring(self, settings: Settings) -> KeyRing | OpenRing:
+        """Who may call, for these settings."""
+        if self._is_keyless or settings.project.config.access.mode == "open":
+            return OpenRing()
+        if self._store is None:
+            self._store = KeyStore(self._storage / KEYS_FILE)
+        return KeyRing(self._store, settings.secret, time.time)
+
+    async def find_owner(self, response_id: str) -> ResponseOwner | None:
+        """Who made a response, as the store knows it; waits while another worker's record may be on its way."""
+        due_s = self.loop.time() + _OWNER_WAIT_S
+        while True:
+            found = await self.loop.run_in_executor(None, self.lookup.owner_of, response_id)
+            if found is not None:
+                return ResponseOwner(*found)
+            if self.loop.time() >= due_s:
+                return None
+            await asyncio.sleep(_OWNER_POLL_S)
+
+    def close(self) -> None:
+        """Write what is left and let go of files."""
+        self.journal.close()
+        self.lookup.close()
+        if self._store is not None:
+            self._store.close()
+
+
+class Assembly:
+    """A gateway with the upstreams that are its own; lives from one configuration to the next."""
+
+    def __init__(self, settings: Settings, hull: Hull) -> None:
+        self.settings = settings
+        self._hull = hull
+        self._upstreams: list[Upstream] = []
+        self._ring = hull.ring(settings)
+        self._refresh_timer = Timer(self._refresh)
+        reaches = [self._reach(plan) for plan in settings.providers]
+        config = settings.project.config
+        self.gateway = Gateway(
+            Parts(
+                ring=self._ring,
+                table=RouteTable(reaches, settings.names),
+                journal=hull.journal,
+                metrics=hull.metrics,
+                find_owner=hull.find_owner,
+                render_metrics=hull.render_metrics,
+                is_ready=hull.is_ready,
+                loop=hull.loop,
+                keeps_bodies=config.records.bodies,
+                models_created=int(settings.project.file.stat().st_mtime),
+            )
+        )
+        hull.wheel.arm(self._refresh_timer, _KEY_REFRESH_S)
+
+    async def retire(self) -> None:
+        """Let the calls under way finish, then close the connections that were this configuration's."""
+        self._refresh_timer.disarm()
+        await self.gateway.drain()
+        for upstream in self._upstreams:
+            await upstream.close()
+
+    def _reach(self, plan: ProviderPlan) -> Reach[Station]:
+        provider: Provider = REGISTRY[plan.kind](plan.settings)
+        upstream = self._upstream(plan)
+        self._upstreams.append(upstream)
+        return Reach(plan.name, Station(provider, upstream, plan.timeouts), plan.speaks, plan.models)
+
+    def _upstream(self, plan: ProviderPlan) -> Upstream:
+        if plan.kind == "simulator":
+            from headworks.simulator import Plan, SimulatedUpstream, Simulator
+
+            assert isinstance(plan.simulator_plan, Plan)
+            return SimulatedUpstream(Simulator(plan.simulator_plan, now=time.time))
+        return UpstreamPool(
+            plan.name,
+            Origin.from_url(plan.base_url, proxy=plan.proxy, ca_file=plan.ca_file),
+            limits=plan.limits,
+            connect_s=plan.timeouts.connect_s,
+            wheel=self._hull.wheel,
+            loop=self._hull.loop,
+        )
+
+    def _refresh(self) -> None:
+        try:
+            self._ring.refresh()
+        finally:
+            self._hull.wheel.arm(self._refresh_timer, _KEY_REFRESH_S)

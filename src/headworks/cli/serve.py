@@ -1,0 +1,108 @@
+"""Start the gateway.
+
+It serves what headworks.yaml says until SIGTERM or Ctrl-C: calls under way are finished first. SIGHUP reloads the
+configuration; a file that is not good leaves the old one in force and says why. When it takes calls it prints one
+line on standard error: headworks ready on http://HOST:PORT
+
+If every provider is the built-in simulator, this is a trial: a key that works for a day is made and shown, with a
+first call to paste.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from headworks.assembly import Settings
+
+_TRIAL_NAME = "trial"
+_TRIAL_S = 24 * 3600
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    parser.add_argument(
+        "--config", type=Path, default=Path("headworks.yaml"), metavar="FILE", help="default: %(default)s"
+    )
+    parser.add_argument("--host", help="address to listen on, instead of server.host")
+    parser.add_argument("--port", type=int, help="port to listen on, instead of server.port; 0 picks a free one")
+    parser.add_argument("--workers", type=int, help="processes that answer calls, instead of server.workers")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until told to stop."""
+    from headworks.server.supervisor import serve  # loads the whole gateway: only when it is going to serve
+
+    if options.workers is not None and not 1 <= options.workers <= 1024:
+        _say("headworks serve: --workers takes a number from 1 to 1024")
+        return 2
+    if options.port is not None and not 0 <= options.port <= 65535:
+        _say("headworks serve: --port takes a number from 0 to 65535")
+        return 2
+    given = {"host": options.host, "port": options.port, "workers": options.workers}
+    trial_key = ""
+
+    def prepare(settings: "Settings") -> None:
+        nonlocal trial_key
+        if settings.project.config.access.mode == "open":
+            _say("headworks: access.mode is `open`: whoever reaches this port may call, without a key")
+        elif all(plan.kind == "simulator" for plan in settings.providers):
+            trial_key = _make_trial_key(settings)
+
+    def announce(settings: "Settings", address: str) -> None:
+        _say(f"headworks ready on {address}")
+        if trial_key:
+            _say(_first_call(settings, address, trial_key))
+
+    return serve(
+        options.config,
+        overrides={name: value for name, value in given.items() if value is not None},
+        say=_say,
+        prepare=prepare,
+        announce=announce,
+    )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _make_trial_key(settings: "Settings") -> str:
+    from headworks.access import KEYS_FILE, KeyStore
+
+    settings.project.storage.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = KeyStore(settings.project.storage / KEYS_FILE)
+    try:
+        now = time.time()
+        for record in store.list():
+            if record.name == _TRIAL_NAME and record.revoked_at is None:
+                store.revoke(record.key_id, now=now)
+        _, key = store.create(name=_TRIAL_NAME, secret=settings.secret, now=now, expires_at=now + _TRIAL_S)
+    finally:
+        store.close()
+    return key
+
+
+def _first_call(settings: "Settings", address: str, key: str) -> str:
+    names = [name for name, _, _ in settings.names]
+    model = names[0] if names else f"{settings.providers[0].name}/gpt-6-luna"
+    return f"""
+  This is a trial against the built-in simulator: no provider is called, nothing costs anything.
+
+  address   {address}/v1
+  key       {key}   (for a day)
+
+  curl {address}/v1/responses \\
+    -H "Authorization: Bearer {key}" \\
+    -H "Content-Type: application/json" \\
+    -d '{{"model": "{model}", "input": "Say hello."}}'
+
+  from openai import OpenAI
+  client = OpenAI(base_url="{address}/v1", api_key="{key}")
+  print(client.responses.create(model="{model}", input="Say hello.").output_text)
+
+  Then look at what was recorded: headworks calls --config {settings.project.file}
+  Ctrl-C stops the gateway.
+"""

@@ -1,0 +1,106 @@
+"""Which method and path means what: the one table that routing, authorisation and documentation read.
+
+Default deny: a route needs a key unless it says otherwise, and what is not in the table does not exist.
+Paths are those of the OpenAI API reference (2026-10).
+"""
+
+import enum
+import re
+
+import msgspec
+
+from headworks.calls import Endpoint
+from headworks.errors import Refusal
+
+
+class Manner(enum.Enum):
+    """How a route is served."""
+
+    CALL = "call"  # a model call with a JSON body
+    FORM = "form"  # a model call with a multipart body (or JSON)
+    OBJECT = "object"  # something that an upstream has stored
+    MODELS = "models"
+    MODEL = "model"
+    LIVE = "live"
+    READY = "ready"
+    METRICS = "metrics"
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One row. `upstream_path` is the path below the provider's base URL; `default_model` what the API takes when
+    the caller names none ("" where it must); `is_raw` marks answers
+    that are relayed as they come, whatever they are."""
+
+    method: str
+    path: str
+    manner: Manner
+    endpoint: Endpoint
+    upstream_path: str = ""
+    needs_key: bool = True
+    default_model: str = ""
+    is_raw: bool = False
+
+
+def _call(path: str, endpoint: Endpoint, *, manner: Manner = Manner.CALL, **details: object) -> Route:
+    return msgspec.structs.replace(
+        Route("POST", f"/v1{path}", manner, endpoint, upstream_path=path),
+        **details,
+    )
+
+
+ROUTES = (
+    _call("/responses", Endpoint.RESPONSES),
+    _call("/responses/input_tokens", Endpoint.RESPONSES),
+    _call("/responses/compact", Endpoint.RESPONSES),
+    _call("/chat/completions", Endpoint.CHAT),
+    _call("/embeddings", Endpoint.EMBEDDINGS),
+    _call("/moderations", Endpoint.MODERATIONS, default_model="omni-moderation-latest"),
+    _call("/images/generations", Endpoint.IMAGES, default_model="gpt-image-1"),
+    _call("/images/edits", Endpoint.IMAGES, manner=Manner.FORM, default_model="gpt-image-1"),
+    _call("/images/variations", Endpoint.IMAGES, manner=Manner.FORM, default_model="dall-e-2"),
+    _call("/audio/speech", Endpoint.AUDIO, is_raw=True),
+    _call("/audio/transcriptions", Endpoint.AUDIO, manner=Manner.FORM),
+    _call("/audio/translations", Endpoint.AUDIO, manner=Manner.FORM),
+    Route("GET", "/v1/models", Manner.MODELS, Endpoint.MODELS),
+    Route("GET", "/health/live", Manner.LIVE, Endpoint.MODELS, needs_key=False),
+    Route("GET", "/health/ready", Manner.READY, Endpoint.MODELS, needs_key=False),
+    Route("GET", "/metrics", Manner.METRICS, Endpoint.MODELS, needs_key=False),
+)
+
+_PATTERNS = (
+    (re.compile(r"/v1/responses/[A-Za-z0-9_-]{1,256}"), ("GET", "DELETE"), Manner.OBJECT, Endpoint.RESPONSES),
+    (re.compile(r"/v1/responses/[A-Za-z0-9_-]{1,256}/cancel"), ("POST",), Manner.OBJECT, Endpoint.RESPONSES),
+    (re.compile(r"/v1/responses/[A-Za-z0-9_-]{1,256}/input_items"), ("GET",), Manner.OBJECT, Endpoint.RESPONSES),
+    (re.compile(r"/v1/models/[^/].{0,255}"), ("GET",), Manner.MODEL, Endpoint.MODELS),
+)
+
+_BY_METHOD_AND_PATH = {(route.method, route.path): route for route in ROUTES}
+KNOWN_PATHS = tuple(sorted({route.path for route in ROUTES}))
+
+
+def find_route(method: str, path: str) -> Route:
+    """The row for a request.
+
+    Raises:
+        Refusal: 404 for a path that does not exist, 405 with the methods that do.
+    """
+    route = _BY_METHOD_AND_PATH.get((method, path))
+    if route is not None:
+        return route
+    allowed = {row.method for row in ROUTES if row.path == path}
+    for pattern, methods, manner, endpoint in _PATTERNS:
+        if path not in KNOWN_PATHS and pattern.fullmatch(path) is not None:
+            if method in methods:
+                return Route(method, path, manner, endpoint, upstream_path=path.removeprefix("/v1"))
+            allowed.update(methods)
+    if allowed:
+        methods_text = ", ".join(sorted(allowed))
+        raise Refusal(
+            405,
+            "method_not_allowed",
+            f"{method} is not allowed here; {path} takes {methods_text}.",
+            headers=(("allow", methods_text),),
+        )
+    shown = path if len(path) <= 200 and path.isprintable() else "that path"
+    hint = "" if path.startswith("/v1/") else " The API's paths begin with /v1: check the client's base_url."
+    raise Refusal(404, "unknown_url", f"Unknown request URL: {method} {shown}.{hint}")

@@ -1,0 +1,170 @@
+"""The same pipeline inside a Python process: no server, no socket.
+
+    import headworks
+
+    with headworks.connect("headworks.yaml") as gateway:
+        client = gateway.openai()                     # the official SDK's own client
+        answer = client.responses.create(model="fast", input="Hello")
+
+The official clients are given an HTTP transport that hands requests to the gateway in memory, so that everything
+the SDK does (streaming, parsing helpers, errors, its own retries) works as against a server.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import uvloop
+
+from headworks.assembly import Assembly, Hull, Settings, read_settings
+from headworks.config import load
+from headworks.errors import HeadworksError, Refusal
+from headworks.exchange import Request
+from headworks.library.mailbox import Mailbox
+from headworks.records import drain_once
+from headworks.telemetry import Metrics, report
+from headworks.wheel import TimerWheel
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI as _AsyncOpenAI
+    from openai import OpenAI as _OpenAI
+
+_BASE_URL = "http://headworks.invalid/v1"
+"""Never resolved (RFC 2606): the transport beneath answers."""
+
+_NO_KEY = "in-process"
+_DRAIN_S = 1.0
+
+
+def connect(config: str | os.PathLike[str] = "headworks.yaml", *, api_key: str | None = None) -> "InProcessGateway":
+    """A gateway in this process, for the project of a configuration file.
+
+    Arguments:
+        config: the configuration file, or its folder.
+        api_key: the virtual key to call with. None means the process itself: no key is asked for, since whoever runs
+            here can read the configuration anyway; such calls are recorded without a key.
+
+    Raises:
+        ConfigError: the configuration cannot be used; every problem is named with its place.
+        SecretError: a secret that it refers to cannot be read.
+    """
+    return InProcessGateway(read_settings(load(Path(config)), os.environ), api_key)
+
+
+class InProcessGateway:
+    """A running gateway; close it, or use it as a context manager. Safe to use from any thread."""
+
+    def __init__(self, settings: Settings, api_key: str | None) -> None:
+        self._api_key = api_key
+        self._settings = settings
+        self._loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="headworks", daemon=True)
+        self._thread.start()
+        self._is_closed = False
+        self._run(self._open())
+        self._drainer = _Drainer(settings.project.storage)
+
+    def openai(self, **options: Any) -> "_OpenAI":
+        """The official synchronous client; `options` are passed on to it (`timeout`, `max_retries`, …).
+
+        Raises:
+            HeadworksError: the package `openai` is not installed (`pip install headworks[openai]`).
+        """
+        from headworks.library.clients import sync_client  # needs the package `openai`, an extra
+
+        return sync_client(self, base_url=_BASE_URL, api_key=self._api_key or _NO_KEY, options=options)
+
+    def async_openai(self, **options: Any) -> "_AsyncOpenAI":
+        """The official asynchronous client; otherwise as `openai`."""
+        from headworks.library.clients import async_client  # needs the package `openai`, an extra
+
+        return async_client(self, base_url=_BASE_URL, api_key=self._api_key or _NO_KEY, options=options)
+
+    def close(self) -> None:
+        """Finish the calls under way, write their records, stop. Harmless to call twice."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._run(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._drainer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- what the transports call ---------------------------------------------------------------------------------
+
+    def start(self, request: Request, mailbox: "Mailbox") -> None:
+        """Hand a request to the gateway, from any thread; its answer goes to the mailbox."""
+        if self._is_closed:
+            raise HeadworksError("this gateway has been closed; connect again")
+        self._loop.call_soon_threadsafe(self._start, request, mailbox)
+
+    def cancel(self, mailbox: "Mailbox") -> None:
+        """The caller has gone."""
+        if not self._is_closed:
+            self._loop.call_soon_threadsafe(mailbox.cancel)
+
+    def resume(self, mailbox: "Mailbox") -> None:
+        """The caller has caught up."""
+        if not self._is_closed:
+            self._loop.call_soon_threadsafe(mailbox.resume)
+
+    def _start(self, request: Request, mailbox: "Mailbox") -> None:
+        gateway = self._assembly.gateway
+        try:
+            gateway.admit(request)
+        except Refusal as refusal:
+            gateway.refuse(refusal, request, mailbox)
+            return
+        mailbox.running = gateway.handle(request, mailbox)
+
+    async def _open(self) -> None:
+        self._wheel = TimerWheel(self._loop)
+        self._hull = Hull(
+            self._settings,
+            worker=f"library_{os.getpid()}",
+            loop=self._loop,
+            wheel=self._wheel,
+            metrics=Metrics(),
+            is_keyless=self._api_key is None,
+        )
+        self._assembly = Assembly(self._settings, self._hull)
+
+    async def _close(self) -> None:
+        await self._assembly.retire()
+        self._hull.close()
+        self._wheel.close()
+
+    def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+
+class _Drainer:
+    """Moves records from the journal to the store now and then, where no gateway's control plane does."""
+
+    def __init__(self, storage: Path) -> None:
+        self._storage = storage
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="headworks-drain", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        drain_once(self._storage, report=report)
+
+    def _work(self) -> None:
+        while not self._stop.wait(_DRAIN_S):
+            drain_once(self._storage, report=report)

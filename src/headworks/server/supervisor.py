@@ -1,0 +1,372 @@
+"""The supervisor: starts workers and the control plane, replaces what dies, reloads, stops.
+
+It has one thread and no event loop, so that it may fork at any time; it waits in one place (`_wait`) for signals, for
+words of its workers and for their deaths. Callers never meet it.
+"""
+
+import errno
+import gc
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from headworks.assembly import RUN_FOLDER, Settings, read_settings
+from headworks.config import Project, load, parse
+from headworks.console import control_plane
+from headworks.errors import ConfigError, HeadworksError, StorageError
+from headworks.server.listening import bind
+from headworks.server.messages import FrameReader, Word, frame
+from headworks.server.worker import READINESS_LEAD_S, fixed_part, run_worker, tls_context
+from headworks.telemetry import report
+
+_START_S = 30.0
+"""A worker that is not ready by then has failed to start."""
+
+_QUICK_DEATH_S = 2.0
+_BACKOFF_S = (0.0, 0.2, 1.0, 5.0)
+"""A process that dies young is replaced later and later."""
+
+_CONTROL_PLANE = "control-plane"
+
+
+class _Child:
+    """One process of ours. State: its pid (0 when it has died), when it started, how often it died young."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.pid = 0
+        self.started_s = 0.0
+        self.deaths = 0
+        self.start_at_s = 0.0
+        self.is_ready = False
+        self.control: socket.socket | None = None
+        self.frames = FrameReader()
+
+
+class Supervisor:
+    """Runs one gateway on one machine.
+
+    Arguments:
+        settings: a configuration that has been read and found good.
+        overrides: fields of `server` that the command line sets; they hold for reloads too.
+        say: prints a line for the operator.
+        announce: called once with the address when every worker takes calls.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        overrides: dict[str, object],
+        say: Callable[[str], None],
+        announce: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._overrides = overrides
+        self._say = say
+        self._announce = announce
+        self._storage = settings.project.storage
+        self._workers = [_Child(f"worker_{index + 1}") for index in range(settings.project.config.server.workers)]
+        self._control_plane = _Child(_CONTROL_PLANE)
+        self._selector = selectors.DefaultSelector()
+        self._signals: list[int] = []
+        self._wake, self._wake_in = socket.socketpair()
+        self._placeholder: socket.socket | None = None
+        self._is_announced = False
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; returns the exit code: 0 after a clean stop, 1 if it could not start."""
+        server = self._settings.project.config.server
+        self._make_folders()
+        self._reserve(server.host, server.port)
+        self._listen_for_signals()
+        gc.freeze()
+        self._start(self._control_plane, self._control_plane_body)
+        for worker in self._workers:
+            self._start_worker(worker)
+        code = self._watch()
+        self._stop()
+        return code
+
+    # -- starting -------------------------------------------------------------------------------------------------
+
+    def _make_folders(self) -> None:
+        run = self._storage / RUN_FOLDER
+        try:
+            self._storage.mkdir(mode=0o700, parents=True, exist_ok=True)
+            run.mkdir(exist_ok=True)
+            for left in run.glob("*.metrics"):
+                left.unlink()
+        except OSError as error:
+            raise StorageError(
+                f"{error.filename or self._storage} cannot be written ({error.strerror}); "
+                "`storage.path` in headworks.yaml says where state is kept"
+            ) from error
+
+    def _reserve(self, host: str, port: int) -> None:
+        """Hold the port without listening: workers share it, and no other gateway can slip in beside them."""
+        try:
+            if port:
+                bind(host, port, shared=False).close()
+            self._placeholder = bind(host, port, shared=True)
+        except OSError as error:
+            why = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+            raise StorageError(
+                f"cannot listen on {host}:{port}: {why}; choose another with --port or --host"
+            ) from error
+        self._port = int(self._placeholder.getsockname()[1])
+
+    def _listen_for_signals(self) -> None:
+        self._wake_in.setblocking(False)
+        self._wake.setblocking(False)
+        signal.set_wakeup_fd(self._wake_in.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, lambda received, _: self._signals.append(received))
+        self._selector.register(self._wake, selectors.EVENT_READ)
+
+    def _start_worker(self, child: _Child) -> None:
+        child.is_ready = False
+        ours, theirs = socket.socketpair()
+        child.control, child.frames = ours, FrameReader()
+
+        def body() -> int:
+            ours.close()
+            return run_worker(self._settings, child.name, self._port, theirs)
+
+        self._start(child, body)
+        theirs.close()
+        ours.setblocking(False)
+        self._selector.register(ours, selectors.EVENT_READ, child)
+
+    def _start(self, child: _Child, body: Callable[[], int]) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        child.started_s = time.monotonic()
+        child.pid = os.fork()
+        if child.pid:
+            return
+        code = 1
+        try:
+            self._become_child()
+            code = body()
+        except HeadworksError as error:
+            report(f"{child.name}: {error}")
+        except BaseException:  # noqa: BLE001 - a fork must never return into the supervisor's code
+            sys.excepthook(*sys.exc_info())
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _become_child(self) -> None:
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        self._selector.close()
+        self._wake.close()
+        self._wake_in.close()
+        if self._placeholder is not None:
+            self._placeholder.close()
+        for worker in self._workers:
+            if worker.control is not None and worker.pid:
+                worker.control.close()
+
+    def _control_plane_body(self) -> int:
+        parent = os.getppid()
+
+        def leave_with_parent() -> None:
+            # Without its supervisor nothing would ever stop this process. macOS has no death signal, so: look.
+            while os.getppid() == parent:
+                time.sleep(0.5)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=leave_with_parent, daemon=True).start()
+        return control_plane(self._storage)
+
+    # -- watching -------------------------------------------------------------------------------------------------
+
+    def _watch(self) -> int:
+        """Until told to stop (0), or until it is clear that it cannot start (1)."""
+        due_s = time.monotonic() + _START_S
+        while True:
+            self._wait(0.5 if self._pending() else 5.0)
+            while self._signals:
+                number = self._signals.pop(0)
+                if number in (signal.SIGTERM, signal.SIGINT):
+                    return 0
+                if number == signal.SIGHUP:
+                    self._reload()
+            self._reap()
+            if not self._is_announced:
+                if any(not worker.pid for worker in self._workers):
+                    return 1  # its reason stands on standard error already
+                if time.monotonic() > due_s:
+                    self._say("headworks: the workers did not become ready in time")
+                    return 1
+            self._replace_dead()
+
+    def _pending(self) -> bool:
+        return any(not child.pid for child in (*self._workers, self._control_plane)) or not self._is_announced
+
+    def _wait(self, timeout_s: float) -> None:
+        for key, _ in self._selector.select(timeout_s):
+            if key.data is None:
+                try:
+                    self._wake.recv(4096)
+                except BlockingIOError:
+                    continue
+            else:
+                self._hear(key.data)
+
+    def _hear(self, child: _Child) -> None:
+        assert child.control is not None
+        try:
+            data = child.control.recv(65536)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._forget_control(child)
+            return
+        for word, content in child.frames.feed(data):
+            if word is Word.READY:
+                child.is_ready = True
+                if not self._is_announced and all(worker.is_ready for worker in self._workers):
+                    self._is_announced = True
+                    self._announce(self._address())
+            elif word is Word.KEPT:
+                self._say(f"headworks: {child.name} keeps the old configuration: {content.decode()}")
+
+    def _forget_control(self, child: _Child) -> None:
+        if child.control is not None:
+            self._selector.unregister(child.control)
+            child.control.close()
+            child.control = None
+
+    def _reap(self) -> None:
+        for child in (*self._workers, self._control_plane):
+            if not child.pid:
+                continue
+            pid, status = os.waitpid(child.pid, os.WNOHANG)
+            if not pid:
+                continue
+            code = os.waitstatus_to_exitcode(status)
+            lived_s = time.monotonic() - child.started_s
+            child.pid = 0
+            child.is_ready = False
+            self._forget_control(child)
+            child.deaths = child.deaths + 1 if lived_s < _QUICK_DEATH_S else 0
+            child.start_at_s = time.monotonic() + _BACKOFF_S[min(child.deaths, len(_BACKOFF_S) - 1)]
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+            self._say(f"headworks: {child.name} {how}" + ("; starting another" if self._is_announced else ""))
+
+    def _replace_dead(self) -> None:
+        if not self._control_plane.pid and time.monotonic() >= self._control_plane.start_at_s:
+            self._start(self._control_plane, self._control_plane_body)
+        for worker in self._workers:
+            if not worker.pid and time.monotonic() >= worker.start_at_s:
+                self._start_worker(worker)
+
+    # -- reloading ------------------------------------------------------------------------------------------------
+
+    def _reload(self) -> None:
+        """Check the file here, once; then hand its very text to every worker."""
+        project = self._settings.project
+        try:
+            text = project.file.read_text(encoding="utf-8")
+            fresh = _with_overrides(parse(text, file=str(project.file), base=project.folder), self._overrides)
+            if fixed_part(fresh) != fixed_part(project):
+                raise ConfigError(
+                    fresh.problem((), "host, port, workers, TLS, storage and the server secret need a restart")
+                )
+            settings = read_settings(fresh, os.environ)
+        except (HeadworksError, OSError, UnicodeDecodeError, ValueError) as error:
+            self._say(f"headworks: the old configuration stays, for the new one is not usable:\n{error}")
+            return
+        self._settings = settings
+        for worker in self._workers:
+            if worker.control is not None:
+                worker.control.setblocking(True)
+                worker.control.sendall(frame(Word.RELOAD, text.encode()))
+                worker.control.setblocking(False)
+        self._say("headworks: configuration reloaded")
+
+    # -- stopping -------------------------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        """Workers first, so that the control plane sees their last records; a second signal makes it quick."""
+        grace_s = self._settings.project.config.server.grace_s + READINESS_LEAD_S + 5.0
+        self._signals.clear()
+        self._end(self._workers, grace_s)
+        self._end([self._control_plane], 10.0)
+        if self._placeholder is not None:
+            self._placeholder.close()
+
+    def _end(self, children: list[_Child], patience_s: float) -> None:
+        due_s = time.monotonic() + patience_s
+        for child in children:
+            if child.pid:
+                os.kill(child.pid, signal.SIGTERM)
+        while any(child.pid for child in children):
+            for child in children:
+                if child.pid and os.waitpid(child.pid, os.WNOHANG)[0]:
+                    child.pid = 0
+                    self._forget_control(child)
+            impatient = signal.SIGINT in self._signals or signal.SIGTERM in self._signals
+            if time.monotonic() > due_s or impatient:
+                for child in children:
+                    if child.pid:
+                        os.kill(child.pid, signal.SIGKILL)
+            if any(child.pid for child in children):
+                self._wait(0.05)
+
+    def _address(self) -> str:
+        server = self._settings.project.config.server
+        host = f"[{server.host}]" if ":" in server.host else server.host
+        return f"{'https' if server.tls else 'http'}://{host}:{self._port}"
+
+
+def serve(
+    file: Path,
+    *,
+    overrides: dict[str, object],
+    say: Callable[[str], None],
+    prepare: Callable[[Settings], None],
+    announce: Callable[[Settings, str], None],
+) -> int:
+    """Serve the project of a configuration file; returns the exit code.
+
+    Arguments:
+        overrides: fields of `server` that the command line sets (`host`, `port`, `workers`).
+        prepare: called with the settings before anything starts.
+        announce: called with the settings and the address when calls are taken.
+
+    Raises:
+        ConfigError, SecretError: the configuration cannot be used.
+        StorageError: the state folder or the address cannot be used.
+    """
+    project = _with_overrides(load(file), overrides)
+    try:
+        tls_context(project)
+    except OSError as error:  # ssl.SSLError is one
+        place = ("server", "tls")
+        raise ConfigError(project.problem(place, f"the listener's TLS files cannot be used: {error}")) from error
+    settings = read_settings(project, os.environ)
+    prepare(settings)
+    supervisor = Supervisor(
+        settings, overrides=overrides, say=say, announce=lambda address: announce(settings, address)
+    )
+    return supervisor.run()
+
+
+def _with_overrides(project: Project, overrides: dict[str, object]) -> Project:
+    server = msgspec.structs.replace(project.config.server, **overrides)
+    return msgspec.structs.replace(project, config=msgspec.structs.replace(project.config, server=server))

@@ -1,0 +1,183 @@
+"""One worker: a process with one event loop, one listener, one journal, that answers callers and does nothing else."""
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import ssl
+
+import uvloop
+
+from headworks.assembly import RUN_FOLDER, Assembly, Hull, Settings, read_settings
+from headworks.config import Project, Server, parse
+from headworks.endpoints import KNOWN_PATHS
+from headworks.errors import HeadworksError
+from headworks.server.listening import HttpServer, bind
+from headworks.server.messages import FrameReader, Word, frame
+from headworks.server.settings import ServerLimits
+from headworks.telemetry import Metrics, MetricsShare, report
+from headworks.wheel import Timer, TimerWheel
+
+READINESS_LEAD_S = 0.3
+"""Between readiness going false and the listener closing, so that a load balancer's next probe sees it first."""
+
+_PUBLISH_S = 1.0
+
+_GC_YOUNG = 20_000
+"""Allocations between collections of the youngest generation. A call's objects die by reference count; what is left
+for the collector are rare cycles, and a collection every 700 allocations (CPython's default) finds none."""
+
+
+def run_worker(settings: Settings, name: str, port: int, control: socket.socket) -> int:
+    """Serve until SIGTERM, or until the supervisor is gone; returns the exit code."""
+    uvloop.run(_Worker(settings, name, port, control).serve())
+    return 0
+
+
+def server_limits(server: Server) -> ServerLimits:
+    """The server's limits out of configuration, where they have the same names."""
+    return ServerLimits(**{field: getattr(server, field) for field in ServerLimits.__struct_fields__})
+
+
+def tls_context(project: Project) -> ssl.SSLContext | None:
+    """The listener's TLS, if configured. Raises OSError or ssl.SSLError for files that cannot be used."""
+    tls = project.config.server.tls
+    if tls is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(project.path(tls.certificate), project.path(tls.key))
+    return context
+
+
+def fixed_part(project: Project) -> tuple[object, ...]:
+    """What a reload cannot change: a running process is bound to it."""
+    server, config = project.config.server, project.config
+    return (server.host, server.port, server.workers, server.tls, config.storage, config.access.secret)
+
+
+class _Worker:
+    def __init__(self, settings: Settings, name: str, port: int, control: socket.socket) -> None:
+        self._settings = settings
+        self._name = name
+        self._port = port
+        self._control = control
+        self._frames = FrameReader()
+        self._is_ready = False
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    async def serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._stop = asyncio.Event()
+        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        # Ctrl-C reaches the whole process group; the supervisor decides when workers stop.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        project = self._settings.project
+        wheel = self._wheel = TimerWheel(loop)
+        metrics = Metrics()
+        self._share = MetricsShare(metrics, project.storage / RUN_FOLDER, self._name)
+        hull = self._hull = Hull(
+            self._settings,
+            worker=self._name,
+            loop=loop,
+            wheel=wheel,
+            metrics=metrics,
+            render_metrics=self._share.render,
+            is_ready=lambda: self._is_ready,
+        )
+        self._assembly = Assembly(self._settings, hull)
+        server = self._server = HttpServer(
+            self._assembly.gateway,
+            limits=server_limits(project.config.server),
+            wheel=wheel,
+            loop=loop,
+            known_paths=KNOWN_PATHS,
+        )
+        metrics.gauge("calls_in_flight", "Calls under way.", lambda: self._assembly.gateway.in_flight)
+        metrics.gauge("client_connections", "Open client connections.", lambda: len(server.connections))
+        metrics.gauge("buffered_bytes", "Request bodies held in memory.", lambda: server.buffered_bytes)
+        metrics.gauge("workers", "Workers that are running.", lambda: 1)
+        self._publish_timer = Timer(self._publish)
+        self._publish()
+        await server.listen(bind(project.config.server.host, self._port, shared=True), tls_context(project))
+        _tune_memory()
+        self._is_ready = True
+        self._control.setblocking(False)
+        loop.add_reader(self._control.fileno(), self._hear)
+        self._tell(Word.READY)
+        await self._stop.wait()
+        await self._shut_down()
+
+    async def _shut_down(self) -> None:
+        self._is_ready = False
+        await asyncio.sleep(READINESS_LEAD_S)
+        await self._server.stop(self._assembly.settings.project.config.server.grace_s)
+        await self._assembly.retire()
+        if self._retiring:
+            await asyncio.gather(*self._retiring)
+        self._publish_timer.disarm()
+        self._share.publish()
+        self._hull.close()
+        self._wheel.close()
+        self._loop.remove_reader(self._control.fileno())
+        self._control.close()
+
+    def _publish(self) -> None:
+        try:
+            self._share.publish()
+        except OSError as error:
+            report(f"{self._name}: metrics cannot be written: {error.strerror}")
+        self._wheel.arm(self._publish_timer, _PUBLISH_S)
+
+    def _hear(self) -> None:
+        try:
+            data = self._control.recv(65536)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._stop.set()  # the supervisor is gone, however it went: finish and leave
+            self._loop.remove_reader(self._control.fileno())
+            return
+        for word, content in self._frames.feed(data):
+            if word is Word.RELOAD:
+                self._reload(content.decode())
+
+    def _reload(self, text: str) -> None:
+        """Take the new configuration whole, or keep the old one and say why."""
+        old = self._assembly
+        project = old.settings.project
+        try:
+            fresh = parse(text, file=str(project.file), base=project.folder)
+            assembly = Assembly(read_settings(fresh, os.environ), self._hull)
+        except (HeadworksError, OSError, ValueError) as error:
+            self._tell(Word.KEPT, str(error).encode())
+            return
+        self._assembly = assembly
+        self._server.application = assembly.gateway
+        self._server.limits = server_limits(fresh.config.server)
+        task = self._loop.create_task(old.retire())
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+        self._tell(Word.RELOADED)
+
+    def _tell(self, word: Word, content: bytes = b"") -> None:
+        # A few bytes into an empty socket pair: there is always room; if the supervisor is gone, `_hear` knows.
+        try:
+            self._control.send(frame(word, content))
+        except OSError as error:
+            report(f"{self._name}: the supervisor does not hear: {error.strerror}")
+
+
+def _tune_memory() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_YOUNG, 50, 50)
+
+
+__all__ = ["READINESS_LEAD_S", "fixed_part", "run_worker", "server_limits", "tls_context"]
