@@ -36,7 +36,7 @@ _MIGRATIONS = (
         revoked_at REAL,
         replaces TEXT NOT NULL,
         revision INTEGER NOT NULL
-    ) STRICT;
+    );
     CREATE UNIQUE INDEX keys_by_revision ON keys (revision)
     """,
 )

@@ -4,15 +4,37 @@ A worker's `Journal` takes an *opened* entry before the upstream is called and a
 sees the end of its answer. `draining` moves entries into a store (`stores`), exactly once whatever is killed when,
 and settles as *lost* what a dead worker left open.
 
-May import `calls`, `errors`, `config` and `catalogue`.
+May import `calls`, `errors`, `database`, `config` and `catalogue`.
 """
 
+from headworks.records.draining import Drained, Drainer, drain_lock
 from headworks.records.journal import Journal
+from headworks.records.storage import JOURNAL_FOLDER, STORE_FILE, CallLookup, drain_once, open_store
+from headworks.records.stores import (
+    Bodies,
+    Dimension,
+    Record,
+    ResponseOrigin,
+    Selection,
+    Store,
+    Total,
+)
 
-JOURNAL_FOLDER = "journal"
-"""Where the segments of all workers lie, below the storage folder."""
-
-STORE_FILE = "records.db"
-"""The SQLite store, below the storage folder."""
-
-__all__ = ["JOURNAL_FOLDER", "STORE_FILE", "Journal"]
+__all__ = [
+    "JOURNAL_FOLDER",
+    "STORE_FILE",
+    "Bodies",
+    "CallLookup",
+    "Dimension",
+    "Drained",
+    "Drainer",
+    "Journal",
+    "Record",
+    "ResponseOrigin",
+    "Selection",
+    "Store",
+    "Total",
+    "drain_lock",
+    "drain_once",
+    "open_store",
+]

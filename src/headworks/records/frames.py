@@ -17,8 +17,8 @@ from headworks.calls import JournalEntry
 MAGIC = b"hwjrnl1\n"
 """The first bytes of every segment; the digit is the version of this layout."""
 
-MAX_PAYLOAD_BYTES = 1 << 30
-"""No entry is larger: bodies are bounded far below by configuration. A greater length is damage."""
+MAX_PAYLOAD_BYTES = 1 << 29
+"""No entry is larger (SQLite holds values of up to 10^9 bytes). A greater length is damage."""
 
 HEAD_BYTES = 8
 

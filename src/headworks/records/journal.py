@@ -18,9 +18,9 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.calls import JournalEntry
+from headworks.calls import JournalEntry, Settled
 from headworks.errors import StorageError
-from headworks.records.frames import MAGIC
+from headworks.records.frames import MAGIC, MAX_PAYLOAD_BYTES
 from headworks.records.segments import UNBORN_SUFFIX, Segment, list_segments
 
 LOOK_EVERY_S = 0.5
@@ -120,8 +120,14 @@ class Journal:
         self._callbacks.append(then)
 
     def append_nowait(self, entry: JournalEntry) -> None:
-        """Write an entry at the end of this turn, with nobody waiting for it; `failure` tells if it went wrong."""
+        """Write an entry at the end of this turn, with nobody waiting for it; `failure` tells if it went wrong.
+
+        Bodies are left out of an entry that would be larger than 512 MiB.
+        """
         payload = self._encode(entry)
+        if len(payload) > MAX_PAYLOAD_BYTES and isinstance(entry, Settled):
+            # The call must be on record whatever its size; bodies like these no store could take.
+            payload = self._encode(msgspec.structs.replace(entry, request_body=b"", response_body=b""))
         parts = self._parts
         if not parts:
             self._loop.call_soon(self.flush)

@@ -1,0 +1,111 @@
+"""The body of the control-plane process: drain, rest, drain; till told to stop."""
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from headworks.errors import StorageError
+from headworks.records import JOURNAL_FOLDER, Drained, Drainer, drain_lock, open_store
+from headworks.telemetry import report
+
+SHORTEST_REST_S = 0.05
+LONGEST_REST_S = 0.3
+"""Rests between two passes, in seconds: doubled as long as there is nothing to do. The longest is what a new record
+may take to be seen, and what an idle gateway is woken for."""
+
+LONGEST_RETRY_S = 10.0
+"""Rests between attempts at a store that cannot be used, in seconds: doubled up to this."""
+
+Rest = Callable[[float], bool]
+"""Waits so many seconds, or less when told to stop; returns whether it was."""
+
+
+def control_plane(storage: Path) -> int:
+    """Be the control plane of this process until SIGTERM; returns the exit code. For the supervisor to fork.
+
+    SIGINT is not for this process: Ctrl-C reaches it at the same time as the supervisor, which first lets the
+    workers finish and then sends SIGTERM; their last records are still to be drained.
+    """
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+
+    def stop(_number: int, _frame: object) -> None:
+        # A pipe, for an event or a condition must not be touched by a signal handler that may interrupt its owner.
+        try:
+            os.write(tell, b"!")
+        except BlockingIOError:
+            return  # told often enough
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        run(storage, rest=lambda seconds: bool(select.select([told], [], [], seconds)[0]), say=report)
+    finally:
+        os.close(told)
+        os.close(tell)
+    return 0
+
+
+def run(storage: Path, *, rest: Rest, say: Callable[[str], None]) -> None:
+    """Drain until `rest` says stop, then once more, so that what is in the journals by then is in the store.
+
+    A store that cannot be used is said once, and tried again later and later; the journals stay as they are. Where
+    another process drains already, this one waits for its turn.
+    """
+    _Draining(storage, rest, say).run()
+
+
+class _Draining:
+    """State: what is wrong at the moment, if anything, and how long to wait before the next attempt."""
+
+    def __init__(self, storage: Path, rest: Rest, say: Callable[[str], None]) -> None:
+        self._storage = storage
+        self._rest = rest
+        self._say = say
+        self._trouble = ""
+        self._retry_s = SHORTEST_REST_S
+
+    def run(self) -> None:
+        while True:
+            try:
+                with drain_lock(self._storage) as is_ours:
+                    if is_ours:
+                        self._drain_until_told()
+                        return
+            except StorageError as error:
+                if str(error) != self._trouble:
+                    self._trouble = str(error)
+                    self._say(f"records stay in the journal for now: {self._trouble}")
+                self._retry_s = min(LONGEST_RETRY_S, self._retry_s * 2)
+            else:
+                self._retry_s = LONGEST_REST_S
+            if self._rest(self._retry_s):
+                return
+
+    def _drain_until_told(self) -> None:
+        store = open_store(self._storage)
+        try:
+            drainer = Drainer(self._storage / JOURNAL_FOLDER, store, now=time.time, report=self._say)
+            rest_s = SHORTEST_REST_S
+            is_told = False
+            while not is_told:
+                drained = self._pass(drainer)
+                rest_s = SHORTEST_REST_S if drained.entries else min(LONGEST_REST_S, rest_s * 2)
+                is_told = self._rest(rest_s)
+            self._pass(drainer)
+        finally:
+            store.close()
+
+    def _pass(self, drainer: Drainer) -> Drained:
+        drained = drainer.drain()
+        if self._trouble:
+            self._trouble = ""
+            self._retry_s = SHORTEST_REST_S
+            self._say("records are drained again")
+        if drained.lost:
+            calls = "1 call was" if drained.lost == 1 else f"{drained.lost} calls were"
+            self._say(f"{calls} under way when a worker died: recorded as lost")
+        return drained

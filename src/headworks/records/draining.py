@@ -1,0 +1,255 @@
+"""From journals to the store: every entry once, and what a dead worker left open as lost.
+
+How far a segment has been read is written in the same transaction as what was read, so it does not matter when this
+process is killed. A segment is removed when it is read to its end and nobody holds it any more. What can be said of
+a *writer* (see `segments`) is only said after its segments' locks were tried and the folder was listed again.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from headworks.calls import Opened, Settled
+from headworks.database import storage_errors
+from headworks.errors import StorageError
+from headworks.records.frames import Gap
+from headworks.records.segments import (
+    DAMAGED_SUFFIX,
+    UNBORN_SUFFIX,
+    Segment,
+    is_locked,
+    list_segments,
+    open_segment,
+    read,
+)
+from headworks.records.stores import Batch, Progress, Store
+
+BATCH_ENTRIES = 4096
+BATCH_BYTES = 8 << 20
+"""A batch is committed when it has that many entries, or was read from that many bytes of journal."""
+
+LOCK_FILE = "drain.lock"
+"""Whoever holds it, below the storage folder, is the one that drains."""
+
+_UNBORN_S = 60.0
+"""A segment that has not been locked and named within that time never will be: its worker died in between."""
+
+
+class Drained(msgspec.Struct, frozen=True):
+    """What one pass came to. `entries` were read; of the calls that are new in the store, `lost` are lost."""
+
+    entries: int = 0
+    recorded: int = 0
+    lost: int = 0
+
+
+@contextmanager
+def drain_lock(storage: Path) -> Iterator[bool]:
+    """The right to drain, or False if another process (or thread) has it. Ends with the process, however that ends.
+
+    Raises:
+        StorageError: the lock file cannot be made.
+    """
+    with storage_errors(storage / LOCK_FILE):
+        descriptor = os.open(storage / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+class Drainer:
+    """Drains one journal folder into one store. State: how far each segment is read, as the store has it.
+
+    Arguments:
+        folder: the segments of all workers.
+        store: filled by nobody else; the caller holds `drain_lock`.
+        now: seconds since the Unix epoch.
+        report: told in a sentence what an operator must know (bytes that cannot be read, say).
+    """
+
+    def __init__(self, folder: Path, store: Store, *, now: Callable[[], float], report: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._store = store
+        self._now = now
+        self._report = report
+        self._progress: dict[str, Progress] = store.progress()
+        self._forgotten: list[str] = []
+        self._troubled: dict[str, str] = {}
+
+    def drain(self) -> Drained:
+        """Take in everything that the journals hold at this moment.
+
+        Raises:
+            StorageError: the store or the folder cannot be used. Nothing is lost: make a new drainer and try again.
+        """
+        segments = list_segments(self._folder)
+        batch = _Building(self._store)
+        halted: set[str] = set()
+        idle: set[str] = set()
+        for segment, size in segments.items():
+            if segment.writer in halted:
+                continue  # in order or not at all
+            try:
+                is_final = self._read(segment, size, batch)
+            except StorageError as error:
+                self._tell_once(segment.name, str(error))
+                halted.add(segment.writer)
+                continue
+            if is_final:
+                idle.add(segment.name)
+        self._end_writers(idle | batch.finished(self._progress), batch)
+        drained = batch.commit(self._progress, self._forgotten)
+        self._forgotten = []
+        self._remove_finished()
+        self._remove_unborn()
+        return drained
+
+    def _read(self, segment: Segment, size: int, batch: "_Building") -> bool:
+        """Read a segment up to `size`, its size when this pass began, or to its end if nobody writes to it.
+
+        Returns whether it is read to its end and will not grow.
+        """
+        known = batch.position(segment.name) or self._progress.get(segment.name, Progress(0))
+        if known.is_finished:
+            return True
+        offset = known.offset
+        with open_segment(self._folder, segment) as descriptor:
+            # In this order: what it holds when it is found without a lock is all that it will ever hold.
+            is_final = not is_locked(descriptor)
+            while is_final or offset < size:
+                stretch = read(descriptor, offset, is_final=is_final, limit=BATCH_ENTRIES)
+                self._tell_gaps(segment, stretch.gaps)
+                is_at_end = stretch.end == offset
+                batch.add(segment, stretch.entries, Progress(stretch.end), stretch.end - offset)
+                offset = stretch.end
+                if is_at_end:
+                    break
+                if batch.is_full:
+                    batch.commit(self._progress)
+        if is_final:
+            batch.add(segment, [], Progress(offset, is_finished=True), 0)
+        return is_final
+
+    def _end_writers(self, idle: set[str], batch: "_Building") -> None:
+        """Find the writers that are dead, and settle with this batch what they have open."""
+        present: dict[str, bool] = {}
+        for segment in list_segments(self._folder):
+            present[segment.writer] = present.get(segment.writer, True) and segment.name in idle
+        batch.ended_writers = [
+            writer for writer in sorted(self._store.open_writers() | batch.open_writers()) if present.get(writer, True)
+        ]
+
+    def _tell_gaps(self, segment: Segment, gaps: tuple[Gap, ...]) -> None:
+        for gap in gaps:
+            if gap.kind == "damaged":
+                self._keep(segment)
+                self._report(
+                    f"{gap.end - gap.start} bytes at offset {gap.start} of the journal {segment.name} cannot be read: "
+                    f"calls may be missing; the file is kept as {_kept_name(segment)}"
+                )
+            else:
+                self._report(
+                    f"the journal {segment.name} ends in a write that was interrupted: {gap.end - gap.start} bytes "
+                    "left out, which nobody had been told were safe"
+                )
+
+    def _keep(self, segment: Segment) -> None:
+        """Give a damaged segment a second name, under which it stays for a person to look at."""
+        with storage_errors(self._folder / segment.name), suppress(FileExistsError):
+            os.link(self._folder / segment.name, self._folder / _kept_name(segment))
+
+    def _tell_once(self, name: str, trouble: str) -> None:
+        if self._troubled.get(name) != trouble:
+            self._troubled[name] = trouble
+            self._report(trouble)
+
+    def _remove_finished(self) -> None:
+        for name in [name for name, progress in self._progress.items() if progress.is_finished]:
+            path = self._folder / name
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                self._tell_once(name, f"{path} is drained, but cannot be removed: {error.strerror}")
+            else:
+                self._forgotten.append(name)
+                del self._progress[name]
+
+    def _remove_unborn(self) -> None:
+        for path in self._folder.glob(f"*{UNBORN_SUFFIX}"):
+            try:
+                if self._now() - path.stat().st_mtime > _UNBORN_S:
+                    path.unlink()
+            except FileNotFoundError:
+                continue  # born, or given up by its worker
+            except OSError as error:
+                self._tell_once(path.name, f"{path} cannot be removed: {error.strerror}")
+
+
+class _Building:
+    """A batch while it grows. Opened entries whose call settles in the same batch never reach the store."""
+
+    def __init__(self, store: Store) -> None:
+        self.ended_writers: list[str] = []
+        self._store = store
+        self._settled: list[Settled] = []
+        self._opened: dict[str, tuple[str, Opened]] = {}
+        self._positions: dict[str, Progress] = {}
+        self._bytes = 0
+        self._drained = Drained()
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._settled) + len(self._opened) >= BATCH_ENTRIES or self._bytes >= BATCH_BYTES
+
+    def position(self, name: str) -> Progress | None:
+        """How far a segment is read with what is not committed yet."""
+        return self._positions.get(name)
+
+    def finished(self, progress: dict[str, Progress]) -> set[str]:
+        """Names of the segments that are read to their end."""
+        return {name for name, position in {**progress, **self._positions}.items() if position.is_finished}
+
+    def open_writers(self) -> set[str]:
+        """Writers of what is open in this batch."""
+        return {writer for writer, _ in self._opened.values()}
+
+    def add(self, segment: Segment, entries: list[Opened | Settled], position: Progress, size: int) -> None:
+        """Take in what was read of a segment up to a position."""
+        for entry in entries:
+            if isinstance(entry, Settled):
+                self._opened.pop(entry.opened.call_id, None)
+                self._settled.append(entry)
+            else:
+                self._opened[entry.call_id] = (segment.writer, entry)
+        self._positions[segment.name] = position
+        self._bytes += size
+        total = self._drained
+        self._drained = Drained(total.entries + len(entries), total.recorded, total.lost)
+
+    def commit(self, progress: dict[str, Progress], forgotten: Sequence[str] = ()) -> Drained:
+        """Make it durable, note that in `progress`, begin anew; returns the sum of all that was ever added."""
+        moved = {name: position for name, position in self._positions.items() if progress.get(name) != position}
+        if self._settled or self._opened or moved or forgotten or self.ended_writers:
+            done = self._store.commit(
+                Batch(self._settled, list(self._opened.values()), self.ended_writers, moved, forgotten)
+            )
+            total = self._drained
+            self._drained = Drained(total.entries, total.recorded + done.recorded, total.lost + done.lost)
+        progress.update(self._positions)
+        self._settled, self._opened, self._positions, self._bytes = [], {}, {}, 0
+        self.ended_writers = []
+        return self._drained
+
+
+def _kept_name(segment: Segment) -> str:
+    return Path(segment.name).with_suffix(DAMAGED_SUFFIX).name

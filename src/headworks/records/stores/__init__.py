@@ -1,0 +1,197 @@
+"""Stores: where records stay and are looked up. One file (or two) an engine; all speak `Store`.
+
+A store is filled by exactly one drainer, batch by batch. A batch is one transaction: the calls, what is counted of
+them, and how far each journal segment has been read. So a call is there once, whatever is killed when.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from headworks.calls import Caller, Opened, Outcome, Settled, UsageSource
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One settled call as the store knows it. Fields as in `calls.Opened` and `calls.Settled`.
+
+    `seq` grows in the order in which calls came into the store. A *lost* call has status 0, no times, no usage and
+    `error_code` "lost": its process died, and what became of it upstream is not known.
+    """
+
+    seq: int
+    call_id: str
+    opened_us: int
+    outcome: Outcome
+    status: int
+    error_code: str
+    endpoint: str
+    requested_model: str
+    provider: str
+    model: str
+    served_model: str
+    key_id: str
+    owner: str
+    team: str
+    user: str
+    is_streamed: bool
+    total_us: int
+    first_token_us: int
+    input_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    usage_source: UsageSource
+    attempts: int
+    finish_reason: str
+    response_id: str
+    upstream_request_id: str
+    request_bytes: int
+    response_bytes: int
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a segment has been read. When it is finished, nothing in it is needed any more."""
+
+    offset: int
+    is_finished: bool = False
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What becomes durable in one transaction.
+
+    Attributes:
+        settled: calls that ended.
+        opened: calls that began and are not among `settled`, each with its writer.
+        ended_writers: writers that will settle nothing any more; what they have open is lost.
+        progress: by segment name, how far it is read with this batch.
+        forgotten: names of segments that are gone.
+    """
+
+    settled: Sequence[Settled] = ()
+    opened: Sequence[tuple[str, Opened]] = ()
+    ended_writers: Sequence[str] = ()
+    progress: Mapping[str, Progress] = {}
+    forgotten: Sequence[str] = ()
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """What a batch came to: calls that are new in the store, lost ones among them, and calls it had before."""
+
+    recorded: int
+    lost: int
+    duplicates: int
+
+
+class Selection(msgspec.Struct, frozen=True):
+    """Which calls to look at. What is None or empty selects nothing away; all that is given must hold.
+
+    Times are microseconds since the Unix epoch, `since_us` included, `until_us` not. `model` is compared with what
+    was asked for, what it was resolved to and what the provider says it served; there `*` stands for any characters.
+    `statuses` are the lowest and the highest HTTP status. `min_tokens` counts input and output together. `after_seq`
+    selects what came into the store later, in that order; otherwise calls are ordered by the time they were opened.
+    """
+
+    since_us: int | None = None
+    until_us: int | None = None
+    key_id: str = ""
+    owner: str = ""
+    team: str = ""
+    user: str = ""
+    endpoint: str = ""
+    model: str = ""
+    provider: str = ""
+    statuses: tuple[int, int] | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    error_code: str = ""
+    response_id: str = ""
+    min_tokens: int = 0
+    after_seq: int | None = None
+    is_newest_first: bool = True
+    limit: int = 100
+
+
+Dimension = Literal["hour", "key_id", "team", "endpoint", "provider", "model", "outcome"]
+
+
+class Total(msgspec.Struct, frozen=True):
+    """What calls of one group come to. `group` has a value for each dimension asked for; hours are Unix seconds.
+
+    `total_us` and `first_token_us` are sums; `first_tokens` counts the calls that had a first token, `failures` those
+    whose outcome was neither *answered* nor *cancelled*.
+    """
+
+    group: tuple[str | int, ...]
+    calls: int
+    failures: int
+    input_tokens: int
+    cached_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    total_us: int
+    first_token_us: int
+    first_tokens: int
+    attempts: int
+    request_bytes: int
+    response_bytes: int
+
+
+class Bodies(msgspec.Struct, frozen=True):
+    """What was sent and answered, where configuration has it stored."""
+
+    request: bytes
+    response: bytes
+
+
+class ResponseOrigin(msgspec.Struct, frozen=True):
+    """Who made a stored response and where it lies."""
+
+    key_id: str
+    team: str
+    provider: str
+
+
+class Store(Protocol):
+    """What a store does. Every method raises `errors.StorageError` when it cannot."""
+
+    def commit(self, batch: Batch) -> Committed:
+        """Make a batch durable, whole or not at all. Calls that are known already change nothing."""
+        ...
+
+    def progress(self) -> dict[str, Progress]:
+        """How far each segment has been read, by name."""
+        ...
+
+    def open_writers(self) -> set[str]:
+        """Writers that have calls open."""
+        ...
+
+    def select(self, selection: Selection) -> list[Record]:
+        """The selected calls."""
+        ...
+
+    def get(self, call_id: str) -> Record | None:
+        """One call."""
+        ...
+
+    def call_ids(self, prefix: str, limit: int) -> list[str]:
+        """Ids of calls that begin so, in alphabetical order."""
+        ...
+
+    def bodies(self, seq: int) -> Bodies | None:
+        """What is stored of a call's bodies."""
+        ...
+
+    def response_origin(self, response_id: str, caller: Caller | None) -> ResponseOrigin | None:
+        """Who made a response; if a caller is given, only if it belongs to the caller's key or team."""
+        ...
+
+    def totals(self, dimensions: Sequence[Dimension], since_us: int | None, until_us: int | None) -> list[Total]:
+        """Calls by group, the most frequent first. Times are widened to whole hours."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the store."""
+        ...
