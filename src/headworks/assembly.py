@@ -42,6 +42,9 @@ _SPEECHES = {
     "models": Endpoint.MODELS,
 }
 
+_KEYS_WITHOUT_SECRET = {"simulator": "in-process"}
+"""The simulator wants some key, as every provider does, and takes any."""
+
 _OWNER_WAIT_S = 1.5
 _OWNER_POLL_S = 0.1
 """A response made by another worker is in the store once its journal is drained: that long a look-up waits for it."""
@@ -102,7 +105,9 @@ def _provider_plan(project: Project, name: str, environment: Mapping[str, str]) 
     settings = ProviderSettings(
         name=name,
         base_path=urlsplit(provider.base_url).path.rstrip("/") if provider.base_url else "/v1",
-        api_key=secret(provider.api_key, "api_key") if provider.api_key else "",
+        api_key=secret(provider.api_key, "api_key")
+        if provider.api_key
+        else _KEYS_WITHOUT_SECRET.get(provider.kind, ""),
         organization=provider.organization or "",
         project=provider.project or "",
         headers=headers,

@@ -48,6 +48,9 @@ from headworks.routing import Answer, RouteTable, StreamSink, Target, UnarySink
 from headworks.settlement import CallIds, OpenCall
 from headworks.telemetry import Metrics, report
 
+_now = time.perf_counter
+"""The clock of a call's timings; the event loop's own stands still within a turn and counts milliseconds."""
+
 MODEL_HEADERS_FORWARDED = (b"openai-beta", b"idempotency-key", b"x-client-request-id")
 """Headers of the caller that go upstream. Everything else stays here: an allow-list, so that no credential, cookie
 or routing header of one side reaches the other."""
@@ -380,7 +383,7 @@ class Gateway:
         station = plan.target.station
         sink = UnarySink(self._loop, self._parts.answer_bytes)
         call.attempts += 1
-        call.sent_s = self._loop.time()
+        call.sent_s = _now()
         flight = station.upstream.send(plan.request, sink, station.timeouts)
         try:
             result = await sink.done
@@ -425,7 +428,7 @@ class Gateway:
         steps = _steps(plan)
         sink = StreamSink(self._loop, steps)
         call.attempts += 1
-        call.sent_s = self._loop.time()
+        call.sent_s = _now()
         flight = station.upstream.send(plan.request, sink, station.timeouts)
         try:
             failure = await sink.started
@@ -546,7 +549,7 @@ class Gateway:
         await self._journal.append(settled)
 
     def _settled(self, call: OpenCall, outcome: Outcome, status: int) -> Settled:
-        settled = call.settled(outcome, status, self._loop.time())
+        settled = call.settled(outcome, status, _now())
         self._metrics.observe(settled)
         if call.response_id and outcome == "answered" and call.endpoint == Endpoint.RESPONSES and call.model:
             self._owners[call.response_id] = ResponseOwner(call.caller.key_id, call.caller.team, call.provider)
@@ -645,7 +648,7 @@ class Gateway:
     # -- headers and small things ---------------------------------------------------------------------------------
 
     def _new_call(self, endpoint: str, caller: Caller) -> OpenCall:
-        return OpenCall(self._ids.next(), caller, endpoint, self._loop.time(), time.time_ns() // 1000)
+        return OpenCall(self._ids.next(), caller, endpoint, _now(), time.time_ns() // 1000)
 
     def _forwarded(self, headers: Mapping[bytes, bytes]) -> bytes:
         block = b""
@@ -663,7 +666,7 @@ class Gateway:
             upstream.get(b"x-request-id", call_id),
             call_id,
             b"" if target is None else target.headers,
-            call.timings(self._loop.time()),
+            call.timings(_now()),
         )
         for name, value in upstream.items():
             if name in _RELAYED or name.startswith(b"x-ratelimit-"):

@@ -25,7 +25,7 @@ class CallIds:
 
 
 class OpenCall:
-    """One call while it runs. Fields are filled in by the step that learns them; times are of the event loop."""
+    """One call while it runs. Fields are filled in by the step that learns them; times are `time.perf_counter`'s."""
 
     __slots__ = (
         "attempts",

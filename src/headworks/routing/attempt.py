@@ -6,6 +6,7 @@ streamed answer goes through piece by piece; the call waits only for its first p
 
 import asyncio
 from collections.abc import Callable, Mapping
+from time import perf_counter
 from typing import Protocol
 
 from headworks.calls import Failure, FailureKind
@@ -25,11 +26,10 @@ class Answer:
 class UnarySink:
     """Gathers an answer of at most `limit_bytes`; `done` ends with it or with a `Failure`."""
 
-    __slots__ = ("_headers", "_limit_bytes", "_parts", "_size", "_status", "done", "head_s", "now")
+    __slots__ = ("_headers", "_limit_bytes", "_parts", "_size", "_status", "done", "head_s")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit_bytes: int) -> None:
         self.done: asyncio.Future[Answer | Failure] = loop.create_future()
-        self.now = loop.time
         self.head_s = 0.0
         self._limit_bytes = limit_bytes
         self._parts: list[bytes] = []
@@ -40,7 +40,7 @@ class UnarySink:
     def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         self._status = status
         self._headers = headers
-        self.head_s = self.now()
+        self.head_s = perf_counter()
 
     def on_body(self, data: bytes) -> None:
         self._size += len(data)
@@ -85,7 +85,6 @@ class StreamSink:
 
     __slots__ = (
         "_is_error",
-        "_loop",
         "_parts",
         "_steps",
         "ended",
@@ -100,7 +99,6 @@ class StreamSink:
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, steps: Steps | None) -> None:
-        self._loop = loop
         self._steps = steps
         self._parts: list[bytes] = []
         self._is_error = False
@@ -122,7 +120,7 @@ class StreamSink:
     def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
         self.status = status
         self.headers = headers
-        self.head_s = self._loop.time()
+        self.head_s = perf_counter()
         self._is_error = status >= 300
         if self._steps is not None and not self._is_error:
             kind = headers.get(b"content-type", b"")
@@ -175,7 +173,7 @@ class StreamSink:
 
     def _start(self) -> None:
         if not self.started.done():
-            self.first_s = self._loop.time()
+            self.first_s = perf_counter()
             self.started.set_result(None)
 
 
