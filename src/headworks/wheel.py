@@ -47,17 +47,22 @@ class TimerWheel:
         self._buckets: dict[int, list[Timer]] = {}
         self._tick = int(loop.time() / TICK_S)
         self._turn_handle: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
     def arm(self, timer: Timer, delay_s: float) -> None:
-        """Have `timer` fire `delay_s` seconds from now (up to one tick later), whatever it was set to before."""
-        due_s = self._time() + delay_s
+        """Have `timer` fire `delay_s` seconds from now (up to one tick later), whatever it was set to before.
+
+        What is left of a deadline may be negative: that is now. A slot in the past would never come round.
+        """
+        due_s = self._time() + max(delay_s, 0.0)
         timer._due_s = due_s  # noqa: SLF001 - Timer and TimerWheel are one mechanism in two classes
         slot = int(due_s / TICK_S) + 1
         if timer._slot < 0 or slot < timer._slot:  # noqa: SLF001
             self._place(timer, slot)
 
     def close(self) -> None:
-        """Stop turning; no timer fires any more."""
+        """Stop turning; no timer fires any more, also none that is armed later."""
+        self._is_closed = True
         if self._turn_handle is not None:
             self._turn_handle.cancel()
             self._turn_handle = None
@@ -70,7 +75,7 @@ class TimerWheel:
             self._buckets[slot] = [timer]
         else:
             bucket.append(timer)
-        if self._turn_handle is None:
+        if self._turn_handle is None and not self._is_closed:
             self._tick = int(self._time() / TICK_S)
             self._schedule()
 
@@ -90,7 +95,6 @@ class TimerWheel:
                 if timer._due_s == math.inf:  # noqa: SLF001
                     continue
                 if timer._due_s <= now_s:  # noqa: SLF001
-                    timer._due_s = math.inf  # noqa: SLF001
                     due.append(timer)
                 else:
                     self._place(timer, max(int(timer._due_s / TICK_S) + 1, current + 1))  # noqa: SLF001
@@ -101,4 +105,10 @@ class TimerWheel:
             self._turn_handle = None
         for timer in due:
             # Through the loop, so that one that raises is reported and does not stop the others.
-            self._loop.call_soon(timer._fire)  # noqa: SLF001
+            self._loop.call_soon(self._fire, timer)
+
+    def _fire(self, timer: Timer) -> None:
+        """Fire, unless the timer was disarmed or moved between the turn and now (bytes may have come in between)."""
+        if timer._due_s <= self._time() and not self._is_closed:  # noqa: SLF001
+            timer._due_s = math.inf  # noqa: SLF001
+            timer._fire()  # noqa: SLF001
