@@ -7,11 +7,12 @@ server are `headworks --help`.
 from typing import TYPE_CHECKING
 
 from headworks._version import __version__
+from headworks.errors import HeadworksError
 
 if TYPE_CHECKING:
     from headworks.library import InProcessGateway, connect
 
-__all__ = ["InProcessGateway", "__version__", "connect"]
+__all__ = ["HeadworksError", "InProcessGateway", "__version__", "connect"]
 
 
 def __getattr__(name: str) -> object:

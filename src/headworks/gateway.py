@@ -41,7 +41,7 @@ from headworks.dialects.endings import error_ending
 from headworks.dialects.texts import input_text
 from headworks.endpoints import Manner, Route, find_route
 from headworks.errors import Refusal, StorageError
-from headworks.exchange import Reply, Request, Running, Timeouts, Upstream, UpstreamRequest
+from headworks.exchange import Flight, Reply, Request, Running, Timeouts, Upstream, UpstreamRequest
 from headworks.providers import Provider
 from headworks.records import Journal
 from headworks.routing import Answer, RouteTable, StreamSink, Target, UnarySink
@@ -440,28 +440,20 @@ class Gateway:
             if sink.is_error:
                 await self._stream_refused(call, plan, sink, reply)
                 return
-            await self._relay(call, plan, sink, steps, flight_flow=(flight.pause, flight.resume), reply=reply)
+            await self._relay(call, plan, sink, steps, flight, reply)
         except asyncio.CancelledError:
             flight.cancel()
-            if steps is not None and not call.is_settled:
-                summary = steps.summary()
-                self._note(call, summary)
-                self._fill_usage(call, plan, summary.text)
+            if not call.is_settled:
+                self._sum_up(call, plan, steps, None)
             raise
         except Refusal:
             flight.cancel()
             raise
 
     async def _relay(
-        self,
-        call: OpenCall,
-        plan: _Plan,
-        sink: StreamSink,
-        steps: BridgeStream | None,
-        *,
-        flight_flow: tuple[Callable[[], None], Callable[[], None]],
-        reply: Reply,
+        self, call: OpenCall, plan: _Plan, sink: StreamSink, steps: BridgeStream | None, flight: Flight, reply: Reply
     ) -> None:
+        """Send the stream on while it comes; hold its last piece until the call has settled."""
         kept: list[bytes] | None = [] if self._parts.keeps_bodies else None
         write = reply.write
 
@@ -471,49 +463,51 @@ class Gateway:
                 kept.append(data)
             write(data)
 
-        is_events = steps is not None
-        content_type = _EVENT_STREAM if is_events else sink.headers.get(b"content-type", b"application/octet-stream")
-        headers = self._headers(call, plan.target, sink.headers, content_type)
-        if is_events or content_type.startswith(b"text/event-stream"):
-            headers += _STREAM_HEADERS
-        if not sink.ended.done():
+        headers = self._stream_headers(call, plan, sink, is_events=steps is not None)
+        is_begun = not sink.ended.done()
+        if is_begun:
             first = sink.take()
             call.response_bytes += len(first)
             if kept is not None:
                 kept.append(first)
             reply.begin(200, headers, first)
             sink.forward = forward
-            reply.set_flow(*flight_flow)
+            reply.set_flow(flight.pause, flight.resume)
             failure = await sink.ended
             last = sink.last
         else:
             # It was over within one turn of the loop: nothing has been sent yet, and nothing may before it settles.
             failure = sink.ended.result()
             last = sink.take() + sink.last
-        outcome: Outcome = "answered"
-        delta_text = ""
-        if steps is not None:
-            summary = steps.summary()
-            self._note(call, summary)
-            delta_text = summary.text
-            if failure is not None:
-                last += error_ending(plan.endpoint, failure.kind.value, _words(failure))
-            elif call.error_code:
-                outcome = "failed"
-        if failure is not None:
-            outcome = "failed"
-            call.error_code = failure.kind.value
-        self._fill_usage(call, plan, delta_text)
+        if failure is not None and steps is not None:
+            last += error_ending(plan.endpoint, failure.kind.value, _words(failure))
+        self._sum_up(call, plan, steps, failure)
         call.response_bytes += len(last)
         if kept is not None:
             call.response_body = b"".join([*kept, last])
-        await self._settle(call, outcome, 200)
-        if sink.forward is None:
+        await self._settle(call, "failed" if call.error_code else "answered", 200)
+        if not is_begun:
             reply.begin(200, headers)
         if failure is not None and steps is None:
             reply.abort()  # nothing in these bytes could say that they are not all
         else:
             reply.end(last)
+
+    def _sum_up(self, call: OpenCall, plan: _Plan, steps: BridgeStream | None, failure: Failure | None) -> None:
+        """What the stream has said of itself, and what its end says of it."""
+        text = ""
+        if steps is not None:
+            summary = steps.summary()
+            self._note(call, summary)
+            text = summary.text
+        if failure is not None:
+            call.error_code = failure.kind.value
+        self._fill_usage(call, plan, text)
+
+    def _stream_headers(self, call: OpenCall, plan: _Plan, sink: StreamSink, *, is_events: bool) -> bytes:
+        content_type = _EVENT_STREAM if is_events else sink.headers.get(b"content-type", b"application/octet-stream")
+        headers = self._headers(call, plan.target, sink.headers, content_type)
+        return headers + _STREAM_HEADERS if content_type.startswith(b"text/event-stream") else headers
 
     async def _stream_refused(self, call: OpenCall, plan: _Plan, sink: StreamSink, reply: Reply) -> None:
         failure = sink.ended.result() if sink.ended.done() else await sink.ended

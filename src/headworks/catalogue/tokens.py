@@ -1,13 +1,11 @@
 """Counting tokens without a network, for calls whose provider told no usage (a stream that was cut).
 
-With the extra `tokenizers` installed, text is counted exactly with `o200k_base`, the encoding of OpenAI's models
-since gpt-4o. Without it, by a rule of bytes. Either way the figure is marked as estimated: the provider's own
-count includes what only it knows (message framing, hidden reasoning).
+By a rule of characters, to within about a fifth of `o200k_base`, the encoding of OpenAI's models since gpt-4o: an exact
+tokenizer costs a worker over 100 MB and a second's pause at its first use, which a rare estimate is not worth. The
+figure is marked as estimated; the provider's own count includes what only it knows (message framing, hidden reasoning).
 """
 
 import re
-from collections.abc import Callable
-from functools import lru_cache
 
 _PIECES = re.compile(r"[A-Za-z]+|[0-9]{1,3}|[^\x00-\x7f]+|[^\sA-Za-z0-9]+|\n+")
 """Runs that the encoding never joins: words, groups of up to three digits, non-ASCII, punctuation, line ends."""
@@ -19,22 +17,7 @@ _PUNCTUATION_PER_TOKEN = 2.2
 
 
 def count_tokens(text: str) -> int:
-    """How many tokens `text` is, exactly where the tokenizer is installed, else to within about a fifth."""
-    return _counter()(text) if text else 0
-
-
-@lru_cache(maxsize=1)
-def _counter() -> Callable[[str], int]:
-    try:
-        import bpe_openai  # an extra: 75 MB on disk and a second to load, so only when something must be counted
-    except ImportError:
-        return approximate_tokens
-    encoding = bpe_openai.get_encoding("o200k_base")
-    return lambda text: len(encoding.encode_ordinary(text))
-
-
-def approximate_tokens(text: str) -> int:
-    """The rule of bytes: words of up to six letters are one token, longer ones more."""
+    """About how many tokens `text` is. Words of up to seven letters are one, longer ones more."""
     count = 0.0
     for match in _PIECES.finditer(text):
         piece = match.group()

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, cast
 import httptools
 
 from headworks.errors import Refusal
-from headworks.exchange import Request, Running
-from headworks.server.guard import ONCE, check_framing, malformed, split_target
+from headworks.exchange import Application, Request, Running
+from headworks.server.guard import ONCE, REFUSED_METHODS, check_framing, malformed, split_target
 from headworks.wheel import Timer
 
 if TYPE_CHECKING:
@@ -35,12 +35,19 @@ _LAST_CHUNK = b"0\r\n\r\n"
 _PIPELINE_DEPTH = 8
 """Requests held while one is being answered; then reading stops until the queue is shorter."""
 
+_PIPELINE_MOST = 256
+"""Requests held at most: one read may hold thousands of small ones, and the parser cannot stop half-way."""
+
 _DRAIN_BYTES = 256 * 1024
 """A refused request's body is read and dropped up to this size, to keep the connection; past it we close."""
 
 _LINGER_S = 1.0
 """How long a closing connection discards input, so that the client reads the answer before a reset kills it
 (RFC 9112 §9.6)."""
+
+
+_Queued = tuple[Request, "SocketReply", Refusal | None, Application]
+"""A request that waits for its turn; the application is the one that admitted it."""
 
 
 class _Phase(enum.IntEnum):
@@ -56,6 +63,7 @@ class SocketReply:
         "_connection",
         "_is_begun",
         "_is_chunked",
+        "_is_head",
         "_is_http10",
         "_keeps_alive",
         "_transport",
@@ -67,12 +75,19 @@ class SocketReply:
     )
 
     def __init__(
-        self, connection: "Connection", transport: asyncio.WriteTransport, *, keeps_alive: bool, is_http10: bool
+        self,
+        connection: "Connection",
+        transport: asyncio.WriteTransport,
+        *,
+        keeps_alive: bool,
+        is_http10: bool,
+        is_head: bool = False,
     ) -> None:
         self._connection = connection
         self._transport = transport
         self._keeps_alive = keeps_alive
         self._is_http10 = is_http10
+        self._is_head = is_head
         self._is_chunked = False
         self._is_begun = False
         self.is_over = False
@@ -88,9 +103,12 @@ class SocketReply:
     def respond(self, status: int, headers: bytes, body: bytes) -> None:
         if self.is_over:
             return
+        length = len(body)
+        if self._is_head:
+            body = b""  # its bytes would be read as the next answer (RFC 9110 §9.3.2)
         self._transport.write(
             b"%b%b%b%bcontent-length: %d\r\n\r\n%b"
-            % (STATUS_LINES[status], self._connection.date_line, self._persistence(), headers, len(body), body)
+            % (STATUS_LINES[status], self._connection.date_line, self._persistence(), headers, length, body)
         )
         self._finish()
 
@@ -98,6 +116,8 @@ class SocketReply:
         if self.is_over:
             return
         self._is_begun = True
+        if self._is_head:
+            first = b""
         if length is not None:
             framing = b"content-length: %d\r\n\r\n%b" % (length, first)
         elif self._is_http10:
@@ -105,7 +125,7 @@ class SocketReply:
             self._keeps_alive = False
             framing = b"\r\n" + first
         else:
-            self._is_chunked = True
+            self._is_chunked = not self._is_head
             framing = b"transfer-encoding: chunked\r\n\r\n"
             if first:
                 framing += b"%x\r\n%b\r\n" % (len(first), first)
@@ -114,7 +134,7 @@ class SocketReply:
         )
 
     def write(self, data: bytes) -> None:
-        if self.is_over or not data:
+        if self.is_over or not data or self._is_head:
             return
         self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data)
 
@@ -123,7 +143,7 @@ class SocketReply:
             return
         if self._is_chunked:
             self._transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else _LAST_CHUNK)
-        elif data:
+        elif data and not self._is_head:
             self._transport.write(data)
         self._finish()
 
@@ -155,8 +175,10 @@ class Connection(asyncio.Protocol):
     """Reads requests from one client and hands them to the application, one at a time."""
 
     __slots__ = (
+        "_application",
         "_body",
         "_body_bytes",
+        "_has_completed",
         "_head_bytes",
         "_header_count",
         "_headers",
@@ -165,6 +187,7 @@ class Connection(asyncio.Protocol):
         "_is_reading_paused",
         "_last_refusal",
         "_limits",
+        "_owes_continue",
         "_parser",
         "_phase",
         "_queue",
@@ -185,11 +208,14 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._limits = server.limits
         self._phase = _Phase.IDLE
-        self._queue: deque[tuple[Request, SocketReply, Refusal | None]] = deque()
+        self._application = server.application
+        self._queue: deque[_Queued] = deque()
         self._reply: SocketReply | None = None
         self._refusal: Refusal | None = None
         self._last_refusal: Refusal | None = None
         self._request: Request | None = None
+        self._has_completed = False
+        self._owes_continue = False
         self._is_ending = False
         self._is_gone = False
         self._is_reading_paused = False
@@ -243,6 +269,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_ending:
             return
+        phase, body_bytes = self._phase, self._body_bytes
+        self._has_completed = False
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -250,38 +278,45 @@ class Connection(asyncio.Protocol):
             return
         except httptools.HttpParserError as error:
             cause = error.__context__
-            self._fail(
-                cause if isinstance(cause, Refusal) else malformed(f"The request is not valid HTTP/1.1: {error}.")
-            )
+            if cause is not None and not isinstance(cause, Refusal):
+                self._transport.abort()
+                raise cause from None  # the application's own fault: a bug, not the client's
+            self._fail(cause or malformed(f"The request is not valid HTTP/1.1: {error}."))
             return
         if self._phase is _Phase.HEAD:
+            if self._has_completed:
+                return  # most of these bytes were other requests; one read is bound enough
             self._head_bytes += len(data)
             if self._head_bytes > self._limits.header_bytes + self._limits.target_bytes:
                 self._fail(_headers_too_large(self._limits.header_bytes))
         elif self._phase is _Phase.BODY:
-            # Chunk framing and trailers are bounded too: one-byte chunks are six bytes each on the wire.
-            self._raw_body_bytes += len(data)
-            if self._raw_body_bytes > 8 * self._limits.body_bytes:
-                self._fail(_body_too_large(self._limits.body_bytes))
-            else:
+            if phase is _Phase.BODY and not self._has_completed:
+                self._bound_framing(len(data), self._body_bytes - body_bytes)
+            if not self._is_ending:
                 self._server.wheel.arm(self._read_timer, self._limits.body_timeout_s)
+
+    def eof_received(self) -> None:
+        """The client has sent its last: what it was answered is flushed, for as long as it takes any of it."""
+        self._watch_unsent()
 
     def pause_writing(self) -> None:
         self.is_write_paused = True
-        self._unsent_bytes = self._transport.get_write_buffer_size()
-        self._server.wheel.arm(self._write_timer, self._limits.write_timeout_s)
+        self._watch_unsent()
         if self._reply is not None and self._reply.pause is not None:
             self._reply.pause()
 
     def resume_writing(self) -> None:
         self.is_write_paused = False
-        self._write_timer.disarm()
+        if not self._is_ending:
+            self._write_timer.disarm()
         if self._reply is not None and self._reply.resume is not None:
             self._reply.resume()
 
     # -- what httptools calls -------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
+        if self._is_ending:
+            raise malformed("The connection has ended.")  # stops the parser; no answer is written any more
         self._phase = _Phase.HEAD
         self._target = b""
         self._headers = {}
@@ -289,7 +324,7 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._body_bytes = 0
         self._raw_body_bytes = 0
-        if self._reply is None:
+        if self._reply is None and not self._queue:
             self._server.wheel.arm(self._read_timer, self._limits.header_timeout_s)
 
     def on_url(self, url: bytes) -> None:
@@ -318,17 +353,22 @@ class Connection(asyncio.Protocol):
             raise _headers_too_large(self._limits.header_bytes)
         version = self._parser.get_http_version()
         check_framing(headers, version)
+        method = self._parser.get_method().decode("ascii")
+        if method in REFUSED_METHODS:
+            raise Refusal(405, "method_not_allowed", f"{method} is not served here.")
         path, query = self._server.known_targets.get(self._target) or split_target(self._target)
-        request = Request(self._parser.get_method().decode("ascii"), path, query, headers)
+        request = Request(method, path, query, headers)
         self._request = request
+        self._application = self._server.application
         self._phase = _Phase.BODY
+        self._head_bytes = 0
         self._refusal = None
         length = int(headers.get(b"content-length", b"0"))
         if length > self._limits.body_bytes:
             self._refusal = _body_too_large(self._limits.body_bytes)
         else:
             try:
-                self._server.application.admit(request)
+                self._application.admit(request)
             except Refusal as refusal:
                 self._refusal = refusal
         if self._refusal is not None and length > _DRAIN_BYTES:
@@ -361,6 +401,8 @@ class Connection(asyncio.Protocol):
         assert request is not None
         self._request = None
         self._phase = _Phase.IDLE
+        self._has_completed = True
+        self._owes_continue = False
         body = self._body
         if body:
             request.body = body[0] if len(body) == 1 else b"".join(body)
@@ -370,13 +412,18 @@ class Connection(asyncio.Protocol):
             self._transport,
             keeps_alive=self._parser.should_keep_alive(),
             is_http10=self._parser.get_http_version() == "1.0",
+            is_head=request.method == "HEAD",
         )
         reply.held_bytes = self._body_bytes
         self._body_bytes = 0
-        if self._reply is None:
-            self._start(request, reply, self._refusal)
+        if self._reply is None and not self._queue:
+            self._start(request, reply, self._refusal, self._application)
             return
-        self._queue.append((request, reply, self._refusal))
+        # It is here whole: what may take its time from now on is our answer.
+        self._read_timer.disarm()
+        self._queue.append((request, reply, self._refusal, self._application))
+        if len(self._queue) > _PIPELINE_MOST:
+            raise Refusal(429, "too_many_requests", f"More than {_PIPELINE_MOST} requests wait on one connection.")
         if len(self._queue) >= _PIPELINE_DEPTH and not self._is_reading_paused:
             self._is_reading_paused = True
             self._transport.pause_reading()
@@ -406,14 +453,19 @@ class Connection(asyncio.Protocol):
         elif self._queue:
             # Through the loop: answers that are ready at once must not nest one inside the other.
             self._server.loop.call_soon(self._start_queued)
+        elif self._server.is_stopping and self._phase is _Phase.IDLE:
+            self._close_gently()
         else:
+            if self._owes_continue:
+                self._owes_continue = False
+                self._transport.write(_CONTINUE)
             limits = self._limits
             delay_s = limits.idle_timeout_s if self._phase is _Phase.IDLE else limits.header_timeout_s
             self._server.wheel.arm(self._read_timer, delay_s)
 
     def stop(self) -> None:
-        """Close as soon as nothing is being answered; the server is stopping."""
-        if self._reply is None and not self._queue:
+        """Close as soon as no request is arriving or being answered; the server is stopping."""
+        if self._reply is None and not self._queue and self._phase is _Phase.IDLE:
             self._is_ending = True
             self._transport.close()
 
@@ -423,24 +475,29 @@ class Connection(asyncio.Protocol):
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
-    def _start(self, request: Request, reply: SocketReply, refusal: Refusal | None) -> None:
+    def _start(self, request: Request, reply: SocketReply, refusal: Refusal | None, application: Application) -> None:
         self._reply = reply
-        self._read_timer.disarm()
-        if refusal is not None:
-            self._server.application.refuse(refusal, request, reply)
-            return
-        running = self._server.application.handle(request, reply)
+        if self._phase is _Phase.IDLE:
+            self._read_timer.disarm()
+        try:
+            if refusal is not None:
+                application.refuse(refusal, request, reply)
+                return
+            running = application.handle(request, reply)
+        except BaseException:
+            self._transport.abort()  # nobody is left to answer; the loop reports the bug
+            raise
         if not reply.is_over:
             reply.running = running
 
     def _start_queued(self) -> None:
         if self._is_gone or self._reply is not None or not self._queue:
             return
-        request, reply, refusal = self._queue.popleft()
+        request, reply, refusal, application = self._queue.popleft()
         if self._is_reading_paused and len(self._queue) < _PIPELINE_DEPTH // 2:
             self._is_reading_paused = False
             self._transport.resume_reading()
-        self._start(request, reply, refusal)
+        self._start(request, reply, refusal, application)
 
     def _expect(self, value: bytes, version: str) -> None:
         if value.lower() != b"100-continue":
@@ -448,8 +505,22 @@ class Connection(asyncio.Protocol):
         if self._refusal is not None:
             # The client waits for our word before it sends the body: answer now, and do not wait for one.
             raise self._refusal
-        if version != "1.0" and self._reply is None:
+        if version == "1.0":
+            return
+        if self._reply is None and not self._queue:
             self._transport.write(_CONTINUE)
+        else:
+            self._owes_continue = True  # its turn comes when the answers before it are out
+
+    def _bound_framing(self, raw: int, content: int) -> None:
+        """Chunk framing and trailers are bounded too: one-byte chunks are six bytes each on the wire, and a trailer
+        is gathered by the parser out of our sight."""
+        self._raw_body_bytes += raw
+        self._head_bytes = 0 if content else self._head_bytes + raw
+        if self._raw_body_bytes > 8 * self._limits.body_bytes:
+            self._fail(_body_too_large(self._limits.body_bytes))
+        elif self._head_bytes > self._limits.header_bytes:
+            self._fail(_headers_too_large(self._limits.header_bytes))
 
     def _fail(self, refusal: Refusal) -> None:
         """The incoming bytes cannot be read on: answer what is under way, then this refusal, then close."""
@@ -467,19 +538,18 @@ class Connection(asyncio.Protocol):
             self._refuse_and_close(refusal)
 
     def _drop_queue(self) -> None:
-        for _, reply, _ in self._queue:
+        for _, reply, _, _ in self._queue:
             self._server.buffered_bytes -= reply.held_bytes
         self._queue.clear()
 
     def _refuse_and_close(self, refusal: Refusal) -> None:
         reply = SocketReply(self, self._transport, keeps_alive=False, is_http10=False)
         self._reply = reply
-        self._server.application.refuse(refusal, self._request, reply)
+        self._application.refuse(refusal, self._request, reply)
 
     def _close_gently(self) -> None:
         """Close after the answer has been sent, without a reset that would destroy it on its way."""
-        self._unsent_bytes = self._transport.get_write_buffer_size()
-        self._server.wheel.arm(self._write_timer, self._limits.write_timeout_s)
+        self._watch_unsent()
         if self._is_ending and self._transport.can_write_eof():
             self._transport.write_eof()
             self._server.wheel.arm(self._read_timer, _LINGER_S)
@@ -492,15 +562,23 @@ class Connection(asyncio.Protocol):
             return
         if self._is_ending or self._phase is _Phase.IDLE:
             self._is_ending = True
+            self._watch_unsent()
             self._transport.close()
         else:
             what = "headers" if self._phase is _Phase.HEAD else "body"
             self._fail(Refusal(408, "request_timeout", f"The request's {what} did not arrive in time."))
 
+    def _watch_unsent(self) -> None:
+        """Have the client take something of what waits to be sent within the time limit."""
+        self._unsent_bytes = self._transport.get_write_buffer_size()
+        self._server.wheel.arm(self._write_timer, self._limits.write_timeout_s)
+
     def _write_timed_out(self) -> None:
         """Give up on a client that has taken nothing since the last look; look again if it has."""
+        if self._is_gone:
+            return
         unsent = self._transport.get_write_buffer_size()
-        if self._is_gone or unsent == 0:
+        if unsent == 0:
             return
         if unsent >= self._unsent_bytes:
             self._transport.abort()

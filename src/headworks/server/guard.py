@@ -28,10 +28,12 @@ def malformed(message: str, *, code: str = "malformed_http", status: int = 400) 
 
 
 def check_framing(headers: dict[bytes, bytes], version: str) -> None:
-    """Exactly one valid Host; Transfer-Encoding absent or exactly `chunked` and only on HTTP/1.1; no upgrade.
+    """HTTP/1.0 or 1.1; exactly one valid Host; Transfer-Encoding absent or `chunked`, and only on 1.1; no upgrade.
 
     Duplicates have been refused before (`ONCE`), so a header here has one value.
     """
+    if version not in ("1.0", "1.1"):
+        raise malformed("The HTTP version is neither 1.0 nor 1.1.", status=505)
     host = headers.get(b"host")
     if host is None:
         if version != "1.0":
@@ -54,6 +56,10 @@ ONCE = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"authorization", b"content-type", b"expect", b"upgrade"}
 )
 """Headers that decide something: a second one is refused, for the one that a proxy read may not be ours."""
+
+
+REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
+"""Methods that are about connections, not resources (RFC 9110 §9.3.6, §9.3.8): no application sees them."""
 
 
 def split_target(target: bytes) -> tuple[str, str]:

@@ -85,6 +85,7 @@ class HttpServer:
                 broken = len(self.connections)
                 for connection in list(self.connections):
                     connection.abort()
+                await self._all_closed.wait()
         self._date_timer.disarm()
         return broken
 

@@ -1,0 +1,149 @@
+"""The process itself: start, stop, reload, keys, workers."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2
+import openai
+import pytest
+from e2e_processes import Gateway
+
+from headworks.access import KEYS_FILE, KeyStore
+
+CONFIG = """
+version: 1
+server: {grace_s: 10}
+providers:
+  sim: {kind: simulator, pace: PACE}
+models:
+  nano: sim/gpt-6-luna
+"""
+
+
+def wait_until(holds: Callable[[], bool], limit_s: float = 10.0) -> None:
+    due_s = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < due_s, "it does not come to hold"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    running = Gateway(tmp_path, CONFIG.replace("PACE", "0.3"), "--workers", "2")
+    yield running
+    assert running.process.stop() == 0, running.process.said
+
+
+def client_of(gateway: Gateway) -> openai.OpenAI:
+    return openai.OpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0)
+
+
+def test_a_stream_under_way_is_finished_before_the_process_ends(gateway: Gateway) -> None:
+    with client_of(gateway) as client:
+        stream = client.responses.create(model="nano", input="Say much and slowly, please do.", stream=True)
+        kinds = [next(stream).type]
+        threading.Timer(0.05, lambda: os.kill(gateway.process.pid, signal.SIGTERM)).start()
+        kinds += [event.type for event in stream]
+    assert kinds[-1] == "response.completed"
+    assert gateway.process.process.wait(20) == 0
+
+
+def test_readiness_goes_before_the_listener_does(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, CONFIG.replace("PACE", "0"))
+    with httpx2.Client(base_url=gateway.process.address) as probe:
+        assert probe.get("/health/ready").status_code == 200
+        os.kill(gateway.process.pid, signal.SIGTERM)
+        wait_until(lambda: probe.get("/health/ready").status_code == 503, 3)
+    assert gateway.process.stop() == 0
+
+
+def test_a_revoked_key_is_refused_within_a_second(gateway: Gateway) -> None:
+    with client_of(gateway) as client:
+        client.models.list()
+        store = KeyStore(gateway.folder / ".headworks" / KEYS_FILE)
+        key_id = next(record.key_id for record in store.list() if record.name == "test")
+        store.revoke(key_id, now=time.time())
+        store.close()
+        revoked_s = time.monotonic()
+
+        def is_refused() -> bool:
+            try:
+                client.models.list()
+            except openai.AuthenticationError:
+                return True
+            return False
+
+        wait_until(is_refused, 2)
+        assert time.monotonic() - revoked_s < 1.5
+
+
+def test_a_good_file_is_taken_at_sighup_and_a_bad_one_is_not(gateway: Gateway) -> None:
+    file = gateway.folder / "headworks.yaml"
+    good = file.read_text()
+    with client_of(gateway) as client:
+        file.write_text(good.replace("nano: sim/gpt-6-luna", "nano: sim/gpt-6-luna\n  small: sim/gpt-6-luna"))
+        os.kill(gateway.process.pid, signal.SIGHUP)
+        wait_until(lambda: "configuration reloaded" in "".join(gateway.process.said))
+        wait_until(lambda: "small" in [model.id for model in client.models.list()])
+        file.write_text(good.replace("kind: simulator", "kind: simulater"))
+        os.kill(gateway.process.pid, signal.SIGHUP)
+        wait_until(lambda: "the old configuration stays" in "".join(gateway.process.said))
+        assert "headworks.yaml:5" in "".join(gateway.process.said)
+        assert client.responses.create(model="nano", input="Still there?").status == "completed"
+
+
+def test_a_killed_worker_is_replaced(gateway: Gateway) -> None:
+    children = Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children").read_text().split()
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
+
+    def answers() -> bool:
+        try:
+            return httpx2.get(f"{gateway.process.address}/health/ready").status_code == 200
+        except httpx2.TransportError:
+            return False
+
+    wait_until(answers)
+    assert "was killed by signal 9; starting another" in "".join(gateway.process.said)
+
+
+def test_metrics_add_up_over_workers(gateway: Gateway) -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    def calls() -> float:
+        text = httpx2.get(f"{gateway.process.address}/metrics").text
+        families = {family.name: family for family in text_string_to_metric_families(text)}
+        return sum(sample.value for sample in families["headworks_calls"].samples)
+
+    for _ in range(12):  # each on a connection of its own, so that both workers have some
+        answer = httpx2.get(f"{gateway.base_url}/models", headers={"authorization": f"Bearer {gateway.key}"})
+        assert answer.status_code == 200
+    wait_until(lambda: calls() == 12, 5)
+
+
+def test_a_port_in_use_is_named(gateway: Gateway) -> None:
+    port = gateway.process.address.rsplit(":", 1)[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "headworks", "serve", "--port", port],
+        cwd=gateway.folder,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}: it is in use" in done.stderr
+
+
+def test_open_mode_says_so(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, CONFIG.replace("PACE", "0") + "access: {mode: open}\n")
+    try:
+        assert httpx2.get(f"{gateway.base_url}/models").status_code == 200
+        assert "without a key" in "".join(gateway.process.said)
+    finally:
+        assert gateway.process.stop() == 0
