@@ -139,7 +139,10 @@ def _storm(folder: Path, kills: int) -> None:
     finally:
         clients.stop()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(40) == 0, said
+        code = process.wait(40)
+        reader.join(5)
+        process.stderr.close()
+    assert code == 0, said
     records = _records(folder)
     seen = Counter(record.call_id for record in records)
     outcomes = {record.call_id: record.outcome for record in records}
