@@ -4,6 +4,8 @@ Keys are never deleted, only revoked, so that records can be traced to them. Eve
 counter, the *revision*; a reader that knows a revision asks for what has changed since.
 """
 
+import difflib
+import hmac
 import json
 import os
 import sqlite3
@@ -12,13 +14,15 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.access.keys import Random, key_digest, make_key, make_key_id, secret_id
+from headworks.access.keys import Random, is_well_formed, key_digest, make_key, make_key_id, secret_id
 from headworks.calls import Endpoint
 from headworks.database import open_database, storage_errors, transaction
 from headworks.errors import CommandError
 
 _BUSY_S = 1.0
 """Changes are one row long; waiting longer than this for one means that something is wrong."""
+
+_SHOWN = 5
 
 _MIGRATIONS = (
     """
@@ -68,6 +72,10 @@ class KeyRecord(msgspec.Struct, frozen=True):
     replaces: str
     revision: int
 
+    def is_good(self, now: float) -> bool:
+        """Whether it is neither revoked nor, at that time, expired."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+
 
 class KeyStore:
     """The keys in one file, which is made when missing. For one thread at a time.
@@ -80,6 +88,13 @@ class KeyStore:
         self._path = path
         self._own_changes = 0
         self._open()
+
+    @classmethod
+    def below(cls, storage: Path, name: str) -> "KeyStore":
+        """The store with this file name in the storage folder, which is made when missing."""
+        with storage_errors(storage):
+            storage.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return cls(storage / name)
 
     def close(self) -> None:
         """Let go of the file. Harmless to call twice."""
@@ -127,7 +142,7 @@ class KeyStore:
         """
         with storage_errors(self._path), transaction(self._connection):
             old = self._one(key_id)
-            if old.revoked_at is not None or (old.expires_at is not None and old.expires_at <= now):
+            if not old.is_good(now):
                 raise CommandError(f"{key_id} is no longer good, so there is nothing to rotate; create a key instead")
             grant = (old.name, old.owner, old.team, old.models, old.endpoints)
             made = self._insert(secret, random, grant, now, expires_at or old.expires_at, key_id)
@@ -167,6 +182,46 @@ class KeyStore:
         """
         with storage_errors(self._path):
             return self._one(key_id)
+
+    def find(self, text: str, *, now: float) -> KeyRecord:
+        """The key with this id, with the only id that begins so, or with this name.
+
+        Of several keys of one name, the only one that is good at the time `now`.
+
+        Raises:
+            CommandError: there is none, or more than one; names the nearest.
+        """
+        records = self.list()
+        named = [record for record in records if record.name == text and text]
+        for candidates in (
+            [record for record in records if record.key_id == text],
+            [record for record in records if record.key_id.startswith(text) and len(text) > len("key_")],
+            [record for record in named if record.is_good(now)] or named,
+        ):
+            if len(candidates) == 1:
+                return candidates[0]
+            if candidates:
+                raise CommandError(
+                    f"{text!r} may be several keys: {', '.join(record.key_id for record in candidates[:_SHOWN])}"
+                    + (", ..." if len(candidates) > _SHOWN else "")
+                )
+        known = {record.key_id: record for record in records} | {record.name: record for record in records}
+        near = difflib.get_close_matches(text, [name for name in known if name], n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "`headworks keys list` shows them all"
+        raise CommandError(f"there is no key {text!r}; {hint}")
+
+    def identify(self, key: str, secret: bytes) -> KeyRecord:
+        """The record of a key itself, whatever its state: to learn whose a found key is.
+
+        Raises:
+            CommandError: it is not a key of this installation.
+        """
+        digest = key_digest(key.encode(), secret)
+        for record in self.list():
+            if hmac.compare_digest(record.digest, digest):
+                return record
+        why = "it was made elsewhere" if is_well_formed(key) else "its checksum is wrong: it is mistyped or cut off"
+        raise CommandError(f"that is not a key of this installation; {why}")
 
     def changes_since(self, revision: int) -> Sequence[KeyRecord]:
         """Every key that was made or changed after that revision, in the order of creation."""

@@ -9,7 +9,15 @@ May import `calls`, `errors`, `database`, `config` and `catalogue`.
 
 from headworks.records.draining import Drained, Drainer, drain_lock
 from headworks.records.journal import Journal
-from headworks.records.storage import JOURNAL_FOLDER, STORE_FILE, CallLookup, drain_once, open_store
+from headworks.records.storage import (
+    JOURNAL_FOLDER,
+    STORE_FILE,
+    CallLookup,
+    catch_up,
+    drain_once,
+    find_call,
+    open_store,
+)
 from headworks.records.stores import (
     Bodies,
     Dimension,
@@ -34,7 +42,9 @@ __all__ = [
     "Selection",
     "Store",
     "Total",
+    "catch_up",
     "drain_lock",
     "drain_once",
+    "find_call",
     "open_store",
 ]

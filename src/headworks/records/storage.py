@@ -6,8 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from headworks.database import storage_errors
+from headworks.errors import CommandError
 from headworks.records.draining import Drained, Drainer, drain_lock
-from headworks.records.stores import Store
+from headworks.records.frames import MAGIC
+from headworks.records.segments import list_segments
+from headworks.records.stores import Record, Store
 from headworks.records.stores.sqlite import SqliteStore
 
 JOURNAL_FOLDER = "journal"
@@ -15,6 +18,9 @@ JOURNAL_FOLDER = "journal"
 
 STORE_FILE = "records.db"
 """The SQLite store, below the storage folder."""
+
+_WAIT_STEP_S = 0.05
+_SHOWN_IDS = 5
 
 
 def open_store(storage: Path) -> Store:
@@ -49,6 +55,66 @@ def drain_once(storage: Path, *, report: Callable[[str], None] = lambda _: None)
             return Drainer(storage / JOURNAL_FOLDER, store, now=time.time, report=report).drain()
         finally:
             store.close()
+
+
+def catch_up(
+    storage: Path,
+    *,
+    report: Callable[[str], None],
+    wait_s: float = 2.0,
+    rest: Callable[[float], None] = time.sleep,
+) -> bool:
+    """See to it that what the journals hold at this moment is in the store: drain, or wait for who drains already.
+
+    Returns whether it is; False when the one that drains did not get that far in `wait_s` seconds.
+
+    Raises:
+        StorageError: journals or store cannot be used; nothing is lost.
+    """
+    folder = storage / JOURNAL_FOLDER
+    wanted = {segment: size for segment, size in list_segments(folder).items() if size > len(MAGIC)}
+    for _ in range(max(1, int(wait_s / _WAIT_STEP_S))):
+        if drain_once(storage, report=report) is not None:
+            return True
+        present = list_segments(folder)
+        if not any(segment in present for segment in wanted):
+            return True
+        store = open_store(storage)
+        try:
+            progress = store.progress()
+        finally:
+            store.close()
+        offsets = {name: position.offset for name, position in progress.items()}
+        if all(offsets.get(segment.name, 0) >= size for segment, size in wanted.items() if segment in present):
+            return True
+        rest(_WAIT_STEP_S)
+    return False
+
+
+def find_call(store: Store, text: str) -> Record:
+    """The call with this id, or with the only id that begins so.
+
+    Raises:
+        CommandError: there is none, or more than one; names the nearest.
+    """
+    found = store.get(text)
+    if found is not None:
+        return found
+    begun = store.call_ids(text, _SHOWN_IDS + 1) if text else []
+    if len(begun) == 1:
+        only = store.get(begun[0])
+        if only is not None:
+            return only
+    if begun:
+        more = ", ..." if len(begun) > _SHOWN_IDS else ""
+        raise CommandError(f"several calls begin with {text!r}: {', '.join(begun[:_SHOWN_IDS])}{more}")
+    near: list[str] = []
+    for length in range(len(text) - 1, len("call_"), -1):
+        near = store.call_ids(text[:length], _SHOWN_IDS)
+        if near:
+            break
+    hint = f"the nearest: {', '.join(near)}" if near else "`headworks calls` lists them"
+    raise CommandError(f"there is no call {text!r}; {hint}")
 
 
 class CallLookup:

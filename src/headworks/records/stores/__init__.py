@@ -180,6 +180,10 @@ class Store(Protocol):
         """Ids of calls that begin so, in alphabetical order."""
         ...
 
+    def last_seq(self) -> int:
+        """The `seq` of the call that came last; 0 if there is none."""
+        ...
+
     def bodies(self, seq: int) -> Bodies | None:
         """What is stored of a call's bodies."""
         ...

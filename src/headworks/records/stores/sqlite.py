@@ -209,6 +209,11 @@ class SqliteStore:
         with storage_errors(self._path):
             return self._queries.call_ids(prefix, limit)
 
+    def last_seq(self) -> int:
+        """The `seq` of the call that came last; 0 if there is none."""
+        with storage_errors(self._path):
+            return self._queries.last_seq()
+
     def bodies(self, seq: int) -> Bodies | None:
         """What is stored of a call's bodies."""
         with storage_errors(self._path):

@@ -71,6 +71,10 @@ class Queries:
         )
         return [call_id for (call_id,) in rows]
 
+    def last_seq(self) -> int:
+        row = self._connection.execute("SELECT coalesce(max(seq), 0) FROM calls").fetchone()
+        return int(row[0])
+
     def bodies(self, seq: int) -> Bodies | None:
         row = self._connection.execute("SELECT request, response FROM bodies WHERE seq = ?", (seq,)).fetchone()
         return None if row is None else Bodies(*row)

@@ -1,0 +1,320 @@
+"""Create, list, show, rotate and revoke virtual keys.
+
+A virtual key is what an application calls this gateway with; provider keys never leave the gateway. It is shown once,
+when it is made: only a hash of it is kept. Running workers know of every change within a second.
+
+ID is a key's id, the beginning of one, or a key's name. `-` reads a key from standard input: to learn whose it is.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headworks.calls import Caller, Endpoint
+from headworks.cli.moments import DURATION_FORM, MOMENT_FORM, day, iso, moment, parse_duration
+from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, plain
+
+if TYPE_CHECKING:
+    from headworks.access import KeyRecord, KeyStore
+    from headworks.config import Project
+
+_NAME_CHARACTERS = 128
+_PATTERN_CHARACTERS = 256
+
+_ENDPOINT_NAMES = {endpoint.name.lower(): endpoint for endpoint in Endpoint} | {
+    endpoint.value: endpoint for endpoint in Endpoint
+}
+_STATE_COLOURS = {"good": GREEN, "expired": YELLOW, "revoked": RED, "other secret": YELLOW}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the sub-commands and their flags."""
+    commands = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
+
+    create = _action(commands, "create", "Make a key and show it, once")
+    create.add_argument("name", nargs="?", default="", type=_name, metavar="NAME", help="what to call it in lists")
+    create.add_argument("--owner", default="", type=_name, help="who answers for it")
+    create.add_argument("--team", default="", type=_name, help="whose keys see one another's stored responses")
+    create.add_argument(
+        "--models",
+        default=(),
+        type=_patterns,
+        metavar="NAME,...",
+        help="models that may be asked for; * stands for anything, as in openai/*. Default: all",
+    )
+    create.add_argument(
+        "--endpoints",
+        default=(),
+        type=_endpoints,
+        metavar="NAME,...",
+        help=f"what may be called, of {', '.join(endpoint.name.lower() for endpoint in Endpoint)}. Default: all",
+    )
+    create.add_argument("--expires", type=_future, metavar="WHEN", help=f"{MOMENT_FORM}. Default: never")
+
+    listing = _action(commands, "list", "List the keys that are good")
+    listing.add_argument("--all", action="store_true", help="also those that were revoked or have expired")
+
+    show = _action(commands, "show", "Show what is known of a key")
+    show.add_argument("id", metavar="ID")
+
+    revoke = _action(commands, "revoke", "Make a key useless, at once and for good")
+    revoke.add_argument("id", metavar="ID")
+
+    rotate = _action(commands, "rotate", "Make a new key with the same grant; the old one expires")
+    rotate.add_argument("id", metavar="ID")
+    rotate.add_argument(
+        "--overlap",
+        type=parse_duration,
+        default=3600.0,
+        metavar="TIME",
+        help=f"how long the old key stays good, {DURATION_FORM}; 0s for not at all. Default: 1h",
+    )
+    rotate.add_argument(
+        "--expires", type=_future, metavar="WHEN", help="when the new key does. Default: as the old one"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it; returns the exit code."""
+    # Loaded here, and not for `headworks keys --help`.
+    from headworks.access import KEYS_FILE, KeyStore, server_secret
+    from headworks.config import load
+
+    project = load(options.config)
+    secret = server_secret(project.config.access.secret, project.folder, os.environ)
+    store = KeyStore.below(project.storage, KEYS_FILE)
+    try:
+        return _Keys(store, secret, project, options).do()
+    finally:
+        store.close()
+
+
+class _Keys:
+    """One run of the command."""
+
+    def __init__(self, store: "KeyStore", secret: bytes, project: "Project", options: argparse.Namespace) -> None:
+        from headworks.access import secret_id
+
+        self._store = store
+        self._secret = secret
+        self._secret_id = secret_id(secret)
+        self._project = project
+        self._options = options
+        self._now = time.time()
+
+    def do(self) -> int:
+        match self._options.action:
+            case "create":
+                self._create()
+            case "list":
+                self._list()
+            case "show":
+                self._show(self._find())
+            case "revoke":
+                self._revoke()
+            case _:
+                self._rotate()
+        return 0
+
+    def _create(self) -> None:
+        options = self._options
+        self._warn_of_unknown_models(options.models)
+        record, key = self._store.create(
+            secret=self._secret,
+            now=self._now,
+            name=options.name,
+            owner=options.owner,
+            team=options.team,
+            models=options.models,
+            endpoints=options.endpoints,
+            expires_at=options.expires,
+        )
+        self._show_once(record, key)
+        if self._project.config.access.mode == "open":
+            _note("access.mode is `open`: nobody is asked for a key yet")
+
+    def _list(self) -> None:
+        records = self._store.list()
+        shown = [record for record in records if self._options.all or self._state(record) == "good"]
+        if self._options.json:
+            for record in shown:
+                _print_json(self._as_json(record))
+            return
+        head = ("ID", "NAME", "OWNER", "TEAM", "MODELS", "ENDPOINTS", "CREATED", "EXPIRES", "STATE")
+        if shown:
+            table = Table(head, coloured=has_colours())
+            print("\n".join(table.lines([self._row(record) for record in shown])))
+        hidden = len(records) - len(shown)
+        if hidden:
+            _note(f"{hidden} more {'is' if hidden == 1 else 'are'} not good any more: headworks keys list --all")
+        elif not shown:
+            _note("there are no keys yet: headworks keys create NAME")
+
+    def _show(self, record: "KeyRecord", key: str = "") -> None:
+        if self._options.json:
+            _print_json(({"key": key} if key else {}) | self._as_json(record))
+            return
+        lines = {
+            "id": record.key_id,
+            "state": self._state(record),
+            "name": record.name,
+            "owner": record.owner,
+            "team": record.team,
+            "models": ", ".join(record.models) or "all",
+            "endpoints": ", ".join(record.endpoints) or "all",
+            "created": day(record.created_at),
+            "expires": "never" if record.expires_at is None else day(record.expires_at),
+            "revoked": "" if record.revoked_at is None else day(record.revoked_at),
+            "replaces": record.replaces,
+        }
+        for name, value in lines.items():
+            if value:
+                print(f"{name:<10} {plain(value)}")
+
+    def _revoke(self) -> None:
+        record = self._store.revoke(self._find().key_id, now=self._now)
+        if self._options.json:
+            _print_json(self._as_json(record))
+        else:
+            print(f"{record.key_id} is revoked: running workers refuse it within a second")
+
+    def _rotate(self) -> None:
+        options = self._options
+        old = self._find()
+        record, key = self._store.rotate(
+            old.key_id, secret=self._secret, now=self._now, overlap_s=options.overlap, expires_at=options.expires
+        )
+        self._show_once(record, key)
+        if not options.json:
+            ends_at = self._store.get(old.key_id).expires_at or self._now
+            until = f"is good until {day(ends_at)} UTC" if ends_at > self._now else "is no longer good"
+            print(f"The old key, {old.key_id}, {until}.")
+
+    def _show_once(self, record: "KeyRecord", key: str) -> None:
+        if self._options.json:
+            self._show(record, key)
+            return
+        print(key)
+        print()
+        self._show(record)
+        print()
+        print("This is the only time that the key is shown. It goes where a provider's key went: api_key=...")
+
+    def _find(self) -> "KeyRecord":
+        text = self._options.id
+        if text == "-":
+            text = sys.stdin.readline().strip()
+        if text.startswith("hw-"):
+            return self._store.identify(text, self._secret)
+        return self._store.find(text, now=self._now)
+
+    def _state(self, record: "KeyRecord") -> str:
+        if record.revoked_at is not None:
+            return "revoked"
+        if record.expires_at is not None and record.expires_at <= self._now:
+            return "expired"
+        return "good" if record.secret_id == self._secret_id else "other secret"
+
+    def _row(self, record: "KeyRecord") -> list[Cell]:
+        state = self._state(record)
+        return [
+            Cell(record.key_id),
+            Cell(record.name or "-"),
+            Cell(record.owner or "-"),
+            Cell(record.team or "-"),
+            Cell(",".join(record.models) or "all", 0 if record.models else GREY),
+            Cell(",".join(record.endpoints) or "all", 0 if record.endpoints else GREY),
+            Cell(day(record.created_at)),
+            Cell("never" if record.expires_at is None else day(record.expires_at)),
+            Cell(state, _STATE_COLOURS[state]),
+        ]
+
+    def _as_json(self, record: "KeyRecord") -> dict[str, object]:
+        return {
+            "key_id": record.key_id,
+            "state": self._state(record),
+            "name": record.name,
+            "owner": record.owner,
+            "team": record.team,
+            "models": record.models,
+            "endpoints": record.endpoints,
+            "created_at": iso(record.created_at),
+            "expires_at": iso(record.expires_at),
+            "revoked_at": iso(record.revoked_at),
+            "replaces": record.replaces,
+        }
+
+    def _warn_of_unknown_models(self, patterns: tuple[str, ...]) -> None:
+        """A misspelt scope is a key that does not work: say so while it can still be mended."""
+        import difflib
+
+        from headworks.access import Grant
+
+        config = self._project.config
+        names = [
+            *config.models,
+            *(f"{name}/{model}" for name, one in config.providers.items() for model in one.models or ()),
+        ]
+        for pattern in patterns:
+            grant = Grant(Caller(), models=(pattern,))
+            provider = pattern.partition("/")[0]
+            is_open = "/" in pattern and provider in config.providers and config.providers[provider].models is None
+            if is_open or any(grant.may_use(name) for name in names) or "*" in provider:
+                continue
+            near = difflib.get_close_matches(pattern, [*names, *(f"{name}/*" for name in config.providers)], n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            _note(f"no configured model is named {pattern}{hint}")
+
+
+def _action(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, summary: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=summary, description=f"{summary}.")
+    parser.add_argument(
+        "--config", type=Path, default=Path("headworks.yaml"), metavar="FILE", help="default: %(default)s"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line instead of text")
+    return parser
+
+
+def _name(text: str) -> str:
+    if len(text) > _NAME_CHARACTERS or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"a name has at most {_NAME_CHARACTERS} printable characters")
+    return text
+
+
+def _patterns(text: str) -> tuple[str, ...]:
+    patterns = tuple(part.strip() for part in text.split(","))
+    for pattern in patterns:
+        if not pattern or len(pattern) > _PATTERN_CHARACTERS or not pattern.isprintable() or " " in pattern:
+            raise argparse.ArgumentTypeError(f"{pattern!r} is not a model name or pattern")
+    return patterns
+
+
+def _endpoints(text: str) -> tuple[Endpoint, ...]:
+    names = [part.strip() for part in text.split(",")]
+    unknown = [name for name in names if name not in _ENDPOINT_NAMES]
+    if unknown:
+        known = ", ".join(endpoint.name.lower() for endpoint in Endpoint)
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is not an endpoint; there are {known}")
+    return tuple(dict.fromkeys(_ENDPOINT_NAMES[name] for name in names))
+
+
+def _future(text: str) -> float:
+    at = moment(text, now=time.time, sign=1)
+    if at <= time.time():
+        raise argparse.ArgumentTypeError(f"{text} has passed already")
+    return at
+
+
+def _note(text: str) -> None:
+    print(f"headworks keys: {plain(text)}", file=sys.stderr)
+
+
+def _print_json(value: dict[str, object]) -> None:
+    import msgspec
+
+    print(msgspec.json.encode(value).decode())

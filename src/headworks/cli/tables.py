@@ -1,0 +1,91 @@
+"""Tables and colours for terminals; plain text for everything else."""
+
+import os
+import sys
+import unicodedata
+from collections.abc import Sequence
+
+import msgspec
+
+RED, GREEN, YELLOW, GREY = 31, 32, 33, 90
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """One field of a table. `colour` is an ANSI colour number, 0 for none."""
+
+    text: str
+    colour: int = 0
+
+
+def has_colours() -> bool:
+    """Whether standard output is a terminal whose user has not asked for no colours (https://no-color.org)."""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+
+def plain(text: str) -> str:
+    """Text as it may go to a terminal: what is not printable is shown as an escape.
+
+    Callers choose some of what is recorded, such as model and user names; they must not steer an operator's terminal.
+    """
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def tokens(count: int) -> str:
+    """A count to about three digits: `843`, `1,234`, `12.3k`, `4.56M`."""
+    if count < 10_000:
+        return f"{count:,}"
+    for unit, size in (("k", 1_000), ("M", 1_000_000), ("G", 1_000_000_000)):
+        if count < 999.5 * size or unit == "G":
+            value = count / size
+            return (
+                f"{value:.2f}{unit}"
+                if value < 9.995
+                else f"{value:.1f}{unit}"
+                if value < 99.95
+                else f"{value:,.0f}{unit}"
+            )
+    raise AssertionError("the last unit takes every count")
+
+
+class Table:
+    """Lines of aligned columns. Columns only ever grow, so more rows can be added below those that were printed.
+
+    Arguments:
+        head: the titles.
+        right: which columns hold numbers and are aligned to the right.
+        coloured: use the cells' colours.
+    """
+
+    def __init__(self, head: Sequence[str], *, right: frozenset[int] = frozenset(), coloured: bool) -> None:
+        self._head = head
+        self._right = right
+        self._coloured = coloured
+        self._widths = [_width(title) for title in head]
+        self._is_begun = False
+
+    def lines(self, rows: Sequence[Sequence[Cell]]) -> list[str]:
+        """The rows; the first time below their titles."""
+        texts = [[plain(cell.text) for cell in row] for row in rows]
+        for row in texts:
+            self._widths = [max(width, _width(text)) for width, text in zip(self._widths, row, strict=True)]
+        lines = [self._line(row, cells) for row, cells in zip(texts, rows, strict=True)]
+        if not self._is_begun:
+            self._is_begun = True
+            lines.insert(0, self._line(self._head, [Cell("", GREY)] * len(self._head)))
+        return lines
+
+    def _line(self, texts: Sequence[str], cells: Sequence[Cell]) -> str:
+        parts = []
+        for place, (text, cell, width) in enumerate(zip(texts, cells, self._widths, strict=True)):
+            filling = " " * (width - _width(text))
+            shown = f"\x1b[{cell.colour}m{text}\x1b[0m" if self._coloured and cell.colour and text else text
+            parts.append(filling + shown if place in self._right else shown + filling)
+        return "  ".join(parts).rstrip()
+
+
+def _width(text: str) -> int:
+    """Columns that a text takes on a terminal: wide characters take two, combining ones none (Unicode UAX #11)."""
+    return sum(
+        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        for character in text
+    )
