@@ -23,7 +23,7 @@ from typing import Protocol
 import msgspec
 
 from headworks.access import Grant
-from headworks.calls import Caller, Endpoint, Failure, FailureKind, Outcome, Settled, Usage
+from headworks.calls import Caller, Endpoint, Failure, FailureKind, JournalEntry, Outcome, Settled, Usage
 from headworks.catalogue import count_tokens
 from headworks.dialects import (
     AnswerSummary,
@@ -42,6 +42,7 @@ from headworks.dialects.texts import input_text
 from headworks.endpoints import Manner, Route, find_route
 from headworks.errors import Refusal, StorageError
 from headworks.exchange import Flight, Reply, Request, Running, Timeouts, Upstream, UpstreamRequest
+from headworks.flow import Flow, Signal
 from headworks.providers import Provider
 from headworks.records import Journal
 from headworks.routing import Answer, RouteTable, StreamSink, Target, UnarySink
@@ -174,7 +175,8 @@ class Gateway:
         self._journal = parts.journal
         self._metrics = parts.metrics
         self._ids = CallIds()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[Flow] = set()
+        self._idle: asyncio.Event | None = None
         self._owners: OrderedDict[str, ResponseOwner] = OrderedDict()
         self._forward_keys = MODEL_HEADERS_FORWARDED
 
@@ -222,16 +224,22 @@ class Gateway:
                 self._plain(reply, 200, self._parts.render_metrics(), b"text/plain; version=0.0.4; charset=utf-8")
             case _:
                 assert admission.grant is not None, "every other route needs a key"
-                task = self._loop.create_task(self._call(request, reply, route, admission.grant))
-                self._running.add(task)
-                task.add_done_callback(self._running.discard)
-                return task
+                flow = Flow(self._call(request, reply, route, admission.grant), self._loop, self._call_ended)
+                self._running.add(flow)
+                flow.resume()
+                return flow
         return None
 
     async def drain(self) -> None:
         """Wait until no call is under way."""
         while self._running:
-            await asyncio.wait(self._running)
+            self._idle = asyncio.Event()
+            await self._idle.wait()
+
+    def _call_ended(self, flow: Flow) -> None:
+        self._running.discard(flow)
+        if self._idle is not None and not self._running:
+            self._idle.set()
 
     # -- the call -------------------------------------------------------------------------------------------------
 
@@ -375,13 +383,13 @@ class Gateway:
                 kind="server_error",
                 headers=(("retry-after", "5"),),
             )
-        await self._journal.append(call.opened())
+        await self._write(call.opened())
 
     # -- 7 attempt, 8 relay ---------------------------------------------------------------------------------------
 
     async def _unary(self, call: OpenCall, plan: _Plan, reply: Reply) -> None:
         station = plan.target.station
-        sink = UnarySink(self._loop, self._parts.answer_bytes)
+        sink = UnarySink(self._parts.answer_bytes)
         call.attempts += 1
         call.sent_s = _now()
         flight = station.upstream.send(plan.request, sink, station.timeouts)
@@ -426,7 +434,7 @@ class Gateway:
     async def _stream(self, call: OpenCall, plan: _Plan, reply: Reply) -> None:
         station = plan.target.station
         steps = _steps(plan)
-        sink = StreamSink(self._loop, steps)
+        sink = StreamSink(steps)
         call.attempts += 1
         call.sent_s = _now()
         flight = station.upstream.send(plan.request, sink, station.timeouts)
@@ -464,7 +472,7 @@ class Gateway:
             write(data)
 
         headers = self._stream_headers(call, plan, sink, is_events=steps is not None)
-        is_begun = not sink.ended.done()
+        is_begun = not sink.ended.is_set
         if is_begun:
             first = sink.take()
             call.response_bytes += len(first)
@@ -477,7 +485,7 @@ class Gateway:
             last = sink.last
         else:
             # It was over within one turn of the loop: nothing has been sent yet, and nothing may before it settles.
-            failure = sink.ended.result()
+            failure = sink.ended.value
             last = sink.take() + sink.last
         if failure is not None and steps is not None:
             last += error_ending(plan.endpoint, failure.kind.value, _words(failure))
@@ -510,7 +518,7 @@ class Gateway:
         return headers + _STREAM_HEADERS if content_type.startswith(b"text/event-stream") else headers
 
     async def _stream_refused(self, call: OpenCall, plan: _Plan, sink: StreamSink, reply: Reply) -> None:
-        failure = sink.ended.result() if sink.ended.done() else await sink.ended
+        failure = sink.ended.value if sink.ended.is_set else await sink.ended
         if failure is not None:
             raise _failed(failure)
         answer = Answer(sink.status, sink.headers, sink.error_body)
@@ -539,8 +547,14 @@ class Gateway:
     # -- 9 settle -------------------------------------------------------------------------------------------------
 
     async def _settle(self, call: OpenCall, outcome: Outcome, status: int) -> None:
-        settled = self._settled(call, outcome, status)
-        await self._journal.append(settled)
+        await self._write(self._settled(call, outcome, status))
+
+    async def _write(self, entry: JournalEntry) -> None:
+        written: Signal[StorageError | None] = Signal()
+        self._journal.append_then(entry, written.set)
+        error = await written
+        if error is not None:
+            raise error
 
     def _settled(self, call: OpenCall, outcome: Outcome, status: int) -> Settled:
         settled = call.settled(outcome, status, _now())
@@ -572,15 +586,13 @@ class Gateway:
             # What cannot be recorded is not served; saying so needs no record.
             reply.respond(refusal.status, headers, body)
             return
-        written = self._journal.append(settled)
 
-        def answer(done: "asyncio.Future[None]") -> None:
-            if not done.cancelled() and done.exception() is not None:
-                error = done.exception()
+        def answer(error: StorageError | None) -> None:
+            if error is not None:
                 report(f"a record could not be written: {error}")
             reply.respond(refusal.status, headers, body)
 
-        written.add_done_callback(answer)
+        self._journal.append_then(settled, answer)
 
     def _note(self, call: OpenCall, summary: AnswerSummary) -> None:
         call.response_id = summary.response_id

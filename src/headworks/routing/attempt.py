@@ -4,12 +4,12 @@ A unary answer is gathered whole (its usage stands at its end, and a garbled one
 streamed answer goes through piece by piece; the call waits only for its first piece and for its end.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Protocol
 
 from headworks.calls import Failure, FailureKind
+from headworks.flow import Signal
 
 
 class Answer:
@@ -28,8 +28,8 @@ class UnarySink:
 
     __slots__ = ("_headers", "_limit_bytes", "_parts", "_size", "_status", "done", "head_s")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, limit_bytes: int) -> None:
-        self.done: asyncio.Future[Answer | Failure] = loop.create_future()
+    def __init__(self, limit_bytes: int) -> None:
+        self.done: Signal[Answer | Failure] = Signal()
         self.head_s = 0.0
         self._limit_bytes = limit_bytes
         self._parts: list[bytes] = []
@@ -51,14 +51,14 @@ class UnarySink:
             self._parts.append(data)
 
     def on_end(self) -> None:
-        if not self.done.done():
+        if not self.done.is_set:
             parts = self._parts
             body = parts[0] if len(parts) == 1 else b"".join(parts)
-            self.done.set_result(Answer(self._status, self._headers, body))
+            self.done.set(Answer(self._status, self._headers, body))
 
     def on_failure(self, failure: Failure) -> None:
-        if not self.done.done():
-            self.done.set_result(failure)
+        if not self.done.is_set:
+            self.done.set(failure)
 
 
 class Steps(Protocol):
@@ -98,12 +98,12 @@ class StreamSink:
         "status",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, steps: Steps | None) -> None:
+    def __init__(self, steps: Steps | None) -> None:
         self._steps = steps
         self._parts: list[bytes] = []
         self._is_error = False
-        self.started: asyncio.Future[Failure | None] = loop.create_future()
-        self.ended: asyncio.Future[Failure | None] = loop.create_future()
+        self.started: Signal[Failure | None] = Signal()
+        self.ended: Signal[Failure | None] = Signal()
         self.forward: Callable[[bytes], None] | None = None
         self.status = 0
         self.headers: Mapping[bytes, bytes] = {}
@@ -129,7 +129,7 @@ class StreamSink:
 
     def on_body(self, data: bytes) -> None:
         steps = self._steps
-        if self._is_error or self.ended.done():
+        if self._is_error or self.ended.is_set:
             if self._is_error and sum(map(len, self._parts)) < _ERROR_BYTES:
                 self._parts.append(data)
             return
@@ -137,8 +137,8 @@ class StreamSink:
             data = steps.feed(data)
             if steps.is_complete:
                 self.last = data
+                self.ended.set(None)
                 self._start()
-                self.ended.set_result(None)
                 return
             if not data:
                 return
@@ -152,19 +152,19 @@ class StreamSink:
         if self._is_error:
             self.error_body = self.take()
             self._start()
-        if self.ended.done():
+        if self.ended.is_set:
             return
         if self._steps is not None and not self._is_error:
             self.on_failure(Failure(FailureKind.BROKEN, "the stream ended before its last event", self.status))
             return
         self._start()
-        self.ended.set_result(None)
+        self.ended.set(None)
 
     def on_failure(self, failure: Failure) -> None:
-        if not self.started.done():
-            self.started.set_result(failure)
-        if not self.ended.done():
-            self.ended.set_result(failure)
+        if not self.started.is_set:
+            self.started.set(failure)
+        if not self.ended.is_set:
+            self.ended.set(failure)
 
     @property
     def is_error(self) -> bool:
@@ -172,9 +172,9 @@ class StreamSink:
         return self._is_error
 
     def _start(self) -> None:
-        if not self.started.done():
+        if not self.started.is_set:
             self.first_s = perf_counter()
-            self.started.set_result(None)
+            self.started.set(None)
 
 
 _ERROR_BYTES = 1024 * 1024

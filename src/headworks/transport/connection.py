@@ -7,6 +7,7 @@ that did not finish is a `Failure`, never a short answer.
 """
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, cast
 
 import httptools
@@ -34,6 +35,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_head_bytes",
         "_headers",
         "_is_closing",
+        "_is_paused",
         "_is_until_close",
         "_parser",
         "_pool",
@@ -55,6 +57,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._head_bytes = 0
         self._has_bytes = False
         self._is_closing = False
+        self._is_paused = False
         self._is_until_close = False
         self.born_s = pool.loop.time()
         self.idle_since_s = self.born_s
@@ -88,16 +91,21 @@ class UpstreamConnection(asyncio.Protocol):
             )
         )
         self._arm(flight.timeouts.first_byte_s)
+        if flight.wants_pause:
+            self.pause()
 
     def pause(self) -> None:
-        if not self._is_closing:
+        if not self._is_closing and not self._is_paused:
+            self._is_paused = True
             self._transport.pause_reading()
-            self._timer.disarm()
+            self._arm(math.inf)
 
     def resume(self) -> None:
-        if not self._is_closing and self._flight is not None:
+        if not self._is_closing and self._is_paused and self._flight is not None:
+            self._is_paused = False
             self._transport.resume_reading()
-            self._arm(self._flight.timeouts.between_bytes_s)
+            timeouts = self._flight.timeouts
+            self._arm(timeouts.between_bytes_s if self._has_bytes else timeouts.first_byte_s)
 
     def close(self) -> None:
         """Close now. A flight that is bound to it is forgotten: its owner has given up on it or been told."""
@@ -161,6 +169,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     # -- what httptools calls -------------------------------------------------------------------------------------
 
+    def on_message_begin(self) -> None:
+        if self._flight is None:
+            # A second answer behind the one that has ended would become the next request's answer.
+            raise _UnacceptableAnswerError("sent more than one answer")
+
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._status:
             return  # trailers
@@ -209,6 +222,9 @@ class UpstreamConnection(asyncio.Protocol):
             and self._transport.get_write_buffer_size() == 0
         )
         if keeps:
+            if self._is_paused:
+                self._is_paused = False  # who paused is gone; the next request must be heard
+                self._transport.resume_reading()
             # Through the loop: the parser is still inside this answer's last bytes.
             self._pool.loop.call_soon(self._pool.connection_free, self)
         else:
@@ -216,10 +232,17 @@ class UpstreamConnection(asyncio.Protocol):
         flight.end()
 
     def _arm(self, delay_s: float) -> None:
+        """Set the next time limit; while we are the ones who do not read, only the whole attempt's counts."""
         flight = self._flight
-        if flight is not None:
-            left_s = flight.due_s - self._pool.loop.time()
-            self._pool.wheel.arm(self._timer, min(delay_s, left_s))
+        if flight is None:
+            return
+        left_s = flight.due_s - self._pool.loop.time()
+        if not self._is_paused:
+            left_s = min(delay_s, left_s)
+        if left_s == math.inf:
+            self._timer.disarm()
+        else:
+            self._pool.wheel.arm(self._timer, left_s)
 
     def _timed_out(self) -> None:
         flight = self._flight

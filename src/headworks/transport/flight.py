@@ -17,7 +17,6 @@ class PooledFlight:
 
     __slots__ = (
         "_pool",
-        "_wants_pause",
         "connection",
         "due_s",
         "is_over",
@@ -26,6 +25,7 @@ class PooledFlight:
         "sink",
         "timeouts",
         "wait_timer",
+        "wants_pause",
     )
 
     def __init__(self, pool: "UpstreamPool", request: UpstreamRequest, sink: Sink, timeouts: Timeouts) -> None:
@@ -38,12 +38,15 @@ class PooledFlight:
         self.wait_timer: Timer | None = None
         self.is_over = False
         self.is_resent = False
+        self.wants_pause = False
 
     def pause(self) -> None:
+        self.wants_pause = True
         if self.connection is not None and not self.is_over:
             self.connection.pause()
 
     def resume(self) -> None:
+        self.wants_pause = False
         if self.connection is not None and not self.is_over:
             self.connection.resume()
 

@@ -1,0 +1,117 @@
+"""Running a coroutine without a task: it goes on at once, inside the event that it waited for.
+
+An `asyncio.Task` sleeps a turn of the loop at its start and after each wait, and every turn is a system call. A call
+waits four times; that was half of its cost. A `Flow` runs its coroutine up to the first wait when it is started, and
+each `Signal` that is set resumes it there and then. A coroutine in a flow may also await futures of asyncio (a look-up
+in a thread, a sleep); what needs a current task (`asyncio.timeout`) is not for it.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Signal(Generic[T]):
+    """Something that happens once and has a value. At most one flow waits for it."""
+
+    __slots__ = ("_wake", "is_set", "value")
+
+    value: T
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self._wake: Callable[[], None] | None = None
+
+    def set(self, value: T) -> None:
+        """It has happened. Whoever waits goes on before this returns; a second time is an error of ours."""
+        assert not self.is_set, "a signal is set once"
+        self.is_set = True
+        self.value = value
+        wake = self._wake
+        if wake is not None:
+            self._wake = None
+            wake()
+
+    def __await__(self) -> Generator["Signal[T]", None, T]:
+        if not self.is_set:
+            yield self
+        return self.value
+
+    def wait(self, wake: Callable[[], None] | None) -> None:
+        """Have `wake` called when it happens; None forgets it."""
+        self._wake = wake
+
+
+class Flow:
+    """One coroutine on its way. State: what it waits for; whether it runs just now.
+
+    Arguments:
+        coroutine: what to run.
+        finished: called once when it has ended, however it ended.
+    """
+
+    __slots__ = ("_coroutine", "_finished", "_is_cancelled", "_is_running", "_loop", "_waits_for")
+
+    def __init__(
+        self, coroutine: Coroutine[Any, None, None], loop: asyncio.AbstractEventLoop, finished: Callable[["Flow"], None]
+    ) -> None:
+        self._coroutine = coroutine
+        self._loop = loop
+        self._finished = finished
+        self._waits_for: Signal[Any] | asyncio.Future[Any] | None = None
+        self._is_running = False
+        self._is_cancelled = False
+
+    def resume(self) -> None:
+        """Run up to the next wait."""
+        self._step(None)
+
+    def cancel(self) -> None:
+        """Raise `asyncio.CancelledError` where the coroutine waits; harmless after its end."""
+        if self._is_running:
+            # It is on the stack below us; it hears of it at its next wait.
+            self._is_cancelled = True
+            return
+        waits_for, self._waits_for = self._waits_for, None
+        if waits_for is None:
+            return
+        if isinstance(waits_for, Signal):
+            waits_for.wait(None)
+        else:
+            waits_for.remove_done_callback(self._future_done)
+            waits_for.cancel()
+        self._step(asyncio.CancelledError())
+
+    def _step(self, error: BaseException | None) -> None:
+        self._waits_for = None
+        self._is_running = True
+        try:
+            waits_for = self._coroutine.send(None) if error is None else self._coroutine.throw(error)
+        except (StopIteration, asyncio.CancelledError):
+            self._end()
+            return
+        except Exception as escaped:  # noqa: BLE001 - nobody awaits a flow: what escapes it goes to the loop, as a task's
+            self._end()
+            self._loop.call_exception_handler({"message": "a flow ended with an exception", "exception": escaped})
+            return
+        self._is_running = False
+        self._waits_for = waits_for
+        if isinstance(waits_for, Signal):
+            waits_for.wait(self.resume)
+        elif waits_for is None:
+            self._loop.call_soon(self.resume)  # a bare `asyncio.sleep(0)`
+        else:
+            waits_for._asyncio_future_blocking = False  # noqa: SLF001 - the protocol of asyncio futures
+            waits_for.add_done_callback(self._future_done)
+        if self._is_cancelled:
+            self._is_cancelled = False
+            self.cancel()
+
+    def _future_done(self, _: "asyncio.Future[Any]") -> None:
+        self._step(None)
+
+    def _end(self) -> None:
+        self._is_running = False
+        self._finished(self)
