@@ -1,0 +1,101 @@
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from headworks.calls import Opened, Settled
+from headworks.records import Journal
+from headworks.records.frames import MAGIC, frame
+from headworks.records.segments import Segment
+from headworks.records.stores.sqlite import SqliteStore
+
+NOON_US = 1_795_435_200_000_000  # 2026-11-23 12:00 UTC
+
+
+class Calls:
+    """Makes calls to put on record; `n` makes them different."""
+
+    def opened(self, n: int = 0, **fields: object) -> Opened:
+        opened = Opened(
+            call_id=f"call_{n:06d}",
+            opened_us=NOON_US + n * 1_000_000,
+            endpoint="chat.completions",
+            requested_model="fast",
+            key_id="key_a",
+            owner="ann",
+            team="search",
+            user="u-1",
+            provider="sim",
+            model="gpt-6-luna",
+            request_bytes=900,
+        )
+        return msgspec.structs.replace(opened, **fields)
+
+    def settled(self, n: int = 0, **fields: object) -> Settled:
+        of_opened = {name: fields.pop(name) for name in list(fields) if name in Opened.__struct_fields__}
+        settled = Settled(
+            opened=self.opened(n, **of_opened),
+            outcome="answered",
+            status=200,
+            total_us=1_200_000,
+            first_token_us=300_000,
+            finish_reason="stop",
+            served_model="gpt-6-luna-2026-08-20",
+            response_id=f"resp_{n}",
+            input_tokens=100,
+            cached_tokens=40,
+            output_tokens=20,
+            usage_source="provider",
+            attempts=1,
+            response_bytes=1200,
+        )
+        return msgspec.structs.replace(settled, **fields)
+
+
+@pytest.fixture(scope="session")
+def calls() -> Calls:
+    return Calls()
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def journal(tmp_path, loop) -> Iterator[Callable[..., Journal]]:
+    """Opens journals in `tmp_path`; closes what the test left open."""
+    opened: list[Journal] = []
+
+    def open_journal(worker: str = "worker-1", **settings: object) -> Journal:
+        defaults = {"segment_bytes": 65_536, "limit_bytes": 1_048_576, "loop": loop, "now": lambda: 1_795_435_200.0}
+        opened.append(Journal(tmp_path, worker=worker, **(defaults | settings)))
+        return opened[-1]
+
+    yield open_journal
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def store(tmp_path) -> Iterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "records.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def write_segment() -> Callable[..., Segment]:
+    """Writes a segment as a dead writer leaves it, with `tail` after its entries."""
+
+    def write(folder: Path, *entries, number: int = 0, worker: str = "worker-1", tail: bytes = b"") -> Segment:
+        folder.mkdir(exist_ok=True)
+        segment = Segment(worker, 1_795_435_200_000_000, number)
+        (folder / segment.name).write_bytes(MAGIC + b"".join(map(frame, entries)) + tail)
+        return segment
+
+    return write

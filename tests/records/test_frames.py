@@ -1,0 +1,160 @@
+import zlib
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headworks.calls import Opened, Settled
+from headworks.records.frames import HEAD_BYTES, Gap, frame, scan, wanted_bytes
+
+ENDPOINTS = st.sampled_from(["responses", "chat.completions", "embeddings"])
+OPENED = st.builds(
+    Opened,
+    call_id=st.text(min_size=1, max_size=20),
+    opened_us=st.integers(0, 2**62),
+    endpoint=ENDPOINTS,
+    requested_model=st.text(max_size=20),
+    request_bytes=st.integers(0, 2**40),
+)
+SETTLED = st.builds(
+    Settled,
+    opened=OPENED,
+    outcome=st.sampled_from(["answered", "failed", "cancelled"]),
+    status=st.integers(0, 599),
+    total_us=st.integers(0, 2**40),
+    response_body=st.binary(max_size=100),
+)
+ENTRIES = st.lists(st.one_of(OPENED, SETTLED), max_size=12)
+LIMIT = 10_000
+
+
+def whole(data: bytes):
+    return scan(data, start=0, whole=True, limit=LIMIT)
+
+
+def ends(entries) -> list[int]:
+    """The offset after each entry's frame."""
+    position, found = 0, []
+    for entry in entries:
+        position += len(frame(entry))
+        found.append(position)
+    return found
+
+
+@given(ENTRIES)
+def test_what_was_framed_is_scanned_again(entries):
+    data = b"".join(map(frame, entries))
+
+    stretch = whole(data)
+
+    assert (stretch.entries, stretch.end, stretch.gaps) == (entries, len(data), ())
+
+
+@given(ENTRIES, st.data())
+def test_whatever_is_cut_off_the_entries_before_the_cut_are_there(entries, data):
+    framed = b"".join(map(frame, entries))
+    cut = data.draw(st.integers(0, len(framed)))
+    complete = [end for end in ends(entries) if end <= cut]
+
+    stretch = whole(framed[:cut])
+
+    assert stretch.entries == entries[: len(complete)]
+    rest = cut - (complete[-1] if complete else 0)
+    assert [gap.kind for gap in stretch.gaps] == (["torn"] if rest else [])
+    assert stretch.end == cut
+
+
+@given(ENTRIES, st.data())
+def test_a_segment_that_still_grows_is_read_up_to_what_is_complete(entries, data):
+    framed = b"".join(map(frame, entries))
+    cut = data.draw(st.integers(0, len(framed)))
+    complete = [end for end in ends(entries) if end <= cut]
+
+    stretch = scan(framed[:cut], start=0, whole=False, limit=LIMIT)
+    rest = scan(framed[stretch.end :], start=stretch.end, whole=False, limit=LIMIT)
+
+    assert stretch.end == (complete[-1] if complete else 0)
+    assert stretch.entries + rest.entries == entries
+    assert stretch.gaps == rest.gaps == ()
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(OPENED, SETTLED), min_size=1, max_size=8), st.data())
+def test_damage_anywhere_costs_only_the_entry_that_it_hits_and_is_never_silent(entries, data):
+    framed = bytearray(b"".join(map(frame, entries)))
+    place = data.draw(st.integers(0, len(framed) - 1))
+    framed[place] ^= data.draw(st.integers(1, 255))
+    hit = sum(end <= place for end in ends(entries))
+
+    stretch = whole(bytes(framed))
+
+    assert stretch.entries == entries[:hit] + entries[hit + 1 :]
+    start, end = ([0, *ends(entries)])[hit : hit + 2]
+    assert [(gap.start, gap.end) for gap in stretch.gaps] == [(start, end)]
+    assert hit == len(entries) - 1 or stretch.gaps[0].kind == "damaged"
+
+
+@given(st.binary(max_size=400))
+def test_no_bytes_at_all_make_the_scan_fail_or_stop_short(data):
+    stretch = whole(data)
+
+    assert stretch.end == len(data)
+    assert sum(gap.end - gap.start for gap in stretch.gaps) + sum(len(frame(e)) for e in stretch.entries) == len(data)
+
+
+def test_a_tail_of_zeros_is_no_entry_but_an_interrupted_write(calls):
+    good = frame(calls.opened())
+
+    assert whole(good + bytes(4096)).gaps == (Gap(len(good), len(good) + 4096, "torn"),)
+
+
+def test_a_valid_frame_that_holds_no_entry_of_ours_is_damage_and_is_passed_over(calls):
+    payload = msgspec.msgpack.encode({"not": "an entry"})
+    foreign = len(payload).to_bytes(4, "little") + zlib.crc32(payload).to_bytes(4, "little") + payload
+
+    stretch = whole(foreign + frame(calls.opened()))
+
+    assert stretch.entries == [calls.opened()]
+    assert stretch.gaps == (Gap(0, len(foreign), "damaged"),)
+
+
+def test_an_entry_of_a_later_release_with_more_fields_is_still_read(calls):
+    values = list(msgspec.msgpack.decode(msgspec.msgpack.encode(calls.opened())))
+    payload = msgspec.msgpack.encode([*values, "a field of the future"])
+    later = len(payload).to_bytes(4, "little") + zlib.crc32(payload).to_bytes(4, "little") + payload
+
+    assert whole(later).entries == [calls.opened()]
+
+
+def test_a_frame_inside_a_body_is_not_taken_for_an_entry(calls):
+    inner = frame(calls.opened(7))
+    outer = calls.settled(1, request_body=inner)
+
+    assert whole(frame(outer)).entries == [outer]
+
+
+def test_a_body_full_of_false_beginnings_does_not_make_the_search_endless(calls):
+    false_beginnings = (b"\xff\xff\xff\x0f" + b"\0" * 4 + b"\x9d\xa1o") * 50_000
+    data = bytearray(frame(calls.settled(1, request_body=false_beginnings)))
+    data[5] ^= 1
+
+    stretch = whole(bytes(data) + frame(calls.opened(2)))
+
+    assert [gap.kind for gap in stretch.gaps] == ["damaged"]
+
+
+def test_the_scan_ends_at_its_limit(calls):
+    entries = [calls.opened(n) for n in range(5)]
+
+    stretch = scan(b"".join(map(frame, entries)), start=100, whole=True, limit=3)
+
+    assert (stretch.entries, stretch.end) == (entries[:3], 100 + ends(entries)[2])
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted"),
+    [(b"", 0), (b"\x01\0\0\0\0\0\0", 0), (bytes(8), 0), (b"\xff" * 8, 0), (b"\x05\0\0\0\0\0\0\0", HEAD_BYTES + 5)],
+)
+def test_the_length_of_a_frame_is_believed_only_within_bounds(data, wanted):
+    assert wanted_bytes(data) == wanted
