@@ -47,7 +47,8 @@ class Application:
 
     def refuse(self, refusal, request, reply):
         self.refusals.append(refusal)
-        reply.respond(refusal.status, b"content-type: application/json\r\n", refusal.body())
+        headers = "".join(f"{name}: {value}\r\n" for name, value in refusal.headers)
+        reply.respond(refusal.status, headers.encode(), refusal.body())
 
     def handle(self, request, reply):
         assert type(request) is Request
@@ -108,10 +109,6 @@ class Client:
     async def ask(self, data):
         self.send(data)
         return await self.answer()
-
-    async def at_end_of_chunks(self):
-        """Whatever is left of a chunked answer, framing stripped from its end."""
-        return (await self.reader.readuntil(b"\r\n0\r\n\r\n"))[:-7]
 
     async def at_end(self):
         """What is left until the server closes; empty if nothing is."""
@@ -176,12 +173,17 @@ def serve():
             await server.listen(listener, tls)
             served = Served(application, server, wheel, listener.getsockname()[1])
             loop.set_exception_handler(lambda _, context: served.errors.append(context.get("exception")))
-            async with asyncio.timeout(8):
-                await dialogue(served)
+            try:
+                async with asyncio.timeout(8):
+                    await dialogue(served)
+                    for client in served.clients:
+                        await client.close()
+                    await served.empty()
+            finally:
                 for client in served.clients:
-                    await client.close()
-                await served.empty()
+                    client.writer.transport.abort()
                 await server.stop(0)
+                await asyncio.sleep(0)
             wheel.close()
             assert server.buffered_bytes == 0
             assert not server.connections
