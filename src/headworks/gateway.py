@@ -487,6 +487,8 @@ class Gateway:
             # It was over within one turn of the loop: nothing has been sent yet, and nothing may before it settles.
             failure = sink.ended.value
             last = sink.take() + sink.last
+        if failure is not None:
+            flight.cancel()
         if failure is not None and steps is not None:
             last += error_ending(plan.endpoint, failure.kind.value, _words(failure))
         self._sum_up(call, plan, steps, failure)

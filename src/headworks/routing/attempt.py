@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Protocol
 
 from headworks.calls import Failure, FailureKind
+from headworks.errors import HeadworksError
 from headworks.flow import Signal
 
 
@@ -134,7 +135,11 @@ class StreamSink:
                 self._parts.append(data)
             return
         if steps is not None:
-            data = steps.feed(data)
+            try:
+                data = steps.feed(data)
+            except HeadworksError as error:  # what came is not what its dialect promises
+                self.on_failure(Failure(FailureKind.INVALID, str(error), self.status))
+                return
             if steps.is_complete:
                 self.last = data
                 self.ended.set(None)
