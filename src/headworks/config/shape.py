@@ -201,7 +201,7 @@ class Provider(Section, frozen=True):
     speaks: Annotated[
         tuple[Speech, ...],
         Meta(
-            description="Parts of the API that this upstream serves; chat and responses are bridged. Default: "
+            description="Parts of the API that this upstream serves; a call to another part is refused. Default: "
             "`[chat, embeddings]` for `openai-compatible`, everything for the others."
         ),
     ] = ()
