@@ -182,6 +182,7 @@ class Connection(asyncio.Protocol):
         "_head_bytes",
         "_header_count",
         "_headers",
+        "_incoming_bytes",
         "_is_ending",
         "_is_gone",
         "_is_reading_paused",
@@ -225,6 +226,7 @@ class Connection(asyncio.Protocol):
         self._headers: dict[bytes, bytes] = {}
         self._header_count = 0
         self._head_bytes = 0
+        self._incoming_bytes = 0
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._raw_body_bytes = 0
@@ -271,6 +273,7 @@ class Connection(asyncio.Protocol):
             return
         phase, body_bytes = self._phase, self._body_bytes
         self._has_completed = False
+        self._incoming_bytes = len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -349,7 +352,9 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         headers = self._headers
-        if sum(map(len, headers)) + sum(map(len, headers.values())) > self._limits.header_bytes:
+        limit = self._limits.header_bytes
+        # What has come in altogether bounds the head; only when that is too much is the head itself measured.
+        if self._head_bytes + self._incoming_bytes > limit and _size(headers) > limit:
             raise _headers_too_large(self._limits.header_bytes)
         version = self._parser.get_http_version()
         check_framing(headers, version)
@@ -585,6 +590,10 @@ class Connection(asyncio.Protocol):
         else:
             self._unsent_bytes = unsent
             self._server.wheel.arm(self._write_timer, self._limits.write_timeout_s)
+
+
+def _size(headers: dict[bytes, bytes]) -> int:
+    return sum(map(len, headers)) + sum(map(len, headers.values()))
 
 
 def _too_many_headers(limit: int) -> Refusal:
