@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from headworks.access.grant import Grant
 from headworks.access.keys import is_well_formed, key_digest, secret_id
-from headworks.access.store import KeyRecord, KeyStore
+from headworks.access.store import KeyRecord, KeyStore, Version
 from headworks.calls import Caller
 from headworks.errors import Refusal, StorageError
 
@@ -44,7 +44,7 @@ class KeyRing:
         self._revision = 0
         self._version = store.version()
         self._fresh_s = now()
-        self._read()
+        self._read(self._version)
 
     def identify(self, header: bytes | None) -> Grant:
         """The grant of the key in an `Authorization` header.
@@ -75,7 +75,7 @@ class KeyRing:
         try:
             version = self._store.version()
             if version != self._version:
-                self._read()
+                self._read(version)
         except StorageError:
             if self._now() - self._fresh_s > STALE_AFTER_S:
                 raise
@@ -86,10 +86,11 @@ class KeyRing:
         self._version = version  # read before the rows: what came in between is seen at the next refresh
         return True
 
-    def _read(self) -> None:
-        if self._store.revision() < self._revision:  # another file stands in its place
+    def _read(self, version: Version) -> None:
+        is_new = version.file != self._version.file or self._store.revision() < self._revision
+        changes = self._store.changes_since(0 if is_new else self._revision)
+        if is_new:
             self._grants, self._digests, self._revision = {}, {}, 0
-        changes = self._store.changes_since(self._revision)
         for record in changes:
             self._grants.pop(self._digests.pop(record.key_id, b""), None)
             if record.revoked_at is None and record.secret_id == self._secret_id:

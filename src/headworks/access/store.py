@@ -77,6 +77,16 @@ class KeyRecord(msgspec.Struct, frozen=True):
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
 
+class Version(msgspec.Struct, frozen=True):
+    """Something that is equal as long as nothing has changed.
+
+    `file` differs when another file stands in the store's place; then nothing that was read before holds.
+    """
+
+    file: int
+    changes: tuple[int, int]
+
+
 class KeyStore:
     """The keys in one file, which is made when missing. For one thread at a time.
 
@@ -232,7 +242,7 @@ class KeyStore:
             )
             return [_record(row) for row in rows]
 
-    def version(self) -> tuple[int, int, int]:
+    def version(self) -> Version:
         """Something that is equal as long as nothing has changed. Costs microseconds.
 
         A file that was replaced (restored from a backup, removed) is opened anew.
@@ -246,7 +256,7 @@ class KeyStore:
                 self.close()
                 self._open()
             row = self._connection.execute("PRAGMA data_version").fetchone()
-        return self._inode, row[0], self._own_changes
+        return Version(self._inode, (row[0], self._own_changes))
 
     def revision(self) -> int:
         """The number of the last change; 0 before the first."""

@@ -1,0 +1,163 @@
+"""Journals, drainer and store against a model: whatever dies when, every call is there once and rightly."""
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from headworks.calls import Opened, Settled
+from headworks.records import Drainer, Journal, Selection
+from headworks.records.segments import list_segments
+from headworks.records.stores.sqlite import SqliteStore
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing in our code may catch it."""
+
+
+class Recording(RuleBasedStateMachine):
+    """Workers append and die, the drainer drains and dies; the model knows what must be in the store at the end."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.home = Path(tempfile.mkdtemp())
+        self.folder = self.home / "journal"
+        self.loop = asyncio.new_event_loop()
+        self.clock = 1_795_435_200.0
+        self.journals: dict[str, Journal] = {}
+        self.under_way: dict[str, list[Opened]] = {}
+        self.expected: dict[str, str] = {}
+        self.doubtful: set[str] = set()
+        self.count = 0
+        self.said: list[str] = []
+
+    def teardown(self) -> None:
+        for journal in self.journals.values():
+            journal.close()
+        self.loop.close()
+        shutil.rmtree(self.home)
+
+    @rule(worker=st.sampled_from(["a", "b"]))
+    @precondition(lambda self: len(self.journals) < 2)
+    def start_worker(self, worker: str) -> None:
+        if worker in self.journals:
+            return
+        self.clock += 1
+        self.journals[worker] = Journal(
+            self.folder,
+            worker=worker,
+            segment_bytes=600,
+            limit_bytes=1 << 30,
+            loop=self.loop,
+            now=lambda: self.clock,
+        )
+        self.under_way[worker] = []
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.journals)
+    def open_call(self, data: st.DataObject) -> None:
+        worker = data.draw(st.sampled_from(sorted(self.journals)))
+        self.count += 1
+        opened = Opened(f"call_{self.count:04d}", self.count, "responses", "fast")
+        self.journals[worker].append_nowait(opened)
+        self.journals[worker].flush()
+        self.under_way[worker].append(opened)
+
+    @rule(data=st.data(), is_flushed=st.booleans())
+    @precondition(lambda self: any(self.under_way.values()))
+    def settle_call(self, data: st.DataObject, is_flushed: bool) -> None:
+        worker = data.draw(st.sampled_from(sorted(name for name, calls in self.under_way.items() if calls)))
+        opened = self.under_way[worker].pop(data.draw(st.integers(0, len(self.under_way[worker]) - 1)))
+        self.journals[worker].append_nowait(Settled(opened, "answered", 200, 5, input_tokens=7))
+        if is_flushed:
+            self.journals[worker].flush()
+        else:  # the process may die before the turn of the loop ends; nobody has been told anything
+            self.doubtful.add(opened.call_id)
+        self.expected[opened.call_id] = "answered"
+
+    @rule(data=st.data(), torn=st.integers(0, 40))
+    @precondition(lambda self: self.journals)
+    def kill_worker(self, data: st.DataObject, torn: int) -> None:
+        worker = data.draw(st.sampled_from(sorted(self.journals)))
+        journal = self.journals.pop(worker)
+        unwritten = b"".join(journal._parts)
+        journal._parts.clear()
+        last = [segment for segment in list_segments(self.folder) if segment.worker == worker][-1:]
+        for segment in last:  # the kernel took a part of the last write only
+            with (self.folder / segment.name).open("ab") as file:
+                file.write(unwritten[: min(torn, max(0, len(unwritten) - 1))])
+        journal.close()
+        for opened in self.under_way.pop(worker):
+            self.expected[opened.call_id] = "lost"
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.journals)
+    def stop_worker(self, data: st.DataObject) -> None:
+        worker = data.draw(st.sampled_from(sorted(self.journals)))
+        self.journals.pop(worker).close()
+        for opened in self.under_way.pop(worker):
+            self.expected[opened.call_id] = "lost"
+
+    @rule(steps=st.integers(0, 12))
+    def drain_and_perhaps_die(self, steps: int) -> None:
+        store = SqliteStore(self.home / "records.db")
+        commit, left = store.commit, steps
+
+        def dying_commit(batch):
+            nonlocal left
+            left -= 1
+            if left == 0:
+                raise Killed
+            committed = commit(batch)
+            left -= 1
+            if left == 0:
+                raise Killed
+            return committed
+
+        store.commit = dying_commit
+        try:
+            Drainer(self.folder, store, now=lambda: self.clock, report=self.said.append).drain()
+        except Killed:
+            pass
+        finally:
+            store.close()
+
+    @invariant()
+    def nothing_is_there_that_should_not_be(self) -> None:
+        if not (getattr(self, "home", None) and (self.home / "records.db").exists()):
+            return
+        store = SqliteStore(self.home / "records.db")
+        records = {record.call_id: record for record in store.select(Selection(limit=100_000))}
+        totals = {total.group[0]: total for total in store.totals(["outcome"], None, None)}
+        store.close()
+        for call_id, record in records.items():
+            assert record.outcome == self.expected[call_id] or call_id in self.doubtful, call_id
+        assert sum(total.calls for total in totals.values()) == len(records)
+        assert sum(total.input_tokens for total in totals.values()) == sum(r.input_tokens for r in records.values())
+
+    @rule()
+    def drained_to_the_end_everything_is_there(self) -> None:
+        for worker in list(self.journals):
+            self.journals[worker].flush()
+        store = SqliteStore(self.home / "records.db")
+        drainer = Drainer(self.folder, store, now=lambda: self.clock, report=self.said.append)
+        drainer.drain()
+        drainer.drain()
+        found = {record.call_id: record.outcome for record in store.select(Selection(limit=100_000))}
+        store.close()
+        under_way = {opened.call_id for calls in self.under_way.values() for opened in calls}
+        certain = {name: outcome for name, outcome in self.expected.items() if name not in self.doubtful}
+        assert {name: outcome for name, outcome in found.items() if name not in self.doubtful} == certain
+        assert {outcome for name, outcome in found.items() if name in self.doubtful} <= {"answered", "lost"}
+        assert not under_way & set(found)
+        assert self.doubtful <= set(found)
+        assert not any("cannot be read" in line for line in self.said), self.said
+        assert {segment.worker for segment in list_segments(self.folder)} <= set(self.journals)
+
+
+TestRecording = Recording.TestCase
+TestRecording.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
