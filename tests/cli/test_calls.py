@@ -1,0 +1,337 @@
+import json
+import time
+
+import msgspec
+import pytest
+
+from headworks.access import KEYS_FILE, KeyStore
+from headworks.calls import Opened, Settled
+from headworks.cli import main
+from headworks.cli.calls import follow
+from headworks.records import JOURNAL_FOLDER, drain_lock
+from headworks.records.frames import MAGIC, frame
+from headworks.records.segments import Segment
+
+NOW_US = int(time.time() * 1e6)
+
+
+def settled(n: int, **fields: object) -> Settled:
+    of_opened = {name: fields.pop(name) for name in list(fields) if name in Opened.__struct_fields__}
+    opened = Opened(
+        f"call_{n:04d}",
+        NOW_US - (100 - n) * 1_000_000,
+        "responses",
+        "fast",
+        "key_a",
+        "ann",
+        "search",
+        "u-1",
+        "sim",
+        "luna",
+    )
+    call = Settled(
+        msgspec.structs.replace(opened, **of_opened),
+        "answered",
+        200,
+        1_240_000,
+        312_000,
+        input_tokens=12_345,
+        cached_tokens=9_000,
+        output_tokens=250,
+        usage_source="provider",
+        attempts=1,
+        response_id=f"resp_{n}",
+    )
+    return msgspec.structs.replace(call, **fields)
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "headworks.yaml").write_text("providers: {sim: {kind: simulator}}\n")
+    return tmp_path
+
+
+@pytest.fixture
+def write(project):
+    """Leaves entries in a journal, as a worker does that has ended."""
+    count = 0
+
+    def write(*entries):
+        nonlocal count
+        count += 1
+        folder = project / ".headworks" / JOURNAL_FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / Segment("worker-1", 1, count).name).write_bytes(MAGIC + b"".join(map(frame, entries)))
+
+    return write
+
+
+@pytest.fixture
+def calls(project, capsys):
+    """Runs `headworks calls`; returns exit code, standard output, standard error."""
+
+    def run(*arguments):
+        code = main(["calls", *arguments, "--config", str(project / "headworks.yaml")])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def ids(calls):
+    def run(*arguments):
+        code, out, _ = calls(*arguments, "--json")
+        assert code == 0
+        return [json.loads(line)["call_id"][-1] for line in out.splitlines()]
+
+    return run
+
+
+def test_what_lies_in_the_journal_is_drained_first_and_listed_the_newest_first(write, calls, ids, project):
+    write(settled(1), settled(2, outcome="failed", status=503, error_code="upstream_overloaded"))
+    write(Opened("call_0003", NOW_US, "responses", "fast"))
+
+    code, out, err = calls()
+
+    head, *lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert head.split() == [
+        "TIME",
+        "RESULT",
+        "ENDPOINT",
+        "MODEL",
+        "WHO",
+        "IN",
+        "CACHED",
+        "OUT",
+        "FIRST",
+        "TOTAL",
+        "CALL",
+    ]
+    assert [line.split()[-1] for line in lines] == ["call_0003", "call_0002", "call_0001"]
+    assert "lost" in lines[0]
+    assert "503 upstream_overloaded" in lines[1]
+    assert lines[2].split()[-9:] == [
+        "responses",
+        "sim/luna",
+        "ann",
+        "12.3k",
+        "9,000",
+        "250",
+        "312ms",
+        "1.24s",
+        "call_0001",
+    ]
+    assert "\x1b" not in out
+    assert list((project / ".headworks" / JOURNAL_FOLDER).iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ((), ["5", "4", "3", "2", "1"]),
+        (("list",), ["5", "4", "3", "2", "1"]),
+        (("--order", "oldest", "--limit", "2"), ["1", "2"]),
+        (("--team", "sales"), ["2"]),
+        (("--user", "u-2"), ["2"]),
+        (("--owner", "ann", "--status", "5xx"), ["3"]),
+        (("--status", "400-499"), ["4"]),
+        (("--status", "503"), ["3"]),
+        (("--outcome", "failed,cancelled"), ["4", "3"]),
+        (("--errors",), ["3"]),
+        (("--errors", "--outcome", "cancelled"), ["4", "3"]),
+        (("--error", "upstream_overloaded"), ["3"]),
+        (("--endpoint", "chat"), ["5"]),
+        (("--model", "lun*"), ["4", "3", "2", "1"]),
+        (("--provider", "other"), ["5"]),
+        (("--response", "resp_1"), ["1"]),
+        (("--min-tokens", "20000"), ["5"]),
+        (("--since", "98s"), ["5", "4", "3", "2"]),
+        (("--until", "98s"), ["1"]),
+        (("--since", "2099-01-01"), []),
+        (("list", "--limit", "1"), ["5"]),
+    ],
+)
+def test_every_filter_works_with_and_without_the_word_list(write, ids, flags, expected, monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: NOW_US / 1e6 - 0.5)
+    write(
+        settled(1),
+        settled(2, team="sales", user="u-2"),
+        settled(3, outcome="failed", status=503, error_code="upstream_overloaded"),
+        settled(4, outcome="cancelled", status=499),
+        settled(5, endpoint="chat.completions", provider="other", model="big", input_tokens=30_000),
+    )
+
+    assert ids(*flags) == expected
+
+
+def test_calls_of_a_key_are_found_by_the_keys_name(write, ids, project, calls):
+    (project / ".headworks").mkdir()
+    store = KeyStore(project / ".headworks" / KEYS_FILE)
+    record, _ = store.create(secret=b"s", now=1.0, name="app")
+    store.close()
+    write(settled(1, key_id=record.key_id), settled(2))
+
+    assert ids("--key", "app") == ["1"]
+    assert ids("--key", record.key_id) == ["1"]
+    code, _, err = calls("--key", "apq")
+    assert (code, "did you mean 'app'?" in err) == (1, True)
+
+
+def test_json_has_every_field_of_the_record(write, calls):
+    write(settled(1, is_streamed=True))
+
+    (line,) = calls("--json")[1].splitlines()
+
+    shown = json.loads(line)
+    assert shown["opened_at"].endswith("Z")
+    for name, value in {
+        "call_id": "call_0001",
+        "outcome": "answered",
+        "status": 200,
+        "is_streamed": True,
+        "requested_model": "fast",
+        "input_tokens": 12_345,
+        "usage_source": "provider",
+        "key_id": "key_a",
+    }.items():
+        assert shown[name] == value
+
+
+def test_one_call_is_shown_whole(write, calls):
+    write(settled(1, finish_reason="stop", response_body=b'{"ok": 1}', request_body=b"\x1b[2J{}"))
+
+    code, out, _ = calls("show", "call_00", "--bodies")
+
+    assert code == 0
+    for line in (
+        "call                 call_0001",
+        "took                 1.24s, first token after 312ms",
+        "finish reason",
+    ):
+        assert line in out
+    assert '{"ok": 1}' in out
+    assert "\\x1b[2J{}" in out
+
+
+def test_bodies_that_are_not_stored_are_explained(write, calls):
+    write(settled(1))
+
+    assert "`records.bodies` in headworks.yaml" in calls("show", "call_0001", "--bodies")[2]
+
+
+def test_an_unknown_call_is_answered_with_the_nearest(write, calls):
+    write(settled(1))
+
+    code, out, err = calls("show", "call_0009")
+
+    assert (code, out) == (1, "")
+    assert "there is no call 'call_0009'; the nearest: call_0001" in err
+
+
+def test_what_callers_chose_cannot_steer_the_terminal(write, calls):
+    write(settled(1, requested_model="\x1b]0;owned\x07\n", provider="", model=""))
+
+    out = calls()[1]
+
+    assert "\x1b" not in out
+    assert len(out.splitlines()) == 2
+
+
+def test_totals_sum_up_by_group(write, calls):
+    write(settled(1), settled(2), settled(3, model="big", outcome="failed"))
+
+    code, out, _ = calls("totals", "--by", "model,outcome")
+    lines = [json.loads(line) for line in calls("totals", "--by", "model", "--json")[1].splitlines()]
+
+    assert code == 0
+    assert [line.split()[:4] for line in out.splitlines()] == [
+        ["MODEL", "OUTCOME", "CALLS", "FAILED"],
+        ["luna", "answered", "2", "-"],
+        ["big", "failed", "1", "1"],
+    ]
+    assert [(line["model"], line["calls"], line["input_tokens"]) for line in lines] == [
+        ("luna", 2, 24_690),
+        ("big", 1, 12_345),
+    ]
+
+
+def test_totals_by_hour_name_the_hour(write, calls):
+    write(settled(1))
+
+    (line,) = calls("totals", "--by", "hour", "--json")[1].splitlines()
+
+    assert json.loads(line)["hour"].endswith(":00:00.000Z")
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (("--status", "bad"), "'bad' is not a status such as 429, 5xx or 400-499"),
+        (("--outcome", "answerd"), "'answerd' is not an outcome; there are answered, refused"),
+        (("--endpoint", "chats"), "'chats' is not an endpoint"),
+        (("--since", "yesterday"), "'yesterday' is neither a duration"),
+        (("--limit", "-1"), "is not a whole number"),
+        (("totals", "--by", "colour"), "'colour' is not something to sum up by"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(calls, capsys, flags, problem):
+    with pytest.raises(SystemExit) as ended:
+        calls(*flags)
+
+    assert ended.value.code == 2
+    assert problem in capsys.readouterr().err
+
+
+def test_before_anything_is_recorded_it_says_so(calls, project):
+    assert "nothing is recorded yet" in calls()[2]
+    (project / ".headworks").mkdir()
+    assert "no call is recorded yet" in calls()[2]
+    assert "no call is recorded" in calls("totals")[2]
+
+
+def test_when_the_control_plane_is_behind_it_says_so(write, calls, project, monkeypatch):
+    monkeypatch.setattr("headworks.records.storage._WAIT_STEP_S", 1.5)
+    monkeypatch.setattr("headworks.records.storage.catch_up.__kwdefaults__", {"wait_s": 2.0, "rest": lambda _: None})
+    write(settled(1))
+
+    with drain_lock(project / ".headworks"):
+        code, out, err = calls()
+
+    assert (code, out) == (0, "")
+    assert "control plane is behind" in err
+
+
+def test_following_shows_what_comes_and_rests_when_nothing_does():
+    batches = iter([[], ["a", "b"], [], ["c"]])
+    shown, rests = [], []
+
+    def more():
+        try:
+            return next(batches)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    with pytest.raises(KeyboardInterrupt):
+        follow(more, shown.append, rest=rests.append)
+
+    assert shown == [["a", "b"], ["c"]]
+    assert len(rests) == 2
+
+
+def test_follow_lists_the_last_calls_oldest_first_and_then_new_ones_once(write, calls, monkeypatch):
+    write(settled(1), settled(2))
+    turns = iter([lambda: write(settled(3), settled(4, outcome="lost", status=0)), lambda: None])
+
+    def rest(_seconds):
+        try:
+            next(turns)()
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    monkeypatch.setattr(time, "sleep", rest)
+    code, out, _ = calls("--follow", "--json")
+
+    assert code == 130
+    assert [json.loads(line)["call_id"][-1] for line in out.splitlines()] == ["1", "2", "3", "4"]

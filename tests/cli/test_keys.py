@@ -1,0 +1,190 @@
+import io
+import json
+import re
+
+import pytest
+
+from headworks.access import KEYS_FILE, KeyRing, KeyStore, is_well_formed, server_secret
+from headworks.cli import main
+
+CONFIG = """
+providers: {sim: {kind: simulator}, local: {kind: simulator, models: [small, large]}}
+models: {fast: sim/gpt-6-luna}
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "headworks.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+@pytest.fixture
+def keys(project, capsys):
+    """Runs `headworks keys`; returns exit code, standard output, standard error."""
+
+    def run(action, *arguments):
+        code = main(["keys", action, *arguments, "--config", str(project / "headworks.yaml")])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def as_json(keys):
+    def run(action, *arguments):
+        code, out, _ = keys(action, *arguments, "--json")
+        assert code == 0
+        return [json.loads(line) for line in out.splitlines()]
+
+    return run
+
+
+def ring(project):
+    store = KeyStore(project / ".headworks" / KEYS_FILE)
+    try:
+        return KeyRing(store, server_secret("file:.headworks/secret", project, {}), lambda: 1_795_500_000.0)
+    finally:
+        store.close()
+
+
+def test_a_key_is_shown_once_and_opens_the_gateway(keys, project):
+    code, out, err = keys("create", "app", "--owner", "ann", "--team", "search", "--models", "fast,sim/*")
+
+    key = out.splitlines()[0]
+    grant = ring(project).identify(f"Bearer {key}".encode())
+    assert (code, err) == (0, "")
+    assert is_well_formed(key)
+    assert (grant.caller.owner, grant.caller.team) == ("ann", "search")
+    assert not grant.may_use("local/small")
+    for action in (("list",), ("show", "app"), ("list", "--json"), ("show", "app", "--json")):
+        assert key not in keys(*action)[1]
+
+
+def test_a_key_as_json_has_everything_that_a_script_needs(as_json):
+    (made,) = as_json("create", "app", "--endpoints", "chat,responses", "--expires", "2099-01-01")
+
+    assert is_well_formed(made.pop("key"))
+    assert as_json("show", "app") == [made]
+    assert as_json("list") == [made]
+    assert made["endpoints"] == ["chat.completions", "responses"]
+    assert (made["state"], made["expires_at"], made["revoked_at"]) == ("good", "2099-01-01T00:00:00.000Z", None)
+
+
+def test_a_revoked_key_is_gone_from_the_list_but_not_from_the_history(keys, as_json):
+    as_json("create", "app")
+
+    code, out, _ = keys("revoke", "app")
+
+    assert code == 0
+    assert "is revoked" in out
+    assert as_json("list") == []
+    assert [one["state"] for one in as_json("list", "--all")] == ["revoked"]
+    assert "1 more is not good any more" in keys("list")[2]
+
+
+def test_rotating_shows_the_new_key_and_says_how_long_the_old_one_lasts(keys, as_json, project):
+    (old,) = as_json("create", "app", "--owner", "ann")
+
+    code, out, _ = keys("rotate", "app", "--overlap", "2h")
+
+    new_key = out.splitlines()[0]
+    assert code == 0
+    assert re.search(rf"The old key, {old['key_id']}, is good until \d{{4}}-\d\d-\d\d \d\d:\d\d UTC", out)
+    assert ring(project).identify(f"Bearer {new_key}".encode()).caller.owner == "ann"
+    assert [one["replaces"] for one in as_json("list")] == ["", old["key_id"]]
+
+
+def test_without_overlap_the_old_key_is_useless_at_once(keys, as_json):
+    as_json("create", "app")
+
+    _, out, _ = keys("rotate", "app", "--overlap", "0s")
+
+    assert "is no longer good" in out
+    assert len(as_json("list")) == 1
+
+
+def test_whose_a_key_is_can_be_asked_without_writing_it_on_the_command_line(keys, as_json, monkeypatch):
+    (made,) = as_json("create", "app")
+    monkeypatch.setattr("sys.stdin", io.StringIO(made["key"] + "\n"))
+
+    (found,) = as_json("show", "-")
+
+    assert found["key_id"] == made["key_id"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("show", "apq"), "there is no key 'apq'; did you mean 'app'?"),
+        (("revoke", "nothing-like-it"), "`headworks keys list` shows them all"),
+        (("rotate", "key_0"), "there is no key 'key_0'"),
+    ],
+)
+def test_an_unknown_key_is_exit_code_1_with_the_way_out(keys, arguments, problem):
+    keys("create", "app")
+
+    code, out, err = keys(*arguments)
+
+    assert (code, out) == (1, "")
+    assert problem in err
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (("--expires", "soon"), "'soon' is neither a duration"),
+        (("--expires", "2001-01-01"), "has passed already"),
+        (("--endpoints", "chats"), "'chats' is not an endpoint; there are responses, chat, embeddings"),
+        (("--models", "a,,b"), "is not a model name"),
+        (("--owner", "an\x1bn"), "printable characters"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_and_makes_no_key(keys, as_json, capsys, flags, problem):
+    with pytest.raises(SystemExit) as ended:
+        keys("create", "app", *flags)
+
+    assert ended.value.code == 2
+    assert problem in capsys.readouterr().err
+    assert as_json("list") == []
+
+
+@pytest.mark.parametrize(
+    ("models", "warning"),
+    [
+        ("fats", "no configured model is named fats; did you mean fast?"),
+        ("local/smal", "no configured model is named local/smal; did you mean local/small?"),
+        ("slim/*", "no configured model is named slim/*; did you mean sim/*?"),
+        ("fast,local/*,local/large,sim/whatever,f*,*", ""),
+    ],
+)
+def test_a_scope_that_fits_no_configured_model_is_warned_of(keys, models, warning):
+    code, _, err = keys("create", "app", "--models", models)
+
+    assert (code, err.strip().removeprefix("headworks keys: ")) == (0, warning)
+
+
+def test_an_empty_list_says_how_to_make_a_key(keys):
+    code, out, err = keys("list")
+
+    assert (code, out) == (0, "")
+    assert "headworks keys create" in err
+
+
+def test_where_no_key_is_asked_for_creating_one_says_so(keys, project):
+    (project / "headworks.yaml").write_text("access: {mode: open}\n" + CONFIG)
+
+    assert "access.mode is `open`" in keys("create", "app")[2]
+
+
+def test_keys_of_another_secret_are_shown_as_such(keys, as_json, project):
+    as_json("create", "app")
+    (project / ".headworks" / "secret").write_text("0" * 64 + "\n")
+
+    assert [one["state"] for one in as_json("list", "--all")] == ["other secret"]
+
+
+def test_a_missing_configuration_is_a_problem_with_its_place(capsys, tmp_path):
+    assert main(["keys", "list", "--config", str(tmp_path / "none.yaml")]) == 1
+    assert "none.yaml: there is no such file" in capsys.readouterr().err

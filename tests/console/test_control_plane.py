@@ -1,0 +1,152 @@
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from headworks.calls import Opened, Settled
+from headworks.console import run
+from headworks.console.control_plane import LONGEST_REST_S, LONGEST_RETRY_S, SHORTEST_REST_S
+from headworks.records import JOURNAL_FOLDER, STORE_FILE, Selection, drain_lock, open_store
+from headworks.records.frames import MAGIC, frame
+from headworks.records.segments import Segment
+
+
+def settled(n: int) -> Settled:
+    return Settled(Opened(f"call_{n}", n, "responses", "fast"), "answered", 200, 5)
+
+
+def write(storage: Path, *entries, number: int = 0) -> None:
+    folder = storage / JOURNAL_FOLDER
+    folder.mkdir(exist_ok=True)
+    (folder / Segment("worker-1", 1, number).name).write_bytes(MAGIC + b"".join(map(frame, entries)))
+
+
+def recorded(storage: Path) -> list[str]:
+    store = open_store(storage)
+    try:
+        return sorted(record.call_id for record in store.select(Selection()))
+    finally:
+        store.close()
+
+
+class Rests:
+    """Takes the place of waiting: notes how long, does something at some of them, says stop at the last."""
+
+    def __init__(self, count: int, **at: object) -> None:
+        self.count = count
+        self.at = {int(name.removeprefix("rest_")): action for name, action in at.items()}
+        self.seconds: list[float] = []
+
+    def __call__(self, seconds: float) -> bool:
+        self.seconds.append(seconds)
+        number = len(self.seconds)
+        if number in self.at:
+            self.at[number]()
+        return number >= self.count
+
+
+def test_what_comes_while_it_runs_is_drained_and_so_is_what_came_before_the_stop(tmp_path):
+    write(tmp_path, settled(1))
+    seen = []
+    rests = Rests(
+        3,
+        rest_1=lambda: write(tmp_path, settled(2), number=1),
+        rest_2=lambda: seen.append(recorded(tmp_path)),
+        rest_3=lambda: write(tmp_path, settled(3), number=2),
+    )
+
+    run(tmp_path, rest=rests, say=pytest.fail)
+
+    assert seen == [["call_1", "call_2"]]
+    assert recorded(tmp_path) == ["call_1", "call_2", "call_3"]
+
+
+def test_it_rests_longer_as_long_as_there_is_nothing_to_do(tmp_path):
+    rests = Rests(8, rest_6=lambda: write(tmp_path, settled(1)))
+
+    run(tmp_path, rest=rests, say=pytest.fail)
+
+    assert rests.seconds[0] == 2 * SHORTEST_REST_S
+    assert max(rests.seconds) == rests.seconds[5] == LONGEST_REST_S
+    assert rests.seconds[6] == SHORTEST_REST_S
+
+
+def test_a_store_that_cannot_be_used_is_said_once_and_tried_again_and_nothing_is_lost(tmp_path):
+    write(tmp_path, settled(1))
+    (tmp_path / STORE_FILE).write_bytes(b"no database, this: " * 400)
+    said = []
+    rests = Rests(12, rest_11=(tmp_path / STORE_FILE).unlink)
+
+    run(tmp_path, rest=rests, say=said.append)
+
+    assert len(said) == 2
+    assert "records stay in the journal for now" in said[0]
+    assert STORE_FILE in said[0]
+    assert said[1] == "records are drained again"
+    assert rests.seconds[:11] == sorted(rests.seconds[:11])
+    assert rests.seconds[10] == LONGEST_RETRY_S
+    assert recorded(tmp_path) == ["call_1"]
+
+
+def test_it_waits_for_its_turn_while_another_process_drains(tmp_path):
+    write(tmp_path, settled(1))
+    other = drain_lock(tmp_path)
+    assert other.__enter__()
+    rests = Rests(4, rest_3=lambda: other.__exit__(None, None, None))
+
+    run(tmp_path, rest=rests, say=pytest.fail)
+
+    assert recorded(tmp_path) == ["call_1"]
+
+
+def test_stopped_while_waiting_for_its_turn_it_leaves_the_journal_as_it_is(tmp_path):
+    write(tmp_path, settled(1))
+
+    with drain_lock(tmp_path):
+        run(tmp_path, rest=Rests(2), say=pytest.fail)
+
+    assert recorded(tmp_path) == []
+    assert len(list((tmp_path / JOURNAL_FOLDER).iterdir())) == 1
+
+
+def test_calls_that_a_dead_worker_left_open_are_told_of(tmp_path):
+    write(tmp_path, Opened("call_1", 1, "responses", "fast"), Opened("call_2", 2, "responses", "fast"))
+    said = []
+
+    run(tmp_path, rest=Rests(1), say=said.append)
+
+    assert said == ["2 calls were under way when a worker died: recorded as lost"]
+
+
+PROCESS = """
+import sys
+from pathlib import Path
+from headworks.console import control_plane
+print("up", flush=True)
+sys.exit(control_plane(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.timeout(60)
+def test_the_process_drains_ignores_ctrl_c_and_ends_well_on_sigterm(tmp_path):
+    write(tmp_path, settled(1))
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROCESS, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline() == "up\n"
+        due_s = time.monotonic() + 30
+        while list((tmp_path / JOURNAL_FOLDER).iterdir()) and time.monotonic() < due_s:
+            time.sleep(0.02)  # of another process only its files can be seen
+        process.send_signal(signal.SIGINT)
+        write(tmp_path, settled(2), number=1)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+
+    assert (process.returncode, said) == (0, "")
+    assert recorded(tmp_path) == ["call_1", "call_2"]
