@@ -95,7 +95,8 @@ def _storm(storage: Path, kills: int) -> None:
     assert total.calls == len(records)
     assert total.input_tokens == 7 * list(outcomes.values()).count("answered")
     assert not any("cannot be read" in line for line in said), said
-    assert list((storage / "journal").iterdir()) == []
+    # A segment that its writer had not named yet when it was killed is swept up a minute later.
+    assert [path for path in (storage / "journal").iterdir() if path.suffix != ".unborn"] == []
 
 
 @pytest.mark.timeout(180)
