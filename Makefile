@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test check format lint types imports dead docs coverage bench bench-peers clean
+.PHONY: help run setup test test-model test-long check format lint types imports dead docs coverage bench bench-peers clean
 
 help: ## List the tasks
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,18 @@ dead: setup
 
 docs: setup ## Write the generated reference pages (configuration, command line, JSON Schema)
 	$(BIN)/python docs/generate.py
+
+MODEL_VENV ?= .venv-model
+$(MODEL_VENV)/.model: requirements/model.txt
+	@test -x $(MODEL_VENV)/bin/python || $(PYTHON) -m venv $(MODEL_VENV)
+	$(MODEL_VENV)/bin/pip install --quiet --requirement requirements/model.txt
+	@touch $@
+
+test-model: setup $(MODEL_VENV)/.model ## Test with a real small model behind the gateway (compiles llama.cpp once)
+	MODEL_PYTHON=$(abspath $(MODEL_VENV))/bin/python $(BIN)/pytest -m model tests/e2e/test_real_model.py
+
+test-long: setup ## Kill workers under load fifty times, and whatever else takes its time
+	$(BIN)/pytest -m long
 
 coverage: setup ## Run the tests with branch coverage and print what is not covered
 	$(BIN)/coverage erase
