@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from headworks.access import KeyRecord, KeyStore
     from headworks.config import Project
 
+_ID_HELP = "the key's id, the beginning of it, or its name; - reads the key itself from standard input"
 _NAME_CHARACTERS = 128
 _PATTERN_CHARACTERS = 256
 
@@ -58,13 +59,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     listing.add_argument("--all", action="store_true", help="also those that were revoked or have expired")
 
     show = _action(commands, "show", "Show what is known of a key")
-    show.add_argument("id", metavar="ID")
+    show.add_argument("id", metavar="ID", help=_ID_HELP)
 
     revoke = _action(commands, "revoke", "Make a key useless, at once and for good")
-    revoke.add_argument("id", metavar="ID")
+    revoke.add_argument("id", metavar="ID", help=_ID_HELP)
 
     rotate = _action(commands, "rotate", "Make a new key with the same grant; the old one expires")
-    rotate.add_argument("id", metavar="ID")
+    rotate.add_argument("id", metavar="ID", help=_ID_HELP)
     rotate.add_argument(
         "--overlap",
         type=parse_duration,

@@ -1,0 +1,172 @@
+"""What one call pays for its records and its key check, in microseconds; and how fast journals are drained.
+
+    .venv/bin/python -m benchmarks.micro_journal
+
+Bars (docs/explanation/performance.md): an append at most 2.5 us without the write itself, 20,000 records a second and
+worker; a key check at most 5 us. Each figure is the best of several runs: noise only ever adds.
+"""
+
+import asyncio
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from headworks.access import KEYS_FILE, KeyRing, KeyStore
+from headworks.calls import Opened, Settled
+from headworks.records import JOURNAL_FOLDER, Journal, drain_once
+
+_RUNS = 5
+_CALLS = 20_000
+_STORED_CALLS = 50_000
+
+
+def main() -> int:
+    """Print the figures."""
+    print(f"Python {platform.python_version()}, {sys.executable}")
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(_journal(Path(folder)))
+    with tempfile.TemporaryDirectory() as folder:
+        _ring(Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(_drain(Path(folder)))
+    return 0
+
+
+async def _journal(folder: Path) -> None:
+    journal = _open(folder)
+    opened, settled = _entries(1)
+
+    def append(entry: Opened | Settled) -> Callable[[], None]:
+        def body() -> None:
+            for _ in range(_CALLS):
+                journal.append_nowait(entry)
+
+        return body
+
+    for name, entry in (("opened", opened), ("settled", settled)):
+        best = min(_without_writing(journal, append(entry)) for _ in range(_RUNS))
+        _print(f"append an entry ({name}), without the write", best / _CALLS)
+    for entries in (1, 2, 16, 64):
+        _print(
+            f"append and write, {entries} a turn, per entry",
+            min([await _turns(journal, settled, entries) for _ in range(_RUNS)]),
+        )
+    journal.close()
+
+
+def _without_writing(journal: Journal, body: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    body()
+    elapsed = time.perf_counter() - start
+    journal.flush()
+    return elapsed
+
+
+async def _turns(journal: Journal, entry: Settled, entries: int) -> float:
+    """Seconds an entry, where every turn of the loop waits for its write as a call does."""
+    turns = _CALLS // entries
+    start = time.perf_counter()
+    for _ in range(turns):
+        for _ in range(entries - 1):
+            journal.append_nowait(entry)
+        await journal.append(entry)
+    return (time.perf_counter() - start) / (turns * entries)
+
+
+def _ring(folder: Path) -> None:
+    store = KeyStore(folder / KEYS_FILE)
+    keys = [store.create(secret=b"5" * 64, now=time.time(), models=("openai/*", "fast"))[1] for _ in range(200)]
+    ring = KeyRing(store, b"5" * 64, time.time)
+    headers = [b"Bearer " + key.encode() for key in keys]
+
+    def check() -> None:
+        for header in headers:
+            ring.identify(header).may_use("fast")
+
+    def refresh() -> None:
+        for _ in headers:
+            ring.refresh()
+
+    check()
+    for name, body in (("check a key and a model", check), ("refresh the ring, nothing changed", refresh)):
+        _print(name, min(_seconds(body) for _ in range(_RUNS * 10)) / len(headers))
+    store.close()
+
+
+async def _drain(folder: Path) -> None:
+    journal = _open(folder / JOURNAL_FOLDER)
+    for n in range(_STORED_CALLS):
+        for entry in _entries(n):
+            journal.append_nowait(entry)
+        if n % 16 == 0:
+            journal.flush()
+    journal.close()
+    start, cpu = time.perf_counter(), time.process_time()
+    drained = drain_once(folder)
+    elapsed, cpu_s = time.perf_counter() - start, time.process_time() - cpu
+    assert drained is not None
+    assert drained.recorded == _STORED_CALLS
+    _print("drain a call into SQLite (CPU)", cpu_s / _STORED_CALLS)
+    size = sum(path.stat().st_size for path in folder.glob("records.db*"))
+    print(f"{'drained':<50} {_STORED_CALLS / elapsed:10,.0f} calls/s, {size / _STORED_CALLS:.0f} bytes a call")
+
+
+def _open(folder: Path) -> Journal:
+    return Journal(
+        folder,
+        worker="bench",
+        segment_bytes=16 << 20,
+        limit_bytes=1 << 34,
+        loop=asyncio.get_running_loop(),
+        now=time.time,
+    )
+
+
+def _entries(n: int) -> tuple[Opened, Settled]:
+    opened = Opened(
+        call_id=f"call_{n:026x}",
+        opened_us=1_795_435_200_000_000 + n * 1000,
+        endpoint="chat.completions",
+        requested_model="openai/gpt-6-luna",
+        key_id=f"key_{n % 50:012d}",
+        owner="ann",
+        team="search",
+        user=f"user-{n % 1000}",
+        provider="openai",
+        model="gpt-6-luna",
+        request_bytes=900,
+    )
+    settled = Settled(
+        opened=opened,
+        outcome="answered",
+        status=200,
+        total_us=1_234_567,
+        finish_reason="stop",
+        served_model="gpt-6-luna-2026-08-20",
+        response_id=f"chatcmpl-{os.urandom(16).hex()}",
+        upstream_request_id=f"req_{n:024x}",
+        input_tokens=300,
+        output_tokens=120,
+        usage_source="provider",
+        attempts=1,
+        response_bytes=1200,
+    )
+    return opened, settled
+
+
+def _seconds(body: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    body()
+    return time.perf_counter() - start
+
+
+def _print(name: str, seconds: float) -> None:
+    print(f"{name:<50} {seconds * 1e6:10.2f} us")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
