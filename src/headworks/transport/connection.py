@@ -35,8 +35,10 @@ class UpstreamConnection(asyncio.Protocol):
         "_head_bytes",
         "_headers",
         "_is_closing",
+        "_is_complete",
         "_is_paused",
         "_is_until_close",
+        "_keeps_alive",
         "_parser",
         "_pool",
         "_status",
@@ -57,6 +59,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._head_bytes = 0
         self._has_bytes = False
         self._is_closing = False
+        self._is_complete = False
+        self._keeps_alive = False
         self._is_paused = False
         self._is_until_close = False
         self.born_s = pool.loop.time()
@@ -77,6 +81,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._status = 0
         self._head_bytes = 0
         self._has_bytes = False
+        self._is_complete = False
         self._is_until_close = False
         request = flight.request
         self._transport.write(
@@ -134,9 +139,13 @@ class UpstreamConnection(asyncio.Protocol):
             cause = error.__context__
             if cause is not None and not isinstance(cause, _UnacceptableAnswerError):
                 raise cause from None  # a sink's own fault: a bug, not the upstream's
-            self._fail(FailureKind.INVALID, str(cause or "the answer is not valid HTTP/1.1"))
-            return
-        if self._flight is flight:
+            if not self._is_complete:
+                self._fail(FailureKind.INVALID, str(cause or "sent an answer that is not valid HTTP/1.1"))
+                return
+            self._is_closing = True  # the answer is whole; what came behind it is nobody's
+        if self._is_complete:
+            self._end()
+        elif self._flight is flight:
             if not self._status:
                 self._head_bytes += len(data)
                 if self._head_bytes > _HEAD_BYTES:
@@ -170,7 +179,7 @@ class UpstreamConnection(asyncio.Protocol):
     # -- what httptools calls -------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        if self._flight is None:
+        if self._is_complete:
             # A second answer behind the one that has ended would become the next request's answer.
             raise _UnacceptableAnswerError("sent more than one answer")
 
@@ -203,8 +212,9 @@ class UpstreamConnection(asyncio.Protocol):
             flight.sink.on_body(data)
 
     def on_message_complete(self) -> None:
-        if self._status:
-            self._end()
+        # The end itself comes after the parser's: the next request may be sent inside it.
+        self._is_complete = self._status != 0 and self._flight is not None
+        self._keeps_alive = self._parser.should_keep_alive()
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
@@ -218,15 +228,14 @@ class UpstreamConnection(asyncio.Protocol):
         keeps = (
             not self._is_closing
             and not self._is_until_close
-            and self._parser.should_keep_alive()
+            and self._keeps_alive
             and self._transport.get_write_buffer_size() == 0
         )
         if keeps:
             if self._is_paused:
                 self._is_paused = False  # who paused is gone; the next request must be heard
                 self._transport.resume_reading()
-            # Through the loop: the parser is still inside this answer's last bytes.
-            self._pool.loop.call_soon(self._pool.connection_free, self)
+            self._pool.connection_free(self)
         else:
             self._close_and_leave()
         flight.end()
