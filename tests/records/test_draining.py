@@ -81,6 +81,17 @@ def test_what_a_living_writer_has_open_stays_open(drainer, folder, store, write_
     assert list(list_segments(folder)) == [segment]
 
 
+def test_a_call_that_opens_and_settles_in_one_pass_is_never_open_in_the_store(
+    drainer, folder, store, write_segment, calls, locked
+):
+    segment = write_segment(folder, calls.opened(1), calls.settled(1))
+    locked(folder / segment.name)
+
+    drainer().drain()
+
+    assert store.open_writers() == set()
+
+
 def test_a_writer_that_has_gone_on_in_its_next_segment_is_not_taken_for_dead(
     drainer, folder, store, write_segment, calls, locked
 ):
