@@ -4,7 +4,7 @@ import heapq
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headworks.wheel import TICK_S, Timer, TimerWheel
@@ -231,6 +231,7 @@ _STEPS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(steps=_STEPS, start_s=st.floats(0.0, 1e6, allow_nan=False))
 def test_whatever_is_armed_moved_or_dropped_every_deadline_fires_once_and_in_time(steps, start_s):
     loop = ClockLoop(start_s)

@@ -1,7 +1,7 @@
 """The checks that httptools leaves to its caller, as functions of values."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headworks.errors import Refusal
@@ -64,6 +64,7 @@ def test_a_target_that_could_be_read_in_two_ways_is_refused(target):
     assert refused.value.status == 400
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60).map(lambda raw: b"/" + raw))
 def test_a_path_that_passes_has_no_second_reading(target):
     try:
@@ -79,6 +80,7 @@ def test_a_path_that_passes_has_no_second_reading(target):
     assert query.isascii()
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/\\%"), min_size=1).filter(

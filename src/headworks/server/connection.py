@@ -548,7 +548,8 @@ class Connection(asyncio.Protocol):
         self._queue.clear()
 
     def _refuse_and_close(self, refusal: Refusal) -> None:
-        reply = SocketReply(self, self._transport, keeps_alive=False, is_http10=False)
+        is_head = self._request is not None and self._request.method == "HEAD"
+        reply = SocketReply(self, self._transport, keeps_alive=False, is_http10=False, is_head=is_head)
         self._reply = reply
         self._application.refuse(refusal, self._request, reply)
 
