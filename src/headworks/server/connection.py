@@ -14,23 +14,20 @@ application, also an error's, so that each is recorded.
 import asyncio
 import enum
 from collections import deque
-from collections.abc import Callable
-from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 import httptools
 
 from headworks.errors import Refusal
-from headworks.exchange import Application, Request, Running
+from headworks.exchange import Application, Request
 from headworks.server.guard import ONCE, REFUSED_METHODS, check_framing, malformed, split_target
+from headworks.server.reply import SocketReply
 from headworks.wheel import Timer
 
 if TYPE_CHECKING:
     from headworks.server.listening import HttpServer
 
-STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_LAST_CHUNK = b"0\r\n\r\n"
 
 _PIPELINE_DEPTH = 8
 """Requests held while one is being answered; then reading stops until the queue is shorter."""
@@ -46,7 +43,7 @@ _LINGER_S = 1.0
 (RFC 9112 §9.6)."""
 
 
-_Queued = tuple[Request, "SocketReply", Refusal | None, Application]
+_Queued = tuple[Request, SocketReply, Refusal | None, Application]
 """A request that waits for its turn; the application is the one that admitted it."""
 
 
@@ -54,121 +51,6 @@ class _Phase(enum.IntEnum):
     IDLE = 0
     HEAD = 1
     BODY = 2
-
-
-class SocketReply:
-    """The answer to one request on a socket; implements `exchange.Reply`."""
-
-    __slots__ = (
-        "_connection",
-        "_is_begun",
-        "_is_chunked",
-        "_is_head",
-        "_is_http10",
-        "_keeps_alive",
-        "_transport",
-        "held_bytes",
-        "is_over",
-        "pause",
-        "resume",
-        "running",
-    )
-
-    def __init__(
-        self,
-        connection: "Connection",
-        transport: asyncio.WriteTransport,
-        *,
-        keeps_alive: bool,
-        is_http10: bool,
-        is_head: bool = False,
-    ) -> None:
-        self._connection = connection
-        self._transport = transport
-        self._keeps_alive = keeps_alive
-        self._is_http10 = is_http10
-        self._is_head = is_head
-        self._is_chunked = False
-        self._is_begun = False
-        self.is_over = False
-        self.held_bytes = 0
-        self.running: Running | None = None
-        self.pause: Callable[[], None] | None = None
-        self.resume: Callable[[], None] | None = None
-
-    @property
-    def keeps_alive(self) -> bool:
-        return self._keeps_alive
-
-    def respond(self, status: int, headers: bytes, body: bytes) -> None:
-        if self.is_over:
-            return
-        length = len(body)
-        if self._is_head:
-            body = b""  # its bytes would be read as the next answer (RFC 9110 §9.3.2)
-        self._transport.write(
-            b"%b%b%b%bcontent-length: %d\r\n\r\n%b"
-            % (STATUS_LINES[status], self._connection.date_line, self._persistence(), headers, length, body)
-        )
-        self._finish()
-
-    def begin(self, status: int, headers: bytes, first: bytes = b"", length: int | None = None) -> None:
-        if self.is_over:
-            return
-        self._is_begun = True
-        if self._is_head:
-            first = b""
-        if length is not None:
-            framing = b"content-length: %d\r\n\r\n%b" % (length, first)
-        elif self._is_http10:
-            # HTTP/1.0 knows no chunks: the body ends with the connection (RFC 9112 §6.3).
-            self._keeps_alive = False
-            framing = b"\r\n" + first
-        else:
-            self._is_chunked = not self._is_head
-            framing = b"transfer-encoding: chunked\r\n\r\n"
-            if first:
-                framing += b"%x\r\n%b\r\n" % (len(first), first)
-        self._transport.write(
-            b"%b%b%b%b%b" % (STATUS_LINES[status], self._connection.date_line, self._persistence(), headers, framing)
-        )
-
-    def write(self, data: bytes) -> None:
-        if self.is_over or not data or self._is_head:
-            return
-        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data)
-
-    def end(self, data: bytes = b"") -> None:
-        if self.is_over:
-            return
-        if self._is_chunked:
-            self._transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else _LAST_CHUNK)
-        elif data and not self._is_head:
-            self._transport.write(data)
-        self._finish()
-
-    def abort(self) -> None:
-        if self.is_over:
-            return
-        self._keeps_alive = False
-        self._finish(is_broken=True)
-
-    def set_flow(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
-        self.pause = pause
-        self.resume = resume
-        if self._connection.is_write_paused and not self.is_over:
-            pause()
-
-    def _persistence(self) -> bytes:
-        if not self._keeps_alive or self._connection.is_stopping:
-            self._keeps_alive = False
-            return b"connection: close\r\n"
-        return b"connection: keep-alive\r\n" if self._is_http10 else b""
-
-    def _finish(self, *, is_broken: bool = False) -> None:
-        self.is_over = True
-        self.running = self.pause = self.resume = None
-        self._connection.reply_finished(self, is_broken=is_broken)
 
 
 class Connection(asyncio.Protocol):
