@@ -309,3 +309,26 @@ def test_a_store_that_fails_loses_nothing(folder, write_segment, calls, tmp_path
 
     assert outcomes(store) == {"1": "lost", "2": "answered"}
     store.close()
+
+
+def test_a_drained_segment_that_cannot_be_removed_is_said_once_and_removed_when_it_can(
+    drainer, folder, store, write_segment, calls, said, monkeypatch
+):
+    from pathlib import Path
+
+    write_segment(folder, calls.settled(1))
+
+    def refuse(path, missing_ok=False):
+        raise PermissionError(13, "Permission denied")
+
+    one = drainer()
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refuse)
+        one.drain()
+        one.drain()
+    one.drain()
+
+    assert len(said) == 1
+    assert "is drained, but cannot be removed: Permission denied" in said[0]
+    assert list(folder.iterdir()) == []
+    assert outcomes(store) == {"1": "answered"}

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from headworks.errors import StorageError
+from headworks.records import Journal
 from headworks.records.frames import MAGIC, frame, scan
 from headworks.records.segments import is_locked, list_segments, open_segment
 
@@ -149,9 +150,7 @@ def test_the_files_are_for_their_owner_only(journal, tmp_path):
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, journal, loop):
     (tmp_path / "file").write_text("")
 
-    from headworks.records import Journal
-
-    with pytest.raises(StorageError, match="file/journal cannot be made"):
+    with pytest.raises(StorageError, match=r"w-0-000000\.journal cannot be made: Not a directory"):
         Journal(
             tmp_path / "file" / "journal",
             worker="w",
@@ -280,6 +279,75 @@ def test_a_journal_that_can_have_no_next_segment_goes_on_in_the_last_and_says_so
     assert writer.failure is None
     assert entries_in(tmp_path) == written
     assert len(list_segments(tmp_path)) == 2
+
+
+def test_a_segment_that_cannot_get_its_name_leaves_nothing_behind(journal, loop, tmp_path, calls, monkeypatch):
+    from pathlib import Path
+
+    writer = journal(segment_bytes=100)
+    writer.append_nowait(calls.settled(1))
+    writer.flush()
+
+    def refuse(_path, _target):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", refuse)
+        writer.append_nowait(calls.settled(2))
+        writer.flush()
+        hindrance = str(writer.failure)
+
+    assert "cannot be made: No space left" in hindrance
+    assert entries_in(tmp_path) == [calls.settled(1), calls.settled(2)]
+    assert [path.suffix for path in tmp_path.iterdir()] == [".journal"]
+
+
+def test_a_journal_whose_files_were_removed_goes_on_in_new_ones(journal, loop, tmp_path, calls):
+    import shutil
+
+    folder = tmp_path / "journal"
+    writer = Journal(
+        folder, worker="w", segment_bytes=65_536, limit_bytes=1 << 30, loop=loop, now=lambda: 1_795_435_200.0
+    )
+    shutil.rmtree(folder)
+
+    writer._look()
+    writer.append_nowait(calls.settled(1))
+    writer.close()
+
+    assert entries_in(folder) == [calls.settled(1)]
+
+
+def test_a_folder_that_cannot_be_looked_at_is_said_until_it_can(journal, loop, tmp_path, calls, monkeypatch):
+    from headworks.records import journal as module
+
+    writer = journal(segment_bytes=100)
+
+    def refuse(_folder):
+        raise StorageError("cannot be read: Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "list_segments", refuse)
+        writer._look()
+        while_it_lasts = str(writer.failure)
+    for n in (1, 2):
+        writer.append_nowait(calls.settled(n))
+        writer.flush()
+
+    assert while_it_lasts == "cannot be read: Permission denied"
+    assert writer.failure is None
+
+
+def test_the_folder_is_looked_at_again_and_again(journal, loop, tmp_path, calls, monkeypatch):
+    monkeypatch.setattr("headworks.records.journal.LOOK_EVERY_S", 0.0)
+    writer = journal(limit_bytes=4_096)
+    others = tmp_path / "other-1-000000.journal"
+    others.write_bytes(MAGIC + bytes(5_000))
+
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.run_until_complete(asyncio.sleep(0))
+
+    assert writer.is_full
 
 
 def test_the_first_segment_has_its_name_only_when_it_is_locked(journal, tmp_path, monkeypatch):

@@ -83,18 +83,39 @@ def test_however_it_is_read_in_pieces_the_entries_are_the_same(tmp_path, write_s
 
 
 @pytest.mark.parametrize("chunk_bytes", [16, 100, 1 << 20])
-def test_damage_is_passed_over_however_the_segment_is_read(tmp_path, write_segment, calls, chunk_bytes):
+@pytest.mark.parametrize(("place", "value"), [(2, 0xFF), (0, 1), (5, 0xFF), (40, 0xFF)])
+def test_damage_is_passed_over_however_the_segment_is_read(tmp_path, write_segment, calls, chunk_bytes, place, value):
+    """In the length (to beyond the file, or to a shorter one), in the checksum, in the payload."""
     entries = [calls.settled(n) for n in range(6)]
     segment = write_segment(tmp_path, *entries)
     path = tmp_path / segment.name
     data = bytearray(path.read_bytes())
-    data[len(MAGIC) + len(frame(entries[0])) + 2] = 0xFF  # the length of the second frame: far beyond the file
+    data[len(MAGIC) + len(frame(entries[0])) + place] ^= value
     path.write_bytes(data)
 
     found, gaps, _ = read_all(tmp_path, segment, chunk_bytes=chunk_bytes)
 
     assert found == [entries[0], *entries[2:]]
     assert [gap.kind for gap in gaps] == ["damaged"]
+
+
+def test_a_disk_that_fails_while_reading_is_a_storage_error(tmp_path, write_segment, calls, monkeypatch):
+    segment = write_segment(tmp_path, calls.opened())
+
+    def fail(*_arguments):
+        raise OSError(5, "Input/output error")
+
+    with open_segment(tmp_path, segment) as descriptor:
+        monkeypatch.setattr(os, "pread", fail)
+        with pytest.raises(StorageError, match="Input/output error"):
+            read(descriptor, 0, is_final=True)
+
+
+def test_a_folder_that_cannot_be_read_is_a_storage_error(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StorageError, match="file cannot be read: Not a directory"):
+        list_segments(tmp_path / "file")
 
 
 def test_while_a_writer_is_at_it_what_is_incomplete_is_waited_for(tmp_path, write_segment, calls):

@@ -14,6 +14,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -91,10 +92,6 @@ class Journal:
         self._is_torn = False
         self._hindrance: StorageError | None = None
         self._room_bytes = 0
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"{folder} cannot be made: {error.strerror}") from error
         self._segment = Segment(worker, int(now() * 1e6), 0)
         self._begin_segment()
         self._look_handle = loop.call_later(LOOK_EVERY_S, self._look_again)
@@ -215,6 +212,7 @@ class Journal:
         unborn = path.with_suffix(UNBORN_SUFFIX)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(unborn, flags, 0o600)
         except OSError as error:
             raise StorageError(f"{path} cannot be made: {error.strerror}") from error
@@ -224,7 +222,8 @@ class Journal:
             unborn.rename(path)
         except OSError as error:
             os.close(descriptor)
-            unborn.unlink(missing_ok=True)
+            with suppress(OSError):  # the drainer clears such files away too
+                unborn.unlink(missing_ok=True)
             raise StorageError(f"{path} cannot be made: {error.strerror}") from error
         self._descriptor = descriptor
         self._size = len(MAGIC)
@@ -241,10 +240,14 @@ class Journal:
         and have nothing to write could keep the folder full for ever.
         """
         try:
-            total = sum(list_segments(self._folder).values())
+            segments = list_segments(self._folder)
         except StorageError as error:
             self.failure = self._hindrance = error
             return
+        if self._segment not in segments:
+            # Somebody has removed it: what is written there from now on would never be found.
+            self._next_segment()
+        total = sum(segments.values())
         self.is_full = total >= self._limit_bytes
         self._room_bytes = max(0, self._limit_bytes - total)
         is_worth = self._size > len(MAGIC) if self.is_full else self._size * _PRESSURE_SHARE >= self._segment_bytes
