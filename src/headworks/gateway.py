@@ -218,7 +218,7 @@ class Gateway:
             case Manner.LIVE:
                 self._plain(reply, 200, b'{"status":"live"}')
             case Manner.READY:
-                ready = self._parts.is_ready() and not self._journal.is_full
+                ready = self._parts.is_ready() and not self._journal.is_full and self._journal.failure is None
                 self._plain(reply, 200 if ready else 503, b'{"status":"%b"}' % (b"ready" if ready else b"not ready"))
             case Manner.METRICS:
                 self._plain(reply, 200, self._parts.render_metrics(), b"text/plain; version=0.0.4; charset=utf-8")
