@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from headworks.errors import HeadworksError
+
 
 class Endpoint(enum.StrEnum):
     """What is called, named as in the OpenAI API. The value is what records, metrics and key scopes show."""
@@ -79,6 +81,26 @@ class Failure(msgspec.Struct, frozen=True):
     kind: FailureKind
     detail: str
     status: int = 0
+
+
+class AttemptFailed(HeadworksError):
+    """An attempt failed in a way that shows only while its answer is read. `failure` is what routing acts on, `usage`
+    what the upstream charges all the same."""
+
+    def __init__(self, failure: Failure, usage: Usage | None = None) -> None:
+        super().__init__(failure.detail)
+        self.failure = failure
+        self.usage = usage
+
+
+class UnreadableAnswer(AttemptFailed):
+    """An upstream answered something that is not its dialect: not JSON, not the shape, or past a bound.
+
+    The text names the place and never the content.
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Failure(FailureKind.INVALID, detail))
 
 
 Outcome = Literal["answered", "refused", "failed", "cancelled", "lost"]

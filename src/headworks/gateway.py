@@ -23,14 +23,15 @@ from typing import Protocol
 import msgspec
 
 from headworks.access import Grant
-from headworks.calls import Caller, Endpoint, Failure, FailureKind, JournalEntry, Outcome, Settled, Usage
+from headworks.calls import AttemptFailed, Caller, Endpoint, Failure, FailureKind, JournalEntry, Outcome, Settled, Usage
 from headworks.catalogue import count_tokens
 from headworks.dialects import (
+    BRIDGES,
     AnswerSummary,
+    Bridge,
     ChatTail,
     RequestHead,
     ResponsesTail,
-    UnreadableAnswer,
     read_chat_answer,
     read_embeddings_answer,
     read_form,
@@ -67,37 +68,23 @@ _EVENT_STREAM = b"text/event-stream; charset=utf-8"
 _STREAM_HEADERS = b"cache-control: no-cache, no-transform\r\nx-accel-buffering: no\r\n"
 """Ask proxies in front not to buffer or re-compress a stream (nginx `proxy_buffering`, 2026 documentation)."""
 
-_STATUS_OF_FAILURE = {FailureKind.TIMEOUT: 504}
+_STATUS_OF_FAILURE = {
+    FailureKind.TIMEOUT: 504,
+    FailureKind.RATE_LIMITED: 429,
+    FailureKind.QUOTA: 429,
+    FailureKind.OVERLOADED: 503,
+    FailureKind.REJECTED: 400,
+}
 _REMEMBERED_RESPONSES = 4096
 
 
-class BridgeStream(Protocol):
-    """Translates one stream; as `routing.Steps`, and knows at the end what it was."""
+class Relayed(Protocol):
+    """Relays or translates one stream; as `routing.Steps`, and knows at the end what it was."""
 
     def feed(self, data: bytes) -> bytes: ...
     @property
     def is_complete(self) -> bool: ...
     def summary(self) -> AnswerSummary: ...
-
-
-class Bridge(Protocol):
-    """Translates one call between the caller's dialect and another one that the upstream speaks."""
-
-    def request(self, body: bytes, model: str) -> bytes:
-        """The request to send; raises `Refusal` for what the upstream's dialect cannot honour."""
-        ...
-
-    def answer(self, body: bytes) -> tuple[bytes, AnswerSummary]:
-        """The answer to give; raises `UnreadableAnswer`."""
-        ...
-
-    def stream(self) -> BridgeStream:
-        """Fresh steps for one stream."""
-        ...
-
-
-BRIDGES: dict[Endpoint, Callable[[bytes], Bridge]] = {}
-"""By the endpoint that was called: what makes a bridge from a request body to the endpoint in `_OTHER_ENDPOINT`."""
 
 
 class Station(msgspec.Struct, frozen=True):
@@ -412,7 +399,8 @@ class Gateway:
         if plan.bridge is not None:
             try:
                 body, summary = plan.bridge.answer(body)
-            except UnreadableAnswer as error:
+            except AttemptFailed as error:
+                call.usage = error.usage or call.usage
                 raise _failed(error.failure) from None
         else:
             read = _ANSWER_READERS.get(plan.path)
@@ -443,6 +431,8 @@ class Gateway:
             call.head_s = sink.head_s
             call.first_s = sink.first_s if plan.is_streamed else 0.0
             if failure is not None:
+                if steps is not None:
+                    self._note(call, steps.summary())
                 raise _failed(failure)
             call.upstream_request_id = _text(sink.headers.get(b"x-request-id"))
             if sink.is_error:
@@ -459,7 +449,7 @@ class Gateway:
             raise
 
     async def _relay(
-        self, call: OpenCall, plan: _Plan, sink: StreamSink, steps: BridgeStream | None, flight: Flight, reply: Reply
+        self, call: OpenCall, plan: _Plan, sink: StreamSink, steps: Relayed | None, flight: Flight, reply: Reply
     ) -> None:
         """Send the stream on while it comes; hold its last piece until the call has settled."""
         kept: list[bytes] | None = [] if self._parts.keeps_bodies else None
@@ -489,6 +479,8 @@ class Gateway:
             last = sink.take() + sink.last
         if failure is not None:
             flight.cancel()
+        if failure is not None:
+            flight.cancel()  # the stream may go on although it can no longer be read
         if failure is not None and steps is not None:
             last += error_ending(plan.endpoint, failure.kind.value, _words(failure))
         self._sum_up(call, plan, steps, failure)
@@ -503,7 +495,7 @@ class Gateway:
         else:
             reply.end(last)
 
-    def _sum_up(self, call: OpenCall, plan: _Plan, steps: BridgeStream | None, failure: Failure | None) -> None:
+    def _sum_up(self, call: OpenCall, plan: _Plan, steps: Relayed | None, failure: Failure | None) -> None:
         """What the stream has said of itself, and what its end says of it."""
         text = ""
         if steps is not None:
@@ -702,7 +694,7 @@ _ANSWER_READERS = {
 """Of answers on other paths nothing is read: they may be something other than JSON (transcripts, audio)."""
 
 
-def _steps(plan: _Plan) -> BridgeStream | None:
+def _steps(plan: _Plan) -> Relayed | None:
     if plan.is_raw or not plan.is_streamed:
         return None
     if plan.bridge is not None:

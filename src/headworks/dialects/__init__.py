@@ -9,16 +9,19 @@ honour is refused.
 May import `calls`, `errors`.
 """
 
+from headworks.calls import UnreadableAnswer
 from headworks.dialects.answers import read_chat_answer, read_embeddings_answer, read_responses_answer
+from headworks.dialects.bridging import BRIDGES, Bridge, TranslatedStream
 from headworks.dialects.multipart import Form, read_form
 from headworks.dialects.reading import RequestHead, read_fields, read_head
 from headworks.dialects.sse import EventSplitter, ServerSentEvent, encode_event, parse_event
 from headworks.dialects.summary import AnswerSummary, Terminal
 from headworks.dialects.tails import ChatTail, ResponsesTail, StreamTail
-from headworks.dialects.unreadable import UnreadableAnswer
 
 __all__ = [
+    "BRIDGES",
     "AnswerSummary",
+    "Bridge",
     "ChatTail",
     "EventSplitter",
     "Form",
@@ -27,6 +30,7 @@ __all__ = [
     "ServerSentEvent",
     "StreamTail",
     "Terminal",
+    "TranslatedStream",
     "UnreadableAnswer",
     "encode_event",
     "parse_event",

@@ -14,6 +14,17 @@ import msgspec
 
 from headworks.calls import Endpoint, Usage
 
+ABSENT = msgspec.Raw()
+"""What a field of undecoded JSON holds when it is not there."""
+
+_NULL = msgspec.Raw(b"null")
+
+
+def is_given(raw: msgspec.Raw) -> bool:
+    """Whether a field of undecoded JSON is there and is not null."""
+    return len(memoryview(raw)) > 0 and raw != _NULL
+
+
 Role = Literal["user", "assistant", "system", "developer"]
 Status = Literal["in_progress", "completed", "incomplete"]
 
@@ -92,8 +103,8 @@ class OutputText(_Part, frozen=True, tag="output_text"):
     """`annotations` are carried as they came in a request, where a model does not read them."""
 
     text: str
-    annotations: msgspec.Raw | None = None
-    logprobs: msgspec.Raw | None = None
+    annotations: msgspec.Raw = ABSENT
+    logprobs: msgspec.Raw = ABSENT
 
 
 class RefusalText(_Part, frozen=True, tag="refusal"):
@@ -125,7 +136,7 @@ class FunctionCall(_Item, frozen=True, tag="function_call"):
     id: str | None = None
     status: Status | None = None
     namespace: str | None = None
-    caller: msgspec.Raw | None = None
+    caller: msgspec.Raw = ABSENT
     is_async: bool | None = msgspec.field(default=None, name="async")
 
 
@@ -136,7 +147,7 @@ class FunctionCallOutput(_Item, frozen=True, tag="function_call_output"):
     status: Status | None = None
     name: str | None = None
     namespace: str | None = None
-    caller: msgspec.Raw | None = None
+    caller: msgspec.Raw = ABSENT
 
 
 class CustomCall(_Item, frozen=True, tag="custom_tool_call"):
@@ -148,7 +159,7 @@ class CustomCall(_Item, frozen=True, tag="custom_tool_call"):
     id: str | None = None
     status: Status | None = None
     namespace: str | None = None
-    caller: msgspec.Raw | None = None
+    caller: msgspec.Raw = ABSENT
     is_async: bool | None = msgspec.field(default=None, name="async")
 
 
@@ -156,7 +167,7 @@ class CustomCallOutput(_Item, frozen=True, tag="custom_tool_call_output"):
     call_id: str
     output: str | tuple[OutputPart, ...]
     id: str | None = None
-    caller: msgspec.Raw | None = None
+    caller: msgspec.Raw = ABSENT
 
 
 class SummaryText(msgspec.Struct, frozen=True, tag_field="type", tag="summary_text"):
@@ -193,13 +204,13 @@ class FunctionTool(
     """A function that the caller offers. `strict` None leaves it to the upstream's dialect."""
 
     name: str
-    parameters: msgspec.Raw | None = None
+    parameters: msgspec.Raw = ABSENT
     strict: bool | None = None
     description: str | None = None
-    allowed_callers: msgspec.Raw | None = None
+    allowed_callers: msgspec.Raw = ABSENT
     is_async: bool | None = msgspec.field(default=None, name="async")
     defer_loading: bool | None = None
-    output_schema: msgspec.Raw | None = None
+    output_schema: msgspec.Raw = ABSENT
 
 
 class GrammarFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="grammar"):
@@ -219,7 +230,7 @@ class CustomTool(
     name: str
     description: str | None = None
     format: GrammarFormat | FreeFormat | None = None
-    allowed_callers: msgspec.Raw | None = None
+    allowed_callers: msgspec.Raw = ABSENT
     is_async: bool | None = msgspec.field(default=None, name="async")
     defer_loading: bool | None = None
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import msgspec
 
+from headworks.calls import UnreadableAnswer
 from headworks.dialects.canonical import (
+    ABSENT,
     AnswerCall,
     AnswerItem,
     AnswerMessage,
@@ -17,8 +19,8 @@ from headworks.dialects.canonical import (
     ModelAnswer,
     UpstreamError,
     UrlCitation,
+    is_given,
 )
-from headworks.dialects.unreadable import UnreadableAnswer
 from headworks.dialects.usage import chat_usage, read_chat_usage
 
 
@@ -68,8 +70,8 @@ class ChatMessage(msgspec.Struct, frozen=True):
     reasoning: str | None = None
     tool_calls: tuple[ChatCall, ...] | None = None
     annotations: tuple[ChatAnnotation, ...] | None = None
-    audio: msgspec.Raw | None = None
-    function_call: msgspec.Raw | None = None
+    audio: msgspec.Raw = ABSENT
+    function_call: msgspec.Raw = ABSENT
 
 
 class ChatError(msgspec.Struct, frozen=True):
@@ -97,8 +99,6 @@ class _Completion(msgspec.Struct, frozen=True):
 
 _decode = msgspec.json.Decoder(_Completion).decode
 _encode = msgspec.json.Encoder().encode
-
-_NULL = msgspec.Raw(b"null")
 
 _END_REASONS: dict[str, EndReason] = {
     "stop": "",
@@ -185,7 +185,7 @@ def decode_chat_answer(body: bytes) -> ModelAnswer | UpstreamError:
 
 def refuse_unasked(message: ChatMessage) -> None:
     """Audio and the forerunner of tool calls are never asked for through a bridge."""
-    if message.audio not in (None, _NULL) or message.function_call not in (None, _NULL):
+    if is_given(message.audio) or is_given(message.function_call):
         raise UnreadableAnswer("the chat completion has audio or a function_call that was not asked for")
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from headworks.calls import Endpoint
 from headworks.dialects.canonical import (
+    ABSENT,
     Audio,
     CacheBreakpoint,
     CustomCall,
@@ -31,6 +32,7 @@ from headworks.dialects.canonical import (
     Part,
     Reasoning,
     RefusalText,
+    is_given,
 )
 from headworks.dialects.unsupported import unsupported
 
@@ -119,9 +121,9 @@ class _Assistant(_Wire, frozen=True, tag_field="role", tag="assistant"):
     refusal: str | None = None
     tool_calls: tuple[_FunctionToolCall | _CustomToolCall, ...] | None = None
     name: str | None = None
-    audio: msgspec.Raw | None = None
-    function_call: msgspec.Raw | None = None
-    annotations: msgspec.Raw | None = None
+    audio: msgspec.Raw = ABSENT
+    function_call: msgspec.Raw = ABSENT
+    annotations: msgspec.Raw = ABSENT
     reasoning_content: str | None = None
 
 
@@ -132,8 +134,6 @@ class _Tool(_Wire, frozen=True, tag_field="role", tag="tool"):
 
 
 ChatMessage = _System | _Developer | _User | _Assistant | _Tool
-
-_NULL = msgspec.Raw(b"null")
 
 
 def items_of_messages(messages: tuple[ChatMessage, ...]) -> tuple[Item, ...]:
@@ -168,7 +168,7 @@ def items_of_messages(messages: tuple[ChatMessage, ...]) -> tuple[Item, ...]:
 def _take_assistant(message: _Assistant, index: int, items: list[Item], custom_calls: set[str]) -> None:
     _refuse_name(message.name, index)
     for name in ("audio", "function_call"):
-        if getattr(message, name) not in (None, _NULL):
+        if is_given(getattr(message, name)):
             raise unsupported(f"messages[{index}].{name}", Endpoint.RESPONSES)
     parts: list[Part] = []
     if isinstance(message.content, str):
@@ -362,6 +362,8 @@ def _only_text(content: str | tuple[_UserPart, ...], param: str) -> str | tuple[
 
 def _refuse_caller(item: FunctionCall | CustomCall | FunctionCallOutput | CustomCallOutput, index: int) -> None:
     """What programmatic calling adds to calls and outputs."""
-    for name in ("namespace", "caller", "is_async"):
-        if getattr(item, name, None) not in (None, False, _NULL):
+    if is_given(item.caller):
+        raise unsupported(f"input[{index}].caller", Endpoint.CHAT)
+    for name in ("namespace", "is_async"):
+        if getattr(item, name, None):
             raise unsupported(f"input[{index}].{name.removeprefix('is_')}", Endpoint.CHAT)

@@ -7,6 +7,7 @@ import msgspec
 
 from headworks.calls import Endpoint
 from headworks.dialects.canonical import (
+    ABSENT,
     AllowedTools,
     CustomTool,
     Extra,
@@ -23,6 +24,7 @@ from headworks.dialects.canonical import (
     Tool,
     ToolChoice,
     ToolName,
+    is_given,
 )
 from headworks.dialects.chat_messages import ChatMessage, items_of_messages, messages_of_items, system_message
 from headworks.dialects.reading import Fields
@@ -38,7 +40,7 @@ class _Strict(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 class _Function(_Strict, frozen=True):
     name: str
     description: str | None = None
-    parameters: msgspec.Raw | None = None
+    parameters: msgspec.Raw = ABSENT
     strict: bool | None = None
 
 
@@ -88,7 +90,7 @@ class _AllowedChoice(_Strict, frozen=True, tag_field="type", tag="allowed_tools"
 
 class _Schema(_Strict, frozen=True):
     name: str
-    schema: msgspec.Raw | None = None
+    schema: msgspec.Raw = ABSENT
     description: str | None = None
     strict: bool | None = None
 
@@ -246,7 +248,12 @@ def _take_response_format(raw: msgspec.Raw, values: dict[str, Any], _: list[Extr
     wanted = decoded(_decode_format, raw, "response_format")
     if isinstance(wanted, _SchemaFormat):
         schema = wanted.json_schema
-        wanted = JsonSchemaFormat(schema.name, schema.schema or msgspec.Raw(b"{}"), schema.description, schema.strict)
+        wanted = JsonSchemaFormat(
+            schema.name,
+            schema.schema if is_given(schema.schema) else msgspec.Raw(b"{}"),
+            schema.description,
+            schema.strict,
+        )
     values["text_format"] = wanted
 
 
@@ -343,9 +350,9 @@ def _chat_tool(tool: Tool, index: int) -> _FunctionTool | _CustomTool:
             raise unsupported(f"tools[{index}].{tool.type}", Endpoint.CHAT)
         case FunctionTool():
             _refuse_hosting(tool, index)
-            if tool.output_schema not in (None, _NULL):
+            if is_given(tool.output_schema):
                 raise unsupported(f"tools[{index}].output_schema", Endpoint.CHAT)
-            parameters = None if tool.parameters == _NULL else tool.parameters
+            parameters = tool.parameters if is_given(tool.parameters) else ABSENT
             return _FunctionTool(_Function(tool.name, tool.description, parameters, tool.strict or None))
         case CustomTool():
             _refuse_hosting(tool, index)
@@ -366,7 +373,7 @@ def _refuse_hosting(tool: FunctionTool | CustomTool, index: int) -> None:
         raise unsupported(f"tools[{index}].async", Endpoint.CHAT)
     if tool.defer_loading:
         raise unsupported(f"tools[{index}].defer_loading", Endpoint.CHAT)
-    if tool.allowed_callers not in (None, _NULL) and bytes(tool.allowed_callers) != b'["direct"]':
+    if is_given(tool.allowed_callers) and bytes(tool.allowed_callers) != b'["direct"]':
         raise unsupported(f"tools[{index}].allowed_callers", Endpoint.CHAT)
 
 

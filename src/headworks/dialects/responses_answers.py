@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from headworks.calls import UnreadableAnswer
 from headworks.dialects.canonical import (
     AnswerCall,
     AnswerItem,
@@ -19,7 +20,6 @@ from headworks.dialects.canonical import (
     UrlCitation,
 )
 from headworks.dialects.reading import Fields
-from headworks.dialects.unreadable import UnreadableAnswer
 from headworks.dialects.usage import ResponsesUsage, responses_usage
 
 
@@ -79,6 +79,8 @@ class ResponseObject(msgspec.Struct, frozen=True):
     service_tier: str | None = None
 
 
+NO_REASON = "The upstream failed and did not say why."
+
 _decode = msgspec.json.Decoder(ResponseObject).decode
 _decode_usage = msgspec.json.Decoder(ResponsesUsage).decode
 _encode = msgspec.json.Encoder().encode
@@ -113,7 +115,7 @@ def answer_of(response: ResponseObject) -> ModelAnswer | UpstreamError:
         error = response.error or ResponseError()
         return UpstreamError(
             error.code or response.status or "upstream_error",
-            error.message or "The upstream failed and did not say why.",
+            error.message or NO_REASON,
             error.param,
             usage,
             **identity,
@@ -179,6 +181,16 @@ def citation_of(annotation: ResponseAnnotation) -> UrlCitation:
 _ID = re.compile(r"[^A-Za-z0-9_-]")
 _NULL = msgspec.Raw(b"null")
 
+
+def response_id(answer_id: str) -> str:
+    """The id of a response that stands for the answer `answer_id` of another dialect."""
+    return "resp_" + _stem(answer_id)
+
+
+def _stem(answer_id: str) -> str:
+    return _ID.sub("", answer_id).removeprefix("chatcmpl-")
+
+
 _ECHOED: dict[str, object] = {
     "background": False,
     "instructions": None,
@@ -214,7 +226,7 @@ class ResponseFrame:
         self._echo = _ECHOED | {
             name: value for name, value in fields.items() if name in _ECHOED and name != "store" and value != _NULL
         }
-        self.base = _ID.sub("", answer_id).removeprefix("chatcmpl-")
+        self.base = _stem(answer_id)
 
     def response(
         self,

@@ -10,6 +10,7 @@ import msgspec
 
 from headworks.calls import Endpoint
 from headworks.dialects.canonical import (
+    ABSENT,
     AllowedTools,
     CustomCall,
     CustomCallOutput,
@@ -31,6 +32,7 @@ from headworks.dialects.canonical import (
     Tool,
     ToolChoice,
     ToolName,
+    is_given,
 )
 from headworks.dialects.reading import Fields
 from headworks.dialects.unsupported import undecodable, unsupported, wrong_shape
@@ -334,7 +336,8 @@ def _tool(tool: Tool) -> Any:
 
 def _function(tool: FunctionTool) -> dict[str, Any]:
     # `parameters` and `strict` are required here, null allowed.
-    body: dict[str, Any] = {"type": "function", "name": tool.name, "parameters": tool.parameters, "strict": tool.strict}
+    parameters = tool.parameters if is_given(tool.parameters) else None
+    body: dict[str, Any] = {"type": "function", "name": tool.name, "parameters": parameters, "strict": tool.strict}
     further = {
         "description": tool.description,
         "allowed_callers": tool.allowed_callers,
@@ -342,7 +345,7 @@ def _function(tool: FunctionTool) -> dict[str, Any]:
         "defer_loading": tool.defer_loading,
         "output_schema": tool.output_schema,
     }
-    return body | {name: value for name, value in further.items() if value is not None}
+    return body | {name: value for name, value in further.items() if value is not None and value != ABSENT}
 
 
 def _tool_choice(choice: ToolChoice) -> Any:

@@ -11,7 +11,7 @@ at blank lines; a block is parsed into the name of an event and its data. Lines 
 import re
 from typing import NamedTuple
 
-from headworks.dialects.unreadable import UnreadableAnswer
+from headworks.calls import UnreadableAnswer
 
 MAX_EVENT_BYTES = 32 * 1024 * 1024
 """The longest event that is held back to be completed. The Responses API repeats whole answers, generated images

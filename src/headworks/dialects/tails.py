@@ -19,9 +19,9 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from headworks.calls import UnreadableAnswer
 from headworks.dialects.sse import MAX_EVENT_BYTES, EventSplitter, parse_event, split_blocks
 from headworks.dialects.summary import AnswerSummary, Terminal
-from headworks.dialects.unreadable import UnreadableAnswer
 from headworks.dialects.usage import ChatUsage, ResponsesUsage
 
 MAX_TEXT = 8 * 1024 * 1024

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Protocol
 
-from headworks.calls import Failure, FailureKind
-from headworks.errors import HeadworksError
+from headworks.calls import AttemptFailed, Failure, FailureKind
 from headworks.flow import Signal
 
 
@@ -137,8 +136,8 @@ class StreamSink:
         if steps is not None:
             try:
                 data = steps.feed(data)
-            except HeadworksError as error:  # what came is not what its dialect promises
-                self.on_failure(Failure(FailureKind.INVALID, str(error), self.status))
+            except AttemptFailed as error:  # what came is not what its dialect promises, or says that it failed
+                self.on_failure(error.failure)
                 return
             if steps.is_complete:
                 self.last = data
