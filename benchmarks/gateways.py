@@ -47,7 +47,7 @@ def headworks(upstream_port: int, folder: Path, python: Path) -> Start:
     config.write_text(headworks_config(upstream_port), encoding="utf-8")
     port = free_port()
     program = [str(python), "-m", "headworks"]
-    environment = {_UPSTREAM_KEY: "upstream-key-of-the-benchmark"}
+    environment = {UPSTREAM_KEY: "upstream-key-of-the-benchmark"}
     made = subprocess.run(
         [*program, "keys", "create", "bench", "--json", "--config", str(config)],
         env=os.environ | environment,
@@ -75,14 +75,14 @@ def headworks(upstream_port: int, folder: Path, python: Path) -> Start:
 def headworks_config(upstream_port: int) -> str:
     """A headworks.yaml with the stub as the provider; its model has another name there, so that bodies are changed."""
     return _HEADWORKS.format(
-        upstream=upstream_port, host=HOST, model=wire.MODEL, upstream_model=wire.UPSTREAM_MODEL, key=_UPSTREAM_KEY
+        upstream=upstream_port, host=HOST, model=wire.MODEL, upstream_model=wire.UPSTREAM_MODEL, key=UPSTREAM_KEY
     )
 
 
 ANY_KEY = "hw-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJ"
 """For targets that check none: as long as a real one."""
 
-_UPSTREAM_KEY = "BENCH_UPSTREAM_KEY"
+UPSTREAM_KEY = "BENCHUPSTREAM_KEY"
 """The environment variable that holds the key for the stub, which takes any."""
 
 _NGINX = """\

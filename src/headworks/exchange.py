@@ -8,6 +8,7 @@ Header names are lower-case bytes throughout. A *header block* is already render
 without the blank line at the end.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -31,13 +32,19 @@ class Request:
         query: str = "",
         headers: Mapping[bytes, bytes] | None = None,
         body: bytes = b"",
+        admission: object = None,
     ) -> None:
         self.method = method
         self.path = path
         self.query = query
         self.headers: Mapping[bytes, bytes] = headers if headers is not None else {}
         self.body = body
-        self.admission: object = None
+        self.admission = admission
+
+    def again(self, body: bytes) -> "Request":
+        """A request with the same head and another body. It brings along what was learnt from that head then: whether
+        that still holds is for `Application.admit` to judge."""
+        return Request(self.method, self.path, self.query, self.headers, body, self.admission)
 
 
 class Reply(Protocol):
@@ -81,7 +88,10 @@ class Application(Protocol):
     """What a server serves."""
 
     def admit(self, request: Request) -> None:
-        """Look at the head before the body is read; raise `errors.Refusal` to answer without reading it."""
+        """Look at the head before the body is read; raise `errors.Refusal` to answer without reading it.
+
+        A request may come with the `admission` of an earlier one that had the same head.
+        """
         ...
 
     def refuse(self, refusal: Refusal, request: Request | None, reply: Reply) -> None:
@@ -94,13 +104,27 @@ class Application(Protocol):
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True):
-    """A request to send upstream. `target` is path and query as sent; `headers` a header block without `host`,
-    framing and connection headers, which the transport owns."""
+    """A request to send upstream. `line` is the request line (see `request_line`); `headers` a header block without
+    `host`, framing and connection headers, which the transport owns."""
 
-    method: str
-    target: str
+    line: bytes
     headers: bytes
     body: bytes = b""
+
+
+def request_line(method: str, target: str) -> bytes:
+    """The first line of a request; `target` is path and query as sent.
+
+    Raises:
+        ValueError: a character that would end the line or the target early, or that is not ASCII.
+    """
+    line = f"{method} {target} HTTP/1.1\r\n".encode("ascii")
+    if _REQUEST_LINE.fullmatch(line) is None:
+        raise ValueError("a request line holds white space, control characters or nothing where it may not")
+    return line
+
+
+_REQUEST_LINE = re.compile(rb"[A-Z]+ /[\x21-\x7e]* HTTP/1\.1\r\n")
 
 
 class Timeouts(msgspec.Struct, frozen=True):

@@ -16,32 +16,28 @@ T = TypeVar("T")
 class Signal(Generic[T]):
     """Something that happens once and has a value. At most one flow waits for it."""
 
-    __slots__ = ("_wake", "is_set", "value")
+    __slots__ = ("_flow", "is_set", "value")
 
     value: T
 
     def __init__(self) -> None:
         self.is_set = False
-        self._wake: Callable[[], None] | None = None
+        self._flow: Flow | None = None
 
     def set(self, value: T) -> None:
         """It has happened. Whoever waits goes on before this returns; a second time is an error of ours."""
         assert not self.is_set, "a signal is set once"
         self.is_set = True
         self.value = value
-        wake = self._wake
-        if wake is not None:
-            self._wake = None
-            wake()
+        flow = self._flow
+        if flow is not None:
+            self._flow = None
+            flow.resume()
 
     def __await__(self) -> Generator["Signal[T]", None, T]:
         if not self.is_set:
             yield self
         return self.value
-
-    def wait(self, wake: Callable[[], None] | None) -> None:
-        """Have `wake` called when it happens; None forgets it."""
-        self._wake = wake
 
 
 class Flow:
@@ -64,28 +60,8 @@ class Flow:
         self._is_running = False
         self._is_cancelled = False
 
-    def resume(self) -> None:
-        """Run up to the next wait."""
-        self._step(None)
-
-    def cancel(self) -> None:
-        """Raise `asyncio.CancelledError` where the coroutine waits; harmless after its end."""
-        if self._is_running:
-            # It is on the stack below us; it hears of it at its next wait.
-            self._is_cancelled = True
-            return
-        waits_for, self._waits_for = self._waits_for, None
-        if waits_for is None:
-            return
-        if isinstance(waits_for, Signal):
-            waits_for.wait(None)
-        else:
-            waits_for.remove_done_callback(self._future_done)
-            waits_for.cancel()
-        self._step(asyncio.CancelledError())
-
-    def _step(self, error: BaseException | None) -> None:
-        self._waits_for = None
+    def resume(self, error: BaseException | None = None) -> None:
+        """Run up to the next wait; with an error, raise it where the coroutine waits."""
         self._is_running = True
         try:
             waits_for = self._coroutine.send(None) if error is None else self._coroutine.throw(error)
@@ -99,7 +75,7 @@ class Flow:
         self._is_running = False
         self._waits_for = waits_for
         if isinstance(waits_for, Signal):
-            waits_for.wait(self.resume)
+            waits_for._flow = self  # noqa: SLF001 - a signal and the flow that waits for it are one mechanism
         elif waits_for is None:
             self._loop.call_soon(self.resume)  # a bare `asyncio.sleep(0)`
         else:
@@ -109,9 +85,26 @@ class Flow:
             self._is_cancelled = False
             self.cancel()
 
+    def cancel(self) -> None:
+        """Raise `asyncio.CancelledError` where the coroutine waits; harmless after its end."""
+        if self._is_running:
+            # It is on the stack below us; it hears of it at its next wait.
+            self._is_cancelled = True
+            return
+        waits_for, self._waits_for = self._waits_for, None
+        if waits_for is None:
+            return
+        if isinstance(waits_for, Signal):
+            waits_for._flow = None  # noqa: SLF001
+        else:
+            waits_for.remove_done_callback(self._future_done)
+            waits_for.cancel()
+        self.resume(asyncio.CancelledError())
+
     def _future_done(self, _: "asyncio.Future[Any]") -> None:
-        self._step(None)
+        self.resume()
 
     def _end(self) -> None:
         self._is_running = False
+        self._waits_for = None
         self._finished(self)

@@ -22,12 +22,13 @@ TICK_S = 0.05
 class Timer:
     """One deadline with what happens when it passes. Owned by one object and re-armed as its state changes."""
 
-    __slots__ = ("_due_s", "_fire", "_slot")
+    __slots__ = ("_due_s", "_fire", "_look_s", "_slot")
 
     def __init__(self, fire: Callable[[], None]) -> None:
         self._fire = fire
         self._due_s = math.inf
         self._slot = -1  # the tick at which the wheel will look at this timer; -1: it is not in the wheel
+        self._look_s = math.inf  # no deadline before this needs the wheel to look sooner
 
     @property
     def is_armed(self) -> bool:
@@ -54,11 +55,10 @@ class TimerWheel:
 
         What is left of a deadline may be negative: that is now. A slot in the past would never come round.
         """
-        due_s = self._time() + max(delay_s, 0.0)
+        due_s = self._time() + delay_s if delay_s > 0.0 else self._time()
         timer._due_s = due_s  # noqa: SLF001 - Timer and TimerWheel are one mechanism in two classes
-        slot = int(due_s / TICK_S) + 1
-        if timer._slot < 0 or slot < timer._slot:  # noqa: SLF001
-            self._place(timer, slot)
+        if due_s < timer._look_s:  # noqa: SLF001
+            self._place(timer, int(due_s / TICK_S) + 1)
 
     def close(self) -> None:
         """Stop turning; no timer fires any more, also none that is armed later."""
@@ -70,6 +70,7 @@ class TimerWheel:
 
     def _place(self, timer: Timer, slot: int) -> None:
         timer._slot = slot  # noqa: SLF001
+        timer._look_s = (slot - 1) * TICK_S  # noqa: SLF001
         bucket = self._buckets.get(slot)
         if bucket is None:
             self._buckets[slot] = [timer]
@@ -92,6 +93,7 @@ class TimerWheel:
                 if timer._slot != tick:  # noqa: SLF001 - it was armed for an earlier slot since; this entry is stale
                     continue
                 timer._slot = -1  # noqa: SLF001
+                timer._look_s = math.inf  # noqa: SLF001
                 if timer._due_s == math.inf:  # noqa: SLF001
                     continue
                 if timer._due_s <= now_s:  # noqa: SLF001

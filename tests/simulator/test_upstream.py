@@ -4,7 +4,7 @@ import json
 import pytest
 
 from headworks.calls import FailureKind
-from headworks.exchange import Timeouts, UpstreamRequest
+from headworks.exchange import Timeouts, UpstreamRequest, request_line
 from headworks.simulator import Plan, SimulatedUpstream, Simulator
 from headworks.simulator.plan import Cut, Outage, SlowStart, Stall
 
@@ -39,7 +39,7 @@ class Heard:
 
 def post(**fields):
     body = {"model": "gpt-6-luna", "input": "Hi", **fields}
-    return UpstreamRequest("POST", "/v1/responses", HEADERS, json.dumps(body).encode())
+    return UpstreamRequest(request_line("POST", "/v1/responses"), HEADERS, json.dumps(body).encode())
 
 
 def upstream(**plan):
@@ -88,7 +88,7 @@ def test_the_query_reaches_the_simulator(hurry):
         the_upstream.send(post(), first, Timeouts())
         await first.is_over.wait()
         path = f"/v1/responses/{json.loads(first.pieces[0])['id']}?stream=true&starting_after=5"
-        the_upstream.send(UpstreamRequest("GET", path, HEADERS), second, Timeouts())
+        the_upstream.send(UpstreamRequest(request_line("GET", path), HEADERS), second, Timeouts())
         await second.is_over.wait()
         return second
 

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 import uvloop
 
-from headworks.exchange import Timeouts, UpstreamRequest
+from headworks.exchange import Timeouts, UpstreamRequest, request_line
 from headworks.transport import Origin, PoolLimits, UpstreamPool
 from headworks.wheel import Timer, TimerWheel
 
@@ -184,7 +184,7 @@ class Bench:
 
     def send(self, pool, body=b"{}", **timeouts):
         listener = Listener()
-        request = UpstreamRequest("POST", "/v1/chat", b"authorization: Bearer x\r\n", body)
+        request = UpstreamRequest(request_line("POST", "/v1/chat"), b"authorization: Bearer x\r\n", body)
         listener.flight = pool.send(request, listener, Timeouts(**timeouts))
         return listener
 

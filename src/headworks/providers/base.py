@@ -34,6 +34,10 @@ class Provider(Protocol):
         caller's that may be passed on."""
         ...
 
+    def json_request(self, path: str, body: bytes, forwarded: bytes) -> UpstreamRequest:
+        """A POST of a JSON body to one of the API's fixed paths: what nearly every call is."""
+        ...
+
     def classify(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> Failure | None:
         """What an answer's status means for the attempt; None when it answers the call."""
         ...

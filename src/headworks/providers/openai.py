@@ -10,7 +10,7 @@ import msgspec
 
 from headworks._version import __version__
 from headworks.calls import Failure, FailureKind
-from headworks.exchange import UpstreamRequest
+from headworks.exchange import UpstreamRequest, request_line
 from headworks.providers.base import ProviderSettings
 
 
@@ -47,14 +47,22 @@ class OpenAIProvider:
                 # Also a key read from a file: its content must not end one header and begin another.
                 raise ValueError(f"the {name} header for provider {settings.name} holds a line break or a NUL")
         self._headers = "".join(f"{name}: {value}\r\n" for name, value in lines).encode("latin-1")
+        self._json_headers = self._headers + b"content-type: application/json\r\n"
+        self._json_lines: dict[str, bytes] = {}
 
     def request(self, method: str, path: str, body: bytes, content_type: bytes, forwarded: bytes) -> UpstreamRequest:
-        headers = self._headers
+        headers = self._headers + forwarded
         if content_type:
-            headers = b"%bcontent-type: %b\r\n%b" % (headers, content_type, forwarded)
-        elif forwarded:
-            headers += forwarded
-        return UpstreamRequest(method, self._base_path + path, headers, body)
+            headers += b"content-type: %b\r\n" % content_type
+        return UpstreamRequest(request_line(method, self._base_path + path), headers, body)
+
+    def json_request(self, path: str, body: bytes, forwarded: bytes) -> UpstreamRequest:
+        line = self._json_lines.get(path)
+        if line is None:
+            # The paths are those of our own table of routes, so they are few.
+            line = self._json_lines[path] = request_line("POST", self._base_path + path)
+        headers = self._json_headers
+        return UpstreamRequest(line, headers + forwarded if forwarded else headers, body)
 
     def classify(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> Failure | None:  # noqa: ARG002
         if status < 300:

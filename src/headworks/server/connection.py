@@ -21,6 +21,7 @@ import httptools
 from headworks.errors import Refusal
 from headworks.exchange import Application, Request
 from headworks.server.guard import ONCE, REFUSED_METHODS, check_framing, malformed, split_target
+from headworks.server.known_head import KnownHead
 from headworks.server.reply import SocketReply
 from headworks.wheel import Timer
 
@@ -38,6 +39,9 @@ _PIPELINE_MOST = 256
 _DRAIN_BYTES = 256 * 1024
 """A refused request's body is read and dropped up to this size, to keep the connection; past it we close."""
 
+_HEADS_TO_LEARN = 4
+"""Heads that are remembered without one coming back; then this client's are all different, and it is not tried on."""
+
 _LINGER_S = 1.0
 """How long a closing connection discards input, so that the client reads the answer before a reset kills it
 (RFC 9112 §9.6)."""
@@ -53,6 +57,9 @@ class _Phase(enum.IntEnum):
     BODY = 2
 
 
+_IDLE = _Phase.IDLE
+
+
 class Connection(asyncio.Protocol):
     """Reads requests from one client and hands them to the application, one at a time."""
 
@@ -64,10 +71,13 @@ class Connection(asyncio.Protocol):
         "_head_bytes",
         "_header_count",
         "_headers",
+        "_heads_learnt",
+        "_incoming",
         "_incoming_bytes",
         "_is_ending",
         "_is_gone",
         "_is_reading_paused",
+        "_known_head",
         "_last_refusal",
         "_limits",
         "_owes_continue",
@@ -108,7 +118,10 @@ class Connection(asyncio.Protocol):
         self._headers: dict[bytes, bytes] = {}
         self._header_count = 0
         self._head_bytes = 0
+        self._incoming = b""
         self._incoming_bytes = 0
+        self._known_head: KnownHead | None = None
+        self._heads_learnt = 0
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._raw_body_bytes = 0
@@ -154,8 +167,15 @@ class Connection(asyncio.Protocol):
         if self._is_ending:
             return
         phase, body_bytes = self._phase, self._body_bytes
-        self._has_completed = False
+        if phase is _IDLE:
+            known = self._known_head
+            if known is not None and self._reply is None and not self._queue:
+                body = known.body_in(data)
+                if body is not None and self._take_known(known, body):
+                    return
+            self._incoming = data
         self._incoming_bytes = len(data)
+        self._has_completed = False
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -168,6 +188,8 @@ class Connection(asyncio.Protocol):
                 raise cause from None  # the application's own fault: a bug, not the client's
             self._fail(cause or malformed(f"The request is not valid HTTP/1.1: {error}."))
             return
+        finally:
+            self._incoming = b""
         if self._phase is _Phase.HEAD:
             if self._has_completed:
                 return  # most of these bytes were other requests; one read is bound enough
@@ -294,11 +316,19 @@ class Connection(asyncio.Protocol):
         if body:
             request.body = body[0] if len(body) == 1 else b"".join(body)
             self._body = []
+        parser = self._parser
+        keeps_alive = parser.should_keep_alive()
+        is_http10 = parser.get_http_version() == "1.0"
+        if keeps_alive and not is_http10 and self._refusal is None and self._heads_learnt < _HEADS_TO_LEARN:
+            self._heads_learnt += 1
+            self._known_head = KnownHead.learn(self._incoming, request)
+        self._incoming = b""  # what follows in it is another request's
         reply = SocketReply(
             self,
+            self._server,
             self._transport,
-            keeps_alive=self._parser.should_keep_alive(),
-            is_http10=self._parser.get_http_version() == "1.0",
+            keeps_alive=keeps_alive,
+            is_http10=is_http10,
             is_head=request.method == "HEAD",
         )
         reply.held_bytes = self._body_bytes
@@ -316,14 +346,6 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     # -- what the server and the reply call -----------------------------------------------------------------------
-
-    @property
-    def date_line(self) -> bytes:
-        return self._server.date_line
-
-    @property
-    def is_stopping(self) -> bool:
-        return self._server.is_stopping
 
     def reply_finished(self, reply: SocketReply, *, is_broken: bool) -> None:
         """The reply has been written whole (or given up): go on with the next request, or close."""
@@ -361,6 +383,26 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     # -- steps ----------------------------------------------------------------------------------------------------
+
+    def _take_known(self, known: KnownHead, body: bytes) -> bool:
+        """Start on a request whose head has come before; False if it is to be parsed, for it passes some bound."""
+        server = self._server
+        size = len(body)
+        if size > self._limits.body_bytes or server.buffered_bytes + size > self._limits.buffered_bytes:
+            return False
+        self._heads_learnt = 0
+        server.buffered_bytes += size
+        reply = SocketReply(self, server, self._transport)
+        reply.held_bytes = size
+        request = known.request.again(body)
+        application = self._application = server.application
+        refusal: Refusal | None = None
+        try:
+            application.admit(request)
+        except Refusal as error:
+            refusal = error
+        self._start(request, reply, refusal, application)
+        return True
 
     def _start(self, request: Request, reply: SocketReply, refusal: Refusal | None, application: Application) -> None:
         self._reply = reply
@@ -431,7 +473,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse_and_close(self, refusal: Refusal) -> None:
         is_head = self._request is not None and self._request.method == "HEAD"
-        reply = SocketReply(self, self._transport, keeps_alive=False, is_http10=False, is_head=is_head)
+        reply = SocketReply(self, self._server, self._transport, keeps_alive=False, is_head=is_head)
         self._reply = reply
         self._application.refuse(refusal, self._request, reply)
 

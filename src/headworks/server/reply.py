@@ -9,6 +9,7 @@ from headworks.exchange import Running
 
 if TYPE_CHECKING:
     from headworks.server.connection import Connection
+    from headworks.server.listening import HttpServer
 
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _LAST_CHUNK = b"0\r\n\r\n"
@@ -24,6 +25,7 @@ class SocketReply:
         "_is_head",
         "_is_http10",
         "_keeps_alive",
+        "_server",
         "_transport",
         "held_bytes",
         "is_over",
@@ -35,13 +37,15 @@ class SocketReply:
     def __init__(
         self,
         connection: "Connection",
+        server: "HttpServer",
         transport: asyncio.WriteTransport,
         *,
-        keeps_alive: bool,
-        is_http10: bool,
+        keeps_alive: bool = True,
+        is_http10: bool = False,
         is_head: bool = False,
     ) -> None:
         self._connection = connection
+        self._server = server
         self._transport = transport
         self._keeps_alive = keeps_alive
         self._is_http10 = is_http10
@@ -66,7 +70,7 @@ class SocketReply:
             body = b""  # its bytes would be read as the next answer (RFC 9110 §9.3.2)
         self._transport.write(
             b"%b%b%b%bcontent-length: %d\r\n\r\n%b"
-            % (STATUS_LINES[status], self._connection.date_line, self._persistence(), headers, length, body)
+            % (STATUS_LINES[status], self._server.date_line, self._persistence(), headers, length, body)
         )
         self._finish()
 
@@ -88,7 +92,7 @@ class SocketReply:
             if first:
                 framing += b"%x\r\n%b\r\n" % (len(first), first)
         self._transport.write(
-            b"%b%b%b%b%b" % (STATUS_LINES[status], self._connection.date_line, self._persistence(), headers, framing)
+            b"%b%b%b%b%b" % (STATUS_LINES[status], self._server.date_line, self._persistence(), headers, framing)
         )
 
     def write(self, data: bytes) -> None:
@@ -118,7 +122,7 @@ class SocketReply:
             pause()
 
     def _persistence(self) -> bytes:
-        if not self._keeps_alive or self._connection.is_stopping:
+        if not self._keeps_alive or self._server.is_stopping:
             self._keeps_alive = False
             return b"connection: close\r\n"
         return b"connection: keep-alive\r\n" if self._is_http10 else b""

@@ -82,10 +82,11 @@ class _SinkStage:
 
 
 def _as_request(request: UpstreamRequest) -> Request:
-    path, _, query = request.target.partition("?")
+    method, target, _ = request.line.decode("ascii").split(" ", 2)
+    path, _, query = target.partition("?")
     headers: dict[bytes, bytes] = {}
     for line in request.headers.split(b"\r\n"):
         name, separator, value = line.partition(b":")
         if separator:
             headers[name.strip().lower()] = value.strip()
-    return Request(request.method, path, query, headers, request.body)
+    return Request(method, path, query, headers, request.body)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 import httptools
 
 from headworks.calls import Failure, FailureKind
+from headworks.headers import RawHeaders
 from headworks.wheel import Timer
 
 if TYPE_CHECKING:
@@ -32,12 +33,12 @@ class UpstreamConnection(asyncio.Protocol):
     __slots__ = (
         "_flight",
         "_has_bytes",
-        "_head_bytes",
+        "_head",
+        "_head_start",
         "_headers",
         "_is_closing",
         "_is_complete",
         "_is_paused",
-        "_is_until_close",
         "_keeps_alive",
         "_parser",
         "_pool",
@@ -54,15 +55,15 @@ class UpstreamConnection(asyncio.Protocol):
         self._flight: PooledFlight | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._timer = Timer(self._timed_out)
-        self._headers: dict[bytes, bytes] = {}
+        self._headers = _NO_HEADERS
         self._status = 0
-        self._head_bytes = 0
+        self._head = b""
+        self._head_start = 0
         self._has_bytes = False
         self._is_closing = False
         self._is_complete = False
         self._keeps_alive = False
         self._is_paused = False
-        self._is_until_close = False
         self.born_s = pool.loop.time()
         self.idle_since_s = self.born_s
         self.served = 0
@@ -77,23 +78,16 @@ class UpstreamConnection(asyncio.Protocol):
         """Send the flight's request; the connection is the flight's until its answer has ended."""
         self._flight = flight
         flight.connection = self
-        self._headers = {}
         self._status = 0
-        self._head_bytes = 0
+        self._head = b""
+        self._head_start = 0
         self._has_bytes = False
         self._is_complete = False
-        self._is_until_close = False
         request = flight.request
+        body = request.body
         self._transport.write(
-            b"%b %b HTTP/1.1\r\n%b%bcontent-length: %d\r\n\r\n%b"
-            % (
-                request.method.encode("ascii"),
-                request.target.encode("ascii"),
-                self._pool.host_line,
-                request.headers,
-                len(request.body),
-                request.body,
-            )
+            b"%b%b%bcontent-length: %d\r\n\r\n%b"
+            % (request.line, self._pool.host_line, request.headers, len(body), body)
         )
         self._arm(flight.timeouts.first_byte_s)
         if flight.wants_pause:
@@ -130,6 +124,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._close_and_leave()  # bytes that nobody asked for
             return
         self._has_bytes = True
+        if not self._status:
+            self._head = self._head + data if self._head else data
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -146,15 +142,13 @@ class UpstreamConnection(asyncio.Protocol):
         if self._is_complete:
             self._end()
         elif self._flight is flight:
-            if not self._status:
-                self._head_bytes += len(data)
-                if self._head_bytes > _HEAD_BYTES:
-                    self._fail(FailureKind.INVALID, f"the answer's headers are over {_HEAD_BYTES} bytes")
-                    return
+            if not self._status and len(self._head) > _HEAD_BYTES:
+                self._fail(FailureKind.INVALID, f"the answer's headers are over {_HEAD_BYTES} bytes")
+                return
             self._arm(flight.timeouts.between_bytes_s)
 
     def eof_received(self) -> bool:
-        if self._flight is not None and self._is_until_close and self._status:
+        if self._flight is not None and self._status and self._ends_with_the_connection():
             self._is_closing = True
             self._end()
         return False
@@ -183,25 +177,21 @@ class UpstreamConnection(asyncio.Protocol):
             # A second answer behind the one that has ended would become the next request's answer.
             raise _UnacceptableAnswerError("sent more than one answer")
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._status:
-            return  # trailers
-        headers = self._headers
-        if len(headers) >= _HEADER_COUNT:
-            raise _UnacceptableAnswerError(f"the answer has more than {_HEADER_COUNT} headers")
-        name = name.lower()
-        headers[name] = headers[name] + b", " + value if name in headers else value
-
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
+        head = self._head
+        start = self._head_start
+        end = head.find(b"\r\n\r\n", start)
+        if end < 0 or not head.startswith(b"HTTP/1.", start):
+            raise _UnacceptableAnswerError("sent an answer that is not valid HTTP/1.1")
+        if head.count(b"\n", start, end) > _HEADER_COUNT:
+            raise _UnacceptableAnswerError(f"the answer has more than {_HEADER_COUNT} headers")
         if status < 200:
-            self._headers = {}
+            self._head_start = end + 4  # an interim answer: the one that counts follows
             return
-        headers = self._headers
+        self._head = b""
         self._status = status
-        self._is_until_close = (
-            b"content-length" not in headers and b"transfer-encoding" not in headers and status not in _BODILESS
-        )
+        headers = self._headers = RawHeaders(head[start : end + 2])
         flight = self._flight
         if flight is not None:
             flight.sink.on_head(status, headers)
@@ -225,13 +215,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._flight = None
         self._timer.disarm()
         self.served += 1
-        keeps = (
-            not self._is_closing
-            and not self._is_until_close
-            and self._keeps_alive
-            and self._transport.get_write_buffer_size() == 0
-        )
-        if keeps:
+        if self._keeps_alive and not self._is_closing and self._transport.get_write_buffer_size() == 0:
             if self._is_paused:
                 self._is_paused = False  # who paused is gone; the next request must be heard
                 self._transport.resume_reading()
@@ -240,14 +224,21 @@ class UpstreamConnection(asyncio.Protocol):
             self._close_and_leave()
         flight.end()
 
+    def _ends_with_the_connection(self) -> bool:
+        """Whether nothing else says where the answer's body ends (RFC 9112 §6.3)."""
+        headers = self._headers
+        return (
+            b"content-length" not in headers and b"transfer-encoding" not in headers and self._status not in _BODILESS
+        )
+
     def _arm(self, delay_s: float) -> None:
         """Set the next time limit; while we are the ones who do not read, only the whole attempt's counts."""
         flight = self._flight
         if flight is None:
             return
         left_s = flight.due_s - self._pool.loop.time()
-        if not self._is_paused:
-            left_s = min(delay_s, left_s)
+        if delay_s < left_s and not self._is_paused:
+            left_s = delay_s
         if left_s == math.inf:
             self._timer.disarm()
         else:
@@ -274,6 +265,9 @@ class UpstreamConnection(asyncio.Protocol):
     def _close_and_leave(self) -> None:
         self.close()
         self._pool.connection_closed(self)
+
+
+_NO_HEADERS = RawHeaders(b"")
 
 
 class _UnacceptableAnswerError(Exception):

@@ -88,6 +88,11 @@ class UpstreamPool:
 
     # -- what connections and flights call ------------------------------------------------------------------------
 
+    def adopt(self, connection: UpstreamConnection) -> None:
+        """Take over a connection that has been made."""
+        self._open.add(connection)
+        self.connection_free(connection)
+
     def connection_free(self, connection: UpstreamConnection) -> None:
         """An answer has ended and its connection can serve another request."""
         if not connection.is_open:
@@ -169,8 +174,7 @@ class UpstreamPool:
             failure = Failure(FailureKind.UNREACHABLE, f"{self.name} cannot be reached: {_reason(error)}")
         else:
             self._dialing -= 1
-            self._open.add(connection)
-            self.connection_free(connection)
+            self.adopt(connection)
             return
         self._dialing -= 1
         flight = self._next_waiting()
