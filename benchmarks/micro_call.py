@@ -116,7 +116,7 @@ class _Rig:
         self._journal.flush()
         self._upstream.data_received(self._answer)
         self._journal.flush()
-        assert self._answered.written.startswith(b"HTTP/1.1 200")
+        assert self._answered.written.startswith(b"HTTP/1.1 200"), (self._answered.written, self._sent.written)
         self._answered.written = b""
 
 

@@ -18,7 +18,9 @@ from headworks.calls import Endpoint
 from headworks.config import Project, is_reference, read_secret
 from headworks.errors import ConfigError, SecretError
 from headworks.exchange import Timeouts, Upstream
-from headworks.gateway import Gateway, Parts, ResponseOwner, Station
+from headworks.gateway import Gateway, Parts
+from headworks.ownership import ResponseOwner
+from headworks.planning import Station
 from headworks.providers import REGISTRY, Provider, ProviderSettings
 from headworks.records import JOURNAL_FOLDER, CallLookup, Journal
 from headworks.routing import Reach, RouteTable

@@ -27,9 +27,14 @@ class Manner(enum.Enum):
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One row. `upstream_path` is the path below the provider's base URL; `default_model` what the API takes when
-    the caller names none ("" where it must); `is_raw` marks answers
-    that are relayed as they come, whatever they are."""
+    """One row.
+
+    Attributes:
+        upstream_path: the path below the provider's base URL.
+        default_model: what the API takes when the caller names none; "" where it must.
+        is_raw: the answer is relayed as it comes, whatever it is.
+        is_model_call: the body names a model that answers.
+    """
 
     method: str
     path: str
@@ -39,11 +44,12 @@ class Route(msgspec.Struct, frozen=True):
     needs_key: bool = True
     default_model: str = ""
     is_raw: bool = False
+    is_model_call: bool = False
 
 
 def _call(path: str, endpoint: Endpoint, *, manner: Manner = Manner.CALL, **details: object) -> Route:
     return msgspec.structs.replace(
-        Route("POST", f"/v1{path}", manner, endpoint, upstream_path=path),
+        Route("POST", f"/v1{path}", manner, endpoint, upstream_path=path, is_model_call=True),
         **details,
     )
 

@@ -1,11 +1,24 @@
 """The headers of an answer, read only where somebody asks for one.
 
-An upstream sends some twenty headers and a plain call needs three of them. So a head that the HTTP parser has found
+An upstream sends some twenty headers and a plain call needs a few of them. So a head that the HTTP parser has found
 valid stays the bytes that it is, and a header is searched for, not stored.
 """
 
-import re
 from collections.abc import Iterator, Mapping
+from typing import NewType
+
+Beginning = NewType("Beginning", bytes)
+"""How a header's line begins, as it is searched for; see `line_of` and `lines_from`."""
+
+
+def line_of(name: bytes) -> Beginning:
+    """Lines of the header with this lower-case name."""
+    return Beginning(b"\r\n%b:" % name)
+
+
+def lines_from(prefix: bytes) -> Beginning:
+    """Lines of all headers whose lower-case names begin so."""
+    return Beginning(b"\r\n%b" % prefix)
 
 
 class RawHeaders(Mapping[bytes, bytes]):
@@ -13,77 +26,50 @@ class RawHeaders(Mapping[bytes, bytes]):
 
     Arguments:
         head: from the status line to the line break of the last header. Lines end with CRLF, none is folded.
+
+    Attributes:
+        lowered: the head in lower case, for searching.
     """
 
-    __slots__ = ("_head", "_lowered")
+    __slots__ = ("head", "lowered")
 
     def __init__(self, head: bytes) -> None:
-        self._head = head
-        self._lowered = head.lower()
+        self.head = head
+        self.lowered = head.lower()
+
+    @classmethod
+    def of(cls, headers: Mapping[bytes, bytes]) -> "RawHeaders":
+        """The same headers in this form."""
+        if isinstance(headers, cls):
+            return headers
+        return cls(b"\r\n" + b"".join([b"%b: %b\r\n" % header for header in headers.items()]))
+
+    def block(self, line: Beginning) -> bytes:
+        """All headers that begin so, as a header block."""
+        lowered = self.lowered
+        at = lowered.find(line)
+        if at < 0:
+            return b""
+        end = lowered.find(b"\r", lowered.rfind(line) + 2) + 2
+        if lowered.count(b"\n", at + 2, end) == lowered.count(line, at, end):
+            return self.head[at + 2 : end]  # they stand together, as they nearly always do
+        lines = []
+        while at >= 0:
+            end = lowered.find(b"\r", at + 2)
+            lines.append(self.head[at + 2 : end + 2])
+            at = lowered.find(line, end)
+        return b"".join(lines)
 
     def __getitem__(self, name: bytes) -> bytes:
-        values = self._values(name)
+        line = line_of(name)
+        values = [value[len(line) - 2 :].strip(b" \t\r") for value in self.block(line).split(b"\n")[:-1]]
         if not values:
             raise KeyError(name)
         return b", ".join(values)
 
-    def get(self, name: bytes, default: bytes | None = None) -> bytes | None:  # type: ignore[override]
-        """The value of a header; the default where it is absent."""
-        # One search when there is one such header: the common case, and this is the hot path.
-        lowered = self._lowered
-        line = b"\r\n%b:" % name
-        at = lowered.find(line)
-        if at < 0:
-            return default
-        start = at + len(line)
-        if lowered.find(line, start) >= 0:
-            return b", ".join(self._values(name))
-        return self._head[start : lowered.find(b"\r", start)].strip(b" \t")
-
     def __iter__(self) -> Iterator[bytes]:
-        seen = set()
-        for line in self._lowered.split(b"\r\n")[1:]:
-            name, colon, _ = line.partition(b":")
-            if colon and name not in seen:
-                seen.add(name)
-                yield name
+        names = (line.partition(b":")[0] for line in self.lowered.split(b"\r\n")[1:-1])
+        return iter(dict.fromkeys(names))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-    def lines(self, wanted: re.Pattern[bytes]) -> bytes:
-        """The header block of those lines that `wanted` (from `line_pattern`) matches, as they came."""
-        head = self._head
-        block = b""
-        for match in wanted.finditer(self._lowered):
-            start, end = match.span()
-            block += head[start + 2 : end + 2]
-        return block
-
-    def _values(self, name: bytes) -> list[bytes]:
-        line = b"\r\n%b:" % name
-        values = []
-        at = self._lowered.find(line)
-        while at >= 0:
-            start = at + len(line)
-            end = self._lowered.find(b"\r", start)
-            values.append(self._head[start:end].strip(b" \t"))
-            at = self._lowered.find(line, end)
-        return values
-
-
-def line_pattern(*, names: tuple[bytes, ...], prefixes: tuple[bytes, ...]) -> re.Pattern[bytes]:
-    """A pattern for `RawHeaders.lines`: headers of these names, and those whose names begin so (all lower-case).
-
-    It takes neighbouring lines in one match, for they come in groups.
-    """
-    alternatives = [re.escape(prefix) for prefix in prefixes] + [re.escape(name) + b":" for name in names]
-    line = b"(?:" + b"|".join(alternatives) + rb")[^\r]*"
-    return re.compile(rb"\r\n" + line + rb"(?:\r\n" + line + b")*")
-
-
-def select(headers: Mapping[bytes, bytes], wanted: re.Pattern[bytes]) -> bytes:
-    """The header block of those that `wanted` matches, from headers of any kind."""
-    if not isinstance(headers, RawHeaders):
-        headers = RawHeaders(b"\r\n" + b"".join(b"%b: %b\r\n" % header for header in headers.items()))
-    return headers.lines(wanted)

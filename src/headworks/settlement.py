@@ -1,42 +1,31 @@
 """Step 9, settle: everything that is known of one call, gathered while it runs, and its two journal entries."""
 
 import os
-import time
 from collections.abc import Callable
+from time import perf_counter, time_ns
+from typing import Protocol
 
-from headworks.calls import NO_USAGE, Caller, Opened, Outcome, Settled, Usage
-
-
-class CallIds:
-    """Makes call ids: `call_`, the time in milliseconds, a part that is this process's own, a counter.
-
-    They sort by time and are unique over processes and machines; they are names, not secrets.
-    """
-
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self._now = now
-        self._own = os.urandom(5).hex()
-        self._count = 0
-
-    def next(self) -> str:
-        """A new id."""
-        self._count = (self._count + 1) & 0xFFFFFF
-        return f"call_{int(self._now() * 1000):011x}{self._own}{self._count:06x}"
+from headworks.calls import NO_USAGE, Caller, JournalEntry, Opened, Outcome, Settled, Usage
+from headworks.errors import StorageError
+from headworks.flow import Signal
 
 
 class OpenCall:
-    """One call while it runs. Fields are filled in by the step that learns them; times are `time.perf_counter`'s."""
+    """One call while it runs. Fields are filled in by the step that learns them.
+
+    Fields that end in `_s` are times of `time.perf_counter`: the event loop's own clock stands still within a turn.
+    """
 
     __slots__ = (
         "attempts",
         "call_id",
         "caller",
         "endpoint",
+        "entry",
         "error_code",
         "finish_reason",
         "first_s",
         "head_s",
-        "is_opened",
         "is_settled",
         "is_streamed",
         "model",
@@ -56,26 +45,26 @@ class OpenCall:
         "user",
     )
 
-    def __init__(self, call_id: str, caller: Caller, endpoint: str, started_s: float, opened_us: int) -> None:
+    def __init__(self, call_id: str, caller: Caller, endpoint: str, opened_us: int, request_bytes: int) -> None:
         self.call_id = call_id
         self.caller = caller
         self.endpoint = endpoint
-        self.started_s = started_s
         self.opened_us = opened_us
+        self.request_bytes = request_bytes
+        self.started_s = perf_counter()
         self.requested_model = self.provider = self.model = self.user = ""
-        self.is_streamed = self.is_opened = self.is_settled = False
-        self.request_bytes = self.response_bytes = self.attempts = 0
+        self.is_streamed = self.is_settled = False
+        self.entry: Opened | None = None
+        self.response_bytes = self.attempts = 0
         self.sent_s = self.head_s = self.first_s = 0.0
         self.usage: Usage = NO_USAGE
-        self.error_code = self.finish_reason = self.served_model = ""
-        self.response_id = self.upstream_request_id = ""
+        self.error_code = self.finish_reason = self.served_model = self.response_id = self.upstream_request_id = ""
         self.request_body = self.response_body = b""
 
     def opened(self) -> Opened:
         """The entry to write before an upstream is called."""
-        self.is_opened = True
         caller = self.caller
-        return Opened(
+        self.entry = entry = Opened(
             self.call_id,
             self.opened_us,
             self.endpoint,
@@ -89,17 +78,18 @@ class OpenCall:
             self.is_streamed,
             self.request_bytes,
         )
+        return entry
 
-    def settled(self, outcome: Outcome, status: int, now_s: float) -> Settled:
+    def settled(self, outcome: Outcome, status: int) -> Settled:
         """The entry to write before the caller sees the end. A call is settled once."""
         assert not self.is_settled, "a call is settled once"
         self.is_settled = True
         usage = self.usage
         return Settled(
-            self.opened(),
+            self.entry or self.opened(),
             outcome,
             status,
-            int((now_s - self.started_s) * 1e6),
+            int((perf_counter() - self.started_s) * 1e6),
             int((self.first_s - self.started_s) * 1e6) if self.first_s else 0,
             self.error_code,
             self.finish_reason,
@@ -118,10 +108,104 @@ class OpenCall:
             self.response_body,
         )
 
-    def timings(self, now_s: float) -> bytes:
+    def timings(self) -> bytes:
         """The timing headers: how long the upstream took to its answer's head, and what was spent here."""
-        upstream_s = self.head_s - self.sent_s if self.head_s else 0.0
-        return b"x-headworks-upstream-ms: %.1f\r\nx-headworks-overhead-ms: %.2f\r\n" % (
-            upstream_s * 1e3,
-            (now_s - self.started_s - upstream_s) * 1e3,
+        upstream_us = int((self.head_s - self.sent_s) * 1e6) if self.head_s else 0
+        own_us = int((perf_counter() - self.started_s) * 1e6) - upstream_us
+        return b"x-headworks-upstream-ms: %d.%03d\r\nx-headworks-overhead-ms: %d.%03d\r\n" % (
+            upstream_us // 1000,
+            upstream_us % 1000,
+            own_us // 1000,
+            own_us % 1000,
         )
+
+
+class CallMaker:
+    """Begins calls. State: how many; the beginning that the ids of this millisecond share.
+
+    A call id is `call_`, the time in milliseconds, a part that is this process's own, a counter. Ids sort by time and
+    are unique over processes and machines; they are names, not secrets.
+    """
+
+    def __init__(self) -> None:
+        self._own = os.urandom(5).hex()
+        self._count = 0
+        self._ms = 0
+        self._beginning = ""
+
+    def begin(self, endpoint: str, caller: Caller, request_bytes: int = 0) -> OpenCall:
+        """A call that begins now."""
+        now_us = time_ns() // 1000
+        ms = now_us // 1000
+        if ms != self._ms:
+            self._ms = ms
+            self._beginning = f"call_{ms:011x}{self._own}"
+        self._count = count = (self._count + 1) & 0xFFFFFF
+        return OpenCall(f"{self._beginning}{count:06x}", caller, endpoint, now_us, request_bytes)
+
+
+class EntryWriter(Protocol):
+    """What makes entries durable: `records.Journal`."""
+
+    def append_then(self, entry: JournalEntry, then: Callable[[StorageError | None], object]) -> None: ...
+    def append_nowait(self, entry: JournalEntry) -> None: ...
+
+
+class Settlement:
+    """Where calls are opened and settled: the journal, and what else learns of a call's end.
+
+    Arguments:
+        journal: makes entries durable.
+        observe: called with each settled entry (metrics).
+        note_response: called with each answered response (who may see it).
+    """
+
+    def __init__(
+        self,
+        journal: EntryWriter,
+        observe: Callable[[Settled], None],
+        note_response: Callable[[OpenCall], None],
+    ) -> None:
+        self._append_then = journal.append_then
+        self._append_nowait = journal.append_nowait
+        self._observe = observe
+        self._note_response = note_response
+
+    def open(self, call: OpenCall) -> Signal[StorageError | None]:
+        """Write that a call is about to be made; await it, then raise the error if it is one."""
+        written: Signal[StorageError | None] = Signal()
+        self._append_then(call.opened(), written.set)
+        return written
+
+    def open_then(self, call: OpenCall, then: Callable[[StorageError | None], object]) -> None:
+        """Write that a call is about to be made, then go on with `then`."""
+        self._append_then(call.opened(), then)
+
+    def settle(self, call: OpenCall, outcome: Outcome, status: int) -> Signal[StorageError | None]:
+        """Write how a call ended; await it, then raise the error if it is one."""
+        written: Signal[StorageError | None] = Signal()
+        self._append_then(self._settled(call, outcome, status), written.set)
+        return written
+
+    def settle_then(
+        self, call: OpenCall, outcome: Outcome, status: int, then: Callable[[StorageError | None], object]
+    ) -> None:
+        """Write how a call ended, then go on with `then`."""
+        self._append_then(self._settled(call, outcome, status), then)
+
+    def settle_cancelled(self, call: OpenCall) -> None:
+        """The caller has gone. 499 is nginx's word for it; no caller sees it."""
+        if not call.is_settled:
+            call.error_code = call.error_code or "client_disconnected"
+            self._append_nowait(self._settled(call, "cancelled", 499))
+
+    def settle_unrecorded(self, call: OpenCall, outcome: Outcome, status: int) -> None:
+        """Count a call that there is no room to record."""
+        self._settled(call, outcome, status)
+
+    def _settled(self, call: OpenCall, outcome: Outcome, status: int) -> Settled:
+        settled = call.settled(outcome, status)
+        self._observe(settled)
+        if call.response_id and outcome == "answered":
+            self._note_response(call)
+        return settled

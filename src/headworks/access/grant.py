@@ -63,6 +63,11 @@ class Grant:
         self._endpoints = frozenset(endpoints)
         self._verdicts: dict[str, bool] = {}
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether it does not expire by itself."""
+        return self.expires_at == float("inf")
+
     def may_call(self, endpoint: Endpoint) -> bool:
         """Whether the key's scope has this endpoint. Listing models is always allowed: it shows only usable ones."""
         return not self._endpoints or endpoint in self._endpoints or endpoint is Endpoint.MODELS

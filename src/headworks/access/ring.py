@@ -28,6 +28,9 @@ class KeyRing:
         secret: the server secret. Keys that were hashed under another are not good.
         now: Unix seconds.
 
+    Attributes:
+        edition: another object whenever a grant may have changed: what was learnt under one holds while it is the same.
+
     Raises:
         StorageError: the keys cannot be read.
     """
@@ -41,6 +44,7 @@ class KeyRing:
         self._digests: dict[str, bytes] = {}
         # By the SHA-256 of a whole header that was found good: a quarter of the cost of its HMAC, and no key is kept.
         self._seen: dict[bytes, Grant] = {}
+        self.edition = object()
         self._revision = 0
         self._version = store.version()
         self._fresh_s = now()
@@ -98,6 +102,7 @@ class KeyRing:
                 self._grants[record.digest] = _grant(record)
             self._revision = max(self._revision, record.revision)
         self._seen.clear()
+        self.edition = object()
 
     def _look_up(self, header: bytes) -> Grant:
         scheme, _, rest = header.strip(b" \t").partition(b" ")
@@ -115,6 +120,7 @@ class OpenRing:
 
     def __init__(self) -> None:
         self._grant = Grant(Caller())
+        self.edition = object()
 
     def identify(self, header: bytes | None) -> Grant:  # noqa: ARG002
         """The grant that everyone has; the header is not looked at."""

@@ -114,13 +114,21 @@ def read_chat_answer(body: bytes) -> AnswerSummary | Failure:
             return _invalid("a chat completion", error)
     usage = answer.usage.stated() if isinstance(answer, _Completion) and answer.usage is not None else None
     return AnswerSummary(
-        response_id=answer.id or "",
-        served_model=answer.model or "",
-        finish_reason=next((choice.finish_reason for choice in answer.choices if choice.finish_reason), ""),
-        usage=usage,
-        terminal="done",
-        text="" if usage is not None else _completion_text(body),
+        answer.id or "",
+        answer.model or "",
+        _first_reason(answer.choices),
+        usage,
+        "done",
+        "",
+        "" if usage is not None else _completion_text(body),
     )
+
+
+def _first_reason(choices: tuple[_Choice, ...]) -> str:
+    for choice in choices:
+        if choice.finish_reason:
+            return choice.finish_reason
+    return ""
 
 
 def read_responses_answer(body: bytes) -> AnswerSummary | Failure:

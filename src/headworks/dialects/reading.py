@@ -68,7 +68,7 @@ class RequestHead:
         self.model = _string(model, "model")
         if not self.model:
             raise Refusal(400, "invalid_value", "Invalid 'model': an empty string names no model.", param="model")
-        self.is_streamed = self.boolean("stream")
+        self.is_streamed = "stream" in fields and self.boolean("stream")
 
     def boolean(self, name: str) -> bool:
         """The value of a true-or-false field; False when it is absent or null."""
@@ -90,7 +90,10 @@ class RequestHead:
     @property
     def user(self) -> str | None:
         """Whom the caller says that the call is for: `safety_identifier`, or its forerunner `user`."""
-        return self.text("safety_identifier") or self.text("user")
+        fields = self.fields
+        if "safety_identifier" in fields or "user" in fields:
+            return self.text("safety_identifier") or self.text("user")
+        return None
 
     @property
     def previous_response_id(self) -> str | None:
@@ -180,7 +183,8 @@ def read_head(body: bytes, endpoint: Endpoint, *, default_model: str = "") -> Re
         raw = fields.get(name)
         if raw is None:
             raise _missing(name)
-        _check_kind(name, raw, kinds)
+        if kind_of(raw) not in kinds:
+            _check_kind(name, raw, kinds)
     elif endpoint is Endpoint.RESPONSES:
         raw = fields.get("input")
         if raw is not None:

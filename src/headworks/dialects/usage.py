@@ -102,10 +102,10 @@ def _usage(
     of_input = input_details or _NO_INPUT
     of_output = output_details or _NO_OUTPUT
     return Usage(
-        input_tokens=inputs or 0,
-        cached_tokens=of_input.cached_tokens or 0,
-        cache_write_tokens=of_input.cache_write_tokens or 0,
-        output_tokens=outputs or 0,
-        reasoning_tokens=of_output.reasoning_tokens or 0,
-        source="provider",
+        inputs or 0,
+        of_input.cached_tokens or 0,
+        of_input.cache_write_tokens or 0,
+        outputs or 0,
+        of_output.reasoning_tokens or 0,
+        "provider",
     )

@@ -38,6 +38,6 @@ class Provider(Protocol):
         """A POST of a JSON body to one of the API's fixed paths: what nearly every call is."""
         ...
 
-    def classify(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> Failure | None:
-        """What an answer's status means for the attempt; None when it answers the call."""
+    def classify(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> Failure:
+        """What an answer that is not a success (its status is 300 or more) means for the attempt."""
         ...

@@ -64,9 +64,7 @@ class OpenAIProvider:
         headers = self._json_headers
         return UpstreamRequest(line, headers + forwarded if forwarded else headers, body)
 
-    def classify(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> Failure | None:  # noqa: ARG002
-        if status < 300:
-            return None
+    def classify(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> Failure:  # noqa: ARG002
         if status < 400:
             return Failure(FailureKind.INVALID, f"{self.name} answered with a redirect, which is not followed", status)
         detail = f"{self.name} answered {status}"

@@ -83,6 +83,7 @@ class Journal:
         self._segment_bytes = segment_bytes
         self._limit_bytes = limit_bytes
         self._loop = loop
+        self._call_soon = loop.call_soon
         self._encode = msgspec.msgpack.Encoder().encode
         self._parts: list[bytes] = []
         self._written: _Written | None = None
@@ -122,13 +123,15 @@ class Journal:
         Bodies are left out of an entry that would be larger than 512 MiB.
         """
         payload = self._encode(entry)
-        if len(payload) > MAX_PAYLOAD_BYTES and isinstance(entry, Settled):
+        size = len(payload)
+        if size > MAX_PAYLOAD_BYTES and isinstance(entry, Settled):
             # The call must be on record whatever its size; bodies like these no store could take.
             payload = self._encode(msgspec.structs.replace(entry, request_body=b"", response_body=b""))
+            size = len(payload)
         parts = self._parts
         if not parts:
-            self._loop.call_soon(self.flush)
-        parts.append(_pack_head(len(payload), _crc32(payload)))
+            self._call_soon(self.flush)
+        parts.append(_pack_head(size, _crc32(payload)))
         parts.append(payload)
 
     def flush(self) -> None:

@@ -1,8 +1,5 @@
-"""One attempt: the sinks that an upstream's answer runs into.
-
-A unary answer is gathered whole (its usage stands at its end, and a garbled one must not reach the caller). A
-streamed answer goes through piece by piece; the call waits only for its first piece and for its end.
-"""
+"""One attempt at a streamed answer: it goes through piece by piece; the call waits only for its first piece and for
+its end."""
 
 from collections.abc import Callable, Mapping
 from time import perf_counter
@@ -10,55 +7,6 @@ from typing import Protocol
 
 from headworks.calls import AttemptFailed, Failure, FailureKind
 from headworks.flow import Signal
-
-
-class Answer:
-    """A complete upstream answer."""
-
-    __slots__ = ("body", "headers", "status")
-
-    def __init__(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
-
-
-class UnarySink:
-    """Gathers an answer of at most `limit_bytes`; `done` ends with it or with a `Failure`."""
-
-    __slots__ = ("_headers", "_limit_bytes", "_parts", "_size", "_status", "done", "head_s")
-
-    def __init__(self, limit_bytes: int) -> None:
-        self.done: Signal[Answer | Failure] = Signal()
-        self.head_s = 0.0
-        self._limit_bytes = limit_bytes
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._status = 0
-        self._headers: Mapping[bytes, bytes] = {}
-
-    def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
-        self._status = status
-        self._headers = headers
-        self.head_s = perf_counter()
-
-    def on_body(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size > self._limit_bytes:
-            self.on_failure(Failure(FailureKind.INVALID, f"the answer is over {self._limit_bytes} bytes", self._status))
-            self._parts.clear()
-        else:
-            self._parts.append(data)
-
-    def on_end(self) -> None:
-        if not self.done.is_set:
-            parts = self._parts
-            body = parts[0] if len(parts) == 1 else b"".join(parts)
-            self.done.set(Answer(self._status, self._headers, body))
-
-    def on_failure(self, failure: Failure) -> None:
-        if not self.done.is_set:
-            self.done.set(failure)
 
 
 class Steps(Protocol):

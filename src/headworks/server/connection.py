@@ -166,14 +166,17 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_ending:
             return
-        phase, body_bytes = self._phase, self._body_bytes
-        if phase is _IDLE:
+        if self._phase is _IDLE:
             known = self._known_head
             if known is not None and self._reply is None and not self._queue:
                 body = known.body_in(data)
                 if body is not None and self._take_known(known, body):
                     return
             self._incoming = data
+        self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        phase, body_bytes = self._phase, self._body_bytes
         self._incoming_bytes = len(data)
         self._has_completed = False
         try:
@@ -406,8 +409,6 @@ class Connection(asyncio.Protocol):
 
     def _start(self, request: Request, reply: SocketReply, refusal: Refusal | None, application: Application) -> None:
         self._reply = reply
-        if self._phase is _Phase.IDLE:
-            self._read_timer.disarm()
         try:
             if refusal is not None:
                 application.refuse(refusal, request, reply)
@@ -488,8 +489,8 @@ class Connection(asyncio.Protocol):
         self._transport.close()
 
     def _read_timed_out(self) -> None:
-        if self._is_gone:
-            return
+        if self._is_gone or (self._reply is not None and self._phase is _IDLE and not self._is_ending):
+            return  # a request is being answered and none is arriving: nothing is owed by the client
         if self._is_ending or self._phase is _Phase.IDLE:
             self._is_ending = True
             self._watch_unsent()

@@ -15,6 +15,8 @@ Labels = tuple[str, str, str, str, int]
 BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 """Upper bounds in seconds, from a classification's answer to a long generation's."""
 
+_BUCKETS_US = tuple(round(bound * 1_000_000) for bound in BUCKETS_S)
+
 _COUNT, _INPUT, _CACHED, _OUTPUT, _REASONING, _DURATION_US, _FIRST_US, _FIRST_COUNT = range(8)
 _DURATIONS = 8
 _FIRSTS = _DURATIONS + len(BUCKETS_S) + 1
@@ -42,17 +44,20 @@ class Metrics:
         child = self.children.get(labels)
         if child is None:
             child = self._new_child(labels)
+        total_us = call.total_us
         child[_COUNT] += 1
+        child[_DURATION_US] += total_us
+        child[_DURATIONS + bisect_left(_BUCKETS_US, total_us)] += 1
         child[_INPUT] += call.input_tokens
-        child[_CACHED] += call.cached_tokens
         child[_OUTPUT] += call.output_tokens
-        child[_REASONING] += call.reasoning_tokens
-        child[_DURATION_US] += call.total_us
-        child[_DURATIONS + bisect_left(BUCKETS_S, call.total_us / 1e6)] += 1
+        if call.cached_tokens:
+            child[_CACHED] += call.cached_tokens
+        if call.reasoning_tokens:
+            child[_REASONING] += call.reasoning_tokens
         if call.first_token_us:
             child[_FIRST_US] += call.first_token_us
             child[_FIRST_COUNT] += 1
-            child[_FIRSTS + bisect_left(BUCKETS_S, call.first_token_us / 1e6)] += 1
+            child[_FIRSTS + bisect_left(_BUCKETS_US, call.first_token_us)] += 1
 
     def add(self, children: Mapping[Labels, list[int]]) -> None:
         """Add another process's figures to these."""

@@ -57,8 +57,9 @@ class UpstreamPool:
 
     def send(self, request: UpstreamRequest, sink: Sink, timeouts: Timeouts) -> PooledFlight:
         flight = PooledFlight(self, request, sink, timeouts)
-        while self._idle:
-            connection = self._idle.pop()
+        idle = self._idle
+        while idle:
+            connection = idle.pop()
             if connection.is_open:
                 connection.start(flight)
                 return flight
@@ -95,18 +96,19 @@ class UpstreamPool:
 
     def connection_free(self, connection: UpstreamConnection) -> None:
         """An answer has ended and its connection can serve another request."""
-        if not connection.is_open:
-            self.connection_closed(connection)
-            return
         now_s = self.loop.time()
         if self._is_closed or now_s - connection.born_s > self._limits.max_age_s:
             connection.close()
             self.connection_closed(connection)
             return
-        flight = self._next_waiting()
-        if flight is not None:
-            connection.start(flight)
-            return
+        if self._waiting:
+            if not connection.is_open:
+                self.connection_closed(connection)
+                return
+            flight = self._next_waiting()
+            if flight is not None:
+                connection.start(flight)
+                return
         connection.idle_since_s = now_s
         self._idle.append(connection)
         if not self._reap_timer.is_armed:

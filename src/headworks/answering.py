@@ -1,0 +1,116 @@
+"""What goes to the caller around an answer: its headers, and the words for an attempt that failed."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from headworks.calls import Failure, FailureKind
+from headworks.errors import Refusal
+from headworks.headers import RawHeaders, line_of, lines_from
+from headworks.settlement import OpenCall
+
+JSON = b"application/json"
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
+
+STREAM_HEADERS = b"cache-control: no-cache, no-transform\r\nx-accel-buffering: no\r\n"
+"""Ask proxies in front not to buffer or re-compress a stream (nginx `proxy_buffering`, 2026 documentation)."""
+
+_CONTENT_TYPE = line_of(b"content-type")
+_REQUEST_ID = line_of(b"x-request-id")
+_LIMITS = lines_from(b"x-ratelimit-")
+_RELAYED_SOMETIMES = (lines_from(b"retry-after"), line_of(b"x-should-retry"), line_of(b"content-disposition"))
+"""Headers of errors and of files that go to the caller; the limits go with every answer."""
+
+_STATUS_OF_FAILURE = {
+    FailureKind.TIMEOUT: 504,
+    FailureKind.RATE_LIMITED: 429,
+    FailureKind.QUOTA: 429,
+    FailureKind.OVERLOADED: 503,
+    FailureKind.REJECTED: 400,
+}
+
+
+class AnswerHead:
+    """What the caller and the record get to see of the head of an upstream's answer.
+
+    Arguments:
+        headers: all that the upstream sent.
+        is_plain: a JSON answer or a stream of events, and no error: nothing unusual is worth searching for.
+    """
+
+    __slots__ = ("_relayed", "content_type", "request_id")
+
+    def __init__(self, headers: Mapping[bytes, bytes], *, is_plain: bool) -> None:
+        raw = headers if isinstance(headers, RawHeaders) else RawHeaders.of(headers)
+        head, find = raw.head, raw.lowered.find
+        at = find(_CONTENT_TYPE) + len(_CONTENT_TYPE)
+        self.content_type = head[at : find(b"\r", at)].strip() if at >= len(_CONTENT_TYPE) else b""
+        at = find(_REQUEST_ID) + len(_REQUEST_ID)
+        self.request_id = head[at : find(b"\r", at)].strip() if at >= len(_REQUEST_ID) else b""
+        self._relayed = raw.block(_LIMITS)
+        if not is_plain:
+            self._relayed += b"".join([raw.block(line) for line in _RELAYED_SOMETIMES])
+
+    def render(self, call: OpenCall, target: bytes, content_type: bytes) -> bytes:
+        """The header block of the answer to the caller; `target` is the block that names the target."""
+        call_id = call.call_id.encode()
+        return b"content-type: %b\r\nx-request-id: %b\r\nx-headworks-call-id: %b\r\n%b%b%b" % (
+            content_type,
+            self.request_id or call_id,
+            call_id,
+            target,
+            call.timings(),
+            self._relayed,
+        )
+
+
+def own_headers(call: OpenCall, content_type: bytes = JSON) -> bytes:
+    """The header block of an answer of our own."""
+    call_id = call.call_id.encode()
+    return b"content-type: %b\r\nx-request-id: %b\r\nx-headworks-call-id: %b\r\n%b" % (
+        content_type,
+        call_id,
+        call_id,
+        call.timings(),
+    )
+
+
+def error_headers(call: OpenCall, refusal: Refusal) -> bytes:
+    """The header block of a refusal."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in refusal.headers)
+    return own_headers(call) + lines.encode("latin-1")
+
+
+def refusal_of(failure: Failure, *, status: int = 0) -> Refusal:
+    """What the caller is told of an attempt that failed without an answer worth passing on."""
+    return Refusal(
+        status or _STATUS_OF_FAILURE.get(failure.kind, 502),
+        failure.kind.value,
+        words_for(failure),
+        kind="upstream_error",
+    )
+
+
+def words_for(failure: Failure) -> str:
+    """A failure in a sentence for the caller."""
+    if failure.kind is FailureKind.UNAUTHORIZED:
+        return (
+            f"The upstream refused this gateway's own credentials ({failure.detail}). "
+            "Your key is fine; the gateway's operator must look at the provider's key."
+        )
+    return f"The upstream failed: {failure.detail}."
+
+
+class _ErrorObject(msgspec.Struct):
+    error: dict[str, msgspec.Raw]
+
+
+_decode_error_object = msgspec.json.Decoder(_ErrorObject).decode
+
+
+def is_error_object(body: bytes) -> bool:
+    """Whether this is an error in the shape of the OpenAI API."""
+    try:
+        return "message" in _decode_error_object(body).error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False

@@ -1,0 +1,31 @@
+"""What an answer says of itself goes into the record; what it leaves unsaid is counted."""
+
+from headworks.calls import Usage
+from headworks.catalogue import count_tokens
+from headworks.dialects import AnswerSummary
+from headworks.dialects.texts import input_text
+from headworks.planning import Plan
+from headworks.settlement import OpenCall
+
+_COUNTED = frozenset({"/responses", "/chat/completions"})
+"""Paths of which tokens are counted where the provider does not say them."""
+
+
+def note(call: OpenCall, summary: AnswerSummary) -> None:
+    """Take over what the answer says."""
+    call.response_id = summary.response_id
+    call.served_model = summary.served_model
+    call.finish_reason = summary.finish_reason
+    call.error_code = summary.error_code
+    if summary.usage is not None:
+        call.usage = summary.usage
+
+
+def estimate_usage(call: OpenCall, plan: Plan, text: str) -> None:
+    """Count what the provider did not: text went up or came down and no usage was told."""
+    if call.usage.source == "none" and plan.head is not None and plan.path in _COUNTED:
+        call.usage = Usage(
+            input_tokens=count_tokens(input_text(plan.head.fields)),
+            output_tokens=count_tokens(text),
+            source="estimated",
+        )

@@ -1,0 +1,202 @@
+"""Steps 2 and 3, decode and resolve: from a request to a plan of where it goes and how its answer comes back."""
+
+import msgspec
+
+from headworks.access import Grant
+from headworks.answering import JSON
+from headworks.calls import Endpoint
+from headworks.dialects import BRIDGES, Bridge, RequestHead, read_form, read_head
+from headworks.endpoints import Manner, Route
+from headworks.errors import Refusal
+from headworks.exchange import Request, Timeouts, Upstream, UpstreamRequest
+from headworks.ownership import ResponseOwner
+from headworks.providers import Provider
+from headworks.routing import RouteTable, Target
+from headworks.settlement import OpenCall
+
+FORWARDED = (b"openai-beta", b"idempotency-key", b"x-client-request-id")
+"""Headers of the caller that go upstream. Everything else stays here: an allow-list, so that no credential, cookie
+or routing header of one side reaches the other."""
+
+_OTHER_ENDPOINT = {Endpoint.RESPONSES: Endpoint.CHAT, Endpoint.CHAT: Endpoint.RESPONSES}
+_OTHER_PATH = {"/responses": "/chat/completions", "/chat/completions": "/responses"}
+"""Where a bridged call goes. Only these two paths can be bridged, not those below them."""
+
+
+class Station(msgspec.Struct, frozen=True):
+    """A provider and the way to it."""
+
+    provider: Provider
+    upstream: Upstream
+    timeouts: Timeouts
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """What the head of a request has settled. `forwarded` is the header block that goes upstream, `edition` the ring's
+    at that time: while it is the same, the same head means the same admission."""
+
+    route: Route
+    grant: Grant | None
+    edition: object
+    is_json: bool
+    forwarded: bytes
+
+
+class Plan(msgspec.Struct, frozen=True, gc=False):
+    """A call that has been read: where it goes and how its answer comes back.
+
+    Attributes:
+        path: of the API, below the base URL, as the caller asked for it.
+        previous_response_id: of a stored response that this call goes on from; "" if none.
+        bridge: translates, where the upstream speaks another dialect.
+        hides_usage: the usage of this stream is asked for by us and not for the caller.
+        is_raw: the answer is relayed as it comes, whatever it is.
+    """
+
+    target: Target[Station]
+    request: UpstreamRequest
+    endpoint: Endpoint
+    path: str
+    is_streamed: bool
+    head: RequestHead | None = None
+    bridge: Bridge | None = None
+    hides_usage: bool = False
+    is_raw: bool = False
+    previous_response_id: str = ""
+
+
+def admission_of(request: Request, route: Route, grant: Grant | None, edition: object) -> Admission:
+    """What is known of a request from its head alone."""
+    headers = request.headers
+    content_type = headers.get(b"content-type", b"")
+    forwarded = b"".join(b"%b: %b\r\n" % (name, headers[name]) for name in FORWARDED if name in headers)
+    return Admission(route, grant, edition, not content_type or _is_json(content_type), forwarded)
+
+
+class Planner:
+    """Reads requests against the table of one configuration."""
+
+    def __init__(self, table: RouteTable[Station]) -> None:
+        self._table = table
+
+    def read(self, call: OpenCall, request: Request, admission: Admission, grant: Grant) -> Plan:
+        """The plan of a model call.
+
+        Raises:
+            Refusal: whatever is wrong with it.
+        """
+        route = admission.route
+        if not admission.is_json:
+            return self._read_form(call, request, admission, grant)
+        endpoint = route.endpoint
+        head = read_head(request.body, endpoint, default_model=route.default_model)
+        target = self._resolve(call, head.model, route, grant)
+        call.user = head.user or ""
+        is_streamed = call.is_streamed = head.is_streamed
+        path = route.upstream_path
+        if endpoint not in target.speaks:
+            bridge = BRIDGES[endpoint](request.body)
+            body = bridge.request(request.body, target.model)
+            sent = target.station.provider.json_request(_OTHER_PATH[path], body, admission.forwarded)
+            return Plan(target, sent, endpoint, path, is_streamed, head, bridge)
+        hides_usage = is_streamed and endpoint is Endpoint.CHAT and not head.includes_usage
+        body = head.splice(model=target.model, include_usage=hides_usage)
+        return Plan(
+            target,
+            target.station.provider.json_request(path, body, admission.forwarded),
+            endpoint,
+            path,
+            is_streamed,
+            head,
+            None,
+            hides_usage,
+            route.is_raw,
+            (head.previous_response_id or "") if endpoint is Endpoint.RESPONSES else "",
+        )
+
+    def read_object(self, call: OpenCall, request: Request, admission: Admission, owner: ResponseOwner | None) -> Plan:
+        """The plan of a call for a stored response, whose owner was looked up.
+
+        Raises:
+            Refusal: 404 where there is none, or where it is somebody else's.
+        """
+        route = admission.route
+        target = None if owner is None else self._table.station_of(owner.provider)
+        response_id = stored_id(route)
+        if owner is None or target is None or not owner.may_be_seen_by(call.caller):
+            raise Refusal(
+                404, "response_not_found", f"Response with id '{response_id}' not found.", param="response_id"
+            )
+        call.response_id = response_id
+        call.provider = target.provider
+        call.is_streamed = "stream=true" in request.query.split("&")
+        query = f"?{request.query}" if request.query else ""
+        sent = target.station.provider.request(
+            request.method,
+            route.upstream_path + query,
+            request.body,
+            JSON if request.body else b"",
+            admission.forwarded,
+        )
+        return Plan(target, sent, Endpoint.MODELS, route.upstream_path, call.is_streamed, is_raw=call.is_streamed)
+
+    def _read_form(self, call: OpenCall, request: Request, admission: Admission, grant: Grant) -> Plan:
+        route = admission.route
+        content_type = request.headers.get(b"content-type", b"")
+        if route.manner is not Manner.FORM or not content_type.startswith(b"multipart/form-data"):
+            expected = "application/json"
+            if route.manner is Manner.FORM:
+                expected += " or multipart/form-data"
+            raise Refusal(
+                415, "unsupported_content_type", f"The body must be {expected}, and content-type must say so."
+            )
+        form = read_form(content_type.decode("latin-1"), request.body)
+        name = route.default_model if "model" not in form.fields and route.default_model else form.model
+        target = self._resolve(call, name, route, grant)
+        body = form.splice_model(target.model) if "model" in form.fields else request.body
+        call.is_streamed = form.is_streamed
+        path = route.upstream_path
+        sent = target.station.provider.request("POST", path, body, content_type, admission.forwarded)
+        return Plan(target, sent, route.endpoint, path, call.is_streamed, is_raw=call.is_streamed)
+
+    def _resolve(self, call: OpenCall, name: str, route: Route, grant: Grant) -> Target[Station]:
+        call.requested_model = name
+        if not grant.may_use(name):
+            visible = [known for known in self._table.names if grant.may_use(known)]
+            raise self._table.unknown(name, visible)
+        target = self._table.resolve(name)
+        call.provider = target.provider
+        call.model = target.model
+        if route.endpoint not in target.speaks:
+            self._check_bridge(target, name, route)
+        return target
+
+    def _check_bridge(self, target: Target[Station], name: str, route: Route) -> None:
+        if _OTHER_ENDPOINT.get(route.endpoint) not in target.speaks:
+            served = ", ".join(sorted(one.value for one in target.speaks))
+            raise Refusal(
+                400,
+                "endpoint_not_supported",
+                f"The model `{name}` is at a provider that does not serve {route.endpoint.value}; it serves {served}.",
+                param="model",
+            )
+        if route.upstream_path not in _OTHER_PATH:
+            raise Refusal(
+                400,
+                "endpoint_not_supported",
+                f"{route.path} is not served by this model's provider, and cannot be translated.",
+                param="model",
+            )
+
+
+def stored_id(route: Route) -> str:
+    """The response that a path below `/v1/responses/` names."""
+    return route.path.split("/")[3]
+
+
+def _is_json(content_type: bytes) -> bool:
+    kind = content_type.split(b";", 1)[0].strip().lower()
+    return kind == JSON or kind.endswith(b"+json")
+
+
+__all__ = ["Admission", "Plan", "Planner", "Station", "admission_of", "stored_id"]

@@ -1,0 +1,200 @@
+"""Steps 7 to 9 of a streamed call: attempt, relay, settle.
+
+Pieces go on as they come; the last one waits until the settled entry is durable.
+"""
+
+import asyncio
+from time import perf_counter
+from typing import Protocol
+
+from headworks.answering import (
+    EVENT_STREAM,
+    JSON,
+    STREAM_HEADERS,
+    AnswerHead,
+    is_error_object,
+    refusal_of,
+    words_for,
+)
+from headworks.calls import Endpoint, Failure, FailureKind
+from headworks.dialects import AnswerSummary, ChatTail, ResponsesTail
+from headworks.dialects.endings import error_ending
+from headworks.errors import Refusal
+from headworks.exchange import Flight, Reply
+from headworks.outcome import estimate_usage, note
+from headworks.planning import Plan
+from headworks.routing import StreamSink
+from headworks.settlement import OpenCall, Settlement
+
+
+class Relayed(Protocol):
+    """Relays or translates one stream; as `routing.Steps`, and knows at the end what it was."""
+
+    def feed(self, data: bytes) -> bytes: ...
+    @property
+    def is_complete(self) -> bool: ...
+    def summary(self) -> AnswerSummary: ...
+
+
+class StreamRelay:
+    """Makes the attempt of a streamed call and relays its answer.
+
+    Arguments:
+        settlement: where a call's end is written.
+        keeps_bodies: records hold bodies, too.
+    """
+
+    def __init__(self, settlement: Settlement, *, keeps_bodies: bool) -> None:
+        self._settle = settlement.settle
+        self._keeps_bodies = keeps_bodies
+
+    async def stream(self, call: OpenCall, plan: Plan, reply: Reply) -> None:
+        """Make the attempt and send its answer on, piece by piece.
+
+        Raises:
+            Refusal: the attempt failed before anything was sent on.
+            StorageError: the call's end could not be written.
+        """
+        station = plan.target.station
+        steps = _steps(plan)
+        sink = StreamSink(steps)
+        call.attempts += 1
+        call.sent_s = perf_counter()
+        flight = station.upstream.send(plan.request, sink, station.timeouts)
+        try:
+            failure = await sink.started
+            call.head_s = sink.head_s
+            call.first_s = sink.first_s if plan.is_streamed else 0.0
+            if failure is not None:
+                if steps is not None:
+                    note(call, steps.summary())
+                raise refusal_of(failure)
+            head = AnswerHead(sink.headers, is_plain=steps is not None and not sink.is_error)
+            call.upstream_request_id = _text(head.request_id)
+            if sink.is_error:
+                await self._stream_refused(call, plan, sink, head, reply)
+                return
+            headers = _stream_headers(call, plan, head, is_events=steps is not None)
+            await self._pass_on(call, plan, sink, steps, flight, headers, reply)
+        except asyncio.CancelledError:
+            flight.cancel()
+            if not call.is_settled:
+                _sum_up(call, plan, steps, None)
+            raise
+        except Refusal:
+            flight.cancel()
+            raise
+
+    async def _pass_on(
+        self,
+        call: OpenCall,
+        plan: Plan,
+        sink: StreamSink,
+        steps: Relayed | None,
+        flight: Flight,
+        headers: bytes,
+        reply: Reply,
+    ) -> None:
+        """Send the stream on while it comes; hold its last piece until the call has settled."""
+        kept: list[bytes] | None = [] if self._keeps_bodies else None
+        write = reply.write
+
+        def forward(data: bytes) -> None:
+            call.response_bytes += len(data)
+            if kept is not None:
+                kept.append(data)
+            write(data)
+
+        is_begun = not sink.ended.is_set
+        if is_begun:
+            first = sink.take()
+            call.response_bytes += len(first)
+            if kept is not None:
+                kept.append(first)
+            reply.begin(200, headers, first)
+            sink.forward = forward
+            reply.set_flow(flight.pause, flight.resume)
+            failure = await sink.ended
+            last = sink.last
+        else:
+            # It was over within one turn of the loop: nothing has been sent yet, and nothing may before it settles.
+            failure = sink.ended.value
+            last = sink.take() + sink.last
+        if failure is not None:
+            flight.cancel()  # the stream may go on although it can no longer be read
+            if steps is not None:
+                last += error_ending(plan.endpoint, failure.kind.value, words_for(failure))
+        _sum_up(call, plan, steps, failure)
+        call.response_bytes += len(last)
+        if kept is not None:
+            call.response_body = b"".join([*kept, last])
+        unwritten = await self._settle(call, "failed" if call.error_code else "answered", 200)
+        if unwritten is not None:
+            raise unwritten
+        if not is_begun:
+            reply.begin(200, headers)
+        if failure is not None and steps is None:
+            reply.abort()  # nothing in these bytes could say that they are not all
+        else:
+            reply.end(last)
+
+    async def _stream_refused(
+        self, call: OpenCall, plan: Plan, sink: StreamSink, head: AnswerHead, reply: Reply
+    ) -> None:
+        failure = sink.ended.value if sink.ended.is_set else await sink.ended
+        if failure is not None:
+            raise refusal_of(failure)
+        if sink.status < 300:
+            detail = f"{plan.target.provider} answered a stream with something else"
+            raise refusal_of(Failure(FailureKind.INVALID, detail, 200))
+        call.first_s = 0.0
+        await self._error(call, plan, head, sink, reply)
+
+    async def _error(self, call: OpenCall, plan: Plan, head: AnswerHead, sink: StreamSink, reply: Reply) -> None:
+        """Pass the provider's own refusal on when it is one that the caller can understand."""
+        failure = plan.target.station.provider.classify(sink.status, sink.headers, sink.error_body)
+        if failure.kind in (FailureKind.UNAUTHORIZED, FailureKind.INVALID):
+            raise refusal_of(failure)
+        body = sink.error_body
+        if not is_error_object(body):
+            body = refusal_of(failure, status=sink.status).body()
+        call.error_code = failure.kind.value
+        call.response_bytes = len(body)
+        if self._keeps_bodies:
+            call.response_body = body
+        unwritten = await self._settle(call, "failed", sink.status)
+        if unwritten is not None:
+            raise unwritten
+        reply.respond(sink.status, head.render(call, plan.target.headers, JSON), body)
+
+
+def _steps(plan: Plan) -> Relayed | None:
+    if plan.is_raw or not plan.is_streamed:
+        return None
+    if plan.bridge is not None:
+        return plan.bridge.stream()
+    if plan.endpoint is Endpoint.CHAT:
+        return ChatTail(hides_usage=plan.hides_usage)
+    return ResponsesTail() if plan.endpoint is Endpoint.RESPONSES else None
+
+
+def _sum_up(call: OpenCall, plan: Plan, steps: Relayed | None, failure: Failure | None) -> None:
+    """What the stream has said of itself, and what its end says of it."""
+    text = ""
+    if steps is not None:
+        summary = steps.summary()
+        note(call, summary)
+        text = summary.text
+    if failure is not None:
+        call.error_code = failure.kind.value
+    estimate_usage(call, plan, text)
+
+
+def _stream_headers(call: OpenCall, plan: Plan, head: AnswerHead, *, is_events: bool) -> bytes:
+    content_type = EVENT_STREAM if is_events else head.content_type or b"application/octet-stream"
+    headers = head.render(call, plan.target.headers, content_type)
+    return headers + STREAM_HEADERS if content_type.startswith(b"text/event-stream") else headers
+
+
+def _text(value: bytes) -> str:
+    return value[:128].decode("latin-1")
