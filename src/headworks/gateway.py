@@ -3,7 +3,7 @@
     1 authenticate   `Gateway.admit`: the route, the key, what it may call
     2 decode         `planning`: only the top-level fields that routing needs
     3 resolve        `planning`: the public model name becomes a target
-    6 admit          `Gateway._plan`, then `unary` or `streaming`: room in the journal; the opened entry is durable
+    6 admit          `Gateway.handle`, then `unary` or `streaming`: room in the journal; the opened entry is durable
     7 attempt        the same: one request to the target
     8 relay          the same: bytes as they come, or translated between dialects
     9 settle         `settlement`: usage, one settled entry, durable before the caller sees the end
@@ -135,7 +135,11 @@ class Gateway:
         try:
             if not route.is_model_call:
                 return self._run(self._of_ours(call, request, admission, grant, reply), call, reply)
-            plan = self._plan(call, request, admission, grant)
+            plan = self._planner.read(call, request, admission, grant)
+            if self._keeps_bodies and plan.head is not None:
+                call.request_body = request.body
+            if self._journal.is_full:
+                raise _journal_full()  # noqa: TRY301
             if plan.is_streamed or plan.is_raw or plan.previous_response_id:
                 return self._run(self._attempt(call, plan, reply), call, reply)
             unary = UnaryCall(self._unary_calls, call, plan, reply, self._call_ended)
@@ -161,24 +165,6 @@ class Gateway:
             self._idle.set()
 
     # -- the call -------------------------------------------------------------------------------------------------
-
-    def _plan(self, call: OpenCall, request: Request, admission: Admission, grant: Grant) -> Plan:
-        plan = self._planner.read(call, request, admission, grant)
-        if self._keeps_bodies and plan.head is not None:
-            call.request_body = request.body
-        self._check_room()
-        return plan
-
-    def _check_room(self) -> None:
-        if self._journal.is_full:
-            raise Refusal(
-                503,
-                "journal_full",
-                "This gateway cannot record any more calls and so takes none: its journal has reached its bound. "
-                "Its operator should see whether the control plane runs and its disk has room.",
-                kind="server_error",
-                headers=(("retry-after", "5"),),
-            )
 
     def _run(self, work: Coroutine[Any, Any, None], call: OpenCall, reply: Reply) -> Flow:
         """Start what has to wait in between; a plain call does without."""
@@ -222,7 +208,8 @@ class Gateway:
         if route.manner is Manner.OBJECT:
             owner = await self._owners.find(stored_id(route))
             plan = self._planner.read_object(call, request, admission, owner)
-            self._check_room()
+            if self._journal.is_full:
+                raise _journal_full()
             await self._attempt(call, plan, reply)
         else:
             await self._models(call, reply, route, grant)
@@ -308,3 +295,14 @@ class Gateway:
             "owned_by": self._table.resolve(name).provider,
             "shutdown_date": None,
         }
+
+
+def _journal_full() -> Refusal:
+    return Refusal(
+        503,
+        "journal_full",
+        "This gateway cannot record any more calls and so takes none: its journal has reached its bound. "
+        "Its operator should see whether the control plane runs and its disk has room.",
+        kind="server_error",
+        headers=(("retry-after", "5"),),
+    )

@@ -147,8 +147,9 @@ class CallMaker:
 class EntryWriter(Protocol):
     """What makes entries durable: `records.Journal`."""
 
-    def append_then(self, entry: JournalEntry, then: Callable[[StorageError | None], object]) -> None: ...
-    def append_nowait(self, entry: JournalEntry) -> None: ...
+    def append_nowait(self, entry: JournalEntry, then: Callable[[StorageError | None], object] | None = None) -> None:
+        """Write an entry at the end of this turn of the loop, then call `then` with None or with what went wrong."""
+        ...
 
 
 class Settlement:
@@ -166,38 +167,37 @@ class Settlement:
         observe: Callable[[Settled], None],
         note_response: Callable[[OpenCall], None],
     ) -> None:
-        self._append_then = journal.append_then
-        self._append_nowait = journal.append_nowait
+        self._append = journal.append_nowait
         self._observe = observe
         self._note_response = note_response
 
     def open(self, call: OpenCall) -> Signal[StorageError | None]:
         """Write that a call is about to be made; await it, then raise the error if it is one."""
         written: Signal[StorageError | None] = Signal()
-        self._append_then(call.opened(), written.set)
+        self._append(call.opened(), written.set)
         return written
 
     def open_then(self, call: OpenCall, then: Callable[[StorageError | None], object]) -> None:
         """Write that a call is about to be made, then go on with `then`."""
-        self._append_then(call.opened(), then)
+        self._append(call.opened(), then)
 
     def settle(self, call: OpenCall, outcome: Outcome, status: int) -> Signal[StorageError | None]:
         """Write how a call ended; await it, then raise the error if it is one."""
         written: Signal[StorageError | None] = Signal()
-        self._append_then(self._settled(call, outcome, status), written.set)
+        self._append(self._settled(call, outcome, status), written.set)
         return written
 
     def settle_then(
         self, call: OpenCall, outcome: Outcome, status: int, then: Callable[[StorageError | None], object]
     ) -> None:
         """Write how a call ended, then go on with `then`."""
-        self._append_then(self._settled(call, outcome, status), then)
+        self._append(self._settled(call, outcome, status), then)
 
     def settle_cancelled(self, call: OpenCall) -> None:
         """The caller has gone. 499 is nginx's word for it; no caller sees it."""
         if not call.is_settled:
             call.error_code = call.error_code or "client_disconnected"
-            self._append_nowait(self._settled(call, "cancelled", 499))
+            self._append(self._settled(call, "cancelled", 499))
 
     def settle_unrecorded(self, call: OpenCall, outcome: Outcome, status: int) -> None:
         """Count a call that there is no room to record."""

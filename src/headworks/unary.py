@@ -187,7 +187,7 @@ class UnaryCall:
             note(call, summary)
             if summary.usage is None and summary.terminal != "none":  # in the background there is no usage yet
                 estimate_usage(call, plan, summary.text)
-        self._settle("answered", self._head.content_type or JSON)
+        self._settle("answered")
 
     def _relay_error(self) -> None:
         """Pass the provider's own refusal on when it is one that the caller can understand."""
@@ -196,15 +196,15 @@ class UnaryCall:
             raise refusal_of(failure)
         if not is_error_object(self._body):
             self._body = refusal_of(failure, status=self._status).body()
+        self._head.content_type = JSON
         self._call.error_code = failure.kind.value
-        self._settle("failed", JSON)
+        self._settle("failed")
 
-    def _settle(self, outcome: Outcome, content_type: bytes) -> None:
+    def _settle(self, outcome: Outcome) -> None:
         call = self._call
         call.response_bytes = len(self._body)
         if self._shared.keeps_bodies:
             call.response_body = self._body
-        self._head.content_type = content_type
         self._shared.settlement.settle_then(call, outcome, self._status, self._settled)
 
     def _settled(self, unwritten: StorageError | None) -> None:
@@ -214,7 +214,7 @@ class UnaryCall:
             self._fault(unwritten)
             return
         head = self._head
-        headers = head.render(self._call, self._plan.target.headers, head.content_type)
+        headers = head.render(self._call, self._plan.target.headers, head.content_type or JSON)
         self._reply.respond(self._status, headers, self._body)
         self._end()
 

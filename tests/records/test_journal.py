@@ -71,7 +71,7 @@ def test_a_callback_is_told_at_once_and_one_that_raises_keeps_the_news_from_nobo
         raise ValueError("broken callback")
 
     for callback in (told.append, broken, told.append):
-        writer.append_then(calls.opened(1), callback)
+        writer.append_nowait(calls.opened(1), callback)
     turn(loop)
     turn(loop)
 
@@ -228,7 +228,7 @@ async def main():
     await journal.append(call(1))
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
     told = []
-    journal.append_then(call(2), told.append)
+    journal.append_nowait(call(2), told.append)
     try:
         await journal.append(call(2))
     except StorageError as error:

@@ -65,7 +65,10 @@ class RequestHead:
         model = fields.get("model")
         if model is None:
             raise _missing("model")
-        self.model = _string(model, "model")
+        try:
+            self.model = _decode_str(model)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            self.model = _string(model, "model")  # raises with the reason
         if not self.model:
             raise Refusal(400, "invalid_value", "Invalid 'model': an empty string names no model.", param="model")
         self.is_streamed = "stream" in fields and self.boolean("stream")
@@ -173,7 +176,10 @@ def read_head(body: bytes, endpoint: Endpoint, *, default_model: str = "") -> Re
     Raises:
         Refusal: 400, for everything that is wrong with it.
     """
-    fields = read_fields(body)
+    try:
+        fields = _decode_fields(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        fields = read_fields(body)  # raises with the reason
     if default_model:
         fields.setdefault("model", msgspec.Raw(_encode(default_model)))
     head = RequestHead(fields)

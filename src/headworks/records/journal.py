@@ -109,17 +109,10 @@ class Journal:
             self._written = _Written(loop=self._loop)
         return self._written
 
-    def append_then(self, entry: JournalEntry, then: Callable[[StorageError | None], object]) -> None:
+    def append_nowait(self, entry: JournalEntry, then: Callable[[StorageError | None], object] | None = None) -> None:
         """Write an entry at the end of this turn, then call `then` at once with None, or with what went wrong.
 
-        Cheaper and one turn sooner than a future's callback.
-        """
-        self.append_nowait(entry)
-        self._callbacks.append(then)
-
-    def append_nowait(self, entry: JournalEntry) -> None:
-        """Write an entry at the end of this turn, with nobody waiting for it; `failure` tells if it went wrong.
-
+        Cheaper and one turn sooner than a future's callback. With nobody to call, `failure` tells if it went wrong.
         Bodies are left out of an entry that would be larger than 512 MiB.
         """
         payload = self._encode(entry)
@@ -133,6 +126,8 @@ class Journal:
             self._call_soon(self.flush)
         parts.append(_pack_head(size, _crc32(payload)))
         parts.append(payload)
+        if then is not None:
+            self._callbacks.append(then)
 
     def flush(self) -> None:
         """Write what has been appended, now, and tell who waits. The event loop calls this by itself."""
