@@ -17,6 +17,8 @@ STREAM_HEADERS = b"cache-control: no-cache, no-transform\r\nx-accel-buffering: n
 
 _CONTENT_TYPE = line_of(b"content-type")
 _REQUEST_ID = line_of(b"x-request-id")
+_CONTENT_TYPE_BYTES = len(_CONTENT_TYPE)
+_REQUEST_ID_BYTES = len(_REQUEST_ID)
 _LIMITS = lines_from(b"x-ratelimit-")
 _RELAYED_SOMETIMES = (lines_from(b"retry-after"), line_of(b"x-should-retry"), line_of(b"content-disposition"))
 """Headers of errors and of files that go to the caller; the limits go with every answer."""
@@ -42,11 +44,12 @@ class AnswerHead:
 
     def __init__(self, headers: Mapping[bytes, bytes], *, is_plain: bool) -> None:
         raw = headers if isinstance(headers, RawHeaders) else RawHeaders.of(headers)
-        head, find = raw.head, raw.lowered.find
-        at = find(_CONTENT_TYPE) + len(_CONTENT_TYPE)
-        self.content_type = head[at : find(b"\r", at)].strip() if at >= len(_CONTENT_TYPE) else b""
-        at = find(_REQUEST_ID) + len(_REQUEST_ID)
-        self.request_id = head[at : find(b"\r", at)].strip() if at >= len(_REQUEST_ID) else b""
+        head, lowered = raw.head, raw.lowered
+        find = lowered.find
+        at = find(_CONTENT_TYPE) + _CONTENT_TYPE_BYTES
+        self.content_type = head[at : find(b"\r", at)].strip() if at >= _CONTENT_TYPE_BYTES else b""
+        at = find(_REQUEST_ID) + _REQUEST_ID_BYTES
+        self.request_id = head[at : find(b"\r", at)].strip() if at >= _REQUEST_ID_BYTES else b""
         self._relayed = raw.block(_LIMITS)
         if not is_plain:
             self._relayed += b"".join([raw.block(line) for line in _RELAYED_SOMETIMES])

@@ -11,10 +11,15 @@ from headworks.errors import StorageError
 from headworks.records import JOURNAL_FOLDER, Drained, Drainer, drain_lock, open_store
 from headworks.telemetry import report
 
-SHORTEST_REST_S = 0.05
+SHORTEST_REST_S = 0.2
 LONGEST_REST_S = 0.3
 """Rests between two passes, in seconds: doubled as long as there is nothing to do. The longest is what a new record
-may take to be seen, and what an idle gateway is woken for."""
+may take to be seen, and what an idle gateway is woken for; shorter ones than these would only make more and smaller
+batches."""
+
+NICENESS = 10
+"""Where the processor is short, workers go before: answering callers cannot wait, and the journal can. Nice levels are
+1.25 apart in share (sched(7)), so this process still gets a tenth of a core that one worker would fill."""
 
 LONGEST_RETRY_S = 10.0
 """Rests between attempts at a store that cannot be used, in seconds: doubled up to this."""
@@ -39,6 +44,7 @@ def control_plane(storage: Path) -> int:
         except BlockingIOError:
             return  # told often enough
 
+    os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, stop)
     try:

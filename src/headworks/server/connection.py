@@ -350,10 +350,11 @@ class Connection(asyncio.Protocol):
 
     # -- what the server and the reply call -----------------------------------------------------------------------
 
-    def reply_finished(self, reply: SocketReply, *, is_broken: bool) -> None:
+    def reply_finished(self, reply: SocketReply, *, is_broken: bool = False) -> None:
         """The reply has been written whole (or given up): go on with the next request, or close."""
         self._reply = None
-        self._server.buffered_bytes -= reply.held_bytes
+        server = self._server
+        server.buffered_bytes -= reply.held_bytes
         if is_broken:
             self._is_ending = True
             self._transport.abort()
@@ -364,16 +365,17 @@ class Connection(asyncio.Protocol):
             self._close_gently()
         elif self._queue:
             # Through the loop: answers that are ready at once must not nest one inside the other.
-            self._server.loop.call_soon(self._start_queued)
-        elif self._server.is_stopping and self._phase is _Phase.IDLE:
-            self._close_gently()
+            server.loop.call_soon(self._start_queued)
+        elif self._phase is _IDLE:
+            if server.is_stopping:
+                self._close_gently()
+            else:
+                server.wheel.arm(self._read_timer, self._limits.idle_timeout_s)
         else:
             if self._owes_continue:
                 self._owes_continue = False
                 self._transport.write(_CONTINUE)
-            limits = self._limits
-            delay_s = limits.idle_timeout_s if self._phase is _Phase.IDLE else limits.header_timeout_s
-            self._server.wheel.arm(self._read_timer, delay_s)
+            server.wheel.arm(self._read_timer, self._limits.header_timeout_s)
 
     def stop(self) -> None:
         """Close as soon as no request is arriving or being answered; the server is stopping."""

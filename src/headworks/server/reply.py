@@ -24,11 +24,11 @@ class SocketReply:
         "_is_chunked",
         "_is_head",
         "_is_http10",
-        "_keeps_alive",
         "_server",
         "_transport",
         "held_bytes",
         "is_over",
+        "keeps_alive",
         "pause",
         "resume",
         "running",
@@ -47,7 +47,7 @@ class SocketReply:
         self._connection = connection
         self._server = server
         self._transport = transport
-        self._keeps_alive = keeps_alive
+        self.keeps_alive = keeps_alive
         self._is_http10 = is_http10
         self._is_head = is_head
         self._is_chunked = False
@@ -57,10 +57,6 @@ class SocketReply:
         self.running: Running | None = None
         self.pause: Callable[[], None] | None = None
         self.resume: Callable[[], None] | None = None
-
-    @property
-    def keeps_alive(self) -> bool:
-        return self._keeps_alive
 
     def respond(self, status: int, headers: bytes, body: bytes) -> None:
         if self.is_over:
@@ -72,7 +68,9 @@ class SocketReply:
             b"%b%b%b%bcontent-length: %d\r\n\r\n%b"
             % (STATUS_LINES[status], self._server.date_line, self._persistence(), headers, length, body)
         )
-        self._finish()
+        self.is_over = True
+        self.running = None
+        self._connection.reply_finished(self)
 
     def begin(self, status: int, headers: bytes, first: bytes = b"", length: int | None = None) -> None:
         if self.is_over:
@@ -84,7 +82,7 @@ class SocketReply:
             framing = b"content-length: %d\r\n\r\n%b" % (length, first)
         elif self._is_http10:
             # HTTP/1.0 knows no chunks: the body ends with the connection (RFC 9112 §6.3).
-            self._keeps_alive = False
+            self.keeps_alive = False
             framing = b"\r\n" + first
         else:
             self._is_chunked = not self._is_head
@@ -112,7 +110,7 @@ class SocketReply:
     def abort(self) -> None:
         if self.is_over:
             return
-        self._keeps_alive = False
+        self.keeps_alive = False
         self._finish(is_broken=True)
 
     def set_flow(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
@@ -122,8 +120,8 @@ class SocketReply:
             pause()
 
     def _persistence(self) -> bytes:
-        if not self._keeps_alive or self._server.is_stopping:
-            self._keeps_alive = False
+        if not self.keeps_alive or self._server.is_stopping:
+            self.keeps_alive = False
             return b"connection: close\r\n"
         return b"connection: keep-alive\r\n" if self._is_http10 else b""
 

@@ -89,9 +89,11 @@ class UpstreamConnection(asyncio.Protocol):
             % (request.line, self._pool.host_line, request.headers, len(body), body)
         )
         pool = self._pool
-        first_byte_s = flight.timeouts.first_byte_s
-        left_s = flight.due_s - pool.loop.time()
-        pool.wheel.arm(self._timer, min(left_s, first_byte_s))
+        now_s = pool.loop.time()
+        due_s = now_s + flight.timeouts.first_byte_s
+        if due_s > flight.due_s:
+            due_s = max(flight.due_s, now_s)
+        pool.wheel.arm_at(self._timer, due_s)
         if flight.wants_pause:
             self.pause()
 
