@@ -11,7 +11,7 @@ from headworks.errors import StorageError
 from headworks.records import JOURNAL_FOLDER, Drained, Drainer, drain_lock, open_store
 from headworks.telemetry import report
 
-SHORTEST_REST_S = 0.2
+SHORTEST_REST_S = 0.15
 LONGEST_REST_S = 0.3
 """Rests between two passes, in seconds: doubled as long as there is nothing to do. The longest is what a new record
 may take to be seen, and what an idle gateway is woken for; shorter ones than these would only make more and smaller
