@@ -6,7 +6,7 @@ import msgspec
 
 from headworks.calls import Failure, FailureKind
 from headworks.errors import Refusal
-from headworks.headers import RawHeaders, line_of, lines_from
+from headworks.headers import Lines, RawHeaders
 from headworks.settlement import OpenCall
 
 JSON = b"application/json"
@@ -15,12 +15,12 @@ EVENT_STREAM = b"text/event-stream; charset=utf-8"
 STREAM_HEADERS = b"cache-control: no-cache, no-transform\r\nx-accel-buffering: no\r\n"
 """Ask proxies in front not to buffer or re-compress a stream (nginx `proxy_buffering`, 2026 documentation)."""
 
-_CONTENT_TYPE = line_of(b"content-type")
-_REQUEST_ID = line_of(b"x-request-id")
+_CONTENT_TYPE = b"\r\ncontent-type:"
+_REQUEST_ID = b"\r\nx-request-id:"
 _CONTENT_TYPE_BYTES = len(_CONTENT_TYPE)
 _REQUEST_ID_BYTES = len(_REQUEST_ID)
-_LIMITS = lines_from(b"x-ratelimit-")
-_RELAYED_SOMETIMES = (lines_from(b"retry-after"), line_of(b"x-should-retry"), line_of(b"content-disposition"))
+_LIMITS = Lines(b"x-ratelimit-")
+_RELAYED_SOMETIMES = (Lines(b"retry-after"), Lines(b"x-should-retry:"), Lines(b"content-disposition:"))
 """Headers of errors and of files that go to the caller; the limits go with every answer."""
 
 _STATUS_OF_FAILURE = {

@@ -4,21 +4,22 @@ An upstream sends some twenty headers and a plain call needs a few of them. So a
 valid stays the bytes that it is, and a header is searched for, not stored.
 """
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import NewType
-
-Beginning = NewType("Beginning", bytes)
-"""How a header's line begins, as it is searched for; see `line_of` and `lines_from`."""
 
 
-def line_of(name: bytes) -> Beginning:
-    """Lines of the header with this lower-case name."""
-    return Beginning(b"\r\n%b:" % name)
+class Lines:
+    """Which headers are meant, in the form in which they are searched for.
 
+    Arguments:
+        beginning: how the names of all of them begin, in lower case; with a colon at its end, one whole name.
+    """
 
-def lines_from(prefix: bytes) -> Beginning:
-    """Lines of all headers whose lower-case names begin so."""
-    return Beginning(b"\r\n%b" % prefix)
+    __slots__ = ("beginning", "match_run")
+
+    def __init__(self, beginning: bytes) -> None:
+        self.beginning = b"\r\n" + beginning
+        self.match_run = re.compile(rb"(?:%b[^\r]*)+" % re.escape(self.beginning)).match
 
 
 class RawHeaders(Mapping[bytes, bytes]):
@@ -44,25 +45,23 @@ class RawHeaders(Mapping[bytes, bytes]):
             return headers
         return cls(b"\r\n" + b"".join([b"%b: %b\r\n" % header for header in headers.items()]))
 
-    def block(self, line: Beginning) -> bytes:
-        """All headers that begin so, as a header block."""
+    def block(self, lines: Lines) -> bytes:
+        """All these headers, as a header block. Neighbours, as they nearly always are, are taken at once."""
         lowered = self.lowered
-        at = lowered.find(line)
-        if at < 0:
-            return b""
-        end = lowered.find(b"\r", lowered.rfind(line) + 2) + 2
-        if lowered.count(b"\n", at + 2, end) == lowered.count(line, at, end):
-            return self.head[at + 2 : end]  # they stand together, as they nearly always do
-        lines = []
+        beginning = lines.beginning
+        block = b""
+        at = lowered.find(beginning)
         while at >= 0:
-            end = lowered.find(b"\r", at + 2)
-            lines.append(self.head[at + 2 : end + 2])
-            at = lowered.find(line, end)
-        return b"".join(lines)
+            run = lines.match_run(lowered, at)
+            assert run is not None, "it begins here"
+            end = run.end()
+            block += self.head[at + 2 : end + 2]
+            at = lowered.find(beginning, end)
+        return block
 
     def __getitem__(self, name: bytes) -> bytes:
-        line = line_of(name)
-        values = [value[len(line) - 2 :].strip(b" \t\r") for value in self.block(line).split(b"\n")[:-1]]
+        lines = self.block(Lines(name + b":")).split(b"\r\n")[:-1]
+        values = [line[len(name) + 1 :].strip(b" \t") for line in lines]
         if not values:
             raise KeyError(name)
         return b", ".join(values)
