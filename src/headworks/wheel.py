@@ -58,7 +58,7 @@ class TimerWheel:
         self.arm_at(timer, self._time() + delay_s if delay_s > 0.0 else self._time())
 
     def arm_at(self, timer: Timer, due_s: float) -> None:
-        """The same for a time of the loop's clock, which must not lie in the past."""
+        """The same for a time of the loop's clock, which must not lie in the past; infinity is no deadline."""
         timer._due_s = due_s  # noqa: SLF001 - Timer and TimerWheel are one mechanism in two classes
         if due_s < timer._look_s:  # noqa: SLF001
             self._place(timer, int(due_s / TICK_S) + 1)

@@ -88,12 +88,7 @@ class UpstreamConnection(asyncio.Protocol):
             b"%b%b%bcontent-length: %d\r\n\r\n%b"
             % (request.line, self._pool.host_line, request.headers, len(body), body)
         )
-        pool = self._pool
-        now_s = pool.loop.time()
-        due_s = now_s + flight.timeouts.first_byte_s
-        if due_s > flight.due_s:
-            due_s = max(flight.due_s, now_s)
-        pool.wheel.arm_at(self._timer, due_s)
+        self._arm(flight.timeouts.first_byte_s)
         if flight.wants_pause:
             self.pause()
 
@@ -237,13 +232,12 @@ class UpstreamConnection(asyncio.Protocol):
         flight = self._flight
         if flight is None:
             return
-        left_s = flight.due_s - self._pool.loop.time()
-        if delay_s < left_s and not self._is_paused:
-            left_s = delay_s
-        if left_s == math.inf:
-            self._timer.disarm()
-        else:
-            self._pool.wheel.arm(self._timer, left_s)
+        pool = self._pool
+        now_s = pool.loop.time()
+        due_s = math.inf if self._is_paused else now_s + delay_s
+        if due_s > flight.due_s:
+            due_s = max(flight.due_s, now_s)
+        pool.wheel.arm_at(self._timer, due_s)
 
     def _timed_out(self) -> None:
         flight = self._flight
