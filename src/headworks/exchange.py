@@ -19,9 +19,14 @@ from headworks.errors import Refusal
 
 
 class Request:
-    """One parsed request. `path` is the one decoded path that routing and authorisation both read; `query` is
-    the raw query string without the question mark; `admission` is what `Application.admit` learnt from the head
-    and wants to find again in `handle`."""
+    """One parsed request.
+
+    Attributes:
+        path: the one decoded path that routing and authorisation both read.
+        query: the raw query string without the question mark.
+        headers: by lower-case name; those of framing need not be there.
+        admission: what `Application.admit` learnt from the head and wants to find again in `handle`.
+    """
 
     __slots__ = ("admission", "body", "headers", "method", "path", "query")
 

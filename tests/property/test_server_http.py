@@ -55,7 +55,7 @@ class Application:
         self.refusals = []
 
     def admit(self, request):
-        assert not request.body
+        """Everyone may come in."""
 
     def refuse(self, refusal, request, reply):
         self.refusals.append(refusal)
@@ -164,3 +164,70 @@ def test_a_request_that_is_cut_off_is_not_served(server, request, place):
     data, _ = request
     application, _ = received(server, [data[: place % len(data)]])
     assert application.requests == []
+
+
+# -- heads that come again ---------------------------------------------------------------------------------------------
+
+_BODIES = st.lists(st.binary(min_size=1, max_size=1200), min_size=3, max_size=6)
+
+
+@st.composite
+def _heads(draw):
+    """The bytes of a head before and after the digits of its length."""
+    lines = [f"{name}: {draw(_VALUE)}" for name in draw(st.lists(_TOKEN, max_size=5, unique=True))]
+    lines += ["Host: gateway:4000", draw(st.sampled_from(["X-A: b", "Connection: keep-alive", "accept: */*"]))]
+    name = draw(st.sampled_from(["content-length: ", "Content-Length: ", "CONTENT-LENGTH:", "content-length:  "]))
+    place = draw(st.integers(0, len(lines)))
+    path = draw(_PATH)
+    before = "\r\n".join([f"POST /{path} HTTP/1.1", *lines[:place], name])
+    after = "\r\n".join(["", *lines[place:], "", ""])
+    return before.encode(), after.encode()
+
+
+def _without_length(requests):
+    return [
+        (method, path, query, {name: value for name, value in headers.items() if name != b"content-length"}, body)
+        for method, path, query, headers, body in requests
+    ]
+
+
+@settings(deadline=None)
+@given(heads=st.lists(_heads(), min_size=1, max_size=2), bodies=_BODIES, order=st.lists(st.integers(0, 1), min_size=6))
+def test_requests_one_after_another_are_what_each_is_alone(server, heads, bodies, order):
+    pieces = []
+    for body, number in zip(bodies, order, strict=False):
+        before, after = heads[number % len(heads)]
+        pieces.append(before + b"%d" % len(body) + after + body)
+
+    together, _ = received(server, pieces)
+    alone = [request for piece in pieces for request in received(server, [piece])[0].requests]
+
+    assert _without_length(together.requests) == _without_length(alone)
+    assert len(alone) == len(pieces)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    head=_heads(),
+    body=st.binary(min_size=1, max_size=60),
+    place=st.integers(0, 10_000),
+    removed=st.integers(0, 3),
+    noise=st.one_of(
+        st.binary(max_size=6),
+        st.sampled_from(
+            [b"+", b"0", b"00", b" ", b"\r\n", b"1", b"_", b"\r\ntransfer-encoding: chunked", b"-1", b"\x00"]
+        ),
+    ),
+)
+def test_what_only_resembles_a_known_head_is_read_as_if_it_came_first(server, head, body, place, removed, noise):
+    before, after = head
+    known = before + b"%d" % len(body) + after + body
+    place %= len(known)
+    other = known[:place] + noise + known[place + removed :]
+
+    after_others, said = received(server, [known, known, other])
+    first, said_first = received(server, [other])
+
+    assert _without_length(after_others.requests[2:]) == _without_length(first.requests)
+    assert [refusal.code for refusal in after_others.refusals] == [refusal.code for refusal in first.refusals]
+    assert said.endswith(said_first[said_first.find(b"\r\n\r\n") :] if said_first else b"")

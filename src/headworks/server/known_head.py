@@ -10,14 +10,14 @@ import re
 
 from headworks.exchange import Request
 
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})\r\n", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})(?=\r\n)", re.IGNORECASE)
 _MOST_DIGITS = 9
 _UNSUITABLE = (b"expect", b"transfer-encoding", b"upgrade")
 """Headers that make a request more than a head and a sized body."""
 
 
 class KnownHead:
-    """State: none; `request` is what these bytes were read as."""
+    """`request` is what these bytes were read as, without a body and without its length."""
 
     __slots__ = ("_after", "_before", "request")
 
@@ -44,7 +44,10 @@ class KnownHead:
         if len(lengths) != 1 or int(lengths[0][1]) != len(request.body):
             return None
         start, end = lengths[0].span(1)
-        return cls(data[:start], data[end:head_end], request)
+        # The length was this request's; what tells it of the next ones is their body.
+        others = {name: value for name, value in headers.items() if name != b"content-length"}
+        again = Request(request.method, request.path, request.query, others, b"", request.admission)
+        return cls(data[:start], data[end:head_end], again)
 
     def body_in(self, data: bytes) -> bytes | None:
         """The body, when `data` is this head with some length and exactly so many bytes behind it."""

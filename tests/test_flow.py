@@ -1,0 +1,124 @@
+"""Coroutines that go on inside the event that they waited for."""
+
+import asyncio
+
+import pytest
+
+from headworks.flow import Flow, Signal
+
+
+@pytest.fixture
+def loop():
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+def start(loop, coroutine):
+    ended = []
+    flow = Flow(coroutine, loop, ended.append)
+    flow.resume()
+    return flow, ended
+
+
+def test_it_goes_on_before_set_returns(loop):
+    signal, seen = Signal(), []
+
+    async def work():
+        seen.append(await signal)
+
+    flow, ended = start(loop, work())
+    assert not ended
+    signal.set("value")
+
+    assert seen == ["value"]
+    assert ended == [flow]
+
+
+def test_a_signal_that_is_set_already_does_not_make_it_wait(loop):
+    signal = Signal()
+    signal.set(1)
+    seen = []
+
+    async def work():
+        seen.append(await signal)
+
+    _, ended = start(loop, work())
+
+    assert seen == [1]
+    assert len(ended) == 1
+
+
+def test_a_signal_is_set_once():
+    signal = Signal()
+    signal.set(1)
+    with pytest.raises(AssertionError):
+        signal.set(2)
+
+
+def test_cancelling_raises_where_it_waits_and_a_late_signal_is_not_heard(loop):
+    signal, seen = Signal(), []
+
+    async def work():
+        try:
+            await signal
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    flow, ended = start(loop, work())
+    flow.cancel()
+    flow.cancel()
+    signal.set("too late")
+
+    assert seen == ["cancelled"]
+    assert ended == [flow]
+
+
+def test_cancelled_from_inside_it_hears_of_it_at_its_next_wait(loop):
+    first, second, seen = Signal(), Signal(), []
+
+    async def work():
+        await first
+        flows[0].cancel()
+        seen.append("went on")
+        await second
+        seen.append("never")
+
+    flow = Flow(work(), loop, seen.append)
+    flows = [flow]
+    flow.resume()
+    first.set(None)
+
+    assert seen == ["went on", flow]
+
+
+def test_futures_of_the_loop_can_be_awaited_too_and_are_cancelled_with_it(loop):
+    future, other, seen = loop.create_future(), loop.create_future(), []
+
+    async def work():
+        seen.append(await future)
+        await other
+
+    flow, ended = start(loop, work())
+    loop.call_soon(future.set_result, "done")
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.run_until_complete(asyncio.sleep(0))
+    assert seen == ["done"]
+    flow.cancel()
+
+    assert other.cancelled()
+    assert ended == [flow]
+
+
+def test_what_escapes_it_is_reported_to_the_loop(loop):
+    reported = []
+    loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
+
+    async def work():
+        raise LookupError("escaped")
+
+    flow, ended = start(loop, work())
+
+    assert [str(error) for error in reported] == ["escaped"]
+    assert ended == [flow]
