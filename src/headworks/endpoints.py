@@ -81,6 +81,9 @@ _PATTERNS = (
 )
 
 _BY_METHOD_AND_PATH = {(route.method, route.path): route for route in ROUTES}
+PATHS_BEFORE_A_NAME = ("/v1/models/",)
+"""What follows them is one name, in which the SDKs encode a slash (`provider/model`)."""
+
 KNOWN_PATHS = tuple(sorted({route.path for route in ROUTES}))
 
 

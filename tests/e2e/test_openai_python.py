@@ -170,6 +170,8 @@ def test_models_are_listed(client: openai.OpenAI) -> None:
     names = [model.id for model in client.models.list()]
     assert "nano" in names
     assert client.models.retrieve("nano").id == "nano"
+    for name in names:
+        assert client.models.retrieve(name).id == name
 
 
 def test_every_answer_names_its_call(client: openai.OpenAI) -> None:

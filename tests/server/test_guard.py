@@ -149,3 +149,10 @@ def test_another_version_of_http_is_refused(version):
     with pytest.raises(Refusal) as refused:
         check_framing({b"host": b"a"}, version)
     assert refused.value.status == 505
+
+
+def test_an_encoded_slash_is_one_only_in_a_name_that_stands_alone():
+    assert split_target(b"/v1/models/stub%2Fa%2fb?x=%2F", (b"/v1/models/",)) == ("/v1/models/stub/a/b", "x=%2F")
+    for target in (b"/v1%2Fmodels/a", b"/v1/models%2Fa", b"/v1/models/a/b%2Fc", b"/v1/models/a%2F..%2Fb", b"/x/a%2Fb"):
+        with pytest.raises(Refusal):
+            split_target(target, (b"/v1/models/",))

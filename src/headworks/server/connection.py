@@ -268,7 +268,9 @@ class Connection(asyncio.Protocol):
         method = self._parser.get_method().decode("ascii")
         if method in REFUSED_METHODS:
             raise Refusal(405, "method_not_allowed", f"{method} is not served here.")
-        path, query = self._server.known_targets.get(self._target) or split_target(self._target)
+        path, query = self._server.known_targets.get(self._target) or split_target(
+            self._target, self._server.slashes_below
+        )
         request = Request(method, path, query, headers)
         self._request = request
         self._application = self._server.application

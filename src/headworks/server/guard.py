@@ -62,11 +62,12 @@ REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
 """Methods that are about connections, not resources (RFC 9110 §9.3.6, §9.3.8): no application sees them."""
 
 
-def split_target(target: bytes) -> tuple[str, str]:
+def split_target(target: bytes, slashes_below: tuple[bytes, ...] = ()) -> tuple[str, str]:
     """The decoded path and the raw query of an origin-form request target.
 
     Encoded slashes, control bytes, backslashes, dot segments and empty segments are refused rather than
     normalised: the path that is routed is the path that is authorised, and no proxy in front can read it otherwise.
+    Below the paths in `slashes_below`, which end in a slash, an encoded slash is a slash: there stands one name.
     """
     if not target.startswith(b"/"):
         raise malformed("The request target must be a path that begins with a slash.")
@@ -75,7 +76,8 @@ def split_target(target: bytes) -> tuple[str, str]:
     raw, _, query = target.partition(b"?")
     if _PLAIN_PATH.fullmatch(raw) is None:
         lowered = raw.lower()
-        if b"%2f" in lowered or b"%5c" in lowered or b"\\" in raw:
+        is_one_name = any(raw.startswith(path) and b"/" not in raw[len(path) :] for path in slashes_below)
+        if (b"%2f" in lowered and not is_one_name) or b"%5c" in lowered or b"\\" in raw:
             raise malformed("The path holds an encoded slash or a backslash.")
         path = unquote_to_bytes(raw)
         if any(byte < 0x20 or byte == 0x7F for byte in path) or b"%" in path:

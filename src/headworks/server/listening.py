@@ -28,7 +28,8 @@ class HttpServer:
         application: what answers requests.
         limits: bounds on clients.
         wheel: the worker's timer wheel.
-        known_targets: request targets whose path needs no checking, with their path and query: a short cut.
+        known_paths: paths that need no checking: a short cut.
+        slashes_below: paths, ending in a slash, below which one name stands that may hold encoded slashes.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class HttpServer:
         wheel: TimerWheel,
         loop: asyncio.AbstractEventLoop,
         known_paths: Iterable[str] = (),
+        slashes_below: Iterable[str] = (),
     ) -> None:
         self.application = application
         self.limits = limits
         self.wheel = wheel
         self.loop = loop
+        self.slashes_below = tuple(path.encode() for path in slashes_below)
         self.known_targets = {path.encode(): (path, "") for path in known_paths}
         self.connections: set[Connection] = set()
         self.buffered_bytes = 0

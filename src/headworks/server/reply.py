@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from headworks.server.listening import HttpServer
 
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_NO_CONTENT = 204
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
@@ -64,10 +65,15 @@ class SocketReply:
         length = len(body)
         if self._is_head:
             body = b""  # its bytes would be read as the next answer (RFC 9110 §9.3.2)
-        self._transport.write(
-            b"%b%b%b%bcontent-length: %d\r\n\r\n%b"
-            % (STATUS_LINES[status], self._server.date_line, self._persistence(), headers, length, body)
-        )
+        line = STATUS_LINES[status]
+        if status == _NO_CONTENT:
+            # No length and no body (RFC 9110 §8.6, §15.3.5).
+            self._transport.write(b"%b%b%b%b\r\n" % (line, self._server.date_line, self._persistence(), headers))
+        else:
+            self._transport.write(
+                b"%b%b%b%bcontent-length: %d\r\n\r\n%b"
+                % (line, self._server.date_line, self._persistence(), headers, length, body)
+            )
         self.is_over = True
         self.running = None
         self._connection.reply_finished(self)

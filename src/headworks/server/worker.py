@@ -11,7 +11,7 @@ import uvloop
 
 from headworks.assembly import RUN_FOLDER, Assembly, Hull, Settings, read_settings
 from headworks.config import Project, Server, parse
-from headworks.endpoints import KNOWN_PATHS
+from headworks.endpoints import KNOWN_PATHS, PATHS_BEFORE_A_NAME
 from headworks.errors import HeadworksError
 from headworks.server.listening import HttpServer, bind
 from headworks.server.messages import FrameReader, Word, frame
@@ -96,6 +96,7 @@ class _Worker:
             wheel=wheel,
             loop=loop,
             known_paths=KNOWN_PATHS,
+            slashes_below=PATHS_BEFORE_A_NAME,
         )
         metrics.gauge("calls_in_flight", "Calls under way.", lambda: self._assembly.gateway.in_flight)
         metrics.gauge("client_connections", "Open client connections.", lambda: len(server.connections))

@@ -167,6 +167,7 @@ class UpstreamPool:
 
     async def _dial(self) -> None:
         failure: Failure
+        connection: UpstreamConnection | None = None
         try:
             async with asyncio.timeout(self._connect_s):
                 connection = await dial(self._origin, lambda: UpstreamConnection(self), self.loop)
@@ -174,11 +175,11 @@ class UpstreamPool:
             failure = Failure(FailureKind.TIMEOUT, f"{self.name} did not take a connection in {self._connect_s:g} s")
         except (OSError, UnicodeError) as error:
             failure = Failure(FailureKind.UNREACHABLE, f"{self.name} cannot be reached: {_reason(error)}")
-        else:
+        finally:
             self._dialing -= 1
+        if connection is not None:
             self.adopt(connection)
             return
-        self._dialing -= 1
         flight = self._next_waiting()
         if flight is not None:
             flight.fail(failure)
