@@ -144,10 +144,7 @@ class Reader:
 
     def _do(self, step: Step, where: str) -> None:
         service = _SERVICE.match(step.command)
-        if service is not None:
-            printed = self._serve(service[1], step.command)
-        else:
-            printed = self._shell(step.command, where)
+        printed = self._serve(service[1], step.command) if service is not None else self._shell(step.command, where)
         keys = _KEY.findall(printed)
         if keys:
             self._key = keys[-1]

@@ -152,7 +152,7 @@ def _is_open(command: str) -> bool:
 
 _VARYING = (
     (re.compile(r"\bhw-(?:[A-Za-z0-9]{39}|\.\.\.)"), "hw-*"),
-    (re.compile(r"\b(call|key|req|resp|msg|chatcmpl)[_-][0-9a-z]{4,}(?:\.\.\.|…)?"), r"\1_*"),
+    (re.compile(r"\b((?:call|key|req|resp|msg)_|chatcmpl-)[0-9a-z]{8,}"), r"\1*"),
     (re.compile(r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?Z?"), "WHEN"),
     (re.compile(r"\b\d\d:\d\d:\d\d\b"), "WHEN"),
     (re.compile(r"\b\d+(?:\.\d+)? ?(?:us|ms|s|m|h)\b"), "SOME-TIME"),
