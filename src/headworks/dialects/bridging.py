@@ -121,11 +121,11 @@ class TranslatedStream:
                 self.is_complete = True
                 if not self._is_open:
                     raise AttemptFailed(failure_of(event), event.usage)
+            elif not self._started.id:
+                raise UnreadableAnswer("the stream went on or ended before it began")
             elif isinstance(event, Ended):
                 self._ended = event
                 self.is_complete = True
-                if not self._started.id:
-                    raise UnreadableAnswer("the stream ended before it began")
             elif not isinstance(event, Cited):
                 if isinstance(event, Called):
                     self._has_calls = True

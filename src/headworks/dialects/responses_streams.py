@@ -286,6 +286,9 @@ def _read(data: bytes) -> _Event:
         kind = _decode_type(data).type
     except msgspec.ValidationError:
         raise UnreadableAnswer("an event of the stream has no type") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # What stands behind the value of the wrong kind is read only now.
+        raise UnreadableAnswer("an event of the stream is not JSON") from None
     if kind in _READ:
         raise UnreadableAnswer(f"an event of the stream is not a {kind}")
     return _Event(kind)

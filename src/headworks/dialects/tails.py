@@ -530,7 +530,7 @@ def _leniently(data: bytes, kind: type[_Struct], decode: Callable[[bytes], _Stru
         value = loose.get(field.name)
         try:
             values[field.name] = msgspec.convert(value, field.type)
-        except (msgspec.ValidationError, RecursionError):
+        except (msgspec.ValidationError, UnicodeError, RecursionError):
             if field.name == "error" and value:
                 values[field.name] = _Error()  # of whatever shape, it is one
     return kind(**values)
@@ -543,4 +543,10 @@ def _code(error: _Error | str | None) -> str:
 
 
 def _identity(data: bytes) -> _Identity:
-    return _leniently(data, _Identity, _decode_identity) if data else _Identity()
+    """Of the first event: which answer and which model it is; nothing if it is the one that could not be read."""
+    if not data:
+        return _Identity()
+    try:
+        return _leniently(data, _Identity, _decode_identity)
+    except UnreadableAnswer:
+        return _Identity()

@@ -133,7 +133,9 @@ class UpstreamConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             cause = error.__context__
             if cause is not None and not isinstance(cause, _UnacceptableAnswerError):
-                raise cause from None  # a sink's own fault: a bug, not the upstream's
+                # A sink's own fault: a bug, not the upstream's. The call must end all the same.
+                self._fail(FailureKind.INVALID, "sent an answer at which this gateway failed")
+                raise cause from None
             if not self._is_complete:
                 self._fail(FailureKind.INVALID, str(cause or "sent an answer that is not valid HTTP/1.1"))
                 return

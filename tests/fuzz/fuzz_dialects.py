@@ -1,0 +1,373 @@
+"""Mutated requests, answers and streams against the codecs: the SSE parser, the relayed tails, the bridges.
+
+    python tests/fuzz/fuzz_dialects.py --seconds 60 [--seed N]
+
+It fails on any exception but those that are promised, on output that is not JSON or not a stream of events, and on a
+stream that comes out otherwise when it is cut otherwise.
+"""
+
+import argparse
+import json
+import random
+import sys
+import time
+
+from headworks.calls import AttemptFailed, Endpoint
+from headworks.dialects import (
+    BRIDGES,
+    ChatTail,
+    EventSplitter,
+    ResponsesTail,
+    parse_event,
+    read_chat_answer,
+    read_embeddings_answer,
+    read_head,
+    read_responses_answer,
+)
+from headworks.errors import Refusal
+
+_TOOL = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+
+CHAT_REQUEST = {
+    "model": "m",
+    "messages": [
+        {"role": "system", "content": "Be brief."},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "What is this?"},
+                {"type": "image_url", "image_url": {"url": "https://a/b.png", "detail": "low"}},
+            ],
+        },
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"city":"Ghent"}'}}
+            ],
+        },
+        {"role": "tool", "tool_call_id": "c1", "content": "rain"},
+    ],
+    "tools": [
+        {"type": "function", "function": {"name": "look", "description": "d", "parameters": _TOOL, "strict": True}}
+    ],
+    "tool_choice": "auto",
+    "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": _TOOL, "strict": True}},
+    "temperature": 0.5,
+    "max_completion_tokens": 64,
+    "stream": True,
+    "stream_options": {"include_usage": True},
+    "metadata": {"a": "b"},
+}
+RESPONSES_REQUEST = {
+    "model": "m",
+    "instructions": "Be brief.",
+    "input": [
+        {
+            "role": "user",
+            "content": [
+                {"type": "input_text", "text": "What is this?"},
+                {"type": "input_image", "image_url": "data:image/png;base64,AA==", "detail": "auto"},
+            ],
+        },
+        {"type": "function_call", "call_id": "c1", "name": "look", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": "rain"},
+        {
+            "type": "message",
+            "role": "assistant",
+            "id": "msg_1",
+            "status": "completed",
+            "content": [{"type": "output_text", "text": "Rain.", "annotations": []}],
+        },
+    ],
+    "tools": [{"type": "function", "name": "look", "parameters": _TOOL, "strict": True}],
+    "text": {"format": {"type": "json_schema", "name": "x", "schema": _TOOL, "strict": True}, "verbosity": "low"},
+    "reasoning": {"effort": "low"},
+    "max_output_tokens": 64,
+    "store": False,
+}
+_CHAT_USAGE = {
+    "prompt_tokens": 5,
+    "completion_tokens": 7,
+    "total_tokens": 12,
+    "prompt_tokens_details": {"cached_tokens": 2},
+}
+_RESPONSES_USAGE = {
+    "input_tokens": 5,
+    "output_tokens": 7,
+    "total_tokens": 12,
+    "output_tokens_details": {"reasoning_tokens": 3},
+}
+_CALL = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"city":"Ghent"}'}}
+CHAT_ANSWER = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [
+        {
+            "index": 0,
+            "finish_reason": "tool_calls",
+            "message": {"role": "assistant", "content": "Hm é 😀", "refusal": None, "tool_calls": [_CALL]},
+        }
+    ],
+    "usage": _CHAT_USAGE,
+}
+_MESSAGE = {
+    "id": "msg_1",
+    "type": "message",
+    "status": "completed",
+    "role": "assistant",
+    "content": [{"type": "output_text", "text": "Hm é 😀", "annotations": []}],
+}
+_FUNCTION_CALL = {
+    "id": "fc_1",
+    "type": "function_call",
+    "status": "completed",
+    "call_id": "c1",
+    "name": "look",
+    "arguments": "{}",
+}
+RESPONSES_ANSWER = {
+    "id": "resp_1",
+    "object": "response",
+    "created_at": 1,
+    "status": "completed",
+    "model": "m",
+    "output": [_MESSAGE, _FUNCTION_CALL],
+    "usage": _RESPONSES_USAGE,
+}
+
+
+def _chunk(delta, finish_reason=None, **more):
+    choices = [{"index": 0, "delta": delta, "finish_reason": finish_reason}] if delta is not None else []
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "m",
+        "choices": choices,
+        **more,
+    }
+
+
+CHAT_STREAM = (
+    _chunk({"role": "assistant", "content": ""}),
+    _chunk({"content": "Hm"}),
+    _chunk({"content": " é 😀"}),
+    _chunk(
+        {"tool_calls": [{"index": 0, "id": "c1", "type": "function", "function": {"name": "look", "arguments": ""}}]}
+    ),
+    _chunk({"tool_calls": [{"index": 0, "function": {"arguments": '{"city"'}}]}),
+    _chunk({}, "tool_calls"),
+    _chunk(None, usage=_CHAT_USAGE),
+    None,
+)
+_PLACE = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+RESPONSES_STREAM = (
+    {
+        "type": "response.created",
+        "sequence_number": 0,
+        "response": {**RESPONSES_ANSWER, "status": "in_progress", "output": [], "usage": None},
+    },
+    {
+        "type": "response.output_item.added",
+        "sequence_number": 1,
+        "output_index": 0,
+        "item": {**_MESSAGE, "content": [], "status": "in_progress"},
+    },
+    {
+        "type": "response.content_part.added",
+        "sequence_number": 2,
+        **_PLACE,
+        "part": {"type": "output_text", "text": "", "annotations": []},
+    },
+    {"type": "response.output_text.delta", "sequence_number": 3, **_PLACE, "delta": "Hm é 😀", "logprobs": []},
+    {"type": "response.output_text.done", "sequence_number": 4, **_PLACE, "text": "Hm é 😀", "logprobs": []},
+    {"type": "response.output_item.done", "sequence_number": 5, "output_index": 0, "item": _MESSAGE},
+    {
+        "type": "response.output_item.added",
+        "sequence_number": 6,
+        "output_index": 1,
+        "item": {**_FUNCTION_CALL, "arguments": ""},
+    },
+    {
+        "type": "response.function_call_arguments.delta",
+        "sequence_number": 7,
+        "item_id": "fc_1",
+        "output_index": 1,
+        "delta": "{}",
+    },
+    {"type": "response.output_item.done", "sequence_number": 8, "output_index": 1, "item": _FUNCTION_CALL},
+    {"type": "response.completed", "sequence_number": 9, "response": RESPONSES_ANSWER},
+)
+
+VALUES = (
+    None,
+    True,
+    -1,
+    0,
+    1.5,
+    10**30,
+    "",
+    "x",
+    "\ud800",
+    "é\u2028",
+    [],
+    {},
+    [None],
+    {"type": "nope"},
+    ["x"] * 3,
+    {"a": {"b": []}},
+)
+BYTES = (
+    b"",
+    b"\n\n",
+    b"\r\n\r\n",
+    b"\r",
+    b"data: ",
+    b"data:",
+    b"event: error\n",
+    b": x\n",
+    b"[DONE]",
+    b"\0",
+    b"\xff\xfe",
+    b"{",
+    b"}",
+    b'"',
+    b"\xef\xbb\xbf",
+)
+
+
+def _mutated(chance, value, depth=0):
+    """The value with a few places in it replaced, dropped or doubled."""
+    if chance.random() < 0.06:
+        return chance.choice(VALUES)
+    if isinstance(value, dict):
+        items = [(key, _mutated(chance, item, depth + 1)) for key, item in value.items() if chance.random() > 0.03]
+        if chance.random() < 0.05:
+            items.append((chance.choice(["type", "id", "x", "content", "text"]), chance.choice(VALUES)))
+        return dict(items)
+    if isinstance(value, list):
+        items = [_mutated(chance, item, depth + 1) for item in value if chance.random() > 0.03]
+        return items * 2 if chance.random() < 0.03 else items
+    return value
+
+
+def _encoded(chance, value):
+    data = bytearray(json.dumps(value, ensure_ascii=chance.random() < 0.5).encode("utf-8", "surrogatepass"))
+    while data and chance.random() < 0.15:
+        place = chance.randrange(len(data))
+        data[place : place + chance.choice((0, 1, 8))] = chance.choice(BYTES)
+    return bytes(data)
+
+
+def _streamed(chance, events, *, named):
+    kept = [_mutated(chance, event) if event is not None and chance.random() < 0.5 else event for event in events]
+    if chance.random() < 0.3:
+        chance.shuffle(kept)
+    end = chance.choice((b"\n\n", b"\n\n", b"\r\n\r\n", b"\r\r"))
+    pieces = []
+    for event in kept:
+        data = b"[DONE]" if event is None else _encoded(chance, event)
+        name = event.get("type") if named and isinstance(event, dict) else None
+        line = (
+            b"event: %b%b" % (name.encode("utf-8", "replace"), end[: len(end) // 2]) if isinstance(name, str) else b""
+        )
+        pieces.append(line + b"data: " + data + end)
+    return b"".join(pieces)
+
+
+def _cut(chance, data):
+    places = sorted(chance.randrange(len(data) + 1) for _ in range(chance.choice((0, 1, 3, 20))))
+    return [data[start:end] for start, end in zip([0, *places], [*places, len(data)], strict=True)]
+
+
+def _fed(steps, pieces):
+    """What comes out, up to the end or the failure; and which failure."""
+    out = b""
+    for piece in pieces:
+        if steps.is_complete:
+            break
+        try:
+            out += steps.feed(piece)
+        except AttemptFailed as error:
+            return out, error.failure.kind
+    steps.summary()
+    return out, None
+
+
+def _check_events(data):
+    splitter = EventSplitter()
+    blocks = splitter.feed(data)
+    assert not splitter.held, f"an event without an end was sent on: {splitter.held[:200]!r}"
+    for block in blocks:
+        event = parse_event(block)
+        assert event is not None
+        if event.data != b"[DONE]":
+            assert isinstance(json.loads(event.data), dict)
+
+
+def _one_round(chance):
+    for endpoint, request, answer, stream, named in (
+        (Endpoint.RESPONSES, RESPONSES_REQUEST, CHAT_ANSWER, CHAT_STREAM, False),
+        (Endpoint.CHAT, CHAT_REQUEST, RESPONSES_ANSWER, RESPONSES_STREAM, True),
+    ):
+        body = _encoded(chance, _mutated(chance, request))
+        try:
+            read_head(body, endpoint)
+            bridge = BRIDGES[endpoint](body)
+            assert isinstance(json.loads(bridge.request(body, "upstream")), dict)
+        except Refusal:
+            bridge = BRIDGES[endpoint](json.dumps(request).encode())
+        try:
+            told, _ = bridge.answer(_encoded(chance, _mutated(chance, answer)))
+            assert isinstance(json.loads(told), dict)
+        except AttemptFailed:
+            pass
+        data = _streamed(chance, stream, named=named)
+        out, _ = _fed(bridge.stream(), _cut(chance, data))
+        _check_events(out)
+    for tail, stream, named in ((ChatTail(), CHAT_STREAM, False), (ResponsesTail(), RESPONSES_STREAM, True)):
+        data = _streamed(chance, stream, named=named)
+        out, failure = _fed(tail, _cut(chance, data))
+        if failure is None and not data.startswith(b"\xef\xbb\xbf"):
+            assert data.startswith(out.removesuffix(b"\n")), "a relayed stream was changed"
+    for read, answer in ((read_chat_answer, CHAT_ANSWER), (read_responses_answer, RESPONSES_ANSWER)):
+        read(_encoded(chance, _mutated(chance, answer)))
+    read_embeddings_answer(_encoded(chance, _mutated(chance, {"data": [], "model": "m", "usage": _CHAT_USAGE})))
+    _same_however_cut(chance)
+
+
+def _same_however_cut(chance):
+    data = bytearray(_streamed(chance, chance.choice((CHAT_STREAM, RESPONSES_STREAM)), named=chance.random() < 0.5))
+    for _ in range(chance.choice((0, 1, 4))):
+        place = chance.randrange(len(data) + 1)
+        data[place:place] = chance.choice(BYTES)
+    splitter = EventSplitter()
+    cut = [block for piece in _cut(chance, bytes(data)) for block in splitter.feed(piece)]
+    whole = EventSplitter()
+    assert cut == whole.feed(bytes(data)), "another cutting gave other events"
+    assert splitter.held.lstrip(b"\r\n") == whole.held.lstrip(b"\r\n")  # empty lines between events are nobody's
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int)
+    options = parser.parse_args()
+    first = options.seed if options.seed is not None else random.SystemRandom().randrange(2**32)
+    ends = time.monotonic() + options.seconds
+    rounds = 0
+    while time.monotonic() < ends:
+        try:
+            _one_round(random.Random(first + rounds))
+        except Exception:
+            print(f"seed {first + rounds}", file=sys.stderr)
+            raise
+        rounds += 1
+    print(f"rounds: {rounds} from seed {first}; nothing found")
+
+
+if __name__ == "__main__":
+    main()
