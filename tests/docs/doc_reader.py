@@ -23,7 +23,12 @@ from headworks.simulator import load_plan
 
 _READY = re.compile(r"^headworks (?:simulator )?ready on (?:https?)://(\S+)$")
 _SERVICE = re.compile(r"headworks (serve|simulate)\b(?!.*--help)")
-_KEY = re.compile(r"\bhw-[A-Za-z0-9]{39}\b")
+_STAND_INS = {
+    "hw-...": re.compile(r"\bhw-[A-Za-z0-9]{39}\b"),
+    "call_...": re.compile(r"\bcall_[0-9a-f]{20,}\b"),
+}
+"""What a page leaves to its reader: the last key, or call id, that was printed."""
+
 _SERVICES = {"serve": "127.0.0.1:4000", "simulate": "127.0.0.1:4010"}
 """Commands that stay, and where the pages say that they listen."""
 
@@ -85,7 +90,8 @@ class Service:
 
 
 class Reader:
-    """State: the folder and environment of the reader's shell, what runs in the background, the last key shown."""
+    """State: the folder and environment of the reader's shell, what runs in the background, what was printed last of
+    what pages leave to their reader (`_STAND_INS`)."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -96,7 +102,7 @@ class Reader:
         }
         self._environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self._services: dict[str, Service] = {}
-        self._key = ""
+        self._seen: dict[str, str] = {}
 
     def follow(self, page: Page) -> None:
         """Do everything that the page says. Raises AssertionError with the line of the sample that is not true."""
@@ -145,9 +151,7 @@ class Reader:
     def _do(self, step: Step, where: str) -> None:
         service = _SERVICE.match(step.command)
         printed = self._serve(service[1], step.command) if service is not None else self._shell(step.command, where)
-        keys = _KEY.findall(printed)
-        if keys:
-            self._key = keys[-1]
+        self._look_at(printed)
         if step.output is not None:
             difference = differs(self._as_here(step.output), printed)
             assert not difference, f"{where}: {step.command}\n{difference}"
@@ -159,6 +163,11 @@ class Reader:
         command = re.sub(r"\s--port \d+|\s*&$", "", command) + " --port 0"
         shows_key = name == "serve" and self._is_trial(shlex.split(command))
         self._services[name] = service = Service(command, self._cwd, self._environment, shows_key=shows_key)
+        if running is not None:  # the page's port is still the same: what was exported goes on to lead there
+            self._environment = {
+                variable: value.replace(running.address, service.address)
+                for variable, value in self._environment.items()
+            }
         return service.text
 
     def _is_trial(self, words: list[str]) -> bool:
@@ -204,14 +213,23 @@ class Reader:
             for name, value in list(names.items()):
                 if name.startswith("test_") and callable(value):
                     value()
+        self._look_at(printed.getvalue())
         if sample.output is not None:
             difference = differs(self._as_here(sample.output), printed.getvalue())
             assert not difference, f"{where}\n{difference}"
 
+    def _look_at(self, printed: str) -> None:
+        for stand_in, form in _STAND_INS.items():
+            found = form.findall(printed)
+            if found:
+                self._seen[stand_in] = found[-1]
+
     def _as_here(self, text: str) -> str:
-        """The text with the addresses, the key and the process of this run in the place of the page's."""
+        """The text with the addresses, the process, the key and the call of this run in the place of the page's."""
         for name, service in self._services.items():
             text = text.replace(_SERVICES[name], service.address)
             if name == "serve":
                 text = text.replace("$!", str(service.pid))
-        return text.replace("hw-...", self._key) if self._key else text
+        for stand_in, seen in self._seen.items():
+            text = text.replace(stand_in, seen)
+        return text

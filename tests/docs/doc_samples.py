@@ -170,9 +170,7 @@ def differs(shown: str, printed: str) -> str:
         r"(?:.*\n)*?" if line.strip() == "..." else _line_pattern(line) + r"\n"
         for line in _levelled(shown).splitlines()
     )
-    if re.fullmatch(
-        pattern, _levelled(printed) + "\n" if printed and not printed.endswith("\n") else _levelled(printed)
-    ):
+    if re.fullmatch(pattern, _levelled(printed)):
         return ""
     return f"shown:\n{shown}\nprinted:\n{printed}"
 
