@@ -1,4 +1,5 @@
-"""The OpenAI Agents SDK, unchanged: tools, a handoff, streaming; on its Responses and on its Chat model."""
+"""The OpenAI Agents SDK, unchanged: tools, a handoff, streaming; on its Responses and on its Chat model, each with an
+upstream that speaks the same and with one that speaks only the other."""
 
 import asyncio
 from collections.abc import Iterator
@@ -12,8 +13,12 @@ CONFIG = """
 version: 1
 providers:
   sim: {kind: simulator, pace: 0}
+  only-chat: {kind: simulator, pace: 0, speaks: [chat]}
+  only-responses: {kind: simulator, pace: 0, speaks: [responses]}
 models:
   nano: sim/gpt-6-luna
+  chat-nano: only-chat/gpt-6-luna
+  responses-nano: only-responses/gpt-6-luna
 """
 
 
@@ -25,15 +30,16 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     assert running.process.stop() == 0, running.process.said
 
 
-@pytest.fixture(params=["responses", "chat"])
+@pytest.fixture(params=["responses nano", "chat nano", "responses chat-nano", "chat responses-nano"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 def model_of(kind: str, client: openai.AsyncOpenAI) -> agents.Model:
-    if kind == "responses":
-        return agents.OpenAIResponsesModel(model="nano", openai_client=client)
-    return agents.OpenAIChatCompletionsModel(model="nano", openai_client=client)
+    dialect, model = kind.split()
+    if dialect == "responses":
+        return agents.OpenAIResponsesModel(model=model, openai_client=client)
+    return agents.OpenAIChatCompletionsModel(model=model, openai_client=client)
 
 
 def client_of(gateway: Gateway) -> openai.AsyncOpenAI:

@@ -215,6 +215,16 @@ _ECHOED: dict[str, object] = {
 """Fields of a response that repeat the request, and what they say when it did not."""
 
 
+_ABSENT: dict[str, object] = {
+    "completed_at": None,
+    "conversation": None,
+    "moderation": None,
+    "prompt": None,
+    "prompt_cache_options": None,
+}
+"""Fields of a response that nothing on the other side of a bridge can fill."""
+
+
 class ResponseFrame:
     """Everything of a response object but its output: what the request said, and who answers."""
 
@@ -247,6 +257,7 @@ class ResponseFrame:
             "output": output,
             "usage": None if head.usage is None else responses_usage(head.usage),
             "service_tier": head.service_tier,
+            **_ABSENT,
             **self._echo,
         }
 
