@@ -1,12 +1,15 @@
 """A gateway as a user runs it: a process, a port, a key."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from headworks.access import KEYS_FILE, KeyStore, server_secret
 from headworks.config import load
@@ -90,3 +93,28 @@ class Gateway:
                 time.sleep(0.05)
         finally:
             store.close()
+
+
+class JavaScript:
+    """The scripts in `js/` with the official SDK from npm installed beside them, outside of the source tree."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        shutil.copytree(Path(__file__).parent / "js", folder, dirs_exist_ok=True)
+        assert shutil.which("npm"), "this test needs Node.js with npm"
+        command = ["npm", "install", "--silent", "--no-audit", "--no-fund"]
+        subprocess.run(command, cwd=folder, check=True, timeout=120)
+
+    def run(self, script: str, gateway: Gateway, model: str) -> dict[str, Any]:
+        """What a script prints, as JSON, when it has called this model."""
+        done = subprocess.run(
+            ["node", script],
+            cwd=self._folder,
+            env={**os.environ, "BASE_URL": gateway.base_url, "API_KEY": gateway.key, "MODEL": model},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        told: dict[str, Any] = json.loads(done.stdout)
+        return told

@@ -1,52 +1,40 @@
-"""The official JavaScript SDK, unchanged."""
+"""The official JavaScript SDK, unchanged; with upstreams that speak both dialects, or only one of them."""
 
-import json
-import os
-import shutil
-import subprocess
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from e2e_processes import Gateway
+from e2e_processes import Gateway, JavaScript
 
-HERE = Path(__file__).parent / "js"
 CONFIG = """
 version: 1
 providers:
   sim: {kind: simulator, pace: 0}
+  only-chat: {kind: simulator, pace: 0, speaks: [chat]}
+  only-responses: {kind: simulator, pace: 0, speaks: [responses]}
 models:
   nano: sim/gpt-6-luna
+  chat-nano: only-chat/gpt-6-luna
+  responses-nano: only-responses/gpt-6-luna
 """
 
 
 @pytest.fixture(scope="module")
-def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The scripts with the SDK installed beside them, outside of the source tree."""
-    folder = tmp_path_factory.mktemp("js")
-    for name in ("package.json", "calls.mjs"):
-        shutil.copy(HERE / name, folder)
-    assert shutil.which("npm"), "this test needs Node.js with npm"
-    subprocess.run(
-        ["npm", "install", "--silent", "--no-audit", "--no-fund"], cwd=folder, check=True, timeout=120, shell=False
-    )
-    return folder
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> JavaScript:
+    return JavaScript(tmp_path_factory.mktemp("js"))
 
 
-def test_the_javascript_sdk_calls_streams_and_fails_as_it_should(scripts: Path, tmp_path: Path) -> None:
-    gateway = Gateway(tmp_path, CONFIG)
-    try:
-        done = subprocess.run(
-            ["node", "calls.mjs"],
-            cwd=scripts,
-            env={**os.environ, "BASE_URL": gateway.base_url, "API_KEY": gateway.key},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-    finally:
-        assert gateway.process.stop() == 0
-    assert done.returncode == 0, done.stderr
-    seen = json.loads(done.stdout)
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    running = Gateway(tmp_path_factory.mktemp("gateway"), CONFIG)
+    yield running
+    assert running.process.stop() == 0
+
+
+@pytest.mark.parametrize("model", ["nano", "chat-nano", "responses-nano"])
+def test_the_javascript_sdk_calls_streams_and_fails_as_it_should(
+    scripts: JavaScript, gateway: Gateway, model: str
+) -> None:
+    seen = scripts.run("calls.mjs", gateway, model)
     for part in ("response", "completion", "chatStream", "chatAccumulated", "streamed"):
         assert "hello" in seen[part].lower(), part
     assert seen["kinds"] == ["response.created", "response.completed"]

