@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -55,10 +55,10 @@ class Service:
         self._has_shown_key = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        assert self._is_ready.wait(20), f"not ready: {self.text}"
-        assert self.address, f"it ended: {self.text}"
-        if shows_key:
-            assert self._has_shown_key.wait(20), f"no key was shown: {self.text}"
+        has_started = self._is_ready.wait(20) and bool(self.address)
+        if not has_started or (shows_key and not self._has_shown_key.wait(20)):
+            self._process.kill()
+            raise AssertionError(f"{command} did not start as it should: {self.text}")
 
     @property
     def pid(self) -> int:
@@ -71,7 +71,11 @@ class Service:
     def stop(self) -> None:
         """Ctrl-C, and the end that the pages promise."""
         self._process.send_signal(signal.SIGINT)
-        code = self._process.wait(20)
+        try:
+            code = self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise
         self._reader.join(5)
         assert code == 0, f"exit code {code}: {self.text}"
 
@@ -114,8 +118,10 @@ class Reader:
 
     def close(self) -> None:
         """Stop what is still running."""
-        while self._services:
-            self._services.popitem()[1].stop()
+        with ExitStack() as stack:  # all of them, whatever becomes of the first
+            for service in self._services.values():
+                stack.callback(service.stop)
+        self._services.clear()
 
     def _run(self, sample: Sample) -> None:
         where = f"line {sample.line}"
