@@ -131,7 +131,11 @@ def test_a_bridged_stream_passes_the_sdks_accumulator(client: openai.OpenAI) -> 
 def test_json_comes_through_the_bridge(client: openai.OpenAI) -> None:
     """llama.cpp's Python server knows `json_object`; a schema it refuses."""
     answer = client.responses.create(
-        model="small", input="Describe the colour red as JSON.", text={"format": {"type": "json_object"}}
+        model="small",
+        input='Answer with this JSON object and nothing else: {"colour": "red"}',
+        text={"format": {"type": "json_object"}},
+        temperature=0,
+        max_output_tokens=200,
     )
     assert isinstance(json.loads(answer.output_text), dict)
 
@@ -151,7 +155,7 @@ def test_an_agent_answers_and_streams(gateway: Gateway, dialect: str) -> None:
     async def run() -> tuple[str, int]:
         async with openai.AsyncOpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0) as client:
             kind = agents.OpenAIResponsesModel if dialect == "responses" else agents.OpenAIChatCompletionsModel
-            settings = agents.ModelSettings(max_tokens=24)
+            settings = agents.ModelSettings(max_tokens=24, temperature=0)
             agent = agents.Agent(
                 name="Helper",
                 instructions="Answer in a few words.",
