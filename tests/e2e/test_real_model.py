@@ -155,7 +155,7 @@ def test_an_agent_answers_and_streams(gateway: Gateway, dialect: str) -> None:
     async def run() -> tuple[str, int]:
         async with openai.AsyncOpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0) as client:
             kind = agents.OpenAIResponsesModel if dialect == "responses" else agents.OpenAIChatCompletionsModel
-            settings = agents.ModelSettings(max_tokens=24, temperature=0)
+            settings = agents.ModelSettings(max_tokens=80, temperature=0)
             agent = agents.Agent(
                 name="Helper",
                 instructions="Answer in a few words.",
