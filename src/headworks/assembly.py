@@ -179,6 +179,7 @@ class Hull:
             now=time.time,
         )
         self._is_keyless = is_keyless
+        self._has_others = settings.project.config.server.workers != 1 and not is_keyless
         self._store: KeyStore | None = None
         self._storage = storage
 
@@ -192,7 +193,7 @@ class Hull:
 
     async def find_owner(self, response_id: str) -> ResponseOwner | None:
         """Who made a response, as the store knows it; waits while another worker's record may be on its way."""
-        due_s = self.loop.time() + _OWNER_WAIT_S
+        due_s = self.loop.time() + (_OWNER_WAIT_S if self._has_others else 0.0)
         while True:
             found = await self.loop.run_in_executor(None, self.lookup.owner_of, response_id)
             if found is not None:

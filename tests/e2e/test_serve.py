@@ -147,3 +147,28 @@ def test_open_mode_says_so(tmp_path: Path) -> None:
         assert "without a key" in "".join(gateway.process.said)
     finally:
         assert gateway.process.stop() == 0
+
+
+def test_a_start_that_fails_leaves_the_running_gateways_trial_key_alone(tmp_path: Path) -> None:
+    run = [sys.executable, "-m", "headworks"]
+    subprocess.run([*run, "init", "."], cwd=tmp_path, check=True, capture_output=True)
+    first = subprocess.Popen([*run, "serve", "--port", "0"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert first.stderr is not None
+    try:
+        said = ""
+        while "Ctrl-C" not in said:
+            said += first.stderr.readline()
+        address = said.split("headworks ready on ")[1].split()[0]
+        key = said.split("key       ")[1].split()[0]
+        second = subprocess.run(
+            [*run, "serve", "--port", address.rpartition(":")[2]], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert second.returncode == 1
+        assert "in use" in second.stderr
+        headers = {"authorization": f"Bearer {key}"}
+        for _ in range(12):  # longer than a worker takes to hear of a revocation
+            assert httpx2.get(f"{address}/v1/models", headers=headers).status_code == 200
+            time.sleep(0.1)
+    finally:
+        first.terminate()
+        first.communicate()

@@ -4,6 +4,7 @@ State: the grants by digest of key, as of one revision of the key store. `refres
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 
 from headworks.access.grant import Grant
@@ -15,6 +16,9 @@ from headworks.errors import Refusal, StorageError
 STALE_AFTER_S = 5.0
 """How long the key store may be unreadable before `refresh` says so, in seconds. A moment is no news: SQLite locks
 the file for one while it tidies up."""
+
+_LOOK_AGAIN_S = 0.05
+"""How often a key that is not known makes the ring look whether it has just been created, in seconds."""
 
 _REMEMBERED_SPARE = 1024
 _CHALLENGE = (("www-authenticate", 'Bearer realm="headworks"'),)  # RFC 9110 §11.6.1: a 401 names the scheme
@@ -48,6 +52,7 @@ class KeyRing:
         self._revision = 0
         self._version = store.version()
         self._fresh_s = now()
+        self._looked_s = 0.0
         self._read(self._version)
 
     def identify(self, header: bytes | None) -> Grant:
@@ -109,7 +114,13 @@ class KeyRing:
         key = rest.strip(b" \t")
         if scheme.lower() != b"bearer" or not is_well_formed(key.decode("latin-1")):
             raise _incorrect()
-        grant = self._grants.get(key_digest(key, self._secret))
+        digest = key_digest(key, self._secret)
+        grant = self._grants.get(digest)
+        if grant is None and self._now() - self._looked_s >= _LOOK_AGAIN_S:
+            self._looked_s = self._now()
+            with suppress(StorageError):  # whoever refreshes regularly is told of it
+                self.refresh()
+            grant = self._grants.get(digest)
         if grant is None:
             raise _incorrect()
         return grant

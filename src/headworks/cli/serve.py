@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until told to stop."""
-    from headworks.server.supervisor import serve  # loads the whole gateway: only when it is going to serve
+    from headworks.server.supervisor import OPEN_MODE, serve  # loads the whole gateway: only when it is going to serve
 
     if options.workers is not None and not 1 <= options.workers <= 1024:
         _say("headworks serve: --workers takes a number from 1 to 1024")
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     def prepare(settings: "Settings") -> None:
         nonlocal trial_key
         if settings.project.config.access.mode == "open":
-            _say("headworks: access.mode is `open`: whoever reaches this port may call, without a key")
+            _say(OPEN_MODE)
         elif all(plan.kind == "simulator" for plan in settings.providers):
             trial_key = _make_trial_key(settings)
 

@@ -201,7 +201,8 @@ class Provider(Section, frozen=True):
     speaks: Annotated[
         tuple[Speech, ...],
         Meta(
-            description="Parts of the API that this upstream serves; a call to another part is refused. Default: "
+            description="Parts of the API that this upstream serves. Where it serves only one of `responses` and "
+            "`chat`, calls to the other are translated; calls to any other part are refused. Default: "
             "`[chat, embeddings]` for `openai-compatible`, everything for the others."
         ),
     ] = ()

@@ -36,6 +36,9 @@ _BACKOFF_S = (0.0, 0.2, 1.0, 5.0)
 
 _CONTROL_PLANE = "control-plane"
 
+OPEN_MODE = "headworks: access.mode is `open`: whoever reaches this port may call, without a key"
+"""Said whenever it begins to be so."""
+
 
 class _Child:
     """One process of ours. State: its pid (0 when it has died), when it started, how often it died young."""
@@ -58,6 +61,7 @@ class Supervisor:
         settings: a configuration that has been read and found good.
         overrides: fields of `server` that the command line sets; they hold for reloads too.
         say: prints a line for the operator.
+        prepare: called when the address is ours and nothing has started: a start that fails has changed nothing.
         announce: called once with the address when every worker takes calls.
     """
 
@@ -67,9 +71,11 @@ class Supervisor:
         *,
         overrides: dict[str, object],
         say: Callable[[str], None],
+        prepare: Callable[[], None],
         announce: Callable[[str], None],
     ) -> None:
         self._settings = settings
+        self._prepare = prepare
         self._overrides = overrides
         self._say = say
         self._announce = announce
@@ -87,6 +93,7 @@ class Supervisor:
         server = self._settings.project.config.server
         self._make_folders()
         self._reserve(server.host, server.port)
+        self._prepare()
         self._listen_for_signals()
         gc.freeze()
         self._start(self._control_plane, self._control_plane_body)
@@ -291,6 +298,8 @@ class Supervisor:
         except (HeadworksError, OSError, UnicodeDecodeError, ValueError) as error:
             self._say(f"headworks: the old configuration stays, for the new one is not usable:\n{error}")
             return
+        if settings.project.config.access.mode == "open" != project.config.access.mode:
+            self._say(OPEN_MODE)
         self._settings = settings
         for worker in self._workers:
             if worker.control is not None:
@@ -346,7 +355,7 @@ def serve(
 
     Arguments:
         overrides: fields of `server` that the command line sets (`host`, `port`, `workers`).
-        prepare: called with the settings before anything starts.
+        prepare: called with the settings when the address is ours, before anything starts.
         announce: called with the settings and the address when calls are taken.
 
     Raises:
@@ -360,9 +369,12 @@ def serve(
         place = ("server", "tls")
         raise ConfigError(project.problem(place, f"the listener's TLS files cannot be used: {error}")) from error
     settings = read_settings(project, os.environ)
-    prepare(settings)
     supervisor = Supervisor(
-        settings, overrides=overrides, say=say, announce=lambda address: announce(settings, address)
+        settings,
+        overrides=overrides,
+        say=say,
+        prepare=lambda: prepare(settings),
+        announce=lambda address: announce(settings, address),
     )
     return supervisor.run()
 
