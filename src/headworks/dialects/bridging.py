@@ -208,7 +208,8 @@ class ChatOverResponses:
     def request(self, body: bytes, model: str) -> bytes:  # noqa: ARG002 - read when the bridge was made
         """The Responses request; see `Bridge`."""
         asked = decode_chat_request(self._fields)
-        return encode_responses_request(msgspec.structs.replace(asked, model=model))
+        # Chat stores only what it is told to store, Responses everything that it is not told not to.
+        return encode_responses_request(msgspec.structs.replace(asked, model=model, store=bool(asked.store)))
 
     def answer(self, body: bytes) -> tuple[bytes, AnswerSummary]:
         """The chat completion; see `Bridge`."""
