@@ -28,7 +28,8 @@ def test_a_page_can_be_followed(tmp_path, page):
 
 
 def test_make_run_starts_what_the_readme_is_followed_with():
-    planned = subprocess.run(["make", "--no-print-directory", "--dry-run", "run"], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = ["make", "--no-print-directory", "--dry-run", "run"]
+    planned = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
 
     (started,) = read_page((ROOT / "README.md").read_text("utf-8")).run_first
     assert planned.stdout.splitlines()[-1].endswith(f"bin/{started}")

@@ -1,0 +1,236 @@
+"""A gateway whose upstream and caller are played by the test: what it sends up, what it is told, what it answers."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from headworks.access import Grant
+from headworks.calls import Caller, Endpoint, Opened, Settled
+from headworks.errors import Refusal
+from headworks.exchange import Request, Timeouts
+from headworks.gateway import Gateway, Parts
+from headworks.ownership import ResponseOwner
+from headworks.planning import Station
+from headworks.providers import OpenAIProvider, ProviderSettings
+from headworks.records import Journal
+from headworks.records.frames import MAGIC, scan
+from headworks.routing import Reach, RouteTable
+from headworks.telemetry import Metrics
+
+CHAT_ANSWER = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "model": "m-2026",
+    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Hello there."}}],
+    "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12},
+}
+
+
+class PlayedFlight:
+    """One request that has gone up; the test answers it."""
+
+    def __init__(self, request, sink):
+        self.request = request
+        self.sink = sink
+        self.is_cancelled = False
+        self.is_paused = False
+
+    @property
+    def body(self):
+        return json.loads(self.request.body)
+
+    def pause(self):
+        self.is_paused = True
+
+    def resume(self):
+        self.is_paused = False
+
+    def cancel(self):
+        self.is_cancelled = True
+
+    def answer(self, body=CHAT_ANSWER, status=200, **headers):
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        given = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
+        self.sink.on_head(status, {b"content-type": b"application/json"} | given)
+        self.sink.on_body(data)
+        self.sink.on_end()
+
+
+class PlayedUpstream:
+    """Keeps what is sent."""
+
+    def __init__(self):
+        self.flights = []
+
+    def send(self, request, sink, timeouts):
+        assert isinstance(timeouts, Timeouts)
+        self.flights.append(PlayedFlight(request, sink))
+        return self.flights[-1]
+
+    async def close(self):
+        """Nothing to close."""
+
+
+class Answered:
+    """A reply in memory."""
+
+    def __init__(self):
+        self.status = 0
+        self.headers = {}
+        self.body = b""
+        self.is_over = False
+        self.is_aborted = False
+        self.flow = None
+
+    def respond(self, status, headers, body):
+        self.begin(status, headers, body)
+        self.is_over = True
+
+    def begin(self, status, headers, first=b"", length=None):
+        assert not self.status
+        lines = [line.split(b": ", 1) for line in headers.split(b"\r\n")[:-1]]
+        self.status, self.headers = status, {name.decode(): value.decode() for name, value in lines}
+        self.body = first
+
+    def write(self, data):
+        assert not self.is_over
+        self.body += data
+
+    def end(self, data=b""):
+        self.write(data)
+        self.is_over = True
+
+    def abort(self):
+        self.is_over = self.is_aborted = True
+
+    def set_flow(self, pause, resume):
+        self.flow = (pause, resume)
+
+    @property
+    def error(self):
+        return json.loads(self.body)["error"]
+
+
+class Ring:
+    """One key, `good`, whose grant the test sets."""
+
+    def __init__(self):
+        self.edition = object()
+        self.grant = Grant(Caller("key_1", "ann", "search"))
+        self.looked = 0
+
+    def identify(self, header):
+        self.looked += 1
+        if header != b"Bearer good":
+            raise Refusal(401, "invalid_api_key", "No.")
+        return self.grant
+
+
+class Hall:
+    """The gateway with everything around it."""
+
+    def __init__(self, folder: Path, loop):
+        self.loop = loop
+        self.folder = folder
+        self.ring = Ring()
+        self.upstream = PlayedUpstream()
+        self.metrics = Metrics()
+        self.owners = {}
+        self.is_ready = True
+        self.journal = Journal(
+            folder, worker="w", segment_bytes=1 << 20, limit_bytes=1 << 30, loop=loop, now=lambda: 1.0
+        )
+        self.gateway = self.make()
+
+    def make(self, **options):
+        provider = OpenAIProvider(ProviderSettings("stub", "/v1", "upstream-key"))
+        station = Station(provider, self.upstream, Timeouts())
+        everything = frozenset(Endpoint)
+        reaches = [
+            Reach("stub", station, everything, ("m",)),
+            Reach("only-chat", station, frozenset({Endpoint.CHAT}), ("c",)),
+        ]
+
+        async def find_owner(response_id):
+            await asyncio.sleep(0)
+            return self.owners.get(response_id)
+
+        self.gateway = Gateway(
+            Parts(
+                ring=self.ring,
+                table=RouteTable(reaches, [("nano", "stub", "m"), ("bridged", "only-chat", "c")]),
+                journal=self.journal,
+                metrics=self.metrics,
+                find_owner=find_owner,
+                render_metrics=self.metrics.render,
+                is_ready=lambda: self.is_ready,
+                loop=self.loop,
+                **options,
+            )
+        )
+        return self.gateway
+
+    def own(self, response_id, key_id="key_1", team="", provider="stub"):
+        self.owners[response_id] = ResponseOwner(key_id, team, provider)
+
+    def turn(self, times=3):
+        """Let the loop run what is due."""
+        for _ in range(times):
+            self.loop.run_until_complete(asyncio.sleep(0))
+
+    def ask(self, path, body=None, method="POST", query="", turns=3, **headers):
+        """A request up to its attempt; the answer is there when it was refused."""
+        given = {b"authorization": b"Bearer good", b"content-type": b"application/json"}
+        given |= {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
+        data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        request = Request(method, path, query, given, data)
+        answered = Answered()
+        try:
+            self.gateway.admit(request)
+        except Refusal as refusal:
+            self.gateway.refuse(refusal, request, answered)
+        else:
+            answered.running = self.gateway.handle(request, answered)
+        self.turn(turns)
+        return answered
+
+    def chat(self, **fields):
+        """A chat call up to its attempt."""
+        return self.ask(
+            "/v1/chat/completions", {"model": "nano", "messages": [{"role": "user", "content": "x"}]} | fields
+        )
+
+    @property
+    def flight(self):
+        return self.upstream.flights[-1]
+
+    def answer(self, *arguments, **headers):
+        self.flight.answer(*arguments, **headers)
+        self.turn()
+
+    def entries(self):
+        self.journal.flush()
+        data = b"".join(path.read_bytes()[len(MAGIC) :] for path in sorted(self.folder.glob("*.journal")))
+        return scan(data, start=0, whole=True, limit=1000).entries
+
+    @property
+    def settled(self) -> Settled:
+        """The only settled entry; with it stands at most one opened entry, of the same call, before it."""
+        entries = self.entries()
+        (settled,) = [entry for entry in entries if isinstance(entry, Settled)]
+        opened = [entry for entry in entries if isinstance(entry, Opened)]
+        assert opened in ([], [settled.opened])
+        assert entries[-1] is settled
+        return settled
+
+
+@pytest.fixture
+def hall(tmp_path):
+    loop = asyncio.new_event_loop()
+    hall = Hall(tmp_path, loop)
+    yield hall
+    assert hall.gateway.in_flight == 0
+    hall.journal.close()
+    loop.close()

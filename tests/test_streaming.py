@@ -1,0 +1,229 @@
+"""Streamed calls, as a dialogue of caller, gateway and upstream."""
+
+import json
+
+import pytest
+
+from headworks.calls import Failure, FailureKind
+
+EVENTS = {b"content-type": b"text/event-stream", b"x-request-id": b"req_1"}
+
+
+def chunk(text=None, finish_reason=None, usage=None):
+    choices = [{"index": 0, "delta": {"content": text} if text else {}, "finish_reason": finish_reason}]
+    value = {"id": "c1", "object": "chat.completion.chunk", "model": "m-2026", "choices": [] if usage else choices}
+    return b"data: " + json.dumps(value | ({"usage": usage} if usage else {})).encode() + b"\n\n"
+
+
+USAGE = chunk(usage={"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12})
+DONE = b"data: [DONE]\n\n"
+
+
+@pytest.fixture
+def stream(hall):
+    """A streamed chat call whose upstream has answered with its head."""
+
+    def start(**fields):
+        answered = hall.chat(stream=True, **fields)
+        hall.flight.sink.on_head(200, EVENTS)
+        return answered, hall.flight.sink.on_body
+
+    return start
+
+
+def test_pieces_go_on_as_they_come_and_the_last_waits_for_the_record(hall, stream):
+    answered, come = stream()
+    assert not answered.status
+    come(chunk("Hello"))
+    hall.turn()
+    assert answered.body == chunk("Hello")
+    assert answered.headers["content-type"].startswith("text/event-stream")
+    assert answered.headers["x-request-id"] == "req_1"
+    assert answered.headers["cache-control"] == "no-cache, no-transform"
+    come(chunk(" there."))
+    assert answered.body.endswith(chunk(" there."))
+    come(chunk(finish_reason="stop") + USAGE + DONE)
+    assert not answered.is_over
+    hall.turn()
+
+    assert answered.is_over
+    assert answered.body.endswith(DONE)
+    settled = hall.settled
+    assert (settled.outcome, settled.finish_reason, settled.served_model) == ("answered", "stop", "m-2026")
+    assert (settled.input_tokens, settled.output_tokens, settled.usage_source) == (9, 3, "provider")
+    assert settled.first_token_us > 0
+    assert settled.response_bytes == len(answered.body)
+
+
+def test_usage_is_asked_for_and_shown_only_to_who_wants_it(hall, stream):
+    answered, come = stream()
+    assert hall.flight.body["stream_options"] == {"include_usage": True}
+    come(chunk("x") + USAGE + DONE)
+    hall.turn()
+    assert b"usage" not in answered.body
+
+    answered, come = stream(stream_options={"include_usage": True})
+    come(chunk("x") + USAGE + DONE)
+    hall.turn()
+    assert USAGE in answered.body
+
+
+def test_a_stream_without_usage_is_counted_and_marked(hall, stream):
+    _, come = stream()
+    come(chunk("Hello there, you.") + DONE)
+    hall.turn()
+
+    assert hall.settled.usage_source == "estimated"
+    assert hall.settled.output_tokens > 2
+
+
+def test_a_stream_that_breaks_ends_with_an_error_event_and_what_was_said_is_counted(hall, stream):
+    answered, come = stream()
+    come(chunk("Hello there, you."))
+    hall.turn()
+    hall.flight.sink.on_failure(Failure(FailureKind.BROKEN, "stub closed the connection"))
+    hall.turn()
+
+    assert answered.is_over
+    last = json.loads(answered.body.split(b"data: ")[-1])
+    assert last["error"]["code"] == "upstream_broken"
+    assert (hall.settled.outcome, hall.settled.error_code) == ("failed", "upstream_broken")
+    assert hall.settled.usage_source == "estimated"
+
+
+def test_a_stream_that_ends_without_its_end_is_broken(hall, stream):
+    answered, come = stream()
+    come(chunk("Hello"))
+    hall.turn()
+    hall.flight.sink.on_end()
+    hall.turn()
+
+    assert b"upstream_broken" in answered.body
+    assert hall.settled.error_code == "upstream_broken"
+
+
+def test_an_attempt_that_fails_before_its_first_piece_gets_a_status(hall):
+    answered = hall.chat(stream=True)
+    hall.flight.sink.on_failure(Failure(FailureKind.TIMEOUT, "stub did not begin to answer"))
+    hall.turn()
+
+    assert (answered.status, answered.error["code"]) == (504, "upstream_timeout")
+
+
+def test_a_stream_that_the_provider_refuses_is_refused_in_its_words(hall):
+    answered = hall.chat(stream=True)
+    hall.answer({"error": {"message": "No.", "code": "context_length_exceeded", "type": "x", "param": None}}, 400)
+
+    assert (answered.status, answered.error["code"]) == (400, "context_length_exceeded")
+    assert hall.settled.outcome == "failed"
+
+
+def test_something_else_than_a_stream_is_not_passed_on(hall):
+    answered = hall.chat(stream=True)
+    hall.answer({"id": "not a stream"})
+
+    assert (answered.status, answered.error["code"]) == (502, "upstream_invalid")
+
+
+def test_garbage_in_a_stream_ends_it_with_an_error(hall, stream):
+    answered, come = stream()
+    come(chunk("Hello"))
+    hall.turn()
+    come(b"data: {nothing}\n\n")
+    hall.turn()
+
+    assert b"upstream_invalid" in answered.body
+    assert hall.flight.is_cancelled
+
+
+def test_a_caller_who_goes_cancels_the_stream_and_what_was_said_is_counted(hall, stream):
+    answered, come = stream()
+    come(chunk("Hello there, you."))
+    hall.turn()
+    answered.running.cancel()
+    hall.turn()
+
+    assert hall.flight.is_cancelled
+    assert (hall.settled.outcome, hall.settled.usage_source) == ("cancelled", "estimated")
+    assert hall.settled.output_tokens > 2
+
+
+def test_a_caller_who_reads_slowly_pauses_the_upstream(hall, stream):
+    answered, come = stream()
+    come(chunk("x"))
+    hall.turn()
+    pause, resume = answered.flow
+    pause()
+    assert hall.flight.is_paused
+    resume()
+    assert not hall.flight.is_paused
+    come(DONE)
+    hall.turn()
+
+
+def test_a_stream_that_is_over_at_once_still_settles_first(hall, stream):
+    answered, come = stream()
+    come(chunk("x") + DONE)
+    assert not answered.status
+    hall.turn()
+    assert answered.body == chunk("x") + DONE
+
+
+def test_raw_answers_pass_as_they_come_and_break_as_they_break(hall):
+    answered = hall.ask("/v1/audio/speech", {"model": "nano", "input": "x", "voice": "alloy"})
+    sink = hall.flight.sink
+    sink.on_head(200, {b"content-type": b"audio/mpeg", b"content-disposition": b"attachment"})
+    sink.on_body(b"\x00\x01")
+    hall.turn()
+    assert (answered.headers["content-type"], answered.headers["content-disposition"]) == ("audio/mpeg", "attachment")
+    sink.on_failure(Failure(FailureKind.BROKEN, "stub closed"))
+    hall.turn()
+
+    assert answered.body == b"\x00\x01"
+    assert answered.is_aborted
+    assert hall.settled.error_code == "upstream_broken"
+
+
+def test_a_raw_answer_ends_where_it_ends(hall):
+    answered = hall.ask("/v1/audio/speech", {"model": "nano", "input": "x", "voice": "alloy"})
+    sink = hall.flight.sink
+    sink.on_head(200, {b"content-type": b"audio/mpeg"})
+    sink.on_body(b"\x00\x01")
+    hall.turn()
+    sink.on_body(b"\x02")
+    sink.on_end()
+    hall.turn()
+
+    assert answered.body == b"\x00\x01\x02"
+    assert answered.is_over
+    assert not answered.is_aborted
+    assert hall.settled.outcome == "answered"
+
+
+def test_a_responses_stream_is_relayed_with_its_usage(hall):
+    answered = hall.ask("/v1/responses", {"model": "nano", "input": "x", "stream": True})
+    usage = {"input_tokens": 4, "output_tokens": 2, "total_tokens": 6}
+    response = {"id": "resp_1", "model": "m-2026", "status": "completed", "output": [], "usage": usage}
+    created = {"type": "response.created", "sequence_number": 0, "response": response | {"status": "in_progress"}}
+    completed = {"type": "response.completed", "sequence_number": 1, "response": response}
+    data = b"".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in (created, completed))
+    sink = hall.flight.sink
+    sink.on_head(200, EVENTS)
+    sink.on_body(data)
+    hall.turn()
+
+    assert answered.body == data
+    assert (hall.settled.finish_reason, hall.settled.input_tokens) == ("completed", 4)
+    assert hall.settled.response_id == "resp_1"
+
+
+def test_bodies_of_streams_are_recorded_where_it_is_configured(hall, stream):
+    hall.make(keeps_bodies=True)
+    answered, come = stream()
+    come(chunk("Hello"))
+    hall.turn()
+    come(chunk(" you") + DONE)
+    hall.turn()
+
+    assert hall.settled.response_body == answered.body
+    assert json.loads(hall.settled.request_body)["stream"] is True
