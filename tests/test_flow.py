@@ -122,3 +122,18 @@ def test_what_escapes_it_is_reported_to_the_loop(loop):
 
     assert [str(error) for error in reported] == ["escaped"]
     assert ended == [flow]
+
+
+def test_cancelled_while_it_gives_the_loop_a_turn_it_goes_no_further(loop):
+    seen = []
+
+    async def work():
+        await asyncio.sleep(0)
+        seen.append("never")
+
+    flow, ended = start(loop, work())
+    flow.cancel()
+    loop.run_until_complete(asyncio.sleep(0))
+
+    assert seen == []
+    assert ended == [flow]

@@ -62,6 +62,9 @@ class Flow:
 
     def resume(self, error: BaseException | None = None) -> None:
         """Run up to the next wait; with an error, raise it where the coroutine waits."""
+        if self._is_cancelled:
+            self._is_cancelled = False
+            error = asyncio.CancelledError()
         self._is_running = True
         try:
             waits_for = self._coroutine.send(None) if error is None else self._coroutine.throw(error)
@@ -87,12 +90,10 @@ class Flow:
 
     def cancel(self) -> None:
         """Raise `asyncio.CancelledError` where the coroutine waits; harmless after its end."""
-        if self._is_running:
-            # It is on the stack below us; it hears of it at its next wait.
-            self._is_cancelled = True
-            return
         waits_for, self._waits_for = self._waits_for, None
-        if waits_for is None:
+        if self._is_running or waits_for is None:
+            # It is on the stack below us and hears of it at its next wait; or it gave the loop a turn, and hears then.
+            self._is_cancelled = True
             return
         if isinstance(waits_for, Signal):
             waits_for._flow = None  # noqa: SLF001

@@ -250,7 +250,7 @@ def test_a_failure_before_the_first_word_is_an_error_never_an_empty_answer(rig: 
 
 @pytest.mark.parametrize(
     "rig",
-    ["{kind: failing, after_content: 2}", "{kind: cut, after_content: 2}", "{kind: malformed}"],
+    ["{kind: failing, after_content: 2}", "{kind: cut, after_content: 2}"],
     indirect=True,
 )
 @pytest.mark.parametrize("model", ["chat", "responses"])
@@ -266,9 +266,10 @@ def test_a_failure_in_a_stream_raises_and_what_came_is_counted(rig: Rig, model: 
     "rig", ["{kind: malformed, shape: truncated}", "{kind: malformed, shape: html}"], indirect=True
 )
 @pytest.mark.parametrize("model", ["chat", "responses"])
-def test_garbage_is_a_502(rig: Rig, model: str) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+def test_garbage_is_a_502(rig: Rig, model: str, stream: bool) -> None:
     with pytest.raises(openai.InternalServerError) as failed:
-        call(rig, model, stream=False)
+        call(rig, model, stream=stream)
     assert (failed.value.status_code, failed.value.code) == (502, "upstream_invalid")
 
 
