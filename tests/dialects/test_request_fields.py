@@ -100,7 +100,12 @@ WHOLE: dict[Endpoint, dict[str, Any]] = {
     Endpoint.RESPONSES: {"model": "m", "input": "x"},
     Endpoint.CHAT: {"model": "m", "messages": [{"role": "user", "content": "x"}]},
 }
-BESIDES = {"stream_options": {"stream": True}, "tool_choice": {"tools": None}, "top_logprobs": {"logprobs": True}}
+BESIDES = {
+    "stream_options": {"stream": True},
+    "tool_choice": {"tools": None},
+    "parallel_tool_calls": {"tools": None},
+    "top_logprobs": {"logprobs": True},
+}
 """What some fields cannot stand without."""
 
 

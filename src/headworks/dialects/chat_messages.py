@@ -1,10 +1,10 @@
 """The messages of a Chat Completions request, and the canonical items that say the same.
 
 Where the two are not alike: an assistant message carries its tool calls, while each call is an item of its own; a tool
-message does not say whether the tool was a function or a custom one, its call does. Left out towards Chat, because
-they are the server's notes and no model reads them: the ids and the status of items, annotations and logprobs of
-earlier answers, and reasoning that is in plain text (neither API takes it back in that form). Sealed reasoning, which
-is there to be handed back, is refused.
+message does not say whether the tool was a function or a custom one, its call does. Left out towards Chat, because they
+are the server's notes and no model reads them: the ids and the status of items, annotations and logprobs of earlier
+answers, a function's name beside its output (its call has it), and reasoning that is in plain text (neither API takes
+it back in that form). Sealed reasoning, which is there to be handed back, is refused.
 """
 
 from typing import Literal
@@ -175,10 +175,13 @@ def _take_assistant(message: _Assistant, index: int, items: list[Item], custom_c
         if message.content or not (message.refusal or message.tool_calls):
             parts.append(OutputText(message.content))
     else:
-        parts.extend(
-            OutputText(part.text) if isinstance(part, _TextPart) else RefusalText(part.refusal)
-            for part in message.content or ()
-        )
+        for place, part in enumerate(message.content or ()):
+            if isinstance(part, _RefusalPart):
+                parts.append(RefusalText(part.refusal))
+                continue
+            if part.prompt_cache_breakpoint is not None:
+                raise unsupported(f"messages[{index}].content[{place}].prompt_cache_breakpoint", Endpoint.RESPONSES)
+            parts.append(OutputText(part.text))
     if message.refusal:
         parts.append(RefusalText(message.refusal))
     if parts:
@@ -230,16 +233,15 @@ class _Turn:
         self.calls: list[_FunctionToolCall | _CustomToolCall] = []
 
     def message(self) -> _Assistant:
-        texts = [part.text for part in self.parts if isinstance(part, _TextPart)]
-        refusals = [part.refusal for part in self.parts if isinstance(part, _RefusalPart)]
         content: str | tuple[_TextPart | _RefusalPart, ...] | None = None
-        refusal = None
-        if len(texts) == 1 and not refusals:
-            content = texts[0]
-        elif len(refusals) == 1 and not texts:
-            refusal = refusals[0]
-        elif self.parts:
-            content = tuple(self.parts)
+        refusal: str | None = None
+        match self.parts:
+            case [_TextPart(prompt_cache_breakpoint=None) as only]:
+                content = only.text
+            case [_RefusalPart() as only]:
+                refusal = only.refusal
+            case [_, *_]:
+                content = tuple(self.parts)
         return _Assistant(content=content, refusal=refusal, tool_calls=tuple(self.calls) or None)
 
 
@@ -287,8 +289,10 @@ def _add(turn: _Turn, item: Item, index: int) -> None:
             content = (OutputText(item.content),) if isinstance(item.content, str) else item.content
             for place, part in enumerate(content):
                 match part:
-                    case OutputText() | InputText():
+                    case OutputText():
                         turn.parts.append(_TextPart(part.text))
+                    case InputText():
+                        turn.parts.append(_TextPart(part.text, part.prompt_cache_breakpoint))
                     case RefusalText():
                         turn.parts.append(_RefusalPart(part.refusal))
                     case _:

@@ -337,6 +337,11 @@ def _refuse_foreign(request: ModelRequest) -> None:
 def _put_tools(body: dict[str, Any], request: ModelRequest) -> None:
     if request.tools:
         body["tools"] = [_chat_tool(tool, index) for index, tool in enumerate(request.tools)]
+    else:
+        # Without tools Chat refuses what says how to choose among them; in Responses it may stand there, idle.
+        body.pop("parallel_tool_calls", None)
+        if request.tool_choice in ("auto", "none"):
+            return
     if request.tool_choice is not None:
         body["tool_choice"] = _chat_choice(request.tool_choice)
 
