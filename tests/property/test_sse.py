@@ -1,6 +1,6 @@
 """Server-sent events are the same events however their bytes arrive."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headworks.dialects import EventSplitter, encode_event, parse_event
@@ -29,6 +29,7 @@ def test_events_are_read_as_they_were_written_however_they_are_cut(events, end, 
     assert not splitter.held.strip(b"\r\n")
 
 
+@example(data=b"\n\ndata: x\n\n", places=[2])
 @given(data=st.binary(max_size=200), places=st.lists(st.integers(0, 500), max_size=10))
 def test_any_bytes_give_the_same_blocks_however_they_are_cut(data, places):
     splitter, whole = EventSplitter(), EventSplitter()

@@ -103,7 +103,8 @@ def split_blocks(data: bytes) -> list[bytes]:
     """The blocks in `data`, which begins and ends between events (as `EventSplitter.take` returns it)."""
     if data.endswith(b"\n\n") and b"\r" not in data:
         if data.find(b"\n\n") == len(data) - 2:
-            return [data[:-2].lstrip(b"\n")]
+            block = data[:-2].lstrip(b"\n")
+            return [block] if block else []
         parts = data.split(b"\n\n")
     else:
         parts = _BLANK_LINE.split(data)
