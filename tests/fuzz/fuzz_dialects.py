@@ -297,6 +297,11 @@ def _fed(steps, pieces):
     return out, None
 
 
+def _check_object(data):
+    """What is only carried (a schema, say) goes on byte for byte, and so does what is not UTF-8 in it."""
+    assert isinstance(json.loads(data.decode("utf-8", "replace")), dict)
+
+
 def _check_events(data):
     splitter = EventSplitter()
     blocks = splitter.feed(data)
@@ -305,7 +310,7 @@ def _check_events(data):
         event = parse_event(block)
         assert event is not None
         if event.data != b"[DONE]":
-            assert isinstance(json.loads(event.data), dict)
+            _check_object(event.data)
 
 
 def _one_round(chance):
@@ -317,14 +322,12 @@ def _one_round(chance):
         try:
             read_head(body, endpoint)
             bridge = BRIDGES[endpoint](body)
-            sent = bridge.request(body, "upstream")
-            # What is only carried (a schema, say) goes up byte for byte, and so does what is not UTF-8 in it.
-            assert isinstance(json.loads(sent.decode("utf-8", "replace")), dict)
+            _check_object(bridge.request(body, "upstream"))
         except Refusal:
             bridge = BRIDGES[endpoint](json.dumps(request).encode())
         try:
             told, _ = bridge.answer(_encoded(chance, _mutated(chance, answer)))
-            assert isinstance(json.loads(told), dict)
+            _check_object(told)
         except AttemptFailed:
             pass
         data = _streamed(chance, stream, named=named)
