@@ -1,0 +1,57 @@
+"""Figures of several workers are one page, and none is counted twice or lost with its worker."""
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from headworks.calls import Opened, Settled
+from headworks.telemetry import Metrics, MetricsShare
+
+
+def settled():
+    return Settled(Opened("call_1", 1, "responses", "nano", provider="stub", model="m"), "answered", 200, 5)
+
+
+def worker(folder, name, calls=0):
+    metrics = Metrics()
+    metrics.gauge("calls_in_flight", "Calls under way.", lambda: 3)
+    share = MetricsShare(metrics, folder, name)
+    for _ in range(calls):
+        metrics.observe(settled())
+    return metrics, share
+
+
+def figure(share, name):
+    families = text_string_to_metric_families(share.render().decode())
+    return sum(sample.value for family in families for sample in family.samples if sample.name == f"headworks_{name}")
+
+
+def test_whoever_is_asked_tells_the_sum(tmp_path):
+    _, first = worker(tmp_path, "worker-1", calls=2)
+    _, second = worker(tmp_path, "worker-2", calls=5)
+    first.publish()
+    second.publish()
+
+    assert figure(first, "calls_total") == figure(second, "calls_total") == 7
+    assert figure(first, "calls_in_flight") == 6
+
+
+def test_ones_own_figures_are_those_of_now(tmp_path):
+    metrics, share = worker(tmp_path, "worker-1", calls=1)
+    share.publish()
+    metrics.observe(settled())
+
+    assert figure(share, "calls_total") == 2
+
+
+def test_a_worker_that_takes_anothers_place_goes_on_counting_where_it_was(tmp_path):
+    _, dead = worker(tmp_path, "worker-1", calls=4)
+    dead.publish()
+    _, born = worker(tmp_path, "worker-1", calls=1)
+
+    assert figure(born, "calls_total") == 5
+
+
+def test_a_file_that_cannot_be_read_counts_as_nothing(tmp_path):
+    (tmp_path / "worker-2.metrics").write_bytes(b"\xc1 of another release")
+    _, share = worker(tmp_path, "worker-1", calls=1)
+
+    assert figure(share, "calls_total") == 1
