@@ -1,0 +1,108 @@
+"""A relayed stream comes out as it came in, and says the same of itself, however it was cut."""
+
+import json
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headworks.calls import Usage
+from headworks.dialects import ChatTail, ResponsesTail, encode_event
+
+_TEXT = st.text(max_size=12)
+_PLACES = st.lists(st.integers(0, 50_000), max_size=15)
+_ENDS = st.sampled_from([b"\n", b"\r\n"])
+_USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+
+
+def _chunk(delta, finish_reason=None, **more):
+    choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish_reason}]
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 7,
+        "model": "m",
+        "choices": choices,
+    } | more
+
+
+@st.composite
+def _chat_streams(draw):
+    texts = draw(st.lists(_TEXT, max_size=6))
+    is_ascii = draw(st.booleans())
+    chunks = [_chunk({"role": "assistant"})]
+    for text in texts:
+        chunk = _chunk({"content": text})
+        if draw(st.booleans()):
+            chunk["obfuscation"] = draw(st.text("abc", max_size=5))
+        chunks.append(chunk)
+    chunks.append(_chunk({}, "stop"))
+    before = [encode_event(None, json.dumps(chunk, ensure_ascii=is_ascii).encode()) for chunk in chunks]
+    if draw(st.booleans()):
+        before.insert(draw(st.integers(0, len(before))), b": heartbeat\n\n")
+    usage = encode_event(None, json.dumps(_chunk(None, usage=_USAGE)).encode())
+    return b"".join(before), usage, b"data: [DONE]\n\n", "".join(texts)
+
+
+def _fed(tail, data, places):
+    ends = sorted({place % (len(data) + 1) for place in places} | {len(data)})
+    return b"".join(tail.feed(data[start:end]) for start, end in zip([0, *ends], ends, strict=False))
+
+
+@settings(deadline=None)
+@given(stream=_chat_streams(), places=_PLACES, end=_ENDS)
+def test_a_chat_stream_is_passed_on_byte_for_byte(stream, places, end):
+    before, usage, done, text = stream
+    data = (before + usage + done).replace(b"\n", end)
+    tail = ChatTail()
+
+    assert _fed(tail, data, places) == data
+    summary = tail.summary()
+    assert (summary.text, summary.finish_reason, summary.terminal) == (text, "stop", "done")
+    assert summary.usage == Usage(input_tokens=3, output_tokens=4, source="provider")
+    assert tail.is_complete
+
+
+@settings(deadline=None)
+@given(stream=_chat_streams(), places=_PLACES)
+def test_only_the_usage_that_we_asked_for_is_kept_back(stream, places):
+    before, usage, done, _ = stream
+    tail = ChatTail(hides_usage=True)
+
+    out = _fed(tail, before + usage + done, places)
+
+    assert usage not in out
+    assert [line for line in out.split(b"\n") if line.startswith(b"data")] == [
+        line for line in (before + done).split(b"\n") if line.startswith(b"data")
+    ]
+    assert tail.summary().usage == Usage(input_tokens=3, output_tokens=4, source="provider")
+
+
+@settings(deadline=None)
+@given(stream=_chat_streams(), kept=st.floats(0, 1), places=_PLACES)
+def test_a_stream_that_is_cut_off_has_no_end(stream, kept, places):
+    before, usage, _, _ = stream
+    data = (before + usage)[: int(len(before + usage) * kept)]
+    tail = ChatTail()
+
+    assert data.startswith(_fed(tail, data, places))
+    assert not tail.is_complete
+    assert tail.summary().terminal == "none"
+
+
+@settings(deadline=None)
+@given(texts=st.lists(_TEXT, max_size=6), places=_PLACES, end=_ENDS)
+def test_a_responses_stream_is_passed_on_byte_for_byte(texts, places, end):
+    usage = {"input_tokens": 5, "output_tokens": 6, "total_tokens": 11, "input_tokens_details": {"cached_tokens": 2}}
+    response = {"id": "resp_1", "model": "m", "output": []}
+    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    events = [{"type": "response.created", "response": response | {"status": "in_progress"}}]
+    events += [{"type": "response.output_text.delta", "delta": text, "logprobs": [], **place} for text in texts]
+    events.append({"type": "response.completed", "response": response | {"status": "completed", "usage": usage}})
+    data = b"".join(encode_event(event["type"], json.dumps(event).encode()) for event in events).replace(b"\n", end)
+    tail = ResponsesTail()
+
+    assert _fed(tail, data, places) == data
+    summary = tail.summary()
+    assert (summary.text, summary.finish_reason, summary.terminal) == ("".join(texts), "completed", "completed")
+    assert summary.usage == Usage(input_tokens=5, cached_tokens=2, output_tokens=6, source="provider")
+    assert summary.response_id == "resp_1"
