@@ -184,28 +184,27 @@ class Settlement:
     def settle(self, call: OpenCall, outcome: Outcome, status: int) -> Signal[StorageError | None]:
         """Write how a call ended; await it, then raise the error if it is one."""
         written: Signal[StorageError | None] = Signal()
-        self._append(self._settled(call, outcome, status), written.set)
+        self.settle_then(call, outcome, status, written.set)
         return written
 
     def settle_then(
         self, call: OpenCall, outcome: Outcome, status: int, then: Callable[[StorageError | None], object]
     ) -> None:
         """Write how a call ended, then go on with `then`."""
-        self._append(self._settled(call, outcome, status), then)
+        settled = call.settled(outcome, status)
+        self._observe(settled)
+        if call.response_id and outcome == "answered":
+            self._note_response(call)
+        self._append(settled, then)
 
     def settle_cancelled(self, call: OpenCall) -> None:
         """The caller has gone. 499 is nginx's word for it; no caller sees it."""
         if not call.is_settled:
             call.error_code = call.error_code or "client_disconnected"
-            self._append(self._settled(call, "cancelled", 499))
+            settled = call.settled("cancelled", 499)
+            self._observe(settled)
+            self._append(settled)
 
     def settle_unrecorded(self, call: OpenCall, outcome: Outcome, status: int) -> None:
         """Count a call that there is no room to record."""
-        self._settled(call, outcome, status)
-
-    def _settled(self, call: OpenCall, outcome: Outcome, status: int) -> Settled:
-        settled = call.settled(outcome, status)
-        self._observe(settled)
-        if call.response_id and outcome == "answered":
-            self._note_response(call)
-        return settled
+        self._observe(call.settled(outcome, status))

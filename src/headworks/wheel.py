@@ -55,11 +55,14 @@ class TimerWheel:
 
         What is left of a deadline may be negative: that is now. A slot in the past would never come round.
         """
-        self.arm_at(timer, self._time() + delay_s if delay_s > 0.0 else self._time())
+        due_s = self._time() + delay_s if delay_s > 0.0 else self._time()
+        timer._due_s = due_s  # noqa: SLF001 - Timer and TimerWheel are one mechanism in two classes
+        if due_s < timer._look_s:  # noqa: SLF001
+            self._place(timer, int(due_s / TICK_S) + 1)
 
     def arm_at(self, timer: Timer, due_s: float) -> None:
         """The same for a time of the loop's clock, which must not lie in the past; infinity is no deadline."""
-        timer._due_s = due_s  # noqa: SLF001 - Timer and TimerWheel are one mechanism in two classes
+        timer._due_s = due_s  # noqa: SLF001
         if due_s < timer._look_s:  # noqa: SLF001
             self._place(timer, int(due_s / TICK_S) + 1)
 

@@ -403,12 +403,12 @@ class Connection(asyncio.Protocol):
         reply.held_bytes = size
         request = known.request.again(body)
         application = self._application = server.application
-        refusal: Refusal | None = None
         try:
             application.admit(request)
-        except Refusal as error:
-            refusal = error
-        self._start(request, reply, refusal, application)
+        except Refusal as refusal:
+            self._start(request, reply, refusal, application)
+        else:
+            self._start(request, reply, None, application)
         return True
 
     def _start(self, request: Request, reply: SocketReply, refusal: Refusal | None, application: Application) -> None:

@@ -66,13 +66,15 @@ class SocketReply:
         if self._is_head:
             body = b""  # its bytes would be read as the next answer (RFC 9110 §9.3.2)
         line = STATUS_LINES[status]
+        server = self._server
+        is_usual = self.keeps_alive and not self._is_http10 and not server.is_stopping
+        persistence = b"" if is_usual else self._persistence()
         if status == _NO_CONTENT:
             # No length and no body (RFC 9110 §8.6, §15.3.5).
-            self._transport.write(b"%b%b%b%b\r\n" % (line, self._server.date_line, self._persistence(), headers))
+            self._transport.write(b"%b%b%b%b\r\n" % (line, server.date_line, persistence, headers))
         else:
             self._transport.write(
-                b"%b%b%b%bcontent-length: %d\r\n\r\n%b"
-                % (line, self._server.date_line, self._persistence(), headers, length, body)
+                b"%b%b%b%bcontent-length: %d\r\n\r\n%b" % (line, server.date_line, persistence, headers, length, body)
             )
         self.is_over = True
         self.running = None

@@ -220,7 +220,9 @@ class UpstreamConnection(asyncio.Protocol):
             self._pool.connection_free(self)
         else:
             self._close_and_leave()
-        flight.end()
+        if not flight.is_over:
+            flight.is_over = True
+            flight.sink.on_end()
 
     def _ends_with_the_connection(self) -> bool:
         """Whether nothing else says where the answer's body ends (RFC 9112 §6.3)."""

@@ -60,12 +60,6 @@ class PooledFlight:
         else:
             self._pool.forget(self)
 
-    def end(self) -> None:
-        """The answer is complete."""
-        if not self.is_over:
-            self.is_over = True
-            self.sink.on_end()
-
     def fail(self, failure: Failure) -> None:
         """The attempt has failed."""
         if not self.is_over:
