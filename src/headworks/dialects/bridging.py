@@ -10,6 +10,7 @@ A bridge is made of a dialect's decoder and another one's encoder, with the cano
 """
 
 import io
+import re
 import secrets
 from collections.abc import Callable
 from typing import Protocol
@@ -240,6 +241,16 @@ _KINDS = {
     "overloaded_error": FailureKind.OVERLOADED,
     "vector_store_timeout": FailureKind.TIMEOUT,
 }
+_STATUS = re.compile("[45][0-9][0-9]")
+_STATUS_KINDS = {
+    "401": FailureKind.UNAUTHORIZED,
+    "403": FailureKind.UNAUTHORIZED,
+    "408": FailureKind.TIMEOUT,
+    "429": FailureKind.RATE_LIMITED,
+    "503": FailureKind.OVERLOADED,
+    "504": FailureKind.TIMEOUT,
+    "529": FailureKind.OVERLOADED,
+}
 _REJECTIONS = ("invalid_", "image_", "empty_image", "unsupported_image", "failed_to_download_image")
 """Codes of `ResponseError` in the SDK's types that blame the request begin so, or end in `_policy` and the like."""
 
@@ -247,6 +258,9 @@ _REJECTIONS = ("invalid_", "image_", "empty_image", "unsupported_image", "failed
 def failure_of(error: UpstreamError) -> Failure:
     """What an error inside an answer means for the attempt. The detail has its code, never its message."""
     kind = _KINDS.get(error.code)
+    if kind is None and _STATUS.fullmatch(error.code):
+        # OpenRouter, vLLM and llama.cpp give the HTTP status that came too late to be one.
+        kind = _STATUS_KINDS.get(error.code, FailureKind.ERROR if error.code[0] == "5" else FailureKind.REJECTED)
     if kind is None:
         is_rejection = error.code.startswith(_REJECTIONS) or "policy" in error.code
         kind = FailureKind.REJECTED if is_rejection else FailureKind.ERROR
