@@ -32,27 +32,13 @@ _STATUS_OF_FAILURE = {
 }
 
 
-class AnswerHead:
-    """What the caller and the record get to see of the head of an upstream's answer.
+class AnswerHead(msgspec.Struct, frozen=True, gc=False):
+    """What the caller and the record get to see of the head of an upstream's answer; strings are empty where the
+    upstream said nothing."""
 
-    Arguments:
-        headers: all that the upstream sent.
-        is_plain: a JSON answer or a stream of events, and no error: nothing unusual is worth searching for.
-    """
-
-    __slots__ = ("_relayed", "content_type", "request_id")
-
-    def __init__(self, headers: Mapping[bytes, bytes], *, is_plain: bool) -> None:
-        raw = headers if isinstance(headers, RawHeaders) else RawHeaders.of(headers)
-        head, lowered = raw.head, raw.lowered
-        find = lowered.find
-        at = find(_CONTENT_TYPE) + _CONTENT_TYPE_BYTES
-        self.content_type = head[at : find(b"\r", at)].strip() if at >= _CONTENT_TYPE_BYTES else b""
-        at = find(_REQUEST_ID) + _REQUEST_ID_BYTES
-        self.request_id = head[at : find(b"\r", at)].strip() if at >= _REQUEST_ID_BYTES else b""
-        self._relayed = raw.block(_LIMITS)
-        if not is_plain:
-            self._relayed += b"".join([raw.block(line) for line in _RELAYED_SOMETIMES])
+    content_type: bytes
+    request_id: bytes
+    relayed: bytes
 
     def render(self, call: OpenCall, target: bytes, content_type: bytes) -> bytes:
         """The header block of the answer to the caller; `target` is the block that names the target."""
@@ -63,8 +49,29 @@ class AnswerHead:
             call_id,
             target,
             call.timings(),
-            self._relayed,
+            self.relayed,
         )
+
+
+def answer_head(headers: Mapping[bytes, bytes], *, is_plain: bool) -> AnswerHead:
+    """What is of use in all that the upstream sent.
+
+    Arguments:
+        is_plain: a JSON answer or a stream of events, and no error: nothing unusual is worth searching for.
+    """
+    raw = headers if isinstance(headers, RawHeaders) else RawHeaders.of(headers)
+    head, find = raw.head, raw.lowered.find
+    content_type = request_id = b""
+    at = find(_CONTENT_TYPE) + _CONTENT_TYPE_BYTES
+    if at >= _CONTENT_TYPE_BYTES:
+        content_type = head[at : find(b"\r", at)].strip()
+    at = find(_REQUEST_ID) + _REQUEST_ID_BYTES
+    if at >= _REQUEST_ID_BYTES:
+        request_id = head[at : find(b"\r", at)].strip()
+    relayed = raw.block(_LIMITS)
+    if not is_plain:
+        relayed += b"".join([raw.block(line) for line in _RELAYED_SOMETIMES])
+    return AnswerHead(content_type, request_id, relayed)
 
 
 def own_headers(call: OpenCall, content_type: bytes = JSON) -> bytes:

@@ -18,7 +18,7 @@ from headworks.calls import Failure
 from headworks.errors import Refusal
 
 
-class Request:
+class Request(msgspec.Struct, gc=False):
     """One parsed request.
 
     Attributes:
@@ -28,23 +28,12 @@ class Request:
         admission: what `Application.admit` learnt from the head and wants to find again in `handle`.
     """
 
-    __slots__ = ("admission", "body", "headers", "method", "path", "query")
-
-    def __init__(
-        self,
-        method: str,
-        path: str,
-        query: str = "",
-        headers: Mapping[bytes, bytes] | None = None,
-        body: bytes = b"",
-        admission: object = None,
-    ) -> None:
-        self.method = method
-        self.path = path
-        self.query = query
-        self.headers: Mapping[bytes, bytes] = headers if headers is not None else {}
-        self.body = body
-        self.admission = admission
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[bytes, bytes] = msgspec.field(default_factory=dict)
+    body: bytes = b""
+    admission: object = None
 
     def again(self, body: bytes) -> "Request":
         """A request with the same head and another body. It brings along what was learnt from that head then: whether

@@ -12,6 +12,7 @@ from headworks.answering import (
     JSON,
     STREAM_HEADERS,
     AnswerHead,
+    answer_head,
     is_error_object,
     refusal_of,
     words_for,
@@ -69,7 +70,7 @@ class StreamRelay:
                 if steps is not None:
                     note(call, steps.summary())
                 raise refusal_of(failure)
-            head = AnswerHead(sink.headers, is_plain=steps is not None and not sink.is_error)
+            head = answer_head(sink.headers, is_plain=steps is not None and not sink.is_error)
             call.upstream_request_id = _text(head.request_id)
             if sink.is_error:
                 await self._stream_refused(call, plan, sink, head, reply)

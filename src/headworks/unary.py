@@ -9,7 +9,9 @@ times costs more than the steps themselves.
 from collections.abc import Callable, Mapping
 from time import perf_counter
 
-from headworks.answering import JSON, AnswerHead, is_error_object, refusal_of
+import msgspec
+
+from headworks.answering import JSON, AnswerHead, answer_head, is_error_object, refusal_of
 from headworks.calls import AttemptFailed, Failure, FailureKind, Outcome
 from headworks.dialects import AnswerSummary, read_chat_answer, read_embeddings_answer, read_responses_answer
 from headworks.errors import Refusal, StorageError
@@ -155,7 +157,7 @@ class UnaryCall:
             self._flight = None
             if self._pieces is not None:
                 self._body = b"".join(self._pieces)
-            head = self._head = AnswerHead(self._headers, is_plain=self._status < 300)
+            head = self._head = answer_head(self._headers, is_plain=self._status < 300)
             if head.request_id:
                 self._call.upstream_request_id = head.request_id[:128].decode("latin-1")
             if self._status < 300:
@@ -196,7 +198,7 @@ class UnaryCall:
             raise refusal_of(failure)
         if not is_error_object(self._body):
             self._body = refusal_of(failure, status=self._status).body()
-        self._head.content_type = JSON
+        self._head = msgspec.structs.replace(self._head, content_type=JSON)
         self._call.error_code = failure.kind.value
         self._settle("failed")
 

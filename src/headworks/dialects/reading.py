@@ -51,39 +51,21 @@ _INSTEAD_OF_INPUT = ("prompt", "previous_response_id", "conversation")
 """With one of these a response needs no input of its own (OpenAI API reference, "Create a response", 2026-10)."""
 
 
-class RequestHead:
+class RequestHead(msgspec.Struct, frozen=True, gc=False):
     """The top-level fields of a JSON body, undecoded, and the few of them that the gateway reads.
 
-    `model` and `is_streamed` are checked when the head is read; the others when they are asked for. A wrong type is
-    a `Refusal` that names the field. null counts as absent, as in the OpenAI API.
+    `model` and `is_streamed` were checked when the head was read; the others are when they are asked for. A wrong type
+    is a `Refusal` that names the field. null counts as absent, as in the OpenAI API.
     """
 
-    __slots__ = ("fields", "is_streamed", "model")
-
-    def __init__(self, fields: Fields) -> None:
-        self.fields = fields
-        model = fields.get("model")
-        if model is None:
-            raise _missing("model")
-        try:
-            self.model = _decode_str(model)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            self.model = _string(model, "model")  # raises with the reason
-        if not self.model:
-            raise Refusal(400, "invalid_value", "Invalid 'model': an empty string names no model.", param="model")
-        self.is_streamed = "stream" in fields and self.boolean("stream")
+    fields: Fields
+    model: str
+    is_streamed: bool = False
 
     def boolean(self, name: str) -> bool:
         """The value of a true-or-false field; False when it is absent or null."""
         raw = self.fields.get(name)
-        if raw is None:
-            return False
-        value = bytes(raw)
-        if value == b"true":
-            return True
-        if value in (b"false", b"null"):
-            return False
-        raise invalid_type(name, "a boolean", kind_of(raw))
+        return raw is not None and _boolean(raw, name)
 
     def text(self, name: str) -> str | None:
         """The value of a string field; None when it is absent or null."""
@@ -182,7 +164,17 @@ def read_head(body: bytes, endpoint: Endpoint, *, default_model: str = "") -> Re
         fields = read_fields(body)  # raises with the reason
     if default_model:
         fields.setdefault("model", msgspec.Raw(_encode(default_model)))
-    head = RequestHead(fields)
+    raw = fields.get("model")
+    if raw is None:
+        raise _missing("model")
+    try:
+        model = _decode_str(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        model = _string(raw, "model")  # raises with the reason
+    if not model:
+        raise Refusal(400, "invalid_value", "Invalid 'model': an empty string names no model.", param="model")
+    raw = fields.get("stream")
+    head = RequestHead(fields, model, raw is not None and _boolean(raw, "stream"))
     required = _REQUIRED.get(endpoint)
     if required is not None:
         name, kinds = required
@@ -220,6 +212,15 @@ def _check_kind(name: str, raw: msgspec.Raw, kinds: tuple[JsonKind, ...]) -> Non
     kind = kind_of(raw)
     if kind not in kinds:
         raise invalid_type(name, " or ".join([_ARTICLES[one] for one in kinds]), kind)
+
+
+def _boolean(raw: msgspec.Raw, name: str) -> bool:
+    value = bytes(raw)
+    if value == b"true":
+        return True
+    if value in (b"false", b"null"):
+        return False
+    raise invalid_type(name, "a boolean", kind_of(raw))
 
 
 def _string(raw: msgspec.Raw, name: str) -> str:
