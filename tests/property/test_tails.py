@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,6 +60,24 @@ def test_a_chat_stream_is_passed_on_byte_for_byte(stream, places, end):
     summary = tail.summary()
     assert (summary.text, summary.finish_reason, summary.terminal) == (text, "stop", "done")
     assert summary.usage == Usage(input_tokens=3, output_tokens=4, source="provider")
+    assert tail.is_complete
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_chat_stream_is_passed_on_whole_wherever_it_is_cut_in_two(end):
+    data = (encode_event(None, json.dumps(_chunk({"content": "x"})).encode()) + b"data: [DONE]\n\n").replace(b"\n", end)
+
+    for place in range(1, len(data)):
+        tail = ChatTail()
+        assert _fed(tail, data, [place]) == data, place
+        assert tail.is_complete, place
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_an_end_mark_without_its_blank_line_is_given_one(end):
+    tail = ChatTail()
+
+    assert tail.feed(b"data: [DONE]" + end) == b"data: [DONE]" + end + end
     assert tail.is_complete
 
 

@@ -22,6 +22,9 @@ _BOM = b"\xef\xbb\xbf"
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 """The end of a line and an empty line. The groups are atomic: CRLF is never taken for CR and LF."""
 
+_BLANK_LINE_SO_FAR = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r(?!\Z)|(?<=\r)\r)")
+"""The same in what has come so far: a CR that came last and follows an LF is half of a CRLF, and not yet one."""
+
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 
@@ -87,13 +90,13 @@ class EventSplitter:
             if held.startswith(_BOM):
                 del held[: len(_BOM)]
         end = 0
-        for found in _BLANK_LINE.finditer(held, self._scanned):
+        for found in _BLANK_LINE_SO_FAR.finditer(held, self._scanned):
             end = found.end()
         complete = bytes(held[:end])
         if end:
             held = self._held = held[end:]
-        # Line ends that may become part of a blank line: CRLF at most, for a further CR would have made one.
-        self._scanned = max(0, len(held) - 2)
+        # Line ends that may become part of a blank line: CRLF and half of the next at most.
+        self._scanned = max(0, len(held) - 3)
         if len(held) > self._max_event_bytes:
             raise UnreadableAnswer(f"an event of the stream is over {self._max_event_bytes} bytes")
         return complete

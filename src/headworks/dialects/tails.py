@@ -276,12 +276,14 @@ class ChatTail:
             self._text_start = start
 
     def _feed_slowly(self, chunk: bytes) -> bytes:
+        if self.is_complete:
+            return b""
         complete = self._splitter.take(chunk)
         self._is_between_events = self._splitter.is_between_events
-        if self._splitter.held.strip() == b"data: [DONE]" and self._splitter.held.endswith((b"\n", b"\r")):
-            # Some servers close the connection without the blank line; nothing can follow this one.
-            complete += self._splitter.release() + b"\n"
-            self._is_between_events = True
+        held = self._splitter.held
+        if held.strip() == b"data: [DONE]" and held.endswith(b"\n"):
+            # Some servers close the connection without the blank line; nothing can follow this one, so we write it.
+            complete += self._splitter.release() + (b"\r\n" if held.endswith(b"\r\n") else b"\n")
         blocks = split_blocks(complete)
         kept = [block for block in blocks if self._look_at(block)]
         if len(kept) == len(blocks):
