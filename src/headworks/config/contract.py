@@ -1,0 +1,197 @@
+"""What `workload.yaml` may say: the contract of one workload, every field with its meaning, bounds and default.
+
+A workload is one job that an application gives to a model. Its folder's name is its name; a prompt, an output schema,
+rules and a golden set lie beside the contract under the names given here. As in `shape`, the descriptions are the
+reference documentation and the JSON Schema.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, field
+
+from headworks.config.shape import FilePath, Seconds, Section
+
+WORKLOAD_NAME = "^[a-z][a-z0-9-]{0,62}$"
+"""A workload's name, which is its folder's: callers send it as `model`."""
+
+PARAMETER_NAME = "^[a-z][a-z0-9_]{0,62}$"
+TOOL_NAME = "^[A-Za-z0-9_-]{1,64}$"
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+ModelName = Annotated[str, Meta(min_length=1, max_length=256, extra={"form": "model-name"})]
+"""A tier's role (`nano`, `mini`, `flagship`), bound in headworks.yaml under `tiers`, or any public model name."""
+
+Sensitivity = Literal["public", "internal", "confidential", "restricted"]
+Regulation = Literal["gdpr", "hipaa", "pci", "ccpa", "sox", "ferpa"]
+Agreement = Literal["zero-retention", "business-associate", "no-training"]
+
+
+class Volume(Section, frozen=True):
+    """How much work is expected. Figures are what costs and plans are worked out from until traffic shows better."""
+
+    calls_per_day: Annotated[int, Meta(description="Expected calls a day.", ge=0)] = 1000
+    peak_per_minute: Annotated[int, Meta(description="Expected calls in the busiest minute; 0: not known.", ge=0)] = 0
+    input_tokens: Annotated[
+        int, Meta(description="Typical variable input tokens of a call, beyond the prompt's own.", ge=0)
+    ] = 500
+    output_tokens: Annotated[int, Meta(description="Typical output tokens of a call.", ge=0)] = 200
+
+
+class Latency(Section, frozen=True):
+    """What the user of the application will wait for."""
+
+    total_s: Annotated[Seconds, Meta(description="Seconds from call to last byte, fallbacks included.")] = 60.0
+    first_token_s: Annotated[
+        Seconds | None, Meta(description="Seconds to the first visible piece of a streamed answer.")
+    ] = None
+
+
+class Data(Section, frozen=True):
+    """What the input may hold and where it may go."""
+
+    sensitivity: Annotated[Sensitivity, Meta(description="How harmful it is when it leaks.")] = "internal"
+    regulations: Annotated[tuple[Regulation, ...], Meta(description="Regulations that apply to the data.")] = ()
+    residency: Annotated[
+        tuple[Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{1,15}$")], ...],
+        Meta(description="Regions that the data may be processed in (`eu`, `us`, ...); none means anywhere."),
+    ] = ()
+    agreements: Annotated[
+        tuple[Agreement, ...], Meta(description="What must be agreed with every provider that the data goes to.")
+    ] = ()
+
+
+class Quality(Section, frozen=True):
+    """What is good enough."""
+
+    bar: Annotated[Share, Meta(description="Share of the golden set that must be right.")] = 0.9
+    measure: Annotated[str, Meta(description="What is counted as right.", min_length=1, max_length=64)] = "accuracy"
+
+
+class OutputLimits(Section, frozen=True):
+    """What the model may spend on its answer. Sent with every call; the caller cannot exceed them."""
+
+    max_tokens: Annotated[int | None, Meta(description="Most output tokens, reasoning included.", ge=1)] = None
+    stop: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...],
+        Meta(description="Sequences at which the model stops; at most 4 (OpenAI API reference, 2026-10)."),
+    ] = ()
+    verbosity: Annotated[
+        Literal["low", "medium", "high"] | None, Meta(description="How much the model is asked to write.")
+    ] = None
+    reasoning_effort: Annotated[
+        Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None,
+        Meta(description="How much the model is asked to think."),
+    ] = None
+    temperature: Annotated[float | None, Meta(description="Sampling temperature.", ge=0, le=2)] = None
+
+
+class Validation(Section, frozen=True):
+    """What happens to an answer that breaks the schema or a rule."""
+
+    repairs: Annotated[
+        int, Meta(description="Turns in which the model is told what is wrong and may mend it.", ge=0, le=3)
+    ] = 1
+    otherwise: Annotated[
+        Literal["fail", "fallback", "mark"],
+        Meta(
+            description="What then: `fail` answers with an error, `fallback` goes on with the next target, `mark` "
+            "passes the answer on and says so. An answer that breaks the schema is never passed on."
+        ),
+    ] = "fail"
+    rules_timeout_s: Annotated[Seconds, Meta(description="Seconds that all rules together may take.")] = 1.0
+
+
+class Action(Section, frozen=True):
+    """What may happen when the model calls a tool that has a side effect."""
+
+    policy: Annotated[
+        Literal["allow", "deny", "hold"],
+        Meta(description="`hold` keeps the call until a person has approved it."),
+    ] = "hold"
+    expires_s: Annotated[Seconds, Meta(description="Seconds after which a held call is denied.")] = 3600.0
+
+
+class Canary(Section, frozen=True):
+    """A second prompt version that takes a share of the calls."""
+
+    version: Annotated[str, Meta(description="The published version that is tried.", min_length=5, max_length=64)]
+    share: Annotated[Share, Meta(description="Share of the calls.")] = 0.05
+    key: Annotated[
+        Literal["call", "user", "key"],
+        Meta(description="Who stays with one version: nobody, each end user, or each virtual key."),
+    ] = "user"
+
+
+class Retention(Section, frozen=True):
+    """What is kept of this workload's calls, and for how long."""
+
+    content: Annotated[
+        Literal["off", "redacted", "full"],
+        Meta(description="What of requests and answers is kept (encrypted) for replay."),
+    ] = "off"
+    days: Annotated[int, Meta(description="Days that content is kept.", ge=1, le=3650)] = 30
+
+
+class Contract(Section, frozen=True, kw_only=True):
+    """The whole of `workload.yaml`."""
+
+    version: Annotated[Literal[1], Meta(description="The version of this file's format.")] = 1
+    owner: Annotated[str, Meta(description="The team that answers for it.", min_length=1, max_length=128)]
+    description: Annotated[str, Meta(description="The job, in a sentence.", min_length=1, max_length=1000)]
+    ladder: Annotated[
+        Annotated[tuple[ModelName, ...], Meta(min_length=1)],
+        Meta(description="Rungs from cheapest to best: tier roles or public model names."),
+    ] = ("nano", "mini", "flagship")
+    model: Annotated[
+        ModelName | None,
+        Meta(description="The rung in use. Left out: what headworks.lock has decided, else the first rung."),
+    ] = None
+    fallback: Annotated[
+        tuple[ModelName, ...], Meta(description="Models to go on with when the one in use fails, in this order.")
+    ] = ()
+    prompt: Annotated[
+        FilePath | None, Meta(description="The prompt's file. Left out: `prompt.md` if there is one.")
+    ] = None
+    schema: Annotated[
+        FilePath | None,
+        Meta(description="JSON Schema that the answer must satisfy. Left out: `schema.json` if there is one."),
+    ] = None
+    rules: Annotated[
+        FilePath | None, Meta(description="Python rules over the output. Left out: `rules.py` if there is one.")
+    ] = None
+    tools: Annotated[
+        FilePath | None,
+        Meta(description="Tools that the model may call, as the Responses API has them. Default: `tools.json`."),
+    ] = None
+    golden: Annotated[
+        FilePath | None, Meta(description="The golden set, JSON lines. Left out: `golden.jsonl` if there is one.")
+    ] = None
+    volume: Annotated[Volume, Meta(description="How much work is expected.")] = Volume()
+    latency: Annotated[Latency, Meta(description="How long it may take.")] = Latency()
+    data: Annotated[Data, Meta(description="What the input may hold and where it may go.")] = Data()
+    failure_cost: Annotated[
+        Literal["low", "medium", "high", "critical"], Meta(description="What a wrong or missing answer costs.")
+    ] = "medium"
+    urgency: Annotated[
+        Literal["interactive", "deferred"],
+        Meta(description="`interactive`: somebody waits. `deferred`: within a day is soon enough."),
+    ] = "interactive"
+    quality: Annotated[Quality, Meta(description="What is good enough.")] = Quality()
+    state: Annotated[
+        Literal["stateless", "window", "summarised", "replay", "provider"],
+        Meta(description="How a conversation is remembered from turn to turn."),
+    ] = "stateless"
+    output: Annotated[OutputLimits, Meta(description="What the model may spend on its answer.")] = OutputLimits()
+    validation: Annotated[Validation, Meta(description="What happens to an answer that breaks schema or rules.")] = (
+        Validation()
+    )
+    actions: Annotated[
+        dict[Annotated[str, Meta(pattern=TOOL_NAME)], Action],
+        Meta(description="Tools with side effects, by name. A tool that is not named here only reads."),
+    ] = field(default_factory=dict)
+    caller_may_set: Annotated[
+        tuple[Annotated[str, Meta(pattern=PARAMETER_NAME)], ...],
+        Meta(description="Parameters that the contract fixes and a caller may change all the same."),
+    ] = ()
+    canary: Annotated[Canary | None, Meta(description="A second prompt version on trial.")] = None
+    retention: Annotated[Retention, Meta(description="What is kept, and for how long.")] = Retention()
