@@ -1,4 +1,4 @@
-"""What one plain call costs in Python alone: no sockets, no kernel but for the journal's write.
+"""What one plain call costs in Python alone: no sockets, no kernel.
 
     .venv/bin/python -m benchmarks.micro_call [--profile]
 
@@ -113,9 +113,7 @@ class _Rig:
     def call(self) -> None:
         """One call: what the event loop would hand in, in its order."""
         self._client.data_received(self._request)
-        self._journal.flush()
         self._upstream.data_received(self._answer)
-        self._journal.flush()
         assert self._answered.written.startswith(b"HTTP/1.1 200"), (self._answered.written, self._sent.written)
         self._answered.written = b""
 

@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks.micro_journal
 
-Bars (docs/explanation/performance.md): an append at most 2.5 us without the write itself, 20,000 records a second and
+Bars (docs/explanation/performance.md): an append at most 2.5 us, 20,000 records a second and
 worker; a key check at most 5 us. Each figure is the best of several runs: noise only ever adds.
 """
 
@@ -40,41 +40,15 @@ async def _journal(folder: Path) -> None:
     journal = _open(folder)
     opened, settled = _entries(1)
 
-    def append(entry: Opened | Settled) -> Callable[[], None]:
-        def body() -> None:
-            for _ in range(_CALLS):
-                journal.append_nowait(entry)
-
-        return body
-
     for name, entry in (("opened", opened), ("settled", settled)):
-        best = min(_without_writing(journal, append(entry)) for _ in range(_RUNS))
-        _print(f"append an entry ({name}), without the write", best / _CALLS)
-    for entries in (1, 2, 16, 64):
-        _print(
-            f"append and write, {entries} a turn, per entry",
-            min([await _turns(journal, settled, entries) for _ in range(_RUNS)]),
-        )
+        best = min(_seconds(lambda entry=entry: _append(journal, entry)) for _ in range(_RUNS))
+        _print(f"append an entry ({name})", best / _CALLS)
     journal.close()
 
 
-def _without_writing(journal: Journal, body: Callable[[], None]) -> float:
-    start = time.perf_counter()
-    body()
-    elapsed = time.perf_counter() - start
-    journal.flush()
-    return elapsed
-
-
-async def _turns(journal: Journal, entry: Settled, entries: int) -> float:
-    """Seconds an entry, where every turn of the loop waits for its write as a call does."""
-    turns = _CALLS // entries
-    start = time.perf_counter()
-    for _ in range(turns):
-        for _ in range(entries - 1):
-            journal.append_nowait(entry)
-        await journal.append(entry)
-    return (time.perf_counter() - start) / (turns * entries)
+def _append(journal: Journal, entry: Opened | Settled) -> None:
+    for _ in range(_CALLS):
+        journal.append(entry)
 
 
 def _ring(folder: Path) -> None:
@@ -101,9 +75,7 @@ async def _drain(folder: Path) -> None:
     journal = _open(folder / JOURNAL_FOLDER)
     for n in range(_STORED_CALLS):
         for entry in _entries(n):
-            journal.append_nowait(entry)
-        if n % 16 == 0:
-            journal.flush()
+            journal.append(entry)
     journal.close()
     start, cpu = time.perf_counter(), time.process_time()
     drained = drain_once(folder)

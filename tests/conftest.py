@@ -211,7 +211,6 @@ class Hall:
         self.turn()
 
     def entries(self):
-        self.journal.flush()
         data = b"".join(path.read_bytes()[len(MAGIC) :] for path in sorted(self.folder.glob("*.journal")))
         return scan(data, start=0, whole=True, limit=1000).entries
 

@@ -42,11 +42,13 @@ def test_pieces_go_on_as_they_come_and_the_last_waits_for_the_record(hall, strea
     assert answered.headers["cache-control"] == "no-cache, no-transform"
     come(chunk(" there."))
     assert answered.body.endswith(chunk(" there."))
+    recorded = []
+    end = answered.end
+    answered.end = lambda data=b"": (recorded.extend(hall.entries()), end(data))
     come(chunk(finish_reason="stop") + USAGE + DONE)
-    assert not answered.is_over
-    hall.turn()
 
     assert answered.is_over
+    assert [type(entry).__name__ for entry in recorded] == ["Opened", "Settled"]
     assert answered.body.endswith(DONE)
     settled = hall.settled
     assert (settled.outcome, settled.finish_reason, settled.served_model) == ("answered", "stop", "m-2026")
@@ -163,9 +165,12 @@ def test_a_caller_who_reads_slowly_pauses_the_upstream(hall, stream):
 
 def test_a_stream_that_is_over_at_once_still_settles_first(hall, stream):
     answered, come = stream()
+    recorded = []
+    begin = answered.begin
+    answered.begin = lambda *arguments: (recorded.extend(hall.entries()), begin(*arguments))
     come(chunk("x") + DONE)
-    assert not answered.status
-    hall.turn()
+
+    assert [type(entry).__name__ for entry in recorded] == ["Opened", "Settled"]
     assert answered.body == chunk("x") + DONE
 
 

@@ -177,14 +177,22 @@ def test_a_caller_who_goes_cancels_the_attempt_and_is_recorded(hall):
     )
 
 
-def test_a_caller_who_goes_while_the_call_settles_leaves_one_record(hall):
+def test_a_caller_who_goes_once_the_call_is_answered_leaves_one_record(hall):
     answered = hall.chat()
-    hall.flight.answer()
+    hall.answer()
     answered.running.cancel()
-    hall.turn()
 
-    assert not answered.status
     assert hall.settled.outcome == "answered"
+
+
+def test_the_settled_entry_is_there_before_the_caller_sees_anything(hall):
+    answered = hall.chat()
+    recorded = []
+    respond = answered.respond
+    answered.respond = lambda *arguments: (recorded.extend(hall.entries()), respond(*arguments))
+    hall.answer()
+
+    assert [type(entry).__name__ for entry in recorded] == ["Opened", "Settled"]
 
 
 def test_a_bug_of_ours_is_answered_recorded_and_reported_without_values(hall, capfd):
@@ -201,10 +209,16 @@ def test_a_bug_of_ours_is_answered_recorded_and_reported_without_values(hall, ca
     assert "prompt" not in said
 
 
+def fill_disk(journal, error, monkeypatch):
+    """From now on there is no room for another entry."""
+    monkeypatch.setattr(journal, "_full_at", -1)
+    monkeypatch.setattr(journal, "_make_room", lambda _: (_ for _ in ()).throw(error))
+
+
 def test_an_answer_that_cannot_be_recorded_is_not_given(hall, monkeypatch, capfd):
     answered = hall.chat()
     error = StorageError("the disk is full")
-    monkeypatch.setattr(hall.journal, "_write", lambda _: (_ for _ in ()).throw(error))
+    fill_disk(hall.journal, error, monkeypatch)
     hall.answer()
 
     assert answered.is_aborted
@@ -214,7 +228,7 @@ def test_an_answer_that_cannot_be_recorded_is_not_given(hall, monkeypatch, capfd
 
 def test_nothing_is_sent_for_a_call_that_cannot_be_recorded(hall, monkeypatch, capfd):
     error = StorageError("the disk is full")
-    monkeypatch.setattr(hall.journal, "_write", lambda _: (_ for _ in ()).throw(error))
+    fill_disk(hall.journal, error, monkeypatch)
     answered = hall.chat()
     hall.turn()
 

@@ -78,7 +78,12 @@ class Gateway:
         self._begin = CallMaker().begin
         self._planner = Planner(parts.table)
         self._owners = ResponseOwners(parts.find_owner)
-        self._settlement = Settlement(parts.journal, parts.metrics.observe, self._note_response)
+        self._settlement = Settlement(
+            parts.journal,
+            parts.metrics.observe,
+            self._note_response,
+            lambda error: report(f"a record could not be written: {error}"),
+        )
         self._streams = StreamRelay(self._settlement, keeps_bodies=parts.keeps_bodies)
         self._unary_calls = UnaryCalls(
             self._settlement,
@@ -133,8 +138,12 @@ class Gateway:
         call = self._begin(route.endpoint, grant.caller, len(request.body))
         self.in_flight += 1
         try:
+            if route.manner is Manner.OBJECT:
+                return self._run(self._of_stored(call, request, admission, reply), call, reply)
             if not route.is_model_call:
-                return self._run(self._of_ours(call, request, admission, grant, reply), call, reply)
+                self._models(call, reply, route, grant)
+                self._call_ended()
+                return None
             plan = self._planner.read(call, request, admission, grant)
             if self._keeps_bodies and plan.head is not None:
                 call.request_body = request.body
@@ -196,23 +205,15 @@ class Gateway:
             finally:
                 unary.cancel()
             return
-        unwritten = await self._settlement.open(call)
-        if unwritten is not None:
-            raise unwritten
+        self._settlement.open(call)
         await self._streams.stream(call, plan, reply)
 
-    async def _of_ours(
-        self, call: OpenCall, request: Request, admission: Admission, grant: Grant, reply: Reply
-    ) -> None:
-        route = admission.route
-        if route.manner is Manner.OBJECT:
-            owner = await self._owners.find(stored_id(route))
-            plan = self._planner.read_object(call, request, admission, owner)
-            if self._journal.is_full:
-                raise _journal_full()
-            await self._attempt(call, plan, reply)
-        else:
-            await self._models(call, reply, route, grant)
+    async def _of_stored(self, call: OpenCall, request: Request, admission: Admission, reply: Reply) -> None:
+        owner = await self._owners.find(stored_id(admission.route))
+        plan = self._planner.read_object(call, request, admission, owner)
+        if self._journal.is_full:
+            raise _journal_full()
+        await self._attempt(call, plan, reply)
 
     async def _check_previous(self, call: OpenCall, plan: Plan) -> None:
         """A caller may go on only from responses of its own; ones made elsewhere are the provider's to judge."""
@@ -245,12 +246,8 @@ class Gateway:
             reply.respond(refusal.status, headers, body)
             return
 
-        def answer(error: StorageError | None) -> None:
-            if error is not None:
-                report(f"a record could not be written: {error}")
-            reply.respond(refusal.status, headers, body)
-
-        self._settlement.settle_then(call, outcome, refusal.status, answer)
+        self._settlement.settle_gone(call, outcome, refusal.status)
+        reply.respond(refusal.status, headers, body)
 
     def _fault(self, call: OpenCall, error: Exception, reply: Reply) -> None:
         """Our own code failed. The place goes to the log, values do not: an exception's text may quote what it had."""
@@ -271,7 +268,7 @@ class Gateway:
             body, content_type = self._parts.render_metrics(), b"text/plain; version=0.0.4; charset=utf-8"
         reply.respond(status, own_headers(self._begin("", Caller()), content_type), body)
 
-    async def _models(self, call: OpenCall, reply: Reply, route: Route, grant: Grant) -> None:
+    def _models(self, call: OpenCall, reply: Reply, route: Route, grant: Grant) -> None:
         visible = [name for name in self._table.names if grant.may_use(name)]
         if route.manner is Manner.MODEL:
             name = route.path.removeprefix("/v1/models/")
@@ -282,9 +279,7 @@ class Gateway:
         else:
             body = msgspec.json.encode({"object": "list", "data": [self._model_object(name) for name in visible]})
         call.response_bytes = len(body)
-        unwritten = await self._settlement.settle(call, "answered", 200)
-        if unwritten is not None:
-            raise unwritten
+        self._settlement.settle(call, "answered", 200)
         reply.respond(200, own_headers(call), body)
 
     def _model_object(self, name: str) -> dict[str, str | int | None]:

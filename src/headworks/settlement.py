@@ -7,7 +7,6 @@ from typing import Protocol
 
 from headworks.calls import NO_USAGE, Caller, JournalEntry, Opened, Outcome, Settled, Usage
 from headworks.errors import StorageError
-from headworks.flow import Signal
 
 
 class OpenCall:
@@ -147,8 +146,12 @@ class CallMaker:
 class EntryWriter(Protocol):
     """What makes entries durable: `records.Journal`."""
 
-    def append_nowait(self, entry: JournalEntry, then: Callable[[StorageError | None], object] | None = None) -> None:
-        """Write an entry at the end of this turn of the loop, then call `then` with None or with what went wrong."""
+    def append(self, entry: JournalEntry) -> None:
+        """Write an entry; when this returns, it outlives the process.
+
+        Raises:
+            StorageError: it is not written.
+        """
         ...
 
 
@@ -159,6 +162,7 @@ class Settlement:
         journal: makes entries durable.
         observe: called with each settled entry (metrics).
         note_response: called with each answered response (who may see it).
+        unwritten: told of an entry that could not be written where no caller is left to be told.
     """
 
     def __init__(
@@ -166,44 +170,45 @@ class Settlement:
         journal: EntryWriter,
         observe: Callable[[Settled], None],
         note_response: Callable[[OpenCall], None],
+        unwritten: Callable[[StorageError], None],
     ) -> None:
-        self._append = journal.append_nowait
+        self._append = journal.append
         self._observe = observe
         self._note_response = note_response
+        self._unwritten = unwritten
 
-    def open(self, call: OpenCall) -> Signal[StorageError | None]:
-        """Write that a call is about to be made; await it, then raise the error if it is one."""
-        written: Signal[StorageError | None] = Signal()
-        self._append(call.opened(), written.set)
-        return written
+    def open(self, call: OpenCall) -> None:
+        """Write that a call is about to be made.
 
-    def open_then(self, call: OpenCall, then: Callable[[StorageError | None], object]) -> None:
-        """Write that a call is about to be made, then go on with `then`."""
-        self._append(call.opened(), then)
+        Raises:
+            StorageError: it is not written, so nothing may go up.
+        """
+        self._append(call.opened())
 
-    def settle(self, call: OpenCall, outcome: Outcome, status: int) -> Signal[StorageError | None]:
-        """Write how a call ended; await it, then raise the error if it is one."""
-        written: Signal[StorageError | None] = Signal()
-        self.settle_then(call, outcome, status, written.set)
-        return written
+    def settle(self, call: OpenCall, outcome: Outcome, status: int) -> None:
+        """Write how a call ended.
 
-    def settle_then(
-        self, call: OpenCall, outcome: Outcome, status: int, then: Callable[[StorageError | None], object]
-    ) -> None:
-        """Write how a call ended, then go on with `then`."""
+        Raises:
+            StorageError: it is not written, so the caller may not see the end.
+        """
         settled = call.settled(outcome, status)
         self._observe(settled)
         if call.response_id and outcome == "answered":
             self._note_response(call)
-        self._append(settled, then)
+        self._append(settled)
+
+    def settle_gone(self, call: OpenCall, outcome: Outcome, status: int) -> None:
+        """The same where the caller's answer does not depend on it."""
+        try:
+            self.settle(call, outcome, status)
+        except StorageError as error:
+            self._unwritten(error)
 
     def settle_cancelled(self, call: OpenCall) -> None:
         """The caller has gone. 499 is nginx's word for it; no caller sees it."""
         if not call.is_settled:
             call.error_code = call.error_code or "client_disconnected"
-            settled = call.settled("cancelled", 499)
-            self._observe(settled)
-            self._append(settled)
+            self.settle_gone(call, "cancelled", 499)
 
     def settle_unrecorded(self, call: OpenCall, outcome: Outcome, status: int) -> None:
         """Count a call that there is no room to record."""

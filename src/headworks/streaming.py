@@ -129,9 +129,7 @@ class StreamRelay:
         call.response_bytes += len(last)
         if kept is not None:
             call.response_body = b"".join([*kept, last])
-        unwritten = await self._settle(call, "failed" if call.error_code else "answered", 200)
-        if unwritten is not None:
-            raise unwritten
+        self._settle(call, "failed" if call.error_code else "answered", 200)
         if not is_begun:
             reply.begin(200, headers)
         if failure is not None and steps is None:
@@ -149,9 +147,9 @@ class StreamRelay:
             detail = f"{plan.target.provider} answered a stream with something else"
             raise refusal_of(Failure(FailureKind.INVALID, detail, 200))
         call.first_s = 0.0
-        await self._error(call, plan, head, sink, reply)
+        self._error(call, plan, head, sink, reply)
 
-    async def _error(self, call: OpenCall, plan: Plan, head: AnswerHead, sink: StreamSink, reply: Reply) -> None:
+    def _error(self, call: OpenCall, plan: Plan, head: AnswerHead, sink: StreamSink, reply: Reply) -> None:
         """Pass the provider's own refusal on when it is one that the caller can understand."""
         failure = plan.target.station.provider.classify(sink.status, sink.headers, sink.error_body)
         if failure.kind in (FailureKind.UNAUTHORIZED, FailureKind.INVALID):
@@ -163,9 +161,7 @@ class StreamRelay:
         call.response_bytes = len(body)
         if self._keeps_bodies:
             call.response_body = body
-        unwritten = await self._settle(call, "failed", sink.status)
-        if unwritten is not None:
-            raise unwritten
+        self._settle(call, "failed", sink.status)
         reply.respond(sink.status, head.render(call, plan.target.headers, JSON), body)
 
 

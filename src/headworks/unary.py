@@ -1,9 +1,9 @@
 """Steps 6 to 9 of a call whose answer is gathered whole: its usage stands at its end, and garbage must not get out.
 
-    start -> opened (journal) -> on_head, on_body, on_end (upstream) -> settled (journal) -> the reply
+    start: opened in the journal, sent -> on_head, on_body -> on_end: read, settled in the journal, replied
 
-Each arrow is a callback of whoever has done the step: the plain call is the hot path, and a coroutine that waits four
-times costs more than the steps themselves.
+The arrows are the upstream's callbacks: the plain call is the hot path, and a coroutine that waits costs more than the
+steps themselves.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ import msgspec
 from headworks.answering import JSON, AnswerHead, answer_head, is_error_object, refusal_of
 from headworks.calls import AttemptFailed, Failure, FailureKind, Outcome
 from headworks.dialects import AnswerSummary, read_chat_answer, read_embeddings_answer, read_responses_answer
-from headworks.errors import Refusal, StorageError
+from headworks.errors import Refusal
 from headworks.exchange import Flight, Reply
 from headworks.outcome import estimate_usage, note
 from headworks.planning import Plan
@@ -99,8 +99,17 @@ class UnaryCall:
         self._pieces: list[bytes] | None = None
 
     def start(self) -> None:
-        """Open the call; the rest follows."""
-        self._shared.settlement.open_then(self._call, self._opened)
+        """Open the call and send it; the rest follows.
+
+        Raises:
+            StorageError: it could not be opened; nothing has gone up.
+        """
+        call = self._call
+        self._shared.settlement.open(call)
+        station = self._plan.target.station
+        call.attempts += 1
+        call.sent_s = perf_counter()
+        self._flight = station.upstream.send(self._plan.request, self, station.timeouts)
 
     def cancel(self) -> None:
         """The caller has gone: give the upstream up, and record it."""
@@ -111,20 +120,6 @@ class UnaryCall:
             flight.cancel()
         self._shared.settlement.settle_cancelled(self._call)
         self._end()
-
-    def _opened(self, unwritten: StorageError | None) -> None:
-        if self._is_over:
-            return
-        call = self._call
-        try:
-            if unwritten is not None:
-                raise unwritten  # noqa: TRY301 - an error of storage ends a call as a bug of ours does
-            station = self._plan.target.station
-            call.attempts += 1
-            call.sent_s = perf_counter()
-            self._flight = station.upstream.send(self._plan.request, self, station.timeouts)
-        except Exception as error:  # noqa: BLE001 - the edge: a bug of ours must answer, be recorded and be seen
-            self._fault(error)
 
     # -- the sink -------------------------------------------------------------------------------------------------
 
@@ -207,16 +202,9 @@ class UnaryCall:
         call.response_bytes = len(self._body)
         if self._shared.keeps_bodies:
             call.response_body = self._body
-        self._shared.settlement.settle_then(call, outcome, self._status, self._settled)
-
-    def _settled(self, unwritten: StorageError | None) -> None:
-        if self._is_over:
-            return
-        if unwritten is not None:
-            self._fault(unwritten)
-            return
+        self._shared.settlement.settle(call, outcome, self._status)
         head = self._head
-        headers = head.render(self._call, self._plan.target.headers, head.content_type or JSON)
+        headers = head.render(call, self._plan.target.headers, head.content_type or JSON)
         self._reply.respond(self._status, headers, self._body)
         self._end()
 

@@ -30,10 +30,10 @@ async def main(storage, life):
         for n in itertools.count():
             call_id = f"call_{life}_{lane}_{n}"
             opened = Opened(call_id, time.time_ns() // 1000, "responses", "fast", key_id="key_a")
-            await journal.append(opened)
+            journal.append(opened)
             os.write(1, f"o{call_id}\\n".encode())
             await asyncio.sleep(0)
-            await journal.append(Settled(opened, "answered", 200, 5, input_tokens=7, response_body=b"x" * (n % 3000)))
+            journal.append(Settled(opened, "answered", 200, 5, input_tokens=7, response_body=b"x" * (n % 3000)))
             os.write(1, f"s{call_id}\\n".encode())
 
     await asyncio.gather(*(one_after_another(lane) for lane in range(8)))

@@ -60,8 +60,8 @@ def test_whatever_is_cut_off_the_entries_before_the_cut_are_there(entries, data)
     stretch = whole(framed[:cut])
 
     assert stretch.entries == entries[: len(complete)]
-    rest = cut - (complete[-1] if complete else 0)
-    assert [gap.kind for gap in stretch.gaps] == (["torn"] if rest else [])
+    rest = framed[complete[-1] if complete else 0 : cut]
+    assert [gap.kind for gap in stretch.gaps] == (["torn"] if rest.strip(b"\0") else [])
     assert stretch.end == cut
 
 
@@ -100,13 +100,35 @@ def test_no_bytes_at_all_make_the_scan_fail_or_stop_short(data):
     stretch = whole(data)
 
     assert stretch.end == len(data)
-    assert sum(gap.end - gap.start for gap in stretch.gaps) + sum(len(frame(e)) for e in stretch.entries) == len(data)
+    told = sum(gap.end - gap.start for gap in stretch.gaps) + sum(len(frame(e)) for e in stretch.entries)
+    assert not data[told:].strip(b"\0")
 
 
-def test_a_tail_of_zeros_is_no_entry_but_an_interrupted_write(calls):
+def test_what_is_filled_ahead_and_was_never_needed_is_nothing(calls):
     good = frame(calls.opened())
 
-    assert whole(good + bytes(4096)).gaps == (Gap(len(good), len(good) + 4096, "torn"),)
+    stretch = whole(good + bytes(4096))
+
+    assert (stretch.end, stretch.gaps) == (len(good) + 4096, ())
+
+
+def test_an_entry_without_its_head_is_an_interrupted_write(calls):
+    good, cut = frame(calls.opened()), frame(calls.opened(1))
+    copied = bytes(HEAD_BYTES) + cut[HEAD_BYTES:-3] + bytes(100)
+
+    stretch = whole(good + copied)
+
+    assert stretch.entries == [calls.opened()]
+    assert stretch.gaps == (Gap(len(good), len(good) + len(copied), "torn"),)
+
+
+def test_zeros_between_entries_are_damage(calls):
+    good = frame(calls.opened())
+
+    stretch = whole(good + bytes(500) + good)
+
+    assert stretch.entries == [calls.opened()] * 2
+    assert stretch.gaps == (Gap(len(good), len(good) + 500, "damaged"),)
 
 
 def test_a_valid_frame_that_holds_no_entry_of_ours_is_damage_and_is_passed_over(calls):

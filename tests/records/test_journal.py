@@ -22,91 +22,33 @@ def entries_in(folder) -> list:
     return found
 
 
-def turn(loop) -> None:
-    """Let the event loop do what is due now."""
-    loop.run_until_complete(asyncio.sleep(0))
-
-
-def test_when_the_future_is_done_the_entry_is_in_the_file(journal, loop, tmp_path, calls):
+def test_when_append_returns_the_entry_is_in_the_file(journal, tmp_path, calls):
     writer = journal()
 
-    async def write():
-        await writer.append(calls.opened(1))
-        return entries_in(tmp_path)
+    writer.append(calls.opened(1))
+    first = entries_in(tmp_path)
+    writer.append(calls.settled(1))
 
-    assert loop.run_until_complete(write()) == [calls.opened(1)]
-
-
-def test_entries_of_one_turn_go_out_in_one_write_in_their_order(journal, loop, tmp_path, calls, monkeypatch):
-    writer = journal()
-    writes = []
-    write = os.write
-    monkeypatch.setattr(os, "write", lambda descriptor, data: writes.append(len(data)) or write(descriptor, data))
-
-    futures = [writer.append(calls.opened(1)), writer.append(calls.settled(1))]
-    writer.append_nowait(calls.opened(2))
-    turn(loop)
-
-    assert len(writes) == 1
-    assert all(future.done() for future in futures)
-    assert entries_in(tmp_path) == [calls.opened(1), calls.settled(1), calls.opened(2)]
+    assert first == [calls.opened(1)]
+    assert entries_in(tmp_path) == [calls.opened(1), calls.settled(1)]
 
 
-def test_nothing_is_written_before_the_turn_ends(journal, loop, tmp_path, calls):
-    writer = journal()
+def test_entries_of_any_size_lie_one_after_another(journal, tmp_path, calls):
+    writer = journal(segment_bytes=1 << 20, limit_bytes=1 << 24)
+    written = [calls.settled(n, response_body=b"x" * size) for n, size in enumerate([0, 70_000, 5, 4_000, 300_000, 1])]
 
-    future = writer.append(calls.opened(1))
+    for entry in written:
+        writer.append(entry)
 
-    assert not future.done()
-    assert entries_in(tmp_path) == []
-
-
-def test_a_callback_is_told_at_once_and_one_that_raises_keeps_the_news_from_nobody(journal, loop, calls):
-    writer = journal()
-    told = []
-    reported = []
-    loop.set_exception_handler(lambda _, context: reported.append(str(context["exception"])))
-
-    def broken(_):
-        raise ValueError("broken callback")
-
-    for callback in (told.append, broken, told.append):
-        writer.append_nowait(calls.opened(1), callback)
-    turn(loop)
-    turn(loop)
-
-    assert told == [None, None]
-    assert reported == ["broken callback"]
-
-
-def test_who_gives_up_waiting_does_not_take_the_others_entries_back(journal, loop, tmp_path, calls):
-    writer = journal()
-
-    async def write():
-        impatient = asyncio.ensure_future(wait(1))
-        patient = asyncio.ensure_future(wait(2))
-        await asyncio.sleep(0)
-        impatient.cancel()
-        return await asyncio.gather(impatient, patient, return_exceptions=True)
-
-    async def wait(n):
-        await writer.append(calls.opened(n))
-        return n
-
-    given_up, done = loop.run_until_complete(write())
-
-    assert isinstance(given_up, asyncio.CancelledError)
-    assert done == 2
-    assert entries_in(tmp_path) == [calls.opened(1), calls.opened(2)]
+    assert entries_in(tmp_path) == written
 
 
 def test_a_full_segment_is_followed_by_the_next_and_only_the_last_is_locked(journal, loop, tmp_path, calls):
-    writer = journal(segment_bytes=500)
-    written = [calls.settled(n) for n in range(9)]
+    writer = journal(segment_bytes=65_536)
+    written = [calls.settled(n, response_body=b"x" * 30_000) for n in range(7)]
 
     for entry in written:
-        writer.append_nowait(entry)
-        writer.flush()
+        writer.append(entry)
 
     assert entries_in(tmp_path) == written
     locks = []
@@ -118,7 +60,7 @@ def test_a_full_segment_is_followed_by_the_next_and_only_the_last_is_locked(jour
 
 def test_after_closing_no_segment_is_locked_and_what_was_appended_is_there(journal, loop, tmp_path, calls):
     writer = journal()
-    writer.append_nowait(calls.opened(1))
+    writer.append(calls.opened(1))
 
     writer.close()
     writer.close()
@@ -133,11 +75,8 @@ def test_an_entry_for_a_closed_journal_is_refused(journal, loop, calls):
     writer = journal()
     writer.close()
 
-    future = writer.append(calls.opened(1))
-    turn(loop)
-
     with pytest.raises(StorageError, match="closed"):
-        future.result()
+        writer.append(calls.opened(1))
 
 
 def test_the_files_are_for_their_owner_only(journal, tmp_path):
@@ -172,13 +111,11 @@ def test_the_journal_is_full_when_all_workers_segments_reach_the_bound_and_not_w
 ):
     ours, others = journal("ours", limit_bytes=65_536), journal("others", limit_bytes=65_536)
     while not ours.is_full:
-        ours.append_nowait(calls.settled(1, response_body=b"x" * 8_000))
-        ours.flush()
+        ours.append(calls.settled(1, response_body=b"x" * 8_000))
     others._look()
     seen_by_others = others.is_full
 
-    ours.append_nowait(calls.settled(2))  # those under way are still written
-    ours.flush()
+    ours.append(calls.settled(2))  # those under way are still written
     for segment in list_segments(tmp_path):
         if segment.worker == "ours":
             (tmp_path / segment.name).unlink()
@@ -192,8 +129,8 @@ def test_the_journal_is_full_when_all_workers_segments_reach_the_bound_and_not_w
 def test_a_full_journal_gives_its_own_segment_free_so_that_draining_can_make_room(journal, loop, tmp_path, calls):
     writer = journal(segment_bytes=32_768, limit_bytes=65_536)
     while not writer.is_full:
-        writer.append_nowait(calls.settled(1, response_body=b"x" * 8_000))
-        writer.flush()
+        writer.append(calls.settled(1, response_body=b"x" * 8_000))
+    writer._look()
 
     *free, last = list_segments(tmp_path)
 
@@ -207,8 +144,7 @@ def test_bodies_that_no_store_could_take_are_left_out_of_the_record(journal, loo
     monkeypatch.setattr("headworks.records.journal.MAX_PAYLOAD_BYTES", 1000)
     writer = journal()
 
-    writer.append_nowait(calls.settled(1, request_body=b"x" * 2000))
-    writer.flush()
+    writer.append(calls.settled(1, request_body=b"x" * 2000))
 
     assert entries_in(tmp_path) == [calls.settled(1)]
 
@@ -224,17 +160,15 @@ async def main():
     loop = asyncio.get_running_loop()
     journal = Journal(Path(sys.argv[1]), worker="w", segment_bytes=1 << 20, limit_bytes=1 << 30, loop=loop,
                       now=lambda: 1.0)
-    call = lambda n: Opened(f"call_{n}", n, "responses", "m" * 1000)
-    await journal.append(call(1))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
-    told = []
-    journal.append_nowait(call(2), told.append)
+    call = lambda n: Opened(f"call_{n}", n, "responses", "m" * 50_000)
+    journal.append(call(1))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (70_000, resource.RLIM_INFINITY))
     try:
-        await journal.append(call(2))
+        journal.append(call(2))
     except StorageError as error:
-        print("failed:", "File too large" in str(error), told == [error], journal.failure is error)
+        print("failed:", "File too large" in str(error), journal.failure is error)
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    await journal.append(call(3))
+    journal.append(call(3))
     print("well again:", journal.failure)
     journal.close()
 
@@ -242,59 +176,45 @@ asyncio.run(main())
 """
 
 
-def test_a_write_that_is_cut_short_is_told_to_all_who_wait_and_spoils_nothing(tmp_path):
+def test_an_entry_for_which_there_is_no_room_is_told_and_spoils_nothing(tmp_path):
     done = subprocess.run([sys.executable, "-c", DISK_FULL, str(tmp_path)], capture_output=True, text=True, timeout=60)
 
-    assert done.stdout.splitlines() == ["failed: True True True", "well again: None"], done.stderr
-    first, second = list_segments(tmp_path)
-    torn = scan((tmp_path / first.name).read_bytes()[len(MAGIC) :], start=0, whole=True, limit=10)
-    after = scan((tmp_path / second.name).read_bytes()[len(MAGIC) :], start=0, whole=True, limit=10)
-    assert [entry.call_id for entry in torn.entries] == ["call_1"]
-    assert [gap.kind for gap in torn.gaps] == ["torn"]
-    assert [entry.call_id for entry in after.entries] == ["call_3"]
+    assert done.stdout.splitlines() == ["failed: True True", "well again: None"], done.stderr
+    assert [entry.call_id for entry in entries_in(tmp_path)] == ["call_1", "call_3"]
 
 
-def test_a_journal_that_can_have_no_next_segment_goes_on_in_the_last_and_says_so(
-    journal, loop, tmp_path, calls, monkeypatch
-):
+def test_a_journal_that_can_have_no_next_segment_goes_on_in_the_last_and_says_so(journal, tmp_path, calls, monkeypatch):
     writer = journal(segment_bytes=300)
     written = [calls.settled(n) for n in range(4)]
-    writer.append_nowait(written[0])
-    writer.append_nowait(written[1])
-    writer.flush()
+    writer.append(written[0])
+    writer.append(written[1])
 
     def refuse(*_arguments, **_details):
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "open", refuse)
-        future = writer.append(written[2])
-        turn(loop)
+        writer.append(written[2])
         hindrance = writer.failure
-    writer.append_nowait(written[3])
-    writer.flush()
+    writer.append(written[3])
 
-    assert future.result() is None
     assert "cannot be made: Permission denied" in str(hindrance)
     assert writer.failure is None
     assert entries_in(tmp_path) == written
-    assert len(list_segments(tmp_path)) == 2
 
 
 def test_a_segment_that_cannot_get_its_name_leaves_nothing_behind(journal, loop, tmp_path, calls, monkeypatch):
     from pathlib import Path
 
     writer = journal(segment_bytes=100)
-    writer.append_nowait(calls.settled(1))
-    writer.flush()
+    writer.append(calls.settled(1))
 
     def refuse(_path, _target):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "rename", refuse)
-        writer.append_nowait(calls.settled(2))
-        writer.flush()
+        writer.append(calls.settled(2))
         hindrance = str(writer.failure)
 
     assert "cannot be made: No space left" in hindrance
@@ -312,7 +232,7 @@ def test_a_journal_whose_files_were_removed_goes_on_in_new_ones(journal, loop, t
     shutil.rmtree(folder)
 
     writer._look()
-    writer.append_nowait(calls.settled(1))
+    writer.append(calls.settled(1))
     writer.close()
 
     assert entries_in(folder) == [calls.settled(1)]
@@ -330,9 +250,7 @@ def test_a_folder_that_cannot_be_looked_at_is_said_until_it_can(journal, loop, t
         patched.setattr(module, "list_segments", refuse)
         writer._look()
         while_it_lasts = str(writer.failure)
-    for n in (1, 2):
-        writer.append_nowait(calls.settled(n))
-        writer.flush()
+    writer._look()
 
     assert while_it_lasts == "cannot be read: Permission denied"
     assert writer.failure is None
@@ -369,8 +287,12 @@ def test_the_first_segment_has_its_name_only_when_it_is_locked(journal, tmp_path
 
 def test_the_frame_on_disk_is_the_documented_one(journal, tmp_path, calls):
     writer = journal()
-    writer.append_nowait(calls.settled(1))
-    writer.flush()
-
+    writer.append(calls.settled(1))
     (segment,) = list_segments(tmp_path)
-    assert (tmp_path / segment.name).read_bytes() == MAGIC + frame(calls.settled(1))
+    filled = (tmp_path / segment.name).read_bytes()
+    writer.close()
+
+    written = MAGIC + frame(calls.settled(1))
+    assert filled.startswith(written)
+    assert not filled[len(written) :].strip(b"\0")
+    assert (tmp_path / segment.name).read_bytes() == written

@@ -1,8 +1,9 @@
 """Frames: how journal entries lie in a segment, and how they are found again after damage. Pure.
 
 A segment is `MAGIC`, then frames. A frame is the payload's length and its CRC-32, both unsigned 32 bits little
-endian, then the payload: one `calls.JournalEntry` in MessagePack. A frame of length 0 does not exist: a tail that
-the file system filled with zeros must not read as entries.
+endian, then the payload: one `calls.JournalEntry` in MessagePack. A frame of length 0 does not exist: segments are
+filled with zeros ahead of their entries, and a frame's head is written after its payload, so that length 0 means that
+nothing is there, or nothing yet.
 """
 
 import re
@@ -85,6 +86,9 @@ def scan(data: bytes, *, start: int, whole: bool, limit: int) -> Stretch:
         if not whole:
             break
         after = _resynchronise(data, position + 1)
+        if after < 0 and not data[position:].strip(b"\0"):
+            position = len(data)  # filled ahead, and never needed
+            break
         kind: Literal["torn", "damaged"] = "torn" if after < 0 and _is_unfinished(data, position) else "damaged"
         end = len(data) if after < 0 else after
         gaps.append(Gap(start + position, start + end, kind))
@@ -115,14 +119,12 @@ def _frame_end(data: bytes, position: int) -> int:
 
 
 def _is_unfinished(data: bytes, position: int) -> bool:
-    """Whether the rest of `data` is what an interrupted write, or a power cut, leaves: a part of a frame, or zeros."""
+    """Whether the rest of `data` is what an interrupted write leaves: a frame without a head, or a part of a frame."""
     rest = len(data) - position
     if rest < HEAD_BYTES:
         return True
     length: int = _head.unpack_from(data, position)[0]
-    if length == 0:
-        return not data[position:].strip(b"\0")
-    return length <= MAX_PAYLOAD_BYTES and HEAD_BYTES + length > rest
+    return length == 0 or (length <= MAX_PAYLOAD_BYTES and HEAD_BYTES + length > rest)
 
 
 def _resynchronise(data: bytes, position: int) -> int:

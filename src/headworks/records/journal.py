@@ -1,14 +1,17 @@
-"""The journal of one worker: entries are in the kernel's hands before anything else happens with the call.
+"""The journal of one worker: entries that are durable when `append` returns, for the price of copying them.
 
-All entries of one turn of the event loop go out in one `write`. A killed process loses nothing that a resolved
-future stood for; a machine that loses its power may lose the last seconds, as no `fsync` is made here.
+The segment that is written to is mapped into memory, a *window* at a time. What is copied there is the kernel's from
+that moment on: it stays when the process dies, however it dies, just as if it had been written with `write`, and no
+system call is made for it. The file is filled with zeros ahead of the window, so that there is room on the disk before
+an entry needs it; zeros are no frame.
 
-A write that fails is told to everyone who waited for it, and spoils nothing: bytes that were half written are never
-written over (a reader may have gone past them), the journal goes on in the next segment.
+State: the window with `_position` in it, and the segment that it belongs to. What has been written is never written
+over.
 """
 
 import asyncio
 import fcntl
+import mmap
 import os
 import re
 import struct
@@ -21,7 +24,7 @@ import msgspec
 
 from headworks.calls import JournalEntry, Settled
 from headworks.errors import StorageError
-from headworks.records.frames import MAGIC, MAX_PAYLOAD_BYTES
+from headworks.records.frames import HEAD_BYTES, MAGIC, MAX_PAYLOAD_BYTES
 from headworks.records.segments import UNBORN_SUFFIX, Segment, list_segments
 
 LOOK_EVERY_S = 0.5
@@ -33,23 +36,33 @@ _PRESSURE = 0.75
 _PRESSURE_SHARE = 16
 """Under pressure, a segment is given free from this part of its full size on: few files, and yet room is won."""
 
-_pack_head = struct.Struct("<II").pack
+_WINDOW_BYTES = 256 * 1024
+_WINDOW_SHARE = 16
+"""A window is at most this part of a segment: what is filled ahead counts as used, and a small journal has little."""
+
+_PAGE_BYTES = mmap.ALLOCATIONGRANULARITY
+_ZEROS = bytes(_WINDOW_BYTES)
+
+_pack_head = struct.Struct("<II").pack_into
 _crc32 = zlib.crc32
 
 
-class _Written(asyncio.Future[None]):
-    """Shared by everyone who waits for the same write; one of them giving up must not cancel it for the others."""
+class _OpenSegment:
+    """The file that is written to; `filled` is how long it is."""
 
-    def cancel(self, msg: object = None) -> bool:  # noqa: ARG002
-        """A write cannot be taken back. The waiting task is cancelled when it wakes."""
-        return False
+    __slots__ = ("descriptor", "filled", "name")
+
+    def __init__(self, name: Segment, descriptor: int, filled: int) -> None:
+        self.name = name
+        self.descriptor = descriptor
+        self.filled = filled
 
 
 class Journal:
     """Appends the entries of one worker to the segments of `folder`. For one thread, that of the event loop.
 
     Arguments:
-        folder: where all workers' segments lie; made when missing.
+        folder: where all workers' segments lie; made when missing. A local file system, as SQLite needs one, too.
         worker: this worker's name: letters, digits, `-`, `_`.
         segment_bytes: size at which the next segment is begun.
         limit_bytes: bound on all segments in the folder; see `is_full`.
@@ -59,7 +72,6 @@ class Journal:
     Attributes:
         is_full: the folder has reached `limit_bytes`, because nothing drains it: new calls should be refused. Those
             under way are still written. Looked at twice a second, so the bound may be passed by what comes in between.
-        failure: what went wrong last; None when all is well. After a failed write the next one is tried as usual.
 
     Raises:
         StorageError: the folder or the first segment cannot be made.
@@ -78,42 +90,38 @@ class Journal:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", worker):
             raise StorageError(f"not a name for a worker: {worker!r}; use letters, digits, - and _")
         self.is_full = False
-        self.failure: StorageError | None = None
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._limit_bytes = limit_bytes
+        self._ahead_bytes = max(2 * _PAGE_BYTES, min(_WINDOW_BYTES, segment_bytes // _WINDOW_SHARE))
         self._loop = loop
-        self._call_soon = loop.call_soon
         self._encode = msgspec.msgpack.Encoder().encode
-        self._parts: list[bytes] = []
-        self._written: _Written | None = None
-        self._callbacks: list[Callable[[StorageError | None], object]] = []
-        self._descriptor = -1
-        self._size = 0
-        self._is_torn = False
-        self._hindrance: StorageError | None = None
-        self._room_bytes = 0
-        self._segment = Segment(worker, int(now() * 1e6), 0)
-        self._begin_segment()
+        self._refused: StorageError | None = None  # why the last entry was not written
+        self._hindrance: StorageError | None = None  # why there is no new segment
+        self._blindness: StorageError | None = None  # why the folder cannot be looked at
+        self._room_bytes = limit_bytes
+        self._open: _OpenSegment | None = None
+        self._window: mmap.mmap | None = None
+        self._window_start = 0
+        self._window_end = 0
+        self._position = 0
+        self._full_at = 0
+        self._begin_segment(Segment(worker, int(now() * 1e6), 0))
         self._look_handle = loop.call_later(LOOK_EVERY_S, self._look_again)
         self._look()
 
-    def append(self, entry: JournalEntry) -> asyncio.Future[None]:
-        """Write an entry at the end of this turn; the future is done when the kernel has it.
+    @property
+    def failure(self) -> StorageError | None:
+        """What is wrong; None when all is well. After an entry that failed the next one is tried as usual."""
+        return self._refused or self._hindrance or self._blindness
 
-        The future is shared with the other entries of the turn, and fails with `StorageError` if the write does.
-        Cancelling who waits for it does not take the entry back.
-        """
-        self.append_nowait(entry)
-        if self._written is None:
-            self._written = _Written(loop=self._loop)
-        return self._written
+    def append(self, entry: JournalEntry) -> None:
+        """Write an entry: when this returns, the kernel has it.
 
-    def append_nowait(self, entry: JournalEntry, then: Callable[[StorageError | None], object] | None = None) -> None:
-        """Write an entry at the end of this turn, then call `then` at once with None, or with what went wrong.
-
-        Cheaper and one turn sooner than a future's callback. With nobody to call, `failure` tells if it went wrong.
         Bodies are left out of an entry that would be larger than 512 MiB.
+
+        Raises:
+            StorageError: it is not written, and the reason.
         """
         payload = self._encode(entry)
         size = len(payload)
@@ -121,111 +129,139 @@ class Journal:
             # The call must be on record whatever its size; bodies like these no store could take.
             payload = self._encode(msgspec.structs.replace(entry, request_body=b"", response_body=b""))
             size = len(payload)
-        parts = self._parts
-        if not parts:
-            self._call_soon(self.flush)
-        parts.append(_pack_head(size, _crc32(payload)))
-        parts.append(payload)
-        if then is not None:
-            self._callbacks.append(then)
-
-    def flush(self) -> None:
-        """Write what has been appended, now, and tell who waits. The event loop calls this by itself."""
-        if not self._parts:
-            return
-        data = b"".join(self._parts)
-        self._parts.clear()
-        failure: StorageError | None = None
-        try:
-            self._write(data)
-        except StorageError as error:
-            failure = error
-        self.failure = failure or self._hindrance
-        written, self._written = self._written, None
-        if written is not None:
-            if failure is None:
-                written.set_result(None)
-            else:
-                written.set_exception(failure)
-        if self._callbacks:
-            callbacks, self._callbacks = self._callbacks, []
-            self._tell(callbacks, failure)
+        start = self._position
+        end = start + HEAD_BYTES + size
+        if end > self._window_end or start >= self._full_at:
+            self._make_room(size)
+            start = self._position
+            end = start + HEAD_BYTES + size
+        window = self._window
+        assert window is not None, "there is room in it"
+        # The head comes last: a frame whose copying was interrupted has none, and is nothing.
+        window[start + HEAD_BYTES : end] = payload
+        _pack_head(window, start, size, _crc32(payload))
+        self._position = end
 
     def close(self) -> None:
-        """Write what is left and let go of the segment, so that it can be drained to the end and removed."""
-        if self._descriptor < 0:
+        """Let go of the segment, so that it can be drained to the end and removed."""
+        if self._open is None:
             return
-        self.flush()
         self._look_handle.cancel()
-        os.close(self._descriptor)
-        self._descriptor = -1
+        self._let_go()
+        self._window_end = self._position = 0
 
-    def _tell(self, callbacks: list[Callable[[StorageError | None], object]], failure: StorageError | None) -> None:
-        position = 0
-        try:
-            for position, callback in enumerate(callbacks, 1):  # noqa: B007 - read in `finally`
-                callback(failure)
-        finally:
-            # One that raises is for the loop to report; it must not keep the news from the others.
-            if position < len(callbacks):
-                self._loop.call_soon(self._tell, callbacks[position:], failure)
+    def _make_room(self, size: int) -> None:
+        """Have room for a frame with `size` bytes of payload at the position.
 
-    def _write(self, data: bytes) -> None:
-        if self._descriptor < 0:
-            raise StorageError("the journal is closed")
-        if self._is_torn or self._size >= self._segment_bytes:
-            self._next_segment()
+        Raises:
+            StorageError: there can be none; the next entry asks again.
+        """
         try:
-            _write_all(self._descriptor, data)
+            if self._open is None:
+                raise StorageError("the journal is closed")  # noqa: TRY301 - as what else can go wrong here
+            if self._written >= self._segment_bytes:
+                self._next_segment()
+            if self._position + HEAD_BYTES + size > self._window_end:
+                self._move_window(self._open, size)
+        except StorageError as error:
+            self._refused = error
+            self._full_at = -1
+            raise
+        self._full_at = self._segment_bytes - self._window_start
+        self._refused = None
+
+    @property
+    def _written(self) -> int:
+        """How far the segment holds entries."""
+        return self._window_start + self._position
+
+    def _move_window(self, segment: _OpenSegment, size: int) -> None:
+        """Map the part of the segment that begins where its entries end, with room for a frame at least."""
+        written = self._written
+        start = written - written % _PAGE_BYTES
+        least = written - start + HEAD_BYTES + size
+        length = max(self._ahead_bytes, -(-least // _PAGE_BYTES) * _PAGE_BYTES)
+        self._fill(segment, start + length)
+        try:
+            window = mmap.mmap(segment.descriptor, length, offset=start)
         except OSError as error:
-            size = os.fstat(self._descriptor).st_size
-            self._is_torn = size > self._size
-            self._size = size
+            raise StorageError(f"{self._path(segment)} cannot be mapped: {error.strerror}") from error
+        if self._window is not None:
+            self._window.close()
+        self._window = window
+        self._window_start = start
+        self._window_end = length
+        self._position = written - start
+
+    def _fill(self, segment: _OpenSegment, end: int) -> None:
+        """Make the segment that long, with zeros that take up room on the disk."""
+        before = segment.filled
+        try:
+            while segment.filled < end:
+                segment.filled += os.pwrite(segment.descriptor, _ZEROS[: end - segment.filled], segment.filled)
+        except OSError as error:
             raise StorageError(
-                f"{self._folder / self._segment.name} cannot be written: {error.strerror}; is the disk full?"
+                f"{self._path(segment)} cannot be written: {error.strerror}; is the disk full?"
             ) from error
-        self._size += len(data)
-        self._room_bytes -= len(data)
+        finally:
+            self._room_bytes -= segment.filled - before
         if self._room_bytes <= 0 and not self.is_full:
-            self._look()
+            self._count()
 
     def _next_segment(self) -> None:
-        """Go on in a new segment. One that is only large is kept if there can be no new one just now."""
-        last = self._descriptor
-        self._segment = msgspec.structs.replace(self._segment, number=self._segment.number + 1)
+        """Go on in a new segment, or in this one if there can be no new one just now."""
+        assert self._open is not None, "who asks has looked"
+        last = self._open.name
         try:
-            self._begin_segment()
+            self._begin_segment(msgspec.structs.replace(last, number=last.number + 1))
         except StorageError as error:
-            if self._is_torn:
-                raise
             self._hindrance = error
-            return
-        self._hindrance = None
-        # Only now: a reader that finds none of our segments locked takes us for dead.
-        os.close(last)
+        else:
+            self._hindrance = None
 
-    def _begin_segment(self) -> None:
-        """Make the segment and lock it, and only then give it the name under which readers look for it."""
-        path = self._folder / self._segment.name
+    def _begin_segment(self, name: Segment) -> None:
+        """Make the segment and lock it, and only then give it the name under which readers look for it.
+
+        Only when that is done is the last one let go: a reader that finds none of our segments locked takes us for
+        dead.
+        """
+        path = self._folder / name.name
         unborn = path.with_suffix(UNBORN_SUFFIX)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(unborn, flags, 0o600)
+            descriptor = os.open(unborn, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StorageError(f"{path} cannot be made: {error.strerror}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            _write_all(descriptor, MAGIC)
+            os.write(descriptor, MAGIC)
             unborn.rename(path)
         except OSError as error:
             os.close(descriptor)
             with suppress(OSError):  # the drainer clears such files away too
                 unborn.unlink(missing_ok=True)
             raise StorageError(f"{path} cannot be made: {error.strerror}") from error
-        self._descriptor = descriptor
-        self._size = len(MAGIC)
-        self._is_torn = False
+        if self._open is not None:
+            self._let_go()
+        self._open = _OpenSegment(name, descriptor, len(MAGIC))
+        self._window_start = self._window_end = 0
+        self._position = len(MAGIC)
+        self._full_at = 0
+
+    def _let_go(self) -> None:
+        """Close the segment, at the length that its entries have."""
+        segment, self._open = self._open, None
+        assert segment is not None, "who asks has looked"
+        written = self._written
+        if self._window is not None:
+            self._window.close()  # it holds the file open, and with it the lock
+            self._window = None
+        with suppress(OSError):  # readers pass over zeros at the end: it is only longer than it need be
+            os.ftruncate(segment.descriptor, written)
+        os.close(segment.descriptor)
+
+    def _path(self, segment: _OpenSegment) -> Path:
+        return self._folder / segment.name.name
 
     def _look_again(self) -> None:
         self._look_handle = self._loop.call_later(LOOK_EVERY_S, self._look_again)
@@ -237,23 +273,27 @@ class Journal:
         A segment that is being written to is not removed however well it is drained: workers that hold large ones
         and have nothing to write could keep the folder full for ever.
         """
+        segments = self._count()
+        if segments is None or self._open is None:
+            return
+        if self._open.name not in segments:
+            # Somebody has removed it: what is written there from now on would never be found.
+            self._next_segment()
+            return
+        written = self._written
+        is_worth = written > len(MAGIC) if self.is_full else written * _PRESSURE_SHARE >= self._segment_bytes
+        if sum(segments.values()) >= self._limit_bytes * _PRESSURE and is_worth:
+            self._next_segment()
+
+    def _count(self) -> dict[Segment, int] | None:
+        """Every segment with its bytes, and with that how much room there is; None if that cannot be seen."""
         try:
             segments = list_segments(self._folder)
         except StorageError as error:
-            self.failure = self._hindrance = error
-            return
-        if self._segment not in segments:
-            # Somebody has removed it: what is written there from now on would never be found.
-            self._next_segment()
+            self._blindness = error
+            return None
+        self._blindness = None
         total = sum(segments.values())
         self.is_full = total >= self._limit_bytes
         self._room_bytes = max(0, self._limit_bytes - total)
-        is_worth = self._size > len(MAGIC) if self.is_full else self._size * _PRESSURE_SHARE >= self._segment_bytes
-        if total >= self._limit_bytes * _PRESSURE and is_worth:
-            self._next_segment()
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    done = os.write(descriptor, data)
-    while done < len(data):  # a full disk or a limit cut the write short: the next goes on, or says why not
-        done += os.write(descriptor, data[done:])
+        return segments
