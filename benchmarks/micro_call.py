@@ -1,6 +1,6 @@
-"""What one plain call costs in Python alone: no sockets, no kernel.
+"""What a plain call and a chunk of a relayed stream cost in Python alone: no sockets, no kernel.
 
-    .venv/bin/python -m benchmarks.micro_call [--profile]
+    .venv/bin/python -m benchmarks.micro_call [--profile call|chunk]
 
 The real server, gateway and transport, with transports that keep what is written instead of sending it. It is the
 quick look while the hot path is being worked on; the figure that counts is `make bench`. The best of several runs is
@@ -11,12 +11,14 @@ import argparse
 import asyncio
 import contextlib
 import cProfile
+import functools
 import gc
 import platform
 import pstats
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import uvloop
@@ -38,6 +40,7 @@ from headworks.wheel import TimerWheel
 
 _RUNS = 7
 _CALLS = 4_000
+_CHUNKS = 10_000
 
 
 class _Transport(asyncio.Transport):
@@ -63,7 +66,7 @@ class _Transport(asyncio.Transport):
 def main() -> int:
     """Print the figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--profile", action="store_true", help="show where the time goes instead")
+    parser.add_argument("--profile", choices=["call", "chunk"], help="show where the time goes instead")
     options = parser.parse_args()
     print(f"Python {platform.python_version()}, {sys.executable}")
     with tempfile.TemporaryDirectory() as folder:
@@ -71,27 +74,58 @@ def main() -> int:
     return 0
 
 
-async def _measure(folder: Path, *, profiled: bool) -> None:
+async def _measure(folder: Path, *, profiled: str | None) -> None:
     rig = _rig(folder)
     for _ in range(500):
         rig.call()
     gc.freeze()
-    if profiled:
+    if profiled != "chunk":
+        await _time("a plain call", lambda: rig.calls(_CALLS), _CALLS, is_profiled=profiled is not None)
+    if profiled == "call":
+        return
+    for name, path, body, start, chunk, end in (
+        (
+            "a chunk of a chat stream",
+            wire.CHAT_PATH,
+            wire.chat_body(chunks=9),
+            wire.chat_stream_start(),
+            wire.chat_chunk,
+            wire.chat_stream_end(),
+        ),
+        (
+            "a chunk of a responses stream",
+            wire.RESPONSES_PATH,
+            wire.responses_body(chunks=9),
+            wire.responses_stream_start(),
+            wire.responses_chunk,
+            wire.responses_stream_end(9),
+        ),
+    ):
+        chunks = [_framed(chunk(n, time.monotonic_ns())) for n in range(_CHUNKS)]
+        with rig.stream(path, body, start, end):
+            await _time(name, functools.partial(rig.pass_on, chunks), _CHUNKS, is_profiled=profiled is not None)
+
+
+async def _time(name: str, work: Callable[[], None], count: int, *, is_profiled: bool) -> None:
+    work()
+    if is_profiled:
         profile = cProfile.Profile()
         profile.enable()
-        for _ in range(_CALLS):
-            rig.call()
+        work()
         profile.disable()
         pstats.Stats(profile).sort_stats("tottime").print_stats(45)
         return
     best = float("inf")
     for _ in range(_RUNS):
         start = time.process_time()
-        for _ in range(_CALLS):
-            rig.call()
+        work()
         best = min(best, time.process_time() - start)
         await asyncio.sleep(0)  # what was scheduled and has nothing left to do goes
-    print(f"{'a plain call without sockets':<50} {best / _CALLS * 1e6:8.2f} us")
+    print(f"{name + ', without sockets':<50} {best / count * 1e6:8.2f} us")
+
+
+def _framed(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 class _Rig:
@@ -105,10 +139,14 @@ class _Rig:
         self._answered = _Transport()
         upstream.connection_made(self._sent)
         client.connection_made(self._answered)
-        self._request = wire.request_bytes("127.0.0.1", wire.CHAT_PATH, wire.sdk_headers(key), wire.chat_body())
+        self._key = key
+        self._request = self._asking(wire.CHAT_PATH, wire.chat_body())
         body = wire.chat_answer()
-        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%b\r\n"
-        self._answer = head % (len(body), wire.answer_headers(as_openai=True)) + body
+        self._answer = self._head(b"application/json", b"content-length: %d" % len(body)) + body
+
+    def calls(self, count: int) -> None:
+        for _ in range(count):
+            self.call()
 
     def call(self) -> None:
         """One call: what the event loop would hand in, in its order."""
@@ -116,6 +154,28 @@ class _Rig:
         self._upstream.data_received(self._answer)
         assert self._answered.written.startswith(b"HTTP/1.1 200"), (self._answered.written, self._sent.written)
         self._answered.written = b""
+
+    @contextlib.contextmanager
+    def stream(self, path: str, body: bytes, start: bytes, end: bytes) -> Iterator[None]:
+        """A stream under way, which is read to its end."""
+        self._client.data_received(self._asking(path, body))
+        self._upstream.data_received(self._head(b"text/event-stream", b"transfer-encoding: chunked") + _framed(start))
+        assert self._answered.written.startswith(b"HTTP/1.1 200"), self._answered.written
+        yield
+        self._upstream.data_received(_framed(end) + b"0\r\n\r\n")
+
+    def pass_on(self, chunks: list[bytes]) -> None:
+        for chunk in chunks:
+            self._upstream.data_received(chunk)
+        assert self._answered.written == chunks[-1], self._answered.written
+
+    def _asking(self, path: str, body: bytes) -> bytes:
+        return wire.request_bytes("127.0.0.1", path, wire.sdk_headers(self._key), body)
+
+    @staticmethod
+    def _head(content_type: bytes, framing: bytes) -> bytes:
+        lines = wire.answer_headers(as_openai=True)
+        return b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\n%b\r\n%b\r\n" % (content_type, framing, lines)
 
 
 def _rig(folder: Path) -> _Rig:

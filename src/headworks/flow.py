@@ -1,8 +1,9 @@
 """Running a coroutine without a task: it goes on at once, inside the event that it waited for.
 
-An `asyncio.Task` sleeps a turn of the loop at its start and after each wait, and every turn is a system call. A `Flow` runs its coroutine up to the first wait when it is started, and
-each `Signal` that is set resumes it there and then. A coroutine in a flow may also await futures of asyncio (a look-up
-in a thread, a sleep); what needs a current task (`asyncio.timeout`) is not for it.
+An `asyncio.Task` sleeps a turn of the loop at its start and after each wait, and every turn is a system call. A `Flow`
+runs its coroutine up to the first wait when it is started, and each `Signal` that is set resumes it there and then. A
+coroutine in a flow may also await futures of asyncio (a look-up in a thread, a sleep); what needs a current task
+(`asyncio.timeout`) is not for it.
 """
 
 import asyncio
