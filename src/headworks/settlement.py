@@ -5,60 +5,44 @@ from collections.abc import Callable
 from time import perf_counter, time_ns
 from typing import Protocol
 
+import msgspec
+
 from headworks.calls import NO_USAGE, Caller, JournalEntry, Opened, Outcome, Settled, Usage
 from headworks.errors import StorageError
 
 
-class OpenCall:
+class OpenCall(msgspec.Struct, gc=False):
     """One call while it runs. Fields are filled in by the step that learns them.
 
     Fields that end in `_s` are times of `time.perf_counter`: the event loop's own clock stands still within a turn.
     """
 
-    __slots__ = (
-        "attempts",
-        "call_id",
-        "caller",
-        "endpoint",
-        "entry",
-        "error_code",
-        "finish_reason",
-        "first_s",
-        "head_s",
-        "is_settled",
-        "is_streamed",
-        "model",
-        "opened_us",
-        "provider",
-        "request_body",
-        "request_bytes",
-        "requested_model",
-        "response_body",
-        "response_bytes",
-        "response_id",
-        "sent_s",
-        "served_model",
-        "started_s",
-        "upstream_request_id",
-        "usage",
-        "user",
-    )
-
-    def __init__(self, call_id: str, caller: Caller, endpoint: str, opened_us: int, request_bytes: int) -> None:
-        self.call_id = call_id
-        self.caller = caller
-        self.endpoint = endpoint
-        self.opened_us = opened_us
-        self.request_bytes = request_bytes
-        self.started_s = perf_counter()
-        self.requested_model = self.provider = self.model = self.user = ""
-        self.is_streamed = self.is_settled = False
-        self.entry: Opened | None = None
-        self.response_bytes = self.attempts = 0
-        self.sent_s = self.head_s = self.first_s = 0.0
-        self.usage: Usage = NO_USAGE
-        self.error_code = self.finish_reason = self.served_model = self.response_id = self.upstream_request_id = ""
-        self.request_body = self.response_body = b""
+    call_id: str
+    caller: Caller
+    endpoint: str
+    opened_us: int
+    request_bytes: int
+    started_s: float
+    requested_model: str = ""
+    provider: str = ""
+    model: str = ""
+    user: str = ""
+    is_streamed: bool = False
+    is_settled: bool = False
+    entry: Opened | None = None
+    response_bytes: int = 0
+    attempts: int = 0
+    sent_s: float = 0.0
+    head_s: float = 0.0
+    first_s: float = 0.0
+    usage: Usage = NO_USAGE
+    error_code: str = ""
+    finish_reason: str = ""
+    served_model: str = ""
+    response_id: str = ""
+    upstream_request_id: str = ""
+    request_body: bytes = b""
+    response_body: bytes = b""
 
     def opened(self) -> Opened:
         """The entry to write before an upstream is called."""
@@ -140,7 +124,7 @@ class CallMaker:
             self._ms = ms
             self._beginning = f"call_{ms:011x}{self._own}"
         self._count = count = (self._count + 1) & 0xFFFFFF
-        return OpenCall(f"{self._beginning}{count:06x}", caller, endpoint, now_us, request_bytes)
+        return OpenCall(f"{self._beginning}{count:06x}", caller, endpoint, now_us, request_bytes, perf_counter())
 
 
 class EntryWriter(Protocol):

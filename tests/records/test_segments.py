@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from headworks.errors import StorageError
 from headworks.records.frames import MAGIC, Gap, frame
-from headworks.records.segments import Segment, is_locked, list_segments, open_segment, parse_name, read
+from headworks.records.segments import (
+    Segment,
+    end_of_entries,
+    is_locked,
+    list_segments,
+    open_segment,
+    parse_name,
+    read,
+)
 
 
 def read_all(folder, segment, *, is_final=True, chunk_bytes=1 << 20, limit=4096):
@@ -147,3 +155,13 @@ def test_a_segment_without_a_proper_beginning_holds_nothing(tmp_path, content, g
 
     assert read_all(tmp_path, segment) == ([], gaps, len(content))
     assert read_all(tmp_path, segment, is_final=False)[:2] == ([], [])
+
+
+def test_the_end_of_entries_is_where_what_is_filled_ahead_begins(tmp_path, write_segment, calls):
+    segment = write_segment(tmp_path, calls.settled(1), calls.settled(2), tail=bytes(5_000))
+    written = len(MAGIC) + len(frame(calls.settled(1))) + len(frame(calls.settled(2)))
+
+    assert end_of_entries(tmp_path, segment, 0) == written
+    assert end_of_entries(tmp_path, segment, written) == written
+    (tmp_path / segment.name).unlink()
+    assert end_of_entries(tmp_path, segment, 0) == 0

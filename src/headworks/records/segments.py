@@ -147,6 +147,26 @@ def read(descriptor: int, offset: int, *, is_final: bool, limit: int = 4096, chu
     return stretch
 
 
+def end_of_entries(folder: Path, segment: Segment, offset: int) -> int:
+    """How far the segment holds entries at this moment: beyond are zeros that were filled ahead.
+
+    Arguments:
+        offset: 0, or where an earlier reading ended.
+
+    Raises:
+        StorageError: the segment cannot be read.
+    """
+    try:
+        with open_segment(folder, segment) as descriptor:
+            while (end := read(descriptor, offset, is_final=False).end) > offset:
+                offset = end
+    except StorageError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return 0  # drained and removed meanwhile
+        raise
+    return offset
+
+
 def _without_magic(magic: bytes, size: int, *, is_final: bool) -> Stretch:
     if not is_final or size == 0:
         return Stretch([], 0)

@@ -9,7 +9,7 @@ from headworks.database import storage_errors
 from headworks.errors import CommandError
 from headworks.records.draining import Drained, Drainer, drain_lock
 from headworks.records.frames import MAGIC
-from headworks.records.segments import list_segments
+from headworks.records.segments import end_of_entries, list_segments
 from headworks.records.stores import Record, Store
 from headworks.records.stores.sqlite import SqliteStore
 
@@ -71,24 +71,31 @@ def catch_up(
     Raises:
         StorageError: journals or store cannot be used; nothing is lost.
     """
+    if drain_once(storage, report=report) is not None:
+        return True
     folder = storage / JOURNAL_FOLDER
-    wanted = {segment: size for segment, size in list_segments(folder).items() if size > len(MAGIC)}
+    offsets = _offsets(storage)
+    wanted = {
+        segment: end_of_entries(folder, segment, offsets.get(segment.name, 0)) for segment in list_segments(folder)
+    }
     for _ in range(max(1, int(wait_s / _WAIT_STEP_S))):
-        if drain_once(storage, report=report) is not None:
-            return True
         present = list_segments(folder)
-        if not any(segment in present for segment in wanted):
-            return True
-        store = open_store(storage)
-        try:
-            progress = store.progress()
-        finally:
-            store.close()
-        offsets = {name: position.offset for name, position in progress.items()}
-        if all(offsets.get(segment.name, 0) >= size for segment, size in wanted.items() if segment in present):
+        offsets = _offsets(storage)
+        if all(offsets.get(segment.name, len(MAGIC)) >= end for segment, end in wanted.items() if segment in present):
             return True
         rest(_WAIT_STEP_S)
+        if drain_once(storage, report=report) is not None:
+            return True
     return False
+
+
+def _offsets(storage: Path) -> dict[str, int]:
+    """How far each segment has been drained, by name."""
+    store = open_store(storage)
+    try:
+        return {name: position.offset for name, position in store.progress().items()}
+    finally:
+        store.close()
 
 
 def find_call(store: Store, text: str) -> Record:
