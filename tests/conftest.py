@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from headworks.access import Grant
 from headworks.calls import Caller, Endpoint, Opened, Settled
@@ -18,6 +20,11 @@ from headworks.records import Journal
 from headworks.records.frames import MAGIC, scan
 from headworks.routing import Reach, RouteTable
 from headworks.telemetry import Metrics
+
+settings.register_profile("check", derandomize=True, deadline=None)
+settings.register_profile("search", max_examples=2000, deadline=None)
+settings.load_profile("search" if os.environ.get("SEARCH") else "check")
+# A check of a change must not fail for what the change has nothing to do with: `make search` looks for the new.
 
 CHAT_ANSWER = {
     "id": "chatcmpl-1",

@@ -172,10 +172,12 @@ def test_a_stream_that_lacks_anything_is_not_counted_as_complete(spoil, problem)
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
-            _, stream = await asyncio.get_running_loop().create_connection(
+            transport, stream = await asyncio.get_running_loop().create_connection(
                 lambda: streams.StreamReader(b"POST / HTTP/1.1\r\n\r\n", 3, streams.Window()), "127.0.0.1", port
             )
             await asyncio.wait_for(stream.ended, 10)
+            transport.close()
+            await asyncio.sleep(0)
         return stream.problem
 
     assert asyncio.run(read()) == problem
