@@ -43,7 +43,7 @@ _WINDOW_SHARE = 16
 _PAGE_BYTES = mmap.ALLOCATIONGRANULARITY
 _ZEROS = bytes(_WINDOW_BYTES)
 
-_pack_head = struct.Struct("<II").pack_into
+_pack_head = struct.Struct("<II").pack
 _crc32 = zlib.crc32
 
 
@@ -137,9 +137,10 @@ class Journal:
             end = start + HEAD_BYTES + size
         window = self._window
         assert window is not None, "there is room in it"
-        # The head comes last: a frame whose copying was interrupted has none, and is nothing.
+        # The head comes last, and its eight bytes at once (`pack_into` would write them one by one): a frame whose
+        # copying was interrupted has none, and is nothing.
         window[start + HEAD_BYTES : end] = payload
-        _pack_head(window, start, size, _crc32(payload))
+        window[start : start + HEAD_BYTES] = _pack_head(size, _crc32(payload))
         self._position = end
 
     def close(self) -> None:
