@@ -15,6 +15,7 @@ import threading
 from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 
+import openai
 import pytest
 from doc_samples import Page, Sample, Step, differs, steps
 
@@ -215,10 +216,15 @@ class Reader:
                 patch.delenv(name)
             for name, value in self._environment.items():
                 patch.setenv(name, value)
-            exec(compile(self._as_here(sample.text), f"sample of {where}", "exec"), names)
-            for name, value in list(names.items()):
-                if name.startswith("test_") and callable(value):
-                    value()
+            try:
+                exec(compile(self._as_here(sample.text), f"sample of {where}", "exec"), names)
+                for name, value in list(names.items()):
+                    if name.startswith("test_") and callable(value):
+                        value()
+            finally:
+                for value in names.values():
+                    if isinstance(value, openai.OpenAI):
+                        value.close()  # the reader's process would have ended here
         self._look_at(printed.getvalue())
         if sample.output is not None:
             difference = differs(self._as_here(sample.output), printed.getvalue())
