@@ -151,7 +151,7 @@ class Hall:
         )
         self.gateway = self.make()
 
-    def make(self, **options):
+    def make(self, *, takes_any_model=False, **options):
         provider = OpenAIProvider(ProviderSettings("stub", "/v1", "upstream-key"))
         station = Station(provider, self.upstream, Timeouts())
         everything = frozenset(Endpoint)
@@ -159,6 +159,9 @@ class Hall:
             Reach("stub", station, everything, ("m",)),
             Reach("only-chat", station, frozenset({Endpoint.CHAT}), ("c",)),
         ]
+
+        if takes_any_model:
+            reaches.append(Reach("open", station, everything))
 
         async def find_owner(response_id):
             await asyncio.sleep(0)

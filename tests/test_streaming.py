@@ -232,3 +232,32 @@ def test_bodies_of_streams_are_recorded_where_it_is_configured(hall, stream):
 
     assert hall.settled.response_body == answered.body
     assert json.loads(hall.settled.request_body)["stream"] is True
+
+
+def test_a_stream_that_must_end_before_its_time_says_so_in_its_dialect_and_on_record(hall, stream):
+    answered, come = stream()
+    come(chunk("Hello"))
+    answered.running.stop()
+
+    assert answered.is_over
+    assert b'"code":"gateway_stopping"' in answered.body
+    assert hall.flight.is_cancelled
+    assert (hall.settled.outcome, hall.settled.error_code) == ("failed", "gateway_stopping")
+
+
+def test_a_stream_that_has_not_begun_is_refused_when_it_must_end(hall, stream):
+    answered, _ = stream()
+    answered.running.stop()
+
+    assert (answered.status, answered.error["code"]) == (503, "gateway_stopping")
+    assert hall.settled.outcome == "failed"
+
+
+def test_a_model_that_the_upstream_does_not_know_is_refused_with_the_nearest_names(hall):
+    error = {"error": {"message": "No.", "type": "invalid_request_error", "code": "model_not_found", "param": None}}
+    hall.make(takes_any_model=True)
+    answered = hall.ask("/v1/chat/completions", {"model": "open/nanno", "messages": [], "stream": True})
+    hall.answer(error, 404)
+
+    assert (answered.status, answered.error["code"], answered.error["param"]) == (404, "model_not_found", "model")
+    assert "Did you mean" in answered.error["message"]

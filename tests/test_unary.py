@@ -254,3 +254,23 @@ def test_a_bridged_answer_that_is_an_error_is_an_error(hall):
 
     assert answered.status == 502
     assert hall.settled.outcome == "failed"
+
+
+def test_a_call_that_must_end_before_its_time_is_refused(hall):
+    answered = hall.chat()
+    answered.running.stop()
+
+    assert (answered.status, answered.error["code"]) == (503, "gateway_stopping")
+    assert hall.flight.is_cancelled
+    assert (hall.settled.outcome, hall.settled.error_code) == ("failed", "gateway_stopping")
+
+
+def test_a_model_that_the_upstream_does_not_know_is_refused_with_the_nearest_names(hall):
+    error = {"error": {"message": "No.", "type": "invalid_request_error", "code": "model_not_found", "param": None}}
+    hall.make(takes_any_model=True)
+    answered = hall.ask("/v1/chat/completions", {"model": "nanno", "messages": []})
+    hall.answer(error, 404)
+
+    assert (answered.status, answered.error["code"], answered.error["param"]) == (404, "model_not_found", "model")
+    assert "Did you mean `nano`?" in answered.error["message"]
+    assert hall.settled.error_code == "model_not_found"

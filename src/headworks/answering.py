@@ -29,6 +29,19 @@ _STATUS_OF_FAILURE = {
     FailureKind.QUOTA: 429,
     FailureKind.OVERLOADED: 503,
     FailureKind.REJECTED: 400,
+    FailureKind.STOPPED: 503,
+}
+
+STOPPED = Failure(FailureKind.STOPPED, "this gateway is stopping and could not wait for the answer's end")
+
+_LATER = "Try again shortly; if it stays so, the gateway's operator must look at this upstream."
+_WAYS_OUT = {
+    FailureKind.TIMEOUT: "Try again, ask for a shorter answer, or have the operator allow this upstream more time.",
+    FailureKind.RATE_LIMITED: "Try again later, and more slowly.",
+    FailureKind.QUOTA: "The gateway's operator must raise the quota of its account at the provider.",
+    FailureKind.OVERLOADED: "Try again in a moment.",
+    FailureKind.INVALID: "The gateway's operator must look at this upstream: it does not keep to its API.",
+    FailureKind.REJECTED: "Change the request; the provider would refuse it again.",
 }
 
 
@@ -108,7 +121,9 @@ def words_for(failure: Failure) -> str:
             f"The upstream refused this gateway's own credentials ({failure.detail}). "
             "Your key is fine; the gateway's operator must look at the provider's key."
         )
-    return f"The upstream failed: {failure.detail}."
+    if failure.kind is FailureKind.STOPPED:
+        return "This gateway is stopping and could not wait for the answer's end; try again."
+    return f"The upstream failed: {failure.detail}. {_WAYS_OUT.get(failure.kind, _LATER)}"
 
 
 class _ErrorObject(msgspec.Struct):
@@ -116,6 +131,11 @@ class _ErrorObject(msgspec.Struct):
 
 
 _decode_error_object = msgspec.json.Decoder(_ErrorObject).decode
+
+
+def is_unknown_model(status: int, body: bytes) -> bool:
+    """Whether an upstream says that it has no such model (OpenAI error codes guide, 2026-10)."""
+    return status == 404 and b'"model_not_found"' in body
 
 
 def is_error_object(body: bytes) -> bool:

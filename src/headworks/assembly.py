@@ -115,19 +115,30 @@ def _provider_plan(project: Project, name: str, environment: Mapping[str, str]) 
         headers=headers,
     )
     connections = provider.connections
+    simulator_plan = _simulator_plan(project, name) if provider.kind == "simulator" else None
     return ProviderPlan(
         name=name,
         kind=provider.kind,
         settings=settings,
         base_url=provider.base_url,
         speaks=frozenset(_SPEECHES[speech] for speech in provider.speaks),
-        models=provider.models,
+        models=provider.models or _simulated_models(simulator_plan),
         timeouts=provider.timeouts or project.config.defaults.timeouts,
         limits=PoolLimits(connections.limit, connections.idle_s, connections.max_age_s, connections.waiting),
         proxy=provider.proxy,
         ca_file=str(project.path(provider.ca_file)) if provider.ca_file else None,
-        simulator_plan=_simulator_plan(project, name) if provider.kind == "simulator" else None,
+        simulator_plan=simulator_plan,
     )
+
+
+def _simulated_models(plan: object) -> tuple[str, ...] | None:
+    """The simulator's models are known: a name that is none of them need not be asked for."""
+    if plan is None:
+        return None
+    from headworks.simulator import Plan  # only a project with a simulator pays for loading it
+
+    assert isinstance(plan, Plan), "it was read as one"
+    return tuple(plan.models)
 
 
 def _simulator_plan(project: Project, name: str) -> object:

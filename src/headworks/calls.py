@@ -69,6 +69,7 @@ class FailureKind(enum.StrEnum):
     ERROR = "upstream_error"  # any other 5xx
     UNAUTHORIZED = "upstream_unauthorized"  # our provider key, never the caller's
     REJECTED = "upstream_rejected"  # the provider refused the request itself (4xx)
+    STOPPED = "gateway_stopping"  # we stop and could not wait for the answer's end
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -74,7 +74,11 @@ class Running(Protocol):
     """A request that an application is working on."""
 
     def cancel(self) -> object:
-        """The client has gone (or time is up): stop, give everything back."""
+        """The client has gone: stop, give everything back."""
+        ...
+
+    def stop(self) -> object:
+        """Time is up: answer with an error what is not answered, end with one what is under way."""
         ...
 
 

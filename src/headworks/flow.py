@@ -40,20 +40,35 @@ class Signal(Generic[T]):
         return self.value
 
 
+class Ending:
+    """How a flow's coroutine wants to be asked to end before its time; while `act` is None, it is cancelled."""
+
+    __slots__ = ("act",)
+
+    def __init__(self) -> None:
+        self.act: Callable[[], None] | None = None
+
+
 class Flow:
     """One coroutine on its way. State: what it waits for; whether it runs just now.
 
     Arguments:
         coroutine: what to run.
         finished: called once when it has ended, however it ended.
+        ending: what the coroutine was given, if it wants to end in a way of its own.
     """
 
-    __slots__ = ("_coroutine", "_finished", "_is_cancelled", "_is_running", "_loop", "_waits_for")
+    __slots__ = ("_coroutine", "_ending", "_finished", "_is_cancelled", "_is_running", "_loop", "_waits_for")
 
     def __init__(
-        self, coroutine: Coroutine[Any, None, None], loop: asyncio.AbstractEventLoop, finished: Callable[["Flow"], None]
+        self,
+        coroutine: Coroutine[Any, None, None],
+        loop: asyncio.AbstractEventLoop,
+        finished: Callable[["Flow"], None],
+        ending: Ending | None = None,
     ) -> None:
         self._coroutine = coroutine
+        self._ending = ending
         self._loop = loop
         self._finished = finished
         self._waits_for: Signal[Any] | asyncio.Future[Any] | None = None
@@ -101,6 +116,13 @@ class Flow:
             waits_for.remove_done_callback(self._future_done)
             waits_for.cancel()
         self.resume(asyncio.CancelledError())
+
+    def stop(self) -> None:
+        """Ask it to end now."""
+        if self._ending is None or self._ending.act is None:
+            self.cancel()
+        else:
+            self._ending.act()
 
     def _future_done(self, _: "asyncio.Future[Any]") -> None:
         self.resume()

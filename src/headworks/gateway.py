@@ -26,7 +26,7 @@ from headworks.calls import Caller, Endpoint, Outcome
 from headworks.endpoints import Manner, Route, find_route
 from headworks.errors import Refusal, StorageError
 from headworks.exchange import Reply, Request, Running
-from headworks.flow import Flow, Signal
+from headworks.flow import Ending, Flow, Signal
 from headworks.ownership import ResponseOwner, ResponseOwners
 from headworks.planning import Admission, Plan, Planner, Station, admission_of, stored_id
 from headworks.records import Journal
@@ -84,11 +84,14 @@ class Gateway:
             self._note_response,
             lambda error: report(f"a record could not be written: {error}"),
         )
-        self._streams = StreamRelay(self._settlement, keeps_bodies=parts.keeps_bodies)
+        self._streams = StreamRelay(
+            self._settlement, unknown_model=self._planner.unknown, keeps_bodies=parts.keeps_bodies
+        )
         self._unary_calls = UnaryCalls(
             self._settlement,
             refuse=self._refuse,
             fault=self._fault,
+            unknown_model=self._planner.unknown,
             keeps_bodies=parts.keeps_bodies,
             answer_bytes=parts.answer_bytes,
         )
@@ -139,7 +142,7 @@ class Gateway:
         self.in_flight += 1
         try:
             if route.manner is Manner.OBJECT:
-                return self._run(self._of_stored(call, request, admission, reply), call, reply)
+                return self._run(lambda ending: self._of_stored(call, request, admission, reply, ending), call, reply)
             if not route.is_model_call:
                 self._models(call, reply, route, grant)
                 self._call_ended()
@@ -150,7 +153,7 @@ class Gateway:
             if self._journal.is_full:
                 raise _journal_full()  # noqa: TRY301
             if plan.is_streamed or plan.is_raw or plan.previous_response_id:
-                return self._run(self._attempt(call, plan, reply), call, reply)
+                return self._run(lambda ending: self._attempt(call, plan, reply, ending), call, reply)
             unary = UnaryCall(self._unary_calls, call, plan, reply, self._call_ended)
             unary.start()
         except Refusal as refusal:
@@ -175,12 +178,13 @@ class Gateway:
 
     # -- the call -------------------------------------------------------------------------------------------------
 
-    def _run(self, work: Coroutine[Any, Any, None], call: OpenCall, reply: Reply) -> Flow:
+    def _run(self, work: Callable[[Ending], Coroutine[Any, Any, None]], call: OpenCall, reply: Reply) -> Flow:
         """Start what has to wait in between; a plain call does without."""
+        ending = Ending()
 
         async def guarded() -> None:
             try:
-                await work
+                await work(ending)
             except Refusal as refusal:
                 self._refuse(call, refusal, reply)
             except asyncio.CancelledError:
@@ -189,16 +193,17 @@ class Gateway:
             except Exception as error:  # noqa: BLE001 - the edge, as in `handle`
                 self._fault(call, error, reply)
 
-        flow = Flow(guarded(), self._loop, self._call_ended)
+        flow = Flow(guarded(), self._loop, self._call_ended, ending)
         flow.resume()
         return flow
 
-    async def _attempt(self, call: OpenCall, plan: Plan, reply: Reply) -> None:
+    async def _attempt(self, call: OpenCall, plan: Plan, reply: Reply, ending: Ending) -> None:
         if plan.previous_response_id:
             await self._check_previous(call, plan)
         if not plan.is_streamed and not plan.is_raw:
             over: Signal[None] = Signal()
             unary = UnaryCall(self._unary_calls, call, plan, reply, lambda: over.set(None))
+            ending.act = unary.stop
             unary.start()
             try:
                 await over
@@ -206,14 +211,16 @@ class Gateway:
                 unary.cancel()
             return
         self._settlement.open(call)
-        await self._streams.stream(call, plan, reply)
+        await self._streams.stream(call, plan, reply, ending)
 
-    async def _of_stored(self, call: OpenCall, request: Request, admission: Admission, reply: Reply) -> None:
+    async def _of_stored(
+        self, call: OpenCall, request: Request, admission: Admission, reply: Reply, ending: Ending
+    ) -> None:
         owner = await self._owners.find(stored_id(admission.route))
         plan = self._planner.read_object(call, request, admission, owner)
         if self._journal.is_full:
             raise _journal_full()
-        await self._attempt(call, plan, reply)
+        await self._attempt(call, plan, reply, ending)
 
     async def _check_previous(self, call: OpenCall, plan: Plan) -> None:
         """A caller may go on only from responses of its own; ones made elsewhere are the provider's to judge."""

@@ -51,6 +51,7 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
         bridge: translates, where the upstream speaks another dialect.
         hides_usage: the usage of this stream is asked for by us and not for the caller.
         is_raw: the answer is relayed as it comes, whatever it is.
+        unlisted: whose call it is, where its model's name was passed on without our knowing it.
     """
 
     target: Target[Station]
@@ -63,6 +64,7 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
     hides_usage: bool = False
     is_raw: bool = False
     previous_response_id: str = ""
+    unlisted: Grant | None = None
 
 
 def admission_of(request: Request, route: Route, grant: Grant | None, edition: object) -> Admission:
@@ -98,7 +100,9 @@ class Planner:
             bridge = BRIDGES[endpoint](request.body)
             body = bridge.request(request.body, target.model)
             sent = target.station.provider.json_request(_OTHER_PATH[path], body, admission.forwarded)
-            return Plan(target, sent, endpoint, path, is_streamed, head, bridge)
+            return Plan(
+                target, sent, endpoint, path, is_streamed, head, bridge, unlisted=None if target.is_listed else grant
+            )
         hides_usage = is_streamed and endpoint is Endpoint.CHAT and not head.includes_usage
         body = head.splice(model=target.model, include_usage=hides_usage)
         return Plan(
@@ -112,6 +116,7 @@ class Planner:
             hides_usage,
             route.is_raw,
             (head.previous_response_id or "") if endpoint is Endpoint.RESPONSES else "",
+            None if target.is_listed else grant,
         )
 
     def read_object(self, call: OpenCall, request: Request, admission: Admission, owner: ResponseOwner | None) -> Plan:
@@ -162,14 +167,17 @@ class Planner:
     def _resolve(self, call: OpenCall, name: str, route: Route, grant: Grant) -> Target[Station]:
         call.requested_model = name
         if not grant.may_use(name):
-            visible = [known for known in self._table.names if grant.may_use(known)]
-            raise self._table.unknown(name, visible)
+            raise self.unknown(name, grant)
         target = self._table.resolve(name)
         call.provider = target.provider
         call.model = target.model
         if route.endpoint not in target.speaks:
             self._check_bridge(target, name, route)
         return target
+
+    def unknown(self, name: str, grant: Grant) -> Refusal:
+        """The refusal of a model that does not exist, or not for this caller, with the nearest names that do."""
+        return self._table.unknown(name, [known for known in self._table.names if grant.may_use(known)])
 
     def _check_bridge(self, target: Target[Station], name: str, route: Route) -> None:
         if _OTHER_ENDPOINT.get(route.endpoint) not in target.speaks:

@@ -4,16 +4,21 @@ Pieces go on as they come; the last one waits until the settled entry is durable
 """
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import Protocol
 
+from headworks.access import Grant
 from headworks.answering import (
     EVENT_STREAM,
     JSON,
+    STOPPED,
     STREAM_HEADERS,
     AnswerHead,
     answer_head,
     is_error_object,
+    is_unknown_model,
     refusal_of,
     words_for,
 )
@@ -22,6 +27,7 @@ from headworks.dialects import AnswerSummary, ChatTail, ResponsesTail
 from headworks.dialects.endings import error_ending
 from headworks.errors import Refusal
 from headworks.exchange import Flight, Reply
+from headworks.flow import Ending
 from headworks.outcome import estimate_usage, note
 from headworks.planning import Plan
 from headworks.routing import StreamSink
@@ -42,14 +48,18 @@ class StreamRelay:
 
     Arguments:
         settlement: where a call's end is written.
+        unknown_model: the refusal of a model that does not exist.
         keeps_bodies: records hold bodies, too.
     """
 
-    def __init__(self, settlement: Settlement, *, keeps_bodies: bool) -> None:
+    def __init__(
+        self, settlement: Settlement, *, unknown_model: Callable[[str, Grant], Refusal], keeps_bodies: bool
+    ) -> None:
+        self._unknown_model = unknown_model
         self._settle = settlement.settle
         self._keeps_bodies = keeps_bodies
 
-    async def stream(self, call: OpenCall, plan: Plan, reply: Reply) -> None:
+    async def stream(self, call: OpenCall, plan: Plan, reply: Reply, ending: Ending) -> None:
         """Make the attempt and send its answer on, piece by piece.
 
         Raises:
@@ -62,6 +72,7 @@ class StreamRelay:
         call.attempts += 1
         call.sent_s = perf_counter()
         flight = station.upstream.send(plan.request, sink, station.timeouts)
+        ending.act = partial(sink.on_failure, STOPPED)
         try:
             failure = await sink.started
             call.head_s = sink.head_s
@@ -151,6 +162,8 @@ class StreamRelay:
 
     def _error(self, call: OpenCall, plan: Plan, head: AnswerHead, sink: StreamSink, reply: Reply) -> None:
         """Pass the provider's own refusal on when it is one that the caller can understand."""
+        if plan.unlisted is not None and is_unknown_model(sink.status, sink.error_body):
+            raise self._unknown_model(call.requested_model, plan.unlisted)
         failure = plan.target.station.provider.classify(sink.status, sink.headers, sink.error_body)
         if failure.kind in (FailureKind.UNAUTHORIZED, FailureKind.INVALID):
             raise refusal_of(failure)

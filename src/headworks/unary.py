@@ -11,7 +11,8 @@ from time import perf_counter
 
 import msgspec
 
-from headworks.answering import JSON, AnswerHead, answer_head, is_error_object, refusal_of
+from headworks.access import Grant
+from headworks.answering import JSON, STOPPED, AnswerHead, answer_head, is_error_object, is_unknown_model, refusal_of
 from headworks.calls import AttemptFailed, Failure, FailureKind, Outcome
 from headworks.dialects import AnswerSummary, read_chat_answer, read_embeddings_answer, read_responses_answer
 from headworks.errors import Refusal
@@ -35,11 +36,12 @@ class UnaryCalls:
         settlement: where calls are opened and settled.
         refuse: answers a call with an error.
         fault: answers a call at which our own code failed, and reports it.
+        unknown_model: the refusal of a model that does not exist.
         keeps_bodies: records hold bodies, too.
         answer_bytes: bound on an answer.
     """
 
-    __slots__ = ("answer_bytes", "fault", "keeps_bodies", "refuse", "settlement")
+    __slots__ = ("answer_bytes", "fault", "keeps_bodies", "refuse", "settlement", "unknown_model")
 
     def __init__(
         self,
@@ -47,9 +49,11 @@ class UnaryCalls:
         *,
         refuse: Callable[[OpenCall, Refusal, Reply], None],
         fault: Callable[[OpenCall, Exception, Reply], None],
+        unknown_model: Callable[[str, Grant], Refusal],
         keeps_bodies: bool,
         answer_bytes: int,
     ) -> None:
+        self.unknown_model = unknown_model
         self.settlement = settlement
         self.refuse = refuse
         self.fault = fault
@@ -121,6 +125,11 @@ class UnaryCall:
         self._shared.settlement.settle_cancelled(self._call)
         self._end()
 
+    def stop(self) -> None:
+        """Time is up."""
+        if not self._is_over:
+            self._refuse(refusal_of(STOPPED))
+
     # -- the sink -------------------------------------------------------------------------------------------------
 
     def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
@@ -188,7 +197,10 @@ class UnaryCall:
 
     def _relay_error(self) -> None:
         """Pass the provider's own refusal on when it is one that the caller can understand."""
-        failure = self._plan.target.station.provider.classify(self._status, self._headers, self._body)
+        plan = self._plan
+        if plan.unlisted is not None and is_unknown_model(self._status, self._body):
+            raise self._shared.unknown_model(self._call.requested_model, plan.unlisted)
+        failure = plan.target.station.provider.classify(self._status, self._headers, self._body)
         if failure.kind in (FailureKind.UNAUTHORIZED, FailureKind.INVALID):
             raise refusal_of(failure)
         if not is_error_object(self._body):

@@ -54,6 +54,17 @@ def test_a_stream_under_way_is_finished_before_the_process_ends(gateway: Gateway
     assert gateway.process.process.wait(20) == 0
 
 
+def test_a_stream_that_outlasts_the_grace_period_ends_with_an_error(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, CONFIG.replace("PACE", "20").replace("grace_s: 10", "grace_s: 0.2"))
+    with client_of(gateway) as client:
+        stream = client.responses.create(model="nano", input="Say much and slowly, please do.", stream=True)
+        assert next(stream).type == "response.created"
+        os.kill(gateway.process.pid, signal.SIGTERM)
+        with pytest.raises(openai.APIError, match="is stopping"):
+            list(stream)
+    assert gateway.process.process.wait(20) == 0
+
+
 def test_readiness_goes_before_the_listener_does(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path, CONFIG.replace("PACE", "0"))
     with httpx2.Client(base_url=gateway.process.address) as probe:

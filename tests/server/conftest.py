@@ -25,6 +25,10 @@ class Task:
     def cancel(self):
         self.is_cancelled.set()
 
+    def stop(self):
+        if self.request.query != "deaf":
+            self.reply.respond(503, b"", b"stopped")
+
     def _pause(self):
         self.is_paused = True
 

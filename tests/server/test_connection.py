@@ -733,12 +733,27 @@ def test_a_stopping_server_does_not_start_what_it_could_not_answer(serve):
     serve(dialogue)
 
 
-def test_what_does_not_finish_in_time_is_broken_and_counted(serve):
+def test_what_does_not_finish_in_time_is_asked_to_end_and_counted(serve):
     async def dialogue(served):
         client = await served.connect()
         client.send(get(b"/held"))
-        task = await served.application.held.get()
+        await served.application.held.get()
         assert await served.server.stop(0.1) == 1
+        answer = await client.answer()
+        assert (answer.status, answer.body) == (503, b"stopped")
+        assert not served.server.connections
+
+    serve(dialogue)
+
+
+def test_what_does_not_end_when_asked_is_broken(serve, monkeypatch):
+    monkeypatch.setattr("headworks.server.listening._LAST_WORDS_S", 0.05)
+
+    async def dialogue(served):
+        client = await served.connect()
+        client.send(get(b"/held?deaf"))
+        task = await served.application.held.get()
+        assert await served.server.stop(0.05) == 1
         assert task.is_cancelled.is_set()
         assert not served.server.connections
 

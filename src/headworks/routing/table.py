@@ -18,13 +18,14 @@ _PASSABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 
 class Target(msgspec.Struct, Generic[Station], frozen=True):
     """One model at one provider. `station` is whatever the gateway needs to reach it; `speaks` what it serves;
-    `headers` a header block that names the target in answers."""
+    `headers` a header block that names the target in answers; `is_listed` whether configuration names it."""
 
     provider: str
     model: str
     station: Station
     speaks: frozenset[Endpoint]
     headers: bytes
+    is_listed: bool = True
 
 
 class Reach(msgspec.Struct, Generic[Station], frozen=True):
@@ -76,9 +77,9 @@ class RouteTable(Generic[Station]):
         if _PASSABLE.fullmatch(name) is None:
             raise self.unknown(name, self.names if allowed is None else allowed)
         if slash and model and reach is not None and reach.models is None:
-            return _target(reach, model)
+            return _target(reach, model, is_listed=False)
         if self._catch_all is not None and not (slash and reach is not None):
-            return _target(self._catch_all, name)
+            return _target(self._catch_all, name, is_listed=False)
         raise self.unknown(name, self.names if allowed is None else allowed)
 
     def station_of(self, provider: str) -> Target[Station] | None:
@@ -101,8 +102,8 @@ class RouteTable(Generic[Station]):
         )
 
 
-def _target(reach: Reach[Station], model: str) -> Target[Station]:
+def _target(reach: Reach[Station], model: str, *, is_listed: bool = True) -> Target[Station]:
     lines = f"x-headworks-provider: {reach.provider}\r\n"
     if model:
         lines += f"x-headworks-model: {model}\r\n"
-    return Target(reach.provider, model, reach.station, reach.speaks, lines.encode("ascii"))
+    return Target(reach.provider, model, reach.station, reach.speaks, lines.encode("ascii"), is_listed)

@@ -385,6 +385,15 @@ class Connection(asyncio.Protocol):
             self._is_ending = True
             self._transport.close()
 
+    def break_off(self) -> None:
+        """Time is up: have the answer under way end with an error; nothing else is answered."""
+        running = None if self._reply is None else self._reply.running
+        self._drop_queue()
+        if running is None:
+            self._transport.abort()
+        else:
+            running.stop()
+
     def abort(self) -> None:
         """Break the connection now."""
         self._transport.abort()

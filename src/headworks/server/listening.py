@@ -16,6 +16,9 @@ _BACKLOG = 2048
 _WRITE_HIGH_WATER_BYTES = 64 * 1024
 """Unsent bytes of a connection from which the upstream is told to pause: enough for a burst of chunks."""
 
+_LAST_WORDS_S = 1.0
+"""How long clients may take to be told that their answer was broken off, in seconds."""
+
 
 class HttpServer:
     """Serves an application on listening sockets.
@@ -86,11 +89,20 @@ class HttpServer:
                 await asyncio.wait_for(self._all_closed.wait(), grace_s)
             except TimeoutError:
                 broken = len(self.connections)
-                for connection in list(self.connections):
-                    connection.abort()
-                await self._all_closed.wait()
+                await self._break_off()
         self._date_timer.disarm()
         return broken
+
+    async def _break_off(self) -> None:
+        """End what is under way with an error that says why, and close what will not be told."""
+        for connection in list(self.connections):
+            connection.break_off()
+        try:
+            await asyncio.wait_for(self._all_closed.wait(), _LAST_WORDS_S)
+        except TimeoutError:
+            for connection in list(self.connections):
+                connection.abort()
+            await self._all_closed.wait()
 
     def connection_opened(self, connection: Connection) -> bool:
         """Note a new connection; False if there are too many."""

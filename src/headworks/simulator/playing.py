@@ -83,6 +83,12 @@ class Playing:
         self._is_over = True
         self._stop_timer()
 
+    def stop(self) -> None:
+        """Break off: the audience sees that it is not the end."""
+        if not self._is_over:
+            self.cancel()
+            self._stage.cut()
+
     def _play(self) -> None:
         """Everything that is due; then wait for the rest."""
         self._timer = None
