@@ -22,13 +22,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `headworks check`."""
     parser.add_argument("--config", type=Path, default=Path(FILE_NAME), metavar="FILE", help="default: %(default)s")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
-    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of headworks.yaml, for editors")
+    parser.add_argument(
+        "--schema",
+        nargs="?",
+        const="headworks",
+        choices=("headworks", "workload"),
+        help="print the JSON Schema of headworks.yaml, or with `workload` that of workload.yaml, for editors",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Check; returns the exit code."""
     if options.schema:
-        print(json_schema_text(), end="")
+        print(workload_schema_text() if options.schema == "workload" else json_schema_text(), end="")
         return 0
     project: Project | None = None
     try:
