@@ -144,7 +144,8 @@ def _tuning(given: Given) -> Decision:
         )
         return Decision("fine-tuning", "no", reason, given.volume_source)
     if given.facts.golden_cases < _TUNING_CASES:
-        reason = f"the volume would carry it, but a gain shows in {_TUNING_CASES} golden cases, not {given.facts.golden_cases}"
+        cases = given.facts.golden_cases
+        reason = f"the volume would carry it, but a gain shows in {_TUNING_CASES} golden cases, not in {cases}"
         return Decision("fine-tuning", "not yet", reason, given.volume_source)
     reason = "volume and golden set would carry it; OpenAI takes its last self-serve job on 2027-01-06"
     return Decision("fine-tuning", "compare it, if the bar is missed by prompting", reason, given.volume_source)

@@ -78,7 +78,7 @@ def screening(given: Given) -> Iterator[Decision]:
         yield Decision("actions", value, reason, "contract")
     reading = [name for name in facts.tools if name not in contract.actions]
     if reading:
-        question = f"Do {', '.join(reading)} only read?"
+        question = f"Has any of these a side effect: {', '.join(reading)}?"
         yield Decision("tools", question, "a tool that `actions` does not name is run without asking", "ask")
     yield from _kept(given)
 
