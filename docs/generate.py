@@ -1,6 +1,6 @@
 """Write the generated reference pages from the code that they describe.
 
-    .venv/bin/python docs/generate.py            write docs/reference/{configuration,cli}.md and the JSON Schema
+    .venv/bin/python docs/generate.py            write docs/reference/{configuration,workload,cli}.md and the JSON Schemas
     .venv/bin/python docs/generate.py --check    say which are stale, and exit with 1 if any is
 
 A test does the same as `--check`.
@@ -17,7 +17,14 @@ from typing import Any
 from msgspec import NODEFAULT, Struct, inspect
 
 from headworks.cli import COMMANDS
-from headworks.config import SCHEMA_FILE, Config, json_schema_text
+from headworks.config import (
+    SCHEMA_FILE,
+    WORKLOAD_SCHEMA_FILE,
+    Config,
+    Contract,
+    json_schema_text,
+    workload_schema_text,
+)
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -54,6 +61,32 @@ Anchors, aliases and merge keys (`<<`) work. Unknown fields, duplicate keys and 
 **Models**: a caller names a model as `provider/name`, or by a public name from `models`.
 """
 
+WORKLOAD_HEAD = """# workload.yaml
+
+<!-- Generated from the code by docs/generate.py: change the descriptions there. -->
+
+The contract of one workload, in `workloads/NAME/workload.yaml`: NAME is what callers send as `model`.
+`headworks workloads new` writes one to start from; `headworks check` names every problem in all of them.
+[Write a workload](../how-to/workloads.md) leads through it. Relative paths are relative to the contract's folder.
+
+The smallest contract (the other fields have the defaults below):
+
+```text
+owner: support
+description: Sort support tickets by urgency.
+```
+
+**Editors** complete and check the file with its [JSON Schema](workload.schema.json), which
+`headworks check --schema workload` prints.
+
+**Models** are named by a tier's role (`nano`, `mini`, `flagship`, bound under `tiers` in
+[headworks.yaml](configuration.md)), by a public model name, or as `provider/name`. In `fallback`, `deterministic` may
+stand last: it is the static answer in `fallback.json`.
+
+**Files** of the usual names beside the contract belong to it without being named: `prompt.md`, `schema.json`,
+`rules.py`, `tools.json`, `golden.jsonl`, `fallback.json`.
+"""
+
 CLI_HEAD = """# Command line
 
 <!-- Generated from the code by docs/generate.py: change the help texts there. -->
@@ -65,18 +98,20 @@ CLI_HEAD = """# Command line
 def pages() -> dict[Path, str]:
     """Every generated file and what it should hold."""
     return {
-        REFERENCE / "configuration.md": configuration(),
+        REFERENCE / "configuration.md": reference(CONFIGURATION_HEAD, Config),
+        REFERENCE / "workload.md": reference(WORKLOAD_HEAD, Contract),
         REFERENCE / "cli.md": command_line(),
         REFERENCE / SCHEMA_FILE: json_schema_text(),
+        REFERENCE / WORKLOAD_SCHEMA_FILE: workload_schema_text(),
     }
 
 
-def configuration() -> str:
-    """The reference of headworks.yaml."""
+def reference(head: str, root: type[Struct]) -> str:
+    """The reference of a file: its head, then a table for each kind of section in it."""
     sections: dict[type[Struct], tuple[inspect.StructType, list[str]]] = {}
-    for place, section in _sections(inspect.type_info(Config), ""):
+    for place, section in _sections(inspect.type_info(root), ""):
         sections.setdefault(section.cls, (section, []))[1].append(place)
-    parts = [CONFIGURATION_HEAD]
+    parts = [head]
     for cls, (section, places) in sections.items():
         title = ", ".join(f"`{place}`" for place in places if place) or "The file"
         parts.append(f"## {title}\n\n{cls.__doc__}\n\n| field | value | default | meaning |\n|---|---|---|---|")
@@ -118,6 +153,8 @@ def _default(field: inspect.Field) -> str:
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return f"`[{', '.join(map(str, value))}]`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 

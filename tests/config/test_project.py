@@ -120,7 +120,7 @@ counts = st.integers(min_value=1, max_value=100_000)
 paths = st.text(st.characters(exclude_categories=("C",)), min_size=1, max_size=40)
 references = st.from_regex(r"env:[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True) | paths.map("file:{}".format)
 names = st.from_regex(r"[a-z][a-z0-9-]{0,12}", fullmatch=True)
-model_names = st.from_regex(r"[a-z0-9./:-]{1,20}", fullmatch=True)
+model_names = st.from_regex(r"[a-z][a-z0-9./:-]{0,19}", fullmatch=True)  # not 08: text in YAML 1.1, 8 in 1.2
 timeouts = st.builds(Timeouts, connect_s=seconds, first_byte_s=seconds, between_bytes_s=seconds, total_s=seconds)
 speaks = st.lists(st.sampled_from(EVERYTHING), unique=True).map(tuple)
 models = st.none() | st.lists(model_names, min_size=1, unique=True).map(tuple)

@@ -23,6 +23,8 @@ COMMANDS: dict[str, str] = {
     "serve": "Start the gateway",
     "simulate": "Start a faithful local stand-in for the OpenAI API",
     "keys": "Create, list, show, rotate and revoke virtual keys",
+    "workloads": "List, make and explain workloads",
+    "plan": "Derive the architecture that a workload's contract asks for",
     "calls": "List, filter, show and follow recorded calls",
 }
 """Command names, in the order of help, with their one-line summaries; the module of each has the same name."""

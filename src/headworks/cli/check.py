@@ -1,8 +1,8 @@
 """Validate the configuration and everything that it refers to.
 
-Reads headworks.yaml and names every problem at once, with line, column, what was expected and the nearest valid
-name. Then looks at what the file refers to: secrets, certificates, simulator plans, the state folder. Opens no
-connection and changes nothing.
+Reads headworks.yaml and the contract of each workload, and names every problem at once, with line, column, what was
+expected and the nearest valid name. Then looks at what they refer to: secrets, certificates, simulator plans, the state
+folder, the files of the workloads. Opens no connection and changes nothing.
 
 Exit code 0: no problem (there may be warnings). 1: at least one problem.
 """
@@ -10,11 +10,24 @@ Exit code 0: no problem (there may be warnings). 1: at least one problem.
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from headworks.config import FILE_NAME, Examination, Project, examine, json_schema_text, load
+from headworks.config import (
+    FILE_NAME,
+    Check,
+    Examination,
+    Project,
+    Workload,
+    examine,
+    examine_workloads,
+    json_schema_text,
+    load,
+    load_workloads,
+    workload_schema_text,
+)
 from headworks.errors import ConfigError, Problem
 
 
@@ -22,25 +35,49 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `headworks check`."""
     parser.add_argument("--config", type=Path, default=Path(FILE_NAME), metavar="FILE", help="default: %(default)s")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
-    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of headworks.yaml, for editors")
+    parser.add_argument(
+        "--schema",
+        nargs="?",
+        const="headworks",
+        choices=("headworks", "workload"),
+        help="print the JSON Schema of headworks.yaml, or with `workload` that of workload.yaml, for editors",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Check; returns the exit code."""
     if options.schema:
-        print(json_schema_text(), end="")
+        print(workload_schema_text() if options.schema == "workload" else json_schema_text(), end="")
         return 0
     project: Project | None = None
+    workloads: tuple[Workload, ...] = ()
     try:
         project = load(options.config)
         found = examine(project, environment=os.environ, load_plan=_load_plan)
+        workloads, problems = _workloads(project)
+        found = Examination((*found.problems, *problems), found.warnings)
     except ConfigError as error:
         found = Examination(problems=error.problems)
     if options.json:
         print(_as_json(found))
     else:
-        _print(found, project, options.config)
+        _print(found, project, workloads, options.config)
     return 1 if found.problems else 0
+
+
+def workload_checks() -> tuple[Check, ...]:
+    """What looks at the files beside a contract: one check for each room that compiles some of them."""
+    from headworks.workloads import check_files  # only where a workload is
+
+    return (check_files,)
+
+
+def _workloads(project: Project) -> tuple[tuple[Workload, ...], tuple[Problem, ...]]:
+    try:
+        workloads = load_workloads(project)
+    except ConfigError as error:
+        return (), error.problems
+    return workloads, examine_workloads(workloads, workload_checks()) if workloads else ()
 
 
 def _load_plan(path: Path) -> object:
@@ -54,7 +91,7 @@ def _as_json(found: Examination) -> str:
     return msgspec.json.encode(answer).decode()
 
 
-def _print(found: Examination, project: Project | None, file: Path) -> None:
+def _print(found: Examination, project: Project | None, workloads: Sequence[Workload], file: Path) -> None:
     for problem in found.problems:
         print(_line(problem, "problem", 31), file=sys.stderr)
     for warning in found.warnings:
@@ -63,7 +100,7 @@ def _print(found: Examination, project: Project | None, file: Path) -> None:
         count = len(found.problems)
         print(f"{file}: {count} problem{'s' if count > 1 else ''}", file=sys.stderr)
     elif project is not None:
-        for line in summary(project):
+        for line in summary(project, workloads):
             print(line)
 
 
@@ -75,7 +112,7 @@ def _line(problem: Problem, severity: str, colour: int) -> str:
     return f"{place}: {severity}: {problem.message}"
 
 
-def summary(project: Project) -> list[str]:
+def summary(project: Project, workloads: Sequence[Workload] = ()) -> list[str]:
     """What a configuration without problems amounts to, in a few lines."""
     config = project.config
     scheme = "http" if config.server.tls is None else "https"
@@ -89,6 +126,7 @@ def summary(project: Project) -> list[str]:
         origin = f" at {provider.base_url}" if provider.base_url else ""
         lines.append(f"  provider    {name}: {provider.kind}{origin}, {', '.join(provider.speaks)}")
     lines += [f"  model       {name} -> {model.provider}/{model.model}" for name, model in config.models.items()]
+    lines += [f"  workload    {one.name}: {one.contract.description}" for one in workloads]
     return lines
 
 

@@ -1,17 +1,30 @@
-"""`headworks.yaml` and what it refers to: text in, frozen structs out.
+"""`headworks.yaml`, the workloads' contracts and `headworks.lock`: text in, frozen structs out.
 
 `load` reads a file and names every problem at once, each with line, column, what was expected and the nearest
-valid name. `examine` then looks at what the file refers to (secrets, certificates, plans). Secrets stand in the
-file as references only; `read_secret` follows one. Relative paths are relative to the file's folder.
+valid name. `examine` then looks at what the file refers to (secrets, certificates, plans). `load_workloads` reads the
+contracts in the same way, and `examine_workloads` has the files beside them checked by those who compile them.
+Secrets stand in the file as references only; `read_secret` follows one. Relative paths are relative to the file's
+folder.
 
 May import `errors` and `exchange`, and nothing else of Headworks.
 """
 
+from headworks.config.contract import Contract
 from headworks.config.examine import Examination, examine
+from headworks.config.lock import LOCK_FILE, Lock, Locked, lock_text, read_lock
+from headworks.config.naming import DETERMINISTIC, model_named, model_of_rung
 from headworks.config.project import FILE_NAME, Project, load, parse
-from headworks.config.schema import SCHEMA_FILE, json_schema, json_schema_text
+from headworks.config.schema import (
+    SCHEMA_FILE,
+    WORKLOAD_SCHEMA_FILE,
+    json_schema,
+    json_schema_text,
+    workload_schema,
+    workload_schema_text,
+)
 from headworks.config.secrets import Secret, is_reference, read_secret
 from headworks.config.shape import (
+    TIER_ROLES,
     Access,
     Config,
     Connections,
@@ -23,18 +36,38 @@ from headworks.config.shape import (
     Server,
     Speech,
     Storage,
+    Tiers,
     Timeouts,
     Tls,
 )
+from headworks.config.workloads import (
+    CONTRACT_FILE,
+    FALLBACK_FILE,
+    Check,
+    Workload,
+    WorkloadFiles,
+    examine_workloads,
+    load_workloads,
+)
 
 __all__ = [
+    "CONTRACT_FILE",
+    "DETERMINISTIC",
+    "FALLBACK_FILE",
     "FILE_NAME",
+    "LOCK_FILE",
     "SCHEMA_FILE",
+    "TIER_ROLES",
+    "WORKLOAD_SCHEMA_FILE",
     "Access",
+    "Check",
     "Config",
     "Connections",
+    "Contract",
     "Defaults",
     "Examination",
+    "Lock",
+    "Locked",
     "Model",
     "Project",
     "Provider",
@@ -44,13 +77,24 @@ __all__ = [
     "Server",
     "Speech",
     "Storage",
+    "Tiers",
     "Timeouts",
     "Tls",
+    "Workload",
+    "WorkloadFiles",
     "examine",
+    "examine_workloads",
     "is_reference",
     "json_schema",
     "json_schema_text",
     "load",
+    "load_workloads",
+    "lock_text",
+    "model_named",
+    "model_of_rung",
     "parse",
+    "read_lock",
     "read_secret",
+    "workload_schema",
+    "workload_schema_text",
 ]

@@ -70,7 +70,9 @@ class Quality(Section, frozen=True):
 class OutputLimits(Section, frozen=True):
     """What the model may spend on its answer. Sent with every call; the caller cannot exceed them."""
 
-    max_tokens: Annotated[int | None, Meta(description="Most output tokens, reasoning included.", ge=1)] = None
+    max_tokens: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="Most output tokens, reasoning included.")
+    ] = None
     stop: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...],
         Meta(description="Sequences at which the model stops; at most 4 (OpenAI API reference, 2026-10)."),
@@ -82,7 +84,7 @@ class OutputLimits(Section, frozen=True):
         Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None,
         Meta(description="How much the model is asked to think."),
     ] = None
-    temperature: Annotated[float | None, Meta(description="Sampling temperature.", ge=0, le=2)] = None
+    temperature: Annotated[Annotated[float, Meta(ge=0, le=2)] | None, Meta(description="Sampling temperature.")] = None
 
 
 class Validation(Section, frozen=True):

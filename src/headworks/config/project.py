@@ -1,19 +1,17 @@
 """A project: its `headworks.yaml`, read and judged, and the folder that its relative paths start from."""
 
-import functools
 from collections.abc import Mapping as ReadOnly
 from pathlib import Path
 
 import msgspec
-from msgspec import inspect
 
-from headworks.config import document
-from headworks.config.document import Fault, Mapping, Mark
+from headworks.config.document import Mapping, Mark
+from headworks.config.reading import read_struct, read_text, read_tree
 from headworks.config.rules import Rules, inherit_timeouts
 from headworks.config.shape import Config
-from headworks.config.walk import WRONG, Findings, Walker, shown
+from headworks.config.walk import Findings, nearest_mark, shown
 from headworks.config.walk import Path as Place
-from headworks.errors import ConfigError, Problem
+from headworks.errors import Problem
 
 FILE_NAME = "headworks.yaml"
 
@@ -34,6 +32,11 @@ class Project(msgspec.Struct, frozen=True):
     places: ReadOnly[Place, Mark] = {}
 
     @property
+    def workloads(self) -> Path:
+        """The folder of the workloads; it need not exist."""
+        return self.path(self.config.workloads)
+
+    @property
     def storage(self) -> Path:
         """The folder for all state."""
         return self.path(self.config.storage.path)
@@ -44,11 +47,8 @@ class Project(msgspec.Struct, frozen=True):
 
     def problem(self, place: Place, message: str) -> Problem:
         """A problem with the value at `place`, or with the nearest thing around it that the file sets."""
-        named = shown(place)
-        while place and place not in self.places:
-            place = place[:-1]
-        mark = self.places.get(place, Mark(1, 1))
-        return Problem(str(self.file), mark.line, mark.column, f"{named}: {message}")
+        mark = nearest_mark(self.places, place)
+        return Problem(str(self.file), mark.line, mark.column, f"{shown(place)}: {message}")
 
 
 def load(path: Path) -> Project:
@@ -60,22 +60,7 @@ def load(path: Path) -> Project:
         ConfigError: not readable, not YAML, or not a valid configuration; carries every problem found.
     """
     file = path / FILE_NAME if path.is_dir() else path
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(document.MAX_BYTES + 1)
-    except FileNotFoundError:
-        hint = "there is no such file; `headworks init` writes a starter project"
-        raise ConfigError(Problem(str(file), 0, 0, hint)) from None
-    except OSError as error:
-        raise ConfigError(Problem(str(file), 0, 0, f"cannot be read: {error.strerror}")) from None
-    if len(content) > document.MAX_BYTES:
-        raise ConfigError(Problem(str(file), 0, 0, f"is larger than {document.MAX_BYTES} bytes"))
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = content[: error.start].decode("utf-8", "replace")
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        raise ConfigError(Problem(str(file), line, column, "is not UTF-8 from here on")) from None
+    text = read_text(file, missing="there is no such file; `headworks init` writes a starter project")
     return parse(text, file=str(file), base=file.absolute().parent)
 
 
@@ -90,24 +75,9 @@ def parse(text: str, *, file: str, base: Path) -> Project:
     Raises:
         ConfigError: carries every problem found.
     """
-    try:
-        read = document.read(text)
-    except Fault as fault:
-        mark = fault.mark or Mark(0, 0)
-        raise ConfigError(Problem(file, mark.line, mark.column, fault.message)) from None
     findings = Findings()
-    findings.problems.extend(read.faults)
-    providers = read.root.get("providers") if isinstance(read.root, Mapping) else None
+    root = read_tree(text, file=file, findings=findings)
+    providers = root.get("providers") if isinstance(root, Mapping) else None
     names = [key.text for key, _ in providers.entries] if isinstance(providers, Mapping) else []
-    config = Walker(findings, Rules(findings, names).judge).read(read.root, _config_type())
-    if findings.problems:
-        ordered = sorted(dict.fromkeys(findings.problems), key=lambda found: (found[0].line, found[0].column))
-        raise ConfigError(*(Problem(file, mark.line, mark.column, message) for mark, message in ordered))
-    if config is WRONG:
-        raise AssertionError("what could not be read has left no problem")
+    config = read_struct(root, Config, file=file, findings=findings, judge=Rules(findings, names).judge)
     return Project(base, Path(file), inherit_timeouts(config, findings), findings.places)
-
-
-@functools.cache
-def _config_type() -> inspect.Type:
-    return inspect.type_info(Config)

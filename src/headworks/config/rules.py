@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from headworks.config.shape import Config, Model, Provider, Server, Storage, Timeouts
+from headworks.config.naming import model_named
+from headworks.config.shape import TIER_ROLES, Config, Model, Provider, Server, Storage, Timeouts
 from headworks.config.walk import Findings, Path, suggestion
 
 _NEEDS_NETWORK = (
@@ -95,6 +96,13 @@ class Rules:
                 self._findings.add_unless_faulty(
                     ("models", name, "model"),
                     f"is not among `providers.{model.provider}.models`{suggestion(model.model, provider.models)}",
+                )
+        for role in TIER_ROLES:
+            name = getattr(config.tiers, role)
+            if name is not None and model_named(config, name) is None:
+                self._findings.add_unless_faulty(
+                    ("tiers", role),
+                    f"names no model: expected one of `models`, or `provider/model`{suggestion(name, config.models)}",
                 )
 
 

@@ -1,13 +1,17 @@
-"""The JSON Schema of `headworks.yaml`, for editors: made from the structs, so that it cannot differ from them."""
+"""The JSON Schemas of our files, for editors: made from the structs, so that they cannot differ from them."""
 
 from typing import Any
 
 import msgspec
 
-from headworks.config.shape import Config
+from headworks.config.contract import Contract
+from headworks.config.shape import Config, Section
 
 SCHEMA_FILE = "headworks.schema.json"
 """The name that the schema has beside a `headworks.yaml`."""
+
+WORKLOAD_SCHEMA_FILE = "workload.schema.json"
+"""The name that the schema of a `workload.yaml` has where it is published."""
 
 
 def json_schema() -> dict[str, Any]:
@@ -16,7 +20,7 @@ def json_schema() -> dict[str, Any]:
     It states types, bounds, choices and descriptions. What holds between fields (`kind: openai` needs `api_key`, a
     model's provider must exist) and the finer forms of text are checked on loading only.
     """
-    (_, components) = msgspec.json.schema_components([Config], ref_template="#/$defs/{name}")
+    components = _components(Config)
     model = components.pop("Model")
     components["Model"] = {
         "description": model.pop("description"),
@@ -25,15 +29,41 @@ def json_schema() -> dict[str, Any]:
     provider = components["Provider"]["properties"]
     for name in ("base_url", "speaks"):  # their defaults depend on the kind: the description says how
         provider[name].pop("default", None)
-    root = components.pop("Config")
+    return _schema(components, Config, "headworks.yaml")
+
+
+def workload_schema() -> dict[str, Any]:
+    """The schema (JSON Schema draft 2020-12) that an editor completes and checks `workload.yaml` with.
+
+    Which models and tiers exist, which files lie beside it, and what holds between fields is checked on loading only.
+    """
+    return _schema(_components(Contract), Contract, "workload.yaml")
+
+
+def json_schema_text() -> str:
+    """The schema of `headworks.yaml` as a file holds it: indented, with a line's end at the end."""
+    return _text(json_schema())
+
+
+def workload_schema_text() -> str:
+    """The schema of `workload.yaml` as a file holds it."""
+    return _text(workload_schema())
+
+
+def _components(root: type[Section]) -> dict[str, Any]:
+    (_, components) = msgspec.json.schema_components([root], ref_template="#/$defs/{name}")
+    return components
+
+
+def _schema(components: dict[str, Any], root: type[Section], title: str) -> dict[str, Any]:
+    top = components.pop(root.__name__)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "headworks.yaml",
-        **{key: value for key, value in root.items() if key != "title"},
+        "title": title,
+        **{key: value for key, value in top.items() if key != "title"},
         "$defs": dict(sorted(components.items())),
     }
 
 
-def json_schema_text() -> str:
-    """The schema as a file holds it: indented, with a line's end at the end."""
-    return msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode() + "\n"
+def _text(schema: dict[str, Any]) -> str:
+    return msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"

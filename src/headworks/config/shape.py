@@ -264,6 +264,22 @@ class Model(Section, frozen=True):
         return cls(provider=provider, model=model)
 
 
+TIER_ROLES = ("nano", "mini", "flagship")
+"""What a workload's contract calls models by, from cheapest to best: the fields of `Tiers`."""
+
+TierModel = Annotated[str, Meta(min_length=1, max_length=256, extra={"form": "model-name"})]
+
+
+class Tiers(Section, frozen=True):
+    """Which model plays each role. Contracts name roles, so that a new generation of models is one change, here."""
+
+    nano: Annotated[TierModel | None, Meta(description="The cheapest: a public model name, or `provider/model`.")] = (
+        None
+    )
+    mini: Annotated[TierModel | None, Meta(description="The middle one, named in the same way.")] = None
+    flagship: Annotated[TierModel | None, Meta(description="The best, named in the same way.")] = None
+
+
 class Config(Section, frozen=True, kw_only=True):
     """The whole of `headworks.yaml`."""
 
@@ -300,4 +316,8 @@ class Config(Section, frozen=True, kw_only=True):
         ],
         Meta(description="Public model names and what they stand for."),
     ] = {}
+    tiers: Annotated[Tiers, Meta(description="The models that contracts call by their role.")] = Tiers()
+    workloads: Annotated[
+        FilePath, Meta(description="Folder of the workloads, one folder each. It need not be there.")
+    ] = "workloads"
     defaults: Annotated[Defaults, Meta(description="What providers inherit.")] = Defaults()

@@ -5,8 +5,10 @@ any problem. No message quotes a value from the file: its line and column are gi
 """
 
 import functools
+import math
 import re
 from collections.abc import Callable, Iterable
+from collections.abc import Mapping as ReadOnly
 from typing import Any, Final, Literal
 
 import msgspec
@@ -59,9 +61,14 @@ class Findings:
 
     def place(self, path: Path) -> Mark:
         """The place of a value, or of the nearest thing around it."""
-        while path and path not in self.places:
-            path = path[:-1]
-        return self.places.get(path, Mark(1, 1))
+        return nearest_mark(self.places, path)
+
+
+def nearest_mark(places: ReadOnly[Path, Mark], path: Path) -> Mark:
+    """The place of a value among `places`, or of the nearest thing around it."""
+    while path and path not in places:
+        path = path[:-1]
+    return places.get(path, Mark(1, 1))
 
 
 def shown(path: Path) -> str:
@@ -136,6 +143,8 @@ class Walker:
                 return self._number(node, wanted, path)
             case inspect.FloatType():
                 return self._number(node, wanted, path)
+            case inspect.CustomType() if wanted.cls is object:
+                return self._anything(node, path)
         raise AssertionError(f"no reader for {type(wanted).__name__}")
 
     def _wrong(self, path: Path, message: str, node: Node) -> _Wrong:
@@ -274,6 +283,29 @@ class Walker:
                 meant = "true" if node.text.lower() in ("yes", "on") else "false"
                 return self._wrong(path, f"expected `true` or `false`; did you mean `{meant}`?", node)
         return self._wrong(path, f"expected `true` or `false`, got {_kind(node)}", node)
+
+    def _anything(self, node: Node, path: Path) -> Any:
+        """The JSON value that a node is to YAML 1.2's core schema; what has no bounds of its own."""
+        if isinstance(node, Mapping):
+            inner = {key.text: self._anything(value, (*path, key.text)) for key, value in node.entries}
+            return WRONG if WRONG in inner.values() else inner
+        if isinstance(node, Sequence):
+            items = [self._anything(item, (*path, index)) for index, item in enumerate(node.items)]
+            return WRONG if WRONG in items else items
+        match _kind(node):
+            case "nothing":
+                return None
+            case "a truth value":
+                return node.text in _TRUE
+            case "a whole number":
+                return int(node.text)
+            case "a number":
+                if node.text.lstrip("+-").isdigit():
+                    return int(node.text)  # longer than a bounded field may be
+                value = float(node.text)
+                return value if math.isfinite(value) else self._wrong(path, "expected a smaller number", node)
+            case _:
+                return node.text
 
     def _number(self, node: Node, wanted: inspect.IntType | inspect.FloatType, path: Path) -> Any:
         is_int = isinstance(wanted, inspect.IntType)

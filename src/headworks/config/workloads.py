@@ -1,0 +1,249 @@
+"""The workloads of a project: each folder's contract, read and judged, and the files that lie beside it.
+
+Only `workload.yaml` is read here. What a prompt, a schema or a rule must be, those know who compile them:
+`examine_workloads` takes their checks.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Mapping as ReadOnly
+from pathlib import Path
+
+import msgspec
+
+from headworks.config.contract import WORKLOAD_NAME, Contract, Latency, OutputLimits
+from headworks.config.document import Mark
+from headworks.config.naming import DETERMINISTIC, model_of_rung, taken_names
+from headworks.config.project import Project
+from headworks.config.reading import read_struct, read_text, read_tree
+from headworks.config.shape import TIER_ROLES, Config
+from headworks.config.walk import Findings, nearest_mark, shown, suggestion
+from headworks.config.walk import Path as Place
+from headworks.errors import ConfigError, Problem
+
+CONTRACT_FILE = "workload.yaml"
+FALLBACK_FILE = "fallback.json"
+
+MOST_STOPS = 4
+"""Stop sequences of one request (OpenAI API reference, 2026-10)."""
+
+_TIER_ADVICE = "bind roles under `tiers` in headworks.yaml"
+
+_USUAL_FILES = {
+    "prompt": "prompt.md",
+    "schema": "schema.json",
+    "rules": "rules.py",
+    "tools": "tools.json",
+    "golden": "golden.jsonl",
+}
+"""What each file is called where the contract does not say."""
+
+
+class WorkloadFiles(msgspec.Struct, frozen=True):
+    """The files of a workload that exist; None for those that it does not have."""
+
+    prompt: Path | None = None
+    schema: Path | None = None
+    rules: Path | None = None
+    tools: Path | None = None
+    golden: Path | None = None
+    fallback: Path | None = None
+
+
+class Workload(msgspec.Struct, frozen=True):
+    """One workload: its contract and where everything of it lies.
+
+    Attributes:
+        name: what callers send as `model`.
+        folder: where the contract lies; relative paths in it start here.
+        file: the contract's file as problems name it.
+        contract: what it says.
+        files: what lies beside it.
+        places: line and column of each value that the contract sets.
+    """
+
+    name: str
+    folder: Path
+    file: Path
+    contract: Contract
+    files: WorkloadFiles = WorkloadFiles()
+    places: ReadOnly[Place, Mark] = {}
+
+    def problem(self, place: Place, message: str) -> Problem:
+        """A problem with the value at `place` of the contract, or with the nearest thing around it that it sets."""
+        mark = nearest_mark(self.places, place)
+        where = shown(place)
+        return Problem(str(self.file), mark.line, mark.column, f"{where}: {message}" if where else message)
+
+
+Check = Callable[[Workload], Sequence[Problem]]
+"""Looks at one workload; gives what is wrong with it, and changes nothing."""
+
+
+def load_workloads(project: Project) -> tuple[Workload, ...]:
+    """Every workload of the project, by name. A project without the folder has none.
+
+    Raises:
+        ConfigError: carries every problem of every contract.
+    """
+    loaded: list[Workload] = []
+    problems: list[Problem] = []
+    for folder in _folders(project):
+        try:
+            loaded.append(_load(project, folder))
+        except ConfigError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise ConfigError(*problems)
+    return tuple(loaded)
+
+
+def examine_workloads(workloads: Sequence[Workload], checks: Sequence[Check]) -> tuple[Problem, ...]:
+    """What is wrong with what contracts refer to: every check's problems, workload by workload.
+
+    Arguments:
+        workloads: what `load_workloads` gave.
+        checks: one for each kind of file; a check may also raise ConfigError.
+    """
+    found: list[Problem] = []
+    for workload in workloads:
+        for check in checks:
+            try:
+                found.extend(check(workload))
+            except ConfigError as error:
+                found.extend(error.problems)
+    return tuple(found)
+
+
+def contract_problems(text: str, *, name: str, folder: Path, project: Project) -> tuple[Problem, ...]:
+    """What would be wrong with a contract of this text; its files are looked for in `folder`."""
+    try:
+        _read(text, name=name, folder=folder, file=folder / CONTRACT_FILE, project=project)
+    except ConfigError as error:
+        return error.problems
+    return ()
+
+
+def _folders(project: Project) -> list[Path]:
+    """Folders below the project's `workloads` that hold a contract, by name."""
+    top = project.workloads
+    try:
+        return sorted(entry for entry in top.iterdir() if (entry / CONTRACT_FILE).exists())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigError(project.problem(("workloads",), f"{top} cannot be read: {error.strerror}")) from None
+
+
+def _load(project: Project, folder: Path) -> Workload:
+    # Problems name the file as the project's own was named: from where the reader is.
+    file = project.file.parent / project.config.workloads / folder.name / CONTRACT_FILE
+    text = read_text(folder / CONTRACT_FILE, shown=str(file))
+    return _read(text, name=folder.name, folder=folder, file=file, project=project)
+
+
+def _read(text: str, *, name: str, folder: Path, file: Path, project: Project) -> Workload:
+    findings = Findings()
+    if not re.fullmatch(WORKLOAD_NAME, name):
+        message = (
+            "its folder's name is no workload's: use lower-case letters, digits and `-`, a letter first, at most 63"
+        )
+        findings.add((), message)
+    elif name in taken_names(project.config):
+        findings.add(
+            (), f"the name `{name}` means a model already: callers could not tell them apart; rename the folder"
+        )
+    root = read_tree(text, file=str(file), findings=findings)
+    rules = _ContractRules(findings, folder, project.config)
+    contract = read_struct(root, Contract, file=str(file), findings=findings, judge=rules.judge)
+    return Workload(name, folder, file, contract, files_of(folder, contract), findings.places)
+
+
+def files_of(folder: Path, contract: Contract) -> WorkloadFiles:
+    """The files that the contract names, and those of the usual names that are there."""
+    return WorkloadFiles(
+        **{
+            field: folder / (getattr(contract, field) or usual)
+            for field, usual in _USUAL_FILES.items()
+            if getattr(contract, field) is not None or (folder / usual).is_file()
+        },
+        fallback=folder / FALLBACK_FILE if (folder / FALLBACK_FILE).is_file() else None,
+    )
+
+
+class _ContractRules:
+    """What must hold between the fields of a contract, and between it and what lies around it."""
+
+    def __init__(self, findings: Findings, folder: Path, config: Config) -> None:
+        self._findings = findings
+        self._folder = folder
+        self._config = config
+
+    def judge(self, struct: msgspec.Struct, path: Place) -> None:
+        match struct:
+            case Latency():
+                if struct.first_token_s is not None and struct.first_token_s > struct.total_s:
+                    self._blame((*path, "first_token_s"), "must not be above `total_s`")
+            case OutputLimits():
+                if len(struct.stop) > MOST_STOPS:
+                    self._blame((*path, "stop"), f"expected at most {MOST_STOPS} sequences")
+            case Contract():
+                self._names(struct)
+                self._files(struct)
+            case _:
+                pass
+
+    def _names(self, contract: Contract) -> None:
+        if self._findings.is_set(("ladder",)):
+            for index, name in enumerate(contract.ladder):
+                self._model(("ladder", index), name)
+        else:
+            self._default_ladder(contract.ladder)
+        if contract.model is not None and contract.model not in contract.ladder:
+            self._blame(("model",), f"is not among `ladder`{suggestion(contract.model, contract.ladder)}")
+        for index, name in enumerate(contract.fallback):
+            if name != DETERMINISTIC:
+                self._model(("fallback", index), name)
+            elif index != len(contract.fallback) - 1:
+                self._blame(("fallback", index), f"`{DETERMINISTIC}` must stand last: it never fails")
+            elif not (self._folder / FALLBACK_FILE).is_file():
+                message = f"`{DETERMINISTIC}` needs a file `{FALLBACK_FILE}` with the answer, beside this one"
+                self._blame(("fallback", index), message)
+
+    def _default_ladder(self, ladder: Collection[str]) -> None:
+        unbound = [name for name in ladder if model_of_rung(self._config, name) is None]
+        if unbound:
+            names = ", ".join(f"`{name}`" for name in unbound)
+            self._blame(
+                ("ladder",),
+                f"left out, it includes {names}, bound to no model: {_TIER_ADVICE}, or name the rungs here",
+            )
+
+    def _model(self, place: Place, name: str) -> None:
+        if model_of_rung(self._config, name) is not None:
+            return
+        if name in TIER_ROLES:
+            self._blame(place, f"no model has the role `{name}`: {_TIER_ADVICE}")
+            return
+        known = suggestion(name, (*TIER_ROLES, *self._config.models))
+        self._blame(place, f"names no model: expected a tier's role, a public name or `provider/model`{known}")
+
+    def _files(self, contract: Contract) -> None:
+        for field in self._missing(contract):
+            self._blame((field,), "there is no such file beside this one")
+        if contract.canary is not None and not self._has(contract, "prompt"):
+            self._blame(("canary",), f"needs a prompt: a file `{_USUAL_FILES['prompt']}`, or one named by `prompt`")
+        if contract.actions and not self._has(contract, "tools"):
+            self._blame(("actions",), f"needs tools: a file `{_USUAL_FILES['tools']}`, or one named by `tools`")
+
+    def _missing(self, contract: Contract) -> Iterator[str]:
+        for field in _USUAL_FILES:
+            name = getattr(contract, field)
+            if name is not None and not (self._folder / name).is_file():
+                yield field
+
+    def _has(self, contract: Contract, field: str) -> bool:
+        return getattr(contract, field) is not None or (self._folder / _USUAL_FILES[field]).is_file()
+
+    def _blame(self, place: Place, message: str) -> None:
+        self._findings.add_unless_faulty(place, message)
