@@ -160,6 +160,10 @@ class _Worker:
                 stderr=subprocess.DEVNULL,
                 **_surroundings(path, progress),
             )
+        except OSError as error:
+            progress.close()
+            message = f"no process can be started for it: {error.strerror or error}"
+            raise ConfigError(Problem(str(path), 0, 0, message)) from error
         except BaseException:
             progress.close()
             raise

@@ -77,18 +77,17 @@ def load_rules(path: Path) -> RulesFile | LoadProblem:
         return LoadProblem(_line_of(error.__traceback__, name), f"imports {error.name!r}, which is not installed")
     except BaseException as error:  # noqa: BLE001 - SystemExit too: the file is somebody else's
         return LoadProblem(_line_of(error.__traceback__, name), f"raised {type(error).__name__} when it was loaded")
-    found = {
-        id(value): (key, value)
-        for key, value in reversed(module.__dict__.items())
-        if inspect.isfunction(value) and value.__module__ == MODULE and not key.startswith("_")
-    }
-    rules = tuple(reversed(found.values()))
+    rules: list[tuple[str, Callable[..., object]]] = []
+    for key, value in module.__dict__.items():
+        is_own = inspect.isfunction(value) and value.__module__ == MODULE and not key.startswith("_")
+        if is_own and all(value is not known for _, known in rules):
+            rules.append((key, value))
     if not rules:
         return LoadProblem(0, "has no rules: a rule is a public function such as `def in_range(output, context)`")
     for key, rule in rules:
         if problem := _signature_problem(key, rule):
             return problem
-    return RulesFile(name, rules)
+    return RulesFile(name, tuple(rules))
 
 
 def _signature_problem(name: str, rule: Callable[..., object]) -> LoadProblem | None:

@@ -24,7 +24,7 @@ _REFERENCES = ("$ref", "$dynamicRef")
 
 
 class _Validator(Protocol):
-    def validate(self, instance: object, /) -> None: ...
+    def validate(self, _instance: object, /) -> None: ...
 
 
 class _Options(TypedDict):

@@ -52,6 +52,7 @@ _NUMBER = {
     "exponent": _arcs((_DIGITS, "exponent")),
 }
 _WHOLE_NUMBER = frozenset({"zero", "integer", "fraction", "exponent"})
+_AFTER_NUMBER = frozenset(" \t\n\r,]}")
 _NUMBER_START = _arcs(("-", "sign"), ("0", "zero"), (_DIGITS[1:], "integer"))
 
 
@@ -263,7 +264,8 @@ class Tokenizer:
         self._raw.append(piece[start:at])
         self._number_state = state
         if at < len(piece):
-            if state not in _WHOLE_NUMBER:
+            # What follows is looked at first, so that `01` never passes for 0.
+            if state not in _WHOLE_NUMBER or piece[at] not in _AFTER_NUMBER:
                 self._fail(at)
             self._ended("0", "".join(self._raw), at)
         return at

@@ -16,13 +16,14 @@ _NO_PARAMETERS = b'{"type":"object"}'
 
 class _Function(msgspec.Struct):
     name: str | None = None
-    parameters: msgspec.Raw | None = None
+    parameters: msgspec.Raw = msgspec.Raw(b"null")
     strict: bool | None = None
 
 
 class _Tool(_Function):
     type: str = "function"
     function: _Function | None = None
+    custom: _Function | None = None
 
 
 class ToolSet:
@@ -61,12 +62,12 @@ class ToolSet:
         free_text: set[str] = set()
         problems: list[Problem] = []
         for index, tool in enumerate(decoded):
-            nested = tool.type == "function" and tool.function is not None
-            function = tool.function if nested and tool.function is not None else tool
-            pointer = f"/{index}/function" if nested else f"/{index}"
-            line, column = place_of(tools, pointer)
             if tool.type not in ("function", "custom"):
                 continue
+            nested = tool.function if tool.type == "function" else tool.custom
+            function = nested or tool
+            pointer = f"/{index}/{tool.type}" if nested else f"/{index}"
+            line, column = place_of(tools, pointer)
             if not function.name:
                 problems.append(Problem(file, line, column, f"{pointer}: a tool of type {tool.type} needs a `name`"))
             elif function.name in schemas or function.name in free_text:
@@ -100,9 +101,9 @@ class ToolSet:
 
 def _compiled(function: _Function, name: str, at: Problem) -> tuple[list[Problem], OutputSchema | None]:
     """The schema of a tool's arguments, and what is wrong with it. `at` is the tool's place, its message a pointer."""
-    raw = b"" if function.parameters is None else bytes(function.parameters)
+    raw = bytes(function.parameters)
     try:
-        schema = OutputSchema.compile(raw or _NO_PARAMETERS, name=name, file=at.file)
+        schema = OutputSchema.compile(_NO_PARAMETERS if raw == b"null" else raw, name=name, file=at.file)
     except ConfigError as error:
         # Lines within a tool's own schema would be those of another text.
         return [
