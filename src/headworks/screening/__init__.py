@@ -1,0 +1,50 @@
+"""Steps 5 and 8 of a call: what goes to a model and what comes from it, before it goes on.
+
+`output` validates answers and tool calls by schema and by the user's rules. `ActionPolicy` says which tools with side
+effects may run, and `ApprovalStore` keeps those that a person has to decide on, each approval bound to the exact
+arguments. A rules.py needs `Verdict` from here and nothing else.
+
+May import `errors`, `calls`, `catalogue`, `config` and `database`.
+"""
+
+from headworks.screening.actions import ActionPolicy, approval_hash
+from headworks.screening.approvals import Approval, ApprovalState, ApprovalStep, ApprovalStore
+from headworks.screening.output import (
+    Decision,
+    IncrementalCheck,
+    JsonValue,
+    OutputFault,
+    OutputSchema,
+    RuleFinding,
+    RulesOutcome,
+    RulesRunner,
+    SchemaProblem,
+    ToolSet,
+    Verdict,
+    check_rules,
+    repair_message,
+    strict_problems,
+)
+
+__all__ = [
+    "ActionPolicy",
+    "Approval",
+    "ApprovalState",
+    "ApprovalStep",
+    "ApprovalStore",
+    "Decision",
+    "IncrementalCheck",
+    "JsonValue",
+    "OutputFault",
+    "OutputSchema",
+    "RuleFinding",
+    "RulesOutcome",
+    "RulesRunner",
+    "SchemaProblem",
+    "ToolSet",
+    "Verdict",
+    "approval_hash",
+    "check_rules",
+    "repair_message",
+    "strict_problems",
+]

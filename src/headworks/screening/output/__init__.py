@@ -1,0 +1,35 @@
+"""What a model answers, validated before anything acts on it: schema, tool arguments, rules.
+
+An answer is read strictly (`reading`), judged by its schema at once (`OutputSchema`) or while it streams
+(`IncrementalCheck`), then by the user's rules in a process of their own (`RulesRunner`). A fault says where and which
+rule, and never what the answer holds. All of it is pure but for `rules`, the only module here that starts a process.
+"""
+
+from headworks.screening.output.canonical import canonical_json
+from headworks.screening.output.faults import OutputFault
+from headworks.screening.output.incremental import IncrementalCheck
+from headworks.screening.output.reading import JsonValue
+from headworks.screening.output.repair import repair_message
+from headworks.screening.output.rules import RulesRunner, check_rules
+from headworks.screening.output.schema import OutputSchema
+from headworks.screening.output.strict import SchemaProblem, strict_problems
+from headworks.screening.output.tool_calls import ToolSet
+from headworks.screening.output.verdicts import Decision, RuleFinding, RulesOutcome, Verdict
+
+__all__ = [
+    "Decision",
+    "IncrementalCheck",
+    "JsonValue",
+    "OutputFault",
+    "OutputSchema",
+    "RuleFinding",
+    "RulesOutcome",
+    "RulesRunner",
+    "SchemaProblem",
+    "ToolSet",
+    "Verdict",
+    "canonical_json",
+    "check_rules",
+    "repair_message",
+    "strict_problems",
+]

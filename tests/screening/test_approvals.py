@@ -1,0 +1,175 @@
+import stat
+
+import pytest
+
+from headworks.errors import CommandError, StorageError
+from headworks.screening import ApprovalStore
+
+ARGUMENTS = '{"order": 8731, "amount": 27.5}'
+USE = {"name": "refund", "arguments": ARGUMENTS, "key_id": "key_1"}
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = ApprovalStore(tmp_path / "approvals.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def other_store(tmp_path, store):
+    """The same file, as another process has it open."""
+    other = ApprovalStore(tmp_path / "approvals.db")
+    yield other
+    other.close()
+
+
+@pytest.fixture
+def hold(store):
+    def hold(**fields):
+        usual = {
+            "call_id": "call_1",
+            "workload": "triage",
+            "tool": "refund",
+            "arguments": ARGUMENTS,
+            "key_id": "key_1",
+            "now": 100.0,
+            "expires_at": 200.0,
+        }
+        return store.hold(**usual | fields)
+
+    return hold
+
+
+@pytest.fixture
+def approved(store, hold):
+    approval_id = hold()
+    store.decide(approval_id, approve=True, by="ann", reason="checked", now=110.0)
+    return approval_id
+
+
+def whats(store, approval_id):
+    return [step.what for step in store.steps(approval_id)]
+
+
+def test_a_held_call_is_approved_by_a_person_and_used_once(store, other_store, hold):
+    approval_id = hold()
+    assert [each.approval_id for each in other_store.pending(now=150.0)] == [approval_id]
+
+    decided = other_store.decide(approval_id, approve=True, by="ann", reason="checked with the customer", now=110.0)
+    used = store.consume(approval_id, **USE, now=120.0)
+
+    assert (decided.state, decided.decided_by, decided.decided_at) == ("approved", "ann", 110.0)
+    assert (used.state, used.consumed_at, used.reason) == ("consumed", 120.0, "checked with the customer")
+    assert store.get(approval_id) == used
+    assert (used.call_id, used.workload, used.tool, used.arguments) == ("call_1", "triage", "refund", ARGUMENTS)
+    assert store.pending(now=150.0) == []
+
+
+def test_every_step_is_kept_with_who_what_and_when(store, approved):
+    store.consume(approved, **USE, now=120.0)
+
+    assert [(step.at, step.by, step.what, step.detail) for step in store.steps(approved)] == [
+        (100.0, "key_1", "held", "until 200"),
+        (110.0, "ann", "approved", "checked"),
+        (120.0, "key_1", "consumed", ""),
+    ]
+
+
+def test_spelling_of_the_arguments_does_not_count(store, approved):
+    store.consume(approved, **USE | {"arguments": '{"amount":27.5,"order":8731}'}, now=120.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"arguments": ARGUMENTS.replace("8731", "8732")}, "other arguments"),
+        ({"arguments": ARGUMENTS.replace("27.5", "27.6")}, "other arguments"),
+        ({"arguments": ARGUMENTS[:-1]}, "cannot be compared"),
+        ({"arguments": '{"order": 8731, "order": 1, "amount": 27.5}'}, "cannot be compared"),
+        ({"name": "refunds"}, "another tool"),
+        ({"now": 200.0}, "expired"),
+        ({"key_id": "key_2"}, "there is no approval"),
+    ],
+)
+def test_an_approval_used_for_anything_else_is_refused_and_stays_good(store, approved, change, said):
+    with pytest.raises(CommandError, match=said):
+        store.consume(approved, **{**USE, "now": 120.0, **change})
+
+    assert whats(store, approved) == ["held", "approved", "refused"]
+    store.consume(approved, **USE, now=120.0)
+
+
+def test_an_approval_cannot_be_used_twice(store, other_store, approved):
+    store.consume(approved, **USE, now=120.0)
+
+    with pytest.raises(CommandError, match="used up"):
+        other_store.consume(approved, **USE, now=120.0)
+    assert whats(store, approved) == ["held", "approved", "consumed", "refused"]
+
+
+@pytest.mark.parametrize("is_denied", [True, False])
+def test_what_is_not_approved_cannot_be_used(store, hold, is_denied):
+    approval_id = hold()
+    if is_denied:
+        store.decide(approval_id, approve=False, by="ann", reason="no", now=110.0)
+
+    with pytest.raises(CommandError, match="denied" if is_denied else "pending"):
+        store.consume(approval_id, **USE, now=120.0)
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("second", [True, False])
+def test_a_decision_is_made_once(store, hold, first, second):
+    approval_id = hold()
+    decided = store.decide(approval_id, approve=first, by="ann", reason="", now=110.0)
+
+    with pytest.raises(CommandError, match="already, by ann"):
+        store.decide(approval_id, approve=second, by="bob", reason="", now=111.0)
+    assert store.get(approval_id) == decided
+    assert [(step.by, step.what) for step in store.steps(approval_id)][-1] == ("bob", "refused")
+
+
+def test_nothing_is_decided_after_its_time_nor_without_a_name(store, hold):
+    approval_id = hold()
+
+    with pytest.raises(CommandError, match="expired"):
+        store.decide(approval_id, approve=True, by="ann", reason="", now=200.0)
+    with pytest.raises(CommandError, match="who decides"):
+        store.decide(approval_id, approve=True, by="", reason="", now=110.0)
+    assert store.get(approval_id).state == "pending"
+
+
+def test_pending_are_those_that_can_still_be_decided_the_oldest_first(store, hold, approved):
+    late, early, over = hold(now=103.0), hold(now=102.0), hold(now=101.0, expires_at=150.0)
+
+    assert [each.approval_id for each in store.pending(now=120.0)] == [over, early, late]
+    assert [each.approval_id for each in store.pending(now=150.0)] == [early, late]
+
+
+def test_an_unknown_approval_is_named(store):
+    for act in (
+        lambda: store.get("appr_none"),
+        lambda: store.consume("appr_none", **USE, now=1.0),
+        lambda: store.decide("appr_none", approve=True, by="ann", reason="", now=1.0),
+    ):
+        with pytest.raises(CommandError, match="there is no approval 'appr_none'"):
+            act()
+
+
+def test_arguments_that_could_mean_two_things_are_not_held(store, hold):
+    with pytest.raises(CommandError):
+        hold(arguments='{"a": 1, "a": 2}')
+    assert store.pending(now=100.0) == []
+
+
+def test_ids_are_long_and_random(hold):
+    assert len({hold() for _ in range(20)}) == 20
+    assert len(hold()) == len("appr_") + 32
+
+
+def test_only_its_owner_can_read_the_file_and_a_file_that_is_none_is_named(tmp_path, store):
+    assert stat.S_IMODE((tmp_path / "approvals.db").stat().st_mode) == 0o600
+    (tmp_path / "text.db").write_text("not a database, and long enough for SQLite to see that it is none" * 20)
+    with pytest.raises(StorageError, match=r"text\.db"):
+        ApprovalStore(tmp_path / "text.db")
