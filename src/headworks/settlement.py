@@ -5,15 +5,43 @@ from collections.abc import Callable
 from time import perf_counter, time_ns
 from typing import Protocol
 
-from headworks.calls import NO_USAGE, Caller, JournalEntry, Opened, Outcome, Settled, Usage
+import msgspec
+
+from headworks.calls import NO_USAGE, Caller, JournalEntry, Opened, Outcome, Settled, Usage, Verdict
 from headworks.errors import StorageError
 from headworks.flow import Signal
+
+_astuple = msgspec.structs.astuple
+
+
+class Work(msgspec.Struct):
+    """What a call has beyond a plain one because it belongs to a workload. Filled in by the step that learns it.
+
+    The fields are the last ones of `calls.Settled`, by name, order and default. Content (the call's bodies and
+    `template_values`) is sealed by whoever sets `content_expires_us`, before the call is settled.
+    """
+
+    workload: str = ""
+    prompt_version: str = ""
+    prompt_hash: str = ""
+    schema_hash: str = ""
+    verdict: Verdict = ""
+    repairs: int = 0
+    wasted_tokens: int = 0
+    caller_key: str = ""
+    trace_id: str = ""
+    template_values: bytes = b""
+    content_expires_us: int = 0
+
+
+_PLAIN_FIELDS = Settled.__struct_fields__.index("workload")
 
 
 class OpenCall:
     """One call while it runs. Fields are filled in by the step that learns them.
 
     Fields that end in `_s` are times of `time.perf_counter`: the event loop's own clock stands still within a turn.
+    `work` is None for a call that has nothing to say there, so that it pays nothing for it.
     """
 
     __slots__ = (
@@ -43,6 +71,7 @@ class OpenCall:
         "upstream_request_id",
         "usage",
         "user",
+        "work",
     )
 
     def __init__(self, call_id: str, caller: Caller, endpoint: str, opened_us: int, request_bytes: int) -> None:
@@ -60,6 +89,7 @@ class OpenCall:
         self.usage: Usage = NO_USAGE
         self.error_code = self.finish_reason = self.served_model = self.response_id = self.upstream_request_id = ""
         self.request_body = self.response_body = b""
+        self.work: Work | None = None
 
     def opened(self) -> Opened:
         """The entry to write before an upstream is called."""
@@ -85,7 +115,7 @@ class OpenCall:
         assert not self.is_settled, "a call is settled once"
         self.is_settled = True
         usage = self.usage
-        return Settled(
+        settled = Settled(
             self.entry or self.opened(),
             outcome,
             status,
@@ -107,6 +137,10 @@ class OpenCall:
             self.request_body,
             self.response_body,
         )
+        work = self.work
+        if work is None:
+            return settled
+        return Settled(*_astuple(settled)[:_PLAIN_FIELDS], *_astuple(work))
 
     def timings(self) -> bytes:
         """The timing headers: how long the upstream took to its answer's head, and what was spent here."""
