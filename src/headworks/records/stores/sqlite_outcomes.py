@@ -32,7 +32,7 @@ _ABOUT = {
 }
 """The three ways in which a report `o` is about a call `c`; one holds for each report."""
 
-_COUNT_CALLS = "CASE {} END".format(
+_COUNT_CALLS = "CASE {} ELSE 0 END".format(
     " ".join(
         f"WHEN o.{name} <> '' THEN (SELECT count(*) FROM calls c WHERE {about})"  # noqa: S608 - constants of ours
         for name, about in _ABOUT.items()
