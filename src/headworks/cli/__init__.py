@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "simulate": "Start a faithful local stand-in for the OpenAI API",
     "keys": "Create, list, show, rotate and revoke virtual keys",
     "calls": "List, filter, show and follow recorded calls",
+    "outcomes": "List, report and sum up what became of calls",
 }
 """Command names, in the order of help, with their one-line summaries; the module of each has the same name."""
 

@@ -104,7 +104,7 @@ def report_outcomes(storage: Path, reports: Sequence[OutcomeReport], *, limit_by
         limit_bytes: the bound on all journals together (`storage.journal_bytes`).
 
     Raises:
-        StorageError: they cannot be written, or the journals are full. None is taken, or all are.
+        StorageError: they cannot be written, or the journals are full. Reporting again is harmless: the latest holds.
     """
     loop = asyncio.new_event_loop()
     try:
