@@ -15,6 +15,7 @@ SHORT_TEXT_WORDS = 400
 
 _CONTEXT_WORDS = 6
 _MOST_VALUE = 200
+_ONLY_SPACE = "(only white space differs)"
 
 
 class Reconstruction(msgspec.Struct, frozen=True):
@@ -95,7 +96,7 @@ def diff_answers(old: str, new: str) -> str:
         return _words(old, new)
     lines = difflib.unified_diff(old.splitlines(), new.splitlines(), "old", "new", lineterm="")
     # Texts that differ only in the ends of their lines have no line that differs.
-    return "\n".join(lines) or "(only white space differs)"
+    return "\n".join(lines) or _ONLY_SPACE
 
 
 def _variables(values: bytes) -> Iterator[tuple[str, str]]:
@@ -157,13 +158,17 @@ def _json(value: object) -> str:
 
 def _words(old: str, new: str) -> str:
     """Both texts in one: what is gone as `[-...-]`, what has come as `{+...+}`; long stretches of the same left out."""
-    # White space belongs to the words before it, so that every character of both texts is somewhere.
-    before, after = (re.findall(r"\S+\s*|\s+", text) for text in (old, new))
-    blocks = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    # White space is shown with the word before it, and is no difference by itself.
+    before, after = (re.findall(r"\S+\s*", text) for text in (old, new))
+    old_words, new_words = [word.rstrip() for word in before], [word.rstrip() for word in after]
+    blocks = difflib.SequenceMatcher(None, old_words, new_words, autojunk=False).get_opcodes()
+    if all(what == "equal" for what, *_ in blocks):
+        return _ONLY_SPACE
     pieces = []
     for place, (what, a, b, c, d) in enumerate(blocks):
         if what == "equal":
-            pieces.append(_context(before[a:b], is_first=place == 0, is_last=place == len(blocks) - 1))
+            same = _context(before[a:b], is_first=place == 0, is_last=place == len(blocks) - 1)
+            pieces.append(same if same[-1:].isspace() else f"{same} ")
             continue
         if b > a:
             pieces.append(f"[-{''.join(before[a:b]).rstrip()}-] ")
