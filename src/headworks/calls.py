@@ -109,6 +109,10 @@ Outcome = Literal["answered", "refused", "failed", "cancelled", "lost"]
 *failed*), *refused* by Headworks before any attempt, *failed* upstream, *cancelled* by the client going away,
 *lost* because the process died while it was under way."""
 
+Verdict = Literal["", "valid", "repaired", "marked", "invalid", "blocked", "held"]
+"""How a workload's output was judged: not at all, *valid* at once, *repaired* by a further turn, *marked* (passed on
+although a rule failed), *invalid* (never passed on), *blocked* by a rule or the action policy, *held* for approval."""
+
 
 class Opened(msgspec.Struct, frozen=True, array_like=True, tag="o"):
     """The journal entry that is durable before an upstream is called: who calls what.
@@ -137,6 +141,12 @@ class Settled(msgspec.Struct, frozen=True, array_like=True, tag="s"):
     `total_us` and `first_token_us` (0 where no content came) count from `opened.opened_us`. `served_model` is
     the snapshot that the provider says it used. `usage_source` as in `Usage`. Bodies are empty unless
     configuration asks for them. Fields may be added at the end only.
+
+    Of a call without a workload, the fields from `workload` on have their defaults. `wasted_tokens` are those of
+    `output_tokens` that were paid for and thrown away by us (an answer that broke its schema, say). `caller_key` is
+    the caller's own name for the call. `template_values` are the prompt's variables as JSON. Where
+    `content_expires_us` is not 0, the bodies and the values were sealed (see `records.content`), and are kept until
+    that time.
     """
 
     opened: Opened
@@ -159,6 +169,44 @@ class Settled(msgspec.Struct, frozen=True, array_like=True, tag="s"):
     response_bytes: int = 0
     request_body: bytes = b""
     response_body: bytes = b""
+    workload: str = ""
+    prompt_version: str = ""
+    prompt_hash: str = ""
+    schema_hash: str = ""
+    verdict: Verdict = ""
+    repairs: int = 0
+    wasted_tokens: int = 0
+    caller_key: str = ""
+    trace_id: str = ""
+    template_values: bytes = b""
+    content_expires_us: int = 0
 
 
-JournalEntry = Opened | Settled
+OutcomeKind = Literal["boolean", "number", "label", "text", "demonstration"]
+"""What is reported: yes or no, a figure, one of a few words, free text, or what the answer should have been."""
+
+
+class OutcomeReport(msgspec.Struct, frozen=True, array_like=True, tag="u"):
+    """The journal entry of what an application found out about a call later: was it of use, and how much?
+
+    It is about the call with the id `call_id`, or about all calls of a trace, or with the caller's own key: exactly
+    one of the three is not empty. `value` is JSON. `key_id` and `team` say who reports: a report joins only calls of
+    that key or team, or any call if both are empty (an operator's report, or a gateway without keys). `source` is who
+    judged (`api`, `user`, a grader's name). Of the reports with the same call, name and source, the latest holds.
+    Fields may be added at the end only.
+    """
+
+    outcome_id: str
+    reported_us: int
+    name: str
+    kind: OutcomeKind
+    value: str
+    call_id: str = ""
+    trace_id: str = ""
+    caller_key: str = ""
+    key_id: str = ""
+    source: str = ""
+    team: str = ""
+
+
+JournalEntry = Opened | Settled | OutcomeReport

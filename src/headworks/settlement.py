@@ -7,14 +7,40 @@ from typing import Protocol
 
 import msgspec
 
-from headworks.calls import NO_USAGE, Caller, JournalEntry, Opened, Outcome, Settled, Usage
+from headworks.calls import NO_USAGE, Caller, JournalEntry, Opened, Outcome, Settled, Usage, Verdict
 from headworks.errors import StorageError
+
+_astuple = msgspec.structs.astuple
+
+
+class Work(msgspec.Struct):
+    """What a call has beyond a plain one because it belongs to a workload. Filled in by the step that learns it.
+
+    The fields are the last ones of `calls.Settled`, by name, order and default. Content (the call's bodies and
+    `template_values`) is sealed by whoever sets `content_expires_us`, before the call is settled.
+    """
+
+    workload: str = ""
+    prompt_version: str = ""
+    prompt_hash: str = ""
+    schema_hash: str = ""
+    verdict: Verdict = ""
+    repairs: int = 0
+    wasted_tokens: int = 0
+    caller_key: str = ""
+    trace_id: str = ""
+    template_values: bytes = b""
+    content_expires_us: int = 0
+
+
+_PLAIN_FIELDS = Settled.__struct_fields__.index("workload")
 
 
 class OpenCall(msgspec.Struct, gc=False):
     """One call while it runs. Fields are filled in by the step that learns them.
 
     Fields that end in `_s` are times of `time.perf_counter`: the event loop's own clock stands still within a turn.
+    `work` is None for a call that has nothing to say there, so that it pays nothing for it.
     """
 
     call_id: str
@@ -43,6 +69,7 @@ class OpenCall(msgspec.Struct, gc=False):
     upstream_request_id: str = ""
     request_body: bytes = b""
     response_body: bytes = b""
+    work: Work | None = None
 
     def opened(self) -> Opened:
         """The entry to write before an upstream is called."""
@@ -68,7 +95,7 @@ class OpenCall(msgspec.Struct, gc=False):
         assert not self.is_settled, "a call is settled once"
         self.is_settled = True
         usage = self.usage
-        return Settled(
+        settled = Settled(
             self.entry or self.opened(),
             outcome,
             status,
@@ -90,6 +117,10 @@ class OpenCall(msgspec.Struct, gc=False):
             self.request_body,
             self.response_body,
         )
+        work = self.work
+        if work is None:
+            return settled
+        return Settled(*_astuple(settled)[:_PLAIN_FIELDS], *_astuple(work))
 
     def timings(self) -> bytes:
         """The timing headers: how long the upstream took to its answer's head, and what was spent here."""

@@ -5,10 +5,11 @@ import msgspec
 import pytest
 
 from headworks.access import KEYS_FILE, KeyStore
-from headworks.calls import Opened, Settled
+from headworks.calls import Opened, OutcomeReport, Settled
 from headworks.cli import main
 from headworks.cli.calls import follow
 from headworks.records import JOURNAL_FOLDER, drain_lock
+from headworks.records.content import ContentVault
 from headworks.records.frames import MAGIC, frame
 from headworks.records.segments import Segment
 
@@ -272,6 +273,7 @@ def test_totals_by_hour_name_the_hour(write, calls):
         (("--outcome", "answerd"), "'answerd' is not an outcome; there are answered, refused"),
         (("--endpoint", "chats"), "'chats' is not an endpoint"),
         (("--since", "yesterday"), "'yesterday' is neither a duration"),
+        (("--verdict", "good"), "'good' is not a verdict; there are valid, repaired"),
         (("--limit", "-1"), "is not a whole number"),
         (("totals", "--by", "colour"), "'colour' is not something to sum up by"),
     ],
@@ -282,6 +284,133 @@ def test_wrong_usage_is_exit_code_2(calls, capsys, flags, problem):
 
     assert ended.value.code == 2
     assert problem in capsys.readouterr().err
+
+
+WORK = {"workload": "triage", "prompt_version": "1.2.0", "prompt_hash": "sha256:aa"}
+
+
+def test_calls_are_filtered_by_what_their_workload_made_of_them(write, ids):
+    write(
+        settled(1, **WORK, verdict="valid"),
+        settled(2, **(WORK | {"prompt_version": "1.3.0"}), verdict="repaired"),
+        settled(3),
+    )
+
+    assert ids("--workload", "triage") == ["2", "1"]
+    assert ids("--prompt-version", "1.3.0") == ["2"]
+    assert ids("list", "--verdict", "valid,repaired") == ["2", "1"]
+
+
+def test_totals_are_by_workload_and_prompt_version(write, calls):
+    write(settled(1, **WORK), settled(2))
+
+    (first, second) = map(json.loads, calls("totals", "--by", "workload,prompt-version", "--json")[1].splitlines())
+
+    assert {(one["workload"], one["prompt-version"]) for one in (first, second)} == {("triage", "1.2.0"), ("", "")}
+
+
+@pytest.fixture
+def kept(project):
+    """A call whose content is sealed with the server secret of the project."""
+    (project / ".headworks").mkdir()
+    (project / ".headworks" / "secret").write_text("s" * 64)
+    vault = ContentVault(b"s" * 64)
+
+    def kept(n, **pieces):
+        sealed = {kind: vault.seal(f"call_{n:04d}", "triage", kind, data) for kind, data in pieces.items()}
+        return settled(
+            n,
+            **WORK,
+            verdict="repaired",
+            repairs=2,
+            content_expires_us=NOW_US * 2,
+            request_body=sealed.get("request", b""),
+            response_body=sealed.get("response", b""),
+            template_values=sealed.get("values", b""),
+        )
+
+    return kept
+
+
+def test_a_call_of_a_workload_is_put_together_again(write, calls, kept):
+    write(
+        kept(
+            1,
+            request=b'{"tools": [{"name": "look_up", "type": "function"}]}',
+            response=b'{"output": []}',
+            values=b'{"ticket": "It \x1b[2J"}',
+        ),
+        OutcomeReport("out_1", 5, "accepted", "boolean", "true", call_id="call_0001", source="api"),
+    )
+
+    code, out, err = calls("show", "call_0001", "--bodies")
+    shown = json.loads(calls("show", "call_0001", "--json")[1])
+
+    assert (code, err) == (0, "")
+    for line in (
+        "workload             triage",
+        "prompt version       1.2.0",
+        "prompt hash          sha256:aa",
+        "tools offered        look_up",
+        "judged               repaired, 2 repair turns",
+        "outcome accepted     true (api)",
+        '{"output": []}',
+    ):
+        assert line in out
+    assert "\x1b" not in out
+    assert shown["tools"] == ["look_up"]
+    assert shown["outcomes"] == [{"name": "accepted", "kind": "boolean", "value": True, "source": "api"}]
+    assert "request_body" not in shown
+
+
+@pytest.mark.parametrize(
+    ("secret", "problem"), [("t" * 64, "call_0001 cannot be opened: the server secret"), (None, "there is no file:")]
+)
+def test_content_that_cannot_be_opened_is_said_and_the_rest_is_shown(write, calls, kept, project, secret, problem):
+    write(kept(1, request=b"{}"))
+    path = project / ".headworks" / "secret"
+    path.unlink()
+    if secret:
+        path.write_text(secret)
+
+    code, out, err = calls("show", "call_0001", "--bodies")
+
+    assert code == 1
+    assert problem in err
+    assert "prompt version       1.2.0" in out
+    assert path.exists() == bool(secret)
+
+
+def test_the_output_economy_of_a_workload_is_printed(write, calls):
+    write(
+        *(settled(n, **WORK, output_tokens=100) for n in range(120)),
+        *(settled(n, **(WORK | {"prompt_version": "1.10.0"}), output_tokens=150) for n in range(120, 240)),
+        settled(300, **(WORK | {"prompt_version": "1.10.0"}), output_tokens=10_000, finish_reason="length"),
+        settled(301, **WORK, outcome="cancelled", status=499, output_tokens=7),
+        settled(302, output_tokens=5),
+    )
+
+    code, out, err = calls("economy", "--workload", "triage")
+    (found,) = map(json.loads, calls("economy", "--workload", "triage", "--json")[1].splitlines())
+
+    assert (code, err) == (0, "")
+    rows = [line.split() for line in out.splitlines()]
+    assert rows[0] == ["workload", "triage"]
+    assert [row[:2] for row in rows[1:4]] == [["PROMPT", "VERSION"], ["1.2.0", "120"], ["1.10.0", "121"]]
+    assert "thrown away, cut by maximum: 10.0k tokens in 1 call" in out
+    assert "thrown away, cancelled by the client: 7 tokens in 1 call (0.0% of the output)" in out
+    assert "ALARM: answers of 1.10.0 are" in out
+    assert "a maximum of 150 tokens (p99) would save 24.6% of the output and cut 1 of 241 answers" in out
+    assert found["growth"][0]["before"] == "1.2.0"
+    assert [one["calls"] for one in found["versions"]] == [120, 121]
+    assert len(calls("economy", "--json")[1].splitlines()) == 2
+    assert "workload - (plain calls)" in calls("economy")[1]
+
+
+def test_an_economy_of_nothing_says_so(write, calls):
+    write(settled(1))
+
+    assert "no output is recorded in that time of workload triage" in calls("economy", "--workload", "triage")[2]
 
 
 def test_before_anything_is_recorded_it_says_so(calls, project):

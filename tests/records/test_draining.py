@@ -3,8 +3,9 @@ import os
 
 import pytest
 
+from headworks.calls import OutcomeReport
 from headworks.errors import StorageError
-from headworks.records import Drainer, Selection
+from headworks.records import Drainer, OutcomeSelection, Selection
 from headworks.records.frames import MAGIC, frame
 from headworks.records.segments import list_segments
 from headworks.records.stores import Batch
@@ -268,6 +269,62 @@ def test_large_journals_go_in_by_batches(folder, store, write_segment, calls, mo
     assert drained.recorded == 10
     assert max(sizes) <= 6
     assert len(sizes) >= 3
+
+
+def report(n, **fields):
+    return OutcomeReport(f"out_{n}", n, "accepted", "boolean", "true", call_id=f"call_{n:06d}", **fields)
+
+
+def reported(store) -> list[tuple[str, int]]:
+    return [(one.report.outcome_id, one.calls) for one in store.outcomes(OutcomeSelection())]
+
+
+def test_reports_of_outcomes_go_in_with_the_calls_whichever_come_first(drainer, folder, store, write_segment, calls):
+    write_segment(folder, report(1), calls.settled(1), report(2))
+    write_segment(folder, calls.opened(2), calls.settled(2), worker="worker-2")
+
+    drained = drainer().drain()
+
+    assert (drained.entries, drained.recorded, drained.lost) == (5, 2, 0)
+    assert reported(store) == [("out_2", 1), ("out_1", 1)]
+    assert list(folder.iterdir()) == []
+
+
+def test_a_journal_of_nothing_but_reports_is_drained_and_nobody_is_lost(drainer, folder, store, write_segment, locked):
+    segment = write_segment(folder, report(1))
+    locked(folder / segment.name)
+    one = drainer()
+
+    first, second = one.drain(), one.drain()
+
+    assert (first.entries, second.entries, first.lost) == (1, 0, 0)
+    assert reported(store) == [("out_1", 0)]
+    assert store.open_writers() == set()
+
+
+def test_reports_that_are_drained_again_change_nothing(drainer, folder, store, write_segment):
+    segment = write_segment(folder, report(1))
+    content = (folder / segment.name).read_bytes()
+    drainer().drain()
+    store.commit(Batch(forgotten=[segment.name]))
+    (folder / segment.name).write_bytes(content)  # as if the store had been restored without its progress
+
+    drainer().drain()
+
+    assert reported(store) == [("out_1", 0)]
+
+
+def test_many_reports_go_in_by_batches(folder, store, write_segment, monkeypatch):
+    monkeypatch.setattr("headworks.records.draining.BATCH_ENTRIES", 3)
+    write_segment(folder, *(report(n) for n in range(10)))
+    sizes = []
+    commit = store.commit
+    monkeypatch.setattr(store, "commit", lambda batch: sizes.append(len(batch.outcomes)) or commit(batch))
+
+    Drainer(folder, store, now=lambda: 0.0, report=print).drain()
+
+    assert len(reported(store)) == 10
+    assert max(sizes) <= 6
 
 
 def test_an_idle_pass_writes_nothing(drainer, folder, store, write_segment, calls, locked, monkeypatch):

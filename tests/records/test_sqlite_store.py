@@ -87,6 +87,53 @@ def test_every_filter_selects_what_it_says(filled, fields, expected):
     assert "".join(found(filled, **fields)) == expected
 
 
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"workload": "triage"}, "321"),
+        ({"workload": "triage", "prompt_version": "1.1.0"}, "32"),
+        ({"prompt_version": "1.0.0"}, "41"),
+        ({"verdicts": ("invalid",)}, "3"),
+        ({"verdicts": ("valid", "invalid")}, "32"),
+        ({"workload": "triage", "verdicts": ("valid",)}, "2"),
+        ({"workload": "none"}, ""),
+    ],
+)
+def test_calls_are_selected_by_what_their_workload_made_of_them(store, calls, fields, expected):
+    store.commit(
+        Batch(
+            settled=[
+                calls.settled(1, workload="triage", prompt_version="1.0.0"),
+                calls.settled(2, workload="triage", prompt_version="1.1.0", verdict="valid"),
+                calls.settled(3, workload="triage", prompt_version="1.1.0", verdict="invalid", outcome="failed"),
+                calls.settled(4, workload="invoices", prompt_version="1.0.0", verdict="repaired"),
+                calls.settled(5),
+            ]
+        )
+    )
+
+    assert "".join(found(store, **fields)) == expected
+
+
+def test_totals_are_by_workload_and_prompt_version(store, calls):
+    store.commit(
+        Batch(
+            settled=[
+                calls.settled(1, workload="triage", prompt_version="1.0.0"),
+                calls.settled(2, workload="triage", prompt_version="1.1.0"),
+                calls.settled(3, workload="triage", prompt_version="1.1.0"),
+                calls.settled(4),
+            ]
+        )
+    )
+
+    assert [(total.group, total.calls) for total in store.totals(["workload", "prompt_version"], None, None)] == [
+        (("triage", "1.1.0"), 2),
+        (("", ""), 1),
+        (("triage", "1.0.0"), 1),
+    ]
+
+
 def test_since_is_included_and_until_is_not(filled, calls):
     second, fourth = calls.opened(2).opened_us, calls.opened(4).opened_us
 
@@ -101,6 +148,8 @@ def test_filters_that_the_command_line_offers_use_an_index(filled):
         ({"user": "u"}, "calls_by_user"),
         ({"response_id": "r"}, "calls_by_response"),
         ({"outcomes": ("lost",)}, "calls_not_answered"),
+        ({"workload": "w"}, "calls_by_workload"),
+        ({"verdicts": ("invalid", "repaired")}, "calls_not_valid"),
         ({}, "calls_by_time"),
     ]:
         statements = []

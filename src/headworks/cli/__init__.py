@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "workloads": "List, make and explain workloads",
     "plan": "Derive the architecture that a workload's contract asks for",
     "calls": "List, filter, show and follow recorded calls",
+    "outcomes": "List, report and sum up what became of calls",
 }
 """Command names, in the order of help, with their one-line summaries; the module of each has the same name."""
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from headworks.calls import Endpoint, Outcome
+from headworks.calls import Endpoint, Outcome, Verdict
 from headworks.cli.moments import MOMENT_FORM, moment
 from headworks.errors import CommandError
 
@@ -18,6 +18,7 @@ _ENDPOINTS = {endpoint.name.lower(): endpoint.value for endpoint in Endpoint} | 
     endpoint.value: endpoint.value for endpoint in Endpoint
 }
 _OUTCOMES: tuple[str, ...] = get_args(Outcome)
+_VERDICTS: tuple[str, ...] = tuple(verdict for verdict in get_args(Verdict) if verdict)
 _FAILURES = ("refused", "failed", "lost")
 _SHOWN = 20
 
@@ -48,6 +49,9 @@ def selection_of(project: "Project", options: argparse.Namespace) -> "Selection"
         error_code=options.error,
         response_id=options.response,
         min_tokens=options.min_tokens,
+        workload=options.workload,
+        prompt_version=options.prompt_version,
+        verdicts=options.verdict,
         is_newest_first=options.order == "newest",
         limit=options.limit,
     )
@@ -95,17 +99,25 @@ def list_arguments(parser: argparse.ArgumentParser, *, is_visible: bool) -> None
     add("--errors", False, f"short for --outcome {','.join(_FAILURES)}", action="store_true")
     add("--error", "", "with this error code", metavar="CODE")
     add("--response", "", "that made or asked for this response", metavar="ID")
-    add("--min-tokens", 0, "with at least so many tokens, input and output together", type=_count, metavar="N")
-    add("--limit", _SHOWN, f"at most so many. Default: {_SHOWN}", type=_count, metavar="N")
+    add("--min-tokens", 0, "with at least so many tokens, input and output together", type=count, metavar="N")
+    add("--workload", "", "of this workload", metavar="NAME")
+    add("--prompt-version", "", "made with this version of the prompt", metavar="VERSION")
+    add("--verdict", (), f"whose output was judged {', '.join(_VERDICTS)}", type=_verdicts, metavar="NAME,...")
+    add("--limit", _SHOWN, f"at most so many. Default: {_SHOWN}", type=count, metavar="N")
     add("--order", "newest", "what comes first. Default: newest", choices=("newest", "oldest"))
     add("--follow", False, "go on with calls as they end, until Ctrl-C", action="store_true")
     common_arguments(parser, is_visible=is_visible)
 
 
-def time_arguments(parser: argparse.ArgumentParser, *, is_visible: bool) -> None:
-    """Declare `--since` and `--until`."""
+_TIMES = (("--since", "opened then or later"), ("--until", "opened before then"))
+
+
+def time_arguments(
+    parser: argparse.ArgumentParser, *, is_visible: bool, flags: tuple[tuple[str, str], ...] = _TIMES
+) -> None:
+    """Declare `--since` and `--until`, or other flags that take a time in the past, each with its help."""
     defaults: dict[str, Any] = {} if is_visible else {"default": None}
-    for flag, text in (("--since", "opened then or later"), ("--until", "opened before then")):
+    for flag, text in flags:
         shown = f"{text}: {MOMENT_FORM}" if is_visible else argparse.SUPPRESS
         parser.add_argument(flag, type=_past, metavar="WHEN", help=shown, **defaults)
 
@@ -129,7 +141,8 @@ def microseconds(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 1e6)
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """A whole number. Raises `argparse.ArgumentTypeError` for anything else."""
     if not re.fullmatch(r"[0-9]{1,12}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
@@ -144,6 +157,10 @@ def _endpoint(text: str) -> str:
 
 def _outcomes(text: str) -> tuple[str, ...]:
     return words(text, _OUTCOMES, "an outcome")
+
+
+def _verdicts(text: str) -> tuple[str, ...]:
+    return words(text, _VERDICTS, "a verdict")
 
 
 def words(text: str, known: tuple[str, ...], what: str) -> tuple[str, ...]:

@@ -1,15 +1,15 @@
-"""List, filter, show, sum up and follow recorded calls.
+"""List, filter, show, sum up and follow recorded calls; say how economical their output was.
 
 Without an action it lists the last calls. What has happened before the command began is in the list: the journals of
 running workers are drained first. Times are UTC.
 """
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from headworks.cli.call_economy import show_economy
 from headworks.cli.call_filters import (
     common_arguments,
     list_arguments,
@@ -18,8 +18,10 @@ from headworks.cli.call_filters import (
     time_arguments,
     words,
 )
+from headworks.cli.call_show import as_json, show_call
+from headworks.cli.lines import json_line, note
 from headworks.cli.moments import clock, duration, iso
-from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, plain, tokens
+from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, tokens
 
 if TYPE_CHECKING:
     from headworks.config import Project
@@ -33,6 +35,8 @@ _DIMENSIONS = {
     "provider": "provider",
     "model": "model",
     "outcome": "outcome",
+    "workload": "workload",
+    "prompt-version": "prompt_version",
 }
 _OUTCOME_COLOURS = {"answered": GREEN, "refused": YELLOW, "cancelled": YELLOW, "failed": RED, "lost": RED}
 _FOLLOW_EVERY_S = 0.3
@@ -72,6 +76,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     time_arguments(totals, is_visible=True)
     common_arguments(totals, is_visible=True)
+    economy = commands.add_parser(
+        "economy",
+        help="Say what output was thrown away, how long answers are, and whether they have grown",
+        argument_default=argparse.SUPPRESS,
+        description="Say what output was paid for and thrown away, how long answers are by prompt version, whether "
+        "they have grown, and what a lower maximum would save. Sums are by whole hours.",
+    )
+    economy.add_argument("--workload", metavar="NAME", help="of this workload; all of them without it")
+    time_arguments(economy, is_visible=True)
+    common_arguments(economy, is_visible=True)
     parser.set_defaults(by=("model",), bodies=False)
 
 
@@ -82,14 +96,16 @@ def run(options: argparse.Namespace) -> int:
 
     project = load(options.config)
     if not project.storage.is_dir():
-        _note(f"nothing is recorded yet: there is no {project.storage}")
+        note(f"nothing is recorded yet: there is no {project.storage}")
         return 0
-    if not catch_up(project.storage, report=_note):
-        _note("the gateway's control plane is behind: the last calls may be missing")
+    if not catch_up(project.storage, report=note):
+        note("the gateway's control plane is behind: the last calls may be missing")
     store = open_store(project.storage)
     try:
         if options.action == "show":
-            _show(store, options)
+            return show_call(store, project, options)
+        if options.action == "economy":
+            show_economy(store, options)
         elif options.action == "totals":
             _totals(store, options)
         else:
@@ -113,14 +129,14 @@ def _list(store: "Store", project: "Project", options: argparse.Namespace) -> No
     printer.show(found)
     if not options.follow:
         if not found:
-            _note("no call matches" if last else "no call is recorded yet")
+            note("no call matches" if last else "no call is recorded yet")
         return
     selection = msgspec.structs.replace(selection, limit=1000)
     last = max([last, *(record.seq for record in found)])
 
     def more() -> "list[Record]":
         nonlocal last
-        catch_up(project.storage, report=_note, wait_s=0)
+        catch_up(project.storage, report=note, wait_s=0)
         fresh = store.select(msgspec.structs.replace(selection, after_seq=last))
         last = max([last, *(record.seq for record in fresh)])
         return fresh
@@ -150,7 +166,7 @@ class _Printer:
 
     def show(self, records: "list[Record]") -> None:
         if self._is_json:
-            lines = [_json(as_json(record)) for record in records]
+            lines = [json_line(as_json(record)) for record in records]
         elif records:
             now = time.time()
             lines = self._table.lines([_row(record, now) for record in records])
@@ -186,71 +202,15 @@ def result(record: "Record") -> str:
     return f"{record.status} {record.error_code}".strip()
 
 
-def _show(store: "Store", options: argparse.Namespace) -> None:
-    from headworks.records import find_call
-
-    record = find_call(store, options.id)
-    bodies = store.bodies(record.seq) if options.bodies else None
-    if options.json:
-        shown = as_json(record)
-        if bodies is not None:
-            shown |= {"request_body": bodies.request.decode(errors="replace")}
-            shown |= {"response_body": bodies.response.decode(errors="replace")}
-        print(_json(shown))
-        return
-    for name, value in _details(record):
-        print(f"{name:<20} {plain(value)}")
-    if options.bodies and bodies is None:
-        _note("no bodies are stored of this call; `records.bodies` in headworks.yaml has them stored")
-    if bodies is not None:
-        for title, body in (("request", bodies.request), ("response", bodies.response)):
-            print(f"\n{title}:")
-            print("\n".join(plain(line) for line in body.decode(errors="replace").splitlines()))
-
-
-def _details(record: "Record") -> list[tuple[str, str]]:
-    """Name and value of everything that is known, in the order of the call."""
-    usage = {"provider": "as the provider says", "estimated": "counted here", "none": "none"}[record.usage_source]
-    first = f", first token after {duration(record.first_token_us)}" if record.first_token_us else ""
-    details = [
-        ("call", record.call_id),
-        ("opened", iso(record.opened_us / 1e6) or ""),
-        ("outcome", f"{record.outcome}, status {record.status}" if record.status else record.outcome),
-        ("error", "" if record.error_code == record.outcome else record.error_code),
-        ("took", f"{duration(record.total_us)}{first}" if record.total_us else ""),
-        ("endpoint", record.endpoint + (", streamed" if record.is_streamed else "")),
-        ("asked for", record.requested_model),
-        ("provider", record.provider),
-        ("model", record.model),
-        ("served", record.served_model),
-        ("key", record.key_id),
-        ("owner", record.owner),
-        ("team", record.team),
-        ("user", record.user),
-        ("usage", usage),
-        ("input tokens", f"{record.input_tokens:,}"),
-        ("  cached", f"{record.cached_tokens:,}" if record.cached_tokens else ""),
-        ("  written to cache", f"{record.cache_write_tokens:,}" if record.cache_write_tokens else ""),
-        ("output tokens", f"{record.output_tokens:,}"),
-        ("  reasoning", f"{record.reasoning_tokens:,}" if record.reasoning_tokens else ""),
-        ("finish reason", record.finish_reason),
-        ("attempts", str(record.attempts)),
-        ("bytes", f"{record.request_bytes:,} sent, {record.response_bytes:,} answered"),
-        ("response", record.response_id),
-        ("upstream request", record.upstream_request_id),
-    ]
-    return [(name, value) for name, value in details if value]
-
-
 def _totals(store: "Store", options: argparse.Namespace) -> None:
     fields: Any = [_DIMENSIONS[name] for name in options.by]  # each a records.Dimension
     found = store.totals(fields, microseconds(options.since), microseconds(options.until))
     if options.json:
         for total in found:
-            print(_json(_total_as_json(total, options.by)))
+            print(json_line(_total_as_json(total, options.by)))
         return
     if not found:
-        _note("no call is recorded in that time")
+        note("no call is recorded in that time")
         return
     head = [*(name.upper() for name in options.by), "CALLS", "FAILED", "IN", "CACHED", "OUT", "FIRST", "TOTAL"]
     width = len(options.by)
@@ -286,22 +246,5 @@ def _total_as_json(total: "Total", by: tuple[str, ...]) -> dict[str, object]:
     return groups | shown
 
 
-def as_json(record: "Record") -> dict[str, object]:
-    """A call for machines: the fields of `records.Record`, and `opened_at` as a time in UTC."""
-    import msgspec
-
-    return {"call_id": record.call_id, "opened_at": iso(record.opened_us / 1e6)} | msgspec.structs.asdict(record)
-
-
 def _dimensions(text: str) -> tuple[str, ...]:
     return words(text, tuple(_DIMENSIONS), "something to sum up by")
-
-
-def _note(text: str) -> None:
-    print(f"headworks calls: {plain(text)}", file=sys.stderr)
-
-
-def _json(value: dict[str, object]) -> str:
-    import msgspec
-
-    return msgspec.json.encode(value).decode()

@@ -4,11 +4,15 @@ A worker's `Journal` takes an *opened* entry before the upstream is called and a
 sees the end of its answer. `draining` moves entries into a store (`stores`), exactly once whatever is killed when,
 and settles as *lost* what a dead worker left open.
 
+`outcomes` reads what applications report of their calls, `economy` says what output was wasted. `content` (sealing what
+people wrote) and `replay` (what a past call was) are imported from their files, for only some need what they need.
+
 May import `calls`, `errors`, `database`, `config` and `catalogue`.
 """
 
 from headworks.records.draining import Drained, Drainer, drain_lock
 from headworks.records.journal import Journal
+from headworks.records.outcomes import read_outcomes, wilson
 from headworks.records.storage import (
     JOURNAL_FOLDER,
     STORE_FILE,
@@ -17,15 +21,26 @@ from headworks.records.storage import (
     drain_once,
     find_call,
     open_store,
+    report_outcomes,
 )
 from headworks.records.stores import (
     Bodies,
+    ContentKind,
     Dimension,
+    Figures,
+    OutcomeDimension,
+    OutcomeSelection,
+    OutputCount,
+    OutputLengths,
     Record,
+    Reported,
     ResponseOrigin,
     Selection,
+    Span,
     Store,
+    Tally,
     Total,
+    Wasted,
 )
 
 __all__ = [
@@ -33,18 +48,31 @@ __all__ = [
     "STORE_FILE",
     "Bodies",
     "CallLookup",
+    "ContentKind",
     "Dimension",
     "Drained",
     "Drainer",
+    "Figures",
     "Journal",
+    "OutcomeDimension",
+    "OutcomeSelection",
+    "OutputCount",
+    "OutputLengths",
     "Record",
+    "Reported",
     "ResponseOrigin",
     "Selection",
+    "Span",
     "Store",
+    "Tally",
     "Total",
+    "Wasted",
     "catch_up",
     "drain_lock",
     "drain_once",
     "find_call",
     "open_store",
+    "read_outcomes",
+    "report_outcomes",
+    "wilson",
 ]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.calls import Opened, Settled
+from headworks.calls import JournalEntry, Opened, OutcomeReport, Settled
 from headworks.database import storage_errors
 from headworks.errors import StorageError
 from headworks.records.frames import Gap
@@ -203,13 +203,15 @@ class _Building:
         self._store = store
         self._settled: list[Settled] = []
         self._opened: dict[str, tuple[str, Opened]] = {}
+        self._outcomes: list[OutcomeReport] = []
         self._positions: dict[str, Progress] = {}
         self._bytes = 0
         self._drained = Drained()
 
     @property
     def is_full(self) -> bool:
-        return len(self._settled) + len(self._opened) >= BATCH_ENTRIES or self._bytes >= BATCH_BYTES
+        waiting = len(self._settled) + len(self._opened) + len(self._outcomes)
+        return waiting >= BATCH_ENTRIES or self._bytes >= BATCH_BYTES
 
     def position(self, name: str) -> Progress | None:
         """How far a segment is read with what is not committed yet."""
@@ -223,14 +225,16 @@ class _Building:
         """Writers of what is open in this batch."""
         return {writer for writer, _ in self._opened.values()}
 
-    def add(self, segment: Segment, entries: list[Opened | Settled], position: Progress, size: int) -> None:
+    def add(self, segment: Segment, entries: list[JournalEntry], position: Progress, size: int) -> None:
         """Take in what was read of a segment up to a position."""
         for entry in entries:
             if isinstance(entry, Settled):
                 self._opened.pop(entry.opened.call_id, None)
                 self._settled.append(entry)
-            else:
+            elif isinstance(entry, Opened):
                 self._opened[entry.call_id] = (segment.writer, entry)
+            else:
+                self._outcomes.append(entry)
         self._positions[segment.name] = position
         self._bytes += size
         total = self._drained
@@ -239,14 +243,15 @@ class _Building:
     def commit(self, progress: dict[str, Progress], forgotten: Sequence[str] = ()) -> Drained:
         """Make it durable, note that in `progress`, begin anew; returns the sum of all that was ever added."""
         moved = {name: position for name, position in self._positions.items() if progress.get(name) != position}
-        if self._settled or self._opened or moved or forgotten or self.ended_writers:
+        if self._settled or self._opened or self._outcomes or moved or forgotten or self.ended_writers:
+            opened = list(self._opened.values())
             done = self._store.commit(
-                Batch(self._settled, list(self._opened.values()), self.ended_writers, moved, forgotten)
+                Batch(self._settled, opened, self.ended_writers, moved, forgotten, self._outcomes)
             )
             total = self._drained
             self._drained = Drained(total.entries, total.recorded + done.recorded, total.lost + done.lost)
         progress.update(self._positions)
-        self._settled, self._opened, self._positions, self._bytes = [], {}, {}, 0
+        self._settled, self._opened, self._outcomes, self._positions, self._bytes = [], {}, [], {}, 0
         self.ended_writers = []
         return self._drained
 

@@ -1,14 +1,18 @@
 """Where records lie below the storage folder, and what can be done with them from there by any process."""
 
+import asyncio
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from headworks.calls import OutcomeReport
 from headworks.database import storage_errors
-from headworks.errors import CommandError
+from headworks.errors import CommandError, StorageError
 from headworks.records.draining import Drained, Drainer, drain_lock
 from headworks.records.frames import MAGIC
+from headworks.records.journal import Journal
 from headworks.records.segments import end_of_entries, list_segments
 from headworks.records.stores import Record, Store
 from headworks.records.stores.sqlite import SqliteStore
@@ -96,6 +100,38 @@ def _offsets(storage: Path) -> dict[str, int]:
         return {name: position.offset for name, position in store.progress().items()}
     finally:
         store.close()
+
+
+def report_outcomes(storage: Path, reports: Sequence[OutcomeReport], *, limit_bytes: int) -> None:
+    """Put reports into a journal of this process's own, from which they are drained like a worker's.
+
+    For commands, outside of an event loop. Returns when the kernel has them.
+
+    Arguments:
+        limit_bytes: the bound on all journals together (`storage.journal_bytes`).
+
+    Raises:
+        StorageError: they cannot be written, or the journals are full. Reporting again is harmless: the latest holds.
+    """
+    loop = asyncio.new_event_loop()
+    try:
+        journal = Journal(
+            storage / JOURNAL_FOLDER,
+            worker=f"command-{os.getpid()}",
+            segment_bytes=limit_bytes,
+            limit_bytes=limit_bytes,
+            loop=loop,
+            now=time.time,
+        )
+        try:
+            if journal.is_full:
+                raise StorageError(f"the journals in {storage / JOURNAL_FOLDER} are full: see why they are not drained")
+            for report in reports:
+                journal.append(report)
+        finally:
+            journal.close()
+    finally:
+        loop.close()
 
 
 def find_call(store: Store, text: str) -> Record:

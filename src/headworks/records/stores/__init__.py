@@ -9,7 +9,32 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from headworks.calls import Caller, Opened, Outcome, Settled, UsageSource
+from headworks.calls import Caller, Opened, Outcome, OutcomeReport, Settled, UsageSource, Verdict
+from headworks.records.stores.lengths import OutputCount, OutputLengths, Span, Wasted
+from headworks.records.stores.reports import Figures, OutcomeDimension, OutcomeSelection, Reported, Tally
+
+__all__ = [
+    "Batch",
+    "Bodies",
+    "Committed",
+    "ContentKind",
+    "Dimension",
+    "Figures",
+    "OutcomeDimension",
+    "OutcomeSelection",
+    "OutputCount",
+    "OutputLengths",
+    "Progress",
+    "Record",
+    "Reported",
+    "ResponseOrigin",
+    "Selection",
+    "Span",
+    "Store",
+    "Tally",
+    "Total",
+    "Wasted",
+]
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -49,6 +74,15 @@ class Record(msgspec.Struct, frozen=True):
     upstream_request_id: str
     request_bytes: int
     response_bytes: int
+    workload: str
+    prompt_version: str
+    prompt_hash: str
+    schema_hash: str
+    verdict: Verdict
+    repairs: int
+    wasted_tokens: int
+    caller_key: str
+    trace_id: str
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -67,6 +101,7 @@ class Batch(msgspec.Struct, frozen=True):
         ended_writers: writers that will settle nothing any more; what they have open is lost.
         progress: by segment name, how far it is read with this batch.
         forgotten: names of segments that are gone.
+        outcomes: what was reported of calls, whether they are known yet or not.
     """
 
     settled: Sequence[Settled] = ()
@@ -74,6 +109,7 @@ class Batch(msgspec.Struct, frozen=True):
     ended_writers: Sequence[str] = ()
     progress: Mapping[str, Progress] = {}
     forgotten: Sequence[str] = ()
+    outcomes: Sequence[OutcomeReport] = ()
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -107,12 +143,15 @@ class Selection(msgspec.Struct, frozen=True):
     error_code: str = ""
     response_id: str = ""
     min_tokens: int = 0
+    workload: str = ""
+    prompt_version: str = ""
+    verdicts: tuple[Verdict, ...] = ()
     after_seq: int | None = None
     is_newest_first: bool = True
     limit: int = 100
 
 
-Dimension = Literal["hour", "key_id", "team", "endpoint", "provider", "model", "outcome"]
+Dimension = Literal["hour", "key_id", "team", "endpoint", "provider", "model", "outcome", "workload", "prompt_version"]
 
 
 class Total(msgspec.Struct, frozen=True):
@@ -143,6 +182,10 @@ class Bodies(msgspec.Struct, frozen=True):
 
     request: bytes
     response: bytes
+
+
+ContentKind = Literal["request", "response", "values"]
+"""What is kept of a call's content: the request as sent, the answer, the prompt's variables."""
 
 
 class ResponseOrigin(msgspec.Struct, frozen=True):
@@ -194,6 +237,42 @@ class Store(Protocol):
 
     def totals(self, dimensions: Sequence[Dimension], since_us: int | None, until_us: int | None) -> list[Total]:
         """Calls by group, the most frequent first. Times are widened to whole hours."""
+        ...
+
+    def content(self, seq: int, now_us: int) -> dict[ContentKind, bytes]:
+        """What is kept of a call's content and has not expired, sealed."""
+        ...
+
+    def purge(self, now_us: int) -> int:
+        """Remove content that has expired, in transactions of a bounded size; how many pieces."""
+        ...
+
+    def outcomes(self, selection: OutcomeSelection) -> list[Reported]:
+        """The selected reports."""
+        ...
+
+    def outcomes_of(self, seq: int) -> list[OutcomeReport]:
+        """What has been reported of one call, however it was named; one for each name and source."""
+        ...
+
+    def tallies(self, dimensions: Sequence[OutcomeDimension], span: Span) -> list[Tally]:
+        """What the reports on the calls of a span come to, by group of calls."""
+        ...
+
+    def figures(self, dimensions: Sequence[OutcomeDimension], span: Span) -> list[Figures]:
+        """What the calls of a span come to, by group."""
+        ...
+
+    def output_lengths(self, span: Span) -> list[OutputLengths]:
+        """How long answers were. Times are widened to whole hours."""
+        ...
+
+    def wasted(self, span: Span) -> list[Wasted]:
+        """What of the output was thrown away. Times are widened to whole hours."""
+        ...
+
+    def output_counts(self, span: Span) -> list[OutputCount]:
+        """How long answers were exactly, from the records of the span, shortest first."""
         ...
 
     def close(self) -> None:

@@ -1,24 +1,40 @@
-"""Records in one SQLite file: the tables, and taking in what the drainer brings. `sqlite_queries` looks things up."""
+"""Records in one SQLite file: taking in what the drainer brings. `sqlite_schema` has the tables, `sqlite_rollups` what
+is counted; `sqlite_queries`, `sqlite_outcomes` and `sqlite_content` look things up.
+"""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from headworks.calls import Caller, Opened, Settled
+from headworks.calls import Caller, Opened, OutcomeReport, Settled
 from headworks.database import open_database, storage_errors, transaction
 from headworks.records.stores import (
     Batch,
     Bodies,
     Committed,
+    ContentKind,
     Dimension,
+    Figures,
+    OutcomeDimension,
+    OutcomeSelection,
+    OutputCount,
+    OutputLengths,
     Progress,
     Record,
+    Reported,
     ResponseOrigin,
     Selection,
+    Span,
+    Tally,
     Total,
+    Wasted,
 )
+from headworks.records.stores.sqlite_content import expire, insert_content, select_content
+from headworks.records.stores.sqlite_outcomes import OutcomeQueries, insert_reports
 from headworks.records.stores.sqlite_queries import Queries
+from headworks.records.stores.sqlite_rollups import LengthQueries, Rollups, whole_hours
+from headworks.records.stores.sqlite_schema import MIGRATIONS
 
 _BUSY_S = 5.0
 """The only other writer is a migration; readers do not wait at all."""
@@ -26,123 +42,11 @@ _BUSY_S = 5.0
 _MOST = 10**15
 """No count in a record is larger. What a provider states is not to be trusted: sums must stay below 2^63."""
 
-_HOUR_US = 3_600_000_000
-
-_MIGRATIONS = (
-    """
-    CREATE TABLE calls (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        call_id TEXT NOT NULL UNIQUE,
-        opened_us INTEGER NOT NULL,
-        outcome TEXT NOT NULL,
-        status INTEGER NOT NULL,
-        error_code TEXT NOT NULL,
-        endpoint TEXT NOT NULL,
-        requested_model TEXT NOT NULL,
-        provider TEXT NOT NULL,
-        model TEXT NOT NULL,
-        served_model TEXT NOT NULL,
-        key_id TEXT NOT NULL,
-        owner TEXT NOT NULL,
-        team TEXT NOT NULL,
-        user TEXT NOT NULL,
-        is_streamed INTEGER NOT NULL,
-        total_us INTEGER NOT NULL,
-        first_token_us INTEGER NOT NULL,
-        input_tokens INTEGER NOT NULL,
-        cached_tokens INTEGER NOT NULL,
-        cache_write_tokens INTEGER NOT NULL,
-        output_tokens INTEGER NOT NULL,
-        reasoning_tokens INTEGER NOT NULL,
-        usage_source TEXT NOT NULL,
-        attempts INTEGER NOT NULL,
-        finish_reason TEXT NOT NULL,
-        response_id TEXT NOT NULL,
-        upstream_request_id TEXT NOT NULL,
-        request_bytes INTEGER NOT NULL,
-        response_bytes INTEGER NOT NULL
-    );
-    CREATE INDEX calls_by_time ON calls (opened_us);
-    CREATE INDEX calls_by_key ON calls (key_id, opened_us) WHERE key_id <> '';
-    CREATE INDEX calls_by_team ON calls (team, opened_us) WHERE team <> '';
-    CREATE INDEX calls_by_user ON calls (user, opened_us) WHERE user <> '';
-    CREATE INDEX calls_by_response ON calls (response_id) WHERE response_id <> '';
-    CREATE INDEX calls_not_answered ON calls (outcome, opened_us) WHERE outcome <> 'answered';
-
-    CREATE TABLE bodies (
-        seq INTEGER PRIMARY KEY REFERENCES calls (seq),
-        request BLOB NOT NULL,
-        response BLOB NOT NULL
-    );
-
-    CREATE TABLE calls_open (
-        call_id TEXT PRIMARY KEY,
-        writer TEXT NOT NULL,
-        entry BLOB NOT NULL
-    ) WITHOUT ROWID;
-    CREATE INDEX calls_open_by_writer ON calls_open (writer);
-
-    CREATE TABLE rollups (
-        hour INTEGER NOT NULL,
-        key_id TEXT NOT NULL,
-        team TEXT NOT NULL,
-        endpoint TEXT NOT NULL,
-        provider TEXT NOT NULL,
-        model TEXT NOT NULL,
-        outcome TEXT NOT NULL,
-        status_class INTEGER NOT NULL,
-        calls INTEGER NOT NULL,
-        input_tokens INTEGER NOT NULL,
-        cached_tokens INTEGER NOT NULL,
-        cache_write_tokens INTEGER NOT NULL,
-        output_tokens INTEGER NOT NULL,
-        reasoning_tokens INTEGER NOT NULL,
-        total_us INTEGER NOT NULL,
-        first_token_us INTEGER NOT NULL,
-        first_tokens INTEGER NOT NULL,
-        attempts INTEGER NOT NULL,
-        request_bytes INTEGER NOT NULL,
-        response_bytes INTEGER NOT NULL,
-        PRIMARY KEY (hour, key_id, team, endpoint, provider, model, outcome, status_class)
-    ) WITHOUT ROWID;
-
-    CREATE TABLE segments (
-        name TEXT PRIMARY KEY,
-        offset INTEGER NOT NULL,
-        is_finished INTEGER NOT NULL
-    ) WITHOUT ROWID
-    """,
-)
-
 _COLUMNS = Record.__struct_fields__[1:]
 _INSERT_CALL = (
     f"INSERT INTO calls ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "  # noqa: S608 - names of ours
     "ON CONFLICT (call_id) DO NOTHING"
 )
-
-_GROUP = ("hour", "key_id", "team", "endpoint", "provider", "model", "outcome", "status_class")
-_SUMS = (
-    "calls",
-    "input_tokens",
-    "cached_tokens",
-    "cache_write_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "total_us",
-    "first_token_us",
-    "first_tokens",
-    "attempts",
-    "request_bytes",
-    "response_bytes",
-)
-_ADDED = ", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS)
-_ADD_ROLLUP = (
-    f"INSERT INTO rollups ({', '.join(_GROUP + _SUMS)}) "  # noqa: S608 - names of ours
-    f"VALUES ({', '.join('?' * len(_GROUP + _SUMS))}) "
-    f"ON CONFLICT ({', '.join(_GROUP)}) DO UPDATE SET {_ADDED}"
-)
-
-_Rollups = dict[tuple[object, ...], list[int]]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_opened = msgspec.msgpack.Decoder(Opened).decode
@@ -153,8 +57,10 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._connection = open_database(path, _MIGRATIONS, busy_s=_BUSY_S)
+        self._connection = open_database(path, MIGRATIONS, busy_s=_BUSY_S)
         self._queries = Queries(self._connection)
+        self._outcomes = OutcomeQueries(self._connection)
+        self._lengths = LengthQueries(self._connection)
 
     def close(self) -> None:
         """Let go of the file. Harmless to call twice."""
@@ -163,7 +69,7 @@ class SqliteStore:
     def commit(self, batch: Batch) -> Committed:
         """Make a batch durable, whole or not at all. Calls that are known already change nothing."""
         connection = self._connection
-        rollups: _Rollups = {}
+        rollups = Rollups()
         with storage_errors(self._path), transaction(connection):
             recorded = self._record(batch.settled, rollups)
             connection.executemany(
@@ -180,7 +86,8 @@ class SqliteStore:
                 [(name, progress.offset, progress.is_finished) for name, progress in batch.progress.items()],
             )
             connection.executemany("DELETE FROM segments WHERE name = ?", [(name,) for name in batch.forgotten])
-            connection.executemany(_ADD_ROLLUP, [(*group, *sums) for group, sums in rollups.items()])
+            rollups.add_to(connection)
+            insert_reports(connection, batch.outcomes)
         return Committed(recorded + lost, lost, len(batch.settled) - recorded)
 
     def progress(self) -> dict[str, Progress]:
@@ -226,14 +133,56 @@ class SqliteStore:
 
     def totals(self, dimensions: Sequence[Dimension], since_us: int | None, until_us: int | None) -> list[Total]:
         """Calls by group, the most frequent first. Times are widened to whole hours."""
-        hours = (
-            None if since_us is None else since_us // _HOUR_US,
-            None if until_us is None else -(-until_us // _HOUR_US),
-        )
+        hours = whole_hours(since_us, until_us)
         with storage_errors(self._path):
             return self._queries.totals(dimensions, *hours)
 
-    def _record(self, calls: Iterable[Settled], rollups: _Rollups) -> int:
+    def content(self, seq: int, now_us: int) -> dict[ContentKind, bytes]:
+        """What is kept of a call's content and has not expired, sealed."""
+        with storage_errors(self._path):
+            return select_content(self._connection, seq, now_us)
+
+    def purge(self, now_us: int) -> int:
+        """Remove content that has expired, in transactions of a bounded size; how many pieces."""
+        with storage_errors(self._path):
+            return expire(self._connection, now_us)
+
+    def outcomes(self, selection: OutcomeSelection) -> list[Reported]:
+        """The selected reports."""
+        with storage_errors(self._path):
+            return self._outcomes.select(selection)
+
+    def outcomes_of(self, seq: int) -> list[OutcomeReport]:
+        """What has been reported of one call, however it was named; one for each name and source."""
+        with storage_errors(self._path):
+            return self._outcomes.of_call(seq)
+
+    def tallies(self, dimensions: Sequence[OutcomeDimension], span: Span) -> list[Tally]:
+        """What the reports on the calls of a span come to, by group of calls."""
+        with storage_errors(self._path):
+            return self._outcomes.tallies(dimensions, span)
+
+    def figures(self, dimensions: Sequence[OutcomeDimension], span: Span) -> list[Figures]:
+        """What the calls of a span come to, by group."""
+        with storage_errors(self._path):
+            return self._outcomes.figures(dimensions, span)
+
+    def output_lengths(self, span: Span) -> list[OutputLengths]:
+        """How long answers were. Times are widened to whole hours."""
+        with storage_errors(self._path):
+            return self._lengths.lengths(span)
+
+    def wasted(self, span: Span) -> list[Wasted]:
+        """What of the output was thrown away. Times are widened to whole hours."""
+        with storage_errors(self._path):
+            return self._lengths.wasted(span)
+
+    def output_counts(self, span: Span) -> list[OutputCount]:
+        """How long answers were exactly, from the records of the span, shortest first."""
+        with storage_errors(self._path):
+            return self._lengths.counts(span)
+
+    def _record(self, calls: Iterable[Settled], rollups: Rollups) -> int:
         """Insert the calls that are new, add them to the rollups; how many were new."""
         cursor = self._connection.cursor()
         recorded = 0
@@ -243,12 +192,14 @@ class SqliteStore:
             if cursor.rowcount != 1:
                 continue
             recorded += 1
-            if call.request_body or call.response_body:
+            if call.content_expires_us > 0:
+                insert_content(self._connection, cursor.lastrowid, call)
+            elif call.request_body or call.response_body:
                 self._connection.execute(
                     "INSERT INTO bodies (seq, request, response) VALUES (?, ?, ?)",
                     (cursor.lastrowid, call.request_body, call.response_body),
                 )
-            _count(rollups, call, row)
+            rollups.count(call, row)
         return recorded
 
     def _take_open(self, writer: str) -> list[Settled]:
@@ -291,29 +242,17 @@ def _row(call: Settled) -> tuple[str | int, ...]:
         call.upstream_request_id,
         _bounded(opened.request_bytes),
         _bounded(call.response_bytes),
+        call.workload,
+        call.prompt_version,
+        call.prompt_hash,
+        call.schema_hash,
+        call.verdict,
+        _bounded(call.repairs),
+        _bounded(call.wasted_tokens),
+        call.caller_key,
+        call.trace_id,
     )
 
 
 def _bounded(value: int, most: int = _MOST) -> int:
     return value if 0 <= value <= most else max(0, min(value, most))
-
-
-def _count(rollups: _Rollups, call: Settled, row: tuple[str | int, ...]) -> None:
-    opened = call.opened
-    hour, status = int(row[1]) // _HOUR_US, int(row[3])
-    group = (
-        hour,
-        opened.key_id,
-        opened.team,
-        opened.endpoint,
-        opened.provider,
-        opened.model,
-        call.outcome,
-        status // 100,
-    )
-    sums = rollups.get(group)
-    if sums is None:
-        sums = rollups[group] = [0] * len(_SUMS)
-    values = (1, *row[17:22], row[15], row[16], 1 if call.first_token_us else 0, row[23], row[27], row[28])
-    for place, value in enumerate(values):
-        sums[place] += value  # type: ignore[operator]

@@ -23,6 +23,8 @@ _DIMENSIONS: dict[Dimension, str] = {
     "provider": "provider",
     "model": "model",
     "outcome": "outcome",
+    "workload": "workload",
+    "prompt_version": "prompt_version",
 }
 
 _CONDITIONS = {
@@ -33,6 +35,8 @@ _CONDITIONS = {
     "team": "team = ? AND team <> ''",
     "user": "user = ? AND user <> ''",
     "response_id": "response_id = ? AND response_id <> ''",
+    "workload": "workload = ? AND workload <> ''",
+    "prompt_version": "prompt_version = ?",
     "owner": "owner = ?",
     "endpoint": "endpoint = ?",
     "provider": "provider = ?",
@@ -121,6 +125,11 @@ def _conditions(selection: Selection) -> tuple[list[str], list[str | int]]:
         values += selection.outcomes
         if "answered" not in selection.outcomes:
             conditions.append("outcome <> 'answered'")
+    if selection.verdicts:
+        conditions.append(f"verdict IN ({', '.join('?' * len(selection.verdicts))})")
+        values += selection.verdicts
+        if "valid" not in selection.verdicts:
+            conditions.append("verdict <> '' AND verdict <> 'valid'")
     return conditions, values
 
 

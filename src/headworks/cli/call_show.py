@@ -1,0 +1,130 @@
+"""`headworks calls show`: all that is known of one call, put together from its record, content and outcomes."""
+
+import argparse
+import os
+import time
+from typing import TYPE_CHECKING
+
+from headworks.cli.lines import json_line, note
+from headworks.cli.moments import duration, iso
+from headworks.cli.tables import plain
+from headworks.errors import HeadworksError
+
+if TYPE_CHECKING:
+    from headworks.config import Project
+    from headworks.records import ContentKind, Record, Store
+    from headworks.records.replay import Reconstruction
+
+
+def show_call(store: "Store", project: "Project", options: argparse.Namespace) -> int:
+    """Print it; returns the exit code: 1 if there is content that cannot be opened, which is said."""
+    from headworks.records import find_call
+    from headworks.records.replay import reconstruct
+
+    record = find_call(store, options.id)
+    code = 0
+    try:
+        content = _content(store, project, record)
+    except HeadworksError as error:
+        note(str(error))
+        content, code = {}, 1
+    call = reconstruct(record, content, store.outcomes_of(record.seq))
+    if options.json:
+        print(json_line(_for_machines(call, content, has_bodies=options.bodies)))
+        return code
+    for name, value in (*_details(record), *call.details()):
+        print(f"{name:<20} {plain(value)}")
+    if options.bodies and not code:
+        _print_bodies(content)
+    return code
+
+
+def _content(store: "Store", project: "Project", record: "Record") -> "dict[ContentKind, bytes]":
+    from headworks.access import server_secret
+    from headworks.errors import StorageError
+    from headworks.records.content import ContentVault, open_content
+
+    now_us = time.time_ns() // 1000
+    secret = b""
+    if store.content(record.seq, now_us):
+        reference = project.config.access.secret
+        if reference.startswith("file:") and not (project.folder / reference.removeprefix("file:")).exists():
+            # It would be made, and only then fit nothing.
+            raise StorageError(f"what is kept of {record.call_id} cannot be opened: there is no {reference}")
+        secret = server_secret(reference, project.folder, os.environ)
+    return open_content(store, record, ContentVault(secret), now_us)
+
+
+def _for_machines(
+    call: "Reconstruction", content: "dict[ContentKind, bytes]", *, has_bodies: bool
+) -> dict[str, object]:
+    """The fields of the record; `variables`, `tools` and `tool_calls` where content is kept; `outcomes`."""
+    import msgspec
+
+    shown = as_json(call.record)
+    if call.has_content:
+        shown["variables"] = dict(call.variables)
+        shown["tools"] = call.tools
+        shown["tool_calls"] = call.answer.tool_calls if call.answer else ()
+    shown["outcomes"] = [
+        {"name": report.name, "kind": report.kind, "value": msgspec.Raw(report.value.encode()), "source": report.source}
+        for report in call.outcomes
+    ]
+    if has_bodies and content:
+        shown["request_body"] = content.get("request", b"").decode(errors="replace")
+        shown["response_body"] = content.get("response", b"").decode(errors="replace")
+    return shown
+
+
+def _print_bodies(content: "dict[ContentKind, bytes]") -> None:
+    if "request" not in content and "response" not in content:
+        note(
+            "no bodies are kept of this call; `records.bodies` in headworks.yaml, or `retention.content` in the "
+            "workload's contract, has them kept"
+        )
+    kinds: tuple[ContentKind, ...] = ("request", "response")
+    for kind in kinds:
+        if kind in content:
+            print(f"\n{kind}:")
+            print("\n".join(plain(line) for line in content[kind].decode(errors="replace").splitlines()))
+
+
+def _details(record: "Record") -> list[tuple[str, str]]:
+    """Name and value of everything that is known, in the order of the call."""
+    usage = {"provider": "as the provider says", "estimated": "counted here", "none": "none"}[record.usage_source]
+    first = f", first token after {duration(record.first_token_us)}" if record.first_token_us else ""
+    details = [
+        ("call", record.call_id),
+        ("opened", iso(record.opened_us / 1e6) or ""),
+        ("outcome", f"{record.outcome}, status {record.status}" if record.status else record.outcome),
+        ("error", "" if record.error_code == record.outcome else record.error_code),
+        ("took", f"{duration(record.total_us)}{first}" if record.total_us else ""),
+        ("endpoint", record.endpoint + (", streamed" if record.is_streamed else "")),
+        ("asked for", record.requested_model),
+        ("provider", record.provider),
+        ("model", record.model),
+        ("served", record.served_model),
+        ("key", record.key_id),
+        ("owner", record.owner),
+        ("team", record.team),
+        ("user", record.user),
+        ("usage", usage),
+        ("input tokens", f"{record.input_tokens:,}"),
+        ("  cached", f"{record.cached_tokens:,}" if record.cached_tokens else ""),
+        ("  written to cache", f"{record.cache_write_tokens:,}" if record.cache_write_tokens else ""),
+        ("output tokens", f"{record.output_tokens:,}"),
+        ("  reasoning", f"{record.reasoning_tokens:,}" if record.reasoning_tokens else ""),
+        ("finish reason", record.finish_reason),
+        ("attempts", str(record.attempts)),
+        ("bytes", f"{record.request_bytes:,} sent, {record.response_bytes:,} answered"),
+        ("response", record.response_id),
+        ("upstream request", record.upstream_request_id),
+    ]
+    return [(name, value) for name, value in details if value]
+
+
+def as_json(record: "Record") -> dict[str, object]:
+    """A call for machines: the fields of `records.Record`, and `opened_at` as a time in UTC."""
+    import msgspec
+
+    return {"call_id": record.call_id, "opened_at": iso(record.opened_us / 1e6)} | msgspec.structs.asdict(record)
