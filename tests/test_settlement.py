@@ -3,7 +3,7 @@ from headworks.settlement import OpenCall, Work
 
 
 def begin() -> OpenCall:
-    return OpenCall("call_1", Caller("key_a"), "responses", 1_795_435_200_000_000, 100)
+    return OpenCall("call_1", Caller("key_a"), "responses", 1_795_435_200_000_000, 100, 0.0)
 
 
 def test_work_has_the_last_fields_of_a_settled_entry_with_the_same_defaults():
