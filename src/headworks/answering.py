@@ -123,6 +123,10 @@ def words_for(failure: Failure) -> str:
         )
     if failure.kind is FailureKind.STOPPED:
         return "This gateway is stopping and could not wait for the answer's end; try again."
+    if failure.kind is FailureKind.UNFIT:
+        return f"The model's answer breaks the workload's schema ({failure.detail}) and ends here."
+    if failure.kind is FailureKind.BLOCKED:
+        return f"The model's answer is blocked by the workload's rules ({failure.detail}): do not act on it."
     return f"The upstream failed: {failure.detail}. {_WAYS_OUT.get(failure.kind, _LATER)}"
 
 

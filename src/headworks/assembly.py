@@ -113,6 +113,7 @@ def _provider_plan(project: Project, name: str, environment: Mapping[str, str]) 
         organization=provider.organization or "",
         project=provider.project or "",
         headers=headers,
+        limit_name="max_tokens" if provider.kind == "openai-compatible" else "max_completion_tokens",
     )
     connections = provider.connections
     simulator_plan = _simulator_plan(project, name) if provider.kind == "simulator" else None

@@ -69,6 +69,8 @@ class FailureKind(enum.StrEnum):
     ERROR = "upstream_error"  # any other 5xx
     UNAUTHORIZED = "upstream_unauthorized"  # our provider key, never the caller's
     REJECTED = "upstream_rejected"  # the provider refused the request itself (4xx)
+    UNFIT = "output_invalid"  # the answer breaks the workload's schema
+    BLOCKED = "output_blocked"  # a rule of the workload forbids the answer
     STOPPED = "gateway_stopping"  # we stop and could not wait for the answer's end
 
 

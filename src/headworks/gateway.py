@@ -15,7 +15,7 @@ library run the same pipeline.
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -23,18 +23,26 @@ import msgspec
 from headworks.access import Grant
 from headworks.answering import JSON, error_headers, own_headers
 from headworks.calls import Caller, Endpoint, Outcome
+from headworks.compiled import CompiledWorkload
+from headworks.composing import prompt_reference
+from headworks.dialects import RequestHead
 from headworks.endpoints import Manner, Route, find_route
 from headworks.errors import Refusal, StorageError
 from headworks.exchange import Reply, Request, Running
 from headworks.flow import Ending, Flow, Signal
 from headworks.ownership import ResponseOwner, ResponseOwners
 from headworks.planning import Admission, Plan, Planner, Station, admission_of, stored_id
-from headworks.records import Journal
+from headworks.records import ContentVault, Journal
 from headworks.routing import RouteTable
 from headworks.settlement import CallMaker, OpenCall, Settlement
 from headworks.streaming import StreamRelay
 from headworks.telemetry import Metrics, report
 from headworks.unary import UnaryCall, UnaryCalls
+from headworks.workload_call import WorkloadCalls
+
+
+_WORKABLE = ("/responses", "/chat/completions")
+"""Where a workload can be called."""
 
 
 class Ring(Protocol):
@@ -49,7 +57,7 @@ class Parts(msgspec.Struct, frozen=True):
     """What a gateway is put together from (`assembly` does it).
 
     `find_owner` looks a response id up in the store; `render_metrics` makes the text of `/metrics`; `is_ready` is
-    False while the process stops. `models_created` is what `/v1/models` gives as creation time, in Unix seconds.
+    False while the process stops. `works` are the workloads by name; `vault` seals what their contracts have kept. `models_created` is what `/v1/models` gives as creation time, in Unix seconds.
     """
 
     ring: Ring
@@ -60,6 +68,8 @@ class Parts(msgspec.Struct, frozen=True):
     render_metrics: Callable[[], bytes]
     is_ready: Callable[[], bool]
     loop: asyncio.AbstractEventLoop
+    works: Mapping[str, CompiledWorkload] = {}
+    vault: ContentVault | None = None
     keeps_bodies: bool = False
     answer_bytes: int = 64 * 1024 * 1024
     models_created: int = 0
@@ -94,6 +104,10 @@ class Gateway:
             unknown_model=self._planner.unknown,
             keeps_bodies=parts.keeps_bodies,
             answer_bytes=parts.answer_bytes,
+        )
+        self._works = parts.works
+        self._work_calls = WorkloadCalls(
+            self._settlement, self._planner, self._streams, vault=parts.vault, answer_bytes=parts.answer_bytes
         )
         self._idle: asyncio.Event | None = None
         self.in_flight = 0
@@ -147,11 +161,21 @@ class Gateway:
                 self._models(call, reply, route, grant)
                 self._call_ended()
                 return None
-            plan = self._planner.read(call, request, admission, grant)
-            if self._keeps_bodies and plan.head is not None:
-                call.request_body = request.body
             if self._journal.is_full:
                 raise _journal_full()  # noqa: TRY301
+            head = self._planner.head_of(request, admission)
+            if head is not None:
+                if self._works and route.upstream_path in _WORKABLE:
+                    work = self._work_of(head)
+                    if work is not None:
+                        return self._run(
+                            lambda ending: self._work_calls.run(call, work, head, admission, grant, reply, ending),
+                            call,
+                            reply,
+                        )
+                if self._keeps_bodies:
+                    call.request_body = request.body
+            plan = self._planner.read(call, request, head, admission, grant)
             if plan.is_streamed or plan.is_raw or plan.previous_response_id:
                 return self._run(lambda ending: self._attempt(call, plan, reply, ending), call, reply)
             unary = UnaryCall(self._unary_calls, call, plan, reply, self._call_ended)
@@ -164,6 +188,21 @@ class Gateway:
             return unary
         self._call_ended()
         return None
+
+    def _work_of(self, head: RequestHead) -> CompiledWorkload | None:
+        """The workload that a call is of: its name stands for a model, or it is the prompt that is asked for."""
+        work = self._works.get(head.model)
+        if work is None and "prompt" in head.fields:
+            work = self._works.get(prompt_reference(head.fields).id)
+            if work is not None and head.model:
+                raise Refusal(
+                    400,
+                    "parameter_fixed",
+                    f"The prompt `{work.name}` is a workload's, whose contract chooses the model: leave `model` out, or "
+                    "send the workload's name.",
+                    param="model",
+                )
+        return work
 
     async def drain(self) -> None:
         """Wait until no call is under way."""
@@ -276,7 +315,7 @@ class Gateway:
         reply.respond(status, own_headers(self._begin("", Caller()), content_type), body)
 
     def _models(self, call: OpenCall, reply: Reply, route: Route, grant: Grant) -> None:
-        visible = [name for name in self._table.names if grant.may_use(name)]
+        visible = [name for name in (*self._works, *self._table.names) if grant.may_use(name)]
         if route.manner is Manner.MODEL:
             name = route.path.removeprefix("/v1/models/")
             call.requested_model = name
@@ -294,7 +333,7 @@ class Gateway:
             "id": name,
             "object": "model",
             "created": self._parts.models_created,
-            "owned_by": self._table.resolve(name).provider,
+            "owned_by": "headworks" if name in self._works else self._table.resolve(name).provider,
             "shutdown_date": None,
         }
 

@@ -52,6 +52,7 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
         hides_usage: the usage of this stream is asked for by us and not for the caller.
         is_raw: the answer is relayed as it comes, whatever it is.
         unlisted: whose call it is, where its model's name was passed on without our knowing it.
+        timeouts: of the attempt, where they are not the target's own.
     """
 
     target: Target[Station]
@@ -65,6 +66,7 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
     is_raw: bool = False
     previous_response_id: str = ""
     unlisted: Grant | None = None
+    timeouts: Timeouts | None = None
 
 
 def admission_of(request: Request, route: Route, grant: Grant | None, edition: object) -> Admission:
@@ -81,25 +83,38 @@ class Planner:
     def __init__(self, table: RouteTable[Station]) -> None:
         self._table = table
 
-    def read(self, call: OpenCall, request: Request, admission: Admission, grant: Grant) -> Plan:
+    def head_of(self, request: Request, admission: Admission) -> RequestHead | None:
+        """The head of a model call's body; None for a form.
+
+        Raises:
+            Refusal: whatever is wrong with it.
+        """
+        if not admission.is_json:
+            return None
+        route = admission.route
+        return read_head(request.body, route.endpoint, default_model=route.default_model)
+
+    def read(
+        self, call: OpenCall, request: Request, head: RequestHead | None, admission: Admission, grant: Grant
+    ) -> Plan:
         """The plan of a model call.
 
         Raises:
             Refusal: whatever is wrong with it.
         """
         route = admission.route
-        if not admission.is_json:
+        if head is None:
             return self._read_form(call, request, admission, grant)
         endpoint = route.endpoint
-        head = read_head(request.body, endpoint, default_model=route.default_model)
         target = self._resolve(call, head.model, route, grant)
         call.user = head.user or ""
         is_streamed = call.is_streamed = head.is_streamed
         path = route.upstream_path
         if endpoint not in target.speaks:
             bridge = BRIDGES[endpoint](request.body)
-            body = bridge.request(request.body, target.model)
-            sent = target.station.provider.json_request(_OTHER_PATH[path], body, admission.forwarded)
+            provider = target.station.provider
+            body = bridge.request(request.body, target.model, limit_name=provider.limit_name)
+            sent = provider.json_request(_OTHER_PATH[path], body, admission.forwarded)
             return Plan(
                 target, sent, endpoint, path, is_streamed, head, bridge, unlisted=None if target.is_listed else grant
             )
@@ -118,6 +133,27 @@ class Planner:
             (head.previous_response_id or "") if endpoint is Endpoint.RESPONSES else "",
             None if target.is_listed else grant,
         )
+
+    def plan_to(
+        self, target: Target[Station], head: RequestHead, endpoint: Endpoint, path: str, forwarded: bytes
+    ) -> Plan:
+        """The plan of asking this target, on behalf of a workload: `head` is what goes up, but for the model.
+
+        Raises:
+            Refusal: 400, for what this target cannot honour.
+        """
+        provider, is_streamed = target.station.provider, head.is_streamed
+        if endpoint not in target.speaks:
+            self._check_bridge(target, head.model, endpoint, path)
+            body = head.splice(model=target.model)
+            bridge = BRIDGES[endpoint](body)
+            body = bridge.request(body, target.model, limit_name=provider.limit_name)
+            sent = provider.json_request(_OTHER_PATH[path], body, forwarded)
+            return Plan(target, sent, endpoint, path, is_streamed, head, bridge)
+        hides_usage = is_streamed and endpoint is Endpoint.CHAT and not head.includes_usage
+        body = head.splice(model=target.model, include_usage=hides_usage)
+        sent = provider.json_request(path, body, forwarded)
+        return Plan(target, sent, endpoint, path, is_streamed, head, None, hides_usage)
 
     def read_object(self, call: OpenCall, request: Request, admission: Admission, owner: ResponseOwner | None) -> Plan:
         """The plan of a call for a stored response, whose owner was looked up.
@@ -166,33 +202,40 @@ class Planner:
 
     def _resolve(self, call: OpenCall, name: str, route: Route, grant: Grant) -> Target[Station]:
         call.requested_model = name
+        if not name:
+            raise Refusal(
+                400,
+                "missing_required_parameter",
+                "Missing 'model': no workload here has the name that `prompt.id` gives.",
+                param="model",
+            )
         if not grant.may_use(name):
             raise self.unknown(name, grant)
         target = self._table.resolve(name)
         call.provider = target.provider
         call.model = target.model
         if route.endpoint not in target.speaks:
-            self._check_bridge(target, name, route)
+            self._check_bridge(target, name, route.endpoint, route.upstream_path)
         return target
 
     def unknown(self, name: str, grant: Grant) -> Refusal:
         """The refusal of a model that does not exist, or not for this caller, with the nearest names that do."""
         return self._table.unknown(name, [known for known in self._table.names if grant.may_use(known)])
 
-    def _check_bridge(self, target: Target[Station], name: str, route: Route) -> None:
-        if _OTHER_ENDPOINT.get(route.endpoint) not in target.speaks:
+    def _check_bridge(self, target: Target[Station], name: str, endpoint: Endpoint, path: str) -> None:
+        if _OTHER_ENDPOINT.get(endpoint) not in target.speaks:
             served = ", ".join(sorted(one.value for one in target.speaks))
             raise Refusal(
                 400,
                 "endpoint_not_supported",
-                f"The model `{name}` is at a provider that does not serve {route.endpoint.value}; it serves {served}.",
+                f"The model `{name}` is at a provider that does not serve {endpoint.value}; it serves {served}.",
                 param="model",
             )
-        if route.upstream_path not in _OTHER_PATH:
+        if path not in _OTHER_PATH:
             raise Refusal(
                 400,
                 "endpoint_not_supported",
-                f"{route.path} is not served by this model's provider, and cannot be translated.",
+                f"/v1{path} is not served by this model's provider, and cannot be translated.",
                 param="model",
             )
 

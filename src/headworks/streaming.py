@@ -43,6 +43,43 @@ class Relayed(Protocol):
     def summary(self) -> AnswerSummary: ...
 
 
+class Screen(Protocol):
+    """Looks at a stream on its way to the caller; may end it."""
+
+    def feed(self, data: bytes) -> None: ...
+    def end(self) -> None: ...
+    async def last_words(self) -> Failure | None: ...
+
+
+class _Screened:
+    """Steps, and a screen that looks at what comes out of them."""
+
+    __slots__ = ("_screen", "_steps")
+
+    def __init__(self, steps: Relayed, screen: Screen) -> None:
+        self._steps = steps
+        self._screen = screen
+
+    def feed(self, data: bytes) -> bytes:
+        """As `Relayed`.
+
+        Raises:
+            AttemptFailed: the stream must not go on.
+        """
+        out = self._steps.feed(data)
+        self._screen.feed(out)
+        if self._steps.is_complete:
+            self._screen.end()
+        return out
+
+    @property
+    def is_complete(self) -> bool:
+        return self._steps.is_complete
+
+    def summary(self) -> AnswerSummary:
+        return self._steps.summary()
+
+
 class StreamRelay:
     """Makes the attempt of a streamed call and relays its answer.
 
@@ -59,8 +96,22 @@ class StreamRelay:
         self._settle = settlement.settle
         self._keeps_bodies = keeps_bodies
 
-    async def stream(self, call: OpenCall, plan: Plan, reply: Reply, ending: Ending) -> None:
+    async def stream(
+        self,
+        call: OpenCall,
+        plan: Plan,
+        reply: Reply,
+        ending: Ending,
+        *,
+        screen: Screen | None = None,
+        headers: bytes | None = None,
+    ) -> None:
         """Make the attempt and send its answer on, piece by piece.
+
+        Arguments:
+            ending: is told how to end this before its time.
+            screen: looks at what goes out.
+            headers: names who answers, in the place of the target's own header block.
 
         Raises:
             Refusal: the attempt failed before anything was sent on.
@@ -68,10 +119,13 @@ class StreamRelay:
         """
         station = plan.target.station
         steps = _steps(plan)
+        if screen is not None and steps is not None:
+            steps = _Screened(steps, screen)
+        named = plan.target.headers if headers is None else headers
         sink = StreamSink(steps)
         call.attempts += 1
         call.sent_s = perf_counter()
-        flight = station.upstream.send(plan.request, sink, station.timeouts)
+        flight = station.upstream.send(plan.request, sink, plan.timeouts or station.timeouts)
         ending.act = partial(sink.on_failure, STOPPED)
         try:
             failure = await sink.started
@@ -86,8 +140,8 @@ class StreamRelay:
             if sink.is_error:
                 await self._stream_refused(call, plan, sink, head, reply)
                 return
-            headers = _stream_headers(call, plan, head, is_events=steps is not None)
-            await self._pass_on(call, plan, sink, steps, flight, headers, reply)
+            block = _stream_headers(call, named, head, is_events=steps is not None)
+            await self._pass_on(call, plan, sink, steps, flight, block, reply, screen)
         except asyncio.CancelledError:
             flight.cancel()
             if not call.is_settled:
@@ -106,6 +160,7 @@ class StreamRelay:
         flight: Flight,
         headers: bytes,
         reply: Reply,
+        screen: Screen | None,
     ) -> None:
         """Send the stream on while it comes; hold its last piece until the call has settled."""
         kept: list[bytes] | None = [] if self._keeps_bodies else None
@@ -132,6 +187,10 @@ class StreamRelay:
             # It was over within one turn of the loop: nothing has been sent yet, and nothing may before it settles.
             failure = sink.ended.value
             last = sink.take() + sink.last
+        if failure is None and screen is not None:
+            failure = await screen.last_words()
+            if failure is not None:
+                last = b""  # it would say that all is well
         if failure is not None:
             flight.cancel()  # the stream may go on although it can no longer be read
             if steps is not None:
@@ -200,9 +259,9 @@ def _sum_up(call: OpenCall, plan: Plan, steps: Relayed | None, failure: Failure 
     estimate_usage(call, plan, text)
 
 
-def _stream_headers(call: OpenCall, plan: Plan, head: AnswerHead, *, is_events: bool) -> bytes:
+def _stream_headers(call: OpenCall, named: bytes, head: AnswerHead, *, is_events: bool) -> bytes:
     content_type = EVENT_STREAM if is_events else head.content_type or b"application/octet-stream"
-    headers = head.render(call, plan.target.headers, content_type)
+    headers = head.render(call, named, content_type)
     return headers + STREAM_HEADERS if content_type.startswith(b"text/event-stream") else headers
 
 

@@ -49,8 +49,8 @@ from headworks.dialects.unsupported import shown_name
 class Bridge(Protocol):
     """One call between two dialects."""
 
-    def request(self, body: bytes, model: str) -> bytes:
-        """The body to send upstream, asking `model`.
+    def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens") -> bytes:
+        """The body to send upstream, asking `model`. `limit_name` is what a Chat upstream calls the output limit.
 
         Raises:
             Refusal: 400, for what is wrong or cannot be honoured, by the name of its field.
@@ -175,10 +175,10 @@ class ResponsesOverChat:
         self._fields = read_fields(body)
         self._new_id = new_id
 
-    def request(self, body: bytes, model: str) -> bytes:  # noqa: ARG002 - read when the bridge was made
+    def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens") -> bytes:  # noqa: ARG002 - read before
         """The chat request; see `Bridge`."""
         asked = decode_responses_request(self._fields)
-        return encode_chat_request(msgspec.structs.replace(asked, model=model))
+        return encode_chat_request(msgspec.structs.replace(asked, model=model), limit_name=limit_name)
 
     def answer(self, body: bytes) -> tuple[bytes, AnswerSummary]:
         """The response object; see `Bridge`."""
@@ -206,7 +206,7 @@ class ChatOverResponses:
         self._fields = read_fields(body)
         self._new_id = new_id
 
-    def request(self, body: bytes, model: str) -> bytes:  # noqa: ARG002 - read when the bridge was made
+    def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens") -> bytes:  # noqa: ARG002 - as above
         """The Responses request; see `Bridge`."""
         asked = decode_chat_request(self._fields)
         # Chat stores only what it is told to store, Responses everything that it is not told not to.

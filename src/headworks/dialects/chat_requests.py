@@ -284,11 +284,12 @@ _SERVICE_TIERS = frozenset({"auto", "default", "flex", "scale", "priority", "fas
 """Those that `ChatCompletion.service_tier` lists in the SDK."""
 
 
-def encode_chat_request(request: ModelRequest) -> bytes:
+def encode_chat_request(request: ModelRequest, *, limit_name: str = "max_tokens") -> bytes:
     """The body of a chat request that asks for the same; a streamed one ends with its usage.
 
-    The output limit is written as `max_tokens`: OpenAI calls the name deprecated, but upstreams that speak only Chat
-    are other servers, and it is the one that all of them read.
+    Arguments:
+        limit_name: what the output limit is called: servers that speak only Chat read `max_tokens`; OpenAI calls that
+            deprecated, and its models that reason refuse it for `max_completion_tokens`.
 
     Raises:
         Refusal: 400 `unsupported_parameter`, for what this API has nothing for.
@@ -305,7 +306,7 @@ def encode_chat_request(request: ModelRequest) -> bytes:
     if request.store:
         body["store"] = True
     if request.max_output_tokens is not None:
-        body["max_tokens"] = request.max_output_tokens
+        body[limit_name] = request.max_output_tokens
     if request.stop:
         body["stop"] = request.stop
     _put_tools(body, request)

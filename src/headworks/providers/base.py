@@ -13,6 +13,8 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     """What configuration says of one provider, secrets already read.
 
     `base_path` is the path of its base URL, without a slash at the end. `headers` are further static headers.
+    `limit_name` is what its Chat API calls the bound on output tokens: OpenAI has deprecated `max_tokens` and refuses it
+    for models that reason, other servers know no other name.
     """
 
     name: str
@@ -21,13 +23,16 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     organization: str = ""
     project: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    limit_name: str = "max_completion_tokens"
 
     def __repr__(self) -> str:
         return f"ProviderSettings(name={self.name!r})"  # the key stays out of logs and tracebacks
 
 
 class Provider(Protocol):
-    """Requests out, failures classified."""
+    """Requests out, failures classified. `limit_name` as in `ProviderSettings`."""
+
+    limit_name: str
 
     def request(self, method: str, path: str, body: bytes, content_type: bytes, forwarded: bytes) -> UpstreamRequest:
         """A request to send. `path` is that of the OpenAI API without `/v1`; `forwarded` a header block of the

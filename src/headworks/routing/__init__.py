@@ -3,7 +3,7 @@
 May import `exchange`, `calls`, `errors`. Chains, retries and breakers will live here; today a call has one attempt.
 """
 
-from headworks.routing.attempt import StreamSink
+from headworks.routing.attempt import Gathering, StreamSink
 from headworks.routing.table import Reach, RouteTable, Target
 
-__all__ = ["Reach", "RouteTable", "StreamSink", "Target"]
+__all__ = ["Gathering", "Reach", "RouteTable", "StreamSink", "Target"]

@@ -129,5 +129,49 @@ class StreamSink:
             self.started.set(None)
 
 
+class Gathering:
+    """Gathers one answer whole. `ended` ends with None when all of it has come, or with a `Failure`.
+
+    Arguments:
+        most_bytes: bound on the answer.
+    """
+
+    __slots__ = ("_most_bytes", "_parts", "_size", "ended", "head_s", "headers", "status")
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._parts: list[bytes] = []
+        self._size = 0
+        self.ended: Signal[Failure | None] = Signal()
+        self.status = 0
+        self.headers: Mapping[bytes, bytes] = {}
+        self.head_s = 0.0
+
+    @property
+    def body(self) -> bytes:
+        """What has come."""
+        return b"".join(self._parts)
+
+    def on_head(self, status: int, headers: Mapping[bytes, bytes]) -> None:
+        self.status = status
+        self.headers = headers
+        self.head_s = perf_counter()
+
+    def on_body(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > self._most_bytes:
+            self.on_failure(Failure(FailureKind.INVALID, f"the answer is over {self._most_bytes} bytes", self.status))
+        else:
+            self._parts.append(data)
+
+    def on_end(self) -> None:
+        if not self.ended.is_set:
+            self.ended.set(None)
+
+    def on_failure(self, failure: Failure) -> None:
+        if not self.ended.is_set:
+            self.ended.set(failure)
+
+
 _ERROR_BYTES = 1024 * 1024
 """Of an error answer to a streamed call, no more than this is kept."""

@@ -1,0 +1,169 @@
+"""A workload as its calls need it: whatever can be known when it is loaded is worked out here, once."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from headworks.calls import Endpoint
+from headworks.composing import fixed_fields
+from headworks.config import DETERMINISTIC, Contract, Workload
+from headworks.errors import ConfigError, Problem, Refusal
+from headworks.planning import Station
+from headworks.prompts import Prompt
+from headworks.routing import Target
+from headworks.screening import ActionPolicy, OutputSchema, RulesRunner, ToolSet
+
+
+class CompiledWorkload(msgspec.Struct, frozen=True, eq=False):
+    """What a workload's calls run on.
+
+    Attributes:
+        name: what callers send as `model`.
+        chain: where a call goes: the rung in use, then the fallbacks.
+        deterministic: the text of the static answer at the chain's end; None if there is none.
+        prompt: the version in use; None where callers bring the whole conversation.
+        find_prompt: a published version by `1`, `1.2` or `1.2.3`; None if there is none.
+        canary: the version on trial.
+        fixed: what the contract gives each call, by dialect.
+        limit: the contract's bound on output tokens.
+        static_headers: a header block that names the workload in answers.
+    """
+
+    name: str
+    contract: Contract
+    chain: tuple[Target[Station], ...]
+    deterministic: str | None
+    prompt: Prompt | None
+    find_prompt: Callable[[str], Prompt | None]
+    canary: Prompt | None
+    schema: OutputSchema | None
+    tools: ToolSet | None
+    policy: ActionPolicy
+    rules: RulesRunner | None
+    fixed: Mapping[Endpoint, Mapping[str, msgspec.Raw]]
+    limit: int | None
+    static_headers: bytes
+
+    @property
+    def judges_output(self) -> bool:
+        """Whether answers are looked at before they go on."""
+        return self.schema is not None or self.rules is not None or self.tools is not None
+
+    def prompt_for(self, version: str | None, *, is_canary: bool) -> Prompt | None:
+        """The prompt of one call.
+
+        Raises:
+            Refusal: 404 `prompt_version_not_found`.
+        """
+        if version is None or self.prompt is None:
+            return self.canary if is_canary and self.canary is not None else self.prompt
+        for own in (self.prompt, self.canary):
+            if own is not None and _fits(own.version, version):
+                return own
+        found = self.find_prompt(version)
+        if found is None:
+            raise Refusal(
+                404,
+                "prompt_version_not_found",
+                f"The workload `{self.name}` has no published prompt version {version[:32]}; in use is "
+                f"{self.prompt.version}.",
+                param="prompt.version",
+            )
+        return found
+
+
+class Published(msgspec.Struct, frozen=True):
+    """The prompts of one workload as the registry has them: the active one, and any other by its version."""
+
+    active: Prompt | None
+    find: Callable[[str], Prompt | None]
+
+
+def compile_workload(
+    workload: Workload,
+    *,
+    target_of: Callable[[str], Target[Station]],
+    locked_model: str,
+    own_prompt: Prompt | None,
+    published: Published,
+) -> CompiledWorkload:
+    """Compile one.
+
+    Arguments:
+        target_of: the target of a tier's role or a model's name.
+        locked_model: the rung that headworks.lock decided on; "" for none.
+        own_prompt: the prompt in the workload's folder.
+        published: what the registry has; its active version goes before the folder's.
+
+    Raises:
+        ConfigError: a file cannot be used, with the place of each problem.
+    """
+    contract, files = workload.contract, workload.files
+    schema = None
+    if files.schema is not None:
+        schema = OutputSchema.compile(read_file(files.schema), name=_schema_name(workload.name), file=str(files.schema))
+    tools_text = None if files.tools is None else read_file(files.tools)
+    rung = contract.model or locked_model or contract.ladder[0]
+    names = [rung, *(name for name in contract.fallback if name not in (rung, DETERMINISTIC))]
+    schema_format = (
+        None
+        if schema is None
+        else {"name": schema.name, "schema": msgspec.Raw(schema.canonical), "strict": schema.is_strict}
+    )
+    canary = None
+    if contract.canary is not None:
+        canary = published.find(contract.canary.version)
+        if canary is None:
+            raise ConfigError(workload.problem(("canary", "version"), "no such version of the prompt is published"))
+    fixed = {
+        endpoint: fixed_fields(contract, endpoint, schema_format=schema_format, tools=tools_text)
+        for endpoint in (Endpoint.RESPONSES, Endpoint.CHAT)
+    }
+    return CompiledWorkload(
+        name=workload.name,
+        contract=contract,
+        chain=tuple(target_of(name) for name in names),
+        deterministic=None
+        if files.fallback is None or DETERMINISTIC not in contract.fallback
+        else _static_answer(files.fallback),
+        prompt=published.active or own_prompt,
+        find_prompt=published.find,
+        canary=canary,
+        schema=schema,
+        tools=None if tools_text is None else ToolSet.compile(tools_text, file=str(files.tools)),
+        policy=ActionPolicy.compile(contract.actions),
+        rules=None if files.rules is None else RulesRunner(files.rules, contract.validation.rules_timeout_s),
+        fixed=fixed,
+        limit=contract.output.max_tokens,
+        static_headers=f"x-headworks-workload: {workload.name}\r\n".encode("ascii"),
+    )
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a file of a workload.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(Problem(str(path), 0, 0, f"cannot be read: {error.strerror}")) from None
+
+
+def _static_answer(path: Path) -> str:
+    """The text of the answer in `fallback.json`: a JSON string is the text itself, anything else is written as JSON."""
+    try:
+        value = msgspec.json.decode(read_file(path))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ConfigError(Problem(str(path), 0, 0, "is not JSON")) from None
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _fits(version: str, wanted: str) -> bool:
+    return version == wanted or version.startswith(f"{wanted}.")
+
+
+def _schema_name(name: str) -> str:
+    return name.replace("-", "_")

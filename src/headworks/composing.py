@@ -1,0 +1,244 @@
+"""Step 3 for a workload: the request that goes up, in the caller's dialect. It is made of what the contract fixes, the
+prompt's messages and what the caller sends. Pure.
+
+The caller's own messages stand where the prompt says. What the contract fixes, a caller may repeat but not change,
+unless the contract says so. In a workload with a prompt the instructions are the prompt's: a caller sends neither
+`instructions` nor messages in a role above the user's.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from headworks.calls import Endpoint
+from headworks.config import Contract
+from headworks.dialects.reading import Fields, invalid_type, kind_of
+from headworks.errors import Refusal
+
+_encode = msgspec.json.Encoder().encode
+_decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_text = msgspec.json.Decoder(str).decode
+_decode_number = msgspec.json.Decoder(int).decode
+_decode_fields = msgspec.json.Decoder(Fields).decode
+
+LIMIT_NAMES = {
+    Endpoint.RESPONSES: ("max_output_tokens",),
+    Endpoint.CHAT: ("max_completion_tokens", "max_tokens"),
+}
+"""Fields that bound the output."""
+
+_HIGHER_ROLES = frozenset({"system", "developer"})
+_CONTENT = {Endpoint.RESPONSES: "input", Endpoint.CHAT: "messages"}
+_INSTRUCTIONS = ("instructions", "previous_response_id", "conversation")
+
+PromptRole = Literal["developer", "system", "user", "assistant"]
+
+
+class PromptMessage(msgspec.Struct, frozen=True):
+    """One message of a rendered prompt."""
+
+    role: PromptRole
+    text: str
+
+
+class _Role(msgspec.Struct, frozen=True):
+    role: str = ""
+
+
+_decode_role = msgspec.json.Decoder(_Role).decode
+
+
+class PromptReference(msgspec.Struct, frozen=True):
+    """The Responses API's `prompt`, which calls of a workload may have in Chat, too."""
+
+    id: str = ""
+    version: str | None = None
+    variables: dict[str, msgspec.Raw] | None = None
+
+
+_decode_reference = msgspec.json.Decoder(PromptReference).decode
+
+
+def prompt_reference(fields: Fields) -> PromptReference:
+    """What the caller says of the prompt.
+
+    Raises:
+        Refusal: 400 `invalid_type`.
+    """
+    raw = fields.get("prompt")
+    if raw is None or bytes(raw) == b"null":
+        return PromptReference()
+    try:
+        return _decode_reference(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise Refusal(
+            400,
+            "invalid_type",
+            "Invalid 'prompt': expected an object with `id`, `version` (a string) and `variables` (an object).",
+            param="prompt",
+        ) from None
+
+
+def fixed_fields(
+    contract: Contract, endpoint: Endpoint, *, schema_format: Mapping[str, object] | None, tools: bytes | None
+) -> dict[str, msgspec.Raw]:
+    """The fields that a contract gives each of its calls in this dialect; the output limit is not among them.
+
+    Arguments:
+        schema_format: `name`, `schema` and `strict` of the answers' JSON Schema.
+        tools: the tools as the Responses API has them.
+    """
+    output = contract.output
+    made: dict[str, object] = {"temperature": output.temperature}
+    if endpoint is Endpoint.RESPONSES:
+        text = {
+            "format": None if schema_format is None else {"type": "json_schema", **schema_format},
+            "verbosity": output.verbosity,
+        }
+        made["text"] = {name: value for name, value in text.items() if value is not None} or None
+        made["reasoning"] = None if output.reasoning_effort is None else {"effort": output.reasoning_effort}
+        made["tools"] = None if tools is None else msgspec.Raw(tools)
+    else:
+        made["reasoning_effort"] = output.reasoning_effort
+        made["verbosity"] = output.verbosity
+        made["stop"] = output.stop or None
+        if schema_format is not None:
+            made["response_format"] = {"type": "json_schema", "json_schema": dict(schema_format)}
+        made["tools"] = None if tools is None else [_chat_tool(tool) for tool in msgspec.json.decode(tools)]
+    return {name: msgspec.Raw(_encode(value)) for name, value in made.items() if value is not None}
+
+
+def _chat_tool(tool: dict[str, object]) -> dict[str, object]:
+    kind = str(tool["type"])
+    return {"type": kind, kind: {name: value for name, value in tool.items() if name != "type"}}
+
+
+def merge_fixed(
+    fields: Fields, fixed: Mapping[str, msgspec.Raw], *, limit: int | None, limit_name: str, may_set: Collection[str]
+) -> Fields:
+    """The caller's fields with the contract's among them.
+
+    Arguments:
+        limit: the contract's bound on output tokens; a caller may ask for fewer.
+        limit_name: what the upstream calls it.
+        may_set: names that a caller may change all the same.
+
+    Raises:
+        Refusal: 400 `parameter_fixed`, for each field that would change what the contract fixes.
+    """
+    merged = {name: raw for name, raw in fields.items() if name != "prompt"}
+    changed = []
+    for name, raw in fixed.items():
+        theirs = merged.get(name)
+        if theirs is None or bytes(theirs) == b"null":
+            merged[name] = raw
+        elif name not in may_set and not _same(theirs, raw):
+            changed.append(name)
+    for name in LIMIT_NAMES[Endpoint.RESPONSES] + LIMIT_NAMES[Endpoint.CHAT]:
+        if limit is None or name not in merged:
+            continue
+        asked = _whole_number(merged.pop(name), name)
+        if asked is not None and asked > limit:
+            if name not in may_set:
+                changed.append(name)
+            limit = max(limit, asked)
+        elif asked is not None:
+            limit = asked
+    if changed:
+        raise Refusal(
+            400,
+            "parameter_fixed",
+            f"This workload's contract fixes {', '.join(f'`{name}`' for name in changed)}: leave it out, or have the "
+            "workload's owner list it under `caller_may_set`.",
+            param=changed[0],
+        )
+    if limit is not None:
+        merged[limit_name] = msgspec.Raw(_encode(limit))
+    return merged
+
+
+def _same(theirs: msgspec.Raw, ours: msgspec.Raw) -> bool:
+    try:
+        return bool(msgspec.json.decode(theirs) == msgspec.json.decode(ours))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+
+
+def _whole_number(raw: msgspec.Raw, name: str) -> int | None:
+    if bytes(raw) == b"null":
+        return None
+    try:
+        return _decode_number(raw)
+    except msgspec.MsgspecError:
+        raise invalid_type(name, "a whole number", kind_of(raw)) from None
+
+
+def place_messages(
+    fields: Fields, endpoint: Endpoint, messages: Sequence[PromptMessage], input_at: int, may_set: Collection[str]
+) -> Fields:
+    """The fields with the prompt's messages around the caller's own.
+
+    Raises:
+        Refusal: 400 `role_not_allowed` or `parameter_fixed`: the caller sends instructions of its own.
+    """
+    for name in ("instructions",) if endpoint is Endpoint.RESPONSES else ():
+        raw = fields.get(name)
+        if raw is not None and bytes(raw) != b"null" and name not in may_set:
+            raise Refusal(
+                400,
+                "parameter_fixed",
+                "The instructions of this workload are its prompt's; send `input` only.",
+                param=name,
+            )
+    content = _CONTENT[endpoint]
+    theirs = caller_items(fields, endpoint)
+    if "instructions" not in may_set:
+        _check_roles(theirs, content)
+    ours = [msgspec.Raw(_encode(_message(message, endpoint))) for message in messages]
+    placed = {name: raw for name, raw in fields.items() if name != content}
+    placed[content] = msgspec.Raw(_encode([*ours[:input_at], *theirs, *ours[input_at:]]))
+    return placed
+
+
+def append_turns(fields: Fields, endpoint: Endpoint, turns: Sequence[PromptMessage]) -> Fields:
+    """The fields with further messages at the end of the conversation."""
+    content = _CONTENT[endpoint]
+    further = [msgspec.Raw(_encode(_message(turn, endpoint))) for turn in turns]
+    return {**fields, content: msgspec.Raw(_encode([*caller_items(fields, endpoint), *further]))}
+
+
+def caller_items(fields: Fields, endpoint: Endpoint) -> list[msgspec.Raw]:
+    """The conversation as a list of items; a plain text is the user's message."""
+    raw = fields.get(_CONTENT[endpoint])
+    if raw is None or bytes(raw) == b"null":
+        return []
+    if kind_of(raw) == "string":
+        text = _decode_text(raw)
+        return [msgspec.Raw(_encode(_message(PromptMessage("user", text), endpoint)))] if text else []
+    try:
+        return _decode_items(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise invalid_type(_CONTENT[endpoint], "an array", kind_of(raw)) from None
+
+
+def _check_roles(items: Sequence[msgspec.Raw], content: str) -> None:
+    for index, item in enumerate(items):
+        try:
+            role = _decode_role(item).role
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            continue  # not a message; its shape is for whoever reads it to judge
+        if role in _HIGHER_ROLES:
+            raise Refusal(
+                400,
+                "role_not_allowed",
+                f"'{content}[{index}]' has the role `{role}`: the instructions of this workload are its prompt's.",
+                param=f"{content}[{index}].role",
+            )
+
+
+def _message(message: PromptMessage, endpoint: Endpoint) -> dict[str, object]:
+    if endpoint is Endpoint.RESPONSES:
+        return {"role": message.role, "content": message.text}
+    # `developer` is OpenAI's word; servers that speak only Chat know `system`, and OpenAI takes it for the same.
+    return {"role": "system" if message.role == "developer" else message.role, "content": message.text}

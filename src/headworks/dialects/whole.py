@@ -1,0 +1,64 @@
+"""Whole answers in the canonical form, whichever dialect they came in."""
+
+from headworks.calls import AttemptFailed, Endpoint, Failure
+from headworks.dialects.answers import read_chat_answer, read_responses_answer
+from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer, UpstreamError
+from headworks.dialects.chat_answers import decode_chat_answer, encode_chat_answer
+from headworks.dialects.chat_requests import reads_usage
+from headworks.dialects.chat_streams import ChatEncoder
+from headworks.dialects.events import Ended, Started, StreamEncoder, Text
+from headworks.dialects.reading import Fields
+from headworks.dialects.responses_answers import ResponseFrame, decode_responses_answer, encode_responses_answer
+from headworks.dialects.responses_encoding import ResponsesEncoder
+from headworks.dialects.summary import AnswerSummary
+
+
+def read_answer(endpoint: Endpoint, body: bytes) -> ModelAnswer | UpstreamError:
+    """The answer in a whole body.
+
+    Raises:
+        UnreadableAnswer: it is not one, or says things that are not known here.
+    """
+    return decode_responses_answer(body) if endpoint is Endpoint.RESPONSES else decode_chat_answer(body)
+
+
+def summary_of(endpoint: Endpoint, body: bytes) -> AnswerSummary:
+    """What a record needs to know of a whole body.
+
+    Raises:
+        AttemptFailed: it is not an answer.
+    """
+    read = read_responses_answer if endpoint is Endpoint.RESPONSES else read_chat_answer
+    summary = read(body)
+    if isinstance(summary, Failure):
+        raise AttemptFailed(summary)
+    return summary
+
+
+def answer_text(answer: ModelAnswer) -> str:
+    """The text of an answer, of all its messages."""
+    return "".join(
+        part.text
+        for item in answer.output
+        if isinstance(item, AnswerMessage)
+        for part in item.parts
+        if isinstance(part, AnswerText)
+    )
+
+
+def write_answer(answer: ModelAnswer, endpoint: Endpoint, fields: Fields) -> bytes:
+    """The body that says what `answer` says; `fields` are the request's."""
+    if endpoint is Endpoint.RESPONSES:
+        return encode_responses_answer(answer, ResponseFrame(fields, answer.id))
+    return encode_chat_answer(answer)
+
+
+def write_stream(answer: ModelAnswer, endpoint: Endpoint, fields: Fields) -> bytes:
+    """The same as a stream that is there at once; of the answer's text."""
+    encoder: StreamEncoder
+    if endpoint is Endpoint.RESPONSES:
+        encoder = ResponsesEncoder(fields)
+    else:
+        encoder = ChatEncoder(includes_usage=reads_usage(fields))
+    events = (Started(answer.id, answer.model, answer.created), Text(answer_text(answer)), Ended("", answer.usage))
+    return b"".join(map(encoder.encode, events))

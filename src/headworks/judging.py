@@ -1,0 +1,121 @@
+"""Step 8 for a workload: what a model answered is judged before anything acts on it: schema, tool calls, rules."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from headworks.compiled import CompiledWorkload
+from headworks.dialects.canonical import AnswerCall, AnswerMessage, AnswerRefusal, ModelAnswer
+from headworks.dialects.whole import answer_text
+from headworks.screening import OutputFault, RulesOutcome, repair_message
+
+Finding = Literal["good", "marked", "invalid", "blocked", "denied", "held"]
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What is to be done with an answer.
+
+    Attributes:
+        finding: *invalid* breaks the schema (never passed on); *blocked* by a rule; *denied* or *held* by the action
+            policy; *marked* goes on and says so.
+        may_repair: the model may be told and mend it.
+        reason: for the caller and the record: place and rule, no value.
+        repair: for the model.
+    """
+
+    finding: Finding
+    may_repair: bool = False
+    reason: str = ""
+    repair: str = ""
+
+
+GOOD = Judgement("good")
+
+
+class RulesContext(msgspec.Struct, frozen=True):
+    """What rules get to know of the call."""
+
+    call_id: str
+    workload: str
+    model: str
+    prompt_version: str
+    variables: Mapping[str, object]
+    metadata: Mapping[str, object]
+
+
+async def judge(work: CompiledWorkload, answer: ModelAnswer, context: RulesContext) -> Judgement:
+    """Judge a whole answer."""
+    fault = _tool_fault(work, answer)
+    if fault is not None:
+        return fault
+    calls = [item for item in answer.output if isinstance(item, AnswerCall)]
+    if calls or _refuses(answer):
+        return GOOD  # a turn that asks for tools, or declines in words, is not the output that the schema is about
+    text = answer_text(answer)
+    if work.schema is not None:
+        found = work.schema.check(text)
+        if found is not None:
+            return _of_fault(found)
+    return await judge_rules(work, text, context)
+
+
+async def judge_rules(work: CompiledWorkload, text: str, context: RulesContext) -> Judgement:
+    """Judge the meaning of an answer whose form is good."""
+    if work.rules is None:
+        return GOOD
+    value = text if work.schema is None else msgspec.json.decode(text)
+    # In a task: the runner has a time limit of asyncio's, which a flow does not know.
+    running = asyncio.get_running_loop().create_task(work.rules.run(value, msgspec.to_builtins(context)))
+    return _of_rules(await running)
+
+
+def judge_calls(work: CompiledWorkload, calls: Sequence[AnswerCall]) -> Judgement:
+    """Judge tool calls: known, their arguments as the tool says, and allowed to act."""
+    for call in calls:
+        if work.tools is not None:
+            found = work.tools.check_call(call.name, call.text)
+            if found is not None:
+                return _of_fault(found)
+        match work.policy.decide(call.name):
+            case "deny":
+                return Judgement("denied", reason=f"the contract denies calls of the tool {call.name}")
+            case "hold":
+                return Judgement("held", reason=f"a call of the tool {call.name} waits for approval")
+            case "allow":
+                continue
+    return GOOD
+
+
+def _tool_fault(work: CompiledWorkload, answer: ModelAnswer) -> Judgement | None:
+    judged = judge_calls(work, [item for item in answer.output if isinstance(item, AnswerCall)])
+    return None if judged.finding == "good" else judged
+
+
+def _of_fault(fault: OutputFault) -> Judgement:
+    place = fault.pointer or "the answer"
+    return Judgement("invalid", may_repair=True, reason=f"{place}: {fault.message}", repair=repair_message(fault))
+
+
+def _of_rules(outcome: RulesOutcome) -> Judgement:
+    name = f"rule {outcome.rule}" if outcome.rule else "the rules"
+    reason = f"{name}: {outcome.reason}" if outcome.reason else name
+    match outcome.verdict:
+        case "ok":
+            return GOOD
+        case "mark":
+            return Judgement("marked", reason=reason)
+        case "repair":
+            return Judgement("blocked", may_repair=True, reason=reason, repair=repair_message(outcome))
+        case "block":
+            return Judgement("blocked", reason=reason)
+
+
+def _refuses(answer: ModelAnswer) -> bool:
+    return any(
+        isinstance(part, AnswerRefusal)
+        for item in answer.output
+        if isinstance(item, AnswerMessage)
+        for part in item.parts
+    )

@@ -1,0 +1,495 @@
+"""Steps 3 to 9 of a workload's call: prompt, chain of targets, judgement, repair, and last the deterministic answer.
+
+An answer that is not streamed is judged before the caller sees any of it, so that it can be mended or asked for
+elsewhere. A stream goes on as it comes, held to the schema piece by piece; what breaks it ends it with an error, and
+rules are asked before its last piece goes out.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from hashlib import sha256
+from time import perf_counter
+
+import msgspec
+
+from headworks.access import Grant
+from headworks.answering import JSON, STOPPED, STREAM_HEADERS, AnswerHead, answer_head, is_error_object, refusal_of
+from headworks.calls import AttemptFailed, Endpoint, Failure, FailureKind, Outcome, Usage, Verdict
+from headworks.catalogue import count_tokens
+from headworks.compiled import CompiledWorkload
+from headworks.composing import (
+    LIMIT_NAMES,
+    PromptMessage,
+    append_turns,
+    merge_fixed,
+    place_messages,
+    prompt_reference,
+)
+from headworks.dialects import AnswerSummary, RequestHead
+from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer, UpstreamError
+from headworks.dialects.reading import Fields
+from headworks.dialects.whole import answer_text, read_answer, summary_of, write_answer, write_stream
+from headworks.errors import Refusal
+from headworks.exchange import Reply, Timeouts
+from headworks.flow import Ending
+from headworks.judging import GOOD, Judgement, RulesContext, judge, judge_rules
+from headworks.outcome import note
+from headworks.planning import Admission, Plan, Planner
+from headworks.prompts import Rendered
+from headworks.records import ContentVault
+from headworks.routing import Gathering
+from headworks.settlement import OpenCall, Settlement, Work
+from headworks.streaming import StreamRelay
+from headworks.stream_screen import StreamScreen
+
+FALLS_BACK = frozenset(
+    {
+        FailureKind.UNREACHABLE,
+        FailureKind.TIMEOUT,
+        FailureKind.BROKEN,
+        FailureKind.INVALID,
+        FailureKind.RATE_LIMITED,
+        FailureKind.QUOTA,
+        FailureKind.OVERLOADED,
+        FailureKind.ERROR,
+        FailureKind.UNAUTHORIZED,
+    }
+)
+"""Failures after which another target may do better. What a provider refuses, the next would refuse as well."""
+
+_SHARE_WITH_FALLBACK = 0.6
+"""Share of the time left that an attempt may take while another target is still to come."""
+
+_DEGRADED = "headworks/deterministic"
+"""What a static answer calls its model."""
+
+
+class WorkloadCalls:
+    """Makes the calls of workloads.
+
+    Arguments:
+        settlement: where calls are opened and settled.
+        planner: makes the request for a target.
+        streams: relays what is streamed.
+        vault: seals what contracts have kept; None where there is no secret to seal it with.
+        answer_bytes: bound on an answer.
+        now: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        settlement: Settlement,
+        planner: Planner,
+        streams: StreamRelay,
+        *,
+        vault: ContentVault | None,
+        answer_bytes: int,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.settlement = settlement
+        self.planner = planner
+        self.streams = streams
+        self.vault = vault
+        self.answer_bytes = answer_bytes
+        self.now = now
+
+    async def run(
+        self,
+        call: OpenCall,
+        work: CompiledWorkload,
+        head: RequestHead,
+        admission: Admission,
+        grant: Grant,
+        reply: Reply,
+        ending: Ending,
+    ) -> None:
+        """Make the call and answer it.
+
+        Raises:
+            Refusal: it is not to be made, or came to nothing good.
+            StorageError: it cannot be recorded.
+        """
+        run = _Run(self, call, work, head, admission, reply, ending)
+        run.compose(grant)
+        self.settlement.open(call)
+        if call.is_streamed:
+            await run.stream()
+        else:
+            await run.answer()
+
+
+class _Run:
+    """One call of a workload. State: the fields that go up (they grow by repair turns), and what was learnt."""
+
+    def __init__(
+        self,
+        shared: WorkloadCalls,
+        call: OpenCall,
+        work: CompiledWorkload,
+        head: RequestHead,
+        admission: Admission,
+        reply: Reply,
+        ending: Ending,
+    ) -> None:
+        self._shared = shared
+        self._call = call
+        self._work = work
+        self._head = head
+        self._admission = admission
+        self._endpoint = admission.route.endpoint
+        self._path = admission.route.upstream_path
+        self._reply = reply
+        self._ending = ending
+        self._due_s = call.started_s + work.contract.latency.total_s
+        self._fields: Fields = head.fields
+        self._values: Mapping[str, object] = {}
+        self._version = ""
+        self._reasons: list[str] = []
+        self._judgement = GOOD
+        self._verdict: Verdict | None = None
+        self._spent = Usage()
+
+    # -- 3 resolve ------------------------------------------------------------------------------------------------
+
+    def compose(self, grant: Grant) -> None:
+        """Make the fields that go up, but for the model's name.
+
+        Raises:
+            Refusal: whatever is wrong with what the caller sends.
+        """
+        call, work, endpoint = self._call, self._work, self._endpoint
+        call.requested_model = work.name
+        call.is_streamed = self._head.is_streamed
+        call.user = self._head.user or ""
+        call.provider, call.model = work.chain[0].provider, work.chain[0].model
+        record = call.work = Work(
+            workload=work.name,
+            schema_hash="" if work.schema is None else work.schema.hash,
+            caller_key=self._metadata().get("headworks_key", ""),
+            trace_id=self._metadata().get("trace_id", ""),
+        )
+        if not grant.may_use(work.name):
+            raise self._shared.planner.unknown(work.name, grant)
+        if endpoint is Endpoint.RESPONSES and work.contract.output.stop:
+            raise Refusal(
+                400,
+                "endpoint_not_supported",
+                f"The contract of `{work.name}` has stop sequences, which only Chat Completions knows; call it there.",
+                param="model",
+            )
+        fields = merge_fixed(
+            self._head.fields,
+            work.fixed[endpoint],
+            limit=work.limit,
+            limit_name=LIMIT_NAMES[endpoint][0],
+            may_set=work.contract.caller_may_set,
+        )
+        rendered = self._rendered(record)
+        if rendered is not None:
+            messages = [PromptMessage(message.role, message.text) for message in rendered.messages]
+            fields = place_messages(fields, endpoint, messages, rendered.input_at, work.contract.caller_may_set)
+        self._fields = fields
+
+    def _rendered(self, record: Work) -> Rendered | None:
+        reference = prompt_reference(self._head.fields)
+        prompt = self._work.prompt_for(reference.version, is_canary=self._is_canary())
+        if prompt is None:
+            return None
+        record.prompt_version = self._version = prompt.version
+        record.prompt_hash = prompt.hash
+        self._values = {name: msgspec.json.decode(raw) for name, raw in (reference.variables or {}).items()}
+        if self._is_kept:
+            record.template_values = msgspec.json.encode(self._values)
+        return prompt.render(self._values, marker=secrets.token_hex(8))
+
+    def _is_canary(self) -> bool:
+        canary = self._work.contract.canary
+        if canary is None or canary.share <= 0:
+            return False
+        sticky = {"call": self._call.call_id, "user": self._call.user, "key": self._call.caller.key_id}[canary.key]
+        return stable_share(f"{self._work.name}\0{canary.version}\0{sticky or self._call.call_id}") < canary.share
+
+    def _metadata(self) -> dict[str, str]:
+        raw = self._head.fields.get("metadata")
+        try:
+            found = None if raw is None else msgspec.json.decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return {}
+        return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+
+    @property
+    def _is_kept(self) -> bool:
+        # `redacted` keeps nothing before there is a redaction to keep it by.
+        return self._work.contract.retention.content == "full" and self._shared.vault is not None
+
+    # -- an answer that is gathered whole -------------------------------------------------------------------------
+
+    async def answer(self) -> None:
+        """Go along the chain until an answer is good."""
+        refusal: Refusal | None = None
+        for index in range(len(self._work.chain)):
+            try:
+                if await self._try_target(index):
+                    return
+            except Refusal as error:
+                if not self._may_go_on(error, index):
+                    raise
+                refusal = error
+                self._reasons.append(error.code)
+        if self._work.deterministic is None:
+            assert refusal is not None, "a chain has a target"
+            raise refusal
+        self._answer_statically()
+
+    def _may_go_on(self, error: Refusal, index: int) -> bool:
+        is_last = index + 1 == len(self._work.chain) and self._work.deterministic is None
+        if is_last:
+            return False
+        if error.code in ("output_invalid", "output_blocked"):
+            return self._work.contract.validation.otherwise == "fallback"
+        return error.code in FALLS_BACK
+
+    async def _try_target(self, index: int) -> bool:
+        """Ask one target, and again while its answer may be mended; True when the call has been answered."""
+        fields, work = self._fields, self._work
+        for repairs in range(work.contract.validation.repairs + 1):
+            plan = self._plan(index, fields)
+            status, head, body, answer, summary = await self._attempt(plan)
+            judged = await judge(work, answer, self._context(plan))
+            self._take_usage(summary)
+            if judged.finding in ("good", "marked") or self._is_to_be_marked(judged, repairs):
+                self._judgement = judged
+                self._verdict = "repaired" if repairs and judged.finding == "good" else None
+                self._finish("answered", status, head.render(self._call, self._headers(plan), JSON), body)
+                return True
+            self._waste(summary)
+            self._judgement = judged
+            if not judged.may_repair or repairs == work.contract.validation.repairs:
+                raise self._refusal_of(judged)
+            assert self._call.work is not None, "it was made with the call"
+            self._call.work.repairs += 1
+            turns = [PromptMessage("assistant", answer_text(answer)), PromptMessage("user", judged.repair)]
+            fields = append_turns(fields, self._endpoint, [turn for turn in turns if turn.text])
+        raise AssertionError("the last turn answers or raises")
+
+    def _is_to_be_marked(self, judged: Judgement, repairs: int) -> bool:
+        validation = self._work.contract.validation
+        is_last_turn = not judged.may_repair or repairs == validation.repairs
+        return judged.finding == "blocked" and validation.otherwise == "mark" and is_last_turn
+
+    def _plan(self, index: int, fields: Fields) -> Plan:
+        target = self._work.chain[index]
+        left_s = self._due_s - perf_counter()
+        has_more = index + 1 < len(self._work.chain)
+        total_s = left_s * _SHARE_WITH_FALLBACK if has_more else left_s
+        if total_s <= 0:
+            raise refusal_of(Failure(FailureKind.TIMEOUT, f"no time was left to ask {target.provider}"))
+        self._call.provider, self._call.model = target.provider, target.model
+        head = msgspec.structs.replace(self._head, fields=fields)
+        planner = self._shared.planner
+        plan = planner.plan_to(target, head, self._endpoint, self._path, self._admission.forwarded)
+        return msgspec.structs.replace(plan, timeouts=_within(target.station.timeouts, total_s))
+
+    async def _attempt(self, plan: Plan) -> tuple[int, AnswerHead, bytes, ModelAnswer, AnswerSummary]:
+        call = self._call
+        sink = Gathering(self._shared.answer_bytes)
+        call.attempts += 1
+        call.sent_s = perf_counter()
+        flight = plan.target.station.upstream.send(plan.request, sink, plan.timeouts or plan.target.station.timeouts)
+        self._ending.act = partial(sink.on_failure, STOPPED)
+        try:
+            failure = await sink.ended
+        except BaseException:
+            flight.cancel()
+            raise
+        call.head_s = sink.head_s
+        if failure is not None:
+            flight.cancel()
+            raise refusal_of(failure)
+        head = answer_head(sink.headers, is_plain=sink.status < 300)
+        call.upstream_request_id = head.request_id[:128].decode("latin-1")
+        if sink.status >= 300:
+            self._refuse_as_upstream(plan, sink)
+        body = sink.body
+        try:
+            if plan.bridge is not None:
+                body, summary = plan.bridge.answer(body)
+                answer = read_answer(self._endpoint, body)
+            else:
+                answer = read_answer(self._endpoint, body)
+                summary = summary_of(self._endpoint, body)
+        except AttemptFailed as error:
+            call.usage = error.usage or call.usage
+            raise refusal_of(error.failure) from None
+        if isinstance(answer, UpstreamError):
+            raise refusal_of(Failure(FailureKind.ERROR, f"{plan.target.provider} answered with an error"))
+        note(call, summary)
+        return sink.status, head, body, answer, summary
+
+    def _refuse_as_upstream(self, plan: Plan, sink: Gathering) -> None:
+        """Raise what an answer that is no success means for the chain and for the caller."""
+        failure = plan.target.station.provider.classify(sink.status, sink.headers, sink.body)
+        refusal = refusal_of(failure, status=sink.status if failure.kind is FailureKind.REJECTED else 0)
+        if failure.kind is FailureKind.REJECTED and is_error_object(sink.body):
+            error = msgspec.json.decode(sink.body)["error"]
+            message = f"The provider refused the request: {str(error.get('message'))[:500]}"
+            refusal = Refusal(sink.status, failure.kind.value, message, kind="upstream_error")
+        raise refusal
+
+    # -- a stream -------------------------------------------------------------------------------------------------
+
+    async def stream(self) -> None:
+        """Relay the first target that begins to answer."""
+        refusal: Refusal | None = None
+        for index in range(len(self._work.chain)):
+            try:
+                plan = self._plan(index, self._fields)
+                await self._shared.streams.stream(
+                    self._call,
+                    plan,
+                    self._reply,
+                    self._ending,
+                    screen=self._screen_of(plan),
+                    headers=self._headers(plan),
+                )
+                return
+            except Refusal as error:
+                if self._call.is_settled or not self._may_go_on(error, index):
+                    raise
+                refusal = error
+                self._reasons.append(error.code)
+        if self._work.deterministic is None:
+            assert refusal is not None, "a chain has a target"
+            raise refusal
+        self._answer_statically()
+
+    def _screen_of(self, plan: Plan) -> StreamScreen | None:
+        work = self._work
+        if not work.judges_output:
+            return None
+        context = self._context(plan)
+        return StreamScreen(self._endpoint, work, lambda text: judge_rules(work, text, context))
+
+    # -- the end --------------------------------------------------------------------------------------------------
+
+    def _answer_statically(self) -> None:
+        """The last rung: an answer that no model gave, and that says so."""
+        call, text = self._call, self._work.deterministic
+        assert text is not None, "who asks has looked"
+        call.provider, call.model, call.served_model = "", _DEGRADED, _DEGRADED
+        created = int(self._shared.now())
+        answer = ModelAnswer(call.call_id, _DEGRADED, created, (AnswerMessage((AnswerText(text),)),), usage=None)
+        headers = b"content-type: %b\r\nx-request-id: %b\r\nx-headworks-call-id: %b\r\n%b%b" % (
+            b"text/event-stream; charset=utf-8" if call.is_streamed else JSON,
+            call.call_id.encode(),
+            call.call_id.encode(),
+            self._headers(None),
+            call.timings(),
+        )
+        call.finish_reason = "degraded"
+        metadata = {**self._metadata(), "headworks.degraded": self._reasons[-1] if self._reasons else "true"}
+        fields = {**self._head.fields, "metadata": msgspec.Raw(msgspec.json.encode(metadata))}
+        if call.is_streamed:
+            body = write_stream(answer, self._endpoint, fields)
+            self._finish("answered", 200, headers + STREAM_HEADERS, body)
+        else:
+            self._finish("answered", 200, headers, write_answer(answer, self._endpoint, fields))
+
+    def _finish(self, outcome: Outcome, status: int, headers: bytes, body: bytes) -> None:
+        call = self._call
+        self._seal_and_say(body)
+        call.usage = self._spent
+        call.response_bytes = len(body)
+        self._shared.settlement.settle(call, outcome, status)
+        self._reply.respond(status, headers, body)
+
+    def _seal_and_say(self, body: bytes) -> None:
+        call, record = self._call, self._call.work
+        assert record is not None, "it was made with the call"
+        record.verdict = self._said
+        vault = self._shared.vault
+        if not self._is_kept or vault is None:
+            return
+        name = self._work.name
+        call.request_body = vault.seal(call.call_id, name, "request", msgspec.json.encode(self._fields))
+        call.response_body = vault.seal(call.call_id, name, "response", body)
+        record.template_values = vault.seal(call.call_id, name, "values", record.template_values)
+        record.content_expires_us = int((self._shared.now() + self._work.contract.retention.days * 86_400) * 1e6)
+
+    @property
+    def _said(self) -> Verdict:
+        """How the output was judged, for the record and the caller."""
+        if not self._work.judges_output or self._call.served_model == _DEGRADED:
+            return ""
+        if self._verdict is not None:
+            return self._verdict
+        verdicts: dict[str, Verdict] = {"good": "valid", "denied": "blocked"}
+        finding = self._judgement.finding
+        if finding == "blocked" and self._work.contract.validation.otherwise == "mark" and not self._call.error_code:
+            return "marked"
+        return verdicts.get(finding) or finding  # type: ignore[return-value]
+
+    def _refusal_of(self, judged: Judgement) -> Refusal:
+        assert self._call.work is not None, "it was made with the call"
+        self._call.work.verdict = self._said
+        self._call.usage = self._spent
+        if judged.finding in ("denied", "held"):
+            code = f"action_{judged.finding}"
+            return Refusal(403, code, f"{judged.reason[:1].upper()}{judged.reason[1:]}.", kind="permission_error")
+        code = "output_invalid" if judged.finding == "invalid" else "output_blocked"
+        what = "breaks the workload's schema" if judged.finding == "invalid" else "is blocked by the workload's rules"
+        return Refusal(
+            502, code, f"The model's answer {what} ({judged.reason}) and was not passed on.", kind="output_error"
+        )
+
+    def _headers(self, plan: Plan | None) -> bytes:
+        lines = self._work.static_headers
+        if plan is not None:
+            lines = plan.target.headers + lines
+        if self._version:
+            lines += b"x-headworks-prompt-version: %b\r\n" % self._version.encode("ascii")
+        if self._said and not self._call.is_streamed:
+            lines += b"x-headworks-verdict: %b\r\n" % self._said.encode("ascii")
+        if self._reasons:
+            reasons = ", ".join(self._reasons).encode("ascii")
+            name = b"x-headworks-fallback" if plan is not None else b"x-headworks-degraded"
+            lines += b"%b: %b\r\n" % (name, reasons)
+        return lines
+
+    def _context(self, plan: Plan) -> RulesContext:
+        return RulesContext(
+            self._call.call_id, self._work.name, plan.target.model, self._version, self._values, self._metadata()
+        )
+
+    def _take_usage(self, summary: AnswerSummary) -> None:
+        usage = summary.usage or Usage(output_tokens=count_tokens(summary.text), source="estimated")
+        spent = self._spent
+        self._spent = Usage(
+            spent.input_tokens + usage.input_tokens,
+            spent.cached_tokens + usage.cached_tokens,
+            spent.cache_write_tokens + usage.cache_write_tokens,
+            spent.output_tokens + usage.output_tokens,
+            spent.reasoning_tokens + usage.reasoning_tokens,
+            "estimated" if "estimated" in (spent.source, usage.source) else usage.source,
+        )
+
+    def _waste(self, summary: AnswerSummary) -> None:
+        assert self._call.work is not None, "it was made with the call"
+        if summary.usage is not None:
+            self._call.work.wasted_tokens += summary.usage.output_tokens
+
+
+def stable_share(key: str) -> float:
+    """A number from 0 to 1 that is always the same for a key, and evenly spread over keys."""
+    return int.from_bytes(sha256(key.encode()).digest()[:8], "big") / 2**64
+
+
+def _within(timeouts: Timeouts, total_s: float) -> Timeouts:
+    return Timeouts(
+        connect_s=min(timeouts.connect_s, total_s),
+        first_byte_s=min(timeouts.first_byte_s, total_s),
+        between_bytes_s=min(timeouts.between_bytes_s, total_s),
+        total_s=min(timeouts.total_s, total_s),
+    )
