@@ -1,0 +1,307 @@
+"""The lint of a prompt: above all whether its fixed text can be served from the provider's cache, and what it costs
+where it cannot.
+
+A provider caches the longest beginning that two calls share: tools, then the schema, then messages, byte for byte
+(OpenAI prompt-caching guide, Anthropic prompt-caching guide, 2026-11). Tokens are counted by the catalogue's estimate.
+"""
+
+import re
+from typing import Literal
+
+import msgspec
+
+from headworks.catalogue import count_tokens
+from headworks.config.document import Mark
+from headworks.prompts.json_order import disorders
+from headworks.prompts.prompt import Piece, Prompt
+
+Rule = Literal[
+    "variable-before-static",
+    "volatile-in-prefix",
+    "few-shots-after-variables",
+    "unordered-tools",
+    "unordered-schema-keys",
+    "prefix-too-short",
+    "breakpoint-missing",
+    "breakpoint-misplaced",
+    "unused-variable",
+    "unfenced-variable",
+]
+
+DAYS_A_MONTH = 30
+_PICO_PER_MICRO = 1_000_000
+_WRITE_SURCHARGE_PERCENT = 25
+"""Cache writes bill at 1.25 times the input price (OpenAI from gpt-5.6 on; Anthropic, five minutes)."""
+
+_VOLATILE_WORDS = frozenset(
+    {"date", "datetime", "day", "now", "today", "time", "timestamp", "id", "uuid", "guid", "user", "username", "name",
+     "session", "request", "trace", "nonce"}
+)  # fmt: skip
+_VOLATILE_TEXT = (
+    ("a date", re.compile(r"\b(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?!\d)")),
+    ("an id", re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b")),
+    ("a timestamp", re.compile(r"(?<![\d.])1\d{9}(?:\d{3})?(?![\d.])")),
+)
+
+
+class LintPrices(msgspec.Struct, frozen=True):
+    """Prices of input in pico-USD a token: as such, and read from the cache."""
+
+    input_pico_usd: int
+    cached_pico_usd: int
+
+
+class LintFinding(msgspec.Struct, frozen=True):
+    """Something that could be better. `file` says what line and column count in.
+
+    `monthly_cost_micro_usd` is what it costs in 30 days at the declared volume; None where that is nothing, or no
+    price is known. Findings may have one cause: their costs are not to be added up.
+    """
+
+    rule: Rule
+    line: int
+    column: int
+    message: str
+    monthly_cost_micro_usd: int | None = None
+    file: Literal["prompt", "tools", "schema"] = "prompt"
+
+
+def lint(
+    prompt: Prompt,
+    *,
+    tools: bytes | None,
+    schema: bytes | None,
+    calls_per_day: int,
+    prices: LintPrices | None,
+    minimum_tokens: int = 1024,
+) -> list[LintFinding]:
+    """What could be better, in the order of the files.
+
+    Arguments:
+        prompt: the prompt.
+        tools: the tools as they are sent, a JSON array.
+        schema: the output's JSON schema as it is sent.
+        calls_per_day: the declared volume.
+        prices: of the model in use.
+        minimum_tokens: the least prefix that the provider caches (OpenAI: 1,024; Anthropic: 512 to 4,096 by model).
+    """
+    before = sum(count_tokens(text.decode("utf-8", "replace")) for text in (tools, schema) if text is not None)
+    layout = _Layout(prompt, before, calls_per_day, prices, minimum_tokens)
+    found = [
+        *layout.variable_before_static(),
+        *layout.volatile(),
+        *layout.few_shots(),
+        *layout.prefix(),
+        *_variables(prompt),
+    ]
+    found.sort(key=lambda finding: (finding.line, finding.column))
+    if tools is not None:
+        found += [
+            LintFinding("unordered-tools", mark.line, mark.column, message, None, "tools")
+            for mark, message in disorders(tools, are_tools=True)
+        ]
+    if schema is not None:
+        found += [
+            LintFinding("unordered-schema-keys", mark.line, mark.column, message, None, "schema")
+            for mark, message in disorders(schema, are_tools=False)
+        ]
+    return found
+
+
+class _Part(msgspec.Struct, frozen=True):
+    """A piece in the order in which it is sent; `section` is None for the caller's messages."""
+
+    piece: Piece
+    section: int | None
+    tokens: int
+    is_variable: bool
+
+
+class _Layout:
+    """The pieces of all messages in a row, and what lies before and after the first that varies."""
+
+    def __init__(
+        self, prompt: Prompt, before: int, calls_per_day: int, prices: LintPrices | None, minimum_tokens: int
+    ) -> None:
+        self._prompt = prompt
+        self._parts = _parts(prompt)
+        self._monthly_calls = calls_per_day * DAYS_A_MONTH
+        self._prices = prices
+        self._minimum = minimum_tokens
+        self._first = next((at for at, part in enumerate(self._parts) if part.is_variable), len(self._parts))
+        self._prefix_tokens = before + sum(part.tokens for part in self._parts[: self._first])
+
+    def variable_before_static(self) -> list[LintFinding]:
+        """Fixed text behind the first thing that varies."""
+        missed = self._tokens_after(self._first)
+        if not missed:
+            return []
+        part = self._parts[self._first]
+        following = next(other for other in self._parts[self._first :] if other.tokens)
+        short = (
+            ""
+            if self._prefix_tokens + missed >= self._minimum
+            else (f"; yet all fixed text together is below the {self._minimum} tokens that are cached at the least")
+        )
+        return [
+            self._finding(
+                "variable-before-static",
+                part.piece,
+                f"{_what(part)} stands before fixed text (line {following.piece.line}), so about {missed} tokens are "
+                f"never served from the cache: move it behind all fixed text{short}",
+                self._unserved(missed),
+            )
+        ]
+
+    def volatile(self) -> list[LintFinding]:
+        """What changes with every call, or every day, before fixed text."""
+        found = []
+        for at, part in enumerate(self._parts):
+            after = self._tokens_after(at)
+            for name in part.piece.names:
+                if after and _VOLATILE_WORDS.intersection(name.split("_")):
+                    message = (
+                        f"`{name}` looks like something that changes with every call; about {after} tokens of fixed "
+                        "text stand behind it and are never served from the cache: move it to the end"
+                    )
+                    found.append(self._finding("volatile-in-prefix", part.piece, message, self._unserved(after)))
+        return found + self._volatile_text()
+
+    def _volatile_text(self) -> list[LintFinding]:
+        """Dates and ids that are written out in the prefix."""
+        found = []
+        for part in self._parts[: self._first]:
+            for what, pattern in _VOLATILE_TEXT:
+                for match in pattern.finditer(part.piece.text):
+                    mark = _within(part.piece, match.start())
+                    message = (
+                        f"the text looks like {what}; each time it is changed, the cache is filled anew from here on: "
+                        "if it changes often, make it a variable at the end"
+                    )
+                    found.append(LintFinding("volatile-in-prefix", mark.line, mark.column, message))
+        return found
+
+    def few_shots(self) -> list[LintFinding]:
+        """Examples behind the first thing that varies."""
+        found = []
+        for number, section in enumerate(self._prompt.sections):
+            tokens = self._tokens_missed(number)
+            if section.role != "assistant" or not tokens:
+                continue
+            if number and self._prompt.sections[number - 1].role == "user":
+                tokens += self._tokens_missed(number - 1)
+            message = (
+                f"this example stands behind what varies, so its about {tokens} tokens are never served from the "
+                "cache: move examples in front of it"
+            )
+            place = Piece(section.line, section.column)
+            found.append(self._finding("few-shots-after-variables", place, message, self._unserved(tokens)))
+        return found
+
+    def prefix(self) -> list[LintFinding]:
+        """The prefix's length, and whether its end is marked."""
+        tokens, setting = self._prefix_tokens, self._prompt.breakpoint
+        is_long_enough = tokens >= self._minimum
+        has_tail = self._first < len(self._parts)
+        found = []
+        start = self._parts[0].piece
+        if not is_long_enough and tokens:
+            message = (
+                f"what is the same at the beginning of every call is about {tokens} tokens, and the provider caches "
+                f"from {self._minimum} on: nothing of it is served from the cache"
+            )
+            found.append(self._finding("prefix-too-short", start, message, self._unserved(tokens)))
+        place = self._prompt.places.get(("cache", "breakpoint"), Mark(start.line, start.column))
+        here = Piece(place.line, place.column)
+        if setting == "off" and is_long_enough and has_tail:
+            message = (
+                f"a prefix of about {tokens} tokens is followed by what varies, and its end is not marked: "
+                "`breakpoint: auto` has it cached"
+            )
+            found.append(self._finding("breakpoint-missing", here, message, self._unserved(tokens)))
+        if setting == "auto" and not (is_long_enough and has_tail):
+            why = (
+                "nothing in the prompt varies behind the prefix (a line `{% input %}` says where callers' messages go)"
+                if is_long_enough
+                else f"the prefix of about {tokens} tokens is below the {self._minimum} that are cached at the least"
+            )
+            message = f"{why}: a breakpoint has the prefix written at 1.25 times its price for no one to read"
+            found.append(self._finding("breakpoint-misplaced", here, message, self._surcharge(tokens)))
+        return found
+
+    def _tokens_missed(self, section: int) -> int:
+        """The fixed tokens of a section that stand behind the first thing that varies."""
+        return sum(part.tokens for part in self._parts[self._first :] if part.section == section)
+
+    def _tokens_after(self, at: int) -> int:
+        return sum(part.tokens for part in self._parts[at + 1 :])
+
+    def _unserved(self, tokens: int) -> int | None:
+        """What these tokens cost more, in a month, than if they were read from the cache."""
+        if self._prices is None:
+            return None
+        return self._monthly(tokens * (self._prices.input_pico_usd - self._prices.cached_pico_usd))
+
+    def _surcharge(self, tokens: int) -> int | None:
+        """What writing these tokens costs at the most."""
+        if self._prices is None:
+            return None
+        return self._monthly(tokens * self._prices.input_pico_usd * _WRITE_SURCHARGE_PERCENT // 100)
+
+    def _monthly(self, pico_usd_a_call: int) -> int:
+        return (pico_usd_a_call * self._monthly_calls + _PICO_PER_MICRO // 2) // _PICO_PER_MICRO
+
+    def _finding(self, rule: Rule, piece: Piece, message: str, cost: int | None) -> LintFinding:
+        return LintFinding(rule, piece.line, piece.column, message, cost)
+
+
+def _parts(prompt: Prompt) -> list[_Part]:
+    parts: list[_Part] = []
+    for number, section in enumerate((*prompt.sections, None)):
+        if number == prompt.input_at and prompt.input_mark is not None:
+            place = Piece(prompt.input_mark.line, prompt.input_mark.column)
+            parts.append(_Part(place, None, 0, is_variable=True))
+        if section is not None:
+            parts += [
+                _Part(piece, number, count_tokens(piece.text), is_variable=bool(piece.names))
+                for piece in section.pieces
+            ]
+    return parts
+
+
+def _what(part: _Part) -> str:
+    if part.section is None:
+        return "`{% input %}`, where callers' messages go,"
+    return ", ".join(f"`{name}`" for name in part.piece.names)
+
+
+def _within(piece: Piece, offset: int) -> Mark:
+    """The place of an offset into a piece's text."""
+    before = piece.text[:offset]
+    line_end = before.rfind("\n")
+    return Mark(piece.line + before.count("\n"), offset - line_end if line_end >= 0 else piece.column + offset)
+
+
+def _variables(prompt: Prompt) -> list[LintFinding]:
+    """Variables that are not used, and untrusted ones where the model takes orders from."""
+    found = []
+    pieces = [piece for section in prompt.sections for piece in section.pieces]
+    used = {name for piece in pieces for name in piece.names}
+    for name in prompt.variables.keys() - used:
+        mark = prompt.places[("variables", name)]
+        message = f"`{name}` is declared and not used: remove it (that is a major version), or use it"
+        found.append(LintFinding("unused-variable", mark.line, mark.column, message))
+    for section in prompt.sections:
+        if section.role not in ("developer", "system"):
+            continue
+        for piece in section.pieces:
+            for name in piece.unfenced:
+                variable = prompt.variables[name]
+                if variable.trusted or variable.type in ("enum", "integer", "number", "boolean"):
+                    continue
+                message = (
+                    f"whoever chooses `{name}` instructs the model here: fence it (`{{{{ {name}|fence }}}}`), move it "
+                    "to a user section, or declare it `trusted: true`"
+                )
+                found.append(LintFinding("unfenced-variable", piece.line, piece.column, message))
+    return found
