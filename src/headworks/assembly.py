@@ -15,18 +15,31 @@ import msgspec
 
 from headworks.access import KEYS_FILE, KeyRing, KeyStore, OpenRing, server_secret
 from headworks.calls import Endpoint
-from headworks.config import Project, is_reference, read_secret
-from headworks.errors import ConfigError, SecretError
+from headworks.compiled import CompiledWorkload, Published, compile_workload
+from headworks.config import (
+    LOCK_FILE,
+    Project,
+    Workload,
+    is_reference,
+    load_workloads,
+    model_of_rung,
+    read_lock,
+    read_secret,
+)
+from headworks.errors import ConfigError, Problem, SecretError
 from headworks.exchange import Timeouts, Upstream
 from headworks.gateway import Gateway, Parts
 from headworks.ownership import ResponseOwner
 from headworks.planning import Station
+from headworks.prompts import PROMPTS_FILE, PromptRegistry
 from headworks.providers import REGISTRY, Provider, ProviderSettings
 from headworks.records import JOURNAL_FOLDER, CallLookup, Journal
 from headworks.routing import Reach, RouteTable
+from headworks.screening import RulesRunner
 from headworks.telemetry import Metrics
 from headworks.transport import Origin, PoolLimits, UpstreamPool
 from headworks.wheel import Timer, TimerWheel
+from headworks.workload_call import Vault
 
 RUN_FOLDER = "run"
 """Where workers leave their metrics, below the storage folder."""
@@ -69,12 +82,13 @@ class ProviderPlan(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """A project as the gateway needs it."""
+    """A project as the gateway needs it. `workloads` are compiled, but for their targets."""
 
     project: Project
     providers: tuple[ProviderPlan, ...]
     names: tuple[tuple[str, str, str], ...]
     secret: bytes
+    workloads: tuple[tuple[Workload, CompiledWorkload], ...] = ()
 
 
 def read_settings(project: Project, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -88,7 +102,41 @@ def read_settings(project: Project, environment: Mapping[str, str] = os.environ)
     plans = tuple(_provider_plan(project, name, environment) for name in config.providers)
     secret = server_secret(config.access.secret, project.folder, environment) if config.access.mode == "keys" else b""
     names = tuple((name, model.provider, model.model) for name, model in config.models.items())
-    return Settings(project, plans, names, secret)
+    return Settings(project, plans, names, secret, read_workloads(project))
+
+
+def read_workloads(project: Project) -> tuple[tuple[Workload, CompiledWorkload], ...]:
+    """Every workload of the project, compiled.
+
+    Raises:
+        ConfigError: carries every problem of every workload.
+    """
+    workloads = load_workloads(project)
+    if not workloads:
+        return ()
+    locked = read_lock(project.folder / LOCK_FILE).workloads
+    compiled: list[tuple[Workload, CompiledWorkload]] = []
+    problems: list[Problem] = []
+    for workload in workloads:
+        model = locked[workload.name].model if workload.name in locked else ""
+        try:
+            published = _published(project, workload.name)
+            compiled.append((workload, compile_workload(workload, locked_model=model, published=published)))
+        except ConfigError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise ConfigError(*problems)
+    return tuple(compiled)
+
+
+def _published(project: Project, name: str) -> Published:
+    if not (project.storage / PROMPTS_FILE).exists():
+        return Published()
+    registry = PromptRegistry(project.storage / PROMPTS_FILE)
+    try:
+        return Published(registry.list(name), registry.active(name))
+    finally:
+        registry.close()
 
 
 def _provider_plan(project: Project, name: str, environment: Mapping[str, str]) -> ProviderPlan:
@@ -233,16 +281,20 @@ class Assembly:
         self._refresh_timer = Timer(self._refresh)
         reaches = [self._reach(plan) for plan in settings.providers]
         config = settings.project.config
+        table = RouteTable(reaches, settings.names)
+        self._works = {workload.name: self._work(workload, work, table) for workload, work in settings.workloads}
         self.gateway = Gateway(
             Parts(
                 ring=self._ring,
-                table=RouteTable(reaches, settings.names),
+                table=table,
                 journal=hull.journal,
                 metrics=hull.metrics,
                 find_owner=hull.find_owner,
                 render_metrics=hull.render_metrics,
                 is_ready=hull.is_ready,
                 loop=hull.loop,
+                works=self._works,
+                vault=self._vault(),
                 keeps_bodies=config.records.bodies,
                 models_created=int(settings.project.file.stat().st_mtime),
             )
@@ -255,6 +307,27 @@ class Assembly:
         await self.gateway.drain()
         for upstream in self._upstreams:
             await upstream.close()
+        for work in self._works.values():
+            if work.rules is not None:
+                await work.rules.close()
+
+    def _work(self, workload: Workload, work: CompiledWorkload, table: RouteTable[Station]) -> CompiledWorkload:
+        models = [model_of_rung(self.settings.project.config, name) for name in work.chain_names]
+        chain = tuple(table.resolve(f"{model.provider}/{model.model}") for model in models if model is not None)
+        assert len(chain) == len(work.chain_names), "the contract's names were checked"
+        rules = workload.files.rules
+        timeout_s = workload.contract.validation.rules_timeout_s
+        return msgspec.structs.replace(
+            work, chain=chain, rules=None if rules is None else RulesRunner(rules, timeout_s)
+        )
+
+    def _vault(self) -> Vault | None:
+        """Seals content, where a contract has some kept and there is a secret to seal it with."""
+        if not any(work.contract.retention.content == "full" for work in self._works.values()):
+            return None
+        from headworks.records.content import ContentVault  # cryptography and zstd: only who keeps content loads them
+
+        return ContentVault(self.settings.secret) if self.settings.secret else None
 
     def _reach(self, plan: ProviderPlan) -> Reach[Station]:
         provider: Provider = REGISTRY[plan.kind](plan.settings)

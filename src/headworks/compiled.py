@@ -1,6 +1,6 @@
 """A workload as its calls need it: whatever can be known when it is loaded is worked out here, once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -8,9 +8,10 @@ import msgspec
 from headworks.calls import Endpoint
 from headworks.composing import fixed_fields
 from headworks.config import DETERMINISTIC, Contract, Workload
+from headworks.config.document import Mark
 from headworks.errors import ConfigError, Problem, Refusal
 from headworks.planning import Station
-from headworks.prompts import Prompt
+from headworks.prompts import Prompt, Publication, parse
 from headworks.routing import Target
 from headworks.screening import ActionPolicy, OutputSchema, RulesRunner, ToolSet
 
@@ -20,7 +21,9 @@ class CompiledWorkload(msgspec.Struct, frozen=True, eq=False):
 
     Attributes:
         name: what callers send as `model`.
-        chain: where a call goes: the rung in use, then the fallbacks.
+        chain: where a call goes: the rung in use, then the fallbacks; empty until the targets are there.
+        chain_names: the same, as the contract names them.
+        rules: asks the rules; None until somebody runs it.
         deterministic: the text of the static answer at the chain's end; None if there is none.
         prompt: the version in use; None where callers bring the whole conversation.
         find_prompt: a published version by `1`, `1.2` or `1.2.3`; None if there is none.
@@ -33,6 +36,7 @@ class CompiledWorkload(msgspec.Struct, frozen=True, eq=False):
     name: str
     contract: Contract
     chain: tuple[Target[Station], ...]
+    chain_names: tuple[str, ...]
     deterministic: str | None
     prompt: Prompt | None
     find_prompt: Callable[[str], Prompt | None]
@@ -73,27 +77,48 @@ class CompiledWorkload(msgspec.Struct, frozen=True, eq=False):
         return found
 
 
-class Published(msgspec.Struct, frozen=True):
-    """The prompts of one workload as the registry has them: the active one, and any other by its version."""
+class Published:
+    """The prompts of one workload as the registry has them.
 
-    active: Prompt | None
-    find: Callable[[str], Prompt | None]
+    Arguments:
+        publications: every published version, the lowest first.
+        active: the one that was activated last.
+    """
+
+    def __init__(self, publications: Sequence[Publication] = (), active: Publication | None = None) -> None:
+        self._newest_first = tuple(reversed(publications))
+        self._parsed: dict[str, Prompt] = {}
+        self.active = None if active is None else self._parse(active)
+
+    def find(self, version: str) -> Prompt | None:
+        """The newest version that fits `1`, `1.2` or `1.2.3`."""
+        for publication in self._newest_first:
+            if _fits(publication.version, version):
+                return self._parse(publication)
+        return None
+
+    def of(self, version: str) -> Publication | None:
+        """The publication with exactly this number."""
+        return next((one for one in self._newest_first if one.version == version), None)
+
+    def _parse(self, publication: Publication) -> Prompt:
+        known = self._parsed.get(publication.version)
+        if known is None:
+            name = f"the published prompt of {publication.workload} {publication.version}"
+            known = self._parsed[publication.version] = parse(publication.source, name=publication.workload, file=name)
+        return known
 
 
 def compile_workload(
     workload: Workload,
     *,
-    target_of: Callable[[str], Target[Station]],
     locked_model: str,
-    own_prompt: Prompt | None,
     published: Published,
 ) -> CompiledWorkload:
-    """Compile one.
+    """Compile one, but for its targets and its rules' process.
 
     Arguments:
-        target_of: the target of a tier's role or a model's name.
         locked_model: the rung that headworks.lock decided on; "" for none.
-        own_prompt: the prompt in the workload's folder.
         published: what the registry has; its active version goes before the folder's.
 
     Raises:
@@ -123,21 +148,50 @@ def compile_workload(
     return CompiledWorkload(
         name=workload.name,
         contract=contract,
-        chain=tuple(target_of(name) for name in names),
+        chain=(),
+        chain_names=tuple(names),
         deterministic=None
         if files.fallback is None or DETERMINISTIC not in contract.fallback
         else _static_answer(files.fallback),
-        prompt=published.active or own_prompt,
+        prompt=published.active or own_prompt(workload, published),
         find_prompt=published.find,
         canary=canary,
         schema=schema,
         tools=None if tools_text is None else ToolSet.compile(tools_text, file=str(files.tools)),
         policy=ActionPolicy.compile(contract.actions),
-        rules=None if files.rules is None else RulesRunner(files.rules, contract.validation.rules_timeout_s),
+        rules=None,
         fixed=fixed,
         limit=contract.output.max_tokens,
         static_headers=f"x-headworks-workload: {workload.name}\r\n".encode("ascii"),
     )
+
+
+def own_prompt(workload: Workload, published: Published) -> Prompt | None:
+    """The prompt in the workload's folder.
+
+    Raises:
+        ConfigError: it cannot be used, or it says something else than was published under its version.
+    """
+    path = workload.files.prompt
+    if path is None:
+        return None
+    try:
+        text = read_file(path).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError(Problem(str(path), 0, 0, "is not UTF-8")) from None
+    prompt = parse(text, name=workload.name, file=str(path))
+    there = published.of(prompt.version)
+    if there is not None and there.hash != prompt.hash:
+        mark = prompt.places.get(("version",), Mark(1, 1))
+        raise ConfigError(
+            Problem(
+                str(path),
+                mark.line,
+                mark.column,
+                f"version {prompt.version} is published with other content: raise it (`headworks prompts bump`)",
+            )
+        )
+    return prompt
 
 
 def read_file(path: Path) -> bytes:

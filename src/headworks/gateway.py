@@ -32,14 +32,13 @@ from headworks.exchange import Reply, Request, Running
 from headworks.flow import Ending, Flow, Signal
 from headworks.ownership import ResponseOwner, ResponseOwners
 from headworks.planning import Admission, Plan, Planner, Station, admission_of, stored_id
-from headworks.records import ContentVault, Journal
+from headworks.records import Journal
 from headworks.routing import RouteTable
 from headworks.settlement import CallMaker, OpenCall, Settlement
 from headworks.streaming import StreamRelay
 from headworks.telemetry import Metrics, report
 from headworks.unary import UnaryCall, UnaryCalls
-from headworks.workload_call import WorkloadCalls
-
+from headworks.workload_call import Vault, WorkloadCalls
 
 _WORKABLE = ("/responses", "/chat/completions")
 """Where a workload can be called."""
@@ -57,7 +56,8 @@ class Parts(msgspec.Struct, frozen=True):
     """What a gateway is put together from (`assembly` does it).
 
     `find_owner` looks a response id up in the store; `render_metrics` makes the text of `/metrics`; `is_ready` is
-    False while the process stops. `works` are the workloads by name; `vault` seals what their contracts have kept. `models_created` is what `/v1/models` gives as creation time, in Unix seconds.
+    False while the process stops. `works` are the workloads by name; `vault` seals what their contracts have kept.
+    `models_created` is what `/v1/models` gives as creation time, in Unix seconds.
     """
 
     ring: Ring
@@ -69,7 +69,7 @@ class Parts(msgspec.Struct, frozen=True):
     is_ready: Callable[[], bool]
     loop: asyncio.AbstractEventLoop
     works: Mapping[str, CompiledWorkload] = {}
-    vault: ContentVault | None = None
+    vault: Vault | None = None
     keeps_bodies: bool = False
     answer_bytes: int = 64 * 1024 * 1024
     models_created: int = 0
@@ -155,24 +155,16 @@ class Gateway:
         call = self._begin(route.endpoint, grant.caller, len(request.body))
         self.in_flight += 1
         try:
-            if route.manner is Manner.OBJECT:
-                return self._run(lambda ending: self._of_stored(call, request, admission, reply, ending), call, reply)
             if not route.is_model_call:
-                self._models(call, reply, route, grant)
-                self._call_ended()
-                return None
+                return self._handle_other(call, request, admission, grant, reply)
             if self._journal.is_full:
                 raise _journal_full()  # noqa: TRY301
             head = self._planner.head_of(request, admission)
             if head is not None:
                 if self._works and route.upstream_path in _WORKABLE:
-                    work = self._work_of(head)
-                    if work is not None:
-                        return self._run(
-                            lambda ending: self._work_calls.run(call, work, head, admission, grant, reply, ending),
-                            call,
-                            reply,
-                        )
+                    running = self._handle_work(call, head, admission, grant, reply)
+                    if running is not None:
+                        return running
                 if self._keeps_bodies:
                     call.request_body = request.body
             plan = self._planner.read(call, request, head, admission, grant)
@@ -189,8 +181,21 @@ class Gateway:
         self._call_ended()
         return None
 
-    def _work_of(self, head: RequestHead) -> CompiledWorkload | None:
-        """The workload that a call is of: its name stands for a model, or it is the prompt that is asked for."""
+    def _handle_other(
+        self, call: OpenCall, request: Request, admission: Admission, grant: Grant, reply: Reply
+    ) -> Running | None:
+        """What asks no model."""
+        route = admission.route
+        if route.manner is Manner.OBJECT:
+            return self._run(lambda ending: self._of_stored(call, request, admission, reply, ending), call, reply)
+        self._models(call, reply, route, grant)
+        self._call_ended()
+        return None
+
+    def _handle_work(
+        self, call: OpenCall, head: RequestHead, admission: Admission, grant: Grant, reply: Reply
+    ) -> Running | None:
+        """A call of a workload: its name stands for a model, or it is the prompt that is asked for."""
         work = self._works.get(head.model)
         if work is None and "prompt" in head.fields:
             work = self._works.get(prompt_reference(head.fields).id)
@@ -198,11 +203,15 @@ class Gateway:
                 raise Refusal(
                     400,
                     "parameter_fixed",
-                    f"The prompt `{work.name}` is a workload's, whose contract chooses the model: leave `model` out, or "
-                    "send the workload's name.",
+                    f"The prompt `{work.name}` is a workload's, whose contract chooses the model: leave `model` out, "
+                    "or send the workload's name.",
                     param="model",
                 )
-        return work
+        if work is None:
+            return None
+        return self._run(
+            lambda ending: self._work_calls.run(call, work, head, admission, grant, reply, ending), call, reply
+        )
 
     async def drain(self) -> None:
         """Wait until no call is under way."""

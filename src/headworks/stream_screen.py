@@ -1,4 +1,4 @@
-"""Step 8 for a workload's stream: held to the schema piece by piece, asked of the rules before its last piece goes out."""
+"""Step 8 for a workload's stream: held to the schema piece by piece; rules are asked before its last piece goes out."""
 
 from collections.abc import Awaitable, Callable
 
@@ -7,6 +7,7 @@ from headworks.compiled import CompiledWorkload
 from headworks.dialects.deltas import TextDeltas
 from headworks.judging import Judgement
 from headworks.screening import IncrementalCheck, OutputFault
+from headworks.settlement import Work
 
 
 class StreamScreen:
@@ -18,21 +19,24 @@ class StreamScreen:
     Arguments:
         endpoint: the dialect of what is looked at.
         work: whose answers these are.
+        record: of the call; what is found goes there.
         ask_rules: judges the whole text by the rules.
 
-    Attributes:
-        judgement: what was found, once the stream is over.
     """
 
     def __init__(
-        self, endpoint: Endpoint, work: CompiledWorkload, ask_rules: Callable[[str], Awaitable[Judgement]]
+        self,
+        endpoint: Endpoint,
+        work: CompiledWorkload,
+        record: Work,
+        ask_rules: Callable[[str], Awaitable[Judgement]],
     ) -> None:
         self._deltas = TextDeltas(endpoint)
         self._check = None if work.schema is None else IncrementalCheck(work.schema)
         self._may_mark = work.contract.validation.otherwise == "mark"
         self._ask_rules = ask_rules
         self._text: list[str] = []
-        self.judgement: Judgement | None = None
+        self._record = record
 
     def feed(self, data: bytes) -> None:
         """Look at what is about to go out.
@@ -60,13 +64,18 @@ class StreamScreen:
         """What the rules say, before the last piece goes out."""
         if self._deltas.has_calls or self._deltas.has_refused:
             return None
-        judged = self.judgement = await self._ask_rules("".join(self._text))
-        if judged.finding in ("good", "marked") or (judged.finding == "blocked" and self._may_mark):
+        judged = await self._ask_rules("".join(self._text))
+        if judged.finding == "good":
+            self._record.verdict = "valid"
             return None
+        if judged.finding == "marked" or self._may_mark:
+            self._record.verdict = "marked"
+            return None
+        self._record.verdict = "blocked"
         return Failure(FailureKind.BLOCKED, judged.reason)
 
     def _fail_on(self, fault: OutputFault | None) -> None:
         if fault is not None:
             reason = f"{fault.pointer or 'the answer'}: {fault.message}"
-            self.judgement = Judgement("invalid", reason=reason)
+            self._record.verdict = "invalid"
             raise AttemptFailed(Failure(FailureKind.UNFIT, reason))

@@ -105,6 +105,7 @@ class StreamRelay:
         *,
         screen: Screen | None = None,
         headers: bytes | None = None,
+        keep: Callable[[bytes], None] | None = None,
     ) -> None:
         """Make the attempt and send its answer on, piece by piece.
 
@@ -112,6 +113,7 @@ class StreamRelay:
             ending: is told how to end this before its time.
             screen: looks at what goes out.
             headers: names who answers, in the place of the target's own header block.
+            keep: is given the whole answer before the call is settled.
 
         Raises:
             Refusal: the attempt failed before anything was sent on.
@@ -141,7 +143,7 @@ class StreamRelay:
                 await self._stream_refused(call, plan, sink, head, reply)
                 return
             block = _stream_headers(call, named, head, is_events=steps is not None)
-            await self._pass_on(call, plan, sink, steps, flight, block, reply, screen)
+            await self._pass_on(call, plan, sink, steps, flight, block, reply, screen, keep)
         except asyncio.CancelledError:
             flight.cancel()
             if not call.is_settled:
@@ -161,9 +163,11 @@ class StreamRelay:
         headers: bytes,
         reply: Reply,
         screen: Screen | None,
+        keep: Callable[[bytes], None] | None,
     ) -> None:
         """Send the stream on while it comes; hold its last piece until the call has settled."""
-        kept: list[bytes] | None = [] if self._keeps_bodies else None
+        keep = keep or (partial(setattr, call, "response_body") if self._keeps_bodies else None)
+        kept: list[bytes] | None = None if keep is None else []
         write = reply.write
 
         def forward(data: bytes) -> None:
@@ -197,8 +201,8 @@ class StreamRelay:
                 last += error_ending(plan.endpoint, failure.kind.value, words_for(failure))
         _sum_up(call, plan, steps, failure)
         call.response_bytes += len(last)
-        if kept is not None:
-            call.response_body = b"".join([*kept, last])
+        if kept is not None and keep is not None:
+            keep(b"".join([*kept, last]))
         self._settle(call, "failed" if call.error_code else "answered", 200)
         if not is_begun:
             reply.begin(200, headers)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import sha256
 from time import perf_counter
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -38,11 +39,10 @@ from headworks.judging import GOOD, Judgement, RulesContext, judge, judge_rules
 from headworks.outcome import note
 from headworks.planning import Admission, Plan, Planner
 from headworks.prompts import Rendered
-from headworks.records import ContentVault
 from headworks.routing import Gathering
 from headworks.settlement import OpenCall, Settlement, Work
-from headworks.streaming import StreamRelay
 from headworks.stream_screen import StreamScreen
+from headworks.streaming import StreamRelay
 
 FALLS_BACK = frozenset(
     {
@@ -66,6 +66,16 @@ _DEGRADED = "headworks/deterministic"
 """What a static answer calls its model."""
 
 
+class Vault(Protocol):
+    """Seals what people wrote: `records.content.ContentVault`."""
+
+    def seal(
+        self, call_id: str, workload: str, kind: Literal["request", "response", "values"], data: bytes, /
+    ) -> bytes:
+        """The data as it may be written down."""
+        ...
+
+
 class WorkloadCalls:
     """Makes the calls of workloads.
 
@@ -84,7 +94,7 @@ class WorkloadCalls:
         planner: Planner,
         streams: StreamRelay,
         *,
-        vault: ContentVault | None,
+        vault: Vault | None,
         answer_bytes: int,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -353,13 +363,15 @@ class _Run:
                     self._ending,
                     screen=self._screen_of(plan),
                     headers=self._headers(plan),
+                    keep=self._seal if self._is_kept else None,
                 )
-                return
             except Refusal as error:
                 if self._call.is_settled or not self._may_go_on(error, index):
                     raise
                 refusal = error
                 self._reasons.append(error.code)
+            else:
+                return
         if self._work.deterministic is None:
             assert refusal is not None, "a chain has a target"
             raise refusal
@@ -370,7 +382,8 @@ class _Run:
         if not work.judges_output:
             return None
         context = self._context(plan)
-        return StreamScreen(self._endpoint, work, lambda text: judge_rules(work, text, context))
+        assert self._call.work is not None, "it was made with the call"
+        return StreamScreen(self._endpoint, work, self._call.work, lambda text: judge_rules(work, text, context))
 
     # -- the end --------------------------------------------------------------------------------------------------
 
@@ -399,19 +412,20 @@ class _Run:
 
     def _finish(self, outcome: Outcome, status: int, headers: bytes, body: bytes) -> None:
         call = self._call
-        self._seal_and_say(body)
+        assert call.work is not None, "it was made with the call"
+        call.work.verdict = self._said
+        if self._is_kept:
+            self._seal(body)
         call.usage = self._spent
         call.response_bytes = len(body)
         self._shared.settlement.settle(call, outcome, status)
         self._reply.respond(status, headers, body)
 
-    def _seal_and_say(self, body: bytes) -> None:
-        call, record = self._call, self._call.work
+    def _seal(self, body: bytes) -> None:
+        """Put what the contract has kept into the record, sealed."""
+        call, record, vault = self._call, self._call.work, self._shared.vault
         assert record is not None, "it was made with the call"
-        record.verdict = self._said
-        vault = self._shared.vault
-        if not self._is_kept or vault is None:
-            return
+        assert vault is not None, "who asks has looked"
         name = self._work.name
         call.request_body = vault.seal(call.call_id, name, "request", msgspec.json.encode(self._fields))
         call.response_body = vault.seal(call.call_id, name, "response", body)

@@ -19,7 +19,6 @@ _decode_str = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
 
 _TRUE = msgspec.Raw(b"true")
-_NO_MODEL = msgspec.Raw(b'""')
 _STREAM_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
 JsonKind = Literal["object", "array", "string", "number", "boolean", "null"]
@@ -165,17 +164,7 @@ def read_head(body: bytes, endpoint: Endpoint, *, default_model: str = "") -> Re
         fields = read_fields(body)  # raises with the reason
     if default_model:
         fields.setdefault("model", msgspec.Raw(_encode(default_model)))
-    raw = fields.get("model")
-    if raw is None and "prompt" in fields:
-        raw = _NO_MODEL  # a prompt may name it (OpenAI API reference, "Create a response", 2026-10)
-    if raw is None:
-        raise _missing("model")
-    try:
-        model = _decode_str(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        model = _string(raw, "model")  # raises with the reason
-    if not model and raw is not _NO_MODEL:
-        raise Refusal(400, "invalid_value", "Invalid 'model': an empty string names no model.", param="model")
+    model = _model(fields)
     raw = fields.get("stream")
     head = RequestHead(fields, model, raw is not None and _boolean(raw, "stream"))
     required = _REQUIRED.get(endpoint)
@@ -193,6 +182,22 @@ def read_head(body: bytes, endpoint: Endpoint, *, default_model: str = "") -> Re
         elif not any(name in fields for name in _INSTEAD_OF_INPUT):
             raise _missing("input")
     return head
+
+
+def _model(fields: Fields) -> str:
+    """The model that is asked for; "" where a prompt may name it (OpenAI API, "Create a response", 2026-10)."""
+    raw = fields.get("model")
+    if raw is None:
+        if "prompt" in fields:
+            return ""
+        raise _missing("model")
+    try:
+        model = _decode_str(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        model = _string(raw, "model")  # raises with the reason
+    if not model:
+        raise Refusal(400, "invalid_value", "Invalid 'model': an empty string names no model.", param="model")
+    return model
 
 
 def kind_of(raw: msgspec.Raw | bytes) -> JsonKind:

@@ -6,7 +6,7 @@ from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer,
 from headworks.dialects.chat_answers import decode_chat_answer, encode_chat_answer
 from headworks.dialects.chat_requests import reads_usage
 from headworks.dialects.chat_streams import ChatEncoder
-from headworks.dialects.events import Ended, Started, StreamEncoder, Text
+from headworks.dialects.events import Ended, Started, StreamEncoder, StreamEvent, Text
 from headworks.dialects.reading import Fields
 from headworks.dialects.responses_answers import ResponseFrame, decode_responses_answer, encode_responses_answer
 from headworks.dialects.responses_encoding import ResponsesEncoder
@@ -60,5 +60,9 @@ def write_stream(answer: ModelAnswer, endpoint: Endpoint, fields: Fields) -> byt
         encoder = ResponsesEncoder(fields)
     else:
         encoder = ChatEncoder(includes_usage=reads_usage(fields))
-    events = (Started(answer.id, answer.model, answer.created), Text(answer_text(answer)), Ended("", answer.usage))
-    return b"".join(map(encoder.encode, events))
+    events: tuple[StreamEvent, ...] = (
+        Started(answer.id, answer.model, answer.created),
+        Text(answer_text(answer)),
+        Ended("", answer.usage),
+    )
+    return b"".join([encoder.encode(event) for event in events])

@@ -13,8 +13,8 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     """What configuration says of one provider, secrets already read.
 
     `base_path` is the path of its base URL, without a slash at the end. `headers` are further static headers.
-    `limit_name` is what its Chat API calls the bound on output tokens: OpenAI has deprecated `max_tokens` and refuses it
-    for models that reason, other servers know no other name.
+    `limit_name` is what its Chat API calls the bound on output tokens: OpenAI has deprecated `max_tokens` and refuses
+    it for models that reason, other servers know no other name.
     """
 
     name: str
