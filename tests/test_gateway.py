@@ -5,7 +5,7 @@ import json
 import pytest
 
 from headworks.access import Grant
-from headworks.calls import Caller, Endpoint
+from headworks.calls import Caller, Endpoint, OutcomeReport
 from headworks.exchange import Request
 
 FORM = (
@@ -261,3 +261,35 @@ def test_it_waits_for_the_calls_under_way(hall):
     assert not drained.done()
     hall.answer()
     assert drained.done()
+
+
+def test_outcomes_are_written_down_before_they_are_answered(hall):
+    reports = [{"call_id": "call_1", "name": "accepted", "value": True}, {"trace_id": "t", "name": "score", "value": 4}]
+    answered = hall.ask("/v1/outcomes", {"outcomes": reports})
+
+    told = json.loads(answered.body)["data"]
+    written = [entry for entry in hall.entries() if isinstance(entry, OutcomeReport)]
+    assert answered.status == 200
+    assert [one["id"] for one in told] == [one.outcome_id for one in written]
+    assert [(one.call_id, one.trace_id, one.name, one.value) for one in written] == [
+        ("call_1", "", "accepted", "true"),
+        ("", "t", "score", "4.0"),
+    ]
+    assert {one.key_id for one in written} == {"key_1"}
+
+
+def test_an_outcome_that_cannot_be_read_is_refused_and_none_is_taken(hall):
+    answered = hall.ask("/v1/outcomes", {"outcomes": [{"call_id": "c", "name": "ok", "value": True}, {"name": "x"}]})
+
+    assert answered.status == 400
+    assert not [entry for entry in hall.entries() if isinstance(entry, OutcomeReport)]
+
+
+def test_the_callers_own_key_and_trace_are_on_record(hall):
+    hall.ask(
+        "/v1/chat/completions",
+        {"model": "nano", "messages": [], "metadata": {"headworks_key": "order-7", "trace_id": "t-1"}},
+    )
+    hall.answer()
+
+    assert (hall.settled.caller_key, hall.settled.trace_id) == ("order-7", "t-1")

@@ -23,6 +23,7 @@ class Endpoint(enum.StrEnum):
     IMAGES = "images"
     AUDIO = "audio"
     MODELS = "models"
+    OUTCOMES = "outcomes"
 
 
 class Caller(msgspec.Struct, frozen=True):

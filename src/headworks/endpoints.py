@@ -21,6 +21,7 @@ class Manner(enum.Enum):
     OBJECT = "object"  # something that an upstream has stored
     MODELS = "models"
     MODEL = "model"
+    OUTCOMES = "outcomes"  # what an application found out about its calls
     LIVE = "live"
     READY = "ready"
     METRICS = "metrics"
@@ -67,6 +68,7 @@ ROUTES = (
     _call("/audio/speech", Endpoint.AUDIO, is_raw=True),
     _call("/audio/transcriptions", Endpoint.AUDIO, manner=Manner.FORM),
     _call("/audio/translations", Endpoint.AUDIO, manner=Manner.FORM),
+    Route("POST", "/v1/outcomes", Manner.OUTCOMES, Endpoint.OUTCOMES),
     Route("GET", "/v1/models", Manner.MODELS, Endpoint.MODELS),
     Route("GET", "/health/live", Manner.LIVE, Endpoint.MODELS, needs_key=False),
     Route("GET", "/health/ready", Manner.READY, Endpoint.MODELS, needs_key=False),

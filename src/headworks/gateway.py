@@ -16,6 +16,8 @@ library run the same pipeline.
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from secrets import token_hex
+from time import time_ns
 from typing import Any, Protocol
 
 import msgspec
@@ -31,8 +33,8 @@ from headworks.errors import Refusal, StorageError
 from headworks.exchange import Reply, Request, Running
 from headworks.flow import Ending, Flow, Signal
 from headworks.ownership import ResponseOwner, ResponseOwners
-from headworks.planning import Admission, Plan, Planner, Station, admission_of, stored_id
-from headworks.records import Journal
+from headworks.planning import Admission, Plan, Planner, Station, admission_of, note_keys, stored_id
+from headworks.records import Journal, read_outcomes
 from headworks.routing import RouteTable
 from headworks.settlement import CallMaker, OpenCall, Settlement
 from headworks.streaming import StreamRelay
@@ -165,8 +167,9 @@ class Gateway:
                     running = self._handle_work(call, head, admission, grant, reply)
                     if running is not None:
                         return running
-                if self._keeps_bodies:
-                    call.request_body = request.body
+                if self._keeps_bodies or admission.caller_key or "metadata" in head.fields:
+                    note_keys(call, head, admission)
+                    call.request_body = request.body if self._keeps_bodies else b""
             plan = self._planner.read(call, request, head, admission, grant)
             if plan.is_streamed or plan.is_raw or plan.previous_response_id:
                 return self._run(lambda ending: self._attempt(call, plan, reply, ending), call, reply)
@@ -188,7 +191,10 @@ class Gateway:
         route = admission.route
         if route.manner is Manner.OBJECT:
             return self._run(lambda ending: self._of_stored(call, request, admission, reply, ending), call, reply)
-        self._models(call, reply, route, grant)
+        if route.manner is Manner.OUTCOMES:
+            self._take_outcomes(call, request, grant, reply)
+        else:
+            self._models(call, reply, route, grant)
         self._call_ended()
         return None
 
@@ -333,6 +339,26 @@ class Gateway:
             body = msgspec.json.encode(self._model_object(name))
         else:
             body = msgspec.json.encode({"object": "list", "data": [self._model_object(name) for name in visible]})
+        call.response_bytes = len(body)
+        self._settlement.settle(call, "answered", 200)
+        reply.respond(200, own_headers(call), body)
+
+    def _take_outcomes(self, call: OpenCall, request: Request, grant: Grant, reply: Reply) -> None:
+        """Write what an application reports; it is joined to its calls when it is drained."""
+        if self._journal.is_full:
+            raise _journal_full()
+        caller = grant.caller
+        reports = read_outcomes(
+            request.body,
+            now_us=time_ns() // 1000,
+            key_id=caller.key_id,
+            team=caller.team,
+            make_id=lambda: f"outcome_{token_hex(12)}",
+        )
+        for report_ in reports:
+            self._journal.append(report_)
+        answer = [{"id": one.outcome_id, "object": "outcome", "name": one.name} for one in reports]
+        body = msgspec.json.encode({"object": "list", "data": answer})
         call.response_bytes = len(body)
         self._settlement.settle(call, "answered", 200)
         reply.respond(200, own_headers(call), body)

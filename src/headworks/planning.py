@@ -12,11 +12,14 @@ from headworks.exchange import Request, Timeouts, Upstream, UpstreamRequest
 from headworks.ownership import ResponseOwner
 from headworks.providers import Provider
 from headworks.routing import RouteTable, Target
-from headworks.settlement import OpenCall
+from headworks.settlement import OpenCall, Work
 
 FORWARDED = (b"openai-beta", b"idempotency-key", b"x-client-request-id")
 """Headers of the caller that go upstream. Everything else stays here: an allow-list, so that no credential, cookie
 or routing header of one side reaches the other."""
+
+_MOST_KEY_BYTES = 512
+"""As long as a value of `metadata` may be (OpenAI API reference, 2026-10)."""
 
 _OTHER_ENDPOINT = {Endpoint.RESPONSES: Endpoint.CHAT, Endpoint.CHAT: Endpoint.RESPONSES}
 _OTHER_PATH = {"/responses": "/chat/completions", "/chat/completions": "/responses"}
@@ -33,13 +36,15 @@ class Station(msgspec.Struct, frozen=True):
 
 class Admission(msgspec.Struct, frozen=True):
     """What the head of a request has settled. `forwarded` is the header block that goes upstream, `edition` the ring's
-    at that time: while it is the same, the same head means the same admission."""
+    at that time: while it is the same, the same head means the same admission. `caller_key` is the caller's own name
+    for the call."""
 
     route: Route
     grant: Grant | None
     edition: object
     is_json: bool
     forwarded: bytes
+    caller_key: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):
@@ -74,7 +79,29 @@ def admission_of(request: Request, route: Route, grant: Grant | None, edition: o
     headers = request.headers
     content_type = headers.get(b"content-type", b"")
     forwarded = b"".join(b"%b: %b\r\n" % (name, headers[name]) for name in FORWARDED if name in headers)
-    return Admission(route, grant, edition, not content_type or _is_json(content_type), forwarded)
+    key = headers.get(b"idempotency-key", b"")[:_MOST_KEY_BYTES].decode("utf-8", "replace")
+    return Admission(route, grant, edition, not content_type or _is_json(content_type), forwarded, key)
+
+
+def metadata_of(head: RequestHead) -> dict[str, str]:
+    """What the caller says of the call in `metadata`; nothing where that is not readable: the provider judges it."""
+    raw = head.fields.get("metadata")
+    try:
+        found = None if raw is None else msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}
+    return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+
+
+def note_keys(call: OpenCall, head: RequestHead, admission: Admission) -> dict[str, str]:
+    """Put the caller's own key and trace into the record, by which outcomes find the call; returns the metadata."""
+    metadata = metadata_of(head)
+    key = metadata.get("headworks_key", "") or admission.caller_key
+    trace = metadata.get("trace_id", "")
+    if key or trace:
+        call.work = call.work or Work()
+        call.work.caller_key, call.work.trace_id = key[:_MOST_KEY_BYTES], trace[:_MOST_KEY_BYTES]
+    return metadata
 
 
 class Planner:

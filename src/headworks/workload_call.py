@@ -37,7 +37,7 @@ from headworks.exchange import Reply, Timeouts
 from headworks.flow import Ending
 from headworks.judging import GOOD, Judgement, RulesContext, judge, judge_rules
 from headworks.outcome import note
-from headworks.planning import Admission, Plan, Planner
+from headworks.planning import Admission, Plan, Planner, note_keys
 from headworks.prompts import Rendered
 from headworks.routing import Gathering
 from headworks.settlement import OpenCall, Settlement, Work
@@ -156,6 +156,7 @@ class _Run:
         self._fields: Fields = head.fields
         self._values: Mapping[str, object] = {}
         self._version = ""
+        self._metadata: dict[str, str] = {}
         self._reasons: list[str] = []
         self._judgement = GOOD
         self._verdict: Verdict | None = None
@@ -174,12 +175,8 @@ class _Run:
         call.is_streamed = self._head.is_streamed
         call.user = self._head.user or ""
         call.provider, call.model = work.chain[0].provider, work.chain[0].model
-        record = call.work = Work(
-            workload=work.name,
-            schema_hash="" if work.schema is None else work.schema.hash,
-            caller_key=self._metadata().get("headworks_key", ""),
-            trace_id=self._metadata().get("trace_id", ""),
-        )
+        record = call.work = Work(workload=work.name, schema_hash="" if work.schema is None else work.schema.hash)
+        self._metadata = note_keys(call, self._head, self._admission)
         if not grant.may_use(work.name):
             raise self._shared.planner.unknown(work.name, grant)
         if endpoint is Endpoint.RESPONSES and work.contract.output.stop:
@@ -220,14 +217,6 @@ class _Run:
             return False
         sticky = {"call": self._call.call_id, "user": self._call.user, "key": self._call.caller.key_id}[canary.key]
         return stable_share(f"{self._work.name}\0{canary.version}\0{sticky or self._call.call_id}") < canary.share
-
-    def _metadata(self) -> dict[str, str]:
-        raw = self._head.fields.get("metadata")
-        try:
-            found = None if raw is None else msgspec.json.decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return {}
-        return {str(name): str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
     @property
     def _is_kept(self) -> bool:
@@ -402,7 +391,7 @@ class _Run:
             call.timings(),
         )
         call.finish_reason = "degraded"
-        metadata = {**self._metadata(), "headworks.degraded": self._reasons[-1] if self._reasons else "true"}
+        metadata = {**self._metadata, "headworks.degraded": self._reasons[-1] if self._reasons else "true"}
         fields = {**self._head.fields, "metadata": msgspec.Raw(msgspec.json.encode(metadata))}
         if call.is_streamed:
             body = write_stream(answer, self._endpoint, fields)
@@ -474,7 +463,7 @@ class _Run:
 
     def _context(self, plan: Plan) -> RulesContext:
         return RulesContext(
-            self._call.call_id, self._work.name, plan.target.model, self._version, self._values, self._metadata()
+            self._call.call_id, self._work.name, plan.target.model, self._version, self._values, self._metadata
         )
 
     def _take_usage(self, summary: AnswerSummary) -> None:
