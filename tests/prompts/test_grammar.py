@@ -121,6 +121,12 @@ def test_what_is_allowed_renders(template, text):
         ("{% for a in xs %}{{ loop['index'] }}{% endfor %}", "`loop` has"),
         ("{{ x|fence|upper }}", "`fence` is the last filter"),
         ("{% if x|fence == 'a' %}{% endif %}", "`fence` is the last filter"),
+        ("{{ '\\ud800' }}", "half of a surrogate pair"),
+        ("{{ xs|join('\\ud800') }}", "half of a surrogate pair"),
+        ("\ud800", "half of a surrogate pair"),
+        ("{{ 'a'|fence }}", "`fence` is for variables"),
+        ("{% for a in xs %}{% for b in loop %}{% endfor %}{% endfor %}", "`for` goes over a variable"),
+        ("{% for \ufb01 in xs %}{% endfor %}", "a loop's name is of small letters"),
         ("{{ x|fence(1) }}", "`fence` takes no arguments"),
         ("{{ n > x }}", "compare numbers with numbers"),
         ("{{ yes < yes }}", "compare numbers with numbers"),
@@ -185,3 +191,8 @@ def test_any_text_is_a_prompt_or_has_problems_with_places_in_it(template):
     lines = template.count("\n") + 20
 
     assert all(1 <= problem.line <= lines and problem.column >= 1 for problem in problems)
+
+
+def test_fixed_text_that_cannot_be_rendered_is_a_problem_of_the_file():
+    assert "cannot be rendered" in refusal("{{ (1 or 'a')|upper }}")[0]
+    assert "longer than 1048576 characters" in refusal("{{ '" + "\\n" * 40_000 + "'|indent(32, blank=true) }}")[0]

@@ -1,4 +1,4 @@
-"""Prompts as code: `prompt.md` to a compiled prompt, versions, the lint of its layout, the registry of published ones.
+"""Prompts as code: `prompt.md` to a compiled prompt, versions, the lint of the layout, the registry of published ones.
 
 `parse` reads a prompt and names every problem with its place. `Prompt.render` makes the messages of a call: roles come
 from the file alone, values are typed and bounded, and no value leaves the fence that a template puts around it.
