@@ -5,6 +5,7 @@ is ruled out where the declared types show it; what is inside an object is known
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -12,7 +13,7 @@ from jinja2 import nodes
 
 from headworks.config.walk import suggestion
 from headworks.prompts.filters import FILTERS, LOOP_FACTS, TESTS, Filter, Kind
-from headworks.prompts.shape import Variable
+from headworks.prompts.shape import RESERVED, VARIABLE_NAME, Variable
 
 MAX_DEPTH = 8
 """Nesting of blocks."""
@@ -90,13 +91,12 @@ def check(template: nodes.Template, scope: Scope, note: Note) -> None:
         scope: the variables.
         note: takes an offset and a message.
     """
-    _Checker(note, frozenset(scope)).statements(template.body, scope, 0, 1)
+    _Checker(note).statements(template.body, scope, 0, 1)
 
 
 class _Checker:
-    def __init__(self, note: Note, variables: frozenset[str]) -> None:
+    def __init__(self, note: Note) -> None:
         self._note = note
-        self._variables = variables
 
     def statements(self, body: list[nodes.Node], scope: Scope, depth: int, rounds: int) -> None:
         """Check what stands in a body that is run up to `rounds` times."""
@@ -120,6 +120,8 @@ class _Checker:
                 case nodes.TemplateData():
                     pass
                 case nodes.Filter(name="fence"):
+                    if child.find(nodes.Name) is None:
+                        self._note(child.lineno, "`fence` is for variables: fixed text needs none")
                     self._filter(child, scope, 0)
                 case _:
                     self._expression(child, scope, 0)
@@ -139,7 +141,7 @@ class _Checker:
         if isinstance(node.iter, nodes.Name) and listed is None:
             self._undeclared(node.iter, scope)
             listed = ANYTHING
-        elif listed is None or listed.kind not in ("list", "any"):
+        elif listed is None or listed.kind not in ("list", "any") or node.iter == nodes.Name("loop", "load"):
             self._note(node.iter.lineno, "`for` goes over a variable of type `list`: declare what it goes over as one")
             listed = ANYTHING
         rounds *= max(1, listed.most)
@@ -149,8 +151,10 @@ class _Checker:
             self._note(node.target.lineno, "`for` takes one name: `{% for line in lines %}`")
             return
         name = node.target.name
-        if name.startswith("_") or name in self._variables or name in scope or name == "loop":
+        if name in RESERVED or name in scope:
             self._note(node.target.lineno, "this name is taken: choose another one for the loop")
+        elif re.fullmatch(VARIABLE_NAME, name) is None:
+            self._note(node.target.lineno, "a loop's name is of small letters, digits and underscores, a letter first")
         inner = {**scope, name: listed.item or ANYTHING}
         if node.test is not None:
             self._expression(node.test, inner, 0)
@@ -200,7 +204,15 @@ class _Checker:
             if not math.isfinite(value) or abs(value) >= 2**63:
                 self._note(node.lineno, "this number is too large")
             return _NUMBER
+        if isinstance(value, str):
+            self._characters(value, node)
         return Known("none") if value is None else _TEXT
+
+    def _characters(self, text: str, node: nodes.Node) -> None:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self._note(node.lineno, "this text holds half of a surrogate pair, which is no character")
 
     def _name(self, node: nodes.Name, scope: Scope) -> Known:
         if node.name == "loop" and "loop" in scope:
@@ -270,6 +282,8 @@ class _Checker:
             if type(constant) not in argument.kinds:
                 words = " or ".join(kind.__name__ for kind in argument.kinds)
                 self._note(told.lineno, f"`{name}` of `{node.name}` must be a constant of type {words}")
+            elif isinstance(constant, str):
+                self._characters(constant, told)
             elif argument.most is not None and isinstance(constant, int) and constant > argument.most:
                 self._note(told.lineno, f"`{name}` of `{node.name}` must be at most {argument.most}")
 

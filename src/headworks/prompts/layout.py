@@ -40,7 +40,7 @@ _VOLATILE_WORDS = frozenset(
 _VOLATILE_TEXT = (
     ("a date", re.compile(r"\b(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?!\d)")),
     ("an id", re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b")),
-    ("a timestamp", re.compile(r"(?<![\d.])1\d{9}(?:\d{3})?(?![\d.])")),
+    ("a timestamp", re.compile(r"(?<![\d.])1\d{9}(?:\d{3})?(?!\d|\.\d)")),
 )
 
 

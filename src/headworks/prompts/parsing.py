@@ -15,6 +15,7 @@ _QUOTED = re.compile(r"(?<=got ).*|(?<=char ).*(?= at)", re.DOTALL)
 _UNKNOWN_TAG = "Encountered unknown tag"
 _END_OF_TEMPLATE = "Unexpected end of template"
 _ROLES = ("developer", "system", "user", "assistant", "input")
+_INNER = ("else", "elif", "endif", "endfor")
 
 Token = tuple[int, str, str]
 
@@ -69,6 +70,8 @@ def _words(message: str, source: str, offset: int) -> str:
         rest = source[offset:]
         if rest.startswith(_ROLES):
             return "a role's marker must stand alone on its line, outside of `if` and `for`"
+        if rest.startswith(_INNER):
+            return "there is no `if` or `for` in this section that this belongs to"
         return "there is no such tag; there are `if`, `for` and, alone on a line, " + ", ".join(_ROLES)
     if message.startswith(_END_OF_TEMPLATE):
         return (

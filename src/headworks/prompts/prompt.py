@@ -30,7 +30,7 @@ from headworks.prompts.rendering import (
     run,
 )
 from headworks.prompts.shape import FrontMatter, Variable
-from headworks.prompts.source import Division, Misshapen, Role, Stretch, divide
+from headworks.prompts.source import Division, Misshapen, Role, Stretch, divide, mark_at
 from headworks.prompts.variables import fill
 
 MAX_CHARACTERS = 1_048_576
@@ -132,6 +132,12 @@ def parse(text: str, *, name: str, file: str) -> Prompt:
     """
     if len(text) > MAX_CHARACTERS:
         raise ConfigError(Problem(file, 0, 0, f"is longer than {MAX_CHARACTERS} characters"))
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        mark = mark_at(text, error.start)
+        what = "half of a surrogate pair stands here, which is no character"
+        raise ConfigError(Problem(file, mark.line, mark.column, what)) from None
     try:
         division = divide(text)
         front = read_front(division.front)
@@ -235,7 +241,9 @@ class _SectionReader:
         return tuple(sorted(self._written(node) & self._scope.keys()))
 
     def _written(self, node: nodes.Node) -> set[str]:
-        if isinstance(node, nodes.Filter) and node.name == "fence":
+        if isinstance(node, nodes.Compare | nodes.Test | nodes.Not):
+            return set()
+        if isinstance(node, nodes.Filter) and node.name in ("fence", "length", "round"):
             return set()
         found = [node] if isinstance(node, nodes.Name) else list(node.find_all(nodes.Name))
         return {name.name for name in found}
@@ -275,9 +283,15 @@ def _static_prefix(sections: tuple[Section, ...], steps: list[Step], input_at: i
 def _hash(matter: FrontMatter, sections: tuple[Section, ...], input_at: int) -> str:
     content = [
         "prompt 1",
-        {name: msgspec.to_builtins(variable) for name, variable in matter.variables.items()},
+        {name: _fields(variable) for name, variable in matter.variables.items()},
         [[section.role, section.source] for section in sections],
         input_at,
         None if matter.cache is None else matter.cache.breakpoint,
     ]
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
+
+
+def _fields(variable: Variable) -> dict[str, object]:
+    """All fields, defaults too: a release that changes one of those changes the prompt."""
+    fields = {name: value for name, value in msgspec.structs.asdict(variable).items() if value is not msgspec.UNSET}
+    return fields | ({} if variable.items is None else {"items": _fields(variable.items)})
