@@ -29,13 +29,13 @@ from headworks.access import KEYS_FILE, KeyStore
 from headworks.assembly import Assembly, Hull, read_settings
 from headworks.config import load
 from headworks.endpoints import KNOWN_PATHS
-from headworks.records import Journal
 from headworks.server.connection import Connection
 from headworks.server.listening import HttpServer
 from headworks.server.settings import ServerLimits
 from headworks.telemetry import Metrics
 from headworks.transport import UpstreamPool
 from headworks.transport.connection import UpstreamConnection
+from headworks.unary import UnaryCalls
 from headworks.wheel import TimerWheel
 
 _RUNS = 7
@@ -131,10 +131,10 @@ def _framed(data: bytes) -> bytes:
 class _Rig:
     """A client connection and an upstream connection of one gateway, and what comes in on them."""
 
-    def __init__(self, client: Connection, upstream: UpstreamConnection, journal: Journal, key: str) -> None:
+    def __init__(self, client: Connection, upstream: UpstreamConnection, calls: UnaryCalls, key: str) -> None:
         self._client = client
         self._upstream = upstream
-        self._journal = journal
+        self._calls = calls
         self._sent = _Transport()
         self._answered = _Transport()
         upstream.connection_made(self._sent)
@@ -151,7 +151,9 @@ class _Rig:
     def call(self) -> None:
         """One call: what the event loop would hand in, in its order."""
         self._client.data_received(self._request)
+        self._calls._start_all()  # noqa: SLF001 - the loop would do it in its next turn
         self._upstream.data_received(self._answer)
+        self._calls._end_all()  # noqa: SLF001
         assert self._answered.written.startswith(b"HTTP/1.1 200"), (self._answered.written, self._sent.written)
         self._answered.written = b""
 
@@ -192,7 +194,7 @@ def _rig(folder: Path) -> _Rig:
     pool = assembly._upstreams[0]  # noqa: SLF001 - nobody else needs to reach a pool's connections
     assert isinstance(pool, UpstreamPool)
     upstream = UpstreamConnection(pool)
-    rig = _Rig(Connection(server), upstream, hull.journal, key)
+    rig = _Rig(Connection(server), upstream, assembly.gateway._unary_calls, key)  # noqa: SLF001
     pool.adopt(upstream)
     return rig
 

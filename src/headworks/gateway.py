@@ -106,6 +106,7 @@ class Gateway:
             unknown_model=self._planner.unknown,
             keeps_bodies=parts.keeps_bodies,
             answer_bytes=parts.answer_bytes,
+            loop=parts.loop,
         )
         self._works = parts.works
         self._work_calls = WorkloadCalls(
@@ -174,7 +175,7 @@ class Gateway:
             if plan.is_streamed or plan.is_raw or plan.previous_response_id:
                 return self._run(lambda ending: self._attempt(call, plan, reply, ending), call, reply)
             unary = UnaryCall(self._unary_calls, call, plan, reply, self._call_ended)
-            unary.start()
+            self._unary_calls.start(unary)
         except Refusal as refusal:
             self._refuse(call, refusal, reply)
         except Exception as error:  # noqa: BLE001 - the edge: a bug of ours must answer, be recorded and be seen
@@ -258,7 +259,7 @@ class Gateway:
             over: Signal[None] = Signal()
             unary = UnaryCall(self._unary_calls, call, plan, reply, lambda: over.set(None))
             ending.act = unary.stop
-            unary.start()
+            self._unary_calls.start(unary)
             try:
                 await over
             finally:
