@@ -79,7 +79,7 @@ def test_usage_is_asked_for_beside_what_the_caller_asked():
         (b"", "invalid_json", None, "empty"),
         (b"  \n", "invalid_json", None, "empty"),
         (b'{"model": "a",\n "messages": [1,]}', "invalid_json", None, "line 2, column 17"),
-        (b'{"model": "a"', "invalid_json", None, "13 bytes"),
+        (b'{"model": "a"', "invalid_json", None, "byte 13"),
         (b'{"model": "a"} x', "invalid_json", None, "line 1"),
         (b'\xef\xbb\xbf{"model": "a"}', "invalid_json", None, "byte 0"),
         (b'{"a":' + b"[" * 100_000, "invalid_json", None, "nested too deeply"),
@@ -90,7 +90,7 @@ def test_usage_is_asked_for_beside_what_the_caller_asked():
         (b'{"model": null, "messages": []}', "invalid_type", "model", "null"),
         (b'{"model": 7, "messages": []}', "invalid_type", "model", "a number"),
         (b'{"model": "", "messages": []}', "invalid_value", "model", "empty"),
-        (b'{"model": "\xff", "messages": []}', "invalid_value", "model", "UTF-8"),
+        (b'{"model": "\xff", "messages": []}', "invalid_json", None, "UTF-8"),
         (b'{"model": "a"}', "missing_required_parameter", "messages", "messages"),
         (b'{"model": "a", "messages": "x"}', "invalid_type", "messages", "an array"),
         (b'{"model": "a", "messages": [], "stream": "yes"}', "invalid_type", "stream", "a boolean"),
@@ -128,3 +128,18 @@ def test_any_bytes_are_a_head_or_a_refusal_that_repeats_none_of_them(body):
         read_head(data, Endpoint.CHAT)
     except Refusal as refused:
         assert secret.decode() not in refused.message  # noqa: PT017 - either way is right
+
+
+def test_bytes_that_are_not_utf8_are_refused_with_their_place_wherever_they_stand():
+    body = b'{"model": "m",\n "input": "a\xff"}'
+
+    with pytest.raises(Refusal) as refused:
+        read_head(body, Endpoint.RESPONSES)
+
+    assert (refused.value.status, refused.value.code) == (400, "invalid_json")
+    assert "line 2, column 13 (byte 27)" in refused.value.message
+
+
+def test_a_body_that_ends_too_soon_is_refused_with_its_place():
+    with pytest.raises(Refusal, match=r"it ends, at line 2, column 5 \(byte 19\)"):
+        read_head(b'{"model": "m",\n "in', Endpoint.RESPONSES)

@@ -145,7 +145,8 @@ def read_fields(body: bytes) -> Fields:
     except msgspec.DecodeError as error:
         raise _invalid_json(body, str(error)) from None
     except UnicodeDecodeError:
-        raise Refusal(400, "invalid_json", "The body is not valid JSON: a name in it is not UTF-8.") from None
+        _check_encoding(body)
+        raise AssertionError("what cannot be decoded is not UTF-8") from None
     except RecursionError:
         raise Refusal(400, "invalid_json", "The body is not acceptable JSON: it is nested too deeply.") from None
 
@@ -162,6 +163,8 @@ def read_head(body: bytes, endpoint: Endpoint, *, default_model: str = "") -> Re
         fields = _decode_fields(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         fields = read_fields(body)  # raises with the reason
+    if not body.isascii():
+        _check_encoding(body)
     if default_model:
         fields.setdefault("model", msgspec.Raw(_encode(default_model)))
     model = _model(fields)
@@ -244,6 +247,27 @@ def _missing(name: str) -> Refusal:
     return Refusal(400, "missing_required_parameter", f"Missing required parameter: '{name}'.", param=name)
 
 
+def _check_encoding(body: bytes) -> None:
+    """What is only carried must be UTF-8, too (RFC 8259 §8.1): parsers behind us could read other bytes in two ways.
+
+    Raises:
+        Refusal: 400 `invalid_json` with the place.
+    """
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        raise Refusal(
+            400, "invalid_json", f"The body is not valid JSON: it is not UTF-8 at {_place(body, error.start)}."
+        ) from None
+
+
+def _place(body: bytes, offset: int) -> str:
+    before = body[:offset]
+    line = before.count(b"\n") + 1
+    column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
+    return f"line {line}, column {column} (byte {offset})"
+
+
 def _invalid_json(body: bytes, reason: str) -> Refusal:
     """Names the place: msgspec tells it in bytes, or not at all when the body simply ends."""
     what, _, place = reason.removeprefix("JSON is malformed: ").partition(" (byte ")
@@ -254,13 +278,7 @@ def _invalid_json(body: bytes, reason: str) -> Refusal:
         return Refusal(
             400,
             "invalid_json",
-            f"The body is not valid JSON: it ends, after {len(body)} bytes, before its last value does (or a string "
-            "in it holds half of a surrogate pair).",
+            f"The body is not valid JSON: it ends, at {_place(body, len(body))}, before its last value does (or a "
+            "string in it holds half of a surrogate pair).",
         )
-    offset = int(digits)
-    before = body[:offset]
-    line = before.count(b"\n") + 1
-    column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
-    return Refusal(
-        400, "invalid_json", f"The body is not valid JSON: {what} at line {line}, column {column} (byte {offset})."
-    )
+    return Refusal(400, "invalid_json", f"The body is not valid JSON: {what} at {_place(body, int(digits))}.")
