@@ -17,8 +17,10 @@ SIMULATOR = "providers: {sim: {kind: simulator}}\n"
 def examined(project):
     """Examines a configuration's text; says problems and warnings as `line:column: message`."""
 
-    def run(text, *, environment=None, load_plan=Path.read_bytes) -> tuple[list[str], list[str]]:
-        found = examine(project(text), environment=environment or {}, load_plan=load_plan)
+    def run(
+        text, *, environment=None, plan_models=lambda _: ("gpt-6-luna", "gpt-6.1-terra")
+    ) -> tuple[list[str], list[str]]:
+        found = examine(project(text), environment=environment or {}, plan_models=plan_models)
         return tuple([f"{p.line}:{p.column}: {p.message}" for p in group] for group in (found.problems, found.warnings))
 
     return run
@@ -160,8 +162,16 @@ def test_problems_of_a_simulator_plan_are_passed_on(examined, tmp_path):
     def unreadable(path):
         raise HeadworksError("cannot be used")
 
-    assert examined(text, load_plan=broken)[0] == ["3:4: no such model"]
-    assert examined(text, load_plan=unreadable)[0] == ["1:40: providers.a.plan: cannot be used"]
+    assert examined(text, plan_models=broken)[0] == ["3:4: no such model"]
+    assert examined(text, plan_models=unreadable)[0] == ["1:40: providers.a.plan: cannot be used"]
+
+
+def test_a_model_that_the_simulator_does_not_have_is_named_with_the_nearest(examined):
+    text = SIMULATOR + "models: {good: sim/gpt-6-luna, bad: sim/gpt-6-lunar}"
+
+    assert examined(text)[0] == [
+        "2:37: models.bad.model: the simulator's plan has no such model; did you mean `gpt-6-luna`?"
+    ]
 
 
 def test_a_state_folder_that_is_a_file_is_a_problem(examined, tmp_path):

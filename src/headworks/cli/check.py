@@ -10,7 +10,7 @@ Exit code 0: no problem (there may be warnings). 1: at least one problem.
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import msgspec
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     workloads: tuple[Workload, ...] = ()
     try:
         project = load(options.config)
-        found = examine(project, environment=os.environ, load_plan=_load_plan)
+        found = examine(project, environment=os.environ, plan_models=_plan_models)
         workloads, problems = _workloads(project)
         found = Examination((*found.problems, *problems), found.warnings)
     except ConfigError as error:
@@ -80,10 +80,10 @@ def _workloads(project: Project) -> tuple[tuple[Workload, ...], tuple[Problem, .
     return workloads, examine_workloads(workloads, workload_checks()) if workloads else ()
 
 
-def _load_plan(path: Path) -> object:
-    from headworks.simulator import load_plan  # only where a plan is: the simulator is large
+def _plan_models(path: Path | None) -> Collection[str]:
+    from headworks.simulator import Plan, load_plan  # only where a simulator is: it is large
 
-    return load_plan(path)
+    return (Plan() if path is None else load_plan(path)).models
 
 
 def _as_json(found: Examination) -> str:

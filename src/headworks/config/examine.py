@@ -4,7 +4,7 @@ Reads files and the environment; opens no connection and changes nothing.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,6 +14,7 @@ from headworks.config.rules import is_loopback
 from headworks.config.secrets import is_readable_by_others, is_reference, read_secret, secret_file
 from headworks.config.shape import Provider, SecretReference, Tls
 from headworks.config.walk import Path as Place
+from headworks.config.walk import suggestion
 from headworks.errors import ConfigError, HeadworksError, Problem, SecretError
 
 
@@ -24,13 +25,17 @@ class Examination(msgspec.Struct, frozen=True):
     warnings: tuple[Problem, ...] = ()
 
 
-def examine(project: Project, *, environment: Mapping[str, str], load_plan: Callable[[Path], object]) -> Examination:
+PlanModels = Callable[[Path | None], Collection[str]]
+"""Names of the models in a simulator's plan file, or without one in the built-in plan."""
+
+
+def examine(project: Project, *, environment: Mapping[str, str], plan_models: PlanModels) -> Examination:
     """Look at everything that the project's configuration refers to.
 
     Arguments:
         project: a project that `load` has accepted.
         environment: where `env:` secrets are; usually `os.environ`.
-        load_plan: reads a simulator's plan file and raises `HeadworksError` when it is not one.
+        plan_models: raises `HeadworksError` when the file is no plan.
     """
     examiner = _Examiner(project, environment)
     examiner.access()
@@ -38,7 +43,9 @@ def examine(project: Project, *, environment: Mapping[str, str], load_plan: Call
     if project.config.server.tls is not None:
         examiner.tls(project.config.server.tls)
     for name, provider in project.config.providers.items():
-        examiner.provider(("providers", name), provider, load_plan)
+        examiner.provider(("providers", name), provider)
+        if provider.kind == "simulator":
+            examiner.simulator(name, provider, plan_models)
     return Examination(tuple(examiner.problems), tuple(examiner.warnings))
 
 
@@ -88,7 +95,7 @@ class _Examiner:
             reason = getattr(error, "reason", None) or type(error).__name__
             self._blame(place, f"certificate and key cannot be used together, or are not PEM ({reason})")
 
-    def provider(self, place: Place, provider: Provider, load_plan: Callable[[Path], object]) -> None:
+    def provider(self, place: Place, provider: Provider) -> None:
         if provider.api_key is not None:
             self._secret((*place, "api_key"), provider.api_key)
         for name, value in provider.headers.items():
@@ -96,13 +103,23 @@ class _Examiner:
                 self._secret((*place, "headers", name), value)
         if provider.ca_file is not None and self._is_readable((*place, "ca_file"), provider.ca_file):
             self._authorities((*place, "ca_file"), self._project.path(provider.ca_file))
-        if provider.plan is not None and self._is_readable((*place, "plan"), provider.plan):
-            try:
-                load_plan(self._project.path(provider.plan))
-            except ConfigError as error:
-                self.problems.extend(error.problems)
-            except HeadworksError as error:
-                self._blame((*place, "plan"), str(error))
+
+    def simulator(self, name: str, provider: Provider, plan_models: PlanModels) -> None:
+        place: Place = ("providers", name, "plan")
+        if provider.plan is not None and not self._is_readable(place, provider.plan):
+            return
+        try:
+            known = plan_models(None if provider.plan is None else self._project.path(provider.plan))
+        except ConfigError as error:
+            self.problems.extend(error.problems)
+            return
+        except HeadworksError as error:
+            self._blame(place, str(error))
+            return
+        for public, model in self._project.config.models.items():
+            if model.provider == name and model.model not in known:
+                hint = suggestion(model.model, known)
+                self._blame(("models", public, "model"), f"the simulator's plan has no such model{hint}")
 
     def _secret(self, place: Place, reference: SecretReference) -> None:
         try:
