@@ -41,9 +41,6 @@ from headworks.transport import Origin, PoolLimits, UpstreamPool
 from headworks.wheel import Timer, TimerWheel
 from headworks.workload_call import Vault
 
-RUN_FOLDER = "run"
-"""Where workers leave their metrics, below the storage folder."""
-
 _KEY_REFRESH_S = 0.4
 """How often a worker looks for changed keys; with the wheel's tick, a revocation holds within half a second."""
 

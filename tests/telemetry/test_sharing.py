@@ -55,3 +55,18 @@ def test_a_file_that_cannot_be_read_counts_as_nothing(tmp_path):
     _, share = worker(tmp_path, "worker-1", calls=1)
 
     assert figure(share, "calls_total") == 1
+
+
+def test_what_was_shown_is_not_lost_with_the_worker_that_showed_it(tmp_path):
+    _, dead = worker(tmp_path, "worker-1", calls=4)
+    shown = figure(dead, "calls_total")
+    _, born = worker(tmp_path, "worker-1")
+
+    assert figure(born, "calls_total") == shown == 4
+
+
+def test_lost_calls_are_counted(tmp_path):
+    metrics, share = worker(tmp_path, "control-plane")
+    metrics.count_lost(2)
+
+    assert b'outcome="lost",status="0"} 2' in share.render()

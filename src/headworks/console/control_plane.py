@@ -9,7 +9,7 @@ from pathlib import Path
 
 from headworks.errors import StorageError
 from headworks.records import JOURNAL_FOLDER, Drained, Drainer, drain_lock, open_store
-from headworks.telemetry import report
+from headworks.telemetry import RUN_FOLDER, Metrics, MetricsShare, report
 
 SHORTEST_REST_S = 0.15
 LONGEST_REST_S = 0.3
@@ -112,6 +112,14 @@ class _Draining:
             self._retry_s = SHORTEST_REST_S
             self._say("records are drained again")
         if drained.lost:
+            self._count_lost(drained.lost)
             calls = "1 call was" if drained.lost == 1 else f"{drained.lost} calls were"
             self._say(f"{calls} under way when a worker died: recorded as lost")
         return drained
+
+    def _count_lost(self, calls: int) -> None:
+        """Of the metrics, what only the control plane knows; left where the workers find it."""
+        metrics = Metrics()
+        share = MetricsShare(metrics, self._storage / RUN_FOLDER, "control-plane")
+        metrics.count_lost(calls)
+        share.publish()

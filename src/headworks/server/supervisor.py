@@ -18,14 +18,14 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.assembly import RUN_FOLDER, Settings, read_settings
+from headworks.assembly import Settings, read_settings
 from headworks.config import Project, load, parse
 from headworks.console import control_plane
 from headworks.errors import ConfigError, HeadworksError, StorageError
 from headworks.server.listening import bind
 from headworks.server.messages import FrameReader, Word, frame
 from headworks.server.worker import READINESS_LEAD_S, fixed_part, run_worker, tls_context
-from headworks.telemetry import report
+from headworks.telemetry import RUN_FOLDER, report
 
 _START_S = 30.0
 """A worker that is not ready by then has failed to start."""
@@ -109,7 +109,7 @@ class Supervisor:
         run = self._storage / RUN_FOLDER
         try:
             self._storage.mkdir(mode=0o700, parents=True, exist_ok=True)
-            run.mkdir(exist_ok=True)
+            run.mkdir(mode=0o700, exist_ok=True)
             for left in run.glob("*.metrics"):
                 left.unlink()
         except OSError as error:

@@ -9,14 +9,14 @@ import ssl
 
 import uvloop
 
-from headworks.assembly import RUN_FOLDER, Assembly, Hull, Settings, read_settings
+from headworks.assembly import Assembly, Hull, Settings, read_settings
 from headworks.config import Project, Server, parse
 from headworks.endpoints import KNOWN_PATHS, PATHS_BEFORE_A_NAME
 from headworks.errors import HeadworksError
 from headworks.server.listening import HttpServer, bind
 from headworks.server.messages import FrameReader, Word, frame
 from headworks.server.settings import ServerLimits
-from headworks.telemetry import Metrics, MetricsShare, report
+from headworks.telemetry import RUN_FOLDER, Metrics, MetricsShare, report
 from headworks.wheel import Timer, TimerWheel
 
 READINESS_LEAD_S = 0.3

@@ -5,6 +5,6 @@ May import `calls`, `errors`. Nothing here is on a call's way but `Metrics.obser
 
 from headworks.telemetry.log import report
 from headworks.telemetry.metrics import Metrics
-from headworks.telemetry.sharing import MetricsShare
+from headworks.telemetry.sharing import RUN_FOLDER, MetricsShare
 
-__all__ = ["Metrics", "MetricsShare", "report"]
+__all__ = ["RUN_FOLDER", "Metrics", "MetricsShare", "report"]

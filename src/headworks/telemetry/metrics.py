@@ -59,6 +59,14 @@ class Metrics:
             child[_FIRST_COUNT] += 1
             child[_FIRSTS + bisect_left(_BUCKETS_US, call.first_token_us)] += 1
 
+    def count_lost(self, calls: int) -> None:
+        """Count calls that were under way when their process died: nobody saw how they ended."""
+        labels: Labels = ("", "", "", "lost", 0)
+        child = self.children.get(labels)
+        if child is None:
+            child = self._new_child(labels)
+        child[_COUNT] += calls
+
     def add(self, children: Mapping[Labels, list[int]]) -> None:
         """Add another process's figures to these."""
         for labels, figures in children.items():

@@ -9,6 +9,9 @@ import msgspec
 
 from headworks.telemetry.metrics import Labels, Metrics
 
+RUN_FOLDER = "run"
+"""Where processes leave their figures, below the storage folder."""
+
 
 class _Snapshot(msgspec.Struct, frozen=True):
     children: dict[Labels, list[int]]
@@ -28,7 +31,7 @@ class MetricsShare:
     """
 
     def __init__(self, metrics: Metrics, folder: Path, worker: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._metrics = metrics
         self._folder = folder
         self._file = folder / f"{worker}.metrics"
@@ -44,7 +47,11 @@ class MetricsShare:
         fresh.replace(self._file)
 
     def render(self) -> bytes:
-        """All workers' figures, this one's as of now, the others' at most a second old."""
+        """All workers' figures, this one's as of now, the others' at most a second old.
+
+        What is shown is left for others first: a counter that was seen must not fall when this worker is killed.
+        """
+        self.publish()
         total = Metrics()
         total.gauges = self._metrics.gauges
         total.add(self._metrics.children)
