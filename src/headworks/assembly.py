@@ -9,13 +9,13 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
 
 from headworks.access import KEYS_FILE, KeyRing, KeyStore, OpenRing, server_secret
 from headworks.calls import Endpoint
-from headworks.compiled import CompiledWorkload, Published, compile_workload
 from headworks.config import (
     LOCK_FILE,
     Project,
@@ -28,18 +28,21 @@ from headworks.config import (
 )
 from headworks.errors import ConfigError, Problem, SecretError
 from headworks.exchange import Timeouts, Upstream
-from headworks.gateway import Gateway, Parts
+from headworks.gateway import ANSWER_BYTES, Gateway, Parts
 from headworks.ownership import ResponseOwner
-from headworks.planning import Station
-from headworks.prompts import PROMPTS_FILE, PromptRegistry
+from headworks.planning import Planner, Station
 from headworks.providers import REGISTRY, Provider, ProviderSettings
 from headworks.records import JOURNAL_FOLDER, CallLookup, Journal
 from headworks.routing import Reach, RouteTable
-from headworks.screening import RulesRunner
+from headworks.settlement import Settlement
+from headworks.streaming import StreamRelay
 from headworks.telemetry import Metrics
 from headworks.transport import Origin, PoolLimits, UpstreamPool
 from headworks.wheel import Timer, TimerWheel
-from headworks.workload_call import Vault
+
+if TYPE_CHECKING:
+    from headworks.compiled import CompiledWorkload, Published
+    from headworks.workload_call import WorkloadCalls
 
 _KEY_REFRESH_S = 0.4
 """How often a worker looks for changed keys; with the wheel's tick, a revocation holds within half a second."""
@@ -85,7 +88,7 @@ class Settings(msgspec.Struct, frozen=True):
     providers: tuple[ProviderPlan, ...]
     names: tuple[tuple[str, str, str], ...]
     secret: bytes
-    workloads: tuple[tuple[Workload, CompiledWorkload], ...] = ()
+    workloads: tuple[tuple[Workload, "CompiledWorkload"], ...] = ()
 
 
 def read_settings(project: Project, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -102,7 +105,7 @@ def read_settings(project: Project, environment: Mapping[str, str] = os.environ)
     return Settings(project, plans, names, secret, read_workloads(project))
 
 
-def read_workloads(project: Project) -> tuple[tuple[Workload, CompiledWorkload], ...]:
+def read_workloads(project: Project) -> tuple[tuple[Workload, "CompiledWorkload"], ...]:
     """Every workload of the project, compiled.
 
     Raises:
@@ -111,6 +114,8 @@ def read_workloads(project: Project) -> tuple[tuple[Workload, CompiledWorkload],
     workloads = load_workloads(project)
     if not workloads:
         return ()
+    from headworks.compiled import compile_workload  # templates and schemas: only who has workloads loads them
+
     locked = read_lock(project.folder / LOCK_FILE).workloads
     compiled: list[tuple[Workload, CompiledWorkload]] = []
     problems: list[Problem] = []
@@ -126,7 +131,10 @@ def read_workloads(project: Project) -> tuple[tuple[Workload, CompiledWorkload],
     return tuple(compiled)
 
 
-def _published(project: Project, name: str) -> Published:
+def _published(project: Project, name: str) -> "Published":
+    from headworks.compiled import Published
+    from headworks.prompts import PROMPTS_FILE, PromptRegistry
+
     if not (project.storage / PROMPTS_FILE).exists():
         return Published()
     registry = PromptRegistry(project.storage / PROMPTS_FILE)
@@ -279,7 +287,9 @@ class Assembly:
         reaches = [self._reach(plan) for plan in settings.providers]
         config = settings.project.config
         table = RouteTable(reaches, settings.names)
-        self._works = {workload.name: self._work(workload, work, table) for workload, work in settings.workloads}
+        self._works = {
+            workload.name: _with_targets(settings, workload, work, table) for workload, work in settings.workloads
+        }
         self.gateway = Gateway(
             Parts(
                 ring=self._ring,
@@ -290,8 +300,7 @@ class Assembly:
                 render_metrics=hull.render_metrics,
                 is_ready=hull.is_ready,
                 loop=hull.loop,
-                works=self._works,
-                vault=self._vault(),
+                make_works=self._make_works if self._works else None,
                 keeps_bodies=config.records.bodies,
                 models_created=int(settings.project.file.stat().st_mtime),
             )
@@ -308,23 +317,15 @@ class Assembly:
             if work.rules is not None:
                 await work.rules.close()
 
-    def _work(self, workload: Workload, work: CompiledWorkload, table: RouteTable[Station]) -> CompiledWorkload:
-        models = [model_of_rung(self.settings.project.config, name) for name in work.chain_names]
-        chain = tuple(table.resolve(f"{model.provider}/{model.model}") for model in models if model is not None)
-        assert len(chain) == len(work.chain_names), "the contract's names were checked"
-        rules = workload.files.rules
-        timeout_s = workload.contract.validation.rules_timeout_s
-        return msgspec.structs.replace(
-            work, chain=chain, rules=None if rules is None else RulesRunner(rules, timeout_s)
-        )
+    def _make_works(self, settlement: Settlement, planner: Planner, streams: StreamRelay) -> "WorkloadCalls":
+        from headworks.workload_call import WorkloadCalls  # only who has workloads loads them
 
-    def _vault(self) -> Vault | None:
-        """Seals content, where a contract has some kept and there is a secret to seal it with."""
-        if not any(work.contract.retention.content == "full" for work in self._works.values()):
-            return None
-        from headworks.records.content import ContentVault  # cryptography and zstd: only who keeps content loads them
+        vault = None
+        if self.settings.secret and any(work.contract.retention.content == "full" for work in self._works.values()):
+            from headworks.records.content import ContentVault  # cryptography and zstd: only who keeps content
 
-        return ContentVault(self.settings.secret) if self.settings.secret else None
+            vault = ContentVault(self.settings.secret)
+        return WorkloadCalls(self._works, settlement, planner, streams, vault=vault, answer_bytes=ANSWER_BYTES)
 
     def _reach(self, plan: ProviderPlan) -> Reach[Station]:
         provider: Provider = REGISTRY[plan.kind](plan.settings)
@@ -352,3 +353,15 @@ class Assembly:
             self._ring.refresh()
         finally:
             self._hull.wheel.arm(self._refresh_timer, _KEY_REFRESH_S)
+
+
+def _with_targets(
+    settings: Settings, workload: Workload, work: "CompiledWorkload", table: RouteTable[Station]
+) -> "CompiledWorkload":
+    from headworks.screening import RulesRunner  # only who has workloads loads it
+
+    models = [model_of_rung(settings.project.config, name) for name in work.chain_names]
+    chain = tuple(table.resolve(f"{model.provider}/{model.model}") for model in models if model is not None)
+    assert len(chain) == len(work.chain_names), "the contract's names were checked"
+    rules, timeout_s = workload.files.rules, workload.contract.validation.rules_timeout_s
+    return msgspec.structs.replace(work, chain=chain, rules=None if rules is None else RulesRunner(rules, timeout_s))

@@ -15,7 +15,7 @@ library run the same pipeline.
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from secrets import token_hex
 from time import time_ns
 from typing import Any, Protocol
@@ -25,8 +25,6 @@ import msgspec
 from headworks.access import Grant
 from headworks.answering import JSON, error_headers, own_headers
 from headworks.calls import Caller, Endpoint, Outcome
-from headworks.compiled import CompiledWorkload
-from headworks.composing import prompt_reference
 from headworks.dialects import RequestHead
 from headworks.endpoints import Manner, Route, find_route
 from headworks.errors import Refusal, StorageError
@@ -40,7 +38,9 @@ from headworks.settlement import CallMaker, OpenCall, Settlement
 from headworks.streaming import StreamRelay
 from headworks.telemetry import Metrics, report
 from headworks.unary import UnaryCall, UnaryCalls
-from headworks.workload_call import Vault, WorkloadCalls
+
+ANSWER_BYTES = 64 * 1024 * 1024
+"""Bound on an answer that is gathered whole."""
 
 _WORKABLE = ("/responses", "/chat/completions")
 """Where a workload can be called."""
@@ -54,12 +54,39 @@ class Ring(Protocol):
     def identify(self, header: bytes | None) -> Grant: ...
 
 
+class Works(Protocol):
+    """The workloads of a gateway: `workload_call` implements it, which only a project with workloads loads."""
+
+    names: Collection[str]
+
+    def find(self, head: RequestHead) -> object | None:
+        """The workload that a call is of, by its model or by its prompt; None if it is of none.
+
+        Raises:
+            Refusal: it names a workload's prompt and a model beside it.
+        """
+        ...
+
+    def run(
+        self,
+        call: OpenCall,
+        work: Any,
+        head: RequestHead,
+        admission: Admission,
+        grant: Grant,
+        reply: Reply,
+        ending: Ending,
+    ) -> Coroutine[Any, Any, None]:
+        """Make the call and answer it."""
+        ...
+
+
 class Parts(msgspec.Struct, frozen=True):
     """What a gateway is put together from (`assembly` does it).
 
     `find_owner` looks a response id up in the store; `render_metrics` makes the text of `/metrics`; `is_ready` is
-    False while the process stops. `works` are the workloads by name; `vault` seals what their contracts have kept.
-    `models_created` is what `/v1/models` gives as creation time, in Unix seconds.
+    False while the process stops. `make_works` makes what serves workloads, if there are any. `models_created` is what
+    `/v1/models` gives as creation time, in Unix seconds.
     """
 
     ring: Ring
@@ -70,10 +97,9 @@ class Parts(msgspec.Struct, frozen=True):
     render_metrics: Callable[[], bytes]
     is_ready: Callable[[], bool]
     loop: asyncio.AbstractEventLoop
-    works: Mapping[str, CompiledWorkload] = {}
-    vault: Vault | None = None
+    make_works: Callable[[Settlement, Planner, StreamRelay], Works] | None = None
     keeps_bodies: bool = False
-    answer_bytes: int = 64 * 1024 * 1024
+    answer_bytes: int = ANSWER_BYTES
     models_created: int = 0
 
 
@@ -108,10 +134,9 @@ class Gateway:
             answer_bytes=parts.answer_bytes,
             loop=parts.loop,
         )
-        self._works = parts.works
-        self._work_calls = WorkloadCalls(
-            self._settlement, self._planner, self._streams, vault=parts.vault, answer_bytes=parts.answer_bytes
-        )
+        make_works = parts.make_works
+        self._works = None if make_works is None else make_works(self._settlement, self._planner, self._streams)
+        self._work_names = () if self._works is None else tuple(self._works.names)
         self._idle: asyncio.Event | None = None
         self.in_flight = 0
         """Calls under way."""
@@ -164,8 +189,8 @@ class Gateway:
                 raise _journal_full()  # noqa: TRY301
             head = self._planner.head_of(request, admission)
             if head is not None:
-                if self._works and route.upstream_path in _WORKABLE:
-                    running = self._handle_work(call, head, admission, grant, reply)
+                if self._works is not None and route.upstream_path in _WORKABLE:
+                    running = self._handle_work(self._works, call, head, admission, grant, reply)
                     if running is not None:
                         return running
                 if self._keeps_bodies or admission.caller_key or "metadata" in head.fields:
@@ -200,25 +225,12 @@ class Gateway:
         return None
 
     def _handle_work(
-        self, call: OpenCall, head: RequestHead, admission: Admission, grant: Grant, reply: Reply
+        self, works: Works, call: OpenCall, head: RequestHead, admission: Admission, grant: Grant, reply: Reply
     ) -> Running | None:
-        """A call of a workload: its name stands for a model, or it is the prompt that is asked for."""
-        work = self._works.get(head.model)
-        if work is None and "prompt" in head.fields:
-            work = self._works.get(prompt_reference(head.fields).id)
-            if work is not None and head.model:
-                raise Refusal(
-                    400,
-                    "parameter_fixed",
-                    f"The prompt `{work.name}` is a workload's, whose contract chooses the model: leave `model` out, "
-                    "or send the workload's name.",
-                    param="model",
-                )
+        work = works.find(head)
         if work is None:
             return None
-        return self._run(
-            lambda ending: self._work_calls.run(call, work, head, admission, grant, reply, ending), call, reply
-        )
+        return self._run(lambda ending: works.run(call, work, head, admission, grant, reply, ending), call, reply)
 
     async def drain(self) -> None:
         """Wait until no call is under way."""
@@ -331,7 +343,7 @@ class Gateway:
         reply.respond(status, own_headers(self._begin("", Caller()), content_type), body)
 
     def _models(self, call: OpenCall, reply: Reply, route: Route, grant: Grant) -> None:
-        visible = [name for name in (*self._works, *self._table.names) if grant.may_use(name)]
+        visible = [name for name in (*self._work_names, *self._table.names) if grant.may_use(name)]
         if route.manner is Manner.MODEL:
             name = route.path.removeprefix("/v1/models/")
             call.requested_model = name
@@ -369,7 +381,7 @@ class Gateway:
             "id": name,
             "object": "model",
             "created": self._parts.models_created,
-            "owned_by": "headworks" if name in self._works else self._table.resolve(name).provider,
+            "owned_by": "headworks" if name in self._work_names else self._table.resolve(name).provider,
             "shutdown_date": None,
         }
 

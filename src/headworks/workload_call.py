@@ -7,7 +7,7 @@ rules are asked before its last piece goes out.
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from hashlib import sha256
 from time import perf_counter
@@ -77,9 +77,10 @@ class Vault(Protocol):
 
 
 class WorkloadCalls:
-    """Makes the calls of workloads.
+    """Makes the calls of workloads; implements `gateway.Works`.
 
     Arguments:
+        works: the workloads by name.
         settlement: where calls are opened and settled.
         planner: makes the request for a target.
         streams: relays what is streamed.
@@ -90,6 +91,7 @@ class WorkloadCalls:
 
     def __init__(
         self,
+        works: Mapping[str, CompiledWorkload],
         settlement: Settlement,
         planner: Planner,
         streams: StreamRelay,
@@ -98,12 +100,29 @@ class WorkloadCalls:
         answer_bytes: int,
         now: Callable[[], float] = time.time,
     ) -> None:
+        self.names: Collection[str] = works.keys()
+        self._works = works
         self.settlement = settlement
         self.planner = planner
         self.streams = streams
         self.vault = vault
         self.answer_bytes = answer_bytes
         self.now = now
+
+    def find(self, head: RequestHead) -> CompiledWorkload | None:
+        """The workload whose name stands for a model, or whose prompt is asked for."""
+        work = self._works.get(head.model)
+        if work is None and "prompt" in head.fields:
+            work = self._works.get(prompt_reference(head.fields).id)
+            if work is not None and head.model:
+                raise Refusal(
+                    400,
+                    "parameter_fixed",
+                    f"The prompt `{work.name}` is a workload's, whose contract chooses the model: leave `model` out, "
+                    "or send the workload's name.",
+                    param="model",
+                )
+        return work
 
     async def run(
         self,

@@ -1,0 +1,458 @@
+"""Calls of a workload, as a dialogue of caller, gateway and upstream."""
+
+import asyncio
+import json
+
+import msgspec
+import pytest
+
+from headworks.access import Grant
+from headworks.calls import Caller, Failure, FailureKind
+from headworks.compiled import Published, compile_workload
+from headworks.config import load, load_workloads
+from headworks.records.content import ContentVault
+from headworks.screening import RulesRunner
+from headworks.workload_call import WorkloadCalls
+
+PROJECT = """
+providers:
+  stub: {kind: openai-compatible, base_url: 'http://127.0.0.1:9/v1', speaks: [chat, responses], models: [small, large]}
+models: {small: stub/small, large: stub/large}
+"""
+PROMPT = """---
+version: 1.2.0
+variables: {ticket: string}
+---
+{% developer %}
+Sort tickets.
+{% user %}
+Ticket: {{ ticket }}
+"""
+SCHEMA = {
+    "type": "object",
+    "properties": {"team": {"type": "string", "enum": ["red", "blue"]}},
+    "required": ["team"],
+    "additionalProperties": False,
+}
+TOOLS = [
+    {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {"id": {"type": "integer"}}}},
+    {"type": "function", "name": "pay", "parameters": {"type": "object", "properties": {}}},
+    {"type": "function", "name": "erase", "parameters": {"type": "object", "properties": {}}},
+]
+RULES = """
+from headworks.screening import Verdict
+
+def judged(output, context):
+    ticket = context["variables"]["ticket"]
+    if ticket == "broken":
+        raise ValueError("what the customer wrote")
+    if ticket == "repair" and output["team"] == "red":
+        return Verdict.repair("red is closed")
+    if ticket == "mark":
+        return Verdict.mark("unsure")
+    return output["team"] == "red" if ticket == "block" else None
+"""
+EVENTS = {b"content-type": b"text/event-stream"}
+
+
+def chat_answer(text=None, calls=(), usage=(10, 5)):
+    message = {"role": "assistant", "content": text}
+    if calls:
+        message["tool_calls"] = [
+            {"id": f"c{n}", "type": "function", "function": {"name": name, "arguments": arguments}}
+            for n, (name, arguments) in enumerate(calls)
+        ]
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "m-2026",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+        "usage": {"prompt_tokens": usage[0], "completion_tokens": usage[1], "total_tokens": sum(usage)},
+    }
+
+
+def team(name):
+    return chat_answer(json.dumps({"team": name}))
+
+
+class Work:
+    """A hall with one workload, `triage`, whose files a test chooses."""
+
+    def __init__(self, hall, folder):
+        self.hall = hall
+        self.folder = folder / "project" / "workloads" / "triage"
+        self.folder.mkdir(parents=True)
+        (folder / "project" / "headworks.yaml").write_text(PROJECT)
+        self.project = folder / "project"
+        self.rules = None
+
+    def make(self, contract="", *, schema=SCHEMA, prompt=PROMPT, rules=None, tools=None, fallback=None):
+        text = f"owner: o\ndescription: d\nladder: [small]\n{contract}"
+        (self.folder / "workload.yaml").write_text(text)
+        for name, content in (
+            ("prompt.md", prompt),
+            ("schema.json", schema and json.dumps(schema)),
+            ("rules.py", rules),
+            ("tools.json", tools and json.dumps(tools)),
+            ("fallback.json", fallback and json.dumps(fallback)),
+        ):
+            if content is not None:
+                (self.folder / name).write_text(content)
+        (workload,) = load_workloads(load(self.project))
+        compiled = compile_workload(workload, locked_model="", published=Published())
+        station = self.hall.gateway._table.resolve("nano")
+        targets = {name: msgspec.structs.replace(station, model=name, headers=b"") for name in ("small", "large")}
+        if rules is not None:
+            self.rules = RulesRunner(workload.files.rules, workload.contract.validation.rules_timeout_s)
+        compiled = msgspec.structs.replace(
+            compiled, chain=tuple(targets[name] for name in compiled.chain_names), rules=self.rules
+        )
+        works, vault = {"triage": compiled}, ContentVault(b"s" * 32)
+        self.hall.make(make_works=lambda *parts: WorkloadCalls(works, *parts, vault=vault, answer_bytes=1 << 20))
+        return self
+
+    def chat(self, ticket="x", *, turns=3, **fields):
+        body = {"model": "triage", "messages": [], "prompt": {"variables": {"ticket": ticket}}} | fields
+        return self.hall.ask("/v1/chat/completions", body, turns=turns)
+
+    def answer(self, body, status=200):
+        self.hall.loop.call_soon(self.hall.flight.answer, body, status)
+        self.hall.turn(1)
+        self.settle()
+
+    def settle(self):
+        """Let what is under way go on; rules are asked in another process."""
+        for _ in range(400):
+            self.hall.turn(1)
+            if not self.hall.gateway.in_flight or not self.hall.upstream.flights[-1].sink.ended.is_set:
+                return
+            self.hall.loop.run_until_complete(asyncio.sleep(0.005))
+        raise AssertionError("the call does not go on")
+
+
+@pytest.fixture
+def work(hall, tmp_path):
+    work = Work(hall, tmp_path)
+    yield work
+    if work.rules is not None:
+        hall.loop.run_until_complete(work.rules.close())
+
+
+def test_prompt_and_schema_go_up_and_a_valid_answer_passes_unchanged(hall, work):
+    answered = work.make("output: {max_tokens: 50, temperature: 0}\n").chat("help", user="u-1")
+    sent = hall.flight.body
+    assert sent["model"] == "small"
+    assert sent["messages"] == [
+        {"role": "system", "content": "Sort tickets."},
+        {"role": "user", "content": "Ticket: help"},
+    ]
+    assert sent["response_format"]["json_schema"] == {"name": "triage", "schema": SCHEMA, "strict": True}
+    assert (sent["temperature"], sent["max_completion_tokens"], "prompt" in sent) == (0, 50, False)
+
+    work.answer(team("red"))
+
+    assert json.loads(answered.body) == team("red")
+    assert answered.headers["x-headworks-workload"] == "triage"
+    assert answered.headers["x-headworks-prompt-version"] == "1.2.0"
+    assert answered.headers["x-headworks-verdict"] == "valid"
+    settled = hall.settled
+    assert (settled.workload, settled.prompt_version, settled.verdict) == ("triage", "1.2.0", "valid")
+    assert (len(settled.prompt_hash), len(settled.schema_hash), settled.wasted_tokens) == (64, 64, 0)
+    assert (settled.opened.requested_model, settled.opened.model, settled.opened.user) == ("triage", "small", "u-1")
+
+
+def test_the_same_through_responses(hall, work):
+    work.make()
+    answered = hall.ask("/v1/responses", {"prompt": {"id": "triage", "version": "1", "variables": {"ticket": "help"}}})
+    assert hall.flight.body["input"] == [
+        {"role": "developer", "content": "Sort tickets."},
+        {"role": "user", "content": "Ticket: help"},
+    ]
+    assert hall.flight.body["text"]["format"]["strict"] is True
+    text = {"type": "output_text", "text": '{"team": "blue"}', "annotations": []}
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [text]}
+    usage = {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}
+    response = {"id": "resp_1", "object": "response", "created_at": 1, "status": "completed", "model": "m"}
+    work.answer({**response, "output": [message], "usage": usage})
+
+    assert (answered.status, answered.headers["x-headworks-verdict"]) == (200, "valid")
+
+
+def test_an_invalid_answer_is_mended_in_a_further_turn(hall, work):
+    answered = work.make().chat()
+    work.answer(team("green"))
+    assert not answered.status
+    turns = hall.flight.body["messages"][-2:]
+    assert turns[0] == {"role": "assistant", "content": '{"team": "green"}'}
+    assert turns[1]["role"] == "user"
+    assert "/team" in turns[1]["content"]
+    assert "green" not in turns[1]["content"]
+    work.answer(team("blue"))
+
+    assert json.loads(answered.body) == team("blue")
+    assert answered.headers["x-headworks-verdict"] == "repaired"
+    settled = hall.settled
+    assert (settled.verdict, settled.repairs, settled.attempts) == ("repaired", 1, 2)
+    assert (settled.input_tokens, settled.output_tokens, settled.wasted_tokens) == (20, 10, 5)
+
+
+def test_an_answer_that_stays_invalid_is_never_passed_on(hall, work):
+    answered = work.make().chat()
+    work.answer(team("green"))
+    work.answer(chat_answer("no JSON"))
+
+    assert (answered.status, answered.error["code"]) == (502, "output_invalid")
+    assert "no JSON" not in answered.body.decode()
+    assert (hall.settled.verdict, hall.settled.error_code, hall.settled.wasted_tokens) == (
+        "invalid",
+        "output_invalid",
+        10,
+    )
+
+
+def test_an_invalid_answer_may_be_asked_for_elsewhere(hall, work):
+    answered = work.make("fallback: [large]\nvalidation: {repairs: 0, otherwise: fallback}\n").chat()
+    work.answer(team("green"))
+    assert hall.flight.body["model"] == "large"
+    work.answer(team("red"))
+
+    assert answered.status == 200
+    assert answered.headers["x-headworks-fallback"] == "output_invalid"
+
+
+@pytest.mark.parametrize("kind", [FailureKind.UNREACHABLE, FailureKind.TIMEOUT, FailureKind.BROKEN])
+def test_the_next_model_answers_when_the_first_fails(hall, work, kind):
+    answered = work.make("fallback: [large]\n").chat()
+    hall.flight.sink.on_failure(Failure(kind, "stub failed"))
+    work.settle()
+    assert hall.flight.body["model"] == "large"
+    work.answer(team("red"))
+
+    assert (answered.status, answered.headers["x-headworks-fallback"]) == (200, kind.value)
+    assert (hall.settled.attempts, hall.settled.verdict) == (2, "valid")
+
+
+def test_a_request_that_the_provider_refuses_does_not_go_shopping(hall, work):
+    answered = work.make("fallback: [large]\n").chat()
+    work.answer({"error": {"message": "Too long.", "type": "x", "code": "context_length_exceeded", "param": None}}, 400)
+
+    assert (answered.status, len(hall.upstream.flights)) == (400, 1)
+    assert "Too long." in answered.error["message"]
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_last_comes_the_deterministic_answer_and_says_so(hall, work, is_streamed):
+    work.make("fallback: [deterministic]\n", fallback={"team": "blue"})
+    answered = work.chat(stream=is_streamed)
+    hall.flight.sink.on_failure(Failure(FailureKind.UNREACHABLE, "stub failed"))
+    work.settle()
+
+    assert answered.status == 200
+    assert answered.headers["x-headworks-degraded"] == "upstream_unreachable"
+    assert b"headworks/deterministic" in answered.body
+    assert b"blue" in answered.body
+    assert (b"[DONE]" in answered.body) is is_streamed
+    assert (hall.settled.outcome, hall.settled.finish_reason) == ("answered", "degraded")
+
+
+@pytest.mark.parametrize(
+    ("ticket", "status", "verdict", "code"),
+    [
+        ("fine", 200, "valid", ""),
+        ("mark", 200, "marked", ""),
+        ("block", 502, "blocked", "output_blocked"),
+        ("broken", 502, "blocked", "output_blocked"),
+    ],
+)
+def test_rules_are_asked_before_anything_acts(hall, work, ticket, status, verdict, code):
+    answered = work.make(rules=RULES).chat(ticket)
+    work.answer(team("blue"))
+
+    assert answered.status == status
+    assert (hall.settled.verdict, hall.settled.error_code) == (verdict, code)
+    assert b"what the customer wrote" not in answered.body
+
+
+def test_a_rule_may_have_the_answer_mended(hall, work):
+    answered = work.make(rules=RULES).chat("repair")
+    work.answer(team("red"))
+    assert "red is closed" in hall.flight.body["messages"][-1]["content"]
+    work.answer(team("blue"))
+
+    assert answered.headers["x-headworks-verdict"] == "repaired"
+
+
+def test_a_rule_that_hangs_blocks_within_its_time(hall, work):
+    rules = "def slow(output, context):\n    while True: pass\n"
+    answered = work.make("validation: {rules_timeout_s: 0.2}\n", rules=rules).chat()
+    work.answer(team("red"))
+
+    assert (answered.status, answered.error["code"]) == (502, "output_blocked")
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "code"),
+    [
+        (("look", '{"id": 1}'), 200, ""),
+        (("look", '{"id": "one"}'), 502, "output_invalid"),
+        (("guess", "{}"), 502, "output_invalid"),
+        (("erase", "{}"), 403, "action_denied"),
+        (("pay", "{}"), 403, "action_held"),
+    ],
+)
+def test_tool_calls_are_known_well_formed_and_allowed(hall, work, call, status, code):
+    contract = "actions: {erase: {policy: deny}, pay: {policy: hold}}\nvalidation: {repairs: 0}\n"
+    answered = work.make(contract, schema=None, tools=TOOLS).chat()
+    assert [tool["function"]["name"] for tool in hall.flight.body["tools"]] == ["look", "pay", "erase"]
+    work.answer(chat_answer(calls=[call]))
+
+    assert answered.status == status
+    assert hall.settled.error_code == code
+
+
+def chunk(text=None, finish_reason=None):
+    choice = {"index": 0, "delta": {"content": text} if text else {}, "finish_reason": finish_reason}
+    value = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    return b"data: " + json.dumps(value).encode() + b"\n\n"
+
+
+def stream(hall, work, *pieces, ticket="x"):
+    answered = work.chat(ticket, stream=True)
+    hall.flight.sink.on_head(200, EVENTS)
+    for piece in pieces:
+        hall.flight.sink.on_body(chunk(piece))
+    return answered
+
+
+def test_a_stream_that_keeps_to_the_schema_passes_piece_by_piece(hall, work):
+    work.make()
+    answered = stream(hall, work, '{"te', 'am": "re')
+    assert answered.body.count(b"data: ") == 2
+    hall.flight.sink.on_body(chunk('d"}') + chunk(finish_reason="stop") + b"data: [DONE]\n\n")
+    work.settle()
+
+    assert answered.body.endswith(b"data: [DONE]\n\n")
+    assert answered.headers["x-headworks-prompt-version"] == "1.2.0"
+    assert (hall.settled.verdict, hall.settled.outcome) == ("valid", "answered")
+
+
+def test_a_stream_that_breaks_the_schema_ends_with_an_error_at_once(hall, work):
+    work.make()
+    answered = stream(hall, work, '{"team": ', '"green"')
+    work.settle()
+
+    assert answered.is_over
+    assert b'"code":"output_invalid"' in answered.body
+    assert b"green" not in answered.body
+    assert hall.flight.is_cancelled
+    assert (hall.settled.verdict, hall.settled.error_code) == ("invalid", "output_invalid")
+
+
+def test_rules_judge_a_stream_before_its_last_piece(hall, work):
+    work.make(rules=RULES)
+    answered = stream(hall, work, '{"team": "blue"}', ticket="block")
+    hall.loop.call_soon(hall.flight.sink.on_body, chunk(finish_reason="stop") + b"data: [DONE]\n\n")
+    hall.turn(1)
+    work.settle()
+
+    assert b'"code":"output_blocked"' in answered.body
+    assert b"[DONE]" not in answered.body
+    assert (hall.settled.verdict, hall.settled.error_code) == ("blocked", "output_blocked")
+
+
+def test_a_stream_that_fails_before_its_first_piece_goes_on_elsewhere(hall, work):
+    work.make("fallback: [large]\n")
+    answered = work.chat(stream=True)
+    hall.flight.sink.on_failure(Failure(FailureKind.OVERLOADED, "stub is overloaded"))
+    hall.turn()
+    assert hall.flight.body["model"] == "large"
+    hall.flight.sink.on_head(200, EVENTS)
+    hall.flight.sink.on_body(chunk('{"team": "red"}') + chunk(finish_reason="stop") + b"data: [DONE]\n\n")
+    work.settle()
+
+    assert answered.body.endswith(b"[DONE]\n\n")
+    assert answered.headers["x-headworks-fallback"] == "upstream_overloaded"
+
+
+def test_a_caller_who_goes_leaves_one_record_and_no_attempt(hall, work):
+    answered = work.make().chat()
+    answered.running.cancel()
+    hall.turn()
+
+    assert hall.flight.is_cancelled
+    assert (hall.settled.outcome, hall.settled.workload) == ("cancelled", "triage")
+
+
+def test_a_call_that_must_end_before_its_time_is_refused(hall, work):
+    answered = work.make().chat()
+    answered.running.stop()
+    hall.turn()
+
+    assert (answered.status, answered.error["code"]) == (503, "gateway_stopping")
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "code"),
+    [
+        ({"prompt": {"variables": {}}}, 400, "missing_prompt_variable"),
+        ({"prompt": {"variables": {"ticket": 5}}}, 400, "invalid_prompt_variable"),
+        ({"prompt": {"variables": {"ticket": "x", "more": "y"}}}, 400, "unknown_prompt_variable"),
+        ({"prompt": {"version": "7", "variables": {"ticket": "x"}}}, 404, "prompt_version_not_found"),
+        ({"model": "small", "prompt": {"id": "triage", "variables": {"ticket": "x"}}}, 400, "parameter_fixed"),
+        ({"response_format": {"type": "text"}}, 400, "parameter_fixed"),
+        ({"messages": [{"role": "system", "content": "obey"}]}, 400, "role_not_allowed"),
+    ],
+)
+def test_what_a_caller_sends_wrongly_is_refused_before_anything_goes_up(hall, work, fields, status, code):
+    answered = work.make().chat(**fields)
+
+    assert (answered.status, answered.error["code"]) == (status, code)
+    assert not hall.upstream.flights
+    assert hall.settled.outcome == "refused"
+
+
+@pytest.mark.parametrize("version", ["1", "1.2", "1.2.0", None])
+def test_a_version_may_be_named_in_part(hall, work, version):
+    work.make().chat(prompt={"version": version, "variables": {"ticket": "x"}})
+    work.answer(team("red"))
+
+    assert hall.settled.prompt_version == "1.2.0"
+
+
+def test_a_key_sees_only_the_workloads_that_it_may_use(hall, work):
+    work.make()
+    hall.ring.grant = Grant(Caller("key_1", "ann", "search"), models=("nano",))
+    answered = work.chat()
+    listed = hall.ask("/v1/models", method="GET")
+
+    assert (answered.status, answered.error["code"]) == (404, "model_not_found")
+    assert "triage" not in listed.body.decode()
+
+
+def test_a_workload_is_listed_as_a_model(hall, work):
+    work.make()
+    listed = json.loads(hall.ask("/v1/models", method="GET").body)["data"]
+
+    assert {"triage": "headworks"}.items() <= {one["id"]: one["owned_by"] for one in listed}.items()
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_content_is_kept_sealed_and_nowhere_in_the_clear(hall, work, is_streamed):
+    work.make("retention: {content: full, days: 3}\n")
+    work.chat("a secret ticket", stream=is_streamed)
+    if is_streamed:
+        hall.flight.sink.on_head(200, EVENTS)
+        hall.flight.sink.on_body(chunk('{"team": "red"}') + chunk(finish_reason="stop") + b"data: [DONE]\n\n")
+        work.settle()
+    else:
+        work.answer(team("red"))
+
+    settled, vault = hall.settled, ContentVault(b"s" * 32)
+    call_id = settled.opened.call_id
+    assert settled.content_expires_us > 0
+    assert b"a secret ticket" in vault.open(call_id, "triage", "request", settled.request_body)
+    assert b"red" in vault.open(call_id, "triage", "response", settled.response_body)
+    assert json.loads(vault.open(call_id, "triage", "values", settled.template_values)) == {"ticket": "a secret ticket"}
+    written = b"".join(path.read_bytes() for path in hall.folder.glob("*.journal"))
+    assert b"secret ticket" not in written
