@@ -6,7 +6,7 @@ import pytest
 from headworks.cli import main
 
 PROJECT = (
-    "providers: {sim: {kind: simulator}}\nmodels: {fast: sim/a}\ntiers: {nano: sim/a, mini: sim/b, flagship: sim/c}\n"
+    "providers: {sim: {kind: simulator}}\nmodels: {fast: sim/gpt-6-luna}\ntiers: {nano: sim/a, mini: sim/b, flagship: sim/c}\n"
 )
 
 
@@ -101,7 +101,7 @@ def test_a_person_at_a_terminal_is_asked_for_what_was_not_given(run, file, monke
 @pytest.mark.parametrize(
     ("project", "ladder"),
     [
-        ("providers: {sim: {kind: simulator}}\nmodels: {fast: sim/a}\n", "ladder: [fast]"),
+        ("providers: {sim: {kind: simulator}}\nmodels: {fast: sim/gpt-6-luna}\n", "ladder: [fast]"),
         ("providers: {sim: {kind: simulator}}\ntiers: {mini: sim/a}\n", "ladder: [mini]"),
     ],
 )
