@@ -101,7 +101,7 @@ class Work:
                 (self.folder / name).write_text(content)
         (workload,) = load_workloads(load(self.project))
         compiled = compile_workload(workload, locked_model="", published=Published())
-        station = self.hall.gateway._table.resolve("nano")
+        station = self.hall.make()._table.resolve("nano")
         targets = {name: msgspec.structs.replace(station, model=name, headers=b"") for name in ("small", "large")}
         if rules is not None:
             self.rules = RulesRunner(workload.files.rules, workload.contract.validation.rules_timeout_s)
@@ -456,3 +456,21 @@ def test_content_is_kept_sealed_and_nowhere_in_the_clear(hall, work, is_streamed
     assert json.loads(vault.open(call_id, "triage", "values", settled.template_values)) == {"ticket": "a secret ticket"}
     written = b"".join(path.read_bytes() for path in hall.folder.glob("*.journal"))
     assert b"secret ticket" not in written
+
+
+def test_values_of_a_call_that_fails_are_not_written_in_the_clear(hall, work):
+    work.make("retention: {content: full}\n").chat("a secret ticket")
+    hall.flight.sink.on_failure(Failure(FailureKind.UNREACHABLE, "stub failed"))
+    work.settle()
+
+    assert hall.settled.outcome == "failed"
+    assert b"secret" not in b"".join(path.read_bytes() for path in hall.folder.glob("*.journal"))
+
+
+def test_the_output_limit_has_the_name_that_the_server_knows(hall, work):
+    hall.limit_name = "max_tokens"
+    work.make("output: {max_tokens: 50}\n").chat()
+
+    assert hall.flight.body["max_tokens"] == 50
+    assert "max_completion_tokens" not in hall.flight.body
+    work.answer(team("red"))

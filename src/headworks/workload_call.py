@@ -226,8 +226,6 @@ class _Run:
         record.prompt_version = self._version = prompt.version
         record.prompt_hash = prompt.hash
         self._values = {name: msgspec.json.decode(raw) for name, raw in (reference.variables or {}).items()}
-        if self._is_kept:
-            record.template_values = msgspec.json.encode(self._values)
         return prompt.render(self._values, marker=secrets.token_hex(8))
 
     def _is_canary(self) -> bool:
@@ -305,6 +303,9 @@ class _Run:
         if total_s <= 0:
             raise refusal_of(Failure(FailureKind.TIMEOUT, f"no time was left to ask {target.provider}"))
         self._call.provider, self._call.model = target.provider, target.model
+        limit_name = target.station.provider.limit_name
+        if self._endpoint in target.speaks and self._endpoint is Endpoint.CHAT and limit_name not in fields:
+            fields = {limit_name if name in LIMIT_NAMES[Endpoint.CHAT] else name: raw for name, raw in fields.items()}
         head = msgspec.structs.replace(self._head, fields=fields)
         planner = self._shared.planner
         plan = planner.plan_to(target, head, self._endpoint, self._path, self._admission.forwarded)
@@ -437,7 +438,7 @@ class _Run:
         name = self._work.name
         call.request_body = vault.seal(call.call_id, name, "request", msgspec.json.encode(self._fields))
         call.response_body = vault.seal(call.call_id, name, "response", body)
-        record.template_values = vault.seal(call.call_id, name, "values", record.template_values)
+        record.template_values = vault.seal(call.call_id, name, "values", msgspec.json.encode(self._values))
         record.content_expires_us = int((self._shared.now() + self._work.contract.retention.days * 86_400) * 1e6)
 
     @property

@@ -6,7 +6,8 @@ import pytest
 from headworks.cli import main
 
 PROJECT = (
-    "providers: {sim: {kind: simulator}}\nmodels: {fast: sim/gpt-6-luna}\ntiers: {nano: sim/a, mini: sim/b, flagship: sim/c}\n"
+    "providers: {sim: {kind: simulator}}\nmodels: {fast: sim/gpt-6-luna}\n"
+    "tiers: {nano: sim/a, mini: sim/b, flagship: sim/c}\n"
 )
 
 
