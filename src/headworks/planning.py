@@ -109,6 +109,7 @@ class Planner:
 
     def __init__(self, table: RouteTable[Station]) -> None:
         self._table = table
+        self._targets = table.named
 
     def head_of(self, request: Request, admission: Admission) -> RequestHead | None:
         """The head of a model call's body; None for a form.
@@ -133,7 +134,13 @@ class Planner:
         if head is None:
             return self._read_form(call, request, admission, grant)
         endpoint = route.endpoint
-        target = self._resolve(call, head.model, route, grant)
+        target = self._targets.get(head.model) if grant.has_all_models else None
+        if target is None or endpoint not in target.speaks:
+            target = self._resolve(call, head.model, route, grant)
+        else:
+            call.requested_model = head.model
+            call.provider = target.provider
+            call.model = target.model
         call.user = head.user or ""
         is_streamed = call.is_streamed = head.is_streamed
         path = route.upstream_path

@@ -45,9 +45,12 @@ class Grant:
         models: patterns of the model names that may be asked for; none means all.
         endpoints: what may be called; none means all.
         expires_at: Unix seconds from which the key is no longer good.
+
+    Attributes:
+        has_all_models: no model is out of its scope.
     """
 
-    __slots__ = ("_endpoints", "_patterns", "_verdicts", "caller", "expires_at")
+    __slots__ = ("_endpoints", "_patterns", "_verdicts", "caller", "expires_at", "has_all_models")
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class Grant:
         self.caller = caller
         self.expires_at = expires_at
         self._patterns = tuple(map(ModelPattern, models))
+        self.has_all_models = not self._patterns
         self._endpoints = frozenset(endpoints)
         self._verdicts: dict[str, bool] = {}
 

@@ -1,7 +1,7 @@
 """Which target a public model name means. Everything is worked out when configuration is loaded."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Generic, TypeVar
 
@@ -44,6 +44,10 @@ class RouteTable(Generic[Station]):
     Arguments:
         reaches: the providers.
         names: public name, provider, upstream model.
+
+    Attributes:
+        named: the targets of the names that are known.
+        names: these names.
     """
 
     def __init__(self, reaches: Sequence[Reach[Station]], names: Iterable[tuple[str, str, str]]) -> None:
@@ -61,6 +65,7 @@ class RouteTable(Generic[Station]):
             self._named[name] = _target(self._reaches[provider], model)
         open_ended = [reach for reach in reaches if reach.models is None]
         self._catch_all = open_ended[0] if len(open_ended) == 1 else None
+        self.named: Mapping[str, Target[Station]] = self._named
         self.names = tuple(sorted(self._named))
 
     def resolve(self, name: str, allowed: Iterable[str] | None = None) -> Target[Station]:

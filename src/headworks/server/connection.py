@@ -408,16 +408,21 @@ class Connection(asyncio.Protocol):
             return False
         self._heads_learnt = 0
         server.buffered_bytes += size
-        reply = SocketReply(self, server, self._transport)
+        reply = self._reply = SocketReply(self, server, self._transport)
         reply.held_bytes = size
         request = known.request.again(body)
         application = self._application = server.application
         try:
             application.admit(request)
+            running = application.handle(request, reply)
         except Refusal as refusal:
             self._start(request, reply, refusal, application)
+        except BaseException:
+            self._transport.abort()  # as in `_start`
+            raise
         else:
-            self._start(request, reply, None, application)
+            if not reply.is_over:
+                reply.running = running
         return True
 
     def _start(self, request: Request, reply: SocketReply, refusal: Refusal | None, application: Application) -> None:
