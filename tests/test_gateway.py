@@ -93,6 +93,16 @@ def test_a_wrong_method_is_told_the_right_ones(hall):
     assert (answered.status, answered.headers["allow"]) == (405, "POST")
 
 
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/v1/models", "/v1/models/nano", "/metrics"])
+def test_what_we_answer_ourselves_can_be_asked_for_by_head(hall, path):
+    assert hall.ask(path, method="HEAD").status == 200
+    assert hall.ask(path, method="POST").headers["allow"] == "GET, HEAD"
+
+
+def test_what_an_upstream_answers_cannot_be_asked_for_by_head(hall):
+    assert hall.ask("/v1/responses/resp_1", method="HEAD").headers["allow"] == "DELETE, GET"
+
+
 def test_an_unknown_model_comes_with_the_nearest_names_that_the_key_may_use(hall):
     assert "`nano`" in hall.chat(model="nan").error["message"]
     hall.ring.grant = Grant(Caller("key_1"), models=("other*",))

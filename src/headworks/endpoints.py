@@ -82,6 +82,9 @@ _PATTERNS = (
     (re.compile(r"/v1/models/[^/].{0,255}"), ("GET",), Manner.MODEL, Endpoint.MODELS),
 )
 
+_ANSWERED_HERE = (Manner.MODELS, Manner.MODEL, Manner.LIVE, Manner.READY, Manner.METRICS)
+"""What we answer ourselves can be asked for by HEAD, too: load balancers do (RFC 9110 §9.3.2)."""
+
 _BY_METHOD_AND_PATH = {(route.method, route.path): route for route in ROUTES}
 PATHS_BEFORE_A_NAME = ("/v1/models/",)
 """What follows them is one name, in which the SDKs encode a slash (`provider/model`)."""
@@ -90,7 +93,7 @@ KNOWN_PATHS = tuple(sorted({route.path for route in ROUTES}))
 
 
 def find_route(method: str, path: str) -> Route:
-    """The row for a request.
+    """The row for a request. HEAD is answered from the row of GET where no upstream is asked.
 
     Raises:
         Refusal: 404 for a path that does not exist, 405 with the methods that do.
@@ -98,12 +101,13 @@ def find_route(method: str, path: str) -> Route:
     route = _BY_METHOD_AND_PATH.get((method, path))
     if route is not None:
         return route
-    allowed = {row.method for row in ROUTES if row.path == path}
-    for pattern, methods, manner, endpoint in _PATTERNS:
-        if path not in KNOWN_PATHS and pattern.fullmatch(path) is not None:
-            if method in methods:
-                return Route(method, path, manner, endpoint, upstream_path=path.removeprefix("/v1"))
-            allowed.update(methods)
+    rows = [row for row in ROUTES if row.path == path] or _rows_of_a_name(path)
+    allowed = {row.method for row in rows}
+    for row in rows:
+        if row.method == method or (method == "HEAD" and row.method == "GET" and row.manner in _ANSWERED_HERE):
+            return row
+        if row.method == "GET" and row.manner in _ANSWERED_HERE:
+            allowed.add("HEAD")
     if allowed:
         methods_text = ", ".join(sorted(allowed))
         raise Refusal(
@@ -115,3 +119,12 @@ def find_route(method: str, path: str) -> Route:
     shown = path if len(path) <= 200 and path.isprintable() else "that path"
     hint = "" if path.startswith("/v1/") else " The API's paths begin with /v1: check the client's base_url."
     raise Refusal(404, "unknown_url", f"Unknown request URL: {method} {shown}.{hint}")
+
+
+def _rows_of_a_name(path: str) -> list[Route]:
+    return [
+        Route(method, path, manner, endpoint, upstream_path=path.removeprefix("/v1"))
+        for pattern, methods, manner, endpoint in _PATTERNS
+        if pattern.fullmatch(path) is not None
+        for method in methods
+    ]

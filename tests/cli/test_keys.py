@@ -188,3 +188,25 @@ def test_keys_of_another_secret_are_shown_as_such(keys, as_json, project):
 def test_a_missing_configuration_is_a_problem_with_its_place(capsys, tmp_path):
     assert main(["keys", "list", "--config", str(tmp_path / "none.yaml")]) == 1
     assert "none.yaml: there is no such file" in capsys.readouterr().err
+
+
+def test_a_key_can_be_revoked_while_the_rest_of_the_configuration_is_broken(keys, as_json, project):
+    (project / "headworks.yaml").write_text(CONFIG + "storage: {path: state}\n")
+    (made,) = as_json("create", "app")
+    (project / "headworks.yaml").write_text(CONFIG + "storage: {path: state}\nmodelz: {}\n")
+
+    code, out, err = keys("revoke", "app")
+
+    assert (code, out.split()[0]) == (0, made["key_id"])
+    assert err.startswith("headworks keys: warning: ")
+    assert "headworks.yaml:5:1: `modelz` is not a field; did you mean `models`?" in err
+    assert "going on in spite of this problem" in err
+
+
+def test_a_key_is_made_without_guesses_about_names_that_could_not_be_read(keys, project):
+    (project / "headworks.yaml").write_text(CONFIG + "modelz: {}\n")
+
+    code, _, err = keys("create", "app", "--models", "fast")
+
+    assert code == 0
+    assert "no configured model" not in err

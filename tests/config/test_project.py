@@ -22,6 +22,7 @@ from headworks.config import (
     Tls,
     json_schema,
     load,
+    load_state,
     parse,
 )
 from headworks.config.document import MAX_BYTES
@@ -217,3 +218,45 @@ def test_the_example_project_and_the_starter_are_valid(tmp_path):
 
     assert load(tmp_path).config.access.mode == "keys"
     assert load(root / "examples/first-light").config.access.mode == "keys"
+
+
+STATE = "storage: {path: state}\naccess: {secret: file:secret}\n"
+
+
+@pytest.mark.parametrize(
+    "broken", ["modelz: {}\n", "models: {a: nobody/b}\n", "models: {a: sim/x, a: sim/y}\n", "server: 5\n"]
+)
+def test_state_is_found_in_a_file_that_is_broken_elsewhere(tmp_path, broken):
+    (tmp_path / "headworks.yaml").write_text(STATE + SIMULATOR + broken)
+
+    project, problems = load_state(tmp_path)
+
+    assert project.storage == tmp_path / "state"
+    assert project.config.access == Access(secret="file:secret")
+    assert [problem.line for problem in problems] == [4]
+
+
+def test_the_state_of_a_good_file_is_the_whole_project(tmp_path):
+    (tmp_path / "headworks.yaml").write_text(STATE + SIMULATOR)
+
+    assert load_state(tmp_path) == (load(tmp_path), ())
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "storage: {path: 5}\n",
+        "storage: {path: one, path: two}\n",
+        "storage: {path: one}\nstorage: {path: two}\n",
+        "storage: {path: !new one}\n",
+        "storag: {path: one}\n",
+        "acces: {secret: file:one}\n",
+        "access: {secret: one}\n",
+        "providers: [\n",
+    ],
+)
+def test_what_may_say_where_state_is_must_be_good(tmp_path, broken):
+    (tmp_path / "headworks.yaml").write_text(SIMULATOR + broken)
+
+    with pytest.raises(ConfigError):
+        load_state(tmp_path)

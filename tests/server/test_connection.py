@@ -347,6 +347,18 @@ def test_another_expectation_is_417(serve):
     serve(dialogue)
 
 
+@pytest.mark.parametrize("coding", [b"gzip", b"GZip ", b"identity, br", b"deflate"])
+def test_a_packed_body_is_415_and_the_connection_stays(serve, coding):
+    async def dialogue(served):
+        client = await served.connect()
+        answer = await client.ask(post(b"\x1f\x8b", headers=b"content-encoding: " + coding + b"\r\n"))
+        assert (answer.status, answer.headers["accept-encoding"]) == (415, "identity")
+        assert [refusal.code for refusal in served.application.refusals] == ["unsupported_content_encoding"]
+        assert (await client.ask(post(b"{}", headers=b"content-encoding: identity\r\n"))).status == 200
+
+    serve(dialogue)
+
+
 def test_a_refused_client_that_expects_100_continue_is_answered_before_its_body(serve):
     async def dialogue(served):
         client = await served.connect()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from headworks.calls import Caller, Endpoint
 from headworks.cli.moments import DURATION_FORM, MOMENT_FORM, day, iso, moment, parse_duration
+from headworks.cli.state import load_project
 from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, plain
 
 if TYPE_CHECKING:
@@ -82,9 +83,8 @@ def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
     # Loaded here, and not for `headworks keys --help`.
     from headworks.access import KEYS_FILE, KeyStore, server_secret
-    from headworks.config import load
 
-    project = load(options.config)
+    project = load_project(options.config, "keys")
     secret = server_secret(project.config.access.secret, project.folder, os.environ)
     store = KeyStore.below(project.storage, KEYS_FILE)
     try:
@@ -255,6 +255,8 @@ class _Keys:
         from headworks.access import Grant
 
         config = self._project.config
+        if not config.providers:
+            return  # the file has problems, which have been told: its names are not known
         names = [
             *config.models,
             *(f"{name}/{model}" for name, one in config.providers.items() for model in one.models or ()),

@@ -13,7 +13,7 @@ from headworks.config.contract import Contract
 from headworks.config.examine import Examination, examine
 from headworks.config.lock import LOCK_FILE, Lock, Locked, lock_text, read_lock
 from headworks.config.naming import DETERMINISTIC, model_named, model_of_rung
-from headworks.config.project import FILE_NAME, Project, load, parse
+from headworks.config.project import FILE_NAME, Project, load, load_state, parse
 from headworks.config.schema import (
     SCHEMA_FILE,
     WORKLOAD_SCHEMA_FILE,
@@ -88,6 +88,7 @@ __all__ = [
     "json_schema",
     "json_schema_text",
     "load",
+    "load_state",
     "load_workloads",
     "lock_text",
     "model_named",

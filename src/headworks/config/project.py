@@ -5,13 +5,14 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.config.document import Mapping, Mark
+from headworks.config import document
+from headworks.config.document import Fault, Mapping, Mark
 from headworks.config.reading import read_struct, read_text, read_tree
 from headworks.config.rules import Rules, inherit_timeouts
-from headworks.config.shape import Config
-from headworks.config.walk import Findings, nearest_mark, shown
+from headworks.config.shape import Access, Config, Section, Storage
+from headworks.config.walk import Findings, nearest, nearest_mark, shown
 from headworks.config.walk import Path as Place
-from headworks.errors import Problem
+from headworks.errors import ConfigError, Problem
 
 FILE_NAME = "headworks.yaml"
 
@@ -59,9 +60,83 @@ def load(path: Path) -> Project:
     Raises:
         ConfigError: not readable, not YAML, or not a valid configuration; carries every problem found.
     """
+    return _parsed(*_read(path))
+
+
+def load_state(path: Path) -> tuple[Project, tuple[Problem, ...]]:
+    """As `load`, for a command that looks after keys or records: what is wrong elsewhere must not keep it from that.
+
+    Returns the project, and the problems of its file: where there are any, the project has the `storage` and `access`
+    that the file gives it and nothing more.
+
+    Raises:
+        ConfigError: not readable, not YAML, or wrong where it says (or may have meant to say) which state is meant.
+    """
+    text, file = _read(path)
+    try:
+        return _parsed(text, file), ()
+    except ConfigError as error:
+        config = _state_of(text)
+        if config is None:
+            raise
+        return Project(file.absolute().parent, file, config), error.problems
+
+
+def _parsed(text: str, file: Path) -> Project:
+    return parse(text, file=str(file), base=file.absolute().parent)
+
+
+class _State(Section, frozen=True):
+    """What `load_state` reads of a file."""
+
+    storage: Storage = Storage()
+    access: Access = Access()
+
+
+def _state_of(text: str) -> Config | None:
+    """The sections that say where state is; None where that is not certain."""
+    try:
+        read = document.read(text)
+    except Fault:
+        return None
+    if not isinstance(read.root, Mapping):
+        return None
+    wanted = _State.__struct_fields__
+    known = Config.__struct_fields__
+    entries = []
+    for index, (key, value) in enumerate(read.root.entries):
+        if key.text in wanted:
+            entries.append((key, value))
+        elif key.text not in known and nearest(key.text, known) in wanted:
+            return None
+        if key.text in wanted and any(_is_below(mark, read.root, index) for mark, _ in read.faults):
+            return None
+    if any(mark.column == read.root.mark.column for mark, _ in read.faults):
+        return None  # a section that stands there twice, it may be one of these
+    findings = Findings()
+    sections = Mapping(read.root.mark, tuple(entries))
+    try:
+        state = read_struct(sections, _State, file="", findings=findings, judge=Rules(findings, ()).judge)
+    except ConfigError:
+        return None
+    return Config(storage=state.storage, access=state.access, providers={})
+
+
+def _is_below(mark: Mark, root: Mapping, index: int) -> bool:
+    """Whether a place belongs to a mapping's entry: it comes after the entry's key and before every later one."""
+
+    def order(one: Mark) -> tuple[int, int]:
+        return one.line, one.column
+
+    start = order(root.entries[index][0].mark)
+    return start <= order(mark) and not any(start < order(key.mark) <= order(mark) for key, _ in root.entries)
+
+
+def _read(path: Path) -> tuple[str, Path]:
+    """The text of a configuration file, and the file. Raises ConfigError."""
     file = path / FILE_NAME if path.is_dir() else path
     text = read_text(file, missing="there is no such file; `headworks init` writes a starter project")
-    return parse(text, file=str(file), base=file.absolute().parent)
+    return text, file
 
 
 def parse(text: str, *, file: str, base: Path) -> Project:

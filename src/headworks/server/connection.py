@@ -20,7 +20,7 @@ import httptools
 
 from headworks.errors import Refusal
 from headworks.exchange import Application, Request
-from headworks.server.guard import ONCE, REFUSED_METHODS, check_framing, malformed, split_target
+from headworks.server.guard import ONCE, REFUSED_METHODS, check_coding, check_framing, malformed, split_target
 from headworks.server.known_head import KnownHead
 from headworks.server.reply import SocketReply
 from headworks.wheel import Timer
@@ -283,6 +283,7 @@ class Connection(asyncio.Protocol):
         else:
             try:
                 self._application.admit(request)
+                check_coding(headers)
             except Refusal as refusal:
                 self._refusal = refusal
         if self._refusal is not None and length > _DRAIN_BYTES:

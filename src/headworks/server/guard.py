@@ -52,6 +52,18 @@ def check_framing(headers: dict[bytes, bytes], version: str) -> None:
         raise malformed("Protocol upgrades are not served here; remove the Upgrade header.")
 
 
+def check_coding(headers: dict[bytes, bytes]) -> None:
+    """The body is as it stands: nothing here unpacks one (RFC 9110 §8.4, §15.5.16)."""
+    coding = headers.get(b"content-encoding")
+    if coding is not None and coding.strip().lower() not in (b"", b"identity"):
+        raise Refusal(
+            415,
+            "unsupported_content_encoding",
+            "A request's body is taken uncompressed only; send it without Content-Encoding.",
+            headers=(("accept-encoding", "identity"),),
+        )
+
+
 ONCE = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"authorization", b"content-type", b"expect", b"upgrade"}
 )

@@ -1,0 +1,31 @@
+"""The project of a command that looks after keys or records: it works while the rest of the file is broken."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headworks.cli.tables import plain
+
+if TYPE_CHECKING:
+    from headworks.config import Project
+
+
+def load_project(file: Path, command: str) -> "Project":
+    """The project, of whose `storage` and `access` the command may be sure; what else is wrong is a warning.
+
+    Arguments:
+        file: as given to `--config`.
+        command: who warns.
+
+    Raises:
+        ConfigError: where state is cannot be learnt from this file.
+    """
+    from headworks.config import load_state
+
+    project, problems = load_state(file)
+    for problem in problems:
+        print(f"headworks {command}: warning: {plain(str(problem))}", file=sys.stderr)
+    if problems:
+        which = "this problem" if len(problems) == 1 else "these problems"
+        print(f"headworks {command}: going on in spite of {which}: `storage` and `access` are good", file=sys.stderr)
+    return project
