@@ -430,6 +430,16 @@ def test_what_is_not_an_acceptable_answer_is_invalid(converse, data):
     converse(dialogue)
 
 
+def test_headers_without_end_are_named_as_what_is_wrong(converse):
+    async def dialogue(bench):
+        listener = bench.send(bench.pool())
+        (await bench.asked()).answer(b"HTTP/1.1 200 OK\r\nx: " + b"y" * 700_000)
+        await listener.over()
+        assert listener.failure.detail == "models sent headers of over 65536 bytes"
+
+    converse(dialogue)
+
+
 def test_an_answer_before_the_request_was_taken_closes_the_connection(converse):
     async def dialogue(bench):
         async def impatient(reader, writer):

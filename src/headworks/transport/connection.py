@@ -144,7 +144,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._end()
         elif self._flight is flight:
             if not self._status and len(self._head) > _HEAD_BYTES:
-                self._fail(FailureKind.INVALID, f"the answer's headers are over {_HEAD_BYTES} bytes")
+                self._fail(FailureKind.INVALID, f"sent headers of over {_HEAD_BYTES} bytes")
                 return
             self._arm(flight.timeouts.between_bytes_s)
 
