@@ -90,3 +90,13 @@ def test_what_cannot_be_served_is_said(flags, code, told):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code
     assert told in done.stderr
+
+
+def test_a_port_in_use_is_named(address):
+    port = address.rsplit(":", 1)[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "headworks", "simulate", "--port", port], capture_output=True, text=True, timeout=30
+    )
+
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}: it is in use; choose another" in done.stderr

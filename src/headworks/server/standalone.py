@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import signal
 from collections.abc import Callable
 
@@ -47,5 +48,6 @@ def serve_application(
         with contextlib.suppress(KeyboardInterrupt):
             uvloop.run(serve())
     except OSError as error:
-        raise StorageError(f"cannot listen on {host}:{port}: {error.strerror or error}; is it in use?") from error
+        why = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+        raise StorageError(f"cannot listen on {host}:{port}: {why}; choose another with --port or --host") from error
     return 0
