@@ -4,6 +4,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from headworks.calls import Opened, Settled
@@ -150,3 +151,21 @@ def test_the_process_drains_ignores_ctrl_c_and_ends_well_on_sigterm(tmp_path):
 
     assert (process.returncode, said) == (0, "")
     assert recorded(tmp_path) == ["call_1", "call_2"]
+
+
+def test_content_that_has_expired_is_removed(tmp_path):
+    past, future = 1, int((time.time() + 3600) * 1e6)
+    for number, expires_us in ((1, past), (2, future)):
+        kept = msgspec.structs.replace(
+            settled(number), workload="w", response_body=b"sealed", content_expires_us=expires_us
+        )
+        write(tmp_path, kept, number=number)
+
+    run(tmp_path, rest=Rests(1), say=pytest.fail)
+
+    store = open_store(tmp_path)
+    records = {record.call_id: record for record in store.select(Selection())}
+    left = store.purge(2**62)
+    store.close()
+    assert sorted(records) == ["call_1", "call_2"]
+    assert left == 1

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headworks.calls import Opened, Settled
+from headworks.calls import Opened, OutcomeReport, Settled
 from headworks.records.frames import HEAD_BYTES, Gap, frame, scan, wanted_bytes
 
 ENDPOINTS = st.sampled_from(["responses", "chat.completions", "embeddings"])
@@ -180,3 +180,14 @@ def test_the_scan_ends_at_its_limit(calls):
 )
 def test_the_length_of_a_frame_is_believed_only_within_bounds(data, wanted):
     assert wanted_bytes(data) == wanted
+
+
+def test_a_report_behind_damage_is_found_again():
+    report = OutcomeReport("outcome_1", 1, "accepted", "boolean", "true", call_id="call_1")
+    damaged = bytearray(frame(report))
+    damaged[12] ^= 1
+
+    stretch = whole(bytes(damaged) + frame(report))
+
+    assert stretch.entries == [report]
+    assert [gap.kind for gap in stretch.gaps] == ["damaged"]

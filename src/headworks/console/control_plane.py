@@ -64,6 +64,10 @@ def run(storage: Path, *, rest: Rest, say: Callable[[str], None]) -> None:
     _Draining(storage, rest, say).run()
 
 
+PURGE_EVERY_S = 600.0
+"""How often content that has expired is removed, in seconds: contracts count in days."""
+
+
 class _Draining:
     """State: what is wrong at the moment, if anything, and how long to wait before the next attempt."""
 
@@ -97,8 +101,13 @@ class _Draining:
             drainer = Drainer(self._storage / JOURNAL_FOLDER, store, now=time.time, report=self._say)
             rest_s = SHORTEST_REST_S
             is_told = False
+            purged_s = 0.0
             while not is_told:
                 drained = self._pass(drainer)
+                now_s = time.time()
+                if now_s - purged_s >= PURGE_EVERY_S:
+                    purged_s = now_s
+                    store.purge(int(now_s * 1e6))
                 rest_s = SHORTEST_REST_S if drained.entries else min(LONGEST_REST_S, rest_s * 2)
                 is_told = self._rest(rest_s)
             self._pass(drainer)

@@ -127,7 +127,8 @@ class Journal:
         size = len(payload)
         if size > MAX_PAYLOAD_BYTES and isinstance(entry, Settled):
             # The call must be on record whatever its size; bodies like these no store could take.
-            payload = self._encode(msgspec.structs.replace(entry, request_body=b"", response_body=b""))
+            bare = msgspec.structs.replace(entry, request_body=b"", response_body=b"", template_values=b"")
+            payload = self._encode(bare)
             size = len(payload)
         start = self._position
         end = start + HEAD_BYTES + size
