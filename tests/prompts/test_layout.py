@@ -188,3 +188,22 @@ def test_no_finding_quotes_the_prompt():
     prompt = make("SECRET {{ ticket }} SECRET 2026-11-30 {{ today }}", "ticket: string\ntoday: string")
 
     assert "SECRET" not in str(findings(prompt, tools=b"[SECRET", schema=b'{"SECRET": 1, "SECRET": 2}'))
+
+
+def test_a_finding_counts_its_tokens_and_weighs_where_a_cache_would_hold_them():
+    (late,) = found("variable-before-static", make("Hi {{ ticket }}\n{% user %}\n" + LONG, "ticket: string"))
+    (few,) = found("variable-before-static", make(LONG + "{{ ticket }}\n{% user %}\nGo on.", "ticket: string"))
+    (short,) = found("variable-before-static", make("Hi {{ ticket }}\n{% user %}\nGo on.", "ticket: string"))
+
+    assert (late.tokens, late.weighs) == (count_tokens(LONG.strip()), True)
+    assert (few.tokens, few.weighs) == (count_tokens("Go on."), False)
+    assert not short.weighs
+
+
+def test_what_is_never_a_matter_of_taste_weighs():
+    unfenced = make(LONG + "{{ ticket }}", "ticket: string")
+    unused = make(LONG + USER, "ticket: string\n  other: string")
+
+    assert [finding.weighs for finding in found("unfenced-variable", unfenced)] == [True]
+    assert [finding.weighs for finding in found("unused-variable", unused)] == [False]
+    assert [one.weighs for one in found("unordered-schema-keys", unused, schema=b'{"a": 1, "a": 1}')] == [True]

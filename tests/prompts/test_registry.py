@@ -1,7 +1,7 @@
 import pytest
 
 from headworks.errors import CommandError, StorageError
-from headworks.prompts import LogEntry, PromptRegistry
+from headworks.prompts import Companions, LogEntry, PromptRegistry
 from tests.prompts.conftest import make
 
 
@@ -127,3 +127,35 @@ def test_a_file_that_is_no_database_is_named(tmp_path):
 
     with pytest.raises(StorageError, match=r"prompts\.db"):
         PromptRegistry(tmp_path / "prompts.db")
+
+
+def test_what_is_sent_beside_a_prompt_is_kept_with_it(registry):
+    companions = Companions('{"type":"object"}', '{"temperature":0}')
+
+    published = registry.publish("triage", "1.0.0", "hash", "source", 1.0, companions)
+    registry.publish("triage", "1.1.0", "hash", "source", 1.0)
+
+    assert registry.get("triage", "1.0.0") == published
+    assert [one.companions for one in registry.list("triage")] == [companions, None]
+
+
+@pytest.mark.parametrize(
+    ("activated", "previous"),
+    [
+        ("", None),
+        ("1.0.0", None),
+        ("1.0.0 1.1.0", "1.0.0"),
+        ("1.0.0 1.1.0 2.0.0", "1.1.0"),
+        ("1.0.0 1.1.0 2.0.0 1.1.0", "1.0.0"),
+        ("1.0.0 1.1.0 2.0.0 1.1.0 2.1.0", "1.1.0"),
+        ("1.0.0 1.1.0 1.0.0", None),
+    ],
+)
+def test_going_back_never_leads_to_what_was_gone_back_from(registry, activated, previous):
+    publish(registry, "1.0.0", "1.1.0", "2.0.0", "2.1.0")
+    for version in activated.split():
+        registry.activate("triage", version, now=1.0)
+
+    found = registry.previous("triage")
+
+    assert (found and found.version) == previous

@@ -2,7 +2,8 @@
 
 `parse` reads a prompt and names every problem with its place. `Prompt.render` makes the messages of a call: roles come
 from the file alone, values are typed and bounded, and no value leaves the fence that a template puts around it.
-`required_bump` says by how much a change must raise the version; `lint` what keeps text out of the provider's cache and
+`required_bump` says by how much a change must raise the version, and `release_bump` does with what is sent beside the
+prompt; `lint` what keeps text out of the provider's cache and
 what that costs. All of this is pure; `PromptRegistry` alone has a file.
 
 May import `calls`, `errors`, `config`, `catalogue` and `database`.
@@ -11,7 +12,9 @@ May import `calls`, `errors`, `config`, `catalogue` and `database`.
 from headworks.prompts.layout import LintFinding, LintPrices, lint
 from headworks.prompts.prompt import Piece, Prompt, Section, parse
 from headworks.prompts.registry import LogEntry, PromptRegistry, Publication
+from headworks.prompts.release import Companions, Release, release_bump
 from headworks.prompts.rendering import Message, Rendered
+from headworks.prompts.rewriting import with_version
 from headworks.prompts.shape import FrontMatter, Variable
 from headworks.prompts.source import Role
 from headworks.prompts.versions import Level, RequiredBump, Version, check_bump, required_bump
@@ -21,6 +24,7 @@ PROMPTS_FILE = "prompts.db"
 
 __all__ = [
     "PROMPTS_FILE",
+    "Companions",
     "FrontMatter",
     "Level",
     "LintFinding",
@@ -31,6 +35,7 @@ __all__ = [
     "Prompt",
     "PromptRegistry",
     "Publication",
+    "Release",
     "Rendered",
     "RequiredBump",
     "Role",
@@ -40,5 +45,7 @@ __all__ = [
     "check_bump",
     "lint",
     "parse",
+    "release_bump",
     "required_bump",
+    "with_version",
 ]

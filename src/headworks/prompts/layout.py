@@ -29,6 +29,9 @@ Rule = Literal[
 ]
 
 DAYS_A_MONTH = 30
+CACHE_STEP_TOKENS = 128
+"""A provider's cache takes a prefix by so many tokens (OpenAI prompt-caching guide, 2026-11): fewer change nothing."""
+
 _PICO_PER_MICRO = 1_000_000
 _WRITE_SURCHARGE_PERCENT = 25
 """Cache writes bill at 1.25 times the input price (OpenAI from gpt-5.6 on; Anthropic, five minutes)."""
@@ -55,7 +58,12 @@ class LintFinding(msgspec.Struct, frozen=True):
     """Something that could be better. `file` says what line and column count in.
 
     `monthly_cost_micro_usd` is what it costs in 30 days at the declared volume; None where that is nothing, or no
-    price is known. Findings may have one cause: their costs are not to be added up.
+    price is known. `tokens` are those of one call that it concerns; None where there are none to count. Findings may
+    have one cause: their costs are not to be added up.
+
+    `weighs` tells what is worth stopping for from a remark: fixed text of at least `CACHE_STEP_TOKENS` that a provider
+    would cache and cannot; a breakpoint that is paid for and never read; tools or keys without one order; whoever
+    chooses a value instructing the model.
     """
 
     rule: Rule
@@ -64,6 +72,8 @@ class LintFinding(msgspec.Struct, frozen=True):
     message: str
     monthly_cost_micro_usd: int | None = None
     file: Literal["prompt", "tools", "schema"] = "prompt"
+    tokens: int | None = None
+    weighs: bool = False
 
 
 def lint(
@@ -97,12 +107,12 @@ def lint(
     found.sort(key=lambda finding: (finding.line, finding.column))
     if tools is not None:
         found += [
-            LintFinding("unordered-tools", mark.line, mark.column, message, None, "tools")
+            LintFinding("unordered-tools", mark.line, mark.column, message, None, "tools", weighs=True)
             for mark, message in disorders(tools, are_tools=True)
         ]
     if schema is not None:
         found += [
-            LintFinding("unordered-schema-keys", mark.line, mark.column, message, None, "schema")
+            LintFinding("unordered-schema-keys", mark.line, mark.column, message, None, "schema", weighs=True)
             for mark, message in disorders(schema, are_tools=False)
         ]
     return found
@@ -150,6 +160,7 @@ class _Layout:
                 f"{_what(part)} stands before fixed text (line {following.piece.line}), so about {missed} tokens are "
                 f"never served from the cache: move it behind all fixed text{short}",
                 self._unserved(missed),
+                missed,
             )
         ]
 
@@ -164,7 +175,7 @@ class _Layout:
                         f"`{name}` looks like something that changes with every call; about {after} tokens of fixed "
                         "text stand behind it and are never served from the cache: move it to the end"
                     )
-                    found.append(self._finding("volatile-in-prefix", part.piece, message, self._unserved(after)))
+                    found.append(self._finding("volatile-in-prefix", part.piece, message, self._unserved(after), after))
         return found + self._volatile_text()
 
     def _volatile_text(self) -> list[LintFinding]:
@@ -195,7 +206,7 @@ class _Layout:
                 "cache: move examples in front of it"
             )
             place = Piece(section.line, section.column)
-            found.append(self._finding("few-shots-after-variables", place, message, self._unserved(tokens)))
+            found.append(self._finding("few-shots-after-variables", place, message, self._unserved(tokens), tokens))
         return found
 
     def prefix(self) -> list[LintFinding]:
@@ -210,7 +221,7 @@ class _Layout:
                 f"what is the same at the beginning of every call is about {tokens} tokens, and the provider caches "
                 f"from {self._minimum} on: nothing of it is served from the cache"
             )
-            found.append(self._finding("prefix-too-short", start, message, self._unserved(tokens)))
+            found.append(self._finding("prefix-too-short", start, message, self._unserved(tokens), tokens))
         place = self._prompt.places.get(("cache", "breakpoint"), Mark(start.line, start.column))
         here = Piece(place.line, place.column)
         if setting == "off" and is_long_enough and has_tail:
@@ -218,7 +229,7 @@ class _Layout:
                 f"a prefix of about {tokens} tokens is followed by what varies, and its end is not marked: "
                 "`breakpoint: auto` has it cached"
             )
-            found.append(self._finding("breakpoint-missing", here, message, self._unserved(tokens)))
+            found.append(self._finding("breakpoint-missing", here, message, self._unserved(tokens), tokens))
         if setting == "auto" and not (is_long_enough and has_tail):
             why = (
                 "nothing in the prompt varies behind the prefix (a line `{% input %}` says where callers' messages go)"
@@ -226,7 +237,7 @@ class _Layout:
                 else f"the prefix of about {tokens} tokens is below the {self._minimum} that are cached at the least"
             )
             message = f"{why}: a breakpoint has the prefix written at 1.25 times its price for no one to read"
-            found.append(self._finding("breakpoint-misplaced", here, message, self._surcharge(tokens)))
+            found.append(self._finding("breakpoint-misplaced", here, message, self._surcharge(tokens), tokens))
         return found
 
     def _tokens_missed(self, section: int) -> int:
@@ -251,8 +262,10 @@ class _Layout:
     def _monthly(self, pico_usd_a_call: int) -> int:
         return (pico_usd_a_call * self._monthly_calls + _PICO_PER_MICRO // 2) // _PICO_PER_MICRO
 
-    def _finding(self, rule: Rule, piece: Piece, message: str, cost: int | None) -> LintFinding:
-        return LintFinding(rule, piece.line, piece.column, message, cost)
+    def _finding(self, rule: Rule, piece: Piece, message: str, cost: int | None, tokens: int) -> LintFinding:
+        is_cacheable = self._prefix_tokens + self._tokens_after(self._first) >= self._minimum
+        weighs = is_cacheable and tokens >= CACHE_STEP_TOKENS
+        return LintFinding(rule, piece.line, piece.column, message, cost, tokens=tokens, weighs=weighs)
 
 
 def _parts(prompt: Prompt) -> list[_Part]:
@@ -303,5 +316,5 @@ def _variables(prompt: Prompt) -> list[LintFinding]:
                     f"whoever chooses `{name}` instructs the model here: fence it (`{{{{ {name}|fence }}}}`), move it "
                     "to a user section, or declare it `trusted: true`"
                 )
-                found.append(LintFinding("unfenced-variable", piece.line, piece.column, message))
+                found.append(LintFinding("unfenced-variable", piece.line, piece.column, message, weighs=True))
     return found

@@ -13,6 +13,7 @@ import msgspec
 
 from headworks.database import open_database, storage_errors, transaction
 from headworks.errors import CommandError
+from headworks.prompts.release import Companions
 from headworks.prompts.versions import Version
 
 _BUSY_S = 1.0
@@ -43,19 +44,27 @@ _MIGRATIONS = (
     );
     CREATE INDEX activations_by_workload ON activations (workload, number)
     """,
+    """
+    ALTER TABLE prompts ADD COLUMN output_schema TEXT;
+    ALTER TABLE prompts ADD COLUMN parameters TEXT
+    """,
 )
 
 _WANTED = re.compile(r"(0|[1-9][0-9]{0,8})(?:\.(0|[1-9][0-9]{0,8}))?(?:\.(0|[1-9][0-9]{0,8}))?")
 
 
 class Publication(msgspec.Struct, frozen=True):
-    """A published version. `source` is the text of `prompt.md`; times are Unix seconds."""
+    """A published version. `source` is the text of `prompt.md`; times are Unix seconds.
+
+    `companions` is what was sent beside it when it was published; None where that was not said.
+    """
 
     workload: str
     version: str
     hash: str
     source: str
     published_at: float
+    companions: Companions | None = None
 
 
 class LogEntry(msgspec.Struct, frozen=True):
@@ -89,7 +98,15 @@ class PromptRegistry:
         """Let go of the file. Harmless to call twice."""
         self._connection.close()
 
-    def publish(self, workload: str, version: str, hash: str, source: str, now: float) -> Publication:  # noqa: A002
+    def publish(
+        self,
+        workload: str,
+        version: str,
+        hash: str,  # noqa: A002
+        source: str,
+        now: float,
+        companions: Companions | None = None,
+    ) -> Publication:
         """Keep a version for good. To publish the same again changes nothing, and gives what was published first.
 
         Arguments:
@@ -98,6 +115,7 @@ class PromptRegistry:
             hash: `Prompt.hash`, which decides whether it is the same. YAML's comments and line ends are not in it.
             source: the text of `prompt.md`.
             now: Unix seconds.
+            companions: what is sent beside it. They are kept and not judged: `release_bump` does that.
 
         Raises:
             CommandError: the version is published with other content, or it is none.
@@ -106,9 +124,11 @@ class PromptRegistry:
         with storage_errors(self._path), transaction(self._connection):
             there = self._find(workload, wanted)
             if there is None:
-                row = (workload, wanted.major, wanted.minor, wanted.patch, hash, source, now, self._next_number())
-                self._connection.execute("INSERT INTO prompts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-                return Publication(workload, str(wanted), hash, source, now)
+                number = (wanted.major, wanted.minor, wanted.patch)
+                beside = (None, None) if companions is None else (companions.schema, companions.parameters)
+                row = (workload, *number, hash, source, now, self._next_number(), *beside)
+                self._connection.execute("INSERT INTO prompts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+                return Publication(workload, str(wanted), hash, source, now, companions)
             if there.hash == hash:
                 return there
             free = self._next_free(workload, wanted)
@@ -154,8 +174,8 @@ class PromptRegistry:
         """Every published version, the lowest first."""
         with storage_errors(self._path):
             rows = self._connection.execute(
-                "SELECT workload, major, minor, patch, hash, source, published_at FROM prompts WHERE workload = ? "
-                "ORDER BY major, minor, patch",
+                "SELECT workload, major, minor, patch, hash, source, published_at, output_schema, parameters "
+                "FROM prompts WHERE workload = ? ORDER BY major, minor, patch",
                 (workload,),
             )
             return [_publication(row) for row in rows]
@@ -179,8 +199,8 @@ class PromptRegistry:
         """The version that was activated last; None before the first."""
         with storage_errors(self._path):
             row = self._connection.execute(
-                "SELECT workload, major, minor, patch, hash, source, published_at FROM activations "
-                "JOIN prompts USING (workload, major, minor, patch) WHERE workload = ? "
+                "SELECT workload, major, minor, patch, hash, source, published_at, output_schema, parameters "
+                "FROM activations JOIN prompts USING (workload, major, minor, patch) WHERE workload = ? "
                 "ORDER BY activations.number DESC LIMIT 1",
                 (workload,),
             ).fetchone()
@@ -205,10 +225,24 @@ class PromptRegistry:
                 return found
         raise self._missing(workload, version)
 
+    def previous(self, workload: str) -> Publication | None:
+        """The version to go back to: the one that was active before, as if whatever was gone back from had never been.
+
+        With 1.0.0, 1.1.0 and 2.0.0 activated in this order it is 1.1.0, and after a return to that it is 1.0.0. None
+        where there is no earlier one.
+        """
+        way: list[str] = []
+        for entry in self.log(workload):
+            if entry.what == "published":
+                continue
+            way = way[: way.index(entry.version)] if entry.version in way else way
+            way.append(entry.version)
+        return self.get(workload, way[-2]) if len(way) > 1 else None
+
     def _find(self, workload: str, version: Version) -> Publication | None:
         row = self._connection.execute(
-            "SELECT workload, major, minor, patch, hash, source, published_at FROM prompts "
-            "WHERE workload = ? AND major = ? AND minor = ? AND patch = ?",
+            "SELECT workload, major, minor, patch, hash, source, published_at, output_schema, parameters "
+            "FROM prompts WHERE workload = ? AND major = ? AND minor = ? AND patch = ?",
             (workload, version.major, version.minor, version.patch),
         ).fetchone()
         return None if row is None else _publication(row)
@@ -247,7 +281,7 @@ def _version(text: str) -> Version:
 
 
 def _publication(row: Iterable[object]) -> Publication:
-    workload, major, minor, patch, digest, source, published_at = row
+    workload, major, minor, patch, digest, source, published_at, schema, parameters = row
     return msgspec.convert(
         {
             "workload": workload,
@@ -255,6 +289,7 @@ def _publication(row: Iterable[object]) -> Publication:
             "hash": digest,
             "source": source,
             "published_at": published_at,
+            "companions": None if parameters is None else {"schema": schema, "parameters": parameters},
         },
         Publication,
     )
