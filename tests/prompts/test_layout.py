@@ -202,7 +202,7 @@ def test_a_finding_counts_its_tokens_and_weighs_where_a_cache_would_hold_them():
 
 def test_what_is_never_a_matter_of_taste_weighs():
     unfenced = make(LONG + "{{ ticket }}", "ticket: string")
-    unused = make(LONG + USER, "ticket: string\n  other: string")
+    unused = make(LONG + USER, "ticket: string\nother: string")
 
     assert [finding.weighs for finding in found("unfenced-variable", unfenced)] == [True]
     assert [finding.weighs for finding in found("unused-variable", unused)] == [False]

@@ -9,7 +9,10 @@ WIDER = json.dumps({"type": "object", "properties": {"a": {"type": ["string", "n
 DESCRIBED = json.dumps(json.loads(SCHEMA) | {"description": "An answer."})
 
 
-def release(text="Sort.", *, companions=Companions(SCHEMA, '{"temperature":0}')):
+COMPANIONS = Companions(SCHEMA, '{"temperature":0}')
+
+
+def release(text="Sort.", *, companions=COMPANIONS):
     source = f"---\nversion: 1.0.0\nvariables: {{x: {{type: string, default: ''}}}}\n---\n{text}\n"
     return Release(parse(source, name="w", file="prompt.md"), companions)
 

@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 from headworks.errors import CommandError
 from headworks.prompts import parse, with_version
 
-HEAD = "---\n# what it is for\nvariables: {x: string} # one\nversion: 1.2.3 # raised by machine\n---\nSort {{ x }}. 1.2.3\n"
+HEAD = """---
+# what it is for
+variables: {x: string} # one
+version: 1.2.3 # raised by machine
+---
+Sort {{ x }}. 1.2.3
+"""
 
 
 def rewritten(text, version="2.0.0"):

@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "simulate": "Start a faithful local stand-in for the OpenAI API",
     "keys": "Create, list, show, rotate and revoke virtual keys",
     "workloads": "List, make and explain workloads",
+    "prompts": "Compare, render, lint, publish and roll back prompts",
     "plan": "Derive the architecture that a workload's contract asks for",
     "calls": "List, filter, show and follow recorded calls",
     "outcomes": "List, report and sum up what became of calls",

@@ -1,0 +1,336 @@
+"""`headworks prompts diff`, `bump`, `publish` and `rollback`: from one version to another."""
+
+import argparse
+import difflib
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from headworks.cli.lines import json_line, note
+from headworks.cli.prompt_release import (
+    folder_release,
+    golden_variables,
+    named_from_here,
+    published,
+    published_release,
+    step_to,
+)
+from headworks.cli.tables import GREEN, RED, has_colours, plain
+from headworks.cli.workloads import find_workload
+from headworks.compiled import read_file
+from headworks.config import LOCK_FILE, Lock, Locked, lock_text, model_of_rung, read_lock
+from headworks.errors import CommandError, HeadworksError
+from headworks.prompts import (
+    Level,
+    PromptRegistry,
+    Publication,
+    Release,
+    RequiredBump,
+    Version,
+    check_bump,
+    release_bump,
+    with_version,
+)
+
+if TYPE_CHECKING:
+    from headworks.config import Project, Workload
+
+_LEVELS: tuple[Level, ...] = ("none", "patch", "minor", "major")
+_CYAN = 36
+_RELOAD = "Running gateways take it over when they reload: kill -HUP the process of `headworks serve`."
+
+
+def run(project: "Project", registry: PromptRegistry | None, options: argparse.Namespace) -> int:
+    """Do it; returns the exit code."""
+    if options.action == "rollback":
+        _rollback(project, registry, options)
+        return 0
+    workload = find_workload(project, options.workload)
+    if options.action == "diff":
+        _diff(workload, registry, options)
+    elif options.action == "bump":
+        _bump(workload, registry, options)
+    else:
+        assert registry is not None, "it is made for this"
+        _publish(project, workload, registry, options)
+    return 0
+
+
+# -- diff -------------------------------------------------------------------------------------------------------------
+
+
+class _Side(msgspec.Struct, frozen=True):
+    """One of two versions: what it is called, the text of its prompt.md, and what it amounts to."""
+
+    name: str
+    source: str
+    release: Release
+
+
+def _diff(workload: "Workload", registry: PromptRegistry | None, options: argparse.Namespace) -> None:
+    with named_from_here(workload):
+        old = _side(workload, registry, options.old or "active")
+        new = _side(workload, registry, options.new or "folder")
+        required = release_bump(old.release, new.release, golden_variables(workload))
+    before, after = old.release.prompt.version, new.release.prompt.version
+    fault = check_bump(before, after, required)
+    lines = list(
+        difflib.unified_diff(old.source.splitlines(), new.source.splitlines(), old.name, new.name, lineterm="")
+    )
+    if options.json:
+        print(
+            json_line(
+                {
+                    "workload": workload.name,
+                    "old": {"version": before, "hash": old.release.prompt.hash},
+                    "new": {"version": after, "hash": new.release.prompt.hash},
+                    "required": required.level,
+                    "reasons": required.reasons,
+                    "problem": fault,
+                    "diff": "\n".join(lines),
+                }
+            )
+        )
+        return
+    coloured = has_colours()
+    for line in lines:
+        colour = {"+": GREEN, "-": RED, "@": _CYAN}.get(line[:1], 0) if coloured else 0
+        print(f"\x1b[{colour}m{plain(line)}\x1b[0m" if colour else plain(line))
+    if lines:
+        print()
+    if required.level == "none":
+        print("What callers and the model see is the same.")
+        return
+    print(f"This is a {required.level} step:")
+    for reason in required.reasons:
+        print(f"- {plain(reason)}")
+    if None in (old.release.companions, new.release.companions):
+        print("Schema and parameters are not compared: they were not kept with one of the versions.")
+    if new.name.endswith("(folder)") and fault is not None:
+        print(f"The folder's version, {after}, is too low: headworks prompts bump {workload.name}")
+
+
+def _side(workload: "Workload", registry: PromptRegistry | None, wanted: str) -> _Side:
+    if wanted == "folder":
+        release = folder_release(workload)
+        assert workload.files.prompt is not None, "it was read"
+        source = read_file(workload.files.prompt).decode("utf-8-sig")
+        return _Side(f"{workload.name} {release.prompt.version} (folder)", source, release)
+    if wanted == "active":
+        active = None if registry is None else registry.active(workload.name)
+        if active is None:
+            raise CommandError(
+                f"no prompt of `{workload.name}` is active yet; `headworks prompts publish {workload.name}` makes the "
+                "folder's active"
+            )
+        return _Side(f"{workload.name} {active.version} (active)", active.source, published_release(active))
+    publication = published(registry, workload.name, wanted)
+    return _Side(f"{workload.name} {publication.version}", publication.source, published_release(publication))
+
+
+# -- bump -------------------------------------------------------------------------------------------------------------
+
+
+def _bump(workload: "Workload", registry: PromptRegistry | None, options: argparse.Namespace) -> None:
+    with named_from_here(workload):
+        release = folder_release(workload)
+        newest = _newest(workload, registry)
+        required = (
+            RequiredBump("none", ())
+            if newest is None
+            else release_bump(published_release(newest), release, golden_variables(workload))
+        )
+    there = release.prompt.version
+    target, why = _target(there, newest, required, options.level)
+    if target != there:
+        assert workload.files.prompt is not None, "it was read"
+        text = read_file(workload.files.prompt).decode()
+        with named_from_here(workload):
+            changed = with_version(text, release.prompt, target)
+        _replace(workload.files.prompt, changed.encode())
+    if options.json:
+        base = None if newest is None else newest.version
+        shown = {"version": target, "was": there, "published": base, "required": required.level}
+        print(json_line({"workload": workload.name, **shown, "reasons": required.reasons}))
+        return
+    print(f"{workload.name} {there} -> {target}: {why}" if target != there else f"{workload.name} stays {there}: {why}")
+    for reason in required.reasons:
+        print(f"- {plain(reason)}")
+
+
+def _target(there: str, newest: Publication | None, required: RequiredBump, asked: Level | None) -> tuple[str, str]:
+    """The version that the folder is to have, and why.
+
+    Raises:
+        CommandError: the level that was asked for is too low.
+    """
+    if newest is None:
+        if asked is None:
+            return there, "nothing is published yet, so that any version will do"
+        return str(Version.parse(there).raised(asked)), f"a {asked} step, as asked"
+    if asked is not None and _LEVELS.index(asked) < _LEVELS.index(required.level):
+        raise CommandError(
+            f"a {asked} step from {newest.version} is too low: a {required.level} one is needed, for "
+            + "; ".join(required.reasons)
+        )
+    level = asked or required.level
+    if check_bump(newest.version, there, RequiredBump(level, ())) is None:
+        if level == "none":
+            return there, f"what callers and the model see is the same as in {newest.version}, the newest published"
+        return there, f"that is a {level} step from {newest.version} already"
+    if level == "none":
+        return newest.version, "this is what is published under that version"
+    return str(Version.parse(newest.version).raised(level)), f"a {level} step from {newest.version}"
+
+
+def _newest(workload: "Workload", registry: PromptRegistry | None) -> Publication | None:
+    return next(reversed(registry.list(workload.name)), None) if registry is not None else None
+
+
+# -- publish ----------------------------------------------------------------------------------------------------------
+
+
+def _publish(project: "Project", workload: "Workload", registry: PromptRegistry, options: argparse.Namespace) -> None:
+    with named_from_here(workload):
+        release = folder_release(workload)
+        step = step_to(workload, release, registry)
+    prompt = release.prompt
+    if step is not None and step.fault is not None:
+        raise CommandError(f"{workload.name}: {step.fault}. `headworks prompts bump {workload.name}` raises it")
+    lock = read_lock(project.folder / LOCK_FILE)
+    locked = _locked(project, workload, release, lock.workloads.get(workload.name, Locked()))
+    assert workload.files.prompt is not None, "it was read"
+    source = read_file(workload.files.prompt).decode("utf-8-sig")
+    was = registry.active(workload.name)
+    is_new = all(one.version != prompt.version for one in registry.list(workload.name))
+    now = time.time()
+    registry.publish(workload.name, prompt.version, prompt.hash, source, now, release.companions)
+    registry.activate(workload.name, prompt.version, now=now)
+    is_written = _write_lock(project, lock, workload.name, locked)
+    reasons = step.required.reasons if step is not None and is_new else ()
+    if options.json:
+        shown = {"version": prompt.version, "hash": prompt.hash, "is_new": is_new, "reasons": reasons}
+        was_active = None if was is None else was.version
+        print(json_line({"workload": workload.name, **shown, "was_active": was_active, "locked": is_written}))
+        return
+    what = "is published and active" if is_new else "was published already; it is active"
+    if was is not None and was.version == prompt.version:
+        what = "is published and active already"
+    elif was is not None:
+        what += f", in place of {was.version}"
+    print(f"{workload.name} {prompt.version} {what}")
+    for reason in reasons:
+        print(f"- {plain(reason)}")
+    if is_written:
+        print(f"Wrote {_lock_shown(project)}: commit it with the prompt.")
+    if was is None or was.version != prompt.version:
+        print(_RELOAD)
+
+
+def _locked(project: "Project", workload: "Workload", release: Release, known: Locked) -> Locked:
+    """What the lock says of the workload from now on; the evidence that is there stays."""
+    is_bound = bool(known.model) and model_of_rung(project.config, known.model) is not None
+    model = workload.contract.model or (known.model if is_bound else workload.contract.ladder[0])
+    schema = release.companions.schema if release.companions is not None else ""
+    return msgspec.structs.replace(
+        known,
+        prompt_version=release.prompt.version,
+        prompt_hash=f"sha256:{release.prompt.hash}",
+        schema_hash=_digest(schema),
+        model=model,
+        served_model=known.served_model if model == known.model else "",
+    )
+
+
+def _digest(schema: str) -> str:
+    import hashlib
+
+    return f"sha256:{hashlib.sha256(schema.encode()).hexdigest()}" if schema else ""
+
+
+def _write_lock(project: "Project", lock: Lock, name: str, locked: Locked) -> bool:
+    """Put the workload's entry into headworks.lock; whether the file changed.
+
+    Raises:
+        CommandError: it cannot be written; the prompt is active all the same, and the message says so.
+    """
+    if lock.workloads.get(name) == locked:
+        return False
+    changed = msgspec.structs.replace(lock, workloads={**lock.workloads, name: locked})
+    try:
+        _replace(project.folder / LOCK_FILE, lock_text(changed).encode())
+    except CommandError as error:
+        raise CommandError(f"{name} {locked.prompt_version} is active, but the lock does not say so: {error}") from None
+    return True
+
+
+def _lock_shown(project: "Project") -> Path:
+    return project.file.parent / LOCK_FILE
+
+
+# -- rollback ---------------------------------------------------------------------------------------------------------
+
+
+def _rollback(project: "Project", registry: PromptRegistry | None, options: argparse.Namespace) -> None:
+    name = options.workload
+    was = None if registry is None else registry.active(name)
+    if registry is None or was is None:
+        raise CommandError(f"no prompt of `{plain(name)}` is published; `headworks prompts list` names those that are")
+    target = registry.resolve(name, options.version) if options.version else registry.previous(name)
+    if target is None:
+        versions = ", ".join(one.version for one in registry.list(name))
+        raise CommandError(f"{name} {was.version} has no version before it to go back to; published: {versions}")
+    registry.activate(name, target.version, now=time.time())
+    is_written = _lock_again(project, target)
+    if options.json:
+        shown = {"version": target.version, "hash": target.hash, "was_active": was.version, "locked": is_written}
+        print(json_line({"workload": name, **shown}))
+        return
+    if was.version == target.version:
+        print(f"{name} {target.version} is active already")
+        return
+    print(f"{name} {target.version} is active, in place of {was.version}")
+    if is_written:
+        print(f"Wrote {_lock_shown(project)}: commit it.")
+    print(_RELOAD)
+
+
+def _lock_again(project: "Project", target: Publication) -> bool:
+    """Have the lock name what is active now. A lock that cannot be read or written keeps nobody from going back."""
+    try:
+        lock = read_lock(project.folder / LOCK_FILE)
+        known = lock.workloads.get(target.workload)
+        if known is None:
+            return False
+        locked = msgspec.structs.replace(known, prompt_version=target.version, prompt_hash=f"sha256:{target.hash}")
+        return _write_lock(project, lock, target.workload, locked)
+    except HeadworksError as error:
+        note(str(error), "prompts")
+        return False
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; its permissions stay.
+
+    Raises:
+        CommandError: it cannot be written.
+    """
+    target = path.resolve()
+    try:
+        mode = target.stat().st_mode & 0o777 if target.exists() else 0o644
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        made = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            made.chmod(mode)
+            made.replace(target)
+        except BaseException:
+            made.unlink()
+            raise
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}") from None
