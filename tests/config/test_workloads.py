@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from headworks.config import Workload, examine_workloads, load, load_workloads
+from headworks.config import Examination, Workload, examine_workloads, load, load_workloads
 from headworks.errors import ConfigError, Problem
 
 PROJECT = """\
@@ -217,8 +217,17 @@ def test_checks_of_other_rooms_see_each_workload_and_can_point_into_its_contract
 
     found = examine_workloads(loaded(), [points, raises])
 
-    assert [(problem.line, problem.column, problem.message) for problem in found] == [
+    assert [(problem.line, problem.column, problem.message) for problem in found.problems] == [
         (4, 12, "latency.total_s: is short"),
         (0, 0, "is bad"),
         (0, 0, "is bad"),
     ]
+
+
+def test_a_check_may_warn(write, loaded):
+    write(MINIMAL)
+    warning = Problem("prompt.md", 1, 1, "could be better")
+
+    found = examine_workloads(loaded(), [lambda _: Examination(warnings=(warning,)), lambda _: ()])
+
+    assert found == Examination(warnings=(warning,))

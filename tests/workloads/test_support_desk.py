@@ -7,7 +7,7 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
-from headworks.config import examine_workloads, load, load_workloads
+from headworks.config import Examination, examine_workloads, load, load_workloads
 from headworks.exchange import Request
 from headworks.simulator import Simulator, load_plan
 from headworks.workloads import check_files, derive, read_facts, steps_of
@@ -27,7 +27,7 @@ def cases(name):
 
 def test_every_contract_and_file_passes(workloads):
     assert sorted(workloads) == ["assistant", "invoice-extraction", "ticket-triage"]
-    assert examine_workloads(tuple(workloads.values()), (check_files,)) == ()
+    assert examine_workloads(tuple(workloads.values()), (check_files,)) == Examination()
 
 
 def test_every_workload_has_steps_and_a_plan(workloads):

@@ -2,7 +2,8 @@
 
 Reads headworks.yaml and the contract of each workload, and names every problem at once, with line, column, what was
 expected and the nearest valid name. Then looks at what they refer to: secrets, certificates, simulator plans, the state
-folder, the files of the workloads. Opens no connection and changes nothing.
+folder, the files of the workloads and what is published of their prompts. Opens no connection and changes nothing; the
+rules of a workload are loaded in a process of their own.
 
 Exit code 0: no problem (there may be warnings). 1: at least one problem.
 """
@@ -54,8 +55,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         project = load(options.config)
         found = examine(project, environment=os.environ, plan_models=_plan_models)
-        workloads, problems = _workloads(project)
-        found = Examination((*found.problems, *problems), found.warnings)
+        workloads, more = _workloads(project)
+        found = Examination((*found.problems, *more.problems), (*found.warnings, *more.warnings))
     except ConfigError as error:
         found = Examination(problems=error.problems)
     if options.json:
@@ -65,19 +66,25 @@ def run(options: argparse.Namespace) -> int:
     return 1 if found.problems else 0
 
 
-def workload_checks() -> tuple[Check, ...]:
-    """What looks at the files beside a contract: one check for each room that compiles some of them."""
-    from headworks.workloads import check_files  # only where a workload is
+def workload_checks(project: Project) -> tuple[Check, ...]:
+    """What looks at the files beside a contract, and at what the project keeps of a workload."""
+    from headworks.cli import check_workloads  # only where a workload is: it loads templates and schemas
 
-    return (check_files,)
+    return check_workloads.workload_checks(project)
 
 
-def _workloads(project: Project) -> tuple[tuple[Workload, ...], tuple[Problem, ...]]:
+def _workloads(project: Project) -> tuple[tuple[Workload, ...], Examination]:
     try:
         workloads = load_workloads(project)
     except ConfigError as error:
-        return (), error.problems
-    return workloads, examine_workloads(workloads, workload_checks()) if workloads else ()
+        return (), Examination(error.problems)
+    if not workloads:
+        return (), Examination()
+    try:
+        checks = workload_checks(project)
+    except ConfigError as error:
+        return workloads, Examination(error.problems)
+    return workloads, examine_workloads(workloads, checks)
 
 
 def _plan_models(path: Path | None) -> Collection[str]:

@@ -147,13 +147,17 @@ def step_to(workload: Workload, release: Release, registry: PromptRegistry | Non
     return Step(base, required, check_bump(base.version, version, required))
 
 
-def as_named(workload: Workload, problem: Problem) -> Problem:
-    """The problem with its file named from where the reader is, as the contract is."""
-    path = Path(problem.file)
+def shown_file(workload: Workload, file: str) -> str:
+    """A file of the workload's folder named from where the reader is, as the contract is; others as they are."""
+    path = Path(file)
     if not path.is_relative_to(workload.folder):
-        return problem
-    shown = workload.file.parent / path.relative_to(workload.folder)
-    return msgspec.structs.replace(problem, file=str(shown))
+        return file
+    return str(workload.file.parent / path.relative_to(workload.folder))
+
+
+def as_named(workload: Workload, problem: Problem) -> Problem:
+    """The problem with its file named from where the reader is."""
+    return msgspec.structs.replace(problem, file=shown_file(workload, problem.file))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from headworks.cli.prompt_release import (
     named_from_here,
     published,
     published_release,
+    shown_file,
 )
 from headworks.cli.tables import GREY, Cell, Table, has_colours, plain, tokens
 from headworks.cli.workloads import find_workload
@@ -86,7 +87,7 @@ def _show(
         "workload": workload.name,
         "version": f"{prompt.version} ({state})",
         "hash": f"sha256:{prompt.hash}",
-        "file": prompt.file if publication is None else "as published",
+        "file": shown_file(workload, prompt.file) if publication is None else "as published",
         "static prefix": f"{tokens(figures['prefix'])} tokens"
         + (f", behind {' and '.join(from_tools)}" if from_tools else ""),
         "breakpoint": prompt.breakpoint or "where it pays",

@@ -13,6 +13,7 @@ import msgspec
 
 from headworks.config.contract import WORKLOAD_NAME, Contract, Latency, OutputLimits
 from headworks.config.document import Mark
+from headworks.config.examine import Examination
 from headworks.config.naming import DETERMINISTIC, model_of_rung, taken_names
 from headworks.config.project import Project
 from headworks.config.reading import read_struct, read_text, read_tree
@@ -76,8 +77,8 @@ class Workload(msgspec.Struct, frozen=True):
         return Problem(str(self.file), mark.line, mark.column, f"{where}: {message}" if where else message)
 
 
-Check = Callable[[Workload], Sequence[Problem]]
-"""Looks at one workload; gives what is wrong with it, and changes nothing."""
+Check = Callable[[Workload], Sequence[Problem] | Examination]
+"""Looks at one workload; gives what is wrong with it, where need be with warnings, and changes nothing."""
 
 
 def load_workloads(project: Project) -> tuple[Workload, ...]:
@@ -98,21 +99,27 @@ def load_workloads(project: Project) -> tuple[Workload, ...]:
     return tuple(loaded)
 
 
-def examine_workloads(workloads: Sequence[Workload], checks: Sequence[Check]) -> tuple[Problem, ...]:
-    """What is wrong with what contracts refer to: every check's problems, workload by workload.
+def examine_workloads(workloads: Sequence[Workload], checks: Sequence[Check]) -> Examination:
+    """What is wrong with what contracts refer to: every check's problems and warnings, workload by workload.
 
     Arguments:
         workloads: what `load_workloads` gave.
         checks: one for each kind of file; a check may also raise ConfigError.
     """
-    found: list[Problem] = []
+    problems: list[Problem] = []
+    warnings: list[Problem] = []
     for workload in workloads:
         for check in checks:
             try:
-                found.extend(check(workload))
+                found = check(workload)
             except ConfigError as error:
-                found.extend(error.problems)
-    return tuple(found)
+                found = error.problems
+            if isinstance(found, Examination):
+                problems.extend(found.problems)
+                warnings.extend(found.warnings)
+            else:
+                problems.extend(found)
+    return Examination(tuple(problems), tuple(warnings))
 
 
 def contract_problems(text: str, *, name: str, folder: Path, project: Project) -> tuple[Problem, ...]:

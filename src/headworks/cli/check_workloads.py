@@ -1,0 +1,177 @@
+"""What `headworks check` looks at beside a contract: prompt and version, schema, tools, rules, static answer, lock."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import msgspec
+
+from headworks.cli.prompt_release import as_named, companions_of, registry_of, step_to
+from headworks.compiled import Published, own_prompt, read_file
+from headworks.config import LOCK_FILE, Check, Examination, Locked, Project, Workload, model_of_rung, read_lock
+from headworks.config.document import Mark
+from headworks.errors import ConfigError, Problem, StorageError
+from headworks.prompts import Prompt, PromptRegistry, Release
+from headworks.screening import OutputSchema, ToolSet, check_rules
+from headworks.screening.output.places import place_of
+from headworks.workloads import check_files
+
+
+def workload_checks(project: Project) -> tuple[Check, ...]:
+    """The checks of this project's workloads.
+
+    Raises:
+        ConfigError: headworks.lock cannot be read.
+    """
+    locked = read_lock(project.folder / LOCK_FILE).workloads
+    return (
+        partial(_named, _files),
+        partial(_named, partial(_prompt, project)),
+        partial(_named, _schema),
+        partial(_named, _rules),
+        partial(_named, _static_answer),
+        partial(_model, project, locked),
+        partial(_retention, project),
+    )
+
+
+def _named(check: Check, workload: Workload) -> Examination:
+    """What the check finds, with files named from where the reader is."""
+    try:
+        found = check(workload)
+    except ConfigError as error:
+        found = error.problems
+    if not isinstance(found, Examination):
+        found = Examination(tuple(found))
+    return Examination(
+        tuple(as_named(workload, problem) for problem in found.problems),
+        tuple(as_named(workload, warning) for warning in found.warnings),
+    )
+
+
+def _files(workload: Workload) -> Sequence[Problem]:
+    """Golden set, tools and static answer, by themselves; then whether the tools' own schemas can be used."""
+    found = check_files(workload)
+    tools = workload.files.tools
+    if tools is not None and not found:
+        ToolSet.compile(read_file(tools), file=str(tools))
+    return found
+
+
+def _prompt(project: Project, workload: Workload) -> Examination:
+    """The prompt itself; whether its version says what was published under it, and is raised enough."""
+    if workload.files.prompt is None:
+        return Examination()
+    try:
+        with registry_of(project) as registry:
+            return _against(registry, workload)
+    except StorageError as error:
+        return Examination((project.problem(("storage", "path"), str(error)),))
+
+
+def _against(registry: PromptRegistry | None, workload: Workload) -> Examination:
+    publications = [] if registry is None else registry.list(workload.name)
+    active = None if registry is None else registry.active(workload.name)
+    published = Published(publications, active)
+    prompt = own_prompt(workload, published)
+    assert prompt is not None, "who asks has looked"
+    canary = workload.contract.canary
+    problems: list[Problem] = []
+    if canary is not None and published.find(canary.version) is None:
+        message = f"the prompt has no published version {canary.version}: calls cannot be made before there is one"
+        problems.append(workload.problem(("canary", "version"), message))
+    if active is None:
+        return Examination(tuple(problems))
+    fault = _version_fault(registry, workload, prompt)
+    if fault is not None:
+        problems.append(_at_version(prompt, f"{fault} (`headworks prompts bump {workload.name}`)"))
+    if problems or (active.version, active.hash) == (prompt.version, prompt.hash):
+        return Examination(tuple(problems))
+    message = (
+        f"calls are made with {active.version}, the active version, and not with this one: "
+        f"`headworks prompts publish {workload.name}` makes it active"
+    )
+    return Examination(warnings=(_at_version(prompt, message),))
+
+
+def _version_fault(registry: PromptRegistry | None, workload: Workload, prompt: Prompt) -> str | None:
+    try:
+        step = step_to(workload, Release(prompt, companions_of(workload)), registry)
+    except ConfigError:
+        return None  # schema, tools or golden set: the checks of those tell
+    return None if step is None else step.fault
+
+
+def _at_version(prompt: Prompt, message: str) -> Problem:
+    mark = prompt.places.get(("version",), Mark(1, 1))
+    return Problem(prompt.file, mark.line, mark.column, message)
+
+
+def _schema(workload: Workload) -> Examination:
+    """Whether the schema can be used, and what keeps it out of the strict subset."""
+    path = workload.files.schema
+    if path is None:
+        return Examination()
+    text = read_file(path)
+    schema = OutputSchema.compile(text, name=workload.name, file=str(path))
+    warnings = []
+    for problem in schema.strict_problems:
+        line, column = place_of(text, problem.pointer)
+        what = f"{problem.pointer or 'the root'}: {problem.message}"
+        message = f"{what} (rule `{problem.rule}`); until then the provider is not held to the schema, only answers are"
+        warnings.append(Problem(str(path), line, column, message))
+    return Examination(warnings=tuple(warnings))
+
+
+def _rules(workload: Workload) -> Sequence[Problem]:
+    """Whether the rules can be loaded; they are, in a process of their own."""
+    if workload.files.rules is not None:
+        check_rules(workload.files.rules)
+    return ()
+
+
+def _static_answer(workload: Workload) -> Sequence[Problem]:
+    """Whether the static answer is one that the schema lets through."""
+    path, schema_path = workload.files.fallback, workload.files.schema
+    if path is None or schema_path is None:
+        return ()
+    text = read_file(path)
+    try:
+        schema = OutputSchema.compile(read_file(schema_path), name=workload.name, file=str(schema_path))
+        value = msgspec.json.decode(text)
+    except (ConfigError, msgspec.DecodeError, UnicodeDecodeError):
+        return ()  # the checks of these files tell
+    fault = schema.check(value if isinstance(value, str) else text)
+    if fault is None:
+        return ()
+    line, column = (0, 0) if isinstance(value, str) else place_of(text, fault.pointer)
+    where = f"{fault.pointer}: " if fault.pointer else ""
+    return (Problem(str(path), line, column, f"{where}breaks {schema_path.name}: {fault.message}"),)
+
+
+def _model(project: Project, locked: Mapping[str, Locked], workload: Workload) -> Sequence[Problem]:
+    """Whether the model that the lock has decided on is still there."""
+    model = locked[workload.name].model if workload.name in locked else ""
+    if workload.contract.model or not model or model_of_rung(project.config, model) is not None:
+        return ()
+    shown = project.file.parent / LOCK_FILE
+    message = (
+        f"{workload.name} is locked to `{model}`, which is bound to no model: bind it in headworks.yaml, or name a "
+        f"rung as `model` in {workload.file}"
+    )
+    return (Problem(str(shown), 0, 0, message),)
+
+
+def _retention(project: Project, workload: Workload) -> Examination:
+    """Whether what the contract has kept is kept."""
+    match workload.contract.retention.content:
+        case "redacted":
+            message = (
+                "nothing is kept: there is no redaction yet to keep content by; `off` says so, `full` keeps all of it"
+            )
+        case "full" if project.config.access.mode == "open":
+            message = (
+                "nothing is kept: content is sealed with the server secret, which `access.mode: open` does without"
+            )
+        case _:
+            return Examination()
+    return Examination(warnings=(workload.problem(("retention", "content"), message),))

@@ -1,0 +1,190 @@
+import json
+
+import pytest
+
+from headworks.config import LOCK_FILE, Locked, lock_text
+from headworks.config.lock import Lock
+
+
+@pytest.fixture
+def check(desk):
+    """Checks the desk; gives problems and warnings as lines, their files relative to its folder."""
+
+    def do():
+        code, out, err = desk.run("check", "--json")
+        found = json.loads(out)
+        assert (code, err) == (1 if found["problems"] else 0, "")
+        for kind in ("problems", "warnings"):
+            for one in found[kind]:
+                one["file"] = one["file"].removeprefix(f"{desk.folder}/")
+        return tuple(
+            [f"{one['file']}:{one['line']}:{one['column']}: {one['message']}" for one in found[kind]]
+            for kind in ("problems", "warnings")
+        )
+
+    return do
+
+
+@pytest.fixture
+def quiet(desk):
+    """The desk without the retention that is warned of."""
+    for path in desk.folder.glob("workloads/*/workload.yaml"):
+        path.write_text(path.read_text().replace("content: redacted", "content: 'off'"))
+    return desk
+
+
+TRIAGE = "workloads/ticket-triage"
+
+
+def test_the_example_has_no_problem_and_is_told_that_nothing_is_kept(check):
+    problems, warnings = check()
+
+    assert problems == []
+    assert [line.split(": ")[1:3] for line in warnings] == [["retention.content", "nothing is kept"]] * 2
+
+
+def test_content_is_not_kept_without_a_secret_either(quiet, check):
+    quiet.edit("workload.yaml", "content: 'off'", "content: full")
+    assert check() == ([], [])
+    (quiet.folder / "headworks.yaml").write_text(
+        (quiet.folder / "headworks.yaml").read_text() + "access: {mode: open}\n"
+    )
+
+    assert "sealed with the server secret, which `access.mode: open` does without" in check()[1][0]
+
+
+def test_every_problem_of_a_prompt_has_its_place(quiet, check):
+    quiet.edit("prompt.md", "{{ plan }}", "{{ plann }}")
+    quiet.edit("prompt.md", "{{ product | fence }}", "{{ product | shout }}")
+
+    assert [line.split(": ")[0] for line in check()[0]] == [f"{TRIAGE}/prompt.md:31:12", f"{TRIAGE}/prompt.md:32:10"]
+
+
+def test_a_version_that_is_published_with_other_bytes_is_a_problem(quiet, check):
+    quiet.run("prompts", "publish", "ticket-triage")
+    assert check() == ([], [])
+    quiet.edit("prompt.md", "twelve", "ten")
+
+    message = "version 1.0.0 is published with other content: raise it (`headworks prompts bump`)"
+    assert check() == ([f"{TRIAGE}/prompt.md:2:10: {message}"], [])
+
+
+def test_a_version_that_is_raised_too_little_is_a_problem(quiet, check):
+    quiet.run("prompts", "publish", "ticket-triage")
+    quiet.edit("prompt.md", "version: 1.0.0", "version: 1.1.0")
+    quiet.edit("schema.json", '"access", ', '"access", "fraud", ')
+
+    (problem,) = check()[0]
+
+    assert problem.startswith(f"{TRIAGE}/prompt.md:2:10: version 1.1.0 must be at least 2.0.0, a major step")
+    assert problem.endswith("(`headworks prompts bump ticket-triage`)")
+
+
+def test_a_version_that_calls_are_not_made_with_is_warned_of(quiet, check):
+    quiet.run("prompts", "publish", "ticket-triage")
+    quiet.edit("prompt.md", "twelve", "ten")
+    quiet.run("prompts", "bump", "ticket-triage")
+
+    problems, (warning,) = check()
+
+    assert problems == []
+    assert "2:10: calls are made with 1.0.0, the active version, and not with this one" in warning
+
+
+def test_a_canary_must_be_published(quiet, check):
+    quiet.edit("workload.yaml", "output:", "canary: { version: 1.1.0 }\noutput:")
+
+    (problem,) = check()[0]
+
+    assert "canary.version: the prompt has no published version 1.1.0" in problem
+
+
+def test_a_schema_that_is_none_is_a_problem_once(quiet, check):
+    quiet.edit("schema.json", '"type": "object"', '"type": "objekt"')
+
+    problems, _ = check()
+
+    assert len(problems) == 1
+    assert problems[0].startswith(f"{TRIAGE}/schema.json:")
+
+
+def test_what_is_outside_the_strict_subset_is_warned_of_with_rule_and_place(quiet, check):
+    text = '{"type": "object",\n "properties": {"category": {"type": "string", "minLength": 2}},\n "required": []}'
+    (quiet.triage / "schema.json").write_text(text)
+    (quiet.triage / "fallback.json").write_text('{"category": "other"}')
+
+    problems, warnings = check()
+
+    assert problems == []
+    assert [line.split("rule `")[1].split("`")[0] for line in warnings] == [
+        "additional-properties",
+        "required",
+        "keyword",
+    ]
+    assert warnings[2].startswith(f"{TRIAGE}/schema.json:2:")
+
+
+def test_tools_whose_schemas_cannot_be_used_are_a_problem_once(quiet, check):
+    path = quiet.folder / "workloads" / "assistant" / "tools.json"
+    tools = json.loads(path.read_text())
+    tools[0]["parameters"]["type"] = "objekt"
+    path.write_text(json.dumps(tools))
+
+    problems, _ = check()
+    assert len(problems) == 1
+    assert problems[0].startswith("workloads/assistant/tools.json:1:2: /0/parameters of")
+
+    del tools[0]["name"]
+    path.write_text(json.dumps(tools))
+    assert "tool 1: expected `type: function` and a `name`" in check()[0][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        ("def broken(:\n", "1:0", "is not Python"),
+        ("import no_such_module_here\n", "1:0", "imports 'no_such_module_here', which is not installed"),
+        ("x = 1\n", "0:0", "has no rules"),
+    ],
+)
+def test_rules_that_cannot_be_loaded_are_a_problem(quiet, check, text, place, message):
+    (quiet.triage / "rules.py").write_text(text)
+
+    (problem,) = check()[0]
+
+    assert problem.split(": ")[0].split(":")[:2] == [f"{TRIAGE}/rules.py", place.split(":")[0]]
+    assert message in problem
+
+
+def test_the_static_answer_must_satisfy_the_schema(quiet, check):
+    quiet.edit("fallback.json", '"category": "other"', '"category": "unknown"')
+
+    (problem,) = check()[0]
+
+    assert problem.startswith(f"{TRIAGE}/fallback.json:")
+    assert "/category: breaks schema.json: must be one of" in problem
+
+    (quiet.triage / "fallback.json").write_text('"A person will answer."')
+    assert check()[0][0].startswith(f"{TRIAGE}/fallback.json:0:0: breaks schema.json: ")
+
+
+def test_a_lock_that_names_a_model_that_is_gone_is_a_problem(quiet, check):
+    lock = Lock(workloads={"ticket-triage": Locked(model="gone/model")})
+    (quiet.folder / LOCK_FILE).write_text(lock_text(lock))
+
+    assert "ticket-triage is locked to `gone/model`, which is bound to no model" in check()[0][0]
+
+    (quiet.folder / LOCK_FILE).write_text("<<<<<<< ours\n")
+    assert "a merge was left unfinished here" in check()[0][0]
+
+
+def test_a_registry_that_cannot_be_used_is_a_problem(quiet, check):
+    quiet.run("prompts", "publish", "ticket-triage")
+    for path in (quiet.folder / ".headworks").glob("prompts.db*"):
+        path.unlink()
+    (quiet.folder / ".headworks" / "prompts.db").write_text("no database, and long enough to be looked at as one" * 9)
+
+    problems, _ = check()
+
+    assert len(problems) == 3
+    assert "prompts.db: file is not a database" in problems[0]
