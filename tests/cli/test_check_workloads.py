@@ -57,7 +57,7 @@ def test_every_problem_of_a_prompt_has_its_place(quiet, check):
     quiet.edit("prompt.md", "{{ plan }}", "{{ plann }}")
     quiet.edit("prompt.md", "{{ product | fence }}", "{{ product | shout }}")
 
-    assert [line.split(": ")[0] for line in check()[0]] == [f"{TRIAGE}/prompt.md:31:12", f"{TRIAGE}/prompt.md:32:10"]
+    assert [line.split(": ")[0] for line in check()[0]] == [f"{TRIAGE}/prompt.md:31:23", f"{TRIAGE}/prompt.md:32:10"]
 
 
 def test_a_version_that_is_published_with_other_bytes_is_a_problem(quiet, check):

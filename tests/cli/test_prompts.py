@@ -1,3 +1,4 @@
+import io
 import json
 import sys
 
@@ -96,14 +97,16 @@ def test_a_prompt_is_shown_with_its_variables_and_sections(prompts, release):
     assert shown["variables"]["plan"]["values"] == ["free", "pro", "enterprise"]
 
 
-def test_a_published_version_can_be_had_back_byte_by_byte(desk, prompts, release, capsysbinary):
+def test_a_published_version_can_be_had_back_byte_by_byte(desk, prompts, release, monkeypatch):
     before = (desk.triage / "prompt.md").read_bytes()
     release()
     release("twelve words", "ten words")
+    out = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stdout", out)
 
     prompts("show", NAME, "--version", "1.0.0", "--source")
-    assert prompts("show", NAME, "--version", "1.0")[1].splitlines()[3].split() == ["file", "as", "published"]
-    assert before.startswith(b"---\nversion: 1.0.0\n")
+
+    assert out.buffer.getvalue() == before
 
 
 def test_a_version_that_is_not_published_is_told_which_are(prompts, release):
@@ -171,8 +174,8 @@ def test_any_two_versions_can_be_compared(prompts, release):
 
     forth, back = prompts("diff", NAME, "1.0.0", "1.1.0")[1], prompts("diff", NAME, "1.1", "1.0")[1]
 
-    assert "+Name the order number" in forth
-    assert [line[0] for line in forth.splitlines()[2:]] != [line[0] for line in back.splitlines()[2:]]
+    assert "at most ten words." in next(line for line in forth.splitlines() if line.startswith("+Name"))
+    assert "at most ten words." in next(line for line in back.splitlines() if line.startswith("-Name"))
     assert "too low" not in back
     assert "is the same" in prompts("diff", NAME)[1]
 
@@ -319,7 +322,7 @@ def test_the_version_is_raised_to_what_the_change_needs_and_no_further(desk, pro
 @pytest.mark.parametrize(
     ("old", "new", "version"),
     [
-        ("Category:", "Category:{# seven #}", "1.0.1"),
+        ("Category:", "Category{# seven #}:", "1.0.1"),
         ("max_length: 80", "max_length: 90", "1.1.0"),
         ("max_length: 8000", "max_length: 800", "2.0.0"),
     ],
