@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "prompts": "Compare, render, lint, publish and roll back prompts",
     "plan": "Derive the architecture that a workload's contract asks for",
     "calls": "List, filter, show and follow recorded calls",
+    "replay": "Print, verify or send again what a past call was",
     "outcomes": "List, report and sum up what became of calls",
 }
 """Command names, in the order of help, with their one-line summaries; the module of each has the same name."""

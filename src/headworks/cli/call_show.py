@@ -24,7 +24,7 @@ def show_call(store: "Store", project: "Project", options: argparse.Namespace) -
     record = find_call(store, options.id)
     code = 0
     try:
-        content = _content(store, project, record)
+        content = kept_content(store, project, record)
     except HeadworksError as error:
         note(str(error))
         content, code = {}, 1
@@ -39,7 +39,12 @@ def show_call(store: "Store", project: "Project", options: argparse.Namespace) -
     return code
 
 
-def _content(store: "Store", project: "Project", record: "Record") -> "dict[ContentKind, bytes]":
+def kept_content(store: "Store", project: "Project", record: "Record") -> "dict[ContentKind, bytes]":
+    """What is kept of a call's content, opened.
+
+    Raises:
+        HeadworksError: it cannot be opened; says why.
+    """
     from headworks.access import server_secret
     from headworks.errors import StorageError
     from headworks.records.content import ContentVault, open_content
