@@ -108,6 +108,15 @@ def test_a_schema_that_is_none_is_a_problem_once(quiet, check):
     assert problems[0].startswith(f"{TRIAGE}/schema.json:")
 
 
+def test_a_schema_that_is_none_is_a_problem_once_with_a_published_prompt_too(quiet, check):
+    quiet.run("prompts", "publish", "ticket-triage")
+    quiet.edit("schema.json", '"type": "object"', '"type": "objekt"')
+
+    problems, _ = check()
+
+    assert [line.split(":")[0] for line in problems] == [f"{TRIAGE}/schema.json"]
+
+
 def test_what_is_outside_the_strict_subset_is_warned_of_with_rule_and_place(quiet, check):
     text = '{"type": "object",\n "properties": {"category": {"type": "string", "minLength": 2}},\n "required": []}'
     (quiet.triage / "schema.json").write_text(text)

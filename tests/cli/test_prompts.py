@@ -300,6 +300,25 @@ def test_findings_in_tools_and_schema_name_those_files(desk, prompts):
     assert f"{desk.triage}/schema.json:2:2: problem: this key stands here a second time" in out
 
 
+def test_a_published_version_can_be_linted_and_a_broken_prompt_is_a_failure(desk, prompts, release):
+    release()
+    desk.edit("prompt.md", "{{ plan }}", "{{ plann }}")
+
+    assert prompts("lint", NAME, "--version", "1.0.0")[1].startswith("ticket-triage 1.0.0:9:1: remark: ")
+    code, _, err = prompts("lint")
+    assert code == 1
+    assert f"{desk.triage}/prompt.md:32:10: " in err
+    assert "--version needs a workload" in prompts("lint", "--version", "1")[2]
+
+
+def test_a_prompt_with_nothing_to_mend_is_said_to_be_so(desk, prompts):
+    (desk.triage / "prompt.md").write_text(
+        f"---\nversion: 1.0.0\nvariables: {{ticket: string}}\n---\n{LONG}\n{{% user %}}\n{{{{ ticket | fence }}}}\n"
+    )
+
+    assert prompts("lint", NAME)[:2] == (0, "nothing to mend\n")
+
+
 # -- bump -------------------------------------------------------------------------------------------------------------
 
 
@@ -435,6 +454,41 @@ def test_a_broken_lock_stops_it_before_anything_is_done(desk, prompts):
     assert code == 1
     assert "a merge was left unfinished here" in err
     assert prompts("log", NAME)[1] == ""
+
+
+def test_a_lock_that_cannot_be_written_is_told_with_what_is_done_already(desk, prompts):
+    (desk.folder / LOCK_FILE).symlink_to(desk.folder / "nowhere" / LOCK_FILE)
+
+    code, _, err = prompts("publish", NAME)
+
+    assert (code, active(desk)) == (1, "1.0.0")
+    assert "ticket-triage 1.0.0 is active, but the lock does not say so: " in err
+    assert f"{LOCK_FILE} cannot be written: No such file or directory" in err
+
+
+def test_programs_are_told_the_same(desk, prompts):
+    first = json.loads(prompts("publish", NAME, "--json")[1])
+    desk.edit("prompt.md", "twelve", "ten")
+    prompts("bump", NAME)
+    second = json.loads(prompts("publish", NAME, "--json")[1])
+    back = json.loads(prompts("rollback", NAME, "--json")[1])
+
+    assert (first["version"], first["is_new"], first["was_active"], first["locked"]) == ("1.0.0", True, None, True)
+    assert (second["was_active"], second["reasons"]) == (
+        "1.0.0",
+        ["golden case 1 is rendered otherwise (50 of 50 are)"],
+    )
+    assert (back["version"], back["was_active"], back["hash"]) == ("1.0.0", "1.1.0", first["hash"])
+
+
+def test_publishing_an_earlier_version_of_the_folder_makes_that_active(desk, prompts, release):
+    before = (desk.triage / "prompt.md").read_text()
+    release()
+    release("twelve words", "ten words")
+    (desk.triage / "prompt.md").write_text(before)
+
+    assert "1.0.0 was published already; it is active, in place of 1.1.0" in prompts("publish", NAME)[1]
+    assert active(desk) == "1.0.0"
 
 
 def test_a_broken_prompt_is_told_with_its_place(desk, prompts):
