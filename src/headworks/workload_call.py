@@ -17,8 +17,7 @@ import msgspec
 
 from headworks.access import Grant
 from headworks.answering import JSON, STOPPED, STREAM_HEADERS, AnswerHead, answer_head, is_error_object, refusal_of
-from headworks.calls import AttemptFailed, Endpoint, Failure, FailureKind, Outcome, Usage, Verdict
-from headworks.catalogue import count_tokens
+from headworks.calls import NO_USAGE, AttemptFailed, Endpoint, Failure, FailureKind, Outcome, Verdict
 from headworks.compiled import CompiledWorkload
 from headworks.composing import (
     LIMIT_NAMES,
@@ -28,21 +27,21 @@ from headworks.composing import (
     place_messages,
     prompt_reference,
 )
-from headworks.dialects import AnswerSummary, RequestHead
+from headworks.dialects import RequestHead
 from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer, UpstreamError
 from headworks.dialects.reading import Fields
 from headworks.dialects.whole import answer_text, read_answer, summary_of, write_answer, write_stream
 from headworks.errors import Refusal
 from headworks.exchange import Reply, Timeouts
 from headworks.flow import Ending
-from headworks.judging import GOOD, Judgement, RulesContext, judge, judge_rules
-from headworks.outcome import note
+from headworks.judging import GOOD, Judgement, RulesContext, judge, judge_rules, verdict_of
+from headworks.outcome import estimate_usage, note
 from headworks.planning import Admission, Plan, Planner, note_keys
 from headworks.prompts import Rendered
 from headworks.routing import Gathering
 from headworks.settlement import OpenCall, Settlement, Work
 from headworks.stream_screen import StreamScreen
-from headworks.streaming import StreamRelay
+from headworks.streaming import StreamRelay, StreamTerms, usage_of_both
 
 FALLS_BACK = frozenset(
     {
@@ -179,7 +178,8 @@ class _Run:
         self._reasons: list[str] = []
         self._judgement = GOOD
         self._verdict: Verdict | None = None
-        self._spent = Usage()
+        self._spent = NO_USAGE
+        self._is_stopped = False
 
     # -- 3 resolve ------------------------------------------------------------------------------------------------
 
@@ -260,32 +260,34 @@ class _Run:
         self._answer_statically()
 
     def _may_go_on(self, error: Refusal, index: int) -> bool:
-        is_last = index + 1 == len(self._work.chain) and self._work.deterministic is None
-        if is_last:
+        if self._is_last(index):
             return False
         if error.code in ("output_invalid", "output_blocked"):
             return self._work.contract.validation.otherwise == "fallback"
         return error.code in FALLS_BACK
 
+    def _is_last(self, index: int) -> bool:
+        return index + 1 == len(self._work.chain) and self._work.deterministic is None
+
     async def _try_target(self, index: int) -> bool:
         """Ask one target, and again while its answer may be mended; True when the call has been answered."""
-        fields, work = self._fields, self._work
+        fields, work, record = self._fields, self._work, self._call.work
+        assert record is not None, "it was made with the call"
         for repairs in range(work.contract.validation.repairs + 1):
             plan = self._plan(index, fields)
-            status, head, body, answer, summary = await self._attempt(plan)
+            status, head, body, answer = await self._attempt(plan)
+            output_tokens = self._take_usage()
             judged = await judge(work, answer, self._context(plan))
-            self._take_usage(summary)
             if judged.finding in ("good", "marked") or self._is_to_be_marked(judged, repairs):
                 self._judgement = judged
                 self._verdict = "repaired" if repairs and judged.finding == "good" else None
                 self._finish("answered", status, head.render(self._call, self._headers(plan), JSON), body)
                 return True
-            self._waste(summary)
+            record.wasted_tokens += output_tokens
             self._judgement = judged
             if not judged.may_repair or repairs == work.contract.validation.repairs:
                 raise self._refusal_of(judged)
-            assert self._call.work is not None, "it was made with the call"
-            self._call.work.repairs += 1
+            record.repairs += 1
             turns = [PromptMessage("assistant", answer_text(answer)), PromptMessage("user", judged.repair)]
             fields = append_turns(fields, self._endpoint, [turn for turn in turns if turn.text])
         raise AssertionError("the last turn answers or raises")
@@ -311,13 +313,16 @@ class _Run:
         plan = planner.plan_to(target, head, self._endpoint, self._path, self._admission.forwarded)
         return msgspec.structs.replace(plan, timeouts=_within(target.station.timeouts, total_s))
 
-    async def _attempt(self, plan: Plan) -> tuple[int, AnswerHead, bytes, ModelAnswer, AnswerSummary]:
-        call = self._call
+    async def _attempt(self, plan: Plan) -> tuple[int, AnswerHead, bytes, ModelAnswer]:
+        call, record = self._call, self._call.work
+        assert record is not None, "it was made with the call"
+        if self._is_stopped:
+            raise refusal_of(STOPPED)
         sink = Gathering(self._shared.answer_bytes)
         call.attempts += 1
         call.sent_s = perf_counter()
         flight = plan.target.station.upstream.send(plan.request, sink, plan.timeouts or plan.target.station.timeouts)
-        self._ending.act = partial(sink.on_failure, STOPPED)
+        self._ending.act = partial(self._stop, sink)
         try:
             failure = await sink.ended
         except BaseException:
@@ -340,12 +345,19 @@ class _Run:
                 answer = read_answer(self._endpoint, body)
                 summary = summary_of(self._endpoint, body)
         except AttemptFailed as error:
-            call.usage = error.usage or call.usage
+            call.usage = error.usage or NO_USAGE
+            record.wasted_tokens += self._take_usage()
             raise refusal_of(error.failure) from None
         if isinstance(answer, UpstreamError):
             raise refusal_of(Failure(FailureKind.ERROR, f"{plan.target.provider} answered with an error"))
+        call.usage = NO_USAGE
         note(call, summary)
-        return sink.status, head, body, answer, summary
+        estimate_usage(call, plan, summary.text)
+        return sink.status, head, body, answer
+
+    def _stop(self, sink: Gathering) -> None:
+        self._is_stopped = True  # an answer may be with the rules just now: it is the last one that is asked for
+        sink.on_failure(STOPPED)
 
     def _refuse_as_upstream(self, plan: Plan, sink: Gathering) -> None:
         """Raise what an answer that is no success means for the chain and for the caller."""
@@ -363,19 +375,25 @@ class _Run:
         """Relay the first target that begins to answer."""
         refusal: Refusal | None = None
         for index in range(len(self._work.chain)):
+            screen: StreamScreen | None = None
             try:
                 plan = self._plan(index, self._fields)
-                await self._shared.streams.stream(
-                    self._call,
-                    plan,
-                    self._reply,
-                    self._ending,
-                    screen=self._screen_of(plan),
-                    headers=self._headers(plan),
-                    keep=self._seal if self._is_kept else None,
+                screen = self._screen_of(plan)
+                terms = StreamTerms(
+                    self._headers(plan),
+                    screen,
+                    self._seal if self._is_kept else None,
+                    () if self._is_last(index) else FALLS_BACK,
+                    self._spent,
                 )
+                await self._shared.streams.stream(self._call, plan, self._reply, self._ending, terms)
             except Refusal as error:
-                if self._call.is_settled or not self._may_go_on(error, index):
+                if self._call.is_settled:
+                    raise
+                self._take_usage()
+                if screen is not None and screen.judgement.finding in ("denied", "held"):
+                    raise self._refusal_of(screen.judgement) from None
+                if not self._may_go_on(error, index):
                     raise
                 refusal = error
                 self._reasons.append(error.code)
@@ -410,7 +428,7 @@ class _Run:
             self._headers(None),
             call.timings(),
         )
-        call.finish_reason = "degraded"
+        call.finish_reason, call.response_id, call.error_code = "degraded", "", ""
         metadata = {**self._metadata, "headworks.degraded": self._reasons[-1] if self._reasons else "true"}
         fields = {**self._head.fields, "metadata": msgspec.Raw(msgspec.json.encode(metadata))}
         if call.is_streamed:
@@ -448,11 +466,10 @@ class _Run:
             return ""
         if self._verdict is not None:
             return self._verdict
-        verdicts: dict[str, Verdict] = {"good": "valid", "denied": "blocked"}
-        finding = self._judgement.finding
-        if finding == "blocked" and self._work.contract.validation.otherwise == "mark" and not self._call.error_code:
+        is_blocked = self._judgement.finding == "blocked"
+        if is_blocked and self._work.contract.validation.otherwise == "mark" and not self._call.error_code:
             return "marked"
-        return verdicts.get(finding) or finding  # type: ignore[return-value]
+        return verdict_of(self._judgement)
 
     def _refusal_of(self, judged: Judgement) -> Refusal:
         assert self._call.work is not None, "it was made with the call"
@@ -486,22 +503,12 @@ class _Run:
             self._call.call_id, self._work.name, plan.target.model, self._version, self._values, self._metadata
         )
 
-    def _take_usage(self, summary: AnswerSummary) -> None:
-        usage = summary.usage or Usage(output_tokens=count_tokens(summary.text), source="estimated")
-        spent = self._spent
-        self._spent = Usage(
-            spent.input_tokens + usage.input_tokens,
-            spent.cached_tokens + usage.cached_tokens,
-            spent.cache_write_tokens + usage.cache_write_tokens,
-            spent.output_tokens + usage.output_tokens,
-            spent.reasoning_tokens + usage.reasoning_tokens,
-            "estimated" if "estimated" in (spent.source, usage.source) else usage.source,
-        )
-
-    def _waste(self, summary: AnswerSummary) -> None:
-        assert self._call.work is not None, "it was made with the call"
-        if summary.usage is not None:
-            self._call.work.wasted_tokens += summary.usage.output_tokens
+    def _take_usage(self) -> int:
+        """Add what the last attempt used to what the call has used; returns the attempt's output tokens."""
+        call, spent = self._call, self._spent
+        last = call.usage
+        self._spent = call.usage = usage_of_both(spent, last)
+        return last.output_tokens
 
 
 def stable_share(key: str) -> float:
