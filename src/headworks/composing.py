@@ -86,6 +86,44 @@ def prompt_reference(fields: Fields) -> PromptReference:
         ) from None
 
 
+def prompt_values(reference: PromptReference) -> dict[str, object]:
+    """The values of the prompt's variables.
+
+    Raises:
+        Refusal: 400 `invalid_prompt_variable`: a value cannot be read.
+    """
+    values: dict[str, object] = {}
+    for name, raw in (reference.variables or {}).items():
+        try:
+            values[name] = msgspec.json.decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise Refusal(
+                400,
+                "invalid_prompt_variable",
+                f"A value under `prompt.variables` cannot be read ({kind_of(raw)}): a number is out of range, it is "
+                "nested too deeply, or a string in it holds half of a surrogate pair.",
+                param="prompt.variables",
+            ) from None
+    return values
+
+
+def check_one_answer(fields: Fields) -> None:
+    """Refuse what would have answers come by another way than this call's, or several of them: none would be judged.
+
+    Raises:
+        Refusal: 400 `parameter_fixed`.
+    """
+    for name, allowed in (("background", b"false"), ("n", b"1")):
+        raw = fields.get(name)
+        if raw is not None and bytes(raw) not in (allowed, b"null"):
+            raise Refusal(
+                400,
+                "parameter_fixed",
+                f"A workload answers a call once, and at once, so that its answer can be judged: leave `{name}` out.",
+                param=name,
+            )
+
+
 def fixed_fields(
     contract: Contract, endpoint: Endpoint, *, schema_format: Mapping[str, object] | None, tools: bytes | None
 ) -> dict[str, msgspec.Raw]:

@@ -9,7 +9,6 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from hashlib import sha256
 from time import perf_counter
 from typing import Literal, Protocol
 
@@ -23,9 +22,11 @@ from headworks.composing import (
     LIMIT_NAMES,
     PromptMessage,
     append_turns,
+    check_one_answer,
     merge_fixed,
     place_messages,
     prompt_reference,
+    prompt_values,
 )
 from headworks.dialects import RequestHead
 from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer, UpstreamError
@@ -108,12 +109,14 @@ class WorkloadCalls:
         self.answer_bytes = answer_bytes
         self.now = now
 
-    def find(self, head: RequestHead) -> CompiledWorkload | None:
+    def find(self, head: RequestHead, grant: Grant) -> CompiledWorkload | None:
         """The workload whose name stands for a model, or whose prompt is asked for."""
         work = self._works.get(head.model)
         if work is None and "prompt" in head.fields:
             work = self._works.get(prompt_reference(head.fields).id)
             if work is not None and head.model:
+                if not grant.may_use(work.name):
+                    return None  # who may not use it does not learn that it is there
                 raise Refusal(
                     400,
                     "parameter_fixed",
@@ -205,6 +208,7 @@ class _Run:
                 f"The contract of `{work.name}` has stop sequences, which only Chat Completions knows; call it there.",
                 param="model",
             )
+        check_one_answer(self._head.fields)
         fields = merge_fixed(
             self._head.fields,
             work.fixed[endpoint],
@@ -215,25 +219,23 @@ class _Run:
         rendered = self._rendered(record)
         if rendered is not None:
             messages = [PromptMessage(message.role, message.text) for message in rendered.messages]
-            fields = place_messages(fields, endpoint, messages, rendered.input_at, work.contract.caller_may_set)
+            may_set = work.contract.caller_may_set
+            if work.contract.state == "provider":
+                may_set = (*may_set, "previous_response_id", "conversation")
+            fields = place_messages(fields, endpoint, messages, rendered.input_at, may_set)
         self._fields = fields
 
     def _rendered(self, record: Work) -> Rendered | None:
         reference = prompt_reference(self._head.fields)
-        prompt = self._work.prompt_for(reference.version, is_canary=self._is_canary())
+        call, work = self._call, self._work
+        is_canary = work.tries_canary(call.call_id, call.user, call.caller.key_id)
+        prompt = work.prompt_for(reference, is_canary=is_canary)
         if prompt is None:
             return None
         record.prompt_version = self._version = prompt.version
         record.prompt_hash = prompt.hash
-        self._values = {name: msgspec.json.decode(raw) for name, raw in (reference.variables or {}).items()}
+        self._values = prompt_values(reference)
         return prompt.render(self._values, marker=secrets.token_hex(8))
-
-    def _is_canary(self) -> bool:
-        canary = self._work.contract.canary
-        if canary is None or canary.share <= 0:
-            return False
-        sticky = {"call": self._call.call_id, "user": self._call.user, "key": self._call.caller.key_id}[canary.key]
-        return stable_share(f"{self._work.name}\0{canary.version}\0{sticky or self._call.call_id}") < canary.share
 
     @property
     def _is_kept(self) -> bool:
@@ -277,7 +279,7 @@ class _Run:
             plan = self._plan(index, fields)
             status, head, body, answer = await self._attempt(plan)
             output_tokens = self._take_usage()
-            judged = await judge(work, answer, self._context(plan))
+            judged = GOOD if answer is None else await judge(work, answer, self._context(plan))
             if judged.finding in ("good", "marked") or self._is_to_be_marked(judged, repairs):
                 self._judgement = judged
                 self._verdict = "repaired" if repairs and judged.finding == "good" else None
@@ -288,7 +290,10 @@ class _Run:
             if not judged.may_repair or repairs == work.contract.validation.repairs:
                 raise self._refusal_of(judged)
             record.repairs += 1
-            turns = [PromptMessage("assistant", answer_text(answer)), PromptMessage("user", judged.repair)]
+            turns = [
+                PromptMessage("assistant", "" if answer is None else answer_text(answer)),
+                PromptMessage("user", judged.repair),
+            ]
             fields = append_turns(fields, self._endpoint, [turn for turn in turns if turn.text])
         raise AssertionError("the last turn answers or raises")
 
@@ -313,7 +318,7 @@ class _Run:
         plan = planner.plan_to(target, head, self._endpoint, self._path, self._admission.forwarded)
         return msgspec.structs.replace(plan, timeouts=_within(target.station.timeouts, total_s))
 
-    async def _attempt(self, plan: Plan) -> tuple[int, AnswerHead, bytes, ModelAnswer]:
+    async def _attempt(self, plan: Plan) -> tuple[int, AnswerHead, bytes, ModelAnswer | None]:
         call, record = self._call, self._call.work
         assert record is not None, "it was made with the call"
         if self._is_stopped:
@@ -340,15 +345,17 @@ class _Run:
         try:
             if plan.bridge is not None:
                 body, summary = plan.bridge.answer(body)
-                answer = read_answer(self._endpoint, body)
             else:
-                answer = read_answer(self._endpoint, body)
                 summary = summary_of(self._endpoint, body)
+            # What is not judged may be of a kind that is not known here.
+            answer = read_answer(self._endpoint, body) if self._work.judges_output else None
         except AttemptFailed as error:
             call.usage = error.usage or NO_USAGE
             record.wasted_tokens += self._take_usage()
             raise refusal_of(error.failure) from None
-        if isinstance(answer, UpstreamError):
+        if isinstance(answer, UpstreamError) or summary.terminal == "failed":
+            call.usage = summary.usage or NO_USAGE
+            record.wasted_tokens += self._take_usage()
             raise refusal_of(Failure(FailureKind.ERROR, f"{plan.target.provider} answered with an error"))
         call.usage = NO_USAGE
         note(call, summary)
@@ -509,11 +516,6 @@ class _Run:
         last = call.usage
         self._spent = call.usage = usage_of_both(spent, last)
         return last.output_tokens
-
-
-def stable_share(key: str) -> float:
-    """A number from 0 to 1 that is always the same for a key, and evenly spread over keys."""
-    return int.from_bytes(sha256(key.encode()).digest()[:8], "big") / 2**64
 
 
 def _within(timeouts: Timeouts, total_s: float) -> Timeouts:
