@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,10 @@ from headworks.records import Journal
 from headworks.records.frames import MAGIC, scan
 from headworks.routing import Reach, RouteTable
 from headworks.telemetry import Metrics
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from played_work import Work
 
 settings.register_profile("check", derandomize=True, deadline=None)
 settings.register_profile("search", max_examples=2000, deadline=None)
@@ -244,3 +249,11 @@ def hall(tmp_path):
     assert hall.gateway.in_flight == 0
     hall.journal.close()
     loop.close()
+
+
+@pytest.fixture
+def work(hall, tmp_path):
+    work = Work(hall, tmp_path)
+    yield work
+    if work.rules is not None:
+        hall.loop.run_until_complete(work.rules.close())

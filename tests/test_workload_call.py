@@ -1,142 +1,13 @@
 """Calls of a workload, as a dialogue of caller, gateway and upstream."""
 
-import asyncio
 import json
 
-import msgspec
 import pytest
 
 from headworks.access import Grant
 from headworks.calls import Caller, Failure, FailureKind
-from headworks.compiled import Published, compile_workload
-from headworks.config import load, load_workloads
 from headworks.records.content import ContentVault
-from headworks.screening import RulesRunner
-from headworks.workload_call import WorkloadCalls
-
-PROJECT = """
-providers:
-  stub: {kind: openai-compatible, base_url: 'http://127.0.0.1:9/v1', speaks: [chat, responses], models: [small, large]}
-models: {small: stub/small, large: stub/large}
-"""
-PROMPT = """---
-version: 1.2.0
-variables: {ticket: string}
----
-{% developer %}
-Sort tickets.
-{% user %}
-Ticket: {{ ticket }}
-"""
-SCHEMA = {
-    "type": "object",
-    "properties": {"team": {"type": "string", "enum": ["red", "blue"]}},
-    "required": ["team"],
-    "additionalProperties": False,
-}
-TOOLS = [
-    {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {"id": {"type": "integer"}}}},
-    {"type": "function", "name": "pay", "parameters": {"type": "object", "properties": {}}},
-    {"type": "function", "name": "erase", "parameters": {"type": "object", "properties": {}}},
-]
-RULES = """
-from headworks.screening import Verdict
-
-def judged(output, context):
-    ticket = context["variables"]["ticket"]
-    if ticket == "broken":
-        raise ValueError("what the customer wrote")
-    if ticket == "repair" and output["team"] == "red":
-        return Verdict.repair("red is closed")
-    if ticket == "mark":
-        return Verdict.mark("unsure")
-    return output["team"] == "red" if ticket == "block" else None
-"""
-EVENTS = {b"content-type": b"text/event-stream"}
-
-
-def chat_answer(text=None, calls=(), usage=(10, 5)):
-    message = {"role": "assistant", "content": text}
-    if calls:
-        message["tool_calls"] = [
-            {"id": f"c{n}", "type": "function", "function": {"name": name, "arguments": arguments}}
-            for n, (name, arguments) in enumerate(calls)
-        ]
-    return {
-        "id": "chatcmpl-1",
-        "object": "chat.completion",
-        "created": 1,
-        "model": "m-2026",
-        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
-        "usage": {"prompt_tokens": usage[0], "completion_tokens": usage[1], "total_tokens": sum(usage)},
-    }
-
-
-def team(name):
-    return chat_answer(json.dumps({"team": name}))
-
-
-class Work:
-    """A hall with one workload, `triage`, whose files a test chooses."""
-
-    def __init__(self, hall, folder):
-        self.hall = hall
-        self.folder = folder / "project" / "workloads" / "triage"
-        self.folder.mkdir(parents=True)
-        (folder / "project" / "headworks.yaml").write_text(PROJECT)
-        self.project = folder / "project"
-        self.rules = None
-
-    def make(self, contract="", *, schema=SCHEMA, prompt=PROMPT, rules=None, tools=None, fallback=None):
-        text = f"owner: o\ndescription: d\nladder: [small]\n{contract}"
-        (self.folder / "workload.yaml").write_text(text)
-        for name, content in (
-            ("prompt.md", prompt),
-            ("schema.json", schema and json.dumps(schema)),
-            ("rules.py", rules),
-            ("tools.json", tools and json.dumps(tools)),
-            ("fallback.json", fallback and json.dumps(fallback)),
-        ):
-            if content is not None:
-                (self.folder / name).write_text(content)
-        (workload,) = load_workloads(load(self.project))
-        compiled = compile_workload(workload, locked_model="", published=Published())
-        station = self.hall.make()._table.resolve("nano")
-        targets = {name: msgspec.structs.replace(station, model=name, headers=b"") for name in ("small", "large")}
-        if rules is not None:
-            self.rules = RulesRunner(workload.files.rules, workload.contract.validation.rules_timeout_s)
-        compiled = msgspec.structs.replace(
-            compiled, chain=tuple(targets[name] for name in compiled.chain_names), rules=self.rules
-        )
-        works, vault = {"triage": compiled}, ContentVault(b"s" * 32)
-        self.hall.make(make_works=lambda *parts: WorkloadCalls(works, *parts, vault=vault, answer_bytes=1 << 20))
-        return self
-
-    def chat(self, ticket="x", *, turns=3, **fields):
-        body = {"model": "triage", "messages": [], "prompt": {"variables": {"ticket": ticket}}} | fields
-        return self.hall.ask("/v1/chat/completions", body, turns=turns)
-
-    def answer(self, body, status=200):
-        self.hall.loop.call_soon(self.hall.flight.answer, body, status)
-        self.hall.turn(1)
-        self.settle()
-
-    def settle(self):
-        """Let what is under way go on; rules are asked in another process."""
-        for _ in range(400):
-            self.hall.turn(1)
-            if not self.hall.gateway.in_flight or not self.hall.upstream.flights[-1].sink.ended.is_set:
-                return
-            self.hall.loop.run_until_complete(asyncio.sleep(0.005))
-        raise AssertionError("the call does not go on")
-
-
-@pytest.fixture
-def work(hall, tmp_path):
-    work = Work(hall, tmp_path)
-    yield work
-    if work.rules is not None:
-        hall.loop.run_until_complete(work.rules.close())
+from played_work import EVENTS, RULES, SCHEMA, TOOLS, chat_answer, chunk, stream, team
 
 
 def test_prompt_and_schema_go_up_and_a_valid_answer_passes_unchanged(hall, work):
@@ -309,20 +180,6 @@ def test_tool_calls_are_known_well_formed_and_allowed(hall, work, call, status, 
 
     assert answered.status == status
     assert hall.settled.error_code == code
-
-
-def chunk(text=None, finish_reason=None):
-    choice = {"index": 0, "delta": {"content": text} if text else {}, "finish_reason": finish_reason}
-    value = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
-    return b"data: " + json.dumps(value).encode() + b"\n\n"
-
-
-def stream(hall, work, *pieces, ticket="x"):
-    answered = work.chat(ticket, stream=True)
-    hall.flight.sink.on_head(200, EVENTS)
-    for piece in pieces:
-        hall.flight.sink.on_body(chunk(piece))
-    return answered
 
 
 def test_a_stream_that_keeps_to_the_schema_passes_piece_by_piece(hall, work):

@@ -1,12 +1,13 @@
 """A workload as its calls need it: whatever can be known when it is loaded is worked out here, once."""
 
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
 from headworks.calls import Endpoint
-from headworks.composing import fixed_fields
+from headworks.composing import PromptReference, fixed_fields
 from headworks.config import DETERMINISTIC, Contract, Workload
 from headworks.config.document import Mark
 from headworks.errors import ConfigError, Problem, Refusal
@@ -54,13 +55,25 @@ class CompiledWorkload(msgspec.Struct, frozen=True, eq=False):
         """Whether answers are looked at before they go on."""
         return self.schema is not None or self.rules is not None or self.tools is not None
 
-    def prompt_for(self, version: str | None, *, is_canary: bool) -> Prompt | None:
-        """The prompt of one call.
+    def prompt_for(self, reference: PromptReference, *, is_canary: bool) -> Prompt | None:
+        """The prompt of one call; None where callers bring the whole conversation.
 
         Raises:
-            Refusal: 404 `prompt_version_not_found`.
+            Refusal: 404 `prompt_version_not_found`; 400 `parameter_fixed` for another prompt than the workload's, and
+                `unknown_prompt_variable` where there is no prompt that variables could go into.
         """
-        if version is None or self.prompt is None:
+        if reference.id not in ("", self.name):
+            raise Refusal(
+                400,
+                "parameter_fixed",
+                f"The prompt of `{self.name}` is its own: leave `prompt.id` out, or send the workload's name.",
+                param="prompt.id",
+            )
+        version = reference.version
+        if version is None:
+            if self.prompt is None and reference.variables:
+                message = f"The workload `{self.name}` has no prompt that variables could go into: leave them out."
+                raise Refusal(400, "unknown_prompt_variable", message, param="prompt.variables")
             return self.canary if is_canary and self.canary is not None else self.prompt
         for own in (self.prompt, self.canary):
             if own is not None and _fits(own.version, version):
@@ -70,11 +83,19 @@ class CompiledWorkload(msgspec.Struct, frozen=True, eq=False):
             raise Refusal(
                 404,
                 "prompt_version_not_found",
-                f"The workload `{self.name}` has no published prompt version {version[:32]}; in use is "
-                f"{self.prompt.version}.",
+                f"The workload `{self.name}` has no published prompt version {version[:32]}; "
+                + ("it has no prompt." if self.prompt is None else f"in use is {self.prompt.version}."),
                 param="prompt.version",
             )
         return found
+
+    def tries_canary(self, call_id: str, user: str, key_id: str) -> bool:
+        """Whether a call is among those that the version on trial takes; the same each time for who is to stay."""
+        canary = self.contract.canary
+        if canary is None or canary.share <= 0:
+            return False
+        sticky = {"call": call_id, "user": user, "key": key_id}[canary.key] or call_id
+        return stable_share(f"{self.name}\0{canary.version}\0{sticky}") < canary.share
 
 
 class Published:
@@ -107,6 +128,11 @@ class Published:
             name = f"the published prompt of {publication.workload} {publication.version}"
             known = self._parsed[publication.version] = parse(publication.source, name=publication.workload, file=name)
         return known
+
+
+def stable_share(key: str) -> float:
+    """A number from 0 to 1 that is always the same for a key, and evenly spread over keys."""
+    return int.from_bytes(sha256(key.encode()).digest()[:8], "big") / 2**64
 
 
 def compile_workload(
@@ -152,7 +178,7 @@ def compile_workload(
         chain_names=tuple(names),
         deterministic=None
         if files.fallback is None or DETERMINISTIC not in contract.fallback
-        else _static_answer(files.fallback),
+        else _static_answer(files.fallback, schema),
         prompt=published.active or own_prompt(workload, published),
         find_prompt=published.find,
         canary=canary,
@@ -206,13 +232,18 @@ def read_file(path: Path) -> bytes:
         raise ConfigError(Problem(str(path), 0, 0, f"cannot be read: {error.strerror}")) from None
 
 
-def _static_answer(path: Path) -> str:
+def _static_answer(path: Path, schema: OutputSchema | None) -> str:
     """The text of the answer in `fallback.json`: a JSON string is the text itself, anything else is written as JSON."""
     try:
         value = msgspec.json.decode(read_file(path))
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ConfigError(Problem(str(path), 0, 0, "is not JSON")) from None
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    fault = None if schema is None else schema.check(text)
+    if fault is not None:
+        message = f"breaks the workload's schema, as no answer may: {fault.pointer or 'the answer'}: {fault.message}"
+        raise ConfigError(Problem(str(path), 0, 0, message))
+    return text
 
 
 def _fits(version: str, wanted: str) -> bool:

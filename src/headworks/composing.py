@@ -3,7 +3,7 @@ prompt's messages and what the caller sends. Pure.
 
 The caller's own messages stand where the prompt says. What the contract fixes, a caller may repeat but not change,
 unless the contract says so. In a workload with a prompt the instructions are the prompt's: a caller sends neither
-`instructions` nor messages in a role above the user's.
+`instructions`, nor messages in a role above the user's, nor what is stored elsewhere and could hold either.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -28,9 +28,22 @@ LIMIT_NAMES = {
 }
 """Fields that bound the output."""
 
-_HIGHER_ROLES = frozenset({"system", "developer"})
+_ALL_LIMITS = LIMIT_NAMES[Endpoint.RESPONSES] + LIMIT_NAMES[Endpoint.CHAT]
+
+_FORERUNNERS = {"functions": "tools"}
+"""Older names under which an upstream takes the same (OpenAI API reference, "Create chat completion", 2026-10)."""
+
 _CONTENT = {Endpoint.RESPONSES: "input", Endpoint.CHAT: "messages"}
+_CALLERS_ROLES = {
+    Endpoint.RESPONSES: frozenset({"user", "assistant"}),
+    Endpoint.CHAT: frozenset({"user", "assistant", "tool", "function"}),
+}
+"""Roles that a caller may speak in. A list of those allowed: servers differ in what else they take for instructions."""
+
 _INSTRUCTIONS = ("instructions", "previous_response_id", "conversation")
+"""Fields of the Responses API that bring instructions along, or a conversation that may hold some."""
+
+_NULL = msgspec.Raw(b"null")
 
 PromptRole = Literal["developer", "system", "user", "assistant"]
 
@@ -40,13 +53,6 @@ class PromptMessage(msgspec.Struct, frozen=True):
 
     role: PromptRole
     text: str
-
-
-class _Role(msgspec.Struct, frozen=True):
-    role: str = ""
-
-
-_decode_role = msgspec.json.Decoder(_Role).decode
 
 
 class PromptReference(msgspec.Struct, frozen=True):
@@ -78,6 +84,44 @@ def prompt_reference(fields: Fields) -> PromptReference:
             "Invalid 'prompt': expected an object with `id`, `version` (a string) and `variables` (an object).",
             param="prompt",
         ) from None
+
+
+def prompt_values(reference: PromptReference) -> dict[str, object]:
+    """The values of the prompt's variables.
+
+    Raises:
+        Refusal: 400 `invalid_prompt_variable`: a value cannot be read.
+    """
+    values: dict[str, object] = {}
+    for name, raw in (reference.variables or {}).items():
+        try:
+            values[name] = msgspec.json.decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise Refusal(
+                400,
+                "invalid_prompt_variable",
+                f"A value under `prompt.variables` cannot be read ({kind_of(raw)}): a number is out of range, it is "
+                "nested too deeply, or a string in it holds half of a surrogate pair.",
+                param="prompt.variables",
+            ) from None
+    return values
+
+
+def check_one_answer(fields: Fields) -> None:
+    """Refuse what would have answers come by another way than this call's, or several of them: none would be judged.
+
+    Raises:
+        Refusal: 400 `parameter_fixed`.
+    """
+    for name, allowed in (("background", b"false"), ("n", b"1")):
+        raw = fields.get(name)
+        if raw is not None and bytes(raw) not in (allowed, b"null"):
+            raise Refusal(
+                400,
+                "parameter_fixed",
+                f"A workload answers a call once, and at once, so that its answer can be judged: leave `{name}` out.",
+                param=name,
+            )
 
 
 def fixed_fields(
@@ -128,23 +172,19 @@ def merge_fixed(
         Refusal: 400 `parameter_fixed`, for each field that would change what the contract fixes.
     """
     merged = {name: raw for name, raw in fields.items() if name != "prompt"}
-    changed = []
+    changed = [
+        name for name, later in _FORERUNNERS.items() if name in merged and later in fixed and later not in may_set
+    ]
     for name, raw in fixed.items():
         theirs = merged.get(name)
-        if theirs is None or bytes(theirs) == b"null":
-            merged[name] = raw
-        elif name not in may_set and not _same(theirs, raw):
+        if theirs is None or bytes(theirs) == b"null" or (name not in may_set and _same(theirs, raw)):
+            merged[name] = raw  # also where it is the same: theirs may say it twice, and differently the first time
+        elif name not in may_set:
             changed.append(name)
-    for name in LIMIT_NAMES[Endpoint.RESPONSES] + LIMIT_NAMES[Endpoint.CHAT]:
-        if limit is None or name not in merged:
-            continue
-        asked = _whole_number(merged.pop(name), name)
-        if asked is not None and asked > limit:
-            if name not in may_set:
-                changed.append(name)
-            limit = max(limit, asked)
-        elif asked is not None:
-            limit = asked
+    if limit is not None:
+        asked = {name: _whole_number(merged.pop(name), name) for name in _ALL_LIMITS if name in merged}
+        changed += [name for name, most in asked.items() if most is not None and most > limit and name not in may_set]
+        limit = min((most for most in asked.values() if most is not None), default=limit)
     if changed:
         raise Refusal(
             400,
@@ -180,21 +220,23 @@ def place_messages(
     """The fields with the prompt's messages around the caller's own.
 
     Raises:
-        Refusal: 400 `role_not_allowed` or `parameter_fixed`: the caller sends instructions of its own.
+        Refusal: 400 `role_not_allowed` or `parameter_fixed`: the caller sends instructions of its own, or what may
+            hold some. 400 `invalid_type`: an item is no object.
     """
-    for name in ("instructions",) if endpoint is Endpoint.RESPONSES else ():
+    for name in _INSTRUCTIONS if endpoint is Endpoint.RESPONSES else ():
         raw = fields.get(name)
         if raw is not None and bytes(raw) != b"null" and name not in may_set:
             raise Refusal(
                 400,
                 "parameter_fixed",
-                "The instructions of this workload are its prompt's; send `input` only.",
+                f"The instructions of this workload are its prompt's, and `{name}` could bring others: send the "
+                "conversation in `input`, or have the workload's owner list it under `caller_may_set`.",
                 param=name,
             )
     content = _CONTENT[endpoint]
     theirs = caller_items(fields, endpoint)
     if "instructions" not in may_set:
-        _check_roles(theirs, content)
+        theirs = [_lowly(item, endpoint, f"{content}[{index}]") for index, item in enumerate(theirs)]
     ours = [msgspec.Raw(_encode(_message(message, endpoint))) for message in messages]
     placed = {name: raw for name, raw in fields.items() if name != content}
     placed[content] = msgspec.Raw(_encode([*ours[:input_at], *theirs, *ours[input_at:]]))
@@ -222,19 +264,47 @@ def caller_items(fields: Fields, endpoint: Endpoint) -> list[msgspec.Raw]:
         raise invalid_type(_CONTENT[endpoint], "an array", kind_of(raw)) from None
 
 
-def _check_roles(items: Sequence[msgspec.Raw], content: str) -> None:
-    for index, item in enumerate(items):
-        try:
-            role = _decode_role(item).role
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            continue  # not a message; its shape is for whoever reads it to judge
-        if role in _HIGHER_ROLES:
-            raise Refusal(
-                400,
-                "role_not_allowed",
-                f"'{content}[{index}]' has the role `{role}`: the instructions of this workload are its prompt's.",
-                param=f"{content}[{index}].role",
-            )
+def _lowly(item: msgspec.Raw, endpoint: Endpoint, place: str) -> msgspec.Raw:
+    """An item that no parser can take for instructions: its names are each there once, its values as they came.
+
+    Raises:
+        Refusal: it has a role that a caller may not speak in, or refers to a stored item, which may have one.
+    """
+    try:
+        fields = _decode_fields(item)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise invalid_type(place, "an object", kind_of(item)) from None
+    role = fields.get("role")
+    if role is not None:
+        spoken = _text_of(role)
+        if spoken in _CALLERS_ROLES[endpoint]:
+            return msgspec.Raw(_encode(fields))
+        if spoken is None:
+            raise invalid_type(f"{place}.role", "a string", kind_of(role))
+        named = f" `{spoken}`" if spoken in ("system", "developer") else ", which is none of a caller's"
+        raise Refusal(
+            400,
+            "role_not_allowed",
+            f"'{place}' has the role{named}: the instructions of this workload are its prompt's.",
+            param=f"{place}.role",
+        )
+    if endpoint is Endpoint.RESPONSES and _text_of(fields.get("type", _NULL)) in (None, "item_reference"):
+        raise Refusal(
+            400,
+            "role_not_allowed",
+            f"'{place}' has no role and no type but `item_reference`: what it refers to may be an instruction, and the "
+            "instructions of this workload are its prompt's. Send the item itself.",
+            param=place,
+        )
+    return msgspec.Raw(_encode(fields))
+
+
+def _text_of(raw: msgspec.Raw) -> str | None:
+    """A string; None for anything else."""
+    try:
+        return _decode_text(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
 
 
 def _message(message: PromptMessage, endpoint: Endpoint) -> dict[str, object]:

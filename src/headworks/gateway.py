@@ -59,7 +59,7 @@ class Works(Protocol):
 
     names: Collection[str]
 
-    def find(self, head: RequestHead) -> object | None:
+    def find(self, head: RequestHead, grant: Grant) -> object | None:
         """The workload that a call is of, by its model or by its prompt; None if it is of none.
 
         Raises:
@@ -227,10 +227,16 @@ class Gateway:
     def _handle_work(
         self, works: Works, call: OpenCall, head: RequestHead, admission: Admission, grant: Grant, reply: Reply
     ) -> Running | None:
-        work = works.find(head)
+        work = works.find(head, grant)
         if work is None:
             return None
-        return self._run(lambda ending: works.run(call, work, head, admission, grant, reply, ending), call, reply)
+
+        async def made(ending: Ending) -> None:
+            if admission.route.endpoint is Endpoint.RESPONSES and head.previous_response_id:
+                await self._check_previous(call, head.previous_response_id)
+            await works.run(call, work, head, admission, grant, reply, ending)
+
+        return self._run(made, call, reply)
 
     async def drain(self) -> None:
         """Wait until no call is under way."""
@@ -266,7 +272,7 @@ class Gateway:
 
     async def _attempt(self, call: OpenCall, plan: Plan, reply: Reply, ending: Ending) -> None:
         if plan.previous_response_id:
-            await self._check_previous(call, plan)
+            await self._check_previous(call, plan.previous_response_id)
         if not plan.is_streamed and not plan.is_raw:
             over: Signal[None] = Signal()
             unary = UnaryCall(self._unary_calls, call, plan, reply, lambda: over.set(None))
@@ -289,14 +295,14 @@ class Gateway:
             raise _journal_full()
         await self._attempt(call, plan, reply, ending)
 
-    async def _check_previous(self, call: OpenCall, plan: Plan) -> None:
+    async def _check_previous(self, call: OpenCall, response_id: str) -> None:
         """A caller may go on only from responses of its own; ones made elsewhere are the provider's to judge."""
-        owner = await self._owners.find(plan.previous_response_id)
+        owner = await self._owners.find(response_id)
         if owner is not None and not owner.may_be_seen_by(call.caller):
             raise Refusal(
                 404,
                 "previous_response_not_found",
-                f"Previous response with id '{plan.previous_response_id}' not found.",
+                f"Previous response with id '{response_id}' not found.",
                 param="previous_response_id",
             )
 

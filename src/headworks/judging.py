@@ -1,11 +1,12 @@
 """Step 8 for a workload: what a model answered is judged before anything acts on it: schema, tool calls, rules."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
+from headworks.calls import Verdict
 from headworks.compiled import CompiledWorkload
 from headworks.dialects.canonical import AnswerCall, AnswerMessage, AnswerRefusal, ModelAnswer
 from headworks.dialects.whole import answer_text
@@ -57,7 +58,7 @@ async def judge(work: CompiledWorkload, answer: ModelAnswer, context: RulesConte
     if work.schema is not None:
         found = work.schema.check(text)
         if found is not None:
-            return _of_fault(found)
+            return of_fault(found)
     return await judge_rules(work, text, context)
 
 
@@ -77,25 +78,46 @@ def judge_calls(work: CompiledWorkload, calls: Sequence[AnswerCall]) -> Judgemen
         if work.tools is not None:
             found = work.tools.check_call(call.name, call.text)
             if found is not None:
-                return _of_fault(found)
-        match work.policy.decide(call.name):
+                return of_fault(found)
+        judged = judge_policy(work, (call.name,))
+        if judged.finding != "good":
+            return judged
+    return GOOD
+
+
+def judge_policy(work: CompiledWorkload, names: Iterable[str]) -> Judgement:
+    """Whether the tools of these names may be called at all, whatever with."""
+    for name in names:
+        match work.policy.decide(name):
             case "deny":
-                return Judgement("denied", reason=f"the contract denies calls of the tool {call.name}")
+                return Judgement("denied", reason=f"the contract denies calls of the tool {name}")
             case "hold":
-                return Judgement("held", reason=f"a call of the tool {call.name} waits for approval")
+                return Judgement("held", reason=f"a call of the tool {name} waits for approval")
             case "allow":
                 continue
     return GOOD
 
 
+def verdict_of(judged: Judgement) -> Verdict:
+    """How the record calls it."""
+    match judged.finding:
+        case "good":
+            return "valid"
+        case "denied":
+            return "blocked"
+        case finding:
+            return finding
+
+
+def of_fault(fault: OutputFault) -> Judgement:
+    """Breaking the schema, or a tool's, as a judgement."""
+    place = fault.pointer or "the answer"
+    return Judgement("invalid", may_repair=True, reason=f"{place}: {fault.message}", repair=repair_message(fault))
+
+
 def _tool_fault(work: CompiledWorkload, answer: ModelAnswer) -> Judgement | None:
     judged = judge_calls(work, [item for item in answer.output if isinstance(item, AnswerCall)])
     return None if judged.finding == "good" else judged
-
-
-def _of_fault(fault: OutputFault) -> Judgement:
-    place = fault.pointer or "the answer"
-    return Judgement("invalid", may_repair=True, reason=f"{place}: {fault.message}", repair=repair_message(fault))
 
 
 def _of_rules(outcome: RulesOutcome) -> Judgement:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from headworks.calls import AttemptFailed, Endpoint, Failure, FailureKind
 from headworks.compiled import CompiledWorkload
 from headworks.dialects.deltas import TextDeltas
-from headworks.judging import Judgement
+from headworks.judging import GOOD, Judgement, judge_calls, judge_policy, of_fault, verdict_of
 from headworks.screening import IncrementalCheck, OutputFault
 from headworks.settlement import Work
 
@@ -13,8 +13,8 @@ from headworks.settlement import Work
 class StreamScreen:
     """Looks at one stream as it goes to the caller.
 
-    A stream in which the model calls a tool with a side effect that may not act is ended, too: its pieces have gone
-    out, so the call is not complete and must not be acted on.
+    A stream in which the model calls a tool that may not act, or with other arguments than the tool has, is ended, too:
+    its pieces may have gone out, so the call is not complete and must not be acted on.
 
     Arguments:
         endpoint: the dialect of what is looked at.
@@ -22,6 +22,8 @@ class StreamScreen:
         record: of the call; what is found goes there.
         ask_rules: judges the whole text by the rules.
 
+    Attributes:
+        judgement: what was found wrong; good as long as nothing was.
     """
 
     def __init__(
@@ -32,37 +34,54 @@ class StreamScreen:
         ask_rules: Callable[[str], Awaitable[Judgement]],
     ) -> None:
         self._deltas = TextDeltas(endpoint)
+        self._work = work
         self._check = None if work.schema is None else IncrementalCheck(work.schema)
         self._may_mark = work.contract.validation.otherwise == "mark"
         self._ask_rules = ask_rules
         self._text: list[str] = []
         self._record = record
+        self.judgement = GOOD
+        record.verdict = ""  # what was found in another target's stream is not about this one
 
     def feed(self, data: bytes) -> None:
         """Look at what is about to go out.
 
         Raises:
-            AttemptFailed: it already breaks the schema.
+            AttemptFailed: it already breaks the schema, or calls a tool that may not act.
         """
-        text = self._deltas.feed(data)
+        deltas = self._deltas
+        text = deltas.feed(data)
+        if deltas.has_calls:
+            self._fail_on(judge_policy(self._work, deltas.called))
         if not text:
             return
         self._text.append(text)
         if self._check is not None:
-            self._fail_on(self._check.feed(text))
+            self._fail_on_fault(self._check.feed(text))
 
     def end(self) -> None:
         """The stream is whole.
 
         Raises:
-            AttemptFailed: it breaks the schema.
+            AttemptFailed: it breaks the schema, or a tool's.
         """
-        if self._check is not None and not (self._deltas.has_calls or self._deltas.has_refused):
-            self._fail_on(self._check.finish())
+        deltas = self._deltas
+        self._fail_on(judge_calls(self._work, deltas.calls))
+        if deltas.has_calls or deltas.has_refused:
+            return
+        if self._check is not None:
+            self._fail_on_fault(self._check.finish())
+        final = deltas.final_text
+        if final is not None and final != "".join(self._text):
+            # The end may be all that a caller reads.
+            self._text = [final]
+            if self._work.schema is not None:
+                self._fail_on_fault(self._work.schema.check(final))
 
     async def last_words(self) -> Failure | None:
         """What the rules say, before the last piece goes out."""
         if self._deltas.has_calls or self._deltas.has_refused:
+            self._record.verdict = "valid"
             return None
         judged = await self._ask_rules("".join(self._text))
         if judged.finding == "good":
@@ -71,11 +90,17 @@ class StreamScreen:
         if judged.finding == "marked" or self._may_mark:
             self._record.verdict = "marked"
             return None
-        self._record.verdict = "blocked"
-        return Failure(FailureKind.BLOCKED, judged.reason)
+        return self._failure(judged)
 
-    def _fail_on(self, fault: OutputFault | None) -> None:
+    def _fail_on_fault(self, fault: OutputFault | None) -> None:
         if fault is not None:
-            reason = f"{fault.pointer or 'the answer'}: {fault.message}"
-            self._record.verdict = "invalid"
-            raise AttemptFailed(Failure(FailureKind.UNFIT, reason))
+            self._fail_on(of_fault(fault))
+
+    def _fail_on(self, judged: Judgement) -> None:
+        if judged.finding != "good":
+            raise AttemptFailed(self._failure(judged))
+
+    def _failure(self, judged: Judgement) -> Failure:
+        self.judgement = judged
+        self._record.verdict = verdict_of(judged)
+        return Failure(FailureKind.UNFIT if judged.finding == "invalid" else FailureKind.BLOCKED, judged.reason)

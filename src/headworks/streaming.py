@@ -4,10 +4,12 @@ Pieces go on as they come; the last one waits until the settled entry is durable
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from time import perf_counter
 from typing import Protocol
+
+import msgspec
 
 from headworks.access import Grant
 from headworks.answering import (
@@ -22,7 +24,7 @@ from headworks.answering import (
     refusal_of,
     words_for,
 )
-from headworks.calls import Endpoint, Failure, FailureKind
+from headworks.calls import NO_USAGE, Endpoint, Failure, FailureKind, Usage
 from headworks.dialects import AnswerSummary, ChatTail, ResponsesTail
 from headworks.dialects.endings import error_ending
 from headworks.errors import Refusal
@@ -32,6 +34,8 @@ from headworks.outcome import estimate_usage, note
 from headworks.planning import Plan
 from headworks.routing import StreamSink
 from headworks.settlement import OpenCall, Settlement
+
+_JUDGED_BAD = (FailureKind.UNFIT, FailureKind.BLOCKED)
 
 
 class Relayed(Protocol):
@@ -49,6 +53,25 @@ class Screen(Protocol):
     def feed(self, data: bytes) -> None: ...
     def end(self) -> None: ...
     async def last_words(self) -> Failure | None: ...
+
+
+class StreamTerms(msgspec.Struct, frozen=True):
+    """What a workload asks of its stream, beyond what a plain call gets.
+
+    Attributes:
+        headers: names who answers, in the place of the target's own header block.
+        screen: looks at what goes out.
+        keep: is given the whole answer before the call is settled. Where it is None nothing is kept, whatever is
+            configured for plain calls: the contract decides.
+        goes_on_after: failures that are raised and not passed on, since another target is still to be asked.
+        spent: what attempts before this one have used.
+    """
+
+    headers: bytes
+    screen: Screen | None = None
+    keep: Callable[[bytes], None] | None = None
+    goes_on_after: Collection[FailureKind] = ()
+    spent: Usage = NO_USAGE
 
 
 class _Screened:
@@ -102,18 +125,13 @@ class StreamRelay:
         plan: Plan,
         reply: Reply,
         ending: Ending,
-        *,
-        screen: Screen | None = None,
-        headers: bytes | None = None,
-        keep: Callable[[bytes], None] | None = None,
+        terms: StreamTerms | None = None,
     ) -> None:
         """Make the attempt and send its answer on, piece by piece.
 
         Arguments:
             ending: is told how to end this before its time.
-            screen: looks at what goes out.
-            headers: names who answers, in the place of the target's own header block.
-            keep: is given the whole answer before the call is settled.
+            terms: a workload's; None for a plain call.
 
         Raises:
             Refusal: the attempt failed before anything was sent on.
@@ -121,9 +139,9 @@ class StreamRelay:
         """
         station = plan.target.station
         steps = _steps(plan)
-        if screen is not None and steps is not None:
-            steps = _Screened(steps, screen)
-        named = plan.target.headers if headers is None else headers
+        if terms is not None and terms.screen is not None and steps is not None:
+            steps = _Screened(steps, terms.screen)
+        named = plan.target.headers if terms is None else terms.headers
         sink = StreamSink(steps)
         call.attempts += 1
         call.sent_s = perf_counter()
@@ -135,19 +153,19 @@ class StreamRelay:
             call.first_s = sink.first_s if plan.is_streamed else 0.0
             if failure is not None:
                 if steps is not None:
-                    note(call, steps.summary())
+                    _note_unsent(call, plan, steps, failure)
                 raise refusal_of(failure)
             head = answer_head(sink.headers, is_plain=steps is not None and not sink.is_error)
             call.upstream_request_id = _text(head.request_id)
             if sink.is_error:
-                await self._stream_refused(call, plan, sink, head, reply)
+                await self._stream_refused(call, plan, sink, head, reply, terms)
                 return
             block = _stream_headers(call, named, head, is_events=steps is not None)
-            await self._pass_on(call, plan, sink, steps, flight, block, reply, screen, keep)
+            await self._pass_on(call, plan, sink, steps, flight, block, reply, terms)
         except asyncio.CancelledError:
             flight.cancel()
             if not call.is_settled:
-                _sum_up(call, plan, steps, None)
+                _sum_up(call, plan, steps, None, terms)
             raise
         except Refusal:
             flight.cancel()
@@ -162,11 +180,11 @@ class StreamRelay:
         flight: Flight,
         headers: bytes,
         reply: Reply,
-        screen: Screen | None,
-        keep: Callable[[bytes], None] | None,
+        terms: StreamTerms | None,
     ) -> None:
         """Send the stream on while it comes; hold its last piece until the call has settled."""
-        keep = keep or (partial(setattr, call, "response_body") if self._keeps_bodies else None)
+        screen = None if terms is None else terms.screen
+        keep = self._keeper(call, terms)
         kept: list[bytes] | None = None if keep is None else []
         write = reply.write
 
@@ -199,7 +217,7 @@ class StreamRelay:
             flight.cancel()  # the stream may go on although it can no longer be read
             if steps is not None:
                 last += error_ending(plan.endpoint, failure.kind.value, words_for(failure))
-        _sum_up(call, plan, steps, failure)
+        _sum_up(call, plan, steps, failure, terms)
         call.response_bytes += len(last)
         if kept is not None and keep is not None:
             keep(b"".join([*kept, last]))
@@ -211,8 +229,13 @@ class StreamRelay:
         else:
             reply.end(last)
 
+    def _keeper(self, call: OpenCall, terms: StreamTerms | None) -> Callable[[bytes], None] | None:
+        if terms is not None:
+            return terms.keep
+        return partial(setattr, call, "response_body") if self._keeps_bodies else None
+
     async def _stream_refused(
-        self, call: OpenCall, plan: Plan, sink: StreamSink, head: AnswerHead, reply: Reply
+        self, call: OpenCall, plan: Plan, sink: StreamSink, head: AnswerHead, reply: Reply, terms: StreamTerms | None
     ) -> None:
         failure = sink.ended.value if sink.ended.is_set else await sink.ended
         if failure is not None:
@@ -221,24 +244,32 @@ class StreamRelay:
             detail = f"{plan.target.provider} answered a stream with something else"
             raise refusal_of(Failure(FailureKind.INVALID, detail, 200))
         call.first_s = 0.0
-        self._error(call, plan, head, sink, reply)
+        self._error(call, plan, head, sink, reply, terms)
 
-    def _error(self, call: OpenCall, plan: Plan, head: AnswerHead, sink: StreamSink, reply: Reply) -> None:
+    def _error(
+        self, call: OpenCall, plan: Plan, head: AnswerHead, sink: StreamSink, reply: Reply, terms: StreamTerms | None
+    ) -> None:
         """Pass the provider's own refusal on when it is one that the caller can understand."""
         if plan.unlisted is not None and is_unknown_model(sink.status, sink.error_body):
             raise self._unknown_model(call.requested_model, plan.unlisted)
         failure = plan.target.station.provider.classify(sink.status, sink.headers, sink.error_body)
         if failure.kind in (FailureKind.UNAUTHORIZED, FailureKind.INVALID):
             raise refusal_of(failure)
+        if terms is not None and failure.kind in terms.goes_on_after:
+            raise refusal_of(failure)
         body = sink.error_body
         if not is_error_object(body):
             body = refusal_of(failure, status=sink.status).body()
         call.error_code = failure.kind.value
         call.response_bytes = len(body)
-        if self._keeps_bodies:
-            call.response_body = body
+        if terms is None:
+            if self._keeps_bodies:
+                call.response_body = body
+        else:
+            call.usage = usage_of_both(terms.spent, call.usage)
         self._settle(call, "failed", sink.status)
-        reply.respond(sink.status, head.render(call, plan.target.headers, JSON), body)
+        named = plan.target.headers if terms is None else terms.headers
+        reply.respond(sink.status, head.render(call, named, JSON), body)
 
 
 def _steps(plan: Plan) -> Relayed | None:
@@ -251,7 +282,9 @@ def _steps(plan: Plan) -> Relayed | None:
     return ResponsesTail() if plan.endpoint is Endpoint.RESPONSES else None
 
 
-def _sum_up(call: OpenCall, plan: Plan, steps: Relayed | None, failure: Failure | None) -> None:
+def _sum_up(
+    call: OpenCall, plan: Plan, steps: Relayed | None, failure: Failure | None, terms: StreamTerms | None
+) -> None:
     """What the stream has said of itself, and what its end says of it."""
     text = ""
     if steps is not None:
@@ -261,6 +294,39 @@ def _sum_up(call: OpenCall, plan: Plan, steps: Relayed | None, failure: Failure 
     if failure is not None:
         call.error_code = failure.kind.value
     estimate_usage(call, plan, text)
+    if terms is not None:
+        _note_waste(call, failure)
+        call.usage = usage_of_both(terms.spent, call.usage)
+
+
+def _note_unsent(call: OpenCall, plan: Plan, steps: Relayed, failure: Failure) -> None:
+    """The same of a stream of which nothing has gone out. What was found unfit was generated, and is charged."""
+    summary = steps.summary()
+    note(call, summary)
+    if failure.kind in _JUDGED_BAD:
+        estimate_usage(call, plan, summary.text)
+        _note_waste(call, failure)
+
+
+def _note_waste(call: OpenCall, failure: Failure | None) -> None:
+    if call.work is not None and failure is not None and failure.kind in _JUDGED_BAD:
+        call.work.wasted_tokens += call.usage.output_tokens
+
+
+def usage_of_both(one: Usage, other: Usage) -> Usage:
+    """What two attempts of one call have used; estimated if a part of it is."""
+    if one.source == "none":
+        return other
+    if other.source == "none":
+        return one
+    return Usage(
+        one.input_tokens + other.input_tokens,
+        one.cached_tokens + other.cached_tokens,
+        one.cache_write_tokens + other.cache_write_tokens,
+        one.output_tokens + other.output_tokens,
+        one.reasoning_tokens + other.reasoning_tokens,
+        "estimated" if "estimated" in (one.source, other.source) else "provider",
+    )
 
 
 def _stream_headers(call: OpenCall, named: bytes, head: AnswerHead, *, is_events: bool) -> bytes:

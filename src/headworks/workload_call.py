@@ -9,7 +9,6 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from hashlib import sha256
 from time import perf_counter
 from typing import Literal, Protocol
 
@@ -17,32 +16,33 @@ import msgspec
 
 from headworks.access import Grant
 from headworks.answering import JSON, STOPPED, STREAM_HEADERS, AnswerHead, answer_head, is_error_object, refusal_of
-from headworks.calls import AttemptFailed, Endpoint, Failure, FailureKind, Outcome, Usage, Verdict
-from headworks.catalogue import count_tokens
+from headworks.calls import NO_USAGE, AttemptFailed, Endpoint, Failure, FailureKind, Outcome, Verdict
 from headworks.compiled import CompiledWorkload
 from headworks.composing import (
     LIMIT_NAMES,
     PromptMessage,
     append_turns,
+    check_one_answer,
     merge_fixed,
     place_messages,
     prompt_reference,
+    prompt_values,
 )
-from headworks.dialects import AnswerSummary, RequestHead
+from headworks.dialects import RequestHead
 from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer, UpstreamError
 from headworks.dialects.reading import Fields
 from headworks.dialects.whole import answer_text, read_answer, summary_of, write_answer, write_stream
 from headworks.errors import Refusal
 from headworks.exchange import Reply, Timeouts
 from headworks.flow import Ending
-from headworks.judging import GOOD, Judgement, RulesContext, judge, judge_rules
-from headworks.outcome import note
+from headworks.judging import GOOD, Judgement, RulesContext, judge, judge_rules, verdict_of
+from headworks.outcome import estimate_usage, note
 from headworks.planning import Admission, Plan, Planner, note_keys
 from headworks.prompts import Rendered
 from headworks.routing import Gathering
 from headworks.settlement import OpenCall, Settlement, Work
 from headworks.stream_screen import StreamScreen
-from headworks.streaming import StreamRelay
+from headworks.streaming import StreamRelay, StreamTerms, usage_of_both
 
 FALLS_BACK = frozenset(
     {
@@ -109,12 +109,14 @@ class WorkloadCalls:
         self.answer_bytes = answer_bytes
         self.now = now
 
-    def find(self, head: RequestHead) -> CompiledWorkload | None:
+    def find(self, head: RequestHead, grant: Grant) -> CompiledWorkload | None:
         """The workload whose name stands for a model, or whose prompt is asked for."""
         work = self._works.get(head.model)
         if work is None and "prompt" in head.fields:
             work = self._works.get(prompt_reference(head.fields).id)
             if work is not None and head.model:
+                if not grant.may_use(work.name):
+                    return None  # who may not use it does not learn that it is there
                 raise Refusal(
                     400,
                     "parameter_fixed",
@@ -179,7 +181,8 @@ class _Run:
         self._reasons: list[str] = []
         self._judgement = GOOD
         self._verdict: Verdict | None = None
-        self._spent = Usage()
+        self._spent = NO_USAGE
+        self._is_stopped = False
 
     # -- 3 resolve ------------------------------------------------------------------------------------------------
 
@@ -205,6 +208,7 @@ class _Run:
                 f"The contract of `{work.name}` has stop sequences, which only Chat Completions knows; call it there.",
                 param="model",
             )
+        check_one_answer(self._head.fields)
         fields = merge_fixed(
             self._head.fields,
             work.fixed[endpoint],
@@ -215,25 +219,23 @@ class _Run:
         rendered = self._rendered(record)
         if rendered is not None:
             messages = [PromptMessage(message.role, message.text) for message in rendered.messages]
-            fields = place_messages(fields, endpoint, messages, rendered.input_at, work.contract.caller_may_set)
+            may_set = work.contract.caller_may_set
+            if work.contract.state == "provider":
+                may_set = (*may_set, "previous_response_id", "conversation")
+            fields = place_messages(fields, endpoint, messages, rendered.input_at, may_set)
         self._fields = fields
 
     def _rendered(self, record: Work) -> Rendered | None:
         reference = prompt_reference(self._head.fields)
-        prompt = self._work.prompt_for(reference.version, is_canary=self._is_canary())
+        call, work = self._call, self._work
+        is_canary = work.tries_canary(call.call_id, call.user, call.caller.key_id)
+        prompt = work.prompt_for(reference, is_canary=is_canary)
         if prompt is None:
             return None
         record.prompt_version = self._version = prompt.version
         record.prompt_hash = prompt.hash
-        self._values = {name: msgspec.json.decode(raw) for name, raw in (reference.variables or {}).items()}
+        self._values = prompt_values(reference)
         return prompt.render(self._values, marker=secrets.token_hex(8))
-
-    def _is_canary(self) -> bool:
-        canary = self._work.contract.canary
-        if canary is None or canary.share <= 0:
-            return False
-        sticky = {"call": self._call.call_id, "user": self._call.user, "key": self._call.caller.key_id}[canary.key]
-        return stable_share(f"{self._work.name}\0{canary.version}\0{sticky or self._call.call_id}") < canary.share
 
     @property
     def _is_kept(self) -> bool:
@@ -260,33 +262,38 @@ class _Run:
         self._answer_statically()
 
     def _may_go_on(self, error: Refusal, index: int) -> bool:
-        is_last = index + 1 == len(self._work.chain) and self._work.deterministic is None
-        if is_last:
+        if self._is_last(index):
             return False
         if error.code in ("output_invalid", "output_blocked"):
             return self._work.contract.validation.otherwise == "fallback"
         return error.code in FALLS_BACK
 
+    def _is_last(self, index: int) -> bool:
+        return index + 1 == len(self._work.chain) and self._work.deterministic is None
+
     async def _try_target(self, index: int) -> bool:
         """Ask one target, and again while its answer may be mended; True when the call has been answered."""
-        fields, work = self._fields, self._work
+        fields, work, record = self._fields, self._work, self._call.work
+        assert record is not None, "it was made with the call"
         for repairs in range(work.contract.validation.repairs + 1):
             plan = self._plan(index, fields)
-            status, head, body, answer, summary = await self._attempt(plan)
-            judged = await judge(work, answer, self._context(plan))
-            self._take_usage(summary)
+            status, head, body, answer = await self._attempt(plan)
+            output_tokens = self._take_usage()
+            judged = GOOD if answer is None else await judge(work, answer, self._context(plan))
             if judged.finding in ("good", "marked") or self._is_to_be_marked(judged, repairs):
                 self._judgement = judged
                 self._verdict = "repaired" if repairs and judged.finding == "good" else None
                 self._finish("answered", status, head.render(self._call, self._headers(plan), JSON), body)
                 return True
-            self._waste(summary)
+            record.wasted_tokens += output_tokens
             self._judgement = judged
             if not judged.may_repair or repairs == work.contract.validation.repairs:
                 raise self._refusal_of(judged)
-            assert self._call.work is not None, "it was made with the call"
-            self._call.work.repairs += 1
-            turns = [PromptMessage("assistant", answer_text(answer)), PromptMessage("user", judged.repair)]
+            record.repairs += 1
+            turns = [
+                PromptMessage("assistant", "" if answer is None else answer_text(answer)),
+                PromptMessage("user", judged.repair),
+            ]
             fields = append_turns(fields, self._endpoint, [turn for turn in turns if turn.text])
         raise AssertionError("the last turn answers or raises")
 
@@ -311,13 +318,16 @@ class _Run:
         plan = planner.plan_to(target, head, self._endpoint, self._path, self._admission.forwarded)
         return msgspec.structs.replace(plan, timeouts=_within(target.station.timeouts, total_s))
 
-    async def _attempt(self, plan: Plan) -> tuple[int, AnswerHead, bytes, ModelAnswer, AnswerSummary]:
-        call = self._call
+    async def _attempt(self, plan: Plan) -> tuple[int, AnswerHead, bytes, ModelAnswer | None]:
+        call, record = self._call, self._call.work
+        assert record is not None, "it was made with the call"
+        if self._is_stopped:
+            raise refusal_of(STOPPED)
         sink = Gathering(self._shared.answer_bytes)
         call.attempts += 1
         call.sent_s = perf_counter()
         flight = plan.target.station.upstream.send(plan.request, sink, plan.timeouts or plan.target.station.timeouts)
-        self._ending.act = partial(sink.on_failure, STOPPED)
+        self._ending.act = partial(self._stop, sink)
         try:
             failure = await sink.ended
         except BaseException:
@@ -335,17 +345,26 @@ class _Run:
         try:
             if plan.bridge is not None:
                 body, summary = plan.bridge.answer(body)
-                answer = read_answer(self._endpoint, body)
             else:
-                answer = read_answer(self._endpoint, body)
                 summary = summary_of(self._endpoint, body)
+            # What is not judged may be of a kind that is not known here.
+            answer = read_answer(self._endpoint, body) if self._work.judges_output else None
         except AttemptFailed as error:
-            call.usage = error.usage or call.usage
+            call.usage = error.usage or NO_USAGE
+            record.wasted_tokens += self._take_usage()
             raise refusal_of(error.failure) from None
-        if isinstance(answer, UpstreamError):
+        if isinstance(answer, UpstreamError) or summary.terminal == "failed":
+            call.usage = summary.usage or NO_USAGE
+            record.wasted_tokens += self._take_usage()
             raise refusal_of(Failure(FailureKind.ERROR, f"{plan.target.provider} answered with an error"))
+        call.usage = NO_USAGE
         note(call, summary)
-        return sink.status, head, body, answer, summary
+        estimate_usage(call, plan, summary.text)
+        return sink.status, head, body, answer
+
+    def _stop(self, sink: Gathering) -> None:
+        self._is_stopped = True  # an answer may be with the rules just now: it is the last one that is asked for
+        sink.on_failure(STOPPED)
 
     def _refuse_as_upstream(self, plan: Plan, sink: Gathering) -> None:
         """Raise what an answer that is no success means for the chain and for the caller."""
@@ -363,19 +382,25 @@ class _Run:
         """Relay the first target that begins to answer."""
         refusal: Refusal | None = None
         for index in range(len(self._work.chain)):
+            screen: StreamScreen | None = None
             try:
                 plan = self._plan(index, self._fields)
-                await self._shared.streams.stream(
-                    self._call,
-                    plan,
-                    self._reply,
-                    self._ending,
-                    screen=self._screen_of(plan),
-                    headers=self._headers(plan),
-                    keep=self._seal if self._is_kept else None,
+                screen = self._screen_of(plan)
+                terms = StreamTerms(
+                    self._headers(plan),
+                    screen,
+                    self._seal if self._is_kept else None,
+                    () if self._is_last(index) else FALLS_BACK,
+                    self._spent,
                 )
+                await self._shared.streams.stream(self._call, plan, self._reply, self._ending, terms)
             except Refusal as error:
-                if self._call.is_settled or not self._may_go_on(error, index):
+                if self._call.is_settled:
+                    raise
+                self._take_usage()
+                if screen is not None and screen.judgement.finding in ("denied", "held"):
+                    raise self._refusal_of(screen.judgement) from None
+                if not self._may_go_on(error, index):
                     raise
                 refusal = error
                 self._reasons.append(error.code)
@@ -410,7 +435,7 @@ class _Run:
             self._headers(None),
             call.timings(),
         )
-        call.finish_reason = "degraded"
+        call.finish_reason, call.response_id, call.error_code = "degraded", "", ""
         metadata = {**self._metadata, "headworks.degraded": self._reasons[-1] if self._reasons else "true"}
         fields = {**self._head.fields, "metadata": msgspec.Raw(msgspec.json.encode(metadata))}
         if call.is_streamed:
@@ -448,11 +473,10 @@ class _Run:
             return ""
         if self._verdict is not None:
             return self._verdict
-        verdicts: dict[str, Verdict] = {"good": "valid", "denied": "blocked"}
-        finding = self._judgement.finding
-        if finding == "blocked" and self._work.contract.validation.otherwise == "mark" and not self._call.error_code:
+        is_blocked = self._judgement.finding == "blocked"
+        if is_blocked and self._work.contract.validation.otherwise == "mark" and not self._call.error_code:
             return "marked"
-        return verdicts.get(finding) or finding  # type: ignore[return-value]
+        return verdict_of(self._judgement)
 
     def _refusal_of(self, judged: Judgement) -> Refusal:
         assert self._call.work is not None, "it was made with the call"
@@ -486,27 +510,12 @@ class _Run:
             self._call.call_id, self._work.name, plan.target.model, self._version, self._values, self._metadata
         )
 
-    def _take_usage(self, summary: AnswerSummary) -> None:
-        usage = summary.usage or Usage(output_tokens=count_tokens(summary.text), source="estimated")
-        spent = self._spent
-        self._spent = Usage(
-            spent.input_tokens + usage.input_tokens,
-            spent.cached_tokens + usage.cached_tokens,
-            spent.cache_write_tokens + usage.cache_write_tokens,
-            spent.output_tokens + usage.output_tokens,
-            spent.reasoning_tokens + usage.reasoning_tokens,
-            "estimated" if "estimated" in (spent.source, usage.source) else usage.source,
-        )
-
-    def _waste(self, summary: AnswerSummary) -> None:
-        assert self._call.work is not None, "it was made with the call"
-        if summary.usage is not None:
-            self._call.work.wasted_tokens += summary.usage.output_tokens
-
-
-def stable_share(key: str) -> float:
-    """A number from 0 to 1 that is always the same for a key, and evenly spread over keys."""
-    return int.from_bytes(sha256(key.encode()).digest()[:8], "big") / 2**64
+    def _take_usage(self) -> int:
+        """Add what the last attempt used to what the call has used; returns the attempt's output tokens."""
+        call, spent = self._call, self._spent
+        last = call.usage
+        self._spent = call.usage = usage_of_both(spent, last)
+        return last.output_tokens
 
 
 def _within(timeouts: Timeouts, total_s: float) -> Timeouts:
