@@ -1,6 +1,6 @@
 """Write the generated reference pages from the code that they describe.
 
-    .venv/bin/python docs/generate.py            write docs/reference/{configuration,workload,cli}.md and the JSON Schemas
+    .venv/bin/python docs/generate.py            write docs/reference/*.md and the JSON Schemas
     .venv/bin/python docs/generate.py --check    say which are stale, and exit with 1 if any is
 
 A test does the same as `--check`.

@@ -142,7 +142,7 @@ def fixed_fields(
         }
         made["text"] = {name: value for name, value in text.items() if value is not None} or None
         made["reasoning"] = None if output.reasoning_effort is None else {"effort": output.reasoning_effort}
-        made["tools"] = None if tools is None else msgspec.Raw(tools)
+        made["tools"] = None if tools is None else msgspec.Raw(msgspec.json.format(tools, indent=-1))
     else:
         made["reasoning_effort"] = output.reasoning_effort
         made["verbosity"] = output.verbosity

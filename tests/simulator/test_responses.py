@@ -52,6 +52,14 @@ def test_a_response_is_complete_in_the_types_of_the_sdk(desk):
     assert value["usage"]["total_tokens"] == value["usage"]["input_tokens"] + value["usage"]["output_tokens"]
 
 
+def test_what_is_repeated_of_a_request_on_many_lines_stays_on_one_line_of_the_stream(desk):
+    asked = json.dumps(
+        body(tools=[WEATHER], tool_choice={"type": "function", "name": "get_weather"}), indent=2
+    ).encode()
+    events = desk.events("/v1/responses", asked)
+    assert events[0]["response"]["tools"] == [WEATHER]
+
+
 def test_the_answer_names_the_snapshot_whether_alias_or_snapshot_was_asked_for(desk):
     for name in ("gpt-6-luna", "gpt-6-luna-2026-08-20"):
         assert desk.respond(model=name)["model"] == "gpt-6-luna-2026-08-20"

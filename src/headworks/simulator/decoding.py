@@ -19,6 +19,11 @@ def given(raw: msgspec.Raw) -> bytes:
     return b"" if data == b"null" else data
 
 
+def repeated(raw: msgspec.Raw, default: bytes) -> msgspec.Raw:
+    """A carried field to be said again, on one line: an event of a stream ends at a line's end."""
+    return msgspec.Raw(msgspec.json.format(given(raw) or default, indent=-1))
+
+
 _EXPECTED_GOT = re.compile(r"Expected `(?P<expected>[^`]+)`, got `(?P<got>[^`]+)`")
 _MISSING = re.compile(r"missing required field `(?P<field>[^`]+)`")
 _BOUND = re.compile(r"Expected `(?P<kind>\w+)` (?P<sign>[<>]=?) (?P<bound>\S+)")

@@ -10,7 +10,7 @@ import msgspec
 from headworks.simulator.answers import Answer
 from headworks.simulator.asking import Ask
 from headworks.simulator.chance import digest, identifier
-from headworks.simulator.decoding import given
+from headworks.simulator.decoding import ABSENT, repeated
 from headworks.simulator.plan import Failing
 from headworks.simulator.responses_asking import ResponsesBody
 from headworks.simulator.rhythm import Rhythm
@@ -220,11 +220,11 @@ def echoed(body: ResponsesBody, ask: Ask) -> dict[str, object]:
         "store": body.store is not False,
         "temperature": 1.0 if body.temperature is None else body.temperature,
         "text": {
-            "format": msgspec.Raw((given(body.text.format) if body.text else b"") or b'{"type":"text"}'),
+            "format": repeated(body.text.format if body.text else ABSENT, b'{"type":"text"}'),
             "verbosity": (body.text.verbosity if body.text else None) or "medium",
         },
-        "tool_choice": msgspec.Raw(given(body.tool_choice) or b'"auto"'),
-        "tools": msgspec.Raw(given(body.tools) or b"[]"),
+        "tool_choice": repeated(body.tool_choice, b'"auto"'),
+        "tools": repeated(body.tools, b"[]"),
         "tool_usage": {
             "image_gen": {
                 "input_tokens": 0,
