@@ -8,6 +8,7 @@ import msgspec
 from headworks.calls import Endpoint, Failure
 from headworks.compiled import Published, compile_workload
 from headworks.config import load, load_workloads
+from headworks.holding import HeldAnswers
 from headworks.records.content import ContentVault
 from headworks.screening import RulesRunner
 from headworks.workload_call import WorkloadCalls
@@ -84,6 +85,7 @@ class Work:
         (folder / "project" / "headworks.yaml").write_text(PROJECT)
         self.project = folder / "project"
         self.rules = None
+        self.now_s = 1000.0
 
     def make(
         self,
@@ -129,8 +131,12 @@ class Work:
             compiled, chain=tuple(targets[name] for name in compiled.chain_names), rules=self.rules
         )
         works, vault = {"triage": compiled}, ContentVault(b"s" * 32)
+        self.held = HeldAnswers(self.project / "approvals.db", vault, now=lambda: self.now_s)
         self.hall.make(
-            make_works=lambda *parts: WorkloadCalls(works, *parts, vault=vault, answer_bytes=1 << 20), **options
+            make_works=lambda *parts: WorkloadCalls(
+                works, *parts, vault=vault, held=self.held, loop=self.hall.loop, answer_bytes=1 << 20
+            ),
+            **options,
         )
         return self
 

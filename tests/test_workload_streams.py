@@ -173,8 +173,8 @@ CALLS = [
     ("look", '{"id": "one"}', "output_invalid"),
     ("look", '{"id":', "output_invalid"),
     ("guess", "{}", "output_invalid"),
-    ("erase", "{}", "output_blocked"),
-    ("pay", "{}", "output_blocked"),
+    ("erase", "{}", "action_denied"),
+    ("pay", "{}", "action_held"),
 ]
 
 
@@ -185,7 +185,8 @@ def test_tool_calls_in_a_chat_stream_are_known_well_formed_and_allowed(hall, wor
     hall.flight.sink.on_head(200, EVENTS)
     middle = len(arguments) // 2
     work.come(call_chunk("look", '{"id": 2}'), call_chunk(name, arguments[:middle], index=1))
-    work.come(call_chunk(arguments=arguments[middle:], index=1), DONE)
+    work.come(call_chunk(arguments=arguments[middle:], index=1))
+    work.come(DONE)
 
     assert hall.settled.error_code == code
     assert (b"[DONE]" in answered.body) == (not code)
@@ -219,6 +220,9 @@ def test_a_stream_that_begins_with_a_call_that_may_not_act_is_refused_and_not_as
     answered = responses_stream(
         hall, work, event("response.output_item.added", output_index=0, item=call_item(name, ""))
     )
+    if name == "pay":  # it is read to its end, for the arguments are to be decided on
+        item = call_item(name, "{}")
+        work.come(event("response.output_item.done", output_index=0, item=item), completed(item))
     work.settle()
 
     assert (answered.status, answered.error["code"]) == (403, code)
@@ -240,7 +244,7 @@ def test_a_call_that_only_the_last_event_names_is_judged(hall, work):
     answered = responses_stream(hall, work, text_delta("I will pay."))
     work.come(completed(message_item("I will pay."), call_item("pay", "{}")))
 
-    assert last_event(answered)["code"] == "output_blocked"
+    assert last_event(answered)["code"] == "action_held"
     assert hall.settled.verdict == "held"
 
 

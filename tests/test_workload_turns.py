@@ -195,14 +195,13 @@ def test_a_blocked_answer_may_be_asked_for_elsewhere(hall, work):
     assert hall.settled.verdict == "valid"
 
 
-@pytest.mark.parametrize("policy", ["deny", "hold"])
-def test_a_call_that_may_not_act_is_not_asked_for_elsewhere(hall, work, policy):
-    contract = f"fallback: [large]\nactions: {{pay: {{policy: {policy}}}}}\nvalidation: {{otherwise: fallback}}\n"
+def test_a_call_that_is_denied_is_not_asked_for_elsewhere(hall, work):
+    contract = "fallback: [large]\nactions: {pay: {policy: deny}}\nvalidation: {otherwise: fallback}\n"
     answered = work.make(contract, schema=None, tools=TOOLS).respond()
     work.answer(response_object(call_item("pay", "{}")))
 
     assert (answered.status, len(hall.upstream.flights)) == (403, 1)
-    assert hall.settled.verdict == ("blocked" if policy == "deny" else "held")
+    assert hall.settled.verdict == "blocked"
     assert hall.settled.wasted_tokens == 5
 
 

@@ -30,6 +30,8 @@ _STATUS_OF_FAILURE = {
     FailureKind.OVERLOADED: 503,
     FailureKind.REJECTED: 400,
     FailureKind.STOPPED: 503,
+    FailureKind.DENIED: 403,
+    FailureKind.HELD: 403,
 }
 
 STOPPED = Failure(FailureKind.STOPPED, "this gateway is stopping and could not wait for the answer's end")
@@ -127,6 +129,8 @@ def words_for(failure: Failure) -> str:
         return f"The model's answer breaks the workload's schema ({failure.detail}) and ends here."
     if failure.kind is FailureKind.BLOCKED:
         return f"The model's answer is blocked by the workload's rules ({failure.detail}): do not act on it."
+    if failure.kind in (FailureKind.DENIED, FailureKind.HELD):
+        return f"{failure.detail[:1].upper()}{failure.detail[1:]}."
     return f"The upstream failed: {failure.detail}. {_WAYS_OUT.get(failure.kind, _LATER)}"
 
 

@@ -100,9 +100,12 @@ def read_settings(project: Project, environment: Mapping[str, str] = os.environ)
     """
     config = project.config
     plans = tuple(_provider_plan(project, name, environment) for name in config.providers)
-    secret = server_secret(config.access.secret, project.folder, environment) if config.access.mode == "keys" else b""
     names = tuple((name, model.provider, model.model) for name, model in config.models.items())
-    return Settings(project, plans, names, secret, read_workloads(project))
+    workloads = read_workloads(project)
+    seals = any(work.contract.retention.content == "full" or work.policy.has_holds for _, work in workloads)
+    needs_secret = config.access.mode == "keys" or seals
+    secret = server_secret(config.access.secret, project.folder, environment) if needs_secret else b""
+    return Settings(project, plans, names, secret, workloads)
 
 
 def read_workloads(project: Project) -> tuple[tuple[Workload, "CompiledWorkload"], ...]:
@@ -320,12 +323,28 @@ class Assembly:
     def _make_works(self, settlement: Settlement, planner: Planner, streams: StreamRelay) -> "WorkloadCalls":
         from headworks.workload_call import WorkloadCalls  # only who has workloads loads them
 
-        vault = None
-        if self.settings.secret and any(work.contract.retention.content == "full" for work in self._works.values()):
+        works = self._works.values()
+        vault = held = None
+        if any(work.contract.retention.content == "full" for work in works):
             from headworks.records.content import ContentVault  # cryptography and zstd: only who keeps content
 
             vault = ContentVault(self.settings.secret)
-        return WorkloadCalls(self._works, settlement, planner, streams, vault=vault, answer_bytes=ANSWER_BYTES)
+        if any(work.policy.has_holds for work in works):
+            from headworks.holding import HeldAnswers
+            from headworks.records.content import ContentVault
+            from headworks.screening import APPROVALS_FILE
+
+            held = HeldAnswers(self.settings.project.storage / APPROVALS_FILE, ContentVault(self.settings.secret))
+        return WorkloadCalls(
+            self._works,
+            settlement,
+            planner,
+            streams,
+            vault=vault,
+            held=held,
+            loop=self._hull.loop,
+            answer_bytes=ANSWER_BYTES,
+        )
 
     def _reach(self, plan: ProviderPlan) -> Reach[Station]:
         provider: Provider = REGISTRY[plan.kind](plan.settings)

@@ -24,6 +24,7 @@ class Endpoint(enum.StrEnum):
     AUDIO = "audio"
     MODELS = "models"
     OUTCOMES = "outcomes"
+    APPROVALS = "approvals"
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -72,6 +73,8 @@ class FailureKind(enum.StrEnum):
     REJECTED = "upstream_rejected"  # the provider refused the request itself (4xx)
     UNFIT = "output_invalid"  # the answer breaks the workload's schema
     BLOCKED = "output_blocked"  # a rule of the workload forbids the answer
+    DENIED = "action_denied"  # the contract forbids a tool that the model calls
+    HELD = "action_held"  # a tool call waits for a person
     STOPPED = "gateway_stopping"  # we stop and could not wait for the answer's end
 
 
@@ -115,6 +118,9 @@ Outcome = Literal["answered", "refused", "failed", "cancelled", "lost"]
 Verdict = Literal["", "valid", "repaired", "marked", "invalid", "blocked", "held"]
 """How a workload's output was judged: not at all, *valid* at once, *repaired* by a further turn, *marked* (passed on
 although a rule failed), *invalid* (never passed on), *blocked* by a rule or the action policy, *held* for approval."""
+
+WITHHELD: frozenset[Verdict] = frozenset({"invalid", "blocked", "held"})
+"""Of answers that callers must not get: neither from us, nor from a provider that has stored them."""
 
 
 class Opened(msgspec.Struct, frozen=True, array_like=True, tag="o"):

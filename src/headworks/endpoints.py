@@ -22,6 +22,9 @@ class Manner(enum.Enum):
     MODELS = "models"
     MODEL = "model"
     OUTCOMES = "outcomes"  # what an application found out about its calls
+    HELD = "held"  # an answer of ours that waits for a person
+    APPROVALS = "approvals"  # what is to be decided
+    APPROVAL = "approval"
     LIVE = "live"
     READY = "ready"
     METRICS = "metrics"
@@ -69,6 +72,7 @@ ROUTES = (
     _call("/audio/transcriptions", Endpoint.AUDIO, manner=Manner.FORM),
     _call("/audio/translations", Endpoint.AUDIO, manner=Manner.FORM),
     Route("POST", "/v1/outcomes", Manner.OUTCOMES, Endpoint.OUTCOMES),
+    Route("GET", "/v1/approvals", Manner.APPROVALS, Endpoint.APPROVALS),
     Route("GET", "/v1/models", Manner.MODELS, Endpoint.MODELS),
     Route("GET", "/health/live", Manner.LIVE, Endpoint.MODELS, needs_key=False),
     Route("GET", "/health/ready", Manner.READY, Endpoint.MODELS, needs_key=False),
@@ -76,6 +80,9 @@ ROUTES = (
 )
 
 _PATTERNS = (
+    (re.compile(r"/v1/responses/resp_call_[0-9a-f]{1,64}"), ("GET",), Manner.HELD, Endpoint.RESPONSES),
+    (re.compile(r"/v1/chat/completions/chatcmpl-call_[0-9a-f]{1,64}"), ("GET",), Manner.HELD, Endpoint.CHAT),
+    (re.compile(r"/v1/approvals/appr_[0-9a-f]{1,64}"), ("GET", "POST"), Manner.APPROVAL, Endpoint.APPROVALS),
     (re.compile(r"/v1/responses/[A-Za-z0-9_-]{1,256}"), ("GET", "DELETE"), Manner.OBJECT, Endpoint.RESPONSES),
     (re.compile(r"/v1/responses/[A-Za-z0-9_-]{1,256}/cancel"), ("POST",), Manner.OBJECT, Endpoint.RESPONSES),
     (re.compile(r"/v1/responses/[A-Za-z0-9_-]{1,256}/input_items"), ("GET",), Manner.OBJECT, Endpoint.RESPONSES),

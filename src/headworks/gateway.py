@@ -24,7 +24,7 @@ import msgspec
 
 from headworks.access import Grant
 from headworks.answering import JSON, error_headers, own_headers
-from headworks.calls import Caller, Endpoint, Outcome
+from headworks.calls import WITHHELD, Caller, Endpoint, Outcome
 from headworks.dialects import RequestHead
 from headworks.endpoints import Manner, Route, find_route
 from headworks.errors import Refusal, StorageError
@@ -78,6 +78,16 @@ class Works(Protocol):
         ending: Ending,
     ) -> Coroutine[Any, Any, None]:
         """Make the call and answer it."""
+        ...
+
+    def serve_held(self, call: OpenCall, route: Route, reply: Reply) -> Coroutine[Any, Any, None]:
+        """Answer who asks for an answer that waits, or has waited, for a person."""
+        ...
+
+    def serve_approvals(
+        self, call: OpenCall, route: Route, data: bytes, grant: Grant, reply: Reply
+    ) -> Coroutine[Any, Any, None]:
+        """Show and decide what waits for a person."""
         ...
 
 
@@ -217,6 +227,16 @@ class Gateway:
         route = admission.route
         if route.manner is Manner.OBJECT:
             return self._run(lambda ending: self._of_stored(call, request, admission, reply, ending), call, reply)
+        works = self._works
+        if route.manner is Manner.HELD:
+            if works is None:
+                name = stored_id(route)
+                raise Refusal(404, "response_not_found", f"Response with id '{name}' not found.", param="response_id")
+            return self._run(lambda _: works.serve_held(call, route, reply), call, reply)
+        if route.manner in (Manner.APPROVALS, Manner.APPROVAL):
+            if works is None:
+                raise Refusal(404, "approval_not_found", "No workload here holds calls: there is nothing to approve.")
+            return self._run(lambda _: works.serve_approvals(call, route, request.body, grant, reply), call, reply)
         if route.manner is Manner.OUTCOMES:
             self._take_outcomes(call, request, grant, reply)
         else:
@@ -307,7 +327,8 @@ class Gateway:
             )
 
     def _note_response(self, call: OpenCall) -> None:
-        if call.model and call.endpoint == Endpoint.RESPONSES:
+        is_withheld = call.work is not None and call.work.verdict in WITHHELD
+        if call.model and call.endpoint == Endpoint.RESPONSES and not is_withheld:
             self._owners.note(call.response_id, ResponseOwner(call.caller.key_id, call.caller.team, call.provider))
 
     def _refuse(self, call: OpenCall, refusal: Refusal, reply: Reply) -> None:

@@ -24,12 +24,14 @@ class Judgement(msgspec.Struct, frozen=True):
         may_repair: the model may be told and mend it.
         reason: for the caller and the record: place and rule, no value.
         repair: for the model.
+        held: the calls that wait for a person.
     """
 
     finding: Finding
     may_repair: bool = False
     reason: str = ""
     repair: str = ""
+    held: tuple[AnswerCall, ...] = ()
 
 
 GOOD = Judgement("good")
@@ -74,28 +76,34 @@ async def judge_rules(work: CompiledWorkload, text: str, context: RulesContext) 
 
 def judge_calls(work: CompiledWorkload, calls: Sequence[AnswerCall]) -> Judgement:
     """Judge tool calls: known, their arguments as the tool says, and allowed to act."""
+    held = []
     for call in calls:
         if work.tools is not None:
             found = work.tools.check_call(call.name, call.text)
             if found is not None:
                 return of_fault(found)
-        judged = judge_policy(work, (call.name,))
-        if judged.finding != "good":
-            return judged
-    return GOOD
-
-
-def judge_policy(work: CompiledWorkload, names: Iterable[str]) -> Judgement:
-    """Whether the tools of these names may be called at all, whatever with."""
-    for name in names:
-        match work.policy.decide(name):
+        match work.policy.decide(call.name):
             case "deny":
-                return Judgement("denied", reason=f"the contract denies calls of the tool {name}")
+                return _denied(call.name)
             case "hold":
-                return Judgement("held", reason=f"a call of the tool {name} waits for approval")
+                held.append(call)
             case "allow":
                 continue
+    if held:
+        names = ", ".join(dict.fromkeys(call.name for call in held))
+        return Judgement("held", reason=f"a call of {names} waits for approval", held=tuple(held))
     return GOOD
+
+
+def judge_names(work: CompiledWorkload, names: Iterable[str]) -> Judgement:
+    """What can be said of tool calls by the tools' names alone, before their arguments have come."""
+    held = False
+    for name in names:
+        decided = work.policy.decide(name)
+        if decided == "deny":
+            return _denied(name)
+        held = held or decided == "hold"
+    return Judgement("held") if held else GOOD
 
 
 def verdict_of(judged: Judgement) -> Verdict:
@@ -107,6 +115,10 @@ def verdict_of(judged: Judgement) -> Verdict:
             return "blocked"
         case finding:
             return finding
+
+
+def _denied(name: str) -> Judgement:
+    return Judgement("denied", reason=f"the contract denies calls of the tool {name}")
 
 
 def of_fault(fault: OutputFault) -> Judgement:

@@ -5,22 +5,27 @@ from collections.abc import Awaitable, Callable
 from headworks.calls import AttemptFailed, Endpoint, Failure, FailureKind
 from headworks.compiled import CompiledWorkload
 from headworks.dialects.deltas import TextDeltas
-from headworks.judging import GOOD, Judgement, judge_calls, judge_policy, of_fault, verdict_of
+from headworks.dialects.whole import body_of_stream
+from headworks.judging import GOOD, Judgement, judge_calls, judge_names, of_fault, verdict_of
 from headworks.screening import IncrementalCheck, OutputFault
 from headworks.settlement import Work
+
+_KINDS = {"invalid": FailureKind.UNFIT, "denied": FailureKind.DENIED, "held": FailureKind.HELD}
 
 
 class StreamScreen:
     """Looks at one stream as it goes to the caller.
 
     A stream in which the model calls a tool that may not act, or with other arguments than the tool has, is ended, too:
-    its pieces may have gone out, so the call is not complete and must not be acted on.
+    its pieces may have gone out, so the call is not complete and must not be acted on. From a call on that waits for a
+    person nothing goes out any more, and the whole answer is held.
 
     Arguments:
         endpoint: the dialect of what is looked at.
         work: whose answers these are.
         record: of the call; what is found goes there.
         ask_rules: judges the whole text by the rules.
+        hold: keeps the whole answer, given as a body, until a person has decided.
 
     Attributes:
         judgement: what was found wrong; good as long as nothing was.
@@ -32,8 +37,13 @@ class StreamScreen:
         work: CompiledWorkload,
         record: Work,
         ask_rules: Callable[[str], Awaitable[Judgement]],
+        hold: Callable[[bytes], Awaitable[Judgement]],
     ) -> None:
+        self._endpoint = endpoint
         self._deltas = TextDeltas(endpoint)
+        self._seen: list[bytes] | None = [] if work.policy.has_holds else None
+        self._is_held = False
+        self._hold = hold
         self._work = work
         self._check = None if work.schema is None else IncrementalCheck(work.schema)
         self._may_mark = work.contract.validation.otherwise == "mark"
@@ -43,21 +53,26 @@ class StreamScreen:
         self.judgement = GOOD
         record.verdict = ""  # what was found in another target's stream is not about this one
 
-    def feed(self, data: bytes) -> None:
-        """Look at what is about to go out.
+    def feed(self, data: bytes) -> bytes:
+        """Look at what is about to go out; returns what may.
 
         Raises:
             AttemptFailed: it already breaks the schema, or calls a tool that may not act.
         """
         deltas = self._deltas
+        if self._seen is not None:
+            self._seen.append(data)
         text = deltas.feed(data)
-        if deltas.has_calls:
-            self._fail_on(judge_policy(self._work, deltas.called))
-        if not text:
-            return
-        self._text.append(text)
-        if self._check is not None:
-            self._fail_on_fault(self._check.feed(text))
+        if deltas.has_calls and not self._is_held:
+            judged = judge_names(self._work, deltas.called)
+            self._is_held = judged.finding == "held"
+            if not self._is_held:
+                self._fail_on(judged)
+        if text:
+            self._text.append(text)
+            if self._check is not None:
+                self._fail_on_fault(self._check.feed(text))
+        return b"" if self._is_held else data
 
     def end(self) -> None:
         """The stream is whole.
@@ -66,7 +81,11 @@ class StreamScreen:
             AttemptFailed: it breaks the schema, or a tool's.
         """
         deltas = self._deltas
-        self._fail_on(judge_calls(self._work, deltas.calls))
+        judged = judge_calls(self._work, deltas.calls)
+        if judged.finding == "held":
+            self._is_held = True
+            return
+        self._fail_on(judged)
         if deltas.has_calls or deltas.has_refused:
             return
         if self._check is not None:
@@ -80,6 +99,13 @@ class StreamScreen:
 
     async def last_words(self) -> Failure | None:
         """What the rules say, before the last piece goes out."""
+        if self._is_held:
+            assert self._seen is not None, "only a policy with holds finds one"
+            try:
+                body = body_of_stream(self._endpoint, b"".join(self._seen))
+            except AttemptFailed as error:
+                return error.failure
+            return self._failure(await self._hold(body))
         if self._deltas.has_calls or self._deltas.has_refused:
             self._record.verdict = "valid"
             return None
@@ -103,4 +129,4 @@ class StreamScreen:
     def _failure(self, judged: Judgement) -> Failure:
         self.judgement = judged
         self._record.verdict = verdict_of(judged)
-        return Failure(FailureKind.UNFIT if judged.finding == "invalid" else FailureKind.BLOCKED, judged.reason)
+        return Failure(_KINDS.get(judged.finding, FailureKind.BLOCKED), judged.reason)

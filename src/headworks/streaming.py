@@ -35,7 +35,9 @@ from headworks.planning import Plan
 from headworks.routing import StreamSink
 from headworks.settlement import OpenCall, Settlement
 
-_JUDGED_BAD = (FailureKind.UNFIT, FailureKind.BLOCKED)
+_JUDGED_BAD = (FailureKind.UNFIT, FailureKind.BLOCKED, FailureKind.DENIED)
+_JUDGED = (*_JUDGED_BAD, FailureKind.HELD)
+"""What a screen says of a stream. While nothing has gone out, the call can still be answered in another way."""
 
 
 class Relayed(Protocol):
@@ -48,9 +50,9 @@ class Relayed(Protocol):
 
 
 class Screen(Protocol):
-    """Looks at a stream on its way to the caller; may end it."""
+    """Looks at a stream on its way to the caller; may end it, or keep what is left of it."""
 
-    def feed(self, data: bytes) -> None: ...
+    def feed(self, data: bytes) -> bytes: ...
     def end(self) -> None: ...
     async def last_words(self) -> Failure | None: ...
 
@@ -90,7 +92,7 @@ class _Screened:
             AttemptFailed: the stream must not go on.
         """
         out = self._steps.feed(data)
-        self._screen.feed(out)
+        out = self._screen.feed(out)
         if self._steps.is_complete:
             self._screen.end()
         return out
@@ -211,9 +213,12 @@ class StreamRelay:
             last = sink.take() + sink.last
         if failure is None and screen is not None:
             failure = await screen.last_words()
-            if failure is not None:
-                last = b""  # it would say that all is well
+            last = last if failure is None else b""  # it would say that all is well
         if failure is not None:
+            if not is_begun and failure.kind in _JUDGED:
+                assert steps is not None, "a screen looks at what comes out of them"
+                _note_unsent(call, plan, steps, failure)
+                raise refusal_of(failure)
             flight.cancel()  # the stream may go on although it can no longer be read
             if steps is not None:
                 last += error_ending(plan.endpoint, failure.kind.value, words_for(failure))

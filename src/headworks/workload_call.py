@@ -5,7 +5,7 @@ elsewhere. A stream goes on as it comes, held to the schema piece by piece; what
 rules are asked before its last piece goes out.
 """
 
-import secrets
+import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -22,11 +22,7 @@ from headworks.composing import (
     LIMIT_NAMES,
     PromptMessage,
     append_turns,
-    check_one_answer,
-    merge_fixed,
-    place_messages,
     prompt_reference,
-    prompt_values,
 )
 from headworks.dialects import RequestHead
 from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer, UpstreamError
@@ -35,14 +31,16 @@ from headworks.dialects.whole import answer_text, read_answer, summary_of, write
 from headworks.errors import Refusal
 from headworks.exchange import Reply, Timeouts
 from headworks.flow import Ending
+from headworks.held_calls import HeldCalls, shown
+from headworks.holding import HeldAnswers
 from headworks.judging import GOOD, Judgement, RulesContext, judge, judge_rules, verdict_of
 from headworks.outcome import estimate_usage, note
-from headworks.planning import Admission, Plan, Planner, note_keys
-from headworks.prompts import Rendered
+from headworks.planning import Admission, Plan, Planner
 from headworks.routing import Gathering
-from headworks.settlement import OpenCall, Settlement, Work
+from headworks.settlement import OpenCall, Settlement
 from headworks.stream_screen import StreamScreen
 from headworks.streaming import StreamRelay, StreamTerms, usage_of_both
+from headworks.workload_request import Composed, compose_call
 
 FALLS_BACK = frozenset(
     {
@@ -85,6 +83,8 @@ class WorkloadCalls:
         planner: makes the request for a target.
         streams: relays what is streamed.
         vault: seals what contracts have kept; None where there is no secret to seal it with.
+        held: the answers that wait for people; None where no contract holds a tool.
+        loop: the event loop.
         answer_bytes: bound on an answer.
         now: Unix seconds.
     """
@@ -97,6 +97,8 @@ class WorkloadCalls:
         streams: StreamRelay,
         *,
         vault: Vault | None,
+        held: HeldAnswers | None,
+        loop: asyncio.AbstractEventLoop,
         answer_bytes: int,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -106,6 +108,9 @@ class WorkloadCalls:
         self.planner = planner
         self.streams = streams
         self.vault = vault
+        self.held = HeldCalls(held, settlement, loop)
+        self.serve_held = self.held.serve
+        self.serve_approvals = self.held.approvals
         self.answer_bytes = answer_bytes
         self.now = now
 
@@ -142,8 +147,8 @@ class WorkloadCalls:
             Refusal: it is not to be made, or came to nothing good.
             StorageError: it cannot be recorded.
         """
-        run = _Run(self, call, work, head, admission, reply, ending)
-        run.compose(grant)
+        asked = compose_call(call, work, head, admission, grant, self.planner)
+        run = _Run(self, call, work, head, admission, asked, reply, ending)
         self.settlement.open(call)
         if call.is_streamed:
             await run.stream()
@@ -152,7 +157,7 @@ class WorkloadCalls:
 
 
 class _Run:
-    """One call of a workload. State: the fields that go up (they grow by repair turns), and what was learnt."""
+    """One call of a workload. State: what was learnt on the way."""
 
     def __init__(
         self,
@@ -161,6 +166,7 @@ class _Run:
         work: CompiledWorkload,
         head: RequestHead,
         admission: Admission,
+        asked: Composed,
         reply: Reply,
         ending: Ending,
     ) -> None:
@@ -174,68 +180,12 @@ class _Run:
         self._reply = reply
         self._ending = ending
         self._due_s = call.started_s + work.contract.latency.total_s
-        self._fields: Fields = head.fields
-        self._values: Mapping[str, object] = {}
-        self._version = ""
-        self._metadata: dict[str, str] = {}
+        self._asked = asked
         self._reasons: list[str] = []
         self._judgement = GOOD
         self._verdict: Verdict | None = None
         self._spent = NO_USAGE
         self._is_stopped = False
-
-    # -- 3 resolve ------------------------------------------------------------------------------------------------
-
-    def compose(self, grant: Grant) -> None:
-        """Make the fields that go up, but for the model's name.
-
-        Raises:
-            Refusal: whatever is wrong with what the caller sends.
-        """
-        call, work, endpoint = self._call, self._work, self._endpoint
-        call.requested_model = work.name
-        call.is_streamed = self._head.is_streamed
-        call.user = self._head.user or ""
-        call.provider, call.model = work.chain[0].provider, work.chain[0].model
-        record = call.work = Work(workload=work.name, schema_hash="" if work.schema is None else work.schema.hash)
-        self._metadata = note_keys(call, self._head, self._admission)
-        if not grant.may_use(work.name):
-            raise self._shared.planner.unknown(work.name, grant)
-        if endpoint is Endpoint.RESPONSES and work.contract.output.stop:
-            raise Refusal(
-                400,
-                "endpoint_not_supported",
-                f"The contract of `{work.name}` has stop sequences, which only Chat Completions knows; call it there.",
-                param="model",
-            )
-        check_one_answer(self._head.fields)
-        fields = merge_fixed(
-            self._head.fields,
-            work.fixed[endpoint],
-            limit=work.limit,
-            limit_name=LIMIT_NAMES[endpoint][0],
-            may_set=work.contract.caller_may_set,
-        )
-        rendered = self._rendered(record)
-        if rendered is not None:
-            messages = [PromptMessage(message.role, message.text) for message in rendered.messages]
-            may_set = work.contract.caller_may_set
-            if work.contract.state == "provider":
-                may_set = (*may_set, "previous_response_id", "conversation")
-            fields = place_messages(fields, endpoint, messages, rendered.input_at, may_set)
-        self._fields = fields
-
-    def _rendered(self, record: Work) -> Rendered | None:
-        reference = prompt_reference(self._head.fields)
-        call, work = self._call, self._work
-        is_canary = work.tries_canary(call.call_id, call.user, call.caller.key_id)
-        prompt = work.prompt_for(reference, is_canary=is_canary)
-        if prompt is None:
-            return None
-        record.prompt_version = self._version = prompt.version
-        record.prompt_hash = prompt.hash
-        self._values = prompt_values(reference)
-        return prompt.render(self._values, marker=secrets.token_hex(8))
 
     @property
     def _is_kept(self) -> bool:
@@ -273,13 +223,16 @@ class _Run:
 
     async def _try_target(self, index: int) -> bool:
         """Ask one target, and again while its answer may be mended; True when the call has been answered."""
-        fields, work, record = self._fields, self._work, self._call.work
+        fields, work, record = self._asked.fields, self._work, self._call.work
         assert record is not None, "it was made with the call"
         for repairs in range(work.contract.validation.repairs + 1):
             plan = self._plan(index, fields)
             status, head, body, answer = await self._attempt(plan)
             output_tokens = self._take_usage()
             judged = GOOD if answer is None else await judge(work, answer, self._context(plan))
+            if judged.finding == "held":
+                await self._hold(plan, head, body)
+                return True
             if judged.finding in ("good", "marked") or self._is_to_be_marked(judged, repairs):
                 self._judgement = judged
                 self._verdict = "repaired" if repairs and judged.finding == "good" else None
@@ -296,6 +249,18 @@ class _Run:
             ]
             fields = append_turns(fields, self._endpoint, [turn for turn in turns if turn.text])
         raise AssertionError("the last turn answers or raises")
+
+    async def _hold(self, plan: Plan, head: AnswerHead, body: bytes) -> None:
+        """Keep the answer until a person has decided, and say so; it is as good as answered."""
+        self._judgement, found = await self._shared.held.hold(self._call, self._work, self._endpoint, body)
+        if found is None or self._endpoint is Endpoint.CHAT:
+            raise self._refusal_of(self._judgement)
+        block = head.render(self._call, self._headers(plan), JSON)
+        self._finish("answered", 202, block, shown(found), kept=body)
+
+    async def _hold_stream(self, body: bytes) -> Judgement:
+        self._judgement, _ = await self._shared.held.hold(self._call, self._work, self._endpoint, body)
+        return self._judgement
 
     def _is_to_be_marked(self, judged: Judgement, repairs: int) -> bool:
         validation = self._work.contract.validation
@@ -384,7 +349,7 @@ class _Run:
         for index in range(len(self._work.chain)):
             screen: StreamScreen | None = None
             try:
-                plan = self._plan(index, self._fields)
+                plan = self._plan(index, self._asked.fields)
                 screen = self._screen_of(plan)
                 terms = StreamTerms(
                     self._headers(plan),
@@ -417,7 +382,8 @@ class _Run:
             return None
         context = self._context(plan)
         assert self._call.work is not None, "it was made with the call"
-        return StreamScreen(self._endpoint, work, self._call.work, lambda text: judge_rules(work, text, context))
+        ask_rules = partial(judge_rules, work, context=context)
+        return StreamScreen(self._endpoint, work, self._call.work, ask_rules, self._hold_stream)
 
     # -- the end --------------------------------------------------------------------------------------------------
 
@@ -436,7 +402,7 @@ class _Run:
             call.timings(),
         )
         call.finish_reason, call.response_id, call.error_code = "degraded", "", ""
-        metadata = {**self._metadata, "headworks.degraded": self._reasons[-1] if self._reasons else "true"}
+        metadata = {**self._asked.metadata, "headworks.degraded": self._reasons[-1] if self._reasons else "true"}
         fields = {**self._head.fields, "metadata": msgspec.Raw(msgspec.json.encode(metadata))}
         if call.is_streamed:
             body = write_stream(answer, self._endpoint, fields)
@@ -444,12 +410,12 @@ class _Run:
         else:
             self._finish("answered", 200, headers, write_answer(answer, self._endpoint, fields))
 
-    def _finish(self, outcome: Outcome, status: int, headers: bytes, body: bytes) -> None:
+    def _finish(self, outcome: Outcome, status: int, headers: bytes, body: bytes, *, kept: bytes = b"") -> None:
         call = self._call
         assert call.work is not None, "it was made with the call"
         call.work.verdict = self._said
         if self._is_kept:
-            self._seal(body)
+            self._seal(kept or body)
         call.usage = self._spent
         call.response_bytes = len(body)
         self._shared.settlement.settle(call, outcome, status)
@@ -461,9 +427,9 @@ class _Run:
         assert record is not None, "it was made with the call"
         assert vault is not None, "who asks has looked"
         name = self._work.name
-        call.request_body = vault.seal(call.call_id, name, "request", msgspec.json.encode(self._fields))
+        call.request_body = vault.seal(call.call_id, name, "request", msgspec.json.encode(self._asked.fields))
         call.response_body = vault.seal(call.call_id, name, "response", body)
-        record.template_values = vault.seal(call.call_id, name, "values", msgspec.json.encode(self._values))
+        record.template_values = vault.seal(call.call_id, name, "values", msgspec.json.encode(self._asked.values))
         record.content_expires_us = int((self._shared.now() + self._work.contract.retention.days * 86_400) * 1e6)
 
     @property
@@ -495,8 +461,8 @@ class _Run:
         lines = self._work.static_headers
         if plan is not None:
             lines = plan.target.headers + lines
-        if self._version:
-            lines += b"x-headworks-prompt-version: %b\r\n" % self._version.encode("ascii")
+        if self._asked.version:
+            lines += b"x-headworks-prompt-version: %b\r\n" % self._asked.version.encode("ascii")
         if self._said and not self._call.is_streamed:
             lines += b"x-headworks-verdict: %b\r\n" % self._said.encode("ascii")
         if self._reasons:
@@ -506,8 +472,9 @@ class _Run:
         return lines
 
     def _context(self, plan: Plan) -> RulesContext:
+        asked = self._asked
         return RulesContext(
-            self._call.call_id, self._work.name, plan.target.model, self._version, self._values, self._metadata
+            self._call.call_id, self._work.name, plan.target.model, asked.version, asked.values, asked.metadata
         )
 
     def _take_usage(self) -> int:

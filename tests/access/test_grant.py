@@ -28,11 +28,12 @@ def test_a_hostile_pattern_takes_no_time():
     assert not pattern.matches(name)
 
 
-def test_a_key_without_scopes_may_do_everything():
+def test_a_key_without_scopes_may_do_everything_but_decide_approvals():
     grant = Grant(Caller("key_a"))
 
     assert grant.may_use("anything")
-    assert all(grant.may_call(endpoint) for endpoint in Endpoint)
+    assert [endpoint for endpoint in Endpoint if not grant.may_call(endpoint)] == [Endpoint.APPROVALS]
+    assert Grant(Caller("key_b"), endpoints=(Endpoint.APPROVALS,)).may_call(Endpoint.APPROVALS)
 
 
 def test_scopes_are_kept_to_and_models_can_be_listed_with_any():

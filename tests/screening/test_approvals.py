@@ -1,12 +1,13 @@
+import itertools
 import stat
 
 import pytest
 
 from headworks.errors import CommandError, StorageError
-from headworks.screening import ApprovalStore
+from headworks.screening import ApprovalStore, HeldAnswer, HeldCall, held_state
 
 ARGUMENTS = '{"order": 8731, "amount": 27.5}'
-USE = {"name": "refund", "arguments": ARGUMENTS, "key_id": "key_1"}
+USE = {"call_id": "call_1", "tool": "refund", "arguments": ARGUMENTS, "key_id": "key_1"}
 
 
 @pytest.fixture
@@ -26,17 +27,15 @@ def other_store(tmp_path, store):
 
 @pytest.fixture
 def hold(store):
-    def hold(**fields):
-        usual = {
-            "call_id": "call_1",
-            "workload": "triage",
-            "tool": "refund",
-            "arguments": ARGUMENTS,
-            "key_id": "key_1",
-            "now": 100.0,
-            "expires_at": 200.0,
-        }
-        return store.hold(**usual | fields)
+    numbers = itertools.count(1)
+
+    def hold(*calls, now=100.0, expires_at=200.0, arguments=ARGUMENTS, key_id="key_1"):
+        """Hold an answer with these tools' calls; the ids of their approvals, or the one id where there is one call."""
+        call_id = f"call_{next(numbers)}"
+        answer = HeldAnswer(call_id, "triage", key_id, "responses", now, expires_at, b"sealed answer")
+        held = [HeldCall(tool, arguments, b"sealed arguments", expires_at) for tool in calls or ("refund",)]
+        ids = store.hold(answer, held)
+        return ids if len(calls) > 1 else ids[0]
 
     return hold
 
@@ -48,6 +47,11 @@ def approved(store, hold):
     return approval_id
 
 
+def use(store, *, now, **changes):
+    wanted = USE | changes
+    store.release(wanted["call_id"], [(wanted["tool"], wanted["arguments"])], key_id=wanted["key_id"], now=now)
+
+
 def whats(store, approval_id):
     return [step.what for step in store.steps(approval_id)]
 
@@ -57,17 +61,17 @@ def test_a_held_call_is_approved_by_a_person_and_used_once(store, other_store, h
     assert [each.approval_id for each in other_store.pending(now=150.0)] == [approval_id]
 
     decided = other_store.decide(approval_id, approve=True, by="ann", reason="checked with the customer", now=110.0)
-    used = store.consume(approval_id, **USE, now=120.0)
+    use(store, now=120.0)
+    used = store.get(approval_id)
 
     assert (decided.state, decided.decided_by, decided.decided_at) == ("approved", "ann", 110.0)
     assert (used.state, used.consumed_at, used.reason) == ("consumed", 120.0, "checked with the customer")
-    assert store.get(approval_id) == used
-    assert (used.call_id, used.workload, used.tool, used.arguments) == ("call_1", "triage", "refund", ARGUMENTS)
+    assert (used.call_id, used.workload, used.tool, used.sealed) == ("call_1", "triage", "refund", b"sealed arguments")
     assert store.pending(now=150.0) == []
 
 
 def test_every_step_is_kept_with_who_what_and_when(store, approved):
-    store.consume(approved, **USE, now=120.0)
+    use(store, now=120.0)
 
     assert [(step.at, step.by, step.what, step.detail) for step in store.steps(approved)] == [
         (100.0, "key_1", "held", "until 200"),
@@ -77,7 +81,7 @@ def test_every_step_is_kept_with_who_what_and_when(store, approved):
 
 
 def test_spelling_of_the_arguments_does_not_count(store, approved):
-    store.consume(approved, **USE | {"arguments": '{"amount":27.5,"order":8731}'}, now=120.0)
+    use(store, arguments='{"amount":27.5,"order":8731}', now=120.0)
 
 
 @pytest.mark.parametrize(
@@ -87,25 +91,84 @@ def test_spelling_of_the_arguments_does_not_count(store, approved):
         ({"arguments": ARGUMENTS.replace("27.5", "27.6")}, "other arguments"),
         ({"arguments": ARGUMENTS[:-1]}, "cannot be compared"),
         ({"arguments": '{"order": 8731, "order": 1, "amount": 27.5}'}, "cannot be compared"),
-        ({"name": "refunds"}, "another tool"),
+        ({"tool": "refunds"}, "another tool"),
         ({"now": 200.0}, "expired"),
-        ({"key_id": "key_2"}, "there is no approval"),
+        ({"key_id": "key_2"}, "another key"),
     ],
 )
 def test_an_approval_used_for_anything_else_is_refused_and_stays_good(store, approved, change, said):
     with pytest.raises(CommandError, match=said):
-        store.consume(approved, **{**USE, "now": 120.0, **change})
+        use(store, **{"now": 120.0, **change})
 
     assert whats(store, approved) == ["held", "approved", "refused"]
-    store.consume(approved, **USE, now=120.0)
+    use(store, now=120.0)
 
 
-def test_an_approval_cannot_be_used_twice(store, other_store, approved):
-    store.consume(approved, **USE, now=120.0)
+def test_an_approval_is_used_up_once_and_stays_so_for_the_same_calls(store, other_store, approved):
+    use(store, now=120.0)
+    use(other_store, now=121.0)
 
-    with pytest.raises(CommandError, match="used up"):
-        other_store.consume(approved, **USE, now=120.0)
-    assert whats(store, approved) == ["held", "approved", "consumed", "refused"]
+    assert store.get(approved).consumed_at == 120.0
+    assert whats(store, approved) == ["held", "approved", "consumed"]
+
+
+def test_an_answer_goes_out_when_all_of_its_calls_are_approved(store, hold):
+    ids = hold("refund", "mail")
+    calls = [("refund", ARGUMENTS), ("mail", ARGUMENTS)]
+    store.decide(ids[0], approve=True, by="ann", reason="", now=110.0)
+    answer, approvals = store.held("call_1", "key_1")
+    assert (answer.sealed, [each.tool for each in approvals]) == (b"sealed answer", ["refund", "mail"])
+    assert held_state(approvals, 120.0) == "pending"
+    with pytest.raises(CommandError, match="pending"):
+        store.release("call_1", calls, key_id="key_1", now=120.0)
+
+    store.decide(ids[1], approve=True, by="ann", reason="", now=111.0)
+    assert held_state(store.held("call_1", "key_1")[1], 120.0) == "approved"
+    with pytest.raises(CommandError, match="holds 2 calls, and 1 were"):
+        store.release("call_1", calls[:1], key_id="key_1", now=120.0)
+    store.release("call_1", calls, key_id="key_1", now=120.0)
+    assert [each.state for each in store.held("call_1", "key_1")[1]] == ["consumed", "consumed"]
+
+
+@pytest.mark.parametrize(("approve", "now", "state"), [(False, 120.0, "denied"), (True, 200.0, "expired")])
+def test_one_that_is_denied_or_late_keeps_the_whole_answer(store, hold, approve, now, state):
+    ids = hold("refund", "mail")
+    store.decide(ids[1], approve=True, by="ann", reason="", now=110.0)
+    store.decide(ids[0], approve=approve, by="ann", reason="", now=110.0)
+
+    assert held_state(store.held("call_1", "key_1")[1], now) == state
+
+
+def test_what_a_key_has_held_is_nobody_elses(store, hold):
+    hold()
+    assert store.held("call_1", "key_2") is None
+    assert store.held("call_2", "key_1") is None
+
+
+def test_what_was_held_is_removed_when_its_time_is_over_and_the_audit_stays(store, hold):
+    over, open_ = hold(expires_at=150.0), hold(expires_at=300.0)
+
+    assert store.purge(160.0) == 1
+    assert store.purge(160.0) == 0
+    assert (store.get(over).sealed, store.held("call_1", "key_1")[0].sealed) == (b"", b"")
+    assert (store.get(open_).sealed, store.held("call_2", "key_1")[0].sealed) == (b"sealed arguments", b"sealed answer")
+    assert whats(store, over) == ["held"]
+
+
+def test_the_newest_are_listed_first_whatever_has_become_of_them(store, hold, approved):
+    later = hold(now=105.0)
+    assert [each.approval_id for each in store.recent(5)] == [later, approved]
+    assert [each.approval_id for each in store.recent(1)] == [later]
+
+
+def test_the_beginning_of_an_id_is_enough_while_it_is_unique(store, hold):
+    first, _ = hold(), hold()
+    assert store.get(first[:20]).approval_id == first
+    assert store.decide(first[:20], approve=True, by="ann", reason="", now=110.0).approval_id == first
+    with pytest.raises(CommandError, match="more than one"):
+        store.get("appr_")
+    with pytest.raises(CommandError, match="there is no approval ''"):
+        store.get("")
 
 
 @pytest.mark.parametrize("is_denied", [True, False])
@@ -115,7 +178,7 @@ def test_what_is_not_approved_cannot_be_used(store, hold, is_denied):
         store.decide(approval_id, approve=False, by="ann", reason="no", now=110.0)
 
     with pytest.raises(CommandError, match="denied" if is_denied else "pending"):
-        store.consume(approval_id, **USE, now=120.0)
+        use(store, now=120.0)
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -150,7 +213,6 @@ def test_pending_are_those_that_can_still_be_decided_the_oldest_first(store, hol
 def test_an_unknown_approval_is_named(store):
     for act in (
         lambda: store.get("appr_none"),
-        lambda: store.consume("appr_none", **USE, now=1.0),
         lambda: store.decide("appr_none", approve=True, by="ann", reason="", now=1.0),
     ):
         with pytest.raises(CommandError, match="there is no approval 'appr_none'"):

@@ -43,7 +43,7 @@ class Grant:
     Arguments:
         caller: who it is.
         models: patterns of the model names that may be asked for; none means all.
-        endpoints: what may be called; none means all.
+        endpoints: what may be called; none means all but approvals.
         expires_at: Unix seconds from which the key is no longer good.
 
     Attributes:
@@ -73,8 +73,11 @@ class Grant:
         return self.expires_at == float("inf")
 
     def may_call(self, endpoint: Endpoint) -> bool:
-        """Whether the key's scope has this endpoint. Listing models is always allowed: it shows only usable ones."""
-        return not self._endpoints or endpoint in self._endpoints or endpoint is Endpoint.MODELS
+        """Whether the key's scope has this endpoint. Listing models is always allowed: it shows only usable ones.
+        Deciding approvals is what no key may do unless its scope names it."""
+        if endpoint in self._endpoints or endpoint is Endpoint.MODELS:
+            return True
+        return not self._endpoints and endpoint is not Endpoint.APPROVALS
 
     def may_use(self, model: str) -> bool:
         """Whether the key's scope has this model, by the name that the caller asks for."""

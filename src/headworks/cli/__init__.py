@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "plan": "Derive the architecture that a workload's contract asks for",
     "calls": "List, filter, show and follow recorded calls",
     "replay": "Print, verify or send again what a past call was",
+    "approvals": "List, show, approve and deny tool calls that wait for a person",
     "outcomes": "List, report and sum up what became of calls",
 }
 """Command names, in the order of help, with their one-line summaries; the module of each has the same name."""

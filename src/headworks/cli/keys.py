@@ -52,7 +52,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=(),
         type=_endpoints,
         metavar="NAME,...",
-        help=f"what may be called, of {', '.join(endpoint.name.lower() for endpoint in Endpoint)}. Default: all",
+        help=f"what may be called, of {', '.join(endpoint.name.lower() for endpoint in Endpoint)}. "
+        "Default: all but approvals",
     )
     create.add_argument("--expires", type=_future, metavar="WHEN", help=f"{MOMENT_FORM}. Default: never")
 

@@ -108,6 +108,7 @@ class _Draining:
                 if now_s - purged_s >= PURGE_EVERY_S:
                     purged_s = now_s
                     store.purge(int(now_s * 1e6))
+                    self._purge_approvals(now_s)
                 rest_s = SHORTEST_REST_S if drained.entries else min(LONGEST_REST_S, rest_s * 2)
                 is_told = self._rest(rest_s)
             self._pass(drainer)
@@ -125,6 +126,19 @@ class _Draining:
             calls = "1 call was" if drained.lost == 1 else f"{drained.lost} calls were"
             self._say(f"{calls} under way when a worker died: recorded as lost")
         return drained
+
+    def _purge_approvals(self, now_s: float) -> None:
+        """Remove the held answers whose time is over."""
+        from headworks.screening import APPROVALS_FILE, ApprovalStore  # only who has workloads loads it
+
+        file = self._storage / APPROVALS_FILE
+        if not file.exists():
+            return
+        try:
+            with ApprovalStore(file) as approvals:
+                approvals.purge(now_s)
+        except StorageError as error:
+            self._say(f"what was held for approval stays for now: {error}")
 
     def _count_lost(self, calls: int) -> None:
         """Of the metrics, what only the control plane knows; left where the workers find it."""

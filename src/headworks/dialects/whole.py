@@ -1,16 +1,27 @@
 """Whole answers in the canonical form, whichever dialect they came in."""
 
-from headworks.calls import AttemptFailed, Endpoint, Failure
+import msgspec
+
+from headworks.calls import AttemptFailed, Endpoint, Failure, UnreadableAnswer
 from headworks.dialects.answers import read_chat_answer, read_responses_answer
 from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer, UpstreamError
 from headworks.dialects.chat_answers import decode_chat_answer, encode_chat_answer
 from headworks.dialects.chat_requests import reads_usage
-from headworks.dialects.chat_streams import ChatEncoder
+from headworks.dialects.chat_streams import ChatDecoder, ChatEncoder
 from headworks.dialects.events import Ended, Started, StreamEncoder, StreamEvent, Text
 from headworks.dialects.reading import Fields
 from headworks.dialects.responses_answers import ResponseFrame, decode_responses_answer, encode_responses_answer
 from headworks.dialects.responses_encoding import ResponsesEncoder
+from headworks.dialects.sse import parse_event, split_blocks
 from headworks.dialects.summary import AnswerSummary
+
+
+class _Event(msgspec.Struct, frozen=True):
+    type: str = ""
+    response: msgspec.Raw = msgspec.Raw(b"")
+
+
+_decode_event = msgspec.json.Decoder(_Event).decode
 
 
 def read_answer(endpoint: Endpoint, body: bytes) -> ModelAnswer | UpstreamError:
@@ -33,6 +44,33 @@ def summary_of(endpoint: Endpoint, body: bytes) -> AnswerSummary:
     if isinstance(summary, Failure):
         raise AttemptFailed(summary)
     return summary
+
+
+def body_of_stream(endpoint: Endpoint, data: bytes) -> bytes:
+    """The whole body that says what a stream has said, all of which is `data`.
+
+    Raises:
+        UnreadableAnswer: it did not come to a good end, or says things that are not known here.
+    """
+    if endpoint is Endpoint.RESPONSES:
+        return _last_response(data)
+    decoder, encoder = ChatDecoder(), ResponsesEncoder({})
+    events = b"".join([encoder.encode(event) for event in decoder.feed(data)])
+    answer = decode_responses_answer(_last_response(events))
+    if not isinstance(answer, ModelAnswer):
+        raise UnreadableAnswer("the stream says that its answer failed")
+    return encode_chat_answer(answer)
+
+
+def _last_response(data: bytes) -> bytes:
+    """What a stream of the Responses API says at its end that the response is."""
+    for block in reversed(split_blocks(data)):
+        event = parse_event(block)
+        if event is not None and not event.data.startswith(b"[DONE]"):
+            end = _decode_event(event.data)
+            if end.type in ("response.completed", "response.incomplete"):
+                return bytes(end.response)
+    raise UnreadableAnswer("the stream has no good end")
 
 
 def answer_text(answer: ModelAnswer) -> str:

@@ -8,7 +8,17 @@ May import `errors`, `calls`, `catalogue`, `config` and `database`.
 """
 
 from headworks.screening.actions import ActionPolicy, approval_hash
-from headworks.screening.approvals import Approval, ApprovalState, ApprovalStep, ApprovalStore
+from headworks.screening.approvals import (
+    APPROVALS_FILE,
+    Approval,
+    ApprovalState,
+    ApprovalStep,
+    ApprovalStore,
+    HeldAnswer,
+    HeldCall,
+    HeldState,
+    held_state,
+)
 from headworks.screening.output import (
     Decision,
     IncrementalCheck,
@@ -27,12 +37,16 @@ from headworks.screening.output import (
 )
 
 __all__ = [
+    "APPROVALS_FILE",
     "ActionPolicy",
     "Approval",
     "ApprovalState",
     "ApprovalStep",
     "ApprovalStore",
     "Decision",
+    "HeldAnswer",
+    "HeldCall",
+    "HeldState",
     "IncrementalCheck",
     "JsonValue",
     "OutputFault",
@@ -45,6 +59,7 @@ __all__ = [
     "Verdict",
     "approval_hash",
     "check_rules",
+    "held_state",
     "repair_message",
     "strict_problems",
 ]

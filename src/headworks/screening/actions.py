@@ -29,6 +29,11 @@ class ActionPolicy:
         action = self._actions.get(name)
         return "allow" if action is None else action.policy
 
+    @property
+    def has_holds(self) -> bool:
+        """Whether any tool's calls wait for a person."""
+        return any(action.policy == "hold" for action in self._actions.values())
+
     def expires_s(self, name: str) -> float:
         """Seconds after which a held call of this tool is denied.
 

@@ -184,7 +184,7 @@ class Bodies(msgspec.Struct, frozen=True):
     response: bytes
 
 
-ContentKind = Literal["request", "response", "values"]
+ContentKind = Literal["request", "response", "values", "held"]
 """What is kept of a call's content: the request as sent, the answer, the prompt's variables."""
 
 

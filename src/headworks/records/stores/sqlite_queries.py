@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 
-from headworks.calls import Caller
+from headworks.calls import WITHHELD, Caller
 from headworks.records.stores import Bodies, Dimension, Record, ResponseOrigin, Selection, Total
 
 _HOUR_S = 3600
@@ -86,7 +86,9 @@ class Queries:
     def response_origin(self, response_id: str, caller: Caller | None) -> ResponseOrigin | None:
         # The first call with this id made the response; later ones only asked for it.
         statement = "SELECT key_id, team, provider FROM calls WHERE response_id = ? AND response_id <> ''"
-        values: tuple[str, ...] = (response_id,)
+        # What was withheld is nobody's: its id may have gone out at the beginning of a stream.
+        statement += f" AND verdict NOT IN ({', '.join('?' * len(WITHHELD))})"
+        values: tuple[str, ...] = (response_id, *WITHHELD)
         if caller is not None:
             statement += " AND (key_id = ? OR (team = ? AND team <> ''))"
             values += (caller.key_id, caller.team)

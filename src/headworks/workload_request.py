@@ -1,0 +1,87 @@
+"""Step 3 for a workload: the caller's request, the contract and the prompt become the fields that go up."""
+
+import secrets
+from collections.abc import Mapping
+
+import msgspec
+
+from headworks.access import Grant
+from headworks.calls import Endpoint
+from headworks.compiled import CompiledWorkload
+from headworks.composing import (
+    LIMIT_NAMES,
+    PromptMessage,
+    check_one_answer,
+    merge_fixed,
+    place_messages,
+    prompt_reference,
+    prompt_values,
+)
+from headworks.dialects import RequestHead
+from headworks.dialects.reading import Fields
+from headworks.errors import Refusal
+from headworks.planning import Admission, Planner, note_keys
+from headworks.prompts import Rendered
+from headworks.settlement import OpenCall, Work
+
+
+class Composed(msgspec.Struct, frozen=True):
+    """What goes up, but for the model's name, and what it was made from.
+
+    Attributes:
+        fields: of the request, in the caller's dialect.
+        values: of the prompt's variables.
+        version: of the prompt; empty where there is none.
+        metadata: the caller's.
+    """
+
+    fields: Fields
+    values: Mapping[str, object]
+    version: str
+    metadata: dict[str, str]
+
+
+def compose_call(
+    call: OpenCall, work: CompiledWorkload, head: RequestHead, admission: Admission, grant: Grant, planner: Planner
+) -> Composed:
+    """Make the fields that go up, and note in the call what it is.
+
+    Raises:
+        Refusal: whatever is wrong with what the caller sends.
+    """
+    endpoint = admission.route.endpoint
+    call.requested_model = work.name
+    call.is_streamed = head.is_streamed
+    call.user = head.user or ""
+    call.provider, call.model = work.chain[0].provider, work.chain[0].model
+    record = call.work = Work(workload=work.name, schema_hash="" if work.schema is None else work.schema.hash)
+    metadata = note_keys(call, head, admission)
+    if not grant.may_use(work.name):
+        raise planner.unknown(work.name, grant)
+    if endpoint is Endpoint.RESPONSES and work.contract.output.stop:
+        raise Refusal(
+            400,
+            "endpoint_not_supported",
+            f"The contract of `{work.name}` has stop sequences, which only Chat Completions knows; call it there.",
+            param="model",
+        )
+    check_one_answer(head.fields)
+    may_set = work.contract.caller_may_set
+    fields = merge_fixed(
+        head.fields, work.fixed[endpoint], limit=work.limit, limit_name=LIMIT_NAMES[endpoint][0], may_set=may_set
+    )
+    reference = prompt_reference(head.fields)
+    prompt = work.prompt_for(reference, is_canary=work.tries_canary(call.call_id, call.user, call.caller.key_id))
+    if prompt is None:
+        return Composed(fields, {}, "", metadata)
+    record.prompt_version, record.prompt_hash = prompt.version, prompt.hash
+    values = prompt_values(reference)
+    rendered = prompt.render(values, marker=secrets.token_hex(8))
+    if work.contract.state == "provider":
+        may_set = (*may_set, "previous_response_id", "conversation")
+    return Composed(_placed(fields, endpoint, rendered, may_set), values, prompt.version, metadata)
+
+
+def _placed(fields: Fields, endpoint: Endpoint, rendered: Rendered, may_set: tuple[str, ...]) -> Fields:
+    messages = [PromptMessage(message.role, message.text) for message in rendered.messages]
+    return place_messages(fields, endpoint, messages, rendered.input_at, may_set)
