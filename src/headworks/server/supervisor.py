@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from headworks.assembly import Settings, read_settings
-from headworks.config import Project, load, parse
+from headworks.config import Project, load, parse, read_text
 from headworks.console import control_plane
 from headworks.errors import ConfigError, HeadworksError, StorageError
 from headworks.server.listening import bind
@@ -100,6 +100,11 @@ class Supervisor:
         for worker in self._workers:
             self._start_worker(worker)
         code = self._watch()
+        if code == 0:
+            grace_s = self._settings.project.config.server.grace_s
+            self._say(
+                f"headworks: stopping; calls under way may take {grace_s:g} s to finish, a second signal ends them now"
+            )
         self._stop()
         return code
 
@@ -288,15 +293,17 @@ class Supervisor:
         """Check the file here, once; then hand its very text to every worker."""
         project = self._settings.project
         try:
-            text = project.file.read_text(encoding="utf-8")
+            text = read_text(project.file)
             fresh = _with_overrides(parse(text, file=str(project.file), base=project.folder), self._overrides)
-            if fixed_part(fresh) != fixed_part(project):
-                raise ConfigError(
-                    fresh.problem((), "host, port, workers, TLS, storage and the server secret need a restart")
-                )
+            fixed = fixed_part(project)
+            changed = [place for place, value in fixed_part(fresh).items() if value != fixed[place]]
+            if changed:
+                raise ConfigError(*(fresh.problem(place, "a change of this needs a restart") for place in changed))
             settings = read_settings(fresh, os.environ)
-        except (HeadworksError, OSError, UnicodeDecodeError, ValueError) as error:
-            self._say(f"headworks: the old configuration stays, for the new one is not usable:\n{error}")
+        except (HeadworksError, OSError, ValueError) as error:
+            self._say("headworks: the old configuration stays, for the new one is not usable:")
+            for line in str(error).splitlines():
+                self._say(f"headworks: {line}")
             return
         if settings.project.config.access.mode == "open" != project.config.access.mode:
             self._say(OPEN_MODE)
