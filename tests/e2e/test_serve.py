@@ -105,8 +105,33 @@ def test_a_good_file_is_taken_at_sighup_and_a_bad_one_is_not(gateway: Gateway) -
         file.write_text(good.replace("kind: simulator", "kind: simulater"))
         os.kill(gateway.process.pid, signal.SIGHUP)
         wait_until(lambda: "the old configuration stays" in "".join(gateway.process.said))
-        assert "headworks.yaml:5" in "".join(gateway.process.said)
+        wait_until(lambda: "headworks: headworks.yaml:5:15: providers.sim.kind: " in "".join(gateway.process.said))
         assert client.responses.create(model="nano", input="Still there?").status == "completed"
+
+
+def test_a_reload_names_each_field_that_needs_a_restart_and_where_it_stands(gateway: Gateway) -> None:
+    file = gateway.folder / "headworks.yaml"
+    file.write_text(file.read_text().replace("{grace_s: 10}", "{grace_s: 10, host: 0.0.0.0}") + "storage: {path: x}\n")
+    os.kill(gateway.process.pid, signal.SIGHUP)
+    said = gateway.process.said
+
+    wait_until(lambda: "headworks: headworks.yaml:8:17: storage.path: a change of this needs a restart\n" in said)
+    assert "headworks: headworks.yaml:3:29: server.host: a change of this needs a restart\n" in said
+
+
+def test_a_reload_without_a_file_says_so(gateway: Gateway) -> None:
+    (gateway.folder / "headworks.yaml").unlink()
+    os.kill(gateway.process.pid, signal.SIGHUP)
+
+    wait_until(lambda: "headworks: headworks.yaml: there is no such file" in "".join(gateway.process.said))
+    assert "Errno" not in "".join(gateway.process.said)
+
+
+def test_a_stop_says_what_it_may_wait_for(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, CONFIG.replace("PACE", "0"))
+
+    assert gateway.process.stop() == 0
+    assert "stopping; calls under way may take 10 s to finish" in gateway.process.said[-1]
 
 
 def test_a_killed_worker_is_replaced(gateway: Gateway) -> None:
@@ -156,6 +181,13 @@ def test_open_mode_says_so(tmp_path: Path) -> None:
     try:
         assert httpx2.get(f"{gateway.base_url}/models").status_code == 200
         assert "without a key" in "".join(gateway.process.said)
+        wait_until(lambda: "Ctrl-C" in "".join(gateway.process.said))
+        said = "".join(gateway.process.said)
+        call = said[said.index("  curl ") : said.index("  from openai")]
+        assert "Authorization" not in call
+        done = subprocess.run(["bash", "-c", call], capture_output=True, text=True, timeout=30)
+        assert "output_text" in done.stdout
+        assert f'base_url="{gateway.base_url}", api_key="none"' in said
     finally:
         assert gateway.process.stop() == 0
 
