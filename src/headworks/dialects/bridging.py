@@ -136,6 +136,11 @@ class TranslatedStream:
             out.append(self._encoder.encode(event))
         return b"".join(out)
 
+    def broken(self, code: str, message: str) -> bytes:
+        """The event that ends the stream when it cannot be gone on with; as `endings.error_ending`, but with the number
+        that comes next, for the events before it were numbered here."""
+        return self._encoder.encode(UpstreamError(code, message))
+
     def summary(self) -> AnswerSummary:
         """What the stream has said so far."""
         usage: Usage | None = None
