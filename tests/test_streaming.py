@@ -57,6 +57,28 @@ def test_pieces_go_on_as_they_come_and_the_last_waits_for_the_record(hall, strea
     assert settled.response_bytes == len(answered.body)
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "told"),
+    [
+        (200, {b"content-type": b"application/json"}, b'{"object":"chat.completion"}', 502),
+        (401, {b"content-type": b"application/json"}, b'{"error":{"message":"no"}}', 502),
+        (302, {b"location": b"/"}, b"", 502),
+        (503, {b"content-type": b"text/html"}, b"<html>", 503),
+        (200, EVENTS, b"data: {no\n\n", 502),
+    ],
+)
+def test_an_answer_without_content_has_no_first_token(hall, status, headers, body, told):
+    answered = hall.chat(stream=True)
+    sink = hall.flight.sink
+    sink.on_head(status, headers)
+    sink.on_body(body)
+    sink.on_end()
+    hall.turn()
+
+    assert answered.status == told
+    assert hall.settled.first_token_us == 0
+
+
 def test_usage_is_asked_for_and_shown_only_to_who_wants_it(hall, stream):
     answered, come = stream()
     assert hall.flight.body["stream_options"] == {"include_usage": True}

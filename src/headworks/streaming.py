@@ -243,7 +243,6 @@ class StreamRelay:
         if sink.status < 300:
             detail = f"{plan.target.provider} answered a stream with something else"
             raise refusal_of(Failure(FailureKind.INVALID, detail, 200))
-        call.first_s = 0.0
         self._error(call, plan, head, sink, reply, terms)
 
     def _error(
