@@ -137,8 +137,7 @@ class TranslatedStream:
         return b"".join(out)
 
     def broken(self, code: str, message: str) -> bytes:
-        """The event that ends the stream when it cannot be gone on with; as `endings.error_ending`, but with the number
-        that comes next, for the events before it were numbered here."""
+        """The event that ends the stream when it cannot be gone on with; its number is the one that comes next."""
         return self._encoder.encode(UpstreamError(code, message))
 
     def summary(self) -> AnswerSummary:
