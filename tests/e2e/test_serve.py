@@ -134,10 +134,16 @@ def test_a_stop_says_what_it_may_wait_for(tmp_path: Path) -> None:
     assert "stopping; calls under way may take 10 s to finish" in gateway.process.said[-1]
 
 
+def children_of(gateway: Gateway) -> list[int]:
+    """Its processes, the control plane's and the workers', the youngest last."""
+    return [
+        int(pid) for pid in Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children").read_text().split()
+    ]
+
+
 def test_a_killed_worker_is_replaced(gateway: Gateway) -> None:
-    children = Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children").read_text().split()
-    for child in children:
-        os.kill(int(child), signal.SIGKILL)
+    for child in children_of(gateway):
+        os.kill(child, signal.SIGKILL)
 
     def answers() -> bool:
         try:
@@ -161,6 +167,48 @@ def test_metrics_add_up_over_workers(gateway: Gateway) -> None:
         answer = httpx2.get(f"{gateway.base_url}/models", headers={"authorization": f"Bearer {gateway.key}"})
         assert answer.status_code == 200
     wait_until(lambda: calls() == 12, 5)
+
+
+def test_a_dead_worker_is_not_counted_among_those_that_run(gateway: Gateway) -> None:
+    def workers() -> float:
+        try:
+            lines = httpx2.get(f"{gateway.process.address}/metrics").text.splitlines()
+        except httpx2.TransportError:  # it was asked of the one that died
+            return 0
+        return float(next(line for line in lines if line.startswith("headworks_workers ")).split()[1])
+
+    wait_until(lambda: workers() == 2)
+    for _ in range(4):  # who dies young again and again is replaced seconds later
+        if workers() == 1:
+            return
+        wait_until(lambda: len(children_of(gateway)) == 3)
+        os.kill(children_of(gateway)[-1], signal.SIGKILL)
+
+    wait_until(lambda: workers() == 1)
+
+
+def test_a_start_that_fails_leaves_the_running_gateways_figures_alone(gateway: Gateway) -> None:
+    left = gateway.folder / ".headworks" / "run" / "control-plane.metrics"
+    left.write_bytes(b"what was counted")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "headworks", "serve", "--port", gateway.process.address.rsplit(":", 1)[1]],
+        cwd=gateway.folder,
+        capture_output=True,
+    )
+
+    assert done.returncode == 1
+    assert left.read_bytes() == b"what was counted"
+    left.unlink()
+
+
+def test_everything_in_the_state_folder_is_its_owners_only(gateway: Gateway) -> None:
+    storage = gateway.folder / ".headworks"
+    with client_of(gateway) as client:
+        client.responses.create(model="nano", input="Hello.")
+    wait_until(lambda: any((storage / "run").glob("*.metrics")))
+
+    assert [path for path in storage.rglob("*") if path.stat().st_mode & 0o077] == []
 
 
 def test_a_port_in_use_is_named(gateway: Gateway) -> None:

@@ -25,7 +25,7 @@ from headworks.errors import ConfigError, HeadworksError, StorageError
 from headworks.server.listening import bind
 from headworks.server.messages import FrameReader, Word, frame
 from headworks.server.worker import READINESS_LEAD_S, fixed_part, run_worker, tls_context
-from headworks.telemetry import RUN_FOLDER, report
+from headworks.telemetry import RUN_FOLDER, forget_figures, forget_gauges, report
 
 _START_S = 30.0
 """A worker that is not ready by then has failed to start."""
@@ -80,6 +80,7 @@ class Supervisor:
         self._say = say
         self._announce = announce
         self._storage = settings.project.storage
+        self._run_folder = self._storage / RUN_FOLDER
         self._workers = [_Child(f"worker_{index + 1}") for index in range(settings.project.config.server.workers)]
         self._control_plane = _Child(_CONTROL_PLANE)
         self._selector = selectors.DefaultSelector()
@@ -93,6 +94,7 @@ class Supervisor:
         server = self._settings.project.config.server
         self._make_folders()
         self._reserve(server.host, server.port)
+        self._forget_figures()
         self._prepare()
         self._listen_for_signals()
         gc.freeze()
@@ -111,17 +113,24 @@ class Supervisor:
     # -- starting -------------------------------------------------------------------------------------------------
 
     def _make_folders(self) -> None:
-        run = self._storage / RUN_FOLDER
         try:
             self._storage.mkdir(mode=0o700, parents=True, exist_ok=True)
-            run.mkdir(mode=0o700, exist_ok=True)
-            for left in run.glob("*.metrics"):
-                left.unlink()
+            self._run_folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise StorageError(
-                f"{error.filename or self._storage} cannot be written ({error.strerror}); "
-                "`storage.path` in headworks.yaml says where state is kept"
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _forget_figures(self) -> None:
+        """Those of the run before; the address is ours by now, so that they are not those of a gateway that runs."""
+        try:
+            forget_figures(self._run_folder)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> StorageError:
+        return StorageError(
+            f"{error.filename or self._storage} cannot be written ({error.strerror}); "
+            "`storage.path` in headworks.yaml says where state is kept"
+        )
 
     def _reserve(self, host: str, port: int) -> None:
         """Hold the port without listening: workers share it, and no other gateway can slip in beside them."""
@@ -275,10 +284,17 @@ class Supervisor:
             child.pid = 0
             child.is_ready = False
             self._forget_control(child)
+            self._forget_gauges(child)
             child.deaths = child.deaths + 1 if lived_s < _QUICK_DEATH_S else 0
             child.start_at_s = time.monotonic() + _BACKOFF_S[min(child.deaths, len(_BACKOFF_S) - 1)]
             how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
             self._say(f"headworks: {child.name} {how}" + ("; starting another" if self._is_announced else ""))
+
+    def _forget_gauges(self, child: _Child) -> None:
+        try:
+            forget_gauges(self._run_folder, child.name)
+        except OSError as error:
+            report(f"{child.name}: its last metrics cannot be written: {error.strerror}")
 
     def _replace_dead(self) -> None:
         if not self._control_plane.pid and time.monotonic() >= self._control_plane.start_at_s:
