@@ -210,10 +210,18 @@ def command_line() -> str:
 def _command(parser: argparse.ArgumentParser, *, level: int) -> Iterator[str]:
     """The arguments of a command, then its sub-commands. argparse offers no public way to list them."""
     rows = []
+    # The flags of an action that is the default are taken without its name, too: they are shown there, once.
+    shown_below = {
+        option
+        for action in parser._actions  # noqa: SLF001
+        if isinstance(action, argparse._SubParsersAction)  # noqa: SLF001
+        for inner in action.choices.values()
+        for option in inner._option_string_actions  # noqa: SLF001
+    }
     for action in parser._actions:  # noqa: SLF001
         if isinstance(action, argparse._HelpAction | argparse._SubParsersAction):  # noqa: SLF001
             continue
-        if action.help is argparse.SUPPRESS:
+        if action.help is argparse.SUPPRESS or not shown_below.isdisjoint(action.option_strings):
             continue
         rows.append(f"| {_invocation(action)} | {_help(parser, action)} |")
     if rows:

@@ -17,6 +17,7 @@ def chunk(text=None, finish_reason=None, usage=None):
 
 USAGE = chunk(usage={"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12})
 DONE = b"data: [DONE]\n\n"
+DELTA = {"type": "response.output_text.delta", "item_id": "m", "output_index": 0, "content_index": 0, "delta": "x"}
 
 
 @pytest.fixture
@@ -57,6 +58,28 @@ def test_pieces_go_on_as_they_come_and_the_last_waits_for_the_record(hall, strea
     assert settled.response_bytes == len(answered.body)
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "told"),
+    [
+        (200, {b"content-type": b"application/json"}, b'{"object":"chat.completion"}', 502),
+        (401, {b"content-type": b"application/json"}, b'{"error":{"message":"no"}}', 502),
+        (302, {b"location": b"/"}, b"", 502),
+        (503, {b"content-type": b"text/html"}, b"<html>", 503),
+        (200, EVENTS, b"data: {no\n\n", 502),
+    ],
+)
+def test_an_answer_without_content_has_no_first_token(hall, status, headers, body, told):
+    answered = hall.chat(stream=True)
+    sink = hall.flight.sink
+    sink.on_head(status, headers)
+    sink.on_body(body)
+    sink.on_end()
+    hall.turn()
+
+    assert answered.status == told
+    assert hall.settled.first_token_us == 0
+
+
 def test_usage_is_asked_for_and_shown_only_to_who_wants_it(hall, stream):
     answered, come = stream()
     assert hall.flight.body["stream_options"] == {"include_usage": True}
@@ -91,6 +114,37 @@ def test_a_stream_that_breaks_ends_with_an_error_event_and_what_was_said_is_coun
     assert last["error"]["code"] == "upstream_broken"
     assert (hall.settled.outcome, hall.settled.error_code) == ("failed", "upstream_broken")
     assert hall.settled.usage_source == "estimated"
+
+
+def numbers_of(body):
+    return [json.loads(data.split(b"\n")[0])["sequence_number"] for data in body.split(b"data: ")[1:]]
+
+
+def test_the_error_of_a_broken_response_goes_on_with_its_numbers(hall):
+    answered = hall.ask("/v1/responses", {"model": "nano", "input": "x", "stream": True})
+    hall.flight.sink.on_head(200, EVENTS)
+    for number, event in enumerate([{"type": "response.created", "response": {"id": "resp_1"}}, *[DELTA] * 3]):
+        data = json.dumps({"type": event["type"], **event, "sequence_number": number}, separators=(",", ":"))
+        hall.flight.sink.on_body(b"event: %b\ndata: %b\n\n" % (event["type"].encode(), data.encode()))
+        hall.turn()
+    hall.flight.sink.on_failure(Failure(FailureKind.BROKEN, "stub closed the connection"))
+    hall.turn()
+
+    assert numbers_of(answered.body) == [0, 1, 2, 3, 4]
+    assert b'"code":"upstream_broken"' in answered.body
+
+
+def test_the_error_of_a_broken_bridged_response_goes_on_with_its_numbers(hall):
+    answered = hall.ask("/v1/responses", {"model": "bridged", "input": "x", "stream": True})
+    hall.flight.sink.on_head(200, EVENTS)
+    hall.flight.sink.on_body(chunk("Hello"))
+    hall.turn()
+    hall.flight.sink.on_failure(Failure(FailureKind.BROKEN, "stub closed the connection"))
+    hall.turn()
+
+    numbers = numbers_of(answered.body)
+    assert numbers == list(range(len(numbers)))
+    assert b'"code":"upstream_broken"' in answered.body
 
 
 def test_a_stream_that_ends_without_its_end_is_broken(hall, stream):

@@ -26,7 +26,6 @@ from headworks.answering import (
 )
 from headworks.calls import NO_USAGE, Endpoint, Failure, FailureKind, Usage
 from headworks.dialects import AnswerSummary, ChatTail, ResponsesTail
-from headworks.dialects.endings import error_ending
 from headworks.errors import Refusal
 from headworks.exchange import Flight, Reply
 from headworks.flow import Ending
@@ -46,6 +45,7 @@ class Relayed(Protocol):
     def feed(self, data: bytes) -> bytes: ...
     @property
     def is_complete(self) -> bool: ...
+    def broken(self, code: str, message: str) -> bytes: ...
     def summary(self) -> AnswerSummary: ...
 
 
@@ -100,6 +100,9 @@ class _Screened:
     @property
     def is_complete(self) -> bool:
         return self._steps.is_complete
+
+    def broken(self, code: str, message: str) -> bytes:
+        return self._steps.broken(code, message)
 
     def summary(self) -> AnswerSummary:
         return self._steps.summary()
@@ -221,7 +224,7 @@ class StreamRelay:
                 raise refusal_of(failure)
             flight.cancel()  # the stream may go on although it can no longer be read
             if steps is not None:
-                last += error_ending(plan.endpoint, failure.kind.value, words_for(failure))
+                last += steps.broken(failure.kind.value, words_for(failure))
         _sum_up(call, plan, steps, failure, terms)
         call.response_bytes += len(last)
         if kept is not None and keep is not None:
@@ -248,7 +251,6 @@ class StreamRelay:
         if sink.status < 300:
             detail = f"{plan.target.provider} answered a stream with something else"
             raise refusal_of(Failure(FailureKind.INVALID, detail, 200))
-        call.first_s = 0.0
         self._error(call, plan, head, sink, reply, terms)
 
     def _error(

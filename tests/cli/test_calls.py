@@ -1,4 +1,5 @@
 import json
+import sys
 import time
 
 import msgspec
@@ -464,3 +465,84 @@ def test_follow_lists_the_last_calls_oldest_first_and_then_new_ones_once(write, 
 
     assert code == 130
     assert [json.loads(line)["call_id"][-1] for line in out.splitlines()] == ["1", "2", "3", "4"]
+
+
+@pytest.fixture
+def followed(write, calls, monkeypatch):
+    """What is printed when some calls are there and others come while they are followed."""
+
+    def followed(first, later):
+        write(*first)
+        turns = iter([lambda: write(*later), lambda: None])
+
+        def rest(_seconds):
+            try:
+                next(turns)()
+            except StopIteration:
+                raise KeyboardInterrupt from None
+
+        monkeypatch.setattr(time, "sleep", rest)
+        return calls("--follow")[1].splitlines()
+
+    return followed
+
+
+LONG = {
+    "endpoint": "chat.completions",
+    "is_streamed": True,
+    "outcome": "failed",
+    "status": 503,
+    "error_code": "upstream_overloaded",
+    "model": "gpt-6-luna",
+    "owner": "support-team",
+    "usage_source": "estimated",
+}
+
+
+def test_calls_that_are_followed_line_up_with_those_that_were_there(followed):
+    head, first, later = followed([settled(1)], [settled(2, **LONG)])
+
+    for title, short, long in (
+        ("ENDPOINT", "responses", "chat.completions (stream)"),
+        ("MODEL", "sim/luna", "sim/gpt-6-luna"),
+        ("WHO", "ann", "support-team"),
+        ("CALL", "call_0001", "call_0002"),
+    ):
+        assert head.index(title) == first.index(short) == later.index(long)
+    assert first.index("12.3k") == later.index("12.3k")
+
+
+def test_in_a_terminal_what_is_too_long_to_line_up_is_cut(followed, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "150")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    head, _, later = followed([settled(1)], [settled(2, **(LONG | {"model": "a-model-with-a-very-long-name"}))])
+
+    assert head.index("CALL") == later.index("call_0002")
+    assert "sim/a-model" in later
+    assert "…" in later
+
+
+def test_the_help_names_every_flag_of_the_default_action(calls, capsys):
+    helps = []
+    for command in (("--help",), ("list", "--help")):
+        with pytest.raises(SystemExit):
+            calls(*command)
+        helps.append(capsys.readouterr().out)
+    own, listing = ({line.split()[0] for line in text.splitlines() if line.startswith("  --")} for text in helps)
+
+    assert listing <= own
+    assert {"--since", "--team", "--follow", "--json"} <= own
+
+
+def test_calls_are_listed_while_the_rest_of_the_file_is_broken(write, calls, project):
+    write(settled(1))
+    (project / "headworks.yaml").write_text("providers: {sim: {kind: simulater}}\n")
+
+    code, out, err = calls()
+
+    assert code == 0
+    assert "call_0001" in out
+    assert "headworks calls: warning: " in err
+    assert "did you mean `simulator`?" in err

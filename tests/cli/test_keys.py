@@ -1,6 +1,7 @@
 import io
 import json
 import re
+import sys
 
 import pytest
 
@@ -210,3 +211,16 @@ def test_a_key_is_made_without_guesses_about_names_that_could_not_be_read(keys, 
 
     assert code == 0
     assert "no configured model" not in err
+
+
+def test_the_list_fits_a_terminal_and_shows_ids_whole(keys, as_json, monkeypatch):
+    (made,) = as_json("create", "a name that goes on and on", "--models", "fast,sim/*", "--endpoints", "chat,responses")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+    lines = keys("list")[1].splitlines()
+
+    assert max(map(len, lines)) <= 100
+    assert lines[1].split()[0] == made["key_id"]
+    assert "…" in lines[1]

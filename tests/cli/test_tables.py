@@ -22,6 +22,41 @@ def test_rows_that_come_later_fit_below_the_first_without_another_head():
     assert table.lines([[Cell("a"), Cell("2")]]) == ["a       2"]
 
 
+def test_a_longer_cell_that_comes_later_sticks_out_of_its_own_line_only():
+    table = Table(("NAME", "N"), coloured=False)
+    table.lines([[Cell("short"), Cell("1")]])
+
+    assert table.lines([[Cell("longer than that"), Cell("2")], [Cell("a"), Cell("3")]]) == [
+        "longer than that  2",
+        "a      3",
+    ]
+
+
+def test_room_can_be_kept_for_rows_to_come():
+    table = Table(("A", "B"), coloured=False, least=(6,))
+
+    assert table.lines([[Cell("a"), Cell("b")]]) == ["A       B", "a       b"]
+
+
+@pytest.mark.parametrize("width", [20, 40, 60])
+def test_a_table_fits_its_terminal_by_shortening_what_may_be(width):
+    table = Table(("ID", "NAME", "MODELS"), coloured=True, flexible=frozenset({1, 2}), width=width)
+    rows = [[Cell("k1"), Cell("漢字" * 10, RED), Cell("gpt-6-luna,gpt-6.1-sol")], [Cell("k2"), Cell("a"), Cell("b")]]
+
+    shown = [line.replace("\x1b[31m", "").replace("\x1b[90m", "").replace("\x1b[0m", "") for line in table.lines(rows)]
+
+    assert max(sum(2 if character in "漢字" else 1 for character in line) for line in shown) <= max(width, 22)
+    assert shown[1].startswith("k1  漢字")
+    assert "…" in shown[1]
+    assert shown[2].split() == ["k2", "a", "b"]
+
+
+def test_what_may_not_be_shortened_is_whole_in_the_narrowest_terminal():
+    table = Table(("ID",), coloured=False, width=5)
+
+    assert table.lines([[Cell("key_abcdefgh")]])[1] == "key_abcdefgh"
+
+
 def test_wide_and_combining_characters_keep_the_columns_aligned():
     table = Table(("A", "B"), coloured=False)
 

@@ -13,6 +13,7 @@ from headworks.console.control_plane import LONGEST_REST_S, LONGEST_RETRY_S, SHO
 from headworks.records import JOURNAL_FOLDER, STORE_FILE, Selection, drain_lock, open_store
 from headworks.records.frames import MAGIC, frame
 from headworks.records.segments import Segment
+from headworks.telemetry import RUN_FOLDER, Metrics, MetricsShare
 
 
 def settled(n: int) -> Settled:
@@ -120,6 +121,25 @@ def test_calls_that_a_dead_worker_left_open_are_told_of(tmp_path):
     run(tmp_path, rest=Rests(1), say=said.append)
 
     assert said == ["2 calls were under way when a worker died: recorded as lost"]
+
+
+def test_lost_calls_are_counted_once_the_metrics_can_be_written(tmp_path):
+    write(tmp_path, Opened("call_1", 1, "responses", "fast"))
+    run_folder = tmp_path / RUN_FOLDER
+    run_folder.write_bytes(b"in the way")
+    said = []
+    rests = Rests(
+        5,
+        rest_1=lambda: write(tmp_path, Opened("call_2", 2, "responses", "fast"), number=1),
+        rest_3=run_folder.unlink,
+    )
+
+    run(tmp_path, rest=rests, say=said.append)
+
+    share = MetricsShare(Metrics(), run_folder, "worker-1")
+    assert b'outcome="lost",status="0"} 2' in share.render()
+    assert len([line for line in said if "cannot be counted" in line]) == 1
+    assert len(said) == 3
 
 
 PROCESS = """

@@ -11,6 +11,7 @@ from headworks.calls import AttemptFailed, Endpoint, FailureKind, UnreadableAnsw
 from headworks.dialects import BRIDGES
 from headworks.dialects.bridging import TranslatedStream, failure_of
 from headworks.dialects.canonical import UpstreamError
+from headworks.dialects.endings import error_ending
 
 RESPONSES_REQUEST = b'{"model":"m","input":"x","stream":true}'
 CHAT_REQUEST = b'{"model":"m","messages":[],"stream":true,"stream_options":{"include_usage":true}}'
@@ -70,6 +71,22 @@ def read(stream: bytes) -> list[dict[str, Any]]:
 
 
 # -- endings -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_broken_response_ends_with_the_number_that_comes_next() -> None:
+    events, steps = from_chat(chunk({"content": "Hello"}), done=False)
+
+    (ending,) = read(steps.broken("upstream_broken", "The upstream failed."))
+
+    assert ending == read(error_ending(Endpoint.RESPONSES, "upstream_broken", "The upstream failed."))[0] | {
+        "sequence_number": events[-1]["sequence_number"] + 1
+    }
+
+
+def test_a_broken_chat_stream_ends_with_an_error_as_any_other() -> None:
+    _, steps = from_responses(SAID)
+
+    assert steps.broken("upstream_broken", "x") == error_ending(Endpoint.CHAT, "upstream_broken", "x")
 
 
 @pytest.mark.parametrize(

@@ -105,14 +105,45 @@ def test_a_good_file_is_taken_at_sighup_and_a_bad_one_is_not(gateway: Gateway) -
         file.write_text(good.replace("kind: simulator", "kind: simulater"))
         os.kill(gateway.process.pid, signal.SIGHUP)
         wait_until(lambda: "the old configuration stays" in "".join(gateway.process.said))
-        assert "headworks.yaml:5" in "".join(gateway.process.said)
+        wait_until(lambda: "headworks: headworks.yaml:5:15: providers.sim.kind: " in "".join(gateway.process.said))
         assert client.responses.create(model="nano", input="Still there?").status == "completed"
 
 
+def test_a_reload_names_each_field_that_needs_a_restart_and_where_it_stands(gateway: Gateway) -> None:
+    file = gateway.folder / "headworks.yaml"
+    file.write_text(file.read_text().replace("{grace_s: 10}", "{grace_s: 10, host: 0.0.0.0}") + "storage: {path: x}\n")
+    os.kill(gateway.process.pid, signal.SIGHUP)
+    said = gateway.process.said
+
+    wait_until(lambda: "headworks: headworks.yaml:8:17: storage.path: a change of this needs a restart\n" in said)
+    assert "headworks: headworks.yaml:3:29: server.host: a change of this needs a restart\n" in said
+
+
+def test_a_reload_without_a_file_says_so(gateway: Gateway) -> None:
+    (gateway.folder / "headworks.yaml").unlink()
+    os.kill(gateway.process.pid, signal.SIGHUP)
+
+    wait_until(lambda: "headworks: headworks.yaml: there is no such file" in "".join(gateway.process.said))
+    assert "Errno" not in "".join(gateway.process.said)
+
+
+def test_a_stop_says_what_it_may_wait_for(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, CONFIG.replace("PACE", "0"))
+
+    assert gateway.process.stop() == 0
+    assert "stopping; calls under way may take 10 s to finish" in gateway.process.said[-1]
+
+
+def children_of(gateway: Gateway) -> list[int]:
+    """Its processes, the control plane's and the workers', the youngest last."""
+    return [
+        int(pid) for pid in Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children").read_text().split()
+    ]
+
+
 def test_a_killed_worker_is_replaced(gateway: Gateway) -> None:
-    children = Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children").read_text().split()
-    for child in children:
-        os.kill(int(child), signal.SIGKILL)
+    for child in children_of(gateway):
+        os.kill(child, signal.SIGKILL)
 
     def answers() -> bool:
         try:
@@ -138,6 +169,48 @@ def test_metrics_add_up_over_workers(gateway: Gateway) -> None:
     wait_until(lambda: calls() == 12, 5)
 
 
+def test_a_dead_worker_is_not_counted_among_those_that_run(gateway: Gateway) -> None:
+    def workers() -> float:
+        try:
+            lines = httpx2.get(f"{gateway.process.address}/metrics").text.splitlines()
+        except httpx2.TransportError:  # it was asked of the one that died
+            return 0
+        return float(next(line for line in lines if line.startswith("headworks_workers ")).split()[1])
+
+    wait_until(lambda: workers() == 2)
+    for _ in range(4):  # who dies young again and again is replaced seconds later
+        if workers() == 1:
+            return
+        wait_until(lambda: len(children_of(gateway)) == 3)
+        os.kill(children_of(gateway)[-1], signal.SIGKILL)
+
+    wait_until(lambda: workers() == 1)
+
+
+def test_a_start_that_fails_leaves_the_running_gateways_figures_alone(gateway: Gateway) -> None:
+    left = gateway.folder / ".headworks" / "run" / "control-plane.metrics"
+    left.write_bytes(b"what was counted")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "headworks", "serve", "--port", gateway.process.address.rsplit(":", 1)[1]],
+        cwd=gateway.folder,
+        capture_output=True,
+    )
+
+    assert done.returncode == 1
+    assert left.read_bytes() == b"what was counted"
+    left.unlink()
+
+
+def test_everything_in_the_state_folder_is_its_owners_only(gateway: Gateway) -> None:
+    storage = gateway.folder / ".headworks"
+    with client_of(gateway) as client:
+        client.responses.create(model="nano", input="Hello.")
+    wait_until(lambda: any((storage / "run").glob("*.metrics")))
+
+    assert [path for path in storage.rglob("*") if path.stat().st_mode & 0o077] == []
+
+
 def test_a_port_in_use_is_named(gateway: Gateway) -> None:
     port = gateway.process.address.rsplit(":", 1)[1]
     done = subprocess.run(
@@ -156,6 +229,13 @@ def test_open_mode_says_so(tmp_path: Path) -> None:
     try:
         assert httpx2.get(f"{gateway.base_url}/models").status_code == 200
         assert "without a key" in "".join(gateway.process.said)
+        wait_until(lambda: "Ctrl-C" in "".join(gateway.process.said))
+        said = "".join(gateway.process.said)
+        call = said[said.index("  curl ") : said.index("  from openai")]
+        assert "Authorization" not in call
+        done = subprocess.run(["bash", "-c", call], capture_output=True, text=True, timeout=30)
+        assert "output_text" in done.stdout
+        assert f'base_url="{gateway.base_url}", api_key="none"' in said
     finally:
         assert gateway.process.stop() == 0
 

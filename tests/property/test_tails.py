@@ -125,3 +125,40 @@ def test_a_responses_stream_is_passed_on_byte_for_byte(texts, places, end):
     assert (summary.text, summary.finish_reason, summary.terminal) == ("".join(texts), "completed", "completed")
     assert summary.usage == Usage(input_tokens=5, cached_tokens=2, output_tokens=6, source="provider")
     assert summary.response_id == "resp_1"
+
+
+@settings(deadline=None)
+@given(
+    numbers=st.lists(st.one_of(st.none(), st.integers(0, 99)), min_size=1, max_size=6),
+    heartbeats=st.sets(st.integers(0, 6)),
+    kept=st.floats(0, 1),
+    places=_PLACES,
+    end=_ENDS,
+)
+def test_the_error_of_a_broken_response_has_the_number_after_what_went_on(numbers, heartbeats, kept, places, end):
+    place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    data = b""
+    for index, number in enumerate(numbers):
+        event = {"type": "response.output_text.delta", "delta": "Hello", **place}
+        data += b": still there\n\n" if index in heartbeats else b""
+        data += encode_event(
+            event["type"], json.dumps(event if number is None else event | {"sequence_number": number}).encode()
+        )
+    data = data.replace(b"\n", end)
+    tail = ResponsesTail()
+
+    out = _fed(tail, data[: int(len(data) * kept)], places)
+
+    sent = [json.loads(line[6:]) for line in out.splitlines() if line.startswith(b"data")]
+    last = sent[-1].get("sequence_number") if sent else None
+    told = json.loads(tail.broken("upstream_broken", "No.").split(b"data: ")[1])
+    assert told["sequence_number"] == (2**31 - 1 if last is None else last + 1)
+    assert (told["type"], told["code"], told["error"]["code"]) == ("error", "upstream_broken", "upstream_broken")
+
+
+@pytest.mark.parametrize("number", [-1, 2**31, 10**40, "3", True, None])
+def test_a_number_that_is_none_is_not_gone_on_with(number):
+    tail = ResponsesTail()
+    tail.feed(encode_event("response.created", json.dumps({"type": "x", "sequence_number": number}).encode()))
+
+    assert b'"sequence_number":2147483647' in tail.broken("upstream_broken", "No.")

@@ -98,7 +98,22 @@ def test_remembered_bodies_are_bounded_in_all(desk):
     [
         ("GET", "/simulator/none", None, 404, "Invalid URL"),
         ("POST", "/simulator/plan", {}, 405, "Invalid method"),
-        ("PUT", "/simulator/plan", b"{", 400, "could not parse"),
+        (
+            "PUT",
+            "/simulator/plan",
+            b'{"seed": 1,\n "pace" 2}',
+            400,
+            "not JSON: Expecting ':' delimiter at line 2, column 9",
+        ),
+        ("PUT", "/simulator/plan", b'"\xff"', 400, "not JSON: it is not UTF-8"),
+        ("PUT", "/simulator/plan", b'{"seed": 1,\n "colour": 2}', 400, "line 2, column 2: `colour`: there is no such"),
+        (
+            "POST",
+            "/simulator/faults",
+            b'{\n"kind":\n"gremlin"}',
+            400,
+            "line 3, column 1: `kind`: there is no 'gremlin'",
+        ),
         ("PUT", "/simulator/plan", {"pace": -1}, 400, "`pace`"),
         ("PUT", "/simulator/plan", {"colour": 1}, 400, "colour"),
         ("PUT", "/simulator/plan", {"rules": [{"cases_file": "/etc/passwd"}]}, 400, "plan file only"),

@@ -71,12 +71,34 @@ def test_the_example_is_a_plan():
         ("- 1", 0, "mapping"),
         ("seed: x", 1, "`seed`: Expected `int`, got `str`"),
         ("seed: 1\npace: -1", 2, "`pace`"),
-        ("seed: 1\ncolour: red", 0, "colour"),
+        ("seed: 1\ncolour: red", 2, "`colour`: there is no such field; choices: `answer_tokens`, "),
         ("models:\n  m:\n    limits:\n      rpm: many", 4, "`models.m.limits.rpm`"),
         ("models: 3", 1, "`models`"),
         ("faults:\n  - kind: cut\n  - kind: gremlin", 3, "`faults[1].kind`"),
         ("rules:\n  - say: {}", 2, "`rules[0].say`: give exactly one"),
-        ("rules:\n  - when: {matches: '('}\n    say: x", 0, "`rules[0].when.matches` is not a regular expression"),
+        ("seed: 1\nmodles:\n  a: {}", 2, "`modles`: there is no such field; did you mean `models`?"),
+        (
+            "models:\n  m:\n    limit:\n      rpm: 1",
+            3,
+            "`models.m.limit`: there is no such field; did you mean `limits`?",
+        ),
+        ("models: {m: {kind: tex}}", 1, "`models.m.kind`: there is no 'tex'; did you mean `text`?"),
+        (
+            "faults:\n  - kind: malformed\n    shape: x",
+            3,
+            "`faults[0].shape`: there is no 'x'; choices: `html`, `truncated`",
+        ),
+        (
+            "faults:\n  - kind: cut\n    after_event: 1",
+            3,
+            "`faults[0].after_event`: there is no such field; did you mean `after_events`?",
+        ),
+        ("rules:\n  - when: {endpoint: chat}\n    say: x", 2, "choices: `audio`, `chat.completions`"),
+        (
+            "rules:\n  - say: x\n  - when: {matches: '('}\n    say: x",
+            3,
+            "`rules[1].when.matches`: is not a regular expression",
+        ),
         ("rules:\n  - cases_file: none.jsonl", 2, "none.jsonl cannot be read"),
         ("seed: [", 1, "expected"),
         ("a: b: c", 1, "not allowed"),
@@ -104,5 +126,21 @@ def test_a_problem_in_a_golden_set_names_its_line(tmp_path, line, told):
 
 
 def test_a_file_that_is_not_there_is_a_problem(tmp_path):
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read: No such file or directory$"):
         load_plan(tmp_path / "none.yaml")
+
+
+def test_every_problem_is_named_in_the_order_of_the_file(tmp_path):
+    path = tmp_path / "plan.yaml"
+    path.write_text(
+        "rules:\n  - say: {}\n  - when: {matches: '('}\n    say: x\n  - cases_file: none.jsonl\n"
+        "faults:\n  - kind: bogus\n  - kind: error\n    status: 200\n"
+        "models: {a: {tier: small}, b: {dimensions: 0}}\nseed: x\n"
+    )
+
+    with pytest.raises(ConfigError) as caught:
+        load_plan(path)
+
+    assert [problem.line for problem in caught.value.problems] == [2, 3, 5, 7, 9, 10, 10, 11]
+    assert "Errno" not in str(caught.value)
+    assert "no 'bogus'; choices: `bad_key`, `cut`, `error`, `failing`" in caught.value.problems[3].message

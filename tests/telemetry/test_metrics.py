@@ -63,6 +63,15 @@ def test_a_histogram_counts_each_call_once_in_the_bucket_that_it_fits(durations)
     assert total(values, "call_duration_seconds_sum") == pytest.approx(sum(durations) / 1e6)
 
 
+def test_a_lost_call_is_counted_and_not_timed():
+    metrics = Metrics()
+    metrics.count_lost(2)
+    values = read(metrics)
+
+    assert total(values, "calls_total", outcome="lost", status="0") == 2
+    assert total(values, "call_duration_seconds_count") == 0
+
+
 def test_the_first_token_is_timed_only_where_there_was_one():
     metrics = Metrics()
     metrics.observe(call(first_us=60_000))

@@ -3,7 +3,7 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from headworks.calls import Opened, Settled
-from headworks.telemetry import Metrics, MetricsShare
+from headworks.telemetry import Metrics, MetricsShare, forget_figures, forget_gauges
 
 
 def settled():
@@ -63,6 +63,44 @@ def test_what_was_shown_is_not_lost_with_the_worker_that_showed_it(tmp_path):
     _, born = worker(tmp_path, "worker-1")
 
     assert figure(born, "calls_total") == shown == 4
+
+
+def test_a_dead_workers_present_values_go_and_its_counts_stay(tmp_path):
+    _, dead = worker(tmp_path, "worker-1", calls=4)
+    _, other = worker(tmp_path, "worker-2")
+    dead.publish()
+    assert figure(other, "calls_in_flight") == 6
+
+    forget_gauges(tmp_path, "worker-1")
+    forget_gauges(tmp_path, "worker-3")  # it died before it had any
+
+    assert figure(other, "calls_in_flight") == 3
+    assert figure(other, "calls_total") == 4
+
+
+def test_figures_of_a_run_before_can_be_forgotten(tmp_path):
+    _, dead = worker(tmp_path, "worker-1", calls=4)
+    dead.publish()
+
+    forget_figures(tmp_path)
+
+    _, born = worker(tmp_path, "worker-1", calls=1)
+    assert figure(born, "calls_total") == 1
+
+
+def test_figures_are_shown_where_they_cannot_be_written(tmp_path):
+    _, share = worker(tmp_path / "run", "worker-1", calls=2)
+    (tmp_path / "run").rmdir()
+
+    assert figure(share, "calls_total") == 2
+
+
+def test_only_its_owner_may_read_what_is_left_for_the_others(tmp_path):
+    _, share = worker(tmp_path / "run", "worker-1")
+    share.publish()
+    files = (tmp_path / "run", tmp_path / "run" / "worker-1.metrics")
+
+    assert [path.stat().st_mode & 0o777 for path in files] == [0o700, 0o600]
 
 
 def test_lost_calls_are_counted(tmp_path):

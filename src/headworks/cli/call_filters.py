@@ -72,15 +72,20 @@ def _key_id(project: "Project", text: str) -> str:
         store.close()
 
 
-def list_arguments(parser: argparse.ArgumentParser, *, is_visible: bool) -> None:
-    """Declare the filters of a list. Those that are not visible have the defaults, and no help."""
+def list_arguments(parser: argparse.ArgumentParser, *, has_defaults: bool) -> None:
+    """Declare the filters of a list.
+
+    Arguments:
+        has_defaults: the flags have values when they are not given. Those of an action have none where the command
+            takes the same flags before it: they would undo what was said there.
+    """
 
     def add(flag: str, default: object, text: str, **details: Any) -> None:
-        if not is_visible:
+        if has_defaults:
             details["default"] = default
-        parser.add_argument(flag, help=text if is_visible else argparse.SUPPRESS, **details)
+        parser.add_argument(flag, help=text, **details)
 
-    time_arguments(parser, is_visible=is_visible)
+    time_arguments(parser, has_defaults=has_defaults)
     add("--key", "", "of this key: id, the beginning of one, or name", metavar="ID")
     add("--owner", "", "of keys of this owner")
     add("--team", "", "of keys of this team")
@@ -106,30 +111,27 @@ def list_arguments(parser: argparse.ArgumentParser, *, is_visible: bool) -> None
     add("--limit", _SHOWN, f"at most so many. Default: {_SHOWN}", type=count, metavar="N")
     add("--order", "newest", "what comes first. Default: newest", choices=("newest", "oldest"))
     add("--follow", False, "go on with calls as they end, until Ctrl-C", action="store_true")
-    common_arguments(parser, is_visible=is_visible)
+    common_arguments(parser, has_defaults=has_defaults)
 
 
 _TIMES = (("--since", "opened then or later"), ("--until", "opened before then"))
 
 
 def time_arguments(
-    parser: argparse.ArgumentParser, *, is_visible: bool, flags: tuple[tuple[str, str], ...] = _TIMES
+    parser: argparse.ArgumentParser, *, has_defaults: bool, flags: tuple[tuple[str, str], ...] = _TIMES
 ) -> None:
     """Declare `--since` and `--until`, or other flags that take a time in the past, each with its help."""
-    defaults: dict[str, Any] = {} if is_visible else {"default": None}
+    defaults: dict[str, Any] = {"default": None} if has_defaults else {}
     for flag, text in flags:
-        shown = f"{text}: {MOMENT_FORM}" if is_visible else argparse.SUPPRESS
-        parser.add_argument(flag, type=_past, metavar="WHEN", help=shown, **defaults)
+        parser.add_argument(flag, type=_past, metavar="WHEN", help=f"{text}: {MOMENT_FORM}", **defaults)
 
 
-def common_arguments(parser: argparse.ArgumentParser, *, is_visible: bool) -> None:
+def common_arguments(parser: argparse.ArgumentParser, *, has_defaults: bool) -> None:
     """Declare `--config` and `--json`."""
-    config: dict[str, Any] = {} if is_visible else {"default": Path("headworks.yaml")}
-    as_lines: dict[str, Any] = {} if is_visible else {"default": False}
-    shown = "default: headworks.yaml" if is_visible else argparse.SUPPRESS
-    parser.add_argument("--config", type=Path, metavar="FILE", help=shown, **config)
-    shown = "print one JSON object a line instead of text" if is_visible else argparse.SUPPRESS
-    parser.add_argument("--json", action="store_true", help=shown, **as_lines)
+    config: dict[str, Any] = {"default": Path("headworks.yaml")} if has_defaults else {}
+    as_lines: dict[str, Any] = {"default": False} if has_defaults else {}
+    parser.add_argument("--config", type=Path, metavar="FILE", help="default: headworks.yaml", **config)
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line instead of text", **as_lines)
 
 
 def _past(text: str) -> float:

@@ -21,7 +21,8 @@ from headworks.cli.call_filters import (
 from headworks.cli.call_show import as_json, show_call
 from headworks.cli.lines import json_line, note
 from headworks.cli.moments import clock, duration, iso
-from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, tokens
+from headworks.cli.state import load_project
+from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, terminal_width, tokens
 
 if TYPE_CHECKING:
     from headworks.config import Project
@@ -41,11 +42,15 @@ _DIMENSIONS = {
 _OUTCOME_COLOURS = {"answered": GREEN, "refused": YELLOW, "cancelled": YELLOW, "failed": RED, "lost": RED}
 _FOLLOW_EVERY_S = 0.3
 
+_HEAD = ("TIME", "RESULT", "ENDPOINT", "MODEL", "WHO", "IN", "CACHED", "OUT", "FIRST", "TOTAL", "CALL")
+_FOLLOWED_WIDTHS = (8, 25, 25, 28, 16, 6, 6, 6, 6, 6, 32)
+"""What calls to come may need: `429 upstream_rate_limited`, `chat.completions (stream)`, `~12.3k`, a call id."""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions and their flags."""
-    # `headworks calls --json` is `headworks calls list --json`: the flags of `list` are taken here too, unseen.
-    list_arguments(parser, is_visible=False)
+    # `headworks calls --json` is `headworks calls list --json`: the flags of `list` are taken here, too.
+    list_arguments(parser, has_defaults=True)
     commands = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
     listing = commands.add_parser(
         "list",
@@ -53,7 +58,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         description="List calls, the last ones unless something else is asked for. Filters can be combined.",
         argument_default=argparse.SUPPRESS,
     )
-    list_arguments(listing, is_visible=True)
+    list_arguments(listing, has_defaults=False)
     show = commands.add_parser(
         "show",
         help="Show all that is known of a call",
@@ -64,7 +69,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "id", metavar="CALL_ID", help="as in x-headworks-call-id; the beginning is enough if it is unique"
     )
     show.add_argument("--bodies", action="store_true", help="also what was sent and answered, where that is stored")
-    common_arguments(show, is_visible=True)
+    common_arguments(show, has_defaults=False)
     totals = commands.add_parser(
         "totals",
         help="Sum up calls by model, key, team, ...",
@@ -74,8 +79,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     totals.add_argument(
         "--by", type=_dimensions, metavar="NAME,...", help=f"of {', '.join(_DIMENSIONS)}. Default: model"
     )
-    time_arguments(totals, is_visible=True)
-    common_arguments(totals, is_visible=True)
+    time_arguments(totals, has_defaults=False)
+    common_arguments(totals, has_defaults=False)
     economy = commands.add_parser(
         "economy",
         help="Say what output was thrown away, how long answers are, and whether they have grown",
@@ -84,17 +89,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "they have grown, and what a lower maximum would save. Sums are by whole hours.",
     )
     economy.add_argument("--workload", metavar="NAME", help="of this workload; all of them without it")
-    time_arguments(economy, is_visible=True)
-    common_arguments(economy, is_visible=True)
+    time_arguments(economy, has_defaults=False)
+    common_arguments(economy, has_defaults=False)
     parser.set_defaults(by=("model",), bodies=False)
 
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    from headworks.config import load
     from headworks.records import catch_up, open_store
 
-    project = load(options.config)
+    project = load_project(options.config, "calls")
     if not project.storage.is_dir():
         note(f"nothing is recorded yet: there is no {project.storage}")
         return 0
@@ -125,7 +129,7 @@ def _list(store: "Store", project: "Project", options: argparse.Namespace) -> No
     found = store.select(selection)
     if options.follow:
         found.reverse()
-    printer = _Printer(is_json=options.json)
+    printer = _Printer(is_json=options.json, is_followed=options.follow)
     printer.show(found)
     if not options.follow:
         if not found:
@@ -157,12 +161,23 @@ def follow(
 
 
 class _Printer:
-    """Prints calls as they come, in one table or as lines of JSON."""
+    """Prints calls as they come, in one table or as lines of JSON.
 
-    def __init__(self, *, is_json: bool) -> None:
+    Arguments:
+        is_followed: more will come below the first: there must be room for it, and in a terminal what is longer than
+            its room is cut, so that the rows line up.
+    """
+
+    def __init__(self, *, is_json: bool, is_followed: bool) -> None:
         self._is_json = is_json
-        head = ("TIME", "RESULT", "ENDPOINT", "MODEL", "WHO", "IN", "CACHED", "OUT", "FIRST", "TOTAL", "CALL")
-        self._table = Table(head, right=frozenset({5, 6, 7, 8, 9}), coloured=has_colours())
+        self._table = Table(
+            _HEAD,
+            right=frozenset({5, 6, 7, 8, 9}),
+            coloured=has_colours(),
+            least=_FOLLOWED_WIDTHS if is_followed else (),
+            flexible=frozenset({1, 2, 3, 4}),
+            width=terminal_width() if is_followed else None,
+        )
 
     def show(self, records: "list[Record]") -> None:
         if self._is_json:

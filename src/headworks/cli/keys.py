@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from headworks.calls import Caller, Endpoint
 from headworks.cli.moments import DURATION_FORM, MOMENT_FORM, day, iso, moment, parse_duration
 from headworks.cli.state import load_project
-from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, plain
+from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, plain, terminal_width
 
 if TYPE_CHECKING:
     from headworks.access import KeyRecord, KeyStore
@@ -147,7 +147,9 @@ class _Keys:
             return
         head = ("ID", "NAME", "OWNER", "TEAM", "MODELS", "ENDPOINTS", "CREATED", "EXPIRES", "STATE")
         if shown:
-            table = Table(head, coloured=has_colours())
+            # Of an id every character counts, and of a moment; names and lists of names can be cut.
+            flexible = frozenset({1, 2, 3, 4, 5})
+            table = Table(head, coloured=has_colours(), flexible=flexible, width=terminal_width())
             print("\n".join(table.lines([self._row(record) for record in shown])))
         hidden = len(records) - len(shown)
         if hidden:

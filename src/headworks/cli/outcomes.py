@@ -33,7 +33,7 @@ _UNMATCHED_AFTER_US = 24 * 3_600_000_000
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions and their flags."""
     # `headworks outcomes --json` is `headworks outcomes list --json`, as with calls.
-    _list_arguments(parser, is_visible=False)
+    _list_arguments(parser, has_defaults=True)
     commands = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
     listing = commands.add_parser(
         "list",
@@ -41,7 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         description="List reports, the last ones first, with the calls that they are about.",
         argument_default=argparse.SUPPRESS,
     )
-    _list_arguments(listing, is_visible=True)
+    _list_arguments(listing, has_defaults=False)
     report = commands.add_parser(
         "report",
         help="Report what became of a call",
@@ -53,7 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     report.add_argument("values", metavar="NAME=VALUE", nargs="+", type=_named_value, help="accepted=true, say")
     report.add_argument("--kind", choices=_KINDS, help="what the values are. Default: as they look")
     report.add_argument("--source", metavar="NAME", help="who has judged. Default: cli")
-    common_arguments(report, is_visible=True)
+    common_arguments(report, has_defaults=False)
     rates = commands.add_parser(
         "rates",
         help="Sum up reports by prompt version, model, workload",
@@ -65,24 +65,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     rates.add_argument("--workload", metavar="NAME", help="of calls of this workload")
     rates.add_argument("--name", metavar="NAME", help="only what is reported under this name")
-    time_arguments(rates, is_visible=True)
-    common_arguments(rates, is_visible=True)
+    time_arguments(rates, has_defaults=False)
+    common_arguments(rates, has_defaults=False)
     parser.set_defaults(kind=None, by=_dimensions("prompt-version"), workload="")
 
 
-def _list_arguments(parser: argparse.ArgumentParser, *, is_visible: bool) -> None:
+def _list_arguments(parser: argparse.ArgumentParser, *, has_defaults: bool) -> None:
     def add(flag: str, default: object, text: str, **details: Any) -> None:
-        if not is_visible:
+        if has_defaults:
             details["default"] = default
-        parser.add_argument(flag, help=text if is_visible else argparse.SUPPRESS, **details)
+        parser.add_argument(flag, help=text, **details)
 
     times = (("--since", "reported then or later"), ("--until", "reported before then"))
-    time_arguments(parser, is_visible=is_visible, flags=times)
+    time_arguments(parser, has_defaults=has_defaults, flags=times)
     add("--name", "", "reported under this name", metavar="NAME")
     add("--source", "", "of this source", metavar="NAME")
     add("--unmatched", False, "that are about no call that is known, 24 hours later", action="store_true")
     add("--limit", _SHOWN, f"at most so many. Default: {_SHOWN}", type=count, metavar="N")
-    common_arguments(parser, is_visible=is_visible)
+    common_arguments(parser, has_defaults=has_defaults)
 
 
 def run(options: argparse.Namespace) -> int:

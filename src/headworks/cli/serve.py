@@ -4,11 +4,12 @@ It serves what headworks.yaml says until SIGTERM or Ctrl-C: calls under way are 
 configuration; a file that is not good leaves the old one in force and says why. When it takes calls it prints one
 line on standard error: headworks ready on http://HOST:PORT
 
-If every provider is the built-in simulator, this is a trial: a key that works for a day is made and shown, with a
-first call to paste.
+If every provider is the built-in simulator, this is a trial: a first call to paste is shown, with a key that works
+for a day (none is needed where access.mode is `open`).
 """
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -33,10 +34,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until told to stop."""
+    # Whoever stops us while we are still loading has stopped us well; the supervisor has handlers of its own.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    from headworks.config import MOST_WORKERS
     from headworks.server.supervisor import OPEN_MODE, serve  # loads the whole gateway: only when it is going to serve
 
-    if options.workers is not None and not 1 <= options.workers <= 1024:
-        _say("headworks serve: --workers takes a number from 1 to 1024")
+    if options.workers is not None and not 1 <= options.workers <= MOST_WORKERS:
+        _say(f"headworks serve: --workers takes a number from 1 to {MOST_WORKERS}")
         return 2
     if options.port is not None and not 0 <= options.port <= 65535:
         _say("headworks serve: --port takes a number from 0 to 65535")
@@ -48,12 +52,12 @@ def run(options: argparse.Namespace) -> int:
         nonlocal trial_key
         if settings.project.config.access.mode == "open":
             _say(OPEN_MODE)
-        elif all(plan.kind == "simulator" for plan in settings.providers):
+        elif _is_trial(settings):
             trial_key = _make_trial_key(settings)
 
     def announce(settings: "Settings", address: str) -> None:
         _say(f"headworks ready on {address}")
-        if trial_key:
+        if _is_trial(settings):
             _say(_first_call(settings, address, trial_key))
 
     return serve(
@@ -67,6 +71,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def _is_trial(settings: "Settings") -> bool:
+    return all(plan.kind == "simulator" for plan in settings.providers)
 
 
 def _make_trial_key(settings: "Settings") -> str:
@@ -88,19 +96,20 @@ def _make_trial_key(settings: "Settings") -> str:
 def _first_call(settings: "Settings", address: str, key: str) -> str:
     names = [name for name, _, _ in settings.names]
     model = names[0] if names else f"{settings.providers[0].name}/gpt-6-luna"
+    shown = f"{key}   (for a day)" if key else "none is needed; the SDK wants some text"
+    authorization = f'\\\n    -H "Authorization: Bearer {key}" ' if key else ""
     return f"""
   This is a trial against the built-in simulator: no provider is called, nothing costs anything.
 
   address   {address}/v1
-  key       {key}   (for a day)
+  key       {shown}
 
-  curl {address}/v1/responses \\
-    -H "Authorization: Bearer {key}" \\
+  curl {address}/v1/responses {authorization}\\
     -H "Content-Type: application/json" \\
     -d '{{"model": "{model}", "input": "Say hello."}}'
 
   from openai import OpenAI
-  client = OpenAI(base_url="{address}/v1", api_key="{key}")
+  client = OpenAI(base_url="{address}/v1", api_key="{key or "none"}")
   print(client.responses.create(model="{model}", input="Say hello.").output_text)
 
   Then look at what was recorded: headworks calls --config {settings.project.file}

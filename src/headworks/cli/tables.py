@@ -1,6 +1,7 @@
 """Tables and colours for terminals; plain text for everything else."""
 
 import os
+import shutil
 import sys
 import unicodedata
 from collections.abc import Sequence
@@ -8,6 +9,10 @@ from collections.abc import Sequence
 import msgspec
 
 RED, GREEN, YELLOW, GREY = 31, 32, 33, 90
+
+_GAP = "  "
+_NARROWEST = 6
+"""Columns that a text keeps at least when a table is fitted: with less of it nobody knows what it was."""
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -47,40 +52,81 @@ def tokens(count: int) -> str:
     raise AssertionError("the last unit takes every count")
 
 
+def terminal_width() -> int | None:
+    """Columns of the terminal that standard output is; None if it is none, and lines may be as long as they are."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 class Table:
-    """Lines of aligned columns. Columns only ever grow, so more rows can be added below those that were printed.
+    """Lines of aligned columns. Their widths are settled by the first rows, so that more can be added below those that
+    were printed: what does not fit later sticks out of its own line only.
 
     Arguments:
         head: the titles.
         right: which columns hold numbers and are aligned to the right.
         coloured: use the cells' colours.
+        least: widths to begin with, for rows that are still to come; the first columns', none for the others.
+        flexible: which columns may be shortened, names for example; of an id every character counts.
+        width: what a line should fit into, such as `terminal_width()`; None for any length.
     """
 
-    def __init__(self, head: Sequence[str], *, right: frozenset[int] = frozenset(), coloured: bool) -> None:
+    def __init__(
+        self,
+        head: Sequence[str],
+        *,
+        right: frozenset[int] = frozenset(),
+        coloured: bool,
+        least: Sequence[int] = (),
+        flexible: frozenset[int] = frozenset(),
+        width: int | None = None,
+    ) -> None:
         self._head = head
         self._right = right
         self._coloured = coloured
-        self._widths = [_width(title) for title in head]
+        self._flexible = flexible
+        self._width = width
+        self._widths = [max(_width(title), one) for title, one in zip(head, [*least, *[0] * len(head)], strict=False)]
         self._is_begun = False
 
     def lines(self, rows: Sequence[Sequence[Cell]]) -> list[str]:
         """The rows; the first time below their titles."""
         texts = [[plain(cell.text) for cell in row] for row in rows]
-        for row in texts:
-            self._widths = [max(width, _width(text)) for width, text in zip(self._widths, row, strict=True)]
+        is_first, self._is_begun = not self._is_begun, True
+        if is_first:
+            for row in texts:
+                self._widths = [max(width, _width(text)) for width, text in zip(self._widths, row, strict=True)]
+            self._fit()
         lines = [self._line(row, cells) for row, cells in zip(texts, rows, strict=True)]
-        if not self._is_begun:
-            self._is_begun = True
+        if is_first:
             lines.insert(0, self._line(self._head, [Cell("", GREY)] * len(self._head)))
         return lines
 
+    def _fit(self) -> None:
+        """Take from the widest flexible column, as long as a line is too long and there is something to take."""
+        widths = self._widths
+        while self._width is not None and sum(widths) + len(_GAP) * (len(widths) - 1) > self._width:
+            place = max(self._flexible, key=lambda one: widths[one], default=None)
+            if place is None or widths[place] <= _NARROWEST:
+                return
+            widths[place] -= 1
+
     def _line(self, texts: Sequence[str], cells: Sequence[Cell]) -> str:
         parts = []
-        for place, (text, cell, width) in enumerate(zip(texts, cells, self._widths, strict=True)):
+        for place, (whole, cell, width) in enumerate(zip(texts, cells, self._widths, strict=True)):
+            text = _shortened(whole, width) if place in self._flexible and self._width is not None else whole
             filling = " " * (width - _width(text))
             shown = f"\x1b[{cell.colour}m{text}\x1b[0m" if self._coloured and cell.colour and text else text
             parts.append(filling + shown if place in self._right else shown + filling)
-        return "  ".join(parts).rstrip()
+        return _GAP.join(parts).rstrip()
+
+
+def _shortened(text: str, width: int) -> str:
+    """The text, or as much of its beginning as fits with a sign that it goes on."""
+    if _width(text) <= width:
+        return text
+    while _width(text) > width - 1:
+        text = text[:-1]
+    return text + "…"
 
 
 def _width(text: str) -> int:

@@ -14,6 +14,7 @@ from headworks.config.examine import Examination, examine
 from headworks.config.lock import LOCK_FILE, Lock, Locked, lock_text, read_lock
 from headworks.config.naming import DETERMINISTIC, model_named, model_of_rung
 from headworks.config.project import FILE_NAME, Project, load, load_state, parse
+from headworks.config.reading import read_text
 from headworks.config.schema import (
     SCHEMA_FILE,
     WORKLOAD_SCHEMA_FILE,
@@ -24,6 +25,7 @@ from headworks.config.schema import (
 )
 from headworks.config.secrets import Secret, is_reference, read_secret
 from headworks.config.shape import (
+    MOST_WORKERS,
     TIER_ROLES,
     Access,
     Config,
@@ -56,6 +58,7 @@ __all__ = [
     "FALLBACK_FILE",
     "FILE_NAME",
     "LOCK_FILE",
+    "MOST_WORKERS",
     "SCHEMA_FILE",
     "TIER_ROLES",
     "WORKLOAD_SCHEMA_FILE",
@@ -96,6 +99,7 @@ __all__ = [
     "parse",
     "read_lock",
     "read_secret",
+    "read_text",
     "workload_schema",
     "workload_schema_text",
 ]

@@ -26,6 +26,9 @@ Speech = Literal["responses", "chat", "embeddings", "moderations", "images", "au
 
 EVERYTHING: tuple[Speech, ...] = ("responses", "chat", "embeddings", "moderations", "images", "audio", "models")
 
+MOST_WORKERS = 256
+"""Most processes of one gateway; `--workers` has the same bound."""
+
 SecretReference = Annotated[
     str,
     Meta(
@@ -57,7 +60,9 @@ class Server(Section, frozen=True):
 
     host: Annotated[str, Meta(description="Address or name to listen on.", extra={"form": "host"})] = "127.0.0.1"
     port: Annotated[int, Meta(description="TCP port to listen on; 0 takes a free one.", ge=0, le=65_535)] = 4000
-    workers: Annotated[int, Meta(description="Processes that serve calls; one a core is enough.", ge=1, le=256)] = 1
+    workers: Annotated[
+        int, Meta(description="Processes that serve calls; one a core is enough.", ge=1, le=MOST_WORKERS)
+    ] = 1
     tls: Annotated[Tls | None, Meta(description="Serve HTTPS instead of HTTP.")] = None
     header_bytes: Annotated[
         int, Meta(description="Most bytes of a request line and its headers together.", ge=1024, le=1_048_576)

@@ -69,7 +69,8 @@ PURGE_EVERY_S = 600.0
 
 
 class _Draining:
-    """State: what is wrong at the moment, if anything, and how long to wait before the next attempt."""
+    """State: what is wrong at the moment, if anything, how long to wait before the next attempt, and which lost calls
+    are not in the metrics yet."""
 
     def __init__(self, storage: Path, rest: Rest, say: Callable[[str], None]) -> None:
         self._storage = storage
@@ -77,6 +78,7 @@ class _Draining:
         self._say = say
         self._trouble = ""
         self._retry_s = SHORTEST_REST_S
+        self._uncounted = 0
 
     def run(self) -> None:
         while True:
@@ -121,8 +123,9 @@ class _Draining:
             self._trouble = ""
             self._retry_s = SHORTEST_REST_S
             self._say("records are drained again")
-        if drained.lost:
+        if drained.lost or self._uncounted:
             self._count_lost(drained.lost)
+        if drained.lost:
             calls = "1 call was" if drained.lost == 1 else f"{drained.lost} calls were"
             self._say(f"{calls} under way when a worker died: recorded as lost")
         return drained
@@ -141,8 +144,16 @@ class _Draining:
             self._say(f"what was held for approval stays for now: {error}")
 
     def _count_lost(self, calls: int) -> None:
-        """Of the metrics, what only the control plane knows; left where the workers find it."""
-        metrics = Metrics()
-        share = MetricsShare(metrics, self._storage / RUN_FOLDER, "control-plane")
-        metrics.count_lost(calls)
-        share.publish()
+        """Of the metrics, what only the control plane knows; left where the workers find it, or tried again."""
+        was_told = self._uncounted > 0
+        self._uncounted += calls
+        try:
+            metrics = Metrics()
+            share = MetricsShare(metrics, self._storage / RUN_FOLDER, "control-plane")
+            metrics.count_lost(self._uncounted)
+            share.publish()
+        except OSError as error:
+            if not was_told:
+                self._say(f"lost calls cannot be counted in the metrics for now: {error.strerror}")
+            return
+        self._uncounted = 0

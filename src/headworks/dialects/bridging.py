@@ -136,6 +136,10 @@ class TranslatedStream:
             out.append(self._encoder.encode(event))
         return b"".join(out)
 
+    def broken(self, code: str, message: str) -> bytes:
+        """The event that ends the stream when it cannot be gone on with; its number is the one that comes next."""
+        return self._encoder.encode(UpstreamError(code, message))
+
     def summary(self) -> AnswerSummary:
         """What the stream has said so far."""
         usage: Usage | None = None

@@ -12,14 +12,18 @@ from headworks.dialects.sse import encode_event
 _encode = msgspec.json.Encoder().encode
 
 
-def error_ending(endpoint: Endpoint, code: str, message: str) -> bytes:
-    """The event that ends a broken stream; for Chat, no `[DONE]` follows it, since it is not done."""
+NUMBER_BEHIND_ALL = 2**31 - 1
+"""A sequence number behind all others, for a stream whose own numbers are not known."""
+
+
+def error_ending(endpoint: Endpoint, code: str, message: str, number: int = NUMBER_BEHIND_ALL) -> bytes:
+    """The event that ends a broken stream; for Chat, no `[DONE]` follows it, since it is not done.
+
+    Arguments:
+        number: the event's sequence number; Chat has none.
+    """
     error = {"message": message, "type": "upstream_error", "param": None, "code": code}
     if endpoint is Endpoint.RESPONSES:
-        flat = {"type": "error", "code": code, "message": message, "param": None, "sequence_number": _LAST}
+        flat = {"type": "error", "code": code, "message": message, "param": None, "sequence_number": number}
         return encode_event("error", _encode({**flat, "error": error}))
     return encode_event(None, _encode({"error": error}))
-
-
-_LAST = 2**31 - 1
-"""A sequence number behind all others: a relayed stream's events are not decoded, so that theirs are not known."""

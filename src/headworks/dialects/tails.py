@@ -15,11 +15,12 @@ The text of the answer is kept, up to a bound, so that the tokens of a cut strea
 import io
 import json
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Annotated, Protocol, TypeVar
 
 import msgspec
 
-from headworks.calls import UnreadableAnswer
+from headworks.calls import Endpoint, UnreadableAnswer
+from headworks.dialects.endings import NUMBER_BEHIND_ALL, error_ending
 from headworks.dialects.sse import MAX_EVENT_BYTES, EventSplitter, parse_event, split_blocks
 from headworks.dialects.summary import AnswerSummary, Terminal
 from headworks.dialects.usage import ChatUsage, ResponsesUsage
@@ -58,8 +59,9 @@ class _Text:
             self._plain.write(piece)
 
     def write_escaped(self, piece: bytes) -> None:
-        self._escaped += piece
-        if len(self._escaped) > _ESCAPED_BYTES:
+        escaped = self._escaped  # not `self._escaped +=`: that would be a look-up and a store more for each event
+        escaped += piece
+        if len(escaped) > _ESCAPED_BYTES:
             self._unescape()
 
     def __bool__(self) -> bool:
@@ -97,6 +99,10 @@ class StreamTail(Protocol):
         Raises:
             UnreadableAnswer: the stream holds an event that is not JSON, or one beyond every bound.
         """
+        ...
+
+    def broken(self, code: str, message: str) -> bytes:
+        """The event that ends the stream when it cannot be gone on with."""
         ...
 
     def summary(self) -> AnswerSummary:
@@ -220,6 +226,10 @@ class ChatTail:
             if chunk.endswith(b"}\n\n") and chunk.startswith(b"data: "):
                 return self._feed_one(chunk)
         return self._feed_slowly(chunk)
+
+    def broken(self, code: str, message: str) -> bytes:
+        """The event that ends a broken stream; see `StreamTail`."""
+        return error_ending(Endpoint.CHAT, code, message)
 
     def summary(self) -> AnswerSummary:
         """What the stream has said so far."""
@@ -400,6 +410,7 @@ class ResponsesTail:
         "_head",
         "_head_length",
         "_is_between_events",
+        "_last",
         "_response",
         "_splitter",
         "_terminal",
@@ -415,6 +426,7 @@ class ResponsesTail:
         self._is_between_events = False
         self._head = _NEVER
         self._head_length = 0
+        self._last = b""  # ends with the last event that went on: where its number is read if it is ever asked for
         self._response = _Response()
         self._usage: ResponsesUsage | None = None
         self._error_code = ""
@@ -436,6 +448,7 @@ class ResponsesTail:
                 and chunk.find(b"\n", end) == len(chunk) - 2
             ):
                 self._text.write_escaped(chunk[start:end])
+                self._last = chunk
                 return chunk
         if chunk.endswith(b"}\n\n"):
             # As in ChatTail: the decoder tells when this chunk is more than one event.
@@ -444,6 +457,7 @@ class ResponsesTail:
                 event = _decode_event(chunk[start + 7 :])
             except _UNREADABLE:
                 return self._feed_slowly(chunk)
+            self._last = chunk
             if event.delta is not None and event.type in _TEXT_DELTAS:
                 self._text.write(event.delta)
                 self._learn(chunk, event)
@@ -451,6 +465,11 @@ class ResponsesTail:
                 self._look(event)
             return chunk
         return self._feed_slowly(chunk)
+
+    def broken(self, code: str, message: str) -> bytes:
+        """The event that ends a broken stream; see `StreamTail`. Its number is the one that comes next, where the
+        events have numbers."""
+        return error_ending(Endpoint.RESPONSES, code, message, _number_after(self._last))
 
     def summary(self) -> AnswerSummary:
         """What the stream has said so far."""
@@ -485,10 +504,13 @@ class ResponsesTail:
     def _feed_slowly(self, chunk: bytes) -> bytes:
         complete = self._splitter.take(chunk)
         self._is_between_events = self._splitter.is_between_events
+        last = self._last
         for block in split_blocks(complete):
             event = parse_event(block)
             if event is not None and not event.data.startswith(b"[DONE]"):
                 self._look(_leniently(event.data, _Event, _decode_event))
+                last = block
+        self._last = last
         return complete
 
     def _look(self, event: _Event) -> None:
@@ -508,6 +530,25 @@ class ResponsesTail:
             self.is_complete = True
         if self._terminal == "error":
             self._error_code = str(event.code) if event.code else _code(event.error)
+
+
+class _Numbered(msgspec.Struct, frozen=True):
+    sequence_number: Annotated[int, msgspec.Meta(ge=0, lt=NUMBER_BEHIND_ALL)]
+
+
+_decode_number = msgspec.json.Decoder(_Numbered).decode
+
+
+def _number_after(events: bytes) -> int:
+    """The number of the event that follows these."""
+    blocks = split_blocks(events)
+    event = parse_event(blocks[-1]) if blocks else None
+    if event is None:
+        return NUMBER_BEHIND_ALL
+    try:
+        return _decode_number(event.data).sequence_number + 1
+    except _UNREADABLE:
+        return NUMBER_BEHIND_ALL
 
 
 def _leniently(data: bytes, kind: type[_Struct], decode: Callable[[bytes], _Struct]) -> _Struct:

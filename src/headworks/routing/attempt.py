@@ -125,7 +125,8 @@ class StreamSink:
 
     def _start(self) -> None:
         if not self.started.is_set:
-            self.first_s = perf_counter()
+            if not self._is_error:  # of an error's body nothing is content
+                self.first_s = perf_counter()
             self.started.set(None)
 
 

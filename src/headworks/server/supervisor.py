@@ -19,13 +19,13 @@ from pathlib import Path
 import msgspec
 
 from headworks.assembly import Settings, read_settings
-from headworks.config import Project, load, parse
+from headworks.config import Project, load, parse, read_text
 from headworks.console import control_plane
 from headworks.errors import ConfigError, HeadworksError, StorageError
 from headworks.server.listening import bind
 from headworks.server.messages import FrameReader, Word, frame
 from headworks.server.worker import READINESS_LEAD_S, fixed_part, run_worker, tls_context
-from headworks.telemetry import RUN_FOLDER, report
+from headworks.telemetry import RUN_FOLDER, forget_figures, forget_gauges, report
 
 _START_S = 30.0
 """A worker that is not ready by then has failed to start."""
@@ -80,6 +80,7 @@ class Supervisor:
         self._say = say
         self._announce = announce
         self._storage = settings.project.storage
+        self._run_folder = self._storage / RUN_FOLDER
         self._workers = [_Child(f"worker_{index + 1}") for index in range(settings.project.config.server.workers)]
         self._control_plane = _Child(_CONTROL_PLANE)
         self._selector = selectors.DefaultSelector()
@@ -93,6 +94,7 @@ class Supervisor:
         server = self._settings.project.config.server
         self._make_folders()
         self._reserve(server.host, server.port)
+        self._forget_figures()
         self._prepare()
         self._listen_for_signals()
         gc.freeze()
@@ -100,23 +102,35 @@ class Supervisor:
         for worker in self._workers:
             self._start_worker(worker)
         code = self._watch()
+        if code == 0:
+            grace_s = self._settings.project.config.server.grace_s
+            self._say(
+                f"headworks: stopping; calls under way may take {grace_s:g} s to finish, a second signal ends them now"
+            )
         self._stop()
         return code
 
     # -- starting -------------------------------------------------------------------------------------------------
 
     def _make_folders(self) -> None:
-        run = self._storage / RUN_FOLDER
         try:
             self._storage.mkdir(mode=0o700, parents=True, exist_ok=True)
-            run.mkdir(mode=0o700, exist_ok=True)
-            for left in run.glob("*.metrics"):
-                left.unlink()
+            self._run_folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise StorageError(
-                f"{error.filename or self._storage} cannot be written ({error.strerror}); "
-                "`storage.path` in headworks.yaml says where state is kept"
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _forget_figures(self) -> None:
+        """Those of the run before; the address is ours by now, so that they are not those of a gateway that runs."""
+        try:
+            forget_figures(self._run_folder)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> StorageError:
+        return StorageError(
+            f"{error.filename or self._storage} cannot be written ({error.strerror}); "
+            "`storage.path` in headworks.yaml says where state is kept"
+        )
 
     def _reserve(self, host: str, port: int) -> None:
         """Hold the port without listening: workers share it, and no other gateway can slip in beside them."""
@@ -270,10 +284,17 @@ class Supervisor:
             child.pid = 0
             child.is_ready = False
             self._forget_control(child)
+            self._forget_gauges(child)
             child.deaths = child.deaths + 1 if lived_s < _QUICK_DEATH_S else 0
             child.start_at_s = time.monotonic() + _BACKOFF_S[min(child.deaths, len(_BACKOFF_S) - 1)]
             how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
             self._say(f"headworks: {child.name} {how}" + ("; starting another" if self._is_announced else ""))
+
+    def _forget_gauges(self, child: _Child) -> None:
+        try:
+            forget_gauges(self._run_folder, child.name)
+        except OSError as error:
+            report(f"{child.name}: its last metrics cannot be written: {error.strerror}")
 
     def _replace_dead(self) -> None:
         if not self._control_plane.pid and time.monotonic() >= self._control_plane.start_at_s:
@@ -288,15 +309,17 @@ class Supervisor:
         """Check the file here, once; then hand its very text to every worker."""
         project = self._settings.project
         try:
-            text = project.file.read_text(encoding="utf-8")
+            text = read_text(project.file)
             fresh = _with_overrides(parse(text, file=str(project.file), base=project.folder), self._overrides)
-            if fixed_part(fresh) != fixed_part(project):
-                raise ConfigError(
-                    fresh.problem((), "host, port, workers, TLS, storage and the server secret need a restart")
-                )
+            fixed = fixed_part(project)
+            changed = [place for place, value in fixed_part(fresh).items() if value != fixed[place]]
+            if changed:
+                raise ConfigError(*(fresh.problem(place, "a change of this needs a restart") for place in changed))
             settings = read_settings(fresh, os.environ)
-        except (HeadworksError, OSError, UnicodeDecodeError, ValueError) as error:
-            self._say(f"headworks: the old configuration stays, for the new one is not usable:\n{error}")
+        except (HeadworksError, OSError, ValueError) as error:
+            self._say("headworks: the old configuration stays, for the new one is not usable:")
+            for line in str(error).splitlines():
+                self._say(f"headworks: {line}")
             return
         if settings.project.config.access.mode == "open" != project.config.access.mode:
             self._say(OPEN_MODE)

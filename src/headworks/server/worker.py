@@ -52,10 +52,14 @@ def tls_context(project: Project) -> ssl.SSLContext | None:
     return context
 
 
-def fixed_part(project: Project) -> tuple[object, ...]:
-    """What a reload cannot change: a running process is bound to it."""
-    server, config = project.config.server, project.config
-    return (server.host, server.port, server.workers, server.tls, config.storage, config.access.secret)
+def fixed_part(project: Project) -> dict[tuple[str, str], object]:
+    """What a reload cannot change, by its place in the file: a running process is bound to it."""
+    config = project.config
+    return {
+        **{("server", field): getattr(config.server, field) for field in ("host", "port", "workers", "tls")},
+        **{("storage", field): getattr(config.storage, field) for field in config.storage.__struct_fields__},
+        ("access", "secret"): config.access.secret,
+    }
 
 
 class _Worker:

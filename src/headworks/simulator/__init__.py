@@ -9,7 +9,8 @@ May import `calls`, `errors`, `exchange`, and nothing else of Headworks.
 
 from headworks.simulator.plan import Plan
 from headworks.simulator.plan_file import load_plan
-from headworks.simulator.plan_source import PlanProblem, plan_from
+from headworks.simulator.plan_reading import PlanProblem
+from headworks.simulator.plan_source import plan_from
 from headworks.simulator.script import Beat, Ending, Script
 from headworks.simulator.service import SimulatorApplication
 from headworks.simulator.simulator import Simulator

@@ -9,13 +9,16 @@ They are reached through the simulator's own server only: no gateway relays them
 """
 
 import base64
+import json
 from collections.abc import Callable
 
 import msgspec
 
 from headworks.exchange import Request
-from headworks.simulator.plan_source import PlanProblem, changed, fault_from, plan_from, plan_value
-from headworks.simulator.rejection import Rejection, no_such_path, not_json, wrong_method
+from headworks.simulator.plan_file import places_of
+from headworks.simulator.plan_reading import PlanProblem
+from headworks.simulator.plan_source import changed, fault_from, plan_from, plan_value
+from headworks.simulator.rejection import Rejection, no_such_path, wrong_method
 from headworks.simulator.remembered import RememberedRequest
 from headworks.simulator.script import Script, plain
 from headworks.simulator.simulator import Simulator
@@ -36,7 +39,7 @@ def control(simulator: Simulator, request: Request) -> Script:
     except Rejection as error:
         return error.script()
     except PlanProblem as problem:
-        return Rejection(400, str(problem), code="invalid_plan").script()
+        return Rejection(400, _with_places(problem, request.body), code="invalid_plan").script()
 
 
 def _show_plan(simulator: Simulator, _: Request) -> object:
@@ -89,7 +92,31 @@ def _body(request: Request) -> object:
     try:
         return msgspec.json.decode(request.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise not_json() from None
+        raise _not_json(request.body) from None
+
+
+def _not_json(body: bytes) -> Rejection:
+    """Says where, for a person has written this."""
+    try:
+        json.loads(body)
+    except json.JSONDecodeError as error:
+        why = f"{error.msg} at line {error.lineno}, column {error.colno}"
+    except UnicodeDecodeError:
+        why = "it is not UTF-8"
+    except RecursionError:
+        why = "it is nested too deeply"
+    else:
+        why = "it holds what JSON does not have, such as NaN"
+    return Rejection(400, f"The body is not JSON: {why}.", code="invalid_json")
+
+
+def _with_places(problem: PlanProblem, body: bytes) -> str:
+    places = places_of(body.decode(errors="replace"), problem.findings)
+    lines = [
+        f"line {line}, column {column}: {finding}" if line else str(finding)
+        for (line, column), finding in zip(places, problem.findings, strict=True)
+    ]
+    return "\n".join(lines)
 
 
 _ROUTES: dict[str, dict[str, Callable[[Simulator, Request], object]]] = {

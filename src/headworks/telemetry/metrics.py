@@ -80,6 +80,7 @@ class Metrics:
         """The figures as Prometheus text. `gauges` replaces the present values, by name."""
         lines: list[str] = []
         children = sorted(self.children.items())
+        timed = [child for child in children if child[0][3] != "lost"]  # nobody knows how long those took
         for name, description, index in (
             ("calls_total", "Settled calls.", _COUNT),
             ("input_tokens_total", "Input tokens, cached ones included.", _INPUT),
@@ -94,7 +95,7 @@ class Metrics:
             ("first_token_seconds", "From request to the first content.", _FIRSTS, _FIRST_US, _FIRST_COUNT),
         ):
             lines += _head(name, description, "histogram")
-            for labels, figures in children:
+            for labels, figures in timed:
                 lines += _histogram(f"headworks_{name}", _label_text(labels), figures, start, total, count)
         for name, (description, read) in sorted(self.gauges.items()):
             value = read() if gauges is None else gauges.get(name, 0.0)

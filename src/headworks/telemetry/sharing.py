@@ -3,6 +3,8 @@
 The file of a worker that died is taken over by the one that replaces it, so that totals never fall.
 """
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -26,7 +28,7 @@ class MetricsShare:
     """Reads and writes the figures of all workers in one folder.
 
     Arguments:
-        folder: where the files lie; made when missing, emptied by the supervisor at start.
+        folder: where the files lie; made when missing; the supervisor empties it at start (`forget_figures`).
         worker: this worker's name; the file is called after it.
     """
 
@@ -34,35 +36,64 @@ class MetricsShare:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._metrics = metrics
         self._folder = folder
-        self._file = folder / f"{worker}.metrics"
+        self._file = _file(folder, worker)
         before = _read(self._file)
         if before is not None:
             metrics.add(before.children)
 
     def publish(self) -> None:
-        """Leave this worker's figures for the others; replaced whole, so that no reader sees half of them."""
+        """Leave this worker's figures for the others. Raises OSError."""
         gauges = {name: read() for name, (_, read) in self._metrics.gauges.items()}
-        fresh = self._file.with_suffix(".new")
-        fresh.write_bytes(_encode(_Snapshot(self._metrics.children, gauges)))
-        fresh.replace(self._file)
+        _write(self._file, _Snapshot(self._metrics.children, gauges))
 
     def render(self) -> bytes:
         """All workers' figures, this one's as of now, the others' at most a second old.
 
         What is shown is left for others first: a counter that was seen must not fall when this worker is killed.
         """
-        self.publish()
+        with suppress(OSError):  # the worker publishes once a second, too, and says what keeps it from that
+            self.publish()
         total = Metrics()
         total.gauges = self._metrics.gauges
         total.add(self._metrics.children)
         gauges = {name: read() for name, (_, read) in self._metrics.gauges.items()}
-        for path in self._folder.glob("*.metrics"):
+        for path in _files(self._folder):
             other = _read(path) if path != self._file else None
             if other is not None:
                 total.add(other.children)
                 for name, value in other.gauges.items():
                     gauges[name] = gauges.get(name, 0.0) + value
         return total.render(gauges)
+
+
+def forget_figures(folder: Path) -> None:
+    """Begin to count from zero. Raises OSError."""
+    for file in _files(folder):
+        file.unlink()
+
+
+def forget_gauges(folder: Path, worker: str) -> None:
+    """Take a dead worker's present values away; what it counted stays. Raises OSError."""
+    left = _read(_file(folder, worker))
+    if left is not None:
+        _write(_file(folder, worker), _Snapshot(left.children, {}))
+
+
+def _file(folder: Path, worker: str) -> Path:
+    return folder / f"{worker}.metrics"
+
+
+def _files(folder: Path) -> list[Path]:
+    return list(folder.glob("*.metrics"))
+
+
+def _write(file: Path, snapshot: _Snapshot) -> None:
+    """Replaced whole, so that no reader sees half of it; for its owner's eyes only."""
+    fresh = file.with_suffix(".new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as opened:
+        opened.write(_encode(snapshot))
+    fresh.replace(file)
 
 
 def _read(path: Path) -> _Snapshot | None:

@@ -1,0 +1,34 @@
+"""`headworks serve` before it serves; the process itself is in tests/e2e."""
+
+import os
+import signal
+
+import pytest
+
+from headworks.cli import main
+from headworks.server import supervisor
+
+
+@pytest.fixture
+def handler():
+    """Puts back whatever is done on SIGTERM."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "bounds"), [("--workers", "257", "1 to 256"), ("--port", "-1", "0 to 65535")]
+)
+def test_flags_have_the_bounds_of_the_fields_that_they_stand_for(handler, capsys, flag, value, bounds):
+    assert main(["serve", f"{flag}={value}"]) == 2
+    assert f"{flag} takes a number from {bounds}" in capsys.readouterr().err
+
+
+def test_whoever_stops_it_while_it_is_loading_has_stopped_it_well(handler, monkeypatch):
+    monkeypatch.setattr(supervisor, "serve", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM) or signal.pause())
+
+    with pytest.raises(SystemExit) as ended:
+        main(["serve"])
+
+    assert ended.value.code == 0
