@@ -10,8 +10,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from headworks.calls import Endpoint
-
 Tier = Literal["nano", "mini", "flagship"]
 ModelKind = Literal["text", "embedding", "moderation", "image", "speech", "transcription"]
 
@@ -20,6 +18,10 @@ Seconds = Annotated[float, Meta(ge=0)]
 Milliseconds = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
+
+
+SimulatedEndpoint = Literal["responses", "chat.completions", "embeddings", "moderations", "images", "audio", "models"]
+"""Of `calls.Endpoint`, what the OpenAI API has."""
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -118,7 +120,7 @@ class When(_Part, frozen=True):
 
     model: str = ""
     tier: Tier | None = None
-    endpoint: Endpoint | None = None
+    endpoint: SimulatedEndpoint | None = None
     contains: str = ""
     matches: str = ""
     equals: str | None = None
@@ -172,7 +174,7 @@ class _Fault(_Part, frozen=True, tag_field="kind"):
     the start, on a `share` of the requests that match, at most `count` times, after `skip` were let through."""
 
     model: str = ""
-    endpoint: Endpoint | None = None
+    endpoint: SimulatedEndpoint | None = None
     from_s: Seconds = 0.0
     until_s: Seconds | None = None
     share: Share = 1.0
