@@ -7,6 +7,7 @@ docs/explanation/performance.md tells what is measured and how.
 
 import argparse
 import contextlib
+import functools
 import platform
 import sys
 import time
@@ -21,10 +22,12 @@ _START: dict[str, Callable[[int, Path, Path], Start]] = {
     "nginx": lambda upstream, folder, _: gateways.nginx(upstream, folder),
     "nginx+log": lambda upstream, folder, _: gateways.nginx(upstream, folder, has_access_log=True),
     "headworks": gateways.headworks,
+    "headworks+work": functools.partial(gateways.headworks, has_workload=True),
     "litellm": lambda upstream, folder, _: peers.litellm(upstream, folder),
     "portkey": lambda upstream, folder, _: peers.portkey(upstream, folder),
 }
 _ONLY_PLAIN_CALLS = ("nginx+log",)
+_ONLY_WORKLOADS = ("headworks+work",)
 
 
 def main() -> int:
@@ -67,7 +70,7 @@ def _matches(options: argparse.Namespace) -> list[tuple[list[str], Plan]]:
         matches = [match for match in matches if match[0][-1] not in options.without]
     else:
         plan = rounds.QUICK if options.quick else rounds.LONG if options.long else rounds.NORMAL
-        matches = [(["nginx", "headworks", "nginx+log"], plan)]
+        matches = [(["nginx", "headworks", "nginx+log", "headworks+work"], plan)]
     return [([name for name in names if name not in options.without], plan) for names, plan in matches]
 
 
@@ -84,14 +87,24 @@ def _measure(names: list[str], plan: Plan, *, is_bare: bool) -> report.Report:
         folder = stack.enter_context(targets.scratch())
         upstream = stack.enter_context(targets.stub(chosen.load, python=python, is_bare=is_bare))
         starts = {name: _START[name](upstream.port, folder, python) for name in names}
-        for start in starts.values():
+        for name, start in starts.items():
+            if name in _ONLY_WORKLOADS:
+                continue
             rounds.starts(start, chosen, plan, findings)
         if "headworks" in names:
             rounds.helps("headworks", [str(python), "-m", "headworks", "--help"], plan, findings)
         up = {name: stack.enter_context(targets.running(start, chosen)) for name, start in starts.items()}
-        systems = [target for name, target in up.items() if name not in _ONLY_PLAIN_CALLS]
-        extras = [target for name, target in up.items() if name in _ONLY_PLAIN_CALLS]
-        bench = Bench(plan, upstream, systems, extras, cores=chosen, folder=folder, findings=findings)
+        few = (*_ONLY_PLAIN_CALLS, *_ONLY_WORKLOADS)
+        bench = Bench(
+            plan,
+            upstream,
+            systems=[target for name, target in up.items() if name not in few],
+            extras=[target for name, target in up.items() if name in _ONLY_PLAIN_CALLS],
+            works=[target for name, target in up.items() if name in _ONLY_WORKLOADS],
+            cores=chosen,
+            folder=folder,
+            findings=findings,
+        )
         if "headworks" in up:
             with _everything_on(up["headworks"], findings):
                 bench.run()

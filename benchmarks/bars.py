@@ -60,6 +60,7 @@ MEASURES = (
     Measure("call_all_us", "plain call, 16 connections: CPU of all processes", "µs"),
     Measure("responses_call_us", "plain call of /v1/responses: CPU of the workers", "µs"),
     Measure("large_call_us", "plain call, body of 40 KB: CPU of the workers", "µs", Bar(2.0, 3.0, is_ratio=True)),
+    Measure("work_added_us", "added by a workload with prompt and schema: CPU of the workers", "µs", Bar(60, 120)),
     Measure("calls_per_s", "calls a second on one core, 64 connections", "/s", Bar(35_000, 25_000, is_floor=True)),
     Measure("added_p50_us", "latency added to a plain call, p50", "µs", Bar(140, 200)),
     Measure("added_p99_us", "latency added to a plain call, p99", "µs", Bar(220, 350)),

@@ -35,14 +35,21 @@ def nginx(upstream_port: int, folder: Path, *, has_access_log: bool = False) -> 
     )
 
 
-def headworks(upstream_port: int, folder: Path, python: Path) -> Start:
+def headworks(upstream_port: int, folder: Path, python: Path, *, has_workload: bool = False) -> Start:
     """The gateway as a user starts it, with what production needs on: keys, limits, breaker, journal, metrics.
 
     Arguments:
         python: an interpreter that has Headworks installed.
+        has_workload: its project has the workload `wire.WORKLOAD`.
     """
-    home = folder / "headworks"
+    name = "headworks+work" if has_workload else "headworks"
+    home = folder / name
     home.mkdir(parents=True)
+    if has_workload:
+        workload = home / "workloads" / wire.WORKLOAD
+        workload.mkdir(parents=True)
+        for file, text in wire.WORK_FILES.items():
+            (workload / file).write_text(text, encoding="utf-8")
     config = home / "headworks.yaml"
     config.write_text(headworks_config(upstream_port), encoding="utf-8")
     port = free_port()
@@ -61,7 +68,7 @@ def headworks(upstream_port: int, folder: Path, python: Path) -> Start:
     key: str = json.loads(made.stdout)["key"]
     serve = ["serve", "--config", str(config), "--host", HOST, "--port", str(port), "--workers", "1"]
     return Start(
-        name="headworks",
+        name=name,
         command=[*program, *serve],
         port=port,
         headers=wire.sdk_headers(key),

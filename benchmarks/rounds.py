@@ -111,6 +111,7 @@ class Bench:
     Arguments:
         systems: those that take part in every scenario, nginx first.
         extras: those that take part in the plain calls only.
+        works: those that a workload is called of; each is compared with the plain calls of who it is named after.
     """
 
     def __init__(
@@ -118,8 +119,9 @@ class Bench:
         plan: Plan,
         upstream: Target,
         systems: Sequence[Target],
-        extras: Sequence[Target],
         *,
+        extras: Sequence[Target] = (),
+        works: Sequence[Target] = (),
         cores: Cores,
         folder: Path,
         findings: Findings,
@@ -128,6 +130,7 @@ class Bench:
         self.upstream = upstream
         self.systems = systems
         self.extras = extras
+        self.works = works
         self.cores = cores
         self.folder = folder
         self.findings = findings
@@ -139,6 +142,7 @@ class Bench:
             ("memory", self._memory),
             ("plain calls of /v1/responses", self._responses_calls),
             ("large bodies", self._large_calls),
+            ("calls of a workload", self._work_calls),
             ("calls a second", self._capacity),
             ("latency", self._latency),
             ("streams", self._streams),
@@ -180,6 +184,16 @@ class Bench:
             for target in self.systems:
                 costs = self._burst(target, body=wire.chat_body(body_bytes=40_000))
                 self.findings.note("large_call_us", target.name, costs.worker_us)
+
+    def _work_calls(self) -> None:
+        """What prompt, schema and judgement add to a call: the difference to a plain one in the same round."""
+        plain = {target.name: target for target in self.systems}
+        for _ in range(self.plan.other_rounds):
+            for target in self.works:
+                system = target.name.partition("+")[0]
+                costs = self._burst(target, body=wire.work_body())
+                added_us = costs.worker_us - self._burst(plain[system]).worker_us
+                self.findings.note("work_added_us", system, added_us)
 
     def _capacity(self) -> None:
         for _ in range(self.plan.capacity_rounds):

@@ -166,7 +166,7 @@ class Connection(asyncio.Protocol):
             self._pacer.add(Stream(self, is_chat=is_chat, chunks=chunks, counters=self._counters))
         else:
             self._counters.calls += 1
-            self.transport.write(self._answers[path])
+            self.transport.write(self._answers[wire.WANTS_JSON if wire.WANTS_JSON in body else path])
 
 
 def _framed(data: bytes) -> bytes:
@@ -189,6 +189,7 @@ async def serve(port: int, *, interval_s: float, as_openai: bool) -> asyncio.Ser
     answers = {
         wire.CHAT_PATH.encode(): _sized(b"200 OK", wire.chat_answer(), headers),
         wire.RESPONSES_PATH.encode(): _sized(b"200 OK", wire.responses_answer(), headers),
+        wire.WANTS_JSON: _sized(b"200 OK", wire.chat_answer(as_json=True), headers),
     }
     stream_head = (
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n%b\r\n"

@@ -14,6 +14,11 @@ MODEL = "bench-model"
 UPSTREAM_MODEL = "upstream-model-1"
 """The model that a gateway asks its upstream for, so that it has a name to replace, as in production."""
 
+WORKLOAD = "bench-work"
+"""The workload that is measured beside plain calls: a prompt and a schema, no rules."""
+WANTS_JSON = b'"json_schema"'
+"""What says in a request that the answer is to be JSON."""
+
 CHAT_PATH = "/v1/chat/completions"
 RESPONSES_PATH = "/v1/responses"
 
@@ -65,6 +70,12 @@ def responses_body(*, chunks: int = 0) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode()
 
 
+def work_body() -> bytes:
+    """A call of the workload, through Chat Completions: the same question, as a variable of its prompt."""
+    prompt = {"version": "1", "variables": {"message": _QUESTION}}
+    return json.dumps({"model": WORKLOAD, "messages": [], "prompt": prompt}, separators=(",", ":")).encode()
+
+
 def sdk_headers(key: str) -> dict[str, str]:
     """The headers that the official Python SDK sends (recorded from openai 3.54), without Host and Content-Length."""
     return {
@@ -94,8 +105,9 @@ def request_bytes(host: str, path: str, headers: dict[str, str], body: bytes) ->
     return "\r\n".join(lines).encode() + body
 
 
-def chat_answer() -> bytes:
-    """A Chat Completions answer of about 1.2 KB with usage."""
+def chat_answer(*, as_json: bool = False) -> bytes:
+    """A Chat Completions answer of about 1.2 KB with usage; with `as_json`, what the workload's schema asks for."""
+    text = _encode(_SORTED).decode() if as_json else _ANSWER
     return _encode(
         {
             "id": "chatcmpl-Bq7tYw2LkXc0mVn4pRz8sUe1Jd",
@@ -105,7 +117,7 @@ def chat_answer() -> bytes:
             "choices": [
                 {
                     "index": 0,
-                    "message": {"role": "assistant", "content": _ANSWER, "refusal": None, "annotations": []},
+                    "message": {"role": "assistant", "content": text, "refusal": None, "annotations": []},
                     "logprobs": None,
                     "finish_reason": "stop",
                 }
@@ -232,6 +244,36 @@ _ANSWER = (
     "view, and offer the replacement at once; the old pair need not come back. Confirm the address in Utrecht first, "
     "and say by which day the new pair will be there; if none is in stock, offer the next model at the same price."
 )
+WORK_FILES = {
+    "workload.yaml": "owner: bench\ndescription: Sort a message.\nladder: [bench-model]\noutput: {max_tokens: 64}\n",
+    "prompt.md": "---\nversion: 1.0.0\nvariables:\n  message: { type: string, max_length: 8000 }\n---\n"
+    f"{{% developer %}}\n{_SYSTEM}\n{{% user %}}\n{{{{ message | fence }}}}\n",
+    "schema.json": json.dumps(
+        {
+            "type": "object",
+            "properties": {
+                "category": {"type": "string", "enum": ["delivery", "damage", "invoice", "question", "praise"]},
+                "urgency": {"type": "integer", "minimum": 1, "maximum": 4},
+                "reason": {"type": "string"},
+                "steps": {"type": "array", "items": {"type": "string"}},
+            },
+            "required": ["category", "urgency", "reason", "steps"],
+            "additionalProperties": False,
+        }
+    ),
+}
+"""The workload's folder."""
+
+_SORTED = {
+    "category": "damage",
+    "urgency": 3,
+    "reason": _ANSWER[8:330],
+    "steps": [
+        "Send the form for damaged goods.",
+        "Ask for one picture of the blade.",
+        "Offer the replacement at once.",
+    ],
+}
 _CHAT_USAGE: dict[str, object] = {
     "prompt_tokens": 171,
     "completion_tokens": 96,
