@@ -152,13 +152,17 @@ class Hall:
         self.owners = {}
         self.is_ready = True
         self.limit_name = "max_completion_tokens"
+        self.structured_output = "json_schema"
         self.journal = Journal(
             folder, worker="w", segment_bytes=1 << 20, limit_bytes=1 << 30, loop=loop, now=lambda: 1.0
         )
         self.gateway = self.make()
 
     def make(self, *, takes_any_model=False, **options):
-        provider = OpenAIProvider(ProviderSettings("stub", "/v1", "upstream-key", limit_name=self.limit_name))
+        settings = ProviderSettings(
+            "stub", "/v1", "upstream-key", limit_name=self.limit_name, structured_output=self.structured_output
+        )
+        provider = OpenAIProvider(settings)
         station = Station(provider, self.upstream, Timeouts())
         everything = frozenset(Endpoint)
         reaches = [

@@ -169,6 +169,7 @@ def _provider_plan(project: Project, name: str, environment: Mapping[str, str]) 
         organization=provider.organization or "",
         project=provider.project or "",
         headers=headers,
+        structured_output=provider.structured_output,
         limit_name="max_tokens" if provider.kind == "openai-compatible" else "max_completion_tokens",
     )
     connections = provider.connections

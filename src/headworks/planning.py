@@ -6,6 +6,7 @@ from headworks.access import Grant
 from headworks.answering import JSON
 from headworks.calls import Endpoint
 from headworks.dialects import BRIDGES, Bridge, RequestHead, read_form, read_head
+from headworks.dialects.structured import SchemaBridge, wants_schema
 from headworks.endpoints import Manner, Route
 from headworks.errors import Refusal
 from headworks.exchange import Request, Timeouts, Upstream, UpstreamRequest
@@ -177,6 +178,13 @@ class Planner:
             Refusal: 400, for what this target cannot honour.
         """
         provider, is_streamed = target.station.provider, head.is_streamed
+        mode = provider.structured_output
+        if mode != "json_schema" and Endpoint.CHAT in target.speaks and wants_schema(endpoint, head.fields):
+            body = head.splice(model=target.model)
+            asking = SchemaBridge(endpoint, body, mode)
+            body = asking.request(body, target.model, limit_name=provider.limit_name)
+            sent = provider.json_request("/chat/completions", body, forwarded)
+            return Plan(target, sent, endpoint, path, is_streamed, head, asking)
         if endpoint not in target.speaks:
             self._check_bridge(target, head.model, endpoint, path)
             body = head.splice(model=target.model)

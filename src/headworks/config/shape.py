@@ -215,6 +215,15 @@ class Provider(Section, frozen=True):
         Annotated[tuple[UpstreamModelName, ...], Meta(min_length=1)] | None,
         Meta(description="The upstream's model names that may be used. Left out: any name is passed on."),
     ] = None
+    structured_output: Annotated[
+        Literal["json_schema", "grammar", "tool", "json_object"],
+        Meta(
+            description="How this upstream is asked for an answer that satisfies a workload's schema. `json_schema`: "
+            "the API's own way. `grammar`: `response_format: {type: json_object, schema}`, as llama.cpp, Together and "
+            "Fireworks have it. `tool`: the model has to call a tool whose parameters the schema is. `json_object`: "
+            "JSON mode, with the schema in the instructions. Whichever it is, answers are validated."
+        ),
+    ] = "json_schema"
     headers: Annotated[
         dict[
             Annotated[str, Meta(extra={"form": "header-name"})],

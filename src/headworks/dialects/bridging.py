@@ -186,8 +186,8 @@ class ResponsesOverChat:
 
     def answer(self, body: bytes) -> tuple[bytes, AnswerSummary]:
         """The response object; see `Bridge`."""
-        answer = _succeeded(decode_chat_answer(body), self._new_id)
-        return encode_responses_answer(answer, ResponseFrame(self._fields, answer.id)), _summary(
+        answer = succeeded(decode_chat_answer(body), self._new_id)
+        return encode_responses_answer(answer, ResponseFrame(self._fields, answer.id)), summary_of_answer(
             Endpoint.RESPONSES, answer
         )
 
@@ -218,8 +218,8 @@ class ChatOverResponses:
 
     def answer(self, body: bytes) -> tuple[bytes, AnswerSummary]:
         """The chat completion; see `Bridge`."""
-        answer = _succeeded(decode_responses_answer(body), self._new_id)
-        return encode_chat_answer(answer), _summary(Endpoint.CHAT, answer)
+        answer = succeeded(decode_responses_answer(body), self._new_id)
+        return encode_chat_answer(answer), summary_of_answer(Endpoint.CHAT, answer)
 
     def stream(self) -> TranslatedStream:
         """Fresh steps for a stream; see `Bridge`."""
@@ -271,13 +271,19 @@ def failure_of(error: UpstreamError) -> Failure:
     return Failure(kind, f"its answer is an error, {shown_name(error.code)}")
 
 
-def _succeeded(answer: ModelAnswer | UpstreamError, new_id: Callable[[], str]) -> ModelAnswer:
+def succeeded(answer: ModelAnswer | UpstreamError, new_id: Callable[[], str]) -> ModelAnswer:
+    """An answer that has an id.
+
+    Raises:
+        AttemptFailed: the upstream says that it failed.
+    """
     if isinstance(answer, UpstreamError):
         raise AttemptFailed(failure_of(answer), answer.usage)
     return answer if answer.id else msgspec.structs.replace(answer, id=new_id())
 
 
-def _summary(endpoint: Endpoint, answer: ModelAnswer) -> AnswerSummary:
+def summary_of_answer(endpoint: Endpoint, answer: ModelAnswer) -> AnswerSummary:
+    """What a record needs to know of an answer, in the words of the caller's dialect."""
     has_calls = any(isinstance(item, AnswerCall) for item in answer.output)
     finish_reason, terminal = _ending(endpoint, answer.end_reason, has_calls=has_calls)
     return AnswerSummary(

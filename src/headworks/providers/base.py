@@ -1,12 +1,14 @@
 """What every provider offers to routing."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from headworks.calls import Failure
 from headworks.exchange import UpstreamRequest
+
+StructuredOutput = Literal["json_schema", "grammar", "tool", "json_object"]
 
 
 class ProviderSettings(msgspec.Struct, frozen=True):
@@ -14,7 +16,8 @@ class ProviderSettings(msgspec.Struct, frozen=True):
 
     `base_path` is the path of its base URL, without a slash at the end. `headers` are further static headers.
     `limit_name` is what its Chat API calls the bound on output tokens: OpenAI has deprecated `max_tokens` and refuses
-    it for models that reason, other servers know no other name.
+    it for models that reason, other servers know no other name. `structured_output` is how it is asked for an answer
+    that satisfies a JSON Schema: `json_schema` is the API's own way, the others are `dialects.structured.SchemaMode`.
     """
 
     name: str
@@ -24,15 +27,17 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     project: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     limit_name: str = "max_completion_tokens"
+    structured_output: StructuredOutput = "json_schema"
 
     def __repr__(self) -> str:
         return f"ProviderSettings(name={self.name!r})"  # the key stays out of logs and tracebacks
 
 
 class Provider(Protocol):
-    """Requests out, failures classified. `limit_name` as in `ProviderSettings`."""
+    """Requests out, failures classified. `limit_name` and `structured_output` as in `ProviderSettings`."""
 
     limit_name: str
+    structured_output: StructuredOutput
 
     def request(self, method: str, path: str, body: bytes, content_type: bytes, forwarded: bytes) -> UpstreamRequest:
         """A request to send. `path` is that of the OpenAI API without `/v1`; `forwarded` a header block of the

@@ -34,6 +34,7 @@ class OpenAIProvider:
     def __init__(self, settings: ProviderSettings) -> None:
         self.name = settings.name
         self.limit_name = settings.limit_name
+        self.structured_output = settings.structured_output
         self._base_path = settings.base_path
         lines = [("user-agent", f"headworks/{__version__}"), ("accept-encoding", "identity")]
         if settings.api_key:

@@ -1,0 +1,205 @@
+"""Structured output where an upstream does not know `json_schema`: asked for in its own way, answered as if it did.
+
+    bridge = SchemaBridge(Endpoint.CHAT, body, "tool")     # used as every bridge is, see `bridging`
+
+`grammar` sends the schema as `response_format: {type: json_object, schema}`, from which llama.cpp makes a grammar, and
+which Together and Fireworks take; `tool` has the model call a tool whose parameters the schema is, and turns the call's
+arguments into the answer's text; `json_object` asks for JSON and puts the schema into the instructions. None of them
+promises what strict structured output does: that is what the validation here is for.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import msgspec
+
+from headworks.calls import Endpoint
+from headworks.dialects.bridging import BRIDGES, TranslatedStream, succeeded, summary_of_answer
+from headworks.dialects.canonical import AnswerCall, AnswerItem, AnswerMessage, AnswerText, ModelAnswer
+from headworks.dialects.chat_answers import decode_chat_answer, encode_chat_answer
+from headworks.dialects.chat_requests import reads_usage
+from headworks.dialects.chat_streams import ChatDecoder, ChatEncoder
+from headworks.dialects.events import Called, StreamEncoder, StreamEvent, Text
+from headworks.dialects.reading import Fields, read_fields
+from headworks.dialects.responses_answers import ResponseFrame, encode_responses_answer
+from headworks.dialects.responses_encoding import ResponsesEncoder
+from headworks.dialects.summary import AnswerSummary
+from headworks.errors import Refusal
+
+SchemaMode = Literal["grammar", "tool", "json_object"]
+
+ANSWER_TOOL = "give_answer"
+"""The tool by which a model answers in the mode `tool`."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _Wanted(msgspec.Struct, frozen=True):
+    schema: msgspec.Raw
+
+
+class _Format(msgspec.Struct, frozen=True):
+    type: str = ""
+    json_schema: _Wanted | None = None
+
+
+class _Text(msgspec.Struct, frozen=True):
+    format: _Format | None = None
+
+
+class _ToolHead(msgspec.Struct, frozen=True):
+    function: dict[str, msgspec.Raw] | None = None
+
+
+class _Message(msgspec.Struct, frozen=True):
+    role: str = ""
+
+
+_decode_format = msgspec.json.Decoder(_Format).decode
+_decode_text = msgspec.json.Decoder(_Text).decode
+_decode_tools = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_tool = msgspec.json.Decoder(_ToolHead).decode
+_decode_messages = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_message = msgspec.json.Decoder(_Message).decode
+
+
+def wants_schema(endpoint: Endpoint, fields: Fields) -> bool:
+    """Whether a request asks for an answer that satisfies a JSON Schema."""
+    raw = fields.get("text" if endpoint is Endpoint.RESPONSES else "response_format")
+    if raw is None:
+        return False
+    try:
+        found = _decode_text(raw).format if endpoint is Endpoint.RESPONSES else _decode_format(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False  # its shape is for whoever reads it to judge
+    return found is not None and found.type == "json_schema"
+
+
+class SchemaBridge:
+    """A `bridging.Bridge` to an upstream that speaks Chat, for a request that wants a schema.
+
+    Arguments:
+        endpoint: the caller's dialect.
+        body: the caller's request.
+        mode: how this upstream is asked.
+        new_id: makes an id for an answer whose upstream gives none.
+    """
+
+    __slots__ = ("_endpoint", "_fields", "_mode", "_new_id")
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        body: bytes,
+        mode: SchemaMode,
+        new_id: Callable[[], str] = lambda: secrets.token_hex(16),
+    ) -> None:
+        self._endpoint = endpoint
+        self._fields = read_fields(body)
+        self._mode = mode
+        self._new_id = new_id
+
+    def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens") -> bytes:
+        """The chat request; see `bridging.Bridge`.
+
+        Raises:
+            Refusal: 400, also for a tool that has the name of ours.
+        """
+        if self._endpoint is Endpoint.RESPONSES:
+            body = BRIDGES[Endpoint.RESPONSES](body).request(body, model, limit_name=limit_name)
+            fields = dict(read_fields(body))
+        else:
+            fields = {**self._fields, "model": msgspec.Raw(_encode(model))}
+            if "stream" in fields and bytes(fields["stream"]) == b"true":
+                fields["stream_options"] = msgspec.Raw(b'{"include_usage":true}')
+        wanted = _decode_format(fields.pop("response_format")).json_schema
+        if wanted is None:
+            raise Refusal(400, "missing_required_parameter", "Missing 'response_format.json_schema'.")
+        match self._mode:
+            case "grammar":
+                asked = {"type": "json_object", "schema": wanted.schema}
+                fields["response_format"] = msgspec.Raw(_encode(asked))
+            case "json_object":
+                fields["response_format"] = msgspec.Raw(b'{"type":"json_object"}')
+                fields["messages"] = _with_instruction(fields["messages"], wanted.schema)
+            case "tool":
+                _offer(fields, wanted.schema)
+        return _encode(fields)
+
+    def answer(self, body: bytes) -> tuple[bytes, AnswerSummary]:
+        """The body to answer with; see `bridging.Bridge`."""
+        answer = succeeded(decode_chat_answer(body), self._new_id)
+        if self._mode == "tool":
+            answer = msgspec.structs.replace(answer, output=tuple(_as_text(answer)))
+        if self._endpoint is Endpoint.RESPONSES:
+            said = encode_responses_answer(answer, ResponseFrame(self._fields, answer.id))
+        else:
+            said = encode_chat_answer(answer)
+        return said, summary_of_answer(self._endpoint, answer)
+
+    def stream(self) -> TranslatedStream:
+        """Fresh steps for a stream; see `bridging.Bridge`."""
+        encoder: StreamEncoder
+        if self._endpoint is Endpoint.RESPONSES:
+            encoder = ResponsesEncoder(self._fields)
+        else:
+            encoder = ChatEncoder(includes_usage=reads_usage(self._fields))
+        decoder = _AnswerDecoder() if self._mode == "tool" else ChatDecoder()
+        return TranslatedStream(self._endpoint, decoder, encoder, self._new_id)
+
+
+class _AnswerDecoder:
+    """A chat stream in which the answer's tool call is the answer's text."""
+
+    __slots__ = ("_decoder", "_index")
+
+    def __init__(self) -> None:
+        self._decoder = ChatDecoder()
+        self._index = -1
+
+    def feed(self, chunk: bytes) -> list[StreamEvent]:
+        """As `events.StreamDecoder`."""
+        return [self._seen(event) for event in self._decoder.feed(chunk)]
+
+    def _seen(self, event: StreamEvent) -> StreamEvent:
+        if not isinstance(event, Called):
+            return event
+        if event.name == ANSWER_TOOL:
+            self._index = event.index
+        return Text(event.text) if event.index == self._index else event
+
+
+def _as_text(answer: ModelAnswer) -> Sequence[AnswerItem]:
+    return [
+        AnswerMessage((AnswerText(item.text),)) if isinstance(item, AnswerCall) and item.name == ANSWER_TOOL else item
+        for item in answer.output
+    ]
+
+
+def _offer(fields: dict[str, msgspec.Raw], schema: msgspec.Raw) -> None:
+    """Have the model answer by a tool. Where it has others, it has to call one of them, ours included."""
+    tools = _decode_tools(fields["tools"]) if "tools" in fields else []
+    if any(bytes((_decode_tool(tool).function or {}).get("name", b"")) == _encode(ANSWER_TOOL) for tool in tools):
+        message = f"A tool is named `{ANSWER_TOOL}`, which is how this model's provider is asked for structured output."
+        raise Refusal(400, "invalid_value", message, param="tools")
+    function = {
+        "name": ANSWER_TOOL,
+        "description": "Give the whole answer. This is the only way to answer.",
+        "parameters": schema,
+    }
+    fields["tools"] = msgspec.Raw(_encode([*tools, {"type": "function", "function": function}]))
+    forced: object = "required" if tools else {"type": "function", "function": {"name": ANSWER_TOOL}}
+    fields["tool_choice"] = msgspec.Raw(_encode(forced))
+
+
+def _with_instruction(messages: msgspec.Raw, schema: msgspec.Raw) -> msgspec.Raw:
+    """The messages with the schema behind the leading instructions, where it is the same in every call."""
+    there = _decode_messages(messages)
+    leading = 0
+    while leading < len(there) and _decode_message(there[leading]).role in ("system", "developer"):
+        leading += 1
+    role = _decode_message(there[0]).role if leading else "system"
+    text = "Answer with one JSON value, and nothing before or after it, that satisfies this JSON Schema:\n"
+    instruction = {"role": role, "content": text + bytes(schema).decode()}
+    return msgspec.Raw(_encode([*there[:leading], instruction, *there[leading:]]))
