@@ -1,6 +1,6 @@
 """What genai-prices knows, in the catalogue's own form: units, periods, tiers, names."""
 
-import datetime
+import datetime as dt
 from decimal import Decimal
 from typing import Any
 
@@ -125,7 +125,7 @@ def _periods(info: types.ModelInfo, given: list[types.ConditionalPrice], tier: s
     days = sorted({each.start_date for each in conditions if isinstance(each, types.StartDateConstraint)})
     periods = []
     for day in (None, *days):
-        moment = day or datetime.date(1970, 1, 1)
+        moment = day or dt.date(1970, 1, 1)
         base = given[0].prices
         for conditional in given:
             if _has_begun(conditional.constraint, moment):
@@ -147,10 +147,12 @@ def _periods(info: types.ModelInfo, given: list[types.ConditionalPrice], tier: s
 
 def _repeats(period: Period, before: list[Period]) -> bool:
     """Whether a period says what the one before it says."""
-    return bool(before) and period.hours is None and (period.rates, period.steps) == (before[-1].rates, before[-1].steps)
+    return (
+        bool(before) and period.hours is None and (period.rates, period.steps) == (before[-1].rates, before[-1].steps)
+    )
 
 
-def _has_begun(constraint: object, day: datetime.date) -> bool:
+def _has_begun(constraint: object, day: dt.date) -> bool:
     if isinstance(constraint, types.StartDateConstraint):
         return constraint.start_date <= day
     return constraint is None
@@ -214,10 +216,10 @@ def _told_by(prices: Prices | None) -> tuple[str, ...]:
 
 def _is_dated(name: str) -> bool:
     digits = "".join(character for character in name[-10:] if character.isdigit())
-    return len(digits) >= 8 and digits[-8:-6] == "20" or name[-8:].isdigit()
+    return (len(digits) >= 8 and digits[-8:-6] == "20") or name[-8:].isdigit()
 
 
-def _minute(time: datetime.time) -> int:
-    if time.tzinfo is not None and time.utcoffset() != datetime.timedelta(0):
+def _minute(time: dt.time) -> int:
+    if time.tzinfo is not None and time.utcoffset() != dt.timedelta(0):
         raise ValueError("a time of the day that is not UTC")
     return time.hour * 60 + time.minute

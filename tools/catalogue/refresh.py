@@ -3,10 +3,9 @@
     .venv/bin/python tools/catalogue/refresh.py --published 2026-11-25
     .venv/bin/python tools/catalogue/refresh.py --check      say whether the shipped file is what this would write
 
-To refresh prices, raise genai-prices in requirements/dev.txt, install it, and run this with today's date. Every claim of
-the overlay must still meet a model. The result is a file of one model a line: review the diff.
+To refresh prices, raise genai-prices in requirements/dev.txt, install it, and run this with today's date. Every claim
+of the overlay must still meet a model. The result is a file of one model a line: review the diff.
 """
-# ruff: noqa: T201
 
 import argparse
 import importlib.metadata
@@ -22,7 +21,6 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parent))
 
 import genai
-
 from headworks.catalogue import read_catalogue, shipped
 from headworks.catalogue.models import Citation, Model
 from headworks.catalogue.money import MTOK, pico_usd, scaled
@@ -58,7 +56,7 @@ def packed(published: str) -> bytes:
     for place, (name, each) in enumerate(sections.items()):
         head = {key: each[key] for key in ("title", "api", "urls", "fallbacks")}
         head |= {"source": GENAI, "count": len(each["models"])}
-        lines.append(f"{_json(name)}:{_json(head)[:-1]},\"models\":[")
+        lines.append(f'{_json(name)}:{_json(head)[:-1]},"models":[')
         rows = [_json([model.name, wanted, models[f"{name}/{model.name}"]]) for wanted, model in each["models"]]
         lines.extend(f"{row}," for row in rows[:-1])
         lines.append(rows[-1] + "]}" + ("," if place + 1 < len(sections) else ""))

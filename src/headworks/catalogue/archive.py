@@ -2,7 +2,8 @@
 
     prices/catalogue-VERSION.json   every catalogue that was in use
     prices/terms-HASH.json          every set of own terms that was in use
-    prices/current                  the version in use, and `pinned` where the operator chose it; no file: the shipped one
+    prices/current                  the version in use, and `pinned` where the operator chose it; no file: the shipped
+    one
 
 Files are written whole under another name and then renamed: a reader sees an old file or a new one.
 """
@@ -51,7 +52,9 @@ class PriceArchive:
             content = path.read_bytes()
         except FileNotFoundError:
             known = ", ".join((shipped().version, *self.versions()))
-            raise StorageError(f"no price table of version {version} is kept in {self.folder}; there are: {known}") from None
+            raise StorageError(
+                f"no price table of version {version} is kept in {self.folder}; there are: {known}"
+            ) from None
         except OSError as error:
             raise StorageError(f"{path} cannot be read: {error.strerror}") from None
         try:
@@ -59,7 +62,9 @@ class PriceArchive:
         except CatalogueError as error:
             raise StorageError(f"{path}: {error}; install it again with `headworks models update`") from None
         if catalogue.version != version:
-            raise StorageError(f"{path} is not what it was when it was kept; install it again with `headworks models update`")
+            raise StorageError(
+                f"{path} is not what it was when it was kept; install it again with `headworks models update`"
+            )
         return catalogue
 
     def versions(self) -> tuple[str, ...]:
@@ -77,8 +82,8 @@ class PriceArchive:
         self._write(self.folder / "current", f"{catalogue.version}{' ' + _PINNED if is_pinned else ''}\n".encode())
 
     def keep(self, book: PriceBook) -> None:
-        """Keep what a book is made of, so that calls can be charged again by its version. Costs two looks at the disk when
-        it is kept already.
+        """Keep what a book is made of, so that calls can be charged again by its version. Costs two looks at the disk
+        when it is kept already.
 
         Raises:
             StorageError: it cannot be written.

@@ -1,8 +1,8 @@
 """The price book of an installation: list prices and its own terms, bound to the targets that it calls.
 
-    book = PriceBook(shipped(), {"openai": Terms(catalogue="openai")})
-    price = book.for_target("openai", "gpt-6-luna")        # once, when the target is loaded
-    cost = price.cost(usage, at_us=opened_us, tier="flex")  # each call: about a microsecond
+book = PriceBook(shipped(), {"openai": Terms(catalogue="openai")})
+price = book.for_target("openai", "gpt-6-luna")        # once, when the target is loaded
+cost = price.cost(usage, at_us=opened_us, tier="flex")  # each call: about a microsecond
 """
 
 import hashlib
@@ -22,8 +22,8 @@ from headworks.catalogue.terms import Terms
 class TargetPrice:
     """The prices of one target. Immutable; costs nothing to keep.
 
-    `prices` are None where no price is known: every cost is None then. `model` is None where the catalogue does not know
-    the model.
+    `prices` are None where no price is known: every cost is None then. `model` is None where the catalogue does not
+    know the model.
     """
 
     __slots__ = ("_deck", "model", "prices", "version")

@@ -1,8 +1,8 @@
 """What a call costs: tokens times prices, itemised, in whole pico-dollars. Pure; no float anywhere.
 
-A token is charged once. Input is divided into what was read from the cache, what was written to it, audio, image, video,
-and the rest; output into reasoning, audio, image, video, citations, and the rest. Figures that contradict one another
-(more cached tokens than there was input) are cut to what there is.
+A token is charged once. Input is divided into what was read from the cache, what was written to it, audio, image,
+video, and the rest; output into reasoning, audio, image, video, citations, and the rest. Figures that contradict one
+another (more cached tokens than there was input) are cut to what there is.
 """
 
 import msgspec
@@ -79,13 +79,7 @@ class Cost(msgspec.Struct, frozen=True, gc=False):
     def total(self) -> int:
         """All of it."""
         return (
-            self.input
-            + self.cached_input
-            + self.cache_write
-            + self.output
-            + self.media
-            + self.services
-            + self.request
+            self.input + self.cached_input + self.cache_write + self.output + self.media + self.services + self.request
         )
 
 
@@ -123,7 +117,7 @@ def cost_of(
     cached, written, reasoning = usage.cached_tokens, usage.cache_write_tokens, usage.reasoning_tokens
     if cached + written > whole:
         cached = min(cached, whole)
-        written = whole - cached if written > whole - cached else written
+        written = min(written, whole - cached)
     if reasoning > output:
         reasoning = output
     thought = tariff.reasoning * reasoning

@@ -5,7 +5,7 @@ part of it, `/` a regular expression. A list of clauses holds when all of them d
 clauses holds. Upper and lower case are the same.
 """
 
-import datetime
+import datetime as dt
 import re
 from collections.abc import Sequence
 
@@ -32,7 +32,7 @@ def with_dashed_day(name: str) -> str:
     def dashed(match: re.Match[str]) -> str:
         year, month, day = (int(part) for part in match.groups())
         try:
-            return f"-{datetime.date(year, month, day).isoformat()}"
+            return f"-{dt.date(year, month, day).isoformat()}"
         except ValueError:
             return match[0]
 

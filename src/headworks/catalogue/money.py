@@ -1,14 +1,14 @@
 """Money as whole pico-dollars (10^-12 USD): what every price and every cost here is counted in.
 
-Why this unit. A price is quoted in dollars per million tokens, so one token at $1 per million costs 10^6 pico-dollars, a
-whole number; the finest quotes (six digits after the point, batch halves of them included) stay whole. Costs are then
-products and sums of whole numbers: they need no rounding, the parts sum to the whole, and any grouping of calls sums to
-the same total. A float does neither. `Decimal` would, but a product takes ten times as long, and its digits grow in
-storage. A coarser unit (nano, micro) would have to round every call; a finer one (femto) overflows the 64 bits of a
-database at $9,223 in one sum, this one at $9.2 million.
+Why this unit. A price is quoted in dollars per million tokens, so one token at $1 per million costs 10^6
+pico-dollars, a whole number; the finest quotes (six digits after the point, batch halves of them included) stay
+whole. Costs are then products and sums of whole numbers: they need no rounding, the parts sum to the whole, and any
+grouping of calls sums to the same total. A float does neither. `Decimal` would, but a product takes ten times as
+long, and its digits grow in storage. A coarser unit (nano, micro) would have to round every call; a finer one (femto)
+overflows the 64 bits of a database at $9,223 in one sum, this one at $9.2 million.
 
-Where something has to be rounded, it is a *price*, once, when it is read: never a cost. A contract's discount of a third
-is rounded to a whole pico-dollar for each token, which is a millionth of a dollar in a million tokens.
+Where something has to be rounded, it is a *price*, once, when it is read: never a cost. A contract's discount of a
+third is rounded to a whole pico-dollar for each token, which is a millionth of a dollar in a million tokens.
 """
 
 import re
@@ -24,7 +24,8 @@ _USD = re.compile(r"[0-9]{1,12}(\.[0-9]{1,24})?")
 
 
 def pico_usd(usd: Decimal, *, per: int = 1) -> int:
-    """What one unit costs, in whole pico-dollars, where `per` units cost so many dollars. Halves go to the even side."""
+    """What one unit costs, in whole pico-dollars, where `per` units cost so many dollars. Halves go to the even
+    side."""
     exact = _CONTEXT.divide(_CONTEXT.multiply(usd, Decimal(PICO_PER_USD)), Decimal(per))
     return int(exact.to_integral_value(rounding=ROUND_HALF_EVEN))
 

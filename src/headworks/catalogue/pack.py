@@ -43,7 +43,8 @@ class _Entry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Section(msgspec.Struct, frozen=True):
-    """A provider. `api` are the beginnings of its API's URLs as a regular expression; `fallbacks` are the providers whose
+    """A provider. `api` are the beginnings of its API's URLs as a regular expression; `fallbacks` are the providers
+    whose
     models it serves, too; `source` is what its models' prices are from, a key of the file's `sources`."""
 
     title: str
@@ -127,7 +128,8 @@ class Catalogue:
         """The model that a name means at a provider, or None.
 
         Names are tried as they are, then with a compact date (`-20251211`) spelt out; first among the provider's own
-        models, then among those of providers whose models it serves, too.
+        models, then among those of providers whose models it serves, too. Last, the entry of exactly this name: some
+        are called by a family's name, which no caller would send.
         """
         if provider not in self._raw:
             return None
@@ -137,7 +139,8 @@ class Catalogue:
                 entry = self._entry(where, spelling)
                 if entry is not None:
                     return self._model(where, entry)
-        return None
+        named = next((entry for entry in self._section(provider).models if entry.name.lower() == wanted), None)
+        return None if named is None else self._model(provider, named)
 
     def models(self, provider: str) -> Iterator[Model]:
         """Every model of a provider, in the order of the file. Raises KeyError for an unknown provider."""

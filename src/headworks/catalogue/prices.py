@@ -1,10 +1,10 @@
 """Prices as data: what a unit of each kind costs, when, in which tier, and above how much input.
 
-All amounts are whole pico-dollars (see `money`). None means that the kind has no price of its own: such tokens cost what
-the wider kind costs that they are part of (`tariffs` has the rules). 0 means free.
+All amounts are whole pico-dollars (see `money`). None means that the kind has no price of its own: such tokens cost
+what the wider kind costs that they are part of (`tariffs` has the rules). 0 means free.
 """
 
-import datetime
+import datetime as dt
 from decimal import Decimal
 
 import msgspec
@@ -86,7 +86,8 @@ class Period(_Data, frozen=True, kw_only=True):
 
 
 STANDARD = "standard"
-"""The tier of a call that asks for none. Others: `batch`, `flex`, `priority`, `fast`; a few providers have their own."""
+"""The tier of a call that asks for none. Others: `batch`, `flex`, `priority`, `fast`; a few providers have their
+own."""
 
 
 class Prices(_Data, frozen=True, kw_only=True):
@@ -108,7 +109,7 @@ class Prices(_Data, frozen=True, kw_only=True):
             least_audio_s=self.least_audio_s,
         )
 
-    def at(self, day: datetime.date, tier: str = STANDARD) -> Period:
+    def at(self, day: dt.date, tier: str = STANDARD) -> Period:
         """What holds on a day at noon (UTC); the standard tier's where the tier has no prices of its own."""
         wanted, minute = day.isoformat(), 12 * 60
         periods = self.tiers.get(tier, self.periods)

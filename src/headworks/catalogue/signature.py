@@ -1,8 +1,8 @@
 """Who vouches for a catalogue: a detached Ed25519 signature (RFC 8032) over the file's bytes.
 
-    openssl genpkey -algorithm ed25519 -out key.pem
-    openssl pkey -in key.pem -pubout -outform DER | tail -c 32 | base64         # the public key
-    openssl pkeyutl -sign -rawin -inkey key.pem -in catalogue.json | base64 -w0 > catalogue.json.sig
+openssl genpkey -algorithm ed25519 -out key.pem
+openssl pkey -in key.pem -pubout -outform DER | tail -c 32 | base64         # the public key
+openssl pkeyutl -sign -rawin -inkey key.pem -in catalogue.json | base64 -w0 > catalogue.json.sig
 """
 
 import base64

@@ -2,13 +2,13 @@
 
 What has no price of its own costs what the nearest wider kind costs:
 
-- cached input, cache writes, audio, image and video input: what input costs (a long-lived cache write: what a short-lived
-  one costs; cached audio: what cached input costs, or else audio);
+- cached input, cache writes, audio, image and video input: what input costs (a long-lived cache write: what a
+  short-lived one costs; cached audio: what cached input costs, or else audio);
 - reasoning, citations, audio, image and video output: what output costs;
 - an annotated page: what a page costs.
 """
 
-import datetime
+import datetime as dt
 
 import msgspec
 
@@ -16,7 +16,7 @@ from headworks.catalogue.prices import STANDARD, Period, Prices, Rates, within
 
 _DAY_US = 86_400_000_000
 _MINUTE_US = 60_000_000
-_EPOCH = datetime.date(1970, 1, 1)
+_EPOCH = dt.date(1970, 1, 1)
 
 
 class Tariff(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -134,4 +134,4 @@ def _cards(periods: tuple[Period, ...], tier: str) -> tuple[Card, ...]:
 
 def start_us(day: str) -> int:
     """Microseconds from the Unix epoch to the beginning of an ISO day (UTC)."""
-    return (datetime.date.fromisoformat(day) - _EPOCH).days * _DAY_US
+    return (dt.date.fromisoformat(day) - _EPOCH).days * _DAY_US

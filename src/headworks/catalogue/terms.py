@@ -38,7 +38,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         gpu_hour_usd: what one of its GPUs costs in an hour, in dollars.
         gpus: how many it has.
-        input_tokens_per_s: how many tokens of input it reads in a second, all requests together, when it does only that.
+        input_tokens_per_s: how many tokens of input it reads in a second, all requests together, when it does only
+        that.
         output_tokens_per_s: how many it writes in a second, all requests together.
         busy_percent: the share of the paid hours in which it works; the rest is paid for by the tokens, too.
     """
@@ -53,8 +54,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 def machine_prices(machine: Machine) -> Prices:
     """A machine's hours as prices of tokens.
 
-    A token costs the machine's time that it takes: the hourly price divided by the tokens of a busy hour. Without a speed
-    for input, input is free and output carries all of it.
+    A token costs the machine's time that it takes: the hourly price divided by the tokens of a busy hour. Without a
+    speed for input, input is free and output carries all of it.
     """
     usd_per_hour = machine.gpu_hour_usd * machine.gpus
     busy = machine.busy_percent / _PERCENT
