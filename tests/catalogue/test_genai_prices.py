@@ -63,14 +63,13 @@ def is_whole(model):
 def expected(provider, model, vector, moment, context):
     whole, cached, written, output, reasoning = vector
     charged = set().union(*prices_of(model))
-    given = {"input_tokens": whole, "output_tokens": output}
-    for key, name, count in (
+    parts = (
         ("cache_read_mtok", "cache_read_tokens", cached),
         ("cache_write_mtok", "cache_write_tokens", written),
         ("output_reasoning_mtok", "output_reasoning_tokens", reasoning),
-    ):
-        if key in charged:
-            given[name] = count
+    )
+    given = {"input_tokens": whole, "output_tokens": output}
+    given |= {name: count for key, name, count in parts if key in charged}
     found = model.calc_price(
         genai_types.Usage(**given), provider, genai_request_timestamp=moment, price_context=context
     )

@@ -3,9 +3,10 @@
 Why this unit. A price is quoted in dollars per million tokens, so one token at $1 per million costs 10^6
 pico-dollars, a whole number; the finest quotes (six digits after the point, batch halves of them included) stay
 whole. Costs are then products and sums of whole numbers: they need no rounding, the parts sum to the whole, and any
-grouping of calls sums to the same total. A float does neither. `Decimal` would, but a product takes ten times as
-long, and its digits grow in storage. A coarser unit (nano, micro) would have to round every call; a finer one (femto)
-overflows the 64 bits of a database at $9,223 in one sum, this one at $9.2 million.
+grouping of calls sums to the same total. A float does neither. `Decimal` rounds at the digits of a context that
+anyone may change, takes twice the time, and has no type in a database. A coarser unit (nano, micro) would have to
+round every call; a finer one (femto) overflows the 64 bits of a database at $9,223 in one sum, this one at $9.2
+million.
 
 Where something has to be rounded, it is a *price*, once, when it is read: never a cost. A contract's discount of a
 third is rounded to a whole pico-dollar for each token, which is a millionth of a dollar in a million tokens.
