@@ -10,7 +10,9 @@ May import `calls` and `errors`. Only `archive` and `shipped` touch the disk.
 
 from headworks.catalogue.archive import PriceArchive
 from headworks.catalogue.book import PriceBook, TargetPrice
+from headworks.catalogue.changes import Changes, changes_between
 from headworks.catalogue.cost import Cost, Extras, cost_of
+from headworks.catalogue.life import WARNING_DAYS, Retirement, retirement_of
 from headworks.catalogue.models import CacheFacts, Citation, Model, Provider, RateLimits
 from headworks.catalogue.pack import Catalogue, CatalogueError, read_catalogue, shipped
 from headworks.catalogue.prices import STANDARD, Period, Prices, Rates, Step
@@ -20,9 +22,11 @@ from headworks.catalogue.tokens import count_tokens
 
 __all__ = [
     "STANDARD",
+    "WARNING_DAYS",
     "CacheFacts",
     "Catalogue",
     "CatalogueError",
+    "Changes",
     "Citation",
     "Cost",
     "Deck",
@@ -36,13 +40,16 @@ __all__ = [
     "Provider",
     "RateLimits",
     "Rates",
+    "Retirement",
     "Step",
     "TargetPrice",
     "Terms",
+    "changes_between",
     "cost_of",
     "count_tokens",
     "deck_of",
     "machine_prices",
     "read_catalogue",
+    "retirement_of",
     "shipped",
 ]
