@@ -195,8 +195,25 @@ def _with_extras(
         tier=tier,
         above=above,
         is_estimated=usage.source == "estimated",
-        is_complete=(
-            (tariff.has_input or not rest - audio - image - video)
-            and (tariff.has_output or not usage.output_tokens - spoken - drawn - filmed)
+        is_complete=_is_complete(
+            tariff,
+            usage.input_tokens
+            - _priced(tariff.audio_input, audio + cached_audio)
+            - _priced(tariff.image_input, image + cached_image)
+            - _priced(tariff.video_input, video),
+            usage.output_tokens
+            - _priced(tariff.audio_output, spoken)
+            - _priced(tariff.image_output, drawn)
+            - _priced(tariff.video_output, filmed),
         ),
     )
+
+
+def _priced(rate: int, count: int) -> int:
+    """How many of the tokens have a price, be it that of a wider kind."""
+    return count if rate else 0
+
+
+def _is_complete(tariff: Tariff, input_tokens: int, output_tokens: int) -> bool:
+    """Whether text has a price, in and out, as far as there is any."""
+    return (tariff.has_input or not input_tokens) and (tariff.has_output or not output_tokens)

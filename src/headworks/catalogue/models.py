@@ -47,10 +47,11 @@ class RateLimits(_Fact, frozen=True, kw_only=True):
 class Model(_Fact, frozen=True, kw_only=True):
     """One model at one provider. Nothing here is guessed: what no source says is None or empty.
 
-    `aliases` and `snapshots` are the exact further names, the latter those with a date; names may also be known by
-    their beginning, so a dated name that is new can still be this model. `context_tokens` bounds input and output
-    together. Dates are ISO days (UTC): on `shutdown_on` the model is gone, `successor` is what its provider recommends.
-    `is_deprecated` may be known without a date.
+    `aliases` and `snapshots` are the exact further names at these prices, the latter those with a date; names may
+    also be known by their beginning, so a dated name that is new can still be this model. `own_lives` are those names
+    that go earlier or later than the rest: day of shutdown and successor. `context_tokens` bounds input and output
+    together. Dates are ISO days (UTC): on `shutdown_on` the model is gone, `successor` is what its provider
+    recommends. `is_deprecated` may be known without a date.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Model(_Fact, frozen=True, kw_only=True):
     deprecated_on: str = ""
     shutdown_on: str = ""
     successor: str = ""
+    own_lives: dict[str, tuple[str, str]] = {}
     cache: CacheFacts | None = None
     limits: tuple[RateLimits, ...] = ()
     prices: Prices | None = None

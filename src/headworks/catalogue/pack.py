@@ -138,7 +138,7 @@ class Catalogue:
             for where in (provider, *self._section(provider).fallbacks):
                 entry = self._entry(where, spelling)
                 if entry is not None:
-                    return self._model(where, entry)
+                    return _living(self._model(where, entry), spelling)
         named = next((entry for entry in self._section(provider).models if entry.name.lower() == wanted), None)
         return None if named is None else self._model(provider, named)
 
@@ -200,6 +200,15 @@ def read_catalogue(content: bytes) -> Catalogue:
 def shipped() -> Catalogue:
     """The catalogue that came with this release."""
     return Catalogue((Path(__file__).parent / "data" / "catalogue.json").read_bytes())
+
+
+def _living(model: Model, name: str) -> Model:
+    """A model as it is under one of its names, which may have a shutdown of its own."""
+    own = model.own_lives.get(name)
+    if own is None:
+        return model
+    day, successor = own
+    return msgspec.structs.replace(model, shutdown_on=day, successor=successor, is_deprecated=True)
 
 
 def _decode(raw: msgspec.Raw, kind: type[T]) -> T:

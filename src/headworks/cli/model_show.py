@@ -86,10 +86,11 @@ def _span(seconds: int) -> str:
 
 def _print_prices(prices: Prices, offers: Offers) -> None:
     """Today's prices of every tier, then what else holds at other times."""
-    print("\nUSD per million tokens, today; `>` is for the whole call above so much input")
     tiers: dict[Period, list[str]] = {}
     for tier in ("standard", *prices.tiers):
         tiers.setdefault(prices.at(offers.today, tier), []).append(tier)
+    bounds = "; `>` is for the whole call above so much input" if any(period.steps for period in tiers) else ""
+    print(f"\nUSD per million tokens, today{bounds}")
     _print_rates([row for period, names in tiers.items() for row in _rows(", ".join(names), period)])
     if prices.least_audio_s:
         print(f"a request pays for {prices.least_audio_s} seconds of audio at least")
@@ -107,10 +108,8 @@ def _when(period: Period) -> str:
     return f"every day from {start} to {end} UTC"
 
 
-def _rows(title: str, period: Period) -> Iterator[tuple[str, Rates]]:
-    yield title, period.rates
-    for step in period.steps:
-        yield f"  >{step.above:,}", step.rates
+def _rows(title: str, period: Period) -> list[tuple[str, Rates]]:
+    return [(title, period.rates), *((f"  >{step.above:,}", step.rates) for step in period.steps)]
 
 
 def _print_rates(rows: list[tuple[str, Rates]]) -> None:
@@ -139,18 +138,22 @@ def _cell(kind: str, rate: int | None) -> Cell:
 
 
 def _print_sources(offer: Offer) -> None:
-    citations = offer.model.citations if offer.model else ()
+    """Each source with the facts that are from it."""
+    by_source: dict[tuple[str, str, str], list[str]] = {}
+    for each in offer.model.citations if offer.model else ():
+        by_source.setdefault((each.source, each.seen_on, each.url), []).append(each.of)
     listed = offer.model.prices if offer.model else None
-    if citations:
+    if by_source:
         print("\nSources")
-    for citation in citations:
-        print(_line(citation.of, f"{citation.source}, seen on {citation.seen_on}: {citation.url}", width=26))
+    for (source, seen_on, url), fields in by_source.items():
+        print(plain(f"  {', '.join(fields)}"))
+        print(plain(f"    {source}, seen on {seen_on}: {url}"))
     if offer.price.prices != listed:
-        print(_line("prices here", "changed by `prices` in headworks.yaml", width=26))
+        print("  prices here\n    `prices` in headworks.yaml")
 
 
-def _line(title: str, text: str, width: int = _TITLE_WIDTH) -> str:
-    return plain(f"  {title:<{width}} {text}".rstrip())
+def _line(title: str, text: str) -> str:
+    return plain(f"  {title:<{_TITLE_WIDTH}} {text}".rstrip())
 
 
 def _as_json(offer: Offer) -> dict[str, object]:
