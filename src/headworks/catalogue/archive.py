@@ -8,6 +8,7 @@
 Files are written whole under another name and then renamed: a reader sees an old file or a new one.
 """
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -141,7 +142,8 @@ class PriceArchive:
                 os.fsync(file.fileno())
             fresh.replace(path)
         except OSError as error:
-            fresh.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it may not be there at all
+                fresh.unlink()
             raise StorageError(f"{path} cannot be written: {error.strerror}") from None
 
 
