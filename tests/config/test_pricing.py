@@ -5,7 +5,7 @@ import pytest
 from headworks.calls import Usage
 from headworks.catalogue import shipped
 from headworks.catalogue.money import usd_text
-from headworks.config import price_book
+from headworks.config import examine, price_book
 from headworks.errors import ConfigError
 
 NOON_US = 1_795_608_000_000_000
@@ -116,3 +116,20 @@ def test_a_list_that_the_catalogue_does_not_have_is_named_with_its_line(project)
 
     with pytest.raises(ConfigError, match=r"headworks\.yaml:7:.*did you mean `together`\?"):
         price_book(read, shipped())
+
+
+def test_a_check_names_a_list_that_does_not_exist_and_a_price_table_that_is_not_good(project, tmp_path):
+    read = project(PROVIDERS + "prices: {providers: {local: {catalogue: togethr}}}\n")
+    (tmp_path / ".headworks" / "prices").mkdir(parents=True)
+    environment = {"KEY": "sk-not-a-key"}
+
+    def problems():
+        found = examine(read, environment=environment, plan_models=lambda path: ())
+        return [str(problem) for problem in found.problems if "prices" in str(problem)]
+
+    (found,) = problems()
+    assert "did you mean `together`?" in found
+
+    (tmp_path / ".headworks" / "prices" / "current").write_text("2020-01-01-000000000000\n")
+    (found,) = problems()
+    assert "no price table of version" in found
