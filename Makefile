@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-model test-long search check quick format lint types imports dead docs coverage bench bench-peers clean
+.PHONY: help run setup test test-model test-long search check quick format lint types imports dead docs catalogue coverage bench bench-peers clean
 
 help: ## List the tasks
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,12 +35,12 @@ quick: setup ## The tests alone, without coverage
 	$(BIN)/pytest -n auto --dist worksteal
 
 format: setup ## Format the code and mend what can be mended by machine
-	$(BIN)/ruff format src tests benchmarks examples
-	$(BIN)/ruff check --fix src tests benchmarks examples
+	$(BIN)/ruff format src tests benchmarks tools examples
+	$(BIN)/ruff check --fix src tests benchmarks tools examples
 
 lint: setup
-	$(BIN)/ruff format --check src tests benchmarks examples
-	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/ruff format --check src tests benchmarks tools examples
+	$(BIN)/ruff check src tests benchmarks tools examples
 
 types: setup
 	$(BIN)/mypy
@@ -53,6 +53,9 @@ dead: setup
 
 docs: setup ## Write the generated reference pages (configuration, command line, JSON Schema)
 	$(BIN)/python docs/generate.py
+
+catalogue: setup ## Write the catalogue of models from genai-prices and tools/catalogue/overlay.yaml (DAY=2026-11-25)
+	$(BIN)/python tools/catalogue/refresh.py --published $(or $(DAY),$(shell date -u +%F))
 
 MODEL_VENV ?= .venv-model
 $(MODEL_VENV)/.model: requirements/model.txt

@@ -178,6 +178,10 @@ def _value(kind: inspect.Type, extra: dict[str, Any] | None = None) -> str:
             return "`true` or `false`"
         case inspect.IntType() | inspect.FloatType():
             return _number(kind)
+        case inspect.DecimalType():
+            form = str((extra or {}).get("form"))
+            words = {"amount": "number from 0", "positive-amount": "number above 0", "percent": "number above 0 to 100"}
+            return words.get(form, "number from -1,000 to 100")
         case inspect.StrType():
             words = {"secret-reference": "secret reference", "base-url": "URL", "proxy-url": "URL"}
             form = (extra or {}).get("form", "text")

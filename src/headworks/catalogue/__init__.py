@@ -1,8 +1,55 @@
-"""Models and their tokens: data and the arithmetic on it. Prices, limits and retirements will stand here too.
+"""Models, what they cost and how long they live: data, and the arithmetic on it.
 
-May import `calls` and `errors`. Pure.
+`shipped` is the catalogue of this release, `PriceArchive` what an installation has in its state folder: newer ones, and
+every one that a call was charged by. A `PriceBook` is a catalogue with the installation's own terms; `for_target` binds
+it to one model at one provider, and `cost` then charges a call in about a microsecond. Money is whole pico-dollars
+(`money`), never a float. The data is made by `tools/refresh_catalogue.py`.
+
+May import `calls` and `errors`. Only `archive` and `shipped` touch the disk.
 """
 
+from headworks.catalogue.archive import PriceArchive
+from headworks.catalogue.book import PriceBook, TargetPrice
+from headworks.catalogue.changes import Changes, changes_between
+from headworks.catalogue.cost import Cost, Extras, cost_of
+from headworks.catalogue.life import WARNING_DAYS, Retirement, retirement_of
+from headworks.catalogue.models import CacheFacts, Citation, Model, Provider, RateLimits
+from headworks.catalogue.pack import Catalogue, CatalogueError, read_catalogue, shipped
+from headworks.catalogue.prices import STANDARD, Period, Prices, Rates, Step
+from headworks.catalogue.tariffs import Deck, deck_of
+from headworks.catalogue.terms import Machine, Terms, machine_prices
 from headworks.catalogue.tokens import count_tokens
 
-__all__ = ["count_tokens"]
+__all__ = [
+    "STANDARD",
+    "WARNING_DAYS",
+    "CacheFacts",
+    "Catalogue",
+    "CatalogueError",
+    "Changes",
+    "Citation",
+    "Cost",
+    "Deck",
+    "Extras",
+    "Machine",
+    "Model",
+    "Period",
+    "PriceArchive",
+    "PriceBook",
+    "Prices",
+    "Provider",
+    "RateLimits",
+    "Rates",
+    "Retirement",
+    "Step",
+    "TargetPrice",
+    "Terms",
+    "changes_between",
+    "cost_of",
+    "count_tokens",
+    "deck_of",
+    "machine_prices",
+    "read_catalogue",
+    "retirement_of",
+    "shipped",
+]

@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "keys": "Create, list, show, rotate and revoke virtual keys",
     "workloads": "List, make and explain workloads",
     "prompts": "Compare, render, lint, publish and roll back prompts",
+    "models": "List, show and compare models and their prices; renew the catalogue",
     "plan": "Derive the architecture that a workload's contract asks for",
     "calls": "List, filter, show and follow recorded calls",
     "replay": "Print, verify or send again what a past call was",

@@ -6,13 +6,16 @@ contracts in the same way, and `examine_workloads` has the files beside them che
 Secrets stand in the file as references only; `read_secret` follows one. Relative paths are relative to the file's
 folder.
 
-May import `errors` and `exchange`, and nothing else of Headworks.
+`price_book` makes the catalogue's prices and the file's own terms into what each target costs.
+
+May import `catalogue`, `errors` and `exchange`, and nothing else of Headworks.
 """
 
 from headworks.config.contract import Contract
 from headworks.config.examine import Examination, examine
 from headworks.config.lock import LOCK_FILE, Lock, Locked, lock_text, read_lock
 from headworks.config.naming import DETERMINISTIC, model_named, model_of_rung
+from headworks.config.pricing import price_book, price_terms
 from headworks.config.project import FILE_NAME, Project, load, load_state, parse
 from headworks.config.reading import read_text
 from headworks.config.schema import (
@@ -32,9 +35,13 @@ from headworks.config.shape import (
     Connections,
     Defaults,
     Model,
+    OwnPrices,
+    Pricing,
     Provider,
+    ProviderPrices,
     Records,
     SecretReference,
+    SelfHosted,
     Server,
     Speech,
     Storage,
@@ -72,11 +79,15 @@ __all__ = [
     "Lock",
     "Locked",
     "Model",
+    "OwnPrices",
+    "Pricing",
     "Project",
     "Provider",
+    "ProviderPrices",
     "Records",
     "Secret",
     "SecretReference",
+    "SelfHosted",
     "Server",
     "Speech",
     "Storage",
@@ -97,6 +108,8 @@ __all__ = [
     "model_named",
     "model_of_rung",
     "parse",
+    "price_book",
+    "price_terms",
     "read_lock",
     "read_secret",
     "read_text",

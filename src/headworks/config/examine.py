@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from headworks.catalogue import PriceArchive
+from headworks.config.pricing import price_terms
 from headworks.config.project import Project
 from headworks.config.rules import is_loopback
 from headworks.config.secrets import is_readable_by_others, is_reference, read_secret, secret_file
@@ -40,6 +42,7 @@ def examine(project: Project, *, environment: Mapping[str, str], plan_models: Pl
     examiner = _Examiner(project, environment)
     examiner.access()
     examiner.storage()
+    examiner.prices()
     if project.config.server.tls is not None:
         examiner.tls(project.config.server.tls)
     for name, provider in project.config.providers.items():
@@ -73,6 +76,17 @@ class _Examiner:
             self._blame(("storage", "path"), f"{folder} is not a folder")
         elif not os.access(folder, os.W_OK | os.X_OK):
             self._blame(("storage", "path"), f"{folder} is not writable")
+
+    def prices(self) -> None:
+        """The price table in use, and the lists that the file names of it. Nothing is opened where it says nothing."""
+        if not (self._project.storage / "prices").exists() and not self._project.config.prices.providers:
+            return
+        try:
+            price_terms(self._project, PriceArchive(self._project.storage).current())
+        except ConfigError as error:
+            self.problems.extend(error.problems)
+        except HeadworksError as error:
+            self._blame(("storage", "path"), str(error))
 
     def tls(self, tls: Tls) -> None:
         place: Place = ("server", "tls")

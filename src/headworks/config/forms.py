@@ -3,8 +3,10 @@ canonical, or raises `Unfit` with the words for the reader. No message holds the
 in the wrong place.
 """
 
+import base64
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from urllib.parse import SplitResult, urlsplit
 
 from headworks.config.secrets import is_reference, looks_like_secret
@@ -25,6 +27,7 @@ _FIELD_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 §5.6.2
 _FIELD_VALUE = r"[\x20-\x7e]*"
 _HOST = r"[A-Za-z0-9._:%-]+"
 _VISIBLE = r"[\x21-\x7e]+"
+_AMOUNT = r"[0-9]{1,12}(\.[0-9]{1,12})?"
 _CONTROL = r"[\x00-\x1f\x7f]"
 
 
@@ -102,6 +105,45 @@ def model_name(text: str) -> str:
     return text
 
 
+def amount(text: str) -> str:
+    """A number that is not negative, with at most twelve digits before and after the point."""
+    return _decimal(text, "a number from 0 on")
+
+
+def positive_amount(text: str) -> str:
+    """A number above 0."""
+    if not text.strip("0.") or text.startswith("-"):
+        raise Unfit("expected a number above 0")
+    return _decimal(text, "a number above 0")
+
+
+def percent(text: str) -> str:
+    """A share above 0 and up to 100."""
+    if Decimal(positive_amount(text)) > 100:
+        raise Unfit("expected at most 100")
+    return text
+
+
+def discount(text: str) -> str:
+    """A percentage that comes off; negative for a surcharge."""
+    expected = "a number from -1000 to 100"
+    size = Decimal(_decimal(text.removeprefix("-"), expected))
+    if size > (1000 if text.startswith("-") else 100):
+        raise Unfit(f"expected {expected}")
+    return text
+
+
+def public_key(text: str) -> str:
+    """An Ed25519 public key: 32 bytes in base64."""
+    try:
+        is_key = len(base64.b64decode(text, validate=True)) == 32
+    except ValueError:
+        is_key = False
+    if not is_key:
+        raise Unfit("expected an Ed25519 public key: 32 bytes in base64, 44 characters")
+    return text
+
+
 FORMS: dict[str, Callable[[str], str]] = {
     "secret-reference": secret_reference,
     "path": path,
@@ -111,8 +153,19 @@ FORMS: dict[str, Callable[[str], str]] = {
     "header-name": header_name,
     "header-value": header_value,
     "model-name": model_name,
+    "amount": amount,
+    "positive-amount": positive_amount,
+    "percent": percent,
+    "discount": discount,
+    "public-key": public_key,
 }
 """Forms by the name that a field's `extra` gives."""
+
+
+def _decimal(text: str, expected: str) -> str:
+    if not re.fullmatch(_AMOUNT, text):
+        raise Unfit(f"expected {expected}, as plain digits, with at most twelve of them before and after the point")
+    return text
 
 
 def _without_control(text: str) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from headworks.config.naming import model_named
-from headworks.config.shape import TIER_ROLES, Config, Model, Provider, Server, Storage, Timeouts
+from headworks.config.shape import TIER_ROLES, Config, Model, Provider, ProviderPrices, Server, Storage, Timeouts
 from headworks.config.walk import Findings, Path, suggestion
 
 _NEEDS_NETWORK = (
@@ -33,8 +33,11 @@ class Rules:
                 self._provider(struct, path)
             case Model():
                 self._model(struct, path)
+            case ProviderPrices():
+                self._provider_prices(struct, path)
             case Config():
                 self._config(struct)
+                self._prices(struct)
             case _:
                 pass
 
@@ -82,6 +85,28 @@ class Rules:
         if model.provider not in self._provider_names:
             self._findings.add_unless_faulty(
                 (*path, "provider"), f"no provider has this name{suggestion(model.provider, self._provider_names)}"
+            )
+
+    def _provider_prices(self, prices: ProviderPrices, path: Path) -> None:
+        if prices.self_hosted is not None:
+            self._refuse_fields(("discount_percent",), "has no meaning beside `self_hosted`: no list price holds", path)
+
+    def _prices(self, config: Config) -> None:
+        for name in config.prices.providers:
+            if name not in config.providers:
+                hint = suggestion(name, config.providers)
+                self._findings.add_unless_faulty(("prices", "providers", name), f"no provider has this name{hint}")
+        for name in config.prices.models:
+            provider = name.partition("/")[0]
+            if provider not in config.providers:
+                hint = suggestion(provider, config.providers)
+                self._findings.add_unless_faulty(
+                    ("prices", "models", name), f"no provider has the name before the slash{hint}"
+                )
+        url = config.prices.update_url
+        if url is not None and not is_safe_origin(url):
+            self._findings.add_unless_faulty(
+                ("prices", "update_url"), "expected `https://`: clear text is for loopback and private hosts"
             )
 
     def _config(self, config: Config) -> None:

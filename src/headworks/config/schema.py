@@ -52,7 +52,27 @@ def workload_schema_text() -> str:
 
 def _components(root: type[Section]) -> dict[str, Any]:
     (_, components) = msgspec.json.schema_components([root], ref_template="#/$defs/{name}")
+    for component in components.values():
+        _as_written(component)
     return components
+
+
+def _as_written(schema: Any) -> None:
+    """Make exact decimals the plain numbers that a file has (msgspec has them as text), and tuples lists."""
+    if isinstance(schema, list):
+        for each in schema:
+            _as_written(each)
+    if not isinstance(schema, dict):
+        return
+    if schema.get("format") == "decimal":
+        schema["type"] = "number"
+        del schema["format"]
+        if "default" in schema:
+            schema["default"] = int(schema["default"])  # ours are whole
+    if isinstance(schema.get("default"), tuple):
+        schema["default"] = list(schema["default"])
+    for each in schema.values():
+        _as_written(each)
 
 
 def _schema(components: dict[str, Any], root: type[Section], title: str) -> dict[str, Any]:

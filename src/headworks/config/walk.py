@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as ReadOnly
+from decimal import Decimal
 from typing import Any, Final, Literal
 
 import msgspec
@@ -139,10 +140,10 @@ class Walker:
                 return self._str(node, wanted, path, bounds)
             case inspect.BoolType():
                 return self._bool(node, path)
-            case inspect.IntType():
+            case inspect.IntType() | inspect.FloatType():
                 return self._number(node, wanted, path)
-            case inspect.FloatType():
-                return self._number(node, wanted, path)
+            case inspect.DecimalType():
+                return self._decimal(node, path, bounds)
             case inspect.CustomType() if wanted.cls is object:
                 return self._anything(node, path)
         raise AssertionError(f"no reader for {type(wanted).__name__}")
@@ -306,6 +307,17 @@ class Walker:
                 return value if math.isfinite(value) else self._wrong(path, "expected a smaller number", node)
             case _:
                 return node.text
+
+    def _decimal(self, node: Node, path: Path, bounds: Bounds) -> Any:
+        """A number exactly as it is written: money does not go through a float."""
+        kind = _kind(node)
+        if not isinstance(node, Scalar) or kind not in ("a whole number", "a number"):
+            hint = " in quotes: remove the quotes" if isinstance(node, Scalar) and _is_number(node.text) else ""
+            return self._wrong(path, f"expected a number, got {kind}{hint if kind == 'text' else ''}", node)
+        try:
+            return Decimal(bounds.form(node.text) if bounds.form is not None else node.text)
+        except Unfit as unfit:
+            return self._wrong(path, str(unfit), node)
 
     def _number(self, node: Node, wanted: inspect.IntType | inspect.FloatType, path: Path) -> Any:
         is_int = isinstance(wanted, inspect.IntType)

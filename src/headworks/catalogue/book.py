@@ -1,0 +1,96 @@
+"""The price book of an installation: list prices and its own terms, bound to the targets that it calls.
+
+book = PriceBook(shipped(), {"openai": Terms(catalogue="openai")})
+price = book.for_target("openai", "gpt-6-luna")        # once, when the target is loaded
+cost = price.cost(usage, at_us=opened_us, tier="flex")  # each call: about a microsecond
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+
+from headworks.calls import Usage
+from headworks.catalogue.cost import Cost, Extras, cost_of
+from headworks.catalogue.models import Model
+from headworks.catalogue.pack import Catalogue
+from headworks.catalogue.prices import STANDARD, Prices
+from headworks.catalogue.tariffs import Deck, deck_of
+from headworks.catalogue.terms import Terms
+
+
+class TargetPrice:
+    """The prices of one target. Immutable; costs nothing to keep.
+
+    `prices` are None where no price is known: every cost is None then. `model` is None where the catalogue does not
+    know the model.
+    """
+
+    __slots__ = ("_deck", "model", "prices", "version")
+
+    def __init__(self, prices: Prices | None, version: str, model: Model | None = None) -> None:
+        self.prices = prices
+        self.version = version
+        self.model = model
+        self._deck: Deck | None = None if prices is None else deck_of(prices)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a price."""
+        return self.prices is not None
+
+    def cost(self, usage: Usage, *, at_us: int, tier: str = STANDARD, extras: Extras | None = None) -> Cost | None:
+        """What a call costs (see `cost_of`), or None where that is not known.
+
+        Arguments:
+            usage: the call's tokens.
+            at_us: when it began, in microseconds since the Unix epoch.
+            tier: as the provider says that it served it; `default` and `auto` are standard.
+            extras: what it used beyond tokens of text.
+        """
+        return cost_of(usage, self._deck, at_us=at_us, tier=tier, extras=extras, version=self.version)
+
+
+class PriceBook:
+    """What every target costs.
+
+    `version` names the catalogue and the terms: `2026-11-25-3f2a9c1b7d04.5e6f7a8b`. A call keeps it, and `PriceArchive`
+    finds the book of a version again.
+    """
+
+    def __init__(self, catalogue: Catalogue, terms: Mapping[str, Terms]) -> None:
+        """Arguments:
+        catalogue: list prices and facts.
+        terms: what holds for each provider, by its name in `headworks.yaml`.
+        """
+        self.catalogue = catalogue
+        self.terms = dict(terms)
+        self.version = f"{catalogue.version}.{terms_hash(self.terms)}"
+
+    def for_target(self, provider: str, model: str) -> TargetPrice:
+        """The prices of a model at a provider.
+
+        Arguments:
+            provider: its name in `headworks.yaml`.
+            model: the upstream's name of the model.
+        """
+        terms = self.terms.get(provider)
+        if terms is None:
+            return TargetPrice(None, self.version)
+        found = self.catalogue.find(terms.catalogue, model) if terms.catalogue else None
+        own = terms.models.get(model, terms.every)
+        if own is not None:
+            return TargetPrice(own, self.version, found)
+        if found is None or found.prices is None:
+            return TargetPrice(None, self.version, found)
+        return TargetPrice(terms.discounted(found.prices), self.version, found)
+
+
+def terms_text(terms: Mapping[str, Terms]) -> bytes:
+    """Terms as JSON, always in the same order."""
+    return msgspec.json.encode(dict(terms), order="deterministic")
+
+
+def terms_hash(terms: Mapping[str, Terms]) -> str:
+    """What tells terms apart: eight hexadecimal digits."""
+    return hashlib.sha256(terms_text(terms)).hexdigest()[:8]

@@ -1,0 +1,135 @@
+"""`prices` of headworks.yaml: what it says, what is wrong with it, and what calls cost by it."""
+
+import pytest
+
+from headworks.calls import Usage
+from headworks.catalogue import shipped
+from headworks.catalogue.money import usd_text
+from headworks.config import examine, price_book
+from headworks.errors import ConfigError
+
+NOON_US = 1_795_608_000_000_000
+PROVIDERS = """
+providers:
+  sim: {kind: simulator}
+  openai: {kind: openai, api_key: env:KEY}
+  groq: {kind: openai-compatible, base_url: https://api.groq.com/openai/v1}
+  local: {kind: openai-compatible, base_url: http://127.0.0.1:8000/v1}
+"""
+
+
+def usd(project, provider, model, usage, **more):
+    cost = price_book(project, shipped()).for_target(provider, model).cost(usage, at_us=NOON_US, **more)
+    return cost and usd_text(cost.total)
+
+
+USAGE = Usage(100_000, 50_000, 0, 10_000, source="provider")
+
+
+def test_providers_have_the_list_prices_of_those_that_they_are(project):
+    read = project(PROVIDERS)
+
+    assert usd(read, "openai", "gpt-6.1-sol", USAGE) == "0.205"
+    assert usd(read, "sim", "gpt-6.1-sol", USAGE) == "0.205"
+    assert price_book(read, shipped()).terms["groq"].catalogue == "groq"
+    assert usd(read, "local", "gpt-6.1-sol", USAGE) is None
+
+
+def test_a_discount_and_another_list(project):
+    read = project(
+        PROVIDERS + "prices: {providers: {openai: {discount_percent: 12.5}, local: {catalogue: together}}}\n"
+    )
+
+    assert usd(read, "openai", "gpt-6.1-sol", USAGE) == "0.179375"
+    assert price_book(read, shipped()).terms["local"].catalogue == "together"
+
+
+def test_a_contract_has_its_own_prices(project):
+    read = project(
+        PROVIDERS
+        + """
+prices:
+  models:
+    openai/gpt-6.1-sol:
+      input: 1.5
+      cached_input: 0.075
+      output: 8
+      batch_factor: 0.5
+      request: 0.0001
+      long_context: {above: 99_999, input_factor: 2, output_factor: 1.5}
+""".replace("99_999", "99999")
+    )
+
+    short = Usage(90_000, 50_000, 0, 10_000, source="provider")
+    assert usd(read, "openai", "gpt-6.1-sol", short) == "0.14385"
+    assert usd(read, "openai", "gpt-6.1-sol", short, tier="batch") == "0.071925"
+    assert usd(read, "openai", "gpt-6.1-sol", USAGE) == "0.2776"
+
+
+def test_machines_have_hours(project):
+    read = project(
+        PROVIDERS
+        + "prices: {providers: {local: {self_hosted: "
+        + "{gpu_hour: 3.6, gpus: 2, input_tokens_per_s: 8000, output_tokens_per_s: 1000}}}}\n"
+    )
+
+    assert usd(read, "local", "anything", Usage(8_000, output_tokens=1_000, source="provider")) == "0.004"
+
+
+def test_amounts_are_read_as_they_are_written(project):
+    read = project(PROVIDERS + "prices: {models: {local/m: {input: 0.1, output: 0.000003}}}\n")
+
+    rates = price_book(read, shipped()).terms["local"].models["m"].periods[0].rates
+    assert (rates.input, rates.output) == (100_000, 3)
+
+
+@pytest.mark.parametrize(
+    ("prices", "problem"),
+    [
+        ("models: {local/m: {input: 1}}", "output: is missing"),
+        ("models: {local/m: {input: -1, output: 1}}", "from 0 on"),
+        ("models: {local/m: {input: 1e3, output: 1}}", "plain digits"),
+        ('models: {local/m: {input: "1", output: 1}}', "remove the quotes"),
+        ("models: {m: {input: 1, output: 1}}", "expected `provider/model`"),
+        ("models: {lokal/m: {input: 1, output: 1}}", "did you mean `local`?"),
+        ("providers: {opanai: {}}", "did you mean `openai`?"),
+        ("providers: {openai: {discount_percent: 101}}", "from -1000 to 100"),
+        ("providers: {local: {self_hosted: {gpu_hour: 1, output_tokens_per_s: 0}}}", "above 0"),
+        ("providers: {local: {self_hosted: {gpu_hour: 1, output_tokens_per_s: 1, busy_percent: 101}}}", "at most 100"),
+        (
+            "providers: {local: {discount_percent: 1, self_hosted: {gpu_hour: 1, output_tokens_per_s: 1}}}",
+            "no list price holds",
+        ),
+        ("update_keys: [abc]", "Ed25519 public key"),
+        ("update_url: http://prices.example.com/c.json", "https://"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(problems, prices, problem):
+    (found,) = problems(PROVIDERS + f"prices: {{{prices}}}\n")
+
+    assert problem in found
+    assert found.startswith("7:")
+
+
+def test_a_list_that_the_catalogue_does_not_have_is_named_with_its_line(project):
+    read = project(PROVIDERS + "prices: {providers: {local: {catalogue: togethr}}}\n")
+
+    with pytest.raises(ConfigError, match=r"headworks\.yaml:7:.*did you mean `together`\?"):
+        price_book(read, shipped())
+
+
+def test_a_check_names_a_list_that_does_not_exist_and_a_price_table_that_is_not_good(project, tmp_path):
+    read = project(PROVIDERS + "prices: {providers: {local: {catalogue: togethr}}}\n")
+    (tmp_path / ".headworks" / "prices").mkdir(parents=True)
+    environment = {"KEY": "sk-not-a-key"}
+
+    def problems():
+        found = examine(read, environment=environment, plan_models=lambda path: ())
+        return [str(problem) for problem in found.problems if "prices" in str(problem)]
+
+    (found,) = problems()
+    assert "did you mean `together`?" in found
+
+    (tmp_path / ".headworks" / "prices" / "current").write_text("2020-01-01-000000000000\n")
+    (found,) = problems()
+    assert "no price table of version" in found
