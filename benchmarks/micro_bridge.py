@@ -17,6 +17,8 @@ from benchmarks import wire
 from headworks.calls import Endpoint
 from headworks.dialects import BRIDGES, Bridge
 
+OTHER = {Endpoint.RESPONSES: Endpoint.CHAT, Endpoint.CHAT: Endpoint.RESPONSES}
+
 _RUNS = 7
 _CALLS = 2_000
 _TEXT = "An order of garden shears has come with a bent blade; the customer wants a new pair before Friday. " * 9
@@ -48,13 +50,15 @@ def main() -> int:
         body = json.dumps(_REQUESTS[endpoint]).encode()
         name = f"{endpoint.value} over the other dialect"
         _print(f"{name}, {len(body)} bytes and an answer", _call(endpoint, body, answer), _CALLS)
-        _print(f"{name}, a piece of a stream", _stream(BRIDGES[endpoint](body), pieces), 1, len(pieces))
+        _print(
+            f"{name}, a piece of a stream", _stream(BRIDGES[endpoint, OTHER[endpoint]](body), pieces), 1, len(pieces)
+        )
     return 0
 
 
 def _call(endpoint: Endpoint, body: bytes, answer: bytes) -> Callable[[], object]:
     def translate() -> None:
-        bridge = BRIDGES[endpoint](body)
+        bridge = BRIDGES[endpoint, OTHER[endpoint]](body)
         bridge.request(body, wire.UPSTREAM_MODEL)
         bridge.answer(answer)
 

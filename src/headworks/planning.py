@@ -21,9 +21,19 @@ or routing header of one side reaches the other."""
 _MOST_KEY_BYTES = 512
 """As long as a value of `metadata` may be (OpenAI API reference, 2026-10)."""
 
-_OTHER_ENDPOINT = {Endpoint.RESPONSES: Endpoint.CHAT, Endpoint.CHAT: Endpoint.RESPONSES}
-_OTHER_PATH = {"/responses": "/chat/completions", "/chat/completions": "/responses"}
-"""Where a bridged call goes. Only these two paths can be bridged, not those below them."""
+_PATHS = {
+    Endpoint.RESPONSES: "/responses",
+    Endpoint.CHAT: "/chat/completions",
+    Endpoint.MESSAGES: "/messages",
+}
+"""Where calls can be bridged from and to; what lies below these paths cannot."""
+
+_BRIDGED = {
+    Endpoint.RESPONSES: (Endpoint.CHAT, Endpoint.MESSAGES),
+    Endpoint.CHAT: (Endpoint.RESPONSES, Endpoint.MESSAGES),
+    Endpoint.MESSAGES: (Endpoint.RESPONSES, Endpoint.CHAT),
+}
+"""By the endpoint that is called: the dialects that it can be translated to, the one that can say most first."""
 
 
 class Station(msgspec.Struct, frozen=True):
@@ -145,10 +155,12 @@ class Planner:
         is_streamed = call.is_streamed = head.is_streamed
         path = route.upstream_path
         if endpoint not in target.speaks:
-            bridge = BRIDGES[endpoint](request.body)
+            spoken = spoken_by(target, endpoint)
+            assert spoken is not None, "the target was checked when it was resolved"
+            bridge = BRIDGES[endpoint, spoken](request.body)
             provider = target.station.provider
             body = bridge.request(request.body, target.model, limit_name=provider.limit_name)
-            sent = provider.json_request(_OTHER_PATH[path], body, admission.forwarded)
+            sent = provider.json_request(_PATHS[spoken], body, _forwarded(admission.forwarded, endpoint, spoken))
             return Plan(
                 target, sent, endpoint, path, is_streamed, head, bridge, unlisted=None if target.is_listed else grant
             )
@@ -178,11 +190,11 @@ class Planner:
         """
         provider, is_streamed = target.station.provider, head.is_streamed
         if endpoint not in target.speaks:
-            self._check_bridge(target, head.model, endpoint, path)
+            spoken = self._check_bridge(target, head.model, endpoint, path)
             body = head.splice(model=target.model)
-            bridge = BRIDGES[endpoint](body)
+            bridge = BRIDGES[endpoint, spoken](body)
             body = bridge.request(body, target.model, limit_name=provider.limit_name)
-            sent = provider.json_request(_OTHER_PATH[path], body, forwarded)
+            sent = provider.json_request(_PATHS[spoken], body, _forwarded(forwarded, endpoint, spoken))
             return Plan(target, sent, endpoint, path, is_streamed, head, bridge)
         hides_usage = is_streamed and endpoint is Endpoint.CHAT and not head.includes_usage
         body = head.splice(model=target.model, include_usage=hides_usage)
@@ -256,8 +268,9 @@ class Planner:
         """The refusal of a model that does not exist, or not for this caller, with the nearest names that do."""
         return self._table.unknown(name, [known for known in self._table.names if grant.may_use(known)])
 
-    def _check_bridge(self, target: Target[Station], name: str, endpoint: Endpoint, path: str) -> None:
-        if _OTHER_ENDPOINT.get(endpoint) not in target.speaks:
+    def _check_bridge(self, target: Target[Station], name: str, endpoint: Endpoint, path: str) -> Endpoint:
+        spoken = spoken_by(target, endpoint)
+        if spoken is None:
             served = ", ".join(sorted(one.value for one in target.speaks))
             raise Refusal(
                 400,
@@ -265,13 +278,24 @@ class Planner:
                 f"The model `{name}` is at a provider that does not serve {endpoint.value}; it serves {served}.",
                 param="model",
             )
-        if path not in _OTHER_PATH:
+        if path != _PATHS[endpoint]:
             raise Refusal(
                 400,
                 "endpoint_not_supported",
                 f"/v1{path} is not served by this model's provider, and cannot be translated.",
                 param="model",
             )
+        return spoken
+
+
+def spoken_by(target: Target[Station], endpoint: Endpoint) -> Endpoint | None:
+    """The dialect to which a call of `endpoint` is translated for this target; None if it cannot be."""
+    return next((one for one in _BRIDGED.get(endpoint, ()) if one in target.speaks), None)
+
+
+def _forwarded(block: bytes, called: Endpoint, spoken: Endpoint) -> bytes:
+    """Of the caller's headers, those that mean something to an upstream of another maker's API: none."""
+    return b"" if Endpoint.MESSAGES in (called, spoken) else block
 
 
 def stored_id(route: Route) -> str:

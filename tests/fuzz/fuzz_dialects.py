@@ -26,6 +26,8 @@ from headworks.dialects import (
 )
 from headworks.errors import Refusal
 
+OTHER = {Endpoint.RESPONSES: Endpoint.CHAT, Endpoint.CHAT: Endpoint.RESPONSES}
+
 _TOOL = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
 CHAT_REQUEST = {
@@ -321,10 +323,10 @@ def _one_round(chance):
         body = _encoded(chance, _mutated(chance, request))
         try:
             read_head(body, endpoint)
-            bridge = BRIDGES[endpoint](body)
+            bridge = BRIDGES[endpoint, OTHER[endpoint]](body)
             _check_object(bridge.request(body, "upstream"))
         except Refusal:
-            bridge = BRIDGES[endpoint](json.dumps(request).encode())
+            bridge = BRIDGES[endpoint, OTHER[endpoint]](json.dumps(request).encode())
         try:
             told, _ = bridge.answer(_encoded(chance, _mutated(chance, answer)))
             _check_object(told)
