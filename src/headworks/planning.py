@@ -155,7 +155,7 @@ class Planner:
         is_streamed = call.is_streamed = head.is_streamed
         path = route.upstream_path
         if endpoint not in target.speaks:
-            spoken = spoken_by(target, endpoint)
+            spoken = _spoken_by(target, endpoint, head)
             assert spoken is not None, "the target was checked when it was resolved"
             bridge = BRIDGES[endpoint, spoken](request.body)
             provider = target.station.provider
@@ -269,7 +269,7 @@ class Planner:
         return self._table.unknown(name, [known for known in self._table.names if grant.may_use(known)])
 
     def _check_bridge(self, target: Target[Station], name: str, endpoint: Endpoint, path: str) -> Endpoint:
-        spoken = spoken_by(target, endpoint)
+        spoken = _spoken_by(target, endpoint)
         if spoken is None:
             served = ", ".join(sorted(one.value for one in target.speaks))
             raise Refusal(
@@ -288,8 +288,10 @@ class Planner:
         return spoken
 
 
-def spoken_by(target: Target[Station], endpoint: Endpoint) -> Endpoint | None:
+def _spoken_by(target: Target[Station], endpoint: Endpoint, head: RequestHead | None = None) -> Endpoint | None:
     """The dialect to which a call of `endpoint` is translated for this target; None if it cannot be."""
+    if head is not None and "stop_sequences" in head.fields and Endpoint.CHAT in target.speaks:
+        return Endpoint.CHAT  # Responses has no place for them
     return next((one for one in _BRIDGED.get(endpoint, ()) if one in target.speaks), None)
 
 

@@ -20,7 +20,14 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from headworks.calls import AttemptFailed, Endpoint, Failure, FailureKind, UnreadableAnswer, Usage
-from headworks.dialects.anthropic_answers import decode_messages_answer, message_id, stop_reason_of
+from headworks.dialects.anthropic_answers import (
+    decode_messages_answer,
+    encode_messages_answer,
+    message_id,
+    stop_reason_of,
+)
+from headworks.dialects.anthropic_decoding import decode_messages_request
+from headworks.dialects.anthropic_encoding import MessagesEncoder
 from headworks.dialects.anthropic_requests import encode_messages_request
 from headworks.dialects.anthropic_streams import MessagesDecoder
 from headworks.dialects.canonical import (
@@ -258,6 +265,22 @@ class _AskedChat:
         return ChatEncoder(includes_usage=reads_usage(self._fields))
 
 
+class _AskedMessages:
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
+
+    def request(self) -> ModelRequest:
+        return decode_messages_request(self._fields)
+
+    def answer(self, answer: ModelAnswer) -> bytes:
+        return encode_messages_answer(answer)
+
+    def encoder(self) -> StreamEncoder:
+        return MessagesEncoder()
+
+
 class Spoken(NamedTuple):
     """The upstream's side of a bridge. `write` is given what a Chat upstream calls the output limit, too."""
 
@@ -283,6 +306,7 @@ def _write_messages(request: ModelRequest, _: str) -> bytes:
 _ASKED: dict[Endpoint, Callable[[Fields], Asked]] = {
     Endpoint.RESPONSES: _AskedResponses,
     Endpoint.CHAT: _AskedChat,
+    Endpoint.MESSAGES: _AskedMessages,
 }
 _SPOKEN = {
     Endpoint.RESPONSES: Spoken(_write_responses, decode_responses_answer, ResponsesDecoder),
