@@ -3,7 +3,7 @@
 import msgspec
 
 from headworks.access import Grant
-from headworks.answering import JSON
+from headworks.answering import JSON, request_id_line
 from headworks.calls import Endpoint
 from headworks.dialects import BRIDGES, Bridge, RequestHead, read_form, read_head
 from headworks.endpoints import Manner, Route
@@ -17,6 +17,9 @@ from headworks.settlement import OpenCall, Work
 FORWARDED = (b"openai-beta", b"idempotency-key", b"x-client-request-id")
 """Headers of the caller that go upstream. Everything else stays here: an allow-list, so that no credential, cookie
 or routing header of one side reaches the other."""
+
+_FORWARDED_OF_MESSAGES = (b"anthropic-version", b"anthropic-beta", b"idempotency-key")
+"""The same for callers of Anthropic's API."""
 
 _MOST_KEY_BYTES = 512
 """As long as a value of `metadata` may be (OpenAI API reference, 2026-10)."""
@@ -88,7 +91,8 @@ def admission_of(request: Request, route: Route, grant: Grant | None, edition: o
     """What is known of a request from its head alone."""
     headers = request.headers
     content_type = headers.get(b"content-type", b"")
-    forwarded = b"".join(b"%b: %b\r\n" % (name, headers[name]) for name in FORWARDED if name in headers)
+    names = _FORWARDED_OF_MESSAGES if route.endpoint is Endpoint.MESSAGES else FORWARDED
+    forwarded = b"".join(b"%b: %b\r\n" % (name, headers[name]) for name in names if name in headers)
     key = headers.get(b"idempotency-key", b"")[:_MOST_KEY_BYTES].decode("utf-8", "replace")
     return Admission(route, grant, edition, not content_type or _is_json(content_type), forwarded, key)
 
@@ -151,7 +155,10 @@ class Planner:
             call.requested_model = head.model
             call.provider = target.provider
             call.model = target.model
-        call.user = head.user or ""
+        if endpoint is Endpoint.MESSAGES:
+            target = _for_messages(call, head, target)
+        else:
+            call.user = head.user or ""
         is_streamed = call.is_streamed = head.is_streamed
         path = route.upstream_path
         if endpoint not in target.speaks:
@@ -179,6 +186,14 @@ class Planner:
             (head.previous_response_id or "") if endpoint is Endpoint.RESPONSES else "",
             None if target.is_listed else grant,
         )
+
+    def counts(self, call: OpenCall, head: RequestHead, grant: Grant) -> bool:
+        """Whether the target of this call counts tokens itself.
+
+        Raises:
+            Refusal: there is no such model for this caller.
+        """
+        return Endpoint.MESSAGES in self._target(call, head.model, grant).speaks
 
     def plan_to(
         self, target: Target[Station], head: RequestHead, endpoint: Endpoint, path: str, forwarded: bytes
@@ -247,6 +262,12 @@ class Planner:
         return Plan(target, sent, route.endpoint, path, call.is_streamed, is_raw=call.is_streamed)
 
     def _resolve(self, call: OpenCall, name: str, route: Route, grant: Grant) -> Target[Station]:
+        target = self._target(call, name, grant)
+        if route.endpoint not in target.speaks:
+            self._check_bridge(target, name, route.endpoint, route.upstream_path)
+        return target
+
+    def _target(self, call: OpenCall, name: str, grant: Grant) -> Target[Station]:
         call.requested_model = name
         if not name:
             raise Refusal(
@@ -260,8 +281,6 @@ class Planner:
         target = self._table.resolve(name)
         call.provider = target.provider
         call.model = target.model
-        if route.endpoint not in target.speaks:
-            self._check_bridge(target, name, route.endpoint, route.upstream_path)
         return target
 
     def unknown(self, name: str, grant: Grant) -> Refusal:
@@ -293,6 +312,15 @@ def _spoken_by(target: Target[Station], endpoint: Endpoint, head: RequestHead | 
     if head is not None and "stop_sequences" in head.fields and Endpoint.CHAT in target.speaks:
         return Endpoint.CHAT  # Responses has no place for them
     return next((one for one in _BRIDGED.get(endpoint, ()) if one in target.speaks), None)
+
+
+def _for_messages(call: OpenCall, head: RequestHead, target: Target[Station]) -> Target[Station]:
+    """Note whom the caller of Anthropic's API says that the call is for; returns the target, with headers that tell its
+    client the call's id where the upstream's answer will not."""
+    call.user = metadata_of(head).get("user_id", "")
+    if Endpoint.MESSAGES in target.speaks:
+        return target
+    return msgspec.structs.replace(target, headers=target.headers + request_id_line(call).encode())
 
 
 def _forwarded(block: bytes, called: Endpoint, spoken: Endpoint) -> bytes:

@@ -44,6 +44,7 @@ from headworks.dialects.canonical import (
 from headworks.dialects.chat_answers import chat_id, decode_chat_answer, encode_chat_answer, finish_reason_of
 from headworks.dialects.chat_requests import decode_chat_request, encode_chat_request, reads_usage
 from headworks.dialects.chat_streams import ChatDecoder, ChatEncoder
+from headworks.dialects.errors import translated_error
 from headworks.dialects.events import (
     Called,
     Cited,
@@ -90,6 +91,10 @@ class Bridge(Protocol):
             UnreadableAnswer: the upstream answered something else than its dialect promises.
             AttemptFailed: the upstream says, in a good answer's place, that it failed.
         """
+        ...
+
+    def error(self, body: bytes, status: int) -> bytes:
+        """The upstream's own error object, in the words of the caller's API."""
         ...
 
     def stream(self) -> "TranslatedStream":
@@ -326,7 +331,7 @@ class DialectBridge:
         now: Unix seconds, for an answer whose upstream does not say when it was made.
     """
 
-    __slots__ = ("_asked", "_called", "_new_id", "_now", "_spoken")
+    __slots__ = ("_asked", "_called", "_is_foreign", "_new_id", "_now", "_spoken")
 
     def __init__(
         self,
@@ -337,6 +342,7 @@ class DialectBridge:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._called = called
+        self._is_foreign = Endpoint.MESSAGES in (called, spoken)
         self._asked = _ASKED[called](read_fields(body))
         self._spoken = _SPOKEN[spoken]
         self._new_id = new_id
@@ -355,6 +361,10 @@ class DialectBridge:
             answer, id=answer.id or self._new_id(), created=answer.created or int(self._now())
         )
         return self._asked.answer(answer), _summary(self._called, answer)
+
+    def error(self, body: bytes, status: int) -> bytes:
+        """The error in the caller's words; see `Bridge`. Responses and Chat say it alike."""
+        return translated_error(body, self._called, status) if self._is_foreign else body
 
     def stream(self) -> TranslatedStream:
         """Fresh steps for a stream; see `Bridge`."""
