@@ -17,4 +17,4 @@ REGISTRY: dict[str, Callable[[ProviderSettings], Provider]] = {
 }
 """The provider of each `kind` in configuration. The simulator takes OpenAI's way to send a key for everything."""
 
-__all__ = ["REGISTRY", "Provider", "ProviderSettings"]
+__all__ = ["REGISTRY", "AnthropicProvider", "OpenAIProvider", "Provider", "ProviderSettings"]
