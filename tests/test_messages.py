@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from headworks.calls import Failure, FailureKind
+from headworks.calls import Endpoint, Failure, FailureKind
+from played_work import SCHEMA
 
 ASKED = {"model": "claude-x", "max_tokens": 100, "messages": [{"role": "user", "content": "x"}]}
 ANSWER = {
@@ -257,3 +258,37 @@ def test_tokens_are_counted_here_for_others_and_said_to_be_estimated(hall):
     assert not hall.upstream.flights
     assert (hall.settled.outcome, hall.settled.input_tokens) == ("answered", 0)
     assert ask(hall, "/v1/messages/count_tokens", model="nope").status == 404
+
+
+# -- workloads ---------------------------------------------------------------------------------------------------------
+
+
+def message(value):
+    return ANSWER | {"content": [{"type": "text", "text": json.dumps(value)}]}
+
+
+@pytest.mark.parametrize("is_chat", [True, False])
+def test_a_workload_is_answered_by_claude_and_judged(hall, work, is_chat):
+    work.make("output: {max_tokens: 50}\n", speaks=[Endpoint.MESSAGES])
+    prompt = {"id": "triage", "version": "1", "variables": {"ticket": "help"}}
+    answered = work.chat("help") if is_chat else hall.ask("/v1/responses", {"prompt": prompt})
+    sent = hall.flight.body
+    assert sent["system"] == [{"type": "text", "text": "Sort tickets."}]
+    assert sent["output_config"]["format"]["schema"] == SCHEMA
+    assert sent["max_tokens"] == 50
+    hall.answer(message({"team": "red"}))
+    hall.turn(20)
+    assert answered.status == 200
+    assert hall.settled.verdict == "valid"
+
+
+def test_an_answer_of_claudes_that_breaks_the_schema_goes_back_to_it(hall, work):
+    work.make("validation: {repairs: 1}\n", speaks=[Endpoint.MESSAGES])
+    answered = work.chat("help")
+    hall.answer(message({"team": "green"}))
+    hall.turn(20)
+    assert [one["role"] for one in hall.flight.body["messages"]] == ["user", "assistant", "user"]
+    hall.answer(message({"team": "red"}))
+    hall.turn(20)
+    assert answered.status == 200
+    assert (hall.settled.verdict, hall.settled.repairs) == ("repaired", 1)

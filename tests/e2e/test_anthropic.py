@@ -2,7 +2,7 @@
 simulator behind it that speaks as the provider does."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anthropic
@@ -50,13 +50,15 @@ def gateway(make_gateway: Callable[..., Gateway], simulator: Process, monkeypatc
 
 
 @pytest.fixture
-def client(gateway: Gateway) -> anthropic.Anthropic:
-    return anthropic.Anthropic(base_url=gateway.process.address, api_key=gateway.key, max_retries=0)
+def client(gateway: Gateway) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(base_url=gateway.process.address, api_key=gateway.key, max_retries=0) as client:
+        yield client
 
 
 @pytest.fixture
-def openai_client(gateway: Gateway) -> openai.OpenAI:
-    return openai.OpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0)
+def openai_client(gateway: Gateway) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0) as client:
+        yield client
 
 
 def ask(client: anthropic.Anthropic, model: str, **fields: Any) -> anthropic.types.Message:
@@ -164,15 +166,18 @@ def test_errors_are_anthropics(client: anthropic.Anthropic, gateway: Gateway, mo
         ask(client, "no-such-model")
     assert unknown.value.body["type"] == "error"  # type: ignore[index,call-overload]
     assert unknown.value.request_id
-    stranger = anthropic.Anthropic(base_url=gateway.process.address, api_key="hw-wrong", max_retries=0)
-    with pytest.raises(anthropic.AuthenticationError) as wrong:
+    with (
+        anthropic.Anthropic(base_url=gateway.process.address, api_key="hw-wrong", max_retries=0) as stranger,
+        pytest.raises(anthropic.AuthenticationError) as wrong,
+    ):
         ask(stranger, model)
     assert wrong.value.body["error"]["type"] == "authentication_error"  # type: ignore[index,call-overload]
 
 
 def test_a_bearer_key_is_as_good(gateway: Gateway) -> None:
-    client = anthropic.Anthropic(base_url=gateway.process.address, auth_token=gateway.key, api_key=None, max_retries=0)
-    assert ask(client, "claude").content
+    address = gateway.process.address
+    with anthropic.Anthropic(base_url=address, auth_token=gateway.key, api_key=None, max_retries=0) as client:
+        assert ask(client, "claude").content
 
 
 def test_what_cannot_be_translated_is_refused_by_name_only_where_it_must_be(client: anthropic.Anthropic) -> None:

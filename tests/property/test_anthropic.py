@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headworks.calls import Endpoint, Usage
-from headworks.dialects import BRIDGES, encode_event
+from headworks.dialects import BRIDGES, MessagesTail, encode_event
 from headworks.dialects.anthropic_answers import decode_messages_answer, encode_messages_answer
 from headworks.dialects.anthropic_decoding import decode_messages_request
 from headworks.dialects.anthropic_requests import encode_messages_request
@@ -254,3 +254,15 @@ def test_there_and_back_again_a_stream_says_the_same(stream, places):
     assert [event["index"] for event in begun] == list(range(len(begun)))
     assert events[-1]["type"] == "message_stop"
     assert steps.summary().usage == Usage(input_tokens=3, output_tokens=4, source="provider")
+
+
+@settings(deadline=None)
+@given(stream=_streams(), places=st.lists(st.integers(0, 100_000), max_size=12))
+def test_a_relayed_stream_is_the_same_bytes_and_the_same_figures_however_it_is_cut(stream, places):
+    data, *_ = stream
+    whole, cut = MessagesTail(), MessagesTail()
+    assert whole.feed(data) == data
+    assert b"".join(cut.feed(piece) for piece in _cut(data, places)) == data
+    assert cut.is_complete
+    assert cut.summary() == whole.summary()
+    assert cut.summary().usage == Usage(input_tokens=3, output_tokens=4, source="provider")
