@@ -199,6 +199,17 @@ def test_figures_of_the_last_event_replace_those_of_the_first() -> None:
     assert steps.summary().usage == Usage(14, 1, 7, 9, 2, "provider")
 
 
+@pytest.mark.parametrize("usage", [None, {"input_tokens": -1}, {"input_tokens": "a lot"}, []])
+def test_a_usage_that_cannot_be_read_is_none_and_the_answer_is_one_all_the_same(usage: Any) -> None:
+    answer = message(TEXT) | {"usage": usage}
+    assert answered(RESPONSES, MESSAGES, answer)["usage"] is None
+    events = events_of(message(TEXT))
+    events[0]["message"]["usage"] = events[-2]["usage"] = usage
+    told, steps = stream(RESPONSES, MESSAGES, sse(events))
+    assert told[-1]["response"]["output"][0]["content"][0]["text"] == TEXT["text"]
+    assert steps.summary().usage is None
+
+
 # -- citations ---------------------------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from headworks.dialects.canonical import (
     UrlCitation,
 )
 from headworks.dialects.sealing import RedactedThinkingBlock, ThinkingBlock, sealed_reasoning, sealed_thinking
-from headworks.dialects.usage import MessagesUsage, messages_usage
+from headworks.dialects.usage import MessagesUsage, messages_usage, read_messages_usage
 
 
 class Citation(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ class _Message(msgspec.Struct, frozen=True):
     model: str | None = None
     stop_reason: str | None = None
     stop_details: StopDetails | None = None
-    usage: MessagesUsage | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"null")
     error: MessagesError | None = None
 
 
@@ -149,8 +149,9 @@ def decode_messages_answer(body: bytes) -> ModelAnswer | UpstreamError:
         raise UnreadableAnswer("the answer is not a message: it has another shape") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise UnreadableAnswer("the answer is not a message: it is not JSON") from None
+    usage = read_messages_usage(message.usage)
     if message.type == "error":
-        return upstream_error(message.error or MessagesError(), message.usage)
+        return upstream_error(message.error or MessagesError(), usage)
     if message.type != "message" or message.content is None:
         raise UnreadableAnswer("the answer is not a message: it has no content")
     return ModelAnswer(
@@ -159,8 +160,8 @@ def decode_messages_answer(body: bytes) -> ModelAnswer | UpstreamError:
         created=0,
         output=_output(message.content, refusal_words(message.stop_reason, message.stop_details)),
         end_reason=end_reason_of(message.stop_reason),
-        usage=None if message.usage is None else message.usage.stated(),
-        service_tier=service_tier_of(message.usage),
+        usage=None if usage is None else usage.stated(),
+        service_tier=service_tier_of(usage),
     )
 
 

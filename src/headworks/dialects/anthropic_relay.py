@@ -6,7 +6,7 @@ from headworks.calls import Failure, FailureKind
 from headworks.dialects.sse import MAX_EVENT_BYTES, EventSplitter, parse_event, split_blocks
 from headworks.dialects.summary import AnswerSummary, Terminal
 from headworks.dialects.tails import StreamText, leniently
-from headworks.dialects.usage import MessagesUsage
+from headworks.dialects.usage import MessagesUsage, read_messages_usage
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -119,7 +119,6 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 _decode_answer = msgspec.json.Decoder(_Answer).decode
-_decode_usage = msgspec.json.Decoder(MessagesUsage | None).decode
 
 
 def read_messages_answer(body: bytes) -> AnswerSummary | Failure:
@@ -129,10 +128,7 @@ def read_messages_answer(body: bytes) -> AnswerSummary | Failure:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         reason = "it has another shape" if isinstance(error, msgspec.ValidationError) else "it is not JSON"
         return Failure(FailureKind.INVALID, f"the answer is not a message: {reason}")
-    try:
-        usage = _decode_usage(answer.usage)
-    except msgspec.MsgspecError:
-        usage = None  # it is still an answer
+    usage = read_messages_usage(answer.usage)
     stated = None if usage is None else usage.stated()
     text = ""
     if stated is None:

@@ -17,7 +17,9 @@ from headworks.dialects.anthropic_answers import (
 from headworks.dialects.events import Called, Cited, Ended, Refused, Sealed, Started, StreamEvent, Text, Thought
 from headworks.dialects.sealing import RedactedThinkingBlock, ThinkingBlock, sealed_thinking
 from headworks.dialects.sse import EventSplitter, parse_event
-from headworks.dialects.usage import MessagesUsage
+from headworks.dialects.usage import MessagesUsage, read_messages_usage
+
+_NO_USAGE = msgspec.Raw(b"null")
 
 
 class _Delta(msgspec.Struct, frozen=True):
@@ -36,7 +38,7 @@ class _Delta(msgspec.Struct, frozen=True):
 class _Message(msgspec.Struct, frozen=True):
     id: str | None = None
     model: str | None = None
-    usage: MessagesUsage | None = None
+    usage: msgspec.Raw = _NO_USAGE
 
 
 class _Event(msgspec.Struct, frozen=True):
@@ -45,7 +47,7 @@ class _Event(msgspec.Struct, frozen=True):
     message: _Message | None = None
     content_block: ContentBlock | None = None
     delta: _Delta | None = None
-    usage: MessagesUsage | None = None
+    usage: msgspec.Raw = _NO_USAGE
     error: MessagesError | None = None
 
 
@@ -130,7 +132,7 @@ class MessagesDecoder:
         self._note(message.usage)
         if not self._is_started:
             self._is_started = True
-            tier = service_tier_of(message.usage)
+            tier = service_tier_of(self._usage)
             events.append(Started(message.id or "", message.model or "", 0, tier))
 
     def _begin(self, event: _Event, events: list[StreamEvent]) -> None:
@@ -209,7 +211,8 @@ class MessagesDecoder:
             block.thinking.append(text)
             events.append(Thought(text))
 
-    def _note(self, usage: MessagesUsage | None) -> None:
+    def _note(self, raw: msgspec.Raw) -> None:
+        usage = read_messages_usage(raw)
         if usage is not None:
             self._usage = self._usage.updated(usage)
 

@@ -90,6 +90,17 @@ class MessagesUsage(msgspec.Struct, frozen=True):
         )
 
 
+_decode_messages_usage = msgspec.json.Decoder(MessagesUsage).decode
+
+
+def read_messages_usage(raw: msgspec.Raw) -> MessagesUsage | None:
+    """The usage of a message or an event; None when it is null or cannot be read."""
+    try:
+        return _decode_messages_usage(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 _decode_chat_usage = msgspec.json.Decoder(ChatUsage).decode
 
 
