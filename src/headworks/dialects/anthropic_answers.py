@@ -187,13 +187,29 @@ def _output(content: tuple[ContentBlock, ...], refusal: str) -> tuple[AnswerItem
             case "redacted_thinking":
                 items.append(AnswerReasoning("", sealed_thinking(RedactedThinkingBlock(block.data))))
             case "tool_use":
-                items.append(AnswerCall("function", block.id, _named(block), bytes(block.input).decode()))
+                items.append(AnswerCall("function", block.id, _named(block), input_text(block)))
             case _:
                 raise UnreadableAnswer("the message has a block that is not known here")
     if refusal:
         parts.append(AnswerRefusal(refusal))
     end_message()
     return tuple(items) or (AnswerMessage((AnswerText(""),)),)
+
+
+def input_text(block: ContentBlock) -> str:
+    """The input of a tool use, as it stands.
+
+    Raises:
+        UnreadableAnswer: it is not an object, or not UTF-8.
+    """
+    raw = bytes(block.input)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise UnreadableAnswer("the message calls a tool with an input that is not UTF-8") from None
+    if not raw.startswith(b"{"):
+        raise UnreadableAnswer("the message calls a tool with an input that is not a JSON object")
+    return text
 
 
 def _named(block: ContentBlock) -> str:

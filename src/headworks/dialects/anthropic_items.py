@@ -39,7 +39,7 @@ from headworks.dialects.canonical import (
     is_given,
 )
 from headworks.dialects.sealing import RedactedThinkingBlock, ThinkingBlock, reasoning_in
-from headworks.dialects.unsupported import unsupported
+from headworks.dialects.unsupported import undecodable, unsupported
 from headworks.errors import Refusal
 
 _FAILED = "Error: "
@@ -114,7 +114,7 @@ def _take_assistant(message: MessageParam, where: str, items: list[Item]) -> Non
             case ToolUseBlock():
                 if block.toolset_name is not None or not _is_direct(block.caller):
                     raise unsupported(f"{param}.caller", None)
-                items.append(FunctionCall(block.id, block.name, bytes(block.input).decode()))
+                items.append(FunctionCall(block.id, block.name, _input(block, param)))
             case ThinkingBlock():
                 items.append(_reasoning(block, param))
             case RedactedThinkingBlock():
@@ -122,6 +122,13 @@ def _take_assistant(message: MessageParam, where: str, items: list[Item]) -> Non
             case _:
                 raise unsupported(param, None)
     end_message()
+
+
+def _input(block: ToolUseBlock, param: str) -> str:
+    try:
+        return bytes(block.input).decode()
+    except UnicodeDecodeError:
+        raise undecodable(f"{param}.input") from None
 
 
 def _reasoning(block: ThinkingBlock, param: str) -> Reasoning:

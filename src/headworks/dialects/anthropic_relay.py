@@ -133,7 +133,8 @@ def read_messages_answer(body: bytes) -> AnswerSummary | Failure:
     text = ""
     if stated is None:
         text = "".join(
-            (block.text or "") + (block.thinking or "") + bytes(block.input).decode() for block in answer.content
+            (block.text or "") + (block.thinking or "") + bytes(block.input).decode("utf-8", "replace")
+            for block in answer.content
         )
     return AnswerSummary(
         response_id=answer.id or "",

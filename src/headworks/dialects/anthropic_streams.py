@@ -10,6 +10,7 @@ from headworks.dialects.anthropic_answers import (
     StopDetails,
     citation_of,
     end_reason_of,
+    input_text,
     refusal_words,
     service_tier_of,
     upstream_error,
@@ -189,7 +190,7 @@ class MessagesDecoder:
                 events.append(Sealed(sealed_thinking(RedactedThinkingBlock(block.block.data))))
             case _:
                 if not block.has_input:
-                    events.append(Called(block.call, bytes(block.block.input).decode()))
+                    events.append(Called(block.call, input_text(block.block)))
 
     def _end(self, events: list[StreamEvent]) -> None:
         for index in sorted(self._open):
