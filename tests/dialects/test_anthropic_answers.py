@@ -304,6 +304,14 @@ def test_garbage_is_named_and_never_passed_on(data: bytes) -> None:
         steps_for(RESPONSES, MESSAGES).feed(data)
 
 
+@pytest.mark.parametrize("given", [b"[1]", b"null", b'{"a":"\xed\xa0"}'])
+def test_a_tool_is_never_called_with_what_is_no_object(given: bytes) -> None:
+    block = b'{"type":"tool_use","id":"t","name":"f","input":%b}' % given
+    body = b'{"type":"message","id":"m","stop_reason":"tool_use","content":[%b]}' % block
+    with pytest.raises(UnreadableAnswer, match="input"):
+        BRIDGES[RESPONSES, MESSAGES](b'{"model":"m","input":"x"}').answer(body)
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"{}", b'{"type":"message"}', b'{"type":"message","content":[1]}', b"\xff"]
 )
