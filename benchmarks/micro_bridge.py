@@ -31,8 +31,18 @@ _COMMON = {"model": wire.MODEL, "temperature": 0.5, "metadata": {"ticket": "8731
 _REQUESTS = {
     Endpoint.RESPONSES: _COMMON
     | {"input": _MESSAGES, "tools": [{"type": "function", "name": "look", "parameters": _PARAMETERS}]},
+    Endpoint.MESSAGES: {"model": wire.MODEL, "temperature": 0.5, "max_tokens": 500, "system": _TEXT}
+    | {"messages": _MESSAGES[1:], "tools": [{"name": "look", "input_schema": _PARAMETERS}]},
     Endpoint.CHAT: _COMMON
     | {"messages": _MESSAGES, "tools": [{"type": "function", "function": {"name": "look", "parameters": _PARAMETERS}}]},
+}
+_MESSAGE = {
+    "id": "msg_1",
+    "type": "message",
+    "model": wire.MODEL,
+    "content": [{"type": "text", "text": _TEXT}],
+    "stop_reason": "end_turn",
+    "usage": {"input_tokens": 900, "output_tokens": 200, "cache_read_input_tokens": 0},
 }
 
 
@@ -41,20 +51,39 @@ def main() -> int:
     print(f"Python {platform.python_version()}, {sys.executable}")
     chat_pieces = [wire.chat_stream_start(), *(wire.chat_chunk(number, 0) for number in range(_CALLS))]
     responses_pieces = [wire.responses_stream_start(), *(wire.responses_chunk(number, 0) for number in range(_CALLS))]
-    for endpoint, answer, pieces in (
-        (Endpoint.RESPONSES, wire.chat_answer(), chat_pieces),
-        (Endpoint.CHAT, wire.responses_answer(), responses_pieces),
-    ):
-        body = json.dumps(_REQUESTS[endpoint]).encode()
-        name = f"{endpoint.value} over the other dialect"
-        _print(f"{name}, {len(body)} bytes and an answer", _call(endpoint, body, answer), _CALLS)
-        _print(f"{name}, a piece of a stream", _stream(BRIDGES[endpoint](body), pieces), 1, len(pieces))
+    upstreams = {
+        Endpoint.CHAT: (wire.chat_answer(), chat_pieces),
+        Endpoint.RESPONSES: (wire.responses_answer(), responses_pieces),
+        Endpoint.MESSAGES: (_encode(_MESSAGE), _message_pieces()),
+    }
+    for called, spoken in BRIDGES:
+        answer, pieces = upstreams[spoken]
+        body = _encode(_REQUESTS[called])
+        name = f"{called.value} over {spoken.value}"
+        _print(f"{name}, {len(body)} bytes and an answer", _call(called, spoken, body, answer), _CALLS)
+        _print(f"{name}, a piece of a stream", _stream(BRIDGES[called, spoken](body), pieces), 1, len(pieces))
     return 0
 
 
-def _call(endpoint: Endpoint, body: bytes, answer: bytes) -> Callable[[], object]:
+def _encode(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _message_pieces() -> list[bytes]:
+    """A stream of Anthropic's, one event a piece."""
+    begin = [
+        {"type": "message_start", "message": _MESSAGE | {"content": [], "stop_reason": None}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    ]
+    delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": " word"}}
+    return [
+        b"event: %b\ndata: %b\n\n" % (str(one["type"]).encode(), _encode(one)) for one in [*begin, *[delta] * _CALLS]
+    ]
+
+
+def _call(called: Endpoint, spoken: Endpoint, body: bytes, answer: bytes) -> Callable[[], object]:
     def translate() -> None:
-        bridge = BRIDGES[endpoint](body)
+        bridge = BRIDGES[called, spoken](body)
         bridge.request(body, wire.UPSTREAM_MODEL)
         bridge.answer(answer)
 

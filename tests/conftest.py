@@ -16,7 +16,7 @@ from headworks.exchange import Request, Timeouts
 from headworks.gateway import Gateway, Parts
 from headworks.ownership import ResponseOwner
 from headworks.planning import Station
-from headworks.providers import OpenAIProvider, ProviderSettings
+from headworks.providers import AnthropicProvider, OpenAIProvider, ProviderSettings
 from headworks.records import Journal
 from headworks.records.frames import MAGIC, scan
 from headworks.routing import Reach, RouteTable
@@ -168,6 +168,7 @@ class Hall:
         reaches = [
             Reach("stub", station, everything, ("m",)),
             Reach("only-chat", station, frozenset({Endpoint.CHAT}), ("c",)),
+            Reach("anthropic", self.anthropic_station(), frozenset({Endpoint.MESSAGES}), ("claude-x",)),
         ]
 
         if takes_any_model:
@@ -191,6 +192,9 @@ class Hall:
             )
         )
         return self.gateway
+
+    def anthropic_station(self):
+        return Station(AnthropicProvider(ProviderSettings("anthropic", "", "sk-ant")), self.upstream, Timeouts())
 
     def own(self, response_id, key_id="key_1", team="", provider="stub"):
         self.owners[response_id] = ResponseOwner(key_id, team, provider)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from headworks.calls import Failure, FailureKind
+from headworks.calls import Endpoint, Failure, FailureKind
 from headworks.errors import Refusal
 from headworks.headers import Lines, RawHeaders
 from headworks.settlement import OpenCall
@@ -20,6 +20,14 @@ _REQUEST_ID = b"\r\nx-request-id:"
 _CONTENT_TYPE_BYTES = len(_CONTENT_TYPE)
 _REQUEST_ID_BYTES = len(_REQUEST_ID)
 _LIMITS = Lines(b"x-ratelimit-")
+_ANTHROPIC_LIMITS = Lines(b"anthropic-ratelimit-")
+_RENAMED_LIMITS = tuple(
+    (f"anthropic-ratelimit-{of}-{what}".encode(), f"x-ratelimit-{what}-{of}".encode())
+    for of in ("requests", "tokens")
+    for what in ("limit", "remaining")
+)
+"""What counts the same at both. When a limit is full again Anthropic tells as a moment, OpenAI as a duration."""
+
 _RELAYED_SOMETIMES = (Lines(b"retry-after"), Lines(b"x-should-retry:"), Lines(b"content-disposition:"))
 """Headers of errors and of files that go to the caller; the limits go with every answer."""
 
@@ -83,10 +91,25 @@ def answer_head(headers: Mapping[bytes, bytes], *, is_plain: bool) -> AnswerHead
     at = find(_REQUEST_ID) + _REQUEST_ID_BYTES
     if at >= _REQUEST_ID_BYTES:
         request_id = head[at : find(b"\r", at)].strip()
-    relayed = raw.block(_LIMITS)
+        relayed = raw.block(_LIMITS)
+    else:
+        request_id, relayed = _foreign(raw)
     if not is_plain:
         relayed += b"".join([raw.block(line) for line in _RELAYED_SOMETIMES])
     return AnswerHead(content_type, request_id, relayed)
+
+
+def _foreign(raw: RawHeaders) -> tuple[bytes, bytes]:
+    """The id and the limits of an answer that has no `x-request-id`: Anthropic's names, and OpenAI's for the same."""
+    request_id = raw.get(b"request-id", b"")
+    relayed = raw.block(_LIMITS)
+    if request_id:
+        relayed += b"request-id: %b\r\n%b" % (request_id, raw.block(_ANTHROPIC_LIMITS))
+        for theirs, ours in _RENAMED_LIMITS:
+            value = raw.get(theirs)
+            if value is not None:
+                relayed += b"%b: %b\r\n" % (ours, value)
+    return request_id, relayed
 
 
 def own_headers(call: OpenCall, content_type: bytes = JSON) -> bytes:
@@ -103,7 +126,14 @@ def own_headers(call: OpenCall, content_type: bytes = JSON) -> bytes:
 def error_headers(call: OpenCall, refusal: Refusal) -> bytes:
     """The header block of a refusal."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in refusal.headers)
+    if call.endpoint.startswith(Endpoint.MESSAGES.value):
+        lines += request_id_line(call)
     return own_headers(call) + lines.encode("latin-1")
+
+
+def request_id_line(call: OpenCall) -> str:
+    """The id of a call where the client of Anthropic's API looks for it."""
+    return f"request-id: {call.call_id}\r\n"
 
 
 def refusal_of(failure: Failure, *, status: int = 0) -> Refusal:
@@ -142,12 +172,12 @@ _decode_error_object = msgspec.json.Decoder(_ErrorObject).decode
 
 
 def is_unknown_model(status: int, body: bytes) -> bool:
-    """Whether an upstream says that it has no such model (OpenAI error codes guide, 2026-10)."""
-    return status == 404 and b'"model_not_found"' in body
+    """Whether an upstream says that it has no such model (OpenAI error codes guide, 2026-10; Anthropic, "Errors")."""
+    return status == 404 and (b'"model_not_found"' in body or b'"not_found_error"' in body)
 
 
 def is_error_object(body: bytes) -> bool:
-    """Whether this is an error in the shape of the OpenAI API."""
+    """Whether this is an error in the shape of the OpenAI API, of which Anthropic's has more."""
     try:
         return "message" in _decode_error_object(body).error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -50,6 +50,7 @@ _KEY_REFRESH_S = 0.4
 _SPEECHES = {
     "responses": Endpoint.RESPONSES,
     "chat": Endpoint.CHAT,
+    "messages": Endpoint.MESSAGES,
     "embeddings": Endpoint.EMBEDDINGS,
     "moderations": Endpoint.MODERATIONS,
     "images": Endpoint.IMAGES,

@@ -14,10 +14,12 @@ from headworks.errors import HeadworksError
 
 
 class Endpoint(enum.StrEnum):
-    """What is called, named as in the OpenAI API. The value is what records, metrics and key scopes show."""
+    """What is called, named as in the OpenAI API, `messages` as in Anthropic's. The value is what records, metrics and
+    key scopes show."""
 
     RESPONSES = "responses"
     CHAT = "chat.completions"
+    MESSAGES = "messages"
     EMBEDDINGS = "embeddings"
     MODERATIONS = "moderations"
     IMAGES = "images"

@@ -1,7 +1,7 @@
 """Which method and path means what: the one table that routing, authorisation and documentation read.
 
 Default deny: a route needs a key unless it says otherwise, and what is not in the table does not exist.
-Paths are those of the OpenAI API reference (2026-10).
+Paths are those of the OpenAI API reference (2026-10), and `/v1/messages` that of Anthropic's (2026-11).
 """
 
 import enum
@@ -17,6 +17,7 @@ class Manner(enum.Enum):
     """How a route is served."""
 
     CALL = "call"  # a model call with a JSON body
+    COUNT = "count"  # how many tokens a model call would take
     FORM = "form"  # a model call with a multipart body (or JSON)
     OBJECT = "object"  # something that an upstream has stored
     MODELS = "models"
@@ -63,6 +64,8 @@ ROUTES = (
     _call("/responses/input_tokens", Endpoint.RESPONSES),
     _call("/responses/compact", Endpoint.RESPONSES),
     _call("/chat/completions", Endpoint.CHAT),
+    _call("/messages", Endpoint.MESSAGES),
+    _call("/messages/count_tokens", Endpoint.MESSAGES, manner=Manner.COUNT, is_model_call=False),
     _call("/embeddings", Endpoint.EMBEDDINGS),
     _call("/moderations", Endpoint.MODERATIONS, default_model="omni-moderation-latest"),
     _call("/images/generations", Endpoint.IMAGES, default_model="gpt-image-1"),

@@ -23,9 +23,11 @@ from typing import Any, Protocol
 import msgspec
 
 from headworks.access import Grant
-from headworks.answering import JSON, error_headers, own_headers
+from headworks.answering import JSON, error_headers, own_headers, request_id_line
 from headworks.calls import WITHHELD, Caller, Endpoint, Outcome
-from headworks.dialects import RequestHead
+from headworks.catalogue import count_tokens
+from headworks.dialects import RequestHead, refusal_body
+from headworks.dialects.texts import input_text
 from headworks.endpoints import Manner, Route, find_route
 from headworks.errors import Refusal, StorageError
 from headworks.exchange import Reply, Request, Running
@@ -161,7 +163,7 @@ class Gateway:
         grant: Grant | None = None
         edition = self._ring.edition
         if route.needs_key:
-            grant = self._ring.identify(request.headers.get(b"authorization"))
+            grant = self._ring.identify(request.headers.get(b"authorization") or _api_key(request))
             if not grant.may_call(route.endpoint):
                 raise Refusal(
                     403,
@@ -225,6 +227,8 @@ class Gateway:
     ) -> Running | None:
         """What asks no model."""
         route = admission.route
+        if route.manner is Manner.COUNT:
+            return self._count(call, request, admission, grant, reply)
         if route.manner is Manner.OBJECT:
             return self._run(lambda ending: self._of_stored(call, request, admission, reply, ending), call, reply)
         works = self._works
@@ -337,7 +341,7 @@ class Gateway:
             reply.abort()  # an answer was under way and its record is written: end it as what it is, broken
             return
         headers = error_headers(call, refusal)
-        body = refusal.body()
+        body = refusal_body(refusal, call.endpoint)
         call.error_code = refusal.code
         call.response_bytes = len(body)
         outcome: Outcome = "failed" if call.attempts else "refused"
@@ -383,6 +387,26 @@ class Gateway:
         self._settlement.settle(call, "answered", 200)
         reply.respond(200, own_headers(call), body)
 
+    def _count(
+        self, call: OpenCall, request: Request, admission: Admission, grant: Grant, reply: Reply
+    ) -> Running | None:
+        """How many tokens a message would take: the provider says it, or it is counted here and marked as estimated."""
+        if self._journal.is_full:
+            raise _journal_full()
+        head = self._planner.head_of(request, admission)
+        if head is not None and not self._planner.counts(call, head, grant):
+            body = msgspec.json.encode({"input_tokens": count_tokens(input_text(head.fields))})
+            call.response_bytes = len(body)
+            self._settlement.settle(call, "answered", 200)
+            lines = f"x-headworks-usage: estimated\r\n{request_id_line(call)}".encode()
+            reply.respond(200, own_headers(call) + lines, body)
+            self._call_ended()
+            return None
+        plan = self._planner.read(call, request, head, admission, grant)
+        unary = UnaryCall(self._unary_calls, call, plan, reply, self._call_ended)
+        self._unary_calls.start(unary)
+        return unary
+
     def _take_outcomes(self, call: OpenCall, request: Request, grant: Grant, reply: Reply) -> None:
         """Write what an application reports; it is joined to its calls when it is drained."""
         if self._journal.is_full:
@@ -411,6 +435,12 @@ class Gateway:
             "owned_by": "headworks" if name in self._work_names else self._table.resolve(name).provider,
             "shutdown_date": None,
         }
+
+
+def _api_key(request: Request) -> bytes | None:
+    """A virtual key in the place where clients of Anthropic's API have theirs."""
+    key = request.headers.get(b"x-api-key")
+    return None if key is None else b"Bearer " + key
 
 
 def _journal_full() -> Refusal:

@@ -3,7 +3,7 @@
 import msgspec
 
 from headworks.access import Grant
-from headworks.answering import JSON
+from headworks.answering import JSON, request_id_line
 from headworks.calls import Endpoint
 from headworks.dialects import BRIDGES, Bridge, RequestHead, read_form, read_head
 from headworks.dialects.structured import SchemaBridge, wants_schema
@@ -19,12 +19,25 @@ FORWARDED = (b"openai-beta", b"idempotency-key", b"x-client-request-id")
 """Headers of the caller that go upstream. Everything else stays here: an allow-list, so that no credential, cookie
 or routing header of one side reaches the other."""
 
+_FORWARDED_OF_MESSAGES = (b"anthropic-version", b"anthropic-beta", b"idempotency-key")
+"""The same for callers of Anthropic's API."""
+
 _MOST_KEY_BYTES = 512
 """As long as a value of `metadata` may be (OpenAI API reference, 2026-10)."""
 
-_OTHER_ENDPOINT = {Endpoint.RESPONSES: Endpoint.CHAT, Endpoint.CHAT: Endpoint.RESPONSES}
-_OTHER_PATH = {"/responses": "/chat/completions", "/chat/completions": "/responses"}
-"""Where a bridged call goes. Only these two paths can be bridged, not those below them."""
+_PATHS = {
+    Endpoint.RESPONSES: "/responses",
+    Endpoint.CHAT: "/chat/completions",
+    Endpoint.MESSAGES: "/messages",
+}
+"""Where calls can be bridged from and to; what lies below these paths cannot."""
+
+_BRIDGED = {
+    Endpoint.RESPONSES: (Endpoint.CHAT, Endpoint.MESSAGES),
+    Endpoint.CHAT: (Endpoint.RESPONSES, Endpoint.MESSAGES),
+    Endpoint.MESSAGES: (Endpoint.RESPONSES, Endpoint.CHAT),
+}
+"""By the endpoint that is called: the dialects that it can be translated to, the one that can say most first."""
 
 
 class Station(msgspec.Struct, frozen=True):
@@ -79,7 +92,8 @@ def admission_of(request: Request, route: Route, grant: Grant | None, edition: o
     """What is known of a request from its head alone."""
     headers = request.headers
     content_type = headers.get(b"content-type", b"")
-    forwarded = b"".join(b"%b: %b\r\n" % (name, headers[name]) for name in FORWARDED if name in headers)
+    names = _FORWARDED_OF_MESSAGES if route.endpoint is Endpoint.MESSAGES else FORWARDED
+    forwarded = b"".join(b"%b: %b\r\n" % (name, headers[name]) for name in names if name in headers)
     key = headers.get(b"idempotency-key", b"")[:_MOST_KEY_BYTES].decode("utf-8", "replace")
     return Admission(route, grant, edition, not content_type or _is_json(content_type), forwarded, key)
 
@@ -142,14 +156,19 @@ class Planner:
             call.requested_model = head.model
             call.provider = target.provider
             call.model = target.model
-        call.user = head.user or ""
+        if endpoint is Endpoint.MESSAGES:
+            target = _for_messages(call, head, target)
+        else:
+            call.user = head.user or ""
         is_streamed = call.is_streamed = head.is_streamed
         path = route.upstream_path
         if endpoint not in target.speaks:
-            bridge = BRIDGES[endpoint](request.body)
+            spoken = _spoken_by(target, endpoint, head)
+            assert spoken is not None, "the target was checked when it was resolved"
+            bridge = BRIDGES[endpoint, spoken](request.body)
             provider = target.station.provider
             body = bridge.request(request.body, target.model, limit_name=provider.limit_name)
-            sent = provider.json_request(_OTHER_PATH[path], body, admission.forwarded)
+            sent = provider.json_request(_PATHS[spoken], body, _forwarded(admission.forwarded, endpoint, spoken))
             return Plan(
                 target, sent, endpoint, path, is_streamed, head, bridge, unlisted=None if target.is_listed else grant
             )
@@ -169,6 +188,14 @@ class Planner:
             None if target.is_listed else grant,
         )
 
+    def counts(self, call: OpenCall, head: RequestHead, grant: Grant) -> bool:
+        """Whether the target of this call counts tokens itself.
+
+        Raises:
+            Refusal: there is no such model for this caller.
+        """
+        return Endpoint.MESSAGES in self._target(call, head.model, grant).speaks
+
     def plan_to(
         self, target: Target[Station], head: RequestHead, endpoint: Endpoint, path: str, forwarded: bytes
     ) -> Plan:
@@ -186,11 +213,11 @@ class Planner:
             sent = provider.json_request("/chat/completions", body, forwarded)
             return Plan(target, sent, endpoint, path, is_streamed, head, asking)
         if endpoint not in target.speaks:
-            self._check_bridge(target, head.model, endpoint, path)
+            spoken = self._check_bridge(target, head.model, endpoint, path)
             body = head.splice(model=target.model)
-            bridge = BRIDGES[endpoint](body)
+            bridge = BRIDGES[endpoint, spoken](body)
             body = bridge.request(body, target.model, limit_name=provider.limit_name)
-            sent = provider.json_request(_OTHER_PATH[path], body, forwarded)
+            sent = provider.json_request(_PATHS[spoken], body, _forwarded(forwarded, endpoint, spoken))
             return Plan(target, sent, endpoint, path, is_streamed, head, bridge)
         hides_usage = is_streamed and endpoint is Endpoint.CHAT and not head.includes_usage
         body = head.splice(model=target.model, include_usage=hides_usage)
@@ -243,6 +270,12 @@ class Planner:
         return Plan(target, sent, route.endpoint, path, call.is_streamed, is_raw=call.is_streamed)
 
     def _resolve(self, call: OpenCall, name: str, route: Route, grant: Grant) -> Target[Station]:
+        target = self._target(call, name, grant)
+        if route.endpoint not in target.speaks:
+            self._check_bridge(target, name, route.endpoint, route.upstream_path)
+        return target
+
+    def _target(self, call: OpenCall, name: str, grant: Grant) -> Target[Station]:
         call.requested_model = name
         if not name:
             raise Refusal(
@@ -256,16 +289,15 @@ class Planner:
         target = self._table.resolve(name)
         call.provider = target.provider
         call.model = target.model
-        if route.endpoint not in target.speaks:
-            self._check_bridge(target, name, route.endpoint, route.upstream_path)
         return target
 
     def unknown(self, name: str, grant: Grant) -> Refusal:
         """The refusal of a model that does not exist, or not for this caller, with the nearest names that do."""
         return self._table.unknown(name, [known for known in self._table.names if grant.may_use(known)])
 
-    def _check_bridge(self, target: Target[Station], name: str, endpoint: Endpoint, path: str) -> None:
-        if _OTHER_ENDPOINT.get(endpoint) not in target.speaks:
+    def _check_bridge(self, target: Target[Station], name: str, endpoint: Endpoint, path: str) -> Endpoint:
+        spoken = _spoken_by(target, endpoint)
+        if spoken is None:
             served = ", ".join(sorted(one.value for one in target.speaks))
             raise Refusal(
                 400,
@@ -273,13 +305,35 @@ class Planner:
                 f"The model `{name}` is at a provider that does not serve {endpoint.value}; it serves {served}.",
                 param="model",
             )
-        if path not in _OTHER_PATH:
+        if path != _PATHS[endpoint]:
             raise Refusal(
                 400,
                 "endpoint_not_supported",
                 f"/v1{path} is not served by this model's provider, and cannot be translated.",
                 param="model",
             )
+        return spoken
+
+
+def _spoken_by(target: Target[Station], endpoint: Endpoint, head: RequestHead | None = None) -> Endpoint | None:
+    """The dialect to which a call of `endpoint` is translated for this target; None if it cannot be."""
+    if head is not None and "stop_sequences" in head.fields and Endpoint.CHAT in target.speaks:
+        return Endpoint.CHAT  # Responses has no place for them
+    return next((one for one in _BRIDGED.get(endpoint, ()) if one in target.speaks), None)
+
+
+def _for_messages(call: OpenCall, head: RequestHead, target: Target[Station]) -> Target[Station]:
+    """Note whom the caller of Anthropic's API says that the call is for; returns the target, with headers that tell its
+    client the call's id where the upstream's answer will not."""
+    call.user = metadata_of(head).get("user_id", "")
+    if Endpoint.MESSAGES in target.speaks:
+        return target
+    return msgspec.structs.replace(target, headers=target.headers + request_id_line(call).encode())
+
+
+def _forwarded(block: bytes, called: Endpoint, spoken: Endpoint) -> bytes:
+    """Of the caller's headers, those that mean something to an upstream of another maker's API: none."""
+    return b"" if Endpoint.MESSAGES in (called, spoken) else block
 
 
 def stored_id(route: Route) -> str:

@@ -25,7 +25,7 @@ from headworks.answering import (
     words_for,
 )
 from headworks.calls import NO_USAGE, Endpoint, Failure, FailureKind, Usage
-from headworks.dialects import AnswerSummary, ChatTail, ResponsesTail
+from headworks.dialects import AnswerSummary, ChatTail, MessagesTail, ResponsesTail, refusal_body
 from headworks.errors import Refusal
 from headworks.exchange import Flight, Reply
 from headworks.flow import Ending
@@ -266,7 +266,9 @@ class StreamRelay:
             raise refusal_of(failure)
         body = sink.error_body
         if not is_error_object(body):
-            body = refusal_of(failure, status=sink.status).body()
+            body = refusal_body(refusal_of(failure, status=sink.status), call.endpoint)
+        elif plan.bridge is not None:
+            body = plan.bridge.error(body, sink.status)
         call.error_code = failure.kind.value
         call.response_bytes = len(body)
         if terms is None:
@@ -286,6 +288,8 @@ def _steps(plan: Plan) -> Relayed | None:
         return plan.bridge.stream()
     if plan.endpoint is Endpoint.CHAT:
         return ChatTail(hides_usage=plan.hides_usage)
+    if plan.endpoint is Endpoint.MESSAGES:
+        return MessagesTail()
     return ResponsesTail() if plan.endpoint is Endpoint.RESPONSES else None
 
 

@@ -19,7 +19,14 @@ import msgspec
 from headworks.access import Grant
 from headworks.answering import JSON, STOPPED, AnswerHead, answer_head, is_error_object, is_unknown_model, refusal_of
 from headworks.calls import AttemptFailed, Failure, FailureKind, Outcome
-from headworks.dialects import AnswerSummary, read_chat_answer, read_embeddings_answer, read_responses_answer
+from headworks.dialects import (
+    AnswerSummary,
+    read_chat_answer,
+    read_embeddings_answer,
+    read_messages_answer,
+    read_responses_answer,
+    refusal_body,
+)
 from headworks.errors import Refusal
 from headworks.exchange import Flight, Reply
 from headworks.outcome import estimate_usage, note
@@ -29,6 +36,7 @@ from headworks.settlement import OpenCall, Settlement
 _ANSWER_READERS: dict[str, Callable[[bytes], AnswerSummary | Failure]] = {
     "/chat/completions": read_chat_answer,
     "/responses": read_responses_answer,
+    "/messages": read_messages_answer,
     "/embeddings": read_embeddings_answer,
 }
 """Of answers on other paths nothing is read: they may be something other than JSON (transcripts, audio)."""
@@ -271,7 +279,9 @@ class UnaryCall:
         if failure.kind in (FailureKind.UNAUTHORIZED, FailureKind.INVALID):
             raise refusal_of(failure)
         if not is_error_object(self._body):
-            self._body = refusal_of(failure, status=self._status).body()
+            self._body = refusal_body(refusal_of(failure, status=self._status), self._call.endpoint)
+        elif plan.bridge is not None:
+            self._body = plan.bridge.error(self._body, self._status)
         self._head = msgspec.structs.replace(self._head, content_type=JSON)
         self._call.error_code = failure.kind.value
         self._outcome = "failed"

@@ -27,6 +27,7 @@ def test_the_key_that_signed_is_told():
         (b"prices", base64.b64encode(b"short").decode(), "not usable"),
         (b"prices", "", "not usable"),
     ],
+    ids=["changed", "another key", "no base64", "too short", "empty"],  # signatures are new in each run
 )
 def test_what_the_trusted_key_did_not_sign_is_refused(content, signature, words):
     with pytest.raises(CommandError, match=words):

@@ -188,3 +188,23 @@ def test_a_header_named_twice_in_different_cases_is_a_problem(problems):
     assert problems("providers: {a: {kind: openai, api_key: env:X, headers: {X-A: b, x-a: c}}}") == [
         "1:65: providers.a.headers.x-a: is the same as an earlier name"
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ("kind: anthropic", "api_key: is missing: `kind: anthropic` needs it"),
+        ("kind: anthropic, api_key: env:X, speaks: [chat]", "speaks: `kind: anthropic` serves `messages`"),
+        ("kind: anthropic, api_key: env:X, organization: o", "organization: has a meaning for OpenAI's API only"),
+        ("kind: anthropic, api_key: env:X, pace: 0", "pace: has a meaning for `kind: simulator` only"),
+    ],
+)
+def test_what_anthropic_needs_and_what_it_does_not_have(problems, fields, problem):
+    (found,) = problems(f"providers: {{a: {{{fields}}}}}")
+    assert problem in found
+
+
+def test_anthropic_is_where_it_is_and_speaks_messages():
+    provider = Provider(kind="anthropic", api_key="env:X")
+    assert provider.base_url == "https://api.anthropic.com/v1"
+    assert provider.speaks == ("messages",)

@@ -56,12 +56,12 @@ def sse(events: Sequence[dict[str, Any]], *, done: bool = False) -> bytes:
 
 
 def from_chat(*events: dict[str, Any], done: bool = True) -> tuple[list[dict[str, Any]], TranslatedStream]:
-    steps = BRIDGES[Endpoint.RESPONSES](RESPONSES_REQUEST).stream()
+    steps = BRIDGES[Endpoint.RESPONSES, Endpoint.CHAT](RESPONSES_REQUEST).stream()
     return read(steps.feed(sse(events, done=done))), steps
 
 
 def from_responses(*events: dict[str, Any]) -> tuple[list[dict[str, Any]], TranslatedStream]:
-    steps = BRIDGES[Endpoint.CHAT](CHAT_REQUEST).stream()
+    steps = BRIDGES[Endpoint.CHAT, Endpoint.RESPONSES](CHAT_REQUEST).stream()
     return read(steps.feed(sse([CREATED, *events]))), steps
 
 
@@ -133,7 +133,7 @@ def test_a_last_event_becomes_its_finish_reason(last: dict[str, Any], finish_rea
     ],
 )
 def test_a_failure_is_an_error_in_chat_and_never_a_stop(last: dict[str, Any]) -> None:
-    steps = BRIDGES[Endpoint.CHAT](CHAT_REQUEST).stream()
+    steps = BRIDGES[Endpoint.CHAT, Endpoint.RESPONSES](CHAT_REQUEST).stream()
     steps.feed(sse([CREATED, SAID]))
     told = steps.feed(sse([last]))
 
@@ -235,7 +235,7 @@ def test_usage_of_an_answer_is_kept_however_it_ended(status: str) -> None:
         "failed": {"error": {"code": "server_error", "message": "no"}},
     }
     last = response(status, usage=RESPONSES_USAGE, **more.get(status, {}))
-    steps = BRIDGES[Endpoint.CHAT](CHAT_REQUEST).stream()
+    steps = BRIDGES[Endpoint.CHAT, Endpoint.RESPONSES](CHAT_REQUEST).stream()
     steps.feed(sse([CREATED, SAID]))
     steps.feed(sse([{"type": f"response.{status}", "response": last}]))
 
@@ -250,7 +250,7 @@ def test_whole_and_streamed_answers_bill_the_same() -> None:
         "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
         "usage": CHAT_USAGE,
     }
-    _, summary = BRIDGES[Endpoint.RESPONSES](RESPONSES_REQUEST).answer(json.dumps(whole).encode())
+    _, summary = BRIDGES[Endpoint.RESPONSES, Endpoint.CHAT](RESPONSES_REQUEST).answer(json.dumps(whole).encode())
     _, steps = from_chat(chunk({"content": "Hello"}, "stop"), chunk(usage=CHAT_USAGE))
 
     assert summary.usage == steps.summary().usage == USAGE
@@ -323,9 +323,9 @@ def test_several_paragraphs_of_reasoning_become_reasoning_content() -> None:
 
 
 def test_nothing_comes_out_before_there_is_content() -> None:
-    steps = BRIDGES[Endpoint.RESPONSES](RESPONSES_REQUEST).stream()
+    steps = BRIDGES[Endpoint.RESPONSES, Endpoint.CHAT](RESPONSES_REQUEST).stream()
     assert steps.feed(sse([chunk({"role": "assistant", "content": ""})])) == b""
-    steps = BRIDGES[Endpoint.CHAT](CHAT_REQUEST).stream()
+    steps = BRIDGES[Endpoint.CHAT, Endpoint.RESPONSES](CHAT_REQUEST).stream()
     assert steps.feed(sse([CREATED, {"type": "response.in_progress", "response": response("in_progress")}])) == b""
 
 

@@ -19,13 +19,13 @@ DELTA = b'{"type":"response.output_text.delta","item_id":"a","output_index":0,"c
     ],
 )
 def test_a_responses_stream_without_a_beginning_or_json_is_unreadable(stream):
-    steps = BRIDGES[Endpoint.CHAT](CHAT).stream()
+    steps = BRIDGES[Endpoint.CHAT, Endpoint.RESPONSES](CHAT).stream()
     with pytest.raises(UnreadableAnswer):
         steps.feed(stream)
 
 
 def test_a_chat_stream_that_ends_before_it_began_is_unreadable():
-    steps = BRIDGES[Endpoint.RESPONSES](RESPONSES).stream()
+    steps = BRIDGES[Endpoint.RESPONSES, Endpoint.CHAT](RESPONSES).stream()
     with pytest.raises(UnreadableAnswer):
         steps.feed(b"data: [DONE]\n\n")
 

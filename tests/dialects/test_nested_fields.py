@@ -25,6 +25,8 @@ from headworks.dialects.canonical import (
 )
 from headworks.errors import Refusal
 
+OTHER = {Endpoint.RESPONSES: Endpoint.CHAT, Endpoint.CHAT: Endpoint.RESPONSES}
+
 MARK = {"mode": "explicit", "ttl": "30m"}
 PROGRAM = {"type": "program", "caller_id": "x"}
 CALL = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
@@ -33,7 +35,7 @@ CUSTOM = {"type": "custom_tool_call", "call_id": "c", "name": "f", "input": "x"}
 
 def upstream(endpoint: Endpoint, **fields: Any) -> str:
     body = json.dumps({"model": "m", **fields}).encode()
-    return BRIDGES[endpoint](body).request(body, "u").decode()
+    return BRIDGES[endpoint, OTHER[endpoint]](body).request(body, "u").decode()
 
 
 def sent_as_chat(**fields: Any) -> str:

@@ -12,6 +12,8 @@ from headworks.calls import Endpoint
 from headworks.dialects import BRIDGES
 from headworks.errors import Refusal
 
+OTHER = {Endpoint.RESPONSES: Endpoint.CHAT, Endpoint.CHAT: Endpoint.RESPONSES}
+
 PAGE = Path(__file__).parents[2] / "docs/explanation/bridging.md"
 
 CACHE: Any = {"mode": "explicit", "ttl": "30m"}
@@ -133,25 +135,25 @@ def test_a_field_is_carried_or_refused_by_name(endpoint: Endpoint, field: str) -
 
     if found == "refused":
         with pytest.raises(Refusal) as refused:
-            BRIDGES[endpoint](body).request(body, "upstream-model")
+            BRIDGES[endpoint, OTHER[endpoint]](body).request(body, "upstream-model")
         assert refused.value.status == 400
         assert (refused.value.param or "").startswith(field)
         assert field in refused.value.message
     else:
-        assert found in BRIDGES[endpoint](body).request(body, "upstream-model").decode()
+        assert found in BRIDGES[endpoint, OTHER[endpoint]](body).request(body, "upstream-model").decode()
 
 
 @pytest.mark.parametrize("endpoint", [Endpoint.RESPONSES, Endpoint.CHAT])
 def test_an_unknown_field_is_refused_by_name(endpoint: Endpoint) -> None:
     body = json.dumps(WHOLE[endpoint] | {"brand_new": 1}).encode()
     with pytest.raises(Refusal, match="brand_new"):
-        BRIDGES[endpoint](body).request(body, "upstream-model")
+        BRIDGES[endpoint, OTHER[endpoint]](body).request(body, "upstream-model")
 
 
 def test_chat_that_says_nothing_of_storing_is_not_stored() -> None:
     body = json.dumps(WHOLE[Endpoint.CHAT]).encode()
 
-    assert json.loads(BRIDGES[Endpoint.CHAT](body).request(body, "m"))["store"] is False
+    assert json.loads(BRIDGES[Endpoint.CHAT, Endpoint.RESPONSES](body).request(body, "m"))["store"] is False
 
 
 def test_the_page_tells_of_every_field() -> None:

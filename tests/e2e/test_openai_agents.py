@@ -1,5 +1,5 @@
 """The OpenAI Agents SDK, unchanged: tools, a handoff, streaming; on its Responses and on its Chat model, each with an
-upstream that speaks the same and with one that speaks only the other."""
+upstream that speaks the same, with one that speaks only the other, and with one that speaks Anthropic's Messages."""
 
 import asyncio
 from collections.abc import Iterator
@@ -15,10 +15,12 @@ providers:
   sim: {kind: simulator, pace: 0}
   only-chat: {kind: simulator, pace: 0, speaks: [chat]}
   only-responses: {kind: simulator, pace: 0, speaks: [responses]}
+  only-messages: {kind: simulator, pace: 0, speaks: [messages]}
 models:
   nano: sim/gpt-6-luna
   chat-nano: only-chat/gpt-6-luna
   responses-nano: only-responses/gpt-6-luna
+  claude: only-messages/claude-sonnet-5
 """
 
 
@@ -30,7 +32,16 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     assert running.process.stop() == 0, running.process.said
 
 
-@pytest.fixture(params=["responses nano", "chat nano", "responses chat-nano", "chat responses-nano"])
+@pytest.fixture(
+    params=[
+        "responses nano",
+        "chat nano",
+        "responses chat-nano",
+        "chat responses-nano",
+        "responses claude",
+        "chat claude",
+    ]
+)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -17,11 +17,13 @@ from headworks.dialects import (
     BRIDGES,
     ChatTail,
     EventSplitter,
+    MessagesTail,
     ResponsesTail,
     parse_event,
     read_chat_answer,
     read_embeddings_answer,
     read_head,
+    read_messages_answer,
     read_responses_answer,
 )
 from headworks.errors import Refusal
@@ -59,6 +61,68 @@ CHAT_REQUEST = {
     "stream_options": {"include_usage": True},
     "metadata": {"a": "b"},
 }
+MESSAGES_REQUEST = {
+    "model": "m",
+    "max_tokens": 64,
+    "system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
+    "messages": [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "What is this?"},
+                {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}},
+            ],
+        },
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "Hm.", "signature": ""},
+                {"type": "tool_use", "id": "c1", "name": "look", "input": {"city": "Ghent"}},
+            ],
+        },
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "rain"}]},
+    ],
+    "tools": [{"name": "look", "description": "d", "input_schema": _TOOL, "strict": True}],
+    "tool_choice": {"type": "auto", "disable_parallel_tool_use": True},
+    "thinking": {"type": "adaptive"},
+    "output_config": {"effort": "low", "format": {"type": "json_schema", "schema": _TOOL}},
+    "metadata": {"user_id": "u"},
+    "stream": True,
+}
+_MESSAGES_USAGE = {"input_tokens": 3, "cache_read_input_tokens": 1, "output_tokens": 4}
+MESSAGES_ANSWER = {
+    "id": "msg_1",
+    "type": "message",
+    "model": "m",
+    "content": [
+        {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"},
+        {"type": "redacted_thinking", "data": "b3A"},
+        {"type": "text", "text": "Rain.", "citations": None},
+        {"type": "tool_use", "id": "c1", "name": "look", "input": {"city": "Ghent"}},
+    ],
+    "stop_reason": "tool_use",
+    "usage": _MESSAGES_USAGE,
+}
+MESSAGES_STREAM = [
+    {"type": "message_start", "message": {"id": "msg_1", "model": "m", "content": [], "usage": _MESSAGES_USAGE}},
+    {"type": "ping"},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": "", "signature": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "Hm."}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "c2ln"}},
+    {"type": "content_block_stop", "index": 0},
+    {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "Rain é"}},
+    {"type": "content_block_stop", "index": 1},
+    {
+        "type": "content_block_start",
+        "index": 2,
+        "content_block": {"type": "tool_use", "id": "c", "name": "f", "input": {}},
+    },
+    {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": "{}"}},
+    {"type": "content_block_stop", "index": 2},
+    {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 4}},
+    {"type": "message_stop"},
+]
 RESPONSES_REQUEST = {
     "model": "m",
     "instructions": "Be brief.",
@@ -313,18 +377,30 @@ def _check_events(data):
             _check_object(event.data)
 
 
+REQUESTS = {
+    Endpoint.RESPONSES: RESPONSES_REQUEST,
+    Endpoint.CHAT: CHAT_REQUEST,
+    Endpoint.MESSAGES: MESSAGES_REQUEST,
+}
+ANSWERS = {
+    Endpoint.RESPONSES: (RESPONSES_ANSWER, RESPONSES_STREAM, True),
+    Endpoint.CHAT: (CHAT_ANSWER, CHAT_STREAM, False),
+    Endpoint.MESSAGES: (MESSAGES_ANSWER, MESSAGES_STREAM, True),
+}
+"""By dialect: a whole answer, the events of a stream, and whether these have names."""
+
+
 def _one_round(chance):
-    for endpoint, request, answer, stream, named in (
-        (Endpoint.RESPONSES, RESPONSES_REQUEST, CHAT_ANSWER, CHAT_STREAM, False),
-        (Endpoint.CHAT, CHAT_REQUEST, RESPONSES_ANSWER, RESPONSES_STREAM, True),
-    ):
+    for called, spoken in BRIDGES:
+        request = REQUESTS[called]
+        answer, stream, named = ANSWERS[spoken]
         body = _encoded(chance, _mutated(chance, request))
         try:
-            read_head(body, endpoint)
-            bridge = BRIDGES[endpoint](body)
-            _check_object(bridge.request(body, "upstream"))
+            read_head(body, called)
+            bridge = BRIDGES[called, spoken](body)
+            _check_object(bridge.request(body, "claude-x"))
         except Refusal:
-            bridge = BRIDGES[endpoint](json.dumps(request).encode())
+            bridge = BRIDGES[called, spoken](json.dumps(request).encode())
         try:
             told, _ = bridge.answer(_encoded(chance, _mutated(chance, answer)))
             _check_object(told)
@@ -333,12 +409,20 @@ def _one_round(chance):
         data = _streamed(chance, stream, named=named)
         out, _ = _fed(bridge.stream(), _cut(chance, data))
         _check_events(out)
-    for tail, stream, named in ((ChatTail(), CHAT_STREAM, False), (ResponsesTail(), RESPONSES_STREAM, True)):
+    for tail, stream, named in (
+        (ChatTail(), CHAT_STREAM, False),
+        (ResponsesTail(), RESPONSES_STREAM, True),
+        (MessagesTail(), MESSAGES_STREAM, True),
+    ):
         data = _streamed(chance, stream, named=named)
         out, failure = _fed(tail, _cut(chance, data))
         if failure is None and not data.startswith(b"\xef\xbb\xbf"):
             assert data.startswith(out.removesuffix(b"\n")), "a relayed stream was changed"
-    for read, answer in ((read_chat_answer, CHAT_ANSWER), (read_responses_answer, RESPONSES_ANSWER)):
+    for read, answer in (
+        (read_chat_answer, CHAT_ANSWER),
+        (read_responses_answer, RESPONSES_ANSWER),
+        (read_messages_answer, MESSAGES_ANSWER),
+    ):
         read(_encoded(chance, _mutated(chance, answer)))
     read_embeddings_answer(_encoded(chance, _mutated(chance, {"data": [], "model": "m", "usage": _CHAT_USAGE})))
     _same_however_cut(chance)

@@ -31,6 +31,8 @@ from headworks.dialects.reading import read_fields
 from headworks.dialects.responses_answers import ResponseFrame, decode_responses_answer, encode_responses_answer
 from headworks.dialects.responses_requests import decode_responses_request, encode_responses_request
 
+OTHER = {Endpoint.RESPONSES: Endpoint.CHAT, Endpoint.CHAT: Endpoint.RESPONSES}
+
 # -- requests ----------------------------------------------------------------------------------------------------------
 
 _TEXT = st.text(min_size=1, max_size=20)
@@ -214,7 +216,7 @@ def _chat_streams(draw):
 
 
 def _translated(endpoint, body, data, places):
-    steps = BRIDGES[endpoint](body).stream()
+    steps = BRIDGES[endpoint, OTHER[endpoint]](body).stream()
     ends = sorted({place % (len(data) + 1) for place in places} | {len(data)})
     pieces = [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
     return b"".join(steps.feed(piece) for piece in pieces), steps

@@ -528,6 +528,7 @@ _SMUGGLED = {
     "http/0.9": (b"GET /echo HTTP/0.9\r\n" + HEAD + b"\r\n", 505),
     "no version": (b"GET /echo\r\n\r\n", 505),
     "two authorizations": (get(headers=b"authorization: a\r\nauthorization: b\r\n"), 400),
+    "two keys": (get(headers=b"x-api-key: a\r\nx-api-key: b\r\n"), 400),
     "tls on the plain port": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
 }
 

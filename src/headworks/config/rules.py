@@ -14,6 +14,7 @@ _NEEDS_NETWORK = (
     "base_url", "insecure", "api_key", "organization", "project", "headers", "proxy", "ca_file", "connections",
 )  # fmt: skip
 _NEEDS_SIMULATOR = ("plan", "seed", "pace")
+_NEEDS_OPENAI = ("organization", "project")
 
 
 class Rules:
@@ -65,6 +66,16 @@ class Rules:
                 if provider.api_key is None:
                     hint = "is missing: `kind: openai` needs it, for example `api_key: env:OPENAI_API_KEY`"
                     self._findings.add_unless_faulty((*path, "api_key"), hint)
+            case "anthropic":
+                self._refuse_fields(_NEEDS_SIMULATOR, "has a meaning for `kind: simulator` only", path)
+                self._refuse_fields(_NEEDS_OPENAI, "has a meaning for OpenAI's API only", path)
+                if provider.api_key is None:
+                    hint = "is missing: `kind: anthropic` needs it, for example `api_key: env:ANTHROPIC_API_KEY`"
+                    self._findings.add_unless_faulty((*path, "api_key"), hint)
+                if provider.speaks != ("messages",):
+                    self._findings.add_unless_faulty(
+                        (*path, "speaks"), "`kind: anthropic` serves `messages` and nothing else; leave it out"
+                    )
             case "openai-compatible":
                 self._refuse_fields(_NEEDS_SIMULATOR, "has a meaning for `kind: simulator` only", path)
                 if not provider.base_url:

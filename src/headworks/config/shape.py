@@ -22,10 +22,15 @@ PUBLIC_MODEL_NAME = "^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$"
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 """Where the OpenAI API is (API reference, 2026-11)."""
 
-Speech = Literal["responses", "chat", "embeddings", "moderations", "images", "audio", "models"]
-"""A part of the OpenAI API that an upstream serves; `dialects` bridges between `responses` and `chat`."""
+ANTHROPIC_BASE_URL = "https://api.anthropic.com/v1"
+"""Where Anthropic's API is (API reference, 2026-11)."""
+
+Speech = Literal["responses", "chat", "messages", "embeddings", "moderations", "images", "audio", "models"]
+"""A part of the OpenAI API that an upstream serves, or Anthropic's Messages; `dialects` bridges between `responses`,
+`chat` and `messages`."""
 
 EVERYTHING: tuple[Speech, ...] = ("responses", "chat", "embeddings", "moderations", "images", "audio", "models")
+"""All of the OpenAI API."""
 
 MOST_WORKERS = 256
 """Most processes of one gateway; `--workers` has the same bound."""
@@ -169,6 +174,10 @@ class Timeouts(exchange.Timeouts, frozen=True, forbid_unknown_fields=True):
     total_s: Annotated[Seconds, Meta(description="Seconds for the whole attempt.")] = 600.0
 
 
+_BASE_URLS = {"openai": OPENAI_BASE_URL, "anthropic": ANTHROPIC_BASE_URL}
+_SPEAKS: dict[str, tuple[Speech, ...]] = {"openai-compatible": ("chat", "embeddings"), "anthropic": ("messages",)}
+
+
 class Defaults(Section, frozen=True):
     """What providers inherit where they say nothing."""
 
@@ -179,17 +188,18 @@ class Provider(Section, frozen=True):
     """One upstream. Its name is what stands before the slash in `provider/model`."""
 
     kind: Annotated[
-        Literal["openai", "openai-compatible", "simulator"],
+        Literal["openai", "openai-compatible", "anthropic", "simulator"],
         Meta(
-            description="`openai`; any server that speaks the OpenAI API; or the built-in simulator, which needs no "
-            "network and no key."
+            description="`openai`; any server that speaks the OpenAI API; `anthropic`; or the built-in simulator, "
+            "which needs no network and no key."
         ),
     ]
     base_url: Annotated[
         str,
         Meta(
             description="Where the API is, up to and without the endpoint's own path. Default for `openai`: "
-            f"{OPENAI_BASE_URL}; needed for `openai-compatible`; not for `simulator`.",
+            f"{OPENAI_BASE_URL}; for `anthropic`: {ANTHROPIC_BASE_URL}; needed for `openai-compatible`; not for "
+            "`simulator`.",
             extra={"form": "base-url"},
         ),
     ] = ""
@@ -198,7 +208,8 @@ class Provider(Section, frozen=True):
         Meta(description="Allow `http://` to a host that is neither loopback nor private: keys travel in clear text."),
     ] = False
     api_key: Annotated[
-        SecretReference | None, Meta(description="The provider's key, as a reference; needed for `openai`.")
+        SecretReference | None,
+        Meta(description="The provider's key, as a reference; needed for `openai` and `anthropic`."),
     ] = None
     organization: Annotated[
         str | None, Meta(description="Sent as `OpenAI-Organization`.", extra={"form": "header-value"})
@@ -207,9 +218,10 @@ class Provider(Section, frozen=True):
     speaks: Annotated[
         tuple[Speech, ...],
         Meta(
-            description="Parts of the API that this upstream serves. Where it serves only one of `responses` and "
-            "`chat`, calls to the other are translated; calls to any other part are refused. Default: "
-            "`[chat, embeddings]` for `openai-compatible`, everything for the others."
+            description="Parts of the API that this upstream serves. Calls to `responses`, `chat` and `messages` are "
+            "translated where it serves another of the three; calls to any other part are refused. Default: "
+            "`[chat, embeddings]` for `openai-compatible`, `[messages]` for `anthropic`, all of the OpenAI API for the "
+            "others."
         ),
     ] = ()
     models: Annotated[
@@ -254,10 +266,10 @@ class Provider(Section, frozen=True):
 
     def __post_init__(self) -> None:
         # What a kind implies is filled in here, so that it holds however the struct was made.
-        if not self.base_url and self.kind == "openai":
-            force_setattr(self, "base_url", OPENAI_BASE_URL)
+        if not self.base_url and self.kind in _BASE_URLS:
+            force_setattr(self, "base_url", _BASE_URLS[self.kind])
         if not self.speaks:
-            force_setattr(self, "speaks", ("chat", "embeddings") if self.kind == "openai-compatible" else EVERYTHING)
+            force_setattr(self, "speaks", _SPEAKS.get(self.kind, EVERYTHING))
 
 
 class Model(Section, frozen=True):

@@ -1,17 +1,18 @@
 """Dialects: what the wire says, in each API's own words, and what it means in ours. Pure codecs; no I/O.
 
 Two ways lead through this room. A call that is relayed in its own dialect is only *read*: the head of its request
-(`read_head`, `read_form`), the end of its stream (`ChatTail`, `ResponsesTail`), the figures of its answer
-(`read_chat_answer`, …); what is not read passes byte for byte. A call that is *bridged* to an upstream of another
-dialect is decoded wholly into the canonical form, the Responses item, and encoded from it; what the target cannot
-honour is refused.
+(`read_head`, `read_form`), the end of its stream (`ChatTail`, …), the figures of its answer (`read_chat_answer`, …);
+what is not read passes byte for byte. A call that is *bridged* to an upstream of another dialect is decoded wholly into
+the canonical form, the Responses item, and encoded from it; what the target cannot honour is refused.
 
 May import `calls`, `errors`.
 """
 
 from headworks.calls import UnreadableAnswer
 from headworks.dialects.answers import read_chat_answer, read_embeddings_answer, read_responses_answer
+from headworks.dialects.anthropic_relay import MessagesTail, read_messages_answer
 from headworks.dialects.bridging import BRIDGES, Bridge, TranslatedStream
+from headworks.dialects.errors import refusal_body, translated_error
 from headworks.dialects.multipart import Form, read_form
 from headworks.dialects.reading import RequestHead, read_fields, read_head
 from headworks.dialects.sse import EventSplitter, ServerSentEvent, encode_event, parse_event
@@ -25,6 +26,7 @@ __all__ = [
     "ChatTail",
     "EventSplitter",
     "Form",
+    "MessagesTail",
     "RequestHead",
     "ResponsesTail",
     "ServerSentEvent",
@@ -39,5 +41,8 @@ __all__ = [
     "read_fields",
     "read_form",
     "read_head",
+    "read_messages_answer",
     "read_responses_answer",
+    "refusal_body",
+    "translated_error",
 ]

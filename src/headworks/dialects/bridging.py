@@ -1,6 +1,6 @@
 """Bridges: one call, asked in one dialect and answered by an upstream that speaks another.
 
-    bridge = BRIDGES[Endpoint.RESPONSES](body)        # a Responses request, an upstream that speaks only Chat
+    bridge = BRIDGES[Endpoint.RESPONSES, Endpoint.CHAT](body)      # what is called, what the upstream speaks
     upstream_body = bridge.request(body, "gpt-6-luna")
     body, summary = bridge.answer(upstream_answer)    # or, for a stream:
     steps = bridge.stream()
@@ -12,26 +12,53 @@ A bridge is made of a dialect's decoder and another one's encoder, with the cano
 import io
 import re
 import secrets
+import time
 from collections.abc import Callable
-from typing import Protocol
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from headworks.calls import AttemptFailed, Endpoint, Failure, FailureKind, UnreadableAnswer, Usage
+from headworks.dialects.anthropic_answers import (
+    decode_messages_answer,
+    encode_messages_answer,
+    message_id,
+    stop_reason_of,
+)
+from headworks.dialects.anthropic_decoding import decode_messages_request
+from headworks.dialects.anthropic_encoding import MessagesEncoder
+from headworks.dialects.anthropic_requests import encode_messages_request
+from headworks.dialects.anthropic_streams import MessagesDecoder
 from headworks.dialects.canonical import (
     AnswerCall,
     AnswerMessage,
     AnswerReasoning,
+    AnswerRefusal,
     AnswerText,
     EndReason,
     ModelAnswer,
+    ModelRequest,
     UpstreamError,
 )
 from headworks.dialects.chat_answers import chat_id, decode_chat_answer, encode_chat_answer, finish_reason_of
 from headworks.dialects.chat_requests import decode_chat_request, encode_chat_request, reads_usage
 from headworks.dialects.chat_streams import ChatDecoder, ChatEncoder
-from headworks.dialects.events import Called, Cited, Ended, Started, StreamDecoder, StreamEncoder
-from headworks.dialects.reading import read_fields
+from headworks.dialects.errors import translated_error
+from headworks.dialects.events import (
+    Called,
+    Cited,
+    Ended,
+    Refused,
+    Sealed,
+    Started,
+    StreamDecoder,
+    StreamEncoder,
+    StreamEvent,
+    Text,
+    Thought,
+)
+from headworks.dialects.reading import Fields, read_fields
 from headworks.dialects.responses_answers import (
     ResponseFrame,
     decode_responses_answer,
@@ -66,6 +93,10 @@ class Bridge(Protocol):
         """
         ...
 
+    def error(self, body: bytes, status: int) -> bytes:
+        """The upstream's own error object, in the words of the caller's API."""
+        ...
+
     def stream(self) -> "TranslatedStream":
         """Fresh steps for a stream."""
         ...
@@ -82,23 +113,33 @@ class TranslatedStream:
         "_endpoint",
         "_error",
         "_has_calls",
+        "_has_refused",
         "_is_open",
         "_new_id",
+        "_now",
         "_started",
         "_text",
         "is_complete",
     )
 
     def __init__(
-        self, endpoint: Endpoint, decoder: StreamDecoder, encoder: StreamEncoder, new_id: Callable[[], str]
+        self,
+        endpoint: Endpoint,
+        decoder: StreamDecoder,
+        encoder: StreamEncoder,
+        new_id: Callable[[], str],
+        *,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.is_complete = False
+        self._now = now
         self._endpoint = endpoint
         self._decoder = decoder
         self._encoder = encoder
         self._new_id = new_id
         self._is_open = False
         self._has_calls = False
+        self._has_refused = False
         self._started = Started("", "", 0)
         self._ended: Ended | None = None
         self._error: UpstreamError | None = None
@@ -111,30 +152,41 @@ class TranslatedStream:
             UnreadableAnswer: the stream is not what its dialect promises.
             AttemptFailed: the upstream says that it failed, before anything has been sent on.
         """
-        out = []
-        for event in self._decoder.feed(data):
-            if isinstance(event, Started):
-                self._started = event if event.id else msgspec.structs.replace(event, id=self._new_id())
-                out.append(self._encoder.encode(self._started))
-                continue
-            if isinstance(event, UpstreamError):
-                self._error = event
-                self.is_complete = True
-                if not self._is_open:
-                    raise AttemptFailed(failure_of(event), event.usage)
-            elif not self._started.id:
-                raise UnreadableAnswer("the stream went on or ended before it began")
-            elif isinstance(event, Ended):
-                self._ended = event
-                self.is_complete = True
-            elif not isinstance(event, Cited):
-                if isinstance(event, Called):
-                    self._has_calls = True
-                if self._text.tell() < MAX_TEXT:
-                    self._text.write(event.text)
-            self._is_open = True
-            out.append(self._encoder.encode(event))
-        return b"".join(out)
+        return b"".join([self._step(event) for event in self._decoder.feed(data)])
+
+    def _step(self, event: StreamEvent) -> bytes:
+        if isinstance(event, Started):
+            if not event.id or not event.created:
+                event = msgspec.structs.replace(
+                    event, id=event.id or self._new_id(), created=event.created or int(self._now())
+                )
+            self._started = event
+            return self._encoder.encode(event)
+        if isinstance(event, UpstreamError):
+            self._error = event
+            self.is_complete = True
+            if not self._is_open:
+                raise AttemptFailed(failure_of(event), event.usage)
+            return self._encoder.encode(event)
+        if not self._started.id:
+            raise UnreadableAnswer("the stream went on or ended before it began")
+        if isinstance(event, Ended):
+            self._ended = event
+            self.is_complete = True
+        elif not isinstance(event, Cited | Sealed):
+            self._note(event)
+        out = self._encoder.encode(event)
+        # Some dialects have nothing for a seal: until there is something to send, a failure can still be told as one.
+        self._is_open = self._is_open or out != b"" or not isinstance(event, Sealed)
+        return out
+
+    def _note(self, event: Text | Thought | Refused | Called) -> None:
+        if isinstance(event, Called):
+            self._has_calls = True
+        elif isinstance(event, Refused):
+            self._has_refused = True
+        if self._text.tell() < MAX_TEXT:
+            self._text.write(event.text)
 
     def broken(self, code: str, message: str) -> bytes:
         """The event that ends the stream when it cannot be gone on with; its number is the one that comes next."""
@@ -149,7 +201,12 @@ class TranslatedStream:
             usage, error_code, terminal = self._error.usage, self._error.code, "error"
         elif self._ended is not None:
             usage = self._ended.usage
-            finish_reason, terminal = _ending(self._endpoint, self._ended.end_reason, has_calls=self._has_calls)
+            finish_reason, terminal = _ending(
+                self._endpoint,
+                self._ended.end_reason,
+                has_calls=self._has_calls,
+                has_refused=self._has_refused,
+            )
         return AnswerSummary(
             response_id=_caller_id(self._endpoint, self._started.id) if self._started.id else "",
             served_model=self._started.model,
@@ -165,76 +222,174 @@ def _random_id() -> str:
     return secrets.token_hex(16)
 
 
-class ResponsesOverChat:
-    """A `Bridge` for callers of the Responses API to an upstream that speaks Chat.
+class Asked(Protocol):
+    """The caller's side of a bridge: one request, and how it wants to be answered."""
+
+    def request(self) -> ModelRequest:
+        """What is asked.
+
+        Raises:
+            Refusal: 400, naming the field that is wrong or not understood.
+        """
+        ...
+
+    def answer(self, answer: ModelAnswer) -> bytes:
+        """The body that answers."""
+        ...
+
+    def encoder(self) -> StreamEncoder:
+        """What writes the stream that answers."""
+        ...
+
+
+class _AskedResponses:
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
+
+    def request(self) -> ModelRequest:
+        return decode_responses_request(self._fields)
+
+    def answer(self, answer: ModelAnswer) -> bytes:
+        return encode_responses_answer(answer, ResponseFrame(self._fields, answer.id))
+
+    def encoder(self) -> StreamEncoder:
+        return ResponsesEncoder(self._fields)
+
+
+class _AskedChat:
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
+
+    def request(self) -> ModelRequest:
+        return decode_chat_request(self._fields)
+
+    def answer(self, answer: ModelAnswer) -> bytes:
+        return encode_chat_answer(answer)
+
+    def encoder(self) -> StreamEncoder:
+        return ChatEncoder(includes_usage=reads_usage(self._fields))
+
+
+class _AskedMessages:
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
+
+    def request(self) -> ModelRequest:
+        return decode_messages_request(self._fields)
+
+    def answer(self, answer: ModelAnswer) -> bytes:
+        return encode_messages_answer(answer)
+
+    def encoder(self) -> StreamEncoder:
+        return MessagesEncoder()
+
+
+class Spoken(NamedTuple):
+    """The upstream's side of a bridge. `write` is given what a Chat upstream calls the output limit, too."""
+
+    write: Callable[[ModelRequest, str], bytes]
+    read: Callable[[bytes], ModelAnswer | UpstreamError]
+    decoder: Callable[[], StreamDecoder]
+
+
+def _write_responses(request: ModelRequest, _: str) -> bytes:
+    # Responses stores everything that it is not told not to; other dialects only what they are told to.
+    stored = request.store if request.dialect is Endpoint.RESPONSES else bool(request.store)
+    return encode_responses_request(msgspec.structs.replace(request, store=stored))
+
+
+def _write_chat(request: ModelRequest, limit_name: str) -> bytes:
+    return encode_chat_request(request, limit_name=limit_name)
+
+
+def _write_messages(request: ModelRequest, _: str) -> bytes:
+    return encode_messages_request(request)
+
+
+ASKED: dict[Endpoint, Callable[[Fields], Asked]] = {
+    Endpoint.RESPONSES: _AskedResponses,
+    Endpoint.CHAT: _AskedChat,
+    Endpoint.MESSAGES: _AskedMessages,
+}
+_SPOKEN = {
+    Endpoint.RESPONSES: Spoken(_write_responses, decode_responses_answer, ResponsesDecoder),
+    Endpoint.CHAT: Spoken(_write_chat, decode_chat_answer, ChatDecoder),
+    Endpoint.MESSAGES: Spoken(_write_messages, decode_messages_answer, MessagesDecoder),
+}
+
+
+class DialectBridge:
+    """Implements `Bridge`, between any two dialects.
 
     Arguments:
+        called: the caller's dialect.
+        spoken: the upstream's.
         body: the caller's request.
         new_id: makes an id for an answer whose upstream gives none.
+        now: Unix seconds, for an answer whose upstream does not say when it was made.
     """
 
-    __slots__ = ("_fields", "_new_id")
+    __slots__ = ("_asked", "_called", "_is_foreign", "_new_id", "_now", "_spoken")
 
-    def __init__(self, body: bytes, new_id: Callable[[], str] = _random_id) -> None:
-        self._fields = read_fields(body)
+    def __init__(
+        self,
+        called: Endpoint,
+        spoken: Endpoint,
+        body: bytes,
+        new_id: Callable[[], str] = _random_id,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._called = called
+        self._is_foreign = Endpoint.MESSAGES in (called, spoken)
+        self._asked = ASKED[called](read_fields(body))
+        self._spoken = _SPOKEN[spoken]
         self._new_id = new_id
+        self._now = now
 
     def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens") -> bytes:  # noqa: ARG002 - read before
-        """The chat request; see `Bridge`."""
-        asked = decode_responses_request(self._fields)
-        return encode_chat_request(msgspec.structs.replace(asked, model=model), limit_name=limit_name)
+        """The request in the upstream's dialect; see `Bridge`."""
+        return self._spoken.write(msgspec.structs.replace(self._asked.request(), model=model), limit_name)
 
     def answer(self, body: bytes) -> tuple[bytes, AnswerSummary]:
-        """The response object; see `Bridge`."""
-        answer = succeeded(decode_chat_answer(body), self._new_id)
-        return encode_responses_answer(answer, ResponseFrame(self._fields, answer.id)), summary_of_answer(
-            Endpoint.RESPONSES, answer
+        """The answer in the caller's dialect; see `Bridge`."""
+        answer = succeeded(self._spoken.read(body), self._new_id, self._now)
+        return self._asked.answer(answer), summary_of_answer(self._called, answer)
+
+    def error(self, body: bytes, status: int) -> bytes:
+        """The error in the caller's words; see `Bridge`. Responses and Chat say it alike."""
+        return translated_error(body, self._called, status) if self._is_foreign else body
+
+    def stream(self) -> TranslatedStream:
+        """Fresh steps for a stream; see `Bridge`."""
+        return TranslatedStream(
+            self._called, self._spoken.decoder(), self._asked.encoder(), self._new_id, now=self._now
         )
 
-    def stream(self) -> TranslatedStream:
-        """Fresh steps for a stream; see `Bridge`."""
-        return TranslatedStream(Endpoint.RESPONSES, ChatDecoder(), ResponsesEncoder(self._fields), self._new_id)
 
-
-class ChatOverResponses:
-    """A `Bridge` for callers of Chat Completions to an upstream that speaks only Responses.
-
-    Arguments:
-        body: the caller's request.
-        new_id: makes an id for an answer whose upstream gives none.
-    """
-
-    __slots__ = ("_fields", "_new_id")
-
-    def __init__(self, body: bytes, new_id: Callable[[], str] = _random_id) -> None:
-        self._fields = read_fields(body)
-        self._new_id = new_id
-
-    def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens") -> bytes:  # noqa: ARG002 - as above
-        """The Responses request; see `Bridge`."""
-        asked = decode_chat_request(self._fields)
-        # Chat stores only what it is told to store, Responses everything that it is not told not to.
-        return encode_responses_request(msgspec.structs.replace(asked, model=model, store=bool(asked.store)))
-
-    def answer(self, body: bytes) -> tuple[bytes, AnswerSummary]:
-        """The chat completion; see `Bridge`."""
-        answer = succeeded(decode_responses_answer(body), self._new_id)
-        return encode_chat_answer(answer), summary_of_answer(Endpoint.CHAT, answer)
-
-    def stream(self) -> TranslatedStream:
-        """Fresh steps for a stream; see `Bridge`."""
-        encoder = ChatEncoder(includes_usage=reads_usage(self._fields))
-        return TranslatedStream(Endpoint.CHAT, ResponsesDecoder(), encoder, self._new_id)
-
-
-BRIDGES: dict[Endpoint, Callable[[bytes], Bridge]] = {
-    Endpoint.RESPONSES: ResponsesOverChat,
-    Endpoint.CHAT: ChatOverResponses,
+BRIDGES: dict[tuple[Endpoint, Endpoint], Callable[[bytes], Bridge]] = {
+    (called, spoken): partial(DialectBridge, called, spoken)
+    for called in ASKED
+    for spoken in _SPOKEN
+    if called is not spoken
 }
-"""By the endpoint that is called: what makes a bridge from the caller's request."""
+"""By the endpoint that is called and the one that the upstream speaks: what makes a bridge from the request."""
 
 _KINDS = {
     "rate_limit_exceeded": FailureKind.RATE_LIMITED,
+    "rate_limit_error": FailureKind.RATE_LIMITED,
+    "billing_error": FailureKind.QUOTA,
+    "authentication_error": FailureKind.UNAUTHORIZED,
+    "permission_error": FailureKind.UNAUTHORIZED,
+    "not_found_error": FailureKind.REJECTED,
+    "request_too_large": FailureKind.REJECTED,
+    "timeout_error": FailureKind.TIMEOUT,
+    "api_error": FailureKind.ERROR,
     "insufficient_quota": FailureKind.QUOTA,
     "server_error": FailureKind.ERROR,
     "internal_server_error": FailureKind.ERROR,
@@ -271,21 +426,27 @@ def failure_of(error: UpstreamError) -> Failure:
     return Failure(kind, f"its answer is an error, {shown_name(error.code)}")
 
 
-def succeeded(answer: ModelAnswer | UpstreamError, new_id: Callable[[], str]) -> ModelAnswer:
-    """An answer that has an id.
+def succeeded(answer: ModelAnswer | UpstreamError, new_id: Callable[[], str], now: Callable[[], float]) -> ModelAnswer:
+    """An answer that has an id and a time.
 
     Raises:
         AttemptFailed: the upstream says that it failed.
     """
     if isinstance(answer, UpstreamError):
         raise AttemptFailed(failure_of(answer), answer.usage)
-    return answer if answer.id else msgspec.structs.replace(answer, id=new_id())
+    return msgspec.structs.replace(answer, id=answer.id or new_id(), created=answer.created or int(now()))
 
 
 def summary_of_answer(endpoint: Endpoint, answer: ModelAnswer) -> AnswerSummary:
     """What a record needs to know of an answer, in the words of the caller's dialect."""
     has_calls = any(isinstance(item, AnswerCall) for item in answer.output)
-    finish_reason, terminal = _ending(endpoint, answer.end_reason, has_calls=has_calls)
+    has_refused = any(
+        isinstance(part, AnswerRefusal)
+        for item in answer.output
+        if isinstance(item, AnswerMessage)
+        for part in item.parts
+    )
+    finish_reason, terminal = _ending(endpoint, answer.end_reason, has_calls=has_calls, has_refused=has_refused)
     return AnswerSummary(
         response_id=_caller_id(endpoint, answer.id),
         served_model=answer.model,
@@ -296,14 +457,18 @@ def summary_of_answer(endpoint: Endpoint, answer: ModelAnswer) -> AnswerSummary:
     )
 
 
-def _ending(endpoint: Endpoint, end_reason: EndReason, *, has_calls: bool) -> tuple[str, Terminal]:
+def _ending(endpoint: Endpoint, end_reason: EndReason, *, has_calls: bool, has_refused: bool) -> tuple[str, Terminal]:
     """The finish reason and the terminal as the caller's dialect has them."""
     if endpoint is Endpoint.CHAT:
         return finish_reason_of(end_reason, has_calls=has_calls), "done"
+    if endpoint is Endpoint.MESSAGES:
+        return stop_reason_of(end_reason, has_calls=has_calls, has_refused=has_refused), "done"
     return (end_reason, "incomplete") if end_reason else ("completed", "completed")
 
 
 def _caller_id(endpoint: Endpoint, answer_id: str) -> str:
+    if endpoint is Endpoint.MESSAGES:
+        return message_id(answer_id)
     return chat_id(answer_id) if endpoint is Endpoint.CHAT else response_id(answer_id)
 
 

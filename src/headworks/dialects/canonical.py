@@ -299,7 +299,11 @@ class Extra(msgspec.Struct, frozen=True):
 
 
 class ModelRequest(msgspec.Struct, frozen=True):
-    """What is asked of a model. None means that the caller leaves it to the upstream."""
+    """What is asked of a model. None means that the caller leaves it to the upstream.
+
+    `shows_reasoning` asks for a summary of the reasoning, `seals_reasoning` for the reasoning in a form in which the
+    next turn can hand it back. `dialect` is the caller's: what is refused is named in its words.
+    """
 
     model: str
     input: tuple[Item, ...]
@@ -329,6 +333,9 @@ class ModelRequest(msgspec.Struct, frozen=True):
     store: bool | None = None
     is_streamed: bool = False
     extras: tuple[Extra, ...] = ()
+    shows_reasoning: bool = False
+    seals_reasoning: bool = False
+    dialect: Endpoint = Endpoint.RESPONSES
 
 
 class AnswerText(msgspec.Struct, frozen=True):
@@ -350,9 +357,12 @@ class AnswerMessage(msgspec.Struct, frozen=True):
 
 
 class AnswerReasoning(msgspec.Struct, frozen=True):
-    """Thoughts that the upstream lets be read."""
+    """What the model thought: as far as the upstream lets it be read in `text`; `encrypted_content` (of the item
+    `id`, where the upstream names it) is what it wants back with the next turn."""
 
     text: str
+    encrypted_content: str | None = None
+    id: str | None = None
 
 
 class AnswerCall(msgspec.Struct, frozen=True):

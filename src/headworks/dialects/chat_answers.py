@@ -231,7 +231,7 @@ def encode_chat_answer(answer: ModelAnswer) -> bytes:
     text = "".join(part.text for part in texts if isinstance(part, AnswerText))
     refusal = "".join(part.refusal for part in texts if isinstance(part, AnswerRefusal))
     calls = [item for item in answer.output if isinstance(item, AnswerCall)]
-    reasoning = "\n\n".join(item.text for item in answer.output if isinstance(item, AnswerReasoning))
+    reasoning = "\n\n".join(item.text for item in answer.output if isinstance(item, AnswerReasoning) and item.text)
     logprobs = [one for part in texts if isinstance(part, AnswerText) for one in part.logprobs]
     message: dict[str, object] = {
         "role": "assistant",

@@ -160,7 +160,7 @@ def decode_chat_request(fields: Fields) -> ModelRequest:
     Raises:
         Refusal: 400, naming the field that is wrong or not understood.
     """
-    values: dict[str, Any] = {"input": (), "store": False}
+    values: dict[str, Any] = {"input": (), "store": False, "dialect": Endpoint.CHAT}
     extras: list[Extra] = []
     for name, raw in fields.items():
         if raw == _NULL:
@@ -328,6 +328,8 @@ def _refuse_foreign(request: ModelRequest) -> None:
     for extra in request.extras:
         if extra.dialect is not Endpoint.CHAT:
             raise unsupported(extra.name, Endpoint.CHAT)
+    if request.seals_reasoning and request.dialect is Endpoint.RESPONSES:
+        raise unsupported("include", Endpoint.CHAT)
     for name, value in (request.prompt_cache_options or {}).items():
         if name not in _CACHE_OPTIONS and value not in (_NULL, _FALSE):
             raise unsupported(f"prompt_cache_options.{name}", Endpoint.CHAT)

@@ -20,7 +20,7 @@ from headworks.dialects.chat_answers import (
     refuse_unasked,
     upstream_error,
 )
-from headworks.dialects.events import Called, Cited, Ended, Refused, Started, StreamEvent, Text, Thought
+from headworks.dialects.events import Called, Cited, Ended, Refused, Sealed, Started, StreamEvent, Text, Thought
 from headworks.dialects.sse import EventSplitter, encode_event, parse_event
 from headworks.dialects.usage import chat_usage, read_chat_usage
 
@@ -170,6 +170,8 @@ class ChatEncoder:
                 return self._call(event)
             case Cited():
                 return self._chunk(_encode({"annotations": [chat_annotation(event.citation)]}))
+            case Sealed():
+                return b""  # Chat has no place to hand it back from
             case Started():
                 self._start(event)
                 return b""

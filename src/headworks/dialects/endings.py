@@ -15,13 +15,41 @@ _encode = msgspec.json.Encoder().encode
 NUMBER_BEHIND_ALL = 2**31 - 1
 """A sequence number behind all others, for a stream whose own numbers are not known."""
 
+_MESSAGES_TYPES = {
+    "upstream_rate_limited": "rate_limit_error",
+    "rate_limit_exceeded": "rate_limit_error",
+    "upstream_quota_exhausted": "rate_limit_error",
+    "upstream_overloaded": "overloaded_error",
+    "server_overloaded": "overloaded_error",
+    "upstream_timeout": "timeout_error",
+    "upstream_rejected": "invalid_request_error",
+    "output_invalid": "api_error",
+    "output_blocked": "api_error",
+    "action_denied": "permission_error",
+    "action_held": "permission_error",
+}
+"""Of codes of ours and of OpenAI's: the type of error that Anthropic's API has for it ("Errors", 2026-11)."""
+
+
+def messages_error_type(code: str) -> str:
+    """The type of an error in Anthropic's words, by a code of ours or of an upstream's."""
+    return code if code.endswith("_error") else _MESSAGES_TYPES.get(code, "api_error")
+
+
+def messages_error(code: str, message: str) -> bytes:
+    """The event that ends a stream of Messages with an error."""
+    error = {"type": messages_error_type(code), "message": message}
+    return encode_event("error", _encode({"type": "error", "error": error}))
+
 
 def error_ending(endpoint: Endpoint, code: str, message: str, number: int = NUMBER_BEHIND_ALL) -> bytes:
     """The event that ends a broken stream; for Chat, no `[DONE]` follows it, since it is not done.
 
     Arguments:
-        number: the event's sequence number; Chat has none.
+        number: the event's sequence number, which only Responses has.
     """
+    if endpoint is Endpoint.MESSAGES:
+        return messages_error(code, message)
     error = {"message": message, "type": "upstream_error", "param": None, "code": code}
     if endpoint is Endpoint.RESPONSES:
         flat = {"type": "error", "code": code, "message": message, "param": None, "sequence_number": number}

@@ -1,6 +1,6 @@
 """The canonical form of a streamed answer: few events, in the order in which a model produces.
 
-    Started, (Text | Refused | Thought | Called | Cited)*, then Ended or UpstreamError
+    Started, (Text | Refused | Thought | Sealed | Called | Cited)*, then Ended or UpstreamError
 
 A decoder turns the bytes of one dialect's stream into these, an encoder turns these into the bytes of another's.
 """
@@ -41,6 +41,13 @@ class Thought(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
+class Sealed(msgspec.Struct, frozen=True, gc=False):
+    """The end of a piece of reasoning, in the form in which the upstream wants it back with the next turn."""
+
+    encrypted_content: str
+    id: str | None = None
+
+
 class Called(msgspec.Struct, frozen=True, gc=False):
     """A piece of a tool call. `index` counts the calls of this answer from 0; the first piece of each has `call_id`
     and `name`, later ones leave them empty."""
@@ -66,7 +73,7 @@ class Ended(msgspec.Struct, frozen=True):
     service_tier: str | None = None
 
 
-StreamEvent = Started | Text | Refused | Thought | Called | Cited | Ended | UpstreamError
+StreamEvent = Started | Text | Refused | Thought | Sealed | Called | Cited | Ended | UpstreamError
 
 
 class StreamDecoder(Protocol):

@@ -43,6 +43,7 @@ _ARTICLES: dict[JsonKind, str] = {
 
 _REQUIRED: dict[Endpoint, tuple[str, tuple[JsonKind, ...]]] = {
     Endpoint.CHAT: ("messages", ("array",)),
+    Endpoint.MESSAGES: ("messages", ("array",)),
     Endpoint.EMBEDDINGS: ("input", ("string", "array")),
     Endpoint.MODERATIONS: ("input", ("string", "array")),
 }

@@ -53,6 +53,7 @@ class ResponseItem(msgspec.Struct, frozen=True):
     name: str | None = None
     arguments: str | None = None
     input: str | None = None
+    encrypted_content: str | None = None
 
 
 class _Incomplete(msgspec.Struct, frozen=True):
@@ -149,7 +150,8 @@ def _answer_items(item: ResponseItem) -> list[AnswerItem]:
             return [AnswerMessage(tuple(_answer_part(part) for part in item.content or ()))]
         case "reasoning":
             text = reasoning_text(item)
-            return [AnswerReasoning(text)] if text else []
+            is_there = text or item.encrypted_content
+            return [AnswerReasoning(text, item.encrypted_content, item.id)] if is_there else []
         case "function_call":
             return [AnswerCall("function", item.call_id or "", item.name or "", item.arguments or "")]
         case "custom_tool_call":
@@ -296,7 +298,9 @@ def item_value(item: AnswerItem, frame: ResponseFrame, index: int, *, is_done: b
             }
         case AnswerReasoning():
             value: dict[str, object] = {"id": frame.item_id("rs", index), "type": "reasoning", "summary": []}
-            value["content"] = [{"type": "reasoning_text", "text": item.text}] if is_done else []
+            value["content"] = [{"type": "reasoning_text", "text": item.text}] if is_done and item.text else []
+            if item.encrypted_content is not None:
+                value["encrypted_content"] = item.encrypted_content
             value["status"] = status
             return value
         case AnswerCall():

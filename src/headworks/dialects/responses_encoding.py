@@ -24,7 +24,7 @@ from headworks.dialects.canonical import (
     UpstreamError,
     UrlCitation,
 )
-from headworks.dialects.events import Called, Cited, Ended, Refused, Started, StreamEvent, Text, Thought
+from headworks.dialects.events import Called, Cited, Ended, Refused, Sealed, Started, StreamEvent, Text, Thought
 from headworks.dialects.reading import Fields
 from headworks.dialects.responses_answers import ResponseFrame, item_value, part_value, with_bytes
 from headworks.dialects.sse import encode_event
@@ -82,6 +82,8 @@ class ResponsesEncoder:
                 return self._say(event.text, (), is_refusal=True)
             case Cited():
                 return self._cite(event.citation)
+            case Sealed():
+                return self._seal(event.encrypted_content)
             case Started():
                 self._frame = ResponseFrame(self._fields, event.id)
                 self._head = ModelAnswer(event.id, event.model, event.created, (), service_tier=event.service_tier)
@@ -143,15 +145,28 @@ class ResponsesEncoder:
         out = b""
         saying = self._saying
         if saying is None or not isinstance(saying.item, AnswerReasoning):
-            out = self._finish_saying() + self._opening()
-            saying = self._saying = self._add(AnswerReasoning(""))
-            saying.event = "response.reasoning_text"
-            saying.place = self._place(self._frame.item_id("rs", saying.index), saying.index, 0)
-            out += self._item_event("added", saying)
+            out = self._begin_reasoning()
+            saying = self._saying
+            assert saying is not None
             empty = {"part": {"type": "reasoning_text", "text": ""}}
             out += self._placed("response.content_part.added", saying, empty)
         saying.pieces.append(text)
         return out + self._delta(saying, text)
+
+    def _begin_reasoning(self) -> bytes:
+        out = self._finish_saying() + self._opening()
+        saying = self._saying = self._add(AnswerReasoning(""))
+        saying.event = "response.reasoning_text"
+        saying.place = self._place(self._frame.item_id("rs", saying.index), saying.index, 0)
+        return out + self._item_event("added", saying)
+
+    def _seal(self, encrypted_content: str) -> bytes:
+        out = b""
+        if self._saying is None or not isinstance(self._saying.item, AnswerReasoning):
+            out = self._begin_reasoning()
+        assert self._saying is not None
+        self._saying.item = AnswerReasoning("", encrypted_content)
+        return out + self._finish_saying()
 
     def _call(self, event: Called) -> bytes:
         out = b""
@@ -211,10 +226,12 @@ class ResponsesEncoder:
         self._saying = None
         text = "".join(saying.pieces)
         if isinstance(saying.item, AnswerReasoning):
-            saying.item = AnswerReasoning(text)
-            out = self._placed("response.reasoning_text.done", saying, {"text": text})
-            part = {"part": {"type": "reasoning_text", "text": text}}
-            out += self._placed("response.content_part.done", saying, part)
+            saying.item = AnswerReasoning(text, saying.item.encrypted_content)
+            out = b""
+            if text:
+                out = self._placed("response.reasoning_text.done", saying, {"text": text})
+                part = {"part": {"type": "reasoning_text", "text": text}}
+                out += self._placed("response.content_part.done", saying, part)
         else:
             out = self._close_part(saying)
             saying.item = AnswerMessage(tuple(saying.closed_parts))

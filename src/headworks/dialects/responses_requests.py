@@ -39,6 +39,7 @@ from headworks.dialects.unsupported import undecodable, unsupported, wrong_shape
 from headworks.errors import Refusal
 
 INCLUDE_LOGPROBS = "message.output_text.logprobs"
+INCLUDE_SEALED = "reasoning.encrypted_content"
 
 _NO_EFFECT = frozenset(
     {
@@ -205,6 +206,7 @@ def _take_reasoning(raw: msgspec.Raw, values: dict[str, Any], extras: list[Extra
     values["reasoning_effort"] = config.effort
     # `auto` asks for what there is; a bridge passes on whatever reasoning the upstream shows.
     asks = (config.summary, config.generate_summary, config.context)
+    values["shows_reasoning"] = "auto" in asks[:2]
     if any(one not in (None, "auto") for one in asks) or config.mode not in (None, "standard"):
         extras.append(Extra("reasoning", Endpoint.RESPONSES, raw))
 
@@ -213,6 +215,8 @@ def _take_include(raw: msgspec.Raw, values: dict[str, Any], extras: list[Extra])
     for one in decoded(_decode_include, raw, "include"):
         if one == INCLUDE_LOGPROBS:
             values["wants_logprobs"] = True
+        elif one == INCLUDE_SEALED:
+            values["seals_reasoning"] = True
         elif one not in _NO_EFFECT:
             extras.append(Extra("include", Endpoint.RESPONSES, raw))
 
@@ -277,18 +281,25 @@ def encode_responses_request(request: ModelRequest) -> bytes:
         body["tools"] = [_tool(tool) for tool in request.tools]
     if request.tool_choice is not None:
         body["tool_choice"] = _tool_choice(request.tool_choice)
-    if request.reasoning_effort is not None:
-        body["reasoning"] = {"effort": request.reasoning_effort}
+    reasoning = _reasoning_config(request)
+    if reasoning:
+        body["reasoning"] = reasoning
     text = _text_config(request)
     if text:
         body["text"] = text
-    if request.wants_logprobs:
-        body["include"] = [INCLUDE_LOGPROBS]
+    wanted = {INCLUDE_LOGPROBS: request.wants_logprobs, INCLUDE_SEALED: request.seals_reasoning}
+    if any(wanted.values()):
+        body["include"] = [name for name, is_wanted in wanted.items() if is_wanted]
     if request.is_streamed:
         body["stream"] = True
     for extra in request.extras:
         body[extra.name] = extra.value
     return _encode(body)
+
+
+def _reasoning_config(request: ModelRequest) -> dict[str, str]:
+    reasoning = {} if request.reasoning_effort is None else {"effort": request.reasoning_effort}
+    return reasoning | {"summary": "auto"} if request.shows_reasoning else reasoning
 
 
 def _text_config(request: ModelRequest) -> dict[str, object]:
@@ -305,7 +316,7 @@ def _refuse_foreign(request: ModelRequest) -> None:
         if extra.dialect is not Endpoint.RESPONSES:
             raise unsupported(extra.name, Endpoint.RESPONSES)
     if request.stop:
-        raise unsupported("stop", Endpoint.RESPONSES)
+        raise unsupported("stop_sequences" if request.dialect is Endpoint.MESSAGES else "stop", Endpoint.RESPONSES)
     if request.seed is not None:
         raise unsupported("seed", Endpoint.RESPONSES)
     for name in ("frequency_penalty", "presence_penalty"):

@@ -10,7 +10,7 @@ import msgspec
 
 from headworks.calls import UnreadableAnswer
 from headworks.dialects.canonical import Logprob, UpstreamError, UrlCitation
-from headworks.dialects.events import Called, Cited, Ended, Refused, Started, StreamEvent, Text, Thought
+from headworks.dialects.events import Called, Cited, Ended, Refused, Sealed, Started, StreamEvent, Text, Thought
 from headworks.dialects.responses_answers import (
     NO_REASON,
     ResponseAnnotation,
@@ -222,6 +222,8 @@ class ResponsesDecoder:
             text = reasoning_text(item)
             if is_silent and text:
                 events.append(Thought(text))
+            if item.encrypted_content:
+                events.append(Sealed(item.encrypted_content, item.id))
         elif item.type == "message":
             self._close_message(index, item, progress, is_silent, events)
         else:

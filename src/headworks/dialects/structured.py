@@ -9,21 +9,19 @@ promises what strict structured output does: that is what the validation here is
 """
 
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
 
 from headworks.calls import Endpoint
-from headworks.dialects.bridging import BRIDGES, TranslatedStream, succeeded, summary_of_answer
+from headworks.dialects.bridging import ASKED, BRIDGES, TranslatedStream, succeeded, summary_of_answer
 from headworks.dialects.canonical import AnswerCall, AnswerItem, AnswerMessage, AnswerText, ModelAnswer
-from headworks.dialects.chat_answers import decode_chat_answer, encode_chat_answer
-from headworks.dialects.chat_requests import reads_usage
-from headworks.dialects.chat_streams import ChatDecoder, ChatEncoder
-from headworks.dialects.events import Called, StreamEncoder, StreamEvent, Text
+from headworks.dialects.chat_answers import decode_chat_answer
+from headworks.dialects.chat_streams import ChatDecoder
+from headworks.dialects.events import Called, StreamEvent, Text
 from headworks.dialects.reading import Fields, read_fields
-from headworks.dialects.responses_answers import ResponseFrame, encode_responses_answer
-from headworks.dialects.responses_encoding import ResponsesEncoder
 from headworks.dialects.summary import AnswerSummary
 from headworks.errors import Refusal
 
@@ -84,9 +82,10 @@ class SchemaBridge:
         body: the caller's request.
         mode: how this upstream is asked.
         new_id: makes an id for an answer whose upstream gives none.
+        now: Unix seconds, for an answer whose upstream does not say when it was made.
     """
 
-    __slots__ = ("_endpoint", "_fields", "_mode", "_new_id")
+    __slots__ = ("_asked", "_endpoint", "_fields", "_mode", "_new_id", "_now")
 
     def __init__(
         self,
@@ -94,11 +93,14 @@ class SchemaBridge:
         body: bytes,
         mode: SchemaMode,
         new_id: Callable[[], str] = lambda: secrets.token_hex(16),
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._endpoint = endpoint
         self._fields = read_fields(body)
         self._mode = mode
+        self._asked = ASKED[endpoint](self._fields)
         self._new_id = new_id
+        self._now = now
 
     def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens") -> bytes:
         """The chat request; see `bridging.Bridge`.
@@ -107,7 +109,7 @@ class SchemaBridge:
             Refusal: 400, also for a tool that has the name of ours.
         """
         if self._endpoint is Endpoint.RESPONSES:
-            body = BRIDGES[Endpoint.RESPONSES](body).request(body, model, limit_name=limit_name)
+            body = BRIDGES[Endpoint.RESPONSES, Endpoint.CHAT](body).request(body, model, limit_name=limit_name)
             fields = dict(read_fields(body))
         else:
             fields = {**self._fields, "model": msgspec.Raw(_encode(model))}
@@ -129,24 +131,19 @@ class SchemaBridge:
 
     def answer(self, body: bytes) -> tuple[bytes, AnswerSummary]:
         """The body to answer with; see `bridging.Bridge`."""
-        answer = succeeded(decode_chat_answer(body), self._new_id)
+        answer = succeeded(decode_chat_answer(body), self._new_id, self._now)
         if self._mode == "tool":
             answer = msgspec.structs.replace(answer, output=tuple(_as_text(answer)))
-        if self._endpoint is Endpoint.RESPONSES:
-            said = encode_responses_answer(answer, ResponseFrame(self._fields, answer.id))
-        else:
-            said = encode_chat_answer(answer)
-        return said, summary_of_answer(self._endpoint, answer)
+        return self._asked.answer(answer), summary_of_answer(self._endpoint, answer)
+
+    def error(self, body: bytes, status: int) -> bytes:  # noqa: ARG002 - Responses and Chat say it alike
+        """The error in the caller's words; see `bridging.Bridge`."""
+        return body
 
     def stream(self) -> TranslatedStream:
         """Fresh steps for a stream; see `bridging.Bridge`."""
-        encoder: StreamEncoder
-        if self._endpoint is Endpoint.RESPONSES:
-            encoder = ResponsesEncoder(self._fields)
-        else:
-            encoder = ChatEncoder(includes_usage=reads_usage(self._fields))
         decoder = _AnswerDecoder() if self._mode == "tool" else ChatDecoder()
-        return TranslatedStream(self._endpoint, decoder, encoder, self._new_id)
+        return TranslatedStream(self._endpoint, decoder, self._asked.encoder(), self._new_id, now=self._now)
 
 
 class _AnswerDecoder:

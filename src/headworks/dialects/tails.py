@@ -43,7 +43,7 @@ _NEVER = b"\xff"
 """No event begins with this."""
 
 
-class _Text:
+class StreamText:
     """The text of a stream. Pieces come as strings, or, from the shortest way, as they stand in the JSON."""
 
     __slots__ = ("_escaped", "_plain")
@@ -202,7 +202,7 @@ class ChatTail:
         self._rest = b""
         self._rest_length = 0
         self._first = b""
-        self._text = _Text()
+        self._text = StreamText()
         self._usage: ChatUsage | None = None
         self._finish_reason = ""
         self._error_code = ""
@@ -308,7 +308,7 @@ class ChatTail:
             self._terminal = "done" if self._terminal == "none" else self._terminal
             self.is_complete = True
             return True
-        return self._look(_leniently(event.data, _Chunk, _decode_chunk), event.data)
+        return self._look(leniently(event.data, _Chunk, _decode_chunk), event.data)
 
     def _look(self, event: _Chunk, data: bytes) -> bool:
         """Take in an event; whether the caller may see it."""
@@ -422,7 +422,7 @@ class ResponsesTail:
     def __init__(self, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self.is_complete = False
         self._splitter = EventSplitter(max_event_bytes)
-        self._text = _Text()
+        self._text = StreamText()
         self._is_between_events = False
         self._head = _NEVER
         self._head_length = 0
@@ -508,7 +508,7 @@ class ResponsesTail:
         for block in split_blocks(complete):
             event = parse_event(block)
             if event is not None and not event.data.startswith(b"[DONE]"):
-                self._look(_leniently(event.data, _Event, _decode_event))
+                self._look(leniently(event.data, _Event, _decode_event))
                 last = block
         self._last = last
         return complete
@@ -551,7 +551,7 @@ def _number_after(events: bytes) -> int:
         return NUMBER_BEHIND_ALL
 
 
-def _leniently(data: bytes, kind: type[_Struct], decode: Callable[[bytes], _Struct]) -> _Struct:
+def leniently(data: bytes, kind: type[_Struct], decode: Callable[[bytes], _Struct]) -> _Struct:
     """An event that may be a little off: what cannot be read of it is passed over, for the stream is only relayed.
 
     Raises:
@@ -590,6 +590,6 @@ def _identity(data: bytes) -> _Identity:
     if not data:
         return _Identity()
     try:
-        return _leniently(data, _Identity, _decode_identity)
+        return leniently(data, _Identity, _decode_identity)
     except UnreadableAnswer:
         return _Identity()

@@ -2,12 +2,12 @@
 
 import msgspec
 
-_WITH_TEXT = ("instructions", "input", "messages", "prompt", "tools", "text", "response_format")
-"""Top-level fields of Responses and Chat requests that a model reads."""
+_WITH_TEXT = ("instructions", "system", "input", "messages", "prompt", "tools", "text", "response_format")
+"""Top-level fields of requests that a model reads."""
 
 _STRUCTURE = frozenset(
     {"type", "role", "id", "call_id", "tool_call_id", "item_id", "detail", "status", "file_id", "file_data"}
-    | {"image_url", "url", "data", "format", "encrypted_content", "strict"}
+    | {"image_url", "url", "data", "format", "encrypted_content", "strict", "signature", "tool_use_id", "media_type"}
 )
 """Keys whose values the model does not read as text: words of the protocol, references, encoded media."""
 

@@ -13,11 +13,17 @@ _MISSING = re.compile(r"Object missing required field `([^`]*)`")
 _TYPES = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,100}")
 
-_NAMES = {Endpoint.RESPONSES: "the Responses API", Endpoint.CHAT: "the Chat Completions API"}
+_NAMES = {
+    None: "another API",
+    Endpoint.RESPONSES: "the Responses API",
+    Endpoint.CHAT: "the Chat Completions API",
+    Endpoint.MESSAGES: "Anthropic's Messages API",
+}
 
 
-def unsupported(param: str, target: Endpoint, hint: str = "") -> Refusal:
-    """The refusal of something that an upstream of the dialect `target` could not honour."""
+def unsupported(param: str, target: Endpoint | None, hint: str = "") -> Refusal:
+    """The refusal of something that an upstream of the dialect `target` could not honour; None for what none could
+    that speaks another dialect than the caller."""
     shown = shown_name(param)
     more = f" {hint}" if hint else ""
     return Refusal(

@@ -1,8 +1,8 @@
 """Token usage as each dialect writes it, and as `calls.Usage` states it.
 
 Both dialects of the OpenAI API count alike: input includes what was read from and written to the cache, output
-includes reasoning. A figure that is missing or null is 0; what is not a count at all makes the usage unreadable,
-and a usage that cannot be read is none.
+includes reasoning. Anthropic's input leaves out what was read from the cache and written to it. A figure that is
+missing or null is 0; what is not a count at all makes the usage unreadable, and a usage that cannot be read is none.
 """
 
 from typing import Annotated
@@ -51,6 +51,56 @@ class ResponsesUsage(msgspec.Struct, frozen=True):
         return _usage(self.input_tokens, self.output_tokens, self.input_tokens_details, self.output_tokens_details)
 
 
+class _ThinkingDetails(msgspec.Struct, frozen=True):
+    thinking_tokens: Count | None = None
+
+
+class MessagesUsage(msgspec.Struct, frozen=True):
+    """The `usage` of a message of Anthropic's, and of its stream's events, where later figures replace earlier ones."""
+
+    input_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    output_tokens_details: _ThinkingDetails | None = None
+    service_tier: str | None = None
+
+    def updated(self, later: "MessagesUsage") -> "MessagesUsage":
+        """These figures, with those that a later event states."""
+        return MessagesUsage(
+            *(
+                getattr(self, name) if getattr(later, name) is None else getattr(later, name)
+                for name in self.__struct_fields__
+            )
+        )
+
+    def stated(self) -> Usage | None:
+        """The figures in our convention; None when there are none."""
+        if self.input_tokens is None and self.output_tokens is None:
+            return None
+        cached, written = self.cache_read_input_tokens or 0, self.cache_creation_input_tokens or 0
+        details = self.output_tokens_details
+        return Usage(
+            (self.input_tokens or 0) + cached + written,
+            cached,
+            written,
+            self.output_tokens or 0,
+            0 if details is None else details.thinking_tokens or 0,
+            "provider",
+        )
+
+
+_decode_messages_usage = msgspec.json.Decoder(MessagesUsage).decode
+
+
+def read_messages_usage(raw: msgspec.Raw) -> MessagesUsage | None:
+    """The usage of a message or an event; None when it is null or cannot be read."""
+    try:
+        return _decode_messages_usage(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 _decode_chat_usage = msgspec.json.Decoder(ChatUsage).decode
 
 
@@ -91,6 +141,17 @@ def responses_usage(usage: Usage) -> dict[str, object]:
         "output_tokens": usage.output_tokens,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.input_tokens + usage.output_tokens,
+    }
+
+
+def messages_usage(usage: Usage) -> dict[str, object]:
+    """`usage` as a message of Anthropic's states it."""
+    return {
+        "input_tokens": max(0, usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens),
+        "cache_creation_input_tokens": usage.cache_write_tokens,
+        "cache_read_input_tokens": usage.cached_tokens,
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"thinking_tokens": usage.reasoning_tokens},
     }
 
 

@@ -3,14 +3,18 @@
 One file a provider, plus its entry in `REGISTRY`. May import `exchange`, `calls`, `errors`.
 """
 
+from collections.abc import Callable
+
+from headworks.providers.anthropic import AnthropicProvider
 from headworks.providers.base import Provider, ProviderSettings
 from headworks.providers.openai import OpenAIProvider
 
-REGISTRY: dict[str, type[OpenAIProvider]] = {
+REGISTRY: dict[str, Callable[[ProviderSettings], Provider]] = {
+    "anthropic": AnthropicProvider,
     "openai": OpenAIProvider,
     "openai-compatible": OpenAIProvider,
     "simulator": OpenAIProvider,
 }
-"""The provider of each `kind` in configuration. The simulator speaks the OpenAI API as it is."""
+"""The provider of each `kind` in configuration. The simulator takes OpenAI's way to send a key for everything."""
 
-__all__ = ["REGISTRY", "Provider", "ProviderSettings"]
+__all__ = ["REGISTRY", "AnthropicProvider", "OpenAIProvider", "Provider", "ProviderSettings"]

@@ -1,4 +1,4 @@
-"""What every provider offers to routing."""
+"""What every provider offers to routing, and what they share."""
 
 from collections.abc import Mapping
 from typing import Literal, Protocol
@@ -31,6 +31,18 @@ class ProviderSettings(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"ProviderSettings(name={self.name!r})"  # the key stays out of logs and tracebacks
+
+
+def header_block(provider: str, *lines: tuple[str, str]) -> bytes:
+    """The lines as a header block; those without a value are left out.
+
+    Raises:
+        ValueError: a value would end one header and begin another. Also a key read from a file may.
+    """
+    for name, value in lines:
+        if any(character in value for character in "\r\n\0"):
+            raise ValueError(f"the {name} header for provider {provider} holds a line break or a NUL")
+    return "".join(f"{name}: {value}\r\n" for name, value in lines if value).encode("latin-1")
 
 
 class Provider(Protocol):

@@ -11,7 +11,7 @@ import msgspec
 from headworks._version import __version__
 from headworks.calls import Failure, FailureKind
 from headworks.exchange import UpstreamRequest, request_line
-from headworks.providers.base import ProviderSettings
+from headworks.providers.base import ProviderSettings, header_block
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -36,19 +36,15 @@ class OpenAIProvider:
         self.limit_name = settings.limit_name
         self.structured_output = settings.structured_output
         self._base_path = settings.base_path
-        lines = [("user-agent", f"headworks/{__version__}"), ("accept-encoding", "identity")]
-        if settings.api_key:
-            lines.append(("authorization", f"Bearer {settings.api_key}"))
-        if settings.organization:
-            lines.append(("openai-organization", settings.organization))
-        if settings.project:
-            lines.append(("openai-project", settings.project))
-        lines.extend(settings.headers)
-        for name, value in lines:
-            if any(character in value for character in "\r\n\0"):
-                # Also a key read from a file: its content must not end one header and begin another.
-                raise ValueError(f"the {name} header for provider {settings.name} holds a line break or a NUL")
-        self._headers = "".join(f"{name}: {value}\r\n" for name, value in lines).encode("latin-1")
+        self._headers = header_block(
+            settings.name,
+            ("user-agent", f"headworks/{__version__}"),
+            ("accept-encoding", "identity"),
+            ("authorization", f"Bearer {settings.api_key}" if settings.api_key else ""),
+            ("openai-organization", settings.organization),
+            ("openai-project", settings.project),
+            *settings.headers,
+        )
         self._json_headers = self._headers + b"content-type: application/json\r\n"
         self._json_lines: dict[str, bytes] = {}
 

@@ -65,7 +65,16 @@ def check_coding(headers: dict[bytes, bytes]) -> None:
 
 
 ONCE = frozenset(
-    {b"host", b"content-length", b"transfer-encoding", b"authorization", b"content-type", b"expect", b"upgrade"}
+    {
+        b"host",
+        b"content-length",
+        b"transfer-encoding",
+        b"authorization",
+        b"x-api-key",
+        b"content-type",
+        b"expect",
+        b"upgrade",
+    }
 )
 """Headers that decide something: a second one is refused, for the one that a proxy read may not be ours."""
 

@@ -85,8 +85,15 @@ class Provider:
         return Visit(request, self.now(), b"%d" % self._visits)
 
     def check_key(self, request: Request) -> None:
-        """Any bearer key will do, unless the plan lists some. Raises Rejection: the API's 401."""
-        scheme, _, key = request.headers.get(b"authorization", b"").partition(b" ")
+        """Any bearer key will do, unless the plan lists some; Anthropic's API has it in `x-api-key`. Raises Rejection:
+        the API's 401."""
+        header = request.headers.get(b"authorization", b"")
+        own = request.headers.get(b"x-api-key", b"")
+        if own and request.path.startswith("/v1/messages"):
+            if b"anthropic-version" not in request.headers:
+                raise Rejection(400, "anthropic-version: header is required")
+            header = b"Bearer " + own
+        scheme, _, key = header.partition(b" ")
         text = key.strip().decode("latin-1")
         if scheme.lower() != b"bearer" or not text:
             raise rejection.no_key()
@@ -135,7 +142,7 @@ class Provider:
                 raise _too_long(ask, tokens)
             tokens = model.context_tokens
         if ask.max_tokens is not None and ask.max_tokens > model.max_output_tokens:
-            param = "max_output_tokens" if ask.endpoint is Endpoint.RESPONSES else "max_completion_tokens"
+            param = _LIMIT_NAMES.get(ask.endpoint, "max_completion_tokens")
             raise invalid_value(
                 param,
                 f"{param} is too large: {ask.max_tokens}. This model supports at most {model.max_output_tokens} "
@@ -153,6 +160,9 @@ class Provider:
         return tuple(self.author.answer(ask, choice) for choice in range(choices))
 
 
+_LIMIT_NAMES = {Endpoint.RESPONSES: "max_output_tokens", Endpoint.MESSAGES: "max_tokens"}
+
+
 def tallied(tally: Tally, answers: tuple[Answer, ...], *, is_prewarm: bool) -> Tally:
     """The tally with the output of the answers."""
     return msgspec.structs.replace(
@@ -163,6 +173,8 @@ def tallied(tally: Tally, answers: tuple[Answer, ...], *, is_prewarm: bool) -> T
 
 
 def _too_long(ask: Ask, tokens: int) -> Rejection:
+    if ask.endpoint is Endpoint.MESSAGES:
+        return Rejection(400, f"prompt is too long: {tokens} tokens > {ask.model.context_tokens} maximum")
     if ask.endpoint is Endpoint.CHAT:
         return Rejection(
             400,

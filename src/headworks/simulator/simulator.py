@@ -6,10 +6,11 @@ import msgspec
 
 from headworks.calls import Endpoint
 from headworks.exchange import Request
+from headworks.simulator import messages_endpoints, rejection, text_endpoints
 from headworks.simulator import other_endpoints as other
-from headworks.simulator import rejection, text_endpoints
 from headworks.simulator.chance import identifier
 from headworks.simulator.faults import bent, refusal
+from headworks.simulator.messages_wire import messages_error, messages_headers
 from headworks.simulator.plan import Failing, Fault, Plan
 from headworks.simulator.provider import Provider, Visit, model_named
 from headworks.simulator.rejection import Rejection
@@ -26,6 +27,8 @@ _FIXED: dict[str, tuple[str, Endpoint, _Handler]] = {
     "/v1/responses": ("POST", Endpoint.RESPONSES, text_endpoints.create_response),
     "/v1/responses/input_tokens": ("POST", Endpoint.RESPONSES, text_endpoints.count_input_tokens),
     "/v1/chat/completions": ("POST", Endpoint.CHAT, text_endpoints.create_chat_completion),
+    "/v1/messages": ("POST", Endpoint.MESSAGES, messages_endpoints.create_message),
+    "/v1/messages/count_tokens": ("POST", Endpoint.MESSAGES, messages_endpoints.count_message_tokens),
     "/v1/embeddings": ("POST", Endpoint.EMBEDDINGS, other.create_embeddings),
     "/v1/moderations": ("POST", Endpoint.MODERATIONS, other.create_moderation),
     "/v1/images/generations": ("POST", Endpoint.IMAGES, other.create_image),
@@ -43,7 +46,7 @@ _OF_RESPONSE: dict[str, dict[str, _ItemHandler]] = {
 
 
 class Simulator:
-    """A faithful OpenAI-compatible provider, without a network and without waiting.
+    """A faithful provider of the OpenAI API and of Anthropic's Messages, without a network and without waiting.
 
         simulator = Simulator(Plan(pace=0), now=time.time)
         script = simulator.answer(Request("GET", "/v1/models", headers={b"authorization": b"Bearer any"}))
@@ -92,15 +95,20 @@ class Simulator:
     def answer(self, request: Request) -> Script:
         """The script of the answer; nothing is sent or awaited here."""
         visit = self._provider.visit(request)
+        is_of_anthropic = request.path.startswith("/v1/messages")
         try:
             script = self._answered(visit)
         except Rejection as error:
-            script = error.script()
+            script = messages_error(error) if is_of_anthropic else error.script()
         self._requests.add(request, visit.now, script.status)
+        request_id = identifier("req_", self.plan.seed, "request", visit.unique).encode()
+        if is_of_anthropic:
+            named = messages_headers({**script.headers, **visit.headers}, request_id, self.plan.organization)
+            return msgspec.structs.replace(script, headers=named)
         headers = {
             **script.headers,
             **visit.headers,
-            b"x-request-id": identifier("req_", self.plan.seed, "request", visit.unique).encode(),
+            b"x-request-id": request_id,
             b"openai-organization": self.plan.organization.encode(),
             b"openai-version": _API_VERSION,
             b"openai-processing-ms": b"%d" % (script.head_delay_s * 1000),

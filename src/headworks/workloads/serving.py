@@ -79,8 +79,11 @@ def endpoint(given: Given) -> Iterator[Decision]:
     elif "chat" in speaks:
         reason = f"{named(given.rung, given.facts.models)} serves Chat only: calls are translated"
         yield Decision("upstream", "/v1/chat/completions", reason, "default")
+    elif "messages" in speaks:
+        reason = f"{named(given.rung, given.facts.models)} serves Anthropic's Messages: calls are translated"
+        yield Decision("upstream", "/v1/messages", reason, "default")
     else:
-        reason = "its provider's `speaks` has neither `responses` nor `chat`"
+        reason = "its provider's `speaks` has none of `responses`, `chat` and `messages`"
         yield Decision("upstream", f"Which endpoint serves {given.rung}?", reason, "ask")
     if given.facts.has_schema:
         reason = "the model is held to the schema, and the answer is validated here all the same"

@@ -1,0 +1,66 @@
+"""The error objects of the APIs: written in the words of the one that the caller reads.
+
+OpenAI      {"error": {"message", "type", "param", "code"}}
+Anthropic   {"type": "error", "error": {"type", "message"}}
+"""
+
+import msgspec
+
+from headworks.calls import Endpoint
+from headworks.dialects.endings import messages_error_type
+from headworks.errors import Refusal
+
+
+class _Error(msgspec.Struct, frozen=True):
+    message: str
+    type: str | None = None
+    param: str | None = None
+    code: str | int | None = None
+
+
+class _ErrorBody(msgspec.Struct, frozen=True):
+    error: _Error
+
+
+_decode = msgspec.json.Decoder(_ErrorBody).decode
+_encode = msgspec.json.Encoder().encode
+
+_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "conflict_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+"""By status: the type of error that Anthropic's API has for it ("Errors", 2026-11)."""
+
+
+def refusal_body(refusal: Refusal, endpoint: str) -> bytes:
+    """A refusal of ours as the caller of `endpoint` reads it; also where only the path is known that was called."""
+    if not endpoint.startswith(Endpoint.MESSAGES.value):
+        return refusal.body()
+    kind = messages_error_type(refusal.code)
+    return _messages_error(refusal.status, refusal.message, None if kind == "api_error" else kind)
+
+
+def translated_error(body: bytes, called: Endpoint, status: int) -> bytes:
+    """The error object in an upstream's answer as the caller of `called` reads it; as it came where it is none."""
+    try:
+        error = _decode(body).error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return body
+    if called is Endpoint.MESSAGES:
+        return _messages_error(status, error.message, None)
+    code = error.type if error.code is None else error.code
+    return _encode({"error": {"message": error.message, "type": error.type, "param": error.param, "code": code}})
+
+
+def _messages_error(status: int, message: str, kind: str | None) -> bytes:
+    if kind is None:
+        kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
+    return _encode({"type": "error", "error": {"type": kind, "message": message}})
