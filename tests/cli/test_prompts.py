@@ -273,8 +273,30 @@ def test_remarks_are_counted_in_tokens_and_are_no_failure(desk, prompts):
 
     assert code == 0
     assert out.splitlines()[0].startswith(f"{desk.triage}/prompt.md:9:1: remark: ")
-    assert out.splitlines()[0].endswith("(prefix-too-short, 128M tokens a month)")
-    assert "there are no prices here" in err
+    assert out.splitlines()[0].endswith("(prefix-too-short, 128M tokens a month, $11.53 a month)")
+    assert err == ""
+
+
+def test_what_a_finding_costs_is_what_this_project_pays(desk, prompts):
+    (desk.folder / "headworks.yaml").write_text(
+        (desk.folder / "headworks.yaml").read_text() + "prices: {providers: {simulator: {discount_percent: 50}}}\n"
+    )
+    found = [json.loads(line) for line in prompts("lint", NAME, "--json")[1].splitlines()]
+    (one,) = [each for each in found if each["rule"] == "prefix-too-short"]
+    assert 5_760_000 < one["monthly_cost_micro_usd"] < 5_770_000
+
+
+def test_a_model_without_a_price_is_named(desk, prompts):
+    text = (desk.folder / "headworks.yaml").read_text()
+    cellar = "  cellar: {kind: openai-compatible, base_url: 'http://127.0.0.1:9/v1', models: [small]}\n\n# Contracts"
+    (desk.folder / "headworks.yaml").write_text(
+        text.replace("\n# Contracts", cellar).replace("simulator/gpt-6-luna", "cellar/small")
+    )
+    code, out, err = prompts("lint", NAME)
+
+    assert code == 0
+    assert out.splitlines()[0].endswith("tokens a month)")
+    assert "no price is known of cellar/small" in err
 
 
 def test_a_finding_of_weight_is_a_failure(desk, prompts):

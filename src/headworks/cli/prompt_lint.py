@@ -1,22 +1,28 @@
 """`headworks prompts lint`: what could be better in prompts, and what it costs in tokens."""
 
 import argparse
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from headworks.catalogue import PriceArchive
 from headworks.cli.lines import json_line, note
 from headworks.cli.prompt_release import as_named, named_from_here, prompt_of, published, published_release, schema_of
 from headworks.cli.tables import RED, YELLOW, has_colours, plain, tokens
 from headworks.cli.workloads import find_workload
 from headworks.compiled import read_file
-from headworks.config import load_workloads
+from headworks.config import LOCK_FILE, load_workloads, model_of_rung, price_book, read_lock
 from headworks.errors import CommandError, ConfigError, Problem
 from headworks.prompts import LintFinding, Prompt, PromptRegistry, lint
-from headworks.prompts.layout import DAYS_A_MONTH
+from headworks.prompts.layout import DAYS_A_MONTH, LintPrices
 
 if TYPE_CHECKING:
     from headworks.config import Project, Workload
+    from headworks.config.shape import Model
+
+_LEAST_PREFIX = 1024
+"""The least prefix that is cached, where the catalogue does not know it (OpenAI prompt-caching guide, 2026-11)."""
 
 
 def run(project: "Project", registry: PromptRegistry | None, options: argparse.Namespace) -> int:
@@ -27,7 +33,8 @@ def run(project: "Project", registry: PromptRegistry | None, options: argparse.N
         raise CommandError("--version needs a workload: headworks prompts lint WORKLOAD --version VERSION")
     else:
         workloads = [workload for workload in load_workloads(project) if workload.files.prompt is not None]
-    code, count, has_tokens = 0, 0, False
+    pricing = _Pricing(project)
+    code, count, unpriced = 0, 0, set[str]()
     for workload in workloads:
         try:
             prompt = _linted(workload, registry, options.version)
@@ -36,15 +43,15 @@ def run(project: "Project", registry: PromptRegistry | None, options: argparse.N
             for problem in error.problems:
                 note(str(problem), "prompts")
             continue
-        for finding in _findings(workload, prompt):
+        for finding in _findings(workload, prompt, pricing):
             count += 1
-            has_tokens = has_tokens or bool(finding.tokens)
+            if finding.tokens and finding.monthly_cost_micro_usd is None:
+                unpriced.add(pricing.model_of(workload))
             code = 1 if finding.weighs else code
             _print_finding(workload, prompt, finding, is_json=options.json)
-    if has_tokens and not options.json:
-        note(
-            "tokens are at the contract's volume, 30 days a month; there are no prices here to make money of", "prompts"
-        )
+    if unpriced and not options.json:
+        names = ", ".join(sorted(unpriced))
+        note(f"no price is known of {names}: say it under `prices` in headworks.yaml", "prompts")
     if not count and not code and not options.json:
         print("nothing to mend")
     return code
@@ -57,13 +64,52 @@ def _linted(workload: "Workload", registry: PromptRegistry | None, version: str 
         return prompt_of(workload)
 
 
-def _findings(workload: "Workload", prompt: Prompt) -> list[LintFinding]:
+class _Pricing:
+    """What input costs with the models in use, as the project is charged for it."""
+
+    def __init__(self, project: "Project") -> None:
+        self._config = project.config
+        self._locked = read_lock(project.folder / LOCK_FILE).workloads
+        self._book = price_book(project, PriceArchive(project.storage).current())
+
+    def model_of(self, workload: "Workload") -> str:
+        """The model in use, by the name that callers would send."""
+        target = self._target(workload)
+        return f"{target.provider}/{target.model}"
+
+    def of(self, workload: "Workload") -> tuple[LintPrices | None, int]:
+        """The prices, None where they are not known, and the least prefix that is cached, in tokens."""
+        target = self._target(workload)
+        price = self._book.for_target(target.provider, target.model)
+        facts = None if price.model is None else price.model.cache
+        least = _LEAST_PREFIX if facts is None else facts.minimum_tokens
+        if price.prices is None:
+            return None, least
+        rates = price.prices.at(datetime.now(UTC).date()).rates
+        if rates.input is None:
+            return None, least
+        cached = rates.input if rates.cached_input is None else rates.cached_input
+        return LintPrices(rates.input, cached, rates.cache_write), least
+
+    def _target(self, workload: "Workload") -> "Model":
+        contract = workload.contract
+        locked = self._locked[workload.name].model if workload.name in self._locked else ""
+        for name in (contract.model, locked, *contract.ladder):
+            target = model_of_rung(self._config, name) if name else None
+            if target is not None:
+                return target
+        raise AssertionError("the contract's names were checked")
+
+
+def _findings(workload: "Workload", prompt: Prompt, pricing: _Pricing) -> list[LintFinding]:
+    prices, least = pricing.of(workload)
     return lint(
         prompt,
         tools=_tools_to_lint(workload),
         schema=_schema_to_lint(workload),
         calls_per_day=workload.contract.volume.calls_per_day,
-        prices=None,
+        prices=prices,
+        minimum_tokens=least,
     )
 
 
@@ -91,6 +137,9 @@ def _print_finding(workload: "Workload", prompt: Prompt, finding: LintFinding, *
         return
     place, severity = f"{problem.file}:{problem.line}:{problem.column}:", "problem" if finding.weighs else "remark"
     cost = f", {tokens(a_month)} tokens a month" if a_month else ""
+    if finding.monthly_cost_micro_usd is not None:
+        dollars, cents = divmod((finding.monthly_cost_micro_usd + 5_000) // 10_000, 100)
+        cost += f", ${dollars:,}.{cents:02d} a month"
     if has_colours():
         place, severity = f"\x1b[1m{place}\x1b[0m", f"\x1b[{RED if finding.weighs else YELLOW}m{severity}\x1b[0m"
     print(f"{place} {severity}: {plain(finding.message)} ({finding.rule}{cost})")

@@ -48,10 +48,12 @@ _VOLATILE_TEXT = (
 
 
 class LintPrices(msgspec.Struct, frozen=True):
-    """Prices of input in pico-USD a token: as such, and read from the cache."""
+    """Prices of input in pico-USD a token: as such, read from the cache, and written into it; None where a write has no
+    price of its own that is known."""
 
     input_pico_usd: int
     cached_pico_usd: int
+    write_pico_usd: int | None = None
 
 
 class LintFinding(msgspec.Struct, frozen=True):
@@ -257,6 +259,8 @@ class _Layout:
         """What writing these tokens costs at the most."""
         if self._prices is None:
             return None
+        if self._prices.write_pico_usd is not None:
+            return self._monthly(tokens * max(0, self._prices.write_pico_usd - self._prices.input_pico_usd))
         return self._monthly(tokens * self._prices.input_pico_usd * _WRITE_SURCHARGE_PERCENT // 100)
 
     def _monthly(self, pico_usd_a_call: int) -> int:
