@@ -13,6 +13,7 @@ import agents
 import httpx2
 import openai
 import pytest
+from e2e_desk import Fit, cases, copy_desk, prompt_of
 from e2e_processes import Gateway, JavaScript
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
@@ -45,7 +46,7 @@ def model_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     weights = next(Path(found.stdout.strip()).glob("*.gguf"))
     port = free_port()
     log = (tmp_path_factory.mktemp("model") / "server.log").open("w")
-    flags = ["--model", str(weights), "--host", "127.0.0.1", "--port", str(port), "--n_ctx", "2048"]
+    flags = ["--model", str(weights), "--host", "127.0.0.1", "--port", str(port), "--n_ctx", "4096"]
     process = subprocess.Popen([python, "-m", "llama_cpp.server", *flags], stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}"
     due_s = time.monotonic() + 90
@@ -177,3 +178,48 @@ def test_the_npm_client_answers_and_streams(gateway: Gateway, tmp_path: Path) ->
     assert told["chat"]
     assert told["response"]
     assert told["streamed"] == told["final"]
+
+
+# -- the support desk's workloads, asked by grammar --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def desk(model_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    folder = copy_desk(tmp_path_factory.mktemp("desk"))
+    config = (folder / "local-model.yaml").read_text()
+    assert "http://127.0.0.1:8080" in config
+    running = Gateway(folder, config.replace("http://127.0.0.1:8080", model_address))
+    yield running
+    assert running.process.stop() == 0, running.process.said
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+@pytest.mark.parametrize(("name", "count"), [("ticket-triage", 6), ("invoice-extraction", 5)])
+def test_whatever_so_small_a_model_says_only_what_is_fit_comes_through(
+    desk: Gateway, name: str, count: int, is_streamed: bool
+) -> None:
+    """It is wrong more often than right: the answer is fit, or static, or an error that says what was wrong."""
+    fit, said = Fit(name), []
+    with openai.OpenAI(base_url=desk.base_url, api_key=desk.key, max_retries=0, timeout=120) as client:
+        for case in cases(name)[:count]:
+            try:
+                if is_streamed:
+                    stream = client.responses.create(prompt=prompt_of(name, case), stream=True)  # type: ignore[arg-type]
+                    text = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
+                else:
+                    text = client.responses.create(prompt=prompt_of(name, case)).output_text  # type: ignore[arg-type]
+            except openai.APIError as error:
+                said.append(str(error.code))
+            else:
+                fit.check(text, case["variables"])
+                said.append("fit")
+    assert set(said) <= {"fit", "output_invalid", "output_blocked", "upstream_timeout"}, said
+    if name == "ticket-triage" and not is_streamed:
+        assert said == ["fit"] * count, "the static answer is the last of its fallbacks"
+
+
+def test_the_assistant_talks_with_the_real_model(desk: Gateway) -> None:
+    with openai.OpenAI(base_url=desk.base_url, api_key=desk.key, max_retries=0, timeout=120) as client:
+        raw = client.responses.with_raw_response.create(model="assistant", input="Hello, who are you?")
+    assert raw.parse().output
+    assert desk.record(raw.headers["x-headworks-call-id"]).workload == "assistant"
