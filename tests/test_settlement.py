@@ -1,3 +1,5 @@
+from time import perf_counter
+
 from headworks.calls import Caller, Settled
 from headworks.settlement import OpenCall, Work
 
@@ -8,7 +10,7 @@ def begin() -> OpenCall:
 
 def test_work_has_the_last_fields_of_a_settled_entry_with_the_same_defaults():
     fields = Settled.__struct_fields__
-    settled = begin().settled("answered", 200)
+    settled = begin().settled("answered", 200, perf_counter())
 
     assert fields[-len(Work.__struct_fields__) :] == Work.__struct_fields__
     for name in Work.__struct_fields__:
@@ -23,7 +25,7 @@ def test_a_call_of_a_workload_passes_on_what_its_steps_have_learnt():
     call.work.verdict = "repaired"
     call.work.content_expires_us = 5
 
-    settled = call.settled("answered", 200)
+    settled = call.settled("answered", 200, perf_counter())
 
     assert (settled.workload, settled.prompt_version, settled.verdict) == ("triage", "1.2.0", "repaired")
     assert (settled.finish_reason, settled.response_body, settled.content_expires_us) == ("stop", b"sealed", 5)

@@ -63,15 +63,16 @@ class AnswerHead(msgspec.Struct, frozen=True, gc=False):
     request_id: bytes
     relayed: bytes
 
-    def render(self, call: OpenCall, target: bytes, content_type: bytes) -> bytes:
-        """The header block of the answer to the caller; `target` is the block that names the target."""
+    def render(self, call: OpenCall, target: bytes, content_type: bytes, now_s: float = 0.0) -> bytes:
+        """The header block of the answer to the caller; `target` is the block that names the target, `now_s` the time
+        where it is known already."""
         call_id = call.call_id.encode()
         return b"content-type: %b\r\nx-request-id: %b\r\nx-headworks-call-id: %b\r\n%b%b%b" % (
             content_type,
             self.request_id or call_id,
             call_id,
             target,
-            call.timings(),
+            call.timings(now_s),
             self.relayed,
         )
 

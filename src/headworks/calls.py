@@ -40,7 +40,7 @@ class Caller(msgspec.Struct, frozen=True):
 UsageSource = Literal["provider", "estimated", "none"]
 
 
-class Usage(msgspec.Struct, frozen=True):
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """The tokens of one call, in one convention whatever the provider's own.
 
     `input_tokens` includes `cached_tokens` and `cache_write_tokens`; `output_tokens` includes
@@ -125,7 +125,7 @@ WITHHELD: frozenset[Verdict] = frozenset({"invalid", "blocked", "held"})
 """Of answers that callers must not get: neither from us, nor from a provider that has stored them."""
 
 
-class Opened(msgspec.Struct, frozen=True, array_like=True, tag="o"):
+class Opened(msgspec.Struct, frozen=True, array_like=True, tag="o", gc=False):
     """The journal entry that is durable before an upstream is called: who calls what.
 
     Times are microseconds since the Unix epoch. Fields may be added at the end only: journals outlive
@@ -146,7 +146,7 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, tag="o"):
     request_bytes: int = 0
 
 
-class Settled(msgspec.Struct, frozen=True, array_like=True, tag="s"):
+class Settled(msgspec.Struct, frozen=True, array_like=True, tag="s", gc=False):
     """The journal entry that is durable before a caller sees the end of its answer. Complete in itself.
 
     `total_us` and `first_token_us` (0 where no content came) count from `opened.opened_us`. `served_model` is

@@ -101,7 +101,7 @@ class Application(Protocol):
         ...
 
 
-class UpstreamRequest(msgspec.Struct, frozen=True):
+class UpstreamRequest(msgspec.Struct, frozen=True, gc=False):
     """A request to send upstream. `line` is the request line (see `request_line`); `headers` a header block without
     `host`, framing and connection headers, which the transport owns."""
 

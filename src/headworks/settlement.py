@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from headworks.calls import NO_USAGE, Caller, JournalEntry, Opened, Outcome, Settled, Usage, Verdict
+from headworks.calls import NO_USAGE, Caller, Endpoint, JournalEntry, Opened, Outcome, Settled, Usage, Verdict
 from headworks.errors import StorageError
 
 _astuple = msgspec.structs.astuple
@@ -33,6 +33,7 @@ class Work(msgspec.Struct):
     content_expires_us: int = 0
 
 
+_RESPONSES = Endpoint.RESPONSES.value
 _PLAIN_FIELDS = Settled.__struct_fields__.index("workload")
 
 
@@ -90,8 +91,8 @@ class OpenCall(msgspec.Struct, gc=False):
         )
         return entry
 
-    def settled(self, outcome: Outcome, status: int) -> Settled:
-        """The entry to write before the caller sees the end. A call is settled once."""
+    def settled(self, outcome: Outcome, status: int, now_s: float) -> Settled:
+        """The entry to write before the caller sees the end, at this time. A call is settled once."""
         assert not self.is_settled, "a call is settled once"
         self.is_settled = True
         usage = self.usage
@@ -99,7 +100,7 @@ class OpenCall(msgspec.Struct, gc=False):
             self.entry or self.opened(),
             outcome,
             status,
-            int((perf_counter() - self.started_s) * 1e6),
+            int((now_s - self.started_s) * 1e6),
             int((self.first_s - self.started_s) * 1e6) if self.first_s else 0,
             self.error_code,
             self.finish_reason,
@@ -122,10 +123,14 @@ class OpenCall(msgspec.Struct, gc=False):
             return settled
         return Settled(*_astuple(settled)[:_PLAIN_FIELDS], *_astuple(work))
 
-    def timings(self) -> bytes:
-        """The timing headers: how long the upstream took to its answer's head, and what was spent here."""
+    def timings(self, now_s: float = 0.0) -> bytes:
+        """The timing headers: how long the upstream took to its answer's head, and what was spent here.
+
+        Arguments:
+            now_s: where the time is known already; 0 to look.
+        """
         upstream_us = int((self.head_s - self.sent_s) * 1e6) if self.head_s else 0
-        own_us = int((perf_counter() - self.started_s) * 1e6) - upstream_us
+        own_us = int(((now_s or perf_counter()) - self.started_s) * 1e6) - upstream_us
         return b"x-headworks-upstream-ms: %d.%03d\r\nx-headworks-overhead-ms: %d.%03d\r\n" % (
             upstream_us // 1000,
             upstream_us % 1000,
@@ -200,15 +205,18 @@ class Settlement:
         """
         self._append(call.opened())
 
-    def settle(self, call: OpenCall, outcome: Outcome, status: int) -> None:
+    def settle(self, call: OpenCall, outcome: Outcome, status: int, now_s: float = 0.0) -> None:
         """Write how a call ended.
+
+        Arguments:
+            now_s: when, where the time is known already; 0 to look.
 
         Raises:
             StorageError: it is not written, so the caller may not see the end.
         """
-        settled = call.settled(outcome, status)
+        settled = call.settled(outcome, status, now_s or perf_counter())
         self._observe(settled)
-        if call.response_id and outcome == "answered":
+        if call.endpoint == _RESPONSES and call.response_id and outcome == "answered":
             self._note_response(call)
         self._append(settled)
 
@@ -227,4 +235,4 @@ class Settlement:
 
     def settle_unrecorded(self, call: OpenCall, outcome: Outcome, status: int) -> None:
         """Count a call that there is no room to record."""
-        self._observe(call.settled(outcome, status))
+        self._observe(call.settled(outcome, status, perf_counter()))

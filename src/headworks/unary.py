@@ -107,17 +107,19 @@ class UnaryCalls:
         calls, self._starting = self._starting, []
         for call in calls:
             call.open()
+        now_s = perf_counter()
         for call in calls:
-            call.send()
+            call.send(now_s)
 
     def _end_all(self) -> None:
         calls, self._ending = self._ending, []
         for call in calls:
             call.read()
+        now_s = perf_counter()
         for call in calls:
-            call.settle()
+            call.settle(now_s)
         for call in calls:
-            call.reply()
+            call.reply(now_s)
 
 
 class UnaryCall:
@@ -173,13 +175,13 @@ class UnaryCall:
         except Exception as error:  # noqa: BLE001 - the edge: a bug of ours must answer, be recorded and be seen
             self._fault(error)
 
-    def send(self) -> None:
-        """Make the attempt."""
+    def send(self, now_s: float) -> None:
+        """Make the attempt. The batch's steps share one reading of the clock, here and below."""
         if self._is_over:
             return
         call, station = self._call, self._plan.target.station
         call.attempts += 1
-        call.sent_s = perf_counter()
+        call.sent_s = now_s
         try:
             self._flight = station.upstream.send(self._plan.request, self, station.timeouts)
         except Exception as error:  # noqa: BLE001 - the edge, as above
@@ -286,7 +288,7 @@ class UnaryCall:
         self._call.error_code = failure.kind.value
         self._outcome = "failed"
 
-    def settle(self) -> None:
+    def settle(self, now_s: float) -> None:
         """Write how the call ended."""
         if self._is_over:
             return
@@ -295,17 +297,17 @@ class UnaryCall:
         if self._shared.keeps_bodies:
             call.response_body = self._body
         try:
-            self._shared.settlement.settle(call, self._outcome, self._status)
+            self._shared.settlement.settle(call, self._outcome, self._status, now_s)
         except Exception as error:  # noqa: BLE001 - the edge, as above
             self._fault(error)
 
-    def reply(self) -> None:
+    def reply(self, now_s: float) -> None:
         """Let the caller see the answer, which is on record now."""
         if self._is_over:
             return
         head = self._head
         try:
-            headers = head.render(self._call, self._plan.target.headers, head.content_type or JSON)
+            headers = head.render(self._call, self._plan.target.headers, head.content_type or JSON, now_s)
             self._reply.respond(self._status, headers, self._body)
         except Exception as error:  # noqa: BLE001 - the edge, as above
             self._fault(error)

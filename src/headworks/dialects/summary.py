@@ -11,7 +11,7 @@ Terminal = Literal["none", "done", "completed", "incomplete", "failed", "error"]
 Responses API's last events, or with an *error* in the stream. A whole chat completion is *done*, too."""
 
 
-class AnswerSummary(msgspec.Struct, frozen=True):
+class AnswerSummary(msgspec.Struct, frozen=True, gc=False):
     """An answer, summed up. Strings are empty and `usage` is None where the upstream did not say.
 
     `finish_reason` is Chat's finish reason, or the Responses API's status, replaced by the reason when the status

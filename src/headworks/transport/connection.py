@@ -73,8 +73,9 @@ class UpstreamConnection(asyncio.Protocol):
     def is_open(self) -> bool:
         return not self._is_closing and not self._transport.is_closing()
 
-    def start(self, flight: "PooledFlight") -> None:
-        """Send the flight's request; the connection is the flight's until its answer has ended."""
+    def start(self, flight: "PooledFlight", now_s: float) -> None:
+        """Send the flight's request; the connection is the flight's until its answer has ended. `now_s` is the loop's
+        time."""
         self._flight = flight
         flight.connection = self
         self._status = 0
@@ -88,7 +89,8 @@ class UpstreamConnection(asyncio.Protocol):
             b"%b%b%bcontent-length: %d\r\n\r\n%b"
             % (request.line, self._pool.host_line, request.headers, len(body), body)
         )
-        self._arm(flight.timeouts.first_byte_s)
+        due_s = now_s + flight.timeouts.first_byte_s
+        self._pool.wheel.arm_at(self._timer, due_s if due_s < flight.due_s else max(flight.due_s, now_s))
         if flight.wants_pause:
             self.pause()
 

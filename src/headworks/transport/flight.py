@@ -28,12 +28,14 @@ class PooledFlight:
         "wants_pause",
     )
 
-    def __init__(self, pool: "UpstreamPool", request: UpstreamRequest, sink: Sink, timeouts: Timeouts) -> None:
+    def __init__(
+        self, pool: "UpstreamPool", request: UpstreamRequest, sink: Sink, timeouts: Timeouts, now_s: float
+    ) -> None:
         self._pool = pool
         self.request = request
         self.sink = sink
         self.timeouts = timeouts
-        self.due_s = pool.loop.time() + timeouts.total_s if timeouts.total_s else math.inf
+        self.due_s = now_s + timeouts.total_s if timeouts.total_s else math.inf
         self.connection: UpstreamConnection | None = None
         self.wait_timer: Timer | None = None
         self.is_over = False

@@ -56,12 +56,13 @@ class UpstreamPool:
         self._reap_timer = Timer(self._reap)
 
     def send(self, request: UpstreamRequest, sink: Sink, timeouts: Timeouts) -> PooledFlight:
-        flight = PooledFlight(self, request, sink, timeouts)
+        now_s = self.loop.time()
+        flight = PooledFlight(self, request, sink, timeouts, now_s)
         idle = self._idle
         while idle:
             connection = idle.pop()
             if connection.is_open:
-                connection.start(flight)
+                connection.start(flight, now_s)
                 return flight
         self._wait(flight)
         return flight
@@ -107,7 +108,7 @@ class UpstreamPool:
                 return
             flight = self._next_waiting()
             if flight is not None:
-                connection.start(flight)
+                connection.start(flight, now_s)
                 return
         connection.idle_since_s = now_s
         self._idle.append(connection)
