@@ -1,0 +1,82 @@
+"""What detectors look at: a text as bytes, one a character, in which evasions of the eye are undone.
+
+Full-width and other decimal digits become ASCII digits, accented letters their base, every kind of space and dash the
+plain one; other letters become 0xFF, other signs 0x7F. Characters that cannot be seen (zero width, soft hyphens,
+combining marks) are left out. So both engines see bytes, agree on what a word is, and give places that are characters.
+"""
+
+import unicodedata
+from functools import lru_cache
+
+_UNSEEN = "\x00"
+_LETTER = "\xff"
+_SIGN = "\x7f"
+_QUOTES = {0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x2212: "-", 0x30FC: "-"}
+_UNSEEN_CATEGORIES = frozenset({"Cf", "Mn", "Me"})
+
+
+@lru_cache(maxsize=20_000)
+def _fold(code: int) -> str:
+    if code < 0x80:
+        return chr(code)
+    if code in _QUOTES:
+        return _QUOTES[code]
+    character = chr(code)
+    category = unicodedata.category(character)
+    if category in _UNSEEN_CATEGORIES:
+        return _UNSEEN
+    if category == "Nd":
+        return str(unicodedata.digit(character))
+    if category == "Pd":
+        return "-"
+    if category in ("Zs", "Zl", "Zp"):
+        return " "
+    plain = unicodedata.normalize("NFKD", character)
+    if plain[0].isascii() and (len(plain) == 1 or all(unicodedata.combining(mark) for mark in plain[1:])):
+        return plain[0]
+    return _LETTER if category[0] == "L" else _SIGN
+
+
+class _Folding:
+    """A table for `str.translate` that is worked out as it is asked."""
+
+    def __getitem__(self, code: int) -> str:
+        return _fold(code)
+
+
+_FOLDING = _Folding()
+
+
+def folded(text: str) -> str:
+    """A text with every character in the form that detectors know; what cannot be seen becomes NUL."""
+    return text if text.isascii() else text.translate(_FOLDING)
+
+
+class Shadow:
+    """The shadow of one text.
+
+    Attributes:
+        data: the bytes.
+    """
+
+    __slots__ = ("_places", "data")
+
+    def __init__(self, text: str) -> None:
+        self._places: list[int] | None = None
+        seen = folded(text)
+        if _UNSEEN in seen:
+            self._places = [place for place, character in enumerate(seen) if character != _UNSEEN]
+            seen = seen.replace(_UNSEEN, "")
+        data = seen.encode("latin-1")
+        if b"\v" in data:
+            data = data.replace(b"\v", b" ")  # white space to one engine only
+        if b"\\" in data:
+            # JSON or code quoted in a text: what follows an escaped line end does not belong to its letter.
+            data = data.replace(b"\\n", b"  ").replace(b"\\r", b"  ").replace(b"\\t", b"  ")
+        self.data = data
+
+    def place(self, start: int, end: int) -> tuple[int, int]:
+        """Where in the text a span of the shadow is; it may not be empty."""
+        if self._places is None:
+            return start, end
+        return self._places[start], self._places[end - 1] + 1
