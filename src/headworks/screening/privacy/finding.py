@@ -10,6 +10,7 @@ from headworks.errors import ConfigError, Problem
 from headworks.screening.privacy.detectors import BUILT_IN
 from headworks.screening.privacy.detectors.custom import custom_pattern, more_identifiers, word_pattern
 from headworks.screening.privacy.engines import Engine, PatternError, PythonEngine, make_engine, why_unbounded
+from headworks.screening.privacy.kinds import Kind
 from headworks.screening.privacy.patterns import Hit, Pattern
 from headworks.screening.privacy.shadow import Shadow
 
@@ -28,6 +29,11 @@ class Recogniser(Protocol):
 
     It must give the same findings for the same text. Whatever it raises closes the door.
     """
+
+    @property
+    def kinds(self) -> Iterable[Kind]:
+        """The kinds that it finds."""
+        ...
 
     def find(self, text: str) -> Iterable[Finding]:
         """What it finds, overlapping or not."""
@@ -57,6 +63,8 @@ class Finder:
     ) -> None:
         settings = settings or Privacy()
         self._least = settings.least_confidence
+        self._actions = dict(settings.kinds)
+        self._otherwise = settings.otherwise
         self._recognisers = tuple(recognisers)
         self._never = frozenset(value.casefold() for value in settings.never)
         own = [(name, custom_pattern(name, pattern)) for name, pattern in settings.patterns.items()]
@@ -100,9 +108,10 @@ class Finder:
         found = [Finding(*shadow.place(start, end), kind, confidence) for kind, start, end, confidence in hits]
         for recogniser in self._recognisers:
             found.extend(finding for finding in recogniser.find(text) if finding.confidence >= self._least)
+        found = [one for one in found if self._actions.get(one.kind, self._otherwise) != "allow"]
         if self._never:
             found = [one for one in found if text[one.start : one.end].casefold() not in self._never]
-        return _without_overlaps(found) if len(found) > 1 else found
+        return without_overlaps(found)
 
     def _judge(self, index: int, data: bytes, hits: list[Hit]) -> None:
         pattern = self._patterns[index]
@@ -126,7 +135,10 @@ class Finder:
                 return
 
 
-def _without_overlaps(found: list[Finding]) -> list[Finding]:
+def without_overlaps(found: list[Finding]) -> list[Finding]:
+    """Findings in order, those that overlap made into one: the surer and then the longer says the kind."""
+    if len(found) < 2:
+        return found
     found.sort()
     kept = [found[0]]
     for finding in found[1:]:

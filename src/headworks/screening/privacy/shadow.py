@@ -6,7 +6,6 @@ combining marks) are left out. So both engines see bytes, agree on what a word i
 """
 
 import unicodedata
-from functools import lru_cache
 
 _UNSEEN = "\x00"
 _LETTER = "\xff"
@@ -15,10 +14,7 @@ _QUOTES = {0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x2212: "-", 0x30
 _UNSEEN_CATEGORIES = frozenset({"Cf", "Mn", "Me"})
 
 
-@lru_cache(maxsize=20_000)
 def _fold(code: int) -> str:
-    if code < 0x80:
-        return chr(code)
     if code in _QUOTES:
         return _QUOTES[code]
     character = chr(code)
@@ -37,14 +33,18 @@ def _fold(code: int) -> str:
     return _LETTER if category[0] == "L" else _SIGN
 
 
-class _Folding:
-    """A table for `str.translate` that is worked out as it is asked."""
+class _Folding(dict[int, str]):
+    """A table for `str.translate` that is worked out as it is asked, and kept."""
 
-    def __getitem__(self, code: int) -> str:
-        return _fold(code)
+    def __missing__(self, code: int) -> str:
+        character = _fold(code)
+        if len(self) < _MOST_KEPT:
+            self[code] = character
+        return character
 
 
-_FOLDING = _Folding()
+_MOST_KEPT = 20_000
+_FOLDING = _Folding({code: chr(code) for code in range(0x80)})
 
 
 def folded(text: str) -> str:
