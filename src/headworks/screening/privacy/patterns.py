@@ -84,6 +84,21 @@ def is_other_number(data: bytes, start: int) -> bool:
     return _OTHER_NUMBERS.search(data[max(0, start - 24) : start].lower()) is not None
 
 
+_UNIT = re.compile(rb" ?(?:[kmgt]i?b|b|bytes?|bits?|[mun]?s|secs?|seconds?|rows|lines|items|records|px|hz|%)(?![a-z])")
+
+
+def is_quantity(data: bytes, end: int) -> bool:
+    """Whether a unit follows."""
+    return _UNIT.match(data[end : end + 10].lower()) is not None
+
+
+def is_part_of_more(data: bytes, start: int, end: int) -> bool:
+    """Whether it is the fraction of a number, or one of the parts of a UUID."""
+    if start > 1 and data[start - 1] in b".-" and data[start - 2 : start - 1].isalnum():
+        return True
+    return data[end : end + 1] == b"-" and data[end + 1 : end + 2].isalnum()
+
+
 def digits_of(value: bytes) -> str:
     """A value without separators."""
     return value.translate(None, _SEPARATORS).decode("latin-1")
@@ -119,8 +134,10 @@ def number(
             return None
         if words.stand_before(data, start):
             return kind, start, end, named
+        if is_part_of_more(data, start, end):
+            return None
         confidence = bare if len(characters) == len(value) else written
-        if confidence and confidence < 0.9 and is_other_number(data, start):
+        if confidence and confidence < 0.9 and (is_other_number(data, start) or is_quantity(data, end)):
             confidence -= 0.4
         return (kind, start, end, confidence) if confidence > 0 else None
 

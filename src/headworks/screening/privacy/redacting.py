@@ -70,6 +70,8 @@ class Redactor:
     def redact(self, body: bytes, book: TokenBook) -> Redacted:
         """A JSON body, screened.
 
+        A number in which something is found becomes a string, and so it comes back: no token is a number.
+
         Raises:
             PersonalDataBlocked: it holds what the policy blocks, or a file where those are blocked.
             ScreeningFailed: it could not be screened. If the contract says `open`, who calls may send the body all the

@@ -5,6 +5,7 @@ plain one; other letters become 0xFF, other signs 0x7F. Characters that cannot b
 combining marks) are left out. So both engines see bytes, agree on what a word is, and give places that are characters.
 """
 
+import codecs
 import unicodedata
 
 _UNSEEN = "\x00"
@@ -52,6 +53,15 @@ def folded(text: str) -> str:
     return text if text.isascii() else text.translate(_FOLDING)
 
 
+def _fold_run(error: UnicodeError) -> tuple[bytes, int]:
+    """What an encoder puts in for a run of characters that are not ASCII: as many bytes."""
+    assert isinstance(error, UnicodeEncodeError)
+    return error.object[error.start : error.end].translate(_FOLDING).encode("latin-1"), error.end
+
+
+codecs.register_error("headworks.shadow", _fold_run)
+
+
 class Shadow:
     """The shadow of one text.
 
@@ -63,11 +73,10 @@ class Shadow:
 
     def __init__(self, text: str) -> None:
         self._places: list[int] | None = None
-        seen = folded(text)
-        if _UNSEEN in seen:
-            self._places = [place for place, character in enumerate(seen) if character != _UNSEEN]
-            seen = seen.replace(_UNSEEN, "")
-        data = seen.encode("latin-1")
+        data = text.encode("ascii", "headworks.shadow")
+        if b"\0" in data:
+            self._places = [place for place, byte in enumerate(data) if byte]
+            data = data.replace(b"\0", b"")
         if b"\v" in data:
             data = data.replace(b"\v", b" ")  # white space to one engine only
         if b"\\" in data:

@@ -1,7 +1,7 @@
 """Payment cards: the Luhn digit, the ranges of issuers, and their lengths (ISO/IEC 7812; issuers' own tables, 2026)."""
 
 from headworks.screening.privacy.checks import luhn
-from headworks.screening.privacy.patterns import EDGE, GAP, Pattern, Words, number
+from headworks.screening.privacy.patterns import EDGE, GAP, Hit, Pattern, Words, number
 
 _WORDS = Words(
     r"card\w*|credit|debit|visa|mastercard|amex|american express|maestro|discover|diners|jcb|unionpay"
@@ -45,6 +45,15 @@ def is_card(digits: str) -> bool:
     return luhn(digits) and len(set(digits)) > 1
 
 
+_number = number("card", is_card, bare=0.8, written=0.95, words=_WORDS, named=0.99)
+
+
+def _card(data: bytes, start: int, end: int) -> Hit | None:
+    hit = _number(data, start, end)
+    # Thirteen digits are seldom a card any more, and often milliseconds or an article's number.
+    return None if hit is not None and end - start == 13 and hit[3] < 0.9 else hit
+
+
 PATTERNS = (
     Pattern(
         EDGE
@@ -52,7 +61,7 @@ PATTERNS = (
         + f"(?:{GAP}[0-9]{{4}}{GAP}[0-9]{{4}}{GAP}[0-9]{{4}}(?:{GAP}[0-9]{{3}})?"
         + f"|{GAP}[0-9]{{6}}{GAP}[0-9]{{4,5}}|[0-9]{{9,15}}))"
         + EDGE,
-        number("card", is_card, bare=0.8, written=0.95, words=_WORDS, named=0.99),
+        _card,
         digits=13,
     ),
 )

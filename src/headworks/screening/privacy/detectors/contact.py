@@ -63,6 +63,8 @@ def _international(data: bytes, start: int, end: int) -> Hit | None:
         return None
     if not is_written and len(digits) < 10:
         return None
+    if value[1:2] == b" " or value[-2] in b" .-":
+        return None  # a sum, or a number with a fraction
     return "phone", start, end, 0.9
 
 
@@ -76,7 +78,8 @@ def _north_american(data: bytes, start: int, end: int) -> Hit | None:
         return None
     if _PHONE_WORDS.stand_before(data, start):
         return "phone", start, end, 0.95
-    return None if is_other_number(data, start) else ("phone", start, end, 0.75)
+    is_row = _follows_digits(data, start) or (data[end : end + 1] == b" " and data[end + 1 : end + 2].isdigit())
+    return None if is_row or is_other_number(data, start) else ("phone", start, end, 0.75)
 
 
 def _named(data: bytes, start: int, end: int) -> Hit | None:

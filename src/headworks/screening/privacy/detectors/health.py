@@ -42,7 +42,9 @@ def _mbi(data: bytes, start: int, end: int) -> Hit | None:
 
 def _named(kind: str, least_digits: int) -> Judge:
     def judge(data: bytes, start: int, end: int) -> Hit | None:
-        return (kind, start, end, 0.85) if len(_DIGIT.findall(data[start:end])) >= least_digits else None
+        goes_on = data[end : end + 1] == b"-" or data[end - 1 : end] == b"-"
+        is_one = not goes_on and len(_DIGIT.findall(data[start:end])) >= least_digits
+        return (kind, start, end, 0.85) if is_one else None
 
     return judge
 
@@ -66,13 +68,13 @@ PATTERNS = (
     Pattern(
         r"(?i)\b(?:(?:health|medical|dental|insurance)[ _-]?(?:insurance|plan|policy|card|member)"
         r"|member|subscriber|policy"
-        r"|beneficiary|medicaid|krankenversicherten|versicherten|ehic|group)[ _-]?(?:number|num|no|nr"
+        r"|beneficiary|medicaid|krankenversicherten|versicherten|ehic)[ _-]?(?:number|num|no|nr"
         r"|nummer|id|identifier|#)\b"
         r"\.?[\"']?[ \t]{0,2}(?:is|was)?[ \t:#=-]{0,4}[\"']?([A-Z]{0,5}-?[0-9][A-Z0-9-]{4,18})" + EDGE,
         _named("health_insurance", 5),
         digits=2,
         needles=any_of(
-            "health|medical|dental|insurance|member|subscriber|policy|beneficiary|medicaid|versicherten|ehic|group"
+            "health|medical|dental|insurance|member|subscriber|policy|beneficiary|medicaid|versicherten|ehic"
         ),
     ),
     Pattern(EDGE + f"([1-9]{_C}{_A}[0-9]-?{_C}{_A}[0-9]-?{_C}{{2}}[0-9]{{2}})" + EDGE, _mbi, shape=b"aa00"),

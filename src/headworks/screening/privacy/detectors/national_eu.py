@@ -131,6 +131,8 @@ def _capitals(kind: str, judge: Judge) -> Judge:
 
     def judge_case(data: bytes, start: int, end: int) -> Hit | None:
         hit = judge(data, start, end)
+        if data[end - 1 : end] in (b"E", b"e") and data[end : end + 1] in (b"+", b"-"):
+            return None  # the exponent of a number
         if hit is None or hit[3] >= 0.95 or data[start:end] == data[start:end].upper():
             return hit
         return kind, start, end, hit[3] - 0.4

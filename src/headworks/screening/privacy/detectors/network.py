@@ -6,7 +6,7 @@ from headworks.screening.privacy.patterns import EDGE, Hit, Pattern, Words, any_
 
 _IP_WORDS = Words(r"ip|ipv4|address|addr|host|client|remote|server|peer|from|src|dst|source|login|connect\w*")
 _VERSION_WORDS = Words(
-    r"version|versions|ver|v|build|release|section|chapter|clause|article|schema|firmware|driver|kernel"
+    r"version|versions|ver|v|build|release|sections?|chapters?|clauses?|articles?|schema|firmware|driver|kernel"
     r"|python|java|chrome"
     r"|safari|firefox|edge|webkit|applewebkit|mozilla|oid|revision|upgrade|upgraded|update|updated|package|pkg"
 )
@@ -31,7 +31,7 @@ def _ipv4(data: bytes, start: int, end: int) -> Hit | None:
     is_named = _IP_WORDS.stand_before(data, start, 24)
     if _VERSION_WORDS.stand_before(data, start, 24) or is_other_number(data, start):
         return None
-    if not is_named and (text.endswith(".0") or max(map(int, text.split("."))) < 40):
+    if not is_named and (text.endswith(".0") or max(map(int, text.split("."))) < 64):
         return None  # a version of a program, more likely
     return "ip", start, end, 0.9 if is_named else 0.75
 

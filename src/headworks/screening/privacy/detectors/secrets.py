@@ -31,6 +31,11 @@ _WORD = (
 )
 _WEAK_WORD = re.compile(rb"(?:token|keys?|secret|bearer|credentials?|authorization|string)[\"']?\W{0,6}$")
 _STRONG_WORD = re.compile(rb"(?:api|access|secret|private|auth|client|signing|account)[_ -]?(?:key|token|secret)")
+_NO_SECRET = re.compile(
+    rb"(?:next|page|paging|continuation|idempotency|lock|change|import|client|request|sync|start|cursor|ignore|end|first|last"
+    rb"|primary|foreign|partition|sort|cache|object|public|pub)[_ -]?(?:token|key)[\"']?\W{0,6}$|:secret:$"
+)
+_UUID = re.compile(rb"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _PLACEHOLDER = re.compile(
     rb"(?i)x{4,}|\*{3,}|\.{3}|your|example|changeme|placeholder|redacted|dummy|<|\$\{?[a-z_]|\{\{|%\(|%s|environ|getenv"
     rb"|process\.env|config|settings|self\.|pii_|none|null|true|false|optional|required|undefined|password|secrets?[._]"
@@ -58,6 +63,8 @@ def _secret(data: bytes, start: int, end: int) -> Hit | None:
     before = data[max(0, start - 24) : start].lower()
     has_digit, has_letter = _DIGIT.search(value) is not None, _LETTER.search(value) is not None
     if _WEAK_WORD.search(before) is not None:
+        if _NO_SECRET.search(before) is not None or _UUID.fullmatch(value) is not None:
+            return None
         is_random = has_digit and has_letter and entropy(value) >= _LEAST_BITS
         least = 12 if is_quoted or _STRONG_WORD.search(before) else 16
         if len(value) < least or not is_random or _is_code(value, is_quoted=is_quoted):
