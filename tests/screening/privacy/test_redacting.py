@@ -316,6 +316,14 @@ def test_patterns_and_words_of_the_contract_are_found():
     assert "124" in up
 
 
+def test_words_of_any_script_are_told_from_other_words():
+    used = with_policy(words={"client": WordList(words=("Иванов", "株式会社青空"))})
+
+    assert used.redact_text("пишет Иванов, не Петров", a_book())[1] == {"client": 1}
+    assert used.redact_text("пишет Петров", a_book())[1] == {}
+    assert used.redact_text("株式会社青空 / 株式会社赤空", a_book())[1] == {"client": 1}
+
+
 def test_values_that_are_nobodys_secret_go_up():
     assert with_policy(never=(MAIL.upper(),)).redact_text(MAIL, a_book())[0] == MAIL
 
@@ -326,6 +334,7 @@ def test_values_that_are_nobodys_secret_go_up():
         ({"kinds": {"emial": "mask"}}, "emial"),
         ({"patterns": {"own": CustomPattern(regex="(")}}, "own"),
         ({"patterns": {"own": CustomPattern(regex="(?=a)")}}, "own"),
+        ({"patterns": {"own": CustomPattern(regex="[\u0430-\u044f]{3}")}}, "Latin"),
         ({"identifiers": ("zz.nothing",)}, "zz.nothing"),
     ],
 )

@@ -101,6 +101,7 @@ class PythonEngine:
                 raise PatternError(index, str(error)) from None
             self._compiled.append(compiled)
             self._groups.append(1 if compiled.groups else 0)
+        self._areas: tuple[bytes, list[tuple[int, int]]] = b"", []
 
     def matching(self, data: bytes) -> Sequence[int]:
         """Which patterns may match, by their gates."""
@@ -121,8 +122,34 @@ class PythonEngine:
     def spans(self, index: int, data: bytes, start: int) -> Iterator[tuple[int, int]]:
         """As in `Engine`."""
         group = self._groups[index]
-        for match in self._compiled[index].finditer(data, start):
-            yield match.span(group)
+        find = self._compiled[index].finditer
+        if not _stays_near_digits(self._patterns[index]):
+            for match in find(data, start):
+                yield match.span(group)
+            return
+        for first, last in self._areas_of(data):
+            if last > start:
+                for match in find(data, max(first, start), last):
+                    yield match.span(group)
+
+    def _areas_of(self, data: bytes) -> list[tuple[int, int]]:
+        """Where digits are, with what is around them; kept for the next pattern that is tried on the same text."""
+        known, areas = self._areas
+        if known is not data:
+            areas = [
+                (max(0, m.start() - _REACH), min(len(data), m.end() + _REACH)) for m in _DIGIT_AREAS.finditer(data)
+            ]
+            self._areas = data, areas
+        return areas
+
+
+_REACH = 48
+_DIGIT_AREAS = re.compile(rb"[0-9](?:[^0-9]{0,96}[0-9])*")
+
+
+def _stays_near_digits(pattern: Pattern) -> bool:
+    """Whether no match reaches further than `_REACH` from a digit: those of many digits, and no words of a language."""
+    return pattern.digits >= 4 and not pattern.needles
 
 
 _RUNS = tuple(b"0" * length for length in range(1, 17))

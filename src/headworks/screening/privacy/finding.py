@@ -12,7 +12,7 @@ from headworks.screening.privacy.detectors.custom import custom_pattern, more_id
 from headworks.screening.privacy.engines import Engine, PatternError, PythonEngine, make_engine, why_unbounded
 from headworks.screening.privacy.kinds import Kind
 from headworks.screening.privacy.patterns import Hit, Pattern
-from headworks.screening.privacy.shadow import Shadow
+from headworks.screening.privacy.shadow import Shadow, is_legible, plain
 
 
 class Finding(msgspec.Struct, frozen=True, order=True):
@@ -67,6 +67,11 @@ class Finder:
         self._otherwise = settings.otherwise
         self._recognisers = tuple(recognisers)
         self._never = frozenset(value.casefold() for value in settings.never)
+        for name, pattern in settings.patterns.items():
+            if not all(map(is_legible, (pattern.regex, *pattern.context))):
+                raise _refused(file, name, "letters beyond Latin cannot stand in a pattern; list the words in `words`")
+        # In a shadow all words of another script look alike: what was found is compared with the words themselves.
+        self._words = {name: frozenset(map(plain, words.words)) for name, words in settings.words.items()}
         own = [(name, custom_pattern(name, pattern)) for name, pattern in settings.patterns.items()]
         own += [(name, word_pattern(name, words)) for name, words in settings.words.items()]
         more = more_identifiers(settings.identifiers, file)
@@ -108,10 +113,16 @@ class Finder:
         found = [Finding(*shadow.place(start, end), kind, confidence) for kind, start, end, confidence in hits]
         for recogniser in self._recognisers:
             found.extend(finding for finding in recogniser.find(text) if finding.confidence >= self._least)
+        if self._words:
+            found = [one for one in found if self._is_listed(text, one)]
         found = [one for one in found if self._actions.get(one.kind, self._otherwise) != "allow"]
         if self._never:
             found = [one for one in found if text[one.start : one.end].casefold() not in self._never]
         return without_overlaps(found)
+
+    def _is_listed(self, text: str, finding: Finding) -> bool:
+        words = self._words.get(finding.kind)
+        return words is None or plain(text[finding.start : finding.end]) in words
 
     def _judge(self, index: int, data: bytes, hits: list[Hit]) -> None:
         pattern = self._patterns[index]

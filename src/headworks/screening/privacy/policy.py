@@ -59,6 +59,21 @@ class PrivacyPolicy:
         finder = Finder(settings, recognisers=recognisers, prefers_re2=prefers_re2, file=file)
         return cls(settings, finder, kinds)
 
+    @property
+    def restores_text(self) -> bool:
+        """Whether tokens are turned back in an answer's text."""
+        return self.settings.restore != "nothing"
+
+    @property
+    def restores_arguments(self) -> bool:
+        """Whether they are in the arguments of tool calls, too; after those have been judged and approved."""
+        return self.settings.restore == "everything"
+
+    @property
+    def fails_closed(self) -> bool:
+        """Whether a `ScreeningFailed` ends the call; if not, it goes on, and that is audited."""
+        return self.settings.on_failure == "closed"
+
     def kind(self, name: str) -> Kind:
         """The kind of this name."""
         return self._kinds[name]

@@ -65,7 +65,7 @@ class Redactor:
         self._finder = policy.finder
         # Where arguments are not restored, the caller's history holds our own tokens: they stay what they are.
         self._form = policy.form
-        self._quotes = policy.settings.restore == "everything"
+        self._quotes = policy.restores_arguments
 
     def redact(self, body: bytes, book: TokenBook) -> Redacted:
         """A JSON body, screened.

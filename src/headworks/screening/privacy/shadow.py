@@ -53,6 +53,19 @@ def folded(text: str) -> str:
     return text if text.isascii() else text.translate(_FOLDING)
 
 
+def is_legible(text: str) -> bool:
+    """Whether the shadow of a text tells it from others: letters of other scripts than Latin all look alike in it."""
+    seen = folded(text)
+    return _LETTER not in seen and _SIGN not in seen
+
+
+def plain(text: str) -> str:
+    """A text without accents, case, unseen characters and more than single spaces; any script."""
+    letters = unicodedata.normalize("NFKD", text)
+    seen = "".join([one for one in letters if unicodedata.category(one) not in _UNSEEN_CATEGORIES])
+    return " ".join(seen.casefold().split())
+
+
 def _fold_run(error: UnicodeError) -> tuple[bytes, int]:
     """What an encoder puts in for a run of characters that are not ASCII: as many bytes."""
     assert isinstance(error, UnicodeEncodeError)

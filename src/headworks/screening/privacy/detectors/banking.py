@@ -24,15 +24,14 @@ def _iban(data: bytes, start: int, end: int) -> Hit | None:
     length = IBAN_LENGTHS.get(data[start : start + 2].decode().upper())
     if length is None or (start and data[start - 1 : start].isalnum()):
         return None
-    characters = bytearray()
-    stop = start
-    while stop < end and len(characters) < length:
-        if data[stop : stop + 1].isalnum():
-            characters.append(data[stop])
-        stop += 1
-    if len(characters) < length or data[stop : stop + 1].isalnum():
+    characters = data[start:end].translate(None, b" -")[:length]
+    if len(characters) < length or not mod_97(characters.decode().upper()):
         return None
-    return ("iban", start, stop, 0.99) if mod_97(characters.decode().upper()) else None
+    stop, left = start, length
+    while left:
+        left -= data[stop : stop + 1].isalnum()
+        stop += 1
+    return None if data[stop : stop + 1].isalnum() else ("iban", start, stop, 0.99)
 
 
 def is_routing_number(digits: str) -> bool:

@@ -88,8 +88,8 @@ def more_identifiers(names: tuple[str, ...], file: str) -> tuple[Pattern, ...]:
     ]
     source = EDGE + r"([A-Za-z0-9]{1,14}(?:[ ./-][A-Za-z0-9]{1,14}){0,4})" + EDGE
     return (
-        Pattern(source, judge, digits=5, retries=True),
-        Pattern(EDGE + r"([A-Za-z0-9]{5,20})" + EDGE, judge, digits=5),
+        Pattern(source, judge, digits=3, retries=True),
+        Pattern(EDGE + r"([A-Za-z0-9]{5,20})" + EDGE, judge, digits=3),
     )
 
 
