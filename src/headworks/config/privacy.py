@@ -1,0 +1,110 @@
+"""What a contract may say under `screening.privacy`: which personal data is looked for, and what becomes of it.
+
+As in `contract`, the descriptions are the reference documentation and the JSON Schema.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, field
+
+from headworks.config.shape import Section
+
+KIND_NAME = "^[a-z][a-z0-9_]{1,30}$"
+"""The name of a kind of data: one that Headworks knows (`email`, `us_ssn`), or one of the contract's own."""
+
+KindName = Annotated[str, Meta(pattern=KIND_NAME)]
+
+PrivacyAction = Literal["tokenise", "mask", "hash", "remove", "block", "allow"]
+
+ACTIONS = (
+    "`tokenise`: a token that is turned back in the answer. `mask`: stars, with the last characters where that is "
+    "customary. `hash`: a word that is the same for the same value, for good. `remove`: nothing. `block`: the call is "
+    "refused. `allow`: it goes up as it is."
+)
+
+
+class CustomPattern(Section, frozen=True):
+    """A form of data that only this organisation has."""
+
+    regex: Annotated[
+        str,
+        Meta(
+            description="RE2 syntax, no look-around and no back references. A group, if there is one, is the value.",
+            min_length=1,
+            max_length=1000,
+        ),
+    ]
+    context: Annotated[
+        tuple[Annotated[str, Meta(min_length=2, max_length=64)], ...],
+        Meta(description="Words of which one must stand shortly before the value; none: it is always one."),
+    ] = ()
+    ignore_case: Annotated[bool, Meta(description="Whether case makes no difference.")] = False
+
+
+class WordList(Section, frozen=True):
+    """Words and phrases that must not go up: names of clients, of projects, of products to come."""
+
+    words: Annotated[
+        tuple[Annotated[str, Meta(min_length=2, max_length=200)], ...],
+        Meta(description="The words and phrases.", min_length=1, max_length=10_000),
+    ]
+    ignore_case: Annotated[bool, Meta(description="Whether case makes no difference.")] = True
+    whole_words: Annotated[bool, Meta(description="Whether a part of a longer word does not count.")] = True
+
+
+class Privacy(Section, frozen=True):
+    """What becomes of personal data and secrets in what goes up, and of what the model brings up itself."""
+
+    otherwise: Annotated[
+        PrivacyAction, Meta(description=f"What becomes of a kind that `kinds` does not name. {ACTIONS}")
+    ] = "tokenise"
+    kinds: Annotated[
+        dict[KindName, PrivacyAction], Meta(description="What becomes of a kind, by its name; custom ones too.")
+    ] = field(default_factory=dict)
+    least_confidence: Annotated[
+        float,
+        Meta(
+            description="From which confidence on something counts as found. Check digits and words nearby raise it.",
+            ge=0.1,
+            le=1,
+        ),
+    ] = 0.5
+    patterns: Annotated[
+        dict[KindName, CustomPattern], Meta(description="Further patterns; the name is the kind's.")
+    ] = field(default_factory=dict)
+    words: Annotated[dict[KindName, WordList], Meta(description="Lists of words; the name is the kind's.")] = field(
+        default_factory=dict
+    )
+    identifiers: Annotated[
+        tuple[Annotated[str, Meta(pattern="^[a-z]{2}\\.[a-z0-9_]{1,32}$", examples=["at.vnr", "ch.ssn"])], ...],
+        Meta(description="Further identifiers, named as the modules of python-stdnum are; needs the extra `privacy`."),
+    ] = ()
+    never: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...],
+        Meta(
+            description="Values that are nobody's secret, such as your own support address. Case makes no difference."
+        ),
+    ] = ()
+    restore: Annotated[
+        Literal["everything", "text", "nothing"],
+        Meta(
+            description="Where tokens of an answer are turned back: in its text and in the arguments of tool calls, in "
+            "its text only, or nowhere."
+        ),
+    ] = "everything"
+    answer: Annotated[
+        Literal["allow", "report", "mask", "remove", "block"],
+        Meta(description="What becomes of personal data that the model brings up itself."),
+    ] = "report"
+    opaque: Annotated[
+        Literal["allow", "block"],
+        Meta(description="What becomes of images, audio and files, which are not read."),
+    ] = "allow"
+    on_failure: Annotated[
+        Literal["closed", "open"],
+        Meta(description="When screening itself fails: `closed` refuses the call, `open` lets it through, audited."),
+    ] = "closed"
+    token_life_s: Annotated[
+        Annotated[float, Meta(gt=0, le=31_536_000)],
+        Meta(description="Seconds that the values behind a conversation's tokens are kept after they were last used."),
+    ] = 604_800.0

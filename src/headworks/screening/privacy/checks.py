@@ -1,0 +1,56 @@
+"""Check digits, each in a few lines, with its source. All take digits (or capitals) without separators."""
+
+_VERHOEFF_D = (
+    "0123456789", "1234067895", "2340178956", "3401289567", "4012395678",
+    "5987604321", "6598710432", "7659821043", "8765932104", "9876543210",
+)  # fmt: skip
+_VERHOEFF_P = (
+    "0123456789", "1576283094", "5803796142", "8916043527", "9453126870", "4286573901", "2793806415", "7046913258",
+)  # fmt: skip
+_VERHOEFF = [
+    [[int(row[int(_VERHOEFF_P[place][digit])]) for digit in range(10)] for row in _VERHOEFF_D] for place in range(8)
+]
+_LUHN_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+
+
+def luhn(digits: str) -> bool:
+    """ISO/IEC 7812-1, annex B."""
+    values = [ord(digit) - 48 for digit in reversed(digits)]
+    return (sum(values[::2]) + sum([_LUHN_DOUBLED[value] for value in values[1::2]])) % 10 == 0
+
+
+def verhoeff(digits: str) -> bool:
+    """Verhoeff, "Error detecting decimal codes" (1969)."""
+    check = 0
+    for place, digit in enumerate(reversed(digits)):
+        check = _VERHOEFF[place % 8][check][ord(digit) - 48]
+    return check == 0
+
+
+def mod_97(text: str) -> bool:
+    """ISO/IEC 7064 MOD 97-10, of letters (A is 10) and digits, as an IBAN has it (ISO 13616): head last."""
+    turned = text[4:] + text[:4]
+    return int("".join([str(int(character, 36)) for character in turned])) % 97 == 1
+
+
+def mod_11_10(digits: str) -> bool:
+    """ISO/IEC 7064 MOD 11,10."""
+    product = 10
+    for digit in digits[:-1]:
+        total = (int(digit) + product) % 10 or 10
+        product = total * 2 % 11
+    return (11 - product) % 10 == int(digits[-1])
+
+
+def weighted(digits: str, weights: tuple[int, ...]) -> int:
+    """The sum of digits, each times its weight; digits beyond the weights do not count."""
+    return sum([int(digit) * weight for digit, weight in zip(digits, weights, strict=False)])
+
+
+def is_day(year: int, month: int, day: int) -> bool:
+    """Whether there is such a day, leap years taken for granted where the century is not known."""
+    if not 1 <= month <= 12 or not 1 <= day <= 31:
+        return False
+    if month == 2:
+        return day <= (29 if year % 4 == 0 else 28)
+    return day <= (30 if month in (4, 6, 9, 11) else 31)

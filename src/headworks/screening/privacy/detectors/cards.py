@@ -1,0 +1,67 @@
+"""Payment cards: the Luhn digit, the ranges of issuers, and their lengths (ISO/IEC 7812; issuers' own tables, 2026)."""
+
+from headworks.screening.privacy.checks import luhn
+from headworks.screening.privacy.patterns import EDGE, GAP, Hit, Pattern, Words, number
+
+_WORDS = Words(
+    r"card\w*|credit|debit|visa|mastercard|amex|american express|maestro|discover|diners|jcb|unionpay"
+    r"|pan|cc|kreditkarte\w*"
+    r"|karte\w*|carte|tarjeta|carta|cartao|kort|kaart|karta|payment|pay"
+)
+
+_RANGES: tuple[tuple[int, int, int, tuple[int, ...]], ...] = (
+    # digits of the range, first, last, lengths
+    (1, 4, 4, (13, 16, 19)),  # Visa
+    (2, 51, 55, (16,)),  # Mastercard
+    (4, 2221, 2720, (16,)),  # Mastercard
+    (2, 34, 34, (15,)),  # American Express
+    (2, 37, 37, (15,)),  # American Express
+    (4, 6011, 6011, (16, 19)),  # Discover
+    (2, 64, 65, (16, 19)),  # Discover, RuPay
+    (2, 62, 62, (16, 17, 18, 19)),  # UnionPay
+    (2, 60, 60, (16,)),  # RuPay
+    (2, 81, 82, (16,)),  # RuPay
+    (3, 508, 508, (16,)),  # RuPay
+    (3, 300, 305, (14, 16, 19)),  # Diners Club
+    (2, 36, 36, (14, 16, 19)),  # Diners Club
+    (2, 38, 39, (14, 16, 19)),  # Diners Club
+    (4, 3528, 3589, (16, 17, 18, 19)),  # JCB
+    (4, 2131, 2131, (15,)),  # JCB, old
+    (4, 1800, 1800, (15,)),  # JCB, old
+    (4, 2200, 2204, (16, 17, 18, 19)),  # Mir
+    (2, 50, 50, (13, 14, 15, 16, 17, 18, 19)),  # Maestro
+    (2, 56, 58, (13, 14, 15, 16, 17, 18, 19)),  # Maestro
+    (2, 63, 63, (13, 14, 15, 16, 17, 18, 19)),  # Maestro
+    (2, 67, 67, (13, 14, 15, 16, 17, 18, 19)),  # Maestro
+)
+
+
+def is_card(digits: str) -> bool:
+    """Whether these digits can be a payment card's."""
+    if not any(
+        first <= int(digits[:width]) <= last and len(digits) in lengths for width, first, last, lengths in _RANGES
+    ):
+        return False
+    return luhn(digits) and len(set(digits)) > 1
+
+
+_number = number("card", is_card, bare=0.8, written=0.95, words=_WORDS, named=0.99)
+
+
+def _card(data: bytes, start: int, end: int) -> Hit | None:
+    hit = _number(data, start, end)
+    # Thirteen digits are seldom a card any more, and often milliseconds or an article's number.
+    return None if hit is not None and end - start == 13 and hit[3] < 0.9 else hit
+
+
+PATTERNS = (
+    Pattern(
+        EDGE
+        + r"([1-68][0-9]{3}"
+        + f"(?:{GAP}[0-9]{{4}}{GAP}[0-9]{{4}}{GAP}[0-9]{{4}}(?:{GAP}[0-9]{{3}})?"
+        + f"|{GAP}[0-9]{{6}}{GAP}[0-9]{{4,5}}|[0-9]{{9,15}}))"
+        + EDGE,
+        _card,
+        digits=13,
+    ),
+)

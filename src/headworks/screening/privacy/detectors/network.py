@@ -1,0 +1,71 @@
+"""Addresses of machines: public IPv4 and IPv6, and hardware addresses. Private and reserved ones tell of nobody."""
+
+import ipaddress
+
+from headworks.screening.privacy.patterns import EDGE, Hit, Pattern, Words, any_of, is_other_number
+
+_IP_WORDS = Words(r"ip|ipv4|address|addr|host|client|remote|server|peer|from|src|dst|source|login|connect\w*")
+_VERSION_WORDS = Words(
+    r"version|versions|ver|v|build|release|sections?|chapters?|clauses?|articles?|schema|firmware|driver|kernel"
+    r"|python|java|chrome"
+    r"|safari|firefox|edge|webkit|applewebkit|mozilla|oid|revision|upgrade|upgraded|update|updated|package|pkg"
+)
+_WELL_KNOWN = frozenset({"8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9", "4.4.4.4", "1.2.3.4"})
+"""Public name servers, and the example that everyone writes."""
+
+
+def _ipv4(data: bytes, start: int, end: int) -> Hit | None:
+    text = data[start:end].decode()
+    if data[end : end + 1] == b"." and data[end + 1 : end + 2].isdigit():
+        return None
+    if start and data[start - 1] in b".-" and data[start - 2 : start - 1].isalnum():
+        return None
+    if data[end : end + 1] == b"-" and data[end + 1 : end + 2].isalnum() and not data[end + 1 : end + 2].isdigit():
+        return None  # 5.10.102.1-generic
+    try:
+        address = ipaddress.IPv4Address(text)
+    except ValueError:
+        return None
+    if not address.is_global or address.is_multicast or text in _WELL_KNOWN:
+        return None
+    is_named = _IP_WORDS.stand_before(data, start, 24)
+    if _VERSION_WORDS.stand_before(data, start, 24) or is_other_number(data, start):
+        return None
+    if not is_named and (text.endswith(".0") or max(map(int, text.split("."))) < 64):
+        return None  # a version of a program, more likely
+    return "ip", start, end, 0.9 if is_named else 0.75
+
+
+def _ipv6(data: bytes, start: int, end: int) -> Hit | None:
+    if start and (data[start - 1 : start].isalnum() or data[start - 1] in b":."):
+        return None
+    text = data[start:end].decode().rstrip(":")
+    if text.endswith("::") or data[start + len(text) : start + len(text) + 1].isalnum():
+        return None
+    try:
+        address = ipaddress.IPv6Address(text)
+    except ValueError:
+        return None
+    return ("ip", start, start + len(text), 0.9) if address.is_global else None
+
+
+def _mac(data: bytes, start: int, end: int) -> Hit | None:
+    if (start > 1 and data[start - 1] in b":-." and data[start - 2 : start - 1].isalnum()) or (
+        data[end : end + 1] in (b":", b"-") and data[end + 1 : end + 2].isalnum()
+    ):
+        return None  # a part of a longer fingerprint
+    digits = data[start:end].translate(None, b":-.").lower()
+    if len(set(digits)) < 3 or len(set(data[start:end].translate(None, b"0123456789abcdefABCDEF"))) > 1:
+        return None
+    return "mac", start, end, 0.85
+
+
+PATTERNS = (
+    Pattern(EDGE + r"((?:[0-9]{1,3}\.){3}[0-9]{1,3})" + EDGE, _ipv4, digits=4),
+    Pattern(r"([23][0-9a-fA-F]{3}:(?:[0-9a-fA-F]{0,4}:){1,6}[0-9a-fA-F]{0,4})", _ipv6, digits=1, needles=any_of(":")),
+    Pattern(
+        EDGE + r"((?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}|[0-9a-fA-F]{4}\.[0-9a-fA-F]{4}\.[0-9a-fA-F]{4})" + EDGE,
+        _mac,
+        needles=any_of(":|-|."),
+    ),
+)

@@ -1,0 +1,241 @@
+"""The two engines that run patterns: RE2 (the extra `privacy`), and Python's own with gates before it.
+
+Both give the same spans. RE2 first asks in one pass which patterns match at all; without it, gates do that: a pattern
+is only tried on a text that holds what every match of it must hold.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from headworks.screening.privacy.patterns import Pattern
+
+try:
+    import re2
+except ImportError:
+    re2 = None
+
+_RE2_MEMORY = 128 << 20
+"""Bytes that a set's automaton may take; a state is built when it is first needed, so little of it ever is."""
+
+
+class Engine(Protocol):
+    """Runs a fixed list of patterns."""
+
+    def matching(self, data: bytes) -> Sequence[int]:
+        """Which patterns may match in this; none that does is left out."""
+        ...
+
+    def spans(self, index: int, data: bytes, start: int) -> Iterator[tuple[int, int]]:
+        """Where a pattern matches from `start` on, without overlaps: its first group, or all of it."""
+        ...
+
+
+class PatternError(ValueError):
+    """A pattern that an engine does not take; says why, and names the pattern by its index."""
+
+    def __init__(self, index: int, reason: str) -> None:
+        super().__init__(reason)
+        self.index = index
+        self.reason = reason
+
+
+class Re2Engine:
+    """google-re2: time is linear in the text, whatever the pattern."""
+
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
+        options = re2.Options()
+        options.encoding = re2.Options.Encoding.LATIN1
+        options.log_errors = False
+        options.max_mem = _RE2_MEMORY
+        self._set = re2.Set.SearchSet(options)
+        self._compiled = []
+        self._groups = []
+        for index, pattern in enumerate(patterns):
+            source = pattern.source.encode("latin-1")
+            try:
+                compiled = re2.compile(source, options)
+                self._set.Add(pattern.wider.encode("latin-1") or source)
+            except re2.error as error:
+                reason = error.args[0] if error.args else "it is not RE2 syntax"
+                raise PatternError(index, reason.decode() if isinstance(reason, bytes) else str(reason)) from None
+            self._compiled.append(compiled)
+            self._groups.append(1 if compiled.groups else 0)
+        self._set.Compile()
+        self._needles = [pattern.needles for pattern in patterns]
+
+    def matching(self, data: bytes) -> Sequence[int]:
+        """Which patterns match."""
+        found: list[int] | None = self._set.Match(data)
+        if not found:
+            return ()
+        lowered = data.lower()
+        needles = self._needles
+        return [index for index in found if not needles[index] or any(needle in lowered for needle in needles[index])]
+
+    def spans(self, index: int, data: bytes, start: int) -> Iterator[tuple[int, int]]:
+        """As in `Engine`."""
+        group = self._groups[index]
+        for match in self._compiled[index].finditer(data, start):
+            yield match.span(group)
+
+
+_DIGITS_TO_ZERO = bytes(48 if 48 <= byte < 58 else 120 for byte in range(256))
+_SHAPES = bytes(48 if 48 <= byte < 58 else 97 if 65 <= byte < 91 or 97 <= byte < 123 else 45 for byte in range(256))
+_WORDS = bytes(48 if bytes((byte,)).isalnum() else 45 for byte in range(256))
+_BETWEEN_DIGITS = b" \t\r\n.-/()"
+
+
+class PythonEngine:
+    """`re`. The built-in patterns are written so that it takes no more than a bounded time a character; those of
+    contracts are refused if they are not."""
+
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
+        self._patterns = tuple(patterns)
+        self._compiled = []
+        self._groups = []
+        for index, pattern in enumerate(patterns):
+            try:
+                compiled = re.compile(pattern.source.encode("latin-1"))
+            except re.error as error:
+                raise PatternError(index, str(error)) from None
+            self._compiled.append(compiled)
+            self._groups.append(1 if compiled.groups else 0)
+        self._areas: tuple[bytes, list[tuple[int, int]]] = b"", []
+
+    def matching(self, data: bytes) -> Sequence[int]:
+        """Which patterns may match, by their gates."""
+        lowered = data.lower()
+        digits = data.translate(_DIGITS_TO_ZERO, _BETWEEN_DIGITS)
+        shapes = data.translate(_SHAPES)
+        most = _longest_run(digits)
+        words = data.translate(_WORDS)
+        return [
+            index
+            for index, pattern in enumerate(self._patterns)
+            if pattern.digits <= most
+            and (not pattern.shape or pattern.shape in shapes)
+            and (not pattern.run or b"0" * pattern.run in words)
+            and (not pattern.needles or any(needle in lowered for needle in pattern.needles))
+        ]
+
+    def spans(self, index: int, data: bytes, start: int) -> Iterator[tuple[int, int]]:
+        """As in `Engine`."""
+        group = self._groups[index]
+        find = self._compiled[index].finditer
+        if not _stays_near_digits(self._patterns[index]):
+            for match in find(data, start):
+                yield match.span(group)
+            return
+        for first, last in self._areas_of(data):
+            if last > start:
+                for match in find(data, max(first, start), last):
+                    yield match.span(group)
+
+    def _areas_of(self, data: bytes) -> list[tuple[int, int]]:
+        """Where digits are, with what is around them; kept for the next pattern that is tried on the same text."""
+        known, areas = self._areas
+        if known is not data:
+            areas = [
+                (max(0, m.start() - _REACH), min(len(data), m.end() + _REACH)) for m in _DIGIT_AREAS.finditer(data)
+            ]
+            self._areas = data, areas
+        return areas
+
+
+_REACH = 48
+_DIGIT_AREAS = re.compile(rb"[0-9](?:[^0-9]{0,96}[0-9])*")
+
+
+def _stays_near_digits(pattern: Pattern) -> bool:
+    """Whether no match reaches further than `_REACH` from a digit: those of many digits, and no words of a language."""
+    return pattern.digits >= 4 and not pattern.needles
+
+
+_RUNS = tuple(b"0" * length for length in range(1, 17))
+
+
+def _longest_run(digits: bytes) -> int:
+    """How many digits stand in a row at most; sixteen and more are the same."""
+    low, high = 0, len(_RUNS)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if _RUNS[middle - 1] in digits:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def make_engine(patterns: Sequence[Pattern], *, prefers_re2: bool = True) -> Engine:
+    """The best engine that is installed.
+
+    Raises:
+        PatternError: it does not take one of the patterns.
+    """
+    return Re2Engine(patterns) if prefers_re2 and re2 is not None else PythonEngine(patterns)
+
+
+_VARIABLE = re.compile(r"\{(\d*)(?:(,)(\d*))?\}|[*+?]")
+_MOST_TRIES = 10_000
+
+
+def why_unbounded(source: str) -> str:
+    """Why Python's engine could take too long for a pattern; empty if it could not. Stricter than need be.
+
+    Refused are repeats without an upper bound, repeats within a repeated group, back references and look-around, and
+    repeats that together could be tried in more than ten thousand ways at one place.
+    """
+    tries = 1
+    repeats_in_group = [False]
+    last_group_repeats = False
+    place = 0
+    while place < len(source):
+        character = source[place]
+        if character == "\\":
+            if source[place + 1 : place + 2].isdigit():
+                return "it refers back to a group"
+            place, last_group_repeats = place + 2, False
+        elif character == "[":
+            place, last_group_repeats = _after_class(source, place), False
+        elif character == "(":
+            if source.startswith(("(?=", "(?!", "(?<=", "(?<!", "(?P="), place):
+                return "it looks around, or refers back to a group"
+            repeats_in_group.append(False)
+            place += 3 if source.startswith("(?:", place) else 1
+        elif character == ")":
+            last_group_repeats = repeats_in_group.pop() if len(repeats_in_group) > 1 else False
+            repeats_in_group[-1] |= last_group_repeats
+            place += 1
+        elif match := _VARIABLE.match(source, place):
+            ways = _ways(match)
+            if not ways:
+                return "a repeat has no upper bound: write {1,64}"
+            if last_group_repeats and ways > 1:
+                return "a repeat stands within a repeat"
+            tries *= ways
+            repeats_in_group[-1] |= ways > 1
+            place, last_group_repeats = match.end(), False
+        else:
+            place, last_group_repeats = place + 1, False
+    return "its repeats can be tried in too many ways" if tries > _MOST_TRIES else ""
+
+
+def _ways(match: re.Match[str]) -> int:
+    """In how many ways a repeat can be; 0 if there is no end to them."""
+    if match.group() in ("*", "+"):
+        return 0
+    if match.group() == "?":
+        return 2
+    if not match.group(2):
+        return 1
+    return int(match.group(3)) - int(match.group(1) or 0) + 1 if match.group(3) else 0
+
+
+def _after_class(source: str, place: int) -> int:
+    place += 2 if source.startswith("[^", place) else 1
+    if source.startswith("]", place):
+        place += 1
+    while place < len(source) and source[place] != "]":
+        place += 2 if source[place] == "\\" else 1
+    return place + 1

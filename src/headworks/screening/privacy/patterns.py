@@ -1,0 +1,153 @@
+"""What a detector is made of: patterns, each with a judge that decides on every match.
+
+A pattern is written for both engines (`engines`): ASCII, no look-around, no back reference, every repeat bounded or
+such that it cannot give back, and word boundaries only. Whatever needs more is the judge's work.
+"""
+
+import re
+from collections.abc import Callable
+
+import msgspec
+
+Hit = tuple[str, int, int, float]
+"""The kind, where it starts and ends in the shadow, and the confidence."""
+
+Judge = Callable[[bytes, int, int], Hit | None]
+"""What a match is: from the shadow and the place of the match (of its first group, if it has one)."""
+
+EDGE = r"(?:\b|_)"
+"""Where a value may start or end: at a word's edge; the underscore of a file name counts as one."""
+
+GAP = r"[ \t\r\n.-]{0,2}"
+"""What may stand between groups of digits, line ends included."""
+
+_BEFORE = 48
+"""How many characters before a match are searched for words. `outgoing` keeps as many of what has gone out."""
+
+
+class Pattern(msgspec.Struct, frozen=True):
+    """One pattern and its gates: what a text must hold for a match to be possible at all.
+
+    Attributes:
+        digits: so many digits in a row, separators left out.
+        needles: one of these, in lower case.
+        run: so many letters and digits in a row.
+        shape: letters written as `a` and digits as `0`, this.
+        wider: a cheaper pattern that matches wherever this one does, for the first pass.
+        retries: when the judge says no, a match may begin within the one that was refused.
+    """
+
+    source: str
+    judge: Judge
+    digits: int = 0
+    needles: tuple[bytes, ...] = ()
+    shape: bytes = b""
+    run: int = 0
+    retries: bool = False
+    wider: str = ""
+
+
+def any_of(words: str) -> tuple[bytes, ...]:
+    """Needles, from words divided by `|`."""
+    return tuple(words.encode().split(b"|"))
+
+
+class Words:
+    """Words that raise or lower confidence when they stand shortly before a value.
+
+    Arguments:
+        alternatives: a regular expression of lower-case words, without accents.
+    """
+
+    __slots__ = ("_search",)
+
+    def __init__(self, alternatives: str) -> None:
+        self._search = re.compile(rb"(?<![a-z])(?:" + alternatives.encode() + rb")(?![a-z])").search
+
+    def stand_before(self, data: bytes, start: int, reach: int = _BEFORE) -> bool:
+        """Whether one does."""
+        return self._search(data[max(0, start - reach) : start].lower()) is not None
+
+
+_SEPARATORS = b" \t\r\n.-/()"
+
+_OTHER_NUMBERS = re.compile(
+    rb"(?<![a-z])(?:id|ids|uid|gid|pid|order|build|version|ver|v|rev|revision|sku|ref|invoice|ticket|trace|span|commit|isbn"
+    rb"|serial|seq|sequence|offset|port|bytes|size|timestamp|ts|time|epoch|hash|uuid|guid|session|request|req|txn|tracking"
+    rb"|part|item|batch|lot|article|model|release|case|issue|bug|rfc|line|row|count|total|amount|price|doi|isin|ean|upc)"
+    rb"(?:s|[ _-]?(?:no|nr|num|number|id))?[^a-z0-9\n]{0,4}\Z"
+)
+
+
+def is_other_number(data: bytes, start: int) -> bool:
+    """Whether the words just before say that this is an order number, a version, or another number of no person."""
+    return _OTHER_NUMBERS.search(data[max(0, start - 24) : start].lower()) is not None
+
+
+_UNIT = re.compile(rb" ?(?:[kmgt]i?b|b|bytes?|bits?|[mun]?s|secs?|seconds?|rows|lines|items|records|px|hz|%)(?![a-z])")
+
+
+def is_quantity(data: bytes, end: int) -> bool:
+    """Whether a unit follows."""
+    return _UNIT.match(data[end : end + 10].lower()) is not None
+
+
+def is_part_of_more(data: bytes, start: int, end: int) -> bool:
+    """Whether it is the fraction of a number, or one of the parts of a UUID."""
+    if start > 1 and data[start - 1] in b".-" and data[start - 2 : start - 1].isalnum():
+        return True
+    return data[end : end + 1] == b"-" and data[end + 1 : end + 2].isalnum()
+
+
+def digits_of(value: bytes) -> str:
+    """A value without separators."""
+    return value.translate(None, _SEPARATORS).decode("latin-1")
+
+
+def is_alone(data: bytes, start: int, end: int) -> bool:
+    """Whether neither neighbour is a letter or a digit."""
+    return not (start and data[start - 1 : start].isalnum()) and not data[end : end + 1].isalnum()
+
+
+def number(
+    kind: str,
+    is_valid: Callable[[str], bool],
+    *,
+    bare: float,
+    written: float,
+    words: Words,
+    named: float = 0.95,
+) -> Judge:
+    """The judge of a number with a check digit.
+
+    Arguments:
+        is_valid: of the digits and letters, without separators, in capitals.
+        bare: the confidence of an undivided one; 0 if it takes a word nearby.
+        written: the confidence of one that is divided as is usual.
+        named: the confidence when one of `words` stands before it.
+    """
+
+    def judge(data: bytes, start: int, end: int) -> Hit | None:
+        value = data[start:end]
+        characters = digits_of(value)
+        if not is_valid(characters.upper()):
+            return None
+        if words.stand_before(data, start):
+            return kind, start, end, named
+        if is_part_of_more(data, start, end):
+            return None
+        confidence = bare if len(characters) == len(value) else written
+        if confidence and confidence < 0.9 and (is_other_number(data, start) or is_quantity(data, end)):
+            confidence -= 0.4
+        return (kind, start, end, confidence) if confidence > 0 else None
+
+    return judge
+
+
+def always(kind: str, confidence: float) -> Judge:
+    """The judge of a form that nothing else has."""
+
+    def judge(data: bytes, start: int, end: int) -> Hit | None:  # noqa: ARG001
+        return kind, start, end, confidence
+
+    return judge

@@ -1,0 +1,381 @@
+"""What goes up: every string of a body is screened, and what is found is replaced as the policy says.
+
+A body in which nothing is found is given back as the same object. Whatever goes wrong is a `ScreeningFailed`: nothing
+that was not screened is ever given back.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TypeAlias
+
+import msgspec
+
+from headworks.errors import Refusal
+from headworks.screening.privacy.books import TokenBook
+from headworks.screening.privacy.failures import PersonalDataBlocked, ScreeningFailed
+from headworks.screening.privacy.finding import Finding, without_overlaps
+from headworks.screening.privacy.places import DATA, PLAIN, STRUCTURE, is_opaque, is_structure
+from headworks.screening.privacy.policy import QUOTED_KIND, PrivacyPolicy, masked
+from headworks.screening.privacy.shadow import Shadow
+from headworks.screening.privacy.tokens import QUOTED, TokenForm
+
+Json: TypeAlias = "str | int | Decimal | bool | list[Json] | dict[str, Json] | None"
+
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+_LEAST_NUMBER = 10_000_000
+"""Smaller numbers are counts and prices; eight digits may be somebody's."""
+
+_SPREADS_FROM = 6
+_SPREADS_MOST = 500
+"""A value of so many characters is looked for everywhere once it was found, of up to so many values."""
+
+
+class Redacted(msgspec.Struct, frozen=True):
+    """A body that may go up.
+
+    Attributes:
+        body: the same object if nothing had to be changed.
+        counts: how many values of each kind were found, by its name.
+        opaque: how many images, sounds and files were passed unread.
+    """
+
+    body: bytes
+    counts: dict[str, int]
+    opaque: int = 0
+
+
+class _Leaf(msgspec.Struct):
+    """A string (or a number, or a property's name) to be screened, with what it becomes."""
+
+    text: str
+    lead: str  # what is read before it: the name that it stands under
+    becomes: str = ""
+    findings: list[Finding] = []
+
+
+class Redactor:
+    """Screens bodies and texts by one policy."""
+
+    __slots__ = ("_finder", "_form", "_policy", "_quotes")
+
+    def __init__(self, policy: PrivacyPolicy) -> None:
+        self._policy = policy
+        self._finder = policy.finder
+        # Where arguments are not restored, the caller's history holds our own tokens: they stay what they are.
+        self._form = policy.form
+        self._quotes = policy.restores_arguments
+
+    def redact(self, body: bytes, book: TokenBook) -> Redacted:
+        """A JSON body, screened.
+
+        A number in which something is found becomes a string, and so it comes back: no token is a number.
+
+        Raises:
+            PersonalDataBlocked: it holds what the policy blocks, or a file where those are blocked.
+            ScreeningFailed: it could not be screened. If the contract says `open`, who calls may send the body all the
+                same, and has to record that.
+        """
+        try:
+            return self._redact(body, book)
+        except Refusal:
+            raise
+        except Exception as error:  # noqa: BLE001  (whatever it is, the door closes; its text may hold the prompt)
+            raise ScreeningFailed(f"the request ({type(error).__name__})") from None
+
+    def redact_text(self, text: str, book: TokenBook) -> tuple[str, dict[str, int]]:
+        """A text, screened, with the counts of what was found.
+
+        Raises:
+            PersonalDataBlocked, ScreeningFailed: as `redact`.
+        """
+        try:
+            leaf = _Leaf(text, "")
+            counts: dict[str, int] = {}
+            self._screen([leaf], book, counts)
+        except Refusal:
+            raise
+        except Exception as error:  # noqa: BLE001  (as above)
+            raise ScreeningFailed(f"a text ({type(error).__name__})") from None
+        return leaf.becomes, counts
+
+    def _redact(self, body: bytes, book: TokenBook) -> Redacted:
+        walk = _Walk()
+        tree = walk.read(body)
+        if walk.opaque and self._policy.settings.opaque == "block":
+            raise PersonalDataBlocked(["file"])
+        counts: dict[str, int] = {}
+        if not self._screen(walk.leaves, book, counts) and not walk.has_twins:
+            return Redacted(body, counts, walk.opaque)
+        walk.rewind()
+        return Redacted(_encode(walk.write(tree)), counts, walk.opaque)
+
+    def _screen(self, leaves: Sequence[_Leaf], book: TokenBook, counts: dict[str, int]) -> bool:
+        """Fill in what each leaf becomes; whether any is changed."""
+        joined = "\n".join([leaf.lead + leaf.text for leaf in leaves])
+        indices = self._finder.may_hold(Shadow(joined).data)
+        typed = any(book.value_of(written) is not None for _, _, written in self._form.find(joined))
+        if not indices and not (typed and self._quotes) and not self._finder.has_recognisers:
+            for leaf in leaves:
+                leaf.becomes = leaf.text
+            return False
+        for leaf in leaves:
+            leaf.findings = self._find(indices, leaf) if indices or self._finder.has_recognisers else []
+            if typed:
+                leaf.findings = self._with_typed(leaf, book)
+        self._spread(leaves)
+        self._block([finding for leaf in leaves for finding in leaf.findings])
+        changed = False
+        for leaf in leaves:
+            leaf.becomes = self._replaced(leaf, book, counts)
+            changed |= leaf.becomes != leaf.text
+        return changed
+
+    def _find(self, indices: Sequence[int], leaf: _Leaf) -> list[Finding]:
+        lead = len(leaf.lead)
+        whole = leaf.lead + leaf.text
+        found = self._finder.find_with(indices, whole, Shadow(whole))
+        if not lead:
+            return found
+        return [
+            Finding(max(0, one.start - lead), one.end - lead, one.kind, one.confidence)
+            for one in found
+            if one.end > lead
+        ]
+
+    def _with_typed(self, leaf: _Leaf, book: TokenBook) -> list[Finding]:
+        """What is a token of this conversation is quoted, so that it comes back as it was typed.
+
+        Where tokens are not turned back everywhere, a history holds them rightly: then nothing that a token is part of
+        has been found (what stands before the @ of a URL is no mailbox).
+        """
+        typed = known_tokens(self._form, leaf.text, book)
+        if not self._quotes:
+            return without(leaf.findings, typed)
+        return without_overlaps(leaf.findings + [Finding(start, end, QUOTED, 0.0) for start, end in typed])
+
+    def _spread(self, leaves: Sequence[_Leaf]) -> None:
+        """What was found once, by the words around it, is the same where no words are around it."""
+        values = {
+            leaf.text[one.start : one.end]: one
+            for leaf in leaves
+            for one in leaf.findings
+            if one.end - one.start >= _SPREADS_FROM and one.kind != QUOTED
+        }
+        if len(values) > _SPREADS_MOST:
+            return
+        for leaf in leaves:
+            for value, model in values.items():
+                start = leaf.text.find(value)
+                while start >= 0:
+                    end = start + len(value)
+                    is_free = not any(one.start < end and start < one.end for one in leaf.findings)
+                    if is_free and _is_whole(leaf.text, start, end):
+                        leaf.findings = sorted([*leaf.findings, Finding(start, end, model.kind, model.confidence)])
+                    start = leaf.text.find(value, end)
+
+    def _block(self, findings: Sequence[Finding]) -> None:
+        blocked = [one.kind for one in findings if one.kind != QUOTED and self._policy.action(one.kind) == "block"]
+        if blocked:
+            raise PersonalDataBlocked(blocked)
+
+    def _replaced(self, leaf: _Leaf, book: TokenBook, counts: dict[str, int]) -> str:
+        if not leaf.findings:
+            return leaf.text
+        pieces = []
+        place = 0
+        for finding in leaf.findings:
+            pieces.append(leaf.text[place : finding.start])
+            pieces.append(self._stand_in(finding, leaf.text[finding.start : finding.end], book))
+            if finding.kind != QUOTED:
+                counts[finding.kind] = counts.get(finding.kind, 0) + 1
+            place = finding.end
+        pieces.append(leaf.text[place:])
+        return "".join(pieces)
+
+    def _stand_in(self, finding: Finding, value: str, book: TokenBook) -> str:
+        if finding.kind == QUOTED:
+            return book.token_for(QUOTED_KIND, value)
+        kind = self._policy.kind(finding.kind)
+        match self._policy.action(finding.kind):
+            case "tokenise":
+                return book.token_for(kind, value)
+            case "mask":
+                return masked(kind, value)
+            case "hash":
+                return book.hash_of(kind, value)
+            case "remove":
+                return ""
+            case "allow" | "block":
+                raise AssertionError("the finder leaves out what is allowed, and what is blocked has been refused")
+
+
+def known_tokens(form: TokenForm, text: str, book: TokenBook) -> list[tuple[int, int]]:
+    """Where in a text the tokens of a book are."""
+    return [(start, end) for start, end, written in form.find(text) if book.value_of(written) is not None]
+
+
+def without(findings: Sequence[Finding], spans: Sequence[tuple[int, int]]) -> list[Finding]:
+    """The findings that none of the spans overlaps."""
+    return [one for one in findings if not any(start < one.end and one.start < end for start, end in spans)]
+
+
+def _is_whole(text: str, start: int, end: int) -> bool:
+    return not (start and text[start - 1].isalnum() and text[start].isalnum()) and not (
+        text[end : end + 1].isalnum() and text[end - 1].isalnum()
+    )
+
+
+class _Inner(msgspec.Struct):
+    """JSON within a string: its tree, and how many leaves and inner ones there are when it is over."""
+
+    tree: Json
+    leaves: int = 0
+    inners: int = 0
+    has_twins: bool = False
+
+
+class _Walk:
+    """Goes through a body twice in the same order: to read its leaves, and to write what they became.
+
+    JSON within a string is walked as well. Where nothing in it changes, the string stays as it is, byte for byte.
+    """
+
+    __slots__ = ("_inner_place", "_inners", "_place", "_strings", "has_twins", "leaves", "opaque")
+
+    def __init__(self) -> None:
+        self.leaves: list[_Leaf] = []
+        self.opaque = 0
+        self.has_twins = False
+        self._inners: list[_Inner | None] = []
+        self._strings = 0
+        self._place = 0
+        self._inner_place = 0
+
+    def read(self, body: bytes) -> Json:
+        """The body as a tree; its leaves are gathered.
+
+        `has_twins` is set if an object has a name twice: a decoder keeps the last only, so the other one would go up
+        unseen if the body did.
+        """
+        tree: Json = _decode(body)
+        self._gather(tree, "", in_data=False)
+        self.has_twins = self.has_twins or self._strings != _strings_in(body)
+        return tree
+
+    def rewind(self) -> None:
+        """Back to the first leaf, to write."""
+        self._place = self._inner_place = 0
+
+    def _gather(self, value: Json, name: str, *, in_data: bool) -> None:
+        if isinstance(value, str):
+            self._strings += 1
+            self._gather_text(value, name, in_data=in_data)
+        elif isinstance(value, dict):
+            in_data = in_data or name in DATA
+            for key, inner in value.items():
+                self._strings += 1
+                if _is_data_name(key):
+                    self.leaves.append(_Leaf(key, ""))
+                self._gather(inner, key, in_data=in_data)
+        elif isinstance(value, list):
+            for inner in value:
+                self._gather(inner, name, in_data=in_data)
+        elif _is_number_to_read(value, name, in_data=in_data):
+            self.leaves.append(_Leaf(str(value), _lead(name)))
+
+    def _gather_text(self, text: str, name: str, *, in_data: bool) -> None:
+        if not in_data and is_structure(name, text):
+            return
+        if is_opaque(name, text):
+            self.opaque += 1
+            return
+        if _looks_like_json(text):
+            tree = _parsed(text)
+            inner = None if tree is None else _Inner(tree)
+            self._inners.append(inner)
+            if inner is not None:
+                outer, self._strings = self._strings, 0
+                self._gather(inner.tree, name, in_data=True)
+                inner.has_twins = self._strings != _strings_in(text.encode())
+                inner.leaves, inner.inners = len(self.leaves), len(self._inners)
+                self.has_twins |= inner.has_twins
+                self._strings = outer
+                return
+        self.leaves.append(_Leaf(text, _lead(name)))
+
+    def write(self, value: Json, name: str = "", *, in_data: bool = False) -> Json:
+        """The tree with what its leaves became."""
+        if isinstance(value, str):
+            return self._write_text(value, name, in_data=in_data)
+        if isinstance(value, dict):
+            in_data = in_data or name in DATA
+            written: dict[str, Json] = {}
+            for key, inner in value.items():
+                new_key = self._next() if _is_data_name(key) else key
+                while new_key in written:  # two names that were masked alike
+                    new_key += "_"
+                written[new_key] = self.write(inner, key, in_data=in_data)
+            return written
+        if isinstance(value, list):
+            return [self.write(inner, name, in_data=in_data) for inner in value]
+        if _is_number_to_read(value, name, in_data=in_data):
+            becomes = self._next()
+            return value if becomes == str(value) else becomes
+        return value
+
+    def _write_text(self, text: str, name: str, *, in_data: bool) -> str:
+        if (not in_data and is_structure(name, text)) or is_opaque(name, text):
+            return text
+        if not _looks_like_json(text):
+            return self._next()
+        inner = self._inners[self._inner_place]
+        self._inner_place += 1
+        if inner is None:
+            return self._next()
+        leaves = self.leaves[self._place : inner.leaves]
+        inners = self._inners[self._inner_place - 1 : inner.inners]
+        if all(leaf.becomes == leaf.text for leaf in leaves) and not any(one and one.has_twins for one in inners):
+            self._place, self._inner_place = inner.leaves, inner.inners
+            return text
+        return _encode(self.write(inner.tree, name, in_data=True)).decode()
+
+    def _next(self) -> str:
+        leaf = self.leaves[self._place]
+        self._place += 1
+        return leaf.becomes
+
+
+def _looks_like_json(text: str) -> bool:
+    return text[:1] in ("{", "[") and text[-1:] in ("}", "]")
+
+
+def _lead(name: str) -> str:
+    return "" if not name or name in PLAIN else f"{name}: "
+
+
+def _is_data_name(key: str) -> bool:
+    """Whether a property's name may hold data: words of a program do not."""
+    return not (key.isidentifier() and key.isascii()) or sum(character.isdigit() for character in key) > 4
+
+
+def _is_number_to_read(value: Json, name: str, *, in_data: bool) -> bool:
+    return type(value) is int and abs(value) >= _LEAST_NUMBER and (in_data or name not in STRUCTURE)
+
+
+def _parsed(text: str) -> Json:
+    """JSON within a string; None if it is none."""
+    try:
+        tree: Json = _decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return None
+    return tree if isinstance(tree, dict | list) else None
+
+
+def _strings_in(body: bytes) -> int:
+    """How many strings a JSON text has, names included: its quotation marks, less the escaped ones, by two."""
+    if b"\\" in body:
+        body = body.replace(b"\\\\", b"")
+        return (body.count(b'"') - body.count(b'\\"')) // 2
+    return body.count(b'"') // 2

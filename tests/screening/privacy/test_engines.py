@@ -1,0 +1,124 @@
+"""Both engines find the same, whatever the text, and neither takes long over a hostile one."""
+
+import random
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from corpus import BETWEEN, CHECKED
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headworks.config.privacy import CustomPattern, Privacy, WordList
+from headworks.screening.privacy import Finder
+from headworks.screening.privacy.engines import re2, why_unbounded
+
+OWN = Privacy(
+    least_confidence=0.3,
+    patterns={"own": CustomPattern(regex=r"\b[A-Z]{2,3}-\d{2,4}\b", ignore_case=True)},
+    words={"names": WordList(words=("Ann", "Anna", "Anna Bell", "über-plan", "x.y")), "parts": WordList(
+        words=("tap",), whole_words=False)},
+    identifiers=("ch.ssn", "at.vnr"),
+)  # fmt: skip
+fast, slow = Finder(OWN), Finder(OWN, prefers_re2=False)
+PIECES = [
+    "password: ", "token=", "sk-", "eyJ", "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "://", "@", ".co",
+    "DOB ", "born on ", "passport no ", "IBAN ", "DE89", "account number ", "MRN ", "0x", "bc1", "::", "+44",
+    "00", "(0)",
+    "Anna ", "anna bell", "ÜBER-PLAN", "tap", "\n", "\t", "\v", "\u00a0", "\u200b", "1", "12", "4111", "-",
+    ".", " ", "_", "é", "K", "\\n",
+]  # fmt: skip
+
+
+@st.composite
+def texts(draw):
+    rng = random.Random(draw(st.integers(0, 1_000_000)))
+    pieces = []
+    for what in draw(st.lists(st.sampled_from(["value", "piece", "text", "digits"]), max_size=12)):
+        if what == "value":
+            made = CHECKED[rng.choice(sorted(CHECKED))](rng)
+            value = made[0] if isinstance(made, tuple) else made
+            pieces.append(
+                rng.choice(BETWEEN).format(value[: rng.randint(1, len(value))] if rng.random() < 0.3 else value)
+            )
+        elif what == "piece":
+            pieces += rng.choices(PIECES, k=rng.randint(1, 4))
+        elif what == "digits":
+            pieces.append("".join(rng.choices("0123456789 -.AB", k=rng.randint(1, 20))))
+        else:
+            pieces.append(draw(st.text(max_size=8)))
+    return "".join(pieces)
+
+
+@pytest.mark.skipif(re2 is None, reason="the extra `privacy` is not installed")
+@given(texts())
+def test_both_engines_find_the_same(text):
+    assert fast.find(text) == slow.find(text)
+
+
+@pytest.mark.skipif(re2 is None, reason="the extra `privacy` is not installed")
+@pytest.mark.parametrize("share", [40, pytest.param(2, marks=pytest.mark.long)])
+def test_both_engines_find_the_same_in_the_standard_library(share):
+    files = sorted(Path(random.__file__).parent.glob("*.py"))[::share]
+
+    for path in files:
+        text = path.read_text(encoding="utf-8", errors="replace")
+        assert fast.find(text) == slow.find(text), path.name
+
+
+@given(texts())
+def test_findings_are_in_order_and_do_not_overlap(text):
+    findings = fast.find(text)
+
+    assert all(0 <= one.start < one.end <= len(text) for one in findings)
+    assert all(one.end <= two.start for one, two in pairwise(findings))
+
+
+HOSTILE = [
+    "1", "1 ", "12 ", "123-", "@", "a@", "a.", "a-", "a", "é", "4111 ", "4111111111111112 ", "GB82",
+    "GB82 WEST ", "-", "a:", "1.",
+    "1.2.3.4.", "-----BEGIN PRIVATE KEY-----", "password=", "password is ", "token: ", "sk-", "eyJ",
+    "eyJabcdefghi.", "http://a:",
+    "+1", "(", "born on ", "0x", "0xaB", "1A", "_", "1_", " ", "\n", "{", "account number ",
+    "driver license ", "123456789 ",
+    "member id ", "aws secret ", "-----BEGIN ", "a1", "Ann ", "A1B2", "AB-12-", "bc1q", "2a01:", "aa:bb:", "passport ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+@pytest.mark.parametrize("finder", [fast, slow], ids=["re2", "python"])
+def test_time_grows_with_the_text_and_not_faster(finder, piece):
+    def taken(size):
+        text = (piece * (size // len(piece) + 1))[:size]
+        best = 1e9
+        for _ in range(2):
+            start = time.process_time()
+            finder.find(text)
+            best = min(best, time.process_time() - start)
+        return best
+
+    short = max(taken(2_000), 0.0005)
+
+    assert taken(16_000) < 8 * 3 * short  # eight times the text; a square would be eight times that
+
+
+@pytest.mark.parametrize(
+    ("regex", "is_bounded"),
+    [
+        ("[A-Z]{2,3}-[0-9]{4}", True),
+        ("(?:EMP|STAFF)-?[0-9]{5,8}", True),
+        (r"\bX[^ ]{1,20}\b", True),
+        (r"[]a-z]{1,3}\{", True),
+        ("a+", False),
+        ("a*", False),
+        ("a{2,}", False),
+        ("(a?){5}(a{1,3}){2,3}", False),
+        ("(a{0,9}){2}", True),
+        ("(?=a)b", False),
+        (r"(a)\1", False),
+        ("a{0,99}a{0,99}a{0,99}", False),
+    ],
+)
+def test_what_pythons_engine_takes_has_a_bound(regex, is_bounded):
+    assert (why_unbounded(regex) == "") is is_bounded

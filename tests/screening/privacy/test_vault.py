@@ -1,0 +1,175 @@
+"""What tokens stand for is kept sealed, for its time, for one tenant and conversation, and by all workers alike."""
+
+import sqlite3
+
+import pytest
+
+from headworks.errors import StorageError
+from headworks.screening.privacy import KINDS, TokenVault
+
+SECRET = b"s" * 64
+EMAIL = KINDS["email"]
+MAIL = "john.doe@example.com"
+
+
+class Clock:
+    def __init__(self):
+        self.time = 1000.0
+
+    def __call__(self):
+        return self.time
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def make(tmp_path, clock):
+    vaults = []
+
+    def make(secret=SECRET):
+        vaults.append(TokenVault(tmp_path / "privacy.db", secret, now=clock))
+        return vaults[-1]
+
+    yield make
+    for vault in vaults:
+        vault.close()
+
+
+def kept(vault, tenant="t", conversation="c", value=MAIL, life_s=100.0):
+    book = vault.book(tenant, conversation)
+    token = book.token_for(EMAIL, value)
+    assert vault.save(tenant, conversation, book, life_s=life_s)
+    return token
+
+
+def test_another_worker_and_the_next_start_know_the_value(make):
+    first, second = make(), make()
+    token = kept(first)
+
+    assert second.book("t", "c").value_of(token) == MAIL
+    assert make().book("t", "c").value_of(token) == MAIL
+
+
+def test_a_worker_that_has_the_book_sees_what_another_adds(make):
+    first, second = make(), make()
+    kept(first)
+    second.book("t", "c")
+
+    token = kept(first, value="z@y.co")
+
+    assert second.book("t", "c").value_of(token) == "z@y.co"
+
+
+@pytest.mark.parametrize(("tenant", "conversation"), [("t", "d"), ("u", "c")])
+def test_no_other_conversation_and_no_other_tenant_knows_it(make, tenant, conversation):
+    vault = make()
+    token = kept(vault)
+
+    assert vault.book(tenant, conversation).value_of(token) is None
+    assert kept(vault, tenant, conversation) != token
+
+
+def test_what_is_in_the_file_shows_neither_value_nor_tenant_nor_conversation(make, tmp_path):
+    vault = make()
+    kept(vault, "tenant-name", "conversation-name")
+    vault.close()
+    raw = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+    for word in (b"john", b"example.com", b"tenant-name", b"conversation-name"):
+        assert word not in raw
+
+
+def test_a_row_cannot_be_passed_off_as_another_conversations(make, tmp_path):
+    vault = make()
+    kept(vault, conversation="c")
+    kept(vault, conversation="d")
+    with sqlite3.connect(tmp_path / "privacy.db") as connection:
+        books = [row[0] for row in connection.execute("SELECT book FROM books")]
+        connection.execute("UPDATE entries SET book = ?, token = token || 'x'", (books[0],))
+
+    with pytest.raises(StorageError, match=r"cannot be opened"):
+        [make().book("t", name) for name in ("c", "d")]
+
+
+def test_another_secret_opens_nothing(make):
+    kept(make())
+    other = make(b"o" * 64)
+
+    assert other.book("t", "c").value_of("PII_EMAIL_a2bcdef") is None
+    assert kept(other) != kept(make())
+
+
+def test_a_value_is_gone_when_its_time_is_over(make, clock):
+    vault = make()
+    token = kept(vault, life_s=100)
+    clock.time += 99
+    assert vault.book("t", "c").value_of(token) == MAIL
+    clock.time += 2
+
+    assert vault.book("t", "c").value_of(token) is None
+    assert make().book("t", "c").value_of(token) is None
+    assert vault.sweep() == 1
+    assert vault.sweep() == 0
+
+
+def test_use_gives_a_conversation_its_time_anew(make, clock):
+    vault = make()
+    token = kept(vault, life_s=100)
+    clock.time += 60
+    vault.save("t", "c", vault.book("t", "c"), life_s=100)
+    clock.time += 60
+
+    assert make().book("t", "c").value_of(token) == MAIL
+
+
+def test_what_expired_before_the_sweep_does_not_come_to_life_again(make, clock):
+    vault = make()
+    token = kept(vault, life_s=100)
+    clock.time += 200
+    kept(vault, value="x@y.co")
+
+    assert make().book("t", "c").value_of(token) is None
+
+
+def test_a_conversation_can_be_forgotten(make):
+    vault = make()
+    token = kept(vault)
+
+    assert vault.forget("t", "c") == 1
+    assert vault.book("t", "c").value_of(token) is None
+    assert make().book("t", "c").value_of(token) is None
+
+
+def test_a_token_that_two_workers_gave_at_once_is_kept_for_one_only(make, monkeypatch):
+    monkeypatch.setattr(
+        "headworks.screening.privacy.books.suffix_of", lambda key, kind, value, attempt: f"a{2 + attempt}bcdef"
+    )
+    first, second = make(), make()
+    one, two = first.book("t", "c"), second.book("t", "c")
+    one.token_for(EMAIL, "a@b.co")
+    two.token_for(EMAIL, "c@d.eu")
+
+    assert first.save("t", "c", one, life_s=100)
+    assert not second.save("t", "c", two, life_s=100)
+
+    again = second.book("t", "c")
+    assert again.token_for(EMAIL, "c@d.eu") == "PII_EMAIL_a3bcdef"
+    assert second.save("t", "c", again, life_s=100)
+
+
+def test_a_call_without_a_conversation_leaves_nothing_behind(make, tmp_path):
+    vault = make()
+    books = [vault.passing_book("t") for _ in range(2)]
+    tokens = {book.token_for(EMAIL, MAIL) for book in books}
+
+    assert len(tokens) == 2
+    assert sqlite3.connect(tmp_path / "privacy.db").execute("SELECT count(*) FROM entries").fetchone() == (0,)
+
+
+def test_the_file_is_its_owners_only(make, tmp_path):
+    make()
+
+    assert (tmp_path / "privacy.db").stat().st_mode & 0o077 == 0
