@@ -103,7 +103,10 @@ def read_settings(project: Project, environment: Mapping[str, str] = os.environ)
     plans = tuple(_provider_plan(project, name, environment) for name in config.providers)
     names = tuple((name, model.provider, model.model) for name, model in config.models.items())
     workloads = read_workloads(project)
-    seals = any(work.contract.retention.content == "full" or work.policy.has_holds for _, work in workloads)
+    seals = any(
+        work.contract.retention.content != "off" or work.policy.has_holds or work.privacy is not None
+        for _, work in workloads
+    )
     needs_secret = config.access.mode == "keys" or seals
     secret = server_secret(config.access.secret, project.folder, environment) if needs_secret else b""
     return Settings(project, plans, names, secret, workloads)
@@ -327,7 +330,7 @@ class Assembly:
 
         works = self._works.values()
         vault = held = None
-        if any(work.contract.retention.content == "full" for work in works):
+        if any(work.contract.retention.content != "off" for work in works):
             from headworks.records.content import ContentVault  # cryptography and zstd: only who keeps content
 
             vault = ContentVault(self.settings.secret)
@@ -345,6 +348,7 @@ class Assembly:
             vault=vault,
             held=held,
             loop=self._hull.loop,
+            secret=self.settings.secret,
             answer_bytes=ANSWER_BYTES,
         )
 

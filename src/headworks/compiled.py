@@ -10,11 +10,13 @@ from headworks.calls import Endpoint
 from headworks.composing import PromptReference, fixed_fields
 from headworks.config import DETERMINISTIC, Contract, Workload
 from headworks.config.document import Mark
+from headworks.config.privacy import Privacy
 from headworks.errors import ConfigError, Problem, Refusal
 from headworks.planning import Station
 from headworks.prompts import Prompt, Publication, parse
 from headworks.routing import Target
 from headworks.screening import ActionPolicy, OutputSchema, RulesRunner, ToolSet
+from headworks.screening.privacy import PrivacyPolicy
 
 
 class CompiledWorkload(msgspec.Struct, frozen=True, eq=False):
@@ -29,6 +31,8 @@ class CompiledWorkload(msgspec.Struct, frozen=True, eq=False):
         prompt: the version in use; None where callers bring the whole conversation.
         find_prompt: a published version by `1`, `1.2` or `1.2.3`; None if there is none.
         canary: the version on trial.
+        privacy: screens what goes up and comes down; None where the contract does not ask for it.
+        keeping: screens what is kept of calls; None where that is nothing, or all of it.
         fixed: what the contract gives each call, by dialect.
         limit: the contract's bound on output tokens.
         static_headers: a header block that names the workload in answers.
@@ -46,6 +50,8 @@ class CompiledWorkload(msgspec.Struct, frozen=True, eq=False):
     tools: ToolSet | None
     policy: ActionPolicy
     rules: RulesRunner | None
+    privacy: PrivacyPolicy | None
+    keeping: PrivacyPolicy | None
     fixed: Mapping[Endpoint, Mapping[str, msgspec.Raw]]
     limit: int | None
     static_headers: bytes
@@ -167,6 +173,12 @@ def compile_workload(
         canary = published.find(contract.canary.version)
         if canary is None:
             raise ConfigError(workload.problem(("canary", "version"), "no such version of the prompt is published"))
+    privacy = keeping = None
+    if contract.screening.privacy is not None or contract.retention.content == "redacted":
+        settings = contract.screening.privacy or Privacy()
+        policy = PrivacyPolicy.compile(settings, file=str(workload.file))
+        keeping = policy if contract.retention.content == "redacted" else None
+        privacy = None if contract.screening.privacy is None else policy
     fixed = {
         endpoint: fixed_fields(contract, endpoint, schema_format=schema_format, tools=tools_text)
         for endpoint in (Endpoint.RESPONSES, Endpoint.CHAT)
@@ -186,6 +198,8 @@ def compile_workload(
         tools=None if tools_text is None else ToolSet.compile(tools_text, file=str(files.tools)),
         policy=ActionPolicy.compile(contract.actions),
         rules=None,
+        privacy=privacy,
+        keeping=keeping,
         fixed=fixed,
         limit=contract.output.max_tokens,
         static_headers=f"x-headworks-workload: {workload.name}\r\n".encode("ascii"),

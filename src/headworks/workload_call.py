@@ -27,6 +27,7 @@ from headworks.composing import (
 from headworks.dialects import RequestHead
 from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer, UpstreamError
 from headworks.dialects.reading import Fields
+from headworks.dialects.structured import wants_json
 from headworks.dialects.whole import answer_text, read_answer, summary_of, write_answer, write_stream
 from headworks.errors import Refusal
 from headworks.exchange import Reply, Timeouts
@@ -36,6 +37,7 @@ from headworks.holding import HeldAnswers
 from headworks.judging import GOOD, Judgement, RulesContext, judge, judge_rules, verdict_of
 from headworks.outcome import estimate_usage, note
 from headworks.planning import Admission, Plan, Planner
+from headworks.privacy_bridge import CallPrivacy, Kept
 from headworks.routing import Gathering
 from headworks.settlement import OpenCall, Settlement
 from headworks.stream_screen import StreamScreen
@@ -85,6 +87,7 @@ class WorkloadCalls:
         vault: seals what contracts have kept; None where there is no secret to seal it with.
         held: the answers that wait for people; None where no contract holds a tool.
         loop: the event loop.
+        secret: of this installation; needed where a contract screens or keeps anything.
         answer_bytes: bound on an answer.
         now: Unix seconds.
     """
@@ -99,6 +102,7 @@ class WorkloadCalls:
         vault: Vault | None,
         held: HeldAnswers | None,
         loop: asyncio.AbstractEventLoop,
+        secret: bytes,
         answer_bytes: int,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -108,6 +112,7 @@ class WorkloadCalls:
         self.planner = planner
         self.streams = streams
         self.vault = vault
+        self.secret = secret
         self.held = HeldCalls(held, settlement, loop)
         self.serve_held = self.held.serve
         self.serve_approvals = self.held.approvals
@@ -147,7 +152,7 @@ class WorkloadCalls:
             Refusal: it is not to be made, or came to nothing good.
             StorageError: it cannot be recorded.
         """
-        asked = compose_call(call, work, head, admission, grant, self.planner)
+        asked = compose_call(call, work, head, admission, grant, self.planner, self.secret)
         run = _Run(self, call, work, head, admission, asked, reply, ending)
         self.settlement.open(call)
         if call.is_streamed:
@@ -189,8 +194,7 @@ class _Run:
 
     @property
     def _is_kept(self) -> bool:
-        # `redacted` keeps nothing before there is a redaction to keep it by.
-        return self._work.contract.retention.content == "full" and self._shared.vault is not None
+        return self._work.contract.retention.content != "off" and self._shared.vault is not None
 
     # -- an answer that is gathered whole -------------------------------------------------------------------------
 
@@ -243,10 +247,10 @@ class _Run:
             if not judged.may_repair or repairs == work.contract.validation.repairs:
                 raise self._refusal_of(judged)
             record.repairs += 1
-            turns = [
-                PromptMessage("assistant", "" if answer is None else answer_text(answer)),
-                PromptMessage("user", judged.repair),
-            ]
+            said = "" if answer is None else answer_text(answer)
+            if self._asked.privacy is not None:
+                said = self._asked.privacy.redact_text(said)
+            turns = [PromptMessage("assistant", said), PromptMessage("user", judged.repair)]
             fields = append_turns(fields, self._endpoint, [turn for turn in turns if turn.text])
         raise AssertionError("the last turn answers or raises")
 
@@ -281,7 +285,11 @@ class _Run:
         head = msgspec.structs.replace(self._head, fields=fields)
         planner = self._shared.planner
         plan = planner.plan_to(target, head, self._endpoint, self._path, self._admission.forwarded)
-        return msgspec.structs.replace(plan, timeouts=_within(target.station.timeouts, total_s))
+        privacy, bridge = self._asked.privacy, plan.bridge
+        if privacy is not None:
+            is_json = wants_json(self._endpoint, fields)
+            bridge = privacy.bridge(self._endpoint, self._head.fields, bridge, is_json=is_json)
+        return msgspec.structs.replace(plan, bridge=bridge, timeouts=_within(target.station.timeouts, total_s))
 
     async def _attempt(self, plan: Plan) -> tuple[int, AnswerHead, bytes, ModelAnswer | None]:
         call, record = self._call, self._call.work
@@ -427,9 +435,14 @@ class _Run:
         assert record is not None, "it was made with the call"
         assert vault is not None, "who asks has looked"
         name = self._work.name
-        call.request_body = vault.seal(call.call_id, name, "request", msgspec.json.encode(self._asked.fields))
-        call.response_body = vault.seal(call.call_id, name, "response", body)
-        record.template_values = vault.seal(call.call_id, name, "values", msgspec.json.encode(self._asked.values))
+        kept = Kept(msgspec.json.encode(self._asked.fields), body, msgspec.json.encode(self._asked.values))
+        if self._work.keeping is not None:
+            tenant = call.caller.team or call.caller.key_id
+            privacy = CallPrivacy(self._work.keeping, self._shared.secret, tenant)
+            kept = privacy.redact_kept(kept, self._endpoint, call.call_id, is_streamed=call.is_streamed)
+        call.request_body = vault.seal(call.call_id, name, "request", kept.request)
+        call.response_body = vault.seal(call.call_id, name, "response", kept.response)
+        record.template_values = vault.seal(call.call_id, name, "values", kept.values)
         record.content_expires_us = int((self._shared.now() + self._work.contract.retention.days * 86_400) * 1e6)
 
     @property

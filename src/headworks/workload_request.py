@@ -21,6 +21,7 @@ from headworks.dialects import RequestHead
 from headworks.dialects.reading import Fields
 from headworks.errors import Refusal
 from headworks.planning import Admission, Planner, note_keys
+from headworks.privacy_bridge import CallPrivacy
 from headworks.prompts import Rendered
 from headworks.settlement import OpenCall, Work
 
@@ -33,22 +34,40 @@ class Composed(msgspec.Struct, frozen=True):
         values: of the prompt's variables.
         version: of the prompt; empty where there is none.
         metadata: the caller's.
+        privacy: has screened the fields, and turns the answer's tokens back; None where nothing is screened.
     """
 
     fields: Fields
     values: Mapping[str, object]
     version: str
     metadata: dict[str, str]
+    privacy: CallPrivacy | None = None
 
 
 def compose_call(
-    call: OpenCall, work: CompiledWorkload, head: RequestHead, admission: Admission, grant: Grant, planner: Planner
+    call: OpenCall,
+    work: CompiledWorkload,
+    head: RequestHead,
+    admission: Admission,
+    grant: Grant,
+    planner: Planner,
+    secret: bytes,
 ) -> Composed:
     """Make the fields that go up, and note in the call what it is.
 
     Raises:
         Refusal: whatever is wrong with what the caller sends.
     """
+    composed = _compose(call, work, head, admission, grant, planner)
+    if work.privacy is None:
+        return composed
+    privacy = CallPrivacy(work.privacy, secret, call.caller.team or call.caller.key_id)
+    return msgspec.structs.replace(composed, fields=privacy.redact(composed.fields, call.call_id), privacy=privacy)
+
+
+def _compose(
+    call: OpenCall, work: CompiledWorkload, head: RequestHead, admission: Admission, grant: Grant, planner: Planner
+) -> Composed:
     endpoint = admission.route.endpoint
     call.requested_model = work.name
     call.is_streamed = head.is_streamed

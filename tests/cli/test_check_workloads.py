@@ -25,54 +25,39 @@ def check(desk):
     return do
 
 
-@pytest.fixture
-def quiet(desk):
-    """The desk without the retention that is warned of."""
-    for path in desk.folder.glob("workloads/*/workload.yaml"):
-        path.write_text(path.read_text().replace("content: redacted", "content: 'off'"))
-    return desk
-
-
 TRIAGE = "workloads/ticket-triage"
 
 
-def test_the_example_has_no_problem_and_is_told_that_nothing_is_kept(check):
-    problems, warnings = check()
-
-    assert problems == []
-    assert [line.split(": ")[1:3] for line in warnings] == [["retention.content", "nothing is kept"]] * 2
-
-
-def test_content_is_not_kept_without_a_secret_either(quiet, check):
-    quiet.edit("workload.yaml", "content: 'off'", "content: full")
+def test_the_example_has_neither_problem_nor_warning(check):
     assert check() == ([], [])
-    (quiet.folder / "headworks.yaml").write_text(
-        (quiet.folder / "headworks.yaml").read_text() + "access: {mode: open}\n"
-    )
-
-    assert "sealed with the server secret, which `access.mode: open` does without" in check()[1][0]
 
 
-def test_every_problem_of_a_prompt_has_its_place(quiet, check):
-    quiet.edit("prompt.md", "{{ plan }}", "{{ plann }}")
-    quiet.edit("prompt.md", "{{ product | fence }}", "{{ product | shout }}")
+def test_a_kind_of_personal_data_that_there_is_not_is_a_problem(desk, check):
+    desk.edit("workload.yaml", "retention:", "screening: {privacy: {kinds: {e_mail: block}}}\nretention:")
+    problems, _ = check()
+    assert "there is no kind 'e_mail'" in problems[0]
+
+
+def test_every_problem_of_a_prompt_has_its_place(desk, check):
+    desk.edit("prompt.md", "{{ plan }}", "{{ plann }}")
+    desk.edit("prompt.md", "{{ product | fence }}", "{{ product | shout }}")
 
     assert [line.split(": ")[0] for line in check()[0]] == [f"{TRIAGE}/prompt.md:31:23", f"{TRIAGE}/prompt.md:32:10"]
 
 
-def test_a_version_that_is_published_with_other_bytes_is_a_problem(quiet, check):
-    quiet.run("prompts", "publish", "ticket-triage")
+def test_a_version_that_is_published_with_other_bytes_is_a_problem(desk, check):
+    desk.run("prompts", "publish", "ticket-triage")
     assert check() == ([], [])
-    quiet.edit("prompt.md", "twelve", "ten")
+    desk.edit("prompt.md", "twelve", "ten")
 
     message = "version 1.0.0 is published with other content: raise it (`headworks prompts bump`)"
     assert check() == ([f"{TRIAGE}/prompt.md:2:10: {message}"], [])
 
 
-def test_a_version_that_is_raised_too_little_is_a_problem(quiet, check):
-    quiet.run("prompts", "publish", "ticket-triage")
-    quiet.edit("prompt.md", "version: 1.0.0", "version: 1.1.0")
-    quiet.edit("schema.json", '"access", ', '"access", "fraud", ')
+def test_a_version_that_is_raised_too_little_is_a_problem(desk, check):
+    desk.run("prompts", "publish", "ticket-triage")
+    desk.edit("prompt.md", "version: 1.0.0", "version: 1.1.0")
+    desk.edit("schema.json", '"access", ', '"access", "fraud", ')
 
     (problem,) = check()[0]
 
@@ -80,10 +65,10 @@ def test_a_version_that_is_raised_too_little_is_a_problem(quiet, check):
     assert problem.endswith("(`headworks prompts bump ticket-triage`)")
 
 
-def test_a_version_that_calls_are_not_made_with_is_warned_of(quiet, check):
-    quiet.run("prompts", "publish", "ticket-triage")
-    quiet.edit("prompt.md", "twelve", "ten")
-    quiet.run("prompts", "bump", "ticket-triage")
+def test_a_version_that_calls_are_not_made_with_is_warned_of(desk, check):
+    desk.run("prompts", "publish", "ticket-triage")
+    desk.edit("prompt.md", "twelve", "ten")
+    desk.run("prompts", "bump", "ticket-triage")
 
     problems, (warning,) = check()
 
@@ -91,16 +76,16 @@ def test_a_version_that_calls_are_not_made_with_is_warned_of(quiet, check):
     assert "2:10: calls are made with 1.0.0, the active version, and not with this one" in warning
 
 
-def test_a_canary_must_be_published(quiet, check):
-    quiet.edit("workload.yaml", "output:", "canary: { version: 1.1.0 }\noutput:")
+def test_a_canary_must_be_published(desk, check):
+    desk.edit("workload.yaml", "output:", "canary: { version: 1.1.0 }\noutput:")
 
     (problem,) = check()[0]
 
     assert "canary.version: the prompt has no published version 1.1.0" in problem
 
 
-def test_a_schema_that_is_none_is_a_problem_once(quiet, check):
-    quiet.edit("schema.json", '"type": "object"', '"type": "objekt"')
+def test_a_schema_that_is_none_is_a_problem_once(desk, check):
+    desk.edit("schema.json", '"type": "object"', '"type": "objekt"')
 
     problems, _ = check()
 
@@ -108,19 +93,19 @@ def test_a_schema_that_is_none_is_a_problem_once(quiet, check):
     assert problems[0].startswith(f"{TRIAGE}/schema.json:")
 
 
-def test_a_schema_that_is_none_is_a_problem_once_with_a_published_prompt_too(quiet, check):
-    quiet.run("prompts", "publish", "ticket-triage")
-    quiet.edit("schema.json", '"type": "object"', '"type": "objekt"')
+def test_a_schema_that_is_none_is_a_problem_once_with_a_published_prompt_too(desk, check):
+    desk.run("prompts", "publish", "ticket-triage")
+    desk.edit("schema.json", '"type": "object"', '"type": "objekt"')
 
     problems, _ = check()
 
     assert [line.split(":")[0] for line in problems] == [f"{TRIAGE}/schema.json"]
 
 
-def test_what_is_outside_the_strict_subset_is_warned_of_with_rule_and_place(quiet, check):
+def test_what_is_outside_the_strict_subset_is_warned_of_with_rule_and_place(desk, check):
     text = '{"type": "object",\n "properties": {"category": {"type": "string", "minLength": 2}},\n "required": []}'
-    (quiet.triage / "schema.json").write_text(text)
-    (quiet.triage / "fallback.json").write_text('{"category": "other"}')
+    (desk.triage / "schema.json").write_text(text)
+    (desk.triage / "fallback.json").write_text('{"category": "other"}')
 
     problems, warnings = check()
 
@@ -133,8 +118,8 @@ def test_what_is_outside_the_strict_subset_is_warned_of_with_rule_and_place(quie
     assert warnings[2].startswith(f"{TRIAGE}/schema.json:2:")
 
 
-def test_tools_whose_schemas_cannot_be_used_are_a_problem_once(quiet, check):
-    path = quiet.folder / "workloads" / "assistant" / "tools.json"
+def test_tools_whose_schemas_cannot_be_used_are_a_problem_once(desk, check):
+    path = desk.folder / "workloads" / "assistant" / "tools.json"
     tools = json.loads(path.read_text())
     tools[0]["parameters"]["type"] = "objekt"
     path.write_text(json.dumps(tools))
@@ -156,8 +141,8 @@ def test_tools_whose_schemas_cannot_be_used_are_a_problem_once(quiet, check):
         ("x = 1\n", "0:0", "has no rules"),
     ],
 )
-def test_rules_that_cannot_be_loaded_are_a_problem(quiet, check, text, place, message):
-    (quiet.triage / "rules.py").write_text(text)
+def test_rules_that_cannot_be_loaded_are_a_problem(desk, check, text, place, message):
+    (desk.triage / "rules.py").write_text(text)
 
     (problem,) = check()[0]
 
@@ -165,33 +150,33 @@ def test_rules_that_cannot_be_loaded_are_a_problem(quiet, check, text, place, me
     assert message in problem
 
 
-def test_the_static_answer_must_satisfy_the_schema(quiet, check):
-    quiet.edit("fallback.json", '"category": "other"', '"category": "unknown"')
+def test_the_static_answer_must_satisfy_the_schema(desk, check):
+    desk.edit("fallback.json", '"category": "other"', '"category": "unknown"')
 
     (problem,) = check()[0]
 
     assert problem.startswith(f"{TRIAGE}/fallback.json:")
     assert "/category: breaks schema.json: must be one of" in problem
 
-    (quiet.triage / "fallback.json").write_text('"A person will answer."')
+    (desk.triage / "fallback.json").write_text('"A person will answer."')
     assert check()[0][0].startswith(f"{TRIAGE}/fallback.json:0:0: breaks schema.json: ")
 
 
-def test_a_lock_that_names_a_model_that_is_gone_is_a_problem(quiet, check):
+def test_a_lock_that_names_a_model_that_is_gone_is_a_problem(desk, check):
     lock = Lock(workloads={"ticket-triage": Locked(model="gone/model")})
-    (quiet.folder / LOCK_FILE).write_text(lock_text(lock))
+    (desk.folder / LOCK_FILE).write_text(lock_text(lock))
 
     assert "ticket-triage is locked to `gone/model`, which is bound to no model" in check()[0][0]
 
-    (quiet.folder / LOCK_FILE).write_text("<<<<<<< ours\n")
+    (desk.folder / LOCK_FILE).write_text("<<<<<<< ours\n")
     assert "a merge was left unfinished here" in check()[0][0]
 
 
-def test_a_registry_that_cannot_be_used_is_a_problem(quiet, check):
-    quiet.run("prompts", "publish", "ticket-triage")
-    for path in (quiet.folder / ".headworks").glob("prompts.db*"):
+def test_a_registry_that_cannot_be_used_is_a_problem(desk, check):
+    desk.run("prompts", "publish", "ticket-triage")
+    for path in (desk.folder / ".headworks").glob("prompts.db*"):
         path.unlink()
-    (quiet.folder / ".headworks" / "prompts.db").write_text("no database, and long enough to be looked at as one" * 9)
+    (desk.folder / ".headworks" / "prompts.db").write_text("no database, and long enough to be looked at as one" * 9)
 
     problems, _ = check()
 

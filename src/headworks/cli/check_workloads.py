@@ -30,7 +30,7 @@ def workload_checks(project: Project) -> tuple[Check, ...]:
         partial(_named, _rules),
         partial(_named, _static_answer),
         partial(_model, project, locked),
-        partial(_retention, project),
+        _privacy,
     )
 
 
@@ -161,17 +161,15 @@ def _model(project: Project, locked: Mapping[str, Locked], workload: Workload) -
     return (Problem(str(shown), 0, 0, message),)
 
 
-def _retention(project: Project, workload: Workload) -> Examination:
-    """Whether what the contract has kept is kept."""
-    match workload.contract.retention.content:
-        case "redacted":
-            message = (
-                "nothing is kept: there is no redaction yet to keep content by; `off` says so, `full` keeps all of it"
-            )
-        case "full" if project.config.access.mode == "open":
-            message = (
-                "nothing is kept: content is sealed with the server secret, which `access.mode: open` does without"
-            )
-        case _:
-            return Examination()
-    return Examination(warnings=(workload.problem(("retention", "content"), message),))
+def _privacy(workload: Workload) -> Examination:
+    """Whether what the contract says of personal data can be used."""
+    settings = workload.contract.screening.privacy
+    if settings is None:
+        return Examination()
+    from headworks.screening.privacy import PrivacyPolicy
+
+    try:
+        PrivacyPolicy.compile(settings, file=str(workload.file))
+    except ConfigError as error:
+        return Examination(error.problems)
+    return Examination()

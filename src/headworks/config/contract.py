@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from headworks.config.privacy import Privacy
 from headworks.config.shape import FilePath, Seconds, Section
 
 WORKLOAD_NAME = "^[a-z][a-z0-9-]{0,62}$"
@@ -113,6 +114,17 @@ class Action(Section, frozen=True):
     expires_s: Annotated[Seconds, Meta(description="Seconds after which a held call is denied.")] = 3600.0
 
 
+class Screening(Section, frozen=True):
+    """What is looked for in what goes up and comes down, beyond the form and meaning of answers."""
+
+    privacy: Annotated[
+        Privacy | None,
+        Meta(
+            description="Personal data and secrets: found and replaced before a call goes up. Left out: not looked for."
+        ),
+    ] = None
+
+
 class Canary(Section, frozen=True):
     """A second prompt version that takes a share of the calls."""
 
@@ -191,6 +203,9 @@ class Contract(Section, frozen=True, kw_only=True):
         dict[Annotated[str, Meta(pattern=TOOL_NAME)], Action],
         Meta(description="Tools with side effects, by name. A tool that is not named here only reads."),
     ] = field(default_factory=dict)
+    screening: Annotated[Screening, Meta(description="What is looked for in what goes up and comes down.")] = (
+        Screening()
+    )
     caller_may_set: Annotated[
         tuple[Annotated[str, Meta(pattern=PARAMETER_NAME)], ...],
         Meta(description="Parameters that the contract fixes and a caller may change all the same."),

@@ -73,6 +73,16 @@ from headworks.dialects.tails import MAX_TEXT
 from headworks.dialects.unsupported import shown_name
 
 
+class BridgeStream(Protocol):
+    """One stream between two dialects; see `TranslatedStream`."""
+
+    def feed(self, data: bytes) -> bytes: ...
+    @property
+    def is_complete(self) -> bool: ...
+    def broken(self, code: str, message: str) -> bytes: ...
+    def summary(self) -> AnswerSummary: ...
+
+
 class Bridge(Protocol):
     """One call between two dialects."""
 
@@ -97,7 +107,7 @@ class Bridge(Protocol):
         """The upstream's own error object, in the words of the caller's API."""
         ...
 
-    def stream(self) -> "TranslatedStream":
+    def stream(self) -> BridgeStream:
         """Fresh steps for a stream."""
         ...
 

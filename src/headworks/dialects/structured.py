@@ -64,14 +64,23 @@ _decode_message = msgspec.json.Decoder(_Message).decode
 
 def wants_schema(endpoint: Endpoint, fields: Fields) -> bool:
     """Whether a request asks for an answer that satisfies a JSON Schema."""
+    return _format_type(endpoint, fields) == "json_schema"
+
+
+def wants_json(endpoint: Endpoint, fields: Fields) -> bool:
+    """Whether a request asks for an answer that is JSON."""
+    return _format_type(endpoint, fields) in ("json_schema", "json_object")
+
+
+def _format_type(endpoint: Endpoint, fields: Fields) -> str:
     raw = fields.get("text" if endpoint is Endpoint.RESPONSES else "response_format")
     if raw is None:
-        return False
+        return ""
     try:
         found = _decode_text(raw).format if endpoint is Endpoint.RESPONSES else _decode_format(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return False  # its shape is for whoever reads it to judge
-    return found is not None and found.type == "json_schema"
+        return ""  # its shape is for whoever reads it to judge
+    return "" if found is None else found.type
 
 
 class SchemaBridge:

@@ -31,6 +31,10 @@ _VALIDATE_US = 2.0
 _VALIDATE_US_PER_TOKEN = 0.01
 """Decoding and validating: 1 µs for a schema of 30 values (jsonschema-rs 0.60, 2026-11), and the call around it."""
 
+_SCREEN_US_PER_KB = 8.0
+_RESTORE_US = 30.0
+"""With RE2, of text in which nothing is found; the answer is read and written once more (CPython 3.11, 2026-11)."""
+
 _RULES_US = 40.0
 """There and back to another process with an answer of 0.5 KB, by a pipe (Linux, 2026-11). The rules' own time adds."""
 
@@ -74,6 +78,10 @@ def _before(workload: Workload, facts: Facts) -> list[Step]:
     if facts.has_schema:
         reason = f"{_name(workload, 'schema')} goes upstream, so that the model is held to it where the provider can"
         steps.append(Step("schema upstream", reason, _SPLICE_US))
+    if contract.screening.privacy is not None:
+        kilobytes = (facts.prompt_tokens + contract.volume.input_tokens) * _BYTES_PER_TOKEN / 1000
+        reason = "`screening.privacy`: personal data and secrets go up as tokens; all strings of the body are read"
+        steps.append(Step("screen", reason, round(_SCREEN_US_PER_KB * kilobytes, 1)))
     steps.append(Step("open", "every call: an entry in the journal before anything is sent", _OPEN_US))
     chain = " -> ".join((_model(workload, facts), *contract.fallback))
     steps.append(Step("attempt", f"{chain}, within {contract.latency.total_s:g} s", _ATTEMPT_US))
@@ -84,6 +92,8 @@ def _after(workload: Workload, facts: Facts) -> list[Step]:
     contract = workload.contract
     validation = contract.validation
     steps: list[Step] = []
+    if contract.screening.privacy is not None:
+        steps.append(Step("restore", "tokens of the answer become values again, before it is judged", _RESTORE_US))
     if facts.has_schema:
         reason = f"{_name(workload, 'schema')}: no answer that breaks it reaches the caller"
         cost = _VALIDATE_US + _VALIDATE_US_PER_TOKEN * contract.volume.output_tokens

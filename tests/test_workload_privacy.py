@@ -1,0 +1,222 @@
+"""Personal data of a workload's calls: tokens go up, values come back, and what is kept holds none."""
+
+import itertools
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headworks.calls import Endpoint
+from headworks.config.privacy import Privacy
+from headworks.dialects.events import Ended, Text
+from headworks.privacy_bridge import CallPrivacy
+from headworks.records.content import ContentVault
+from headworks.screening.privacy import PrivacyPolicy
+from played_work import (
+    EVENTS,
+    TOOLS,
+    call_chunk,
+    call_item,
+    chat_answer,
+    chunk,
+    completed,
+    event,
+    message_item,
+    response_object,
+    text_delta,
+)
+
+MAIL = "ada.lovelace@example.org"
+CARD = "4111 1111 1111 1111"
+CONTRACT = "screening: {privacy: {}}\n"
+TOKEN = re.compile(r"PII_[A-Z]+_[a-z0-9]+")
+BOTH = pytest.mark.parametrize("dialect", ["chat", "responses"])
+
+
+@pytest.fixture
+def desk(work):
+    return work.make(CONTRACT, schema=None, tools=[tool | {"parameters": {"type": "object"}} for tool in TOOLS])
+
+
+def ask(desk, dialect, ticket, **fields):
+    return desk.chat(ticket, **fields) if dialect == "chat" else desk.respond(ticket, **fields)
+
+
+def token_in(hall):
+    (found,) = set(TOKEN.findall(hall.flight.request.body.decode()))
+    return found
+
+
+def give(desk, dialect, text="", calls=()):
+    if dialect == "chat":
+        desk.answer(chat_answer(text or None, calls))
+    else:
+        desk.answer(response_object(*([message_item(text)] if text else []), *(call_item(*call) for call in calls)))
+
+
+@BOTH
+def test_a_value_goes_up_as_a_token_and_comes_back_as_itself(hall, desk, dialect):
+    answered = ask(desk, dialect, f"Write to {MAIL}, please.")
+    assert MAIL.encode() not in hall.flight.request.body
+
+    give(desk, dialect, f"I have written to {token_in(hall)}.")
+    assert f"I have written to {MAIL}." in answered.body.decode()
+    assert hall.settled.outcome == "answered"
+
+
+@BOTH
+def test_arguments_of_tools_have_the_value_where_they_are_judged(hall, desk, dialect):
+    answered = ask(desk, dialect, f'Look {MAIL} up, he is "Ada".')
+    give(desk, dialect, calls=[("look", json.dumps({"mail": token_in(hall)}))])
+
+    assert json.loads(re.search(r'"arguments":"((?:[^"\\]|\\.)*)"', answered.body.decode())[1].replace('\\"', '"')) == {
+        "mail": MAIL
+    }
+
+
+@BOTH
+def test_in_a_stream_a_token_may_be_cut_anywhere(hall, desk, dialect):
+    answered = ask(desk, dialect, f"Write to {MAIL}, please.", stream=True)
+    hall.flight.sink.on_head(200, EVENTS)
+    said = f"Done: {token_in(hall)} has it."
+    for at in range(0, len(said), 3):
+        piece = said[at : at + 3]
+        hall.flight.sink.on_body(chunk(piece) if dialect == "chat" else _delta(piece, at == 0))
+    end = chunk(finish_reason="stop") + b"data: [DONE]\n\n" if dialect == "chat" else completed(message_item(said))
+    hall.flight.sink.on_body(end)
+    hall.turn(10)
+
+    assert TOKEN.search(answered.body.decode()) is None
+    pieces = re.findall(r'"(?:content|delta)":"([^"]*)"', answered.body.decode())
+    assert f"Done: {MAIL} has it." in "".join(pieces)
+    assert hall.settled.outcome == "answered"
+
+
+def _delta(piece, is_first):
+    if not is_first:
+        return text_delta(piece)
+    created = event("response.created", response=response_object(status="in_progress"))
+    item = message_item("") | {"content": [], "status": "in_progress"}
+    part = {"type": "output_text", "text": "", "annotations": []}
+    place = {"item_id": "msg_1", "output_index": 0}
+    return (
+        created
+        + event("response.output_item.added", output_index=0, item=item)
+        + event("response.content_part.added", content_index=0, part=part, **place)
+        + text_delta(piece)
+    )
+
+
+def test_in_a_stream_arguments_have_the_value(hall, desk):
+    answered = desk.chat(f"Look {MAIL} up.", stream=True)
+    hall.flight.sink.on_head(200, EVENTS)
+    arguments = json.dumps({"mail": token_in(hall)})
+    hall.flight.sink.on_body(call_chunk("look", arguments[:14]) + call_chunk(arguments=arguments[14:]))
+    hall.flight.sink.on_body(chunk(finish_reason="tool_calls") + b"data: [DONE]\n\n")
+    hall.turn(10)
+
+    data = [json.loads(line[6:]) for line in answered.body.splitlines() if line.startswith(b"data: {")]
+    deltas = [choice["delta"] for one in data for choice in one["choices"]]
+    told = "".join(call["function"]["arguments"] for delta in deltas for call in delta.get("tool_calls", []))
+    assert json.loads(told) == {"mail": MAIL}
+
+
+def test_within_json_a_value_is_escaped_as_it_has_to_be(hall, work):
+    schema = {
+        "type": "object",
+        "properties": {"team": {"type": "string"}},
+        "required": ["team"],
+        "additionalProperties": False,
+    }
+    words = "screening: {privacy: {words: {client: {words: ['Ada \"the first\" Lovelace']}}}}\n"
+    answered = work.make(words, schema=schema).chat('For Ada "the first" Lovelace.')
+    work.answer(chat_answer(json.dumps({"team": token_in(hall)})))
+
+    content = json.loads(answered.body)["choices"][0]["message"]["content"]
+    assert json.loads(content) == {"team": 'Ada "the first" Lovelace'}
+    assert hall.settled.verdict == "valid"
+
+
+def test_a_repair_turn_goes_up_with_tokens_too(hall, work):
+    work.make(CONTRACT + "validation: {repairs: 1}\n").chat(f"From {MAIL}.")
+    token = token_in(hall)
+    work.answer(chat_answer(json.dumps({"team": token})))
+
+    assert MAIL.encode() not in hall.flight.request.body
+    assert token in hall.flight.body["messages"][-2]["content"]
+    work.answer(chat_answer('{"team": "red"}'))
+
+
+def test_what_the_contract_blocks_is_refused_before_anything_goes_up(hall, work):
+    answered = work.make("screening: {privacy: {kinds: {card: block}}}\n", schema=None).chat(f"My card is {CARD}.")
+    assert (answered.status, hall.upstream.flights) == (400, [])
+    assert CARD not in answered.body.decode()
+    assert hall.settled.outcome == "refused"
+
+
+def test_what_the_model_brings_up_can_be_blocked(hall, work):
+    work.make("screening: {privacy: {answer: block}}\n", schema=None)
+    answered = work.chat("Who was it?")
+    work.answer(chat_answer(f"It was {MAIL}."))
+    assert answered.error["code"] == "output_blocked"
+    assert MAIL not in answered.body.decode()
+
+
+def test_an_answer_from_another_dialect_has_its_values_back(hall, work):
+    work.make(CONTRACT, schema=None, speaks=[Endpoint.CHAT])
+    answered = work.respond(f"Write to {MAIL}.")
+    work.answer(chat_answer(f"To {token_in(hall)}."))
+    assert json.loads(answered.body)["output"][0]["content"][0]["text"] == f"To {MAIL}."
+
+
+@pytest.mark.parametrize("is_screened", [True, False])
+@pytest.mark.parametrize("is_streamed", [True, False])
+def test_what_is_kept_redacted_holds_no_value(hall, work, is_streamed, is_screened):
+    work.make((CONTRACT if is_screened else "") + "retention: {content: redacted}\n", schema=None)
+    work.chat(f"Write to {MAIL}.", stream=is_streamed)
+    said = f"Done: {token_in(hall)}." if is_screened else f"Done: {MAIL}."
+    if is_streamed:
+        hall.flight.sink.on_head(200, EVENTS)
+        hall.flight.sink.on_body(chunk(said[:9]) + chunk(said[9:]) + chunk(finish_reason="stop") + b"data: [DONE]\n\n")
+        hall.turn(10)
+    else:
+        work.answer(chat_answer(said))
+
+    settled, vault = hall.settled, ContentVault(b"s" * 32)
+    sealed = {"request": settled.request_body, "response": settled.response_body, "values": settled.template_values}
+    for kind, piece in sealed.items():
+        kept = vault.open(settled.opened.call_id, "triage", kind, piece).decode()
+        assert TOKEN.search(kept), (kind, kept)
+        assert MAIL not in kept
+
+
+def test_what_cannot_be_kept_redacted_is_not_kept(hall, work, capsys):
+    work.make("retention: {content: redacted}\nscreening: {privacy: {kinds: {email: block}}}\n", schema=None)
+    answered = work.chat("Hello")
+    work.answer(chat_answer(f"It is {MAIL}."))
+    assert answered.status == 200
+    assert hall.settled.response_body == b""
+    assert "could not be redacted" in capsys.readouterr().err
+
+
+@given(cuts=st.lists(st.integers(0, 60), max_size=8), before=st.text(max_size=8), after=st.text(max_size=8))
+def test_however_it_is_cut_a_stream_says_the_same(cuts, before, after):
+    privacy = CallPrivacy(PrivacyPolicy.compile(Privacy(answer="allow")), b"s", "t")
+    said = before + " " + privacy.redact_text(f" {MAIL} ") + after
+
+    class Pieces:
+        def feed(self, piece):
+            return [Text(piece)] if piece else [Ended("", None)]
+
+    decoder = privacy.wrap(Pieces(), is_json=False)
+    places = [0, *sorted(min(cut, len(said)) for cut in cuts), len(said)]
+    events = [
+        one
+        for start, end in itertools.pairwise(places)
+        for one in (decoder.feed(said[start:end]) if end > start else [])
+    ]
+    events += decoder.feed("")
+    assert "".join(one.text for one in events if isinstance(one, Text)) == before + " " + f" {MAIL} " + after
+    assert isinstance(events[-1], Ended)
