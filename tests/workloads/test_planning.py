@@ -186,6 +186,7 @@ def test_what_contradicts_itself_is_asked(make):
 
     assert found["kept content"] == ("Would `redacted` do?", "ask")
     assert found["output"] == ("What must be true of every right answer?", "ask")
+    assert found["personal data"] == ("Should `screening.privacy` replace it before calls go up?", "ask")
     assert found["first release"][0] == "not before the golden set has been run"
 
 

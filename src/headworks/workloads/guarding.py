@@ -66,6 +66,9 @@ def screening(given: Given) -> Iterator[Decision]:
     data = contract.data
     layers, reason = _SCREENING[data.sensitivity]
     yield Decision("input", layers, reason, given.source("data", "sensitivity"))
+    if contract.screening.privacy is None and data.sensitivity in ("confidential", "restricted"):
+        reason = f"the data is {data.sensitivity}, and the contract has nothing looked for in what goes up"
+        yield Decision("personal data", "Should `screening.privacy` replace it before calls go up?", reason, "ask")
     for regulation in data.regulations:
         yield Decision(regulation, _REGULATED[regulation], f"`data.regulations` has {regulation}", "contract")
     reason = "what callers and tools say is data: roles are fixed by the template, and no value can forge one"
