@@ -144,6 +144,7 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, tag="o", gc=False):
     model: str = ""
     is_streamed: bool = False
     request_bytes: int = 0
+    workload: str = ""
 
 
 class Settled(msgspec.Struct, frozen=True, array_like=True, tag="s", gc=False):

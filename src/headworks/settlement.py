@@ -88,6 +88,7 @@ class OpenCall(msgspec.Struct, gc=False):
             self.model,
             self.is_streamed,
             self.request_bytes,
+            "" if self.work is None else self.work.workload,
         )
         return entry
 

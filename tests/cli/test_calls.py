@@ -18,7 +18,8 @@ NOW_US = int(time.time() * 1e6)
 
 
 def settled(n: int, **fields: object) -> Settled:
-    of_opened = {name: fields.pop(name) for name in list(fields) if name in Opened.__struct_fields__}
+    of_opened = {name: fields[name] for name in fields if name in Opened.__struct_fields__}
+    fields = {name: value for name, value in fields.items() if name not in of_opened or name == "workload"}
     opened = Opened(
         f"call_{n:04d}",
         NOW_US - (100 - n) * 1_000_000,

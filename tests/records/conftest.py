@@ -34,7 +34,8 @@ class Calls:
         return msgspec.structs.replace(opened, **fields)
 
     def settled(self, n: int = 0, **fields: object) -> Settled:
-        of_opened = {name: fields.pop(name) for name in list(fields) if name in Opened.__struct_fields__}
+        of_opened = {name: fields[name] for name in fields if name in Opened.__struct_fields__}
+        fields = {name: value for name, value in fields.items() if name not in of_opened or name == "workload"}
         settled = Settled(
             opened=self.opened(n, **of_opened),
             outcome="answered",

@@ -60,12 +60,13 @@ def test_settled_calls_are_recorded_and_the_dead_writers_segments_removed(draine
 
 
 def test_what_a_dead_writer_left_open_is_lost(drainer, folder, store, write_segment, calls, said):
-    write_segment(folder, calls.opened(1), calls.opened(2), calls.settled(1))
+    write_segment(folder, calls.opened(1), calls.opened(2, workload="triage"), calls.settled(1))
 
     drained = drainer().drain()
 
     assert drained.lost == 1
     assert outcomes(store) == {"1": "answered", "2": "lost"}
+    assert store.get("call_000002").workload == "triage"
     assert said == []
 
 

@@ -206,7 +206,8 @@ class SqliteStore:
         """What a dead writer had open, settled as lost and no longer open."""
         rows = self._connection.execute("SELECT entry FROM calls_open WHERE writer = ?", (writer,)).fetchall()
         self._connection.execute("DELETE FROM calls_open WHERE writer = ?", (writer,))
-        return [Settled(_decode_opened(entry), "lost", 0, 0, error_code="lost") for (entry,) in rows]
+        lost = [_decode_opened(entry) for (entry,) in rows]
+        return [Settled(one, "lost", 0, 0, error_code="lost", workload=one.workload) for one in lost]
 
 
 def _row(call: Settled) -> tuple[str | int, ...]:
