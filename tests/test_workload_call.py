@@ -5,7 +5,7 @@ import json
 import pytest
 
 from headworks.access import Grant
-from headworks.calls import Caller, Failure, FailureKind
+from headworks.calls import Caller, Endpoint, Failure, FailureKind
 from headworks.records.content import ContentVault
 from played_work import EVENTS, RULES, SCHEMA, TOOLS, chat_answer, chunk, stream, team
 
@@ -331,3 +331,28 @@ def test_the_output_limit_has_the_name_that_the_server_knows(hall, work):
     assert hall.flight.body["max_tokens"] == 50
     assert "max_completion_tokens" not in hall.flight.body
     work.answer(team("red"))
+
+
+STOPS = "output: {stop: ['END', '---']}\n"
+
+
+def test_stop_sequences_go_up_in_chat_as_they_are(hall, work):
+    work.make(STOPS, schema=None).chat()
+    assert hall.flight.body["stop"] == ["END", "---"]
+    work.answer(chat_answer("Hello."))
+
+
+def test_a_call_through_responses_is_translated_to_where_stop_sequences_have_a_place(hall, work):
+    answered = work.make(STOPS, schema=None).respond()
+    assert b"/v1/chat/completions" in hall.flight.request.line
+    assert hall.flight.body["stop"] == ["END", "---"]
+    work.answer(chat_answer("Hello."))
+
+    assert json.loads(answered.body)["output"][0]["content"][0]["text"] == "Hello."
+
+
+def test_where_there_is_no_such_place_it_is_refused(hall, work):
+    answered = work.make(STOPS, schema=None, speaks=[Endpoint.RESPONSES]).respond()
+    assert (answered.status, answered.error["code"]) == (400, "endpoint_not_supported")
+    assert "stop sequences" in answered.error["message"]
+    assert hall.upstream.flights == []

@@ -1,11 +1,13 @@
 """Steps 2 and 3, decode and resolve: from a request to a plan of where it goes and how its answer comes back."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from headworks.access import Grant
 from headworks.answering import JSON, request_id_line
 from headworks.calls import Endpoint
-from headworks.dialects import BRIDGES, Bridge, RequestHead, read_form, read_head
+from headworks.dialects import BRIDGES, Bridge, RequestHead, read_fields, read_form, read_head
 from headworks.dialects.structured import SchemaBridge, wants_schema
 from headworks.endpoints import Manner, Route
 from headworks.errors import Refusal
@@ -197,32 +199,45 @@ class Planner:
         return Endpoint.MESSAGES in self._target(call, head.model, grant).speaks
 
     def plan_to(
-        self, target: Target[Station], head: RequestHead, endpoint: Endpoint, path: str, forwarded: bytes
+        self,
+        target: Target[Station],
+        head: RequestHead,
+        endpoint: Endpoint,
+        path: str,
+        forwarded: bytes,
+        stop: Sequence[str] = (),
     ) -> Plan:
         """The plan of asking this target, on behalf of a workload: `head` is what goes up, but for the model.
+
+        Arguments:
+            stop: the contract's stop sequences. Responses has no place for them: such a call is translated.
 
         Raises:
             Refusal: 400, for what this target cannot honour.
         """
         provider, is_streamed = target.station.provider, head.is_streamed
         mode = provider.structured_output
-        if mode != "json_schema" and Endpoint.CHAT in target.speaks and wants_schema(endpoint, head.fields):
-            body = head.splice(model=target.model)
-            asking = SchemaBridge(endpoint, body, mode)
-            body = asking.request(body, target.model, limit_name=provider.limit_name)
-            sent = provider.json_request("/chat/completions", body, forwarded)
-            return Plan(target, sent, endpoint, path, is_streamed, head, asking)
-        if endpoint not in target.speaks:
-            spoken = self._check_bridge(target, head.model, endpoint, path)
-            body = head.splice(model=target.model)
+        is_emulated = mode != "json_schema" and Endpoint.CHAT in target.speaks and wants_schema(endpoint, head.fields)
+        stop = stop if endpoint is Endpoint.RESPONSES else ()
+        if not is_emulated and not stop and endpoint in target.speaks:
+            hides_usage = is_streamed and endpoint is Endpoint.CHAT and not head.includes_usage
+            body = head.splice(model=target.model, include_usage=hides_usage)
+            sent = provider.json_request(path, body, forwarded)
+            return Plan(target, sent, endpoint, path, is_streamed, head, None, hides_usage)
+        body = head.splice(model=target.model)
+        bridge: Bridge
+        if is_emulated:
+            assert mode != "json_schema", "that is nothing to emulate"
+            spoken, bridge = Endpoint.CHAT, SchemaBridge(endpoint, body, mode)
+        else:
+            spoken = _with_stop(target) if stop else self._check_bridge(target, head.model, endpoint, path)
             bridge = BRIDGES[endpoint, spoken](body)
-            body = bridge.request(body, target.model, limit_name=provider.limit_name)
-            sent = provider.json_request(_PATHS[spoken], body, _forwarded(forwarded, endpoint, spoken))
-            return Plan(target, sent, endpoint, path, is_streamed, head, bridge)
-        hides_usage = is_streamed and endpoint is Endpoint.CHAT and not head.includes_usage
-        body = head.splice(model=target.model, include_usage=hides_usage)
-        sent = provider.json_request(path, body, forwarded)
-        return Plan(target, sent, endpoint, path, is_streamed, head, None, hides_usage)
+        body = bridge.request(body, target.model, limit_name=provider.limit_name)
+        if stop:
+            name = "stop" if spoken is Endpoint.CHAT else "stop_sequences"
+            body = msgspec.json.encode({**read_fields(body), name: stop})
+        sent = provider.json_request(_PATHS[spoken], body, _forwarded(forwarded, endpoint, spoken))
+        return Plan(target, sent, endpoint, path, is_streamed, head, bridge)
 
     def read_object(self, call: OpenCall, request: Request, admission: Admission, owner: ResponseOwner | None) -> Plan:
         """The plan of a call for a stored response, whose owner was looked up.
@@ -313,6 +328,23 @@ class Planner:
                 param="model",
             )
         return spoken
+
+
+def _with_stop(target: Target[Station]) -> Endpoint:
+    """A dialect that this target speaks and that has a place for stop sequences.
+
+    Raises:
+        Refusal: 400, there is none.
+    """
+    for spoken in (Endpoint.CHAT, Endpoint.MESSAGES):
+        if spoken in target.speaks:
+            return spoken
+    raise Refusal(
+        400,
+        "endpoint_not_supported",
+        f"The contract has stop sequences, which the API that {target.provider} serves has no place for.",
+        param="model",
+    )
 
 
 def _spoken_by(target: Target[Station], endpoint: Endpoint, head: RequestHead | None = None) -> Endpoint | None:

@@ -284,7 +284,8 @@ class _Run:
             fields = {limit_name if name in LIMIT_NAMES[Endpoint.CHAT] else name: raw for name, raw in fields.items()}
         head = msgspec.structs.replace(self._head, fields=fields)
         planner = self._shared.planner
-        plan = planner.plan_to(target, head, self._endpoint, self._path, self._admission.forwarded)
+        forwarded, stop = self._admission.forwarded, self._work.contract.output.stop
+        plan = planner.plan_to(target, head, self._endpoint, self._path, forwarded, stop)
         privacy, bridge = self._asked.privacy, plan.bridge
         if privacy is not None:
             is_json = wants_json(self._endpoint, fields)

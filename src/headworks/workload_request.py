@@ -19,7 +19,6 @@ from headworks.composing import (
 )
 from headworks.dialects import RequestHead
 from headworks.dialects.reading import Fields
-from headworks.errors import Refusal
 from headworks.planning import Admission, Planner, note_keys
 from headworks.privacy_bridge import CallPrivacy
 from headworks.prompts import Rendered
@@ -77,13 +76,6 @@ def _compose(
     metadata = note_keys(call, head, admission)
     if not grant.may_use(work.name):
         raise planner.unknown(work.name, grant)
-    if endpoint is Endpoint.RESPONSES and work.contract.output.stop:
-        raise Refusal(
-            400,
-            "endpoint_not_supported",
-            f"The contract of `{work.name}` has stop sequences, which only Chat Completions knows; call it there.",
-            param="model",
-        )
     check_one_answer(head.fields)
     may_set = work.contract.caller_may_set
     fields = merge_fixed(
