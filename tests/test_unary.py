@@ -274,3 +274,29 @@ def test_a_model_that_the_upstream_does_not_know_is_refused_with_the_nearest_nam
     assert (answered.status, answered.error["code"], answered.error["param"]) == (404, "model_not_found", "model")
     assert "Did you mean `nano`?" in answered.error["message"]
     assert hall.settled.error_code == "model_not_found"
+
+
+def test_answers_that_keep_coming_are_ended_together_and_none_waits_for_long(hall):
+    answered = [hall.chat() for _ in range(12)]
+    flights = list(hall.upstream.flights)
+    waited = 0
+    for flight in flights:
+        flight.answer()
+        hall.turn(1)
+        waited += 1
+        if any(one.status for one in answered):
+            break
+
+    assert 3 < waited < 9
+    assert [one.status for one in answered[: waited - 1]].count(200) >= waited - 2
+    for flight in flights[waited:]:
+        flight.answer()
+    hall.turn(10)
+    assert [one.status for one in answered] == [200] * 12
+
+
+def test_an_answer_that_comes_alone_does_not_wait_for_others(hall):
+    answered = hall.chat()
+    hall.flight.answer()
+    hall.turn(3)
+    assert answered.status == 200

@@ -7,7 +7,8 @@ steps themselves.
 
 Calls that start in one turn of the loop take their steps together in the next, and so do those whose answers end: each
 step for all of them, then the next step for all. The code and data of one step stay in the processor's caches, and
-whoever reads at the other end is woken once for many. With 16 callers that is a seventh of a call's cost.
+whoever reads at the other end is woken once for many. Answers wait a few turns for one another as long as they keep
+coming. With 16 callers all this is a fifth of a call's cost.
 """
 
 import asyncio
@@ -41,6 +42,10 @@ _ANSWER_READERS: dict[str, Callable[[bytes], AnswerSummary | Failure]] = {
 }
 """Of answers on other paths nothing is read: they may be something other than JSON (transcripts, audio)."""
 
+_LEAST_TURNS = 2
+_MOST_TURNS = 6
+"""Turns of the loop for which an answer waits for others to end; a turn under load takes some 0.1 ms."""
+
 
 class UnaryCalls:
     """What all unary calls of a gateway share.
@@ -60,7 +65,9 @@ class UnaryCalls:
     __slots__ = (
         "_call_soon",
         "_ending",
+        "_seen",
         "_starting",
+        "_turns",
         "answer_bytes",
         "fault",
         "keeps_bodies",
@@ -83,6 +90,8 @@ class UnaryCalls:
         self._call_soon = loop.call_soon
         self._starting: list[UnaryCall] = []
         self._ending: list[UnaryCall] = []
+        self._turns = 0
+        self._seen = 0
         self.unknown_model = unknown_model
         self.settlement = settlement
         self.refuse = refuse
@@ -99,8 +108,8 @@ class UnaryCalls:
     def end(self, call: "UnaryCall") -> None:
         """Read its answer, settle it and reply, soon."""
         if not self._ending:
-            # Not in the same turn as what starts: what goes out in one turn should go one way, for the same reasons.
-            self._call_soon(self._call_soon, self._end_all)
+            self._turns = self._seen = 0
+            self._call_soon(self._gather)
         self._ending.append(call)
 
     def _start_all(self) -> None:
@@ -110,6 +119,17 @@ class UnaryCalls:
         now_s = perf_counter()
         for call in calls:
             call.send(now_s)
+
+    def _gather(self) -> None:
+        """Wait a turn more as long as further answers come, so that under load there is more to do at once."""
+        self._turns += 1
+        count = len(self._ending)
+        # Never in the same turn as what starts: what goes out in one turn should go one way, for the same reasons.
+        if self._turns < _LEAST_TURNS or (count > self._seen and self._turns < _MOST_TURNS):
+            self._seen = count
+            self._call_soon(self._gather)
+        else:
+            self._end_all()
 
     def _end_all(self) -> None:
         calls, self._ending = self._ending, []
