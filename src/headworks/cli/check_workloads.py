@@ -7,7 +7,7 @@ import msgspec
 
 from headworks.cli.prompt_release import as_named, companions_of, registry_of, step_to
 from headworks.compiled import Published, own_prompt, read_file
-from headworks.config import LOCK_FILE, Check, Examination, Locked, Project, Workload, model_of_rung, read_lock
+from headworks.config import LOCK_FILE, Check, Examination, Locked, Project, Workload, locked_model_problem, read_lock
 from headworks.config.document import Mark
 from headworks.errors import ConfigError, Problem, StorageError
 from headworks.prompts import Prompt, PromptRegistry, Release
@@ -151,14 +151,8 @@ def _static_answer(workload: Workload) -> Sequence[Problem]:
 def _model(project: Project, locked: Mapping[str, Locked], workload: Workload) -> Sequence[Problem]:
     """Whether the model that the lock has decided on is still there."""
     model = locked[workload.name].model if workload.name in locked else ""
-    if workload.contract.model or not model or model_of_rung(project.config, model) is not None:
-        return ()
-    shown = project.file.parent / LOCK_FILE
-    message = (
-        f"{workload.name} is locked to `{model}`, which is bound to no model: bind it in headworks.yaml, or name a "
-        f"rung as `model` in {workload.file}"
-    )
-    return (Problem(str(shown), 0, 0, message),)
+    problem = locked_model_problem(project, workload, model)
+    return () if problem is None else (problem,)
 
 
 def _retention(project: Project, workload: Workload) -> Examination:
