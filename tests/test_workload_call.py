@@ -315,12 +315,26 @@ def test_content_is_kept_sealed_and_nowhere_in_the_clear(hall, work, is_streamed
     assert b"secret ticket" not in written
 
 
+def test_content_of_a_call_whose_answer_is_blocked_is_kept_with_what_the_model_said(hall, work):
+    answered = work.make("retention: {content: full}\n", rules=RULES).chat("block")
+    work.answer(team("blue"))
+
+    settled, vault = hall.settled, ContentVault(b"s" * 32)
+    kept = {"request": settled.request_body, "response": settled.response_body, "values": settled.template_values}
+    opened = {kind: vault.open(settled.opened.call_id, "triage", kind, data) for kind, data in kept.items()}
+    assert (answered.status, settled.outcome, settled.content_expires_us > 0) == (502, "failed", True)
+    assert b"Ticket: block" in opened["request"]
+    assert b"blue" in opened["response"]
+    assert json.loads(opened["values"]) == {"ticket": "block"}
+
+
 def test_values_of_a_call_that_fails_are_not_written_in_the_clear(hall, work):
     work.make("retention: {content: full}\n").chat("a secret ticket")
     hall.flight.sink.on_failure(Failure(FailureKind.UNREACHABLE, "stub failed"))
     work.settle()
 
     assert hall.settled.outcome == "failed"
+    assert (hall.settled.request_body != b"", hall.settled.response_body) == (True, b"")
     assert b"secret" not in b"".join(path.read_bytes() for path in hall.folder.glob("*.journal"))
 
 

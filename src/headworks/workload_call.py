@@ -150,10 +150,14 @@ class WorkloadCalls:
         asked = compose_call(call, work, head, admission, grant, self.planner)
         run = _Run(self, call, work, head, admission, asked, reply, ending)
         self.settlement.open(call)
-        if call.is_streamed:
-            await run.stream()
-        else:
-            await run.answer()
+        try:
+            if call.is_streamed:
+                await run.stream()
+            else:
+                await run.answer()
+        except (Refusal, asyncio.CancelledError):
+            run.keep_what_there_is()
+            raise
 
 
 class _Run:
@@ -186,6 +190,7 @@ class _Run:
         self._verdict: Verdict | None = None
         self._spent = NO_USAGE
         self._is_stopped = False
+        self._last_body = b""
 
     @property
     def _is_kept(self) -> bool:
@@ -323,6 +328,7 @@ class _Run:
             record.wasted_tokens += self._take_usage()
             raise refusal_of(Failure(FailureKind.ERROR, f"{plan.target.provider} answered with an error"))
         call.usage = NO_USAGE
+        self._last_body = body
         note(call, summary)
         estimate_usage(call, plan, summary.text)
         return sink.status, head, body, answer
@@ -420,6 +426,12 @@ class _Run:
         call.response_bytes = len(body)
         self._shared.settlement.settle(call, outcome, status)
         self._reply.respond(status, headers, body)
+
+    def keep_what_there_is(self) -> None:
+        """Keep the content of a call that comes to nothing: it is the one that people want to see again. What the model
+        has said last goes for the answer."""
+        if self._is_kept and not self._call.is_settled:
+            self._seal(self._last_body)
 
     def _seal(self, body: bytes) -> None:
         """Put what the contract has kept into the record, sealed."""
