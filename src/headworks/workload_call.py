@@ -286,7 +286,14 @@ class _Run:
         head = msgspec.structs.replace(self._head, fields=fields)
         planner = self._shared.planner
         plan = planner.plan_to(target, head, self._endpoint, self._path, self._admission.forwarded)
-        return msgspec.structs.replace(plan, timeouts=_within(target.station.timeouts, total_s))
+        timeouts = _within(target.station.timeouts, total_s)
+        first_s = self._work.contract.latency.first_token_s
+        if first_s is not None and has_more and self._call.is_streamed:
+            # Only where another target may be quicker: late words are better than none.
+            left_s = max(0.0, self._call.started_s + first_s - perf_counter())
+            first_byte_s = min(timeouts.first_byte_s, left_s * _SHARE_WITH_FALLBACK)
+            timeouts = msgspec.structs.replace(timeouts, first_byte_s=first_byte_s)
+        return msgspec.structs.replace(plan, timeouts=timeouts)
 
     async def _attempt(self, plan: Plan) -> tuple[int, AnswerHead, bytes, ModelAnswer | None]:
         call, record = self._call, self._call.work
