@@ -136,6 +136,23 @@ def test_another_model_and_another_version_are_set_beside_it(desk, call, replay)
     assert bool(found["diff"]) == (found["recorded"]["text"] != found["again"]["text"])
 
 
+def test_the_template_that_a_call_was_made_with_is_shown_for_as_long_as_there_is_one(desk, call):
+    call_id, _ = call()
+    desk.edit("prompt.md", "twelve", "ten")
+
+    published = desk.run("calls", "show", call_id, "--bodies")[1]
+
+    assert f"template             headworks prompts show {NAME} --version 1.0.0 --source\n" in published
+    assert "\ntemplate:\n---\nversion: 1.0.0\n" in published
+    assert "at most twelve words" in json.loads(desk.run("calls", "show", call_id, "--json")[1])["template"]
+
+    for path in (desk.folder / ".headworks").glob("prompts.db*"):
+        path.unlink()
+    assert "template             gone: 1.0.0 was not published" in desk.run("calls", "show", call_id)[1]
+    desk.edit("prompt.md", "ten words", "twelve words")
+    assert f"template             {desk.triage / 'prompt.md'}\n" in desk.run("calls", "show", call_id)[1]
+
+
 def test_a_rung_of_the_contract_stands_for_its_model(call, replay):
     call_id, _ = call()
 
