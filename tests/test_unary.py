@@ -1,5 +1,6 @@
 """Calls whose answer is gathered whole, as a dialogue of caller, gateway and upstream."""
 
+import asyncio
 import json
 
 import pytest
@@ -279,24 +280,30 @@ def test_a_model_that_the_upstream_does_not_know_is_refused_with_the_nearest_nam
 def test_answers_that_keep_coming_are_ended_together_and_none_waits_for_long(hall):
     answered = [hall.chat() for _ in range(12)]
     flights = list(hall.upstream.flights)
-    waited = 0
-    for flight in flights:
-        flight.answer()
-        hall.turn(1)
-        waited += 1
-        if any(one.status for one in answered):
-            break
+    ended = []
 
-    assert 3 < waited < 9
-    assert [one.status for one in answered[: waited - 1]].count(200) >= waited - 2
-    for flight in flights[waited:]:
-        flight.answer()
-    hall.turn(10)
+    async def upstream():
+        for flight in flights:
+            flight.answer()
+            await asyncio.sleep(0)  # one turn of the loop
+            ended.append(sum(one.status == 200 for one in answered))
+
+    hall.loop.run_until_complete(upstream())
+    hall.turn(5)
+
     assert [one.status for one in answered] == [200] * 12
+    first = next(count for count in ended if count)
+    assert first >= 4, "what came meanwhile was ended with it"
+    assert ended.index(first) <= 7
 
 
 def test_an_answer_that_comes_alone_does_not_wait_for_others(hall):
     answered = hall.chat()
-    hall.flight.answer()
-    hall.turn(3)
+
+    async def upstream():
+        hall.flight.answer()
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    hall.loop.run_until_complete(upstream())
     assert answered.status == 200

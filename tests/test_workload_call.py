@@ -294,6 +294,30 @@ def test_a_workload_is_listed_as_a_model(hall, work):
     assert {"triage": "headworks"}.items() <= {one["id"]: one["owned_by"] for one in listed}.items()
 
 
+@pytest.mark.parametrize(
+    ("path", "limit"), [("/v1/responses", "max_output_tokens"), ("/v1/chat/completions", "max_tokens")]
+)
+def test_what_output_calls_by_one_name_is_freed_under_all_that_requests_have_for_it(hall, work, path, limit):
+    work.make("output: {max_tokens: 50}\ncaller_may_set: [max_tokens]\n")
+    prompt = {"prompt": {"variables": {"ticket": "help"}}, "messages": []}
+    hall.ask(path, {"model": "triage", limit: 90, **prompt})
+
+    sent = hall.flight.body
+    assert (sent.get("max_output_tokens") or sent["max_completion_tokens"]) == 90
+    work.fail(FailureKind.UNREACHABLE)
+
+
+@pytest.mark.parametrize("name", ["tools", "functions"])
+def test_tools_of_a_caller_are_refused_where_nothing_would_judge_their_calls(work, name):
+    offered = {name: [{"type": "function", "function": {"name": "pay"}}]}
+    refused = work.make().chat(**offered)
+
+    assert (refused.status, json.loads(refused.body)["error"]["param"]) == (400, name)
+    work.make("caller_may_set: [tools]\n").chat(**offered)
+    assert name in work.hall.flight.body
+    work.fail(FailureKind.UNREACHABLE)
+
+
 @pytest.mark.parametrize("is_streamed", [False, True])
 def test_content_is_kept_sealed_and_nowhere_in_the_clear(hall, work, is_streamed):
     work.make("retention: {content: full, days: 3}\n")
@@ -315,12 +339,26 @@ def test_content_is_kept_sealed_and_nowhere_in_the_clear(hall, work, is_streamed
     assert b"secret ticket" not in written
 
 
+def test_content_of_a_call_whose_answer_is_blocked_is_kept_with_what_the_model_said(hall, work):
+    answered = work.make("retention: {content: full}\n", rules=RULES).chat("block")
+    work.answer(team("blue"))
+
+    settled, vault = hall.settled, ContentVault(b"s" * 32)
+    kept = {"request": settled.request_body, "response": settled.response_body, "values": settled.template_values}
+    opened = {kind: vault.open(settled.opened.call_id, "triage", kind, data) for kind, data in kept.items()}
+    assert (answered.status, settled.outcome, settled.content_expires_us > 0) == (502, "failed", True)
+    assert b"Ticket: block" in opened["request"]
+    assert b"blue" in opened["response"]
+    assert json.loads(opened["values"]) == {"ticket": "block"}
+
+
 def test_values_of_a_call_that_fails_are_not_written_in_the_clear(hall, work):
     work.make("retention: {content: full}\n").chat("a secret ticket")
     hall.flight.sink.on_failure(Failure(FailureKind.UNREACHABLE, "stub failed"))
     work.settle()
 
     assert hall.settled.outcome == "failed"
+    assert (hall.settled.request_body != b"", hall.settled.response_body) == (True, b"")
     assert b"secret" not in b"".join(path.read_bytes() for path in hall.folder.glob("*.journal"))
 
 

@@ -232,6 +232,19 @@ def test_the_time_of_the_contract_bounds_all_attempts_together(hall, work):
     assert all(one.connect_s <= one.total_s and one.first_byte_s <= one.total_s for one in given)
 
 
+def test_a_stream_that_does_not_begin_in_time_leaves_time_for_the_next_target_to_begin(hall, work):
+    given = []
+    send = hall.upstream.send
+    hall.upstream.send = lambda request, sink, timeouts: (given.append(timeouts), send(request, sink, timeouts))[1]
+    work.make("fallback: [large]\nlatency: {total_s: 10, first_token_s: 2}\n").chat(stream=True)
+    work.fail(FailureKind.TIMEOUT)
+    sends(hall, chunk(GOOD_TEXT))
+    work.come(DONE)
+
+    assert 1.1 < given[0].first_byte_s <= 1.2
+    assert given[1].first_byte_s > 2
+
+
 def test_no_attempt_is_made_once_the_time_is_up(hall, work):
     answered = work.make("latency: {total_s: 0.001}\n").chat()
     if hall.upstream.flights:  # it was quicker

@@ -8,7 +8,7 @@ configuration: this is what makes a reload atomic.
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -22,10 +22,12 @@ from headworks.config import (
     Workload,
     is_reference,
     load_workloads,
+    locked_model_problem,
     model_of_rung,
     read_lock,
     read_secret,
 )
+from headworks.config.walk import suggestion
 from headworks.errors import ConfigError, Problem, SecretError
 from headworks.exchange import Timeouts, Upstream
 from headworks.gateway import ANSWER_BYTES, Gateway, Parts
@@ -103,6 +105,9 @@ def read_settings(project: Project, environment: Mapping[str, str] = os.environ)
     plans = tuple(_provider_plan(project, name, environment) for name in config.providers)
     names = tuple((name, model.provider, model.model) for name, model in config.models.items())
     workloads = read_workloads(project)
+    problems = [problem for workload, work in workloads for problem in _target_problems(project, plans, workload, work)]
+    if problems:
+        raise ConfigError(*dict.fromkeys(problems))
     seals = any(
         work.contract.retention.content != "off" or work.policy.has_holds or work.privacy is not None
         for _, work in workloads
@@ -128,6 +133,10 @@ def read_workloads(project: Project) -> tuple[tuple[Workload, "CompiledWorkload"
     problems: list[Problem] = []
     for workload in workloads:
         model = locked[workload.name].model if workload.name in locked else ""
+        problem = locked_model_problem(project, workload, model)
+        if problem is not None:
+            problems.append(problem)
+            continue
         try:
             published = _published(project, workload.name)
             compiled.append((workload, compile_workload(workload, locked_model=model, published=published)))
@@ -136,6 +145,20 @@ def read_workloads(project: Project) -> tuple[tuple[Workload, "CompiledWorkload"
     if problems:
         raise ConfigError(*problems)
     return tuple(compiled)
+
+
+def _target_problems(
+    project: Project, plans: Sequence[ProviderPlan], workload: Workload, work: "CompiledWorkload"
+) -> Iterator[Problem]:
+    """Models of the chain that their provider is known not to have: a simulator's are known only from its plan."""
+    models = {plan.name: plan.models for plan in plans}
+    for name in work.chain_names:
+        model = model_of_rung(project.config, name)
+        assert model is not None, "the contract's names were checked, and the lock's"
+        known = models[model.provider]
+        if known is not None and model.model not in known:
+            message = f"`{name}` is {model.provider}/{model.model}, and that provider has no such model"
+            yield workload.problem(("ladder",), message + suggestion(model.model, known))
 
 
 def _published(project: Project, name: str) -> "Published":

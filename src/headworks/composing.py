@@ -30,6 +30,9 @@ LIMIT_NAMES = {
 
 _ALL_LIMITS = LIMIT_NAMES[Endpoint.RESPONSES] + LIMIT_NAMES[Endpoint.CHAT]
 
+_FREED = {"max_tokens": _ALL_LIMITS, "reasoning_effort": ("reasoning_effort", "reasoning")}
+"""Under `output` a contract calls by one name what requests call by several."""
+
 _FORERUNNERS = {"functions": "tools"}
 """Older names under which an upstream takes the same (OpenAI API reference, "Create chat completion", 2026-10)."""
 
@@ -105,6 +108,11 @@ def prompt_values(reference: PromptReference) -> dict[str, object]:
                 param="prompt.variables",
             ) from None
     return values
+
+
+def freed_fields(caller_may_set: Sequence[str]) -> tuple[str, ...]:
+    """The fields of a request that a contract's `caller_may_set` means: their own names, and those of `output`."""
+    return tuple(field for name in caller_may_set for field in _FREED.get(name, (name,)))
 
 
 def check_one_answer(fields: Fields) -> None:

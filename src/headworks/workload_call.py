@@ -155,10 +155,14 @@ class WorkloadCalls:
         asked = compose_call(call, work, head, admission, grant, self.planner, self.secret)
         run = _Run(self, call, work, head, admission, asked, reply, ending)
         self.settlement.open(call)
-        if call.is_streamed:
-            await run.stream()
-        else:
-            await run.answer()
+        try:
+            if call.is_streamed:
+                await run.stream()
+            else:
+                await run.answer()
+        except (Refusal, asyncio.CancelledError):
+            run.keep_what_there_is()
+            raise
 
 
 class _Run:
@@ -191,6 +195,7 @@ class _Run:
         self._verdict: Verdict | None = None
         self._spent = NO_USAGE
         self._is_stopped = False
+        self._last_body = b""
 
     @property
     def _is_kept(self) -> bool:
@@ -290,7 +295,14 @@ class _Run:
         if privacy is not None:
             is_json = wants_json(self._endpoint, fields)
             bridge = privacy.bridge(self._endpoint, self._head.fields, bridge, is_json=is_json)
-        return msgspec.structs.replace(plan, bridge=bridge, timeouts=_within(target.station.timeouts, total_s))
+        timeouts = _within(target.station.timeouts, total_s)
+        first_s = self._work.contract.latency.first_token_s
+        if first_s is not None and has_more and self._call.is_streamed:
+            # Only where another target may be quicker: late words are better than none.
+            left_s = max(0.0, self._call.started_s + first_s - perf_counter())
+            first_byte_s = min(timeouts.first_byte_s, left_s * _SHARE_WITH_FALLBACK)
+            timeouts = msgspec.structs.replace(timeouts, first_byte_s=first_byte_s)
+        return msgspec.structs.replace(plan, bridge=bridge, timeouts=timeouts)
 
     async def _attempt(self, plan: Plan) -> tuple[int, AnswerHead, bytes, ModelAnswer | None]:
         call, record = self._call, self._call.work
@@ -332,6 +344,7 @@ class _Run:
             record.wasted_tokens += self._take_usage()
             raise refusal_of(Failure(FailureKind.ERROR, f"{plan.target.provider} answered with an error"))
         call.usage = NO_USAGE
+        self._last_body = body
         note(call, summary)
         estimate_usage(call, plan, summary.text)
         return sink.status, head, body, answer
@@ -429,6 +442,12 @@ class _Run:
         call.response_bytes = len(body)
         self._shared.settlement.settle(call, outcome, status)
         self._reply.respond(status, headers, body)
+
+    def keep_what_there_is(self) -> None:
+        """Keep the content of a call that comes to nothing: it is the one that people want to see again. What the model
+        has said last goes for the answer."""
+        if self._is_kept and not self._call.is_settled:
+            self._seal(self._last_body)
 
     def _seal(self, body: bytes) -> None:
         """Put what the contract has kept into the record, sealed."""

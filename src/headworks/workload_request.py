@@ -1,7 +1,7 @@
 """Step 3 for a workload: the caller's request, the contract and the prompt become the fields that go up."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -12,6 +12,7 @@ from headworks.composing import (
     LIMIT_NAMES,
     PromptMessage,
     check_one_answer,
+    freed_fields,
     merge_fixed,
     place_messages,
     prompt_reference,
@@ -19,6 +20,7 @@ from headworks.composing import (
 )
 from headworks.dialects import RequestHead
 from headworks.dialects.reading import Fields
+from headworks.errors import Refusal
 from headworks.planning import Admission, Planner, note_keys
 from headworks.privacy_bridge import CallPrivacy
 from headworks.prompts import Rendered
@@ -77,7 +79,8 @@ def _compose(
     if not grant.may_use(work.name):
         raise planner.unknown(work.name, grant)
     check_one_answer(head.fields)
-    may_set = work.contract.caller_may_set
+    may_set = freed_fields(work.contract.caller_may_set)
+    _check_tools(work, head.fields, may_set)
     fields = merge_fixed(
         head.fields, work.fixed[endpoint], limit=work.limit, limit_name=LIMIT_NAMES[endpoint][0], may_set=may_set
     )
@@ -91,6 +94,26 @@ def _compose(
     if work.contract.state == "provider":
         may_set = (*may_set, "previous_response_id", "conversation")
     return Composed(_placed(fields, endpoint, rendered, may_set), values, prompt.version, metadata)
+
+
+def _check_tools(work: CompiledWorkload, fields: Fields, may_set: Collection[str]) -> None:
+    """Refuse tools that the contract does not know where answers are judged: their calls would not be.
+
+    Raises:
+        Refusal: 400 `parameter_fixed`.
+    """
+    if work.tools is not None or not work.judges_output or "tools" in may_set:
+        return
+    for name in ("tools", "functions"):
+        raw = fields.get(name)
+        if raw is not None and bytes(raw) not in (b"null", b"[]"):
+            raise Refusal(
+                400,
+                "parameter_fixed",
+                f"The answers of `{work.name}` are judged, and its contract has no tools, whose calls nothing would "
+                f"judge: leave `{name}` out, or have the workload's owner write a tools.json.",
+                param=name,
+            )
 
 
 def _placed(fields: Fields, endpoint: Endpoint, rendered: Rendered, may_set: tuple[str, ...]) -> Fields:

@@ -162,6 +162,50 @@ def test_the_static_answer_must_satisfy_the_schema(desk, check):
     assert check()[0][0].startswith(f"{TRIAGE}/fallback.json:0:0: breaks schema.json: ")
 
 
+def test_golden_cases_that_no_call_could_be_are_warned_of_with_their_lines(desk, check):
+    path = desk.triage / "golden.jsonl"
+    lines = path.read_text().splitlines()
+    first = json.loads(lines[0])
+    lines[0] = json.dumps(first | {"variables": {"plan": "pro", "ticket": "x"}})
+    lines[1] = json.dumps(json.loads(lines[1]) | {"expected": first["expected"] | {"category": "none"}})
+    path.write_text("\n".join(lines) + "\n\n")
+
+    problems, warnings = check()
+
+    assert problems == []
+    assert warnings[0].startswith(f"{TRIAGE}/golden.jsonl:1:1: The variables do not fit the prompt")
+    assert warnings[1].startswith(f"{TRIAGE}/golden.jsonl:2:1: `expected` breaks the schema: /category: must be one of")
+    assert len(warnings) == 2
+
+
+def test_a_lock_of_another_prompt_or_schema_than_calls_are_made_with_is_warned_of(desk, check):
+    desk.run("prompts", "publish", "ticket-triage")
+    assert check() == ([], [])
+    lock = desk.folder / LOCK_FILE
+    text = lock.read_text()
+
+    lock.write_text(text.replace('prompt_hash: "sha256:', 'prompt_hash: "sha256:0'))
+    assert check()[1][0].startswith(
+        f"{LOCK_FILE}:0:0: ticket-triage is locked to prompt 1.0.0, and calls are made with another, 1.0.0: "
+    )
+    lock.write_text(text.replace('schema_hash: "sha256:', 'schema_hash: "sha256:0'))
+    assert "ticket-triage is locked to another schema than the folder's" in check()[1][0]
+
+
+def test_whoever_goes_back_is_told_that_schema_and_parameters_stay(desk, check):
+    desk.run("prompts", "publish", "ticket-triage")
+    desk.edit("schema.json", '"access", ', '"access", "fraud", ')
+    for action in ("bump", "publish"):
+        desk.run("prompts", action, "ticket-triage")
+    assert check() == ([], [])
+
+    _, out, _ = desk.run("prompts", "rollback", "ticket-triage")
+
+    assert "Schema and parameters stay the folder's" in out
+    assert "- the output's contract breaks: `category` may have further values" in out
+    assert "with this folder's schema and parameters, which are not those of 1.0.0" in check()[1][0]
+
+
 def test_a_lock_that_names_a_model_that_is_gone_is_a_problem(desk, check):
     lock = Lock(workloads={"ticket-triage": Locked(model="gone/model")})
     (desk.folder / LOCK_FILE).write_text(lock_text(lock))

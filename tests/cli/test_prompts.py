@@ -48,6 +48,13 @@ def active(desk):
 # -- list, show, log --------------------------------------------------------------------------------------------------
 
 
+def test_the_log_of_what_was_never_there_says_so(desk):
+    assert desk.run("prompts", "log", "nothing")[0::2] == (
+        1,
+        "headworks prompts: no workload is called `nothing`, and none was\n",
+    )
+
+
 def test_prompts_are_listed_with_what_is_in_the_folder_active_and_published(prompts, release):
     release()
     release("twelve words", "ten words")

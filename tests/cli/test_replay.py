@@ -4,6 +4,7 @@ import io
 import json
 import sys
 
+import openai
 import pytest
 
 import headworks
@@ -133,6 +134,60 @@ def test_another_model_and_another_version_are_set_beside_it(desk, call, replay)
     assert again.input_tokens > first.input_tokens
     assert found["recorded"]["text"]
     assert bool(found["diff"]) == (found["recorded"]["text"] != found["again"]["text"])
+
+
+def test_the_template_that_a_call_was_made_with_is_shown_for_as_long_as_there_is_one(desk, call):
+    call_id, _ = call()
+    desk.edit("prompt.md", "twelve", "ten")
+
+    published = desk.run("calls", "show", call_id, "--bodies")[1]
+
+    assert f"template             headworks prompts show {NAME} --version 1.0.0 --source\n" in published
+    assert "\ntemplate:\n---\nversion: 1.0.0\n" in published
+    assert "at most twelve words" in json.loads(desk.run("calls", "show", call_id, "--json")[1])["template"]
+
+    for path in (desk.folder / ".headworks").glob("prompts.db*"):
+        path.unlink()
+    assert "template             gone: 1.0.0 was not published" in desk.run("calls", "show", call_id)[1]
+    desk.edit("prompt.md", "ten words", "twelve words")
+    assert f"template             {desk.triage / 'prompt.md'}\n" in desk.run("calls", "show", call_id)[1]
+
+
+def test_a_rung_of_the_contract_stands_for_its_model(call, replay):
+    call_id, _ = call()
+
+    code, text, _ = replay(call_id, "--model", "flagship", "--json")
+
+    assert (code, json.loads(text)["model"]) == (0, "simulator/gpt-6.1-sol")
+
+
+def test_a_call_that_was_blocked_can_be_printed_and_sent_again(desk, call, replay):
+    desk.edit("workload.yaml", "otherwise: fallback", "otherwise: fail")
+    rule = "from headworks.screening import Verdict\ndef never(output, context):\n    return Verdict.block('never')\n"
+    (desk.triage / "rules.py").write_text(rule)
+    with pytest.raises(openai.APIStatusError, match="is blocked by") as refused:
+        call()
+    call_id = refused.value.response.headers["x-headworks-call-id"]
+
+    _, recorded, _ = replay(call_id, "--resend", "--json")
+    shown = desk.run("calls", "show", call_id)[1]
+
+    assert json.loads(recorded)["recorded"]["text"].startswith('{"category"')
+    assert json.loads(recorded)["diff"] == ""
+    assert "Ledgerly" in shown
+
+
+def test_a_call_without_an_answer_says_so(desk, call, replay):
+    plan = desk.folder / "simulator.yaml"
+    plan.write_text(plan.read_text() + "\nfaults: [{kind: error, status: 500}]\n")
+    desk.edit("workload.yaml", "fallback: [mini, deterministic]", "fallback: []")
+    with pytest.raises(openai.APIStatusError) as refused:
+        call()
+
+    code, _, err = replay(refused.value.response.headers["x-headworks-call-id"], "--recorded")
+
+    assert code == 1
+    assert "no answer is kept of call_" in err
 
 
 def test_a_model_that_there_is_not_is_told_what_was_answered(call, replay):

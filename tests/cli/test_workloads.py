@@ -7,7 +7,7 @@ from headworks.cli import main
 
 PROJECT = (
     "providers: {sim: {kind: simulator}}\nmodels: {fast: sim/gpt-6-luna}\n"
-    "tiers: {nano: sim/a, mini: sim/b, flagship: sim/c}\n"
+    "tiers: {nano: sim/gpt-6-luna, mini: sim/gpt-6.1-terra, flagship: sim/gpt-6.1-sol}\n"
 )
 
 
@@ -79,7 +79,7 @@ def test_a_flag_that_is_none_is_wrong_usage(run, flags):
 
 
 def test_a_person_at_a_terminal_is_asked_for_what_was_not_given(run, file, monkeypatch):
-    answers = iter(["support", " ", "Sort tickets.", "x", "", "y", "secret", "public", "n"])
+    answers = iter(["support", " ", "Sort tickets.", "x", "", "soon", "y", "secret", "public", "n"])
     asked = []
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -96,7 +96,7 @@ def test_a_person_at_a_terminal_is_asked_for_what_was_not_given(run, file, monke
         "urgency: deferred",
         "data: {sensitivity: public}",
     ]
-    assert len(asked) == 9
+    assert len(asked) == 10
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,12 @@ def test_a_model_that_the_simulator_does_not_have_is_named_with_the_nearest(exam
     ]
 
 
+def test_a_tier_that_is_bound_to_a_model_that_the_simulator_does_not_have_is_named(examined):
+    text = SIMULATOR + "models: {own: sim/gpt-6-luna}\ntiers: {nano: sim/gpt-6-lunar, mini: own}"
+
+    assert examined(text)[0] == ["3:15: tiers.nano: the simulator's plan has no such model; did you mean `gpt-6-luna`?"]
+
+
 def test_a_state_folder_that_is_a_file_is_a_problem(examined, tmp_path):
     (tmp_path / "state").touch()
 

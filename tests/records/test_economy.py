@@ -96,12 +96,14 @@ def test_what_was_thrown_away_is_a_share_of_all_output():
         Wasted("triage", "1.0.0", "cancelled", 1, 100),
         Wasted("triage", "1.0.0", "cut", 1, 50),
         Wasted("triage", "1.1.0", "cut", 2, 50),
+        Wasted("triage", "1.1.0", "rejected", 1, 1000),
     ]
     (found,) = economy(histogram([90] * 10), wasted, [])
 
     assert [(one.reason, one.calls, one.tokens, one.share) for one in found.thrown] == [
-        ("cut", 3, 100, 0.1),
-        ("cancelled", 1, 100, 0.1),
+        ("cut", 3, 100, 0.05),
+        ("rejected", 1, 1000, 0.5),
+        ("cancelled", 1, 100, 0.05),
     ]
 
 

@@ -74,7 +74,7 @@ def test_every_step_is_kept_with_who_what_and_when(store, approved):
     use(store, now=120.0)
 
     assert [(step.at, step.by, step.what, step.detail) for step in store.steps(approved)] == [
-        (100.0, "key_1", "held", "until 200"),
+        (100.0, "key_1", "held", "until 1970-01-01T00:03:20Z"),
         (110.0, "ann", "approved", "checked"),
         (120.0, "key_1", "consumed", ""),
     ]

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 _REASONS = {
     "cut": "cut by maximum",
-    "validation": "failed validation",
+    "validation": "failed validation, and was mended or replaced",
+    "rejected": "failed validation, in calls without an answer",
     "cancelled": "cancelled by the client",
     "failed": "the call failed",
 }

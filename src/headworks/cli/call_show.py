@@ -29,14 +29,44 @@ def show_call(store: "Store", project: "Project", options: argparse.Namespace) -
         note(str(error))
         content, code = {}, 1
     call = reconstruct(record, content, store.outcomes_of(record.seq))
+    where, template = _template_of(project, record)
     if options.json:
-        print(json_line(_for_machines(call, content, has_bodies=options.bodies)))
+        shown = _for_machines(call, content, has_bodies=options.bodies)
+        print(json_line(shown | ({"template": template} if record.prompt_version else {})))
         return code
     for name, value in (*_details(record), *call.details()):
         print(f"{name:<20} {plain(value)}")
+        if name == "prompt hash":
+            print(f"{'template':<20} {plain(where)}")
+    if options.bodies and template is not None:
+        _print_body("template", template)
     if options.bodies and not code:
         _print_bodies(content)
     return code
+
+
+def _template_of(project: "Project", record: "Record") -> tuple[str, str | None]:
+    """Where the template of a call's prompt is to be had, and its text: what was published, or what the folder holds if
+    it is the same; None where neither is."""
+    if not record.prompt_version:
+        return "", None
+    from headworks.cli.prompt_release import registry_of
+    from headworks.compiled import Published, own_prompt, read_file
+    from headworks.config import load_workloads
+
+    try:
+        with registry_of(project) as registry:
+            published = [] if registry is None else registry.list(record.workload)
+        for one in published:
+            if (one.version, one.hash) == (record.prompt_version, record.prompt_hash):
+                return f"headworks prompts show {one.workload} --version {one.version} --source", one.source
+        for workload in load_workloads(project):
+            prompt = own_prompt(workload, Published()) if workload.name == record.workload else None
+            if prompt is not None and prompt.hash == record.prompt_hash and workload.files.prompt is not None:
+                return str(workload.files.prompt), read_file(workload.files.prompt).decode("utf-8-sig")
+    except HeadworksError as error:
+        return f"cannot be looked up: {error}", None
+    return f"gone: {record.prompt_version} was not published, and prompt.md is another now", None
 
 
 def kept_content(store: "Store", project: "Project", record: "Record") -> "dict[ContentKind, bytes]":
@@ -90,8 +120,12 @@ def _print_bodies(content: "dict[ContentKind, bytes]") -> None:
     kinds: tuple[ContentKind, ...] = ("request", "response")
     for kind in kinds:
         if kind in content:
-            print(f"\n{kind}:")
-            print("\n".join(plain(line) for line in content[kind].decode(errors="replace").splitlines()))
+            _print_body(kind, content[kind].decode(errors="replace"))
+
+
+def _print_body(name: str, text: str) -> None:
+    print(f"\n{name}:")
+    print("\n".join(plain(line) for line in text.splitlines()))
 
 
 def _details(record: "Record") -> list[tuple[str, str]]:

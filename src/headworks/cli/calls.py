@@ -68,7 +68,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument(
         "id", metavar="CALL_ID", help="as in x-headworks-call-id; the beginning is enough if it is unique"
     )
-    show.add_argument("--bodies", action="store_true", help="also what was sent and answered, where that is stored")
+    show.add_argument(
+        "--bodies", action="store_true", help="also the template, and what was sent and answered, where that is stored"
+    )
     common_arguments(show, has_defaults=False)
     totals = commands.add_parser(
         "totals",

@@ -5,15 +5,26 @@ from functools import partial
 
 import msgspec
 
-from headworks.cli.prompt_release import as_named, companions_of, registry_of, step_to
+from headworks.cli.prompt_release import as_named, companions_of, registry_of, schema_digest, step_to
 from headworks.compiled import Published, own_prompt, read_file
-from headworks.config import LOCK_FILE, Check, Examination, Locked, Project, Workload, model_of_rung, read_lock
+from headworks.config import LOCK_FILE, Check, Examination, Locked, Project, Workload, locked_model_problem, read_lock
 from headworks.config.document import Mark
-from headworks.errors import ConfigError, Problem, StorageError
-from headworks.prompts import Prompt, PromptRegistry, Release
+from headworks.errors import ConfigError, Problem, Refusal, StorageError
+from headworks.prompts import Prompt, PromptRegistry, Publication, Release
 from headworks.screening import OutputSchema, ToolSet, check_rules
 from headworks.screening.output.places import place_of
 from headworks.workloads import check_files
+from headworks.workloads.files import MOST_SHOWN
+
+_ANY_MARKER = "0check0check0000"
+
+
+class _Case(msgspec.Struct, frozen=True):
+    variables: Mapping[str, object] = {}
+    expected: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_decode_case = msgspec.json.Decoder(_Case).decode
 
 
 def workload_checks(project: Project) -> tuple[Check, ...]:
@@ -29,8 +40,10 @@ def workload_checks(project: Project) -> tuple[Check, ...]:
         partial(_named, _schema),
         partial(_named, _rules),
         partial(_named, _static_answer),
+        partial(_named, _golden),
         partial(_model, project, locked),
         _privacy,
+        partial(_lock, project, locked),
     )
 
 
@@ -90,7 +103,17 @@ def _against(registry: PromptRegistry | None, workload: Workload) -> Examination
         f"calls are made with {active.version}, the active version, and not with this one: "
         f"`headworks prompts publish {workload.name}` makes it active"
     )
+    if _are_others(active, workload):
+        message += f"; but with this folder's schema and parameters, which are not those of {active.version}"
     return Examination(warnings=(_at_version(prompt, message),))
+
+
+def _are_others(active: Publication, workload: Workload) -> bool:
+    """Whether what the folder has sent beside the active version is not what it was published with."""
+    try:
+        return active.companions not in (None, companions_of(workload))
+    except ConfigError:
+        return False  # the checks of schema and tools tell
 
 
 def _version_fault(registry: PromptRegistry | None, workload: Workload, prompt: Prompt) -> str | None:
@@ -148,17 +171,68 @@ def _static_answer(workload: Workload) -> Sequence[Problem]:
     return (Problem(str(path), line, column, f"{where}breaks {schema_path.name}: {fault.message}"),)
 
 
+def _golden(workload: Workload) -> Examination:
+    """Whether the golden cases are such as calls could be: variables that fit, answers that the schema lets through."""
+    path, schema_path = workload.files.golden, workload.files.schema
+    if path is None:
+        return Examination()
+    try:
+        prompt = own_prompt(workload, Published())
+        schema = None
+        if schema_path is not None:
+            schema = OutputSchema.compile(read_file(schema_path), name=workload.name, file=str(schema_path))
+        lines = read_file(path).decode().splitlines()
+    except (ConfigError, UnicodeDecodeError):
+        return Examination()  # the checks of these files tell
+    warnings: list[Problem] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            case = _decode_case(line or "{}")
+        except msgspec.DecodeError:
+            continue
+        if prompt is not None and line.strip():
+            try:
+                prompt.render(case.variables, marker=_ANY_MARKER)
+            except Refusal as error:
+                warnings.append(Problem(str(path), number, 1, error.message))
+        fault = None if schema is None or case.expected is msgspec.UNSET else schema.check(bytes(case.expected))
+        if fault is not None:
+            where = f"{fault.pointer}: " if fault.pointer else ""
+            warnings.append(Problem(str(path), number, 1, f"`expected` breaks the schema: {where}{fault.message}"))
+    return Examination(warnings=tuple(warnings[:MOST_SHOWN]))
+
+
+def _lock(project: Project, locked: Mapping[str, Locked], workload: Workload) -> Examination:
+    """Whether calls are made with the prompt and the schema that the lock names."""
+    lock = locked.get(workload.name)
+    if lock is None or workload.files.prompt is None:
+        return Examination()
+    try:
+        with registry_of(project) as registry:
+            active = None if registry is None else registry.active(workload.name)
+        prompt = own_prompt(workload, Published())
+        schema = companions_of(workload).schema
+    except (ConfigError, StorageError):
+        return Examination()  # other checks tell
+    assert prompt is not None, "its file is there"
+    used, digest = (prompt.version, prompt.hash) if active is None else (active.version, active.hash)
+    faults = []
+    if lock.prompt_hash and lock.prompt_hash != f"sha256:{digest}":
+        faults.append(f"prompt {lock.prompt_version}, and calls are made with another, {used}")
+    if lock.schema_hash != schema_digest(schema) and lock.prompt_hash:
+        faults.append("another schema than the folder's")
+    what = " and to ".join(faults)
+    file, advice = str(project.file.parent / LOCK_FILE), f"`headworks prompts publish {workload.name}` writes it anew"
+    return Examination(
+        warnings=(Problem(file, 0, 0, f"{workload.name} is locked to {what}: {advice}"),) if what else ()
+    )
+
+
 def _model(project: Project, locked: Mapping[str, Locked], workload: Workload) -> Sequence[Problem]:
     """Whether the model that the lock has decided on is still there."""
     model = locked[workload.name].model if workload.name in locked else ""
-    if workload.contract.model or not model or model_of_rung(project.config, model) is not None:
-        return ()
-    shown = project.file.parent / LOCK_FILE
-    message = (
-        f"{workload.name} is locked to `{model}`, which is bound to no model: bind it in headworks.yaml, or name a "
-        f"rung as `model` in {workload.file}"
-    )
-    return (Problem(str(shown), 0, 0, message),)
+    problem = locked_model_problem(project, workload, model)
+    return () if problem is None else (problem,)
 
 
 def _privacy(workload: Workload) -> Examination:

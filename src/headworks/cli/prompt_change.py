@@ -12,11 +12,13 @@ import msgspec
 
 from headworks.cli.lines import json_line, note
 from headworks.cli.prompt_release import (
+    companions_of,
     folder_release,
     golden_variables,
     named_from_here,
     published,
     published_release,
+    schema_digest,
     step_to,
 )
 from headworks.cli.tables import GREEN, RED, has_colours, plain
@@ -240,16 +242,10 @@ def _locked(project: "Project", workload: "Workload", release: Release, known: L
         known,
         prompt_version=release.prompt.version,
         prompt_hash=f"sha256:{release.prompt.hash}",
-        schema_hash=_digest(schema),
+        schema_hash=schema_digest(schema),
         model=model,
         served_model=known.served_model if model == known.model else "",
     )
-
-
-def _digest(schema: str) -> str:
-    import hashlib
-
-    return f"sha256:{hashlib.sha256(schema.encode()).hexdigest()}" if schema else ""
 
 
 def _write_lock(project: "Project", lock: Lock, name: str, locked: Locked) -> bool:
@@ -296,7 +292,24 @@ def _rollback(project: "Project", registry: PromptRegistry | None, options: argp
     print(f"{name} {target.version} is active, in place of {was.version}")
     if is_written:
         print(f"Wrote {_lock_shown(project)}: commit it.")
+    changes = _left_behind(project, target)
+    if changes:
+        print("Schema and parameters stay the folder's, and are not those that it was published with:")
+        for reason in changes:
+            print(f"- {plain(reason)}")
     print(_RELOAD)
+
+
+def _left_behind(project: "Project", target: Publication) -> tuple[str, ...]:
+    """What the folder has sent beside a version otherwise than it was published; nothing where that cannot be told."""
+    try:
+        workload = find_workload(project, target.workload)
+        release = published_release(target)
+        if release.companions is None:
+            return ()
+        return release_bump(release, Release(release.prompt, companions_of(workload)), []).reasons
+    except HeadworksError:
+        return ()  # going back works while the files do not
 
 
 def _lock_again(project: "Project", target: Publication) -> bool:

@@ -1,6 +1,7 @@
 """What `headworks prompts` and `headworks check` both look at: a workload's prompt in its folder, what is sent beside
 it, what is published of it, and whether its version is high enough."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -109,6 +110,11 @@ def companions_of(workload: Workload) -> Companions:
         parameters["max_tokens"] = output.max_tokens
     schema = schema_of(workload)
     return Companions("" if schema is None else schema.canonical.decode(), msgspec.json.encode(parameters).decode())
+
+
+def schema_digest(schema: str) -> str:
+    """How headworks.lock names an output's schema, in its canonical form; "" for none."""
+    return f"sha256:{hashlib.sha256(schema.encode()).hexdigest()}" if schema else ""
 
 
 def schema_of(workload: Workload) -> OutputSchema | None:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from headworks.cli.lines import json_line, note
 from headworks.cli.moments import day, iso
-from headworks.cli.tables import GREEN, GREY, YELLOW, Cell, Table, has_colours, tokens
+from headworks.cli.tables import GREEN, GREY, YELLOW, Cell, Table, has_colours, plain, tokens
+from headworks.config import CONTRACT_FILE
+from headworks.errors import CommandError
 
 if TYPE_CHECKING:
     from headworks.config import Project, Workload
@@ -85,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
             case "list":
                 return _list(project, registry, is_json=options.json)
             case "log":
-                _log(registry, options.workload, is_json=options.json)
+                _log(project, registry, options.workload, is_json=options.json)
                 return 0
             case "show" | "render":
                 from headworks.cli import prompt_show
@@ -163,8 +165,10 @@ def _listed(workload: "Workload", prompt: "Prompt | None", registry: "PromptRegi
     }
 
 
-def _log(registry: "PromptRegistry | None", name: str, *, is_json: bool) -> None:
+def _log(project: "Project", registry: "PromptRegistry | None", name: str, *, is_json: bool) -> None:
     entries = [] if registry is None else registry.log(name)
+    if not entries and not (project.workloads / name / CONTRACT_FILE).exists():
+        raise CommandError(f"no workload is called `{plain(name)}`, and none was")
     if is_json:
         for entry in entries:
             print(json_line({"at": iso(entry.at), "what": entry.what, "version": entry.version, "hash": entry.hash}))

@@ -1,6 +1,7 @@
 """Print, verify or send again what a past call was.
 
---recorded prints the answer that was given, byte by byte. --verify renders the prompt again from what was kept and
+--recorded prints the answer that was given, byte by byte; of a call whose answer was not passed on, what the model had
+said last. --verify renders the prompt again from what was kept and
 compares hashes; nothing is sent. --resend sends the same request again, to the model that answered it, and shows what
 is different; --model and --prompt-version change one thing about it. What is sent again is recorded and paid for as
 any other call; it is sent as a plain call, so the workload's schema and rules do not judge it.
@@ -41,7 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     modes.add_argument("--recorded", action="store_true", help="print the recorded answer, its bytes exactly")
     modes.add_argument("--verify", action="store_true", help="render the prompt again and compare hashes; no call")
     modes.add_argument("--resend", action="store_true", help="send the request again and compare the answers")
-    parser.add_argument("--model", metavar="MODEL", help="send it again, to this model")
+    parser.add_argument("--model", metavar="MODEL", help="send it again, to this model or rung (`flagship`)")
     parser.add_argument("--prompt-version", metavar="VERSION", help="send it again, with this version of the prompt")
     parser.add_argument(
         "--config", type=Path, default=Path("headworks.yaml"), metavar="FILE", help="default: %(default)s"
@@ -76,6 +77,8 @@ def run(options: argparse.Namespace) -> int:
             "`records.bodies` in headworks.yaml, has it kept"
         )
     if options.recorded:
+        if "response" not in content:
+            raise CommandError(f"no answer is kept of {record.call_id}: it ended before there was one")
         sys.stdout.buffer.write(content.get("response", b""))
         sys.stdout.buffer.flush()
         return 0
@@ -213,11 +216,15 @@ def _digest(items: Sequence[msgspec.Raw]) -> str:
 def _resend(
     project: "Project", record: "Record", content: "Mapping[ContentKind, bytes]", options: argparse.Namespace
 ) -> int:
+    from headworks.config import model_of_rung
     from headworks.records.answers import read_answer
     from headworks.records.replay import diff_answers
 
     kept = _Kept(record, content)
     model = options.model or (f"{record.provider}/{record.model}" if record.provider else "")
+    if options.model:  # a contract's word for a model will do
+        rung = model_of_rung(project.config, options.model)
+        model = options.model if rung is None else f"{rung.provider}/{rung.model}"
     if not model:
         raise CommandError(f"no model has answered {record.call_id}: name one with --model")
     version = record.prompt_version

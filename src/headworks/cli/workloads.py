@@ -218,7 +218,12 @@ class _Asker:
     def flag(self, given: bool | None, question: str) -> bool:
         if given is not None or not self._is_terminal:
             return bool(given)
-        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+        words = {"y": True, "yes": True, "n": False, "no": False, "": False}
+        while True:
+            answer = input(f"{question} [y/N] ").strip().lower()
+            if answer in words:
+                return words[answer]
+            print("y or n, please")
 
     def choice(self, given: Sensitivity | None, question: str, default: Sensitivity) -> Sensitivity:
         if given is not None or not self._is_terminal:

@@ -13,7 +13,7 @@ May import `catalogue`, `errors` and `exchange`, and nothing else of Headworks.
 
 from headworks.config.contract import Contract
 from headworks.config.examine import Examination, examine
-from headworks.config.lock import LOCK_FILE, Lock, Locked, lock_text, read_lock
+from headworks.config.lock import LOCK_FILE, Lock, Locked, lock_text, locked_model_problem, read_lock
 from headworks.config.naming import DETERMINISTIC, model_named, model_of_rung
 from headworks.config.pricing import price_book, price_terms
 from headworks.config.project import FILE_NAME, Project, load, load_state, parse
@@ -105,6 +105,7 @@ __all__ = [
     "load_state",
     "load_workloads",
     "lock_text",
+    "locked_model_problem",
     "model_named",
     "model_of_rung",
     "parse",

@@ -14,7 +14,7 @@ from headworks.config.pricing import price_terms
 from headworks.config.project import Project
 from headworks.config.rules import is_loopback
 from headworks.config.secrets import is_readable_by_others, is_reference, read_secret, secret_file
-from headworks.config.shape import Provider, SecretReference, Tls
+from headworks.config.shape import TIER_ROLES, Provider, SecretReference, Tls
 from headworks.config.walk import Path as Place
 from headworks.config.walk import suggestion
 from headworks.errors import ConfigError, HeadworksError, Problem, SecretError
@@ -134,6 +134,12 @@ class _Examiner:
             if model.provider == name and model.model not in known:
                 hint = suggestion(model.model, known)
                 self._blame(("models", public, "model"), f"the simulator's plan has no such model{hint}")
+        for role in TIER_ROLES:
+            bound = getattr(self._project.config.tiers, role)
+            provider_name, _, model_name = (bound or "").partition("/")
+            if provider_name == name and bound not in self._project.config.models and model_name not in known:
+                hint = suggestion(model_name, known)
+                self._blame(("tiers", role), f"the simulator's plan has no such model{hint}")
 
     def _secret(self, place: Place, reference: SecretReference) -> None:
         try:

@@ -8,15 +8,20 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, field
 
 from headworks.config.contract import WORKLOAD_NAME
+from headworks.config.naming import model_of_rung
 from headworks.config.reading import read_struct, read_text, read_tree
 from headworks.config.shape import Section
 from headworks.config.walk import Findings
 from headworks.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from headworks.config.project import Project
+    from headworks.config.workloads import Workload
 
 LOCK_FILE = "headworks.lock"
 
@@ -65,6 +70,21 @@ def read_lock(path: Path) -> Lock:
     if not path.exists():
         return Lock()
     return parse_lock(read_text(path), file=str(path))
+
+
+def locked_model_problem(project: "Project", workload: "Workload", model: str) -> Problem | None:
+    """What is wrong with the model that the lock has decided on; None where it is there, or the contract names one.
+
+    Arguments:
+        model: the lock's; "" where it has none.
+    """
+    if workload.contract.model or not model or model_of_rung(project.config, model) is not None:
+        return None
+    message = (
+        f"{workload.name} is locked to `{model}`, which is bound to no model: bind it in headworks.yaml, or name a "
+        f"rung as `model` in {workload.file}"
+    )
+    return Problem(str(project.file.parent / LOCK_FILE), 0, 0, message)
 
 
 def parse_lock(text: str, *, file: str) -> Lock:

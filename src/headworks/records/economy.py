@@ -136,8 +136,8 @@ def _lengths(version: str, lengths: Sequence[OutputLengths]) -> Lengths:
 
 
 def _thrown(wasted: Sequence[Wasted], answered_tokens: int) -> Iterable[Thrown]:
-    # What failed and was cancelled is not among the answers; what was cut or did not validate is.
-    outside = sum(one.tokens for one in wasted if one.reason in ("cancelled", "failed"))
+    # What came to no answer is not among them; what was cut, or was mended in the end, is.
+    outside = sum(one.tokens for one in wasted if one.reason in ("rejected", "cancelled", "failed"))
     for reason in WASTE_REASONS:
         tokens = sum(one.tokens for one in wasted if one.reason == reason)
         if tokens:

@@ -7,6 +7,7 @@ their time is over.
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Self, TypeAlias
@@ -207,7 +208,7 @@ class ApprovalStore:
                         call.expires_at,
                     ),
                 )
-                self._note(approval_id, answer.held_at, answer.key_id, "held", f"until {call.expires_at:.0f}")
+                self._note(approval_id, answer.held_at, answer.key_id, "held", f"until {_moment(call.expires_at)}")
         return ids
 
     def decide(self, approval_id: str, *, approve: bool, by: str, reason: str, now: float) -> Approval:
@@ -381,3 +382,8 @@ def _why_not(approval: Approval, name: str, arguments: str, key_id: str, now: fl
 
 def _approval(row: sqlite3.Row | tuple[object, ...]) -> Approval:
     return msgspec.convert(dict(zip(Approval.__struct_fields__, row, strict=True)), Approval)
+
+
+def _moment(at: float) -> str:
+    """A time for people, in UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))

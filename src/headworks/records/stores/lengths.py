@@ -7,8 +7,9 @@ import msgspec
 
 from headworks.calls import Settled
 
-WasteReason = Literal["cut", "validation", "cancelled", "failed"]
-"""Why output was thrown away: *cut* at the maximum, it failed *validation*, the client *cancelled*, the call *failed*
+WasteReason = Literal["cut", "validation", "rejected", "cancelled", "failed"]
+"""Why output was thrown away: *cut* at the maximum, it failed *validation* on the way to an answer, or there was none
+and it was *rejected*; the client *cancelled*, the call *failed*
 after output had been paid for."""
 
 WASTE_REASONS: tuple[WasteReason, ...] = get_args(WasteReason)
@@ -86,7 +87,7 @@ def wasted_by(call: Settled) -> Iterator[tuple[WasteReason, int]]:
     if call.repairs > 0 or call.verdict in _JUDGED_BAD:
         failed_validation = output if call.verdict == "invalid" and not thrown else thrown
     if failed_validation:
-        yield "validation", failed_validation
+        yield "validation" if call.outcome == "answered" else "rejected", failed_validation
     rest = output - failed_validation
     if call.outcome == "cancelled":
         reason: WasteReason = "cancelled"
