@@ -74,6 +74,9 @@ def _before(workload: Workload, facts: Facts) -> list[Step]:
     if facts.has_schema:
         reason = f"{_name(workload, 'schema')} goes upstream, so that the model is held to it where the provider can"
         steps.append(Step("schema upstream", reason, _SPLICE_US))
+    if facts.tools:
+        reason = f"{_name(workload, 'tools')} goes upstream: {', '.join(facts.tools)}"
+        steps.append(Step("tools upstream", reason, _SPLICE_US))
     steps.append(Step("open", "every call: an entry in the journal before anything is sent", _OPEN_US))
     chain = " -> ".join((_model(workload, facts), *contract.fallback))
     steps.append(Step("attempt", f"{chain}, within {contract.latency.total_s:g} s", _ATTEMPT_US))
@@ -95,6 +98,9 @@ def _after(workload: Workload, facts: Facts) -> list[Step]:
         turns = "once" if validation.repairs == 1 else f"up to {validation.repairs} times"
         reason = f"only for an answer that is wrong: the model may mend it {turns}, then: {validation.otherwise}"
         steps.append(Step("repair", reason, _FIX_US + _ATTEMPT_US, is_occasional=True))
+    if facts.tools:
+        reason = "only for a call of a tool: its arguments must be what the tool's own schema says"
+        steps.append(Step("tool arguments", reason, _VALIDATE_US, is_occasional=True))
     if contract.actions:
         policies = ", ".join(f"{name}: {action.policy}" for name, action in contract.actions.items())
         steps.append(
