@@ -110,6 +110,15 @@ def prompt_values(reference: PromptReference) -> dict[str, object]:
     return values
 
 
+FIXABLE = frozenset(
+    {
+        *("temperature", "stop", "verbosity", "reasoning_effort", "max_tokens", *_ALL_LIMITS),
+        *("text", "reasoning", "response_format", "tools", "functions", *_INSTRUCTIONS),
+    }
+)
+"""What `caller_may_set` can mean: whatever else a caller sends is the caller's anyway."""
+
+
 def freed_fields(caller_may_set: Sequence[str]) -> tuple[str, ...]:
     """The fields of a request that a contract's `caller_may_set` means: their own names, and those of `output`."""
     return tuple(field for name in caller_may_set for field in _FREED.get(name, (name,)))

@@ -162,6 +162,30 @@ def test_the_static_answer_must_satisfy_the_schema(desk, check):
     assert check()[0][0].startswith(f"{TRIAGE}/fallback.json:0:0: breaks schema.json: ")
 
 
+def test_a_parameter_that_no_contract_fixes_need_not_be_freed(desk, check):
+    path = desk.triage / "workload.yaml"
+    path.write_text(path.read_text() + "caller_may_set: [text, temprature]\n")
+
+    problems, (warning,) = check()
+
+    assert problems == []
+    assert "caller_may_set[1]: no contract fixes `temprature`; did you mean `temperature`?" in warning
+
+
+def test_a_canary_that_was_published_with_another_schema_is_warned_of(desk, check):
+    desk.run("prompts", "publish", "ticket-triage")
+    desk.edit("schema.json", '"access", ', '"access", "fraud", ')
+    for action in ("bump", "publish"):
+        desk.run("prompts", action, "ticket-triage")
+    path = desk.triage / "workload.yaml"
+    path.write_text(path.read_text() + "canary: {version: 1.0.0}\n")
+
+    problems, (warning,) = check()
+
+    assert problems == []
+    assert "canary.version: it is tried with this folder's schema and parameters" in warning
+
+
 def test_golden_cases_that_no_call_could_be_are_warned_of_with_their_lines(desk, check):
     path = desk.triage / "golden.jsonl"
     lines = path.read_text().splitlines()

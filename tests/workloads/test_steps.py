@@ -32,10 +32,11 @@ def test_a_contract_that_needs_everything_has_every_step_in_order(make):
     steps = steps_of(*make(EVERYTHING, **FILES))
 
     assert [step.name for step in steps] == [
-        "authenticate", "decode", "resolve", "render prompt", "fix parameters", "schema upstream", "open", "attempt",
-        "validate schema", "rules", "repair", "actions", "settle",
+        "authenticate", "decode", "resolve", "render prompt", "fix parameters", "schema upstream",
+        "tools upstream", "open", "attempt", "validate schema", "rules", "repair", "tool arguments", "actions",
+        "settle",
     ]  # fmt: skip
-    assert [step.name for step in steps if step.is_occasional] == ["repair", "actions"]
+    assert [step.name for step in steps if step.is_occasional] == ["repair", "tool arguments", "actions"]
     assert all(step.cost_us > 0 and step.reason for step in steps)
 
 

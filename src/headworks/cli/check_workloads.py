@@ -7,8 +7,10 @@ import msgspec
 
 from headworks.cli.prompt_release import as_named, companions_of, registry_of, schema_digest, step_to
 from headworks.compiled import Published, own_prompt, read_file
+from headworks.composing import FIXABLE
 from headworks.config import LOCK_FILE, Check, Examination, Locked, Project, Workload, locked_model_problem, read_lock
 from headworks.config.document import Mark
+from headworks.config.walk import suggestion
 from headworks.errors import ConfigError, Problem, Refusal, StorageError
 from headworks.prompts import Prompt, PromptRegistry, Publication, Release
 from headworks.screening import OutputSchema, ToolSet, check_rules
@@ -41,6 +43,7 @@ def workload_checks(project: Project) -> tuple[Check, ...]:
         partial(_named, _rules),
         partial(_named, _static_answer),
         partial(_named, _golden),
+        _may_set,
         partial(_model, project, locked),
         _privacy,
         partial(_lock, project, locked),
@@ -92,20 +95,25 @@ def _against(registry: PromptRegistry | None, workload: Workload) -> Examination
     if canary is not None and published.find(canary.version) is None:
         message = f"the prompt has no published version {canary.version}: calls cannot be made before there is one"
         problems.append(workload.problem(("canary", "version"), message))
+    tried = None if canary is None else published.of(canary.version)
+    warnings: list[Problem] = []
+    if tried is not None and _are_others(tried, workload):
+        message = "it is tried with this folder's schema and parameters, which are not those that it was published with"
+        warnings.append(workload.problem(("canary", "version"), message))
     if active is None:
-        return Examination(tuple(problems))
+        return Examination(tuple(problems), tuple(warnings))
     fault = _version_fault(registry, workload, prompt)
     if fault is not None:
         problems.append(_at_version(prompt, f"{fault} (`headworks prompts bump {workload.name}`)"))
     if problems or (active.version, active.hash) == (prompt.version, prompt.hash):
-        return Examination(tuple(problems))
+        return Examination(tuple(problems), tuple(warnings))
     message = (
         f"calls are made with {active.version}, the active version, and not with this one: "
         f"`headworks prompts publish {workload.name}` makes it active"
     )
     if _are_others(active, workload):
         message += f"; but with this folder's schema and parameters, which are not those of {active.version}"
-    return Examination(warnings=(_at_version(prompt, message),))
+    return Examination(warnings=(_at_version(prompt, message), *warnings))
 
 
 def _are_others(active: Publication, workload: Workload) -> bool:
@@ -200,6 +208,16 @@ def _golden(workload: Workload) -> Examination:
             where = f"{fault.pointer}: " if fault.pointer else ""
             warnings.append(Problem(str(path), number, 1, f"`expected` breaks the schema: {where}{fault.message}"))
     return Examination(warnings=tuple(warnings[:MOST_SHOWN]))
+
+
+def _may_set(workload: Workload) -> Examination:
+    """Whether what callers may set is something that a contract can fix."""
+    warnings = [
+        workload.problem(("caller_may_set", index), f"no contract fixes `{name}`{suggestion(name, FIXABLE)}")
+        for index, name in enumerate(workload.contract.caller_may_set)
+        if name not in FIXABLE
+    ]
+    return Examination(warnings=tuple(warnings))
 
 
 def _lock(project: Project, locked: Mapping[str, Locked], workload: Workload) -> Examination:

@@ -78,6 +78,9 @@ def _before(workload: Workload, facts: Facts) -> list[Step]:
     if facts.has_schema:
         reason = f"{_name(workload, 'schema')} goes upstream, so that the model is held to it where the provider can"
         steps.append(Step("schema upstream", reason, _SPLICE_US))
+    if facts.tools:
+        reason = f"{_name(workload, 'tools')} goes upstream: {', '.join(facts.tools)}"
+        steps.append(Step("tools upstream", reason, _SPLICE_US))
     if contract.screening.privacy is not None:
         kilobytes = (facts.prompt_tokens + contract.volume.input_tokens) * _BYTES_PER_TOKEN / 1000
         reason = "`screening.privacy`: personal data and secrets go up as tokens; all strings of the body are read"
@@ -105,6 +108,9 @@ def _after(workload: Workload, facts: Facts) -> list[Step]:
         turns = "once" if validation.repairs == 1 else f"up to {validation.repairs} times"
         reason = f"only for an answer that is wrong: the model may mend it {turns}, then: {validation.otherwise}"
         steps.append(Step("repair", reason, _FIX_US + _ATTEMPT_US, is_occasional=True))
+    if facts.tools:
+        reason = "only for a call of a tool: its arguments must be what the tool's own schema says"
+        steps.append(Step("tool arguments", reason, _VALIDATE_US, is_occasional=True))
     if contract.actions:
         policies = ", ".join(f"{name}: {action.policy}" for name, action in contract.actions.items())
         steps.append(
