@@ -10,6 +10,7 @@ from headworks.compiled import Published, stable_share
 from headworks.errors import ConfigError
 from headworks.prompts import Publication, parse
 from played_work import (
+    DONE,
     PROMPT,
     RULES,
     TOOLS,
@@ -17,6 +18,7 @@ from played_work import (
     chat_answer,
     message_item,
     response_object,
+    stream,
     team,
 )
 
@@ -424,3 +426,35 @@ def test_shares_are_even():
 
     assert all(0 <= share < 1 for share in found)
     assert 0.45 < sum(found) / len(found) < 0.55
+
+
+def test_the_record_says_what_became_of_each_attempt(hall, work):
+    contract = "fallback: [large]\nvalidation: {otherwise: fallback, repairs: 1}\n"
+    work.make(contract, rules=RULES).chat("repair")
+    work.answer(team("green"))
+    work.answer(team("red"))
+    work.answer(team("blue"))
+
+    first, second, third = hall.settled.course.split("; ")
+    assert first.startswith("stub/small: invalid (/team: must be one of")
+    assert "green" not in first
+    assert second == "stub/small: blocked (rule judged: red is closed)"
+    assert third == "stub/large: valid"
+
+
+def test_an_attempt_that_gave_nothing_to_judge_has_its_cause(hall, work):
+    work.make("fallback: [large]\n").chat()
+    work.fail(FailureKind.BROKEN)
+    work.answer(team("red"))
+
+    assert hall.settled.course == "stub/small: upstream_broken; stub/large: valid"
+
+
+@pytest.mark.parametrize(("text", "course"), [("red", "stub/small"), ("green", "stub/small: invalid (/team: ")])
+def test_so_it_does_of_a_stream(hall, work, text, course):
+    work.make()
+    stream(hall, work, '{"team": ', f'"{text}"}}')
+    hall.flight.sink.on_body(DONE)
+    work.settle()
+
+    assert hall.settled.course.startswith(course)

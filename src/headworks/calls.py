@@ -158,7 +158,8 @@ class Settled(msgspec.Struct, frozen=True, array_like=True, tag="s", gc=False):
     `output_tokens` that were paid for and thrown away by us (an answer that broke its schema, say). `caller_key` is
     the caller's own name for the call. `template_values` are the prompt's variables as JSON. Where
     `content_expires_us` is not 0, the bodies and the values were sealed (see `records.content`), and are kept until
-    that time.
+    that time. `course` says what became of each attempt, in order: the target, and how its answer was judged (place
+    and rule, never a value) or why there was none.
     """
 
     opened: Opened
@@ -192,6 +193,7 @@ class Settled(msgspec.Struct, frozen=True, array_like=True, tag="s", gc=False):
     trace_id: str = ""
     template_values: bytes = b""
     content_expires_us: int = 0
+    course: str = ""
 
 
 OutcomeKind = Literal["boolean", "number", "label", "text", "demonstration"]

@@ -31,9 +31,25 @@ class Work(msgspec.Struct):
     trace_id: str = ""
     template_values: bytes = b""
     content_expires_us: int = 0
+    course: str = ""
+
+    @property
+    def is_attempt_open(self) -> bool:
+        """Whether the last attempt has begun, and nothing is said yet of its end."""
+        last = self.course.rpartition("; ")[2]
+        return last != "" and ": " not in last
+
+    def note_attempt(self, target: str) -> None:
+        """An attempt begins."""
+        self.course = f"{self.course}; {target}" if self.course else target
+
+    def note_end(self, how: str) -> None:
+        """How it ended."""
+        self.course = f"{self.course}: {how}"[:_MOST_COURSE]
 
 
 _RESPONSES = Endpoint.RESPONSES.value
+_MOST_COURSE = 2000
 _PLAIN_FIELDS = Settled.__struct_fields__.index("workload")
 
 

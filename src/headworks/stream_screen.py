@@ -129,4 +129,5 @@ class StreamScreen:
     def _failure(self, judged: Judgement) -> Failure:
         self.judgement = judged
         self._record.verdict = verdict_of(judged)
+        self._record.note_end(f"{self._record.verdict} ({judged.reason})")
         return Failure(_KINDS.get(judged.finding, FailureKind.BLOCKED), judged.reason)

@@ -59,6 +59,9 @@ FALLS_BACK = frozenset(
 )
 """Failures after which another target may do better. What a provider refuses, the next would refuse as well."""
 
+JUDGED_CODES = frozenset({"output_invalid", "output_blocked", "action_denied", "action_held"})
+"""Of refusals: those of an answer that was judged, which is noted where it is judged."""
+
 _SHARE_WITH_FALLBACK = 0.6
 """Share of the time left that an attempt may take while another target is still to come."""
 
@@ -211,6 +214,7 @@ class _Run:
                 if await self._try_target(index):
                     return
             except Refusal as error:
+                self._note_failed(error)
                 if not self._may_go_on(error, index):
                     raise
                 refusal = error
@@ -219,6 +223,15 @@ class _Run:
             assert refusal is not None, "a chain has a target"
             raise refusal
         self._answer_statically()
+
+    def _note_failed(self, error: Refusal) -> None:
+        """Into the record, why an attempt gave nothing to judge."""
+        record = self._call.work
+        assert record is not None, "it was made with the call"
+        if error.code not in JUDGED_CODES:
+            if not record.is_attempt_open:  # it came to nothing before anything was sent
+                record.note_attempt(f"{self._call.provider}/{self._call.model}")
+            record.note_end(error.code)
 
     def _may_go_on(self, error: Refusal, index: int) -> bool:
         if self._is_last(index):
@@ -239,6 +252,10 @@ class _Run:
             status, head, body, answer = await self._attempt(plan)
             output_tokens = self._take_usage()
             judged = GOOD if answer is None else await judge(work, answer, self._context(plan))
+            how = verdict_of(judged)
+            record.note_end(
+                f"{how} ({judged.reason})" if judged.reason else how if self._work.judges_output else "good"
+            )
             if judged.finding == "held":
                 await self._hold(plan, head, body)
                 return True
@@ -310,6 +327,7 @@ class _Run:
         if self._is_stopped:
             raise refusal_of(STOPPED)
         sink = Gathering(self._shared.answer_bytes)
+        record.note_attempt(f"{plan.target.provider}/{plan.target.model}")
         call.attempts += 1
         call.sent_s = perf_counter()
         flight = plan.target.station.upstream.send(plan.request, sink, plan.timeouts or plan.target.station.timeouts)
@@ -380,10 +398,13 @@ class _Run:
                     () if self._is_last(index) else FALLS_BACK,
                     self._spent,
                 )
+                assert self._call.work is not None, "it was made with the call"
+                self._call.work.note_attempt(f"{plan.target.provider}/{plan.target.model}")
                 await self._shared.streams.stream(self._call, plan, self._reply, self._ending, terms)
             except Refusal as error:
                 if self._call.is_settled:
                     raise
+                self._note_failed(error)
                 self._take_usage()
                 if screen is not None and screen.judgement.finding in ("denied", "held"):
                     raise self._refusal_of(screen.judgement) from None

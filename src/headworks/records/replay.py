@@ -57,6 +57,7 @@ class Reconstruction(msgspec.Struct, frozen=True):
             ("tools offered", ", ".join(self.tools)),
             ("tools called", called),
             ("judged", self.judged),
+            *(("attempt", one) for one in record.course.split("; ") if one),
             *((f"outcome {report.name}", f"{_short(report.value)} ({report.source})") for report in self.outcomes),
         ]
         return [(name, value) for name, value in found if value]

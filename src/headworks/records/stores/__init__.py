@@ -83,6 +83,7 @@ class Record(msgspec.Struct, frozen=True):
     wasted_tokens: int
     caller_key: str
     trace_id: str
+    course: str
 
 
 class Progress(msgspec.Struct, frozen=True):

@@ -252,6 +252,7 @@ def _row(call: Settled) -> tuple[str | int, ...]:
         _bounded(call.wasted_tokens),
         call.caller_key,
         call.trace_id,
+        call.course,
     )
 
 

@@ -185,4 +185,5 @@ MIGRATIONS = (
     );
     CREATE INDEX content_by_expiry ON content (expires_us)
     """,
+    "ALTER TABLE calls ADD COLUMN course TEXT NOT NULL DEFAULT ''",
 )
