@@ -55,6 +55,7 @@ def main() -> int:
         Endpoint.CHAT: (wire.chat_answer(), chat_pieces),
         Endpoint.RESPONSES: (wire.responses_answer(), responses_pieces),
         Endpoint.MESSAGES: (_encode(_MESSAGE), _message_pieces()),
+        Endpoint.GENERATE_CONTENT: (_encode(_content(_TEXT, "STOP")), _content_pieces()),
     }
     for called, spoken in BRIDGES:
         answer, pieces = upstreams[spoken]
@@ -79,6 +80,20 @@ def _message_pieces() -> list[bytes]:
     return [
         b"event: %b\ndata: %b\n\n" % (str(one["type"]).encode(), _encode(one)) for one in [*begin, *[delta] * _CALLS]
     ]
+
+
+def _content(text: str, finish: str | None = None) -> dict[str, object]:
+    """An answer of Google's, or a chunk of one."""
+    candidate: dict[str, object] = {"content": {"role": "model", "parts": [{"text": text}]}, "index": 0}
+    if finish is not None:
+        candidate["finishReason"] = finish
+    usage = {"promptTokenCount": 900, "candidatesTokenCount": 200, "totalTokenCount": 1100}
+    return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": wire.MODEL, "responseId": "r-1"}
+
+
+def _content_pieces() -> list[bytes]:
+    """A stream of Google's, one chunk a piece."""
+    return [b"data: %b\r\n\r\n" % _encode(_content(" word"))] * _CALLS
 
 
 def _call(called: Endpoint, spoken: Endpoint, body: bytes, answer: bytes) -> Callable[[], object]:

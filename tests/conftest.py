@@ -16,7 +16,7 @@ from headworks.exchange import Request, Timeouts
 from headworks.gateway import Gateway, Parts
 from headworks.ownership import ResponseOwner
 from headworks.planning import Station
-from headworks.providers import AnthropicProvider, OpenAIProvider, ProviderSettings
+from headworks.providers import AnthropicProvider, GeminiProvider, OpenAIProvider, ProviderSettings
 from headworks.records import Journal
 from headworks.records.frames import MAGIC, scan
 from headworks.routing import Reach, RouteTable
@@ -169,6 +169,7 @@ class Hall:
             Reach("stub", station, everything, ("m",)),
             Reach("only-chat", station, frozenset({Endpoint.CHAT}), ("c",)),
             Reach("anthropic", self.anthropic_station(), frozenset({Endpoint.MESSAGES}), ("claude-x",)),
+            Reach("google", self.gemini_station(), frozenset({Endpoint.GENERATE_CONTENT}), ("gemini-x",)),
         ]
 
         if takes_any_model:
@@ -195,6 +196,9 @@ class Hall:
 
     def anthropic_station(self):
         return Station(AnthropicProvider(ProviderSettings("anthropic", "", "sk-ant")), self.upstream, Timeouts())
+
+    def gemini_station(self):
+        return Station(GeminiProvider(ProviderSettings("google", "", "AIza")), self.upstream, Timeouts())
 
     def own(self, response_id, key_id="key_1", team="", provider="stub"):
         self.owners[response_id] = ResponseOwner(key_id, team, provider)

@@ -231,6 +231,8 @@ def test_models_are_listed_and_looked_up(hall):
     assert {model["id"] for model in listed["data"]} == {"nano", "bridged", "stub/m", "only-chat/c", "m", "c"} | {
         "anthropic/claude-x",
         "claude-x",
+        "google/gemini-x",
+        "gemini-x",
     }
     one = json.loads(hall.ask("/v1/models/stub/m", method="GET").body)
     assert (one["id"], one["object"], one["owned_by"]) == ("stub/m", "model", "stub")

@@ -1,5 +1,6 @@
 """What goes to the caller around an answer: its headers, and the words for an attempt that failed."""
 
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -113,6 +114,14 @@ def _foreign(raw: RawHeaders) -> tuple[bytes, bytes]:
     return request_id, relayed
 
 
+def with_patience(head: AnswerHead, failure: Failure) -> AnswerHead:
+    """The head of an error, with `retry-after` where the upstream says in its body alone how long to wait."""
+    if failure.retry_after_s is None or b"retry-after:" in head.relayed.lower():
+        return head
+    line = b"retry-after: %d\r\n" % math.ceil(failure.retry_after_s)
+    return msgspec.structs.replace(head, relayed=head.relayed + line)
+
+
 def own_headers(call: OpenCall, content_type: bytes = JSON) -> bytes:
     """The header block of an answer of our own."""
     call_id = call.call_id.encode()
@@ -173,8 +182,9 @@ _decode_error_object = msgspec.json.Decoder(_ErrorObject).decode
 
 
 def is_unknown_model(status: int, body: bytes) -> bool:
-    """Whether an upstream says that it has no such model (OpenAI error codes guide, 2026-10; Anthropic, "Errors")."""
-    return status == 404 and (b'"model_not_found"' in body or b'"not_found_error"' in body)
+    """Whether an upstream says that it has no such model (OpenAI error codes guide, 2026-10; Anthropic, "Errors";
+    google/rpc/code.proto)."""
+    return status == 404 and any(word in body for word in (b'"model_not_found"', b'"not_found_error"', b'"NOT_FOUND"'))
 
 
 def is_error_object(body: bytes) -> bool:

@@ -53,6 +53,7 @@ _SPEECHES = {
     "responses": Endpoint.RESPONSES,
     "chat": Endpoint.CHAT,
     "messages": Endpoint.MESSAGES,
+    "generate_content": Endpoint.GENERATE_CONTENT,
     "embeddings": Endpoint.EMBEDDINGS,
     "moderations": Endpoint.MODERATIONS,
     "images": Endpoint.IMAGES,

@@ -14,12 +14,13 @@ from headworks.errors import HeadworksError
 
 
 class Endpoint(enum.StrEnum):
-    """What is called, named as in the OpenAI API, `messages` as in Anthropic's. The value is what records, metrics and
-    key scopes show."""
+    """What is called, named as in the OpenAI API, `messages` as in Anthropic's, `generate_content` as in Google's. The
+    value is what records, metrics and key scopes show."""
 
     RESPONSES = "responses"
     CHAT = "chat.completions"
     MESSAGES = "messages"
+    GENERATE_CONTENT = "generate_content"
     EMBEDDINGS = "embeddings"
     MODERATIONS = "moderations"
     IMAGES = "images"
@@ -84,12 +85,13 @@ class Failure(msgspec.Struct, frozen=True):
     """How an attempt ended when it did not end well.
 
     `detail` is for the operator (which host, which step); it holds no secret and no prompt. `status` is the
-    upstream's HTTP status, 0 where none arrived.
+    upstream's HTTP status, 0 where none arrived; `retry_after_s` the seconds to wait, where it says so in its body.
     """
 
     kind: FailureKind
     detail: str
     status: int = 0
+    retry_after_s: float | None = None
 
 
 class AttemptFailed(HeadworksError):

@@ -32,12 +32,14 @@ _PATHS = {
     Endpoint.CHAT: "/chat/completions",
     Endpoint.MESSAGES: "/messages",
 }
-"""Where calls can be bridged from and to; what lies below these paths cannot."""
+"""Where calls can be bridged from; what lies below these paths cannot."""
+
+_OPENAI = (Endpoint.RESPONSES, Endpoint.CHAT)
 
 _BRIDGED = {
-    Endpoint.RESPONSES: (Endpoint.CHAT, Endpoint.MESSAGES),
-    Endpoint.CHAT: (Endpoint.RESPONSES, Endpoint.MESSAGES),
-    Endpoint.MESSAGES: (Endpoint.RESPONSES, Endpoint.CHAT),
+    Endpoint.RESPONSES: (Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT),
+    Endpoint.CHAT: (Endpoint.RESPONSES, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT),
+    Endpoint.MESSAGES: (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.GENERATE_CONTENT),
 }
 """By the endpoint that is called: the dialects that it can be translated to, the one that can say most first."""
 
@@ -170,7 +172,8 @@ class Planner:
             bridge = BRIDGES[endpoint, spoken](request.body)
             provider = target.station.provider
             body = bridge.request(request.body, target.model, limit_name=provider.limit_name)
-            sent = provider.json_request(_PATHS[spoken], body, _forwarded(admission.forwarded, endpoint, spoken))
+            upstream_path = provider.call_path(spoken, target.model, is_streamed=is_streamed)
+            sent = provider.json_request(upstream_path, body, _forwarded(admission.forwarded, endpoint, spoken))
             return Plan(
                 target, sent, endpoint, path, is_streamed, head, bridge, unlisted=None if target.is_listed else grant
             )
@@ -236,7 +239,8 @@ class Planner:
         if stop:
             name = "stop" if spoken is Endpoint.CHAT else "stop_sequences"
             body = msgspec.json.encode({**read_fields(body), name: stop})
-        sent = provider.json_request(_PATHS[spoken], body, _forwarded(forwarded, endpoint, spoken))
+        upstream_path = provider.call_path(spoken, target.model, is_streamed=is_streamed)
+        sent = provider.json_request(upstream_path, body, _forwarded(forwarded, endpoint, spoken))
         return Plan(target, sent, endpoint, path, is_streamed, head, bridge)
 
     def read_object(self, call: OpenCall, request: Request, admission: Admission, owner: ResponseOwner | None) -> Plan:
@@ -365,7 +369,7 @@ def _for_messages(call: OpenCall, head: RequestHead, target: Target[Station]) ->
 
 def _forwarded(block: bytes, called: Endpoint, spoken: Endpoint) -> bytes:
     """Of the caller's headers, those that mean something to an upstream of another maker's API: none."""
-    return b"" if Endpoint.MESSAGES in (called, spoken) else block
+    return block if called in _OPENAI and spoken in _OPENAI else b""
 
 
 def stored_id(route: Route) -> str:

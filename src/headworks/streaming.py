@@ -22,6 +22,7 @@ from headworks.answering import (
     is_error_object,
     is_unknown_model,
     refusal_of,
+    with_patience,
     words_for,
 )
 from headworks.calls import NO_USAGE, Endpoint, Failure, FailureKind, Usage
@@ -278,7 +279,7 @@ class StreamRelay:
             call.usage = usage_of_both(terms.spent, call.usage)
         self._settle(call, "failed", sink.status)
         named = plan.target.headers if terms is None else terms.headers
-        reply.respond(sink.status, head.render(call, named, JSON), body)
+        reply.respond(sink.status, with_patience(head, failure).render(call, named, JSON), body)
 
 
 def _steps(plan: Plan) -> Relayed | None:

@@ -18,7 +18,16 @@ from time import perf_counter
 import msgspec
 
 from headworks.access import Grant
-from headworks.answering import JSON, STOPPED, AnswerHead, answer_head, is_error_object, is_unknown_model, refusal_of
+from headworks.answering import (
+    JSON,
+    STOPPED,
+    AnswerHead,
+    answer_head,
+    is_error_object,
+    is_unknown_model,
+    refusal_of,
+    with_patience,
+)
 from headworks.calls import AttemptFailed, Failure, FailureKind, Outcome
 from headworks.dialects import (
     AnswerSummary,
@@ -304,7 +313,7 @@ class UnaryCall:
             self._body = refusal_body(refusal_of(failure, status=self._status), self._call.endpoint)
         elif plan.bridge is not None:
             self._body = plan.bridge.error(self._body, self._status)
-        self._head = msgspec.structs.replace(self._head, content_type=JSON)
+        self._head = msgspec.structs.replace(with_patience(self._head, failure), content_type=JSON)
         self._call.error_code = failure.kind.value
         self._outcome = "failed"
 

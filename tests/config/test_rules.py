@@ -197,9 +197,11 @@ def test_a_header_named_twice_in_different_cases_is_a_problem(problems):
         ("kind: anthropic, api_key: env:X, speaks: [chat]", "speaks: `kind: anthropic` serves `messages`"),
         ("kind: anthropic, api_key: env:X, organization: o", "organization: has a meaning for OpenAI's API only"),
         ("kind: anthropic, api_key: env:X, pace: 0", "pace: has a meaning for `kind: simulator` only"),
+        ("kind: gemini", "`kind: gemini` needs it, for example `api_key: env:GEMINI_API_KEY`"),
+        ("kind: gemini, api_key: env:X, speaks: [chat]", "speaks: `kind: gemini` serves `generate_content`"),
     ],
 )
-def test_what_anthropic_needs_and_what_it_does_not_have(problems, fields, problem):
+def test_what_anthropic_and_google_need_and_what_they_do_not_have(problems, fields, problem):
     (found,) = problems(f"providers: {{a: {{{fields}}}}}")
     assert problem in found
 
@@ -208,3 +210,9 @@ def test_anthropic_is_where_it_is_and_speaks_messages():
     provider = Provider(kind="anthropic", api_key="env:X")
     assert provider.base_url == "https://api.anthropic.com/v1"
     assert provider.speaks == ("messages",)
+
+
+def test_gemini_is_where_it_is_and_speaks_generate_content():
+    provider = Provider(kind="gemini", api_key="env:X")
+    assert provider.base_url == "https://generativelanguage.googleapis.com/v1beta"
+    assert provider.speaks == ("generate_content",)

@@ -74,13 +74,13 @@ def test_a_problem_has_its_place_and_says_what_was_expected(problems, text, expe
         ),
         (
             "providers:\n  a: {kind: simulatr}",
-            ("2:13: providers.a.kind: expected one of `anthropic`, `openai`, `openai-compatible`, `simulator`; "
-            "did you mean `simulator`?"),
+            ("2:13: providers.a.kind: expected one of `anthropic`, `gemini`, `openai`, "
+            "`openai-compatible`, `simulator`; did you mean `simulator`?"),
         ),
         (
             "providers:\n  a: {kind: simulator, speaks: [chat, responces]}",
-            ("2:39: providers.a.speaks[1]: expected one of `audio`, `chat`, `embeddings`, `images`, `messages`, "
-            "`models`, `moderations`, `responses`; did you mean `responses`?"),
+            ("2:39: providers.a.speaks[1]: expected one of `audio`, `chat`, `embeddings`, `generate_content`, "
+            "`images`, `messages`, `models`, `moderations`, `responses`; did you mean `responses`?"),
         ),
         (
             "providers:\n  a: {kind: simulator, speaks: [chat, chat]}",

@@ -123,6 +123,30 @@ MESSAGES_STREAM = [
     {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 4}},
     {"type": "message_stop"},
 ]
+_GEMINI_USAGE = {"promptTokenCount": 3, "cachedContentTokenCount": 1, "candidatesTokenCount": 4}
+_GEMINI_PARTS = [
+    {"text": "Hm.", "thought": True},
+    {"text": "Rain é", "thoughtSignature": "c2ln"},
+    {"functionCall": {"name": "look", "args": {"city": "Ghent"}, "id": "c1"}, "thoughtSignature": "c2ln"},
+]
+_GEMINI_END = {
+    "finishReason": "STOP",
+    "citationMetadata": {"citationSources": [{"startIndex": 0, "endIndex": 4, "uri": "https://a.example"}]},
+    "logprobsResult": {"chosenCandidates": [{"token": "R", "logProbability": -1.5}]},
+}
+GEMINI_ANSWER = {
+    "candidates": [{"content": {"role": "model", "parts": _GEMINI_PARTS}, "index": 0} | _GEMINI_END],
+    "usageMetadata": _GEMINI_USAGE,
+    "modelVersion": "m",
+    "responseId": "r-1",
+}
+GEMINI_STREAM = [
+    *(
+        GEMINI_ANSWER | {"candidates": [{"content": {"role": "model", "parts": [part]}, "index": 0}]}
+        for part in _GEMINI_PARTS
+    ),
+    GEMINI_ANSWER | {"candidates": [{"content": {"role": "model", "parts": []}} | _GEMINI_END]},
+]
 RESPONSES_REQUEST = {
     "model": "m",
     "instructions": "Be brief.",
@@ -386,6 +410,7 @@ ANSWERS = {
     Endpoint.RESPONSES: (RESPONSES_ANSWER, RESPONSES_STREAM, True),
     Endpoint.CHAT: (CHAT_ANSWER, CHAT_STREAM, False),
     Endpoint.MESSAGES: (MESSAGES_ANSWER, MESSAGES_STREAM, True),
+    Endpoint.GENERATE_CONTENT: (GEMINI_ANSWER, GEMINI_STREAM, False),
 }
 """By dialect: a whole answer, the events of a stream, and whether these have names."""
 

@@ -15,6 +15,8 @@ _NEEDS_NETWORK = (
 )  # fmt: skip
 _NEEDS_SIMULATOR = ("plan", "seed", "pace")
 _NEEDS_OPENAI = ("organization", "project")
+_OF_ONE_API = {"anthropic": ("messages", "ANTHROPIC_API_KEY"), "gemini": ("generate_content", "GEMINI_API_KEY")}
+"""By the kind of a provider that serves one API of its own: how `speaks` calls it, and where its key usually is."""
 
 
 class Rules:
@@ -66,15 +68,16 @@ class Rules:
                 if provider.api_key is None:
                     hint = "is missing: `kind: openai` needs it, for example `api_key: env:OPENAI_API_KEY`"
                     self._findings.add_unless_faulty((*path, "api_key"), hint)
-            case "anthropic":
+            case "anthropic" | "gemini":
+                speech, key = _OF_ONE_API[provider.kind]
                 self._refuse_fields(_NEEDS_SIMULATOR, "has a meaning for `kind: simulator` only", path)
                 self._refuse_fields(_NEEDS_OPENAI, "has a meaning for OpenAI's API only", path)
                 if provider.api_key is None:
-                    hint = "is missing: `kind: anthropic` needs it, for example `api_key: env:ANTHROPIC_API_KEY`"
+                    hint = f"is missing: `kind: {provider.kind}` needs it, for example `api_key: env:{key}`"
                     self._findings.add_unless_faulty((*path, "api_key"), hint)
-                if provider.speaks != ("messages",):
+                if provider.speaks != (speech,):
                     self._findings.add_unless_faulty(
-                        (*path, "speaks"), "`kind: anthropic` serves `messages` and nothing else; leave it out"
+                        (*path, "speaks"), f"`kind: {provider.kind}` serves `{speech}` and nothing else; leave it out"
                     )
             case "openai-compatible":
                 self._refuse_fields(_NEEDS_SIMULATOR, "has a meaning for `kind: simulator` only", path)

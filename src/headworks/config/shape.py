@@ -25,9 +25,14 @@ OPENAI_BASE_URL = "https://api.openai.com/v1"
 ANTHROPIC_BASE_URL = "https://api.anthropic.com/v1"
 """Where Anthropic's API is (API reference, 2026-11)."""
 
-Speech = Literal["responses", "chat", "messages", "embeddings", "moderations", "images", "audio", "models"]
-"""A part of the OpenAI API that an upstream serves, or Anthropic's Messages; `dialects` bridges between `responses`,
-`chat` and `messages`."""
+GEMINI_BASE_URL = "https://generativelanguage.googleapis.com/v1beta"
+"""Where the Gemini API of Google's AI Studio is (API reference, 2026-11)."""
+
+Speech = Literal[
+    "responses", "chat", "messages", "generate_content", "embeddings", "moderations", "images", "audio", "models"
+]
+"""A part of the OpenAI API that an upstream serves, Anthropic's Messages, or Google's generateContent; `dialects`
+bridges from `responses`, `chat` and `messages` to any of these and to `generate_content`."""
 
 EVERYTHING: tuple[Speech, ...] = ("responses", "chat", "embeddings", "moderations", "images", "audio", "models")
 """All of the OpenAI API."""
@@ -174,8 +179,12 @@ class Timeouts(exchange.Timeouts, frozen=True, forbid_unknown_fields=True):
     total_s: Annotated[Seconds, Meta(description="Seconds for the whole attempt.")] = 600.0
 
 
-_BASE_URLS = {"openai": OPENAI_BASE_URL, "anthropic": ANTHROPIC_BASE_URL}
-_SPEAKS: dict[str, tuple[Speech, ...]] = {"openai-compatible": ("chat", "embeddings"), "anthropic": ("messages",)}
+_BASE_URLS = {"openai": OPENAI_BASE_URL, "anthropic": ANTHROPIC_BASE_URL, "gemini": GEMINI_BASE_URL}
+_SPEAKS: dict[str, tuple[Speech, ...]] = {
+    "openai-compatible": ("chat", "embeddings"),
+    "anthropic": ("messages",),
+    "gemini": ("generate_content",),
+}
 
 
 class Defaults(Section, frozen=True):
@@ -188,18 +197,18 @@ class Provider(Section, frozen=True):
     """One upstream. Its name is what stands before the slash in `provider/model`."""
 
     kind: Annotated[
-        Literal["openai", "openai-compatible", "anthropic", "simulator"],
+        Literal["openai", "openai-compatible", "anthropic", "gemini", "simulator"],
         Meta(
-            description="`openai`; any server that speaks the OpenAI API; `anthropic`; or the built-in simulator, "
-            "which needs no network and no key."
+            description="`openai`; any server that speaks the OpenAI API; `anthropic`; `gemini`, as Google's AI "
+            "Studio serves it; or the built-in simulator, which needs no network and no key."
         ),
     ]
     base_url: Annotated[
         str,
         Meta(
             description="Where the API is, up to and without the endpoint's own path. Default for `openai`: "
-            f"{OPENAI_BASE_URL}; for `anthropic`: {ANTHROPIC_BASE_URL}; needed for `openai-compatible`; not for "
-            "`simulator`.",
+            f"{OPENAI_BASE_URL}; for `anthropic`: {ANTHROPIC_BASE_URL}; for `gemini`: {GEMINI_BASE_URL}; "
+            "needed for `openai-compatible`; not for `simulator`.",
             extra={"form": "base-url"},
         ),
     ] = ""
@@ -209,7 +218,7 @@ class Provider(Section, frozen=True):
     ] = False
     api_key: Annotated[
         SecretReference | None,
-        Meta(description="The provider's key, as a reference; needed for `openai` and `anthropic`."),
+        Meta(description="The provider's key, as a reference; needed for `openai`, `anthropic` and `gemini`."),
     ] = None
     organization: Annotated[
         str | None, Meta(description="Sent as `OpenAI-Organization`.", extra={"form": "header-value"})
@@ -219,9 +228,9 @@ class Provider(Section, frozen=True):
         tuple[Speech, ...],
         Meta(
             description="Parts of the API that this upstream serves. Calls to `responses`, `chat` and `messages` are "
-            "translated where it serves another of the three; calls to any other part are refused. Default: "
-            "`[chat, embeddings]` for `openai-compatible`, `[messages]` for `anthropic`, all of the OpenAI API for the "
-            "others."
+            "translated where it serves another of the three, or `generate_content`; calls to any other part are "
+            "refused. Default: `[chat, embeddings]` for `openai-compatible`, `[messages]` for `anthropic`, "
+            "`[generate_content]` for `gemini`, all of the OpenAI API for the others."
         ),
     ] = ()
     models: Annotated[

@@ -58,6 +58,9 @@ from headworks.dialects.events import (
     Text,
     Thought,
 )
+from headworks.dialects.gemini_answers import decode_gemini_answer
+from headworks.dialects.gemini_requests import encode_gemini_request
+from headworks.dialects.gemini_streams import GeminiDecoder
 from headworks.dialects.reading import Fields, read_fields
 from headworks.dialects.responses_answers import (
     ResponseFrame,
@@ -322,6 +325,10 @@ def _write_messages(request: ModelRequest, _: str) -> bytes:
     return encode_messages_request(request)
 
 
+def _write_gemini(request: ModelRequest, _: str) -> bytes:
+    return encode_gemini_request(request)
+
+
 ASKED: dict[Endpoint, Callable[[Fields], Asked]] = {
     Endpoint.RESPONSES: _AskedResponses,
     Endpoint.CHAT: _AskedChat,
@@ -331,7 +338,9 @@ _SPOKEN = {
     Endpoint.RESPONSES: Spoken(_write_responses, decode_responses_answer, ResponsesDecoder),
     Endpoint.CHAT: Spoken(_write_chat, decode_chat_answer, ChatDecoder),
     Endpoint.MESSAGES: Spoken(_write_messages, decode_messages_answer, MessagesDecoder),
+    Endpoint.GENERATE_CONTENT: Spoken(_write_gemini, decode_gemini_answer, GeminiDecoder),
 }
+_OPENAI = (Endpoint.RESPONSES, Endpoint.CHAT)
 
 
 class DialectBridge:
@@ -356,7 +365,7 @@ class DialectBridge:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._called = called
-        self._is_foreign = Endpoint.MESSAGES in (called, spoken)
+        self._is_foreign = not (called in _OPENAI and spoken in _OPENAI)
         self._asked = ASKED[called](read_fields(body))
         self._spoken = _SPOKEN[spoken]
         self._new_id = new_id

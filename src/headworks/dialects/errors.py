@@ -2,6 +2,7 @@
 
 OpenAI      {"error": {"message", "type", "param", "code"}}
 Anthropic   {"type": "error", "error": {"type", "message"}}
+Google      {"error": {"code", "message", "status", "details"}}
 """
 
 import msgspec
@@ -16,6 +17,7 @@ class _Error(msgspec.Struct, frozen=True):
     type: str | None = None
     param: str | None = None
     code: str | int | None = None
+    status: str | int | None = None
 
 
 class _ErrorBody(msgspec.Struct, frozen=True):
@@ -24,6 +26,23 @@ class _ErrorBody(msgspec.Struct, frozen=True):
 
 _decode = msgspec.json.Decoder(_ErrorBody).decode
 _encode = msgspec.json.Encoder().encode
+
+GOOGLE_CODES = {
+    "INVALID_ARGUMENT": "invalid_request_error",
+    "OUT_OF_RANGE": "invalid_request_error",
+    "FAILED_PRECONDITION": "permission_error",
+    "UNAUTHENTICATED": "authentication_error",
+    "PERMISSION_DENIED": "permission_error",
+    "NOT_FOUND": "not_found_error",
+    "RESOURCE_EXHAUSTED": "rate_limit_exceeded",
+    "UNAVAILABLE": "server_overloaded",
+    "DEADLINE_EXCEEDED": "timeout_error",
+    "CANCELLED": "server_error",
+    "ABORTED": "server_error",
+    "INTERNAL": "server_error",
+    "UNKNOWN": "server_error",
+}
+"""By the status of Google's errors (google.rpc.Code): the word that the other APIs have for it."""
 
 _TYPES = {
     400: "invalid_request_error",
@@ -57,6 +76,9 @@ def translated_error(body: bytes, called: Endpoint, status: int) -> bytes:
     if called is Endpoint.MESSAGES:
         return _messages_error(status, error.message, None)
     code = error.type if error.code is None else error.code
+    if isinstance(error.status, str) and error.status in GOOGLE_CODES:
+        code = GOOGLE_CODES[error.status]
+        error = msgspec.structs.replace(error, type="invalid_request_error" if status < 500 else "server_error")
     return _encode({"error": {"message": error.message, "type": error.type, "param": error.param, "code": code}})
 
 

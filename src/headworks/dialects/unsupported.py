@@ -18,6 +18,7 @@ _NAMES = {
     Endpoint.RESPONSES: "the Responses API",
     Endpoint.CHAT: "the Chat Completions API",
     Endpoint.MESSAGES: "Anthropic's Messages API",
+    Endpoint.GENERATE_CONTENT: "Google's Gemini API",
 }
 
 

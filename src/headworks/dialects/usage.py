@@ -1,7 +1,8 @@
 """Token usage as each dialect writes it, and as `calls.Usage` states it.
 
 Both dialects of the OpenAI API count alike: input includes what was read from and written to the cache, output
-includes reasoning. Anthropic's input leaves out what was read from the cache and written to it. A figure that is
+includes reasoning. Anthropic's input leaves out what was read from the cache and written to it, Google's output what
+was thought. A figure that is
 missing or null is 0; what is not a count at all makes the usage unreadable, and a usage that cannot be read is none.
 """
 
@@ -97,6 +98,42 @@ def read_messages_usage(raw: msgspec.Raw) -> MessagesUsage | None:
     """The usage of a message or an event; None when it is null or cannot be read."""
     try:
         return _decode_messages_usage(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+class GeminiUsage(msgspec.Struct, frozen=True, rename="camel"):
+    """The `usageMetadata` of Google's API. What is read from the cache is part of the prompt; what was thought is not
+    part of the candidates, and what tools were given is not part of the prompt."""
+
+    prompt_token_count: Count | None = None
+    cached_content_token_count: Count | None = None
+    candidates_token_count: Count | None = None
+    thoughts_token_count: Count | None = None
+    tool_use_prompt_token_count: Count | None = None
+
+    def stated(self) -> Usage | None:
+        """The figures in our convention; None when there are none."""
+        if self.prompt_token_count is None and self.candidates_token_count is None:
+            return None
+        thoughts = self.thoughts_token_count or 0
+        return Usage(
+            (self.prompt_token_count or 0) + (self.tool_use_prompt_token_count or 0),
+            self.cached_content_token_count or 0,
+            0,
+            (self.candidates_token_count or 0) + thoughts,
+            thoughts,
+            "provider",
+        )
+
+
+_decode_gemini_usage = msgspec.json.Decoder(GeminiUsage).decode
+
+
+def read_gemini_usage(raw: msgspec.Raw) -> Usage | None:
+    """The usage of an answer of Google's; None when it is null or cannot be read."""
+    try:
+        return _decode_gemini_usage(raw).stated()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import msgspec
 
 from headworks._version import __version__
-from headworks.calls import Failure, FailureKind
+from headworks.calls import Endpoint, Failure, FailureKind
 from headworks.exchange import UpstreamRequest, request_line
-from headworks.providers.base import ProviderSettings, header_block
+from headworks.providers.base import CALL_PATHS, ProviderSettings, header_block
 
 API_VERSION = "2023-06-01"
 """The version of the API that our codecs are written for; a caller of Messages may ask for another."""
@@ -76,6 +76,9 @@ class AnthropicProvider:
         self._version = b"%b %b\r\n" % (_VERSION, API_VERSION.encode())
         self._json_headers = self._headers + b"content-type: application/json\r\n"
         self._json_lines: dict[str, bytes] = {}
+
+    def call_path(self, spoken: Endpoint, model: str, *, is_streamed: bool) -> str:  # noqa: ARG002 - in the body
+        return CALL_PATHS[spoken]
 
     def request(self, method: str, path: str, body: bytes, content_type: bytes, forwarded: bytes) -> UpstreamRequest:
         headers = self._headers + self._with_version(forwarded)

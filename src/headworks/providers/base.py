@@ -5,10 +5,18 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from headworks.calls import Failure
+from headworks.calls import Endpoint, Failure
 from headworks.exchange import UpstreamRequest
 
 StructuredOutput = Literal["json_schema", "grammar", "tool", "json_object"]
+
+
+CALL_PATHS = {
+    Endpoint.RESPONSES: "/responses",
+    Endpoint.CHAT: "/chat/completions",
+    Endpoint.MESSAGES: "/messages",
+}
+"""Where calls go that are the same whatever model they ask."""
 
 
 class ProviderSettings(msgspec.Struct, frozen=True):
@@ -54,6 +62,10 @@ class Provider(Protocol):
     def request(self, method: str, path: str, body: bytes, content_type: bytes, forwarded: bytes) -> UpstreamRequest:
         """A request to send. `path` is that of the OpenAI API without `/v1`; `forwarded` a header block of the
         caller's that may be passed on."""
+        ...
+
+    def call_path(self, spoken: Endpoint, model: str, *, is_streamed: bool) -> str:
+        """Where a call goes that has been translated to the dialect `spoken`: what `json_request` takes."""
         ...
 
     def json_request(self, path: str, body: bytes, forwarded: bytes) -> UpstreamRequest:

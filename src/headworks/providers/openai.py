@@ -9,9 +9,9 @@ from collections.abc import Mapping
 import msgspec
 
 from headworks._version import __version__
-from headworks.calls import Failure, FailureKind
+from headworks.calls import Endpoint, Failure, FailureKind
 from headworks.exchange import UpstreamRequest, request_line
-from headworks.providers.base import ProviderSettings, header_block
+from headworks.providers.base import CALL_PATHS, ProviderSettings, header_block
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -47,6 +47,9 @@ class OpenAIProvider:
         )
         self._json_headers = self._headers + b"content-type: application/json\r\n"
         self._json_lines: dict[str, bytes] = {}
+
+    def call_path(self, spoken: Endpoint, model: str, *, is_streamed: bool) -> str:  # noqa: ARG002 - in the body
+        return CALL_PATHS[spoken]
 
     def request(self, method: str, path: str, body: bytes, content_type: bytes, forwarded: bytes) -> UpstreamRequest:
         headers = self._headers + forwarded

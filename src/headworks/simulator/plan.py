@@ -294,6 +294,12 @@ BUILT_IN_MODELS: dict[str, Model] = {
         latency=_latency(500, 12),
         cache=PromptCache(step_tokens=1, ttl_s=300.0),
     ),
+    "gemini-3.5-flash": Model(
+        tier="mini",
+        context_tokens=1_000_000,
+        is_reasoning=True,
+        latency=_latency(400, 6),
+    ),
     "text-embedding-3-small": Model(
         kind="embedding", tier="nano", created=1_705_948_997, context_tokens=8192, latency=_latency(60, 0)
     ),

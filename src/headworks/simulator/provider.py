@@ -85,14 +85,17 @@ class Provider:
         return Visit(request, self.now(), b"%d" % self._visits)
 
     def check_key(self, request: Request) -> None:
-        """Any bearer key will do, unless the plan lists some; Anthropic's API has it in `x-api-key`. Raises Rejection:
-        the API's 401."""
+        """Any bearer key will do, unless the plan lists some; Anthropic's API has it in `x-api-key`, Google's in
+        `x-goog-api-key`. Raises Rejection: the API's 401."""
         header = request.headers.get(b"authorization", b"")
         own = request.headers.get(b"x-api-key", b"")
         if own and request.path.startswith("/v1/messages"):
             if b"anthropic-version" not in request.headers:
                 raise Rejection(400, "anthropic-version: header is required")
             header = b"Bearer " + own
+        googles = request.headers.get(b"x-goog-api-key", b"")
+        if googles and not header:
+            header = b"Bearer " + googles
         scheme, _, key = header.partition(b" ")
         text = key.strip().decode("latin-1")
         if scheme.lower() != b"bearer" or not text:
@@ -160,7 +163,11 @@ class Provider:
         return tuple(self.author.answer(ask, choice) for choice in range(choices))
 
 
-_LIMIT_NAMES = {Endpoint.RESPONSES: "max_output_tokens", Endpoint.MESSAGES: "max_tokens"}
+_LIMIT_NAMES = {
+    Endpoint.RESPONSES: "max_output_tokens",
+    Endpoint.MESSAGES: "max_tokens",
+    Endpoint.GENERATE_CONTENT: "maxOutputTokens",
+}
 
 
 def tallied(tally: Tally, answers: tuple[Answer, ...], *, is_prewarm: bool) -> Tally:

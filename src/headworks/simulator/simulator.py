@@ -6,10 +6,11 @@ import msgspec
 
 from headworks.calls import Endpoint
 from headworks.exchange import Request
-from headworks.simulator import messages_endpoints, rejection, text_endpoints
+from headworks.simulator import gemini_endpoints, messages_endpoints, rejection, text_endpoints
 from headworks.simulator import other_endpoints as other
 from headworks.simulator.chance import identifier
 from headworks.simulator.faults import bent, refusal
+from headworks.simulator.gemini_wire import gemini_error
 from headworks.simulator.messages_wire import messages_error, messages_headers
 from headworks.simulator.plan import Failing, Fault, Plan
 from headworks.simulator.provider import Provider, Visit, model_named
@@ -46,7 +47,8 @@ _OF_RESPONSE: dict[str, dict[str, _ItemHandler]] = {
 
 
 class Simulator:
-    """A faithful provider of the OpenAI API and of Anthropic's Messages, without a network and without waiting.
+    """A faithful provider of the OpenAI API, of Anthropic's Messages and of Google's generateContent, without a network
+    and without waiting.
 
         simulator = Simulator(Plan(pace=0), now=time.time)
         script = simulator.answer(Request("GET", "/v1/models", headers={b"authorization": b"Bearer any"}))
@@ -96,11 +98,16 @@ class Simulator:
         """The script of the answer; nothing is sent or awaited here."""
         visit = self._provider.visit(request)
         is_of_anthropic = request.path.startswith("/v1/messages")
+        is_of_google = gemini_endpoints.is_of_gemini(request.path)
         try:
             script = self._answered(visit)
         except Rejection as error:
-            script = messages_error(error) if is_of_anthropic else error.script()
+            script = (
+                messages_error(error) if is_of_anthropic else gemini_error(error) if is_of_google else error.script()
+            )
         self._requests.add(request, visit.now, script.status)
+        if is_of_google:
+            return script
         request_id = identifier("req_", self.plan.seed, "request", visit.unique).encode()
         if is_of_anthropic:
             named = messages_headers({**script.headers, **visit.headers}, request_id, self.plan.organization)
@@ -122,7 +129,8 @@ class Simulator:
         self._provider.check_key(request)
         fault = None
         if len(self._provider.faults):
-            model = model_named(request)
+            is_in_path = endpoint is Endpoint.GENERATE_CONTENT
+            model = gemini_endpoints.model_in(request.path) if is_in_path else model_named(request)
             fault = self._provider.faults.strike(endpoint, self._provider.names_of(model), visit.now)
         if fault is None:
             return handle(self._provider, visit)
@@ -142,6 +150,8 @@ def _route(request: Request) -> tuple[Endpoint, _Handler]:
         if request.method != method:
             raise rejection.wrong_method(request.method, path, method)
         return endpoint, handle
+    if gemini_endpoints.is_of_gemini(path):
+        return Endpoint.GENERATE_CONTENT, gemini_endpoints.route(request)
     if path.startswith("/v1/responses/"):
         response_id, _, action = path.removeprefix("/v1/responses/").partition("/")
         return Endpoint.RESPONSES, _of_item(request, response_id, _OF_RESPONSE.get(action))

@@ -82,8 +82,11 @@ def endpoint(given: Given) -> Iterator[Decision]:
     elif "messages" in speaks:
         reason = f"{named(given.rung, given.facts.models)} serves Anthropic's Messages: calls are translated"
         yield Decision("upstream", "/v1/messages", reason, "default")
+    elif "generate_content" in speaks:
+        reason = f"{named(given.rung, given.facts.models)} serves Google's generateContent: calls are translated"
+        yield Decision("upstream", "/v1beta/models/...:generateContent", reason, "default")
     else:
-        reason = "its provider's `speaks` has none of `responses`, `chat` and `messages`"
+        reason = "its provider's `speaks` has none of `responses`, `chat`, `messages` and `generate_content`"
         yield Decision("upstream", f"Which endpoint serves {given.rung}?", reason, "ask")
     if given.facts.has_schema:
         reason = "the model is held to the schema, and the answer is validated here all the same"

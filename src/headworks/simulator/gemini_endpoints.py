@@ -1,0 +1,90 @@
+"""The endpoints of Google's Gemini API: what a model answers, whole or streamed, and how many tokens a prompt has."""
+
+import re
+import urllib.parse
+from collections.abc import Callable
+
+import msgspec
+
+from headworks.calls import Endpoint
+from headworks.exchange import Request
+from headworks.simulator import rejection
+from headworks.simulator.asking import Ask
+from headworks.simulator.chance import identifier
+from headworks.simulator.gemini_asking import GeminiBody, gemini_ask, gemini_body
+from headworks.simulator.gemini_wire import SimulatedContent, content_beats, signature
+from headworks.simulator.generation import FAILURE_MESSAGES
+from headworks.simulator.provider import Provider, Visit, tallied
+from headworks.simulator.rejection import Rejection
+from headworks.simulator.script import Script, plain, stream
+
+_PATH = re.compile(r"/v1(?:beta)?/models/([^/]+):([A-Za-z]+)")
+"""A model and what it is to do. Google's own client asks for `/v1` since 3.0, for `/v1beta` if it is told to."""
+
+
+def generate_content(provider: Provider, visit: Visit) -> Script:
+    """POST /v1/models/{model}:generateContent and :streamGenerateContent"""
+    body = gemini_body(visit.request.body)
+    is_streamed = visit.request.path.endswith(":streamGenerateContent")
+    if is_streamed and "alt=sse" not in visit.request.query.split("&"):
+        raise Rejection(400, "The simulator streams with `alt=sse` only, as Google's own clients ask for it.")
+    ask = _ask(provider, visit, body)
+    tally = provider.read_prompt(visit, ask)
+    answers = provider.write(ask)
+    if visit.failure is not None and not is_streamed:
+        raise Rejection(500, FAILURE_MESSAGES[visit.failure.code])
+    answer = answers[0]
+    rhythm = provider.rhythm(visit, ask.model)
+    content = SimulatedContent(
+        id=identifier("", provider.plan.seed, visit.unique)[:22],
+        model=ask.served_model,
+        answer=answer,
+        thoughts=answer.summary if body.shows_thoughts else "",
+        is_signed=ask.model.is_reasoning,
+        tally=tallied(tally, answers, is_prewarm=False),
+        rhythm=rhythm,
+        seed=provider.plan.seed,
+        unique=visit.unique,
+    )
+    if not is_streamed:
+        return plain(200, content.body(), delay_s=rhythm.total_s(answer.output_tokens))
+    return stream(content_beats(content, visit.failure), delay_s=rhythm.total_s(answer.reasoning_tokens))
+
+
+def count_tokens(provider: Provider, visit: Visit) -> Script:
+    """POST /v1/models/{model}:countTokens"""
+    body = gemini_body(visit.request.body)
+    return plain(200, msgspec.json.encode({"totalTokens": _ask(provider, visit, body).prompt_tokens()}))
+
+
+_ACTIONS: dict[str, Callable[[Provider, Visit], Script]] = {
+    "generateContent": generate_content,
+    "streamGenerateContent": generate_content,
+    "countTokens": count_tokens,
+}
+
+
+def is_of_gemini(path: str) -> bool:
+    """Whether a path is one of this API's: under `/v1` lie OpenAI's models, too, whose names may have colons."""
+    found = _PATH.fullmatch(path)
+    return path.startswith("/v1beta/") or (found is not None and found[2] in _ACTIONS)
+
+
+def route(request: Request) -> Callable[[Provider, Visit], Script]:
+    """What a request asks of a model. Raises Rejection: there is no such thing."""
+    found = _PATH.fullmatch(request.path)
+    handle = None if found is None else _ACTIONS.get(found[2])
+    if handle is None or request.method != "POST":
+        raise rejection.no_such_path(request.method, request.path)
+    return handle
+
+
+def model_in(path: str) -> str:
+    """The model that a path names."""
+    found = _PATH.fullmatch(path)
+    return "" if found is None else urllib.parse.unquote(found[1])
+
+
+def _ask(provider: Provider, visit: Visit, body: GeminiBody) -> Ask:
+    name, model = provider.model(model_in(visit.request.path), "text", Endpoint.GENERATE_CONTENT, visit.now)
+    return gemini_ask(body, name, model, lambda subject: signature(provider.plan.seed, subject))
