@@ -197,3 +197,26 @@ def test_a_whole_relayed_answer_is_summed_up() -> None:
     assert (summary.text, summary.finish_reason, summary.usage) == ("Snow", "STOP", None)  # type: ignore[union-attr]
     for body in (b"", b"[]", b"{}", b'{"candidates":[{}]}'):
         assert read_gemini_answer(body).kind is FailureKind.INVALID  # type: ignore[union-attr]
+
+
+def test_log_probabilities_and_citations_go_to_googles_caller() -> None:
+    token = {"token": "Ø", "logprob": -0.5, "bytes": None, "top_logprobs": [{"token": "O", "logprob": -1.0}]}
+    cited = {"url": "https://a.example", "title": "A", "start_index": 1, "end_index": 2}
+    said = {"content": "Øb", "annotations": [{"type": "url_citation", "url_citation": cited}]}
+    choice = {"message": said, "finish_reason": "stop", "logprobs": {"content": [token]}}
+    whole = answered(GEMINI, CHAT, {"id": "x", "choices": [choice]}, contents=[ASKED])["candidates"][0]
+    delta = {"delta": said, "index": 0, "logprobs": {"content": [token]}, "finish_reason": "stop"}
+    events, _ = stream(
+        GEMINI, CHAT, google_sse([{"id": "x", "choices": [delta]}]) + b"data: [DONE]\n\n", contents=[ASKED]
+    )
+
+    logprobs = {
+        "chosenCandidates": [{"token": "Ø", "logProbability": -0.5}],
+        "topCandidates": [{"candidates": [{"token": "O", "logProbability": -1.0}]}],
+    }
+    sources = [{"startIndex": 2, "endIndex": 3, "uri": "https://a.example", "title": "A"}]
+    assert (whole["logprobsResult"], whole["citationMetadata"]) == (logprobs, {"citationSources": sources})
+    streamed: dict[str, Any] = {}
+    for event in events:
+        streamed |= event["candidates"][0]
+    assert (streamed["logprobsResult"], streamed["citationMetadata"]) == (logprobs, {"citationSources": sources})

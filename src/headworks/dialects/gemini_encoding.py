@@ -17,10 +17,13 @@ from headworks.dialects.canonical import (
     AnswerRefusal,
     AnswerText,
     EndReason,
+    Logprob,
     ModelAnswer,
     Reasoning,
     SummaryText,
+    TopLogprob,
     UpstreamError,
+    UrlCitation,
 )
 from headworks.dialects.endings import google_error
 from headworks.dialects.events import Called, Cited, Ended, Refused, Sealed, Started, StreamEvent, Text, Thought
@@ -47,6 +50,9 @@ def encode_gemini_answer(answer: ModelAnswer) -> bytes:
     """
     parts: list[_Part] = []
     signature: _Part = {}
+    said: list[str] = []
+    logprobs: list[Logprob] = []
+    cited: list[UrlCitation] = []
     has_refused = False
     for item in answer.output:
         match item:
@@ -59,6 +65,11 @@ def encode_gemini_answer(answer: ModelAnswer) -> bytes:
                 for part in item.parts:
                     has_refused = has_refused or isinstance(part, AnswerRefusal)
                     text = part.text if isinstance(part, AnswerText) else part.refusal
+                    if isinstance(part, AnswerText):
+                        start = sum(map(len, said))
+                        logprobs += part.logprobs
+                        cited += [_shifted(one, start) for one in part.citations]
+                    said.append(text)
                     if text:
                         parts.append({"text": text} | signature)
                         signature = {}
@@ -68,26 +79,29 @@ def encode_gemini_answer(answer: ModelAnswer) -> bytes:
     if signature:
         parts.append({"text": ""} | signature)
     reason = finish_reason_of(answer.end_reason, has_refused=has_refused)
-    return _encode(_chunk(answer.id, answer.model, parts, reason, answer.usage))
+    more = _logprobs(tuple(logprobs)) | _citations(cited, "".join(said))
+    return _encode(_chunk(answer.id, answer.model, parts, reason, answer.usage, more))
 
 
 class GeminiEncoder:
     """Implements `events.StreamEncoder` for generateContent."""
 
-    __slots__ = ("_calls", "_has_refused", "_id", "_model", "_signature", "_thoughts")
+    __slots__ = ("_calls", "_cited", "_has_refused", "_id", "_model", "_said", "_signature", "_thoughts")
 
     def __init__(self) -> None:
         self._id = self._model = ""
         self._signature: _Part = {}
         self._thoughts: list[str] = []
         self._calls: list[tuple[Called, list[str], _Part]] = []
+        self._cited: list[UrlCitation] = []
+        self._said: list[str] = []
         self._has_refused = False
 
     def encode(self, event: StreamEvent) -> bytes:
         """The events for `event`; see `StreamEncoder`."""
         match event:
             case Text():
-                return self._say(event.text)
+                return self._say(event.text, _logprobs(event.logprobs))
             case Refused():
                 self._has_refused = True
                 return self._say(event.text)
@@ -105,6 +119,7 @@ class GeminiEncoder:
                 self._thoughts = []
                 return b""
             case Cited():
+                self._cited.append(event.citation)
                 return b""
             case Started():
                 self._id, self._model = event.id, event.model
@@ -116,9 +131,10 @@ class GeminiEncoder:
             case _:
                 assert_never(event)
 
-    def _say(self, text: str) -> bytes:
+    def _say(self, text: str, more: _Part | None = None) -> bytes:
         signature, self._signature = self._signature, {}
-        return self._send([{"text": text} | signature])
+        self._said.append(text)
+        return self._send([{"text": text} | signature], more=more)
 
     def _end(self, event: Ended) -> bytes:
         is_cut = event.end_reason != ""
@@ -129,20 +145,58 @@ class GeminiEncoder:
         if self._signature:
             parts.append({"text": ""} | self._signature)
         reason = finish_reason_of(event.end_reason, has_refused=self._has_refused)
-        return self._send(parts, reason, event.usage)
+        return self._send(parts, reason, event.usage, _citations(self._cited, "".join(self._said)))
 
-    def _send(self, parts: list[_Part], finish: str | None = None, usage: Usage | None = None) -> bytes:
-        return b"data: %b\r\n\r\n" % _encode(_chunk(self._id, self._model, parts, finish, usage))
+    def _send(
+        self,
+        parts: list[_Part],
+        finish: str | None = None,
+        usage: Usage | None = None,
+        more: _Part | None = None,
+    ) -> bytes:
+        return b"data: %b\r\n\r\n" % _encode(_chunk(self._id, self._model, parts, finish, usage, more))
 
 
-def _chunk(answer_id: str, model: str, parts: list[_Part], finish: str | None, usage: Usage | None) -> _Part:
-    candidate: _Part = {"content": {"parts": parts, "role": "model"}, "index": 0}
+def _chunk(
+    answer_id: str, model: str, parts: list[_Part], finish: str | None, usage: Usage | None, more: _Part | None
+) -> _Part:
+    """An answer, or a piece of one; `more` is what else its candidate has."""
+    candidate: _Part = {"content": {"parts": parts, "role": "model"}, "index": 0} | (more or {})
     if finish is not None:
         candidate["finishReason"] = finish
     body: _Part = {"candidates": [candidate], "modelVersion": model, "responseId": answer_id}
     if finish is not None:
         body["usageMetadata"] = _usage(usage or NO_USAGE)
     return body
+
+
+def _logprobs(logprobs: tuple[Logprob, ...]) -> _Part:
+    if not logprobs:
+        return {}
+    tops = [{"candidates": [_token(one) for one in logprob.top_logprobs]} for logprob in logprobs]
+    return {"logprobsResult": {"chosenCandidates": [_token(one) for one in logprobs], "topCandidates": tops}}
+
+
+def _token(one: Logprob | TopLogprob) -> _Part:
+    return {"token": one.token, "logProbability": one.logprob}
+
+
+def _shifted(one: UrlCitation, start: int) -> UrlCitation:
+    return UrlCitation(one.url, one.title, one.start_index + start, one.end_index + start)
+
+
+def _citations(cited: list[UrlCitation], text: str) -> _Part:
+    """The citations, whose indices count bytes here."""
+    sources = [
+        {
+            "startIndex": len(text[: one.start_index].encode("utf-8", "replace")),
+            "endIndex": len(text[: one.end_index].encode("utf-8", "replace")),
+            "uri": one.url,
+            "title": one.title,
+        }
+        for one in cited
+    ]
+    return {"citationMetadata": {"citationSources": sources}} if sources else {}
 
 
 def _usage(usage: Usage) -> _Part:
