@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from anthropic_samples import answered, message, sse, stream, translated
+from anthropic_samples import answered, events_of, message, sse, stream, translated
 from gemini_samples import CHAT, GEMINI, MESSAGES, NEW, RESPONSES, USAGE, content
 from gemini_samples import sse as google_sse
 
@@ -117,8 +117,6 @@ def test_claudes_thoughts_go_to_googles_caller_and_come_back() -> None:
 
 
 def test_a_stream_of_claudes_is_one_of_googles() -> None:
-    from anthropic_samples import events_of
-
     thought = {"type": "thinking", "thinking": "Oslo.", "signature": "c2ln"}
     use = {"type": "tool_use", "id": "t", "name": "look", "input": {"city": "Oslo"}}
     whole = message(thought, {"type": "text", "text": "I look."}, use, stop_reason="tool_use")
