@@ -33,6 +33,13 @@ _REQUESTS = {
     | {"input": _MESSAGES, "tools": [{"type": "function", "name": "look", "parameters": _PARAMETERS}]},
     Endpoint.MESSAGES: {"model": wire.MODEL, "temperature": 0.5, "max_tokens": 500, "system": _TEXT}
     | {"messages": _MESSAGES[1:], "tools": [{"name": "look", "input_schema": _PARAMETERS}]},
+    Endpoint.GENERATE_CONTENT: {
+        "model": wire.MODEL,
+        "generationConfig": {"temperature": 0.5},
+        "systemInstruction": {"parts": [{"text": _TEXT}]},
+        "contents": [{"role": role, "parts": [{"text": _TEXT}]} for role in ("user", "model", "user")],
+        "tools": [{"functionDeclarations": [{"name": "look", "parametersJsonSchema": _PARAMETERS}]}],
+    },
     Endpoint.CHAT: _COMMON
     | {"messages": _MESSAGES, "tools": [{"type": "function", "function": {"name": "look", "parameters": _PARAMETERS}}]},
 }

@@ -92,3 +92,73 @@ def test_a_stream_that_ends_without_a_finish_reason_is_broken(hall):
     hall.turn()
     assert b"upstream_broken" in answered.body
     assert hall.settled.outcome == "failed"
+
+
+# -- called by Google's own API ----------------------------------------------------------------------------------------
+
+CONTENTS = [{"role": "user", "parts": [{"text": "x"}]}]
+
+
+def generate(hall, model, action="generateContent", version="v1beta", headers=None, query="", **fields):
+    path = f"/{version}/models/{model}:{action}"
+    return hall.ask(path, {"contents": CONTENTS} | fields, query=query, **(headers or {}))
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta"])
+def test_googles_own_call_is_relayed_with_what_we_do_not_know(hall, version):
+    answered = generate(hall, "google/gemini-x", version=version, brandNew=1, headers={"openai_beta": "x"})
+    assert hall.flight.request.line == b"POST /v1beta/models/gemini-x:generateContent HTTP/1.1\r\n"
+    assert hall.flight.body == {"contents": CONTENTS, "brandNew": 1}
+    assert b"openai-beta" not in hall.flight.request.headers
+
+    body = json.dumps(ANSWER | {"mood": 1}, indent=1).encode()
+    hall.answer(body)
+    assert answered.body == body
+    settled = hall.settled
+    assert (settled.opened.endpoint, settled.finish_reason, settled.response_id) == ("generate_content", "STOP", "r-1")
+    assert (settled.input_tokens, settled.output_tokens) == (9, 5)
+
+
+def test_googles_own_stream_is_relayed(hall):
+    answered = generate(hall, "google/gemini-x", "streamGenerateContent", query="alt=sse")
+    assert b":streamGenerateContent?alt=sse " in hall.flight.request.line
+    hall.flight.sink.on_head(200, {b"content-type": b"text/event-stream"})
+    data = b"data: %b\r\n\r\n" % json.dumps(ANSWER).encode()
+    hall.flight.sink.on_body(data)
+    hall.turn()
+    assert (answered.body, answered.is_over) == (data, True)
+
+
+def test_it_is_translated_for_another_upstream(hall):
+    answered = generate(hall, "bridged")
+    assert hall.flight.body == {
+        "model": "c",
+        "messages": [{"role": "user", "content": "x"}],
+    }
+    hall.answer()
+    assert json.loads(answered.body)["candidates"][0]["content"]["parts"] == [{"text": "Hello there."}]
+
+
+def test_a_key_may_come_as_googles_client_sends_it(hall):
+    answered = generate(hall, "google/gemini-x", headers={"authorization": "", "x_goog_api_key": "good"})
+    assert answered.status == 0
+    assert b"good" not in hall.flight.request.headers
+    hall.answer(ANSWER)
+
+
+@pytest.mark.parametrize(
+    ("model", "action", "headers", "status", "name"),
+    [
+        ("nope", "generateContent", {}, 404, "NOT_FOUND"),
+        ("bridged", "streamGenerateContent", {}, 400, "INVALID_ARGUMENT"),
+        ("bridged", "generateContent", {"authorization": "Bearer bad"}, 401, "UNAUTHENTICATED"),
+    ],
+)
+def test_our_refusals_have_googles_shape(hall, model, action, headers, status, name):
+    answered = generate(hall, model, action, headers=headers)
+    assert (answered.status, answered.error["status"], answered.error["code"]) == (status, name, status)
+    assert set(answered.error) == {"code", "message", "status"}
+
+
+def test_what_google_has_besides_does_not_exist_here(hall):
+    assert generate(hall, "google/gemini-x", "embedContent").status in (404, 405)

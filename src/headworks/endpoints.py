@@ -1,7 +1,8 @@
 """Which method and path means what: the one table that routing, authorisation and documentation read.
 
 Default deny: a route needs a key unless it says otherwise, and what is not in the table does not exist.
-Paths are those of the OpenAI API reference (2026-10), and `/v1/messages` that of Anthropic's (2026-11).
+Paths are those of the OpenAI API reference (2026-10), and `/v1/messages` that of Anthropic's (2026-11),
+`/v1beta/models/{model}:generateContent` that of Google's (2026-11).
 """
 
 import enum
@@ -82,6 +83,9 @@ ROUTES = (
     Route("GET", "/metrics", Manner.METRICS, Endpoint.MODELS, needs_key=False),
 )
 
+_GENERATING = re.compile(r"/v1(?:beta)?/models/([^/].{0,255}):(streamGenerateContent|generateContent)")
+"""Google's own client asks for `/v1` since 3.0, for `/v1beta` if it is told to."""
+
 _PATTERNS = (
     (re.compile(r"/v1/responses/resp_call_[0-9a-f]{1,64}"), ("GET",), Manner.HELD, Endpoint.RESPONSES),
     (re.compile(r"/v1/chat/completions/chatcmpl-call_[0-9a-f]{1,64}"), ("GET",), Manner.HELD, Endpoint.CHAT),
@@ -96,7 +100,10 @@ _ANSWERED_HERE = (Manner.MODELS, Manner.MODEL, Manner.LIVE, Manner.READY, Manner
 """What we answer ourselves can be asked for by HEAD, too: load balancers do (RFC 9110 §9.3.2)."""
 
 _BY_METHOD_AND_PATH = {(route.method, route.path): route for route in ROUTES}
-PATHS_BEFORE_A_NAME = ("/v1/models/",)
+GENERATE_PATH = "/models:generateContent"
+"""What stands for every path of Google's API that names a model."""
+
+PATHS_BEFORE_A_NAME = ("/v1/models/", "/v1beta/models/")
 """What follows them is one name, in which the SDKs encode a slash (`provider/model`)."""
 
 KNOWN_PATHS = tuple(sorted({route.path for route in ROUTES}))
@@ -131,7 +138,32 @@ def find_route(method: str, path: str) -> Route:
     raise Refusal(404, "unknown_url", f"Unknown request URL: {method} {shown}.{hint}")
 
 
+def model_in(path: str) -> tuple[str, bool]:
+    """The model that a path of Google's API names, and whether its answer is to be streamed."""
+    found = _GENERATING.fullmatch(path)
+    assert found is not None, "the route was found by this pattern"
+    return found[1].removeprefix("models/"), found[2] == "streamGenerateContent"
+
+
+def name_of_path(path: str) -> str:
+    """What a record calls a request of which only the path is known."""
+    if _GENERATING.fullmatch(path) is not None:
+        return Endpoint.GENERATE_CONTENT.value
+    return path.removeprefix("/v1/")[:64]
+
+
 def _rows_of_a_name(path: str) -> list[Route]:
+    if _GENERATING.fullmatch(path) is not None:
+        return [
+            Route(
+                "POST",
+                path,
+                Manner.CALL,
+                Endpoint.GENERATE_CONTENT,
+                upstream_path=GENERATE_PATH,
+                is_model_call=True,
+            )
+        ]
     return [
         Route(method, path, manner, endpoint, upstream_path=path.removeprefix("/v1"))
         for pattern, methods, manner, endpoint in _PATTERNS

@@ -28,7 +28,7 @@ from headworks.calls import WITHHELD, Caller, Endpoint, Outcome
 from headworks.catalogue import count_tokens
 from headworks.dialects import RequestHead, refusal_body
 from headworks.dialects.texts import input_text
-from headworks.endpoints import Manner, Route, find_route
+from headworks.endpoints import Manner, Route, find_route, name_of_path
 from headworks.errors import Refusal, StorageError
 from headworks.exchange import Reply, Request, Running
 from headworks.flow import Ending, Flow, Signal
@@ -176,7 +176,7 @@ class Gateway:
         request.admission = admission_of(request, route, grant, edition)
 
     def refuse(self, refusal: Refusal, request: Request | None, reply: Reply) -> None:
-        call = self._begin("http" if request is None else request.path.removeprefix("/v1/")[:64], Caller())
+        call = self._begin("http" if request is None else name_of_path(request.path), Caller())
         if request is not None:
             call.request_bytes = len(request.body)
             admission = request.admission
@@ -438,8 +438,8 @@ class Gateway:
 
 
 def _api_key(request: Request) -> bytes | None:
-    """A virtual key in the place where clients of Anthropic's API have theirs."""
-    key = request.headers.get(b"x-api-key")
+    """A virtual key in the place where clients of Anthropic's API have theirs, or of Google's."""
+    key = request.headers.get(b"x-api-key") or request.headers.get(b"x-goog-api-key")
     return None if key is None else b"Bearer " + key
 
 

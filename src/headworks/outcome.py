@@ -7,7 +7,7 @@ from headworks.dialects.texts import input_text
 from headworks.planning import Plan
 from headworks.settlement import OpenCall
 
-_COUNTED = frozenset({"/responses", "/chat/completions", "/messages"})
+_COUNTED = frozenset({"/responses", "/chat/completions", "/messages", "/models:generateContent"})
 """Paths of which tokens are counted where the provider does not say them."""
 
 

@@ -9,7 +9,7 @@ from headworks.answering import JSON, request_id_line
 from headworks.calls import Endpoint
 from headworks.dialects import BRIDGES, Bridge, RequestHead, read_fields, read_form, read_head
 from headworks.dialects.structured import SchemaBridge, wants_schema
-from headworks.endpoints import Manner, Route
+from headworks.endpoints import GENERATE_PATH, Manner, Route, model_in
 from headworks.errors import Refusal
 from headworks.exchange import Request, Timeouts, Upstream, UpstreamRequest
 from headworks.ownership import ResponseOwner
@@ -31,6 +31,7 @@ _PATHS = {
     Endpoint.RESPONSES: "/responses",
     Endpoint.CHAT: "/chat/completions",
     Endpoint.MESSAGES: "/messages",
+    Endpoint.GENERATE_CONTENT: GENERATE_PATH,
 }
 """Where calls can be bridged from; what lies below these paths cannot."""
 
@@ -40,6 +41,7 @@ _BRIDGED = {
     Endpoint.RESPONSES: (Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT),
     Endpoint.CHAT: (Endpoint.RESPONSES, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT),
     Endpoint.MESSAGES: (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.GENERATE_CONTENT),
+    Endpoint.GENERATE_CONTENT: (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.MESSAGES),
 }
 """By the endpoint that is called: the dialects that it can be translated to, the one that can say most first."""
 
@@ -139,6 +141,8 @@ class Planner:
         if not admission.is_json:
             return None
         route = admission.route
+        if route.endpoint is Endpoint.GENERATE_CONTENT:
+            return _head_of_gemini(request, route)
         return read_head(request.body, route.endpoint, default_model=route.default_model)
 
     def read(
@@ -169,7 +173,8 @@ class Planner:
         if endpoint not in target.speaks:
             spoken = _spoken_by(target, endpoint, head)
             assert spoken is not None, "the target was checked when it was resolved"
-            bridge = BRIDGES[endpoint, spoken](request.body)
+            is_in_path = endpoint is Endpoint.GENERATE_CONTENT
+            bridge = BRIDGES[endpoint, spoken](head.splice() if is_in_path else request.body)
             provider = target.station.provider
             body = bridge.request(request.body, target.model, limit_name=provider.limit_name)
             upstream_path = provider.call_path(spoken, target.model, is_streamed=is_streamed)
@@ -177,6 +182,8 @@ class Planner:
             return Plan(
                 target, sent, endpoint, path, is_streamed, head, bridge, unlisted=None if target.is_listed else grant
             )
+        if endpoint is Endpoint.GENERATE_CONTENT:
+            return _relayed_to_google(target, request, head, path, None if target.is_listed else grant)
         hides_usage = is_streamed and endpoint is Endpoint.CHAT and not head.includes_usage
         body = head.splice(model=target.model, include_usage=hides_usage)
         return Plan(
@@ -349,6 +356,26 @@ def _with_stop(target: Target[Station]) -> Endpoint:
         f"The contract has stop sequences, which the API that {target.provider} serves has no place for.",
         param="model",
     )
+
+
+def _head_of_gemini(request: Request, route: Route) -> RequestHead:
+    """The head of a call of Google's API: what its path says, written as the other APIs have it in the body."""
+    model, is_streamed = model_in(route.path)
+    if is_streamed and "alt=sse" not in request.query.split("&"):
+        raise Refusal(400, "invalid_value", "A stream is served as events only: ask with `alt=sse`.", param="alt")
+    fields = read_fields(request.body)
+    request_fields = {**fields, "model": msgspec.Raw(msgspec.json.encode(model))}
+    request_fields["stream"] = msgspec.Raw(b"true" if is_streamed else b"false")
+    return RequestHead(request_fields, model, is_streamed)
+
+
+def _relayed_to_google(
+    target: Target[Station], request: Request, head: RequestHead, path: str, unlisted: Grant | None
+) -> Plan:
+    provider = target.station.provider
+    upstream_path = provider.call_path(Endpoint.GENERATE_CONTENT, target.model, is_streamed=head.is_streamed)
+    sent = provider.json_request(upstream_path, request.body, b"")
+    return Plan(target, sent, Endpoint.GENERATE_CONTENT, path, head.is_streamed, head, unlisted=unlisted)
 
 
 def _spoken_by(target: Target[Station], endpoint: Endpoint, head: RequestHead | None = None) -> Endpoint | None:

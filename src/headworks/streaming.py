@@ -26,7 +26,7 @@ from headworks.answering import (
     words_for,
 )
 from headworks.calls import NO_USAGE, Endpoint, Failure, FailureKind, Usage
-from headworks.dialects import AnswerSummary, ChatTail, MessagesTail, ResponsesTail, refusal_body
+from headworks.dialects import AnswerSummary, ChatTail, GeminiTail, MessagesTail, ResponsesTail, refusal_body
 from headworks.errors import Refusal
 from headworks.exchange import Flight, Reply
 from headworks.flow import Ending
@@ -291,6 +291,8 @@ def _steps(plan: Plan) -> Relayed | None:
         return ChatTail(hides_usage=plan.hides_usage)
     if plan.endpoint is Endpoint.MESSAGES:
         return MessagesTail()
+    if plan.endpoint is Endpoint.GENERATE_CONTENT:
+        return GeminiTail()
     return ResponsesTail() if plan.endpoint is Endpoint.RESPONSES else None
 
 

@@ -33,6 +33,7 @@ from headworks.dialects import (
     AnswerSummary,
     read_chat_answer,
     read_embeddings_answer,
+    read_gemini_answer,
     read_messages_answer,
     read_responses_answer,
     refusal_body,
@@ -47,6 +48,7 @@ _ANSWER_READERS: dict[str, Callable[[bytes], AnswerSummary | Failure]] = {
     "/chat/completions": read_chat_answer,
     "/responses": read_responses_answer,
     "/messages": read_messages_answer,
+    "/models:generateContent": read_gemini_answer,
     "/embeddings": read_embeddings_answer,
 }
 """Of answers on other paths nothing is read: they may be something other than JSON (transcripts, audio)."""

@@ -14,6 +14,7 @@ WHOLE: dict[Endpoint, dict[str, Any]] = {
     RESPONSES: {"model": "m", "input": "x"},
     CHAT: {"model": "m", "messages": [{"role": "user", "content": "x"}]},
     MESSAGES: {"model": "m", "max_tokens": 100, "messages": [{"role": "user", "content": "x"}]},
+    Endpoint.GENERATE_CONTENT: {"model": "m", "contents": [{"role": "user", "parts": [{"text": "x"}]}]},
 }
 
 USAGE = {

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from gemini_samples import CHAT, MESSAGES, NEW, OLD, RESPONSES, to_gemini
 
+from headworks.dialects.canonical import Reasoning
 from headworks.dialects.gemini_contents import UNSIGNED
-from headworks.dialects.sealing import GeminiSeal, ThinkingBlock, sealed_signature, sealed_thinking
+from headworks.dialects.sealing import GeminiSeal, ThinkingBlock, sealed_reasoning, sealed_signature, sealed_thinking
 from headworks.errors import Refusal
 
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -157,9 +158,6 @@ def test_a_whole_conversation_from_chat() -> None:
 
 def test_a_conversation_of_anthropics_callers_keeps_its_thoughts() -> None:
     seal = sealed_signature(GeminiSeal("c2ln", "call"))
-    from headworks.dialects.canonical import Reasoning
-    from headworks.dialects.sealing import sealed_reasoning
-
     thinking = {"type": "thinking", "thinking": "", "signature": sealed_reasoning(Reasoning(encrypted_content=seal))}
     sent = to_gemini(
         MESSAGES,

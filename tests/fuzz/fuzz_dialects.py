@@ -17,11 +17,13 @@ from headworks.dialects import (
     BRIDGES,
     ChatTail,
     EventSplitter,
+    GeminiTail,
     MessagesTail,
     ResponsesTail,
     parse_event,
     read_chat_answer,
     read_embeddings_answer,
+    read_gemini_answer,
     read_head,
     read_messages_answer,
     read_responses_answer,
@@ -123,6 +125,27 @@ MESSAGES_STREAM = [
     {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 4}},
     {"type": "message_stop"},
 ]
+GEMINI_REQUEST = {
+    "model": "m",
+    "stream": True,
+    "systemInstruction": {"parts": [{"text": "Be brief."}]},
+    "contents": [
+        {
+            "role": "user",
+            "parts": [{"text": "What is this?"}, {"inline_data": {"mime_type": "image/png", "data": "AA=="}}],
+        },
+        {"role": "model", "parts": [{"functionCall": {"name": "look", "args": {"city": "Ghent"}, "id": "c1"}}]},
+        {"role": "user", "parts": [{"functionResponse": {"name": "look", "response": {"output": "rain"}, "id": "c1"}}]},
+    ],
+    "tools": [{"functionDeclarations": [{"name": "look", "description": "d", "parameters": _TOOL}]}],
+    "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["look"]}},
+    "generationConfig": {
+        "maxOutputTokens": 64,
+        "responseMimeType": "application/json",
+        "responseSchema": _TOOL,
+        "thinkingConfig": {"thinkingLevel": "LOW"},
+    },
+}
 _GEMINI_USAGE = {"promptTokenCount": 3, "cachedContentTokenCount": 1, "candidatesTokenCount": 4}
 _GEMINI_PARTS = [
     {"text": "Hm.", "thought": True},
@@ -405,6 +428,7 @@ REQUESTS = {
     Endpoint.RESPONSES: RESPONSES_REQUEST,
     Endpoint.CHAT: CHAT_REQUEST,
     Endpoint.MESSAGES: MESSAGES_REQUEST,
+    Endpoint.GENERATE_CONTENT: GEMINI_REQUEST,
 }
 ANSWERS = {
     Endpoint.RESPONSES: (RESPONSES_ANSWER, RESPONSES_STREAM, True),
@@ -421,7 +445,8 @@ def _one_round(chance):
         answer, stream, named = ANSWERS[spoken]
         body = _encoded(chance, _mutated(chance, request))
         try:
-            read_head(body, called)
+            if called is not Endpoint.GENERATE_CONTENT:  # its model is in the path
+                read_head(body, called)
             bridge = BRIDGES[called, spoken](body)
             _check_object(bridge.request(body, "claude-x"))
         except Refusal:
@@ -438,6 +463,7 @@ def _one_round(chance):
         (ChatTail(), CHAT_STREAM, False),
         (ResponsesTail(), RESPONSES_STREAM, True),
         (MessagesTail(), MESSAGES_STREAM, True),
+        (GeminiTail(), GEMINI_STREAM, False),
     ):
         data = _streamed(chance, stream, named=named)
         out, failure = _fed(tail, _cut(chance, data))
@@ -447,6 +473,7 @@ def _one_round(chance):
         (read_chat_answer, CHAT_ANSWER),
         (read_responses_answer, RESPONSES_ANSWER),
         (read_messages_answer, MESSAGES_ANSWER),
+        (read_gemini_answer, GEMINI_ANSWER),
     ):
         read(_encoded(chance, _mutated(chance, answer)))
     read_embeddings_answer(_encoded(chance, _mutated(chance, {"data": [], "model": "m", "usage": _CHAT_USAGE})))

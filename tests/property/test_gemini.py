@@ -3,22 +3,39 @@
 import json
 from itertools import pairwise
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headworks.calls import Endpoint
+from headworks.calls import Endpoint, Usage
 from headworks.dialects import BRIDGES
 from headworks.dialects.bridging import TranslatedStream
 from headworks.dialects.canonical import (
+    AllowedTools,
+    AnswerCall,
+    AnswerMessage,
+    AnswerText,
+    Audio,
     FunctionCall,
     FunctionCallOutput,
+    FunctionTool,
+    InputAudio,
+    InputImage,
     InputText,
+    JsonObjectFormat,
+    JsonSchemaFormat,
     Message,
+    ModelAnswer,
     ModelRequest,
     OutputText,
     Reasoning,
+    ToolName,
 )
+from headworks.dialects.gemini_answers import decode_gemini_answer
+from headworks.dialects.gemini_decoding import decode_gemini_request
+from headworks.dialects.gemini_encoding import encode_gemini_answer
 from headworks.dialects.gemini_requests import encode_gemini_request
+from headworks.dialects.reading import read_fields
 from headworks.dialects.sealing import GeminiSeal, sealed_signature
 
 RESPONSES, CHAT, MESSAGES, GEMINI = Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT
@@ -150,3 +167,74 @@ def test_every_word_call_and_result_goes_up_once_in_its_order_with_sides_taking_
     assert [part for content in contents for part in content["parts"]] == parts
     roles = [content["role"] for content in contents]
     assert all(one != other for one, other in pairwise(roles))
+
+
+_SCHEMA = st.builds(
+    lambda title: msgspec.Raw(json.dumps({"type": "object", "title": title}).encode()), st.text(max_size=5)
+)
+_IMAGE = st.builds(InputImage, image_url=st.just("data:image/png;base64,AA=="), detail=st.just("auto"))
+_SOUND = st.builds(InputAudio, input_audio=st.just(Audio("AA==", "wav")))
+_CONFIGURED = st.builds(
+    ModelRequest,
+    model=st.just("gemini-2.5-flash"),
+    input=st.lists(st.one_of(st.builds(InputText, text=_TEXT), _IMAGE, _SOUND), min_size=1, max_size=4).map(
+        lambda parts: (Message("user", tuple(parts)),)
+    ),
+    max_output_tokens=st.one_of(st.none(), st.integers(1, 10_000)),
+    temperature=st.sampled_from([None, 0.0, 1.5]),
+    top_p=st.sampled_from([None, 0.1]),
+    stop=st.lists(_TEXT, max_size=2).map(tuple),
+    seed=st.one_of(st.none(), st.integers(0, 9)),
+    frequency_penalty=st.sampled_from([None, 0.5]),
+    presence_penalty=st.sampled_from([None, -0.5]),
+    tools=st.lists(
+        st.builds(FunctionTool, name=_NAME, parameters=_SCHEMA, strict=st.just(False), description=_TEXT),
+        min_size=1,
+        max_size=3,
+    ).map(tuple),
+    tool_choice=st.sampled_from(
+        [None, "auto", "none", "required", ToolName("function", "f")]
+        + [AllowedTools(mode, (ToolName("function", "f"), ToolName("function", "g"))) for mode in ("auto", "required")]
+    ),
+    text_format=st.one_of(
+        st.none(),
+        st.just(JsonObjectFormat()),
+        st.builds(JsonSchemaFormat, name=st.just("answer"), schema=_SCHEMA, strict=st.just(False)),
+    ),
+    reasoning_effort=st.sampled_from([None, "none", "low", "medium", "high"]),
+    shows_reasoning=st.booleans(),
+    wants_logprobs=st.booleans(),
+    service_tier=st.sampled_from([None, "default", "flex", "priority"]),
+)
+
+
+@settings(deadline=None)
+@given(_CONFIGURED)
+def test_a_request_is_the_same_after_googles_dialect(request):
+    again = decode_gemini_request(read_fields(encode_gemini_request(request)))
+
+    for name in (
+        "input", "max_output_tokens", "temperature", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty",
+        "tools", "tool_choice", "text_format", "shows_reasoning", "wants_logprobs", "service_tier",
+    ):  # fmt: skip
+        assert getattr(again, name) == getattr(request, name), name
+    # A budget tells efforts apart as coarsely as Google's own figures do.
+    assert again.reasoning_effort == request.reasoning_effort
+    assert again.extras == ()
+
+
+@settings(deadline=None)
+@given(
+    texts=st.lists(_TEXT, max_size=1),
+    names=st.lists(_NAME, max_size=3),
+    end_reason=st.sampled_from(["", "max_output_tokens"]),
+    reasoning_tokens=st.integers(0, 5),
+)
+def test_an_answer_is_the_same_after_googles_dialect(texts, names, end_reason, reasoning_tokens):
+    said = [AnswerMessage((AnswerText(text),)) for text in texts]
+    calls = [AnswerCall("function", f"c{place}", name, '{"a":1}') for place, name in enumerate(names)]
+    usage = Usage(10, 5, 0, 9, reasoning_tokens, "provider")
+    output = (*said, *calls) or (AnswerMessage((AnswerText(""),)),)
+    answer = ModelAnswer("r-1", "m", 0, output, end_reason, usage)
+
+    assert decode_gemini_answer(encode_gemini_answer(answer)) == answer

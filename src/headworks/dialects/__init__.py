@@ -13,6 +13,7 @@ from headworks.dialects.answers import read_chat_answer, read_embeddings_answer,
 from headworks.dialects.anthropic_relay import MessagesTail, read_messages_answer
 from headworks.dialects.bridging import BRIDGES, Bridge, TranslatedStream
 from headworks.dialects.errors import refusal_body, translated_error
+from headworks.dialects.gemini_relay import GeminiTail, read_gemini_answer
 from headworks.dialects.multipart import Form, read_form
 from headworks.dialects.reading import RequestHead, read_fields, read_head
 from headworks.dialects.sse import EventSplitter, ServerSentEvent, encode_event, parse_event
@@ -26,6 +27,7 @@ __all__ = [
     "ChatTail",
     "EventSplitter",
     "Form",
+    "GeminiTail",
     "MessagesTail",
     "RequestHead",
     "ResponsesTail",
@@ -40,6 +42,7 @@ __all__ = [
     "read_embeddings_answer",
     "read_fields",
     "read_form",
+    "read_gemini_answer",
     "read_head",
     "read_messages_answer",
     "read_responses_answer",

@@ -59,6 +59,9 @@ from headworks.dialects.events import (
     Thought,
 )
 from headworks.dialects.gemini_answers import decode_gemini_answer
+from headworks.dialects.gemini_decoding import decode_gemini_request
+from headworks.dialects.gemini_encoding import GeminiEncoder, encode_gemini_answer
+from headworks.dialects.gemini_encoding import finish_reason_of as gemini_finish_reason_of
 from headworks.dialects.gemini_requests import encode_gemini_request
 from headworks.dialects.gemini_streams import GeminiDecoder
 from headworks.dialects.reading import Fields, read_fields
@@ -303,6 +306,22 @@ class _AskedMessages:
         return MessagesEncoder()
 
 
+class _AskedGemini:
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
+
+    def request(self) -> ModelRequest:
+        return decode_gemini_request(self._fields)
+
+    def answer(self, answer: ModelAnswer) -> bytes:
+        return encode_gemini_answer(answer)
+
+    def encoder(self) -> StreamEncoder:
+        return GeminiEncoder()
+
+
 class Spoken(NamedTuple):
     """The upstream's side of a bridge. `write` is given what a Chat upstream calls the output limit, too."""
 
@@ -333,6 +352,7 @@ ASKED: dict[Endpoint, Callable[[Fields], Asked]] = {
     Endpoint.RESPONSES: _AskedResponses,
     Endpoint.CHAT: _AskedChat,
     Endpoint.MESSAGES: _AskedMessages,
+    Endpoint.GENERATE_CONTENT: _AskedGemini,
 }
 _SPOKEN = {
     Endpoint.RESPONSES: Spoken(_write_responses, decode_responses_answer, ResponsesDecoder),
@@ -482,12 +502,16 @@ def _ending(endpoint: Endpoint, end_reason: EndReason, *, has_calls: bool, has_r
         return finish_reason_of(end_reason, has_calls=has_calls), "done"
     if endpoint is Endpoint.MESSAGES:
         return stop_reason_of(end_reason, has_calls=has_calls, has_refused=has_refused), "done"
+    if endpoint is Endpoint.GENERATE_CONTENT:
+        return gemini_finish_reason_of(end_reason, has_refused=has_refused), "done"
     return (end_reason, "incomplete") if end_reason else ("completed", "completed")
 
 
 def _caller_id(endpoint: Endpoint, answer_id: str) -> str:
     if endpoint is Endpoint.MESSAGES:
         return message_id(answer_id)
+    if endpoint is Endpoint.GENERATE_CONTENT:
+        return answer_id
     return chat_id(answer_id) if endpoint is Endpoint.CHAT else response_id(answer_id)
 
 

@@ -42,6 +42,22 @@ def messages_error(code: str, message: str) -> bytes:
     return encode_event("error", _encode({"type": "error", "error": error}))
 
 
+_GOOGLE = {
+    "RESOURCE_EXHAUSTED": (429, ("rate_limit", "upstream_rate_limited", "upstream_quota", "insufficient_quota")),
+    "UNAVAILABLE": (503, ("server_overloaded", "overloaded", "upstream_overloaded", "gateway_stopping")),
+    "DEADLINE_EXCEEDED": (504, ("timeout", "upstream_timeout")),
+    "INVALID_ARGUMENT": (400, ("invalid_", "upstream_rejected")),
+}
+"""By google.rpc.Code: its status, and how the codes of ours and of other APIs begin that mean the same."""
+
+
+def google_error(code: str, message: str) -> bytes:
+    """The event that ends a stream of Google's with an error."""
+    fitting = ((name, status) for name, (status, begins) in _GOOGLE.items() if code.startswith(begins))
+    name, status = next(fitting, ("INTERNAL", 500))
+    return encode_event(None, _encode({"error": {"code": status, "message": message, "status": name}}))
+
+
 def error_ending(endpoint: Endpoint, code: str, message: str, number: int = NUMBER_BEHIND_ALL) -> bytes:
     """The event that ends a broken stream; for Chat, no `[DONE]` follows it, since it is not done.
 
@@ -50,6 +66,8 @@ def error_ending(endpoint: Endpoint, code: str, message: str, number: int = NUMB
     """
     if endpoint is Endpoint.MESSAGES:
         return messages_error(code, message)
+    if endpoint is Endpoint.GENERATE_CONTENT:
+        return google_error(code, message)
     error = {"message": message, "type": "upstream_error", "param": None, "code": code}
     if endpoint is Endpoint.RESPONSES:
         flat = {"type": "error", "code": code, "message": message, "param": None, "sequence_number": number}

@@ -44,6 +44,17 @@ GOOGLE_CODES = {
 }
 """By the status of Google's errors (google.rpc.Code): the word that the other APIs have for it."""
 
+_GOOGLE_STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+"""By status: the google.rpc.Code of Google's errors."""
+
 _TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -61,6 +72,8 @@ _TYPES = {
 
 def refusal_body(refusal: Refusal, endpoint: str) -> bytes:
     """A refusal of ours as the caller of `endpoint` reads it; also where only the path is known that was called."""
+    if endpoint.startswith(Endpoint.GENERATE_CONTENT.value):
+        return _google_error(refusal.status, refusal.message)
     if not endpoint.startswith(Endpoint.MESSAGES.value):
         return refusal.body()
     kind = messages_error_type(refusal.code)
@@ -73,6 +86,8 @@ def translated_error(body: bytes, called: Endpoint, status: int) -> bytes:
         error = _decode(body).error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return body
+    if called is Endpoint.GENERATE_CONTENT:
+        return _google_error(status, error.message)
     if called is Endpoint.MESSAGES:
         return _messages_error(status, error.message, None)
     code = error.type if error.code is None else error.code
@@ -86,3 +101,8 @@ def _messages_error(status: int, message: str, kind: str | None) -> bytes:
     if kind is None:
         kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
     return _encode({"type": "error", "error": {"type": kind, "message": message}})
+
+
+def _google_error(status: int, message: str) -> bytes:
+    name = _GOOGLE_STATUSES.get(status, "INVALID_ARGUMENT" if status < 500 else "INTERNAL")
+    return _encode({"error": {"code": status, "message": message, "status": name}})

@@ -2,7 +2,7 @@
 
 import msgspec
 
-_WITH_TEXT = ("instructions", "system", "input", "messages", "prompt", "tools", "text", "response_format")
+_WITH_TEXT = ("instructions", "system", "input", "messages", "prompt", "tools", "text", "response_format", "contents")
 """Top-level fields of requests that a model reads."""
 
 _STRUCTURE = frozenset(

@@ -71,6 +71,7 @@ ONCE = frozenset(
         b"transfer-encoding",
         b"authorization",
         b"x-api-key",
+        b"x-goog-api-key",
         b"content-type",
         b"expect",
         b"upgrade",
