@@ -162,6 +162,21 @@ def test_what_the_model_brings_up_can_be_blocked(hall, work):
     work.answer(chat_answer(f"It was {MAIL}."))
     assert answered.error["code"] == "output_blocked"
     assert MAIL not in answered.body.decode()
+    assert hall.settled.verdict == "blocked"
+    assert MAIL not in hall.settled.course
+
+
+def test_a_stream_in_which_the_model_brings_it_up_is_withheld_where_it_is_stored_too(hall, work):
+    work.make("screening: {privacy: {answer: block}}\n", schema=None)
+    answered = work.respond("Who was it?", stream=True)
+    hall.flight.sink.on_head(200, EVENTS)
+    hall.flight.sink.on_body(_delta("It was ", True))
+    work.come(_delta(f"{MAIL}, ", False), completed(message_item(f"It was {MAIL}, ")))
+
+    assert b"output_blocked" in answered.body
+    assert MAIL.encode() not in answered.body
+    assert hall.settled.verdict == "blocked"
+    assert hall.ask("/v1/responses/resp_1", method="GET", turns=20).status == 404
 
 
 def test_an_answer_from_another_dialect_has_its_values_back(hall, work):

@@ -9,8 +9,8 @@
     9 settle         `settlement`: usage, one settled entry, durable before the caller sees the end
 
 Step 5, screening, belongs to workloads (`privacy_bridge`); step 4, conversation state, is not built yet. A plain call
-pays only for what stands here. The gateway knows no socket: it answers through an `exchange.Reply`, so that the server and the
-library run the same pipeline.
+pays only for what stands here. The gateway knows no socket: it answers through an `exchange.Reply`, so that the server
+and the library run the same pipeline.
 """
 
 import asyncio

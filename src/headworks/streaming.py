@@ -325,6 +325,8 @@ def _note_unsent(call: OpenCall, plan: Plan, steps: Relayed, failure: Failure) -
 def _note_waste(call: OpenCall, failure: Failure | None) -> None:
     if call.work is not None and failure is not None and failure.kind in _JUDGED_BAD:
         call.work.wasted_tokens += call.usage.output_tokens
+        # Also where it was no screen that found it: what was withheld is not to be had from who has stored it either.
+        call.work.verdict = call.work.verdict or "blocked"
 
 
 def usage_of_both(one: Usage, other: Usage) -> Usage:

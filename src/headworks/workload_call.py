@@ -356,6 +356,9 @@ class _Run:
         except AttemptFailed as error:
             call.usage = error.usage or NO_USAGE
             record.wasted_tokens += self._take_usage()
+            if error.failure.kind is FailureKind.BLOCKED:
+                record.verdict = "blocked"
+                record.note_end(f"blocked ({error.failure.detail})")
             raise refusal_of(error.failure) from None
         if isinstance(answer, UpstreamError) or summary.terminal == "failed":
             call.usage = summary.usage or NO_USAGE
