@@ -46,6 +46,10 @@ class StorageError(HeadworksError):
     """The state directory, a journal or a store cannot be used; names the path and the way out."""
 
 
+class LimitsUnavailable(HeadworksError):
+    """The authority over shared quotas cannot be reached; says which, and how."""
+
+
 class CommandError(HeadworksError):
     """A command that cannot be done as asked (an unknown or ambiguous name, say); says what can be."""
 
