@@ -55,7 +55,7 @@ def contract(**output):
 
 
 def merged(theirs, *, endpoint=Endpoint.CHAT, limit=None, may_set=(), **output):
-    fixed = fixed_fields(contract(**output), endpoint, schema_format=None, tools=None)
+    fixed = fixed_fields(contract(**output).output, endpoint, schema_format=None, tools=None)
     return merge_fixed(theirs, fixed, limit=limit, limit_name="max_completion_tokens", may_set=may_set)
 
 
@@ -64,8 +64,8 @@ def test_the_contract_is_written_in_each_dialects_own_words():
     tools = b'[{"type": "function", "name": "look", "parameters": {}}]'
     terms = contract(temperature=0, verbosity="low", reasoning_effort="high", stop=("END",))
 
-    responses = seen(fixed_fields(terms, Endpoint.RESPONSES, schema_format=schema, tools=tools))
-    chat = seen(fixed_fields(terms, Endpoint.CHAT, schema_format=schema, tools=tools))
+    responses = seen(fixed_fields(terms.output, Endpoint.RESPONSES, schema_format=schema, tools=tools))
+    chat = seen(fixed_fields(terms.output, Endpoint.CHAT, schema_format=schema, tools=tools))
 
     assert responses == {
         "temperature": 0,
@@ -179,7 +179,7 @@ def test_a_prompt_of_another_shape_is_refused(prompt):
 @given(data=st.data())
 def test_nothing_that_the_contract_fixes_can_be_changed_by_any_value(endpoint, data):
     terms = contract(temperature=0.5, verbosity="low", reasoning_effort="high")
-    fixed = fixed_fields(terms, endpoint, schema_format=SCHEMA, tools=TOOLS)
+    fixed = fixed_fields(terms.output, endpoint, schema_format=SCHEMA, tools=TOOLS)
     name = data.draw(st.sampled_from(sorted(fixed)))
     theirs = fields(**{name: data.draw(JSON_VALUES)}, a_field_of_tomorrow=1)
 
@@ -193,7 +193,7 @@ def test_nothing_that_the_contract_fixes_can_be_changed_by_any_value(endpoint, d
 
 @pytest.mark.parametrize("theirs", [b'{"effort":"high","effort":"low"}', b'{ "effort" : "low" }'])
 def test_what_a_caller_repeats_goes_up_in_the_contracts_own_bytes(theirs):
-    fixed = fixed_fields(contract(reasoning_effort="low"), Endpoint.RESPONSES, schema_format=None, tools=None)
+    fixed = fixed_fields(contract(reasoning_effort="low").output, Endpoint.RESPONSES, schema_format=None, tools=None)
 
     made = merge_fixed({"reasoning": msgspec.Raw(theirs)}, fixed, limit=None, limit_name="x", may_set=())
 
@@ -201,7 +201,7 @@ def test_what_a_caller_repeats_goes_up_in_the_contracts_own_bytes(theirs):
 
 
 def test_tools_cannot_be_added_by_their_forerunners_name():
-    fixed = fixed_fields(contract(), Endpoint.CHAT, schema_format=None, tools=TOOLS)
+    fixed = fixed_fields(contract().output, Endpoint.CHAT, schema_format=None, tools=TOOLS)
 
     with pytest.raises(Refusal) as refused:
         merge_fixed(fields(functions=[{"name": "pay"}]), fixed, limit=None, limit_name="x", may_set=())

@@ -1,14 +1,17 @@
 """A workload as its calls need it: whatever can be known when it is loaded is worked out here, once."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from headworks.calls import Endpoint
-from headworks.composing import PromptReference, fixed_fields
+from headworks.composing import PromptReference, fixed_fields, response_tool
 from headworks.config import DETERMINISTIC, Contract, Workload
+from headworks.config.contract import OutputLimits
 from headworks.config.document import Mark
 from headworks.config.privacy import Privacy
 from headworks.errors import ConfigError, Problem, Refusal
@@ -19,22 +22,41 @@ from headworks.screening import ActionPolicy, OutputSchema, RulesRunner, ToolSet
 from headworks.screening.privacy import PrivacyPolicy
 
 
-class CompiledWorkload(msgspec.Struct, frozen=True, eq=False):
-    """What a workload's calls run on.
+class WorkloadVersion(msgspec.Struct, frozen=True, eq=False):
+    """What changes from one version of a workload to another: what it sends, and what it takes for an answer.
+
+    Attributes:
+        prompt: None where callers bring the whole conversation.
+        schema: what answers must satisfy.
+        tools: what the model may call.
+        fixed: what each call is given, by dialect.
+        limit: the bound on output tokens.
+        stop: the stop sequences, for a dialect that has no place for them.
+        deterministic: the text of the static answer at the chain's end; None where there is none, or where it breaks
+            this version's schema.
+    """
+
+    prompt: Prompt | None
+    schema: OutputSchema | None
+    tools: ToolSet | None
+    fixed: Mapping[Endpoint, Mapping[str, msgspec.Raw]]
+    limit: int | None
+    stop: tuple[str, ...]
+    deterministic: str | None
+
+
+class CompiledWorkload(WorkloadVersion, frozen=True, eq=False, kw_only=True):
+    """What a workload's calls run on: the version in use, and what is the same for all of them.
 
     Attributes:
         name: what callers send as `model`.
         chain: where a call goes: the rung in use, then the fallbacks; empty until the targets are there.
         chain_names: the same, as the contract names them.
-        rules: asks the rules; None until somebody runs it.
-        deterministic: the text of the static answer at the chain's end; None if there is none.
-        prompt: the version in use; None where callers bring the whole conversation.
-        find_prompt: a published version by `1`, `1.2` or `1.2.3`; None if there is none.
+        find_version: a published version by `1`, `1.2` or `1.2.3`; None if there is none.
         canary: the version on trial.
+        rules: asks the rules; None until somebody runs it.
         privacy: screens what goes up and comes down; None where the contract does not ask for it.
         keeping: screens what is kept of calls; None where that is nothing, or all of it.
-        fixed: what the contract gives each call, by dialect.
-        limit: the contract's bound on output tokens.
         static_headers: a header block that names the workload in answers.
     """
 
@@ -42,18 +64,12 @@ class CompiledWorkload(msgspec.Struct, frozen=True, eq=False):
     contract: Contract
     chain: tuple[Target[Station], ...]
     chain_names: tuple[str, ...]
-    deterministic: str | None
-    prompt: Prompt | None
-    find_prompt: Callable[[str], Prompt | None]
-    canary: Prompt | None
-    schema: OutputSchema | None
-    tools: ToolSet | None
+    find_version: Callable[[str], WorkloadVersion | None]
+    canary: WorkloadVersion | None
     policy: ActionPolicy
     rules: RulesRunner | None
     privacy: PrivacyPolicy | None
     keeping: PrivacyPolicy | None
-    fixed: Mapping[Endpoint, Mapping[str, msgspec.Raw]]
-    limit: int | None
     static_headers: bytes
 
     @property
@@ -61,8 +77,8 @@ class CompiledWorkload(msgspec.Struct, frozen=True, eq=False):
         """Whether answers are looked at before they go on."""
         return self.schema is not None or self.rules is not None or self.tools is not None
 
-    def prompt_for(self, reference: PromptReference, *, is_canary: bool) -> Prompt | None:
-        """The prompt of one call; None where callers bring the whole conversation.
+    def for_call(self, reference: PromptReference, *, is_canary: bool) -> "CompiledWorkload":
+        """The workload in the version that one call is of.
 
         Raises:
             Refusal: 404 `prompt_version_not_found`; 400 `parameter_fixed` for another prompt than the workload's, and
@@ -75,25 +91,30 @@ class CompiledWorkload(msgspec.Struct, frozen=True, eq=False):
                 f"The prompt of `{self.name}` is its own: leave `prompt.id` out, or send the workload's name.",
                 param="prompt.id",
             )
-        version = reference.version
-        if version is None:
+        wanted = reference.version
+        if wanted is None:
             if self.prompt is None and reference.variables:
                 message = f"The workload `{self.name}` has no prompt that variables could go into: leave them out."
                 raise Refusal(400, "unknown_prompt_variable", message, param="prompt.variables")
-            return self.canary if is_canary and self.canary is not None else self.prompt
-        for own in (self.prompt, self.canary):
-            if own is not None and _fits(own.version, version):
-                return own
-        found = self.find_prompt(version)
+            return self._at(self.canary) if is_canary and self.canary is not None else self
+        if self.prompt is not None and _fits(self.prompt.version, wanted):
+            return self
+        canary = self.canary
+        if canary is not None and canary.prompt is not None and _fits(canary.prompt.version, wanted):
+            return self._at(canary)
+        found = self.find_version(wanted)
         if found is None:
             raise Refusal(
                 404,
                 "prompt_version_not_found",
-                f"The workload `{self.name}` has no published prompt version {version[:32]}; "
+                f"The workload `{self.name}` has no published prompt version {wanted[:32]}; "
                 + ("it has no prompt." if self.prompt is None else f"in use is {self.prompt.version}."),
                 param="prompt.version",
             )
-        return found
+        return self._at(found)
+
+    def _at(self, version: WorkloadVersion) -> "CompiledWorkload":
+        return msgspec.structs.replace(self, **{name: getattr(version, name) for name in _OF_VERSION})
 
     def tries_canary(self, call_id: str, user: str, key_id: str) -> bool:
         """Whether a call is among those that the version on trial takes; the same each time for who is to stay."""
@@ -102,6 +123,9 @@ class CompiledWorkload(msgspec.Struct, frozen=True, eq=False):
             return False
         sticky = {"call": call_id, "user": user, "key": key_id}[canary.key] or call_id
         return stable_share(f"{self.name}\0{canary.version}\0{sticky}") < canary.share
+
+
+_OF_VERSION = WorkloadVersion.__struct_fields__
 
 
 class Published:
@@ -114,26 +138,15 @@ class Published:
 
     def __init__(self, publications: Sequence[Publication] = (), active: Publication | None = None) -> None:
         self._newest_first = tuple(reversed(publications))
-        self._parsed: dict[str, Prompt] = {}
-        self.active = None if active is None else self._parse(active)
+        self.active = active
 
-    def find(self, version: str) -> Prompt | None:
+    def find(self, version: str) -> Publication | None:
         """The newest version that fits `1`, `1.2` or `1.2.3`."""
-        for publication in self._newest_first:
-            if _fits(publication.version, version):
-                return self._parse(publication)
-        return None
+        return next((one for one in self._newest_first if _fits(one.version, version)), None)
 
     def of(self, version: str) -> Publication | None:
         """The publication with exactly this number."""
         return next((one for one in self._newest_first if one.version == version), None)
-
-    def _parse(self, publication: Publication) -> Prompt:
-        known = self._parsed.get(publication.version)
-        if known is None:
-            name = f"the published prompt of {publication.workload} {publication.version}"
-            known = self._parsed[publication.version] = parse(publication.source, name=publication.workload, file=name)
-        return known
 
 
 def stable_share(key: str) -> float:
@@ -156,54 +169,135 @@ def compile_workload(
     Raises:
         ConfigError: a file cannot be used, with the place of each problem.
     """
-    contract, files = workload.contract, workload.files
-    schema = None
-    if files.schema is not None:
-        schema = OutputSchema.compile(read_file(files.schema), name=_schema_name(workload.name), file=str(files.schema))
-    tools_text = None if files.tools is None else read_file(files.tools)
+    contract = workload.contract
     rung = contract.model or locked_model or contract.ladder[0]
     names = [rung, *(name for name in contract.fallback if name not in (rung, DETERMINISTIC))]
-    schema_format = (
-        None
-        if schema is None
-        else {"name": schema.name, "schema": msgspec.Raw(schema.canonical), "strict": schema.is_strict}
-    )
-    canary = None
-    if contract.canary is not None:
-        canary = published.find(contract.canary.version)
-        if canary is None:
-            raise ConfigError(workload.problem(("canary", "version"), "no such version of the prompt is published"))
     privacy = keeping = None
     if contract.screening.privacy is not None or contract.retention.content == "redacted":
         settings = contract.screening.privacy or Privacy()
         policy = PrivacyPolicy.compile(settings, file=str(workload.file))
         keeping = policy if contract.retention.content == "redacted" else None
         privacy = None if contract.screening.privacy is None else policy
-    fixed = {
-        endpoint: fixed_fields(contract, endpoint, schema_format=schema_format, tools=tools_text)
-        for endpoint in (Endpoint.RESPONSES, Endpoint.CHAT)
-    }
+    versions = _Versions(workload, published)
+    canary = None
+    if contract.canary is not None:
+        canary = versions.find(contract.canary.version)
+        if canary is None:
+            raise ConfigError(workload.problem(("canary", "version"), "no such version of the prompt is published"))
+    in_use = versions.own if published.active is None else versions.of(published.active)
     return CompiledWorkload(
+        **{name: getattr(in_use, name) for name in _OF_VERSION},
         name=workload.name,
         contract=contract,
         chain=(),
         chain_names=tuple(names),
-        deterministic=None
-        if files.fallback is None or DETERMINISTIC not in contract.fallback
-        else _static_answer(files.fallback, schema),
-        prompt=published.active or own_prompt(workload, published),
-        find_prompt=published.find,
+        find_version=versions.find,
         canary=canary,
-        schema=schema,
-        tools=None if tools_text is None else ToolSet.compile(tools_text, file=str(files.tools)),
         policy=ActionPolicy.compile(contract.actions),
         rules=None,
         privacy=privacy,
         keeping=keeping,
-        fixed=fixed,
-        limit=contract.output.max_tokens,
         static_headers=f"x-headworks-workload: {workload.name}\r\n".encode("ascii"),
     )
+
+
+class _Versions:
+    """The versions of one workload, each compiled when it is first asked for: while a published one is active, nothing
+    in the folder can keep its calls from being made."""
+
+    def __init__(self, workload: Workload, published: Published) -> None:
+        self._workload = workload
+        self._published = published
+        self._compiled: dict[str, WorkloadVersion] = {}
+        path = workload.files.fallback if DETERMINISTIC in workload.contract.fallback else None
+        self._static = None if path is None else static_answer(path)
+
+    @cached_property
+    def own(self) -> WorkloadVersion:
+        """What lies in the folder. Raises ConfigError."""
+        return self._with_folder(own_prompt(self._workload, self._published))
+
+    def _with_folder(self, prompt: Prompt | None) -> WorkloadVersion:
+        """A prompt with the schema and the parameters of the folder.
+
+        Raises:
+            ConfigError: a file cannot be used, or the static answer breaks the schema.
+        """
+        workload, files = self._workload, self._workload.files
+        schema = None if files.schema is None else _schema(workload.name, read_file(files.schema), str(files.schema))
+        tools = None if files.tools is None else read_file(files.tools)
+        fault = None if self._static is None or schema is None else schema.check(self._static)
+        if fault is not None:
+            message = (
+                f"breaks the workload's schema, as no answer may: {fault.pointer or 'the answer'}: {fault.message}"
+            )
+            raise ConfigError(Problem(str(files.fallback), 0, 0, message))
+        return self._compile(prompt, schema, tools, str(files.tools), workload.contract.output)
+
+    def find(self, version: str) -> WorkloadVersion | None:
+        """The newest published version that fits."""
+        found = self._published.find(version)
+        return None if found is None else self.of(found)
+
+    def of(self, publication: Publication) -> WorkloadVersion:
+        """A published version, with what it was published with; what was not kept of it is the folder's."""
+        known = self._compiled.get(publication.version)
+        if known is not None:
+            return known
+        file = f"the published prompt of {publication.workload} {publication.version}"
+        prompt = parse(publication.source, name=publication.workload, file=file)
+        beside = publication.companions
+        if beside is None:
+            made = self._with_folder(prompt)
+        else:
+            schema = _schema(self._workload.name, beside.schema.encode(), file) if beside.schema else None
+            sent = _decode_sent(beside.parameters)
+            tools = None if sent.tools is None else msgspec.json.encode([response_tool(tool) for tool in sent.tools])
+            output = OutputLimits(sent.max_tokens, sent.stop, sent.verbosity, sent.reasoning_effort, sent.temperature)
+            made = self._compile(prompt, schema, tools, file, output)
+        self._compiled[publication.version] = made
+        return made
+
+    def _compile(
+        self,
+        prompt: Prompt | None,
+        schema: OutputSchema | None,
+        tools: bytes | None,
+        tools_file: str,
+        output: OutputLimits,
+    ) -> WorkloadVersion:
+        schema_format = (
+            None
+            if schema is None
+            else {"name": schema.name, "schema": msgspec.Raw(schema.canonical), "strict": schema.is_strict}
+        )
+        static = self._static
+        return WorkloadVersion(
+            prompt=prompt,
+            schema=schema,
+            tools=None if tools is None else ToolSet.compile(tools, file=tools_file),
+            fixed={
+                endpoint: fixed_fields(output, endpoint, schema_format=schema_format, tools=tools)
+                for endpoint in (Endpoint.RESPONSES, Endpoint.CHAT)
+            },
+            limit=output.max_tokens,
+            stop=output.stop,
+            deterministic=None if static is None or (schema is not None and schema.check(static)) else static,
+        )
+
+
+class _Sent(msgspec.Struct, frozen=True):
+    """`Companions.parameters`, as they were published: the contract's `output`, and the tools as Chat has them."""
+
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    verbosity: Literal["low", "medium", "high"] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    temperature: float | None = None
+    tools: tuple[dict[str, object], ...] | None = None
+
+
+_decode_sent = msgspec.json.Decoder(_Sent).decode
 
 
 def own_prompt(workload: Workload, published: Published) -> Prompt | None:
@@ -246,23 +340,18 @@ def read_file(path: Path) -> bytes:
         raise ConfigError(Problem(str(path), 0, 0, f"cannot be read: {error.strerror}")) from None
 
 
-def _static_answer(path: Path, schema: OutputSchema | None) -> str:
+def static_answer(path: Path) -> str:
     """The text of the answer in `fallback.json`: a JSON string is the text itself, anything else is written as JSON."""
     try:
         value = msgspec.json.decode(read_file(path))
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ConfigError(Problem(str(path), 0, 0, "is not JSON")) from None
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    fault = None if schema is None else schema.check(text)
-    if fault is not None:
-        message = f"breaks the workload's schema, as no answer may: {fault.pointer or 'the answer'}: {fault.message}"
-        raise ConfigError(Problem(str(path), 0, 0, message))
-    return text
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _fits(version: str, wanted: str) -> bool:
     return version == wanted or version.startswith(f"{wanted}.")
 
 
-def _schema_name(name: str) -> str:
-    return name.replace("-", "_")
+def _schema(name: str, text: bytes, file: str) -> OutputSchema:
+    return OutputSchema.compile(text, name=name.replace("-", "_"), file=file)

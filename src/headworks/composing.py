@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from headworks.calls import Endpoint
-from headworks.config import Contract
+from headworks.config.contract import OutputLimits
 from headworks.dialects.reading import Fields, invalid_type, kind_of
 from headworks.errors import Refusal
 
@@ -142,15 +142,15 @@ def check_one_answer(fields: Fields) -> None:
 
 
 def fixed_fields(
-    contract: Contract, endpoint: Endpoint, *, schema_format: Mapping[str, object] | None, tools: bytes | None
+    output: OutputLimits, endpoint: Endpoint, *, schema_format: Mapping[str, object] | None, tools: bytes | None
 ) -> dict[str, msgspec.Raw]:
     """The fields that a contract gives each of its calls in this dialect; the output limit is not among them.
 
     Arguments:
+        output: what the contract says of the output.
         schema_format: `name`, `schema` and `strict` of the answers' JSON Schema.
         tools: the tools as the Responses API has them.
     """
-    output = contract.output
     made: dict[str, object] = {"temperature": output.temperature}
     if endpoint is Endpoint.RESPONSES:
         text = {
@@ -173,6 +173,13 @@ def fixed_fields(
 def _chat_tool(tool: dict[str, object]) -> dict[str, object]:
     kind = str(tool["type"])
     return {"type": kind, kind: {name: value for name, value in tool.items() if name != "type"}}
+
+
+def response_tool(tool: Mapping[str, object]) -> dict[str, object]:
+    """A tool as the Responses API has it, of one as Chat has it."""
+    kind = str(tool["type"])
+    inner = tool.get(kind)
+    return {"type": kind, **inner} if isinstance(inner, dict) else dict(tool)
 
 
 def merge_fixed(

@@ -156,7 +156,7 @@ class WorkloadCalls:
             StorageError: it cannot be recorded.
         """
         asked = compose_call(call, work, head, admission, grant, self.planner, self.secret)
-        run = _Run(self, call, work, head, admission, asked, reply, ending)
+        run = _Run(self, call, head, admission, asked, reply, ending)
         self.settlement.open(call)
         try:
             if call.is_streamed:
@@ -175,7 +175,6 @@ class _Run:
         self,
         shared: WorkloadCalls,
         call: OpenCall,
-        work: CompiledWorkload,
         head: RequestHead,
         admission: Admission,
         asked: Composed,
@@ -184,7 +183,7 @@ class _Run:
     ) -> None:
         self._shared = shared
         self._call = call
-        self._work = work
+        work = self._work = asked.work
         self._head = head
         self._admission = admission
         self._endpoint = admission.route.endpoint
@@ -306,7 +305,7 @@ class _Run:
             fields = {limit_name if name in LIMIT_NAMES[Endpoint.CHAT] else name: raw for name, raw in fields.items()}
         head = msgspec.structs.replace(self._head, fields=fields)
         planner = self._shared.planner
-        forwarded, stop = self._admission.forwarded, self._work.contract.output.stop
+        forwarded, stop = self._admission.forwarded, self._work.stop
         plan = planner.plan_to(target, head, self._endpoint, self._path, forwarded, stop)
         privacy, bridge = self._asked.privacy, plan.bridge
         if privacy is not None:

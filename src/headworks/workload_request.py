@@ -31,6 +31,7 @@ class Composed(msgspec.Struct, frozen=True):
     """What goes up, but for the model's name, and what it was made from.
 
     Attributes:
+        work: the workload in the version that the call is of.
         fields: of the request, in the caller's dialect.
         values: of the prompt's variables.
         version: of the prompt; empty where there is none.
@@ -38,6 +39,7 @@ class Composed(msgspec.Struct, frozen=True):
         privacy: has screened the fields, and turns the answer's tokens back; None where nothing is screened.
     """
 
+    work: CompiledWorkload
     fields: Fields
     values: Mapping[str, object]
     version: str
@@ -74,26 +76,28 @@ def _compose(
     call.is_streamed = head.is_streamed
     call.user = head.user or ""
     call.provider, call.model = work.chain[0].provider, work.chain[0].model
-    record = call.work = Work(workload=work.name, schema_hash="" if work.schema is None else work.schema.hash)
+    record = call.work = Work(workload=work.name)
     metadata = note_keys(call, head, admission)
     if not grant.may_use(work.name):
         raise planner.unknown(work.name, grant)
     check_one_answer(head.fields)
+    reference = prompt_reference(head.fields)
+    work = work.for_call(reference, is_canary=work.tries_canary(call.call_id, call.user, call.caller.key_id))
+    record.schema_hash = "" if work.schema is None else work.schema.hash
     may_set = freed_fields(work.contract.caller_may_set)
     _check_tools(work, head.fields, may_set)
     fields = merge_fixed(
         head.fields, work.fixed[endpoint], limit=work.limit, limit_name=LIMIT_NAMES[endpoint][0], may_set=may_set
     )
-    reference = prompt_reference(head.fields)
-    prompt = work.prompt_for(reference, is_canary=work.tries_canary(call.call_id, call.user, call.caller.key_id))
+    prompt = work.prompt
     if prompt is None:
-        return Composed(fields, {}, "", metadata)
+        return Composed(work, fields, {}, "", metadata)
     record.prompt_version, record.prompt_hash = prompt.version, prompt.hash
     values = prompt_values(reference)
     rendered = prompt.render(values, marker=secrets.token_hex(8))
     if work.contract.state == "provider":
         may_set = (*may_set, "previous_response_id", "conversation")
-    return Composed(_placed(fields, endpoint, rendered, may_set), values, prompt.version, metadata)
+    return Composed(work, _placed(fields, endpoint, rendered, may_set), values, prompt.version, metadata)
 
 
 def _check_tools(work: CompiledWorkload, fields: Fields, may_set: Collection[str]) -> None:

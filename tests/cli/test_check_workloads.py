@@ -172,18 +172,19 @@ def test_a_parameter_that_no_contract_fixes_need_not_be_freed(desk, check):
     assert "caller_may_set[1]: no contract fixes `temprature`; did you mean `temperature`?" in warning
 
 
-def test_a_canary_that_was_published_with_another_schema_is_warned_of(desk, check):
+def test_a_static_answer_that_the_active_version_does_not_take_is_warned_of(desk, check):
     desk.run("prompts", "publish", "ticket-triage")
     desk.edit("schema.json", '"access", ', '"access", "fraud", ')
     for action in ("bump", "publish"):
         desk.run("prompts", action, "ticket-triage")
-    path = desk.triage / "workload.yaml"
-    path.write_text(path.read_text() + "canary: {version: 1.0.0}\n")
+    desk.edit("fallback.json", '"other"', '"fraud"')
+    assert check() == ([], [])
 
-    problems, (warning,) = check()
+    desk.run("prompts", "rollback", "ticket-triage")
+    problems, warnings = check()
 
     assert problems == []
-    assert "canary.version: it is tried with this folder's schema and parameters" in warning
+    assert "breaks the schema of 1.0.0, the active version" in "".join(warnings)
 
 
 def test_golden_cases_that_no_call_could_be_are_warned_of_with_their_lines(desk, check):
@@ -213,10 +214,10 @@ def test_a_lock_of_another_prompt_or_schema_than_calls_are_made_with_is_warned_o
         f"{LOCK_FILE}:0:0: ticket-triage is locked to prompt 1.0.0, and calls are made with another, 1.0.0: "
     )
     lock.write_text(text.replace('schema_hash: "sha256:', 'schema_hash: "sha256:0'))
-    assert "ticket-triage is locked to another schema than the folder's" in check()[1][0]
+    assert "ticket-triage is locked to another schema than answers must satisfy" in check()[1][0]
 
 
-def test_whoever_goes_back_is_told_that_schema_and_parameters_stay(desk, check):
+def test_whoever_goes_back_goes_back_with_schema_and_parameters(desk, check):
     desk.run("prompts", "publish", "ticket-triage")
     desk.edit("schema.json", '"access", ', '"access", "fraud", ')
     for action in ("bump", "publish"):
@@ -225,9 +226,9 @@ def test_whoever_goes_back_is_told_that_schema_and_parameters_stay(desk, check):
 
     _, out, _ = desk.run("prompts", "rollback", "ticket-triage")
 
-    assert "Schema and parameters stay the folder's" in out
+    assert "Its schema and parameters come with it; the folder's are others" in out
     assert "- the output's contract breaks: `category` may have further values" in out
-    assert "with this folder's schema and parameters, which are not those of 1.0.0" in check()[1][0]
+    assert "calls are made with 1.0.0, the active version, and not with this one" in check()[1][0]
 
 
 def test_a_lock_that_names_a_model_that_is_gone_is_a_problem(desk, check):

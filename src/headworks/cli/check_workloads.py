@@ -1,14 +1,24 @@
 """What `headworks check` looks at beside a contract: prompt and version, schema, tools, rules, static answer, lock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
 
 from headworks.cli.prompt_release import as_named, companions_of, registry_of, schema_digest, step_to
-from headworks.compiled import Published, own_prompt, read_file
+from headworks.compiled import Published, own_prompt, read_file, static_answer
 from headworks.composing import FIXABLE
-from headworks.config import LOCK_FILE, Check, Examination, Locked, Project, Workload, locked_model_problem, read_lock
+from headworks.config import (
+    DETERMINISTIC,
+    LOCK_FILE,
+    Check,
+    Examination,
+    Locked,
+    Project,
+    Workload,
+    locked_model_problem,
+    read_lock,
+)
 from headworks.config.document import Mark
 from headworks.config.walk import suggestion
 from headworks.errors import ConfigError, Problem, Refusal, StorageError
@@ -95,11 +105,7 @@ def _against(registry: PromptRegistry | None, workload: Workload) -> Examination
     if canary is not None and published.find(canary.version) is None:
         message = f"the prompt has no published version {canary.version}: calls cannot be made before there is one"
         problems.append(workload.problem(("canary", "version"), message))
-    tried = None if canary is None else published.of(canary.version)
-    warnings: list[Problem] = []
-    if tried is not None and _are_others(tried, workload):
-        message = "it is tried with this folder's schema and parameters, which are not those that it was published with"
-        warnings.append(workload.problem(("canary", "version"), message))
+    warnings = [] if active is None else list(_static_faults(active, workload))
     if active is None:
         return Examination(tuple(problems), tuple(warnings))
     fault = _version_fault(registry, workload, prompt)
@@ -111,17 +117,25 @@ def _against(registry: PromptRegistry | None, workload: Workload) -> Examination
         f"calls are made with {active.version}, the active version, and not with this one: "
         f"`headworks prompts publish {workload.name}` makes it active"
     )
-    if _are_others(active, workload):
-        message += f"; but with this folder's schema and parameters, which are not those of {active.version}"
     return Examination(warnings=(_at_version(prompt, message), *warnings))
 
 
-def _are_others(active: Publication, workload: Workload) -> bool:
-    """Whether what the folder has sent beside the active version is not what it was published with."""
+def _static_faults(active: Publication, workload: Workload) -> Iterator[Problem]:
+    """The static answer, where it breaks the schema of the version that calls are made with: then there is none."""
+    path, beside = workload.files.fallback, active.companions
+    if path is None or beside is None or not beside.schema or DETERMINISTIC not in workload.contract.fallback:
+        return
     try:
-        return active.companions not in (None, companions_of(workload))
+        static = static_answer(path)
     except ConfigError:
-        return False  # the checks of schema and tools tell
+        return  # the check of the static answer tells
+    fault = OutputSchema.compile(beside.schema.encode(), name=workload.name).check(static)
+    if fault is not None:
+        message = (
+            f"breaks the schema of {active.version}, the active version ({fault.pointer or 'the answer'}: "
+            f"{fault.message}): its calls have no static answer"
+        )
+        yield Problem(str(path), 0, 0, message)
 
 
 def _version_fault(registry: PromptRegistry | None, workload: Workload, prompt: Prompt) -> str | None:
@@ -229,7 +243,8 @@ def _lock(project: Project, locked: Mapping[str, Locked], workload: Workload) ->
         with registry_of(project) as registry:
             active = None if registry is None else registry.active(workload.name)
         prompt = own_prompt(workload, Published())
-        schema = companions_of(workload).schema
+        beside = None if active is None else active.companions
+        schema = (beside or companions_of(workload)).schema
     except (ConfigError, StorageError):
         return Examination()  # other checks tell
     assert prompt is not None, "its file is there"
@@ -238,7 +253,7 @@ def _lock(project: Project, locked: Mapping[str, Locked], workload: Workload) ->
     if lock.prompt_hash and lock.prompt_hash != f"sha256:{digest}":
         faults.append(f"prompt {lock.prompt_version}, and calls are made with another, {used}")
     if lock.schema_hash != schema_digest(schema) and lock.prompt_hash:
-        faults.append("another schema than the folder's")
+        faults.append("another schema than answers must satisfy")
     what = " and to ".join(faults)
     file, advice = str(project.file.parent / LOCK_FILE), f"`headworks prompts publish {workload.name}` writes it anew"
     return Examination(

@@ -293,20 +293,22 @@ def _rollback(project: "Project", registry: PromptRegistry | None, options: argp
     if is_written:
         print(f"Wrote {_lock_shown(project)}: commit it.")
     changes = _left_behind(project, target)
-    if changes:
-        print("Schema and parameters stay the folder's, and are not those that it was published with:")
+    if changes and target.companions is None:
+        print("What was sent beside it when it was published is not known: schema and parameters stay the folder's.")
+    elif changes:
+        print("Its schema and parameters come with it; the folder's are others:")
         for reason in changes:
             print(f"- {plain(reason)}")
     print(_RELOAD)
 
 
 def _left_behind(project: "Project", target: Publication) -> tuple[str, ...]:
-    """What the folder has sent beside a version otherwise than it was published; nothing where that cannot be told."""
+    """How what the folder sends differs from what was published beside a version; empty where that cannot be told."""
     try:
         workload = find_workload(project, target.workload)
         release = published_release(target)
         if release.companions is None:
-            return ()
+            return ("unknown",)
         return release_bump(release, Release(release.prompt, companions_of(workload)), []).reasons
     except HeadworksError:
         return ()  # going back works while the files do not
@@ -320,6 +322,8 @@ def _lock_again(project: "Project", target: Publication) -> bool:
         if known is None:
             return False
         locked = msgspec.structs.replace(known, prompt_version=target.version, prompt_hash=f"sha256:{target.hash}")
+        if target.companions is not None:
+            locked = msgspec.structs.replace(locked, schema_hash=schema_digest(target.companions.schema))
         return _write_lock(project, lock, target.workload, locked)
     except HeadworksError as error:
         note(str(error), "prompts")

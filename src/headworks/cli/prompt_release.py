@@ -102,7 +102,7 @@ def companions_of(workload: Workload) -> Companions:
         ConfigError: the schema or the tools cannot be used.
     """
     output, tools = workload.contract.output, tools_of(workload)
-    fixed = fixed_fields(workload.contract, Endpoint.CHAT, schema_format=None, tools=tools)
+    fixed = fixed_fields(output, Endpoint.CHAT, schema_format=None, tools=tools)
     parameters = {name: msgspec.json.decode(raw) for name, raw in fixed.items() if name != "tools"}
     if tools is not None:
         parameters["tools"] = msgspec.json.decode(tools)
