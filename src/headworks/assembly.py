@@ -199,6 +199,7 @@ def _provider_plan(project: Project, name: str, environment: Mapping[str, str]) 
         headers=headers,
         structured_output=provider.structured_output,
         limit_name="max_tokens" if provider.kind == "openai-compatible" else "max_completion_tokens",
+        caches_by_key=provider.kind in ("openai", "simulator"),
     )
     connections = provider.connections
     simulator_plan = _simulator_plan(project, name) if provider.kind == "simulator" else None

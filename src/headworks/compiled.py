@@ -34,6 +34,7 @@ class WorkloadVersion(msgspec.Struct, frozen=True, eq=False):
         stop: the stop sequences, for a dialect that has no place for them.
         deterministic: the text of the static answer at the chain's end; None where there is none, or where it breaks
             this version's schema.
+        cache_key: by which calls whose prefix is the same meet in one prompt cache, as JSON.
     """
 
     prompt: Prompt | None
@@ -43,6 +44,7 @@ class WorkloadVersion(msgspec.Struct, frozen=True, eq=False):
     limit: int | None
     stop: tuple[str, ...]
     deterministic: str | None
+    cache_key: msgspec.Raw
 
 
 class CompiledWorkload(WorkloadVersion, frozen=True, eq=False, kw_only=True):
@@ -124,6 +126,9 @@ class CompiledWorkload(WorkloadVersion, frozen=True, eq=False, kw_only=True):
         sticky = {"call": call_id, "user": user, "key": key_id}[canary.key] or call_id
         return stable_share(f"{self.name}\0{canary.version}\0{sticky}") < canary.share
 
+
+_MOST_CACHE_KEY = 64
+"""Characters of a `prompt_cache_key` (OpenAI API reference, 2026-11)."""
 
 _OF_VERSION = WorkloadVersion.__struct_fields__
 
@@ -283,6 +288,7 @@ class _Versions:
             limit=output.max_tokens,
             stop=output.stop,
             deterministic=None if static is None or (schema is not None and schema.check(static)) else static,
+            cache_key=_cache_key(self._workload.name, prompt),
         )
 
 
@@ -347,6 +353,13 @@ def static_answer(path: Path) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ConfigError(Problem(str(path), 0, 0, "is not JSON")) from None
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _cache_key(name: str, prompt: Prompt | None) -> msgspec.Raw:
+    key = name if prompt is None else f"{name}-{prompt.version}"
+    if len(key) > _MOST_CACHE_KEY:
+        key = sha256(key.encode()).hexdigest()[:_MOST_CACHE_KEY]
+    return msgspec.Raw(msgspec.json.encode(key))
 
 
 def _fits(version: str, wanted: str) -> bool:

@@ -303,6 +303,8 @@ class _Run:
         limit_name = target.station.provider.limit_name
         if self._endpoint in target.speaks and self._endpoint is Endpoint.CHAT and limit_name not in fields:
             fields = {limit_name if name in LIMIT_NAMES[Endpoint.CHAT] else name: raw for name, raw in fields.items()}
+        if target.station.provider.caches_by_key and "prompt_cache_key" not in fields:
+            fields = {**fields, "prompt_cache_key": self._work.cache_key}
         head = msgspec.structs.replace(self._head, fields=fields)
         planner = self._shared.planner
         forwarded, stop = self._admission.forwarded, self._work.stop

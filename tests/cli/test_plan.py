@@ -70,14 +70,16 @@ def test_markdown_is_a_page_whose_tables_hold_whatever_the_contract_says(planned
     assert lines[0] == "# Plan of triage"
     assert "Sort &lt;tickets>." in lines
     assert "Owner: a\\|b" in lines
-    assert all(line.replace("\\|", "").count("|") == 5 for line in lines if line.startswith("|"))
+    assert all(line.replace("\\|", "").count("|") == 6 for line in lines if line.startswith("|"))
 
 
 def test_json_has_sections_and_questions(planned):
     plan = json.loads(planned("--json"))
 
     assert plan["workload"] == "triage"
-    assert all({"what", "value", "reason", "source"} == set(one) for s in plan["sections"] for one in s["decisions"])
+    assert all(
+        {"what", "value", "reason", "source", "by"} == set(one) for s in plan["sections"] for one in s["decisions"]
+    )
     assert plan["questions"]
 
 

@@ -295,7 +295,8 @@ def test_what_a_finding_costs_is_what_this_project_pays(desk, prompts):
 
 def test_a_model_without_a_price_is_named(desk, prompts):
     text = (desk.folder / "headworks.yaml").read_text()
-    cellar = "  cellar: {kind: openai-compatible, base_url: 'http://127.0.0.1:9/v1', models: [small]}\n\n# Contracts"
+    cellar = "  cellar: {kind: openai-compatible, base_url: 'http://127.0.0.1:9/v1', models: [small],"
+    cellar += " regions: [eu], agreements: [no-training]}\n\n# Contracts"
     (desk.folder / "headworks.yaml").write_text(
         text.replace("\n# Contracts", cellar).replace("simulator/gpt-6-luna", "cellar/small")
     )

@@ -231,3 +231,51 @@ def test_a_check_may_warn(write, loaded):
     found = examine_workloads(loaded(), [lambda _: Examination(warnings=(warning,)), lambda _: ()])
 
     assert found == Examination(warnings=(warning,))
+
+
+REAL = """\
+providers:
+  sim: {kind: simulator}
+  home: {kind: openai-compatible, base_url: "http://127.0.0.1:9/v1", regions: [eu], agreements: [no-training]}
+  away: {kind: openai-compatible, base_url: "http://127.0.0.1:9/v1", regions: [eu, us]}
+  silent: {kind: openai-compatible, base_url: "http://127.0.0.1:9/v1"}
+tiers: {nano: home/a, mini: away/b, flagship: silent/c}
+"""
+
+
+@pytest.mark.parametrize(
+    ("chain", "message"),
+    [
+        ("ladder: [mini]", "data.residency: does not allow us, where `providers.away` processes data"),
+        (
+            "ladder: [nano]\nfallback: [mini]",
+            "data.residency: does not allow us, where `providers.away` processes data",
+        ),
+        (
+            "ladder: [nano, flagship]\nmodel: nano",
+            "`providers.silent` of headworks.yaml does not say where it processes",
+        ),
+        ("ladder: [silent/x]", "`providers.silent` of headworks.yaml does not say where it processes data"),
+    ],
+)
+def test_no_rung_and_no_fallback_is_where_the_data_may_not_be(write, problems, chain, message):
+    write(f"{MINIMAL}{chain}\ndata: {{residency: [eu]}}\n", project=REAL)
+
+    (problem,) = problems()
+
+    assert problem.startswith("triage/workload.yaml:")
+    assert message in problem
+
+
+def test_what_must_be_agreed_is_agreed_with_every_provider_of_the_chain(write, problems):
+    write(f"{MINIMAL}ladder: [nano]\nfallback: [mini]\ndata: {{agreements: [no-training]}}\n", project=REAL)
+
+    (problem,) = problems()
+
+    assert "data.agreements: no-training: not among `agreements` of `providers.away` in headworks.yaml" in problem
+
+
+def test_where_everything_is_as_the_contract_demands_it_is_served(write, loaded):
+    write(f"{MINIMAL}ladder: [nano, sim/a]\ndata: {{residency: [eu, ch], agreements: [no-training]}}\n", project=REAL)
+
+    assert loaded()[0].contract.data.residency == ("eu", "ch")

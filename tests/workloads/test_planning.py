@@ -159,15 +159,29 @@ def test_a_provider_that_keeps_the_turns_must_be_able_and_allowed_to(make):
     assert {"provider's memory", "retention"} <= {one.what for one in plan.questions}
 
 
-def test_regions_and_agreements_are_asked_of_each_real_provider(make):
+def test_what_was_agreed_with_real_providers_is_checked_here_and_kept_true_by_people(make):
     lines = "data: {residency: [eu], agreements: [zero-retention], regulations: [hipaa]}\n"
+    plan = derive(*make(lines))
 
-    questions = {one.what: one.value for one in derive(*make(lines)).questions}
-
-    assert questions["region of real"] == "Does real process only in eu?"
-    assert questions["agreement with real"] == "Is zero-retention agreed with real?"
+    by = {one.what: (one.value, one.by) for section in plan.sections for one in section.decisions}
+    assert by["regions"] == ("eu", "headworks")
+    assert by["agreements"] == ("zero-retention", "headworks")
+    assert by["contracts"] == ("keep what `regions` and `agreements` of headworks.yaml say true: real", "you")
+    questions = {one.what: one.value for one in plan.questions}
     assert questions["hipaa agreement"] == "Should `data.agreements` have `business-associate`?"
-    assert not any("sim" in what for what in questions)
+
+
+def test_a_regulation_is_met_by_headworks_only_where_the_contract_screens(make):
+    def by(lines):
+        decisions = [one for section in derive(*make(lines)).sections for one in section.decisions]
+        return {one.what: one.by for one in decisions}
+
+    plain, screened = (
+        by("data: {regulations: [pci, sox]}\n"),
+        by("data: {regulations: [pci, sox]}\nscreening: {privacy: {}}\n"),
+    )
+    assert (plain["pci"], plain["sox"]) == ("you", "you")
+    assert (screened["pci"], screened["sox"]) == ("headworks", "you")
 
 
 def test_side_effects_and_tools_that_only_read_are_told_apart(make):

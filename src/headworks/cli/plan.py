@@ -2,7 +2,8 @@
 
 Model and ladder, endpoint, prompt cache, batch or not, time limits and fallback, state, retrieval or fine-tuning,
 residency, screening, monitoring: each with its reason, from the contract or, where calls are recorded, from traffic.
-What cannot be derived is listed as a question. Decides nothing and changes nothing.
+Each line says who sees to it: Headworks, with every call, or you. What cannot be derived is listed as a question.
+Decides nothing and changes nothing.
 """
 
 import argparse
@@ -24,6 +25,7 @@ _MOST_CALLS = 20_000
 """Calls that traffic is judged by: the latest ones."""
 
 _COLOURS = {"contract": 0, "traffic": GREEN, "default": GREY, "ask": YELLOW}
+_BY = {"headworks": ", done by Headworks", "you": ", yours", "": ""}
 _DAY_S = 86_400
 
 
@@ -68,7 +70,8 @@ def as_text(plan: "Plan", *, coloured: bool) -> str:
         lines += ["", _painted(section.title, 1, coloured=coloured)]
         for one in section.decisions:
             lines.append(_painted(f"  {one.what:<26} {plain(one.value)}", _COLOURS[one.source], coloured=coloured))
-            lines.append(_painted(f"  {'':<26}   {one.source}: {plain(one.reason)}", GREY, coloured=coloured))
+            by = _BY[one.by]
+            lines.append(_painted(f"  {'':<26}   {one.source}{by}: {plain(one.reason)}", GREY, coloured=coloured))
     if plan.questions:
         lines += ["", _painted("Open questions", 1, coloured=coloured)]
         lines += [f"  {number}. {plain(one.value)}" for number, one in enumerate(plan.questions, 1)]
@@ -79,7 +82,7 @@ def as_markdown(plan: "Plan") -> str:
     """The plan as a page."""
     lines = [f"# Plan of {plan.workload}", "", _cell(plan.description), "", f"Owner: {_cell(plan.owner)}"]
     for section in plan.sections:
-        lines += ["", f"## {section.title}", "", "| what | decision | why | from |", "|---|---|---|---|"]
+        lines += ["", f"## {section.title}", "", "| what | decision | why | from | by |", "|---|---|---|---|---|"]
         lines += [_line(one) for one in section.decisions]
     if plan.questions:
         lines += ["", "## Open questions", ""]
@@ -96,7 +99,7 @@ def as_json(plan: "Plan") -> str:
 
 
 def _line(one: "Decision") -> str:
-    return f"| {_cell(one.what)} | {_cell(one.value)} | {_cell(one.reason)} | {one.source} |"
+    return f"| {_cell(one.what)} | {_cell(one.value)} | {_cell(one.reason)} | {one.source} | {one.by} |"
 
 
 def _cell(text: str) -> str:

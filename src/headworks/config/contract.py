@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from headworks.config.privacy import Privacy
-from headworks.config.shape import FilePath, Seconds, Section
+from headworks.config.shape import Agreement, FilePath, Region, Seconds, Section
 
 WORKLOAD_NAME = "^[a-z][a-z0-9-]{0,62}$"
 """A workload's name, which is its folder's: callers send it as `model`."""
@@ -24,7 +24,6 @@ ModelName = Annotated[str, Meta(min_length=1, max_length=256, extra={"form": "mo
 
 Sensitivity = Literal["public", "internal", "confidential", "restricted"]
 Regulation = Literal["gdpr", "hipaa", "pci", "ccpa", "sox", "ferpa"]
-Agreement = Literal["zero-retention", "business-associate", "no-training"]
 
 
 class Volume(Section, frozen=True):
@@ -53,8 +52,11 @@ class Data(Section, frozen=True):
     sensitivity: Annotated[Sensitivity, Meta(description="How harmful it is when it leaks.")] = "internal"
     regulations: Annotated[tuple[Regulation, ...], Meta(description="Regulations that apply to the data.")] = ()
     residency: Annotated[
-        tuple[Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{1,15}$")], ...],
-        Meta(description="Regions that the data may be processed in (`eu`, `us`, ...); none means anywhere."),
+        tuple[Region, ...],
+        Meta(
+            description="Regions that the data may be processed in (`eu`, `us`, ...); none means anywhere. Every "
+            "provider of the ladder and the chain must say that it processes data in these only."
+        ),
     ] = ()
     agreements: Annotated[
         tuple[Agreement, ...], Meta(description="What must be agreed with every provider that the data goes to.")

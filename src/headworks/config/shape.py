@@ -55,6 +55,10 @@ FilePath = Annotated[str, Meta(min_length=1, max_length=4096, extra={"form": "pa
 UpstreamModelName = Annotated[str, Meta(min_length=1, max_length=256, extra={"form": "model-name"})]
 
 
+Region = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{1,15}$")]
+Agreement = Literal["zero-retention", "business-associate", "no-training"]
+
+
 class Section(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A mapping of the file: fields are known, unknown ones are errors."""
 
@@ -237,6 +241,18 @@ class Provider(Section, frozen=True):
         Annotated[tuple[UpstreamModelName, ...], Meta(min_length=1)] | None,
         Meta(description="The upstream's model names that may be used. Left out: any name is passed on."),
     ] = None
+    regions: Annotated[
+        tuple[Region, ...],
+        Meta(
+            description="Regions that it processes data in, all of them (`eu`, `us`, ...), as its contract says. "
+            "A workload whose `data.residency` does not allow every one of them cannot have it in its chain. Left out: "
+            "not known, so that a workload with a residency cannot, either."
+        ),
+    ] = ()
+    agreements: Annotated[
+        tuple[Agreement, ...],
+        Meta(description="What is agreed with it. A workload that asks for more cannot have it in its chain."),
+    ] = ()
     structured_output: Annotated[
         Literal["json_schema", "grammar", "tool", "json_object"],
         Meta(

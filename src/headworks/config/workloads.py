@@ -17,7 +17,7 @@ from headworks.config.examine import Examination
 from headworks.config.naming import DETERMINISTIC, model_of_rung, taken_names
 from headworks.config.project import Project
 from headworks.config.reading import read_struct, read_text, read_tree
-from headworks.config.shape import TIER_ROLES, Config
+from headworks.config.shape import TIER_ROLES, Config, Provider
 from headworks.config.walk import Findings, nearest_mark, shown, suggestion
 from headworks.config.walk import Path as Place
 from headworks.errors import ConfigError, Problem
@@ -196,6 +196,7 @@ class _ContractRules:
                     self._blame((*path, "stop"), f"expected at most {MOST_STOPS} sequences")
             case Contract():
                 self._names(struct)
+                self._data(struct)
                 self._files(struct)
             case _:
                 pass
@@ -234,6 +235,30 @@ class _ContractRules:
             return
         known = suggestion(name, (*TIER_ROLES, *self._config.models))
         self._blame(place, f"names no model: expected a tier's role, a public name or `provider/model`{known}")
+
+    def _data(self, contract: Contract) -> None:
+        """Where data may go, and what must be agreed there. A simulator is in this process: nothing goes anywhere."""
+        allowed, needed = frozenset(contract.data.residency), frozenset(contract.data.agreements)
+        for name, provider in self._providers(contract).items():
+            if provider.kind == "simulator":
+                continue
+            if allowed and not provider.regions:
+                message = f"`providers.{name}` of headworks.yaml does not say where it processes data (`regions`)"
+                self._findings.add(("data", "residency"), message)
+            elif allowed and not allowed.issuperset(provider.regions):
+                elsewhere = ", ".join(sorted(set(provider.regions) - allowed))
+                self._findings.add(
+                    ("data", "residency"), f"does not allow {elsewhere}, where `providers.{name}` processes data"
+                )
+            if not needed.issubset(provider.agreements):
+                missing = ", ".join(sorted(needed.difference(provider.agreements)))
+                message = f"{missing}: not among `agreements` of `providers.{name}` in headworks.yaml"
+                self._findings.add(("data", "agreements"), message)
+
+    def _providers(self, contract: Contract) -> dict[str, Provider]:
+        """Those that a call may go to: of the ladder, which a decision may change, and of the chain."""
+        models = (model_of_rung(self._config, name) for name in (*contract.ladder, *contract.fallback))
+        return {model.provider: self._config.providers[model.provider] for model in models if model is not None}
 
     def _files(self, contract: Contract) -> None:
         for field in self._missing(contract):

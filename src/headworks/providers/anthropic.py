@@ -61,6 +61,7 @@ class AnthropicProvider:
     """
 
     limit_name = "max_tokens"
+    caches_by_key = False
 
     def __init__(self, settings: ProviderSettings) -> None:
         self.name = settings.name

@@ -26,6 +26,8 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     `limit_name` is what its Chat API calls the bound on output tokens: OpenAI has deprecated `max_tokens` and refuses
     it for models that reason, other servers know no other name. `structured_output` is how it is asked for an answer
     that satisfies a JSON Schema: `json_schema` is the API's own way, the others are `dialects.structured.SchemaMode`.
+    `caches_by_key` says that it knows `prompt_cache_key`, by which equal prefixes meet in one cache (OpenAI
+    prompt-caching guide, 2026-11); other servers may refuse a field that they do not know.
     """
 
     name: str
@@ -36,6 +38,7 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
     limit_name: str = "max_completion_tokens"
     structured_output: StructuredOutput = "json_schema"
+    caches_by_key: bool = False
 
     def __repr__(self) -> str:
         return f"ProviderSettings(name={self.name!r})"  # the key stays out of logs and tracebacks
@@ -54,10 +57,12 @@ def header_block(provider: str, *lines: tuple[str, str]) -> bytes:
 
 
 class Provider(Protocol):
-    """Requests out, failures classified. `limit_name` and `structured_output` as in `ProviderSettings`."""
+    """Requests out, failures classified. `limit_name`, `structured_output` and `caches_by_key` as in
+    `ProviderSettings`."""
 
     limit_name: str
     structured_output: StructuredOutput
+    caches_by_key: bool
 
     def request(self, method: str, path: str, body: bytes, content_type: bytes, forwarded: bytes) -> UpstreamRequest:
         """A request to send. `path` is that of the OpenAI API without `/v1`; `forwarded` a header block of the

@@ -80,6 +80,7 @@ class GeminiProvider:
     """
 
     limit_name = "max_tokens"
+    caches_by_key = False
 
     def __init__(self, settings: ProviderSettings) -> None:
         self.name = settings.name

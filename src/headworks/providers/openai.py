@@ -35,6 +35,7 @@ class OpenAIProvider:
         self.name = settings.name
         self.limit_name = settings.limit_name
         self.structured_output = settings.structured_output
+        self.caches_by_key = settings.caches_by_key
         self._base_path = settings.base_path
         self._headers = header_block(
             settings.name,

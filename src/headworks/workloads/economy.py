@@ -34,14 +34,14 @@ def volume(given: Given) -> Iterator[Decision]:
     calls = given.calls_per_day * DAYS_PER_MONTH
     per_call = f"{given.input_tokens:,.0f} input and {given.output_tokens:,.0f} output tokens a call"
     basis = f"{given.calls_per_day:,.0f} calls a day" + (", as recorded" if source == "traffic" else "")
-    yield Decision("calls a month", many(calls), basis, source)
-    yield Decision("input tokens a month", many(calls * given.input_tokens), per_call, source)
-    yield Decision("output tokens a month", many(calls * given.output_tokens), per_call, source)
+    yield Decision("calls a month", many(calls), basis, source, "")
+    yield Decision("input tokens a month", many(calls * given.input_tokens), per_call, source, "")
+    yield Decision("output tokens a month", many(calls * given.output_tokens), per_call, source, "")
     peak = given.contract.volume.peak_per_minute
     if peak:
         tokens = peak * (given.input_tokens + given.output_tokens)
         reason = "what the provider's limits of requests and tokens a minute must allow"
-        yield Decision("busiest minute", f"{peak:,} calls, {many(tokens)} tokens", reason, "contract")
+        yield Decision("busiest minute", f"{peak:,} calls, {many(tokens)} tokens", reason, "contract", "")
     else:
         assumed = max(1, math.ceil(given.calls_per_day / 1440 * PEAK_FACTOR))
         yield Decision(
@@ -71,17 +71,18 @@ def cache(given: Given) -> Iterator[Decision]:
             f"about {late:,} tokens",
             "they are never cached: move them before the first variable",
             "default",
+            "you",
         )
     if prefix < CACHE_MINIMUM:
         reason = f"the prefix has about {prefix:,} tokens, and a provider caches from {CACHE_MINIMUM:,} on"
-        yield Decision("cache", "none", reason, "default")
+        yield Decision("cache", "none", reason, "default", "")
     else:
         yield from _hit_rate(given, prefix // CACHE_STEP * CACHE_STEP)
     measured = given.measured
     if measured is not None and measured.input_tokens:
         share = measured.cached_tokens / measured.input_tokens
         yield Decision(
-            "measured share", f"{share:.0%} of input tokens", f"{measured.calls:,} recorded calls", "traffic"
+            "measured share", f"{share:.0%} of input tokens", f"{measured.calls:,} recorded calls", "traffic", ""
         )
 
 
@@ -93,29 +94,37 @@ def _hit_rate(given: Given, prefix: int) -> Iterator[Decision]:
     source = given.volume_source
     if hit_rate < WORTH_CACHING:
         reason = f"{often}: too few for the writes, at 1.25 times the input, to pay (from {WORTH_CACHING:.0%} on)"
-        yield Decision("cache", "explicit mode without breakpoints", reason, source)
+        yield Decision("cache", "explicit mode without breakpoints", reason, source, "you")
         return
-    key = f"{given.workload.name} and the prompt's version"
-    yield Decision(
-        "cache", f"on, key: {key}", "equal keys meet in the same cache; a new version begins its own", source
-    )
+    kind = "" if given.model is None else given.model.kind
+    if kind in ("openai", "simulator"):
+        key = f"{given.workload.name} and the prompt's version"
+        reason = "equal keys meet in the same cache; a new version begins its own"
+        yield Decision("cache", f"on, key: {key}", reason, source)
+    elif kind == "anthropic":
+        reason = "its cache holds what a breakpoint ends: callers send `prompt_cache_key`, which sets one"
+        yield Decision("cache", "on, by breakpoint", reason, source, "you")
+    else:
+        yield Decision("cache", "on", "the provider's own, by equal prefixes", source, "")
     share = min(1.0, hit_rate * prefix / given.input_tokens) if given.input_tokens else 0.0
     reason = f"{hit_rate:.0%} of calls find the first {prefix:,} tokens ({often}); a call has {given.input_tokens:,.0f}"
-    yield Decision("expected hit rate", f"{share:.0%} of input tokens", reason, source)
+    yield Decision("expected hit rate", f"{share:.0%} of input tokens", reason, source, "")
     cached = given.calls_per_day * DAYS_PER_MONTH * hit_rate * prefix
-    yield Decision("cached tokens a month", many(cached), "they cost a tenth of fresh ones, or less", source)
+    yield Decision("cached tokens a month", many(cached), "they cost a tenth of fresh ones, or less", source, "")
 
 
 def knowledge(given: Given) -> Iterator[Decision]:
     """Prompting, retrieval or fine-tuning."""
     facts = given.facts
     variable = given.contract.volume.input_tokens
-    yield Decision("first", "prompting", "the cheapest to change; the golden set says when it is not enough", "default")
+    yield Decision(
+        "first", "prompting", "the cheapest to change; the golden set says when it is not enough", "default", "you"
+    )
     if facts.prompt_tokens > _LARGE_PROMPT:
         reason = (
             f"the prompt has about {facts.prompt_tokens:,} tokens of its own: send only the parts that a call needs"
         )
-        yield Decision("retrieval", "try it against the golden set", reason, "default")
+        yield Decision("retrieval", "try it against the golden set", reason, "default", "you")
     elif variable > _LARGE_INPUT:
         yield Decision(
             "retrieval",
@@ -133,7 +142,7 @@ def knowledge(given: Given) -> Iterator[Decision]:
     yield _tuning(given)
     if given.input_tokens > _LONG_CONTEXT:
         reason = f"above {_LONG_CONTEXT:,} input tokens a whole call is priced higher"
-        yield Decision("long context", "shorten the input", reason, given.source("volume", "input_tokens"))
+        yield Decision("long context", "shorten the input", reason, given.source("volume", "input_tokens"), "you")
 
 
 def _tuning(given: Given) -> Decision:
@@ -142,10 +151,10 @@ def _tuning(given: Given) -> Decision:
         reason = (
             f"below {_TUNING_CALLS_PER_DAY:,} calls a day a shorter prompt saves less than the upkeep of a model costs"
         )
-        return Decision("fine-tuning", "no", reason, given.volume_source)
+        return Decision("fine-tuning", "no", reason, given.volume_source, "you")
     if given.facts.golden_cases < _TUNING_CASES:
         cases = given.facts.golden_cases
         reason = f"the volume would carry it, but a gain shows in {_TUNING_CASES} golden cases, not in {cases}"
-        return Decision("fine-tuning", "not yet", reason, given.volume_source)
+        return Decision("fine-tuning", "not yet", reason, given.volume_source, "you")
     reason = "volume and golden set would carry it; OpenAI takes its last self-serve job on 2027-01-06"
-    return Decision("fine-tuning", "compare it, if the bar is missed by prompting", reason, given.volume_source)
+    return Decision("fine-tuning", "compare it, if the bar is missed by prompting", reason, given.volume_source, "you")

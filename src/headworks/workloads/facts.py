@@ -17,12 +17,15 @@ _VARIABLE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
 
 class ModelFact(msgspec.Struct, frozen=True):
-    """What a rung stands for: a model at a provider of this kind, and the parts of the API that it serves."""
+    """What a rung stands for: a model at a provider of this kind, the parts of the API that it serves, and what
+    headworks.yaml says of where it processes data and what is agreed with it."""
 
     provider: str
     model: str
     kind: str
     speaks: tuple[str, ...]
+    regions: tuple[str, ...] = ()
+    agreements: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.provider}/{self.model}"
@@ -108,7 +111,9 @@ def _models(project: Project, workload: Workload) -> dict[str, ModelFact]:
         model = model_of_rung(config, name) if name != DETERMINISTIC else None
         if model is not None:
             provider = config.providers[model.provider]
-            found[name] = ModelFact(model.provider, model.model, provider.kind, provider.speaks)
+            found[name] = ModelFact(
+                model.provider, model.model, provider.kind, provider.speaks, provider.regions, provider.agreements
+            )
     return found
 
 

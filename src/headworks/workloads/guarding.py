@@ -2,20 +2,7 @@
 
 from collections.abc import Iterator
 
-from headworks.workloads.plan import Decision, Given, Source
-
-_SCREENING = {
-    "public": ("size and shape", "the data is public"),
-    "internal": ("size and shape, keys and secrets", "the data is for the house"),
-    "confidential": (
-        "size and shape, keys and secrets, personal data replaced by tokens that are put back in the answer",
-        "the data would harm people if it leaked",
-    ),
-    "restricted": (
-        "size and shape, keys and secrets, personal data replaced by tokens; a call that cannot be screened is refused",
-        "the data must not leak at all",
-    ),
-}
+from headworks.workloads.plan import By, Decision, Given, Source
 
 _NEEDED = {
     "hipaa": ("business-associate", "health data needs a business associate agreement with each provider"),
@@ -24,13 +11,15 @@ _NEEDED = {
 """What a regulation needs to be agreed with a provider (45 CFR 164.502(e); GDPR art. 28)."""
 
 _REGULATED = {
-    "pci": "card numbers never leave: they are replaced before the call (PCI DSS 3.4)",
+    "pci": "card numbers must not leave: replaced before the call (PCI DSS 3.4)",
     "gdpr": "erasure and export by person; retention no longer than needed (GDPR art. 5, 15, 17)",
-    "hipaa": "health identifiers are replaced; every access has an audit entry (45 CFR 164.312)",
+    "hipaa": "health identifiers replaced; an audit entry for every access (45 CFR 164.312)",
     "ccpa": "erasure and export by person (Cal. Civ. Code 1798.105)",
-    "sox": "every call has an audit entry that cannot be changed",
-    "ferpa": "pupils' identifiers are replaced before the call",
+    "sox": "an audit entry for every call, which cannot be changed",
+    "ferpa": "pupils' identifiers replaced before the call",
 }
+_BY_SCREENING = ("pci", "ferpa")
+"""What is met where personal data is replaced before a call goes up."""
 
 
 def residency(given: Given) -> Iterator[Decision]:
@@ -39,20 +28,18 @@ def residency(given: Given) -> Iterator[Decision]:
     providers = {fact.provider: fact.kind for fact in given.facts.models.values()}
     names = ", ".join(providers) or "none"
     yield Decision("providers", names, "those of the ladder and the chain, and no other", given.source("ladder"))
-    real = [name for name, kind in providers.items() if kind != "simulator"]
-    regions = contract.data.residency
-    if not regions:
-        yield Decision("regions", "any", "the contract names none", given.source("data", "residency"))
+    regions, agreements = contract.data.residency, contract.data.agreements
+    checked = "`headworks.yaml` says so of every provider of ladder and chain, or nothing is served"
+    if regions:
+        yield Decision("regions", ", ".join(regions), checked, "contract")
     else:
-        yield Decision("regions", ", ".join(regions), "no fallback goes elsewhere", "contract")
-        for name in real:
-            reason = "headworks.yaml does not say where a provider is: its base URL and its contract do"
-            yield Decision(f"region of {name}", f"Does {name} process only in {', '.join(regions)}?", reason, "ask")
-    agreements = contract.data.agreements
-    for agreement in agreements:
-        for name in real:
-            reason = "the contract asks for it with every provider that the data goes to"
-            yield Decision(f"agreement with {name}", f"Is {agreement} agreed with {name}?", reason, "ask")
+        yield Decision("regions", "any", "the contract names none", given.source("data", "residency"), "")
+    if agreements:
+        yield Decision("agreements", ", ".join(agreements), checked, "contract")
+    real = [name for name, kind in providers.items() if kind != "simulator"]
+    if real and (regions or agreements):
+        what = "keep what `regions` and `agreements` of headworks.yaml say true"
+        yield Decision("contracts", f"{what}: {', '.join(real)}", "no program can see it", "contract", "you")
     for regulation in contract.data.regulations:
         needed = _NEEDED.get(regulation)
         if needed is not None and needed[0] not in agreements:
@@ -64,15 +51,23 @@ def screening(given: Given) -> Iterator[Decision]:
     """What is looked at before a call goes out, and before its answer is acted on."""
     contract, facts = given.contract, given.facts
     data = contract.data
-    layers, reason = _SCREENING[data.sensitivity]
-    yield Decision("input", layers, reason, given.source("data", "sensitivity"))
-    if contract.screening.privacy is None and data.sensitivity in ("confidential", "restricted"):
+    yield Decision("input", "size and shape", "a request that is none is refused", "default")
+    screens = contract.screening.privacy is not None
+    if screens:
+        value = "personal data, keys and secrets replaced before calls go up, and put back in answers"
+        yield Decision("personal data", value, "a call that cannot be screened is refused", "contract")
+    elif data.sensitivity in ("confidential", "restricted"):
         reason = f"the data is {data.sensitivity}, and the contract has nothing looked for in what goes up"
         yield Decision("personal data", "Should `screening.privacy` replace it before calls go up?", reason, "ask")
     for regulation in data.regulations:
-        yield Decision(regulation, _REGULATED[regulation], f"`data.regulations` has {regulation}", "contract")
-    reason = "what callers and tools say is data: roles are fixed by the template, and no value can forge one"
-    yield Decision("injection", _injection(given), reason, "contract" if facts.tools else "default")
+        by: By = "headworks" if screens and regulation in _BY_SCREENING else "you"
+        yield Decision(regulation, _REGULATED[regulation], f"`data.regulations` has {regulation}", "contract", by)
+    if facts.has_prompt:
+        reason = "what callers and tools say is data: roles are fixed by the template, and no value can forge one"
+        yield Decision("injection", "untrusted text fenced off", reason, "default")
+    if contract.actions or facts.tools:
+        reason = "fences are no proof: what tools bring back may carry instructions"
+        yield Decision("injection by tools", "detectors on tool outputs, in the application", reason, "default", "you")
     yield from _output(given)
     if contract.actions:
         held = [name for name, action in contract.actions.items() if action.policy == "hold"]
@@ -86,12 +81,6 @@ def screening(given: Given) -> Iterator[Decision]:
     yield from _kept(given)
 
 
-def _injection(given: Given) -> str:
-    if given.contract.actions:
-        return "untrusted text fenced off, detectors on input and tool outputs, canary words"
-    return "untrusted text fenced off, detectors on tool outputs" if given.facts.tools else "untrusted text fenced off"
-
-
 def _output(given: Given) -> Iterator[Decision]:
     facts, validation = given.facts, given.contract.validation
     checks = [name for name, there in (("schema", facts.has_schema), ("rules", facts.has_rules)) if there]
@@ -103,7 +92,7 @@ def _output(given: Given) -> Iterator[Decision]:
         reason = f"a wrong answer's cost is {given.contract.failure_cost}, and nothing judges it"
         yield Decision("output", "What must be true of every right answer?", reason, "ask")
     else:
-        yield Decision("output", "free text, not validated", "there is neither a schema nor a rule", "default")
+        yield Decision("output", "free text, not validated", "there is neither a schema nor a rule", "default", "")
 
 
 def _kept(given: Given) -> Iterator[Decision]:
@@ -129,13 +118,15 @@ def monitoring(given: Given) -> Iterator[Decision]:
     }
     reason = f"a failure's cost is {contract.failure_cost}"
     yield Decision(
-        "alarms to", f"{contract.owner}, {told[contract.failure_cost]}", reason, given.source("failure_cost")
+        "alarms to", f"{contract.owner}, {told[contract.failure_cost]}", reason, given.source("failure_cost"), "you"
     )
     seen = (
         "" if measured is None else f"; recorded: {measured.failures / measured.calls:.2%} of {measured.calls:,} calls"
     )
     source: Source = "default" if measured is None else "traffic"
-    yield Decision("failures", f"more than {_failure_share(given):.1%} of calls in 15 minutes", reason + seen, source)
+    yield Decision(
+        "failures", f"more than {_failure_share(given):.1%} of calls in 15 minutes", reason + seen, source, "you"
+    )
     if contract.urgency == "interactive":
         limit = f"95 of 100 calls within {contract.latency.total_s:g} s"
         if contract.latency.first_token_s is not None:
@@ -143,7 +134,7 @@ def monitoring(given: Given) -> Iterator[Decision]:
         reason = "the latency budget" + (
             "" if not (measured and measured.total_s) else f"; recorded: {measured.total_s:.3g} s"
         )
-        yield Decision("latency", limit, reason, given.source("latency"))
+        yield Decision("latency", limit, reason, given.source("latency"), "you")
     if facts.has_schema or facts.has_rules:
         reason = "repairs and broken answers are paid for twice, and come first when a model changes"
         yield Decision("validity", "share of answers that break schema or rules, by prompt version", reason, "contract")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from headworks.config import Workload
 from headworks.config.contract import Contract
@@ -13,16 +14,24 @@ Source = Literal["contract", "traffic", "default", "ask"]
 """Where a decision comes from: the contract says it; recorded calls show it; nobody has said otherwise; or it cannot
 be derived, and somebody must be asked."""
 
+By = Literal["headworks", "you", ""]
+"""Who sees to a decision: Headworks, with every call; or people, whose work or judgement it is. A figure: nobody."""
+
 DAYS_PER_MONTH = 30
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """One decision. With source `ask` the value is the question, and the reason why it matters."""
+    """One decision. With source `ask` the value is the question, and the reason why it matters: it is the reader's."""
 
     what: str
     value: str
     reason: str
     source: Source
+    by: By = "headworks"
+
+    def __post_init__(self) -> None:
+        if self.source == "ask":
+            force_setattr(self, "by", "you")
 
 
 class PlanSection(msgspec.Struct, frozen=True):

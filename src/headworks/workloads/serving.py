@@ -33,11 +33,11 @@ def model(given: Given) -> Iterator[Decision]:
     else:
         yield Decision("model", rung, "the cheapest rung, until the golden set shows that it misses the bar", "default")
     ladder = " -> ".join(named(name, facts.models) for name in contract.ladder)
-    yield Decision("ladder", ladder, "a rung is left only when it misses the bar", given.source("ladder"))
+    yield Decision("ladder", ladder, "a rung is left only when it misses the bar", given.source("ladder"), "you")
     yield _evidence(given)
     if contract.failure_cost in ("high", "critical") and facts.golden_cases == 0:
         reason = f"a wrong answer's cost is {contract.failure_cost}: no model can be trusted with it unmeasured"
-        yield Decision("first release", "not before the golden set has been run", reason, "contract")
+        yield Decision("first release", "not before the golden set has been run", reason, "contract", "you")
     effort = contract.output.reasoning_effort
     if effort is not None:
         yield Decision("reasoning effort", effort, "every call is sent with it", "contract")
@@ -66,14 +66,14 @@ def _evidence(given: Given) -> Decision:
     told = f"{cases} cases tell a bar of {bar} to within {margin * 100:.0f} points (95 % confidence)"
     if cases < GOLDEN_CASES:
         return Decision("golden set", f"Which further inputs are typical, up to {GOLDEN_CASES}?", told, "ask")
-    return Decision("golden set", f"{cases} cases", told, given.source("quality"))
+    return Decision("golden set", f"{cases} cases", told, given.source("quality"), "you")
 
 
 def endpoint(given: Given) -> Iterator[Decision]:
     """Where the application calls, and what goes upstream."""
     speaks = given.model.speaks if given.model is not None else ()
     reason = "the newest API of OpenAI's: tools, state and caching are made for it; Chat is served alike"
-    yield Decision("application", f"POST /v1/responses, model `{given.workload.name}`", reason, "default")
+    yield Decision("application", f"POST /v1/responses, model `{given.workload.name}`", reason, "default", "you")
     if "responses" in speaks:
         yield Decision("upstream", "/v1/responses", f"{named(given.rung, given.facts.models)} serves it", "default")
     elif "chat" in speaks:
@@ -98,19 +98,23 @@ def urgency(given: Given) -> Iterator[Decision]:
     contract = given.contract
     source = given.source("urgency")
     if contract.urgency == "deferred":
-        yield Decision("mode", "batch", "within a day is soon enough: half the price, and limits of its own", source)
+        yield Decision(
+            "mode", "batch", "within a day is soon enough: half the price, and limits of its own", source, "you"
+        )
         if contract.latency.first_token_s is not None:
             reason = "`urgency` is `deferred`, but `latency.first_token_s` is for somebody who waits"
             yield Decision("waiting", "Does somebody wait for the answer or not?", reason, "ask")
         return
-    yield Decision("mode", "interactive", "somebody waits", source)
+    yield Decision("mode", "interactive", "somebody waits", source, "")
     if contract.latency.first_token_s is not None:
         reason = f"the first piece is wanted within {contract.latency.first_token_s:g} s"
         if given.facts.has_schema or given.facts.has_rules:
             reason += "; schema and rules are judged before anything acts on the answer"
-        yield Decision("stream", "yes", reason, "contract")
+        yield Decision("stream", "yes", reason, "contract", "you")
     else:
-        yield Decision("stream", "if the application likes", "no time to the first token is asked for", "default")
+        yield Decision(
+            "stream", "if the application likes", "no time to the first token is asked for", "default", "you"
+        )
 
 
 def time_limits(given: Given) -> Iterator[Decision]:
@@ -123,7 +127,9 @@ def time_limits(given: Given) -> Iterator[Decision]:
     yield Decision("chain", chain, _why_chain(given, len(attempts)), given.source("fallback"))
     yield from _chain_questions(given, attempts)
     if contract.urgency == "deferred":
-        yield Decision("limits", "the batch's own window", "nobody waits for an attempt", given.source("urgency"))
+        yield Decision(
+            "limits", "the batch's own window", "nobody waits for an attempt", given.source("urgency"), "you"
+        )
         return
     attempt_s = (total_s - min(OWN_TIME_S, total_s / 10)) / len(attempts)
     split = f"{total_s:g} s for {len(attempts)} attempt{'s' if len(attempts) > 1 else ''}"
@@ -168,7 +174,7 @@ def _fits(given: Given, attempt_s: float) -> Decision:
         question = "May it take longer, be shorter, or have fewer fallbacks?"
         return Decision("fit", question, reason, "ask")
     return Decision(
-        "fit", f"{needed_s:.3g} s of {attempt_s:.3g} s", f"{source} so long", "traffic" if measured else "default"
+        "fit", f"{needed_s:.3g} s of {attempt_s:.3g} s", f"{source} so long", "traffic" if measured else "default", ""
     )
 
 
@@ -188,7 +194,8 @@ def state(given: Given) -> Iterator[Decision]:
     """How a conversation is remembered."""
     strategy = given.contract.state
     means, reason = _STATES[strategy]
-    yield Decision("strategy", f"{strategy}: {means}", reason, given.source("state"))
+    # What is remembered is the provider's memory, or what the application sends: Headworks passes it on.
+    yield Decision("strategy", f"{strategy}: {means}", reason, given.source("state"), "you")
     if strategy != "provider":
         return
     if given.model is not None and "responses" not in given.model.speaks:
