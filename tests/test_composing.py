@@ -12,6 +12,7 @@ from headworks.composing import (
     PromptMessage,
     append_turns,
     fixed_fields,
+    freed_fields,
     merge_fixed,
     place_messages,
     prompt_reference,
@@ -32,6 +33,7 @@ JSON_VALUES = st.recursive(
 )
 TOOLS = b'[{"type": "function", "name": "look", "parameters": {}}]'
 SCHEMA = {"name": "s", "schema": {"type": "object"}, "strict": True}
+SCHEMA_FORMAT = {"type": "json_schema", **SCHEMA}
 
 
 def fields(**values):
@@ -186,9 +188,56 @@ def test_nothing_that_the_contract_fixes_can_be_changed_by_any_value(endpoint, d
     made = outcome_of(lambda: merge_fixed(theirs, fixed, limit=None, limit_name="max_tokens", may_set=()))
 
     if isinstance(made, Refusal):
-        assert (made.code, made.param) == ("parameter_fixed", name)
+        assert (made.code, made.param.partition(".")[0]) == ("parameter_fixed", name)
     else:
-        assert {name: made[name] for name in fixed} == fixed
+        for fixed_name, raw in fixed.items():
+            ours, sent = msgspec.json.decode(raw), msgspec.json.decode(made[fixed_name])
+            if fixed_name in ("text", "reasoning"):  # of these the caller has what the contract does not fix
+                sent = {key: value for key, value in sent.items() if key in ours}
+            assert sent == ours
+
+
+@pytest.mark.parametrize(
+    ("freed", "theirs", "sent"),
+    [
+        ((), {"reasoning": {"summary": "auto"}}, {"reasoning": {"summary": "auto", "effort": "low"}}),
+        ((), {"reasoning": {"effort": None}}, {"reasoning": {"effort": "low"}}),
+        ((), {"text": {"format": SCHEMA_FORMAT}}, {"text": {"format": SCHEMA_FORMAT, "verbosity": "low"}}),
+        (("verbosity",), {"text": {"verbosity": "high"}}, {"text": {"verbosity": "high", "format": SCHEMA_FORMAT}}),
+        (("reasoning_effort",), {"reasoning": {"effort": "high"}}, {"reasoning": {"effort": "high"}}),
+        (
+            ("reasoning_effort",),
+            {"reasoning": {"summary": "auto"}},
+            {"reasoning": {"summary": "auto", "effort": "low"}},
+        ),
+    ],
+)
+def test_what_is_freed_is_freed_inside_of_an_object_and_the_rest_of_it_is_the_callers(freed, theirs, sent):
+    terms = contract(verbosity="low", reasoning_effort="low")
+    fixed = fixed_fields(terms.output, Endpoint.RESPONSES, schema_format=SCHEMA, tools=None)
+
+    made = merge_fixed(fields(**theirs), fixed, limit=None, limit_name="x", may_set=freed_fields(freed))
+
+    assert {name: msgspec.json.decode(made[name]) for name in sent} == sent
+
+
+@pytest.mark.parametrize(
+    ("freed", "theirs", "param"),
+    [
+        ((), {"text": {"verbosity": "high"}}, "text.verbosity"),
+        (("verbosity",), {"text": {"verbosity": "high", "format": {"type": "text"}}}, "text.format"),
+        (("verbosity",), {"reasoning": {"effort": "high"}}, "reasoning.effort"),
+        (("verbosity",), {"text": "high"}, "text"),
+    ],
+)
+def test_what_is_fixed_inside_of_an_object_is_named(freed, theirs, param):
+    terms = contract(verbosity="low", reasoning_effort="low")
+    fixed = fixed_fields(terms.output, Endpoint.RESPONSES, schema_format=SCHEMA, tools=None)
+
+    with pytest.raises(Refusal) as refused:
+        merge_fixed(fields(**theirs), fixed, limit=None, limit_name="x", may_set=freed_fields(freed))
+
+    assert (refused.value.code, refused.value.param) == ("parameter_fixed", param)
 
 
 @pytest.mark.parametrize("theirs", [b'{"effort":"high","effort":"low"}', b'{ "effort" : "low" }'])

@@ -19,6 +19,7 @@ from played_work import (
     completed,
     event,
     message_item,
+    response_object,
     stream,
     text_delta,
 )
@@ -298,6 +299,7 @@ def test_rules_judge_a_responses_stream_before_its_end(hall, work, ticket, verdi
 
     assert (hall.settled.verdict, hall.settled.error_code) == (verdict, code)
     assert (b"response.completed" in answered.body) == (not code)
+    assert (b"\n\n: x-headworks-verdict: marked\n\n" in answered.body) == (verdict == "marked")
     assert b"what the customer wrote" not in answered.body
     if code:
         assert last_event(answered)["code"] == code
@@ -369,3 +371,54 @@ def test_the_text_read_from_a_stream_does_not_depend_on_how_its_bytes_are_cut(cu
     assert found == expected == text + "ü{}"
     assert cut.has_calls is True
     assert [(call.name, call.text) for call in cut.calls] == [("look", "{}")]
+
+
+SEARCHED = {"id": "ws_1", "type": "web_search_call", "status": "completed", "action": {"type": "search", "query": "x"}}
+TO_RUN = {"id": "sh_1", "type": "local_shell_call", "status": "completed", "call_id": "c", "action": {"type": "exec"}}
+
+
+def cited(text):
+    item = message_item(text)
+    item["content"][0]["annotations"] = [{"type": "file_citation", "file_id": "f", "filename": "a.md", "index": 1}]
+    return item
+
+
+def test_what_tools_at_the_provider_have_done_is_passed_over_and_passed_on(hall, work):
+    work.make()
+    answered = work.respond()
+    work.answer(response_object(SEARCHED, cited(GOOD_TEXT)))
+
+    assert answered.status == 200
+    assert json.loads(answered.body)["output"][0] == SEARCHED
+    assert hall.settled.verdict == "valid"
+
+
+def test_the_same_holds_for_a_stream(hall, work):
+    work.make()
+    answered = responses_stream(
+        hall,
+        work,
+        event("response.output_item.added", output_index=0, item=SEARCHED),
+        event("response.output_item.done", output_index=0, item=SEARCHED),
+        text_delta(GOOD_TEXT),
+        completed(SEARCHED, cited(GOOD_TEXT)),
+    )
+    work.settle()
+
+    assert b"response.completed" in answered.body
+    assert hall.settled.verdict == "valid"
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_what_a_caller_would_have_to_run_and_nobody_can_judge_is_not_passed_on(hall, work, is_streamed):
+    work.make()
+    if is_streamed:
+        answered = responses_stream(
+            hall, work, event("response.output_item.added", output_index=0, item=TO_RUN), completed(TO_RUN)
+        )
+        work.settle()
+    else:
+        answered = work.respond()
+        work.answer(response_object(TO_RUN))
+
+    assert (answered.status, answered.error["code"]) == (502, "upstream_invalid")

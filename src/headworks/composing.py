@@ -30,8 +30,15 @@ LIMIT_NAMES = {
 
 _ALL_LIMITS = LIMIT_NAMES[Endpoint.RESPONSES] + LIMIT_NAMES[Endpoint.CHAT]
 
-_FREED = {"max_tokens": _ALL_LIMITS, "reasoning_effort": ("reasoning_effort", "reasoning")}
+_FREED = {
+    "max_tokens": _ALL_LIMITS,
+    "reasoning_effort": ("reasoning_effort", "reasoning.effort"),
+    "verbosity": ("verbosity", "text.verbosity"),
+}
 """Under `output` a contract calls by one name what requests call by several."""
+
+_NESTED = ("text", "reasoning")
+"""Fields of the Responses API whose own fields are fixed one by one: the caller has the rest."""
 
 _FORERUNNERS = {"functions": "tools"}
 """Older names under which an upstream takes the same (OpenAI API reference, "Create chat completion", 2026-10)."""
@@ -201,7 +208,10 @@ def merge_fixed(
     ]
     for name, raw in fixed.items():
         theirs = merged.get(name)
-        if theirs is None or bytes(theirs) == b"null" or (name not in may_set and _same(theirs, raw)):
+        if name in _NESTED and theirs is not None and name not in may_set and kind_of(theirs) == "object":
+            merged[name], inner = _merge_nested(name, theirs, raw, may_set)
+            changed += inner
+        elif theirs is None or bytes(theirs) == b"null" or (name not in may_set and _same(theirs, raw)):
             merged[name] = raw  # also where it is the same: theirs may say it twice, and differently the first time
         elif name not in may_set:
             changed.append(name)
@@ -220,6 +230,21 @@ def merge_fixed(
     if limit is not None:
         merged[limit_name] = msgspec.Raw(_encode(limit))
     return merged
+
+
+def _merge_nested(
+    name: str, theirs: msgspec.Raw, ours: msgspec.Raw, may_set: Collection[str]
+) -> tuple[msgspec.Raw, list[str]]:
+    """An object with what the contract fixes of it, and the names in it that would change that."""
+    merged, changed = _decode_fields(theirs), []
+    for key, raw in _decode_fields(ours).items():
+        given = merged.get(key)
+        is_free = f"{name}.{key}" in may_set
+        if given is None or bytes(given) == b"null" or (not is_free and _same(given, raw)):
+            merged[key] = raw
+        elif not is_free:
+            changed.append(f"{name}.{key}")
+    return msgspec.Raw(_encode(merged)), changed
 
 
 def _same(theirs: msgspec.Raw, ours: msgspec.Raw) -> bool:

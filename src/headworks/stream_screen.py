@@ -118,6 +118,11 @@ class StreamScreen:
             return None
         return self._failure(judged)
 
+    def closing(self, last: bytes) -> bytes:
+        """The last piece, with a comment before it where a rule failed and the answer goes on all the same: the head,
+        which says so of other answers, is out."""
+        return b": x-headworks-verdict: marked\n\n" + last if self._record.verdict == "marked" else last
+
     def _fail_on_fault(self, fault: OutputFault | None) -> None:
         if fault is not None:
             self._fail_on(of_fault(fault))

@@ -56,6 +56,7 @@ class Screen(Protocol):
     def feed(self, data: bytes) -> bytes: ...
     def end(self) -> None: ...
     async def last_words(self) -> Failure | None: ...
+    def closing(self, last: bytes) -> bytes: ...
 
 
 class StreamTerms(msgspec.Struct, frozen=True):
@@ -217,7 +218,7 @@ class StreamRelay:
             last = sink.take() + sink.last
         if failure is None and screen is not None:
             failure = await screen.last_words()
-            last = last if failure is None else b""  # it would say that all is well
+            last = screen.closing(last) if failure is None else b""  # it would say that all is well
         if failure is not None:
             if not is_begun and failure.kind in _JUDGED:
                 assert steps is not None, "a screen looks at what comes out of them"

@@ -8,6 +8,7 @@ import msgspec
 from headworks.calls import Endpoint, UnreadableAnswer
 from headworks.dialects.canonical import AnswerCall
 from headworks.dialects.chat_answers import ChatCall, ChatMessage, refuse_unasked
+from headworks.dialects.responses_answers import HOSTED_ITEMS
 from headworks.dialects.sse import EventSplitter, parse_event
 
 
@@ -62,6 +63,8 @@ _decode_item = msgspec.json.Decoder(_ItemEvent).decode
 _decode_end = msgspec.json.Decoder(_EndEvent).decode
 
 _CALL_ITEMS = frozenset({"function_call", "custom_tool_call"})
+_QUIET_ITEMS = HOSTED_ITEMS | {"message", "reasoning"}
+_KNOWN_ITEMS = _QUIET_ITEMS | _CALL_ITEMS
 _CALL_DELTAS = frozenset({"response.function_call_arguments.delta", "response.custom_tool_call_input.delta"})
 _ENDS = frozenset({"response.completed", "response.incomplete"})
 
@@ -169,6 +172,8 @@ class TextDeltas:
             event = _decode_item(data)
             if event.item.type in _CALL_ITEMS:
                 self._responses_call(event, is_done=kind.endswith("done"))
+            elif event.item.type not in _QUIET_ITEMS:
+                raise UnreadableAnswer("the stream has an item that is not known here")
         elif kind == "response.refusal.delta":
             self.has_refused = True
         elif kind in _ENDS:
@@ -184,6 +189,8 @@ class TextDeltas:
             call.parts = [item.arguments or item.input]
 
     def _responses_end(self, output: tuple[_Item, ...]) -> None:
+        if any(item.type not in _KNOWN_ITEMS for item in output):
+            raise UnreadableAnswer("the stream's end has an item that is not known here")
         self._final_calls = [
             AnswerCall(
                 "custom" if item.type == "custom_tool_call" else "function", "", item.name, item.arguments or item.input

@@ -1,6 +1,7 @@
 """Response objects: decoded into the canonical answer, and encoded from it."""
 
 import re
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -80,6 +81,16 @@ class ResponseObject(msgspec.Struct, frozen=True):
     service_tier: str | None = None
 
 
+HOSTED_ITEMS = frozenset(
+    {
+        *("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call"),
+        *("mcp_call", "mcp_list_tools", "tool_search_call", "tool_search_output", "program", "program_output"),
+        "compaction",
+    }
+)
+"""Items of tools that have run at the provider (`ResponseOutputItem` of the SDK, openai 3.51): there is nothing that
+the caller has to do about them. What a caller would have to run (a shell, a computer) is not among them."""
+
 NO_REASON = "The upstream failed and did not say why."
 
 _decode = msgspec.json.Decoder(ResponseObject).decode
@@ -87,8 +98,12 @@ _decode_usage = msgspec.json.Decoder(ResponsesUsage).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def decode_responses_answer(body: bytes) -> ModelAnswer | UpstreamError:
+def decode_responses_answer(body: bytes, *, skips_hosted: bool = False) -> ModelAnswer | UpstreamError:
     """The answer in a response object; a failed or cancelled response is an `UpstreamError`.
+
+    Arguments:
+        skips_hosted: pass over what tools at the provider have done, and what they cite: for who reads an answer that
+            goes on as it is.
 
     Raises:
         UnreadableAnswer: the body is not a finished response, or says things that are not known here.
@@ -101,7 +116,19 @@ def decode_responses_answer(body: bytes) -> ModelAnswer | UpstreamError:
         raise UnreadableAnswer("the answer is not a response: it is not JSON") from None
     if response.output is None and response.error is None:
         raise UnreadableAnswer("the answer is not a response: it has no output")
+    if skips_hosted and response.output is not None:
+        response = msgspec.structs.replace(response, output=tuple(_without_hosted(response.output)))
     return answer_of(response)
+
+
+def _without_hosted(output: tuple[ResponseItem, ...]) -> Iterator[ResponseItem]:
+    for item in output:
+        if item.type in HOSTED_ITEMS:
+            continue
+        if item.type == "message" and any(part.annotations for part in item.content or ()):
+            parts = (msgspec.structs.replace(part, annotations=None) for part in item.content or ())
+            item = msgspec.structs.replace(item, content=tuple(parts))  # noqa: PLW2901 - the same, less its notes
+        yield item
 
 
 def answer_of(response: ResponseObject) -> ModelAnswer | UpstreamError:

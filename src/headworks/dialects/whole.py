@@ -25,12 +25,14 @@ _decode_event = msgspec.json.Decoder(_Event).decode
 
 
 def read_answer(endpoint: Endpoint, body: bytes) -> ModelAnswer | UpstreamError:
-    """The answer in a whole body.
+    """What a whole body says that its reader could act on; what tools at the provider have done is passed over.
 
     Raises:
         UnreadableAnswer: it is not one, or says things that are not known here.
     """
-    return decode_responses_answer(body) if endpoint is Endpoint.RESPONSES else decode_chat_answer(body)
+    return (
+        decode_responses_answer(body, skips_hosted=True) if endpoint is Endpoint.RESPONSES else decode_chat_answer(body)
+    )
 
 
 def summary_of(endpoint: Endpoint, body: bytes) -> AnswerSummary:
