@@ -65,14 +65,14 @@ class Rules:
                 self._refuse_fields(_NEEDS_NETWORK, "has no meaning for the simulator: it needs no network", path)
             case "openai":
                 self._refuse_fields(_NEEDS_SIMULATOR, "has a meaning for `kind: simulator` only", path)
-                if provider.api_key is None:
+                if provider.api_key is None and not provider.pools:
                     hint = "is missing: `kind: openai` needs it, for example `api_key: env:OPENAI_API_KEY`"
                     self._findings.add_unless_faulty((*path, "api_key"), hint)
             case "anthropic" | "gemini":
                 speech, key = _OF_ONE_API[provider.kind]
                 self._refuse_fields(_NEEDS_SIMULATOR, "has a meaning for `kind: simulator` only", path)
                 self._refuse_fields(_NEEDS_OPENAI, "has a meaning for OpenAI's API only", path)
-                if provider.api_key is None:
+                if provider.api_key is None and not provider.pools:
                     hint = f"is missing: `kind: {provider.kind}` needs it, for example `api_key: env:{key}`"
                     self._findings.add_unless_faulty((*path, "api_key"), hint)
                 if provider.speaks != (speech,):
@@ -89,6 +89,12 @@ class Rules:
                 (*path, "base_url"),
                 "expected `https://`: clear text is for loopback and private hosts; `insecure: true` allows it",
             )
+
+        keyed = provider.api_key is not None or provider.kind in ("simulator", "openai-compatible")
+        for name, pool in provider.pools.items():
+            if pool.api_key is None and not keyed:
+                hint = "is missing: neither the pool nor its provider has a key"
+                self._findings.add_unless_faulty((*path, "pools", name, "api_key"), hint)
 
     def _refuse_fields(self, fields: tuple[str, ...], message: str, path: Path) -> None:
         for field in fields:
@@ -136,6 +142,15 @@ class Rules:
                     ("models", name, "model"),
                     f"is not among `providers.{model.provider}.models`{suggestion(model.model, provider.models)}",
                 )
+            for index, other in enumerate(model.fallback):
+                if model_named(config, other) is None:
+                    hint = suggestion(other, config.models)
+                    self._findings.add_unless_faulty(
+                        ("models", name, "fallback", index),
+                        f"names no model: expected one of `models`, or `provider/model`{hint}",
+                    )
+                elif other == name:
+                    self._findings.add_unless_faulty(("models", name, "fallback", index), "is the model itself")
         for role in TIER_ROLES:
             name = getattr(config.tiers, role)
             if name is not None and model_named(config, name) is None:

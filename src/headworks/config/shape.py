@@ -183,6 +183,40 @@ class Timeouts(exchange.Timeouts, frozen=True, forbid_unknown_fields=True):
     total_s: Annotated[Seconds, Meta(description="Seconds for the whole attempt.")] = 600.0
 
 
+Count = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
+
+
+class Limits(Section, frozen=True):
+    """How much may be asked for. What is left out is not limited here."""
+
+    requests_per_minute: Annotated[Count | None, Meta(description="Requests in a minute.")] = None
+    tokens_per_minute: Annotated[Count | None, Meta(description="Tokens in a minute, input and output together.")] = (
+        None
+    )
+    requests_per_day: Annotated[Count | None, Meta(description="Requests in 24 hours.")] = None
+    tokens_per_day: Annotated[Count | None, Meta(description="Tokens in 24 hours, input and output together.")] = None
+
+
+class ProviderPool(Section, frozen=True):
+    """One of several projects or keys of a provider. What it leaves out is the provider's."""
+
+    api_key: Annotated[SecretReference | None, Meta(description="The key of this project, as a reference.")] = None
+    organization: Annotated[
+        str | None, Meta(description="Sent as `OpenAI-Organization`.", extra={"form": "header-value"})
+    ] = None
+    project: Annotated[str | None, Meta(description="Sent as `OpenAI-Project`.", extra={"form": "header-value"})] = None
+    weight: Annotated[int, Meta(description="Share of the load, against the weights of the others.", ge=1, le=1000)] = 1
+    tier: Annotated[
+        int, Meta(description="Pools of a higher tier are used only while none of a lower one can.", ge=0, le=100)
+    ] = 0
+    limits: Annotated[
+        Limits | None, Meta(description="What this project may ask of each model. Left out: the provider's.")
+    ] = None
+    model_limits: Annotated[
+        dict[UpstreamModelName, Limits], Meta(description="The same for models whose limits are others, by name.")
+    ] = {}
+
+
 _BASE_URLS = {"openai": OPENAI_BASE_URL, "anthropic": ANTHROPIC_BASE_URL, "gemini": GEMINI_BASE_URL}
 _SPEAKS: dict[str, tuple[Speech, ...]] = {
     "openai-compatible": ("chat", "embeddings"),
@@ -195,6 +229,15 @@ class Defaults(Section, frozen=True):
     """What providers inherit where they say nothing."""
 
     timeouts: Annotated[Timeouts, Meta(description="Time limits of one attempt.")] = Timeouts()
+    deadline_s: Annotated[
+        Seconds,
+        Meta(
+            description="Seconds for a whole call, all attempts included, where neither caller nor contract say less."
+        ),
+    ] = 600.0
+    retries: Annotated[
+        int, Meta(description="Further attempts at one target, where its failure is one that passes.", ge=0, le=10)
+    ] = 2
 
 
 class Provider(Section, frozen=True):
@@ -277,6 +320,29 @@ class Provider(Section, frozen=True):
         FilePath | None, Meta(description="PEM file with the authorities to trust instead of the system's.")
     ] = None
     connections: Annotated[Connections, Meta(description="The pool of connections.")] = Connections()
+    limits: Annotated[
+        Limits, Meta(description="What may be asked of each model; its own limits with the provider, as a rule.")
+    ] = Limits()
+    model_limits: Annotated[
+        dict[UpstreamModelName, Limits], Meta(description="The same for models whose limits are others, by name.")
+    ] = {}
+    pools: Annotated[
+        dict[
+            Annotated[
+                str,
+                Meta(
+                    pattern=PROVIDER_NAME,
+                    extra={"expected": "a name of lower-case letters, digits and `-`, beginning with a letter"},
+                ),
+            ],
+            ProviderPool,
+        ],
+        Meta(
+            description="Several projects or keys of this provider, by name: load is spread over them, and one that "
+            "is over its limit, or whose key is refused, rests while the others go on. Left out: there is one, of the "
+            "provider's own key."
+        ),
+    ] = {}
     timeouts: Annotated[
         Timeouts | None,
         Meta(description="Time limits that differ from `defaults.timeouts`; those left out are inherited."),
@@ -302,6 +368,10 @@ class Model(Section, frozen=True):
 
     provider: Annotated[str, Meta(description="Name of the provider.")]
     model: Annotated[UpstreamModelName, Meta(description="The model's name at that provider.")]
+    fallback: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=320, extra={"form": "model-name"})], ...],
+        Meta(description="Public names, or `provider/model`, of models to go on with when this one fails, in order."),
+    ] = ()
 
     @classmethod
     def from_text(cls, text: str) -> "Model":
