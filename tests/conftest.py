@@ -40,6 +40,11 @@ CHAT_ANSWER = {
 }
 
 
+def only(station):
+    """The one pool of a provider, which has the same station for every model."""
+    return (("", lambda model: station),)
+
+
 class PlayedFlight:
     """One request that has gone up; the test answers it."""
 
@@ -166,14 +171,14 @@ class Hall:
         station = Station(provider, self.upstream, Timeouts())
         everything = frozenset(Endpoint)
         reaches = [
-            Reach("stub", station, everything, ("m",)),
-            Reach("only-chat", station, frozenset({Endpoint.CHAT}), ("c",)),
-            Reach("anthropic", self.anthropic_station(), frozenset({Endpoint.MESSAGES}), ("claude-x",)),
-            Reach("google", self.gemini_station(), frozenset({Endpoint.GENERATE_CONTENT}), ("gemini-x",)),
+            Reach("stub", only(station), everything, ("m",)),
+            Reach("only-chat", only(station), frozenset({Endpoint.CHAT}), ("c",)),
+            Reach("anthropic", only(self.anthropic_station()), frozenset({Endpoint.MESSAGES}), ("claude-x",)),
+            Reach("google", only(self.gemini_station()), frozenset({Endpoint.GENERATE_CONTENT}), ("gemini-x",)),
         ]
 
         if takes_any_model:
-            reaches.append(Reach("open", station, everything))
+            reaches.append(Reach("open", only(station), everything))
 
         async def find_owner(response_id):
             await asyncio.sleep(0)
@@ -182,7 +187,7 @@ class Hall:
         self.gateway = Gateway(
             Parts(
                 ring=self.ring,
-                table=RouteTable(reaches, [("nano", "stub", "m"), ("bridged", "only-chat", "c")]),
+                table=RouteTable(reaches, [("nano", "stub", "m", ()), ("bridged", "only-chat", "c", ())]),
                 journal=self.journal,
                 metrics=self.metrics,
                 find_owner=find_owner,
@@ -248,7 +253,7 @@ class Hall:
         entries = self.entries()
         (settled,) = [entry for entry in entries if isinstance(entry, Settled)]
         opened = [entry for entry in entries if isinstance(entry, Opened)]
-        assert opened in ([], [settled.opened])
+        assert [one.call_id for one in opened] in ([], [settled.opened.call_id])  # another target may have answered
         assert entries[-1] is settled
         return settled
 

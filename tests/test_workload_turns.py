@@ -126,6 +126,7 @@ def test_the_next_model_answers_when_the_first_is_in_trouble(hall, work, status)
     work.answer(team("red"))
 
     assert (answered.status, hall.settled.attempts) == (200, 2)
+    assert hall.settled.opened.model == "large"  # who answered, as prices and stored responses go by it
     assert answered.headers["x-headworks-fallback"].startswith("upstream_")
 
 

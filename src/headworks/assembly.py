@@ -27,6 +27,8 @@ from headworks.config import (
     read_lock,
     read_secret,
 )
+from headworks.config.shape import Limits
+from headworks.config.shape import Provider as ProviderConfig
 from headworks.config.walk import suggestion
 from headworks.errors import ConfigError, Problem, SecretError
 from headworks.exchange import Timeouts, Upstream
@@ -69,12 +71,24 @@ _OWNER_POLL_S = 0.1
 """A response made by another worker is in the store once its journal is drained: that long a look-up waits for it."""
 
 
+class PoolPlan(msgspec.Struct, frozen=True):
+    """One project or key of a provider; the only one has no name."""
+
+    name: str
+    settings: ProviderSettings
+    weight: int
+    tier: int
+    limits: Limits
+    model_limits: Mapping[str, Limits]
+
+
 class ProviderPlan(msgspec.Struct, frozen=True):
     """Everything needed to build one provider, secrets read."""
 
     name: str
     kind: str
     settings: ProviderSettings
+    pools: tuple["PoolPlan", ...]
     base_url: str
     speaks: frozenset[Endpoint]
     models: tuple[str, ...] | None
@@ -90,7 +104,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     project: Project
     providers: tuple[ProviderPlan, ...]
-    names: tuple[tuple[str, str, str], ...]
+    names: tuple[tuple[str, str, str, tuple[str, ...]], ...]
     secret: bytes
     workloads: tuple[tuple[Workload, "CompiledWorkload"], ...] = ()
 
@@ -104,7 +118,7 @@ def read_settings(project: Project, environment: Mapping[str, str] = os.environ)
     """
     config = project.config
     plans = tuple(_provider_plan(project, name, environment) for name in config.providers)
-    names = tuple((name, model.provider, model.model) for name, model in config.models.items())
+    names = tuple((name, model.provider, model.model, model.fallback) for name, model in config.models.items())
     workloads = read_workloads(project)
     problems = [problem for workload, work in workloads for problem in _target_problems(project, plans, workload, work)]
     if problems:
@@ -207,6 +221,8 @@ def _provider_plan(project: Project, name: str, environment: Mapping[str, str]) 
         name=name,
         kind=provider.kind,
         settings=settings,
+        pools=tuple(_pool_plan(settings, provider, pool, secret) for pool in provider.pools)
+        or (PoolPlan("", settings, 1, 0, provider.limits, provider.model_limits),),
         base_url=provider.base_url,
         speaks=frozenset(_SPEECHES[speech] for speech in provider.speaks),
         models=provider.models or _simulated_models(simulator_plan),
@@ -216,6 +232,19 @@ def _provider_plan(project: Project, name: str, environment: Mapping[str, str]) 
         ca_file=str(project.path(provider.ca_file)) if provider.ca_file else None,
         simulator_plan=simulator_plan,
     )
+
+
+def _pool_plan(settings: ProviderSettings, provider: ProviderConfig, name: str, secret: Callable[..., str]) -> PoolPlan:
+    pool = provider.pools[name]
+    own = msgspec.structs.replace(
+        settings,
+        name=f"{settings.name}:{name}",
+        api_key=settings.api_key if pool.api_key is None else secret(pool.api_key, "pools", name, "api_key"),
+        organization=settings.organization if pool.organization is None else pool.organization,
+        project=settings.project if pool.project is None else pool.project,
+    )
+    limits = provider.limits if pool.limits is None else pool.limits
+    return PoolPlan(name, own, pool.weight, pool.tier, limits, {**provider.model_limits, **pool.model_limits})
 
 
 def _simulated_models(plan: object) -> tuple[str, ...] | None:
@@ -378,10 +407,15 @@ class Assembly:
         )
 
     def _reach(self, plan: ProviderPlan) -> Reach[Station]:
-        provider: Provider = REGISTRY[plan.kind](plan.settings)
         upstream = self._upstream(plan)
         self._upstreams.append(upstream)
-        return Reach(plan.name, Station(provider, upstream, plan.timeouts), plan.speaks, plan.models)
+        stations = tuple((pool.name, self._maker(plan, pool, upstream)) for pool in plan.pools)
+        return Reach(plan.name, stations, plan.speaks, plan.models)
+
+    def _maker(self, plan: ProviderPlan, pool: PoolPlan, upstream: Upstream) -> Callable[[str], Station]:
+        """What makes the station of a model in a pool."""
+        provider: Provider = REGISTRY[plan.kind](pool.settings)
+        return lambda model: Station(provider, upstream, plan.timeouts)  # noqa: ARG005 - used soon
 
     def _upstream(self, plan: ProviderPlan) -> Upstream:
         if plan.kind == "simulator":

@@ -113,8 +113,11 @@ class OpenCall(msgspec.Struct, gc=False):
         assert not self.is_settled, "a call is settled once"
         self.is_settled = True
         usage = self.usage
+        entry = self.entry or self.opened()
+        if entry.model is not self.model or entry.provider is not self.provider:  # another target than the first
+            entry = msgspec.structs.replace(entry, provider=self.provider, model=self.model)
         settled = Settled(
-            self.entry or self.opened(),
+            entry,
             outcome,
             status,
             int((now_s - self.started_s) * 1e6),

@@ -94,7 +94,7 @@ def _make_trial_key(settings: "Settings") -> str:
 
 
 def _first_call(settings: "Settings", address: str, key: str) -> str:
-    names = [name for name, _, _ in settings.names]
+    names = [name for name, *_ in settings.names]
     model = names[0] if names else f"{settings.providers[0].name}/gpt-6-luna"
     shown = f"{key}   (for a day)" if key else "none is needed; the SDK wants some text"
     authorization = f'\\\n    -H "Authorization: Bearer {key}" ' if key else ""

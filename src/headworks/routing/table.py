@@ -1,24 +1,34 @@
 """Which target a public model name means. Everything is worked out when configuration is loaded."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Generic, TypeVar
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from headworks.calls import Endpoint
 from headworks.errors import Refusal
 
 Station = TypeVar("Station")
 
+_REMEMBERED = 1024
+"""Unlisted models whose targets are kept; names come from callers, so there must be a bound."""
+
 _PASSABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 """What a model name of a caller's may be made of when it is passed on unlisted: it stands in headers and labels."""
 
 
 class Target(msgspec.Struct, Generic[Station], frozen=True):
-    """One model at one provider. `station` is whatever the gateway needs to reach it; `speaks` what it serves;
-    `headers` a header block that names the target in answers; `is_listed` whether configuration names it."""
+    """One model at one provider, through one pool. `provider` is the provider's name, with the pool's behind a colon
+    where there are several; `station` whatever the gateway needs to reach it; `speaks` what it serves; `headers` a
+    header block that names the target in answers; `is_listed` whether configuration names it.
+
+    `pools` is the same model in all pools of a provider with several, this one included. `fallback` is what to go on
+    with when this model fails, by public name or `provider/model`.
+    """
 
     provider: str
     model: str
@@ -26,13 +36,23 @@ class Target(msgspec.Struct, Generic[Station], frozen=True):
     speaks: frozenset[Endpoint]
     headers: bytes
     is_listed: bool = True
+    pools: tuple["Target[Station]", ...] = ()
+    fallback: tuple[str, ...] = ()
 
 
 class Reach(msgspec.Struct, Generic[Station], frozen=True):
-    """A provider as the table sees it. `models` is None when any model name is passed on."""
+    """A provider as the table sees it.
+
+    Attributes:
+        provider: its name.
+        stations: for each pool its name ("" for the only one), and what makes its station for a model. Called once a
+            model that is listed, and for others when they are asked for.
+        speaks: what it serves.
+        models: None when any model name is passed on.
+    """
 
     provider: str
-    station: Station
+    stations: tuple[tuple[str, Callable[[str], Station]], ...]
     speaks: frozenset[Endpoint]
     models: tuple[str, ...] | None = None
 
@@ -43,33 +63,42 @@ class RouteTable(Generic[Station]):
 
     Arguments:
         reaches: the providers.
-        names: public name, provider, upstream model.
+        names: public name, provider, upstream model, and names of fallbacks.
 
     Attributes:
         named: the targets of the names that are known.
         names: these names.
+
+    State: the targets of unlisted names that were asked for of late, since a target's station may keep what it learns.
     """
 
-    def __init__(self, reaches: Sequence[Reach[Station]], names: Iterable[tuple[str, str, str]]) -> None:
+    def __init__(
+        self, reaches: Sequence[Reach[Station]], names: Iterable[tuple[str, str, str, tuple[str, ...]]]
+    ) -> None:
         self._reaches = {reach.provider: reach for reach in reaches}
+        self._made: OrderedDict[tuple[str, str], Target[Station]] = OrderedDict()
         self._named: dict[str, Target[Station]] = {}
-        bare: dict[str, list[Reach[Station]]] = {}
+        bare: dict[str, list[Target[Station]]] = {}
+        made: dict[tuple[str, str], Target[Station]] = {}
         for reach in reaches:
             for model in reach.models or ():
-                self._named[f"{reach.provider}/{model}"] = _target(reach, model)
-                bare.setdefault(model, []).append(reach)
+                target = self._named[f"{reach.provider}/{model}"] = made[reach.provider, model] = _target(reach, model)
+                bare.setdefault(model, []).append(target)
         for model, owners in bare.items():
             if len(owners) == 1:
-                self._named[model] = _target(owners[0], model)
-        for name, provider, model in names:
-            self._named[name] = _target(self._reaches[provider], model)
+                self._named[model] = owners[0]
+        for name, provider, model, fallback in names:
+            known = made.get((provider, model))
+            if known is None:
+                known = made[provider, model] = _target(self._reaches[provider], model)
+            self._named[name] = known if not fallback else msgspec.structs.replace(known, fallback=fallback)
         open_ended = [reach for reach in reaches if reach.models is None]
         self._catch_all = open_ended[0] if len(open_ended) == 1 else None
         self.named: Mapping[str, Target[Station]] = self._named
         self.names = tuple(sorted(self._named))
 
     def resolve(self, name: str, allowed: Iterable[str] | None = None) -> Target[Station]:
-        """The target that `name` means.
+        """The target that `name` means; of a provider with several pools, that of the first.
 
         Raises:
             Refusal: 404 `model_not_found`, with the nearest of the names that the caller may know.
@@ -82,15 +111,38 @@ class RouteTable(Generic[Station]):
         if _PASSABLE.fullmatch(name) is None:
             raise self.unknown(name, self.names if allowed is None else allowed)
         if slash and model and reach is not None and reach.models is None:
-            return _target(reach, model, is_listed=False)
+            return self._unlisted(reach, model)
         if self._catch_all is not None and not (slash and reach is not None):
-            return _target(self._catch_all, name, is_listed=False)
+            return self._unlisted(self._catch_all, name)
         raise self.unknown(name, self.names if allowed is None else allowed)
 
     def station_of(self, provider: str) -> Target[Station] | None:
-        """A provider itself, for what lies there and belongs to no model; None if it is configured no more."""
-        reach = self._reaches.get(provider)
-        return None if reach is None else _target(reach, "")
+        """A provider itself, for what lies there and belongs to no model; None if it is configured no more.
+
+        Arguments:
+            provider: as `Target.provider` has it, with the pool.
+        """
+        name, _, pool = provider.partition(":")
+        reach = self._reaches.get(name)
+        if reach is None:
+            return None
+        target = _target(reach, "")
+        return next(
+            (one for one in target.pools or (target,) if one.provider == provider), target if not pool else None
+        )
+
+    def in_pool(self, target: Target[Station], provider: str) -> Target[Station]:
+        """The same model through the pool that `provider` names, where there is that one."""
+        return next((one for one in target.pools if one.provider == provider), target)
+
+    def _unlisted(self, reach: Reach[Station], model: str) -> Target[Station]:
+        key = (reach.provider, model)
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = _target(reach, model, is_listed=False)
+            if len(self._made) > _REMEMBERED:
+                self._made.popitem(last=False)
+        return made
 
     def unknown(self, name: str, known: Iterable[str]) -> Refusal:
         """The refusal of a model name; also used for names that a key may not see."""
@@ -108,7 +160,16 @@ class RouteTable(Generic[Station]):
 
 
 def _target(reach: Reach[Station], model: str, *, is_listed: bool = True) -> Target[Station]:
-    lines = f"x-headworks-provider: {reach.provider}\r\n"
-    if model:
-        lines += f"x-headworks-model: {model}\r\n"
-    return Target(reach.provider, model, reach.station, reach.speaks, lines.encode("ascii"), is_listed)
+    targets = []
+    for pool, make in reach.stations:
+        provider = f"{reach.provider}:{pool}" if pool else reach.provider
+        lines = f"x-headworks-provider: {provider}\r\n"
+        if model:
+            lines += f"x-headworks-model: {model}\r\n"
+        targets.append(Target(provider, model, make(model), reach.speaks, lines.encode("ascii"), is_listed))
+    if len(targets) == 1:
+        return targets[0]
+    pools = tuple(targets)
+    for target in pools:
+        force_setattr(target, "pools", pools)  # they know one another, so none can be made after the others
+    return targets[0]
