@@ -15,7 +15,7 @@ from headworks.errors import Refusal
 from headworks.exchange import Request, Timeouts
 from headworks.gateway import Gateway, Parts
 from headworks.ownership import ResponseOwner
-from headworks.planning import Station
+from headworks.planning import NO_PRICE, Station
 from headworks.providers import AnthropicProvider, GeminiProvider, OpenAIProvider, ProviderSettings
 from headworks.records import Journal
 from headworks.records.frames import MAGIC, scan
@@ -158,6 +158,7 @@ class Hall:
         self.is_ready = True
         self.limit_name = "max_completion_tokens"
         self.structured_output = "json_schema"
+        self.price = NO_PRICE
         self.journal = Journal(
             folder, worker="w", segment_bytes=1 << 20, limit_bytes=1 << 30, loop=loop, now=lambda: 1.0
         )
@@ -168,7 +169,7 @@ class Hall:
             "stub", "/v1", "upstream-key", limit_name=self.limit_name, structured_output=self.structured_output
         )
         provider = OpenAIProvider(settings)
-        station = Station(provider, self.upstream, Timeouts())
+        station = Station(provider, self.upstream, Timeouts(), self.price)
         everything = frozenset(Endpoint)
         reaches = [
             Reach("stub", only(station), everything, ("m",)),

@@ -16,6 +16,7 @@ import msgspec
 
 from headworks.access import KEYS_FILE, KeyRing, KeyStore, OpenRing, server_secret
 from headworks.calls import Endpoint
+from headworks.catalogue import PriceArchive, PriceBook
 from headworks.config import (
     LOCK_FILE,
     Project,
@@ -27,6 +28,7 @@ from headworks.config import (
     read_lock,
     read_secret,
 )
+from headworks.config.pricing import price_book
 from headworks.config.shape import Limits
 from headworks.config.shape import Provider as ProviderConfig
 from headworks.config.walk import suggestion
@@ -100,11 +102,12 @@ class ProviderPlan(msgspec.Struct, frozen=True):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """A project as the gateway needs it. `workloads` are compiled, but for their targets."""
+    """A project as the gateway needs it. `workloads` are compiled, but for their targets; `book` has the prices."""
 
     project: Project
     providers: tuple[ProviderPlan, ...]
     names: tuple[tuple[str, str, str, tuple[str, ...]], ...]
+    book: PriceBook
     secret: bytes
     workloads: tuple[tuple[Workload, "CompiledWorkload"], ...] = ()
 
@@ -115,6 +118,7 @@ def read_settings(project: Project, environment: Mapping[str, str] = os.environ)
     Raises:
         ConfigError: something cannot be used, with its place in the file.
         SecretError: the server secret cannot be read.
+        StorageError: the prices in use cannot be read.
     """
     config = project.config
     plans = tuple(_provider_plan(project, name, environment) for name in config.providers)
@@ -129,7 +133,9 @@ def read_settings(project: Project, environment: Mapping[str, str] = os.environ)
     )
     needs_secret = config.access.mode == "keys" or seals
     secret = server_secret(config.access.secret, project.folder, environment) if needs_secret else b""
-    return Settings(project, plans, names, secret, workloads)
+    archive = PriceArchive(project.storage)
+    book = price_book(project, archive.current())
+    return Settings(project, plans, names, book, secret, workloads)
 
 
 def read_workloads(project: Project) -> tuple[tuple[Workload, "CompiledWorkload"], ...]:
@@ -346,6 +352,8 @@ class Assembly:
         self._upstreams: list[Upstream] = []
         self._ring = hull.ring(settings)
         self._refresh_timer = Timer(self._refresh)
+        # What calls were charged by is found again, whatever is installed later.
+        PriceArchive(settings.project.storage).keep(settings.book)
         reaches = [self._reach(plan) for plan in settings.providers]
         config = settings.project.config
         table = RouteTable(reaches, settings.names)
@@ -415,7 +423,8 @@ class Assembly:
     def _maker(self, plan: ProviderPlan, pool: PoolPlan, upstream: Upstream) -> Callable[[str], Station]:
         """What makes the station of a model in a pool."""
         provider: Provider = REGISTRY[plan.kind](pool.settings)
-        return lambda model: Station(provider, upstream, plan.timeouts)  # noqa: ARG005 - used soon
+        book = self.settings.book
+        return lambda model: Station(provider, upstream, plan.timeouts, book.for_target(plan.name, model))
 
     def _upstream(self, plan: ProviderPlan) -> Upstream:
         if plan.kind == "simulator":

@@ -162,6 +162,10 @@ class Settled(msgspec.Struct, frozen=True, array_like=True, tag="s", gc=False):
     `content_expires_us` is not 0, the bodies and the values were sealed (see `records.content`), and are kept until
     that time. `course` says what became of each attempt, in order: the target, and how its answer was judged (place
     and rule, never a value) or why there was none.
+
+    `cost_pico` is what the call costs in pico-dollars, all attempts together; -1 where that is not known (no price, or
+    no usage to go by). `price_version` is the price table's that it was computed with, "" where nothing was.
+    `service_tier` is the one that the provider says it served.
     """
 
     opened: Opened
@@ -196,6 +200,9 @@ class Settled(msgspec.Struct, frozen=True, array_like=True, tag="s", gc=False):
     template_values: bytes = b""
     content_expires_us: int = 0
     course: str = ""
+    cost_pico: int = -1
+    price_version: str = ""
+    service_tier: str = ""
 
 
 OutcomeKind = Literal["boolean", "number", "label", "text", "demonstration"]

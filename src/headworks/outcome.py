@@ -17,6 +17,7 @@ def note(call: OpenCall, summary: AnswerSummary) -> None:
     call.served_model = summary.served_model
     call.finish_reason = summary.finish_reason
     call.error_code = summary.error_code
+    call.service_tier = summary.service_tier
     if summary.usage is not None:
         call.usage = summary.usage
 
@@ -29,3 +30,16 @@ def estimate_usage(call: OpenCall, plan: Plan, text: str) -> None:
             output_tokens=count_tokens(text),
             source="estimated",
         )
+
+
+def charge(call: OpenCall, plan: Plan) -> None:
+    """Add what an attempt costs, once its usage is known; what was not used costs nothing."""
+    usage = call.usage
+    if usage.source == "none":
+        return
+    cost = plan.target.station.price.cost(usage, at_us=call.opened_us, tier=call.service_tier)
+    if cost is None or not cost.is_complete:
+        call.cost_pico = -1
+    elif call.cost_pico >= 0:
+        call.cost_pico += cost.total
+        call.price_version = cost.version

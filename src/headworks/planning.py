@@ -7,6 +7,7 @@ import msgspec
 from headworks.access import Grant
 from headworks.answering import JSON, request_id_line
 from headworks.calls import Endpoint
+from headworks.catalogue import TargetPrice
 from headworks.dialects import BRIDGES, Bridge, RequestHead, read_fields, read_form, read_head
 from headworks.dialects.structured import SchemaBridge, wants_schema
 from headworks.endpoints import GENERATE_PATH, Manner, Route, model_in
@@ -46,12 +47,16 @@ _BRIDGED = {
 """By the endpoint that is called: the dialects that it can be translated to, the one that can say most first."""
 
 
+NO_PRICE = TargetPrice(None, "")
+
+
 class Station(msgspec.Struct, frozen=True):
-    """A provider and the way to it."""
+    """A model at a provider, and the way to it. `price` is what its calls cost."""
 
     provider: Provider
     upstream: Upstream
     timeouts: Timeouts
+    price: TargetPrice = NO_PRICE
 
 
 class Admission(msgspec.Struct, frozen=True):

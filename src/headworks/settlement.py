@@ -16,8 +16,8 @@ _astuple = msgspec.structs.astuple
 class Work(msgspec.Struct):
     """What a call has beyond a plain one because it belongs to a workload. Filled in by the step that learns it.
 
-    The fields are the last ones of `calls.Settled`, by name, order and default. Content (the call's bodies and
-    `template_values`) is sealed by whoever sets `content_expires_us`, before the call is settled.
+    The fields are those of `calls.Settled` from `workload` to `course`, by name, order and default. Content (the call's
+    bodies and `template_values`) is sealed by whoever sets `content_expires_us`, before the call is settled.
     """
 
     workload: str = ""
@@ -51,13 +51,15 @@ class Work(msgspec.Struct):
 _RESPONSES = Endpoint.RESPONSES.value
 _MOST_COURSE = 2000
 _PLAIN_FIELDS = Settled.__struct_fields__.index("workload")
+_AFTER_WORK = Settled.__struct_fields__.index("cost_pico")
 
 
 class OpenCall(msgspec.Struct, gc=False):
     """One call while it runs. Fields are filled in by the step that learns them.
 
     Fields that end in `_s` are times of `time.perf_counter`: the event loop's own clock stands still within a turn.
-    `work` is None for a call that has nothing to say there, so that it pays nothing for it.
+    `work` is None for a call that has nothing to say there, so that it pays nothing for it. `cost_pico` sums up what
+    attempts cost, in pico-dollars; -1 as soon as that of one is not known.
     """
 
     call_id: str
@@ -87,6 +89,9 @@ class OpenCall(msgspec.Struct, gc=False):
     request_body: bytes = b""
     response_body: bytes = b""
     work: Work | None = None
+    cost_pico: int = 0
+    price_version: str = ""
+    service_tier: str = ""
 
     def opened(self) -> Opened:
         """The entry to write before an upstream is called."""
@@ -137,11 +142,15 @@ class OpenCall(msgspec.Struct, gc=False):
             self.response_bytes,
             self.request_body,
             self.response_body,
+            cost_pico=-1 if outcome == "answered" and self.provider and not self.price_version else self.cost_pico,
+            price_version=self.price_version,
+            service_tier=self.service_tier,
         )
         work = self.work
         if work is None:
             return settled
-        return Settled(*_astuple(settled)[:_PLAIN_FIELDS], *_astuple(work))
+        values = _astuple(settled)
+        return Settled(*values[:_PLAIN_FIELDS], *_astuple(work), *values[_AFTER_WORK:])
 
     def timings(self, now_s: float = 0.0) -> bytes:
         """The timing headers: how long the upstream took to its answer's head, and what was spent here.

@@ -30,7 +30,7 @@ from headworks.dialects import AnswerSummary, ChatTail, GeminiTail, MessagesTail
 from headworks.errors import Refusal
 from headworks.exchange import Flight, Reply
 from headworks.flow import Ending
-from headworks.outcome import estimate_usage, note
+from headworks.outcome import charge, estimate_usage, note
 from headworks.planning import Plan
 from headworks.routing import StreamSink
 from headworks.settlement import OpenCall, Settlement
@@ -150,6 +150,7 @@ class StreamRelay:
             steps = _Screened(steps, terms.screen)
         named = plan.target.headers if terms is None else terms.headers
         sink = StreamSink(steps)
+        call.usage = NO_USAGE  # of this attempt: what those before it used is in the terms
         call.attempts += 1
         call.sent_s = perf_counter()
         flight = station.upstream.send(plan.request, sink, plan.timeouts or station.timeouts)
@@ -309,6 +310,7 @@ def _sum_up(
     if failure is not None:
         call.error_code = failure.kind.value
     estimate_usage(call, plan, text)
+    charge(call, plan)
     if terms is not None:
         _note_waste(call, failure)
         call.usage = usage_of_both(terms.spent, call.usage)
@@ -321,6 +323,7 @@ def _note_unsent(call: OpenCall, plan: Plan, steps: Relayed, failure: Failure) -
     if failure.kind in _JUDGED_BAD:
         estimate_usage(call, plan, summary.text)
         _note_waste(call, failure)
+    charge(call, plan)
 
 
 def _note_waste(call: OpenCall, failure: Failure | None) -> None:

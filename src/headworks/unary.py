@@ -40,7 +40,7 @@ from headworks.dialects import (
 )
 from headworks.errors import Refusal
 from headworks.exchange import Flight, Reply
-from headworks.outcome import estimate_usage, note
+from headworks.outcome import charge, estimate_usage, note
 from headworks.planning import Plan
 from headworks.settlement import OpenCall, Settlement
 
@@ -295,12 +295,14 @@ class UnaryCall:
                 body, summary = plan.bridge.answer(body)
             except AttemptFailed as error:
                 call.usage = error.usage or call.usage
+                charge(call, plan)
                 raise refusal_of(error.failure) from None
             self._body = body
         if summary is not None:
             note(call, summary)
             if summary.usage is None and summary.terminal != "none":  # in the background there is no usage yet
                 estimate_usage(call, plan, summary.text)
+            charge(call, plan)
         self._outcome = "answered"
 
     def _relay_error(self) -> None:

@@ -35,7 +35,7 @@ from headworks.flow import Ending
 from headworks.held_calls import HeldCalls, shown
 from headworks.holding import HeldAnswers
 from headworks.judging import GOOD, Judgement, RulesContext, judge, judge_rules, verdict_of
-from headworks.outcome import estimate_usage, note
+from headworks.outcome import charge, estimate_usage, note
 from headworks.planning import Admission, Plan, Planner
 from headworks.privacy_bridge import CallPrivacy, Kept
 from headworks.routing import Gathering
@@ -249,7 +249,7 @@ class _Run:
         for repairs in range(work.contract.validation.repairs + 1):
             plan = self._plan(index, fields)
             status, head, body, answer = await self._attempt(plan)
-            output_tokens = self._take_usage()
+            output_tokens = self._take_usage(plan)
             judged = GOOD if answer is None else await judge(work, answer, self._context(plan))
             how = verdict_of(judged)
             record.note_end(
@@ -356,14 +356,14 @@ class _Run:
             answer = read_answer(self._endpoint, body) if self._work.judges_output else None
         except AttemptFailed as error:
             call.usage = error.usage or NO_USAGE
-            record.wasted_tokens += self._take_usage()
+            record.wasted_tokens += self._take_usage(plan)
             if error.failure.kind is FailureKind.BLOCKED:
                 record.verdict = "blocked"
                 record.note_end(f"blocked ({error.failure.detail})")
             raise refusal_of(error.failure) from None
         if isinstance(answer, UpstreamError) or summary.terminal == "failed":
             call.usage = summary.usage or NO_USAGE
-            record.wasted_tokens += self._take_usage()
+            record.wasted_tokens += self._take_usage(plan)
             raise refusal_of(Failure(FailureKind.ERROR, f"{plan.target.provider} answered with an error"))
         call.usage = NO_USAGE
         self._last_body = body
@@ -535,10 +535,16 @@ class _Run:
             self._call.call_id, self._work.name, plan.target.model, asked.version, asked.values, asked.metadata
         )
 
-    def _take_usage(self) -> int:
-        """Add what the last attempt used to what the call has used; returns the attempt's output tokens."""
+    def _take_usage(self, plan: Plan | None = None) -> int:
+        """Add what the last attempt used to what the call has used; returns the attempt's output tokens.
+
+        Arguments:
+            plan: of the attempt, which is to be charged; None where that is done.
+        """
         call, spent = self._call, self._spent
         last = call.usage
+        if plan is not None:
+            charge(call, plan)
         self._spent = call.usage = usage_of_both(spent, last)
         return last.output_tokens
 

@@ -21,6 +21,7 @@ class _Completion(msgspec.Struct, frozen=True):
     id: str | None = None
     model: str | None = None
     usage: ChatUsage | None = None
+    service_tier: str | None = None
 
 
 class _BareCompletion(msgspec.Struct, frozen=True):
@@ -29,6 +30,7 @@ class _BareCompletion(msgspec.Struct, frozen=True):
     choices: tuple[_Choice, ...]
     id: str | None = None
     model: str | None = None
+    service_tier: str | None = None
 
 
 class _Incomplete(msgspec.Struct, frozen=True):
@@ -43,6 +45,7 @@ class _Response(msgspec.Struct, frozen=True):
     usage: ResponsesUsage | None = None
     incomplete_details: _Incomplete | None = None
     error: _Error | None = None
+    service_tier: str | None = None
 
 
 class _BareResponse(msgspec.Struct, frozen=True):
@@ -54,6 +57,7 @@ class _BareResponse(msgspec.Struct, frozen=True):
     status: str | None = None
     incomplete_details: _Incomplete | None = None
     error: _Error | None = None
+    service_tier: str | None = None
 
 
 class _Embeddings(msgspec.Struct, frozen=True):
@@ -121,6 +125,7 @@ def read_chat_answer(body: bytes) -> AnswerSummary | Failure:
         "done",
         "",
         "" if usage is not None else _completion_text(body),
+        answer.service_tier or "",
     )
 
 
@@ -155,6 +160,7 @@ def read_responses_answer(body: bytes) -> AnswerSummary | Failure:
         terminal=_TERMINALS.get(status, "none"),
         error_code=str(answer.error.code or answer.error.type or "error") if answer.error is not None else "",
         text="" if usage is not None else _output_text(answer.output),
+        service_tier=answer.service_tier or "",
     )
 
 

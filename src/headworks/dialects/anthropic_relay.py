@@ -3,6 +3,7 @@
 import msgspec
 
 from headworks.calls import Failure, FailureKind
+from headworks.dialects.anthropic_answers import service_tier_of
 from headworks.dialects.endings import messages_error
 from headworks.dialects.sse import MAX_EVENT_BYTES, EventSplitter, parse_event, split_blocks
 from headworks.dialects.summary import AnswerSummary, Terminal
@@ -84,6 +85,7 @@ class MessagesTail:
             terminal=self._terminal,
             error_code=self._error_code,
             text=self._text.whole(),
+            service_tier=service_tier_of(self._usage) or "",
         )
 
     def _look(self, event: _Event) -> None:
@@ -148,4 +150,5 @@ def read_messages_answer(body: bytes) -> AnswerSummary | Failure:
         usage=stated,
         terminal="done",
         text=text,
+        service_tier=service_tier_of(usage) or "",
     )

@@ -231,6 +231,7 @@ class TranslatedStream:
             terminal=terminal,
             error_code=error_code,
             text=self._text.getvalue(),
+            service_tier=("" if self._ended is None else self._ended.service_tier) or "",
         )
 
 
@@ -493,6 +494,7 @@ def summary_of_answer(endpoint: Endpoint, answer: ModelAnswer) -> AnswerSummary:
         usage=answer.usage,
         terminal=terminal,
         text="" if answer.usage is not None else _text(answer),
+        service_tier=answer.service_tier or "",
     )
 
 

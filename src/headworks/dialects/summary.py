@@ -17,7 +17,8 @@ class AnswerSummary(msgspec.Struct, frozen=True, gc=False):
     `finish_reason` is Chat's finish reason, or the Responses API's status, replaced by the reason when the status
     is `incomplete`. `error_code` is the code (or type) of an error inside the answer. `text` is what was generated
     (content, refusals, reasoning, tool arguments), for counting tokens where the provider did not: always there
-    for streams, for whole answers only when they came without usage.
+    for streams, for whole answers only when they came without usage. `service_tier` is the one that was served, where
+    the upstream names it: prices go by it.
     """
 
     response_id: str = ""
@@ -27,6 +28,7 @@ class AnswerSummary(msgspec.Struct, frozen=True, gc=False):
     terminal: Terminal = "none"
     error_code: str = ""
     text: str = ""
+    service_tier: str = ""
 
     @property
     def is_complete(self) -> bool:

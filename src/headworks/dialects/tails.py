@@ -154,6 +154,7 @@ class _Chunk(msgspec.Struct, frozen=True):
 class _Identity(msgspec.Struct, frozen=True):
     id: str | None = None
     model: str | None = None
+    service_tier: str | None = None
 
 
 _decode_identity = msgspec.json.Decoder(_Identity).decode
@@ -242,6 +243,7 @@ class ChatTail:
             terminal=self._terminal,
             error_code=self._error_code,
             text=self._text.whole(),
+            service_tier=identity.service_tier or "",
         )
 
     @property
@@ -365,6 +367,7 @@ class _Response(msgspec.Struct, frozen=True):
     usage: ResponsesUsage | None = None
     incomplete_details: _Incomplete | None = None
     error: _Error | None = None
+    service_tier: str | None = None
 
 
 class _Event(msgspec.Struct, frozen=True):
@@ -487,6 +490,7 @@ class ResponsesTail:
             terminal=self._terminal,
             error_code=self._error_code,
             text=self._text.whole(),
+            service_tier=response.service_tier or "",
         )
 
     @property

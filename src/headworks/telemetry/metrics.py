@@ -17,8 +17,8 @@ BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0
 
 _BUCKETS_US = tuple(round(bound * 1_000_000) for bound in BUCKETS_S)
 
-_COUNT, _INPUT, _CACHED, _OUTPUT, _REASONING, _DURATION_US, _FIRST_US, _FIRST_COUNT = range(8)
-_DURATIONS = 8
+_COUNT, _INPUT, _CACHED, _OUTPUT, _REASONING, _DURATION_US, _FIRST_US, _FIRST_COUNT, _COST_PICO = range(9)
+_DURATIONS = 9
 _FIRSTS = _DURATIONS + len(BUCKETS_S) + 1
 _WIDTH = _FIRSTS + len(BUCKETS_S) + 1
 
@@ -50,6 +50,8 @@ class Metrics:
         child[_DURATIONS + bisect_left(_BUCKETS_US, total_us)] += 1
         child[_INPUT] += call.input_tokens
         child[_OUTPUT] += call.output_tokens
+        if call.cost_pico > 0:
+            child[_COST_PICO] += call.cost_pico
         if call.cached_tokens:
             child[_CACHED] += call.cached_tokens
         if call.reasoning_tokens:
@@ -90,6 +92,11 @@ class Metrics:
         ):
             lines += _head(name, description, "counter")
             lines += [f"headworks_{name}{{{_label_text(labels)}}} {figures[index]}" for labels, figures in children]
+        lines += _head("cost_usd_total", "Dollars, as far as prices are known.", "counter")
+        lines += [
+            f"headworks_cost_usd_total{{{_label_text(labels)}}} {_decimal(figures[_COST_PICO])}"
+            for labels, figures in children
+        ]
         for name, description, start, total, count in (
             ("call_duration_seconds", "From request to settled.", _DURATIONS, _DURATION_US, _COUNT),
             ("first_token_seconds", "From request to the first content.", _FIRSTS, _FIRST_US, _FIRST_COUNT),
@@ -116,6 +123,11 @@ def _head(name: str, description: str, kind: str) -> list[str]:
 def _label_text(labels: Labels) -> str:
     names = ("endpoint", "provider", "model", "outcome", "status")
     return ",".join(f'{name}="{_escaped(str(value))}"' for name, value in zip(names, labels, strict=True))
+
+
+def _decimal(pico: int) -> str:
+    whole, rest = divmod(pico, 1_000_000_000_000)
+    return f"{whole}.{rest:012d}"
 
 
 def _escaped(value: str) -> str:
