@@ -83,6 +83,7 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
         is_raw: the answer is relayed as it comes, whatever it is.
         unlisted: whose call it is, where its model's name was passed on without our knowing it.
         timeouts: of the attempt, where they are not the target's own.
+        asked, admission: what it was made of, for asking another target the same; None where that is not to be.
     """
 
     target: Target[Station]
@@ -97,6 +98,8 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
     previous_response_id: str = ""
     unlisted: Grant | None = None
     timeouts: Timeouts | None = None
+    asked: Request | None = None
+    admission: Admission | None = None
 
 
 def admission_of(request: Request, route: Route, grant: Grant | None, edition: object) -> Admission:
@@ -169,12 +172,46 @@ class Planner:
             call.requested_model = head.model
             call.provider = target.provider
             call.model = target.model
+        if endpoint is not Endpoint.MESSAGES:
+            call.user = head.user or ""
+        call.is_streamed = head.is_streamed
+        return self._plan(call, request, head, admission, target, None if target.is_listed else grant)
+
+    def again(self, call: OpenCall, plan: Plan, target: Target[Station]) -> Plan:
+        """The plan of asking this target what another one was asked.
+
+        Raises:
+            Refusal: 400, for what this target cannot honour.
+        """
+        asked, admission = plan.asked, plan.admission
+        assert asked is not None, "who asks has looked"
+        assert admission is not None, "who asks has looked"
+        route = admission.route
+        if plan.head is not None:
+            if route.endpoint not in target.speaks:
+                self._check_bridge(target, call.requested_model, route.endpoint, route.upstream_path)
+            again = self._plan(call, asked, plan.head, admission, target, plan.unlisted)
+        else:
+            kind = asked.headers.get(b"content-type", b"")
+            provider = target.station.provider
+            sent = provider.request("POST", route.upstream_path, plan.request.body, kind, admission.forwarded)
+            again = msgspec.structs.replace(plan, target=target, request=sent)
+        call.provider, call.model = target.provider, target.model
+        return again
+
+    def _plan(
+        self,
+        call: OpenCall,
+        request: Request,
+        head: RequestHead,
+        admission: Admission,
+        target: Target[Station],
+        unlisted: Grant | None,
+    ) -> Plan:
+        route = admission.route
+        endpoint, path, is_streamed = route.endpoint, route.upstream_path, head.is_streamed
         if endpoint is Endpoint.MESSAGES:
             target = _for_messages(call, head, target)
-        else:
-            call.user = head.user or ""
-        is_streamed = call.is_streamed = head.is_streamed
-        path = route.upstream_path
         if endpoint not in target.speaks:
             spoken = _spoken_by(target, endpoint, head)
             assert spoken is not None, "the target was checked when it was resolved"
@@ -185,10 +222,19 @@ class Planner:
             upstream_path = provider.call_path(spoken, target.model, is_streamed=is_streamed)
             sent = provider.json_request(upstream_path, body, _forwarded(admission.forwarded, endpoint, spoken))
             return Plan(
-                target, sent, endpoint, path, is_streamed, head, bridge, unlisted=None if target.is_listed else grant
+                target,
+                sent,
+                endpoint,
+                path,
+                is_streamed,
+                head,
+                bridge,
+                unlisted=unlisted,
+                asked=request,
+                admission=admission,
             )
         if endpoint is Endpoint.GENERATE_CONTENT:
-            return _relayed_to_google(target, request, head, path, None if target.is_listed else grant)
+            return _relayed_to_google(target, request, head, admission, unlisted)
         hides_usage = is_streamed and endpoint is Endpoint.CHAT and not head.includes_usage
         body = head.splice(model=target.model, include_usage=hides_usage)
         return Plan(
@@ -202,7 +248,10 @@ class Planner:
             hides_usage,
             route.is_raw,
             (head.previous_response_id or "") if endpoint is Endpoint.RESPONSES else "",
-            None if target.is_listed else grant,
+            unlisted,
+            None,
+            request,
+            admission,
         )
 
     def counts(self, call: OpenCall, head: RequestHead, grant: Grant) -> bool:
@@ -298,7 +347,16 @@ class Planner:
         call.is_streamed = form.is_streamed
         path = route.upstream_path
         sent = target.station.provider.request("POST", path, body, content_type, admission.forwarded)
-        return Plan(target, sent, route.endpoint, path, call.is_streamed, is_raw=call.is_streamed)
+        return Plan(
+            target,
+            sent,
+            route.endpoint,
+            path,
+            call.is_streamed,
+            is_raw=call.is_streamed,
+            asked=request,
+            admission=admission,
+        )
 
     def _resolve(self, call: OpenCall, name: str, route: Route, grant: Grant) -> Target[Station]:
         target = self._target(call, name, grant)
@@ -375,12 +433,23 @@ def _head_of_gemini(request: Request, route: Route) -> RequestHead:
 
 
 def _relayed_to_google(
-    target: Target[Station], request: Request, head: RequestHead, path: str, unlisted: Grant | None
+    target: Target[Station], request: Request, head: RequestHead, admission: Admission, unlisted: Grant | None
 ) -> Plan:
+    path = admission.route.upstream_path
     provider = target.station.provider
     upstream_path = provider.call_path(Endpoint.GENERATE_CONTENT, target.model, is_streamed=head.is_streamed)
     sent = provider.json_request(upstream_path, request.body, b"")
-    return Plan(target, sent, Endpoint.GENERATE_CONTENT, path, head.is_streamed, head, unlisted=unlisted)
+    return Plan(
+        target,
+        sent,
+        Endpoint.GENERATE_CONTENT,
+        path,
+        head.is_streamed,
+        head,
+        unlisted=unlisted,
+        asked=request,
+        admission=admission,
+    )
 
 
 def _spoken_by(target: Target[Station], endpoint: Endpoint, head: RequestHead | None = None) -> Endpoint | None:
