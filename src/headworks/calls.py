@@ -38,6 +38,18 @@ class Caller(msgspec.Struct, frozen=True):
     team: str = ""
 
 
+class Limits(msgspec.Struct, frozen=True):
+    """How much may be asked for, of a model by us, or of us by a key or a team; None where there is no limit. Tokens
+    are those of input and output together; a day is 24 hours, wherever it begins."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    requests_per_day: int | None = None
+    tokens_per_day: int | None = None
+
+
+NO_LIMITS = Limits()
+
 UsageSource = Literal["provider", "estimated", "none"]
 
 

@@ -224,3 +224,25 @@ def test_the_list_fits_a_terminal_and_shows_ids_whole(keys, as_json, monkeypatch
     assert max(map(len, lines)) <= 100
     assert lines[1].split()[0] == made["key_id"]
     assert "…" in lines[1]
+
+
+def test_what_a_key_may_ask_for_is_set_changed_and_kept_by_a_rotation(keys, as_json, project):
+    (made,) = as_json("create", "app", "--rpm", "60", "--tpm", "40_000")
+    assert made["limits"]["requests_per_minute"] == 60
+    assert ring(project).identify(f"Bearer {made['key']}".encode()).limits.tokens_per_minute == 40_000
+
+    (changed,) = as_json("limit", "app", "--tpm", "none", "--rpd", "1000")
+    assert changed["limits"] == {
+        "requests_per_minute": 60, "tokens_per_minute": None, "requests_per_day": 1000, "tokens_per_day": None,
+    }  # fmt: skip
+    assert "60 requests per minute, 1,000 requests per day" in keys("show", "app")[1]
+
+    (rotated,) = as_json("rotate", "app", "--overlap", "0s")
+    assert rotated["limits"] == changed["limits"]
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "many", "1e3", "9999999999999"])
+def test_a_limit_that_is_none_is_refused(keys, capsys, limit):
+    with pytest.raises(SystemExit):
+        keys("create", "app", f"--rpm={limit}")
+    assert "expected a whole number from 1 to" in capsys.readouterr().err

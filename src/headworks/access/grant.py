@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from headworks.calls import Caller, Endpoint
+from headworks.calls import NO_LIMITS, Caller, Endpoint, Limits
 
 _REMEMBERED_NAMES = 1024
 """Verdicts that are kept for one grant; names come from callers, so there must be a bound."""
@@ -45,12 +45,13 @@ class Grant:
         models: patterns of the model names that may be asked for; none means all.
         endpoints: what may be called; none means all but approvals.
         expires_at: Unix seconds from which the key is no longer good.
+        limits: what the key may ask for.
 
     Attributes:
         has_all_models: no model is out of its scope.
     """
 
-    __slots__ = ("_endpoints", "_patterns", "_verdicts", "caller", "expires_at", "has_all_models")
+    __slots__ = ("_endpoints", "_patterns", "_verdicts", "caller", "expires_at", "has_all_models", "limits")
 
     def __init__(
         self,
@@ -59,8 +60,10 @@ class Grant:
         models: Iterable[str] = (),
         endpoints: Iterable[Endpoint] = (),
         expires_at: float = float("inf"),
+        limits: Limits = NO_LIMITS,
     ) -> None:
         self.caller = caller
+        self.limits = limits
         self.expires_at = expires_at
         self._patterns = tuple(map(ModelPattern, models))
         self.has_all_models = not self._patterns

@@ -148,6 +148,7 @@ def _grant(record: KeyRecord) -> Grant:
         models=record.models,
         endpoints=record.endpoints,
         expires_at=float("inf") if record.expires_at is None else record.expires_at,
+        limits=record.limits,
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from headworks.access.keys import Random, is_well_formed, key_digest, make_key, make_key_id, secret_id
-from headworks.calls import Endpoint
+from headworks.calls import NO_LIMITS, Endpoint, Limits
 from headworks.database import open_database, storage_errors, transaction
 from headworks.errors import CommandError
 
@@ -43,11 +43,12 @@ _MIGRATIONS = (
     );
     CREATE UNIQUE INDEX keys_by_revision ON keys (revision)
     """,
+    "ALTER TABLE keys ADD COLUMN limits TEXT NOT NULL DEFAULT '{}'",
 )
 
 _COLUMNS = (
     "key_id, digest, secret_id, name, owner, team, models, endpoints, created_at, expires_at, revoked_at, replaces, "
-    "revision"
+    "revision, limits"
 )
 
 
@@ -56,6 +57,7 @@ class KeyRecord(msgspec.Struct, frozen=True):
 
     `models` are patterns, `endpoints` values of `calls.Endpoint`; none means all. Times are Unix seconds. `replaces`
     is the id of the key that this one was rotated from. `secret_id` names the server secret it was hashed under.
+    `limits` is what it may ask for.
     """
 
     key_id: str
@@ -71,6 +73,7 @@ class KeyRecord(msgspec.Struct, frozen=True):
     revoked_at: float | None
     replaces: str
     revision: int
+    limits: Limits = NO_LIMITS
 
     def is_good(self, now: float) -> bool:
         """Whether it is neither revoked nor, at that time, expired."""
@@ -122,12 +125,13 @@ class KeyStore:
         endpoints: Sequence[Endpoint] = (),
         expires_at: float | None = None,
         replaces: str = "",
+        limits: Limits = NO_LIMITS,
         random: Random = os.urandom,
     ) -> tuple[KeyRecord, str]:
         """Make a key; returns its record, and the key itself, which is known nowhere else from then on."""
         with storage_errors(self._path), transaction(self._connection):
             made = self._insert(
-                secret, random, (name, owner, team, tuple(models), tuple(endpoints)), now, expires_at, replaces
+                secret, random, (name, owner, team, tuple(models), tuple(endpoints), limits), now, expires_at, replaces
             )
         self._own_changes += 1
         return made
@@ -154,7 +158,7 @@ class KeyStore:
             old = self._one(key_id)
             if not old.is_good(now):
                 raise CommandError(f"{key_id} is no longer good, so there is nothing to rotate; create a key instead")
-            grant = (old.name, old.owner, old.team, old.models, old.endpoints)
+            grant = (old.name, old.owner, old.team, old.models, old.endpoints, old.limits)
             made = self._insert(secret, random, grant, now, expires_at or old.expires_at, key_id)
             ends_at = now + overlap_s if old.expires_at is None else min(old.expires_at, now + overlap_s)
             self._connection.execute(
@@ -179,6 +183,22 @@ class KeyStore:
             revoked = self._one(key_id)
         self._own_changes += 1
         return revoked
+
+    def limit(self, key_id: str, limits: Limits) -> KeyRecord:
+        """Change what a key may ask for.
+
+        Raises:
+            CommandError: there is no such key.
+        """
+        with storage_errors(self._path), transaction(self._connection):
+            self._one(key_id)
+            self._connection.execute(
+                "UPDATE keys SET limits = ?, revision = ? WHERE key_id = ?",
+                (_limits_text(limits), self._next_revision(), key_id),
+            )
+            changed = self._one(key_id)
+        self._own_changes += 1
+        return changed
 
     def list(self) -> Sequence[KeyRecord]:
         """Every key, the oldest first."""
@@ -271,13 +291,13 @@ class KeyStore:
         self,
         secret: bytes,
         random: Random,
-        grant: tuple[str, str, str, tuple[str, ...], tuple[Endpoint, ...]],
+        grant: tuple[str, str, str, tuple[str, ...], tuple[Endpoint, ...], Limits],
         now: float,
         expires_at: float | None,
         replaces: str,
     ) -> tuple[KeyRecord, str]:
         key = make_key(random)
-        name, owner, team, models, endpoints = grant
+        name, owner, team, models, endpoints, limits = grant
         record = KeyRecord(
             key_id=make_key_id(random),
             digest=key_digest(key.encode(), secret),
@@ -292,9 +312,10 @@ class KeyStore:
             revoked_at=None,
             replaces=replaces,
             revision=self._next_revision(),
+            limits=limits,
         )
         values = list(msgspec.structs.astuple(record))
-        values[6], values[7] = json.dumps(models), json.dumps(endpoints)
+        values[6], values[7], values[-1] = json.dumps(models), json.dumps(endpoints), _limits_text(limits)
         marks = ", ".join("?" * len(values))
         self._connection.execute(f"INSERT INTO keys ({_COLUMNS}) VALUES ({marks})", values)  # noqa: S608
         return record, key
@@ -313,8 +334,13 @@ class KeyStore:
         return (row[0] or 0) + 1
 
 
+def _limits_text(limits: Limits) -> str:
+    return json.dumps({name: value for name, value in msgspec.structs.asdict(limits).items() if value is not None})
+
+
 def _record(row: Iterable[object] | sqlite3.Row) -> KeyRecord:
     values = dict(zip(KeyRecord.__struct_fields__, row, strict=True))
     values["models"] = json.loads(str(values["models"]))
     values["endpoints"] = json.loads(str(values["endpoints"]))
+    values["limits"] = json.loads(str(values["limits"]))
     return msgspec.convert(values, KeyRecord)

@@ -13,7 +13,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headworks.calls import Caller, Endpoint
+import msgspec
+
+from headworks.calls import NO_LIMITS, Caller, Endpoint, Limits
 from headworks.cli.moments import DURATION_FORM, MOMENT_FORM, day, iso, moment, parse_duration
 from headworks.cli.state import load_project
 from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, plain, terminal_width
@@ -29,6 +31,13 @@ _PATTERN_CHARACTERS = 256
 _ENDPOINT_NAMES = {endpoint.name.lower(): endpoint for endpoint in Endpoint} | {
     endpoint.value: endpoint for endpoint in Endpoint
 }
+_LIMIT_FLAGS = {
+    "rpm": "requests_per_minute",
+    "tpm": "tokens_per_minute",
+    "rpd": "requests_per_day",
+    "tpd": "tokens_per_day",
+}
+_MOST_LIMIT = 1_000_000_000_000
 _STATE_COLOURS = {"good": GREEN, "expired": YELLOW, "revoked": RED, "other secret": YELLOW}
 
 
@@ -55,6 +64,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help=f"what may be called, of {', '.join(endpoint.name.lower() for endpoint in Endpoint)}. "
         "Default: all but approvals",
     )
+    _limit_flags(create, "Default: no limit")
     create.add_argument("--expires", type=_future, metavar="WHEN", help=f"{MOMENT_FORM}. Default: never")
 
     listing = _action(commands, "list", "List the keys that are good")
@@ -62,6 +72,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
     show = _action(commands, "show", "Show what is known of a key")
     show.add_argument("id", metavar="ID", help=_ID_HELP)
+
+    limit = _action(commands, "limit", "Change how much a key may ask for; what is not named stays")
+    limit.add_argument("id", metavar="ID", help=_ID_HELP)
+    _limit_flags(limit, "none: no limit")
 
     revoke = _action(commands, "revoke", "Make a key useless, at once and for good")
     revoke.add_argument("id", metavar="ID", help=_ID_HELP)
@@ -117,6 +131,8 @@ class _Keys:
                 self._show(self._find())
             case "revoke":
                 self._revoke()
+            case "limit":
+                self._limit()
             case _:
                 self._rotate()
         return 0
@@ -133,6 +149,7 @@ class _Keys:
             models=options.models,
             endpoints=options.endpoints,
             expires_at=options.expires,
+            limits=_limits(options, NO_LIMITS),
         )
         self._show_once(record, key)
         if self._project.config.access.mode == "open":
@@ -169,6 +186,7 @@ class _Keys:
             "team": record.team,
             "models": ", ".join(record.models) or "all",
             "endpoints": ", ".join(record.endpoints) or "all",
+            "limits": _limits_shown(record.limits),
             "created": day(record.created_at),
             "expires": "never" if record.expires_at is None else day(record.expires_at),
             "revoked": "" if record.revoked_at is None else day(record.revoked_at),
@@ -184,6 +202,10 @@ class _Keys:
             _print_json(self._as_json(record))
         else:
             print(f"{record.key_id} is revoked: running workers refuse it within a second")
+
+    def _limit(self) -> None:
+        old = self._find()
+        self._show(self._store.limit(old.key_id, _limits(self._options, old.limits)))
 
     def _rotate(self) -> None:
         options = self._options
@@ -245,6 +267,7 @@ class _Keys:
             "team": record.team,
             "models": record.models,
             "endpoints": record.endpoints,
+            "limits": msgspec.structs.asdict(record.limits),
             "created_at": iso(record.created_at),
             "expires_at": iso(record.expires_at),
             "revoked_at": iso(record.revoked_at),
@@ -286,6 +309,33 @@ def _action(
     return parser
 
 
+def _limit_flags(parser: argparse.ArgumentParser, default: str) -> None:
+    for flag, name in _LIMIT_FLAGS.items():
+        what, _, window = name.partition("_per_")
+        shown = f"{what} in {'a minute' if window == 'minute' else '24 hours'}"
+        parser.add_argument(f"--{flag}", type=_limit, metavar="N", help=f"most {shown}. {default}")
+
+
+def _limit(text: str) -> int:
+    """A limit; 0 stands for none."""
+    if text == "none":
+        return 0
+    digits = text.replace("_", "").replace(",", "")
+    if not digits.isascii() or not digits.isdigit() or not 0 < int(digits) <= _MOST_LIMIT:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 to {_MOST_LIMIT:,}, or none")
+    return int(digits)
+
+
+def _limits(options: argparse.Namespace, before: Limits) -> Limits:
+    given = {name: getattr(options, flag) for flag, name in _LIMIT_FLAGS.items() if getattr(options, flag) is not None}
+    return msgspec.structs.replace(before, **{name: value or None for name, value in given.items()})
+
+
+def _limits_shown(limits: Limits) -> str:
+    shown = [(name.replace("_", " "), getattr(limits, name)) for name in _LIMIT_FLAGS.values()]
+    return ", ".join(f"{value:,} {name}" for name, value in shown if value is not None)
+
+
 def _name(text: str) -> str:
     if len(text) > _NAME_CHARACTERS or not text.isprintable():
         raise argparse.ArgumentTypeError(f"a name has at most {_NAME_CHARACTERS} printable characters")
@@ -321,6 +371,4 @@ def _note(text: str) -> None:
 
 
 def _print_json(value: dict[str, object]) -> None:
-    import msgspec
-
     print(msgspec.json.encode(value).decode())

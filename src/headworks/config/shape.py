@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
-from headworks import exchange
+from headworks import calls, exchange
 
 PROVIDER_NAME = "^[a-z][a-z0-9-]{0,62}$"
 """A provider's name: it stands in model names before the slash, in records and in metric labels."""
@@ -113,6 +113,20 @@ class Server(Section, frozen=True):
     connections: Annotated[int, Meta(description="Most client connections of a worker.", ge=1, le=1_000_000)] = 10_000
 
 
+Count = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
+
+
+class Limits(calls.Limits, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How much may be asked for. What is left out is not limited here."""
+
+    requests_per_minute: Annotated[Count | None, Meta(description="Requests in a minute.")] = None
+    tokens_per_minute: Annotated[Count | None, Meta(description="Tokens in a minute, input and output together.")] = (
+        None
+    )
+    requests_per_day: Annotated[Count | None, Meta(description="Requests in 24 hours.")] = None
+    tokens_per_day: Annotated[Count | None, Meta(description="Tokens in 24 hours, input and output together.")] = None
+
+
 class Access(Section, frozen=True):
     """Who may call."""
 
@@ -127,6 +141,10 @@ class Access(Section, frozen=True):
             "a random secret on first use; losing it makes every key invalid."
         ),
     ] = "file:.headworks/secret"  # noqa: S105  (a reference)
+    team_limits: Annotated[
+        dict[Annotated[str, Meta(min_length=1, max_length=128)], Limits],
+        Meta(description="What the keys of a team may ask for together, by the team's name."),
+    ] = {}
 
 
 class Storage(Section, frozen=True):
@@ -181,20 +199,6 @@ class Timeouts(exchange.Timeouts, frozen=True, forbid_unknown_fields=True):
     ] = 120.0
     between_bytes_s: Annotated[Seconds, Meta(description="Seconds between two pieces of the answer.")] = 60.0
     total_s: Annotated[Seconds, Meta(description="Seconds for the whole attempt.")] = 600.0
-
-
-Count = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
-
-
-class Limits(Section, frozen=True):
-    """How much may be asked for. What is left out is not limited here."""
-
-    requests_per_minute: Annotated[Count | None, Meta(description="Requests in a minute.")] = None
-    tokens_per_minute: Annotated[Count | None, Meta(description="Tokens in a minute, input and output together.")] = (
-        None
-    )
-    requests_per_day: Annotated[Count | None, Meta(description="Requests in 24 hours.")] = None
-    tokens_per_day: Annotated[Count | None, Meta(description="Tokens in 24 hours, input and output together.")] = None
 
 
 class ProviderPool(Section, frozen=True):
