@@ -19,7 +19,7 @@ from headworks.planning import NO_PRICE, Station
 from headworks.providers import AnthropicProvider, GeminiProvider, OpenAIProvider, ProviderSettings
 from headworks.records import Journal
 from headworks.records.frames import MAGIC, scan
-from headworks.routing import Reach, RouteTable
+from headworks.routing import Health, Reach, RouteTable
 from headworks.telemetry import Metrics
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -43,6 +43,18 @@ CHAT_ANSWER = {
 def only(station):
     """The one pool of a provider, which has the same station for every model."""
     return (("", lambda model: station),)
+
+
+def health():
+    """Of a target that is well."""
+    return Health(lambda most: 0.0)
+
+
+NAMES = [
+    ("nano", "stub", "m", ()),
+    ("bridged", "only-chat", "c", ()),
+    ("smart", "stub", "m", ("only-chat/c", "anthropic/claude-x")),
+]
 
 
 class PlayedFlight:
@@ -164,18 +176,19 @@ class Hall:
         )
         self.gateway = self.make()
 
-    def make(self, *, takes_any_model=False, **options):
+    def make(self, *, takes_any_model=False, retries=0, **options):
         settings = ProviderSettings(
             "stub", "/v1", "upstream-key", limit_name=self.limit_name, structured_output=self.structured_output
         )
         provider = OpenAIProvider(settings)
-        station = Station(provider, self.upstream, Timeouts(), self.price)
+        station = Station(provider, self.upstream, Timeouts(), self.price, health())
         everything = frozenset(Endpoint)
         reaches = [
             Reach("stub", only(station), everything, ("m",)),
             Reach("only-chat", only(station), frozenset({Endpoint.CHAT}), ("c",)),
             Reach("anthropic", only(self.anthropic_station()), frozenset({Endpoint.MESSAGES}), ("claude-x",)),
             Reach("google", only(self.gemini_station()), frozenset({Endpoint.GENERATE_CONTENT}), ("gemini-x",)),
+            Reach("pooled", tuple((pool, self.pool_maker(pool)) for pool in ("one", "two")), everything, ("p",)),
         ]
 
         if takes_any_model:
@@ -188,23 +201,37 @@ class Hall:
         self.gateway = Gateway(
             Parts(
                 ring=self.ring,
-                table=RouteTable(reaches, [("nano", "stub", "m", ()), ("bridged", "only-chat", "c", ())]),
+                table=RouteTable(reaches, NAMES),
                 journal=self.journal,
                 metrics=self.metrics,
                 find_owner=find_owner,
                 render_metrics=self.metrics.render,
                 is_ready=lambda: self.is_ready,
                 loop=self.loop,
+                retries=retries,
+                uniform=lambda most: 0.0,
                 **options,
             )
         )
         return self.gateway
 
+    def pool_maker(self, pool):
+        provider = OpenAIProvider(ProviderSettings(f"pooled:{pool}", "/v1", f"key-of-{pool}"))
+        return lambda model: Station(provider, self.upstream, Timeouts(), self.price, health())
+
     def anthropic_station(self):
-        return Station(AnthropicProvider(ProviderSettings("anthropic", "", "sk-ant")), self.upstream, Timeouts())
+        return Station(
+            AnthropicProvider(ProviderSettings("anthropic", "", "sk-ant")),
+            self.upstream,
+            Timeouts(),
+            NO_PRICE,
+            health(),
+        )
 
     def gemini_station(self):
-        return Station(GeminiProvider(ProviderSettings("google", "", "AIza")), self.upstream, Timeouts())
+        return Station(
+            GeminiProvider(ProviderSettings("google", "", "AIza")), self.upstream, Timeouts(), NO_PRICE, health()
+        )
 
     def own(self, response_id, key_id="key_1", team="", provider="stub"):
         self.owners[response_id] = ResponseOwner(key_id, team, provider)

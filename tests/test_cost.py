@@ -103,7 +103,7 @@ tokens = st.integers(0, 10**7)
 @given(attempts=st.lists(st.tuples(tokens, tokens, tokens, tokens), min_size=1, max_size=4))
 def test_attempts_sum_up_and_cached_tokens_never_count_twice(attempts):
     call = CallMaker().begin("chat.completions", Caller())
-    target = Target("p", "m", Station(None, None, None, PRICE), frozenset(), b"")
+    target = Target("p", "m", Station(None, None, None, PRICE, None), frozenset(), b"")
     plan = Plan(target, None, None, "/chat/completions", False)
     expected = 0
     for whole, cached, written, output in attempts:
@@ -120,6 +120,9 @@ def test_one_attempt_without_a_price_makes_the_whole_unknown():
     call = CallMaker().begin("chat.completions", Caller())
     call.usage = Usage(10, output_tokens=1, source="provider")
     for price in (PRICE, TargetPrice(None, "table-1"), PRICE):
-        charge(call, Plan(Target("p", "m", Station(None, None, None, price), frozenset(), b""), None, None, "", False))
+        charge(
+            call,
+            Plan(Target("p", "m", Station(None, None, None, price, None), frozenset(), b""), None, None, "", False),
+        )
 
     assert call.cost_pico == -1

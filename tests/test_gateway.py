@@ -228,7 +228,17 @@ def test_a_caller_who_goes_after_a_look_up_cancels_the_attempt(hall):
 
 def test_models_are_listed_and_looked_up(hall):
     listed = json.loads(hall.ask("/v1/models", method="GET").body)
-    assert {model["id"] for model in listed["data"]} == {"nano", "bridged", "stub/m", "only-chat/c", "m", "c"} | {
+    assert {model["id"] for model in listed["data"]} == {
+        "nano",
+        "bridged",
+        "smart",
+        "stub/m",
+        "only-chat/c",
+        "m",
+        "c",
+    } | {
+        "pooled/p",
+        "p",
         "anthropic/claude-x",
         "claude-x",
         "google/gemini-x",

@@ -1,7 +1,9 @@
 """What goes to the caller around an answer: its headers, and the words for an attempt that failed."""
 
 import math
+import re
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 
 import msgspec
 
@@ -39,6 +41,8 @@ _STATUS_OF_FAILURE = {
     FailureKind.OVERLOADED: 503,
     FailureKind.REJECTED: 400,
     FailureKind.STOPPED: 503,
+    FailureKind.OPEN: 503,
+    FailureKind.LIMITED: 429,
     FailureKind.DENIED: 403,
     FailureKind.HELD: 403,
 }
@@ -119,6 +123,38 @@ def _foreign(raw: RawHeaders) -> tuple[bytes, bytes]:
     return request_id, relayed
 
 
+def patience_of(headers: Mapping[bytes, bytes], now_s: float) -> float | None:
+    """Seconds that an upstream asks to wait, by `retry-after-ms` or `retry-after` (RFC 9110 §10.2.3); None where it
+    does not say so, or not in a way that can be read.
+
+    Arguments:
+        now_s: Unix seconds, for a date.
+    """
+    text = headers.get(b"retry-after-ms", b"").decode("latin-1").strip()
+    try:
+        found = float(text) / 1000 if text else None
+        if found is None:
+            text = headers.get(b"retry-after", b"").decode("latin-1").strip()
+            if not text:
+                return None
+            found = float(text) if text[:1].isdigit() else parsedate_to_datetime(text).timestamp() - now_s
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, found) if math.isfinite(found) else None
+
+
+NO_RETRY = (("x-should-retry", "false"),)
+"""Tells the clients of OpenAI and Anthropic not to try again what was tried again here (`_should_retry` of their
+`_base_client.py`)."""
+
+_RETRY_LINE = re.compile(rb"^x-should-retry:[^\r\n]*\r\n", re.IGNORECASE | re.MULTILINE)
+
+
+def without_retry(head: AnswerHead) -> AnswerHead:
+    """The head of an error that was tried again already, and says so."""
+    return msgspec.structs.replace(head, relayed=_RETRY_LINE.sub(b"", head.relayed) + b"x-should-retry: false\r\n")
+
+
 def with_patience(head: AnswerHead, failure: Failure) -> AnswerHead:
     """The head of an error, with `retry-after` where the upstream says in its body alone how long to wait."""
     if failure.retry_after_s is None or b"retry-after:" in head.relayed.lower():
@@ -153,11 +189,18 @@ def request_id_line(call: OpenCall) -> str:
 
 def refusal_of(failure: Failure, *, status: int = 0) -> Refusal:
     """What the caller is told of an attempt that failed without an answer worth passing on."""
+    headers: tuple[tuple[str, str], ...] = ()
+    if failure.retry_after_s is not None:
+        headers = (
+            ("retry-after", str(math.ceil(failure.retry_after_s))),
+            ("retry-after-ms", str(math.ceil(failure.retry_after_s * 1000))),
+        )
     return Refusal(
         status or _STATUS_OF_FAILURE.get(failure.kind, 502),
         failure.kind.value,
         words_for(failure),
-        kind="upstream_error",
+        kind="rate_limit_error" if failure.kind is FailureKind.LIMITED else "upstream_error",
+        headers=headers,
     )
 
 
@@ -174,7 +217,11 @@ def words_for(failure: Failure) -> str:
         return f"The model's answer breaks the workload's schema ({failure.detail}) and ends here."
     if failure.kind is FailureKind.BLOCKED:
         return f"The model's answer is blocked by the workload's rules ({failure.detail}): do not act on it."
-    if failure.kind in (FailureKind.DENIED, FailureKind.HELD):
+    if failure.kind is FailureKind.OPEN:
+        return (
+            f"The upstream has failed again and again, and is not asked just now ({failure.detail}): try again later."
+        )
+    if failure.kind in (FailureKind.DENIED, FailureKind.HELD, FailureKind.LIMITED):
         return f"{failure.detail[:1].upper()}{failure.detail[1:]}."
     return f"The upstream failed: {failure.detail}. {_WAYS_OUT.get(failure.kind, _LATER)}"
 

@@ -34,12 +34,12 @@ from headworks.config.shape import Provider as ProviderConfig
 from headworks.config.walk import suggestion
 from headworks.errors import ConfigError, Problem, SecretError
 from headworks.exchange import Timeouts, Upstream
-from headworks.gateway import ANSWER_BYTES, Gateway, Parts
+from headworks.gateway import ANSWER_BYTES, Gateway, Parts, random_up_to
 from headworks.ownership import ResponseOwner
 from headworks.planning import Planner, Station
 from headworks.providers import REGISTRY, Provider, ProviderSettings
 from headworks.records import JOURNAL_FOLDER, CallLookup, Journal
-from headworks.routing import Reach, RouteTable
+from headworks.routing import Health, Reach, RouteTable
 from headworks.settlement import Settlement
 from headworks.streaming import StreamRelay
 from headworks.telemetry import Metrics
@@ -71,6 +71,10 @@ _KEYS_WITHOUT_SECRET = {"simulator": "in-process"}
 _OWNER_WAIT_S = 1.5
 _OWNER_POLL_S = 0.1
 """A response made by another worker is in the store once its journal is drained: that long a look-up waits for it."""
+
+
+_SLOW_SHARE = 0.5
+"""Of the time that an answer's head may take: an answer that takes longer counts as a failure of its target's."""
 
 
 class PoolPlan(msgspec.Struct, frozen=True):
@@ -372,6 +376,8 @@ class Assembly:
                 loop=hull.loop,
                 make_works=self._make_works if self._works else None,
                 keeps_bodies=config.records.bodies,
+                retries=config.defaults.retries,
+                deadline_s=config.defaults.deadline_s,
                 models_created=int(settings.project.file.stat().st_mtime),
             )
         )
@@ -423,8 +429,14 @@ class Assembly:
     def _maker(self, plan: ProviderPlan, pool: PoolPlan, upstream: Upstream) -> Callable[[str], Station]:
         """What makes the station of a model in a pool."""
         provider: Provider = REGISTRY[plan.kind](pool.settings)
-        book = self.settings.book
-        return lambda model: Station(provider, upstream, plan.timeouts, book.for_target(plan.name, model))
+        book, slow_s = self.settings.book, plan.timeouts.first_byte_s * _SLOW_SHARE
+
+        def make(model: str) -> Station:
+            price = book.for_target(plan.name, model)
+            health = Health(random_up_to, slow_s=slow_s, weight=pool.weight, tier=pool.tier)
+            return Station(provider, upstream, plan.timeouts, price, health)
+
+        return make
 
     def _upstream(self, plan: ProviderPlan) -> Upstream:
         if plan.kind == "simulator":

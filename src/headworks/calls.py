@@ -90,6 +90,8 @@ class FailureKind(enum.StrEnum):
     BLOCKED = "output_blocked"  # a rule of the workload forbids the answer
     DENIED = "action_denied"  # the contract forbids a tool that the model calls
     HELD = "action_held"  # a tool call waits for a person
+    OPEN = "circuit_open"  # not asked: its circuit breaker is open
+    LIMITED = "rate_limit_exceeded"  # not asked: a limit of ours is reached
     STOPPED = "gateway_stopping"  # we stop and could not wait for the answer's end
 
 

@@ -14,6 +14,7 @@ and the library run the same pipeline.
 """
 
 import asyncio
+import random
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from secrets import token_hex
@@ -24,6 +25,7 @@ import msgspec
 
 from headworks.access import Grant
 from headworks.answering import JSON, error_headers, own_headers, request_id_line
+from headworks.attempts import Policy
 from headworks.calls import WITHHELD, Caller, Endpoint, Outcome
 from headworks.catalogue import count_tokens
 from headworks.dialects import RequestHead, refusal_body
@@ -46,6 +48,11 @@ ANSWER_BYTES = 64 * 1024 * 1024
 
 _WORKABLE = ("/responses", "/chat/completions")
 """Where a workload can be called."""
+
+
+def random_up_to(most: float) -> float:
+    """For pauses and choices: no secrets."""
+    return random.random() * most  # noqa: S311
 
 
 class Ring(Protocol):
@@ -98,7 +105,8 @@ class Parts(msgspec.Struct, frozen=True):
 
     `find_owner` looks a response id up in the store; `render_metrics` makes the text of `/metrics`; `is_ready` is
     False while the process stops. `make_works` makes what serves workloads, if there are any. `models_created` is what
-    `/v1/models` gives as creation time, in Unix seconds.
+    `/v1/models` gives as creation time, in Unix seconds. `retries` are further attempts at one target, `deadline_s` is
+    for a whole call, `uniform` gives a random number up to another.
     """
 
     ring: Ring
@@ -113,6 +121,9 @@ class Parts(msgspec.Struct, frozen=True):
     keeps_bodies: bool = False
     answer_bytes: int = ANSWER_BYTES
     models_created: int = 0
+    retries: int = 2
+    deadline_s: float = 600.0
+    uniform: Callable[[float], float] = random_up_to
 
 
 class Gateway:
@@ -126,7 +137,7 @@ class Gateway:
         self._journal = parts.journal
         self._keeps_bodies = parts.keeps_bodies
         self._begin = CallMaker().begin
-        self._planner = Planner(parts.table)
+        self._planner = Planner(parts.table, parts.uniform)
         self._owners = ResponseOwners(parts.find_owner)
         self._settlement = Settlement(
             parts.journal,
@@ -145,6 +156,8 @@ class Gateway:
             keeps_bodies=parts.keeps_bodies,
             answer_bytes=parts.answer_bytes,
             loop=parts.loop,
+            planner=self._planner,
+            policy=Policy(parts.retries, parts.deadline_s, parts.uniform, parts.table.resolve),
         )
         make_works = parts.make_works
         self._works = None if make_works is None else make_works(self._settlement, self._planner, self._streams)
@@ -296,7 +309,9 @@ class Gateway:
 
     async def _attempt(self, call: OpenCall, plan: Plan, reply: Reply, ending: Ending) -> None:
         if plan.previous_response_id:
-            await self._check_previous(call, plan.previous_response_id)
+            owner = await self._check_previous(call, plan.previous_response_id)
+            if owner is not None:
+                plan = self._planner.in_pool(call, plan, owner.provider)
         if not plan.is_streamed and not plan.is_raw:
             over: Signal[None] = Signal()
             unary = UnaryCall(self._unary_calls, call, plan, reply, lambda: over.set(None))
@@ -319,8 +334,11 @@ class Gateway:
             raise _journal_full()
         await self._attempt(call, plan, reply, ending)
 
-    async def _check_previous(self, call: OpenCall, response_id: str) -> None:
-        """A caller may go on only from responses of its own; ones made elsewhere are the provider's to judge."""
+    async def _check_previous(self, call: OpenCall, response_id: str) -> ResponseOwner | None:
+        """A caller may go on only from responses of its own; ones made elsewhere are the provider's to judge.
+
+        Returns whose it is, and where it lies; None where that is not known.
+        """
         owner = await self._owners.find(response_id)
         if owner is not None and not owner.may_be_seen_by(call.caller):
             raise Refusal(
@@ -329,6 +347,7 @@ class Gateway:
                 f"Previous response with id '{response_id}' not found.",
                 param="previous_response_id",
             )
+        return owner
 
     def _note_response(self, call: OpenCall) -> None:
         is_withheld = call.work is not None and call.work.verdict in WITHHELD

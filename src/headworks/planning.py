@@ -1,6 +1,7 @@
 """Steps 2 and 3, decode and resolve: from a request to a plan of where it goes and how its answer comes back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from time import perf_counter
 
 import msgspec
 
@@ -15,7 +16,7 @@ from headworks.errors import Refusal
 from headworks.exchange import Request, Timeouts, Upstream, UpstreamRequest
 from headworks.ownership import ResponseOwner
 from headworks.providers import Provider
-from headworks.routing import RouteTable, Target
+from headworks.routing import Health, RouteTable, Target, choose
 from headworks.settlement import OpenCall, Work
 
 FORWARDED = (b"openai-beta", b"idempotency-key", b"x-client-request-id")
@@ -51,12 +52,14 @@ NO_PRICE = TargetPrice(None, "")
 
 
 class Station(msgspec.Struct, frozen=True):
-    """A model at a provider, and the way to it. `price` is what its calls cost."""
+    """A model at a provider, through one pool, and the way to it. `price` is what its calls cost; `health` what is
+    learnt of it."""
 
     provider: Provider
     upstream: Upstream
     timeouts: Timeouts
-    price: TargetPrice = NO_PRICE
+    price: TargetPrice
+    health: Health
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -134,11 +137,23 @@ def note_keys(call: OpenCall, head: RequestHead, admission: Admission) -> dict[s
 
 
 class Planner:
-    """Reads requests against the table of one configuration."""
+    """Reads requests against the table of one configuration.
 
-    def __init__(self, table: RouteTable[Station]) -> None:
+    Arguments:
+        uniform: a random number from 0 up to the one given.
+        now: seconds of the clock that targets' health goes by.
+    """
+
+    def __init__(
+        self,
+        table: RouteTable[Station],
+        uniform: Callable[[float], float],
+        now: Callable[[], float] = perf_counter,
+    ) -> None:
         self._table = table
         self._targets = table.named
+        self._uniform = uniform
+        self._now = now
 
     def head_of(self, request: Request, admission: Admission) -> RequestHead | None:
         """The head of a model call's body; None for a form.
@@ -172,10 +187,25 @@ class Planner:
             call.requested_model = head.model
             call.provider = target.provider
             call.model = target.model
+        if target.pools:
+            target = self.in_best_pool(target, head)
+            call.provider = target.provider
         if endpoint is not Endpoint.MESSAGES:
             call.user = head.user or ""
         call.is_streamed = head.is_streamed
         return self._plan(call, request, head, admission, target, None if target.is_listed else grant)
+
+    def in_best_pool(self, target: Target[Station], head: RequestHead) -> Target[Station]:
+        """The same model through the pool that a call should go to now; calls with one cache key go together."""
+        raw = head.fields.get("prompt_cache_key")
+        key = "" if raw is None else bytes(raw).decode("utf-8", "replace")
+        best = choose(target.pools, health_of, self._now(), self._uniform, key=key)
+        return target if best is None else best
+
+    def in_pool(self, call: OpenCall, plan: Plan, provider: str) -> Plan:
+        """The plan with the pool that something lies in which the call refers to."""
+        target = self._table.in_pool(plan.target, provider)
+        return plan if target is plan.target else self.again(call, plan, target)
 
     def again(self, call: OpenCall, plan: Plan, target: Target[Station]) -> Plan:
         """The plan of asking this target what another one was asked.
@@ -471,6 +501,11 @@ def _for_messages(call: OpenCall, head: RequestHead, target: Target[Station]) ->
 def _forwarded(block: bytes, called: Endpoint, spoken: Endpoint) -> bytes:
     """Of the caller's headers, those that mean something to an upstream of another maker's API: none."""
     return block if called in _OPENAI and spoken in _OPENAI else b""
+
+
+def health_of(target: Target[Station]) -> Health:
+    """What is learnt of a target."""
+    return target.station.health
 
 
 def stored_id(route: Route) -> str:

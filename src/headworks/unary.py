@@ -13,22 +13,26 @@ coming. With 16 callers all this is a fifth of a call's cost.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from time import perf_counter
+from time import perf_counter, time
 
 import msgspec
 
 from headworks.access import Grant
 from headworks.answering import (
     JSON,
+    NO_RETRY,
     STOPPED,
     AnswerHead,
     answer_head,
     is_error_object,
     is_unknown_model,
+    patience_of,
     refusal_of,
     with_patience,
+    without_retry,
 )
-from headworks.calls import AttemptFailed, Failure, FailureKind, Outcome
+from headworks.attempts import Attempts, Policy, held_back
+from headworks.calls import NO_USAGE, AttemptFailed, Failure, FailureKind, Outcome
 from headworks.dialects import (
     AnswerSummary,
     read_chat_answer,
@@ -41,7 +45,8 @@ from headworks.dialects import (
 from headworks.errors import Refusal
 from headworks.exchange import Flight, Reply
 from headworks.outcome import charge, estimate_usage, note
-from headworks.planning import Plan
+from headworks.planning import Plan, Planner
+from headworks.routing import Health
 from headworks.settlement import OpenCall, Settlement
 
 _ANSWER_READERS: dict[str, Callable[[bytes], AnswerSummary | Failure]] = {
@@ -69,6 +74,8 @@ class UnaryCalls:
         keeps_bodies: records hold bodies, too.
         answer_bytes: bound on an answer.
         loop: the running event loop.
+        planner: makes the plan of asking another target.
+        policy: which further attempts are made.
 
     State: the calls that wait for the next turn, to start or to end.
     """
@@ -80,8 +87,11 @@ class UnaryCalls:
         "_starting",
         "_turns",
         "answer_bytes",
+        "call_later",
         "fault",
         "keeps_bodies",
+        "planner",
+        "policy",
         "refuse",
         "settlement",
         "unknown_model",
@@ -97,8 +107,13 @@ class UnaryCalls:
         keeps_bodies: bool,
         answer_bytes: int,
         loop: asyncio.AbstractEventLoop,
+        planner: Planner,
+        policy: Policy,
     ) -> None:
         self._call_soon = loop.call_soon
+        self.call_later = loop.call_later
+        self.planner = planner
+        self.policy = policy
         self._starting: list[UnaryCall] = []
         self._ending: list[UnaryCall] = []
         self._turns = 0
@@ -115,6 +130,10 @@ class UnaryCalls:
         if not self._starting:
             self._call_soon(self._start_all)
         self._starting.append(call)
+
+    def start_again(self, call: "UnaryCall") -> None:
+        """Send what is open already, now."""
+        call.send(perf_counter())
 
     def end(self, call: "UnaryCall") -> None:
         """Read its answer, settle it and reply, soon."""
@@ -144,8 +163,9 @@ class UnaryCalls:
 
     def _end_all(self) -> None:
         calls, self._ending = self._ending, []
+        now_s = perf_counter()
         for call in calls:
-            call.read()
+            call.read(now_s)
         now_s = perf_counter()
         for call in calls:
             call.settle(now_s)
@@ -164,6 +184,8 @@ class UnaryCall:
     """
 
     __slots__ = (
+        "_asked",
+        "_attempts",
         "_body",
         "_call",
         "_ended",
@@ -171,6 +193,7 @@ class UnaryCall:
         "_head",
         "_headers",
         "_is_over",
+        "_is_read",
         "_outcome",
         "_pieces",
         "_plan",
@@ -178,6 +201,7 @@ class UnaryCall:
         "_shared",
         "_size",
         "_status",
+        "_timer",
     )
 
     _head: AnswerHead
@@ -196,6 +220,10 @@ class UnaryCall:
         self._size = 0
         self._body = b""
         self._pieces: list[bytes] | None = None
+        self._is_read = False
+        self._attempts: Attempts | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._asked: Health | None = None
 
     def open(self) -> None:
         """Write that the call is about to be made."""
@@ -210,11 +238,20 @@ class UnaryCall:
         """Make the attempt. The batch's steps share one reading of the clock, here and below."""
         if self._is_over:
             return
-        call, station = self._call, self._plan.target.station
-        call.attempts += 1
-        call.sent_s = now_s
+        call, plan = self._call, self._plan
+        station = plan.target.station
+        health = station.health
         try:
-            self._flight = station.upstream.send(self._plan.request, self, station.timeouts)
+            if not health.may_pass(now_s):
+                self._fail(held_back(plan.target, now_s))
+                return
+            health.begin(now_s)
+            self._asked = health
+            call.attempts += 1
+            call.sent_s = now_s
+            self._flight = station.upstream.send(plan.request, self, plan.timeouts or station.timeouts)
+        except Refusal as refusal:
+            self._refuse(refusal)
         except Exception as error:  # noqa: BLE001 - the edge, as above
             self._fault(error)
 
@@ -222,9 +259,7 @@ class UnaryCall:
         """The caller has gone: give the upstream up, and record it."""
         if self._is_over:
             return
-        flight = self._flight
-        if flight is not None:
-            flight.cancel()
+        self._give_up()
         self._shared.settlement.settle_cancelled(self._call)
         self._end()
 
@@ -243,9 +278,9 @@ class UnaryCall:
     def on_body(self, data: bytes) -> None:
         self._size += len(data)
         if self._size > self._shared.answer_bytes:
-            self.on_failure(
-                Failure(FailureKind.INVALID, f"the answer is over {self._shared.answer_bytes} bytes", self._status)
-            )
+            if not self._is_over:  # it would be as long again
+                bound = f"the answer is over {self._shared.answer_bytes} bytes"
+                self._refuse(refusal_of(Failure(FailureKind.INVALID, bound, self._status)))
         elif self._pieces is not None:
             self._pieces.append(data)
         elif self._body:
@@ -254,8 +289,14 @@ class UnaryCall:
             self._body = data  # most answers come in one piece
 
     def on_failure(self, failure: Failure) -> None:
-        if not self._is_over:
-            self._refuse(refusal_of(failure))
+        if self._is_over:
+            return
+        try:
+            self._fail(failure)
+        except Refusal as refusal:
+            self._refuse(refusal)
+        except Exception as error:  # noqa: BLE001 - the edge, as above
+            self._fault(error)
 
     def on_end(self) -> None:
         if not self._is_over:
@@ -264,7 +305,7 @@ class UnaryCall:
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
-    def read(self) -> None:
+    def read(self, now_s: float) -> None:
         """Find out what the answer is, and what it says of itself."""
         if self._is_over:
             return
@@ -275,55 +316,108 @@ class UnaryCall:
             if head.request_id:
                 self._call.upstream_request_id = head.request_id[:128].decode("latin-1")
             if self._status < 300:
-                self._answer()
+                self._answer(now_s)
             else:
-                self._relay_error()
+                self._relay_error(now_s)
         except Refusal as refusal:
             self._refuse(refusal)
         except Exception as error:  # noqa: BLE001 - the edge, as above
             self._fault(error)
 
-    def _answer(self) -> None:
+    def _answer(self, now_s: float) -> None:
         call, plan, body = self._call, self._plan, self._body
         if plan.bridge is None:
             read = _ANSWER_READERS.get(plan.path)
             summary = None if read is None else read(body)
             if isinstance(summary, Failure):
-                raise refusal_of(summary)
+                self._fail(summary)
+                return
         else:
             try:
                 body, summary = plan.bridge.answer(body)
             except AttemptFailed as error:
-                call.usage = error.usage or call.usage
+                call.usage = error.usage or NO_USAGE
                 charge(call, plan)
-                raise refusal_of(error.failure) from None
+                self._fail(error.failure)
+                return
             self._body = body
         if summary is not None:
             note(call, summary)
             if summary.usage is None and summary.terminal != "none":  # in the background there is no usage yet
                 estimate_usage(call, plan, summary.text)
             charge(call, plan)
+        self._end_attempt(now_s)
         self._outcome = "answered"
+        self._is_read = True
 
-    def _relay_error(self) -> None:
+    def _end_attempt(self, now_s: float) -> None:
+        """The target has answered, whatever it says."""
+        health, self._asked = self._asked, None
+        assert health is not None, "an answer belongs to an attempt"
+        health.succeeded(now_s, self._call.head_s - self._call.sent_s)
+
+    def _fail(self, failure: Failure) -> None:
+        """The attempt gave nothing that could be passed on.
+
+        Raises:
+            Refusal: and no other is made.
+        """
+        if not self._goes_on(failure):
+            raise refusal_of(failure)
+
+    def _goes_on(self, failure: Failure) -> bool:
+        """Whether another attempt is made, now or after a pause."""
+        shared, now_s = self._shared, perf_counter()
+        health, self._asked = self._asked, None
+        if health is not None:
+            health.failed(now_s, failure.kind, failure.retry_after_s)
+        if self._attempts is None:
+            due_s = self._call.started_s + shared.policy.deadline_s
+            self._attempts = Attempts(shared.planner, shared.policy, self._call, self._plan, due_s)
+        further = self._attempts.after(failure, now_s)
+        if further is None:
+            return False
+        self._give_up()
+        self._plan = further.plan
+        self._status = self._size = 0
+        self._body, self._pieces = b"", None
+        if further.after_s > 0:
+            self._timer = shared.call_later(further.after_s, shared.start_again, self)
+        else:
+            shared.start_again(self)
+        return True
+
+    def _relay_error(self, now_s: float) -> None:
         """Pass the provider's own refusal on when it is one that the caller can understand."""
         plan = self._plan
         if plan.unlisted is not None and is_unknown_model(self._status, self._body):
             raise self._shared.unknown_model(self._call.requested_model, plan.unlisted)
         failure = plan.target.station.provider.classify(self._status, self._headers, self._body)
+        if failure.kind is FailureKind.REJECTED:
+            self._end_attempt(now_s)
+        else:
+            if failure.retry_after_s is None:
+                patience_s = patience_of(self._headers, time())
+                failure = msgspec.structs.replace(failure, retry_after_s=patience_s)
+            if self._goes_on(failure):
+                return
         if failure.kind in (FailureKind.UNAUTHORIZED, FailureKind.INVALID):
             raise refusal_of(failure)
         if not is_error_object(self._body):
             self._body = refusal_body(refusal_of(failure, status=self._status), self._call.endpoint)
         elif plan.bridge is not None:
             self._body = plan.bridge.error(self._body, self._status)
-        self._head = msgspec.structs.replace(with_patience(self._head, failure), content_type=JSON)
+        head = with_patience(self._head, failure)
+        if self._call.attempts > 1:
+            head = without_retry(head)
+        self._head = msgspec.structs.replace(head, content_type=JSON)
         self._call.error_code = failure.kind.value
         self._outcome = "failed"
+        self._is_read = True
 
     def settle(self, now_s: float) -> None:
-        """Write how the call ended."""
-        if self._is_over:
+        """Write how the call ended, if it did."""
+        if self._is_over or not self._is_read:
             return
         call = self._call
         call.response_bytes = len(self._body)
@@ -336,7 +430,7 @@ class UnaryCall:
 
     def reply(self, now_s: float) -> None:
         """Let the caller see the answer, which is on record now."""
-        if self._is_over:
+        if self._is_over or not self._is_read:
             return
         head = self._head
         try:
@@ -349,6 +443,8 @@ class UnaryCall:
 
     def _refuse(self, refusal: Refusal) -> None:
         self._give_up()
+        if self._call.attempts > 1:
+            refusal.headers += NO_RETRY
         self._shared.refuse(self._call, refusal, self._reply)
         self._end()
 
@@ -361,6 +457,12 @@ class UnaryCall:
         flight, self._flight = self._flight, None
         if flight is not None:
             flight.cancel()
+        health, self._asked = self._asked, None
+        if health is not None:
+            health.gave_up()
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
 
     def _end(self) -> None:
         self._is_over = True

@@ -16,6 +16,7 @@ import msgspec
 
 from headworks.access import Grant
 from headworks.answering import JSON, STOPPED, STREAM_HEADERS, AnswerHead, answer_head, is_error_object, refusal_of
+from headworks.attempts import SHARE_WITH_MORE, within
 from headworks.calls import NO_USAGE, AttemptFailed, Endpoint, Failure, FailureKind, Outcome, Verdict
 from headworks.compiled import CompiledWorkload
 from headworks.composing import (
@@ -30,7 +31,7 @@ from headworks.dialects.reading import Fields
 from headworks.dialects.structured import wants_json
 from headworks.dialects.whole import answer_text, read_answer, summary_of, write_answer, write_stream
 from headworks.errors import Refusal
-from headworks.exchange import Reply, Timeouts
+from headworks.exchange import Reply
 from headworks.flow import Ending
 from headworks.held_calls import HeldCalls, shown
 from headworks.holding import HeldAnswers
@@ -61,9 +62,6 @@ FALLS_BACK = frozenset(
 
 JUDGED_CODES = frozenset({"output_invalid", "output_blocked", "action_denied", "action_held"})
 """Of refusals: those of an answer that was judged, which is noted where it is judged."""
-
-_SHARE_WITH_FALLBACK = 0.6
-"""Share of the time left that an attempt may take while another target is still to come."""
 
 _DEGRADED = "headworks/deterministic"
 """What a static answer calls its model."""
@@ -296,7 +294,7 @@ class _Run:
         target = self._work.chain[index]
         left_s = self._due_s - perf_counter()
         has_more = index + 1 < len(self._work.chain)
-        total_s = left_s * _SHARE_WITH_FALLBACK if has_more else left_s
+        total_s = left_s * SHARE_WITH_MORE if has_more else left_s
         if total_s <= 0:
             raise refusal_of(Failure(FailureKind.TIMEOUT, f"no time was left to ask {target.provider}"))
         self._call.provider, self._call.model = target.provider, target.model
@@ -313,12 +311,12 @@ class _Run:
         if privacy is not None:
             is_json = wants_json(self._endpoint, fields)
             bridge = privacy.bridge(self._endpoint, self._head.fields, bridge, is_json=is_json)
-        timeouts = _within(target.station.timeouts, total_s)
+        timeouts = within(target.station.timeouts, total_s)
         first_s = self._work.contract.latency.first_token_s
         if first_s is not None and has_more and self._call.is_streamed:
             # Only where another target may be quicker: late words are better than none.
             left_s = max(0.0, self._call.started_s + first_s - perf_counter())
-            first_byte_s = min(timeouts.first_byte_s, left_s * _SHARE_WITH_FALLBACK)
+            first_byte_s = min(timeouts.first_byte_s, left_s * SHARE_WITH_MORE)
             timeouts = msgspec.structs.replace(timeouts, first_byte_s=first_byte_s)
         return msgspec.structs.replace(plan, bridge=bridge, timeouts=timeouts)
 
@@ -547,12 +545,3 @@ class _Run:
             charge(call, plan)
         self._spent = call.usage = usage_of_both(spent, last)
         return last.output_tokens
-
-
-def _within(timeouts: Timeouts, total_s: float) -> Timeouts:
-    return Timeouts(
-        connect_s=min(timeouts.connect_s, total_s),
-        first_byte_s=min(timeouts.first_byte_s, total_s),
-        between_bytes_s=min(timeouts.between_bytes_s, total_s),
-        total_s=min(timeouts.total_s, total_s),
-    )

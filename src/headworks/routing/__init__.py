@@ -1,9 +1,11 @@
-"""Routing: from a public model name to a target, and one attempt at it.
+"""Routing: from a public model name to targets, what is learnt of them, which of them is asked, and one attempt at it.
 
-May import `exchange`, `calls`, `errors`. Chains, retries and breakers will live here; today a call has one attempt.
+May import `exchange`, `calls`, `errors`. What a call does when an attempt fails is `attempts`' matter.
 """
 
 from headworks.routing.attempt import Gathering, StreamSink
+from headworks.routing.choosing import choose
+from headworks.routing.health import BreakerState, Health, HealthView
 from headworks.routing.table import Reach, RouteTable, Target
 
-__all__ = ["Gathering", "Reach", "RouteTable", "StreamSink", "Target"]
+__all__ = ["BreakerState", "Gathering", "Health", "HealthView", "Reach", "RouteTable", "StreamSink", "Target", "choose"]

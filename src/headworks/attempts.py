@@ -1,0 +1,195 @@
+"""Step 7: which attempts a call makes, one after the other, until one is good or nothing is left to try.
+
+A call whose first attempt is good never comes here. What is done when one fails depends on the kind of the failure:
+the same model through another pool, the same again after a pause, or the next model that configuration names.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from headworks.calls import Failure, FailureKind
+from headworks.errors import Refusal
+from headworks.exchange import Timeouts
+from headworks.planning import Plan, Planner, Station, health_of
+from headworks.routing import Target, choose
+from headworks.settlement import OpenCall
+
+SHARE_WITH_MORE = 0.6
+"""Share of the time left that an attempt may take while another model is still to come."""
+
+LEAST_S = 0.05
+"""With less time left no attempt is begun: a connection alone may take as long."""
+
+FIRST_PAUSE_S = 0.5
+MOST_PAUSE_S = 8.0
+"""Bounds of the pause before the same target is asked again: a random time up to the first, doubled each time ("full
+jitter": Brooker, "Exponential Backoff And Jitter", AWS 2015; the OpenAI SDK has the same two figures)."""
+
+SPREAD_S = 0.25
+"""Of a pause that the target asks for, the random part behind it: who was refused together must not come back so."""
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What may help after a failure: the same target again, another pool of the same model, another model."""
+
+    again: bool = False
+    elsewhere: bool = False
+    onward: bool = False
+
+
+_NOTHING = Rules()
+_ANYTHING = Rules(again=True, elsewhere=True, onward=True)
+_NOT_HERE = Rules(elsewhere=True, onward=True)
+
+RULES = {
+    # It may pass: a new connection, another machine behind the address, less load in a moment.
+    FailureKind.UNREACHABLE: _ANYTHING,
+    FailureKind.BROKEN: _ANYTHING,
+    FailureKind.OVERLOADED: _ANYTHING,
+    FailureKind.ERROR: _ANYTHING,
+    FailureKind.RATE_LIMITED: _ANYTHING,
+    FailureKind.INVALID: _ANYTHING,
+    # It would take as long again.
+    FailureKind.TIMEOUT: Rules(onward=True),
+    # It is this key's, and stays.
+    FailureKind.QUOTA: _NOT_HERE,
+    FailureKind.UNAUTHORIZED: _NOT_HERE,
+    # Nobody was asked: the target rests, or is known to be down.
+    FailureKind.OPEN: _NOT_HERE,
+    FailureKind.LIMITED: _NOT_HERE,
+}
+"""By kind of failure; what is not here is not tried again: the request itself is at fault, or the answer was judged.
+A call to a model has no effect but its answer: one that may have been begun can be made again."""
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """What holds for all calls of a gateway.
+
+    Attributes:
+        retries: most further attempts at one target.
+        deadline_s: for a whole call.
+        uniform: a random number from 0 up to the one given.
+        resolve: the target that a public name means.
+    """
+
+    retries: int
+    deadline_s: float
+    uniform: Callable[[float], float]
+    resolve: Callable[[str], Target[Station]]
+
+
+class Further(msgspec.Struct, frozen=True):
+    """The attempt to make, so many seconds from now."""
+
+    plan: Plan
+    after_s: float = 0.0
+
+
+class Attempts:
+    """The further attempts of one call. State: what has been tried.
+
+    Arguments:
+        plan: of the first attempt, which has failed.
+        due_s: when the call must be over, on the clock of `time.perf_counter`.
+    """
+
+    __slots__ = ("_again", "_call", "_due_s", "_onward", "_plan", "_planner", "_policy", "_tried", "reasons")
+
+    def __init__(self, planner: Planner, policy: Policy, call: OpenCall, plan: Plan, due_s: float) -> None:
+        self._planner = planner
+        self._policy = policy
+        self._call = call
+        self._plan = plan
+        self._due_s = due_s
+        self._again = 0
+        self._onward: Sequence[str] = plan.target.fallback
+        self._tried = {plan.target.provider}
+        self.reasons: list[str] = []
+        """Codes of the failures that had the call go on to another model, in order."""
+
+    def after(self, failure: Failure, now_s: float) -> Further | None:
+        """The next attempt; None where nothing is left to try, or no time to try it in."""
+        rules = RULES.get(failure.kind, _NOTHING)
+        left_s = self._due_s - now_s
+        if left_s < LEAST_S or self._plan.asked is None:
+            return None
+        if rules.elsewhere:
+            pool = self._other_pool(now_s)
+            found = None if pool is None else self._to(pool, left_s)
+            if found is not None:
+                return found
+        if rules.again:
+            pause_s = self._pause_s(failure, now_s)
+            if pause_s is not None and pause_s + LEAST_S < left_s:
+                self._again += 1
+                return Further(self._timed(self._plan, left_s - pause_s), pause_s)
+        return self._to_next_model(failure, now_s, left_s) if rules.onward else None
+
+    def _other_pool(self, now_s: float) -> Target[Station] | None:
+        left = [one for one in self._plan.target.pools if one.provider not in self._tried]
+        return choose(left, health_of, now_s, self._policy.uniform) if left else None
+
+    def _pause_s(self, failure: Failure, now_s: float) -> float | None:
+        """Seconds until the same target is asked again; None if it is not to be."""
+        health, uniform = self._plan.target.station.health, self._policy.uniform
+        if self._again >= self._policy.retries:
+            return None
+        pause_s = failure.retry_after_s
+        if pause_s is None:
+            pause_s = uniform(min(MOST_PAUSE_S, FIRST_PAUSE_S * 2.0**self._again))
+        pause_s = max(pause_s, health.waits_s(now_s))
+        pause_s += uniform(SPREAD_S) if pause_s else 0.0
+        is_in_time = now_s + pause_s + LEAST_S < self._due_s
+        return pause_s if is_in_time and health.take_retry(now_s) else None
+
+    def _to(self, target: Target[Station], left_s: float) -> Further | None:
+        try:
+            plan = self._planner.again(self._call, self._plan, target)
+        except Refusal:
+            return None  # this target cannot be asked what the caller asks
+        self._plan = plan
+        self._tried.add(target.provider)
+        return Further(self._timed(plan, left_s))
+
+    def _to_next_model(self, failure: Failure, now_s: float, left_s: float) -> Further | None:
+        reasons = [*self.reasons, failure.kind.value]
+        line = f"x-headworks-fallback: {', '.join(reasons)}\r\n".encode("ascii")
+        while self._onward:
+            name, *self._onward = self._onward
+            target = self._policy.resolve(name)
+            pools = target.pools or (target,)
+            able = choose(pools, health_of, now_s, self._policy.uniform)
+            if able is None:
+                continue  # it rests, too
+            self._tried = set()
+            self._again = 0
+            found = self._to(msgspec.structs.replace(able, headers=able.headers + line), left_s)
+            if found is not None:
+                self.reasons = reasons
+                return found
+        return None
+
+    def _timed(self, plan: Plan, left_s: float) -> Plan:
+        """The plan with time limits that fit what is left."""
+        if self._onward:
+            left_s *= SHARE_WITH_MORE
+        return msgspec.structs.replace(plan, timeouts=within(plan.target.station.timeouts, left_s))
+
+
+def held_back(target: Target[Station], now_s: float) -> Failure:
+    """Why a target is not asked now, of which `Health.may_pass` says so."""
+    health = target.station.health
+    waits_s = health.waits_s(now_s)
+    detail = f"{target.provider} is asked again in {waits_s:.1f} s"
+    return Failure(health.why_not(now_s), detail, retry_after_s=waits_s)
+
+
+def within(timeouts: Timeouts, total_s: float) -> Timeouts:
+    """Time limits, none of which is above this time."""
+    return Timeouts(
+        connect_s=min(timeouts.connect_s, total_s),
+        first_byte_s=min(timeouts.first_byte_s, total_s),
+        between_bytes_s=min(timeouts.between_bytes_s, total_s),
+        total_s=min(timeouts.total_s, total_s),
+    )

@@ -1,0 +1,77 @@
+"""Which of several equal targets, the pools of one provider, an attempt goes to. Pure."""
+
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from math import log
+from typing import TypeVar
+
+from headworks.routing.health import Health
+
+Pool = TypeVar("Pool")
+
+STICKY_FACTOR = 1.25
+"""How much more than its share of the load a pool may have and still be the one that a cache key stays with
+(Mirrokni, Thorup, Zadimoghaddam, "Consistent Hashing with Bounded Loads", 2016)."""
+
+
+def choose(
+    pools: Sequence[Pool],
+    health_of: Callable[[Pool], Health],
+    now_s: float,
+    uniform: Callable[[float], float],
+    *,
+    key: str = "",
+    headroom_of: Callable[[Pool], float] | None = None,
+) -> Pool | None:
+    """The pool to ask; None where none may be asked now.
+
+    Of the pools of the lowest tier that has any that may be asked: two are drawn by weight (and by what is left of
+    their limits), and the one with fewer attempts under way goes, as they take longer weighing more ("power of two
+    choices", Mitzenmacher 2001; peak-EWMA as in Finagle). A cache key stays with its pool as long as that has no more
+    than its share of the load: there the prefix is cached.
+
+    Arguments:
+        key: calls with the same one go together where they can; "" for none.
+        headroom_of: what is left of a pool's limits, from 0 to 1; None where there are none.
+    """
+    able = [pool for pool in pools if health_of(pool).may_pass(now_s)]
+    if not able:
+        return None
+    tier = min(health_of(pool).tier for pool in able)
+    able = [pool for pool in able if health_of(pool).tier == tier]
+    if len(able) == 1:
+        return able[0]
+    if key:
+        sticky = max(able, key=lambda pool: _score(key, pools.index(pool), health_of(pool).weight))
+        pending = sum(health_of(pool).pending for pool in able)
+        weights = sum(health_of(pool).weight for pool in able)
+        share = (pending + 1) * health_of(sticky).weight / weights
+        if health_of(sticky).pending <= STICKY_FACTOR * share + 1 and (headroom_of is None or headroom_of(sticky) > 0):
+            return sticky
+    weights_of = [health_of(pool).weight * (1.0 if headroom_of is None else headroom_of(pool)) for pool in able]
+    first = _drawn(weights_of, uniform)
+    others = [0.0 if index == first else weight for index, weight in enumerate(weights_of)]
+    second = _drawn(others, uniform)
+    return min(able[first], able[second], key=lambda pool: _load(health_of(pool)))
+
+
+def _load(health: Health) -> float:
+    return (health.pending + 1) * max(health.took_s, 0.001) / health.weight
+
+
+def _drawn(weights: Sequence[float], uniform: Callable[[float], float]) -> int:
+    """An index, as often as its weight says; the first where none has any."""
+    point = uniform(sum(weights))
+    for index, weight in enumerate(weights):
+        if weight > 0:
+            if point < weight:
+                return index
+            point -= weight
+    return max(range(len(weights)), key=weights.__getitem__)
+
+
+def _score(key: str, index: int, weight: int) -> float:
+    """Weighted rendezvous hashing (Thaler and Ravishankar 1998; weights as in Resch 2015)."""
+    digest = blake2b(f"{index}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    unit = (int.from_bytes(digest, "big") + 1) / (2**64 + 1)
+    return -weight / log(unit)

@@ -1,0 +1,300 @@
+"""What is learnt of a target, and what holds attempts at it back: circuit breaker, rest, retry budget, load. Pure.
+
+A good attempt costs two calls of a few additions here. Counts are kept over a sliding window in the usual
+approximation: the present window, and the share of the one before it that is still within reach.
+"""
+
+import enum
+from collections.abc import Callable
+
+import msgspec
+
+from headworks.calls import FailureKind
+
+WINDOW_S = 20.0
+"""The window in which calls and failures are counted."""
+
+LEAST_CALLS = 10
+"""With fewer calls in the window their share of failures says little."""
+
+FAILURE_SHARE = 0.5
+"""The breaker opens when so many of them have failed (resilience4j's default)."""
+
+FAILURES_IN_A_ROW = 5
+"""It opens, too, after so many failures with nothing good between them: a target with little traffic must not wait."""
+
+FIRST_OPEN_S = 5.0
+MOST_OPEN_S = 60.0
+"""How long it stays open; twice as long each time that a probe fails."""
+
+OPEN_SPREAD = 0.2
+"""Of that time, the share that is random, so that workers do not probe together."""
+
+CLOSING_PROBES = 2
+"""It closes after so many good probes, of which one is under way at a time."""
+
+RETRY_RATIO = 0.2
+RETRIES_IN_WINDOW = 10
+"""Further attempts that may be made in the window: a fifth of its calls and a few more (Google SRE, "Handling
+Overload": a client's retries stay below a tenth; Finagle's budget has a fifth and ten a second)."""
+
+UNAUTHORIZED_REST_S = 120.0
+"""How long a target rests whose key was refused: whoever mends it needs minutes, too."""
+
+RATE_LIMIT_REST_S = 2.0
+"""How long it rests after a 429 that does not say how long."""
+
+MOST_REST_S = 300.0
+
+_SMOOTHING = 0.1
+"""Weight of the newest time in the smoothed one."""
+
+COUNTED = frozenset(
+    {
+        FailureKind.UNREACHABLE,
+        FailureKind.TIMEOUT,
+        FailureKind.BROKEN,
+        FailureKind.INVALID,
+        FailureKind.OVERLOADED,
+        FailureKind.ERROR,
+    }
+)
+"""Failures that the breaker counts: those that say that the target is not well. A 429 and a refused key are one
+project's and have it rest; what is wrong with a request is its caller's."""
+
+
+class BreakerState(enum.StrEnum):
+    """Of a circuit breaker."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class HealthView(msgspec.Struct, frozen=True):
+    """What there is to see of a target. Times are seconds from now.
+
+    Attributes:
+        calls, failures, retries: in the sliding window.
+        took_s: the smoothed time to the head of an answer.
+        opens_in_s: until a probe may be made; 0 where nothing keeps attempts back.
+        rests_s: until a rate limit or a refused key is over.
+    """
+
+    state: BreakerState
+    pending: int
+    calls: float
+    failures: float
+    retries: float
+    took_s: float
+    opens_in_s: float
+    rests_s: float
+
+
+class Health:
+    """One target's, in one process. Times are of one monotonic clock.
+
+    Arguments:
+        uniform: a random number from 0 up to the one given.
+        slow_s: a good answer that took so long counts as a failure.
+
+    Attributes:
+        pending: attempts under way.
+        took_s: the smoothed time to the head of an answer; 0 before the first.
+        weight, tier: as configured, for choosing among pools.
+    """
+
+    __slots__ = (
+        "_before",
+        "_calls",
+        "_ends_s",
+        "_failures",
+        "_good_probes",
+        "_is_open",
+        "_open_s",
+        "_opens_at_s",
+        "_probe_since_s",
+        "_rest_kind",
+        "_rest_until_s",
+        "_retries",
+        "_row",
+        "_slow_s",
+        "_uniform",
+        "pending",
+        "tier",
+        "took_s",
+        "weight",
+    )
+
+    def __init__(
+        self, uniform: Callable[[float], float], *, slow_s: float = 60.0, weight: int = 1, tier: int = 0
+    ) -> None:
+        self.pending = 0
+        self.took_s = 0.0
+        self.weight = weight
+        self.tier = tier
+        self._uniform = uniform
+        self._slow_s = slow_s
+        self._calls = self._failures = self._retries = 0
+        self._before = (0, 0, 0)
+        self._ends_s = 0.0
+        self._row = 0
+        self._is_open = False
+        self._open_s = FIRST_OPEN_S
+        self._opens_at_s = 0.0
+        self._probe_since_s = -1.0
+        self._good_probes = 0
+        self._rest_until_s = 0.0
+        self._rest_kind = FailureKind.RATE_LIMITED
+
+    # -- an attempt -----------------------------------------------------------------------------------------------
+
+    def may_pass(self, now_s: float) -> bool:
+        """Whether an attempt may be made. Where the breaker is half open this is a probe, which `begin` makes."""
+        if now_s < self._rest_until_s:
+            return False
+        if not self._is_open:
+            return True
+        # A probe that nobody ended would keep it half open for ever: after as long as it may be open, it is given up.
+        is_probed = self._probe_since_s >= 0 and now_s - self._probe_since_s < MOST_OPEN_S
+        return now_s >= self._opens_at_s and not is_probed
+
+    def begin(self, now_s: float) -> None:
+        """An attempt begins; `succeeded`, `failed` or `gave_up` ends it."""
+        self.pending += 1
+        if self._is_open:
+            self._probe_since_s = now_s
+
+    def succeeded(self, now_s: float, took_s: float) -> None:
+        """It came to an answer, whatever is in it.
+
+        Arguments:
+            took_s: until the head of the answer.
+        """
+        self.pending -= 1
+        if now_s >= self._ends_s:
+            self._turn(now_s)
+        self._calls += 1
+        self.took_s += (took_s - self.took_s) * _SMOOTHING if self.took_s else took_s
+        if took_s >= self._slow_s:
+            self._count_failure(now_s)
+            return
+        self._row = 0
+        if self._is_open:
+            self._probe_since_s = -1.0
+            self._good_probes += 1
+            if self._good_probes >= CLOSING_PROBES:
+                self._close()
+
+    def failed(self, now_s: float, kind: FailureKind, retry_after_s: float | None = None) -> None:
+        """It came to nothing.
+
+        Arguments:
+            retry_after_s: what the target says.
+        """
+        self.pending -= 1
+        if now_s >= self._ends_s:
+            self._turn(now_s)
+        self._calls += 1
+        if kind in (FailureKind.RATE_LIMITED, FailureKind.QUOTA):
+            rest_s = RATE_LIMIT_REST_S if retry_after_s is None else retry_after_s
+            self._rest(kind, now_s + min(rest_s, MOST_REST_S))
+        elif kind is FailureKind.UNAUTHORIZED:
+            self._rest(kind, now_s + UNAUTHORIZED_REST_S)
+        elif kind in COUNTED:
+            self._count_failure(now_s)
+            return
+        if self._is_open:
+            self._probe_since_s = -1.0  # it says nothing of the target's health: somebody else may try
+
+    def gave_up(self) -> None:
+        """The caller has gone: nothing was learnt."""
+        self.pending -= 1
+        self._probe_since_s = -1.0
+
+    # -- further attempts -----------------------------------------------------------------------------------------
+
+    def take_retry(self, now_s: float) -> bool:
+        """Take one of the further attempts that the budget allows; False where it is used up."""
+        if now_s >= self._ends_s:
+            self._turn(now_s)
+        calls, _, retries = self._sums(now_s)
+        if retries + 1 > RETRIES_IN_WINDOW + RETRY_RATIO * calls:
+            return False
+        self._retries += 1
+        return True
+
+    def why_not(self, now_s: float) -> FailureKind:
+        """What keeps attempts back, where `may_pass` says no."""
+        return self._rest_kind if now_s < self._rest_until_s else FailureKind.OPEN
+
+    def waits_s(self, now_s: float) -> float:
+        """Seconds until `may_pass` can say otherwise; 0 where it already lets attempts pass."""
+        if self.may_pass(now_s):
+            return 0.0
+        opens_at_s = self._opens_at_s if self._is_open else 0.0
+        return max(opens_at_s, self._rest_until_s, now_s + 0.001) - now_s
+
+    def view(self, now_s: float) -> HealthView:
+        """What there is to see."""
+        calls, failures, retries = self._sums(now_s)
+        state = BreakerState.CLOSED
+        if self._is_open:
+            state = BreakerState.OPEN if now_s < self._opens_at_s else BreakerState.HALF_OPEN
+        return HealthView(
+            state,
+            self.pending,
+            calls,
+            failures,
+            retries,
+            self.took_s,
+            max(0.0, self._opens_at_s - now_s) if self._is_open else 0.0,
+            max(0.0, self._rest_until_s - now_s),
+        )
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _rest(self, kind: FailureKind, until_s: float) -> None:
+        if until_s > self._rest_until_s:
+            self._rest_until_s, self._rest_kind = until_s, kind
+
+    def _count_failure(self, now_s: float) -> None:
+        self._failures += 1
+        self._row += 1
+        if self._is_open:
+            if self._probe_since_s >= 0:  # the probe's; others had begun before it opened
+                self._open_s = min(self._open_s * 2.0, MOST_OPEN_S)
+                self._open(now_s)
+            return
+        calls, failures, _ = self._sums(now_s)
+        if self._row >= FAILURES_IN_A_ROW or (calls >= LEAST_CALLS and failures >= FAILURE_SHARE * calls):
+            self._open(now_s)
+
+    def _open(self, now_s: float) -> None:
+        self._is_open = True
+        self._probe_since_s = -1.0
+        self._good_probes = 0
+        self._opens_at_s = now_s + self._open_s * (1.0 - OPEN_SPREAD) + self._uniform(self._open_s * OPEN_SPREAD)
+
+    def _close(self) -> None:
+        self._is_open = False
+        self._open_s = FIRST_OPEN_S
+        self._row = 0
+        self._calls = self._failures = 0  # what opened it must not open it again
+        self._before = (0, 0, self._before[2])
+
+    def _turn(self, now_s: float) -> None:
+        """Begin a new window; the last one is kept for its share."""
+        is_next = now_s < self._ends_s + WINDOW_S
+        self._before = (self._calls, self._failures, self._retries) if is_next else (0, 0, 0)
+        self._calls = self._failures = self._retries = 0
+        self._ends_s = self._ends_s + WINDOW_S if is_next else now_s + WINDOW_S
+
+    def _sums(self, now_s: float) -> tuple[float, float, float]:
+        """Calls, failures and further attempts in the window that ends now."""
+        share = (self._ends_s - now_s) / WINDOW_S
+        if share < 0:  # nothing was counted since the window ended
+            share = max(0.0, 1.0 + share)
+            return self._calls * share, self._failures * share, self._retries * share
+        calls, failures, retries = self._before
+        return self._calls + calls * share, self._failures + failures * share, self._retries + retries * share

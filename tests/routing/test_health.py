@@ -1,0 +1,202 @@
+"""A target's health: its breaker, its rest, its retry budget."""
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from headworks.calls import FailureKind
+from headworks.routing.health import (
+    COUNTED,
+    FAILURES_IN_A_ROW,
+    FIRST_OPEN_S,
+    MOST_OPEN_S,
+    RETRIES_IN_WINDOW,
+    RETRY_RATIO,
+    WINDOW_S,
+    BreakerState,
+    Health,
+)
+
+
+def healthy(**options):
+    return Health(lambda most: most, **options)
+
+
+def fail(health, now_s, kind=FailureKind.ERROR, **options):
+    health.begin(now_s)
+    health.failed(now_s, kind, **options)
+
+
+def pass_(health, now_s, took_s=0.1):
+    health.begin(now_s)
+    health.succeeded(now_s, took_s)
+
+
+def opened(now_s=0.0):
+    health = healthy()
+    for _ in range(FAILURES_IN_A_ROW):
+        fail(health, now_s)
+    return health
+
+
+def test_failures_in_a_row_open_it_and_good_probes_close_it():
+    health = opened()
+    assert not health.may_pass(FIRST_OPEN_S - 0.01)
+    assert health.view(1.0).state is BreakerState.OPEN
+    assert health.waits_s(1.0) == pytest.approx(FIRST_OPEN_S - 1.0)
+
+    assert health.may_pass(FIRST_OPEN_S)
+    health.begin(FIRST_OPEN_S)
+    assert not health.may_pass(FIRST_OPEN_S)  # one probe at a time
+    assert health.view(FIRST_OPEN_S).state is BreakerState.HALF_OPEN
+    health.succeeded(FIRST_OPEN_S + 1, 0.1)
+    pass_(health, FIRST_OPEN_S + 1)
+    assert health.view(FIRST_OPEN_S + 1).state is BreakerState.CLOSED
+    fail(health, FIRST_OPEN_S + 1)
+    assert health.may_pass(FIRST_OPEN_S + 1)
+
+
+def test_a_probe_that_fails_opens_it_for_twice_as_long_up_to_a_bound():
+    health, now_s, last_s = opened(), 0.0, 0.0
+    for _ in range(10):
+        last_s = health.waits_s(now_s)
+        now_s += last_s
+        fail(health, now_s)
+    assert health.waits_s(now_s) == pytest.approx(MOST_OPEN_S)
+    assert last_s <= MOST_OPEN_S
+
+
+def test_half_of_many_calls_failing_opens_it_and_less_does_not():
+    health = healthy()
+    for number in range(100):
+        (fail if number % 3 == 0 else pass_)(health, number * 0.01)
+    assert health.may_pass(1.0)
+    for number in range(100):
+        if health.may_pass(1.0):
+            (fail if number % 2 else pass_)(health, 1.0)
+            fail(health, 1.0)
+    assert not health.may_pass(1.0)
+
+
+def test_slow_answers_count_as_failures():
+    health = healthy(slow_s=2.0)
+    for _ in range(FAILURES_IN_A_ROW):
+        pass_(health, 0.0, took_s=3.0)
+    assert not health.may_pass(0.0)
+
+
+@pytest.mark.parametrize("kind", sorted(set(FailureKind) - COUNTED))
+def test_what_says_nothing_of_the_targets_health_never_opens_it(kind):
+    health = healthy()
+    for _ in range(100):
+        fail(health, 0.0, kind)
+    assert health.view(0.0).state is BreakerState.CLOSED
+
+
+def test_a_rate_limit_has_it_rest_as_long_as_it_says_and_no_longer_than_a_bound():
+    health = healthy()
+    fail(health, 0.0, FailureKind.RATE_LIMITED, retry_after_s=7.0)
+    assert not health.may_pass(6.9)
+    assert health.may_pass(7.0)
+    fail(health, 10.0, FailureKind.RATE_LIMITED, retry_after_s=1e9)
+    assert health.may_pass(310.0)
+
+
+def test_a_probe_that_nobody_ends_does_not_keep_it_half_open_for_ever():
+    health = opened()
+    health.begin(FIRST_OPEN_S)
+    assert not health.may_pass(FIRST_OPEN_S + 1)
+    assert health.may_pass(FIRST_OPEN_S + MOST_OPEN_S)
+
+
+def test_a_probe_whose_caller_has_gone_gives_its_place_back():
+    health = opened()
+    health.begin(FIRST_OPEN_S)
+    health.gave_up()
+    assert health.may_pass(FIRST_OPEN_S)
+
+
+@given(seed=st.integers(0, 1000), share=st.floats(0, 1))
+@settings(max_examples=50)
+def test_attempts_stay_below_a_fifth_more_than_calls_whatever_fails(seed, share):
+    """With a steady load: the floor of a few retries is what a quiet target may do beyond that."""
+    random, health = Random(seed), healthy()
+    calls = retries = 0
+    now_s = 0.0
+    for _ in range(3000):
+        now_s += 0.01
+        calls += 1
+        health.begin(now_s)
+        if random.random() < share:
+            health.failed(now_s, FailureKind.RATE_LIMITED, 0.0)
+            if health.take_retry(now_s):
+                retries += 1
+        else:
+            health.succeeded(now_s, 0.1)
+    windows = now_s / WINDOW_S + 1
+    assert retries <= RETRY_RATIO * calls * 1.01 + RETRIES_IN_WINDOW * (windows + 1)
+
+
+class Machine(RuleBasedStateMachine):
+    """Any order of beginnings, ends and waiting."""
+
+    def __init__(self):
+        super().__init__()
+        self.random = Random(7)
+        self.health = Health(lambda most: self.random.random() * most)
+        self.now_s = 0.0
+        self.begun = 0
+
+    @rule(wait_s=st.floats(0, 100))
+    def wait(self, wait_s):
+        self.now_s += wait_s
+
+    @rule()
+    def begin(self):
+        if self.health.may_pass(self.now_s):
+            self.health.begin(self.now_s)
+            self.begun += 1
+
+    @rule(took_s=st.floats(0, 200))
+    def succeed(self, took_s):
+        if self.begun:
+            self.begun -= 1
+            self.health.succeeded(self.now_s, took_s)
+
+    @rule(kind=st.sampled_from(FailureKind), after_s=st.none() | st.floats(0, 1e6))
+    def fail(self, kind, after_s):
+        if self.begun:
+            self.begun -= 1
+            self.health.failed(self.now_s, kind, after_s)
+
+    @rule()
+    def give_up(self):
+        if self.begun:
+            self.begun -= 1
+            self.health.gave_up()
+
+    @rule()
+    def retry(self):
+        self.health.take_retry(self.now_s)
+
+    @invariant()
+    def it_counts_what_is_under_way(self):
+        assert self.health.pending == self.begun
+
+    @invariant()
+    def it_lets_somebody_through_again_in_bounded_time(self):
+        assert self.health.may_pass(self.now_s + 400.0)
+        assert 0 <= self.health.waits_s(self.now_s) <= 301.0
+
+    @invariant()
+    def what_it_shows_makes_sense(self):
+        view = self.health.view(self.now_s)
+        assert view.calls >= 0
+        assert view.failures <= view.calls + 1e-9
+        assert view.took_s >= 0
+
+
+TestMachine = Machine.TestCase

@@ -1,0 +1,217 @@
+"""What a plain call does when an attempt fails: pools, pauses, other models; and what it tells of it."""
+
+import asyncio
+import json
+
+import pytest
+
+from headworks.attempts import RULES, within
+from headworks.calls import Failure, FailureKind
+from headworks.exchange import Timeouts
+from headworks.routing import BreakerState
+
+ERROR = {"error": {"message": "No.", "type": "server_error", "code": "server_error", "param": None}}
+
+
+@pytest.fixture
+def patient(hall):
+    hall.make(retries=2)
+    return hall
+
+
+def fail(hall, kind, **options):
+    hall.flight.sink.on_failure(Failure(kind, "stub failed", **options))
+    hall.turn(6)
+
+
+def sent(hall):
+    return [(flight.body["model"], flight.request.headers) for flight in hall.upstream.flights]
+
+
+def settle(hall):
+    hall.turn(8)
+
+
+def pause(hall):
+    """Let a pause of two milliseconds pass."""
+    hall.turn(8)
+    hall.loop.run_until_complete(asyncio.sleep(0.004))
+    hall.turn(8)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 429, 529])
+def test_a_failure_that_may_pass_is_tried_again_and_the_caller_sees_the_answer(patient, status):
+    answered = patient.chat()
+    patient.answer(ERROR, status, retry_after_ms="2")
+    pause(patient)
+    patient.answer()
+    settle(patient)
+
+    assert (answered.status, patient.settled.attempts, patient.settled.outcome) == (200, 2, "answered")
+    assert patient.settled.error_code == ""
+    assert patient.upstream.flights[0].request == patient.upstream.flights[1].request
+
+
+@pytest.mark.parametrize("kind", [FailureKind.UNREACHABLE, FailureKind.BROKEN])
+def test_a_connection_that_breaks_is_tried_again(patient, kind):
+    answered = patient.chat()
+    fail(patient, kind)
+    patient.answer()
+    settle(patient)
+
+    assert (answered.status, patient.settled.attempts) == (200, 2)
+
+
+def test_what_fails_every_time_is_told_once_and_the_client_is_told_not_to_try_again(patient):
+    answered = patient.chat()
+    for _ in range(3):
+        patient.answer(ERROR, 503, x_should_retry="true", retry_after_ms="2")
+        pause(patient)
+
+    assert (answered.status, patient.settled.attempts, len(patient.upstream.flights)) == (503, 3, 3)
+    assert answered.headers["x-should-retry"] == "false"
+    assert patient.settled.outcome == "failed"
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 422])
+def test_what_the_provider_refuses_is_not_tried_again_and_says_nothing_of_its_health(patient, status):
+    answered = patient.chat()
+    patient.answer(ERROR, status)
+    settle(patient)
+
+    assert (answered.status, patient.settled.attempts) == (status, 1)
+    assert "x-should-retry" not in answered.headers
+
+
+def test_a_timeout_is_not_tried_again_at_the_same_target(patient):
+    answered = patient.chat()
+    fail(patient, FailureKind.TIMEOUT)
+
+    assert (answered.status, patient.settled.attempts) == (504, 1)
+
+
+def test_a_pause_that_is_longer_than_the_call_may_take_is_not_waited_for(hall):
+    hall.make(retries=2, deadline_s=5.0)
+    answered = hall.chat()
+    hall.answer(ERROR, 429, retry_after="60")
+    settle(hall)
+
+    assert (answered.status, answered.headers["retry-after"], hall.settled.attempts) == (429, "60", 1)
+
+
+def test_the_next_model_answers_in_its_own_dialect_and_the_caller_in_its_own(hall):
+    hall.make()
+    answered = hall.ask("/v1/chat/completions", {"model": "smart", "messages": [{"role": "user", "content": "x"}]})
+    fail(hall, FailureKind.TIMEOUT)
+    assert hall.flight.body["model"] == "c"
+    fail(hall, FailureKind.UNREACHABLE)
+    assert hall.flight.body["model"] == "claude-x"
+    hall.answer({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": "Hi."}], "usage": {"input_tokens": 3, "output_tokens": 2},
+    })  # fmt: skip
+    settle(hall)
+
+    assert answered.status == 200
+    assert json.loads(answered.body)["choices"][0]["message"]["content"] == "Hi."
+    assert answered.headers["x-headworks-fallback"] == "upstream_timeout, upstream_unreachable"
+    assert answered.headers["x-headworks-provider"] == "anthropic"
+    settled = hall.settled
+    assert (settled.opened.provider, settled.opened.model, settled.opened.requested_model) == (
+        "anthropic", "claude-x", "smart",
+    )  # fmt: skip
+    assert settled.attempts == 3
+
+
+def test_when_no_model_is_left_the_last_failure_is_told(hall):
+    hall.make()
+    answered = hall.ask("/v1/chat/completions", {"model": "smart", "messages": []})
+    for kind in (FailureKind.TIMEOUT, FailureKind.UNREACHABLE, FailureKind.BROKEN):
+        fail(hall, kind)
+
+    assert (answered.status, answered.error["code"]) == (502, "upstream_broken")
+    assert answered.headers["x-should-retry"] == "false"
+
+
+def test_a_pool_that_is_over_its_limit_rests_and_the_other_goes_on(hall):
+    hall.make()
+    body = {"model": "pooled/p", "messages": []}
+    first = hall.ask("/v1/chat/completions", body)
+    was = b"key-of-one" in hall.flight.request.headers
+    hall.answer(ERROR, 429, retry_after="30")
+    settle(hall)
+    assert (b"key-of-one" in hall.flight.request.headers) != was
+    hall.answer()
+    settle(hall)
+    assert first.status == 200
+    assert first.headers["x-headworks-provider"] == ("pooled:two" if was else "pooled:one")
+
+    for _ in range(5):
+        hall.ask("/v1/chat/completions", body)
+        assert (b"key-of-one" in hall.flight.request.headers) != was
+        hall.answer()
+        settle(hall)
+
+
+def test_a_pool_whose_key_is_refused_is_set_aside(hall):
+    hall.make()
+    hall.ask("/v1/chat/completions", {"model": "pooled/p", "messages": []})
+    was = b"key-of-one" in hall.flight.request.headers
+    hall.answer(ERROR, 401)
+    settle(hall)
+    assert (b"key-of-one" in hall.flight.request.headers) != was
+    hall.answer()
+    settle(hall)
+    assert hall.settled.outcome == "answered"
+
+
+def test_an_open_breaker_answers_at_once_and_says_when_to_come_back(hall):
+    for _ in range(5):
+        hall.chat()
+        fail(hall, FailureKind.UNREACHABLE)
+    before = len(hall.upstream.flights)
+    answered = hall.chat()
+
+    assert len(hall.upstream.flights) == before
+    assert (answered.status, answered.error["code"]) == (503, "circuit_open")
+    assert 0 < int(answered.headers["retry-after"]) <= 5
+
+
+def test_a_caller_that_goes_while_an_attempt_waits_leaves_nothing_behind(patient):
+    answered = patient.chat()
+    patient.answer(ERROR, 503, retry_after="5")
+    patient.turn(4)
+    answered.running.cancel()
+    settle(patient)
+
+    assert patient.settled.outcome == "cancelled"
+    assert patient.gateway.in_flight == 0
+    target = patient.gateway._table.resolve("nano")
+    assert target.station.health.pending == 0
+
+
+def test_nothing_is_left_pending_whatever_became_of_the_attempts(hall):
+    hall.make(retries=1)
+    for kind in FailureKind:
+        answered = hall.chat()
+        fail(hall, kind)
+        while not answered.is_over:
+            if hall.flight.is_cancelled or hall.flight.sink._is_over:
+                settle(hall)
+                break
+            fail(hall, kind)
+    health = hall.gateway._table.resolve("nano").station.health
+
+    assert health.pending == 0
+    assert health.view(1e9).state is not BreakerState.CLOSED
+
+
+def test_judged_and_refused_kinds_have_no_further_attempt():
+    for kind in ("upstream_rejected", "output_invalid", "output_blocked", "action_denied", "action_held"):
+        assert FailureKind(kind) not in RULES
+
+
+def test_no_time_limit_is_above_what_is_left():
+    limits = within(Timeouts(5, 120, 60, 600), 7.0)
+
+    assert (limits.connect_s, limits.first_byte_s, limits.between_bytes_s, limits.total_s) == (5, 7.0, 7.0, 7.0)
