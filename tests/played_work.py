@@ -10,6 +10,7 @@ from headworks.compiled import Published, compile_workload
 from headworks.config import load, load_workloads
 from headworks.holding import HeldAnswers
 from headworks.records.content import ContentVault
+from headworks.routing import Health
 from headworks.screening import RulesRunner
 from headworks.workload_call import WorkloadCalls
 
@@ -122,7 +123,13 @@ class Work:
         compiled = compile_workload(workload, locked_model="", published=published or Published())
         station = self.hall.make()._table.resolve("nano")
         targets = {
-            name: msgspec.structs.replace(station, model=name, headers=b"", speaks=frozenset(speaks))
+            name: msgspec.structs.replace(
+                station,
+                model=name,
+                headers=b"",
+                speaks=frozenset(speaks),
+                station=msgspec.structs.replace(station.station, health=Health(lambda most: 0.0)),
+            )
             for name in ("small", "large")
         }
         if rules is not None:

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from time import time
 
 import msgspec
 
@@ -155,6 +156,13 @@ def without_retry(head: AnswerHead) -> AnswerHead:
     return msgspec.structs.replace(head, relayed=_RETRY_LINE.sub(b"", head.relayed) + b"x-should-retry: false\r\n")
 
 
+def with_patience_of(failure: Failure, headers: Mapping[bytes, bytes]) -> Failure:
+    """The failure with what the answer's head says of waiting, where its body does not."""
+    if failure.retry_after_s is not None:
+        return failure
+    return msgspec.structs.replace(failure, retry_after_s=patience_of(headers, time()))
+
+
 def with_patience(head: AnswerHead, failure: Failure) -> AnswerHead:
     """The head of an error, with `retry-after` where the upstream says in its body alone how long to wait."""
     if failure.retry_after_s is None or b"retry-after:" in head.relayed.lower():
@@ -187,7 +195,13 @@ def request_id_line(call: OpenCall) -> str:
     return f"request-id: {call.call_id}\r\n"
 
 
-def refusal_of(failure: Failure, *, status: int = 0) -> Refusal:
+class UpstreamRefusal(Refusal):
+    """The refusal of a call whose attempt failed; keeps how."""
+
+    failure: Failure
+
+
+def refusal_of(failure: Failure, *, status: int = 0) -> UpstreamRefusal:
     """What the caller is told of an attempt that failed without an answer worth passing on."""
     headers: tuple[tuple[str, str], ...] = ()
     if failure.retry_after_s is not None:
@@ -195,13 +209,15 @@ def refusal_of(failure: Failure, *, status: int = 0) -> Refusal:
             ("retry-after", str(math.ceil(failure.retry_after_s))),
             ("retry-after-ms", str(math.ceil(failure.retry_after_s * 1000))),
         )
-    return Refusal(
+    refusal = UpstreamRefusal(
         status or _STATUS_OF_FAILURE.get(failure.kind, 502),
         failure.kind.value,
         words_for(failure),
         kind="rate_limit_error" if failure.kind is FailureKind.LIMITED else "upstream_error",
         headers=headers,
     )
+    refusal.failure = failure
+    return refusal
 
 
 def words_for(failure: Failure) -> str:

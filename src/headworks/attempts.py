@@ -78,6 +78,26 @@ class Policy(msgspec.Struct, frozen=True):
     uniform: Callable[[float], float]
     resolve: Callable[[str], Target[Station]]
 
+    def pause_s(
+        self, failure: Failure, target: Target[Station], again: int, now_s: float, due_s: float
+    ) -> float | None:
+        """Seconds until the same target is asked again; None if it is not to be.
+
+        Arguments:
+            again: how many further attempts there have been at it.
+            due_s: when the last attempt must be over.
+        """
+        if again >= self.retries or not RULES.get(failure.kind, _NOTHING).again:
+            return None
+        health = target.station.health
+        pause_s = failure.retry_after_s
+        if pause_s is None:
+            pause_s = self.uniform(min(MOST_PAUSE_S, FIRST_PAUSE_S * 2.0**again))
+        pause_s = max(pause_s, health.waits_s(now_s))
+        pause_s += self.uniform(SPREAD_S) if pause_s else 0.0
+        is_in_time = now_s + pause_s + LEAST_S < due_s
+        return pause_s if is_in_time and health.take_retry(now_s) else None
+
 
 class Further(msgspec.Struct, frozen=True):
     """The attempt to make, so many seconds from now."""
@@ -114,34 +134,24 @@ class Attempts:
         left_s = self._due_s - now_s
         if left_s < LEAST_S or self._plan.asked is None:
             return None
-        if rules.elsewhere:
+        # What a call goes on from lies in one project, and no other pool or provider knows it.
+        if rules.elsewhere and not self._plan.previous_response_id:
             pool = self._other_pool(now_s)
             found = None if pool is None else self._to(pool, left_s)
             if found is not None:
                 return found
         if rules.again:
-            pause_s = self._pause_s(failure, now_s)
-            if pause_s is not None and pause_s + LEAST_S < left_s:
+            pause_s = self._policy.pause_s(failure, self._plan.target, self._again, now_s, self._due_s)
+            if pause_s is not None:
                 self._again += 1
                 return Further(self._timed(self._plan, left_s - pause_s), pause_s)
-        return self._to_next_model(failure, now_s, left_s) if rules.onward else None
+        if not rules.onward or self._plan.previous_response_id:
+            return None
+        return self._to_next_model(failure, now_s, left_s)
 
     def _other_pool(self, now_s: float) -> Target[Station] | None:
         left = [one for one in self._plan.target.pools if one.provider not in self._tried]
         return choose(left, health_of, now_s, self._policy.uniform) if left else None
-
-    def _pause_s(self, failure: Failure, now_s: float) -> float | None:
-        """Seconds until the same target is asked again; None if it is not to be."""
-        health, uniform = self._plan.target.station.health, self._policy.uniform
-        if self._again >= self._policy.retries:
-            return None
-        pause_s = failure.retry_after_s
-        if pause_s is None:
-            pause_s = uniform(min(MOST_PAUSE_S, FIRST_PAUSE_S * 2.0**self._again))
-        pause_s = max(pause_s, health.waits_s(now_s))
-        pause_s += uniform(SPREAD_S) if pause_s else 0.0
-        is_in_time = now_s + pause_s + LEAST_S < self._due_s
-        return pause_s if is_in_time and health.take_retry(now_s) else None
 
     def _to(self, target: Target[Station], left_s: float) -> Further | None:
         try:

@@ -145,8 +145,14 @@ class Gateway:
             self._note_response,
             lambda error: report(f"a record could not be written: {error}"),
         )
+        policy = Policy(parts.retries, parts.deadline_s, parts.uniform, parts.table.resolve)
         self._streams = StreamRelay(
-            self._settlement, unknown_model=self._planner.unknown, keeps_bodies=parts.keeps_bodies
+            self._settlement,
+            unknown_model=self._planner.unknown,
+            keeps_bodies=parts.keeps_bodies,
+            planner=self._planner,
+            policy=policy,
+            loop=parts.loop,
         )
         self._unary_calls = UnaryCalls(
             self._settlement,
@@ -157,7 +163,7 @@ class Gateway:
             answer_bytes=parts.answer_bytes,
             loop=parts.loop,
             planner=self._planner,
-            policy=Policy(parts.retries, parts.deadline_s, parts.uniform, parts.table.resolve),
+            policy=policy,
         )
         make_works = parts.make_works
         self._works = None if make_works is None else make_works(self._settlement, self._planner, self._streams)

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from functools import partial
 from time import perf_counter
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import msgspec
 
@@ -15,6 +15,7 @@ from headworks.access import Grant
 from headworks.answering import (
     EVENT_STREAM,
     JSON,
+    NO_RETRY,
     STOPPED,
     STREAM_HEADERS,
     AnswerHead,
@@ -23,16 +24,19 @@ from headworks.answering import (
     is_unknown_model,
     refusal_of,
     with_patience,
+    with_patience_of,
+    without_retry,
     words_for,
 )
-from headworks.calls import NO_USAGE, Endpoint, Failure, FailureKind, Usage
+from headworks.attempts import Attempts, Further, Policy, held_back
+from headworks.calls import NO_USAGE, AttemptFailed, Endpoint, Failure, FailureKind, Usage
 from headworks.dialects import AnswerSummary, ChatTail, GeminiTail, MessagesTail, ResponsesTail, refusal_body
 from headworks.errors import Refusal
 from headworks.exchange import Flight, Reply
-from headworks.flow import Ending
+from headworks.flow import Ending, Signal
 from headworks.outcome import charge, estimate_usage, note
-from headworks.planning import Plan
-from headworks.routing import StreamSink
+from headworks.planning import Plan, Planner
+from headworks.routing import Health, StreamSink
 from headworks.settlement import OpenCall, Settlement
 
 _JUDGED_BAD = (FailureKind.UNFIT, FailureKind.BLOCKED, FailureKind.DENIED)
@@ -110,18 +114,39 @@ class _Screened:
         return self._steps.summary()
 
 
+class _Declined(AttemptFailed):
+    """The provider has answered with an error that may be passed on."""
+
+    def __init__(self, failure: Failure, relay: Callable[[], None]) -> None:
+        super().__init__(failure)
+        self.relay = relay
+
+
 class StreamRelay:
-    """Makes the attempt of a streamed call and relays its answer.
+    """Makes the attempts of a streamed call and relays its answer.
 
     Arguments:
         settlement: where a call's end is written.
         unknown_model: the refusal of a model that does not exist.
         keeps_bodies: records hold bodies, too.
+        planner: makes the plan of asking another target.
+        policy: which further attempts are made.
+        loop: the running event loop.
     """
 
     def __init__(
-        self, settlement: Settlement, *, unknown_model: Callable[[str, Grant], Refusal], keeps_bodies: bool
+        self,
+        settlement: Settlement,
+        *,
+        unknown_model: Callable[[str, Grant], Refusal],
+        keeps_bodies: bool,
+        planner: Planner,
+        policy: Policy,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
+        self._planner = planner
+        self._policy = policy
+        self._loop = loop
         self._unknown_model = unknown_model
         self._settle = settlement.settle
         self._keeps_bodies = keeps_bodies
@@ -134,25 +159,81 @@ class StreamRelay:
         ending: Ending,
         terms: StreamTerms | None = None,
     ) -> None:
-        """Make the attempt and send its answer on, piece by piece.
+        """Make the attempts that it takes, and send the answer on, piece by piece.
 
         Arguments:
             ending: is told how to end this before its time.
-            terms: a workload's; None for a plain call.
+            terms: a workload's, which makes further attempts itself; None for a plain call.
 
         Raises:
-            Refusal: the attempt failed before anything was sent on.
+            Refusal: the last attempt failed before anything was sent on.
             StorageError: the call's end could not be written.
         """
+        attempts: Attempts | None = None
+        while True:
+            try:
+                await self._try(call, plan, reply, ending, terms)
+            except AttemptFailed as error:
+                failure = error.failure
+                further: Further | None = None
+                if terms is None:
+                    due_s = call.started_s + self._policy.deadline_s
+                    attempts = attempts or Attempts(self._planner, self._policy, call, plan, due_s)
+                    further = attempts.after(failure, perf_counter())
+                if further is None:
+                    if isinstance(error, _Declined) and (terms is None or failure.kind not in terms.goes_on_after):
+                        error.relay()
+                        return
+                    raise self._refusal(call, failure, terms) from None
+                plan = further.plan
+                if further.after_s > 0:
+                    await self.pause(further.after_s, ending)
+            else:
+                return
+
+    def _refusal(self, call: OpenCall, failure: Failure, terms: StreamTerms | None) -> Refusal:
+        refusal = refusal_of(failure)
+        if terms is None and call.attempts > 1:
+            refusal.headers += NO_RETRY
+        return refusal
+
+    async def pause(self, after_s: float, ending: Ending) -> None:
+        """Wait.
+
+        Raises:
+            Refusal: it must end before that.
+        """
+        over: Signal[Failure | None] = Signal()
+        timer = self._loop.call_later(after_s, over.set, None)
+        ending.act = partial(over.set, STOPPED)
+        try:
+            failure = await over
+        finally:
+            timer.cancel()
+            ending.act = None
+        if failure is not None:
+            raise refusal_of(failure)
+
+    async def _try(self, call: OpenCall, plan: Plan, reply: Reply, ending: Ending, terms: StreamTerms | None) -> None:
+        """One attempt.
+
+        Raises:
+            AttemptFailed: before anything was sent on.
+        """
         station = plan.target.station
+        health = station.health
         steps = _steps(plan)
         if terms is not None and terms.screen is not None and steps is not None:
             steps = _Screened(steps, terms.screen)
         named = plan.target.headers if terms is None else terms.headers
         sink = StreamSink(steps)
         call.usage = NO_USAGE  # of this attempt: what those before it used is in the terms
+        now_s = perf_counter()
+        if not health.may_pass(now_s):
+            raise AttemptFailed(held_back(plan.target, now_s))
         call.attempts += 1
-        call.sent_s = perf_counter()
+        call.sent_s = now_s
+        health.begin(now_s)
         flight = station.upstream.send(plan.request, sink, plan.timeouts or station.timeouts)
         ending.act = partial(sink.on_failure, STOPPED)
         try:
@@ -162,22 +243,28 @@ class StreamRelay:
             if failure is not None:
                 if steps is not None:
                     _note_unsent(call, plan, steps, failure)
-                raise refusal_of(failure)
+                raise AttemptFailed(failure)  # noqa: TRY301 - the handler below is for whatever ends the attempt
             head = answer_head(sink.headers, is_plain=steps is not None and not sink.is_error)
             call.upstream_request_id = _text(head.request_id)
             if sink.is_error:
                 await self._stream_refused(call, plan, sink, head, reply, terms)
-                return
             block = _stream_headers(call, named, head, is_events=steps is not None)
-            await self._pass_on(call, plan, sink, steps, flight, block, reply, terms)
+            failure = await self._pass_on(call, plan, sink, steps, flight, block, reply, terms)
         except asyncio.CancelledError:
             flight.cancel()
+            health.gave_up()
             if not call.is_settled:
                 _sum_up(call, plan, steps, None, terms)
             raise
-        except Refusal:
+        except AttemptFailed as error:
             flight.cancel()
+            _tell(health, call, error.failure)
             raise
+        except BaseException:
+            flight.cancel()
+            health.gave_up()
+            raise
+        _tell(health, call, failure)
 
     async def _pass_on(
         self,
@@ -189,8 +276,12 @@ class StreamRelay:
         headers: bytes,
         reply: Reply,
         terms: StreamTerms | None,
-    ) -> None:
-        """Send the stream on while it comes; hold its last piece until the call has settled."""
+    ) -> Failure | None:
+        """Send the stream on while it comes; hold its last piece until the call has settled. Returns what broke it.
+
+        Raises:
+            AttemptFailed: it is not to be passed on, and nothing of it was.
+        """
         screen = None if terms is None else terms.screen
         keep = self._keeper(call, terms)
         kept: list[bytes] | None = None if keep is None else []
@@ -224,7 +315,7 @@ class StreamRelay:
             if not is_begun and failure.kind in _JUDGED:
                 assert steps is not None, "a screen looks at what comes out of them"
                 _note_unsent(call, plan, steps, failure)
-                raise refusal_of(failure)
+                raise AttemptFailed(failure)
             flight.cancel()  # the stream may go on although it can no longer be read
             if steps is not None:
                 last += steps.broken(failure.kind.value, words_for(failure))
@@ -239,6 +330,7 @@ class StreamRelay:
             reply.abort()  # nothing in these bytes could say that they are not all
         else:
             reply.end(last)
+        return failure
 
     def _keeper(self, call: OpenCall, terms: StreamTerms | None) -> Callable[[bytes], None] | None:
         if terms is not None:
@@ -247,26 +339,32 @@ class StreamRelay:
 
     async def _stream_refused(
         self, call: OpenCall, plan: Plan, sink: StreamSink, head: AnswerHead, reply: Reply, terms: StreamTerms | None
-    ) -> None:
+    ) -> NoReturn:
         failure = sink.ended.value if sink.ended.is_set else await sink.ended
         if failure is not None:
-            raise refusal_of(failure)
+            raise AttemptFailed(failure)
         if sink.status < 300:
             detail = f"{plan.target.provider} answered a stream with something else"
-            raise refusal_of(Failure(FailureKind.INVALID, detail, 200))
-        self._error(call, plan, head, sink, reply, terms)
-
-    def _error(
-        self, call: OpenCall, plan: Plan, head: AnswerHead, sink: StreamSink, reply: Reply, terms: StreamTerms | None
-    ) -> None:
-        """Pass the provider's own refusal on when it is one that the caller can understand."""
+            raise AttemptFailed(Failure(FailureKind.INVALID, detail, 200))
         if plan.unlisted is not None and is_unknown_model(sink.status, sink.error_body):
             raise self._unknown_model(call.requested_model, plan.unlisted)
         failure = plan.target.station.provider.classify(sink.status, sink.headers, sink.error_body)
+        failure = with_patience_of(failure, sink.headers)
         if failure.kind in (FailureKind.UNAUTHORIZED, FailureKind.INVALID):
-            raise refusal_of(failure)
-        if terms is not None and failure.kind in terms.goes_on_after:
-            raise refusal_of(failure)
+            raise AttemptFailed(failure)
+        raise _Declined(failure, partial(self._error, call, plan, head, sink, reply, terms, failure))
+
+    def _error(
+        self,
+        call: OpenCall,
+        plan: Plan,
+        head: AnswerHead,
+        sink: StreamSink,
+        reply: Reply,
+        terms: StreamTerms | None,
+        failure: Failure,
+    ) -> None:
+        """Pass the provider's own refusal on: it is one that the caller can understand."""
         body = sink.error_body
         if not is_error_object(body):
             body = refusal_body(refusal_of(failure, status=sink.status), call.endpoint)
@@ -281,7 +379,21 @@ class StreamRelay:
             call.usage = usage_of_both(terms.spent, call.usage)
         self._settle(call, "failed", sink.status)
         named = plan.target.headers if terms is None else terms.headers
-        reply.respond(sink.status, with_patience(head, failure).render(call, named, JSON), body)
+        head = with_patience(head, failure)
+        if terms is None and call.attempts > 1:
+            head = without_retry(head)
+        reply.respond(sink.status, head.render(call, named, JSON), body)
+
+
+def _tell(health: Health, call: OpenCall, failure: Failure | None) -> None:
+    """Tell a target's health how an attempt ended; what was judged, or refused with reason, is as good as answered."""
+    now_s = perf_counter()
+    if failure is None or failure.kind in _JUDGED or failure.kind is FailureKind.REJECTED:
+        health.succeeded(now_s, call.head_s - call.sent_s)
+    elif failure.kind is FailureKind.STOPPED:
+        health.gave_up()
+    else:
+        health.failed(now_s, failure.kind, failure.retry_after_s)
 
 
 def _steps(plan: Plan) -> Relayed | None:

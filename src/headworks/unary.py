@@ -13,7 +13,7 @@ coming. With 16 callers all this is a fifth of a call's cost.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from time import perf_counter, time
+from time import perf_counter
 
 import msgspec
 
@@ -26,9 +26,9 @@ from headworks.answering import (
     answer_head,
     is_error_object,
     is_unknown_model,
-    patience_of,
     refusal_of,
     with_patience,
+    with_patience_of,
     without_retry,
 )
 from headworks.attempts import Attempts, Policy, held_back
@@ -396,9 +396,7 @@ class UnaryCall:
         if failure.kind is FailureKind.REJECTED:
             self._end_attempt(now_s)
         else:
-            if failure.retry_after_s is None:
-                patience_s = patience_of(self._headers, time())
-                failure = msgspec.structs.replace(failure, retry_after_s=patience_s)
+            failure = with_patience_of(failure, self._headers)
             if self._goes_on(failure):
                 return
         if failure.kind in (FailureKind.UNAUTHORIZED, FailureKind.INVALID):
