@@ -31,12 +31,13 @@ _MANY_BATCHES = 0.85
 
 _LONG_HOLD_S = 0.5
 
-_BEAT_S = 15.0
+_BEAT_MOST_S = 15.0
+_BEATS = 4
 _DATA = re.compile(rb"^data: (.*)$", re.MULTILINE)
 
 _UNBUFFERED = (
-    "have what stands in front pass streams on as they come; nginx: `proxy_buffering off;`, no `proxy_ignore_headers "
-    "X-Accel-Buffering;`, no `gzip` for `text/event-stream`"
+    "have what stands in front pass streams on as they come; nginx: `proxy_buffering off; proxy_http_version 1.1;`, no "
+    "`proxy_ignore_headers X-Accel-Buffering;`, no `gzip` for `text/event-stream`"
 )
 _NGINX_11 = 'nginx: `proxy_http_version 1.1; proxy_set_header Connection "";`'
 
@@ -172,12 +173,18 @@ async def _look_long(situation: Situation, target: Target, quiet_s: float) -> li
         async with asking("the gateway", target.origin) as asker:
             return await asker.ask(_request(situation, target, query), patient)
 
-    silent, kept = await asyncio.gather(ask(f"?quiet_s={quiet_s:g}"), ask(f"?quiet_s={quiet_s:g}&beat_s={_BEAT_S:g}"))
+    beat_s = beat_for(quiet_s)
+    silent, kept = await asyncio.gather(ask(f"?quiet_s={quiet_s:g}"), ask(f"?quiet_s={quiet_s:g}&beat_s={beat_s:g}"))
     for heard in (silent, kept):
         if heard.status != 200:
             unheard = _unheard(heard, situation)
             return [] if unheard is None else [unheard]
     return judge_silence(silent, kept, quiet_s)
+
+
+def beat_for(quiet_s: float) -> float:
+    """Seconds between the comments of a stream that has nothing to say for so long."""
+    return min(_BEAT_MOST_S, quiet_s / _BEATS)
 
 
 def judge_silence(silent: Heard, kept: Heard, quiet_s: float) -> list[Finding]:
@@ -189,15 +196,16 @@ def judge_silence(silent: Heard, kept: Heard, quiet_s: float) -> list[Finding]:
         says = f"a stream that is silent is cut after {lasted_s:g} s, and so is an answer that takes so long to begin"
         way_out = "give what stands in front more patience than the longest answer; nginx: `proxy_read_timeout 600s;`"
         finding = warning("idle", says, way_out, cut_after_s=lasted_s)
-    beats = [piece.at_s for piece in kept.pieces if BEAT in piece.data]
+    beat_s = beat_for(quiet_s)
+    beats = {piece.at_s for piece in kept.pieces if BEAT in piece.data}
     if not _is_whole(kept):
         lasted_s = round(kept.end_s - kept.head_s, 1)
-        says = f"a stream is cut after {lasted_s:g} s although something is sent every {_BEAT_S:g} s"
+        says = f"a stream is cut after {lasted_s:g} s although something is sent every {beat_s:g} s"
         way_out = "see which limit on a whole request stands in front, and raise it over the longest answer"
         return [finding, problem("heartbeat", says, way_out, cut_after_s=lasted_s)]
-    if quiet_s > 2 * _BEAT_S and len(set(beats)) < 2:
+    if len(beats) < _BEATS - 1:
         return [finding, problem("heartbeat", "comments do not come through one by one", _UNBUFFERED)]
-    return [finding, ok("heartbeat", f"a stream with a comment every {_BEAT_S:g} s is not cut", seconds=quiet_s)]
+    return [finding, ok("heartbeat", f"a stream with a comment every {beat_s:g} s is not cut", seconds=quiet_s)]
 
 
 def read_pulses(heard: Heard) -> list[Pulse]:
