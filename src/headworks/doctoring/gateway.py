@@ -3,6 +3,7 @@
 That what answers is Headworks is seen by the header `x-headworks-call-id`: a proxy's own answers lack it.
 """
 
+import asyncio
 import ipaddress
 
 from headworks.calls import FailureKind
@@ -78,10 +79,11 @@ class _Look:
             findings.append(answered)
             if answered.verdict is Verdict.PROBLEM:
                 return findings
-            findings.append(self._key(heard))
+            is_private = await _is_private(target.origin.host)
+            findings.append(self._key(heard, is_private=is_private))
             findings.append(await self._ready(asker))
             if self._situation.is_elsewhere:
-                findings.append(await self._metrics(asker))
+                findings.append(await self._metrics(asker, is_private=is_private))
                 findings.append(await self._body(asker, may_call=heard.status == 200))
         return findings
 
@@ -104,12 +106,12 @@ class _Look:
             "answers", says, "see that the URL leads to the gateway, and that the proxy passes `/v1/` on to it"
         )
 
-    def _key(self, heard: Heard) -> Finding:
+    def _key(self, heard: Heard, *, is_private: bool) -> Finding:
         situation = self._situation
         if heard.status == 200:
             if situation.key is not None:
                 return ok("key", "it is accepted")
-            if _is_private(self._target.origin.host):
+            if is_private:
                 return ok("key", "none is needed (`access.mode: open`)")
             return problem(
                 "key", "none is needed: whoever finds this address calls at your cost", "set `access.mode: keys`"
@@ -132,10 +134,10 @@ class _Look:
             return problem("ready", "it says that it is not ready", way_out)
         return skipped("ready", "the proxy does not pass `/health/` on, which is as it should be")
 
-    async def _metrics(self, asker: Asker) -> Finding:
+    async def _metrics(self, asker: Asker, *, is_private: bool) -> Finding:
         heard = await asker.ask(get(self._target, "/metrics"))
         if heard.failure is None and heard.status == 200 and b"headworks_" in heard.body:
-            if _is_private(self._target.origin.host):
+            if is_private:
                 return ok("metrics", "`/metrics` is shown, to a private network only")
             way_out = "have the proxy pass `/v1/` on alone"
             return warning("metrics", "`/metrics` is shown to everyone: models and volumes", way_out)
@@ -166,10 +168,11 @@ def _block(headers: tuple[tuple[str, str], ...]) -> bytes:
     return "".join(f"{name}: {value}\r\n" for name, value in (("user-agent", "headworks-doctor"), *headers)).encode()
 
 
-def _is_private(host: str) -> bool:
-    """Whether the address is one that the Internet does not reach. A name may lead anywhere."""
+async def _is_private(host: str) -> bool:
+    """Whether all addresses of the host are ones that the Internet does not reach."""
     try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    return address.is_loopback or address.is_private or address.is_link_local
+        found = await asyncio.get_running_loop().getaddrinfo(host, None)
+    except OSError:
+        return False  # a name that only a proxy knows
+    addresses = [ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found]
+    return all(one.is_loopback or one.is_private or one.is_link_local for one in addresses)
