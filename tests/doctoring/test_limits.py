@@ -61,7 +61,7 @@ def test_what_is_no_duration_is_none(text):
     assert duration_s(text) == (float(text) if text in ("6", "1.5") else None)
 
 
-def test_the_nearest_statement_of_the_file_holds():
+def test_what_the_file_says_of_a_model_goes_before_what_it_says_of_all():
     provider = Provider(
         kind="openai",
         limits=Limits(requests_per_minute=1),
@@ -74,6 +74,7 @@ def test_the_nearest_statement_of_the_file_holds():
         return configured_limits(provider, *arguments).requests_per_minute
 
     assert (rpm("x"), rpm("m"), rpm("x", pool), rpm("m", pool), rpm("x", bare), rpm("m", bare)) == (1, 2, 3, 4, 1, 2)
+    assert rpm("m", ProviderPool(limits=Limits(requests_per_minute=3))) == 2
 
 
 def test_too_much_is_a_problem_nothing_a_warning_and_less_is_well():

@@ -29,7 +29,7 @@ def test_every_connection_of_a_worker_is_a_file(project_of):
         "  sim: {kind: simulator}\n"
         "  a: {kind: openai, api_key: env:K, connections: {limit: 10}, pools: {x: {}, y: {}}}\n"
     )
-    assert machine.files_needed(project) == 1000 + 2 * 10 + 64
+    assert machine.files_needed(project) == 1000 + 10 + 64
 
 
 @pytest.mark.parametrize(("soft", "verdict"), [(1024, "warning"), (2000, "ok"), (-1, "ok")])

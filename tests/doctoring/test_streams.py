@@ -161,6 +161,32 @@ def test_what_is_no_stream_of_known_pacing_is_not_judged_as_one(said, verdict, w
     assert words in finding.says
 
 
+def at_once(version):
+    events = [msgspec.json.encode(Pulse(n, EVENTS, n * 100.0, "" if n else version)) for n in range(EVENTS)]
+    body = b"".join(b"data: %b\n\n" % one for one in events)
+    return answer(200, body, content_type="text/event-stream", cache_control="no-cache", server="nginx")
+
+
+def test_a_stream_that_comes_at_once_is_asked_for_again_before_a_proxy_is_blamed():
+    async def run():
+        async with serving({"GET /v1/diagnostics/stream": at_once("0.0.1")}) as server:
+            (check,) = streams.checks(elsewhere(server))
+            return by_about(await check.look()), server.asked
+
+    found, asked = asyncio.run(run())
+    assert len(asked) == 2
+    assert found["unbuffered"].verdict == "problem"
+    assert "X-Accel-Buffering" in found["unbuffered"].way_out
+    assert found["framing"].verdict == "problem"
+    assert (found["version"].verdict, "0.0.1" in found["version"].says) == ("warning", True)
+
+
+def test_a_header_that_was_taken_out_on_the_way_is_part_of_the_way_out():
+    pacing = pacing_of([Arrival(sent, 2.0) for sent in SENT_S])
+    assert "two proxies" in judge(pacing, "", has_header=False).way_out
+    assert "two proxies" not in judge(pacing, "", has_header=True).way_out
+
+
 def test_without_a_key_one_is_asked_for_and_without_an_address_nothing_is_checked():
     async def run():
         async with serving({"GET /v1/diagnostics/stream": answer(401)}) as server:

@@ -68,7 +68,12 @@ def run(options: argparse.Namespace) -> int:
     except ValueError as error:
         print(f"headworks doctor: {plain(str(error))}", file=sys.stderr)
         return 2
-    examined = asyncio.run(_examine(checks_of(situation)))
+    # Not `asyncio.run`, which waits for threads: one may hang in a name server or a dead disk beyond its check's time.
+    loop = asyncio.new_event_loop()
+    try:
+        examined = loop.run_until_complete(_examine(checks_of(situation)))
+    finally:
+        loop.close()
     findings = [finding for one in examined for finding in one.findings]
     is_well = not any(finding.verdict is Verdict.PROBLEM for finding in findings)
     if options.json:
@@ -78,6 +83,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         for line in report(examined, coloured=has_colours()):
             print(line)
+    sys.stdout.flush()
     return 0 if is_well else 1
 
 

@@ -48,13 +48,11 @@ def stated_limits(headers: Mapping[bytes, bytes]) -> Stated:
 
 
 def configured_limits(provider: Provider, model: str, pool: ProviderPool | None = None) -> Limits:
-    """What headworks.yaml allows this model at this provider, or in this pool of it; the nearest statement holds."""
-    if pool is not None:
-        if model in pool.model_limits:
-            return pool.model_limits[model]
-        if pool.limits is not None:
-            return pool.limits
-    return provider.model_limits.get(model, provider.limits)
+    """What headworks.yaml allows this model at this provider, or in this pool of it. What is said of the model goes
+    before what is said of all; then, what the pool says before what the provider says."""
+    general = provider.limits if pool is None or pool.limits is None else pool.limits
+    own = {} if pool is None else pool.model_limits
+    return own.get(model) or provider.model_limits.get(model) or general
 
 
 def compare(stated: Stated, configured: Limits, model: str, place: str) -> list[Finding]:

@@ -54,7 +54,7 @@ def files_needed(project: Project) -> int:
     """File descriptors that one worker may come to need: each of its connections is one."""
     config = project.config
     upstream = sum(
-        provider.connections.limit * max(1, len(provider.pools))
+        provider.connections.limit  # its `pools` share them
         for provider in config.providers.values()
         if provider.kind != "simulator"
     )

@@ -39,6 +39,10 @@ _UNBUFFERED = (
     "have what stands in front pass streams on as they come; nginx: `proxy_buffering off; proxy_http_version 1.1;`, no "
     "`proxy_ignore_headers X-Accel-Buffering;`, no `gzip` for `text/event-stream`"
 )
+_HEADER_TAKEN_OUT = (
+    "; the header `x-accel-buffering: no` does not come through: where two proxies stand in a row, the inner one "
+    "takes it away from the outer one (nginx: `proxy_pass_header X-Accel-Buffering;`)"
+)
 _NGINX_11 = 'nginx: `proxy_http_version 1.1; proxy_set_header Connection "";`'
 
 
@@ -80,12 +84,14 @@ def pacing_of(arrivals: Sequence[Arrival]) -> Pacing:
     )
 
 
-def judge(pacing: Pacing, proxy: str) -> Finding:
+def judge(pacing: Pacing, proxy: str, *, has_header: bool = True) -> Finding:
     """What that means.
 
     Arguments:
         proxy: what stands in front, as it calls itself; "" if it does not.
+        has_header: our `x-accel-buffering: no` came through.
     """
+    way_out = _UNBUFFERED if has_header else _UNBUFFERED + _HEADER_TAKEN_OUT
     held = f"the longest was kept back for {pacing.longest_hold_s:.2f} s"
     by = f" ({proxy})" if proxy else ""
     figures: dict[str, float] = {
@@ -95,10 +101,10 @@ def judge(pacing: Pacing, proxy: str) -> Finding:
     }
     if pacing.batches <= 1:
         says = f"streams are BUFFERED on the way{by}: {pacing.events} events came all at once, {held}"
-        return problem("unbuffered", says, _UNBUFFERED, **figures)
+        return problem("unbuffered", says, way_out, **figures)
     came = f"{pacing.events} events came in {pacing.batches} batches, {held}"
     if pacing.share < _FEW_BATCHES:
-        return problem("unbuffered", f"streams are BUFFERED on the way{by}: {came}", _UNBUFFERED, **figures)
+        return problem("unbuffered", f"streams are BUFFERED on the way{by}: {came}", way_out, **figures)
     if pacing.share < _MANY_BATCHES or pacing.longest_hold_s > _LONG_HOLD_S:
         way_out = "look again; if it stays so, see what gathers small packets on the way"
         return warning("unbuffered", f"streams come unevenly{by}: {came}", way_out, **figures)
@@ -133,7 +139,8 @@ async def _look(situation: Situation, target: Target) -> list[Finding]:
             if _unheard(again, situation) is None:
                 heard = again
                 pacing = max(pacing, pacing_of(read_arrivals(again)), key=lambda one: one.share)
-    findings = [judge(pacing, in_front(heard)), *judge_head(heard)]
+    has_header = bool(heard.header("x-accel-buffering"))
+    findings = [judge(pacing, in_front(heard), has_header=has_header), *judge_head(heard)]
     version = next((one.version for one in read_pulses(heard) if one.version), "")
     if version == __version__:
         findings.append(ok("version", f"the gateway is {version}, as this is"))
