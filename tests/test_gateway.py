@@ -318,3 +318,26 @@ def test_the_callers_own_key_and_trace_are_on_record(hall):
     hall.answer()
 
     assert (hall.settled.caller_key, hall.settled.trace_id) == ("order-7", "t-1")
+
+
+def test_the_stream_of_known_pacing_wants_a_key(hall):
+    refused = hall.ask("/v1/diagnostics/stream", method="GET", authorization="Bearer bad")
+    assert refused.error["code"] == "invalid_api_key"
+
+
+def test_the_stream_of_known_pacing_asks_proxies_not_to_buffer_as_every_stream_does(hall):
+    async def ask():
+        return hall.ask("/v1/diagnostics/stream", method="GET", turns=0)
+
+    answered = hall.loop.run_until_complete(ask())
+    assert answered.headers["x-accel-buffering"] == "no"
+    assert answered.headers["content-type"].startswith("text/event-stream")
+    assert hall.gateway.in_flight == 1
+
+    answered.running.cancel()
+    assert hall.gateway.in_flight == 0
+    assert (hall.settled.opened.endpoint, hall.settled.outcome) == ("diagnostics", "cancelled")
+
+
+def test_a_wish_for_pacing_that_cannot_be_had_is_refused(hall):
+    assert hall.ask("/v1/diagnostics/stream", method="GET", query="quiet_s=x").error["param"] == "quiet_s"

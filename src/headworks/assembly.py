@@ -199,6 +199,15 @@ def _published(project: Project, name: str) -> "Published":
         registry.close()
 
 
+def read_provider(project: Project, name: str, environment: Mapping[str, str] = os.environ) -> ProviderPlan:
+    """One provider as `read_settings` reads it, whatever is wrong with the others.
+
+    Raises:
+        ConfigError: something of it cannot be used, with its place in the file.
+    """
+    return _provider_plan(project, name, environment)
+
+
 def _provider_plan(project: Project, name: str, environment: Mapping[str, str]) -> ProviderPlan:
     provider = project.config.providers[name]
 

@@ -27,6 +27,7 @@ class Manner(enum.Enum):
     HELD = "held"  # an answer of ours that waits for a person
     APPROVALS = "approvals"  # what is to be decided
     APPROVAL = "approval"
+    PULSE = "pulse"  # a stream by which is measured what proxies do to streams
     LIVE = "live"
     READY = "ready"
     METRICS = "metrics"
@@ -78,6 +79,7 @@ ROUTES = (
     Route("POST", "/v1/outcomes", Manner.OUTCOMES, Endpoint.OUTCOMES),
     Route("GET", "/v1/approvals", Manner.APPROVALS, Endpoint.APPROVALS),
     Route("GET", "/v1/models", Manner.MODELS, Endpoint.MODELS),
+    Route("GET", "/v1/diagnostics/stream", Manner.PULSE, Endpoint.MODELS),
     Route("GET", "/health/live", Manner.LIVE, Endpoint.MODELS, needs_key=False),
     Route("GET", "/health/ready", Manner.READY, Endpoint.MODELS, needs_key=False),
     Route("GET", "/metrics", Manner.METRICS, Endpoint.MODELS, needs_key=False),

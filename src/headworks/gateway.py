@@ -24,7 +24,7 @@ from typing import Any, Protocol
 import msgspec
 
 from headworks.access import Grant
-from headworks.answering import JSON, error_headers, own_headers, request_id_line
+from headworks.answering import EVENT_STREAM, JSON, STREAM_HEADERS, error_headers, own_headers, request_id_line
 from headworks.attempts import Policy
 from headworks.calls import WITHHELD, Caller, Endpoint, Outcome
 from headworks.catalogue import count_tokens
@@ -36,6 +36,7 @@ from headworks.exchange import Reply, Request, Running
 from headworks.flow import Ending, Flow, Signal
 from headworks.ownership import ResponseOwner, ResponseOwners
 from headworks.planning import Admission, Plan, Planner, Station, admission_of, note_keys, stored_id
+from headworks.pulse import PulseStreams, read_query
 from headworks.records import Journal, read_outcomes
 from headworks.routing import RouteTable
 from headworks.settlement import CallMaker, OpenCall, Settlement
@@ -139,6 +140,7 @@ class Gateway:
         self._begin = CallMaker().begin
         self._planner = Planner(parts.table, parts.uniform)
         self._owners = ResponseOwners(parts.find_owner)
+        self._pulses = PulseStreams(parts.loop.time)
         self._settlement = Settlement(
             parts.journal,
             parts.metrics.observe,
@@ -250,6 +252,8 @@ class Gateway:
             return self._count(call, request, admission, grant, reply)
         if route.manner is Manner.OBJECT:
             return self._run(lambda ending: self._of_stored(call, request, admission, reply, ending), call, reply)
+        if route.manner is Manner.PULSE:
+            return self._run(lambda _: self._send_pulses(call, request, reply), call, reply)
         works = self._works
         if route.manner is Manner.HELD:
             if works is None:
@@ -411,6 +415,12 @@ class Gateway:
         call.response_bytes = len(body)
         self._settlement.settle(call, "answered", 200)
         reply.respond(200, own_headers(call), body)
+
+    async def _send_pulses(self, call: OpenCall, request: Request, reply: Reply) -> None:
+        asked = read_query(request.query)
+        call.endpoint = "diagnostics"
+        headers = own_headers(call, EVENT_STREAM) + STREAM_HEADERS
+        await self._pulses.send(asked, reply, headers, lambda: self._settlement.settle(call, "answered", 200))
 
     def _count(
         self, call: OpenCall, request: Request, admission: Admission, grant: Grant, reply: Reply

@@ -20,6 +20,7 @@ from headworks.errors import HeadworksError
 COMMANDS: dict[str, str] = {
     "init": "Write a commented starter project",
     "check": "Validate the configuration and everything that it refers to",
+    "doctor": "Check an installation from outside, and say how to mend what is found",
     "serve": "Start the gateway",
     "simulate": "Start a faithful local stand-in for the OpenAI API",
     "keys": "Create, list, show, rotate and revoke virtual keys",

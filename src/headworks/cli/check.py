@@ -54,9 +54,7 @@ def run(options: argparse.Namespace) -> int:
     workloads: tuple[Workload, ...] = ()
     try:
         project = load(options.config)
-        found = examine(project, environment=os.environ, plan_models=_plan_models)
-        workloads, more = _workloads(project)
-        found = Examination((*found.problems, *more.problems), (*found.warnings, *more.warnings))
+        workloads, found = look_over(project)
     except ConfigError as error:
         found = Examination(problems=error.problems)
     if options.json:
@@ -64,6 +62,13 @@ def run(options: argparse.Namespace) -> int:
     else:
         _print(found, project, workloads, options.config)
     return 1 if found.problems else 0
+
+
+def look_over(project: Project) -> tuple[tuple[Workload, ...], Examination]:
+    """The workloads of a project that could be read, and all that can be found in what it refers to."""
+    found = examine(project, environment=os.environ, plan_models=_plan_models)
+    workloads, more = _workloads(project)
+    return workloads, Examination((*found.problems, *more.problems), (*found.warnings, *more.warnings))
 
 
 def workload_checks(project: Project) -> tuple[Check, ...]:

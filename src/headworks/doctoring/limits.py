@@ -1,0 +1,110 @@
+"""The limits that a provider states in the headers of its answers, against those that headworks.yaml has for it.
+
+Sources: OpenAI rate-limit guide (`x-ratelimit-limit-requests`, `-tokens`, `-remaining-*`, `-reset-*`, 2026-11);
+Anthropic API reference, "Rate limits" (`anthropic-ratelimit-requests-limit`, `-tokens-limit`, 2026-11).
+"""
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from headworks.config import Provider
+from headworks.config.shape import Limits, ProviderPool
+from headworks.doctoring.findings import Finding, ok, problem, warning
+
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_LONGER_THAN_MINUTES_S = 1800.0
+
+
+class Stated(msgspec.Struct, frozen=True):
+    """What a provider allows one model. None where it says nothing."""
+
+    requests_per_minute: int | None = None
+    requests_per_day: int | None = None
+    tokens_per_minute: int | None = None
+    tokens_per_day: int | None = None
+
+
+_FIELDS = Stated.__struct_fields__
+
+
+def stated_limits(headers: Mapping[bytes, bytes]) -> Stated:
+    """What the headers of an answer state.
+
+    OpenAI's names say nothing of the window; it follows from how long what is used takes to come back.
+    """
+    amounts: dict[str, int] = {}
+    for what in ("requests", "tokens"):
+        limit = _number(headers, f"x-ratelimit-limit-{what}")
+        if limit is not None:
+            amounts[f"{what}_per_{_window(headers, what, limit)}"] = limit
+            continue
+        limit = _number(headers, f"anthropic-ratelimit-{what}-limit")
+        if limit is not None:
+            amounts[f"{what}_per_minute"] = limit
+    return Stated(**amounts)
+
+
+def configured_limits(provider: Provider, model: str, pool: ProviderPool | None = None) -> Limits:
+    """What headworks.yaml allows this model at this provider, or in this pool of it. What is said of the model goes
+    before what is said of all; then, what the pool says before what the provider says."""
+    general = provider.limits if pool is None or pool.limits is None else pool.limits
+    own = {} if pool is None else pool.model_limits
+    return own.get(model) or provider.model_limits.get(model) or general
+
+
+def compare(stated: Stated, configured: Limits, model: str, place: str) -> list[Finding]:
+    """What the comparison comes to, for every limit that is stated.
+
+    Arguments:
+        place: where in headworks.yaml a limit of this model is to be written.
+    """
+    findings = []
+    theirs: dict[str, int | None] = msgspec.structs.asdict(stated)
+    ours: dict[str, int | None] = msgspec.structs.asdict(configured)
+    for name in _FIELDS:
+        limit, own = theirs[name], ours[name]
+        if limit is None:
+            continue
+        about = f"{name} {model}"
+        words = name.replace("_per_", " a ")
+        setting = f"`{place}.{name}: {limit}`"
+        if own is None:
+            says = f"the provider allows {model} {limit:,} {words}, and headworks.yaml says nothing of it"
+            findings.append(
+                warning(about, says, f"write {setting}, so that calls wait their turn instead of failing", stated=limit)
+            )
+        elif own > limit:
+            says = f"headworks.yaml allows {model} {own:,} {words}, the provider only {limit:,}"
+            way_out = f"write {setting}, or ask the provider for more"
+            findings.append(problem(about, says, way_out, stated=limit, configured=own))
+        else:
+            share = "all" if own == limit else f"{own:,}"
+            says = f"{model}: {share} of the provider's {limit:,} {words}"
+            findings.append(ok(about, says, stated=limit, configured=own))
+    return findings
+
+
+def duration_s(text: str) -> float | None:
+    """Seconds of a duration as OpenAI writes it: `6m0s`, `120ms`, `1h2m3.5s`, or a bare number; None if it is none."""
+    if re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", text):
+        return float(text)
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        return None
+    return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
+
+
+def _window(headers: Mapping[bytes, bytes], what: str, limit: int) -> str:
+    remaining = _number(headers, f"x-ratelimit-remaining-{what}")
+    reset_s = duration_s(headers.get(f"x-ratelimit-reset-{what}".encode(), b"").decode("latin-1").strip())
+    if remaining is None or reset_s is None or remaining >= limit:
+        return "minute"
+    return "day" if reset_s * limit / (limit - remaining) > _LONGER_THAN_MINUTES_S else "minute"
+
+
+def _number(headers: Mapping[bytes, bytes], name: str) -> int | None:
+    text = headers.get(name.encode(), b"").strip()
+    return int(text) if text.isdigit() and len(text) < 16 else None

@@ -1,0 +1,129 @@
+"""The machine that the gateway runs on: open files, disk, and how Python and its parsers were built."""
+
+import importlib.util
+import resource
+import shutil
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+
+from headworks.config import Project
+from headworks.doctoring.findings import Check, Finding, in_thread, ok, problem, warning
+from headworks.doctoring.situation import Situation, existing
+from headworks.records import JOURNAL_FOLDER
+
+_OTHER_FILES = 64
+"""What a worker has open besides connections: journal, databases, sockets of its own, the interpreter's files."""
+
+_COMPILED = (".so", ".pyd")
+_FAST_MODULES = ("uvloop.loop", "httptools.parser.parser", "msgspec._core")
+
+
+def checks(situation: Situation) -> list[Check]:
+    """One, where a project is to run here."""
+    project = situation.project
+    if project is None:
+        return []
+    return [Check("machine", in_thread(lambda: look(project)))]
+
+
+def look(project: Project) -> list[Finding]:
+    """All of it, for what this project needs."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    journal = project.storage / JOURNAL_FOLDER
+    return [
+        judge_files(files_needed(project), soft),
+        judge_disk(
+            free_bytes=shutil.disk_usage(existing(project.storage)).free,
+            used_bytes=_size(journal),
+            journal_bytes=project.config.storage.journal_bytes,
+            segment_bytes=project.config.storage.segment_bytes,
+            where=existing(project.storage),
+        ),
+        judge_modules([(name, _origin(name)) for name in _FAST_MODULES]),
+        judge_python(
+            arguments=str(sysconfig.get_config_var("CONFIG_ARGS") or ""),
+            is_debug=bool(sysconfig.get_config_var("Py_DEBUG")),
+            base=sys.base_prefix,
+        ),
+    ]
+
+
+def files_needed(project: Project) -> int:
+    """File descriptors that one worker may come to need: each of its connections is one."""
+    config = project.config
+    upstream = sum(
+        provider.connections.limit  # its `pools` share them
+        for provider in config.providers.values()
+        if provider.kind != "simulator"
+    )
+    return config.server.connections + upstream + _OTHER_FILES
+
+
+def judge_files(needed: int, soft: int) -> Finding:
+    """The limit of open files, `soft` of this very process: a service may have one of its own."""
+    figures: dict[str, float] = {"needed": needed, "limit": soft}
+    if soft in (resource.RLIM_INFINITY, -1) or soft >= needed:
+        return ok("open files", f"a worker may need {needed:,}, and the limit allows them", **figures)
+    says = f"a worker may need {needed:,} (`server.connections` and the pools), and the limit here is {soft:,}"
+    way_out = f"`ulimit -n {needed}` before the start, `LimitNOFILE={needed}` in systemd, or lower `server.connections`"
+    return warning("open files", says, way_out, **figures)
+
+
+def judge_disk(*, free_bytes: int, used_bytes: int, journal_bytes: int, segment_bytes: int, where: Path) -> Finding:
+    """Whether the journals may grow to their bound, `used_bytes` of which they have."""
+    wanted = max(0, journal_bytes - used_bytes)
+    figures: dict[str, float] = {"free_bytes": free_bytes, "wanted_bytes": wanted}
+    if free_bytes >= wanted:
+        return ok("disk", f"{_size_words(free_bytes)} are free at {where}", **figures)
+    says = f"{_size_words(free_bytes)} are free at {where}, and journals may come to need {_size_words(wanted)}"
+    way_out = "free some, move `storage.path`, or lower `storage.journal_bytes`"
+    verdict = problem if free_bytes < 2 * segment_bytes else warning
+    return verdict("disk", says, way_out, **figures)
+
+
+def judge_modules(found: Sequence[tuple[str, str]]) -> Finding:
+    """Whether what is fast because it is compiled is compiled; the second of each is the file that would be loaded."""
+    slow = [name for name, origin in found if not origin.endswith(_COMPILED)]
+    if not slow:
+        return ok("compiled", "uvloop, httptools and msgspec are compiled")
+    way_out = (
+        "install them as wheels for this Python and machine: `pip install --force-reinstall uvloop httptools msgspec`"
+    )
+    return problem("compiled", f"not there in compiled form: {', '.join(slow)}", way_out)
+
+
+def judge_python(*, arguments: str, is_debug: bool, base: str) -> Finding:
+    """How the interpreter was built: an unoptimised build costs 1.6 times as much and more (`make bench`)."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    if is_debug:
+        says = f"Python {version} is a debug build: several times as slow"
+        return warning("python", says, "use a release build, such as the distribution's own")
+    # Debian and Fedora profile their builds with rules of their own, which sysconfig does not show.
+    if "--enable-optimizations" in arguments or base == "/usr":
+        return ok("python", f"Python {version} is an optimised build")
+    says = f"Python {version} was built without --enable-optimizations: calls cost half as much again, and more"
+    return warning("python", says, "use the distribution's own Python, or build with --enable-optimizations --with-lto")
+
+
+def _origin(module: str) -> str:
+    try:
+        spec = importlib.util.find_spec(module)
+    except ImportError:
+        return ""
+    return "" if spec is None else spec.origin or ""
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for file in folder.glob("*"):
+        try:
+            total += file.stat().st_size
+        except FileNotFoundError:
+            continue  # drained and removed meanwhile
+    return total
+
+
+def _size_words(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"

@@ -1,0 +1,135 @@
+"""What is kept: the store is there and of a version that this release knows, and the journals are being drained.
+
+Nothing is changed: a store of an older release is brought up to date when the gateway starts, not by looking at it.
+"""
+
+import sqlite3
+from pathlib import Path
+
+import msgspec
+
+from headworks.calls import JournalEntry, Opened, Settled
+from headworks.config import Project
+from headworks.doctoring.findings import Check, Finding, in_thread, ok, problem, skipped, warning
+from headworks.doctoring.situation import Situation
+from headworks.errors import StorageError
+from headworks.records import JOURNAL_FOLDER, STORE_FILE, open_store
+from headworks.records.segments import list_segments, open_segment, read
+from headworks.records.stores.sqlite_schema import MIGRATIONS
+
+_OLD_S = 10.0
+"""The control plane drains several times a second; after a store was away it tries again within that time."""
+
+_FEW_BYTES = 0.5
+"""Share of `storage.journal_bytes` from which on full journals are near."""
+
+
+def checks(situation: Situation) -> list[Check]:
+    """One, of the store that the project has."""
+    project = situation.project
+    if project is None:
+        return []
+    return [Check("store", in_thread(lambda: look(project, now_s=situation.now())))]
+
+
+def look(project: Project, *, now_s: float) -> list[Finding]:
+    """The SQLite store and the journals that it is fed from."""
+    file = project.storage / STORE_FILE
+    if not file.exists():
+        return [skipped("version", f"there is no {file} yet: the first start makes it")]
+    version = judge_version(file)
+    if version.verdict == "problem":
+        return [version]
+    if version.verdict == "warning":
+        return [version, skipped("drained", "whether journals are drained is not seen before that")]
+    return [version, *_journals(project, now_s)]
+
+
+def judge_version(file: Path) -> Finding:
+    """The version of a store's schema against the one that this release knows."""
+    try:
+        connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)
+        try:
+            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        way_out = "see that the file is readable for this user, on a local disk, and no other program's"
+        return problem("version", f"{file} cannot be used: {error}", way_out)
+    known = len(MIGRATIONS)
+    if version == known:
+        return ok("version", f"{file.name} is of version {version}, which this release writes", version=version)
+    if version < known:
+        says = f"{file.name} is of version {version}; this release writes {known}"
+        return warning("version", says, "start the gateway: it brings the file up to date", version=version)
+    says = f"{file.name} was made by a newer release (its version is {version}, this one knows {known})"
+    return problem("version", says, "run that release here", version=version)
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """What is in journals and not in the store: how long the first of it waits, in how many segments, and how large all
+    journals are."""
+
+    oldest_s: float
+    segments: int
+    journal_bytes: int
+
+
+def backlog_of(storage: Path, *, now_s: float) -> Backlog:
+    """The backlog at this moment.
+
+    Raises:
+        StorageError: store or journals cannot be read.
+    """
+    folder = storage / JOURNAL_FOLDER
+    present = list_segments(folder)
+    store = open_store(storage)
+    try:
+        offsets = {name: progress.offset for name, progress in store.progress().items()}
+    finally:
+        store.close()
+    waits = []
+    for segment in present:
+        try:
+            with open_segment(folder, segment) as descriptor:
+                entries = read(descriptor, offsets.get(segment.name, 0), is_final=False, limit=1).entries
+        except StorageError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                continue  # drained and removed meanwhile
+            raise
+        if entries:
+            waits.append(now_s - _written_s(entries[0]))
+    return Backlog(round(max(waits, default=0.0), 1), len(waits), sum(present.values()))
+
+
+def judge_backlog(backlog: Backlog, journal_bytes: int) -> Finding:
+    """Whether somebody drains; `journal_bytes` is the bound at which calls are refused."""
+    figures = {"oldest_s": backlog.oldest_s, "journal_bytes": float(backlog.journal_bytes)}
+    if backlog.oldest_s <= _OLD_S:
+        return ok("drained", "what calls write to the journals is in the store within seconds", **figures)
+    says = f"the oldest record that is not in the store waits for {backlog.oldest_s:,.0f} s"
+    way_out = "start the gateway, or see its log: its control plane drains the journals (so does `headworks calls`)"
+    if backlog.journal_bytes > journal_bytes * _FEW_BYTES:
+        says += (
+            f", and the journals have {backlog.journal_bytes / journal_bytes:.0%} of their bound: calls will be refused"
+        )
+    return problem("drained", says, way_out, **figures)
+
+
+def _journals(project: Project, now_s: float) -> list[Finding]:
+    damaged = sorted((project.storage / JOURNAL_FOLDER).glob("*.damaged"))
+    findings = [judge_backlog(backlog_of(project.storage, now_s=now_s), project.config.storage.journal_bytes)]
+    if damaged:
+        says = f"{len(damaged)} journal files hold bytes that could not be read"
+        way_out = f"keep a copy of {damaged[0].parent} and see what the disk says; what was readable is in the store"
+        findings.append(warning("damaged", says, way_out, files=len(damaged)))
+    return findings
+
+
+def _written_s(entry: JournalEntry) -> float:
+    """When an entry was written, in seconds since the Unix epoch."""
+    if isinstance(entry, Opened):
+        return entry.opened_us / 1e6
+    if isinstance(entry, Settled):
+        return (entry.opened.opened_us + entry.total_us) / 1e6
+    return entry.reported_us / 1e6

@@ -1,0 +1,70 @@
+"""The machine, judged by figures that the test gives."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from played_servers import by_about, situation
+
+from headworks.doctoring import machine
+
+GIB = 1 << 30
+
+
+def test_the_machine_of_these_tests_can_be_looked_at(project_of):
+    project = project_of("providers: {sim: {kind: simulator}}\n")
+    (project.storage / "journal").mkdir(parents=True)
+    (project.storage / "journal" / "x.journal").write_bytes(b"x" * 10)
+    (check,) = machine.checks(situation(project=project))
+    found = by_about(asyncio.run(check.look()))
+    assert set(found) == {"open files", "disk", "compiled", "python"}
+    assert found["compiled"].verdict == "ok"
+    assert machine.checks(situation()) == []
+
+
+def test_every_connection_of_a_worker_is_a_file(project_of):
+    project = project_of(
+        "server: {connections: 1000}\n"
+        "providers:\n"
+        "  sim: {kind: simulator}\n"
+        "  a: {kind: openai, api_key: env:K, connections: {limit: 10}, pools: {x: {}, y: {}}}\n"
+    )
+    assert machine.files_needed(project) == 1000 + 10 + 64
+
+
+@pytest.mark.parametrize(("soft", "verdict"), [(1024, "warning"), (2000, "ok"), (-1, "ok")])
+def test_too_few_open_files_are_a_warning_with_the_number_to_set(soft, verdict):
+    finding = machine.judge_files(2000, soft)
+    assert finding.verdict == verdict
+    assert ("LimitNOFILE=2000" in finding.way_out) is (verdict == "warning")
+
+
+@pytest.mark.parametrize(
+    ("free", "used", "verdict"),
+    [(2 * GIB, 0, "ok"), (GIB // 2, 0, "warning"), (GIB // 2, GIB, "ok"), (1 << 20, 0, "problem")],
+)
+def test_the_disk_must_have_room_for_what_journals_may_still_grow_by(free, used, verdict):
+    finding = machine.judge_disk(
+        free_bytes=free, used_bytes=used, journal_bytes=GIB, segment_bytes=16 << 20, where=Path("/x")
+    )
+    assert finding.verdict == verdict
+
+
+def test_what_is_not_compiled_or_not_there_is_a_problem():
+    assert machine.judge_modules([("a", "/x/a.cpython-311.so")]).verdict == "ok"
+    finding = machine.judge_modules([("a", "/x/a.py"), ("b", "")])
+    assert (finding.verdict, "a, b" in finding.says) == ("problem", True)
+    assert machine._origin("no_such.module_here") == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_debug", "base", "verdict"),
+    [
+        ("'--enable-optimizations'", False, "/opt/python", "ok"),
+        ("", False, "/usr", "ok"),
+        ("", False, "/opt/python", "warning"),
+        ("'--enable-optimizations'", True, "/usr", "warning"),
+    ],
+)
+def test_a_slow_build_of_python_is_hinted_at(arguments, is_debug, base, verdict):
+    assert machine.judge_python(arguments=arguments, is_debug=is_debug, base=base).verdict == verdict

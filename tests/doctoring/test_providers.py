@@ -1,0 +1,167 @@
+"""Providers as they answer: good keys and bad ones, lists of models or none, and what only money shows."""
+
+import asyncio
+import json
+
+import msgspec
+import pytest
+from played_servers import answer, by_about, serving, situation
+
+from headworks.doctoring import providers
+
+
+def models(*names, **more):
+    return answer(200, json.dumps({"data": [{"id": name} for name in names], **more}).encode())
+
+
+def look(project_of, answers, *, kind="openai-compatible", lines="", before=None, **given):
+    """What is found of the only provider, by check, and what it was asked."""
+
+    async def run():
+        async with serving(answers) as server:
+            text = (
+                f"providers:\n  up:\n    kind: {kind}\n    base_url: {server.url}/v1\n    api_key: env:KEY\n{lines}\n"
+                "models: {fast: up/a}\n"
+            )
+            project = project_of(text)
+            checks = providers.checks(situation(project=project, **given))
+            return {check.name: by_about(await check.look()) for check in checks}, server.asked
+
+    return asyncio.run(run())
+
+
+def one(project_of, answers, **given):
+    found, asked = look(project_of, answers, **given)
+    return found["provider up"], asked
+
+
+def test_a_key_is_tried_with_the_list_of_models_which_costs_nothing(project_of):
+    found, asked = one(project_of, {"GET /v1/models": models("a", "b")})
+
+    assert {about: finding.verdict.value for about, finding in found.items()} == {
+        "reached": "ok",
+        "answers": "ok",
+        "key": "ok",
+        "models": "ok",
+        "limits": "skipped",
+    }
+    assert {line for line, _, _ in asked} == {"GET /v1/models"}
+    assert "authorization: bearer sk-1" in asked[0][1].lower()
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "body", "verdict"),
+    [
+        ("openai", 401, {}, "problem"),
+        ("anthropic", 401, {"type": "error", "error": {"type": "authentication_error"}}, "problem"),
+        (
+            "gemini",
+            400,
+            {"error": {"status": "INVALID_ARGUMENT", "details": [{"reason": "API_KEY_INVALID"}]}},
+            "problem",
+        ),
+        ("openai", 403, {}, "warning"),
+        ("openai", 429, {"error": {"code": "rate_limit_exceeded"}}, "warning"),
+        ("openai", 429, {"error": {"code": "insufficient_quota", "type": "insufficient_quota"}}, "problem"),
+    ],
+)
+def test_a_refused_key_is_told_from_one_that_is_over_its_limit(project_of, kind, status, body, verdict):
+    found, _ = one(project_of, {"GET /v1/models": answer(status, json.dumps(body).encode())}, kind=kind)
+
+    assert found["key"].verdict == verdict
+    assert str(status) in found["key"].says
+    assert "sk-1" not in str(found)
+    if status in (400, 401):
+        assert "env:KEY" in found["key"].way_out
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (answer(200, b"<html>welcome</html>"), "no list of models"),
+        (answer(301, location="https://elsewhere.example/"), "301"),
+        (answer(503), "503"),
+        (None, "closed the connection"),
+    ],
+)
+def test_what_is_no_such_api_is_a_problem_of_its_answers(project_of, said, words):
+    found, _ = one(project_of, {"GET /v1/models": said})
+    assert found["answers"].verdict == "problem"
+    assert words in found["answers"].says
+
+
+@pytest.mark.parametrize(("status", "verdict"), [(400, "ok"), (422, "ok"), (401, "problem"), (200, "warning")])
+def test_where_no_list_is_served_a_call_without_content_shows_whether_the_key_is_good(project_of, status, verdict):
+    found, asked = one(project_of, {"GET /v1/models": answer(404), "POST /v1/chat/completions": answer(status, b"{}")})
+
+    assert found["key"].verdict == verdict
+    assert [body for line, _, body in asked if line.startswith("POST")] == [b"{}"]
+    assert "POST /chat/completions" in found["key"].says
+
+
+def test_a_model_that_the_key_does_not_see_is_named_unless_the_list_goes_on(project_of):
+    found, _ = one(project_of, {"GET /v1/models": models("b")})
+    assert "not among the models that this key sees: a" in found["models"].says
+
+    found, _ = one(project_of, {"GET /v1/models": models("b", has_more=True)}, kind="anthropic")
+    assert "models" not in found
+
+
+def test_googles_list_has_names_with_a_prefix(project_of):
+    listed = answer(200, json.dumps({"models": [{"name": "models/a"}]}).encode())
+    found, asked = one(project_of, {"GET /v1/models": listed}, kind="gemini")
+    assert found["models"].verdict == "ok"
+    assert asked[0][0] == "GET /v1/models?pageSize=1000"
+
+
+def test_every_pool_is_tried_with_its_own_key(project_of):
+    lines = "    pools: {eu: {api_key: env:EU}, us: {organization: org-us}}"
+    environment = {"KEY": "sk-1", "EU": "sk-eu"}
+    found, asked = look(
+        project_of, {"GET /v1/models": models("a")}, kind="openai", lines=lines, environment=environment
+    )
+
+    assert set(found) == {"provider up, pool eu", "provider up, pool us"}
+    heads = [head.lower() for _, head, _ in asked]
+    assert any("bearer sk-eu" in head for head in heads)
+    assert any("bearer sk-1" in head and "openai-organization: org-us" in head for head in heads)
+
+
+def test_a_secret_that_is_missing_is_a_problem_of_that_provider_alone(project_of):
+    found, asked = one(project_of, {}, environment={})
+    assert "env:KEY is not set" in found["key"].says
+    assert asked == []
+
+
+def test_a_simulator_needs_nothing_and_no_project_has_no_providers(project_of):
+    (check,) = providers.checks(situation(project=project_of("providers: {sim: {kind: simulator}}\n")))
+    assert asyncio.run(check.look())[0].verdict == "ok"
+    assert providers.checks(situation()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "field"),
+    [
+        ("openai", "/v1/chat/completions", "max_completion_tokens"),
+        ("openai-compatible", "/v1/chat/completions", "max_tokens"),
+        ("anthropic", "/v1/messages", "max_tokens"),
+        ("gemini", "/v1/models/a:generateContent", "generationConfig"),
+    ],
+)
+def test_only_when_paid_for_each_model_is_called_once_for_its_limits(project_of, kind, path, field):
+    stated = answer(200, b"{}", x_ratelimit_limit_requests=500)
+    answers = {"GET /v1/models": models("a"), f"POST {path}": stated}
+
+    found, asked = one(project_of, answers, kind=kind, is_paid=True)
+
+    (body,) = [msgspec.json.decode(body) for line, _, body in asked if line == f"POST {path}"]
+    assert field in body
+    assert found["call a"].verdict == "ok"
+    assert found["requests_per_minute a"].verdict == "warning"
+    assert "`providers.up.model_limits.a.requests_per_minute: 500`" in found["requests_per_minute a"].way_out
+
+
+def test_a_provider_that_states_no_limits_is_not_blamed(project_of):
+    answers = {"GET /v1/models": models("a"), "POST /v1/chat/completions": answer(200, b"{}")}
+    found, _ = one(project_of, answers, is_paid=True)
+    assert found["limits a"].verdict == "skipped"

@@ -1,0 +1,116 @@
+"""The store and its journals: there, of a known version, and drained."""
+
+import asyncio
+import sqlite3
+
+import pytest
+from played_servers import NOW_S, by_about, situation
+
+from headworks.calls import Opened, OutcomeReport, Settled
+from headworks.doctoring import store
+from headworks.doctoring.store import Backlog, judge_backlog
+from headworks.records import JOURNAL_FOLDER, STORE_FILE, Journal, drain_once, open_store
+from headworks.records.stores.sqlite_schema import MIGRATIONS
+
+
+@pytest.fixture
+def project(project_of):
+    return project_of("providers: {sim: {kind: simulator}}\n")
+
+
+def look(project, now_s=NOW_S):
+    (check,) = store.checks(situation(project=project, now=lambda: now_s))
+    return by_about(asyncio.run(check.look()))
+
+
+def set_version(project, version):
+    connection = sqlite3.connect(project.storage / STORE_FILE)
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.close()
+
+
+def append(project, *entries):
+    loop = asyncio.new_event_loop()
+    journal = Journal(
+        project.storage / JOURNAL_FOLDER,
+        worker="w",
+        segment_bytes=1 << 20,
+        limit_bytes=1 << 30,
+        loop=loop,
+        now=lambda: NOW_S,
+    )
+    for entry in entries:
+        journal.append(entry)
+    journal.close()
+    loop.close()
+
+
+def opened(at_s):
+    return Opened("call_1", int(at_s * 1e6), "responses", "fast")
+
+
+def test_before_the_first_start_there_is_nothing_to_look_at_and_nothing_is_made(project):
+    assert look(project)["version"].verdict == "skipped"
+    assert not project.storage.exists()
+    assert store.checks(situation()) == []
+
+
+def test_a_store_of_this_release_is_well(project):
+    open_store(project.storage).close()
+    assert {finding.verdict for finding in look(project).values()} == {"ok"}
+
+
+@pytest.mark.parametrize(("version", "verdict"), [(len(MIGRATIONS) - 1, "warning"), (99, "problem")])
+def test_another_version_is_said_and_left_as_it_is(project, version, verdict):
+    open_store(project.storage).close()
+    set_version(project, version)
+
+    finding = look(project)["version"]
+
+    assert (finding.verdict, finding.figures["version"]) == (verdict, version)
+    connection = sqlite3.connect(project.storage / STORE_FILE)
+    assert connection.execute("PRAGMA user_version").fetchone() == (version,)
+    connection.close()
+
+
+def test_what_is_no_database_is_a_problem(project):
+    project.storage.mkdir()
+    (project.storage / STORE_FILE).write_text("no database, but text that is long enough to be taken for one")
+    assert look(project)["version"].verdict == "problem"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        opened(NOW_S - 300),
+        Settled(opened(NOW_S - 400), "answered", 200, 100_000_000),
+        OutcomeReport("o", int((NOW_S - 300) * 1e6), "n", "label", '"x"', call_id="call_1"),
+    ],
+)
+def test_a_record_that_nobody_drains_is_a_problem_with_its_age_until_it_is_drained(project, entry):
+    open_store(project.storage).close()
+    append(project, entry)
+
+    finding = look(project)["drained"]
+    assert (finding.verdict, finding.figures["oldest_s"]) == ("problem", 300)
+    assert "headworks calls" in finding.way_out
+
+    drain_once(project.storage)
+    assert look(project)["drained"].verdict == "ok"
+
+
+def test_a_record_of_this_moment_may_wait(project):
+    open_store(project.storage).close()
+    append(project, opened(NOW_S - 1))
+    assert look(project)["drained"].verdict == "ok"
+
+
+def test_journals_that_are_near_their_bound_are_said_to_be():
+    assert "80% of their bound" in judge_backlog(Backlog(60.0, 3, 800), 1000).says
+
+
+def test_damaged_journals_are_shown(project):
+    open_store(project.storage).close()
+    (project.storage / JOURNAL_FOLDER).mkdir()
+    (project.storage / JOURNAL_FOLDER / "w-1-000001.journal.damaged").write_bytes(b"x")
+    assert look(project)["damaged"].verdict == "warning"
