@@ -141,7 +141,14 @@ class Work:
         self.held = HeldAnswers(self.project / "approvals.db", vault, now=lambda: self.now_s)
         self.hall.make(
             make_works=lambda *parts: WorkloadCalls(
-                works, *parts, vault=vault, held=self.held, loop=self.hall.loop, secret=b"s" * 32, answer_bytes=1 << 20
+                works,
+                *parts[:3],
+                policy=parts[3],
+                vault=vault,
+                held=self.held,
+                loop=self.hall.loop,
+                secret=b"s" * 32,
+                answer_bytes=1 << 20,
             ),
             **options,
         )

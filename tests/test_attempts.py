@@ -9,6 +9,7 @@ from headworks.attempts import RULES, within
 from headworks.calls import Failure, FailureKind
 from headworks.exchange import Timeouts
 from headworks.routing import BreakerState
+from played_work import DONE, EVENTS, chunk, team
 
 ERROR = {"error": {"message": "No.", "type": "server_error", "code": "server_error", "param": None}}
 
@@ -215,3 +216,115 @@ def test_no_time_limit_is_above_what_is_left():
     limits = within(Timeouts(5, 120, 60, 600), 7.0)
 
     assert (limits.connect_s, limits.first_byte_s, limits.between_bytes_s, limits.total_s) == (5, 7.0, 7.0, 7.0)
+
+
+# -- streams ----------------------------------------------------------------------------------------------------------
+
+
+def end_stream(hall):
+    for piece in (chunk("Hi."), DONE):
+        hall.flight.sink.on_body(piece)
+    settle(hall)
+
+
+@pytest.mark.parametrize("trouble", ["status", "connection", "html", "first event"])
+def test_a_stream_that_fails_before_its_first_piece_is_tried_again_unseen(patient, trouble):
+    answered = patient.chat(stream=True)
+    match trouble:
+        case "status":
+            patient.answer(ERROR, 503)
+        case "connection":
+            fail(patient, FailureKind.BROKEN)
+        case "html":
+            patient.flight.sink.on_head(200, {b"content-type": b"text/html"})
+            patient.flight.sink.on_end()
+        case _:
+            patient.flight.sink.on_head(200, EVENTS)
+            fail(patient, FailureKind.BROKEN)
+    settle(patient)
+    assert not answered.status
+    patient.flight.sink.on_head(200, EVENTS)
+    end_stream(patient)
+
+    assert (answered.status, patient.settled.attempts, patient.settled.outcome) == (200, 2, "answered")
+    assert answered.body.count(b"Hi.") == 1
+
+
+def test_a_stream_goes_on_with_the_next_model_as_long_as_nothing_has_gone_out(hall):
+    hall.make()
+    answered = hall.ask("/v1/chat/completions", {"model": "smart", "messages": [], "stream": True})
+    fail(hall, FailureKind.TIMEOUT)
+    hall.flight.sink.on_head(200, EVENTS)
+    end_stream(hall)
+
+    assert answered.headers["x-headworks-fallback"] == "upstream_timeout"
+    assert hall.settled.opened.provider == "only-chat"
+
+
+def test_a_stream_that_breaks_after_its_first_piece_ends_honestly_and_is_not_begun_again(patient):
+    answered = patient.chat(stream=True)
+    patient.flight.sink.on_head(200, EVENTS)
+    patient.flight.sink.on_body(chunk("Hi."))
+    fail(patient, FailureKind.BROKEN)
+
+    assert len(patient.upstream.flights) == 1
+    assert b"upstream_broken" in answered.body
+    assert patient.gateway._table.resolve("nano").station.health.view(0).failures == 1
+
+
+def test_a_stream_that_fails_every_time_is_told_in_the_providers_words(patient):
+    answered = patient.chat(stream=True)
+    for _ in range(3):
+        patient.answer(ERROR, 503)
+        settle(patient)
+
+    assert (answered.status, answered.error["message"]) == (503, "No.")
+    assert answered.headers["x-should-retry"] == "false"
+    assert patient.settled.attempts == 3
+
+
+def test_a_stop_while_a_stream_waits_to_be_tried_again_is_heard(patient):
+    answered = patient.chat(stream=True)
+    patient.answer(ERROR, 503, retry_after="5")
+    settle(patient)
+    answered.running.stop()
+    settle(patient)
+
+    assert (answered.status, answered.error["code"]) == (503, "gateway_stopping")
+
+
+# -- workloads --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_workload_asks_its_target_again_before_it_goes_on_with_the_next(hall, work, is_streamed):
+    work.make("fallback: [large]\n", retries=1)
+    answered = work.chat(stream=is_streamed)
+    for status in (503, 503):
+        work.answer(ERROR, status)
+    assert [flight.body["model"] for flight in hall.upstream.flights] == ["small", "small", "large"]
+    if is_streamed:
+        hall.flight.sink.on_head(200, EVENTS)
+        hall.flight.sink.on_body(chunk('{"team": "red"}'))
+        hall.flight.sink.on_body(DONE)
+        work.settle()
+    else:
+        work.answer(team("red"))
+
+    assert answered.status == 200
+    assert hall.settled.attempts == 3
+    assert hall.settled.course.count("upstream_overloaded") == 2
+    assert answered.headers["x-headworks-fallback"] == "upstream_overloaded"
+
+
+def test_an_open_breaker_sends_a_workload_on_at_once(hall, work):
+    work.make("fallback: [large]\n")
+    for _ in range(5):
+        work.chat()
+        work.fail(FailureKind.UNREACHABLE)
+        work.answer(team("red"))
+    before = len(hall.upstream.flights)
+    answered = work.chat()
+    assert [flight.body["model"] for flight in hall.upstream.flights[before:]] == ["large"]
+    work.answer(team("red"))
+    assert answered.headers["x-headworks-fallback"] == "circuit_open"

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from headworks.access import KEYS_FILE, KeyRing, KeyStore, OpenRing, server_secret
+from headworks.attempts import Policy
 from headworks.calls import Endpoint
 from headworks.catalogue import PriceArchive, PriceBook
 from headworks.config import (
@@ -402,7 +403,9 @@ class Assembly:
             if work.rules is not None:
                 await work.rules.close()
 
-    def _make_works(self, settlement: Settlement, planner: Planner, streams: StreamRelay) -> "WorkloadCalls":
+    def _make_works(
+        self, settlement: Settlement, planner: Planner, streams: StreamRelay, policy: Policy
+    ) -> "WorkloadCalls":
         from headworks.workload_call import WorkloadCalls  # only who has workloads loads them
 
         works = self._works.values()
@@ -427,6 +430,7 @@ class Assembly:
             loop=self._hull.loop,
             secret=self.settings.secret,
             answer_bytes=ANSWER_BYTES,
+            policy=policy,
         )
 
     def _reach(self, plan: ProviderPlan) -> Reach[Station]:

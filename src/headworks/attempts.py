@@ -5,6 +5,7 @@ the same model through another pool, the same again after a pause, or the next m
 """
 
 from collections.abc import Callable, Sequence
+from time import perf_counter
 
 import msgspec
 
@@ -12,7 +13,7 @@ from headworks.calls import Failure, FailureKind
 from headworks.errors import Refusal
 from headworks.exchange import Timeouts
 from headworks.planning import Plan, Planner, Station, health_of
-from headworks.routing import Target, choose
+from headworks.routing import Health, Target, choose
 from headworks.settlement import OpenCall
 
 SHARE_WITH_MORE = 0.6
@@ -28,6 +29,10 @@ jitter": Brooker, "Exponential Backoff And Jitter", AWS 2015; the OpenAI SDK has
 
 SPREAD_S = 0.25
 """Of a pause that the target asks for, the random part behind it: who was refused together must not come back so."""
+
+
+JUDGED = frozenset({FailureKind.UNFIT, FailureKind.BLOCKED, FailureKind.DENIED, FailureKind.HELD})
+"""Kinds that say something of an answer, and nothing of who gave it."""
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -185,6 +190,17 @@ class Attempts:
         if self._onward:
             left_s *= SHARE_WITH_MORE
         return msgspec.structs.replace(plan, timeouts=within(plan.target.station.timeouts, left_s))
+
+
+def tell(health: Health, call: OpenCall, failure: Failure | None) -> None:
+    """Tell a target's health how an attempt ended; what was judged, or refused with reason, is as good as answered."""
+    now_s = perf_counter()
+    if failure is None or failure.kind in JUDGED or failure.kind is FailureKind.REJECTED:
+        health.succeeded(now_s, call.head_s - call.sent_s)
+    elif failure.kind is FailureKind.STOPPED:
+        health.gave_up()
+    else:
+        health.failed(now_s, failure.kind, failure.retry_after_s)
 
 
 def held_back(target: Target[Station], now_s: float) -> Failure:

@@ -118,7 +118,7 @@ class Parts(msgspec.Struct, frozen=True):
     render_metrics: Callable[[], bytes]
     is_ready: Callable[[], bool]
     loop: asyncio.AbstractEventLoop
-    make_works: Callable[[Settlement, Planner, StreamRelay], Works] | None = None
+    make_works: Callable[[Settlement, Planner, StreamRelay, Policy], Works] | None = None
     keeps_bodies: bool = False
     answer_bytes: int = ANSWER_BYTES
     models_created: int = 0
@@ -168,7 +168,7 @@ class Gateway:
             policy=policy,
         )
         make_works = parts.make_works
-        self._works = None if make_works is None else make_works(self._settlement, self._planner, self._streams)
+        self._works = None if make_works is None else make_works(self._settlement, self._planner, self._streams, policy)
         self._work_names = () if self._works is None else tuple(self._works.names)
         self._idle: asyncio.Event | None = None
         self.in_flight = 0

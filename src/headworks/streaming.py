@@ -28,7 +28,7 @@ from headworks.answering import (
     without_retry,
     words_for,
 )
-from headworks.attempts import Attempts, Further, Policy, held_back
+from headworks.attempts import JUDGED, Attempts, Further, Policy, held_back, tell
 from headworks.calls import NO_USAGE, AttemptFailed, Endpoint, Failure, FailureKind, Usage
 from headworks.dialects import AnswerSummary, ChatTail, GeminiTail, MessagesTail, ResponsesTail, refusal_body
 from headworks.errors import Refusal
@@ -36,11 +36,10 @@ from headworks.exchange import Flight, Reply
 from headworks.flow import Ending, Signal
 from headworks.outcome import charge, estimate_usage, note
 from headworks.planning import Plan, Planner
-from headworks.routing import Health, StreamSink
+from headworks.routing import StreamSink
 from headworks.settlement import OpenCall, Settlement
 
-_JUDGED_BAD = (FailureKind.UNFIT, FailureKind.BLOCKED, FailureKind.DENIED)
-_JUDGED = (*_JUDGED_BAD, FailureKind.HELD)
+_JUDGED_BAD = JUDGED - {FailureKind.HELD}
 """What a screen says of a stream. While nothing has gone out, the call can still be answered in another way."""
 
 
@@ -258,13 +257,13 @@ class StreamRelay:
             raise
         except AttemptFailed as error:
             flight.cancel()
-            _tell(health, call, error.failure)
+            tell(health, call, error.failure)
             raise
         except BaseException:
             flight.cancel()
             health.gave_up()
             raise
-        _tell(health, call, failure)
+        tell(health, call, failure)
 
     async def _pass_on(
         self,
@@ -312,7 +311,7 @@ class StreamRelay:
             failure = await screen.last_words()
             last = screen.closing(last) if failure is None else b""  # it would say that all is well
         if failure is not None:
-            if not is_begun and failure.kind in _JUDGED:
+            if not is_begun and failure.kind in JUDGED:
                 assert steps is not None, "a screen looks at what comes out of them"
                 _note_unsent(call, plan, steps, failure)
                 raise AttemptFailed(failure)
@@ -383,17 +382,6 @@ class StreamRelay:
         if terms is None and call.attempts > 1:
             head = without_retry(head)
         reply.respond(sink.status, head.render(call, named, JSON), body)
-
-
-def _tell(health: Health, call: OpenCall, failure: Failure | None) -> None:
-    """Tell a target's health how an attempt ended; what was judged, or refused with reason, is as good as answered."""
-    now_s = perf_counter()
-    if failure is None or failure.kind in _JUDGED or failure.kind is FailureKind.REJECTED:
-        health.succeeded(now_s, call.head_s - call.sent_s)
-    elif failure.kind is FailureKind.STOPPED:
-        health.gave_up()
-    else:
-        health.failed(now_s, failure.kind, failure.retry_after_s)
 
 
 def _steps(plan: Plan) -> Relayed | None:

@@ -15,8 +15,18 @@ from typing import Literal, Protocol
 import msgspec
 
 from headworks.access import Grant
-from headworks.answering import JSON, STOPPED, STREAM_HEADERS, AnswerHead, answer_head, is_error_object, refusal_of
-from headworks.attempts import SHARE_WITH_MORE, within
+from headworks.answering import (
+    JSON,
+    STOPPED,
+    STREAM_HEADERS,
+    AnswerHead,
+    UpstreamRefusal,
+    answer_head,
+    is_error_object,
+    refusal_of,
+    with_patience_of,
+)
+from headworks.attempts import SHARE_WITH_MORE, Policy, held_back, tell, within
 from headworks.calls import NO_USAGE, AttemptFailed, Endpoint, Failure, FailureKind, Outcome, Verdict
 from headworks.compiled import CompiledWorkload
 from headworks.composing import (
@@ -56,12 +66,17 @@ FALLS_BACK = frozenset(
         FailureKind.OVERLOADED,
         FailureKind.ERROR,
         FailureKind.UNAUTHORIZED,
+        FailureKind.OPEN,
+        FailureKind.LIMITED,
     }
 )
 """Failures after which another target may do better. What a provider refuses, the next would refuse as well."""
 
 JUDGED_CODES = frozenset({"output_invalid", "output_blocked", "action_denied", "action_held"})
 """Of refusals: those of an answer that was judged, which is noted where it is judged."""
+
+STATIC_ANSWER_S = 0.1
+"""What is set aside for the static answer, where it is what comes after the last target."""
 
 _DEGRADED = "headworks/deterministic"
 """What a static answer calls its model."""
@@ -77,6 +92,10 @@ class Vault(Protocol):
         ...
 
 
+_Attempted = tuple[int, AnswerHead, bytes, ModelAnswer | None]
+"""Status, head and body of an answer, and what the body says."""
+
+
 class WorkloadCalls:
     """Makes the calls of workloads; implements `gateway.Works`.
 
@@ -90,6 +109,7 @@ class WorkloadCalls:
         loop: the event loop.
         secret: of this installation; needed where a contract screens or keeps anything.
         answer_bytes: bound on an answer.
+        policy: which further attempts are made at one target.
         now: Unix seconds.
     """
 
@@ -105,6 +125,7 @@ class WorkloadCalls:
         loop: asyncio.AbstractEventLoop,
         secret: bytes,
         answer_bytes: int,
+        policy: Policy,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.names: Collection[str] = works.keys()
@@ -118,6 +139,7 @@ class WorkloadCalls:
         self.serve_held = self.held.serve
         self.serve_approvals = self.held.approvals
         self.answer_bytes = answer_bytes
+        self.policy = policy
         self.now = now
 
     def find(self, head: RequestHead, grant: Grant) -> CompiledWorkload | None:
@@ -196,6 +218,7 @@ class _Run:
         self._spent = NO_USAGE
         self._is_stopped = False
         self._last_body = b""
+        self._screen: StreamScreen | None = None
 
     @property
     def _is_kept(self) -> bool:
@@ -244,9 +267,9 @@ class _Run:
         """Ask one target, and again while its answer may be mended; True when the call has been answered."""
         fields, work, record = self._asked.fields, self._work, self._call.work
         assert record is not None, "it was made with the call"
+        due_s = self._due_s_of(index)
         for repairs in range(work.contract.validation.repairs + 1):
-            plan = self._plan(index, fields)
-            status, head, body, answer = await self._attempt(plan)
+            plan, (status, head, body, answer) = await self._ask(index, fields, due_s)
             output_tokens = self._take_usage(plan)
             judged = GOOD if answer is None else await judge(work, answer, self._context(plan))
             how = verdict_of(judged)
@@ -273,6 +296,39 @@ class _Run:
             fields = append_turns(fields, self._endpoint, [turn for turn in turns if turn.text])
         raise AssertionError("the last turn answers or raises")
 
+    async def _ask(self, index: int, fields: Fields, due_s: float) -> tuple[Plan, _Attempted]:
+        """Ask one target, and again while its failure is one that passes."""
+        again = 0
+        while True:
+            plan = self._plan(index, fields, due_s)
+            try:
+                return plan, await self._attempt(plan)
+            except UpstreamRefusal as error:
+                await self._pause(error, plan, again, due_s)
+                again += 1
+
+    async def _pause(self, error: UpstreamRefusal, plan: Plan, again: int, due_s: float) -> None:
+        """Wait before the same target is asked again.
+
+        Raises:
+            Refusal: it is not to be.
+        """
+        pause_s = self._shared.policy.pause_s(error.failure, plan.target, again, perf_counter(), due_s)
+        if pause_s is None:
+            raise error
+        self._note_failed(error)
+        if pause_s > 0:
+            await self._shared.streams.pause(pause_s, self._ending)
+
+    def _due_s_of(self, index: int) -> float:
+        """When the attempts at a target must be over, so that there is time for what comes after it."""
+        left_s = max(0.0, self._due_s - perf_counter())
+        if index + 1 < len(self._work.chain):
+            left_s *= SHARE_WITH_MORE
+        elif self._work.deterministic is not None:
+            left_s -= min(STATIC_ANSWER_S, left_s / 10)
+        return perf_counter() + left_s
+
     async def _hold(self, plan: Plan, head: AnswerHead, body: bytes) -> None:
         """Keep the answer until a person has decided, and say so; it is as good as answered."""
         self._judgement, found = await self._shared.held.hold(self._call, self._work, self._endpoint, body)
@@ -290,11 +346,12 @@ class _Run:
         is_last_turn = not judged.may_repair or repairs == validation.repairs
         return judged.finding == "blocked" and validation.otherwise == "mark" and is_last_turn
 
-    def _plan(self, index: int, fields: Fields) -> Plan:
+    def _plan(self, index: int, fields: Fields, due_s: float) -> Plan:
         target = self._work.chain[index]
-        left_s = self._due_s - perf_counter()
+        if target.pools:
+            target = self._shared.planner.in_best_pool(target, self._head)
+        total_s = due_s - perf_counter()
         has_more = index + 1 < len(self._work.chain)
-        total_s = left_s * SHARE_WITH_MORE if has_more else left_s
         if total_s <= 0:
             raise refusal_of(Failure(FailureKind.TIMEOUT, f"no time was left to ask {target.provider}"))
         self._call.provider, self._call.model = target.provider, target.model
@@ -320,15 +377,33 @@ class _Run:
             timeouts = msgspec.structs.replace(timeouts, first_byte_s=first_byte_s)
         return msgspec.structs.replace(plan, bridge=bridge, timeouts=timeouts)
 
-    async def _attempt(self, plan: Plan) -> tuple[int, AnswerHead, bytes, ModelAnswer | None]:
+    async def _attempt(self, plan: Plan) -> _Attempted:
         call, record = self._call, self._call.work
         assert record is not None, "it was made with the call"
         if self._is_stopped:
             raise refusal_of(STOPPED)
-        sink = Gathering(self._shared.answer_bytes)
+        health, now_s = plan.target.station.health, perf_counter()
+        if not health.may_pass(now_s):
+            raise refusal_of(held_back(plan.target, now_s))
         record.note_attempt(f"{plan.target.provider}/{plan.target.model}")
         call.attempts += 1
-        call.sent_s = perf_counter()
+        call.sent_s = now_s
+        health.begin(now_s)
+        try:
+            attempted = await self._answer_of(plan)
+        except UpstreamRefusal as error:
+            tell(health, call, error.failure)
+            raise
+        except BaseException:
+            health.gave_up()
+            raise
+        tell(health, call, None)
+        return attempted
+
+    async def _answer_of(self, plan: Plan) -> _Attempted:
+        call, record = self._call, self._call.work
+        assert record is not None, "it was made with the call"
+        sink = Gathering(self._shared.answer_bytes)
         flight = plan.target.station.upstream.send(plan.request, sink, plan.timeouts or plan.target.station.timeouts)
         self._ending.act = partial(self._stop, sink)
         try:
@@ -376,11 +451,13 @@ class _Run:
     def _refuse_as_upstream(self, plan: Plan, sink: Gathering) -> None:
         """Raise what an answer that is no success means for the chain and for the caller."""
         failure = plan.target.station.provider.classify(sink.status, sink.headers, sink.body)
+        failure = with_patience_of(failure, sink.headers)
         refusal = refusal_of(failure, status=sink.status if failure.kind is FailureKind.REJECTED else 0)
         if failure.kind is FailureKind.REJECTED and is_error_object(sink.body):
             error = msgspec.json.decode(sink.body)["error"]
             message = f"The provider refused the request: {str(error.get('message'))[:500]}"
-            refusal = Refusal(sink.status, failure.kind.value, message, kind="upstream_error")
+            refusal = UpstreamRefusal(sink.status, failure.kind.value, message, kind="upstream_error")
+            refusal.failure = failure
         raise refusal
 
     # -- a stream -------------------------------------------------------------------------------------------------
@@ -389,27 +466,15 @@ class _Run:
         """Relay the first target that begins to answer."""
         refusal: Refusal | None = None
         for index in range(len(self._work.chain)):
-            screen: StreamScreen | None = None
             try:
-                plan = self._plan(index, self._asked.fields)
-                screen = self._screen_of(plan)
-                terms = StreamTerms(
-                    self._headers(plan),
-                    screen,
-                    self._seal if self._is_kept else None,
-                    () if self._is_last(index) else FALLS_BACK,
-                    self._spent,
-                )
-                assert self._call.work is not None, "it was made with the call"
-                self._call.work.note_attempt(f"{plan.target.provider}/{plan.target.model}")
-                await self._shared.streams.stream(self._call, plan, self._reply, self._ending, terms)
+                await self._stream_from(index)
             except Refusal as error:
                 if self._call.is_settled:
                     raise
                 self._note_failed(error)
                 self._take_usage()
-                if screen is not None and screen.judgement.finding in ("denied", "held"):
-                    raise self._refusal_of(screen.judgement) from None
+                if self._screen is not None and self._screen.judgement.finding in ("denied", "held"):
+                    raise self._refusal_of(self._screen.judgement) from None
                 if not self._may_go_on(error, index):
                     raise
                 refusal = error
@@ -420,6 +485,33 @@ class _Run:
             assert refusal is not None, "a chain has a target"
             raise refusal
         self._answer_statically()
+
+    async def _stream_from(self, index: int) -> None:
+        """Relay one target's stream; ask again while it fails in a way that passes, and nothing has gone out."""
+        record = self._call.work
+        assert record is not None, "it was made with the call"
+        due_s, again = self._due_s_of(index), 0
+        self._screen = None
+        while True:
+            plan = self._plan(index, self._asked.fields, due_s)
+            screen = self._screen = self._screen_of(plan)
+            terms = StreamTerms(
+                self._headers(plan),
+                screen,
+                self._seal if self._is_kept else None,
+                () if self._is_last(index) else FALLS_BACK,
+                self._spent,
+            )
+            record.note_attempt(f"{plan.target.provider}/{plan.target.model}")
+            try:
+                await self._shared.streams.stream(self._call, plan, self._reply, self._ending, terms)
+            except UpstreamRefusal as error:
+                if self._call.is_settled:
+                    raise
+                await self._pause(error, plan, again, due_s)
+                again += 1
+            else:
+                return
 
     def _screen_of(self, plan: Plan) -> StreamScreen | None:
         work = self._work
