@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from headworks.attempts import RULES, within
+from headworks.attempts import RULES
 from headworks.calls import Failure, FailureKind
 from headworks.exchange import Timeouts
 from headworks.routing import BreakerState
@@ -213,7 +213,7 @@ def test_judged_and_refused_kinds_have_no_further_attempt():
 
 
 def test_no_time_limit_is_above_what_is_left():
-    limits = within(Timeouts(5, 120, 60, 600), 7.0)
+    limits = Timeouts(5, 120, 60, 600).within(7.0)
 
     assert (limits.connect_s, limits.first_byte_s, limits.between_bytes_s, limits.total_s) == (5, 7.0, 7.0, 7.0)
 

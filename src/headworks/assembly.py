@@ -442,12 +442,13 @@ class Assembly:
     def _maker(self, plan: ProviderPlan, pool: PoolPlan, upstream: Upstream) -> Callable[[str], Station]:
         """What makes the station of a model in a pool."""
         provider: Provider = REGISTRY[plan.kind](pool.settings)
+        limits = plan.timeouts.within(self.settings.project.config.defaults.deadline_s)
         book, slow_s = self.settings.book, plan.timeouts.first_byte_s * _SLOW_SHARE
 
         def make(model: str) -> Station:
             price = book.for_target(plan.name, model)
             health = Health(random_up_to, slow_s=slow_s, weight=pool.weight, tier=pool.tier)
-            return Station(provider, upstream, plan.timeouts, price, health)
+            return Station(provider, upstream, limits, price, health)
 
         return make
 

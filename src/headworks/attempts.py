@@ -11,13 +11,9 @@ import msgspec
 
 from headworks.calls import Failure, FailureKind
 from headworks.errors import Refusal
-from headworks.exchange import Timeouts
-from headworks.planning import Plan, Planner, Station, health_of
+from headworks.planning import SHARE_WITH_MORE, Plan, Planner, Station, health_of
 from headworks.routing import Health, Target, choose
 from headworks.settlement import OpenCall
-
-SHARE_WITH_MORE = 0.6
-"""Share of the time left that an attempt may take while another model is still to come."""
 
 LEAST_S = 0.05
 """With less time left no attempt is begun: a connection alone may take as long."""
@@ -73,13 +69,11 @@ class Policy(msgspec.Struct, frozen=True):
 
     Attributes:
         retries: most further attempts at one target.
-        deadline_s: for a whole call.
         uniform: a random number from 0 up to the one given.
         resolve: the target that a public name means.
     """
 
     retries: int
-    deadline_s: float
     uniform: Callable[[float], float]
     resolve: Callable[[str], Target[Station]]
 
@@ -116,17 +110,19 @@ class Attempts:
 
     Arguments:
         plan: of the first attempt, which has failed.
-        due_s: when the call must be over, on the clock of `time.perf_counter`.
     """
 
     __slots__ = ("_again", "_call", "_due_s", "_onward", "_plan", "_planner", "_policy", "_tried", "reasons")
 
-    def __init__(self, planner: Planner, policy: Policy, call: OpenCall, plan: Plan, due_s: float) -> None:
+    def __init__(self, planner: Planner, policy: Policy, call: OpenCall, plan: Plan) -> None:
+        longest_s = planner.deadline_s
+        if plan.admission is not None:
+            longest_s = plan.admission.due_s(longest_s, is_streamed=plan.is_streamed)
         self._planner = planner
         self._policy = policy
         self._call = call
         self._plan = plan
-        self._due_s = due_s
+        self._due_s = call.started_s + longest_s
         self._again = 0
         self._onward: Sequence[str] = plan.target.fallback
         self._tried = {plan.target.provider}
@@ -189,7 +185,7 @@ class Attempts:
         """The plan with time limits that fit what is left."""
         if self._onward:
             left_s *= SHARE_WITH_MORE
-        return msgspec.structs.replace(plan, timeouts=within(plan.target.station.timeouts, left_s))
+        return msgspec.structs.replace(plan, timeouts=plan.target.station.timeouts.within(left_s))
 
 
 def tell(health: Health, call: OpenCall, failure: Failure | None) -> None:
@@ -209,13 +205,3 @@ def held_back(target: Target[Station], now_s: float) -> Failure:
     waits_s = health.waits_s(now_s)
     detail = f"{target.provider} is asked again in {waits_s:.1f} s"
     return Failure(health.why_not(now_s), detail, retry_after_s=waits_s)
-
-
-def within(timeouts: Timeouts, total_s: float) -> Timeouts:
-    """Time limits, none of which is above this time."""
-    return Timeouts(
-        connect_s=min(timeouts.connect_s, total_s),
-        first_byte_s=min(timeouts.first_byte_s, total_s),
-        between_bytes_s=min(timeouts.between_bytes_s, total_s),
-        total_s=min(timeouts.total_s, total_s),
-    )

@@ -134,6 +134,15 @@ class Timeouts(msgspec.Struct, frozen=True):
     between_bytes_s: float = 60.0
     total_s: float = 600.0
 
+    def within(self, total_s: float) -> "Timeouts":
+        """The same, with none above this time."""
+        return Timeouts(
+            connect_s=min(self.connect_s, total_s),
+            first_byte_s=min(self.first_byte_s, total_s),
+            between_bytes_s=min(self.between_bytes_s, total_s),
+            total_s=min(self.total_s, total_s),
+        )
+
 
 class Sink(Protocol):
     """Where an upstream's answer goes, in this order: one `on_head`, any number of `on_body`, then `on_end`;

@@ -138,7 +138,7 @@ class Gateway:
         self._journal = parts.journal
         self._keeps_bodies = parts.keeps_bodies
         self._begin = CallMaker().begin
-        self._planner = Planner(parts.table, parts.uniform)
+        self._planner = Planner(parts.table, parts.uniform, parts.deadline_s)
         self._owners = ResponseOwners(parts.find_owner)
         self._pulses = PulseStreams(parts.loop.time)
         self._settlement = Settlement(
@@ -147,7 +147,7 @@ class Gateway:
             self._note_response,
             lambda error: report(f"a record could not be written: {error}"),
         )
-        policy = Policy(parts.retries, parts.deadline_s, parts.uniform, parts.table.resolve)
+        policy = Policy(parts.retries, parts.uniform, parts.table.resolve)
         self._streams = StreamRelay(
             self._settlement,
             unknown_model=self._planner.unknown,

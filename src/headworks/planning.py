@@ -1,6 +1,6 @@
 """Steps 2 and 3, decode and resolve: from a request to a plan of where it goes and how its answer comes back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 
 import msgspec
@@ -26,6 +26,20 @@ or routing header of one side reaches the other."""
 _FORWARDED_OF_MESSAGES = (b"anthropic-version", b"anthropic-beta", b"idempotency-key")
 """The same for callers of Anthropic's API."""
 
+_EARLY_S = 0.2
+_EARLY_SHARE = 0.05
+"""So long before a client's own timeout it is answered: an error that it sees is better than none. Time limits are kept
+to a tenth of a second (`wheel`)."""
+
+SHARE_WITH_MORE = 0.6
+"""Share of the time left that an attempt may take while another model is still to come."""
+
+DEADLINE = b"x-headworks-deadline-ms"
+_READ_TIMEOUTS = (b"x-stainless-read-timeout", b"x-stainless-timeout")
+"""In seconds: what the SDKs of OpenAI and Anthropic say of how long they wait (`_base_client.py`; `client.ts`). Of a
+stream they mean each piece, so that only other calls are bound by it."""
+
+_MOST_HINT = 86_400_000.0
 _MOST_KEY_BYTES = 512
 """As long as a value of `metadata` may be (OpenAI API reference, 2026-10)."""
 
@@ -65,7 +79,8 @@ class Station(msgspec.Struct, frozen=True):
 class Admission(msgspec.Struct, frozen=True):
     """What the head of a request has settled. `forwarded` is the header block that goes upstream, `edition` the ring's
     at that time: while it is the same, the same head means the same admission. `caller_key` is the caller's own name
-    for the call."""
+    for the call. `deadline_s` is how long the caller lets it take, `patience_s` how long its client waits for an answer
+    that is not streamed."""
 
     route: Route
     grant: Grant | None
@@ -73,6 +88,17 @@ class Admission(msgspec.Struct, frozen=True):
     is_json: bool
     forwarded: bytes
     caller_key: str = ""
+    deadline_s: float | None = None
+    patience_s: float | None = None
+
+    def due_s(self, longest_s: float, *, is_streamed: bool) -> float:
+        """Seconds that a call may take, of which configuration allows `longest_s`."""
+        if self.deadline_s is not None:
+            longest_s = min(longest_s, self.deadline_s)
+        if self.patience_s is not None and not is_streamed:
+            early_s = max(_EARLY_S, self.patience_s * _EARLY_SHARE)
+            longest_s = min(longest_s, max(self.patience_s - early_s, self.patience_s / 2))
+        return longest_s
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):
@@ -112,7 +138,27 @@ def admission_of(request: Request, route: Route, grant: Grant | None, edition: o
     names = _FORWARDED_OF_MESSAGES if route.endpoint is Endpoint.MESSAGES else FORWARDED
     forwarded = b"".join(b"%b: %b\r\n" % (name, headers[name]) for name in names if name in headers)
     key = headers.get(b"idempotency-key", b"")[:_MOST_KEY_BYTES].decode("utf-8", "replace")
-    return Admission(route, grant, edition, not content_type or _is_json(content_type), forwarded, key)
+    deadline_ms = _number(headers, DEADLINE)
+    patience_s = next((found for name in _READ_TIMEOUTS if (found := _number(headers, name)) is not None), None)
+    return Admission(
+        route,
+        grant,
+        edition,
+        not content_type or _is_json(content_type),
+        forwarded,
+        key,
+        None if deadline_ms is None else deadline_ms / 1000,
+        patience_s,
+    )
+
+
+def _number(headers: Mapping[bytes, bytes], name: bytes) -> float | None:
+    """A positive number; None where there is none, whatever there is instead: a hint that cannot be read is none."""
+    try:
+        found = float(headers[name])
+    except (KeyError, ValueError):
+        return None
+    return found if 0 < found < _MOST_HINT else None
 
 
 def metadata_of(head: RequestHead) -> dict[str, str]:
@@ -141,6 +187,7 @@ class Planner:
 
     Arguments:
         uniform: a random number from 0 up to the one given.
+        deadline_s: for a whole call.
         now: seconds of the clock that targets' health goes by.
     """
 
@@ -148,8 +195,10 @@ class Planner:
         self,
         table: RouteTable[Station],
         uniform: Callable[[float], float],
+        deadline_s: float,
         now: Callable[[], float] = perf_counter,
     ) -> None:
+        self.deadline_s = deadline_s
         self._table = table
         self._targets = table.named
         self._uniform = uniform
@@ -193,7 +242,23 @@ class Planner:
         if endpoint is not Endpoint.MESSAGES:
             call.user = head.user or ""
         call.is_streamed = head.is_streamed
-        return self._plan(call, request, head, admission, target, None if target.is_listed else grant)
+        plan = self._plan(call, request, head, admission, target, None if target.is_listed else grant)
+        patience_s = admission.patience_s
+        if (
+            target.fallback
+            or admission.deadline_s is not None
+            or (patience_s is not None and patience_s < self.deadline_s)
+        ):
+            return self._timed(plan, admission)
+        return plan
+
+    def _timed(self, plan: Plan, admission: Admission) -> Plan:
+        """The plan with time limits that leave time for what may come after its attempt."""
+        total_s = admission.due_s(self.deadline_s, is_streamed=plan.is_streamed)
+        if plan.target.fallback:
+            total_s *= SHARE_WITH_MORE
+        limits = plan.target.station.timeouts
+        return plan if total_s >= limits.total_s else msgspec.structs.replace(plan, timeouts=limits.within(total_s))
 
     def in_best_pool(self, target: Target[Station], head: RequestHead) -> Target[Station]:
         """The same model through the pool that a call should go to now; calls with one cache key go together."""

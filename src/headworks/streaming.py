@@ -176,8 +176,7 @@ class StreamRelay:
                 failure = error.failure
                 further: Further | None = None
                 if terms is None:
-                    due_s = call.started_s + self._policy.deadline_s
-                    attempts = attempts or Attempts(self._planner, self._policy, call, plan, due_s)
+                    attempts = attempts or Attempts(self._planner, self._policy, call, plan)
                     further = attempts.after(failure, perf_counter())
                 if further is None:
                     if isinstance(error, _Declined) and (terms is None or failure.kind not in terms.goes_on_after):

@@ -372,8 +372,7 @@ class UnaryCall:
         if health is not None:
             health.failed(now_s, failure.kind, failure.retry_after_s)
         if self._attempts is None:
-            due_s = self._call.started_s + shared.policy.deadline_s
-            self._attempts = Attempts(shared.planner, shared.policy, self._call, self._plan, due_s)
+            self._attempts = Attempts(shared.planner, shared.policy, self._call, self._plan)
         further = self._attempts.after(failure, now_s)
         if further is None:
             return False

@@ -26,7 +26,7 @@ from headworks.answering import (
     refusal_of,
     with_patience_of,
 )
-from headworks.attempts import SHARE_WITH_MORE, Policy, held_back, tell, within
+from headworks.attempts import Policy, held_back, tell
 from headworks.calls import NO_USAGE, AttemptFailed, Endpoint, Failure, FailureKind, Outcome, Verdict
 from headworks.compiled import CompiledWorkload
 from headworks.composing import (
@@ -47,7 +47,7 @@ from headworks.held_calls import HeldCalls, shown
 from headworks.holding import HeldAnswers
 from headworks.judging import GOOD, Judgement, RulesContext, judge, judge_rules, verdict_of
 from headworks.outcome import charge, estimate_usage, note
-from headworks.planning import Admission, Plan, Planner
+from headworks.planning import SHARE_WITH_MORE, Admission, Plan, Planner
 from headworks.privacy_bridge import CallPrivacy, Kept
 from headworks.routing import Gathering
 from headworks.settlement import OpenCall, Settlement
@@ -210,7 +210,8 @@ class _Run:
         self._path = admission.route.upstream_path
         self._reply = reply
         self._ending = ending
-        self._due_s = call.started_s + work.contract.latency.total_s
+        longest_s = admission.due_s(work.contract.latency.total_s, is_streamed=call.is_streamed)
+        self._due_s = call.started_s + longest_s
         self._asked = asked
         self._reasons: list[str] = []
         self._judgement = GOOD
@@ -368,7 +369,7 @@ class _Run:
         if privacy is not None:
             is_json = wants_json(self._endpoint, fields)
             bridge = privacy.bridge(self._endpoint, self._head.fields, bridge, is_json=is_json)
-        timeouts = within(target.station.timeouts, total_s)
+        timeouts = target.station.timeouts.within(total_s)
         first_s = self._work.contract.latency.first_token_s
         if first_s is not None and has_more and self._call.is_streamed:
             # Only where another target may be quicker: late words are better than none.

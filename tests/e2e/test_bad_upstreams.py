@@ -7,15 +7,17 @@ import openai
 import pytest
 from e2e_processes import Gateway, Process
 
-CONFIG = """
-version: 1
-providers:
-  sim:
+ONE = """  sim-NUMBER:
     kind: openai-compatible
     base_url: ADDRESS/v1
     api_key: file:provider-key
     speaks: [responses, chat]
     timeouts: {first_byte_s: 1, between_bytes_s: 1}
+"""
+CONFIG = f"""
+version: 1
+providers:
+{"".join(ONE.replace("NUMBER", str(number)) for number in range(30))}
   down:
     kind: openai-compatible
     base_url: http://127.0.0.1:9/v1
@@ -25,8 +27,17 @@ providers:
     base_url: ADDRESS/v1
     speaks: [responses, chat]
 models:
-  nano: sim/gpt-6-luna
+  sturdy: {{provider: down, model: anything, fallback: [sim-0/gpt-6.1-terra]}}
+defaults: {{retries: 1}}
 """
+TARGETS = iter(range(1, 30))
+
+
+class Nano:
+    """A model of a provider that no other test has asked: what one test does to it, its breaker holds against it."""
+
+    name = ""
+
 
 MESSAGES = [{"role": "user", "content": "Say hello, and then a good deal more."}]
 
@@ -53,6 +64,7 @@ def own_simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]
 
 @pytest.fixture
 def client(gateway: Gateway, own_simulator: Process) -> Iterator[openai.OpenAI]:
+    Nano.name = f"sim-{next(TARGETS)}/gpt-6-luna"
     httpx2.post(f"{own_simulator.address}/simulator/reset")
     httpx2.delete(f"{own_simulator.address}/simulator/plan")
     httpx2.patch(f"{own_simulator.address}/simulator/plan", json={"pace": 0})
@@ -65,8 +77,8 @@ def fault(simulator: Process, **details: object) -> None:
     assert answer.is_success, answer.text
 
 
-def chat(client: openai.OpenAI, model: str = "nano", *, stream: bool = False) -> object:
-    made = client.chat.completions.create(model=model, messages=MESSAGES, stream=stream)  # type: ignore[call-overload]
+def chat(client: openai.OpenAI, model: str = "", *, stream: bool = False) -> object:
+    made = client.chat.completions.create(model=model or Nano.name, messages=MESSAGES, stream=stream)  # type: ignore[call-overload]
     return list(made) if stream else made
 
 
@@ -77,7 +89,7 @@ def test_an_upstream_that_is_down_is_a_502_and_recorded(gateway: Gateway, client
         assert refused.value.status_code == 502
         assert refused.value.code == "upstream_unreachable"
         record = gateway.record(refused.value.response.headers["x-headworks-call-id"])
-        assert (record.outcome, record.status, record.attempts) == ("failed", 502, 1)
+        assert (record.outcome, record.status, record.attempts) == ("failed", 502, 2)
 
 
 def test_a_refused_provider_key_is_not_blamed_on_the_caller(client: openai.OpenAI) -> None:
@@ -111,7 +123,7 @@ def test_a_stream_that_is_cut_ends_with_an_error_and_an_estimate(
 ) -> None:
     fault(own_simulator, kind="cut", after_events=5)
     raw = client.chat.completions.with_raw_response.create(
-        model="nano",
+        model=Nano.name,
         messages=MESSAGES,  # type: ignore[arg-type]
         stream=True,
     )
@@ -128,7 +140,7 @@ def test_a_stream_that_is_cut_ends_with_an_error_and_an_estimate(
 def test_a_response_stream_that_is_cut_raises_in_the_sdk(client: openai.OpenAI, own_simulator: Process) -> None:
     fault(own_simulator, kind="cut", after_events=6)
     with pytest.raises(openai.APIError, match=r"broken|closed|ended"):
-        list(client.responses.create(model="nano", input="Say hello.", stream=True))
+        list(client.responses.create(model=Nano.name, input="Say hello.", stream=True))
 
 
 def test_a_stream_that_stalls_is_given_up(client: openai.OpenAI, own_simulator: Process) -> None:
@@ -142,6 +154,40 @@ def test_a_failed_response_is_recorded_as_failed(
     gateway: Gateway, client: openai.OpenAI, own_simulator: Process
 ) -> None:
     fault(own_simulator, kind="failing")
-    raw = client.responses.with_raw_response.create(model="nano", input="x", stream=True)
+    raw = client.responses.with_raw_response.create(model=Nano.name, input="x", stream=True)
     assert [event.type for event in raw.parse()][-1] == "response.failed"
     assert gateway.record(raw.headers["x-headworks-call-id"]).outcome == "failed"
+
+
+def test_what_passes_is_tried_again_and_the_sdk_sees_nothing_of_it(
+    client: openai.OpenAI, own_simulator: Process
+) -> None:
+    for stream in (False, True):
+        fault(own_simulator, kind="error", status=500, count=1)
+        assert chat(client, stream=stream)
+
+
+def test_a_model_whose_provider_is_down_is_answered_by_its_fallback(gateway: Gateway, client: openai.OpenAI) -> None:
+    raw = client.chat.completions.with_raw_response.create(model="sturdy", messages=MESSAGES)  # type: ignore[arg-type]
+
+    assert raw.parse().choices[0].message.content
+    assert raw.headers["x-headworks-provider"] == "sim-0"
+    assert raw.headers["x-headworks-fallback"] in ("upstream_unreachable", "circuit_open")
+    record = gateway.record(raw.headers["x-headworks-call-id"])
+    assert (record.outcome, record.provider, record.model) == ("answered", "sim-0", "gpt-6.1-terra")
+
+
+def test_the_sdks_own_retries_do_not_multiply_ours(client: openai.OpenAI, own_simulator: Process) -> None:
+    fault(own_simulator, kind="error", status=503)
+    with pytest.raises(openai.InternalServerError) as refused:
+        chat(client.with_options(max_retries=5))
+    assert refused.value.response.headers["x-should-retry"] == "false"
+    asked = httpx2.get(f"{own_simulator.address}/simulator/requests").json()["requests"]
+    assert len([one for one in asked if one["path"].endswith("/chat/completions")]) == 2
+
+
+def test_a_clients_own_timeout_is_the_calls_deadline(client: openai.OpenAI, own_simulator: Process) -> None:
+    fault(own_simulator, kind="slow_start", delay_s=3)
+    with pytest.raises(openai.InternalServerError) as refused:
+        chat(client.with_options(timeout=0.6))
+    assert (refused.value.status_code, refused.value.code) == (504, "upstream_timeout")
