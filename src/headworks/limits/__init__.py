@@ -6,6 +6,17 @@ what is held. May import `calls` and `errors`. Pure but for `Authority`, which s
 passed in.
 """
 
+from headworks.limits.expecting import Expectations
+from headworks.limits.headers import (
+    NO_LIMITS,
+    KindLimit,
+    ProviderLimits,
+    parse_duration,
+    parse_limits,
+    parse_retry_after,
+    render_duration,
+    render_limits,
+)
 from headworks.limits.holding import LimitSet, QuotaMeter, Reservation
 from headworks.limits.keeping import LeaseKeeper
 from headworks.limits.leases import Ask, Authority, Lease, Quota
@@ -14,14 +25,23 @@ from headworks.limits.local_authority import LocalAuthority
 
 __all__ = [
     "LEASE_S",
+    "NO_LIMITS",
     "Ask",
     "Authority",
+    "Expectations",
+    "KindLimit",
     "Lease",
     "LeaseKeeper",
     "Ledger",
     "LimitSet",
     "LocalAuthority",
+    "ProviderLimits",
     "Quota",
     "QuotaMeter",
     "Reservation",
+    "parse_duration",
+    "parse_limits",
+    "parse_retry_after",
+    "render_duration",
+    "render_limits",
 ]

@@ -218,10 +218,12 @@ class LimitSet:
         """One call and so many tokens on every quota, or nothing on any: None, and `blocker` says for which."""
         for meter in self._requests:
             if meter.balance < 1 or now_s >= meter.expires_s:
-                return self._lack(meter, 1)
+                self._lack(meter, 1)
+                return None
         for meter in self._tokens:
             if meter.balance < tokens or now_s >= meter.expires_s:
-                return self._lack(meter, tokens)
+                self._lack(meter, tokens)
+                return None
         for meter in self._requests:
             meter.balance -= 1
         for meter in self._tokens:
