@@ -22,6 +22,7 @@ from headworks.limits.keeping import LeaseKeeper
 from headworks.limits.leases import Ask, Authority, Lease, Quota
 from headworks.limits.ledger import LEASE_S, Ledger
 from headworks.limits.local_authority import LocalAuthority
+from headworks.limits.queueing import FairQueue, Waiter
 
 __all__ = [
     "LEASE_S",
@@ -29,6 +30,7 @@ __all__ = [
     "Ask",
     "Authority",
     "Expectations",
+    "FairQueue",
     "KindLimit",
     "Lease",
     "LeaseKeeper",
@@ -39,6 +41,7 @@ __all__ = [
     "Quota",
     "QuotaMeter",
     "Reservation",
+    "Waiter",
     "parse_duration",
     "parse_limits",
     "parse_retry_after",
