@@ -34,10 +34,11 @@ class Worker:
         self.flight = 0
 
 
-def simulate(seed, *, workers, calls_per_s, seconds, loss=0.0, deaths_per_s=0.0, believes=False):
-    """Poisson arrivals at workers that keep what they cannot serve at once; returns the watcher, and the units that
-    were served. Messages take 1 to 60 ms each way and one in a hundred up to 500 ms, so that they overtake one another; some are
-    lost, answers too."""
+def simulate(seed, *, workers, calls_per_s, seconds, loss=0.0, deaths_per_s=0.0, believes=False):  # noqa: C901 - a closure for each event
+    """Poisson arrivals at workers that keep what they cannot serve at once. Messages take 1 to 60 ms each way and one
+    in a hundred up to 500 ms, so that they overtake one another; some are lost, answers too. Returns the watcher, and
+    what was spent of what refilled after the start.
+    """
     chance = random.Random(seed)
     quota = Quota("q", AMOUNT, WINDOW_S)
     ledger, watcher = Ledger(quota, 0.0), Watcher(AMOUNT, WINDOW_S)
@@ -148,4 +149,4 @@ def test_a_hundred_workers_keep_the_quota_for_a_minute(seed, deaths_per_s):
     watcher, use = simulate(seed, workers=100, calls_per_s=10_000, seconds=60.0, loss=0.01, deaths_per_s=deaths_per_s)
 
     assert watcher.lowest >= -1e-6
-    assert use >= (0.95 if not deaths_per_s else 0.95)
+    assert use >= 0.95

@@ -6,22 +6,45 @@ what is held. May import `calls` and `errors`. Pure but for `Authority`, which s
 passed in.
 """
 
+from headworks.limits.expecting import Expectations
+from headworks.limits.headers import (
+    NO_LIMITS,
+    KindLimit,
+    ProviderLimits,
+    parse_duration,
+    parse_limits,
+    parse_retry_after,
+    render_duration,
+    render_limits,
+)
 from headworks.limits.holding import LimitSet, QuotaMeter, Reservation
 from headworks.limits.keeping import LeaseKeeper
 from headworks.limits.leases import Ask, Authority, Lease, Quota
 from headworks.limits.ledger import LEASE_S, Ledger
 from headworks.limits.local_authority import LocalAuthority
+from headworks.limits.queueing import FairQueue, Waiter
 
 __all__ = [
     "LEASE_S",
+    "NO_LIMITS",
     "Ask",
     "Authority",
+    "Expectations",
+    "FairQueue",
+    "KindLimit",
     "Lease",
     "LeaseKeeper",
     "Ledger",
     "LimitSet",
     "LocalAuthority",
+    "ProviderLimits",
     "Quota",
     "QuotaMeter",
     "Reservation",
+    "Waiter",
+    "parse_duration",
+    "parse_limits",
+    "parse_retry_after",
+    "render_duration",
+    "render_limits",
 ]

@@ -111,14 +111,14 @@ class QuotaMeter:
             # Evenly refilled, as every provider's quota is that we know, the first unit is there after this time.
             self._useful_at = max(self._useful_at, now_s + min(reset_s, 1.0 / self._rate))
 
-    def wait_s(self, units: int, now_s: float) -> float:
-        """In how many seconds so many will be there; infinity if never (more than the quota's amount, or more than
-        our share while the authority is away).
+    def wait_s(self, units: int, now_s: float, ahead: float = 0.0) -> float:
+        """In how many seconds so many will be there, after so many for those `ahead`; infinity if never (more than the
+        quota's amount, or more than our share while the authority is away).
 
         As exact as what the authority said last: it is told how much is wanted, and answers when its turn comes.
         """
         has = self.balance if now_s < self.expires_s else min(self.balance, 0)
-        missing = units - has
+        missing = units + ahead - has
         if missing <= 0:
             return 0.0
         if units > self.quota.amount:
@@ -230,18 +230,22 @@ class LimitSet:
             meter.balance -= tokens
         return Reservation(self, tokens)
 
-    def wait_s(self, tokens: int, now_s: float) -> float:
-        """In how many seconds such a call can be reserved, as far as can be known; infinity if never."""
-        waits = [meter.wait_s(1, now_s) for meter in self._requests]
-        waits += [meter.wait_s(tokens, now_s) for meter in self._tokens]
+    def wait_s(self, tokens: int, now_s: float, calls_ahead: float = 0.0, tokens_ahead: float = 0.0) -> float:
+        """In how many seconds such a call can be reserved, after others, as far as can be known; infinity if never."""
+        waits = [meter.wait_s(1, now_s, calls_ahead) for meter in self._requests]
+        waits += [meter.wait_s(tokens, now_s, tokens_ahead) for meter in self._tokens]
         return max(waits, default=0.0)
 
     def begin_waiting(self, tokens: int) -> None:
         """A call waits for these: they are asked for ahead."""
         for meter in self._requests:
             meter.waiting += 1
+            if meter.balance < 1:
+                meter.lack(1)
         for meter in self._tokens:
             meter.waiting += tokens
+            if meter.balance < tokens:
+                meter.lack(tokens)
 
     def end_waiting(self, tokens: int) -> None:
         """It waits no more, however it ended."""

@@ -75,10 +75,11 @@ class _Stake:
 class Ledger:
     """The books of one quota.
 
-    Fair shares are those of start-time fair queueing: who was granted least goes first, and what it still waits for is
-    kept for it against those behind; where nothing, what it took the last time is. So a holder that wants little gets it however much another wants, a large want
-    is met in full in its turn instead of being split until nobody can use the pieces, and nobody saves up turns by
-    being idle. One large grant takes at most half of what is free, so that a newcomer finds something, too.
+    Fair shares are those of start-time fair queueing: who was granted least goes first. What it still waits for is kept
+    for it against those behind; where that is nothing, what it took the last time is. So a holder that wants little
+    gets it however much another wants, a large want is met in full in its turn instead of being split until nobody
+    can use the pieces, and nobody saves up turns by being idle. One large grant takes at most half of what is free, so
+    that a newcomer finds something, too.
 
     Arguments:
         level: units that are free at first; None means all. 0 for a ledger that follows one whose leases have expired.

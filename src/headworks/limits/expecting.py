@@ -1,0 +1,92 @@
+"""How many tokens a call will take, before it is made. Pure, in a fixed small memory.
+
+What a call may produce at most (`max_output_tokens`) is many times what it produces; to reserve that would leave most
+of a quota idle. What is expected is a high quantile of what calls of the same workload or model really produced.
+"""
+
+import math
+from collections import OrderedDict
+
+_BYTES_A_TOKEN = 4.0
+"""Before anything was seen: English in JSON (OpenAI's tokenizer page: "1 token ~= 4 chars in English")."""
+
+_FIRST_OUTPUT = 512
+"""Before anything was seen: a chat answer of some length."""
+
+_QUANTILE = 0.85
+_FIRST_STEP = 0.6
+_LAST_STEP = 0.03
+"""The quantile moves by factors: by up to exp(0.6) at first, by exp(0.03) when it has settled."""
+
+_INPUT_SMOOTHING = 0.05
+_KEYS = 1024
+
+
+class _Learnt:
+    """What calls of one kind came to."""
+
+    __slots__ = ("bytes_a_token", "calls", "log_output")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.log_output = math.log(_FIRST_OUTPUT)
+        self.bytes_a_token = _BYTES_A_TOKEN
+
+
+class Expectations:
+    """Learns the tokens of calls by kind (a workload's or a model's name). State: `_learnt`, the least used goes first.
+
+    Arguments:
+        keys: how many kinds are remembered.
+    """
+
+    def __init__(self, keys: int = _KEYS) -> None:
+        self._keys = keys
+        self._learnt: OrderedDict[str, _Learnt] = OrderedDict()
+
+    def tokens(
+        self, kind: str, body_bytes: int, *, input_tokens: int | None = None, max_output_tokens: int | None = None
+    ) -> int:
+        """What to reserve for a call.
+
+        Arguments:
+            body_bytes: of the request; stands in for `input_tokens` where those were not counted.
+            max_output_tokens: what it may produce at most; more is never expected.
+        """
+        learnt = self._learnt.get(kind)
+        if learnt is None:
+            given = input_tokens if input_tokens is not None else math.ceil(body_bytes / _BYTES_A_TOKEN)
+            output = _FIRST_OUTPUT
+        else:
+            given = input_tokens if input_tokens is not None else math.ceil(body_bytes / learnt.bytes_a_token)
+            output = math.ceil(math.exp(learnt.log_output))
+        if max_output_tokens is not None and output > max_output_tokens:
+            output = max_output_tokens
+        return given + output
+
+    def learn(self, kind: str, body_bytes: int, input_tokens: int, output_tokens: int) -> None:
+        """What a call really came to. For calls that the provider billed; not for those that failed early.
+
+        The quantile is followed by stochastic approximation: up by `step * q` when the output was above, down by
+        `step * (1 - q)` when below; in equilibrium a share of `q` is below.
+        """
+        learnt = self._learnt.get(kind)
+        if learnt is None:
+            learnt = self._learnt[kind] = _Learnt()
+            learnt.log_output = math.log(max(1, output_tokens) * 1.5)
+            if len(self._learnt) > self._keys:
+                self._learnt.popitem(last=False)
+        else:
+            self._learnt.move_to_end(kind)
+            step = max(_LAST_STEP, _FIRST_STEP / math.sqrt(learnt.calls))
+            above = math.log(max(1, output_tokens)) > learnt.log_output
+            learnt.log_output = max(0.0, learnt.log_output + step * (_QUANTILE if above else _QUANTILE - 1.0))
+        learnt.calls += 1
+        if input_tokens > 0 and body_bytes > 0:
+            # Images and files make single calls odd; a bound keeps one from spoiling the rest.
+            ratio = min(max(body_bytes / input_tokens, 1.0), 16.0)
+            weight = max(_INPUT_SMOOTHING, 1.0 / (learnt.calls + 1))
+            learnt.bytes_a_token += (ratio - learnt.bytes_a_token) * weight
+
+    def __len__(self) -> int:
+        return len(self._learnt)
