@@ -156,7 +156,7 @@ def test_parse_with_another_form_than_the_contracts_is_refused_with_what_to_do(c
             prompt=prompt_of("ticket-triage", cases("ticket-triage")[0]),  # type: ignore[arg-type]
             text_format=Ticket,
         )
-    assert (refused.value.code, refused.value.param) == ("parameter_fixed", "text")
+    assert (refused.value.code, refused.value.param) == ("parameter_fixed", "text.format")
 
 
 @pytest.fixture(scope="module")

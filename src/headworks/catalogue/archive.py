@@ -135,8 +135,8 @@ class PriceArchive:
     def _write(self, path: Path, content: bytes) -> None:
         fresh = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with fresh.open("wb") as file:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with open(fresh, "wb", opener=_owners_only) as file:  # noqa: PTH123 - Path.open takes no opener
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -145,6 +145,10 @@ class PriceArchive:
             with contextlib.suppress(OSError):  # it may not be there at all
                 fresh.unlink()
             raise StorageError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _owners_only(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _plain(name: str) -> str:
