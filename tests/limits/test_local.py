@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from headworks.errors import LimitsUnavailable, StorageError
 from headworks.limits import Ask, Lease, Quota
 from headworks.limits.link import LONGEST_PAUSE_S
 from headworks.limits.local import LeaseServer, SocketAuthority, serving_leases, socket_path
+from headworks.limits.wire import HEAD_BYTES, Declined, Granted, Renewal, body_bytes, frame_renewal, read_answer
 
 ASK = Ask(Quota("openai/main/m/rpm", 100, 60.0), 0, 7)
 
@@ -223,7 +225,7 @@ def test_after_a_failure_there_is_a_pause_that_grows(tmp_path):
     pauses = run(scenario())
     assert pauses[0] <= 0.1
     assert LONGEST_PAUSE_S / 2 * 0.9 < pauses[-1] <= LONGEST_PAUSE_S
-    assert all(later > earlier * 0.4 for earlier, later in zip(pauses, pauses[1:], strict=False))
+    assert all(later > earlier * 0.4 for earlier, later in itertools.pairwise(pauses))
 
 
 def test_the_reason_of_an_authority_that_grants_nothing_is_passed_on(tmp_path):
@@ -253,6 +255,26 @@ def test_a_renewal_that_its_worker_has_given_up_is_not_granted(tmp_path):
         return granting.asked
 
     assert run(scenario()) == []
+
+
+def test_a_renewal_that_a_later_one_overtook_is_not_granted(tmp_path):
+    async def answer(streams, number):
+        renewal = Renewal(number, time.monotonic() + 9.0, "w", (ASK,))
+        reader, writer = streams
+        writer.write(frame_renewal(renewal))
+        return read_answer(await reader.readexactly(body_bytes(await reader.readexactly(HEAD_BYTES))))
+
+    async def scenario():
+        granting = Granting()
+        async with serving(tmp_path, granting):
+            streams = await asyncio.open_unix_connection(socket_path(tmp_path))
+            answers = [await answer(streams, number) for number in (1, 3, 2, 3, 4)]
+            streams[1].close()
+        return [type(answer) for answer in answers], len(granting.asked)
+
+    answers, asked = run(scenario())
+    assert answers == [Granted, Granted, Declined, Declined, Granted]
+    assert asked == 3
 
 
 def test_no_answer_in_time_is_told_in_time_and_the_next_renewal_gets_its_own_answer(tmp_path):
@@ -334,7 +356,7 @@ def test_a_control_plane_that_speaks_something_else_is_told_of(tmp_path):
 
         server = await asyncio.start_unix_server(answer, socket_path(tmp_path))
         async with server:
-            with pytest.raises(LimitsUnavailable, match="a frame of version 9.* are all processes .* of one release"):
+            with pytest.raises(LimitsUnavailable, match=r"a frame of version 9.* are all processes .* of one release"):
                 await SocketAuthority(tmp_path).renew("w", [ASK])
 
     run(scenario())

@@ -1,3 +1,4 @@
+import contextlib
 import struct
 
 import msgspec
@@ -74,10 +75,8 @@ def test_bytes_of_somebody_else_are_no_body(data):
 def test_a_frame_with_a_changed_byte_is_read_or_refused_and_nothing_else(renewal, data):
     changed = bytearray(body(frame_renewal(renewal)))
     changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with contextlib.suppress(FrameError):
         assert isinstance(read_renewal(bytes(changed)), Renewal)
-    except FrameError:
-        pass
 
 
 def test_another_version_is_named():

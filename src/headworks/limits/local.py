@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import uvloop
 
 from headworks.errors import LimitsUnavailable, StorageError
@@ -53,6 +54,8 @@ _LONGEST_PATH = 100
 
 _TRY_AGAIN_S = 1.0
 _BACKLOG = 128
+_REMEMBERED = 256
+"""Holders whose last renewal is remembered before the old ones are forgotten."""
 
 
 def socket_path(storage: Path) -> Path:
@@ -90,6 +93,7 @@ class LeaseServer:
         self._lock = -1
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.StreamWriter] = set()
+        self._latest: dict[str, Renewal] = {}
 
     async def start(self) -> None:
         """Serve from now on.
@@ -146,10 +150,22 @@ class LeaseServer:
         if renewal.due_s <= self._now():
             # The worker has given up and goes on with what it held: a grant would put something else in its place.
             return frame_declined(renewal.number, "the renewal came too late to be granted")
+        latest = self._latest.get(renewal.holder)
+        if latest is not None and latest.number >= renewal.number:
+            # Of a renewal that was broken off: its figures stand in the later one, too, and must not count twice.
+            return frame_declined(renewal.number, "a later renewal of the same worker came before this one")
+        self._remember(renewal)
         try:
             return frame_granted(renewal.number, await authority.renew(renewal.holder, renewal.asks))
         except LimitsUnavailable as error:
             return frame_declined(renewal.number, str(error))
+
+    def _remember(self, renewal: Renewal) -> None:
+        """For as long as an earlier one may come in: no longer than till the later one's own time is over."""
+        if len(self._latest) >= _REMEMBERED:
+            now_s = self._now()
+            self._latest = {holder: latest for holder, latest in self._latest.items() if latest.due_s > now_s}
+        self._latest[renewal.holder] = msgspec.structs.replace(renewal, asks=())
 
 
 class SocketAuthority:
@@ -179,7 +195,8 @@ class SocketAuthority:
         asked = tuple(asks)
 
         async def talk(streams: Streams, due_s: float) -> Granted | Declined:
-            self._number += 1
+            # Rises for as long as the machine runs, whoever asks: also after a reload of the same worker.
+            self._number = max(self._number + 1, int(self._now() * 1e6))
             left_s = due_s - asyncio.get_running_loop().time()
             return await _ask(streams, Renewal(self._number, self._now() + left_s, holder, asked))
 

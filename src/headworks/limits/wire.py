@@ -76,7 +76,8 @@ class Renewal(msgspec.Struct, frozen=True):
     """What a worker asks.
 
     Attributes:
-        number: the answer bears the same, so that no late answer is taken for another.
+        number: rises with every renewal of a holder; the answer bears the same, so that no late answer is taken for
+            another, and no late renewal for news.
         due_s: by the clock that all processes of a machine share (`time.monotonic`), in seconds: when the worker has
             given up. Nothing may be granted after that, for nobody would hear of it.
         holder: the worker's name.
