@@ -1,6 +1,7 @@
 """A real Valkey, in a process of its own that tests may stop, pause and start again."""
 
 import contextlib
+import os
 import random
 import signal
 import socket
@@ -57,6 +58,7 @@ class ValkeyProcess:
 
     def pause(self):
         self._process.send_signal(signal.SIGSTOP)
+        os.waitpid(self._process.pid, os.WUNTRACED)  # it stops a moment later
 
     def resume(self):
         self._process.send_signal(signal.SIGCONT)

@@ -401,6 +401,7 @@ def test_a_control_plane_that_is_paused_is_told_of_in_time_and_recovers(tmp_path
         authority = SocketAuthority(tmp_path, timeout_s=0.2)
         await soon(authority)
         process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)  # it stops a moment later
         began_s = time.monotonic()
         with pytest.raises(LimitsUnavailable, match=r"did not answer within 0\.2 s"):
             await authority.renew("w", [ASK])
