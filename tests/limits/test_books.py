@@ -1,5 +1,8 @@
 import asyncio
 import stat
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -7,6 +10,7 @@ from headworks.errors import LimitsUnavailable, StorageError
 from headworks.limits import Ask, Quota
 from headworks.limits.books import BOOKS_FILE, KeptAuthority
 from headworks.limits.ledger import LEASE_S
+from headworks.limits.local import SocketAuthority
 
 DAY = Quota("rpd", 10_000, 86_400.0)
 MINUTE = Quota("rpm", 600, 60.0)
@@ -189,3 +193,67 @@ def test_the_real_clocks_will_do(tmp_path):
     with pytest.raises(LimitsUnavailable):
         asyncio.run(following.renew("w", [Ask(DAY, 0, 1)]))
     following.close()
+
+
+SERVE = """
+import sys, time
+from pathlib import Path
+from headworks.limits.books import KeptAuthority
+from headworks.limits.local import serving_leases
+
+with serving_leases(Path(sys.argv[1]), lambda: KeptAuthority(Path(sys.argv[1]), lease_s=0.2), say=print):
+    time.sleep(60)
+"""
+
+
+async def spend(authority, holder, quotas, until_s):
+    """Spend all that one gets, as fast as one gets it; returns how much that was of each quota."""
+    totals = [0] * len(quotas)
+    unsaid = [0] * len(quotas)
+    while time.monotonic() < until_s:
+        asks = [Ask(quota, spent, quota.amount) for quota, spent in zip(quotas, unsaid, strict=True)]
+        try:
+            leases = await authority.renew(holder, asks)
+        except LimitsUnavailable:
+            await asyncio.sleep(0.005)
+            continue
+        unsaid = [lease.amount for lease in leases]
+        totals = [total + amount for total, amount in zip(totals, unsaid, strict=True)]
+    return totals
+
+
+def test_a_control_plane_that_is_killed_under_load_lets_nobody_spend_more_than_the_quota(tmp_path):
+    quick = Quota("quick", 100, 0.5)  # 200 a second
+    command = [sys.executable, "-c", SERVE, str(tmp_path)]
+
+    async def scenario():
+        process = subprocess.Popen(command)
+        authorities = [SocketAuthority(tmp_path) for _ in range(4)]
+        while True:
+            try:
+                await authorities[0].renew("w", [Ask(quick, 0, 0)])
+                break
+            except LimitsUnavailable:
+                await asyncio.sleep(0.01)
+        began_s = time.monotonic()
+        spending = [
+            asyncio.create_task(spend(each, f"w{number}", [quick, DAY], began_s + 2.5))
+            for number, each in enumerate(authorities)
+        ]
+        try:
+            for _ in range(2):
+                await asyncio.sleep(0.5)
+                process.kill()
+                process.wait()
+                process = subprocess.Popen(command)
+            totals = await asyncio.gather(*spending)
+        finally:
+            process.kill()
+            process.wait()
+            for authority in authorities:
+                await authority.close()
+        return [sum(of_one) for of_one in zip(*totals, strict=True)], time.monotonic() - began_s
+
+    (quick_total, day_total), took_s = asyncio.run(asyncio.wait_for(scenario(), 60))
+    assert 100 <= quick_total <= 100 + 200 * took_s
+    assert day_total <= 10_001

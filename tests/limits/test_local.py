@@ -200,6 +200,22 @@ def test_the_socket_of_a_living_gateway_is_not_stolen(tmp_path):
     assert not second
 
 
+def test_a_server_whose_authority_cannot_be_made_leaves_the_socket_to_the_next(tmp_path):
+    def fail():
+        raise StorageError("no books")
+
+    async def scenario():
+        with pytest.raises(StorageError, match="no books"):
+            await LeaseServer(tmp_path, fail, say=pytest.fail).start()
+        async with serving(tmp_path, Granting()):
+            authority = SocketAuthority(tmp_path)
+            leases = await authority.renew("w", [ASK])
+            await authority.close()
+            return leases
+
+    assert run(scenario())[0].amount == 7
+
+
 def test_without_a_control_plane_the_worker_is_told_so_at_once(tmp_path):
     authority = SocketAuthority(tmp_path, timeout_s=5.0)
     began_s = time.monotonic()

@@ -149,12 +149,12 @@ def test_whatever_happens_to_valkey_under_load_no_more_is_spent_than_the_quota(s
         async with contextlib.AsyncExitStack() as stack:
             authorities = [await stack.enter_async_context(reaching(server.url, fresh=0.0)) for _ in range(4)]
             # Books that are old enough for the quota to be full.
-            quota = Quota("q", 200, 1.0)
+            quota = Quota("q", 100, 0.5)
             await soon(authorities[0], [Ask(quota, 0, 0)])
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(0.6)
             began_s = time.monotonic()
             spending = [
-                asyncio.create_task(spend(each, f"w{number}", quota, began_s + 2.5))
+                asyncio.create_task(spend(each, f"w{number}", quota, began_s + 1.6))
                 for number, each in enumerate(authorities)
             ]
             await asyncio.sleep(0.5)
@@ -171,8 +171,8 @@ def test_whatever_happens_to_valkey_under_load_no_more_is_spent_than_the_quota(s
             return total, time.monotonic() - began_s
 
     total, took_s = run(scenario())
-    assert total <= 200 + 200 * took_s
-    assert total >= 200  # it went on afterwards, too
+    assert total <= 100 + 200 * took_s
+    assert total >= 150  # it went on afterwards, too
 
 
 def test_a_valkey_that_comes_back_empty_does_not_hand_out_the_quota_again(start_valkey):

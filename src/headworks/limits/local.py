@@ -112,6 +112,9 @@ class LeaseServer:
         except OSError as error:
             self._release()
             raise StorageError(f"{path} cannot serve leases: {error.strerror or error}") from error
+        except BaseException:
+            self._release()
+            raise
 
     async def close(self) -> None:
         """Stop, and take the socket file away. Harmless to call twice."""
