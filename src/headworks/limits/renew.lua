@@ -3,7 +3,7 @@
 --
 -- A quota is one hash:  s         the books: the numbers of STATE, in this order
 --                       h:HOLDER  what is known of a holder: the numbers of STAKE
---                       w         who waits: the numbers of WAIT, one holder after another
+--                       w         who waits or has just taken: the numbers of WAIT, one holder after another
 -- The usual renewal reads and writes these three fields and looks at no other holder.
 --
 -- The era is a hash too: its number, which process of the server keeps the books, and when they were opened. A server
@@ -12,8 +12,8 @@
 
 local STATE = '<dddddddddd'  -- level at raised_at virtual held next_expiry orders amount window era
 local STAKE = '<ddddddd'     -- order held lapsed expires_at seen_at serial tag
-local WAIT = '<dddd'         -- order tag unmet comes_by
-local WAIT_BYTES = 32
+local WAIT = '<ddddd'        -- order tag unmet took comes_by
+local WAIT_BYTES = 40
 local NEVER = math.huge
 local STEP_S = 1             -- a clock that goes back by less stands still, by more takes all times with it
 
@@ -21,8 +21,8 @@ local holder = ARGV[1]
 local serial, due, step, fresh = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local LEASE_S, CLOCK_MARGIN, PATIENCE_S = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local REMEMBERED_S, RAISE_SHARE = tonumber(ARGV[9]), tonumber(ARGV[10])
-local RAISE_MARGIN, RAISE_MOST_S = tonumber(ARGV[11]), tonumber(ARGV[12])
-local FIRST_ASK, ASK_FIELDS = 13, 5
+local RAISE_MARGIN, RAISE_MOST_S, LARGE = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
+local FIRST_ASK, ASK_FIELDS = 14, 5
 local OUT_S = LEASE_S * CLOCK_MARGIN
 
 local clock = redis.call('TIME')
@@ -132,8 +132,8 @@ end
 local function shift(q, by)
   q.at, q.raised_at, q.next_expiry = q.at + by, q.raised_at + by, q.next_expiry + by
   for place = 1, #q.waits, WAIT_BYTES do
-    local order, tag, unmet, comes_by = struct.unpack(WAIT, q.waits, place)
-    put_wait(q, place, struct.pack(WAIT, order, tag, unmet, comes_by + by))
+    local order, tag, unmet, took, comes_by = struct.unpack(WAIT, q.waits, place)
+    put_wait(q, place, struct.pack(WAIT, order, tag, unmet, took, comes_by + by))
   end
   each_stake(q.key, function(field, s)
     s.expires_at, s.seen_at = s.expires_at + by, s.seen_at + by
@@ -156,7 +156,11 @@ local function lapse(q)
     refill(q, s.expires_at)
     q.held = q.held - s.held
     s.lapsed, s.held, s.expires_at = s.lapsed + s.held, 0, NEVER
-    stop_waiting(q, s.order)
+    local place = place_of(q, s.order)
+    if place then
+      local order, tag, _, took, comes_by = struct.unpack(WAIT, q.waits, place)
+      put_wait(q, place, took > 0 and struct.pack(WAIT, order, tag, 0, took, comes_by) or '')
+    end
     write_stake(q.key, s.field, s)
     rest[#rest + 1] = s
   end
@@ -214,12 +218,12 @@ local function ahead_of(q, stake)
   local ahead, late = 0, {}
   local waits, my_tag, my_order, at, unpack_one = q.waits, stake.tag, stake.order, q.at, struct.unpack
   for place = 1, #waits, WAIT_BYTES do
-    local order, tag, unmet, comes_by = unpack_one(WAIT, waits, place)
+    local order, tag, unmet, took, comes_by = unpack_one(WAIT, waits, place)
     if order ~= my_order and (tag < my_tag or (tag == my_tag and order < my_order)) then
       if comes_by < at then
         late[#late + 1] = order
       else
-        ahead = ahead + unmet
+        ahead = ahead + (unmet > 0 and unmet or took)
       end
     end
   end
@@ -246,12 +250,14 @@ local function grant(q, stake, more)
     stop_waiting(q, stake.order)
     return 0
   end
-  if not place_of(q, stake.order) then
+  local place = place_of(q, stake.order)
+  local unmet = place and select(3, struct.unpack(WAIT, q.waits, place)) or 0
+  if unmet == 0 then
     stake.tag = math.max(stake.tag, q.virtual)
   end
   local ahead = ahead_of(q, stake)
   local free = math.floor(q.level + 1e-9)
-  local granted = math.max(0, math.min(more, free - ahead, math.floor((free + 1) / 2)))
+  local granted = math.max(0, math.min(more, free - ahead, math.max(math.floor((free + 1) / 2), math.floor(q.amount / LARGE))))
   if ahead == 0 then
     q.virtual = math.max(q.virtual, stake.tag)
   end
@@ -259,14 +265,13 @@ local function grant(q, stake, more)
   stake.held = stake.held + granted
   q.held = q.held + granted
   q.level = q.level - granted
-  if granted == more then
-    stop_waiting(q, stake.order)
-    return 0
-  end
   local rate = q.amount / q.window
-  local wait = rate > 0 and math.max(0, (ahead + 1 - q.level) / rate) or q.window
+  local wait = 0
+  if granted < more then
+    wait = rate > 0 and math.max(0, (ahead + 1 - q.level) / rate) or q.window
+  end
   put_wait(q, place_of(q, stake.order) or #q.waits + 1,
-    struct.pack(WAIT, stake.order, stake.tag, more - granted, q.at + wait + PATIENCE_S))
+    struct.pack(WAIT, stake.order, stake.tag, more - granted, granted, q.at + wait + PATIENCE_S))
   return wait
 end
 

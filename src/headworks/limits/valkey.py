@@ -32,6 +32,7 @@ from headworks.errors import LimitsUnavailable
 from headworks.limits.leases import Ask, Lease
 from headworks.limits.ledger import (
     _CLOCK_MARGIN,
+    _LARGE,
     _PATIENCE_S,
     _RAISE_MARGIN,
     _RAISE_MOST_S,
@@ -118,7 +119,7 @@ class ValkeyAuthority:
         self._constants = tuple(
             f"{value:.17g}"
             for value in (
-                lease_s, _CLOCK_MARGIN, _PATIENCE_S, _REMEMBERED_S, _RAISE_SHARE, _RAISE_MARGIN, _RAISE_MOST_S,
+                lease_s, _CLOCK_MARGIN, _PATIENCE_S, _REMEMBERED_S, _RAISE_SHARE, _RAISE_MARGIN, _RAISE_MOST_S, _LARGE,
             )
         )  # fmt: skip
         self._script = script
