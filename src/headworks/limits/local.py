@@ -1,0 +1,348 @@
+"""Leases on one machine: the control plane serves them on a socket file, workers ask there.
+
+    with serving_leases(storage, lambda: authority, say=report):    # the control plane, beside its other work
+        ...
+
+    authority = SocketAuthority(storage)                            # each worker
+    leases = await authority.renew("worker-1", asks)
+
+The socket file stands in the state folder, for its owner alone. A lock beside it belongs to the process that serves
+and ends with it, however that ends: so a file that a dead process left is replaced, and that of a living one is not.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import os
+import socket
+import stat
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from headworks.errors import LimitsUnavailable, StorageError
+from headworks.limits.leases import Ask, Authority, Lease
+from headworks.limits.link import Link, LinkError, Streams
+from headworks.limits.wire import (
+    HEAD_BYTES,
+    Declined,
+    FrameError,
+    Granted,
+    Renewal,
+    body_bytes,
+    frame_declined,
+    frame_granted,
+    frame_renewal,
+    read_answer,
+    read_renewal,
+)
+
+SOCKET_FILE = "limits.sock"
+LOCK_FILE = "limits.lock"
+_FRESH_FILE = "limits.new"
+"""The socket's name until it is ready: not longer than `SOCKET_FILE`, for both must be short enough."""
+
+_LONGEST_PATH = 100
+"""Bytes of a socket's path: sockaddr_un has room for 107 on Linux and 103 on macOS."""
+
+_TRY_AGAIN_S = 1.0
+_BACKLOG = 128
+_REMEMBERED = 256
+"""Holders whose last renewal is remembered before the old ones are forgotten."""
+
+
+def socket_path(storage: Path) -> Path:
+    """Where the lease socket of a state folder is: in it, or where its path is too long for a socket, in a folder of
+    our own below the temporary directory, named after the path. Nothing is made."""
+    path = storage.resolve() / SOCKET_FILE
+    if len(os.fsencode(path)) <= _LONGEST_PATH:
+        return path
+    mark = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"headworks-{os.geteuid()}-{mark}" / SOCKET_FILE
+
+
+class LeaseServer:
+    """Answers renewals on the socket of a state folder, out of any authority.
+
+    Arguments:
+        storage: the state folder; it must exist.
+        make_authority: called once the socket is ours, so that no other can grant by then.
+        say: told in a sentence what an operator must know.
+        now: the clock that all processes of this machine share, seconds.
+    """
+
+    def __init__(
+        self,
+        storage: Path,
+        make_authority: Callable[[], Authority],
+        *,
+        say: Callable[[str], None],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._storage = storage
+        self._make_authority = make_authority
+        self._say = say
+        self._now = now
+        self._lock = -1
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.StreamWriter] = set()
+        self._latest: dict[str, Renewal] = {}
+
+    async def start(self) -> None:
+        """Serve from now on.
+
+        Raises:
+            StorageError: another process serves this folder's socket, or no socket can be made there.
+        """
+        path = socket_path(self._storage)
+        if path.parent != self._storage.resolve():
+            _make_private_folder(path.parent)
+        try:
+            self._lock = _take_lock(path.with_name(LOCK_FILE))
+            authority = self._make_authority()
+            listener = _listen(path)
+            self._server = await asyncio.start_unix_server(partial(self._serve, authority), sock=listener)
+        except OSError as error:
+            self._release()
+            raise StorageError(f"{path} cannot serve leases: {error.strerror or error}") from error
+        except BaseException:
+            self._release()
+            raise
+
+    async def close(self) -> None:
+        """Stop, and take the socket file away. Harmless to call twice."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.close()
+        for writer in tuple(self._connections):
+            writer.transport.abort()
+        await server.wait_closed()
+        with contextlib.suppress(FileNotFoundError):
+            socket_path(self._storage).unlink()
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    async def _serve(self, authority: Authority, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections.add(writer)
+        try:
+            while True:
+                body = await reader.readexactly(body_bytes(await reader.readexactly(HEAD_BYTES)))
+                writer.write(await self._answer(authority, read_renewal(body)))
+                await writer.drain()
+        except FrameError as error:
+            self._say(f"a connection to the lease socket was closed, for it sent {error}")
+        except (EOFError, ConnectionError):
+            return  # the worker is gone; what it held counts as spent until it expires
+        finally:
+            self._connections.discard(writer)
+            writer.close()
+
+    async def _answer(self, authority: Authority, renewal: Renewal) -> bytes:
+        if renewal.due_s <= self._now():
+            # The worker has given up and goes on with what it held: a grant would put something else in its place.
+            return frame_declined(renewal.number, "the renewal came too late to be granted")
+        latest = self._latest.get(renewal.holder)
+        if latest is not None and latest.number >= renewal.number:
+            # Of a renewal that was broken off: its figures stand in the later one, too, and must not count twice.
+            return frame_declined(renewal.number, "a later renewal of the same worker came before this one")
+        self._remember(renewal)
+        try:
+            return frame_granted(renewal.number, await authority.renew(renewal.holder, renewal.asks))
+        except LimitsUnavailable as error:
+            return frame_declined(renewal.number, str(error))
+
+    def _remember(self, renewal: Renewal) -> None:
+        """For as long as an earlier one may come in: no longer than till the later one's own time is over."""
+        if len(self._latest) >= _REMEMBERED:
+            now_s = self._now()
+            self._latest = {holder: latest for holder, latest in self._latest.items() if latest.due_s > now_s}
+        self._latest[renewal.holder] = msgspec.structs.replace(renewal, asks=())
+
+
+class SocketAuthority:
+    """The authority behind the lease socket of a state folder. Implements `Authority`.
+
+    Nothing is done until the first renewal, and nothing between two: it neither delays a start nor needs an end but
+    `close`.
+
+    Arguments:
+        storage: the state folder.
+        timeout_s: most that a renewal takes, seconds.
+        now: the clock that all processes of this machine share, seconds.
+    """
+
+    def __init__(self, storage: Path, *, timeout_s: float = 0.5, now: Callable[[], float] = time.monotonic) -> None:
+        self._path = socket_path(storage)
+        self._now = now
+        self._number = 0
+        self._link = Link(f"the control plane at {self._path}", self._dial, timeout_s=timeout_s)
+
+    async def renew(self, holder: str, asks: Sequence[Ask]) -> Sequence[Lease]:
+        """One lease for each ask, in their order.
+
+        Raises:
+            LimitsUnavailable: no control plane answers in time, or it grants nothing; with its reason.
+        """
+        asked = tuple(asks)
+
+        async def talk(streams: Streams, due_s: float) -> Granted | Declined:
+            # Rises for as long as the machine runs, whoever asks: also after a reload of the same worker.
+            self._number = max(self._number + 1, int(self._now() * 1e6))
+            left_s = due_s - asyncio.get_running_loop().time()
+            return await _ask(streams, Renewal(self._number, self._now() + left_s, holder, asked))
+
+        answer = await self._link.exchange(talk)
+        if isinstance(answer, Declined):
+            raise LimitsUnavailable(f"the control plane grants no leases: {answer.reason}")
+        return answer.leases
+
+    async def close(self) -> None:
+        """Let go of the connection. Harmless to call twice."""
+        await self._link.close()
+
+    async def _dial(self) -> Streams:
+        _refuse_foreign(self._path)
+        return Streams(*await asyncio.open_unix_connection(self._path))
+
+
+async def _ask(streams: Streams, renewal: Renewal) -> Granted | Declined:
+    try:
+        streams.writer.write(frame_renewal(renewal))
+        await streams.writer.drain()
+        answer = read_answer(await streams.reader.readexactly(body_bytes(await streams.reader.readexactly(HEAD_BYTES))))
+    except FrameError as error:
+        raise LinkError(f"does not fit: {error}; are all processes of this gateway of one release?") from error
+    if answer.number != renewal.number:
+        raise LinkError("answered something that was not asked")
+    if isinstance(answer, Granted) and len(answer.leases) != len(renewal.asks):
+        raise LinkError(f"answered {len(renewal.asks)} asks with {len(answer.leases)} leases")
+    return answer
+
+
+@contextlib.contextmanager
+def serving_leases(
+    storage: Path, make_authority: Callable[[], Authority], *, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Serve leases beside the body of the `with`, in a thread with an event loop of its own.
+
+    Where the socket cannot be served (another gateway has the folder, say), that is said once and tried again every
+    second: whoever serves leases has other work that must go on.
+
+    Arguments:
+        storage: the state folder; it must exist.
+        make_authority: called in the thread, once the socket is ours.
+        say: told in a sentence what an operator must know; called from the thread.
+    """
+    thread = _LeaseThread(storage, make_authority, say)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.stop()
+
+
+class _LeaseThread:
+    def __init__(self, storage: Path, make_authority: Callable[[], Authority], say: Callable[[str], None]) -> None:
+        self._storage = storage
+        self._make_authority = make_authority
+        self._say = say
+        self._loop = uvloop.new_event_loop()
+        self._told = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the thread has ended by itself
+            self._loop.call_soon_threadsafe(self._told.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        trouble = ""
+        server = LeaseServer(self._storage, self._make_authority, say=self._say)
+        while not self._told.is_set():
+            try:
+                await server.start()
+            except StorageError as error:
+                if str(error) != trouble:
+                    trouble = str(error)
+                    self._say(f"leases of shared limits are not served for now: {trouble}")
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._told.wait(), _TRY_AGAIN_S)
+            else:
+                await self._told.wait()
+        await server.close()
+
+
+def _take_lock(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise StorageError(
+            f"{path.parent} has a gateway that serves leases already; give each gateway its own storage folder"
+        ) from None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _listen(path: Path) -> socket.socket:
+    """A listening socket at the path, in the place of what a dead process left. The lock is ours."""
+    fresh = path.with_name(_FRESH_FILE)
+    fresh.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # Under another name until it is private and listens: nobody meets it half made. The umask is the process's
+        # and not this thread's, so it is left alone.
+        listener.bind(os.fspath(fresh))
+        fresh.chmod(0o600)
+        listener.listen(_BACKLOG)
+        fresh.rename(path)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _make_private_folder(folder: Path) -> None:
+    """A folder below the temporary directory, where anybody may have made one before us."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        is_ours = _is_private(folder)
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be made: {error.strerror or error}") from error
+    if not is_ours:
+        raise StorageError(
+            f"{folder} belongs to somebody else; remove it, or choose a storage folder with a short path"
+        )
+
+
+def _is_private(folder: Path) -> bool:
+    status = folder.lstat()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Whoever owns the socket decides what is granted: it must be somebody that we trust anyway."""
+    if path.lstat().st_uid not in (os.geteuid(), 0):
+        raise LinkError("belongs to another user; remove it")
