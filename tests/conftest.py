@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from headworks.calls import Caller, Endpoint, Opened, Settled
 from headworks.errors import Refusal
 from headworks.exchange import Request, Timeouts
 from headworks.gateway import Gateway, Parts
+from headworks.limiting import Limiter
+from headworks.limits import LocalAuthority
 from headworks.ownership import ResponseOwner
 from headworks.planning import NO_PRICE, Station
 from headworks.providers import AnthropicProvider, GeminiProvider, OpenAIProvider, ProviderSettings
@@ -171,6 +174,7 @@ class Hall:
         self.limit_name = "max_completion_tokens"
         self.structured_output = "json_schema"
         self.price = NO_PRICE
+        self.limiter = Limiter(LocalAuthority(time.monotonic), "w", loop, share=0.0, team_limits={})
         self.journal = Journal(
             folder, worker="w", segment_bytes=1 << 20, limit_bytes=1 << 30, loop=loop, now=lambda: 1.0
         )
@@ -208,6 +212,7 @@ class Hall:
                 render_metrics=self.metrics.render,
                 is_ready=lambda: self.is_ready,
                 loop=self.loop,
+                limiter=self.limiter,
                 retries=retries,
                 uniform=lambda most: 0.0,
                 **options,

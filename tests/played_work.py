@@ -144,6 +144,7 @@ class Work:
                 works,
                 *parts[:3],
                 policy=parts[3],
+                limiter=self.hall.limiter,
                 vault=vault,
                 held=self.held,
                 loop=self.hall.loop,

@@ -7,6 +7,7 @@ configuration: this is what makes a reload atomic.
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -33,9 +34,12 @@ from headworks.config.pricing import price_book
 from headworks.config.shape import Limits
 from headworks.config.shape import Provider as ProviderConfig
 from headworks.config.walk import suggestion
-from headworks.errors import ConfigError, Problem, SecretError
+from headworks.errors import ConfigError, LimitsUnavailable, Problem, SecretError
 from headworks.exchange import Timeouts, Upstream
 from headworks.gateway import ANSWER_BYTES, Gateway, Parts, random_up_to
+from headworks.limiting import Limiter
+from headworks.limits import Authority, LocalAuthority
+from headworks.limits.local import SocketAuthority
 from headworks.ownership import ResponseOwner
 from headworks.planning import Planner, Station
 from headworks.providers import REGISTRY, Provider, ProviderSettings
@@ -115,6 +119,7 @@ class Settings(msgspec.Struct, frozen=True):
     book: PriceBook
     secret: bytes
     workloads: tuple[tuple[Workload, "CompiledWorkload"], ...] = ()
+    valkey: str = ""
 
 
 def read_settings(project: Project, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -140,7 +145,21 @@ def read_settings(project: Project, environment: Mapping[str, str] = os.environ)
     secret = server_secret(config.access.secret, project.folder, environment) if needs_secret else b""
     archive = PriceArchive(project.storage)
     book = price_book(project, archive.current())
-    return Settings(project, plans, names, book, secret, workloads)
+    return Settings(project, plans, names, book, secret, workloads, _valkey_url(project, environment))
+
+
+def _valkey_url(project: Project, environment: Mapping[str, str]) -> str:
+    reference = project.config.quotas.valkey
+    if reference is None:
+        return ""
+    try:
+        url = read_secret(reference, base=project.folder, environment=environment).reveal()
+        from headworks.limits.valkey import ValkeyAuthority  # only who has several machines loads it
+
+        ValkeyAuthority(url)
+    except (SecretError, LimitsUnavailable) as error:
+        raise ConfigError(project.problem(("quotas", "valkey"), str(error))) from None
+    return url
 
 
 def read_workloads(project: Project) -> tuple[tuple[Workload, "CompiledWorkload"], ...]:
@@ -295,6 +314,7 @@ class Hull:
         worker: this process's name in file names.
         render_metrics: makes the text of `/metrics`; by default of this process alone.
         is_keyless: whoever calls is trusted: the caller is this very process.
+        is_alone: no control plane keeps the books of its quotas.
     """
 
     def __init__(
@@ -308,6 +328,7 @@ class Hull:
         render_metrics: Callable[[], bytes] | None = None,
         is_ready: Callable[[], bool] = lambda: True,
         is_keyless: bool = False,
+        is_alone: bool = False,
     ) -> None:
         storage = settings.project.storage
         limits = settings.project.config.storage
@@ -326,6 +347,12 @@ class Hull:
             now=time.time,
         )
         self._is_keyless = is_keyless
+        quotas, workers = settings.project.config.quotas, max(1, settings.project.config.server.workers)
+        share = 1.0 / (quotas.machines * workers) if quotas.away == "share" else 0.0
+        self._authority = _authority(settings, is_alone=is_keyless or is_alone)
+        holder = f"{socket.gethostname()}/{worker}/{os.urandom(6).hex()}"
+        team_limits = settings.project.config.access.team_limits
+        self.limiter = Limiter(self._authority, holder, loop, share=share, team_limits=team_limits)
         self._has_others = settings.project.config.server.workers != 1 and not is_keyless
         self._store: KeyStore | None = None
         self._storage = storage
@@ -349,12 +376,28 @@ class Hull:
                 return None
             await asyncio.sleep(_OWNER_POLL_S)
 
+    async def stop_limiting(self) -> None:
+        """Ask for no more leases."""
+        await self.limiter.close()
+        close = getattr(self._authority, "close", None)
+        if close is not None:
+            await close()
+
     def close(self) -> None:
         """Write what is left and let go of files."""
         self.journal.close()
         self.lookup.close()
         if self._store is not None:
             self._store.close()
+
+
+def _authority(settings: Settings, *, is_alone: bool) -> Authority:
+    """Who grants leases of quotas that are shared."""
+    if settings.valkey:
+        from headworks.limits.valkey import ValkeyAuthority
+
+        return ValkeyAuthority(settings.valkey)
+    return LocalAuthority(time.monotonic) if is_alone else SocketAuthority(settings.project.storage)
 
 
 class Assembly:
@@ -368,6 +411,7 @@ class Assembly:
         self._refresh_timer = Timer(self._refresh)
         # What calls were charged by is found again, whatever is installed later.
         PriceArchive(settings.project.storage).keep(settings.book)
+        hull.limiter.reconfigure(settings.project.config.access.team_limits)
         reaches = [self._reach(plan) for plan in settings.providers]
         config = settings.project.config
         table = RouteTable(reaches, settings.names)
@@ -384,6 +428,7 @@ class Assembly:
                 render_metrics=hull.render_metrics,
                 is_ready=hull.is_ready,
                 loop=hull.loop,
+                limiter=hull.limiter,
                 make_works=self._make_works if self._works else None,
                 keeps_bodies=config.records.bodies,
                 retries=config.defaults.retries,
@@ -431,6 +476,7 @@ class Assembly:
             secret=self.settings.secret,
             answer_bytes=ANSWER_BYTES,
             policy=policy,
+            limiter=self._hull.limiter,
         )
 
     def _reach(self, plan: ProviderPlan) -> Reach[Station]:
@@ -448,7 +494,10 @@ class Assembly:
         def make(model: str) -> Station:
             price = book.for_target(plan.name, model)
             health = Health(random_up_to, slow_s=slow_s, weight=pool.weight, tier=pool.tier)
-            return Station(provider, upstream, limits, price, health)
+            quotas = self._hull.limiter.target_set(
+                f"{pool.settings.name}/{model}", pool.model_limits.get(model, pool.limits)
+            )
+            return Station(provider, upstream, limits, price, health, quotas if model else None)
 
         return make
 

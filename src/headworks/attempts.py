@@ -115,14 +115,11 @@ class Attempts:
     __slots__ = ("_again", "_call", "_due_s", "_onward", "_plan", "_planner", "_policy", "_tried", "reasons")
 
     def __init__(self, planner: Planner, policy: Policy, call: OpenCall, plan: Plan) -> None:
-        longest_s = planner.deadline_s
-        if plan.admission is not None:
-            longest_s = plan.admission.due_s(longest_s, is_streamed=plan.is_streamed)
         self._planner = planner
         self._policy = policy
         self._call = call
         self._plan = plan
-        self._due_s = call.started_s + longest_s
+        self._due_s = call.started_s + planner.longest_s(plan)
         self._again = 0
         self._onward: Sequence[str] = plan.target.fallback
         self._tried = {plan.target.provider}
@@ -197,6 +194,21 @@ def tell(health: Health, call: OpenCall, failure: Failure | None) -> None:
         health.gave_up()
     else:
         health.failed(now_s, failure.kind, failure.retry_after_s)
+
+
+def begin(target: Target[Station], call: OpenCall, now_s: float) -> Failure | None:
+    """Begin an attempt; why it is not made, if it is not. `tell` ends it."""
+    station = target.station
+    if not station.health.may_pass(now_s):
+        return held_back(target, now_s)
+    if call.quota is not None:
+        failure = call.quota.take(station, now_s)
+        if failure is not None:
+            return failure
+    station.health.begin(now_s)
+    call.attempts += 1
+    call.sent_s = now_s
+    return None
 
 
 def held_back(target: Target[Station], now_s: float) -> Failure:

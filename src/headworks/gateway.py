@@ -17,6 +17,7 @@ import asyncio
 import random
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Coroutine
+from functools import partial
 from secrets import token_hex
 from time import time_ns
 from typing import Any, Protocol
@@ -34,6 +35,7 @@ from headworks.endpoints import Manner, Route, find_route, name_of_path
 from headworks.errors import Refusal, StorageError
 from headworks.exchange import Reply, Request, Running
 from headworks.flow import Ending, Flow, Signal
+from headworks.limiting import Limiter
 from headworks.ownership import ResponseOwner, ResponseOwners
 from headworks.planning import Admission, Plan, Planner, Station, admission_of, note_keys, stored_id
 from headworks.pulse import PulseStreams, read_query
@@ -107,7 +109,8 @@ class Parts(msgspec.Struct, frozen=True):
     `find_owner` looks a response id up in the store; `render_metrics` makes the text of `/metrics`; `is_ready` is
     False while the process stops. `make_works` makes what serves workloads, if there are any. `models_created` is what
     `/v1/models` gives as creation time, in Unix seconds. `retries` are further attempts at one target, `deadline_s` is
-    for a whole call, `uniform` gives a random number up to another.
+    for a whole call, `uniform` gives a random number up to another. `limiter` admits calls
+    where there are quotas.
     """
 
     ring: Ring
@@ -118,6 +121,7 @@ class Parts(msgspec.Struct, frozen=True):
     render_metrics: Callable[[], bytes]
     is_ready: Callable[[], bool]
     loop: asyncio.AbstractEventLoop
+    limiter: Limiter
     make_works: Callable[[Settlement, Planner, StreamRelay, Policy], Works] | None = None
     keeps_bodies: bool = False
     answer_bytes: int = ANSWER_BYTES
@@ -170,6 +174,7 @@ class Gateway:
         make_works = parts.make_works
         self._works = None if make_works is None else make_works(self._settlement, self._planner, self._streams, policy)
         self._work_names = () if self._works is None else tuple(self._works.names)
+        self._limiter = parts.limiter
         self._idle: asyncio.Event | None = None
         self.in_flight = 0
         """Calls under way."""
@@ -226,14 +231,13 @@ class Gateway:
                     running = self._handle_work(self._works, call, head, admission, grant, reply)
                     if running is not None:
                         return running
-                if self._keeps_bodies or admission.caller_key or "metadata" in head.fields:
-                    note_keys(call, head, admission)
-                    call.request_body = request.body if self._keeps_bodies else b""
+                self._note_request(call, request, head, admission)
             plan = self._planner.read(call, request, head, admission, grant)
             if plan.is_streamed or plan.is_raw or plan.previous_response_id:
-                return self._run(lambda ending: self._attempt(call, plan, reply, ending), call, reply)
+                return self._run(lambda ending: self._attempt(call, plan, reply, ending, grant), call, reply)
             unary = UnaryCall(self._unary_calls, call, plan, reply, self._call_ended)
-            self._unary_calls.start(unary)
+            if not self._limiter.is_needed(grant) or self._admit(call, plan, grant, unary):
+                self._unary_calls.start(unary)
         except Refusal as refusal:
             self._refuse(call, refusal, reply)
         except Exception as error:  # noqa: BLE001 - the edge: a bug of ours must answer, be recorded and be seen
@@ -242,6 +246,11 @@ class Gateway:
             return unary
         self._call_ended()
         return None
+
+    def _note_request(self, call: OpenCall, request: Request, head: RequestHead, admission: Admission) -> None:
+        if self._keeps_bodies or admission.caller_key or "metadata" in head.fields:
+            note_keys(call, head, admission)
+            call.request_body = request.body if self._keeps_bodies else b""
 
     def _handle_other(
         self, call: OpenCall, request: Request, admission: Admission, grant: Grant, reply: Reply
@@ -317,11 +326,26 @@ class Gateway:
         flow.resume()
         return flow
 
-    async def _attempt(self, call: OpenCall, plan: Plan, reply: Reply, ending: Ending) -> None:
+    def _admit(self, call: OpenCall, plan: Plan, grant: Grant, unary: UnaryCall) -> bool:
+        """Step 6 of a unary call: whether it may start now; if not, it is told later."""
+        longest_s = self._planner.longest_s(plan)
+        limiter, station = self._limiter, plan.target.station
+        waiter = limiter.admit(call, station, grant, call.model, longest_s, unary.admitted, unary.refused)
+        if waiter is None:
+            return True
+        unary.waiting = partial(limiter.leave, waiter)
+        return False
+
+    async def _attempt(
+        self, call: OpenCall, plan: Plan, reply: Reply, ending: Ending, grant: Grant | None = None
+    ) -> None:
         if plan.previous_response_id:
             owner = await self._check_previous(call, plan.previous_response_id)
             if owner is not None:
                 plan = self._planner.in_pool(call, plan, owner.provider)
+        if grant is not None and self._limiter.is_needed(grant):
+            longest_s = self._planner.longest_s(plan)
+            await self._limiter.wait(call, plan.target.station, grant, call.model, longest_s, ending)
         if not plan.is_streamed and not plan.is_raw:
             over: Signal[None] = Signal()
             unary = UnaryCall(self._unary_calls, call, plan, reply, lambda: over.set(None))

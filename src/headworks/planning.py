@@ -14,6 +14,7 @@ from headworks.dialects.structured import SchemaBridge, wants_schema
 from headworks.endpoints import GENERATE_PATH, Manner, Route, model_in
 from headworks.errors import Refusal
 from headworks.exchange import Request, Timeouts, Upstream, UpstreamRequest
+from headworks.limits import LimitSet
 from headworks.ownership import ResponseOwner
 from headworks.providers import Provider
 from headworks.routing import Health, RouteTable, Target, choose
@@ -67,13 +68,14 @@ NO_PRICE = TargetPrice(None, "")
 
 class Station(msgspec.Struct, frozen=True):
     """A model at a provider, through one pool, and the way to it. `price` is what its calls cost; `health` what is
-    learnt of it."""
+    learnt of it; `limits` the quotas that its calls are under."""
 
     provider: Provider
     upstream: Upstream
     timeouts: Timeouts
     price: TargetPrice
     health: Health
+    limits: LimitSet | None = None
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -259,6 +261,12 @@ class Planner:
             total_s *= SHARE_WITH_MORE
         limits = plan.target.station.timeouts
         return plan if total_s >= limits.total_s else msgspec.structs.replace(plan, timeouts=limits.within(total_s))
+
+    def longest_s(self, plan: Plan) -> float:
+        """Seconds that a call may take in all."""
+        if plan.admission is None:
+            return self.deadline_s
+        return plan.admission.due_s(self.deadline_s, is_streamed=plan.is_streamed)
 
     def in_best_pool(self, target: Target[Station], head: RequestHead) -> Target[Station]:
         """The same model through the pool that a call should go to now; calls with one cache key go together."""

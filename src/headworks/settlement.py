@@ -1,13 +1,13 @@
 """Step 9, settle: everything that is known of one call, gathered while it runs, and its two journal entries."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter, time_ns
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
-from headworks.calls import NO_USAGE, Caller, Endpoint, JournalEntry, Opened, Outcome, Settled, Usage, Verdict
+from headworks.calls import NO_USAGE, Caller, Endpoint, Failure, JournalEntry, Opened, Outcome, Settled, Usage, Verdict
 from headworks.errors import StorageError
 
 _astuple = msgspec.structs.astuple
@@ -54,6 +54,22 @@ _PLAIN_FIELDS = Settled.__struct_fields__.index("workload")
 _AFTER_WORK = Settled.__struct_fields__.index("cost_pico")
 
 
+class Quota(Protocol):
+    """What a call has taken of the quotas that it is under: `limiting.CallQuota`, where there are any."""
+
+    def take(self, station: Any, now_s: float) -> Failure | None:
+        """Reserve for one attempt at a target; why it cannot be made, if it cannot."""
+        ...
+
+    def believe(self, station: Any, headers: Mapping[bytes, bytes], now_s: float) -> None:
+        """Take in what the provider's headers say is left."""
+        ...
+
+    def release(self, call: "OpenCall") -> None:
+        """The call has ended."""
+        ...
+
+
 class OpenCall(msgspec.Struct, gc=False):
     """One call while it runs. Fields are filled in by the step that learns them.
 
@@ -92,6 +108,7 @@ class OpenCall(msgspec.Struct, gc=False):
     cost_pico: int = 0
     price_version: str = ""
     service_tier: str = ""
+    quota: Quota | None = None
 
     def opened(self) -> Opened:
         """The entry to write before an upstream is called."""
@@ -244,6 +261,8 @@ class Settlement:
             StorageError: it is not written, so the caller may not see the end.
         """
         settled = call.settled(outcome, status, now_s or perf_counter())
+        if call.quota is not None:
+            call.quota.release(call)
         self._observe(settled)
         if call.endpoint == _RESPONSES and call.response_id and outcome == "answered":
             self._note_response(call)
@@ -264,4 +283,6 @@ class Settlement:
 
     def settle_unrecorded(self, call: OpenCall, outcome: Outcome, status: int) -> None:
         """Count a call that there is no room to record."""
+        if call.quota is not None:
+            call.quota.release(call)
         self._observe(call.settled(outcome, status, perf_counter()))

@@ -28,7 +28,7 @@ from headworks.answering import (
     without_retry,
     words_for,
 )
-from headworks.attempts import JUDGED, Attempts, Further, Policy, held_back, tell
+from headworks.attempts import JUDGED, Attempts, Further, Policy, begin, tell
 from headworks.calls import NO_USAGE, AttemptFailed, Endpoint, Failure, FailureKind, Usage
 from headworks.dialects import AnswerSummary, ChatTail, GeminiTail, MessagesTail, ResponsesTail, refusal_body
 from headworks.errors import Refusal
@@ -226,12 +226,9 @@ class StreamRelay:
         named = plan.target.headers if terms is None else terms.headers
         sink = StreamSink(steps)
         call.usage = NO_USAGE  # of this attempt: what those before it used is in the terms
-        now_s = perf_counter()
-        if not health.may_pass(now_s):
-            raise AttemptFailed(held_back(plan.target, now_s))
-        call.attempts += 1
-        call.sent_s = now_s
-        health.begin(now_s)
+        unmade = begin(plan.target, call, perf_counter())
+        if unmade is not None:
+            raise AttemptFailed(unmade)
         flight = station.upstream.send(plan.request, sink, plan.timeouts or station.timeouts)
         ending.act = partial(sink.on_failure, STOPPED)
         try:
@@ -242,6 +239,8 @@ class StreamRelay:
                 if steps is not None:
                     _note_unsent(call, plan, steps, failure)
                 raise AttemptFailed(failure)  # noqa: TRY301 - the handler below is for whatever ends the attempt
+            if call.quota is not None:
+                call.quota.believe(station, sink.headers, perf_counter())
             head = answer_head(sink.headers, is_plain=steps is not None and not sink.is_error)
             call.upstream_request_id = _text(head.request_id)
             if sink.is_error:

@@ -31,7 +31,7 @@ from headworks.answering import (
     with_patience_of,
     without_retry,
 )
-from headworks.attempts import Attempts, Policy, held_back
+from headworks.attempts import Attempts, Policy, begin
 from headworks.calls import NO_USAGE, AttemptFailed, Failure, FailureKind, Outcome
 from headworks.dialects import (
     AnswerSummary,
@@ -202,6 +202,7 @@ class UnaryCall:
         "_size",
         "_status",
         "_timer",
+        "waiting",
     )
 
     _head: AnswerHead
@@ -224,6 +225,20 @@ class UnaryCall:
         self._attempts: Attempts | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._asked: Health | None = None
+        self.waiting: Callable[[], None] | None = None
+        """Takes it out of the queue that it waits in."""
+
+    def admitted(self) -> None:
+        """Its turn has come."""
+        self.waiting = None
+        if not self._is_over:
+            self._shared.start(self)
+
+    def refused(self, refusal: Refusal) -> None:
+        """Its turn will not come in time."""
+        self.waiting = None
+        if not self._is_over:
+            self._refuse(refusal)
 
     def open(self) -> None:
         """Write that the call is about to be made."""
@@ -240,15 +255,12 @@ class UnaryCall:
             return
         call, plan = self._call, self._plan
         station = plan.target.station
-        health = station.health
         try:
-            if not health.may_pass(now_s):
-                self._fail(held_back(plan.target, now_s))
+            failure = begin(plan.target, call, now_s)
+            if failure is not None:
+                self._fail(failure)
                 return
-            health.begin(now_s)
-            self._asked = health
-            call.attempts += 1
-            call.sent_s = now_s
+            self._asked = station.health
             self._flight = station.upstream.send(plan.request, self, plan.timeouts or station.timeouts)
         except Refusal as refusal:
             self._refuse(refusal)
@@ -312,6 +324,8 @@ class UnaryCall:
         try:
             if self._pieces is not None:
                 self._body = b"".join(self._pieces)
+            if self._call.quota is not None:
+                self._call.quota.believe(self._plan.target.station, self._headers, now_s)
             head = self._head = answer_head(self._headers, is_plain=self._status < 300)
             if head.request_id:
                 self._call.upstream_request_id = head.request_id[:128].decode("latin-1")
@@ -460,6 +474,8 @@ class UnaryCall:
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
+        if self.waiting is not None:
+            self.waiting()
 
     def _end(self) -> None:
         self._is_over = True

@@ -26,7 +26,7 @@ from headworks.answering import (
     refusal_of,
     with_patience_of,
 )
-from headworks.attempts import Policy, held_back, tell
+from headworks.attempts import Policy, begin, tell
 from headworks.calls import NO_USAGE, AttemptFailed, Endpoint, Failure, FailureKind, Outcome, Verdict
 from headworks.compiled import CompiledWorkload
 from headworks.composing import (
@@ -46,6 +46,7 @@ from headworks.flow import Ending
 from headworks.held_calls import HeldCalls, shown
 from headworks.holding import HeldAnswers
 from headworks.judging import GOOD, Judgement, RulesContext, judge, judge_rules, verdict_of
+from headworks.limiting import Limiter
 from headworks.outcome import charge, estimate_usage, note
 from headworks.planning import SHARE_WITH_MORE, Admission, Plan, Planner
 from headworks.privacy_bridge import CallPrivacy, Kept
@@ -110,6 +111,7 @@ class WorkloadCalls:
         secret: of this installation; needed where a contract screens or keeps anything.
         answer_bytes: bound on an answer.
         policy: which further attempts are made at one target.
+        limiter: admits calls where there are quotas.
         now: Unix seconds.
     """
 
@@ -126,6 +128,7 @@ class WorkloadCalls:
         secret: bytes,
         answer_bytes: int,
         policy: Policy,
+        limiter: Limiter,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.names: Collection[str] = works.keys()
@@ -140,6 +143,7 @@ class WorkloadCalls:
         self.serve_approvals = self.held.approvals
         self.answer_bytes = answer_bytes
         self.policy = policy
+        self.limiter = limiter
         self.now = now
 
     def find(self, head: RequestHead, grant: Grant) -> CompiledWorkload | None:
@@ -176,6 +180,9 @@ class WorkloadCalls:
             StorageError: it cannot be recorded.
         """
         asked = compose_call(call, work, head, admission, grant, self.planner, self.secret)
+        if self.limiter.is_needed(grant):
+            longest_s = admission.due_s(work.contract.latency.total_s, is_streamed=call.is_streamed)
+            await self.limiter.wait(call, work.chain[0].station, grant, work.name, longest_s, ending)
         run = _Run(self, call, head, admission, asked, reply, ending)
         self.settlement.open(call)
         try:
@@ -383,13 +390,11 @@ class _Run:
         assert record is not None, "it was made with the call"
         if self._is_stopped:
             raise refusal_of(STOPPED)
-        health, now_s = plan.target.station.health, perf_counter()
-        if not health.may_pass(now_s):
-            raise refusal_of(held_back(plan.target, now_s))
+        health = plan.target.station.health
+        unmade = begin(plan.target, call, perf_counter())
+        if unmade is not None:
+            raise refusal_of(unmade)
         record.note_attempt(f"{plan.target.provider}/{plan.target.model}")
-        call.attempts += 1
-        call.sent_s = now_s
-        health.begin(now_s)
         try:
             attempted = await self._answer_of(plan)
         except UpstreamRefusal as error:
@@ -416,6 +421,8 @@ class _Run:
         if failure is not None:
             flight.cancel()
             raise refusal_of(failure)
+        if call.quota is not None:
+            call.quota.believe(plan.target.station, sink.headers, perf_counter())
         head = answer_head(sink.headers, is_plain=sink.status < 300)
         call.upstream_request_id = head.request_id[:128].decode("latin-1")
         if sink.status >= 300:

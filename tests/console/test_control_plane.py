@@ -147,7 +147,7 @@ import sys
 from pathlib import Path
 from headworks.console import control_plane
 print("up", flush=True)
-sys.exit(control_plane(Path(sys.argv[1])))
+sys.exit(control_plane(Path(sys.argv[1]), serves_leases=True))
 """
 
 

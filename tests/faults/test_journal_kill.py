@@ -45,7 +45,7 @@ DRAINER = """
 import sys
 from pathlib import Path
 from headworks.console import control_plane
-sys.exit(control_plane(Path(sys.argv[1])))
+sys.exit(control_plane(Path(sys.argv[1]), serves_leases=True))
 """
 
 

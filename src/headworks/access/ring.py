@@ -10,7 +10,7 @@ from hashlib import sha256
 from headworks.access.grant import Grant
 from headworks.access.keys import is_well_formed, key_digest, secret_id
 from headworks.access.store import KeyRecord, KeyStore, Version
-from headworks.calls import Caller
+from headworks.calls import NO_LIMITS, Caller
 from headworks.errors import Refusal, StorageError
 
 STALE_AFTER_S = 5.0
@@ -148,7 +148,7 @@ def _grant(record: KeyRecord) -> Grant:
         models=record.models,
         endpoints=record.endpoints,
         expires_at=float("inf") if record.expires_at is None else record.expires_at,
-        limits=record.limits,
+        limits=NO_LIMITS if record.limits == NO_LIMITS else record.limits,  # to be told by identity
     )
 
 

@@ -136,7 +136,7 @@ class PriceArchive:
         fresh = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with open(fresh, "wb", opener=_owners_only) as file:  # noqa: PTH123 - Path.open takes no opener
+            with open(fresh, "wb", opener=_owners_only) as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

@@ -169,6 +169,31 @@ class Storage(Section, frozen=True):
     ] = 16_777_216
 
 
+class Quotas(Section, frozen=True):
+    """Who keeps the books of limits that several workers or machines share."""
+
+    valkey: Annotated[
+        SecretReference | None,
+        Meta(
+            description="The URL of a Valkey or Redis server that all machines share, `valkey://host:6379` or, with "
+            "TLS, `valkeys://...`. Left out: this machine's control plane keeps them."
+        ),
+    ] = None
+    machines: Annotated[
+        int,
+        Meta(
+            description="Machines that share the limits: while the books cannot be reached, each spends its part.", ge=1
+        ),
+    ] = 1
+    away: Annotated[
+        Literal["share", "refuse"],
+        Meta(
+            description="What a worker does while the books cannot be reached and its lease is spent: goes on with its "
+            "fair share of each limit, or refuses."
+        ),
+    ] = "share"
+
+
 class Records(Section, frozen=True):
     """What is kept of each call."""
 
@@ -535,6 +560,7 @@ class Config(Section, frozen=True, kw_only=True):
     access: Annotated[Access, Meta(description="Who may call.")] = Access()
     storage: Annotated[Storage, Meta(description="Where state is kept.")] = Storage()
     records: Annotated[Records, Meta(description="What is kept of each call.")] = Records()
+    quotas: Annotated[Quotas, Meta(description="Limits that workers and machines share.")] = Quotas()
     providers: Annotated[
         dict[
             Annotated[

@@ -5,9 +5,12 @@ import select
 import signal
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from headworks.errors import StorageError
+from headworks.limits.books import KeptAuthority
+from headworks.limits.local import serving_leases
 from headworks.records import JOURNAL_FOLDER, Drained, Drainer, drain_lock, open_store
 from headworks.telemetry import RUN_FOLDER, Metrics, MetricsShare, report
 
@@ -28,8 +31,11 @@ Rest = Callable[[float], bool]
 """Waits so many seconds, or less when told to stop; returns whether it was."""
 
 
-def control_plane(storage: Path) -> int:
+def control_plane(storage: Path, *, serves_leases: bool) -> int:
     """Be the control plane of this process until SIGTERM; returns the exit code. For the supervisor to fork.
+
+    Arguments:
+        serves_leases: this machine's workers ask here for their leases of shared quotas.
 
     SIGINT is not for this process: Ctrl-C reaches it at the same time as the supervisor, which first lets the
     workers finish and then sends SIGTERM; their last records are still to be drained.
@@ -48,7 +54,8 @@ def control_plane(storage: Path) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, stop)
     try:
-        run(storage, rest=lambda seconds: bool(select.select([told], [], [], seconds)[0]), say=report)
+        with serving_leases(storage, lambda: KeptAuthority(storage), say=report) if serves_leases else nullcontext():
+            run(storage, rest=lambda seconds: bool(select.select([told], [], [], seconds)[0]), say=report)
     finally:
         os.close(told)
         os.close(tell)

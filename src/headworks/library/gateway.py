@@ -139,11 +139,13 @@ class InProcessGateway:
             wheel=self._wheel,
             metrics=Metrics(),
             is_keyless=self._api_key is None,
+            is_alone=True,
         )
         self._assembly = Assembly(self._settings, self._hull)
 
     async def _close(self) -> None:
         await self._assembly.retire()
+        await self._hull.stop_limiting()
         self._hull.close()
         self._wheel.close()
 

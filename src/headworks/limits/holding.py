@@ -210,6 +210,16 @@ class LimitSet:
         self.blocker: QuotaMeter | None = None
 
     @property
+    def requests(self) -> tuple[QuotaMeter, ...]:
+        """Those that count calls."""
+        return self._requests
+
+    @property
+    def tokens(self) -> tuple[QuotaMeter, ...]:
+        """Those that count tokens."""
+        return self._tokens
+
+    @property
     def meters(self) -> tuple[QuotaMeter, ...]:
         """All of them."""
         return self._requests + self._tokens

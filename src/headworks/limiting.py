@@ -1,0 +1,404 @@
+"""Step 6, admit: the quotas of keys, teams and targets. Who finds too little left waits in a fair queue, as long as its
+deadline allows, and is else told when to come back."""
+
+import asyncio
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from time import perf_counter, time
+
+from headworks.access import Grant
+from headworks.answering import STOPPED, UpstreamRefusal, refusal_of
+from headworks.calls import NO_LIMITS, Caller, Failure, FailureKind, Limits
+from headworks.errors import LimitsUnavailable
+from headworks.flow import Ending, Signal
+from headworks.limits import (
+    Ask,
+    Authority,
+    Expectations,
+    FairQueue,
+    KindLimit,
+    LeaseKeeper,
+    LimitSet,
+    Quota,
+    QuotaMeter,
+    Reservation,
+    Waiter,
+    parse_limits,
+    render_limits,
+)
+from headworks.planning import Station
+from headworks.settlement import OpenCall
+
+MINUTE_S = 60.0
+DAY_S = 86_400.0
+
+MOST_WAITING = 4096
+"""Calls that wait for one target, or as one key, in one worker; further ones are refused at once."""
+
+LONGEST_WAIT_S = 60.0
+"""No call waits longer, whatever its deadline: a client that is told to come back is better off."""
+
+_REMEMBERED = 4096
+"""Sets of quotas that are kept: by key, team and target."""
+
+
+def quotas_of(name: str, limits: Limits) -> tuple[tuple[Quota, ...], tuple[Quota, ...]]:
+    """The quotas of requests, and those of tokens, that these limits mean. `name` is the same on every machine."""
+
+    def made(*wanted: tuple[str, int | None, float]) -> tuple[Quota, ...]:
+        return tuple(
+            Quota(f"{name}/{kind}", amount, window_s) for kind, amount, window_s in wanted if amount is not None
+        )
+
+    return (
+        made(("rpm", limits.requests_per_minute, MINUTE_S), ("rpd", limits.requests_per_day, DAY_S)),
+        made(("tpm", limits.tokens_per_minute, MINUTE_S), ("tpd", limits.tokens_per_day, DAY_S)),
+    )
+
+
+class CallQuota:
+    """What one call has taken of quotas. State: the reservations, and whether the first of them has been used.
+
+    Arguments:
+        station: where the call was admitted to.
+        tokens: what it is expected to take.
+    """
+
+    __slots__ = ("_further", "_is_fresh", "_limiter", "_reservation", "kind", "station", "tokens")
+
+    def __init__(
+        self, limiter: "Limiter", station: Station, kind: str, tokens: int, reservation: Reservation | None
+    ) -> None:
+        self._limiter = limiter
+        self._reservation = reservation
+        self._further: list[Reservation] = []
+        self._is_fresh = True
+        self.station = station
+        self.kind = kind
+        self.tokens = tokens
+
+    def take(self, station: Station, now_s: float) -> Failure | None:
+        """Reserve for one attempt; why it cannot be made, if it cannot. The first is what the call was admitted for."""
+        limits = station.limits
+        if self._is_fresh and station is self.station:
+            self._is_fresh = False
+            return None
+        if limits is None:
+            return None
+        reservation = limits.reserve(self.tokens, now_s)
+        if reservation is None:
+            self._limiter.wake()
+            return limited(limits, self.tokens, now_s)
+        self._further.append(reservation)
+        return None
+
+    def release(self, call: OpenCall) -> None:
+        """The call has ended: what was estimated becomes what was used."""
+        usage = call.usage
+        real = usage.input_tokens + usage.output_tokens
+        if self._reservation is not None:
+            if call.attempts == 0:
+                self._reservation.cancel()
+            else:
+                self._reservation.settle(real)
+        for reservation in self._further[:-1]:
+            reservation.settle(0)
+        for reservation in self._further[-1:]:
+            reservation.settle(real)
+        if usage.source != "none":
+            self._limiter.expectations.learn(self.kind, call.request_bytes, usage.input_tokens, usage.output_tokens)
+
+    def believe(self, station: Station, headers: Mapping[bytes, bytes], now_s: float) -> None:
+        """Take in what the provider's headers say is left."""
+        limits = station.limits
+        if limits is None:
+            return
+        said = parse_limits(headers, time())
+        for kind, meters in ((said.requests, limits.requests), (said.tokens, limits.tokens)):
+            if kind.remaining is not None and meters:
+                meter = _meant(meters, kind)
+                meter.believe(kind.remaining, kind.reset_s or 0.0, now_s)
+
+
+def _meant(meters: Iterable[QuotaMeter], said: KindLimit) -> QuotaMeter:
+    """The quota that a header is about: it does not say whether it is the minute's or the day's, but how much it is."""
+    if said.limit is None:
+        return next(iter(meters))
+    limit = said.limit
+    return min(meters, key=lambda meter: abs(meter.quota.amount - limit))
+
+
+def limited(limits: LimitSet, tokens: int, now_s: float, wait_s: float | None = None) -> Failure:
+    """Why a call is not made: which quota is used up, and when there is room again."""
+    wait_s = limits.wait_s(tokens, now_s) if wait_s is None else wait_s
+    name = limits.blocker.quota.name if limits.blocker is not None else next(iter(limits.meters)).quota.name
+    of, _, kind = name.rpartition("/")
+    if math.isinf(wait_s):
+        return Failure(FailureKind.LIMITED, f"the limit {kind} of {of} is below what this call needs ({tokens} tokens)")
+    detail = f"the limit {kind} of {of} is reached: try again in {wait_s:.1f} s, or have it raised"
+    return Failure(FailureKind.LIMITED, detail, retry_after_s=wait_s)
+
+
+class Limiter:
+    """Admits calls, and keeps the leases that they spend from.
+
+    Arguments:
+        authority: over the quotas that workers share.
+        holder: this worker's name, unique over all machines.
+        share: of each quota, what this worker may spend while the authority is away; see `LeaseKeeper`.
+        team_limits: what the keys of each team may ask for together.
+    """
+
+    def __init__(
+        self,
+        authority: Authority,
+        holder: str,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        share: float,
+        team_limits: Mapping[str, Limits],
+    ) -> None:
+        self._authority = authority
+        self._holder = holder
+        self._loop = loop
+        self._keeper = LeaseKeeper(perf_counter(), share=share, ring=self.wake)
+        self._team_limits = dict(team_limits)
+        self._sets: OrderedDict[tuple[str, str, Limits, int], tuple[Station, LimitSet | None]] = OrderedDict()
+        self._has_targets = False
+        self._has_quotas = bool(team_limits)
+        self._queues: dict[int | str, FairQueue] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._due_s = math.inf
+        self._renewal: asyncio.Task[None] | None = None
+        self._is_closed = False
+        self.expectations = Expectations()
+
+    def reconfigure(self, team_limits: Mapping[str, Limits]) -> None:
+        """Take other limits from now on; calls that wait go on waiting under those that they came under."""
+        self._team_limits = dict(team_limits)
+        self._sets.clear()
+        self._has_targets = False
+        self._has_quotas = bool(team_limits)
+
+    def target_set(self, name: str, limits: Limits) -> LimitSet | None:
+        """The quotas of a target; None if there are none."""
+        found = self._set(quotas_of(f"target/{name}", limits))
+        self._has_targets = self._has_targets or found is not None
+        self._has_quotas = self._has_quotas or found is not None
+        return found
+
+    async def close(self) -> None:
+        """Renew nothing more."""
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.gather(self._renewal, return_exceptions=True)
+
+    def is_needed(self, grant: Grant) -> bool:
+        """Whether calls with this grant may be under any quota."""
+        return self._has_quotas or grant.limits is not NO_LIMITS
+
+    # -- a call ---------------------------------------------------------------------------------------------------
+
+    def admit(
+        self,
+        call: OpenCall,
+        station: Station,
+        grant: Grant,
+        kind: str,
+        wait_s: float,
+        go: Callable[[], None],
+        refuse: Callable[[UpstreamRefusal], None],
+    ) -> Waiter | None:
+        """Reserve what a call is expected to take: None when that is done, or not needed; else it waits, and one of the
+        two is called later.
+
+        Arguments:
+            kind: a model's or a workload's name, whose output is known by experience.
+            wait_s: the longest that it may wait.
+
+        Raises:
+            UpstreamRefusal: 429: there is no room by then, and when there is.
+        """
+        limits = self._set_of(grant, station)
+        if limits is None:
+            if self._has_targets:  # another target of the call's may have some
+                self._admitted(call, station, kind, self.expectations.tokens(kind, call.request_bytes), None)
+            return None
+        tokens = self.expectations.tokens(kind, call.request_bytes)
+        now_s = perf_counter()
+        key: int | str = id(station) if station.limits is not None else grant.caller.team or grant.caller.key_id
+        queue = self._queues.get(key)
+        if queue is None or not len(queue):  # else those who wait go first
+            reservation = limits.reserve(tokens, now_s)
+            if reservation is not None:
+                self._admitted(call, station, kind, tokens, reservation)
+                return None
+        if queue is None:
+            shared = station.limits if station.limits is not None else limits
+            queue = self._queues[key] = FairQueue(shared, max_waiters=MOST_WAITING)
+
+        def ready(reservation: Reservation) -> None:
+            self._admitted(call, station, kind, tokens, reservation)
+            go()
+
+        def refused(again_s: float) -> None:
+            refuse(self._refusal(limits, tokens, again_s))
+
+        caller = grant.caller
+        waiter = Waiter(
+            limits, tokens, now_s + min(wait_s, LONGEST_WAIT_S), ready, refused, flow=caller.team or caller.key_id
+        )
+        again_s = queue.enter(waiter, now_s)
+        if again_s is not None:
+            raise self._refusal(limits, tokens, again_s)
+        self.wake()
+        return waiter
+
+    async def wait(
+        self, call: OpenCall, station: Station, grant: Grant, kind: str, wait_s: float, ending: Ending
+    ) -> None:
+        """The same for a call that can wait in a coroutine.
+
+        Arguments:
+            ending: is told how to end this before its time.
+
+        Raises:
+            Refusal: 429, or because it must end.
+        """
+        over: Signal[UpstreamRefusal | None] = Signal()
+        waiter = self.admit(call, station, grant, kind, wait_s, partial(over.set, None), over.set)
+        if waiter is None:
+            return
+
+        def stop() -> None:
+            self.leave(waiter)
+            over.set(refusal_of(STOPPED))
+
+        ending.act = stop
+        try:
+            refusal = await over
+        except BaseException:
+            self.leave(waiter)
+            raise
+        finally:
+            ending.act = None
+        if refusal is not None:
+            raise refusal
+
+    def leave(self, waiter: Waiter) -> None:
+        """A caller that waited has gone."""
+        for queue in self._queues.values():
+            if waiter.is_waiting:
+                queue.leave(waiter)
+
+    def _admitted(
+        self, call: OpenCall, station: Station, kind: str, tokens: int, reservation: Reservation | None
+    ) -> None:
+        call.quota = CallQuota(self, station, kind, tokens, reservation)
+
+    def _refusal(self, limits: LimitSet, tokens: int, again_s: float) -> UpstreamRefusal:
+        refusal = refusal_of(limited(limits, tokens, perf_counter(), again_s))
+        blocker = limits.blocker
+        if blocker is not None:
+            said = KindLimit(blocker.quota.amount, max(0, blocker.balance), again_s if math.isfinite(again_s) else None)
+            is_requests = blocker in limits.requests
+            refusal.headers += render_limits(said if is_requests else KindLimit(), KindLimit() if is_requests else said)
+        return refusal
+
+    def _set_of(self, grant: Grant, station: Station) -> LimitSet | None:
+        """All quotas that a call is under: its key's, its team's, its target's."""
+        caller = grant.caller
+        if grant.limits is NO_LIMITS and not self._team_limits:
+            return station.limits
+        key = (caller.key_id, caller.team, grant.limits, id(station))
+        known = self._sets.get(key)
+        if known is not None and known[0] is station:
+            return known[1]
+        requests, tokens = list[QuotaMeter](), list[QuotaMeter]()
+        for name, limits in self._own(caller, grant):
+            own_requests, own_tokens = quotas_of(name, limits)
+            requests += map(self._keeper.meter, own_requests)
+            tokens += map(self._keeper.meter, own_tokens)
+        target = station.limits
+        if target is not None:
+            requests += target.requests
+            tokens += target.tokens
+        found = LimitSet(requests, tokens) if requests or tokens else None
+        self._sets[key] = (station, found)
+        if len(self._sets) > _REMEMBERED:
+            self._sets.popitem(last=False)
+        return found
+
+    def _own(self, caller: Caller, grant: Grant) -> Iterable[tuple[str, Limits]]:
+        if grant.limits != NO_LIMITS:
+            yield f"key/{caller.key_id}", grant.limits
+        team = self._team_limits.get(caller.team)
+        if team is not None:
+            yield f"team/{caller.team}", team
+
+    def _set(self, quotas: tuple[tuple[Quota, ...], tuple[Quota, ...]]) -> LimitSet | None:
+        requests, tokens = quotas
+        if not requests and not tokens:
+            return None
+        return LimitSet(map(self._keeper.meter, requests), map(self._keeper.meter, tokens))
+
+    # -- leases ---------------------------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """See to the leases and to those who wait, in the next turn of the loop."""
+        self._wake_at(0.0)
+
+    def _wake_at(self, due_s: float) -> None:
+        if self._is_closed or due_s >= self._due_s or math.isinf(due_s):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due_s = due_s
+        self._timer = self._loop.call_later(max(0.0, due_s - perf_counter()), self._beat)
+
+    def _beat(self) -> None:
+        self._due_s, self._timer = math.inf, None
+        now_s = perf_counter()
+        if self._renewal is None and now_s >= self._keeper.due_s() - 1e-4:
+            asks = self._keeper.beat(now_s)
+            if asks:
+                self._renewal = self._loop.create_task(self._renew(asks))
+        self._pump()
+
+    async def _renew(self, asks: list[Ask]) -> None:
+        try:
+            leases = await self._authority.renew(self._holder, asks)
+        except LimitsUnavailable:
+            self._keeper.fail(perf_counter())
+        else:
+            self._keeper.take(leases, perf_counter())
+        finally:
+            self._renewal = None
+        self._pump()
+
+    def _pump(self) -> None:
+        """Serve whom there is room for now, and come back when there may be more."""
+        due_s = self._keeper.due_s()
+        for key, queue in list(self._queues.items()):
+            due_s = min(due_s, queue.pump(perf_counter()))
+            if not len(queue):
+                self._queues.pop(key, None)
+        self._wake_at(due_s)
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait."""
+        return sum(map(len, self._queues.values()))
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the authority does not answer."""
+        return self._keeper.is_away(perf_counter())
+
+
+__all__ = ["CallQuota", "Limiter", "limited", "quotas_of"]
