@@ -226,5 +226,5 @@ class Meter(RuleBasedStateMachine):
         assert self.said + self.meter.unreported == self.taken
 
 
-Meter.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
+Meter.TestCase.settings = settings(stateful_step_count=40)
 TestMeter = Meter.TestCase
