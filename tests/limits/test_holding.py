@@ -142,6 +142,15 @@ def test_a_keeper_asks_when_something_is_short_and_gives_back_what_is_idle():
     assert keeper.due_s() <= now + 0.01
 
 
+def test_a_changed_quota_has_the_same_meter():
+    keeper = LeaseKeeper(0.0)
+    meter = keeper.meter(MINUTE)
+
+    assert keeper.meter(Quota("q", 60, 60.0)) is meter
+    assert meter.quota.amount == 60
+    assert meter.wait_s(61, 0.0) == math.inf
+
+
 def test_a_keeper_holds_no_more_than_is_used_soon():
     quota = Quota("q", 60_000, 60.0)
     keeper, ledger = LeaseKeeper(0.0), Ledger(quota, 0.0)
