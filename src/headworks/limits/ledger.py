@@ -14,6 +14,10 @@ quota's capacity and rate has left. It holds because a holder never holds more t
 * a report that was overtaken by a later one of the same holder is not counted: until an ask is answered, its holder
   repeats in the next what it said there.
 
+Two things are outside it. A call that costs more than was reserved is a debt: it is paid before anything is granted,
+but was spent already. And units that come back because a call cost less are taken as if the provider gave them back at
+that moment; if it never took them and its bucket has been full in between, that much of a burst may be too much.
+
 Times are seconds of one monotonic clock, and are passed in.
 """
 
