@@ -96,7 +96,7 @@ class Books(RuleBasedStateMachine):
         assert self.ledger.free(self.now) + self.ledger.held <= self.quota.amount + 1e-6
 
 
-Books.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
+Books.TestCase.settings = settings(stateful_step_count=40)
 TestBooks = Books.TestCase
 
 
@@ -111,14 +111,14 @@ def test_what_is_not_spent_comes_back_and_what_is_lost_counts_as_spent():
     assert ledger.free(6.05) == pytest.approx(41.0)  # the lease has lapsed: what it held is spent, and refills
 
 
-def test_a_late_report_brings_back_what_was_not_spent():
+def test_a_report_after_the_lease_has_expired_brings_nothing_back():
     ledger = Ledger(MINUTE, 0.0, lease_s=5.0)
     ledger.renew("a", 0, 20, 0.0)
     before = ledger.free(8.0)
 
     ledger.renew("a", 4, 0, 8.0)
 
-    assert ledger.free(8.0) == pytest.approx(before + 16.0)
+    assert ledger.free(8.0) == pytest.approx(before - 4.0)
 
 
 def test_more_may_have_been_spent_than_was_held():
@@ -170,8 +170,8 @@ def test_the_providers_word_pulls_down_at_once_and_up_slowly():
     ledger.renew("a", 0, 10, 0.0, remaining=20)
     assert ledger.free(0.0) + ledger.held == 20.0
 
-    ledger.renew("a", 0, 10, 10.0, remaining=60)
-    assert ledger.free(10.0) + ledger.held == pytest.approx(31.0)  # 10 s of refill, and a tenth of them
+    ledger.renew("a", 0, 10, 4.0, remaining=60)
+    assert ledger.free(4.0) + ledger.held == pytest.approx(24.4)  # 4 s of refill, and a tenth of them
 
 
 def test_a_message_that_was_overtaken_changes_nothing():

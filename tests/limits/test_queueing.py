@@ -220,5 +220,5 @@ class Queue(RuleBasedStateMachine):
         assert all(self.waiters[name].deadline_s > self.now - 10.1 for name in waiting)
 
 
-Queue.TestCase.settings = settings(max_examples=40, stateful_step_count=40)
+Queue.TestCase.settings = settings(stateful_step_count=40)
 TestQueue = Queue.TestCase

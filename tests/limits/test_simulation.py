@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from headworks.limits import LeaseKeeper, Ledger, LimitSet, Quota
+from headworks.limits import FairQueue, LeaseKeeper, Ledger, LimitSet, LocalAuthority, Quota, Waiter
 
 AMOUNT, WINDOW_S, WARM_S = 12_000, 2.0, 4.0
 
@@ -149,4 +149,82 @@ def test_a_hundred_workers_keep_the_quota_for_a_minute(seed, deaths_per_s):
     watcher, use = simulate(seed, workers=100, calls_per_s=10_000, seconds=60.0, loss=0.01, deaths_per_s=deaths_per_s)
 
     assert watcher.lowest >= -1e-6
+    assert use >= 0.95
+
+
+def simulate_tokens(seed, *, workers, calls_per_s, seconds):  # noqa: C901 - a closure for each event
+    """Calls that reserve more tokens than they come to, wait in fair queues, and some of which are cancelled; returns
+    the watchers of requests and tokens, and what of the tokens was used."""
+    chance = random.Random(seed)
+    quotas = [Quota("rpm", AMOUNT, WINDOW_S), Quota("tpm", AMOUNT * 60, WINDOW_S)]
+    clock = [0.0]
+    authority = LocalAuthority(lambda: clock[0])
+    requests, tokens = (Watcher(quota.amount, quota.window_s) for quota in quotas)
+    events, order, counts = [], iter(range(10**9)), {"in": 0, "out": 0, "late": 0}
+
+    def at(time, do, *args):
+        heapq.heappush(events, (time, next(order), do, args))
+
+    def arrive(now, keeper, limits, queue):
+        real, team = chance.randint(40, 100), chance.choice("ab")
+        counts["in"] += 1
+
+        def ready(reservation):
+            counts["out"] += 1
+            if chance.random() < 0.02:
+                reservation.cancel()
+                return
+            requests.spend(1, clock[0])
+            tokens.spend(real, clock[0])
+            at(clock[0] + chance.uniform(0.05, 1.0), lambda _: reservation.settle(real))
+
+        def refused(wait_s):
+            counts["late"] += 1
+
+        waiter = Waiter(limits, 100, now + 2.0, ready, refused, flow=team, priority=chance.randint(0, 3))
+        if queue.enter(waiter, now) is not None:
+            counts["late"] += 1
+        elif chance.random() < 0.05:
+            counts["late"] += waiter.is_waiting
+            queue.leave(waiter)
+        queue.pump(now)
+        at(now + chance.expovariate(calls_per_s / workers), arrive, keeper, limits, queue)
+
+    def beat(now, name, keeper, queue):
+        asks = keeper.beat(now)
+        if asks:
+            at(now + chance.uniform(0.001, 0.02), lambda then: at(
+                then + chance.uniform(0.001, 0.02), answer, keeper, queue, authority.renew_now(name, asks)
+            ))  # fmt: skip
+        queue.pump(now)
+        at(max(min(keeper.due_s(), now + 0.1), now + 0.01), beat, name, keeper, queue)
+
+    def answer(now, keeper, queue, leases):
+        keeper.take(leases, now)
+        queue.pump(now)
+
+    all_queues = []
+    for n in range(workers):
+        keeper = LeaseKeeper(0.0)
+        rpm, tpm = map(keeper.meter, quotas)
+        limits = LimitSet((rpm,), (tpm,))
+        queue = FairQueue(limits, max_waiters=500)
+        all_queues.append(queue)
+        at(chance.random() * 0.1, arrive, keeper, limits, queue)
+        at(chance.random() * 0.1, beat, f"w{n}", keeper, queue)
+    early = 0
+    while events[0][0] < seconds:
+        clock[0], _, do, args = heapq.heappop(events)
+        if clock[0] < WARM_S:
+            early = tokens.spent
+        do(clock[0], *args)
+    assert counts["in"] == counts["out"] + counts["late"] + sum(map(len, all_queues))
+    return requests, tokens, (tokens.spent - early) / (tokens.rate * (seconds - WARM_S))
+
+
+def test_requests_and_tokens_are_kept_when_calls_come_to_less_than_was_reserved():
+    requests, tokens, use = simulate_tokens(1, workers=10, calls_per_s=7_500, seconds=7.0)
+
+    assert requests.lowest >= -1e-6
+    assert tokens.lowest >= -1e-6
     assert use >= 0.95

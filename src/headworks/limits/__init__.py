@@ -7,6 +7,7 @@ passed in.
 """
 
 from headworks.limits.expecting import Expectations
+from headworks.limits.forecasting import HORIZON_DAYS, Forecast, forecast
 from headworks.limits.headers import (
     NO_LIMITS,
     KindLimit,
@@ -25,12 +26,14 @@ from headworks.limits.local_authority import LocalAuthority
 from headworks.limits.queueing import FairQueue, Waiter
 
 __all__ = [
+    "HORIZON_DAYS",
     "LEASE_S",
     "NO_LIMITS",
     "Ask",
     "Authority",
     "Expectations",
     "FairQueue",
+    "Forecast",
     "KindLimit",
     "Lease",
     "LeaseKeeper",
@@ -42,6 +45,7 @@ __all__ = [
     "QuotaMeter",
     "Reservation",
     "Waiter",
+    "forecast",
     "parse_duration",
     "parse_limits",
     "parse_retry_after",

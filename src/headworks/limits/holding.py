@@ -132,6 +132,11 @@ class QuotaMeter:
 
     # The keeper's side, some times a second.
 
+    def resize(self, quota: Quota) -> None:
+        """Go by another amount or window; what is held stays."""
+        self.quota = quota
+        self._rate = quota.amount / quota.window_s
+
     @property
     def unreported(self) -> int:
         """Units that were spent since the authority heard of it; negative where units came back."""

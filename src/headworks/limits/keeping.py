@@ -82,10 +82,13 @@ class LeaseKeeper:
         self._now = now_s
 
     def meter(self, quota: Quota) -> QuotaMeter:
-        """The meter of a quota, the same for each of its names. One whose amount or window has changed is another."""
+        """The meter of a quota: for each name one, as the authority knows one lease for it. If its amount or window has
+        changed, the meter goes by the new ones from now on."""
         meter = self._meters.get(quota.name)
-        if meter is None or meter.quota != quota:
+        if meter is None:
             meter = self._meters[quota.name] = QuotaMeter(quota, self._keep)
+        elif meter.quota != quota:
+            meter.resize(quota)
         return meter
 
     def is_away(self, now_s: float) -> bool:

@@ -9,10 +9,14 @@ quota's capacity and rate has left. It holds because a holder never holds more t
 
 * a lease is never shortened but by its holder, which asks for less and from then on holds less, whether or not it
   hears the answer; so a lost answer does no harm;
-* what a holder has not reported when its lease expires counts as spent. It comes back if the holder reports after
-  all;
+* what a holder has not reported when its lease expires counts as spent, for good: a report that comes later counts
+  on top. To give units back then would not be safe, as the bucket may have been full in between;
 * a report that was overtaken by a later one of the same holder is not counted: until an ask is answered, its holder
   repeats in the next what it said there.
+
+Two things are outside it. A call that costs more than was reserved is a debt: it is paid before anything is granted,
+but was spent already. And units that come back because a call cost less are taken as if the provider gave them back at
+that moment; if it never took them and its bucket has been full in between, that much of a burst may be too much.
 
 Times are seconds of one monotonic clock, and are passed in.
 """
@@ -43,7 +47,7 @@ _LARGE = 20
 """A grant of more than the quota over this is large."""
 
 _REMEMBERED_S = 600.0
-"""How long a holder that is silent and holds nothing is remembered, for its late report and its turn."""
+"""How long a holder that is silent and holds nothing is remembered, for its turn."""
 
 
 class _Stake:
@@ -51,18 +55,16 @@ class _Stake:
 
     Attributes:
         held: units out with it.
-        lapsed: units that counted as spent when its lease expired.
         tag: how much it was granted, on the virtual clock of the fair shares.
         unmet: units that it wants and waits for.
         took: units that it was granted last, and so may be expected to want soon again.
         comes_by: when it is passed over, should it not have come again.
     """
 
-    __slots__ = ("comes_by", "expires_at", "held", "lapsed", "seen_at", "serial", "tag", "took", "unmet")
+    __slots__ = ("comes_by", "expires_at", "held", "seen_at", "serial", "tag", "took", "unmet")
 
     def __init__(self, tag: float) -> None:
         self.held = 0
-        self.lapsed = 0
         self.expires_at = math.inf
         self.seen_at = 0.0
         self.serial = 0
@@ -148,10 +150,6 @@ class Ledger:
             return Lease(stake.held, 0.0)
         stake.serial = serial
         stake.seen_at = self._at
-        if stake.lapsed:  # it lives, so it can say what became of them
-            self._held += stake.lapsed
-            stake.held += stake.lapsed
-            stake.lapsed = 0
         wanted = min(wanted, self.quota.amount)
         kept = max(0, min(stake.held - spent, wanted))
         self._level += stake.held - spent - kept
@@ -237,7 +235,6 @@ class Ledger:
             for stake in due:
                 self._refill(stake.expires_at)
                 self._held -= stake.held
-                stake.lapsed += stake.held
                 stake.held = 0
                 stake.unmet = 0
                 stake.expires_at = math.inf
