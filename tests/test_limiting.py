@@ -1,0 +1,269 @@
+"""Calls under quotas: reserved, waiting in the fair queue, refused with when to come back, corrected afterwards."""
+
+import asyncio
+import time
+
+import msgspec
+import pytest
+
+from headworks.access import Grant
+from headworks.calls import Caller, Failure, FailureKind, Limits
+from headworks.errors import LimitsUnavailable
+from headworks.limiting import Limiter, quotas_of
+from headworks.limits import LocalAuthority
+from played_work import DONE, EVENTS, chunk, team
+
+
+@pytest.fixture
+def limit(hall):
+    """Gives the hall's targets limits of their own, by the name that they are called by."""
+
+    def do(target=None, **limits):
+        station = hall.gateway._table.resolve(target or "nano").station
+        found = hall.limiter.target_set(f"stub/{target or 'nano'}", Limits(**limits))
+        msgspec.structs.force_setattr(station, "limits", found)
+        return found
+
+    return do
+
+
+def grant(**limits):
+    return Grant(Caller("key_1", "ann", "search"), limits=Limits(**limits))
+
+
+def run(hall, seconds=0.05):
+    hall.loop.run_until_complete(asyncio.sleep(seconds))
+
+
+def ask(hall, **headers):
+    return hall.ask(
+        "/v1/chat/completions", {"model": "nano", "messages": [{"role": "user", "content": "x"}]}, **headers
+    )
+
+
+def test_a_call_within_its_limit_is_made_as_soon_as_the_lease_is_there(hall, limit):
+    limit(requests_per_minute=100)
+    answered = ask(hall)
+    run(hall)
+    hall.answer()
+    hall.turn(6)
+
+    assert answered.status == 200
+    assert hall.limiter.waiting == 0
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_over_the_limit_a_call_waits_as_long_as_its_deadline_allows_and_is_then_told_when_to_come_back(
+    hall, limit, is_streamed
+):
+    limit(requests_per_minute=2)
+    for _ in range(2):
+        hall.chat(stream=is_streamed)
+        run(hall)
+    sent = len(hall.upstream.flights)
+    assert sent == 2
+    for flight in hall.upstream.flights:
+        if is_streamed:
+            flight.sink.on_head(200, EVENTS)
+            flight.sink.on_body(chunk("x"))
+            flight.sink.on_body(DONE)
+        else:
+            flight.answer()
+    hall.turn(6)
+    answered = (
+        ask(hall, x_headworks_deadline_ms="200")
+        if not is_streamed
+        else hall.ask(
+            "/v1/chat/completions", {"model": "nano", "messages": [], "stream": True}, x_headworks_deadline_ms="200"
+        )
+    )
+    run(hall, 0.4)
+
+    assert len(hall.upstream.flights) == sent
+    assert (answered.status, answered.error["code"]) == (429, "rate_limit_exceeded")
+    assert answered.error["type"] == "rate_limit_error"
+    assert 25 <= int(answered.headers["retry-after"]) <= 31  # a call every 30 seconds
+    assert answered.headers["x-ratelimit-limit-requests"] == "2"
+    assert answered.headers["x-ratelimit-remaining-requests"] == "0"
+    assert hall.limiter.waiting == 0
+
+
+def test_a_call_that_waits_is_made_when_there_is_room(hall, limit):
+    limit(requests_per_minute=1200)  # 20 a second
+    first = [ask(hall) for _ in range(1210)]
+    run(hall, 0.2)
+    made = len(hall.upstream.flights)
+    assert made < 1210
+    run(hall, 0.8)
+    assert len(hall.upstream.flights) == 1210
+    for answered in first:
+        answered.running.cancel()
+    hall.turn(4)
+
+
+def test_a_caller_that_goes_while_it_waits_leaves_nothing_behind(hall, limit):
+    limit(requests_per_minute=3)  # one every 20 seconds
+    first = [ask(hall) for _ in range(3)]
+    run(hall)
+    waiting = [ask(hall), hall.chat(stream=True)]
+    run(hall)
+    assert hall.limiter.waiting == 2
+    for answered in waiting:
+        answered.running.cancel()
+    assert hall.limiter.waiting == 0
+    assert len(hall.upstream.flights) == 3
+    for answered in first:
+        answered.running.cancel()
+    hall.turn(4)
+    assert hall.gateway.in_flight == 0
+
+
+def test_a_stop_ends_what_waits(hall, limit):
+    limit(requests_per_minute=3)  # one every 20 seconds
+    first = [ask(hall) for _ in range(3)]
+    run(hall)
+    waiting = [ask(hall), hall.chat(stream=True)]
+    run(hall)
+    for answered in waiting:
+        answered.running.stop()
+    assert [answered.error["code"] for answered in waiting] == ["gateway_stopping", "gateway_stopping"]
+    for answered in first:
+        answered.running.cancel()
+    hall.turn(4)
+
+
+def test_tokens_are_corrected_to_what_was_used(hall, limit):
+    meters = limit(tokens_per_minute=100_000)
+    ask(hall)
+    run(hall)
+    hall.answer()  # 12 tokens
+    hall.turn(6)
+    run(hall, 0.3)
+
+    (meter,) = meters.tokens
+    assert hall.limiter.expectations.tokens("m", 80) < 512  # learnt
+    assert meter.unreported == 0
+
+
+def test_what_never_went_up_gives_everything_back(hall, limit):
+    meters = limit(requests_per_minute=10)
+    hall.gateway._table.resolve("nano").station.health._rest(FailureKind.RATE_LIMITED, time.perf_counter() + 30)
+    ask(hall)
+    run(hall, 0.3)
+
+    assert not hall.upstream.flights
+    (meter,) = meters.requests
+    assert meter.unreported <= 0
+
+
+@pytest.mark.parametrize("whose", ["key", "team"])
+def test_a_key_and_a_team_have_limits_of_their_own(hall, whose):
+    if whose == "team":
+        hall.limiter.reconfigure({"search": Limits(requests_per_minute=1)})
+        hall.ring.grant = Grant(Caller("key_1", "ann", "search"))
+    else:
+        hall.ring.grant = grant(requests_per_minute=1)
+    ask(hall)
+    run(hall)
+    hall.answer()
+    hall.turn(6)
+    refused = ask(hall, x_headworks_deadline_ms="100")
+    run(hall, 0.2)
+    assert (refused.status, refused.error["code"]) == (429, "rate_limit_exceeded")
+    assert f"{whose}/" in refused.error["message"]
+
+    hall.ring.grant = Grant(Caller("key_2", "bob", "other"))
+    hall.ring.edition = object()
+    other = ask(hall)
+    run(hall)
+    hall.answer()
+    hall.turn(6)
+    assert other.status == 200
+
+
+def test_what_needs_more_than_the_limit_is_refused_at_once_and_not_told_to_come_back(hall, limit):
+    limit(tokens_per_minute=10)
+    answered = ask(hall)
+    run(hall)
+
+    assert answered.status == 429
+    assert "below what this call needs" in answered.error["message"]
+    assert "retry-after" not in answered.headers
+
+
+def test_the_providers_own_word_is_believed(hall, limit):
+    meters = limit(requests_per_minute=100)
+    ask(hall)
+    run(hall)
+    hall.answer(x_ratelimit_limit_requests="100", x_ratelimit_remaining_requests="0", x_ratelimit_reset_requests="60s")
+    hall.turn(6)
+    (meter,) = meters.requests
+    assert meter.balance == 0
+
+
+def test_a_fallback_has_limits_of_its_own_and_is_passed_over_when_they_are_reached(hall, limit):
+    limit("only-chat/c", requests_per_minute=1)
+    for _ in range(2):
+        answered = hall.ask("/v1/chat/completions", {"model": "smart", "messages": []})
+        run(hall)
+        hall.flight.sink.on_failure(Failure(FailureKind.TIMEOUT, "x"))
+        run(hall)
+        last = hall.flight.body["model"]
+        answered.running.cancel()
+        hall.turn(4)
+        run(hall)
+    assert last == "claude-x"
+
+
+def test_a_workload_is_under_the_limits_of_its_target_and_its_key(hall, work):
+    work.make()
+    hall.ring.grant = grant(requests_per_minute=1)
+    first = work.chat()
+    run(hall)
+    work.answer(team("red"))
+    assert first.status == 200
+    refused = hall.ask(
+        "/v1/chat/completions",
+        {"model": "triage", "messages": [], "prompt": {"variables": {"ticket": "x"}}},
+        x_headworks_deadline_ms="100",
+    )
+    run(hall, 0.2)
+    assert (refused.status, refused.error["code"]) == (429, "rate_limit_exceeded")
+
+
+class Away:
+    async def renew(self, holder, asks):
+        raise LimitsUnavailable("the authority is not there")
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.0, 0), (0.5, 10)])
+def test_while_the_authority_is_away_a_worker_has_its_share_or_refuses(hall, share, count):
+    hall.limiter = Limiter(Away(), "w", hall.loop, share=share, team_limits={})
+    hall.make()
+    hall.ring.grant = grant(requests_per_minute=1200)
+    answered = [ask(hall, x_headworks_deadline_ms="2500") for _ in range(12)]
+    run(hall, 2.8)
+    assert len(hall.upstream.flights) >= count
+    if not count:
+        assert not hall.upstream.flights
+        assert {one.status for one in answered} == {429}
+    assert hall.limiter.is_away
+    for one in answered:
+        if not one.is_over:
+            one.running.cancel()
+    hall.turn(4)
+    hall.loop.run_until_complete(hall.limiter.close())
+
+
+def test_limits_become_quotas_with_names_that_every_machine_gives_alike():
+    requests, tokens = quotas_of("key/k", Limits(requests_per_minute=1, tokens_per_day=2))
+    assert [(quota.name, quota.amount, quota.window_s) for quota in (*requests, *tokens)] == [
+        ("key/k/rpm", 1, 60.0),
+        ("key/k/tpd", 2, 86_400.0),
+    ]
+
+
+def test_without_limits_nothing_is_asked_of_anybody(hall):
+    assert not hall.limiter.is_needed(hall.ring.grant)
+    assert isinstance(hall.limiter._authority, LocalAuthority)
+    assert hall.limiter._timer is None
