@@ -158,7 +158,7 @@ class Runner:
         while True:
             reply = await self._attempt(arm, case)
             cost += reply.cost_pico_usd or 0
-            if not _is_invalid(reply) or attempt >= self._limits.attempts or self._is_stopping:
+            if not _may_retry(reply) or attempt >= self._limits.attempts or self._is_stopping:
                 known = reply.cost_pico_usd is not None or cost
                 return msgspec.structs.replace(reply, cost_pico_usd=cost if known else None), attempt
             asked_s = reply.error.retry_after_s if reply.error is not None else None
@@ -276,6 +276,10 @@ class _Purse:
 
 def _is_invalid(reply: Reply) -> bool:
     return reply.error is not None and reply.error.is_infrastructure
+
+
+def _may_retry(reply: Reply) -> bool:
+    return reply.error is not None and reply.error.is_infrastructure and reply.error.may_retry
 
 
 def _is_lasting(reply: Reply) -> bool:

@@ -93,12 +93,14 @@ class CallError(msgspec.Struct, frozen=True, omit_defaults=True):
         is_infrastructure: it says nothing of model and prompt (a rate limit, a broken connection): asked again, then
             invalid. If not, it counts as wrong: a refusal, a timeout, an answer that breaks the schema.
         retry_after_s: seconds to wait, where the provider says so.
+        may_retry: false where asking again at once cannot help: a key that is refused.
     """
 
     code: str
     message: str = ""
     is_infrastructure: bool = False
     retry_after_s: float | None = None
+    may_retry: bool = True
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

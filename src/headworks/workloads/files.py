@@ -9,6 +9,7 @@ from headworks.config import Workload
 from headworks.config.contract import TOOL_NAME
 from headworks.errors import Problem
 
+
 def check_files(workload: Workload) -> tuple[Problem, ...]:
     """What is wrong with `tools.json` and `fallback.json`: a check for `config.examine_workloads`.
 

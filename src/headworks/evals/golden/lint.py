@@ -121,14 +121,18 @@ def labels_of(case: GoldenCase) -> dict[str, str]:
     value; else each of an object's fields that is one."""
     expected = case.expected_value()
     if isinstance(expected, str | bool | int):
-        return {"": str(expected)}
+        return {"": _word(expected)}
     if not isinstance(expected, dict):
         return {}
     return {
-        str(name): str(value)
+        str(name): _word(value)
         for name, value in expected.items()
         if value is None or isinstance(value, bool | int) or (isinstance(value, str) and len(value) <= 40)
     }
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _alike(here: _Seen, other: _Seen, share: float) -> GoldenFinding:
