@@ -83,7 +83,9 @@ def test_runs_are_listed_shown_and_scored_again_without_a_call(evals, desk):
     assert json.loads(evals("list", NAME, "--json")[1])["run"] == run
     code, out, _ = evals("show", run, "--cases")
     assert code == 0
-    assert "expected" in out and "is wrong" in out
+    assert "expected" in out
+    assert "is wrong" in out
+    assert "german" in out
     (desk.triage / "evals.yaml").write_text("scorers:\n  - label: {}\n    field: category\n")
     (desk.folder / "simulator.yaml").unlink()  # whoever is asked now, it is no model
     (desk.folder / "headworks.yaml").write_text(

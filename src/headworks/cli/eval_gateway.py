@@ -8,6 +8,8 @@ not among the records of the traffic, whose figures they would distort.
 import asyncio
 import hashlib
 import os
+import re
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +31,7 @@ from headworks.evals.scorers import Answer, ToolCall
 from headworks.exchange import Request
 from headworks.library.mailbox import Mailbox
 from headworks.records.answers import read_answer
+from headworks.records.content import ContentVault
 from headworks.telemetry import Metrics
 from headworks.wheel import TimerWheel
 
@@ -44,6 +47,8 @@ _FINAL = frozenset({"upstream_quota_exhausted", "upstream_unauthorized"})
 """Of these: what asking again does not mend."""
 
 _ANSWER_S = 600.0
+_REASON = re.compile(r"\((.*)\) and was not passed on\.", re.DOTALL)
+"""Of the sentence that a caller is told, what is particular."""
 
 
 class _Tap(Metrics):
@@ -103,7 +108,7 @@ def prepare_arms(project: Project, workload: Workload, specs: Sequence[ArmSpec],
             fallback=(),
             canary=None,
             actions={},
-            retention=Retention(),
+            retention=Retention(content="full"),  # sealed, for a moment: see `_withheld`
             output=msgspec.structs.replace(contract.output, **spec.parameters),
         )
         published = Published(publications, active if spec.prompt == "active" else None)
@@ -134,13 +139,14 @@ def prepare_arms(project: Project, workload: Workload, specs: Sequence[ArmSpec],
         raise CommandError("two arms have one name: give one of them another with name=…")
     storage = msgspec.structs.replace(project.config.storage, path=str(state))
     records = msgspec.structs.replace(project.config.records, bodies=False)
+    secret = settings.secret or secrets.token_bytes(32)
     quiet = msgspec.structs.replace(
         project, config=msgspec.structs.replace(project.config, storage=storage, records=records)
     )
     kinds = {project.config.providers[arm.model.partition("/")[0]].kind for arm in arms}
     return EvalArms(
         tuple(arms),
-        msgspec.structs.replace(settings, project=quiet, workloads=tuple(variants)),
+        msgspec.structs.replace(settings, project=quiet, workloads=tuple(variants), secret=secret),
         "simulator" in kinds,
     )
 
@@ -159,6 +165,7 @@ class EvalGateway:
         self._numbers = {arm.name: number for number, arm in enumerate(arms.arms)}
         self._book = price_book(project, PriceArchive(project.storage).current())
         self._tap = _Tap()
+        self._vault = ContentVault(arms.settings.secret)
 
     @property
     def price_version(self) -> str:
@@ -206,7 +213,8 @@ class EvalGateway:
             said = read_answer(answer)
             calls = tuple(ToolCall(one.name, one.arguments) for one in said.tool_calls)
             return msgspec.structs.replace(known, answer=Answer(said.text, calls))
-        return msgspec.structs.replace(known, error=_error(status, headers, answer))
+        withheld = None if settled is None else self._withheld(settled)
+        return msgspec.structs.replace(known, error=_error(status, headers, answer), withheld=withheld)
 
     async def embed(self, model: str, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """The vectors of texts.
@@ -251,6 +259,16 @@ class EvalGateway:
             served_model=settled.served_model,
             call_id=opened.call_id,
         )
+
+    def _withheld(self, settled: Settled) -> Answer | None:
+        """What the model had said last, where that was not passed on. It is kept for who looks at the failing cases;
+        the pipeline keeps it as it keeps content for replay, sealed."""
+        call_id, workload = settled.opened.call_id, settled.workload
+        body = self._vault.open(call_id, workload, "response", settled.response_body)
+        if not body:
+            return None
+        said = read_answer(body)
+        return Answer(said.text, tuple(ToolCall(one.name, one.arguments) for one in said.tool_calls))
 
     async def _exchange(self, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         pieces: list[bytes] = []
@@ -309,11 +327,13 @@ def _error(status: int, headers: Mapping[str, str], body: bytes) -> CallError:
     code = said.code or f"http_{status}"
     is_ours = status in (401, 404, 429) or status >= 500
     is_infrastructure = code in _INFRASTRUCTURE or (code.startswith("http_") and is_ours) or status == 429
+    reason = _REASON.search(said.message)
+    words = reason[1] if reason is not None else said.message
     after = headers.get("retry-after", "")
     return CallError(
         code,
         # A provider's own words may repeat what was sent to it.
-        said.message if code in _OWN_WORDS else "",
+        words if code in _OWN_WORDS else "",
         is_infrastructure,
         float(after) if after.isdigit() else None,
         may_retry=code not in _FINAL,

@@ -336,7 +336,8 @@ def _differs(index: int, tallies: Sequence[_Tally]) -> bool:
 
 
 def _said(result: Result) -> str:
-    answer = result.answered.reply.answer
+    reply = result.answered.reply
+    answer = reply.answer or reply.withheld
     if answer is None:
         return ""
     return "\n".join([answer.text, *(f"{call.name}({call.arguments})" for call in answer.tool_calls)]).strip()

@@ -107,6 +107,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What asking a case gave: an answer, or why there is none; and what it took.
 
     Attributes:
+        withheld: where there is no answer, what the model had said: it broke the schema, say. To be looked at.
         cost_pico_usd: None where no price is known.
         latency_ms: from asking to the whole answer.
         served_model: the snapshot that the provider says it used.
@@ -114,6 +115,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     answer: Answer | None = None
     error: CallError | None = None
+    withheld: Answer | None = None
     usage: Usage = NO_USAGE
     cost_pico_usd: int | None = None
     latency_ms: float = 0.0
