@@ -26,6 +26,8 @@ COMMANDS: dict[str, str] = {
     "keys": "Create, list, show, rotate and revoke virtual keys",
     "workloads": "List, make and explain workloads",
     "prompts": "Compare, render, lint, publish and roll back prompts",
+    "golden": "Check, import and count golden cases",
+    "eval": "Run a workload's golden set on models and prompts, score it, and say what it costs",
     "models": "List, show and compare models and their prices; renew the catalogue",
     "plan": "Derive the architecture that a workload's contract asks for",
     "calls": "List, filter, show and follow recorded calls",

@@ -22,21 +22,13 @@ from headworks.config import (
 from headworks.config.document import Mark
 from headworks.config.walk import suggestion
 from headworks.errors import ConfigError, Problem, Refusal, StorageError
+from headworks.evals.golden import MOST_SHOWN, CaseReader, check_cases
 from headworks.prompts import Prompt, PromptRegistry, Publication, Release
 from headworks.screening import OutputSchema, ToolSet, check_rules
 from headworks.screening.output.places import place_of
 from headworks.workloads import check_files
-from headworks.workloads.files import MOST_SHOWN
 
 _ANY_MARKER = "0check0check0000"
-
-
-class _Case(msgspec.Struct, frozen=True):
-    variables: Mapping[str, object] = {}
-    expected: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-_decode_case = msgspec.json.Decoder(_Case).decode
 
 
 def workload_checks(project: Project) -> tuple[Check, ...]:
@@ -76,8 +68,8 @@ def _named(check: Check, workload: Workload) -> Examination:
 
 def _files(workload: Workload) -> Sequence[Problem]:
     """Golden set, tools and static answer, by themselves; then whether the tools' own schemas can be used."""
-    found = check_files(workload)
-    tools = workload.files.tools
+    golden, tools = workload.files.golden, workload.files.tools
+    found = (*check_files(workload), *(check_cases(golden) if golden is not None else ()))
     if tools is not None and not found:
         ToolSet.compile(read_file(tools), file=str(tools))
     return found
@@ -203,21 +195,18 @@ def _golden(workload: Workload) -> Examination:
         schema = None
         if schema_path is not None:
             schema = OutputSchema.compile(read_file(schema_path), name=workload.name, file=str(schema_path))
-        lines = read_file(path).decode().splitlines()
-    except (ConfigError, UnicodeDecodeError):
+    except ConfigError:
         return Examination()  # the checks of these files tell
     warnings: list[Problem] = []
-    for number, line in enumerate(lines, 1):
-        try:
-            case = _decode_case(line or "{}")
-        except msgspec.DecodeError:
-            continue
-        if prompt is not None and line.strip():
+    for found in CaseReader(path):
+        number, case = found.line, found.case
+        if prompt is not None:
             try:
                 prompt.render(case.variables, marker=_ANY_MARKER)
             except Refusal as error:
                 warnings.append(Problem(str(path), number, 1, error.message))
-        fault = None if schema is None or case.expected is msgspec.UNSET else schema.check(bytes(case.expected))
+        expected = case.expected
+        fault = None if schema is None or isinstance(expected, msgspec.UnsetType) else schema.check(bytes(expected))
         if fault is not None:
             where = f"{fault.pointer}: " if fault.pointer else ""
             warnings.append(Problem(str(path), number, 1, f"`expected` breaks the schema: {where}{fault.message}"))
