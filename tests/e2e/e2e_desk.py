@@ -130,3 +130,12 @@ class Desk:
 def call_id_of(raw: Any) -> str:
     """The call's id, of an SDK's raw response."""
     return str(raw.headers["x-headworks-call-id"])
+
+
+def wait_for(read: Callable[[], list[str]], limit_s: float = 10.0) -> list[str]:
+    """What another process lets be read, as soon as it is something."""
+    due_s = time.monotonic() + limit_s
+    while not (found := read()):
+        assert time.monotonic() < due_s, "it does not come"
+        time.sleep(0.02)
+    return found
