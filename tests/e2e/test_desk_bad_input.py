@@ -1,6 +1,7 @@
 """Bad input to workloads: each is the official client's own error, in the right place, with nothing half done."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -148,37 +149,43 @@ def test_a_schema_outside_of_the_strict_subset_is_warned_of_in_its_place_and_ans
     assert json.loads(raw.parse().output_text)["team"] == "finance"
 
 
-@pytest.mark.parametrize(
-    "template",
-    [
-        "{{ ticket.__class__.__mro__ }}",
-        "{% include 'headworks.yaml' %}",
-        "{{ ticket | attr('__class__') }}",
-        "{{ secret }}",
-    ],
-)
-def test_a_template_that_reads_what_it_may_not_is_refused_with_its_place_and_the_old_one_stays(
-    desk: Desk, client: openai.OpenAI, template: str
+READS_TOO_MUCH = {
+    "classes": "{{ ticket.__class__.__mro__ }}",
+    "files": "{% include 'headworks.yaml' %}",
+    "filters": "{{ ticket | attr('__class__') }}",
+    "globals": "{{ cycler.__init__.__globals__ }}",
+    "undeclared": "{{ secret }}",
+}
+"""By the workload's name, what its template tries."""
+
+
+def test_templates_that_read_what_they_may_not_are_refused_with_their_places_and_the_old_ones_stay(
+    desk: Desk, client: openai.OpenAI
 ) -> None:
-    prompt = desk.folder / "workloads" / NAME / "prompt.md"
-    text = prompt.read_text()
-    prompt.write_text(text.replace("Plan: {{ plan }}", template))
+    text = (DESK / "workloads" / NAME / "prompt.md").read_text()
+    made = [
+        copy_workload(desk.folder, name, prompt_md=text.replace("Plan: {{ plan }}", template))
+        for name, template in READS_TOO_MUCH.items()
+    ]
     try:
         checked = json.loads(desk.command("check", "--json", code=1).stdout)
-        said = desk.command("prompts", "publish", NAME, code=1).stderr
+        published = desk.command("prompts", "publish", "classes", code=1).stderr
         desk.reload(says="the old configuration stays")
-        with pytest.raises(headworks.HeadworksError, match=r"prompt\.md:3[0-9]:"):
+        with pytest.raises(headworks.HeadworksError, match=r"prompt\.md:32:"):
             headworks.connect(desk.folder)
+        with pytest.raises(openai.NotFoundError):
+            client.responses.create(prompt=prompt_of("classes", CASE), model="classes")  # type: ignore[call-overload]
         again = client.responses.with_raw_response.create(prompt=prompt_of(NAME, CASE))  # type: ignore[call-overload]
     finally:
-        prompt.write_text(text)
+        for folder in made:
+            shutil.rmtree(folder)
 
     assert {(problem["file"], problem["line"]) for problem in checked["problems"]} == {
-        (f"workloads/{NAME}/prompt.md", 32)
+        (f"workloads/{name}/prompt.md", 32) for name in READS_TOO_MUCH
     }
-    assert "prompt.md:32:" in said
+    assert "workloads/classes/prompt.md:32:" in published
+    assert desk.told("prompts", "list")[0]["published"] == []
     assert again.headers["x-headworks-prompt-version"] == "1.0.0"
-    assert not (desk.folder / ".headworks" / "prompts.db").exists() or desk.told("prompts", "log", NAME) == []
 
 
 def test_an_outcome_of_an_unknown_call_waits_and_one_of_no_call_is_refused(desk: Desk, client: openai.OpenAI) -> None:

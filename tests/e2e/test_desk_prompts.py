@@ -88,9 +88,6 @@ def test_a_version_that_is_raised_too_little_is_refused_and_nothing_is_published
     said = desk.command("prompts", "publish", NAME, code=1).stderr
     assert "version 1.1.1 must be at least 1.2.0, a minor step" in said
     assert "is too low" in desk.command("prompts", "bump", NAME, "--level", "patch", code=1).stderr
-    checked = desk.command("check", "--json", code=1).stdout
-    assert "prompt.md" in checked
-    assert "1.1.1" in checked
     desk.reload()
     assert version_of(client) == active(desk) == "1.1.0"
 
@@ -105,14 +102,12 @@ def test_a_version_that_is_raised_too_little_is_refused_and_nothing_is_published
 def test_the_same_version_with_other_bytes_is_refused(
     desk: Desk, client: openai.OpenAI, old: str, new: str, problem: str
 ) -> None:
-    before = desk.told("prompts", "log", NAME)
     desk.edit(PROMPT, old, new)
 
     assert problem in desk.command("prompts", "publish", NAME, code=1).stderr
     assert "version 1.1.0 is published with other content" in desk.command("check", code=1).stderr
     desk.reload()
     assert version_of(client) == "1.1.0"
-    assert desk.told("prompts", "log", NAME) == before
     assert new not in desk.command("prompts", "show", NAME, "--version", "1.1.0", "--source").stdout
 
 
