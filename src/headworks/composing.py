@@ -249,9 +249,22 @@ def _merge_nested(
 
 def _same(theirs: msgspec.Raw, ours: msgspec.Raw) -> bool:
     try:
-        return bool(msgspec.json.decode(theirs) == msgspec.json.decode(ours))
+        return bool(_unlabelled(msgspec.json.decode(theirs)) == _unlabelled(msgspec.json.decode(ours)))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
+
+
+def _unlabelled(value: object) -> object:
+    """A form of answers (`text`, `response_format`) without its schema's name: clients choose one, and it changes no
+    answer; anything else as it is."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        field: {name: inner for name, inner in content.items() if name != "name"}
+        if field in ("format", "json_schema") and isinstance(content, dict)
+        else content
+        for field, content in value.items()
+    }
 
 
 def _whole_number(raw: msgspec.Raw, name: str) -> int | None:

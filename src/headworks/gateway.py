@@ -175,6 +175,7 @@ class Gateway:
         self._works = None if make_works is None else make_works(self._settlement, self._planner, self._streams, policy)
         self._work_names = () if self._works is None else tuple(self._works.names)
         self._limiter = parts.limiter
+        self._planner.works = frozenset(self._work_names)
         self._idle: asyncio.Event | None = None
         self.in_flight = 0
         """Calls under way."""

@@ -1,6 +1,6 @@
 """Steps 2 and 3, decode and resolve: from a request to a plan of where it goes and how its answer comes back."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from time import perf_counter
 
 import msgspec
@@ -185,7 +185,7 @@ def note_keys(call: OpenCall, head: RequestHead, admission: Admission) -> dict[s
 
 
 class Planner:
-    """Reads requests against the table of one configuration.
+    """Reads requests against the table of one configuration. `works` are the names of the workloads beside it.
 
     Arguments:
         uniform: a random number from 0 up to the one given.
@@ -201,6 +201,7 @@ class Planner:
         now: Callable[[], float] = perf_counter,
     ) -> None:
         self.deadline_s = deadline_s
+        self.works: Collection[str] = ()
         self._table = table
         self._targets = table.named
         self._uniform = uniform
@@ -478,6 +479,13 @@ class Planner:
             )
         if not grant.may_use(name):
             raise self.unknown(name, grant)
+        if name in self.works:
+            raise Refusal(
+                400,
+                "endpoint_not_supported",
+                f"`{name}` is a workload: it is called at /v1/responses or /v1/chat/completions, not at this endpoint.",
+                param="model",
+            )
         target = self._table.resolve(name)
         call.provider = target.provider
         call.model = target.model

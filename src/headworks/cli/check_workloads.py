@@ -17,6 +17,7 @@ from headworks.config import (
     Project,
     Workload,
     locked_model_problem,
+    model_of_rung,
     read_lock,
 )
 from headworks.config.document import Mark
@@ -27,6 +28,9 @@ from headworks.prompts import Prompt, PromptRegistry, Publication, Release
 from headworks.screening import OutputSchema, ToolSet, check_rules
 from headworks.screening.output.places import place_of
 from headworks.workloads import check_files
+
+_LEAST_RESPONSES_TOKENS = 16
+"""The least `max_output_tokens` that the Responses API takes (OpenAI API reference, 2026-10)."""
 
 _ANY_MARKER = "0check0check0000"
 
@@ -46,6 +50,7 @@ def workload_checks(project: Project) -> tuple[Check, ...]:
         partial(_named, _static_answer),
         partial(_named, _golden),
         _may_set,
+        partial(_limit, project),
         partial(_model, project, locked),
         _privacy,
         partial(_lock, project, locked),
@@ -221,6 +226,24 @@ def _may_set(workload: Workload) -> Examination:
         if name not in FIXABLE
     ]
     return Examination(warnings=tuple(warnings))
+
+
+def _limit(project: Project, workload: Workload) -> Examination:
+    """Whether the most output tokens are so few that a provider refuses the call where it serves the Responses API."""
+    contract, config = workload.contract, project.config
+    limit = contract.output.max_tokens
+    if limit is None or limit >= _LEAST_RESPONSES_TOKENS:
+        return Examination()
+    models = [model_of_rung(config, name) for name in (*contract.ladder, *contract.fallback)]
+    providers = {model.provider: config.providers[model.provider] for model in models if model is not None}
+    refusing = [name for name, provider in providers.items() if "responses" in provider.speaks]
+    if not refusing:
+        return Examination()
+    message = (
+        f"calls of /v1/responses will be refused by {', '.join(sorted(refusing))}: that API takes no fewer than "
+        f"{_LEAST_RESPONSES_TOKENS} output tokens"
+    )
+    return Examination(warnings=(workload.problem(("output", "max_tokens"), message),))
 
 
 def _lock(project: Project, locked: Mapping[str, Locked], workload: Workload) -> Examination:

@@ -4,7 +4,7 @@ May import `calls`, `errors`. Nothing here is on a call's way but `Metrics.obser
 """
 
 from headworks.telemetry.log import report
-from headworks.telemetry.metrics import Metrics
+from headworks.telemetry.metrics import GaugeFamily, Metrics
 from headworks.telemetry.sharing import RUN_FOLDER, MetricsShare, forget_figures, forget_gauges
 
-__all__ = ["RUN_FOLDER", "Metrics", "MetricsShare", "forget_figures", "forget_gauges", "report"]
+__all__ = ["RUN_FOLDER", "GaugeFamily", "Metrics", "MetricsShare", "forget_figures", "forget_gauges", "report"]

@@ -7,6 +7,8 @@ somebody scrapes. Exposition format: Prometheus text format 0.0.4.
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from headworks.calls import Settled
 
 Labels = tuple[str, str, str, str, int]
@@ -26,11 +28,20 @@ _MOST_CHILDREN = 2000
 """Bound on label combinations: model names may come from callers. Beyond it, calls count under `other`."""
 
 
+class GaugeFamily(msgspec.Struct, frozen=True):
+    """Present values of one kind that a single process knows for all, by the values of their labels."""
+
+    description: str
+    labels: tuple[str, ...]
+    values: dict[tuple[str, ...], float]
+
+
 class Metrics:
-    """The figures of one process. State: `children`; `gauges` are read when somebody looks."""
+    """The figures of one process. State: `children`, `families` by name; `gauges` are read when somebody looks."""
 
     def __init__(self) -> None:
         self.children: dict[Labels, list[int]] = {}
+        self.families: dict[str, GaugeFamily] = {}
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
 
     def gauge(self, name: str, description: str, read: Callable[[], float]) -> None:
@@ -108,6 +119,12 @@ class Metrics:
             value = read() if gauges is None else gauges.get(name, 0.0)
             lines += _head(name, description, "gauge")
             lines.append(f"headworks_{name} {value:g}")
+        for name, family in sorted(self.families.items()):
+            lines += _head(name, family.description, "gauge")
+            lines += [
+                f"headworks_{name}{{{_pairs(family.labels, labels)}}} {value:g}"
+                for labels, value in sorted(family.values.items())
+            ]
         return ("\n".join(lines) + "\n").encode()
 
     def _new_child(self, labels: Labels) -> list[int]:
@@ -121,8 +138,11 @@ def _head(name: str, description: str, kind: str) -> list[str]:
 
 
 def _label_text(labels: Labels) -> str:
-    names = ("endpoint", "provider", "model", "outcome", "status")
-    return ",".join(f'{name}="{_escaped(str(value))}"' for name, value in zip(names, labels, strict=True))
+    return _pairs(("endpoint", "provider", "model", "outcome", "status"), labels)
+
+
+def _pairs(names: tuple[str, ...], values: tuple[str | int, ...]) -> str:
+    return ",".join(f'{name}="{_escaped(str(value))}"' for name, value in zip(names, values, strict=True))
 
 
 def _decimal(pico: int) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.telemetry.metrics import Labels, Metrics
+from headworks.telemetry.metrics import GaugeFamily, Labels, Metrics
 
 RUN_FOLDER = "run"
 """Where processes leave their figures, below the storage folder."""
@@ -18,6 +18,7 @@ RUN_FOLDER = "run"
 class _Snapshot(msgspec.Struct, frozen=True):
     children: dict[Labels, list[int]]
     gauges: dict[str, float]
+    families: dict[str, GaugeFamily] = {}
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -44,7 +45,7 @@ class MetricsShare:
     def publish(self) -> None:
         """Leave this worker's figures for the others. Raises OSError."""
         gauges = {name: read() for name, (_, read) in self._metrics.gauges.items()}
-        _write(self._file, _Snapshot(self._metrics.children, gauges))
+        _write(self._file, _Snapshot(self._metrics.children, gauges, self._metrics.families))
 
     def render(self) -> bytes:
         """All workers' figures, this one's as of now, the others' at most a second old.
@@ -56,11 +57,13 @@ class MetricsShare:
         total = Metrics()
         total.gauges = self._metrics.gauges
         total.add(self._metrics.children)
+        total.families.update(self._metrics.families)
         gauges = {name: read() for name, (_, read) in self._metrics.gauges.items()}
         for path in _files(self._folder):
             other = _read(path) if path != self._file else None
             if other is not None:
                 total.add(other.children)
+                total.families.update(other.families)
                 for name, value in other.gauges.items():
                     gauges[name] = gauges.get(name, 0.0) + value
         return total.render(gauges)
