@@ -240,16 +240,20 @@ def _merge_nested(
     for key, raw in _decode_fields(ours).items():
         given = merged.get(key)
         is_free = f"{name}.{key}" in may_set
-        if given is None or bytes(given) == b"null" or (not is_free and _same(given, raw)):
+        if given is None or bytes(given) == b"null" or (not is_free and _same(given, raw, key)):
             merged[key] = raw
         elif not is_free:
             changed.append(f"{name}.{key}")
     return msgspec.Raw(_encode(merged)), changed
 
 
-def _same(theirs: msgspec.Raw, ours: msgspec.Raw) -> bool:
+def _same(theirs: msgspec.Raw, ours: msgspec.Raw, field: str = "") -> bool:
+    """Whether two values are the same; `field` is the one within another that they are of."""
     try:
-        return bool(_unlabelled(msgspec.json.decode(theirs)) == _unlabelled(msgspec.json.decode(ours)))
+        one, other = msgspec.json.decode(theirs), msgspec.json.decode(ours)
+        if field:
+            one, other = {field: one}, {field: other}
+        return bool(_unlabelled(one) == _unlabelled(other))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
 
