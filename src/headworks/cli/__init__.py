@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "prompts": "Compare, render, lint, publish and roll back prompts",
     "golden": "Check, import and count golden cases",
     "eval": "Run a workload's golden set on models and prompts, score it, and say what it costs",
+    "select": "Find the cheapest model that is provably good enough, and lock the workload to it",
     "models": "List, show and compare models and their prices; renew the catalogue",
     "plan": "Derive the architecture that a workload's contract asks for",
     "calls": "List, filter, show and follow recorded calls",

@@ -15,11 +15,9 @@ answers are invalid.
 
 import argparse
 import asyncio
-import secrets
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -45,10 +43,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", metavar="WORKLOAD | show | list", help="a workload, or what to do with runs")
     parser.add_argument("run_id", nargs="?", default="", metavar="RUN", help="of `show`: a run's id or `last`")
     parser.add_argument("--arm", action="append", default=[], type=_arm, metavar="ARM", help="can be repeated")
-    parser.add_argument("--repeats", type=_positive, default=1, metavar="N", help="ask each case so often")
-    parser.add_argument("--seed", type=_positive, default=1, metavar="N", help="of the order of cases. Default: 1")
-    parser.add_argument("--concurrency", type=_positive, default=8, metavar="N", help="calls at once. Default: 8")
-    parser.add_argument("--cap", type=_usd, metavar="USD", help="what the run may cost; it then stops, to be resumed")
+    parser.add_argument("--repeats", type=positive, default=1, metavar="N", help="ask each case so often")
+    parser.add_argument("--seed", type=positive, default=1, metavar="N", help="of the order of cases. Default: 1")
+    parser.add_argument("--concurrency", type=positive, default=8, metavar="N", help="calls at once. Default: 8")
+    parser.add_argument("--cap", type=usd, metavar="USD", help="what the run may cost; it then stops, to be resumed")
     parser.add_argument("--resume", metavar="RUN", help="go on with this run (`last` for the latest)")
     parser.add_argument("--fresh", action="store_true", help="ask again what earlier runs have answers to")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write report.md, .html, .json and junit.xml there")
@@ -149,10 +147,8 @@ class _Session:
                 return _finish(folder, end, self._options)
 
     def _folder(self, scoring: "Scoring", gateway: "EvalGateway") -> "RunFolder":
-        from headworks._version import __version__
-        from headworks.cli.eval_scoring import eval_folder
-        from headworks.evals.golden import GoldenFile
-        from headworks.evals.runs import Manifest, RunFolder
+        from headworks.cli.eval_scoring import new_run
+        from headworks.evals.runs import RunFolder
         from headworks.evals.scorers import scorer_hash
 
         digest = scorer_hash(scoring.scorer)
@@ -165,28 +161,15 @@ class _Session:
                     "still the same comes from the answers that are kept"
                 )
             return folder
-        assert self._workload.files.golden is not None, "who runs has looked"
-        golden = self._workload.files.golden
-        with GoldenFile(golden) as cases:
-            now_us = time.time_ns() // 1000
-            manifest = Manifest(
-                run=f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now_us / 1e6))}-{secrets.token_hex(2)}",
-                workload=self._workload.name,
-                created_us=now_us,
-                arms=self._arms.arms,
-                cases=len(cases),
-                golden_hash=cases.hash,
-                scorer_hash=digest,
-                repeats=self._options.repeats,
-                seed=self._options.seed,
-                scorer=scoring.scorer.identity,
-                gates=scoring.scorer.may_gate,
-                schema_hash=scoring.schema_hash,
-                rules_hash=scoring.rules_hash,
-                bar=self._workload.contract.quality.bar,
-                versions={"headworks": __version__, "prices": gateway.price_version},
-            )
-        return RunFolder.create(eval_folder(self._project.storage), manifest, golden)
+        return new_run(
+            self._project,
+            self._workload,
+            self._arms.arms,
+            scoring,
+            price_version=gateway.price_version,
+            repeats=self._options.repeats,
+            seed=self._options.seed,
+        )
 
     async def _go_on(self, folder: "RunFolder", scoring: "Scoring", gateway: "EvalGateway") -> "End":
         from headworks.cli.eval_report import ProgressLine
@@ -325,13 +308,13 @@ def _arm(text: str) -> "ArmSpec":
     return arm_spec(text)
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text[:9]) <= 1_000_000 or len(text) > 7:
         raise argparse.ArgumentTypeError("expected a whole number from 1 on")
     return int(text)
 
 
-def _usd(text: str) -> Decimal:
+def usd(text: str) -> Decimal:
     try:
         amount = Decimal(text.removeprefix("$"))
     except InvalidOperation:

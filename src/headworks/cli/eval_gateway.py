@@ -116,12 +116,14 @@ def prepare_arms(project: Project, workload: Workload, specs: Sequence[ArmSpec],
             msgspec.structs.replace(workload, contract=changed), locked_model="", published=published
         )
         if spec.prompt not in ("folder", "active"):
-            found = published.find(spec.prompt)
+            found = work.find_version(spec.prompt)
             if found is None:
                 raise CommandError(
                     f"--arm: no version {spec.prompt[:40]} of the prompt of `{workload.name}` is published"
                 )
-            work = msgspec.structs.replace(work, prompt=found)
+            work = work.at(found)
+        if spec.prompt != "folder" and spec.parameters:
+            raise CommandError("--arm: a published version brings its parameters along: leave them out, or prompt=…")
         target = f"{model.provider}/{model.model}"
         arms.append(
             Arm(

@@ -1,18 +1,21 @@
 """What scorers need from a project: its schema, its rules, a judge's model and an embeddings model, both remembered."""
 
 import hashlib
+import secrets
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
+from headworks._version import __version__
 from headworks.cli.lines import note
 from headworks.compiled import read_file
-from headworks.config import Workload
+from headworks.config import Project, Workload
 from headworks.evals.answer_cache import AnswerCache
-from headworks.evals.golden import CaseReader, GoldenCase
-from headworks.evals.runs import Reply
+from headworks.evals.golden import CaseReader, GoldenCase, GoldenFile
+from headworks.evals.runs import Arm, Manifest, Reply, RunFolder
 from headworks.evals.scorers import (
     Answer,
     Calibration,
@@ -27,6 +30,7 @@ from headworks.evals.scorers import (
     judge_of,
     read_labels,
     read_settings,
+    scorer_hash,
 )
 from headworks.screening import OutputSchema, RulesRunner
 
@@ -174,3 +178,38 @@ def _shown(calibration: Calibration) -> str:
 
 def _key(*parts: str) -> bytes:
     return hashlib.sha256(msgspec.json.encode(parts)).digest()
+
+
+def new_run(
+    project: Project,
+    workload: Workload,
+    arms: Sequence[Arm],
+    scoring: Scoring,
+    *,
+    price_version: str,
+    repeats: int,
+    seed: int,
+) -> RunFolder:
+    """Begin a run of a workload's golden set."""
+    golden = workload.files.golden
+    assert golden is not None, "who runs has looked"
+    with GoldenFile(golden) as cases:
+        now_us = time.time_ns() // 1000
+        manifest = Manifest(
+            run=f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now_us / 1e6))}-{secrets.token_hex(2)}",
+            workload=workload.name,
+            created_us=now_us,
+            arms=tuple(arms),
+            cases=len(cases),
+            golden_hash=cases.hash,
+            scorer_hash=scorer_hash(scoring.scorer),
+            repeats=repeats,
+            seed=seed,
+            scorer=scoring.scorer.identity,
+            gates=scoring.scorer.may_gate,
+            schema_hash=scoring.schema_hash,
+            rules_hash=scoring.rules_hash,
+            bar=workload.contract.quality.bar,
+            versions={"headworks": __version__, "prices": price_version},
+        )
+    return RunFolder.create(eval_folder(project.storage), manifest, golden)

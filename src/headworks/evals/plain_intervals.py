@@ -4,7 +4,10 @@
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+
+from headworks.evals.statistics import clopper_pearson
+from headworks.evals.statistics import needed_cases as exact_needed_cases
 
 ALPHA = 0.05
 """Both sides together: the intervals are of 95 %."""
@@ -18,9 +21,7 @@ class PlainIntervals:
 
     def share(self, right: int, cases: int) -> tuple[float, float]:
         """Clopper and Pearson 1934: the shares that a two-sided exact binomial test does not reject."""
-        low = 0.0 if right == 0 else _root(lambda share: _at_least(right, cases, share) - ALPHA / 2)
-        high = 1.0 if right == cases else _root(lambda share: ALPHA / 2 - _at_most(right, cases, share))
-        return low, high
+        return clopper_pearson(right, cases, 1 - ALPHA)
 
     def mean(self, values: Sequence[float]) -> tuple[float, float]:
         """Student's t, cut to 0 and 1; everything where there is but one value."""
@@ -46,30 +47,7 @@ def needed_cases(bar: float) -> int:
         return 0
     if bar >= 1:
         return 10**9
-    return math.ceil(math.log(ONE_SIDED_ALPHA) / math.log(bar))
-
-
-def _at_most(right: int, cases: int, share: float) -> float:
-    """P(X <= right) of a binomial."""
-    logs = (math.log(share), math.log1p(-share))
-    whole = math.lgamma(cases + 1)
-    return math.fsum(
-        math.exp(whole - math.lgamma(one + 1) - math.lgamma(cases - one + 1) + one * logs[0] + (cases - one) * logs[1])
-        for one in range(right + 1)
-    )
-
-
-def _at_least(right: int, cases: int, share: float) -> float:
-    return _at_most(cases - right, cases, 1 - share)
-
-
-def _root(rising: Callable[[float], float]) -> float:
-    """Where a function that rises with a share is zero."""
-    low, high = 1e-12, 1 - 1e-12
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if rising(middle) < 0 else (low, middle)
-    return (low + high) / 2
+    return exact_needed_cases(bar, ONE_SIDED_ALPHA)
 
 
 def _student(freedom: int) -> float:

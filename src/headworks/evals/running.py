@@ -5,7 +5,7 @@ failure of infrastructure is tried again and then invalid, everything else that 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Literal
 
@@ -96,8 +96,11 @@ class Runner:
         """Begin no further question; those under way are finished."""
         self._is_stopping = True
 
-    async def run(self) -> End:
+    async def run(self, units: Iterable[Unit] | None = None) -> End:
         """Go on until all is answered and scored, or no more may be spent, or `stop` was called.
+
+        Arguments:
+            units: the questions to go on with; None for all of the run.
 
         Cancelled, it leaves what is under way unanswered: a run can be gone on with at any time.
 
@@ -105,7 +108,7 @@ class Runner:
             CommandError: there is a cap, and no price is known.
             StorageError: an answer cannot be kept.
         """
-        waiting = self._folder.in_order()
+        waiting = self._folder.in_order() if units is None else iter(units)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._limits.concurrency):

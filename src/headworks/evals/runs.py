@@ -286,6 +286,11 @@ class RunFolder:
         """Whether the scorer was asked about it."""
         return self._scores_at[self._index(unit)] != _NOWHERE
 
+    def result(self, unit: Unit) -> Result | None:
+        """All that is known of a question; None if it was not answered."""
+        answered = self.answered(unit)
+        return None if answered is None else Result(unit, self.cases[unit.case], answered, self.scored(unit))
+
     def results(self) -> Iterator[Result]:
         """Every question that was answered, in the run's order, one at a time."""
         for unit in self.in_order():
