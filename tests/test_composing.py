@@ -203,18 +203,18 @@ def test_what_a_caller_repeats_goes_up_in_the_contracts_own_bytes(theirs):
 @pytest.mark.parametrize("strict", [True, False])
 @BOTH
 def test_a_caller_may_repeat_the_schema_under_a_name_of_its_own_and_not_another_schema(endpoint, strict):
-    fixed = fixed_fields(Contract(owner="o", description="d"), endpoint, schema_format=SCHEMA, tools=None)
-    theirs = {"name": "mine", "schema": {"type": "object"}, "strict": strict}
-    sent = {
-        Endpoint.RESPONSES: fields(text={"format": {"type": "json_schema", **theirs}}),
-        Endpoint.CHAT: fields(response_format={"type": "json_schema", "json_schema": theirs}),
-    }[endpoint]
+    def form(schema):
+        if endpoint is Endpoint.CHAT:
+            return fields(response_format={"type": "json_schema", "json_schema": schema})
+        return fields(text={"format": {"type": "json_schema", **schema}})
+
+    theirs = form({"name": "mine", "schema": {"type": "object"}, "strict": strict})
 
     if strict:
-        assert merge_fixed(sent, fixed, limit=None, limit_name="x", may_set=()) == fixed
+        assert merge_fixed(theirs, form(SCHEMA), limit=None, limit_name="x", may_set=()) == form(SCHEMA)
     else:
         with pytest.raises(Refusal) as refused:
-            merge_fixed(sent, fixed, limit=None, limit_name="x", may_set=())
+            merge_fixed(theirs, form(SCHEMA), limit=None, limit_name="x", may_set=())
         assert refused.value.code == "parameter_fixed"
 
 
