@@ -259,16 +259,17 @@ def _same(theirs: msgspec.Raw, ours: msgspec.Raw, field: str = "") -> bool:
 
 
 def _unlabelled(value: object) -> object:
-    """A form of answers (`text`, `response_format`) without its schema's name: clients choose one, and it changes no
-    answer; anything else as it is."""
+    """A form of answers (`text`, its `format`, `response_format`) without its schema's name: clients choose one, and it
+    changes no answer; anything else as it is."""
     if not isinstance(value, dict):
         return value
-    return {
-        field: {name: inner for name, inner in content.items() if name != "name"}
-        if field in ("format", "json_schema") and isinstance(content, dict)
-        else content
-        for field, content in value.items()
-    }
+    if value.get("type") != "json_schema":
+        return {field: _unlabelled(inner) if field == "format" else inner for field, inner in value.items()}
+    bare = {field: inner for field, inner in value.items() if field != "name"}
+    below = bare.get("json_schema")  # there in Chat
+    if isinstance(below, dict):
+        bare["json_schema"] = {field: inner for field, inner in below.items() if field != "name"}
+    return bare
 
 
 def _whole_number(raw: msgspec.Raw, name: str) -> int | None:
