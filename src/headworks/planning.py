@@ -13,7 +13,7 @@ from headworks.dialects import BRIDGES, Bridge, RequestHead, read_fields, read_f
 from headworks.dialects.structured import SchemaBridge, wants_schema
 from headworks.endpoints import GENERATE_PATH, Manner, Route, model_in
 from headworks.errors import Refusal
-from headworks.exchange import Request, Timeouts, Upstream, UpstreamRequest
+from headworks.exchange import SHARE_WITH_MORE, Request, Timeouts, Upstream, UpstreamRequest
 from headworks.limits import LimitSet
 from headworks.ownership import ResponseOwner
 from headworks.providers import Provider
@@ -31,9 +31,6 @@ _EARLY_S = 0.2
 _EARLY_SHARE = 0.05
 """So long before a client's own timeout it is answered: an error that it sees is better than none. Time limits are kept
 to a tenth of a second (`wheel`)."""
-
-SHARE_WITH_MORE = 0.6
-"""Share of the time left that an attempt may take while another model is still to come."""
 
 DEADLINE = b"x-headworks-deadline-ms"
 _READ_TIMEOUTS = (b"x-stainless-read-timeout", b"x-stainless-timeout")
