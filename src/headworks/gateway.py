@@ -232,13 +232,13 @@ class Gateway:
                     running = self._handle_work(self._works, call, head, admission, grant, reply)
                     if running is not None:
                         return running
-                self._note_request(call, request, head, admission)
+                if self._keeps_bodies or admission.caller_key or "metadata" in head.fields:
+                    self._note_request(call, request, head, admission)
             plan = self._planner.read(call, request, head, admission, grant)
             if plan.is_streamed or plan.is_raw or plan.previous_response_id:
                 return self._run(lambda ending: self._attempt(call, plan, reply, ending, grant), call, reply)
             unary = UnaryCall(self._unary_calls, call, plan, reply, self._call_ended)
-            if not self._limiter.is_needed(grant) or self._admit(call, plan, grant, unary):
-                self._unary_calls.start(unary)
+            self._start(call, plan, grant, unary)
         except Refusal as refusal:
             self._refuse(call, refusal, reply)
         except Exception as error:  # noqa: BLE001 - the edge: a bug of ours must answer, be recorded and be seen
@@ -249,9 +249,8 @@ class Gateway:
         return None
 
     def _note_request(self, call: OpenCall, request: Request, head: RequestHead, admission: Admission) -> None:
-        if self._keeps_bodies or admission.caller_key or "metadata" in head.fields:
-            note_keys(call, head, admission)
-            call.request_body = request.body if self._keeps_bodies else b""
+        note_keys(call, head, admission)
+        call.request_body = request.body if self._keeps_bodies else b""
 
     def _handle_other(
         self, call: OpenCall, request: Request, admission: Admission, grant: Grant, reply: Reply
@@ -327,15 +326,18 @@ class Gateway:
         flow.resume()
         return flow
 
-    def _admit(self, call: OpenCall, plan: Plan, grant: Grant, unary: UnaryCall) -> bool:
-        """Step 6 of a unary call: whether it may start now; if not, it is told later."""
+    def _start(self, call: OpenCall, plan: Plan, grant: Grant, unary: UnaryCall) -> None:
+        """Step 6 of a unary call: it starts now, or is told later."""
+        if not self._limiter.is_needed(grant):
+            self._unary_calls.start(unary)
+            return
         longest_s = self._planner.longest_s(plan)
         limiter, station = self._limiter, plan.target.station
         waiter = limiter.admit(call, station, grant, call.model, longest_s, unary.admitted, unary.refused)
         if waiter is None:
-            return True
-        unary.waiting = partial(limiter.leave, waiter)
-        return False
+            self._unary_calls.start(unary)
+        else:
+            unary.wait(partial(limiter.leave, waiter))
 
     async def _attempt(
         self, call: OpenCall, plan: Plan, reply: Reply, ending: Ending, grant: Grant | None = None

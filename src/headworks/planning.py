@@ -89,6 +89,7 @@ class Admission(msgspec.Struct, frozen=True):
     caller_key: str = ""
     deadline_s: float | None = None
     patience_s: float | None = None
+    has_hints: bool = False
 
     def due_s(self, longest_s: float, *, is_streamed: bool) -> float:
         """Seconds that a call may take, of which configuration allows `longest_s`."""
@@ -148,6 +149,7 @@ def admission_of(request: Request, route: Route, grant: Grant | None, edition: o
         key,
         None if deadline_ms is None else deadline_ms / 1000,
         patience_s,
+        has_hints=deadline_ms is not None or patience_s is not None,
     )
 
 
@@ -237,20 +239,17 @@ class Planner:
             call.provider = target.provider
             call.model = target.model
         if target.pools:
-            target = self.in_best_pool(target, head)
-            call.provider = target.provider
+            target = self._chosen(call, target, head)
         if endpoint is not Endpoint.MESSAGES:
             call.user = head.user or ""
         call.is_streamed = head.is_streamed
         plan = self._plan(call, request, head, admission, target, None if target.is_listed else grant)
-        patience_s = admission.patience_s
-        if (
-            target.fallback
-            or admission.deadline_s is not None
-            or (patience_s is not None and patience_s < self.deadline_s)
-        ):
-            return self._timed(plan, admission)
-        return plan
+        return self._timed(plan, admission) if admission.has_hints or target.fallback else plan
+
+    def _chosen(self, call: OpenCall, target: Target[Station], head: RequestHead) -> Target[Station]:
+        best = self.in_best_pool(target, head)
+        call.provider = best.provider
+        return best
 
     def _timed(self, plan: Plan, admission: Admission) -> Plan:
         """The plan with time limits that leave time for what may come after its attempt."""
