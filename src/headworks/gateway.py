@@ -27,7 +27,7 @@ import msgspec
 from headworks.access import Grant
 from headworks.answering import EVENT_STREAM, JSON, STREAM_HEADERS, error_headers, own_headers, request_id_line
 from headworks.attempts import Policy
-from headworks.calls import WITHHELD, Caller, Endpoint, Outcome
+from headworks.calls import NO_LIMITS, WITHHELD, Caller, Endpoint, Outcome
 from headworks.catalogue import count_tokens
 from headworks.dialects import RequestHead, refusal_body
 from headworks.dialects.texts import input_text
@@ -222,10 +222,8 @@ class Gateway:
         call = self._begin(route.endpoint, grant.caller, len(request.body))
         self.in_flight += 1
         try:
-            if not route.is_model_call:
+            if not route.is_model_call or self._journal.is_full:
                 return self._handle_other(call, request, admission, grant, reply)
-            if self._journal.is_full:
-                raise _journal_full()  # noqa: TRY301
             head = self._planner.head_of(request, admission)
             if head is not None:
                 if self._works is not None and route.upstream_path in _WORKABLE:
@@ -238,7 +236,10 @@ class Gateway:
             if plan.is_streamed or plan.is_raw or plan.previous_response_id:
                 return self._run(lambda ending: self._attempt(call, plan, reply, ending, grant), call, reply)
             unary = UnaryCall(self._unary_calls, call, plan, reply, self._call_ended)
-            self._start(call, plan, grant, unary)
+            if self._limiter.has_quotas or grant.limits is not NO_LIMITS:
+                self._start_within(call, plan, grant, unary)
+            else:
+                self._unary_calls.start(unary)
         except Refusal as refusal:
             self._refuse(call, refusal, reply)
         except Exception as error:  # noqa: BLE001 - the edge: a bug of ours must answer, be recorded and be seen
@@ -255,8 +256,10 @@ class Gateway:
     def _handle_other(
         self, call: OpenCall, request: Request, admission: Admission, grant: Grant, reply: Reply
     ) -> Running | None:
-        """What asks no model."""
+        """What asks no model, or cannot, as there is no room to record it."""
         route = admission.route
+        if route.is_model_call:
+            raise _journal_full()
         if route.manner is Manner.COUNT:
             return self._count(call, request, admission, grant, reply)
         if route.manner is Manner.OBJECT:
@@ -326,11 +329,8 @@ class Gateway:
         flow.resume()
         return flow
 
-    def _start(self, call: OpenCall, plan: Plan, grant: Grant, unary: UnaryCall) -> None:
-        """Step 6 of a unary call: it starts now, or is told later."""
-        if not self._limiter.is_needed(grant):
-            self._unary_calls.start(unary)
-            return
+    def _start_within(self, call: OpenCall, plan: Plan, grant: Grant, unary: UnaryCall) -> None:
+        """Step 6 of a unary call that may be under quotas: it starts now, or is told later."""
         longest_s = self._planner.longest_s(plan)
         limiter, station = self._limiter, plan.target.station
         waiter = limiter.admit(call, station, grant, call.model, longest_s, unary.admitted, unary.refused)

@@ -50,6 +50,8 @@ _PATHS = {
 """Where calls can be bridged from; what lies below these paths cannot."""
 
 _OPENAI = (Endpoint.RESPONSES, Endpoint.CHAT)
+_RELAYED = frozenset(Endpoint) - {Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT}
+"""What is relayed as it comes where the target speaks it."""
 
 _BRIDGED = {
     Endpoint.RESPONSES: (Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT),
@@ -242,9 +244,31 @@ class Planner:
             target = self._chosen(call, target, head)
         if endpoint is not Endpoint.MESSAGES:
             call.user = head.user or ""
-        call.is_streamed = head.is_streamed
-        plan = self._plan(call, request, head, admission, target, None if target.is_listed else grant)
-        return self._timed(plan, admission) if admission.has_hints or target.fallback else plan
+        is_streamed = call.is_streamed = head.is_streamed
+        unlisted = None if target.is_listed else grant
+        if endpoint not in _RELAYED or endpoint not in target.speaks or admission.has_hints or target.fallback:
+            plan = self._plan(call, request, head, admission, target, unlisted)
+            return self._timed(plan, admission) if admission.has_hints or target.fallback else plan
+        # The plain call, as `_plan` would have it: it is what nearly every call is.
+        path = route.upstream_path
+        hides_usage = is_streamed and endpoint is Endpoint.CHAT and not head.includes_usage
+        body = head.splice(model=target.model, include_usage=hides_usage)
+        return Plan(
+            target,
+            target.station.provider.json_request(path, body, admission.forwarded),
+            endpoint,
+            path,
+            is_streamed,
+            head,
+            None,
+            hides_usage,
+            route.is_raw,
+            (head.previous_response_id or "") if endpoint is Endpoint.RESPONSES else "",
+            unlisted,
+            None,
+            request,
+            admission,
+        )
 
     def _chosen(self, call: OpenCall, target: Target[Station], head: RequestHead) -> Target[Station]:
         best = self.in_best_pool(target, head)

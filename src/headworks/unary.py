@@ -87,6 +87,7 @@ class UnaryCalls:
         "_starting",
         "_turns",
         "answer_bytes",
+        "append",
         "call_later",
         "fault",
         "keeps_bodies",
@@ -120,6 +121,7 @@ class UnaryCalls:
         self._seen = 0
         self.unknown_model = unknown_model
         self.settlement = settlement
+        self.append = settlement.append
         self.refuse = refuse
         self.fault = fault
         self.keeps_bodies = keeps_bodies
@@ -264,7 +266,7 @@ class UnaryCall:
         if self._is_over:
             return
         try:
-            self._shared.settlement.open(self._call)
+            self._shared.append(self._call.opened())
         except Exception as error:  # noqa: BLE001 - the edge: a bug of ours must answer, be recorded and be seen
             self._fault(error)
 
@@ -479,7 +481,8 @@ class UnaryCall:
         except Exception as error:  # noqa: BLE001 - the edge, as above
             self._fault(error)
         else:
-            self._end()
+            self._is_over = True
+            self._ended()
 
     def _refuse(self, refusal: Refusal) -> None:
         self._give_up()
