@@ -23,6 +23,7 @@ from headworks.providers import AnthropicProvider, GeminiProvider, OpenAIProvide
 from headworks.records import Journal
 from headworks.records.frames import MAGIC, scan
 from headworks.routing import Health, Reach, RouteTable
+from headworks.shedding import Load
 from headworks.telemetry import Metrics
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -174,6 +175,7 @@ class Hall:
         self.limit_name = "max_completion_tokens"
         self.structured_output = "json_schema"
         self.price = NO_PRICE
+        self.load = Load()
         self.limiter = Limiter(LocalAuthority(time.monotonic), "w", loop, share=0.0, team_limits={})
         self.journal = Journal(
             folder, worker="w", segment_bytes=1 << 20, limit_bytes=1 << 30, loop=loop, now=lambda: 1.0
@@ -213,6 +215,7 @@ class Hall:
                 is_ready=lambda: self.is_ready,
                 loop=self.loop,
                 limiter=self.limiter,
+                load=self.load,
                 retries=retries,
                 uniform=lambda most: 0.0,
                 **options,

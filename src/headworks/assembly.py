@@ -46,6 +46,7 @@ from headworks.providers import REGISTRY, Provider, ProviderSettings
 from headworks.records import JOURNAL_FOLDER, CallLookup, Journal
 from headworks.routing import Health, Reach, RouteTable
 from headworks.settlement import Settlement
+from headworks.shedding import Load
 from headworks.streaming import StreamRelay
 from headworks.telemetry import Metrics
 from headworks.transport import Origin, PoolLimits, UpstreamPool
@@ -312,6 +313,7 @@ class Hull:
 
     Arguments:
         worker: this process's name in file names.
+        load: how much there is to do; by default nobody looks.
         render_metrics: makes the text of `/metrics`; by default of this process alone.
         is_keyless: whoever calls is trusted: the caller is this very process.
         is_alone: no control plane keeps the books of its quotas.
@@ -325,6 +327,7 @@ class Hull:
         loop: asyncio.AbstractEventLoop,
         wheel: TimerWheel,
         metrics: Metrics,
+        load: Load | None = None,
         render_metrics: Callable[[], bytes] | None = None,
         is_ready: Callable[[], bool] = lambda: True,
         is_keyless: bool = False,
@@ -335,6 +338,7 @@ class Hull:
         self.loop = loop
         self.wheel = wheel
         self.metrics = metrics
+        self.load = load or Load()
         self.render_metrics = render_metrics or metrics.render
         self.is_ready = is_ready
         self.lookup = CallLookup(storage)
@@ -429,6 +433,7 @@ class Assembly:
                 is_ready=hull.is_ready,
                 loop=hull.loop,
                 limiter=hull.limiter,
+                load=hull.load,
                 make_works=self._make_works if self._works else None,
                 keeps_bodies=config.records.bodies,
                 retries=config.defaults.retries,
@@ -477,6 +482,7 @@ class Assembly:
             answer_bytes=ANSWER_BYTES,
             policy=policy,
             limiter=self._hull.limiter,
+            load=self._hull.load,
         )
 
     def _reach(self, plan: ProviderPlan) -> Reach[Station]:

@@ -42,6 +42,7 @@ from headworks.pulse import PulseStreams, read_query
 from headworks.records import Journal, read_outcomes
 from headworks.routing import RouteTable
 from headworks.settlement import CallMaker, OpenCall, Settlement
+from headworks.shedding import Load
 from headworks.streaming import StreamRelay
 from headworks.telemetry import Metrics, report
 from headworks.unary import UnaryCall, UnaryCalls
@@ -110,7 +111,7 @@ class Parts(msgspec.Struct, frozen=True):
     False while the process stops. `make_works` makes what serves workloads, if there are any. `models_created` is what
     `/v1/models` gives as creation time, in Unix seconds. `retries` are further attempts at one target, `deadline_s` is
     for a whole call, `uniform` gives a random number up to another. `limiter` admits calls
-    where there are quotas.
+    where there are quotas, `load` says whether there is too much to do.
     """
 
     ring: Ring
@@ -122,6 +123,7 @@ class Parts(msgspec.Struct, frozen=True):
     is_ready: Callable[[], bool]
     loop: asyncio.AbstractEventLoop
     limiter: Limiter
+    load: Load
     make_works: Callable[[Settlement, Planner, StreamRelay, Policy], Works] | None = None
     keeps_bodies: bool = False
     answer_bytes: int = ANSWER_BYTES
@@ -175,6 +177,7 @@ class Gateway:
         self._works = None if make_works is None else make_works(self._settlement, self._planner, self._streams, policy)
         self._work_names = () if self._works is None else tuple(self._works.names)
         self._limiter = parts.limiter
+        self._load = parts.load
         self._planner.works = frozenset(self._work_names)
         self._idle: asyncio.Event | None = None
         self.in_flight = 0
@@ -222,7 +225,7 @@ class Gateway:
         call = self._begin(route.endpoint, grant.caller, len(request.body))
         self.in_flight += 1
         try:
-            if not route.is_model_call or self._journal.is_full:
+            if not route.is_model_call or self._journal.is_full or self._load.is_shedding:
                 return self._handle_other(call, request, admission, grant, reply)
             head = self._planner.head_of(request, admission)
             if head is not None:
@@ -256,10 +259,10 @@ class Gateway:
     def _handle_other(
         self, call: OpenCall, request: Request, admission: Admission, grant: Grant, reply: Reply
     ) -> Running | None:
-        """What asks no model, or cannot, as there is no room to record it."""
+        """What asks no model; or cannot, as there is no room to record it, or too much to do."""
         route = admission.route
         if route.is_model_call:
-            raise _journal_full()
+            raise _journal_full() if self._journal.is_full else self._load.refusal()
         if route.manner is Manner.COUNT:
             return self._count(call, request, admission, grant, reply)
         if route.manner is Manner.OBJECT:

@@ -40,10 +40,16 @@ class Timer:
 
 
 class TimerWheel:
-    """Buckets of timers by tick. State: `_buckets`, and the handle of the next turn."""
+    """Buckets of timers by tick. State: `_buckets`, the handle of the next turn, and when it should come.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    Arguments:
+        note_lag: told by how many seconds each turn came late.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, note_lag: Callable[[float], None] | None = None) -> None:
         self._loop = loop
+        self._note_lag = note_lag
+        self._expected_s = 0.0
         self._time = loop.time
         self._buckets: dict[int, list[Timer]] = {}
         self._tick = int(loop.time() / TICK_S)
@@ -87,11 +93,14 @@ class TimerWheel:
             self._schedule()
 
     def _schedule(self) -> None:
+        self._expected_s = self._time() + TICK_S
         self._turn_handle = self._loop.call_later(TICK_S, self._turn)
 
     def _turn(self) -> None:
         """Look at every timer whose slot has come: fire it, put it further on, or let it go."""
         now_s = self._time()
+        if self._note_lag is not None:
+            self._note_lag(now_s - self._expected_s)
         current = int(now_s / TICK_S)
         due: list[Timer] = []
         for tick in range(self._tick + 1, current + 1):

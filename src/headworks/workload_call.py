@@ -52,6 +52,7 @@ from headworks.planning import Admission, Plan, Planner
 from headworks.privacy_bridge import CallPrivacy, Kept
 from headworks.routing import Gathering
 from headworks.settlement import OpenCall, Settlement
+from headworks.shedding import Load
 from headworks.stream_screen import StreamScreen
 from headworks.streaming import StreamRelay, StreamTerms, usage_of_both
 from headworks.workload_request import Composed, compose_call
@@ -109,6 +110,7 @@ class WorkloadCalls:
         answer_bytes: bound on an answer.
         policy: which further attempts are made at one target.
         limiter: admits calls where there are quotas.
+        load: how much there is to do here.
         now: Unix seconds.
     """
 
@@ -126,6 +128,7 @@ class WorkloadCalls:
         answer_bytes: int,
         policy: Policy,
         limiter: Limiter,
+        load: Load,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.names: Collection[str] = works.keys()
@@ -141,6 +144,7 @@ class WorkloadCalls:
         self.answer_bytes = answer_bytes
         self.policy = policy
         self.limiter = limiter
+        self.load = load
         self.now = now
 
     def find(self, head: RequestHead, grant: Grant) -> CompiledWorkload | None:
@@ -176,6 +180,8 @@ class WorkloadCalls:
             Refusal: it is not to be made, or came to nothing good.
             StorageError: it cannot be recorded.
         """
+        if self.load.level and work.contract.urgency == "deferred":
+            raise self.load.refusal()
         asked = compose_call(call, work, head, admission, grant, self.planner, self.secret)
         if self.limiter.is_needed(grant):
             longest_s = admission.due_s(work.contract.latency.total_s, is_streamed=call.is_streamed)

@@ -16,6 +16,7 @@ from headworks.errors import HeadworksError
 from headworks.server.listening import HttpServer, bind
 from headworks.server.messages import FrameReader, Word, frame
 from headworks.server.settings import ServerLimits
+from headworks.shedding import Load
 from headworks.telemetry import RUN_FOLDER, Metrics, MetricsShare, report
 from headworks.wheel import Timer, TimerWheel
 
@@ -81,7 +82,8 @@ class _Worker:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         project = self._settings.project
-        wheel = self._wheel = TimerWheel(loop)
+        load = Load()
+        wheel = self._wheel = TimerWheel(loop, load.note_lag)
         metrics = Metrics()
         self._share = MetricsShare(metrics, project.storage / RUN_FOLDER, self._name)
         hull = self._hull = Hull(
@@ -90,6 +92,7 @@ class _Worker:
             loop=loop,
             wheel=wheel,
             metrics=metrics,
+            load=load,
             render_metrics=self._share.render,
             is_ready=lambda: self._is_ready,
         )
@@ -107,6 +110,7 @@ class _Worker:
         metrics.gauge("buffered_bytes", "Request bodies held in memory.", lambda: server.buffered_bytes)
         metrics.gauge("calls_waiting", "Calls that wait for room in a quota.", lambda: hull.limiter.waiting)
         metrics.gauge("quotas_away", "Whether nobody grants leases of quotas.", lambda: float(hull.limiter.is_away))
+        metrics.gauge("event_loop_lag_seconds", "How late timers fire, smoothed.", lambda: load.lag_s)
         metrics.gauge("workers", "Workers that are running.", lambda: 1)
         self._publish_timer = Timer(self._publish)
         self._publish()
