@@ -47,7 +47,8 @@ from headworks.records import JOURNAL_FOLDER, CallLookup, Journal
 from headworks.routing import Health, Reach, RouteTable
 from headworks.settlement import Settlement
 from headworks.streaming import StreamRelay
-from headworks.telemetry import Metrics
+from headworks.surveying import Surveyor
+from headworks.telemetry import Metrics, Standing
 from headworks.transport import Origin, PoolLimits, UpstreamPool
 from headworks.wheel import Timer, TimerWheel
 
@@ -353,6 +354,7 @@ class Hull:
         holder = f"{socket.gethostname()}/{worker}/{os.urandom(6).hex()}"
         team_limits = settings.project.config.access.team_limits
         self.limiter = Limiter(self._authority, holder, loop, share=share, team_limits=team_limits)
+        self.surveyor = Surveyor(self.limiter)
         self._has_others = settings.project.config.server.workers != 1 and not is_keyless
         self._store: KeyStore | None = None
         self._storage = storage
@@ -414,7 +416,7 @@ class Assembly:
         hull.limiter.reconfigure(settings.project.config.access.team_limits)
         reaches = [self._reach(plan) for plan in settings.providers]
         config = settings.project.config
-        table = RouteTable(reaches, settings.names)
+        table = self._table = RouteTable(reaches, settings.names)
         self._works = {
             workload.name: _with_targets(settings, workload, work, table) for workload, work in settings.workloads
         }
@@ -437,6 +439,10 @@ class Assembly:
             )
         )
         hull.wheel.arm(self._refresh_timer, _KEY_REFRESH_S)
+
+    def standing(self, now_s: float, *, is_ready: bool) -> Standing:
+        """How this worker stands, by the monotonic time given."""
+        return self._hull.surveyor.standing(self._table, now_s, is_ready=is_ready)
 
     async def retire(self) -> None:
         """Let the calls under way finish, then close the connections that were this configuration's."""
@@ -494,10 +500,12 @@ class Assembly:
         def make(model: str) -> Station:
             price = book.for_target(plan.name, model)
             health = Health(random_up_to, slow_s=slow_s, weight=pool.weight, tier=pool.tier)
+            if not model:  # the provider itself, for what belongs to no model
+                return Station(provider, upstream, limits, price, health)
             quotas = self._hull.limiter.target_set(
                 f"{pool.settings.name}/{model}", pool.model_limits.get(model, pool.limits)
             )
-            return Station(provider, upstream, limits, price, health, quotas if model else None)
+            return Station(provider, upstream, limits, price, health, quotas)
 
         return make
 

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import ssl
+from time import perf_counter
 
 import uvloop
 
@@ -107,6 +108,7 @@ class _Worker:
         metrics.gauge("buffered_bytes", "Request bodies held in memory.", lambda: server.buffered_bytes)
         metrics.gauge("calls_waiting", "Calls that wait for room in a quota.", lambda: hull.limiter.waiting)
         metrics.gauge("quotas_away", "Whether nobody grants leases of quotas.", lambda: float(hull.limiter.is_away))
+        metrics.standing = lambda: self._assembly.standing(perf_counter(), is_ready=self._is_ready)
         metrics.gauge("workers", "Workers that are running.", lambda: 1)
         self._publish_timer = Timer(self._publish)
         self._publish()
@@ -127,7 +129,7 @@ class _Worker:
         if self._retiring:
             await asyncio.gather(*self._retiring)
         self._publish_timer.disarm()
-        self._share.publish()
+        self._share.end()
         await self._hull.stop_limiting()
         self._hull.close()
         self._wheel.close()

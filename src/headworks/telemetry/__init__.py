@@ -5,6 +5,29 @@ May import `calls`, `errors`. Nothing here is on a call's way but `Metrics.obser
 
 from headworks.telemetry.log import report
 from headworks.telemetry.metrics import Metrics
-from headworks.telemetry.sharing import RUN_FOLDER, MetricsShare, forget_figures, forget_gauges
+from headworks.telemetry.sharing import RUN_FOLDER, Left, MetricsShare, forget_figures, forget_gauges, read_left
+from headworks.telemetry.standing import (
+    Breaker,
+    QueueStanding,
+    QuotaStanding,
+    Standing,
+    TargetStanding,
+    together,
+)
 
-__all__ = ["RUN_FOLDER", "Metrics", "MetricsShare", "forget_figures", "forget_gauges", "report"]
+__all__ = [
+    "RUN_FOLDER",
+    "Breaker",
+    "Left",
+    "Metrics",
+    "MetricsShare",
+    "QueueStanding",
+    "QuotaStanding",
+    "Standing",
+    "TargetStanding",
+    "forget_figures",
+    "forget_gauges",
+    "read_left",
+    "report",
+    "together",
+]
