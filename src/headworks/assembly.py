@@ -30,8 +30,8 @@ from headworks.config import (
     read_lock,
     read_secret,
 )
+from headworks.config.limits import TargetLimits, limits_by_pool
 from headworks.config.pricing import price_book
-from headworks.config.shape import Limits
 from headworks.config.shape import Provider as ProviderConfig
 from headworks.config.walk import suggestion
 from headworks.errors import ConfigError, LimitsUnavailable, Problem, SecretError
@@ -90,8 +90,7 @@ class PoolPlan(msgspec.Struct, frozen=True):
     settings: ProviderSettings
     weight: int
     tier: int
-    limits: Limits
-    model_limits: Mapping[str, Limits]
+    limits: TargetLimits
 
 
 class ProviderPlan(msgspec.Struct, frozen=True):
@@ -262,7 +261,7 @@ def _provider_plan(project: Project, name: str, environment: Mapping[str, str]) 
         kind=provider.kind,
         settings=settings,
         pools=tuple(_pool_plan(settings, provider, pool, secret) for pool in provider.pools)
-        or (PoolPlan("", settings, 1, 0, provider.limits, provider.model_limits),),
+        or (PoolPlan("", settings, 1, 0, limits_by_pool(provider)[""]),),
         base_url=provider.base_url,
         speaks=frozenset(_SPEECHES[speech] for speech in provider.speaks),
         models=provider.models or _simulated_models(simulator_plan),
@@ -283,8 +282,7 @@ def _pool_plan(settings: ProviderSettings, provider: ProviderConfig, name: str, 
         organization=settings.organization if pool.organization is None else pool.organization,
         project=settings.project if pool.project is None else pool.project,
     )
-    limits = provider.limits if pool.limits is None else pool.limits
-    return PoolPlan(name, own, pool.weight, pool.tier, limits, {**provider.model_limits, **pool.model_limits})
+    return PoolPlan(name, own, pool.weight, pool.tier, limits_by_pool(provider)[name])
 
 
 def _simulated_models(plan: object) -> tuple[str, ...] | None:
@@ -502,9 +500,7 @@ class Assembly:
             health = Health(random_up_to, slow_s=slow_s, weight=pool.weight, tier=pool.tier)
             if not model:  # the provider itself, for what belongs to no model
                 return Station(provider, upstream, limits, price, health)
-            quotas = self._hull.limiter.target_set(
-                f"{pool.settings.name}/{model}", pool.model_limits.get(model, pool.limits)
-            )
+            quotas = self._hull.limiter.target_set(f"{pool.settings.name}/{model}", pool.limits.of(model))
             return Station(provider, upstream, limits, price, health, quotas)
 
         return make
