@@ -168,7 +168,7 @@ def _print(found: list[Row], *, is_json: bool) -> None:
         flexible=frozenset({0}),
         width=terminal_width(),
     )
-    print("\n".join(table.lines([_row(row) for row in found])))
+    print("\n".join(table.lines([_row(row) for row in found])), flush=True)
     note("the peak of rpm and tpm is the mean of the busiest hour: bursts within it were higher", "limits")
 
 
@@ -206,7 +206,9 @@ def _as_json(row: Row) -> dict[str, object]:
 
 def _amount(value: float) -> str:
     """A rate, with its fraction where it is small."""
-    return tokens(round(value)) if value >= 10 or value == round(value) else f"{value:.1f}"
+    if value >= 10 or value == round(value):
+        return tokens(round(value))
+    return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
 
 
 def _days(text: str) -> int:

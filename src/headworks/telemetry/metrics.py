@@ -108,14 +108,14 @@ class Metrics:
             lines += head(name, description, "histogram")
             for labels, figures in timed:
                 lines += _histogram(f"headworks_{name}", _label_text(labels), figures, start, total, count)
-        for name, (description, read) in sorted(self.gauges.items()):
-            value = read() if gauges is None else gauges.get(name, 0.0)
-            lines += head(name, description, "gauge")
-            lines.append(f"headworks_{name} {value:g}")
         if standing is None and self.standing is not None:
             standing = self.standing()
         if standing is not None:
             lines += render_standing(standing)
+        for name, (description, read) in sorted(self.gauges.items()):
+            value = read() if gauges is None else gauges.get(name, 0.0)
+            lines += head(name, description, "gauge")
+            lines.append(f"headworks_{name} {value:g}")
         return ("\n".join(lines) + "\n").encode()
 
     def _new_child(self, labels: Labels) -> list[int]:

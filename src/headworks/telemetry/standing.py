@@ -170,9 +170,13 @@ def _quota(seen: Sequence[QuotaStanding]) -> QuotaStanding:
 
 
 def render_standing(standing: Standing) -> list[str]:
-    """The lines of `/metrics` about it."""
+    """The lines of `/metrics` about it. They need no key to be read: they name no key and no team."""
     targets = [(label_text((("target", one.target),)), one) for one in standing.targets]
-    quotas = [(label_text((("quota", one.of), ("kind", one.kind))), one) for one in standing.quotas]
+    quotas = [(label_text((("quota", one.of), ("kind", one.kind))), one) for one in standing.quotas if _is_open(one.of)]
+    waiting: dict[str, int] = {}
+    for queue in standing.queues:
+        of = queue.of if _is_open(queue.of) else "callers"
+        waiting[of] = waiting.get(of, 0) + queue.calls
     lines = head("breaker_state", "1 for the state of the target's breaker, the worst of all workers'.", "gauge")
     for labels, target in targets:
         lines += [
@@ -184,10 +188,14 @@ def render_standing(standing: Standing) -> list[str]:
     for name, description, of_quota in _QUOTA_GAUGES:
         lines += head(name, description, "gauge")
         lines += [f"headworks_{name}{{{labels}}} {of_quota(quota):.10g}" for labels, quota in quotas]
-    lines += head("queue_waiting", "Calls that wait for room, by whose quotas they wait for.", "gauge")
-    lines += [f"headworks_queue_waiting{{{label_text((('queue', one.of),))}}} {one.calls}" for one in standing.queues]
+    lines += head("queue_waiting", "Calls that wait, by whose quotas they wait for.", "gauge")
+    lines += [f"headworks_queue_waiting{{{label_text((('queue', of),))}}} {calls}" for of, calls in waiting.items()]
     lines += head("standing_left_out", "Targets, quotas and queues beyond the bound on labels.", "gauge")
     return [*lines, f"headworks_standing_left_out {standing.left_out}"]
+
+
+def _is_open(of: str) -> bool:
+    return of.startswith("target/")
 
 
 _TARGET_GAUGES: tuple[tuple[str, str, Callable[[TargetStanding], float]], ...] = (
