@@ -51,6 +51,7 @@ def test_quotas_are_seen_while_somebody_uses_them(hall):
     table = hall.gateway._table
     assert surveyor.standing(table, 0.0, is_ready=True).quotas == ()  # no target of the table's, and not used
 
+    meter.lack(4)  # so that it is kept
     meter.ask(10, 0.0)
     meter.take_lease(Lease(10, 5.0), 0.0)
     meter.try_take(4, 1.0)
@@ -67,3 +68,19 @@ def test_a_queue_is_called_after_those_whose_quotas_it_waits_for(hall):
 
     assert hall.limiter.queues() == [("target/stub/nano", 0), ("team/search", 0)]
     hall.limiter._queues.clear()
+
+
+def test_a_quota_that_nobody_uses_is_seen_again_when_somebody_does(hall):
+    (meter,) = hall.limiter.target_set("stub/x", Limits(requests_per_minute=100)).meters
+    surveyor, table = Surveyor(hall.limiter), hall.gateway._table
+    meter.ask(10, 0.0)
+    meter.take_lease(Lease(10, 500.0), 0.0)
+    meter.try_take(4, 1.0)
+    assert surveyor.standing(table, 1.0, is_ready=True).quotas[0].used == 4
+    for second in range(2, 130):
+        last = surveyor.standing(table, float(second), is_ready=True).quotas
+    assert last == ()
+
+    meter.try_take(3, 200.0)
+    meter.lack(5)  # so that it is kept
+    assert surveyor.standing(table, 200.0, is_ready=True).quotas[0].used == 3

@@ -34,11 +34,12 @@ class WindowUse:
 
 
 class Surveyor:
-    """Reads the standing of one worker. State: what was used of each quota, over reloads."""
+    """Reads the standing of one worker. State, over reloads: what was used of each quota, and which nobody uses."""
 
     def __init__(self, limiter: Limiter) -> None:
         self._limiter = limiter
         self._uses: dict[str, tuple[float, WindowUse]] = {}
+        self._idle: set[str] = set()
 
     def standing(self, table: RouteTable[Station], now_s: float, *, is_ready: bool) -> Standing:
         """How it stands.
@@ -61,13 +62,18 @@ class Surveyor:
         """The quotas of configured targets, and those of keys, teams and other targets that were used of late."""
         for meter in self._limiter.meters:
             quota = meter.quota
+            if not meter.is_kept and quota.name in self._idle and meter not in ours:
+                continue  # there may be thousands of keys, and few that call
             window_s, use = self._uses.get(quota.name, (0.0, None))
             if use is None or window_s != quota.window_s:
                 # What was spent before the first look was spent since this worker started, a second ago.
                 use = WindowUse(quota.window_s, 0 if use is None else meter.spent, now_s)
                 self._uses[quota.name] = (quota.window_s, use)
             used = use.used(meter.spent, now_s)
-            if meter in ours or meter.is_kept or used:
+            if not (meter in ours or meter.is_kept or used):
+                self._idle.add(quota.name)
+            else:
+                self._idle.discard(quota.name)
                 of, _, kind = quota.name.rpartition("/")
                 held = max(0, meter.balance) if now_s < meter.expires_s else 0
                 yield QuotaStanding(of, kind, quota.amount, quota.window_s, used, held, meter.unreported)

@@ -115,6 +115,7 @@ class _Worker:
         await server.listen(bind(project.config.server.host, self._port, shared=True), tls_context(project))
         _tune_memory()
         self._is_ready = True
+        self._publish()  # before anybody is told: who looks then must see it
         self._control.setblocking(False)
         loop.add_reader(self._control.fileno(), self._hear)
         self._tell(Word.READY)
