@@ -4,6 +4,7 @@ import argparse
 import json
 import time
 
+import msgspec
 import pytest
 
 from headworks.cli import main, status
@@ -63,6 +64,15 @@ def test_a_gateway_that_is_well_is_shown_with_what_is_used(run, publish):
     assert "sim/idle" not in out
     assert "\x1b" not in out
     assert "sim/idle" in run("--all")[1]
+
+
+@pytest.mark.parametrize(
+    ("quotas", "said"), [((), "nothing is limited"), ((msgspec.structs.replace(RPM, used=0, held=0),), "not asked")]
+)
+def test_of_books_that_nobody_had_to_ask_it_is_not_said_that_they_answer(run, publish, quotas, said):
+    publish(BUSY, quotas=quotas)
+
+    assert f"quotas    kept by the control plane: {said}" in run()[1]
 
 
 def test_an_open_breaker_makes_it_fail(run, publish):

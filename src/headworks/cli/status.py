@@ -87,8 +87,8 @@ def _lines(found: "Running", *, shows_all: bool, coloured: bool) -> list[str]:
     lines = [f"gateway   {_gateway(found)}"]
     if found.state == "running":
         lines.append(f"calls     {found.calls_in_flight:,} in flight, {found.calls_waiting:,} of them waiting for room")
-        away = "DOES NOT ANSWER" if found.are_books_away else "answers" if found.standing.quotas else "not needed"
-        lines.append(f"quotas    kept by the {found.books}: {away}".replace("the Valkey", "Valkey"))
+        books = "Valkey" if found.books == "Valkey" else f"the {found.books}"
+        lines.append(f"quotas    kept by {books}: {_books(found)}")
     lines.append(f"journals  {tokens(found.waiting_bytes)} bytes wait to be drained")
     targets = [one for one in found.standing.targets if shows_all or _is_used(one)]
     if targets:
@@ -128,6 +128,15 @@ def _gateway(found: "Running") -> str:
         return f"silent for {_seconds(found.seen_s)}"
     workers = "1 worker" if found.workers == 1 else f"{found.workers} workers"
     return f"running with {workers}, {'ready' if found.is_ready else 'not ready'}"
+
+
+def _books(found: "Running") -> str:
+    """Whether who keeps the books answers, as far as workers had to ask."""
+    if found.are_books_away:
+        return "DOES NOT ANSWER"
+    if not found.standing.quotas:
+        return "nothing is limited"
+    return "answers" if any(quota.used or quota.held for quota in found.standing.quotas) else "not asked of late"
 
 
 def _is_used(target: "TargetStanding") -> bool:
