@@ -249,6 +249,24 @@ def test_what_a_caller_repeats_goes_up_in_the_contracts_own_bytes(theirs):
     assert made["reasoning"] == fixed["reasoning"]  # a parser that takes the first of two would see another value
 
 
+@pytest.mark.parametrize("strict", [True, False])
+@BOTH
+def test_a_caller_may_repeat_the_schema_under_a_name_of_its_own_and_not_another_schema(endpoint, strict):
+    fixed = fixed_fields(OutputLimits(), endpoint, schema_format=SCHEMA, tools=None)
+    theirs = {"name": "mine", "schema": {"type": "object"}, "strict": strict}
+    sent = {
+        Endpoint.RESPONSES: fields(text={"format": {"type": "json_schema", **theirs}}),
+        Endpoint.CHAT: fields(response_format={"type": "json_schema", "json_schema": theirs}),
+    }[endpoint]
+
+    if strict:
+        assert seen(merge_fixed(sent, fixed, limit=None, limit_name="x", may_set=())) == seen(fixed)
+    else:
+        with pytest.raises(Refusal) as refused:
+            merge_fixed(sent, fixed, limit=None, limit_name="x", may_set=())
+        assert refused.value.code == "parameter_fixed"
+
+
 def test_tools_cannot_be_added_by_their_forerunners_name():
     fixed = fixed_fields(contract().output, Endpoint.CHAT, schema_format=None, tools=TOOLS)
 

@@ -8,6 +8,7 @@ from headworks.access import Grant
 from headworks.calls import Caller, Endpoint, OutcomeReport
 from headworks.exchange import Request
 
+CALL = "call_1a20bc82d040079c116f6000001"
 FORM = (
     b'--b\r\ncontent-disposition: form-data; name="model"\r\n\r\nnano\r\n'
     b'--b\r\ncontent-disposition: form-data; name="file"; filename="a.wav"\r\ncontent-type: audio/wav\r\n\r\n'
@@ -289,7 +290,7 @@ def test_it_waits_for_the_calls_under_way(hall):
 
 
 def test_outcomes_are_written_down_before_they_are_answered(hall):
-    reports = [{"call_id": "call_1", "name": "accepted", "value": True}, {"trace_id": "t", "name": "score", "value": 4}]
+    reports = [{"call_id": CALL, "name": "accepted", "value": True}, {"trace_id": "t", "name": "score", "value": 4}]
     answered = hall.ask("/v1/outcomes", {"outcomes": reports})
 
     told = json.loads(answered.body)["data"]
@@ -297,14 +298,14 @@ def test_outcomes_are_written_down_before_they_are_answered(hall):
     assert answered.status == 200
     assert [one["id"] for one in told] == [one.outcome_id for one in written]
     assert [(one.call_id, one.trace_id, one.name, one.value) for one in written] == [
-        ("call_1", "", "accepted", "true"),
+        (CALL, "", "accepted", "true"),
         ("", "t", "score", "4.0"),
     ]
     assert {one.key_id for one in written} == {"key_1"}
 
 
 def test_an_outcome_that_cannot_be_read_is_refused_and_none_is_taken(hall):
-    answered = hall.ask("/v1/outcomes", {"outcomes": [{"call_id": "c", "name": "ok", "value": True}, {"name": "x"}]})
+    answered = hall.ask("/v1/outcomes", {"outcomes": [{"call_id": CALL, "name": "ok", "value": True}, {"name": "x"}]})
 
     assert answered.status == 400
     assert not [entry for entry in hall.entries() if isinstance(entry, OutcomeReport)]

@@ -394,3 +394,24 @@ def test_where_there_is_no_such_place_it_is_refused(hall, work):
     assert (answered.status, answered.error["code"]) == (400, "endpoint_not_supported")
     assert "stop sequences" in answered.error["message"]
     assert hall.upstream.flights == []
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/moderations"])
+def test_a_workload_at_another_endpoint_is_told_to_be_one_and_where_it_is_called(hall, work, path):
+    work.make()
+    answered = hall.ask(path, {"model": "triage", "input": "x"})
+
+    assert (answered.status, answered.error["code"], answered.error["param"]) == (
+        400,
+        "endpoint_not_supported",
+        "model",
+    )
+    assert "`triage` is a workload: it is called at /v1/responses or /v1/chat/completions" in answered.error["message"]
+
+
+def test_who_may_not_use_a_workload_does_not_learn_of_it_at_another_endpoint_either(hall, work):
+    work.make()
+    hall.ring.grant = Grant(Caller("key_1"), models=("small",))
+    answered = hall.ask("/v1/embeddings", {"model": "triage", "input": "x"})
+
+    assert (answered.status, answered.error["code"]) == (404, "model_not_found")

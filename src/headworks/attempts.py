@@ -11,7 +11,8 @@ import msgspec
 
 from headworks.calls import Failure, FailureKind
 from headworks.errors import Refusal
-from headworks.planning import SHARE_WITH_MORE, Plan, Planner, Station, health_of
+from headworks.exchange import SHARE_WITH_MORE
+from headworks.planning import Plan, Planner, Station, health_of
 from headworks.routing import Health, Target, choose
 from headworks.settlement import OpenCall
 

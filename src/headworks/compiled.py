@@ -98,12 +98,12 @@ class CompiledWorkload(WorkloadVersion, frozen=True, eq=False, kw_only=True):
             if self.prompt is None and reference.variables:
                 message = f"The workload `{self.name}` has no prompt that variables could go into: leave them out."
                 raise Refusal(400, "unknown_prompt_variable", message, param="prompt.variables")
-            return self._at(self.canary) if is_canary and self.canary is not None else self
+            return self.at(self.canary) if is_canary and self.canary is not None else self
         if self.prompt is not None and _fits(self.prompt.version, wanted):
             return self
         canary = self.canary
         if canary is not None and canary.prompt is not None and _fits(canary.prompt.version, wanted):
-            return self._at(canary)
+            return self.at(canary)
         found = self.find_version(wanted)
         if found is None:
             raise Refusal(
@@ -113,9 +113,10 @@ class CompiledWorkload(WorkloadVersion, frozen=True, eq=False, kw_only=True):
                 + ("it has no prompt." if self.prompt is None else f"in use is {self.prompt.version}."),
                 param="prompt.version",
             )
-        return self._at(found)
+        return self.at(found)
 
-    def _at(self, version: WorkloadVersion) -> "CompiledWorkload":
+    def at(self, version: WorkloadVersion) -> "CompiledWorkload":
+        """The workload in another version."""
         return msgspec.structs.replace(self, **{name: getattr(version, name) for name in _OF_VERSION})
 
     def tries_canary(self, call_id: str, user: str, key_id: str) -> bool:

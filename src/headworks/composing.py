@@ -240,18 +240,36 @@ def _merge_nested(
     for key, raw in _decode_fields(ours).items():
         given = merged.get(key)
         is_free = f"{name}.{key}" in may_set
-        if given is None or bytes(given) == b"null" or (not is_free and _same(given, raw)):
+        if given is None or bytes(given) == b"null" or (not is_free and _same(given, raw, key)):
             merged[key] = raw
         elif not is_free:
             changed.append(f"{name}.{key}")
     return msgspec.Raw(_encode(merged)), changed
 
 
-def _same(theirs: msgspec.Raw, ours: msgspec.Raw) -> bool:
+def _same(theirs: msgspec.Raw, ours: msgspec.Raw, field: str = "") -> bool:
+    """Whether two values are the same; `field` is the one within another that they are of."""
     try:
-        return bool(msgspec.json.decode(theirs) == msgspec.json.decode(ours))
+        one, other = msgspec.json.decode(theirs), msgspec.json.decode(ours)
+        if field:
+            one, other = {field: one}, {field: other}
+        return bool(_unlabelled(one) == _unlabelled(other))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
+
+
+def _unlabelled(value: object) -> object:
+    """A form of answers (`text`, its `format`, `response_format`) without its schema's name: clients choose one, and it
+    changes no answer; anything else as it is."""
+    if not isinstance(value, dict):
+        return value
+    if value.get("type") != "json_schema":
+        return {field: _unlabelled(inner) if field == "format" else inner for field, inner in value.items()}
+    bare = {field: inner for field, inner in value.items() if field != "name"}
+    below = bare.get("json_schema")  # there in Chat
+    if isinstance(below, dict):
+        bare["json_schema"] = {field: inner for field, inner in below.items() if field != "name"}
+    return bare
 
 
 def _whole_number(raw: msgspec.Raw, name: str) -> int | None:

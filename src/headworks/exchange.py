@@ -125,6 +125,14 @@ def request_line(method: str, target: str) -> bytes:
 _REQUEST_LINE = re.compile(rb"[A-Z]+ /[\x21-\x7e]* HTTP/1\.1\r\n")
 
 
+SHARE_WITH_MORE = 0.6
+"""Share of the time left that the attempts at one target may take while another is still to come: most answers come
+long before, and the one after it still has time for an answer of its own."""
+
+STATIC_ANSWER_S = 0.1
+"""What is set aside for a static answer, where it is what comes after the last target."""
+
+
 class Timeouts(msgspec.Struct, frozen=True):
     """The time limits of one attempt, in seconds. `first_byte_s` counts from the request's last byte sent to
     the answer's head; `between_bytes_s` between two reads of the answer; `total_s` bounds the whole."""

@@ -27,7 +27,7 @@ import msgspec
 from headworks.access import Grant
 from headworks.answering import EVENT_STREAM, JSON, STREAM_HEADERS, error_headers, own_headers, request_id_line
 from headworks.attempts import Policy
-from headworks.calls import WITHHELD, Caller, Endpoint, Outcome
+from headworks.calls import NO_LIMITS, WITHHELD, Caller, Endpoint, Outcome
 from headworks.catalogue import count_tokens
 from headworks.dialects import RequestHead, refusal_body
 from headworks.dialects.texts import input_text
@@ -175,6 +175,7 @@ class Gateway:
         self._works = None if make_works is None else make_works(self._settlement, self._planner, self._streams, policy)
         self._work_names = () if self._works is None else tuple(self._works.names)
         self._limiter = parts.limiter
+        self._planner.works = frozenset(self._work_names)
         self._idle: asyncio.Event | None = None
         self.in_flight = 0
         """Calls under way."""
@@ -221,22 +222,23 @@ class Gateway:
         call = self._begin(route.endpoint, grant.caller, len(request.body))
         self.in_flight += 1
         try:
-            if not route.is_model_call:
+            if not route.is_model_call or self._journal.is_full:
                 return self._handle_other(call, request, admission, grant, reply)
-            if self._journal.is_full:
-                raise _journal_full()  # noqa: TRY301
             head = self._planner.head_of(request, admission)
             if head is not None:
                 if self._works is not None and route.upstream_path in _WORKABLE:
                     running = self._handle_work(self._works, call, head, admission, grant, reply)
                     if running is not None:
                         return running
-                self._note_request(call, request, head, admission)
+                if self._keeps_bodies or admission.caller_key or "metadata" in head.fields:
+                    self._note_request(call, request, head, admission)
             plan = self._planner.read(call, request, head, admission, grant)
             if plan.is_streamed or plan.is_raw or plan.previous_response_id:
                 return self._run(lambda ending: self._attempt(call, plan, reply, ending, grant), call, reply)
             unary = UnaryCall(self._unary_calls, call, plan, reply, self._call_ended)
-            if not self._limiter.is_needed(grant) or self._admit(call, plan, grant, unary):
+            if self._limiter.has_quotas or grant.limits is not NO_LIMITS:
+                self._start_within(call, plan, grant, unary)
+            else:
                 self._unary_calls.start(unary)
         except Refusal as refusal:
             self._refuse(call, refusal, reply)
@@ -248,15 +250,16 @@ class Gateway:
         return None
 
     def _note_request(self, call: OpenCall, request: Request, head: RequestHead, admission: Admission) -> None:
-        if self._keeps_bodies or admission.caller_key or "metadata" in head.fields:
-            note_keys(call, head, admission)
-            call.request_body = request.body if self._keeps_bodies else b""
+        note_keys(call, head, admission)
+        call.request_body = request.body if self._keeps_bodies else b""
 
     def _handle_other(
         self, call: OpenCall, request: Request, admission: Admission, grant: Grant, reply: Reply
     ) -> Running | None:
-        """What asks no model."""
+        """What asks no model, or cannot, as there is no room to record it."""
         route = admission.route
+        if route.is_model_call:
+            raise _journal_full()
         if route.manner is Manner.COUNT:
             return self._count(call, request, admission, grant, reply)
         if route.manner is Manner.OBJECT:
@@ -326,15 +329,15 @@ class Gateway:
         flow.resume()
         return flow
 
-    def _admit(self, call: OpenCall, plan: Plan, grant: Grant, unary: UnaryCall) -> bool:
-        """Step 6 of a unary call: whether it may start now; if not, it is told later."""
+    def _start_within(self, call: OpenCall, plan: Plan, grant: Grant, unary: UnaryCall) -> None:
+        """Step 6 of a unary call that may be under quotas: it starts now, or is told later."""
         longest_s = self._planner.longest_s(plan)
         limiter, station = self._limiter, plan.target.station
         waiter = limiter.admit(call, station, grant, call.model, longest_s, unary.admitted, unary.refused)
         if waiter is None:
-            return True
-        unary.waiting = partial(limiter.leave, waiter)
-        return False
+            self._unary_calls.start(unary)
+        else:
+            unary.wait(partial(limiter.leave, waiter))
 
     async def _attempt(
         self, call: OpenCall, plan: Plan, reply: Reply, ending: Ending, grant: Grant | None = None

@@ -167,7 +167,7 @@ class Limiter:
         self._team_limits = dict(team_limits)
         self._sets: OrderedDict[tuple[str, str, Limits, int], tuple[Station, LimitSet | None]] = OrderedDict()
         self._has_targets = False
-        self._has_quotas = bool(team_limits)
+        self.has_quotas = bool(team_limits)
         self._queues: dict[int | str, FairQueue] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due_s = math.inf
@@ -180,13 +180,13 @@ class Limiter:
         self._team_limits = dict(team_limits)
         self._sets.clear()
         self._has_targets = False
-        self._has_quotas = bool(team_limits)
+        self.has_quotas = bool(team_limits)
 
     def target_set(self, name: str, limits: Limits) -> LimitSet | None:
         """The quotas of a target; None if there are none."""
         found = self._set(quotas_of(f"target/{name}", limits))
         self._has_targets = self._has_targets or found is not None
-        self._has_quotas = self._has_quotas or found is not None
+        self.has_quotas = self.has_quotas or found is not None
         return found
 
     async def close(self) -> None:
@@ -200,7 +200,7 @@ class Limiter:
 
     def is_needed(self, grant: Grant) -> bool:
         """Whether calls with this grant may be under any quota."""
-        return self._has_quotas or grant.limits is not NO_LIMITS
+        return self.has_quotas or grant.limits is not NO_LIMITS
 
     # -- a call ---------------------------------------------------------------------------------------------------
 

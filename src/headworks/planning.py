@@ -1,6 +1,6 @@
 """Steps 2 and 3, decode and resolve: from a request to a plan of where it goes and how its answer comes back."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from time import perf_counter
 
 import msgspec
@@ -13,7 +13,7 @@ from headworks.dialects import BRIDGES, Bridge, RequestHead, read_fields, read_f
 from headworks.dialects.structured import SchemaBridge, wants_schema
 from headworks.endpoints import GENERATE_PATH, Manner, Route, model_in
 from headworks.errors import Refusal
-from headworks.exchange import Request, Timeouts, Upstream, UpstreamRequest
+from headworks.exchange import SHARE_WITH_MORE, Request, Timeouts, Upstream, UpstreamRequest
 from headworks.limits import LimitSet
 from headworks.ownership import ResponseOwner
 from headworks.providers import Provider
@@ -31,9 +31,6 @@ _EARLY_S = 0.2
 _EARLY_SHARE = 0.05
 """So long before a client's own timeout it is answered: an error that it sees is better than none. Time limits are kept
 to a tenth of a second (`wheel`)."""
-
-SHARE_WITH_MORE = 0.6
-"""Share of the time left that an attempt may take while another model is still to come."""
 
 DEADLINE = b"x-headworks-deadline-ms"
 _READ_TIMEOUTS = (b"x-stainless-read-timeout", b"x-stainless-timeout")
@@ -53,6 +50,8 @@ _PATHS = {
 """Where calls can be bridged from; what lies below these paths cannot."""
 
 _OPENAI = (Endpoint.RESPONSES, Endpoint.CHAT)
+_RELAYED = frozenset(Endpoint) - {Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT}
+"""What is relayed as it comes where the target speaks it."""
 
 _BRIDGED = {
     Endpoint.RESPONSES: (Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT),
@@ -92,6 +91,7 @@ class Admission(msgspec.Struct, frozen=True):
     caller_key: str = ""
     deadline_s: float | None = None
     patience_s: float | None = None
+    has_hints: bool = False
 
     def due_s(self, longest_s: float, *, is_streamed: bool) -> float:
         """Seconds that a call may take, of which configuration allows `longest_s`."""
@@ -151,6 +151,7 @@ def admission_of(request: Request, route: Route, grant: Grant | None, edition: o
         key,
         None if deadline_ms is None else deadline_ms / 1000,
         patience_s,
+        has_hints=deadline_ms is not None or patience_s is not None,
     )
 
 
@@ -185,7 +186,7 @@ def note_keys(call: OpenCall, head: RequestHead, admission: Admission) -> dict[s
 
 
 class Planner:
-    """Reads requests against the table of one configuration.
+    """Reads requests against the table of one configuration. `works` are the names of the workloads beside it.
 
     Arguments:
         uniform: a random number from 0 up to the one given.
@@ -201,6 +202,7 @@ class Planner:
         now: Callable[[], float] = perf_counter,
     ) -> None:
         self.deadline_s = deadline_s
+        self.works: Collection[str] = ()
         self._table = table
         self._targets = table.named
         self._uniform = uniform
@@ -239,20 +241,39 @@ class Planner:
             call.provider = target.provider
             call.model = target.model
         if target.pools:
-            target = self.in_best_pool(target, head)
-            call.provider = target.provider
+            target = self._chosen(call, target, head)
         if endpoint is not Endpoint.MESSAGES:
             call.user = head.user or ""
-        call.is_streamed = head.is_streamed
-        plan = self._plan(call, request, head, admission, target, None if target.is_listed else grant)
-        patience_s = admission.patience_s
-        if (
-            target.fallback
-            or admission.deadline_s is not None
-            or (patience_s is not None and patience_s < self.deadline_s)
-        ):
-            return self._timed(plan, admission)
-        return plan
+        is_streamed = call.is_streamed = head.is_streamed
+        unlisted = None if target.is_listed else grant
+        if endpoint not in _RELAYED or endpoint not in target.speaks or admission.has_hints or target.fallback:
+            plan = self._plan(call, request, head, admission, target, unlisted)
+            return self._timed(plan, admission) if admission.has_hints or target.fallback else plan
+        # The plain call, as `_plan` would have it: it is what nearly every call is.
+        path = route.upstream_path
+        hides_usage = is_streamed and endpoint is Endpoint.CHAT and not head.includes_usage
+        body = head.splice(model=target.model, include_usage=hides_usage)
+        return Plan(
+            target,
+            target.station.provider.json_request(path, body, admission.forwarded),
+            endpoint,
+            path,
+            is_streamed,
+            head,
+            None,
+            hides_usage,
+            route.is_raw,
+            (head.previous_response_id or "") if endpoint is Endpoint.RESPONSES else "",
+            unlisted,
+            None,
+            request,
+            admission,
+        )
+
+    def _chosen(self, call: OpenCall, target: Target[Station], head: RequestHead) -> Target[Station]:
+        best = self.in_best_pool(target, head)
+        call.provider = best.provider
+        return best
 
     def _timed(self, plan: Plan, admission: Admission) -> Plan:
         """The plan with time limits that leave time for what may come after its attempt."""
@@ -478,6 +499,13 @@ class Planner:
             )
         if not grant.may_use(name):
             raise self.unknown(name, grant)
+        if name in self.works:
+            raise Refusal(
+                400,
+                "endpoint_not_supported",
+                f"`{name}` is a workload: it is called at /v1/responses or /v1/chat/completions, not at this endpoint.",
+                param="model",
+            )
         target = self._table.resolve(name)
         call.provider = target.provider
         call.model = target.model

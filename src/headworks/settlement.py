@@ -238,7 +238,7 @@ class Settlement:
         note_response: Callable[[OpenCall], None],
         unwritten: Callable[[StorageError], None],
     ) -> None:
-        self._append = journal.append
+        self.append = self._append = journal.append
         self._observe = observe
         self._note_response = note_response
         self._unwritten = unwritten

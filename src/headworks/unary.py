@@ -87,6 +87,7 @@ class UnaryCalls:
         "_starting",
         "_turns",
         "answer_bytes",
+        "append",
         "call_later",
         "fault",
         "keeps_bodies",
@@ -120,6 +121,7 @@ class UnaryCalls:
         self._seen = 0
         self.unknown_model = unknown_model
         self.settlement = settlement
+        self.append = settlement.append
         self.refuse = refuse
         self.fault = fault
         self.keeps_bodies = keeps_bodies
@@ -173,6 +175,25 @@ class UnaryCalls:
             call.reply(now_s)
 
 
+class _Later:
+    """What a call has that does not go straight through: further attempts, a pause before one, a place in a queue."""
+
+    __slots__ = ("attempts", "leave", "timer")
+
+    def __init__(self) -> None:
+        self.attempts: Attempts | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.leave: Callable[[], None] | None = None
+
+    def give_up(self) -> None:
+        """It waits for nothing more."""
+        timer, self.timer = self.timer, None
+        if timer is not None:
+            timer.cancel()
+        if self.leave is not None:
+            self.leave()
+
+
 class UnaryCall:
     """One such call: the sink of its answer, and what is cancelled when the caller goes.
 
@@ -185,7 +206,6 @@ class UnaryCall:
 
     __slots__ = (
         "_asked",
-        "_attempts",
         "_body",
         "_call",
         "_ended",
@@ -194,6 +214,7 @@ class UnaryCall:
         "_headers",
         "_is_over",
         "_is_read",
+        "_later",
         "_outcome",
         "_pieces",
         "_plan",
@@ -201,8 +222,6 @@ class UnaryCall:
         "_shared",
         "_size",
         "_status",
-        "_timer",
-        "waiting",
     )
 
     _head: AnswerHead
@@ -222,21 +241,23 @@ class UnaryCall:
         self._body = b""
         self._pieces: list[bytes] | None = None
         self._is_read = False
-        self._attempts: Attempts | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._asked: Health | None = None
-        self.waiting: Callable[[], None] | None = None
-        """Takes it out of the queue that it waits in."""
+        self._later: _Later | None = None
+
+    def wait(self, leave: Callable[[], None]) -> None:
+        """It waits for room in a quota; `leave` takes it out of the queue."""
+        self._later = _Later()
+        self._later.leave = leave
 
     def admitted(self) -> None:
         """Its turn has come."""
-        self.waiting = None
+        self._later = None
         if not self._is_over:
             self._shared.start(self)
 
     def refused(self, refusal: Refusal) -> None:
         """Its turn will not come in time."""
-        self.waiting = None
+        self._later = None
         if not self._is_over:
             self._refuse(refusal)
 
@@ -245,7 +266,7 @@ class UnaryCall:
         if self._is_over:
             return
         try:
-            self._shared.settlement.open(self._call)
+            self._shared.append(self._call.opened())
         except Exception as error:  # noqa: BLE001 - the edge: a bug of ours must answer, be recorded and be seen
             self._fault(error)
 
@@ -255,12 +276,18 @@ class UnaryCall:
             return
         call, plan = self._call, self._plan
         station = plan.target.station
+        health = station.health
         try:
-            failure = begin(plan.target, call, now_s)
-            if failure is not None:
-                self._fail(failure)
-                return
-            self._asked = station.health
+            if health.is_held or call.quota is not None:
+                failure = begin(plan.target, call, now_s)
+                if failure is not None:
+                    self._fail(failure)
+                    return
+            else:  # as `begin` does where nothing holds a call back, which is nearly always
+                health.pending += 1
+                call.attempts += 1
+                call.sent_s = now_s
+            self._asked = health
             self._flight = station.upstream.send(plan.request, self, plan.timeouts or station.timeouts)
         except Refusal as refusal:
             self._refuse(refusal)
@@ -359,8 +386,11 @@ class UnaryCall:
             note(call, summary)
             if summary.usage is None and summary.terminal != "none":  # in the background there is no usage yet
                 estimate_usage(call, plan, summary.text)
-            charge(call, plan)
-        self._end_attempt(now_s)
+            if plan.target.station.price.is_known:
+                charge(call, plan)
+        health, self._asked = self._asked, None
+        assert health is not None, "an answer belongs to an attempt"
+        health.succeeded(now_s, call.head_s - call.sent_s)
         self._outcome = "answered"
         self._is_read = True
 
@@ -385,9 +415,10 @@ class UnaryCall:
         health, self._asked = self._asked, None
         if health is not None:
             health.failed(now_s, failure.kind, failure.retry_after_s)
-        if self._attempts is None:
-            self._attempts = Attempts(shared.planner, shared.policy, self._call, self._plan)
-        further = self._attempts.after(failure, now_s)
+        later = self._later = self._later or _Later()
+        if later.attempts is None:
+            later.attempts = Attempts(shared.planner, shared.policy, self._call, self._plan)
+        further = later.attempts.after(failure, now_s)
         if further is None:
             return False
         self._give_up()
@@ -395,7 +426,7 @@ class UnaryCall:
         self._status = self._size = 0
         self._body, self._pieces = b"", None
         if further.after_s > 0:
-            self._timer = shared.call_later(further.after_s, shared.start_again, self)
+            later.timer = shared.call_later(further.after_s, shared.start_again, self)
         else:
             shared.start_again(self)
         return True
@@ -450,7 +481,8 @@ class UnaryCall:
         except Exception as error:  # noqa: BLE001 - the edge, as above
             self._fault(error)
         else:
-            self._end()
+            self._is_over = True
+            self._ended()
 
     def _refuse(self, refusal: Refusal) -> None:
         self._give_up()
@@ -471,11 +503,8 @@ class UnaryCall:
         health, self._asked = self._asked, None
         if health is not None:
             health.gave_up()
-        timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.cancel()
-        if self.waiting is not None:
-            self.waiting()
+        if self._later is not None:
+            self._later.give_up()
 
     def _end(self) -> None:
         self._is_over = True

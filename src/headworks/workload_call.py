@@ -41,14 +41,14 @@ from headworks.dialects.reading import Fields
 from headworks.dialects.structured import wants_json
 from headworks.dialects.whole import answer_text, read_answer, summary_of, write_answer, write_stream
 from headworks.errors import Refusal
-from headworks.exchange import Reply
+from headworks.exchange import SHARE_WITH_MORE, STATIC_ANSWER_S, Reply
 from headworks.flow import Ending
 from headworks.held_calls import HeldCalls, shown
 from headworks.holding import HeldAnswers
 from headworks.judging import GOOD, Judgement, RulesContext, judge, judge_rules, verdict_of
 from headworks.limiting import Limiter
 from headworks.outcome import charge, estimate_usage, note
-from headworks.planning import SHARE_WITH_MORE, Admission, Plan, Planner
+from headworks.planning import Admission, Plan, Planner
 from headworks.privacy_bridge import CallPrivacy, Kept
 from headworks.routing import Gathering
 from headworks.settlement import OpenCall, Settlement
@@ -75,9 +75,6 @@ FALLS_BACK = frozenset(
 
 JUDGED_CODES = frozenset({"output_invalid", "output_blocked", "action_denied", "action_held"})
 """Of refusals: those of an answer that was judged, which is noted where it is judged."""
-
-STATIC_ANSWER_S = 0.1
-"""What is set aside for the static answer, where it is what comes after the last target."""
 
 _DEGRADED = "headworks/deterministic"
 """What a static answer calls its model."""

@@ -409,6 +409,40 @@ def test_the_output_economy_of_a_workload_is_printed(write, calls):
     assert "workload - (plain calls)" in calls("economy")[1]
 
 
+def test_what_a_stop_sequence_would_save_is_said_from_kept_answers(write, calls, kept):
+    def chat(text):
+        return json.dumps({"choices": [{"message": {"content": text}}]}).encode()
+
+    write(kept(1, response=chat("yes\nas one can see")), kept(2, response=chat("no")), settled(3, **WORK))
+
+    code, out, err = calls("economy", "--workload", "triage", "--stop", r"\n", "--stop", "END")
+    (found,) = map(json.loads, calls("economy", "--workload", "triage", "--stop", r"\n", "--json")[1].splitlines())
+
+    assert (code, err) == (0, "")
+    assert r'a stop at "\n" would save ~33.3% of the output and cut 1 of 2 answers' in out
+    assert 'a stop at "END" would save ~0.0% of the output and cut 0 of 2 answers' in out
+    (stop,) = found["stops"]
+    assert (stop["sequence"], stop["cut_calls"], stop["calls"]) == ("\n", 1, 2)
+
+
+def test_where_no_content_is_kept_a_stop_sequence_is_said_to_be_unknown(write, calls):
+    write(settled(1, **WORK), settled(2))
+
+    code, out, _ = calls("economy", "--stop", "END")
+
+    assert code == 0
+    assert 'a stop at "END": nobody can tell what it would save, for no content is kept of these answers' in out
+    assert out.count("a stop at") == 1
+
+
+def test_a_maximum_of_ones_own_is_judged_too(write, calls):
+    write(*(settled(n, **WORK, output_tokens=100) for n in range(3)), settled(4, **WORK, output_tokens=200))
+
+    out = calls("economy", "--max-tokens", "150")[1]
+
+    assert "a maximum of 150 tokens would save 10.0% of the output and cut 1 of 4 answers" in out
+
+
 def test_an_economy_of_nothing_says_so(write, calls):
     write(settled(1))
 

@@ -38,6 +38,26 @@ def test_a_kind_of_personal_data_that_there_is_not_is_a_problem(desk, check):
     assert "there is no kind 'e_mail'" in problems[0]
 
 
+def test_fewer_output_tokens_than_the_responses_api_takes_are_warned_of_with_their_place(desk, check):
+    desk.edit("workload.yaml", "max_tokens: 200", "max_tokens: 15")
+    problems, (warning,) = check()
+
+    assert problems == []
+    assert warning.startswith(
+        f"{TRIAGE}/workload.yaml:11:23: output.max_tokens: calls of /v1/responses will be refused"
+    )
+    desk.edit("workload.yaml", "max_tokens: 15", "max_tokens: 16")
+    assert check() == ([], [])
+
+
+def test_few_output_tokens_are_good_where_only_chat_is_spoken(desk, check):
+    desk.edit("workload.yaml", "max_tokens: 200", "max_tokens: 15")
+    config = desk.folder / "headworks.yaml"
+    config.write_text(config.read_text().replace("kind: simulator", "kind: simulator\n    speaks: [chat]"))
+
+    assert check() == ([], [])
+
+
 def test_every_problem_of_a_prompt_has_its_place(desk, check):
     desk.edit("prompt.md", "{{ plan }}", "{{ plann }}")
     desk.edit("prompt.md", "{{ product | fence }}", "{{ product | shout }}")

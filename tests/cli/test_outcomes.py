@@ -15,7 +15,7 @@ NOW_US = int(time.time() * 1e6)
 
 
 def settled(n: int, **fields: object) -> Settled:
-    opened = Opened(f"call_{n:04d}", NOW_US - 100_000_000 + n, "responses", "triage", "key_a", model="luna")
+    opened = Opened(f"call_{n:027d}", NOW_US - 100_000_000 + n, "responses", "triage", "key_a", model="luna")
     call = Settled(
         opened,
         "answered",
@@ -72,14 +72,16 @@ def lines(outcomes, *arguments) -> list[dict[str, object]]:
 def test_what_is_reported_by_hand_is_listed_with_its_call(write, outcomes):
     write(settled(1), settled(2))
 
-    code, out, err = outcomes("report", "call_0001", "accepted=true", "score=0.5", "category=refund")
+    code, out, err = outcomes(
+        "report", "call_000000000000000000000000001", "accepted=true", "score=0.5", "category=refund"
+    )
     listed = lines(outcomes)
 
     assert (code, err) == (0, "")
     assert out.splitlines() == [
-        "accepted = true (boolean) of call_0001",
-        "score = 0.5 (number) of call_0001",
-        'category = "refund" (label) of call_0001',
+        "accepted = true (boolean) of call_000000000000000000000000001",
+        "score = 0.5 (number) of call_000000000000000000000000001",
+        'category = "refund" (label) of call_000000000000000000000000001',
     ]
     assert [(one["name"], one["value"], one["source"], one["calls"], one["state"]) for one in listed] == [
         ("category", "refund", "cli", 1, "matched"),
@@ -90,9 +92,9 @@ def test_what_is_reported_by_hand_is_listed_with_its_call(write, outcomes):
 
 def test_reporting_again_replaces_what_the_source_has_said(write, outcomes):
     write(settled(1))
-    outcomes("report", "call_0001", "accepted=true")
-    outcomes("report", "call_0001", "accepted=false", "--source", "ann")
-    outcomes("report", "call_0001", "accepted=false")
+    outcomes("report", "call_000000000000000000000000001", "accepted=true")
+    outcomes("report", "call_000000000000000000000000001", "accepted=false", "--source", "ann")
+    outcomes("report", "call_000000000000000000000000001", "accepted=false")
 
     assert [(one["source"], one["value"]) for one in lines(outcomes)] == [("cli", False), ("ann", False)]
 
@@ -112,17 +114,23 @@ def test_a_kind_says_how_a_value_is_meant(write, outcomes, value, kind, expected
     write(settled(1))
     flags = ["--kind", kind] if kind else []
 
-    assert outcomes("report", "call_0001", f"given={value}", *flags)[0] == 0
+    assert outcomes("report", "call_000000000000000000000000001", f"given={value}", *flags)[0] == 0
     assert [one["value"] for one in lines(outcomes)] == [expected]
 
 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (("call_0009", "accepted=true"), "there is no call 'call_0009'; the nearest: call_0001"),
-        (("call_0001", "accepted=yes", "--kind", "boolean"), "outcomes[0].value must be true or false"),
-        (("call_0001", "Accepted=true"), "outcomes[0].name must be 1 to 64 of"),
-        (("call_0001", "a=1", "--source", "a b"), "outcomes[0].source must be"),
+        (
+            ("call_000000000000000000000000009", "accepted=true"),
+            "there is no call 'call_000000000000000000000000009'; the nearest: call_000000000000000000000000001",
+        ),
+        (
+            ("call_000000000000000000000000001", "accepted=yes", "--kind", "boolean"),
+            "outcomes[0].value must be true or false",
+        ),
+        (("call_000000000000000000000000001", "Accepted=true"), "outcomes[0].name must be 1 to 64 of"),
+        (("call_000000000000000000000000001", "a=1", "--source", "a b"), "outcomes[0].source must be"),
     ],
 )
 def test_what_cannot_be_reported_is_said_and_nothing_is(write, outcomes, arguments, problem):
@@ -137,7 +145,7 @@ def test_what_cannot_be_reported_is_said_and_nothing_is(write, outcomes, argumen
 
 def test_what_is_no_assignment_is_wrong_usage(outcomes, capsys):
     with pytest.raises(SystemExit) as ended:
-        outcomes("report", "call_0001", "accepted")
+        outcomes("report", "call_000000000000000000000000001", "accepted")
 
     assert ended.value.code == 2
     assert "is not of the form NAME=VALUE" in capsys.readouterr().err
@@ -161,7 +169,7 @@ def test_reports_that_match_nothing_wait_for_a_day_and_are_unmatched_then(write,
 
 def test_reports_are_filtered(write, outcomes):
     write(settled(1))
-    outcomes("report", "call_0001", "accepted=true", "score=1")
+    outcomes("report", "call_000000000000000000000000001", "accepted=true", "score=1")
 
     assert [one["name"] for one in lines(outcomes, "--name", "score")] == ["score"]
     assert [one["name"] for one in lines(outcomes, "list", "--limit", "1")] == ["score"]
@@ -175,7 +183,7 @@ def test_rates_stand_by_workload_and_version_beside_the_calls(write, outcomes):
         *(settled(n, prompt_version="1.1.0", total_us=2_000_000) for n in range(5, 7)),
         *(
             OutcomeReport(
-                f"out_{n}", n, "accepted", "boolean", "false" if n == 1 else "true", f"call_{n:04d}", source="api"
+                f"out_{n}", n, "accepted", "boolean", "false" if n == 1 else "true", f"call_{n:027d}", source="api"
             )
             for n in (1, 2, 3, 5)
         ),
@@ -201,9 +209,9 @@ def test_rates_stand_by_workload_and_version_beside_the_calls(write, outcomes):
 
 def test_means_and_labels_have_rates_of_their_own(write, outcomes):
     write(settled(1), settled(2))
-    outcomes("report", "call_0001", "score=1", "category=bug", "note=so", "--source", "a")
-    outcomes("report", "call_0002", "score=2", "category=refund", "--source", "a")
-    outcomes("report", "call_0002", "note=better", "--kind", "text", "--source", "b")
+    outcomes("report", "call_000000000000000000000000001", "score=1", "category=bug", "note=so", "--source", "a")
+    outcomes("report", "call_000000000000000000000000002", "score=2", "category=refund", "--source", "a")
+    outcomes("report", "call_000000000000000000000000002", "note=better", "--kind", "text", "--source", "b")
 
     out = outcomes("rates", "--by", "model")[1]
 
@@ -233,7 +241,7 @@ def test_when_the_journals_are_full_nothing_is_reported_and_it_is_said(write, ou
     kept.write_bytes(MAGIC + bytes(2_000_000))
     with kept.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)  # as a living worker does
-        code, out, err = outcomes("report", "call_0001", "accepted=true")
+        code, out, err = outcomes("report", "call_000000000000000000000000001", "accepted=true")
 
     assert (code, out) == (1, "")
     assert "are full" in err

@@ -189,3 +189,101 @@ def test_content_that_has_expired_is_removed(tmp_path):
     store.close()
     assert sorted(records) == ["call_1", "call_2"]
     assert left == 1
+
+
+NOW_S = 1_790_000_000.0
+
+
+def answered(version: str, output_tokens: int, numbers: range) -> list[Settled]:
+    calls = []
+    for number in numbers:
+        opened = Opened(f"call_{version}_{number}", int(NOW_S * 1e6) + number, "responses", "triage", model="luna")
+        calls.append(
+            Settled(
+                opened,
+                "answered",
+                200,
+                5,
+                output_tokens=output_tokens,
+                usage_source="provider",
+                workload="triage",
+                prompt_version=version,
+            )
+        )
+    return calls
+
+
+class Clock:
+    """A minute and more passes at each rest, or what is set."""
+
+    def __init__(self) -> None:
+        self.now_s = NOW_S
+        self.step_s = 61.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def rests(self, count: int, **at: object) -> Rests:
+        rests = Rests(count, **at)
+
+        def rest(seconds: float) -> bool:
+            self.now_s += self.step_s
+            return rests(seconds)
+
+        return rest
+
+
+def ratios(storage: Path) -> list[str]:
+    share = MetricsShare(Metrics(), storage / RUN_FOLDER, "worker-1")
+    return [line for line in share.render().decode().splitlines() if line.startswith("headworks_output_growth_ratio{")]
+
+
+def test_answers_that_have_grown_are_told_of_once_and_shown_as_a_gauge(tmp_path):
+    write(tmp_path, *answered("1.0.0", 100, range(100)))
+    clock, said, seen = Clock(), [], []
+    rest = clock.rests(
+        4,
+        rest_1=lambda: (seen.append(ratios(tmp_path)), write(tmp_path, *answered("1.1.0", 150, range(100)), number=1)),
+        rest_2=lambda: (
+            seen.append(ratios(tmp_path)),
+            write(tmp_path, *answered("1.1.0", 150, range(100, 120)), number=2),
+        ),
+    )
+
+    run(tmp_path, rest=rest, say=said.append, now=clock)
+
+    assert seen[0] == []
+    (ratio,) = seen[1]
+    assert ratio.startswith('headworks_output_growth_ratio{workload="triage",prompt_version="1.1.0"} 1.')
+    assert ratios(tmp_path) == seen[1]
+    (line,) = said
+    assert line.startswith("triage: answers of prompt version 1.1.0 are ")
+    assert line.endswith("% longer than those of 1.0.0 (median): headworks calls economy --workload triage")
+
+
+def test_output_is_looked_at_once_a_minute_at_most(tmp_path):
+    write(tmp_path, *answered("1.0.0", 100, range(100)))
+    clock, seen = Clock(), []
+    clock.step_s = 20.0
+    rest = clock.rests(
+        4,
+        rest_1=lambda: write(tmp_path, *answered("1.1.0", 104, range(100)), number=1),
+        rest_2=lambda: seen.append(ratios(tmp_path)),
+        rest_4=lambda: seen.append(ratios(tmp_path)),
+    )
+
+    run(tmp_path, rest=rest, say=pytest.fail, now=clock)
+
+    assert [len(one) for one in seen] == [0, 1]
+
+
+def test_the_ratio_stays_when_lost_calls_are_counted(tmp_path):
+    write(tmp_path, *answered("1.0.0", 100, range(100)), *answered("1.1.0", 104, range(100)))
+    clock, said = Clock(), []
+    rest = clock.rests(3, rest_1=lambda: write(tmp_path, Opened("call_x", 1, "responses", "fast"), number=1))
+
+    run(tmp_path, rest=rest, say=said.append, now=clock)
+
+    assert said == ["1 call was under way when a worker died: recorded as lost"]
+    assert len(ratios(tmp_path)) == 1
+    assert b'outcome="lost",status="0"} 1' in MetricsShare(Metrics(), tmp_path / RUN_FOLDER, "worker-1").render()

@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from e2e_desk import Desk
 from e2e_processes import Gateway, Process
 
 
@@ -31,3 +32,11 @@ def make_gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
     yield make
     for gateway in made:
         assert gateway.process.stop() == 0, gateway.process.said
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A copy of the support desk; who uses it starts it."""
+    made = Desk(tmp_path_factory.mktemp("desk"))
+    yield made
+    made.stop()

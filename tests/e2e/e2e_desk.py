@@ -2,12 +2,20 @@
 
 import importlib.util
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import jsonschema_rs
+import openai
+from e2e_processes import Gateway
 
 DESK = Path(__file__).parents[2] / "examples" / "support-desk"
 VARIABLE = {"ticket-triage": "ticket", "invoice-extraction": "invoice"}
@@ -62,3 +70,72 @@ def asked(name: str, case: dict[str, Any]) -> dict[str, Any]:
     """The arguments of `chat.completions.create`."""
     prompt = {"version": "1.0.0", "variables": case["variables"]}
     return {"model": name, "messages": [], "extra_body": {"prompt": prompt}}
+
+
+class Desk:
+    """The support desk, running, with its command line and the official SDK in front of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = copy_desk(folder)
+        self.gateway: Gateway | None = None
+
+    def start(self) -> Gateway:
+        self.gateway = Gateway(self.folder, (self.folder / "headworks.yaml").read_text())
+        return self.gateway
+
+    @property
+    def running(self) -> Gateway:
+        assert self.gateway is not None, "it is not started"
+        return self.gateway
+
+    def stop(self) -> None:
+        if self.gateway is not None:
+            assert self.gateway.process.stop() == 0, self.gateway.process.said
+            self.gateway = None
+
+    def reload(self, says: str = "configuration reloaded") -> None:
+        """SIGHUP, as `headworks prompts publish` asks for; back when the gateway has said so."""
+        said = self.running.process.said
+        before = "".join(said).count(says)
+        os.kill(self.running.process.pid, signal.SIGHUP)
+        due_s = time.monotonic() + 10
+        while "".join(said).count(says) == before:
+            assert time.monotonic() < due_s, said
+            time.sleep(0.01)
+        # Workers were told before it was said; whoever answers this has nothing older left to hear.
+        assert httpx2.get(f"{self.running.process.address}/health/live").is_success
+
+    def client(self, key: str = "") -> openai.OpenAI:
+        return openai.OpenAI(base_url=self.running.base_url, api_key=key or self.running.key, max_retries=0)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Change a file of the example."""
+        path = self.folder / name
+        text = path.read_text()
+        assert old in text, (name, old)
+        path.write_text(text.replace(old, new))
+
+    def command(self, *words: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
+        """A command as its user runs it, in the folder; it must end with this code."""
+        command = [sys.executable, "-m", "headworks", *words]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == code, (words, done.stdout, done.stderr)
+        return done
+
+    def told(self, *words: str, code: int = 0) -> list[dict[str, Any]]:
+        """What a command says with `--json`, line by line."""
+        return [json.loads(line) for line in self.command(*words, "--json", code=code).stdout.splitlines()]
+
+
+def call_id_of(raw: Any) -> str:
+    """The call's id, of an SDK's raw response."""
+    return str(raw.headers["x-headworks-call-id"])
+
+
+def wait_for(read: Callable[[], list[str]], limit_s: float = 10.0) -> list[str]:
+    """What another process lets be read, as soon as it is something."""
+    due_s = time.monotonic() + limit_s
+    while not (found := read()):
+        assert time.monotonic() < due_s, "it does not come"
+        time.sleep(0.02)
+    return found

@@ -105,12 +105,18 @@ class JavaScript:
         command = ["npm", "install", "--silent", "--no-audit", "--no-fund"]
         subprocess.run(command, cwd=folder, check=True, timeout=120)
 
-    def run(self, script: str, gateway: Gateway, model: str) -> dict[str, Any]:
-        """What a script prints, as JSON, when it has called this model."""
+    def run(self, script: str, gateway: Gateway, model: str, **environment: str) -> dict[str, Any]:
+        """What a script prints, as JSON, when it has called this model; `environment` is what else it is told."""
         done = subprocess.run(
             ["node", script],
             cwd=self._folder,
-            env={**os.environ, "BASE_URL": gateway.base_url, "API_KEY": gateway.key, "MODEL": model},
+            env={
+                **os.environ,
+                **environment,
+                "BASE_URL": gateway.base_url,
+                "API_KEY": gateway.key,
+                "MODEL": model,
+            },
             capture_output=True,
             text=True,
             timeout=120,

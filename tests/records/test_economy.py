@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headworks.records.economy import economy, lower_maximum, percentile
+from headworks.records.economy import economy, lower_maximum, percentile, saving_of
 from headworks.records.stores import OutputCount, OutputLengths, Wasted
 from headworks.records.stores.lengths import bucket_of
 
@@ -135,3 +135,22 @@ def test_a_maximum_never_cuts_more_than_it_may_nor_saves_more_than_there_is(coun
 
 def test_nothing_is_saved_where_there_is_nothing():
     assert lower_maximum([]) is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 50)), min_size=1), st.integers(0, 6000))
+def test_a_maximum_saves_what_lies_beyond_it_and_nothing_else(lengths, maximum):
+    saving = saving_of([OutputCount("triage", length, calls) for length, calls in lengths], maximum)
+    answers = [length for length, calls in lengths for _ in range(calls)]
+
+    assert (saving.max_tokens, saving.calls) == (maximum, len(answers))
+    assert saving.cut_calls == sum(length > maximum for length in answers)
+    assert saving.share * max(1, sum(answers)) == pytest.approx(sum(max(0, length - maximum) for length in answers))
+
+
+def test_every_version_is_compared_with_the_one_before_whether_or_not_it_raises_the_alarm():
+    versions = histogram([100] * 150, "1.0.0"), histogram([105] * 150, "1.1.0"), histogram([200] * 150, "1.2.0")
+    (found,) = economy([one for version in versions for one in version], [], [])
+
+    assert [(one.prompt_version, one.before) for one in found.compared] == [("1.1.0", "1.0.0"), ("1.2.0", "1.1.0")]
+    assert [one.prompt_version for one in found.growth] == ["1.2.0"]
+    assert found.compared[1] == found.growth[0]

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headworks.calls import Opened, Settled
-from headworks.records.stores.lengths import bounds_of, bucket_of, wasted_by
+from headworks.records.stores.lengths import bounds_of, bucket_of, has_length, length_of, wasted_by
 
 OPENED = Opened("call_1", 1, "responses", "fast")
 
@@ -70,3 +70,18 @@ def test_never_more_is_thrown_away_than_there_was(outcome, verdict, output, thro
     assert all(tokens > 0 for _, tokens in found)
     assert sum(tokens for _, tokens in found) <= max(0, output)
     assert len({name for name, _ in found}) == len(found)
+
+
+def test_turns_that_were_thrown_away_and_static_answers_do_not_make_answers_longer():
+    answered = settled(wasted_tokens=60, repairs=1, verdict="repaired")
+    static = settled(wasted_tokens=100, finish_reason="degraded")
+
+    assert (has_length(answered), length_of(answered)) == (True, 40)
+    assert not has_length(static)
+
+
+def test_what_was_judged_bad_before_a_static_answer_has_failed_validation():
+    course = "sim/a: invalid (/team: is no choice); sim/b: upstream_timeout"
+    static = settled(wasted_tokens=60, finish_reason="degraded", course=course)
+
+    assert dict(wasted_by(static)) == {"validation": 60}

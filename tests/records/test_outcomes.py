@@ -12,7 +12,8 @@ from headworks.records.outcomes import mean_interval, rates, read_outcomes, wils
 from headworks.records.stores import Figures, Tally
 
 SECRET = "patient Zero"
-GOOD = {"call_id": "call_1", "name": "accepted", "value": True}
+CALL = "call_1a20bc82d040079c116f6000001"
+GOOD = {"call_id": CALL, "name": "accepted", "value": True}
 
 
 def read(body, **details):
@@ -40,7 +41,7 @@ def test_one_outcome_is_read():
         "boolean",
         "true",
     )
-    assert (report.call_id, report.trace_id, report.caller_key) == ("call_1", "", "")
+    assert (report.call_id, report.trace_id, report.caller_key) == (CALL, "", "")
     assert (report.key_id, report.team, report.source) == ("key_a", "search", "api")
 
 
@@ -54,14 +55,19 @@ def test_several_are_read_and_the_later_in_the_body_are_the_later_in_time():
     ]
 
 
-@pytest.mark.parametrize("target", ["call_id", "trace_id", "caller_key"])
-def test_a_report_is_about_a_call_a_trace_or_the_callers_own_key(target):
-    (report,) = read({target: "order 17", "name": "accepted", "value": True})
+@pytest.mark.parametrize(("target", "value"), [("call_id", CALL), ("trace_id", "run 17"), ("caller_key", "order 17")])
+def test_a_report_is_about_a_call_a_trace_or_the_callers_own_key(target, value):
+    (report,) = read({target: value, "name": "accepted", "value": True})
 
-    assert [getattr(report, name) for name in ("call_id", "trace_id", "caller_key") if getattr(report, name)] == [
-        "order 17"
-    ]
-    assert getattr(report, target) == "order 17"
+    assert [getattr(report, name) for name in ("call_id", "trace_id", "caller_key") if getattr(report, name)] == [value]
+    assert getattr(report, target) == value
+
+
+@given(st.integers(0, 2**40), st.integers(0, 2**24 - 1))
+def test_every_id_that_a_call_can_have_can_be_reported_on(ms, number):
+    call_id = f"call_{ms:011x}{'0f' * 5}{number:06x}"
+
+    assert read(GOOD | {"call_id": call_id})[0].call_id == call_id
 
 
 @pytest.mark.parametrize(
@@ -113,6 +119,12 @@ def test_each_kind_of_value_is_read(value, kind, read_kind, as_json):
         ({"call_id": ""}, "call_id"),
         ({"call_id": 5}, "call_id"),
         ({"call_id": "c" * 513}, "call_id"),
+        ({"call_id": SECRET}, "call_id"),
+        ({"call_id": CALL[:-1]}, "call_id"),
+        ({"call_id": CALL.upper()}, "call_id"),
+        ({"call_id": CALL + "\n"}, "call_id"),
+        ({"call_id": "call_TOLV3K0CWvTbZ3Q9b8cRBlrz"}, "call_id"),  # a model's, of a tool
+        ({"call_id": "resp_0123456789abcdef"}, "call_id"),
     ],
 )
 def test_what_is_wrong_is_named_by_index_and_field_and_never_quoted(change, field):

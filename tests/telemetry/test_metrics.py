@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from headworks.calls import Opened, Settled
-from headworks.telemetry import Metrics
+from headworks.telemetry import GaugeFamily, Metrics
 from headworks.telemetry.metrics import BUCKETS_S
 
 
@@ -110,3 +110,16 @@ def test_gauges_are_read_when_somebody_looks():
     level[0] = 2.5
     assert total(read(metrics), "level") == 2.5
     assert total(read(metrics, {"level": 7}), "level") == 7
+
+
+@given(st.dictionaries(st.tuples(st.text(max_size=20), st.text(max_size=5)), st.integers(0, 999_999), max_size=5))
+def test_a_family_of_gauges_is_shown_by_its_labels_whatever_they_hold(values):
+    metrics = Metrics()
+    metrics.families["growth"] = GaugeFamily("How much.", ("workload", "version"), values)
+    shown = read(metrics)
+
+    assert {
+        tuple(dict(labels)[name] for name in ("workload", "version")): value
+        for (name, labels), value in shown.items()
+        if name == "headworks_growth"
+    } == values

@@ -3,7 +3,7 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from headworks.calls import Opened, Settled
-from headworks.telemetry import Metrics, MetricsShare, forget_figures, forget_gauges
+from headworks.telemetry import GaugeFamily, Metrics, MetricsShare, forget_figures, forget_gauges
 
 
 def settled():
@@ -108,3 +108,14 @@ def test_lost_calls_are_counted(tmp_path):
     metrics.count_lost(2)
 
     assert b'outcome="lost",status="0"} 2' in share.render()
+
+
+def test_a_family_of_gauges_is_shown_by_all_and_goes_with_the_process_that_knew_it(tmp_path):
+    metrics, knowing = worker(tmp_path, "control-plane")
+    metrics.families["growth"] = GaugeFamily("How much.", ("workload",), {("triage",): 1.5})
+    knowing.publish()
+    _, other = worker(tmp_path, "worker-1")
+
+    assert figure(other, "growth") == 1.5
+    forget_gauges(tmp_path, "control-plane")
+    assert figure(other, "growth") == 0

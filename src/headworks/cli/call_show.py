@@ -98,7 +98,7 @@ def _for_machines(
 
     shown = as_json(call.record)
     if call.has_content:
-        shown["variables"] = dict(call.variables)
+        shown["variables"] = {name: _value(text) for name, text in call.variables}
         shown["tools"] = call.tools
         shown["tool_calls"] = call.answer.tool_calls if call.answer else ()
     shown["outcomes"] = [
@@ -109,6 +109,17 @@ def _for_machines(
         shown["request_body"] = content.get("request", b"").decode(errors="replace")
         shown["response_body"] = content.get("response", b"").decode(errors="replace")
     return shown
+
+
+def _value(text: str) -> object:
+    """A variable's value as JSON; as text where it is none."""
+    import msgspec
+
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+    return msgspec.Raw(text.encode())
 
 
 def _print_bodies(content: "dict[ContentKind, bytes]") -> None:

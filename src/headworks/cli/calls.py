@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from headworks.cli.call_economy import show_economy
 from headworks.cli.call_filters import (
     common_arguments,
+    count,
     list_arguments,
     microseconds,
     selection_of,
@@ -88,12 +89,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="Say what output was thrown away, how long answers are, and whether they have grown",
         argument_default=argparse.SUPPRESS,
         description="Say what output was paid for and thrown away, how long answers are by prompt version, whether "
-        "they have grown, and what a lower maximum would save. Sums are by whole hours.",
+        "they have grown, and what a lower maximum or a stop sequence would save. Sums are by whole hours.",
+    )
+    economy.add_argument(
+        "--stop",
+        action="append",
+        metavar="TEXT",
+        help="also what stopping at this text would save, from recent answers whose content is kept; \\n is a line's "
+        "end; may be given several times",
+    )
+    economy.add_argument(
+        "--max-tokens",
+        type=count,
+        metavar="N",
+        help="what this maximum would save. Default: one that 99 of 100 answers do not reach",
     )
     economy.add_argument("--workload", metavar="NAME", help="of this workload; all of them without it")
     time_arguments(economy, has_defaults=False)
     common_arguments(economy, has_defaults=False)
-    parser.set_defaults(by=("model",), bodies=False)
+    parser.set_defaults(by=("model",), bodies=False, stop=None, max_tokens=None)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -111,7 +125,7 @@ def run(options: argparse.Namespace) -> int:
         if options.action == "show":
             return show_call(store, project, options)
         if options.action == "economy":
-            show_economy(store, options)
+            show_economy(store, project, options)
         elif options.action == "totals":
             _totals(store, options)
         else:

@@ -17,26 +17,22 @@ from headworks.config import (
     Project,
     Workload,
     locked_model_problem,
+    model_of_rung,
     read_lock,
 )
 from headworks.config.document import Mark
 from headworks.config.walk import suggestion
 from headworks.errors import ConfigError, Problem, Refusal, StorageError
+from headworks.evals.golden import MOST_SHOWN, CaseReader, check_cases
 from headworks.prompts import Prompt, PromptRegistry, Publication, Release
 from headworks.screening import OutputSchema, ToolSet, check_rules
 from headworks.screening.output.places import place_of
 from headworks.workloads import check_files
-from headworks.workloads.files import MOST_SHOWN
+
+_LEAST_RESPONSES_TOKENS = 16
+"""The least `max_output_tokens` that the Responses API takes (OpenAI API reference, 2026-10)."""
 
 _ANY_MARKER = "0check0check0000"
-
-
-class _Case(msgspec.Struct, frozen=True):
-    variables: Mapping[str, object] = {}
-    expected: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-_decode_case = msgspec.json.Decoder(_Case).decode
 
 
 def workload_checks(project: Project) -> tuple[Check, ...]:
@@ -54,6 +50,7 @@ def workload_checks(project: Project) -> tuple[Check, ...]:
         partial(_named, _static_answer),
         partial(_named, _golden),
         _may_set,
+        partial(_limit, project),
         partial(_model, project, locked),
         _privacy,
         partial(_lock, project, locked),
@@ -76,8 +73,8 @@ def _named(check: Check, workload: Workload) -> Examination:
 
 def _files(workload: Workload) -> Sequence[Problem]:
     """Golden set, tools and static answer, by themselves; then whether the tools' own schemas can be used."""
-    found = check_files(workload)
-    tools = workload.files.tools
+    golden, tools = workload.files.golden, workload.files.tools
+    found = (*check_files(workload), *(check_cases(golden) if golden is not None else ()))
     if tools is not None and not found:
         ToolSet.compile(read_file(tools), file=str(tools))
     return found
@@ -203,21 +200,18 @@ def _golden(workload: Workload) -> Examination:
         schema = None
         if schema_path is not None:
             schema = OutputSchema.compile(read_file(schema_path), name=workload.name, file=str(schema_path))
-        lines = read_file(path).decode().splitlines()
-    except (ConfigError, UnicodeDecodeError):
+    except ConfigError:
         return Examination()  # the checks of these files tell
     warnings: list[Problem] = []
-    for number, line in enumerate(lines, 1):
-        try:
-            case = _decode_case(line or "{}")
-        except msgspec.DecodeError:
-            continue
-        if prompt is not None and line.strip():
+    for found in CaseReader(path):
+        number, case = found.line, found.case
+        if prompt is not None:
             try:
                 prompt.render(case.variables, marker=_ANY_MARKER)
             except Refusal as error:
                 warnings.append(Problem(str(path), number, 1, error.message))
-        fault = None if schema is None or case.expected is msgspec.UNSET else schema.check(bytes(case.expected))
+        expected = case.expected
+        fault = None if schema is None or isinstance(expected, msgspec.UnsetType) else schema.check(bytes(expected))
         if fault is not None:
             where = f"{fault.pointer}: " if fault.pointer else ""
             warnings.append(Problem(str(path), number, 1, f"`expected` breaks the schema: {where}{fault.message}"))
@@ -232,6 +226,24 @@ def _may_set(workload: Workload) -> Examination:
         if name not in FIXABLE
     ]
     return Examination(warnings=tuple(warnings))
+
+
+def _limit(project: Project, workload: Workload) -> Examination:
+    """Whether the most output tokens are so few that a provider refuses the call where it serves the Responses API."""
+    contract, config = workload.contract, project.config
+    limit = contract.output.max_tokens
+    if limit is None or limit >= _LEAST_RESPONSES_TOKENS:
+        return Examination()
+    models = [model_of_rung(config, name) for name in (*contract.ladder, *contract.fallback)]
+    providers = {model.provider: config.providers[model.provider] for model in models if model is not None}
+    refusing = [name for name, provider in providers.items() if "responses" in provider.speaks]
+    if not refusing:
+        return Examination()
+    message = (
+        f"calls of /v1/responses will be refused by {', '.join(sorted(refusing))}: that API takes no fewer than "
+        f"{_LEAST_RESPONSES_TOKENS} output tokens"
+    )
+    return Examination(warnings=(workload.problem(("output", "max_tokens"), message),))
 
 
 def _lock(project: Project, locked: Mapping[str, Locked], workload: Workload) -> Examination:

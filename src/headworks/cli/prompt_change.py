@@ -2,8 +2,6 @@
 
 import argparse
 import difflib
-import os
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from headworks.cli.lines import json_line, note
+from headworks.cli.lock_file import replace_file, write_lock
 from headworks.cli.prompt_release import (
     companions_of,
     folder_release,
@@ -24,7 +23,7 @@ from headworks.cli.prompt_release import (
 from headworks.cli.tables import GREEN, RED, has_colours, plain
 from headworks.cli.workloads import find_workload
 from headworks.compiled import read_file
-from headworks.config import LOCK_FILE, Lock, Locked, lock_text, model_of_rung, read_lock
+from headworks.config import LOCK_FILE, Lock, Locked, model_of_rung, read_lock
 from headworks.errors import CommandError, HeadworksError
 from headworks.prompts import (
     Level,
@@ -153,7 +152,7 @@ def _bump(workload: "Workload", registry: PromptRegistry | None, options: argpar
         text = read_file(workload.files.prompt).decode()
         with named_from_here(workload):
             changed = with_version(text, release.prompt, target)
-        _replace(workload.files.prompt, changed.encode())
+        replace_file(workload.files.prompt, changed.encode())
     if options.json:
         base = None if newest is None else newest.version
         shown = {"version": target, "was": there, "published": base, "required": required.level}
@@ -212,7 +211,7 @@ def _publish(project: "Project", workload: "Workload", registry: PromptRegistry,
     now = time.time()
     registry.publish(workload.name, prompt.version, prompt.hash, source, now, release.companions)
     registry.activate(workload.name, prompt.version, now=now)
-    is_written = _write_lock(project, lock, workload.name, locked)
+    is_written = _write_locked(project, lock, workload.name, locked)
     reasons = step.required.reasons if step is not None and is_new else ()
     if options.json:
         shown = {"version": prompt.version, "hash": prompt.hash, "is_new": is_new, "reasons": reasons}
@@ -248,20 +247,16 @@ def _locked(project: "Project", workload: "Workload", release: Release, known: L
     )
 
 
-def _write_lock(project: "Project", lock: Lock, name: str, locked: Locked) -> bool:
+def _write_locked(project: "Project", lock: Lock, name: str, locked: Locked) -> bool:
     """Put the workload's entry into headworks.lock; whether the file changed.
 
     Raises:
         CommandError: it cannot be written; the prompt is active all the same, and the message says so.
     """
-    if lock.workloads.get(name) == locked:
-        return False
-    changed = msgspec.structs.replace(lock, workloads={**lock.workloads, name: locked})
     try:
-        _replace(project.folder / LOCK_FILE, lock_text(changed).encode())
+        return write_lock(project, lock, name, locked)
     except CommandError as error:
         raise CommandError(f"{name} {locked.prompt_version} is active, but the lock does not say so: {error}") from None
-    return True
 
 
 def _lock_shown(project: "Project") -> Path:
@@ -324,30 +319,7 @@ def _lock_again(project: "Project", target: Publication) -> bool:
         locked = msgspec.structs.replace(known, prompt_version=target.version, prompt_hash=f"sha256:{target.hash}")
         if target.companions is not None:
             locked = msgspec.structs.replace(locked, schema_hash=schema_digest(target.companions.schema))
-        return _write_lock(project, lock, target.workload, locked)
+        return _write_locked(project, lock, target.workload, locked)
     except HeadworksError as error:
         note(str(error), "prompts")
         return False
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all; its permissions stay.
-
-    Raises:
-        CommandError: it cannot be written.
-    """
-    target = path.resolve()
-    try:
-        mode = target.stat().st_mode & 0o777 if target.exists() else 0o644
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        made = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            made.chmod(mode)
-            made.replace(target)
-        except BaseException:
-            made.unlink()
-            raise
-    except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error.strerror}") from None

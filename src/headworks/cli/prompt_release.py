@@ -13,6 +13,7 @@ from headworks.compiled import Published, own_prompt, read_file
 from headworks.composing import fixed_fields
 from headworks.config import Project, Workload
 from headworks.errors import CommandError, ConfigError, Problem
+from headworks.evals.golden import read_cases
 from headworks.prompts import (
     PROMPTS_FILE,
     Companions,
@@ -26,7 +27,6 @@ from headworks.prompts import (
     release_bump,
 )
 from headworks.screening import OutputSchema, ToolSet
-from headworks.workloads import read_cases
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -24,8 +24,8 @@ from headworks.cli.workloads import find_workload
 from headworks.compiled import read_file
 from headworks.composing import PromptMessage, caller_items, place_messages
 from headworks.errors import CommandError, Refusal
+from headworks.evals.golden import GoldenCase, read_cases
 from headworks.prompts import Prompt, PromptRegistry, Publication, Release, Variable
-from headworks.workloads import GoldenCase, read_cases
 
 if TYPE_CHECKING:
     from headworks.config import Project, Workload

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
+from headworks.console.growth import LOOK_EVERY_S, GrowthWatch
 from headworks.errors import StorageError
 from headworks.limits.books import KeptAuthority
 from headworks.limits.local import serving_leases
-from headworks.records import JOURNAL_FOLDER, Drained, Drainer, drain_lock, open_store
-from headworks.telemetry import RUN_FOLDER, Metrics, MetricsShare, report
+from headworks.records import JOURNAL_FOLDER, Drained, Drainer, Store, drain_lock, open_store
+from headworks.telemetry import RUN_FOLDER, GaugeFamily, Metrics, MetricsShare, report
 
 SHORTEST_REST_S = 0.15
 LONGEST_REST_S = 0.3
@@ -62,13 +63,17 @@ def control_plane(storage: Path, *, serves_leases: bool) -> int:
     return 0
 
 
-def run(storage: Path, *, rest: Rest, say: Callable[[str], None]) -> None:
+def run(storage: Path, *, rest: Rest, say: Callable[[str], None], now: Callable[[], float] = time.time) -> None:
     """Drain until `rest` says stop, then once more, so that what is in the journals by then is in the store.
 
     A store that cannot be used is said once, and tried again later and later; the journals stay as they are. Where
     another process drains already, this one waits for its turn.
+
+    Arguments:
+        say: writes a line to the operator's log.
+        now: Unix seconds.
     """
-    _Draining(storage, rest, say).run()
+    _Draining(storage, rest, say, now).run()
 
 
 PURGE_EVERY_S = 600.0
@@ -76,13 +81,17 @@ PURGE_EVERY_S = 600.0
 
 
 class _Draining:
-    """State: what is wrong at the moment, if anything, how long to wait before the next attempt, and which lost calls
-    are not in the metrics yet."""
+    """State: what is wrong at the moment, if anything, how long to wait before the next attempt, which lost calls are
+    not in the metrics yet, whether anything was drained since output was looked at, and what was seen then."""
 
-    def __init__(self, storage: Path, rest: Rest, say: Callable[[str], None]) -> None:
+    def __init__(self, storage: Path, rest: Rest, say: Callable[[str], None], now: Callable[[], float]) -> None:
         self._storage = storage
         self._rest = rest
         self._say = say
+        self._now = now
+        self._growth = GrowthWatch(say)
+        self._ratios: GaugeFamily | None = None
+        self._is_news = True
         self._trouble = ""
         self._retry_s = SHORTEST_REST_S
         self._uncounted = 0
@@ -107,13 +116,17 @@ class _Draining:
     def _drain_until_told(self) -> None:
         store = open_store(self._storage)
         try:
-            drainer = Drainer(self._storage / JOURNAL_FOLDER, store, now=time.time, report=self._say)
+            drainer = Drainer(self._storage / JOURNAL_FOLDER, store, now=self._now, report=self._say)
             rest_s = SHORTEST_REST_S
             is_told = False
-            purged_s = 0.0
+            purged_s = looked_s = 0.0
             while not is_told:
                 drained = self._pass(drainer)
-                now_s = time.time()
+                now_s = self._now()
+                self._is_news = self._is_news or drained.entries > 0
+                if self._is_news and now_s - looked_s >= LOOK_EVERY_S:
+                    looked_s, self._is_news = now_s, False
+                    self._look_at_growth(store, now_s)
                 if now_s - purged_s >= PURGE_EVERY_S:
                     purged_s = now_s
                     store.purge(int(now_s * 1e6))
@@ -150,17 +163,34 @@ class _Draining:
         except StorageError as error:
             self._say(f"what was held for approval stays for now: {error}")
 
+    def _look_at_growth(self, store: Store, now_s: float) -> None:
+        ratios = self._growth.look(store, now_s)
+        if ratios == self._ratios:
+            return
+        try:
+            self._publish(ratios)
+        except OSError:
+            self._is_news = True  # a gauge is late, no more: tried again at the next look
+            return
+        self._ratios = ratios
+
     def _count_lost(self, calls: int) -> None:
-        """Of the metrics, what only the control plane knows; left where the workers find it, or tried again."""
+        """Tried again where it cannot be done."""
         was_told = self._uncounted > 0
         self._uncounted += calls
         try:
-            metrics = Metrics()
-            share = MetricsShare(metrics, self._storage / RUN_FOLDER, "control-plane")
-            metrics.count_lost(self._uncounted)
-            share.publish()
+            self._publish(self._ratios)
         except OSError as error:
             if not was_told:
                 self._say(f"lost calls cannot be counted in the metrics for now: {error.strerror}")
-            return
+
+    def _publish(self, ratios: GaugeFamily | None) -> None:
+        """Of the metrics, what only the control plane knows, left where the workers find it. Raises OSError."""
+        metrics = Metrics()
+        share = MetricsShare(metrics, self._storage / RUN_FOLDER, "control-plane")
+        if self._uncounted:
+            metrics.count_lost(self._uncounted)
+        if ratios is not None:
+            metrics.families["output_growth_ratio"] = ratios
+        share.publish()
         self._uncounted = 0

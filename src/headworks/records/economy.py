@@ -39,7 +39,7 @@ class Lengths(msgspec.Struct, frozen=True):
 
 
 class Growth(msgspec.Struct, frozen=True):
-    """An alarm: the answers of a version are longer than those of the one before. `factor` is 1.3 for 30 % more.
+    """How long the answers of a version are beside those of the one before. `factor` is 1.3 for 30 % longer.
 
     `is_same_model` is False when other models answered, so that the prompt may not be the cause.
     """
@@ -69,11 +69,15 @@ class Saving(msgspec.Struct, frozen=True):
 
 
 class Economy(msgspec.Struct, frozen=True):
-    """The output economy of one workload. Versions are in their order, the oldest first."""
+    """The output economy of one workload. Versions are in their order, the oldest first.
+
+    `compared` has each version that has one before it, `growth` those of them that raise the alarm.
+    """
 
     workload: str
     versions: tuple[Lengths, ...]
     thrown: tuple[Thrown, ...]
+    compared: tuple[Growth, ...]
     growth: tuple[Growth, ...]
     saving: Saving | None
 
@@ -102,11 +106,13 @@ def _of_workload(
         by_version.setdefault(one.prompt_version, []).append(one)
     order = sorted(by_version, key=lambda version: (_precedence(version), _first_hour(by_version[version])))
     versions = tuple(_lengths(version, by_version[version]) for version in order)
+    compared = tuple(_compared(versions))
     return Economy(
         workload,
         versions,
         tuple(_thrown(wasted, sum(version.tokens for version in versions))),
-        tuple(_growth(versions)),
+        compared,
+        tuple(one for one in compared if one.factor > GROWTH),
         lower_maximum(counts),
     )
 
@@ -145,11 +151,11 @@ def _thrown(wasted: Sequence[Wasted], answered_tokens: int) -> Iterable[Thrown]:
             yield Thrown(reason, calls, tokens, min(1.0, tokens / max(1, answered_tokens + outside)))
 
 
-def _growth(versions: Sequence[Lengths]) -> Iterable[Growth]:
+def _compared(versions: Sequence[Lengths]) -> Iterable[Growth]:
     """Each version against the nearest before it; those with too few answers are passed over."""
     known = [version for version in versions if version.calls >= LEAST_CALLS]
     for before, version in itertools.pairwise(known):
-        if before.median > 0 and version.median > GROWTH * before.median:
+        if before.median > 0:
             factor = version.median / before.median
             yield Growth(version.prompt_version, before.prompt_version, factor, version.models == before.models)
 
@@ -191,7 +197,6 @@ def lower_maximum(counts: Sequence[OutputCount], share: float = SAVING_PERCENTIL
     """
     by_length = sorted((one.output_tokens, one.calls) for one in counts)
     calls = sum(count for _, count in by_length)
-    tokens = sum(length * count for length, count in by_length)
     if not calls:
         return None
     wanted = share * calls
@@ -202,6 +207,13 @@ def lower_maximum(counts: Sequence[OutputCount], share: float = SAVING_PERCENTIL
         if reached >= wanted:
             maximum = length
             break
-    beyond = [(length, count) for length, count in by_length if length > maximum]
-    saved = sum((length - maximum) * count for length, count in beyond)
-    return Saving(maximum, saved / max(1, tokens), sum(count for _, count in beyond), calls)
+    return saving_of(counts, maximum)
+
+
+def saving_of(counts: Sequence[OutputCount], maximum: int) -> Saving:
+    """What this maximum would save, in output tokens of one answer."""
+    tokens = sum(one.output_tokens * one.calls for one in counts)
+    beyond = [one for one in counts if one.output_tokens > maximum]
+    saved = sum((one.output_tokens - maximum) * one.calls for one in beyond)
+    calls = sum(one.calls for one in counts)
+    return Saving(maximum, saved / max(1, tokens), sum(one.calls for one in beyond), calls)

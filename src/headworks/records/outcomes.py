@@ -34,6 +34,10 @@ _KINDS: tuple[str, ...] = get_args(OutcomeKind)
 _TARGETS = ("call_id", "trace_id", "caller_key")
 _MOST_TARGET_CHARACTERS = 512  # what the value of a metadata entry may have (OpenAI API reference, 2026-10)
 _FIELDS = frozenset({*_TARGETS, "name", "kind", "value", "source"})
+_CALL_ID = re.compile(r"call_[0-9a-f]{27}")
+"""As `settlement.CallMaker` makes them: 11 digits of time, 10 of the process, 6 of a counter. A model's own id
+of a tool call begins with `call_`, too, and is easily taken for one."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 _SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}")
 
@@ -89,6 +93,8 @@ def _report(
     target = given[targets[0]]
     if not isinstance(target, str) or not 0 < len(target) <= _MOST_TARGET_CHARACTERS or not target.isprintable():
         raise _refusal(_at(place, targets[0]), f"must be text of 1 to {_MOST_TARGET_CHARACTERS} printable characters")
+    if targets[0] == "call_id" and not _CALL_ID.fullmatch(target):
+        raise _refusal(_at(place, "call_id"), "is no call's id: `call_` and 27 digits, as in `x-headworks-call-id`")
     name = given.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise _refusal(_at(place, "name"), "must be 1 to 64 of a-z, 0-9, `_`, `.` and `-`, the first a letter")

@@ -107,6 +107,8 @@ class Health:
 
     Attributes:
         pending: attempts under way.
+        is_held: whether `may_pass` has anything to say; while False it need not be asked, and an attempt begins by
+            adding to `pending`.
         took_s: the smoothed time to the head of an answer; 0 before the first.
         weight, tier: as configured, for choosing among pools.
     """
@@ -128,6 +130,7 @@ class Health:
         "_row",
         "_slow_s",
         "_uniform",
+        "is_held",
         "pending",
         "tier",
         "took_s",
@@ -138,6 +141,7 @@ class Health:
         self, uniform: Callable[[float], float], *, slow_s: float = 60.0, weight: int = 1, tier: int = 0
     ) -> None:
         self.pending = 0
+        self.is_held = False
         self.took_s = 0.0
         self.weight = weight
         self.tier = tier
@@ -163,6 +167,7 @@ class Health:
         if now_s < self._rest_until_s:
             return False
         if not self._is_open:
+            self.is_held = False
             return True
         # A probe that nobody ended would keep it half open for ever: after as long as it may be open, it is given up.
         is_probed = self._probe_since_s >= 0 and now_s - self._probe_since_s < MOST_OPEN_S
@@ -184,7 +189,8 @@ class Health:
         if now_s >= self._ends_s:
             self._turn(now_s)
         self._calls += 1
-        self.took_s += (took_s - self.took_s) * _SMOOTHING if self.took_s else took_s
+        smoothed_s = self.took_s
+        self.took_s = smoothed_s + (took_s - smoothed_s) * _SMOOTHING if smoothed_s else took_s
         if took_s >= self._slow_s:
             self._count_failure(now_s)
             return
@@ -266,7 +272,7 @@ class Health:
 
     def _rest(self, kind: FailureKind, until_s: float) -> None:
         if until_s > self._rest_until_s:
-            self._rest_until_s, self._rest_kind = until_s, kind
+            self._rest_until_s, self._rest_kind, self.is_held = until_s, kind, True
 
     def _count_failure(self, now_s: float) -> None:
         self._failures += 1
@@ -283,7 +289,7 @@ class Health:
     def _open(self, now_s: float) -> None:
         if not self._is_open:
             self._opened_s = now_s
-        self._is_open = True
+        self._is_open = self.is_held = True
         self._probe_since_s = -1.0
         self._good_probes = 0
         self._opens_at_s = now_s + self._open_s * (1.0 - OPEN_SPREAD) + self._uniform(self._open_s * OPEN_SPREAD)

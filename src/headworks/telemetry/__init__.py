@@ -4,7 +4,7 @@ May import `calls`, `errors`. Nothing here is on a call's way but `Metrics.obser
 """
 
 from headworks.telemetry.log import report
-from headworks.telemetry.metrics import Metrics
+from headworks.telemetry.metrics import GaugeFamily, Metrics
 from headworks.telemetry.sharing import RUN_FOLDER, Left, MetricsShare, forget_figures, forget_gauges, read_left
 from headworks.telemetry.standing import (
     Breaker,
@@ -18,6 +18,7 @@ from headworks.telemetry.standing import (
 __all__ = [
     "RUN_FOLDER",
     "Breaker",
+    "GaugeFamily",
     "Left",
     "Metrics",
     "MetricsShare",

@@ -7,6 +7,8 @@ somebody scrapes. Exposition format: Prometheus text format 0.0.4.
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from headworks.calls import Settled
 from headworks.telemetry.exposition import head, label_text
 from headworks.telemetry.standing import Standing, render_standing
@@ -28,11 +30,21 @@ _MOST_CHILDREN = 2000
 """Bound on label combinations: model names may come from callers. Beyond it, calls count under `other`."""
 
 
+class GaugeFamily(msgspec.Struct, frozen=True):
+    """Present values of one kind that a single process knows for all, by the values of their labels."""
+
+    description: str
+    labels: tuple[str, ...]
+    values: dict[tuple[str, ...], float]
+
+
 class Metrics:
-    """The figures of one process. State: `children`; `gauges` and `standing` are read when somebody looks."""
+    """The figures of one process. State: `children`, `families` by name; `gauges` and `standing` are read when somebody
+    looks."""
 
     def __init__(self) -> None:
         self.children: dict[Labels, list[int]] = {}
+        self.families: dict[str, GaugeFamily] = {}
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         self.standing: Callable[[], Standing] | None = None
 
@@ -116,6 +128,12 @@ class Metrics:
             value = read() if gauges is None else gauges.get(name, 0.0)
             lines += head(name, description, "gauge")
             lines.append(f"headworks_{name} {value:g}")
+        for name, family in sorted(self.families.items()):
+            lines += head(name, family.description, "gauge")
+            lines += [
+                f"headworks_{name}{{{label_text(zip(family.labels, labels, strict=True))}}} {value:g}"
+                for labels, value in sorted(family.values.items())
+            ]
         return ("\n".join(lines) + "\n").encode()
 
     def _new_child(self, labels: Labels) -> list[int]:

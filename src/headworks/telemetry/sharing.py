@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.telemetry.metrics import Labels, Metrics
+from headworks.telemetry.metrics import GaugeFamily, Labels, Metrics
 from headworks.telemetry.standing import Standing, bounded, together
 
 RUN_FOLDER = "run"
@@ -22,6 +22,7 @@ RUN_FOLDER = "run"
 class _Snapshot(msgspec.Struct, frozen=True):
     children: dict[Labels, list[int]]
     gauges: dict[str, float]
+    families: dict[str, GaugeFamily] = {}
     standing: Standing | None = None
     left_s: float = 0.0
 
@@ -68,11 +69,14 @@ class MetricsShare:
     def publish(self) -> None:
         """Leave this worker's figures for the others. Raises OSError."""
         gauges = {name: read() for name, (_, read) in self._metrics.gauges.items()}
-        _write(self._file, _Snapshot(self._metrics.children, gauges, self._standing(), self._now()))
+        _write(
+            self._file,
+            _Snapshot(self._metrics.children, gauges, self._metrics.families, self._standing(), self._now()),
+        )
 
     def end(self) -> None:
         """Leave what was counted, and no present values: this worker ends. Raises OSError."""
-        _write(self._file, _Snapshot(self._metrics.children, {}, None, self._now()))
+        _write(self._file, _Snapshot(self._metrics.children, {}, left_s=self._now()))
 
     def render(self) -> bytes:
         """All workers' figures, this one's as of now, the others' at most a second old.
@@ -84,6 +88,7 @@ class MetricsShare:
         total = Metrics()
         total.gauges = self._metrics.gauges
         total.add(self._metrics.children)
+        total.families.update(self._metrics.families)
         gauges = {name: read() for name, (_, read) in self._metrics.gauges.items()}
         mine = self._standing()
         standings = [] if mine is None else [mine]
@@ -91,6 +96,7 @@ class MetricsShare:
             other = _read(path) if path != self._file else None
             if other is not None:
                 total.add(other.children)
+                total.families.update(other.families)
                 for name, value in other.gauges.items():
                     gauges[name] = gauges.get(name, 0.0) + value
                 if other.standing is not None:
@@ -118,7 +124,7 @@ def forget_gauges(folder: Path, worker: str) -> None:
     """Take a dead worker's present values away; what it counted stays. Raises OSError."""
     left = _read(_file(folder, worker))
     if left is not None:
-        _write(_file(folder, worker), _Snapshot(left.children, {}, None, left.left_s))
+        _write(_file(folder, worker), _Snapshot(left.children, {}, left_s=left.left_s))
 
 
 def _file(folder: Path, worker: str) -> Path:

@@ -1,13 +1,11 @@
 """What follows from a workload's contract: the steps of its calls, its plan, a new workload's first files.
 
 `read_facts` counts what lies beside a contract; `steps_of` and `derive` are pure functions of contract and facts.
-`check_files` judges the files that no other room compiles, `read_cases` reads the golden set; `first_files` writes a
-new workload's.
+`check_files` judges the files that no other room compiles; `first_files` writes a new workload's.
 
 May import `catalogue`, `config` and `errors`.
 """
 
-from headworks.workloads.cases import GoldenCase, read_cases
 from headworks.workloads.facts import Facts, ModelFact, read_facts
 from headworks.workloads.files import check_files
 from headworks.workloads.plan import Decision, Plan, PlanSection, Source, Traffic
@@ -19,7 +17,6 @@ __all__ = [
     "Answers",
     "Decision",
     "Facts",
-    "GoldenCase",
     "ModelFact",
     "Plan",
     "PlanSection",
@@ -29,7 +26,6 @@ __all__ = [
     "check_files",
     "derive",
     "first_files",
-    "read_cases",
     "read_facts",
     "steps_of",
 ]

@@ -4,13 +4,11 @@ import math
 from collections.abc import Iterator
 
 from headworks.config import DETERMINISTIC
+from headworks.exchange import SHARE_WITH_MORE, STATIC_ANSWER_S
 from headworks.workloads.plan import Decision, Given, named
 
 GOLDEN_CASES = 50
 """Below it a golden set tells little: 50 to 200 representative cases are what the guide asks for."""
-
-OWN_TIME_S = 0.05
-"""What is set aside of a latency budget for everything that is not an attempt; a few milliseconds are used."""
 
 CONNECT_S = 5.0
 """More than any healthy provider needs to connect, TLS included (`defaults.timeouts` of headworks.yaml)."""
@@ -131,18 +129,33 @@ def time_limits(given: Given) -> Iterator[Decision]:
             "limits", "the batch's own window", "nobody waits for an attempt", given.source("urgency"), "you"
         )
         return
-    attempt_s = (total_s - min(OWN_TIME_S, total_s / 10)) / len(attempts)
-    split = f"{total_s:g} s for {len(attempts)} attempt{'s' if len(attempts) > 1 else ''}"
-    yield Decision("each attempt", f"{attempt_s:.3g} s", f"{split}, the last included", source)
-    yield Decision(
-        "connecting", f"{min(CONNECT_S, attempt_s / 2):.3g} s", "a host that is down must not eat it", source
-    )
+    times = _times(total_s, len(attempts), has_static=given.chain[-1] == DETERMINISTIC)
+    named_times = [(named(name, given.facts.models), time_s) for name, time_s in zip(attempts, times, strict=True)]
+    for number, (name, time_s) in enumerate(named_times):
+        rest = "all that is left" if number == len(times) - 1 else f"{SHARE_WITH_MORE:.0%} of what is left"
+        reason = f"{rest} of {total_s:g} s, retries included; what one leaves over is the next one's"
+        yield Decision(f"attempts at {name}", f"at most {time_s:.3g} s", reason, source)
+    yield Decision("connecting", f"{min(CONNECT_S, times[0]):.3g} s", "a host that is down must not eat it", source)
     first_s = contract.latency.first_token_s
-    if first_s is not None:
-        limit_s = min(first_s / len(attempts), attempt_s)
-        reason = f"{first_s:g} s for {len(attempts)} in a row: a stream can change models before its first piece only"
-        yield Decision("first token of each", f"{limit_s:.3g} s", reason, "contract")
-    yield _fits(given, attempt_s)
+    if first_s is not None and len(attempts) > 1:
+        limit_s = min(first_s * SHARE_WITH_MORE, times[0])
+        reason = f"{SHARE_WITH_MORE:.0%} of {first_s:g} s: a stream can change models before its first piece only"
+        yield Decision("first token", f"{limit_s:.3g} s, then the next model", reason, "contract")
+    yield _fits(given, times[-1])
+
+
+def _times(total_s: float, count: int, *, has_static: bool) -> list[float]:
+    """The longest that the attempts at each target may take, if those before it took all of theirs."""
+    times, left_s = list[float](), total_s
+    for number in range(count):
+        if number < count - 1:
+            times.append(left_s * SHARE_WITH_MORE)
+        elif has_static:
+            times.append(left_s - min(STATIC_ANSWER_S, left_s / 10))
+        else:
+            times.append(left_s)
+        left_s -= times[-1]
+    return times
 
 
 def _why_chain(given: Given, attempts: int) -> str:
@@ -170,7 +183,7 @@ def _fits(given: Given, attempt_s: float) -> Decision:
         needed_s = FIRST_TOKEN_S + TOKEN_S * given.output_tokens
         source = f"at a slow model's pace {given.output_tokens:,.0f} output tokens take"
     if needed_s > attempt_s:
-        reason = f"{source} {needed_s:.3g} s, and an attempt has {attempt_s:.3g} s"
+        reason = f"{source} {needed_s:.3g} s, and the last model of the chain has {attempt_s:.3g} s at the worst"
         question = "May it take longer, be shorter, or have fewer fallbacks?"
         return Decision("fit", question, reason, "ask")
     return Decision(

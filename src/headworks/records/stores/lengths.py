@@ -71,8 +71,18 @@ def bounds_of(bucket: int) -> tuple[int, int]:
 
 
 def has_length(call: Settled) -> bool:
-    """Whether a call says something of how long answers are: it was answered, and its tokens are known."""
-    return call.outcome == "answered" and call.usage_source != "none"
+    """Whether a call says something of how long answers are: a model answered it, and its tokens are known."""
+    return call.outcome == "answered" and call.usage_source != "none" and call.finish_reason != "degraded"
+
+
+def length_of(call: Settled) -> int:
+    """Tokens of the answer that was given: without those of turns that were thrown away."""
+    return max(0, call.output_tokens - max(0, call.wasted_tokens))
+
+
+def _was_judged_bad(course: str) -> bool:
+    """Whether an attempt's answer was found bad, though another one, or a static one, was given in the end."""
+    return any(f": {verdict}" in course for verdict in ("invalid", "blocked", "output_invalid", "output_blocked"))
 
 
 def wasted_by(call: Settled) -> Iterator[tuple[WasteReason, int]]:
@@ -84,7 +94,7 @@ def wasted_by(call: Settled) -> Iterator[tuple[WasteReason, int]]:
     output = max(0, call.output_tokens)
     thrown = min(max(0, call.wasted_tokens), output)
     failed_validation = 0
-    if call.repairs > 0 or call.verdict in _JUDGED_BAD:
+    if call.repairs > 0 or call.verdict in _JUDGED_BAD or (thrown and _was_judged_bad(call.course)):
         failed_validation = output if call.verdict == "invalid" and not thrown else thrown
     if failed_validation:
         yield "validation" if call.outcome == "answered" else "rejected", failed_validation

@@ -10,6 +10,7 @@ from headworks.records.stores.lengths import (
     Wasted,
     bucket_of,
     has_length,
+    length_of,
     wasted_by,
 )
 
@@ -94,7 +95,8 @@ class Rollups:
             sums[place] += value  # type: ignore[operator]
         source = (hour, call.workload, call.prompt_version, opened.model)
         if has_length(call):
-            _add(self._lengths, (*source, bucket_of(output)), output)
+            length = min(length_of(call), output)
+            _add(self._lengths, (*source, bucket_of(length)), length)
         for reason, tokens in wasted_by(call):
             _add(self._wasted, (*source, reason), min(tokens, output))
 

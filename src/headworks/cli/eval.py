@@ -1,0 +1,324 @@
+"""Run a workload's golden set on one or many arms, score the answers, and say what each costs.
+
+  headworks eval WORKLOAD [--arm ARM ...]   run it
+  headworks eval show RUN                   look at a run again; --rescore with today's scorers, without any call
+  headworks eval list [WORKLOAD]            the runs so far
+
+An arm is a model (`mini`, `openai/gpt-6-luna`), or KEY=VALUE pairs: model, prompt (`folder`, `active`, a published
+version), temperature, max_tokens, reasoning_effort, verbosity, name. Without --arm: the rung in use, with the folder's
+prompt. How answers are scored stands in evals.yaml beside the contract; without it, what fits the cases' `expected`.
+
+Answers are kept: what was answered once is not asked again, by this run or by another. Ctrl-C finishes what is under
+way and leaves a run that --resume goes on with; so does a crash. Exit code 1: the run is not complete, or too many
+answers are invalid.
+"""
+
+import argparse
+import asyncio
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headworks.cli.lines import json_line, note
+from headworks.cli.moments import iso
+from headworks.cli.tables import GREY, Cell, Table, has_colours, plain
+from headworks.errors import CommandError
+
+if TYPE_CHECKING:
+    from headworks.cli.eval_arms import ArmSpec
+    from headworks.cli.eval_gateway import EvalArms, EvalGateway
+    from headworks.cli.eval_scoring import Scoring
+    from headworks.config import Project, Workload
+    from headworks.evals.answer_cache import AnswerCache
+    from headworks.evals.running import End
+    from headworks.evals.runs import RunFolder
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of `headworks eval`."""
+    parser.add_argument("what", metavar="WORKLOAD | show | list", help="a workload, or what to do with runs")
+    parser.add_argument("run_id", nargs="?", default="", metavar="RUN", help="of `show`: a run's id or `last`")
+    parser.add_argument("--arm", action="append", default=[], type=_arm, metavar="ARM", help="can be repeated")
+    parser.add_argument("--repeats", type=positive, default=1, metavar="N", help="ask each case so often")
+    parser.add_argument("--seed", type=positive, default=1, metavar="N", help="of the order of cases. Default: 1")
+    parser.add_argument("--concurrency", type=positive, default=8, metavar="N", help="calls at once. Default: 8")
+    parser.add_argument("--cap", type=usd, metavar="USD", help="what the run may cost; it then stops, to be resumed")
+    parser.add_argument("--resume", metavar="RUN", help="go on with this run (`last` for the latest)")
+    parser.add_argument("--fresh", action="store_true", help="ask again what earlier runs have answers to")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write report.md, .html, .json and junit.xml there")
+    parser.add_argument("--cases", action="store_true", help="show failing cases with inputs and answers")
+    parser.add_argument("--rescore", action="store_true", help="of `show`: with today's scorers; no model is called")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    parser.add_argument(
+        "--config", type=Path, default=Path("headworks.yaml"), metavar="FILE", help="default: %(default)s"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it; returns the exit code."""
+    from headworks.config import load
+
+    project = load(options.config)
+    if options.what == "list":
+        return _list(project, options)
+    if options.what == "show":
+        return _show(project, options)
+    if options.run_id:
+        raise CommandError(f"`{plain(options.run_id)}` means nothing here; to go on with a run: --resume RUN")
+    return _eval(project, options)
+
+
+# -- run --------------------------------------------------------------------------------------------------------------
+
+
+def _eval(project: "Project", options: argparse.Namespace) -> int:
+    from headworks.cli.eval_gateway import prepare_arms
+    from headworks.cli.eval_scoring import eval_folder
+    from headworks.cli.workloads import find_workload
+    from headworks.evals.answer_cache import AnswerCache
+
+    workload = find_workload(project, options.what)
+    if workload.files.golden is None:
+        raise CommandError(f"`{workload.name}` has no golden set: a file golden.jsonl beside its contract")
+    folder = eval_folder(project.storage)
+    specs, resumed = _what_to_run(folder, workload, options)
+    project.storage.mkdir(parents=True, exist_ok=True)
+    cache = AnswerCache(folder)
+    try:
+        with tempfile.TemporaryDirectory(prefix="headworks-eval-") as state:
+            arms = prepare_arms(project, workload, specs, Path(state))
+            return asyncio.run(_Session(project, workload, arms, cache, resumed, options).run())
+    finally:
+        cache.close()
+
+
+def _what_to_run(
+    folder: Path, workload: "Workload", options: argparse.Namespace
+) -> "tuple[Sequence[ArmSpec], Path | None]":
+    """The arms, and the run to go on with; None for a new one."""
+    from headworks.cli.eval_arms import ArmSpec, arm_again
+    from headworks.evals.runs import find_run, read_manifest
+
+    if options.resume is None:
+        return options.arm or [ArmSpec()], None
+    if options.arm:
+        raise CommandError("--resume goes on with the arms that the run has: leave --arm out")
+    path = find_run(folder, options.resume)
+    manifest = read_manifest(path)
+    if manifest.workload != workload.name:
+        raise CommandError(f"the run {manifest.run} is of the workload {plain(manifest.workload)}")
+    return [arm_again(arm.parameters) for arm in manifest.arms], path
+
+
+class _Session:
+    """One `headworks eval WORKLOAD`, from the gateway's start to the report."""
+
+    def __init__(
+        self,
+        project: "Project",
+        workload: "Workload",
+        arms: "EvalArms",
+        cache: "AnswerCache",
+        resumed: Path | None,
+        options: argparse.Namespace,
+    ) -> None:
+        self._project = project
+        self._workload = workload
+        self._arms = arms
+        self._cache = cache
+        self._resumed = resumed
+        self._options = options
+
+    async def run(self) -> int:
+        """Do it; returns the exit code."""
+        from headworks.cli.eval_gateway import EvalGateway
+        from headworks.cli.eval_scoring import Scoring
+
+        gateway = EvalGateway(self._arms, self._project, self._workload.name)
+        scoring = Scoring(self._workload, self._cache, call=gateway.call, embed=gateway.embed)
+        async with gateway, scoring:
+            folder = self._folder(scoring, gateway)
+            with folder:
+                end = await self._go_on(folder, scoring, gateway)
+                return _finish(folder, end, self._options)
+
+    def _folder(self, scoring: "Scoring", gateway: "EvalGateway") -> "RunFolder":
+        from headworks.cli.eval_scoring import new_run
+        from headworks.evals.runs import RunFolder
+        from headworks.evals.scorers import scorer_hash
+
+        digest = scorer_hash(scoring.scorer)
+        if self._resumed is not None:
+            folder = RunFolder.open(self._resumed, scorer_hash=digest, is_writing=True)
+            if [arm.identity for arm in folder.manifest.arms] != [arm.identity for arm in self._arms.arms]:
+                folder.close()
+                raise CommandError(
+                    "prompt, schema, rules or contract have changed since that run began: begin a new one; what is "
+                    "still the same comes from the answers that are kept"
+                )
+            return folder
+        return new_run(
+            self._project,
+            self._workload,
+            self._arms.arms,
+            scoring,
+            price_version=gateway.price_version,
+            repeats=self._options.repeats,
+            seed=self._options.seed,
+        )
+
+    async def _go_on(self, folder: "RunFolder", scoring: "Scoring", gateway: "EvalGateway") -> "End":
+        from headworks.cli.eval_report import ProgressLine
+        from headworks.evals.running import Limits, Runner
+
+        options = self._options
+        line = ProgressLine(folder.manifest)
+        runner = Runner(
+            folder,
+            scoring.scorer,
+            gateway.ask,
+            Limits(concurrency=options.concurrency, timeout_s=scoring.settings.timeout_s, cap_usd=options.cap),
+            # A simulator costs nothing, and its plan may change without a trace in what is asked.
+            cache=None if options.fresh or self._arms.is_simulated else self._cache,
+            on_progress=line,
+        )
+        loop = asyncio.get_running_loop()
+        running = asyncio.ensure_future(runner.run())
+        has_begun_to_stop = False
+
+        def interrupted() -> None:
+            nonlocal has_begun_to_stop
+            if has_begun_to_stop:
+                running.cancel()
+                return
+            has_begun_to_stop = True
+            runner.stop()
+            line.close()
+            note("finishing what is under way; Ctrl-C again ends at once", "eval")
+
+        loop.add_signal_handler(signal.SIGINT, interrupted)
+        try:
+            return await running
+        except asyncio.CancelledError:
+            return "stopped"
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+            line.close()
+
+
+def _finish(folder: "RunFolder", end: "End", options: argparse.Namespace) -> int:
+    from headworks.cli.eval_report import print_report, write_files
+    from headworks.evals.plain_intervals import PlainIntervals
+    from headworks.evals.rendering import json_report
+    from headworks.evals.reporting import make_report
+
+    report = make_report(folder, PlainIntervals())
+    if options.report is not None:
+        write_files(report, folder, options.report)
+    if options.json:
+        sys.stdout.write(json_report(report).decode())
+    else:
+        print_report(report, shows_cases=options.cases)
+    manifest = folder.manifest
+    if end == "complete":
+        return 1 if any(arm.is_void for arm in report.arms) else 0
+    reason = "it reached its cap" if end == "capped" else "it was stopped"
+    note(f"{reason}; go on with: headworks eval {manifest.workload} --resume {manifest.run}", "eval")
+    return 1 if end == "capped" else 130
+
+
+# -- look back --------------------------------------------------------------------------------------------------------
+
+
+def _show(project: "Project", options: argparse.Namespace) -> int:
+    from headworks.cli.eval_scoring import eval_folder
+    from headworks.evals.runs import RunFolder, find_run
+
+    path = find_run(eval_folder(project.storage), options.run_id or "last")
+    if options.rescore:
+        return asyncio.run(_rescore(project, path, options))
+    with RunFolder.open(path) as folder:
+        return _finish(folder, "complete", options)
+
+
+async def _rescore(project: "Project", path: Path, options: argparse.Namespace) -> int:
+    from headworks.cli.eval_scoring import Scoring, eval_folder
+    from headworks.cli.workloads import find_workload
+    from headworks.evals.answer_cache import AnswerCache
+    from headworks.evals.running import Limits, Runner
+    from headworks.evals.runs import RunFolder, read_manifest
+    from headworks.evals.scorers import scorer_hash
+
+    workload = find_workload(project, read_manifest(path).workload)
+    cache = AnswerCache(eval_folder(project.storage))
+    try:
+        async with Scoring(workload, cache, call=None, embed=None) as scoring:
+            digest = scorer_hash(scoring.scorer)
+            with RunFolder.open(path, scorer_hash=digest, is_writing=True) as folder:
+                limits = Limits(concurrency=options.concurrency, timeout_s=scoring.settings.timeout_s)
+                await Runner(folder, scoring.scorer, None, limits).run()
+                if digest != folder.manifest.scorer_hash:
+                    note("scored as evals.yaml says today, which is not as when the run was made", "eval")
+                return _finish(folder, "complete", options)
+    finally:
+        cache.close()
+
+
+def _list(project: "Project", options: argparse.Namespace) -> int:
+    from headworks.cli.eval_scoring import eval_folder
+    from headworks.errors import StorageError
+    from headworks.evals.runs import list_runs, read_manifest
+
+    rows = []
+    for path in list_runs(eval_folder(project.storage)):
+        try:
+            manifest = read_manifest(path)
+        except StorageError as error:
+            note(str(error), "eval")
+            continue
+        if options.run_id and manifest.workload != options.run_id:
+            continue
+        names = [arm.name for arm in manifest.arms]
+        created = iso(manifest.created_us / 1e6) or "-"
+        if options.json:
+            shown = {"run": manifest.run, "at": created, "workload": manifest.workload, "arms": names}
+            print(json_line({**shown, "cases": manifest.cases, "repeats": manifest.repeats}))
+        figures = [Cell(f"{manifest.cases:,}"), Cell(str(manifest.repeats)), Cell(", ".join(names))]
+        rows.append([Cell(manifest.run), Cell(created, GREY), Cell(manifest.workload), *figures])
+    if options.json:
+        return 0
+    if not rows:
+        note("no eval has been run yet; `headworks eval WORKLOAD` runs one", "eval")
+        return 0
+    head = ("RUN", "TIME", "WORKLOAD", "CASES", "REPEATS", "ARMS")
+    print("\n".join(Table(head, right=frozenset({3, 4}), coloured=has_colours()).lines(rows)))
+    return 0
+
+
+# -- flags ------------------------------------------------------------------------------------------------------------
+
+
+def _arm(text: str) -> "ArmSpec":
+    from headworks.cli.eval_arms import arm_spec
+
+    return arm_spec(text)
+
+
+def positive(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text[:9]) <= 1_000_000 or len(text) > 7:
+        raise argparse.ArgumentTypeError("expected a whole number from 1 on")
+    return int(text)
+
+
+def usd(text: str) -> Decimal:
+    try:
+        amount = Decimal(text.removeprefix("$"))
+    except InvalidOperation:
+        amount = Decimal(0)
+    if not amount.is_finite() or amount <= 0 or amount > 1_000_000:
+        raise argparse.ArgumentTypeError("expected dollars, such as 2.50")
+    return amount

@@ -1,0 +1,80 @@
+"""What `--arm` says: `mini`, or `model=mini,prompt=1.2.0,temperature=0.2,name=cool`."""
+
+import argparse
+from collections.abc import Mapping
+
+import msgspec
+
+from headworks.config.contract import OutputLimits
+from headworks.config.walk import suggestion
+
+PARAMETERS = ("temperature", "max_tokens", "reasoning_effort", "verbosity")
+"""Of the contract's `output`: what an arm may change."""
+
+_KEYS = ("model", "prompt", "name", *PARAMETERS)
+
+
+class ArmSpec(msgspec.Struct, frozen=True):
+    """One arm as it is asked for.
+
+    Attributes:
+        model: a role, a public name or `provider/model`; "" for the rung in use.
+        prompt: `folder`, `active`, or a published version.
+        name: as reports call it; "" for the model's.
+        parameters: of the contract's `output`.
+    """
+
+    model: str = ""
+    prompt: str = "folder"
+    name: str = ""
+    parameters: Mapping[str, object] = {}
+
+    def as_given(self) -> dict[str, object]:
+        """What makes the same arm again, JSON values only."""
+        return {"model": self.model, "prompt": self.prompt, "name": self.name, **self.parameters}
+
+
+def arm_spec(text: str) -> ArmSpec:
+    """The arm that a flag says.
+
+    Raises:
+        argparse.ArgumentTypeError: it says none; what would do.
+    """
+    if "=" not in text:
+        return ArmSpec(model=text)
+    given: dict[str, str] = {}
+    for part in text.split(","):
+        key, equals, value = part.strip().partition("=")
+        if not equals or not value:
+            raise argparse.ArgumentTypeError("expected KEY=VALUE, divided by commas, such as model=mini,prompt=1.2.0")
+        if key not in _KEYS:
+            raise argparse.ArgumentTypeError(f"`{key[:40]}` is nothing that an arm has{suggestion(key, _KEYS)}")
+        given[key] = value
+    return ArmSpec(
+        given.get("model", ""),
+        given.get("prompt", "folder"),
+        given.get("name", ""),
+        {key: _parameter(key, given[key]) for key in PARAMETERS if key in given},
+    )
+
+
+def arm_again(given: Mapping[str, object]) -> ArmSpec:
+    """The arm that `as_given` was of."""
+    return ArmSpec(
+        str(given.get("model", "")),
+        str(given.get("prompt", "folder")),
+        str(given.get("name", "")),
+        {key: given[key] for key in PARAMETERS if key in given},
+    )
+
+
+def _parameter(key: str, text: str) -> object:
+    """A value of the contract's `output`, within its bounds."""
+    try:
+        value: object = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        value = text
+    try:
+        return getattr(msgspec.convert({key: value}, OutputLimits), key)
+    except msgspec.ValidationError as error:
+        raise argparse.ArgumentTypeError(f"{key}: {error}") from None

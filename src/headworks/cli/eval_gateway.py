@@ -1,0 +1,368 @@
+"""The project's own pipeline, in this process, for evals: arms of a workload, a judge's and an embeddings model.
+
+Calls of an eval go the way that every call goes (prompt, screening, schema, rules, repair), but to one model, without
+fallback, canary and waiting for approval: what is measured is that model. The run's own log is their record; they are
+not among the records of the traffic, whose figures they would distort.
+"""
+
+import asyncio
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from headworks.assembly import Assembly, Hull, Settings, read_settings
+from headworks.calls import Settled, Usage
+from headworks.catalogue import PriceArchive
+from headworks.cli.eval_arms import ArmSpec
+from headworks.compiled import CompiledWorkload, Published, compile_workload
+from headworks.config import LOCK_FILE, Project, Workload, model_of_rung, price_book, read_lock
+from headworks.config.contract import Retention
+from headworks.errors import CommandError, Refusal
+from headworks.evals.golden import GoldenCase
+from headworks.evals.runs import Arm, CallError, Reply
+from headworks.evals.scorers import Answer, ToolCall
+from headworks.exchange import Request
+from headworks.library.mailbox import Mailbox
+from headworks.records.answers import read_answer
+from headworks.records.content import ContentVault
+from headworks.telemetry import Metrics
+from headworks.wheel import TimerWheel
+
+_INFRASTRUCTURE = frozenset(
+    {
+        "upstream_unreachable", "upstream_broken", "upstream_rate_limited", "upstream_quota_exhausted",
+        "upstream_overloaded", "upstream_error", "upstream_unauthorized", "gateway_stopping", "journal_full",
+    }
+)  # fmt: skip
+"""Codes of errors that say nothing of model and prompt."""
+
+_FINAL = frozenset({"upstream_quota_exhausted", "upstream_unauthorized"})
+"""Of these: what asking again does not mend."""
+
+_ANSWER_S = 600.0
+_REASON = re.compile(r"\((.*)\) and was not passed on\.", re.DOTALL)
+"""Of the sentence that a caller is told, what is particular."""
+
+
+class _Tap(Metrics):
+    """Hears of every settled call. State: those that nobody has asked for yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.settled: dict[str, Settled] = {}
+
+    def observe(self, call: Settled) -> None:
+        """Keep it until it is asked for."""
+        self.settled[call.opened.call_id] = call
+
+
+class EvalArms(msgspec.Struct, frozen=True, eq=False):
+    """The arms of a run, ready to be asked.
+
+    Attributes:
+        arms: as the run's manifest has them.
+        settings: of a gateway that serves each arm under the name `workload@number`.
+    """
+
+    arms: tuple[Arm, ...]
+    settings: Settings
+    is_simulated: bool
+
+
+def prepare_arms(project: Project, workload: Workload, specs: Sequence[ArmSpec], state: Path) -> EvalArms:
+    """Compile each arm.
+
+    Arguments:
+        state: a folder for what the gateway keeps.
+
+    Raises:
+        CommandError: an arm names a model or a prompt that there is not.
+        ConfigError: a file cannot be used.
+        SecretError: a provider's key cannot be read.
+    """
+    from headworks.cli.prompt_release import registry_of
+
+    settings = read_settings(project, os.environ)
+    with registry_of(project) as registry:
+        publications = () if registry is None else tuple(registry.list(workload.name))
+        active = None if registry is None else registry.active(workload.name)
+    locked = read_lock(project.folder / LOCK_FILE).workloads.get(workload.name)
+    arms, variants = list[Arm](), list[tuple[Workload, CompiledWorkload]]()
+    for number, spec in enumerate(specs):
+        contract = workload.contract
+        rung = spec.model or contract.model or (locked.model if locked is not None else "") or contract.ladder[0]
+        model = model_of_rung(project.config, rung)
+        if model is None:
+            raise CommandError(f"--arm: `{rung[:80]}` is no model: name a role (nano), a public name or provider/model")
+        changed = msgspec.structs.replace(
+            contract,
+            ladder=(rung,),
+            model=rung,
+            fallback=(),
+            canary=None,
+            actions={},
+            retention=Retention(content="full"),  # sealed, for a moment: see `_withheld`
+            output=msgspec.structs.replace(contract.output, **spec.parameters),
+        )
+        published = Published(publications, active if spec.prompt == "active" else None)
+        work = compile_workload(
+            msgspec.structs.replace(workload, contract=changed), locked_model="", published=published
+        )
+        if spec.prompt not in ("folder", "active"):
+            found = work.find_version(spec.prompt)
+            if found is None:
+                raise CommandError(
+                    f"--arm: no version {spec.prompt[:40]} of the prompt of `{workload.name}` is published"
+                )
+            work = work.at(found)
+        if spec.prompt != "folder" and spec.parameters:
+            raise CommandError("--arm: a published version brings its parameters along: leave them out, or prompt=…")
+        target = f"{model.provider}/{model.model}"
+        arms.append(
+            Arm(
+                name=spec.name or rung,
+                model=target,
+                identity=_identity(work, target, workload, project),
+                prompt_version="" if work.prompt is None else work.prompt.version,
+                prompt_hash="" if work.prompt is None else work.prompt.hash,
+                parameters=spec.as_given(),
+            )
+        )
+        named = msgspec.structs.replace(workload, name=served_name(workload.name, number), contract=changed)
+        variants.append((named, work))
+    if len({arm.name for arm in arms}) != len(arms):
+        raise CommandError("two arms have one name: give one of them another with name=…")
+    storage = msgspec.structs.replace(project.config.storage, path=str(state))
+    records = msgspec.structs.replace(project.config.records, bodies=False)
+    secret = settings.secret or secrets.token_bytes(32)
+    quiet = msgspec.structs.replace(
+        project, config=msgspec.structs.replace(project.config, storage=storage, records=records)
+    )
+    kinds = {project.config.providers[arm.model.partition("/")[0]].kind for arm in arms}
+    return EvalArms(
+        tuple(arms),
+        msgspec.structs.replace(settings, project=quiet, workloads=tuple(variants), secret=secret),
+        "simulator" in kinds,
+    )
+
+
+def served_name(workload: str, number: int) -> str:
+    """What the gateway of a run calls an arm. No workload's name has an `@`."""
+    return f"{workload}@{number}"
+
+
+class EvalGateway:
+    """The running pipeline; an asynchronous context manager, for one loop."""
+
+    def __init__(self, arms: EvalArms, project: Project, workload: str) -> None:
+        self._arms = arms
+        self._workload = workload
+        self._numbers = {arm.name: number for number, arm in enumerate(arms.arms)}
+        self._book = price_book(project, PriceArchive(project.storage).current())
+        self._tap = _Tap()
+        self._vault = ContentVault(arms.settings.secret)
+
+    @property
+    def price_version(self) -> str:
+        """Of the table that costs are computed with."""
+        return self._book.version
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self._arms.settings.project.storage.mkdir(parents=True, exist_ok=True)
+        self._wheel = TimerWheel(loop)
+        self._hull = Hull(
+            self._arms.settings,
+            worker=f"eval_{os.getpid()}",
+            loop=loop,
+            wheel=self._wheel,
+            metrics=self._tap,
+            is_keyless=True,
+        )
+        self._assembly = Assembly(self._arms.settings, self._hull)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._assembly.retire()
+        self._hull.close()
+        self._wheel.close()
+
+    async def ask(self, arm: Arm, case: GoldenCase) -> Reply:
+        """Ask a case of an arm, as a caller of the workload would. What goes wrong is in the reply."""
+        body: dict[str, object] = {"model": served_name(self._workload, self._numbers[arm.name])}
+        if arm.prompt_hash:
+            body["prompt"] = {"variables": case.variables}
+        items = case.input_value()
+        if items:
+            body["input"] = items
+        return await self.call("/v1/responses", body)
+
+    async def call(self, path: str, body: Mapping[str, object]) -> Reply:
+        """Make one call of the gateway's API."""
+        status, headers, answer = await self._exchange(path, msgspec.json.encode(body))
+        settled = self._tap.settled.pop(headers.get("x-headworks-call-id", ""), None)
+        known = Reply() if settled is None else self._figures(settled)
+        if status == 200 or status == 202:
+            said = read_answer(answer)
+            calls = tuple(ToolCall(one.name, one.arguments) for one in said.tool_calls)
+            return msgspec.structs.replace(known, answer=Answer(said.text, calls))
+        withheld = None if settled is None else self._withheld(settled)
+        return msgspec.structs.replace(known, error=_error(status, headers, answer), withheld=withheld)
+
+    async def embed(self, model: str, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        """The vectors of texts.
+
+        Raises:
+            ScoringFailed: there are none.
+        """
+        from headworks.evals.scorers import ScoringFailed
+
+        status, headers, answer = await self._exchange(
+            "/v1/embeddings", msgspec.json.encode({"model": model, "input": list(texts), "encoding_format": "float"})
+        )
+        self._tap.settled.pop(headers.get("x-headworks-call-id", ""), None)
+        if status != 200:
+            error = _error(status, headers, answer)
+            raise ScoringFailed(f"the embeddings model gave no vectors ({error.code})")
+        try:
+            data = sorted(msgspec.json.decode(answer, type=_Embeddings).data, key=lambda one: one.index)
+        except msgspec.DecodeError:
+            raise ScoringFailed("the embeddings model gave no vectors in the form of the OpenAI API") from None
+        return [one.embedding for one in data]
+
+    def _figures(self, settled: Settled) -> Reply:
+        """What a call took. Repair turns are part of it: the caller waits for them and pays for them."""
+        opened = settled.opened
+        usage = Usage(
+            settled.input_tokens,
+            settled.cached_tokens,
+            settled.cache_write_tokens,
+            settled.output_tokens,
+            settled.reasoning_tokens,
+            settled.usage_source,
+        )
+        price = self._book.for_target(opened.provider, opened.model)
+        cost = price.cost(usage, at_us=opened.opened_us)
+        # Nothing was used where the provider refused before it began; that is known, and free.
+        is_free = usage.source == "none" and settled.outcome != "answered" and price.is_known
+        return Reply(
+            usage=usage,
+            cost_pico_usd=cost.total if cost is not None else 0 if is_free else None,
+            latency_ms=settled.total_us / 1000,
+            served_model=settled.served_model,
+            call_id=opened.call_id,
+        )
+
+    def _withheld(self, settled: Settled) -> Answer | None:
+        """What the model had said last, where that was not passed on. It is kept for who looks at the failing cases;
+        the pipeline keeps it as it keeps content for replay, sealed."""
+        call_id, workload = settled.opened.call_id, settled.workload
+        body = self._vault.open(call_id, workload, "response", settled.response_body)
+        if not body:
+            return None
+        said = read_answer(body)
+        return Answer(said.text, tuple(ToolCall(one.name, one.arguments) for one in said.tool_calls))
+
+    async def _exchange(self, path: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        pieces: list[bytes] = []
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def deliver(piece: bytes | BaseException | None) -> None:
+            if isinstance(piece, bytes):
+                pieces.append(piece)
+            elif not ended.done():
+                ended.set_result(None)
+
+        mailbox = Mailbox(deliver)
+        request = Request("POST", path, headers={b"content-type": b"application/json"}, body=body)
+        gateway = self._assembly.gateway
+        try:
+            gateway.admit(request)
+        except Refusal as refusal:
+            gateway.refuse(refusal, request, mailbox)
+        else:
+            mailbox.running = gateway.handle(request, mailbox)
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                await ended
+        except BaseException:
+            mailbox.cancel()
+            raise
+        if mailbox.head.exception() is not None:
+            return 502, {}, b'{"error": {"code": "upstream_broken", "message": "the answer broke off"}}'
+        status, block = mailbox.head.result()
+        return status, _headers(block), b"".join(pieces)
+
+
+class _Vector(msgspec.Struct):
+    embedding: list[float]
+    index: int = 0
+
+
+class _Embeddings(msgspec.Struct):
+    data: list[_Vector]
+
+
+class _ErrorFields(msgspec.Struct):
+    code: str | None = None
+    message: str = ""
+
+
+class _ErrorBody(msgspec.Struct):
+    error: _ErrorFields
+
+
+def _error(status: int, headers: Mapping[str, str], body: bytes) -> CallError:
+    try:
+        said = msgspec.json.decode(body, type=_ErrorBody).error
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        said = _ErrorFields()
+    code = said.code or f"http_{status}"
+    is_ours = status in (401, 404, 429) or status >= 500
+    is_infrastructure = code in _INFRASTRUCTURE or (code.startswith("http_") and is_ours) or status == 429
+    reason = _REASON.search(said.message)
+    words = reason[1] if reason is not None else said.message
+    after = headers.get("retry-after", "")
+    return CallError(
+        code,
+        # A provider's own words may repeat what was sent to it.
+        words if code in _OWN_WORDS else "",
+        is_infrastructure,
+        float(after) if after.isdigit() else None,
+        may_retry=code not in _FINAL,
+    )
+
+
+_OWN_WORDS = frozenset({"output_invalid", "output_blocked", "action_denied", "action_held", *_INFRASTRUCTURE})
+
+
+def _identity(work: CompiledWorkload, target: str, workload: Workload, project: Project) -> str:
+    """The hash of what an answer depends on but the case."""
+    contract, rules = work.contract, workload.files.rules
+    parts = [
+        target,
+        project.config.providers[target.partition("/")[0]].base_url,
+        "" if work.prompt is None else work.prompt.hash,
+        "" if work.schema is None else work.schema.hash,
+        hashlib.sha256(rules.read_bytes()).hexdigest() if rules is not None else "",
+        {endpoint.value: fields for endpoint, fields in work.fixed.items()},
+        work.limit,
+        contract.latency,
+        contract.validation,
+        contract.screening,
+    ]
+    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+
+
+def _headers(block: bytes) -> dict[str, str]:
+    lines = [line.partition(b":") for line in block.split(b"\r\n") if line]
+    return {name.decode("latin-1").lower(): value.strip().decode("latin-1") for name, _, value in lines}

@@ -1,0 +1,207 @@
+"""Check, import and count golden cases: typical inputs with right answers, in a workload's golden.jsonl.
+
+  headworks golden lint [WORKLOAD]         duplicates, leaks between splits, imbalance, and whether it is large enough
+  headworks golden stats WORKLOAD          what it is made of
+  headworks golden import WORKLOAD FILE --from promptfoo|openai-evals|csv|candidates
+  headworks golden import WORKLOAD --from calls --outcome NAME
+
+Cases from calls come as candidates first: only calls with a good outcome, only content that was redacted, and nothing
+in which personal data is found. A person reads each, mends `expected`, and sets `"reviewed": true`; then
+`--from candidates` takes them in.
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headworks.cli.lines import json_line, note
+from headworks.cli.tables import RED, YELLOW, Cell, Table, has_colours, plain
+from headworks.errors import CommandError
+
+if TYPE_CHECKING:
+    from headworks.config import Project, Workload
+    from headworks.evals.golden.importers import Imported
+
+SOURCES = ("promptfoo", "openai-evals", "csv", "calls", "candidates")
+CANDIDATES_FILE = "golden.candidates.jsonl"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the sub-commands and their flags."""
+    commands = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
+    lint = _action(
+        commands,
+        "lint",
+        "Say what makes a golden set say less than its size promises",
+        more=" Exit code 1 where a finding is a problem and not a remark.",
+    )
+    lint.add_argument("workload", metavar="WORKLOAD", nargs="?", help="all of them without it")
+    stats = _action(commands, "stats", "Count cases by split, tag and label")
+    stats.add_argument("workload", metavar="WORKLOAD", help="the workload")
+    bring = _action(commands, "import", "Add cases from elsewhere; those that are there already are left out")
+    bring.add_argument("workload", metavar="WORKLOAD", help="the workload")
+    bring.add_argument("file", type=Path, nargs="?", metavar="FILE", help="what to read")
+    bring.add_argument("--from", dest="source", required=True, choices=SOURCES, help="what it is")
+    bring.add_argument("--prefix", metavar="TEXT", help="of ids, where the source gives none")
+    bring.add_argument("--expected", metavar="NAME", help="the column, or the field of `item`, that says what is right")
+    bring.add_argument("--input", metavar="NAME", help="of a table: the column with the caller's message")
+    bring.add_argument("--id", metavar="NAME", help="of a table: the column with ids")
+    bring.add_argument("--tags", metavar="NAME", help="of a table: the column with tags, divided by `;`")
+    bring.add_argument("--cluster", metavar="NAME", help="of a table: the column that says which rows belong together")
+    bring.add_argument(
+        "--outcome", metavar="NAME", help="of calls: the outcome whose value is true, or a demonstration"
+    )
+    bring.add_argument("--limit", type=int, default=200, metavar="N", help="of calls: at most so many. Default: 200")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it; returns the exit code."""
+    from headworks.config import load
+
+    project = load(options.config)
+    match options.action:
+        case "lint":
+            return _lint(project, options)
+        case "stats":
+            return _stats(project, options)
+        case _:
+            return _import(project, options)
+
+
+def _lint(project: "Project", options: argparse.Namespace) -> int:
+    from headworks.cli.prompt_release import as_named
+    from headworks.cli.workloads import find_workload
+    from headworks.config import load_workloads
+    from headworks.errors import ConfigError, Problem
+    from headworks.evals.golden import lint_golden
+    from headworks.evals.plain_intervals import needed_cases
+
+    if options.workload:
+        workloads = [find_workload(project, options.workload)]
+        _golden_of(workloads[0])
+    else:
+        workloads = [one for one in load_workloads(project) if one.files.golden is not None]
+    code = count = 0
+    for workload in workloads:
+        path = _golden_of(workload)
+        try:
+            findings = lint_golden(path, bar=workload.contract.quality.bar, needed_cases=needed_cases)
+        except ConfigError as error:
+            code = 1
+            for problem in error.problems:
+                note(str(as_named(workload, problem)), "golden")
+            continue
+        for one in findings:
+            count += 1
+            code = 1 if one.weighs else code
+            problem = as_named(workload, Problem(str(path), one.line, 1 if one.line else 0, one.message))
+            if options.json:
+                shown = {"rule": one.rule, "line": one.line, "message": one.message, "weighs": one.weighs}
+                print(json_line({"workload": workload.name, "file": problem.file, **shown, "ids": one.ids}))
+                continue
+            place = f"{problem.file}:{one.line}:" if one.line else f"{problem.file}:"
+            severity = "problem" if one.weighs else "remark"
+            if has_colours():
+                place, severity = f"\x1b[1m{place}\x1b[0m", f"\x1b[{RED if one.weighs else YELLOW}m{severity}\x1b[0m"
+            print(f"{place} {severity}: {plain(one.message)} ({one.rule})")
+    if not count and not code and not options.json:
+        print("nothing to mend")
+    return code
+
+
+def _stats(project: "Project", options: argparse.Namespace) -> int:
+    import msgspec
+
+    from headworks.cli.workloads import find_workload
+    from headworks.evals.golden import summarise
+    from headworks.evals.plain_intervals import needed_cases
+
+    workload = find_workload(project, options.workload)
+    found = summarise(_golden_of(workload))
+    bar = workload.contract.quality.bar
+    if options.json:
+        print(json_line({"workload": workload.name, **msgspec.to_builtins(found), "needed": needed_cases(bar)}))
+        return 0
+    rows = [
+        ("cases", f"{found.cases:,}"),
+        ("independent groups", f"{found.groups:,}"),
+        ("that must pass", f"{found.must_pass:,}"),
+        ("without `expected`", f"{found.without_expected:,}"),
+        *((f"split {name}", f"{count:,}") for name, count in found.splits.items()),
+        (f"needed for a bar of {bar:.2f}", f"{needed_cases(bar):,}"),
+        *((f"tag {name}", f"{count:,}") for name, count in list(found.tags.items())[:20]),
+    ]
+    for field, values in found.labels.items():
+        shown = ", ".join(f"{value} {count:,}" for value, count in list(values.items())[:8])
+        rows.append((f"label {field}".rstrip(), shown))
+    table = Table(("", ""), coloured=has_colours())
+    print("\n".join(table.lines([[Cell(name), Cell(value)] for name, value in rows])[1:]))
+    return 0
+
+
+def _import(project: "Project", options: argparse.Namespace) -> int:
+    from headworks.cli.workloads import find_workload
+    from headworks.config import load_workloads
+    from headworks.evals.golden.importers import save_cases
+
+    workload = find_workload(project, options.workload)
+    if options.source == "calls":
+        from headworks.cli.golden_calls import write_candidates
+
+        return write_candidates(project, workload, options)
+    if options.file is None:
+        raise CommandError(f"--from {options.source} needs a file to read")
+    found = _read(options)
+    path = workload.files.golden or workload.folder / "golden.jsonl"
+    saved = save_cases(path, found.cases)
+    for one in found.notes:
+        note(one, "golden")
+    if found.scorer:
+        note(f"such cases are scored with `scorers: [{found.scorer}]` in evals.yaml beside the contract", "golden")
+    if options.json:
+        print(json_line({"file": str(path), "added": saved.added, "known": saved.known, "notes": found.notes}))
+    else:
+        known = f", {saved.known:,} were there already" if saved.known else ""
+        print(f"{saved.added:,} cases added to {plain(str(path))}{known}")
+    load_workloads(project)
+    return 0
+
+
+def _read(options: argparse.Namespace) -> "Imported":
+    from headworks.evals.golden.importers import (
+        Columns,
+        read_csv,
+        read_openai_evals,
+        read_promptfoo,
+        reviewed_cases,
+    )
+
+    prefix = {"prefix": options.prefix} if options.prefix else {}
+    match options.source:
+        case "promptfoo":
+            return read_promptfoo(options.file, **prefix)
+        case "openai-evals":
+            return read_openai_evals(options.file, expected_field=options.expected or "", **prefix)
+        case "candidates":
+            return reviewed_cases(options.file)
+        case _:
+            named = {name: value for name in Columns.__struct_fields__ if (value := getattr(options, name)) is not None}
+            return read_csv(options.file, Columns(**named), **prefix)
+
+
+def _golden_of(workload: "Workload") -> Path:
+    path = workload.files.golden
+    if path is None:
+        raise CommandError(f"`{workload.name}` has no golden set: a file golden.jsonl beside its contract")
+    return path
+
+
+def _action(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, summary: str, *, more: str = ""
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=summary, description=f"{summary}.{more}")
+    parser.add_argument(
+        "--config", type=Path, default=Path("headworks.yaml"), metavar="FILE", help="default: %(default)s"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    return parser

@@ -1,0 +1,114 @@
+"""`headworks select`: the ladder of a real project on the simulator, whose tiers are of known quality."""
+
+import json
+
+import pytest
+
+from headworks.config import read_lock
+
+NAME = "invoice-extraction"
+
+
+@pytest.fixture
+def select(desk):
+    """Runs `headworks select`, with the tiers as good as this and a bar."""
+
+    def do(*words, bar=0.85, **shares):
+        plan = desk.folder / "simulator.yaml"
+        if shares:
+            shown = ", ".join(f"{name}: {share}" for name, share in shares.items())
+            plan.write_text(plan.read_text().replace("{ nano: 0.8, mini: 0.94, flagship: 0.99 }", f"{{ {shown} }}"))
+        contract = desk.folder / "workloads" / NAME / "workload.yaml"
+        text = contract.read_text()
+        assert "bar: 0.95" in text
+        contract.write_text(text.replace("bar: 0.95", f"bar: {bar}"))
+        return desk.run("select", NAME, *words)
+
+    return do
+
+
+def locked(desk):
+    return read_lock(desk.folder / "headworks.lock").workloads.get(NAME)
+
+
+@pytest.mark.parametrize(
+    ("shares", "chosen"),
+    [
+        ({"nano": 1.0, "mini": 1.0, "flagship": 1.0}, "nano"),
+        ({"nano": 0.5, "mini": 1.0, "flagship": 1.0}, "mini"),
+        ({"nano": 0.5, "mini": 0.5, "flagship": 0.99}, "flagship"),
+    ],
+)
+def test_the_cheapest_rung_that_is_good_enough_is_locked_with_its_evidence(select, desk, shares, chosen):
+    code, out, err = select(**shares)
+
+    assert code == 0, err
+    assert out.startswith(f"# Model of {NAME}: `{chosen}`")
+    assert f"locked to {chosen}" in err
+    found = locked(desk)
+    assert found.model == chosen
+    assert found.served_model.startswith("gpt-6")  # the snapshot that the provider has named
+    assert found.prompt_hash.startswith("sha256:")
+    assert found.evidence["chosen"] == chosen
+    assert found.evidence["calls"] + found.evidence["calls_saved"] == 300
+    assert (desk.folder / "workloads" / NAME / "decision.md").read_text() == out
+
+
+def test_calls_are_made_with_the_rung_that_was_locked(select, desk):
+    select(nano=0.5, mini=1.0, flagship=1.0)
+    assert "mini (simulator/gpt-6.1-terra)" in desk.run("plan", NAME)[1]
+    code, _, _ = desk.run("check")
+    assert code == 0
+
+
+def test_where_no_rung_is_good_enough_nothing_is_locked_and_the_exit_code_says_so(select, desk):
+    code, out, _ = select(nano=0.3, mini=0.4, flagship=0.5)
+
+    assert code == 1
+    assert "none: mend the prompt, or lower the bar" in out
+    assert locked(desk) is None
+
+
+def test_a_dry_run_changes_nothing(select, desk):
+    code, _, _ = select("--dry-run", nano=1.0)
+    assert code == 0
+    assert not (desk.folder / "headworks.lock").exists()
+    assert not (desk.folder / "workloads" / NAME / "decision.md").exists()
+
+
+def test_a_set_that_is_too_small_for_its_bar_is_refused_unless_it_is_wanted(select, desk):
+    code, _, err = select(bar=0.95)
+    assert code == 1
+    assert "100 cases cannot defend a bar of 95%" in err
+    assert "--underpowered" in err
+
+    code, out, _ = desk.run("select", NAME, "--underpowered", "--dry-run")
+    assert "**Underpowered**" in out
+
+
+def test_the_best_rung_can_be_compared_with(select):
+    code, out, _ = select("--against-best", "--json", nano=1.0, mini=1.0, flagship=1.0)
+    found = json.loads(out)
+
+    assert code == 0
+    assert found["chosen"] == "nano"
+    assert found["rungs"][0]["score"] > 2
+
+
+def test_the_evidence_outlives_a_publication(select, desk):
+    select(nano=1.0)
+    desk.run("prompts", "publish", NAME)
+    assert locked(desk).evidence["chosen"] == "nano"
+
+
+def test_a_workload_without_a_golden_set_has_no_ladder_to_climb(desk):
+    code, _, err = desk.run("select", "assistant")
+    assert code == 1
+    assert "has no golden set" in err
+
+
+def test_a_cap_ends_it_with_a_word_and_no_lock(select, desk):
+    code, _, err = select("--cap", "0.0001", nano=1.0)
+    assert code == 1
+    assert "the cap was reached" in err
+    assert locked(desk) is None

@@ -1,0 +1,149 @@
+"""The statistics against scipy, against exhaustive enumeration, and against the figures of the literature."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from headworks.evals.statistics import (
+    at_least,
+    clopper_pearson,
+    exact_bound,
+    floor_plan,
+    floor_power,
+    floor_successes,
+    mcnemar_midp,
+    needed_cases,
+    paired_power,
+    spending_bounds,
+    tango_interval,
+    tango_score,
+    wilson,
+)
+
+FLOORS = {  # exact binomial, alpha .025: evals reference 2.3
+    (50, 0.80): 46, (50, 0.85): 48, (50, 0.90): 50,
+    (100, 0.80): 89, (100, 0.85): 93, (100, 0.90): 96,
+    (150, 0.80): 130, (150, 0.85): 137, (150, 0.90): 143,
+    (200, 0.80): 172, (200, 0.85): 181, (200, 0.90): 189,
+}  # fmt: skip
+
+
+@given(cases=st.integers(1, 300), share=st.floats(0.001, 0.999), data=st.data())
+def test_tails_are_scipys(cases, share, data):
+    successes = data.draw(st.integers(0, cases + 1))
+    assert at_least(successes, cases, share) == pytest.approx(stats.binom.sf(successes - 1, cases, share), abs=1e-9)
+
+
+@given(cases=st.integers(1, 400), data=st.data(), confidence=st.sampled_from([0.9, 0.95, 0.99]))
+def test_exact_and_score_intervals_are_scipys(cases, data, confidence):
+    successes = data.draw(st.integers(0, cases))
+    test = stats.binomtest(successes, cases)
+    for ours, method in ((clopper_pearson, "exact"), (wilson, "wilson")):
+        theirs = test.proportion_ci(confidence, method)
+        assert ours(successes, cases, confidence) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
+
+
+@pytest.mark.parametrize(("cases", "floor"), FLOORS)
+def test_the_floors_are_those_of_the_table(cases, floor):
+    assert floor_successes(cases, floor, 0.025) == FLOORS[cases, floor]
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.025, 0.0125])
+@pytest.mark.parametrize("floor", [0.6, 0.8, 0.85, 0.9, 0.95])
+def test_a_floor_is_never_passed_more_often_than_alpha_at_the_floor_and_no_lower_bound_would_do(alpha, floor):
+    for cases in range(50, 201, 7):
+        least = floor_successes(cases, floor, alpha)
+        if least is None:
+            assert cases < needed_cases(floor, alpha)
+            continue
+        assert stats.binom.sf(least - 1, cases, floor) <= alpha < stats.binom.sf(least - 2, cases, floor)
+
+
+def test_how_many_cases_a_bar_takes():
+    assert needed_cases(0.95, 0.025) == 72
+    assert floor_successes(71, 0.95, 0.025) is None
+    assert floor_power(50, 0.95, 0.025, 0.999) == 0.0
+    with pytest.raises(ValueError, match="no number of cases"):
+        needed_cases(1.0, 0.05)
+
+
+PLANS = {  # evals reference 2.4; where the first look cannot be passed it is one above it
+    (100, 0.80): ((48, 69, 89), 11), (100, 0.85): ((50, 71, 93), 7), (100, 0.90): ((51, 74, 96), 4),
+    (150, 0.85): ((73, 104, 137), 13), (200, 0.85): ((96, 138, 181), 19), (200, 0.90): ((99, 144, 189), 11),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("cases", "floor"), PLANS)
+def test_looking_early_has_the_bounds_of_the_table_and_keeps_alpha_exactly(cases, floor):
+    plan = floor_plan(cases, floor, 0.025)
+
+    assert (plan.passes, plan.most_errors) == PLANS[cases, floor]
+    assert plan.power(floor) <= 0.025
+    assert plan.power((1 + floor) / 2) >= floor_power(cases, floor, 0.025, (1 + floor) / 2) - 0.03
+
+
+@given(cases=st.integers(20, 200), floor=st.sampled_from([0.7, 0.8, 0.9]), alpha=st.sampled_from([0.05, 0.025, 0.01]))
+def test_any_plan_keeps_its_alpha(cases, floor, alpha):
+    plan = floor_plan(cases, floor, alpha)
+    assert plan.power(floor) <= alpha + 1e-12
+    assert all(least <= at + 1 for least, at in zip(plan.passes, plan.at, strict=True))
+
+
+@pytest.mark.parametrize(("alpha", "bounds"), [(0.025, (2.963, 2.359, 2.014)), (0.0125, (3.344, 2.670, 2.284))])
+def test_the_bounds_of_three_looks_are_those_of_the_literature(alpha, bounds):
+    """gsDesign's `sfLDOF` at 1/2, 3/4, 1."""
+    assert spending_bounds(alpha) == pytest.approx(bounds, abs=0.003)
+
+
+def test_the_score_is_tangos():
+    """With no discordance it is sqrt(n d / (1 - d)) for margin d; by hand from the closed form."""
+    assert tango_score(0, 0, 100, 0.1) == pytest.approx(math.sqrt(100 * 0.1 / 0.9))
+    assert tango_score(0, 0, 0, 0.1) == 0.0
+    assert tango_score(10, 0, 100, 0.1) == pytest.approx(0.0, abs=1e-9)  # exactly at the margin
+
+
+@pytest.mark.parametrize(("cases", "margin", "alpha"), [(50, 0.1, 0.05), (100, 0.1, 0.05), (100, 0.1, 0.025)])
+def test_non_inferiority_is_never_shown_more_often_than_alpha_at_the_margin(cases, margin, alpha):
+    """Every outcome enumerated, over the whole nuisance parameter, on a grid that is not the bound's own."""
+    bound = exact_bound(cases, margin, alpha)
+    outcomes = [
+        (losses, wins)
+        for losses in range(cases + 1)
+        for wins in range(cases - losses + 1)
+        if tango_score(losses, wins, cases, margin) >= bound
+    ]
+    for step in range(1, 30):
+        win = (1 - margin) / 2 * step / 30.5
+        share = stats.multinomial(cases, [win + margin, win, 1 - 2 * win - margin])
+        chance = math.fsum(share.pmf([losses, wins, cases - losses - wins]) for losses, wins in outcomes)
+        assert chance <= alpha * 1.0005, (win, chance)
+
+
+def test_the_power_is_that_of_the_table():
+    assert paired_power(100, 0.1, 0.05, win=0.01, loss=0.01) >= 0.99
+    assert paired_power(100, 0.1, 0.05, win=0.04, loss=0.04) == pytest.approx(0.94, abs=0.03)
+    assert paired_power(50, 0.1, 0.05, win=0.02, loss=0.02) == pytest.approx(0.86, abs=0.03)
+
+
+@given(cases=st.integers(1, 200), data=st.data())
+def test_the_interval_of_a_difference_holds_what_was_seen_and_is_the_tests_inverse(cases, data):
+    losses = data.draw(st.integers(0, cases))
+    wins = data.draw(st.integers(0, cases - losses))
+    low, high = tango_interval(losses, wins, cases)
+
+    assert -1 <= low <= (wins - losses) / cases <= high <= 1
+    assert tango_interval(wins, losses, cases) == pytest.approx((-high, -low), abs=1e-6)
+    if -0.99 < low < (wins - losses) / cases - 1e-6:
+        assert tango_score(losses, wins, cases, -low) == pytest.approx(1.959964, abs=1e-3)
+
+
+@given(losses=st.integers(0, 60), wins=st.integers(0, 60))
+def test_mcnemars_mid_p_is_that_of_a_binomial(losses, wins):
+    if losses + wins == 0:
+        assert mcnemar_midp(0, 0) == 1.0
+        return
+    expected = stats.binom.sf(losses, losses + wins, 0.5) + stats.binom.pmf(losses, losses + wins, 0.5) / 2
+    assert mcnemar_midp(losses, wins) == pytest.approx(expected, abs=1e-9)

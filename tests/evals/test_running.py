@@ -1,0 +1,409 @@
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+import tracemalloc
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from headworks.errors import CommandError, HeadworksError, StorageError
+from headworks.evals.answer_cache import AnswerCache
+from headworks.evals.running import Limits, Runner
+from headworks.evals.runs import CallError, Reply, RunFolder, find_run, list_runs
+from headworks.evals.scorers import Combined, ScoringFailed, Weighted
+from headworks.evals.scorers.exact import Exact
+
+from .conftest import LABEL, Model, numbered, reply
+
+
+def test_every_case_is_asked_of_every_arm_as_often_as_it_is_to_be(bench):
+    model = Model()
+    with bench.create(numbered(5), arms=("nano", "mini"), repeats=3) as folder:
+        assert bench.run(folder, model) == "complete"
+        assert set(bench.verdicts(folder).values()) == {"right"}
+        assert len(bench.verdicts(folder)) == folder.units == len(model.asked) == 30
+    assert sorted(model.asked) == sorted(
+        (arm, f"case-{n}") for arm in ("nano", "mini") for n in range(5) for _ in "abc"
+    )
+
+
+def test_the_order_is_the_seeds_and_all_arms_of_a_case_are_neighbours(bench, tmp_path):
+    with bench.create(numbered(20), arms=("a", "b"), seed=7) as folder:
+        order = [(unit.arm, folder.cases[unit.case].id) for unit in folder.in_order()]
+    with bench.create(list(reversed(numbered(20))), arms=("a", "b"), seed=7, run="20261125-120000-0002") as folder:
+        again = [(unit.arm, folder.cases[unit.case].id) for unit in folder.in_order()]
+    with bench.create(numbered(20), arms=("a", "b"), seed=8, run="20261125-120000-0003") as folder:
+        other = [(unit.arm, folder.cases[unit.case].id) for unit in folder.in_order()]
+
+    assert order == again != other
+    assert [arm for arm, _ in order] == [0, 1] * 20
+    assert [name for _, name in order[::2]] == [name for _, name in order[1::2]]
+
+
+def test_no_more_is_under_way_at_once_than_is_allowed(bench):
+    model = Model()
+    with bench.create(numbered(30)) as folder:
+        bench.run(folder, model, concurrency=4)
+    assert model.most_under_way == 4
+
+
+def test_what_is_no_answer_counts_as_wrong_and_what_says_nothing_of_the_model_as_invalid(bench):
+    def says(arm, case):
+        return {
+            "case-0": "another answer",
+            "case-1": Reply(error=CallError("output_invalid", "breaks the schema"), cost_pico_usd=5),
+            "case-2": Reply(error=CallError("upstream_rate_limited", is_infrastructure=True)),
+            "case-3": HeadworksError("the gateway is closed"),
+            "case-4": "answer 4",
+        }[case.id]
+
+    model = Model(says)
+    with bench.create(numbered(5)) as folder:
+        assert bench.run(folder, model, attempts=3, concurrency=1) == "complete"
+        assert {name: verdict for (_, name, _), verdict in bench.verdicts(folder).items()} == {
+            "case-0": "wrong",
+            "case-1": "wrong",
+            "case-2": "invalid",
+            "case-3": "invalid",
+            "case-4": "right",
+        }
+    assert len(model.asked) == 3 + 2 * 3
+    assert sorted(bench.waited) == [0.5, 0.5, 1.0, 1.0]
+
+
+def test_a_provider_is_waited_for_as_long_as_it_says(bench):
+    replies = [
+        Reply(error=CallError("upstream_rate_limited", is_infrastructure=True, retry_after_s=7)),
+        reply("answer 0"),
+    ]
+    with bench.create(numbered(1)) as folder:
+        bench.run(folder, Model(lambda arm, case: replies.pop(0)))
+        (result,) = folder.results()
+    assert bench.waited == [7]
+    assert (result.verdict, result.answered.attempts) == ("right", 2)
+
+
+def test_a_case_that_takes_too_long_is_wrong_and_holds_nothing_up(bench):
+    async def never():
+        await asyncio.Event().wait()
+
+    with bench.create(numbered(3)) as folder:
+        model = Model(lambda arm, case: never() if case.id == "case-1" else f"answer {case.id[-1]}")
+        assert bench.run(folder, model, timeout_s=0.05) == "complete"
+        results = {one.case.id: one for one in folder.results()}
+    assert results["case-1"].verdict == "wrong"
+    assert results["case-1"].answered.reply.error.code == "timeout"
+    assert results["case-2"].verdict == "right"
+
+
+def test_a_mistake_in_our_own_code_ends_the_run_and_loses_nothing(bench):
+    with bench.create(numbered(5)) as folder:
+        model = Model(lambda arm, case: ZeroDivisionError() if case.id == "case-3" else f"answer {case.id[-1]}")
+        with pytest.raises(ZeroDivisionError):
+            bench.run(folder, model, concurrency=1)
+    with bench.open() as folder:
+        model = Model()
+        assert bench.run(folder, model) == "complete"
+        assert len(bench.verdicts(folder)) == 5
+    assert len(model.asked) < 5
+
+
+class Failing:
+    name, identity, may_gate = "failing", {"scorer": "failing"}, True
+
+    async def score(self, case, answer):
+        raise ScoringFailed("the judge sleeps")
+
+    async def close(self): ...
+
+
+def test_an_answer_that_could_not_be_scored_is_invalid_and_scored_again_without_asking(bench):
+    model = Model()
+    with bench.create(numbered(3)) as folder:
+        bench.run(folder, model, scorer=Failing())
+        assert set(bench.verdicts(folder).values()) == {"invalid"}
+        assert folder.scored(next(folder.in_order())).failed == "the judge sleeps"
+    with bench.open() as folder:
+        bench.run(folder, model)
+        assert set(bench.verdicts(folder).values()) == {"right"}
+    assert len(model.asked) == 3
+
+
+def test_scoring_that_never_ends_is_invalid(bench):
+    class Endless(Failing):
+        async def score(self, case, answer):
+            await asyncio.Event().wait()
+
+    with bench.create(numbered(1)) as folder:
+        bench.run(folder, Model(), scorer=Endless(), timeout_s=0.05)
+        assert set(bench.verdicts(folder).values()) == {"invalid"}
+
+
+# -- going on ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_goes_on_where_it_was_stopped(bench):
+    with bench.create(numbered(20)) as folder:
+        holder = []
+
+        def says(arm, case):
+            if len(model.asked) == 7:
+                holder[0].stop()
+            return f"answer {case.id.removeprefix('case-')}"
+
+        model = Model(says)
+
+        async def do():
+            holder.append(Runner(folder, LABEL, model, Limits(concurrency=1)))
+            return await holder[0].run()
+
+        assert asyncio.run(do()) == "stopped"
+        assert len(model.asked) == 7
+    with bench.open() as folder:
+        assert bench.run(folder, model) == "complete"
+    assert sorted(model.asked) == sorted(("nano", f"case-{n}") for n in range(20))
+
+
+def test_what_was_invalid_is_asked_again_by_whoever_goes_on(bench):
+    with bench.create(numbered(2)) as folder:
+        bench.run(folder, Model(lambda arm, case: Reply(error=CallError("x", is_infrastructure=True))), attempts=1)
+        assert set(bench.verdicts(folder).values()) == {"invalid"}
+    with bench.open() as folder:
+        bench.run(folder, Model())
+        assert set(bench.verdicts(folder).values()) == {"right"}
+    with bench.open() as folder:
+        assert set(bench.verdicts(folder).values()) == {"right"}
+
+
+def test_a_line_that_was_not_written_whole_is_asked_again(bench):
+    model = Model()
+    with bench.create(numbered(3)) as folder:
+        bench.run(folder, model, concurrency=1)
+        path = folder.path / "log.jsonl"
+    path.write_bytes(path.read_bytes()[:-20])
+    with bench.open() as folder:
+        assert folder.lost == 1
+        bench.run(folder, model)
+        assert set(bench.verdicts(folder).values()) == {"right"}
+    assert len(model.asked) == 4
+
+
+def test_a_damaged_log_and_other_cases_are_refused(bench):
+    with bench.create(numbered(3)) as folder:
+        bench.run(folder, Model())
+        path = folder.path
+    content = (path / "log.jsonl").read_bytes()
+    (path / "log.jsonl").write_bytes(b"{}\n" + content)
+    with pytest.raises(StorageError, match="damaged at byte 0"):
+        bench.open()
+    (path / "log.jsonl").write_bytes(content)
+    (path / "golden.jsonl").write_bytes(b'{"id": "x"}\n')
+    with pytest.raises(StorageError, match="not what the run was made with"):
+        bench.open()
+
+
+def test_two_processes_cannot_write_one_run(bench):
+    with bench.create(numbered(1)) as folder:
+        with pytest.raises(CommandError, match="under way in another process"):
+            bench.open()
+        RunFolder.open(folder.path).close()
+    bench.open().close()
+
+
+def test_what_was_answered_before_is_not_paid_for_again_but_each_repeat_is_asked(bench, tmp_path):
+    cache, model = AnswerCache(tmp_path / "cache"), Model()
+    with bench.create(numbered(4), repeats=2) as folder:
+        bench.run(folder, model, cache=cache)
+        assert len(model.asked) == 8
+        assert folder.spent_pico_usd == 8_000_000
+    changed = [{**case, "expected": "other", "id": f"new-{case['id']}"} for case in numbered(4)]
+    with bench.create(changed, repeats=3, run="20261125-130000-abcd") as folder:
+        bench.run(folder, model, cache=cache)
+        assert folder.spent_pico_usd == 4_000_000  # the third repeat of each
+        assert sum(one.answered.is_cached for one in folder.results()) == 8
+    with bench.create(numbered(4), arms=("other",), run="20261125-140000-abcd") as folder:
+        bench.run(folder, Model(), cache=cache)
+        assert not any(one.answered.is_cached for one in folder.results())
+    cache.close()
+
+
+def test_a_timeout_is_not_remembered_as_the_models_answer(bench, tmp_path):
+    cache = AnswerCache(tmp_path / "cache")
+
+    async def never():
+        await asyncio.Event().wait()
+
+    with bench.create(numbered(1)) as folder:
+        bench.run(folder, Model(lambda arm, case: never()), cache=cache, timeout_s=0.02)
+    with bench.create(numbered(1), run="20261125-130000-abcd") as folder:
+        bench.run(folder, Model(), cache=cache)
+        assert set(bench.verdicts(folder).values()) == {"right"}
+    cache.close()
+
+
+def test_other_scorers_score_the_same_answers_and_ask_no_model(bench):
+    with bench.create(numbered(3)) as folder:
+        bench.run(folder, Model(lambda arm, case: f"Answer {case.id[-1]}."))
+        assert set(bench.verdicts(folder).values()) == {"right"}
+    exact = Combined([Weighted(Exact(), "exact")])
+    from headworks.evals.scorers import scorer_hash
+
+    with bench.open(scorer_hash=scorer_hash(exact)) as folder:
+        bench.run(folder, None, scorer=exact)
+        assert set(bench.verdicts(folder).values()) == {"wrong"}
+    with bench.open() as folder:
+        assert set(bench.verdicts(folder).values()) == {"right"}
+
+
+# -- money ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_stops_before_its_cap_and_goes_on_when_the_cap_is_raised(bench):
+    model = Model(lambda arm, case: reply(f"answer {case.id.removeprefix('case-')}", cost_pico_usd=10**9))
+    with bench.create(numbered(50)) as folder:
+        assert bench.run(folder, model, cap_usd=Decimal("0.0205"), concurrency=8) == "capped"
+        assert folder.spent_pico_usd == 20 * 10**9
+    with bench.open() as folder:
+        assert bench.run(folder, model, cap_usd=Decimal("0.0205")) == "capped"
+        assert len(model.asked) == 20
+        assert bench.run(folder, model, cap_usd=Decimal(1)) == "complete"
+    assert len(model.asked) == 50
+
+
+def test_a_cap_is_kept_whatever_single_questions_cost_within_the_dearest(bench):
+    model = Model(lambda arm, case: reply("x", cost_pico_usd=(3 - int(case.id.removeprefix("case-")) % 3) * 10**9))
+    with bench.create(numbered(60)) as folder:
+        assert bench.run(folder, model, cap_usd=Decimal("0.05"), concurrency=8) == "capped"
+        assert 45 * 10**9 <= folder.spent_pico_usd <= 50 * 10**9
+
+
+def test_a_cap_without_a_price_is_refused_after_the_first_answer(bench):
+    model = Model(lambda arm, case: reply("x", cost_pico_usd=None))
+    with bench.create(numbered(10)) as folder, pytest.raises(CommandError, match="no price is known"):
+        bench.run(folder, model, cap_usd=Decimal(1))
+    assert len(model.asked) == 1
+
+
+def test_progress_is_told_after_each_question(bench):
+    told = []
+    with bench.create(numbered(3), arms=("a", "b")) as folder:
+        bench.run(folder, Model(), on_progress=told.append, concurrency=1)
+    assert [one.done for one in told] == [1, 2, 3, 4, 5, 6]
+    assert (told[-1].right, told[-1].decided, told[-1].spent_pico_usd) == ((3, 3), (3, 3), 6_000_000)
+
+
+# -- finding ----------------------------------------------------------------------------------------------------------
+
+
+def test_runs_are_found_by_the_beginning_of_their_id(bench):
+    for run in ("20261125-120000-aaaa", "20261125-130000-bbbb"):
+        bench.create(numbered(1), run=run).close()
+
+    assert [path.name for path in list_runs(bench.folder)] == ["20261125-130000-bbbb", "20261125-120000-aaaa"]
+    assert find_run(bench.folder, "last").name == "20261125-130000-bbbb"
+    assert find_run(bench.folder, "20261125-12").name == "20261125-120000-aaaa"
+    with pytest.raises(CommandError, match="2 eval runs begin"):
+        find_run(bench.folder, "2026")
+    with pytest.raises(CommandError, match="no eval run begins"):
+        find_run(bench.folder, "x")
+
+
+def test_what_is_kept_is_for_its_owner_alone(bench):
+    with bench.create(numbered(1)) as folder:
+        bench.run(folder, Model())
+        assert folder.path.stat().st_mode & 0o777 == 0o700
+        assert all(file.stat().st_mode & 0o077 == 0 for file in folder.path.iterdir())
+
+
+# -- size and kills ---------------------------------------------------------------------------------------------------
+
+
+def test_ten_thousand_cases_run_in_bounded_memory(bench):
+    long = "x" * 2000
+    cases = ({"id": f"case-{n}", "input": f"{n} {long}", "expected": "yes"} for n in range(10_000))
+    folder = bench.create(cases)
+    model = Model(lambda arm, case: "yes " + "y" * 2000)
+    model.asked = _Forgetful()
+    tracemalloc.start()
+    try:
+        with folder:
+            assert bench.run(folder, model, concurrency=16) == "complete"
+            assert sum(1 for _ in folder.results()) == 10_000
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 12_000_000  # cases and answers have 40 MB
+
+
+class _Forgetful(list):
+    def append(self, item):
+        pass
+
+
+KILLED = """
+import asyncio, os, sys
+sys.path.insert(0, {tests!r})
+import importlib.util
+spec = importlib.util.spec_from_file_location("bench", {conftest!r})
+bench = importlib.util.module_from_spec(spec); spec.loader.exec_module(bench)
+from pathlib import Path
+from headworks.evals.running import Limits, Runner
+from headworks.evals.runs import RunFolder
+
+ledger = os.open({ledger!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+def says(arm, case):
+    os.write(ledger, case.id.encode() + b"\\n")
+    return "answer " + case.id.removeprefix("case-")
+
+async def main():
+    with RunFolder.open(Path({run!r}), is_writing=True) as folder:
+        print("lost", folder.lost, flush=True)
+        print(await Runner(folder, bench.LABEL, bench.Model(says), Limits(concurrency=8)).run(), flush=True)
+
+asyncio.run(main())
+"""
+
+
+def test_a_run_of_ten_thousand_that_is_killed_again_and_again_pays_for_nothing_twice(bench, tmp_path):
+    with bench.create(numbered(10_000)) as folder:
+        run = folder.path
+    ledger = tmp_path / "ledger"
+    here = Path(__file__).parent
+    script = KILLED.format(tests=str(here), conftest=str(here / "conftest.py"), ledger=str(ledger), run=str(run))
+    kills = lost = 0
+    for stop_at in (500, 3000, 7000, None):
+        process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+        while stop_at is not None and process.poll() is None:
+            if (run / "log.jsonl").exists() and _lines(run / "log.jsonl") > 2 * stop_at:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+                break
+        out, _ = process.communicate(timeout=120)
+        lost += int(out.split()[1])
+    assert out.split()[2] == "complete"
+    assert kills == 3
+    asked = ledger.read_text().splitlines()
+    assert len(set(asked)) == 10_000
+    # What was under way when the process died is asked again, and the log knows how much that was.
+    assert len(asked) - 10_000 <= lost <= 3 * 8
+    with RunFolder.open(run) as folder:
+        assert sum(one.verdict == "right" for one in folder.results()) == 10_000
+
+
+def _lines(path):
+    return path.read_bytes().count(b"\n")
+
+
+def test_the_log_is_json_lines_that_anybody_can_read(bench):
+    with bench.create(numbered(1)) as folder:
+        bench.run(folder, Model())
+        lines = [json.loads(line) for line in (folder.path / "log.jsonl").read_text().splitlines()]
+    assert [line["t"] for line in lines] == ["asked", "answered"]
+    assert lines[1]["case_id"] == "case-0"
+    assert lines[1]["reply"]["answer"]["text"] == "answer 0"
+    assert msgspec.json.decode((folder.path / "run.json").read_bytes())["workload"] == "triage"
