@@ -175,7 +175,16 @@ def test_an_open_breaker_answers_at_once_and_says_when_to_come_back(hall):
 
     assert len(hall.upstream.flights) == before
     assert (answered.status, answered.error["code"]) == (503, "circuit_open")
+    assert answered.headers["x-headworks-breaker"] == "open"
     assert 0 < int(answered.headers["retry-after"]) <= 5
+
+
+def test_a_refusal_for_another_reason_says_nothing_of_a_breaker(hall):
+    answered = hall.chat()
+    fail(hall, FailureKind.UNAUTHORIZED)
+
+    assert answered.status == 502
+    assert "x-headworks-breaker" not in answered.headers
 
 
 def test_a_caller_that_goes_while_an_attempt_waits_leaves_nothing_behind(patient):

@@ -148,6 +148,9 @@ NO_RETRY = (("x-should-retry", "false"),)
 """Tells the clients of OpenAI and Anthropic not to try again what was tried again here (`_should_retry` of their
 `_base_client.py`)."""
 
+OPEN_BREAKER = (("x-headworks-breaker", "open"),)
+"""Says of a refusal that nobody was asked, because the target's circuit breaker is open."""
+
 _RETRY_LINE = re.compile(rb"^x-should-retry:[^\r\n]*\r\n", re.IGNORECASE | re.MULTILINE)
 
 
@@ -209,6 +212,8 @@ def refusal_of(failure: Failure, *, status: int = 0) -> UpstreamRefusal:
             ("retry-after", str(math.ceil(failure.retry_after_s))),
             ("retry-after-ms", str(math.ceil(failure.retry_after_s * 1000))),
         )
+    if failure.kind is FailureKind.OPEN:
+        headers += OPEN_BREAKER
     refusal = UpstreamRefusal(
         status or _STATUS_OF_FAILURE.get(failure.kind, 502),
         failure.kind.value,

@@ -30,8 +30,8 @@ from headworks.config import (
     read_lock,
     read_secret,
 )
+from headworks.config.limits import TargetLimits, limits_by_pool
 from headworks.config.pricing import price_book
-from headworks.config.shape import Limits
 from headworks.config.shape import Provider as ProviderConfig
 from headworks.config.walk import suggestion
 from headworks.errors import ConfigError, LimitsUnavailable, Problem, SecretError
@@ -48,7 +48,8 @@ from headworks.routing import Health, Reach, RouteTable
 from headworks.settlement import Settlement
 from headworks.shedding import Load
 from headworks.streaming import StreamRelay
-from headworks.telemetry import Metrics
+from headworks.surveying import Surveyor
+from headworks.telemetry import Metrics, Standing
 from headworks.transport import Origin, PoolLimits, UpstreamPool
 from headworks.wheel import Timer, TimerWheel
 
@@ -90,8 +91,7 @@ class PoolPlan(msgspec.Struct, frozen=True):
     settings: ProviderSettings
     weight: int
     tier: int
-    limits: Limits
-    model_limits: Mapping[str, Limits]
+    limits: TargetLimits
 
 
 class ProviderPlan(msgspec.Struct, frozen=True):
@@ -262,7 +262,7 @@ def _provider_plan(project: Project, name: str, environment: Mapping[str, str]) 
         kind=provider.kind,
         settings=settings,
         pools=tuple(_pool_plan(settings, provider, pool, secret) for pool in provider.pools)
-        or (PoolPlan("", settings, 1, 0, provider.limits, provider.model_limits),),
+        or (PoolPlan("", settings, 1, 0, limits_by_pool(provider)[""]),),
         base_url=provider.base_url,
         speaks=frozenset(_SPEECHES[speech] for speech in provider.speaks),
         models=provider.models or _simulated_models(simulator_plan),
@@ -283,8 +283,7 @@ def _pool_plan(settings: ProviderSettings, provider: ProviderConfig, name: str, 
         organization=settings.organization if pool.organization is None else pool.organization,
         project=settings.project if pool.project is None else pool.project,
     )
-    limits = provider.limits if pool.limits is None else pool.limits
-    return PoolPlan(name, own, pool.weight, pool.tier, limits, {**provider.model_limits, **pool.model_limits})
+    return PoolPlan(name, own, pool.weight, pool.tier, limits_by_pool(provider)[name])
 
 
 def _simulated_models(plan: object) -> tuple[str, ...] | None:
@@ -357,6 +356,7 @@ class Hull:
         holder = f"{socket.gethostname()}/{worker}/{os.urandom(6).hex()}"
         team_limits = settings.project.config.access.team_limits
         self.limiter = Limiter(self._authority, holder, loop, share=share, team_limits=team_limits)
+        self.surveyor = Surveyor(self.limiter)
         self._has_others = settings.project.config.server.workers != 1 and not is_keyless
         self._store: KeyStore | None = None
         self._storage = storage
@@ -418,7 +418,7 @@ class Assembly:
         hull.limiter.reconfigure(settings.project.config.access.team_limits)
         reaches = [self._reach(plan) for plan in settings.providers]
         config = settings.project.config
-        table = RouteTable(reaches, settings.names)
+        table = self._table = RouteTable(reaches, settings.names)
         self._works = {
             workload.name: _with_targets(settings, workload, work, table) for workload, work in settings.workloads
         }
@@ -442,6 +442,10 @@ class Assembly:
             )
         )
         hull.wheel.arm(self._refresh_timer, _KEY_REFRESH_S)
+
+    def standing(self, now_s: float, *, is_ready: bool) -> Standing:
+        """How this worker stands, by the monotonic time given."""
+        return self._hull.surveyor.standing(self._table, now_s, is_ready=is_ready)
 
     async def retire(self) -> None:
         """Let the calls under way finish, then close the connections that were this configuration's."""
@@ -500,10 +504,10 @@ class Assembly:
         def make(model: str) -> Station:
             price = book.for_target(plan.name, model)
             health = Health(random_up_to, slow_s=slow_s, weight=pool.weight, tier=pool.tier)
-            quotas = self._hull.limiter.target_set(
-                f"{pool.settings.name}/{model}", pool.model_limits.get(model, pool.limits)
-            )
-            return Station(provider, upstream, limits, price, health, quotas if model else None)
+            if not model:  # the provider itself, for what belongs to no model
+                return Station(provider, upstream, limits, price, health)
+            quotas = self._hull.limiter.target_set(f"{pool.settings.name}/{model}", pool.limits.of(model))
+            return Station(provider, upstream, limits, price, health, quotas)
 
         return make
 

@@ -4,7 +4,7 @@ deadline allows, and is else told when to come back."""
 import asyncio
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from time import perf_counter, time
 
@@ -389,6 +389,23 @@ class Limiter:
             if not len(queue):
                 self._queues.pop(key, None)
         self._wake_at(due_s)
+
+    # -- what there is to see ---------------------------------------------------------------------------------------
+
+    @property
+    def meters(self) -> Collection[QuotaMeter]:
+        """The quotas that were met so far, those that nobody uses any more included."""
+        return self._keeper.meters
+
+    def queues(self) -> list[tuple[str, int]]:
+        """Whose quotas calls wait for (`target/...`, `team/...` or `key/...`), and how many do."""
+        found = []
+        for key, queue in self._queues.items():
+            names = [meter.quota.name.rpartition("/")[0] for meter in queue.shared.meters]
+            if isinstance(key, str):
+                names = [f"key/{key}"] if f"key/{key}" in names else [f"team/{key}"]
+            found.append((names[0], len(queue)))
+        return found
 
     @property
     def waiting(self) -> int:

@@ -8,6 +8,8 @@ import pytest
 
 from headworks.calls import Outcome
 from headworks.simulator.plan import Fault
+from headworks.telemetry import Standing
+from headworks.telemetry.standing import render_standing
 
 ROOT = Path(__file__).parents[2]
 HOUSE = ROOT / "src" / "headworks"
@@ -23,6 +25,12 @@ def first_cells(page):
 
 def test_the_page_on_records_explains_every_outcome():
     assert set(get_args(Outcome)) <= set(first_cells("docs/how-to/records.md"))
+
+
+def test_the_page_on_deployment_explains_every_metric_of_targets_and_quotas():
+    shown = re.findall(r"# TYPE headworks_(\w+)", "\n".join(render_standing(Standing())))
+
+    assert set(shown) <= set(first_cells("docs/how-to/deployment.md"))
 
 
 def test_the_page_on_the_simulator_explains_every_kind_of_fault():

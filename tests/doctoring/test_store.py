@@ -8,7 +8,7 @@ from played_servers import NOW_S, by_about, situation
 
 from headworks.calls import Opened, OutcomeReport, Settled
 from headworks.doctoring import store
-from headworks.doctoring.store import Backlog, judge_backlog
+from headworks.doctoring.store import Backlog, backlog_of, judge_backlog
 from headworks.records import JOURNAL_FOLDER, STORE_FILE, Journal, drain_once, open_store
 from headworks.records.stores.sqlite_schema import MIGRATIONS
 
@@ -93,6 +93,7 @@ def test_a_record_that_nobody_drains_is_a_problem_with_its_age_until_it_is_drain
 
     finding = look(project)["drained"]
     assert (finding.verdict, finding.figures["oldest_s"]) == ("problem", 300)
+    assert 20 < backlog_of(project.storage, now_s=NOW_S).waiting_bytes < 1000  # of a segment that is filled with zeros
     assert "headworks calls" in finding.way_out
 
     drain_once(project.storage)
@@ -106,7 +107,7 @@ def test_a_record_of_this_moment_may_wait(project):
 
 
 def test_journals_that_are_near_their_bound_are_said_to_be():
-    assert "80% of their bound" in judge_backlog(Backlog(60.0, 3, 800), 1000).says
+    assert "80% of their bound" in judge_backlog(Backlog(60.0, 3, 800, 500), 1000).says
 
 
 def test_damaged_journals_are_shown(project):

@@ -237,3 +237,18 @@ class Meter(RuleBasedStateMachine):
 
 Meter.TestCase.settings = settings(stateful_step_count=40)
 TestMeter = Meter.TestCase
+
+
+def test_all_that_was_spent_is_known_whatever_became_of_the_messages():
+    meter = holding(100)
+    meter.try_take(30, 0.0)
+    meter.ask(100, 1.0)
+    meter.try_take(5, 1.0)
+    meter.lose_answer()  # so that the thirty are said again
+    assert meter.spent == 35
+
+    meter.ask(100, 2.0)
+    meter.take_lease(Lease(100, 5.0), 2.0)
+    meter.try_take(10, 2.0)
+    meter.correct(10, 4)
+    assert meter.spent == 39

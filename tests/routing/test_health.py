@@ -200,3 +200,21 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = Machine.TestCase
+
+
+def test_it_says_since_when_it_is_open_however_many_probes_failed():
+    health = opened(10.0)
+    health.begin(16.0)
+    health.failed(16.0, FailureKind.ERROR)
+
+    assert health.view(20.0).open_for_s == 10.0
+    assert healthy().view(20.0).open_for_s == 0.0
+
+
+def test_it_says_how_much_of_the_retry_budget_is_used():
+    health = healthy()
+    assert health.view(0.0).budget_used == 0.0
+    while health.take_retry(0.0):
+        pass
+
+    assert health.view(0.0).budget_used == 1.0

@@ -71,3 +71,17 @@ def test_a_name_that_is_no_name_is_not_passed_on():
     with pytest.raises(Refusal) as refused:
         table(reach("open")).resolve("open/a b")
     assert refused.value.code == "model_not_found"
+
+
+def test_its_targets_are_every_model_in_every_pool_once():
+    routes = table(
+        reach("a", ("m",), ("main", "spare")), reach("b"), names=[("smart", "a", "m", ("b/n",)), ("new", "b", "n", ())]
+    )
+    routes.resolve("b/unlisted")
+
+    assert [f"{target.provider}/{target.model}" for target in routes.targets()] == [
+        "a:main/m",
+        "a:spare/m",
+        "b/n",
+        "b/unlisted",
+    ]

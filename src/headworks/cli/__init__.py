@@ -22,6 +22,8 @@ COMMANDS: dict[str, str] = {
     "check": "Validate the configuration and everything that it refers to",
     "doctor": "Check an installation from outside, and say how to mend what is found",
     "serve": "Start the gateway",
+    "status": "Show how a running gateway stands: breakers, quotas, queues, journals",
+    "limits": "Show use against limits, and forecast when they will be hit",
     "simulate": "Start a faithful local stand-in for the OpenAI API",
     "keys": "Create, list, show, rotate and revoke virtual keys",
     "workloads": "List, make and explain workloads",

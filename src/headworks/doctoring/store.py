@@ -14,7 +14,8 @@ from headworks.doctoring.findings import Check, Finding, in_thread, ok, problem,
 from headworks.doctoring.situation import Situation
 from headworks.errors import StorageError
 from headworks.records import JOURNAL_FOLDER, STORE_FILE, open_store
-from headworks.records.segments import list_segments, open_segment, read
+from headworks.records.frames import MAGIC
+from headworks.records.segments import end_of_entries, list_segments, open_segment, read
 from headworks.records.stores.sqlite_schema import MIGRATIONS
 
 _OLD_S = 10.0
@@ -67,12 +68,13 @@ def judge_version(file: Path) -> Finding:
 
 
 class Backlog(msgspec.Struct, frozen=True):
-    """What is in journals and not in the store: how long the first of it waits, in how many segments, and how large all
-    journals are."""
+    """What is in journals and not in the store: how long the first of it waits, in how many segments, how large all
+    journals are, and how much of that waits."""
 
     oldest_s: float
     segments: int
     journal_bytes: int
+    waiting_bytes: int
 
 
 def backlog_of(storage: Path, *, now_s: float) -> Backlog:
@@ -88,18 +90,21 @@ def backlog_of(storage: Path, *, now_s: float) -> Backlog:
         offsets = {name: progress.offset for name, progress in store.progress().items()}
     finally:
         store.close()
-    waits = []
+    waits, waiting_bytes = [], 0
     for segment in present:
         try:
+            offset = offsets.get(segment.name, 0)
             with open_segment(folder, segment) as descriptor:
-                entries = read(descriptor, offsets.get(segment.name, 0), is_final=False, limit=1).entries
+                entries = read(descriptor, offset, is_final=False, limit=1).entries
+            if entries:  # a segment has its whole size from the start: what is written in it is to be found
+                waiting_bytes += max(0, end_of_entries(folder, segment, offset) - max(offset, len(MAGIC)))
         except StorageError as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 continue  # drained and removed meanwhile
             raise
         if entries:
             waits.append(now_s - _written_s(entries[0]))
-    return Backlog(round(max(waits, default=0.0), 1), len(waits), sum(present.values()))
+    return Backlog(round(max(waits, default=0.0), 1), len(waits), sum(present.values()), waiting_bytes)
 
 
 def judge_backlog(backlog: Backlog, journal_bytes: int) -> Finding:

@@ -35,9 +35,9 @@ class QuotaMeter:
     """
 
     __slots__ = (
-        "_asked_s", "_asked_spent", "_base", "_carry", "_keep", "_rate", "_returned", "_share", "_share_at",
-        "_useful_at", "_wanted", "balance", "expires_s", "is_kept", "is_on_share", "needed", "quota", "remaining",
-        "waiting",
+        "_asked_s", "_asked_spent", "_base", "_carry", "_keep", "_rate", "_reported", "_returned", "_share",
+        "_share_at", "_useful_at", "_wanted", "balance", "expires_s", "is_kept", "is_on_share", "needed", "quota",
+        "remaining", "waiting",
     )  # fmt: skip
 
     def __init__(self, quota: Quota, keep: Callable[["QuotaMeter"], None] = _nobody) -> None:
@@ -54,6 +54,7 @@ class QuotaMeter:
         # What was held when the authority was asked last, or granted by it since. `_base - balance` is spent.
         self._base = 0
         self._returned = 0  # came back beyond `_base`: the authority's, not ours to spend
+        self._reported = 0  # of all that was ever spent, what the authority has heard of
         self._carry = 0  # spent of what we hold no more, or reported without an answer
         self._asked_s = 0.0
         self._asked_spent = 0
@@ -143,6 +144,11 @@ class QuotaMeter:
         return self._carry + self._base - self.balance - self._returned
 
     @property
+    def spent(self) -> int:
+        """Units that were spent since this meter was made, less what came back."""
+        return self._reported + self.unreported
+
+    @property
     def useful_at(self) -> float:
         """When there is more to be had, as far as the authority said; in the past where it did not."""
         return self._useful_at
@@ -152,6 +158,7 @@ class QuotaMeter:
         authority may count on it even if its answer is lost."""
         self._asked_spent = spent = self.unreported
         self._asked_s = now_s
+        self._reported += spent
         self._carry = self._returned = 0
         has = self.balance if now_s < self.expires_s else 0
         self._base = self.balance = max(0, has if self.is_on_share else min(has, wanted))
@@ -174,7 +181,9 @@ class QuotaMeter:
     def lose_answer(self) -> None:
         """The ask may have been heard or not: what was spent is said again (counted twice is the safe side), what
         came back is not (for the same reason)."""
-        self._carry += max(0, self._asked_spent)
+        again = max(0, self._asked_spent)
+        self._carry += again
+        self._reported -= again
         self._asked_spent = 0
 
     def live_on_share(self, share: float, now_s: float) -> None:

@@ -12,7 +12,7 @@ Whoever drives it calls `beat` at the time that `due_s` names (and when it is ru
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from headworks.limits.holding import SOON_S, QuotaMeter
 from headworks.limits.leases import Ask, Lease, Quota
@@ -90,6 +90,11 @@ class LeaseKeeper:
         elif meter.quota != quota:
             meter.resize(quota)
         return meter
+
+    @property
+    def meters(self) -> Collection[QuotaMeter]:
+        """Every meter that was asked for so far, those included that nobody uses any more."""
+        return self._meters.values()
 
     def is_away(self, now_s: float) -> bool:
         """Whether the authority has not answered for a while, although it was asked."""

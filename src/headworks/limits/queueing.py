@@ -142,6 +142,11 @@ class FairQueue:
     def __len__(self) -> int:
         return self._waiting
 
+    @property
+    def shared(self) -> LimitSet:
+        """The quotas that all who wait have in common."""
+        return self._shared
+
     def enter(self, waiter: Waiter, now_s: float) -> float | None:
         """Let a call wait: None. Or refuse it at once, when it could not be served by its deadline or too many wait:
         the seconds after which to try again (infinity: never); its callbacks are not called then."""

@@ -79,6 +79,7 @@ class HealthView(msgspec.Struct, frozen=True):
         took_s: the smoothed time to the head of an answer.
         opens_in_s: until a probe may be made; 0 where nothing keeps attempts back.
         rests_s: until a rate limit or a refused key is over.
+        open_for_s: since the breaker opened, the probes that failed since then included; 0 where it is closed.
     """
 
     state: BreakerState
@@ -89,6 +90,12 @@ class HealthView(msgspec.Struct, frozen=True):
     took_s: float
     opens_in_s: float
     rests_s: float
+    open_for_s: float = 0.0
+
+    @property
+    def budget_used(self) -> float:
+        """The share of the retry budget that is used up in the window."""
+        return min(1.0, self.retries / (RETRIES_IN_WINDOW + RETRY_RATIO * self.calls))
 
 
 class Health:
@@ -114,6 +121,7 @@ class Health:
         "_good_probes",
         "_is_open",
         "_open_s",
+        "_opened_s",
         "_opens_at_s",
         "_probe_since_s",
         "_rest_kind",
@@ -145,6 +153,7 @@ class Health:
         self._row = 0
         self._is_open = False
         self._open_s = FIRST_OPEN_S
+        self._opened_s = 0.0
         self._opens_at_s = 0.0
         self._probe_since_s = -1.0
         self._good_probes = 0
@@ -256,6 +265,7 @@ class Health:
             self.took_s,
             max(0.0, self._opens_at_s - now_s) if self._is_open else 0.0,
             max(0.0, self._rest_until_s - now_s),
+            now_s - self._opened_s if self._is_open else 0.0,
         )
 
     # -- inside ---------------------------------------------------------------------------------------------------
@@ -277,6 +287,8 @@ class Health:
             self._open(now_s)
 
     def _open(self, now_s: float) -> None:
+        if not self._is_open:
+            self._opened_s = now_s
         self._is_open = self.is_held = True
         self._probe_since_s = -1.0
         self._good_probes = 0

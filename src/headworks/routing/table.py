@@ -2,7 +2,7 @@
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Generic, TypeVar
 
@@ -134,6 +134,15 @@ class RouteTable(Generic[Station]):
     def in_pool(self, target: Target[Station], provider: str) -> Target[Station]:
         """The same model through the pool that `provider` names, where there is that one."""
         return next((one for one in target.pools if one.provider == provider), target)
+
+    def targets(self) -> Iterator[Target[Station]]:
+        """Every target in every pool, once each: those that configuration names, then unlisted ones of late."""
+        seen = set[int]()
+        for known in (*self._named.values(), *self._made.values()):
+            for target in known.pools or (known,):
+                if id(target.station) not in seen:
+                    seen.add(id(target.station))
+                    yield target
 
     def _unlisted(self, reach: Reach[Station], model: str) -> Target[Station]:
         key = (reach.provider, model)

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import ssl
+from time import perf_counter
 
 import uvloop
 
@@ -111,12 +112,14 @@ class _Worker:
         metrics.gauge("calls_waiting", "Calls that wait for room in a quota.", lambda: hull.limiter.waiting)
         metrics.gauge("quotas_away", "Whether nobody grants leases of quotas.", lambda: float(hull.limiter.is_away))
         metrics.gauge("event_loop_lag_seconds", "How late timers fire, smoothed.", lambda: load.lag_s)
+        metrics.standing = lambda: self._assembly.standing(perf_counter(), is_ready=self._is_ready)
         metrics.gauge("workers", "Workers that are running.", lambda: 1)
         self._publish_timer = Timer(self._publish)
         self._publish()
         await server.listen(bind(project.config.server.host, self._port, shared=True), tls_context(project))
         _tune_memory()
         self._is_ready = True
+        self._publish()  # before anybody is told: who looks then must see it
         self._control.setblocking(False)
         loop.add_reader(self._control.fileno(), self._hear)
         self._tell(Word.READY)
@@ -131,7 +134,7 @@ class _Worker:
         if self._retiring:
             await asyncio.gather(*self._retiring)
         self._publish_timer.disarm()
-        self._share.publish()
+        self._share.end()
         await self._hull.stop_limiting()
         self._hull.close()
         self._wheel.close()

@@ -5,6 +5,30 @@ May import `calls`, `errors`. Nothing here is on a call's way but `Metrics.obser
 
 from headworks.telemetry.log import report
 from headworks.telemetry.metrics import GaugeFamily, Metrics
-from headworks.telemetry.sharing import RUN_FOLDER, MetricsShare, forget_figures, forget_gauges
+from headworks.telemetry.sharing import RUN_FOLDER, Left, MetricsShare, forget_figures, forget_gauges, read_left
+from headworks.telemetry.standing import (
+    Breaker,
+    QueueStanding,
+    QuotaStanding,
+    Standing,
+    TargetStanding,
+    together,
+)
 
-__all__ = ["RUN_FOLDER", "GaugeFamily", "Metrics", "MetricsShare", "forget_figures", "forget_gauges", "report"]
+__all__ = [
+    "RUN_FOLDER",
+    "Breaker",
+    "GaugeFamily",
+    "Left",
+    "Metrics",
+    "MetricsShare",
+    "QueueStanding",
+    "QuotaStanding",
+    "Standing",
+    "TargetStanding",
+    "forget_figures",
+    "forget_gauges",
+    "read_left",
+    "report",
+    "together",
+]

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from headworks.calls import Settled
+from headworks.telemetry.exposition import head, label_text
+from headworks.telemetry.standing import Standing, render_standing
 
 Labels = tuple[str, str, str, str, int]
 """endpoint, provider, model, outcome, status."""
@@ -37,12 +39,14 @@ class GaugeFamily(msgspec.Struct, frozen=True):
 
 
 class Metrics:
-    """The figures of one process. State: `children`, `families` by name; `gauges` are read when somebody looks."""
+    """The figures of one process. State: `children`, `families` by name; `gauges` and `standing` are read when somebody
+    looks."""
 
     def __init__(self) -> None:
         self.children: dict[Labels, list[int]] = {}
         self.families: dict[str, GaugeFamily] = {}
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        self.standing: Callable[[], Standing] | None = None
 
     def gauge(self, name: str, description: str, read: Callable[[], float]) -> None:
         """Show the present value of something; `name` without the `headworks_` prefix."""
@@ -89,8 +93,9 @@ class Metrics:
             for index, figure in enumerate(figures):
                 mine[index] += figure
 
-    def render(self, gauges: Mapping[str, float] | None = None) -> bytes:
-        """The figures as Prometheus text. `gauges` replaces the present values, by name."""
+    def render(self, gauges: Mapping[str, float] | None = None, standing: Standing | None = None) -> bytes:
+        """The figures as Prometheus text. `gauges` replaces the present values, by name, and `standing` how this
+        process stands."""
         lines: list[str] = []
         children = sorted(self.children.items())
         timed = [child for child in children if child[0][3] != "lost"]  # nobody knows how long those took
@@ -101,9 +106,9 @@ class Metrics:
             ("output_tokens_total", "Output tokens, reasoning included.", _OUTPUT),
             ("reasoning_tokens_total", "Reasoning tokens.", _REASONING),
         ):
-            lines += _head(name, description, "counter")
+            lines += head(name, description, "counter")
             lines += [f"headworks_{name}{{{_label_text(labels)}}} {figures[index]}" for labels, figures in children]
-        lines += _head("cost_usd_total", "Dollars, as far as prices are known.", "counter")
+        lines += head("cost_usd_total", "Dollars, as far as prices are known.", "counter")
         lines += [
             f"headworks_cost_usd_total{{{_label_text(labels)}}} {_decimal(figures[_COST_PICO])}"
             for labels, figures in children
@@ -112,17 +117,21 @@ class Metrics:
             ("call_duration_seconds", "From request to settled.", _DURATIONS, _DURATION_US, _COUNT),
             ("first_token_seconds", "From request to the first content.", _FIRSTS, _FIRST_US, _FIRST_COUNT),
         ):
-            lines += _head(name, description, "histogram")
+            lines += head(name, description, "histogram")
             for labels, figures in timed:
                 lines += _histogram(f"headworks_{name}", _label_text(labels), figures, start, total, count)
+        if standing is None and self.standing is not None:
+            standing = self.standing()
+        if standing is not None:
+            lines += render_standing(standing)
         for name, (description, read) in sorted(self.gauges.items()):
             value = read() if gauges is None else gauges.get(name, 0.0)
-            lines += _head(name, description, "gauge")
+            lines += head(name, description, "gauge")
             lines.append(f"headworks_{name} {value:g}")
         for name, family in sorted(self.families.items()):
-            lines += _head(name, family.description, "gauge")
+            lines += head(name, family.description, "gauge")
             lines += [
-                f"headworks_{name}{{{_pairs(family.labels, labels)}}} {value:g}"
+                f"headworks_{name}{{{label_text(zip(family.labels, labels, strict=True))}}} {value:g}"
                 for labels, value in sorted(family.values.items())
             ]
         return ("\n".join(lines) + "\n").encode()
@@ -133,25 +142,13 @@ class Metrics:
         return self.children.setdefault(labels, [0] * _WIDTH)
 
 
-def _head(name: str, description: str, kind: str) -> list[str]:
-    return [f"# HELP headworks_{name} {description}", f"# TYPE headworks_{name} {kind}"]
-
-
 def _label_text(labels: Labels) -> str:
-    return _pairs(("endpoint", "provider", "model", "outcome", "status"), labels)
-
-
-def _pairs(names: tuple[str, ...], values: tuple[str | int, ...]) -> str:
-    return ",".join(f'{name}="{_escaped(str(value))}"' for name, value in zip(names, values, strict=True))
+    return label_text(zip(("endpoint", "provider", "model", "outcome", "status"), labels, strict=True))
 
 
 def _decimal(pico: int) -> str:
     whole, rest = divmod(pico, 1_000_000_000_000)
     return f"{whole}.{rest:012d}"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _histogram(name: str, labels: str, figures: list[int], start: int, total: int, count: int) -> list[str]:

@@ -1,0 +1,112 @@
+"""How a running gateway stands, from what its processes leave in its state folder.
+
+No connection is opened, and no call made. A gateway that hangs or was killed leaves its last words, and their time
+tells.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from headworks.config import Project
+from headworks.doctoring.store import Backlog, backlog_of, judge_backlog
+from headworks.records import JOURNAL_FOLDER, STORE_FILE
+from headworks.telemetry import RUN_FOLDER, Left, Standing, read_left, together
+
+STALE_S = 5.0
+"""Workers publish once a second: one that has not for so long hangs, or was killed with its supervisor."""
+
+
+class Running(msgspec.Struct, frozen=True):
+    """What there is to see of a gateway.
+
+    Attributes:
+        state: *running*, *none* (never started, or stopped), or *stale*: it was killed or hangs.
+        seen_s: seconds since the newest of its words; 0 where there are none.
+        workers: how many publish.
+        is_ready: all of them take calls.
+        books: who keeps the books of quotas that workers share: the control plane or Valkey.
+        are_books_away: a worker that asks them gets no answer.
+        standing: of all workers together; empty unless running.
+        waiting_bytes: in journals and not in the store.
+        problems: what is not well, in sentences; none: all is.
+    """
+
+    state: Literal["running", "none", "stale"]
+    seen_s: float
+    workers: int
+    is_ready: bool
+    calls_in_flight: int
+    calls_waiting: int
+    books: Literal["control plane", "Valkey"]
+    are_books_away: bool
+    standing: Standing
+    waiting_bytes: int
+    problems: tuple[str, ...]
+
+
+def look_at_running(project: Project, *, now_s: float) -> Running:
+    """How the gateway of this project stands.
+
+    Arguments:
+        now_s: Unix seconds.
+
+    Raises:
+        StorageError, OSError: its state folder cannot be read.
+    """
+    folder = project.storage / RUN_FOLDER
+    left = read_left(folder) if folder.is_dir() else []
+    backlog = Backlog(0.0, 0, 0, 0)
+    if (project.storage / STORE_FILE).exists() and (project.storage / JOURNAL_FOLDER).is_dir():
+        backlog = backlog_of(project.storage, now_s=now_s)
+    drained = judge_backlog(backlog, project.config.storage.journal_bytes)
+    found = judge_left(left, now_s=now_s, books="Valkey" if project.config.quotas.valkey else "control plane")
+    problems = found.problems if drained.verdict == "ok" else (*found.problems, drained.says)
+    return msgspec.structs.replace(found, waiting_bytes=backlog.waiting_bytes, problems=problems)
+
+
+def judge_left(left: Sequence[Left], *, now_s: float, books: Literal["control plane", "Valkey"]) -> Running:
+    """What follows from the words that processes left."""
+    serving = [one for one in left if one.standing is not None]
+    fresh = [one for one in serving if now_s - one.left_s < STALE_S]
+    standing = together([one.standing for one in fresh if one.standing is not None])
+    seen_s = max(0.0, now_s - max((one.left_s for one in serving), default=now_s))
+    state: Literal["running", "none", "stale"] = "running" if fresh else "stale" if serving else "none"
+    return Running(
+        state,
+        round(seen_s, 1),
+        len(fresh),
+        standing.is_ready,
+        round(sum(one.gauges.get("calls_in_flight", 0.0) for one in fresh)),
+        round(sum(one.gauges.get("calls_waiting", 0.0) for one in fresh)),
+        books,
+        standing.is_away,
+        standing,
+        0,
+        tuple(_problems(state, seen_s, left, fresh, standing, books)),
+    )
+
+
+def _problems(
+    state: str, seen_s: float, left: Sequence[Left], fresh: Sequence[Left], standing: Standing, books: str
+) -> list[str]:
+    if state == "none":
+        return ["no gateway of this project is running"]
+    if state == "stale":
+        return [f"the gateway's last word is {seen_s:,.0f} s old: it hangs, or was killed"]
+    problems = [] if standing.is_ready else ["not every worker takes calls"]
+    alive = {one.worker for one in fresh}
+    newest_s = max(one.left_s for one in fresh)
+    for one in left:
+        if one.worker.startswith("worker_") and one.worker not in alive:
+            how = "has died or ended" if one.standing is None else f"says nothing for {newest_s - one.left_s:,.0f} s"
+            problems.append(f"{one.worker} {how}")
+    problems += [
+        f"{target.target}: its circuit breaker is open for {target.open_for_s:,.0f} s"
+        for target in standing.targets
+        if target.breaker == "open"
+    ]
+    if standing.is_away:
+        problems.append(f"{books} does not answer: workers live on their share of each quota, or refuse")
+    return problems

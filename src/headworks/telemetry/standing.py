@@ -1,0 +1,224 @@
+"""How a worker stands at one moment: its targets, its quotas, who waits. And how several workers stand together.
+
+A worker leaves this with its figures once a second (`sharing`); nothing of it is kept while calls are served.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeVar
+
+import msgspec
+
+from headworks.telemetry.exposition import head, label_text
+
+Item = TypeVar("Item")
+
+Breaker = Literal["closed", "half_open", "open"]
+
+BREAKERS: tuple[Breaker, ...] = ("closed", "half_open", "open")
+"""From the best to the worst."""
+
+MOST_TARGETS = 200
+MOST_QUOTAS = 400
+MOST_QUEUES = 100
+"""Bounds on what is published, and on the labels of `/metrics`: names of models, keys and teams may be many."""
+
+
+class TargetStanding(msgspec.Struct, frozen=True):
+    """One model at one provider, through one pool. Times are in seconds; counts are of the last 20.
+
+    Attributes:
+        target: `provider/model`, with several pools `provider:pool/model`.
+        open_for_s: since the breaker opened; 0 where it is closed.
+        opens_in_s: until the next probe may be made.
+        rests_s: until a rate limit or a refused key is over.
+        pending: attempts under way.
+        took_s: smoothed time to the head of an answer; 0 before the first.
+        budget_used: share of the retry budget that is used up.
+    """
+
+    target: str
+    breaker: Breaker
+    open_for_s: float
+    opens_in_s: float
+    rests_s: float
+    pending: int
+    took_s: float
+    calls: float
+    failures: float
+    budget_used: float
+
+
+class QuotaStanding(msgspec.Struct, frozen=True):
+    """One quota, in requests or tokens.
+
+    Attributes:
+        of: whose it is: `target/...`, `key/...` or `team/...`.
+        kind: `rpm`, `rpd`, `tpm` or `tpd`.
+        limit: what may be spent in the window.
+        used: what these workers have spent in it, since they started at the earliest.
+        held: what they may spend without asking.
+        unreported: what they have spent and not yet told who keeps the books.
+    """
+
+    of: str
+    kind: str
+    limit: int
+    window_s: float
+    used: float
+    held: int
+    unreported: int
+
+    @property
+    def headroom(self) -> float:
+        """What may still be spent in the window, as far as these workers know."""
+        return max(0.0, self.limit - self.used)
+
+
+class QueueStanding(msgspec.Struct, frozen=True):
+    """Calls that wait for room. `of` as in `QuotaStanding`."""
+
+    of: str
+    calls: int
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """All of it. `is_away` says that who keeps the books of quotas does not answer; `left_out` counts targets, quotas
+    and queues beyond the bounds."""
+
+    is_ready: bool = False
+    is_away: bool = False
+    targets: tuple[TargetStanding, ...] = ()
+    quotas: tuple[QuotaStanding, ...] = ()
+    queues: tuple[QueueStanding, ...] = ()
+    left_out: int = 0
+
+
+def bounded(standing: Standing) -> Standing:
+    """The same within the bounds: what is not well, and what is used most, comes before the rest."""
+    targets = _first(standing.targets, MOST_TARGETS, lambda one: (_is_well(one), -one.pending, -one.calls))
+    quotas = _first(standing.quotas, MOST_QUOTAS, lambda one: (-one.used / max(1, one.limit),))
+    queues = _first(standing.queues, MOST_QUEUES, lambda one: (-one.calls,))
+    shown = len(targets) + len(quotas) + len(queues)
+    there = len(standing.targets) + len(standing.quotas) + len(standing.queues)
+    return Standing(
+        standing.is_ready,
+        standing.is_away,
+        tuple(sorted(targets, key=lambda one: one.target)),
+        tuple(sorted(quotas, key=lambda one: (one.of, one.kind))),
+        tuple(sorted(queues, key=lambda one: one.of)),
+        standing.left_out + there - shown,
+    )
+
+
+def together(standings: Sequence[Standing]) -> Standing:
+    """How several workers stand. Each has a breaker of its own: of a target the worst one is shown, with the longest
+    rest and the fullest retry budget; attempts and calls are summed up, and the time is the mean of all calls. The
+    quota's amount is the same for all; what is used and held of it is summed up."""
+    targets: dict[str, list[TargetStanding]] = {}
+    quotas: dict[tuple[str, str], list[QuotaStanding]] = {}
+    queues: dict[str, int] = {}
+    for standing in standings:
+        for target in standing.targets:
+            targets.setdefault(target.target, []).append(target)
+        for quota in standing.quotas:
+            quotas.setdefault((quota.of, quota.kind), []).append(quota)
+        for queue in standing.queues:
+            queues[queue.of] = queues.get(queue.of, 0) + queue.calls
+    return bounded(
+        Standing(
+            bool(standings) and all(one.is_ready for one in standings),
+            any(one.is_away for one in standings),
+            tuple(map(_target, targets.values())),
+            tuple(map(_quota, quotas.values())),
+            tuple(QueueStanding(of, calls) for of, calls in queues.items()),
+            max((one.left_out for one in standings), default=0),
+        )
+    )
+
+
+def _target(seen: Sequence[TargetStanding]) -> TargetStanding:
+    calls = sum(one.calls for one in seen)
+    timed = [one for one in seen if one.took_s]
+    weights = sum(one.calls for one in timed)
+    took_s = (
+        sum(one.took_s * one.calls for one in timed) / weights
+        if weights
+        else max((one.took_s for one in timed), default=0.0)
+    )
+    worst = max(seen, key=lambda one: (BREAKERS.index(one.breaker), one.open_for_s))
+    return TargetStanding(
+        worst.target,
+        worst.breaker,
+        worst.open_for_s,
+        worst.opens_in_s,
+        max(one.rests_s for one in seen),
+        sum(one.pending for one in seen),
+        took_s,
+        calls,
+        sum(one.failures for one in seen),
+        max(one.budget_used for one in seen),
+    )
+
+
+def _quota(seen: Sequence[QuotaStanding]) -> QuotaStanding:
+    return msgspec.structs.replace(
+        seen[0],
+        used=sum(one.used for one in seen),
+        held=sum(one.held for one in seen),
+        unreported=sum(one.unreported for one in seen),
+    )
+
+
+def render_standing(standing: Standing) -> list[str]:
+    """The lines of `/metrics` about it. They need no key to be read: they name no key and no team."""
+    targets = [(label_text((("target", one.target),)), one) for one in standing.targets]
+    quotas = [(label_text((("quota", one.of), ("kind", one.kind))), one) for one in standing.quotas if _is_open(one.of)]
+    waiting: dict[str, int] = {}
+    for queue in standing.queues:
+        of = queue.of if _is_open(queue.of) else "callers"
+        waiting[of] = waiting.get(of, 0) + queue.calls
+    lines = head("breaker_state", "1 for the state of the target's breaker, the worst of all workers'.", "gauge")
+    for labels, target in targets:
+        lines += [
+            f'headworks_breaker_state{{{labels},state="{state}"}} {int(target.breaker == state)}' for state in BREAKERS
+        ]
+    for name, description, of_target in _TARGET_GAUGES:
+        lines += head(name, description, "gauge")
+        lines += [f"headworks_{name}{{{labels}}} {of_target(target):g}" for labels, target in targets]
+    for name, description, of_quota in _QUOTA_GAUGES:
+        lines += head(name, description, "gauge")
+        lines += [f"headworks_{name}{{{labels}}} {of_quota(quota):.10g}" for labels, quota in quotas]
+    lines += head("queue_waiting", "Calls that wait, by whose quotas they wait for.", "gauge")
+    lines += [f"headworks_queue_waiting{{{label_text((('queue', of),))}}} {calls}" for of, calls in waiting.items()]
+    lines += head("standing_left_out", "Targets, quotas and queues beyond the bound on labels.", "gauge")
+    return [*lines, f"headworks_standing_left_out {standing.left_out}"]
+
+
+def _is_open(of: str) -> bool:
+    return of.startswith("target/")
+
+
+_TARGET_GAUGES: tuple[tuple[str, str, Callable[[TargetStanding], float]], ...] = (
+    ("target_pending", "Attempts under way.", lambda one: one.pending),
+    ("target_rest_seconds", "Until a rate limit or a refused key is over, the longest.", lambda one: one.rests_s),
+    ("target_head_seconds", "Smoothed time to the head of an answer, mean of all workers.", lambda one: one.took_s),
+    ("target_recent_calls", "Attempts that ended in the last 20 seconds.", lambda one: one.calls),
+    ("target_recent_failures", "Those of them that the breaker counts as failed.", lambda one: one.failures),
+    ("retry_budget_used_ratio", "Share of the retry budget that is used up, the most.", lambda one: one.budget_used),
+)
+
+_QUOTA_GAUGES: tuple[tuple[str, str, Callable[[QuotaStanding], float]], ...] = (
+    ("quota_limit", "Requests or tokens that may be spent in the quota's window.", lambda one: one.limit),
+    ("quota_window_seconds", "The quota's window.", lambda one: one.window_s),
+    ("quota_used", "Spent in the window by this gateway's workers, since they started.", lambda one: one.used),
+    ("quota_held", "Leased to workers and not spent.", lambda one: one.held),
+    ("quota_unreported", "Spent by workers and not yet told to who keeps the books.", lambda one: one.unreported),
+)
+
+
+def _is_well(target: TargetStanding) -> bool:
+    return target.breaker == "closed" and not target.rests_s
+
+
+def _first(items: Sequence[Item], most: int, rank: Callable[[Item], tuple[float, ...]]) -> Sequence[Item]:
+    return items if len(items) <= most else sorted(items, key=rank)[:most]
