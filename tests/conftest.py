@@ -191,7 +191,12 @@ class Hall:
         everything = frozenset(Endpoint)
         reaches = [
             Reach("stub", only(station), everything, ("m",)),
-            Reach("only-chat", only(station), frozenset({Endpoint.CHAT}), ("c",)),
+            Reach(
+                "only-chat",
+                only(Station(provider, self.upstream, Timeouts(), self.price, health())),
+                frozenset({Endpoint.CHAT}),
+                ("c",),
+            ),
             Reach("anthropic", only(self.anthropic_station()), frozenset({Endpoint.MESSAGES}), ("claude-x",)),
             Reach("google", only(self.gemini_station()), frozenset({Endpoint.GENERATE_CONTENT}), ("gemini-x",)),
             Reach("pooled", tuple((pool, self.pool_maker(pool)) for pool in ("one", "two")), everything, ("p",)),

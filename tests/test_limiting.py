@@ -202,6 +202,7 @@ def test_the_providers_own_word_is_believed(hall, limit):
 
 
 def test_a_fallback_has_limits_of_its_own_and_is_passed_over_when_they_are_reached(hall, limit):
+    hall.make(retries=2)
     limit("only-chat/c", requests_per_minute=1)
     for _ in range(2):
         answered = hall.ask("/v1/chat/completions", {"model": "smart", "messages": []})
@@ -267,3 +268,39 @@ def test_without_limits_nothing_is_asked_of_anybody(hall):
     assert not hall.limiter.is_needed(hall.ring.grant)
     assert isinstance(hall.limiter._authority, LocalAuthority)
     assert hall.limiter._timer is None
+
+
+def test_a_model_whose_quota_is_used_up_is_answered_by_its_fallback(hall, limit):
+    limit("smart", requests_per_minute=1)
+    for number in range(2):
+        answered = hall.ask("/v1/chat/completions", {"model": "smart", "messages": []}, x_headworks_deadline_ms="1000")
+        run(hall, 0.3)
+        assert hall.flight.body["model"] == ("m", "c")[number]
+        hall.answer()
+        hall.turn(6)
+        assert answered.status == 200
+    assert answered.headers["x-headworks-fallback"] == "rate_limit_exceeded"
+
+
+def test_a_workload_whose_model_is_over_its_quota_goes_on_along_its_chain(hall, work):
+    work.make("fallback: [large]\nlatency: {total_s: 1}\n")
+    station = hall.gateway._works._works["triage"].chain[0].station
+    msgspec.structs.force_setattr(station, "limits", hall.limiter.target_set("x", Limits(requests_per_minute=1)))
+    asked = []
+    for _ in range(2):
+        work.chat()
+        run(hall, 0.3)
+        asked.append(hall.flight.body["model"])
+        work.answer(team("red"))
+    assert asked == ["small", "large"]
+
+
+def test_a_keys_own_limit_is_not_gone_round_by_a_fallback(hall):
+    hall.ring.grant = grant(requests_per_minute=1)
+    first = hall.ask("/v1/chat/completions", {"model": "smart", "messages": []})
+    run(hall)
+    refused = hall.ask("/v1/chat/completions", {"model": "smart", "messages": []}, x_headworks_deadline_ms="300")
+    run(hall, 0.3)
+    assert (refused.status, len(hall.upstream.flights)) == (429, 1)
+    first.running.cancel()
+    hall.turn(4)

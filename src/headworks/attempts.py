@@ -24,6 +24,9 @@ MOST_PAUSE_S = 8.0
 """Bounds of the pause before the same target is asked again: a random time up to the first, doubled each time ("full
 jitter": Brooker, "Exponential Backoff And Jitter", AWS 2015; the OpenAI SDK has the same two figures)."""
 
+MOMENT_S = 0.1
+"""For so long a call waits for a quota of a target that it comes to late; longer waits are those of its admission."""
+
 SPREAD_S = 0.25
 """Of a pause that the target asks for, the random part behind it: who was refused together must not come back so."""
 
@@ -59,7 +62,8 @@ RULES = {
     FailureKind.UNAUTHORIZED: _NOT_HERE,
     # Nobody was asked: the target rests, or is known to be down.
     FailureKind.OPEN: _NOT_HERE,
-    FailureKind.LIMITED: _NOT_HERE,
+    # It has no room. What there is of a quota that was not used for a while comes within a moment: see `pause_s`.
+    FailureKind.LIMITED: _ANYTHING,
 }
 """By kind of failure; what is not here is not tried again: the request itself is at fault, or the answer was judged.
 A call to a model has no effect but its answer: one that may have been begun can be made again."""
@@ -91,6 +95,8 @@ class Policy(msgspec.Struct, frozen=True):
             return None
         health = target.station.health
         pause_s = failure.retry_after_s
+        if failure.kind is FailureKind.LIMITED and (pause_s is None or pause_s > MOMENT_S):
+            return None
         if pause_s is None:
             pause_s = self.uniform(min(MOST_PAUSE_S, FIRST_PAUSE_S * 2.0**again))
         pause_s = max(pause_s, health.waits_s(now_s))

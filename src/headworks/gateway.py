@@ -336,7 +336,16 @@ class Gateway:
         """Step 6 of a unary call that may be under quotas: it starts now, or is told later."""
         longest_s = self._planner.longest_s(plan)
         limiter, station = self._limiter, plan.target.station
-        waiter = limiter.admit(call, station, grant, call.model, longest_s, unary.admitted, unary.refused)
+        waiter = limiter.admit(
+            call,
+            station,
+            grant,
+            call.model,
+            longest_s,
+            unary.admitted,
+            unary.refused,
+            has_more=_has_more(plan),
+        )
         if waiter is None:
             self._unary_calls.start(unary)
         else:
@@ -351,7 +360,8 @@ class Gateway:
                 plan = self._planner.in_pool(call, plan, owner.provider)
         if grant is not None and self._limiter.is_needed(grant):
             longest_s = self._planner.longest_s(plan)
-            await self._limiter.wait(call, plan.target.station, grant, call.model, longest_s, ending)
+            station = plan.target.station
+            await self._limiter.wait(call, station, grant, call.model, longest_s, ending, has_more=_has_more(plan))
         if not plan.is_streamed and not plan.is_raw:
             over: Signal[None] = Signal()
             unary = UnaryCall(self._unary_calls, call, plan, reply, lambda: over.set(None))
@@ -500,6 +510,11 @@ class Gateway:
             "owned_by": "headworks" if name in self._work_names else self._table.resolve(name).provider,
             "shutdown_date": None,
         }
+
+
+def _has_more(plan: Plan) -> bool:
+    """Whether a call could go on to another target than its first."""
+    return bool(plan.target.pools or plan.target.fallback) and not plan.previous_response_id
 
 
 def _api_key(request: Request) -> bytes | None:

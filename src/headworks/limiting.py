@@ -40,6 +40,9 @@ MOST_WAITING = 4096
 LONGEST_WAIT_S = 60.0
 """No call waits longer, whatever its deadline: a client that is told to come back is better off."""
 
+WAIT_SHARE = 0.2
+"""Of what a call may take, the share that it waits where it could go on to another target instead."""
+
 _REMEMBERED = 4096
 """Sets of quotas that are kept: by key, team and target."""
 
@@ -64,17 +67,25 @@ class CallQuota:
     Arguments:
         station: where the call was admitted to.
         tokens: what it is expected to take.
+        has_target: whether the reservation holds of the station's own quotas, too.
     """
 
     __slots__ = ("_further", "_is_fresh", "_limiter", "_reservation", "kind", "station", "tokens")
 
     def __init__(
-        self, limiter: "Limiter", station: Station, kind: str, tokens: int, reservation: Reservation | None
+        self,
+        limiter: "Limiter",
+        station: Station,
+        kind: str,
+        tokens: int,
+        reservation: Reservation | None,
+        *,
+        has_target: bool = True,
     ) -> None:
         self._limiter = limiter
         self._reservation = reservation
         self._further: list[Reservation] = []
-        self._is_fresh = True
+        self._is_fresh = has_target
         self.station = station
         self.kind = kind
         self.tokens = tokens
@@ -213,6 +224,8 @@ class Limiter:
         wait_s: float,
         go: Callable[[], None],
         refuse: Callable[[UpstreamRefusal], None],
+        *,
+        has_more: bool = False,
     ) -> Waiter | None:
         """Reserve what a call is expected to take: None when that is done, or not needed; else it waits, and one of the
         two is called later.
@@ -220,6 +233,8 @@ class Limiter:
         Arguments:
             kind: a model's or a workload's name, whose output is known by experience.
             wait_s: the longest that it may wait.
+            has_more: where this target's quotas are used up, the call can go on to another pool or model. It does not
+                wait long then, and its attempts find the way.
 
         Raises:
             UpstreamRefusal: 429: there is no room by then, and when there is.
@@ -247,20 +262,44 @@ class Limiter:
             go()
 
         def refused(again_s: float) -> None:
-            refuse(self._refusal(limits, tokens, again_s))
+            if has_more and self._goes_elsewhere(call, station, grant, kind, tokens):
+                go()
+            else:
+                refuse(self._refusal(limits, tokens, again_s))
 
         caller = grant.caller
-        waiter = Waiter(
-            limits, tokens, now_s + min(wait_s, LONGEST_WAIT_S), ready, refused, flow=caller.team or caller.key_id
-        )
+        longest_s = min(wait_s * WAIT_SHARE if has_more else wait_s, LONGEST_WAIT_S)
+        waiter = Waiter(limits, tokens, now_s + longest_s, ready, refused, flow=caller.team or caller.key_id)
         again_s = queue.enter(waiter, now_s)
-        if again_s is not None:
-            raise self._refusal(limits, tokens, again_s)
-        self.wake()
-        return waiter
+        if again_s is None:
+            self.wake()
+            return waiter
+        if has_more and self._goes_elsewhere(call, station, grant, kind, tokens):
+            return None
+        raise self._refusal(limits, tokens, again_s)
+
+    def _goes_elsewhere(self, call: OpenCall, station: Station, grant: Grant, kind: str, tokens: int) -> bool:
+        """Whether only the target's quotas keep a call back: then it takes its key's and its team's, and finds at its
+        attempts which other target has room."""
+        if station.limits is None:
+            return False
+        own = self._own_set(grant)
+        reservation = None if own is None else own.reserve(tokens, perf_counter())
+        if own is not None and reservation is None:
+            return False
+        call.quota = CallQuota(self, station, kind, tokens, reservation, has_target=False)
+        return True
 
     async def wait(
-        self, call: OpenCall, station: Station, grant: Grant, kind: str, wait_s: float, ending: Ending
+        self,
+        call: OpenCall,
+        station: Station,
+        grant: Grant,
+        kind: str,
+        wait_s: float,
+        ending: Ending,
+        *,
+        has_more: bool,
     ) -> None:
         """The same for a call that can wait in a coroutine.
 
@@ -271,7 +310,8 @@ class Limiter:
             Refusal: 429, or because it must end.
         """
         over: Signal[UpstreamRefusal | None] = Signal()
-        waiter = self.admit(call, station, grant, kind, wait_s, partial(over.set, None), over.set)
+        go = partial(over.set, None)
+        waiter = self.admit(call, station, grant, kind, wait_s, go, over.set, has_more=has_more)
         if waiter is None:
             return
 
@@ -319,11 +359,8 @@ class Limiter:
         known = self._sets.get(key)
         if known is not None and known[0] is station:
             return known[1]
-        requests, tokens = list[QuotaMeter](), list[QuotaMeter]()
-        for name, limits in self._own(caller, grant):
-            own_requests, own_tokens = quotas_of(name, limits)
-            requests += map(self._keeper.meter, own_requests)
-            tokens += map(self._keeper.meter, own_tokens)
+        own = self._own_set(grant)
+        requests, tokens = ([], []) if own is None else (list(own.requests), list(own.tokens))
         target = station.limits
         if target is not None:
             requests += target.requests
@@ -333,6 +370,15 @@ class Limiter:
         if len(self._sets) > _REMEMBERED:
             self._sets.popitem(last=False)
         return found
+
+    def _own_set(self, grant: Grant) -> LimitSet | None:
+        """The quotas of the key and of its team."""
+        requests, tokens = list[QuotaMeter](), list[QuotaMeter]()
+        for name, limits in self._own(grant.caller, grant):
+            own_requests, own_tokens = quotas_of(name, limits)
+            requests += map(self._keeper.meter, own_requests)
+            tokens += map(self._keeper.meter, own_tokens)
+        return LimitSet(requests, tokens) if requests or tokens else None
 
     def _own(self, caller: Caller, grant: Grant) -> Iterable[tuple[str, Limits]]:
         if grant.limits != NO_LIMITS:

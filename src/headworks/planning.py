@@ -1,6 +1,7 @@
 """Steps 2 and 3, decode and resolve: from a request to a plan of where it goes and how its answer comes back."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from time import perf_counter
 
 import msgspec
@@ -14,7 +15,7 @@ from headworks.dialects.structured import SchemaBridge, wants_schema
 from headworks.endpoints import GENERATE_PATH, Manner, Route, model_in
 from headworks.errors import Refusal
 from headworks.exchange import SHARE_WITH_MORE, Request, Timeouts, Upstream, UpstreamRequest
-from headworks.limits import LimitSet
+from headworks.limits import SOON_S, LimitSet
 from headworks.ownership import ResponseOwner
 from headworks.providers import Provider
 from headworks.routing import Health, RouteTable, Target, choose
@@ -293,7 +294,8 @@ class Planner:
         """The same model through the pool that a call should go to now; calls with one cache key go together."""
         raw = head.fields.get("prompt_cache_key")
         key = "" if raw is None else bytes(raw).decode("utf-8", "replace")
-        best = choose(target.pools, health_of, self._now(), self._uniform, key=key)
+        now_s = self._now()
+        best = choose(target.pools, health_of, now_s, self._uniform, key=key, headroom_of=partial(_headroom, now_s))
         return target if best is None else best
 
     def in_pool(self, call: OpenCall, plan: Plan, provider: str) -> Plan:
@@ -602,6 +604,12 @@ def _for_messages(call: OpenCall, head: RequestHead, target: Target[Station]) ->
 def _forwarded(block: bytes, called: Endpoint, spoken: Endpoint) -> bytes:
     """Of the caller's headers, those that mean something to an upstream of another maker's API: none."""
     return block if called in _OPENAI and spoken in _OPENAI else b""
+
+
+def _headroom(now_s: float, target: Target[Station]) -> float:
+    """Whether a pool has room for a call now, as far as this worker knows: 1, or 0."""
+    limits = target.station.limits
+    return 1.0 if limits is None or limits.wait_s(1, now_s) <= SOON_S else 0.0
 
 
 def health_of(target: Target[Station]) -> Health:

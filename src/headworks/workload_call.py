@@ -185,7 +185,9 @@ class WorkloadCalls:
         asked = compose_call(call, work, head, admission, grant, self.planner, self.secret)
         if self.limiter.is_needed(grant):
             longest_s = admission.due_s(work.contract.latency.total_s, is_streamed=call.is_streamed)
-            await self.limiter.wait(call, work.chain[0].station, grant, work.name, longest_s, ending)
+            has_more = len(work.chain) > 1 or work.deterministic is not None or bool(work.chain[0].pools)
+            first = work.chain[0].station
+            await self.limiter.wait(call, first, grant, work.name, longest_s, ending, has_more=has_more)
         run = _Run(self, call, head, admission, asked, reply, ending)
         self.settlement.open(call)
         try:

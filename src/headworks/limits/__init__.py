@@ -18,7 +18,7 @@ from headworks.limits.headers import (
     render_duration,
     render_limits,
 )
-from headworks.limits.holding import LimitSet, QuotaMeter, Reservation
+from headworks.limits.holding import SOON_S, LimitSet, QuotaMeter, Reservation
 from headworks.limits.keeping import LeaseKeeper
 from headworks.limits.leases import Ask, Authority, Lease, Quota
 from headworks.limits.ledger import LEASE_S, Ledger
@@ -29,6 +29,7 @@ __all__ = [
     "HORIZON_DAYS",
     "LEASE_S",
     "NO_LIMITS",
+    "SOON_S",
     "Ask",
     "Authority",
     "Expectations",

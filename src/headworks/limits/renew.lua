@@ -11,7 +11,7 @@
 -- long leases of before may be spent; then every quota begins empty (but for the share `fresh`) and refills.
 
 local STATE = '<dddddddddd'  -- level at raised_at virtual held next_expiry orders amount window era
-local STAKE = '<ddddddd'     -- order held lapsed expires_at seen_at serial tag
+local STAKE = '<dddddd'      -- order held expires_at seen_at serial tag
 local WAIT = '<ddddd'        -- order tag unmet took comes_by
 local WAIT_BYTES = 40
 local NEVER = math.huge
@@ -88,13 +88,13 @@ end
 
 local function read_stake(data)
   local s = {}
-  s.order, s.held, s.lapsed, s.expires_at, s.seen_at, s.serial, s.tag = struct.unpack(STAKE, data)
+  s.order, s.held, s.expires_at, s.seen_at, s.serial, s.tag = struct.unpack(STAKE, data)
   return s
 end
 
 local function write_stake(key, field, s)
   redis.call('HSET', key, field,
-    struct.pack(STAKE, s.order, s.held, s.lapsed, s.expires_at, s.seen_at, s.serial, s.tag))
+    struct.pack(STAKE, s.order, s.held, s.expires_at, s.seen_at, s.serial, s.tag))
 end
 
 -- Who waits stays one string, for there may be hundreds, and each renewal of a short quota looks at all.
@@ -155,7 +155,7 @@ local function lapse(q)
   for _, s in ipairs(due_ones) do
     refill(q, s.expires_at)
     q.held = q.held - s.held
-    s.lapsed, s.held, s.expires_at = s.lapsed + s.held, 0, NEVER
+    s.held, s.expires_at = 0, NEVER
     local place = place_of(q, s.order)
     if place then
       local order, tag, _, took, comes_by = struct.unpack(WAIT, q.waits, place)
@@ -277,7 +277,7 @@ end
 
 local function close_quota(q, stake)
   local pieces = {'s', struct.pack(STATE, q.level, q.at, q.raised_at, q.virtual, q.held, q.next_expiry, q.orders,
-    q.amount, q.window, q.era), 'h:' .. holder, struct.pack(STAKE, stake.order, stake.held, stake.lapsed,
+    q.amount, q.window, q.era), 'h:' .. holder, struct.pack(STAKE, stake.order, stake.held,
     stake.expires_at, stake.seen_at, stake.serial, stake.tag)}
   if q.waits_changed then
     pieces[#pieces + 1], pieces[#pieces + 2] = 'w', q.waits
@@ -292,17 +292,13 @@ local function renew(key, amount, window, spent, wanted, remaining)
   local q, stake = open_quota(key, amount, window)
   if not stake then
     q.orders = q.orders + 1
-    stake = {order = q.orders, held = 0, lapsed = 0, expires_at = NEVER, seen_at = 0, serial = 0, tag = q.virtual}
+    stake = {order = q.orders, held = 0, expires_at = NEVER, seen_at = 0, serial = 0, tag = q.virtual}
   end
   if serial <= stake.serial then -- overtaken by a later one
     close_quota(q, stake)
     return stake.held, 0, 0
   end
   stake.serial, stake.seen_at = serial, q.at
-  if stake.lapsed > 0 then
-    q.held = q.held + stake.lapsed
-    stake.held, stake.lapsed = stake.held + stake.lapsed, 0
-  end
   wanted = math.min(wanted, amount)
   local kept = math.max(0, math.min(stake.held - spent, wanted))
   q.level = q.level + (stake.held - spent - kept)
