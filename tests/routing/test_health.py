@@ -140,6 +140,38 @@ def test_attempts_stay_below_a_fifth_more_than_calls_whatever_fails(seed, share)
     assert retries <= RETRY_RATIO * calls * 1.01 + RETRIES_IN_WINDOW * (windows + 1)
 
 
+def test_too_much_at_once_is_cut_and_grows_again_and_is_forgotten():
+    health = healthy()
+    for _ in range(100):
+        health.begin(0.0)
+    health.failed(0.0, FailureKind.OVERLOADED)
+    assert health.most == pytest.approx(70.0)
+    assert not health.may_pass(0.0)
+    assert health.why_not(0.0) is FailureKind.OVERLOADED
+    assert 0 < health.waits_s(0.0) <= 0.05
+    for _ in range(40):
+        health.succeeded(0.5, 0.1)
+    assert health.pending == 59
+    assert 70 < health.most < 71
+    assert health.may_pass(0.5)
+    assert health.is_held
+    assert health.may_pass(61.0)
+    assert not health.is_held
+    assert health.most == float("inf")
+
+
+def test_failures_of_one_moment_cut_once_and_never_below_a_few():
+    health = healthy()
+    for _ in range(10):
+        health.begin(0.0)
+    for _ in range(4):
+        health.failed(0.0, FailureKind.TIMEOUT)
+    assert health.most == pytest.approx(7.0)
+    for number in range(1, 6):
+        health.failed(number * 2.0, FailureKind.OVERLOADED)
+    assert health.most == 4.0
+
+
 class Machine(RuleBasedStateMachine):
     """Any order of beginnings, ends and waiting."""
 
@@ -188,7 +220,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def it_lets_somebody_through_again_in_bounded_time(self):
-        assert self.health.may_pass(self.now_s + 400.0)
+        assert self.health.may_pass(self.now_s + 400.0)  # by then a cut is over, too
         assert 0 <= self.health.waits_s(self.now_s) <= 301.0
 
     @invariant()

@@ -5,6 +5,7 @@ approximation: the present window, and the share of the one before it that is st
 """
 
 import enum
+import math
 from collections.abc import Callable
 
 import msgspec
@@ -45,6 +46,21 @@ RATE_LIMIT_REST_S = 2.0
 """How long it rests after a 429 that does not say how long."""
 
 MOST_REST_S = 300.0
+
+OVERLOADED_BY = frozenset({FailureKind.OVERLOADED, FailureKind.TIMEOUT})
+CUT = 0.7
+LEAST_AT_ONCE = 4
+"""When a target says that it has too much to do, or takes too long, no more than this share of what was under way may
+be under way from then on, and at least so many; each answer adds a little (additive increase, multiplicative decrease:
+Chiu and Jain 1989)."""
+
+CUT_EVERY_S = 1.0
+"""One cut in so long: the failures of one moment are one sign."""
+
+UNCUT_AFTER_S = 60.0
+"""Without a further sign for so long, there is no bound again."""
+
+CROWDED_WAIT_S = 0.05
 
 _SMOOTHING = 0.1
 """Weight of the newest time in the smoothed one."""
@@ -110,12 +126,14 @@ class Health:
         is_held: whether `may_pass` has anything to say; while False it need not be asked, and an attempt begins by
             adding to `pending`.
         took_s: the smoothed time to the head of an answer; 0 before the first.
+        most: attempts that may be under way at once; infinite as long as the target has not said that it is too much.
         weight, tier: as configured, for choosing among pools.
     """
 
     __slots__ = (
         "_before",
         "_calls",
+        "_cut_s",
         "_ends_s",
         "_failures",
         "_good_probes",
@@ -131,6 +149,7 @@ class Health:
         "_slow_s",
         "_uniform",
         "is_held",
+        "most",
         "pending",
         "tier",
         "took_s",
@@ -142,6 +161,8 @@ class Health:
     ) -> None:
         self.pending = 0
         self.is_held = False
+        self.most = math.inf
+        self._cut_s = -math.inf
         self.took_s = 0.0
         self.weight = weight
         self.tier = tier
@@ -166,8 +187,13 @@ class Health:
         """Whether an attempt may be made. Where the breaker is half open this is a probe, which `begin` makes."""
         if now_s < self._rest_until_s:
             return False
+        if self.most != math.inf:
+            if now_s - self._cut_s >= UNCUT_AFTER_S:
+                self.most = math.inf
+            elif self.pending >= self.most:
+                return False
         if not self._is_open:
-            self.is_held = False
+            self.is_held = self.most != math.inf
             return True
         # A probe that nobody ended would keep it half open for ever: after as long as it may be open, it is given up.
         is_probed = self._probe_since_s >= 0 and now_s - self._probe_since_s < MOST_OPEN_S
@@ -195,6 +221,8 @@ class Health:
             self._count_failure(now_s)
             return
         self._row = 0
+        if self.is_held and self.most != math.inf:
+            self.most += 1.0 / self.most
         if self._is_open:
             self._probe_since_s = -1.0
             self._good_probes += 1
@@ -217,6 +245,9 @@ class Health:
         elif kind is FailureKind.UNAUTHORIZED:
             self._rest(kind, now_s + UNAUTHORIZED_REST_S)
         elif kind in COUNTED:
+            if kind in OVERLOADED_BY and now_s - self._cut_s >= CUT_EVERY_S:
+                self.most = max(float(LEAST_AT_ONCE), min(self.most, self.pending + 1.0) * CUT)
+                self._cut_s, self.is_held = now_s, True
             self._count_failure(now_s)
             return
         if self._is_open:
@@ -241,14 +272,18 @@ class Health:
 
     def why_not(self, now_s: float) -> FailureKind:
         """What keeps attempts back, where `may_pass` says no."""
-        return self._rest_kind if now_s < self._rest_until_s else FailureKind.OPEN
+        if now_s < self._rest_until_s:
+            return self._rest_kind
+        is_crowded = self.pending >= self.most and not (self._is_open and now_s < self._opens_at_s)
+        return FailureKind.OVERLOADED if is_crowded else FailureKind.OPEN
 
     def waits_s(self, now_s: float) -> float:
         """Seconds until `may_pass` can say otherwise; 0 where it already lets attempts pass."""
         if self.may_pass(now_s):
             return 0.0
         opens_at_s = self._opens_at_s if self._is_open else 0.0
-        return max(opens_at_s, self._rest_until_s, now_s + 0.001) - now_s
+        least_s = CROWDED_WAIT_S if self.pending >= self.most else 0.001
+        return max(opens_at_s, self._rest_until_s, now_s + least_s) - now_s
 
     def view(self, now_s: float) -> HealthView:
         """What there is to see."""
