@@ -1,0 +1,96 @@
+"""What a scenario comes to, and what must hold in each."""
+
+import msgspec
+from faults_load import Load
+from faults_stage import Ledger, Stage, gauges, ledger
+
+
+class Size(msgspec.Struct, frozen=True):
+    """How much load: the short form is what CI runs."""
+
+    calls: int
+    a_second: float
+
+
+SHORT = Size(calls=150, a_second=75.0)
+LONG = Size(calls=1500, a_second=100.0)
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """One scenario's.
+
+    Attributes:
+        attempts: requests that reached the upstreams, by their own count.
+        excess: requests that the provider refused by its own buckets, or that its own count shows beyond the limit.
+        leaked: calls in flight or waiting when the load was over.
+        healthy: the same load before the fault; None where the fault is all there is.
+    """
+
+    name: str
+    load: Load
+    healthy: Load | None = None
+    attempts: int
+    excess: int | None = None
+    leaked: int
+    ledger: Ledger
+    remark: str = ""
+
+    def added_ms(self, share: float) -> float | None:
+        """By how much the fault puts off an answer, at this quantile."""
+        if self.healthy is None or not self.load.answered:
+            return None
+        return (self.load.took_s(share) - self.healthy.took_s(share)) * 1000
+
+    @property
+    def attempts_a_call(self) -> float:
+        return self.attempts / len(self.load.calls)
+
+
+def closed(stage: Stage) -> int:
+    """Calls that are in flight or waiting on the stage's gateways although the load is over."""
+    found = [gauges(gateway) for gateway in stage.gateways]
+    return int(sum(one["headworks_calls_in_flight"] + one["headworks_calls_waiting"] for one in found))
+
+
+def settle(
+    stage: Stage,
+    name: str,
+    load: Load,
+    *,
+    healthy: Load | None = None,
+    before: int = 0,
+    excess: int | None = None,
+    attempts: int | None = None,
+    remark: str = "",
+) -> Result:
+    """Stop the stage's gateways and put together what was found.
+
+    Arguments:
+        before: requests that the providers had seen when the fault began.
+        attempts: counted by another upstream than the stage's providers.
+    """
+    if healthy is not None:
+        assert healthy.answered == len(healthy.calls), healthy.by_failure()
+    leaked = closed(stage)
+    count = sum(len(provider.requests()) for provider in stage.providers) - before if attempts is None else attempts
+    for gateway in stage.gateways:
+        assert gateway.process.stop() == 0, gateway.process.said
+    seen = load.ids() | (healthy.ids() if healthy is not None else {})
+    return Result(
+        name=name,
+        load=load,
+        healthy=healthy,
+        attempts=count,
+        excess=excess,
+        leaked=leaked,
+        ledger=ledger(stage.gateways, seen),
+        remark=remark,
+    )
+
+
+def check(result: Result) -> None:
+    """The invariants of every scenario."""
+    assert result.leaked == 0, "calls were still in flight, or waited"
+    assert not result.excess, "the provider counted more than its limit"
+    assert result.ledger.is_whole, result.ledger
+    assert result.attempts <= 1.2 * len(result.load.calls) + 30, "a retry storm"
