@@ -8,7 +8,7 @@ import pytest
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "e2e")]
 
-from faults_stage import Stage
+from faults_stage import Stage  # noqa: E402  (its folder is on the path from here on)
 
 
 @pytest.fixture

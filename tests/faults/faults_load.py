@@ -57,7 +57,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What is called, and how often.
 
     Attributes:
-        model: as the gateway's configuration names it.
+        model: as the gateway's configuration names it; `NUMBER` in it stands for the call's.
+        variables: of a workload's prompt; without them it is no workload's call.
         calls: how many.
         a_second: at a steady rate, whatever becomes of them.
         stream: every so manieth call asks for a stream; 0: none.
@@ -70,16 +71,20 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     stream: int = 2
     deadline_ms: int = 0
     timeout_s: float = 30.0
+    variables: dict[str, str] | None = None
 
 
 async def _call(client: httpx2.AsyncClient, address: str, headers: dict[str, str], wish: Wish, number: int) -> Seen:
     is_stream = bool(wish.stream) and number % wish.stream == 0
-    body = {
-        "model": wish.model,
+    body: dict[str, object] = {
+        "model": wish.model.replace("NUMBER", str(number)),
         "stream": is_stream,
         "max_tokens": 40,
         "messages": [{"role": "user", "content": f"call {number}"}],
     }
+    if wish.variables is not None:
+        del body["max_tokens"]
+        body |= {"messages": [], "prompt": {"version": "1.0.0", "variables": wish.variables}}
     began_s = time.perf_counter()
     call_id = ""
     try:
@@ -94,10 +99,10 @@ async def _call(client: httpx2.AsyncClient, address: str, headers: dict[str, str
     if answer.status_code != 200:
         code = json.loads(text)["error"]["code"] if text.startswith(b"{") else ""
         return Seen(answer.status_code, took_s, call_id, code=code or "")
-    if is_stream and not text.endswith(b"data: [DONE]\n\n"):
-        return Seen(0, took_s, call_id, code="stream cut")
     if is_stream and b'"error"' in text:
         return Seen(0, took_s, call_id, code="stream error")
+    if is_stream and not text.endswith(b"data: [DONE]\n\n"):
+        return Seen(0, took_s, call_id, code="stream cut")
     target = answer.headers.get("x-headworks-provider", "")
     if "x-headworks-degraded" in answer.headers:
         target = "deterministic"
@@ -130,9 +135,7 @@ async def _driven(gateways: Sequence[Gateway], wish: Wish, acts: Sequence[tuple[
     return Load(tuple(seen))
 
 
-def drive(
-    gateways: Sequence[Gateway], wish: Wish, acts: Sequence[tuple[float, Callable[[], object]]] = ()
-) -> Load:
+def drive(gateways: Sequence[Gateway], wish: Wish, acts: Sequence[tuple[float, Callable[[], object]]] = ()) -> Load:
     """Make the calls, at the gateways in turn.
 
     Arguments:

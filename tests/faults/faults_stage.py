@@ -4,7 +4,7 @@ import json
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 import msgspec
@@ -73,7 +73,7 @@ class Stage:
         self.gateways: list[Gateway] = []
         self._others: list[Any] = []
 
-    def __enter__(self) -> "Stage":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -95,11 +95,11 @@ class Stage:
         self.providers.append(made)
         return made
 
-    def gateway(self, providers: list[str], models: list[str], *more: str, files: dict[str, str] | None = None) -> Gateway:
-        """A gateway with two workers; arguments are lines of its configuration."""
+    def gateway(self, providers: list[str], models: list[str], *more: str, **files: str) -> Gateway:
+        """A gateway with two workers; arguments are lines of its configuration, and files beside it."""
         folder = self.folder / f"gateway-{len(self.gateways)}"
         folder.mkdir()
-        for name, text in (KEYS | (files or {})).items():
+        for name, text in (KEYS | files).items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
             (folder / name).chmod(0o600)
