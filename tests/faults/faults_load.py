@@ -19,10 +19,16 @@ class Seen(msgspec.Struct, frozen=True):
     call_id: str = ""
     target: str = ""
     code: str = ""
+    text: str = ""  # of a stream
 
     @property
     def is_answered(self) -> bool:
         return self.status == 200
+
+    @property
+    def ending(self) -> str:
+        """Who answered, or why nobody did."""
+        return self.target if self.is_answered else self.code
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -99,14 +105,22 @@ async def _call(client: httpx2.AsyncClient, address: str, headers: dict[str, str
     if answer.status_code != 200:
         code = json.loads(text)["error"]["code"] if text.startswith(b"{") else ""
         return Seen(answer.status_code, took_s, call_id, code=code or "")
+    said = _said(text) if is_stream else ""
     if is_stream and b'"error"' in text:
-        return Seen(0, took_s, call_id, code="stream error")
+        return Seen(0, took_s, call_id, code="stream error", text=said)
     if is_stream and not text.endswith(b"data: [DONE]\n\n"):
-        return Seen(0, took_s, call_id, code="stream cut")
+        return Seen(0, took_s, call_id, code="stream cut", text=said)
     target = answer.headers.get("x-headworks-provider", "")
     if "x-headworks-degraded" in answer.headers:
         target = "deterministic"
-    return Seen(200, took_s, call_id, target)
+    return Seen(200, took_s, call_id, target, text=said)
+
+
+def _said(stream: bytes) -> str:
+    """The text of a stream's events."""
+    events = [line[6:] for line in stream.decode().split("\n") if line.startswith("data: {")]
+    choices = [choice for event in events for choice in json.loads(event).get("choices", ())]
+    return "".join(choice["delta"].get("content") or "" for choice in choices)
 
 
 async def _driven(gateways: Sequence[Gateway], wish: Wish, acts: Sequence[tuple[float, Callable[[], object]]]) -> Load:

@@ -1,13 +1,13 @@
 """Scenarios in which a provider fails in the ways that providers do."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from faults_load import Wish, drive
-from faults_result import Result, Size, settle
+from faults_load import Seen, Wish, drive
+from faults_result import Result, Size, check, settle
 from faults_stage import Provider, Stage
-from faults_upstreams import FIRST_CONTENT, LAST_EVENT, STREAM, Upstream, cut, storm_on, well
+from faults_upstreams import FIRST_CONTENT, FIRST_EVENT, LAST_EVENT, STREAM, TEXT, Upstream, cut, storm_on, well
 
 WORKLOAD = {
     "workloads/sort/workload.yaml": """
@@ -137,11 +137,10 @@ def storm(stage: Stage, size: Size) -> Result:
     return settle(stage, "429 storm on one of two pools", load, healthy=healthy, attempts=len(upstream.asked))
 
 
-def cut_streams(stage: Stage, size: Size, step: int = 1) -> Result:
-    """A recorded stream is cut after every number of its bytes; a fallback is there."""
+def cut_streams(stage: Stage, size: Size, places: Sequence[int] = range(len(STREAM) + 1)) -> Result:
+    """A recorded stream is cut after so many of its bytes; a fallback is there."""
     upstream = stage.keep(Upstream(cut))
     second = stage.provider("second")
-    places = range(0, len(STREAM) + 1, step)
     models = [
         f"c{number}: {{provider: cut, model: 'm-{place}', fallback: [second/gpt-6-luna]}}"
         for number, place in enumerate(places)
@@ -156,20 +155,25 @@ def cut_streams(stage: Stage, size: Size, step: int = 1) -> Result:
     odd = [
         place
         for place, seen in zip(places, load.calls, strict=True)
-        if not _is_honest(place, seen.target, seen.code, is_answered=seen.is_answered)
+        if seen.ending not in endings(place) or not is_whole_or_part(seen)
     ]
     remark = f"cut at {len(places)} places" + (f"; not as it should be at {odd}" if odd else "")
     attempts = len(upstream.asked) + len(second.requests())
     return settle(stage, "streams cut at every byte", load, attempts=attempts, remark=remark)
 
 
-def _is_honest(place: int, target: str, code: str, *, is_answered: bool) -> bool:
-    """Before the first text somebody else answers; after it the stream ends with an error, never silently."""
+def endings(place: int) -> set[str]:
+    """How a stream that is cut there may end: by whom it is answered, or with which error; never silently."""
+    if place < FIRST_EVENT:
+        return {"second"}
     if place < FIRST_CONTENT:
-        return is_answered and target == "second"
-    if place >= LAST_EVENT:
-        return is_answered or code == "stream error"
-    return code == "stream error"
+        return {"second", "stream error"}
+    return {"stream error"} if place < LAST_EVENT else {"stream error", "cut"}
+
+
+def is_whole_or_part(seen: Seen) -> bool:
+    """Whether nothing was said twice, and nothing in the middle left out."""
+    return seen.target == "second" or (seen.text == TEXT if seen.is_answered else TEXT.startswith(seen.text))
 
 
 Scenario = Callable[[Stage, Size], Result]
@@ -190,6 +194,19 @@ class Bar:
     within_s: float = math.inf
     targets: frozenset[str] = frozenset()
     unseen_s: float = 0.0
+
+    def name(self) -> str:
+        return self.play.__name__
+
+    def prove(self, stage: Stage, size: Size) -> Result:
+        """Play it, and see that what must hold does."""
+        result = self.play(stage, size)
+        print(result.summary())
+        check(result, self.unseen_s * size.a_second)
+        assert result.load.within(self.within_s) >= self.answered
+        assert not self.targets or set(result.load.by_target()) <= self.targets
+        assert "not as it should be" not in result.remark
+        return result
 
 
 SECOND = frozenset({"second"})

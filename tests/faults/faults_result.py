@@ -12,7 +12,7 @@ class Size(msgspec.Struct, frozen=True):
     a_second: float
 
 
-SHORT = Size(calls=150, a_second=75.0)
+SHORT = Size(calls=60, a_second=100.0)
 LONG = Size(calls=1500, a_second=100.0)
 
 

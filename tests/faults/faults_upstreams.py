@@ -27,10 +27,13 @@ CHUNKS = [b"%x\r\n%b\r\n" % (len(event.encode()), event.encode()) for event in E
 STREAM = HEAD + b"".join(CHUNKS) + b"0\r\n\r\n"
 """A recorded stream, with its framing: what is cut at every byte."""
 
-FIRST_CONTENT = len(HEAD) + len(b"".join(CHUNKS[:2]))
+FIRST_EVENT = len(HEAD) + len(CHUNKS[0]) - 2
+"""With so many bytes of it the stream has begun; its first event has no text."""
+
+FIRST_CONTENT = FIRST_EVENT + len(CHUNKS[1])
 """With so many bytes of it a caller has seen text."""
 
-LAST_EVENT = len(HEAD) + len(b"".join(CHUNKS))
+LAST_EVENT = len(HEAD) + len(b"".join(CHUNKS)) - 2
 """With so many bytes of it nothing is missing but the end of the framing."""
 
 

@@ -2,42 +2,36 @@
 
 import pytest
 from faults_providers import BARS, Bar, cut_streams
-from faults_result import LONG, SHORT, Size, check
+from faults_result import LONG, SHORT, check
 from faults_stage import Stage
+from faults_upstreams import FIRST_CONTENT, FIRST_EVENT, STREAM
 
 
-def names(bar: Bar) -> str:
-    return bar.play.__name__
-
-
-def play(stage: Stage, bar: Bar, size: Size) -> None:
-    result = bar.play(stage, size)
-    print(result.summary())
-    check(result, bar.unseen_s * size.a_second)
-    assert result.load.within(bar.within_s) >= bar.answered
-    if bar.targets:
-        assert set(result.load.by_target()) <= bar.targets
-
-
-@pytest.mark.parametrize("bar", BARS, ids=names)
+@pytest.mark.parametrize("bar", BARS, ids=Bar.name)
 def test_callers_are_answered(stage: Stage, bar: Bar) -> None:
-    play(stage, bar, SHORT)
+    bar.prove(stage, SHORT)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("bar", BARS, ids=names)
+@pytest.mark.parametrize("bar", BARS, ids=Bar.name)
 def test_callers_are_answered_for_longer(stage: Stage, bar: Bar) -> None:
-    play(stage, bar, LONG)
+    bar.prove(stage, LONG)
 
 
 def test_a_stream_that_is_cut_goes_on_elsewhere_or_ends_honestly(stage: Stage) -> None:
-    result = cut_streams(stage, SHORT, step=17)
-    print(result.summary())
-    assert "not as" not in result.remark
+    result = cut_streams(stage, SHORT, range(0, len(STREAM) + 1, 17))
+    check(result, unseen=len(result.load.calls))  # each has a target of its own
+    assert "not as" not in result.remark, result.summary()
 
 
 @pytest.mark.long
 def test_a_stream_that_is_cut_anywhere_goes_on_elsewhere_or_ends_honestly(stage: Stage) -> None:
     result = cut_streams(stage, SHORT)
-    print(result.summary())
-    assert "not as" not in result.remark
+    check(result, unseen=len(result.load.calls))
+    assert "not as" not in result.remark, result.summary()
+
+
+@pytest.mark.xfail(reason="the first event is passed on at once, though it says who speaks and holds no text yet")
+def test_a_stream_that_is_cut_before_its_first_text_is_answered_by_somebody_else(stage: Stage) -> None:
+    result = cut_streams(stage, SHORT, range(FIRST_EVENT, FIRST_CONTENT, 8))
+    assert result.load.by_target() == {"second": len(result.load.calls)}

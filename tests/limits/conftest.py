@@ -1,6 +1,7 @@
 """A real Valkey for the tests of this room."""
 
 import pytest
+
 from valkey_process import ValkeyProcess
 
 
