@@ -104,7 +104,7 @@ def slow_readers(stage: Stage, size: Size) -> Result:
     readers = [stage.keep(_Reader(gateway.process.address, gateway.key)) for _ in range(50)]
     load = drive([gateway], wish)
     due_s = time.monotonic() + 20
-    is_dropped = all([reader.is_dropped(due_s) for reader in readers])
+    is_dropped = all(reader.is_dropped(due_s) for reader in readers)
     attempts = sum(len(provider.requests()) for provider in (first, second)) - before - len(readers)
     remark = "50 clients that read nothing are dropped" if is_dropped else "not as it should be: some are kept"
     return settle(stage, "slow readers", load, healthy=healthy, attempts=attempts, remark=remark)

@@ -14,6 +14,9 @@ class Size(msgspec.Struct, frozen=True):
 
 SHORT = Size(calls=60, a_second=100.0)
 LONG = Size(calls=1500, a_second=100.0)
+SHORT_SHARED = Size(calls=400, a_second=100.0)
+LONG_SHARED = Size(calls=3000, a_second=100.0)
+"""Of these, what counts is the time: the limit says how many calls there are."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,8 +49,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         load = self.load
         times = f"p50 {load.took_s(0.5):.3f} s, p99 {load.took_s(0.99):.3f} s"
         return (
-            f"{self.name}: {load.answered} of {len(load.calls)} by {load.by_target()}, not {load.by_failure()}, {times}, "
-            f"{self.attempts} attempts, excess {self.excess}, leaked {self.leaked}, {self.ledger} {self.remark}"
+            f"{self.name}: {load.answered} of {len(load.calls)} by {load.by_target()}, not {load.by_failure()}, "
+            f"{times}, {self.attempts} attempts, excess {self.excess}, leaked {self.leaked}, {self.ledger} {self.remark}"
         )
 
     @property

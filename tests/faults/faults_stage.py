@@ -46,6 +46,14 @@ class Provider:
         found: list[dict[str, Any]] = answer.json()["requests"]
         return [one for one in found if one["path"].startswith("/v1/")]
 
+    def drain(self, model: str) -> None:
+        """Use up what this model's limit has room for."""
+        body = {"model": model, "messages": [{"role": "user", "content": "x"}], "max_tokens": 1}
+        headers = {"authorization": "Bearer sk-key", "x-drain": "yes"}
+        with httpx2.Client(headers=headers) as client:
+            while client.post(f"{self.address}/v1/chat/completions", json=body).status_code == 200:
+                pass
+
     def configured(self, name: str = "", more: str = "") -> str:
         """Its line of the configuration."""
         return PROVIDER.format(name=name or self.name, address=self.address, more=more or "api_key: 'file:key'")
