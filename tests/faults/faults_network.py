@@ -96,7 +96,7 @@ def slow_readers(stage: Stage, size: Size) -> Result:
     gateway = stage.gateway(
         [first.configured(), second.configured()],
         ["long: first/gpt-6-luna", "fast: second/gpt-6.1-terra"],
-        "server: {write_timeout_s: 2}",
+        "server: {write_timeout_s: 1}",
     )
     wish = Wish(calls=size.calls, a_second=size.a_second)
     healthy = drive([gateway], wish)
@@ -142,7 +142,7 @@ class _Reader:
 
     def is_dropped(self, due_s: float) -> bool:
         """Whether the other side gives this client up; what lies in the buffers is read only then."""
-        time.sleep(max(0.0, min(3.5, due_s - 20 + 3.5 - time.monotonic())))
+        time.sleep(max(0.0, min(2.0, due_s - 20 + 2.0 - time.monotonic())))
         self._socket.settimeout(5)
         read = b""
         try:
@@ -160,11 +160,11 @@ class _Reader:
 
 BARS = (
     Bar(no_such_name, within_s=3.0, targets=SECOND),
-    Bar(refused, within_s=3.0, targets=SECOND),
+    Bar(refused, within_s=3.0, targets=SECOND, is_quick=False),
     Bar(unanswered, within_s=3.0, targets=SECOND),
-    Bar(mute, within_s=3.0, targets=SECOND, unseen_s=1.0),
+    Bar(mute, within_s=3.0, targets=SECOND, unseen_s=1.0, is_quick=False),
     Bar(stuck, answered=0.0, unseen_s=1.0),
     Bar(strange_certificate, within_s=3.0, targets=SECOND),
-    Bar(wrong_certificate, within_s=3.0, targets=SECOND),
+    Bar(wrong_certificate, within_s=3.0, targets=SECOND, is_quick=False),
     Bar(slow_readers),
 )

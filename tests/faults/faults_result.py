@@ -50,7 +50,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         times = f"p50 {load.took_s(0.5):.3f} s, p99 {load.took_s(0.99):.3f} s"
         return (
             f"{self.name}: {load.answered} of {len(load.calls)} by {load.by_target()}, not {load.by_failure()}, "
-            f"{times}, {self.attempts} attempts, excess {self.excess}, leaked {self.leaked}, {self.ledger} {self.remark}"
+            f"{times}, {self.attempts} attempts, {self.excess} in excess, {self.leaked} leaked, {self.ledger}; {self.remark}"
         )
 
     @property
@@ -100,13 +100,16 @@ def settle(
     )
 
 
-def check(result: Result, unseen: float = 0.0) -> None:
-    """The invariants of every scenario.
+def failings(result: Result, unseen: float = 0.0) -> list[str]:
+    """Which of the invariants of every scenario do not hold.
 
     Arguments:
         unseen: calls that were made before the first of them could have shown that something is wrong.
     """
-    assert result.leaked == 0, "calls were still in flight, or waited"
-    assert not result.excess, "the provider counted more than its limit"
-    assert result.ledger.is_whole, result.ledger
-    assert result.attempts <= 1.2 * len(result.load.calls) + unseen + 30, "a retry storm"
+    checks = {
+        f"{result.leaked} calls were still in flight, or waited": result.leaked == 0,
+        f"the provider counted {result.excess} more than its limit": not result.excess,
+        f"records are not the answers seen: {result.ledger}": result.ledger.is_whole,
+        f"a retry storm: {result.attempts} attempts": result.attempts <= 1.2 * len(result.load.calls) + unseen + 30,
+    }
+    return [what for what, holds in checks.items() if not holds]

@@ -16,6 +16,7 @@ from faults_load import Load, Wish, drive
 from faults_providers import Bar
 from faults_result import Result, Size, settle
 from faults_stage import Provider, Stage
+
 from valkey_process import ValkeyProcess
 
 LOCAL_RPM = 300
@@ -26,33 +27,44 @@ SHARED_RPM = 1200
 than the limit gives it room is one that the provider refuses."""
 
 
+SETTLING_S = 6.0
+"""New books grant nothing for a lease's time (5 s): somebody may still hold what others granted."""
+
+
 class Scene(msgspec.Struct, frozen=True):
     """One provider with a limit, and gateways that know of it.
 
     Attributes:
         full: what the books begin with.
+        settling_s: how long load goes on before anything happens.
     """
 
     provider: Provider
     gateways: list[Gateway]
     rpm: int
     full: int
+    settling_s: float
 
     def room(self, seconds: float) -> float:
         return self.full + self.rpm / 60 * seconds
 
     def drive(self, size: Size, *acts: tuple[float, Callable[[], object]]) -> Load:
-        """Twice as many calls as the limit has room for; each waits for a second at most. Moments are shares of it."""
-        seconds = size.calls / size.a_second
+        """Twice as many calls as the limit has room for; each waits for a second at most. Moments are shares of what
+        follows when all has settled."""
+        seconds = self.seconds(size)
         calls = int(2 * self.room(seconds))
         wish = Wish(calls=calls, a_second=calls / seconds, deadline_ms=1000)
-        return drive(self.gateways, wish, [(share * seconds, act) for share, act in acts])
+        after_s = seconds - self.settling_s
+        return drive(self.gateways, wish, [(self.settling_s + share * after_s, act) for share, act in acts])
+
+    def seconds(self, size: Size) -> float:
+        return self.settling_s + size.calls / size.a_second
 
     def result(self, stage: Stage, name: str, load: Load, size: Size, remark: str = "") -> Result:
         """What it comes to. What the suite asked the provider itself does not count."""
         asked = [one for one in self.provider.requests() if "x-drain" not in one["headers"]]
         excess = sum(one["status"] == 429 for one in asked)
-        share = f"{100 * load.answered / self.room(size.calls / size.a_second):.0f} % of the limit used"
+        share = f"{100 * load.answered / self.room(self.seconds(size)):.0f} % of the limit used"
         remark = f"{share}; {remark}" if remark else share
         return settle(stage, name, load, excess=excess, attempts=len(asked), remark=remark)
 
@@ -63,7 +75,7 @@ def _scene(stage: Stage, *more: str, gateways: int = 1, rpm: int = LOCAL_RPM, is
     if not is_full:
         provider.drain("gpt-6-luna")
     made = [stage.gateway([configured], ["fast: first/gpt-6-luna"], *more) for _ in range(gateways)]
-    return Scene(provider, made, rpm, rpm if is_full else 0)
+    return Scene(provider, made, rpm, rpm if is_full else 0, 0.0 if is_full else SETTLING_S)
 
 
 def _shared(stage: Stage, size: Size, name: str, *acts: tuple[float, str], away: str = "share") -> Result:
@@ -106,6 +118,12 @@ def valkey_refusing(stage: Stage, size: Size) -> Result:
     return _shared(stage, size, "Valkey stopped, `away: refuse`", (0.3, "stop"), (0.9, "start"), away="refuse")
 
 
+def valkey_troubled(stage: Stage, size: Size) -> Result:
+    """All of it, one after the other."""
+    acts = ((0.1, "pause"), (0.3, "resume"), (0.5, "stop"), (0.6, "start"), (0.8, "kill"), (0.9, "start"))
+    return _shared(stage, size, "Valkey paused, stopped, killed", *acts)
+
+
 def _children(gateway: Gateway, holding: str) -> list[int]:
     """The gateway's processes that have a file of such a name open."""
     pid = gateway.process.pid
@@ -114,13 +132,10 @@ def _children(gateway: Gateway, holding: str) -> list[int]:
 
 
 def _open_files(pid: str) -> list[str]:
-    names = []
     try:
-        for link in Path(f"/proc/{pid}/fd").iterdir():
-            names.append(os.readlink(link))
+        return [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
     except OSError:
-        pass  # it is about to end, or this file is closed by now
-    return names
+        return []  # it is about to end, or has closed one since
 
 
 class _Killer:
@@ -167,11 +182,12 @@ def control_plane_killed(stage: Stage, size: Size) -> Result:
 
 
 BARS = (
-    Bar(valkey_well, answered=0.0),
-    Bar(valkey_stopped, answered=0.0),
-    Bar(valkey_paused, answered=0.0),
-    Bar(valkey_restarted, answered=0.0),
-    Bar(valkey_refusing, answered=0.0),
-    Bar(worker_killed, answered=0.0),
+    Bar(valkey_well, answered=0.0, is_quick=False),
+    Bar(valkey_stopped, answered=0.0, is_quick=False),
+    Bar(valkey_paused, answered=0.0, is_quick=False),
+    Bar(valkey_restarted, answered=0.0, is_quick=False),
+    Bar(valkey_refusing, answered=0.0, is_quick=False),
+    Bar(valkey_troubled, answered=0.0),
+    Bar(worker_killed, answered=0.0, is_quick=False),  # `test_worker_kill` has a short form
     Bar(control_plane_killed, answered=0.0),
 )
