@@ -50,7 +50,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         times = f"p50 {load.took_s(0.5):.3f} s, p99 {load.took_s(0.99):.3f} s"
         return (
             f"{self.name}: {load.answered} of {len(load.calls)} by {load.by_target()}, not {load.by_failure()}, "
-            f"{times}, {self.attempts} attempts, {self.excess} in excess, {self.leaked} leaked, {self.ledger}; {self.remark}"
+            f"{times}, {self.attempts} attempts, {self.excess} in excess, {self.leaked} leaked, "
+            f"{self.ledger}; {self.remark}"
         )
 
     @property

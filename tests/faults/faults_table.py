@@ -61,21 +61,24 @@ def table(rows: list[list[str]]) -> str:
     return "\n".join(printed)
 
 
-def write(text: str) -> None:
+def commit() -> str:
+    """The commit of the working tree, with a plus sign when there are changes."""
+    command = ["git", "describe", "--always", "--dirty=+"]
+    return subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def write(text: str, commit: str) -> None:
     """Put the table where the page has the last one."""
     page = PAGE.read_text()
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+"], cwd=HERE, capture_output=True, text=True, check=False
-    ).stdout.strip()
     day = dt.datetime.now(dt.UTC).date().isoformat()
     PAGE.write_text(f"{before}{BEGIN}\n\n`make faults`, {day}, commit {commit}.\n\n{text}\n\n{END}{after}")
 
 
 def main(names: list[str]) -> int:
     """Play, and tell what did not hold; the exit code says whether anything did not."""
-    rows, broken = [], []
+    rows, broken, played = [], [], commit()
     for bar, size in PLAYS:
         if names and bar.name() not in names:
             continue
@@ -89,7 +92,7 @@ def main(names: list[str]) -> int:
     if names:
         print(table(rows))
     else:
-        write(table(rows))
+        write(table(rows), played)
     print(*broken, sep="\n")
     return 1 if broken else 0
 
