@@ -69,6 +69,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
         a_second: at a steady rate, whatever becomes of them.
         stream: every so manieth call asks for a stream; 0: none.
         deadline_ms: the caller's own; 0: none.
+        max_tokens: of each answer.
     """
 
     model: str = "fast"
@@ -76,6 +77,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     a_second: float = 100.0
     stream: int = 2
     deadline_ms: int = 0
+    max_tokens: int = 40
     timeout_s: float = 30.0
     variables: dict[str, str] | None = None
 
@@ -85,7 +87,7 @@ async def _call(client: httpx2.AsyncClient, address: str, headers: dict[str, str
     body: dict[str, object] = {
         "model": wish.model.replace("NUMBER", str(number)),
         "stream": is_stream,
-        "max_tokens": 40,
+        "max_tokens": wish.max_tokens,
         "messages": [{"role": "user", "content": f"call {number}"}],
     }
     if wish.variables is not None:

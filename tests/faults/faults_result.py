@@ -13,7 +13,7 @@ class Size(msgspec.Struct, frozen=True):
 
 
 SHORT = Size(calls=60, a_second=100.0)
-LONG = Size(calls=1500, a_second=100.0)
+LONG = Size(calls=1000, a_second=100.0)
 SHORT_SHARED = Size(calls=400, a_second=100.0)
 LONG_SHARED = Size(calls=3000, a_second=100.0)
 """Of these, what counts is the time: the limit says how many calls there are."""

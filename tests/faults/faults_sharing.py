@@ -161,27 +161,42 @@ class _Killer:
         self.kills += 1
 
 
-def _killed(stage: Stage, size: Size, name: str, holding: str, of: int) -> Result:
-    """Kills, so far apart that the supervisor replaces what died at once: after 2 s of life."""
+def _killed(stage: Stage, size: Size, name: str, holding: str, of: int, every_s: float) -> Result:
     scene = _scene(stage)
     kill = _Killer(scene.gateways[0], holding, of)
     seconds = size.calls / size.a_second
-    moments = [0.8 + 2.5 * n for n in range(int((seconds - 1) // 2.5) + 1)]
+    moments = [0.8 + every_s * n for n in range(int((seconds - 1) // every_s) + 1)]
     load = scene.drive(size, *((moment / seconds, kill) for moment in moments))
     return scene.result(stage, name, load, size, f"killed {kill.kills} times")
 
 
 def worker_killed(stage: Stage, size: Size) -> Result:
-    """Calls under way in a worker that is killed break off, and are recorded as lost."""
-    return _killed(stage, size, "worker killed", "keys.db", 2)
+    """Calls under way in a worker that is killed break off, and are recorded as lost. It had 2 s of life, so that the
+    supervisor replaces it at once."""
+    return _killed(stage, size, "worker killed", "keys.db", 2, 2.5)
 
 
 def control_plane_killed(stage: Stage, size: Size) -> Result:
-    """Whoever keeps the books of quotas and drains the journals is killed, again and again."""
-    return _killed(stage, size, "control plane killed", "drain.lock", 1)
+    """Whoever keeps the books of quotas and drains the journals is killed; books that begin anew take 5 s."""
+    return _killed(stage, size, "control plane killed", "drain.lock", 1, 9.0)
+
+
+def tokens(stage: Stage, size: Size) -> Result:
+    """A limit of tokens, which are estimated before a call and known after it; each answer is as long as it may be."""
+    tpm, tokens_a_call = 6000, 20
+    provider = stage.provider("first", models={"gpt-6-luna": {"tier": "nano", "limits": {"tpm": tpm}}})
+    configured = provider.configured(more=f"api_key: 'file:key', limits: {{tokens_per_minute: {tpm}}}")
+    gateway = stage.gateway([configured], ["fast: first/gpt-6-luna"])
+    seconds = size.calls / size.a_second
+    room = (tpm + tpm / 60 * seconds) / tokens_a_call
+    load = drive([gateway], Wish(calls=int(2 * room), a_second=2 * room / seconds, deadline_ms=1000, max_tokens=16))
+    excess = sum(one["status"] == 429 for one in provider.requests())
+    remark = f"{100 * load.answered / room:.0f} % of the limit used"
+    return settle(stage, "a limit of tokens", load, excess=excess, remark=remark)
 
 
 BARS = (
+    Bar(tokens, answered=0.0, is_quick=False),
     Bar(valkey_well, answered=0.0, is_quick=False),
     Bar(valkey_stopped, answered=0.0, is_quick=False),
     Bar(valkey_paused, answered=0.0, is_quick=False),
