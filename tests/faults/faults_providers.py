@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from faults_load import Seen, Wish, drive
 from faults_result import Result, Size, failings, settle
 from faults_stage import Provider, Stage
-from faults_upstreams import FIRST_CONTENT, FIRST_EVENT, LAST_EVENT, STREAM, TEXT, Upstream, cut, storm_on, well
+from faults_upstreams import (
+    BROKEN,
+    FIRST_CONTENT,
+    FIRST_EVENT,
+    LAST_EVENT,
+    STREAM,
+    TEXT,
+    Upstream,
+    broken,
+    cut,
+    storm_on,
+    well,
+)
 
 WORKLOAD = {
     "workloads/sort/workload.yaml": """
@@ -160,6 +172,32 @@ def cut_streams(stage: Stage, size: Size, places: Sequence[int] = range(len(STRE
     remark = f"cut at {len(places)} places" + (f"; not as it should be at {odd}" if odd else "")
     attempts = len(upstream.asked) + len(second.requests())
     return settle(stage, "streams cut at every byte", load, attempts=attempts, remark=remark)
+
+
+def broken_frames(stage: Stage, size: Size) -> Result:
+    """Answers that are not HTTP, not JSON or not what they should be, to plain calls and to streams; a fallback is
+    there."""
+    upstream = stage.keep(Upstream(broken))
+    second = stage.provider("second")
+    models = [
+        f"b{number}: {{provider: broken, model: 'm{number}-{number // 2}', fallback: [second/gpt-6-luna]}}"
+        for number in range(2 * len(BROKEN))
+    ]
+    gateway = stage.gateway(
+        [f"broken: {{kind: openai-compatible, base_url: '{upstream.address}/v1'}}", second.configured()],
+        models,
+        "defaults: {retries: 0}",
+    )
+    load = drive([gateway], Wish(model="bNUMBER", calls=len(models), a_second=size.a_second, deadline_ms=5000))
+    names = list(BROKEN)
+    odd = {
+        f"{names[number // 2]} ({'plain' if number % 2 else 'stream'}): {seen.status} {seen.ending}"
+        for number, seen in enumerate(load.calls)
+        if seen.ending not in {"second", "stream error"}
+    }
+    remark = f"{len(BROKEN)} kinds" + (f"; not as it should be: {sorted(odd)}" if odd else "")
+    attempts = len(upstream.asked) + len(second.requests())
+    return settle(stage, "answers that are not HTTP or JSON", load, attempts=attempts, remark=remark)
 
 
 def endings(place: int) -> set[str]:

@@ -16,7 +16,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "e2e")]
 import faults_network  # noqa: E402  (their folder is on the path from here on)
 import faults_providers  # noqa: E402
 import faults_sharing  # noqa: E402
-from faults_providers import Bar, cut_streams  # noqa: E402
+from faults_providers import Bar, broken_frames, cut_streams  # noqa: E402
 from faults_result import LONG, LONG_SHARED, Result, Size  # noqa: E402
 from faults_stage import Stage  # noqa: E402
 
@@ -27,6 +27,7 @@ HEAD = ("fault", "calls", "answered", "by", "added p50 / p99 (ms)", "attempts a 
 PLAYS: tuple[tuple[Bar, Size], ...] = (
     *((bar, LONG) for bar in faults_providers.BARS),
     (Bar(cut_streams, answered=0.0, unseen_s=10.0), LONG),
+    (Bar(broken_frames, answered=0.95, unseen_s=10.0), LONG),
     *((bar, LONG) for bar in faults_network.BARS),
     *((bar, LONG_SHARED) for bar in faults_sharing.BARS),
 )

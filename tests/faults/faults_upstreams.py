@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import json
 import ssl
 import threading
@@ -63,6 +64,37 @@ class Asked(msgspec.Struct, frozen=True):
     @property
     def model(self) -> str:
         return str(self.body["model"])
+
+
+BROKEN: dict[str, bytes] = {
+    "no HTTP at all": b"\x00\x01\x02 this is not HTTP\r\n\r\n",
+    "a status that is no number": b"HTTP/1.1 OK 200\r\ncontent-length: 0\r\n\r\n",
+    "a header without a colon": b"HTTP/1.1 200 OK\r\nno colon here\r\ncontent-length: 2\r\n\r\n{}",
+    "two lengths": plain(COMPLETION).replace(b"content-length", b"content-length: 3\r\ncontent-length"),
+    "a length below zero": b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: -5\r\n\r\n{}",
+    "a chunk's size that is no number": HEAD + b"zz\r\ndata: {}\r\n0\r\n\r\n",
+    "a chunk that is longer than it says": HEAD + b"3\r\ndata: {}\n\n\r\n0\r\n\r\n",
+    "an endless header": b"HTTP/1.1 200 OK\r\nx: " + b"y" * 2_000_000,
+    "an empty body": plain(b""),
+    "null": plain(b"null"),
+    "a list": plain(b"[]"),
+    "an object of something else": plain(b'{"hello": 1}'),
+    "half an object": plain(json.dumps(COMPLETION).encode()[:100]),
+    "not UTF-8": plain(b'{"choices": "\xff\xfe"}'),
+    "very deep JSON": plain(b"[" * 200_000),
+    "a page of HTML": plain(b"<html>Bad gateway</html>", "200 OK"),
+    "zipped, unasked": plain(gzip.compress(json.dumps(COMPLETION).encode()), "200 OK", "content-encoding: gzip"),
+    "no event that is JSON": plain(b"data: hello\n\ndata: [DONE]\n\n").replace(
+        b"application/json", b"text/event-stream"
+    ),
+    "a list as an event": plain(b"data: []\n\ndata: [DONE]\n\n").replace(b"application/json", b"text/event-stream"),
+    "no event but the last": plain(b"data: [DONE]\n\n").replace(b"application/json", b"text/event-stream"),
+    "an empty stream": plain(b"").replace(b"application/json", b"text/event-stream"),
+    "an error as an event": plain(b'data: {"error": {"message": "no", "type": "server_error"}}\n\n').replace(
+        b"application/json", b"text/event-stream"
+    ),
+}
+"""Answers that are none, each to be sent once."""
 
 
 Act = Callable[[Asked, asyncio.StreamWriter], Awaitable[bool]]
@@ -135,6 +167,13 @@ class Upstream:
 async def cut(asked: Asked, writer: asyncio.StreamWriter) -> bool:
     """The stream's first bytes, as many as the model's name ends in, and the connection's end."""
     writer.write(STREAM[: int(asked.model.rpartition("-")[2])])
+    await writer.drain()
+    return False
+
+
+async def broken(asked: Asked, writer: asyncio.StreamWriter) -> bool:
+    """The broken answer whose number the model's name ends in, and the connection's end."""
+    writer.write(list(BROKEN.values())[int(asked.model.rpartition("-")[2])])
     await writer.drain()
     return False
 
