@@ -1,6 +1,6 @@
 """`make faults`: plays every scenario in its long form, and writes what came of it into the documentation.
 
-Arguments: names of scenarios, if only some are to be played; then the table is printed and not written.
+Arguments: names of scenarios, if only some are to be played; then only their lines are written anew.
 """
 
 import datetime as dt
@@ -68,18 +68,26 @@ def commit() -> str:
     return subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False).stdout.strip()
 
 
-def write(text: str, commit: str) -> None:
-    """Put the table where the page has the last one."""
-    page = PAGE.read_text()
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    day = dt.datetime.now(dt.UTC).date().isoformat()
-    PAGE.write_text(f"{before}{BEGIN}\n\n`make faults`, {day}, commit {commit}.\n\n{text}\n\n{END}{after}")
+def write(rows: list[list[str]], stamp: str, *, is_whole: bool) -> None:
+    """Put the lines where the page has the last ones."""
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    old, _, after = rest.partition(END)
+    if is_whole:
+        notes = [f"`make faults`, {stamp}."]
+    else:
+        lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in old.splitlines() if line.startswith("| ")]
+        new = {line[0]: line for line in rows}
+        rows = [new.pop(line[0], line) for line in lines[1:]] + list(new.values())
+        again = " ".join(sys.argv[1:])
+        notes = [line for line in old.splitlines() if line and not line.startswith("|")]
+        notes.append(f"Lines played again: `make faults ARGS='{again}'`, {stamp}.")
+    text = "\n".join(notes) + "\n\n" + table(rows)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
 
 
 def main(names: list[str]) -> int:
     """Play, and tell what did not hold; the exit code says whether anything did not."""
-    rows, broken, played = [], [], commit()
+    rows, broken, stamp = [], [], f"{dt.datetime.now(dt.UTC).date()}, commit {commit()}"
     for bar, size in PLAYS:
         if names and bar.name() not in names:
             continue
@@ -90,10 +98,7 @@ def main(names: list[str]) -> int:
         rows.append(row(result))
         broken += [f"{result.name}: {why}" for why in failed]
         print(f"{time.monotonic() - began_s:5.1f} s  {result.summary()}", *failed, sep="\n         ", flush=True)
-    if names:
-        print(table(rows))
-    else:
-        write(table(rows), played)
+    write(rows, stamp, is_whole=not names)
     print(*broken, sep="\n")
     return 1 if broken else 0
 

@@ -34,8 +34,8 @@ FIRST_EVENT = len(HEAD) + len(CHUNKS[0]) - 2
 FIRST_CONTENT = FIRST_EVENT + len(CHUNKS[1])
 """With so many bytes of it a caller has seen text."""
 
-LAST_EVENT = len(HEAD) + len(b"".join(CHUNKS)) - 2
-"""With so many bytes of it nothing is missing but the end of the framing."""
+LAST_EVENT = len(HEAD) + len(b"".join(CHUNKS)) - 3
+"""With so many bytes of it nothing is missing but a blank line and the end of the framing."""
 
 
 def plain(body: object, status: str = "200 OK", *headers: str) -> bytes:
