@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-model test-long search check quick format lint types imports dead docs catalogue coverage bench bench-peers clean
+.PHONY: help run setup test test-model test-long faults search check quick format lint types imports dead docs catalogue coverage bench bench-peers clean
 
 help: ## List the tasks
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ test-model: setup $(MODEL_VENV)/.model ## Test with a real small model behind th
 
 test-long: setup ## Kill workers under load fifty times, and whatever else takes its time
 	$(BIN)/pytest -m long
+
+faults: setup ## Break everything under load for a quarter of an hour, and write docs/explanation/reliability.md's table
+	$(BIN)/python tests/faults/faults_table.py $(ARGS)
 
 search: setup ## Let property tests and fuzzers look for new failures, at random and for longer
 	SEARCH=1 $(BIN)/pytest -n auto --dist worksteal $$(grep -rl --include='test_*.py' '^from hypothesis\|^import hypothesis' tests)

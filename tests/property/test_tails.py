@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headworks.calls import Usage
+from headworks.calls import UnreadableAnswer, Usage
 from headworks.dialects import ChatTail, ResponsesTail, encode_event
 
 _TEXT = st.text(max_size=12)
@@ -76,9 +76,15 @@ def test_a_chat_stream_is_passed_on_whole_wherever_it_is_cut_in_two(end):
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 def test_an_end_mark_without_its_blank_line_is_given_one(end):
     tail = ChatTail()
+    tail.feed(b'data: {"choices":[{"index":0,"delta":{"content":"x"}}]}\n\n')
 
     assert tail.feed(b"data: [DONE]" + end) == b"data: [DONE]" + end + end
     assert tail.is_complete
+
+
+def test_a_stream_that_ends_before_anything_came_is_no_answer():
+    with pytest.raises(UnreadableAnswer):
+        ChatTail().feed(b"data: [DONE]\n\n")
 
 
 @settings(deadline=None)

@@ -112,6 +112,28 @@ def test_a_probe_that_nobody_ends_does_not_keep_it_half_open_for_ever():
     assert health.may_pass(FIRST_OPEN_S + MOST_OPEN_S)
 
 
+def test_further_attempts_earn_no_further_attempts():
+    """They are attempts at the target, too, and fail as often; the budget is of calls."""
+    random, health = Random(1), healthy()
+    calls = retries = 0
+    now_s = 0.0
+    for _ in range(4000):
+        now_s += 0.01
+        calls += 1
+        is_again = True
+        while is_again:
+            health.begin(now_s)
+            if random.random() < 0.4:
+                health.failed(now_s, FailureKind.RATE_LIMITED, 0.0)
+                is_again = health.take_retry(now_s)
+                retries += is_again
+            else:
+                health.succeeded(now_s, 0.1)
+                is_again = False
+    windows = now_s / WINDOW_S + 1
+    assert retries <= RETRY_RATIO * calls * 1.01 + RETRIES_IN_WINDOW * (windows + 1)
+
+
 def test_a_probe_whose_caller_has_gone_gives_its_place_back():
     health = opened()
     health.begin(FIRST_OPEN_S)

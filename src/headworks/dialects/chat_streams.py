@@ -68,6 +68,8 @@ class ChatDecoder:
             if event is None or self._ended:
                 continue
             if event.data.startswith(b"[DONE]"):
+                if not self._is_started:
+                    raise UnreadableAnswer("a stream that ends before its first choice")
                 self._ended = True
                 usage = read_chat_usage(self._usage)
                 events.append(Ended(end_reason_of(self._finish_reason), usage, self._service_tier))

@@ -307,6 +307,8 @@ class ChatTail:
         if event is None:
             return True
         if event.data.startswith(b"[DONE]"):
+            if not self._first:  # nothing came, and that is no answer: somebody else may have one
+                raise UnreadableAnswer("a stream that ends before its first choice")
             self._terminal = "done" if self._terminal == "none" else self._terminal
             self.is_complete = True
             return True

@@ -265,7 +265,8 @@ class Health:
         if now_s >= self._ends_s:
             self._turn(now_s)
         calls, _, retries = self._sums(now_s)
-        if retries + 1 > RETRIES_IN_WINDOW + RETRY_RATIO * calls:
+        firsts = max(0.0, calls - retries)  # both are counted as calls
+        if retries + 1 > RETRIES_IN_WINDOW + RETRY_RATIO * firsts:
             return False
         self._retries += 1
         return True
