@@ -110,9 +110,19 @@ def test_where_caching_loses_money_is_told(ask):
     _, saves, _ = ask(*flags, "0.6")
 
     assert "caching loses $" in loses
-    assert "it pays from a cache share of 21.74 % on" in loses
+    assert "it pays from a cache share of 21.7 % on" in loses
     assert "may lose at its lower bound" in may_lose
     assert "caching saves $" in saves
+
+
+def test_too_few_calls_for_the_assumed_cache_share_are_told(ask):
+    flags = ("--input-tokens", "3000", "--static-tokens", "2048..2048", "--calls-per-day")
+
+    _, few, _ = ask(*NEW, *flags, "10")
+    _, many, _ = ask(*NEW, *flags, "12000")
+
+    assert "so few calls find the cache less often than is assumed: 18.8 % of them" in few
+    assert "so few calls" not in many
 
 
 def test_the_surcharge_for_long_input_is_told(ask, found):

@@ -1,6 +1,7 @@
 """What `headworks estimate` prints: the money, what it rests on, what to look out for."""
 
 import datetime as dt
+import math
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 
@@ -117,7 +118,17 @@ def _remarks(offer: Offer, load: Load, found: Estimate | None, today: dt.date) -
     context = None if model is None else model.context_tokens
     if context is not None and longest + load.output_tokens.high > context:
         remarks.append(f"may not fit: its context is {context:,} tokens")
-    return remarks + _cache_remarks(load, found)
+    remarks += _cache_remarks(load, found)
+    ttl_s = 0 if model is None or model.cache is None else model.cache.ttl_s
+    if found.cache.usable_tokens and ttl_s and load.cache_share.source == "default":
+        # Arrivals at random: the prefix is still there if another call came within its time to live, as in the plan.
+        found_by = Fraction(-math.expm1(-float(load.calls_per_day.value) / 86_400 * ttl_s))
+        if found_by < load.cache_share.value:
+            remarks.append(
+                f"so few calls find the cache less often than is assumed: {_share(found_by)} of them, arriving at "
+                f"random, within its {ttl_s / 60:g} minutes; say it with --cache-share"
+            )
+    return remarks
 
 
 def _cache_remarks(load: Load, found: Estimate) -> list[str]:
@@ -309,7 +320,7 @@ def _between(one: Assumption) -> str:
 
 
 def _share(value: Fraction) -> str:
-    return f"{float(value) * 100:.4g} %"
+    return f"{float(value) * 100:.1f}".removesuffix(".0") + " %"
 
 
 def _count(value: Fraction) -> str:
