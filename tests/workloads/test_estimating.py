@@ -70,6 +70,22 @@ def test_parts_sum_to_the_whole_and_the_range_contains_it(month):
     assert all(max(one.low, one.high) <= found.high for one in found.sensitivities)
 
 
+@given(loads(), st.data())
+def test_no_month_within_the_bounds_lies_outside_of_the_range(month, data):
+    facts = CacheFacts(minimum_tokens=1024, step_tokens=128, bills_writes=True)
+    target = price(steps=(Step(above=7000, rates=STEP.rates),), cache=facts)
+    one, prefix = month.input_tokens, month.prefix_tokens.high
+    longer = figure("input_tokens", one.low + prefix, one.value + prefix, one.high + prefix)
+    figures = {name: getattr(month, name) for name in month.__struct_fields__} | {"input_tokens": longer}
+    inside = {
+        each.name: fixed(each.name, each.low + (each.high - each.low) * data.draw(shares), each.source)
+        for each in Load(**figures).assumptions
+    }
+
+    found = estimate(target, Load(**figures), at_us=AT)
+    assert found.low - 6 <= estimate(target, Load(**inside), at_us=AT).total <= found.high + 6
+
+
 @given(loads(), st.integers(0, 1000))
 def test_more_calls_never_cost_less(month, more):
     one = month.calls_per_day

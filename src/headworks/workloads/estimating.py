@@ -278,8 +278,9 @@ class _Pricing:
 
 
 def _corners(load: Load) -> Iterator[tuple[tuple[str, Fraction], ...]]:
-    """Every choice of a bound for each figure. A month's cost is linear in each figure alone, but for the bounds of
-    caches and of long input, which go one way: the cheapest and the dearest month are among these."""
+    """Every choice of a bound for each figure. A month's cost goes one way with each figure alone: it is linear, and
+    the bounds of caches and of long input only add to its slope. So the cheapest and the dearest month are among these;
+    but for a prefix that may be longer than the input, where a longer input can bring it above the cache's minimum."""
     bounds = [
         [(one.name, one.low), (one.name, one.high)] if one.low != one.high else [(one.name, one.value)]
         for one in load.assumptions
