@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "eval": "Run a workload's golden set on models and prompts, score it, and say what it costs",
     "select": "Find the cheapest model that is provably good enough, and lock the workload to it",
     "models": "List, show and compare models and their prices; renew the catalogue",
+    "estimate": "Say what a month of calls will cost, from traffic, contract or flags",
     "plan": "Derive the architecture that a workload's contract asks for",
     "calls": "List, filter, show and follow recorded calls",
     "replay": "Print, verify or send again what a past call was",
