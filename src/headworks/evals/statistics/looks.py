@@ -1,21 +1,22 @@
 """Looking at a run before it is over, without losing the guarantee: O'Brien-Fleming-type spending of alpha."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from statistics import NormalDist
 
 import msgspec
 
-from headworks.evals.statistics.rates import at_least, binomial
-
-_NORMAL = NormalDist()
+from headworks.evals.statistics.distributions import NORMAL, at_least, binomial_row
 
 LOOKS = (0.5, 0.75, 1.0)
 """Shares of a run after which it is looked at: three looks cost at most three points of power (evals reference 2.4)."""
 
 _POINTS = 401
-_REACH = 6.0
+"""Of Simpson's rule over the statistic that has not crossed; odd."""
+
+_REACH = 8.0
+"""How far the statistic is followed, in standard deviations: what lies beyond has a probability of 1e-15."""
 
 
 def spent(alpha: float, share: float) -> float:
@@ -23,51 +24,55 @@ def spent(alpha: float, share: float) -> float:
     O'Brien-Fleming-type function)."""
     if share >= 1.0:
         return alpha
-    return 2.0 * (1.0 - _NORMAL.cdf(_NORMAL.inv_cdf(1.0 - alpha / 2.0) / math.sqrt(share)))
+    return 2.0 * (1.0 - NORMAL.cdf(NORMAL.inv_cdf(1.0 - alpha / 2.0) / math.sqrt(share)))
 
 
 @lru_cache(maxsize=64)
 def spending_bounds(alpha: float, shares: tuple[float, ...] = LOOKS) -> tuple[float, ...]:
-    """The bound of a standardised statistic at each look, so that all looks together have the error `alpha`.
+    """The bound of a normal statistic at each look, so that all looks together have the error `alpha`.
 
     Found look by look, by integrating over where the statistic may be that has not crossed before (Armitage,
-    McPherson, Rowe 1969).
+    McPherson, Rowe 1969; Jennison and Turnbull 2000, chapter 19). For statistics that are nearly normal; sets of cases
+    have exact bounds of their own, `floor_plan` and `paired_bounds`.
+
+    Arguments:
+        shares: of the whole run, rising, the last one 1.
     """
-    bounds: list[float] = []
-    step = 2 * _REACH / (_POINTS - 1)
-    grid = [-_REACH + step * index for index in range(_POINTS)]
-    density: list[float] = []
-    before = 0.0
-    for number, share in enumerate(shares):
-        wanted = spent(alpha, share) - (spent(alpha, shares[number - 1]) if number else 0.0)
-        if number == 0:
-            bounds.append(_NORMAL.inv_cdf(1.0 - wanted))
-            density = [_NORMAL.pdf(z) if z < bounds[0] else 0.0 for z in grid]
-        else:
-            # From the score at one look to that at the next: B(t) = Z(t) sqrt(t) has independent increments.
-            scale, root = math.sqrt(share - before), math.sqrt(share)
-            weights = [
-                (z * math.sqrt(before), weight * step) for z, weight in zip(grid, density, strict=True) if weight
-            ]
+    bounds = [NORMAL.inv_cdf(1.0 - spent(alpha, shares[0]))]
+    masses = [(z, weight * NORMAL.pdf(z)) for z, weight in _below(bounds[0])]
+    for before, share in itertools.pairwise(shares):
+        wanted = spent(alpha, share) - spent(alpha, before)
+        # B(t) = Z(t) sqrt(t) has independent increments.
+        root, scale = math.sqrt(share), math.sqrt(share - before)
+        starts = [(z * math.sqrt(before), mass) for z, mass in masses]
 
-            def crossing(
-                bound: float, weights: list[tuple[float, float]] = weights, root: float = root, scale: float = scale
-            ) -> float:
-                return math.fsum(weight * (1.0 - _NORMAL.cdf((bound * root - at) / scale)) for at, weight in weights)
+        def crossing(
+            bound: float, starts: list[tuple[float, float]] = starts, root: float = root, scale: float = scale
+        ) -> float:
+            return math.fsum(mass * NORMAL.cdf((start - bound * root) / scale) for start, mass in starts)
 
-            low, high = 0.0, _REACH
-            for _ in range(60):
-                middle = (low + high) / 2.0
-                low, high = (middle, high) if crossing(middle) > wanted else (low, middle)
-            bounds.append((low + high) / 2.0)
-            density = [
-                math.fsum(weight * _NORMAL.pdf((z * root - at) / scale) for at, weight in weights) * root / scale
-                if z < bounds[-1]
-                else 0.0
-                for z in grid
-            ]
-        before = share
+        low, high = 0.0, _REACH
+        for _ in range(50):
+            middle = (low + high) / 2.0
+            low, high = (middle, high) if crossing(middle) > wanted else (low, middle)
+        bounds.append(high)
+        masses = [
+            (
+                z,
+                weight * root / scale
+                * math.fsum(mass * NORMAL.pdf((z * root - start) / scale) for start, mass in starts),
+            )
+            for z, weight in _below(high)
+        ]  # fmt: skip
     return tuple(bounds)
+
+
+def _below(bound: float) -> list[tuple[float, float]]:
+    """Places below a bound with the weights of Simpson's rule: the density breaks off at the bound, so there the grid
+    ends."""
+    step = (bound + _REACH) / (_POINTS - 1)
+    inner = [4.0 if index % 2 else 2.0 for index in range(1, _POINTS - 1)]
+    return [(-_REACH + step * index, weight * step / 3.0) for index, weight in enumerate([1.0, *inner, 1.0])]
 
 
 class FloorPlan(msgspec.Struct, frozen=True):
@@ -78,7 +83,7 @@ class FloorPlan(msgspec.Struct, frozen=True):
         at: after how many cases there is a look.
         passes: with how many right answers the floor is shown at each look; one more than there are cases where it
             cannot be.
-        most_errors: with more wrong answers than these the last look cannot be passed any more.
+        most_errors: with more wrong answers than these no look can be passed any more.
     """
 
     cases: int
@@ -95,25 +100,78 @@ class FloorPlan(msgspec.Struct, frozen=True):
         """Whether anything could pass."""
         return self.passes[-1] <= self.cases
 
+    def expected_cases(self, share: float) -> float:
+        """How many cases are asked on average of a model with this true share: it ends where it passes, and where so
+        many answers are wrong that it cannot pass any more."""
+        total, before = 0.0, 0
+        going = {0: 1.0}  # by right answers
+        for look, least in zip(self.at, self.passes, strict=True):
+            for asked in range(before + 1, look + 1):
+                total += math.fsum(going.values())
+                arrived: dict[int, float] = {}
+                for right, chance in going.items():
+                    arrived[right + 1] = arrived.get(right + 1, 0.0) + chance * share
+                    if asked - right <= self.most_errors:
+                        arrived[right] = arrived.get(right, 0.0) + chance * (1.0 - share)
+                going = arrived
+            going = {right: chance for right, chance in going.items() if right < least}
+            before = look
+        return total
+
+
+def look_places(cases: int, shares: tuple[float, ...] = LOOKS) -> tuple[int, ...]:
+    """After how many of so many cases there is a look."""
+    return tuple(dict.fromkeys(max(1, math.floor(cases * share)) for share in shares))
+
+
+def allowed_errors(cases: int, alpha: float, shares: tuple[float, ...] = LOOKS) -> tuple[float, ...]:
+    """The error that may have been spent at each look of `look_places`."""
+    return tuple(spent(alpha, place / cases) for place in look_places(cases, shares))
+
 
 @lru_cache(maxsize=256)
 def floor_plan(cases: int, floor: float, alpha: float, shares: tuple[float, ...] = LOOKS) -> FloorPlan:
     """The plan of testing that a share is above a floor. The error is at most `alpha`, exactly: each look's bound is
     the least with which passing at it or before is no more probable, at the floor, than alpha spent until then.
     """
-    at = tuple(dict.fromkeys(max(1, math.floor(cases * share)) for share in shares))
+    at = look_places(cases, shares)
+    passes = floor_passes(at, floor, allowed_errors(cases, alpha, shares))
+    most = max((place - least for place, least in zip(at, passes, strict=True)), default=-1)
+    return FloorPlan(cases, at, passes, most)
+
+
+@lru_cache(maxsize=1024)
+def floor_passes(counts: tuple[int, ...], floor: float, allowed: tuple[float, ...]) -> tuple[int, ...]:
+    """With how many right answers the floor is shown at each look, when there were so many cases at each.
+
+    Arguments:
+        counts: cases at each look, never falling. They may be fewer than planned, as long as what is missing does not
+            depend on whether it was right.
+        allowed: the error that may have been spent at each look, rising.
+    """
     passes: list[int] = []
-    for number, look in enumerate(at):
-        allowed = spent(alpha, look / cases)
-        low, high = 0, look + 1
-        while low < high:
-            middle = (low + high) // 2
-            if _passing(at[: number + 1], (*passes, middle), floor) <= allowed:
-                high = middle
-            else:
-                low = middle + 1
-        passes.append(low)
-    return FloorPlan(cases, at, tuple(passes), cases - passes[-1])
+    going: dict[int, float] = {0: 1.0}  # by right answers: how probable it is to be there and not to have passed
+    before, used = 0, 0.0
+    for count, limit in zip(counts, allowed, strict=True):
+        going = _further(going, count - before, floor)
+        least, more = count + 1, 0.0
+        while least > 0 and used + more + going.get(least - 1, 0.0) <= limit:
+            least -= 1
+            more += going.get(least, 0.0)
+        passes.append(least)
+        going = {right: chance for right, chance in going.items() if right < least}
+        before, used = count, used + more
+    return tuple(passes)
+
+
+def _further(going: dict[int, float], cases: int, share: float) -> dict[int, float]:
+    """Where those that go on are after so many further cases."""
+    chances = binomial_row(cases, share)
+    arrived: dict[int, float] = {}
+    for right, chance in going.items():
+        for one, weight in enumerate(chances):
+            arrived[right + one] = arrived.get(right + one, 0.0) + chance * weight
+    return arrived
 
 
 def _passing(at: Sequence[int], passes: Sequence[int], share: float) -> float:
@@ -123,13 +181,8 @@ def _passing(at: Sequence[int], passes: Sequence[int], share: float) -> float:
     total, before = 0.0, 0
     going = {0: 1.0}
     for look, least in zip(at, passes, strict=True):
-        further = look - before
-        chances = [binomial(one, further, share) for one in range(further + 1)]
-        arrived: dict[int, float] = {}
-        for right, chance in going.items():
-            for one, weight in enumerate(chances):
-                arrived[right + one] = arrived.get(right + one, 0.0) + chance * weight
-        total += math.fsum(chance for right, chance in arrived.items() if right >= least)
-        going = {right: chance for right, chance in arrived.items() if right < least}
+        going = _further(going, look - before, share)
+        total += math.fsum(chance for right, chance in going.items() if right >= least)
+        going = {right: chance for right, chance in going.items() if right < least}
         before = look
     return total

@@ -1,41 +1,23 @@
-"""One share of right answers: exact tests of a floor, and intervals."""
+"""One share of right answers: exact tests of a floor, how many cases they take, and intervals."""
 
 import math
 from functools import lru_cache
-from statistics import NormalDist
 
-_NORMAL = NormalDist()
-_MOST_STEPS = 200
+import msgspec
 
+from headworks.evals.statistics.distributions import (
+    NORMAL,
+    at_least,
+    at_most,
+    beta_quantile,
+    binomial,
+    rising_root,
+)
 
-def binomial(successes: int, cases: int, share: float) -> float:
-    """P(X = successes) of a binomial."""
-    if not 0 <= successes <= cases:
-        return 0.0
-    if share <= 0.0 or share >= 1.0:
-        return float(successes == (0 if share <= 0.0 else cases))
-    log = (
-        math.lgamma(cases + 1)
-        - math.lgamma(successes + 1)
-        - math.lgamma(cases - successes + 1)
-        + successes * math.log(share)
-        + (cases - successes) * math.log1p(-share)
-    )
-    return math.exp(log)
+_MOST_CASES = 1_000_000
 
 
-def at_least(successes: int, cases: int, share: float) -> float:
-    """P(X >= successes) of a binomial, summed over the shorter tail."""
-    if successes <= 0:
-        return 1.0
-    if successes > cases:
-        return 0.0
-    if successes > cases * share:
-        return math.fsum(binomial(one, cases, share) for one in range(successes, cases + 1))
-    return 1.0 - math.fsum(binomial(one, cases, share) for one in range(successes))
-
-
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def floor_successes(cases: int, floor: float, alpha: float) -> int | None:
     """The fewest right answers that show, with error at most `alpha`, that the share is above the floor: the least k
     with P(X >= k | floor) <= alpha. None where not even all of them would.
@@ -56,6 +38,11 @@ def floor_power(cases: int, floor: float, alpha: float, share: float) -> float:
     return 0.0 if least is None else at_least(least, cases, share)
 
 
+def floor_p_value(successes: int, cases: int, floor: float) -> float:
+    """How probable so many right answers, or more, are at the floor: the exact one-sided p-value."""
+    return at_least(successes, cases, floor)
+
+
 def needed_cases(floor: float, alpha: float) -> int:
     """The fewest cases with which the floor can be shown at all: with all of them right, floor^n <= alpha.
 
@@ -67,37 +54,108 @@ def needed_cases(floor: float, alpha: float) -> int:
     return 1 if floor <= alpha else math.ceil(math.log(alpha) / math.log(floor) - 1e-9)
 
 
+def cases_for_power(floor: float, alpha: float, share: float, power: float = 0.8) -> int | None:
+    """The fewest cases with which a model of this true share passes with this probability.
+
+    The power goes up in a saw: a case more can make it a little smaller, since k is whole. This is the first number
+    that reaches it. None where none below a million does (the share is hardly above the floor, or not at all).
+    """
+    if share <= floor:
+        return None
+    # Where the normal approximation would have it, less a third: the search starts below the answer.
+    bar = NORMAL.inv_cdf(1.0 - alpha) * math.sqrt(floor * (1.0 - floor))
+    rise = NORMAL.inv_cdf(power) * math.sqrt(share * (1.0 - share))
+    guess = ((bar + max(0.0, rise)) / (share - floor)) ** 2
+    if guess > _MOST_CASES:
+        return None
+    cases = max(1, math.floor(guess * 0.67))
+    while floor_power(cases, floor, alpha, share) < power:
+        cases += max(1, cases // 2000)
+    while cases > 1 and floor_power(cases - 1, floor, alpha, share) >= power:
+        cases -= 1
+    return cases
+
+
+def share_for_power(cases: int, floor: float, alpha: float, power: float = 0.8) -> float | None:
+    """The true share at which a model passes with this probability; None where no share does."""
+    least = floor_successes(cases, floor, alpha)
+    if least is None:
+        return None
+    return rising_root(lambda share: at_least(least, cases, share) - power, 0.0, 1.0)
+
+
+class PowerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a number of cases can show of one floor.
+
+    Attributes:
+        least: the fewest right answers that pass; None where the set cannot defend the floor.
+        half_way: how probable it is that a model half way between floor and 1 passes.
+        share: the true share at which a model passes with a probability of 80 %; None where none does.
+        needed: the fewest cases that could defend the floor at all.
+    """
+
+    floor: float
+    cases: int
+    least: int | None
+    half_way: float
+    share: float | None
+    needed: int
+
+
+def power_table(cases: int, floors: tuple[float, ...], alpha: float) -> tuple[PowerRow, ...]:
+    """What a set of so many cases can defend, floor by floor. Floors lie between 0 and 1, both excluded."""
+    return tuple(
+        PowerRow(
+            floor=floor,
+            cases=cases,
+            least=floor_successes(cases, floor, alpha),
+            half_way=floor_power(cases, floor, alpha, (1.0 + floor) / 2.0),
+            share=share_for_power(cases, floor, alpha),
+            needed=needed_cases(floor, alpha),
+        )
+        for floor in floors
+    )
+
+
 def clopper_pearson(successes: int, cases: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The exact interval (Clopper and Pearson 1934): the shares that neither one-sided exact test rejects."""
+    """The exact interval (Clopper and Pearson 1934): the shares that neither one-sided exact test rejects, which are
+    quantiles of beta distributions. For deciding: it holds the true share at least as often as its name says."""
     alpha = (1.0 - confidence) / 2.0
     if cases == 0:
         return 0.0, 1.0
-    low = 0.0 if successes == 0 else _share_where(successes, cases, alpha)
-    high = 1.0 if successes == cases else 1.0 - _share_where(cases - successes, cases, alpha)
+    low = 0.0 if successes == 0 else beta_quantile(alpha, successes, cases - successes + 1)
+    # By symmetry, so that a small upper tail is not the difference of two large numbers.
+    high = 1.0 if successes == cases else 1.0 - beta_quantile(alpha, cases - successes, successes + 1)
     return low, high
 
 
-def _share_where(successes: int, cases: int, tail: float) -> float:
-    """The share with P(X >= successes) = tail; it grows with the share."""
-    low, high = 0.0, 1.0
-    for _ in range(_MOST_STEPS):
-        middle = (low + high) / 2.0
-        if at_least(successes, cases, middle) < tail:
-            low = middle
-        else:
-            high = middle
-        if high - low < 1e-12:
-            break
-    return (low + high) / 2.0
+def midp_interval(successes: int, cases: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The mid-p interval (Lancaster 1961; Berry and Armitage 1995): as Clopper and Pearson's, with what was seen
+    counted by half, so that it is narrower and right on average instead of at least."""
+    alpha = (1.0 - confidence) / 2.0
+    if cases == 0:
+        return 0.0, 1.0
+
+    def above(share: float) -> float:
+        return at_least(successes + 1, cases, share) + binomial(successes, cases, share) / 2.0
+
+    def below(share: float) -> float:
+        return at_most(successes - 1, cases, share) + binomial(successes, cases, share) / 2.0
+
+    low = 0.0 if successes == 0 else rising_root(lambda share: above(share) - alpha, 0.0, 1.0)
+    high = 1.0 if successes == cases else rising_root(lambda share: alpha - below(share), 0.0, 1.0)
+    return low, high
 
 
 def wilson(successes: int, cases: int, confidence: float = 0.95) -> tuple[float, float]:
     """The score interval (Wilson 1927): as wide as its name says on average. For showing, not for deciding."""
     if cases == 0:
         return 0.0, 1.0
-    z = _NORMAL.inv_cdf(1.0 - (1.0 - confidence) / 2.0)
+    z = NORMAL.inv_cdf(1.0 - (1.0 - confidence) / 2.0)
     share = successes / cases
     centre = share + z * z / (2 * cases)
     half = z * math.sqrt(share * (1 - share) / cases + z * z / (4 * cases * cases))
     scale = 1 + z * z / cases
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+    low = 0.0 if successes == 0 else max(0.0, (centre - half) / scale)
+    high = 1.0 if successes == cases else min(1.0, (centre + half) / scale)
+    return low, high
