@@ -107,25 +107,27 @@ def beta_quantile(chance: float, a: float, b: float) -> float:
     return rising_root(lambda at: beta_cdf(at, a, b) - chance, 0.0, 1.0)
 
 
-def student_cdf(at: float, freedom: float) -> float:
-    """P(T <= at) of Student's t with so many degrees of freedom (DLMF 8.17, Abramowitz and Stegun 26.7.1)."""
-    tail = beta_cdf(freedom / (freedom + at * at), freedom / 2.0, 0.5) / 2.0
-    return tail if at < 0.0 else 1.0 - tail
-
-
 @lru_cache(maxsize=256)
 def student_quantile(chance: float, freedom: float) -> float:
-    """Where `student_cdf` is `chance`, which lies between 0 and 1, both excluded."""
+    """Where the distribution function of Student's t is `chance`, which lies between 0 and 1, both excluded.
+
+    Arguments:
+        freedom: degrees of freedom.
+    """
     if chance < 0.5:
         return -student_quantile(1.0 - chance, freedom)
-    # At half of t² against the degrees of freedom the two-sided tail is a beta's: no search without end is needed.
+    # freedom / (freedom + t²) is a beta's (Abramowitz and Stegun 26.7.1), so no search without end is needed.
     rest = beta_quantile(2.0 * (1.0 - chance), freedom / 2.0, 0.5)
     return math.sqrt(freedom * (1.0 - rest) / rest)
 
 
-def rising_root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function that rises is zero, between two places; the nearer end where it is zero at neither side."""
-    for _ in range(200):
+def rising_root(function: Callable[[float], float], low: float, high: float, *, precision: float = 0.0) -> float:
+    """Where a function that rises is zero, between two places; the upper one where it is below zero everywhere.
+
+    Arguments:
+        precision: how near is near enough; 0 for as near as a float can be.
+    """
+    while high - low > precision:
         middle = (low + high) / 2.0
         if middle in (low, high):
             break
