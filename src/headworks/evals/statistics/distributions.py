@@ -11,6 +11,11 @@ from statistics import NormalDist
 
 NORMAL = NormalDist()
 
+NEGLIGIBLE = 1e-18
+"""What is less probable is left out of recursions: ten thousand of it are nothing beside any alpha."""
+
+_MANY = 400
+
 _SMALLEST = 1e-300
 _PRECISION = 1e-15
 _MOST_TERMS = 10_000
@@ -40,18 +45,20 @@ def binomial(successes: int, cases: int, share: float) -> float:
     )
 
 
-@lru_cache(maxsize=4096)
-def binomial_row(cases: int, share: float) -> tuple[float, ...]:
-    """P(X = k) for each k from 0 to `cases`."""
-    return tuple(binomial(one, cases, share) for one in range(cases + 1))
+@lru_cache(maxsize=64)
+def binomial_row(cases: int, share: float) -> tuple[tuple[int, float], ...]:
+    """Each k from 0 to `cases` with P(X = k), but those that are too improbable to count: less than 1e-18."""
+    return tuple((one, chance) for one in range(cases + 1) if (chance := binomial(one, cases, share)) > NEGLIGIBLE)
 
 
 def at_least(successes: int, cases: int, share: float) -> float:
-    """P(X >= successes) of a binomial, summed over the shorter tail."""
+    """P(X >= successes) of a binomial, summed over the shorter tail; of many cases by the incomplete beta function."""
     if successes <= 0:
         return 1.0
     if successes > cases:
         return 0.0
+    if cases > _MANY:
+        return beta_cdf(share, successes, cases - successes + 1)
     if successes > cases * share:
         return math.fsum(binomial(one, cases, share) for one in range(successes, cases + 1))
     return 1.0 - math.fsum(binomial(one, cases, share) for one in range(successes))

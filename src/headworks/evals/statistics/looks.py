@@ -1,13 +1,12 @@
 """Looking at a run before it is over, without losing the guarantee: O'Brien-Fleming-type spending of alpha."""
 
-import itertools
 import math
 from collections.abc import Sequence
 from functools import lru_cache
 
 import msgspec
 
-from headworks.evals.statistics.distributions import NORMAL, at_least, binomial_row
+from headworks.evals.statistics.distributions import NEGLIGIBLE, NORMAL, at_least, binomial_row
 
 LOOKS = (0.5, 0.75, 1.0)
 """Shares of a run after which it is looked at: three looks cost at most three points of power (evals reference 2.4)."""
@@ -27,21 +26,32 @@ def spent(alpha: float, share: float) -> float:
     return 2.0 * (1.0 - NORMAL.cdf(NORMAL.inv_cdf(1.0 - alpha / 2.0) / math.sqrt(share)))
 
 
-@lru_cache(maxsize=64)
 def spending_bounds(alpha: float, shares: tuple[float, ...] = LOOKS) -> tuple[float, ...]:
-    """The bound of a normal statistic at each look, so that all looks together have the error `alpha`.
-
-    Found look by look, by integrating over where the statistic may be that has not crossed before (Armitage,
-    McPherson, Rowe 1969; Jennison and Turnbull 2000, chapter 19). For statistics that are nearly normal; sets of cases
-    have exact bounds of their own, `floor_plan` and `paired_bounds`.
+    """The bound of a normal statistic at each look, so that all looks together have the error `alpha`. For statistics
+    that are nearly normal; sets of cases have exact bounds of their own, `floor_plan` and `paired_bounds`.
 
     Arguments:
         shares: of the whole run, rising, the last one 1.
     """
-    bounds = [NORMAL.inv_cdf(1.0 - spent(alpha, shares[0]))]
+    return normal_bounds(shares, tuple(spent(alpha, share) for share in shares))
+
+
+@lru_cache(maxsize=256)
+def normal_bounds(shares: tuple[float, ...], allowed: tuple[float, ...]) -> tuple[float, ...]:
+    """The bound of a normal statistic at each look, with which crossing it or one before is as probable as is allowed.
+
+    Found look by look, by integrating over where the statistic may be that has not crossed before (Armitage,
+    McPherson, Rowe 1969; Jennison and Turnbull 2000, chapter 19).
+
+    Arguments:
+        shares: of the information at the last look, rising, above 0.
+        allowed: the error that may have been spent at each look, rising.
+    """
+    bounds = [NORMAL.inv_cdf(1.0 - allowed[0])]
     masses = [(z, weight * NORMAL.pdf(z)) for z, weight in _below(bounds[0])]
-    for before, share in itertools.pairwise(shares):
-        wanted = spent(alpha, share) - spent(alpha, before)
+    for number in range(1, len(shares)):
+        before, share = shares[number - 1], shares[number]
+        wanted = allowed[number] - allowed[number - 1]
         # B(t) = Z(t) sqrt(t) has independent increments.
         root, scale = math.sqrt(share), math.sqrt(share - before)
         starts = [(z * math.sqrt(before), mass) for z, mass in masses]
@@ -56,14 +66,15 @@ def spending_bounds(alpha: float, shares: tuple[float, ...] = LOOKS) -> tuple[fl
             middle = (low + high) / 2.0
             low, high = (middle, high) if crossing(middle) > wanted else (low, middle)
         bounds.append(high)
-        masses = [
-            (
-                z,
-                weight * root / scale
-                * math.fsum(mass * NORMAL.pdf((z * root - start) / scale) for start, mass in starts),
-            )
-            for z, weight in _below(high)
-        ]  # fmt: skip
+        if number < len(shares) - 1:
+            masses = [
+                (
+                    z,
+                    weight * root / scale
+                    * math.fsum(mass * NORMAL.pdf((z * root - start) / scale) for start, mass in starts),
+                )
+                for z, weight in _below(high)
+            ]  # fmt: skip
     return tuple(bounds)
 
 
@@ -113,7 +124,7 @@ class FloorPlan(msgspec.Struct, frozen=True):
                     arrived[right + 1] = arrived.get(right + 1, 0.0) + chance * share
                     if asked - right <= self.most_errors:
                         arrived[right] = arrived.get(right, 0.0) + chance * (1.0 - share)
-                going = arrived
+                going = {right: chance for right, chance in arrived.items() if chance > NEGLIGIBLE}
             going = {right: chance for right, chance in going.items() if right < least}
             before = look
         return total
@@ -169,8 +180,9 @@ def _further(going: dict[int, float], cases: int, share: float) -> dict[int, flo
     chances = binomial_row(cases, share)
     arrived: dict[int, float] = {}
     for right, chance in going.items():
-        for one, weight in enumerate(chances):
-            arrived[right + one] = arrived.get(right + one, 0.0) + chance * weight
+        if chance > NEGLIGIBLE:
+            for one, weight in chances:
+                arrived[right + one] = arrived.get(right + one, 0.0) + chance * weight
     return arrived
 
 

@@ -7,19 +7,22 @@ import math
 from functools import lru_cache
 
 from headworks.evals.statistics.distributions import NORMAL, at_least, binomial, binomial_row, rising_root
-from headworks.evals.statistics.paired_looks import exact_bound, is_as_good, tango_score, trinomial
+from headworks.evals.statistics.paired_looks import exact_bound, is_as_good, tango_score
 
 
 @lru_cache(maxsize=256)
 def paired_power(cases: int, margin: float, alpha: float, *, win: float, loss: float) -> float:
-    """How probable it is that non-inferiority is shown where wins and losses have these probabilities: every outcome
-    enumerated."""
+    """How probable it is that non-inferiority is shown, looked at once, where wins and losses have these probabilities:
+    every outcome enumerated."""
     bound = exact_bound(cases, margin, alpha)
+    either = loss + win
+    if either <= 0.0:
+        return float(is_as_good(0, 0, cases, margin=margin, bound=bound))
     return math.fsum(
-        trinomial(losses, wins, cases, loss, win)
-        for losses in range(cases + 1)
-        for wins in range(cases - losses + 1)
-        if is_as_good(losses, wins, cases, margin=margin, bound=bound)
+        chance * part
+        for discordant, chance in binomial_row(cases, min(1.0, either))
+        for losses, part in binomial_row(discordant, loss / either)
+        if is_as_good(losses, discordant - losses, cases, margin=margin, bound=bound)
     )
 
 
@@ -65,7 +68,7 @@ def mcnemar_power(cases: int, alpha: float, *, win: float, loss: float, is_midp:
     if either <= 0.0:
         return 0.0
     total = 0.0
-    for discordant, chance in enumerate(binomial_row(cases, min(1.0, either))):
+    for discordant, chance in binomial_row(cases, min(1.0, either)):
         least = _least_losses(discordant, alpha, is_midp)
         total += chance * at_least(least, discordant, loss / either)
     return total

@@ -12,6 +12,7 @@ import math
 from functools import lru_cache
 
 from headworks.evals.statistics.distributions import binomial, log_factorial
+from headworks.evals.statistics.looks import normal_bounds
 
 Cell = tuple[int, int]
 """Losses and wins."""
@@ -23,6 +24,14 @@ Ranked = tuple[tuple[float, Cell, float], ...]
 _GRID = 40
 """Values of the nuisance that are looked at, denser where disagreement is rare, as it is. The error is smooth between
 them: tests look at others."""
+
+EXACT_CASES = 300
+"""Up to so many cases bounds are found by following outcomes, which takes seconds at most; above, they are those of a
+normal statistic."""
+
+_NORMAL_ALPHA = 0.97
+"""The part of alpha that is used above `EXACT_CASES`: there the normal bounds err by at most 1.5 % of alpha more than
+they should (300 to 500 cases, margins of 0.05 and 0.1, alpha from 0.0015 to 0.05, enumerated)."""
 
 MOST_DISAGREEMENT = 0.5
 """Arms that disagree on a larger share of cases than this are never taken for as good as one another: nothing that
@@ -74,10 +83,13 @@ def paired_bounds(counts: tuple[int, ...], margin: float, allowed: tuple[float, 
     allowed until then, for a candidate that is worse by the margin or more. Infinite where nothing may pass.
 
     Arguments:
-        counts: the cases at each look, rising.
+        counts: the cases at each look, rising, above 0.
         margin: above 0, below 1.
         allowed: the error that may have been spent at each look, rising.
     """
+    if counts[-1] > EXACT_CASES:
+        shares_seen = tuple(count / counts[-1] for count in counts)
+        return normal_bounds(shares_seen, tuple(_NORMAL_ALPHA * one for one in allowed))
     bounds: list[float] = []
     shares = [(1.0 - margin) / 2.0 * (step / _GRID) ** 2 for step in range(_GRID + 1)]
     passed_before: list[Chances] = [{} for _ in shares]
@@ -104,7 +116,12 @@ def paired_bounds(counts: tuple[int, ...], margin: float, allowed: tuple[float, 
 
 def exact_bound(cases: int, margin: float, alpha: float) -> float:
     """The least bound of the score when it is looked at once, at the end, with error at most `alpha` whatever share of
-    cases the arms disagree on. The asymptotic one is a little too low for most small sets."""
+    cases the arms disagree on. The asymptotic one is a little too low for most small sets.
+
+    Arguments:
+        margin: above 0, below 1.
+        alpha: one-sided.
+    """
     return paired_bounds((cases,), margin, (alpha,))[0]
 
 

@@ -15,6 +15,7 @@ from headworks.evals.statistics.distributions import (
 )
 
 _MOST_CASES = 1_000_000
+_TEETH = 60
 
 
 @lru_cache(maxsize=4096)
@@ -58,22 +59,21 @@ def cases_for_power(floor: float, alpha: float, share: float, power: float = 0.8
     """The fewest cases with which a model of this true share passes with this probability.
 
     The power goes up in a saw: a case more can make it a little smaller, since k is whole. This is the first number
-    that reaches it. None where none below a million does (the share is hardly above the floor, or not at all).
+    that reaches it, near enough. None where none below a million does: the share is hardly above the floor.
     """
     if share <= floor:
         return None
-    # Where the normal approximation would have it, less a third: the search starts below the answer.
-    bar = NORMAL.inv_cdf(1.0 - alpha) * math.sqrt(floor * (1.0 - floor))
-    rise = NORMAL.inv_cdf(power) * math.sqrt(share * (1.0 - share))
-    guess = ((bar + max(0.0, rise)) / (share - floor)) ** 2
-    if guess > _MOST_CASES:
-        return None
-    cases = max(1, math.floor(guess * 0.67))
-    while floor_power(cases, floor, alpha, share) < power:
-        cases += max(1, cases // 2000)
-    while cases > 1 and floor_power(cases - 1, floor, alpha, share) >= power:
-        cases -= 1
-    return cases
+    low, high = 0, 1
+    while floor_power(high, floor, alpha, share) < power:
+        low, high = high, 2 * high
+        if high > _MOST_CASES:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if floor_power(middle, floor, alpha, share) >= power else (middle, high)
+    # The search may have ended on a later tooth of the saw.
+    teeth = range(max(1, high - _TEETH), high)
+    return next((cases for cases in teeth if floor_power(cases, floor, alpha, share) >= power), high)
 
 
 def share_for_power(cases: int, floor: float, alpha: float, power: float = 0.8) -> float | None:
