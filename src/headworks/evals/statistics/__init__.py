@@ -43,7 +43,13 @@ from headworks.evals.statistics.paired import (
     paired_power,
     tango_interval,
 )
-from headworks.evals.statistics.paired_looks import exact_bound, is_as_good, paired_bounds, tango_score
+from headworks.evals.statistics.paired_looks import (
+    exact_bound,
+    is_as_good,
+    most_disagreements,
+    paired_bounds,
+    tango_score,
+)
 from headworks.evals.statistics.rates import (
     PowerRow,
     cases_for_power,
@@ -96,6 +102,7 @@ __all__ = [
     "mcnemar_power",
     "mean_interval",
     "midp_interval",
+    "most_disagreements",
     "needed_cases",
     "newcombe_interval",
     "paired_bounds",

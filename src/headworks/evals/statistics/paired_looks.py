@@ -72,6 +72,11 @@ def tango_score(losses: int, wins: int, cases: int, margin: float) -> float:
     return score / math.sqrt(variance)
 
 
+def most_disagreements(cases: int) -> int:
+    """On how many of so many cases two arms may disagree at most, for one to be as good as the other."""
+    return math.floor(cases * MOST_DISAGREEMENT)
+
+
 def is_as_good(losses: int, wins: int, cases: int, *, margin: float, bound: float) -> bool:
     """Whether the candidate is shown to be worse by less than the margin: what the bounds here are for."""
     return losses + wins <= math.floor(cases * MOST_DISAGREEMENT) and tango_score(losses, wins, cases, margin) >= bound
@@ -131,7 +136,7 @@ def _ranked(cases: int, margin: float) -> Ranked:
     whole = log_factorial(cases)
     found = []
     for losses in range(cases + 1):
-        for wins in range(math.floor(cases * MOST_DISAGREEMENT) - losses + 1):
+        for wins in range(most_disagreements(cases) - losses + 1):
             score = tango_score(losses, wins, cases, margin)
             if score > 1.0:
                 ways = whole - log_factorial(losses) - log_factorial(wins) - log_factorial(cases - losses - wins)
