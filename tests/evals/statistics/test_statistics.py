@@ -10,14 +10,11 @@ from scipy import stats
 from headworks.evals.statistics import (
     at_least,
     clopper_pearson,
-    exact_bound,
     floor_plan,
     floor_power,
     floor_successes,
-    is_as_good,
     mcnemar_midp,
     needed_cases,
-    paired_power,
     spending_bounds,
     tango_interval,
     tango_score,
@@ -55,7 +52,7 @@ def test_the_floors_are_those_of_the_table(cases, floor):
 @pytest.mark.parametrize("alpha", [0.05, 0.025, 0.0125])
 @pytest.mark.parametrize("floor", [0.6, 0.8, 0.85, 0.9, 0.95])
 def test_a_floor_is_never_passed_more_often_than_alpha_at_the_floor_and_no_lower_bound_would_do(alpha, floor):
-    for cases in range(50, 201, 7):
+    for cases in range(50, 201):
         least = floor_successes(cases, floor, alpha)
         if least is None:
             assert cases < needed_cases(floor, alpha)
@@ -115,29 +112,6 @@ def test_the_score_is_tangos():
     assert tango_score(0, 0, 100, 0.1) == pytest.approx(math.sqrt(100 * 0.1 / 0.9))
     assert tango_score(0, 0, 0, 0.1) == 0.0
     assert tango_score(10, 0, 100, 0.1) == pytest.approx(0.0, abs=1e-9)  # exactly at the margin
-
-
-@pytest.mark.parametrize(("cases", "margin", "alpha"), [(50, 0.1, 0.05), (100, 0.1, 0.05), (100, 0.1, 0.025)])
-def test_non_inferiority_is_never_shown_more_often_than_alpha_at_the_margin(cases, margin, alpha):
-    """Every outcome enumerated, over the whole nuisance parameter, on a grid that is not the bound's own."""
-    bound = exact_bound(cases, margin, alpha)
-    outcomes = [
-        (losses, wins)
-        for losses in range(cases + 1)
-        for wins in range(cases - losses + 1)
-        if is_as_good(losses, wins, cases, margin=margin, bound=bound)
-    ]
-    for step in range(1, 30):
-        win = (1 - margin) / 2 * step / 30.5
-        share = stats.multinomial(cases, [win + margin, win, 1 - 2 * win - margin])
-        chance = math.fsum(share.pmf([losses, wins, cases - losses - wins]) for losses, wins in outcomes)
-        assert chance <= alpha, (win, chance)
-
-
-def test_the_power_is_that_of_the_table():
-    assert paired_power(100, 0.1, 0.05, win=0.01, loss=0.01) >= 0.99
-    assert paired_power(100, 0.1, 0.05, win=0.04, loss=0.04) == pytest.approx(0.94, abs=0.03)
-    assert paired_power(50, 0.1, 0.05, win=0.02, loss=0.02) == pytest.approx(0.86, abs=0.03)
 
 
 @given(cases=st.integers(1, 200), data=st.data())

@@ -11,7 +11,7 @@ which makes the greatest error lie on the border of the null hypothesis; Röhmel
 import math
 from functools import lru_cache
 
-from headworks.evals.statistics.distributions import binomial, log_factorial
+from headworks.evals.statistics.distributions import NORMAL, at_most, binomial, binomial_row, log_factorial
 from headworks.evals.statistics.looks import normal_bounds
 
 Cell = tuple[int, int]
@@ -21,17 +21,18 @@ Chances = dict[Cell, float]
 Ranked = tuple[tuple[float, Cell, float], ...]
 """Score, outcome, and the logarithm of the number of ways to it."""
 
-_GRID = 40
+_GRID, _FINE_GRID = 40, 120
 """Values of the nuisance that are looked at, denser where disagreement is rare, as it is. The error is smooth between
-them: tests look at others."""
+them: tests look at others. One look alone is cheap enough for a fine one."""
 
 EXACT_CASES = 300
-"""Up to so many cases bounds are found by following outcomes, which takes seconds at most; above, they are those of a
-normal statistic."""
+"""Up to so many cases bounds are found by following outcomes, which takes seconds at most; above, they are a normal
+statistic's, raised where the error at a look would be larger than a normal statistic's."""
 
-_NORMAL_ALPHA = 0.97
-"""The part of alpha that is used above `EXACT_CASES`: there the normal bounds err by at most 1.5 % of alpha more than
-they should (300 to 500 cases, margins of 0.05 and 0.1, alpha from 0.0015 to 0.05, enumerated)."""
+_BETWEEN = 0.9995
+"""The part of the allowed error that is used: the rest is for what lies between the values of the nuisance."""
+
+_NORMAL_ALPHA = 0.98
 
 MOST_DISAGREEMENT = 0.5
 """Arms that disagree on a larger share of cases than this are never taken for as good as one another: nothing that
@@ -93,10 +94,10 @@ def paired_bounds(counts: tuple[int, ...], margin: float, allowed: tuple[float, 
         allowed: the error that may have been spent at each look, rising.
     """
     if counts[-1] > EXACT_CASES:
-        shares_seen = tuple(count / counts[-1] for count in counts)
-        return normal_bounds(shares_seen, tuple(_NORMAL_ALPHA * one for one in allowed))
+        return _large_bounds(counts, margin, allowed)
     bounds: list[float] = []
-    shares = [(1.0 - margin) / 2.0 * (step / _GRID) ** 2 for step in range(_GRID + 1)]
+    steps = _GRID if len(counts) > 1 else _FINE_GRID
+    shares = [(1.0 - margin) / 2.0 * (step / steps) ** 2 for step in range(steps + 1)]
     passed_before: list[Chances] = [{} for _ in shares]
     spent = [0.0] * len(shares)
     seen = 0
@@ -108,7 +109,7 @@ def paired_bounds(counts: tuple[int, ...], margin: float, allowed: tuple[float, 
             for passed, win in zip(passed_before, shares, strict=True)
         ]
         bound = max(
-            _bound_at(ranked, place, count, passed, limit - used)
+            _bound_at(ranked, place, count, passed, _BETWEEN * limit - used)
             for place, passed, used in zip(places, arrived, spent, strict=True)
         )
         for index, place in enumerate(places):
@@ -117,6 +118,48 @@ def paired_bounds(counts: tuple[int, ...], margin: float, allowed: tuple[float, 
         bounds.append(bound)
         seen = count
     return tuple(bounds)
+
+
+def _large_bounds(counts: tuple[int, ...], margin: float, allowed: tuple[float, ...]) -> tuple[float, ...]:
+    """As `paired_bounds`, for sets that are too large to follow every outcome from look to look: at each look by itself
+    the error is that of a normal statistic at most, enumerated; how looks depend on one another is taken to be as it
+    is for that, and a part of alpha is left unused for it."""
+    bounds = normal_bounds(tuple(count / counts[-1] for count in counts), tuple(_NORMAL_ALPHA * one for one in allowed))
+    return tuple(_raised(count, margin, bound) for count, bound in zip(counts, bounds, strict=True))
+
+
+def _raised(cases: int, margin: float, bound: float) -> float:
+    """The bound at which one look's error is that of a normal statistic at this bound, whatever the nuisance is."""
+    allowed = NORMAL.cdf(-bound)
+    most = (1.0 - margin) / 2.0
+    shares = [0.0, *(one for step in range(16) if (one := 0.25 / cases * 2.0**step) < most)]
+    for win in shares:
+        low, high = bound, bound + 0.5
+        if _error(cases, margin, bound, win) <= allowed:
+            continue
+        for _ in range(10):
+            middle = (low + high) / 2.0
+            low, high = (low, middle) if _error(cases, margin, middle, win) <= allowed else (middle, high)
+        bound = high
+    return bound
+
+
+def _error(cases: int, margin: float, bound: float, win: float) -> float:
+    """How probable it is that a candidate worse by the margin passes one look: for each number of wins, at most so many
+    losses pass."""
+    total = 0.0
+    loss = (win + margin) / (1.0 - win)
+    for wins, chance in binomial_row(cases, win):
+        low, high = -1, most_disagreements(cases) - wins
+        while low < high:
+            middle = (low + high + 1) // 2
+            if is_as_good(middle, wins, cases, margin=margin, bound=bound):
+                low = middle
+            else:
+                high = middle - 1
+        if low >= 0 and chance > _NEGLIGIBLE:
+            total += chance * at_most(low, cases - wins, loss)
+    return total
 
 
 def exact_bound(cases: int, margin: float, alpha: float) -> float:

@@ -72,8 +72,12 @@ def cases_for_power(floor: float, alpha: float, share: float, power: float = 0.8
         middle = (low + high) // 2
         low, high = (low, middle) if floor_power(middle, floor, alpha, share) >= power else (middle, high)
     # The search may have ended on a later tooth of the saw.
-    teeth = range(max(1, high - _TEETH), high)
-    return next((cases for cases in teeth if floor_power(cases, floor, alpha, share) >= power), high)
+    while True:
+        before = range(max(1, high - _TEETH), high)
+        least = next((cases for cases in before if floor_power(cases, floor, alpha, share) >= power), None)
+        if least is None:
+            return high
+        high = least
 
 
 def share_for_power(cases: int, floor: float, alpha: float, power: float = 0.8) -> float | None:
