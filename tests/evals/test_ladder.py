@@ -42,46 +42,87 @@ def play(trial, outcomes):
     return trial.verdict
 
 
-def simulate(shares, *, cases=150, floor=0.85, runs=200, with_reference=False):
+def simulate(shares, *, cases=150, floor=0.85, runs=200, alike=None):
+    """How often which rung is chosen, and the share of all calls that are made.
+
+    Arguments:
+        alike: compare with the best rung, with which a rung shares luck in so large a share of cases; None: do not.
+    """
     random, chosen, calls = Random(7), Counter(), 0
     for _ in range(runs):
-        truth = drawn(random, shares, cases)
+        luck = [random.random() for _ in range(cases)]
+        truth = {
+            rung: [
+                "right" if (one if random.random() < (alike or 0.0) else random.random()) < share else "wrong"
+                for one in luck
+            ]
+            for rung, share in shares.items()
+        }
         last = list(shares)[-1]
-        reference = [one == "right" for one in truth[last]] if with_reference else None
-        decision, _ = climb(truth, Terms(floor=floor, cases=cases), reference=reference)
+        reference = [one == "right" for one in truth[last]] if alike is not None else None
+        decision, asked = climb(truth, Terms(floor=floor, cases=cases), reference=reference)
         chosen[decision.chosen] += 1
-        calls += decision.calls
+        calls += sum(asked.values())
     return chosen, calls / runs / (cases * len(shares))
 
 
 def test_a_good_cheap_rung_is_chosen_after_few_calls():
+    """97.7 % of runs and a quarter of the calls, in ten thousand runs."""
     chosen, share = simulate({"nano": 0.95, "mini": 0.97, "flagship": 0.98})
     assert chosen["nano"] >= 190
-    assert share <= 0.30
+    assert share <= 0.27
 
 
 def test_a_bad_cheap_rung_is_left_soon_and_the_next_one_is_chosen():
     chosen, share = simulate({"nano": 0.7, "mini": 0.95, "flagship": 0.98})
     assert chosen["mini"] >= 190
     assert chosen["nano"] == 0
-    assert share <= 0.40
+    assert share <= 0.38
 
 
 def test_where_none_is_good_enough_none_is_chosen():
-    chosen, _ = simulate({"nano": 0.5, "mini": 0.6, "flagship": 0.7})
+    chosen, share = simulate({"nano": 0.5, "mini": 0.6, "flagship": 0.7})
     assert chosen == {"": 200}
+    assert share <= 0.52
 
 
-@pytest.mark.parametrize("with_reference", [False, True])
-def test_rungs_exactly_at_the_bar_are_chosen_no_more_often_than_alpha(with_reference):
-    chosen, _ = simulate({"nano": 0.85, "mini": 0.85, "flagship": 0.95}, runs=400, with_reference=with_reference)
-    assert chosen["nano"] + chosen["mini"] <= 0.05 * 400 + 2 * (400 * 0.05 * 0.95) ** 0.5
+AT_THE_BAR = {"nano": 0.85, "mini": 0.85, "flagship": 0.95}
+AT_THE_MARGIN = {"nano": 0.88, "mini": 0.88, "flagship": 0.98}
+
+
+@pytest.mark.parametrize(
+    ("shares", "floor", "alike"), [(AT_THE_BAR, 0.85, None), (AT_THE_BAR, 0.85, 0.8), (AT_THE_MARGIN, 0.6, 0.5)]
+)
+def test_rungs_exactly_at_the_bar_or_the_margin_are_chosen_no_more_often_than_alpha(shares, floor, alike):
+    chosen, _ = simulate(shares, floor=floor, alike=alike, runs=250)
+    assert chosen["nano"] + chosen["mini"] <= 0.05 * 250 + 2 * (250 * 0.05 * 0.95) ** 0.5
 
 
 @pytest.mark.long
-def test_the_same_over_ten_thousand_runs():
-    chosen, _ = simulate({"nano": 0.85, "mini": 0.85, "flagship": 0.95}, runs=10_000)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("shares", "floor", "alike"),
+    [(AT_THE_BAR, 0.85, None), (AT_THE_BAR, 0.85, 0.8), (AT_THE_MARGIN, 0.6, 0.0), (AT_THE_MARGIN, 0.6, 0.8)],
+)
+def test_the_same_over_ten_thousand_runs(shares, floor, alike):
+    chosen, _ = simulate(shares, floor=floor, alike=alike, runs=10_000)
     assert (chosen["nano"] + chosen["mini"]) / 10_000 <= 0.05
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("shares", "best", "share"),
+    [
+        ({"nano": 0.95, "mini": 0.97, "flagship": 0.98}, "nano", 0.25),
+        ({"nano": 0.7, "mini": 0.95, "flagship": 0.98}, "mini", 0.37),
+        ({"nano": 0.5, "mini": 0.6, "flagship": 0.7}, "", 0.50),
+    ],
+)
+def test_the_right_rung_is_chosen_and_most_calls_are_saved_over_ten_thousand_runs(shares, best, share):
+    chosen, asked = simulate(shares, runs=10_000)
+    assert 1 - chosen[best] / 10_000 <= 0.03
+    assert asked <= share
 
 
 @given(seed=st.integers(0, 10_000), at_once=st.sampled_from([1, 3, 8, 64]), share=st.floats(0.5, 1.0))

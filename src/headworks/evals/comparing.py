@@ -48,7 +48,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         case_id: names it in the verdict.
         reference, candidate: the outcomes before and after.
         must_pass: whether the candidate may not get it wrong, whatever the others are.
-        is_contract_broken: the candidate's answer does not fit the workload's schema or rules.
+        is_contract_broken: the candidate's answer does not fit the workload's schema or rules, and the reference's did.
     """
 
     case_id: str
