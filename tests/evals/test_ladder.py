@@ -371,3 +371,53 @@ def test_what_no_ladder_has_is_refused():
     for rung, case in (("c", 0), ("a", 10), ("a", -1)):
         with pytest.raises(ValueError, match="has no case"):
             ladder.observe(rung, case, "right")
+
+
+def test_what_comes_after_the_decision_changes_nothing():
+    ladder = Ladder(Terms(floor=0.8, cases=10), ["only"])
+    for case in range(10):
+        ladder.observe("only", case, "right")
+    decision = ladder.decision
+    ladder.observe("only", 3, "wrong")
+
+    assert ladder.decision is decision
+    assert ladder.wanted() is None
+
+
+@pytest.mark.parametrize(("invalid", "verdict"), [(2, "chosen last"), (3, "void")])
+def test_of_the_best_rung_too_infrastructure_may_fail_once_in_fifty_cases(invalid, verdict):
+    decision, _ = climb({"best": ["right"] * (100 - invalid) + ["invalid"] * invalid}, Terms(floor=0.9, cases=100))
+
+    assert decision.rungs[0].verdict == verdict
+    assert decision.chosen == ("best" if verdict == "chosen last" else "")
+    assert f"{100 - invalid} of {100 - invalid}, {invalid} invalid" in render_record("triage", decision)
+
+
+def test_a_record_of_a_small_set_says_that_it_is_one_and_promises_of_the_best_rung_only_what_is_so():
+    terms = Terms(floor=0.9, cases=30)
+    decision = Ladder(terms, ["nano", "best"], is_underpowered=True)
+    for rung in ("nano", "best"):
+        for case in range(30):
+            decision.observe(rung, case, "wrong" if rung == "nano" or case < 3 else "right")
+    record = render_record("triage", decision.decision)
+
+    assert decision.decision.chosen == "best"
+    assert "**Underpowered**" in record
+    assert "`best` is what is left" in record
+
+
+def test_a_rung_that_is_a_little_worse_than_a_perfect_one_is_not_left_for_its_first_losses():
+    """Worse by 3 points where ten are allowed: without futility 91 % of such runs pass."""
+    chance, passed = Random(41), 0
+    for _ in range(100):
+        outcomes = ["wrong" if chance.random() < 0.03 else "right" for _ in range(150)]
+        passed += play(Trial(Terms(floor=0.5, cases=150), 0.025, [True] * 150), outcomes) == "passed"
+    assert passed >= 80
+
+
+def test_an_arm_that_disagrees_too_much_is_not_waited_for():
+    """More losses than it may have disagreements: no win can mend that."""
+    reference = [True] * 30 + [False] * 30
+    trial = Trial(Terms(floor=0.1, cases=60, margin=0.3, beta=1e-9), 0.025, reference)
+    play(trial, ["wrong"] * 31)
+    assert (trial.reason, trial.asked < 31) == ("non-inferiority", True)

@@ -55,13 +55,15 @@ def _promise(decision: Decision) -> str:
     if decision.chosen and last.verdict == "chosen last":
         return (
             f"`{last.rung}` is what is left: its share of right answers is at the bar or above, which is no proof that "
-            f"it stays there. That a cheaper one was left as hopeless that is as good has a probability of at most "
-            f"{terms.beta:.0%} each."
+            f"it stays there. That a cheaper one was left as hopeless that is worse by half the margin at most has a "
+            f"probability of at most {terms.beta:.0%} each."
         )
     compared = any(one.score is not None for one in decision.rungs)
     or_worse = f" (or worse than the best by {terms.margin:.0%} or more)" if compared else ""
     left = (
-        f"; of leaving one as hopeless that is as good as the best, at most {terms.beta:.0%} each" if compared else ""
+        f"; of leaving one as hopeless that is worse than the best by half of that at most, {terms.beta:.0%} each"
+        if compared
+        else ""
     )
     return (
         f"The probability of choosing a rung that is not above the bar{or_worse} is at most {terms.alpha:.0%}, all "

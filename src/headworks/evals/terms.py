@@ -27,6 +27,12 @@ LEAST_POWER = 0.5
 """A set on which a model half way between floor and perfection passes more rarely than this is underpowered; so is one
 on which a model that is as good as the best passes the comparison more rarely."""
 
+FUTILE_PART = 0.5
+"""The part of the margin that a rung may be worse by without being left as hopeless. With 0, as evals reference 2.7 has
+it, five losses without a win are the end of a rung: one that is worse by 3 % then passes a margin of 10 % with 150
+cases in 65 % of runs, for 91 % without futility, and 91 % with a half. A rung worse by 20 % takes 40 cases on average
+instead of 25, and 56 without futility (400 simulated runs each)."""
+
 USUAL_DISAGREEMENT = 0.02
 """Of two models that are equally good, the share of cases that each of them alone has right (evals reference, 2.2)."""
 
@@ -39,7 +45,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
         margin: by less than this it may be worse than the best rung.
         cases: of the golden set.
         alpha: probability, all rungs together, of choosing one that is below the floor or worse by the margin.
-        beta: probability of leaving a rung as hopeless that is as good as the best.
+        beta: probability of leaving a rung as hopeless that is worse than the best by half the margin at most.
     """
 
     floor: float
@@ -85,7 +91,7 @@ class RungResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         saved: calls that trying every case would have taken, and were not made.
         losses, wins: against the best rung, where that was known.
         score: Tango's, after the last case; None where there was nothing to compare.
-        futility: the evidence that it is worse than the best rung: an e-value.
+        futility: the evidence that it is worse than the best rung by more than half the margin: an e-value.
         alpha: its part.
         looks: at which it might have passed.
         interval: of the share of right answers: exact, 95 %, as if the number of cases had been fixed.

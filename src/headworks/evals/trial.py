@@ -3,7 +3,7 @@
 Three things end a trial before its last case. A *look*, at a half and at three quarters, when what is right by then
 shows enough; its bounds are exact and share one alpha with the last look's. *Curtailment*, when not even being right
 in all that is left could pass any look: this changes no verdict. *Futility*, when the evidence that the rung is worse
-than the best reaches 1 / beta: this can only make a rung fail.
+than the best by more than half the margin reaches 1 / beta: this can only make a rung fail.
 
 Invalid outcomes are left out on both sides of a comparison and of the floor, and a look's bounds are those of the cases
 that are left, though never laxer than planned: so what curtailment finds unreachable stays so.
@@ -25,7 +25,7 @@ from headworks.evals.statistics import (
     tango_interval,
     tango_score,
 )
-from headworks.evals.terms import Look, Outcome, Reason, Terms, Verdict, most_invalid
+from headworks.evals.terms import FUTILE_PART, Look, Outcome, Reason, Terms, Verdict, most_invalid
 
 
 class Trial:
@@ -91,8 +91,11 @@ class Trial:
 
     @property
     def futility(self) -> float | None:
-        """The evidence that it is worse than the best rung; None where there is nothing to compare."""
-        return futility(self.losses, self.wins) if self._pairs else None
+        """The evidence that it is worse than the best rung by half the margin; None where there is nothing to
+        compare."""
+        if not self._pairs:
+            return None
+        return futility(self.losses, self.wins, self._pairs, FUTILE_PART * self._terms.margin)
 
     @property
     def difference(self) -> tuple[float, float] | None:

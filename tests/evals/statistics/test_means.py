@@ -38,6 +38,7 @@ def test_scores_that_are_all_alike_are_not_certain():
     low, high = mean_interval([0.55] * 10)
     assert (low, high) == pytest.approx((clopper_pearson(5, 10)[0], clopper_pearson(6, 10)[1]))
     assert mean_interval([0.5]) == (0.0, 1.0)
+    assert standard_error([0.5]) == math.inf
 
 
 def test_clusters_count_and_not_their_cases():

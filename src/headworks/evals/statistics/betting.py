@@ -26,13 +26,29 @@ that are clear."""
 _EDGE = 1e-12
 
 
-def futility(losses: int, wins: int) -> float:
-    """The evidence that a candidate is worse than the reference: mean of prod(1 - stake * difference).
+def futility(losses: int, wins: int, cases: int, tolerance: float = 0.0) -> float:
+    """The evidence that a candidate is worse than the reference by more than `tolerance`: the mean over the stakes of
+    prod(1 - stake * (difference + tolerance) / (1 + tolerance)).
 
-    To leave the candidate when this is at least 1 / beta, looked at after every case, leaves one that is at least as
-    good with a probability of at most beta (Ville). It can only reject, so it never makes a false pass more probable.
+    To leave the candidate when this is at least 1 / beta, looked at after every case, leaves one that is worse by no
+    more than that with a probability of at most beta (Ville). It can only reject, so it never makes a false pass more
+    probable.
+
+    Arguments:
+        losses, wins: cases that only the reference, and only the candidate has right.
+        cases: all of them.
+        tolerance: a share, from 0 on.
     """
-    return math.exp(_log_mean(wins * math.log1p(-stake) + losses * math.log1p(stake) for stake in FUTILITY_STAKES))
+    ties = cases - losses - wins
+    parts = [stake / (1.0 + tolerance) for stake in FUTILITY_STAKES]
+    return math.exp(
+        _log_mean(
+            wins * math.log1p(-part * (1.0 + tolerance))
+            + losses * math.log1p(part * (1.0 - tolerance))
+            + ties * math.log1p(-part * tolerance)
+            for part in parts
+        )
+    )
 
 
 def evidence_above(counts: Mapping[float, int], mean: float) -> float:
