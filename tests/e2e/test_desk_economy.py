@@ -110,15 +110,18 @@ def test_the_sums_of_calls_and_their_economy_are_what_the_client_was_told(desk: 
     assert sum(one["output_tokens"] - one["wasted_tokens"] for one in good) == told.output_tokens
     whole = [one for one in good if not one["repairs"]]
     assert len(whole) < told.calls, "some were mended"
-    assert (version["prompt_version"], version["calls"]) == ("1.0.0", len(answered))
-    assert version["tokens"] == sum(one["output_tokens"] for one in answered)
-    assert version["tokens"] - told.output_tokens == sum(
-        one["tokens"] for one in economy["thrown"] if one["reason"] in ("validation", "failed")
-    )
+    assert (version["prompt_version"], version["calls"]) == ("1.0.0", len(good))
+    assert version["tokens"] == told.output_tokens
+    paid = sum(one["output_tokens"] for one in records)
+    thrown = {one["reason"]: one for one in economy["thrown"]}
+    assert thrown["validation"]["tokens"] == sum(one["wasted_tokens"] for one in answered)
+    assert paid == told.output_tokens + sum(one["tokens"] for one in thrown.values() if one["reason"] != "cut")
+    for one in thrown.values():
+        assert one["share"] == pytest.approx(one["tokens"] / paid)
     assert totals[NAME, "answered"]["calls"] == len(answered)
-    assert totals[NAME, "answered"]["output_tokens"] == version["tokens"]
-    lengths = sorted(one["output_tokens"] for one in answered)
-    assert economy["saving"]["calls"] == len(answered)
+    assert totals[NAME, "answered"]["output_tokens"] == sum(one["output_tokens"] for one in answered)
+    lengths = sorted(one["output_tokens"] - one["wasted_tokens"] for one in good)
+    assert economy["saving"]["calls"] == len(good)
     assert economy["saving"]["max_tokens"] in lengths[-2:]
 
 

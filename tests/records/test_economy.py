@@ -154,3 +154,10 @@ def test_every_version_is_compared_with_the_one_before_whether_or_not_it_raises_
     assert [(one.prompt_version, one.before) for one in found.compared] == [("1.1.0", "1.0.0"), ("1.2.0", "1.1.0")]
     assert [one.prompt_version for one in found.growth] == ["1.2.0"]
     assert found.compared[1] == found.growth[0]
+
+
+def test_what_was_thrown_away_is_a_share_of_all_that_was_paid_for():
+    wasted = [Wasted("triage", "1.0.0", "validation", 9, 60), Wasted("triage", "1.0.0", "cut", 2, 20)]
+    (found,) = economy(histogram([10, 30]), wasted, [])
+
+    assert {one.reason: one.share for one in found.thrown} == {"cut": 0.2, "validation": 0.6}

@@ -51,7 +51,7 @@ class Growth(msgspec.Struct, frozen=True):
 
 
 class Thrown(msgspec.Struct, frozen=True):
-    """Output that was thrown away for one reason. `share` is of all output tokens of answered calls and these."""
+    """Output that was thrown away for one reason. `share` is of all output tokens, given or not."""
 
     reason: WasteReason
     calls: int
@@ -141,14 +141,14 @@ def _lengths(version: str, lengths: Sequence[OutputLengths]) -> Lengths:
     )
 
 
-def _thrown(wasted: Sequence[Wasted], answered_tokens: int) -> Iterable[Thrown]:
-    # What came to no answer is not among them; what was cut, or was mended in the end, is.
-    outside = sum(one.tokens for one in wasted if one.reason in ("rejected", "cancelled", "failed"))
+def _thrown(wasted: Sequence[Wasted], given_tokens: int) -> Iterable[Thrown]:
+    # An answer that was cut was given all the same; all else that was thrown away is not among what was given.
+    paid = given_tokens + sum(one.tokens for one in wasted if one.reason != "cut")
     for reason in WASTE_REASONS:
         tokens = sum(one.tokens for one in wasted if one.reason == reason)
         if tokens:
             calls = sum(one.calls for one in wasted if one.reason == reason)
-            yield Thrown(reason, calls, tokens, min(1.0, tokens / max(1, answered_tokens + outside)))
+            yield Thrown(reason, calls, tokens, tokens / max(1, paid))
 
 
 def _compared(versions: Sequence[Lengths]) -> Iterable[Growth]:

@@ -9,8 +9,7 @@ from headworks.calls import Settled
 
 WasteReason = Literal["cut", "validation", "rejected", "cancelled", "failed"]
 """Why output was thrown away: *cut* at the maximum, it failed *validation* on the way to an answer, or there was none
-and it was *rejected*; the client *cancelled*, the call *failed*
-after output had been paid for."""
+and it was *rejected*; the client *cancelled*, the call *failed* after output had been paid for."""
 
 WASTE_REASONS: tuple[WasteReason, ...] = get_args(WasteReason)
 
@@ -53,7 +52,7 @@ class Wasted(msgspec.Struct, frozen=True):
 
 
 class OutputCount(msgspec.Struct, frozen=True):
-    """How many answers of a workload had exactly so many output tokens."""
+    """How many answers of a workload had exactly so many tokens; as `has_length` and `length_of` count."""
 
     workload: str
     output_tokens: int
@@ -101,10 +100,10 @@ def wasted_by(call: Settled) -> Iterator[tuple[WasteReason, int]]:
     rest = output - failed_validation
     if call.outcome == "cancelled":
         reason: WasteReason = "cancelled"
+    elif call.outcome != "answered":
+        reason = "failed"
     elif call.finish_reason in _CUT:
         reason = "cut"
-    elif call.outcome in ("failed", "refused"):
-        reason = "failed"
     else:
         # An answer that was good in the end: thrown away is only what the workload says.
         reason, rest = "failed", thrown - failed_validation

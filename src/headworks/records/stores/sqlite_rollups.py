@@ -135,8 +135,9 @@ class LengthQueries:
     def counts(self, span: Span) -> list[OutputCount]:
         where, values = in_span(span, "calls")
         rows = self._connection.execute(
-            "SELECT workload, output_tokens, count(*) FROM calls "  # noqa: S608 - constants of ours
-            f"WHERE outcome = 'answered' AND usage_source <> 'none' AND {where} GROUP BY 1, 2 ORDER BY 1, 2",
+            "SELECT workload, max(0, output_tokens - max(0, wasted_tokens)), count(*) "  # noqa: S608 - constants of ours
+            "FROM calls WHERE outcome = 'answered' AND usage_source <> 'none' AND finish_reason <> 'degraded' "
+            f"AND {where} GROUP BY 1, 2 ORDER BY 1, 2",
             values,
         )
         return [OutputCount(*row) for row in rows]
