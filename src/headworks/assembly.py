@@ -207,6 +207,29 @@ def _target_problems(
             yield workload.problem(("ladder",), message + suggestion(model.model, known))
 
 
+def _keep_templates(settings: Settings) -> None:
+    """Keep the templates that lie in folders, so that a call can be put together again when they are others."""
+    own = [workload for workload, _ in settings.workloads if workload.files.prompt is not None]
+    if not own:
+        return
+    from headworks.compiled import Published, own_prompt, read_file
+    from headworks.prompts import PROMPTS_FILE, PromptRegistry
+
+    registry = PromptRegistry.below(settings.project.storage, PROMPTS_FILE)
+    try:
+        for workload in own:
+            assert workload.files.prompt is not None, "it was looked for"
+            try:
+                prompt = own_prompt(workload, Published())
+                source = read_file(workload.files.prompt).decode("utf-8-sig")
+            except ConfigError:
+                continue  # it is not served: a published one is active, or configuration could not have been read
+            if prompt is not None:
+                registry.keep_draft(workload.name, prompt.version, prompt.hash, source, time.time())
+    finally:
+        registry.close()
+
+
 def _published(project: Project, name: str) -> "Published":
     from headworks.compiled import Published
     from headworks.prompts import PROMPTS_FILE, PromptRegistry
@@ -415,6 +438,7 @@ class Assembly:
         self._refresh_timer = Timer(self._refresh)
         # What calls were charged by is found again, whatever is installed later.
         PriceArchive(settings.project.storage).keep(settings.book)
+        _keep_templates(settings)
         hull.limiter.reconfigure(settings.project.config.access.team_limits)
         reaches = [self._reach(plan) for plan in settings.providers]
         config = settings.project.config

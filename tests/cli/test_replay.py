@@ -82,13 +82,17 @@ def test_the_prompt_is_rendered_again_to_the_same_bytes(desk, call, replay, endp
     assert len(records(desk)) == 1
 
 
-def test_what_was_never_published_is_verified_by_the_folder_while_it_is_the_same(desk, call, replay):
+def test_what_was_never_published_is_verified_by_what_was_kept_when_it_was_served(desk, call, replay):
     for path in (desk.folder / ".headworks").glob("prompts.db*"):
         path.unlink()
     call_id, _ = call()
     assert replay(call_id, "--verify")[0] == 0
     desk.edit("prompt.md", "twelve", "ten")
 
+    assert replay(call_id, "--verify")[0] == 0
+
+    for path in (desk.folder / ".headworks").glob("prompts.db*"):
+        path.unlink()
     code, _, err = replay(call_id, "--verify")
 
     assert code == 1
@@ -229,3 +233,15 @@ def test_what_is_meant_must_be_said(replay, words, reason):
 
     assert code == 1
     assert reason in err
+
+
+def test_an_answer_that_was_cut_is_said_to_be(desk, call, replay, monkeypatch):
+    call_id, _ = call()
+    cut = {"output": [{"type": "reasoning"}], "incomplete_details": {"reason": "max_output_tokens"}}
+    monkeypatch.setattr("headworks.cli.replay._send", lambda *_: (json.dumps(cut).encode(), "call_again"))
+
+    shown = replay(call_id, "--model", "flagship")[1]
+    (found,) = map(json.loads, replay(call_id, "--model", "flagship", "--json")[1].splitlines())
+
+    assert shown.count("(ended by max_output_tokens)") == 1
+    assert (found["recorded"]["ended_by"], found["again"]["ended_by"]) == ("", "max_output_tokens")

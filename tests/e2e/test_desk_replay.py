@@ -69,7 +69,7 @@ def test_a_published_prompt_is_verified_whatever_becomes_of_the_template(desk: D
     assert "twelve words" in shown["template"]
 
 
-def test_an_unpublished_prompt_cannot_be_verified_once_its_template_is_another(
+def test_an_unpublished_prompt_is_verified_and_shown_though_its_template_is_another_now(
     desk: Desk, client: openai.OpenAI
 ) -> None:
     name, prompt = "invoice-extraction", "workloads/invoice-extraction/prompt.md"
@@ -78,13 +78,14 @@ def test_an_unpublished_prompt_cannot_be_verified_once_its_template_is_another(
     text = (desk.folder / prompt).read_text()
     desk.edit(prompt, "You read invoices.", "You read bills.")
 
-    said = desk.command("replay", call_id_of(raw), "--verify", code=1).stderr
-    shown = desk.command("calls", "show", call_id_of(raw)).stdout
+    (found,) = desk.told("replay", call_id_of(raw), "--verify")
+    (shown,) = desk.told("calls", "show", call_id_of(raw))
+    said = desk.command("calls", "show", call_id_of(raw)).stdout
     (desk.folder / prompt).write_text(text)
 
-    assert "prompt.md says version 1.0.0, and is not what the call was made with; it was never published" in said
-    assert "gone: 1.0.0 was not published, and prompt.md is another now" in shown
-    assert desk.told("replay", call_id_of(raw), "--verify")[0]["ok"] is True
+    assert (found["ok"], found["prompt"]["is_same"], found["messages"]["is_same"]) == (True, True, True)
+    assert shown["template"] == text
+    assert "kept when it was served: never published, and prompt.md is another now" in said
 
 
 def test_a_call_is_sent_again_as_it_was_and_is_a_call_of_its_own(desk: Desk, call: Any) -> None:

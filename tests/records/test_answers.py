@@ -105,3 +105,15 @@ def test_whatever_is_stored_something_is_read(value):
     assert isinstance(read_answer(body).text, str)
     assert isinstance(read_answer(b"data: " + body + b"\n\n").text, str)
     assert isinstance(offered_tools(body), tuple)
+
+
+def test_why_an_answer_is_not_whole_is_read_from_every_form():
+    incomplete = RESPONSE | {"incomplete_details": {"reason": "max_output_tokens"}}
+    length = {"choices": [{"message": {"content": "Hel"}, "finish_reason": "length"}]}
+    last = {"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]}
+
+    assert read_answer(json.dumps(incomplete).encode()).ended_by == "max_output_tokens"
+    assert read_answer(stream({"response": incomplete})).ended_by == "max_output_tokens"
+    assert read_answer(json.dumps(length).encode()).ended_by == "length"
+    assert read_answer(stream(chunk(content="Hel"), last)).ended_by == "length"
+    assert read_answer(json.dumps(RESPONSE).encode()).ended_by == ""

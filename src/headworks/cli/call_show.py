@@ -46,8 +46,8 @@ def show_call(store: "Store", project: "Project", options: argparse.Namespace) -
 
 
 def _template_of(project: "Project", record: "Record") -> tuple[str, str | None]:
-    """Where the template of a call's prompt is to be had, and its text: what was published, or what the folder holds if
-    it is the same; None where neither is."""
+    """Where the template of a call's prompt is to be had, and its text: what was published, what the folder holds if it
+    is the same, or what was kept when it was served; None where none is."""
     if not record.prompt_version:
         return "", None
     from headworks.cli.prompt_release import registry_of
@@ -57,6 +57,7 @@ def _template_of(project: "Project", record: "Record") -> tuple[str, str | None]
     try:
         with registry_of(project) as registry:
             published = [] if registry is None else registry.list(record.workload)
+            kept = None if registry is None else registry.source_of(record.workload, record.prompt_hash)
         for one in published:
             if (one.version, one.hash) == (record.prompt_version, record.prompt_hash):
                 return f"headworks prompts show {one.workload} --version {one.version} --source", one.source
@@ -66,6 +67,8 @@ def _template_of(project: "Project", record: "Record") -> tuple[str, str | None]
                 return str(workload.files.prompt), read_file(workload.files.prompt).decode("utf-8-sig")
     except HeadworksError as error:
         return f"cannot be looked up: {error}", None
+    if kept is not None:
+        return "kept when it was served: never published, and prompt.md is another now (--bodies prints it)", kept
     return f"gone: {record.prompt_version} was not published, and prompt.md is another now", None
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from headworks.config import Project
     from headworks.prompts import Prompt
     from headworks.records import ContentKind, Record
+    from headworks.records.answers import Answer
 
 _FENCE = re.compile(r"<data-([0-9a-z]{8,64})>")
 _ANY_MARKER = "0replay0replay00"
@@ -145,13 +146,14 @@ def _marker_of(items: Sequence[msgspec.Raw]) -> str:
 
 
 def _prompt_of(project: "Project", workload: str, version: str, digest: str = "") -> "Prompt":
-    """The prompt of a version: as it was published, or what lies in the folder where it has this hash.
+    """The prompt of a version: as it was published, what lies in the folder, or what was served, with this hash.
 
     Raises:
         CommandError: there is none.
     """
     from headworks.cli.prompt_release import prompt_of, published_release, registry_of
     from headworks.config import load_workloads
+    from headworks.prompts import parse
 
     reason = f"version {version} of the prompt is not published"
     with registry_of(project) as registry:
@@ -160,6 +162,9 @@ def _prompt_of(project: "Project", workload: str, version: str, digest: str = ""
                 return published_release(registry.resolve(workload, version)).prompt
             except CommandError as error:
                 reason = str(error)
+            source = registry.source_of(workload, digest)
+            if source is not None:
+                return parse(source, name=workload, file=f"the prompt of {workload} {version} as it was served")
     own = next((one for one in load_workloads(project) if one.name == workload and one.files.prompt is not None), None)
     if own is not None:
         prompt = prompt_of(own)
@@ -244,18 +249,20 @@ def _resend(
         shown = {"call_id": record.call_id, "sent_as": call_id, "model": model, "prompt_version": version}
         print(json_line({**shown, "recorded": before, "again": after, "diff": difference}))
         return 0
-    print(f"recorded  {record.call_id}  {plain(f'{record.provider}/{record.model}')}  {record.prompt_version}".rstrip())
-    print(f"again     {call_id}  {plain(model)}  {version}".rstrip())
+    was = f"recorded  {record.call_id}  {plain(f'{record.provider}/{record.model}')}  {record.prompt_version}".rstrip()
+    print(was + _cut(before))
+    print(f"again     {call_id}  {plain(model)}  {version}".rstrip() + _cut(after))
     print()
     print("\n".join(plain(line) for line in difference.splitlines()) or "The answers are the same.")
     return 0
 
 
-def _as_text(answer: object) -> str:
-    """What a model said, and the tools that it called below it."""
-    from headworks.records.answers import Answer
+def _cut(answer: "Answer") -> str:
+    return f"  (ended by {plain(answer.ended_by)})" if answer.ended_by else ""
 
-    assert isinstance(answer, Answer)
+
+def _as_text(answer: "Answer") -> str:
+    """What a model said, and the tools that it called below it."""
     calls = [f"{call.name}({call.arguments})" for call in answer.tool_calls]
     return "\n".join([*([answer.text] if answer.text else []), *calls])
 

@@ -1,6 +1,7 @@
 """Published versions of prompts, in an SQLite file: never changed, never removed, one of them active a workload.
 
-To roll back is to activate an earlier version. Every activation is kept with its time.
+To roll back is to activate an earlier version. Every activation is kept with its time. Beside them is kept what was
+served without being published, so that its calls can be put together again.
 """
 
 import difflib
@@ -47,6 +48,16 @@ _MIGRATIONS = (
     """
     ALTER TABLE prompts ADD COLUMN output_schema TEXT;
     ALTER TABLE prompts ADD COLUMN parameters TEXT
+    """,
+    """
+    CREATE TABLE drafts (
+        workload TEXT NOT NULL,
+        hash TEXT NOT NULL,
+        version TEXT NOT NULL,
+        source TEXT NOT NULL,
+        served_at REAL NOT NULL,
+        PRIMARY KEY (workload, hash)
+    ) WITHOUT ROWID
     """,
 )
 
@@ -238,6 +249,23 @@ class PromptRegistry:
             way = way[: way.index(entry.version)] if entry.version in way else way
             way.append(entry.version)
         return self.get(workload, way[-2]) if len(way) > 1 else None
+
+    def keep_draft(self, workload: str, version: str, hash: str, source: str, now: float) -> None:  # noqa: A002
+        """Keep what is served as it lies in the folder, if it is not known yet; arguments as of `publish`."""
+        if self.source_of(workload, hash) is None:
+            with storage_errors(self._path), transaction(self._connection):
+                row = (workload, hash, version, source, now)
+                self._connection.execute("INSERT OR IGNORE INTO drafts VALUES (?, ?, ?, ?, ?)", row)
+
+    def source_of(self, workload: str, hash: str) -> str | None:  # noqa: A002
+        """The text of the `prompt.md` with this hash, published or only served; None where it is not known."""
+        with storage_errors(self._path):
+            row = self._connection.execute(
+                "SELECT source FROM prompts WHERE workload = ?1 AND hash = ?2 "
+                "UNION ALL SELECT source FROM drafts WHERE workload = ?1 AND hash = ?2 LIMIT 1",
+                (workload, hash),
+            ).fetchone()
+        return None if row is None else str(row[0])
 
     def _find(self, workload: str, version: Version) -> Publication | None:
         row = self._connection.execute(

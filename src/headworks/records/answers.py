@@ -10,6 +10,8 @@ import msgspec
 
 _decode = msgspec.json.Decoder().decode
 
+_WHOLE = frozenset({"stop", "tool_calls", "function_call"})
+
 
 class ToolCall(msgspec.Struct, frozen=True):
     """A tool that the model called. `arguments` is the JSON text that it wrote."""
@@ -19,10 +21,15 @@ class ToolCall(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the model answered: text (of several messages or choices, one after the other) and calls of tools."""
+    """What the model answered: text (of several messages or choices, one after the other) and calls of tools.
+
+    `ended_by` is why it is not whole, in the words of its API, such as "max_output_tokens" or "length"; "" where it is,
+    or where that is not known.
+    """
 
     text: str
     tool_calls: tuple[ToolCall, ...] = ()
+    ended_by: str = ""
 
 
 def read_answer(body: bytes) -> Answer:
@@ -34,7 +41,7 @@ def read_answer(body: bytes) -> Answer:
     for event in reversed(events):
         response = event.get("response")
         if isinstance(response, dict) and response.get("output"):
-            return _of_response(response) or Answer("")
+            return _of_response(response) or Answer("", ended_by=_reason_of(response))
     deltas = "".join(
         str(event.get("delta", "")) for event in events if event.get("type") == "response.output_text.delta"
     )
@@ -67,7 +74,19 @@ def _of_response(response: dict[str, object]) -> Answer | None:
             text = part.get("text") if part.get("type") == "output_text" else part.get("refusal")
             if isinstance(text, str):
                 texts.append(text)
-    return Answer("\n".join(texts), tuple(calls))
+    return Answer("\n".join(texts), tuple(calls), _reason_of(response))
+
+
+def _reason_of(response: dict[str, object]) -> str:
+    details = response.get("incomplete_details")
+    reason = details.get("reason") if isinstance(details, dict) else None
+    return reason if isinstance(reason, str) else ""
+
+
+def _ended_by(choices: list[dict[str, object]]) -> str:
+    """The first finish reason that is none of a whole answer (OpenAI API reference, 2026-11)."""
+    reasons = (choice.get("finish_reason") for choice in choices)
+    return next((one for one in reasons if isinstance(one, str) and one not in _WHOLE), "")
 
 
 def _of_chat(completion: dict[str, object]) -> Answer | None:
@@ -87,7 +106,7 @@ def _of_chat(completion: dict[str, object]) -> Answer | None:
             function = call.get("function")
             if isinstance(function, dict):
                 calls.append(ToolCall(str(function.get("name", "")), str(function.get("arguments", ""))))
-    return Answer("\n".join(texts), tuple(calls))
+    return Answer("\n".join(texts), tuple(calls), _ended_by(choices))
 
 
 def _of_chunks(events: list[dict[str, object]]) -> Answer | None:
@@ -111,7 +130,8 @@ def _of_chunks(events: list[dict[str, object]]) -> Answer | None:
     if not texts and not names:
         return None
     calls = tuple(ToolCall(name, "".join(arguments[which])) for which, name in names.items())
-    return Answer("\n".join("".join(pieces) for pieces in texts.values()), calls)
+    ended_by = _ended_by([choice for event in events for choice in _list(event.get("choices"))])
+    return Answer("\n".join("".join(pieces) for pieces in texts.values()), calls, ended_by)
 
 
 def _events(body: bytes) -> Iterator[dict[str, object]]:
