@@ -184,7 +184,7 @@ def test_a_responses_stream_goes_out_up_to_the_call_and_cannot_be_had_from_who_s
     answered = desk.respond(stream=True)
     hall.flight.sink.on_head(200, EVENTS)
     created = event("response.created", response=response_object(status="in_progress"))
-    hall.flight.sink.on_body(created)
+    hall.flight.sink.on_body(created + event("response.reasoning_summary_text.delta", delta="Hm."))
     item = call_item("pay", PAY)
     desk.come(event("response.output_item.added", output_index=0, item=item | {"arguments": ""}))
     desk.come(event("response.output_item.done", output_index=0, item=item), completed(item))

@@ -315,3 +315,31 @@ def test_a_model_that_the_upstream_does_not_know_is_refused_with_the_nearest_nam
 
     assert (answered.status, answered.error["code"], answered.error["param"]) == (404, "model_not_found", "model")
     assert "Did you mean" in answered.error["message"]
+
+
+def test_a_stream_that_breaks_behind_its_opening_is_refused_with_a_status(hall, stream):
+    answered, come = stream()
+    come(chunk())
+    assert not answered.status
+    hall.flight.sink.on_failure(Failure(FailureKind.BROKEN, "the connection was lost"))
+    hall.turn()
+
+    assert (answered.status, answered.error["code"]) == (502, "upstream_broken")
+
+
+def test_a_stream_that_is_an_error_and_nothing_else_is_refused_with_a_status(hall, stream):
+    answered, come = stream()
+    error = {"error": {"message": "Busy.", "type": "server_error", "code": "server_error", "param": None}}
+    come(b"data: " + json.dumps(error).encode() + b"\n\n")
+    hall.turn()
+
+    assert (answered.status, answered.error["code"]) == (502, "upstream_error")
+    assert (hall.settled.outcome, hall.settled.error_code) == ("failed", "upstream_error")
+
+
+def test_an_error_that_blames_the_request_passes_as_the_provider_says_it(hall, stream):
+    answered, come = stream()
+    error = {"error": {"message": "No.", "type": "x", "code": "invalid_prompt", "param": None}}
+    come(b"data: " + json.dumps(error).encode() + b"\n\n")
+
+    assert (answered.status, json.loads(answered.body[6:])) == (200, error)

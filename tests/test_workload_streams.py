@@ -71,7 +71,7 @@ def test_a_responses_stream_that_breaks_the_schema_ends_with_its_dialects_error_
 @pytest.mark.parametrize("is_first", [True, False])
 def test_it_ends_at_the_earliest_piece_that_cannot_be_mended(hall, work, is_first):
     """A name that the schema does not know is seen before its value has come."""
-    work.make()
+    work.make("validation: {repairs: 0}\n")
     pieces = ['{"mood"'] if is_first else ["{", '"mood"']
     answered = stream(hall, work, *pieces)
     work.settle()
@@ -82,7 +82,7 @@ def test_it_ends_at_the_earliest_piece_that_cannot_be_mended(hall, work, is_firs
 
 
 def test_a_stream_whose_first_piece_is_wrong_is_a_plain_error(hall, work):
-    work.make()
+    work.make("validation: {repairs: 0}\n")
     answered = stream(hall, work, "Sure!")
     work.settle()
 
@@ -91,7 +91,7 @@ def test_a_stream_whose_first_piece_is_wrong_is_a_plain_error(hall, work):
 
 
 def test_a_stream_whose_first_piece_is_wrong_may_be_asked_for_elsewhere(hall, work):
-    work.make("fallback: [large]\nvalidation: {otherwise: fallback}\n")
+    work.make("fallback: [large]\nvalidation: {repairs: 0, otherwise: fallback}\n")
     answered = stream(hall, work, "Sure!")
     first = hall.upstream.flights[0]
     hall.turn()
@@ -102,6 +102,39 @@ def test_a_stream_whose_first_piece_is_wrong_may_be_asked_for_elsewhere(hall, wo
     assert first.is_cancelled
     assert answered.headers["x-headworks-fallback"] == "output_invalid"
     assert (hall.settled.verdict, hall.settled.attempts) == ("valid", 2)
+
+
+def test_a_stream_of_which_nothing_has_gone_out_is_mended_by_the_model(hall, work):
+    work.make()
+    answered = stream(hall, work, "Sure!")
+    first = hall.upstream.flights[0]
+    hall.turn()
+    said, told = hall.flight.body["messages"][-2:]
+    hall.flight.sink.on_head(200, EVENTS)
+    work.come(chunk(GOOD_TEXT), DONE)
+
+    assert first.is_cancelled
+    assert (said, told["role"]) == ({"role": "assistant", "content": "Sure!"}, "user")
+    assert (answered.status, answered.body.count(b"team")) == (200, 1)
+    assert (hall.settled.verdict, hall.settled.repairs, hall.settled.attempts) == ("repaired", 1, 2)
+    assert 0 < hall.settled.wasted_tokens < hall.settled.output_tokens
+
+
+def test_a_stream_that_is_not_mended_in_its_turns_goes_on_elsewhere(hall, work):
+    work.make("fallback: [large]\nvalidation: {otherwise: fallback}\n")
+    answered = stream(hall, work, "Sure!")
+    hall.turn()
+    assert hall.flight.body["model"] == "small"
+    hall.flight.sink.on_head(200, EVENTS)
+    hall.flight.sink.on_body(chunk("Certainly!"))
+    hall.turn()
+    assert hall.flight.body["model"] == "large"
+    assert len(hall.flight.body["messages"]) == 2
+    hall.flight.sink.on_head(200, EVENTS)
+    work.come(chunk(GOOD_TEXT), DONE)
+
+    assert answered.headers["x-headworks-fallback"] == "output_invalid"
+    assert (hall.settled.verdict, hall.settled.repairs, hall.settled.attempts) == ("valid", 1, 3)
 
 
 def test_an_answer_that_ends_too_early_is_invalid(hall, work):

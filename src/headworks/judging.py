@@ -60,7 +60,7 @@ async def judge(work: CompiledWorkload, answer: ModelAnswer, context: RulesConte
     if work.schema is not None:
         found = work.schema.check(text)
         if found is not None:
-            return of_fault(found)
+            return of_fault(found, is_cut=answer.end_reason == "max_output_tokens")
     return await judge_rules(work, text, context)
 
 
@@ -121,10 +121,12 @@ def _denied(name: str) -> Judgement:
     return Judgement("denied", reason=f"the contract denies calls of the tool {name}")
 
 
-def of_fault(fault: OutputFault) -> Judgement:
-    """Breaking the schema, or a tool's, as a judgement."""
+def of_fault(fault: OutputFault, *, is_cut: bool = False) -> Judgement:
+    """Breaking the schema, or a tool's, as a judgement; of an answer that is cut the reason says so, as it is what can
+    be mended."""
     place = fault.pointer or "the answer"
-    return Judgement("invalid", may_repair=True, reason=f"{place}: {fault.message}", repair=repair_message(fault))
+    cut = "; it was cut at its maximum of output tokens" if is_cut else ""
+    return Judgement("invalid", may_repair=True, reason=f"{place}: {fault.message}{cut}", repair=repair_message(fault))
 
 
 def _tool_fault(work: CompiledWorkload, answer: ModelAnswer) -> Judgement | None:

@@ -213,6 +213,11 @@ class PrivateStream:
         """Whether all of it has come."""
         return self._told.is_complete
 
+    @property
+    def has_content(self) -> bool:
+        """See `TranslatedStream`."""
+        return self._told.has_content
+
     def feed(self, data: bytes) -> bytes:
         """See `TranslatedStream`."""
         return self._told.feed(data if self._below is None else self._below.feed(data))

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from headworks.calls import AttemptFailed, Endpoint, Failure, FailureKind
+from headworks.calls import AttemptFailed, Endpoint, Failure, FailureKind, Verdict
 from headworks.compiled import CompiledWorkload
 from headworks.dialects.deltas import TextDeltas
 from headworks.dialects.whole import body_of_stream
@@ -26,6 +26,7 @@ class StreamScreen:
         record: of the call; what is found goes there.
         ask_rules: judges the whole text by the rules.
         hold: keeps the whole answer, given as a body, until a person has decided.
+        is_mended: the model has been told what was wrong with its last answer.
 
     Attributes:
         judgement: what was found wrong; good as long as nothing was.
@@ -38,7 +39,10 @@ class StreamScreen:
         record: Work,
         ask_rules: Callable[[str], Awaitable[Judgement]],
         hold: Callable[[bytes], Awaitable[Judgement]],
+        *,
+        is_mended: bool = False,
     ) -> None:
+        self._good: Verdict = "repaired" if is_mended else "valid"
         self._endpoint = endpoint
         self._deltas = TextDeltas(endpoint)
         self._seen: list[bytes] | None = [] if work.policy.has_holds else None
@@ -52,6 +56,11 @@ class StreamScreen:
         self._record = record
         self.judgement = GOOD
         record.verdict = ""  # what was found in another target's stream is not about this one
+
+    @property
+    def text(self) -> str:
+        """What the model has said."""
+        return "".join(self._text)
 
     def feed(self, data: bytes) -> bytes:
         """Look at what is about to go out; returns what may.
@@ -91,7 +100,7 @@ class StreamScreen:
         if self._check is not None:
             self._fail_on_fault(self._check.finish())
         final = deltas.final_text
-        if final is not None and final != "".join(self._text):
+        if final is not None and final != self.text:
             # The end may be all that a caller reads.
             self._text = [final]
             if self._work.schema is not None:
@@ -107,11 +116,11 @@ class StreamScreen:
                 return error.failure
             return self._failure(await self._hold(body))
         if self._deltas.has_calls or self._deltas.has_refused:
-            self._record.verdict = "valid"
+            self._record.verdict = self._good
             return None
-        judged = await self._ask_rules("".join(self._text))
+        judged = await self._ask_rules(self.text)
         if judged.finding == "good":
-            self._record.verdict = "valid"
+            self._record.verdict = self._good
             return None
         if judged.finding == "marked" or self._may_mark:
             self._record.verdict = "marked"

@@ -28,9 +28,11 @@ from headworks.answering import (
     without_retry,
     words_for,
 )
-from headworks.attempts import JUDGED, Attempts, Further, Policy, begin, tell
+from headworks.attempts import JUDGED, RULES, Attempts, Further, Policy, begin, tell
 from headworks.calls import NO_USAGE, AttemptFailed, Endpoint, Failure, FailureKind, Usage
 from headworks.dialects import AnswerSummary, ChatTail, GeminiTail, MessagesTail, ResponsesTail, refusal_body
+from headworks.dialects.bridging import failure_of
+from headworks.dialects.canonical import UpstreamError
 from headworks.errors import Refusal
 from headworks.exchange import Flight, Reply
 from headworks.flow import Ending, Signal
@@ -53,6 +55,8 @@ class Relayed(Protocol):
     def feed(self, data: bytes) -> bytes: ...
     @property
     def is_complete(self) -> bool: ...
+    @property
+    def has_content(self) -> bool: ...
     def broken(self, code: str, message: str) -> bytes: ...
     def summary(self) -> AnswerSummary: ...
 
@@ -109,6 +113,10 @@ class _Screened:
     @property
     def is_complete(self) -> bool:
         return self._steps.is_complete
+
+    @property
+    def has_content(self) -> bool:
+        return self._steps.has_content
 
     def broken(self, code: str, message: str) -> bytes:
         return self._steps.broken(code, message)
@@ -228,7 +236,7 @@ class StreamRelay:
         if terms is not None and terms.screen is not None and steps is not None:
             steps = _Screened(steps, terms.screen)
         named = plan.target.headers if terms is None else terms.headers
-        sink = StreamSink(steps)
+        sink = StreamSink(steps, self._loop.call_later)
         call.usage = NO_USAGE  # of this attempt: what those before it used is in the terms
         unmade = begin(plan.target, call, perf_counter())
         if unmade is not None:
@@ -306,15 +314,15 @@ class StreamRelay:
             failure = await self._ended(call, sink, reply, is_events=steps is not None)
             last = sink.last
         else:
-            # It was over within one turn of the loop: nothing has been sent yet, and nothing may before it settles.
-            failure = sink.ended.value
+            # It was over before its content had gone out: nothing has been sent yet, and nothing may before it settles.
+            failure = sink.ended.value or _failed_within(steps)
             last = sink.take() + sink.last
         if failure is None and screen is not None:
             failure = await screen.last_words()
             last = screen.closing(last) if failure is None else b""  # it would say that all is well
         if failure is not None:
-            if not is_begun and failure.kind in JUDGED:
-                assert steps is not None, "a screen looks at what comes out of them"
+            if not is_begun and (failure.kind in JUDGED or failure.kind in RULES):
+                assert steps is not None, "they say when a stream is over, and a screen looks at what comes out of them"
                 _note_unsent(call, plan, steps, failure)
                 raise AttemptFailed(failure)
             flight.cancel()  # the stream may go on although it can no longer be read
@@ -434,6 +442,15 @@ def _steps(plan: Plan) -> Relayed | None:
     if plan.endpoint is Endpoint.GENERATE_CONTENT:
         return GeminiTail()
     return ResponsesTail() if plan.endpoint is Endpoint.RESPONSES else None
+
+
+def _failed_within(steps: Relayed | None) -> Failure | None:
+    """What a stream says that is an error and nothing else, where another target may do better."""
+    summary = None if steps is None or steps.has_content else steps.summary()
+    if summary is None or summary.terminal not in ("error", "failed"):
+        return None
+    failure = failure_of(UpstreamError(summary.error_code, ""))
+    return failure if failure.kind in RULES else None
 
 
 def _sum_up(

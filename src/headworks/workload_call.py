@@ -232,6 +232,7 @@ class _Run:
         self._is_stopped = False
         self._last_body = b""
         self._screen: StreamScreen | None = None
+        self._repairs = 0
 
     @property
     def _is_kept(self) -> bool:
@@ -302,11 +303,7 @@ class _Run:
             if not judged.may_repair or repairs == work.contract.validation.repairs:
                 raise self._refusal_of(judged)
             record.repairs += 1
-            said = "" if answer is None else answer_text(answer)
-            if self._asked.privacy is not None:
-                said = self._asked.privacy.redact_text(said)
-            turns = [PromptMessage("assistant", said), PromptMessage("user", judged.repair)]
-            fields = append_turns(fields, self._endpoint, [turn for turn in turns if turn.text])
+            fields = self._with_repair(fields, "" if answer is None else answer_text(answer), judged)
         raise AssertionError("the last turn answers or raises")
 
     async def _ask(self, index: int, fields: Fields, due_s: float) -> tuple[Plan, _Attempted]:
@@ -504,9 +501,10 @@ class _Run:
         record = self._call.work
         assert record is not None, "it was made with the call"
         due_s, again = self._due_s_of(index), 0
-        self._screen = None
+        fields = self._asked.fields
+        self._screen, self._repairs = None, 0
         while True:
-            plan = self._plan(index, self._asked.fields, due_s)
+            plan = self._plan(index, fields, due_s)
             screen = self._screen = self._screen_of(plan)
             terms = StreamTerms(
                 self._headers(plan),
@@ -521,10 +519,34 @@ class _Run:
             except UpstreamRefusal as error:
                 if self._call.is_settled:
                     raise
+                mended = self._mended(screen, fields)
+                if mended is not None:
+                    fields = mended
+                    continue
                 await self._pause(error, plan, again, due_s)
                 again += 1
             else:
                 return
+
+    def _mended(self, screen: StreamScreen | None, fields: Fields) -> Fields | None:
+        """The conversation that asks the model to mend a stream of which nothing has gone out; None where it is not to
+        be."""
+        record = self._call.work
+        assert record is not None, "it was made with the call"
+        judged = GOOD if screen is None else screen.judgement
+        if screen is None or not judged.may_repair or self._repairs == self._work.contract.validation.repairs:
+            return None
+        self._repairs += 1
+        record.repairs += 1
+        self._take_usage()
+        return self._with_repair(fields, screen.text, judged)
+
+    def _with_repair(self, fields: Fields, said: str, judged: Judgement) -> Fields:
+        """The conversation with what the model said, and what is wrong with it."""
+        if self._asked.privacy is not None:
+            said = self._asked.privacy.redact_text(said)
+        turns = [PromptMessage("assistant", said), PromptMessage("user", judged.repair)]
+        return append_turns(fields, self._endpoint, [turn for turn in turns if turn.text])
 
     def _screen_of(self, plan: Plan) -> StreamScreen | None:
         work = self._work
@@ -533,7 +555,8 @@ class _Run:
         context = self._context(plan)
         assert self._call.work is not None, "it was made with the call"
         ask_rules = partial(judge_rules, work, context=context)
-        return StreamScreen(self._endpoint, work, self._call.work, ask_rules, self._hold_stream)
+        is_mended = self._repairs > 0
+        return StreamScreen(self._endpoint, work, self._call.work, ask_rules, self._hold_stream, is_mended=is_mended)
 
     # -- the end --------------------------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ def test_a_kind_of_personal_data_that_there_is_not_is_a_problem(desk, check):
 
 
 def test_fewer_output_tokens_than_the_responses_api_takes_are_warned_of_with_their_place(desk, check):
-    desk.edit("workload.yaml", "max_tokens: 200", "max_tokens: 15")
+    desk.edit("workload.yaml", "max_tokens: 600", "max_tokens: 15")
     problems, (warning,) = check()
 
     assert problems == []
@@ -51,7 +51,7 @@ def test_fewer_output_tokens_than_the_responses_api_takes_are_warned_of_with_the
 
 
 def test_few_output_tokens_are_good_where_only_chat_is_spoken(desk, check):
-    desk.edit("workload.yaml", "max_tokens: 200", "max_tokens: 15")
+    desk.edit("workload.yaml", "max_tokens: 600", "max_tokens: 15")
     config = desk.folder / "headworks.yaml"
     config.write_text(config.read_text().replace("kind: simulator", "kind: simulator\n    speaks: [chat]"))
 

@@ -455,7 +455,7 @@ def test_a_version_that_is_too_low_is_refused_and_nothing_changes(desk, prompts,
     [
         ("prompt.md", "twelve", "ten"),
         ("schema.json", '"billing", ', ""),
-        ("workload.yaml", "max_tokens: 200", "max_tokens: 90"),
+        ("workload.yaml", "max_tokens: 600", "max_tokens: 90"),
     ],
 )
 def test_a_published_version_never_changes(desk, prompts, release, file, old, new):

@@ -69,6 +69,11 @@ class MessagesTail:
                 self._look(leniently(event.data, _Event, _decode_event))
         return complete
 
+    @property
+    def has_content(self) -> bool:
+        """Whether anything that a model generated has been seen."""
+        return bool(self._text) or self._stop_reason != ""
+
     def broken(self, code: str, message: str) -> bytes:
         """The event that ends a broken stream; see `tails.StreamTail`."""
         return messages_error(code, message)

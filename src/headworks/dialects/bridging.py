@@ -85,6 +85,8 @@ class BridgeStream(Protocol):
     def feed(self, data: bytes) -> bytes: ...
     @property
     def is_complete(self) -> bool: ...
+    @property
+    def has_content(self) -> bool: ...
     def broken(self, code: str, message: str) -> bytes: ...
     def summary(self) -> AnswerSummary: ...
 
@@ -203,6 +205,11 @@ class TranslatedStream:
             self._has_refused = True
         if self._text.tell() < MAX_TEXT:
             self._text.write(event.text)
+
+    @property
+    def has_content(self) -> bool:
+        """Whether anything that a model generated has been sent on: nothing is before that."""
+        return self._is_open
 
     def broken(self, code: str, message: str) -> bytes:
         """The event that ends the stream when it cannot be gone on with; its number is the one that comes next."""

@@ -76,6 +76,11 @@ class GeminiTail:
                 self._look(leniently(event.data, _Answer, _decode))
         return complete
 
+    @property
+    def has_content(self) -> bool:
+        """Whether anything that a model generated has been seen."""
+        return bool(self._text) or self._finish != ""
+
     def broken(self, code: str, message: str) -> bytes:
         """The event that ends a broken stream; see `tails.StreamTail`."""
         return google_error(code, message)

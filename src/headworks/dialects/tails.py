@@ -88,7 +88,7 @@ class StreamText:
 
 
 class StreamTail(Protocol):
-    """What both tails offer."""
+    """What all tails offer."""
 
     is_complete: bool
     """Whether the end that the dialect promises has been seen, in what `feed` last returned."""
@@ -99,6 +99,11 @@ class StreamTail(Protocol):
         Raises:
             UnreadableAnswer: the stream holds an event that is not JSON, or one beyond every bound.
         """
+        ...
+
+    @property
+    def has_content(self) -> bool:
+        """Whether anything that a model generated, or a tool did, has been seen."""
         ...
 
     def broken(self, code: str, message: str) -> bytes:
@@ -247,9 +252,9 @@ class ChatTail:
         )
 
     @property
-    def has_text(self) -> bool:
+    def has_content(self) -> bool:
         """Whether anything that a model generated has been seen."""
-        return bool(self._text)
+        return bool(self._text) or self._finish_reason != ""
 
     def _feed_one(self, chunk: bytes) -> bytes:
         """The usual case, one event a chunk. JSON allows white space behind it and nothing else, so that the
@@ -403,6 +408,19 @@ _TEXT_DELTAS = frozenset(
 )
 
 
+_OPENING = frozenset(
+    {
+        "response.created",
+        "response.queued",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+        "response.reasoning_summary_part.added",
+    }
+)
+"""What comes before the first content."""
+
+
 class ResponsesTail:
     """The tail of a Responses stream; it ends with `response.completed`, `.incomplete`, `.failed` or `error`.
 
@@ -412,6 +430,7 @@ class ResponsesTail:
 
     __slots__ = (
         "_error_code",
+        "_has_begun",
         "_head",
         "_head_length",
         "_is_between_events",
@@ -429,6 +448,7 @@ class ResponsesTail:
         self._splitter = EventSplitter(max_event_bytes)
         self._text = StreamText()
         self._is_between_events = False
+        self._has_begun = False
         self._head = _NEVER
         self._head_length = 0
         self._last = b""  # ends with the last event that went on: where its number is read if it is ever asked for
@@ -468,6 +488,8 @@ class ResponsesTail:
                 self._learn(chunk, event)
             elif event.response is not None or event.type in _LAST_EVENTS or event.error is not None:
                 self._look(event)
+            elif event.type not in _OPENING:
+                self._has_begun = True
             return chunk
         return self._feed_slowly(chunk)
 
@@ -496,9 +518,9 @@ class ResponsesTail:
         )
 
     @property
-    def has_text(self) -> bool:
-        """Whether anything that a model generated has been seen."""
-        return bool(self._text)
+    def has_content(self) -> bool:
+        """Whether anything that a model generated, or a tool did, has been seen."""
+        return self._has_begun or bool(self._text)
 
     def _learn(self, chunk: bytes, event: _Event) -> None:
         """Remember how an event of this type begins, if its type stands where the API writes it: first."""
@@ -522,6 +544,8 @@ class ResponsesTail:
     def _look(self, event: _Event) -> None:
         if event.delta is not None and event.type in _TEXT_DELTAS:
             self._text.write(event.delta)
+        if event.type not in _OPENING:
+            self._has_begun = True
         if event.response is not None:
             self._response = event.response
             if event.response.usage is not None:

@@ -1,6 +1,7 @@
 """One attempt at a streamed answer: it goes through piece by piece; the call waits only for its first piece and for
 its end."""
 
+from asyncio import TimerHandle
 from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Protocol
@@ -21,20 +22,44 @@ class Steps(Protocol):
         """Whether the end that the dialect promises has been seen (and is part of the last `feed`'s result)."""
         ...
 
+    @property
+    def has_content(self) -> bool:
+        """Whether anything that a model generated, or a tool did, is part of what `feed` has returned."""
+        ...
+
+
+class Later(Protocol):
+    """`asyncio.AbstractEventLoop.call_later`."""
+
+    def __call__(self, delay: float, callback: Callable[[], None], /) -> TimerHandle: ...
+
+
+LONGEST_HOLD_S = 15.0
+MOST_HELD = 64
+"""For so long, and up to so many pieces, the beginning of a stream that has no content yet waits for it: somebody else
+may give the answer until then. Proxies close connections on which nothing comes for a minute (nginx,
+`proxy_read_timeout`); a model that thinks in silence must not be taken for one that is gone."""
+
 
 class StreamSink:
     """Sends a streamed answer on while it comes.
 
-    `started` ends with the status when the first piece that is worth sending has come (or the whole body, for
-    an error answer), or with a `Failure`. Then `forward` is set by the call, and pieces go there. The piece that
+    `started` ends when the first piece that has content has come (or the whole body, for an error answer), or with a
+    `Failure`. Then `forward` is set by the call, and pieces go there. The piece that
     completes the stream is held back in `last`, for the call must be settled before the caller sees it; `ended`
     ends with None then, or with a `Failure`.
+
+    Arguments:
+        steps: what it goes through.
+        later: runs something later; without it, the first piece is taken for content.
     """
 
     __slots__ = (
         "_is_error",
+        "_later",
         "_parts",
         "_steps",
+        "_timer",
         "ended",
         "error_body",
         "first_s",
@@ -46,8 +71,10 @@ class StreamSink:
         "status",
     )
 
-    def __init__(self, steps: Steps | None) -> None:
+    def __init__(self, steps: Steps | None, later: Later | None = None) -> None:
         self._steps = steps
+        self._later = later
+        self._timer: TimerHandle | None = None
         self._parts: list[bytes] = []
         self._is_error = False
         self.started: Signal[Failure | None] = Signal()
@@ -98,7 +125,11 @@ class StreamSink:
             self.forward(data)
             return
         self._parts.append(data)
-        self._start()
+        if steps is not None and self._later is not None and not steps.has_content and len(self._parts) < MOST_HELD:
+            if self._timer is None:
+                self._timer = self._later(LONGEST_HOLD_S, self._start)
+        else:
+            self._start()
 
     def on_end(self) -> None:
         if self._is_error:
@@ -113,6 +144,8 @@ class StreamSink:
         self.ended.set(None)
 
     def on_failure(self, failure: Failure) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if not self.started.is_set:
             self.started.set(failure)
         if not self.ended.is_set:
@@ -124,6 +157,8 @@ class StreamSink:
         return self._is_error
 
     def _start(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if not self.started.is_set:
             if not self._is_error:  # of an error's body nothing is content
                 self.first_s = perf_counter()
