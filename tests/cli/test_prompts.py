@@ -416,11 +416,13 @@ def test_publishing_makes_active_and_writes_the_lock(desk, release):
     assert out.splitlines() == [
         "ticket-triage 1.0.0 is published and active",
         f"Wrote {desk.folder / LOCK_FILE}: commit it with the prompt.",
+        "There is no evidence for this version yet: `headworks select ticket-triage` finds it.",
         "Running gateways take it over when they reload: kill -HUP the process of `headworks serve`.",
     ]
     assert active(desk) == "1.0.0"
     entry = locked(desk)
     assert (entry.prompt_version, entry.model, entry.prompt_hash[:7]) == ("1.0.0", "nano", "sha256:")
+    assert entry.served_model == "gpt-6-luna"
     assert entry.schema_hash.startswith("sha256:")
 
 
@@ -472,7 +474,8 @@ def test_publishing_twice_is_harmless(desk, prompts, release):
     release()
     lock = (desk.folder / LOCK_FILE).read_bytes()
 
-    assert prompts("publish", NAME)[:2] == (0, "ticket-triage 1.0.0 is published and active already\n")
+    code, out, _ = prompts("publish", NAME)
+    assert (code, out.splitlines()[0]) == (0, "ticket-triage 1.0.0 is published and active already")
     assert (desk.folder / LOCK_FILE).read_bytes() == lock
 
 

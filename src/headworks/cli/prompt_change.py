@@ -228,6 +228,8 @@ def _publish(project: "Project", workload: "Workload", registry: PromptRegistry,
         print(f"- {plain(reason)}")
     if is_written:
         print(f"Wrote {_lock_shown(project)}: commit it with the prompt.")
+    if (locked.evidence or {}).get("prompt_hash") != locked.prompt_hash:
+        print(f"There is no evidence for this version yet: `headworks select {workload.name}` finds it.")
     if was is None or was.version != prompt.version:
         print(_RELOAD)
 
@@ -243,8 +245,27 @@ def _locked(project: "Project", workload: "Workload", release: Release, known: L
         prompt_hash=f"sha256:{release.prompt.hash}",
         schema_hash=schema_digest(schema),
         model=model,
-        served_model=known.served_model if model == known.model else "",
+        served_model=(known.served_model if model == known.model else "") or _snapshot(project, model),
     )
+
+
+def _snapshot(project: "Project", model: str) -> str:
+    """The snapshot that the provider has last named for a model, by the records; what is asked for where none is."""
+    from headworks.records import STORE_FILE, Selection, open_store
+
+    bound = model_of_rung(project.config, model)
+    if bound is None:
+        return ""
+    if (project.storage / STORE_FILE).exists():
+        store = open_store(project.storage)
+        try:
+            wanted = Selection(provider=bound.provider, model=bound.model, outcomes=("answered",), limit=1)
+            newest = store.select(wanted)
+        finally:
+            store.close()
+        if newest and newest[0].model == bound.model and newest[0].served_model:
+            return newest[0].served_model
+    return bound.model
 
 
 def _write_locked(project: "Project", lock: Lock, name: str, locked: Locked) -> bool:

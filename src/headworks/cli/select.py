@@ -237,10 +237,12 @@ class _Selection:
         if self._workload.files.prompt is not None:
             release = folder_release(self._workload)
             schema = release.companions.schema if release.companions is not None else ""
+            prompt_hash = f"sha256:{release.prompt.hash}"
             changes |= {
                 "prompt_version": release.prompt.version,
-                "prompt_hash": f"sha256:{release.prompt.hash}",
+                "prompt_hash": prompt_hash,
                 "schema_hash": schema_digest(schema),
+                "evidence": {**evidence, "prompt_hash": prompt_hash},
             }
         return write_lock(self._project, lock, self._workload.name, msgspec.structs.replace(locked, **changes))
 

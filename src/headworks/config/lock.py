@@ -42,7 +42,7 @@ class Locked(Section, frozen=True, kw_only=True):
         prompt_hash: of the prompt's bytes, with the algorithm's name before it.
         schema_hash: of the output schema's bytes, likewise.
         model: the rung in use, as the ladder names it.
-        served_model: the snapshot that was measured, as the provider names it.
+        served_model: the snapshot, as the provider has named it in an answer; the model's name where it never did.
         evidence: what the decision rests on: JSON values only, texts as keys.
     """
 
