@@ -30,7 +30,8 @@ from headworks.errors import CommandError
 
 if TYPE_CHECKING:
     from headworks.cli.eval_arms import ArmSpec
-    from headworks.cli.eval_gateway import EvalArms, EvalGateway
+    from headworks.cli.eval_gateway import EvalGateway
+    from headworks.cli.eval_preparing import EvalArms
     from headworks.cli.eval_scoring import Scoring
     from headworks.config import Project, Workload
     from headworks.evals.answer_cache import AnswerCache
@@ -76,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _eval(project: "Project", options: argparse.Namespace) -> int:
-    from headworks.cli.eval_gateway import prepare_arms
+    from headworks.cli.eval_preparing import prepare_arms
     from headworks.cli.eval_scoring import eval_folder
     from headworks.cli.workloads import find_workload
     from headworks.evals.answer_cache import AnswerCache
@@ -182,8 +183,8 @@ class _Session:
             scoring.scorer,
             gateway.ask,
             Limits(concurrency=options.concurrency, timeout_s=scoring.settings.timeout_s, cap_usd=options.cap),
-            # A simulator costs nothing, and its plan may change without a trace in what is asked.
-            cache=None if options.fresh or self._arms.is_simulated else self._cache,
+            cache=None if options.fresh else self._cache,
+            request_hash=self._arms.request_hash,
             on_progress=line,
         )
         loop = asyncio.get_running_loop()

@@ -26,7 +26,8 @@ from headworks.cli.lock_file import replace_file, write_lock
 from headworks.errors import CommandError
 
 if TYPE_CHECKING:
-    from headworks.cli.eval_gateway import EvalArms, EvalGateway
+    from headworks.cli.eval_gateway import EvalGateway
+    from headworks.cli.eval_preparing import EvalArms
     from headworks.cli.eval_scoring import Scoring
     from headworks.config import Project, Workload
     from headworks.evals.answer_cache import AnswerCache
@@ -60,7 +61,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
     from headworks.cli.eval_arms import ArmSpec
-    from headworks.cli.eval_gateway import prepare_arms
+    from headworks.cli.eval_preparing import prepare_arms
     from headworks.cli.eval_scoring import eval_folder
     from headworks.cli.workloads import find_workload
     from headworks.config import load
@@ -142,9 +143,16 @@ class _Selection:
         limits = Limits(
             concurrency=self._options.concurrency, timeout_s=scoring.settings.timeout_s, cap_usd=self._options.cap
         )
-        cache = None if self._arms.is_simulated else self._cache
         line = ProgressLine(folder.manifest)
-        return Runner(folder, scoring.scorer, gateway.ask, limits, cache=cache, on_progress=line)
+        return Runner(
+            folder,
+            scoring.scorer,
+            gateway.ask,
+            limits,
+            cache=self._cache,
+            request_hash=self._arms.request_hash,
+            on_progress=line,
+        )
 
     async def _climb(self, folder: "RunFolder", runner: "Runner") -> "Decision":
         """Try rung after rung; the cheapest by what the first cases cost goes first."""

@@ -8,7 +8,7 @@ import msgspec
 
 from headworks.database import open_database, storage_errors
 from headworks.evals.golden import GoldenCase
-from headworks.evals.runs import Arm, Reply
+from headworks.evals.runs import Reply
 
 CACHE_FILE = "answers.db"
 
@@ -18,10 +18,14 @@ _MIGRATIONS = (
 _decode = msgspec.json.Decoder(Reply).decode
 
 
-def cache_key(arm: Arm, case: GoldenCase, repeat: int) -> bytes:
-    """What an answer depends on: the arm, what the case asks, and which time it is asked: repeats are drawn anew, and
-    not copies of the first."""
-    return hashlib.sha256(msgspec.json.encode([arm.identity, case.asked_hash, repeat])).digest()
+def cache_key(request: str, case: GoldenCase, repeat: int) -> bytes:
+    """What an answer depends on: the request, what the case asks, and which time it is asked: repeats are drawn anew,
+    and not copies of the first.
+
+    Arguments:
+        request: tells apart what is sent of a prompt, and beside it.
+    """
+    return hashlib.sha256(msgspec.json.encode([request, case.asked_hash, repeat])).digest()
 
 
 class AnswerCache:
