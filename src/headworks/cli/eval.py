@@ -15,9 +15,7 @@ answers are invalid.
 
 import argparse
 import asyncio
-import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -30,11 +28,7 @@ from headworks.errors import CommandError
 
 if TYPE_CHECKING:
     from headworks.cli.eval_arms import ArmSpec
-    from headworks.cli.eval_gateway import EvalGateway
-    from headworks.cli.eval_preparing import EvalArms
-    from headworks.cli.eval_scoring import Scoring
     from headworks.config import Project, Workload
-    from headworks.evals.answer_cache import AnswerCache
     from headworks.evals.running import End
     from headworks.evals.runs import RunFolder
 
@@ -77,24 +71,24 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _eval(project: "Project", options: argparse.Namespace) -> int:
-    from headworks.cli.eval_preparing import prepare_arms
+    from headworks.cli.eval_preparing import ArmSource
     from headworks.cli.eval_scoring import eval_folder
+    from headworks.cli.eval_session import RunTerms, run_arms
     from headworks.cli.workloads import find_workload
-    from headworks.evals.answer_cache import AnswerCache
 
     workload = find_workload(project, options.what)
     if workload.files.golden is None:
         raise CommandError(f"`{workload.name}` has no golden set: a file golden.jsonl beside its contract")
-    folder = eval_folder(project.storage)
-    specs, resumed = _what_to_run(folder, workload, options)
-    project.storage.mkdir(parents=True, exist_ok=True)
-    cache = AnswerCache(folder)
-    try:
-        with tempfile.TemporaryDirectory(prefix="headworks-eval-") as state:
-            arms = prepare_arms(project, workload, specs, Path(state))
-            return asyncio.run(_Session(project, workload, arms, cache, resumed, options).run())
-    finally:
-        cache.close()
+    specs, resumed = _what_to_run(eval_folder(project.storage), workload, options)
+    sources = [ArmSource(workload, spec) for spec in specs]
+    return run_arms(
+        project,
+        workload,
+        sources,
+        RunTerms.of(options),
+        lambda folder, end: _finish(folder, end, options),
+        resumed=resumed,
+    )
 
 
 def _what_to_run(
@@ -113,102 +107,6 @@ def _what_to_run(
     if manifest.workload != workload.name:
         raise CommandError(f"the run {manifest.run} is of the workload {plain(manifest.workload)}")
     return [arm_again(arm.parameters) for arm in manifest.arms], path
-
-
-class _Session:
-    """One `headworks eval WORKLOAD`, from the gateway's start to the report."""
-
-    def __init__(
-        self,
-        project: "Project",
-        workload: "Workload",
-        arms: "EvalArms",
-        cache: "AnswerCache",
-        resumed: Path | None,
-        options: argparse.Namespace,
-    ) -> None:
-        self._project = project
-        self._workload = workload
-        self._arms = arms
-        self._cache = cache
-        self._resumed = resumed
-        self._options = options
-
-    async def run(self) -> int:
-        """Do it; returns the exit code."""
-        from headworks.cli.eval_gateway import EvalGateway
-        from headworks.cli.eval_scoring import Scoring
-
-        gateway = EvalGateway(self._arms, self._project, self._workload.name)
-        scoring = Scoring(self._workload, self._cache, call=gateway.call, embed=gateway.embed)
-        async with gateway, scoring:
-            folder = self._folder(scoring, gateway)
-            with folder:
-                end = await self._go_on(folder, scoring, gateway)
-                return _finish(folder, end, self._options)
-
-    def _folder(self, scoring: "Scoring", gateway: "EvalGateway") -> "RunFolder":
-        from headworks.cli.eval_scoring import new_run
-        from headworks.evals.runs import RunFolder
-        from headworks.evals.scorers import scorer_hash
-
-        digest = scorer_hash(scoring.scorer)
-        if self._resumed is not None:
-            folder = RunFolder.open(self._resumed, scorer_hash=digest, is_writing=True)
-            if [arm.identity for arm in folder.manifest.arms] != [arm.identity for arm in self._arms.arms]:
-                folder.close()
-                raise CommandError(
-                    "prompt, schema, rules or contract have changed since that run began: begin a new one; what is "
-                    "still the same comes from the answers that are kept"
-                )
-            return folder
-        return new_run(
-            self._project,
-            self._workload,
-            self._arms.arms,
-            scoring,
-            price_version=gateway.price_version,
-            repeats=self._options.repeats,
-            seed=self._options.seed,
-        )
-
-    async def _go_on(self, folder: "RunFolder", scoring: "Scoring", gateway: "EvalGateway") -> "End":
-        from headworks.cli.eval_report import ProgressLine
-        from headworks.evals.running import Limits, Runner
-
-        options = self._options
-        line = ProgressLine(folder.manifest)
-        runner = Runner(
-            folder,
-            scoring.scorer,
-            gateway.ask,
-            Limits(concurrency=options.concurrency, timeout_s=scoring.settings.timeout_s, cap_usd=options.cap),
-            cache=None if options.fresh else self._cache,
-            request_hash=self._arms.request_hash,
-            on_progress=line,
-        )
-        loop = asyncio.get_running_loop()
-        running = asyncio.ensure_future(runner.run())
-        has_begun_to_stop = False
-
-        def interrupted() -> None:
-            nonlocal has_begun_to_stop
-            if has_begun_to_stop:
-                running.cancel()
-                return
-            has_begun_to_stop = True
-            runner.stop()
-            line.close()
-            note("finishing what is under way; Ctrl-C again ends at once", "eval")
-
-        loop.add_signal_handler(signal.SIGINT, interrupted)
-        try:
-            return await running
-        except asyncio.CancelledError:
-            return "stopped"
-        finally:
-            loop.remove_signal_handler(signal.SIGINT)
-            line.close()
 
 
 def _finish(folder: "RunFolder", end: "End", options: argparse.Namespace) -> int:

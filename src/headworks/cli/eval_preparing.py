@@ -105,10 +105,12 @@ def prepare_sources(project: Project, name: str, sources: Sequence[ArmSource], s
             output=msgspec.structs.replace(contract.output, **spec.parameters),
         )
         in_place = source.publication or (active if spec.prompt == "active" else None)
+        # A prompt that is being worked on may say something else than what is published under its version.
+        is_folder = in_place is None and spec.prompt == "folder"
         work = compile_workload(
             msgspec.structs.replace(workload, contract=changed),
             locked_model="",
-            published=Published(publications, in_place),
+            published=Published(() if is_folder else publications, in_place),
         )
         if source.publication is None:
             work = _at_version(work, spec, name)

@@ -48,7 +48,8 @@ def judge(cases: Sequence[Case], *, margin: float, may_gate: bool = True) -> Jud
     change = gate_change(cases)
     paired = gate_release(cases, margin=margin)
     if not may_gate:
-        return Judgement("too thin", ("the scorer may not decide: a judge is not calibrated, or `gates: false`",), paired)
+        reason = "the scorer may not decide: a judge is not calibrated, or `gates: false`"
+        return Judgement("too thin", (reason,), paired)
     shut = list[str]()
     if "must pass" in change.blocks:
         shut.append(f"{_cases(len(change.must_pass))} that must pass {_does(len(change.must_pass))} not")
@@ -68,14 +69,11 @@ def judge(cases: Sequence[Case], *, margin: float, may_gate: bool = True) -> Jud
         said = f"worse by less than {margin:.0%}, with an error of at most 5%"
         return Judgement("not worse", ("better" if paired.interval[0] > 0.0 else said,), paired)
     needed = f": about {paired.needed:,} would, four times in five, of a change that is just as good"
-    return Judgement(
-        "too thin",
-        (
-            f"{_cases(counts.cases)} with {counts.losses} lost and {counts.wins} won show neither that it is worse nor "
-            f"that it is worse by less than {margin:.0%}{needed if paired.needed > counts.cases else ''}",
-        ),
-        paired,
+    reason = (
+        f"{_cases(counts.cases)} with {counts.losses} lost and {counts.wins} won show neither that it is worse nor that "
+        f"it is worse by less than {margin:.0%}{needed if paired.needed > counts.cases else ''}"
     )
+    return Judgement("too thin", (reason,), paired)
 
 
 def _cases(count: int) -> str:

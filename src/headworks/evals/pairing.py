@@ -182,7 +182,8 @@ def pair_up(old: Side, new: Side) -> Pairing:
     is_one_run = old.folder is new.folder
     places: dict[tuple[str, str], int] = {}
     if not is_one_run:
-        for place, case in enumerate(old.folder.cases):
+        for place in old.folder.order:
+            case = old.folder.cases[place]
             places[case.id, case.asked_hash] = place
     pairs, paired_old, paired_new = list[Pair](), list[Result](), list[Result]()
     unpaired = 0
