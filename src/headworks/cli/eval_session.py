@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -21,6 +22,8 @@ from headworks.evals.answer_cache import AnswerCache
 from headworks.evals.running import End, Limits, Runner
 from headworks.evals.runs import RunFolder
 from headworks.evals.scorers import scorer_hash
+
+_Made = TypeVar("_Made")
 
 
 class RunTerms(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,15 +52,15 @@ class RunTerms(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def run_arms[T](
+def run_arms(
     project: Project,
     workload: Workload,
     sources: Sequence[ArmSource],
     terms: RunTerms,
-    conclude: Callable[[RunFolder, End], T],
+    conclude: Callable[[RunFolder, End], _Made],
     *,
     resumed: Path | None = None,
-) -> T:
+) -> _Made:
     """Run a workload's golden set on arms; gives what `conclude` makes of the run.
 
     Arguments:
@@ -96,7 +99,7 @@ class _Session:
         self._terms = terms
         self._resumed = resumed
 
-    async def run[T](self, conclude: Callable[[RunFolder, End], T]) -> T:
+    async def run(self, conclude: Callable[[RunFolder, End], _Made]) -> _Made:
         """Do it."""
         gateway = EvalGateway(self._arms, self._project, self._workload.name)
         scoring = Scoring(self._workload, self._cache, call=gateway.call, embed=gateway.embed)

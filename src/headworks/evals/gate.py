@@ -70,8 +70,8 @@ def judge(cases: Sequence[Case], *, margin: float, may_gate: bool = True) -> Jud
         return Judgement("not worse", ("better" if paired.interval[0] > 0.0 else said,), paired)
     needed = f": about {paired.needed:,} would, four times in five, of a change that is just as good"
     reason = (
-        f"{_cases(counts.cases)} with {counts.losses} lost and {counts.wins} won show neither that it is worse nor that "
-        f"it is worse by less than {margin:.0%}{needed if paired.needed > counts.cases else ''}"
+        f"{_cases(counts.cases)} with {counts.losses} lost and {counts.wins} won show neither that it is worse nor "
+        f"that it is worse by less than {margin:.0%}{needed if paired.needed > counts.cases else ''}"
     )
     return Judgement("too thin", (reason,), paired)
 
