@@ -5,6 +5,7 @@ import asyncio
 import signal
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
@@ -71,13 +72,8 @@ def run_arms(
     """
     project.storage.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="headworks-eval-") as state:
-        # A fresh run has a memory of its own: what two of its arms ask alike is still asked once.
-        cache = AnswerCache(Path(state) / "answers" if terms.is_fresh else eval_folder(project.storage))
-        try:
-            arms = prepare_sources(project, workload.name, sources, Path(state))
-            return asyncio.run(_Session(project, workload, arms, cache, terms, resumed).run(conclude))
-        finally:
-            cache.close()
+        arms = prepare_sources(project, workload.name, sources, Path(state))
+        return asyncio.run(_Session(project, workload, arms, terms, resumed).run(conclude))
 
 
 class _Session:
@@ -88,26 +84,26 @@ class _Session:
         project: Project,
         workload: Workload,
         arms: EvalArms,
-        cache: AnswerCache,
         terms: RunTerms,
         resumed: Path | None,
     ) -> None:
         self._project = project
         self._workload = workload
         self._arms = arms
-        self._cache = cache
         self._terms = terms
         self._resumed = resumed
 
     async def run(self, conclude: Callable[[RunFolder, End], _Made]) -> _Made:
         """Do it."""
         gateway = EvalGateway(self._arms, self._project, self._workload.name)
-        scoring = Scoring(self._workload, self._cache, call=gateway.call, embed=gateway.embed)
-        async with gateway, scoring:
-            folder = self._folder(scoring, gateway)
-            with folder:
-                end = await self._go_on(folder, scoring, gateway)
-                return conclude(folder, end)
+        kept = eval_folder(self._project.storage)
+        with closing(AnswerCache(kept)) as judged, closing(AnswerCache(kept, is_fresh=self._terms.is_fresh)) as cache:
+            scoring = Scoring(self._workload, judged, call=gateway.call, embed=gateway.embed)
+            async with gateway, scoring:
+                folder = self._folder(scoring, gateway)
+                with folder:
+                    end = await self._go_on(folder, scoring, gateway, cache)
+                    return conclude(folder, end)
 
     def _folder(self, scoring: Scoring, gateway: EvalGateway) -> RunFolder:
         digest = scorer_hash(scoring.scorer)
@@ -130,7 +126,7 @@ class _Session:
             seed=self._terms.seed,
         )
 
-    async def _go_on(self, folder: RunFolder, scoring: Scoring, gateway: EvalGateway) -> End:
+    async def _go_on(self, folder: RunFolder, scoring: Scoring, gateway: EvalGateway, cache: AnswerCache) -> End:
         terms = self._terms
         line = ProgressLine(folder.manifest)
         runner = Runner(
@@ -138,7 +134,7 @@ class _Session:
             scoring.scorer,
             gateway.ask,
             Limits(concurrency=terms.concurrency, timeout_s=scoring.settings.timeout_s, cap_usd=terms.cap_usd),
-            cache=self._cache,
+            cache=cache,
             request_hash=self._arms.request_hash,
             on_progress=line,
         )

@@ -29,10 +29,15 @@ def cache_key(request: str, case: GoldenCase, repeat: int) -> bytes:
 
 
 class AnswerCache:
-    """A SQLite file. For one thread; several processes may use it at once."""
+    """A SQLite file. For one thread; several processes may use it at once.
 
-    def __init__(self, folder: Path) -> None:
+    Arguments:
+        is_fresh: what was answered before this moment is not given out; what is answered now takes its place.
+    """
+
+    def __init__(self, folder: Path, *, is_fresh: bool = False) -> None:
         """Raises StorageError: it cannot be used."""
+        self._since_us = time.time_ns() // 1000 if is_fresh else 0
         self._path = folder / CACHE_FILE
         with storage_errors(self._path):
             folder.mkdir(parents=True, exist_ok=True)
@@ -43,7 +48,8 @@ class AnswerCache:
     def get(self, key: bytes) -> Reply | None:
         """What was answered; None if nothing is known."""
         with storage_errors(self._path):
-            row = self._connection.execute("SELECT reply FROM answers WHERE key = ?", (key,)).fetchone()
+            wanted = (key, self._since_us)
+            row = self._connection.execute("SELECT reply FROM answers WHERE key = ? AND at_us >= ?", wanted).fetchone()
         return None if row is None else _decode(row[0])
 
     def put(self, key: bytes, reply: Reply) -> None:
