@@ -1,6 +1,10 @@
 """Run a workload's golden set on one or many arms, score the answers, and say what each costs.
 
   headworks eval WORKLOAD [--arm ARM ...]   run it
+  headworks eval --changed [WORKLOAD]       run what a change touches, old against new, and say whether it is worse
+  headworks eval compare RUN [RUN]          two runs, or the two arms of one, case by case; RUN:ARM names an arm
+  headworks eval compare WORKLOAD --arm A --arm B
+                                            two models or two versions of the prompt: B against A
   headworks eval show RUN                   look at a run again; --rescore with today's scorers, without any call
   headworks eval list [WORKLOAD]            the runs so far
 
@@ -8,9 +12,13 @@ An arm is a model (`mini`, `openai/gpt-6-luna`), or KEY=VALUE pairs: model, prom
 version), temperature, max_tokens, reasoning_effort, verbosity, name. Without --arm: the rung in use, with the folder's
 prompt. How answers are scored stands in evals.yaml beside the contract; without it, what fits the cases' `expected`.
 
-Answers are kept: what was answered once is not asked again, by this run or by another. Ctrl-C finishes what is under
-way and leaves a run that --resume goes on with; so does a crash. Exit code 1: the run is not complete, or too many
-answers are invalid.
+Answers are kept: what was answered once is not asked again, by this run or by another, as long as the same bytes would
+be sent. Ctrl-C finishes what is under way and leaves a run that --resume goes on with; so does a crash. Exit code 1:
+the run is not complete, or too many answers are invalid.
+
+--changed holds each workload against the commit that --base names; without --base against headworks.lock, and against
+HEAD where the lock does not know a workload. Exit codes of --changed and compare: 0 not worse, shown within --margin;
+1 worse, shown, or a case that must pass does not; 3 the evidence is too thin to say either.
 """
 
 import argparse
@@ -35,8 +43,23 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `headworks eval`."""
-    parser.add_argument("what", metavar="WORKLOAD | show | list", help="a workload, or what to do with runs")
-    parser.add_argument("run_id", nargs="?", default="", metavar="RUN", help="of `show`: a run's id or `last`")
+    parser.add_argument(
+        "what",
+        nargs="?",
+        default="",
+        metavar="WORKLOAD | compare | show | list",
+        help="a workload, or what to do with runs",
+    )
+    parser.add_argument("run_id", nargs="?", default="", metavar="RUN", help="a run's id, its beginning, or `last`")
+    parser.add_argument("other", nargs="?", default="", metavar="RUN", help="of `compare`: the one that is newer")
+    parser.add_argument("--changed", action="store_true", help="run what a change touches; say whether it is worse")
+    parser.add_argument("--base", metavar="REF", help="of --changed: the commit to hold it against")
+    parser.add_argument(
+        "--margin",
+        type=share,
+        metavar="SHARE",
+        help="by less than this a change may be worse. Default: 0.05 with 200 cases or more, else 0.1",
+    )
     parser.add_argument("--arm", action="append", default=[], type=_arm, metavar="ARM", help="can be repeated")
     parser.add_argument("--repeats", type=positive, default=1, metavar="N", help="ask each case so often")
     parser.add_argument("--seed", type=positive, default=1, metavar="N", help="of the order of cases. Default: 1")
@@ -46,6 +69,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fresh", action="store_true", help="ask again what earlier runs have answers to")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write report.md, .html, .json and junit.xml there")
     parser.add_argument("--cases", action="store_true", help="show failing cases with inputs and answers")
+    parser.add_argument("--case", metavar="ID", help="of `show`: one case with its input and every arm's answer")
     parser.add_argument("--rescore", action="store_true", help="of `show`: with today's scorers; no model is called")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument(
@@ -57,7 +81,16 @@ def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
     from headworks.config import load
 
+    _check_flags(options)
     project = load(options.config)
+    if options.changed:
+        from headworks.cli.eval_changed import run_changed
+
+        return run_changed(project, options)
+    if options.what == "compare":
+        from headworks.cli.eval_compare import run_compare
+
+        return run_compare(project, options)
     if options.what == "list":
         return _list(project, options)
     if options.what == "show":
@@ -65,6 +98,26 @@ def run(options: argparse.Namespace) -> int:
     if options.run_id:
         raise CommandError(f"`{plain(options.run_id)}` means nothing here; to go on with a run: --resume RUN")
     return _eval(project, options)
+
+
+def _check_flags(options: argparse.Namespace) -> None:
+    """Refuse flags that would mean nothing.
+
+    Raises:
+        CommandError: one of them does.
+    """
+    if options.changed and (options.run_id or options.arm or options.resume or options.repeats > 1):
+        raise CommandError("--changed takes at most a workload; its arms are the old and the new, asked once")
+    if options.changed and options.what in ("compare", "show", "list"):
+        raise CommandError(f"--changed and `{options.what}` are two commands")
+    if options.base is not None and not options.changed:
+        raise CommandError("--base belongs to --changed: headworks eval --changed --base REF")
+    if options.other and options.what != "compare":
+        raise CommandError(f"`{plain(options.other)}` means nothing here")
+    if not options.what and not options.changed:
+        raise CommandError(
+            "say a workload, `compare`, `show` or `list`; or --changed. `headworks eval --help` explains"
+        )
 
 
 # -- run --------------------------------------------------------------------------------------------------------------
@@ -141,7 +194,24 @@ def _show(project: "Project", options: argparse.Namespace) -> int:
     if options.rescore:
         return asyncio.run(_rescore(project, path, options))
     with RunFolder.open(path) as folder:
+        if options.case is not None:
+            return _show_case(folder, options)
         return _finish(folder, "complete", options)
+
+
+def _show_case(folder: "RunFolder", options: argparse.Namespace) -> int:
+    from headworks.cli.eval_report import print_case
+    from headworks.evals.reporting import failing_case
+
+    for index in folder.order:
+        if folder.cases[index].id == options.case:
+            found = failing_case(folder, index)
+            if options.json:
+                print(json_line({name: getattr(found, name) for name in found.__struct_fields__}))
+            else:
+                print_case(found)
+            return 0
+    raise CommandError(f"the run {folder.manifest.run} has no case `{plain(options.case[:80])}`")
 
 
 async def _rescore(project: "Project", path: Path, options: argparse.Namespace) -> int:
@@ -211,6 +281,16 @@ def positive(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text[:9]) <= 1_000_000 or len(text) > 7:
         raise argparse.ArgumentTypeError("expected a whole number from 1 on")
     return int(text)
+
+
+def share(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0.0 < found < 0.5:
+        raise argparse.ArgumentTypeError("expected a share above 0 and below 0.5, such as 0.05")
+    return found
 
 
 def usd(text: str) -> Decimal:

@@ -32,6 +32,8 @@ _NO_EVIDENCE = frozenset({"workload.yaml", "decision.md", "README.md", "fallback
 at field by field."""
 
 _GIT_S = 60.0
+_OF_HOOKS = frozenset({"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"})
+"""What Git sets for hooks (githooks(5))."""
 
 
 class Base(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -170,7 +172,8 @@ def _git(project: Project, *words: str, environment: Mapping[str, str] | None = 
         done = subprocess.run(  # noqa: S603 - words of ours, and a commit's name behind --end-of-options
             ["git", *words],  # noqa: S607
             cwd=project.folder,
-            env={**os.environ, **(environment or {})},
+            # A hook is run with variables that say where its repository is, as seen from another folder.
+            env={**{key: value for key, value in os.environ.items() if key not in _OF_HOOKS}, **(environment or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_GIT_S,

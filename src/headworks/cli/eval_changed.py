@@ -71,7 +71,8 @@ def run_changed(project: Project, options: argparse.Namespace) -> int:
             if not options.json:
                 print_compared(compared)
                 print()
-    word = max((one.judgement.word for one in found), key=_GRAVITY.index, default="not worse")
+    words: list[Word] = ["not worse", *(one.judgement.word for one in found)]
+    word = max(words, key=_GRAVITY.index)
     if options.json:
         shown = {"verdict": word, "exit_code": EXIT_CODES[word], "untouched": untouched}
         print(json_line({**shown, "workloads": [one.as_json() for one in found]}))
@@ -126,9 +127,7 @@ def _asks_alike(arms: EvalArms, workload: Workload) -> bool:
     if golden is None:
         return False
     old, new = arms.arms
-    return all(
-        arms.request_hash(old, found.case) == arms.request_hash(new, found.case) for found in CaseReader(golden)
-    )
+    return all(arms.request_hash(old, found.case) == arms.request_hash(new, found.case) for found in CaseReader(golden))
 
 
 def _new(workload: Workload) -> ArmSource:
@@ -163,7 +162,9 @@ class _Examination:
             return self._run([_new(workload)], self._alone)
         return self._run([base.source, _new(workload)], self._paired)
 
-    def _run(self, sources: Sequence[ArmSource], conclude: Callable[[RunFolder], Compared], *, is_fresh: bool = False) -> Compared:
+    def _run(
+        self, sources: Sequence[ArmSource], conclude: Callable[[RunFolder], Compared], *, is_fresh: bool = False
+    ) -> Compared:
         terms = msgspec.structs.replace(self._terms, is_fresh=True) if is_fresh else self._terms
 
         def concluded(folder: RunFolder, end: End) -> Compared:
@@ -219,8 +220,6 @@ class _Examination:
         return self._run([_new(workload)], concluded, is_fresh=True)
 
 
-
-
 def _side_of(stack: ExitStack, path: Path, identity: str, snapshot: str) -> Side | None:
     """The arm of an earlier run that asked the same, and was answered by a snapshot."""
     try:
@@ -233,7 +232,9 @@ def _side_of(stack: ExitStack, path: Path, identity: str, snapshot: str) -> Side
         note(str(error), "eval")
         return None
     served = {
-        one.answered.reply.served_model for one in folder.results() if one.unit.arm in places and one.answered.reply.answer
+        one.answered.reply.served_model
+        for one in folder.results()
+        if one.unit.arm in places and one.answered.reply.answer
     }
     return Side(folder, places[0]) if served == {snapshot} else None
 
@@ -253,7 +254,9 @@ def _keep(project: Project, touched: Touched, compared: Compared) -> None:
             workload=workload.name,
             release=release_digest(release),
             prompt_version=release.prompt.version,
-            model=workload.contract.model or (locked.model if locked is not None else "") or workload.contract.ladder[0],
+            model=workload.contract.model
+            or (locked.model if locked is not None else "")
+            or workload.contract.ladder[0],
             word=compared.judgement.word,
             reasons=compared.judgement.reasons,
             base=touched.base.label,

@@ -133,6 +133,13 @@ def tools_of(workload: Workload) -> bytes | None:
     return text
 
 
+def release_digest(release: Release) -> str:
+    """What tells releases apart: prompt, schema and parameters, whatever the version is called."""
+    beside = release.companions or Companions()
+    parts = [release.prompt.hash, beside.schema, beside.parameters]
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
 def golden_variables(workload: Workload) -> list[Mapping[str, object]]:
     """The variables of each golden case. Raises ConfigError."""
     return [] if workload.files.golden is None else [case.variables for case in read_cases(workload.files.golden)]

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from headworks.cli.eval import positive, usd
+from headworks.cli.eval import positive, share, usd
 from headworks.cli.lines import json_line, note
 from headworks.cli.lock_file import replace_file, write_lock
 from headworks.errors import CommandError
@@ -43,9 +43,7 @@ _PROBES = 10
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `headworks select`."""
     parser.add_argument("workload", metavar="WORKLOAD", help="whose ladder to climb")
-    parser.add_argument(
-        "--margin", type=_share, metavar="SHARE", help="how much worse than the best rung a rung may be"
-    )
+    parser.add_argument("--margin", type=share, metavar="SHARE", help="how much worse than the best rung a rung may be")
     parser.add_argument("--against-best", action="store_true", help="run the best rung first, and compare with it")
     parser.add_argument("--underpowered", action="store_true", help="go on with a set that is too small for its bar")
     parser.add_argument("--dry-run", action="store_true", help="decide, and change neither lock nor record")
@@ -284,13 +282,3 @@ def _snapshot(folder: "RunFolder", rung: str) -> str:
         if answered is not None and answered.reply.served_model:
             return answered.reply.served_model
     return ""
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = 0.0
-    if not 0.0 < share < 0.5:
-        raise argparse.ArgumentTypeError("expected a share above 0 and below 0.5, such as 0.05")
-    return share

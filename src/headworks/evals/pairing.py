@@ -143,10 +143,18 @@ class Pairing(msgspec.Struct, frozen=True):
         """The cases that the new arm has right and the old one wrong."""
         return tuple(one for one in self.pairs if (one.old.outcome, one.new.outcome) == ("wrong", "right"))
 
-    def part_rows(self) -> tuple[PartRow, ...]:
-        """Each part of the score, in the order in which they first come."""
-        names = dict.fromkeys(name for one in self.pairs for name in one.old.parts if name in one.new.parts)
-        return tuple(self._part_row(name) for name in names)
+    def rows(self) -> tuple[PartRow, ...]:
+        """All of the answer; whether it kept the contract, where one did not; then each part of the score, in the order
+        in which they first come, on the answers that have one."""
+        valid = [one for one in self.pairs if "invalid" not in (one.old.outcome, one.new.outcome)]
+        rows = [_row("all", [(one.old.outcome == "right", one.new.outcome == "right") for one in valid])]
+        if any(one.old.is_broken or one.new.is_broken for one in valid):
+            rows.append(_row("contract kept", [(not one.old.is_broken, not one.new.is_broken) for one in valid]))
+        names = dict.fromkeys(name for one in valid for name in one.old.parts if name in one.new.parts)
+        for name in names:
+            both = [(one.old.parts, one.new.parts) for one in valid]
+            rows.append(_row(name, [(old[name], new[name]) for old, new in both if name in old and name in new]))
+        return tuple(row for row in rows if row.cases)
 
     def value_row(self) -> ValueRow | None:
         """The graded values; None where they say no more than right and wrong do."""
@@ -161,17 +169,6 @@ class Pairing(msgspec.Struct, frozen=True):
         count = len(both)
         old_mean, new_mean = (sum(side) / count for side in zip(*both, strict=True))
         return ValueRow(count, old_mean, new_mean, max(-1.0, low), min(1.0, high))
-
-    def _part_row(self, name: str) -> PartRow:
-        both = [
-            (one.old.parts[name], one.new.parts[name])
-            for one in self.pairs
-            if name in one.old.parts and name in one.new.parts
-        ]
-        lost, won = both.count((True, False)), both.count((False, True))
-        low, high = tango_interval(lost, won, len(both))
-        old, new = (sum(side) / len(both) for side in zip(*both, strict=True))
-        return PartRow(name, len(both), old, new, lost, won, low, high)
 
 
 def pair_up(old: Side, new: Side) -> Pairing:
@@ -199,6 +196,15 @@ def pair_up(old: Side, new: Side) -> Pairing:
         paired_old += earlier
         paired_new += results
     return Pairing(tuple(pairs), unpaired + len(places), _bill(paired_old), _bill(paired_new))
+
+
+def _row(name: str, both: Sequence[tuple[bool, bool]]) -> PartRow:
+    if not both:
+        return PartRow(name, 0, 0.0, 0.0, 0, 0, -1.0, 1.0)
+    lost, won = both.count((True, False)), both.count((False, True))
+    low, high = tango_interval(lost, won, len(both))
+    old, new = (sum(side) / len(both) for side in zip(*both, strict=True))
+    return PartRow(name, len(both), old, new, lost, won, low, high)
 
 
 def _seen(results: Sequence[Result]) -> Seen:

@@ -63,7 +63,9 @@ def find_verdict(folder: Path, workload: str, release: str) -> Verdict | None:
     Raises:
         StorageError: the file cannot be read.
     """
-    return next((one for one in reversed(_verdicts(folder)) if (one.workload, one.release) == (workload, release)), None)
+    return next(
+        (one for one in reversed(_verdicts(folder)) if (one.workload, one.release) == (workload, release)), None
+    )
 
 
 def _verdicts(folder: Path) -> Sequence[Verdict]:
