@@ -13,6 +13,7 @@ import msgspec
 
 from headworks.cli.eval_arms import ArmSpec
 from headworks.cli.eval_preparing import ArmSource
+from headworks.cli.prompt_gate import RELEASE
 from headworks.cli.prompt_release import prompt_of, registry_of, schema_digest, schema_of
 from headworks.config import (
     LOCK_FILE,
@@ -229,7 +230,8 @@ class _LockBases:
             schema = schema_of(workload)
             if locked.schema_hash != schema_digest("" if schema is None else schema.canonical.decode()):
                 yield "schema.json" if files.schema is None else files.schema.name
-        golden = evidence.get("golden_hash")
+        release = evidence.get(RELEASE)
+        golden = (release if isinstance(release, dict) else evidence).get("golden_hash")
         if files.golden is not None and golden and golden != hashlib.sha256(files.golden.read_bytes()).hexdigest():
             yield files.golden.name
 

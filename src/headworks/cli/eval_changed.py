@@ -252,7 +252,7 @@ def _keep(project: Project, touched: Touched, compared: Compared) -> None:
         Verdict(
             at_us=time.time_ns() // 1000,
             workload=workload.name,
-            release=release_digest(release),
+            release=release_digest(release.prompt.hash, release.companions),
             prompt_version=release.prompt.version,
             model=workload.contract.model
             or (locked.model if locked is not None else "")

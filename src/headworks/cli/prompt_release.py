@@ -133,11 +133,10 @@ def tools_of(workload: Workload) -> bytes | None:
     return text
 
 
-def release_digest(release: Release) -> str:
+def release_digest(prompt_hash: str, companions: Companions | None) -> str:
     """What tells releases apart: prompt, schema and parameters, whatever the version is called."""
-    beside = release.companions or Companions()
-    parts = [release.prompt.hash, beside.schema, beside.parameters]
-    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+    beside = companions or Companions()
+    return hashlib.sha256(msgspec.json.encode([prompt_hash, beside.schema, beside.parameters])).hexdigest()
 
 
 def golden_variables(workload: Workload) -> list[Mapping[str, object]]:

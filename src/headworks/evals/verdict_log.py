@@ -25,6 +25,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         run: where the answers are.
         broken: cases that were right before and are wrong now, those that must pass included; the first of them.
         lost, won, cases: of the comparison.
+        forced_why: why it went out although it is worse; "" where that did not happen.
     """
 
     at_us: int
@@ -41,6 +42,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lost: int = 0
     won: int = 0
     cases: int = 0
+    forced_why: str = ""
 
 
 _decode = msgspec.json.Decoder(Verdict).decode
@@ -63,19 +65,24 @@ def find_verdict(folder: Path, workload: str, release: str) -> Verdict | None:
     Raises:
         StorageError: the file cannot be read.
     """
-    return next(
-        (one for one in reversed(_verdicts(folder)) if (one.workload, one.release) == (workload, release)), None
-    )
+    return next((one for one in reversed(verdicts_of(folder, workload)) if one.release == release), None)
 
 
-def _verdicts(folder: Path) -> Sequence[Verdict]:
+def verdicts_of(folder: Path, workload: str) -> Sequence[Verdict]:
+    """Everything that was found of a workload, the oldest first.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
     if not (folder / VERDICTS_FILE).exists():
         return []
     found = []
     with closing(AppendLog(folder / VERDICTS_FILE, is_writing=False)) as log:
         for _, line in log.lines():
             try:
-                found.append(_decode(line))
+                verdict = _decode(line)
             except msgspec.DecodeError:
                 continue  # of another release of Headworks: what it says is not known here
+            if verdict.workload == workload:
+                found.append(verdict)
     return found
