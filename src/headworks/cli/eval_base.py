@@ -100,13 +100,15 @@ class _CommitBases:
         self._workloads: Mapping[str, Workload] = {}
         self._lock = Lock()
         prefix = _git(project, "rev-parse", "--show-prefix") or ""
+        top = Path(_git(project, "rev-parse", "--show-toplevel") or project.folder)
         index = {"GIT_INDEX_FILE": str(folder / "index")}
         tree = f"{commit}:{prefix.rstrip('/')}"
         if _git(project, "cat-file", "-e", f"{commit}:{prefix}{project.file.name}") is None:
             return  # the project is younger than the commit: all of its workloads are new
         if (
-            _git(project, "read-tree", tree, environment=index) is None
-            or _git(project, "checkout-index", "--all", f"--prefix={folder}/tree/", environment=index) is None
+            _git(project, "read-tree", tree, environment=index, folder=top) is None
+            or _git(project, "checkout-index", "--all", f"--prefix={folder}/tree/", environment=index, folder=top)
+            is None
         ):
             raise CommandError(f"--base: Git cannot write out {reference[:80]}")
         self._project = load(folder / "tree" / project.file.name)
@@ -167,12 +169,15 @@ def _hashes(workload: Workload) -> dict[str, str]:
     }
 
 
-def _git(project: Project, *words: str, environment: Mapping[str, str] | None = None) -> str | None:
-    """What a command of Git prints; None where it fails, or where there is no Git."""
+def _git(
+    project: Project, *words: str, environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> str | None:
+    """What a command of Git prints; None where it fails, or where there is no Git. It is run in the project's folder, or
+    in another one."""
     try:
         done = subprocess.run(  # noqa: S603 - words of ours, and a commit's name behind --end-of-options
             ["git", *words],  # noqa: S607
-            cwd=project.folder,
+            cwd=folder or project.folder,
             # A hook is run with variables that say where its repository is, as seen from another folder.
             env={**{key: value for key, value in os.environ.items() if key not in _OF_HOOKS}, **(environment or {})},
             stdin=subprocess.DEVNULL,

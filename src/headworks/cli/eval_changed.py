@@ -150,6 +150,8 @@ class _Examination:
         """Run what is to be run, and judge."""
         touched = self._touched
         workload, base = touched.workload, touched.base
+        if workload.files.golden is None and base.source is None and not base.missing:
+            return no_comparison(workload.name, "not worse", "it is new, and has no golden set: nothing guards it yet")
         if workload.files.golden is None:
             return no_comparison(workload.name, "too thin", "it has no golden set, so that nothing can be said")
         if base.missing:

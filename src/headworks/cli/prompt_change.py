@@ -217,7 +217,7 @@ def _publish(project: "Project", workload: "Workload", registry: PromptRegistry,
     now = time.time()
     registry.publish(workload.name, prompt.version, prompt.hash, source, now, release.companions)
     registry.activate(workload.name, prompt.version, now=now)
-    keep_reason(project, gate)
+    keep_reason(project, candidate, gate)
     is_written = _write_locked(project, lock, workload.name, locked)
     reasons = step.required.reasons if step is not None and is_new else ()
     if options.json:
@@ -324,7 +324,7 @@ def _rollback(project: "Project", registry: PromptRegistry | None, options: argp
         note(str(error), "prompts")  # going back works while what is known of versions cannot be read
         gate = Gate()
     registry.activate(name, target.version, now=time.time())
-    keep_reason(project, gate)
+    keep_reason(project, candidate, gate)
     is_written = _lock_again(project, target, gate)
     if options.json:
         shown = {"version": target.version, "hash": target.hash, "was_active": was.version, "locked": is_written}

@@ -83,10 +83,11 @@ def pass_gate(
     return Gate(verdict, is_stale, options.why if verdict.word == "worse" else "")
 
 
-def keep_reason(project: "Project", gate: Gate) -> None:
+def keep_reason(project: "Project", candidate: Candidate, gate: Gate) -> None:
     """Write down that a version went out although it is worse, and why; nothing where it is not."""
     if gate.why and gate.verdict is not None:
-        forced = msgspec.structs.replace(gate.verdict, at_us=time.time_ns() // 1000, forced_why=gate.why)
+        now = {"at_us": time.time_ns() // 1000, "prompt_version": candidate.version}
+        forced = msgspec.structs.replace(gate.verdict, **now, forced_why=gate.why)
         keep_verdict(project.storage / "evals", forced)
 
 
@@ -142,7 +143,5 @@ def _refusal(candidate: Candidate, verdict: Verdict) -> str:
     more = f" and {len(verdict.broken) - _MOST_NAMED} more" if len(verdict.broken) > _MOST_NAMED else ""
     broken = f"; broken: {named}{more}" if named else ""
     look = f"; `headworks eval compare {verdict.run}` shows it" if verdict.run else ""
-    return plain(
-        f"{candidate.workload} {candidate.version} is worse than {verdict.base}: {'; '.join(verdict.reasons)}{broken}{look}. Mend it, or let "
-        "it go out all the same with --force --why REASON"
-    )
+    what = f"{candidate.workload} {candidate.version} is worse than {verdict.base}: {'; '.join(verdict.reasons)}"
+    return plain(f"{what}{broken}{look}. Mend it, or let it go out all the same with --force --why REASON")
