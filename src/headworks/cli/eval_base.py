@@ -172,8 +172,11 @@ def _hashes(workload: Workload) -> dict[str, str]:
 def _git(
     project: Project, *words: str, environment: Mapping[str, str] | None = None, folder: Path | None = None
 ) -> str | None:
-    """What a command of Git prints; None where it fails, or where there is no Git. It is run in the project's folder, or
-    in another one."""
+    """What a command of Git prints; None where it fails, or where there is no Git.
+
+    Arguments:
+        folder: where it is run; the project's by default.
+    """
     try:
         done = subprocess.run(  # noqa: S603 - words of ours, and a commit's name behind --end-of-options
             ["git", *words],  # noqa: S607

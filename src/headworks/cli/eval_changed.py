@@ -14,6 +14,7 @@ from headworks.cli.eval_arms import ArmSpec
 from headworks.cli.eval_base import Base, bases_of, newest_snapshot
 from headworks.cli.eval_paired import Compared, compare_sides, no_comparison, print_compared
 from headworks.cli.eval_preparing import ArmSource, EvalArms, prepare_sources
+from headworks.cli.eval_report import write_files
 from headworks.cli.eval_scoring import eval_folder
 from headworks.cli.eval_session import RunTerms, run_arms
 from headworks.cli.lines import json_line, note
@@ -170,6 +171,9 @@ class _Examination:
         terms = msgspec.structs.replace(self._terms, is_fresh=True) if is_fresh else self._terms
 
         def concluded(folder: RunFolder, end: End) -> Compared:
+            if self._options.report is not None:
+                target = self._options.report / folder.manifest.workload
+                write_files(make_report(folder, PlainIntervals()), folder, target)
             if end == "stopped":
                 raise CommandError(
                     "it was stopped before there was a verdict; what was answered is kept, and is not paid for again"
@@ -212,7 +216,8 @@ class _Examination:
         def concluded(folder: RunFolder) -> Compared:
             with ExitStack() as stack:
                 identity = folder.manifest.arms[0].identity
-                for path in list(list_runs(eval_folder(self._project.storage)))[:_MOST_LOOKED_AT]:
+                earlier = [path for path in list_runs(eval_folder(self._project.storage)) if path != folder.path]
+                for path in earlier[:_MOST_LOOKED_AT]:
                     side = _side_of(stack, path, identity, snapshot)
                     if side is not None:
                         return compare_sides(side, Side(folder, 0), margin=self._options.margin)

@@ -16,7 +16,7 @@ from headworks.errors import CommandError
 from headworks.evals.gate import EXIT_CODES
 from headworks.evals.pairing import Side
 from headworks.evals.running import End
-from headworks.evals.runs import RunFolder, find_run
+from headworks.evals.runs import RunFolder, find_run, read_manifest, scores_file
 
 _USAGE = (
     "say what to compare: RUN RUN, or RUN with two arms, or RUN:ARM RUN:ARM, or WORKLOAD with --arm twice, such as "
@@ -63,21 +63,33 @@ def _arms(project: Project, name: str, options: argparse.Namespace) -> Compared:
 
 def _runs(project: Project, first: str, second: str, *, margin: float | None) -> Compared:
     folder = eval_folder(project.storage)
+    paths = [find_run(folder, word.partition(":")[0]) for word in (first, second or first)]
+    scores = _common_scores(*paths)
     with ExitStack() as stack:
-        opened: dict[Path, RunFolder] = {}
-
-        def side(word: str, *, is_second: bool) -> Side:
-            name, _, arm = word.partition(":")
-            path = find_run(folder, name)
-            if path not in opened:
-                opened[path] = stack.enter_context(closing(RunFolder.open(path)))
-            return _side(opened[path], arm, is_alone=not second, is_second=is_second)
-
-        old, new = side(first, is_second=False), side(second or first, is_second=True)
+        opened = {
+            path: stack.enter_context(closing(RunFolder.open(path, scorer_hash=scores)))
+            for path in dict.fromkeys(paths)
+        }
+        old, new = (
+            _side(opened[path], word.partition(":")[2], is_alone=not second, is_second=number == 1)
+            for number, (path, word) in enumerate(zip(paths, (first, second or first), strict=True))
+        )
         if old.folder.manifest.workload != new.folder.manifest.workload:
             names = f"{old.folder.manifest.workload} and {new.folder.manifest.workload}"
             raise CommandError(f"these are runs of two workloads: {plain(names)}")
         return compare_sides(old, new, margin=margin)
+
+
+def _common_scores(old: Path, new: Path) -> str:
+    """The scorer that has scored both runs: the newer run's, else the last with which both were scored again; "" where
+    there is none."""
+    hashes = [read_manifest(path).scorer_hash for path in (new, old)]
+    for digest in hashes:
+        if all((path / scores_file(digest)).exists() for path in (old, new)):
+            return digest
+    common = [path for path in new.glob("scores-*.jsonl") if (old / path.name).exists()]
+    latest = max(common, key=lambda path: path.stat().st_mtime, default=None)
+    return "" if latest is None else latest.stem.removeprefix("scores-")
 
 
 def _side(folder: RunFolder, arm: str, *, is_alone: bool, is_second: bool) -> Side:

@@ -81,10 +81,8 @@ def compare_sides(old: Side, new: Side, *, margin: float | None) -> Compared:
     cases = pairing.cases()
     gates = manifest.gates and old.folder.manifest.gates
     judgement = judge(cases, margin=margin or usual_margin(len(cases)), may_gate=gates)
-    if old.folder.manifest.scorer_hash != manifest.scorer_hash:
-        reason = (
-            "the two runs are scored differently: `headworks eval show RUN --rescore` scores one as evals.yaml says"
-        )
+    if old.folder.scorer_hash != new.folder.scorer_hash:
+        reason = "the two runs are scored differently: `headworks eval show RUN --rescore`, for both, scores them alike"
         judgement = Judgement("too thin", (reason,), judgement.paired)
     lost, won = pairing.lost(), pairing.won()
     must_pass = [one.case_id for one in pairing.pairs if one.must_pass and one.new.outcome == "wrong"]
