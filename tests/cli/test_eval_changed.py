@@ -68,9 +68,9 @@ def test_a_change_for_the_worse_is_named_with_the_cases_that_it_breaks(repositor
     assert code == 1
     assert re.search(r"ticket-triage: prompt\.md against HEAD~1 \([0-9a-f]{7}\)", out)
     assert "worse: the contract is broken in 11 cases where it was kept; right before and wrong now: 11, the" in out
-    broken = re.findall(r"^(ticket-\d+) .*headworks eval show (\S+) --case ticket-\d+$", out, re.MULTILINE)
+    broken = re.findall(r"^(ticket-\d+) +output_blocked: rule ", out, re.MULTILINE)
     assert len(broken) == 11
-    case, run = broken[0]
+    case, run = broken[0], re.search(r"look at one: headworks eval show (\S+) --case ID", out)[1]
     code, shown, _ = repository.run("eval", "show", run, "--case", case)
     assert code == 0
     assert "old is right" in shown

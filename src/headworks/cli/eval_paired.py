@@ -24,12 +24,11 @@ class Shown(msgspec.Struct, frozen=True):
 
 
 class Flipped(msgspec.Struct, frozen=True):
-    """A case on which the arms differ, why the one that is wrong is, and the run to look into."""
+    """A case on which the arms differ, and why the one that is wrong is."""
 
     id: str
     must_pass: bool
     reason: str
-    look: str
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,8 +93,8 @@ def compare_sides(old: Side, new: Side, *, margin: float | None) -> Compared:
         new=_shown(new, pairing.new),
         parts=pairing.rows(),
         value=pairing.value_row(),
-        lost=tuple(_flipped(one, manifest.run, one.new.reason) for one in lost),
-        won=tuple(_flipped(one, manifest.run, one.old.reason) for one in won),
+        lost=tuple(_flipped(one, one.new.reason) for one in lost),
+        won=tuple(_flipped(one, one.old.reason) for one in won),
         unpaired=pairing.unpaired,
         spent_pico_usd=new.folder.spent_pico_usd,
         broken=tuple(dict.fromkeys((*must_pass, *(one.case_id for one in lost)))),
@@ -127,6 +126,10 @@ def print_compared(compared: Compared) -> None:
         if flipped:
             print()
             _print_flipped(title, flipped, colour)
+    if compared.old is not None and compared.new is not None and (compared.lost or compared.won):
+        runs = dict.fromkeys((compared.new.run, compared.old.run))
+        print()
+        print(f"look at one: {', or '.join(f'headworks eval show {run} --case ID' for run in runs)}")
     others = [name for name in compared.broken if name not in {one.id for one in compared.lost}]
     if others:
         print()
@@ -177,13 +180,9 @@ def _print_parts(compared: Compared) -> None:
 
 
 def _print_flipped(title: str, flipped: Sequence[Flipped], colour: int) -> None:
-    table = Table((title, "WHY", "LOOK AT IT"), coloured=has_colours(), flexible=frozenset({1}), width=terminal_width())
+    table = Table((title, "WHY"), coloured=has_colours(), flexible=frozenset({1}), width=terminal_width())
     rows = [
-        [
-            Cell(one.id + (" (must pass)" if one.must_pass else ""), colour),
-            Cell(one.reason or "-"),
-            Cell(one.look, GREY),
-        ]
+        [Cell(one.id + (" (must pass)" if one.must_pass else ""), colour), Cell(one.reason or "-")]
         for one in flipped[:_MOST_FLIPPED]
     ]
     print("\n".join(table.lines(rows)))
@@ -197,8 +196,8 @@ def _shown(side: Side, bill: Bill) -> Shown:
     return Shown(arm.name, side.folder.manifest.run, arm.model, prompt, bill)
 
 
-def _flipped(pair: Pair, run: str, reason: str) -> Flipped:
-    return Flipped(pair.case_id, pair.must_pass, reason, f"headworks eval show {run} --case {pair.case_id}")
+def _flipped(pair: Pair, reason: str) -> Flipped:
+    return Flipped(pair.case_id, pair.must_pass, reason)
 
 
 def _points(difference: float) -> str:

@@ -87,10 +87,16 @@ def prepare_sources(project: Project, name: str, sources: Sequence[ArmSource], s
     locked = read_lock(project.folder / LOCK_FILE).workloads.get(name)
     arms, variants = list[Arm](), list[tuple[Workload, CompiledWorkload]]()
     prompts, sent_beside = dict[str, Prompt | None](), dict[str, str]()
-    for number, source in enumerate(sources):
+    rungs = [
+        source.spec.model
+        or source.workload.contract.model
+        or (locked.model if locked is not None else "")
+        or source.workload.contract.ladder[0]
+        for source in sources
+    ]
+    for number, (source, rung, arm_name) in enumerate(zip(sources, rungs, _names(sources, rungs), strict=True)):
         spec, workload = source.spec, source.workload
         contract = workload.contract
-        rung = spec.model or contract.model or (locked.model if locked is not None else "") or contract.ladder[0]
         model = model_of_rung(project.config, rung)
         if model is None:
             raise CommandError(f"--arm: `{rung[:80]}` is no model: name a role (nano), a public name or provider/model")
@@ -117,7 +123,7 @@ def prepare_sources(project: Project, name: str, sources: Sequence[ArmSource], s
         target = f"{model.provider}/{model.model}"
         beside = _sent_beside(work, target, workload, project)
         arm = Arm(
-            name=spec.name or rung,
+            name=arm_name,
             model=target,
             identity=_digest([beside, "" if work.prompt is None else work.prompt.hash]),
             prompt_version="" if work.prompt is None else work.prompt.version,
@@ -147,6 +153,15 @@ def prepare_sources(project: Project, name: str, sources: Sequence[ArmSource], s
 def served_name(workload: str, number: int) -> str:
     """What the gateway of a run calls an arm. No workload's name has an `@`."""
     return f"{workload}@{number}"
+
+
+def _names(sources: Sequence[ArmSource], rungs: Sequence[str]) -> list[str]:
+    """What reports call the arms: as they are asked to, else by the model, and where that is one, by the prompt, too."""
+    names = [source.spec.name or rung for source, rung in zip(sources, rungs, strict=True)]
+    return [
+        f"{rung}@{source.spec.prompt}" if names.count(name) > 1 and not source.spec.name else name
+        for source, rung, name in zip(sources, rungs, names, strict=True)
+    ]
 
 
 def _at_version(work: CompiledWorkload, spec: ArmSpec, name: str) -> CompiledWorkload:

@@ -252,7 +252,7 @@ def _finding_it(workload: "Workload", was: Publication | None) -> str:
         return f"{workload.name} has no golden set to find it with."
     if was is None:
         return f"`headworks select {workload.name}` finds it."
-    return f"`headworks eval compare {workload.name} --arm prompt={was.version} --arm folder` compares the two."
+    return f"`headworks eval compare {workload.name} --arm prompt={was.version} --arm prompt=folder` compares the two."
 
 
 def _locked(project: "Project", workload: "Workload", release: Release, known: Locked) -> Locked:

@@ -184,7 +184,7 @@ def pair_up(old: Side, new: Side) -> Pairing:
             places[case.id, case.asked_hash] = place
     pairs, paired_old, paired_new = list[Pair](), list[Result](), list[Result]()
     unpaired = 0
-    for place in new.folder.order:
+    for place in range(len(new.folder.cases)):
         case = new.folder.cases[place]
         before = place if is_one_run else places.pop((case.id, case.asked_hash), None)
         results = new.results(place)
