@@ -156,7 +156,7 @@ def served_name(workload: str, number: int) -> str:
 
 
 def _names(sources: Sequence[ArmSource], rungs: Sequence[str]) -> list[str]:
-    """What reports call the arms: as they are asked to, else by the model, and where that is one, by the prompt, too."""
+    """What reports call the arms: as they are asked to, else by the model, and several of one by their prompts, too."""
     names = [source.spec.name or rung for source, rung in zip(sources, rungs, strict=True)]
     return [
         f"{rung}@{source.spec.prompt}" if names.count(name) > 1 and not source.spec.name else name

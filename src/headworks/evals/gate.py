@@ -66,7 +66,7 @@ def judge(cases: Sequence[Case], *, margin: float, may_gate: bool = True) -> Jud
     if "infrastructure" in change.blocks:
         return Judgement("too thin", (f"{_cases(counts.invalid)} came to no outcome: nobody knows",), paired)
     if paired.is_open:
-        said = f"worse by less than {margin:.0%}, with an error of at most 5%"
+        said = f"if it is worse, then by less than {margin:.0%}, with an error of at most 5%"
         return Judgement("not worse", ("better" if paired.interval[0] > 0.0 else said,), paired)
     needed = f": about {paired.needed:,} would, four times in five, of a change that is just as good"
     reason = (
