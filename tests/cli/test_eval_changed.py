@@ -283,6 +283,26 @@ def test_what_cannot_be_done_is_said(repository, words, message, capsys):
     assert message in err
 
 
+def test_a_base_that_is_broken_is_said_without_the_folder_it_was_written_to(repository):
+    repository.edit("workload.yaml", "bar: 0.9", "bar: high")
+    commit(repository, "Break it")
+    repository.edit("workload.yaml", "bar: high", "bar: 0.9")
+
+    code, _, err = repository.run("eval", "--changed", "--base", "HEAD")
+    assert code == 1
+    assert re.search(r"cannot be read as HEAD \([0-9a-f]{7}\) has it: workloads/ticket-triage/workload.yaml:", err)
+
+
+def test_a_prompt_that_was_broken_in_the_base_is_nothing_to_compare_with(repository):
+    repository.edit("prompt.md", "{{ plan }}", "{{ plann }}")
+    commit(repository, "Break it")
+    repository.edit("prompt.md", "{{ plann }}", "{{ plan }}")
+
+    code, found = changed(repository, "--base", "HEAD")
+    assert code == 3
+    assert found["workloads"][0]["reasons"][0].startswith("the workload as it was cannot be asked any more: prompt.md:")
+
+
 def test_it_works_from_a_hook_whose_variables_point_elsewhere(repository, monkeypatch):
     worsen(repository)
     monkeypatch.setenv("GIT_INDEX_FILE", "somewhere/index")

@@ -111,9 +111,13 @@ class _CommitBases:
             is None
         ):
             raise CommandError(f"--base: Git cannot write out {reference[:80]}")
-        self._project = load(folder / "tree" / project.file.name)
-        self._workloads = {one.name: one for one in load_workloads(self._project)}
-        self._lock = read_lock(self._project.folder / LOCK_FILE)
+        try:
+            self._project = load(folder / "tree" / project.file.name)
+            self._workloads = {one.name: one for one in load_workloads(self._project)}
+            self._lock = read_lock(self._project.folder / LOCK_FILE)
+        except ConfigError as error:
+            said = str(error).replace(f"{folder}/tree/", "")
+            raise CommandError(f"the project cannot be read as {self.label} has it: {said}") from None
 
     def base_of(self, workload: Workload) -> Base:
         """What a workload was in the commit."""

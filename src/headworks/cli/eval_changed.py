@@ -22,7 +22,7 @@ from headworks.cli.prompt_release import folder_release, release_digest
 from headworks.cli.tables import plain
 from headworks.cli.workloads import find_workload
 from headworks.config import LOCK_FILE, Project, Workload, load_workloads, read_lock
-from headworks.errors import CommandError, StorageError
+from headworks.errors import CommandError, ConfigError, HeadworksError, StorageError
 from headworks.evals.gate import EXIT_CODES, Word
 from headworks.evals.golden import CaseReader, GoldenFile
 from headworks.evals.pairing import Side
@@ -96,10 +96,11 @@ def _look(project: Project, workload: Workload, base: Base) -> Touched | None:
     if base.source is None:
         return Touched(workload, base, ("is new",))
     with tempfile.TemporaryDirectory(prefix="headworks-eval-") as state:
+        prepare_sources(project, workload.name, [_new(workload)], Path(state))  # what is wrong with it is told
         try:
             arms = prepare_sources(project, workload.name, [base.source, _new(workload)], Path(state))
-        except CommandError as error:
-            missing = f"the workload as it was cannot be asked any more: {error}"
+        except (CommandError, ConfigError) as error:
+            missing = f"the workload as it was cannot be asked any more: {_without(error, base.source.workload.folder)}"
             return Touched(workload, msgspec.structs.replace(base, missing=missing), (*base.changed, "the model"))
     reasons = list(_reasons(arms, base, workload))
     if base.snapshot:
@@ -108,6 +109,11 @@ def _look(project: Project, workload: Workload, base: Base) -> Touched | None:
     if not reasons:
         return None
     return Touched(workload, base, tuple(reasons), _asks_alike(arms, workload))
+
+
+def _without(error: HeadworksError, folder: Path) -> str:
+    """What is said, without the folder that the commit was written out to for a moment."""
+    return str(error).replace(f"{folder}/", "")
 
 
 def _reasons(arms: EvalArms, base: Base, workload: Workload) -> Iterator[str]:
@@ -175,9 +181,8 @@ class _Examination:
                 target = self._options.report / folder.manifest.workload
                 write_files(make_report(folder, PlainIntervals()), folder, target)
             if end == "stopped":
-                raise CommandError(
-                    "it was stopped before there was a verdict; what was answered is kept, and is not paid for again"
-                )
+                note("stopped before there was a verdict; what was answered is kept, and not paid for again", "eval")
+                raise KeyboardInterrupt
             if end == "capped":
                 reason = "the cap was reached before every case was asked; what was answered is kept"
                 return no_comparison(self._touched.workload.name, "too thin", reason, run=folder.manifest.run)
