@@ -25,7 +25,8 @@ def test_two_models_are_run_and_set_side_by_side(desk):
     assert out.startswith("not worse: better")
     nano, flagship = (line.split() for line in out.splitlines() if line.startswith(("nano", "flagship")))
     assert (nano[4], flagship[4]) == ("92.0", "100.0")
-    assert float(nano[6].strip("$")) < float(flagship[6].strip("$"))  # the price of being better
+    assert float(nano[6].strip("$")) < float(flagship[6].strip("$"))
+    assert re.search(r"^a call costs \d+\.\d\d times as much$", out, re.MULTILINE)  # the price of being better
     assert re.search(r"^all +50 +92\.0 % +100\.0 % +\+8\.0 +\+\d\.\d to \+\d+\.\d +0 +4$", out, re.MULTILINE)
     assert len(re.findall(r"^ticket-\d+ ", out, re.MULTILINE)) == 4
 

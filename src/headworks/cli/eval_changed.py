@@ -78,7 +78,10 @@ def run_changed(project: Project, options: argparse.Namespace) -> int:
         shown = {"verdict": word, "exit_code": EXIT_CODES[word], "untouched": untouched}
         print(json_line({**shown, "workloads": [one.as_json() for one in found]}))
     elif not found:
-        print(f"Nothing that evidence rests on has changed ({len(untouched):,} workloads); nothing was run.")
+        looked_at = (
+            f"{len(untouched):,} workload{'' if len(untouched) == 1 else 's'}" if untouched else "no workload yet"
+        )
+        print(f"Nothing that evidence rests on has changed ({looked_at}); nothing was run.")
     else:
         unchanged = f"; untouched: {', '.join(untouched)}" if untouched else ""
         print(f"{word}: {', '.join(f'{one.workload} {one.judgement.word}' for one in found)}{unchanged}")

@@ -20,7 +20,7 @@ from headworks.evals.runs import RunFolder, find_run, read_manifest, scores_file
 
 _USAGE = (
     "say what to compare: RUN RUN, or RUN with two arms, or RUN:ARM RUN:ARM, or WORKLOAD with --arm twice, such as "
-    "--arm prompt=1.0.0 --arm folder or --arm mini --arm nano"
+    "--arm prompt=1.0.0 --arm prompt=folder or --arm mini --arm nano"
 )
 
 

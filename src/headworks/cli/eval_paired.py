@@ -115,6 +115,9 @@ def print_compared(compared: Compared) -> None:
     if compared.old is not None and compared.new is not None and compared.parts:
         print()
         _print_arms([compared.old, compared.new], compared.parts[0])
+        dearer = _dearer(compared.old.bill, compared.new.bill)
+        if dearer:
+            print(dearer)
         print()
         _print_parts(compared)
         if compared.unpaired:
@@ -160,6 +163,14 @@ def _print_arms(arms: Sequence[Shown], whole: PartRow) -> None:
         for arm, score in zip(arms, (whole.old, whole.new), strict=True)
     ]
     print("\n".join(table.lines(rows)))
+
+
+def _dearer(old: Bill, new: Bill) -> str:
+    """How the price of a call has changed; "" where it has not, or is not known."""
+    if not old.cost_pico_usd or new.cost_pico_usd is None:
+        return ""
+    times = f"{new.cost_pico_usd / old.cost_pico_usd:.2f}"
+    return "" if times == "1.00" else f"a call costs {times} times as much"
 
 
 def _print_parts(compared: Compared) -> None:
