@@ -30,6 +30,7 @@ from headworks.answering import (
 )
 from headworks.attempts import JUDGED, RULES, Attempts, Further, Policy, begin, tell
 from headworks.calls import NO_USAGE, AttemptFailed, Endpoint, Failure, FailureKind, Usage
+from headworks.continuing import ContinuedStream
 from headworks.dialects import AnswerSummary, ChatTail, GeminiTail, MessagesTail, ResponsesTail, refusal_body
 from headworks.dialects.bridging import failure_of
 from headworks.dialects.canonical import UpstreamError
@@ -80,6 +81,7 @@ class StreamTerms(msgspec.Struct, frozen=True):
             configured for plain calls: the contract decides.
         goes_on_after: failures that are raised and not passed on, since another target is still to be asked.
         spent: what attempts before this one have used.
+        continued: the stream to the caller, where another attempt may go on with it; None where each is for itself.
     """
 
     headers: bytes
@@ -87,6 +89,7 @@ class StreamTerms(msgspec.Struct, frozen=True):
     keep: Callable[[bytes], None] | None = None
     goes_on_after: Collection[FailureKind] = ()
     spent: Usage = NO_USAGE
+    continued: ContinuedStream | None = None
 
 
 class _Screened:
@@ -191,7 +194,7 @@ class StreamRelay:
                     attempts = attempts or Attempts(self._planner, self._policy, call, plan)
                     further = attempts.after(failure, perf_counter())
                 if further is None:
-                    if isinstance(error, _Declined) and (terms is None or failure.kind not in terms.goes_on_after):
+                    if isinstance(error, _Declined) and _is_to_be_told(failure, terms):
                         error.relay()
                         return
                     raise self._refusal(call, failure, terms) from None
@@ -233,6 +236,9 @@ class StreamRelay:
         station = plan.target.station
         health = station.health
         steps = _steps(plan)
+        if terms is not None and terms.continued is not None:
+            terms.continued.read_from(None if plan.bridge is None else plan.bridge.stream())
+            steps = terms.continued
         if terms is not None and terms.screen is not None and steps is not None:
             steps = _Screened(steps, terms.screen)
         named = plan.target.headers if terms is None else terms.headers
@@ -292,24 +298,23 @@ class StreamRelay:
             AttemptFailed: it is not to be passed on, and nothing of it was.
         """
         screen = None if terms is None else terms.screen
+        continued = None if terms is None else terms.continued
+        is_out = continued is not None and continued.is_begun
         keep = self._keeper(call, terms)
-        kept: list[bytes] | None = None if keep is None else []
-        write = reply.write
-
-        def forward(data: bytes) -> None:
-            call.response_bytes += len(data)
-            if kept is not None:
-                kept.append(data)
-            write(data)
-
-        is_begun = not sink.ended.is_set
-        if is_begun:
+        kept = None if keep is None else list[bytes]() if continued is None else continued.kept
+        if not sink.ended.is_set:
             first = sink.take()
+            if is_out:
+                reply.write(_seam(plan) + first)
+            else:
+                reply.begin(200, headers, first)
+                is_out = True
+            if continued is not None:
+                continued.is_begun = True
+            sink.forward = _forward_to(reply, call, kept)
             call.response_bytes += len(first)
             if kept is not None:
                 kept.append(first)
-            reply.begin(200, headers, first)
-            sink.forward = forward
             reply.set_flow(flight.pause, flight.resume)
             failure = await self._ended(call, sink, reply, is_events=steps is not None)
             last = sink.last
@@ -321,10 +326,7 @@ class StreamRelay:
             failure = await screen.last_words()
             last = screen.closing(last) if failure is None else b""  # it would say that all is well
         if failure is not None:
-            if not is_begun and (failure.kind in JUDGED or failure.kind in RULES):
-                assert steps is not None, "they say when a stream is over, and a screen looks at what comes out of them"
-                _note_unsent(call, plan, steps, failure)
-                raise AttemptFailed(failure)
+            _raise_where_others_may(call, plan, steps, failure, terms, is_out=is_out)
             flight.cancel()  # the stream may go on although it can no longer be read
             if steps is not None:
                 last += steps.broken(failure.kind.value, words_for(failure))
@@ -333,13 +335,29 @@ class StreamRelay:
         if kept is not None and keep is not None:
             keep(b"".join([*kept, last]))
         self._settle(call, "failed" if call.error_code else "answered", 200)
-        if not is_begun:
+        if not is_out:
             reply.begin(200, headers)
         if failure is not None and steps is None:
             reply.abort()  # nothing in these bytes could say that they are not all
         else:
             reply.end(last)
         return failure
+
+    def end_broken(self, call: OpenCall, refusal: Refusal, reply: Reply, terms: StreamTerms) -> None:
+        """End a stream with which nobody goes on.
+
+        Raises:
+            StorageError: the call's end could not be written.
+        """
+        continued = terms.continued
+        assert continued is not None, "who asks has one"
+        last = continued.broken(refusal.code, refusal.message)
+        call.error_code = refusal.code
+        call.response_bytes += len(last)
+        if terms.keep is not None:
+            terms.keep(b"".join([*continued.kept, last]))
+        self._settle(call, "failed", 200)
+        reply.end(last)
 
     async def _ended(self, call: OpenCall, sink: StreamSink, reply: Reply, *, is_events: bool) -> Failure | None:
         if not is_events:
@@ -479,6 +497,57 @@ def _note_unsent(call: OpenCall, plan: Plan, steps: Relayed, failure: Failure) -
         estimate_usage(call, plan, summary.text)
         _note_waste(call, failure)
     charge(call, plan)
+
+
+def _note_part(call: OpenCall, plan: Plan, steps: Relayed) -> None:
+    """The same of a stream that broke off and is gone on with: what has come of it was generated, and went out."""
+    summary = steps.summary()
+    note(call, summary)
+    estimate_usage(call, plan, summary.text)
+    charge(call, plan)
+
+
+def _raise_where_others_may(
+    call: OpenCall, plan: Plan, steps: Relayed | None, failure: Failure, terms: StreamTerms | None, *, is_out: bool
+) -> None:
+    """
+    Raises:
+        AttemptFailed: nothing of the stream is out yet, so that another attempt may answer; or one may go on with it.
+    """
+    if is_out:
+        continued = None if terms is None else terms.continued
+        if continued is not None and continued.may_go_on and failure.kind in RULES:
+            _note_part(call, plan, continued)
+            raise AttemptFailed(failure)
+    elif failure.kind in JUDGED or failure.kind in RULES:
+        assert steps is not None, "they say when a stream is over, and a screen looks at what comes out of them"
+        _note_unsent(call, plan, steps, failure)
+        raise AttemptFailed(failure)
+
+
+def _forward_to(reply: Reply, call: OpenCall, kept: list[bytes] | None) -> Callable[[bytes], None]:
+    write = reply.write
+
+    def forward(data: bytes) -> None:
+        call.response_bytes += len(data)
+        if kept is not None:
+            kept.append(data)
+        write(data)
+
+    return forward
+
+
+def _seam(plan: Plan) -> bytes:
+    """Who goes on from here: the head of the answer, which names who began it, is out."""
+    return b": x-headworks-continued: %b\n\n" % f"{plan.target.provider}/{plan.target.model}".encode()
+
+
+def _is_to_be_told(failure: Failure, terms: StreamTerms | None) -> bool:
+    """Whether the provider's own refusal may be what the caller gets."""
+    if terms is None:
+        return True
+    is_begun = terms.continued is not None and terms.continued.is_begun
+    return failure.kind not in terms.goes_on_after and not is_begun
 
 
 def _note_waste(call: OpenCall, failure: Failure | None) -> None:

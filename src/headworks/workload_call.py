@@ -35,6 +35,7 @@ from headworks.composing import (
     append_turns,
     prompt_reference,
 )
+from headworks.continuing import GO_ON, ContinuedStream
 from headworks.dialects import RequestHead
 from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer, UpstreamError
 from headworks.dialects.reading import Fields
@@ -232,6 +233,7 @@ class _Run:
         self._is_stopped = False
         self._last_body = b""
         self._screen: StreamScreen | None = None
+        self._continued: ContinuedStream | None = None
         self._repairs = 0
 
     @property
@@ -473,7 +475,24 @@ class _Run:
     # -- a stream -------------------------------------------------------------------------------------------------
 
     async def stream(self) -> None:
-        """Relay the first target that begins to answer."""
+        """Relay the first target that begins to answer; where the contract says so, have others go on with it."""
+        # A version from before may have had a schema.
+        if self._work.contract.streaming.on_break == "continue" and self._work.schema is None:
+            self._continued = ContinuedStream(self._endpoint, self._head.fields)
+        try:
+            await self._stream_along()
+        except Refusal as error:
+            if not self._is_begun or self._call.is_settled:
+                raise
+            self._call.usage = self._spent
+            self._shared.streams.end_broken(self._call, error, self._reply, self._terms(b"", None, 0))
+
+    @property
+    def _is_begun(self) -> bool:
+        """Whether something of a stream that others may go on with is out."""
+        return self._continued is not None and self._continued.is_begun
+
+    async def _stream_along(self) -> None:
         refusal: Refusal | None = None
         for index in range(len(self._work.chain)):
             try:
@@ -491,7 +510,7 @@ class _Run:
                 self._reasons.append(error.code)
             else:
                 return
-        if self._work.deterministic is None:
+        if self._work.deterministic is None or self._is_begun:
             assert refusal is not None, "a chain has a target"
             raise refusal
         self._answer_statically()
@@ -502,23 +521,23 @@ class _Run:
         assert record is not None, "it was made with the call"
         due_s, again = self._due_s_of(index), 0
         fields = self._asked.fields
-        self._screen, self._repairs = None, 0
+        self._repairs = 0
+        if not self._is_begun:
+            self._screen = None
         while True:
-            plan = self._plan(index, fields, due_s)
-            screen = self._screen = self._screen_of(plan)
-            terms = StreamTerms(
-                self._headers(plan),
-                screen,
-                self._seal if self._is_kept else None,
-                () if self._is_last(index) else FALLS_BACK,
-                self._spent,
-            )
-            record.note_attempt(f"{plan.target.provider}/{plan.target.model}")
+            plan = self._plan(index, self._going_on(fields), due_s)
+            if not self._is_begun:
+                self._screen = self._screen_of(plan)
+            screen, terms = self._screen, self._terms(self._headers(plan), self._screen, index)
+            record.note_attempt(f"{plan.target.provider}/{plan.target.model}{self._seam}")
             try:
                 await self._shared.streams.stream(self._call, plan, self._reply, self._ending, terms)
             except UpstreamRefusal as error:
                 if self._call.is_settled:
                     raise
+                if self._is_begun:
+                    self._take_usage()
+                    self._call.usage = NO_USAGE  # it is in what is spent
                 mended = self._mended(screen, fields)
                 if mended is not None:
                     fields = mended
@@ -527,6 +546,32 @@ class _Run:
                 again += 1
             else:
                 return
+
+    def _terms(self, headers: bytes, screen: StreamScreen | None, index: int) -> StreamTerms:
+        return StreamTerms(
+            headers,
+            screen,
+            self._seal if self._is_kept else None,
+            () if self._is_last(index) else FALLS_BACK,
+            self._spent,
+            self._continued,
+        )
+
+    @property
+    def _seam(self) -> str:
+        """For the record, where an attempt goes on."""
+        if self._continued is None or not self._continued.is_begun:
+            return ""
+        return f" (goes on behind {len(self._continued.said)} characters)"
+
+    def _going_on(self, fields: Fields) -> Fields:
+        """The conversation that asks for what is missing of a stream that broke off."""
+        if self._continued is None or not self._continued.said:
+            return fields
+        said = self._continued.said
+        if self._asked.privacy is not None:
+            said = self._asked.privacy.redact_text(said)
+        return append_turns(fields, self._endpoint, [PromptMessage("assistant", said), PromptMessage("user", GO_ON)])
 
     def _mended(self, screen: StreamScreen | None, fields: Fields) -> Fields | None:
         """The conversation that asks the model to mend a stream of which nothing has gone out; None where it is not to
