@@ -3,7 +3,10 @@
 import json
 import os
 import re
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -258,6 +261,28 @@ def test_a_snapshot_that_the_provider_has_changed_is_held_against_the_answers_of
     assert one["old"]["run"] == report["manifest"]["run"]
 
 
+def test_ctrl_c_is_no_verdict(repository):
+    path = repository.folder / "headworks.yaml"
+    path.write_text(path.read_text().replace("pace: 0 #", "pace: 0.2 #"))
+    improve(repository)
+    command = [sys.executable, "-m", "headworks", "eval", "--changed", "--base", "HEAD", "--concurrency", "2"]
+    process = subprocess.Popen(
+        command, cwd=repository.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    due = time.monotonic() + 60
+    while time.monotonic() < due:
+        logs = list((repository.folder / ".headworks" / "evals").glob("*/log.jsonl"))
+        if logs and logs[0].read_bytes().count(b'"answered"') >= 3:
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert "stopped before there was a verdict" in err
+    assert "Traceback" not in err
+
+
 def test_reports_of_what_was_run_are_written_for_each_workload(repository):
     improve(repository)
     changed(repository, "--base", "HEAD", "--report", str(repository.folder / "report"))
@@ -400,3 +425,25 @@ def test_evidence_of_another_golden_set_is_said_to_be_old(desk):
     golden.write_text("".join(golden.read_text().splitlines(keepends=True)[:49]))
 
     assert "Its evidence is of another golden set" in desk.run("prompts", "publish", NAME)[1]
+
+
+def test_a_run_that_compared_nothing_does_not_hide_what_was_found_before(released):
+    code, out, _ = released.run("eval", "--changed", NAME, "--fresh", "--cap", "0.0001")
+    assert code == 3
+    assert "the cap was reached" in out
+    assert released.run("prompts", "publish", NAME)[0] == 1
+
+
+def test_evidence_against_something_else_than_what_is_active_is_said_to_be_that(repository):
+    repository.run("prompts", "publish", NAME)
+    (repository.folder / "headworks.lock").unlink()
+    worsen(repository)
+    commit(repository, "Worse, and nobody asked")
+    repository.edit("prompt.md", "Answer at once.", "Answer at once. Read the ticket twice.")
+    assert changed(repository, NAME, "--base", "HEAD")[0] == 0
+    repository.run("prompts", "bump", NAME)
+
+    code, out, _ = repository.run("prompts", "publish", NAME)
+    assert code == 0
+    assert "which is not what was active" in out
+    assert "verdict" not in (repository.folder / "headworks.lock").read_text()

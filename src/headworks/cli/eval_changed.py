@@ -259,6 +259,8 @@ def _keep(project: Project, touched: Touched, compared: Compared) -> None:
     workload = touched.workload
     if workload.files.prompt is None or workload.files.golden is None:
         return
+    if compared.judgement.word == "too thin" and compared.judgement.paired is None:
+        return  # nothing was compared: what was found before still counts
     locked = read_lock(project.folder / LOCK_FILE).workloads.get(workload.name)
     release = folder_release(workload)
     paired = compared.judgement.paired
@@ -275,6 +277,7 @@ def _keep(project: Project, touched: Touched, compared: Compared) -> None:
             word=compared.judgement.word,
             reasons=compared.judgement.reasons,
             base=touched.base.label,
+            base_release=_base_release(touched.base),
             golden_hash=compared.golden_hash or _golden_hash(workload.files.golden),
             run=compared.run,
             broken=compared.broken[:_MOST_KEPT],
@@ -283,6 +286,16 @@ def _keep(project: Project, touched: Touched, compared: Compared) -> None:
             cases=0 if paired is None else paired.counts.cases,
         ),
     )
+
+
+def _base_release(base: Base) -> str:
+    source = base.source
+    if source is None:
+        return ""
+    if source.publication is not None:
+        return release_digest(source.publication.hash, source.publication.companions)
+    release = folder_release(source.workload)
+    return release_digest(release.prompt.hash, release.companions)
 
 
 def _golden_hash(path: Path) -> str:

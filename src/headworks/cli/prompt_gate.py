@@ -35,6 +35,7 @@ class Candidate(msgspec.Struct, frozen=True):
         release: see `release_digest`.
         model: the rung in use; evidence of another one does not count. "" for any.
         golden: today's golden set, where it is known.
+        active: the release that it takes the place of; "" where there is none.
     """
 
     workload: str
@@ -42,6 +43,7 @@ class Candidate(msgspec.Struct, frozen=True):
     release: str
     model: str = ""
     golden: Path | None = None
+    active: str = ""
 
 
 class Gate(msgspec.Struct, frozen=True):
@@ -50,12 +52,19 @@ class Gate(msgspec.Struct, frozen=True):
     Attributes:
         verdict: what was found last; None where nothing was.
         is_stale: the golden set has changed since.
+        is_elsewhere: it was held against something else than what is active.
         why: the reason for which it goes out although it is worse; "" where none is needed.
     """
 
     verdict: Verdict | None = None
     is_stale: bool = False
+    is_elsewhere: bool = False
     why: str = ""
+
+    @property
+    def counts(self) -> bool:
+        """Whether what was found is evidence for going from what is active to this version."""
+        return self.verdict is not None and not self.is_stale and not self.is_elsewhere
 
 
 def pass_gate(
@@ -80,7 +89,8 @@ def pass_gate(
         raise CommandError(_refusal(candidate, verdict))
     golden = candidate.golden
     is_stale = golden is not None and hashlib.sha256(golden.read_bytes()).hexdigest() != verdict.golden_hash
-    return Gate(verdict, is_stale, options.why if verdict.word == "worse" else "")
+    is_elsewhere = bool(candidate.active) and candidate.active not in (candidate.release, verdict.base_release)
+    return Gate(verdict, is_stale, is_elsewhere, options.why if verdict.word == "worse" else "")
 
 
 def keep_reason(project: "Project", candidate: Candidate, gate: Gate) -> None:
@@ -95,7 +105,7 @@ def with_release(evidence: Mapping[str, object] | None, gate: Gate) -> dict[str,
     """A lock's evidence with what is known of the version that is active from now on."""
     kept = {key: value for key, value in (evidence or {}).items() if key != RELEASE}
     verdict = gate.verdict
-    if verdict is None:
+    if verdict is None or not (gate.counts or gate.why):
         return kept or None
     found: dict[str, object] = {
         "verdict": verdict.word,
@@ -121,6 +131,11 @@ def said_of(gate: Gate, name: str) -> str:
         return ""
     if gate.is_stale:
         return f"Its evidence is of another golden set: `headworks eval --changed {name}` finds it anew."
+    if gate.is_elsewhere and not gate.why:
+        return (
+            f"Its evidence is against {verdict.base}, which is not what was active: before a version is published, "
+            f"`headworks eval --changed {name}` holds it against that."
+        )
     counted = f" ({verdict.cases:,} cases, {verdict.lost:,} lost, {verdict.won:,} won)" if verdict.cases else ""
     if gate.why:
         return f"It is worse than {verdict.base}{counted}, and goes out because: {gate.why}"

@@ -21,6 +21,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         prompt_version: as the prompt was called then.
         model: the rung in use, as the ladder names it.
         base: what it was held against, for people.
+        base_release: what tells apart what that sent; "" where there was no base.
         golden_hash: of the cases, SHA-256 in hexadecimal.
         run: where the answers are.
         broken: cases that were right before and are wrong now, those that must pass included; the first of them.
@@ -36,6 +37,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     word: Word
     reasons: tuple[str, ...] = ()
     base: str = ""
+    base_release: str = ""
     golden_hash: str = ""
     run: str = ""
     broken: tuple[str, ...] = ()
