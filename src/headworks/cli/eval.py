@@ -4,7 +4,8 @@
   headworks eval --changed [WORKLOAD]       run what a change touches, old against new, and say whether it is worse
   headworks eval compare RUN [RUN]          two runs, or the two arms of one, case by case; RUN:ARM names an arm
   headworks eval compare WORKLOAD --arm A --arm B
-                                            two models or two versions of the prompt: B against A
+                                            two models or two versions of the prompt: B against A; --outcome NAME
+                                            goes by what was reported of their live calls, and asks no model
   headworks eval show RUN                   look at a run again; --rescore with today's scorers, without any call
   headworks eval list [WORKLOAD]            the runs so far
 
@@ -61,6 +62,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="by less than this a change may be worse. Default: 0.05 with 200 cases or more, else 0.1",
     )
     parser.add_argument("--arm", action="append", default=[], type=_arm, metavar="ARM", help="can be repeated")
+    parser.add_argument("--outcome", default="", metavar="NAME", help="of `compare`: by what became of live calls")
     parser.add_argument("--repeats", type=positive, default=1, metavar="N", help="ask each case so often")
     parser.add_argument("--seed", type=positive, default=1, metavar="N", help="of the order of cases. Default: 1")
     parser.add_argument("--concurrency", type=positive, default=8, metavar="N", help="calls at once. Default: 8")
@@ -88,6 +90,10 @@ def run(options: argparse.Namespace) -> int:
 
         return run_changed(project, options)
     if options.what == "compare":
+        if options.outcome:
+            from headworks.cli.eval_live import run_live
+
+            return run_live(project, options)
         from headworks.cli.eval_compare import run_compare
 
         return run_compare(project, options)
@@ -114,6 +120,10 @@ def _check_flags(options: argparse.Namespace) -> None:
         raise CommandError("--base belongs to --changed: headworks eval --changed --base REF")
     if options.other and options.what != "compare":
         raise CommandError(f"`{plain(options.other)}` means nothing here")
+    if options.outcome and options.what != "compare":
+        raise CommandError(
+            "--outcome belongs to `compare`: headworks eval compare WORKLOAD --outcome NAME --arm A --arm B"
+        )
     if not options.what and not options.changed:
         raise CommandError(
             "say a workload, `compare`, `show` or `list`; or --changed. `headworks eval --help` explains"
