@@ -29,6 +29,7 @@ from headworks.config import (
     model_of_rung,
     read_lock,
     read_secret,
+    store_url,
 )
 from headworks.config.limits import TargetLimits, limits_by_pool
 from headworks.config.pricing import price_book
@@ -121,6 +122,7 @@ class Settings(msgspec.Struct, frozen=True):
     secret: bytes
     workloads: tuple[tuple[Workload, "CompiledWorkload"], ...] = ()
     valkey: str = ""
+    store_url: str = ""
 
 
 def read_settings(project: Project, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -146,7 +148,16 @@ def read_settings(project: Project, environment: Mapping[str, str] = os.environ)
     secret = server_secret(config.access.secret, project.folder, environment) if needs_secret else b""
     archive = PriceArchive(project.storage)
     book = price_book(project, archive.current())
-    return Settings(project, plans, names, book, secret, workloads, _valkey_url(project, environment))
+    return Settings(
+        project,
+        plans,
+        names,
+        book,
+        secret,
+        workloads,
+        _valkey_url(project, environment),
+        store_url(project, environment),
+    )
 
 
 def _valkey_url(project: Project, environment: Mapping[str, str]) -> str:
@@ -363,7 +374,7 @@ class Hull:
         self.load = load or Load()
         self.render_metrics = render_metrics or metrics.render
         self.is_ready = is_ready
-        self.lookup = CallLookup(storage)
+        self.lookup = CallLookup(storage, settings.store_url)
         self.journal = Journal(
             storage / JOURNAL_FOLDER,
             worker=worker,

@@ -112,15 +112,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
+    from headworks.config import store_url
     from headworks.records import catch_up, open_store
 
     project = load_project(options.config, "calls")
     if not project.storage.is_dir():
         note(f"nothing is recorded yet: there is no {project.storage}")
         return 0
-    if not catch_up(project.storage, report=note):
+    if not catch_up(project.storage, store_url(project), report=note):
         note("the gateway's control plane is behind: the last calls may be missing")
-    store = open_store(project.storage)
+    store = open_store(project.storage, store_url(project))
     try:
         if options.action == "show":
             return show_call(store, project, options)
@@ -138,6 +139,7 @@ def run(options: argparse.Namespace) -> int:
 def _list(store: "Store", project: "Project", options: argparse.Namespace) -> None:
     import msgspec
 
+    from headworks.config import store_url
     from headworks.records import catch_up
 
     selection = selection_of(project, options)
@@ -156,7 +158,7 @@ def _list(store: "Store", project: "Project", options: argparse.Namespace) -> No
 
     def more() -> "list[Record]":
         nonlocal last
-        catch_up(project.storage, report=note, wait_s=0)
+        catch_up(project.storage, store_url(project), report=note, wait_s=0)
         fresh = store.select(msgspec.structs.replace(selection, after_seq=last))
         last = max([last, *(record.seq for record in fresh)])
         return fresh

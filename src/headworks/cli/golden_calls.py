@@ -12,6 +12,7 @@ from headworks.cli.golden import CANDIDATES_FILE
 from headworks.cli.lines import json_line, note
 from headworks.cli.tables import plain
 from headworks.composing import caller_items
+from headworks.config import store_url
 from headworks.config.privacy import Privacy
 from headworks.errors import CommandError, Refusal, StorageError
 from headworks.evals.golden.importers import KeptCall, candidates_of
@@ -38,9 +39,9 @@ def write_candidates(project: "Project", workload: "Workload", options: argparse
         raise CommandError("--from calls needs --outcome NAME: the outcome that says that an answer was good")
     if not project.storage.is_dir():
         raise CommandError(f"nothing is recorded yet: there is no {project.storage}")
-    catch_up(project.storage, report=lambda text: note(text, "golden"))
+    catch_up(project.storage, store_url(project), report=lambda text: note(text, "golden"))
     policy = PrivacyPolicy.compile(workload.contract.screening.privacy or Privacy(), file=str(workload.file))
-    store = open_store(project.storage)
+    store = open_store(project.storage, store_url(project))
     try:
         calls = _good_calls(store, project, workload, options)
         found, lines = candidates_of(calls, finds_personal=lambda text: bool(policy.finder.find(text)))

@@ -54,7 +54,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
     from headworks.cli.call_show import kept_content
-    from headworks.config import load
+    from headworks.config import load, store_url
     from headworks.records import catch_up, find_call, open_store
 
     resends = bool(options.resend or options.model or options.prompt_version)
@@ -65,8 +65,8 @@ def run(options: argparse.Namespace) -> int:
     project = load(options.config)
     if not project.storage.is_dir():
         raise CommandError(f"nothing is recorded yet: there is no {project.storage}")
-    catch_up(project.storage, report=lambda text: note(text, "replay"))
-    store = open_store(project.storage)
+    catch_up(project.storage, store_url(project), report=lambda text: note(text, "replay"))
+    store = open_store(project.storage, store_url(project))
     try:
         record = find_call(store, options.call)
         content = kept_content(store, project, record)

@@ -200,6 +200,21 @@ class Records(Section, frozen=True):
     bodies: Annotated[
         bool, Meta(description="Also store request and response bodies; they hold what people wrote.")
     ] = False
+    store: Annotated[
+        str | None,
+        Meta(
+            description="The PostgreSQL database that has the records, `postgresql://user@host:5432/name`, which "
+            "machines may share; without the password. Left out: a SQLite file in the storage folder.",
+            extra={"form": "store-url"},
+            examples=["postgresql://headworks@db.internal:5432/headworks?sslmode=verify-full"],
+        ),
+    ] = None
+    store_password: Annotated[
+        SecretReference | None,
+        Meta(
+            description="The password of `store`, as a reference. Left out: the server asks for none, or libpq knows."
+        ),
+    ] = None
 
 
 class Connections(Section, frozen=True):

@@ -32,10 +32,11 @@ Rest = Callable[[float], bool]
 """Waits so many seconds, or less when told to stop; returns whether it was."""
 
 
-def control_plane(storage: Path, *, serves_leases: bool) -> int:
+def control_plane(storage: Path, url: str = "", *, serves_leases: bool) -> int:
     """Be the control plane of this process until SIGTERM; returns the exit code. For the supervisor to fork.
 
     Arguments:
+        url: of the database that has the records; "" for the file in the folder.
         serves_leases: this machine's workers ask here for their leases of shared quotas.
 
     SIGINT is not for this process: Ctrl-C reaches it at the same time as the supervisor, which first lets the
@@ -56,24 +57,27 @@ def control_plane(storage: Path, *, serves_leases: bool) -> int:
     signal.signal(signal.SIGTERM, stop)
     try:
         with serving_leases(storage, lambda: KeptAuthority(storage), say=report) if serves_leases else nullcontext():
-            run(storage, rest=lambda seconds: bool(select.select([told], [], [], seconds)[0]), say=report)
+            run(storage, url, rest=lambda seconds: bool(select.select([told], [], [], seconds)[0]), say=report)
     finally:
         os.close(told)
         os.close(tell)
     return 0
 
 
-def run(storage: Path, *, rest: Rest, say: Callable[[str], None], now: Callable[[], float] = time.time) -> None:
+def run(
+    storage: Path, url: str = "", *, rest: Rest, say: Callable[[str], None], now: Callable[[], float] = time.time
+) -> None:
     """Drain until `rest` says stop, then once more, so that what is in the journals by then is in the store.
 
     A store that cannot be used is said once, and tried again later and later; the journals stay as they are. Where
     another process drains already, this one waits for its turn.
 
     Arguments:
+        url: as for `control_plane`.
         say: writes a line to the operator's log.
         now: Unix seconds.
     """
-    _Draining(storage, rest, say, now).run()
+    _Draining(storage, url, rest, say, now).run()
 
 
 PURGE_EVERY_S = 600.0
@@ -84,8 +88,11 @@ class _Draining:
     """State: what is wrong at the moment, if anything, how long to wait before the next attempt, which lost calls are
     not in the metrics yet, whether anything was drained since output was looked at, and what was seen then."""
 
-    def __init__(self, storage: Path, rest: Rest, say: Callable[[str], None], now: Callable[[], float]) -> None:
+    def __init__(
+        self, storage: Path, url: str, rest: Rest, say: Callable[[str], None], now: Callable[[], float]
+    ) -> None:
         self._storage = storage
+        self._url = url
         self._rest = rest
         self._say = say
         self._now = now
@@ -114,7 +121,7 @@ class _Draining:
                 return
 
     def _drain_until_told(self) -> None:
-        store = open_store(self._storage)
+        store = open_store(self._storage, self._url)
         try:
             drainer = Drainer(self._storage / JOURNAL_FOLDER, store, now=self._now, report=self._say)
             rest_s = SHORTEST_REST_S

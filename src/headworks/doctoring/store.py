@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 
 from headworks.calls import JournalEntry, Opened, Settled
-from headworks.config import Project
+from headworks.config import Project, store_url
 from headworks.doctoring.findings import Check, Finding, in_thread, ok, problem, skipped, warning
 from headworks.doctoring.situation import Situation
 from headworks.errors import StorageError
-from headworks.records import JOURNAL_FOLDER, STORE_FILE, open_store
+from headworks.records import JOURNAL_FOLDER, STORE_FILE, database_version, has_store, open_store
 from headworks.records.frames import MAGIC
 from headworks.records.segments import end_of_entries, list_segments, open_segment, read
 from headworks.records.stores.sqlite_schema import MIGRATIONS
@@ -34,16 +34,17 @@ def checks(situation: Situation) -> list[Check]:
 
 
 def look(project: Project, *, now_s: float) -> list[Finding]:
-    """The SQLite store and the journals that it is fed from."""
+    """The store and the journals that it is fed from."""
     file = project.storage / STORE_FILE
-    if not file.exists():
+    url = store_url(project)
+    if not has_store(project.storage, url):
         return [skipped("version", f"there is no {file} yet: the first start makes it")]
-    version = judge_version(file)
+    version = judge_database(url) if url else judge_version(file)
     if version.verdict == "problem":
         return [version]
     if version.verdict == "warning":
         return [version, skipped("drained", "whether journals are drained is not seen before that")]
-    return [version, *_journals(project, now_s)]
+    return [version, *_journals(project, url, now_s)]
 
 
 def judge_version(file: Path) -> Finding:
@@ -57,13 +58,25 @@ def judge_version(file: Path) -> Finding:
     except sqlite3.Error as error:
         way_out = "see that the file is readable for this user, on a local disk, and no other program's"
         return problem("version", f"{file} cannot be used: {error}", way_out)
-    known = len(MIGRATIONS)
+    return _judged(file.name, version, len(MIGRATIONS))
+
+
+def judge_database(url: str) -> Finding:
+    """The same for a PostgreSQL store, which is reached for this."""
+    try:
+        store, version, known = database_version(url)
+    except StorageError as error:
+        return problem("version", str(error), "see that the server runs, and what `records.store` says")
+    return _judged(store, version, known)
+
+
+def _judged(store: str, version: int, known: int) -> Finding:
     if version == known:
-        return ok("version", f"{file.name} is of version {version}, which this release writes", version=version)
+        return ok("version", f"{store} is of version {version}, which this release writes", version=version)
     if version < known:
-        says = f"{file.name} is of version {version}; this release writes {known}"
-        return warning("version", says, "start the gateway: it brings the file up to date", version=version)
-    says = f"{file.name} was made by a newer release (its version is {version}, this one knows {known})"
+        says = f"{store} is of version {version}; this release writes {known}"
+        return warning("version", says, "start the gateway: it brings the store up to date", version=version)
+    says = f"{store} was made by a newer release (its version is {version}, this one knows {known})"
     return problem("version", says, "run that release here", version=version)
 
 
@@ -77,15 +90,19 @@ class Backlog(msgspec.Struct, frozen=True):
     waiting_bytes: int
 
 
-def backlog_of(storage: Path, *, now_s: float) -> Backlog:
+def backlog_of(storage: Path, url: str = "", *, now_s: float) -> Backlog:
     """The backlog at this moment.
+
+    Arguments:
+        url: of the database that has the records; "" for the file in the folder.
+        now_s: Unix seconds.
 
     Raises:
         StorageError: store or journals cannot be read.
     """
     folder = storage / JOURNAL_FOLDER
     present = list_segments(folder)
-    store = open_store(storage)
+    store = open_store(storage, url)
     try:
         offsets = {name: progress.offset for name, progress in store.progress().items()}
     finally:
@@ -121,9 +138,9 @@ def judge_backlog(backlog: Backlog, journal_bytes: int) -> Finding:
     return problem("drained", says, way_out, **figures)
 
 
-def _journals(project: Project, now_s: float) -> list[Finding]:
+def _journals(project: Project, url: str, now_s: float) -> list[Finding]:
     damaged = sorted((project.storage / JOURNAL_FOLDER).glob("*.damaged"))
-    findings = [judge_backlog(backlog_of(project.storage, now_s=now_s), project.config.storage.journal_bytes)]
+    findings = [judge_backlog(backlog_of(project.storage, url, now_s=now_s), project.config.storage.journal_bytes)]
     if damaged:
         says = f"{len(damaged)} journal files hold bytes that could not be read"
         way_out = f"keep a copy of {damaged[0].parent} and see what the disk says; what was readable is in the store"

@@ -2,9 +2,13 @@
 
 import asyncio
 import os
+import re
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from headworks.calls import OutcomeReport
@@ -23,27 +27,96 @@ JOURNAL_FOLDER = "journal"
 STORE_FILE = "records.db"
 """The SQLite store, below the storage folder."""
 
+_SITE_FILE = "site"
+
 _WAIT_STEP_S = 0.05
 _SHOWN_IDS = 5
 
 
-def open_store(storage: Path) -> Store:
+def open_store(storage: Path, url: str = "") -> Store:
     """The records of an installation; made when missing, as is the folder.
+
+    Arguments:
+        url: of the PostgreSQL database that has them (`config.store_url`); "" for a file in the folder.
 
     Raises:
         StorageError: it cannot be used.
     """
     with storage_errors(storage):
         storage.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return SqliteStore(storage / STORE_FILE)
+    if not url:
+        return SqliteStore(storage / STORE_FILE)
+    with _extra():
+        from headworks.records.stores.postgres import PostgresStore
+    return PostgresStore(url, _site(storage))
 
 
-def drain_once(storage: Path, *, report: Callable[[str], None] = lambda _: None) -> Drained | None:
+def has_store(storage: Path, url: str = "") -> bool:
+    """Whether there is a store to look into: a database, or the file, which the first start makes."""
+    return bool(url) or (storage / STORE_FILE).exists()
+
+
+def database_version(url: str) -> tuple[str, int, int]:
+    """What a PostgreSQL store is called in messages, the version of its schema, and the one that this release writes.
+
+    Nothing is made or brought up to date.
+
+    Raises:
+        StorageError: it cannot be reached.
+    """
+    with _extra():
+        from headworks.records.stores.postgres_connection import Link, schema_version
+        from headworks.records.stores.postgres_schema import MIGRATIONS
+    link = Link(url, ())
+    try:
+        return link.name, link.ask(schema_version), len(MIGRATIONS)
+    finally:
+        link.close()
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Around the import of what is there only with the extra."""
+    try:
+        yield
+    except ImportError as error:
+        raise StorageError(
+            f"records in PostgreSQL need the extra `postgres`: pip install 'headworks[postgres]' ({error})"
+        ) from error
+
+
+def _site(storage: Path) -> str:
+    """The name under which this folder's journals are known in a store that several machines share.
+
+    Made once, at random: machines may have the same host name, and a folder may move to another one.
+    """
+    path = storage / _SITE_FILE
+    with storage_errors(path):
+        if not path.exists():
+            descriptor, draft = tempfile.mkstemp(prefix=f"{_SITE_FILE}.", dir=storage)
+            try:
+                with os.fdopen(descriptor, "w") as file:
+                    file.write(uuid.uuid4().hex)
+                    file.flush()
+                    os.fsync(descriptor)
+                # The first one wins; never half written.
+                with suppress(FileExistsError):
+                    os.link(draft, path)
+            finally:
+                Path(draft).unlink()
+        name = path.read_text("utf-8")
+    if not re.fullmatch("[0-9a-f]{32}", name):
+        raise StorageError(f"{path} does not hold the name that this folder has in the store; restore it from a copy")
+    return name
+
+
+def drain_once(storage: Path, url: str = "", *, report: Callable[[str], None] = lambda _: None) -> Drained | None:
     """Move what the journals hold at this moment into the store; None if another process is about it, or no journal is.
 
     Any number of processes and threads may try: one at a time does it.
 
     Arguments:
+        url: as for `open_store`.
         report: told in a sentence what an operator must know.
 
     Raises:
@@ -54,7 +127,7 @@ def drain_once(storage: Path, *, report: Callable[[str], None] = lambda _: None)
     with drain_lock(storage) as is_ours:
         if not is_ours:
             return None
-        store = open_store(storage)
+        store = open_store(storage, url)
         try:
             return Drainer(storage / JOURNAL_FOLDER, store, now=time.time, report=report).drain()
         finally:
@@ -63,6 +136,7 @@ def drain_once(storage: Path, *, report: Callable[[str], None] = lambda _: None)
 
 def catch_up(
     storage: Path,
+    url: str = "",
     *,
     report: Callable[[str], None],
     wait_s: float = 2.0,
@@ -75,27 +149,27 @@ def catch_up(
     Raises:
         StorageError: journals or store cannot be used; nothing is lost.
     """
-    if drain_once(storage, report=report) is not None:
+    if drain_once(storage, url, report=report) is not None:
         return True
     folder = storage / JOURNAL_FOLDER
-    offsets = _offsets(storage)
+    offsets = _offsets(storage, url)
     wanted = {
         segment: end_of_entries(folder, segment, offsets.get(segment.name, 0)) for segment in list_segments(folder)
     }
     for _ in range(max(1, int(wait_s / _WAIT_STEP_S))):
         present = list_segments(folder)
-        offsets = _offsets(storage)
+        offsets = _offsets(storage, url)
         if all(offsets.get(segment.name, len(MAGIC)) >= end for segment, end in wanted.items() if segment in present):
             return True
         rest(_WAIT_STEP_S)
-        if drain_once(storage, report=report) is not None:
+        if drain_once(storage, url, report=report) is not None:
             return True
     return False
 
 
-def _offsets(storage: Path) -> dict[str, int]:
+def _offsets(storage: Path, url: str) -> dict[str, int]:
     """How far each segment has been drained, by name."""
-    store = open_store(storage)
+    store = open_store(storage, url)
     try:
         return {name: position.offset for name, position in store.progress().items()}
     finally:
@@ -163,8 +237,9 @@ def find_call(store: Store, text: str) -> Record:
 class CallLookup:
     """Looks calls up for a worker, outside of its event loop. From any thread, one question at a time."""
 
-    def __init__(self, storage: Path) -> None:
+    def __init__(self, storage: Path, url: str = "") -> None:
         self._storage = storage
+        self._url = url
         self._lock = threading.Lock()
         self._store: Store | None = None
 
@@ -176,7 +251,7 @@ class CallLookup:
         """
         with self._lock:
             if self._store is None:
-                self._store = open_store(self._storage)
+                self._store = open_store(self._storage, self._url)
             origin = self._store.response_origin(response_id, None)
         return None if origin is None else (origin.key_id, origin.team, origin.provider)
 

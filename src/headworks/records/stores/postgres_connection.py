@@ -38,7 +38,8 @@ class Link:
 
     Arguments:
         url: `postgresql://...`, with the password if there is one.
-        migrations: scripts of SQL; the schema's version is how many have been run. Only ever append to them.
+        migrations: scripts of SQL; the schema's version is how many have been run. Only ever append to them. Without
+            any, the schema is left as it is.
 
     Raises:
         StorageError: no URL, not to be reached, not of UTF-8, or its schema was made by a newer release.
@@ -88,7 +89,7 @@ class Link:
 
     def _connected(self) -> Connection:
         if self._is_closed:
-            raise StorageError(f"{self._shown()}: this store has been closed")
+            raise StorageError(f"{self.name}: this store has been closed")
         if self._connection is not None and self._connection.closed:
             self._drop()
         if self._connection is None:
@@ -107,12 +108,15 @@ class Link:
     def _bring_up_to_date(self, connection: Connection) -> None:
         encoding = _only(connection, "SHOW server_encoding")
         if encoding != "UTF8":
-            raise StorageError(f"{self._shown()}: its encoding is {encoding}; make a database of UTF8 for Headworks")
-        version, known = _version(connection), len(self._migrations)
+            raise StorageError(f"{self.name}: its encoding is {encoding}; make a database of UTF8 for Headworks")
+        known = len(self._migrations)
+        if not known:
+            return
+        version = schema_version(connection)
         if version < known:
             with connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
-                version = _version(connection)
+                version = schema_version(connection)
                 if version < known:
                     connection.execute("CREATE TABLE IF NOT EXISTS headworks_schema (version integer PRIMARY KEY)")
                 for number in range(version, known):
@@ -121,7 +125,7 @@ class Link:
                 version = max(version, known)
         if version > known:
             raise StorageError(
-                f"{self._shown()} was made by a newer release of Headworks (its schema is {version}, this one knows "
+                f"{self.name} was made by a newer release of Headworks (its schema is {version}, this one knows "
                 f"{known}); use that release"
             )
 
@@ -130,7 +134,8 @@ class Link:
             self._connection.close()
             self._connection = None
 
-    def _shown(self) -> str:
+    @property
+    def name(self) -> str:
         """Which database it is, without user and password."""
         host = self._parameters.get("host") or self._parameters.get("hostaddr") or "localhost"
         port = self._parameters.get("port")
@@ -148,7 +153,7 @@ class Link:
             password = self._parameters.get("password")
             if password:
                 text = text.replace(password, "(password)")
-            raise StorageError(f"{self._shown()}: {text}") from error
+            raise StorageError(f"{self.name}: {text}") from error
 
 
 def _parameters(url: str) -> dict[str, Any]:
@@ -161,7 +166,8 @@ def _parameters(url: str) -> dict[str, Any]:
     return _DEFAULTS | given
 
 
-def _version(connection: Connection) -> int:
+def schema_version(connection: Connection) -> int:
+    """How many migrations have been run on the database; 0 where Headworks has no tables."""
     if _only(connection, "SELECT to_regclass('headworks_schema')") is None:
         return 0
     return int(_only(connection, "SELECT coalesce(max(version), 0) FROM headworks_schema"))
