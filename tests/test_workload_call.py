@@ -255,6 +255,7 @@ def test_a_call_that_must_end_before_its_time_is_refused(hall, work):
         ({"prompt": {"variables": {}}}, 400, "missing_prompt_variable"),
         ({"prompt": {"variables": {"ticket": 5}}}, 400, "invalid_prompt_variable"),
         ({"prompt": {"variables": {"ticket": "x", "more": "y"}}}, 400, "unknown_prompt_variable"),
+        ({"prompt": {"variables": {"ticket": {"type": "input_image"}}}}, 400, "invalid_prompt_variable"),
         ({"prompt": {"version": "7", "variables": {"ticket": "x"}}}, 404, "prompt_version_not_found"),
         ({"model": "small", "prompt": {"id": "triage", "variables": {"ticket": "x"}}}, 400, "parameter_fixed"),
         ({"response_format": {"type": "text"}}, 400, "parameter_fixed"),
@@ -285,6 +286,34 @@ def test_a_key_sees_only_the_workloads_that_it_may_use(hall, work):
 
     assert (answered.status, answered.error["code"]) == (404, "model_not_found")
     assert "triage" not in listed.body.decode()
+
+
+def test_a_prompt_that_a_key_may_not_use_looks_like_one_that_is_not_there(hall, work):
+    work.make()
+    hall.ring.grant = Grant(Caller("key_1", "ann", "search"), models=("nano",))
+    refused = [hall.ask("/v1/responses", {"prompt": {"id": name}}) for name in ("triage", "none")]
+
+    assert [answered.status for answered in refused] == [404, 404]
+    assert refused[0].error == refused[1].error
+    assert refused[0].error["code"] == "prompt_not_found"
+
+
+def test_a_variable_may_come_as_an_input_item(hall, work):
+    work.make().chat(prompt={"variables": {"ticket": {"type": "input_text", "text": "It is down."}}})
+
+    assert "It is down." in hall.flight.body["messages"][-1]["content"]
+    work.answer(team("red"))
+
+
+def test_an_answer_that_breaks_the_schema_since_it_was_cut_says_so(hall, work):
+    work.make("validation: {repairs: 0}\n")
+    answered = work.chat()
+    cut = chat_answer('{"team": "re')
+    cut["choices"][0]["finish_reason"] = "length"
+    work.answer(cut)
+
+    assert answered.error["code"] == "output_invalid"
+    assert "cut at its maximum of output tokens" in answered.error["message"]
 
 
 def test_a_workload_is_listed_as_a_model(hall, work):

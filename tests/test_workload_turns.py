@@ -371,8 +371,9 @@ def test_a_key_that_may_not_use_a_workload_learns_nothing_of_it(hall, work, fiel
         assert "workload" not in answered.body.decode()
         answered.running.cancel()
     else:
-        assert (answered.status, answered.error["code"]) == (404, "model_not_found")
-        assert "nano" in answered.error["message"] or "triage" in answered.error["message"]
+        code = "model_not_found" if fields else "prompt_not_found"
+        assert (answered.status, answered.error["code"]) == (404, code)
+        assert "workload" not in answered.error["message"] or not fields
         assert not hall.upstream.flights
 
 

@@ -14,6 +14,7 @@ import msgspec
 from headworks.calls import Endpoint
 from headworks.config.contract import OutputLimits
 from headworks.dialects.reading import Fields, invalid_type, kind_of
+from headworks.dialects.unsupported import shown_name
 from headworks.errors import Refusal
 
 _encode = msgspec.json.Encoder().encode
@@ -97,15 +98,15 @@ def prompt_reference(fields: Fields) -> PromptReference:
 
 
 def prompt_values(reference: PromptReference) -> dict[str, object]:
-    """The values of the prompt's variables.
+    """The values of the prompt's variables. A text may also come as the Responses API's `input_text`.
 
     Raises:
-        Refusal: 400 `invalid_prompt_variable`: a value cannot be read.
+        Refusal: 400 `invalid_prompt_variable`: a value cannot be read, or is an image or a file.
     """
     values: dict[str, object] = {}
     for name, raw in (reference.variables or {}).items():
         try:
-            values[name] = msgspec.json.decode(raw)
+            values[name] = _value_of(name, msgspec.json.decode(raw))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise Refusal(
                 400,
@@ -115,6 +116,22 @@ def prompt_values(reference: PromptReference) -> dict[str, object]:
                 param="prompt.variables",
             ) from None
     return values
+
+
+def _value_of(name: str, value: object) -> object:
+    """A value, taken out of the input item that it may come in (OpenAI API reference, `ResponsePrompt`, 2026-11)."""
+    if not isinstance(value, dict) or value.get("type") not in ("input_text", "input_image", "input_file"):
+        return value
+    if value["type"] == "input_text" and isinstance(value.get("text"), str):
+        return value["text"]
+    shown = shown_name(name)
+    raise Refusal(
+        400,
+        "invalid_prompt_variable",
+        f"The variable `{shown}` is an {value['type']}: here a variable is a value or an `input_text` with "
+        "its `text`; send images and files in `input`.",
+        param=f"prompt.variables.{shown}",
+    )
 
 
 FIXABLE = frozenset(

@@ -494,10 +494,10 @@ class Planner:
         call.requested_model = name
         if not name:
             raise Refusal(
-                400,
-                "missing_required_parameter",
-                "Missing 'model': no workload here has the name that `prompt.id` gives.",
-                param="model",
+                404,
+                "prompt_not_found",
+                "The prompt does not exist or you do not have access to it: `prompt.id` is the name of a workload.",
+                param="prompt.id",
             )
         if not grant.may_use(name):
             raise self.unknown(name, grant)

@@ -152,9 +152,9 @@ class WorkloadCalls:
         work = self._works.get(head.model)
         if work is None and "prompt" in head.fields:
             work = self._works.get(prompt_reference(head.fields).id)
+            if work is not None and not grant.may_use(work.name):
+                return None  # who may not use it does not learn that it is there
             if work is not None and head.model:
-                if not grant.may_use(work.name):
-                    return None  # who may not use it does not learn that it is there
                 raise Refusal(
                     400,
                     "parameter_fixed",

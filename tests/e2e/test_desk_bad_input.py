@@ -70,11 +70,12 @@ def refused(desk: Desk, client: openai.OpenAI, **fields: Any) -> openai.APIStatu
         (GOOD | {"ticket": "x" * 8001}, "invalid_prompt_variable", "ticket"),
         (GOOD | {"ticket": 17}, "invalid_prompt_variable", "ticket"),
         (GOOD | {"ticket": None}, "invalid_prompt_variable", "ticket"),
-        (GOOD | {"ticket": {"type": "input_text", "text": "x"}}, "invalid_prompt_variable", "ticket"),
+        (GOOD | {"ticket": {"type": "input_text"}}, "invalid_prompt_variable", "ticket"),
+        (GOOD | {"ticket": {"type": "input_image", "detail": "auto"}}, "invalid_prompt_variable", "ticket"),
         (GOOD | {"plan": "gold"}, "invalid_prompt_variable", "plan"),
         (GOOD | {"colour": "red"}, "unknown_prompt_variable", "colour"),
     ],
-    ids=["missing", "too long", "a number", "null", "an object", "no such word", "unknown"],
+    ids=["missing", "too long", "a number", "null", "an object", "an image", "no such word", "unknown"],
 )
 def test_a_variable_that_does_not_fit_is_named_and_never_quoted(
     desk: Desk, client: openai.OpenAI, variables: dict[str, Any], code: str, param: str

@@ -210,7 +210,7 @@ def test_the_asynchronous_client_in_process(open_desk: headworks.InProcessGatewa
             {"id": "ticket-triage", "variables": {"product": "Desk", "ticket": "Hello", "plan": "gold"}},
             "invalid_prompt_variable",
         ),
-        ({"id": "no-such-job", "variables": {}}, "missing_required_parameter"),
+        ({"id": "no-such-job", "variables": {}}, "prompt_not_found"),
     ],
 )
 def test_bad_calls_are_the_sdks_own_errors(client: openai.OpenAI, prompt: dict[str, Any], code: str) -> None:

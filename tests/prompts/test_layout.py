@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from headworks.catalogue import count_tokens
 from headworks.prompts import LintPrices, lint
 from tests.prompts.conftest import make
@@ -20,6 +22,11 @@ def found(rule, *arguments, **more):
 
 def monthly(tokens):
     return tokens * 1_800_000 * 30_000 // 1_000_000
+
+
+def daily(tokens):
+    """Sent once a day instead of read from the cache."""
+    return tokens * 1_800_000 * 30 // 1_000_000
 
 
 def test_a_prompt_with_its_fixed_text_first_has_nothing_to_mend():
@@ -81,6 +88,13 @@ def test_dates_and_ids_that_are_written_out_in_the_prefix_are_named_with_their_p
         (7, 7, "the text looks like an id"),
         (7, 48, "the text looks like a timestamp"),
     ]
+    assert all(one.monthly_cost_micro_usd > 0 for one in found("volatile-in-prefix", prompt))
+
+
+def test_a_date_in_the_prefix_costs_what_stands_behind_it_once_a_day():
+    (finding,) = found("volatile-in-prefix", make("Sort. As of 2026-11-30:\n" + LONG + USER, "ticket: string"))
+
+    assert finding.monthly_cost_micro_usd == daily(count_tokens("2026-11-30:\n" + LONG.strip()))
 
 
 def test_examples_behind_a_variable_are_named_with_their_question():
@@ -92,6 +106,27 @@ def test_examples_behind_a_variable_are_named_with_their_question():
     assert (finding.line, finding.column) == (10, 1)
     assert finding.monthly_cost_micro_usd == monthly(tokens)
     assert found("few-shots-after-variables", make("Sort." + examples + USER, "ticket: string")) == []
+
+
+@pytest.mark.parametrize(
+    "examples",
+    [
+        "Input: Where is my order?\nOutput: order_status",
+        "Q: Where is it?\n\nA: order_status",
+        "Where is my order? -> order_status\nIt is broken => complaint",
+    ],
+)
+def test_examples_that_are_written_out_behind_a_variable_are_named(examples):
+    (finding,) = found("few-shots-after-variables", make("{{ ticket }}\nBe kind.\n" + examples, "ticket: string"))
+
+    assert finding.line == 8
+    assert finding.monthly_cost_micro_usd == monthly(count_tokens(examples))
+    assert found("few-shots-after-variables", make(examples + USER, "ticket: string")) == []
+
+
+@pytest.mark.parametrize("text", ["Note: a -> b is a mapping.", "Question the input: is it spam?", "Answer: in JSON."])
+def test_what_is_no_example_is_not_taken_for_one(text):
+    assert found("few-shots-after-variables", make("{{ ticket }}\n" + text, "ticket: string")) == []
 
 
 def test_a_prefix_below_the_providers_minimum_is_named():
@@ -140,13 +175,18 @@ def test_without_prices_there_is_no_cost():
 def test_tools_are_in_order_when_they_are_sorted_by_name_and_stand_once():
     text = b'[\n {"name": "b"},\n {"name": "a"},\n {"type": "web_search", "x": {"y": 1,\n  "y": 2}},\n {"name": "a"}]'
 
-    made = [(f.line, f.column, f.file, f.message) for f in found("unordered-tools", make(LONG), tools=text)]
+    made = [
+        (one.line, one.column, one.file, one.message.split("; written in another order")[0])
+        for one in found("unordered-tools", make(LONG), tools=text)
+    ]
 
     assert made == [
         (3, 2, "tools", "the tools are not sorted by name from here on: sort them"),
         (5, 3, "tools", "this key stands here a second time: which one counts is up to the reader"),
         (6, 2, "tools", "this tool has the name of an earlier one"),
     ]
+    costs = {one.monthly_cost_micro_usd for one in found("unordered-tools", make(LONG), tools=text)}
+    assert costs == {daily(TOKENS + count_tokens(text.decode()))}
     chat = b'[{"type": "function", "function": {"name": "a"}}, {"type": "function", "function": {"name": "b"}}]'
     assert found("unordered-tools", make(LONG), tools=chat) == []
 
@@ -158,6 +198,7 @@ def test_a_schemas_keys_stand_once_in_each_object_and_in_the_order_of_its_author
     assert found("unordered-schema-keys", make(LONG), schema=good) == []
     (finding,) = found("unordered-schema-keys", make(LONG), schema=bad)
     assert (finding.line, finding.column, finding.file) == (2, 2, "schema")
+    assert finding.monthly_cost_micro_usd == daily(TOKENS + count_tokens(bad.decode()))
 
 
 def test_tools_and_schemas_that_are_not_json_are_named_and_not_an_accident():

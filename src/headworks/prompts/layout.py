@@ -45,6 +45,12 @@ _VOLATILE_TEXT = (
     ("an id", re.compile(r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b")),
     ("a timestamp", re.compile(r"(?<![\d.])1\d{9}(?:\d{3})?(?!\d|\.\d)")),
 )
+_SHOTS = re.compile(
+    r"^[ \t]*(?:input|question|q|example(?: \d+)?)[ \t]*:.*\n+[ \t]*(?:output|answer|a)[ \t]*:"
+    r"|^.+\S[ \t]*(?:->|=>|\u2192)[ \t]*\S.*\n+.+\S[ \t]*(?:->|=>|\u2192)[ \t]*\S",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Two lines that give a question and its answer, or one a line, twice."""
 
 
 class LintPrices(msgspec.Struct, frozen=True):
@@ -107,17 +113,7 @@ def lint(
         *_variables(prompt),
     ]
     found.sort(key=lambda finding: (finding.line, finding.column))
-    if tools is not None:
-        found += [
-            LintFinding("unordered-tools", mark.line, mark.column, message, None, "tools", weighs=True)
-            for mark, message in disorders(tools, are_tools=True)
-        ]
-    if schema is not None:
-        found += [
-            LintFinding("unordered-schema-keys", mark.line, mark.column, message, None, "schema", weighs=True)
-            for mark, message in disorders(schema, are_tools=False)
-        ]
-    return found
+    return found + layout.disordered(tools, "tools") + layout.disordered(schema, "schema")
 
 
 class _Part(msgspec.Struct, frozen=True):
@@ -183,16 +179,30 @@ class _Layout:
     def _volatile_text(self) -> list[LintFinding]:
         """Dates and ids that are written out in the prefix."""
         found = []
-        for part in self._parts[: self._first]:
+        for at, part in enumerate(self._parts[: self._first]):
+            behind = sum(later.tokens for later in self._parts[at + 1 : self._first])
             for what, pattern in _VOLATILE_TEXT:
                 for match in pattern.finditer(part.piece.text):
                     mark = _within(part.piece, match.start())
                     message = (
-                        f"the text looks like {what}; each time it is changed, the cache is filled anew from here on: "
-                        "if it changes often, make it a variable at the end"
+                        f"the text looks like {what}; each time it is changed, the cache is filled anew from here on "
+                        "(reckoned with once a day): if it changes often, make it a variable at the end"
                     )
-                    found.append(LintFinding("volatile-in-prefix", mark.line, mark.column, message))
+                    cost = self._refilled(behind + count_tokens(part.piece.text[match.start() :]))
+                    found.append(LintFinding("volatile-in-prefix", mark.line, mark.column, message, cost))
         return found
+
+    def disordered(self, text: bytes | None, file: Literal["tools", "schema"]) -> list[LintFinding]:
+        """What has no one order, in a text that is sent before all messages."""
+        if text is None:
+            return []
+        rule: Rule = "unordered-tools" if file == "tools" else "unordered-schema-keys"
+        cost = self._refilled(self._prefix_tokens)
+        more = "; written in another order, the whole prefix is cached anew (reckoned with once a day)"
+        return [
+            LintFinding(rule, mark.line, mark.column, message + more, cost, file, weighs=True)
+            for mark, message in disorders(text, are_tools=file == "tools")
+        ]
 
     def few_shots(self) -> list[LintFinding]:
         """Examples behind the first thing that varies."""
@@ -209,6 +219,22 @@ class _Layout:
             )
             place = Piece(section.line, section.column)
             found.append(self._finding("few-shots-after-variables", place, message, self._unserved(tokens), tokens))
+        return found + self._written_out_shots()
+
+    def _written_out_shots(self) -> list[LintFinding]:
+        """The same of examples that are written out in somebody else's section: a question and its answer."""
+        found = []
+        for part in self._parts[self._first :]:
+            match = _SHOTS.search(part.piece.text) if not part.is_variable else None
+            if match is not None and self._prompt.sections[part.section or 0].role != "assistant":
+                mark = _within(part.piece, match.start())
+                tokens = count_tokens(part.piece.text[match.start() :])
+                message = (
+                    f"this looks like examples behind what varies, whose about {tokens} tokens are never served from "
+                    "the cache: move them in front of it"
+                )
+                place = Piece(mark.line, mark.column)
+                found.append(self._finding("few-shots-after-variables", place, message, self._unserved(tokens), tokens))
         return found
 
     def prefix(self) -> list[LintFinding]:
@@ -254,6 +280,13 @@ class _Layout:
         if self._prices is None:
             return None
         return self._monthly(tokens * (self._prices.input_pico_usd - self._prices.cached_pico_usd))
+
+    def _refilled(self, tokens: int) -> int | None:
+        """What it costs to send these tokens once a day, in a month, to a cache that had others."""
+        if self._prices is None:
+            return None
+        a_day = tokens * (self._prices.input_pico_usd - self._prices.cached_pico_usd)
+        return (a_day * DAYS_A_MONTH + _PICO_PER_MICRO // 2) // _PICO_PER_MICRO
 
     def _surcharge(self, tokens: int) -> int | None:
         """What writing these tokens costs at the most."""

@@ -31,7 +31,7 @@ class Steps(Protocol):
 class Later(Protocol):
     """`asyncio.AbstractEventLoop.call_later`."""
 
-    def __call__(self, delay: float, callback: Callable[[], None], /) -> TimerHandle: ...
+    def __call__(self, delay: float, _then: Callable[[], None], /) -> TimerHandle: ...
 
 
 LONGEST_HOLD_S = 15.0

@@ -227,6 +227,30 @@ def test_answers_at_the_same_time_get_their_own_verdicts(write):
     assert [each.verdict for each in outcomes] == ["ok", "block"] * 25
 
 
+def test_while_a_rule_hangs_other_answers_are_judged(write):
+    source = """
+    import time
+
+    def slow(output, context):
+        while output == "hang":
+            time.sleep(0.01)
+    """
+
+    async def judged():
+        runner = RulesRunner(write(textwrap.dedent(source)), 30.0)
+        try:
+            hanging = asyncio.create_task(runner.run("hang", CONTEXT))
+            await asyncio.sleep(0.1)
+            others = [(await runner.run("fine", CONTEXT)).verdict for _ in range(3)]
+            is_over = hanging.done()
+            hanging.cancel()
+            return others, is_over
+        finally:
+            await runner.close()
+
+    assert asyncio.run(judged()) == (["ok", "ok", "ok"], False)
+
+
 def test_after_a_cancelled_answer_the_next_one_gets_its_own_verdict(write, tmp_path):
     source = """
         import pathlib, time

@@ -1,4 +1,4 @@
-"""Rules over answers: plain functions in a user's rules.py, run in one bounded process of their own.
+"""Rules over answers: plain functions in a user's rules.py, run in bounded processes of their own.
 
     >>> def refund_within_order(output, context):
     ...     if output["refund"] <= output["order_total"]:
@@ -29,6 +29,9 @@ from headworks.screening.output.verdicts import RuleFinding, RulesCode, RulesOut
 
 MEMORY_BYTES = 1 << 30
 """The address space of a worker: ample for functions over one answer."""
+
+PROCESSES = 2
+"""At most so many for one file: while a rule hangs in one, other answers are judged in the other."""
 
 LOAD_TIMEOUT_S = 20.0
 """Seconds in which a rules.py must be loaded, Python's own start included, on a machine that is busy."""
@@ -69,30 +72,33 @@ def check_rules(path: Path, *, timeout_s: float = LOAD_TIMEOUT_S) -> tuple[str, 
 
 
 class RulesRunner:
-    """Judges answers by the rules of one file, one answer at a time; for one event loop.
+    """Judges answers by the rules of one file, one answer at a time in each process; for one event loop.
 
-    Its process is started by the first answer, and again after one that was killed. `close` ends it; so does the end
-    of our own process, however it comes about.
+    A process is started by the first answer, another for answers that come while the first is busy, and a new one after
+    one that was killed. `close` ends them; so does the end of our own process, however it comes about.
 
     Arguments:
         path: the rules.py.
-        timeout_s: seconds that all rules together may take over one answer. Waiting for answers before does not count.
+        timeout_s: seconds that all rules together may take over one answer. Waiting for answers before does not count:
+            an answer that is good must not be blocked because of another.
     """
 
     def __init__(self, path: Path, timeout_s: float) -> None:
         self._path = path
         self._timeout_s = timeout_s
-        self._turn = asyncio.Lock()
-        self._worker: _Worker | None = None
+        self._turns = asyncio.Semaphore(PROCESSES)
+        self._idle: list[_Worker] = []
 
     async def start(self) -> tuple[str, ...]:
-        """Start the process ahead of the first answer; returns the rules' names.
+        """Start a process ahead of the first answer; returns the rules' names.
 
         Raises:
             ConfigError: the file cannot be loaded; with the line at fault.
         """
-        async with self._turn:
-            return (await self._ready()).rules
+        async with self._turns:
+            worker = await self._ready()
+            self._idle.append(worker)
+            return worker.rules
 
     async def run(self, output: JsonValue, context: Mapping[str, object]) -> RulesOutcome:
         """What the rules say about an answer. Never raises for what a rule does: that blocks.
@@ -102,7 +108,7 @@ class RulesRunner:
             context: what rules get beside it: workload, prompt_version, model, call_id, variables, metadata.
         """
         question = msgspec.json.encode((self._timeout_s, output, context))
-        async with self._turn:
+        async with self._turns:
             try:
                 worker = await self._ready()
             except ConfigError as error:
@@ -119,26 +125,31 @@ class RulesRunner:
                 return _blocked(worker.rule_under_way, "rules_failed", "ended the process that it ran in")
             finally:
                 # After a cancellation, too: the next answer must not be given the verdict on this one.
-                if not is_whole:
-                    await self._end_worker()
+                if is_whole:
+                    self._idle.append(worker)
+                else:
+                    await worker.end()
         return outcome_of(findings)
 
     async def close(self) -> None:
-        """End the process. Harmless to call twice; a later answer starts another."""
-        async with self._turn:
-            await self._end_worker()
+        """End the processes, each when it has judged what it is at. Harmless to call twice; a later answer starts
+        another."""
+        for _ in range(PROCESSES):
+            await self._turns.acquire()
+        try:
+            while self._idle:
+                await self._idle.pop().end()
+        finally:
+            for _ in range(PROCESSES):
+                self._turns.release()
 
     async def _ready(self) -> "_Worker":
-        if self._worker is not None and not self._worker.is_alive:
-            await self._end_worker()
-        if self._worker is None:
-            self._worker = await _Worker.start(self._path)
-        return self._worker
-
-    async def _end_worker(self) -> None:
-        worker, self._worker = self._worker, None
-        if worker is not None:
+        while self._idle:
+            worker = self._idle.pop()  # the last one used: what is seldom needed stays out of the caches
+            if worker.is_alive:
+                return worker
             await worker.end()
+        return await _Worker.start(self._path)
 
 
 class _Worker:
