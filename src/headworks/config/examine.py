@@ -42,8 +42,7 @@ def examine(project: Project, *, environment: Mapping[str, str], plan_models: Pl
     examiner = _Examiner(project, environment)
     examiner.access()
     examiner.storage()
-    if project.config.records.store_password is not None:
-        examiner.secret(("records", "store_password"), project.config.records.store_password)
+    examiner.records()
     examiner.prices()
     if project.config.server.tls is not None:
         examiner.tls(project.config.server.tls)
@@ -66,9 +65,16 @@ class _Examiner:
         if access.mode == "keys":
             file = secret_file(access.secret, base=self._project.folder)
             if file is None or file.exists():  # a missing file is created on first use
-                self.secret(("access", "secret"), access.secret)
+                self._secret(("access", "secret"), access.secret)
         elif not is_loopback(self._project.config.server.host):
             self._warn(("access", "mode"), "`open` on an address that other machines reach: anyone may call")
+
+    def records(self) -> None:
+        records = self._project.config.records
+        if records.store is not None and find_spec("psycopg") is None:
+            self._blame(("records", "store"), NEEDS_EXTRA)
+        if records.store_password is not None:
+            self._secret(("records", "store_password"), records.store_password)
 
     def storage(self) -> None:
         folder = self._project.storage
@@ -113,10 +119,10 @@ class _Examiner:
 
     def provider(self, place: Place, provider: Provider) -> None:
         if provider.api_key is not None:
-            self.secret((*place, "api_key"), provider.api_key)
+            self._secret((*place, "api_key"), provider.api_key)
         for name, value in provider.headers.items():
             if is_reference(value):
-                self.secret((*place, "headers", name), value)
+                self._secret((*place, "headers", name), value)
         if provider.ca_file is not None and self._is_readable((*place, "ca_file"), provider.ca_file):
             self._authorities((*place, "ca_file"), self._project.path(provider.ca_file))
 
@@ -143,7 +149,7 @@ class _Examiner:
                 hint = suggestion(model_name, known)
                 self._blame(("tiers", role), f"the simulator's plan has no such model{hint}")
 
-    def secret(self, place: Place, reference: SecretReference) -> None:
+    def _secret(self, place: Place, reference: SecretReference) -> None:
         try:
             read_secret(reference, base=self._project.folder, environment=self._environment)
         except SecretError as error:

@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Mapping
+from importlib.util import find_spec
 from urllib.parse import quote
 
 from headworks.config.project import Project
 from headworks.config.secrets import read_secret
 from headworks.errors import ConfigError, SecretError
+
+NEEDS_EXTRA = "records in PostgreSQL need the extra `postgres`: pip install 'headworks[postgres]'"
 
 
 def store_url(project: Project, environment: Mapping[str, str] = os.environ) -> str:
@@ -15,11 +18,13 @@ def store_url(project: Project, environment: Mapping[str, str] = os.environ) -> 
     It is for `records.open_store`, and for no message.
 
     Raises:
-        ConfigError: the password cannot be read.
+        ConfigError: the password cannot be read, or what speaks to the database is not installed.
     """
     records = project.config.records
     if records.store is None:
         return ""
+    if find_spec("psycopg") is None:
+        raise ConfigError(project.problem(("records", "store"), NEEDS_EXTRA))
     if records.store_password is None:
         return records.store
     try:

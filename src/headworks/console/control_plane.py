@@ -32,11 +32,12 @@ Rest = Callable[[float], bool]
 """Waits so many seconds, or less when told to stop; returns whether it was."""
 
 
-def control_plane(storage: Path, url: str = "", *, serves_leases: bool) -> int:
+def control_plane(storage: Path, url: str = "", *, keep_days: int | None = None, serves_leases: bool) -> int:
     """Be the control plane of this process until SIGTERM; returns the exit code. For the supervisor to fork.
 
     Arguments:
         url: of the database that has the records; "" for the file in the folder.
+        keep_days: how long records are kept; None: for ever.
         serves_leases: this machine's workers ask here for their leases of shared quotas.
 
     SIGINT is not for this process: Ctrl-C reaches it at the same time as the supervisor, which first lets the
@@ -57,7 +58,13 @@ def control_plane(storage: Path, url: str = "", *, serves_leases: bool) -> int:
     signal.signal(signal.SIGTERM, stop)
     try:
         with serving_leases(storage, lambda: KeptAuthority(storage), say=report) if serves_leases else nullcontext():
-            run(storage, url, rest=lambda seconds: bool(select.select([told], [], [], seconds)[0]), say=report)
+            run(
+                storage,
+                url,
+                keep_days=keep_days,
+                rest=lambda seconds: bool(select.select([told], [], [], seconds)[0]),
+                say=report,
+            )
     finally:
         os.close(told)
         os.close(tell)
@@ -65,7 +72,13 @@ def control_plane(storage: Path, url: str = "", *, serves_leases: bool) -> int:
 
 
 def run(
-    storage: Path, url: str = "", *, rest: Rest, say: Callable[[str], None], now: Callable[[], float] = time.time
+    storage: Path,
+    url: str = "",
+    *,
+    keep_days: int | None = None,
+    rest: Rest,
+    say: Callable[[str], None],
+    now: Callable[[], float] = time.time,
 ) -> None:
     """Drain until `rest` says stop, then once more, so that what is in the journals by then is in the store.
 
@@ -73,15 +86,15 @@ def run(
     another process drains already, this one waits for its turn.
 
     Arguments:
-        url: as for `control_plane`.
+        url, keep_days: as for `control_plane`.
         say: writes a line to the operator's log.
         now: Unix seconds.
     """
-    _Draining(storage, url, rest, say, now).run()
+    _Draining(storage, url, keep_days, rest, say, now).run()
 
 
 PURGE_EVERY_S = 600.0
-"""How often content that has expired is removed, in seconds: contracts count in days."""
+"""How often content that has expired and records that are old are removed, in seconds: both are counted in days."""
 
 
 class _Draining:
@@ -89,10 +102,17 @@ class _Draining:
     not in the metrics yet, whether anything was drained since output was looked at, and what was seen then."""
 
     def __init__(
-        self, storage: Path, url: str, rest: Rest, say: Callable[[str], None], now: Callable[[], float]
+        self,
+        storage: Path,
+        url: str,
+        keep_days: int | None,
+        rest: Rest,
+        say: Callable[[str], None],
+        now: Callable[[], float],
     ) -> None:
         self._storage = storage
         self._url = url
+        self._keep_days = keep_days
         self._rest = rest
         self._say = say
         self._now = now
@@ -136,7 +156,7 @@ class _Draining:
                     self._look_at_growth(store, now_s)
                 if now_s - purged_s >= PURGE_EVERY_S:
                     purged_s = now_s
-                    store.purge(int(now_s * 1e6))
+                    self._keep_house(store, now_s)
                     self._purge_approvals(now_s)
                 rest_s = SHORTEST_REST_S if drained.entries else min(LONGEST_REST_S, rest_s * 2)
                 is_told = self._rest(rest_s)
@@ -156,6 +176,16 @@ class _Draining:
             calls = "1 call was" if drained.lost == 1 else f"{drained.lost} calls were"
             self._say(f"{calls} under way when a worker died: recorded as lost")
         return drained
+
+    def _keep_house(self, store: Store, now_s: float) -> None:
+        """Remove what is not to be kept any longer, and make ready for what comes. Later, where it cannot be done."""
+        try:
+            store.prepare(int(now_s * 1e6))
+            store.purge(int(now_s * 1e6))
+            if self._keep_days is not None:
+                store.forget(int((now_s - self._keep_days * 86_400) * 1e6))
+        except StorageError as error:
+            self._say(f"old records and content stay for now: {error}")
 
     def _purge_approvals(self, now_s: float) -> None:
         """Remove the held answers whose time is over."""

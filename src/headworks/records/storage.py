@@ -32,12 +32,16 @@ _SITE_FILE = "site"
 _WAIT_STEP_S = 0.05
 _SHOWN_IDS = 5
 
+_LOOKUP_SILENCE_S = 5.0
+"""Somebody waits for the answer to a call that goes on from another one."""
 
-def open_store(storage: Path, url: str = "") -> Store:
+
+def open_store(storage: Path, url: str = "", *, silence_s: float | None = None) -> Store:
     """The records of an installation; made when missing, as is the folder.
 
     Arguments:
         url: of the PostgreSQL database that has them (`config.store_url`); "" for a file in the folder.
+        silence_s: for how many seconds a database may be silent before it is given up; None: a minute.
 
     Raises:
         StorageError: it cannot be used.
@@ -47,8 +51,8 @@ def open_store(storage: Path, url: str = "") -> Store:
     if not url:
         return SqliteStore(storage / STORE_FILE)
     with _extra():
-        from headworks.records.stores.postgres import PostgresStore
-    return PostgresStore(url, _site(storage))
+        from headworks.records.stores.postgres import SILENCE_S, PostgresStore
+    return PostgresStore(url, _site(storage), silence_s=SILENCE_S if silence_s is None else silence_s)
 
 
 def has_store(storage: Path, url: str = "") -> bool:
@@ -152,28 +156,28 @@ def catch_up(
     if drain_once(storage, url, report=report) is not None:
         return True
     folder = storage / JOURNAL_FOLDER
-    offsets = _offsets(storage, url)
-    wanted = {
-        segment: end_of_entries(folder, segment, offsets.get(segment.name, 0)) for segment in list_segments(folder)
-    }
-    for _ in range(max(1, int(wait_s / _WAIT_STEP_S))):
-        present = list_segments(folder)
-        offsets = _offsets(storage, url)
-        if all(offsets.get(segment.name, len(MAGIC)) >= end for segment, end in wanted.items() if segment in present):
-            return True
-        rest(_WAIT_STEP_S)
-        if drain_once(storage, url, report=report) is not None:
-            return True
+    store = open_store(storage, url)
+    try:
+        offsets = _offsets(store)
+        wanted = {
+            segment: end_of_entries(folder, segment, offsets.get(segment.name, 0)) for segment in list_segments(folder)
+        }
+        for _ in range(max(1, int(wait_s / _WAIT_STEP_S))):
+            left = list_segments(folder)
+            offsets = _offsets(store)
+            if all(offsets.get(segment.name, len(MAGIC)) >= end for segment, end in wanted.items() if segment in left):
+                return True
+            rest(_WAIT_STEP_S)
+            if drain_once(storage, url, report=report) is not None:
+                return True
+    finally:
+        store.close()
     return False
 
 
-def _offsets(storage: Path, url: str) -> dict[str, int]:
+def _offsets(store: Store) -> dict[str, int]:
     """How far each segment has been drained, by name."""
-    store = open_store(storage, url)
-    try:
-        return {name: position.offset for name, position in store.progress().items()}
-    finally:
-        store.close()
+    return {name: position.offset for name, position in store.progress().items()}
 
 
 def report_outcomes(storage: Path, reports: Sequence[OutcomeReport], *, limit_bytes: int) -> None:
@@ -251,7 +255,7 @@ class CallLookup:
         """
         with self._lock:
             if self._store is None:
-                self._store = open_store(self._storage, self._url)
+                self._store = open_store(self._storage, self._url, silence_s=_LOOKUP_SILENCE_S)
             origin = self._store.response_origin(response_id, None)
         return None if origin is None else (origin.key_id, origin.team, origin.provider)
 

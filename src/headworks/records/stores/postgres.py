@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from headworks.calls import Caller, OutcomeReport
 from headworks.records.stores import (
@@ -28,11 +29,15 @@ from headworks.records.stores import (
     Wasted,
     postgres_outcomes,
     postgres_queries,
+    postgres_retention,
 )
-from headworks.records.stores.postgres_connection import Link
+from headworks.records.stores.postgres_connection import SILENCE_S, Link
 from headworks.records.stores.postgres_intake import take_in
-from headworks.records.stores.postgres_schema import MIGRATIONS
+from headworks.records.stores.postgres_schema import MIGRATIONS, make_partitions, months_from
 from headworks.records.stores.rollups import whole_hours
+
+
+__all__ = ["SILENCE_S", "PostgresStore"]
 
 
 class PostgresStore:
@@ -43,14 +48,15 @@ class PostgresStore:
     Arguments:
         url: `postgresql://...`, with the password if there is one.
         site: names the journals that fill it. Sites share calls, not progress: no drainer ends another's writers.
+        silence_s: for how many seconds the server may be silent in the middle of a question.
 
     Raises:
         StorageError: it cannot be reached or used.
     """
 
-    def __init__(self, url: str, site: str) -> None:
+    def __init__(self, url: str, site: str, *, silence_s: float = SILENCE_S) -> None:
         self._site = site
-        self._link = Link(url, MIGRATIONS)
+        self._link = Link(url, MIGRATIONS, silence_s=silence_s)
 
     def close(self) -> None:
         """Let go of the connection. Harmless to call twice."""
@@ -109,6 +115,20 @@ class PostgresStore:
             removed += pieces
             if pieces < postgres_queries.PURGE_PIECES:
                 return removed
+
+    def prepare(self, now_us: int) -> None:
+        """Make the partitions of this month and the next two: so none is made while calls wait to be recorded."""
+        months = months_from(now_us)
+        self._link.write(lambda connection: make_partitions(connection, months))
+
+    def forget(self, before_us: int) -> int:
+        """Drop the months that were over by then, with all that belongs to their calls; how many calls."""
+        removed, step = 0, postgres_retention.Step()
+        while not step.is_done:
+            seen = step.seen_seq
+            step = self._link.write(partial(postgres_retention.forget_some, before_us=before_us, seen_seq=seen))
+            removed += step.calls
+        return removed
 
     def outcomes(self, selection: OutcomeSelection) -> list[Reported]:
         """The selected reports."""

@@ -3,14 +3,18 @@
 Who builds SQL text from values has no business here: values are bound, always. The password is in no message.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from psycopg import conninfo
 
 from headworks.errors import StorageError
+
+if TYPE_CHECKING:
+    from psycopg.abc import PQGen
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -24,13 +28,45 @@ _DEFAULTS = {
     "keepalives_count": "3",
     "tcp_user_timeout": "20000",
 }
-"""Of libpq, for what the URL leaves out: a server that is silent is given up within half a minute."""
+"""Of libpq, for what the URL leaves out: a server that cannot be reached any more is given up within half a minute."""
+
+SILENCE_S = 60.0
+"""A server that says nothing for so many seconds in the middle of a question is given up: it may be reached, and stand
+still. No question of ours takes as long, and a lock is waited for less."""
 
 _LOCK_TIMEOUT = "10s"
 """Longest wait for a lock of others: a batch of theirs takes less than a second, a migration is tried again."""
 
 _MIGRATION_LOCK = 0x4865_6164_776F_0001
 """Advisory lock of who brings the schema up to date. Such locks are of one database only."""
+
+
+class _Patient(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that is closed when the server is silent for too long. libpq has no such limit of its own, and one
+    that the server keeps (`statement_timeout`) does not help where it has stopped."""
+
+    silence_s = SILENCE_S
+
+    def wait(self, gen: "PQGen[_T]", *arguments: Any, **named: Any) -> _T:
+        return super().wait(self._unless_silent(gen), *arguments, **named)
+
+    def _unless_silent(self, gen: "PQGen[_T]") -> "Generator[Any, Any, _T]":
+        """The same dialogue with the socket, which is asked now and then with nothing being ready (0)."""
+        try:
+            wish = next(gen)
+            heard_s = time.monotonic()
+            while True:
+                ready = yield wish
+                now_s = time.monotonic()
+                if ready:
+                    heard_s = now_s
+                elif now_s - heard_s > self.silence_s:
+                    self.close()
+                    raise psycopg.OperationalError(f"no answer for {self.silence_s:g} seconds")
+                wish = gen.send(ready)
+        except StopIteration as end:
+            value: _T = end.value
+            return value
 
 
 class Link:
@@ -40,13 +76,15 @@ class Link:
         url: `postgresql://...`, with the password if there is one.
         migrations: scripts of SQL; the schema's version is how many have been run. Only ever append to them. Without
             any, the schema is left as it is.
+        silence_s: for how many seconds the server may be silent in the middle of a question.
 
     Raises:
         StorageError: no URL, not to be reached, not of UTF-8, or its schema was made by a newer release.
     """
 
-    def __init__(self, url: str, migrations: Sequence[str]) -> None:
+    def __init__(self, url: str, migrations: Sequence[str], *, silence_s: float = SILENCE_S) -> None:
         self._parameters = _parameters(url)
+        self._silence_s = silence_s
         self._migrations = migrations
         self._connection: Connection | None = None
         self._is_closed = False
@@ -93,7 +131,8 @@ class Link:
         if self._connection is not None and self._connection.closed:
             self._drop()
         if self._connection is None:
-            connection: Connection = psycopg.connect(**self._parameters, autocommit=True)
+            connection = _Patient.connect(**self._parameters, autocommit=True)
+            connection.silence_s = self._silence_s
             try:
                 # Who waited for a lock must see what was committed meanwhile, whatever the server's default is.
                 connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED

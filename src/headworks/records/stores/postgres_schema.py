@@ -4,6 +4,7 @@ Texts are compared byte by byte (collation C), as SQLite does, wherever the serv
 SQL: the one is quoted, the other is named `read_to`.
 """
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -15,6 +16,9 @@ _SECOND_US = 1_000_000
 _FIRST_YEAR, _END_YEAR = 2020, 2200
 """Years whose months have a partition each. Calls of any other time are the work of a wrong clock: they are kept
 together, in `calls_other`."""
+
+OTHER = "calls_other"
+_PARTITION = "calls_{}_{:02d}"
 
 MIGRATIONS = (
     """
@@ -192,7 +196,7 @@ def make_partitions(connection: Connection, times_us: Iterable[int]) -> None:
     days = {time_us // (86_400 * _SECOND_US) for time_us in times_us}
     months = {_month(day) for day in days if _day(_FIRST_YEAR) <= day < _day(_END_YEAR)}
     for year, month in sorted(months):
-        name = f"calls_{year}_{month:02d}"
+        name = _PARTITION.format(year, month)
         # Asked first: making a partition, even one that is there, may lock the whole table.
         row = connection.execute("SELECT to_regclass(%s) IS NULL", (name,)).fetchone()
         assert row is not None
@@ -202,6 +206,22 @@ def make_partitions(connection: Connection, times_us: Iterable[int]) -> None:
                     sql.Identifier(name), _start_us(year, month), _start_us(year, month + 1)
                 )
             )
+
+
+def months_from(now_us: int, *, ahead: int = 2) -> list[int]:
+    """A moment in this month, and one in each of the next, in microseconds since the Unix epoch."""
+    year, month = _month(now_us // (86_400 * _SECOND_US))
+    return [_start_us(year + (month - 1 + n) // 12, (month - 1 + n) % 12 + 1) for n in range(ahead + 1)]
+
+
+def months_over(connection: Connection, before_us: int) -> list[str]:
+    """The partitions whose months were over by then, the oldest first."""
+    rows = connection.execute(
+        "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid "
+        "WHERE inhparent = 'calls'::regclass ORDER BY relname"
+    )
+    months = [found for (name,) in rows if (found := re.fullmatch(r"calls_(\d{4})_(\d\d)", name))]
+    return [found[0] for found in months if _start_us(int(found[1]), int(found[2]) + 1) <= before_us]
 
 
 def _month(day: int) -> tuple[int, int]:

@@ -32,7 +32,7 @@ from headworks.records.stores import (
 )
 from headworks.records.stores.rollups import Rollups, whole_hours
 from headworks.records.stores.rows import COLUMNS, lost, row_of
-from headworks.records.stores.sqlite_content import expire, insert_content, select_content
+from headworks.records.stores.sqlite_content import expire, forget, insert_content, select_content
 from headworks.records.stores.sqlite_outcomes import OutcomeQueries, insert_reports
 from headworks.records.stores.sqlite_queries import Queries
 from headworks.records.stores.sqlite_rollups import LengthQueries, add_rollups
@@ -144,6 +144,14 @@ class SqliteStore:
         """Remove content that has expired, in transactions of a bounded size; how many pieces."""
         with storage_errors(self._path):
             return expire(self._connection, now_us)
+
+    def prepare(self, now_us: int) -> None:
+        """There is nothing to make."""
+
+    def forget(self, before_us: int) -> int:
+        """Remove calls that were opened before then, and what is stored with them and was reported of them; how many."""
+        with storage_errors(self._path):
+            return forget(self._connection, before_us)
 
     def outcomes(self, selection: OutcomeSelection) -> list[Reported]:
         """The selected reports."""
