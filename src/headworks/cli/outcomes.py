@@ -88,15 +88,16 @@ def _list_arguments(parser: argparse.ArgumentParser, *, has_defaults: bool) -> N
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
     from headworks.config import load, store_url
-    from headworks.records import catch_up, open_store
+    from headworks.records import catch_up, may_have_records, open_store
 
     project = load(options.config)
-    if not project.storage.is_dir():
+    url = store_url(project)
+    if not may_have_records(project.storage, url):
         _say(f"nothing is recorded yet: there is no {project.storage}")
         return 0
-    if not catch_up(project.storage, store_url(project), report=_say):
+    if not catch_up(project.storage, url, report=_say):
         _say("the gateway's control plane is behind: the last calls and reports may be missing")
-    store = open_store(project.storage, store_url(project))
+    store = open_store(project.storage, url)
     try:
         if options.action == "report":
             _report(store, project, options)

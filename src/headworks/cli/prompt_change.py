@@ -256,8 +256,9 @@ def _snapshot(project: "Project", model: str) -> str:
     bound = model_of_rung(project.config, model)
     if bound is None:
         return ""
-    if has_store(project.storage, store_url(project)):
-        store = open_store(project.storage, store_url(project))
+    url = store_url(project)
+    if has_store(project.storage, url):
+        store = open_store(project.storage, url)
         try:
             wanted = Selection(provider=bound.provider, model=bound.model, outcomes=("answered",), limit=1)
             newest = store.select(wanted)

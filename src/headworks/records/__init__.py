@@ -22,6 +22,7 @@ from headworks.records.storage import (
     drain_once,
     find_call,
     has_store,
+    may_have_records,
     open_store,
     report_outcomes,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "drain_once",
     "find_call",
     "has_store",
+    "may_have_records",
     "open_store",
     "read_outcomes",
     "report_outcomes",

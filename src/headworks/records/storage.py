@@ -60,6 +60,11 @@ def has_store(storage: Path, url: str = "") -> bool:
     return bool(url) or (storage / STORE_FILE).exists()
 
 
+def may_have_records(storage: Path, url: str = "") -> bool:
+    """Whether anything can have been recorded: in the store, or in journals that are still to be drained."""
+    return bool(url) or storage.is_dir()
+
+
 def database_version(url: str) -> tuple[str, int, int]:
     """What a PostgreSQL store is called in messages, the version of its schema, and the one that this release writes.
 
