@@ -25,7 +25,7 @@ import pytest
 
 from valkey_process import free_port
 
-PASSWORD = "p@ss/word%25 of the tests"
+PASSWORD = "p@ss/word%25:of?the&tests#+"
 """Not to be found in any message or log."""
 
 _CONFIGURED = (

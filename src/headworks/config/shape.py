@@ -201,12 +201,10 @@ class Records(Section, frozen=True):
         bool, Meta(description="Also store request and response bodies; they hold what people wrote.")
     ] = False
     days: Annotated[
-        int | None,
+        Annotated[int, Meta(ge=1, le=36_500)] | None,
         Meta(
             description="How many days records are kept; in PostgreSQL, whole months. What is counted by the hour "
             "stays. Left out: records are kept for ever.",
-            ge=1,
-            le=36_500,
         ),
     ] = None
     store: Annotated[

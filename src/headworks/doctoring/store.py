@@ -12,11 +12,14 @@ from headworks.calls import JournalEntry, Opened, Settled
 from headworks.config import Project, store_url
 from headworks.doctoring.findings import Check, Finding, in_thread, ok, problem, skipped, warning
 from headworks.doctoring.situation import Situation
-from headworks.errors import StorageError
+from headworks.errors import ConfigError, StorageError
 from headworks.records import JOURNAL_FOLDER, STORE_FILE, database_version, has_store, open_store
 from headworks.records.frames import MAGIC
 from headworks.records.segments import end_of_entries, list_segments, open_segment, read
 from headworks.records.stores.sqlite_schema import MIGRATIONS
+
+_SILENCE_S = 5.0
+"""Who looks at an installation does not wait longer for a database that stands still."""
 
 _OLD_S = 10.0
 """The control plane drains several times a second; after a store was away it tries again within that time."""
@@ -36,7 +39,10 @@ def checks(situation: Situation) -> list[Check]:
 def look(project: Project, *, now_s: float) -> list[Finding]:
     """The store and the journals that it is fed from."""
     file = project.storage / STORE_FILE
-    url = store_url(project)
+    try:
+        url = store_url(project)
+    except ConfigError as error:
+        return [problem("version", str(error), "see what `records` says in headworks.yaml")]
     if not has_store(project.storage, url):
         return [skipped("version", f"there is no {file} yet: the first start makes it")]
     version = judge_database(url) if url else judge_version(file)
@@ -82,12 +88,14 @@ def _judged(store: str, version: int, known: int) -> Finding:
 
 class Backlog(msgspec.Struct, frozen=True):
     """What is in journals and not in the store: how long the first of it waits, in how many segments, how large all
-    journals are, and how much of that waits."""
+    journals are, and how much of that waits. With the store away, `trouble` says why, and all that is in the journals
+    is taken to wait."""
 
     oldest_s: float
     segments: int
     journal_bytes: int
     waiting_bytes: int
+    trouble: str = ""
 
 
 def backlog_of(storage: Path, url: str = "", *, now_s: float) -> Backlog:
@@ -98,15 +106,21 @@ def backlog_of(storage: Path, url: str = "", *, now_s: float) -> Backlog:
         now_s: Unix seconds.
 
     Raises:
-        StorageError: store or journals cannot be read.
+        StorageError: the file or the journals cannot be read.
     """
     folder = storage / JOURNAL_FOLDER
     present = list_segments(folder)
-    store = open_store(storage, url)
+    offsets, trouble = {}, ""
     try:
-        offsets = {name: progress.offset for name, progress in store.progress().items()}
-    finally:
-        store.close()
+        store = open_store(storage, url, silence_s=_SILENCE_S)
+        try:
+            offsets = {name: progress.offset for name, progress in store.progress().items()}
+        finally:
+            store.close()
+    except StorageError as error:
+        if not url:
+            raise
+        trouble = str(error)
     waits, waiting_bytes = [], 0
     for segment in present:
         try:
@@ -121,12 +135,15 @@ def backlog_of(storage: Path, url: str = "", *, now_s: float) -> Backlog:
             raise
         if entries:
             waits.append(now_s - _written_s(entries[0]))
-    return Backlog(round(max(waits, default=0.0), 1), len(waits), sum(present.values()), waiting_bytes)
+    return Backlog(round(max(waits, default=0.0), 1), len(waits), sum(present.values()), waiting_bytes, trouble)
 
 
 def judge_backlog(backlog: Backlog, journal_bytes: int) -> Finding:
     """Whether somebody drains; `journal_bytes` is the bound at which calls are refused."""
     figures = {"oldest_s": backlog.oldest_s, "journal_bytes": float(backlog.journal_bytes)}
+    if backlog.trouble:
+        says = f"records wait in the journals, for the store cannot be used: {backlog.trouble}"
+        return problem("drained", says, "see that the server runs, and what `records.store` says", **figures)
     if backlog.oldest_s <= _OLD_S:
         return ok("drained", "what calls write to the journals is in the store within seconds", **figures)
     says = f"the oldest record that is not in the store waits for {backlog.oldest_s:,.0f} s"

@@ -65,10 +65,13 @@ def may_have_records(storage: Path, url: str = "") -> bool:
     return bool(url) or storage.is_dir()
 
 
-def database_version(url: str) -> tuple[str, int, int]:
+def database_version(url: str, *, silence_s: float = 5.0) -> tuple[str, int, int]:
     """What a PostgreSQL store is called in messages, the version of its schema, and the one that this release writes.
 
     Nothing is made or brought up to date.
+
+    Arguments:
+        silence_s: for how many seconds the database may be silent before it is given up.
 
     Raises:
         StorageError: it cannot be reached.
@@ -76,7 +79,7 @@ def database_version(url: str) -> tuple[str, int, int]:
     with _extra():
         from headworks.records.stores.postgres_connection import Link, schema_version
         from headworks.records.stores.postgres_schema import MIGRATIONS
-    link = Link(url, ())
+    link = Link(url, (), silence_s=silence_s)
     try:
         return link.name, link.ask(schema_version), len(MIGRATIONS)
     finally:
