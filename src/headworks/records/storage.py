@@ -35,6 +35,9 @@ _SHOWN_IDS = 5
 _LOOKUP_SILENCE_S = 5.0
 """Somebody waits for the answer to a call that goes on from another one."""
 
+_LOOKUP_AGAIN_S = 1.0
+"""A store that cannot be used is not asked again sooner: those who wait behind one another would wait for each."""
+
 
 def open_store(storage: Path, url: str = "", *, silence_s: float | None = None) -> Store:
     """The records of an installation; made when missing, as is the folder.
@@ -247,13 +250,23 @@ def find_call(store: Store, text: str) -> Record:
 
 
 class CallLookup:
-    """Looks calls up for a worker, outside of its event loop. From any thread, one question at a time."""
+    """Looks calls up for a worker, outside of its event loop. From any thread, one question at a time.
 
-    def __init__(self, storage: Path, url: str = "") -> None:
+    State: the store, once it was needed; and what is wrong with it, if it was just now.
+
+    Arguments:
+        url: as for `open_store`.
+        now: a monotonic clock, in seconds.
+    """
+
+    def __init__(self, storage: Path, url: str = "", *, now: Callable[[], float] = time.monotonic) -> None:
         self._storage = storage
         self._url = url
+        self._now = now
         self._lock = threading.Lock()
         self._store: Store | None = None
+        self._trouble = ""
+        self._ask_again_s = 0.0
 
     def owner_of(self, response_id: str) -> tuple[str, str, str] | None:
         """Key id, team and provider of the call that made a response; None if the store does not know it (yet).
@@ -262,9 +275,16 @@ class CallLookup:
             StorageError: the store cannot be used.
         """
         with self._lock:
-            if self._store is None:
-                self._store = open_store(self._storage, self._url, silence_s=_LOOKUP_SILENCE_S)
-            origin = self._store.response_origin(response_id, None)
+            if self._trouble and self._now() < self._ask_again_s:
+                raise StorageError(self._trouble)
+            self._trouble = ""
+            try:
+                if self._store is None:
+                    self._store = open_store(self._storage, self._url, silence_s=_LOOKUP_SILENCE_S)
+                origin = self._store.response_origin(response_id, None)
+            except StorageError as error:
+                self._trouble, self._ask_again_s = str(error), self._now() + _LOOKUP_AGAIN_S
+                raise
         return None if origin is None else (origin.key_id, origin.team, origin.provider)
 
     def close(self) -> None:

@@ -41,6 +41,10 @@ _MIGRATION_LOCK = 0x4865_6164_776F_0001
 """Advisory lock of who brings the schema up to date. Such locks are of one database only."""
 
 
+class _Silent(psycopg.OperationalError):
+    """The server said nothing for too long."""
+
+
 class _Patient(psycopg.Connection[tuple[Any, ...]]):
     """A connection that is closed when the server is silent for too long. libpq has no such limit of its own, and one
     that the server keeps (`statement_timeout`) does not help where it has stopped."""
@@ -62,7 +66,7 @@ class _Patient(psycopg.Connection[tuple[Any, ...]]):
                     heard_s = now_s
                 elif now_s - heard_s > self.silence_s:
                     self.close()
-                    raise psycopg.OperationalError(f"no answer for {self.silence_s:g} seconds")
+                    raise _Silent(f"no answer for {self.silence_s:g} seconds")
                 wish = gen.send(ready)
         except StopIteration as end:
             value: _T = end.value
@@ -107,6 +111,8 @@ class Link:
             was_connected = self._connection is not None
             try:
                 return question(self._connected())
+            except _Silent:
+                raise
             except psycopg.Error:
                 if not was_connected or (self._connection is not None and not self._connection.closed):
                     raise
