@@ -46,14 +46,17 @@ def _programs() -> Path:
         if has_wheels and platform.machine() in {"x86_64", "aarch64", "arm64"}:
             raise AssertionError("install requirements/dev.txt: it has a PostgreSQL for this platform")
         pytest.skip("there is no wheel with PostgreSQL for this platform")
-    (package,) = found.submodule_search_locations
-    whole = Path(package) / "pginstall18"
+    (package,) = map(Path, found.submodule_search_locations)
+    libraries = package.with_name(f"{package.name}.libs")  # on Linux, found from the programs by a relative path
+    whole = package / "pginstall18"
     if os.geteuid() == 0 and any(not folder.stat().st_mode & 0o001 for folder in (whole, *whole.parents)):
         copy = Path(tempfile.mkdtemp(prefix="headworks-pg-programs-"))
-        copy.chmod(0o755)
-        shutil.copytree(whole, copy / "pg", symlinks=True)
-        whole = copy / "pg"
         atexit.register(shutil.rmtree, copy, ignore_errors=True)
+        copy.chmod(0o755)
+        if libraries.exists():
+            shutil.copytree(libraries, copy / libraries.name)
+        whole = copy / package.name / whole.name
+        shutil.copytree(package / whole.name, whole, symlinks=True)
     return whole / "bin"
 
 
@@ -65,6 +68,17 @@ class PostgresProcess:
         self._folder = Path(tempfile.mkdtemp(prefix="headworks-pg-"))
         self._data = self._folder / "data"
         self._as = {}
+        self._process = None
+        self._numbers = itertools.count()
+        self.port = free_port()
+        try:
+            self._make()
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
+
+    def _make(self):
         if os.geteuid() == 0:
             nobody = pwd.getpwnam("nobody")
             self._as = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
@@ -72,12 +86,10 @@ class PostgresProcess:
         password = self._folder / "password"
         password.write_text(PASSWORD)
         password.chmod(0o644)
-        self._run("initdb", "-D", self._data, "-U", "headworks", "-A", "scram-sha-256", "--pwfile", password,
-                  "-E", "UTF8", "--locale", "C", "--no-sync", "--no-instructions")  # fmt: skip
-        self.port = free_port()
-        self._process = None
-        self._numbers = itertools.count()
-        self.start()
+        self._run(
+            "initdb", "-D", self._data, "-U", "headworks", "-A", "scram-sha-256", "--pwfile", password,
+            "-E", "UTF8", "--locale", "C", "--no-sync", "--no-instructions",
+        )  # fmt: skip
 
     def _run(self, program, *arguments):
         done = subprocess.run(
@@ -140,7 +152,7 @@ class PostgresProcess:
     def kill(self):
         """Stop for good, and leave nothing behind. Harmless to call twice."""
         self.resume()
-        if self._process.poll() is None:
+        if self._process is not None and self._process.poll() is None:
             self._end(signal.SIGQUIT)
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -160,7 +172,7 @@ class PostgresProcess:
         self._process.wait(30)
 
     def _signal_all(self, number):
-        if self._process.poll() is not None:
+        if self._process is None or self._process.poll() is not None:
             return
         pid = self._process.pid
         listed = Path(f"/proc/{pid}/task/{pid}/children")
