@@ -106,6 +106,18 @@ class Validation(Section, frozen=True):
     rules_timeout_s: Annotated[Seconds, Meta(description="Seconds that all rules together may take.")] = 1.0
 
 
+class Streaming(Section, frozen=True):
+    """What happens to a stream that breaks off."""
+
+    on_break: Annotated[
+        Literal["end", "continue"],
+        Meta(
+            description="When the provider breaks off after text has gone out: `end` ends the stream with an error, "
+            "`continue` has the next target go on from the text so far. Not for answers that are held to a schema."
+        ),
+    ] = "end"
+
+
 class Action(Section, frozen=True):
     """What may happen when the model calls a tool that has a side effect."""
 
@@ -201,6 +213,7 @@ class Contract(Section, frozen=True, kw_only=True):
     validation: Annotated[Validation, Meta(description="What happens to an answer that breaks schema or rules.")] = (
         Validation()
     )
+    streaming: Annotated[Streaming, Meta(description="What happens to a stream that breaks off.")] = Streaming()
     actions: Annotated[
         dict[Annotated[str, Meta(pattern=TOOL_NAME)], Action],
         Meta(description="Tools with side effects, by name. A tool that is not named here only reads."),
