@@ -6,15 +6,12 @@ Who builds SQL text from values has no business here: values are bound, always. 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import conninfo
 
 from headworks.errors import StorageError
-
-if TYPE_CHECKING:
-    from psycopg.abc import PQGen
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -51,10 +48,10 @@ class _Patient(psycopg.Connection[tuple[Any, ...]]):
 
     silence_s = SILENCE_S
 
-    def wait(self, gen: "PQGen[_T]", *arguments: Any, **named: Any) -> _T:
+    def wait(self, gen: Generator[Any, Any, _T], *arguments: Any, **named: Any) -> _T:
         return super().wait(self._unless_silent(gen), *arguments, **named)
 
-    def _unless_silent(self, gen: "PQGen[_T]") -> "Generator[Any, Any, _T]":
+    def _unless_silent(self, gen: Generator[Any, Any, _T]) -> Generator[Any, Any, _T]:
         """The same dialogue with the socket, which is asked now and then with nothing being ready (0)."""
         try:
             wish = next(gen)
