@@ -1,14 +1,20 @@
 """What is PostgreSQL's alone: the connection, the schema, and several machines on one database."""
 
+import random
 import threading
+from typing import get_type_hints
 
 import psycopg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from headworks.calls import Opened, OutcomeReport, Settled
 from headworks.errors import StorageError
-from headworks.records.stores import Batch, Progress, Selection
+from headworks.records.stores import Batch, OutcomeSelection, Progress, Selection
 from headworks.records.stores.postgres import PostgresStore
 from headworks.records.stores.postgres_connection import Link, schema_version
+from headworks.records.stores.postgres_intake import indexable
 from headworks.records.stores.postgres_schema import MIGRATIONS
 from postgres_process import PASSWORD
 
@@ -118,6 +124,41 @@ def test_texts_that_the_database_cannot_hold_as_they_are_do_no_harm(new_postgres
     assert [record.call_id for record in store.select(Selection(key_id="k" * 9000))] == [first.call_id]
     second = store.get("call_000002")
     assert (second.error_code, second.trace_id) == ("tab\tback\\slash\nnewline \\N", "t" * 9000)
+
+
+WIDE = "".join(map(chr, random.Random(5).choices(range(0x10000, 0x1FFFF), k=600)))  # cannot be compressed much
+
+
+def test_no_text_is_too_long_for_an_index_so_that_nothing_keeps_what_comes_after_it_from_being_recorded(
+    new_postgres_store, calls
+):
+    store = new_postgres_store()
+    texts = [name for name, kind in get_type_hints(Settled).items() if kind is str]
+    of_opened = [name for name, kind in get_type_hints(Opened).items() if kind is str and name != "call_id"]
+    everything = dict.fromkeys([*texts, *of_opened], WIDE)
+    reports = [
+        OutcomeReport("o", 1, "n" * 64, "label", WIDE, key_id=WIDE, team=team, source="s" * 64, **{target: WIDE[:512]})
+        for target in ("trace_id", "caller_key")
+        for team in ("", WIDE)
+    ]
+
+    done = store.commit(Batch(settled=[calls.settled(1, **everything)], outcomes=reports))
+
+    assert done.recorded == 1
+    assert len(store.select(Selection(workload=WIDE, key_id=WIDE, team=WIDE, prompt_version=WIDE))) == 1
+    assert len(store.outcomes(OutcomeSelection())) == 4
+    assert [total.calls for total in store.totals(["workload"], None, None)] == [1]
+
+
+@given(st.text(), st.integers(1, 300))
+def test_a_text_is_cut_between_characters_and_never_lengthened(text, most):
+    cut = indexable(text, most)
+
+    assert len(cut.encode()) <= most
+    assert text.replace("\x00", "\ufffd").startswith(cut)
+    assert indexable(cut, most) == cut
+    if len(text.replace("\x00", "\ufffd").encode()) <= most:
+        assert cut == text.replace("\x00", "\ufffd")
 
 
 # -- the schema ---------------------------------------------------------------------------------------------------

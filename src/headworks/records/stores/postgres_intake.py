@@ -11,12 +11,17 @@ from headworks.records.stores.postgres_schema import make_partitions, take_commi
 from headworks.records.stores.rollups import GROUP, LENGTH_GROUP, SUMS, TOKEN_SUMS, WASTE_GROUP, Rollups
 from headworks.records.stores.rows import COLUMNS, lost, row_of
 
-_INDEXED_MOST = 256
-"""Most characters of a text that stands in an ordered index, whose entries have a bound (2,704 bytes)."""
+_INDEXED_BYTES = 240
+"""Most bytes of a text that stands in an ordered index, whose entries have a bound (2,704 bytes): that of the rollups
+has eight of them. A batch that does not fit would keep all that comes after it from being recorded."""
 
-_INDEXED = tuple(
-    COLUMNS.index(name) for name in ("endpoint", "provider", "model", "key_id", "team", "user", "workload")
-)
+_TARGET_BYTES = 2048
+"""The same for what a report is about, of which its index has one: 512 characters, the most that are taken."""
+
+CUT = frozenset({"endpoint", "provider", "model", "key_id", "team", "user", "workload", "prompt_version"})
+"""Columns of calls whose texts are stored no longer than an index can hold."""
+
+_INDEXED = tuple(COLUMNS.index(name) for name in sorted(CUT))
 _NAMES = ", ".join(f'"{name}"' for name in ("seq", *COLUMNS))
 
 # The temporary table is of the session: made once, empty at the end of each transaction.
@@ -49,9 +54,12 @@ def storable(text: str) -> str:
     return text.replace("\x00", "\ufffd") if "\x00" in text else text
 
 
-def indexable(text: str) -> str:
-    """The same, as long as an ordered index can hold it."""
-    return storable(text)[:_INDEXED_MOST]
+def indexable(text: str, most: int = _INDEXED_BYTES) -> str:
+    """The same, no longer in UTF-8 than an ordered index can hold."""
+    text = storable(text)
+    if len(text) * 4 <= most:
+        return text
+    return text.encode()[:most].decode(errors="ignore")
 
 
 def take_in(connection: Connection, batch: Batch, site: str) -> Committed:
@@ -203,16 +211,21 @@ def _add(
 
 def _add_reports(connection: Connection, reports: Sequence[OutcomeReport]) -> None:
     if reports:
-        connection.cursor().executemany(
-            _ADD_REPORT,
-            [
-                (
-                    *(
-                        storable(value) if isinstance(value, str) else value
-                        for value in msgspec.structs.astuple(report)
-                    ),
-                    f"team {report.team}" if report.team else report.key_id,
-                )
-                for report in reports
-            ],
-        )
+        connection.cursor().executemany(_ADD_REPORT, [_report_row(report) for report in reports])
+
+
+def _report_row(report: OutcomeReport) -> tuple[str | int, ...]:
+    fitting = msgspec.structs.replace(
+        report,
+        outcome_id=storable(report.outcome_id),
+        name=indexable(report.name, 64),
+        value=storable(report.value),
+        call_id=indexable(report.call_id, 64),
+        trace_id=indexable(report.trace_id, _TARGET_BYTES),
+        caller_key=indexable(report.caller_key, _TARGET_BYTES),
+        key_id=indexable(report.key_id),
+        source=indexable(report.source, 64),
+        team=indexable(report.team),
+    )
+    reporter = indexable(f"team {report.team}") if report.team else fitting.key_id
+    return (*msgspec.structs.astuple(fitting), reporter)

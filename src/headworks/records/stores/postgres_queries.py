@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from headworks.calls import WITHHELD, Caller
 from headworks.records.stores import Bodies, ContentKind, Dimension, Progress, Record, ResponseOrigin, Selection, Total
 from headworks.records.stores.postgres_connection import Connection
-from headworks.records.stores.postgres_intake import indexable, storable
+from headworks.records.stores.postgres_intake import CUT, indexable, storable
 from headworks.records.stores.rollups import HOUR_S
 
 _COLUMNS = ", ".join(f'"{name}"' for name in Record.__struct_fields__)
@@ -62,9 +62,6 @@ _CONDITIONS = {
     "after_seq": "seq > %s",
 }
 """Conditions of one value, by the field of `Selection` that has it."""
-
-_CUT = frozenset({"key_id", "team", "user", "workload", "endpoint", "provider"})
-"""Those whose texts are stored no longer than an index can hold."""
 
 PURGE_PIECES = 200
 """Most pieces that are removed in one transaction: who records waits for less than it would notice."""
@@ -174,7 +171,7 @@ def _conditions(selection: Selection) -> tuple[list[str], list[object]]:
         if value is not None and value != "":
             conditions.append(condition)
             if isinstance(value, str):
-                value = indexable(value) if field in _CUT else storable(value)
+                value = indexable(value) if field in CUT else storable(value)
             values.append(value)
     if selection.model:
         conditions.append("(requested_model LIKE %s OR model LIKE %s OR served_model LIKE %s)")
