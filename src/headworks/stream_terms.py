@@ -8,6 +8,9 @@ import msgspec
 from headworks.calls import NO_USAGE, Failure, FailureKind, Usage
 from headworks.continuing import ContinuedStream
 from headworks.dialects import AnswerSummary
+from headworks.exchange import Flight
+from headworks.planning import Plan
+from headworks.routing import StreamSink
 
 
 class Relayed(Protocol):
@@ -31,6 +34,21 @@ class Screen(Protocol):
     def closing(self, last: bytes) -> bytes: ...
 
 
+class Hedge(msgspec.Struct, frozen=True):
+    """The second attempt at a stream whose first token is late.
+
+    Attributes:
+        after_s: when it is made, in seconds from the first.
+        ask: what it asks of whom; None where nobody is to be asked.
+        decided: is given the first, the one that is taken and the one that is not, how that one stood and what it
+            used; returns the one that is taken, on terms that know of it.
+    """
+
+    after_s: float
+    ask: "Callable[[], tuple[Plan, StreamTerms] | None]"
+    decided: "Callable[[Lane, Lane, Lane, str, Usage], Lane]"
+
+
 class StreamTerms(msgspec.Struct, frozen=True):
     """What a workload asks of its stream, beyond what a plain call gets.
 
@@ -42,6 +60,7 @@ class StreamTerms(msgspec.Struct, frozen=True):
         goes_on_after: failures that are raised and not passed on, since another target is still to be asked.
         spent: what attempts before this one have used.
         continued: the stream to the caller, where another attempt may go on with it; None where each is for itself.
+        hedge: what is done when the first token is late.
     """
 
     headers: bytes
@@ -50,6 +69,23 @@ class StreamTerms(msgspec.Struct, frozen=True):
     goes_on_after: Collection[FailureKind] = ()
     spent: Usage = NO_USAGE
     continued: ContinuedStream | None = None
+    hedge: Hedge | None = None
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """One attempt at a stream that is under way.
+
+    Attributes:
+        steps: what it goes through.
+        sent_s: when it began, of `time.perf_counter`.
+    """
+
+    plan: Plan
+    terms: StreamTerms | None
+    steps: Relayed | None
+    sink: StreamSink
+    flight: Flight
+    sent_s: float
 
 
 class Screened:

@@ -30,13 +30,14 @@ from headworks.attempts import JUDGED, RULES, Attempts, Further, Policy, begin, 
 from headworks.calls import NO_USAGE, AttemptFailed, Endpoint, Failure, FailureKind
 from headworks.dialects import ChatTail, GeminiTail, MessagesTail, ResponsesTail, refusal_body
 from headworks.errors import Refusal
-from headworks.exchange import Flight, Reply
+from headworks.exchange import Reply
 from headworks.flow import Ending, Signal
+from headworks.hedging import race
 from headworks.planning import Plan, Planner
 from headworks.routing import StreamSink
 from headworks.settlement import OpenCall, Settlement
 from headworks.stream_sums import failed_within, note_part, note_unsent, sum_up, usage_of_both
-from headworks.stream_terms import Relayed, Screened, StreamTerms
+from headworks.stream_terms import Lane, Relayed, Screened, StreamTerms
 
 HEARTBEAT_S = 15.0
 HEARTBEAT = b": keep-alive\n\n"
@@ -147,70 +148,79 @@ class StreamRelay:
         Raises:
             AttemptFailed: before anything was sent on.
         """
+        lane = self._begin(call, plan, terms)
+        ending.act = partial(lane.sink.on_failure, STOPPED)
+        try:
+            if terms is not None and terms.hedge is not None:
+                lane = await race(call, lane, terms.hedge, self._begin, ending, self._loop.call_later)
+            failure = await lane.sink.started
+            failure = await self._take(call, lane, failure, reply)
+        except asyncio.CancelledError:
+            lane.flight.cancel()
+            lane.plan.target.station.health.gave_up()
+            if not call.is_settled:
+                sum_up(call, lane.plan, lane.steps, None, lane.terms)
+            raise
+        except AttemptFailed as error:
+            lane.flight.cancel()
+            tell(lane.plan.target.station.health, call, error.failure)
+            raise
+        except BaseException:
+            lane.flight.cancel()
+            lane.plan.target.station.health.gave_up()
+            raise
+        tell(lane.plan.target.station.health, call, failure)
+
+    def _begin(self, call: OpenCall, plan: Plan, terms: StreamTerms | None) -> Lane:
+        """
+        Raises:
+            AttemptFailed: it is not to be made.
+        """
         station = plan.target.station
-        health = station.health
         steps = _steps(plan)
         if terms is not None and terms.continued is not None:
             terms.continued.read_from(None if plan.bridge is None else plan.bridge.stream())
             steps = terms.continued
         if terms is not None and terms.screen is not None and steps is not None:
             steps = Screened(steps, terms.screen)
-        named = plan.target.headers if terms is None else terms.headers
         sink = StreamSink(steps, self._loop.call_later)
         call.usage = NO_USAGE  # of this attempt: what those before it used is in the terms
         unmade = begin(plan.target, call, perf_counter())
         if unmade is not None:
             raise AttemptFailed(unmade)
         flight = station.upstream.send(plan.request, sink, plan.timeouts or station.timeouts)
-        ending.act = partial(sink.on_failure, STOPPED)
-        try:
-            failure = await sink.started
-            call.head_s = sink.head_s
-            call.first_s = sink.first_s if plan.is_streamed else 0.0
-            if failure is not None:
-                if steps is not None:
-                    note_unsent(call, plan, steps, failure)
-                raise AttemptFailed(failure)  # noqa: TRY301 - the handler below is for whatever ends the attempt
-            if call.quota is not None:
-                call.quota.believe(station, sink.headers, perf_counter())
-            head = answer_head(sink.headers, is_plain=steps is not None and not sink.is_error)
-            call.upstream_request_id = _text(head.request_id)
-            if sink.is_error:
-                await self._stream_refused(call, plan, sink, head, reply, terms)
-            block = _stream_headers(call, named, head, is_events=steps is not None)
-            failure = await self._pass_on(call, plan, sink, steps, flight, block, reply, terms)
-        except asyncio.CancelledError:
-            flight.cancel()
-            health.gave_up()
-            if not call.is_settled:
-                sum_up(call, plan, steps, None, terms)
-            raise
-        except AttemptFailed as error:
-            flight.cancel()
-            tell(health, call, error.failure)
-            raise
-        except BaseException:
-            flight.cancel()
-            health.gave_up()
-            raise
-        tell(health, call, failure)
+        return Lane(plan, terms, steps, sink, flight, call.sent_s)
 
-    async def _pass_on(
-        self,
-        call: OpenCall,
-        plan: Plan,
-        sink: StreamSink,
-        steps: Relayed | None,
-        flight: Flight,
-        headers: bytes,
-        reply: Reply,
-        terms: StreamTerms | None,
-    ) -> Failure | None:
+    async def _take(self, call: OpenCall, lane: Lane, failure: Failure | None, reply: Reply) -> Failure | None:
+        """The stream has begun, or has failed: pass on what it is. Returns what broke it.
+
+        Raises:
+            AttemptFailed: it is not to be passed on, and nothing of it was.
+        """
+        plan, terms, steps, sink = lane.plan, lane.terms, lane.steps, lane.sink
+        call.head_s = sink.head_s
+        call.first_s = sink.first_s if plan.is_streamed else 0.0
+        if failure is not None:
+            if steps is not None:
+                note_unsent(call, plan, steps, failure)
+            raise AttemptFailed(failure)
+        if call.quota is not None:
+            call.quota.believe(plan.target.station, sink.headers, perf_counter())
+        head = answer_head(sink.headers, is_plain=steps is not None and not sink.is_error)
+        call.upstream_request_id = _text(head.request_id)
+        if sink.is_error:
+            await self._stream_refused(call, plan, sink, head, reply, terms)
+        named = plan.target.headers if terms is None else terms.headers
+        block = _stream_headers(call, named, head, is_events=steps is not None)
+        return await self._pass_on(call, lane, block, reply)
+
+    async def _pass_on(self, call: OpenCall, lane: Lane, headers: bytes, reply: Reply) -> Failure | None:
         """Send the stream on while it comes; hold its last piece until the call has settled. Returns what broke it.
 
         Raises:
             AttemptFailed: it is not to be passed on, and nothing of it was.
         """
+        plan, terms, steps, sink, flight = lane.plan, lane.terms, lane.steps, lane.sink, lane.flight
         screen = None if terms is None else terms.screen
         continued = None if terms is None else terms.continued
         is_out = continued is not None and continued.is_begun

@@ -19,6 +19,7 @@ from headworks.dialects.whole import write_answer, write_stream
 from headworks.errors import Refusal
 from headworks.exchange import SHARE_WITH_MORE, STATIC_ANSWER_S, Reply
 from headworks.flow import Ending
+from headworks.hedging import FirstTokens
 from headworks.held_calls import HeldCalls
 from headworks.judging import GOOD, Judgement, RulesContext, verdict_of
 from headworks.outcome import charge
@@ -64,7 +65,7 @@ class Vault(Protocol):
 
 
 class Shared(msgspec.Struct, frozen=True):
-    """What all calls of workloads use; see `WorkloadCalls`."""
+    """What all calls of workloads use; see `WorkloadCalls`. `first_tokens` are by workload, provider and model."""
 
     settlement: Settlement
     planner: Planner
@@ -75,6 +76,7 @@ class Shared(msgspec.Struct, frozen=True):
     answer_bytes: int
     policy: Policy
     now: Callable[[], float] = time.time
+    first_tokens: dict[tuple[str, str, str], FirstTokens] = msgspec.field(default_factory=dict)
 
 
 class Run:

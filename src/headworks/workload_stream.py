@@ -2,17 +2,22 @@
 mended or asked for elsewhere, and later gone on with where the contract says so."""
 
 from functools import partial
+from time import perf_counter
+
+import msgspec
 
 from headworks.answering import UpstreamRefusal
-from headworks.calls import NO_USAGE
+from headworks.calls import NO_USAGE, Usage
 from headworks.composing import PromptMessage, append_turns
 from headworks.continuing import GO_ON, ContinuedStream
 from headworks.dialects.reading import Fields
 from headworks.errors import Refusal
+from headworks.hedging import FirstTokens
 from headworks.judging import GOOD, Judgement, judge_rules
 from headworks.planning import Plan
 from headworks.stream_screen import StreamScreen
-from headworks.stream_terms import StreamTerms
+from headworks.stream_sums import usage_of_both
+from headworks.stream_terms import Hedge, Lane, StreamTerms
 from headworks.workload_run import FALLS_BACK, Run
 
 
@@ -77,7 +82,9 @@ class StreamedRun(Run):
             plan = self._plan(index, self._going_on(fields), due_s)
             if not self._is_begun:
                 self._screen = self._screen_of(plan)
-            screen, terms = self._screen, self._terms(self._headers(plan), self._screen, index)
+            terms = self._terms(self._headers(plan), self._screen, index)
+            if self._work.contract.latency.hedge and not self._is_begun:
+                terms = msgspec.structs.replace(terms, hedge=self._hedge(plan, index, fields, due_s))
             record.note_attempt(f"{plan.target.provider}/{plan.target.model}{self._seam}")
             try:
                 await self._shared.streams.stream(self._call, plan, self._reply, self._ending, terms)
@@ -87,14 +94,66 @@ class StreamedRun(Run):
                 if self._is_begun:
                     self._take_usage()
                     self._call.usage = NO_USAGE  # it is in what is spent
-                mended = self._mended(screen, fields)
+                mended = self._mended(self._screen, fields)
                 if mended is not None:
                     fields = mended
                     continue
                 await self._pause(error, plan, again, due_s)
                 again += 1
             else:
+                self._note_first_token()
                 return
+
+    def _note_first_token(self) -> None:
+        call = self._call
+        if self._work.contract.latency.hedge and call.first_s:
+            self._first_tokens(call.provider, call.model).note(call.first_s - call.sent_s)
+
+    def _first_tokens(self, provider: str, model: str) -> FirstTokens:
+        return self._shared.first_tokens.setdefault((self._work.name, provider, model), FirstTokens())
+
+    def _hedge(self, plan: Plan, index: int, fields: Fields, due_s: float) -> Hedge | None:
+        """The second attempt that is made when this one's first token is late; None where nothing is known yet."""
+        after_s = self._first_tokens(plan.target.provider, plan.target.model).late_s
+        if after_s is None:
+            return None
+        return Hedge(after_s, partial(self._ask_second, index, fields, due_s), self._decided)
+
+    def _ask_second(self, index: int, fields: Fields, due_s: float) -> tuple[Plan, StreamTerms] | None:
+        """Ask the next of the chain, or, where there is none, the same once more: another of its machines answers."""
+        other = min(index + 1, len(self._work.chain) - 1)
+        if not self._work.chain[other].station.health.take_retry(perf_counter()):
+            return None
+        try:
+            plan = self._plan(other, fields, due_s)
+        except Refusal:
+            return None  # it cannot be asked this, or there is no time
+        headers = self._headers(plan) + b"x-headworks-hedged: true\r\n"
+        terms = self._terms(headers, self._screen_of(plan), other)
+        if terms.continued is not None:
+            terms = msgspec.structs.replace(terms, continued=ContinuedStream(self._endpoint, self._head.fields))
+        return plan, terms
+
+    def _decided(self, first: Lane, winner: Lane, other: Lane, how: str, lost: Usage) -> Lane:
+        record, target = self._call.work, winner.plan.target
+        assert record is not None, "it was made with the call"
+        assert winner.terms is not None, "a workload has terms"
+        if other is first:
+            record.note_end("late" if how == "given up" else f"late, {how}")
+            record.note_attempt(f"{target.provider}/{target.model} (hedge)")
+        else:
+            record.note_end("late")
+            record.note_attempt(f"{other.plan.target.provider}/{other.plan.target.model} (hedge)")
+            record.note_end(how)
+            record.note_attempt(f"{target.provider}/{target.model}")
+        if how == "given up":
+            given_up = other.plan.target
+            self._first_tokens(given_up.provider, given_up.model).note(perf_counter() - other.sent_s)
+        self._spent = usage_of_both(self._spent, lost)
+        screen = winner.terms.screen
+        self._screen = screen if isinstance(screen, StreamScreen) else None
+        self._continued = winner.terms.continued
+        return msgspec.structs.replace(winner, terms=msgspec.structs.replace(winner.terms, spent=self._spent))
 
     def _terms(self, headers: bytes, screen: StreamScreen | None, index: int) -> StreamTerms:
         return StreamTerms(

@@ -44,6 +44,13 @@ class Latency(Section, frozen=True):
     first_token_s: Annotated[
         Seconds | None, Meta(description="Seconds to the first visible piece of a streamed answer.")
     ] = None
+    hedge: Annotated[
+        bool,
+        Meta(
+            description="When a stream has not begun by the time within which 95 of 100 did, ask the next target as "
+            "well, take whoever begins first, and give the other up. Both are paid for."
+        ),
+    ] = False
 
 
 class Data(Section, frozen=True):
