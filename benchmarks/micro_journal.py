@@ -1,6 +1,8 @@
 """What one call pays for its records and its key check, in microseconds; and how fast journals are drained.
 
-    .venv/bin/python -m benchmarks.micro_journal
+    .venv/bin/python -m benchmarks.micro_journal [URL]
+
+With the URL of a PostgreSQL database (empty, password included), journals are drained into it, too.
 
 Bars (docs/explanation/performance.md): an append at most 2.5 us, 20,000 records a second and
 worker; a key check at most 5 us. Each figure is the best of several runs: noise only ever adds.
@@ -31,8 +33,9 @@ def main() -> int:
         asyncio.run(_journal(Path(folder)))
     with tempfile.TemporaryDirectory() as folder:
         _ring(Path(folder))
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(_drain(Path(folder)))
+    for url in ("", *sys.argv[1:]):
+        with tempfile.TemporaryDirectory() as folder:
+            asyncio.run(_drain(Path(folder), url))
     return 0
 
 
@@ -71,20 +74,21 @@ def _ring(folder: Path) -> None:
     store.close()
 
 
-async def _drain(folder: Path) -> None:
+async def _drain(folder: Path, url: str) -> None:
     journal = _open(folder / JOURNAL_FOLDER)
     for n in range(_STORED_CALLS):
         for entry in _entries(n):
             journal.append(entry)
     journal.close()
     start, cpu = time.perf_counter(), time.process_time()
-    drained = drain_once(folder)
+    drained = drain_once(folder, url)
     elapsed, cpu_s = time.perf_counter() - start, time.process_time() - cpu
     assert drained is not None
     assert drained.recorded == _STORED_CALLS
-    _print("drain a call into SQLite (CPU)", cpu_s / _STORED_CALLS)
+    _print(f"drain a call into {'PostgreSQL' if url else 'SQLite'} (own CPU)", cpu_s / _STORED_CALLS)
     size = sum(path.stat().st_size for path in folder.glob("records.db*"))
-    print(f"{'drained':<50} {_STORED_CALLS / elapsed:10,.0f} calls/s, {size / _STORED_CALLS:.0f} bytes a call")
+    room = "" if url else f", {size / _STORED_CALLS:.0f} bytes a call"
+    print(f"{'drained':<50} {_STORED_CALLS / elapsed:10,.0f} calls/s{room}")
 
 
 def _open(folder: Path) -> Journal:

@@ -29,6 +29,7 @@ from headworks.telemetry import Metrics
 sys.path.insert(0, str(Path(__file__).parent))
 
 from played_work import Work
+from postgres_process import PostgresProcess
 
 settings.register_profile("check", derandomize=True, deadline=None)
 settings.register_profile("search", max_examples=2000, deadline=None)
@@ -307,6 +308,22 @@ def hall(tmp_path):
     assert hall.gateway.in_flight == 0
     hall.journal.close()
     loop.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A server for all tests; each makes a database of its own."""
+    server = PostgresProcess()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def own_postgresql():
+    """A server for one test, which may stop it."""
+    server = PostgresProcess()
+    yield server
+    server.kill()
 
 
 @pytest.fixture

@@ -29,12 +29,13 @@ from headworks.config import (
     model_of_rung,
     read_lock,
     read_secret,
+    store_url,
 )
 from headworks.config.limits import TargetLimits, limits_by_pool
 from headworks.config.pricing import price_book
 from headworks.config.shape import Provider as ProviderConfig
 from headworks.config.walk import suggestion
-from headworks.errors import ConfigError, LimitsUnavailable, Problem, SecretError
+from headworks.errors import ConfigError, LimitsUnavailable, Problem, Refusal, SecretError, StorageError
 from headworks.exchange import Timeouts, Upstream
 from headworks.gateway import ANSWER_BYTES, Gateway, Parts, random_up_to
 from headworks.limiting import Limiter
@@ -49,7 +50,7 @@ from headworks.settlement import Settlement
 from headworks.shedding import Load
 from headworks.streaming import StreamRelay
 from headworks.surveying import Surveyor
-from headworks.telemetry import Metrics, Standing
+from headworks.telemetry import Metrics, Standing, report
 from headworks.transport import Origin, PoolLimits, UpstreamPool
 from headworks.wheel import Timer, TimerWheel
 
@@ -121,6 +122,7 @@ class Settings(msgspec.Struct, frozen=True):
     secret: bytes
     workloads: tuple[tuple[Workload, "CompiledWorkload"], ...] = ()
     valkey: str = ""
+    store_url: str = ""
 
 
 def read_settings(project: Project, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -146,7 +148,16 @@ def read_settings(project: Project, environment: Mapping[str, str] = os.environ)
     secret = server_secret(config.access.secret, project.folder, environment) if needs_secret else b""
     archive = PriceArchive(project.storage)
     book = price_book(project, archive.current())
-    return Settings(project, plans, names, book, secret, workloads, _valkey_url(project, environment))
+    return Settings(
+        project,
+        plans,
+        names,
+        book,
+        secret,
+        workloads,
+        _valkey_url(project, environment),
+        store_url(project, environment),
+    )
 
 
 def _valkey_url(project: Project, environment: Mapping[str, str]) -> str:
@@ -363,7 +374,7 @@ class Hull:
         self.load = load or Load()
         self.render_metrics = render_metrics or metrics.render
         self.is_ready = is_ready
-        self.lookup = CallLookup(storage)
+        self.lookup = CallLookup(storage, settings.store_url)
         self.journal = Journal(
             storage / JOURNAL_FOLDER,
             worker=worker,
@@ -382,6 +393,7 @@ class Hull:
         self.surveyor = Surveyor(self.limiter)
         self._has_others = settings.project.config.server.workers != 1 and not is_keyless
         self._store: KeyStore | None = None
+        self._lookup_trouble = ""
         self._storage = storage
 
     def ring(self, settings: Settings) -> KeyRing | OpenRing:
@@ -396,12 +408,30 @@ class Hull:
         """Who made a response, as the store knows it; waits while another worker's record may be on its way."""
         due_s = self.loop.time() + (_OWNER_WAIT_S if self._has_others else 0.0)
         while True:
-            found = await self.loop.run_in_executor(None, self.lookup.owner_of, response_id)
+            found = await self._look_up(response_id)
             if found is not None:
                 return ResponseOwner(*found)
             if self.loop.time() >= due_s:
                 return None
             await asyncio.sleep(_OWNER_POLL_S)
+
+    async def _look_up(self, response_id: str) -> tuple[str, str, str] | None:
+        """As the store knows it at this moment; what is wrong with the store is for the log, and said once."""
+        try:
+            found = await self.loop.run_in_executor(None, self.lookup.owner_of, response_id)
+        except StorageError as error:
+            if str(error) != self._lookup_trouble:
+                self._lookup_trouble = str(error)
+                report(f"whose a response is cannot be looked up for now: {error}")
+            raise Refusal(
+                503,
+                "records_unavailable",
+                "Whose this response is cannot be looked up for now. Try again, or send the conversation itself.",
+                kind="server_error",
+                headers=(("retry-after", "5"),),
+            ) from error
+        self._lookup_trouble = ""
+        return found
 
     async def stop_limiting(self) -> None:
         """Ask for no more leases."""

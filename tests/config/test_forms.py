@@ -22,6 +22,9 @@ from headworks.config.forms import FORMS, HOP_BY_HOP, OWNED, Unfit
         ("header-value", "", ""),
         ("model-name", "meta/llama-3:70b@2026", "meta/llama-3:70b@2026"),
         ("path", "a folder/ü.pem", "a folder/ü.pem"),
+        ("store-url", "postgres://u@h:5432/db?sslmode=require", "postgres://u@h:5432/db?sslmode=require"),
+        ("store-url", "postgresql://u@a:1,b:2/db?host=/run/pg", "postgresql://u@a:1,b:2/db?host=/run/pg"),
+        ("store-url", "postgresql:///db?passfile=/run/pass", "postgresql:///db?passfile=/run/pass"),
     ],
 )
 def test_a_text_of_the_form_is_returned_in_its_canonical_way(form, text, canonical):
@@ -67,6 +70,14 @@ def test_a_text_of_the_form_is_returned_in_its_canonical_way(form, text, canonic
         ("header-value", "sk-proj-1", "looks like a key"),
         ("header-value", "3f1c9a77b2e84d5f9c3e7a1b2d4f6e8a", "looks like a key"),
         ("model-name", "a b", "expected a model name"),
+        ("store-url", "mysql://h/db", "expected a PostgreSQL URL"),
+        ("store-url", "host=h dbname=db", "expected a PostgreSQL URL"),
+        ("store-url", "postgresql://h/d b", "expected a PostgreSQL URL"),
+        ("store-url", "postgresql://h/db#x", "expected a PostgreSQL URL"),
+        ("store-url", "postgresql://u:p@h/db", "into `store_password`"),
+        ("store-url", "postgresql://u:@h/db", "into `store_password`"),
+        ("store-url", "postgresql://h/db?a=b&Password=p", "into `store_password`"),
+        ("store-url", "postgresql://h?sslpassword=p", "into `store_password`"),
     ],
 )
 def test_another_text_is_refused_with_what_was_expected(form, text, words):

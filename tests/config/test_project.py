@@ -24,6 +24,7 @@ from headworks.config import (
     load,
     load_state,
     parse,
+    store_url,
 )
 from headworks.config.document import MAX_BYTES
 from headworks.config.shape import EVERYTHING
@@ -236,6 +237,16 @@ def test_state_is_found_in_a_file_that_is_broken_elsewhere(tmp_path, broken):
     assert [problem.line for problem in problems] == [4]
 
 
+def test_the_database_of_the_records_is_found_in_a_file_that_is_broken_elsewhere(tmp_path):
+    records = "records: {store: 'postgresql://u@h/db', store_password: env:PASSWORD}\n"
+    (tmp_path / "headworks.yaml").write_text(records + "modelz: {}\n")
+
+    project, problems = load_state(tmp_path)
+
+    assert store_url(project, {"PASSWORD": "p&w"}) == "postgresql://u@h/db?password=p%26w"
+    assert problems
+
+
 def test_the_state_of_a_good_file_is_the_whole_project(tmp_path):
     (tmp_path / "headworks.yaml").write_text(STATE + SIMULATOR)
 
@@ -251,6 +262,8 @@ def test_the_state_of_a_good_file_is_the_whole_project(tmp_path):
         "storage: {path: !new one}\n",
         "storag: {path: one}\n",
         "acces: {secret: file:one}\n",
+        "records: {store: one}\n",
+        "record: {store: 'postgresql://h/db'}\n",
         "access: {secret: one}\n",
         "providers: [\n",
     ],

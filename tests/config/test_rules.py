@@ -64,6 +64,12 @@ def test_fields_that_do_not_fit_together_are_a_problem_at_the_one_to_change(prob
     assert problems(text) == [expected]
 
 
+def test_a_password_without_a_database_is_a_problem(problems):
+    assert problems(SIMULATOR + "records: {store_password: env:X}\n") == [
+        "2:27: records.store_password: has a meaning only beside `store`"
+    ]
+
+
 def test_a_field_that_is_wrong_in_itself_is_named_once(problems):
     assert problems("providers:\n  a: {kind: openai, api_key: oops}") == [
         (

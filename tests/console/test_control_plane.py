@@ -1,18 +1,22 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import msgspec
+import psycopg
 import pytest
 
 from headworks.calls import Opened, Settled
 from headworks.console import run
 from headworks.console.control_plane import LONGEST_REST_S, LONGEST_RETRY_S, SHORTEST_REST_S
+from headworks.errors import StorageError
 from headworks.records import JOURNAL_FOLDER, STORE_FILE, Selection, drain_lock, open_store
 from headworks.records.frames import MAGIC, frame
 from headworks.records.segments import Segment
+from headworks.records.stores.sqlite import SqliteStore
 from headworks.telemetry import RUN_FOLDER, Metrics, MetricsShare
 
 
@@ -287,3 +291,111 @@ def test_the_ratio_stays_when_lost_calls_are_counted(tmp_path):
     assert said == ["1 call was under way when a worker died: recorded as lost"]
     assert len(ratios(tmp_path)) == 1
     assert b'outcome="lost",status="0"} 1' in MetricsShare(Metrics(), tmp_path / RUN_FOLDER, "worker-1").render()
+
+
+DAY_US = 86_400_000_000
+NOW_S = 1_795_435_200.0
+
+
+def test_records_are_kept_for_as_many_days_as_configured(tmp_path):
+    now_us = int(NOW_S * 1e6)
+    old, young = (
+        Settled(Opened(f"call_{name}", now_us - days * DAY_US, "responses", "fast"), "answered", 200, 5)
+        for name, days in (("old", 31), ("young", 29))
+    )
+    write(tmp_path, old, young)
+
+    run(tmp_path, keep_days=30, rest=Rests(1), say=pytest.fail, now=lambda: NOW_S)
+
+    assert recorded(tmp_path) == ["call_young"]
+
+
+def test_without_a_configured_time_records_are_kept_for_ever(tmp_path):
+    write(tmp_path, settled(1))
+
+    run(tmp_path, rest=Rests(1), say=pytest.fail, now=lambda: NOW_S)
+
+    assert recorded(tmp_path) == ["call_1"]
+
+
+def test_records_that_cannot_be_removed_are_told_of_and_draining_goes_on(tmp_path, monkeypatch):
+    def forget(_store, _before_us):
+        raise StorageError("somebody reads")
+
+    monkeypatch.setattr(SqliteStore, "forget", forget)
+    write(tmp_path, settled(1))
+    said = []
+
+    run(tmp_path, keep_days=1, rest=Rests(2, rest_1=lambda: write(tmp_path, settled(2), number=1)), say=said.append)
+
+    assert said == ["old records and content stay for now: somebody reads"]
+    assert recorded(tmp_path) == ["call_1", "call_2"]
+
+
+# -- with PostgreSQL ----------------------------------------------------------------------------------------------
+
+
+def test_a_database_that_is_away_is_said_once_and_tried_again_and_every_call_is_there_once(tmp_path, own_postgresql):
+    url, said = own_postgresql.store_url(), []
+    write(tmp_path, settled(1))
+    own_postgresql.stop()
+    rests = Rests(
+        9,
+        rest_3=own_postgresql.start,
+        rest_5=lambda: (own_postgresql.crash(), write(tmp_path, settled(2), number=1)),
+        rest_7=own_postgresql.start,
+    )
+
+    run(tmp_path, url, rest=rests, say=said.append)
+
+    assert [line.split(":")[0] for line in said] == [
+        "records stay in the journal for now",
+        "records are drained again",
+    ] * 2
+    store = open_store(tmp_path, url)
+    assert [record.call_id for record in store.select(Selection(is_newest_first=False))] == ["call_1", "call_2"]
+    assert [total.calls for total in store.totals([], None, None)] == [2]
+    store.close()
+
+
+def test_months_are_made_before_a_call_needs_them(tmp_path, postgresql):
+    url = postgresql.store_url(postgresql.new_database())
+    (tmp_path / JOURNAL_FOLDER).mkdir()
+
+    run(tmp_path, url, rest=Rests(1), say=pytest.fail, now=lambda: NOW_S)
+
+    with psycopg.connect(url) as connection:
+        names = connection.execute("SELECT relname FROM pg_class WHERE relname ~ '^calls_20..' AND relkind = 'r'")
+        assert sorted(name for (name,) in names) == ["calls_2026_11", "calls_2026_12", "calls_2027_01"]
+
+
+def test_two_control_planes_on_one_database_drain_at_the_same_time(tmp_path, postgresql):
+    url, failed = postgresql.store_url(postgresql.new_database()), []
+
+    def drain(machine: int) -> None:
+        storage = tmp_path / f"machine-{machine}"
+        storage.mkdir()
+        write(storage, *(settled(n) for n in range(machine * 100, machine * 100 + 50)))
+        more = {
+            f"rest_{rest}": lambda rest=rest: write(
+                storage, *(settled(machine * 100 + 50 + rest * 5 + n) for n in range(5)), number=rest
+            )
+            for rest in range(1, 10)
+        }
+        try:
+            run(storage, url, rest=Rests(10, **more), say=failed.append)
+        except StorageError as error:
+            failed.append(str(error))
+
+    threads = [threading.Thread(target=drain, args=(machine,)) for machine in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failed == []
+    store = open_store(tmp_path / "machine-0", url)
+    found = store.select(Selection(limit=1000))
+    assert len(found) == len({record.call_id for record in found}) == 2 * 95
+    assert [total.calls for total in store.totals([], None, None)] == [2 * 95]
+    store.close()

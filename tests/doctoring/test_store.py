@@ -11,6 +11,7 @@ from headworks.doctoring import store
 from headworks.doctoring.store import Backlog, backlog_of, judge_backlog
 from headworks.records import JOURNAL_FOLDER, STORE_FILE, Journal, drain_once, open_store
 from headworks.records.stores.sqlite_schema import MIGRATIONS
+from postgres_process import PASSWORD
 
 
 @pytest.fixture
@@ -115,3 +116,53 @@ def test_damaged_journals_are_shown(project):
     (project.storage / JOURNAL_FOLDER).mkdir()
     (project.storage / JOURNAL_FOLDER / "w-1-000001.journal.damaged").write_bytes(b"x")
     assert look(project)["damaged"].verdict == "warning"
+
+
+# -- in PostgreSQL ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared(project_of, own_postgresql, tmp_path):
+    """A project whose records are in a database."""
+    password = tmp_path / "password"
+    password.write_text(PASSWORD + "\n")
+    password.chmod(0o600)
+    records = f"records: {{store: '{own_postgresql.url()}', store_password: 'file:{password}'}}\n"
+    return project_of("providers: {sim: {kind: simulator}}\n" + records)
+
+
+def test_a_database_that_nobody_has_used_is_told_apart_from_one_of_this_release(shared, own_postgresql):
+    assert look(shared)["version"].verdict == "warning"
+    open_store(shared.storage, own_postgresql.store_url()).close()
+
+    found = look(shared)
+
+    assert {finding.verdict for finding in found.values()} == {"ok"}
+    assert found["version"].says.startswith(f"PostgreSQL 127.0.0.1:{own_postgresql.port}/postgres is of version")
+
+
+def test_a_database_that_is_away_or_refuses_us_is_a_problem_that_does_not_say_the_password(shared, own_postgresql):
+    append(shared, opened(NOW_S))
+    with own_postgresql.connect() as administrator:
+        administrator.execute("ALTER ROLE headworks PASSWORD 'another'")
+    refused = look(shared)["version"]
+    own_postgresql.stop()
+    away = look(shared)["version"]
+    backlog = backlog_of(shared.storage, own_postgresql.store_url(), now_s=NOW_S)
+    spooling = judge_backlog(backlog, 1 << 30)
+
+    assert (refused.verdict, away.verdict, spooling.verdict) == ("problem", "problem", "problem")
+    assert "password authentication failed" in refused.says
+    assert "refused" in away.says
+    assert "records wait in the journals, for the store cannot be used" in spooling.says
+    assert backlog.waiting_bytes > 0
+    assert PASSWORD not in refused.says + away.says + spooling.says
+
+
+def test_a_password_that_cannot_be_read_is_a_problem(project_of):
+    records = "records: {store: 'postgresql://u@127.0.0.1/db', store_password: env:NOT_THERE}\n"
+
+    found = look(project_of("providers: {sim: {kind: simulator}}\n" + records))["version"]
+
+    assert found.verdict == "problem"
+    assert "NOT_THERE" in found.says

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from headworks.access import KEYS_FILE, KeyStore, server_secret
-from headworks.config import load
+from headworks.config import load, store_url
 from headworks.records import Record, open_store
 
 
@@ -83,7 +83,7 @@ class Gateway:
     def record(self, call_id: str) -> Record:
         """The record of a call, which is drained into the store a moment after its answer."""
         due_s = time.monotonic() + 10
-        store = open_store(self._project.storage)
+        store = open_store(self._project.storage, store_url(self._project))
         try:
             while True:
                 record = store.get(call_id)

@@ -56,7 +56,8 @@ class Load(msgspec.Struct, frozen=True):
         return sum(one.is_answered and one.took_s <= most_s for one in self.calls) / len(self.calls)
 
     def ids(self) -> dict[str, bool]:
-        return {one.call_id: one.is_answered for one in self.calls if one.call_id}
+        """The calls of which there must be a record, each with whether it was answered whole."""
+        return {one.call_id: one.is_answered for one in self.calls if one.call_id and one.code != "journal_full"}
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):

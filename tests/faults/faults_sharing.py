@@ -1,5 +1,4 @@
-"""Scenarios in which what workers and machines share fails: Valkey, a worker, the control plane. PostgreSQL's, as a
-store that stops, pauses and comes back, belong here, too.
+"""Scenarios in which what workers and machines share fails: Valkey, a worker, the control plane.
 
 The provider has a limit of its own, kept by its own buckets; each call that it refuses by them is one too many.
 """

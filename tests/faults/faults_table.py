@@ -16,6 +16,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "e2e")]
 import faults_network  # noqa: E402  (their folder is on the path from here on)
 import faults_providers  # noqa: E402
 import faults_sharing  # noqa: E402
+import faults_store  # noqa: E402
 from faults_providers import Bar, broken_frames, cut_streams  # noqa: E402
 from faults_result import LONG, LONG_SHARED, Result, Size  # noqa: E402
 from faults_stage import Stage  # noqa: E402
@@ -30,6 +31,7 @@ PLAYS: tuple[tuple[Bar, Size], ...] = (
     (Bar(broken_frames, answered=0.95, unseen_s=10.0), LONG),
     *((bar, LONG) for bar in faults_network.BARS),
     *((bar, LONG_SHARED) for bar in faults_sharing.BARS),
+    *((bar, LONG) for bar in faults_store.BARS),
 )
 """Every scenario, in the order of the table."""
 

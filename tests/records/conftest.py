@@ -9,6 +9,8 @@ from headworks.calls import Opened, Settled
 from headworks.records import Journal
 from headworks.records.frames import MAGIC, frame
 from headworks.records.segments import Segment
+from headworks.records.stores import Store
+from headworks.records.stores.postgres import PostgresStore
 from headworks.records.stores.sqlite import SqliteStore
 
 NOON_US = 1_795_435_200_000_000  # 2026-11-23 12:00 UTC
@@ -82,8 +84,40 @@ def journal(tmp_path, loop) -> Iterator[Callable[..., Journal]]:
         one.close()
 
 
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def new_store(request, tmp_path_factory) -> Callable[[], Store]:
+    """Makes stores of each engine, every one with nothing in it. Who has one closes it."""
+    if request.param == "sqlite":
+        return lambda: SqliteStore(tmp_path_factory.mktemp("store") / "records.db")
+    server = request.getfixturevalue("postgresql")
+    return lambda: PostgresStore(server.store_url(server.new_database()), "here")
+
+
 @pytest.fixture
-def store(tmp_path) -> Iterator[SqliteStore]:
+def new_postgres_store(postgresql) -> Iterator[Callable[..., PostgresStore]]:
+    """Makes stores in one database, which has nothing in it at first; closes them."""
+    url = postgresql.store_url(postgresql.new_database())
+    opened: list[PostgresStore] = []
+
+    def open_one(site: str = "here", **settings: object) -> PostgresStore:
+        opened.append(PostgresStore(url, site, **settings))
+        return opened[-1]
+
+    yield open_one
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def store(new_store) -> Iterator[Store]:
+    store = new_store()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def sqlite_store(tmp_path) -> Iterator[SqliteStore]:
+    """For what is of this engine only; its file is `records.db`."""
     store = SqliteStore(tmp_path / "records.db")
     yield store
     store.close()

@@ -111,18 +111,18 @@ def test_plain_bodies_of_before_are_still_read(store, calls):
     assert open_content(store, store.get("call_000002"), vault, 0) == {}
 
 
-def test_values_that_nobody_sealed_are_not_kept(store, calls):
-    store.commit(Batch(settled=[calls.settled(1, workload="triage", template_values=b'{"name":"Ann"}')]))
+def test_values_that_nobody_sealed_are_not_kept(sqlite_store, calls):
+    sqlite_store.commit(Batch(settled=[calls.settled(1, workload="triage", template_values=b'{"name":"Ann"}')]))
 
-    assert store.content(store.get("call_000001").seq, 0) == {}
-    assert b"Ann" not in store._connection.serialize()
+    assert sqlite_store.content(sqlite_store.get("call_000001").seq, 0) == {}
+    assert b"Ann" not in sqlite_store._connection.serialize()
 
 
-def test_purging_removes_what_has_expired_and_nothing_else_in_bounded_batches(store, calls, monkeypatch):
+def test_purging_removes_what_has_expired_and_nothing_else_in_bounded_batches(sqlite_store, calls, monkeypatch):
     from headworks.records.stores import sqlite_content
 
     monkeypatch.setattr(sqlite_content, "PURGE_PIECES", 3)
-    store.commit(
+    sqlite_store.commit(
         Batch(
             settled=[
                 seal(calls.settled(n, workload="w", content_expires_us=1000 + n), request=b"q", response=b"a")
@@ -131,15 +131,15 @@ def test_purging_removes_what_has_expired_and_nothing_else_in_bounded_batches(st
         )
     )
     statements: list[str] = []
-    store._connection.set_trace_callback(statements.append)
+    sqlite_store._connection.set_trace_callback(statements.append)
 
-    removed = store.purge(1004)
+    removed = sqlite_store.purge(1004)
 
-    store._connection.set_trace_callback(None)
+    sqlite_store._connection.set_trace_callback(None)
     assert removed == 10
     assert statements.count("COMMIT") == 4
-    assert store.purge(1004) == 0
-    left = [n for n in range(10) if store.content(store.get(f"call_{n:06d}").seq, 0)]
+    assert sqlite_store.purge(1004) == 0
+    left = [n for n in range(10) if sqlite_store.content(sqlite_store.get(f"call_{n:06d}").seq, 0)]
     assert left == [5, 6, 7, 8, 9]
 
 

@@ -8,12 +8,21 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from headworks.calls import Opened, Settled
 from headworks.records import Drainer, Journal, Selection
 from headworks.records.frames import HEAD_BYTES, frame
 from headworks.records.segments import list_segments
+from headworks.records.stores import Store
+from headworks.records.stores.postgres import PostgresStore
 from headworks.records.stores.sqlite import SqliteStore
 
 
@@ -35,6 +44,9 @@ class Recording(RuleBasedStateMachine):
         self.expected: dict[str, str] = {}
         self.count = 0
         self.said: list[str] = []
+
+    def open_store(self) -> Store:
+        return SqliteStore(self.home / "records.db")
 
     def teardown(self) -> None:
         for journal in self.journals.values():
@@ -101,7 +113,7 @@ class Recording(RuleBasedStateMachine):
 
     @rule(steps=st.integers(0, 12))
     def drain_and_perhaps_die(self, steps: int) -> None:
-        store = SqliteStore(self.home / "records.db")
+        store = self.open_store()
         commit, left = store.commit, steps
 
         def dying_commit(batch):
@@ -125,9 +137,9 @@ class Recording(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_there_that_should_not_be(self) -> None:
-        if not (getattr(self, "home", None) and (self.home / "records.db").exists()):
+        if not getattr(self, "home", None):
             return
-        store = SqliteStore(self.home / "records.db")
+        store = self.open_store()
         records = {record.call_id: record for record in store.select(Selection(limit=100_000))}
         totals = {total.group[0]: total for total in store.totals(["outcome"], None, None)}
         store.close()
@@ -138,7 +150,7 @@ class Recording(RuleBasedStateMachine):
 
     @rule()
     def drained_to_the_end_everything_is_there(self) -> None:
-        store = SqliteStore(self.home / "records.db")
+        store = self.open_store()
         drainer = Drainer(self.folder, store, now=lambda: self.clock, report=self.said.append)
         drainer.drain()
         drainer.drain()
@@ -151,5 +163,16 @@ class Recording(RuleBasedStateMachine):
         assert {segment.worker for segment in list_segments(self.folder)} <= set(self.journals)
 
 
-TestRecording = Recording.TestCase
-TestRecording.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+def test_with_sqlite_every_call_is_there_once_whatever_dies_when():
+    run_state_machine_as_test(Recording, settings=settings(max_examples=40, stateful_step_count=30, deadline=None))
+
+
+def test_with_postgresql_every_call_is_there_once_whatever_dies_when(postgresql):
+    class InPostgres(Recording):
+        url = ""
+
+        def open_store(self) -> Store:
+            self.url = self.url or postgresql.store_url(postgresql.new_database())
+            return PostgresStore(self.url, "here")
+
+    run_state_machine_as_test(InPostgres, settings=settings(max_examples=15, stateful_step_count=30, deadline=None))

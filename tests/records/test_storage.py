@@ -120,6 +120,49 @@ def test_a_lookup_finds_the_owner_from_any_thread(storage, calls):
     assert missing is None
 
 
+def test_a_database_that_stands_still_costs_who_looks_up_little_and_those_behind_nothing(
+    storage, own_postgresql, calls, monkeypatch
+):
+    monkeypatch.setattr("headworks.records.storage._LOOKUP_SILENCE_S", 0.2)
+    url, clock = own_postgresql.store_url(), [100.0]
+    store = open_store(storage, url)
+    store.commit(Batch(settled=[calls.settled(1, response_id="resp_x")]))
+    store.close()
+    lookup = CallLookup(storage, url, now=lambda: clock[0])
+    assert lookup.owner_of("resp_x") is not None
+    own_postgresql.pause()
+    try:
+        with pytest.raises(StorageError, match="no answer for"):
+            lookup.owner_of("resp_x")
+        monkeypatch.setattr(lookup, "_store", None)  # whoever asked it now would get another error
+        with pytest.raises(StorageError, match="no answer for"):
+            lookup.owner_of("resp_x")
+    finally:
+        own_postgresql.resume()
+
+    clock[0] += 1.0
+
+    assert lookup.owner_of("resp_x") == ("key_a", "search", "sim")
+    lookup.close()
+
+
+def test_a_folder_keeps_its_name_in_a_shared_store_and_another_folder_has_another(tmp_path, postgresql):
+    url = postgresql.store_url(postgresql.new_database())
+    for folder in ("one", "two", "one"):
+        open_store(tmp_path / folder, url).close()
+
+    names = [(tmp_path / folder / "site").read_text() for folder in ("one", "two")]
+    assert len(set(names)) == 2
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["site"]
+
+
+def test_a_name_that_is_damaged_is_not_guessed(tmp_path, postgresql):
+    (tmp_path / "site").write_text("")
+
+    with pytest.raises(StorageError, match="restore it from a copy"):
+        open_store(tmp_path, postgresql.store_url())
+
+
 def test_a_call_is_found_by_its_id_or_the_only_beginning(storage, calls):
     store = open_store(storage)
     store.commit(Batch(settled=[calls.settled(n) for n in (1, 12, 20)]))

@@ -112,15 +112,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    from headworks.records import catch_up, open_store
+    from headworks.config import store_url
+    from headworks.records import catch_up, may_have_records, open_store
 
     project = load_project(options.config, "calls")
-    if not project.storage.is_dir():
+    url = store_url(project)
+    if not may_have_records(project.storage, url):
         note(f"nothing is recorded yet: there is no {project.storage}")
         return 0
-    if not catch_up(project.storage, report=note):
+    if not catch_up(project.storage, url, report=note):
         note("the gateway's control plane is behind: the last calls may be missing")
-    store = open_store(project.storage)
+    store = open_store(project.storage, url)
     try:
         if options.action == "show":
             return show_call(store, project, options)
@@ -138,6 +140,7 @@ def run(options: argparse.Namespace) -> int:
 def _list(store: "Store", project: "Project", options: argparse.Namespace) -> None:
     import msgspec
 
+    from headworks.config import store_url
     from headworks.records import catch_up
 
     selection = selection_of(project, options)
@@ -153,10 +156,11 @@ def _list(store: "Store", project: "Project", options: argparse.Namespace) -> No
         return
     selection = msgspec.structs.replace(selection, limit=1000)
     last = max([last, *(record.seq for record in found)])
+    url = store_url(project)
 
     def more() -> "list[Record]":
         nonlocal last
-        catch_up(project.storage, report=note, wait_s=0)
+        catch_up(project.storage, url, report=note, wait_s=0)
         fresh = store.select(msgspec.structs.replace(selection, after_seq=last))
         last = max([last, *(record.seq for record in fresh)])
         return fresh

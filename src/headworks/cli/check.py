@@ -134,6 +134,8 @@ def summary(project: Project, workloads: Sequence[Workload] = ()) -> list[str]:
         f"  listens on  {scheme}://{_bracketed(config.server.host)}:{config.server.port}, {access}",
         f"  state in    {project.storage}",
     ]
+    if config.records.store is not None:
+        lines.append(f"  records in  {config.records.store}")
     for name, provider in config.providers.items():
         origin = f" at {provider.base_url}" if provider.base_url else ""
         lines.append(f"  provider    {name}: {provider.kind}{origin}, {', '.join(provider.speaks)}")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
 from headworks.catalogue import TargetPrice
-from headworks.config import Project, Workload
-from headworks.records import STORE_FILE, Record, Selection, catch_up, open_store
+from headworks.config import Project, Workload, store_url
+from headworks.records import Record, Selection, catch_up, has_store, open_store
 from headworks.workloads import Assumption, Facts, FigureSource, Load, fixed
 
 _MOST_CALLS = 20_000
@@ -54,10 +54,11 @@ def first_bound(price: TargetPrice) -> int:
 
 def measured_calls(project: Project, name: str, *, since_s: float) -> list[Record]:
     """The latest recorded calls of a workload whose usage is known; none where nothing is recorded."""
-    if not (project.storage / STORE_FILE).exists():
+    url = store_url(project)
+    if not has_store(project.storage, url):
         return []
-    catch_up(project.storage, report=lambda text: print(f"headworks estimate: {text}", file=sys.stderr))
-    store = open_store(project.storage)
+    catch_up(project.storage, url, report=lambda text: print(f"headworks estimate: {text}", file=sys.stderr))
+    store = open_store(project.storage, url)
     try:
         selection = Selection(since_us=round((time.time() - since_s) * 1e6), model=name, limit=_MOST_CALLS)
         found = store.select(selection)

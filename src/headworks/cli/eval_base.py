@@ -25,6 +25,7 @@ from headworks.config import (
     load_workloads,
     model_of_rung,
     read_lock,
+    store_url,
 )
 from headworks.errors import CommandError, ConfigError
 
@@ -254,12 +255,13 @@ class _LockBases:
 
 def newest_snapshot(project: Project, rung: str) -> str:
     """The snapshot that the provider has last named for a model, by the records; "" where none is."""
-    from headworks.records import STORE_FILE, Selection, open_store
+    from headworks.records import Selection, has_store, open_store
 
     bound = model_of_rung(project.config, rung) if rung else None
-    if bound is None or not (project.storage / STORE_FILE).exists():
+    url = store_url(project)
+    if bound is None or not has_store(project.storage, url):
         return ""
-    store = open_store(project.storage)
+    store = open_store(project.storage, url)
     try:
         wanted = Selection(provider=bound.provider, model=bound.model, outcomes=("answered",), limit=1)
         newest = store.select(wanted)

@@ -9,7 +9,7 @@ import msgspec
 from headworks.cli.eval_arms import ArmSpec
 from headworks.cli.lines import json_line, note
 from headworks.cli.tables import Cell, Table, has_colours, plain
-from headworks.config import Project, model_of_rung
+from headworks.config import Project, model_of_rung, store_url
 from headworks.errors import CommandError
 from headworks.evals.comparing import SpanComparison, compare_spans
 from headworks.evals.gate import EXIT_CODES, Word
@@ -25,14 +25,17 @@ _GRAVITY: tuple[Word, ...] = ("not worse", "too thin", "worse")
 
 def run_live(project: Project, options: argparse.Namespace) -> int:
     """Do it; returns the exit code, as `compare` does."""
-    from headworks.records import catch_up, open_store
+    from headworks.records import catch_up, may_have_records, open_store
 
     workload, arms = options.run_id, options.arm
     if len(arms) != 2 or not workload or options.other:
         raise CommandError("--outcome compares two: WORKLOAD --outcome NAME --arm prompt=1.0.0 --arm prompt=1.1.0")
-    if not project.storage.is_dir() or not catch_up(project.storage, report=lambda text: note(text, "eval")):
+    url = store_url(project)
+    if not may_have_records(project.storage, url) or not catch_up(
+        project.storage, url, report=lambda text: note(text, "eval")
+    ):
         note("the last calls and reports may be missing", "eval")
-    store = open_store(project.storage)
+    store = open_store(project.storage, url)
     try:
         old, new = (_tallies(store, project, options, arm) for arm in arms)
     finally:

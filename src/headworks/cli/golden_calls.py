@@ -12,10 +12,11 @@ from headworks.cli.golden import CANDIDATES_FILE
 from headworks.cli.lines import json_line, note
 from headworks.cli.tables import plain
 from headworks.composing import caller_items
+from headworks.config import store_url
 from headworks.config.privacy import Privacy
 from headworks.errors import CommandError, Refusal, StorageError
 from headworks.evals.golden.importers import KeptCall, candidates_of
-from headworks.records import Selection, catch_up, open_store
+from headworks.records import Selection, catch_up, may_have_records, open_store
 from headworks.records.answers import read_answer
 from headworks.screening.privacy import PrivacyPolicy
 
@@ -36,11 +37,12 @@ def write_candidates(project: "Project", workload: "Workload", options: argparse
     """
     if options.outcome is None:
         raise CommandError("--from calls needs --outcome NAME: the outcome that says that an answer was good")
-    if not project.storage.is_dir():
+    url = store_url(project)
+    if not may_have_records(project.storage, url):
         raise CommandError(f"nothing is recorded yet: there is no {project.storage}")
-    catch_up(project.storage, report=lambda text: note(text, "golden"))
+    catch_up(project.storage, url, report=lambda text: note(text, "golden"))
     policy = PrivacyPolicy.compile(workload.contract.screening.privacy or Privacy(), file=str(workload.file))
-    store = open_store(project.storage)
+    store = open_store(project.storage, url)
     try:
         calls = _good_calls(store, project, workload, options)
         found, lines = candidates_of(calls, finds_personal=lambda text: bool(policy.finder.find(text)))

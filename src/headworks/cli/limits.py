@@ -63,16 +63,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show it; returns the exit code."""
-    from headworks.config import load
-    from headworks.records import catch_up, open_store
+    from headworks.config import load, store_url
+    from headworks.records import catch_up, may_have_records, open_store
 
     project = load(options.config)
-    if not project.storage.is_dir():
+    url = store_url(project)
+    if not may_have_records(project.storage, url):
         note(f"nothing is recorded yet: there is no {project.storage}", "limits")
         return 0
-    if not catch_up(project.storage, report=lambda text: note(text, "limits")):
+    if not catch_up(project.storage, url, report=lambda text: note(text, "limits")):
         note("the gateway's control plane is behind: the last calls may be missing", "limits")
-    store = open_store(project.storage)
+    store = open_store(project.storage, url)
     now_s = time.time()
     try:
         found = list(rows(project, store, now_s=now_s, days=options.days))

@@ -87,16 +87,17 @@ def _list_arguments(parser: argparse.ArgumentParser, *, has_defaults: bool) -> N
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    from headworks.config import load
-    from headworks.records import catch_up, open_store
+    from headworks.config import load, store_url
+    from headworks.records import catch_up, may_have_records, open_store
 
     project = load(options.config)
-    if not project.storage.is_dir():
+    url = store_url(project)
+    if not may_have_records(project.storage, url):
         _say(f"nothing is recorded yet: there is no {project.storage}")
         return 0
-    if not catch_up(project.storage, report=_say):
+    if not catch_up(project.storage, url, report=_say):
         _say("the gateway's control plane is behind: the last calls and reports may be missing")
-    store = open_store(project.storage)
+    store = open_store(project.storage, url)
     try:
         if options.action == "report":
             _report(store, project, options)
@@ -175,6 +176,7 @@ def _as_json(one: "Reported", long_ago_us: int) -> dict[str, object]:
 def _report(store: "Store", project: "Project", options: argparse.Namespace) -> None:
     import msgspec
 
+    from headworks.config import store_url
     from headworks.records import catch_up, find_call, read_outcomes, report_outcomes
 
     call_id = find_call(store, options.id).call_id
@@ -198,7 +200,7 @@ def _report(store: "Store", project: "Project", options: argparse.Namespace) -> 
     except Refusal as refusal:
         raise CommandError(refusal.message) from None
     report_outcomes(project.storage, reports, limit_bytes=project.config.storage.journal_bytes)
-    is_recorded = catch_up(project.storage, report=_say)
+    is_recorded = catch_up(project.storage, store_url(project), report=_say)
     if options.json:
         for report in reports:
             print(json_line({"outcome_id": report.outcome_id, "call_id": call_id, "name": report.name}))

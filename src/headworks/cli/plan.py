@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from headworks.cli.moments import DURATION_FORM, parse_duration
 from headworks.cli.tables import GREEN, GREY, YELLOW, has_colours, plain
-from headworks.config import FILE_NAME, load
+from headworks.config import FILE_NAME, load, store_url
 
 if TYPE_CHECKING:
     from headworks.config import Project
@@ -112,13 +112,14 @@ def _painted(text: str, colour: int, *, coloured: bool) -> str:
 
 def _traffic(project: "Project", name: str, since_s: float) -> "Traffic | None":
     """What is recorded of the workload's calls; None where nothing is."""
-    from headworks.records import STORE_FILE, Selection, catch_up, open_store
+    from headworks.records import Selection, catch_up, has_store, open_store
 
-    if not (project.storage / STORE_FILE).exists():
+    url = store_url(project)
+    if not has_store(project.storage, url):
         return None
-    catch_up(project.storage, report=lambda text: print(f"headworks plan: {text}", file=sys.stderr))
+    catch_up(project.storage, url, report=lambda text: print(f"headworks plan: {text}", file=sys.stderr))
     now = time.time()
-    store = open_store(project.storage)
+    store = open_store(project.storage, url)
     try:
         selection = Selection(since_us=round((now - since_s) * 1e6), model=name, limit=_MOST_CALLS)
         records = [record for record in store.select(selection) if record.requested_model == name]

@@ -25,7 +25,7 @@ from headworks.cli.prompt_release import (
 from headworks.cli.tables import GREEN, RED, has_colours, plain
 from headworks.cli.workloads import find_workload
 from headworks.compiled import read_file
-from headworks.config import LOCK_FILE, Lock, Locked, model_of_rung, read_lock
+from headworks.config import LOCK_FILE, Lock, Locked, model_of_rung, read_lock, store_url
 from headworks.errors import CommandError, HeadworksError, StorageError
 from headworks.prompts import (
     Level,
@@ -273,13 +273,14 @@ def _locked(project: "Project", workload: "Workload", release: Release, known: L
 
 def _snapshot(project: "Project", model: str) -> str:
     """The snapshot that the provider has last named for a model, by the records; what is asked for where none is."""
-    from headworks.records import STORE_FILE, Selection, open_store
+    from headworks.records import Selection, has_store, open_store
 
     bound = model_of_rung(project.config, model)
     if bound is None:
         return ""
-    if (project.storage / STORE_FILE).exists():
-        store = open_store(project.storage)
+    url = store_url(project)
+    if has_store(project.storage, url):
+        store = open_store(project.storage, url)
         try:
             wanted = Selection(provider=bound.provider, model=bound.model, outcomes=("answered",), limit=1)
             newest = store.select(wanted)

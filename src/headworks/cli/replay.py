@@ -54,8 +54,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
     from headworks.cli.call_show import kept_content
-    from headworks.config import load
-    from headworks.records import catch_up, find_call, open_store
+    from headworks.config import load, store_url
+    from headworks.records import catch_up, find_call, may_have_records, open_store
 
     resends = bool(options.resend or options.model or options.prompt_version)
     if not resends and not options.recorded and not options.verify:
@@ -63,10 +63,11 @@ def run(options: argparse.Namespace) -> int:
     if (options.recorded or options.verify) and resends:
         raise CommandError("--model and --prompt-version send a request; --recorded and --verify do not")
     project = load(options.config)
-    if not project.storage.is_dir():
+    url = store_url(project)
+    if not may_have_records(project.storage, url):
         raise CommandError(f"nothing is recorded yet: there is no {project.storage}")
-    catch_up(project.storage, report=lambda text: note(text, "replay"))
-    store = open_store(project.storage)
+    catch_up(project.storage, url, report=lambda text: note(text, "replay"))
+    store = open_store(project.storage, url)
     try:
         record = find_call(store, options.call)
         content = kept_content(store, project, record)

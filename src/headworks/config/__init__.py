@@ -49,6 +49,7 @@ from headworks.config.shape import (
     Timeouts,
     Tls,
 )
+from headworks.config.stored import store_url
 from headworks.config.workloads import (
     CONTRACT_FILE,
     FALLBACK_FILE,
@@ -114,6 +115,7 @@ __all__ = [
     "read_lock",
     "read_secret",
     "read_text",
+    "store_url",
     "workload_schema",
     "workload_schema_text",
 ]

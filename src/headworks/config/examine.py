@@ -5,6 +5,7 @@ Reads files and the environment; opens no connection and changes nothing.
 
 import os
 from collections.abc import Callable, Collection, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from headworks.config.project import Project
 from headworks.config.rules import is_loopback
 from headworks.config.secrets import is_readable_by_others, is_reference, read_secret, secret_file
 from headworks.config.shape import TIER_ROLES, Provider, SecretReference, Tls
+from headworks.config.stored import NEEDS_EXTRA
 from headworks.config.walk import Path as Place
 from headworks.config.walk import suggestion
 from headworks.errors import ConfigError, HeadworksError, Problem, SecretError
@@ -42,6 +44,7 @@ def examine(project: Project, *, environment: Mapping[str, str], plan_models: Pl
     examiner = _Examiner(project, environment)
     examiner.access()
     examiner.storage()
+    examiner.records()
     examiner.prices()
     if project.config.server.tls is not None:
         examiner.tls(project.config.server.tls)
@@ -67,6 +70,13 @@ class _Examiner:
                 self._secret(("access", "secret"), access.secret)
         elif not is_loopback(self._project.config.server.host):
             self._warn(("access", "mode"), "`open` on an address that other machines reach: anyone may call")
+
+    def records(self) -> None:
+        records = self._project.config.records
+        if records.store is not None and find_spec("psycopg") is None:
+            self._blame(("records", "store"), NEEDS_EXTRA)
+        if records.store_password is not None:
+            self._secret(("records", "store_password"), records.store_password)
 
     def storage(self) -> None:
         folder = self._project.storage

@@ -28,6 +28,7 @@ _FIELD_VALUE = r"[\x20-\x7e]*"
 _HOST = r"[A-Za-z0-9._:%-]+"
 _VISIBLE = r"[\x21-\x7e]+"
 _AMOUNT = r"[0-9]{1,12}(\.[0-9]{1,12})?"
+_STORE_URL = r"postgres(ql)?://[\x21-\x22\x24-\x7e]*"  # a fragment means nothing here
 _CONTROL = r"[\x00-\x1f\x7f]"
 
 
@@ -144,6 +145,17 @@ def public_key(text: str) -> str:
     return text
 
 
+def store_url(text: str) -> str:
+    """`postgresql://[user@]host[:port][,...]/name[?...]`: a URL of libpq that holds no password."""
+    if not re.fullmatch(_STORE_URL, text):
+        raise Unfit("expected a PostgreSQL URL as `postgresql://user@host:5432/name`")
+    authority, _, rest = text.partition("//")[2].partition("/")
+    query = rest.partition("?")[2] or authority.partition("?")[2]
+    if ":" in authority.rpartition("@")[0] or re.search(r"(^|&)\w*password=", query, re.IGNORECASE):
+        raise Unfit("the password does not belong into the URL: put a reference to it into `store_password`")
+    return text
+
+
 FORMS: dict[str, Callable[[str], str]] = {
     "secret-reference": secret_reference,
     "path": path,
@@ -158,6 +170,7 @@ FORMS: dict[str, Callable[[str], str]] = {
     "percent": percent,
     "discount": discount,
     "public-key": public_key,
+    "store-url": store_url,
 }
 """Forms by the name that a field's `extra` gives."""
 

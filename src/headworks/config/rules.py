@@ -7,7 +7,17 @@ from urllib.parse import urlsplit
 import msgspec
 
 from headworks.config.naming import model_named
-from headworks.config.shape import TIER_ROLES, Config, Model, Provider, ProviderPrices, Server, Storage, Timeouts
+from headworks.config.shape import (
+    TIER_ROLES,
+    Config,
+    Model,
+    Provider,
+    ProviderPrices,
+    Records,
+    Server,
+    Storage,
+    Timeouts,
+)
 from headworks.config.walk import Findings, Path, suggestion
 
 _NEEDS_NETWORK = (
@@ -32,6 +42,8 @@ class Rules:
                 self._server(struct, path)
             case Storage():
                 self._storage(struct, path)
+            case Records():
+                self._records(struct, path)
             case Provider():
                 self._provider(struct, path)
             case Model():
@@ -51,6 +63,10 @@ class Rules:
     def _storage(self, storage: Storage, path: Path) -> None:
         if storage.segment_bytes * 2 > storage.journal_bytes:
             self._blame((*path, "segment_bytes"), (*path, "journal_bytes"), "must be at most half of `journal_bytes`")
+
+    def _records(self, records: Records, path: Path) -> None:
+        if records.store is None and records.store_password is not None:
+            self._findings.add_unless_faulty((*path, "store_password"), "has a meaning only beside `store`")
 
     def _blame(self, path: Path, other: Path, message: str) -> None:
         """Note a problem between two fields with the first one that the file sets; defaults agree already."""

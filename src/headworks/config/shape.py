@@ -200,6 +200,28 @@ class Records(Section, frozen=True):
     bodies: Annotated[
         bool, Meta(description="Also store request and response bodies; they hold what people wrote.")
     ] = False
+    days: Annotated[
+        Annotated[int, Meta(ge=1, le=36_500)] | None,
+        Meta(
+            description="How many days records are kept; in PostgreSQL, whole months. What is counted by the hour "
+            "stays. Left out: records are kept for ever.",
+        ),
+    ] = None
+    store: Annotated[
+        str | None,
+        Meta(
+            description="The PostgreSQL database that has the records, `postgresql://user@host:5432/name`, which "
+            "machines may share; without the password. Left out: a SQLite file in the storage folder.",
+            extra={"form": "store-url"},
+            examples=["postgresql://headworks@db.internal:5432/headworks?sslmode=verify-full"],
+        ),
+    ] = None
+    store_password: Annotated[
+        SecretReference | None,
+        Meta(
+            description="The password of `store`, as a reference. Left out: the server asks for none, or libpq knows."
+        ),
+    ] = None
 
 
 class Connections(Section, frozen=True):

@@ -32,10 +32,12 @@ Rest = Callable[[float], bool]
 """Waits so many seconds, or less when told to stop; returns whether it was."""
 
 
-def control_plane(storage: Path, *, serves_leases: bool) -> int:
+def control_plane(storage: Path, url: str = "", *, keep_days: int | None = None, serves_leases: bool) -> int:
     """Be the control plane of this process until SIGTERM; returns the exit code. For the supervisor to fork.
 
     Arguments:
+        url: of the database that has the records; "" for the file in the folder.
+        keep_days: how long records are kept; None: for ever.
         serves_leases: this machine's workers ask here for their leases of shared quotas.
 
     SIGINT is not for this process: Ctrl-C reaches it at the same time as the supervisor, which first lets the
@@ -56,36 +58,61 @@ def control_plane(storage: Path, *, serves_leases: bool) -> int:
     signal.signal(signal.SIGTERM, stop)
     try:
         with serving_leases(storage, lambda: KeptAuthority(storage), say=report) if serves_leases else nullcontext():
-            run(storage, rest=lambda seconds: bool(select.select([told], [], [], seconds)[0]), say=report)
+            run(
+                storage,
+                url,
+                keep_days=keep_days,
+                rest=lambda seconds: bool(select.select([told], [], [], seconds)[0]),
+                say=report,
+            )
     finally:
         os.close(told)
         os.close(tell)
     return 0
 
 
-def run(storage: Path, *, rest: Rest, say: Callable[[str], None], now: Callable[[], float] = time.time) -> None:
+def run(
+    storage: Path,
+    url: str = "",
+    *,
+    keep_days: int | None = None,
+    rest: Rest,
+    say: Callable[[str], None],
+    now: Callable[[], float] = time.time,
+) -> None:
     """Drain until `rest` says stop, then once more, so that what is in the journals by then is in the store.
 
     A store that cannot be used is said once, and tried again later and later; the journals stay as they are. Where
     another process drains already, this one waits for its turn.
 
     Arguments:
+        url, keep_days: as for `control_plane`.
         say: writes a line to the operator's log.
         now: Unix seconds.
     """
-    _Draining(storage, rest, say, now).run()
+    _Draining(storage, url, keep_days, rest, say, now).run()
 
 
 PURGE_EVERY_S = 600.0
-"""How often content that has expired is removed, in seconds: contracts count in days."""
+"""How often content that has expired and records that are old are removed, in seconds: both are counted in days."""
 
 
 class _Draining:
     """State: what is wrong at the moment, if anything, how long to wait before the next attempt, which lost calls are
     not in the metrics yet, whether anything was drained since output was looked at, and what was seen then."""
 
-    def __init__(self, storage: Path, rest: Rest, say: Callable[[str], None], now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        storage: Path,
+        url: str,
+        keep_days: int | None,
+        rest: Rest,
+        say: Callable[[str], None],
+        now: Callable[[], float],
+    ) -> None:
         self._storage = storage
+        self._url = url
+        self._keep_days = keep_days
         self._rest = rest
         self._say = say
         self._now = now
@@ -114,7 +141,7 @@ class _Draining:
                 return
 
     def _drain_until_told(self) -> None:
-        store = open_store(self._storage)
+        store = open_store(self._storage, self._url)
         try:
             drainer = Drainer(self._storage / JOURNAL_FOLDER, store, now=self._now, report=self._say)
             rest_s = SHORTEST_REST_S
@@ -129,7 +156,7 @@ class _Draining:
                     self._look_at_growth(store, now_s)
                 if now_s - purged_s >= PURGE_EVERY_S:
                     purged_s = now_s
-                    store.purge(int(now_s * 1e6))
+                    self._keep_house(store, now_s)
                     self._purge_approvals(now_s)
                 rest_s = SHORTEST_REST_S if drained.entries else min(LONGEST_REST_S, rest_s * 2)
                 is_told = self._rest(rest_s)
@@ -149,6 +176,16 @@ class _Draining:
             calls = "1 call was" if drained.lost == 1 else f"{drained.lost} calls were"
             self._say(f"{calls} under way when a worker died: recorded as lost")
         return drained
+
+    def _keep_house(self, store: Store, now_s: float) -> None:
+        """Remove what is not to be kept any longer, and make ready for what comes. Later, where it cannot be done."""
+        try:
+            store.prepare(int(now_s * 1e6))
+            store.purge(int(now_s * 1e6))
+            if self._keep_days is not None:
+                store.forget(int((now_s - self._keep_days * 86_400) * 1e6))
+        except StorageError as error:
+            self._say(f"old records and content stay for now: {error}")
 
     def _purge_approvals(self, now_s: float) -> None:
         """Remove the held answers whose time is over."""

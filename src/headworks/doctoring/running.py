@@ -9,9 +9,9 @@ from typing import Literal
 
 import msgspec
 
-from headworks.config import Project
+from headworks.config import Project, store_url
 from headworks.doctoring.store import Backlog, backlog_of, judge_backlog
-from headworks.records import JOURNAL_FOLDER, STORE_FILE
+from headworks.records import JOURNAL_FOLDER, has_store
 from headworks.telemetry import RUN_FOLDER, Left, Standing, read_left, together
 
 STALE_S = 5.0
@@ -58,8 +58,9 @@ def look_at_running(project: Project, *, now_s: float) -> Running:
     folder = project.storage / RUN_FOLDER
     left = read_left(folder) if folder.is_dir() else []
     backlog = Backlog(0.0, 0, 0, 0)
-    if (project.storage / STORE_FILE).exists() and (project.storage / JOURNAL_FOLDER).is_dir():
-        backlog = backlog_of(project.storage, now_s=now_s)
+    url = store_url(project)
+    if has_store(project.storage, url) and (project.storage / JOURNAL_FOLDER).is_dir():
+        backlog = backlog_of(project.storage, url, now_s=now_s)
     drained = judge_backlog(backlog, project.config.storage.journal_bytes)
     found = judge_left(left, now_s=now_s, books="Valkey" if project.config.quotas.valkey else "control plane")
     problems = found.problems if drained.verdict == "ok" else (*found.problems, drained.says)

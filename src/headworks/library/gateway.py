@@ -22,7 +22,7 @@ import uvloop
 
 from headworks.assembly import Assembly, Hull, Settings, read_settings
 from headworks.config import load
-from headworks.errors import HeadworksError, Refusal
+from headworks.errors import HeadworksError, Refusal, StorageError
 from headworks.exchange import Request
 from headworks.library.mailbox import Mailbox
 from headworks.records import drain_once
@@ -66,7 +66,7 @@ class InProcessGateway:
         self._thread.start()
         self._is_closed = False
         self._run(self._open())
-        self._drainer = _Drainer(settings.project.storage)
+        self._drainer = _Drainer(settings.project.storage, settings.store_url)
 
     def openai(self, **options: Any) -> "_OpenAI":
         """The official synchronous client; `options` are passed on to it (`timeout`, `max_retries`, …).
@@ -156,8 +156,10 @@ class InProcessGateway:
 class _Drainer:
     """Moves records from the journal to the store now and then, where no gateway's control plane does."""
 
-    def __init__(self, storage: Path) -> None:
+    def __init__(self, storage: Path, url: str) -> None:
         self._storage = storage
+        self._url = url
+        self._trouble = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="headworks-drain", daemon=True)
         self._thread.start()
@@ -165,8 +167,19 @@ class _Drainer:
     def close(self) -> None:
         self._stop.set()
         self._thread.join()
-        drain_once(self._storage, report=report)
+        self._drain()
 
     def _work(self) -> None:
         while not self._stop.wait(_DRAIN_S):
-            drain_once(self._storage, report=report)
+            self._drain()
+
+    def _drain(self) -> None:
+        """Drain once; where the store is away, say so once, for what is in the journal waits for it."""
+        try:
+            drain_once(self._storage, self._url, report=report)
+        except StorageError as error:
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                report(f"records stay in the journal for now: {self._trouble}")
+        else:
+            self._trouble = ""

@@ -209,7 +209,12 @@ class Supervisor:
             os.kill(os.getpid(), signal.SIGTERM)
 
         threading.Thread(target=leave_with_parent, daemon=True).start()
-        return control_plane(self._storage, serves_leases=not self._settings.valkey)
+        return control_plane(
+            self._storage,
+            self._settings.store_url,
+            keep_days=self._settings.project.config.records.days,
+            serves_leases=not self._settings.valkey,
+        )
 
     # -- watching -------------------------------------------------------------------------------------------------
 

@@ -60,6 +60,7 @@ def fixed_part(project: Project) -> dict[tuple[str, str], object]:
     return {
         **{("server", field): getattr(config.server, field) for field in ("host", "port", "workers", "tls")},
         **{("storage", field): getattr(config.storage, field) for field in config.storage.__struct_fields__},
+        **{("records", field): getattr(config.records, field) for field in ("store", "store_password", "days")},
         ("access", "secret"): config.access.secret,
     }
 

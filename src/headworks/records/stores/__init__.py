@@ -248,6 +248,18 @@ class Store(Protocol):
         """Remove content that has expired, in transactions of a bounded size; how many pieces."""
         ...
 
+    def prepare(self, now_us: int) -> None:
+        """Make room for what is to come, where that takes time better spent before it comes."""
+        ...
+
+    def forget(self, before_us: int) -> int:
+        """Remove calls that were opened before then, what is stored with them, and reports of before; how many calls.
+
+        In transactions of a bounded size. What is counted by the hour stays. An engine may keep a call for up to a
+        month longer.
+        """
+        ...
+
     def outcomes(self, selection: OutcomeSelection) -> list[Reported]:
         """The selected reports."""
         ...

@@ -30,21 +30,19 @@ from headworks.records.stores import (
     Total,
     Wasted,
 )
-from headworks.records.stores.sqlite_content import expire, insert_content, select_content
+from headworks.records.stores.rollups import Rollups, whole_hours
+from headworks.records.stores.rows import COLUMNS, lost, row_of
+from headworks.records.stores.sqlite_content import expire, forget, insert_content, select_content
 from headworks.records.stores.sqlite_outcomes import OutcomeQueries, insert_reports
 from headworks.records.stores.sqlite_queries import Queries
-from headworks.records.stores.sqlite_rollups import LengthQueries, Rollups, whole_hours
+from headworks.records.stores.sqlite_rollups import LengthQueries, add_rollups
 from headworks.records.stores.sqlite_schema import MIGRATIONS
 
 _BUSY_S = 5.0
 """The only other writer is a migration; readers do not wait at all."""
 
-_MOST = 10**15
-"""No count in a record is larger. What a provider states is not to be trusted: sums must stay below 2^63."""
-
-_COLUMNS = Record.__struct_fields__[1:]
 _INSERT_CALL = (
-    f"INSERT INTO calls ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "  # noqa: S608 - names of ours
+    f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "  # noqa: S608 - names of ours
     "ON CONFLICT (call_id) DO NOTHING"
 )
 
@@ -79,16 +77,16 @@ class SqliteStore:
                 "INSERT INTO calls_open (call_id, writer, entry) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 [(opened.call_id, writer, _encode(opened)) for writer, opened in batch.opened],
             )
-            lost = sum(self._record(self._take_open(writer), rollups) for writer in batch.ended_writers)
+            lost_calls = sum(self._record(self._take_open(writer), rollups) for writer in batch.ended_writers)
             connection.executemany(
                 "INSERT INTO segments (name, offset, is_finished) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE "
                 "SET offset = excluded.offset, is_finished = excluded.is_finished",
                 [(name, progress.offset, progress.is_finished) for name, progress in batch.progress.items()],
             )
             connection.executemany("DELETE FROM segments WHERE name = ?", [(name,) for name in batch.forgotten])
-            rollups.add_to(connection)
+            add_rollups(connection, rollups)
             insert_reports(connection, batch.outcomes)
-        return Committed(recorded + lost, lost, len(batch.settled) - recorded)
+        return Committed(recorded + lost_calls, lost_calls, len(batch.settled) - recorded)
 
     def progress(self) -> dict[str, Progress]:
         """How far each segment has been read, by name."""
@@ -147,6 +145,14 @@ class SqliteStore:
         with storage_errors(self._path):
             return expire(self._connection, now_us)
 
+    def prepare(self, now_us: int) -> None:
+        """There is nothing to make."""
+
+    def forget(self, before_us: int) -> int:
+        """Remove calls opened before then, what is stored with them, and reports of before; how many calls."""
+        with storage_errors(self._path):
+            return forget(self._connection, before_us)
+
     def outcomes(self, selection: OutcomeSelection) -> list[Reported]:
         """The selected reports."""
         with storage_errors(self._path):
@@ -187,7 +193,7 @@ class SqliteStore:
         cursor = self._connection.cursor()
         recorded = 0
         for call in calls:
-            row = _row(call)
+            row = row_of(call)
             cursor.execute(_INSERT_CALL, row)
             if cursor.rowcount != 1:
                 continue
@@ -206,55 +212,4 @@ class SqliteStore:
         """What a dead writer had open, settled as lost and no longer open."""
         rows = self._connection.execute("SELECT entry FROM calls_open WHERE writer = ?", (writer,)).fetchall()
         self._connection.execute("DELETE FROM calls_open WHERE writer = ?", (writer,))
-        lost = [_decode_opened(entry) for (entry,) in rows]
-        return [Settled(one, "lost", 0, 0, error_code="lost", workload=one.workload) for one in lost]
-
-
-def _row(call: Settled) -> tuple[str | int, ...]:
-    """The values of `_COLUMNS`."""
-    opened = call.opened
-    return (
-        opened.call_id,
-        _bounded(opened.opened_us, 2**62),
-        call.outcome,
-        _bounded(call.status, 999),
-        call.error_code,
-        opened.endpoint,
-        opened.requested_model,
-        opened.provider,
-        opened.model,
-        call.served_model,
-        opened.key_id,
-        opened.owner,
-        opened.team,
-        opened.user,
-        opened.is_streamed,
-        _bounded(call.total_us),
-        _bounded(call.first_token_us),
-        _bounded(call.input_tokens),
-        _bounded(call.cached_tokens),
-        _bounded(call.cache_write_tokens),
-        _bounded(call.output_tokens),
-        _bounded(call.reasoning_tokens),
-        call.usage_source,
-        _bounded(call.attempts),
-        call.finish_reason,
-        call.response_id,
-        call.upstream_request_id,
-        _bounded(opened.request_bytes),
-        _bounded(call.response_bytes),
-        call.workload,
-        call.prompt_version,
-        call.prompt_hash,
-        call.schema_hash,
-        call.verdict,
-        _bounded(call.repairs),
-        _bounded(call.wasted_tokens),
-        call.caller_key,
-        call.trace_id,
-        call.course,
-    )
-
-
-def _bounded(value: int, most: int = _MOST) -> int:
-    return value if 0 <= value <= most else max(0, min(value, most))
+        return [lost(_decode_opened(entry)) for (entry,) in rows]

@@ -1,4 +1,6 @@
-"""Content in SQLite: what is kept of requests and answers, sealed before it came here, until it expires."""
+"""Content in SQLite: what is kept of requests and answers, sealed before it came here, until it expires. And calls,
+until they are to be forgotten.
+"""
 
 import sqlite3
 
@@ -8,6 +10,9 @@ from headworks.records.stores import ContentKind
 
 PURGE_PIECES = 200
 """Most pieces that are removed in one transaction: who records waits for less than it would notice."""
+
+FORGET_CALLS = 1_000
+"""Most calls, and as many reports, that are removed in one transaction."""
 
 
 def insert_content(connection: sqlite3.Connection, seq: int | None, call: Settled) -> None:
@@ -42,4 +47,23 @@ def expire(connection: sqlite3.Connection, now_us: int) -> int:
             )
         removed += cursor.rowcount
         if cursor.rowcount < PURGE_PIECES:
+            return removed
+
+
+def forget(connection: sqlite3.Connection, before_us: int) -> int:
+    """Remove the calls that were opened before then, and what belongs to them; how many calls that were."""
+    removed = 0
+    while True:
+        with transaction(connection):
+            seqs = connection.execute(
+                "SELECT seq FROM calls WHERE opened_us < ? ORDER BY opened_us LIMIT ?", (before_us, FORGET_CALLS)
+            ).fetchall()
+            for table in ("bodies", "content", "calls"):
+                connection.executemany(f"DELETE FROM {table} WHERE seq = ?", seqs)  # noqa: S608 - names of ours
+            reports = connection.execute(
+                "DELETE FROM outcomes WHERE id IN (SELECT id FROM outcomes WHERE reported_us < ? LIMIT ?)",
+                (before_us, FORGET_CALLS),
+            ).rowcount
+        removed += len(seqs)
+        if max(len(seqs), reports) < FORGET_CALLS:
             return removed

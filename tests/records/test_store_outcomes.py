@@ -1,8 +1,6 @@
 import itertools
 import math
 import statistics
-import tempfile
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,7 +9,6 @@ from hypothesis import strategies as st
 
 from headworks.calls import OutcomeReport
 from headworks.records.stores import Batch, OutcomeSelection, Span, Wasted
-from headworks.records.stores.sqlite import SqliteStore
 
 OF_TRIAGE = {"workload": "triage", "prompt_version": "1.0.0"}
 numbers = itertools.count()
@@ -86,7 +83,7 @@ def test_the_latest_holds_however_the_call_was_named(store, calls):
         st.tuples(st.integers(1, 3), st.sampled_from(["a", "b"]), st.integers(0, 3), st.booleans()), max_size=10
     ).flatmap(lambda drawn: st.tuples(st.just(drawn), st.permutations(range(len(drawn)))))
 )
-def test_it_does_not_matter_in_which_order_and_how_often_reports_are_drained(calls, drawn):
+def test_it_does_not_matter_in_which_order_and_how_often_reports_are_drained(new_store, calls, drawn):
     given_reports, order = drawn
     reports = [
         report(outcome_id=f"out_{place}", call_id=f"call_{n:06d}", name=name, reported_us=at, value=str(value).lower())
@@ -94,13 +91,12 @@ def test_it_does_not_matter_in_which_order_and_how_often_reports_are_drained(cal
     ]
     held = []
     for sequence in (reports, [reports[place] for place in order], reports[::-1] + reports):
-        with tempfile.TemporaryDirectory() as folder:
-            store = SqliteStore(Path(folder) / "records.db")
-            for one in sequence:
-                store.commit(Batch(outcomes=[one]))
-            store.commit(Batch(settled=[calls.settled(n) for n in (1, 2, 3)]))
-            held.append([of_call(store, n) for n in (1, 2, 3)])
-            store.close()
+        store = new_store()
+        for one in sequence:
+            store.commit(Batch(outcomes=[one]))
+        store.commit(Batch(settled=[calls.settled(n) for n in (1, 2, 3)]))
+        held.append([of_call(store, n) for n in (1, 2, 3)])
+        store.close()
 
     assert held[0] == held[1] == held[2]
 
@@ -221,20 +217,19 @@ def test_tallies_count_each_call_once_by_group(store, calls):
 
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.floats(-1e15, 1e15), min_size=1, max_size=20))
-def test_sums_and_squares_of_numbers_are_right(calls, values):
-    with tempfile.TemporaryDirectory() as folder:
-        store = SqliteStore(Path(folder) / "records.db")
-        store.commit(
-            Batch(
-                settled=[calls.settled(n) for n in range(len(values))],
-                outcomes=[
-                    report(call_id=f"call_{n:06d}", kind="number", value=msgspec.json.encode(value).decode())
-                    for n, value in enumerate(values)
-                ],
-            )
+def test_sums_and_squares_of_numbers_are_right(new_store, calls, values):
+    store = new_store()
+    store.commit(
+        Batch(
+            settled=[calls.settled(n) for n in range(len(values))],
+            outcomes=[
+                report(call_id=f"call_{n:06d}", kind="number", value=msgspec.json.encode(value).decode())
+                for n, value in enumerate(values)
+            ],
         )
-        (tally,) = store.tallies([], Span())
-        store.close()
+    )
+    (tally,) = store.tallies([], Span())
+    store.close()
 
     scale = max(1.0, *map(abs, values))
     middle = statistics.fmean(values)
@@ -262,18 +257,6 @@ def test_figures_have_the_median_of_the_answered_calls(store, calls):
     assert (none.calls, none.answered, none.median_us) == (1, 0, 0)
     assert [one.calls for one in store.figures([], Span())] == [6]
     assert store.figures([], Span(workload="unknown")) == []
-
-
-def test_joining_and_listing_use_indexes(store, calls):
-    statements: list[str] = []
-    store._connection.set_trace_callback(statements.append)
-    store.outcomes(OutcomeSelection())
-    store.outcomes_of(1)
-    store.tallies(["workload", "prompt_version"], Span(workload="triage"))
-    store._connection.set_trace_callback(None)
-    for statement in statements:
-        plan = [row[3] for row in store._connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
-        assert not [step for step in plan if step.startswith(("SCAN c", "SCAN calls"))], plan
 
 
 def test_lengths_are_counted_of_answers_and_waste_by_its_reason(store, calls):

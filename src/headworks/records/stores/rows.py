@@ -1,0 +1,65 @@
+"""A settled call as the values of a record: what every engine writes."""
+
+from headworks.calls import Opened, Settled
+from headworks.records.stores import Record
+
+COLUMNS = Record.__struct_fields__[1:]
+"""The columns of a record that `row_of` has values for: all but `seq`, which the store gives."""
+
+_MOST = 10**15
+"""No count in a record is larger. What a provider states is not to be trusted: sums must stay below 2^63."""
+
+
+def row_of(call: Settled) -> tuple[str | int, ...]:
+    """The values of `COLUMNS`, numbers within bounds."""
+    opened = call.opened
+    return (
+        opened.call_id,
+        _bounded(opened.opened_us, 2**62),
+        call.outcome,
+        _bounded(call.status, 999),
+        call.error_code,
+        opened.endpoint,
+        opened.requested_model,
+        opened.provider,
+        opened.model,
+        call.served_model,
+        opened.key_id,
+        opened.owner,
+        opened.team,
+        opened.user,
+        opened.is_streamed,
+        _bounded(call.total_us),
+        _bounded(call.first_token_us),
+        _bounded(call.input_tokens),
+        _bounded(call.cached_tokens),
+        _bounded(call.cache_write_tokens),
+        _bounded(call.output_tokens),
+        _bounded(call.reasoning_tokens),
+        call.usage_source,
+        _bounded(call.attempts),
+        call.finish_reason,
+        call.response_id,
+        call.upstream_request_id,
+        _bounded(opened.request_bytes),
+        _bounded(call.response_bytes),
+        call.workload,
+        call.prompt_version,
+        call.prompt_hash,
+        call.schema_hash,
+        call.verdict,
+        _bounded(call.repairs),
+        _bounded(call.wasted_tokens),
+        call.caller_key,
+        call.trace_id,
+        call.course,
+    )
+
+
+def lost(opened: Opened) -> Settled:
+    """What becomes of a call whose process died."""
+    return Settled(opened, "lost", 0, 0, error_code="lost", workload=opened.workload)
+
+
+def _bounded(value: int, most: int = _MOST) -> int:
+    return value if 0 <= value <= most else max(0, min(value, most))
