@@ -119,9 +119,9 @@ class Stage:
         return made
 
 
-def gauges(gateway: Gateway) -> dict[str, float]:
-    """The unlabelled figures of `/metrics`, all workers together, when calls are no longer under way."""
-    due_s = time.monotonic() + 5
+def gauges(gateway: Gateway, *, within_s: float = 5.0) -> dict[str, float]:
+    """The unlabelled figures of `/metrics`, all workers together, when calls are no longer under way; or then."""
+    due_s = time.monotonic() + within_s
     while True:
         text = httpx2.get(f"{gateway.process.address}/metrics").text
         lines = [line.split() for line in text.splitlines() if line and not line.startswith("#") and "{" not in line]
