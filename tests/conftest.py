@@ -176,7 +176,7 @@ class Hall:
         self.structured_output = "json_schema"
         self.price = NO_PRICE
         self.load = Load()
-        self.limiter = Limiter(LocalAuthority(time.monotonic), "w", loop, share=0.0, team_limits={})
+        self.limiter = Limiter(LocalAuthority(time.monotonic), "w", loop, share=0.0, teams={})
         self.journal = Journal(
             folder, worker="w", segment_bytes=1 << 20, limit_bytes=1 << 30, loop=loop, now=lambda: 1.0
         )

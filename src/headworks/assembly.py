@@ -377,8 +377,8 @@ class Hull:
         share = 1.0 / (quotas.machines * workers) if quotas.away == "share" else 0.0
         self._authority = _authority(settings, is_alone=is_keyless or is_alone)
         holder = f"{socket.gethostname()}/{worker}/{os.urandom(6).hex()}"
-        team_limits = settings.project.config.access.team_limits
-        self.limiter = Limiter(self._authority, holder, loop, share=share, team_limits=team_limits)
+        teams = settings.project.config.access.teams
+        self.limiter = Limiter(self._authority, holder, loop, share=share, teams=teams)
         self.surveyor = Surveyor(self.limiter)
         self._has_others = settings.project.config.server.workers != 1 and not is_keyless
         self._store: KeyStore | None = None
@@ -390,7 +390,7 @@ class Hull:
             return OpenRing()
         if self._store is None:
             self._store = KeyStore(self._storage / KEYS_FILE)
-        return KeyRing(self._store, settings.secret, time.time)
+        return KeyRing(self._store, settings.secret, time.time, teams=settings.project.config.access.teams)
 
     async def find_owner(self, response_id: str) -> ResponseOwner | None:
         """Who made a response, as the store knows it; waits while another worker's record may be on its way."""
@@ -439,7 +439,7 @@ class Assembly:
         # What calls were charged by is found again, whatever is installed later.
         PriceArchive(settings.project.storage).keep(settings.book)
         _keep_templates(settings)
-        hull.limiter.reconfigure(settings.project.config.access.team_limits)
+        hull.limiter.reconfigure(settings.project.config.access.teams)
         reaches = [self._reach(plan) for plan in settings.providers]
         config = settings.project.config
         table = self._table = RouteTable(reaches, settings.names)
@@ -510,7 +510,6 @@ class Assembly:
             answer_bytes=ANSWER_BYTES,
             policy=policy,
             limiter=self._hull.limiter,
-            load=self._hull.load,
         )
 
     def _reach(self, plan: ProviderPlan) -> Reach[Station]:

@@ -80,6 +80,10 @@ class Works(Protocol):
         """
         ...
 
+    def priority_of(self, head: RequestHead, grant: Grant) -> int:
+        """The class of a call. Raises Refusal as `find` does."""
+        ...
+
     def run(
         self,
         call: OpenCall,
@@ -225,8 +229,10 @@ class Gateway:
         call = self._begin(route.endpoint, grant.caller, len(request.body))
         self.in_flight += 1
         try:
-            if not route.is_model_call or self._journal.is_full or self._load.is_shedding:
+            if not route.is_model_call or self._journal.is_full:
                 return self._handle_other(call, request, admission, grant, reply)
+            if self._load.is_shedding:
+                self._shed(request, admission, grant)
             head = self._planner.head_of(request, admission)
             if head is not None:
                 if self._works is not None and route.upstream_path in _WORKABLE:
@@ -259,10 +265,10 @@ class Gateway:
     def _handle_other(
         self, call: OpenCall, request: Request, admission: Admission, grant: Grant, reply: Reply
     ) -> Running | None:
-        """What asks no model; or cannot, as there is no room to record it, or too much to do."""
+        """What asks no model; or cannot, as there is no room to record it."""
         route = admission.route
         if route.is_model_call:
-            raise _journal_full() if self._journal.is_full else self._load.refusal()
+            raise _journal_full()
         if route.manner is Manner.COUNT:
             return self._count(call, request, admission, grant, reply)
         if route.manner is Manner.OBJECT:
@@ -285,6 +291,20 @@ class Gateway:
             self._models(call, reply, route, grant)
         self._call_ended()
         return None
+
+    def _shed(self, request: Request, admission: Admission, grant: Grant) -> None:
+        """Step 6 while there is too much to do.
+
+        Raises:
+            Refusal: 503: calls of this class are not taken; or what is wrong with the call, which is not read further
+                than its class needs.
+        """
+        load, works, priority = self._load, self._works, grant.priority
+        if works is not None and not load.sheds(0) and admission.route.upstream_path in _WORKABLE:
+            head = self._planner.head_of(request, admission)
+            priority = priority if head is None else works.priority_of(head, grant)
+        if load.sheds(priority):
+            raise load.refusal()
 
     def _handle_work(
         self, works: Works, call: OpenCall, head: RequestHead, admission: Admission, grant: Grant, reply: Reply

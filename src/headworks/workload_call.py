@@ -52,7 +52,6 @@ from headworks.planning import Admission, Plan, Planner
 from headworks.privacy_bridge import CallPrivacy, Kept
 from headworks.routing import Gathering
 from headworks.settlement import OpenCall, Settlement
-from headworks.shedding import Load
 from headworks.stream_screen import StreamScreen
 from headworks.streaming import StreamRelay, StreamTerms, usage_of_both
 from headworks.workload_request import Composed, compose_call
@@ -110,7 +109,6 @@ class WorkloadCalls:
         answer_bytes: bound on an answer.
         policy: which further attempts are made at one target.
         limiter: admits calls where there are quotas.
-        load: how much there is to do here.
         now: Unix seconds.
     """
 
@@ -128,7 +126,6 @@ class WorkloadCalls:
         answer_bytes: int,
         policy: Policy,
         limiter: Limiter,
-        load: Load,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.names: Collection[str] = works.keys()
@@ -144,7 +141,6 @@ class WorkloadCalls:
         self.answer_bytes = answer_bytes
         self.policy = policy
         self.limiter = limiter
-        self.load = load
         self.now = now
 
     def find(self, head: RequestHead, grant: Grant) -> CompiledWorkload | None:
@@ -164,6 +160,11 @@ class WorkloadCalls:
                 )
         return work
 
+    def priority_of(self, head: RequestHead, grant: Grant) -> int:
+        """The class of a call: its workload's, else its key's."""
+        work = self.find(head, grant)
+        return grant.priority if work is None or work.priority is None else work.priority
+
     async def run(
         self,
         call: OpenCall,
@@ -180,14 +181,14 @@ class WorkloadCalls:
             Refusal: it is not to be made, or came to nothing good.
             StorageError: it cannot be recorded.
         """
-        if self.load.level and work.contract.urgency == "deferred":
-            raise self.load.refusal()
         asked = compose_call(call, work, head, admission, grant, self.planner, self.secret)
         if self.limiter.is_needed(grant):
             longest_s = admission.due_s(work.contract.latency.total_s, is_streamed=call.is_streamed)
             has_more = len(work.chain) > 1 or work.deterministic is not None or bool(work.chain[0].pools)
             first = work.chain[0].station
-            await self.limiter.wait(call, first, grant, work.name, longest_s, ending, has_more=has_more)
+            await self.limiter.wait(
+                call, first, grant, work.name, longest_s, ending, has_more=has_more, priority=work.priority
+            )
         run = _Run(self, call, head, admission, asked, reply, ending)
         self.settlement.open(call)
         try:

@@ -127,6 +127,32 @@ class Limits(calls.Limits, frozen=True, forbid_unknown_fields=True, omit_default
     tokens_per_day: Annotated[Count | None, Meta(description="Tokens in 24 hours, input and output together.")] = None
 
 
+Priority = Annotated[int, Meta(ge=0, lt=calls.PRIORITIES)]
+
+
+class Team(calls.Team, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The keys of one team."""
+
+    limits: Annotated[Limits, Meta(description="What they may ask for together.")] = Limits()
+    weight: Annotated[
+        int,
+        Meta(
+            description="Where calls wait for room in a limit that teams share: its share, against the weights of the "
+            "others. A key without a team has weight 1.",
+            ge=1,
+            le=1000,
+        ),
+    ] = 1
+    priority: Annotated[
+        Priority | None,
+        Meta(
+            description="Class of its calls, from 0 to 3: a lower one is served first where calls wait, and refused "
+            "last where the gateway has too much to do. A key's own, if it has one, comes before it. Left out: "
+            f"{calls.USUAL_PRIORITY}."
+        ),
+    ] = None
+
+
 class Access(Section, frozen=True):
     """Who may call."""
 
@@ -141,9 +167,9 @@ class Access(Section, frozen=True):
             "a random secret on first use; losing it makes every key invalid."
         ),
     ] = "file:.headworks/secret"  # noqa: S105  (a reference)
-    team_limits: Annotated[
-        dict[Annotated[str, Meta(min_length=1, max_length=128)], Limits],
-        Meta(description="What the keys of a team may ask for together, by the team's name."),
+    teams: Annotated[
+        dict[Annotated[str, Meta(min_length=1, max_length=128)], Team],
+        Meta(description="Limits, shares and priorities of teams, by the name that keys are created with."),
     ] = {}
 
 

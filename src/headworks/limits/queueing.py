@@ -17,10 +17,8 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 
+from headworks.calls import PRIORITIES, USUAL_PRIORITY
 from headworks.limits.holding import LimitSet, Reservation
-
-PRIORITIES = 4
-"""Classes of priority: 0 is served first."""
 
 _AGEING_S = 10.0
 _MOST_SKIPPED = 64
@@ -58,7 +56,7 @@ class Waiter:
         *,
         flow: str = "",
         weight: float = 1.0,
-        priority: int = 1,
+        priority: int = USUAL_PRIORITY,
     ) -> None:
         self.limits = limits
         self.tokens = tokens
