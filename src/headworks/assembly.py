@@ -469,7 +469,8 @@ class Assembly:
 
     def standing(self, now_s: float, *, is_ready: bool) -> Standing:
         """How this worker stands, by the monotonic time given."""
-        return self._hull.surveyor.standing(self._table, now_s, is_ready=is_ready)
+        sheds_from = self._hull.load.sheds_from
+        return self._hull.surveyor.standing(self._table, now_s, is_ready=is_ready, sheds_from=sheds_from)
 
     async def retire(self) -> None:
         """Let the calls under way finish, then close the connections that were this configuration's."""

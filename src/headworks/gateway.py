@@ -229,10 +229,9 @@ class Gateway:
         call = self._begin(route.endpoint, grant.caller, len(request.body))
         self.in_flight += 1
         try:
-            if not route.is_model_call or self._journal.is_full:
+            is_shed = self._load.is_shedding and self._sheds(request, admission, grant)
+            if not route.is_model_call or self._journal.is_full or is_shed:
                 return self._handle_other(call, request, admission, grant, reply)
-            if self._load.is_shedding:
-                self._shed(request, admission, grant)
             head = self._planner.head_of(request, admission)
             if head is not None:
                 if self._works is not None and route.upstream_path in _WORKABLE:
@@ -265,10 +264,10 @@ class Gateway:
     def _handle_other(
         self, call: OpenCall, request: Request, admission: Admission, grant: Grant, reply: Reply
     ) -> Running | None:
-        """What asks no model; or cannot, as there is no room to record it."""
+        """What asks no model; or cannot, as there is no room to record it, or too much to do."""
         route = admission.route
         if route.is_model_call:
-            raise _journal_full()
+            raise _journal_full() if self._journal.is_full else self._load.refusal()
         if route.manner is Manner.COUNT:
             return self._count(call, request, admission, grant, reply)
         if route.manner is Manner.OBJECT:
@@ -292,19 +291,17 @@ class Gateway:
         self._call_ended()
         return None
 
-    def _shed(self, request: Request, admission: Admission, grant: Grant) -> None:
-        """Step 6 while there is too much to do.
+    def _sheds(self, request: Request, admission: Admission, grant: Grant) -> bool:
+        """Whether there is too much to do for a model call of this class, which its workload may say.
 
         Raises:
-            Refusal: 503: calls of this class are not taken; or what is wrong with the call, which is not read further
-                than its class needs.
+            Refusal: what is wrong with it, if it has to be read to know its class.
         """
-        load, works, priority = self._load, self._works, grant.priority
-        if works is not None and not load.sheds(0) and admission.route.upstream_path in _WORKABLE:
+        route, works, priority = admission.route, self._works, grant.priority
+        if works is not None and route.is_model_call and route.upstream_path in _WORKABLE and not self._load.sheds(0):
             head = self._planner.head_of(request, admission)
             priority = priority if head is None else works.priority_of(head, grant)
-        if load.sheds(priority):
-            raise load.refusal()
+        return self._load.sheds(priority)
 
     def _handle_work(
         self, works: Works, call: OpenCall, head: RequestHead, admission: Admission, grant: Grant, reply: Reply

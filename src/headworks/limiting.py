@@ -463,14 +463,14 @@ class Limiter:
         """The quotas that were met so far, those that nobody uses any more included."""
         return self._keeper.meters
 
-    def queues(self) -> list[tuple[str, int]]:
-        """Whose quotas calls wait for (`target/...`, `team/...` or `key/...`), and how many do."""
+    def queues(self) -> list[tuple[str, tuple[int, ...]]]:
+        """Whose quotas calls wait for (`target/...`, `team/...` or `key/...`), and how many of each priority do."""
         found = []
         for key, queue in self._queues.items():
             names = [meter.quota.name.rpartition("/")[0] for meter in queue.shared.meters]
             if isinstance(key, str):
                 names = [f"key/{key}"] if f"key/{key}" in names else [f"team/{key}"]
-            found.append((names[0], len(queue)))
+            found.append((names[0], queue.waiting()))
         return found
 
     @property

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 
+from headworks.calls import PRIORITIES
 from headworks.limiting import Limiter
 from headworks.limits import QuotaMeter
 from headworks.planning import Station
@@ -41,12 +42,15 @@ class Surveyor:
         self._uses: dict[str, tuple[float, WindowUse]] = {}
         self._idle: set[str] = set()
 
-    def standing(self, table: RouteTable[Station], now_s: float, *, is_ready: bool) -> Standing:
+    def standing(
+        self, table: RouteTable[Station], now_s: float, *, is_ready: bool, sheds_from: int = PRIORITIES
+    ) -> Standing:
         """How it stands.
 
         Arguments:
             table: the targets of the configuration in force.
             now_s: monotonic.
+            sheds_from: the highest class whose calls are refused.
         """
         targets = list(table.targets())
         ours = {meter for target in targets if target.station.limits for meter in target.station.limits.meters}
@@ -55,7 +59,8 @@ class Surveyor:
             self._limiter.is_away,
             tuple(_target(target, now_s) for target in targets),
             tuple(self._quotas(ours, now_s)),
-            tuple(QueueStanding(of, calls) for of, calls in self._limiter.queues()),
+            tuple(QueueStanding(of, sum(waiting), waiting) for of, waiting in self._limiter.queues()),
+            sheds_from=sheds_from,
         )
 
     def _quotas(self, ours: set[QuotaMeter], now_s: float) -> Iterator[QuotaStanding]:

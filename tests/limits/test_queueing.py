@@ -135,6 +135,30 @@ def test_the_number_that_wait_is_bounded():
     assert bench.queue.enter(bench.waiter("c"), 0.0) is not None
 
 
+def test_where_too_many_wait_the_last_of_the_lowest_class_makes_room():
+    bench = Bench(max_waiters=3)
+    bench.enter("usual", priority=1)
+    bench.enter("first", priority=3)
+    bench.enter("last", priority=3)
+
+    assert bench.queue.enter(bench.waiter("as low", priority=3), 0.0) is not None
+    bench.enter("urgent", priority=0)
+    assert bench.refused == ["last"]
+    bench.enter("more urgent", priority=0)
+    assert bench.refused == ["last", "first"]
+    assert bench.queue.waiting() == (2, 1, 0, 0)
+    assert len(bench.queue) == 3
+
+
+def test_who_has_waited_long_makes_room_for_nobody():
+    bench = Bench(max_waiters=1, ageing_s=10.0)
+    bench.enter("deferred", priority=3)
+    bench.queue.pump(31.0)
+
+    assert bench.queue.enter(bench.waiter("urgent", priority=0), 31.0) is not None
+    assert bench.refused == []
+
+
 def test_whose_deadline_passes_is_refused_then():
     bench = Bench()
     waiter = bench.enter("a", deadline=5.0)
@@ -188,8 +212,15 @@ class Queue(RuleBasedStateMachine):
     def enter(self, tokens, lasts, flow, priority):
         self.number += 1
         waiter = self.bench.waiter(self.number, tokens, self.now + lasts, flow=flow, priority=priority)
+        waiting = {name: one for name, one in self.waiters.items() if one.is_waiting}
+        lanes = {name: one.lane.priority for name, one in waiting.items()}
+        refused = len(self.bench.refused)
         if self.bench.queue.enter(waiter, self.now) is None:
             self.waiters[self.number] = waiter
+            for name in self.bench.refused[refused:]:  # who made room was of the lowest class, and below the newcomer
+                assert lanes[name] == max(lanes.values()) > priority
+        else:
+            assert len(self.bench.refused) == refused
 
     @rule(units=st.integers(0, 800))
     def grant(self, units):
