@@ -32,6 +32,7 @@ from headworks.config import (
 )
 from headworks.config.limits import TargetLimits, limits_by_pool
 from headworks.config.pricing import price_book
+from headworks.config.shape import Probe as ProbeConfig
 from headworks.config.shape import Provider as ProviderConfig
 from headworks.config.walk import suggestion
 from headworks.errors import ConfigError, LimitsUnavailable, Problem, SecretError
@@ -42,6 +43,7 @@ from headworks.limits import Authority, LocalAuthority
 from headworks.limits.local import SocketAuthority
 from headworks.ownership import ResponseOwner
 from headworks.planning import Planner, Station
+from headworks.probing import ProbePlan, Prober
 from headworks.providers import REGISTRY, Provider, ProviderSettings
 from headworks.records import JOURNAL_FOLDER, CallLookup, Journal
 from headworks.routing import Health, Reach, RouteTable
@@ -49,7 +51,7 @@ from headworks.settlement import Settlement
 from headworks.shedding import Load
 from headworks.streaming import StreamRelay
 from headworks.surveying import Surveyor
-from headworks.telemetry import Metrics, Standing
+from headworks.telemetry import RUN_FOLDER, Metrics, Standing, report
 from headworks.transport import Origin, PoolLimits, UpstreamPool
 from headworks.wheel import Timer, TimerWheel
 
@@ -109,6 +111,7 @@ class ProviderPlan(msgspec.Struct, frozen=True):
     proxy: str | None
     ca_file: str | None
     simulator_plan: object | None
+    probe: ProbeConfig | None = None
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -294,6 +297,7 @@ def _provider_plan(project: Project, name: str, environment: Mapping[str, str]) 
         proxy=provider.proxy,
         ca_file=str(project.path(provider.ca_file)) if provider.ca_file else None,
         simulator_plan=simulator_plan,
+        probe=provider.probe,
     )
 
 
@@ -434,6 +438,7 @@ class Assembly:
         self.settings = settings
         self._hull = hull
         self._upstreams: list[Upstream] = []
+        self._probes: dict[str, ProbePlan] = {}
         self._ring = hull.ring(settings)
         self._refresh_timer = Timer(self._refresh)
         # What calls were charged by is found again, whatever is installed later.
@@ -443,6 +448,14 @@ class Assembly:
         reaches = [self._reach(plan) for plan in settings.providers]
         config = settings.project.config
         table = self._table = RouteTable(reaches, settings.names)
+        self._prober = Prober(
+            self._probes,
+            table.targets,
+            settings.project.storage / RUN_FOLDER,
+            hull.wheel,
+            time.perf_counter,
+            report,
+        )
         self._works = {
             workload.name: _with_targets(settings, workload, work, table) for workload, work in settings.workloads
         }
@@ -470,11 +483,15 @@ class Assembly:
     def standing(self, now_s: float, *, is_ready: bool) -> Standing:
         """How this worker stands, by the monotonic time given."""
         sheds_from = self._hull.load.sheds_from
-        return self._hull.surveyor.standing(self._table, now_s, is_ready=is_ready, sheds_from=sheds_from)
+        notes = self._prober.notes
+        return self._hull.surveyor.standing(
+            self._table, now_s, is_ready=is_ready, sheds_from=sheds_from, probe_notes=notes
+        )
 
     async def retire(self) -> None:
         """Let the calls under way finish, then close the connections that were this configuration's."""
         self._refresh_timer.disarm()
+        self._prober.close()
         await self.gateway.drain()
         for upstream in self._upstreams:
             await upstream.close()
@@ -522,6 +539,10 @@ class Assembly:
     def _maker(self, plan: ProviderPlan, pool: PoolPlan, upstream: Upstream) -> Callable[[str], Station]:
         """What makes the station of a model in a pool."""
         provider: Provider = REGISTRY[plan.kind](pool.settings)
+        if plan.probe is not None:
+            request = provider.request("GET", plan.probe.path, b"", b"", b"")
+            probe = ProbePlan(provider, upstream, request, plan.probe.every_s, plan.probe.timeout_s)
+            self._probes[pool.settings.name] = probe
         limits = plan.timeouts.within(self.settings.project.config.defaults.deadline_s)
         book, slow_s = self.settings.book, plan.timeouts.first_byte_s * _SLOW_SHARE
 

@@ -103,6 +103,7 @@ def _lines(found: "Running", *, shows_all: bool, coloured: bool) -> list[str]:
         lines += ["", *table.lines([_target_row(one) for one in targets])]
     elif found.state == "running":
         lines += ["", "no target was used yet; --all shows them all"]
+    lines += [_probe_line(one) for one in targets if one.probe and one.breaker != "closed"]
     quotas = [one for one in found.standing.quotas if shows_all or one.used or one.held]
     if quotas:
         waiting = {queue.of: queue.calls for queue in found.standing.queues}
@@ -163,6 +164,11 @@ def _target_row(target: "TargetStanding") -> list[Cell]:
 def _by_priority(queue: "QueueStanding") -> str:
     classes = [f"{calls:,} of priority {priority}" for priority, calls in enumerate(queue.by_priority) if calls]
     return f"{', '.join(classes)} wait" if queue.calls > 1 else f"{classes[0]} waits"
+
+
+def _probe_line(target: "TargetStanding") -> str:
+    found = {"good": "was good", "failed": "has failed", "silent": "says nothing of its health"}[target.probe]
+    return f"{plain(target.target)}: the last probe, {_seconds(target.probed_ago_s)} ago, {found}"
 
 
 def _quota_row(quota: "QuotaStanding", waiting: int) -> list[Cell]:

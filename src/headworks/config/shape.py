@@ -272,6 +272,25 @@ class ProviderPool(Section, frozen=True):
     ] = {}
 
 
+class Probe(Section, frozen=True):
+    """A small request that finds out whether a target whose circuit breaker is open is well again."""
+
+    path: Annotated[
+        str,
+        Meta(
+            description="Path below `base_url` that is asked for with GET, with the provider's key. An answer of 2xx "
+            "says that it is well; one of 5xx, or none, that it is not; anything else says nothing.",
+            pattern=r"^/[\x21-\x7e]*$",
+            max_length=256,
+            extra={"expected": "a path that begins with `/`, without white space"},
+        ),
+    ] = "/models"
+    every_s: Annotated[
+        float, Meta(description="Seconds from one probe to the next, all workers of a machine together.", ge=1, le=3600)
+    ] = 10.0
+    timeout_s: Annotated[float, Meta(description="Seconds that it may take in all.", ge=0.1, le=60)] = 5.0
+
+
 _BASE_URLS = {"openai": OPENAI_BASE_URL, "anthropic": ANTHROPIC_BASE_URL, "gemini": GEMINI_BASE_URL}
 _SPEAKS: dict[str, tuple[Speech, ...]] = {
     "openai-compatible": ("chat", "embeddings"),
@@ -398,6 +417,13 @@ class Provider(Section, frozen=True):
             "provider's own key."
         ),
     ] = {}
+    probe: Annotated[
+        Probe | None,
+        Meta(
+            description="Probe the provider while the circuit breaker of one of its targets is open, so that no "
+            "caller's request is spent on finding out. `{}` takes the defaults. Left out: callers' requests find out."
+        ),
+    ] = None
     timeouts: Annotated[
         Timeouts | None,
         Meta(description="Time limits that differ from `defaults.timeouts`; those left out are inherited."),

@@ -19,6 +19,11 @@ Breaker = Literal["closed", "half_open", "open"]
 BREAKERS: tuple[Breaker, ...] = ("closed", "half_open", "open")
 """From the best to the worst."""
 
+Probe = Literal["", "good", "failed", "silent"]
+
+PROBES: tuple[Probe, ...] = ("good", "failed", "silent")
+"""What an active probe finds: the target is well, it is not, or the answer says neither."""
+
 MOST_TARGETS = 200
 MOST_QUOTAS = 400
 MOST_QUEUES = 100
@@ -36,6 +41,8 @@ class TargetStanding(msgspec.Struct, frozen=True):
         pending: attempts under way.
         took_s: smoothed time to the head of an answer; 0 before the first.
         budget_used: share of the retry budget that is used up.
+        probe: what the last active probe of its pool has found; empty before the first, and where there are none.
+        probed_ago_s: since then.
     """
 
     target: str
@@ -48,6 +55,8 @@ class TargetStanding(msgspec.Struct, frozen=True):
     calls: float
     failures: float
     budget_used: float
+    probe: Probe = ""
+    probed_ago_s: float = 0.0
 
 
 class QuotaStanding(msgspec.Struct, frozen=True):
@@ -154,6 +163,7 @@ def _target(seen: Sequence[TargetStanding]) -> TargetStanding:
         else max((one.took_s for one in timed), default=0.0)
     )
     worst = max(seen, key=lambda one: (BREAKERS.index(one.breaker), one.open_for_s))
+    probed = min((one for one in seen if one.probe), key=lambda one: one.probed_ago_s, default=worst)
     return TargetStanding(
         worst.target,
         worst.breaker,
@@ -165,6 +175,8 @@ def _target(seen: Sequence[TargetStanding]) -> TargetStanding:
         calls,
         sum(one.failures for one in seen),
         max(one.budget_used for one in seen),
+        probed.probe,
+        probed.probed_ago_s,
     )
 
 
@@ -196,6 +208,15 @@ def render_standing(standing: Standing) -> list[str]:
         lines += [
             f'headworks_breaker_state{{{labels},state="{state}"}} {int(target.breaker == state)}' for state in BREAKERS
         ]
+    lines += head("probe_result", "1 for what the last active probe of the target's pool has found.", "gauge")
+    probed = [(labels, target) for labels, target in targets if target.probe]
+    lines += [
+        f'headworks_probe_result{{{labels},result="{result}"}} {int(target.probe == result)}'
+        for labels, target in probed
+        for result in PROBES
+    ]
+    lines += head("probe_age_seconds", "Since that probe.", "gauge")
+    lines += [f"headworks_probe_age_seconds{{{labels}}} {target.probed_ago_s:g}" for labels, target in probed]
     for name, description, of_target in _TARGET_GAUGES:
         lines += head(name, description, "gauge")
         lines += [f"headworks_{name}{{{labels}}} {of_target(target):g}" for labels, target in targets]
