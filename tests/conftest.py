@@ -64,8 +64,9 @@ NAMES = [
 class PlayedFlight:
     """One request that has gone up; the test answers it."""
 
-    def __init__(self, request, sink):
+    def __init__(self, request, sink, timeouts):
         self.request = request
+        self.timeouts = timeouts
         self.sink = sink
         self.is_cancelled = False
         self.is_paused = False
@@ -99,7 +100,7 @@ class PlayedUpstream:
 
     def send(self, request, sink, timeouts):
         assert isinstance(timeouts, Timeouts)
-        self.flights.append(PlayedFlight(request, sink))
+        self.flights.append(PlayedFlight(request, sink, timeouts))
         return self.flights[-1]
 
     async def close(self):
