@@ -4,7 +4,6 @@ import time
 
 import httpx2
 import pytest
-
 from e2e_processes import Process
 
 CONFIG = """
