@@ -127,7 +127,7 @@ class Limits(calls.Limits, frozen=True, forbid_unknown_fields=True, omit_default
     tokens_per_day: Annotated[Count | None, Meta(description="Tokens in 24 hours, input and output together.")] = None
 
 
-Priority = Annotated[int, Meta(ge=0, lt=calls.PRIORITIES)]
+Priority = Annotated[int, Meta(ge=0, le=calls.PRIORITIES - 1)]
 
 
 class Team(calls.Team, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
