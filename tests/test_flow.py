@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from headworks.flow import Flow, Signal
+from headworks.flow import Flow, Signal, any_of
 
 
 @pytest.fixture
@@ -137,3 +137,39 @@ def test_cancelled_while_it_gives_the_loop_a_turn_it_goes_no_further(loop):
 
     assert seen == []
     assert ended == [flow]
+
+
+def test_one_of_several_signals_is_enough_and_the_others_can_be_waited_for_afterwards(loop):
+    one, other, seen = Signal(), Signal(), []
+
+    async def work():
+        await any_of(one, other)
+        seen.append((one.is_set, other.is_set))
+        seen.append(await one)
+
+    _, ended = start(loop, work())
+    other.set("b")
+    assert seen == [(False, True)]
+    one.set("a")
+
+    assert seen[1:] == ["a"]
+    assert len(ended) == 1
+
+
+def test_one_that_has_happened_already_is_not_waited_for(loop):
+    one, other = Signal(), Signal()
+    one.set(1)
+
+    _, ended = start(loop, any_of(one, other))
+
+    assert len(ended) == 1
+
+
+def test_who_is_cancelled_while_it_waits_for_several_is_told_by_none(loop):
+    one, other = Signal(), Signal()
+
+    flow, ended = start(loop, any_of(one, other))
+    flow.cancel()
+    assert len(ended) == 1
+    one.set(1)
+    other.set(2)

@@ -22,7 +22,7 @@ class Signal(Generic[T]):
 
     def __init__(self) -> None:
         self.is_set = False
-        self._flow: Flow | None = None
+        self._flow: Flow | _Bell | None = None
 
     def set(self, value: T) -> None:
         """It has happened. Whoever waits goes on before this returns; a second time is an error of ours."""
@@ -38,6 +38,33 @@ class Signal(Generic[T]):
         if not self.is_set:
             yield self
         return self.value
+
+
+class _Bell:
+    """Stands in a flow's place at several signals. State: whether one of them has happened."""
+
+    __slots__ = ("rung",)
+
+    def __init__(self) -> None:
+        self.rung: Signal[None] = Signal()
+
+    def resume(self) -> None:
+        if not self.rung.is_set:
+            self.rung.set(None)
+
+
+async def any_of(*signals: Signal[Any]) -> None:
+    """Wait until one of these has happened. Nobody else may wait for any of them in the meantime."""
+    if any(signal.is_set for signal in signals):
+        return
+    bell = _Bell()
+    for signal in signals:
+        signal._flow = bell  # noqa: SLF001 - as in `Flow`
+    try:
+        await bell.rung
+    finally:
+        for signal in signals:
+            signal._flow = None  # noqa: SLF001
 
 
 class Ending:

@@ -4,12 +4,10 @@ Pieces go on as they come; the last one waits until the settled entry is durable
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
 from time import perf_counter
-from typing import NoReturn, Protocol
-
-import msgspec
+from typing import NoReturn
 
 from headworks.access import Grant
 from headworks.answering import (
@@ -29,100 +27,20 @@ from headworks.answering import (
     words_for,
 )
 from headworks.attempts import JUDGED, RULES, Attempts, Further, Policy, begin, tell
-from headworks.calls import NO_USAGE, AttemptFailed, Endpoint, Failure, FailureKind, Usage
-from headworks.dialects import AnswerSummary, ChatTail, GeminiTail, MessagesTail, ResponsesTail, refusal_body
-from headworks.dialects.bridging import failure_of
-from headworks.dialects.canonical import UpstreamError
+from headworks.calls import NO_USAGE, AttemptFailed, Endpoint, Failure, FailureKind
+from headworks.dialects import ChatTail, GeminiTail, MessagesTail, ResponsesTail, refusal_body
 from headworks.errors import Refusal
-from headworks.exchange import Flight, Reply
+from headworks.exchange import Reply
 from headworks.flow import Ending, Signal
-from headworks.outcome import charge, estimate_usage, note
+from headworks.hedging import race
 from headworks.planning import Plan, Planner
 from headworks.routing import StreamSink
 from headworks.settlement import OpenCall, Settlement
-
-_JUDGED_BAD = JUDGED - {FailureKind.HELD}
-"""What a screen says of a stream. While nothing has gone out, the call can still be answered in another way."""
-
+from headworks.stream_sums import failed_within, note_part, note_unsent, sum_up, usage_of_both
+from headworks.stream_terms import Lane, Relayed, Screened, StreamTerms
 
 HEARTBEAT_S = 15.0
 HEARTBEAT = b": keep-alive\n\n"
-
-
-class Relayed(Protocol):
-    """Relays or translates one stream; as `routing.Steps`, and knows at the end what it was."""
-
-    def feed(self, data: bytes) -> bytes: ...
-    @property
-    def is_complete(self) -> bool: ...
-    @property
-    def has_content(self) -> bool: ...
-    def broken(self, code: str, message: str) -> bytes: ...
-    def summary(self) -> AnswerSummary: ...
-
-
-class Screen(Protocol):
-    """Looks at a stream on its way to the caller; may end it, or keep what is left of it."""
-
-    def feed(self, data: bytes) -> bytes: ...
-    def end(self) -> None: ...
-    async def last_words(self) -> Failure | None: ...
-    def closing(self, last: bytes) -> bytes: ...
-
-
-class StreamTerms(msgspec.Struct, frozen=True):
-    """What a workload asks of its stream, beyond what a plain call gets.
-
-    Attributes:
-        headers: names who answers, in the place of the target's own header block.
-        screen: looks at what goes out.
-        keep: is given the whole answer before the call is settled. Where it is None nothing is kept, whatever is
-            configured for plain calls: the contract decides.
-        goes_on_after: failures that are raised and not passed on, since another target is still to be asked.
-        spent: what attempts before this one have used.
-    """
-
-    headers: bytes
-    screen: Screen | None = None
-    keep: Callable[[bytes], None] | None = None
-    goes_on_after: Collection[FailureKind] = ()
-    spent: Usage = NO_USAGE
-
-
-class _Screened:
-    """Steps, and a screen that looks at what comes out of them."""
-
-    __slots__ = ("_screen", "_steps")
-
-    def __init__(self, steps: Relayed, screen: Screen) -> None:
-        self._steps = steps
-        self._screen = screen
-
-    def feed(self, data: bytes) -> bytes:
-        """As `Relayed`.
-
-        Raises:
-            AttemptFailed: the stream must not go on.
-        """
-        out = self._steps.feed(data)
-        out = self._screen.feed(out)
-        if self._steps.is_complete:
-            self._screen.end()
-        return out
-
-    @property
-    def is_complete(self) -> bool:
-        return self._steps.is_complete
-
-    @property
-    def has_content(self) -> bool:
-        return self._steps.has_content
-
-    def broken(self, code: str, message: str) -> bytes:
-        return self._steps.broken(code, message)
-
-    def summary(self) -> AnswerSummary:
-        return self._steps.summary()
 
 
 class _Declined(AttemptFailed):
@@ -191,7 +109,7 @@ class StreamRelay:
                     attempts = attempts or Attempts(self._planner, self._policy, call, plan)
                     further = attempts.after(failure, perf_counter())
                 if further is None:
-                    if isinstance(error, _Declined) and (terms is None or failure.kind not in terms.goes_on_after):
+                    if isinstance(error, _Declined) and _is_to_be_told(failure, terms):
                         error.relay()
                         return
                     raise self._refusal(call, failure, terms) from None
@@ -230,116 +148,140 @@ class StreamRelay:
         Raises:
             AttemptFailed: before anything was sent on.
         """
+        lane = self._begin(call, plan, terms)
+        ending.act = partial(lane.sink.on_failure, STOPPED)
+        try:
+            if terms is not None and terms.hedge is not None:
+                lane = await race(call, lane, terms.hedge, self._begin, ending, self._loop.call_later)
+            failure = await lane.sink.started
+            failure = await self._take(call, lane, failure, reply)
+        except asyncio.CancelledError:
+            lane.flight.cancel()
+            lane.plan.target.station.health.gave_up()
+            if not call.is_settled:
+                sum_up(call, lane.plan, lane.steps, None, lane.terms)
+            raise
+        except AttemptFailed as error:
+            lane.flight.cancel()
+            tell(lane.plan.target.station.health, call, error.failure)
+            raise
+        except BaseException:
+            lane.flight.cancel()
+            lane.plan.target.station.health.gave_up()
+            raise
+        tell(lane.plan.target.station.health, call, failure)
+
+    def _begin(self, call: OpenCall, plan: Plan, terms: StreamTerms | None) -> Lane:
+        """
+        Raises:
+            AttemptFailed: it is not to be made.
+        """
         station = plan.target.station
-        health = station.health
         steps = _steps(plan)
+        if terms is not None and terms.continued is not None:
+            terms.continued.read_from(None if plan.bridge is None else plan.bridge.stream())
+            steps = terms.continued
         if terms is not None and terms.screen is not None and steps is not None:
-            steps = _Screened(steps, terms.screen)
-        named = plan.target.headers if terms is None else terms.headers
+            steps = Screened(steps, terms.screen)
         sink = StreamSink(steps, self._loop.call_later)
         call.usage = NO_USAGE  # of this attempt: what those before it used is in the terms
         unmade = begin(plan.target, call, perf_counter())
         if unmade is not None:
             raise AttemptFailed(unmade)
         flight = station.upstream.send(plan.request, sink, plan.timeouts or station.timeouts)
-        ending.act = partial(sink.on_failure, STOPPED)
-        try:
-            failure = await sink.started
-            call.head_s = sink.head_s
-            call.first_s = sink.first_s if plan.is_streamed else 0.0
-            if failure is not None:
-                if steps is not None:
-                    _note_unsent(call, plan, steps, failure)
-                raise AttemptFailed(failure)  # noqa: TRY301 - the handler below is for whatever ends the attempt
-            if call.quota is not None:
-                call.quota.believe(station, sink.headers, perf_counter())
-            head = answer_head(sink.headers, is_plain=steps is not None and not sink.is_error)
-            call.upstream_request_id = _text(head.request_id)
-            if sink.is_error:
-                await self._stream_refused(call, plan, sink, head, reply, terms)
-            block = _stream_headers(call, named, head, is_events=steps is not None)
-            failure = await self._pass_on(call, plan, sink, steps, flight, block, reply, terms)
-        except asyncio.CancelledError:
-            flight.cancel()
-            health.gave_up()
-            if not call.is_settled:
-                _sum_up(call, plan, steps, None, terms)
-            raise
-        except AttemptFailed as error:
-            flight.cancel()
-            tell(health, call, error.failure)
-            raise
-        except BaseException:
-            flight.cancel()
-            health.gave_up()
-            raise
-        tell(health, call, failure)
+        return Lane(plan, terms, steps, sink, flight, call.sent_s)
 
-    async def _pass_on(
-        self,
-        call: OpenCall,
-        plan: Plan,
-        sink: StreamSink,
-        steps: Relayed | None,
-        flight: Flight,
-        headers: bytes,
-        reply: Reply,
-        terms: StreamTerms | None,
-    ) -> Failure | None:
+    async def _take(self, call: OpenCall, lane: Lane, failure: Failure | None, reply: Reply) -> Failure | None:
+        """The stream has begun, or has failed: pass on what it is. Returns what broke it.
+
+        Raises:
+            AttemptFailed: it is not to be passed on, and nothing of it was.
+        """
+        plan, terms, steps, sink = lane.plan, lane.terms, lane.steps, lane.sink
+        call.head_s = sink.head_s
+        call.first_s = sink.first_s if plan.is_streamed else 0.0
+        if failure is not None:
+            if steps is not None:
+                note_unsent(call, plan, steps, failure)
+            raise AttemptFailed(failure)
+        if call.quota is not None:
+            call.quota.believe(plan.target.station, sink.headers, perf_counter())
+        head = answer_head(sink.headers, is_plain=steps is not None and not sink.is_error)
+        call.upstream_request_id = _text(head.request_id)
+        if sink.is_error:
+            await self._stream_refused(call, plan, sink, head, reply, terms)
+        named = plan.target.headers if terms is None else terms.headers
+        block = _stream_headers(call, named, head, is_events=steps is not None)
+        return await self._pass_on(call, lane, block, reply)
+
+    async def _pass_on(self, call: OpenCall, lane: Lane, headers: bytes, reply: Reply) -> Failure | None:
         """Send the stream on while it comes; hold its last piece until the call has settled. Returns what broke it.
 
         Raises:
             AttemptFailed: it is not to be passed on, and nothing of it was.
         """
+        plan, terms, steps, sink, flight = lane.plan, lane.terms, lane.steps, lane.sink, lane.flight
         screen = None if terms is None else terms.screen
+        continued = None if terms is None else terms.continued
+        is_out = continued is not None and continued.is_begun
         keep = self._keeper(call, terms)
-        kept: list[bytes] | None = None if keep is None else []
-        write = reply.write
-
-        def forward(data: bytes) -> None:
-            call.response_bytes += len(data)
-            if kept is not None:
-                kept.append(data)
-            write(data)
-
-        is_begun = not sink.ended.is_set
-        if is_begun:
+        kept = None if keep is None else list[bytes]() if continued is None else continued.kept
+        if not sink.ended.is_set:
             first = sink.take()
+            if is_out:
+                reply.write(_seam(plan) + first)
+            else:
+                reply.begin(200, headers, first)
+                is_out = True
+            if continued is not None:
+                continued.is_begun = True
+            sink.forward = _forward_to(reply, call, kept)
             call.response_bytes += len(first)
             if kept is not None:
                 kept.append(first)
-            reply.begin(200, headers, first)
-            sink.forward = forward
             reply.set_flow(flight.pause, flight.resume)
             failure = await self._ended(call, sink, reply, is_events=steps is not None)
             last = sink.last
         else:
             # It was over before its content had gone out: nothing has been sent yet, and nothing may before it settles.
-            failure = sink.ended.value or _failed_within(steps)
+            failure = sink.ended.value or failed_within(steps)
             last = sink.take() + sink.last
         if failure is None and screen is not None:
             failure = await screen.last_words()
             last = screen.closing(last) if failure is None else b""  # it would say that all is well
         if failure is not None:
-            if not is_begun and (failure.kind in JUDGED or failure.kind in RULES):
-                assert steps is not None, "they say when a stream is over, and a screen looks at what comes out of them"
-                _note_unsent(call, plan, steps, failure)
-                raise AttemptFailed(failure)
+            _raise_where_others_may(call, plan, steps, failure, terms, is_out=is_out)
             flight.cancel()  # the stream may go on although it can no longer be read
             if steps is not None:
                 last += steps.broken(failure.kind.value, words_for(failure))
-        _sum_up(call, plan, steps, failure, terms)
+        sum_up(call, plan, steps, failure, terms)
         call.response_bytes += len(last)
         if kept is not None and keep is not None:
             keep(b"".join([*kept, last]))
         self._settle(call, "failed" if call.error_code else "answered", 200)
-        if not is_begun:
+        if not is_out:
             reply.begin(200, headers)
         if failure is not None and steps is None:
             reply.abort()  # nothing in these bytes could say that they are not all
         else:
             reply.end(last)
         return failure
+
+    def end_broken(self, call: OpenCall, refusal: Refusal, reply: Reply, terms: StreamTerms) -> None:
+        """End a stream with which nobody goes on.
+
+        Raises:
+            StorageError: the call's end could not be written.
+        """
+        continued = terms.continued
+        assert continued is not None, "who asks has one"
+        last = continued.broken(refusal.code, refusal.message)
+        call.error_code = refusal.code
+        call.response_bytes += len(last)
+        if terms.keep is not None:
+            terms.keep(b"".join([*continued.kept, last]))
+        self._settle(call, "failed", 200)
+        reply.end(last)
 
     async def _ended(self, call: OpenCall, sink: StreamSink, reply: Reply, *, is_events: bool) -> Failure | None:
         if not is_events:
@@ -444,64 +386,47 @@ def _steps(plan: Plan) -> Relayed | None:
     return ResponsesTail() if plan.endpoint is Endpoint.RESPONSES else None
 
 
-def _failed_within(steps: Relayed | None) -> Failure | None:
-    """What a stream says that is an error and nothing else, where another target may do better."""
-    summary = None if steps is None or steps.has_content else steps.summary()
-    if summary is None or summary.terminal not in ("error", "failed"):
-        return None
-    failure = failure_of(UpstreamError(summary.error_code, ""))
-    return failure if failure.kind in RULES else None
-
-
-def _sum_up(
-    call: OpenCall, plan: Plan, steps: Relayed | None, failure: Failure | None, terms: StreamTerms | None
+def _raise_where_others_may(
+    call: OpenCall, plan: Plan, steps: Relayed | None, failure: Failure, terms: StreamTerms | None, *, is_out: bool
 ) -> None:
-    """What the stream has said of itself, and what its end says of it."""
-    text = ""
-    if steps is not None:
-        summary = steps.summary()
-        note(call, summary)
-        text = summary.text
-    if failure is not None:
-        call.error_code = failure.kind.value
-    estimate_usage(call, plan, text)
-    charge(call, plan)
-    if terms is not None:
-        _note_waste(call, failure)
-        call.usage = usage_of_both(terms.spent, call.usage)
+    """
+    Raises:
+        AttemptFailed: nothing of the stream is out yet, so that another attempt may answer; or one may go on with it.
+    """
+    if is_out:
+        continued = None if terms is None else terms.continued
+        if continued is not None and continued.may_go_on and failure.kind in RULES:
+            note_part(call, plan, continued)
+            raise AttemptFailed(failure)
+    elif failure.kind in JUDGED or failure.kind in RULES:
+        assert steps is not None, "they say when a stream is over, and a screen looks at what comes out of them"
+        note_unsent(call, plan, steps, failure)
+        raise AttemptFailed(failure)
 
 
-def _note_unsent(call: OpenCall, plan: Plan, steps: Relayed, failure: Failure) -> None:
-    """The same of a stream of which nothing has gone out. What was found unfit was generated, and is charged."""
-    summary = steps.summary()
-    note(call, summary)
-    if failure.kind in _JUDGED_BAD:
-        estimate_usage(call, plan, summary.text)
-        _note_waste(call, failure)
-    charge(call, plan)
+def _forward_to(reply: Reply, call: OpenCall, kept: list[bytes] | None) -> Callable[[bytes], None]:
+    write = reply.write
+
+    def forward(data: bytes) -> None:
+        call.response_bytes += len(data)
+        if kept is not None:
+            kept.append(data)
+        write(data)
+
+    return forward
 
 
-def _note_waste(call: OpenCall, failure: Failure | None) -> None:
-    if call.work is not None and failure is not None and failure.kind in _JUDGED_BAD:
-        call.work.wasted_tokens += call.usage.output_tokens
-        # Also where it was no screen that found it: what was withheld is not to be had from who has stored it either.
-        call.work.verdict = call.work.verdict or "blocked"
+def _seam(plan: Plan) -> bytes:
+    """Who goes on from here: the head of the answer, which names who began it, is out."""
+    return b": x-headworks-continued: %b\n\n" % f"{plan.target.provider}/{plan.target.model}".encode()
 
 
-def usage_of_both(one: Usage, other: Usage) -> Usage:
-    """What two attempts of one call have used; estimated if a part of it is."""
-    if one.source == "none":
-        return other
-    if other.source == "none":
-        return one
-    return Usage(
-        one.input_tokens + other.input_tokens,
-        one.cached_tokens + other.cached_tokens,
-        one.cache_write_tokens + other.cache_write_tokens,
-        one.output_tokens + other.output_tokens,
-        one.reasoning_tokens + other.reasoning_tokens,
-        "estimated" if "estimated" in (one.source, other.source) else "provider",
-    )
+def _is_to_be_told(failure: Failure, terms: StreamTerms | None) -> bool:
+    """Whether the provider's own refusal may be what the caller gets."""
+    if terms is None:
+        return True
+    is_begun = terms.continued is not None and terms.continued.is_begun
+    return failure.kind not in terms.goes_on_after and not is_begun
 
 
 def _stream_headers(call: OpenCall, named: bytes, head: AnswerHead, *, is_events: bool) -> bytes:

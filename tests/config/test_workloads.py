@@ -145,6 +145,18 @@ def test_what_does_not_hold_together_is_named_where_it_stands(write, problems, l
     assert problems() == [f"triage/workload.yaml:{problem}"]
 
 
+def test_a_stream_that_is_held_to_a_schema_cannot_be_gone_on_with(tmp_path, write, problems):
+    write(MINIMAL + "streaming: {on_break: continue}\n")
+    (tmp_path / "workloads" / "triage" / "schema.json").write_text("{}")
+
+    assert problems() == [
+        (
+            "triage/workload.yaml:3:23: streaming.on_break: `continue` is for text: an answer that is held to a schema "
+            "can only be written whole; use `end`"
+        )
+    ]
+
+
 def test_a_role_that_nobody_plays_is_a_problem_of_the_workload_that_uses_it(write, problems):
     partly = "providers: {sim: {kind: simulator}}\ntiers: {nano: sim/a}\n"
     write(name="default", project=partly)

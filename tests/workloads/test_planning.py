@@ -129,6 +129,13 @@ def test_deferred_work_that_somebody_waits_for_is_a_question(make):
     assert decisions(plan)["waiting"] == ("Does somebody wait for the answer or not?", "ask")
 
 
+@pytest.mark.parametrize(("fallback", "rival"), [("[mini]", "mini"), ("[]", "the same model once more")])
+def test_a_late_stream_gets_a_rival_where_the_contract_says_so(make, fallback, rival):
+    found = decisions(derive(*make(f"ladder: [nano]\nlatency: {{hedge: true}}\nfallback: {fallback}\n")))
+
+    assert found["hedge"][0].startswith(f"ask {rival}")
+
+
 def test_attempts_share_the_latency_budget(make):
     lines = "latency: {total_s: 10, first_token_s: 3}\nfallback: [mini, flagship, deterministic]\n"
 
@@ -138,6 +145,7 @@ def test_attempts_share_the_latency_budget(make):
     assert times == ["at most 6 s", "at most 2.4 s", "at most 1.5 s"]
     assert found["first token"] == ("1.8 s, then the next model", "contract")
     assert found["connecting"] == ("5 s", "contract")
+    assert "hedge" not in found
     assert found["stream"] == ("yes", "contract")
 
 

@@ -44,6 +44,13 @@ class Latency(Section, frozen=True):
     first_token_s: Annotated[
         Seconds | None, Meta(description="Seconds to the first visible piece of a streamed answer.")
     ] = None
+    hedge: Annotated[
+        bool,
+        Meta(
+            description="When a stream has not begun by the time within which 95 of 100 did, ask the next target as "
+            "well, take whoever begins first, and give the other up. Both are paid for."
+        ),
+    ] = False
 
 
 class Data(Section, frozen=True):
@@ -104,6 +111,18 @@ class Validation(Section, frozen=True):
         ),
     ] = "fail"
     rules_timeout_s: Annotated[Seconds, Meta(description="Seconds that all rules together may take.")] = 1.0
+
+
+class Streaming(Section, frozen=True):
+    """What happens to a stream that breaks off."""
+
+    on_break: Annotated[
+        Literal["end", "continue"],
+        Meta(
+            description="When the provider breaks off after text has gone out: `end` ends the stream with an error, "
+            "`continue` has the next target go on from the text so far. Not for answers that are held to a schema."
+        ),
+    ] = "end"
 
 
 class Action(Section, frozen=True):
@@ -208,6 +227,7 @@ class Contract(Section, frozen=True, kw_only=True):
     validation: Annotated[Validation, Meta(description="What happens to an answer that breaks schema or rules.")] = (
         Validation()
     )
+    streaming: Annotated[Streaming, Meta(description="What happens to a stream that breaks off.")] = Streaming()
     actions: Annotated[
         dict[Annotated[str, Meta(pattern=TOOL_NAME)], Action],
         Meta(description="Tools with side effects, by name. A tool that is not named here only reads."),

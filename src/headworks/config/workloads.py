@@ -265,6 +265,9 @@ class _ContractRules:
             self._blame((field,), "there is no such file beside this one")
         if contract.canary is not None and not self._has(contract, "prompt"):
             self._blame(("canary",), f"needs a prompt: a file `{_USUAL_FILES['prompt']}`, or one named by `prompt`")
+        if contract.streaming.on_break == "continue" and self._has(contract, "schema"):
+            message = "`continue` is for text: an answer that is held to a schema can only be written whole; use `end`"
+            self._blame(("streaming", "on_break"), message)
         if contract.actions and not self._has(contract, "tools"):
             self._blame(("actions",), f"needs tools: a file `{_USUAL_FILES['tools']}`, or one named by `tools`")
 

@@ -172,6 +172,16 @@ class TranslatedStream:
         """
         return b"".join([self._step(event) for event in self._decoder.feed(data)])
 
+    @property
+    def text(self) -> str:
+        """What has been said so far."""
+        return self._text.getvalue()
+
+    def read_from(self, decoder: StreamDecoder) -> None:
+        """Go on with what another decoder reads; what has gone out stays."""
+        self._decoder = decoder
+        self.is_complete = False
+
     def _step(self, event: StreamEvent) -> bytes:
         if isinstance(event, Started):
             if not event.id or not event.created:

@@ -141,6 +141,12 @@ def time_limits(given: Given) -> Iterator[Decision]:
         limit_s = min(first_s * SHARE_WITH_MORE, times[0])
         reason = f"{SHARE_WITH_MORE:.0%} of {first_s:g} s: a stream can change models before its first piece only"
         yield Decision("first token", f"{limit_s:.3g} s, then the next model", reason, "contract")
+    if contract.latency.hedge:
+        other = named(attempts[1], given.facts.models) if len(attempts) > 1 else "the same model once more"
+        reason = (
+            "a stream that has not begun when 95 of 100 have gets a rival; both are paid for, so about 5% more calls"
+        )
+        yield Decision("hedge", f"ask {other}", reason, "contract")
     yield _fits(given, times[-1])
 
 

@@ -1,0 +1,317 @@
+"""What a workload's call does, streamed or not: plans along its chain, usage, the static answer, what is kept."""
+
+import time
+from collections.abc import Callable
+from time import perf_counter
+from typing import Literal, Protocol
+
+import msgspec
+
+from headworks.answering import JSON, STREAM_HEADERS, UpstreamRefusal, refusal_of
+from headworks.attempts import Policy
+from headworks.calls import NO_USAGE, Endpoint, Failure, FailureKind, Outcome, Verdict
+from headworks.composing import LIMIT_NAMES, PromptMessage, append_turns
+from headworks.dialects import RequestHead
+from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer
+from headworks.dialects.reading import Fields
+from headworks.dialects.structured import wants_json
+from headworks.dialects.whole import write_answer, write_stream
+from headworks.errors import Refusal
+from headworks.exchange import SHARE_WITH_MORE, STATIC_ANSWER_S, Reply
+from headworks.flow import Ending
+from headworks.hedging import FirstTokens
+from headworks.held_calls import HeldCalls
+from headworks.judging import GOOD, Judgement, RulesContext, verdict_of
+from headworks.outcome import charge
+from headworks.planning import Admission, Plan, Planner
+from headworks.privacy_bridge import CallPrivacy, Kept
+from headworks.settlement import OpenCall, Settlement
+from headworks.stream_sums import usage_of_both
+from headworks.streaming import StreamRelay
+from headworks.workload_request import Composed
+
+FALLS_BACK = frozenset(
+    {
+        FailureKind.UNREACHABLE,
+        FailureKind.TIMEOUT,
+        FailureKind.BROKEN,
+        FailureKind.INVALID,
+        FailureKind.RATE_LIMITED,
+        FailureKind.QUOTA,
+        FailureKind.OVERLOADED,
+        FailureKind.ERROR,
+        FailureKind.UNAUTHORIZED,
+        FailureKind.OPEN,
+        FailureKind.LIMITED,
+    }
+)
+"""Failures after which another target may do better. What a provider refuses, the next would refuse as well."""
+
+JUDGED_CODES = frozenset({"output_invalid", "output_blocked", "action_denied", "action_held"})
+"""Of refusals: those of an answer that was judged, which is noted where it is judged."""
+
+_DEGRADED = "headworks/deterministic"
+"""What a static answer calls its model."""
+
+
+class Vault(Protocol):
+    """Seals what people wrote: `records.content.ContentVault`."""
+
+    def seal(
+        self, call_id: str, workload: str, kind: Literal["request", "response", "values"], data: bytes, /
+    ) -> bytes:
+        """The data as it may be written down."""
+        ...
+
+
+class Shared(msgspec.Struct, frozen=True):
+    """What all calls of workloads use; see `WorkloadCalls`. `first_tokens` are by workload, provider and model."""
+
+    settlement: Settlement
+    planner: Planner
+    streams: StreamRelay
+    vault: Vault | None
+    secret: bytes
+    held: HeldCalls
+    answer_bytes: int
+    policy: Policy
+    now: Callable[[], float] = time.time
+    first_tokens: dict[tuple[str, str, str], FirstTokens] = msgspec.field(default_factory=dict)
+
+
+class Run:
+    """One call of a workload. State: what was learnt on the way."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        call: OpenCall,
+        head: RequestHead,
+        admission: Admission,
+        asked: Composed,
+        reply: Reply,
+        ending: Ending,
+    ) -> None:
+        self._shared = shared
+        self._call = call
+        work = self._work = asked.work
+        self._head = head
+        self._admission = admission
+        self._endpoint = admission.route.endpoint
+        self._path = admission.route.upstream_path
+        self._reply = reply
+        self._ending = ending
+        longest_s = admission.due_s(work.contract.latency.total_s, is_streamed=call.is_streamed)
+        self._due_s = call.started_s + longest_s
+        self._asked = asked
+        self._reasons: list[str] = []
+        self._judgement = GOOD
+        self._verdict: Verdict | None = None
+        self._spent = NO_USAGE
+        self._last_body = b""
+
+    @property
+    def _is_kept(self) -> bool:
+        return self._work.contract.retention.content != "off" and self._shared.vault is not None
+
+    async def answer(self) -> None:
+        """Go along the chain until the caller has an answer.
+
+        Raises:
+            Refusal: nobody had a good one.
+            StorageError: the call's end could not be written.
+        """
+        raise NotImplementedError
+
+    def _note_failed(self, error: Refusal) -> None:
+        """Into the record, why an attempt gave nothing to judge."""
+        record = self._call.work
+        assert record is not None, "it was made with the call"
+        if error.code not in JUDGED_CODES:
+            if not record.is_attempt_open:  # it came to nothing before anything was sent
+                record.note_attempt(f"{self._call.provider}/{self._call.model}")
+            record.note_end(error.code)
+
+    def _may_go_on(self, error: Refusal, index: int) -> bool:
+        if self._is_last(index):
+            return False
+        if error.code in ("output_invalid", "output_blocked"):
+            return self._work.contract.validation.otherwise == "fallback"
+        return error.code in FALLS_BACK
+
+    def _is_last(self, index: int) -> bool:
+        return index + 1 == len(self._work.chain) and self._work.deterministic is None
+
+    async def _pause(self, error: UpstreamRefusal, plan: Plan, again: int, due_s: float) -> None:
+        """Wait before the same target is asked again.
+
+        Raises:
+            Refusal: it is not to be.
+        """
+        pause_s = self._shared.policy.pause_s(error.failure, plan.target, again, perf_counter(), due_s)
+        if pause_s is None:
+            raise error
+        self._note_failed(error)
+        if pause_s > 0:
+            await self._shared.streams.pause(pause_s, self._ending)
+
+    def _due_s_of(self, index: int) -> float:
+        """When the attempts at a target must be over, so that there is time for what comes after it."""
+        left_s = max(0.0, self._due_s - perf_counter())
+        if index + 1 < len(self._work.chain):
+            left_s *= SHARE_WITH_MORE
+        elif self._work.deterministic is not None:
+            left_s -= min(STATIC_ANSWER_S, left_s / 10)
+        return perf_counter() + left_s
+
+    def _plan(self, index: int, fields: Fields, due_s: float) -> Plan:
+        target = self._work.chain[index]
+        if target.pools:
+            target = self._shared.planner.in_best_pool(target, self._head)
+        total_s = due_s - perf_counter()
+        has_more = index + 1 < len(self._work.chain)
+        if total_s <= 0:
+            raise refusal_of(Failure(FailureKind.TIMEOUT, f"no time was left to ask {target.provider}"))
+        self._call.provider, self._call.model = target.provider, target.model
+        limit_name = target.station.provider.limit_name
+        if self._endpoint in target.speaks and self._endpoint is Endpoint.CHAT and limit_name not in fields:
+            fields = {limit_name if name in LIMIT_NAMES[Endpoint.CHAT] else name: raw for name, raw in fields.items()}
+        if target.station.provider.caches_by_key and "prompt_cache_key" not in fields:
+            fields = {**fields, "prompt_cache_key": self._work.cache_key}
+        head = msgspec.structs.replace(self._head, fields=fields)
+        planner = self._shared.planner
+        forwarded, stop = self._admission.forwarded, self._work.stop
+        plan = planner.plan_to(target, head, self._endpoint, self._path, forwarded, stop)
+        privacy, bridge = self._asked.privacy, plan.bridge
+        if privacy is not None:
+            is_json = wants_json(self._endpoint, fields)
+            bridge = privacy.bridge(self._endpoint, self._head.fields, bridge, is_json=is_json)
+        timeouts = target.station.timeouts.within(total_s)
+        first_s = self._work.contract.latency.first_token_s
+        if first_s is not None and has_more and self._call.is_streamed:
+            # Only where another target may be quicker: late words are better than none.
+            left_s = max(0.0, self._call.started_s + first_s - perf_counter())
+            first_byte_s = min(timeouts.first_byte_s, left_s * SHARE_WITH_MORE)
+            timeouts = msgspec.structs.replace(timeouts, first_byte_s=first_byte_s)
+        return msgspec.structs.replace(plan, bridge=bridge, timeouts=timeouts)
+
+    def _with_repair(self, fields: Fields, said: str, judged: Judgement) -> Fields:
+        """The conversation with what the model said, and what is wrong with it."""
+        if self._asked.privacy is not None:
+            said = self._asked.privacy.redact_text(said)
+        turns = [PromptMessage("assistant", said), PromptMessage("user", judged.repair)]
+        return append_turns(fields, self._endpoint, [turn for turn in turns if turn.text])
+
+    def _answer_statically(self) -> None:
+        """The last rung: an answer that no model gave, and that says so."""
+        call, text = self._call, self._work.deterministic
+        assert text is not None, "who asks has looked"
+        call.provider, call.model, call.served_model = "", _DEGRADED, _DEGRADED
+        created = int(self._shared.now())
+        answer = ModelAnswer(call.call_id, _DEGRADED, created, (AnswerMessage((AnswerText(text),)),), usage=None)
+        headers = b"content-type: %b\r\nx-request-id: %b\r\nx-headworks-call-id: %b\r\n%b%b" % (
+            b"text/event-stream; charset=utf-8" if call.is_streamed else JSON,
+            call.call_id.encode(),
+            call.call_id.encode(),
+            self._headers(None),
+            call.timings(),
+        )
+        call.finish_reason, call.response_id, call.error_code = "degraded", "", ""
+        metadata = {**self._asked.metadata, "headworks.degraded": self._reasons[-1] if self._reasons else "true"}
+        fields = {**self._head.fields, "metadata": msgspec.Raw(msgspec.json.encode(metadata))}
+        if call.is_streamed:
+            body = write_stream(answer, self._endpoint, fields)
+            self._finish("answered", 200, headers + STREAM_HEADERS, body)
+        else:
+            self._finish("answered", 200, headers, write_answer(answer, self._endpoint, fields))
+
+    def _finish(self, outcome: Outcome, status: int, headers: bytes, body: bytes, *, kept: bytes = b"") -> None:
+        call = self._call
+        assert call.work is not None, "it was made with the call"
+        call.work.verdict = self._said
+        if self._is_kept:
+            self._seal(kept or body)
+        call.usage = self._spent
+        call.response_bytes = len(body)
+        self._shared.settlement.settle(call, outcome, status)
+        self._reply.respond(status, headers, body)
+
+    def keep_what_there_is(self) -> None:
+        """Keep the content of a call that comes to nothing: it is the one that people want to see again. What the model
+        has said last goes for the answer."""
+        if self._is_kept and not self._call.is_settled:
+            self._seal(self._last_body)
+
+    def _seal(self, body: bytes) -> None:
+        """Put what the contract has kept into the record, sealed."""
+        call, record, vault = self._call, self._call.work, self._shared.vault
+        assert record is not None, "it was made with the call"
+        assert vault is not None, "who asks has looked"
+        name = self._work.name
+        kept = Kept(msgspec.json.encode(self._asked.fields), body, msgspec.json.encode(self._asked.values))
+        if self._work.keeping is not None:
+            tenant = call.caller.team or call.caller.key_id
+            privacy = CallPrivacy(self._work.keeping, self._shared.secret, tenant)
+            kept = privacy.redact_kept(kept, self._endpoint, call.call_id, is_streamed=call.is_streamed)
+        call.request_body = vault.seal(call.call_id, name, "request", kept.request)
+        call.response_body = vault.seal(call.call_id, name, "response", kept.response)
+        record.template_values = vault.seal(call.call_id, name, "values", kept.values)
+        record.content_expires_us = int((self._shared.now() + self._work.contract.retention.days * 86_400) * 1e6)
+
+    @property
+    def _said(self) -> Verdict:
+        """How the output was judged, for the record and the caller."""
+        if not self._work.judges_output or self._call.served_model == _DEGRADED:
+            return ""
+        if self._verdict is not None:
+            return self._verdict
+        is_blocked = self._judgement.finding == "blocked"
+        if is_blocked and self._work.contract.validation.otherwise == "mark" and not self._call.error_code:
+            return "marked"
+        return verdict_of(self._judgement)
+
+    def _refusal_of(self, judged: Judgement) -> Refusal:
+        assert self._call.work is not None, "it was made with the call"
+        self._call.work.verdict = self._said
+        self._call.usage = self._spent
+        if judged.finding in ("denied", "held"):
+            code = f"action_{judged.finding}"
+            return Refusal(403, code, f"{judged.reason[:1].upper()}{judged.reason[1:]}.", kind="permission_error")
+        code = "output_invalid" if judged.finding == "invalid" else "output_blocked"
+        what = "breaks the workload's schema" if judged.finding == "invalid" else "is blocked by the workload's rules"
+        return Refusal(
+            502, code, f"The model's answer {what} ({judged.reason}) and was not passed on.", kind="output_error"
+        )
+
+    def _headers(self, plan: Plan | None) -> bytes:
+        lines = self._work.static_headers
+        if plan is not None:
+            lines = plan.target.headers + lines
+        if self._asked.version:
+            lines += b"x-headworks-prompt-version: %b\r\n" % self._asked.version.encode("ascii")
+        if self._said and not self._call.is_streamed:
+            lines += b"x-headworks-verdict: %b\r\n" % self._said.encode("ascii")
+        if self._reasons:
+            reasons = ", ".join(self._reasons).encode("ascii")
+            name = b"x-headworks-fallback" if plan is not None else b"x-headworks-degraded"
+            lines += b"%b: %b\r\n" % (name, reasons)
+        return lines
+
+    def _context(self, plan: Plan) -> RulesContext:
+        asked = self._asked
+        return RulesContext(
+            self._call.call_id, self._work.name, plan.target.model, asked.version, asked.values, asked.metadata
+        )
+
+    def _take_usage(self, plan: Plan | None = None) -> int:
+        """Add what the last attempt used to what the call has used; returns the attempt's output tokens.
+
+        Arguments:
+            plan: of the attempt, which is to be charged; None where that is done.
+        """
+        call, spent = self._call, self._spent
+        last = call.usage
+        if plan is not None:
+            charge(call, plan)
+        self._spent = call.usage = usage_of_both(spent, last)
+        return last.output_tokens
