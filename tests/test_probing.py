@@ -5,7 +5,6 @@ import asyncio
 import msgspec
 import pytest
 
-from conftest import PlayedUpstream
 from headworks.calls import Endpoint, FailureKind
 from headworks.exchange import Timeouts
 from headworks.planning import NO_PRICE, Station
@@ -32,10 +31,10 @@ def loop():
 class Workers:
     """Several workers with a prober each, one provider and one clock; a test lets time pass."""
 
-    def __init__(self, folder, loop, upstream=None):
+    def __init__(self, folder, loop, upstream):
         self.folder, self.loop = folder, loop
         self.now_s = 1000.0
-        self.upstream = upstream or PlayedUpstream()
+        self.upstream = upstream
         self.said = []
         self.healths, self.probers = [], []
 
@@ -80,8 +79,8 @@ class Workers:
 
 
 @pytest.fixture
-def workers(tmp_path, loop):
-    made = Workers(tmp_path, loop)
+def workers(tmp_path, hall):
+    made = Workers(tmp_path / "run", hall.loop, hall.upstream)
     for _ in range(3):
         made.add()
     yield made
@@ -99,7 +98,7 @@ def is_good(flight):
 def test_nothing_is_asked_as_long_as_no_breaker_is_open(workers):
     workers.pass_time(60)
     assert workers.flights == []
-    assert not list(workers.folder.iterdir())
+    assert not workers.folder.exists()
 
 
 def test_a_probe_is_a_get_with_the_providers_key_and_a_deadline_of_its_own(workers):
@@ -188,7 +187,7 @@ def test_a_result_of_before_the_machine_was_started_counts_for_nothing(tmp_path)
 
 
 def test_where_the_folder_cannot_be_used_it_is_said_once_and_breakers_go_by_their_own_clock(workers):
-    (workers.folder / "stub.probe").mkdir()
+    (workers.folder / "stub.probe").mkdir(parents=True)
     workers.open()
     workers.pass_time(FIRST_OPEN_S + 1)
     assert workers.states() == [BreakerState.HALF_OPEN] * 3
