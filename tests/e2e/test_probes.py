@@ -14,7 +14,7 @@ providers:
     base_url: "{address}/v1"
     api_key: "file:provider-key"
     models: [gpt-6-luna]
-    probe: {{every_s: 1, timeout_s: 1}}
+    probe: {{every_s: 1, timeout_s: 2}}
 defaults: {{retries: 0}}
 """
 HELD_S = 7.0
@@ -82,7 +82,7 @@ def test_while_a_provider_is_down_one_probe_at_a_time_asks_it_and_no_caller_does
     since_s = time.monotonic()
     while call(client, gateway).status_code != 200:
         assert time.monotonic() < since_s + 10
-    assert time.monotonic() - since_s < 4  # its own clock may be at a minute by now
+    assert time.monotonic() - since_s < 5
     while 'state="closed"} 1' not in metrics(client, gateway):
         call(client, gateway)
         assert time.monotonic() < since_s + 10

@@ -88,6 +88,21 @@ def test_the_more_urgent_go_first_and_the_others_do_not_wait_for_ever():
     assert 10 <= second <= 30
 
 
+@pytest.mark.parametrize("priority", [0, 1, 2])
+def test_a_deferred_call_is_served_in_the_end_however_many_of_a_higher_class_come(priority):
+    bench = Bench(amount=10**6, ageing_s=10.0)
+    bench.enter("deferred", flow="batch", priority=3)
+    for second in range(120):
+        for _ in range(2):
+            bench.enter("urgent", now=float(second), flow="desk", priority=priority)
+        bench.fill(100, float(second))
+        bench.queue.pump(float(second))
+        if "deferred" in bench.served:
+            break
+
+    assert (3 - priority) * 10 - 1 <= second <= 31
+
+
 def test_a_large_call_is_not_overtaken_for_ever():
     bench = Bench()
     bench.enter("large", tokens=5_000, flow="a")
