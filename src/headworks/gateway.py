@@ -229,8 +229,11 @@ class Gateway:
         call = self._begin(route.endpoint, grant.caller, len(request.body))
         self.in_flight += 1
         try:
-            is_shed = self._load.is_shedding and self._sheds(request, admission, grant)
-            if not route.is_model_call or self._journal.is_full or is_shed:
+            if (
+                not route.is_model_call
+                or self._journal.is_full
+                or (self._load.is_shedding and self._sheds(request, admission, grant))
+            ):
                 return self._handle_other(call, request, admission, grant, reply)
             head = self._planner.head_of(request, admission)
             if head is not None:
@@ -297,8 +300,8 @@ class Gateway:
         Raises:
             Refusal: what is wrong with it, if it has to be read to know its class.
         """
-        route, works, priority = admission.route, self._works, grant.priority
-        if works is not None and route.is_model_call and route.upstream_path in _WORKABLE and not self._load.sheds(0):
+        works, priority = self._works, grant.priority
+        if works is not None and admission.route.upstream_path in _WORKABLE and not self._load.sheds(0):
             head = self._planner.head_of(request, admission)
             priority = priority if head is None else works.priority_of(head, grant)
         return self._load.sheds(priority)
