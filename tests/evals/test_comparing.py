@@ -156,3 +156,13 @@ def test_two_spans_are_told_apart_more_carefully_when_one_looks_again_and_again(
 def test_a_better_span_is_called_better():
     assert compare_spans(Tally(500, 1000), Tally(900, 1000)).finding == "better"
     assert compare_spans(Tally(0, 0), Tally(900, 1000)).finding == "no difference shown"
+
+
+def test_arms_that_disagree_on_half_of_the_cases_are_not_promised_any_number():
+    assert cases_to_compare(0.1, 0.05, 0.3) == 0
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.2])
+def test_arms_that_disagree_often_take_about_what_a_normal_test_says(rate):
+    found = cases_to_compare(0.1, 0.05, rate)
+    assert found == pytest.approx(6.18 * 2 * rate / 0.01, rel=0.25)

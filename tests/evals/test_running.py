@@ -407,3 +407,37 @@ def test_the_log_is_json_lines_that_anybody_can_read(bench):
     assert lines[1]["case_id"] == "case-0"
     assert lines[1]["reply"]["answer"]["text"] == "answer 0"
     assert msgspec.json.decode((folder.path / "run.json").read_bytes())["workload"] == "triage"
+
+
+def test_what_two_arms_ask_alike_is_asked_once(bench, tmp_path):
+    model = Model()
+    cache = AnswerCache(tmp_path / "cache")
+    with bench.create(numbered(10), arms=("old", "new")) as folder:
+
+        async def do():
+            runner = Runner(
+                folder,
+                LABEL,
+                model,
+                Limits(concurrency=8),
+                cache=cache,
+                request_hash=lambda arm, case: f"{arm.name if case.id == 'case-3' else ''}",
+            )
+            return await runner.run()
+
+        assert asyncio.run(do()) == "complete"
+        assert sum(one.answered.is_cached for one in folder.results()) == 9
+    assert len(model.asked) == 11
+    cache.close()
+
+
+def test_a_fresh_cache_gives_out_nothing_old_and_puts_what_is_new_in_its_place(tmp_path):
+    kept = AnswerCache(tmp_path)
+    kept.put(b"key", reply("old"))
+    fresh = AnswerCache(tmp_path, is_fresh=True)
+    assert fresh.get(b"key") is None
+
+    fresh.put(b"key", reply("new"))
+    assert fresh.get(b"key").answer.text == kept.get(b"key").answer.text == "new"
+    fresh.close()
+    kept.close()

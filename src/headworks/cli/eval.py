@@ -1,6 +1,11 @@
 """Run a workload's golden set on one or many arms, score the answers, and say what each costs.
 
   headworks eval WORKLOAD [--arm ARM ...]   run it
+  headworks eval --changed [WORKLOAD]       run what a change touches, old against new, and say whether it is worse
+  headworks eval compare RUN [RUN]          two runs, or the two arms of one, case by case; RUN:ARM names an arm
+  headworks eval compare WORKLOAD --arm A --arm B
+                                            two models or two versions of the prompt: B against A; --outcome NAME
+                                            goes by what was reported of their live calls, and asks no model
   headworks eval show RUN                   look at a run again; --rescore with today's scorers, without any call
   headworks eval list [WORKLOAD]            the runs so far
 
@@ -8,16 +13,18 @@ An arm is a model (`mini`, `openai/gpt-6-luna`), or KEY=VALUE pairs: model, prom
 version), temperature, max_tokens, reasoning_effort, verbosity, name. Without --arm: the rung in use, with the folder's
 prompt. How answers are scored stands in evals.yaml beside the contract; without it, what fits the cases' `expected`.
 
-Answers are kept: what was answered once is not asked again, by this run or by another. Ctrl-C finishes what is under
-way and leaves a run that --resume goes on with; so does a crash. Exit code 1: the run is not complete, or too many
-answers are invalid.
+Answers are kept: what was answered once is not asked again, by this run or by another, as long as the same bytes would
+be sent. Ctrl-C finishes what is under way and leaves a run that --resume goes on with; so does a crash. Exit code 1:
+the run is not complete, or too many answers are invalid.
+
+--changed holds each workload against the commit that --base names; without --base against headworks.lock, and against
+HEAD where the lock does not know a workload. Exit codes of --changed and compare: 0 not worse, shown within --margin;
+1 worse, shown, or a case that must pass does not; 3 the evidence is too thin to say either.
 """
 
 import argparse
 import asyncio
-import signal
 import sys
-import tempfile
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -30,19 +37,32 @@ from headworks.errors import CommandError
 
 if TYPE_CHECKING:
     from headworks.cli.eval_arms import ArmSpec
-    from headworks.cli.eval_gateway import EvalArms, EvalGateway
-    from headworks.cli.eval_scoring import Scoring
     from headworks.config import Project, Workload
-    from headworks.evals.answer_cache import AnswerCache
     from headworks.evals.running import End
     from headworks.evals.runs import RunFolder
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `headworks eval`."""
-    parser.add_argument("what", metavar="WORKLOAD | show | list", help="a workload, or what to do with runs")
-    parser.add_argument("run_id", nargs="?", default="", metavar="RUN", help="of `show`: a run's id or `last`")
+    parser.add_argument(
+        "what",
+        nargs="?",
+        default="",
+        metavar="WORKLOAD | compare | show | list",
+        help="a workload, or what to do with runs",
+    )
+    parser.add_argument("run_id", nargs="?", default="", metavar="RUN", help="a run's id, its beginning, or `last`")
+    parser.add_argument("other", nargs="?", default="", metavar="RUN", help="of `compare`: the one that is newer")
+    parser.add_argument("--changed", action="store_true", help="run what a change touches; say whether it is worse")
+    parser.add_argument("--base", metavar="REF", help="of --changed: the commit to hold it against")
+    parser.add_argument(
+        "--margin",
+        type=share,
+        metavar="SHARE",
+        help="by less than this a change may be worse. Default: 0.05 with 200 cases or more, else 0.1",
+    )
     parser.add_argument("--arm", action="append", default=[], type=_arm, metavar="ARM", help="can be repeated")
+    parser.add_argument("--outcome", default="", metavar="NAME", help="of `compare`: by what became of live calls")
     parser.add_argument("--repeats", type=positive, default=1, metavar="N", help="ask each case so often")
     parser.add_argument("--seed", type=positive, default=1, metavar="N", help="of the order of cases. Default: 1")
     parser.add_argument("--concurrency", type=positive, default=8, metavar="N", help="calls at once. Default: 8")
@@ -51,6 +71,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fresh", action="store_true", help="ask again what earlier runs have answers to")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write report.md, .html, .json and junit.xml there")
     parser.add_argument("--cases", action="store_true", help="show failing cases with inputs and answers")
+    parser.add_argument("--case", metavar="ID", help="of `show`: one case with its input and every arm's answer")
     parser.add_argument("--rescore", action="store_true", help="of `show`: with today's scorers; no model is called")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument(
@@ -62,7 +83,20 @@ def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
     from headworks.config import load
 
+    _check_flags(options)
     project = load(options.config)
+    if options.changed:
+        from headworks.cli.eval_changed import run_changed
+
+        return run_changed(project, options)
+    if options.what == "compare":
+        if options.outcome:
+            from headworks.cli.eval_live import run_live
+
+            return run_live(project, options)
+        from headworks.cli.eval_compare import run_compare
+
+        return run_compare(project, options)
     if options.what == "list":
         return _list(project, options)
     if options.what == "show":
@@ -72,28 +106,52 @@ def run(options: argparse.Namespace) -> int:
     return _eval(project, options)
 
 
+def _check_flags(options: argparse.Namespace) -> None:
+    """Refuse flags that would mean nothing.
+
+    Raises:
+        CommandError: one of them does.
+    """
+    if options.changed and (options.run_id or options.arm or options.resume or options.repeats > 1):
+        raise CommandError("--changed takes at most a workload; its arms are the old and the new, asked once")
+    if options.changed and options.what in ("compare", "show", "list"):
+        raise CommandError(f"--changed and `{options.what}` are two commands")
+    if options.base is not None and not options.changed:
+        raise CommandError("--base belongs to --changed: headworks eval --changed --base REF")
+    if options.other and options.what != "compare":
+        raise CommandError(f"`{plain(options.other)}` means nothing here")
+    if options.outcome and options.what != "compare":
+        raise CommandError(
+            "--outcome belongs to `compare`: headworks eval compare WORKLOAD --outcome NAME --arm A --arm B"
+        )
+    if not options.what and not options.changed:
+        raise CommandError(
+            "say a workload, `compare`, `show` or `list`; or --changed. `headworks eval --help` explains"
+        )
+
+
 # -- run --------------------------------------------------------------------------------------------------------------
 
 
 def _eval(project: "Project", options: argparse.Namespace) -> int:
-    from headworks.cli.eval_gateway import prepare_arms
+    from headworks.cli.eval_preparing import ArmSource
     from headworks.cli.eval_scoring import eval_folder
+    from headworks.cli.eval_session import RunTerms, run_arms
     from headworks.cli.workloads import find_workload
-    from headworks.evals.answer_cache import AnswerCache
 
     workload = find_workload(project, options.what)
     if workload.files.golden is None:
         raise CommandError(f"`{workload.name}` has no golden set: a file golden.jsonl beside its contract")
-    folder = eval_folder(project.storage)
-    specs, resumed = _what_to_run(folder, workload, options)
-    project.storage.mkdir(parents=True, exist_ok=True)
-    cache = AnswerCache(folder)
-    try:
-        with tempfile.TemporaryDirectory(prefix="headworks-eval-") as state:
-            arms = prepare_arms(project, workload, specs, Path(state))
-            return asyncio.run(_Session(project, workload, arms, cache, resumed, options).run())
-    finally:
-        cache.close()
+    specs, resumed = _what_to_run(eval_folder(project.storage), workload, options)
+    sources = [ArmSource(workload, spec) for spec in specs]
+    return run_arms(
+        project,
+        workload,
+        sources,
+        RunTerms.of(options),
+        lambda folder, end: _finish(folder, end, options),
+        resumed=resumed,
+    )
 
 
 def _what_to_run(
@@ -112,102 +170,6 @@ def _what_to_run(
     if manifest.workload != workload.name:
         raise CommandError(f"the run {manifest.run} is of the workload {plain(manifest.workload)}")
     return [arm_again(arm.parameters) for arm in manifest.arms], path
-
-
-class _Session:
-    """One `headworks eval WORKLOAD`, from the gateway's start to the report."""
-
-    def __init__(
-        self,
-        project: "Project",
-        workload: "Workload",
-        arms: "EvalArms",
-        cache: "AnswerCache",
-        resumed: Path | None,
-        options: argparse.Namespace,
-    ) -> None:
-        self._project = project
-        self._workload = workload
-        self._arms = arms
-        self._cache = cache
-        self._resumed = resumed
-        self._options = options
-
-    async def run(self) -> int:
-        """Do it; returns the exit code."""
-        from headworks.cli.eval_gateway import EvalGateway
-        from headworks.cli.eval_scoring import Scoring
-
-        gateway = EvalGateway(self._arms, self._project, self._workload.name)
-        scoring = Scoring(self._workload, self._cache, call=gateway.call, embed=gateway.embed)
-        async with gateway, scoring:
-            folder = self._folder(scoring, gateway)
-            with folder:
-                end = await self._go_on(folder, scoring, gateway)
-                return _finish(folder, end, self._options)
-
-    def _folder(self, scoring: "Scoring", gateway: "EvalGateway") -> "RunFolder":
-        from headworks.cli.eval_scoring import new_run
-        from headworks.evals.runs import RunFolder
-        from headworks.evals.scorers import scorer_hash
-
-        digest = scorer_hash(scoring.scorer)
-        if self._resumed is not None:
-            folder = RunFolder.open(self._resumed, scorer_hash=digest, is_writing=True)
-            if [arm.identity for arm in folder.manifest.arms] != [arm.identity for arm in self._arms.arms]:
-                folder.close()
-                raise CommandError(
-                    "prompt, schema, rules or contract have changed since that run began: begin a new one; what is "
-                    "still the same comes from the answers that are kept"
-                )
-            return folder
-        return new_run(
-            self._project,
-            self._workload,
-            self._arms.arms,
-            scoring,
-            price_version=gateway.price_version,
-            repeats=self._options.repeats,
-            seed=self._options.seed,
-        )
-
-    async def _go_on(self, folder: "RunFolder", scoring: "Scoring", gateway: "EvalGateway") -> "End":
-        from headworks.cli.eval_report import ProgressLine
-        from headworks.evals.running import Limits, Runner
-
-        options = self._options
-        line = ProgressLine(folder.manifest)
-        runner = Runner(
-            folder,
-            scoring.scorer,
-            gateway.ask,
-            Limits(concurrency=options.concurrency, timeout_s=scoring.settings.timeout_s, cap_usd=options.cap),
-            # A simulator costs nothing, and its plan may change without a trace in what is asked.
-            cache=None if options.fresh or self._arms.is_simulated else self._cache,
-            on_progress=line,
-        )
-        loop = asyncio.get_running_loop()
-        running = asyncio.ensure_future(runner.run())
-        has_begun_to_stop = False
-
-        def interrupted() -> None:
-            nonlocal has_begun_to_stop
-            if has_begun_to_stop:
-                running.cancel()
-                return
-            has_begun_to_stop = True
-            runner.stop()
-            line.close()
-            note("finishing what is under way; Ctrl-C again ends at once", "eval")
-
-        loop.add_signal_handler(signal.SIGINT, interrupted)
-        try:
-            return await running
-        except asyncio.CancelledError:
-            return "stopped"
-        finally:
-            loop.remove_signal_handler(signal.SIGINT)
-            line.close()
 
 
 def _finish(folder: "RunFolder", end: "End", options: argparse.Namespace) -> int:
@@ -242,7 +204,24 @@ def _show(project: "Project", options: argparse.Namespace) -> int:
     if options.rescore:
         return asyncio.run(_rescore(project, path, options))
     with RunFolder.open(path) as folder:
+        if options.case is not None:
+            return _show_case(folder, options)
         return _finish(folder, "complete", options)
+
+
+def _show_case(folder: "RunFolder", options: argparse.Namespace) -> int:
+    from headworks.cli.eval_report import print_case
+    from headworks.evals.reporting import failing_case
+
+    for index in folder.order:
+        if folder.cases[index].id == options.case:
+            found = failing_case(folder, index)
+            if options.json:
+                print(json_line({name: getattr(found, name) for name in found.__struct_fields__}))
+            else:
+                print_case(found)
+            return 0
+    raise CommandError(f"the run {folder.manifest.run} has no case `{plain(options.case[:80])}`")
 
 
 async def _rescore(project: "Project", path: Path, options: argparse.Namespace) -> int:
@@ -312,6 +291,16 @@ def positive(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text[:9]) <= 1_000_000 or len(text) > 7:
         raise argparse.ArgumentTypeError("expected a whole number from 1 on")
     return int(text)
+
+
+def share(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0.0 < found < 0.5:
+        raise argparse.ArgumentTypeError("expected a share above 0 and below 0.5, such as 0.05")
+    return found
 
 
 def usd(text: str) -> Decimal:

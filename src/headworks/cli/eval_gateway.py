@@ -6,25 +6,20 @@ not among the records of the traffic, whose figures they would distort.
 """
 
 import asyncio
-import hashlib
 import os
 import re
-import secrets
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import msgspec
 
-from headworks.assembly import Assembly, Hull, Settings, read_settings
+from headworks.assembly import Assembly, Hull
 from headworks.calls import Settled, Usage
 from headworks.catalogue import PriceArchive
-from headworks.cli.eval_arms import ArmSpec
-from headworks.compiled import CompiledWorkload, Published, compile_workload
-from headworks.config import LOCK_FILE, Project, Workload, model_of_rung, price_book, read_lock
-from headworks.config.contract import Retention
-from headworks.errors import CommandError, Refusal
+from headworks.cli.eval_preparing import EvalArms, served_name
+from headworks.config import Project, price_book
+from headworks.errors import Refusal
 from headworks.evals.golden import GoldenCase
 from headworks.evals.runs import Arm, CallError, Reply
 from headworks.evals.scorers import Answer, ToolCall
@@ -61,101 +56,6 @@ class _Tap(Metrics):
     def observe(self, call: Settled) -> None:
         """Keep it until it is asked for."""
         self.settled[call.opened.call_id] = call
-
-
-class EvalArms(msgspec.Struct, frozen=True, eq=False):
-    """The arms of a run, ready to be asked.
-
-    Attributes:
-        arms: as the run's manifest has them.
-        settings: of a gateway that serves each arm under the name `workload@number`.
-    """
-
-    arms: tuple[Arm, ...]
-    settings: Settings
-    is_simulated: bool
-
-
-def prepare_arms(project: Project, workload: Workload, specs: Sequence[ArmSpec], state: Path) -> EvalArms:
-    """Compile each arm.
-
-    Arguments:
-        state: a folder for what the gateway keeps.
-
-    Raises:
-        CommandError: an arm names a model or a prompt that there is not.
-        ConfigError: a file cannot be used.
-        SecretError: a provider's key cannot be read.
-    """
-    from headworks.cli.prompt_release import registry_of
-
-    settings = read_settings(project, os.environ)
-    with registry_of(project) as registry:
-        publications = () if registry is None else tuple(registry.list(workload.name))
-        active = None if registry is None else registry.active(workload.name)
-    locked = read_lock(project.folder / LOCK_FILE).workloads.get(workload.name)
-    arms, variants = list[Arm](), list[tuple[Workload, CompiledWorkload]]()
-    for number, spec in enumerate(specs):
-        contract = workload.contract
-        rung = spec.model or contract.model or (locked.model if locked is not None else "") or contract.ladder[0]
-        model = model_of_rung(project.config, rung)
-        if model is None:
-            raise CommandError(f"--arm: `{rung[:80]}` is no model: name a role (nano), a public name or provider/model")
-        changed = msgspec.structs.replace(
-            contract,
-            ladder=(rung,),
-            model=rung,
-            fallback=(),
-            canary=None,
-            actions={},
-            retention=Retention(content="full"),  # sealed, for a moment: see `_withheld`
-            output=msgspec.structs.replace(contract.output, **spec.parameters),
-        )
-        published = Published(publications, active if spec.prompt == "active" else None)
-        work = compile_workload(
-            msgspec.structs.replace(workload, contract=changed), locked_model="", published=published
-        )
-        if spec.prompt not in ("folder", "active"):
-            found = work.find_version(spec.prompt)
-            if found is None:
-                raise CommandError(
-                    f"--arm: no version {spec.prompt[:40]} of the prompt of `{workload.name}` is published"
-                )
-            work = work.at(found)
-        if spec.prompt != "folder" and spec.parameters:
-            raise CommandError("--arm: a published version brings its parameters along: leave them out, or prompt=…")
-        target = f"{model.provider}/{model.model}"
-        arms.append(
-            Arm(
-                name=spec.name or rung,
-                model=target,
-                identity=_identity(work, target, workload, project),
-                prompt_version="" if work.prompt is None else work.prompt.version,
-                prompt_hash="" if work.prompt is None else work.prompt.hash,
-                parameters=spec.as_given(),
-            )
-        )
-        named = msgspec.structs.replace(workload, name=served_name(workload.name, number), contract=changed)
-        variants.append((named, work))
-    if len({arm.name for arm in arms}) != len(arms):
-        raise CommandError("two arms have one name: give one of them another with name=…")
-    storage = msgspec.structs.replace(project.config.storage, path=str(state))
-    records = msgspec.structs.replace(project.config.records, bodies=False)
-    secret = settings.secret or secrets.token_bytes(32)
-    quiet = msgspec.structs.replace(
-        project, config=msgspec.structs.replace(project.config, storage=storage, records=records)
-    )
-    kinds = {project.config.providers[arm.model.partition("/")[0]].kind for arm in arms}
-    return EvalArms(
-        tuple(arms),
-        msgspec.structs.replace(settings, project=quiet, workloads=tuple(variants), secret=secret),
-        "simulator" in kinds,
-    )
-
-
-def served_name(workload: str, number: int) -> str:
-    """What the gateway of a run calls an arm. No workload's name has an `@`."""
-    return f"{workload}@{number}"
 
 
 class EvalGateway:
@@ -343,24 +243,6 @@ def _error(status: int, headers: Mapping[str, str], body: bytes) -> CallError:
 
 
 _OWN_WORDS = frozenset({"output_invalid", "output_blocked", "action_denied", "action_held", *_INFRASTRUCTURE})
-
-
-def _identity(work: CompiledWorkload, target: str, workload: Workload, project: Project) -> str:
-    """The hash of what an answer depends on but the case."""
-    contract, rules = work.contract, workload.files.rules
-    parts = [
-        target,
-        project.config.providers[target.partition("/")[0]].base_url,
-        "" if work.prompt is None else work.prompt.hash,
-        "" if work.schema is None else work.schema.hash,
-        hashlib.sha256(rules.read_bytes()).hexdigest() if rules is not None else "",
-        {endpoint.value: fields for endpoint, fields in work.fixed.items()},
-        work.limit,
-        contract.latency,
-        contract.validation,
-        contract.screening,
-    ]
-    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
 
 
 def _headers(block: bytes) -> dict[str, str]:

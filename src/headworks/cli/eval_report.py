@@ -151,7 +151,7 @@ def _print_failing(report: Report, *, shows_cases: bool) -> None:
     print()
     if shows_cases:
         for case in report.failing:
-            _print_case(case)
+            print_case(case)
         return
     names = [arm.arm.name for arm in report.arms]
     table = Table(
@@ -175,7 +175,8 @@ def _print_failing(report: Report, *, shows_cases: bool) -> None:
         print(f"and {report.failing_count - _MOST_LISTED:,} more; --cases shows them with inputs and answers")
 
 
-def _print_case(case: FailingCase) -> None:
+def print_case(case: FailingCase) -> None:
+    """A case with its input, what is expected, and what every arm answered."""
     print(f"{plain(case.id)}{' (must pass)' if case.must_pass else ''}  {plain(', '.join(case.tags))}".rstrip())
     _print_text("asked", case.asked)
     if case.expected:

@@ -10,6 +10,7 @@ import msgspec
 
 from headworks.cli.lines import json_line, note
 from headworks.cli.lock_file import replace_file, write_lock
+from headworks.cli.prompt_gate import Candidate, Gate, keep_reason, pass_gate, said_of, with_release
 from headworks.cli.prompt_release import (
     companions_of,
     folder_release,
@@ -17,6 +18,7 @@ from headworks.cli.prompt_release import (
     named_from_here,
     published,
     published_release,
+    release_digest,
     schema_digest,
     step_to,
 )
@@ -24,7 +26,7 @@ from headworks.cli.tables import GREEN, RED, has_colours, plain
 from headworks.cli.workloads import find_workload
 from headworks.compiled import read_file
 from headworks.config import LOCK_FILE, Lock, Locked, model_of_rung, read_lock
-from headworks.errors import CommandError, HeadworksError
+from headworks.errors import CommandError, HeadworksError, StorageError
 from headworks.prompts import (
     Level,
     PromptRegistry,
@@ -204,19 +206,27 @@ def _publish(project: "Project", workload: "Workload", registry: PromptRegistry,
         raise CommandError(f"{workload.name}: {step.fault}. `headworks prompts bump {workload.name}` raises it")
     lock = read_lock(project.folder / LOCK_FILE)
     locked = _locked(project, workload, release, lock.workloads.get(workload.name, Locked()))
+    digest = release_digest(prompt.hash, release.companions)
+    was = registry.active(workload.name)
+    active = "" if was is None else release_digest(was.hash, was.companions)
+    candidate = Candidate(workload.name, prompt.version, digest, locked.model, workload.files.golden, active)
+    gate = pass_gate(project, options, candidate)
+    locked = msgspec.structs.replace(locked, evidence=with_release(locked.evidence, gate))
     assert workload.files.prompt is not None, "it was read"
     source = read_file(workload.files.prompt).decode("utf-8-sig")
-    was = registry.active(workload.name)
     is_new = all(one.version != prompt.version for one in registry.list(workload.name))
     now = time.time()
     registry.publish(workload.name, prompt.version, prompt.hash, source, now, release.companions)
     registry.activate(workload.name, prompt.version, now=now)
+    keep_reason(project, candidate, gate)
     is_written = _write_locked(project, lock, workload.name, locked)
     reasons = step.required.reasons if step is not None and is_new else ()
     if options.json:
         shown = {"version": prompt.version, "hash": prompt.hash, "is_new": is_new, "reasons": reasons}
         was_active = None if was is None else was.version
-        print(json_line({"workload": workload.name, **shown, "was_active": was_active, "locked": is_written}))
+        found = None if gate.verdict is None else gate.verdict.word
+        known = {"was_active": was_active, "locked": is_written, "evidence": found, "forced_because": gate.why or None}
+        print(json_line({"workload": workload.name, **shown, **known}))
         return
     what = "is published and active" if is_new else "was published already; it is active"
     if was is not None and was.version == prompt.version:
@@ -228,10 +238,22 @@ def _publish(project: "Project", workload: "Workload", registry: PromptRegistry,
         print(f"- {plain(reason)}")
     if is_written:
         print(f"Wrote {_lock_shown(project)}: commit it with the prompt.")
-    if (locked.evidence or {}).get("prompt_hash") != locked.prompt_hash:
-        print(f"There is no evidence for this version yet: `headworks select {workload.name}` finds it.")
+    said = said_of(gate, workload.name)
+    if said:
+        print(plain(said))
+    elif (locked.evidence or {}).get("prompt_hash") != locked.prompt_hash:
+        print(f"There is no evidence for this version yet: {_finding_it(workload, was)}")
     if was is None or was.version != prompt.version:
         print(_RELOAD)
+
+
+def _finding_it(workload: "Workload", was: Publication | None) -> str:
+    """How to come by evidence."""
+    if workload.files.golden is None:
+        return f"{workload.name} has no golden set to find it with."
+    if was is None:
+        return f"`headworks select {workload.name}` finds it."
+    return f"`headworks eval compare {workload.name} --arm prompt={was.version} --arm prompt=folder` compares the two."
 
 
 def _locked(project: "Project", workload: "Workload", release: Release, known: Locked) -> Locked:
@@ -296,8 +318,15 @@ def _rollback(project: "Project", registry: PromptRegistry | None, options: argp
     if target is None:
         versions = ", ".join(one.version for one in registry.list(name))
         raise CommandError(f"{name} {was.version} has no version before it to go back to; published: {versions}")
+    candidate = Candidate(name, target.version, release_digest(target.hash, target.companions))
+    try:
+        gate = pass_gate(project, options, candidate)
+    except StorageError as error:
+        note(str(error), "prompts")  # going back works while what is known of versions cannot be read
+        gate = Gate()
     registry.activate(name, target.version, now=time.time())
-    is_written = _lock_again(project, target)
+    keep_reason(project, candidate, gate)
+    is_written = _lock_again(project, target, gate)
     if options.json:
         shown = {"version": target.version, "hash": target.hash, "was_active": was.version, "locked": is_written}
         print(json_line({"workload": name, **shown}))
@@ -306,6 +335,9 @@ def _rollback(project: "Project", registry: PromptRegistry | None, options: argp
         print(f"{name} {target.version} is active already")
         return
     print(f"{name} {target.version} is active, in place of {was.version}")
+    said = said_of(gate, name)
+    if said:
+        print(plain(said))
     if is_written:
         print(f"Wrote {_lock_shown(project)}: commit it.")
     changes = _left_behind(project, target)
@@ -330,7 +362,7 @@ def _left_behind(project: "Project", target: Publication) -> tuple[str, ...]:
         return ()  # going back works while the files do not
 
 
-def _lock_again(project: "Project", target: Publication) -> bool:
+def _lock_again(project: "Project", target: Publication, gate: Gate) -> bool:
     """Have the lock name what is active now. A lock that cannot be read or written keeps nobody from going back."""
     try:
         lock = read_lock(project.folder / LOCK_FILE)
@@ -338,6 +370,7 @@ def _lock_again(project: "Project", target: Publication) -> bool:
         if known is None:
             return False
         locked = msgspec.structs.replace(known, prompt_version=target.version, prompt_hash=f"sha256:{target.hash}")
+        locked = msgspec.structs.replace(locked, evidence=with_release(locked.evidence, gate))
         if target.companions is not None:
             locked = msgspec.structs.replace(locked, schema_hash=schema_digest(target.companions.schema))
         return _write_locked(project, lock, target.workload, locked)

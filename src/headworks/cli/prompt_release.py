@@ -133,6 +133,12 @@ def tools_of(workload: Workload) -> bytes | None:
     return text
 
 
+def release_digest(prompt_hash: str, companions: Companions | None) -> str:
+    """What tells releases apart: prompt, schema and parameters, whatever the version is called."""
+    beside = companions or Companions()
+    return hashlib.sha256(msgspec.json.encode([prompt_hash, beside.schema, beside.parameters])).hexdigest()
+
+
 def golden_variables(workload: Workload) -> list[Mapping[str, object]]:
     """The variables of each golden case. Raises ConfigError."""
     return [] if workload.files.golden is None else [case.variables for case in read_cases(workload.files.golden)]

@@ -69,10 +69,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     bump = _action(commands, "bump", "Raise the version in prompt.md to what the change needs")
     bump.add_argument("--level", choices=_LEVELS, help="raise it by this step; refused where more is needed")
 
-    _action(commands, "publish", "Publish the folder's version for good, and make it the active one")
-
-    rollback = _action(commands, "rollback", "Make an earlier version the active one")
+    gate = " A version that `headworks eval --changed` has found to be worse is refused, unless forced with a reason."
+    publish = _action(
+        commands, "publish", "Publish the folder's version for good, and make it the active one", more=gate
+    )
+    rollback = _action(commands, "rollback", "Make an earlier version the active one", more=gate)
     rollback.add_argument("version", nargs="?", metavar="VERSION", help="Default: the one that was active before")
+    for action in (publish, rollback):
+        action.add_argument("--force", action="store_true", help="although it is worse; needs --why")
+        action.add_argument("--why", default="", metavar="REASON", help="of --force: stands in headworks.lock")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -166,6 +171,8 @@ def _listed(workload: "Workload", prompt: "Prompt | None", registry: "PromptRegi
 
 
 def _log(project: "Project", registry: "PromptRegistry | None", name: str, *, is_json: bool) -> None:
+    from headworks.cli.prompt_gate import forced_lines
+
     entries = [] if registry is None else registry.log(name)
     if not entries and not (project.workloads / name / CONTRACT_FILE).exists():
         raise CommandError(f"no workload is called `{plain(name)}`, and none was")
@@ -188,6 +195,8 @@ def _log(project: "Project", registry: "PromptRegistry | None", name: str, *, is
         for at, entry in enumerate(entries)
     ]
     print("\n".join(table.lines(rows)))
+    for line in forced_lines(project, name):
+        print(plain(line))
 
 
 def _action(

@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from headworks.cli.eval import positive, usd
+from headworks.cli.eval import positive, share, usd
 from headworks.cli.lines import json_line, note
 from headworks.cli.lock_file import replace_file, write_lock
 from headworks.errors import CommandError
 
 if TYPE_CHECKING:
-    from headworks.cli.eval_gateway import EvalArms, EvalGateway
+    from headworks.cli.eval_gateway import EvalGateway
+    from headworks.cli.eval_preparing import EvalArms
     from headworks.cli.eval_scoring import Scoring
     from headworks.config import Project, Workload
     from headworks.evals.answer_cache import AnswerCache
@@ -42,9 +43,7 @@ _PROBES = 10
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `headworks select`."""
     parser.add_argument("workload", metavar="WORKLOAD", help="whose ladder to climb")
-    parser.add_argument(
-        "--margin", type=_share, metavar="SHARE", help="how much worse than the best rung a rung may be"
-    )
+    parser.add_argument("--margin", type=share, metavar="SHARE", help="how much worse than the best rung a rung may be")
     parser.add_argument("--against-best", action="store_true", help="run the best rung first, and compare with it")
     parser.add_argument("--underpowered", action="store_true", help="go on with a set that is too small for its bar")
     parser.add_argument("--dry-run", action="store_true", help="decide, and change neither lock nor record")
@@ -60,7 +59,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
     from headworks.cli.eval_arms import ArmSpec
-    from headworks.cli.eval_gateway import prepare_arms
+    from headworks.cli.eval_preparing import prepare_arms
     from headworks.cli.eval_scoring import eval_folder
     from headworks.cli.workloads import find_workload
     from headworks.config import load
@@ -142,9 +141,16 @@ class _Selection:
         limits = Limits(
             concurrency=self._options.concurrency, timeout_s=scoring.settings.timeout_s, cap_usd=self._options.cap
         )
-        cache = None if self._arms.is_simulated else self._cache
         line = ProgressLine(folder.manifest)
-        return Runner(folder, scoring.scorer, gateway.ask, limits, cache=cache, on_progress=line)
+        return Runner(
+            folder,
+            scoring.scorer,
+            gateway.ask,
+            limits,
+            cache=self._cache,
+            request_hash=self._arms.request_hash,
+            on_progress=line,
+        )
 
     async def _climb(self, folder: "RunFolder", runner: "Runner") -> "Decision":
         """Try rung after rung; the cheapest by what the first cases cost goes first."""
@@ -276,13 +282,3 @@ def _snapshot(folder: "RunFolder", rung: str) -> str:
         if answered is not None and answered.reply.served_model:
             return answered.reply.served_model
     return ""
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = 0.0
-    if not 0.0 < share < 0.5:
-        raise argparse.ArgumentTypeError("expected a share above 0 and below 0.5, such as 0.05")
-    return share

@@ -8,7 +8,7 @@ import msgspec
 
 from headworks.database import open_database, storage_errors
 from headworks.evals.golden import GoldenCase
-from headworks.evals.runs import Arm, Reply
+from headworks.evals.runs import Reply
 
 CACHE_FILE = "answers.db"
 
@@ -18,17 +18,26 @@ _MIGRATIONS = (
 _decode = msgspec.json.Decoder(Reply).decode
 
 
-def cache_key(arm: Arm, case: GoldenCase, repeat: int) -> bytes:
-    """What an answer depends on: the arm, what the case asks, and which time it is asked: repeats are drawn anew, and
-    not copies of the first."""
-    return hashlib.sha256(msgspec.json.encode([arm.identity, case.asked_hash, repeat])).digest()
+def cache_key(request: str, case: GoldenCase, repeat: int) -> bytes:
+    """What an answer depends on: the request, what the case asks, and which time it is asked: repeats are drawn anew,
+    and not copies of the first.
+
+    Arguments:
+        request: tells apart what is sent of a prompt, and beside it.
+    """
+    return hashlib.sha256(msgspec.json.encode([request, case.asked_hash, repeat])).digest()
 
 
 class AnswerCache:
-    """A SQLite file. For one thread; several processes may use it at once."""
+    """A SQLite file. For one thread; several processes may use it at once.
 
-    def __init__(self, folder: Path) -> None:
+    Arguments:
+        is_fresh: what was answered before this moment is not given out; what is answered now takes its place.
+    """
+
+    def __init__(self, folder: Path, *, is_fresh: bool = False) -> None:
         """Raises StorageError: it cannot be used."""
+        self._since_us = time.time_ns() // 1000 if is_fresh else 0
         self._path = folder / CACHE_FILE
         with storage_errors(self._path):
             folder.mkdir(parents=True, exist_ok=True)
@@ -39,7 +48,8 @@ class AnswerCache:
     def get(self, key: bytes) -> Reply | None:
         """What was answered; None if nothing is known."""
         with storage_errors(self._path):
-            row = self._connection.execute("SELECT reply FROM answers WHERE key = ?", (key,)).fetchone()
+            wanted = (key, self._since_us)
+            row = self._connection.execute("SELECT reply FROM answers WHERE key = ? AND at_us >= ?", wanted).fetchone()
         return None if row is None else _decode(row[0])
 
     def put(self, key: bytes, reply: Reply) -> None:

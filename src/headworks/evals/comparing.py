@@ -26,6 +26,7 @@ from headworks.evals.statistics import (
     tango_interval,
     tango_score,
 )
+from headworks.evals.statistics.paired_looks import MOST_DISAGREEMENT
 from headworks.evals.terms import Outcome, most_invalid
 
 REGRESSION_ALPHA = 0.05
@@ -36,6 +37,12 @@ RELEASE_ALPHA = 0.05
 
 ENOUGH_POWER = 0.8
 _MOST_CASES = 20_000
+_NORMAL_CASES = 6.18
+"""(1.645 + 0.842) squared: the cases that a normal statistic takes at an error of 5 % and a power of 80 %, times the
+variance over the square of the margin."""
+
+_BELOW_NORMAL = 0.7
+"""Where the search for what the exact test takes begins, of what a normal one would."""
 
 Block = Literal["regression", "must pass", "contract", "not shown to be as good", "infrastructure"]
 """Why a gate is shut. *Infrastructure*: too much of the run is invalid to say anything."""
@@ -95,7 +102,7 @@ class PairedVerdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         must_pass, broken: the cases that the candidate may not get wrong and did, and whose contract it broke.
         power: how probable it was that a candidate passes that is as good and disagrees as much as this one; None of a
             change.
-        needed: cases with which that would be four times in five; 0 where it was.
+        needed: cases with which that would be four times in five; 0 where it was, or where no number would do.
     """
 
     is_open: bool
@@ -174,13 +181,17 @@ def gate_release(cases: Sequence[Case], *, margin: float, alpha: float = RELEASE
 
 
 def cases_to_compare(margin: float, alpha: float, disagreement: float, *, least: int = 1) -> int:
-    """About how many cases it takes for a candidate that is just as good to pass four times in five.
+    """About how many cases it takes for a candidate that is just as good to pass four times in five; 0 where no number
+    does, for arms that disagree so often are never taken for as good as one another.
 
     Arguments:
         disagreement: the share of cases that each arm alone has right.
         least: where the search starts. Fewer are never said.
     """
-    cases = max(10, least)
+    if 2.0 * disagreement >= MOST_DISAGREEMENT:
+        return 0
+    usual = _NORMAL_CASES * 2.0 * disagreement / margin**2
+    cases = max(10, least, min(_MOST_CASES, math.floor(_BELOW_NORMAL * usual)))
     while (
         cases < _MOST_CASES and paired_power(cases, margin, alpha, win=disagreement, loss=disagreement) < ENOUGH_POWER
     ):

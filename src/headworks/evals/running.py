@@ -21,6 +21,9 @@ from headworks.evals.scorers import Scorer, ScoringFailed
 AskCase = Callable[[Arm, GoldenCase], Awaitable[Reply]]
 """Asks a case of an arm. Raises nothing of its own: what goes wrong is in the reply."""
 
+HashRequest = Callable[[Arm, GoldenCase], str]
+"""What tells apart the requests that are made of arms and cases: where it is equal, one answer will do for both."""
+
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0
 """Between attempts: doubled each time, or as long as the provider says (as the OpenAI SDK, 2026-11, but for longer)."""
@@ -63,7 +66,8 @@ class Runner:
     Arguments:
         folder: the run, open for writing.
         ask: asks a case; None to score what there is and ask nothing.
-        cache: of answers; None for none.
+        cache: of answers; None for none. What two arms ask alike is asked once.
+        request_hash: tells requests apart; by default an arm's identity does.
         on_progress: told after each question.
         sleep: waits between attempts.
     """
@@ -76,6 +80,7 @@ class Runner:
         limits: Limits,
         *,
         cache: AnswerCache | None = None,
+        request_hash: HashRequest = lambda arm, _: arm.identity,
         on_progress: Callable[[Progress], None] = lambda _: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -84,6 +89,8 @@ class Runner:
         self._ask = ask
         self._limits = limits
         self._cache = cache
+        self._request_hash = request_hash
+        self._under_way: dict[bytes, asyncio.Event] = {}
         self._on_progress = on_progress
         self._sleep = sleep
         self._is_stopping = False
@@ -134,12 +141,27 @@ class Runner:
         if self._ask is None:
             return None
         arm, case = self._folder.manifest.arms[unit.arm], self._folder.cases[unit.case]
-        key = cache_key(arm, case, unit.repeat)
-        known = self._cache.get(key) if self._cache is not None else None
+        if self._cache is None:
+            return await self._asked(unit, arm, case)
+        key = cache_key(self._request_hash(arm, case), case, unit.repeat)
+        while (under_way := self._under_way.get(key)) is not None:
+            await under_way.wait()
+        known = self._cache.get(key)
         if known is not None:
             entry = Answered(unit, case.id, known, is_cached=True)
             await self._folder.note_answered(entry)
             return entry
+        self._under_way[key] = asyncio.Event()
+        try:
+            asked = await self._asked(unit, arm, case)
+            if asked is not None and _is_lasting(asked.reply):
+                self._cache.put(key, asked.reply)
+        finally:
+            self._under_way.pop(key).set()
+        return asked
+
+    async def _asked(self, unit: Unit, arm: Arm, case: GoldenCase) -> Answered | None:
+        """The answer of the model; None where nothing may be asked any more."""
         if not await self._purse.take():
             return None
         reply = Reply()
@@ -150,8 +172,6 @@ class Runner:
             await self._folder.note_answered(entry)
         finally:
             await self._purse.give_back(reply)
-        if self._cache is not None and _is_lasting(reply):
-            self._cache.put(key, reply)
         return entry
 
     async def _attempts(self, arm: Arm, case: GoldenCase) -> tuple[Reply, int]:

@@ -188,6 +188,7 @@ class RunFolder:
     State: for each unit, where its last answer and its score stand in their files, 16 bytes in all.
 
     Attributes:
+        scorer_hash: whose scores are meant.
         cases: the golden set, as it was.
         order: the indexes of cases, as they are asked.
         lost: questions that were asked and whose answer never came: their process died. They may have been paid for.
@@ -198,11 +199,12 @@ class RunFolder:
     def __init__(self, path: Path, manifest: Manifest, *, scorer_hash: str, is_writing: bool) -> None:
         self.path = path
         self.manifest = manifest
+        self.scorer_hash = scorer_hash
         self._lock = _locked(path) if is_writing else -1
         try:
             self.cases = _cases_of(path / GOLDEN_COPY, manifest)
             self.order = case_order(self.cases, manifest.seed)
-            scores = path / f"scores-{scorer_hash[:16]}.jsonl"
+            scores = path / scores_file(scorer_hash)
             self._log = AppendLog(path / LOG_FILE, is_writing=is_writing)
             self._scores = AppendLog(scores, is_writing=is_writing)
             self._answers_at = array("Q", [_NOWHERE]) * self.units
@@ -399,6 +401,11 @@ def read_manifest(path: Path) -> Manifest:
         raise StorageError(f"{path} is no eval run: {error.strerror or error}") from None
     except msgspec.DecodeError:
         raise StorageError(f"{path / RUN_FILE} is damaged, or of another release") from None
+
+
+def scores_file(scorer_hash: str) -> str:
+    """What the file of a scorer's scores is called."""
+    return f"scores-{scorer_hash[:16]}.jsonl"
 
 
 def list_runs(folder: Path) -> Iterator[Path]:

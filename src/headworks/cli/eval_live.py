@@ -1,0 +1,101 @@
+"""`headworks eval compare WORKLOAD --outcome NAME`: two versions or models by what became of their live calls."""
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from headworks.cli.eval_arms import ArmSpec
+from headworks.cli.lines import json_line, note
+from headworks.cli.tables import Cell, Table, has_colours, plain
+from headworks.config import Project, model_of_rung
+from headworks.errors import CommandError
+from headworks.evals.comparing import SpanComparison, compare_spans
+from headworks.evals.gate import EXIT_CODES, Word
+from headworks.evals.rendering import percent, score_with_interval
+from headworks.evals.statistics import Tally
+
+if TYPE_CHECKING:
+    from headworks.records import Store
+
+_MARGIN = 0.05
+_GRAVITY: tuple[Word, ...] = ("not worse", "too thin", "worse")
+
+
+def run_live(project: Project, options: argparse.Namespace) -> int:
+    """Do it; returns the exit code, as `compare` does."""
+    from headworks.records import catch_up, open_store
+
+    workload, arms = options.run_id, options.arm
+    if len(arms) != 2 or not workload or options.other:
+        raise CommandError("--outcome compares two: WORKLOAD --outcome NAME --arm prompt=1.0.0 --arm prompt=1.1.0")
+    if not project.storage.is_dir() or not catch_up(project.storage, report=lambda text: note(text, "eval")):
+        note("the last calls and reports may be missing", "eval")
+    store = open_store(project.storage)
+    try:
+        old, new = (_tallies(store, project, options, arm) for arm in arms)
+    finally:
+        store.close()
+    sources = sorted(old.keys() & new.keys())
+    if not sources:
+        raise CommandError(
+            f"no source has reported `{plain(options.outcome)}`, as true or false, of calls of both; `headworks "
+            f"outcomes rates --workload {plain(workload)}` shows what there is"
+        )
+    margin = options.margin or _MARGIN
+    found = {source: compare_spans(old[source], new[source]) for source in sources}
+    words: list[Word] = [_word(one, margin) for one in found.values()]
+    word = max(words, key=_GRAVITY.index)
+    if options.json:
+        shown = {source: msgspec.to_builtins(one) for source, one in found.items()}
+        print(json_line({"verdict": word, "exit_code": EXIT_CODES[word], "workload": workload, "sources": shown}))
+    else:
+        _print(options.outcome, found, words, margin)
+    return EXIT_CODES[word]
+
+
+def _tallies(store: "Store", project: Project, options: argparse.Namespace, arm: ArmSpec) -> dict[str, Tally]:
+    """By source, how many of an arm's calls were good."""
+    from headworks.records import Span
+
+    wanted: dict[str, str] = {}
+    if arm.prompt != "folder":
+        wanted["prompt_version"] = arm.prompt
+    if arm.model:
+        bound = model_of_rung(project.config, arm.model)
+        wanted["model"] = arm.model if bound is None else bound.model
+    if not wanted or arm.parameters:
+        raise CommandError("live calls are told apart by version and model: --arm prompt=1.0.0 or --arm model=mini")
+    fields: Any = list(wanted)  # each a records.OutcomeDimension
+    found: dict[str, Tally] = {}
+    for one in store.tallies(fields, Span(None, None, options.run_id)):
+        if one.kind == "boolean" and one.name == options.outcome and one.group == tuple(wanted.values()):
+            found[one.source] = Tally(round(one.total), one.reports)
+    return found
+
+
+def _word(found: SpanComparison, margin: float) -> Word:
+    if found.finding == "worse":
+        return "worse"
+    return "not worse" if found.always[0] > -margin else "too thin"
+
+
+def _print(outcome: str, found: dict[str, SpanComparison], words: Sequence[Word], margin: float) -> None:
+    head = ("SOURCE", "OLD", "95 %", "NEW", "95 %", "CHANGE", "HOWEVER OFTEN ONE LOOKS", "VERDICT")
+    rows = [
+        [
+            Cell(source),
+            Cell(f"{one.first.good:,} of {one.first.cases:,}, {percent(one.first.share)}"),
+            Cell(score_with_interval(*one.first_interval)),
+            Cell(f"{one.second.good:,} of {one.second.cases:,}, {percent(one.second.share)}"),
+            Cell(score_with_interval(*one.second_interval)),
+            Cell(f"{100 * one.difference:+.1f}"),
+            Cell(f"{100 * one.always[0]:+.1f} to {100 * one.always[1]:+.1f}"),
+            Cell(word),
+        ]
+        for (source, one), word in zip(found.items(), words, strict=True)
+    ]
+    print(f"{plain(outcome)}, by what became of live calls; not worse: by less than {margin:.0%}, if at all")
+    print()
+    print("\n".join(Table(head, right=frozenset(range(1, 7)), coloured=has_colours()).lines(rows)))

@@ -1,0 +1,210 @@
+"""Arms made ready to be asked: each compiled as its calls need it, with what tells equal requests apart."""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from headworks.assembly import Settings, read_settings
+from headworks.cli.eval_arms import ArmSpec
+from headworks.compiled import CompiledWorkload, Published, compile_workload
+from headworks.config import LOCK_FILE, Project, Workload, model_of_rung, read_lock
+from headworks.config.contract import Retention
+from headworks.errors import CommandError, Refusal
+from headworks.evals.golden import GoldenCase
+from headworks.evals.runs import Arm
+from headworks.prompts import Prompt, Publication
+
+_ANY_MARKER = "0eval0eval0eval0"
+"""Of the fences in what is hashed: a call's own is random, and no answer depends on it."""
+
+
+class ArmSource(msgspec.Struct, frozen=True, eq=False):
+    """What an arm is made of.
+
+    Attributes:
+        workload: as its folder has it, today or at another time.
+        publication: a published version that goes before the folder's prompt; None for what `spec` says.
+    """
+
+    workload: Workload
+    spec: ArmSpec
+    publication: Publication | None = None
+
+
+class EvalArms(msgspec.Struct, frozen=True, eq=False):
+    """The arms of a run, ready to be asked.
+
+    Attributes:
+        arms: as the run's manifest has them.
+        settings: of a gateway that serves each arm under the name `workload@number`.
+        prompts: of each arm, by its name.
+        sent_beside: likewise, the hash of everything that an answer depends on but prompt and case.
+    """
+
+    arms: tuple[Arm, ...]
+    settings: Settings
+    prompts: Mapping[str, Prompt | None]
+    sent_beside: Mapping[str, str]
+
+    def request_hash(self, arm: Arm, case: GoldenCase) -> str:
+        """What tells one request from another: equal where an arm is sent the same bytes for a case, whatever else has
+        changed in the prompt's source."""
+        prompt = self.prompts[arm.name]
+        try:
+            rendered = "" if prompt is None else prompt.render(case.variables, marker=_ANY_MARKER).hash
+        except Refusal:
+            return arm.identity  # it is refused, whenever it is asked
+        return hashlib.sha256(f"{self.sent_beside[arm.name]} {rendered}".encode()).hexdigest()
+
+
+def prepare_arms(project: Project, workload: Workload, specs: Sequence[ArmSpec], state: Path) -> EvalArms:
+    """Compile arms of a workload as its folder has it. As `prepare_sources`."""
+    return prepare_sources(project, workload.name, [ArmSource(workload, spec) for spec in specs], state)
+
+
+def prepare_sources(project: Project, name: str, sources: Sequence[ArmSource], state: Path) -> EvalArms:
+    """Compile each arm.
+
+    Arguments:
+        name: of the workload.
+        state: a folder for what the gateway keeps.
+
+    Raises:
+        CommandError: an arm names a model or a prompt that there is not.
+        ConfigError: a file cannot be used.
+        SecretError: a provider's key cannot be read.
+    """
+    from headworks.cli.prompt_release import registry_of
+
+    settings = read_settings(project, os.environ)
+    with registry_of(project) as registry:
+        publications = () if registry is None else tuple(registry.list(name))
+        active = None if registry is None else registry.active(name)
+    locked = read_lock(project.folder / LOCK_FILE).workloads.get(name)
+    arms, variants = list[Arm](), list[tuple[Workload, CompiledWorkload]]()
+    prompts, sent_beside = dict[str, Prompt | None](), dict[str, str]()
+    rungs = [
+        source.spec.model
+        or source.workload.contract.model
+        or (locked.model if locked is not None else "")
+        or source.workload.contract.ladder[0]
+        for source in sources
+    ]
+    for number, (source, rung, arm_name) in enumerate(zip(sources, rungs, _names(sources, rungs), strict=True)):
+        spec, workload = source.spec, source.workload
+        contract = workload.contract
+        model = model_of_rung(project.config, rung)
+        if model is None:
+            raise CommandError(f"--arm: `{rung[:80]}` is no model: name a role (nano), a public name or provider/model")
+        changed = msgspec.structs.replace(
+            contract,
+            ladder=(rung,),
+            model=rung,
+            fallback=(),
+            canary=None,
+            actions={},
+            retention=Retention(content="full"),  # sealed, for a moment: see `EvalGateway`
+            output=msgspec.structs.replace(contract.output, **spec.parameters),
+        )
+        in_place = source.publication or (active if spec.prompt == "active" else None)
+        # A prompt that is being worked on may say something else than what is published under its version.
+        is_folder = in_place is None and spec.prompt == "folder"
+        work = compile_workload(
+            msgspec.structs.replace(workload, contract=changed),
+            locked_model="",
+            published=Published(() if is_folder else publications, in_place),
+        )
+        if source.publication is None:
+            work = _at_version(work, spec, name)
+        target = f"{model.provider}/{model.model}"
+        beside = _sent_beside(work, target, workload, project)
+        arm = Arm(
+            name=arm_name,
+            model=target,
+            identity=_digest([beside, "" if work.prompt is None else work.prompt.hash]),
+            prompt_version="" if work.prompt is None else work.prompt.version,
+            prompt_hash="" if work.prompt is None else work.prompt.hash,
+            parameters=spec.as_given(),
+        )
+        arms.append(arm)
+        prompts[arm.name], sent_beside[arm.name] = work.prompt, beside
+        named = msgspec.structs.replace(workload, name=served_name(name, number), contract=changed)
+        variants.append((named, work))
+    if len({arm.name for arm in arms}) != len(arms):
+        raise CommandError("two arms have one name: give one of them another with name=…")
+    storage = msgspec.structs.replace(project.config.storage, path=str(state))
+    records = msgspec.structs.replace(project.config.records, bodies=False)
+    secret = settings.secret or secrets.token_bytes(32)
+    quiet = msgspec.structs.replace(
+        project, config=msgspec.structs.replace(project.config, storage=storage, records=records)
+    )
+    return EvalArms(
+        tuple(arms),
+        msgspec.structs.replace(settings, project=quiet, workloads=tuple(variants), secret=secret),
+        prompts,
+        sent_beside,
+    )
+
+
+def served_name(workload: str, number: int) -> str:
+    """What the gateway of a run calls an arm. No workload's name has an `@`."""
+    return f"{workload}@{number}"
+
+
+def _names(sources: Sequence[ArmSource], rungs: Sequence[str]) -> list[str]:
+    """What reports call the arms: as they are asked to, else by the model, and several of one by their prompts, too."""
+    names = [source.spec.name or rung for source, rung in zip(sources, rungs, strict=True)]
+    return [
+        f"{rung}@{source.spec.prompt}" if names.count(name) > 1 and not source.spec.name else name
+        for source, rung, name in zip(sources, rungs, names, strict=True)
+    ]
+
+
+def _at_version(work: CompiledWorkload, spec: ArmSpec, name: str) -> CompiledWorkload:
+    """The workload with the prompt that an arm names."""
+    if spec.prompt != "folder" and spec.parameters:
+        raise CommandError("--arm: a published version brings its parameters along: leave them out, or prompt=…")
+    if spec.prompt in ("folder", "active"):
+        return work
+    found = work.find_version(spec.prompt)
+    if found is None:
+        raise CommandError(f"--arm: no version {spec.prompt[:40]} of the prompt of `{name}` is published")
+    return work.at(found)
+
+
+def _sent_beside(work: CompiledWorkload, target: str, workload: Workload, project: Project) -> str:
+    """The hash of what an answer depends on but prompt and case."""
+    contract, rules = work.contract, workload.files.rules
+    provider = project.config.providers[target.partition("/")[0]]
+    return _digest(
+        [
+            target,
+            provider.base_url,
+            "" if work.schema is None else work.schema.hash,
+            hashlib.sha256(rules.read_bytes()).hexdigest() if rules is not None else "",
+            {endpoint.value: fields for endpoint, fields in work.fixed.items()},
+            work.limit,
+            contract.latency,
+            contract.validation,
+            contract.screening,
+            _simulated(project, target.partition("/")[0]),
+        ]
+    )
+
+
+def _simulated(project: Project, name: str) -> object:
+    """What a simulator in this process answers by; None for any other provider."""
+    provider = project.config.providers[name]
+    if provider.kind != "simulator":
+        return None
+    from headworks.simulator import load_plan  # only where a simulator is: it is large
+
+    return [provider.seed, None if provider.plan is None else load_plan(project.path(provider.plan))]
+
+
+def _digest(parts: Sequence[object]) -> str:
+    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()

@@ -1,0 +1,84 @@
+"""Two versions by what became of their live calls."""
+
+import json
+import time
+
+import pytest
+
+from headworks.calls import Opened, OutcomeReport, Settled
+from headworks.cli import main
+from headworks.records import JOURNAL_FOLDER
+from headworks.records.frames import MAGIC, frame
+from headworks.records.segments import Segment
+
+NOW_US = int(time.time() * 1e6)
+
+
+@pytest.fixture
+def compare(tmp_path, capsys):
+    """Compares versions 1.0.0 and 1.1.0 of which so many calls of so many were accepted."""
+    (tmp_path / "headworks.yaml").write_text("providers: {sim: {kind: simulator}}\n")
+
+    def do(*words, **versions):
+        entries, number = [], 0
+        for name, (good, cases) in versions.items():
+            version = name.removeprefix("v").replace("_", ".")
+            for place in range(cases):
+                number += 1
+                opened = Opened(
+                    f"call_{number:027d}", NOW_US - 10**8 + number, "responses", "triage", "key_a", model="luna"
+                )
+                entries.append(Settled(opened, "answered", 200, 1000, workload="triage", prompt_version=version))
+                value = "true" if place < good else "false"
+                entries.append(
+                    OutcomeReport(
+                        f"out_{number:027d}", NOW_US, "accepted", "boolean", value, opened.call_id, source="app"
+                    )
+                )
+        folder = tmp_path / ".headworks" / JOURNAL_FOLDER
+        folder.mkdir(parents=True)
+        (folder / Segment("worker-1", 1, 1).name).write_bytes(MAGIC + b"".join(map(frame, entries)))
+        flags = ["--config", str(tmp_path / "headworks.yaml")]
+        arms = ["--arm", "prompt=1.0.0", "--arm", "prompt=1.1.0"]
+        code = main(["eval", "compare", "triage", "--outcome", "accepted", *(words or arms), *flags])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return do
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "word"),
+    [
+        ((180, 200), (100, 200), 1, "worse"),
+        ((9, 10), (8, 10), 3, "too thin"),
+        ((180, 200), (199, 200), 0, "not worse"),
+    ],
+)
+def test_two_versions_are_compared_by_their_outcomes(compare, old, new, code, word):
+    found, out, _ = compare(v1_0_0=old, v1_1_0=new)
+
+    assert found == code
+    assert out.splitlines()[-1].endswith(word)
+    assert f"{old[0]} of {old[1]}" in out
+
+
+def test_programs_get_everything(compare):
+    arms = ("--arm", "prompt=1.0.0", "--arm", "prompt=1.1.0")
+    code, out, _ = compare(*arms, "--json", v1_0_0=(180, 200), v1_1_0=(100, 200))
+    found = json.loads(out)
+    assert (code, found["verdict"], found["sources"]["app"]["second"]["good"]) == (1, "worse", 100)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--arm", "prompt=1.0.0"), "--outcome compares two"),
+        (("--arm", "prompt=1.0.0", "--arm", "prompt=9.9.9"), "no source has reported `accepted`"),
+        (("--arm", "prompt=1.0.0", "--arm", "temperature=1"), "told apart by version and model"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(compare, words, message):
+    code, _, err = compare(*words, v1_0_0=(9, 10))
+    assert code == 1
+    assert message in err
