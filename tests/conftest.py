@@ -65,8 +65,9 @@ NAMES = [
 class PlayedFlight:
     """One request that has gone up; the test answers it."""
 
-    def __init__(self, request, sink):
+    def __init__(self, request, sink, timeouts):
         self.request = request
+        self.timeouts = timeouts
         self.sink = sink
         self.is_cancelled = False
         self.is_paused = False
@@ -100,7 +101,7 @@ class PlayedUpstream:
 
     def send(self, request, sink, timeouts):
         assert isinstance(timeouts, Timeouts)
-        self.flights.append(PlayedFlight(request, sink))
+        self.flights.append(PlayedFlight(request, sink, timeouts))
         return self.flights[-1]
 
     async def close(self):
@@ -177,7 +178,7 @@ class Hall:
         self.structured_output = "json_schema"
         self.price = NO_PRICE
         self.load = Load()
-        self.limiter = Limiter(LocalAuthority(time.monotonic), "w", loop, share=0.0, team_limits={})
+        self.limiter = Limiter(LocalAuthority(time.monotonic), "w", loop, share=0.0, teams={})
         self.journal = Journal(
             folder, worker="w", segment_bytes=1 << 20, limit_bytes=1 << 30, loop=loop, now=lambda: 1.0
         )

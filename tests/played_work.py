@@ -145,7 +145,6 @@ class Work:
                 *parts[:3],
                 policy=parts[3],
                 limiter=self.hall.limiter,
-                load=self.hall.load,
                 vault=vault,
                 held=self.held,
                 loop=self.hall.loop,

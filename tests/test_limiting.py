@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from headworks.access import Grant
-from headworks.calls import Caller, Failure, FailureKind, Limits
+from headworks.calls import Caller, Failure, FailureKind, Limits, Team
 from headworks.errors import LimitsUnavailable
 from headworks.limiting import Limiter, quotas_of
 from headworks.limits import LocalAuthority
@@ -161,7 +161,7 @@ def test_what_never_went_up_gives_everything_back(hall, limit):
 @pytest.mark.parametrize("whose", ["key", "team"])
 def test_a_key_and_a_team_have_limits_of_their_own(hall, whose):
     if whose == "team":
-        hall.limiter.reconfigure({"search": Limits(requests_per_minute=1)})
+        hall.limiter.reconfigure({"search": Team(Limits(requests_per_minute=1))})
         hall.ring.grant = Grant(Caller("key_1", "ann", "search"))
     else:
         hall.ring.grant = grant(requests_per_minute=1)
@@ -241,7 +241,7 @@ class Away:
 
 @pytest.mark.parametrize(("share", "count"), [(0.0, 0), (0.5, 10)])
 def test_while_the_authority_is_away_a_worker_has_its_share_or_refuses(hall, share, count):
-    hall.limiter = Limiter(Away(), "w", hall.loop, share=share, team_limits={})
+    hall.limiter = Limiter(Away(), "w", hall.loop, share=share, teams={})
     hall.make()
     hall.ring.grant = grant(requests_per_minute=1200)
     answered = [ask(hall, x_headworks_deadline_ms="2500") for _ in range(12)]

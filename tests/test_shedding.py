@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headworks import streaming
-from headworks.shedding import RECOVERED_S, SHEDS_ALL_S, Load
+from headworks.access import Grant
+from headworks.calls import DEFERRED_PRIORITY, PRIORITIES, Caller
+from headworks.shedding import RECOVERED_SHARE, SHEDS_S, Load
 from headworks.wheel import Timer, TimerWheel
 from played_work import DONE, EVENTS, chunk
 
@@ -19,7 +21,7 @@ def lagging(load, late_s, turns=40):
 
 def test_new_calls_are_refused_fast_and_let_in_again_when_it_is_over(hall):
     under_way = hall.chat()
-    lagging(hall.load, 1.0)
+    lagging(hall.load, 0.9)
     refused = hall.chat()
 
     assert (refused.status, refused.error["code"], refused.headers["retry-after"]) == (503, "gateway_overloaded", "2")
@@ -45,10 +47,51 @@ def test_what_nobody_waits_for_is_refused_first(hall, work):
     plain.running.cancel()
 
 
-def test_one_late_turn_refuses_nobody():
+@pytest.mark.parametrize("late_s", [0.2, 0.3, 0.4, 0.6, 1.2])
+def test_the_lowest_class_is_refused_first_and_the_highest_last(hall, late_s):
+    lagging(hall.load, late_s)
+    statuses = []
+    for priority in range(PRIORITIES):
+        hall.ring.grant = Grant(Caller("key_1"), priority=priority)
+        answered = hall.chat()
+        statuses.append(answered.status)
+        if not answered.status:
+            answered.running.cancel()
+    taken = sum(late_s < lag_s for lag_s in SHEDS_S)
+    assert statuses == [0] * taken + [503] * (PRIORITIES - taken)
+
+
+def test_classes_are_let_in_again_the_highest_first():
+    load, seen = Load(), []
+    lagging(load, 1.2)
+    for _ in range(60):
+        load.note_lag(0.0)
+        if not seen or seen[-1] != load.sheds_from:
+            seen.append(load.sheds_from)
+    assert seen == sorted(seen)
+    assert (len(seen) > 2, seen[-1]) == (True, PRIORITIES)
+
+
+def test_a_workload_has_its_own_class_whoever_calls(hall, work):
+    work.make("priority: 0\n")
+    hall.ring.grant = Grant(Caller("key_1"), priority=3)
+    lagging(hall.load, 0.6)
+    taken, plain = work.chat(), hall.chat()
+    assert (taken.status, plain.status) == (0, 503)
+    taken.running.cancel()
+
+
+def test_a_workload_without_one_has_its_callers(hall, work):
+    work.make("")
+    hall.ring.grant = Grant(Caller("key_1"), priority=3)
+    lagging(hall.load, 0.3)
+    assert work.chat().status == 503
+
+
+def test_one_late_turn_refuses_nobody_that_somebody_waits_for():
     load = Load()
     load.note_lag(1.0)
-    assert not load.is_shedding
+    assert [priority for priority in range(PRIORITIES) if load.sheds(priority)] == [DEFERRED_PRIORITY]
 
 
 @given(st.lists(st.floats(-1, 10), max_size=200))
@@ -56,11 +99,14 @@ def test_whatever_comes_it_is_let_in_again_after_a_quiet_while(lags):
     load = Load()
     for late_s in lags:
         load.note_lag(late_s)
-        assert load.is_shedding == (load.level == 2)
-        if load.lag_s >= SHEDS_ALL_S:
-            assert load.is_shedding
-    lagging(load, 0.0)
-    assert (load.level, load.lag_s < RECOVERED_S) == (0, True)
+        refused = [load.sheds(priority) for priority in range(PRIORITIES)]
+        assert refused == sorted(refused)  # never a class before every lower one
+        assert load.is_shedding == any(refused)
+        for priority, lag_s in enumerate(SHEDS_S):
+            assert refused[priority] or load.lag_s < lag_s
+            assert not refused[priority] or load.lag_s >= lag_s * RECOVERED_SHARE
+    lagging(load, 0.0, 100)
+    assert (load.sheds_from, load.is_shedding) == (PRIORITIES, False)
 
 
 def test_the_wheel_tells_how_late_it_is():

@@ -66,7 +66,7 @@ def test_a_queue_is_called_after_those_whose_quotas_it_waits_for(hall):
     hall.limiter._queues[1] = FairQueue(limits)
     hall.limiter._queues["search"] = FairQueue(LimitSet(limits.requests))
 
-    assert hall.limiter.queues() == [("target/stub/nano", 0), ("team/search", 0)]
+    assert hall.limiter.queues() == [("target/stub/nano", (0, 0, 0, 0)), ("team/search", (0, 0, 0, 0))]
     hall.limiter._queues.clear()
 
 

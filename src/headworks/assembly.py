@@ -33,6 +33,7 @@ from headworks.config import (
 )
 from headworks.config.limits import TargetLimits, limits_by_pool
 from headworks.config.pricing import price_book
+from headworks.config.shape import Probe as ProbeConfig
 from headworks.config.shape import Provider as ProviderConfig
 from headworks.config.walk import suggestion
 from headworks.errors import ConfigError, LimitsUnavailable, Problem, Refusal, SecretError, StorageError
@@ -43,6 +44,7 @@ from headworks.limits import Authority, LocalAuthority
 from headworks.limits.local import SocketAuthority
 from headworks.ownership import ResponseOwner
 from headworks.planning import Planner, Station
+from headworks.probing import ProbePlan, Prober
 from headworks.providers import REGISTRY, Provider, ProviderSettings
 from headworks.records import JOURNAL_FOLDER, CallLookup, Journal
 from headworks.routing import Health, Reach, RouteTable
@@ -50,7 +52,7 @@ from headworks.settlement import Settlement
 from headworks.shedding import Load
 from headworks.streaming import StreamRelay
 from headworks.surveying import Surveyor
-from headworks.telemetry import Metrics, Standing, report
+from headworks.telemetry import RUN_FOLDER, Metrics, Standing, report
 from headworks.transport import Origin, PoolLimits, UpstreamPool
 from headworks.wheel import Timer, TimerWheel
 
@@ -110,6 +112,7 @@ class ProviderPlan(msgspec.Struct, frozen=True):
     proxy: str | None
     ca_file: str | None
     simulator_plan: object | None
+    probe: ProbeConfig | None = None
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -305,6 +308,7 @@ def _provider_plan(project: Project, name: str, environment: Mapping[str, str]) 
         proxy=provider.proxy,
         ca_file=str(project.path(provider.ca_file)) if provider.ca_file else None,
         simulator_plan=simulator_plan,
+        probe=provider.probe,
     )
 
 
@@ -388,8 +392,8 @@ class Hull:
         share = 1.0 / (quotas.machines * workers) if quotas.away == "share" else 0.0
         self._authority = _authority(settings, is_alone=is_keyless or is_alone)
         holder = f"{socket.gethostname()}/{worker}/{os.urandom(6).hex()}"
-        team_limits = settings.project.config.access.team_limits
-        self.limiter = Limiter(self._authority, holder, loop, share=share, team_limits=team_limits)
+        teams = settings.project.config.access.teams
+        self.limiter = Limiter(self._authority, holder, loop, share=share, teams=teams)
         self.surveyor = Surveyor(self.limiter)
         self._has_others = settings.project.config.server.workers != 1 and not is_keyless
         self._store: KeyStore | None = None
@@ -402,7 +406,7 @@ class Hull:
             return OpenRing()
         if self._store is None:
             self._store = KeyStore(self._storage / KEYS_FILE)
-        return KeyRing(self._store, settings.secret, time.time)
+        return KeyRing(self._store, settings.secret, time.time, teams=settings.project.config.access.teams)
 
     async def find_owner(self, response_id: str) -> ResponseOwner | None:
         """Who made a response, as the store knows it; waits while another worker's record may be on its way."""
@@ -464,15 +468,24 @@ class Assembly:
         self.settings = settings
         self._hull = hull
         self._upstreams: list[Upstream] = []
+        self._probes: dict[str, ProbePlan] = {}
         self._ring = hull.ring(settings)
         self._refresh_timer = Timer(self._refresh)
         # What calls were charged by is found again, whatever is installed later.
         PriceArchive(settings.project.storage).keep(settings.book)
         _keep_templates(settings)
-        hull.limiter.reconfigure(settings.project.config.access.team_limits)
+        hull.limiter.reconfigure(settings.project.config.access.teams)
         reaches = [self._reach(plan) for plan in settings.providers]
         config = settings.project.config
         table = self._table = RouteTable(reaches, settings.names)
+        self._prober = Prober(
+            self._probes,
+            table.targets,
+            settings.project.storage / RUN_FOLDER,
+            hull.wheel,
+            time.perf_counter,
+            report,
+        )
         self._works = {
             workload.name: _with_targets(settings, workload, work, table) for workload, work in settings.workloads
         }
@@ -499,11 +512,16 @@ class Assembly:
 
     def standing(self, now_s: float, *, is_ready: bool) -> Standing:
         """How this worker stands, by the monotonic time given."""
-        return self._hull.surveyor.standing(self._table, now_s, is_ready=is_ready)
+        sheds_from = self._hull.load.sheds_from
+        notes = self._prober.notes
+        return self._hull.surveyor.standing(
+            self._table, now_s, is_ready=is_ready, sheds_from=sheds_from, probe_notes=notes
+        )
 
     async def retire(self) -> None:
         """Let the calls under way finish, then close the connections that were this configuration's."""
         self._refresh_timer.disarm()
+        self._prober.close()
         await self.gateway.drain()
         for upstream in self._upstreams:
             await upstream.close()
@@ -540,7 +558,6 @@ class Assembly:
             answer_bytes=ANSWER_BYTES,
             policy=policy,
             limiter=self._hull.limiter,
-            load=self._hull.load,
         )
 
     def _reach(self, plan: ProviderPlan) -> Reach[Station]:
@@ -552,6 +569,10 @@ class Assembly:
     def _maker(self, plan: ProviderPlan, pool: PoolPlan, upstream: Upstream) -> Callable[[str], Station]:
         """What makes the station of a model in a pool."""
         provider: Provider = REGISTRY[plan.kind](pool.settings)
+        if plan.probe is not None:
+            request = provider.request("GET", plan.probe.path, b"", b"", b"")
+            probe = ProbePlan(provider, upstream, request, plan.probe.every_s, plan.probe.timeout_s)
+            self._probes[pool.settings.name] = probe
         limits = plan.timeouts.within(self.settings.project.config.defaults.deadline_s)
         book, slow_s = self.settings.book, plan.timeouts.first_byte_s * _SLOW_SHARE
 

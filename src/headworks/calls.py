@@ -50,6 +50,38 @@ class Limits(msgspec.Struct, frozen=True):
 
 NO_LIMITS = Limits()
 
+PRIORITIES = 4
+"""Classes of priority, from 0, which is served first and refused last, to 3."""
+
+USUAL_PRIORITY = 1
+"""Of whom nobody has given another: there is room above and below."""
+
+DEFERRED_PRIORITY = PRIORITIES - 1
+"""Of calls that nobody waits for."""
+
+
+class Team(msgspec.Struct, frozen=True):
+    """What holds for all keys of a team.
+
+    Attributes:
+        limits: what they may ask for together.
+        weight: of its share of a quota that calls wait for, against the weights of others.
+        priority: of its keys that have none of their own; None means the usual one.
+    """
+
+    limits: Limits = NO_LIMITS
+    weight: int = 1
+    priority: int | None = None
+
+    def priority_of(self, own: int | None) -> int:
+        """The priority of a key of this team: its own, else its team's, else the usual one."""
+        if own is not None:
+            return own
+        return USUAL_PRIORITY if self.priority is None else self.priority
+
+
+NO_TEAM = Team()
+
 UsageSource = Literal["provider", "estimated", "none"]
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from headworks.calls import Endpoint
+from headworks.calls import DEFERRED_PRIORITY, Endpoint
 from headworks.composing import PromptReference, fixed_fields, response_tool
 from headworks.config import DETERMINISTIC, Contract, Workload
 from headworks.config.contract import OutputLimits
@@ -60,6 +60,7 @@ class CompiledWorkload(WorkloadVersion, frozen=True, eq=False, kw_only=True):
         privacy: screens what goes up and comes down; None where the contract does not ask for it.
         keeping: screens what is kept of calls; None where that is nothing, or all of it.
         static_headers: a header block that names the workload in answers.
+        priority: the class of its calls; None where that is their caller's.
     """
 
     name: str
@@ -73,6 +74,7 @@ class CompiledWorkload(WorkloadVersion, frozen=True, eq=False, kw_only=True):
     privacy: PrivacyPolicy | None
     keeping: PrivacyPolicy | None
     static_headers: bytes
+    priority: int | None
 
     @property
     def judges_output(self) -> bool:
@@ -204,7 +206,14 @@ def compile_workload(
         privacy=privacy,
         keeping=keeping,
         static_headers=f"x-headworks-workload: {workload.name}\r\n".encode("ascii"),
+        priority=_priority(contract),
     )
+
+
+def _priority(contract: Contract) -> int | None:
+    if contract.priority is None and contract.urgency == "deferred":
+        return DEFERRED_PRIORITY
+    return contract.priority
 
 
 class _Versions:

@@ -80,6 +80,10 @@ class Works(Protocol):
         """
         ...
 
+    def priority_of(self, head: RequestHead, grant: Grant) -> int:
+        """The class of a call. Raises Refusal as `find` does."""
+        ...
+
     def run(
         self,
         call: OpenCall,
@@ -225,7 +229,11 @@ class Gateway:
         call = self._begin(route.endpoint, grant.caller, len(request.body))
         self.in_flight += 1
         try:
-            if not route.is_model_call or self._journal.is_full or self._load.is_shedding:
+            if (
+                not route.is_model_call
+                or self._journal.is_full
+                or (self._load.is_shedding and self._sheds(request, admission, grant))
+            ):
                 return self._handle_other(call, request, admission, grant, reply)
             head = self._planner.head_of(request, admission)
             if head is not None:
@@ -285,6 +293,18 @@ class Gateway:
             self._models(call, reply, route, grant)
         self._call_ended()
         return None
+
+    def _sheds(self, request: Request, admission: Admission, grant: Grant) -> bool:
+        """Whether there is too much to do for a model call of this class, which its workload may say.
+
+        Raises:
+            Refusal: what is wrong with it, if it has to be read to know its class.
+        """
+        works, priority = self._works, grant.priority
+        if works is not None and admission.route.upstream_path in _WORKABLE and not self._load.sheds(0):
+            head = self._planner.head_of(request, admission)
+            priority = priority if head is None else works.priority_of(head, grant)
+        return self._load.sheds(priority)
 
     def _handle_work(
         self, works: Works, call: OpenCall, head: RequestHead, admission: Admission, grant: Grant, reply: Reply

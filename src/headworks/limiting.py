@@ -8,9 +8,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from time import perf_counter, time
 
+import msgspec
+
 from headworks.access import Grant
 from headworks.answering import STOPPED, UpstreamRefusal, refusal_of
-from headworks.calls import NO_LIMITS, Caller, Failure, FailureKind, Limits
+from headworks.calls import NO_LIMITS, Caller, Failure, FailureKind, Limits, Team
 from headworks.errors import LimitsUnavailable
 from headworks.flow import Ending, Signal
 from headworks.limits import (
@@ -59,6 +61,12 @@ def quotas_of(name: str, limits: Limits) -> tuple[tuple[Quota, ...], tuple[Quota
         made(("rpm", limits.requests_per_minute, MINUTE_S), ("rpd", limits.requests_per_day, DAY_S)),
         made(("tpm", limits.tokens_per_minute, MINUTE_S), ("tpd", limits.tokens_per_day, DAY_S)),
     )
+
+
+def _limits_of(teams: Mapping[str, Team]) -> dict[str, Limits]:
+    """Of those teams that have any."""
+    limits = {name: team.limits for name, team in teams.items()}
+    return {name: of for name, of in limits.items() if any(each is not None for each in msgspec.structs.astuple(of))}
 
 
 class CallQuota:
@@ -159,7 +167,7 @@ class Limiter:
         authority: over the quotas that workers share.
         holder: this worker's name, unique over all machines.
         share: of each quota, what this worker may spend while the authority is away; see `LeaseKeeper`.
-        team_limits: what the keys of each team may ask for together.
+        teams: by name, what the keys of each team may ask for together.
     """
 
     def __init__(
@@ -169,16 +177,16 @@ class Limiter:
         loop: asyncio.AbstractEventLoop,
         *,
         share: float,
-        team_limits: Mapping[str, Limits],
+        teams: Mapping[str, Team],
     ) -> None:
         self._authority = authority
         self._holder = holder
         self._loop = loop
         self._keeper = LeaseKeeper(perf_counter(), share=share, ring=self.wake)
-        self._team_limits = dict(team_limits)
+        self._team_limits = _limits_of(teams)
         self._sets: OrderedDict[tuple[str, str, Limits, int], tuple[Station, LimitSet | None]] = OrderedDict()
         self._has_targets = False
-        self.has_quotas = bool(team_limits)
+        self.has_quotas = bool(self._team_limits)
         self._queues: dict[int | str, FairQueue] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due_s = math.inf
@@ -186,12 +194,12 @@ class Limiter:
         self._is_closed = False
         self.expectations = Expectations()
 
-    def reconfigure(self, team_limits: Mapping[str, Limits]) -> None:
+    def reconfigure(self, teams: Mapping[str, Team]) -> None:
         """Take other limits from now on; calls that wait go on waiting under those that they came under."""
-        self._team_limits = dict(team_limits)
+        self._team_limits = _limits_of(teams)
         self._sets.clear()
         self._has_targets = False
-        self.has_quotas = bool(team_limits)
+        self.has_quotas = bool(self._team_limits)
 
     def target_set(self, name: str, limits: Limits) -> LimitSet | None:
         """The quotas of a target; None if there are none."""
@@ -226,6 +234,7 @@ class Limiter:
         refuse: Callable[[UpstreamRefusal], None],
         *,
         has_more: bool = False,
+        priority: int | None = None,
     ) -> Waiter | None:
         """Reserve what a call is expected to take: None when that is done, or not needed; else it waits, and one of the
         two is called later.
@@ -235,6 +244,7 @@ class Limiter:
             wait_s: the longest that it may wait.
             has_more: where this target's quotas are used up, the call can go on to another pool or model. It does not
                 wait long then, and its attempts find the way.
+            priority: its class, where that is not its key's.
 
         Raises:
             UpstreamRefusal: 429: there is no room by then, and when there is.
@@ -269,7 +279,16 @@ class Limiter:
 
         caller = grant.caller
         longest_s = min(wait_s * WAIT_SHARE if has_more else wait_s, LONGEST_WAIT_S)
-        waiter = Waiter(limits, tokens, now_s + longest_s, ready, refused, flow=caller.team or caller.key_id)
+        waiter = Waiter(
+            limits,
+            tokens,
+            now_s + longest_s,
+            ready,
+            refused,
+            flow=caller.team or caller.key_id,
+            weight=grant.weight,
+            priority=grant.priority if priority is None else priority,
+        )
         again_s = queue.enter(waiter, now_s)
         if again_s is None:
             self.wake()
@@ -300,6 +319,7 @@ class Limiter:
         ending: Ending,
         *,
         has_more: bool,
+        priority: int | None = None,
     ) -> None:
         """The same for a call that can wait in a coroutine.
 
@@ -311,7 +331,7 @@ class Limiter:
         """
         over: Signal[UpstreamRefusal | None] = Signal()
         go = partial(over.set, None)
-        waiter = self.admit(call, station, grant, kind, wait_s, go, over.set, has_more=has_more)
+        waiter = self.admit(call, station, grant, kind, wait_s, go, over.set, has_more=has_more, priority=priority)
         if waiter is None:
             return
 
@@ -443,14 +463,14 @@ class Limiter:
         """The quotas that were met so far, those that nobody uses any more included."""
         return self._keeper.meters
 
-    def queues(self) -> list[tuple[str, int]]:
-        """Whose quotas calls wait for (`target/...`, `team/...` or `key/...`), and how many do."""
+    def queues(self) -> list[tuple[str, tuple[int, ...]]]:
+        """Whose quotas calls wait for (`target/...`, `team/...` or `key/...`), and how many of each priority do."""
         found = []
         for key, queue in self._queues.items():
             names = [meter.quota.name.rpartition("/")[0] for meter in queue.shared.meters]
             if isinstance(key, str):
                 names = [f"key/{key}"] if f"key/{key}" in names else [f"team/{key}"]
-            found.append((names[0], len(queue)))
+            found.append((names[0], queue.waiting()))
         return found
 
     @property

@@ -1,13 +1,16 @@
 """How this worker stands: the health of its targets, its quotas and what waits, read when somebody publishes it."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
+from headworks.calls import PRIORITIES
 from headworks.limiting import Limiter
 from headworks.limits import QuotaMeter
 from headworks.planning import Station
+from headworks.probing import ProbeNote
 from headworks.routing import RouteTable, Target
-from headworks.telemetry import QueueStanding, QuotaStanding, Standing, TargetStanding
+from headworks.telemetry import PROBES, QueueStanding, QuotaStanding, Standing, TargetStanding
 
 _STEPS = 30
 """Marks that are kept of a quota's window: what was used in it is known to a thirtieth of its length."""
@@ -41,21 +44,32 @@ class Surveyor:
         self._uses: dict[str, tuple[float, WindowUse]] = {}
         self._idle: set[str] = set()
 
-    def standing(self, table: RouteTable[Station], now_s: float, *, is_ready: bool) -> Standing:
+    def standing(
+        self,
+        table: RouteTable[Station],
+        now_s: float,
+        *,
+        is_ready: bool,
+        sheds_from: int = PRIORITIES,
+        probe_notes: Mapping[str, ProbeNote] = MappingProxyType({}),
+    ) -> Standing:
         """How it stands.
 
         Arguments:
             table: the targets of the configuration in force.
             now_s: monotonic.
+            sheds_from: the highest class whose calls are refused.
+            probe_notes: the last results of active probes, by pool.
         """
         targets = list(table.targets())
         ours = {meter for target in targets if target.station.limits for meter in target.station.limits.meters}
         return Standing(
             is_ready,
             self._limiter.is_away,
-            tuple(_target(target, now_s) for target in targets),
+            tuple(_target(target, now_s, probe_notes.get(target.provider)) for target in targets),
             tuple(self._quotas(ours, now_s)),
-            tuple(QueueStanding(of, calls) for of, calls in self._limiter.queues()),
+            tuple(QueueStanding(of, sum(waiting), waiting) for of, waiting in self._limiter.queues()),
+            sheds_from=sheds_from,
         )
 
     def _quotas(self, ours: set[QuotaMeter], now_s: float) -> Iterator[QuotaStanding]:
@@ -79,7 +93,7 @@ class Surveyor:
                 yield QuotaStanding(of, kind, quota.amount, quota.window_s, used, held, meter.unreported)
 
 
-def _target(target: Target[Station], now_s: float) -> TargetStanding:
+def _target(target: Target[Station], now_s: float, note: ProbeNote | None) -> TargetStanding:
     view = target.station.health.view(now_s)
     return TargetStanding(
         f"{target.provider}/{target.model}",
@@ -92,6 +106,8 @@ def _target(target: Target[Station], now_s: float) -> TargetStanding:
         view.calls,
         view.failures,
         view.budget_used,
+        "" if note is None else PROBES[note.verdict],
+        0.0 if note is None else now_s - note.began_s,
     )
 
 

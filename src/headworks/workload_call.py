@@ -22,7 +22,6 @@ from headworks.holding import HeldAnswers
 from headworks.limiting import Limiter
 from headworks.planning import Admission, Planner
 from headworks.settlement import OpenCall, Settlement
-from headworks.shedding import Load
 from headworks.streaming import StreamRelay
 from headworks.workload_answer import WholeRun
 from headworks.workload_request import compose_call
@@ -45,7 +44,6 @@ class WorkloadCalls:
         answer_bytes: bound on an answer.
         policy: which further attempts are made at one target.
         limiter: admits calls where there are quotas.
-        load: how much there is to do here.
         now: Unix seconds.
     """
 
@@ -63,7 +61,6 @@ class WorkloadCalls:
         answer_bytes: int,
         policy: Policy,
         limiter: Limiter,
-        load: Load,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.names: Collection[str] = works.keys()
@@ -73,7 +70,6 @@ class WorkloadCalls:
         self.serve_approvals = held_calls.approvals
         self._shared = Shared(settlement, planner, streams, vault, secret, held_calls, answer_bytes, policy, now)
         self._limiter = limiter
-        self._load = load
 
     def find(self, head: RequestHead, grant: Grant) -> CompiledWorkload | None:
         """The workload whose name stands for a model, or whose prompt is asked for."""
@@ -92,6 +88,11 @@ class WorkloadCalls:
                 )
         return work
 
+    def priority_of(self, head: RequestHead, grant: Grant) -> int:
+        """The class of a call: its workload's, else its key's."""
+        work = self.find(head, grant)
+        return grant.priority if work is None or work.priority is None else work.priority
+
     async def run(
         self,
         call: OpenCall,
@@ -108,15 +109,15 @@ class WorkloadCalls:
             Refusal: it is not to be made, or came to nothing good.
             StorageError: it cannot be recorded.
         """
-        if self._load.level and work.contract.urgency == "deferred":
-            raise self._load.refusal()
         shared = self._shared
         asked = compose_call(call, work, head, admission, grant, shared.planner, shared.secret)
         if self._limiter.is_needed(grant):
             longest_s = admission.due_s(work.contract.latency.total_s, is_streamed=call.is_streamed)
             has_more = len(work.chain) > 1 or work.deterministic is not None or bool(work.chain[0].pools)
             first = work.chain[0].station
-            await self._limiter.wait(call, first, grant, work.name, longest_s, ending, has_more=has_more)
+            await self._limiter.wait(
+                call, first, grant, work.name, longest_s, ending, has_more=has_more, priority=work.priority
+            )
         kind = StreamedRun if call.is_streamed else WholeRun
         run = kind(shared, call, head, admission, asked, reply, ending)
         shared.settlement.open(call)

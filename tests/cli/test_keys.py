@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from headworks.access import KEYS_FILE, KeyRing, KeyStore, is_well_formed, server_secret
+from headworks.calls import Team
 from headworks.cli import main
 
 CONFIG = """
@@ -239,6 +240,36 @@ def test_what_a_key_may_ask_for_is_set_changed_and_kept_by_a_rotation(keys, as_j
 
     (rotated,) = as_json("rotate", "app", "--overlap", "0s")
     assert rotated["limits"] == changed["limits"]
+
+
+def test_the_priority_of_a_key_is_its_own_or_its_teams_or_the_usual_one(keys, as_json, project):
+    (project / "headworks.yaml").write_text(CONFIG + "access: {teams: {payments: {priority: 0, weight: 3}}}\n")
+    (own,) = as_json("create", "batch", "--team", "payments", "--priority", "3")
+    (teams,) = as_json("create", "shop", "--team", "payments")
+    (usual,) = as_json("create", "app")
+    found = [(made["priority"], made["priority_of"]) for made in (own, teams, usual)]
+    assert found == [(3, "key"), (0, "team"), (1, "default")]
+    assert re.search(r"priority +0 \(its team's\)", keys("show", "shop")[1])
+    assert [line.split()[6] for line in keys("list")[1].splitlines()] == ["PRIORITY", "3", "0", "1"]
+
+    store = KeyStore(project / ".headworks" / KEYS_FILE)
+    secret = server_secret("file:.headworks/secret", project, {})
+    known = KeyRing(store, secret, lambda: 1.0, teams={"payments": Team(weight=3, priority=0)})
+    grants = [known.identify(f"Bearer {made['key']}".encode()) for made in (own, teams, usual)]
+    store.close()
+    assert [(grant.priority, grant.weight) for grant in grants] == [(3, 3), (0, 3), (1, 1)]
+
+    (rotated,) = as_json("rotate", "batch", "--overlap", "0s")
+    assert rotated["priority"] == 3
+    (changed,) = as_json("limit", "batch", "--priority", "none")
+    assert (changed["priority"], changed["priority_of"]) == (0, "team")
+
+
+@pytest.mark.parametrize("priority", ["4", "-1", "high", "none"])
+def test_a_priority_that_is_none_is_refused(keys, capsys, priority):
+    with pytest.raises(SystemExit):
+        keys("create", "app", f"--priority={priority}")
+    assert "expected a whole number from 0 to 3" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "many", "1e3", "9999999999999"])

@@ -12,7 +12,7 @@ from headworks.records import open_store
 from headworks.records.stores import Batch
 
 CONFIG = """
-access: {team_limits: {search: {tokens_per_day: 5000}}}
+access: {teams: {search: {limits: {tokens_per_day: 5000}}}}
 providers:
   sim: {kind: simulator, model_limits: {m: {requests_per_minute: 2}, rare: {requests_per_minute: 9}}}
   free: {kind: simulator}

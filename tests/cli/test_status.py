@@ -51,7 +51,7 @@ def test_where_none_runs_it_says_so_and_fails(run):
 
 
 def test_a_gateway_that_is_well_is_shown_with_what_is_used(run, publish):
-    publish(BUSY, IDLE, quotas=(RPM,), queues=(QueueStanding("target/sim/busy", 1),))
+    publish(BUSY, IDLE, quotas=(RPM,), queues=(QueueStanding("target/sim/busy", 1, (0, 0, 0, 1)),))
     code, out = run()
 
     assert code == 0
@@ -61,6 +61,7 @@ def test_a_gateway_that_is_well_is_shown_with_what_is_used(run, publish):
     lines = [line.split() for line in out.splitlines()]
     assert ["sim/busy", "closed", "-", "3", "250ms", "40", "2", "50%", "-"] in lines
     assert ["target/sim/busy", "rpm", "500", "470", "30", "5", "1"] in lines
+    assert "target/sim/busy: 1 of priority 3 waits" in out
     assert "sim/idle" not in out
     assert "\x1b" not in out
     assert "sim/idle" in run("--all")[1]
@@ -73,6 +74,14 @@ def test_of_books_that_nobody_had_to_ask_it_is_not_said_that_they_answer(run, pu
     publish(BUSY, quotas=quotas)
 
     assert f"quotas    kept by the control plane: {said}" in run()[1]
+
+
+def test_a_worker_that_refuses_low_classes_makes_it_fail(run, publish):
+    publish(BUSY, sheds_from=2)
+    code, out = run()
+
+    assert code == 1
+    assert "problem  a worker has too much to do: it refuses calls of priority 2 to 3" in out
 
 
 def test_an_open_breaker_makes_it_fail(run, publish):

@@ -88,6 +88,21 @@ def test_the_more_urgent_go_first_and_the_others_do_not_wait_for_ever():
     assert 10 <= second <= 30
 
 
+@pytest.mark.parametrize("priority", [0, 1, 2])
+def test_a_deferred_call_is_served_in_the_end_however_many_of_a_higher_class_come(priority):
+    bench = Bench(amount=10**6, ageing_s=10.0)
+    bench.enter("deferred", flow="batch", priority=3)
+    for second in range(120):
+        for _ in range(2):
+            bench.enter("urgent", now=float(second), flow="desk", priority=priority)
+        bench.fill(100, float(second))
+        bench.queue.pump(float(second))
+        if "deferred" in bench.served:
+            break
+
+    assert (3 - priority) * 10 - 1 <= second <= 31
+
+
 def test_a_large_call_is_not_overtaken_for_ever():
     bench = Bench()
     bench.enter("large", tokens=5_000, flow="a")
@@ -133,6 +148,30 @@ def test_the_number_that_wait_is_bounded():
     bench.enter("b")
 
     assert bench.queue.enter(bench.waiter("c"), 0.0) is not None
+
+
+def test_where_too_many_wait_the_last_of_the_lowest_class_makes_room():
+    bench = Bench(max_waiters=3)
+    bench.enter("usual", priority=1)
+    bench.enter("first", priority=3)
+    bench.enter("last", priority=3)
+
+    assert bench.queue.enter(bench.waiter("as low", priority=3), 0.0) is not None
+    bench.enter("urgent", priority=0)
+    assert bench.refused == ["last"]
+    bench.enter("more urgent", priority=0)
+    assert bench.refused == ["last", "first"]
+    assert bench.queue.waiting() == (2, 1, 0, 0)
+    assert len(bench.queue) == 3
+
+
+def test_who_has_waited_long_makes_room_for_nobody():
+    bench = Bench(max_waiters=1, ageing_s=10.0)
+    bench.enter("deferred", priority=3)
+    bench.queue.pump(31.0)
+
+    assert bench.queue.enter(bench.waiter("urgent", priority=0), 31.0) is not None
+    assert bench.refused == []
 
 
 def test_whose_deadline_passes_is_refused_then():
@@ -188,8 +227,15 @@ class Queue(RuleBasedStateMachine):
     def enter(self, tokens, lasts, flow, priority):
         self.number += 1
         waiter = self.bench.waiter(self.number, tokens, self.now + lasts, flow=flow, priority=priority)
+        waiting = {name: one for name, one in self.waiters.items() if one.is_waiting}
+        lanes = {name: one.lane.priority for name, one in waiting.items()}
+        refused = len(self.bench.refused)
         if self.bench.queue.enter(waiter, self.now) is None:
             self.waiters[self.number] = waiter
+            for name in self.bench.refused[refused:]:  # who made room was of the lowest class, and below the newcomer
+                assert lanes[name] == max(lanes.values()) > priority
+        else:
+            assert len(self.bench.refused) == refused
 
     @rule(units=st.integers(0, 800))
     def grant(self, units):

@@ -236,6 +236,18 @@ class Machine(RuleBasedStateMachine):
     def retry(self):
         self.health.take_retry(self.now_s)
 
+    @rule(wait_s=st.floats(0, 60), has_failed=st.booleans())
+    def hold(self, wait_s, has_failed):
+        self.health.hold_open(self.now_s + wait_s, has_failed=has_failed)
+        view = self.health.view(self.now_s)
+        assert view.state is BreakerState.CLOSED or view.opens_in_s >= wait_s - 1e-6
+
+    @rule()
+    def find_it_well(self):
+        was_closed = self.health.view(self.now_s).state is BreakerState.CLOSED
+        self.health.half_open(self.now_s)
+        assert (self.health.view(self.now_s).state is BreakerState.CLOSED) == was_closed
+
     @invariant()
     def it_counts_what_is_under_way(self):
         assert self.health.pending == self.begun
@@ -254,6 +266,45 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = Machine.TestCase
+
+
+def test_a_good_probe_half_opens_it_before_its_time():
+    health = opened()
+    assert health.is_open(1.0)
+    health.half_open(1.0)
+    assert not health.is_open(1.0)
+    assert health.view(1.0).state is BreakerState.HALF_OPEN
+    pass_(health, 1.0)
+    pass_(health, 1.5)
+    assert health.view(1.5).state is BreakerState.CLOSED
+
+
+def test_it_is_held_open_beyond_its_time_and_not_for_ever():
+    health = opened()
+    health.hold_open(30.0, has_failed=True)
+    assert not health.may_pass(29.9)
+    assert health.waits_s(10.0) == pytest.approx(20.0)
+    assert health.may_pass(30.0)
+
+
+def test_good_probes_hurry_a_target_whose_answers_fail_once_only_until_a_probe_has_failed():
+    health = opened()
+    health.half_open(1.0)
+    fail(health, 1.0)  # the answer says otherwise: open for twice as long
+    health.half_open(2.0)
+    assert not health.may_pass(2.0)
+    assert health.may_pass(1.0 + 2 * FIRST_OPEN_S)
+
+    health.hold_open(3.0, has_failed=True)
+    health.half_open(4.0)
+    assert health.may_pass(4.0)
+
+
+def test_one_that_is_closed_is_not_held():
+    health = healthy()
+    health.hold_open(30.0, has_failed=True)
+    health.half_open(1.0)
+    assert health.may_pass(1.0)
 
 
 def test_it_says_since_when_it_is_open_however_many_probes_failed():

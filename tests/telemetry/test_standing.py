@@ -73,7 +73,9 @@ def test_however_many_there_are_the_labels_are_bounded_and_what_is_not_well_stay
 
 def test_metrics_show_every_state_of_a_breaker_as_0_or_1():
     metrics = Metrics()
-    metrics.standing = lambda: standing(OPEN, quotas=(RPM,), queues=(QueueStanding("target/openai:a/m", 7),))
+    metrics.standing = lambda: standing(
+        OPEN, quotas=(RPM,), queues=(QueueStanding("target/openai:a/m", 7, (0, 5, 0, 2)),)
+    )
     found = shown(metrics.render())
 
     assert [found["breaker_state", "openai:a/m", state] for state in BREAKERS] == [0, 0, 1]
@@ -82,19 +84,30 @@ def test_metrics_show_every_state_of_a_breaker_as_0_or_1():
     assert found["quota_limit", "target/openai:a/m", "rpm"] == 500
     assert found["quota_used", "target/openai:a/m", "rpm"] == 100
     assert found["quota_held", "target/openai:a/m", "rpm"] == 10
-    assert found["queue_waiting", "target/openai:a/m"] == 7
+    assert [found["queue_waiting", "target/openai:a/m", str(priority)] for priority in range(4)] == [0, 5, 0, 2]
 
 
 def test_metrics_name_no_key_and_no_team():
     quotas = (msgspec.structs.replace(RPM, of="key/key_1"), msgspec.structs.replace(RPM, of="team/search"))
     metrics = Metrics()
-    queues = (QueueStanding("team/search", 7), QueueStanding("key/key_1", 2))
+    queues = (QueueStanding("team/search", 7, (0, 7, 0, 0)), QueueStanding("key/key_1", 2, (1, 1, 0, 0)))
     metrics.standing = lambda: standing(quotas=quotas, queues=queues)
     text = metrics.render()
 
     assert b"key_1" not in text
     assert b"search" not in text
-    assert shown(text)["queue_waiting", "callers"] == 9
+    assert [shown(text)["queue_waiting", "callers", str(priority)] for priority in range(4)] == [1, 8, 0, 0]
+
+
+def test_who_waits_is_summed_up_by_priority_and_the_worker_that_refuses_most_is_shown():
+    one = QueueStanding("target/x", 3, (1, 2, 0, 0))
+    found = together([standing(queues=(one,)), standing(queues=(one,), sheds_from=2)])
+    assert found.queues == (QueueStanding("target/x", 6, (2, 4, 0, 0)),)
+
+    metrics = Metrics()
+    metrics.standing = lambda: found
+    refused = shown(metrics.render())
+    assert [refused["priority_refused", str(priority)] for priority in range(4)] == [0, 0, 1, 1]
 
 
 def worker(folder, name, *targets):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from headworks.calls import NO_LIMITS, Caller, Endpoint, Limits
+from headworks.calls import NO_LIMITS, USUAL_PRIORITY, Caller, Endpoint, Limits
 
 _REMEMBERED_NAMES = 1024
 """Verdicts that are kept for one grant; names come from callers, so there must be a bound."""
@@ -46,12 +46,24 @@ class Grant:
         endpoints: what may be called; none means all but approvals.
         expires_at: Unix seconds from which the key is no longer good.
         limits: what the key may ask for.
+        priority: the class of its calls, 0 (served first, refused last) to 3.
+        weight: of its team's share where calls wait.
 
     Attributes:
         has_all_models: no model is out of its scope.
     """
 
-    __slots__ = ("_endpoints", "_patterns", "_verdicts", "caller", "expires_at", "has_all_models", "limits")
+    __slots__ = (
+        "_endpoints",
+        "_patterns",
+        "_verdicts",
+        "caller",
+        "expires_at",
+        "has_all_models",
+        "limits",
+        "priority",
+        "weight",
+    )
 
     def __init__(
         self,
@@ -61,8 +73,12 @@ class Grant:
         endpoints: Iterable[Endpoint] = (),
         expires_at: float = float("inf"),
         limits: Limits = NO_LIMITS,
+        priority: int = USUAL_PRIORITY,
+        weight: int = 1,
     ) -> None:
         self.caller = caller
+        self.priority = priority
+        self.weight = weight
         self.limits = limits
         self.expires_at = expires_at
         self._patterns = tuple(map(ModelPattern, models))

@@ -3,14 +3,15 @@
 State: the grants by digest of key, as of one revision of the key store. `refresh` brings them up to date.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from hashlib import sha256
+from types import MappingProxyType
 
 from headworks.access.grant import Grant
 from headworks.access.keys import is_well_formed, key_digest, secret_id
 from headworks.access.store import KeyRecord, KeyStore, Version
-from headworks.calls import NO_LIMITS, Caller
+from headworks.calls import NO_LIMITS, NO_TEAM, Caller, Team
 from headworks.errors import Refusal, StorageError
 
 STALE_AFTER_S = 5.0
@@ -31,6 +32,7 @@ class KeyRing:
         store: where the keys are; it stays the caller's to close.
         secret: the server secret. Keys that were hashed under another are not good.
         now: Unix seconds.
+        teams: what holds for the keys of each team, by its name.
 
     Attributes:
         edition: another object whenever a grant may have changed: what was learnt under one holds while it is the same.
@@ -39,8 +41,16 @@ class KeyRing:
         StorageError: the keys cannot be read.
     """
 
-    def __init__(self, store: KeyStore, secret: bytes, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: KeyStore,
+        secret: bytes,
+        now: Callable[[], float],
+        *,
+        teams: Mapping[str, Team] = MappingProxyType({}),
+    ) -> None:
         self._store = store
+        self._teams = teams
         self._secret = secret
         self._secret_id = secret_id(secret)
         self._now = now
@@ -104,7 +114,7 @@ class KeyRing:
             self._grants.pop(self._digests.pop(record.key_id, b""), None)
             if record.revoked_at is None and record.secret_id == self._secret_id:
                 self._digests[record.key_id] = record.digest
-                self._grants[record.digest] = _grant(record)
+                self._grants[record.digest] = _grant(record, self._teams.get(record.team, NO_TEAM))
             self._revision = max(self._revision, record.revision)
         self._seen.clear()
         self.edition = object()
@@ -142,13 +152,15 @@ class OpenRing:
         return False
 
 
-def _grant(record: KeyRecord) -> Grant:
+def _grant(record: KeyRecord, team: Team) -> Grant:
     return Grant(
         Caller(record.key_id, record.owner, record.team),
         models=record.models,
         endpoints=record.endpoints,
         expires_at=float("inf") if record.expires_at is None else record.expires_at,
         limits=NO_LIMITS if record.limits == NO_LIMITS else record.limits,  # to be told by identity
+        priority=team.priority_of(record.priority),
+        weight=team.weight,
     )
 
 

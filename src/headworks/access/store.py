@@ -44,11 +44,12 @@ _MIGRATIONS = (
     CREATE UNIQUE INDEX keys_by_revision ON keys (revision)
     """,
     "ALTER TABLE keys ADD COLUMN limits TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE keys ADD COLUMN priority INTEGER",
 )
 
 _COLUMNS = (
     "key_id, digest, secret_id, name, owner, team, models, endpoints, created_at, expires_at, revoked_at, replaces, "
-    "revision, limits"
+    "revision, limits, priority"
 )
 
 
@@ -57,7 +58,7 @@ class KeyRecord(msgspec.Struct, frozen=True):
 
     `models` are patterns, `endpoints` values of `calls.Endpoint`; none means all. Times are Unix seconds. `replaces`
     is the id of the key that this one was rotated from. `secret_id` names the server secret it was hashed under.
-    `limits` is what it may ask for.
+    `limits` is what it may ask for, `priority` the class of its calls, where that is not its team's.
     """
 
     key_id: str
@@ -74,10 +75,23 @@ class KeyRecord(msgspec.Struct, frozen=True):
     replaces: str
     revision: int
     limits: Limits = NO_LIMITS
+    priority: int | None = None
 
     def is_good(self, now: float) -> bool:
         """Whether it is neither revoked nor, at that time, expired."""
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+
+
+class _Granted(msgspec.Struct, frozen=True):
+    """What a key that is rotated hands on."""
+
+    name: str
+    owner: str
+    team: str
+    models: tuple[str, ...]
+    endpoints: tuple[Endpoint, ...]
+    limits: Limits
+    priority: int | None
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -126,12 +140,18 @@ class KeyStore:
         expires_at: float | None = None,
         replaces: str = "",
         limits: Limits = NO_LIMITS,
+        priority: int | None = None,
         random: Random = os.urandom,
     ) -> tuple[KeyRecord, str]:
         """Make a key; returns its record, and the key itself, which is known nowhere else from then on."""
         with storage_errors(self._path), transaction(self._connection):
             made = self._insert(
-                secret, random, (name, owner, team, tuple(models), tuple(endpoints), limits), now, expires_at, replaces
+                secret,
+                random,
+                _Granted(name, owner, team, tuple(models), tuple(endpoints), limits, priority),
+                now,
+                expires_at,
+                replaces,
             )
         self._own_changes += 1
         return made
@@ -158,7 +178,7 @@ class KeyStore:
             old = self._one(key_id)
             if not old.is_good(now):
                 raise CommandError(f"{key_id} is no longer good, so there is nothing to rotate; create a key instead")
-            grant = (old.name, old.owner, old.team, old.models, old.endpoints, old.limits)
+            grant = _Granted(old.name, old.owner, old.team, old.models, old.endpoints, old.limits, old.priority)
             made = self._insert(secret, random, grant, now, expires_at or old.expires_at, key_id)
             ends_at = now + overlap_s if old.expires_at is None else min(old.expires_at, now + overlap_s)
             self._connection.execute(
@@ -195,6 +215,22 @@ class KeyStore:
             self._connection.execute(
                 "UPDATE keys SET limits = ?, revision = ? WHERE key_id = ?",
                 (_limits_text(limits), self._next_revision(), key_id),
+            )
+            changed = self._one(key_id)
+        self._own_changes += 1
+        return changed
+
+    def prioritise(self, key_id: str, priority: int | None) -> KeyRecord:
+        """Change the class of a key's calls; None leaves it to its team.
+
+        Raises:
+            CommandError: there is no such key.
+        """
+        with storage_errors(self._path), transaction(self._connection):
+            self._one(key_id)
+            self._connection.execute(
+                "UPDATE keys SET priority = ?, revision = ? WHERE key_id = ?",
+                (priority, self._next_revision(), key_id),
             )
             changed = self._one(key_id)
         self._own_changes += 1
@@ -291,33 +327,37 @@ class KeyStore:
         self,
         secret: bytes,
         random: Random,
-        grant: tuple[str, str, str, tuple[str, ...], tuple[Endpoint, ...], Limits],
+        grant: "_Granted",
         now: float,
         expires_at: float | None,
         replaces: str,
     ) -> tuple[KeyRecord, str]:
         key = make_key(random)
-        name, owner, team, models, endpoints, limits = grant
         record = KeyRecord(
             key_id=make_key_id(random),
             digest=key_digest(key.encode(), secret),
             secret_id=secret_id(secret),
-            name=name,
-            owner=owner,
-            team=team,
-            models=models,
-            endpoints=endpoints,
+            name=grant.name,
+            owner=grant.owner,
+            team=grant.team,
+            models=grant.models,
+            endpoints=grant.endpoints,
             created_at=now,
             expires_at=expires_at,
             revoked_at=None,
             replaces=replaces,
             revision=self._next_revision(),
-            limits=limits,
+            limits=grant.limits,
+            priority=grant.priority,
         )
-        values = list(msgspec.structs.astuple(record))
-        values[6], values[7], values[-1] = json.dumps(models), json.dumps(endpoints), _limits_text(limits)
+        values = msgspec.structs.asdict(record)
+        values |= {
+            "models": json.dumps(grant.models),
+            "endpoints": json.dumps(grant.endpoints),
+            "limits": _limits_text(grant.limits),
+        }
         marks = ", ".join("?" * len(values))
-        self._connection.execute(f"INSERT INTO keys ({_COLUMNS}) VALUES ({marks})", values)  # noqa: S608
+        self._connection.execute(f"INSERT INTO keys ({_COLUMNS}) VALUES ({marks})", tuple(values.values()))  # noqa: S608
         return record, key
 
     def _one(self, key_id: str) -> KeyRecord:

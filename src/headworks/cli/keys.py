@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from headworks.calls import NO_LIMITS, Caller, Endpoint, Limits
+from headworks.calls import NO_LIMITS, NO_TEAM, PRIORITIES, USUAL_PRIORITY, Caller, Endpoint, Limits, Team
 from headworks.cli.moments import DURATION_FORM, MOMENT_FORM, day, iso, moment, parse_duration
 from headworks.cli.state import load_project
 from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, plain, terminal_width
@@ -38,6 +38,8 @@ _LIMIT_FLAGS = {
     "tpd": "tokens_per_day",
 }
 _MOST_LIMIT = 1_000_000_000_000
+_PRIORITY_HELP = f"class of its calls, 0 (served first, refused last) to {PRIORITIES - 1}"
+_WHOSE = {"key": "", "team": " (its team's)", "default": " (the usual one)"}
 _STATE_COLOURS = {"good": GREEN, "expired": YELLOW, "revoked": RED, "other secret": YELLOW}
 
 
@@ -65,6 +67,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "Default: all but approvals",
     )
     _limit_flags(create, "Default: no limit")
+    create.add_argument(
+        "--priority", type=_priority, metavar="N", help=f"{_PRIORITY_HELP}. Default: its team's, else {USUAL_PRIORITY}"
+    )
     create.add_argument("--expires", type=_future, metavar="WHEN", help=f"{MOMENT_FORM}. Default: never")
 
     listing = _action(commands, "list", "List the keys that are good")
@@ -73,9 +78,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     show = _action(commands, "show", "Show what is known of a key")
     show.add_argument("id", metavar="ID", help=_ID_HELP)
 
-    limit = _action(commands, "limit", "Change how much a key may ask for; what is not named stays")
+    limit = _action(commands, "limit", "Change how much a key may ask for, and its priority; what is not named stays")
     limit.add_argument("id", metavar="ID", help=_ID_HELP)
     _limit_flags(limit, "none: no limit")
+    limit.add_argument("--priority", type=_priority_or_none, metavar="N", help=f"{_PRIORITY_HELP}. none: its team's")
 
     revoke = _action(commands, "revoke", "Make a key useless, at once and for good")
     revoke.add_argument("id", metavar="ID", help=_ID_HELP)
@@ -150,6 +156,7 @@ class _Keys:
             endpoints=options.endpoints,
             expires_at=options.expires,
             limits=_limits(options, NO_LIMITS),
+            priority=options.priority,
         )
         self._show_once(record, key)
         if self._project.config.access.mode == "open":
@@ -162,7 +169,7 @@ class _Keys:
             for record in shown:
                 _print_json(self._as_json(record))
             return
-        head = ("ID", "NAME", "OWNER", "TEAM", "MODELS", "ENDPOINTS", "CREATED", "EXPIRES", "STATE")
+        head = ("ID", "NAME", "OWNER", "TEAM", "MODELS", "ENDPOINTS", "PRIORITY", "CREATED", "EXPIRES", "STATE")
         if shown:
             # Of an id every character counts, and of a moment; names and lists of names can be cut.
             flexible = frozenset({1, 2, 3, 4, 5})
@@ -178,6 +185,7 @@ class _Keys:
         if self._options.json:
             _print_json(({"key": key} if key else {}) | self._as_json(record))
             return
+        team = self._team(record)
         lines = {
             "id": record.key_id,
             "state": self._state(record),
@@ -187,6 +195,7 @@ class _Keys:
             "models": ", ".join(record.models) or "all",
             "endpoints": ", ".join(record.endpoints) or "all",
             "limits": _limits_shown(record.limits),
+            "priority": f"{team.priority_of(record.priority)}{_WHOSE[_whose(record, team)]}",
             "created": day(record.created_at),
             "expires": "never" if record.expires_at is None else day(record.expires_at),
             "revoked": "" if record.revoked_at is None else day(record.revoked_at),
@@ -204,8 +213,11 @@ class _Keys:
             print(f"{record.key_id} is revoked: running workers refuse it within a second")
 
     def _limit(self) -> None:
-        old = self._find()
-        self._show(self._store.limit(old.key_id, _limits(self._options, old.limits)))
+        old, options = self._find(), self._options
+        record = self._store.limit(old.key_id, _limits(options, old.limits))
+        if options.priority is not None:
+            record = self._store.prioritise(old.key_id, None if options.priority < 0 else options.priority)
+        self._show(record)
 
     def _rotate(self) -> None:
         options = self._options
@@ -237,6 +249,9 @@ class _Keys:
             return self._store.identify(text, self._secret)
         return self._store.find(text, now=self._now)
 
+    def _team(self, record: "KeyRecord") -> Team:
+        return self._project.config.access.teams.get(record.team, NO_TEAM)
+
     def _state(self, record: "KeyRecord") -> str:
         if record.revoked_at is not None:
             return "revoked"
@@ -253,12 +268,14 @@ class _Keys:
             Cell(record.team or "-"),
             Cell(",".join(record.models) or "all", 0 if record.models else GREY),
             Cell(",".join(record.endpoints) or "all", 0 if record.endpoints else GREY),
+            Cell(str(self._team(record).priority_of(record.priority)), GREY if record.priority is None else 0),
             Cell(day(record.created_at)),
             Cell("never" if record.expires_at is None else day(record.expires_at)),
             Cell(state, _STATE_COLOURS[state]),
         ]
 
     def _as_json(self, record: "KeyRecord") -> dict[str, object]:
+        team = self._team(record)
         return {
             "key_id": record.key_id,
             "state": self._state(record),
@@ -268,6 +285,8 @@ class _Keys:
             "models": record.models,
             "endpoints": record.endpoints,
             "limits": msgspec.structs.asdict(record.limits),
+            "priority": team.priority_of(record.priority),
+            "priority_of": _whose(record, team),
             "created_at": iso(record.created_at),
             "expires_at": iso(record.expires_at),
             "revoked_at": iso(record.revoked_at),
@@ -324,6 +343,24 @@ def _limit(text: str) -> int:
     if not digits.isascii() or not digits.isdigit() or not 0 < int(digits) <= _MOST_LIMIT:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 to {_MOST_LIMIT:,}, or none")
     return int(digits)
+
+
+def _priority(text: str) -> int:
+    if text not in map(str, range(PRIORITIES)):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 to {PRIORITIES - 1}")
+    return int(text)
+
+
+def _priority_or_none(text: str) -> int:
+    """A priority; -1 stands for none."""
+    return -1 if text == "none" else _priority(text)
+
+
+def _whose(record: "KeyRecord", team: Team) -> str:
+    """Where a key has its priority from."""
+    if record.priority is not None:
+        return "key"
+    return "default" if team.priority is None else "team"
 
 
 def _limits(options: argparse.Namespace, before: Limits) -> Limits:

@@ -99,7 +99,8 @@ def rows(project: "Project", store: "Store", *, now_s: float, days: int) -> Iter
             for headroom in headroom_of(by_target[provider, model], of_target, now_s=now_s):
                 yield Row(f"target/{provider}/{model}", headroom)
     by_key = _hours(store.totals(("key_id", "team", "hour", "outcome"), since_us, None))
-    for kind, place, limited in (("key", 0, _key_limits(project)), ("team", 1, config.access.team_limits)):
+    teams = {name: team.limits for name, team in config.access.teams.items()}
+    for kind, place, limited in (("key", 0, _key_limits(project)), ("team", 1, teams)):
         for name, limits in sorted(limited.items()):
             hours = _together(hours for group, hours in by_key.items() if group[place] == name)
             for headroom in headroom_of(hours, limits, now_s=now_s):

@@ -2,14 +2,15 @@
 
 Reads what its workers publish once a second in the state folder: which of them run and take calls, calls under way and
 waiting, each target's circuit breaker, latency and failures (of the last 20 seconds), each quota with what is used of
-it and what is left, who keeps the books of quotas, and what of the journals is not in the store yet. Opens no
-connection.
+it and what is left, who waits for room in it and with which priority, who keeps the books of quotas, and what of the
+journals is not in the store yet. Opens no connection.
 
 What is used of a quota is what the workers of this machine have spent in its window since they started; headroom is the
 limit less that. Of several workers a target's worst breaker is shown.
 
-Exit code 0: all is well. 1: no gateway runs or it says nothing any more, a worker is gone or not ready, a breaker is
-open, who keeps the books of quotas does not answer, or the journals are not drained. So it can be used as a probe.
+Exit code 0: all is well. 1: no gateway runs or it says nothing any more, a worker is gone, not ready, or refuses
+calls because it has too much to do, a breaker is open, who keeps the books of quotas does not answer, or the journals
+are not drained. So it can be used as a probe.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colo
 
 if TYPE_CHECKING:
     from headworks.doctoring.running import Running
-    from headworks.telemetry import QuotaStanding, TargetStanding
+    from headworks.telemetry import QueueStanding, QuotaStanding, TargetStanding
 
 _EVERY_S = 2.0
 
@@ -102,6 +103,7 @@ def _lines(found: "Running", *, shows_all: bool, coloured: bool) -> list[str]:
         lines += ["", *table.lines([_target_row(one) for one in targets])]
     elif found.state == "running":
         lines += ["", "no target was used yet; --all shows them all"]
+    lines += [_probe_line(one) for one in targets if one.probe and one.breaker != "closed"]
     quotas = [one for one in found.standing.quotas if shows_all or one.used or one.held]
     if quotas:
         waiting = {queue.of: queue.calls for queue in found.standing.queues}
@@ -113,6 +115,7 @@ def _lines(found: "Running", *, shows_all: bool, coloured: bool) -> list[str]:
             width=terminal_width(),
         )
         lines += ["", *table.lines([_quota_row(one, waiting.get(one.of, 0)) for one in quotas])]
+        lines += [f"{plain(queue.of)}: {_by_priority(queue)}" for queue in found.standing.queues if queue.calls]
     if found.standing.left_out:
         lines.append(f"{found.standing.left_out} more are not shown")
     if found.problems:
@@ -156,6 +159,16 @@ def _target_row(target: "TargetStanding") -> list[Cell]:
         Cell(f"{target.budget_used:.0%}", YELLOW if target.budget_used >= 1.0 else 0),
         Cell(_seconds(target.rests_s), YELLOW if target.rests_s else GREY),
     ]
+
+
+def _by_priority(queue: "QueueStanding") -> str:
+    classes = [f"{calls:,} of priority {priority}" for priority, calls in enumerate(queue.by_priority) if calls]
+    return f"{', '.join(classes)} wait" if queue.calls > 1 else f"{classes[0]} waits"
+
+
+def _probe_line(target: "TargetStanding") -> str:
+    found = {"good": "was good", "failed": "has failed", "silent": "says nothing of its health"}[target.probe]
+    return f"{plain(target.target)}: the last probe, {_seconds(target.probed_ago_s)} ago, {found}"
 
 
 def _quota_row(quota: "QuotaStanding", waiting: int) -> list[Cell]:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from headworks.config.privacy import Privacy
-from headworks.config.shape import Agreement, FilePath, Region, Seconds, Section
+from headworks.config.shape import Agreement, FilePath, Priority, Region, Seconds, Section
 
 WORKLOAD_NAME = "^[a-z][a-z0-9-]{0,62}$"
 """A workload's name, which is its folder's: callers send it as `model`."""
@@ -211,6 +211,13 @@ class Contract(Section, frozen=True, kw_only=True):
         Literal["interactive", "deferred"],
         Meta(description="`interactive`: somebody waits. `deferred`: within a day is soon enough."),
     ] = "interactive"
+    priority: Annotated[
+        Priority | None,
+        Meta(
+            description="Class of its calls, from 0 to 3: a lower one is served first where calls wait, and refused "
+            "last where the gateway has too much to do. Left out: 3 if `urgency` is `deferred`, else its caller's."
+        ),
+    ] = None
     quality: Annotated[Quality, Meta(description="What is good enough.")] = Quality()
     state: Annotated[
         Literal["stateless", "window", "summarised", "replay", "provider"],

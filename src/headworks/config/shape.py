@@ -127,6 +127,32 @@ class Limits(calls.Limits, frozen=True, forbid_unknown_fields=True, omit_default
     tokens_per_day: Annotated[Count | None, Meta(description="Tokens in 24 hours, input and output together.")] = None
 
 
+Priority = Annotated[int, Meta(ge=0, le=calls.PRIORITIES - 1)]
+
+
+class Team(calls.Team, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The keys of one team."""
+
+    limits: Annotated[Limits, Meta(description="What they may ask for together.")] = Limits()
+    weight: Annotated[
+        int,
+        Meta(
+            description="Where calls wait for room in a limit that teams share: its share, against the weights of the "
+            "others. A key without a team has weight 1.",
+            ge=1,
+            le=1000,
+        ),
+    ] = 1
+    priority: Annotated[
+        Priority | None,
+        Meta(
+            description="Class of its calls, from 0 to 3: a lower one is served first where calls wait, and refused "
+            "last where the gateway has too much to do. A key's own, if it has one, comes before it. Left out: "
+            f"{calls.USUAL_PRIORITY}."
+        ),
+    ] = None
+
+
 class Access(Section, frozen=True):
     """Who may call."""
 
@@ -141,9 +167,9 @@ class Access(Section, frozen=True):
             "a random secret on first use; losing it makes every key invalid."
         ),
     ] = "file:.headworks/secret"  # noqa: S105  (a reference)
-    team_limits: Annotated[
-        dict[Annotated[str, Meta(min_length=1, max_length=128)], Limits],
-        Meta(description="What the keys of a team may ask for together, by the team's name."),
+    teams: Annotated[
+        dict[Annotated[str, Meta(min_length=1, max_length=128)], Team],
+        Meta(description="Limits, shares and priorities of teams, by the name that keys are created with."),
     ] = {}
 
 
@@ -266,6 +292,25 @@ class ProviderPool(Section, frozen=True):
     model_limits: Annotated[
         dict[UpstreamModelName, Limits], Meta(description="The same for models whose limits are others, by name.")
     ] = {}
+
+
+class Probe(Section, frozen=True):
+    """A small request that finds out whether a target whose circuit breaker is open is well again."""
+
+    path: Annotated[
+        str,
+        Meta(
+            description="Path below `base_url` that is asked for with GET, with the provider's key. An answer of 2xx "
+            "says that it is well; one of 5xx, or none, that it is not; anything else says nothing.",
+            pattern=r"^/[\x21-\x7e]*$",
+            max_length=256,
+            extra={"expected": "a path that begins with `/`, without white space"},
+        ),
+    ] = "/models"
+    every_s: Annotated[
+        float, Meta(description="Seconds from one probe to the next, all workers of a machine together.", ge=1, le=3600)
+    ] = 10.0
+    timeout_s: Annotated[float, Meta(description="Seconds that it may take in all.", ge=0.1, le=60)] = 5.0
 
 
 _BASE_URLS = {"openai": OPENAI_BASE_URL, "anthropic": ANTHROPIC_BASE_URL, "gemini": GEMINI_BASE_URL}
@@ -394,6 +439,13 @@ class Provider(Section, frozen=True):
             "provider's own key."
         ),
     ] = {}
+    probe: Annotated[
+        Probe | None,
+        Meta(
+            description="Probe the provider while the circuit breaker of one of its targets is open, so that no "
+            "caller's request is spent on finding out. `{}` takes the defaults. Left out: callers' requests find out."
+        ),
+    ] = None
     timeouts: Annotated[
         Timeouts | None,
         Meta(description="Time limits that differ from `defaults.timeouts`; those left out are inherited."),

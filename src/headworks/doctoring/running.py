@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from headworks.calls import PRIORITIES
 from headworks.config import Project, store_url
 from headworks.doctoring.store import Backlog, backlog_of, judge_backlog
 from headworks.records import JOURNAL_FOLDER, has_store
@@ -89,6 +90,12 @@ def judge_left(left: Sequence[Left], *, now_s: float, books: Literal["control pl
     )
 
 
+def _priorities_from(standing: Standing) -> str:
+    """The classes whose calls are refused, in words."""
+    first, last = standing.sheds_from, PRIORITIES - 1
+    return f"{first}" if first == last else f"{first} to {last}"
+
+
 def _problems(
     state: str, seen_s: float, left: Sequence[Left], fresh: Sequence[Left], standing: Standing, books: str
 ) -> list[str]:
@@ -108,6 +115,8 @@ def _problems(
         for target in standing.targets
         if target.breaker == "open"
     ]
+    if standing.sheds_from < PRIORITIES:
+        problems.append(f"a worker has too much to do: it refuses calls of priority {_priorities_from(standing)}")
     if standing.is_away:
         problems.append(f"{books} does not answer: workers live on their share of each quota, or refuse")
     return problems

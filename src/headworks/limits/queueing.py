@@ -17,10 +17,8 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 
+from headworks.calls import PRIORITIES, USUAL_PRIORITY
 from headworks.limits.holding import LimitSet, Reservation
-
-PRIORITIES = 4
-"""Classes of priority: 0 is served first."""
 
 _AGEING_S = 10.0
 _MOST_SKIPPED = 64
@@ -58,7 +56,7 @@ class Waiter:
         *,
         flow: str = "",
         weight: float = 1.0,
-        priority: int = 1,
+        priority: int = USUAL_PRIORITY,
     ) -> None:
         self.limits = limits
         self.tokens = tokens
@@ -122,7 +120,7 @@ class FairQueue:
 
     Arguments:
         shared: the quotas that all waiters have in common.
-        max_waiters: who comes when so many wait is refused.
+        max_waiters: who comes when so many wait is refused, unless somebody of a lower class can be refused instead.
         ageing_s: seconds of waiting that are worth one class of priority.
     """
 
@@ -149,10 +147,16 @@ class FairQueue:
 
     def enter(self, waiter: Waiter, now_s: float) -> float | None:
         """Let a call wait: None. Or refuse it at once, when it could not be served by its deadline or too many wait:
-        the seconds after which to try again (infinity: never); its callbacks are not called then."""
+        the seconds after which to try again (infinity: never); its callbacks are not called then. Where too many wait,
+        one of a lower class makes room: it is refused, through its callback."""
         wait_s = self.wait_s(waiter, now_s)
-        if self._waiting >= self._max_waiters or now_s + wait_s > waiter.deadline_s:
+        if now_s + wait_s > waiter.deadline_s:
             return wait_s
+        if self._waiting >= self._max_waiters:
+            last = self._last_below(waiter.priority)
+            if last is None:
+                return wait_s
+            self._refuse(last, now_s)
         waiter.entered_s = now_s
         self._join(waiter, waiter.priority)
         self._waiting += 1
@@ -247,6 +251,28 @@ class FairQueue:
                 return best
         return None
 
+    def _last_below(self, priority: int) -> Waiter | None:
+        """Who is refused for the sake of a call of this class: of the lowest class the flow that waits with the most,
+        and of that who came last. Who has waited long is in a higher class by now."""
+        for below in range(PRIORITIES - 1, priority, -1):
+            lanes = self._classes[below].values()
+            if lanes:
+                return next(reversed(max(lanes, key=lambda lane: lane.cost).waiters))
+        return None
+
+    def _refuse(self, waiter: Waiter, now_s: float) -> None:
+        self._remove(waiter)
+        waiter.on_refused(waiter.limits.wait_s(waiter.tokens, now_s))
+
+    def waiting(self) -> tuple[int, ...]:
+        """How many wait in each class, as they came."""
+        counts = [0] * PRIORITIES
+        for lanes in self._classes:
+            for lane in lanes.values():
+                for waiter in lane.waiters:
+                    counts[waiter.priority] += 1
+        return tuple(counts)
+
     def _look(self, now_s: float) -> None:
         """See to those whose time has come."""
         while self._looks and self._looks[0].time_s <= now_s:
@@ -254,9 +280,7 @@ class FairQueue:
             if waiter is None or waiter.lane is None:
                 continue
             if waiter.deadline_s <= now_s:
-                limits, tokens = waiter.limits, waiter.tokens
-                self._remove(waiter)
-                waiter.on_refused(limits.wait_s(tokens, now_s))
+                self._refuse(waiter, now_s)
                 continue
             lane = waiter.lane
             entry_priority = max(0, waiter.priority - int((now_s - waiter.entered_s) / self._ageing_s + 1e-9))

@@ -127,6 +127,7 @@ class Health:
             adding to `pending`.
         took_s: the smoothed time to the head of an answer; 0 before the first.
         most: attempts that may be under way at once; infinite as long as the target has not said that it is too much.
+        opened_s: when the breaker has opened last, a failed probe of half-open included; it may be closed by now.
         weight, tier: as configured, for choosing among pools.
     """
 
@@ -138,6 +139,7 @@ class Health:
         "_failures",
         "_good_probes",
         "_is_open",
+        "_may_hurry",
         "_open_s",
         "_opened_s",
         "_opens_at_s",
@@ -150,6 +152,7 @@ class Health:
         "_uniform",
         "is_held",
         "most",
+        "opened_s",
         "pending",
         "tier",
         "took_s",
@@ -173,8 +176,10 @@ class Health:
         self._ends_s = 0.0
         self._row = 0
         self._is_open = False
+        self._may_hurry = True
         self._open_s = FIRST_OPEN_S
         self._opened_s = 0.0
+        self.opened_s = 0.0
         self._opens_at_s = 0.0
         self._probe_since_s = -1.0
         self._good_probes = 0
@@ -258,6 +263,29 @@ class Health:
         self.pending -= 1
         self._probe_since_s = -1.0
 
+    # -- active probes --------------------------------------------------------------------------------------------
+
+    def is_open(self, now_s: float) -> bool:
+        """Whether the breaker is open, and not half open: no attempt is let through."""
+        return self._is_open and now_s < self._opens_at_s
+
+    def hold_open(self, until_s: float, *, has_failed: bool) -> None:
+        """Keep an open breaker open, as long as it is not known how the target is, or known that it is not well.
+
+        Arguments:
+            has_failed: an active probe has failed: the next one that does not is news.
+        """
+        if self._is_open:
+            self._opens_at_s = max(self._opens_at_s, until_s)
+            self._may_hurry = self._may_hurry or has_failed
+
+    def half_open(self, now_s: float) -> None:
+        """An active probe has found the target well: let an attempt through before its time. Once, until a further
+        probe has failed: a target whose probes are good and whose answers are not keeps the pace of its breaker."""
+        if self._is_open and self._may_hurry:
+            self._may_hurry = False
+            self._opens_at_s = min(self._opens_at_s, now_s)
+
     # -- further attempts -----------------------------------------------------------------------------------------
 
     def take_retry(self, now_s: float) -> bool:
@@ -325,6 +353,7 @@ class Health:
     def _open(self, now_s: float) -> None:
         if not self._is_open:
             self._opened_s = now_s
+        self.opened_s = now_s
         self._is_open = self.is_held = True
         self._probe_since_s = -1.0
         self._good_probes = 0
@@ -332,6 +361,7 @@ class Health:
 
     def _close(self) -> None:
         self._is_open = False
+        self._may_hurry = True
         self._open_s = FIRST_OPEN_S
         self._row = 0
         self._calls = self._failures = 0  # what opened it must not open it again

@@ -7,6 +7,7 @@ from headworks.telemetry.log import report
 from headworks.telemetry.metrics import GaugeFamily, Metrics
 from headworks.telemetry.sharing import RUN_FOLDER, Left, MetricsShare, forget_figures, forget_gauges, read_left
 from headworks.telemetry.standing import (
+    PROBES,
     Breaker,
     QueueStanding,
     QuotaStanding,
@@ -16,6 +17,7 @@ from headworks.telemetry.standing import (
 )
 
 __all__ = [
+    "PROBES",
     "RUN_FOLDER",
     "Breaker",
     "GaugeFamily",

@@ -4,10 +4,12 @@ A worker leaves this with its figures once a second (`sharing`); nothing of it i
 """
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import Literal, TypeVar
 
 import msgspec
 
+from headworks.calls import PRIORITIES
 from headworks.telemetry.exposition import head, label_text
 
 Item = TypeVar("Item")
@@ -16,6 +18,11 @@ Breaker = Literal["closed", "half_open", "open"]
 
 BREAKERS: tuple[Breaker, ...] = ("closed", "half_open", "open")
 """From the best to the worst."""
+
+Probe = Literal["", "good", "failed", "silent"]
+
+PROBES: tuple[Probe, ...] = ("good", "failed", "silent")
+"""What an active probe finds: the target is well, it is not, or the answer says neither."""
 
 MOST_TARGETS = 200
 MOST_QUOTAS = 400
@@ -34,6 +41,8 @@ class TargetStanding(msgspec.Struct, frozen=True):
         pending: attempts under way.
         took_s: smoothed time to the head of an answer; 0 before the first.
         budget_used: share of the retry budget that is used up.
+        probe: what the last active probe of its pool has found; empty before the first, and where there are none.
+        probed_ago_s: since then.
     """
 
     target: str
@@ -46,6 +55,8 @@ class TargetStanding(msgspec.Struct, frozen=True):
     calls: float
     failures: float
     budget_used: float
+    probe: Probe = ""
+    probed_ago_s: float = 0.0
 
 
 class QuotaStanding(msgspec.Struct, frozen=True):
@@ -75,15 +86,17 @@ class QuotaStanding(msgspec.Struct, frozen=True):
 
 
 class QueueStanding(msgspec.Struct, frozen=True):
-    """Calls that wait for room. `of` as in `QuotaStanding`."""
+    """Calls that wait for room. `of` as in `QuotaStanding`; `by_priority` counts those of each class."""
 
     of: str
     calls: int
+    by_priority: tuple[int, ...]
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """All of it. `is_away` says that who keeps the books of quotas does not answer; `left_out` counts targets, quotas
-    and queues beyond the bounds."""
+    """All of it. `is_away` says that who keeps the books of quotas does not answer; `sheds_from` is the highest class
+    whose calls are refused because there is too much to do, every lower one with it, `PRIORITIES` where none is;
+    `left_out` counts targets, quotas and queues beyond the bounds."""
 
     is_ready: bool = False
     is_away: bool = False
@@ -91,6 +104,7 @@ class Standing(msgspec.Struct, frozen=True):
     quotas: tuple[QuotaStanding, ...] = ()
     queues: tuple[QueueStanding, ...] = ()
     left_out: int = 0
+    sheds_from: int = PRIORITIES
 
 
 def bounded(standing: Standing) -> Standing:
@@ -107,6 +121,7 @@ def bounded(standing: Standing) -> Standing:
         tuple(sorted(quotas, key=lambda one: (one.of, one.kind))),
         tuple(sorted(queues, key=lambda one: one.of)),
         standing.left_out + there - shown,
+        standing.sheds_from,
     )
 
 
@@ -116,22 +131,24 @@ def together(standings: Sequence[Standing]) -> Standing:
     quota's amount is the same for all; what is used and held of it is summed up."""
     targets: dict[str, list[TargetStanding]] = {}
     quotas: dict[tuple[str, str], list[QuotaStanding]] = {}
-    queues: dict[str, int] = {}
+    queues: dict[str, QueueStanding] = {}
     for standing in standings:
         for target in standing.targets:
             targets.setdefault(target.target, []).append(target)
         for quota in standing.quotas:
             quotas.setdefault((quota.of, quota.kind), []).append(quota)
         for queue in standing.queues:
-            queues[queue.of] = queues.get(queue.of, 0) + queue.calls
+            before = queues.get(queue.of)
+            queues[queue.of] = queue if before is None else _queue(before, queue)
     return bounded(
         Standing(
             bool(standings) and all(one.is_ready for one in standings),
             any(one.is_away for one in standings),
             tuple(map(_target, targets.values())),
             tuple(map(_quota, quotas.values())),
-            tuple(QueueStanding(of, calls) for of, calls in queues.items()),
+            tuple(queues.values()),
             max((one.left_out for one in standings), default=0),
+            min((one.sheds_from for one in standings), default=PRIORITIES),
         )
     )
 
@@ -146,6 +163,7 @@ def _target(seen: Sequence[TargetStanding]) -> TargetStanding:
         else max((one.took_s for one in timed), default=0.0)
     )
     worst = max(seen, key=lambda one: (BREAKERS.index(one.breaker), one.open_for_s))
+    probed = min((one for one in seen if one.probe), key=lambda one: one.probed_ago_s, default=worst)
     return TargetStanding(
         worst.target,
         worst.breaker,
@@ -157,7 +175,14 @@ def _target(seen: Sequence[TargetStanding]) -> TargetStanding:
         calls,
         sum(one.failures for one in seen),
         max(one.budget_used for one in seen),
+        probed.probe,
+        probed.probed_ago_s,
     )
+
+
+def _queue(one: QueueStanding, other: QueueStanding) -> QueueStanding:
+    by_priority = tuple(map(sum, zip_longest(one.by_priority, other.by_priority, fillvalue=0)))
+    return QueueStanding(one.of, one.calls + other.calls, by_priority)
 
 
 def _quota(seen: Sequence[QuotaStanding]) -> QuotaStanding:
@@ -173,23 +198,41 @@ def render_standing(standing: Standing) -> list[str]:
     """The lines of `/metrics` about it. They need no key to be read: they name no key and no team."""
     targets = [(label_text((("target", one.target),)), one) for one in standing.targets]
     quotas = [(label_text((("quota", one.of), ("kind", one.kind))), one) for one in standing.quotas if _is_open(one.of)]
-    waiting: dict[str, int] = {}
+    waiting: dict[tuple[str, int], int] = {}
     for queue in standing.queues:
         of = queue.of if _is_open(queue.of) else "callers"
-        waiting[of] = waiting.get(of, 0) + queue.calls
+        for priority, calls in enumerate(queue.by_priority):
+            waiting[of, priority] = waiting.get((of, priority), 0) + calls
     lines = head("breaker_state", "1 for the state of the target's breaker, the worst of all workers'.", "gauge")
     for labels, target in targets:
         lines += [
             f'headworks_breaker_state{{{labels},state="{state}"}} {int(target.breaker == state)}' for state in BREAKERS
         ]
+    lines += head("probe_result", "1 for what the last active probe of the target's pool has found.", "gauge")
+    probed = [(labels, target) for labels, target in targets if target.probe]
+    lines += [
+        f'headworks_probe_result{{{labels},result="{result}"}} {int(target.probe == result)}'
+        for labels, target in probed
+        for result in PROBES
+    ]
+    lines += head("probe_age_seconds", "Since that probe.", "gauge")
+    lines += [f"headworks_probe_age_seconds{{{labels}}} {target.probed_ago_s:g}" for labels, target in probed]
     for name, description, of_target in _TARGET_GAUGES:
         lines += head(name, description, "gauge")
         lines += [f"headworks_{name}{{{labels}}} {of_target(target):g}" for labels, target in targets]
     for name, description, of_quota in _QUOTA_GAUGES:
         lines += head(name, description, "gauge")
         lines += [f"headworks_{name}{{{labels}}} {of_quota(quota):.10g}" for labels, quota in quotas]
-    lines += head("queue_waiting", "Calls that wait, by whose quotas they wait for.", "gauge")
-    lines += [f"headworks_queue_waiting{{{label_text((('queue', of),))}}} {calls}" for of, calls in waiting.items()]
+    lines += head("queue_waiting", "Calls that wait, by whose quotas they wait for and by priority.", "gauge")
+    lines += [
+        f"headworks_queue_waiting{{{label_text((('queue', of), ('priority', str(priority))))}}} {calls}"
+        for (of, priority), calls in waiting.items()
+    ]
+    lines += head("priority_refused", "Whether a worker has too much to do for calls of this priority.", "gauge")
+    lines += [
+        f'headworks_priority_refused{{priority="{priority}"}} {int(priority >= standing.sheds_from)}'
+        for priority in range(PRIORITIES)
+    ]
     lines += head("standing_left_out", "Targets, quotas and queues beyond the bound on labels.", "gauge")
     return [*lines, f"headworks_standing_left_out {standing.left_out}"]
 
