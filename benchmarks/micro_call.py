@@ -102,7 +102,7 @@ async def _measure(folder: Path, *, profiled: str | None) -> None:
         ),
     ):
         chunks = [_framed(chunk(n, time.monotonic_ns())) for n in range(_CHUNKS)]
-        with rig.stream(path, body, start, end):
+        with rig.stream(path, body, start, chunks[0], end):
             await _time(name, functools.partial(rig.pass_on, chunks), _CHUNKS, is_profiled=profiled is not None)
 
 
@@ -158,10 +158,11 @@ class _Rig:
         self._answered.written = b""
 
     @contextlib.contextmanager
-    def stream(self, path: str, body: bytes, start: bytes, end: bytes) -> Iterator[None]:
+    def stream(self, path: str, body: bytes, start: bytes, first: bytes, end: bytes) -> Iterator[None]:
         """A stream under way, which is read to its end."""
         self._client.data_received(self._asking(path, body))
         self._upstream.data_received(self._head(b"text/event-stream", b"transfer-encoding: chunked") + _framed(start))
+        self._upstream.data_received(first)  # with content, or nothing has begun
         assert self._answered.written.startswith(b"HTTP/1.1 200"), self._answered.written
         yield
         self._upstream.data_received(_framed(end) + b"0\r\n\r\n")

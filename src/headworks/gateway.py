@@ -245,7 +245,7 @@ class Gateway:
                     self._note_request(call, request, head, admission)
             plan = self._planner.read(call, request, head, admission, grant)
             if plan.is_streamed or plan.is_raw or plan.previous_response_id:
-                return self._run(lambda ending: self._attempt(call, plan, reply, ending, grant), call, reply)
+                return self._handle_stream(call, plan, grant, reply)
             unary = UnaryCall(self._unary_calls, call, plan, reply, self._call_ended)
             if self._limiter.has_quotas or grant.limits is not NO_LIMITS:
                 self._start_within(call, plan, grant, unary)
@@ -259,6 +259,10 @@ class Gateway:
             return unary
         self._call_ended()
         return None
+
+    def _handle_stream(self, call: OpenCall, plan: Plan, grant: Grant, reply: Reply) -> Running | None:
+        # Apart, since what a closure holds on to is slower to reach, also for the calls that need none.
+        return self._run(lambda ending: self._attempt(call, plan, reply, ending, grant), call, reply)
 
     def _note_request(self, call: OpenCall, request: Request, head: RequestHead, admission: Admission) -> None:
         note_keys(call, head, admission)

@@ -78,11 +78,24 @@ class Station(msgspec.Struct, frozen=True):
     limits: LimitSet | None = None
 
 
+class KnownTimes:
+    """The time limits of the last attempt that was planned for one admission: the next has nearly always the same.
+    State: whose plan it was, and for what."""
+
+    __slots__ = ("is_streamed", "limits", "planner", "timeouts")
+
+    def __init__(self) -> None:
+        self.planner: Planner | None = None
+        self.limits: Timeouts | None = None
+        self.is_streamed = False
+        self.timeouts: Timeouts | None = None
+
+
 class Admission(msgspec.Struct, frozen=True):
     """What the head of a request has settled. `forwarded` is the header block that goes upstream, `edition` the ring's
     at that time: while it is the same, the same head means the same admission. `caller_key` is the caller's own name
     for the call. `deadline_s` is how long the caller lets it take, `patience_s` how long its client waits for an answer
-    that is not streamed."""
+    that is not streamed. `times` is None where the caller says nothing of time."""
 
     route: Route
     grant: Grant | None
@@ -92,7 +105,7 @@ class Admission(msgspec.Struct, frozen=True):
     caller_key: str = ""
     deadline_s: float | None = None
     patience_s: float | None = None
-    has_hints: bool = False
+    times: KnownTimes | None = None
 
     def due_s(self, longest_s: float, *, is_streamed: bool) -> float:
         """Seconds that a call may take, of which configuration allows `longest_s`."""
@@ -152,7 +165,7 @@ def admission_of(request: Request, route: Route, grant: Grant | None, edition: o
         key,
         None if deadline_ms is None else deadline_ms / 1000,
         patience_s,
-        has_hints=deadline_ms is not None or patience_s is not None,
+        None if deadline_ms is None and patience_s is None else KnownTimes(),
     )
 
 
@@ -243,20 +256,24 @@ class Planner:
             call.model = target.model
         if target.pools:
             target = self._chosen(call, target, head)
-        if endpoint is not Endpoint.MESSAGES:
+        if ("user" in head.fields or "safety_identifier" in head.fields) and endpoint is not Endpoint.MESSAGES:
             call.user = head.user or ""
         is_streamed = call.is_streamed = head.is_streamed
         unlisted = None if target.is_listed else grant
-        if endpoint not in _RELAYED or endpoint not in target.speaks or admission.has_hints or target.fallback:
+        if endpoint not in _RELAYED or endpoint not in target.speaks or target.fallback:
             plan = self._plan(call, request, head, admission, target, unlisted)
-            return self._timed(plan, admission) if admission.has_hints or target.fallback else plan
+            return self._timed(plan, admission) if admission.times is not None or target.fallback else plan
         # The plain call, as `_plan` would have it: it is what nearly every call is.
         path = route.upstream_path
         hides_usage = is_streamed and endpoint is Endpoint.CHAT and not head.includes_usage
         body = head.splice(model=target.model, include_usage=hides_usage)
+        station, times, timeouts = target.station, admission.times, None
+        if times is not None:
+            is_known = times.limits is station.timeouts and times.planner is self and times.is_streamed is is_streamed
+            timeouts = times.timeouts if is_known else self._find_times(times, admission, station, is_streamed)
         return Plan(
             target,
-            target.station.provider.json_request(path, body, admission.forwarded),
+            station.provider.json_request(path, body, admission.forwarded),
             endpoint,
             path,
             is_streamed,
@@ -266,10 +283,19 @@ class Planner:
             route.is_raw,
             (head.previous_response_id or "") if endpoint is Endpoint.RESPONSES else "",
             unlisted,
-            None,
+            timeouts,
             request,
             admission,
         )
+
+    def _find_times(
+        self, times: KnownTimes, admission: Admission, station: Station, is_streamed: bool
+    ) -> Timeouts | None:
+        """As `_timed` would have them, and to be known from now on."""
+        total_s = admission.due_s(self.deadline_s, is_streamed=is_streamed)
+        times.planner, times.limits, times.is_streamed = self, station.timeouts, is_streamed
+        times.timeouts = None if total_s >= station.timeouts.total_s else station.timeouts.within(total_s)
+        return times.timeouts
 
     def _chosen(self, call: OpenCall, target: Target[Station], head: RequestHead) -> Target[Station]:
         best = self.in_best_pool(target, head)

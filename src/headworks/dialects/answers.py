@@ -120,7 +120,7 @@ def read_chat_answer(body: bytes) -> AnswerSummary | Failure:
     return AnswerSummary(
         answer.id or "",
         answer.model or "",
-        _first_reason(answer.choices),
+        (answer.choices and answer.choices[0].finish_reason) or _first_reason(answer.choices),
         usage,
         "done",
         "",

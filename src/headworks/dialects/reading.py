@@ -168,7 +168,10 @@ def read_head(body: bytes, endpoint: Endpoint, *, default_model: str = "") -> Re
         _check_encoding(body)
     if default_model:
         fields.setdefault("model", msgspec.Raw(_encode(default_model)))
-    model = _model(fields)
+    try:
+        model = _decode_str(fields["model"]) or _model(fields)
+    except (KeyError, msgspec.MsgspecError, UnicodeDecodeError):
+        model = _model(fields)  # raises with the reason, where there is one
     raw = fields.get("stream")
     head = RequestHead(fields, model, raw is not None and _boolean(raw, "stream"))
     required = _REQUIRED.get(endpoint)

@@ -61,7 +61,8 @@ class UpstreamPool:
         idle = self._idle
         while idle:
             connection = idle.pop()
-            if connection.is_open:
+            # As `is_open` has it; pool and connection are one room.
+            if not connection._is_closing and not connection._transport.is_closing():  # noqa: SLF001
                 connection.start(flight, now_s)
                 return flight
         self._wait(flight)
