@@ -206,7 +206,7 @@ def test_nothing_is_left_pending_whatever_became_of_the_attempts(hall):
         answered = hall.chat()
         fail(hall, kind)
         while not answered.is_over:
-            if hall.flight.is_cancelled or hall.flight.sink._is_over:
+            if hall.flight.is_cancelled or hall.flight.sink.is_over:
                 settle(hall)
                 break
             fail(hall, kind)

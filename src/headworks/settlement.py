@@ -1,7 +1,7 @@
 """Step 9, settle: everything that is known of one call, gathered while it runs, and its two journal entries."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter, time_ns
 from typing import Any, Protocol
 
@@ -220,6 +220,10 @@ class EntryWriter(Protocol):
         """
         ...
 
+    def append_all(self, entries: Sequence[JournalEntry]) -> bool:
+        """Write several at once; False, and nothing is written, where that cannot be."""
+        ...
+
 
 class Settlement:
     """Where calls are opened and settled: the journal, and what else learns of a call's end.
@@ -239,6 +243,7 @@ class Settlement:
         unwritten: Callable[[StorageError], None],
     ) -> None:
         self.append = self._append = journal.append
+        self.append_all = journal.append_all
         self._observe = observe
         self._note_response = note_response
         self._unwritten = unwritten
@@ -260,13 +265,17 @@ class Settlement:
         Raises:
             StorageError: it is not written, so the caller may not see the end.
         """
-        settled = call.settled(outcome, status, now_s or perf_counter())
+        self._append(self.sum_up(call, outcome, status, now_s or perf_counter()))
+
+    def sum_up(self, call: OpenCall, outcome: Outcome, status: int, now_s: float) -> Settled:
+        """The entry that says how a call ended, which is still to be written; everybody else is told."""
+        settled = call.settled(outcome, status, now_s)
         if call.quota is not None:
             call.quota.release(call)
         self._observe(settled)
         if call.endpoint == _RESPONSES and call.response_id and outcome == "answered":
             self._note_response(call)
-        self._append(settled)
+        return settled
 
     def settle_gone(self, call: OpenCall, outcome: Outcome, status: int) -> None:
         """The same where the caller's answer does not depend on it."""

@@ -32,7 +32,7 @@ from headworks.answering import (
     without_retry,
 )
 from headworks.attempts import Attempts, Policy, begin
-from headworks.calls import NO_USAGE, AttemptFailed, Failure, FailureKind, Outcome
+from headworks.calls import NO_USAGE, AttemptFailed, Failure, FailureKind, Opened, Outcome, Settled
 from headworks.dialects import (
     AnswerSummary,
     read_chat_answer,
@@ -57,6 +57,9 @@ _ANSWER_READERS: dict[str, Callable[[bytes], AnswerSummary | Failure]] = {
     "/embeddings": read_embeddings_answer,
 }
 """Of answers on other paths nothing is read: they may be something other than JSON (transcripts, audio)."""
+
+_LEAST_TOGETHER = 2
+"""Entries that are written at once: one has nothing to share."""
 
 _LEAST_TURNS = 2
 _MOST_TURNS = 6
@@ -88,6 +91,7 @@ class UnaryCalls:
         "_turns",
         "answer_bytes",
         "append",
+        "append_all",
         "call_later",
         "fault",
         "keeps_bodies",
@@ -122,6 +126,7 @@ class UnaryCalls:
         self.unknown_model = unknown_model
         self.settlement = settlement
         self.append = settlement.append
+        self.append_all = settlement.append_all
         self.refuse = refuse
         self.fault = fault
         self.keeps_bodies = keeps_bodies
@@ -146,8 +151,10 @@ class UnaryCalls:
 
     def _start_all(self) -> None:
         calls, self._starting = self._starting, []
-        for call in calls:
-            call.open()
+        opened = [call.opened() for call in calls if not call.is_over]
+        if len(opened) < _LEAST_TOGETHER or not self.append_all(opened):
+            for call in calls:
+                call.open()
         now_s = perf_counter()
         for call in calls:
             call.send(now_s)
@@ -169,8 +176,11 @@ class UnaryCalls:
         for call in calls:
             call.read(now_s)
         now_s = perf_counter()
-        for call in calls:
-            call.settle(now_s)
+        settled = [call.settled(now_s) for call in calls if call.is_read and not call.is_over]
+        entries = [entry for entry in settled if entry is not None]
+        if len(entries) < _LEAST_TOGETHER or not self.append_all(entries):
+            for call in calls:
+                call.settle()
         for call in calls:
             call.reply(now_s)
 
@@ -197,7 +207,7 @@ class _Later:
 class UnaryCall:
     """One such call: the sink of its answer, and what is cancelled when the caller goes.
 
-    State: which step is under way shows in `_flight` (None before and after the attempt) and `_is_over`. Each step
+    State: which step is under way shows in `_flight` (None before and after the attempt) and `is_over`. Each step
     catches what fails in it, for those of other calls come after it.
 
     Arguments:
@@ -209,11 +219,10 @@ class UnaryCall:
         "_body",
         "_call",
         "_ended",
+        "_entry",
         "_flight",
         "_head",
         "_headers",
-        "_is_over",
-        "_is_read",
         "_later",
         "_outcome",
         "_pieces",
@@ -222,8 +231,11 @@ class UnaryCall:
         "_shared",
         "_size",
         "_status",
+        "is_over",
+        "is_read",
     )
 
+    _entry: Settled
     _head: AnswerHead
     _headers: Mapping[bytes, bytes]
     _outcome: Outcome
@@ -235,12 +247,12 @@ class UnaryCall:
         self._plan = plan
         self._reply = reply
         self._flight: Flight | None = None
-        self._is_over = False
+        self.is_over = False
         self._status = 0
         self._size = 0
         self._body = b""
         self._pieces: list[bytes] | None = None
-        self._is_read = False
+        self.is_read = False
         self._asked: Health | None = None
         self._later: _Later | None = None
 
@@ -252,27 +264,31 @@ class UnaryCall:
     def admitted(self) -> None:
         """Its turn has come."""
         self._later = None
-        if not self._is_over:
+        if not self.is_over:
             self._shared.start(self)
 
     def refused(self, refusal: Refusal) -> None:
         """Its turn will not come in time."""
         self._later = None
-        if not self._is_over:
+        if not self.is_over:
             self._refuse(refusal)
+
+    def opened(self) -> Opened:
+        """What is to be written before the call is made."""
+        return self._call.opened()
 
     def open(self) -> None:
         """Write that the call is about to be made."""
-        if self._is_over:
+        if self.is_over:
             return
         try:
-            self._shared.append(self._call.opened())
+            self._shared.append(self.opened())
         except Exception as error:  # noqa: BLE001 - the edge: a bug of ours must answer, be recorded and be seen
             self._fault(error)
 
     def send(self, now_s: float) -> None:
         """Make the attempt. The batch's steps share one reading of the clock, here and below."""
-        if self._is_over:
+        if self.is_over:
             return
         call, plan = self._call, self._plan
         station = plan.target.station
@@ -296,7 +312,7 @@ class UnaryCall:
 
     def cancel(self) -> None:
         """The caller has gone: give the upstream up, and record it."""
-        if self._is_over:
+        if self.is_over:
             return
         self._give_up()
         self._shared.settlement.settle_cancelled(self._call)
@@ -304,7 +320,7 @@ class UnaryCall:
 
     def stop(self) -> None:
         """Time is up."""
-        if not self._is_over:
+        if not self.is_over:
             self._refuse(refusal_of(STOPPED))
 
     # -- the sink -------------------------------------------------------------------------------------------------
@@ -317,7 +333,7 @@ class UnaryCall:
     def on_body(self, data: bytes) -> None:
         self._size += len(data)
         if self._size > self._shared.answer_bytes:
-            if not self._is_over:  # it would be as long again
+            if not self.is_over:  # it would be as long again
                 bound = f"the answer is over {self._shared.answer_bytes} bytes"
                 self._refuse(refusal_of(Failure(FailureKind.INVALID, bound, self._status)))
         elif self._pieces is not None:
@@ -328,7 +344,7 @@ class UnaryCall:
             self._body = data  # most answers come in one piece
 
     def on_failure(self, failure: Failure) -> None:
-        if self._is_over:
+        if self.is_over:
             return
         try:
             self._fail(failure)
@@ -338,7 +354,7 @@ class UnaryCall:
             self._fault(error)
 
     def on_end(self) -> None:
-        if not self._is_over:
+        if not self.is_over:
             self._flight = None
             self._shared.end(self)
 
@@ -346,7 +362,7 @@ class UnaryCall:
 
     def read(self, now_s: float) -> None:
         """Find out what the answer is, and what it says of itself."""
-        if self._is_over:
+        if self.is_over:
             return
         try:
             if self._pieces is not None:
@@ -392,7 +408,7 @@ class UnaryCall:
         assert health is not None, "an answer belongs to an attempt"
         health.succeeded(now_s, call.head_s - call.sent_s)
         self._outcome = "answered"
-        self._is_read = True
+        self.is_read = True
 
     def _end_attempt(self, now_s: float) -> None:
         """The target has answered, whatever it says."""
@@ -455,24 +471,33 @@ class UnaryCall:
         self._head = msgspec.structs.replace(head, content_type=JSON)
         self._call.error_code = failure.kind.value
         self._outcome = "failed"
-        self._is_read = True
+        self.is_read = True
 
-    def settle(self, now_s: float) -> None:
-        """Write how the call ended, if it did."""
-        if self._is_over or not self._is_read:
-            return
-        call = self._call
+    def settled(self, now_s: float) -> Settled | None:
+        """What is to be written of how the call ended, before the caller sees it; None where that went wrong."""
+        call, shared = self._call, self._shared
         call.response_bytes = len(self._body)
-        if self._shared.keeps_bodies:
+        if shared.keeps_bodies:
             call.response_body = self._body
         try:
-            self._shared.settlement.settle(call, self._outcome, self._status, now_s)
+            self._entry = shared.settlement.sum_up(call, self._outcome, self._status, now_s)
+        except Exception as error:  # noqa: BLE001 - the edge, as above
+            self._fault(error)
+            return None
+        return self._entry
+
+    def settle(self) -> None:
+        """Write it, if it is there."""
+        if self.is_over or not self.is_read:
+            return
+        try:
+            self._shared.append(self._entry)
         except Exception as error:  # noqa: BLE001 - the edge, as above
             self._fault(error)
 
     def reply(self, now_s: float) -> None:
         """Let the caller see the answer, which is on record now."""
-        if self._is_over or not self._is_read:
+        if self.is_over or not self.is_read:
             return
         head = self._head
         try:
@@ -481,7 +506,7 @@ class UnaryCall:
         except Exception as error:  # noqa: BLE001 - the edge, as above
             self._fault(error)
         else:
-            self._is_over = True
+            self.is_over = True
             self._ended()
 
     def _refuse(self, refusal: Refusal) -> None:
@@ -507,5 +532,5 @@ class UnaryCall:
             self._later.give_up()
 
     def _end(self) -> None:
-        self._is_over = True
+        self.is_over = True
         self._ended()

@@ -43,6 +43,39 @@ def test_entries_of_any_size_lie_one_after_another(journal, tmp_path, calls):
     assert entries_in(tmp_path) == written
 
 
+def test_entries_that_are_written_at_once_are_the_same_as_one_by_one(journal, tmp_path, calls):
+    writer = journal()
+    written = [calls.settled(n, response_body=b"x" * (100 * n)) for n in range(6)]
+
+    writer.append(written[0])
+    assert writer.append_all(written[1:4])
+    assert writer.append_all(written[4:5])
+    writer.append(written[5])
+
+    assert entries_in(tmp_path) == written
+
+
+def test_entries_for_which_there_is_no_room_at_once_are_not_written_and_fit_one_by_one(journal, tmp_path, calls):
+    writer = journal(segment_bytes=65_536)
+    written = [calls.settled(n, response_body=b"x" * 30_000) for n in range(7)]
+
+    at_once = [writer.append_all(written[:2]), writer.append_all(written[:7])]
+    before = entries_in(tmp_path)
+    for entry in written[len(before) :]:
+        writer.append(entry)
+
+    assert at_once[1] is False
+    assert before in ([], written[:2])
+    assert entries_in(tmp_path) == written
+
+
+def test_nothing_is_written_at_once_to_a_closed_journal(journal, calls):
+    writer = journal()
+    writer.close()
+
+    assert writer.append_all([calls.opened(1), calls.opened(2)]) is False
+
+
 def test_a_full_segment_is_followed_by_the_next_and_only_the_last_is_locked(journal, loop, tmp_path, calls):
     writer = journal(segment_bytes=65_536)
     written = [calls.settled(n, response_body=b"x" * 30_000) for n in range(7)]

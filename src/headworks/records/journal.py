@@ -16,7 +16,7 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -143,6 +143,31 @@ class Journal:
         window[start + HEAD_BYTES : end] = payload
         window[start : start + HEAD_BYTES] = _pack_head(size, _crc32(payload))
         self._position = end
+
+    def append_all(self, entries: Sequence[JournalEntry]) -> bool:
+        """Write several entries at once, for less than one by one: when this returns, the kernel has them all.
+
+        Returns:
+            False, and nothing is written, where there is no room for them as things are: `append` makes room.
+        """
+        encode = self._encode
+        parts: list[bytes] = []
+        for entry in entries:
+            payload = encode(entry)
+            parts.append(_pack_head(len(payload), _crc32(payload)))
+            parts.append(payload)
+        first, parts[0] = parts[0], b""
+        frames = b"".join(parts)
+        start = self._position
+        end = start + HEAD_BYTES + len(frames)
+        window = self._window
+        if end > self._window_end or start >= self._full_at or window is None:
+            return False
+        # As in `append`: as long as the first has no head, nothing of them is there.
+        window[start + HEAD_BYTES : end] = frames
+        window[start : start + HEAD_BYTES] = first
+        self._position = end
+        return True
 
     def close(self) -> None:
         """Let go of the segment, so that it can be drained to the end and removed."""
