@@ -148,8 +148,10 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._is_gone = True
-        self._read_timer.disarm()
-        self._write_timer.disarm()
+        # Nothing may hold on to this connection now, nor wait for the collector to see that it is a circle.
+        self._read_timer.retire()
+        self._write_timer.retire()
+        del self._parser
         self._server.buffered_bytes -= self._body_bytes
         self._body_bytes = 0
         self._drop_queue()

@@ -158,7 +158,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_closing = True
-        self._timer.disarm()
+        self._timer.retire()
+        del self._parser  # it knows this connection, which would wait for the collector
         flight = self._flight
         self._flight = None
         self._pool.connection_closed(self)
