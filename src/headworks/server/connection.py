@@ -329,7 +329,7 @@ class Connection(asyncio.Protocol):
         is_http10 = parser.get_http_version() == "1.0"
         if keeps_alive and not is_http10 and self._refusal is None and self._heads_learnt < _HEADS_TO_LEARN:
             self._heads_learnt += 1
-            self._known_head = KnownHead.learn(self._incoming, request)
+            self._known_head = KnownHead.learn(self._incoming, request, self._server.shared_heads)
         self._incoming = b""  # what follows in it is another request's
         reply = SocketReply(
             self,

@@ -215,6 +215,7 @@ class UpstreamConnection(asyncio.Protocol):
         if flight is None:
             return
         self._flight = None  # and with it, the timer has nothing to say
+        self._headers = _NO_HEADERS  # a thousand idle connections need not hold the heads of their last answers
         self.served += 1
         if self._keeps_alive and not self._is_closing and self._transport.get_write_buffer_size() == 0:
             if self._is_paused:
