@@ -72,7 +72,7 @@ def test_so_many_heads_are_kept_and_no_more():
     for number in range(1000):
         shared.share((b"%d" % number, b"", {}))
 
-    assert len(shared._parts) <= 256  # noqa: SLF001
+    assert len(shared._parts) <= 256
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_connection_parses_a_head_once(serve, monkeypatch):
 def test_a_client_whose_heads_never_come_again_is_not_learnt_from_for_ever(serve, monkeypatch):
     learnt = []
     learn = KnownHead.learn
-    monkeypatch.setattr(KnownHead, "learn", lambda data, read: learnt.append(data) or learn(data, read))
+    monkeypatch.setattr(KnownHead, "learn", lambda data, *more: learnt.append(data) or learn(data, *more))
 
     async def dialogue(served):
         client = await served.connect()
