@@ -31,7 +31,7 @@ _GONE = re.compile(
     r"^model: |^models/\S+ is not found|\bmodel\b.{0,200}(?:does not exist|not found|deprecated)", re.IGNORECASE
 )
 _FLAGGED = re.compile(r"\bflagged\b|\bmoderation\b", re.IGNORECASE)
-"""OpenRouter answers flagged input with 403 ("Error Handling", 2026-10); of a key that is refused no provider says that."""
+"""OpenRouter answers flagged input with 403 ("Error Handling", 2026-10); no provider says that of a key."""
 
 _LOOK_AT = 2_000
 """Characters of a message that are searched; the words stand at its beginning."""
