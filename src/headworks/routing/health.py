@@ -65,6 +65,9 @@ CROWDED_WAIT_S = 0.05
 _SMOOTHING = 0.1
 """Weight of the newest time in the smoothed one."""
 
+FORGETS_S = 10.0
+"""A pool's slowness counts half after so long without an answer of its own."""
+
 COUNTED = frozenset(
     {
         FailureKind.UNREACHABLE,
@@ -138,11 +141,13 @@ class Health:
         "_ends_s",
         "_failures",
         "_good_probes",
+        "_heard_s",
         "_is_open",
         "_may_hurry",
         "_open_s",
         "_opened_s",
         "_opens_at_s",
+        "_peak_s",
         "_probe_since_s",
         "_rest_kind",
         "_rest_until_s",
@@ -167,6 +172,8 @@ class Health:
         self.most = math.inf
         self._cut_s = -math.inf
         self.took_s = 0.0
+        self._peak_s = 0.0
+        self._heard_s = 0.0
         self.weight = weight
         self.tier = tier
         self._uniform = uniform
@@ -222,6 +229,9 @@ class Health:
         self._calls += 1
         smoothed_s = self.took_s
         self.took_s = smoothed_s + (took_s - smoothed_s) * _SMOOTHING if smoothed_s else took_s
+        peak_s = self._peak_s
+        self._peak_s = took_s if took_s > peak_s else peak_s + (took_s - peak_s) * _SMOOTHING
+        self._heard_s = now_s
         if took_s >= self._slow_s:
             self._count_failure(now_s)
             return
@@ -285,6 +295,11 @@ class Health:
         if self._is_open and self._may_hurry:
             self._may_hurry = False
             self._opens_at_s = min(self._opens_at_s, now_s)
+
+    def cost_s(self, now_s: float) -> float:
+        """How long an answer's head takes, for choosing: a slow one counts at once, and is forgotten in time, also
+        while nobody asks (peak-EWMA, as in Finagle); 0 before the first."""
+        return self._peak_s * math.exp2((self._heard_s - now_s) / FORGETS_S)
 
     # -- further attempts -----------------------------------------------------------------------------------------
 
