@@ -65,9 +65,9 @@ def choose(
     ]
     first = _drawn(shares, uniform)
     second = _drawn([0.0 if index == first else share for index, share in enumerate(shares)], uniform)
-    pending = [health_of(pool).pending for pool in able]
-    each = sum(pending) / (sum(shares) or 1.0)
-    above = [under_way - share * each for under_way, share in zip(pending, shares, strict=True)]
+    under_way = [health_of(pool).pending for pool in able]
+    each = sum(under_way) / (sum(shares) or 1.0)
+    above = [count - share * each for count, share in zip(under_way, shares, strict=True)]
     return able[second] if above[first] - above[second] > TOLERATED else able[first]
 
 
