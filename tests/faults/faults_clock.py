@@ -136,7 +136,7 @@ def clock_set(stage: Stage, size: Size) -> Result:
 
 
 def clock_set_and_killed(stage: Stage, size: Size) -> Result:
-    """Whoever keeps the books is killed with each step, and a worker after it: others go on by what they have written."""
+    """With each step whoever keeps the books is killed, and later a worker: others go on by what they have written."""
     clock = _clock_of(stage)
     scene = scene_of(stage)
     gateway = scene.gateways[0]

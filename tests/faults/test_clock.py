@@ -1,4 +1,4 @@
-"""The wall clock is set: no limit is exceeded, no call is lost or recorded twice, and what waits does so in its time."""
+"""The wall clock is set: no limit is exceeded, no call is lost or there twice, and what waits does so in its time."""
 
 import pytest
 from faults_clock import BARS, IS_THERE, SHARED_BARS
