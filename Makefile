@@ -69,7 +69,7 @@ test-model: setup $(MODEL_VENV)/.model ## Test with a real small model behind th
 test-long: setup ## Kill workers under load fifty times, and whatever else takes its time
 	$(BIN)/pytest -m long
 
-faults: setup ## Break everything under load for twenty minutes, and write docs/explanation/reliability.md's table
+faults: setup ## Break everything under load for a quarter of an hour, and write docs/explanation/reliability.md's table
 	$(BIN)/python tests/faults/faults_table.py $(ARGS)
 
 search: setup ## Let property tests and fuzzers look for new failures, at random and for longer

@@ -14,6 +14,7 @@ import email.utils
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -67,7 +68,6 @@ def parse_limits(headers: Mapping[bytes, bytes], unix_s: float) -> ProviderLimit
         unix_s: the time of day, for resets and retries that are named by a date; an answer that has a `date` says
             itself what time it was then, and our clock need not agree.
     """
-    unix_s = _time_of(headers, unix_s)
     limits = ProviderLimits(
         _kind(headers, b"requests", unix_s),
         _kind(headers, b"tokens", unix_s),
@@ -151,7 +151,7 @@ def _kind(headers: Mapping[bytes, bytes], kind: bytes, unix_s: float) -> KindLim
     if duration := headers.get(_OPENAI % (b"reset", kind)):
         reset_s = parse_duration(duration)
     elif moment := headers.get(_ANTHROPIC % (kind, b"reset")):
-        reset_s = _until(moment, unix_s)
+        reset_s = _until(moment, _time_of(headers, unix_s))
     if limit is None and remaining is None and reset_s is None:
         return _NOTHING
     return KindLimit(limit, None if remaining is None else max(0, remaining), reset_s)
@@ -171,6 +171,7 @@ def _time_of(headers: Mapping[bytes, bytes], unix_s: float) -> float:
     return unix_s if date_s is None else date_s
 
 
+@lru_cache(maxsize=64)  # answers of one second have one date, and reading one costs more than all else here
 def _unix_of(date: bytes) -> float | None:
     """Unix seconds of an HTTP date."""
     try:
