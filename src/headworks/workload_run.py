@@ -1,14 +1,14 @@
 """What a workload's call does, streamed or not: plans along its chain, usage, the static answer, what is kept."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from time import perf_counter
 from typing import Literal, Protocol
 
 import msgspec
 
 from headworks.answering import JSON, STREAM_HEADERS, UpstreamRefusal, refusal_of
-from headworks.attempts import Policy
+from headworks.attempts import Policy, may_hold_more
 from headworks.calls import NO_USAGE, Endpoint, Failure, FailureKind, Outcome, Verdict
 from headworks.composing import LIMIT_NAMES, PromptMessage, append_turns
 from headworks.dialects import RequestHead
@@ -23,8 +23,9 @@ from headworks.hedging import FirstTokens
 from headworks.held_calls import HeldCalls
 from headworks.judging import GOOD, Judgement, RulesContext, verdict_of
 from headworks.outcome import charge
-from headworks.planning import Admission, Plan, Planner
+from headworks.planning import Admission, Plan, Planner, Station
 from headworks.privacy_bridge import CallPrivacy, Kept
+from headworks.routing import Target
 from headworks.settlement import OpenCall, Settlement
 from headworks.stream_sums import usage_of_both
 from headworks.streaming import StreamRelay
@@ -43,6 +44,8 @@ FALLS_BACK = frozenset(
         FailureKind.UNAUTHORIZED,
         FailureKind.OPEN,
         FailureKind.LIMITED,
+        FailureKind.TOO_LONG,
+        FailureKind.GONE,
     }
 )
 """Failures after which another target may do better. What a provider refuses, the next would refuse as well."""
@@ -109,6 +112,7 @@ class Run:
         self._verdict: Verdict | None = None
         self._spent = NO_USAGE
         self._last_body = b""
+        self._too_small: Target[Station] | None = None
 
     @property
     def _is_kept(self) -> bool:
@@ -133,11 +137,26 @@ class Run:
             record.note_end(error.code)
 
     def _may_go_on(self, error: Refusal, index: int) -> bool:
+        if error.code == FailureKind.TOO_LONG:
+            self._too_small = self._work.chain[index]
         if self._is_last(index):
             return False
+        if error.code == FailureKind.REFUSED:
+            return self._work.contract.refusals == "fallback"
         if error.code in ("output_invalid", "output_blocked"):
             return self._work.contract.validation.otherwise == "fallback"
         return error.code in FALLS_BACK
+
+    def _indices(self) -> Iterator[int]:
+        """Places in the chain, in order; what is known to be too small for the request is passed over."""
+        for index, target in enumerate(self._work.chain):
+            if self._too_small is None or may_hold_more(target, self._too_small):
+                yield index
+
+    @property
+    def _falls_back(self) -> Collection[FailureKind]:
+        """Failures after which the next of the chain is asked."""
+        return FALLS_BACK | {FailureKind.REFUSED} if self._work.contract.refusals == "fallback" else FALLS_BACK
 
     def _is_last(self, index: int) -> bool:
         return index + 1 == len(self._work.chain) and self._work.deterministic is None
