@@ -26,6 +26,8 @@ from faults_upstreams import Upstream, storm_on, well
 IS_THERE = sys.platform == "linux" and platform.machine() == "x86_64"
 """Whether libfaketime comes as a wheel for this machine; elsewhere these scenarios cannot be played."""
 
+NOT_HERE = "not proven here: a clock can be set on Linux on x86_64 only, where libfaketime comes as a wheel"
+
 HOUR_S = 3600.0
 FORTY_DAYS_S = 40 * 86_400.0
 """So far apart, calls are of other months, which have partitions of their own in PostgreSQL."""

@@ -1,14 +1,12 @@
 """The wall clock is set: no limit is exceeded, no call is lost or there twice, and what waits does so in its time."""
 
 import pytest
-from faults_clock import BARS, IS_THERE, SHARED_BARS
+from faults_clock import BARS, IS_THERE, NOT_HERE, SHARED_BARS
 from faults_providers import Bar, quick
 from faults_result import LONG, LONG_SHARED, SHORT_SHARED
 from faults_stage import Stage
 
-pytestmark = pytest.mark.skipif(
-    not IS_THERE, reason="NOT PROVEN HERE: a clock can be set on Linux x86_64 only, where libfaketime comes as a wheel"
-)
+pytestmark = pytest.mark.skipif(not IS_THERE, reason=NOT_HERE)
 
 
 @pytest.mark.parametrize("bar", quick((*SHARED_BARS, *BARS)), ids=Bar.name)
