@@ -25,13 +25,12 @@ def found(tmp_path):
 def test_one_that_answers_is_well_and_its_time_is_shown(found, tmp_path):
     (tmp_path / "valkey").mkdir()
     server = ValkeyProcess(tmp_path / "valkey")
-    server.start()
     try:
         finding = found(server.url)
     finally:
         server.kill()
 
-    assert finding.verdict is Verdict.OK
+    assert finding.verdict is Verdict.OK, finding
     assert 0 < finding.figures["seconds"] < 3
 
 

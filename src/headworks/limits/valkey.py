@@ -165,7 +165,7 @@ class ValkeyAuthority:
 
         async def talk(streams: Streams, due_s: float) -> float:  # noqa: ARG001 - as all that is talked about a link
             began_s = self._now()
-            self._refuse(await command(streams, "TIME"))
+            self._refuse(await command(streams, "PING"))
             return self._now() - began_s
 
         return await self._link.exchange(talk)
