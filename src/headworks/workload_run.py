@@ -215,6 +215,7 @@ class Run:
 
     def _plan(self, index: int, fields: Fields, due_s: float) -> Plan:
         target = self._work.chain[index]
+        is_another = fields is not self._asked.fields  # a repair, or the rest of a stream: not what the key stands for
         if index != self._rung:
             self._rung, self._next_pool = index, None
             self._tried = set()
@@ -234,6 +235,8 @@ class Run:
         head = msgspec.structs.replace(self._head, fields=fields)
         planner = self._shared.planner
         forwarded, stop = self._admission.forwarded, self._work.stop
+        if is_another:
+            forwarded = _without_key(forwarded)
         plan = planner.plan_to(target, head, self._endpoint, self._path, forwarded, stop)
         privacy, bridge = self._asked.privacy, plan.bridge
         if privacy is not None:
@@ -378,3 +381,9 @@ class Run:
 def _provider_of(target: Target[Station]) -> str:
     """Its name without the pool's."""
     return target.provider.partition(":")[0]
+
+
+def _without_key(forwarded: bytes) -> bytes:
+    """The header block without the caller's idempotency key: what goes up under it must be the same each time."""
+    lines = forwarded.split(b"\r\n")[:-1]
+    return b"".join(b"%b\r\n" % line for line in lines if not line.startswith(b"idempotency-key:"))
