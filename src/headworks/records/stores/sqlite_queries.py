@@ -2,18 +2,22 @@
 
 import sqlite3
 from collections.abc import Sequence
+from typing import Any
 
 from headworks.calls import WITHHELD, Caller
 from headworks.records.stores import Bodies, Dimension, Record, ResponseOrigin, Selection, Total
 
 _HOUR_S = 3600
+_HALF = 1_000_000
 _COLUMNS = ", ".join(Record.__struct_fields__)
 _SELECT = f"SELECT {_COLUMNS} FROM calls"  # noqa: S608 - names of ours
 
 _SUMS = (
     "sum(calls), sum(iif(outcome IN ('answered', 'cancelled'), 0, calls)), sum(input_tokens), sum(cached_tokens), "
     "sum(cache_write_tokens), sum(output_tokens), sum(reasoning_tokens), sum(total_us), sum(first_token_us), "
-    "sum(first_tokens), sum(attempts), sum(request_bytes), sum(response_bytes)"
+    "sum(first_tokens), sum(attempts), sum(request_bytes), sum(response_bytes), "
+    # In two halves: in one, pico-dollars are more than SQLite can sum up at $9.2 million.
+    f"sum(cost_pico / {_HALF}), sum(cost_pico % {_HALF}), sum(calls - known_costs), sum(estimated_costs)"
 )
 _DIMENSIONS: dict[Dimension, str] = {
     "hour": f"hour * {_HOUR_S}",
@@ -105,7 +109,7 @@ class Queries:
         )
         width = len(dimensions)
         # Without groups there is always one row, of NULLs when nothing was counted.
-        return [Total(tuple(row[:width]), *row[width:]) for row in rows if row[width] is not None]
+        return [_total(row, width) for row in rows if row[width] is not None]
 
 
 def _conditions(selection: Selection) -> tuple[list[str], list[str | int]]:
@@ -138,6 +142,12 @@ def _conditions(selection: Selection) -> tuple[list[str], list[str | int]]:
 def _glob(text: str) -> str:
     """A pattern for GLOB in which only `*` means more than itself."""
     return text.replace("[", "[[]").replace("?", "[?]")
+
+
+def _total(row: tuple[Any, ...], width: int) -> Total:
+    upper, lower, unknown, estimated = row[-4:]
+    sums = (*row[width:-4], upper * _HALF + lower, unknown, estimated)
+    return Total(tuple(row[:width]), *sums)
 
 
 def _record(row: tuple[object, ...]) -> Record:
