@@ -41,8 +41,8 @@ class Record(msgspec.Struct, frozen=True):
     """One settled call as the store knows it. Fields as in `calls.Opened` and `calls.Settled`.
 
     `seq` grows in the order in which calls came into the store. A *lost* call has status 0, no times, no usage and
-    `error_code` "lost": its process died, and what became of it upstream is not known. `cost_pico` is None where the cost
-    is not known, as it is of every call that an earlier release recorded.
+    `error_code` "lost": its process died, and what became of it upstream is not known. `cost_pico` is None where the
+    cost is not known, as it is of every call that an earlier release recorded.
     """
 
     seq: int

@@ -6,9 +6,9 @@ from typing import Any
 
 from headworks.calls import WITHHELD, Caller
 from headworks.records.stores import Bodies, Dimension, Record, ResponseOrigin, Selection, Total
+from headworks.records.stores.sqlite_rollups import COST_HALVES, cost_of_halves
 
 _HOUR_S = 3600
-_HALF = 1_000_000
 _COLUMNS = ", ".join(Record.__struct_fields__)
 _SELECT = f"SELECT {_COLUMNS} FROM calls"  # noqa: S608 - names of ours
 
@@ -16,8 +16,7 @@ _SUMS = (
     "sum(calls), sum(iif(outcome IN ('answered', 'cancelled'), 0, calls)), sum(input_tokens), sum(cached_tokens), "
     "sum(cache_write_tokens), sum(output_tokens), sum(reasoning_tokens), sum(total_us), sum(first_token_us), "
     "sum(first_tokens), sum(attempts), sum(request_bytes), sum(response_bytes), "
-    # In two halves: in one, pico-dollars are more than SQLite can sum up at $9.2 million.
-    f"sum(cost_pico / {_HALF}), sum(cost_pico % {_HALF}), sum(calls - known_costs), sum(estimated_costs)"
+    f"{COST_HALVES}, sum(calls - known_costs), sum(estimated_costs)"
 )
 _DIMENSIONS: dict[Dimension, str] = {
     "hour": f"hour * {_HOUR_S}",
@@ -146,7 +145,7 @@ def _glob(text: str) -> str:
 
 def _total(row: tuple[Any, ...], width: int) -> Total:
     upper, lower, unknown, estimated = row[-4:]
-    sums = (*row[width:-4], upper * _HALF + lower, unknown, estimated)
+    sums = (*row[width:-4], cost_of_halves(upper, lower), unknown, estimated)
     return Total(tuple(row[:width]), *sums)
 
 
