@@ -108,6 +108,7 @@ def test_what_lies_in_the_journal_is_drained_first_and_listed_the_newest_first(w
         "IN",
         "CACHED",
         "OUT",
+        "COST",
         "FIRST",
         "TOTAL",
         "CALL",
@@ -115,13 +116,14 @@ def test_what_lies_in_the_journal_is_drained_first_and_listed_the_newest_first(w
     assert [line.split()[-1] for line in lines] == ["call_0003", "call_0002", "call_0001"]
     assert "lost" in lines[0]
     assert "503 upstream_overloaded" in lines[1]
-    assert lines[2].split()[-9:] == [
+    assert lines[2].split()[-10:] == [
         "responses",
         "sim/luna",
         "ann",
         "12.3k",
         "9,000",
         "250",
+        "-",
         "312ms",
         "1.24s",
         "call_0001",
@@ -258,6 +260,35 @@ def test_totals_sum_up_by_group(write, calls):
         ("luna", 2, 24_690),
         ("big", 1, 12_345),
     ]
+
+
+def test_totals_have_exact_costs_and_say_of_how_many_calls_none_is_known(write, calls):
+    write(
+        settled(1, cost_pico=3 * 10**12 + 1),
+        settled(2, cost_pico=10**12, model="big", usage_source="estimated"),
+        settled(3, model="big"),
+        settled(4, model="new"),
+    )
+
+    code, out, err = calls("totals", "--by", "model")
+    lines = [json.loads(line) for line in calls("totals", "--by", "model", "--json")[1].splitlines()]
+
+    head, *rows = (line.split() for line in out.splitlines())
+    assert code == 0
+    assert head[-5:] == ["COST", "SHARE", "UNKNOWN", "FIRST", "TOTAL"]
+    assert {row[0]: row[-5:-2] for row in rows} == {
+        "luna": ["$3.00", "75.0%", "-"],
+        "big": ["~$1.00", "25.0%", "1"],
+        "new": ["-", "0.0%", "1"],
+    }
+    assert "what 2 of 4 calls cost is not known" in err
+    found = {line["model"]: [line[name] for name in ("cost_usd", "cost_share", "unknown_costs")] for line in lines}
+    assert found == {
+        "luna": ["3.000000000001", "0.750000", 0],
+        "big": ["1", "0.250000", 1],
+        "new": [None, None, 1],
+    }
+    assert all("cost_pico" not in line for line in lines)
 
 
 def test_totals_by_hour_name_the_hour(write, calls):

@@ -2,13 +2,12 @@
 
 import datetime as dt
 import math
-from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 
 import msgspec
 
 from headworks.catalogue import STANDARD, Machine, retirement_of
-from headworks.catalogue.money import PICO_PER_USD
+from headworks.cli.amounts import dollars
 from headworks.cli.model_offers import Offer
 from headworks.cli.tables import GREEN, GREY, YELLOW, Cell, Table, plain
 from headworks.errors import CommandError
@@ -82,15 +81,6 @@ def meeting(name: str, machine: Machine, chosen: Answer, load: Load) -> Meeting:
     except ValueError as error:
         raise CommandError(f"{name}: {error}") from None
     return Meeting(name, even, found.per_call, found.total)
-
-
-def dollars(pico: int) -> str:
-    """Pico-dollars for people: cents from one dollar on, below it three digits that count."""
-    usd = Decimal(pico) / PICO_PER_USD
-    if abs(usd) >= 1 or not usd:
-        return f"${usd.quantize(Decimal('0.01'), ROUND_HALF_EVEN):,}".replace("$-", "-$")
-    digits = f"{usd.quantize(Decimal(1).scaleb(usd.adjusted() - 2), ROUND_HALF_EVEN):f}"
-    return f"${digits.rstrip('0')}".replace("$-", "-$")
 
 
 def _remarks(offer: Offer, load: Load, found: Estimate | None, today: dt.date) -> list[str]:
