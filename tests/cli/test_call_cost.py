@@ -98,7 +98,11 @@ def test_a_tier_has_its_own_prices_and_is_named(run):
 
 
 def test_a_tier_without_prices_is_said_to_be_charged_as_another(run):
-    assert "service tier default, charged as standard" in lines_of(run(settled(tier="default"), "show", "call_0001"))
+    assert "service tier priority, charged as standard" in lines_of(run(settled(tier="priority"), "show", "call_0001"))
+
+
+def test_the_word_for_the_standard_tier_needs_no_explanation(run):
+    assert "service tier default" in lines_of(run(settled(tier="default"), "show", "call_0001"))
 
 
 def test_tokens_that_were_counted_here_are_said_to_be(run):
@@ -116,7 +120,7 @@ def test_tokens_that_were_counted_here_are_said_to_be(run):
         ({}, False, "$0.001060000005", "not itemised: the terms of price table"),
         ({"attempts": 3, "cost_pico": 9}, True, "$0.000000000009", "not itemised: 3 attempts, each charged by itself"),
         ({"cost_pico": 9}, True, "$0.000000000009", "not itemised: the tokens of the record do not come to it"),
-        ({"cost_pico": 0, "price_version": "", "outcome": "refused"}, True, "$0", "nothing was used"),
+        ({"cost_pico": 0, "price_version": "", "outcome": "refused"}, True, "$0", "nothing was charged"),
         (
             {"cost_pico": -1, "price_version": ""},
             True,

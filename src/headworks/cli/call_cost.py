@@ -26,6 +26,9 @@ _KINDS = {
 }
 _SOURCES = {"provider": "tokens as the provider says", "estimated": "estimated: tokens counted here", "none": ""}
 
+_STANDARD_TOO = ("default", "auto")
+"""OpenAI's words for the standard tier."""
+
 
 class Account(msgspec.Struct, frozen=True):
     """How a call's cost comes about; `why` says why there is no bill of it."""
@@ -45,7 +48,7 @@ def account_of(record: "Record", archive: "PriceArchive") -> Account:
     if record.cost_pico is None:
         return Account(why=_why_unknown(record))
     if not record.price_version:
-        return Account(why="nothing was used")
+        return Account(why="nothing was charged")
     try:
         book = archive.book(record.price_version)
     except StorageError as error:
@@ -108,7 +111,8 @@ def details(record: "Record", account: Account) -> list[tuple[str, str]]:
     found.append(("prices", record.price_version))
     tier = record.service_tier
     if tier:
-        applied = f", charged as {bill.tier}" if bill is not None and bill.tier != tier else ""
+        is_own = bill is None or tier in (bill.tier, *_STANDARD_TOO)
+        applied = "" if bill is None or is_own else f", charged as {bill.tier}"
         found.append(("service tier", f"{tier}{applied}"))
     return found
 
