@@ -4,9 +4,8 @@ import time
 import pytest
 
 from headworks.calls import Opened, Settled
-from headworks.catalogue.money import PICO_PER_USD
+from headworks.catalogue.money import PICO_PER_USD, dollars
 from headworks.cli import main
-from headworks.cli.estimate_report import dollars
 from headworks.records import open_store
 from headworks.records.stores import Batch
 

@@ -47,8 +47,8 @@ _FOLLOW_EVERY_S = 0.3
 
 _HEAD = ("TIME", "RESULT", "ENDPOINT", "MODEL", "WHO", "IN", "CACHED", "OUT", "COST", "FIRST", "TOTAL", "CALL")
 _FOLLOWED_WIDTHS = (8, 25, 25, 28, 16, 6, 6, 6, 11, 6, 6, 32)
-"""What calls to come may need: `429 upstream_rate_limited`, `chat.completions (stream)`, `~12.3k`, `~$0.0000123`, a call's
-id."""
+"""What calls to come may need: `429 upstream_rate_limited`, `chat.completions (stream)`, `~12.3k`, `~$0.0000123`, the
+id of a call."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
