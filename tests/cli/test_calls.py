@@ -416,7 +416,7 @@ def test_content_that_cannot_be_opened_is_said_and_the_rest_is_shown(write, call
 
 def test_the_output_economy_of_a_workload_is_printed(write, calls):
     write(
-        *(settled(n, **WORK, output_tokens=100) for n in range(120)),
+        *(settled(n, **WORK, output_tokens=100, cost_pico=10**10) for n in range(120)),
         *(settled(n, **(WORK | {"prompt_version": "1.10.0"}), output_tokens=150) for n in range(120, 240)),
         settled(300, **(WORK | {"prompt_version": "1.10.0"}), output_tokens=10_000, finish_reason="length"),
         settled(301, **WORK, outcome="cancelled", status=499, output_tokens=7),
@@ -429,7 +429,9 @@ def test_the_output_economy_of_a_workload_is_printed(write, calls):
     assert (code, err) == (0, "")
     rows = [line.split() for line in out.splitlines()]
     assert rows[0] == ["workload", "triage"]
-    assert [row[:2] for row in rows[1:4]] == [["PROMPT", "VERSION"], ["1.2.0", "120"], ["1.10.0", "121"]]
+    assert rows[1] == ["cost:", "$1.20", "in", "120", "calls;", "what", "122", "more", "cost", "is", "not", "known"]
+    assert (found["cost_usd"], found["unknown_costs"]) == ("1.2", 122)
+    assert [row[:2] for row in rows[2:5]] == [["PROMPT", "VERSION"], ["1.2.0", "120"], ["1.10.0", "121"]]
     assert "thrown away, cut by maximum: 10.0k tokens in 1 call" in out
     assert "thrown away, cancelled by the client: 7 tokens in 1 call (0.0% of the output)" in out
     assert "ALARM: answers of 1.10.0 are" in out

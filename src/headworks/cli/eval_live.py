@@ -58,9 +58,7 @@ def run_live(project: Project, options: argparse.Namespace) -> int:
         told = {"verdict": word, "exit_code": EXIT_CODES[word], "workload": workload, "sources": shown}
         print(json_line(told | {"costs": [_cost_as_json(one) for one in costs]}))
     else:
-        _print(options.outcome, found, words, margin)
-        print()
-        print(f"a call has cost: old {_cost_of(costs[0])}, new {_cost_of(costs[1])}")
+        _print(options.outcome, found, words, margin, f"old {_cost_of(costs[0])}, new {_cost_of(costs[1])}")
     return EXIT_CODES[word]
 
 
@@ -90,7 +88,7 @@ def _figures(store: "Store", project: Project, options: argparse.Namespace, arm:
 def _cost_of(found: "Figures | None") -> str:
     known = 0 if found is None else found.calls - found.unknown_costs
     if found is None or not known:
-        return "what is not known"
+        return "not known"
     rest = f"; of {found.unknown_costs:,} it is not known" if found.unknown_costs else ""
     return f"{cost(mean_pico(found.cost_pico, known))} (mean of {known:,}{rest})"
 
@@ -121,7 +119,7 @@ def _word(found: SpanComparison, margin: float) -> Word:
     return "not worse" if found.always[0] > -margin else "too thin"
 
 
-def _print(outcome: str, found: dict[str, SpanComparison], words: Sequence[Word], margin: float) -> None:
+def _print(outcome: str, found: dict[str, SpanComparison], words: Sequence[Word], margin: float, costs: str) -> None:
     head = ("SOURCE", "OLD", "95 %", "NEW", "95 %", "CHANGE", "HOWEVER OFTEN ONE LOOKS", "VERDICT")
     rows = [
         [
@@ -137,5 +135,6 @@ def _print(outcome: str, found: dict[str, SpanComparison], words: Sequence[Word]
         for (source, one), word in zip(found.items(), words, strict=True)
     ]
     print(f"{plain(outcome)}, by what became of live calls; not worse: by less than {margin:.0%}, if at all")
+    print(f"what a call has cost: {costs}")
     print()
     print("\n".join(Table(head, right=frozenset(range(1, 7)), coloured=has_colours()).lines(rows)))
