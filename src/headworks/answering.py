@@ -41,6 +41,9 @@ _STATUS_OF_FAILURE = {
     FailureKind.QUOTA: 429,
     FailureKind.OVERLOADED: 503,
     FailureKind.REJECTED: 400,
+    FailureKind.TOO_LONG: 400,
+    FailureKind.REFUSED: 400,
+    FailureKind.GONE: 404,
     FailureKind.STOPPED: 503,
     FailureKind.OPEN: 503,
     FailureKind.LIMITED: 429,
@@ -58,6 +61,9 @@ _WAYS_OUT = {
     FailureKind.OVERLOADED: "Try again in a moment.",
     FailureKind.INVALID: "The gateway's operator must look at this upstream: it does not keep to its API.",
     FailureKind.REJECTED: "Change the request; the provider would refuse it again.",
+    FailureKind.GONE: "The gateway's operator must name another model, or a fallback.",
+    FailureKind.TOO_LONG: "Shorten the input, or have the operator name a fallback with a larger context window.",
+    FailureKind.REFUSED: "Change what the request is about; the same is refused again.",
 }
 
 

@@ -324,6 +324,10 @@ class Planner:
         best = choose(target.pools, health_of, now_s, self._uniform, key=key, headroom_of=partial(_headroom, now_s))
         return target if best is None else best
 
+    def at_home(self, target: Target[Station], provider: str) -> Target[Station]:
+        """The same model through this pool; the target as it is where it has none of that name."""
+        return self._table.in_pool(target, provider)
+
     def in_pool(self, call: OpenCall, plan: Plan, provider: str) -> Plan:
         """The plan with the pool that something lies in which the call refers to."""
         target = self._table.in_pool(plan.target, provider)
