@@ -4,7 +4,7 @@ import time
 import pytest
 
 from headworks.calls import Opened, Settled
-from headworks.catalogue.money import PICO_PER_USD, dollars
+from headworks.catalogue.money import PICO_PER_USD
 from headworks.cli import main
 from headworks.records import open_store
 from headworks.records.stores import Batch
@@ -288,13 +288,3 @@ def test_an_estimate_writes_nothing(desk):
     desk.run("estimate", "ticket-triage")
 
     assert sorted(desk.folder.rglob("*")) == before
-
-
-@pytest.mark.parametrize(
-    ("usd", "shown"),
-    [("0", "$0.00"), ("1234.5", "$1,234.50"), ("-2", "-$2.00"), ("0.000095", "$0.000095"), ("-0.01234", "-$0.0123")],
-)
-def test_dollars_have_cents_or_three_digits_that_count(usd, shown):
-    from decimal import Decimal
-
-    assert dollars(int(Decimal(usd) * PICO_PER_USD)) == shown

@@ -63,7 +63,7 @@ def dollars(pico: int) -> str:
     if abs(usd) >= 1 or not usd:
         return f"${usd.quantize(Decimal('0.01'), ROUND_HALF_EVEN):,}".replace("$-", "-$")
     digits = f"{usd.quantize(Decimal(1).scaleb(usd.adjusted() - 2), ROUND_HALF_EVEN):f}"
-    return f"${digits.rstrip('0')}".replace("$-", "-$")
+    return f"${digits.rstrip('0').rstrip('.')}".replace("$-", "-$")
 
 
 def mean_pico(pico: int, count: int) -> int:
