@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from time import time
 
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from headworks.calls import Endpoint, Failure, FailureKind
 from headworks.errors import Refusal
 from headworks.headers import Lines, RawHeaders
+from headworks.limits import parse_retry_after
 from headworks.settlement import OpenCall
 
 JSON = b"application/json"
@@ -132,26 +132,6 @@ def _foreign(raw: RawHeaders) -> tuple[bytes, bytes]:
     return request_id, relayed
 
 
-def patience_of(headers: Mapping[bytes, bytes], now_s: float) -> float | None:
-    """Seconds that an upstream asks to wait, by `retry-after-ms` or `retry-after` (RFC 9110 §10.2.3); None where it
-    does not say so, or not in a way that can be read.
-
-    Arguments:
-        now_s: Unix seconds, for a date.
-    """
-    text = headers.get(b"retry-after-ms", b"").decode("latin-1").strip()
-    try:
-        found = float(text) / 1000 if text else None
-        if found is None:
-            text = headers.get(b"retry-after", b"").decode("latin-1").strip()
-            if not text:
-                return None
-            found = float(text) if text[:1].isdigit() else parsedate_to_datetime(text).timestamp() - now_s
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, found) if math.isfinite(found) else None
-
-
 NO_RETRY = (("x-should-retry", "false"),)
 """Tells the clients of OpenAI and Anthropic not to try again what was tried again here (`_should_retry` of their
 `_base_client.py`)."""
@@ -171,7 +151,7 @@ def with_patience_of(failure: Failure, headers: Mapping[bytes, bytes]) -> Failur
     """The failure with what the answer's head says of waiting, where its body does not."""
     if failure.retry_after_s is not None:
         return failure
-    return msgspec.structs.replace(failure, retry_after_s=patience_of(headers, time()))
+    return msgspec.structs.replace(failure, retry_after_s=parse_retry_after(headers, time()))
 
 
 def with_patience(head: AnswerHead, failure: Failure) -> AnswerHead:
