@@ -84,14 +84,16 @@ class AnswerHead(msgspec.Struct, frozen=True, gc=False):
             self.request_id or call_id,
             call_id,
             target,
-            call.timings(now_s) + _cost_line(call.cost_pico) if call.cost_pico > 0 else call.timings(now_s),
+            call.timings(now_s) + _cost_line(call) if call.cost_pico > 0 else call.timings(now_s),
             self.relayed,
         )
 
 
-def _cost_line(pico: int) -> bytes:
-    """What the call costs, in dollars: the quantity is exact, so all of its twelve decimals are there."""
-    return b"x-headworks-cost-usd: %d.%012d\r\n" % (pico // 1_000_000_000_000, pico % 1_000_000_000_000)
+def _cost_line(call: OpenCall) -> bytes:
+    """What the call costs, in dollars: the quantity is exact, so all of its twelve decimals are there. A cost that
+    rests on tokens counted here is marked."""
+    line = b"x-headworks-cost-usd: %d.%012d\r\n" % divmod(call.cost_pico, 1_000_000_000_000)
+    return line + b"x-headworks-cost-estimated: true\r\n" if call.usage.source == "estimated" else line
 
 
 def answer_head(headers: Mapping[bytes, bytes], *, is_plain: bool) -> AnswerHead:

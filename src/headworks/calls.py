@@ -213,8 +213,9 @@ class Settled(msgspec.Struct, frozen=True, array_like=True, tag="s", gc=False):
     and rule, never a value) or why there was none.
 
     `cost_pico` is what the call costs in pico-dollars, all attempts together; -1 where that is not known (no price, or
-    no usage to go by). `price_version` is the price table's that it was computed with, "" where nothing was.
-    `service_tier` is the one that the provider says it served.
+    no usage to go by). An attempt that failed and told no usage counts as free, unless the call ended with it and the
+    upstream may have been at work. `price_version` is the price table's that it was computed with, "" where nothing
+    was. `service_tier` is the one that the provider says it served.
     """
 
     opened: Opened

@@ -407,6 +407,8 @@ class UnaryCall:
                 estimate_usage(call, plan, summary.text)
             if plan.target.station.price.is_known:
                 charge(call, plan)
+            else:
+                call.cost_pico = -1
         health, self._asked = self._asked, None
         assert health is not None, "an answer belongs to an attempt"
         health.succeeded(now_s, call.head_s - call.sent_s)
