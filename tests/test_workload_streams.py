@@ -1,5 +1,6 @@
 """Streamed calls of a workload: what passes, what ends them, and where they go on."""
 
+import asyncio
 import json
 
 import pytest
@@ -455,3 +456,20 @@ def test_what_a_caller_would_have_to_run_and_nobody_can_judge_is_not_passed_on(h
         work.answer(response_object(TO_RUN))
 
     assert (answered.status, answered.error["code"]) == (502, "upstream_invalid")
+
+
+def test_a_head_that_comes_at_once_is_no_first_token(hall, work):
+    work.make("fallback: [large]\nlatency: {first_token_s: 0.2}\n", schema=None)
+    answered = work.chat(stream=True)
+    hall.flight.sink.on_head(200, EVENTS)
+    for _ in range(100):
+        hall.loop.run_until_complete(asyncio.sleep(0.01))
+        if len(hall.upstream.flights) == 2:
+            break
+    assert hall.flight.body["model"] == "large"
+    hall.flight.sink.on_head(200, EVENTS)
+    work.come(chunk("Here."), DONE)
+
+    assert answered.headers["x-headworks-fallback"] == "upstream_timeout"
+    assert hall.upstream.flights[0].is_cancelled
+    assert hall.settled.outcome == "answered"

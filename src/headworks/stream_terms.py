@@ -61,6 +61,8 @@ class StreamTerms(msgspec.Struct, frozen=True):
         spent: what attempts before this one have used.
         continued: the stream to the caller, where another attempt may go on with it; None where each is for itself.
         hedge: what is done when the first token is late.
+        begins_within_s: after so many seconds without a first token the attempt has failed; None where the time limits
+            of the attempt are all.
     """
 
     headers: bytes
@@ -70,6 +72,7 @@ class StreamTerms(msgspec.Struct, frozen=True):
     spent: Usage = NO_USAGE
     continued: ContinuedStream | None = None
     hedge: Hedge | None = None
+    begins_within_s: float | None = None
 
 
 class Lane(msgspec.Struct, frozen=True):

@@ -150,10 +150,15 @@ class StreamRelay:
         """
         lane = self._begin(call, plan, terms)
         ending.act = partial(lane.sink.on_failure, STOPPED)
+        timer = None
+        if terms is not None and terms.begins_within_s is not None:
+            timer = self._loop.call_later(terms.begins_within_s, _give_up_waiting, lane, terms.begins_within_s)
         try:
             if terms is not None and terms.hedge is not None:
                 lane = await race(call, lane, terms.hedge, self._begin, ending, self._loop.call_later)
             failure = await lane.sink.started
+            if timer is not None:
+                timer.cancel()
             failure = await self._take(call, lane, failure, reply)
         except asyncio.CancelledError:
             lane.flight.cancel()
@@ -384,6 +389,13 @@ def _steps(plan: Plan) -> Relayed | None:
     if plan.endpoint is Endpoint.GENERATE_CONTENT:
         return GeminiTail()
     return ResponsesTail() if plan.endpoint is Endpoint.RESPONSES else None
+
+
+def _give_up_waiting(lane: Lane, waited_s: float) -> None:
+    """An answer's head may come at once, and its first token never."""
+    if not lane.sink.started.is_set:
+        detail = f"{lane.plan.target.provider} sent no token within {waited_s:.3g} s"
+        lane.sink.on_failure(Failure(FailureKind.TIMEOUT, detail))
 
 
 def _raise_where_others_may(

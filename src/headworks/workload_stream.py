@@ -85,6 +85,9 @@ class StreamedRun(Run):
             terms = self._terms(self._headers(plan), self._screen, index)
             if self._work.contract.latency.hedge and not self._is_begun:
                 terms = msgspec.structs.replace(terms, hedge=self._hedge(plan, index, fields, due_s))
+            if self._work.contract.latency.first_token_s is not None and index + 1 < len(self._work.chain):
+                assert plan.timeouts is not None, "a workload's attempts have time limits of their own"
+                terms = msgspec.structs.replace(terms, begins_within_s=plan.timeouts.first_byte_s)
             record.note_attempt(f"{plan.target.provider}/{plan.target.model}{self._seam}")
             try:
                 await self._shared.streams.stream(self._call, plan, self._reply, self._ending, terms)
