@@ -34,21 +34,25 @@ class Ledger:
         self._source = source
         self._fates: dict[Place, tuple[int, Fate, str]] = {}
 
-    def mapped(self, place: Place, value: Value, text: str) -> None:
+    def mapped(self, place: Place, text: str) -> None:
         """It, and all that lies below it, is in our files."""
-        self._note(place, value, "mapped", text)
+        self._note(place, "mapped", text)
 
-    def needless(self, place: Place, value: Value, text: str) -> None:
+    def needless(self, place: Place, text: str) -> None:
         """It, and all that lies below it, goes without saying."""
-        self._note(place, value, "needless", text)
+        self._note(place, "needless", text)
 
-    def missing(self, place: Place, value: Value, text: str) -> None:
+    def missing(self, place: Place, text: str) -> None:
         """It, and all that lies below it, is not there; `text` says what to do instead."""
-        self._note(place, value, "missing", text)
+        self._note(place, "missing", text)
 
     def is_settled(self, place: Place) -> bool:
         """Whether a place, or one above it, was spoken of."""
         return any(place[:length] in self._fates for length in range(len(place) + 1))
+
+    def is_free(self, place: Place) -> bool:
+        """Whether neither a place, nor one above or below it, was spoken of."""
+        return not self.is_settled(place) and not any(other[: len(place)] == place for other in self._fates)
 
     def findings(self, otherwise: str) -> tuple[Finding, ...]:
         """All findings in the order of the file; `otherwise` is said of each setting that nobody has spoken of."""
@@ -61,10 +65,9 @@ class Ledger:
         found += [Finding(line, "(this line)", "missing", f"not read: {text}") for line, text in self._source.faults]
         return tuple(sorted(found, key=lambda one: (one.line, one.setting)))
 
-    def _note(self, place: Place, value: Value, fate: Fate, text: str) -> None:
-        assert not self.is_settled(place), f"{shown(place)} has two fates"
-        assert not any(other[: len(place)] == place for other in self._fates), f"below {shown(place)} one has a fate"
-        self._fates[place] = (value.line, fate, text)
+    def _note(self, place: Place, fate: Fate, text: str) -> None:
+        assert self.is_free(place), f"{shown(place)} has two fates"
+        self._fates[place] = (self._source.line(place), fate, text)
 
 
 def leaves(value: Value, place: Place = ()) -> list[tuple[Place, Value]]:

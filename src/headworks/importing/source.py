@@ -79,6 +79,24 @@ class Source(msgspec.Struct, frozen=True):
 
     root: Value
     faults: tuple[tuple[int, str], ...] = ()
+    name: str = ""
+
+    def at(self, place: Place) -> Value | None:
+        """The value at a place; None where there is none."""
+        value: Value | None = self.root
+        for step in place:
+            if value is None:
+                return None
+            if isinstance(step, str):
+                value = value.get(step)
+            else:
+                value = value.items[step] if value.items is not None and step < len(value.items) else None
+        return value
+
+    def line(self, place: Place) -> int:
+        """The line of what stands at a place, or of the nearest thing around it."""
+        value = self.at(place)
+        return value.line if value is not None else self.line(place[:-1])
 
 
 def read_yaml(path: Path) -> Source:
@@ -98,7 +116,7 @@ def read_yaml(path: Path) -> Source:
     root = _value(document.root)
     if root.fields is None:
         raise ConfigError(Problem(str(path), root.line, 1, "expected a mapping at the top of the file"))
-    return Source(root, tuple((mark.line, message) for mark, message in document.faults))
+    return Source(root, tuple((mark.line, message) for mark, message in document.faults), path.name)
 
 
 def read_toml(path: Path) -> Source:
@@ -115,7 +133,7 @@ def read_toml(path: Path) -> Source:
         line, column = (int(found[1]), int(found[2])) if found else (0, 0)
         # Its own words may quote what stands there, and that may be a secret.
         raise ConfigError(Problem(str(path), line, column, "not valid TOML from here on")) from None
-    return Source(_from_plain(table, (), _toml_lines(text), 1))
+    return Source(_from_plain(table, (), _toml_lines(text), 1), name=path.name)
 
 
 def _value(node: Node) -> Value:
@@ -187,15 +205,15 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
             starts.append((number, line))
         is_header = depth == 0 and not quotes and re.match(r"\s*\[", line) is not None
         for found in re.finditer(r'"""|\'\'\'|"(?:[^"\\]|\\.)*"|\'[^\']*\'|\\.|#|[\[\]{}]', line):
-            token = found[0]
+            mark = found[0]
             if quotes:
-                quotes = "" if token == quotes else quotes
-            elif token in ('"""', "'''"):
-                quotes = token
-            elif token == "#":
+                quotes = "" if mark == quotes else quotes
+            elif mark in ('"""', "'''"):
+                quotes = mark
+            elif mark == "#":
                 break
-            elif not is_header and token in "[{":
+            elif not is_header and mark in "[{":
                 depth += 1
-            elif not is_header and token in "]}":
+            elif not is_header and mark in "]}":
                 depth -= 1
     return starts
