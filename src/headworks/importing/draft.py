@@ -7,12 +7,13 @@ in more (address, model), the first is the model and the others are its first fa
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 
 from headworks.config.shape import PUBLIC_MODEL_NAME
 from headworks.importing.ledger import Ledger
-from headworks.importing.source import Place
+from headworks.importing.source import Place, Source
 from headworks.importing.upstreams import Kind
 
 ANY = "*"
@@ -108,21 +109,21 @@ class ModelDraft(msgspec.Struct, frozen=True):
 
 
 class Composed(msgspec.Struct):
-    """Providers, public names and prices of our file; `reached` are all names that mean a model in it."""
+    """Providers, public names and prices of our file; `plain` are names that need no entry, and so have no fallback."""
 
     providers: list[ProviderDraft] = msgspec.field(default_factory=list)
     models: list[ModelDraft] = msgspec.field(default_factory=list)
     prices: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
-    reached: dict[str, str] = msgspec.field(default_factory=dict)
+    plain: set[str] = msgspec.field(default_factory=set)
 
 
 class Composer:
     """Makes groups into providers and models. The mutable state is what has been composed so far."""
 
-    def __init__(self, groups: Sequence[Group], ledger: Ledger, line_of: dict[Place, int]) -> None:
+    def __init__(self, groups: Sequence[Group], ledger: Ledger, source: Source) -> None:
         self._groups = groups
         self._ledger = ledger
-        self._line_of = line_of
+        self._source = source
         self._made = Composed()
         self._providers: dict[tuple[Connection, tuple[Account, ...]], ProviderDraft] = {}
         self._owned = {group.name.partition("/")[0] for group in groups if _is_wild(group)}
@@ -144,7 +145,7 @@ class Composer:
         for one in sorted(group.deployments, key=lambda one: one.account.tier):
             clusters.setdefault((one.connection, one.model), []).append(one)
         tiers = [{one.account.tier for one in cluster} for cluster in clusters.values()]
-        in_order = all(max(left) < min(right) for left, right in zip(tiers, tiers[1:], strict=False))
+        in_order = all(max(left) < min(right) for left, right in pairwise(tiers))
         chain: list[str] = []
         for index, cluster in enumerate(clusters.values()):
             provider = self._provider(group, cluster, is_own=index == 0)
@@ -152,8 +153,6 @@ class Composer:
             for one in cluster:
                 self._settle(group, one, provider, index, in_order=in_order)
         self._chains[group.name] = chain
-        if not _is_wild(group):
-            self._made.reached[group.name] = chain[0]
 
     def _provider(self, group: Group, cluster: list[Deployment], *, is_own: bool) -> ProviderDraft:
         accounts = _levelled([one.account for one in cluster])
@@ -170,7 +169,7 @@ class Composer:
             self._providers[key] = made
             self._made.providers.append(made)
         for one in cluster:
-            made.lines.append(self._line_of[one.place])
+            made.lines.append(self._source.line(one.place))
             self._admit(made, one)
             if one.prices:
                 self._made.prices.setdefault(f"{made.name}/{one.model}", one.prices)
@@ -197,14 +196,18 @@ class Composer:
         price = f"prices.models.{target}"
         for place, text in one.settled:
             told = text.replace("{at}", at).replace("{provider}", f"providers.{provider.name}")
-            self._ledger.mapped(place, told.replace("{limits}", limits).replace("{price}", price))
+            if self._ledger.is_free(place):  # what several deployments share is told of once
+                told = told.replace("{limits}", limits).replace("{price}", price)
+                self._ledger.mapped(place, told)
         if not self._ledger.is_free(one.named):
             return
-        if index and not in_order:
+        if not _is_wild(group) and group.name.partition("/")[0] in self._owned:
+            self._under_wildcard(group, one, target)
+        elif index and not in_order:
             self._ledger.missing(
                 one.named,
                 f"one name is not balanced over different upstreams here: {target} is asked when the first of "
-                f"`{group.name}` fails; to spread load, put a load balancer before the servers, or name both to callers",
+                f"`{group.name}` fails; to spread load, put a load balancer before the servers",
             )
         elif index:
             self._ledger.mapped(one.named, f"models.{group.name}.fallback: {target}")
@@ -212,6 +215,15 @@ class Composer:
             self._ledger.mapped(one.named, f"providers.{provider.name}: callers name any model as {provider.name}/NAME")
         else:
             self._ledger.mapped(one.named, f"models.{group.name}: {target}")
+
+    def _under_wildcard(self, group: Group, one: Deployment, target: str) -> None:
+        """A name such as `openai/gpt` beside `openai/*`, which reaches it already."""
+        if target == group.name:
+            self._ledger.mapped(one.named, f"{target} is reached as it is")
+        else:
+            self._ledger.missing(
+                one.named, f"`{group.name}` is what a wildcard reaches already: call {target}, or give it another name"
+            )
 
     def _free(self, wished: str, *, is_wild: bool) -> str:
         base = slug(wished)
@@ -232,10 +244,11 @@ class Composer:
             return
         first, *others = self._chains[group.name]
         fallback = tuple(dict.fromkeys([*others, *(name for name in group.fallback if name != group.name)]))
-        if group.name.partition("/")[0] in {provider.name for provider in self._made.providers}:
+        if group.name.partition("/")[0] in self._owned:
+            self._made.plain.add(group.name)
             return
         provider, _, model = first.partition("/")
-        line = self._line_of[group.deployments[0].place]
+        line = self._source.line(group.deployments[0].place)
         self._made.models.append(ModelDraft(group.name, provider, model, fallback, line))
 
 

@@ -9,7 +9,7 @@ from headworks.importing.source import Value
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _NO_KEYS = frozenset(
-    {"", "none", "null", "empty", "dummy", "fake", "fake-key", "no-key", "not-needed", "not-used", "anything", "any", "x"}
+    {"", "none", "null", "empty", "dummy", "fake", "fake-key", "no-key", "not-needed", "not-used", "anything", "any"}
 )  # fmt: skip
 """What people write where a server without keys is asked by a client that wants one."""
 

@@ -1,7 +1,7 @@
 """Which upstreams other gateways name, and what each is here: a kind, an address, the usual variable of its key.
 
-Sources: the providers' API references on their OpenAI-compatible endpoints, and the three gateways' own lists of
-providers and variables (LiteLLM's provider pages, Portkey's `globals.ts`, TensorZero's configuration reference), 2026-11.
+Sources: the providers' API references on their OpenAI-compatible endpoints, and the three gateways' own lists
+(LiteLLM's provider pages, Portkey's `globals.ts`, TensorZero's configuration reference), 2026-11.
 """
 
 from typing import Literal
@@ -83,7 +83,7 @@ _COMPATIBLE = (
 )
 _ABSENT: dict[str, str] = {
     "azure": "Azure is no kind of provider here: its v1 API speaks OpenAI's, so write `kind: openai-compatible`, "
-    "base_url https://RESOURCE.openai.azure.com/openai/v1 and the deployment's name as the model; it has no api-version",
+    "base_url https://RESOURCE.openai.azure.com/openai/v1 and the deployment's name as the model",
     "bedrock": "Bedrock is no kind of provider here: where AWS serves the model by its OpenAI-compatible endpoint "
     "(https://bedrock-runtime.REGION.amazonaws.com/openai/v1, with a Bedrock API key), write `kind: "
     "openai-compatible`; else take the model from its maker (`kind: anthropic`), or keep the old gateway before it",

@@ -17,7 +17,7 @@ _PATHS = {"gemini": "/v1beta"}
 
 
 class Sections(msgspec.Struct):
-    """What our file says beside providers, models and prices: by section, fields with their values and a line of theirs."""
+    """What our file says beside providers and models: by section, fields with values and a line of theirs."""
 
     fields: dict[str, dict[str, tuple[object, int]]] = msgspec.field(default_factory=dict)
 
@@ -30,7 +30,7 @@ class Sections(msgspec.Struct):
         return self.fields.get(section, {}).get(field, (None, 0))[0]
 
 
-def write(  # noqa: PLR0913
+def write(
     composed: Composed,
     sections: Sections,
     *,
@@ -126,8 +126,8 @@ def _provider(provider: ProviderDraft, simulator: str | None) -> list[str]:
     else:
         lines.append("    pools:")
         for pool in provider.pools:
-            lines.append(f"      {pool.name}:")
-            lines += [f"        {line}" for line in _pool(pool)]
+            body = _pool(pool) or ["weight: 1 # without a key"]
+            lines += [f"      {pool.name}:", *(f"        {line}" for line in body)]
     times = {"total_s": connection.total_s, "first_byte_s": connection.total_s}
     times["between_bytes_s"] = connection.between_bytes_s
     said = ", ".join(f"{field}: {seconds:g}" for field, seconds in times.items() if seconds is not None)
@@ -150,7 +150,7 @@ def _pool(pool: Pool) -> list[str]:
     if named:
         lines.append("model_limits:")
         lines += [f"  {text(model)}: {_asked(asked)}" for model, asked in named.items()]
-    return lines or ["weight: 1 # without a key"]
+    return lines
 
 
 def _asked(asked: Asked) -> str:
