@@ -29,7 +29,7 @@ _ORIGIN = r"https?://[A-Za-z0-9._\[\]:-]+"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `headworks import`."""
-    parser.add_argument("gateway", choices=tuple(GATEWAYS), help="whose file it is")
+    parser.add_argument("gateway", choices=GATEWAYS, help="whose file it is")
     parser.add_argument("file", type=Path, metavar="FILE", help="the file to read")
     parser.add_argument(
         "--into", type=Path, default=Path(), metavar="DIR", help="where to write; created when missing; default: here"

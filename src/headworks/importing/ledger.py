@@ -66,6 +66,7 @@ class Ledger:
         return tuple(sorted(found, key=lambda one: (one.line, one.setting)))
 
     def _note(self, place: Place, fate: Fate, text: str) -> None:
+        assert self._source.at(place) is not None, f"{shown(place)} is not there"
         assert self.is_free(place), f"{shown(place)} has two fates"
         self._fates[place] = (self._source.line(place), fate, text)
 

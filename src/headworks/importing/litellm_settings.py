@@ -72,8 +72,8 @@ class Settings:
             for start, place, value in self._named_chains((section, "fallbacks")):
                 chains += self._chain(groups, start, place, value)
             default: Place = (section, "default_fallbacks")
-            if (value := self._source.at(default)) is not None:
-                chains += self._chain(groups, "*", default, value)
+            if (ends := self._source.at(default)) is not None:
+                chains += self._chain(groups, "*", default, ends)
         by_name = {group.name: group for group in groups}
         for chain in chains:
             if chain.start != "*":

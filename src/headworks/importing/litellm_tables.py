@@ -20,8 +20,8 @@ _ROUTES = "a key names the endpoints that it may use: `headworks keys create NAM
 _HEADERS = "callers' headers are not passed on, but for the APIs' own; `headers` of a provider are fixed ones"
 _REFUSED = "what an upstream cannot honour is refused by its name, never dropped (docs/explanation/bridging.md)"
 _SCREENING = (
-    "screening is a workload's: personal data by `screening.privacy` (docs/how-to/privacy.md), answers by schema and rules "
-    "(docs/how-to/workloads.md); a guard that is a service of its own stays in the application"
+    "screening is a workload's: personal data by `screening.privacy` (docs/how-to/privacy.md), answers by schema and "
+    "rules (docs/how-to/workloads.md); a guard that is a service of its own stays in the application"
 )
 _WHOLE = "every call names its model"
 

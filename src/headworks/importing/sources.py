@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from headworks.importing.litellm import import_litellm
+from headworks.importing.portkey import import_portkey
 from headworks.importing.result import Imported
-from headworks.importing.source import read_yaml
+from headworks.importing.source import read_toml, read_yaml
+from headworks.importing.tensorzero import import_tensorzero
 
-GATEWAYS = {
-    "litellm": "LiteLLM's proxy configuration, YAML",
-}
-"""What each one's file is."""
+GATEWAYS = ("litellm", "portkey", "tensorzero")
+"""LiteLLM's `config.yaml`, a config of Portkey's or its `conf.json`, `tensorzero.toml`."""
 
 
 def import_file(gateway: str, path: Path, *, environment: Mapping[str, str], simulator: str | None = None) -> Imported:
@@ -25,4 +25,8 @@ def import_file(gateway: str, path: Path, *, environment: Mapping[str, str], sim
     Raises:
         ConfigError: the file cannot be read.
     """
-    return import_litellm(read_yaml(path), environment=environment, simulator=simulator)
+    if gateway == "litellm":
+        return import_litellm(read_yaml(path), environment=environment, simulator=simulator)
+    if gateway == "portkey":
+        return import_portkey(read_yaml(path), simulator=simulator)
+    return import_tensorzero(read_toml(path), folder=path.parent, simulator=simulator)

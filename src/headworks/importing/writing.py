@@ -124,16 +124,18 @@ def _provider(provider: ProviderDraft, simulator: str | None) -> list[str]:
     if len(provider.pools) == 1:
         lines += [f"    {line}" for line in _pool(provider.pools[0])]
     else:
-        lines.append("    pools:")
-        for pool in provider.pools:
-            body = _pool(pool) or ["weight: 1 # without a key"]
-            lines += [f"      {pool.name}:", *(f"        {line}" for line in body)]
+        lines += ["    pools:", *(line for pool in provider.pools for line in _named_pool(pool))]
     times = {"total_s": connection.total_s, "first_byte_s": connection.total_s}
     times["between_bytes_s"] = connection.between_bytes_s
     said = ", ".join(f"{field}: {seconds:g}" for field, seconds in times.items() if seconds is not None)
     if said:
         lines.append(f"    timeouts: {{ {said} }}")
     return lines
+
+
+def _named_pool(pool: Pool) -> list[str]:
+    body = _pool(pool) or ["weight: 1 # without a key"]
+    return [f"      {pool.name}:", *(f"        {line}" for line in body)]
 
 
 def _pool(pool: Pool) -> list[str]:
