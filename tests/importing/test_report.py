@@ -1,24 +1,35 @@
-"""What must hold of every import, whatever the file: nothing is left out, nothing has two fates, no secret is copied."""
+"""What must hold of every import: nothing is left out, nothing has two fates, no secret is copied."""
 
 import json
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
-from conftest import FILES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headworks.config import parse
 from headworks.importing import import_file
 
+FILES = Path(__file__).parent / "files"
 SAMPLES = [
     ("litellm", "litellm.yaml"),
     ("portkey", "portkey.json"),
     ("portkey", "conf.json"),
     ("tensorzero", "tensorzero/tensorzero.toml"),
 ]
-SECRETS = ["sk-clear", "very-secret", "hunter2", "sk-1234", "sk-lf", "abcdefghijklmnopqrst", "sk-portkey", "sk-ant", "pk-0"]
+SECRETS = [
+    "sk-clear",
+    "very-secret",
+    "hunter2",
+    "sk-1234",
+    "sk-lf",
+    "abcdefghijklmnopqrst",
+    "sk-portkey",
+    "sk-ant",
+    "pk-0",
+]
 
 
 def leaves(value, place=""):
@@ -52,9 +63,8 @@ def test_each_finding_stands_on_the_line_of_its_setting(imported, gateway, name)
     lines = (FILES / name).read_text().splitlines()
 
     for one in imported(gateway, name).made.findings:
-        key = one.setting.rpartition(".")[2].partition("[")[0]
-        around = " ".join(lines[max(0, one.line - 3) : one.line])
-        assert key in around, one
+        if not one.setting.endswith("]"):  # an item of a list has no name
+            assert one.setting.rpartition(".")[2] in lines[one.line - 1], one
 
 
 @pytest.mark.parametrize(("gateway", "name"), SAMPLES)
@@ -66,7 +76,8 @@ def test_no_secret_of_the_source_is_in_our_files_or_in_the_report(imported, gate
 
 
 words = st.sampled_from(
-    ["openai/gpt-6-luna", "azure/x", "anthropic/claude", "gpt-6-luna", "a b", "", "*", "openai/*", "mistral/*", "chat", "30d",
+    ["openai/gpt-6-luna",
+      "azure/x", "anthropic/claude", "gpt-6-luna", "a b", "", "*", "openai/*", "mistral/*", "chat", "30d",
      "os.environ/KEY", "os.environ/URL", "sk-abcdefghijklmnopqrstuvwx1", "http://127.0.0.1:1/v1", "https://u:p@x.example/?k=1"]
 )  # fmt: skip
 scalars = words | st.integers(-5, 5000) | st.floats(-1, 2, allow_nan=False) | st.booleans() | st.none()
@@ -76,7 +87,7 @@ values = st.recursive(
 
 
 def some(*names):
-    return st.fixed_dictionaries({}, optional={name: values for name in names})
+    return st.fixed_dictionaries({}, optional=dict.fromkeys(names, values))
 
 
 entries = st.fixed_dictionaries(
@@ -93,9 +104,18 @@ configurations = st.fixed_dictionaries(
     {"model_list": st.lists(entries, max_size=4)},
     optional={
         "router_settings": some(
-            "fallbacks", "timeout", "num_retries", "redis_url", "redis_host", "model_group_alias", "routing_strategy", "odd"
+            "fallbacks",
+            "timeout",
+            "num_retries",
+            "redis_url",
+            "redis_host",
+            "model_group_alias",
+            "routing_strategy",
+            "odd",
         ),
-        "litellm_settings": some("fallbacks", "default_fallbacks", "cache", "callbacks", "request_timeout", "drop_params"),
+        "litellm_settings": some(
+            "fallbacks", "default_fallbacks", "cache", "callbacks", "request_timeout", "drop_params"
+        ),
         "general_settings": some("master_key", "max_request_size_mb", "maximum_spend_logs_retention_period", "odd"),
         "credential_list": values,
         "guardrails": values,

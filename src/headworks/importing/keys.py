@@ -30,10 +30,11 @@ class Keys:
 
     Arguments:
         texts: all texts of the file; variables that they name are not given to anything else.
+        usual: further variables that are in use already, as a provider without a key in the file has its own.
     """
 
-    def __init__(self, texts: Iterable[str]) -> None:
-        self._named = {name for text in texts if (name := variable_of(text)) is not None}
+    def __init__(self, texts: Iterable[str], usual: Iterable[str] = ()) -> None:
+        self._named = {name for text in texts if (name := variable_of(text)) is not None} | set(usual)
         self._clear: dict[str, str] = {}
         self._variables: dict[str, Variable] = {}
 

@@ -9,6 +9,7 @@ from headworks.importing.litellm_entry import Entry, Refused
 from headworks.importing.litellm_settings import Settings
 from headworks.importing.result import Imported, all_texts, imported
 from headworks.importing.source import Place, Source, Value
+from headworks.importing.upstreams import upstream_named
 from headworks.importing.writing import Sections
 
 _UNKNOWN = "nothing here has this name: look for its purpose in docs/reference/configuration.md"
@@ -22,7 +23,7 @@ def import_litellm(source: Source, *, environment: Mapping[str, str], simulator:
         environment: where a variable is looked up that stands for an address.
         simulator: an origin that stands in for all providers.
     """
-    ledger, keys, sections = Ledger(source), Keys(all_texts(source)), Sections()
+    ledger, keys, sections = Ledger(source), Keys(all_texts(source), _usual(source)), Sections()
     groups = _groups(source, ledger, keys, dict(environment))
     settings = Settings(source, ledger, keys, sections)
     settings.aliases(groups)
@@ -62,4 +63,16 @@ def _credentials(source: Source) -> dict[str | None, dict[str, tuple[Value, Plac
         if name is not None and name.text and values is not None:
             place: Place = ("credential_list", index, "credential_values")
             found[name.text] = {field: (value, (*place, field)) for field, value in (values.fields or {}).items()}
+    return found
+
+
+def _usual(source: Source) -> list[str]:
+    """The variables that LiteLLM looks for where an entry names no key."""
+    found: list[str] = []
+    for value in (source.root.get("model_list") or Value(0)).items or ():
+        params = value.get("litellm_params") or Value(0)
+        model = (params.get("model") or Value(0)).text or ""
+        named = upstream_named(model.partition("/")[0])
+        if named is not None and not {"api_key", "litellm_credential_name"} & set(params.fields or {}):
+            found.append(named[1].variable)
     return found

@@ -17,7 +17,7 @@ from headworks.importing.ledger import Ledger
 from headworks.importing.result import Imported, all_texts, imported
 from headworks.importing.source import Place, Source, Value
 from headworks.importing.texts import host_name, is_fit, is_model_name, seconds, whole
-from headworks.importing.upstreams import UPSTREAMS, Upstream, address, upstream_named, what_instead
+from headworks.importing.upstreams import Upstream, address, upstream_named, what_instead
 from headworks.importing.writing import Sections
 
 _UNKNOWN = "nothing here has this name: look for its purpose in docs/reference/configuration.md"
@@ -78,7 +78,7 @@ class _Portkey:
     def run(self) -> Imported:
         """Everything imported."""
         root = self._source.root
-        targets = list(self._flattened(root, (), {}, 1, 0))
+        targets = list(self._flattened(root, (), {}, 1))
         overrides = [one.fields.get("override_params", (Value(0), ()))[0] for one in targets]
         has_models = any(one.get("model") is not None for one in overrides)
         for target in targets:
@@ -97,7 +97,7 @@ class _Portkey:
         )  # fmt: skip
 
     def _flattened(
-        self, value: Value, place: Place, around: dict[str, tuple[Value, Place]], weight: int, depth: int
+        self, value: Value, place: Place, around: dict[str, tuple[Value, Place]], weight: int
     ) -> Iterator[_Target]:
         """The targets in the order in which they are asked, each with what it inherits."""
         fields = {name: (one, (*place, name)) for name, one in (value.fields or {}).items()}
@@ -121,10 +121,8 @@ class _Portkey:
                 self._tier = start
             share = one.get("weight")
             number = None if share is None else share.number
-            parts = (
-                1 if number is None or number <= 0 else max(1, min(1000, round(number * (100 if number < 1 else 1))))
-            )
-            yield from self._flattened(one, (*place, "targets", index), whole_fields, parts, depth + 1)
+            parts = 1 if number is None or number <= 0 else round(number * (100 if number < 1 else 1))
+            yield from self._flattened(one, (*place, "targets", index), whole_fields, max(1, min(1000, parts)))
         if mode is not None and mode.text == "single" and len(targets) > 1:
             for index in range(1, len(targets)):
                 self._ledger.needless((*place, "targets", index), "the strategy `single` asks the first target only")
@@ -145,8 +143,8 @@ class _Portkey:
             return
         if not alone:
             text = (
-                f"leaves the model to the caller, so it is no part of `{self._name}`: callers name {provider}/NAME; write "
-                "the models that callers name, with their `fallback`, under `models`"
+                f"leaves the model to the caller, and is no part of `{self._name}`: callers name {provider}/NAME; "
+                "write the models that callers name, with their `fallback`, under `models`"
             )
             self._ledger.missing(deployment.named, text)
         name = f"{provider}/*"
@@ -184,7 +182,8 @@ class _Portkey:
         field = "provider" if "provider" in fields else "virtual_key"
         named_at = at or fields[field][1]
         if at is not None and field in fields:
-            settled[fields[field][1]] = "{provider}"
+            vault = f"{{at}}.api_key: {account.api_key}; the key itself is in Portkey's vault: set the variable"
+            settled[fields[field][1]] = vault if usual else "{provider}"
         connection = Connection(name, kind, base_url, total_s=total_s)
         place = target.place or (field,)
         return Deployment(connection, account, model, place, named_at, settled=tuple(settled.items())), slug(name)
@@ -202,8 +201,7 @@ class _Portkey:
             for start in range(len(words) - count + 1):
                 found = "-".join(words[start : start + count])
                 if upstream_named(found) is not None or "azure" in found or "bedrock" in found:
-                    usual = UPSTREAMS[upstream_named(found)[0]].variable if upstream_named(found) else ""  # type: ignore[index]
-                    return found, usual
+                    return found, f"{slug(kept).upper().replace('-', '_')}_API_KEY"
         raise _Refused(
             "its provider and key are in Portkey's vault: say `provider` and `api_key` here and import again"
         )
@@ -286,9 +284,7 @@ class _Portkey:
             if prices is not None and prices.is_leaf:
                 self._ledger.needless((*at, "pricing_config"), "list prices are in the catalogue (`headworks models`)")
             elif prices is not None:
-                self._ledger.missing(
-                    (*at, "pricing_config"), "write the prices under `prices.models`, by a million tokens"
-                )
+                self._ledger.missing((*at, "pricing_config"), "write the prices under `prices.models`")
 
     def _rates(self, value: Value, place: Place, name: str) -> Asked:
         found: dict[str, int] = {}
@@ -343,9 +339,7 @@ class _Portkey:
                 self._sections.set("defaults", "retries", min(number, 10), one.line)
                 self._ledger.mapped(at, "defaults.retries, of every provider" + (", 10 at most" if number > 10 else ""))
             else:
-                self._ledger.missing(
-                    at, f"further attempts are counted for all providers alike: defaults.retries is {said}"
-                )
+                self._ledger.missing(at, f"attempts are counted for all providers alike: defaults.retries is {said}")
 
     def _timeout(self, value: Value, place: Place, *, is_default: bool) -> None:
         limit = seconds(value, 0.001)

@@ -6,7 +6,7 @@ import re
 import msgspec
 
 from headworks.config import SCHEMA_FILE
-from headworks.importing.draft import ANY, Account, Asked, Composed, ModelDraft, Pool, ProviderDraft
+from headworks.importing.draft import ANY, Asked, Composed, ModelDraft, Pool, ProviderDraft
 from headworks.importing.keys import Variable
 from headworks.importing.upstreams import needs_insecure
 
@@ -139,13 +139,12 @@ def _named_pool(pool: Pool) -> list[str]:
 
 
 def _pool(pool: Pool) -> list[str]:
-    account, lines = pool.account, []
-    for field in ("api_key", "organization", "project"):
-        if said := getattr(account, field):
-            lines.append(f"{field}: {text(said)}")
-    for field in ("weight", "tier"):
-        if (number := getattr(account, field)) != getattr(Account(), field):
-            lines.append(f"{field}: {number}")
+    account = pool.account
+    lines: list[str] = []
+    texts = {"api_key": account.api_key, "organization": account.organization, "project": account.project}
+    lines += [f"{field}: {text(said)}" for field, said in texts.items() if said]
+    lines += [f"weight: {account.weight}"] if account.weight != 1 else []
+    lines += [f"tier: {account.tier}"] if account.tier else []
     if ANY in pool.limits:
         lines.append(f"limits: {_asked(pool.limits[ANY])}")
     named = {model: asked for model, asked in pool.limits.items() if model != ANY}
