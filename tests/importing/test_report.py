@@ -95,7 +95,8 @@ entries = st.fixed_dictionaries(
     optional={
         "litellm_params": some(
             "model", "api_key", "api_base", "organization", "rpm", "tpm", "weight", "order", "timeout",
-            "stream_timeout", "extra_headers", "input_cost_per_token", "output_cost_per_token", "litellm_credential_name", "odd",
+            "stream_timeout", "extra_headers", "input_cost_per_token", "output_cost_per_token",
+            "litellm_credential_name", "odd",
         ),
         "model_info": some("mode", "base_model", "input_cost_per_token", "access_groups"),
     },

@@ -52,7 +52,7 @@ def test_the_workload_is_valid(imported):
 
     made = imported("tensorzero", "tensorzero/tensorzero.toml")
 
-    assert [one.name for one in load_workloads(load(made.folder))] == ["extract-entities"]
+    assert [one.name for one in load_workloads(load(made.folder))] == ["extract-entities", "summary"]
 
 
 def test_a_template_with_variables_is_left_to_a_person(tmp_path):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from headworks.importing.draft import ANY, Composer, Group
 from headworks.importing.keys import Keys
 from headworks.importing.ledger import Ledger
-from headworks.importing.litellm_entry import Entry, Refused
+from headworks.importing.litellm_entry import Entry, Refused, provider_of
 from headworks.importing.litellm_settings import Settings
 from headworks.importing.result import Imported, all_texts, imported
 from headworks.importing.source import Place, Source, Value
@@ -72,7 +72,7 @@ def _usual(source: Source) -> list[str]:
     for value in (source.root.get("model_list") or Value(0)).items or ():
         params = value.get("litellm_params") or Value(0)
         model = (params.get("model") or Value(0)).text or ""
-        named = upstream_named(model.partition("/")[0])
+        named = upstream_named(provider_of(model)[0])
         if named is not None and not {"api_key", "litellm_credential_name"} & set(params.fields or {}):
             found.append(named[1].variable)
     return found

@@ -58,6 +58,17 @@ _SCOPES = "a key names the models that it may use: `headworks keys create NAME -
 _BOUNDS = "expected a number within the bounds of our file (docs/reference/configuration.md)"
 
 
+def provider_of(model: str) -> tuple[str, str]:
+    """LiteLLM's provider of a model's name, and the name there; an empty provider where it cannot be told."""
+    first, slash, rest = model.partition("/")
+    if slash and first == first.lower() and "." not in first:
+        return first, rest
+    for beginning, provider in _BY_BEGINNING.items():
+        if model.startswith(beginning):
+            return provider, model
+    return "", model
+
+
 class Refused(Exception):
     """The entry cannot be a deployment; the message says what to do instead."""
 
@@ -151,17 +162,8 @@ class Entry:
 
     def _provider(self) -> tuple[str, str]:
         """Their provider's name and the model's name there; an empty provider where it cannot be told."""
-        model = self._text("model") or ""
-        first, slash, rest = model.partition("/")
-        custom = self._text("custom_llm_provider")
-        if custom is not None:
-            return custom, model.removeprefix(f"{custom}/")
-        if slash and first == first.lower() and "." not in first:
-            return first, rest
-        for beginning, provider in _BY_BEGINNING.items():
-            if model.startswith(beginning):
-                return provider, model
-        return "", model
+        model, custom = self._text("model") or "", self._text("custom_llm_provider")
+        return (custom, model.removeprefix(f"{custom}/")) if custom is not None else provider_of(model)
 
     def _judge(self, theirs: str, model: str) -> None:
         wild = "*" in self.name

@@ -46,6 +46,7 @@ def import_tensorzero(source: Source, *, folder: Path, simulator: str | None = N
     functions.read()
     composed = Composer(list(models.groups.values()), ledger, source).compose()
     models.settle_routing()
+    functions.settle_models()
     _gateway(source, ledger, sections)
     _tables(source, ledger)
     return imported(

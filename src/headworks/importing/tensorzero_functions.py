@@ -69,11 +69,18 @@ class Functions:
         self._folder = folder
         self._model_named = model_named
         self._workloads: list[_Workload] = []
+        self._models: list[tuple[Place, str]] = []
 
     def read(self) -> None:
         """Take over all functions that have a variant we can serve."""
         for name, value in ((self._source.root.get("functions") or Value(0)).fields or {}).items():
             self._function(name, value, ("functions", name))
+
+    def settle_models(self) -> None:
+        """Say where the variants' models went, but for those that a composed model has told of."""
+        for place, text in self._models:
+            if self._ledger.is_free(place):
+                self._ledger.mapped(place, text)
 
     def files(self, composed: Composed) -> dict[str, str]:
         """The workloads' files, by path."""
@@ -190,8 +197,7 @@ class Functions:
         for field, one in (value.fields or {}).items():
             at = (*place, field)
             if field == "model":
-                if "::" not in named:  # else the composed model tells of it
-                    self._ledger.mapped(at, f"{where}: {'fallback' if index else 'model'} {named}")
+                self._models.append((at, f"{where}: {'fallback' if index else 'model'} {named}"))
             elif field == "type":
                 self._ledger.needless(at, "a call of a workload is one")
             elif field == "weight":

@@ -50,6 +50,7 @@ GATEWAY: dict[str, tuple[Fate, str]] = {
     "rate_limiting": ("missing", _LIMITS),
     "provider_types": ("missing", "each provider names its own key: `api_key`"),
     "metrics": ("needless", "an outcome needs no declaration: POST /v1/outcomes (docs/how-to/outcomes.md)"),
+    "optimizers": ("missing", "models are not trained here: ask the provider itself, then name the new model"),
     "evaluations": ("missing", "golden sets and scorers are a workload's: docs/how-to/evals.md"),
     "tools": ("missing", "tools are a workload's: `tools.json`, as the Responses API has them"),
 }  # fmt: skip

@@ -60,7 +60,6 @@ UPSTREAMS: dict[str, Upstream] = {
 """By the name that the provider gets here."""
 
 _SAME: dict[str, str] = {
-    "text-completion-openai": "openai",
     "google": "gemini",
     "google-ai-studio-gemini": "gemini",
     "mistral-ai": "mistral",
@@ -87,6 +86,7 @@ _ABSENT: dict[str, str] = {
     "bedrock": "Bedrock is no kind of provider here: where AWS serves the model by its OpenAI-compatible endpoint "
     "(https://bedrock-runtime.REGION.amazonaws.com/openai/v1, with a Bedrock API key), write `kind: "
     "openai-compatible`; else take the model from its maker (`kind: anthropic`), or keep the old gateway before it",
+    "completions": "the old completions API is not served: name a model that answers chats, and call it so",
     "vertex": "Vertex AI is no kind of provider here: Gemini models are served by AI Studio, `kind: gemini` with a "
     "GEMINI_API_KEY; for others keep the old gateway before it",
 }
@@ -94,7 +94,7 @@ _ABSENT_BY: dict[str, str] = {
     "azure": "azure", "azure-ai": "azure", "azure-openai": "azure", "azure-text": "azure", "bedrock": "bedrock",
     "bedrock-converse": "bedrock", "aws-bedrock": "bedrock", "sagemaker": "bedrock", "sagemaker-chat": "bedrock",
     "aws-sagemaker": "bedrock", "vertex-ai": "vertex", "vertex-ai-beta": "vertex", "gcp-vertex-gemini": "vertex",
-    "gcp-vertex-anthropic": "vertex",
+    "gcp-vertex-anthropic": "vertex", "text-completion-openai": "completions",
 }  # fmt: skip
 
 
