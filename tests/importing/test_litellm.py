@@ -143,7 +143,16 @@ def test_a_public_name_with_a_slash_keeps_its_meaning(imported):
     assert made.config.models["b"].provider == "openai-api"
 
 
-@pytest.mark.parametrize("name", ["*", "claude-*", "a/*/b"])
+def test_a_wildcard_for_any_name_is_a_provider_too_and_what_callers_must_change_is_told(imported):
+    made = imported("litellm", models(entry("*", "openai/*", api_key="os.environ/KEY")))
+
+    assert made.config.providers["openai"].models is None
+    fate, text = made.fate("model_list[0].model_name")
+    assert fate == "missing"
+    assert "openai/NAME" in text
+
+
+@pytest.mark.parametrize("name", ["claude-*", "a/*/b"])
 def test_other_wildcards_are_told(imported, name):
     made = imported("litellm", models(entry(name, "openai/*")))
 

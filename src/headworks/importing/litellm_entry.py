@@ -119,11 +119,21 @@ class Entry:
             Refused: it makes none.
         """
         theirs, model = self._provider()
+        if self.name == ANY and model == ANY and theirs and upstream_named(theirs) is not None:
+            self.name = f"{theirs}/{ANY}"
+            text = (
+                f"a wildcard is a provider here: callers name {theirs}/NAME, and names that they are to keep stand under "
+                "`models`"
+            )
+        else:
+            text = ""
         self._judge(theirs, model)
         named = upstream_named(theirs)
         if named is None:
             raise Refused(what_instead(theirs))
         connection = self._connection(*named, environment)
+        if text:
+            self._ledger.missing((*self._place, "model_name"), text)
         for name in ("model", "custom_llm_provider"):
             self._settle(name, "{provider}")
         connection = self._spoken(self._headed(self._timed(connection)))
