@@ -130,6 +130,9 @@ def _entries(n: int) -> tuple[Opened, Settled]:
         usage_source="provider",
         attempts=1,
         response_bytes=1200,
+        cost_pico=90_000_000,
+        price_version="2026-11-25-b5fbb4ad817a.9720df73",
+        service_tier="default",
     )
     return opened, settled
 

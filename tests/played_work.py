@@ -99,6 +99,7 @@ class Work:
         fallback=None,
         published=None,
         speaks=tuple(Endpoint),
+        pools=(),
         **options,
     ):
         """Write the files and make a gateway of them.
@@ -106,6 +107,7 @@ class Work:
         Arguments:
             published: what the registry has.
             speaks: the dialects of the targets.
+            pools: through which `small` can be reached, the first one the cheaper tier.
             options: further ones of the gateway.
         """
         text = f"owner: o\ndescription: d\nladder: [small]\n{contract}"
@@ -132,6 +134,18 @@ class Work:
             )
             for name in ("small", "large")
         }
+        if pools:
+            pooled = tuple(
+                msgspec.structs.replace(
+                    targets["small"],
+                    provider=f"stub:{pool}",
+                    station=msgspec.structs.replace(station.station, health=Health(lambda most: 0.0, tier=tier)),
+                )
+                for tier, pool in enumerate(pools)
+            )
+            for one in pooled:
+                msgspec.structs.force_setattr(one, "pools", pooled)
+            targets["small"] = pooled[0]
         if rules is not None:
             self.rules = RulesRunner(workload.files.rules, workload.contract.validation.rules_timeout_s)
         compiled = msgspec.structs.replace(

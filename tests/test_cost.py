@@ -41,6 +41,7 @@ def test_a_call_costs_what_its_tokens_cost(priced):
     settled = priced.settled
     assert (settled.cost_pico, settled.price_version, settled.service_tier) == (COST, "table-1", "flex")
     assert answered.headers["x-headworks-cost-usd"] == f"0.{COST:012d}"
+    assert "x-headworks-cost-estimated" not in answered.headers
     assert b'headworks_cost_usd_total{endpoint="chat.completions",provider="stub",model="m",outcome="answered",' in (
         priced.metrics.render()
     )
@@ -75,11 +76,12 @@ def test_what_is_refused_before_any_attempt_is_free(priced):
 
 
 def test_usage_that_was_counted_here_is_charged_and_marked(priced):
-    priced.chat()
+    answered = priced.chat()
     priced.answer({name: value for name, value in ANSWER.items() if name != "usage"})
 
     settled = priced.settled
     assert settled.usage_source == "estimated"
+    assert answered.headers["x-headworks-cost-estimated"] == "true"
     assert settled.cost_pico == settled.input_tokens * 100 + settled.output_tokens * 500
 
 

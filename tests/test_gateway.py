@@ -141,6 +141,23 @@ def test_a_form_goes_up_byte_for_byte_but_for_the_model(hall):
     assert hall.settled.usage_source == "none"
 
 
+def test_a_form_has_the_callers_deadline_and_goes_to_a_pool_that_can_be_asked(hall):
+    hall.ask("/v1/chat/completions", {"model": "pooled/p", "messages": []})
+    resting = b"key-of-one" in hall.flight.request.headers
+    hall.answer({"error": {"message": "Slow down.", "code": "rate_limit_exceeded"}}, 429, retry_after="60")
+    hall.turn(8)
+    hall.answer()
+    hall.turn(8)
+
+    kind = {"content_type": "multipart/form-data; boundary=b", "x_headworks_deadline_ms": "500"}
+    answered = hall.ask("/v1/audio/transcriptions", FORM.replace(b"nano", b"pooled/p"), **kind)
+
+    assert hall.flight.timeouts.total_s <= 0.5
+    assert (b"key-of-one" in hall.flight.request.headers) != resting
+    answered.running.cancel()
+    hall.turn(3)
+
+
 def test_a_default_model_stands_in_where_the_api_has_one(hall):
     answered = hall.ask("/v1/moderations", {"input": "x"})
     assert answered.error["code"] == "model_not_found"

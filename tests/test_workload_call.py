@@ -106,7 +106,7 @@ def test_the_next_model_answers_when_the_first_fails(hall, work, kind):
 
 def test_a_request_that_the_provider_refuses_does_not_go_shopping(hall, work):
     answered = work.make("fallback: [large]\n").chat()
-    work.answer({"error": {"message": "Too long.", "type": "x", "code": "context_length_exceeded", "param": None}}, 400)
+    work.answer({"error": {"message": "Too long.", "type": "x", "code": "unknown_parameter", "param": None}}, 400)
 
     assert (answered.status, len(hall.upstream.flights)) == (400, 1)
     assert "Too long." in answered.error["message"]

@@ -174,7 +174,7 @@ def test_a_stream_that_is_refused_by_a_server_in_trouble_goes_on_elsewhere(hall,
 def test_a_stream_that_the_provider_refuses_does_not_go_shopping(hall, work):
     work.make("fallback: [large]\n")
     answered = work.chat(stream=True)
-    work.answer({"error": {"message": "Too long.", "type": "x", "code": "context_length_exceeded"}}, 400)
+    work.answer({"error": {"message": "Too long.", "type": "x", "code": "unknown_parameter"}}, 400)
 
     assert (answered.status, len(hall.upstream.flights)) == (400, 1)
     assert answered.error["message"] == "Too long."

@@ -460,3 +460,17 @@ def test_so_it_does_of_a_stream(hall, work, text, course):
     work.settle()
 
     assert hall.settled.course.startswith(course)
+
+
+def test_a_repair_does_not_go_up_under_the_callers_idempotency_key(hall, work):
+    """The provider would take it for the same request again, and find another body."""
+    work.make("validation: {repairs: 1}\n")
+    body = {"model": "triage", "messages": [], "prompt": {"variables": {"ticket": "x"}}}
+    hall.ask("/v1/chat/completions", body, idempotency_key="once")
+    assert b"idempotency-key: once\r\n" in hall.flight.request.headers
+    work.answer(team("green"))
+    assert len(hall.upstream.flights) == 2
+    assert b"idempotency-key" not in hall.flight.request.headers
+    work.answer(team("red"))
+
+    assert hall.settled.outcome == "answered"

@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from time import time
 
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from headworks.calls import Endpoint, Failure, FailureKind
 from headworks.errors import Refusal
 from headworks.headers import Lines, RawHeaders
+from headworks.limits import parse_retry_after
 from headworks.settlement import OpenCall
 
 JSON = b"application/json"
@@ -41,6 +41,9 @@ _STATUS_OF_FAILURE = {
     FailureKind.QUOTA: 429,
     FailureKind.OVERLOADED: 503,
     FailureKind.REJECTED: 400,
+    FailureKind.TOO_LONG: 400,
+    FailureKind.REFUSED: 400,
+    FailureKind.GONE: 404,
     FailureKind.STOPPED: 503,
     FailureKind.OPEN: 503,
     FailureKind.LIMITED: 429,
@@ -58,6 +61,9 @@ _WAYS_OUT = {
     FailureKind.OVERLOADED: "Try again in a moment.",
     FailureKind.INVALID: "The gateway's operator must look at this upstream: it does not keep to its API.",
     FailureKind.REJECTED: "Change the request; the provider would refuse it again.",
+    FailureKind.GONE: "The gateway's operator must name another model, or a fallback.",
+    FailureKind.TOO_LONG: "Shorten the input, or have the operator name a fallback with a larger context window.",
+    FailureKind.REFUSED: "Change what the request is about; the same is refused again.",
 }
 
 
@@ -78,14 +84,16 @@ class AnswerHead(msgspec.Struct, frozen=True, gc=False):
             self.request_id or call_id,
             call_id,
             target,
-            call.timings(now_s) + _cost_line(call.cost_pico) if call.cost_pico > 0 else call.timings(now_s),
+            call.timings(now_s) + _cost_line(call) if call.cost_pico > 0 else call.timings(now_s),
             self.relayed,
         )
 
 
-def _cost_line(pico: int) -> bytes:
-    """What the call costs, in dollars: the quantity is exact, so all of its twelve decimals are there."""
-    return b"x-headworks-cost-usd: %d.%012d\r\n" % (pico // 1_000_000_000_000, pico % 1_000_000_000_000)
+def _cost_line(call: OpenCall) -> bytes:
+    """What the call costs, in dollars: the quantity is exact, so all of its twelve decimals are there. A cost that
+    rests on tokens counted here is marked."""
+    line = b"x-headworks-cost-usd: %d.%012d\r\n" % divmod(call.cost_pico, 1_000_000_000_000)
+    return line + b"x-headworks-cost-estimated: true\r\n" if call.usage.source == "estimated" else line
 
 
 def answer_head(headers: Mapping[bytes, bytes], *, is_plain: bool) -> AnswerHead:
@@ -124,26 +132,6 @@ def _foreign(raw: RawHeaders) -> tuple[bytes, bytes]:
     return request_id, relayed
 
 
-def patience_of(headers: Mapping[bytes, bytes], now_s: float) -> float | None:
-    """Seconds that an upstream asks to wait, by `retry-after-ms` or `retry-after` (RFC 9110 §10.2.3); None where it
-    does not say so, or not in a way that can be read.
-
-    Arguments:
-        now_s: Unix seconds, for a date.
-    """
-    text = headers.get(b"retry-after-ms", b"").decode("latin-1").strip()
-    try:
-        found = float(text) / 1000 if text else None
-        if found is None:
-            text = headers.get(b"retry-after", b"").decode("latin-1").strip()
-            if not text:
-                return None
-            found = float(text) if text[:1].isdigit() else parsedate_to_datetime(text).timestamp() - now_s
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, found) if math.isfinite(found) else None
-
-
 NO_RETRY = (("x-should-retry", "false"),)
 """Tells the clients of OpenAI and Anthropic not to try again what was tried again here (`_should_retry` of their
 `_base_client.py`)."""
@@ -163,7 +151,7 @@ def with_patience_of(failure: Failure, headers: Mapping[bytes, bytes]) -> Failur
     """The failure with what the answer's head says of waiting, where its body does not."""
     if failure.retry_after_s is not None:
         return failure
-    return msgspec.structs.replace(failure, retry_after_s=patience_of(headers, time()))
+    return msgspec.structs.replace(failure, retry_after_s=parse_retry_after(headers, time()))
 
 
 def with_patience(head: AnswerHead, failure: Failure) -> AnswerHead:

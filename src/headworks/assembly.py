@@ -158,12 +158,17 @@ def read_settings(project: Project, environment: Mapping[str, str] = os.environ)
         book,
         secret,
         workloads,
-        _valkey_url(project, environment),
+        valkey_url(project, environment),
         store_url(project, environment),
     )
 
 
-def _valkey_url(project: Project, environment: Mapping[str, str]) -> str:
+def valkey_url(project: Project, environment: Mapping[str, str]) -> str:
+    """The URL of the Valkey that keeps the books of limits, with what is secret in it; "" where none does.
+
+    Raises:
+        ConfigError: it cannot be read, or is none.
+    """
     reference = project.config.quotas.valkey
     if reference is None:
         return ""

@@ -31,6 +31,9 @@ SPREAD_S = 0.25
 """Of a pause that the target asks for, the random part behind it: who was refused together must not come back so."""
 
 
+REQUEST_AT_FAULT = frozenset({FailureKind.REJECTED, FailureKind.REFUSED, FailureKind.TOO_LONG})
+"""Kinds that say something of the request, and nothing of who refused it. What the provider says of it is told."""
+
 JUDGED = frozenset({FailureKind.UNFIT, FailureKind.BLOCKED, FailureKind.DENIED, FailureKind.HELD})
 """Kinds that say something of an answer, and nothing of who gave it."""
 
@@ -55,6 +58,10 @@ RULES = {
     FailureKind.ERROR: _ANYTHING,
     FailureKind.RATE_LIMITED: _ANYTHING,
     FailureKind.INVALID: _ANYTHING,
+    # It stays too long for this model, through whichever pool: see `_to_next_model`.
+    FailureKind.TOO_LONG: Rules(onward=True),
+    # Another model may be there.
+    FailureKind.GONE: Rules(onward=True),
     # It would take as long again.
     FailureKind.TIMEOUT: Rules(onward=True),
     # It is this key's, and stays.
@@ -173,6 +180,8 @@ class Attempts:
         while self._onward:
             name, *self._onward = self._onward
             target = self._policy.resolve(name)
+            if failure.kind is FailureKind.TOO_LONG and not may_hold_more(target, self._plan.target):
+                continue
             pools = target.pools or (target,)
             able = choose(pools, health_of, now_s, self._policy.uniform)
             if able is None:
@@ -192,10 +201,22 @@ class Attempts:
         return msgspec.structs.replace(plan, timeouts=plan.target.station.timeouts.within(left_s))
 
 
+def window_of(target: Target[Station]) -> int | None:
+    """Tokens of a model's context window; None where the catalogue does not know them."""
+    model = target.station.price.model
+    return None if model is None else model.context_tokens
+
+
+def may_hold_more(target: Target[Station], than: Target[Station]) -> bool:
+    """Whether what was too long for one model may fit into another's window; where a window is not known, it may."""
+    window, least = window_of(target), window_of(than)
+    return window is None or least is None or window > least
+
+
 def tell(health: Health, call: OpenCall, failure: Failure | None) -> None:
     """Tell a target's health how an attempt ended; what was judged, or refused with reason, is as good as answered."""
     now_s = perf_counter()
-    if failure is None or failure.kind in JUDGED or failure.kind is FailureKind.REJECTED:
+    if failure is None or failure.kind in JUDGED or failure.kind in REQUEST_AT_FAULT:
         health.succeeded(now_s, call.head_s - call.sent_s)
     elif failure.kind is FailureKind.STOPPED:
         health.gave_up()

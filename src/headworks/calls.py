@@ -118,6 +118,9 @@ class FailureKind(enum.StrEnum):
     ERROR = "upstream_error"  # any other 5xx
     UNAUTHORIZED = "upstream_unauthorized"  # our provider key, never the caller's
     REJECTED = "upstream_rejected"  # the provider refused the request itself (4xx)
+    TOO_LONG = "context_length_exceeded"  # it refused it for its length: a larger window may hold it
+    REFUSED = "content_refused"  # it, or its model, declined for what the request is about
+    GONE = "upstream_model_gone"  # it has no such model: retired, or never there
     UNFIT = "output_invalid"  # the answer breaks the workload's schema
     BLOCKED = "output_blocked"  # a rule of the workload forbids the answer
     DENIED = "action_denied"  # the contract forbids a tool that the model calls
@@ -210,8 +213,9 @@ class Settled(msgspec.Struct, frozen=True, array_like=True, tag="s", gc=False):
     and rule, never a value) or why there was none.
 
     `cost_pico` is what the call costs in pico-dollars, all attempts together; -1 where that is not known (no price, or
-    no usage to go by). `price_version` is the price table's that it was computed with, "" where nothing was.
-    `service_tier` is the one that the provider says it served.
+    no usage to go by). An attempt that failed and told no usage counts as free, unless the call ended with it and the
+    upstream may have been at work. `price_version` is the price table's that it was computed with, "" where nothing
+    was. `service_tier` is the one that the provider says it served.
     """
 
     opened: Opened

@@ -93,6 +93,8 @@ class Works(Protocol):
         grant: Grant,
         reply: Reply,
         ending: Ending,
+        *,
+        home: str = "",
     ) -> Coroutine[Any, Any, None]:
         """Make the call and answer it."""
         ...
@@ -318,9 +320,11 @@ class Gateway:
             return None
 
         async def made(ending: Ending) -> None:
+            home = ""
             if admission.route.endpoint is Endpoint.RESPONSES and head.previous_response_id:
-                await self._check_previous(call, head.previous_response_id)
-            await works.run(call, work, head, admission, grant, reply, ending)
+                owner = await self._check_previous(call, head.previous_response_id)
+                home = "" if owner is None else owner.provider
+            await works.run(call, work, head, admission, grant, reply, ending, home=home)
 
         return self._run(made, call, reply)
 

@@ -54,7 +54,7 @@ async def judge(work: CompiledWorkload, answer: ModelAnswer, context: RulesConte
     if fault is not None:
         return fault
     calls = [item for item in answer.output if isinstance(item, AnswerCall)]
-    if calls or _refuses(answer):
+    if calls or refuses(answer):
         return GOOD  # a turn that asks for tools, or declines in words, is not the output that the schema is about
     text = answer_text(answer)
     if work.schema is not None:
@@ -148,7 +148,8 @@ def _of_rules(outcome: RulesOutcome) -> Judgement:
             return Judgement("blocked", reason=reason)
 
 
-def _refuses(answer: ModelAnswer) -> bool:
+def refuses(answer: ModelAnswer) -> bool:
+    """Whether the model declines, in its own words."""
     return any(
         isinstance(part, AnswerRefusal)
         for item in answer.output

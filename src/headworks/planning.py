@@ -297,7 +297,7 @@ class Planner:
         times.timeouts = None if total_s >= station.timeouts.total_s else station.timeouts.within(total_s)
         return times.timeouts
 
-    def _chosen(self, call: OpenCall, target: Target[Station], head: RequestHead) -> Target[Station]:
+    def _chosen(self, call: OpenCall, target: Target[Station], head: RequestHead | None) -> Target[Station]:
         best = self.in_best_pool(target, head)
         call.provider = best.provider
         return best
@@ -316,13 +316,17 @@ class Planner:
             return self.deadline_s
         return plan.admission.due_s(self.deadline_s, is_streamed=plan.is_streamed)
 
-    def in_best_pool(self, target: Target[Station], head: RequestHead) -> Target[Station]:
+    def in_best_pool(self, target: Target[Station], head: RequestHead | None) -> Target[Station]:
         """The same model through the pool that a call should go to now; calls with one cache key go together."""
-        raw = head.fields.get("prompt_cache_key")
+        raw = None if head is None else head.fields.get("prompt_cache_key")
         key = "" if raw is None else bytes(raw).decode("utf-8", "replace")
         now_s = self._now()
         best = choose(target.pools, health_of, now_s, self._uniform, key=key, headroom_of=partial(_headroom, now_s))
         return target if best is None else best
+
+    def at_home(self, target: Target[Station], provider: str) -> Target[Station]:
+        """The same model through this pool; the target as it is where it has none of that name."""
+        return self._table.in_pool(target, provider)
 
     def in_pool(self, call: OpenCall, plan: Plan, provider: str) -> Plan:
         """The plan with the pool that something lies in which the call refers to."""
@@ -495,11 +499,13 @@ class Planner:
         form = read_form(content_type.decode("latin-1"), request.body)
         name = route.default_model if "model" not in form.fields and route.default_model else form.model
         target = self._resolve(call, name, route, grant)
+        if target.pools:
+            target = self._chosen(call, target, None)
         body = form.splice_model(target.model) if "model" in form.fields else request.body
         call.is_streamed = form.is_streamed
         path = route.upstream_path
         sent = target.station.provider.request("POST", path, body, content_type, admission.forwarded)
-        return Plan(
+        plan = Plan(
             target,
             sent,
             route.endpoint,
@@ -509,6 +515,7 @@ class Planner:
             asked=request,
             admission=admission,
         )
+        return self._timed(plan, admission)
 
     def _resolve(self, call: OpenCall, name: str, route: Route, grant: Grant) -> Target[Station]:
         target = self._target(call, name, grant)

@@ -7,7 +7,19 @@ from typing import Any, Protocol
 
 import msgspec
 
-from headworks.calls import NO_USAGE, Caller, Endpoint, Failure, JournalEntry, Opened, Outcome, Settled, Usage, Verdict
+from headworks.calls import (
+    NO_USAGE,
+    Caller,
+    Endpoint,
+    Failure,
+    FailureKind,
+    JournalEntry,
+    Opened,
+    Outcome,
+    Settled,
+    Usage,
+    Verdict,
+)
 from headworks.errors import StorageError
 
 _astuple = msgspec.structs.astuple
@@ -52,6 +64,9 @@ _RESPONSES = Endpoint.RESPONSES.value
 _MOST_COURSE = 2000
 _PLAIN_FIELDS = Settled.__struct_fields__.index("workload")
 _AFTER_WORK = Settled.__struct_fields__.index("cost_pico")
+
+_UNTOLD = frozenset({FailureKind.TIMEOUT, FailureKind.BROKEN, FailureKind.INVALID, FailureKind.STOPPED})
+"""Failures of an upstream that may have generated something: it is paid for, and nobody says how much."""
 
 
 class Quota(Protocol):
@@ -159,7 +174,7 @@ class OpenCall(msgspec.Struct, gc=False):
             self.response_bytes,
             self.request_body,
             self.response_body,
-            cost_pico=-1 if outcome == "answered" and self.provider and not self.price_version else self.cost_pico,
+            cost_pico=self.cost_pico if self.price_version or not self.provider else self._uncharged(outcome),
             price_version=self.price_version,
             service_tier=self.service_tier,
         )
@@ -168,6 +183,19 @@ class OpenCall(msgspec.Struct, gc=False):
             return settled
         values = _astuple(settled)
         return Settled(*values[:_PLAIN_FIELDS], *_astuple(work), *values[_AFTER_WORK:])
+
+    def _uncharged(self, outcome: Outcome) -> int:
+        """What a call costs of which no attempt was charged: nothing where nothing can have been used, or else -1, for
+        that is not known. What belongs to no model (a stored response that is asked for again) is free."""
+        if self.cost_pico < 0:
+            return -1
+        if not self.model or self.finish_reason == "degraded":
+            return 0
+        if outcome == "answered":
+            return -1
+        # The upstream may have been at work, and has not said so.
+        is_untold = outcome == "cancelled" or self.error_code in _UNTOLD
+        return -1 if is_untold and self.attempts else 0
 
     def timings(self, now_s: float = 0.0) -> bytes:
         """The timing headers: how long the upstream took to its answer's head, and what was spent here.

@@ -340,7 +340,7 @@ class StreamRelay:
         self._settle(call, "failed", sink.status)
         named = plan.target.headers if terms is None else terms.headers
         head = with_patience(head, failure)
-        if terms is None and call.attempts > 1:
+        if call.attempts > 1:
             head = without_retry(head)
         reply.respond(sink.status, head.render(call, named, JSON), body)
 

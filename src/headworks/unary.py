@@ -31,7 +31,7 @@ from headworks.answering import (
     with_patience_of,
     without_retry,
 )
-from headworks.attempts import Attempts, Policy, begin
+from headworks.attempts import REQUEST_AT_FAULT, Attempts, Policy, begin
 from headworks.calls import NO_USAGE, AttemptFailed, Failure, FailureKind, Opened, Outcome, Settled
 from headworks.dialects import (
     AnswerSummary,
@@ -57,6 +57,9 @@ _ANSWER_READERS: dict[str, Callable[[bytes], AnswerSummary | Failure]] = {
     "/embeddings": read_embeddings_answer,
 }
 """Of answers on other paths nothing is read: they may be something other than JSON (transcripts, audio)."""
+
+_STAYS = REQUEST_AT_FAULT - {FailureKind.TOO_LONG}
+"""Refusals that no other target is asked after."""
 
 _LEAST_TOGETHER = 2
 """Entries that are written at once: one has nothing to share."""
@@ -404,6 +407,8 @@ class UnaryCall:
                 estimate_usage(call, plan, summary.text)
             if plan.target.station.price.is_known:
                 charge(call, plan)
+            else:
+                call.cost_pico = -1
         health, self._asked = self._asked, None
         assert health is not None, "an answer belongs to an attempt"
         health.succeeded(now_s, call.head_s - call.sent_s)
@@ -453,7 +458,7 @@ class UnaryCall:
         if plan.unlisted is not None and is_unknown_model(self._status, self._body):
             raise self._shared.unknown_model(self._call.requested_model, plan.unlisted)
         failure = plan.target.station.provider.classify(self._status, self._headers, self._body)
-        if failure.kind is FailureKind.REJECTED:
+        if failure.kind in _STAYS:
             self._end_attempt(now_s)
         else:
             failure = with_patience_of(failure, self._headers)

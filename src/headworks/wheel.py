@@ -38,6 +38,15 @@ class Timer:
         """Drop the deadline; harmless when there is none."""
         self._due_s = math.inf
 
+    def retire(self) -> None:
+        """The same for good: its owner goes, and is not to be held until the wheel has come round to this timer."""
+        self._due_s = math.inf
+        self._fire = _nothing
+
+
+def _nothing() -> None:
+    pass
+
 
 class TimerWheel:
     """Buckets of timers by tick. State: `_buckets`, the handle of the next turn, and when it should come.

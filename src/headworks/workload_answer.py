@@ -15,14 +15,14 @@ from headworks.answering import (
     refusal_of,
     with_patience_of,
 )
-from headworks.attempts import begin, tell
+from headworks.attempts import REQUEST_AT_FAULT, begin, tell
 from headworks.calls import NO_USAGE, AttemptFailed, Endpoint, Failure, FailureKind
 from headworks.dialects.canonical import ModelAnswer, UpstreamError
 from headworks.dialects.reading import Fields
 from headworks.dialects.whole import answer_text, read_answer, summary_of
 from headworks.errors import Refusal
 from headworks.held_calls import shown
-from headworks.judging import GOOD, Judgement, judge, verdict_of
+from headworks.judging import GOOD, Judgement, judge, refuses, verdict_of
 from headworks.outcome import estimate_usage, note
 from headworks.planning import Plan
 from headworks.routing import Gathering
@@ -40,7 +40,7 @@ class WholeRun(Run):
     async def answer(self) -> None:
         """Go along the chain until an answer is good."""
         refusal: Refusal | None = None
-        for index in range(len(self._work.chain)):
+        for index in self._indices():
             try:
                 if await self._try_target(index):
                     return
@@ -63,7 +63,10 @@ class WholeRun(Run):
         for repairs in range(work.contract.validation.repairs + 1):
             plan, (status, head, body, answer) = await self._ask(index, fields, due_s)
             output_tokens = self._take_usage(plan)
-            judged = GOOD if answer is None else await judge(work, answer, self._context(plan))
+            self._raise_declined(index, plan, answer)
+            judged = GOOD
+            if answer is not None and work.judges_output:
+                judged = await judge(work, answer, self._context(plan))
             how = verdict_of(judged)
             record.note_end(
                 f"{how} ({judged.reason})" if judged.reason else how if self._work.judges_output else "good"
@@ -83,6 +86,16 @@ class WholeRun(Run):
             record.repairs += 1
             fields = self._with_repair(fields, "" if answer is None else answer_text(answer), judged)
         raise AssertionError("the last turn answers or raises")
+
+    def _raise_declined(self, index: int, plan: Plan, answer: ModelAnswer | None) -> None:
+        """
+        Raises:
+            Refusal: the model declines, and the contract has the next of the chain asked.
+        """
+        if answer is None or self._is_last(index) or self._work.contract.refusals == "pass":
+            return
+        if refuses(answer) or answer.end_reason == "content_filter":
+            raise refusal_of(Failure(FailureKind.REFUSED, f"{plan.target.provider}'s model declined"))
 
     async def _ask(self, index: int, fields: Fields, due_s: float) -> tuple[Plan, _Attempted]:
         """Ask one target, and again while its failure is one that passes."""
@@ -157,7 +170,8 @@ class WholeRun(Run):
             else:
                 summary = summary_of(self._endpoint, body)
             # What is not judged may be of a kind that is not known here.
-            answer = read_answer(self._endpoint, body) if self._work.judges_output else None
+            is_read = self._work.judges_output or self._work.contract.refusals == "fallback"
+            answer = read_answer(self._endpoint, body) if is_read else None
         except AttemptFailed as error:
             call.usage = error.usage or NO_USAGE
             record.wasted_tokens += self._take_usage(plan)
@@ -183,8 +197,9 @@ class WholeRun(Run):
         """Raise what an answer that is no success means for the chain and for the caller."""
         failure = plan.target.station.provider.classify(sink.status, sink.headers, sink.body)
         failure = with_patience_of(failure, sink.headers)
-        refusal = refusal_of(failure, status=sink.status if failure.kind is FailureKind.REJECTED else 0)
-        if failure.kind is FailureKind.REJECTED and is_error_object(sink.body):
+        is_of_request = failure.kind in REQUEST_AT_FAULT or failure.kind is FailureKind.GONE
+        refusal = refusal_of(failure, status=sink.status if is_of_request else 0)
+        if is_of_request and is_error_object(sink.body):
             error = msgspec.json.decode(sink.body)["error"]
             message = f"The provider refused the request: {str(error.get('message'))[:500]}"
             refusal = UpstreamRefusal(sink.status, failure.kind.value, message, kind="upstream_error")

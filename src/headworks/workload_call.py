@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 
 from headworks.access import Grant
+from headworks.answering import NO_RETRY
 from headworks.attempts import Policy
 from headworks.compiled import CompiledWorkload
 from headworks.composing import prompt_reference
@@ -102,8 +103,13 @@ class WorkloadCalls:
         grant: Grant,
         reply: Reply,
         ending: Ending,
+        *,
+        home: str = "",
     ) -> None:
         """Make the call and answer it.
+
+        Arguments:
+            home: the provider, with its pool, that has what the call goes on from; "" where that is not known.
 
         Raises:
             Refusal: it is not to be made, or came to nothing good.
@@ -120,9 +126,12 @@ class WorkloadCalls:
             )
         kind = StreamedRun if call.is_streamed else WholeRun
         run = kind(shared, call, head, admission, asked, reply, ending)
+        run.stay_at(home)
         shared.settlement.open(call)
         try:
             await run.answer()
-        except (Refusal, asyncio.CancelledError):
+        except (Refusal, asyncio.CancelledError) as error:
+            if isinstance(error, Refusal) and call.attempts > 1:
+                error.headers += NO_RETRY
             run.keep_what_there_is()
             raise

@@ -1,14 +1,14 @@
 """What a workload's call does, streamed or not: plans along its chain, usage, the static answer, what is kept."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from time import perf_counter
 from typing import Literal, Protocol
 
 import msgspec
 
 from headworks.answering import JSON, STREAM_HEADERS, UpstreamRefusal, refusal_of
-from headworks.attempts import Policy
+from headworks.attempts import RULES, Policy, may_hold_more
 from headworks.calls import NO_USAGE, Endpoint, Failure, FailureKind, Outcome, Verdict
 from headworks.composing import LIMIT_NAMES, PromptMessage, append_turns
 from headworks.dialects import RequestHead
@@ -23,8 +23,9 @@ from headworks.hedging import FirstTokens
 from headworks.held_calls import HeldCalls
 from headworks.judging import GOOD, Judgement, RulesContext, verdict_of
 from headworks.outcome import charge
-from headworks.planning import Admission, Plan, Planner
+from headworks.planning import Admission, Plan, Planner, Station, health_of
 from headworks.privacy_bridge import CallPrivacy, Kept
+from headworks.routing import Target, choose
 from headworks.settlement import OpenCall, Settlement
 from headworks.stream_sums import usage_of_both
 from headworks.streaming import StreamRelay
@@ -43,6 +44,8 @@ FALLS_BACK = frozenset(
         FailureKind.UNAUTHORIZED,
         FailureKind.OPEN,
         FailureKind.LIMITED,
+        FailureKind.TOO_LONG,
+        FailureKind.GONE,
     }
 )
 """Failures after which another target may do better. What a provider refuses, the next would refuse as well."""
@@ -109,10 +112,19 @@ class Run:
         self._verdict: Verdict | None = None
         self._spent = NO_USAGE
         self._last_body = b""
+        self._too_small: Target[Station] | None = None
+        self._home = ""
+        self._rung = -1
+        self._tried: set[str] = set()  # pools, of this rung
+        self._next_pool: Target[Station] | None = None
 
     @property
     def _is_kept(self) -> bool:
         return self._work.contract.retention.content != "off" and self._shared.vault is not None
+
+    def stay_at(self, home: str) -> None:
+        """Ask only where what the call goes on from lies: a provider, with its pool; "" for anywhere."""
+        self._home = home
 
     async def answer(self) -> None:
         """Go along the chain until the caller has an answer.
@@ -133,11 +145,35 @@ class Run:
             record.note_end(error.code)
 
     def _may_go_on(self, error: Refusal, index: int) -> bool:
+        if error.code == FailureKind.TOO_LONG:
+            self._too_small = self._work.chain[index]
         if self._is_last(index):
             return False
+        if error.code == FailureKind.REFUSED:
+            return self._work.contract.refusals == "fallback"
         if error.code in ("output_invalid", "output_blocked"):
             return self._work.contract.validation.otherwise == "fallback"
         return error.code in FALLS_BACK
+
+    def _indices(self) -> Iterator[int]:
+        """Places in the chain, in order, without those that do not know what the call goes on from, and those that are
+        known to be too small for it."""
+        chain = self._work.chain
+        at_home = [index for index, target in enumerate(chain) if _provider_of(target) == self._home.partition(":")[0]]
+        for index in at_home[:1] if at_home else range(1 if self._goes_on_from_stored else len(chain)):
+            target = chain[index]
+            if self._too_small is None or may_hold_more(target, self._too_small):
+                yield index
+
+    @property
+    def _goes_on_from_stored(self) -> bool:
+        """Whether the call goes on from a response that the provider has stored, and no other has."""
+        return self._endpoint is Endpoint.RESPONSES and bool(self._head.previous_response_id)
+
+    @property
+    def _falls_back(self) -> Collection[FailureKind]:
+        """Failures after which the next of the chain is asked."""
+        return FALLS_BACK | {FailureKind.REFUSED} if self._work.contract.refusals == "fallback" else FALLS_BACK
 
     def _is_last(self, index: int) -> bool:
         return index + 1 == len(self._work.chain) and self._work.deterministic is None
@@ -148,12 +184,25 @@ class Run:
         Raises:
             Refusal: it is not to be.
         """
-        pause_s = self._shared.policy.pause_s(error.failure, plan.target, again, perf_counter(), due_s)
+        now_s = perf_counter()
+        self._next_pool = self._other_pool(error.failure, plan.target, now_s)
+        if self._next_pool is not None:
+            self._note_failed(error)
+            return
+        pause_s = self._shared.policy.pause_s(error.failure, plan.target, again, now_s, due_s)
         if pause_s is None:
             raise error
         self._note_failed(error)
         if pause_s > 0:
             await self._shared.streams.pause(pause_s, self._ending)
+
+    def _other_pool(self, failure: Failure, target: Target[Station], now_s: float) -> Target[Station] | None:
+        """The same model through a pool that was not asked yet, where that may help."""
+        rules = RULES.get(failure.kind)
+        if rules is None or not rules.elsewhere or self._goes_on_from_stored:
+            return None
+        left = [pool for pool in target.pools if pool.provider not in self._tried]
+        return choose(left, health_of, now_s, self._shared.policy.uniform) if left else None
 
     def _due_s_of(self, index: int) -> float:
         """When the attempts at a target must be over, so that there is time for what comes after it."""
@@ -166,8 +215,13 @@ class Run:
 
     def _plan(self, index: int, fields: Fields, due_s: float) -> Plan:
         target = self._work.chain[index]
+        is_another = fields is not self._asked.fields  # a repair, or the rest of a stream: not what the key stands for
+        if index != self._rung:
+            self._rung, self._next_pool = index, None
+            self._tried = set()
         if target.pools:
-            target = self._shared.planner.in_best_pool(target, self._head)
+            target = self._in_pool(target)
+            self._tried.add(target.provider)
         total_s = due_s - perf_counter()
         has_more = index + 1 < len(self._work.chain)
         if total_s <= 0:
@@ -181,6 +235,8 @@ class Run:
         head = msgspec.structs.replace(self._head, fields=fields)
         planner = self._shared.planner
         forwarded, stop = self._admission.forwarded, self._work.stop
+        if is_another:
+            forwarded = _without_key(forwarded)
         plan = planner.plan_to(target, head, self._endpoint, self._path, forwarded, stop)
         privacy, bridge = self._asked.privacy, plan.bridge
         if privacy is not None:
@@ -194,6 +250,11 @@ class Run:
             first_byte_s = min(timeouts.first_byte_s, left_s * SHARE_WITH_MORE)
             timeouts = msgspec.structs.replace(timeouts, first_byte_s=first_byte_s)
         return msgspec.structs.replace(plan, bridge=bridge, timeouts=timeouts)
+
+    def _in_pool(self, target: Target[Station]) -> Target[Station]:
+        if self._home:
+            return self._shared.planner.at_home(target, self._home)
+        return self._next_pool or self._shared.planner.in_best_pool(target, self._head)
 
     def _with_repair(self, fields: Fields, said: str, judged: Judgement) -> Fields:
         """The conversation with what the model said, and what is wrong with it."""
@@ -315,3 +376,14 @@ class Run:
             charge(call, plan)
         self._spent = call.usage = usage_of_both(spent, last)
         return last.output_tokens
+
+
+def _provider_of(target: Target[Station]) -> str:
+    """Its name without the pool's."""
+    return target.provider.partition(":")[0]
+
+
+def _without_key(forwarded: bytes) -> bytes:
+    """The header block without the caller's idempotency key: what goes up under it must be the same each time."""
+    lines = forwarded.split(b"\r\n")[:-1]
+    return b"".join(b"%b\r\n" % line for line in lines if not line.startswith(b"idempotency-key:"))

@@ -18,7 +18,7 @@ from headworks.planning import Plan
 from headworks.stream_screen import StreamScreen
 from headworks.stream_sums import usage_of_both
 from headworks.stream_terms import Hedge, Lane, StreamTerms
-from headworks.workload_run import FALLS_BACK, Run
+from headworks.workload_run import Run
 
 
 class StreamedRun(Run):
@@ -48,7 +48,7 @@ class StreamedRun(Run):
 
     async def _stream_along(self) -> None:
         refusal: Refusal | None = None
-        for index in range(len(self._work.chain)):
+        for index in self._indices():
             try:
                 await self._stream_from(index)
             except Refusal as error:
@@ -160,7 +160,7 @@ class StreamedRun(Run):
             headers,
             screen,
             self._seal if self._is_kept else None,
-            () if self._is_last(index) else FALLS_BACK,
+            () if self._is_last(index) else self._falls_back,
             self._spent,
             self._continued,
         )

@@ -16,7 +16,7 @@ UNKNOWN = make_key(Random(7).randbytes)
 
 @pytest.fixture
 def ring(store, clock):
-    return KeyRing(store, SECRET, clock)
+    return KeyRing(store, SECRET, clock, clock=clock)
 
 
 def bearer(key: str) -> bytes:
@@ -51,6 +51,28 @@ def test_a_key_that_is_made_later_is_known_when_it_first_comes(ring, make):
     _, key = make()
 
     assert ring.identify(bearer(key)).caller.key_id
+    assert ring.refresh() is False
+
+
+def test_a_key_that_is_made_after_the_wall_clock_was_set_back_is_known_when_it_first_comes(store, make, clock):
+    monotonic = iter(range(100))
+    ring = KeyRing(store, SECRET, clock, clock=lambda: float(next(monotonic)))
+    refusal(ring, bearer(UNKNOWN))
+    clock.now -= 7200.0
+    _, key = make()
+
+    assert ring.identify(bearer(key)).caller.key_id
+
+
+def test_a_moment_without_the_store_is_no_news_when_the_wall_clock_is_set_forward(store, clock, monkeypatch):
+    ring = KeyRing(store, SECRET, clock, clock=lambda: 1.0)
+
+    def fail():
+        raise StorageError("locked")
+
+    monkeypatch.setattr(store, "version", fail)
+    clock.now += 3600.0
+
     assert ring.refresh() is False
 
 

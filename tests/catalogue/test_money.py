@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headworks.catalogue.money import MTOK, PICO_PER_USD, decimal_usd, per_mtok_text, pico_usd, scaled, usd_text
+from headworks.catalogue.money import (
+    MTOK,
+    PICO_PER_USD,
+    decimal_usd,
+    dollars,
+    mean_pico,
+    per_mtok_text,
+    pico_usd,
+    scaled,
+    usd_text,
+)
 
 
 @given(st.integers(-(10**20), 10**20))
@@ -31,3 +41,26 @@ def test_a_factor_that_is_no_whole_number_is_rounded_to_a_whole_price():
 def test_only_plain_numbers_are_dollars(text):
     with pytest.raises(ValueError, match="plain decimal"):
         decimal_usd(text)
+
+
+@pytest.mark.parametrize(
+    ("pico", "shown"),
+    [
+        (0, "$0.00"),
+        (1, "$0.000000000001"),
+        (123_456_789, "$0.000123"),
+        (999_600_000_000, "$1"),
+        (1_234_567_890_000_000, "$1,234.57"),
+        (-500_000_000_000, "-$0.5"),
+        (-2 * PICO_PER_USD, "-$2.00"),
+        (-12_340_000_000, "-$0.0123"),
+        (95_000_000, "$0.000095"),
+    ],
+)
+def test_dollars_for_people_have_three_digits_that_count_or_cents(pico, shown):
+    assert dollars(pico) == shown
+
+
+@given(st.integers(0, 10**20), st.integers(1, 10**6))
+def test_a_mean_is_off_by_half_a_pico_dollar_at_most(pico, count):
+    assert abs(mean_pico(pico, count) * count - pico) * 2 <= count

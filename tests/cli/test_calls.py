@@ -108,6 +108,7 @@ def test_what_lies_in_the_journal_is_drained_first_and_listed_the_newest_first(w
         "IN",
         "CACHED",
         "OUT",
+        "COST",
         "FIRST",
         "TOTAL",
         "CALL",
@@ -115,13 +116,14 @@ def test_what_lies_in_the_journal_is_drained_first_and_listed_the_newest_first(w
     assert [line.split()[-1] for line in lines] == ["call_0003", "call_0002", "call_0001"]
     assert "lost" in lines[0]
     assert "503 upstream_overloaded" in lines[1]
-    assert lines[2].split()[-9:] == [
+    assert lines[2].split()[-10:] == [
         "responses",
         "sim/luna",
         "ann",
         "12.3k",
         "9,000",
         "250",
+        "-",
         "312ms",
         "1.24s",
         "call_0001",
@@ -260,6 +262,35 @@ def test_totals_sum_up_by_group(write, calls):
     ]
 
 
+def test_totals_have_exact_costs_and_say_of_how_many_calls_none_is_known(write, calls):
+    write(
+        settled(1, cost_pico=3 * 10**12 + 1),
+        settled(2, cost_pico=10**12, model="big", usage_source="estimated"),
+        settled(3, model="big"),
+        settled(4, model="new"),
+    )
+
+    code, out, err = calls("totals", "--by", "model")
+    lines = [json.loads(line) for line in calls("totals", "--by", "model", "--json")[1].splitlines()]
+
+    head, *rows = (line.split() for line in out.splitlines())
+    assert code == 0
+    assert head[-5:] == ["COST", "SHARE", "UNKNOWN", "FIRST", "TOTAL"]
+    assert {row[0]: row[-5:-2] for row in rows} == {
+        "luna": ["$3.00", "75.0%", "-"],
+        "big": ["~$1.00", "25.0%", "1"],
+        "new": ["-", "0.0%", "1"],
+    }
+    assert "what 2 of 4 calls cost is not known" in err
+    found = {line["model"]: [line[name] for name in ("cost_usd", "cost_share", "unknown_costs")] for line in lines}
+    assert found == {
+        "luna": ["3.000000000001", "0.750000", 0],
+        "big": ["1", "0.250000", 1],
+        "new": [None, None, 1],
+    }
+    assert all("cost_pico" not in line for line in lines)
+
+
 def test_totals_by_hour_name_the_hour(write, calls):
     write(settled(1))
 
@@ -385,7 +416,7 @@ def test_content_that_cannot_be_opened_is_said_and_the_rest_is_shown(write, call
 
 def test_the_output_economy_of_a_workload_is_printed(write, calls):
     write(
-        *(settled(n, **WORK, output_tokens=100) for n in range(120)),
+        *(settled(n, **WORK, output_tokens=100, cost_pico=10**10) for n in range(120)),
         *(settled(n, **(WORK | {"prompt_version": "1.10.0"}), output_tokens=150) for n in range(120, 240)),
         settled(300, **(WORK | {"prompt_version": "1.10.0"}), output_tokens=10_000, finish_reason="length"),
         settled(301, **WORK, outcome="cancelled", status=499, output_tokens=7),
@@ -398,7 +429,9 @@ def test_the_output_economy_of_a_workload_is_printed(write, calls):
     assert (code, err) == (0, "")
     rows = [line.split() for line in out.splitlines()]
     assert rows[0] == ["workload", "triage"]
-    assert [row[:2] for row in rows[1:4]] == [["PROMPT", "VERSION"], ["1.2.0", "120"], ["1.10.0", "121"]]
+    assert rows[1] == ["cost:", "$1.20", "in", "120", "calls;", "what", "122", "more", "cost", "is", "not", "known"]
+    assert (found["cost_usd"], found["unknown_costs"]) == ("1.2", 122)
+    assert [row[:2] for row in rows[2:5]] == [["PROMPT", "VERSION"], ["1.2.0", "120"], ["1.10.0", "121"]]
     assert "thrown away, cut by maximum: 10.0k tokens in 1 call" in out
     assert "thrown away, cancelled by the client: 7 tokens in 1 call (0.0% of the output)" in out
     assert "ALARM: answers of 1.10.0 are" in out

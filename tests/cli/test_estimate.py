@@ -6,7 +6,6 @@ import pytest
 from headworks.calls import Opened, Settled
 from headworks.catalogue.money import PICO_PER_USD
 from headworks.cli import main
-from headworks.cli.estimate_report import dollars
 from headworks.records import open_store
 from headworks.records.stores import Batch
 
@@ -47,13 +46,15 @@ def figures(report):
     return {one["name"]: one for one in report["figures"]}
 
 
-def record(desk, count, *, model="ticket-triage", hours_ago=24, first=0, **usage):
+def record(desk, count, *, model="ticket-triage", hours_ago=24, first=0, as_model="m", cost_pico=-1, **usage):
     usage = {"input_tokens": 2000, "cached_tokens": 1500, "cache_write_tokens": 100, "output_tokens": 80} | usage
     opened_us = round(time.time() * 1e6) - hours_ago * HOUR_US
     calls = [
         Settled(
-            Opened(f"call_{model[:3]}{number:024}", opened_us, "responses", model, provider="simulator", model="m"),
-            "answered", 200, 1_000_000, usage_source="provider", **usage,
+            Opened(
+                f"call_{model[:3]}{number:024}", opened_us, "responses", model, provider="simulator", model=as_model
+            ),
+            "answered", 200, 1_000_000, usage_source="provider", cost_pico=cost_pico, **usage,
         )
         for number in range(first, first + count)
     ]  # fmt: skip
@@ -208,6 +209,21 @@ def test_recorded_calls_go_before_the_contract_and_are_priced_as_they_were(desk)
     assert report["chosen"]["call"] == 400 * 100_000 + 1500 * 10_000 + 100 * 125_000 + 80 * 500_000
 
 
+def test_what_recorded_calls_have_cost_stands_beside_what_is_estimated(desk):
+    record(desk, 3, cost_pico=2 * 10**9, as_model="gpt-6-luna")
+    record(desk, 1, first=3, cost_pico=5 * 10**9)
+    record(desk, 2, first=4)
+    report = estimated(desk, "ticket-triage")
+    text = desk.run("estimate", "ticket-triage")[1]
+
+    first, second = report["recorded"]
+    assert (first["name"], first["calls"], first["cost_usd"]) == ("simulator/gpt-6-luna", 3, "0.006")
+    assert first["month"] == pytest.approx(2 * 10**9 * report["chosen"]["calls"], rel=1e-6)
+    assert (second["name"], second["cost_usd"], report["recorded_unknown"]) == ("simulator/m", "0.005", 2)
+    assert "What recorded calls have cost" in text
+    assert "what 2 more cost is not known" in text
+
+
 def test_long_calls_among_the_recorded_are_counted_by_themselves(desk):
     record(desk, 90)
     record(desk, 10, first=90, input_tokens=300_000)
@@ -272,13 +288,3 @@ def test_an_estimate_writes_nothing(desk):
     desk.run("estimate", "ticket-triage")
 
     assert sorted(desk.folder.rglob("*")) == before
-
-
-@pytest.mark.parametrize(
-    ("usd", "shown"),
-    [("0", "$0.00"), ("1234.5", "$1,234.50"), ("-2", "-$2.00"), ("0.000095", "$0.000095"), ("-0.01234", "-$0.0123")],
-)
-def test_dollars_have_cents_or_three_digits_that_count(usd, shown):
-    from decimal import Decimal
-
-    assert dollars(int(Decimal(usd) * PICO_PER_USD)) == shown

@@ -3,6 +3,7 @@
 import json
 import time
 
+import msgspec
 import pytest
 
 from headworks.calls import Opened, OutcomeReport, Settled
@@ -28,7 +29,9 @@ def compare(tmp_path, capsys):
                 opened = Opened(
                     f"call_{number:027d}", NOW_US - 10**8 + number, "responses", "triage", "key_a", model="luna"
                 )
-                entries.append(Settled(opened, "answered", 200, 1000, workload="triage", prompt_version=version))
+                settled = Settled(opened, "answered", 200, 1000, workload="triage", prompt_version=version)
+                cost = -1 if place == 0 else 2_000_000 if version == "1.0.0" else 1_500_000
+                entries.append(msgspec.structs.replace(settled, cost_pico=cost))
                 value = "true" if place < good else "false"
                 entries.append(
                     OutcomeReport(
@@ -61,6 +64,11 @@ def test_two_versions_are_compared_by_their_outcomes(compare, old, new, code, wo
     assert found == code
     assert out.splitlines()[-1].endswith(word)
     assert f"{old[0]} of {old[1]}" in out
+    means = ", ".join(
+        f"{name} {cost} (mean of {cases - 1}; of 1 it is not known)"
+        for name, cost, (_, cases) in (("old", "$0.000002", old), ("new", "$0.0000015", new))
+    )
+    assert f"what a call has cost: {means}" in out
 
 
 def test_programs_get_everything(compare):
@@ -68,6 +76,10 @@ def test_programs_get_everything(compare):
     code, out, _ = compare(*arms, "--json", v1_0_0=(180, 200), v1_1_0=(100, 200))
     found = json.loads(out)
     assert (code, found["verdict"], found["sources"]["app"]["second"]["good"]) == (1, "worse", 100)
+    assert found["costs"] == [
+        {"calls": 200, "unknown_costs": 1, "cost_usd": "0.000398"},
+        {"calls": 200, "unknown_costs": 1, "cost_usd": "0.0002985"},
+    ]
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ def test_reports_are_filtered(write, outcomes):
 
 def test_rates_stand_by_workload_and_version_beside_the_calls(write, outcomes):
     write(
-        *(settled(n) for n in range(1, 5)),
+        *(settled(n, cost_pico=n * 10**9 if n > 1 else -1) for n in range(1, 5)),
         *(settled(n, prompt_version="1.1.0", total_us=2_000_000) for n in range(5, 7)),
         *(
             OutcomeReport(
@@ -194,14 +194,15 @@ def test_rates_stand_by_workload_and_version_beside_the_calls(write, outcomes):
 
     assert (code, err) == (0, "")
     assert [" ".join(line.split()) for line in out.splitlines()] == [
-        "WORKLOAD PROMPT-VERSION OUTCOME SOURCE REPORTS RATE 95 % CALLS MEDIAN IN OUT",
-        "triage 1.0.0 accepted api 3 66.7% 20.8% to 93.9% 4 1.24s 1,000 250",
-        "triage 1.1.0 accepted api 1 100.0% 20.7% to 100.0% 2 2.00s 1,000 250",
+        "WORKLOAD PROMPT-VERSION OUTCOME SOURCE REPORTS RATE 95 % CALLS MEDIAN IN OUT COST",
+        "triage 1.0.0 accepted api 3 66.7% 20.8% to 93.9% 4 1.24s 1,000 250 $0.003",
+        "triage 1.1.0 accepted api 1 100.0% 20.7% to 100.0% 2 2.00s 1,000 250 -",
     ]
     assert [(one["workload"], one["prompt_version"], one["model"], one["value"]) for one in found] == [
         ("triage", "1.0.0", "luna", pytest.approx(2 / 3)),
         ("triage", "1.1.0", "luna", 1.0),
     ]
+    assert [(one["cost_usd"], one["unknown_costs"]) for one in found] == [("0.009", 1), (None, 2)]
     assert lines(outcomes, "rates", "--workload", "other") == []
     assert lines(outcomes, "rates", "--until", "1d") == []
     assert [one["model"] for one in lines(outcomes, "rates", "--by", "model")] == ["luna"]

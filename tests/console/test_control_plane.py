@@ -11,7 +11,7 @@ import pytest
 
 from headworks.calls import Opened, Settled
 from headworks.console import run
-from headworks.console.control_plane import LONGEST_REST_S, LONGEST_RETRY_S, SHORTEST_REST_S
+from headworks.console.control_plane import LONGEST_REST_S, LONGEST_RETRY_S, PURGE_EVERY_S, SHORTEST_REST_S
 from headworks.errors import StorageError
 from headworks.records import JOURNAL_FOLDER, STORE_FILE, Selection, drain_lock, open_store
 from headworks.records.frames import MAGIC, frame
@@ -68,6 +68,21 @@ def test_what_comes_while_it_runs_is_drained_and_so_is_what_came_before_the_stop
 
     assert seen == [["call_1", "call_2"]]
     assert recorded(tmp_path) == ["call_1", "call_2", "call_3"]
+
+
+def test_what_is_old_is_removed_in_its_time_when_the_wall_clock_is_set_back(tmp_path, monkeypatch):
+    clock = {"wall": 1_795_435_200.0, "monotonic": 50.0}
+    purged = []
+    monkeypatch.setattr(SqliteStore, "purge", lambda _store, now_us: purged.append(now_us))
+
+    def pass_time():
+        clock["wall"] -= 7200.0
+        clock["monotonic"] += PURGE_EVERY_S
+
+    rests = Rests(4, rest_1=pass_time)
+    run(tmp_path, rest=rests, say=pytest.fail, now=lambda: clock["wall"], clock=lambda: clock["monotonic"])
+
+    assert purged == [1_795_435_200_000_000, 1_795_428_000_000_000]
 
 
 def test_it_rests_longer_as_long_as_there_is_nothing_to_do(tmp_path):
@@ -254,7 +269,7 @@ def test_answers_that_have_grown_are_told_of_once_and_shown_as_a_gauge(tmp_path)
         ),
     )
 
-    run(tmp_path, rest=rest, say=said.append, now=clock)
+    run(tmp_path, rest=rest, say=said.append, now=clock, clock=clock)
 
     assert seen[0] == []
     (ratio,) = seen[1]
@@ -276,7 +291,7 @@ def test_output_is_looked_at_once_a_minute_at_most(tmp_path):
         rest_4=lambda: seen.append(ratios(tmp_path)),
     )
 
-    run(tmp_path, rest=rest, say=pytest.fail, now=clock)
+    run(tmp_path, rest=rest, say=pytest.fail, now=clock, clock=clock)
 
     assert [len(one) for one in seen] == [0, 1]
 
@@ -286,7 +301,7 @@ def test_the_ratio_stays_when_lost_calls_are_counted(tmp_path):
     clock, said = Clock(), []
     rest = clock.rests(3, rest_1=lambda: write(tmp_path, Opened("call_x", 1, "responses", "fast"), number=1))
 
-    run(tmp_path, rest=rest, say=said.append, now=clock)
+    run(tmp_path, rest=rest, say=said.append, now=clock, clock=clock)
 
     assert said == ["1 call was under way when a worker died: recorded as lost"]
     assert len(ratios(tmp_path)) == 1

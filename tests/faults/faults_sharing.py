@@ -14,7 +14,7 @@ from e2e_processes import Gateway
 from faults_load import Load, Wish, drive
 from faults_providers import Bar
 from faults_result import Result, Size, settle
-from faults_stage import Provider, Stage
+from faults_stage import Provider, Stage, environment
 
 from valkey_process import ValkeyProcess
 
@@ -45,6 +45,7 @@ class Scene(msgspec.Struct, frozen=True):
     settling_s: float
 
     def room(self, seconds: float) -> float:
+        """Calls that the limit has room for in so many seconds."""
         return self.full + self.rpm / 60 * seconds
 
     def drive(self, size: Size, *acts: tuple[float, Callable[[], object]]) -> Load:
@@ -68,7 +69,7 @@ class Scene(msgspec.Struct, frozen=True):
         return settle(stage, name, load, excess=excess, attempts=len(asked), remark=remark)
 
 
-def _scene(stage: Stage, *more: str, gateways: int = 1, rpm: int = LOCAL_RPM, is_full: bool = True) -> Scene:
+def scene_of(stage: Stage, *more: str, gateways: int = 1, rpm: int = LOCAL_RPM, is_full: bool = True) -> Scene:
     provider = stage.provider("first", models={"gpt-6-luna": {"tier": "nano", "limits": {"rpm": rpm}}})
     configured = provider.configured(more=f"api_key: 'file:key', limits: {{requests_per_minute: {rpm}}}")
     if not is_full:
@@ -77,17 +78,22 @@ def _scene(stage: Stage, *more: str, gateways: int = 1, rpm: int = LOCAL_RPM, is
     return Scene(provider, made, rpm, rpm if is_full else 0, 0.0 if is_full else SETTLING_S)
 
 
-def _shared(stage: Stage, size: Size, name: str, *acts: tuple[float, str], away: str = "share") -> Result:
+def shared(
+    stage: Stage, size: Size, name: str, *acts: tuple[float, str | Callable[[], object]], away: str = "share"
+) -> Result:
     """Two gateways with four workers share the limit through Valkey, to which this happens under load."""
     folder = stage.folder / "valkey"
     folder.mkdir()
-    valkey = stage.keep(ValkeyProcess(folder))
+    with environment(stage.variables):
+        valkey = stage.keep(ValkeyProcess(folder))
     (stage.folder / "valkey-url").write_text(valkey.url + "\n")
     (stage.folder / "valkey-url").chmod(0o600)
     quotas = f"quotas: {{valkey: 'file:{stage.folder / 'valkey-url'}', machines: 2, away: {away}}}"
-    scene = _scene(stage, quotas, gateways=2, rpm=SHARED_RPM, is_full=False)
+    scene = scene_of(stage, quotas, gateways=2, rpm=SHARED_RPM, is_full=False)
     try:
-        load = scene.drive(size, *((share, getattr(valkey, how)) for share, how in acts))
+        load = scene.drive(
+            size, *((share, getattr(valkey, act) if isinstance(act, str) else act) for share, act in acts)
+        )
     finally:
         valkey.resume()
     return scene.result(stage, name, load, size)
@@ -95,35 +101,35 @@ def _shared(stage: Stage, size: Size, name: str, *acts: tuple[float, str], away:
 
 def valkey_well(stage: Stage, size: Size) -> Result:
     """Nothing happens: what the limit has room for is used."""
-    return _shared(stage, size, "Valkey well")
+    return shared(stage, size, "Valkey well")
 
 
 def valkey_stopped(stage: Stage, size: Size) -> Result:
-    return _shared(stage, size, "Valkey stopped", (0.3, "stop"), (0.9, "start"))
+    return shared(stage, size, "Valkey stopped", (0.3, "stop"), (0.9, "start"))
 
 
 def valkey_paused(stage: Stage, size: Size) -> Result:
-    return _shared(stage, size, "Valkey paused", (0.3, "pause"), (0.7, "resume"))
+    return shared(stage, size, "Valkey paused", (0.3, "pause"), (0.7, "resume"))
 
 
 def valkey_restarted(stage: Stage, size: Size) -> Result:
     """It comes back at once, twice, and has forgotten everything."""
-    return _shared(
+    return shared(
         stage, size, "Valkey killed and restarted, twice", (0.2, "kill"), (0.25, "start"), (0.5, "kill"), (0.6, "start")
     )
 
 
 def valkey_refusing(stage: Stage, size: Size) -> Result:
-    return _shared(stage, size, "Valkey stopped, `away: refuse`", (0.3, "stop"), (0.9, "start"), away="refuse")
+    return shared(stage, size, "Valkey stopped, `away: refuse`", (0.3, "stop"), (0.9, "start"), away="refuse")
 
 
 def valkey_troubled(stage: Stage, size: Size) -> Result:
     """All of it, one after the other."""
     acts = ((0.1, "pause"), (0.3, "resume"), (0.5, "stop"), (0.6, "start"), (0.8, "kill"), (0.9, "start"))
-    return _shared(stage, size, "Valkey paused, stopped, killed", *acts)
+    return shared(stage, size, "Valkey paused, stopped, killed", *acts)
 
 
-def _children(gateway: Gateway, holding: str) -> list[int]:
+def children(gateway: Gateway, holding: str) -> list[int]:
     """The gateway's processes that have a file of such a name open."""
     pid = gateway.process.pid
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -137,7 +143,7 @@ def _open_files(pid: str) -> list[str]:
         return []  # it is about to end, or has closed one since
 
 
-class _Killer:
+class Killer:
     """Kills a process of a gateway, whenever it is called. State: how many it has killed.
 
     Arguments:
@@ -153,7 +159,7 @@ class _Killer:
 
     def __call__(self) -> None:
         due_s = time.monotonic() + 10
-        while len(found := _children(self._gateway, self._holding)) < self._of:
+        while len(found := children(self._gateway, self._holding)) < self._of:
             assert time.monotonic() < due_s, "the process is not replaced"
             time.sleep(0.02)
         os.kill(found[self.kills % len(found)], signal.SIGKILL)
@@ -161,8 +167,8 @@ class _Killer:
 
 
 def _killed(stage: Stage, size: Size, name: str, holding: str, of: int, every_s: float) -> Result:
-    scene = _scene(stage)
-    kill = _Killer(scene.gateways[0], holding, of)
+    scene = scene_of(stage)
+    kill = Killer(scene.gateways[0], holding, of)
     seconds = size.calls / size.a_second
     moments = [0.8 + every_s * n for n in range(int((seconds - 1) // every_s) + 1)]
     load = scene.drive(size, *((moment / seconds, kill) for moment in moments))

@@ -1,8 +1,11 @@
 """What a fault is played on: gateways with two workers, simulated providers, and what all of them say afterwards."""
 
 import json
+import os
 import time
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -73,11 +76,31 @@ class Ledger(msgspec.Struct, frozen=True):
         return not self.twice and not self.missing
 
 
+@contextmanager
+def environment(more: Mapping[str, str]) -> Iterator[None]:
+    """Processes that are started inside have these variables, too."""
+    before = dict(os.environ)
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        for name in more:
+            if name in before:
+                os.environ[name] = before[name]
+            else:
+                del os.environ[name]
+
+
 class Stage:
-    """The processes of one scenario; leaving it stops them."""
+    """The processes of one scenario; leaving it stops them.
+
+    Attributes:
+        variables: of the environment of gateways that are started from now on.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.variables: dict[str, str] = {}
         self.providers: list[Provider] = []
         self.gateways: list[Gateway] = []
         self._others: list[Any] = []
@@ -114,7 +137,8 @@ class Stage:
             (folder / name).chmod(0o600)
         lines = ["version: 1", "providers:", *(f"  {line}" for line in providers)]
         lines += ["models:", *(f"  {line}" for line in models), *more]
-        made = Gateway(folder, "\n".join(lines) + "\n", "--workers", "2")
+        with environment(self.variables):
+            made = Gateway(folder, "\n".join(lines) + "\n", "--workers", "2")
         self.gateways.append(made)
         return made
 

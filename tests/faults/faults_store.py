@@ -4,6 +4,7 @@ Nobody who calls may notice before the journals are full, and every call must be
 """
 
 import time
+from collections.abc import Callable
 
 from e2e_processes import Gateway
 from faults_load import Wish, drive
@@ -47,7 +48,7 @@ def _spooled(gateways: list[Gateway]) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def _troubled(stage: Stage, size: Size, name: str, *acts: tuple[float, str]) -> Result:
+def troubled(stage: Stage, size: Size, name: str, *acts: tuple[float, str | Callable[[], object]]) -> Result:
     """Two gateways share a database, to which this happens under load, each after so much of it."""
     server = stage.keep(PostgresProcess())
     gateways = _gateways(stage, server)
@@ -56,7 +57,8 @@ def _troubled(stage: Stage, size: Size, name: str, *acts: tuple[float, str]) -> 
     attempts = sum(len(provider.requests()) for provider in stage.providers)
     seconds = size.calls / size.a_second
     try:
-        load = drive(gateways, wish, [(share * seconds, getattr(server, how)) for share, how in acts])
+        doing = [(share * seconds, getattr(server, act) if isinstance(act, str) else act) for share, act in acts]
+        load = drive(gateways, wish, doing)
     finally:
         server.resume()
     began_s = time.monotonic()
@@ -73,23 +75,23 @@ def _troubled(stage: Stage, size: Size, name: str, *acts: tuple[float, str]) -> 
 
 def postgres_stopped(stage: Stage, size: Size) -> Result:
     """It is stopped for two thirds of the time."""
-    return _troubled(stage, size, "PostgreSQL stopped", (0.1, "stop"), (0.8, "start"))
+    return troubled(stage, size, "PostgreSQL stopped", (0.1, "stop"), (0.8, "start"))
 
 
 def postgres_crashed(stage: Stage, size: Size) -> Result:
     """It crashes in the middle of what it does, twice, and is there again at once."""
     acts = ((0.2, "crash"), (0.25, "start"), (0.6, "crash"), (0.65, "start"))
-    return _troubled(stage, size, "PostgreSQL crashed, twice", *acts)
+    return troubled(stage, size, "PostgreSQL crashed, twice", *acts)
 
 
 def postgres_paused(stage: Stage, size: Size) -> Result:
     """It takes connections and answers nobody."""
-    return _troubled(stage, size, "PostgreSQL paused", (0.1, "pause"), (0.8, "resume"))
+    return troubled(stage, size, "PostgreSQL paused", (0.1, "pause"), (0.8, "resume"))
 
 
 def postgres_cut(stage: Stage, size: Size) -> Result:
     """All connections are cut, again and again."""
-    return _troubled(stage, size, "connections to PostgreSQL cut", *((0.1 * n, "cut") for n in range(1, 10)))
+    return troubled(stage, size, "connections to PostgreSQL cut", *((0.1 * n, "cut") for n in range(1, 10)))
 
 
 def journals_full(stage: Stage, size: Size) -> Result:

@@ -13,7 +13,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "e2e")]
 
-import faults_network  # noqa: E402  (their folder is on the path from here on)
+import faults_clock  # noqa: E402  (their folder is on the path from here on)
+import faults_network  # noqa: E402
 import faults_providers  # noqa: E402
 import faults_sharing  # noqa: E402
 import faults_store  # noqa: E402
@@ -32,8 +33,12 @@ PLAYS: tuple[tuple[Bar, Size], ...] = (
     *((bar, LONG) for bar in faults_network.BARS),
     *((bar, LONG_SHARED) for bar in faults_sharing.BARS),
     *((bar, LONG) for bar in faults_store.BARS),
+    *((bar, LONG_SHARED) for bar in faults_clock.SHARED_BARS),
+    *((bar, LONG) for bar in faults_clock.BARS),
 )
 """Every scenario, in the order of the table."""
+
+CLOCK_BARS = (*faults_clock.SHARED_BARS, *faults_clock.BARS)
 
 
 def row(result: Result) -> list[str]:
@@ -92,6 +97,9 @@ def main(names: list[str]) -> int:
     rows, broken, stamp = [], [], f"{dt.datetime.now(dt.UTC).date()}, commit {commit()}"
     for bar, size in PLAYS:
         if names and bar.name() not in names:
+            continue
+        if bar in CLOCK_BARS and not faults_clock.IS_THERE:
+            broken.append(f"{bar.name()}: {faults_clock.NOT_HERE}")
             continue
         began_s = time.monotonic()
         with tempfile.TemporaryDirectory() as folder, Stage(Path(folder)) as stage:

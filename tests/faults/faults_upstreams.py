@@ -6,7 +6,9 @@ import gzip
 import json
 import ssl
 import threading
+import time
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 from typing import Any
 
 import msgspec
@@ -192,14 +194,22 @@ async def half_way(asked: Asked, writer: asyncio.StreamWriter) -> bool:
     return False
 
 
-def storm_on(key: str) -> Act:
-    """429 for the requests of one key; the others are answered."""
+def storm_on(key: str, *, is_dated: bool = False) -> Act:
+    """429 for the requests of one key, which are to come again after a second; the others are answered.
+
+    Arguments:
+        is_dated: it says so with a date of its clock (RFC 9110 §10.2.3), which its `date` tells.
+    """
 
     async def act(asked: Asked, writer: asyncio.StreamWriter) -> bool:
         if asked.headers["authorization"] != f"Bearer {key}":
             return await well(asked, writer)
         error = {"error": {"message": "Rate limit reached.", "type": "requests", "code": "rate_limit_exceeded"}}
-        writer.write(plain(error, "429 Too Many Requests", "retry-after: 1"))
+        again = ["retry-after: 1"]
+        if is_dated:
+            now_s = time.time()
+            again = [f"date: {formatdate(now_s, usegmt=True)}", f"retry-after: {formatdate(now_s + 1, usegmt=True)}"]
+        writer.write(plain(error, "429 Too Many Requests", *again))
         return True
 
     return act

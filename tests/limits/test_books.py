@@ -24,6 +24,7 @@ class Machine:
         self.storage = storage
         self.now_s = 1_000.0
         self.unix_s = 1_790_000_000.0
+        self.boot = "first"
         self.authority = None
 
     def wait(self, seconds):
@@ -32,12 +33,15 @@ class Machine:
 
     def reboot(self, away_s):
         self.now_s = 20.0
+        self.boot += " and another"
         self.unix_s += away_s
 
     def start(self):
         if self.authority is not None:
             self.authority.close()
-        self.authority = KeptAuthority(self.storage, clock=lambda: self.now_s, wall_clock=lambda: self.unix_s)
+        self.authority = KeptAuthority(
+            self.storage, clock=lambda: self.now_s, wall_clock=lambda: self.unix_s, boot=self.boot
+        )
 
     def renew(self, holder, quota, wanted, spent=0):
         (lease,) = asyncio.run(self.authority.renew(holder, [Ask(quota, spent, wanted)]))
@@ -134,6 +138,33 @@ def test_a_quota_that_was_full_and_dropped_is_full(machine):
     machine.start()
     machine.wait(OPENS_S)
     assert machine.drain(DAY) >= 9_999
+
+
+@pytest.mark.parametrize("step_s", [3600.0, -7200.0, 40 * 86_400.0])
+def test_a_wall_clock_that_is_set_gives_nothing_back(machine, step_s):
+    assert (machine.drain(DAY), machine.drain(MINUTE)) == (10_000, 600)
+    machine.unix_s += step_s
+    machine.start()
+    with pytest.raises(LimitsUnavailable):
+        machine.renew("w", MINUTE, 1)
+    machine.wait(OPENS_S)
+    assert machine.drain(DAY) <= 10_000 * OPENS_S / 86_400
+    assert machine.drain(MINUTE) <= 600 * OPENS_S / 60
+
+
+def test_where_boots_have_no_name_the_time_of_the_start_tells_them_apart(machine):
+    machine.boot = ""
+    machine.start()
+    machine.wait(OPENS_S)
+    assert machine.drain(DAY) > 9_990
+    machine.start()
+    machine.wait(OPENS_S)
+    assert machine.drain(DAY) <= 10_000 * OPENS_S / 86_400
+    machine.reboot(away_s=8_640.0 + 60.0)
+    machine.boot = ""
+    machine.start()
+    machine.wait(OPENS_S)
+    assert 1_000 <= machine.drain(DAY) <= 1_002
 
 
 def test_books_of_another_boot_are_not_believed_but_time_has_passed(machine):

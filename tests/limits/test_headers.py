@@ -86,7 +86,27 @@ def test_when_to_try_again_is_read_from_seconds_milliseconds_and_dates(headers, 
     assert parse_retry_after(headers, NOW) == seconds
 
 
+@pytest.mark.parametrize("ahead_s", [-3600.0, 0.0, 3600.0])
+def test_dates_count_from_the_date_of_the_answer_and_not_from_a_clock_that_may_be_wrong(ahead_s):
+    headers = {
+        b"date": email.utils.formatdate(NOW, usegmt=True).encode(),
+        b"retry-after": email.utils.formatdate(NOW + 90, usegmt=True).encode(),
+        b"anthropic-ratelimit-requests-reset": dt.datetime.fromtimestamp(NOW + 30, dt.UTC).isoformat().encode(),
+    }
+
+    limits = parse_limits(headers, NOW + ahead_s)
+
+    assert (limits.retry_after_s, limits.requests.reset_s) == (90.0, 30.0)
+
+
+def test_a_date_of_the_answer_that_cannot_be_read_is_as_none():
+    headers = {b"date": b"today", b"retry-after": email.utils.formatdate(NOW + 90, usegmt=True).encode()}
+
+    assert parse_retry_after(headers, NOW) == 90.0
+
+
 NAMES = [
+    b"date",
     b"x-ratelimit-reset-tokens",
     b"x-ratelimit-remaining-tokens",
     b"anthropic-ratelimit-tokens-reset",

@@ -56,7 +56,7 @@ def test_a_key_with_a_line_break_is_no_header() -> None:
         (402, "billing_error", FailureKind.QUOTA),
         (403, "permission_error", FailureKind.UNAUTHORIZED),
         (404, "not_found_error", FailureKind.REJECTED),
-        (413, "request_too_large", FailureKind.REJECTED),
+        (413, "request_too_large", FailureKind.TOO_LONG),
         (429, "rate_limit_error", FailureKind.RATE_LIMITED),
         (500, "api_error", FailureKind.ERROR),
         (504, "timeout_error", FailureKind.TIMEOUT),

@@ -318,6 +318,16 @@ def test_the_first_segment_has_its_name_only_when_it_is_locked(journal, tmp_path
     assert [path.suffix for path in tmp_path.iterdir()] == [".journal"]
 
 
+def test_a_worker_that_starts_at_the_time_of_another_one_leaves_its_segments_alone(journal, tmp_path, calls):
+    for number in range(3):  # a clock that was set back may name the same moment again
+        writer = journal()
+        writer.append(calls.settled(number))
+        writer.close()
+
+    assert entries_in(tmp_path) == [calls.settled(number) for number in range(3)]
+    assert len({segment.writer for segment in list_segments(tmp_path)}) == 3
+
+
 def test_the_frame_on_disk_is_the_documented_one(journal, tmp_path, calls):
     writer = journal()
     writer.append(calls.settled(1))

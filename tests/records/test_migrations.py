@@ -33,9 +33,12 @@ def test_records_sums_and_bodies_of_the_first_release_are_still_there(tmp_path, 
         assert store.bodies(1).request == b"{}"
         (total,) = store.totals(["key_id", "workload", "prompt_version"], None, None)
         assert (total.group, total.calls, total.output_tokens, total.response_bytes) == (("key_a", "", ""), 1, 4, 8)
+        # What an old call cost is not known, and not zero.
+        assert (record.cost_pico, record.price_version, total.cost_pico, total.unknown_costs) == (None, "", 0, 1)
 
-        store.commit(Batch(settled=[calls.settled(2, workload="triage")]))
+        store.commit(Batch(settled=[calls.settled(2, workload="triage", cost_pico=5)]))
         assert len(store.select(Selection())) == 2
-        assert sum(total.calls for total in store.totals([], None, None)) == 2
+        (total,) = store.totals([], None, None)
+        assert (total.calls, total.cost_pico, total.unknown_costs) == (2, 5, 1)
     finally:
         store.close()

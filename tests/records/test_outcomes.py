@@ -233,13 +233,14 @@ def test_rates_stand_beside_what_the_calls_came_to():
             Tally(group, "score", "api", "number", "", 4, 10.0, 5.0),
             Tally(group, "score", "user", "number", "", 1, 10.0, 0.0),
         ],
-        [Figures(group, 20, 16, 900, 1600, 320)],
+        [Figures(group, 20, 16, 900, 1600, 320, 5_000, 2)],
     )
 
     accepted, bug, refund, note, score, single = found
     assert (accepted.measure, accepted.value) == ("share", 0.8)
     assert (accepted.low, accepted.high) == wilson(8, 10)
     assert (accepted.calls, accepted.median_us, accepted.input_tokens, accepted.output_tokens) == (20, 900, 100, 20)
+    assert (accepted.cost_pico, accepted.unknown_costs) == (5_000, 2)
     assert (bug.label, bug.value, refund.value) == ("bug", 0.75, 0.25)
     assert (note.measure, note.value, note.low) == ("count", 2, None)
     assert (score.measure, score.value) == ("mean", 2.5)

@@ -15,7 +15,8 @@ from headworks.records.stores import Batch, OutcomeSelection, Progress, Selectio
 from headworks.records.stores.postgres import PostgresStore
 from headworks.records.stores.postgres_connection import Link, schema_version
 from headworks.records.stores.postgres_intake import indexable
-from headworks.records.stores.postgres_schema import MIGRATIONS
+from headworks.records.stores.postgres_schema import MIGRATIONS, make_partitions
+from headworks.records.stores.rows import COLUMNS, row_of
 from postgres_process import PASSWORD
 
 
@@ -180,6 +181,31 @@ def test_an_older_schema_is_brought_up_to_date_and_says_the_same_as_before(postg
     assert older.progress() == {"a": Progress(10)}
     link.close()
     older.close()
+
+
+def test_what_calls_cost_that_an_earlier_release_recorded_is_unknown_and_not_zero(postgresql, calls):
+    name = postgresql.new_database()
+    Link(postgresql.store_url(name), MIGRATIONS[:1]).close()
+    columns, values = COLUMNS[:-3], row_of(calls.settled(1))[:-3]
+    assert COLUMNS[-3:] == ("cost_pico", "price_version", "service_tier")
+    with postgresql.connect(name) as connection:
+        make_partitions(connection, [calls.opened(1).opened_us])
+        names, places = ", ".join(f'"{name}"' for name in columns), ", ".join(["%s"] * len(columns))
+        connection.execute(f"INSERT INTO calls (seq, {names}) VALUES (1, {places})", values)
+        connection.execute("INSERT INTO call_ids VALUES ('call_000001', 1, %s)", (calls.opened(1).opened_us,))
+        hour = calls.opened(1).opened_us // 3_600_000_000
+        connection.execute(
+            f"INSERT INTO rollups VALUES (%s, '', '', '', '', '', 'answered', 2, '', '', 1{', 0' * 11})", (hour,)
+        )
+
+    store = PostgresStore(postgresql.store_url(name), "here")
+    store.commit(Batch(settled=[calls.settled(2, cost_pico=5)]))
+
+    assert (store.get("call_000001").cost_pico, store.get("call_000001").price_version) == (None, "")
+    assert store.get("call_000002").cost_pico == 5
+    (total,) = store.totals([], None, None)
+    assert (total.calls, total.cost_pico, total.unknown_costs) == (2, 5, 1)
+    store.close()
 
 
 def test_a_release_that_is_older_than_the_schema_refuses_it_and_says_so(postgresql):

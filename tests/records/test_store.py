@@ -27,11 +27,11 @@ def found(store, **fields) -> list[str]:
 
 
 def test_a_record_has_what_was_settled(store, calls):
-    store.commit(Batch(settled=[calls.settled(7, is_streamed=True)]))
+    settled = calls.settled(7, is_streamed=True, cost_pico=1_234, price_version="table-1", service_tier="flex")
+    store.commit(Batch(settled=[settled]))
 
     record = store.get("call_000007")
 
-    settled = calls.settled(7, is_streamed=True)
     for field in record.__struct_fields__:
         if field == "seq":
             continue

@@ -3,6 +3,8 @@
 from collections import Counter
 from random import Random
 
+import pytest
+
 from headworks.calls import FailureKind
 from headworks.routing import Health, choose
 
@@ -85,3 +87,47 @@ def test_what_is_left_of_limits_draws_load():
     left = {id(found[0]): 0.9, id(found[1]): 0.1}
     drawn = pick(found, 3000, headroom_of=lambda pool: left[id(pool)])
     assert drawn[0] > 2 * drawn[1]
+
+
+def drive(found, *, at_once, count=4000, every_s=0.1, took_s=None):
+    """Calls at a steady pace, so many under way at a time, each of which ends; how many each pool had."""
+    random = Random(3)
+    drawn, under_way = Counter(), []
+    for number in range(count):
+        now_s = number * every_s
+        if len(under_way) == at_once:
+            pool = under_way.pop(0)
+            pool.succeeded(now_s, took_s(pool) if took_s else 0.2)
+        pool = choose(found, lambda pool: pool, now_s, lambda most: random.random() * most)
+        pool.begin(now_s)
+        under_way.append(pool)
+        drawn[found.index(pool)] += 1
+    return drawn
+
+
+@pytest.mark.parametrize("at_once", [1, 8, 64])
+@pytest.mark.parametrize("weights", [(1, 1), (2, 1), (19, 1), (5, 3, 2)])
+def test_shares_are_as_the_weights_say_however_many_calls_are_under_way(weights, at_once):
+    drawn = drive(pools(*weights), at_once=at_once)
+
+    for index, weight in enumerate(weights):
+        share = weight / sum(weights)
+        assert abs(drawn[index] / 4000 - share) < 0.03
+
+
+def test_one_slow_answer_is_forgotten_in_time():
+    found = pools(1, 1)
+    for pool, took_s in zip(found, (0.2, 30.0), strict=True):
+        pool.begin(0.0)
+        pool.succeeded(0.0, took_s)
+
+    drawn = drive(found, at_once=1, every_s=1.0)
+
+    assert drawn[1] > 0.4 * 4000
+
+
+def test_a_pool_that_stays_slow_gets_less_and_is_not_given_up():
+    found = pools(1, 1)
+    drawn = drive(found, at_once=4, took_s=lambda pool: 0.2 if pool is found[0] else 2.0)
+
+    assert 0.05 < drawn[1] / 4000 < 0.3

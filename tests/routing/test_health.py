@@ -134,6 +134,47 @@ def test_further_attempts_earn_no_further_attempts():
     assert retries <= RETRY_RATIO * calls * 1.01 + RETRIES_IN_WINDOW * (windows + 1)
 
 
+@given(st.lists(st.tuples(st.floats(0, 25), st.integers(1, 60), st.booleans()), max_size=30))
+def test_in_any_window_further_attempts_stay_within_the_budget(stretches):
+    """Whatever the load and whenever the window begins: a fifth of the calls that count at that time, and ten."""
+    health = healthy()
+    now_s, calls, again = 0.0, [], []
+    for gap_s, count, is_calls in stretches:
+        now_s += gap_s
+        for _ in range(count):
+            if is_calls:
+                calls.append(now_s)
+            elif health.take_retry(now_s):
+                again.append(now_s)
+            else:
+                break
+            health.begin(now_s)
+            health.failed(now_s, FailureKind.RATE_LIMITED, 0.0)
+    for end_s in again:
+        in_window = sum(end_s - WINDOW_S < taken_s <= end_s for taken_s in again)
+        # Those of the window before count with a share: never more than all of them.
+        known = sum(end_s - 2 * WINDOW_S <= call_s <= end_s for call_s in calls)
+        assert in_window <= RETRIES_IN_WINDOW + RETRY_RATIO * known
+
+
+def test_in_any_window_of_a_steady_load_there_is_one_in_five_and_ten():
+    """A call a tenth of a second, each of which fails again and again: attempts are at most 1.2 a call, and ten."""
+    health = healthy()
+    times = [tenth / 10 for tenth in range(2000)]
+    again = []
+    for now_s in times:
+        health.begin(now_s)
+        health.failed(now_s, FailureKind.RATE_LIMITED, 0.0)
+        while health.take_retry(now_s):
+            again.append(now_s)
+            health.begin(now_s)
+            health.failed(now_s, FailureKind.RATE_LIMITED, 0.0)
+    for end_s in times:
+        in_window = sum(end_s - WINDOW_S < taken_s <= end_s for taken_s in again)
+        assert in_window <= RETRIES_IN_WINDOW + RETRY_RATIO * WINDOW_S * 10 + 1e-9
+    assert len(again) >= 0.9 * RETRY_RATIO * len(times)
+
+
 def test_a_probe_whose_caller_has_gone_gives_its_place_back():
     health = opened()
     health.begin(FIRST_OPEN_S)

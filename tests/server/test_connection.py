@@ -1,8 +1,11 @@
 """The server on loopback, spoken to in raw bytes."""
 
 import asyncio
+import gc
 
 import pytest
+
+from headworks.server.connection import Connection
 
 HEAD = b"host: gateway\r\n"
 CHUNKED = HEAD + b"transfer-encoding: chunked\r\n"
@@ -787,3 +790,31 @@ def test_a_request_stays_with_the_application_that_admitted_it(serve):
         assert (await client.ask(get())).body == b"/echo?|"
 
     serve(dialogue)
+
+
+# -- what is left of it -----------------------------------------------------------------------------------------------
+
+
+def test_a_connection_that_has_closed_is_held_by_nothing(serve):
+    """Neither by the timers of its time limits nor by a circle: thousands may come and go within one time limit."""
+
+    def alive():
+        return sum(type(one) is Connection for one in gc.get_objects())
+
+    async def dialogue(served):
+        before = alive()
+        for _ in range(20):
+            client = await served.connect()
+            await client.ask(post(b"x"))
+            await client.close()
+        await served.empty()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert alive() <= before
+
+    gc.collect()
+    gc.disable()
+    try:
+        serve(dialogue, idle_timeout_s=3600.0)
+    finally:
+        gc.enable()

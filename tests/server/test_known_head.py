@@ -5,7 +5,7 @@ import pytest
 from headworks.errors import Refusal
 from headworks.exchange import Request
 from headworks.server.connection import Connection
-from headworks.server.known_head import KnownHead
+from headworks.server.known_head import KnownHead, SharedHeads
 
 
 def request(body=b"hello", **headers):
@@ -19,12 +19,24 @@ def raw(body=b"hello", lines=b""):
 
 
 def test_the_same_head_with_another_length_gives_its_body():
-    known = KnownHead.learn(raw(), request())
+    known = KnownHead.learn(raw(), request(), SharedHeads())
 
     assert known.body_in(raw(b"x" * 1234)) == b"x" * 1234
     assert known.request.admission == "admitted"
     assert known.request.headers == {b"host": b"gateway"}
     assert known.request.body == b""
+
+
+def test_what_several_connections_have_learnt_alike_is_kept_once_and_each_has_its_own_admission():
+    shared = SharedHeads()
+    one = KnownHead.learn(raw(), request(), shared)
+    again = request(b"longer")
+    again.admission = "admitted later"
+    other = KnownHead.learn(raw(b"longer"), again, shared)
+
+    assert other.request.headers is one.request.headers
+    assert (one.request.admission, other.request.admission) == ("admitted", "admitted later")
+    assert other.body_in(raw(b"abc")) == b"abc"
 
 
 @pytest.mark.parametrize(
@@ -43,7 +55,24 @@ def test_the_same_head_with_another_length_gives_its_body():
     ],
 )
 def test_anything_else_goes_to_the_parser(data):
-    assert KnownHead.learn(raw(), request()).body_in(data) is None
+    assert KnownHead.learn(raw(), request(), SharedHeads()).body_in(data) is None
+
+
+def test_another_head_is_not_taken_for_one_that_is_kept():
+    shared = SharedHeads()
+    KnownHead.learn(raw(), request(), shared)
+    other = KnownHead.learn(raw().replace(b"\r\n\r\n", b"\r\nx: y\r\n\r\n"), request(x=b"y"), shared)
+
+    assert other.request.headers[b"x"] == b"y"
+    assert other.body_in(raw()) is None
+
+
+def test_so_many_heads_are_kept_and_no_more():
+    shared = SharedHeads()
+    for number in range(1000):
+        shared.share((b"%d" % number, b"", {}))
+
+    assert len(shared._parts) <= 256
 
 
 @pytest.mark.parametrize(
@@ -60,7 +89,7 @@ def test_anything_else_goes_to_the_parser(data):
     ],
 )
 def test_a_request_that_is_more_than_a_head_and_a_sized_body_is_not_remembered(data, read):
-    assert KnownHead.learn(data, read) is None
+    assert KnownHead.learn(data, read, SharedHeads()) is None
 
 
 def test_a_connection_parses_a_head_once(serve, monkeypatch):
@@ -80,7 +109,7 @@ def test_a_connection_parses_a_head_once(serve, monkeypatch):
 def test_a_client_whose_heads_never_come_again_is_not_learnt_from_for_ever(serve, monkeypatch):
     learnt = []
     learn = KnownHead.learn
-    monkeypatch.setattr(KnownHead, "learn", lambda data, read: learnt.append(data) or learn(data, read))
+    monkeypatch.setattr(KnownHead, "learn", lambda data, *more: learnt.append(data) or learn(data, *more))
 
     async def dialogue(served):
         client = await served.connect()

@@ -86,6 +86,18 @@ def test_recorded_traffic_goes_before_what_the_contract_expects(make):
     assert found["measured share"] == ("25% of input tokens", "traffic")
 
 
+def test_a_month_costs_what_recorded_calls_have_cost_as_far_as_that_is_known(make):
+    workload, facts = make("volume: {calls_per_day: 9}\n")
+    traffic = Traffic(days=2, calls=100, cost_pico=80 * 10**9, known_costs=80)
+
+    plan = derive(workload, facts, traffic)
+    (decision,) = (one for section in plan.sections for one in section.decisions if one.what == "cost a month")
+
+    assert (decision.value, decision.source) == ("$1.50", "traffic")
+    assert decision.reason == "$0.001 a call, the mean of 80 recorded calls; what 20 more cost is not known"
+    assert "cost a month" not in decisions(derive(workload, facts, Traffic(days=2, calls=100)))
+
+
 def test_traffic_without_calls_teaches_nothing(make):
     workload, facts = make()
 

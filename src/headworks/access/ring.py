@@ -3,6 +3,8 @@
 State: the grants by digest of key, as of one revision of the key store. `refresh` brings them up to date.
 """
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from hashlib import sha256
@@ -31,8 +33,9 @@ class KeyRing:
     Arguments:
         store: where the keys are; it stays the caller's to close.
         secret: the server secret. Keys that were hashed under another are not good.
-        now: Unix seconds.
+        now: Unix seconds, for keys that expire.
         teams: what holds for the keys of each team, by its name.
+        clock: monotonic seconds, for how long ago something was: that must not hang on a clock that may be set.
 
     Attributes:
         edition: another object whenever a grant may have changed: what was learnt under one holds while it is the same.
@@ -48,12 +51,14 @@ class KeyRing:
         now: Callable[[], float],
         *,
         teams: Mapping[str, Team] = MappingProxyType({}),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._teams = teams
         self._secret = secret
         self._secret_id = secret_id(secret)
         self._now = now
+        self._clock = clock
         self._grants: dict[bytes, Grant] = {}
         self._digests: dict[str, bytes] = {}
         # By the SHA-256 of a whole header that was found good: a quarter of the cost of its HMAC, and no key is kept.
@@ -61,8 +66,8 @@ class KeyRing:
         self.edition = object()
         self._revision = 0
         self._version = store.version()
-        self._fresh_s = now()
-        self._looked_s = 0.0
+        self._fresh_s = clock()
+        self._looked_s = -math.inf
         self._read(self._version)
 
     def identify(self, header: bytes | None) -> Grant:
@@ -96,10 +101,10 @@ class KeyRing:
             if version != self._version:
                 self._read(version)
         except StorageError:
-            if self._now() - self._fresh_s > STALE_AFTER_S:
+            if self._clock() - self._fresh_s > STALE_AFTER_S:
                 raise
             return False
-        self._fresh_s = self._now()
+        self._fresh_s = self._clock()
         if version == self._version:
             return False
         self._version = version  # read before the rows: what came in between is seen at the next refresh
@@ -126,8 +131,8 @@ class KeyRing:
             raise _incorrect()
         digest = key_digest(key, self._secret)
         grant = self._grants.get(digest)
-        if grant is None and self._now() - self._looked_s >= _LOOK_AGAIN_S:
-            self._looked_s = self._now()
+        if grant is None and self._clock() - self._looked_s >= _LOOK_AGAIN_S:
+            self._looked_s = self._clock()
             with suppress(StorageError):  # whoever refreshes regularly is told of it
                 self.refresh()
             grant = self._grants.get(digest)

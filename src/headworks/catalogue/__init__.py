@@ -9,6 +9,7 @@ May import `calls` and `errors`. Only `archive` and `shipped` touch the disk.
 """
 
 from headworks.catalogue.archive import PriceArchive
+from headworks.catalogue.bill import Bill, BillLine
 from headworks.catalogue.book import PriceBook, TargetPrice
 from headworks.catalogue.changes import Changes, changes_between
 from headworks.catalogue.cost import Cost, Extras, cost_of
@@ -23,6 +24,8 @@ from headworks.catalogue.tokens import count_tokens
 __all__ = [
     "STANDARD",
     "WARNING_DAYS",
+    "Bill",
+    "BillLine",
     "CacheFacts",
     "Catalogue",
     "CatalogueError",

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from headworks.calls import Usage
+from headworks.catalogue.bill import Bill, bill_of
 from headworks.catalogue.cost import Cost, Extras, cost_of
 from headworks.catalogue.models import Model
 from headworks.catalogue.pack import Catalogue
@@ -49,6 +50,10 @@ class TargetPrice:
             extras: what it used beyond tokens of text.
         """
         return cost_of(usage, self._deck, at_us=at_us, tier=tier, extras=extras, version=self.version)
+
+    def bill(self, usage: Usage, *, at_us: int, tier: str = STANDARD) -> Bill | None:
+        """How a cost comes about, line by line (see `bill_of`), or None where it is not known."""
+        return bill_of(usage, self._deck, at_us=at_us, tier=tier)
 
 
 class PriceBook:

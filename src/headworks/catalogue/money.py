@@ -14,6 +14,7 @@ third is rounded to a whole pico-dollar for each token, which is a millionth of 
 
 import re
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from fractions import Fraction
 
 PICO_PER_USD = 1_000_000_000_000
 
@@ -54,6 +55,20 @@ def usd_text(pico: int) -> str:
     whole, rest = divmod(abs(pico), PICO_PER_USD)
     digits = f"{rest:012}".rstrip("0")
     return f"{sign}{whole}.{digits}" if digits else f"{sign}{whole}"
+
+
+def dollars(pico: int) -> str:
+    """Pico-dollars for people: cents from one dollar on, below it three digits that count."""
+    usd = _CONTEXT.divide(Decimal(pico), Decimal(PICO_PER_USD))
+    if abs(usd) >= 1 or not usd:
+        return f"${usd.quantize(Decimal('0.01'), ROUND_HALF_EVEN):,}".replace("$-", "-$")
+    digits = f"{usd.quantize(Decimal(1).scaleb(usd.adjusted() - 2), ROUND_HALF_EVEN):f}"
+    return f"${digits.rstrip('0').rstrip('.')}".replace("$-", "-$")
+
+
+def mean_pico(pico: int, count: int) -> int:
+    """What one of so many costs, rounded to a whole pico-dollar; at least one. Halves go to the even side."""
+    return round(Fraction(pico, count))
 
 
 def per_mtok_text(pico: int) -> str:

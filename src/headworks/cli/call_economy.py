@@ -4,13 +4,14 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING
 
+from headworks.cli.amounts import cost, usd
 from headworks.cli.call_filters import microseconds
 from headworks.cli.lines import json_line, note
 from headworks.cli.tables import Cell, Table, has_colours, plain, tokens
 
 if TYPE_CHECKING:
     from headworks.config import Project
-    from headworks.records import Store
+    from headworks.records import Store, Total
     from headworks.records.economy import Economy
     from headworks.records.stop_economy import StopSaving
 
@@ -40,18 +41,35 @@ def show_economy(store: "Store", project: "Project", options: argparse.Namespace
         }
         found = [msgspec.structs.replace(one, saving=asked[one.workload]) for one in found]
     stops = {one.workload: _stops(store, project, one.workload, options) for one in found} if options.stop else {}
+    # The rollups are by the hour, as what was thrown away is.
+    costs = {total.group[0]: total for total in store.totals(("workload",), span.since_us, span.until_us)}
     if options.json:
         for one in found:
             told = {"stops": msgspec.to_builtins(stops[one.workload])} if stops else {}
+            total = costs.get(one.workload)
+            is_known = total is not None and total.unknown_costs < total.calls
+            told["cost_usd"] = usd(total.cost_pico if total is not None and is_known else None)
+            told["unknown_costs"] = 0 if total is None else total.unknown_costs
             print(json_line(msgspec.to_builtins(one) | told))
         return
     if not found:
         note("no output is recorded in that time" + (f" of workload {options.workload}" if options.workload else ""))
     for place, one in enumerate(found):
         print("\n" * bool(place) + f"workload {plain(one.workload) or '- (plain calls)'}")
+        if one.workload in costs:
+            _print_cost(costs[one.workload])
         _print_one(one, is_asked=options.max_tokens is not None)
         for stop in stops.get(one.workload, ()):
             _print_stop(stop)
+
+
+def _print_cost(total: "Total") -> None:
+    """What all calls of the workload cost together, the good ones included."""
+    if total.unknown_costs < total.calls:
+        is_estimated = total.estimated_costs > 0
+        calls = total.calls - total.unknown_costs
+        print(f"cost: {cost(total.cost_pico, is_estimated=is_estimated)} in {calls:,} call{'s' * (calls != 1)}", end="")
+        print(f"; what {total.unknown_costs:,} more cost is not known" if total.unknown_costs else "")
 
 
 def _stops(store: "Store", project: "Project", workload: str, options: argparse.Namespace) -> "tuple[StopSaving, ...]":

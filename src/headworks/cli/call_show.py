@@ -5,6 +5,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from headworks.cli.amounts import usd
+from headworks.cli.call_cost import account_of, details, for_machines
 from headworks.cli.lines import json_line, note
 from headworks.cli.moments import duration, iso
 from headworks.cli.tables import plain
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 def show_call(store: "Store", project: "Project", options: argparse.Namespace) -> int:
     """Print it; returns the exit code: 1 if there is content that cannot be opened, which is said."""
+    from headworks.catalogue import PriceArchive
     from headworks.records import find_call
     from headworks.records.replay import reconstruct
 
@@ -30,11 +33,13 @@ def show_call(store: "Store", project: "Project", options: argparse.Namespace) -
         content, code = {}, 1
     call = reconstruct(record, content, store.outcomes_of(record.seq))
     where, template = _template_of(project, record)
+    account = account_of(record, PriceArchive(project.storage))
     if options.json:
         shown = _for_machines(call, content, has_bodies=options.bodies)
+        shown["cost"] = for_machines(record, account)
         print(json_line(shown | ({"template": template} if record.prompt_version else {})))
         return code
-    for name, value in (*_details(record), *call.details()):
+    for name, value in (*_details(record, details(record, account)), *call.details()):
         print(f"{name:<20} {plain(value)}")
         if name == "prompt hash":
             print(f"{'template':<20} {plain(where)}")
@@ -142,11 +147,11 @@ def _print_body(name: str, text: str) -> None:
     print("\n".join(plain(line) for line in text.splitlines()))
 
 
-def _details(record: "Record") -> list[tuple[str, str]]:
+def _details(record: "Record", cost: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Name and value of everything that is known, in the order of the call."""
     usage = {"provider": "as the provider says", "estimated": "counted here", "none": "none"}[record.usage_source]
     first = f", first token after {duration(record.first_token_us)}" if record.first_token_us else ""
-    details = [
+    found = [
         ("call", record.call_id),
         ("opened", iso(record.opened_us / 1e6) or ""),
         ("outcome", f"{record.outcome}, status {record.status}" if record.status else record.outcome),
@@ -167,17 +172,21 @@ def _details(record: "Record") -> list[tuple[str, str]]:
         ("  written to cache", f"{record.cache_write_tokens:,}" if record.cache_write_tokens else ""),
         ("output tokens", f"{record.output_tokens:,}"),
         ("  reasoning", f"{record.reasoning_tokens:,}" if record.reasoning_tokens else ""),
+        *cost,
         ("finish reason", record.finish_reason),
         ("attempts", str(record.attempts)),
         ("bytes", f"{record.request_bytes:,} sent, {record.response_bytes:,} answered"),
         ("response", record.response_id),
         ("upstream request", record.upstream_request_id),
     ]
-    return [(name, value) for name, value in details if value]
+    return [(name, value) for name, value in found if value]
 
 
 def as_json(record: "Record") -> dict[str, object]:
-    """A call for machines: the fields of `records.Record`, and `opened_at` as a time in UTC."""
+    """A call for machines: the fields of `records.Record`, `opened_at` as a time in UTC, and its cost as `cost_usd`, an
+    exact decimal string (null for not known): many readers of JSON cannot hold so many pico-dollars exactly."""
     import msgspec
 
-    return {"call_id": record.call_id, "opened_at": iso(record.opened_us / 1e6)} | msgspec.structs.asdict(record)
+    fields = msgspec.structs.asdict(record)
+    cost_usd = usd(fields.pop("cost_pico"))
+    return {"call_id": record.call_id, "opened_at": iso(record.opened_us / 1e6)} | fields | {"cost_usd": cost_usd}

@@ -7,8 +7,10 @@ running workers are drained first. Times are UTC.
 import argparse
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from headworks.cli.amounts import cost, known_cost, usd
 from headworks.cli.call_economy import show_economy
 from headworks.cli.call_filters import (
     common_arguments,
@@ -43,9 +45,10 @@ _DIMENSIONS = {
 _OUTCOME_COLOURS = {"answered": GREEN, "refused": YELLOW, "cancelled": YELLOW, "failed": RED, "lost": RED}
 _FOLLOW_EVERY_S = 0.3
 
-_HEAD = ("TIME", "RESULT", "ENDPOINT", "MODEL", "WHO", "IN", "CACHED", "OUT", "FIRST", "TOTAL", "CALL")
-_FOLLOWED_WIDTHS = (8, 25, 25, 28, 16, 6, 6, 6, 6, 6, 32)
-"""What calls to come may need: `429 upstream_rate_limited`, `chat.completions (stream)`, `~12.3k`, a call id."""
+_HEAD = ("TIME", "RESULT", "ENDPOINT", "MODEL", "WHO", "IN", "CACHED", "OUT", "COST", "FIRST", "TOTAL", "CALL")
+_FOLLOWED_WIDTHS = (8, 25, 25, 28, 16, 6, 6, 6, 11, 6, 6, 32)
+"""What calls to come may need: `429 upstream_rate_limited`, `chat.completions (stream)`, `~12.3k`, `~$0.0000123`, the
+id of a call."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -192,7 +195,7 @@ class _Printer:
         self._is_json = is_json
         self._table = Table(
             _HEAD,
-            right=frozenset({5, 6, 7, 8, 9}),
+            right=frozenset({5, 6, 7, 8, 9, 10}),
             coloured=has_colours(),
             least=_FOLLOWED_WIDTHS if is_followed else (),
             flexible=frozenset({1, 2, 3, 4}),
@@ -224,6 +227,7 @@ def _row(record: "Record", now: float) -> list[Cell]:
         Cell(estimated + tokens(record.input_tokens) if has_usage else "-"),
         Cell(tokens(record.cached_tokens) if record.cached_tokens else "-", 0 if record.cached_tokens else GREY),
         Cell(estimated + tokens(record.output_tokens) if has_usage else "-"),
+        Cell(cost(record.cost_pico, is_estimated=bool(estimated)), 0 if record.cost_pico else GREY),
         Cell(duration(record.first_token_us)),
         Cell(duration(record.total_us)),
         Cell(record.call_id, GREY),
@@ -240,20 +244,26 @@ def result(record: "Record") -> str:
 def _totals(store: "Store", options: argparse.Namespace) -> None:
     fields: Any = [_DIMENSIONS[name] for name in options.by]  # each a records.Dimension
     found = store.totals(fields, microseconds(options.since), microseconds(options.until))
+    whole = sum(total.cost_pico for total in found)
     if options.json:
         for total in found:
-            print(json_line(_total_as_json(total, options.by)))
+            print(json_line(_total_as_json(total, options.by, whole)))
         return
     if not found:
         note("no call is recorded in that time")
         return
-    head = [*(name.upper() for name in options.by), "CALLS", "FAILED", "IN", "CACHED", "OUT", "FIRST", "TOTAL"]
+    head = [*(name.upper() for name in options.by), "CALLS", "FAILED", "IN", "CACHED", "OUT", "COST", "SHARE"]
+    head += ["UNKNOWN", "FIRST", "TOTAL"]
     width = len(options.by)
-    table = Table(head, right=frozenset(range(width, width + 7)), coloured=has_colours())
-    print("\n".join(table.lines([_total_row(total, options.by) for total in found])))
+    table = Table(head, right=frozenset(range(width, width + 10)), coloured=has_colours())
+    print("\n".join(table.lines([_total_row(total, options.by, whole) for total in found])))
+    unknown = sum(total.unknown_costs for total in found)
+    if unknown:
+        note(f"what {unknown:,} of {sum(total.calls for total in found):,} calls cost is not known, and in no sum")
 
 
-def _total_row(total: "Total", by: tuple[str, ...]) -> list[Cell]:
+def _total_row(total: "Total", by: tuple[str, ...], whole: int) -> list[Cell]:
+    is_estimated = total.estimated_costs > 0
     groups = [
         Cell((iso(value) or "")[:16] if name == "hour" and isinstance(value, int) else str(value) or "-")
         for name, value in zip(by, total.group, strict=True)
@@ -266,18 +276,26 @@ def _total_row(total: "Total", by: tuple[str, ...]) -> list[Cell]:
         Cell(tokens(total.input_tokens)),
         Cell(cached),
         Cell(tokens(total.output_tokens)),
+        Cell(known_cost(total.cost_pico, calls=total.calls, unknown=total.unknown_costs, is_estimated=is_estimated)),
+        Cell(f"{Decimal(total.cost_pico) / whole:.1%}" if whole else "-", 0 if total.cost_pico else GREY),
+        Cell(f"{total.unknown_costs:,}" if total.unknown_costs else "-", YELLOW if total.unknown_costs else GREY),
         Cell(duration(round(total.first_token_us / total.first_tokens)) if total.first_tokens else "-"),
         Cell(duration(round(total.total_us / total.calls))),
     ]
 
 
-def _total_as_json(total: "Total", by: tuple[str, ...]) -> dict[str, object]:
+def _total_as_json(total: "Total", by: tuple[str, ...], whole: int) -> dict[str, object]:
+    """The fields of `records.Total`; the cost as exact decimal strings, and as a share of all groups."""
     import msgspec
 
     shown = msgspec.structs.asdict(total)
     groups = dict(zip(by, shown.pop("group"), strict=True))
     if "hour" in groups:
         groups["hour"] = iso(groups["hour"])
+    is_known = total.unknown_costs < total.calls
+    cost_pico = shown.pop("cost_pico")
+    shown["cost_usd"] = usd(cost_pico) if is_known else None
+    shown["cost_share"] = f"{Decimal(cost_pico) / whole:.6f}" if whole and is_known else None
     return groups | shown
 
 

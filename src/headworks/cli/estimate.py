@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from headworks.cli.estimate_report import Report
     from headworks.cli.model_offers import Offer, Offers
     from headworks.config import Workload
+    from headworks.records import Record
     from headworks.workloads import Load
 
 _CONFIG = Path("headworks.yaml")
@@ -122,12 +123,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> "Report":
-    from headworks.cli.estimate_report import Report, answer, meeting
+    from headworks.cli.estimate_figures import recorded_costs
+    from headworks.cli.estimate_report import Recorded, Report, answer, meeting
     from headworks.cli.model_offers import Offers
 
     has_project = options.name is not None or options.config != _CONFIG or _CONFIG.exists()
     offers = Offers.of(options.config if has_project else None)
-    title, offer, names, load = _question(options, offers)
+    title, offer, names, load, records = _question(options, offers)
+    recorded, unknown = recorded_costs(records)
     at_us = time.time_ns() // 1000
     chosen = answer(offer, load, at_us=at_us, today=offers.today)
     others = []
@@ -144,11 +147,15 @@ def _report(options: argparse.Namespace) -> "Report":
         others=tuple(others),
         machines=tuple(meeting(name, machine, chosen, load) for name, machine in machines.items()),
         version=offers.book.version,
+        recorded=tuple(Recorded(name, *sums) for name, sums in recorded.items()),
+        unknown=unknown,
     )
 
 
-def _question(options: argparse.Namespace, offers: "Offers") -> "tuple[str, Offer, tuple[str, ...], Load]":
-    """What is asked: in words, of which model, beside which others, with how many calls."""
+def _question(
+    options: argparse.Namespace, offers: "Offers"
+) -> "tuple[str, Offer, tuple[str, ...], Load, list[Record]]":
+    """What is asked: in words, of which model, beside which others, with how many calls, and what is recorded."""
     from headworks.cli.estimate_figures import first_bound, from_flags, from_workload, measured_calls
     from headworks.cli.workloads import find_workload
     from headworks.workloads import read_facts
@@ -166,7 +173,7 @@ def _question(options: argparse.Namespace, offers: "Offers") -> "tuple[str, Offe
             raise CommandError(f"without a workload, {' and '.join(missing)} must say how much there is to do")
         names = _compared(options, _tiers(offers))
         offer = offers.find(options.model)
-        return offer.name, offer, names, from_flags(flags, tier=options.tier)
+        return offer.name, offer, names, from_flags(flags, tier=options.tier), []
     assert offers.project is not None
     workload = find_workload(offers.project, options.name)
     facts = read_facts(offers.project, workload)
@@ -176,7 +183,7 @@ def _question(options: argparse.Namespace, offers: "Offers") -> "tuple[str, Offe
     load = from_workload(
         workload, facts, records, flags, tier=options.tier, bound=first_bound(offer.price), now=time.time()
     )
-    return workload.name, offer, _compared(options, _ladder(workload)), load
+    return workload.name, offer, _compared(options, _ladder(workload)), load, records
 
 
 def _compared(options: argparse.Namespace, default: tuple[str, ...]) -> tuple[str, ...]:

@@ -67,6 +67,21 @@ def measured_calls(project: Project, name: str, *, since_s: float) -> list[Recor
         store.close()
 
 
+def recorded_costs(records: Sequence[Record]) -> tuple[dict[str, tuple[int, int]], int]:
+    """What recorded calls have cost: by provider and model, the most frequent first, how many there are of known cost
+    and their cost together, in pico-dollars; and of how many the cost is not known."""
+    found: dict[str, tuple[int, int]] = {}
+    unknown = 0
+    for one in records:
+        if one.cost_pico is None:
+            unknown += 1
+        else:
+            name = f"{one.provider}/{one.model}" if one.provider else "no one model"
+            calls, cost = found.get(name, (0, 0))
+            found[name] = calls + 1, cost + one.cost_pico
+    return dict(sorted(found.items(), key=lambda item: (-item[1][0], item[0]))), unknown
+
+
 def _load(known: dict[str, Assumption], flags: Flags, *, tier: str) -> Load:
     figures = dict(known)
     for flag, (low, value, high) in flags.items():

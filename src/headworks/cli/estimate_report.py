@@ -2,13 +2,12 @@
 
 import datetime as dt
 import math
-from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 
 import msgspec
 
 from headworks.catalogue import STANDARD, Machine, retirement_of
-from headworks.catalogue.money import PICO_PER_USD
+from headworks.catalogue.money import dollars, mean_pico, usd_text
 from headworks.cli.model_offers import Offer
 from headworks.cli.tables import GREEN, GREY, YELLOW, Cell, Table, plain
 from headworks.errors import CommandError
@@ -45,8 +44,17 @@ class Meeting(msgspec.Struct, frozen=True):
     month: int
 
 
+class Recorded(msgspec.Struct, frozen=True):
+    """What recorded calls of one model have cost, exactly: `calls` of known cost, `cost_pico` together."""
+
+    name: str
+    calls: int
+    cost_pico: int
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that is printed. `version` is of the price table."""
+    """Everything that is printed. `version` is of the price table. `recorded` is what calls have cost until now, of the
+    most frequent model first, and `unknown` of how many it is not known."""
 
     title: str
     load: Load
@@ -54,6 +62,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     others: tuple[Answer, ...]
     machines: tuple[Meeting, ...]
     version: str
+    recorded: tuple[Recorded, ...] = ()
+    unknown: int = 0
 
 
 def answer(offer: Offer, load: Load, *, at_us: int, today: dt.date) -> Answer:
@@ -82,15 +92,6 @@ def meeting(name: str, machine: Machine, chosen: Answer, load: Load) -> Meeting:
     except ValueError as error:
         raise CommandError(f"{name}: {error}") from None
     return Meeting(name, even, found.per_call, found.total)
-
-
-def dollars(pico: int) -> str:
-    """Pico-dollars for people: cents from one dollar on, below it three digits that count."""
-    usd = Decimal(pico) / PICO_PER_USD
-    if abs(usd) >= 1 or not usd:
-        return f"${usd.quantize(Decimal('0.01'), ROUND_HALF_EVEN):,}".replace("$-", "-$")
-    digits = f"{usd.quantize(Decimal(1).scaleb(usd.adjusted() - 2), ROUND_HALF_EVEN):f}"
-    return f"${digits.rstrip('0')}".replace("$-", "-$")
 
 
 def _remarks(offer: Offer, load: Load, found: Estimate | None, today: dt.date) -> list[str]:
@@ -207,6 +208,8 @@ def _sections(report: Report) -> list[_Section]:
     found = report.chosen.estimate
     if found is not None:
         sections += [_parts(found), _figures(report.load, found), _tiers(found)]
+    if report.recorded:
+        sections.append(_recorded(report))
     if report.chosen.remarks:
         sections.append(_Section("Look out", lines=report.chosen.remarks))
     if report.others:
@@ -248,6 +251,25 @@ def _figures(load: Load, found: Estimate) -> _Section:
         rows.append((row, GREEN if one.is_measured else YELLOW if one.source == "default" else 0))
     head = ("FIGURE", "VALUE", "RANGE", "A TENTH MORE", "FROM", "BY")
     return _Section("What it rests on", head, tuple(rows), frozenset({1, 2, 3}))
+
+
+def _recorded(report: Report) -> _Section:
+    """What calls have really cost, and what a month of as many as are estimated would at that."""
+    rows = []
+    for one in report.recorded:
+        month = "-" if (monthly := _month_at(report, one)) is None else dollars(monthly)
+        is_chosen = one.name == report.chosen.offer.name
+        call = dollars(mean_pico(one.cost_pico, one.calls))
+        rows.append(((one.name, f"{one.calls:,}", dollars(one.cost_pico), call, month), GREEN if is_chosen else 0))
+    lines = (f"what {report.unknown:,} more cost is not known",) if report.unknown else ()
+    head = ("MODEL", "CALLS", "COST", "A CALL", "A MONTH AT THAT")
+    return _Section("What recorded calls have cost", head, tuple(rows), frozenset(range(1, 5)), lines)
+
+
+def _month_at(report: Report, one: Recorded) -> int | None:
+    """The month's calls at the mean cost of those recorded."""
+    found = report.chosen.estimate
+    return None if found is None else round(Fraction(one.cost_pico, one.calls) * found.calls)
 
 
 def _tiers(found: Estimate) -> _Section:
@@ -356,6 +378,12 @@ def as_json(report: Report) -> str:
             }
             for one in report.load.assumptions
         ],
+        "recorded": [
+            {"name": one.name, "calls": one.calls, "cost": one.cost_pico, "cost_usd": usd_text(one.cost_pico)}
+            | {"month": _month_at(report, one)}
+            for one in report.recorded
+        ],
+        "recorded_unknown": report.unknown,
         "chosen": _model(report.chosen),
         "others": [_model(one) for one in report.others],
         "machines": [{"name": one.name, **msgspec.to_builtins(one.even)} for one in report.machines],

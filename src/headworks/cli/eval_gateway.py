@@ -150,13 +150,14 @@ class EvalGateway:
             settled.reasoning_tokens,
             settled.usage_source,
         )
-        price = self._book.for_target(opened.provider, opened.model)
-        cost = price.cost(usage, at_us=opened.opened_us)
-        # Nothing was used where the provider refused before it began; that is known, and free.
-        is_free = usage.source == "none" and settled.outcome != "answered" and price.is_known
+        cost: int | None = settled.cost_pico
+        if settled.cost_pico < 0:
+            # What failed and told no usage counts as free: a time limit that passed must not make a cap impossible.
+            is_free = usage.source == "none" and settled.outcome != "answered"
+            cost = 0 if is_free and self._book.for_target(opened.provider, opened.model).is_known else None
         return Reply(
             usage=usage,
-            cost_pico_usd=cost.total if cost is not None else 0 if is_free else None,
+            cost_pico_usd=cost,
             latency_ms=settled.total_us / 1000,
             served_model=settled.served_model,
             call_id=opened.call_id,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from headworks.catalogue.money import mean_pico
+from headworks.cli.amounts import cost, usd
 from headworks.cli.eval_arms import ArmSpec
 from headworks.cli.lines import json_line, note
 from headworks.cli.tables import Cell, Table, has_colours, plain
@@ -17,7 +19,7 @@ from headworks.evals.rendering import percent, score_with_interval
 from headworks.evals.statistics import Tally
 
 if TYPE_CHECKING:
-    from headworks.records import Store
+    from headworks.records import Figures, Store
 
 _MARGIN = 0.05
 _GRAVITY: tuple[Word, ...] = ("not worse", "too thin", "worse")
@@ -38,6 +40,7 @@ def run_live(project: Project, options: argparse.Namespace) -> int:
     store = open_store(project.storage, url)
     try:
         old, new = (_tallies(store, project, options, arm) for arm in arms)
+        costs = tuple(_figures(store, project, options, arm) for arm in arms)
     finally:
         store.close()
     sources = sorted(old.keys() & new.keys())
@@ -52,16 +55,15 @@ def run_live(project: Project, options: argparse.Namespace) -> int:
     word = max(words, key=_GRAVITY.index)
     if options.json:
         shown = {source: msgspec.to_builtins(one) for source, one in found.items()}
-        print(json_line({"verdict": word, "exit_code": EXIT_CODES[word], "workload": workload, "sources": shown}))
+        told = {"verdict": word, "exit_code": EXIT_CODES[word], "workload": workload, "sources": shown}
+        print(json_line(told | {"costs": [_cost_as_json(one) for one in costs]}))
     else:
-        _print(options.outcome, found, words, margin)
+        _print(options.outcome, found, words, margin, f"old {_cost_of(costs[0])}, new {_cost_of(costs[1])}")
     return EXIT_CODES[word]
 
 
-def _tallies(store: "Store", project: Project, options: argparse.Namespace, arm: ArmSpec) -> dict[str, Tally]:
-    """By source, how many of an arm's calls were good."""
-    from headworks.records import Span
-
+def _wanted(project: Project, arm: ArmSpec) -> dict[str, str]:
+    """What the calls of an arm are told by, in the order of the store's groups."""
     wanted: dict[str, str] = {}
     if arm.prompt != "folder":
         wanted["prompt_version"] = arm.prompt
@@ -70,6 +72,39 @@ def _tallies(store: "Store", project: Project, options: argparse.Namespace, arm:
         wanted["model"] = arm.model if bound is None else bound.model
     if not wanted or arm.parameters:
         raise CommandError("live calls are told apart by version and model: --arm prompt=1.0.0 or --arm model=mini")
+    return wanted
+
+
+def _figures(store: "Store", project: Project, options: argparse.Namespace, arm: ArmSpec) -> "Figures | None":
+    """What an arm's calls came to; None where there are none."""
+    from headworks.records import Span
+
+    wanted = _wanted(project, arm)
+    fields: Any = list(wanted)  # each a records.OutcomeDimension
+    found = store.figures(fields, Span(None, None, options.run_id))
+    return next((one for one in found if one.group == tuple(wanted.values())), None)
+
+
+def _cost_of(found: "Figures | None") -> str:
+    known = 0 if found is None else found.calls - found.unknown_costs
+    if found is None or not known:
+        return "not known"
+    rest = f"; of {found.unknown_costs:,} it is not known" if found.unknown_costs else ""
+    return f"{cost(mean_pico(found.cost_pico, known))} (mean of {known:,}{rest})"
+
+
+def _cost_as_json(found: "Figures | None") -> dict[str, object]:
+    """An arm's calls and their cost together, an exact decimal string; null where of none it is known."""
+    calls, unknown = (0, 0) if found is None else (found.calls, found.unknown_costs)
+    known = found.cost_pico if found is not None and unknown < calls else None
+    return {"calls": calls, "unknown_costs": unknown, "cost_usd": usd(known)}
+
+
+def _tallies(store: "Store", project: Project, options: argparse.Namespace, arm: ArmSpec) -> dict[str, Tally]:
+    """By source, how many of an arm's calls were good."""
+    from headworks.records import Span
+
+    wanted = _wanted(project, arm)
     fields: Any = list(wanted)  # each a records.OutcomeDimension
     found: dict[str, Tally] = {}
     for one in store.tallies(fields, Span(None, None, options.run_id)):
@@ -84,7 +119,7 @@ def _word(found: SpanComparison, margin: float) -> Word:
     return "not worse" if found.always[0] > -margin else "too thin"
 
 
-def _print(outcome: str, found: dict[str, SpanComparison], words: Sequence[Word], margin: float) -> None:
+def _print(outcome: str, found: dict[str, SpanComparison], words: Sequence[Word], margin: float, costs: str) -> None:
     head = ("SOURCE", "OLD", "95 %", "NEW", "95 %", "CHANGE", "HOWEVER OFTEN ONE LOOKS", "VERDICT")
     rows = [
         [
@@ -100,5 +135,6 @@ def _print(outcome: str, found: dict[str, SpanComparison], words: Sequence[Word]
         for (source, one), word in zip(found.items(), words, strict=True)
     ]
     print(f"{plain(outcome)}, by what became of live calls; not worse: by less than {margin:.0%}, if at all")
+    print(f"what a call has cost: {costs}")
     print()
     print("\n".join(Table(head, right=frozenset(range(1, 7)), coloured=has_colours()).lines(rows)))

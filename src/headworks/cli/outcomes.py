@@ -10,6 +10,8 @@ import time
 from typing import TYPE_CHECKING, Any, get_args
 
 from headworks.calls import OutcomeKind
+from headworks.catalogue.money import mean_pico
+from headworks.cli.amounts import cost, usd
 from headworks.cli.call_filters import common_arguments, count, microseconds, time_arguments, words
 from headworks.cli.lines import json_line, note
 from headworks.cli.moments import clock, duration, iso
@@ -250,7 +252,7 @@ def _rates(store: "Store", options: argparse.Namespace) -> None:
         return
     head = [*(name.upper() for name in options.by), "OUTCOME", "SOURCE", "REPORTS", "RATE", "95 %", "CALLS", "MEDIAN"]
     width = len(options.by)
-    table = Table([*head, "IN", "OUT"], right=frozenset(range(width + 2, width + 9)), coloured=has_colours())
+    table = Table([*head, "IN", "OUT", "COST"], right=frozenset(range(width + 2, width + 10)), coloured=has_colours())
     print("\n".join(table.lines([_rate_row(rate) for rate in found])))
 
 
@@ -268,6 +270,7 @@ def _rate_row(rate: "Rate") -> list[Cell]:
         Cell(duration(rate.median_us)),
         Cell(tokens(round(rate.input_tokens))),
         Cell(tokens(round(rate.output_tokens))),
+        Cell(cost(mean_pico(rate.cost_pico, known) if (known := rate.calls - rate.unknown_costs) else None)),
     ]
 
 
@@ -275,6 +278,8 @@ def _rate_as_json(rate: "Rate", fields: list[str]) -> dict[str, object]:
     import msgspec
 
     shown = msgspec.structs.asdict(rate)
+    cost_pico = shown.pop("cost_pico")
+    shown["cost_usd"] = usd(cost_pico if rate.unknown_costs < rate.calls else None)
     groups = dict(zip(fields, shown.pop("group"), strict=True))
     return groups | shown
 

@@ -136,6 +136,7 @@ def traffic_of(records: "list[Record]", *, now: float) -> "Traffic":
     from headworks.workloads import Traffic
 
     answered = [record for record in records if record.outcome == "answered"]
+    costs = [record.cost_pico for record in records if record.cost_pico is not None]
     first_us = min(record.opened_us for record in records)
     return Traffic(
         days=max(now - first_us / 1e6, 3600.0) / _DAY_S,
@@ -146,6 +147,8 @@ def traffic_of(records: "list[Record]", *, now: float) -> "Traffic":
         output_tokens=sum(record.output_tokens for record in records),
         total_s=_below([record.total_us for record in answered]) / 1e6,
         first_token_s=_below([record.first_token_us for record in answered if record.first_token_us]) / 1e6,
+        cost_pico=sum(costs),
+        known_costs=len(costs),
     )
 
 

@@ -228,6 +228,13 @@ class Contract(Section, frozen=True, kw_only=True):
         Validation()
     )
     streaming: Annotated[Streaming, Meta(description="What happens to a stream that breaks off.")] = Streaming()
+    refusals: Annotated[
+        Literal["pass", "fallback"],
+        Meta(
+            description="When the model, or its provider's policy, declines for what the request is about: `pass` "
+            "tells the caller, `fallback` asks the next of the chain (of a stream: what declines before it begins)."
+        ),
+    ] = "pass"
     actions: Annotated[
         dict[Annotated[str, Meta(pattern=TOOL_NAME)], Action],
         Meta(description="Tools with side effects, by name. A tool that is not named here only reads."),

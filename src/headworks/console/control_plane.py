@@ -1,5 +1,6 @@
 """The body of the control-plane process: drain, rest, drain; till told to stop."""
 
+import math
 import os
 import select
 import signal
@@ -79,6 +80,7 @@ def run(
     rest: Rest,
     say: Callable[[str], None],
     now: Callable[[], float] = time.time,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Drain until `rest` says stop, then once more, so that what is in the journals by then is in the store.
 
@@ -89,8 +91,9 @@ def run(
         url, keep_days: as for `control_plane`.
         say: writes a line to the operator's log.
         now: Unix seconds.
+        clock: monotonic seconds, for what is done every so often.
     """
-    _Draining(storage, url, keep_days, rest, say, now).run()
+    _Draining(storage, url, keep_days, rest, say, now, clock).run()
 
 
 PURGE_EVERY_S = 600.0
@@ -109,6 +112,7 @@ class _Draining:
         rest: Rest,
         say: Callable[[str], None],
         now: Callable[[], float],
+        clock: Callable[[], float],
     ) -> None:
         self._storage = storage
         self._url = url
@@ -116,6 +120,7 @@ class _Draining:
         self._rest = rest
         self._say = say
         self._now = now
+        self._clock = clock
         self._growth = GrowthWatch(say)
         self._ratios: GaugeFamily | None = None
         self._is_news = True
@@ -146,16 +151,16 @@ class _Draining:
             drainer = Drainer(self._storage / JOURNAL_FOLDER, store, now=self._now, report=self._say)
             rest_s = SHORTEST_REST_S
             is_told = False
-            purged_s = looked_s = 0.0
+            purged_s = looked_s = -math.inf
             while not is_told:
                 drained = self._pass(drainer)
-                now_s = self._now()
+                now_s, clock_s = self._now(), self._clock()
                 self._is_news = self._is_news or drained.entries > 0
-                if self._is_news and now_s - looked_s >= LOOK_EVERY_S:
-                    looked_s, self._is_news = now_s, False
+                if self._is_news and clock_s - looked_s >= LOOK_EVERY_S:
+                    looked_s, self._is_news = clock_s, False
                     self._look_at_growth(store, now_s)
-                if now_s - purged_s >= PURGE_EVERY_S:
-                    purged_s = now_s
+                if clock_s - purged_s >= PURGE_EVERY_S:
+                    purged_s = clock_s
                     self._keep_house(store, now_s)
                     self._purge_approvals(now_s)
                 rest_s = SHORTEST_REST_S if drained.entries else min(LONGEST_REST_S, rest_s * 2)

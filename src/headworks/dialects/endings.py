@@ -23,6 +23,8 @@ _MESSAGES_TYPES = {
     "server_overloaded": "overloaded_error",
     "upstream_timeout": "timeout_error",
     "upstream_rejected": "invalid_request_error",
+    "context_length_exceeded": "invalid_request_error",
+    "content_refused": "invalid_request_error",
     "output_invalid": "api_error",
     "output_blocked": "api_error",
     "action_denied": "permission_error",
@@ -46,7 +48,7 @@ _GOOGLE = {
     "RESOURCE_EXHAUSTED": (429, ("rate_limit", "upstream_rate_limited", "upstream_quota", "insufficient_quota")),
     "UNAVAILABLE": (503, ("server_overloaded", "overloaded", "upstream_overloaded", "gateway_stopping")),
     "DEADLINE_EXCEEDED": (504, ("timeout", "upstream_timeout")),
-    "INVALID_ARGUMENT": (400, ("invalid_", "upstream_rejected")),
+    "INVALID_ARGUMENT": (400, ("invalid_", "upstream_rejected", "context_length", "content_refused")),
 }
 """By google.rpc.Code: its status, and how the codes of ours and of other APIs begin that mean the same."""
 

@@ -10,7 +10,7 @@ offer. Nothing imports this but the command line.
 
 from collections.abc import Callable
 
-from headworks.doctoring import configuration, gateway, machine, providers, store, streams
+from headworks.doctoring import configuration, gateway, machine, providers, store, streams, valkey
 from headworks.doctoring.findings import Check, Examined, Finding, Verdict, run_checks
 from headworks.doctoring.situation import Situation, Target, target_of
 
@@ -18,6 +18,7 @@ SOURCES: tuple[Callable[[Situation], list[Check]], ...] = (
     configuration.checks,
     machine.checks,
     store.checks,
+    valkey.checks,
     providers.checks,
     gateway.checks,
     streams.checks,

@@ -8,7 +8,8 @@ missing there.
 
 The file is not flushed to the disk for each answer: it is right after the end of this process, however it ended, but
 may lack half a minute after the end of the machine. The books of another boot are not believed; then, only the time
-that has passed since counts.
+that has passed since counts. It is the wall clock that says how much that was, for there is no other that goes on while
+a machine is off. Of one boot it says nothing: a wall clock that is set must not refill what was spent.
 """
 
 import contextlib
@@ -37,18 +38,24 @@ vm.dirty_expire_centisecs), and looks every 5 s."""
 
 _CLOCK_MARGIN = 1.02
 _SAME_BOOT_S = 30.0
-"""Two figures for when the machine was started may differ by this much (the clock was adjusted) and mean the same."""
+"""Where boots have no name, two figures for when the machine was started may differ by this much (the clock was
+adjusted) and mean the same."""
+
+_BOOT_FILE = Path("/proc/sys/kernel/random/boot_id")
+"""Linux's name of a boot, random (random(4))."""
 
 _BEFORE = "the books of before"
 
 
 class _Books(msgspec.Struct, frozen=True, array_like=True):
-    """What the file holds. `free` are units by a quota's name; times are monotonic and Unix seconds."""
+    """What the file holds. `free` are units by a quota's name; times are monotonic and Unix seconds; `boot` is "" where
+    boots have no name."""
 
     saved_s: float
     saved_unix_s: float
     free: dict[str, float]
     is_whole: bool = True  # what is not in `free` was not asked for, so all of it is free
+    boot: str = ""
 
 
 class KeptAuthority:
@@ -58,6 +65,7 @@ class KeptAuthority:
         storage: the state folder. One process at a time may have this; `LeaseServer` sees to it.
         clock: monotonic seconds that outlive the process (CLOCK_MONOTONIC does), not the machine.
         wall_clock: Unix seconds.
+        boot: the name of this boot of the machine, "" where it has none; None: as the kernel says.
 
     Raises:
         StorageError: the file of the books cannot be opened.
@@ -70,6 +78,7 @@ class KeptAuthority:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
         lease_s: float = LEASE_S,
+        boot: str | None = None,
     ) -> None:
         path = storage / BOOKS_FILE
         is_first = not path.exists()
@@ -78,6 +87,7 @@ class KeptAuthority:
             data = os.pread(self._file, 1 << 24, 0)
         self._clock = clock
         self._wall_clock = wall_clock
+        self._boot = _boot() if boot is None else boot
         now_s = clock()
         self._before = None if is_first else self._as_of_now(_read(data), now_s)
         settling_s = 0.0
@@ -118,8 +128,12 @@ class KeptAuthority:
         now_unix_s = self._wall_clock()
         if books is None:
             return _Books(now_s, now_unix_s, {}, is_whole=False)
-        boot_apart_s = (now_unix_s - now_s) - (books.saved_unix_s - books.saved_s)
-        if abs(boot_apart_s) <= _SAME_BOOT_S and books.saved_s <= now_s:
+        if self._boot and books.boot:
+            is_same_boot = books.boot == self._boot
+        else:
+            boot_apart_s = (now_unix_s - now_s) - (books.saved_unix_s - books.saved_s)
+            is_same_boot = abs(boot_apart_s) <= _SAME_BOOT_S
+        if is_same_boot and books.saved_s <= now_s:
             return books
         away_s = max(0.0, now_unix_s - books.saved_unix_s - _UNWRITTEN_S)
         return _Books(now_s - away_s, now_unix_s, {}, is_whole=False)
@@ -145,7 +159,7 @@ class KeptAuthority:
         if before is not None:  # quotas that nobody has asked for yet since
             free = {name: units for name, units in before.free.items() if name not in self._seen} | free
         is_whole = before is None or before.is_whole
-        data = msgspec.msgpack.encode(_Books(now_s, self._wall_clock(), free, is_whole))
+        data = msgspec.msgpack.encode(_Books(now_s, self._wall_clock(), free, is_whole, self._boot))
         try:
             os.pwrite(self._file, len(data).to_bytes(4) + zlib.crc32(data).to_bytes(4) + data, 0)
         except OSError:
@@ -153,6 +167,13 @@ class KeptAuthority:
             # empty, which is safe. This one has all in memory and goes on.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, 0)
+
+
+def _boot() -> str:
+    try:
+        return _BOOT_FILE.read_text("ascii").strip()
+    except OSError:
+        return ""  # another system than Linux: the time of the start tells boots apart
 
 
 def _read(data: bytes) -> _Books | None:

@@ -14,6 +14,7 @@ import email.utils
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -64,7 +65,8 @@ def parse_limits(headers: Mapping[bytes, bytes], unix_s: float) -> ProviderLimit
 
     Arguments:
         headers: lower-case names to values.
-        unix_s: the time of day, for resets and retries that are named by a date.
+        unix_s: the time of day, for resets and retries that are named by a date; an answer that has a `date` says
+            itself what time it was then, and our clock need not agree.
     """
     limits = ProviderLimits(
         _kind(headers, b"requests", unix_s),
@@ -78,7 +80,7 @@ def parse_limits(headers: Mapping[bytes, bytes], unix_s: float) -> ProviderLimit
 
 def parse_retry_after(headers: Mapping[bytes, bytes], unix_s: float) -> float | None:
     """Seconds to wait, by `retry-after-ms` (OpenAI, Azure) or else `retry-after` (RFC 9110 §10.2.3: whole seconds or
-    an HTTP date; some providers send fractions)."""
+    an HTTP date; some providers send fractions). A date counts from the answer's own `date`, as in `parse_limits`."""
     milliseconds = headers.get(b"retry-after-ms", b"").strip()
     if _SECONDS.fullmatch(milliseconds):
         return _bounded(float(milliseconds) / 1000.0)
@@ -87,13 +89,8 @@ def parse_retry_after(headers: Mapping[bytes, bytes], unix_s: float) -> float | 
         return None
     if _SECONDS.fullmatch(value):
         return _bounded(float(value))
-    try:
-        date = email.utils.parsedate_to_datetime(value.decode("ascii"))
-        if date.tzinfo is None:  # `-0000` is UTC of an unknown place (RFC 5322 §3.3)
-            date = date.replace(tzinfo=dt.UTC)
-        return _bounded(date.timestamp() - unix_s)
-    except (ValueError, OverflowError):
-        return None
+    date_s = _unix_of(value)
+    return None if date_s is None else _bounded(date_s - _time_of(headers, unix_s))
 
 
 def parse_duration(value: bytes) -> float | None:
@@ -154,7 +151,7 @@ def _kind(headers: Mapping[bytes, bytes], kind: bytes, unix_s: float) -> KindLim
     if duration := headers.get(_OPENAI % (b"reset", kind)):
         reset_s = parse_duration(duration)
     elif moment := headers.get(_ANTHROPIC % (kind, b"reset")):
-        reset_s = _until(moment, unix_s)
+        reset_s = _until(moment, _time_of(headers, unix_s))
     if limit is None and remaining is None and reset_s is None:
         return _NOTHING
     return KindLimit(limit, None if remaining is None else max(0, remaining), reset_s)
@@ -165,6 +162,25 @@ def _whole(value: bytes | None) -> int | None:
     if not _WHOLE.fullmatch(value):
         return None
     return int(value.partition(b".")[0])
+
+
+def _time_of(headers: Mapping[bytes, bytes], unix_s: float) -> float:
+    """The time of day when an answer was made, by whoever made it; by us, where it does not say."""
+    date = headers.get(b"date")
+    date_s = None if date is None else _unix_of(date)
+    return unix_s if date_s is None else date_s
+
+
+@lru_cache(maxsize=64)  # answers of one second have one date, and reading one costs more than all else here
+def _unix_of(date: bytes) -> float | None:
+    """Unix seconds of an HTTP date."""
+    try:
+        parsed = email.utils.parsedate_to_datetime(date.strip().decode("ascii"))
+        if parsed.tzinfo is None:  # `-0000` is UTC of an unknown place (RFC 5322 §3.3)
+            parsed = parsed.replace(tzinfo=dt.UTC)
+        return parsed.timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _until(moment: bytes, unix_s: float) -> float | None:

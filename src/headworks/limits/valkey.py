@@ -156,6 +156,20 @@ class ValkeyAuthority:
             for amount, expires_s, wait_s in zip(answer.rest[::3], answer.rest[1::3], answer.rest[2::3], strict=True)
         ]
 
+    async def reach(self) -> float:
+        """Find out whether the server can be used, without asking it for anything; returns the seconds to its answer.
+
+        Raises:
+            LimitsUnavailable: not reachable, no answer in time, or it refuses us; with its reason.
+        """
+
+        async def talk(streams: Streams, due_s: float) -> float:  # noqa: ARG001 - as all that is talked about a link
+            began_s = self._now()
+            self._refuse(await command(streams, "PING"))
+            return self._now() - began_s
+
+        return await self._link.exchange(talk)
+
     async def close(self) -> None:
         """Let go of the connection. Harmless to call twice."""
         await self._link.close()

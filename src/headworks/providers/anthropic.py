@@ -13,6 +13,7 @@ from headworks._version import __version__
 from headworks.calls import Endpoint, Failure, FailureKind
 from headworks.exchange import UpstreamRequest, request_line
 from headworks.providers.base import CALL_PATHS, ProviderSettings, header_block
+from headworks.providers.refusals import refined
 
 API_VERSION = "2023-06-01"
 """The version of the API that our codecs are written for; a caller of Messages may ask for another."""
@@ -100,7 +101,7 @@ class AnthropicProvider:
         kind = _KINDS.get(_type_of(body)) or _STATUS_KINDS.get(status)
         if kind is None:
             kind = FailureKind.ERROR if status >= 500 else FailureKind.REJECTED
-        return Failure(kind, f"{self.name} answered {status}", status)
+        return Failure(refined(kind, status, body), f"{self.name} answered {status}", status)
 
     def _with_version(self, forwarded: bytes) -> bytes:
         return forwarded if _VERSION in forwarded else self._version + forwarded

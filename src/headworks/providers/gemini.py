@@ -15,6 +15,7 @@ from headworks._version import __version__
 from headworks.calls import Endpoint, Failure, FailureKind
 from headworks.exchange import UpstreamRequest, request_line
 from headworks.providers.base import ProviderSettings, header_block
+from headworks.providers.refusals import refined
 
 
 class _Violation(msgspec.Struct, frozen=True, rename="camel"):
@@ -122,6 +123,7 @@ class GeminiProvider:
             kind = FailureKind.UNAUTHORIZED
         if kind is FailureKind.RATE_LIMITED and _is_of_the_day(error):
             kind = FailureKind.QUOTA
+        kind = refined(kind, status, body)
         return Failure(kind, f"{self.name} answered {status}", status, _retry_after_s(error))
 
 

@@ -12,6 +12,7 @@ from headworks._version import __version__
 from headworks.calls import Endpoint, Failure, FailureKind
 from headworks.exchange import UpstreamRequest, request_line
 from headworks.providers.base import CALL_PATHS, ProviderSettings, header_block
+from headworks.providers.refusals import refined
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -72,7 +73,9 @@ class OpenAIProvider:
         detail = f"{self.name} answered {status}"
         match status:
             case 401 | 403:
-                kind = FailureKind.UNAUTHORIZED
+                kind = refined(FailureKind.UNAUTHORIZED, status, body)
+            case 402:  # no credit: DeepSeek and OpenRouter
+                kind = FailureKind.QUOTA
             case 429:
                 kind = FailureKind.QUOTA if _is_quota(body) else FailureKind.RATE_LIMITED
             case 503 | 529:
@@ -80,7 +83,7 @@ class OpenAIProvider:
             case 408 | 504:
                 kind = FailureKind.TIMEOUT
             case _:
-                kind = FailureKind.ERROR if status >= 500 else FailureKind.REJECTED
+                kind = FailureKind.ERROR if status >= 500 else refined(FailureKind.REJECTED, status, body)
         return Failure(kind, detail, status)
 
 

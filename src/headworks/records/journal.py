@@ -106,7 +106,14 @@ class Journal:
         self._window_end = 0
         self._position = 0
         self._full_at = 0
-        self._begin_segment(Segment(worker, int(now() * 1e6), 0))
+        # Where the clock was set back, a worker of this name may have started at this moment before.
+        taken: set[int] = set()
+        with suppress(StorageError):  # a folder that cannot be read: what is to be made in it next says why
+            taken = {segment.start_us for segment in list_segments(folder) if segment.worker == worker}
+        start_us = int(now() * 1e6)
+        while start_us in taken:
+            start_us += 1
+        self._begin_segment(Segment(worker, start_us, 0))
         self._look_handle = loop.call_later(LOOK_EVERY_S, self._look_again)
         self._look()
 

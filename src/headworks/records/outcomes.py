@@ -204,7 +204,8 @@ class Rate(msgspec.Struct, frozen=True):
 
     `measure` says what `value` is: the *share* that is true (or has this label), the *mean* of a number, or only a
     *count* (text cannot be summed up). `low` and `high` bound it with 95 % confidence; None where nothing bounds it.
-    `input_tokens` and `output_tokens` are means of the answered calls.
+    `input_tokens` and `output_tokens` are means of the answered calls. `cost_pico` sums up what is known of the cost of
+    all calls of the group, in pico-dollars; `unknown_costs` counts those of which it is not.
     """
 
     group: tuple[str, ...]
@@ -222,6 +223,8 @@ class Rate(msgspec.Struct, frozen=True):
     median_us: int
     input_tokens: float
     output_tokens: float
+    cost_pico: int
+    unknown_costs: int
 
 
 def rates(tallies: Sequence[Tally], figures: Sequence[Figures]) -> list[Rate]:
@@ -273,4 +276,6 @@ def _rate(tally: Tally, calls: Figures, labelled: int) -> Rate:
         calls.median_us,
         calls.input_tokens / answered,
         calls.output_tokens / answered,
+        calls.cost_pico,
+        calls.unknown_costs,
     )

@@ -13,6 +13,12 @@ STICKY_FACTOR = 1.25
 """How much more than its share of the load a pool may have and still be the one that a cache key stays with
 (Mirrokni, Thorup, Zadimoghaddam, "Consistent Hashing with Bounded Loads", 2016)."""
 
+SLOW_FACTOR = 1.5
+"""A pool that takes so much longer than the quickest gets less; below that, configuration alone decides."""
+
+TOLERATED = 1.0
+"""Attempts that a pool may be above its share, beside another: with few under way shares are fractions of one."""
+
 
 def choose(
     pools: Sequence[Pool],
@@ -25,10 +31,11 @@ def choose(
 ) -> Pool | None:
     """The pool to ask; None where none may be asked now.
 
-    Of the pools of the lowest tier that has any that may be asked: two are drawn by weight (and by what is left of
-    their limits), and the one with fewer attempts under way goes, as they take longer weighing more ("power of two
-    choices", Mitzenmacher 2001; peak-EWMA as in Finagle). A cache key stays with its pool as long as that has no more
-    than its share of the load: there the prefix is cached.
+    Of the pools of the lowest tier that has any that may be asked: two are drawn by their shares, and the first goes,
+    unless it is further above its share of what is under way than the second ("power of two choices", Mitzenmacher
+    2001). A share is the weight, less where little is left of a pool's limits, and less where it is slow (peak-EWMA, as
+    in Finagle). A cache key stays with its pool as long as that has no more than its share of the load: there the
+    prefix is cached.
 
     Arguments:
         key: calls with the same one go together where they can; "" for none.
@@ -48,15 +55,20 @@ def choose(
         share = (pending + 1) * health_of(sticky).weight / weights
         if health_of(sticky).pending <= STICKY_FACTOR * share + 1 and (headroom_of is None or headroom_of(sticky) > 0):
             return sticky
-    weights_of = [health_of(pool).weight * (1.0 if headroom_of is None else headroom_of(pool)) for pool in able]
-    first = _drawn(weights_of, uniform)
-    others = [0.0 if index == first else weight for index, weight in enumerate(weights_of)]
-    second = _drawn(others, uniform)
-    return min(able[first], able[second], key=lambda pool: _load(health_of(pool)))
-
-
-def _load(health: Health) -> float:
-    return (health.pending + 1) * max(health.took_s, 0.001) / health.weight
+    costs_s = [health_of(pool).cost_s(now_s) for pool in able]
+    usual_s = SLOW_FACTOR * min(costs_s)
+    shares = [
+        health_of(pool).weight
+        * (1.0 if headroom_of is None else headroom_of(pool))
+        * (usual_s / cost_s if cost_s > usual_s > 0 else 1.0)
+        for pool, cost_s in zip(able, costs_s, strict=True)
+    ]
+    first = _drawn(shares, uniform)
+    second = _drawn([0.0 if index == first else share for index, share in enumerate(shares)], uniform)
+    under_way = [health_of(pool).pending for pool in able]
+    each = sum(under_way) / (sum(shares) or 1.0)
+    above = [count - share * each for count, share in zip(under_way, shares, strict=True)]
+    return able[second] if above[first] - above[second] > TOLERATED else able[first]
 
 
 def _drawn(weights: Sequence[float], uniform: Callable[[float], float]) -> int:

@@ -1,11 +1,14 @@
 """What is learnt of a target, and what holds attempts at it back: circuit breaker, rest, retry budget, load. Pure.
 
 A good attempt costs two calls of a few additions here. Counts are kept over a sliding window in the usual
-approximation: the present window, and the share of the one before it that is still within reach.
+approximation: the present window, and the share of the one before it that is still within reach. The times of further
+attempts are kept, each until it is out of the window: of what is spent an approximation would let more through, up to
+twice as many in a window that begins in the middle of one of ours.
 """
 
 import enum
 import math
+from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -65,6 +68,9 @@ CROWDED_WAIT_S = 0.05
 _SMOOTHING = 0.1
 """Weight of the newest time in the smoothed one."""
 
+FORGETS_S = 10.0
+"""A pool's slowness counts half after so long without an answer of its own."""
+
 COUNTED = frozenset(
     {
         FailureKind.UNREACHABLE,
@@ -91,7 +97,8 @@ class HealthView(msgspec.Struct, frozen=True):
     """What there is to see of a target. Times are seconds from now.
 
     Attributes:
-        calls, failures, retries: in the sliding window.
+        calls, failures: in the sliding window, approximately.
+        retries: in the window, exactly.
         took_s: the smoothed time to the head of an answer.
         opens_in_s: until a probe may be made; 0 where nothing keeps attempts back.
         rests_s: until a rate limit or a refused key is over.
@@ -102,7 +109,7 @@ class HealthView(msgspec.Struct, frozen=True):
     pending: int
     calls: float
     failures: float
-    retries: float
+    retries: int
     took_s: float
     opens_in_s: float
     rests_s: float
@@ -138,15 +145,18 @@ class Health:
         "_ends_s",
         "_failures",
         "_good_probes",
+        "_heard_s",
         "_is_open",
         "_may_hurry",
         "_open_s",
         "_opened_s",
         "_opens_at_s",
+        "_peak_s",
         "_probe_since_s",
         "_rest_kind",
         "_rest_until_s",
         "_retries",
+        "_retry_times",
         "_row",
         "_slow_s",
         "_uniform",
@@ -167,12 +177,15 @@ class Health:
         self.most = math.inf
         self._cut_s = -math.inf
         self.took_s = 0.0
+        self._peak_s = 0.0
+        self._heard_s = 0.0
         self.weight = weight
         self.tier = tier
         self._uniform = uniform
         self._slow_s = slow_s
         self._calls = self._failures = self._retries = 0
         self._before = (0, 0, 0)
+        self._retry_times: deque[float] = deque()  # no more than the budget
         self._ends_s = 0.0
         self._row = 0
         self._is_open = False
@@ -222,6 +235,9 @@ class Health:
         self._calls += 1
         smoothed_s = self.took_s
         self.took_s = smoothed_s + (took_s - smoothed_s) * _SMOOTHING if smoothed_s else took_s
+        peak_s = self._peak_s
+        self._peak_s = took_s if took_s > peak_s else peak_s + (took_s - peak_s) * _SMOOTHING
+        self._heard_s = now_s
         if took_s >= self._slow_s:
             self._count_failure(now_s)
             return
@@ -286,6 +302,11 @@ class Health:
             self._may_hurry = False
             self._opens_at_s = min(self._opens_at_s, now_s)
 
+    def cost_s(self, now_s: float) -> float:
+        """How long an answer's head takes, for choosing: a slow one counts at once, and is forgotten in time, also
+        while nobody asks (peak-EWMA, as in Finagle); 0 before the first."""
+        return self._peak_s * math.exp2((self._heard_s - now_s) / FORGETS_S)
+
     # -- further attempts -----------------------------------------------------------------------------------------
 
     def take_retry(self, now_s: float) -> bool:
@@ -294,9 +315,10 @@ class Health:
             self._turn(now_s)
         calls, _, retries = self._sums(now_s)
         firsts = max(0.0, calls - retries)  # both are counted as calls
-        if retries + 1 > RETRIES_IN_WINDOW + RETRY_RATIO * firsts:
+        if self._taken(now_s) + 1 > RETRIES_IN_WINDOW + RETRY_RATIO * firsts:
             return False
         self._retries += 1
+        self._retry_times.append(now_s)
         return True
 
     def why_not(self, now_s: float) -> FailureKind:
@@ -316,7 +338,7 @@ class Health:
 
     def view(self, now_s: float) -> HealthView:
         """What there is to see."""
-        calls, failures, retries = self._sums(now_s)
+        calls, failures, _ = self._sums(now_s)
         state = BreakerState.CLOSED
         if self._is_open:
             state = BreakerState.OPEN if now_s < self._opens_at_s else BreakerState.HALF_OPEN
@@ -325,7 +347,7 @@ class Health:
             self.pending,
             calls,
             failures,
-            retries,
+            self._taken(now_s),
             self.took_s,
             max(0.0, self._opens_at_s - now_s) if self._is_open else 0.0,
             max(0.0, self._rest_until_s - now_s),
@@ -373,6 +395,13 @@ class Health:
         self._before = (self._calls, self._failures, self._retries) if is_next else (0, 0, 0)
         self._calls = self._failures = self._retries = 0
         self._ends_s = self._ends_s + WINDOW_S if is_next else now_s + WINDOW_S
+
+    def _taken(self, now_s: float) -> int:
+        """Further attempts in the window that ends now."""
+        times = self._retry_times
+        while times and times[0] <= now_s - WINDOW_S:
+            times.popleft()
+        return len(times)
 
     def _sums(self, now_s: float) -> tuple[float, float, float]:
         """Calls, failures and further attempts in the window that ends now."""

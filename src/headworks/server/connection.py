@@ -148,8 +148,10 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._is_gone = True
-        self._read_timer.disarm()
-        self._write_timer.disarm()
+        # Nothing may hold on to this connection now, nor wait for the collector to see that it is a circle.
+        self._read_timer.retire()
+        self._write_timer.retire()
+        del self._parser
         self._server.buffered_bytes -= self._body_bytes
         self._body_bytes = 0
         self._drop_queue()
@@ -327,7 +329,7 @@ class Connection(asyncio.Protocol):
         is_http10 = parser.get_http_version() == "1.0"
         if keeps_alive and not is_http10 and self._refusal is None and self._heads_learnt < _HEADS_TO_LEARN:
             self._heads_learnt += 1
-            self._known_head = KnownHead.learn(self._incoming, request)
+            self._known_head = KnownHead.learn(self._incoming, request, self._server.shared_heads)
         self._incoming = b""  # what follows in it is another request's
         reply = SocketReply(
             self,

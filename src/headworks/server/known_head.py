@@ -16,6 +16,32 @@ _UNSUITABLE = (b"expect", b"transfer-encoding", b"upgrade")
 """Headers that make a request more than a head and a sized body."""
 
 
+_MOST_SHARED = 256
+
+Parts = tuple[bytes, bytes, dict[bytes, bytes]]
+"""Of a head: the bytes before the length and behind it, and its headers without it."""
+
+
+class SharedHeads:
+    """The parts of heads that connections have learnt, each kept once: the connections of one client have one head.
+    State: the parts, by the bytes before the length."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self) -> None:
+        self._parts: dict[bytes, Parts] = {}
+
+    def share(self, parts: Parts) -> Parts:
+        """The same parts, as they may be kept already."""
+        known = self._parts.get(parts[0])
+        if known == parts:
+            return known
+        if len(self._parts) >= _MOST_SHARED:
+            self._parts.clear()  # what connections hold stays theirs
+        self._parts[parts[0]] = parts
+        return parts
+
+
 class KnownHead:
     """`request` is what these bytes were read as, without a body and without its length."""
 
@@ -27,7 +53,7 @@ class KnownHead:
         self.request = request
 
     @classmethod
-    def learn(cls, data: bytes, request: Request) -> "KnownHead | None":
+    def learn(cls, data: bytes, request: Request, shared: SharedHeads) -> "KnownHead | None":
         """What to remember of a keep-alive HTTP/1.1 request that was all of `data`; None if it is not suitable.
 
         The request was accepted; so its head ends at the first empty line and its headers are what they say.
@@ -46,8 +72,8 @@ class KnownHead:
         start, end = lengths[0].span(1)
         # The length was this request's; what tells it of the next ones is their body.
         others = {name: value for name, value in headers.items() if name != b"content-length"}
-        again = Request(request.method, request.path, request.query, others, b"", request.admission)
-        return cls(data[:start], data[end:head_end], again)
+        before, after, others = shared.share((data[:start], data[end:head_end], others))
+        return cls(before, after, Request(request.method, request.path, request.query, others, b"", request.admission))
 
     def body_in(self, data: bytes) -> bytes | None:
         """The body, when `data` is this head with some length and exactly so many bytes behind it."""

@@ -9,6 +9,7 @@ from email.utils import formatdate
 
 from headworks.exchange import Application
 from headworks.server.connection import Connection
+from headworks.server.known_head import SharedHeads
 from headworks.server.settings import ServerLimits
 from headworks.wheel import Timer, TimerWheel
 
@@ -52,6 +53,7 @@ class HttpServer:
         self.slashes_below = tuple(path.encode() for path in slashes_below)
         self.known_targets = {path.encode(): (path, "") for path in known_paths}
         self.connections: set[Connection] = set()
+        self.shared_heads = SharedHeads()
         self.buffered_bytes = 0
         self.is_stopping = False
         self._listeners: list[asyncio.Server] = []

@@ -158,7 +158,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_closing = True
-        self._timer.disarm()
+        self._timer.retire()
+        del self._parser  # it knows this connection, which would wait for the collector
         flight = self._flight
         self._flight = None
         self._pool.connection_closed(self)
@@ -214,6 +215,7 @@ class UpstreamConnection(asyncio.Protocol):
         if flight is None:
             return
         self._flight = None  # and with it, the timer has nothing to say
+        self._headers = _NO_HEADERS  # a thousand idle connections need not hold the heads of their last answers
         self.served += 1
         if self._keeps_alive and not self._is_closing and self._transport.get_write_buffer_size() == 0:
             if self._is_paused:

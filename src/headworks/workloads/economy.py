@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 
+from headworks.catalogue.money import dollars, mean_pico
 from headworks.workloads.plan import DAYS_PER_MONTH, Decision, Given, many
 
 CACHE_MINIMUM = 1024
@@ -37,6 +39,16 @@ def volume(given: Given) -> Iterator[Decision]:
     yield Decision("calls a month", many(calls), basis, source, "")
     yield Decision("input tokens a month", many(calls * given.input_tokens), per_call, source, "")
     yield Decision("output tokens a month", many(calls * given.output_tokens), per_call, source, "")
+    measured = given.measured
+    if measured is not None and measured.known_costs:
+        month = round(Fraction(measured.cost_pico, measured.known_costs) * Fraction(calls))
+        reason = (
+            f"{dollars(mean_pico(measured.cost_pico, measured.known_costs))} a call, the mean of "
+            f"{measured.known_costs:,} recorded calls"
+        )
+        unknown = measured.calls - measured.known_costs
+        reason += f"; what {unknown:,} more cost is not known" if unknown else ""
+        yield Decision("cost a month", dollars(month), reason, "traffic", "")
     peak = given.contract.volume.peak_per_minute
     if peak:
         tokens = peak * (given.input_tokens + given.output_tokens)

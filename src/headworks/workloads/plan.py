@@ -65,6 +65,8 @@ class Traffic(msgspec.Struct, frozen=True):
         input_tokens, cached_tokens, output_tokens: sums.
         total_s: seconds to the last byte below which 95 of 100 answered calls stayed; 0: not known.
         first_token_s: the same to the first token; 0: not known.
+        cost_pico: what those have cost whose cost is known, in pico-dollars.
+        known_costs: how many those are.
     """
 
     days: float
@@ -75,6 +77,8 @@ class Traffic(msgspec.Struct, frozen=True):
     output_tokens: int = 0
     total_s: float = 0.0
     first_token_s: float = 0.0
+    cost_pico: int = 0
+    known_costs: int = 0
 
 
 class Given(msgspec.Struct, frozen=True):

@@ -41,7 +41,8 @@ class Record(msgspec.Struct, frozen=True):
     """One settled call as the store knows it. Fields as in `calls.Opened` and `calls.Settled`.
 
     `seq` grows in the order in which calls came into the store. A *lost* call has status 0, no times, no usage and
-    `error_code` "lost": its process died, and what became of it upstream is not known.
+    `error_code` "lost": its process died, and what became of it upstream is not known. `cost_pico` is None where the
+    cost is not known, as it is of every call that an earlier release recorded.
     """
 
     seq: int
@@ -84,6 +85,9 @@ class Record(msgspec.Struct, frozen=True):
     caller_key: str
     trace_id: str
     course: str
+    cost_pico: int | None
+    price_version: str
+    service_tier: str
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -159,7 +163,8 @@ class Total(msgspec.Struct, frozen=True):
     """What calls of one group come to. `group` has a value for each dimension asked for; hours are Unix seconds.
 
     `total_us` and `first_token_us` are sums; `first_tokens` counts the calls that had a first token, `failures` those
-    whose outcome was neither *answered* nor *cancelled*.
+    whose outcome was neither *answered* nor *cancelled*. `cost_pico` sums up the costs that are known, exactly;
+    `unknown_costs` counts the calls whose cost is not, `estimated_costs` those whose cost rests on tokens counted here.
     """
 
     group: tuple[str | int, ...]
@@ -176,6 +181,9 @@ class Total(msgspec.Struct, frozen=True):
     attempts: int
     request_bytes: int
     response_bytes: int
+    cost_pico: int
+    unknown_costs: int
+    estimated_costs: int
 
 
 class Bodies(msgspec.Struct, frozen=True):

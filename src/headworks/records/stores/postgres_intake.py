@@ -9,7 +9,7 @@ from headworks.records.stores import Batch, Committed
 from headworks.records.stores.postgres_connection import Connection
 from headworks.records.stores.postgres_schema import make_partitions, take_commit_lock
 from headworks.records.stores.rollups import GROUP, LENGTH_GROUP, SUMS, TOKEN_SUMS, WASTE_GROUP, Rollups
-from headworks.records.stores.rows import COLUMNS, lost, row_of
+from headworks.records.stores.rows import COLUMNS, Row, lost, row_of
 
 _INDEXED_BYTES = 240
 """Most bytes of a text that stands in an ordered index, whose entries have a bound (2,704 bytes): that of the rollups
@@ -110,7 +110,7 @@ def _record(connection: Connection, calls: Sequence[Settled], rollups: Rollups) 
     return len(new)
 
 
-def _row(call: Settled) -> tuple[str | int, ...]:
+def _row(call: Settled) -> Row:
     values = [storable(value) if isinstance(value, str) else value for value in row_of(call)]
     for place in _INDEXED:
         values[place] = indexable(str(values[place]))

@@ -5,6 +5,7 @@ joined from the constants in this file; what callers say is only ever bound.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from headworks.calls import OutcomeReport
 from headworks.records.stores import (
@@ -118,13 +119,20 @@ def figures(connection: Connection, dimensions: Sequence[OutcomeDimension], span
         "coalesce(trunc(percentile_cont(0.5) WITHIN GROUP (ORDER BY total_us) FILTER (WHERE outcome = 'answered')), "
         "0)::bigint, "
         "coalesce(sum(input_tokens) FILTER (WHERE outcome = 'answered'), 0)::bigint, "
-        "coalesce(sum(output_tokens) FILTER (WHERE outcome = 'answered'), 0)::bigint "
+        "coalesce(sum(output_tokens) FILTER (WHERE outcome = 'answered'), 0)::bigint, "
+        "coalesce(sum(cost_pico), 0)::numeric, count(*) FILTER (WHERE cost_pico IS NULL) "
         f"FROM calls WHERE {within}" + (f" GROUP BY {by_group} ORDER BY {by_group}" if by_group else ""),
         values,
     )
     width = len(dimensions)
     # Without groups there is always one row, also when there is no call.
-    return [Figures(tuple(row[:width]), *row[width:]) for row in rows if row[width]]
+    return [_figures(row, width) for row in rows if row[width]]
+
+
+def _figures(row: tuple[Any, ...], width: int) -> Figures:
+    cost, unknown = row[-2:]
+    sums = (*row[width:-2], int(cost), unknown)
+    return Figures(tuple(row[:width]), *sums)
 
 
 def output_lengths(connection: Connection, span: Span) -> list[OutputLengths]:

@@ -3,6 +3,7 @@ bound.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from headworks.calls import WITHHELD, Caller
 from headworks.records.stores import Bodies, ContentKind, Dimension, Progress, Record, ResponseOrigin, Selection, Total
@@ -32,6 +33,8 @@ _SUMS = ", ".join(
         "response_bytes",
     )
 )
+# No bigint holds more pico-dollars than $9.2 million.
+_COSTS = "sum(cost_pico)::numeric, sum(calls - known_costs)::bigint, sum(estimated_costs)::bigint"
 _DIMENSIONS: dict[Dimension, str] = {
     "hour": f"hour * {HOUR_S}",
     "key_id": "key_id",
@@ -153,14 +156,20 @@ def totals(
 ) -> list[Total]:
     group = ", ".join(_DIMENSIONS[dimension] for dimension in dimensions)
     rows = connection.execute(
-        f"SELECT {group + ', ' if group else ''}{_SUMS} FROM rollups "  # noqa: S608 - constants of ours
+        f"SELECT {group + ', ' if group else ''}{_SUMS}, {_COSTS} FROM rollups "  # noqa: S608 - constants of ours
         "WHERE hour >= coalesce(%s, hour) AND hour < coalesce(%s, hour + 1)"
         + (f" GROUP BY {group} ORDER BY sum(calls) DESC, {group}" if group else ""),
         (first_hour, end_hour),
     )
     width = len(dimensions)
     # Without groups there is always one row, of NULLs when nothing was counted.
-    return [Total(tuple(row[:width]), *row[width:]) for row in rows if row[width] is not None]
+    return [_total(row, width) for row in rows if row[width] is not None]
+
+
+def _total(row: tuple[Any, ...], width: int) -> Total:
+    cost, unknown, estimated = row[-3:]
+    sums = (*row[width:-3], int(cost), unknown, estimated)
+    return Total(tuple(row[:width]), *sums)
 
 
 def _conditions(selection: Selection) -> tuple[list[str], list[object]]:

@@ -188,6 +188,17 @@ MIGRATIONS = (
     CREATE INDEX outcomes_by_trace ON outcomes USING hash (trace_id) WHERE trace_id <> '';
     CREATE INDEX outcomes_by_caller_key ON outcomes USING hash (caller_key) WHERE caller_key <> ''
     """,
+    # Of calls before this, no cost is known: NULL, and not among `known_costs`.
+    """
+    ALTER TABLE calls
+        ADD COLUMN cost_pico bigint,
+        ADD COLUMN price_version text COLLATE "C" NOT NULL DEFAULT '',
+        ADD COLUMN service_tier text COLLATE "C" NOT NULL DEFAULT '';
+    ALTER TABLE rollups
+        ADD COLUMN cost_pico bigint NOT NULL DEFAULT 0,
+        ADD COLUMN known_costs bigint NOT NULL DEFAULT 0,
+        ADD COLUMN estimated_costs bigint NOT NULL DEFAULT 0
+    """,
 )
 
 

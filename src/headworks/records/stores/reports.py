@@ -50,7 +50,8 @@ class Tally(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """What the calls of one group come to. The median and the tokens (sums) are of the answered ones."""
+    """What the calls of one group come to. The median and the tokens (sums) are of the answered ones. The cost is of
+    all: the sum of what is known, in pico-dollars, and the number of those of which it is not."""
 
     group: tuple[str, ...]
     calls: int
@@ -58,3 +59,5 @@ class Figures(msgspec.Struct, frozen=True):
     median_us: int
     input_tokens: int
     output_tokens: int
+    cost_pico: int
+    unknown_costs: int

@@ -6,7 +6,7 @@ from operator import itemgetter
 
 from headworks.calls import Settled
 from headworks.records.stores.lengths import bucket_of, has_length, length_of, wasted_by
-from headworks.records.stores.rows import COLUMNS
+from headworks.records.stores.rows import COLUMNS, Row
 
 HOUR_US = 3_600_000_000
 HOUR_S = 3600
@@ -36,7 +36,11 @@ SUMS = (
     "attempts",
     "request_bytes",
     "response_bytes",
+    "cost_pico",
+    "known_costs",
+    "estimated_costs",
 )
+"""Calls of known cost are counted, not the others: of those before costs were recorded, none is."""
 LENGTH_GROUP = ("hour", "workload", "prompt_version", "model", "bucket")
 WASTE_GROUP = ("hour", "workload", "prompt_version", "model", "reason")
 TOKEN_SUMS = ("calls", "tokens")
@@ -44,6 +48,8 @@ TOKEN_SUMS = ("calls", "tokens")
 Counts = dict[tuple[object, ...], list[int]]
 """Sums by group."""
 
+_COST = COLUMNS.index("cost_pico")
+_COST_SUM, _KNOWN, _ESTIMATED = (SUMS.index(name) for name in ("cost_pico", "known_costs", "estimated_costs"))
 _names_in = itemgetter(*(COLUMNS.index(name) for name in GROUP if name not in ("hour", "status_class")))
 
 
@@ -61,9 +67,9 @@ class Rollups:
         self.lengths: Counts = {}
         self.wasted: Counts = {}
 
-    def count(self, call: Settled, row: tuple[str | int, ...]) -> None:
+    def count(self, call: Settled, row: Row) -> None:
         """Add a call. `row` are the values of its record, within bounds."""
-        hour, status, output = int(row[1]) // HOUR_US, int(row[3]), int(row[20])
+        hour, status, output = int(row[1]) // HOUR_US, int(row[3]), int(row[20])  # type: ignore[arg-type]
         key_id, team, endpoint, provider, model, outcome, workload, prompt_version = _names_in(row)
         # The order of `GROUP`.
         group = (hour, key_id, team, endpoint, provider, model, outcome, status // 100, workload, prompt_version)
@@ -73,6 +79,12 @@ class Rollups:
         values = (1, *row[17:22], row[15], row[16], 1 if call.first_token_us else 0, row[23], row[27], row[28])
         for place, value in enumerate(values):
             sums[place] += value  # type: ignore[operator]
+        cost = row[_COST]
+        if cost is not None:
+            sums[_COST_SUM] += cost  # type: ignore[operator]
+            sums[_KNOWN] += 1
+            if call.usage_source == "estimated":
+                sums[_ESTIMATED] += 1
         source = (hour, workload, prompt_version, model)
         if has_length(call):
             length = min(length_of(call), output)

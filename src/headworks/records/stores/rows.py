@@ -7,10 +7,18 @@ COLUMNS = Record.__struct_fields__[1:]
 """The columns of a record that `row_of` has values for: all but `seq`, which the store gives."""
 
 _MOST = 10**15
-"""No count in a record is larger. What a provider states is not to be trusted: sums must stay below 2^63."""
+"""No count in a record is larger. What a provider states is not to be trusted: sums must stay below 2^63.
+Of a cost it is $1,000."""
+
+_MOST_TIER = 64
+"""Most characters of a tier: it is the provider's word, and known ones have ten."""
 
 
-def row_of(call: Settled) -> tuple[str | int, ...]:
+Row = tuple[str | int | None, ...]
+"""The values of `COLUMNS`; None is a cost that is not known."""
+
+
+def row_of(call: Settled) -> Row:
     """The values of `COLUMNS`, numbers within bounds."""
     opened = call.opened
     return (
@@ -53,6 +61,10 @@ def row_of(call: Settled) -> tuple[str | int, ...]:
         call.caller_key,
         call.trace_id,
         call.course,
+        # A cost that cannot be right is not known: cut to the bound, it would be a false one.
+        call.cost_pico if 0 <= call.cost_pico <= _MOST else None,
+        call.price_version,
+        call.service_tier[:_MOST_TIER],
     )
 
 

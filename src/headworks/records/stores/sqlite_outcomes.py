@@ -6,10 +6,11 @@ joined from the constants in this file; what callers say is only ever bound.
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from headworks.calls import OutcomeReport
 from headworks.records.stores import Figures, OutcomeDimension, OutcomeSelection, Reported, Span, Tally
-from headworks.records.stores.sqlite_rollups import in_span
+from headworks.records.stores.sqlite_rollups import COST_HALVES, cost_of_halves, in_span
 
 _FIELDS = OutcomeReport.__struct_fields__
 _COLUMNS = ", ".join(f"o.{name}" for name in _FIELDS)
@@ -126,19 +127,26 @@ class OutcomeQueries:
         by_group = "".join(f"{_DIMENSIONS[dimension]}, " for dimension in dimensions)
         within, values = in_span(span, "calls")
         rows = self._connection.execute(
-            f"WITH chosen AS (SELECT {by_group}total_us, input_tokens, output_tokens, "  # noqa: S608
+            f"WITH chosen AS (SELECT {by_group}total_us, input_tokens, output_tokens, cost_pico, "  # noqa: S608
             "outcome = 'answered' AS is_answered, "
             f"row_number() OVER (PARTITION BY {by_group}outcome = 'answered' ORDER BY total_us) AS place, "
             f"count(*) OVER (PARTITION BY {by_group}outcome = 'answered') AS size FROM calls WHERE {within}) "
             f"SELECT {by_group}count(*), sum(is_answered), "
             "coalesce(CAST(avg(iif(is_answered AND place IN ((size + 1) / 2, (size + 2) / 2), total_us, NULL)) "
-            "AS INTEGER), 0), sum(iif(is_answered, input_tokens, 0)), sum(iif(is_answered, output_tokens, 0)) "
+            "AS INTEGER), 0), sum(iif(is_answered, input_tokens, 0)), sum(iif(is_answered, output_tokens, 0)), "
+            f"{COST_HALVES}, sum(cost_pico IS NULL) "
             "FROM chosen" + (f" GROUP BY {by_group[:-2]} ORDER BY {by_group[:-2]}" if by_group else ""),
             values,
         )
         width = len(dimensions)
         # Without groups there is always one row, of NULLs when there is no call.
-        return [Figures(tuple(row[:width]), *row[width:]) for row in rows if row[width]]
+        return [_figures(row, width) for row in rows if row[width]]
+
+
+def _figures(row: tuple[Any, ...], width: int) -> Figures:
+    upper, lower, unknown = row[-3:]
+    sums = (*row[width:-3], cost_of_halves(upper, lower), unknown)
+    return Figures(tuple(row[:width]), *sums)
 
 
 def _unused_before(name: str) -> str:

@@ -2,9 +2,11 @@
 
 import sqlite3
 from collections.abc import Sequence
+from typing import Any
 
 from headworks.calls import WITHHELD, Caller
 from headworks.records.stores import Bodies, Dimension, Record, ResponseOrigin, Selection, Total
+from headworks.records.stores.sqlite_rollups import COST_HALVES, cost_of_halves
 
 _HOUR_S = 3600
 _COLUMNS = ", ".join(Record.__struct_fields__)
@@ -13,7 +15,8 @@ _SELECT = f"SELECT {_COLUMNS} FROM calls"  # noqa: S608 - names of ours
 _SUMS = (
     "sum(calls), sum(iif(outcome IN ('answered', 'cancelled'), 0, calls)), sum(input_tokens), sum(cached_tokens), "
     "sum(cache_write_tokens), sum(output_tokens), sum(reasoning_tokens), sum(total_us), sum(first_token_us), "
-    "sum(first_tokens), sum(attempts), sum(request_bytes), sum(response_bytes)"
+    "sum(first_tokens), sum(attempts), sum(request_bytes), sum(response_bytes), "
+    f"{COST_HALVES}, sum(calls - known_costs), sum(estimated_costs)"
 )
 _DIMENSIONS: dict[Dimension, str] = {
     "hour": f"hour * {_HOUR_S}",
@@ -105,7 +108,7 @@ class Queries:
         )
         width = len(dimensions)
         # Without groups there is always one row, of NULLs when nothing was counted.
-        return [Total(tuple(row[:width]), *row[width:]) for row in rows if row[width] is not None]
+        return [_total(row, width) for row in rows if row[width] is not None]
 
 
 def _conditions(selection: Selection) -> tuple[list[str], list[str | int]]:
@@ -138,6 +141,12 @@ def _conditions(selection: Selection) -> tuple[list[str], list[str | int]]:
 def _glob(text: str) -> str:
     """A pattern for GLOB in which only `*` means more than itself."""
     return text.replace("[", "[[]").replace("?", "[?]")
+
+
+def _total(row: tuple[Any, ...], width: int) -> Total:
+    upper, lower, unknown, estimated = row[-4:]
+    sums = (*row[width:-4], cost_of_halves(upper, lower), unknown, estimated)
+    return Total(tuple(row[:width]), *sums)
 
 
 def _record(row: tuple[object, ...]) -> Record:

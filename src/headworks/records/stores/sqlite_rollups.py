@@ -22,6 +22,15 @@ _ADD_WASTED = (
     "DO UPDATE SET calls = calls + excluded.calls, tokens = tokens + excluded.tokens"
 )
 
+_HALF = 1_000_000
+COST_HALVES = f"coalesce(sum(cost_pico / {_HALF}), 0), coalesce(sum(cost_pico % {_HALF}), 0)"
+"""A sum of costs as SQLite can form it: in one, it would be too large a number at $9.2 million. NULLs count nothing."""
+
+
+def cost_of_halves(upper: int, lower: int) -> int:
+    """The sum that `COST_HALVES` gives."""
+    return upper * _HALF + lower
+
 
 def add_rollups(connection: sqlite3.Connection, rollups: Rollups) -> None:
     """Write what was counted, within the transaction that is under way."""

@@ -186,4 +186,13 @@ MIGRATIONS = (
     CREATE INDEX content_by_expiry ON content (expires_us)
     """,
     "ALTER TABLE calls ADD COLUMN course TEXT NOT NULL DEFAULT ''",
+    # Of calls before this, no cost is known: NULL, and not among `known_costs`.
+    """
+    ALTER TABLE calls ADD COLUMN cost_pico INTEGER;
+    ALTER TABLE calls ADD COLUMN price_version TEXT NOT NULL DEFAULT '';
+    ALTER TABLE calls ADD COLUMN service_tier TEXT NOT NULL DEFAULT '';
+    ALTER TABLE rollups ADD COLUMN cost_pico INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rollups ADD COLUMN known_costs INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE rollups ADD COLUMN estimated_costs INTEGER NOT NULL DEFAULT 0
+    """,
 )

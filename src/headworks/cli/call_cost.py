@@ -1,0 +1,141 @@
+"""What a recorded call costs, line by line: worked out again from the price table that it was settled at.
+
+The amount is the record's, always. Lines are shown only where they sum to it: a call of several attempts keeps their
+tokens together, and each was charged by itself.
+"""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from headworks.catalogue.money import per_mtok_text, usd_text
+from headworks.cli.amounts import usd
+from headworks.errors import StorageError
+
+if TYPE_CHECKING:
+    from headworks.catalogue import Bill, PriceArchive
+    from headworks.records import Record
+
+_KINDS = {
+    "input": "input",
+    "cached_input": "cached",
+    "cache_write": "written to cache",
+    "output": "output",
+    "reasoning": "reasoning",
+    "request": "request",
+}
+_SOURCES = {"provider": "tokens as the provider says", "estimated": "estimated: tokens counted here", "none": ""}
+
+_STANDARD_TOO = ("default", "auto")
+"""OpenAI's words for the standard tier."""
+
+
+class Account(msgspec.Struct, frozen=True):
+    """How a call's cost comes about; `why` says why there is no bill of it."""
+
+    bill: "Bill | None" = None
+    why: str = ""
+
+
+def account_of(record: "Record", archive: "PriceArchive") -> Account:
+    """The cost of a call, line by line.
+
+    Arguments:
+        archive: the price tables that are kept.
+    """
+    from headworks.calls import Usage
+
+    if record.cost_pico is None:
+        return Account(why=_why_unknown(record))
+    if not record.price_version:
+        return Account(why="nothing was charged")
+    try:
+        book = archive.book(record.price_version)
+    except StorageError as error:
+        return Account(why=f"not itemised: {error}")
+    usage = Usage(
+        record.input_tokens,
+        record.cached_tokens,
+        record.cache_write_tokens,
+        record.output_tokens,
+        record.reasoning_tokens,
+        record.usage_source,
+    )
+    price = book.for_target(record.provider, record.model)
+    bill = price.bill(usage, at_us=record.opened_us, tier=record.service_tier)
+    if bill is None or bill.total_pico != record.cost_pico:
+        return Account(why=_why_other(record))
+    return Account(bill)
+
+
+def _why_unknown(record: "Record") -> str:
+    if record.outcome == "lost":
+        return "its process died while it was under way"
+    if record.price_version:
+        return "one of its attempts had no price, or told no usage"
+    if record.outcome == "answered" and record.usage_source != "none":
+        return f"no price of {record.model or 'the model'} was known, or an earlier release recorded the call"
+    return "nobody says what was used, or an earlier release recorded the call"
+
+
+def _why_other(record: "Record") -> str:
+    if record.attempts > 1:
+        return f"not itemised: {record.attempts} attempts, each charged by itself"
+    return "not itemised: the tokens of the record do not come to it"
+
+
+def details(record: "Record", account: Account) -> list[tuple[str, str]]:
+    """Name and value of the lines that `calls show` prints."""
+    if record.cost_pico is None:
+        return [("cost", f"not known: {account.why}")]
+    bill = account.bill
+    remark = _SOURCES[record.usage_source] if record.price_version else ""
+    found = [("cost", f"${usd_text(record.cost_pico)}" + (f" ({remark})" if remark else ""))]
+    if bill is None:
+        found.append(("", account.why))
+    else:
+        found += [
+            (
+                f"  {_KINDS[line.kind]}",
+                (
+                    f"{line.count:,} x ${per_mtok_text(line.price_pico)} per million"
+                    if line.kind != "request"
+                    else f"${usd_text(line.price_pico)} each"
+                )
+                + f" = ${usd_text(line.amount_pico)}",
+            )
+            for line in bill.lines
+        ]
+        if bill.above:
+            found.append(("  long context", f"prices of input above {bill.above:,} tokens"))
+    found.append(("prices", record.price_version))
+    tier = record.service_tier
+    if tier:
+        is_own = bill is None or tier in (bill.tier, *_STANDARD_TOO)
+        applied = "" if bill is None or is_own else f", charged as {bill.tier}"
+        found.append(("service tier", f"{tier}{applied}"))
+    return found
+
+
+def for_machines(record: "Record", account: Account) -> dict[str, object]:
+    """The same with amounts as exact decimal strings of dollars. `items` is null where there is no bill."""
+    bill = account.bill
+    return {
+        "total_usd": usd(record.cost_pico),
+        "is_estimated": record.usage_source == "estimated",
+        "price_version": record.price_version,
+        "tier": None if bill is None else bill.tier,
+        "long_context_above": None if bill is None else bill.above,
+        "items": None
+        if bill is None
+        else [
+            {
+                "kind": line.kind,
+                "count": line.count,
+                "price_usd": usd_text(line.price_pico),
+                "amount_usd": usd_text(line.amount_pico),
+            }
+            for line in bill.lines
+        ],
+        "note": account.why,
+    }
