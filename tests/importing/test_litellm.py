@@ -178,6 +178,31 @@ def test_fallbacks_come_from_each_section_and_the_default_ones_where_there_are_n
     assert made.fate("litellm_settings.fallbacks[0].a[1]")[0] == "missing"
 
 
+def test_fallbacks_for_long_input_come_last_and_keep_no_default_one_away(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("a", "openai/gpt-6-luna"),
+            entry("b", "anthropic/claude-sonnet-5"),
+            entry("c", "gemini/gemini-3.5-flash"),
+            litellm_settings={
+                "fallbacks": [{"a": ["b"]}],
+                "default_fallbacks": ["c"],
+                "context_window_fallbacks": [{"a": ["c"]}, {"b": ["a"]}],
+                "content_policy_fallbacks": [{"a": ["b"]}],
+            },
+        ),
+    )
+
+    assert {name: model.fallback for name, model in made.config.models.items()} == {
+        "a": ("b", "c"),
+        "b": ("c", "a"),
+        "c": (),
+    }
+    assert "too long" in made.fate("litellm_settings.context_window_fallbacks[0].a[0]")[1]
+    assert "refusals: fallback" in made.fate("litellm_settings.content_policy_fallbacks")[1]
+
+
 def test_time_limits_bound_whole_answers_too(imported):
     made = imported(
         "litellm",

@@ -115,7 +115,13 @@ configurations = st.fixed_dictionaries(
             "odd",
         ),
         "litellm_settings": some(
-            "fallbacks", "default_fallbacks", "cache", "callbacks", "request_timeout", "drop_params"
+            "fallbacks",
+            "default_fallbacks",
+            "context_window_fallbacks",
+            "cache",
+            "callbacks",
+            "request_timeout",
+            "drop_params",
         ),
         "general_settings": some("master_key", "max_request_size_mb", "maximum_spend_logs_retention_period", "odd"),
         "credential_list": values,

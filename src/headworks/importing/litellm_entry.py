@@ -122,8 +122,7 @@ class Entry:
         if self.name == ANY and model == ANY and theirs and upstream_named(theirs) is not None:
             self.name = f"{theirs}/{ANY}"
             text = (
-                f"a wildcard is a provider here: callers name {theirs}/NAME; names that they keep stand "
-                "under `models`"
+                f"a wildcard is a provider here: callers name {theirs}/NAME; names that they keep stand under `models`"
             )
         else:
             text = ""

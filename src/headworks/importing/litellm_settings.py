@@ -23,21 +23,23 @@ _DAYS = {"s": 1 / 86_400, "m": 1 / 1440, "h": 1 / 24, "d": 1.0, "w": 7.0, "mo": 
 _BALANCED = frozenset(
     {"simple-shuffle", "least-busy", "usage-based-routing", "usage-based-routing-v2", "latency-based-routing"}
 )
-_ON_ERROR = {
-    "context_window_fallbacks": "what a provider refuses as too long is not tried elsewhere: let callers name a model "
-    "with a larger window",
-    "content_policy_fallbacks": "what a provider refuses for its content is not tried elsewhere: the caller gets the "
-    "refusal, and decides",
-}
+_REFUSALS = (
+    "what a provider refuses for its content is tried elsewhere only where a workload's contract says "
+    "`refusals: fallback` (docs/how-to/workloads.md)"
+)
 _SECTIONS = ("router_settings", "litellm_settings", "general_settings")
 
 
 class Chain(msgspec.Struct, frozen=True):
-    """A fallback of the source that we could take: from a group's name, or from all (`*`), to a name."""
+    """A fallback of the source that we could take: from a group's name, or from all (`*`), to a name.
+
+    `is_for_length`: it is meant for input that is too long, and for nothing else.
+    """
 
     start: str
     end: str
     place: Place
+    is_for_length: bool = False
 
 
 class Settings:
@@ -71,19 +73,25 @@ class Settings:
         for section in ("router_settings", "litellm_settings"):
             for start, place, value in self._named_chains((section, "fallbacks")):
                 chains += self._chain(groups, start, place, value)
+            for start, place, value in self._named_chains((section, "context_window_fallbacks")):
+                found = self._chain(groups, start, place, value)
+                chains += [msgspec.structs.replace(one, is_for_length=True) for one in found]
             default: Place = (section, "default_fallbacks")
             if (ends := self._source.at(default)) is not None:
                 chains += self._chain(groups, "*", default, ends)
         by_name = {group.name: group for group in groups}
         for chain in chains:
-            if chain.start != "*":
+            if chain.start != "*" and not chain.is_for_length:
                 by_name[chain.start].fallback.append(chain.end)
-        own = {chain.start for chain in chains}
+        own = {chain.start for chain in chains if not chain.is_for_length}
         for group in groups:
             if group.name not in own and self._alias_of.get(group.name) in own:
                 group.fallback += by_name[self._alias_of[group.name]].fallback
             elif group.name not in own and not any("embed" in one.model for one in group.deployments):
-                group.fallback += [chain.end for chain in chains if chain.start == "*"]
+                group.fallback += [chain.end for chain in chains if chain.start == "*" and not chain.is_for_length]
+        for chain in chains:  # last, as they are meant for one failure alone
+            if chain.is_for_length and chain.start != "*":
+                by_name[chain.start].fallback.append(chain.end)
         return chains
 
     def settle_fallbacks(self, chains: Sequence[Chain], composed: Composed) -> None:
@@ -93,12 +101,7 @@ class Settings:
                 text = f"`{chain.start}` is what a wildcard reaches, and has no entry in `models`: give it another name"
                 self._ledger.missing(chain.place, text)
             else:
-                at = (
-                    "of every model without its own, embeddings left out"
-                    if chain.start == "*"
-                    else f"models.{chain.start}.fallback"
-                )
-                self._ledger.mapped(chain.place, f"{at}: {chain.end}" if chain.start != "*" else f"`fallback` {at}")
+                self._ledger.mapped(chain.place, _chained(chain))
 
     def read(self) -> None:
         """Say of all that is left what becomes of it."""
@@ -254,8 +257,10 @@ class Settings:
                 self._note(place, *ROUTER[name])
 
     def _special(self, name: str, value: Value) -> tuple[Fate, str] | None:
-        if name in _ON_ERROR:
-            return ("missing", _ON_ERROR[name]) if not value.is_leaf else ("needless", "there are none")
+        if name == "content_policy_fallbacks":
+            return ("missing", _REFUSALS) if not value.is_leaf else ("needless", "there are none")
+        if name in ("fallbacks", "default_fallbacks", "context_window_fallbacks") and value.is_leaf:
+            return "needless", "there are none"
         if name == "routing_strategy":
             if value.text in _BALANCED:
                 return "needless", "load goes where weight, pending attempts, time taken and room under limits send it"
@@ -281,3 +286,11 @@ class Settings:
             self._ledger.missing(place, text)
         else:
             self._ledger.needless(place, text)
+
+
+def _chained(chain: Chain) -> str:
+    """What to say of a fallback that was taken."""
+    if chain.start == "*":
+        return "`fallback` of every model without its own, embeddings left out"
+    more = "; input that is too long goes on to a larger window, other failures too" if chain.is_for_length else ""
+    return f"models.{chain.start}.fallback: {chain.end}{more}"
