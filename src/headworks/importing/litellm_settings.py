@@ -90,8 +90,9 @@ class Settings:
             elif group.name not in own and not any("embed" in one.model for one in group.deployments):
                 group.fallback += [chain.end for chain in chains if chain.start == "*" and not chain.is_for_length]
         for chain in chains:  # last, as they are meant for one failure alone
-            if chain.is_for_length and chain.start != "*":
-                by_name[chain.start].fallback.append(chain.end)
+            for group in groups if chain.is_for_length else ():
+                if chain.start in ("*", group.name, self._alias_of.get(group.name)):
+                    group.fallback.append(chain.end)
         return chains
 
     def settle_fallbacks(self, chains: Sequence[Chain], composed: Composed) -> None:
@@ -137,7 +138,9 @@ class Settings:
         for index, one in enumerate(listed):
             at = (*place, index) if value.items is not None else place
             end = one.text or ""
-            if (end in names and not end.endswith("/*")) or (end.partition("/")[0] in wild and end.partition("/")[2]):
+            if end == start:
+                self._ledger.needless(at, "a model is no fallback of itself")
+            elif (end in names and not end.endswith("/*")) or (end.partition("/")[0] in wild and end.partition("/")[2]):
                 chains.append(Chain(start, end, at))
             elif one.fields is not None:
                 self._ledger.missing(at, "a fallback names a model and changes nothing else of the call")
