@@ -69,6 +69,17 @@ class Settings:
 
     def fallbacks(self, groups: Sequence[Group]) -> list[Chain]:
         """Put fallbacks into the groups; returns those that were taken, to be told of when models are composed."""
+        chains = self._chains(groups)
+        usual = [chain for chain in chains if not chain.is_for_length]
+        self._usual_chains(groups, usual)
+        for chain in chains:  # last, as they are meant for one failure alone
+            for group in groups if chain.is_for_length else ():
+                if chain.start in ("*", group.name, self._alias_of.get(group.name)):
+                    group.fallback.append(chain.end)
+        return chains
+
+    def _chains(self, groups: Sequence[Group]) -> list[Chain]:
+        """All fallbacks that can be taken."""
         chains: list[Chain] = []
         for section in ("router_settings", "litellm_settings"):
             for start, place, value in self._named_chains((section, "fallbacks")):
@@ -79,21 +90,18 @@ class Settings:
             default: Place = (section, "default_fallbacks")
             if (ends := self._source.at(default)) is not None:
                 chains += self._chain(groups, "*", default, ends)
-        by_name = {group.name: group for group in groups}
-        for chain in chains:
-            if chain.start != "*" and not chain.is_for_length:
-                by_name[chain.start].fallback.append(chain.end)
-        own = {chain.start for chain in chains if not chain.is_for_length}
-        for group in groups:
-            if group.name not in own and self._alias_of.get(group.name) in own:
-                group.fallback += by_name[self._alias_of[group.name]].fallback
-            elif group.name not in own and not any("embed" in one.model for one in group.deployments):
-                group.fallback += [chain.end for chain in chains if chain.start == "*" and not chain.is_for_length]
-        for chain in chains:  # last, as they are meant for one failure alone
-            for group in groups if chain.is_for_length else ():
-                if chain.start in ("*", group.name, self._alias_of.get(group.name)):
-                    group.fallback.append(chain.end)
         return chains
+
+    def _usual_chains(self, groups: Sequence[Group], chains: Sequence[Chain]) -> None:
+        """A model's own fallbacks, else its namesake's, else the default ones."""
+        own: dict[str, list[str]] = {}
+        for chain in chains:
+            own.setdefault(chain.start, []).append(chain.end)
+        default = own.pop("*", [])
+        for group in groups:
+            is_embedding = any("embed" in one.model for one in group.deployments)
+            namesake = own.get(self._alias_of.get(group.name, ""))
+            group.fallback += own.get(group.name) or namesake or ([] if is_embedding else default)
 
     def settle_fallbacks(self, chains: Sequence[Chain], composed: Composed) -> None:
         """Say of each fallback where it went."""
