@@ -19,6 +19,7 @@ from headworks.errors import HeadworksError
 
 COMMANDS: dict[str, str] = {
     "init": "Write a commented starter project",
+    "import": "Make a configuration of LiteLLM, Portkey or TensorZero into headworks.yaml",
     "check": "Validate the configuration and everything that it refers to",
     "doctor": "Check an installation from outside, and say how to mend what is found",
     "serve": "Start the gateway",

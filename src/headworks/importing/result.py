@@ -1,0 +1,61 @@
+"""What an import comes to: our files, and what became of each setting."""
+
+from collections import Counter
+from typing import get_args
+
+import msgspec
+
+from headworks.config import FILE_NAME, SCHEMA_FILE, json_schema_text
+from headworks.importing.draft import Composed
+from headworks.importing.keys import Keys, Variable
+from headworks.importing.ledger import Fate, Finding, Ledger, leaves
+from headworks.importing.source import Source
+from headworks.importing.writing import Sections, write
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """Our files, and the report.
+
+    Attributes:
+        source: the name of the file that was read.
+        gateway: whose it was.
+        files: texts by path, relative to the folder of our project.
+        findings: what became of each setting, in the order of the source.
+        variables: what has to be set in the environment.
+    """
+
+    source: str
+    gateway: str
+    files: dict[str, str]
+    findings: tuple[Finding, ...]
+    variables: tuple[Variable, ...]
+
+    @property
+    def counts(self) -> dict[Fate, int]:
+        """How many settings had each fate."""
+        counted = Counter(one.fate for one in self.findings)
+        fates: tuple[Fate, ...] = get_args(Fate)
+        return {fate: counted[fate] for fate in fates}
+
+
+def imported(
+    composed: Composed,
+    sections: Sections,
+    ledger: Ledger,
+    keys: Keys,
+    *,
+    source: Source,
+    gateway: str,
+    unknown: str,
+    simulator: str | None,
+    more: dict[str, str] | None = None,
+) -> Imported:
+    """The files and the report of what was composed; `unknown` is said of each setting that nobody has spoken of."""
+    text = write(composed, sections, source=source.name, gateway=gateway, variables=keys.variables, simulator=simulator)
+    files = {FILE_NAME: text, SCHEMA_FILE: json_schema_text(), **(more or {})}
+    return Imported(source.name, gateway, files, ledger.findings(unknown), keys.variables)
+
+
+def all_texts(source: Source) -> list[str]:
+    """Every text of a file, for those who must know which variables it names."""
+    return [value.text for _, value in leaves(source.root) if value.text is not None]

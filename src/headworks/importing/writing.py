@@ -1,0 +1,181 @@
+"""Our file as text, with comments that say which line of theirs each part came from."""
+
+import json
+import re
+
+import msgspec
+
+from headworks.config import SCHEMA_FILE
+from headworks.importing.draft import ANY, Asked, Composed, ModelDraft, Pool, ProviderDraft
+from headworks.importing.keys import Variable
+from headworks.importing.upstreams import needs_insecure
+
+_PLAIN = r"[A-Za-z/][A-Za-z0-9_./@+-]*(:[A-Za-z0-9_./@+-]+)*"
+_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
+_PATHS = {"gemini": "/v1beta"}
+"""Where the simulator has an API that is not below `/v1`."""
+
+
+class Sections(msgspec.Struct):
+    """What our file says beside providers and models: by section, fields with values and a line of theirs."""
+
+    fields: dict[str, dict[str, tuple[object, int]]] = msgspec.field(default_factory=dict)
+
+    def set(self, section: str, field: str, value: object, line: int) -> None:
+        """Say something in a section such as `defaults.timeouts`; the first to say it is right."""
+        self.fields.setdefault(section, {}).setdefault(field, (value, line))
+
+    def get(self, section: str, field: str) -> object:
+        """What was said; None if nothing was."""
+        return self.fields.get(section, {}).get(field, (None, 0))[0]
+
+
+def write(
+    composed: Composed,
+    sections: Sections,
+    *,
+    source: str,
+    gateway: str,
+    variables: tuple[Variable, ...],
+    simulator: str | None = None,
+) -> str:
+    """The text of headworks.yaml.
+
+    Arguments:
+        composed: providers, models, prices.
+        sections: all else.
+        source: the name of the file that it came from.
+        gateway: whose file that was.
+        variables: what has to be set in the environment.
+        simulator: an origin such as `http://127.0.0.1:4010` that stands in for every provider.
+    """
+    lines = [f"# yaml-language-server: $schema={SCHEMA_FILE}", "#"]
+    lines += [f"# Made from {source} of {gateway} by `headworks import`. `:12` is a line of that file."]
+    lines += ["# Check it: headworks check     Start it: headworks serve     Make a key: headworks keys create NAME"]
+    if variables:
+        lines += ["#", "# Set these environment variables before:"]
+        lines += [
+            f"#   {one.name}  # {one.purpose}" + (f"; its value stands in clear in {source}" if one.was_clear else "")
+            for one in variables
+        ]
+    lines += ["", "version: 1"]
+    for section in ("server", "access", "quotas", "records"):
+        lines += _section(section, sections)
+    lines += ["", "providers:"]
+    if not composed.providers:
+        lines += ["  # Nothing of the source could be a provider here: this stands in, so that the file is whole."]
+        lines += ["  simulator:", "    kind: simulator"]
+    for provider in composed.providers:
+        lines += _provider(provider, simulator)
+    if composed.models:
+        lines += ["", "models: # what callers may name, besides provider/model"]
+        lines += [_model(model) for model in composed.models]
+    if composed.prices:
+        lines += ["", "prices: # dollars per million tokens", "  models:"]
+        for target, prices in composed.prices.items():
+            body = ", ".join(f"{field}: {price}" for field, price in prices.items())
+            lines.append(f"    {text(target)}: {{ {body} }}")
+    defaults = sections.fields.get("defaults", {})
+    timeouts = sections.fields.get("defaults.timeouts", {})
+    if defaults or timeouts:
+        lines += ["", "defaults:"]
+        lines += [f"  {field}: {_value(value)}{_mark(line)}" for field, (value, line) in defaults.items()]
+        if timeouts:
+            lines.append("  timeouts:")
+            lines += [f"    {field}: {_value(value)}{_mark(line)}" for field, (value, line) in timeouts.items()]
+    return "\n".join(lines) + "\n"
+
+
+def text(value: str) -> str:
+    """A text as YAML: plain where that is read as text by everyone, else in double quotes."""
+    if re.fullmatch(_PLAIN, value) and value.lower() not in _WORDS:
+        return value
+    return json.dumps(value)
+
+
+def _section(name: str, sections: Sections) -> list[str]:
+    fields = sections.fields.get(name)
+    if not fields:
+        return []
+    return ["", f"{name}:", *(f"  {field}: {_value(value)}{_mark(line)}" for field, (value, line) in fields.items())]
+
+
+def _provider(provider: ProviderDraft, simulator: str | None) -> list[str]:
+    connection = provider.connection
+    where = " ".join(f":{line}" for line in sorted(set(provider.lines))[:12])
+    lines = [f"  {provider.name}: # {where}", f"    kind: {connection.kind}"]
+    base_url = connection.base_url
+    if simulator is not None:
+        instead = simulator + _PATHS.get(connection.kind, "/v1")
+        lines.append(
+            f"    base_url: {text(instead)} # the simulator, in the place of {base_url or 'the usual address'}"
+        )
+    elif base_url is not None:
+        lines.append(f"    base_url: {text(base_url)}")
+        if needs_insecure(base_url):
+            lines.append("    insecure: true # as it was: keys and texts travel in clear; better is https://")
+    if connection.speaks:
+        lines.append(f"    speaks: [{', '.join(connection.speaks)}]")
+    if provider.models is not None:
+        lines.append(f"    models: [{', '.join(text(model) for model in provider.models)}]")
+    if connection.headers:
+        lines.append("    headers:")
+        lines += [f"      {text(name)}: {text(value)}" for name, value in connection.headers]
+    if len(provider.pools) == 1:
+        lines += [f"    {line}" for line in _pool(provider.pools[0])]
+    else:
+        lines += ["    pools:", *(line for pool in provider.pools for line in _named_pool(pool))]
+    times = {"total_s": connection.total_s, "first_byte_s": connection.total_s}
+    times["between_bytes_s"] = connection.between_bytes_s
+    said = ", ".join(f"{field}: {seconds:g}" for field, seconds in times.items() if seconds is not None)
+    if said:
+        lines.append(f"    timeouts: {{ {said} }}")
+    return lines
+
+
+def _named_pool(pool: Pool) -> list[str]:
+    body = _pool(pool) or ["weight: 1 # without a key"]
+    return [f"      {pool.name}:", *(f"        {line}" for line in body)]
+
+
+def _pool(pool: Pool) -> list[str]:
+    account = pool.account
+    lines: list[str] = []
+    texts = {"api_key": account.api_key, "organization": account.organization, "project": account.project}
+    lines += [f"{field}: {text(said)}" for field, said in texts.items() if said]
+    lines += [f"weight: {account.weight}"] if account.weight != 1 else []
+    lines += [f"tier: {account.tier}"] if account.tier else []
+    if ANY in pool.limits:
+        lines.append(f"limits: {_asked(pool.limits[ANY])}")
+    named = {model: asked for model, asked in pool.limits.items() if model != ANY}
+    if named:
+        lines.append("model_limits:")
+        lines += [f"  {text(model)}: {_asked(asked)}" for model, asked in named.items()]
+    return lines
+
+
+def _asked(asked: Asked) -> str:
+    said = {"requests_per_minute": asked.requests, "tokens_per_minute": asked.tokens}
+    return "{ " + ", ".join(f"{field}: {number}" for field, number in said.items() if number is not None) + " }"
+
+
+def _model(model: ModelDraft) -> str:
+    if not model.fallback:
+        return f"  {text(model.name)}: {text(f'{model.provider}/{model.model}')} # :{model.line}"
+    chain = ", ".join(text(name) for name in model.fallback)
+    return (
+        f"  {text(model.name)}: {{ provider: {model.provider}, model: {text(model.model)}, "
+        f"fallback: [{chain}] }} # :{model.line}"
+    )
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return f"{value:.12g}"
+    return text(str(value))
+
+
+def _mark(line: int) -> str:
+    return f" # :{line}" if line else ""

@@ -1,0 +1,288 @@
+import pytest
+
+from headworks.errors import ConfigError
+from headworks.importing import import_file
+
+
+def entry(name, model, **params):
+    info = params.pop("info", None)
+    made = {"model_name": name, "litellm_params": {"model": model, **params}}
+    return made if info is None else {**made, "model_info": info}
+
+
+def models(*entries, **sections):
+    return {"model_list": list(entries), **sections}
+
+
+def test_deployments_of_one_name_that_differ_in_their_key_become_pools(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("chat", "openai/gpt-6-luna", api_key="os.environ/KEY_A", weight=3, rpm=100),
+            entry("chat", "openai/gpt-6-luna", api_key="os.environ/KEY_B", order=1, tpm=5000),
+        ),
+    )
+
+    pools = list(made.config.providers["openai"].pools.values())
+    assert [(pool.api_key, pool.weight, pool.tier) for pool in pools] == [("env:KEY_A", 3, 0), ("env:KEY_B", 1, 1)]
+    assert pools[0].model_limits["gpt-6-luna"].requests_per_minute == 100
+    assert pools[1].model_limits["gpt-6-luna"].tokens_per_minute == 5000
+    assert made.config.models["chat"].model == "gpt-6-luna"
+    assert made.made.counts["missing"] == 0
+
+
+def test_deployments_at_different_addresses_go_on_after_one_another_and_that_is_told(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("local", "openai/small", api_base="http://127.0.0.1:8001/v1", api_key="none"),
+            entry("local", "openai/small", api_base="http://127.0.0.1:8002/v1", api_key="none"),
+        ),
+    )
+
+    assert made.config.models["local"].fallback == ("local-2/small",)
+    fate, text = made.fate("model_list[1].model_name")
+    assert fate == "missing"
+    assert "not balanced" in text
+
+
+def test_an_order_is_a_fallback_and_nothing_is_missing(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("chat", "anthropic/claude-sonnet-5", order=2),
+            entry("chat", "openai/gpt-6-luna", order=1),
+        ),
+    )
+
+    chat = made.config.models["chat"]
+    assert (chat.provider, chat.fallback) == ("openai", ("anthropic/claude-sonnet-5",))
+    assert made.made.counts["missing"] == 0
+
+
+def test_a_key_that_stands_in_clear_gets_a_variable_that_nothing_else_has(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("one", "openai/gpt-6-luna", api_key="sk-one-0123456789"),
+            entry("two", "openai/gpt-6-luna", api_key="sk-two-0123456789"),
+            entry("again", "openai/gpt-6.1-sol", api_key="sk-one-0123456789"),
+            entry("usual", "openai/gpt-6.1-terra"),
+        ),
+    )
+
+    reached = {name: made.config.providers[model.provider].api_key for name, model in made.config.models.items()}
+    assert reached["one"] == reached["again"]
+    assert reached["usual"] == "env:OPENAI_API_KEY"
+    assert len(set(reached.values())) == 3
+    assert "sk-one" not in made.text
+    assert [one.name for one in made.made.variables if one.was_clear] == ["OPENAI_API_KEY_2", "OPENAI_API_KEY_3"]
+    assert "stands in clear" in made.fate("model_list[0].litellm_params.api_key")[1]
+
+
+@pytest.mark.parametrize("model", ["azure/east", "bedrock/claude", "vertex_ai/gemini", "cohere/command", "gemini-pro"])
+def test_a_provider_that_is_no_kind_here_is_told_with_what_to_do(imported, model):
+    made = imported("litellm", models(entry("chat", model), entry("nano", "openai/gpt-6-luna")))
+
+    fate, text = made.fate("model_list[0]")
+    assert fate == "missing"
+    assert len(text) > 30
+    assert list(made.config.models) == ["nano"]
+
+
+def test_a_file_without_any_provider_of_ours_is_whole_all_the_same(imported):
+    made = imported("litellm", models(entry("chat", "azure/east")))
+
+    assert made.config.providers["simulator"].kind == "simulator"
+
+
+@pytest.mark.parametrize(
+    ("model", "base", "kind", "ours"),
+    [
+        ("openai/m", "https://api.openai.com/v1", "openai", ""),
+        ("openai/m", "https://llm.example.com/v1/", "openai-compatible", "https://llm.example.com/v1"),
+        ("anthropic/m", "https://proxy.example.com", "anthropic", "https://proxy.example.com/v1"),
+        ("gemini/m", "https://proxy.example.com/v1beta", "gemini", "https://proxy.example.com/v1beta"),
+        ("ollama_chat/m", "http://127.0.0.1:11434", "openai-compatible", "http://127.0.0.1:11434/v1"),
+        ("hosted_vllm/m", "http://10.0.0.8:8000/v1", "openai-compatible", "http://10.0.0.8:8000/v1"),
+    ],
+)
+def test_an_address_becomes_the_base_url_of_its_kind(imported, model, base, kind, ours):
+    provider = next(iter(imported("litellm", models(entry("m", model, api_base=base))).config.providers.values()))
+
+    assert provider.kind == kind
+    assert provider.base_url == (ours or "https://api.openai.com/v1")
+
+
+def test_an_address_in_a_variable_is_taken_as_it_is_set_now(imported):
+    source = models(entry("m", "hosted_vllm/m", api_base="os.environ/VLLM_URL"))
+
+    assert imported("litellm", source).fate("model_list[0]")[0] == "missing"
+    made = imported("litellm", source, environment={"VLLM_URL": "http://127.0.0.1:8000/v1"})
+    assert made.config.providers["vllm"].base_url == "http://127.0.0.1:8000/v1"
+
+
+def test_clear_text_to_a_public_host_is_allowed_as_it_was_and_said(imported):
+    made = imported("litellm", models(entry("m", "openai/m", api_base="http://llm.example.com/v1")))
+
+    assert made.config.providers["example"].insecure
+
+
+def test_a_wildcard_is_a_provider_whose_models_callers_name(imported):
+    made = imported("litellm", models(entry("openai/*", "openai/*"), entry("openai/gpt-6-luna", "openai/gpt-6-luna")))
+
+    assert made.config.providers["openai"].models is None
+    assert made.config.models == {}
+    assert made.made.counts["missing"] == 0
+
+
+def test_a_public_name_with_a_slash_keeps_its_meaning(imported):
+    made = imported("litellm", models(entry("openai/gpt-6-luna", "openai/gpt-6-luna"), entry("b", "openai/gpt-6-luna")))
+
+    assert made.config.models["openai/gpt-6-luna"].provider == "openai-api"
+    assert made.config.models["b"].provider == "openai-api"
+
+
+def test_a_wildcard_for_any_name_is_a_provider_too_and_what_callers_must_change_is_told(imported):
+    made = imported("litellm", models(entry("*", "openai/*", api_key="os.environ/KEY")))
+
+    assert made.config.providers["openai"].models is None
+    fate, text = made.fate("model_list[0].model_name")
+    assert fate == "missing"
+    assert "openai/NAME" in text
+
+
+@pytest.mark.parametrize("name", ["claude-*", "a/*/b"])
+def test_other_wildcards_are_told(imported, name):
+    made = imported("litellm", models(entry(name, "openai/*")))
+
+    assert "provider/NAME" in made.fate("model_list[0]")[1]
+
+
+def test_fallbacks_come_from_each_section_and_the_default_ones_where_there_are_no_others(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("a", "openai/gpt-6-luna"),
+            entry("b", "anthropic/claude-sonnet-5"),
+            entry("c", "gemini/gemini-3.5-flash"),
+            entry("vectors", "openai/text-embedding-3-small"),
+            router_settings={"default_fallbacks": ["c"], "model_group_alias": {"old": "a"}},
+            litellm_settings={"fallbacks": [{"a": ["b", "nowhere"]}]},
+        ),
+    )
+
+    chains = {name: model.fallback for name, model in made.config.models.items()}
+    assert chains == {"a": ("b",), "b": ("c",), "c": (), "vectors": (), "old": ("b",)}
+    assert made.fate("litellm_settings.fallbacks[0].a[0]") == ("mapped", "models.a.fallback: b")
+    assert made.fate("litellm_settings.fallbacks[0].a[1]")[0] == "missing"
+
+
+def test_fallbacks_for_long_input_come_last_and_keep_no_default_one_away(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("a", "openai/gpt-6-luna"),
+            entry("b", "anthropic/claude-sonnet-5"),
+            entry("c", "gemini/gemini-3.5-flash"),
+            litellm_settings={
+                "fallbacks": [{"a": ["b"]}],
+                "default_fallbacks": ["c"],
+                "context_window_fallbacks": [{"a": ["c"]}, {"b": ["a"]}],
+                "content_policy_fallbacks": [{"a": ["b"]}],
+            },
+        ),
+    )
+
+    assert {name: model.fallback for name, model in made.config.models.items()} == {
+        "a": ("b", "c"),
+        "b": ("c", "a"),
+        "c": (),
+    }
+    assert "too long" in made.fate("litellm_settings.context_window_fallbacks[0].a[0]")[1]
+    assert "refusals: fallback" in made.fate("litellm_settings.content_policy_fallbacks")[1]
+
+
+def test_time_limits_bound_whole_answers_too(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("a", "openai/gpt-6-luna", timeout=300, stream_timeout=15),
+            entry("b", "anthropic/claude-sonnet-5"),
+            router_settings={"timeout": 900, "num_retries": 25},
+            litellm_settings={"request_timeout": 6000},
+        ),
+    )
+
+    own, inherited = made.config.providers["openai"].timeouts, made.config.providers["anthropic"].timeouts
+    assert (own.total_s, own.first_byte_s, own.between_bytes_s) == (300, 300, 15)
+    assert made.config.defaults.deadline_s == made.config.defaults.timeouts.first_byte_s == 900
+    assert inherited is None or inherited.total_s == 900
+    assert made.config.defaults.retries == 10
+    assert made.fate("litellm_settings.request_timeout")[0] == "needless"
+
+
+def test_prices_of_a_token_become_prices_of_a_million(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("a", "openai/gpt-6-luna", input_cost_per_token=1.5e-7, info={"output_cost_per_token": "0.0000006"}),
+            entry("b", "openai/gpt-6.1-sol", input_cost_per_token=1e-6),
+        ),
+    )
+
+    prices = made.config.prices.models["openai/gpt-6-luna"]
+    assert (float(prices.input), float(prices.output)) == (0.15, 0.6)
+    assert made.fate("model_list[1].litellm_params.input_cost_per_token")[0] == "missing"
+
+
+def test_redis_of_the_router_keeps_the_books_of_limits(imported):
+    parts = {"redis_host": "redis", "redis_port": 6379, "redis_password": "very-secret-password"}
+    made = imported("litellm", models(entry("a", "openai/gpt-6-luna"), router_settings=parts))
+    url = imported("litellm", models(entry("a", "openai/gpt-6-luna"), router_settings={"redis_url": "os.environ/R"}))
+
+    assert made.config.quotas.valkey == "env:VALKEY_URL"
+    assert "very-secret" not in made.text
+    assert url.config.quotas.valkey == "env:R"
+
+
+def test_an_organization_is_the_pools_own_and_several_are_several_pools(imported):
+    made = imported("litellm", models(entry("a", "openai/gpt-6-luna", organization=["org-1", "org-2"])))
+
+    assert [pool.organization for pool in made.config.providers["openai"].pools.values()] == ["org-1", "org-2"]
+
+
+def test_a_credential_that_has_a_name_is_followed(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("a", "openai/gpt-6-luna", litellm_credential_name="main"),
+            entry("b", "openai/gpt-6.1-sol", litellm_credential_name="main"),
+            credential_list=[{"credential_name": "main", "credential_values": {"api_key": "os.environ/MAIN"}}],
+        ),
+    )
+
+    assert made.config.providers["openai"].api_key == "env:MAIN"
+    assert made.fate("credential_list[0].credential_values.api_key")[0] == "mapped"
+
+
+def test_the_simulator_stands_in_for_every_provider(imported):
+    made = imported("litellm", "litellm.yaml", simulator="http://127.0.0.1:4010")
+
+    urls = {provider.base_url for provider in made.config.providers.values()}
+    assert urls == {"http://127.0.0.1:4010/v1", "http://127.0.0.1:4010/v1beta"}
+
+
+def test_tags_and_second_keys_are_told_with_their_line(imported):
+    made = imported("litellm", "model_list: []\nrouter_settings: {timeout: 5}\nrouter_settings: {timeout: 6}\n")
+
+    assert [(one.line, one.fate) for one in made.made.findings if one.setting == "(this line)"] == [(3, "missing")]
+
+
+@pytest.mark.parametrize("text", ["model_list: ]", "- 1", "just text", "a: *b"])
+def test_a_file_that_is_none_is_refused_with_its_place(tmp_path, text):
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+
+    with pytest.raises(ConfigError, match=r"config\.yaml:1"):
+        import_file("litellm", path, environment={})
