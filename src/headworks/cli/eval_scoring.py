@@ -196,7 +196,7 @@ def new_run(
     with GoldenFile(golden) as cases:
         now_us = time.time_ns() // 1000
         manifest = Manifest(
-            run=f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now_us / 1e6))}-{secrets.token_hex(2)}",
+            run=_run_id(now_us),
             workload=workload.name,
             created_us=now_us,
             arms=tuple(arms),
@@ -213,3 +213,9 @@ def new_run(
             versions={"headworks": __version__, "prices": price_version},
         )
     return RunFolder.create(eval_folder(project.storage), manifest, golden)
+
+
+def _run_id(now_us: int) -> str:
+    """A name that sorts by time, also within a second: `last` goes by it."""
+    second = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now_us / 1e6))
+    return f"{second}-{now_us % 1_000_000:05x}{secrets.token_hex(1)}"
