@@ -115,7 +115,7 @@ def test_a_golden_set_has_candidates_from_calls_in_the_database(tmp_path, postgr
 
     assert (code, err) == (0, "")
     assert out.startswith("1 candidate")
-    assert call_id in desk.run("replay", call_id, "--recorded")[1]
+    assert answer.parse().id in desk.run("replay", call_id, "--recorded")[1]
 
 
 def test_check_and_doctor_are_content(machine):
