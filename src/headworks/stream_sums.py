@@ -2,18 +2,18 @@
 
 from headworks.attempts import JUDGED, RULES
 from headworks.calls import Failure, FailureKind, Usage
-from headworks.dialects.bridging import failure_of
+from headworks.dialects.bridging import BridgeStream, failure_of
 from headworks.dialects.canonical import UpstreamError
 from headworks.outcome import charge, estimate_usage, note
 from headworks.planning import Plan
 from headworks.settlement import OpenCall
-from headworks.stream_terms import Relayed, StreamTerms
+from headworks.stream_terms import StreamTerms
 
 JUDGED_BAD = JUDGED - {FailureKind.HELD}
 """What a screen says of a stream. While nothing has gone out, the call can still be answered in another way."""
 
 
-def failed_within(steps: Relayed | None) -> Failure | None:
+def failed_within(steps: BridgeStream | None) -> Failure | None:
     """What a stream says that is an error and nothing else, where another target may do better."""
     summary = None if steps is None or steps.has_content else steps.summary()
     if summary is None or summary.terminal not in ("error", "failed"):
@@ -23,7 +23,7 @@ def failed_within(steps: Relayed | None) -> Failure | None:
 
 
 def sum_up(
-    call: OpenCall, plan: Plan, steps: Relayed | None, failure: Failure | None, terms: StreamTerms | None
+    call: OpenCall, plan: Plan, steps: BridgeStream | None, failure: Failure | None, terms: StreamTerms | None
 ) -> None:
     """What the stream has said of itself, and what its end says of it."""
     text = ""
@@ -40,7 +40,7 @@ def sum_up(
         call.usage = usage_of_both(terms.spent, call.usage)
 
 
-def note_unsent(call: OpenCall, plan: Plan, steps: Relayed, failure: Failure) -> None:
+def note_unsent(call: OpenCall, plan: Plan, steps: BridgeStream, failure: Failure) -> None:
     """The same of a stream of which nothing has gone out. What was found unfit was generated, and is charged."""
     summary = steps.summary()
     note(call, summary)
@@ -50,7 +50,7 @@ def note_unsent(call: OpenCall, plan: Plan, steps: Relayed, failure: Failure) ->
     charge(call, plan)
 
 
-def note_part(call: OpenCall, plan: Plan, steps: Relayed) -> None:
+def note_part(call: OpenCall, plan: Plan, steps: BridgeStream) -> None:
     """The same of a stream that broke off and is gone on with: what has come of it was generated, and went out."""
     summary = steps.summary()
     note(call, summary)

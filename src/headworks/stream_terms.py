@@ -8,21 +8,10 @@ import msgspec
 from headworks.calls import NO_USAGE, Failure, FailureKind, Usage
 from headworks.continuing import ContinuedStream
 from headworks.dialects import AnswerSummary
+from headworks.dialects.bridging import BridgeStream
 from headworks.exchange import Flight
 from headworks.planning import Plan
 from headworks.routing import StreamSink
-
-
-class Relayed(Protocol):
-    """Relays or translates one stream; as `routing.Steps`, and knows at the end what it was."""
-
-    def feed(self, data: bytes) -> bytes: ...
-    @property
-    def is_complete(self) -> bool: ...
-    @property
-    def has_content(self) -> bool: ...
-    def broken(self, code: str, message: str) -> bytes: ...
-    def summary(self) -> AnswerSummary: ...
 
 
 class Screen(Protocol):
@@ -85,7 +74,7 @@ class Lane(msgspec.Struct, frozen=True):
 
     plan: Plan
     terms: StreamTerms | None
-    steps: Relayed | None
+    steps: BridgeStream | None
     sink: StreamSink
     flight: Flight
     sent_s: float
@@ -96,12 +85,12 @@ class Screened:
 
     __slots__ = ("_screen", "_steps")
 
-    def __init__(self, steps: Relayed, screen: Screen) -> None:
+    def __init__(self, steps: BridgeStream, screen: Screen) -> None:
         self._steps = steps
         self._screen = screen
 
     def feed(self, data: bytes) -> bytes:
-        """As `Relayed`.
+        """As `BridgeStream`.
 
         Raises:
             AttemptFailed: the stream must not go on.

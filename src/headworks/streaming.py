@@ -29,6 +29,7 @@ from headworks.answering import (
 from headworks.attempts import JUDGED, RULES, Attempts, Further, Policy, begin, tell
 from headworks.calls import NO_USAGE, AttemptFailed, Endpoint, Failure, FailureKind
 from headworks.dialects import ChatTail, GeminiTail, MessagesTail, ResponsesTail, refusal_body
+from headworks.dialects.bridging import BridgeStream
 from headworks.errors import Refusal
 from headworks.exchange import Reply
 from headworks.flow import Ending, Signal
@@ -37,7 +38,7 @@ from headworks.planning import Plan, Planner
 from headworks.routing import StreamSink
 from headworks.settlement import OpenCall, Settlement
 from headworks.stream_sums import failed_within, note_part, note_unsent, sum_up, usage_of_both
-from headworks.stream_terms import Lane, Relayed, Screened, StreamTerms
+from headworks.stream_terms import Lane, Screened, StreamTerms
 
 HEARTBEAT_S = 15.0
 HEARTBEAT = b": keep-alive\n\n"
@@ -377,7 +378,7 @@ class _Heartbeat:
         self._timer.cancel()
 
 
-def _steps(plan: Plan) -> Relayed | None:
+def _steps(plan: Plan) -> BridgeStream | None:
     if plan.is_raw or not plan.is_streamed:
         return None
     if plan.bridge is not None:
@@ -399,7 +400,7 @@ def _give_up_waiting(lane: Lane, waited_s: float) -> None:
 
 
 def _raise_where_others_may(
-    call: OpenCall, plan: Plan, steps: Relayed | None, failure: Failure, terms: StreamTerms | None, *, is_out: bool
+    call: OpenCall, plan: Plan, steps: BridgeStream | None, failure: Failure, terms: StreamTerms | None, *, is_out: bool
 ) -> None:
     """
     Raises:
