@@ -1,5 +1,6 @@
 """Streams that go on with another target after theirs has broken off."""
 
+import asyncio
 import json
 
 import pytest
@@ -110,6 +111,62 @@ def test_a_responses_stream_goes_on_in_the_same_item_with_the_next_number(hall, 
     last = events[-1]
     assert last["type"] == "response.completed"
     assert last["response"]["output"][0]["content"][0]["text"] == "".join(STREAMED)
+
+
+def test_what_was_held_of_an_attempt_that_failed_before_its_first_word_leaves_no_trace(hall, work):
+    work.make(CONTINUES, schema=None)
+    answered = work.respond(stream=True)
+    hall.flight.sink.on_head(200, EVENTS)
+    created = event("response.created", response=response_object(status="in_progress"))
+    added = event("response.output_item.added", output_index=0, item=message_item("") | {"content": []})
+    hall.flight.sink.on_body(created + added)
+    break_off(work)
+    assert hall.flight.body["model"] == "large"
+    hall.flight.sink.on_head(200, EVENTS)
+    work.come(created + added + text_delta("Here."), completed(message_item("Here.")))
+
+    events = [json.loads(line[6:]) for line in answered.body.splitlines() if line.startswith(b"data: ")]
+    assert [one["sequence_number"] for one in events] == list(range(len(events)))
+    kinds = [one["type"] for one in events]
+    assert (kinds[0], kinds.count("response.created"), kinds.count("response.output_item.added")) == (
+        "response.created", 1, 1,
+    )  # fmt: skip
+    assert events[-1]["response"]["output"][0]["content"][0]["text"] == "Here."
+
+
+def test_the_bound_on_the_first_token_is_not_one_on_who_goes_on(hall, work):
+    work.make(CONTINUES + "latency: {first_token_s: 0.05}\n", schema=None, retries=1)
+    answered = begin(hall, work, "One, ")
+    hall.loop.run_until_complete(asyncio.sleep(0.1))  # by now a first token would be too late
+    break_off(work)
+    assert hall.flight.body["model"] == "small"
+    hall.loop.run_until_complete(asyncio.sleep(0.02))
+    assert not hall.flight.is_cancelled
+    assert hall.flight.timeouts.first_byte_s > 1
+    hall.flight.sink.on_head(200, EVENTS)
+    work.come(chunk("two."), chunk(finish_reason="stop"), DONE)
+
+    assert said(Endpoint.CHAT, answered.body) == "One, two."
+
+
+def test_an_answer_that_a_rule_sends_back_before_any_of_it_is_out_leaves_no_trace(hall, work):
+    rules = """
+from headworks.screening import Verdict
+
+def judged(output, context):
+    return Verdict.repair("say it better") if "bad" in output else None
+"""
+    work.make(CONTINUES + "validation: {repairs: 1}\n", schema=None, rules=rules)
+    answered = work.chat(stream=True)
+    hall.flight.sink.on_head(200, EVENTS)
+    work.come(chunk("bad words") + chunk(finish_reason="stop") + DONE)
+    assert len(hall.upstream.flights) == 2
+    hall.flight.sink.on_head(200, EVENTS)
+    work.come(chunk("good words"), chunk(finish_reason="stop"), DONE)
+
+    assert said(Endpoint.CHAT, answered.body) == "good words"
+    assert answered.body.count(b"[DONE]") == 1
+    assert answered.body.count(b'"role":"assistant"') == 1
 
 
 def test_where_nobody_can_go_on_the_stream_ends_honestly(hall, talk):

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from headworks.calls import Failure, FailureKind
+from headworks.calls import Failure, FailureKind, Opened, Settled
 from headworks.errors import StorageError
 
 
@@ -307,3 +307,26 @@ def test_an_answer_that_comes_alone_does_not_wait_for_others(hall):
 
     hall.loop.run_until_complete(upstream())
     assert answered.status == 200
+
+
+@pytest.mark.parametrize(("kind", "statuses"), [(Opened, [200, 500, 200]), (Settled, [200, 0, 200])])
+def test_a_call_that_cannot_be_written_fails_alone_of_those_that_start_or_end_with_it(
+    hall, monkeypatch, kind, statuses
+):
+    """An entry that no encoder takes, say. An answer whose end cannot be written is not seen at all."""
+    encode = hall.journal._encode
+
+    def only_good(entry):
+        if type(entry) is kind and getattr(entry, "opened", entry).user == "bad":
+            raise ValueError("cannot be encoded")
+        return encode(entry)
+
+    monkeypatch.setattr(hall.journal, "_encode", only_good)
+    body = {"model": "nano", "messages": [{"role": "user", "content": "x"}]}
+    answers = [hall.ask("/v1/chat/completions", body | {"user": user}, turns=0) for user in ("good", "bad", "fine")]
+    hall.turn(3)
+    for flight in list(hall.upstream.flights):
+        flight.answer()
+    hall.turn(8)
+
+    assert [answered.status for answered in answers] == statuses

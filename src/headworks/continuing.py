@@ -148,12 +148,11 @@ class ContinuedStream:
 
     def __init__(self, endpoint: Endpoint, fields: Fields) -> None:
         self._endpoint = endpoint
+        self._fields = fields
         self._said: list[str] = []
         self.may_go_on = True
         self._below: BridgeStream | None = None
-        self._told = TranslatedStream(
-            endpoint, self._source(None), ASKED[endpoint](fields).encoder(), lambda: secrets.token_hex(16)
-        )
+        self._told = self._from_the_start()
         self._before = 0
         self.is_begun = False
         self.kept: list[bytes] = []
@@ -173,8 +172,9 @@ class ContinuedStream:
         if self.is_begun:
             self._before = len(self._told.text)
             self._told.read_from(self._source(Stitcher(self.said)))
-        else:
-            self._told.read_from(self._source(None))
+        else:  # of what an attempt before this one wrote nothing is out
+            self._said, self.may_go_on = [], True
+            self._told = self._from_the_start()
 
     def feed(self, data: bytes) -> bytes:
         """See `TranslatedStream`."""
@@ -198,6 +198,10 @@ class ContinuedStream:
         """What the present part has said of itself; the text is its own."""
         summary = self._told.summary()
         return msgspec.structs.replace(summary, text=summary.text[self._before :])
+
+    def _from_the_start(self) -> TranslatedStream:
+        encoder = ASKED[self._endpoint](self._fields).encoder()
+        return TranslatedStream(self._endpoint, self._source(None), encoder, lambda: secrets.token_hex(16))
 
     def _source(self, stitcher: Stitcher | None) -> _Source:
         return _Source(_DECODERS[self._endpoint](), stitcher, self._note)

@@ -31,7 +31,7 @@ from headworks.limits import (
     render_limits,
 )
 from headworks.planning import Station
-from headworks.settlement import OpenCall
+from headworks.settlement import CANCELLED, UNTOLD, OpenCall
 
 MINUTE_S = 60.0
 DAY_S = 86_400.0
@@ -44,17 +44,6 @@ LONGEST_WAIT_S = 60.0
 
 WAIT_SHARE = 0.2
 """Of what a call may take, the share that it waits where it could go on to another target instead."""
-
-_USE_UNKNOWN = frozenset(
-    {
-        "client_disconnected",
-        FailureKind.TIMEOUT.value,
-        FailureKind.BROKEN.value,
-        FailureKind.INVALID.value,
-        FailureKind.STOPPED.value,
-    }
-)
-"""How calls end of which the provider has seen the request, and nobody knows what it counted: the estimate stays."""
 
 _REMEMBERED = 4096
 """Sets of quotas that are kept: by key, team and target."""
@@ -128,8 +117,8 @@ class CallQuota:
         """The call has ended: what was estimated becomes what was used."""
         usage = call.usage
         real = usage.input_tokens + usage.output_tokens
-        if usage.source == "none" and call.error_code in _USE_UNKNOWN:
-            real = self.tokens
+        if usage.source == "none" and (call.error_code in UNTOLD or call.error_code == CANCELLED):
+            real = self.tokens  # nobody knows what the provider counted
         if self._reservation is not None:
             if call.attempts == 0:
                 self._reservation.cancel()

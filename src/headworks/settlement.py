@@ -65,7 +65,10 @@ _MOST_COURSE = 2000
 _PLAIN_FIELDS = Settled.__struct_fields__.index("workload")
 _AFTER_WORK = Settled.__struct_fields__.index("cost_pico")
 
-_UNTOLD = frozenset({FailureKind.TIMEOUT, FailureKind.BROKEN, FailureKind.INVALID, FailureKind.STOPPED})
+CANCELLED = "client_disconnected"
+"""The code of a call whose caller has gone."""
+
+UNTOLD = frozenset({FailureKind.TIMEOUT, FailureKind.BROKEN, FailureKind.INVALID, FailureKind.STOPPED})
 """Failures of an upstream that may have generated something: it is paid for, and nobody says how much."""
 
 
@@ -194,7 +197,7 @@ class OpenCall(msgspec.Struct, gc=False):
         if outcome == "answered":
             return -1
         # The upstream may have been at work, and has not said so.
-        is_untold = outcome == "cancelled" or self.error_code in _UNTOLD
+        is_untold = outcome == "cancelled" or self.error_code in UNTOLD
         return -1 if is_untold and self.attempts else 0
 
     def timings(self, now_s: float = 0.0) -> bytes:
@@ -315,7 +318,7 @@ class Settlement:
     def settle_cancelled(self, call: OpenCall) -> None:
         """The caller has gone. 499 is nginx's word for it; no caller sees it."""
         if not call.is_settled:
-            call.error_code = call.error_code or "client_disconnected"
+            call.error_code = call.error_code or CANCELLED
             self.settle_gone(call, "cancelled", 499)
 
     def settle_unrecorded(self, call: OpenCall, outcome: Outcome, status: int) -> None:

@@ -12,7 +12,7 @@ coming. With 16 callers all this is a fifth of a call's cost.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 
 import msgspec
@@ -32,7 +32,7 @@ from headworks.answering import (
     without_retry,
 )
 from headworks.attempts import REQUEST_AT_FAULT, Attempts, Policy, begin
-from headworks.calls import NO_USAGE, AttemptFailed, Failure, FailureKind, Opened, Outcome, Settled
+from headworks.calls import NO_USAGE, AttemptFailed, Failure, FailureKind, JournalEntry, Opened, Outcome, Settled
 from headworks.dialects import (
     AnswerSummary,
     read_chat_answer,
@@ -155,12 +155,21 @@ class UnaryCalls:
     def _start_all(self) -> None:
         calls, self._starting = self._starting, []
         opened = [call.opened() for call in calls if not call.is_over]
-        if len(opened) < _LEAST_TOGETHER or not self.append_all(opened):
+        if not self._append_together(opened):
             for call in calls:
                 call.open()
         now_s = perf_counter()
         for call in calls:
             call.send(now_s)
+
+    def _append_together(self, entries: Sequence[JournalEntry]) -> bool:
+        """Write what several calls have to say at once; False where each must be written for itself."""
+        if len(entries) < _LEAST_TOGETHER:
+            return False
+        try:
+            return self.append_all(entries)
+        except Exception:  # noqa: BLE001 - one of them is at fault: written one by one, that one fails alone and says why
+            return False
 
     def _gather(self) -> None:
         """Wait a turn more as long as further answers come, so that under load there is more to do at once."""
@@ -181,7 +190,7 @@ class UnaryCalls:
         now_s = perf_counter()
         settled = [call.settled(now_s) for call in calls if call.is_read and not call.is_over]
         entries = [entry for entry in settled if entry is not None]
-        if len(entries) < _LEAST_TOGETHER or not self.append_all(entries):
+        if not self._append_together(entries):
             for call in calls:
                 call.settle()
         for call in calls:

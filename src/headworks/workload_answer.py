@@ -105,7 +105,7 @@ class WholeRun(Run):
             try:
                 return plan, await self._attempt(plan)
             except UpstreamRefusal as error:
-                await self._pause(error, plan, again, due_s)
+                await self._pause(error, plan, index, again, due_s)
                 again += 1
 
     async def _hold(self, plan: Plan, head: AnswerHead, body: bytes) -> None:

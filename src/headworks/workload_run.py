@@ -1,6 +1,7 @@
 """What a workload's call does, streamed or not: plans along its chain, usage, the static answer, what is kept."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator
 from time import perf_counter
 from typing import Literal, Protocol
@@ -31,23 +32,7 @@ from headworks.stream_sums import usage_of_both
 from headworks.streaming import StreamRelay
 from headworks.workload_request import Composed
 
-FALLS_BACK = frozenset(
-    {
-        FailureKind.UNREACHABLE,
-        FailureKind.TIMEOUT,
-        FailureKind.BROKEN,
-        FailureKind.INVALID,
-        FailureKind.RATE_LIMITED,
-        FailureKind.QUOTA,
-        FailureKind.OVERLOADED,
-        FailureKind.ERROR,
-        FailureKind.UNAUTHORIZED,
-        FailureKind.OPEN,
-        FailureKind.LIMITED,
-        FailureKind.TOO_LONG,
-        FailureKind.GONE,
-    }
-)
+FALLS_BACK = frozenset(kind for kind, rules in RULES.items() if rules.onward)
 """Failures after which another target may do better. What a provider refuses, the next would refuse as well."""
 
 JUDGED_CODES = frozenset({"output_invalid", "output_blocked", "action_denied", "action_held"})
@@ -82,7 +67,7 @@ class Shared(msgspec.Struct, frozen=True):
     first_tokens: dict[tuple[str, str, str], FirstTokens] = msgspec.field(default_factory=dict)
 
 
-class Run:
+class Run(ABC):
     """One call of a workload. State: what was learnt on the way."""
 
     def __init__(
@@ -114,8 +99,7 @@ class Run:
         self._last_body = b""
         self._too_small: Target[Station] | None = None
         self._home = ""
-        self._rung = -1
-        self._tried: set[str] = set()  # pools, of this rung
+        self._tried: dict[int, set[str]] = {}  # pools, by place in the chain
         self._next_pool: Target[Station] | None = None
 
     @property
@@ -126,6 +110,7 @@ class Run:
         """Ask only where what the call goes on from lies: a provider, with its pool; "" for anywhere."""
         self._home = home
 
+    @abstractmethod
     async def answer(self) -> None:
         """Go along the chain until the caller has an answer.
 
@@ -133,7 +118,6 @@ class Run:
             Refusal: nobody had a good one.
             StorageError: the call's end could not be written.
         """
-        raise NotImplementedError
 
     def _note_failed(self, error: Refusal) -> None:
         """Into the record, why an attempt gave nothing to judge."""
@@ -149,21 +133,25 @@ class Run:
             self._too_small = self._work.chain[index]
         if self._is_last(index):
             return False
-        if error.code == FailureKind.REFUSED:
-            return self._work.contract.refusals == "fallback"
         if error.code in ("output_invalid", "output_blocked"):
             return self._work.contract.validation.otherwise == "fallback"
-        return error.code in FALLS_BACK
+        return error.code in self._falls_back
 
     def _indices(self) -> Iterator[int]:
         """Places in the chain, in order, without those that do not know what the call goes on from, and those that are
         known to be too small for it."""
         chain = self._work.chain
-        at_home = [index for index, target in enumerate(chain) if _provider_of(target) == self._home.partition(":")[0]]
+        home = self._home.partition(":")[0]
+        at_home = [index for index, target in enumerate(chain) if home and _provider_of(target) == home]
         for index in at_home[:1] if at_home else range(1 if self._goes_on_from_stored else len(chain)):
             target = chain[index]
             if self._too_small is None or may_hold_more(target, self._too_small):
                 yield index
+
+    @property
+    def _awaits_first_token(self) -> bool:
+        """Whether this is a stream of which nothing is out yet."""
+        return False
 
     @property
     def _goes_on_from_stored(self) -> bool:
@@ -178,14 +166,14 @@ class Run:
     def _is_last(self, index: int) -> bool:
         return index + 1 == len(self._work.chain) and self._work.deterministic is None
 
-    async def _pause(self, error: UpstreamRefusal, plan: Plan, again: int, due_s: float) -> None:
-        """Wait before the same target is asked again.
+    async def _pause(self, error: UpstreamRefusal, plan: Plan, index: int, again: int, due_s: float) -> None:
+        """Wait before the same target is asked again; or do not, where another of its pools is.
 
         Raises:
             Refusal: it is not to be.
         """
         now_s = perf_counter()
-        self._next_pool = self._other_pool(error.failure, plan.target, now_s)
+        self._next_pool = self._other_pool(error.failure, plan.target, index, now_s)
         if self._next_pool is not None:
             self._note_failed(error)
             return
@@ -196,12 +184,14 @@ class Run:
         if pause_s > 0:
             await self._shared.streams.pause(pause_s, self._ending)
 
-    def _other_pool(self, failure: Failure, target: Target[Station], now_s: float) -> Target[Station] | None:
+    def _other_pool(
+        self, failure: Failure, target: Target[Station], index: int, now_s: float
+    ) -> Target[Station] | None:
         """The same model through a pool that was not asked yet, where that may help."""
         rules = RULES.get(failure.kind)
         if rules is None or not rules.elsewhere or self._goes_on_from_stored:
             return None
-        left = [pool for pool in target.pools if pool.provider not in self._tried]
+        left = [pool for pool in target.pools if pool.provider not in self._tried.get(index, ())]
         return choose(left, health_of, now_s, self._shared.policy.uniform) if left else None
 
     def _due_s_of(self, index: int) -> float:
@@ -216,12 +206,9 @@ class Run:
     def _plan(self, index: int, fields: Fields, due_s: float) -> Plan:
         target = self._work.chain[index]
         is_another = fields is not self._asked.fields  # a repair, or the rest of a stream: not what the key stands for
-        if index != self._rung:
-            self._rung, self._next_pool = index, None
-            self._tried = set()
         if target.pools:
             target = self._in_pool(target)
-            self._tried.add(target.provider)
+            self._tried.setdefault(index, set()).add(target.provider)
         total_s = due_s - perf_counter()
         has_more = index + 1 < len(self._work.chain)
         if total_s <= 0:
@@ -244,7 +231,7 @@ class Run:
             bridge = privacy.bridge(self._endpoint, self._head.fields, bridge, is_json=is_json)
         timeouts = target.station.timeouts.within(total_s)
         first_s = self._work.contract.latency.first_token_s
-        if first_s is not None and has_more and self._call.is_streamed:
+        if first_s is not None and has_more and self._awaits_first_token:
             # Only where another target may be quicker: late words are better than none.
             left_s = max(0.0, self._call.started_s + first_s - perf_counter())
             first_byte_s = min(timeouts.first_byte_s, left_s * SHARE_WITH_MORE)
@@ -254,7 +241,8 @@ class Run:
     def _in_pool(self, target: Target[Station]) -> Target[Station]:
         if self._home:
             return self._shared.planner.at_home(target, self._home)
-        return self._next_pool or self._shared.planner.in_best_pool(target, self._head)
+        chosen, self._next_pool = self._next_pool, None
+        return chosen if chosen in target.pools else self._shared.planner.in_best_pool(target, self._head)
 
     def _with_repair(self, fields: Fields, said: str, judged: Judgement) -> Fields:
         """The conversation with what the model said, and what is wrong with it."""

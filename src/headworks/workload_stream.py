@@ -46,6 +46,10 @@ class StreamedRun(Run):
         """Whether something of a stream that others may go on with is out."""
         return self._continued is not None and self._continued.is_begun
 
+    @property
+    def _awaits_first_token(self) -> bool:
+        return not self._is_begun
+
     async def _stream_along(self) -> None:
         refusal: Refusal | None = None
         for index in self._indices():
@@ -85,7 +89,8 @@ class StreamedRun(Run):
             terms = self._terms(self._headers(plan), self._screen, index)
             if self._work.contract.latency.hedge and not self._is_begun:
                 terms = msgspec.structs.replace(terms, hedge=self._hedge(plan, index, fields, due_s))
-            if self._work.contract.latency.first_token_s is not None and index + 1 < len(self._work.chain):
+            has_more = index + 1 < len(self._work.chain)
+            if self._work.contract.latency.first_token_s is not None and has_more and self._awaits_first_token:
                 assert plan.timeouts is not None, "a workload's attempts have time limits of their own"
                 terms = msgspec.structs.replace(terms, begins_within_s=plan.timeouts.first_byte_s)
             record.note_attempt(f"{plan.target.provider}/{plan.target.model}{self._seam}")
@@ -101,7 +106,7 @@ class StreamedRun(Run):
                 if mended is not None:
                     fields = mended
                     continue
-                await self._pause(error, plan, again, due_s)
+                await self._pause(error, plan, index, again, due_s)
                 again += 1
             else:
                 self._note_first_token()
