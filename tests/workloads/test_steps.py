@@ -60,3 +60,18 @@ def test_a_longer_prompt_costs_more(make):
         return next(step.cost_us for step in steps if step.name == "render prompt")
 
     assert cost(10) < cost(10_000)
+
+
+def test_what_a_contract_asks_of_its_streams_is_a_step(make):
+    steps = {step.name: step for step in steps_of(*make("streaming: {on_break: continue}\nlatency: {hedge: true}\n"))}
+
+    assert "go on with it" in steps["rewrite"].reason
+    assert "95 of 100" in steps["hedge"].reason
+    assert steps["rewrite"].is_occasional
+    assert steps["hedge"].is_occasional
+
+
+def test_a_contract_that_takes_refusals_elsewhere_says_so_where_it_asks(make):
+    said = {step.name: step.reason for step in steps_of(*make("refusals: fallback\n"))}
+
+    assert "declines is asked of the next" in said["attempt"]
