@@ -3,10 +3,11 @@
 The provider has a limit of its own, kept by its own buckets; each call that it refuses by them is one too many.
 """
 
+import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -136,11 +137,12 @@ def children(gateway: Gateway, holding: str) -> list[int]:
     return [int(child) for child in found if any(name.endswith(holding) for name in _open_files(child))]
 
 
-def _open_files(pid: str) -> list[str]:
-    try:
-        return [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
-    except OSError:
-        return []  # it is about to end, or has closed one since
+def _open_files(pid: str) -> Iterator[str]:
+    """What it closes, or its end, while we look is what it has not."""
+    with contextlib.suppress(OSError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                yield os.readlink(link)
 
 
 class Killer:
