@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from headworks.calls import Opened, OutcomeReport, Settled
 from headworks.errors import StorageError
+from headworks.postgres import Link, schema_version
 from headworks.records.stores import Batch, OutcomeSelection, Progress, Selection
 from headworks.records.stores.postgres import PostgresStore
-from headworks.records.stores.postgres_connection import Link, schema_version
 from headworks.records.stores.postgres_intake import indexable
 from headworks.records.stores.postgres_schema import MIGRATIONS, make_partitions
 from headworks.records.stores.rows import COLUMNS, row_of
@@ -323,7 +323,7 @@ def test_batches_of_two_machines_at_once_are_all_there_once_and_seen_in_the_orde
 
 
 def test_a_lock_that_others_hold_for_too_long_is_told(postgresql, calls, monkeypatch):
-    monkeypatch.setattr("headworks.records.stores.postgres_connection._LOCK_TIMEOUT", "100ms")
+    monkeypatch.setattr("headworks.postgres._LOCK_TIMEOUT", "100ms")
     name = postgresql.new_database()
     store = PostgresStore(postgresql.store_url(name), "here")
     with psycopg.connect(postgresql.store_url(name)) as other:

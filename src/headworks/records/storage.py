@@ -80,7 +80,7 @@ def database_version(url: str, *, silence_s: float = 5.0) -> tuple[str, int, int
         StorageError: it cannot be reached.
     """
     with _extra():
-        from headworks.records.stores.postgres_connection import Link, schema_version
+        from headworks.postgres import Link, schema_version
         from headworks.records.stores.postgres_schema import MIGRATIONS
     link = Link(url, (), silence_s=silence_s)
     try:

@@ -1,4 +1,4 @@
-"""Records in a PostgreSQL database, which several machines may share. `postgres_connection` speaks to the server,
+"""Records in a PostgreSQL database, which several machines may share. `headworks.postgres` speaks to the server,
 `postgres_schema` has the tables; `postgres_intake` takes in what the drainer brings, `postgres_queries` and
 `postgres_outcomes` look things up.
 """
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from headworks.calls import Caller, OutcomeReport
+from headworks.postgres import SILENCE_S, Link
 from headworks.records.stores import (
     Batch,
     Bodies,
@@ -31,7 +32,6 @@ from headworks.records.stores import (
     postgres_queries,
     postgres_retention,
 )
-from headworks.records.stores.postgres_connection import SILENCE_S, Link
 from headworks.records.stores.postgres_intake import take_in
 from headworks.records.stores.postgres_schema import MIGRATIONS, make_ahead
 from headworks.records.stores.rollups import whole_hours

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from headworks.calls import Opened, OutcomeReport, Settled
+from headworks.postgres import Connection
 from headworks.records.stores import Batch, Committed
-from headworks.records.stores.postgres_connection import Connection
 from headworks.records.stores.postgres_schema import make_partitions, take_commit_lock
 from headworks.records.stores.rollups import GROUP, LENGTH_GROUP, SUMS, TOKEN_SUMS, WASTE_GROUP, Rollups
 from headworks.records.stores.rows import COLUMNS, Row, lost, row_of

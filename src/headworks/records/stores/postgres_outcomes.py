@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from headworks.calls import OutcomeReport
+from headworks.postgres import Connection
 from headworks.records.stores import (
     Figures,
     OutcomeDimension,
@@ -19,7 +20,6 @@ from headworks.records.stores import (
     Tally,
     Wasted,
 )
-from headworks.records.stores.postgres_connection import Connection
 from headworks.records.stores.postgres_intake import indexable, storable
 from headworks.records.stores.rollups import HOUR_S, whole_hours
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from headworks.calls import WITHHELD, Caller
+from headworks.postgres import Connection
 from headworks.records.stores import Bodies, ContentKind, Dimension, Progress, Record, ResponseOrigin, Selection, Total
-from headworks.records.stores.postgres_connection import Connection
 from headworks.records.stores.postgres_intake import CUT, indexable, storable
 from headworks.records.stores.rollups import HOUR_S
 

@@ -7,7 +7,7 @@ step is one transaction. When this is broken off, a call of such a month may hav
 import msgspec
 from psycopg import sql
 
-from headworks.records.stores.postgres_connection import Connection
+from headworks.postgres import Connection
 from headworks.records.stores.postgres_schema import OTHER, months_over, take_commit_lock
 
 STEP_CALLS = 5_000

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from psycopg import sql
 
-from headworks.records.stores.postgres_connection import Connection, has_table
+from headworks.postgres import Connection, has_table
 
 _SECOND_US = 1_000_000
 _FIRST_YEAR, _END_YEAR = 2020, 2200
