@@ -11,8 +11,10 @@ import pytest
 from hypothesis import settings
 
 from headworks.access import Grant
+from headworks.admitting import Admissions
+from headworks.budgeting import Wallet
 from headworks.calls import Caller, Endpoint, Opened, Settled
-from headworks.errors import Refusal
+from headworks.errors import LimitsUnavailable, Refusal
 from headworks.exchange import Request, Timeouts
 from headworks.gateway import Gateway, Parts
 from headworks.limiting import Limiter
@@ -148,6 +150,13 @@ class Answered:
         return json.loads(self.body)["error"]
 
 
+class NoBooks:
+    """No call of a test that uses them is under a budget."""
+
+    async def claim(self, holder, claims):
+        raise LimitsUnavailable("there are no books of budgets")
+
+
 class Ring:
     """One key, `good`, whose grant the test sets."""
 
@@ -179,10 +188,15 @@ class Hall:
         self.price = NO_PRICE
         self.load = Load()
         self.limiter = Limiter(LocalAuthority(time.monotonic), "w", loop, share=0.0, teams={})
+        self.wallet = Wallet(NoBooks(), "w", loop)
         self.journal = Journal(
             folder, worker="w", segment_bytes=1 << 20, limit_bytes=1 << 30, loop=loop, now=lambda: 1.0
         )
         self.gateway = self.make()
+
+    @property
+    def admissions(self):
+        return Admissions(self.limiter, self.wallet)
 
     def make(self, *, takes_any_model=False, retries=0, **options):
         settings = ProviderSettings(
@@ -221,7 +235,7 @@ class Hall:
                 render_metrics=self.metrics.render,
                 is_ready=lambda: self.is_ready,
                 loop=self.loop,
-                limiter=self.limiter,
+                admissions=self.admissions,
                 load=self.load,
                 retries=retries,
                 uniform=lambda most: 0.0,

@@ -158,7 +158,7 @@ class Work:
                 works,
                 *parts[:3],
                 policy=parts[3],
-                limiter=self.hall.limiter,
+                admissions=self.hall.admissions,
                 vault=vault,
                 held=self.held,
                 loop=self.hall.loop,

@@ -47,9 +47,13 @@ _STATUS_OF_FAILURE = {
     FailureKind.STOPPED: 503,
     FailureKind.OPEN: 503,
     FailureKind.LIMITED: 429,
+    FailureKind.BUDGET: 429,
     FailureKind.DENIED: 403,
     FailureKind.HELD: 403,
 }
+
+_KIND_OF_FAILURE = {FailureKind.LIMITED: "rate_limit_error", FailureKind.BUDGET: "insufficient_quota"}
+"""OpenAI's words (error codes, 2026-10): `insufficient_quota` is that of an account whose budget is spent."""
 
 STOPPED = Failure(FailureKind.STOPPED, "this gateway is stopping and could not wait for the answer's end")
 
@@ -84,16 +88,22 @@ class AnswerHead(msgspec.Struct, frozen=True, gc=False):
             self.request_id or call_id,
             call_id,
             target,
-            call.timings(now_s) + _cost_line(call) if call.cost_pico > 0 else call.timings(now_s),
+            _own_lines(call, now_s),
             self.relayed,
         )
 
 
-def _cost_line(call: OpenCall) -> bytes:
-    """What the call costs, in dollars: the quantity is exact, so all of its twelve decimals are there. A cost that
-    rests on tokens counted here is marked."""
-    line = b"x-headworks-cost-usd: %d.%012d\r\n" % divmod(call.cost_pico, 1_000_000_000_000)
-    return line + b"x-headworks-cost-estimated: true\r\n" if call.usage.source == "estimated" else line
+def _own_lines(call: OpenCall, now_s: float) -> bytes:
+    """Timings, what is left of the call's budgets, and what it costs, in dollars: the quantity is exact, so all of its
+    twelve decimals are there. A cost that rests on tokens counted here is marked."""
+    lines = call.timings(now_s)
+    if call.quota is not None:
+        lines += call.quota.headers()
+    if call.cost_pico > 0:
+        lines += b"x-headworks-cost-usd: %d.%012d\r\n" % divmod(call.cost_pico, 1_000_000_000_000)
+        if call.usage.source == "estimated":
+            lines += b"x-headworks-cost-estimated: true\r\n"
+    return lines
 
 
 def answer_head(headers: Mapping[bytes, bytes], *, is_plain: bool) -> AnswerHead:
@@ -202,11 +212,13 @@ def refusal_of(failure: Failure, *, status: int = 0) -> UpstreamRefusal:
         )
     if failure.kind is FailureKind.OPEN:
         headers += OPEN_BREAKER
+    if failure.kind is FailureKind.BUDGET:
+        headers += (("x-should-retry", "false"),)  # the official SDKs go by it: a budget is not there in a moment
     refusal = UpstreamRefusal(
         status or _STATUS_OF_FAILURE.get(failure.kind, 502),
         failure.kind.value,
         words_for(failure),
-        kind="rate_limit_error" if failure.kind is FailureKind.LIMITED else "upstream_error",
+        kind=_KIND_OF_FAILURE.get(failure.kind, "upstream_error"),
         headers=headers,
     )
     refusal.failure = failure
@@ -230,7 +242,7 @@ def words_for(failure: Failure) -> str:
         return (
             f"The upstream has failed again and again, and is not asked just now ({failure.detail}): try again later."
         )
-    if failure.kind in (FailureKind.DENIED, FailureKind.HELD, FailureKind.LIMITED):
+    if failure.kind in (FailureKind.DENIED, FailureKind.HELD, FailureKind.LIMITED, FailureKind.BUDGET):
         return f"{failure.detail[:1].upper()}{failure.detail[1:]}."
     return f"The upstream failed: {failure.detail}. {_WAYS_OUT.get(failure.kind, _LATER)}"
 

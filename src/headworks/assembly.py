@@ -10,13 +10,17 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
 
 from headworks.access import KEYS_FILE, KeyRing, KeyStore, OpenRing, server_secret
+from headworks.accounting import open_books
+from headworks.admitting import Admissions
 from headworks.attempts import Policy
+from headworks.budgeting import Wallet
 from headworks.calls import Endpoint
 from headworks.catalogue import PriceArchive, PriceBook
 from headworks.config import (
@@ -31,6 +35,7 @@ from headworks.config import (
     read_secret,
     store_url,
 )
+from headworks.config.budgets import team_budgets
 from headworks.config.limits import TargetLimits, limits_by_pool
 from headworks.config.pricing import price_book
 from headworks.config.shape import Probe as ProbeConfig
@@ -41,6 +46,8 @@ from headworks.exchange import Timeouts, Upstream
 from headworks.gateway import ANSWER_BYTES, Gateway, Parts, random_up_to
 from headworks.limiting import Limiter
 from headworks.limits import Authority, LocalAuthority
+from headworks.limits.budgets.own import OwnBooks
+from headworks.limits.budgets.socket_books import SocketBooks
 from headworks.limits.local import SocketAuthority
 from headworks.ownership import ResponseOwner
 from headworks.planning import Planner, Station
@@ -399,6 +406,12 @@ class Hull:
         holder = f"{socket.gethostname()}/{worker}/{os.urandom(6).hex()}"
         teams = settings.project.config.access.teams
         self.limiter = Limiter(self._authority, holder, loop, share=share, teams=teams)
+        is_without_control = is_keyless or is_alone
+        self._books = (
+            OwnBooks(partial(open_books, storage, settings.store_url)) if is_without_control else SocketBooks(storage)
+        )
+        self.wallet = Wallet(self._books, holder, loop)
+        self.admissions = Admissions(self.limiter, self.wallet)
         self.surveyor = Surveyor(self.limiter)
         self._has_others = settings.project.config.server.workers != 1 and not is_keyless
         self._store: KeyStore | None = None
@@ -445,6 +458,8 @@ class Hull:
     async def stop_limiting(self) -> None:
         """Ask for no more leases."""
         await self.limiter.close()
+        await self.wallet.close()
+        await self._books.close()
         close = getattr(self._authority, "close", None)
         if close is not None:
             await close()
@@ -480,6 +495,7 @@ class Assembly:
         PriceArchive(settings.project.storage).keep(settings.book)
         _keep_templates(settings)
         hull.limiter.reconfigure(settings.project.config.access.teams)
+        hull.wallet.reconfigure(team_budgets(settings.project.config))
         reaches = [self._reach(plan) for plan in settings.providers]
         config = settings.project.config
         table = self._table = RouteTable(reaches, settings.names)
@@ -504,7 +520,7 @@ class Assembly:
                 render_metrics=hull.render_metrics,
                 is_ready=hull.is_ready,
                 loop=hull.loop,
-                limiter=hull.limiter,
+                admissions=hull.admissions,
                 load=hull.load,
                 make_works=self._make_works if self._works else None,
                 keeps_bodies=config.records.bodies,
@@ -562,7 +578,7 @@ class Assembly:
             secret=self.settings.secret,
             answer_bytes=ANSWER_BYTES,
             policy=policy,
-            limiter=self._hull.limiter,
+            admissions=self._hull.admissions,
         )
 
     def _reach(self, plan: ProviderPlan) -> Reach[Station]:

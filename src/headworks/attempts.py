@@ -71,6 +71,8 @@ RULES = {
     FailureKind.OPEN: _NOT_HERE,
     # It has no room. What there is of a quota that was not used for a while comes within a moment: see `pause_s`.
     FailureKind.LIMITED: _ANYTHING,
+    # Another model may be cheaper.
+    FailureKind.BUDGET: Rules(onward=True),
 }
 """By kind of failure; what is not here is not tried again: the request itself is at fault, or the answer was judged.
 A call to a model has no effect but its answer: one that may have been begun can be made again."""

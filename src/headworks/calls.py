@@ -50,6 +50,24 @@ class Limits(msgspec.Struct, frozen=True):
 
 NO_LIMITS = Limits()
 
+
+class Budget(msgspec.Struct, frozen=True):
+    """How much money may be spent in a calendar day and month (UTC), in whole pico-dollars; None where there is no
+    bound.
+
+    Attributes:
+        is_hard: calls are refused that could exceed it; else exceeding it is only told.
+        alert_at: percents of it at which somebody is told.
+    """
+
+    day_pico: int | None = None
+    month_pico: int | None = None
+    is_hard: bool = True
+    alert_at: tuple[int, ...] = (80, 100)
+
+
+NO_BUDGET = Budget()
+
 PRIORITIES = 4
 """Classes of priority, from 0, which is served first and refused last, to 3."""
 
@@ -127,6 +145,7 @@ class FailureKind(enum.StrEnum):
     HELD = "action_held"  # a tool call waits for a person
     OPEN = "circuit_open"  # not asked: its circuit breaker is open
     LIMITED = "rate_limit_exceeded"  # not asked: a limit of ours is reached
+    BUDGET = "budget_exceeded"  # not asked: it could cost more than a budget has left
     STOPPED = "gateway_stopping"  # we stop and could not wait for the answer's end
 
 

@@ -8,9 +8,10 @@ from typing import Literal
 
 import msgspec
 
-from headworks.calls import DEFERRED_PRIORITY, Endpoint
+from headworks.calls import DEFERRED_PRIORITY, Budget, Endpoint
 from headworks.composing import PromptReference, fixed_fields, response_tool
 from headworks.config import DETERMINISTIC, Contract, Workload
+from headworks.config.budgets import budget_of
 from headworks.config.contract import OutputLimits
 from headworks.config.document import Mark
 from headworks.config.privacy import Privacy
@@ -61,6 +62,7 @@ class CompiledWorkload(WorkloadVersion, frozen=True, eq=False, kw_only=True):
         keeping: screens what is kept of calls; None where that is nothing, or all of it.
         static_headers: a header block that names the workload in answers.
         priority: the class of its calls; None where that is their caller's.
+        budget: what its calls may cost together.
     """
 
     name: str
@@ -75,6 +77,7 @@ class CompiledWorkload(WorkloadVersion, frozen=True, eq=False, kw_only=True):
     keeping: PrivacyPolicy | None
     static_headers: bytes
     priority: int | None
+    budget: Budget
 
     @property
     def judges_output(self) -> bool:
@@ -207,6 +210,7 @@ def compile_workload(
         keeping=keeping,
         static_headers=f"x-headworks-workload: {workload.name}\r\n".encode("ascii"),
         priority=_priority(contract),
+        budget=budget_of(contract.budget),
     )
 
 

@@ -17,7 +17,6 @@ import asyncio
 import random
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Coroutine
-from functools import partial
 from secrets import token_hex
 from time import time_ns
 from typing import Any, Protocol
@@ -25,9 +24,10 @@ from typing import Any, Protocol
 import msgspec
 
 from headworks.access import Grant
+from headworks.admitting import Admissions, Ask
 from headworks.answering import EVENT_STREAM, JSON, STREAM_HEADERS, error_headers, own_headers, request_id_line
 from headworks.attempts import Policy
-from headworks.calls import NO_LIMITS, WITHHELD, Caller, Endpoint, Outcome
+from headworks.calls import WITHHELD, Caller, Endpoint, Outcome
 from headworks.catalogue import count_tokens
 from headworks.dialects import RequestHead, refusal_body
 from headworks.dialects.texts import input_text
@@ -35,7 +35,6 @@ from headworks.endpoints import Manner, Route, find_route, name_of_path
 from headworks.errors import Refusal, StorageError
 from headworks.exchange import Reply, Request, Running
 from headworks.flow import Ending, Flow, Signal
-from headworks.limiting import Limiter
 from headworks.ownership import ResponseOwner, ResponseOwners
 from headworks.planning import Admission, Plan, Planner, Station, admission_of, note_keys, stored_id
 from headworks.pulse import PulseStreams, read_query
@@ -116,8 +115,8 @@ class Parts(msgspec.Struct, frozen=True):
     `find_owner` looks a response id up in the store; `render_metrics` makes the text of `/metrics`; `is_ready` is
     False while the process stops. `make_works` makes what serves workloads, if there are any. `models_created` is what
     `/v1/models` gives as creation time, in Unix seconds. `retries` are further attempts at one target, `deadline_s` is
-    for a whole call, `uniform` gives a random number up to another. `limiter` admits calls
-    where there are quotas, `load` says whether there is too much to do.
+    for a whole call, `uniform` gives a random number up to another. `admissions` admits
+    calls where there are quotas or budgets, `load` says whether there is too much to do.
     """
 
     ring: Ring
@@ -128,7 +127,7 @@ class Parts(msgspec.Struct, frozen=True):
     render_metrics: Callable[[], bytes]
     is_ready: Callable[[], bool]
     loop: asyncio.AbstractEventLoop
-    limiter: Limiter
+    admissions: Admissions
     load: Load
     make_works: Callable[[Settlement, Planner, StreamRelay, Policy], Works] | None = None
     keeps_bodies: bool = False
@@ -182,7 +181,9 @@ class Gateway:
         make_works = parts.make_works
         self._works = None if make_works is None else make_works(self._settlement, self._planner, self._streams, policy)
         self._work_names = () if self._works is None else tuple(self._works.names)
-        self._limiter = parts.limiter
+        self._admissions = parts.admissions
+        self._limiter = parts.admissions.limiter
+        self._has_budgets = parts.admissions.wallet.has_teams
         self._load = parts.load
         self._planner.works = frozenset(self._work_names)
         self._idle: asyncio.Event | None = None
@@ -249,7 +250,7 @@ class Gateway:
             if plan.is_streamed or plan.is_raw or plan.previous_response_id:
                 return self._handle_stream(call, plan, grant, reply)
             unary = UnaryCall(self._unary_calls, call, plan, reply, self._call_ended)
-            if self._limiter.has_quotas or grant.limits is not NO_LIMITS:
+            if self._limiter.has_quotas or grant.is_bound or self._has_budgets:
                 self._start_within(call, plan, grant, unary)
             else:
                 self._unary_calls.start(unary)
@@ -361,23 +362,17 @@ class Gateway:
         return flow
 
     def _start_within(self, call: OpenCall, plan: Plan, grant: Grant, unary: UnaryCall) -> None:
-        """Step 6 of a unary call that may be under quotas: it starts now, or is told later."""
-        longest_s = self._planner.longest_s(plan)
-        limiter, station = self._limiter, plan.target.station
-        waiter = limiter.admit(
-            call,
-            station,
-            grant,
-            call.model,
-            longest_s,
-            unary.admitted,
-            unary.refused,
-            has_more=_has_more(plan),
-        )
-        if waiter is None:
+        """Step 6 of a unary call that may be under quotas or budgets: it starts now, or is told later."""
+        leave = self._admissions.admit(self._ask(call, plan, grant), unary.admitted, unary.refused)
+        if leave is None:
             self._unary_calls.start(unary)
         else:
-            unary.wait(partial(limiter.leave, waiter))
+            unary.wait(leave)
+
+    def _ask(self, call: OpenCall, plan: Plan, grant: Grant) -> Ask:
+        fields = {} if plan.head is None else plan.head.fields
+        longest_s = self._planner.longest_s(plan)
+        return Ask(call, plan.target.station, grant, call.model, longest_s, fields, has_more=_has_more(plan))
 
     async def _attempt(
         self, call: OpenCall, plan: Plan, reply: Reply, ending: Ending, grant: Grant | None = None
@@ -386,10 +381,8 @@ class Gateway:
             owner = await self._check_previous(call, plan.previous_response_id)
             if owner is not None:
                 plan = self._planner.in_pool(call, plan, owner.provider)
-        if grant is not None and self._limiter.is_needed(grant):
-            longest_s = self._planner.longest_s(plan)
-            station = plan.target.station
-            await self._limiter.wait(call, station, grant, call.model, longest_s, ending, has_more=_has_more(plan))
+        if grant is not None and self._admissions.is_needed(grant):
+            await self._admissions.wait(self._ask(call, plan, grant), ending)
         if not plan.is_streamed and not plan.is_raw:
             over: Signal[None] = Signal()
             unary = UnaryCall(self._unary_calls, call, plan, reply, lambda: over.set(None))

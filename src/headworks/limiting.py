@@ -1,20 +1,19 @@
-"""Step 6, admit: the quotas of keys, teams and targets. Who finds too little left waits in a fair queue, as long as its
-deadline allows, and is else told when to come back."""
+"""Quotas of keys, teams and targets. Who finds too little left waits in a fair queue, as long as its deadline allows,
+and is else told when to come back."""
 
 import asyncio
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import partial
 from time import perf_counter, time
 
 import msgspec
 
 from headworks.access import Grant
-from headworks.answering import STOPPED, UpstreamRefusal, refusal_of
+from headworks.answering import UpstreamRefusal, refusal_of
+from headworks.budgeting import CallMoney, unpriced
 from headworks.calls import NO_LIMITS, Caller, Failure, FailureKind, Limits, Team
 from headworks.errors import LimitsUnavailable
-from headworks.flow import Ending, Signal
 from headworks.limits import (
     Ask,
     Authority,
@@ -76,9 +75,22 @@ class CallQuota:
         station: where the call was admitted to.
         tokens: what it is expected to take.
         has_target: whether the reservation holds of the station's own quotas, too.
+
+    Attributes:
+        money: what it may spend; None where it is under no budget.
     """
 
-    __slots__ = ("_further", "_is_fresh", "_limiter", "_reservation", "kind", "station", "tokens")
+    __slots__ = (
+        "_further",
+        "_is_fresh",
+        "_is_paid",
+        "_limiter",
+        "_reservation",
+        "kind",
+        "money",
+        "station",
+        "tokens",
+    )
 
     def __init__(
         self,
@@ -97,9 +109,24 @@ class CallQuota:
         self.station = station
         self.kind = kind
         self.tokens = tokens
+        self.money: CallMoney | None = None
+        self._is_paid = False
+
+    def pay(self, money: CallMoney, *, is_paid: bool) -> None:
+        """The call is under budgets. `is_paid`: what its first attempt can cost was set aside."""
+        self.money = money
+        self._is_paid = is_paid
+
+    def cancel(self) -> None:
+        """The call is not made after all."""
+        if self._reservation is not None:
+            self._reservation.cancel()
 
     def take(self, station: Station, now_s: float) -> Failure | None:
         """Reserve for one attempt; why it cannot be made, if it cannot. The first is what the call was admitted for."""
+        failure = None if self.money is None else self._set_aside(self.money, station, now_s)
+        if failure is not None:
+            return failure
         limits = station.limits
         if self._is_fresh and station is self.station:
             self._is_fresh = False
@@ -113,8 +140,25 @@ class CallQuota:
         self._further.append(reservation)
         return None
 
-    def release(self, call: OpenCall) -> None:
+    def _set_aside(self, money: CallMoney, station: Station, now_s: float) -> Failure | None:
+        """What one more attempt can cost. What an attempt leaves behind that failed stays set aside until the end: it
+        may have to be paid for."""
+        if self._is_paid and station is self.station:
+            self._is_paid = False
+            return None
+        amount = money.bound(station.price)
+        if amount is None:
+            return unpriced() if money.is_hard else None
+        return money.extend(amount, now_s)
+
+    def headers(self) -> bytes:
+        """What is left of its budgets, for its caller."""
+        return b"" if self.money is None else self.money.headers()
+
+    def release(self, call: OpenCall, cost_pico: int) -> None:
         """The call has ended: what was estimated becomes what was used."""
+        if self.money is not None:
+            self.money.settle(cost_pico)
         usage = call.usage
         real = usage.input_tokens + usage.output_tokens
         if usage.source == "none" and (call.error_code in UNTOLD or call.error_code == CANCELLED):
@@ -310,47 +354,6 @@ class Limiter:
             return False
         call.quota = CallQuota(self, station, kind, tokens, reservation, has_target=False)
         return True
-
-    async def wait(
-        self,
-        call: OpenCall,
-        station: Station,
-        grant: Grant,
-        kind: str,
-        wait_s: float,
-        ending: Ending,
-        *,
-        has_more: bool,
-        priority: int | None = None,
-    ) -> None:
-        """The same for a call that can wait in a coroutine.
-
-        Arguments:
-            ending: is told how to end this before its time.
-
-        Raises:
-            Refusal: 429, or because it must end.
-        """
-        over: Signal[UpstreamRefusal | None] = Signal()
-        go = partial(over.set, None)
-        waiter = self.admit(call, station, grant, kind, wait_s, go, over.set, has_more=has_more, priority=priority)
-        if waiter is None:
-            return
-
-        def stop() -> None:
-            self.leave(waiter)
-            over.set(refusal_of(STOPPED))
-
-        ending.act = stop
-        try:
-            refusal = await over
-        except BaseException:
-            self.leave(waiter)
-            raise
-        finally:
-            ending.act = None
-        if refusal is not None:
-            raise refusal
 
     def leave(self, waiter: Waiter) -> None:
         """A caller that waited has gone."""

@@ -83,8 +83,12 @@ class Quota(Protocol):
         """Take in what the provider's headers say is left."""
         ...
 
-    def release(self, call: "OpenCall") -> None:
-        """The call has ended."""
+    def release(self, call: "OpenCall", cost_pico: int) -> None:
+        """The call has ended, and came to so much; -1 where nobody knows."""
+        ...
+
+    def headers(self) -> bytes:
+        """What its caller is told of the budgets that it is under, as lines of the answer's head."""
         ...
 
 
@@ -302,7 +306,7 @@ class Settlement:
         """The entry that says how a call ended, which is still to be written; everybody else is told."""
         settled = call.settled(outcome, status, now_s)
         if call.quota is not None:
-            call.quota.release(call)
+            call.quota.release(call, settled.cost_pico)
         self._observe(settled)
         if call.endpoint == _RESPONSES and call.response_id and outcome == "answered":
             self._note_response(call)
@@ -323,6 +327,7 @@ class Settlement:
 
     def settle_unrecorded(self, call: OpenCall, outcome: Outcome, status: int) -> None:
         """Count a call that there is no room to record."""
+        settled = call.settled(outcome, status, perf_counter())
         if call.quota is not None:
-            call.quota.release(call)
-        self._observe(call.settled(outcome, status, perf_counter()))
+            call.quota.release(call, settled.cost_pico)
+        self._observe(settled)

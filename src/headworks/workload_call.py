@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 
 from headworks.access import Grant
+from headworks.admitting import Admissions, Ask
 from headworks.answering import NO_RETRY
 from headworks.attempts import Policy
 from headworks.compiled import CompiledWorkload
@@ -20,7 +21,6 @@ from headworks.exchange import Reply
 from headworks.flow import Ending
 from headworks.held_calls import HeldCalls
 from headworks.holding import HeldAnswers
-from headworks.limiting import Limiter
 from headworks.planning import Admission, Planner
 from headworks.settlement import OpenCall, Settlement
 from headworks.streaming import StreamRelay
@@ -44,7 +44,7 @@ class WorkloadCalls:
         secret: of this installation; needed where a contract screens or keeps anything.
         answer_bytes: bound on an answer.
         policy: which further attempts are made at one target.
-        limiter: admits calls where there are quotas.
+        admissions: admits calls where there are quotas or budgets.
         now: Unix seconds.
     """
 
@@ -61,7 +61,7 @@ class WorkloadCalls:
         secret: bytes,
         answer_bytes: int,
         policy: Policy,
-        limiter: Limiter,
+        admissions: Admissions,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.names: Collection[str] = works.keys()
@@ -70,7 +70,7 @@ class WorkloadCalls:
         self.serve_held = held_calls.serve
         self.serve_approvals = held_calls.approvals
         self._shared = Shared(settlement, planner, streams, vault, secret, held_calls, answer_bytes, policy, now)
-        self._limiter = limiter
+        self._admissions = admissions
 
     def find(self, head: RequestHead, grant: Grant) -> CompiledWorkload | None:
         """The workload whose name stands for a model, or whose prompt is asked for."""
@@ -117,13 +117,21 @@ class WorkloadCalls:
         """
         shared = self._shared
         asked = compose_call(call, work, head, admission, grant, shared.planner, shared.secret)
-        if self._limiter.is_needed(grant):
+        if self._admissions.is_needed(grant, work.budget):
             longest_s = admission.due_s(work.contract.latency.total_s, is_streamed=call.is_streamed)
             has_more = len(work.chain) > 1 or work.deterministic is not None or bool(work.chain[0].pools)
-            first = work.chain[0].station
-            await self._limiter.wait(
-                call, first, grant, work.name, longest_s, ending, has_more=has_more, priority=work.priority
+            ask = Ask(
+                call,
+                work.chain[0].station,
+                grant,
+                work.name,
+                longest_s,
+                asked.fields,
+                has_more=has_more,
+                priority=work.priority,
+                budget=work.budget,
             )
+            await self._admissions.wait(ask, ending)
         kind = StreamedRun if call.is_streamed else WholeRun
         run = kind(shared, call, head, admission, asked, reply, ending)
         run.stay_at(home)

@@ -91,7 +91,7 @@ def test_a_frame_over_the_bound_is_refused_before_it_is_read():
 
 def test_too_many_asks_for_a_frame_are_refused_by_who_asks():
     ask = Ask(Quota("q" * 500, 1, 1.0), 0, 1)
-    with pytest.raises(FrameError, match="too many quotas at once"):
+    with pytest.raises(FrameError, match="too much at once"):
         frame_renewal(Renewal(1, 0.0, "w", (ask,) * 3000))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from headworks.calls import NO_LIMITS, USUAL_PRIORITY, Caller, Endpoint, Limits
+from headworks.calls import NO_BUDGET, NO_LIMITS, USUAL_PRIORITY, Budget, Caller, Endpoint, Limits
 
 _REMEMBERED_NAMES = 1024
 """Verdicts that are kept for one grant; names come from callers, so there must be a bound."""
@@ -46,20 +46,24 @@ class Grant:
         endpoints: what may be called; none means all but approvals.
         expires_at: Unix seconds from which the key is no longer good.
         limits: what the key may ask for.
+        budget: what it may spend.
         priority: the class of its calls, 0 (served first, refused last) to 3.
         weight: of its team's share where calls wait.
 
     Attributes:
         has_all_models: no model is out of its scope.
+        is_bound: it has limits or a budget.
     """
 
     __slots__ = (
         "_endpoints",
         "_patterns",
         "_verdicts",
+        "budget",
         "caller",
         "expires_at",
         "has_all_models",
+        "is_bound",
         "limits",
         "priority",
         "weight",
@@ -73,6 +77,7 @@ class Grant:
         endpoints: Iterable[Endpoint] = (),
         expires_at: float = float("inf"),
         limits: Limits = NO_LIMITS,
+        budget: Budget = NO_BUDGET,
         priority: int = USUAL_PRIORITY,
         weight: int = 1,
     ) -> None:
@@ -80,6 +85,8 @@ class Grant:
         self.priority = priority
         self.weight = weight
         self.limits = limits
+        self.budget = budget
+        self.is_bound = limits is not NO_LIMITS or budget is not NO_BUDGET
         self.expires_at = expires_at
         self._patterns = tuple(map(ModelPattern, models))
         self.has_all_models = not self._patterns

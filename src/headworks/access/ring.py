@@ -13,7 +13,7 @@ from types import MappingProxyType
 from headworks.access.grant import Grant
 from headworks.access.keys import is_well_formed, key_digest, secret_id
 from headworks.access.store import KeyRecord, KeyStore, Version
-from headworks.calls import NO_LIMITS, NO_TEAM, Caller, Team
+from headworks.calls import NO_BUDGET, NO_LIMITS, NO_TEAM, Caller, Team
 from headworks.errors import Refusal, StorageError
 
 STALE_AFTER_S = 5.0
@@ -164,6 +164,7 @@ def _grant(record: KeyRecord, team: Team) -> Grant:
         endpoints=record.endpoints,
         expires_at=float("inf") if record.expires_at is None else record.expires_at,
         limits=NO_LIMITS if record.limits == NO_LIMITS else record.limits,  # to be told by identity
+        budget=NO_BUDGET if record.budget == NO_BUDGET else record.budget,
         priority=team.priority_of(record.priority),
         weight=team.weight,
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from headworks.access.keys import Random, is_well_formed, key_digest, make_key, make_key_id, secret_id
-from headworks.calls import NO_LIMITS, Endpoint, Limits
+from headworks.calls import NO_BUDGET, NO_LIMITS, Budget, Endpoint, Limits
 from headworks.database import open_database, storage_errors, transaction
 from headworks.errors import CommandError
 
@@ -45,11 +45,12 @@ _MIGRATIONS = (
     """,
     "ALTER TABLE keys ADD COLUMN limits TEXT NOT NULL DEFAULT '{}'",
     "ALTER TABLE keys ADD COLUMN priority INTEGER",
+    "ALTER TABLE keys ADD COLUMN budget TEXT NOT NULL DEFAULT '{}'",
 )
 
 _COLUMNS = (
     "key_id, digest, secret_id, name, owner, team, models, endpoints, created_at, expires_at, revoked_at, replaces, "
-    "revision, limits, priority"
+    "revision, limits, priority, budget"
 )
 
 
@@ -58,7 +59,8 @@ class KeyRecord(msgspec.Struct, frozen=True):
 
     `models` are patterns, `endpoints` values of `calls.Endpoint`; none means all. Times are Unix seconds. `replaces`
     is the id of the key that this one was rotated from. `secret_id` names the server secret it was hashed under.
-    `limits` is what it may ask for, `priority` the class of its calls, where that is not its team's.
+    `limits` is what it may ask for, `budget` what it may spend, `priority` the class of its calls, where that is not
+    its team's.
     """
 
     key_id: str
@@ -76,6 +78,7 @@ class KeyRecord(msgspec.Struct, frozen=True):
     revision: int
     limits: Limits = NO_LIMITS
     priority: int | None = None
+    budget: Budget = NO_BUDGET
 
     def is_good(self, now: float) -> bool:
         """Whether it is neither revoked nor, at that time, expired."""
@@ -92,6 +95,7 @@ class _Granted(msgspec.Struct, frozen=True):
     endpoints: tuple[Endpoint, ...]
     limits: Limits
     priority: int | None
+    budget: Budget
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -141,6 +145,7 @@ class KeyStore:
         replaces: str = "",
         limits: Limits = NO_LIMITS,
         priority: int | None = None,
+        budget: Budget = NO_BUDGET,
         random: Random = os.urandom,
     ) -> tuple[KeyRecord, str]:
         """Make a key; returns its record, and the key itself, which is known nowhere else from then on."""
@@ -148,7 +153,7 @@ class KeyStore:
             made = self._insert(
                 secret,
                 random,
-                _Granted(name, owner, team, tuple(models), tuple(endpoints), limits, priority),
+                _Granted(name, owner, team, tuple(models), tuple(endpoints), limits, priority, budget),
                 now,
                 expires_at,
                 replaces,
@@ -178,7 +183,9 @@ class KeyStore:
             old = self._one(key_id)
             if not old.is_good(now):
                 raise CommandError(f"{key_id} is no longer good, so there is nothing to rotate; create a key instead")
-            grant = _Granted(old.name, old.owner, old.team, old.models, old.endpoints, old.limits, old.priority)
+            grant = _Granted(
+                old.name, old.owner, old.team, old.models, old.endpoints, old.limits, old.priority, old.budget
+            )
             made = self._insert(secret, random, grant, now, expires_at or old.expires_at, key_id)
             ends_at = now + overlap_s if old.expires_at is None else min(old.expires_at, now + overlap_s)
             self._connection.execute(
@@ -215,6 +222,22 @@ class KeyStore:
             self._connection.execute(
                 "UPDATE keys SET limits = ?, revision = ? WHERE key_id = ?",
                 (_limits_text(limits), self._next_revision(), key_id),
+            )
+            changed = self._one(key_id)
+        self._own_changes += 1
+        return changed
+
+    def spend(self, key_id: str, budget: Budget) -> KeyRecord:
+        """Change what a key may spend.
+
+        Raises:
+            CommandError: there is no such key.
+        """
+        with storage_errors(self._path), transaction(self._connection):
+            self._one(key_id)
+            self._connection.execute(
+                "UPDATE keys SET budget = ?, revision = ? WHERE key_id = ?",
+                (_budget_text(budget), self._next_revision(), key_id),
             )
             changed = self._one(key_id)
         self._own_changes += 1
@@ -349,12 +372,14 @@ class KeyStore:
             revision=self._next_revision(),
             limits=grant.limits,
             priority=grant.priority,
+            budget=grant.budget,
         )
         values = msgspec.structs.asdict(record)
         values |= {
             "models": json.dumps(grant.models),
             "endpoints": json.dumps(grant.endpoints),
             "limits": _limits_text(grant.limits),
+            "budget": _budget_text(grant.budget),
         }
         marks = ", ".join("?" * len(values))
         self._connection.execute(f"INSERT INTO keys ({_COLUMNS}) VALUES ({marks})", tuple(values.values()))  # noqa: S608
@@ -378,9 +403,14 @@ def _limits_text(limits: Limits) -> str:
     return json.dumps({name: value for name, value in msgspec.structs.asdict(limits).items() if value is not None})
 
 
+def _budget_text(budget: Budget) -> str:
+    return "{}" if budget == NO_BUDGET else msgspec.json.encode(budget).decode()
+
+
 def _record(row: Iterable[object] | sqlite3.Row) -> KeyRecord:
     values = dict(zip(KeyRecord.__struct_fields__, row, strict=True))
     values["models"] = json.loads(str(values["models"]))
     values["endpoints"] = json.loads(str(values["endpoints"]))
     values["limits"] = json.loads(str(values["limits"]))
+    values["budget"] = json.loads(str(values["budget"]))
     return msgspec.convert(values, KeyRecord)

@@ -12,7 +12,7 @@ import msgspec
 
 from headworks.calls import Usage
 from headworks.catalogue.bill import Bill, bill_of
-from headworks.catalogue.cost import Cost, Extras, cost_of
+from headworks.catalogue.cost import Cost, Extras, cost_of, most_of
 from headworks.catalogue.models import Model
 from headworks.catalogue.pack import Catalogue
 from headworks.catalogue.prices import STANDARD, Prices
@@ -50,6 +50,10 @@ class TargetPrice:
             extras: what it used beyond tokens of text.
         """
         return cost_of(usage, self._deck, at_us=at_us, tier=tier, extras=extras, version=self.version)
+
+    def most(self, input_tokens: int, output_tokens: int, *, at_us: int) -> int | None:
+        """The most that a call can cost (see `most_of`); None where that is not known."""
+        return None if self._deck is None else most_of(self._deck, input_tokens, output_tokens, at_us=at_us)
 
     def bill(self, usage: Usage, *, at_us: int, tier: str = STANDARD) -> Bill | None:
         """How a cost comes about, line by line (see `bill_of`), or None where it is not known."""

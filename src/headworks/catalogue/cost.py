@@ -217,3 +217,23 @@ def _priced(rate: int, count: int) -> int:
 def _is_complete(tariff: Tariff, input_tokens: int, output_tokens: int) -> bool:
     """Whether text has a price, in and out, as far as there is any."""
     return (tariff.has_input or not input_tokens) and (tariff.has_output or not output_tokens)
+
+
+def most_of(deck: Deck, input_tokens: int, output_tokens: int, *, at_us: int) -> int | None:
+    """The most that a call of text can cost, in pico-dollars, whatever tier serves it and however its input is cached;
+    None where input or output has no price.
+
+    Arguments:
+        input_tokens, output_tokens: what the call can take at most.
+        at_us: when it begins, in microseconds since the Unix epoch.
+    """
+    most = 0
+    for tier in deck.tiers:
+        card = deck.card(tier, at_us)
+        for tariff in (card.base, *(step for bound, step in card.steps if input_tokens > bound)):
+            if not _is_complete(tariff, input_tokens, output_tokens):
+                return None
+            read = max(tariff.input, tariff.cached_input, tariff.cache_write)
+            written = max(tariff.output, tariff.reasoning)
+            most = max(most, read * input_tokens + written * output_tokens + tariff.request)
+    return most

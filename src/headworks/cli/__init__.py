@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "serve": "Start the gateway",
     "status": "Show how a running gateway stands: breakers, quotas, queues, journals",
     "limits": "Show use against limits, and forecast when they will be hit",
+    "budgets": "Show what budgets have left, and when they will be used up",
     "simulate": "Start a faithful local stand-in for the OpenAI API",
     "keys": "Create, list, show, rotate and revoke virtual keys",
     "workloads": "List, make and explain workloads",

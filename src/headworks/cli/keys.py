@@ -15,7 +15,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from headworks.calls import NO_LIMITS, NO_TEAM, PRIORITIES, USUAL_PRIORITY, Caller, Endpoint, Limits, Team
+from headworks.calls import (
+    NO_BUDGET,
+    NO_LIMITS,
+    NO_TEAM,
+    PRIORITIES,
+    USUAL_PRIORITY,
+    Caller,
+    Endpoint,
+    Limits,
+    Team,
+)
+from headworks.cli.budget_flags import budget_flags, budget_from, budget_json, budget_shown
 from headworks.cli.moments import DURATION_FORM, MOMENT_FORM, day, iso, moment, parse_duration
 from headworks.cli.state import load_project
 from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, plain, terminal_width
@@ -67,6 +78,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "Default: all but approvals",
     )
     _limit_flags(create, "Default: no limit")
+    budget_flags(create, "Default: no budget")
     create.add_argument(
         "--priority", type=_priority, metavar="N", help=f"{_PRIORITY_HELP}. Default: its team's, else {USUAL_PRIORITY}"
     )
@@ -78,9 +90,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     show = _action(commands, "show", "Show what is known of a key")
     show.add_argument("id", metavar="ID", help=_ID_HELP)
 
-    limit = _action(commands, "limit", "Change how much a key may ask for, and its priority; what is not named stays")
+    limit = _action(
+        commands, "limit", "Change how much a key may ask for and spend, and its priority; what is not named stays"
+    )
     limit.add_argument("id", metavar="ID", help=_ID_HELP)
     _limit_flags(limit, "none: no limit")
+    budget_flags(limit, "none: no budget")
     limit.add_argument("--priority", type=_priority_or_none, metavar="N", help=f"{_PRIORITY_HELP}. none: its team's")
 
     revoke = _action(commands, "revoke", "Make a key useless, at once and for good")
@@ -157,6 +172,7 @@ class _Keys:
             expires_at=options.expires,
             limits=_limits(options, NO_LIMITS),
             priority=options.priority,
+            budget=budget_from(options, NO_BUDGET),
         )
         self._show_once(record, key)
         if self._project.config.access.mode == "open":
@@ -195,6 +211,7 @@ class _Keys:
             "models": ", ".join(record.models) or "all",
             "endpoints": ", ".join(record.endpoints) or "all",
             "limits": _limits_shown(record.limits),
+            "budget": budget_shown(record.budget),
             "priority": f"{team.priority_of(record.priority)}{_WHOSE[_whose(record, team)]}",
             "created": day(record.created_at),
             "expires": "never" if record.expires_at is None else day(record.expires_at),
@@ -215,6 +232,8 @@ class _Keys:
     def _limit(self) -> None:
         old, options = self._find(), self._options
         record = self._store.limit(old.key_id, _limits(options, old.limits))
+        if (budget := budget_from(options, old.budget)) != old.budget:
+            record = self._store.spend(old.key_id, budget)
         if options.priority is not None:
             record = self._store.prioritise(old.key_id, None if options.priority < 0 else options.priority)
         self._show(record)
@@ -285,6 +304,7 @@ class _Keys:
             "models": record.models,
             "endpoints": record.endpoints,
             "limits": msgspec.structs.asdict(record.limits),
+            "budget": budget_json(record.budget),
             "priority": team.priority_of(record.priority),
             "priority_of": _whose(record, team),
             "created_at": iso(record.created_at),

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from headworks.config.privacy import Privacy
-from headworks.config.shape import Agreement, FilePath, Priority, Region, Seconds, Section
+from headworks.config.shape import Agreement, FilePath, Priority, Region, Seconds, Section, Spending
 
 WORKLOAD_NAME = "^[a-z][a-z0-9-]{0,62}$"
 """A workload's name, which is its folder's: callers send it as `model`."""
@@ -202,6 +202,7 @@ class Contract(Section, frozen=True, kw_only=True):
         FilePath | None, Meta(description="The golden set, JSON lines. Left out: `golden.jsonl` if there is one.")
     ] = None
     volume: Annotated[Volume, Meta(description="How much work is expected.")] = Volume()
+    budget: Annotated[Spending, Meta(description="What its calls may cost together.")] = Spending()
     latency: Annotated[Latency, Meta(description="How long it may take.")] = Latency()
     data: Annotated[Data, Meta(description="What the input may hold and where it may go.")] = Data()
     failure_cost: Annotated[

@@ -127,6 +127,29 @@ class Limits(calls.Limits, frozen=True, forbid_unknown_fields=True, omit_default
     tokens_per_day: Annotated[Count | None, Meta(description="Tokens in 24 hours, input and output together.")] = None
 
 
+Usd = Annotated[Decimal, Meta(extra={"form": "amount"}, extra_json_schema={"type": "number", "minimum": 0})]
+"""Dollars, read exactly as they are written: never through a float."""
+
+
+class Spending(Section, frozen=True):
+    """How much money may be spent: what calls cost by the price table. A day and a month are those of the calendar, in
+    UTC."""
+
+    per_day: Annotated[Usd | None, Meta(description="Dollars in a day. Left out: no bound.")] = None
+    per_month: Annotated[Usd | None, Meta(description="Dollars in a month. Left out: no bound.")] = None
+    on_reach: Annotated[
+        Literal["refuse", "tell"],
+        Meta(
+            description="`refuse`: a call that could exceed it is not made, so it never is exceeded. `tell`: calls go "
+            "on, with a header that says so."
+        ),
+    ] = "refuse"
+    alert_at: Annotated[
+        tuple[Annotated[int, Meta(ge=1, le=1000)], ...],
+        Meta(description="Percents of it at which `alerts` are sent.", max_length=10),
+    ] = (80, 100)
+
+
 Priority = Annotated[int, Meta(ge=0, le=calls.PRIORITIES - 1)]
 
 
@@ -134,6 +157,7 @@ class Team(calls.Team, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     """The keys of one team."""
 
     limits: Annotated[Limits, Meta(description="What they may ask for together.")] = Limits()
+    budget: Annotated[Spending, Meta(description="What they may spend together.")] = Spending()
     weight: Annotated[
         int,
         Meta(
@@ -505,9 +529,6 @@ class Tiers(Section, frozen=True):
     flagship: Annotated[TierModel | None, Meta(description="The best, named in the same way.")] = None
 
 
-Usd = Annotated[Decimal, Meta(extra={"form": "amount"}, extra_json_schema={"type": "number", "minimum": 0})]
-"""Dollars, read exactly as they are written: never through a float."""
-
 Factor = Annotated[Decimal, Meta(extra={"form": "amount"}, extra_json_schema={"type": "number", "minimum": 0})]
 Speed = Annotated[
     Decimal, Meta(extra={"form": "positive-amount"}, extra_json_schema={"type": "number", "exclusiveMinimum": 0})
@@ -626,6 +647,41 @@ class Pricing(Section, frozen=True):
     ] = ()
 
 
+class WebhookAlert(Section, frozen=True, kw_only=True):
+    """An URL that is posted to."""
+
+    url: Annotated[SecretReference, Meta(description="Where its URL is: it is as good as a password.")]
+    format: Annotated[
+        Literal["json", "slack"],
+        Meta(description="`slack`: a message with `text`, as Slack, Mattermost and others take it."),
+    ] = "json"
+    secret: Annotated[
+        SecretReference | None,
+        Meta(description="Where the secret is that signs the body (HMAC-SHA-256 in `x-headworks-signature`)."),
+    ] = None
+
+
+MailAddress = Annotated[str, Meta(pattern="^[^@\\s,]+@[^@\\s,]+$", max_length=320)]
+
+
+class MailAlert(Section, frozen=True, kw_only=True):
+    """An e-mail."""
+
+    server: Annotated[
+        SecretReference,
+        Meta(description="Where the server's URL is: `smtp://user:password@host:587` (with STARTTLS), or `smtps://`."),
+    ]
+    sender: Annotated[MailAddress, Meta(description="Whom it is from.")]
+    to: Annotated[tuple[MailAddress, ...], Meta(description="Whom it is for.", min_length=1)]
+
+
+class Alerts(Section, frozen=True):
+    """Who is told when a budget is reached. It stands in the log in any case."""
+
+    webhooks: Annotated[tuple[WebhookAlert, ...], Meta(description="URLs that are posted to.")] = ()
+    mail: Annotated[MailAlert | None, Meta(description="An e-mail.")] = None
+
+
 class Config(Section, frozen=True, kw_only=True):
     """The whole of `headworks.yaml`."""
 
@@ -634,6 +690,7 @@ class Config(Section, frozen=True, kw_only=True):
     access: Annotated[Access, Meta(description="Who may call.")] = Access()
     storage: Annotated[Storage, Meta(description="Where state is kept.")] = Storage()
     records: Annotated[Records, Meta(description="What is kept of each call.")] = Records()
+    alerts: Annotated[Alerts, Meta(description="Who is told when a budget is reached.")] = Alerts()
     quotas: Annotated[Quotas, Meta(description="Limits that workers and machines share.")] = Quotas()
     providers: Annotated[
         dict[

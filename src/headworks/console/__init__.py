@@ -1,8 +1,10 @@
 """The control plane: a process of its own, beside the workers. The data plane keeps serving when it is down.
 
-For now it drains the journals into the store; the dashboard, the admin API, batches and schedules will live here.
+It drains the journals into the store, grants leases, keeps the books of budgets and has people told; the dashboard,
+the admin API, batches and schedules will live here.
 """
 
+from headworks.console.alert_channels import channels_of
 from headworks.console.control_plane import control_plane, run
 
-__all__ = ["control_plane", "run"]
+__all__ = ["channels_of", "control_plane", "run"]

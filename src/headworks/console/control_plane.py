@@ -5,13 +5,15 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from headworks.accounting import open_books
+from headworks.console.alerting import Alert, Alerter, Channel
 from headworks.console.growth import LOOK_EVERY_S, GrowthWatch
 from headworks.errors import StorageError
 from headworks.limits.books import KeptAuthority
+from headworks.limits.budgets import Crossing
 from headworks.limits.local import serving_leases
 from headworks.records import JOURNAL_FOLDER, Drained, Drainer, Store, drain_lock, open_store
 from headworks.telemetry import RUN_FOLDER, GaugeFamily, Metrics, MetricsShare, report
@@ -33,13 +35,22 @@ Rest = Callable[[float], bool]
 """Waits so many seconds, or less when told to stop; returns whether it was."""
 
 
-def control_plane(storage: Path, url: str = "", *, keep_days: int | None = None, serves_leases: bool) -> int:
+def control_plane(
+    storage: Path,
+    url: str = "",
+    *,
+    keep_days: int | None = None,
+    serves_leases: bool,
+    channels: Sequence[Channel] = (),
+) -> int:
     """Be the control plane of this process until SIGTERM; returns the exit code. For the supervisor to fork.
 
     Arguments:
         url: of the database that has the records; "" for the file in the folder.
         keep_days: how long records are kept; None: for ever.
-        serves_leases: this machine's workers ask here for their leases of shared quotas.
+        serves_leases: this machine's workers ask here for their leases of shared quotas. What they may spend of
+            budgets they ask here in any case.
+        channels: who is told when a budget is reached.
 
     SIGINT is not for this process: Ctrl-C reaches it at the same time as the supervisor, which first lets the
     workers finish and then sends SIGTERM; their last records are still to be drained.
@@ -58,7 +69,13 @@ def control_plane(storage: Path, url: str = "", *, keep_days: int | None = None,
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, stop)
     try:
-        with serving_leases(storage, lambda: KeptAuthority(storage), say=report) if serves_leases else nullcontext():
+        alerter = Alerter(channels, report)
+        with serving_leases(
+            storage,
+            (lambda: KeptAuthority(storage)) if serves_leases else None,
+            say=report,
+            make_books=lambda: open_books(storage, url, lambda crossing: alerter.tell(_alert_of(crossing))),
+        ):
             run(
                 storage,
                 url,
@@ -66,10 +83,17 @@ def control_plane(storage: Path, url: str = "", *, keep_days: int | None = None,
                 rest=lambda seconds: bool(select.select([told], [], [], seconds)[0]),
                 say=report,
             )
+        alerter.close()
     finally:
         os.close(told)
         os.close(tell)
     return 0
+
+
+def _alert_of(crossing: Crossing) -> Alert:
+    account = crossing.account
+    period = account.name.rpartition("/")[2]
+    return Alert(account.of, account.kind, period, crossing.percent, account.cap, crossing.spent, account.is_hard)
 
 
 def run(

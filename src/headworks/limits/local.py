@@ -28,9 +28,13 @@ import msgspec
 import uvloop
 
 from headworks.errors import LimitsUnavailable, StorageError
+from headworks.limits.budgets.books import Books
+from headworks.limits.budgets.own import OwnBooks
+from headworks.limits.budgets.wire import Claims, frame_allowed, frame_unavailable, read_claims
 from headworks.limits.leases import Ask, Authority, Lease
 from headworks.limits.link import Link, LinkError, Streams
 from headworks.limits.wire import (
+    BUDGETS,
     HEAD_BYTES,
     Declined,
     FrameError,
@@ -73,7 +77,9 @@ class LeaseServer:
 
     Arguments:
         storage: the state folder; it must exist.
-        make_authority: called once the socket is ours, so that no other can grant by then.
+        make_authority: called once the socket is ours, so that no other can grant by then; None where leases are
+            granted elsewhere.
+        make_books: called with the first claim of a budget, in a thread, as every claim is; None for no budgets.
         say: told in a sentence what an operator must know.
         now: the clock that all processes of this machine share, seconds.
     """
@@ -81,12 +87,14 @@ class LeaseServer:
     def __init__(
         self,
         storage: Path,
-        make_authority: Callable[[], Authority],
+        make_authority: Callable[[], Authority] | None,
         *,
         say: Callable[[str], None],
+        make_books: Callable[[], Books] | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._storage = storage
+        self._books = None if make_books is None else OwnBooks(make_books)
         self._make_authority = make_authority
         self._say = say
         self._now = now
@@ -106,7 +114,7 @@ class LeaseServer:
             _make_private_folder(path.parent)
         try:
             self._lock = _take_lock(path.with_name(LOCK_FILE))
-            authority = self._make_authority()
+            authority = None if self._make_authority is None else self._make_authority()
             listener = _listen(path)
             self._server = await asyncio.start_unix_server(partial(self._serve, authority), sock=listener)
         except OSError as error:
@@ -125,6 +133,8 @@ class LeaseServer:
         for writer in tuple(self._connections):
             writer.transport.abort()
         await server.wait_closed()
+        if self._books is not None:
+            await self._books.close()
         with contextlib.suppress(FileNotFoundError):
             socket_path(self._storage).unlink()
         self._release()
@@ -134,12 +144,18 @@ class LeaseServer:
             os.close(self._lock)
             self._lock = -1
 
-    async def _serve(self, authority: Authority, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(
+        self, authority: Authority | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self._connections.add(writer)
         try:
             while True:
-                body = await reader.readexactly(body_bytes(await reader.readexactly(HEAD_BYTES)))
-                writer.write(await self._answer(authority, read_renewal(body)))
+                head = await reader.readexactly(HEAD_BYTES)
+                body = await reader.readexactly(body_bytes(head))
+                if head.startswith(BUDGETS):
+                    writer.write(await self._allow(read_claims(body)))
+                else:
+                    writer.write(await self._answer(authority, read_renewal(body)))
                 await writer.drain()
         except FrameError as error:
             self._say(f"a connection to the lease socket was closed, for it sent {error}")
@@ -149,7 +165,20 @@ class LeaseServer:
             self._connections.discard(writer)
             writer.close()
 
-    async def _answer(self, authority: Authority, renewal: Renewal) -> bytes:
+    async def _allow(self, claims: Claims) -> bytes:
+        """What a worker may spend. Claims may come late or twice: what they say of a worker is all that there is."""
+        if self._books is None:
+            return frame_unavailable(claims.number, "this control plane keeps no books of budgets")
+        if claims.due_s <= self._now():
+            return frame_unavailable(claims.number, "the claim came too late")
+        try:
+            return frame_allowed(claims.number, await self._books.claim(claims.holder, claims.values()))
+        except LimitsUnavailable as error:
+            return frame_unavailable(claims.number, str(error))
+
+    async def _answer(self, authority: Authority | None, renewal: Renewal) -> bytes:
+        if authority is None:
+            return frame_declined(renewal.number, "leases are granted elsewhere")
         if renewal.due_s <= self._now():
             # The worker has given up and goes on with what it held: a grant would put something else in its place.
             return frame_declined(renewal.number, "the renewal came too late to be granted")
@@ -213,8 +242,13 @@ class SocketAuthority:
         await self._link.close()
 
     async def _dial(self) -> Streams:
-        _refuse_foreign(self._path)
-        return Streams(*await asyncio.open_unix_connection(self._path))
+        return await dial(self._path)
+
+
+async def dial(path: Path) -> Streams:
+    """A connection to whoever serves this socket. Raises OSError or LinkError."""
+    _refuse_foreign(path)
+    return Streams(*await asyncio.open_unix_connection(path))
 
 
 async def _ask(streams: Streams, renewal: Renewal) -> Granted | Declined:
@@ -233,7 +267,11 @@ async def _ask(streams: Streams, renewal: Renewal) -> Granted | Declined:
 
 @contextlib.contextmanager
 def serving_leases(
-    storage: Path, make_authority: Callable[[], Authority], *, say: Callable[[str], None]
+    storage: Path,
+    make_authority: Callable[[], Authority] | None,
+    *,
+    say: Callable[[str], None],
+    make_books: Callable[[], Books] | None = None,
 ) -> Iterator[None]:
     """Serve leases beside the body of the `with`, in a thread with an event loop of its own.
 
@@ -242,10 +280,11 @@ def serving_leases(
 
     Arguments:
         storage: the state folder; it must exist.
-        make_authority: called in the thread, once the socket is ours.
+        make_authority: called in the thread, once the socket is ours; None where leases are granted elsewhere.
+        make_books: as of `LeaseServer`.
         say: told in a sentence what an operator must know; called from the thread.
     """
-    thread = _LeaseThread(storage, make_authority, say)
+    thread = _LeaseThread(LeaseServer(storage, make_authority, say=say, make_books=make_books), say)
     thread.start()
     try:
         yield
@@ -254,9 +293,8 @@ def serving_leases(
 
 
 class _LeaseThread:
-    def __init__(self, storage: Path, make_authority: Callable[[], Authority], say: Callable[[str], None]) -> None:
-        self._storage = storage
-        self._make_authority = make_authority
+    def __init__(self, server: LeaseServer, say: Callable[[str], None]) -> None:
+        self._server = server
         self._say = say
         self._loop = uvloop.new_event_loop()
         self._told = asyncio.Event()
@@ -276,7 +314,7 @@ class _LeaseThread:
 
     async def _serve(self) -> None:
         trouble = ""
-        server = LeaseServer(self._storage, self._make_authority, say=self._say)
+        server = self._server
         while not self._told.is_set():
             try:
                 await server.start()

@@ -22,7 +22,8 @@ MOST_BYTES = 1024 * 1024
 
 _MOST_ASKS = 10_000
 _HEAD = struct.Struct(">3sBI")
-_MARK = b"HWL"
+LEASES, BUDGETS = b"HWL", b"HWB"
+"""Whose frames they are: of leases, or of budgets (`budgets.wire`)."""
 
 _MOST_UNITS = 2**53
 """Whole numbers up to here are exact in the doubles that Valkey's scripts count in."""
@@ -132,7 +133,7 @@ def body_bytes(head: bytes) -> int:
         FrameError: not a frame, one of another version, or one that is too long.
     """
     mark, version, size = _HEAD.unpack(head)
-    if mark != _MARK:
+    if mark not in (LEASES, BUDGETS):
         raise FrameError("not a frame of leases")
     if version != VERSION:
         raise FrameError(f"a frame of version {version}, and this release of Headworks speaks version {VERSION}")
@@ -172,8 +173,16 @@ def read_answer(body: bytes) -> Granted | Declined:
     return Granted(form.number, tuple(Lease(lease.amount, lease.expires_s, lease.wait_s) for lease in form.leases))
 
 
-def _frame(form: _Renewal | _Granted | Declined) -> bytes:
-    body = _encode(form)
+def framed(mark: bytes, body: bytes) -> bytes:
+    """A body with its head.
+
+    Raises:
+        FrameError: it is too long.
+    """
     if len(body) > MOST_BYTES:
-        raise FrameError(f"a frame of {len(body)} bytes, over the bound of {MOST_BYTES}: too many quotas at once")
-    return _HEAD.pack(_MARK, VERSION, len(body)) + body
+        raise FrameError(f"a frame of {len(body)} bytes, over the bound of {MOST_BYTES}: too much at once")
+    return _HEAD.pack(mark, VERSION, len(body)) + body
+
+
+def _frame(form: _Renewal | _Granted | Declined) -> bytes:
+    return framed(LEASES, _encode(form))

@@ -20,7 +20,7 @@ import msgspec
 
 from headworks.assembly import Settings, read_settings
 from headworks.config import Project, load, parse, read_text
-from headworks.console import control_plane
+from headworks.console import channels_of, control_plane
 from headworks.errors import ConfigError, HeadworksError, StorageError
 from headworks.server.listening import bind
 from headworks.server.messages import FrameReader, Word, frame
@@ -75,6 +75,7 @@ class Supervisor:
         announce: Callable[[str], None],
     ) -> None:
         self._settings = settings
+        self._channels = channels_of(settings.project)
         self._prepare = prepare
         self._overrides = overrides
         self._say = say
@@ -214,6 +215,7 @@ class Supervisor:
             self._settings.store_url,
             keep_days=self._settings.project.config.records.days,
             serves_leases=not self._settings.valkey,
+            channels=self._channels,
         )
 
     # -- watching -------------------------------------------------------------------------------------------------
@@ -321,6 +323,7 @@ class Supervisor:
             if changed:
                 raise ConfigError(*(fresh.problem(place, "a change of this needs a restart") for place in changed))
             settings = read_settings(fresh, os.environ)
+            channels = channels_of(fresh)
         except (HeadworksError, OSError, ValueError) as error:
             self._say("headworks: the old configuration stays, for the new one is not usable:")
             for line in str(error).splitlines():
@@ -328,7 +331,10 @@ class Supervisor:
             return
         if settings.project.config.access.mode == "open" != project.config.access.mode:
             self._say(OPEN_MODE)
-        self._settings = settings
+        has_other_alerts = settings.project.config.alerts != project.config.alerts
+        self._settings, self._channels = settings, channels
+        if has_other_alerts and self._control_plane.pid:
+            os.kill(self._control_plane.pid, signal.SIGTERM)  # the next one goes by the new ones
         for worker in self._workers:
             if worker.control is not None:
                 worker.control.setblocking(True)

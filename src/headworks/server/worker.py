@@ -110,8 +110,13 @@ class _Worker:
         metrics.gauge("calls_in_flight", "Calls under way.", lambda: self._assembly.gateway.in_flight)
         metrics.gauge("client_connections", "Open client connections.", lambda: len(server.connections))
         metrics.gauge("buffered_bytes", "Request bodies held in memory.", lambda: server.buffered_bytes)
-        metrics.gauge("calls_waiting", "Calls that wait for room in a quota.", lambda: hull.limiter.waiting)
+        metrics.gauge(
+            "calls_waiting",
+            "Calls that wait for room in a quota, or a budget.",
+            lambda: hull.limiter.waiting + hull.wallet.waiting,
+        )
         metrics.gauge("quotas_away", "Whether nobody grants leases of quotas.", lambda: float(hull.limiter.is_away))
+        metrics.gauge("budgets_away", "Whether nobody keeps the books of budgets.", lambda: float(hull.wallet.is_away))
         metrics.gauge("event_loop_lag_seconds", "How late timers fire, smoothed.", lambda: load.lag_s)
         metrics.standing = lambda: self._assembly.standing(perf_counter(), is_ready=self._is_ready)
         metrics.gauge("workers", "Workers that are running.", lambda: 1)

@@ -199,6 +199,28 @@ MIGRATIONS = (
         ADD COLUMN known_costs bigint NOT NULL DEFAULT 0,
         ADD COLUMN estimated_costs bigint NOT NULL DEFAULT 0
     """,
+    """
+    CREATE TABLE budgets (
+        name text COLLATE "C" PRIMARY KEY,
+        cap bigint NOT NULL,
+        is_hard boolean NOT NULL,
+        begins_us bigint NOT NULL,
+        ends_us bigint NOT NULL,
+        base bigint NOT NULL,
+        alerted integer NOT NULL DEFAULT 0,
+        short_until_s double precision NOT NULL DEFAULT 0
+    );
+
+    CREATE TABLE budget_holders (
+        account text COLLATE "C" NOT NULL REFERENCES budgets (name) ON DELETE CASCADE,
+        holder text COLLATE "C" NOT NULL,
+        spent bigint NOT NULL,
+        reserved bigint NOT NULL,
+        held bigint NOT NULL,
+        heard_s double precision NOT NULL,
+        PRIMARY KEY (account, holder)
+    );
+    """,
 )
 
 

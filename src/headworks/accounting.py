@@ -1,0 +1,58 @@
+"""The books of budgets of an installation: where they lie, and what the records say was spent before there were any."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from headworks.limits.budgets import Account, Books, Crossing, Ledger
+from headworks.limits.budgets.sqlite_ledger import SqliteLedger
+from headworks.records import Store, open_store
+from headworks.records.stores import Dimension
+
+_DIMENSIONS: dict[str, Dimension] = {"key": "key_id", "team": "team", "workload": "workload"}
+
+
+def open_ledger(storage: Path, url: str = "") -> Ledger:
+    """The database of the books: a file in the state folder, or the PostgreSQL database of the records.
+
+    Raises:
+        StorageError: it cannot be used.
+    """
+    if not url:
+        return SqliteLedger(storage)
+    from headworks.limits.budgets.postgres_ledger import PostgresLedger  # the extra `postgres`
+
+    return PostgresLedger(url)
+
+
+def open_books(storage: Path, url: str = "", tell: Callable[[Crossing], None] = lambda _: None) -> Books:
+    """The books of an installation.
+
+    Arguments:
+        url: of the database that has the records; "" for the files in the folder.
+        tell: told of each share of a budget that is reached.
+
+    Raises:
+        StorageError: they cannot be used.
+    """
+    open_store(storage, url).close()  # the tables of both are made with the records'
+    return Books(open_ledger(storage, url), lambda account: _recorded(storage, url, account), tell)
+
+
+def _recorded(storage: Path, url: str, account: Account) -> int:
+    store = open_store(storage, url)
+    try:
+        return recorded(store, account)
+    finally:
+        store.close()
+
+
+def recorded(store: Store, account: Account) -> int:
+    """What the calls of an account's period have cost so far, as far as it is known, in pico-dollars.
+
+    Raises:
+        StorageError: the records cannot be read.
+    """
+    scope, _, name = account.of.partition("/")
+    dimension = _DIMENSIONS[scope]
+    totals = store.totals([dimension], account.begins_us, account.ends_us)
+    return sum(total.cost_pico for total in totals if total.group == (name,))

@@ -1,0 +1,334 @@
+"""Step 6, admit: money. A call that may be under a budget sets aside the most that it can cost before it is made, and
+gives back the rest when it has ended: so a hard budget is never exceeded, whoever calls at the same time."""
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping, Sequence
+from time import perf_counter, time
+
+from headworks.access import Grant
+from headworks.answering import UpstreamRefusal, refusal_of
+from headworks.calls import NO_BUDGET, Budget, Failure, FailureKind
+from headworks.catalogue import TargetPrice
+from headworks.catalogue.money import dollars, usd_text
+from headworks.dialects.reading import Fields
+from headworks.errors import LimitsUnavailable
+from headworks.limits.budgets import Account, AllowanceSource, Claim, Purse, Purses, Spender, accounts_of
+from headworks.telemetry import report
+
+LONGEST_WAIT_S = 5.0
+"""No call waits longer for money that others have set aside: they end in that time, or take as much."""
+
+IMAGE_TOKENS = 50_000
+"""More than any image takes: 8 tiles of 5,667 tokens and 2,833 are the most that OpenAI counts for one (GPT-4o mini;
+"Images and vision", calculating costs)."""
+
+_FRAME_TOKENS = 1024
+"""Beyond one token a byte, what a provider adds around messages and tools."""
+
+_ANSWER_TOKENS = 128_000
+_WINDOW_TOKENS = 1_100_000
+"""Where the catalogue does not know a model's bounds: the largest output and window that models have which are sold
+today (2026-11)."""
+
+_LOOPS = 10
+"""A tool that the provider runs makes it read its window again, each time. How often, nobody bounds; this is many."""
+
+_REMEMBERED = 4096
+"""Budgets whose accounts are kept at hand."""
+
+_LIMIT_NAMES = ("max_output_tokens", "max_completion_tokens", "max_tokens", "max_tokens_to_sample")
+_HIDDEN = (b'"file_id"', b'"file_url"', b'"file_uri"', b'"fileUri"', b'"input_audio"', b'"video')
+_IMAGES = (b'"input_image"', b'"image_url"', b'"image"', b'"inline_data"', b'"inlineData"')
+_HOSTED = (
+    b'"web_search', b'"file_search"', b'"code_interpreter"', b'"mcp"', b'"computer', b'"image_generation"',
+    b'"google_search"', b'"googleSearch"', b'"code_execution',
+)  # fmt: skip
+_STORED = ("previous_response_id", "conversation", "prompt", "cachedContent")
+
+
+def most_tokens(fields: Fields, price: TargetPrice, request_bytes: int = 0) -> tuple[int, int]:
+    """The most tokens that a call can take, in and out. A token is a byte at least, so the request bounds its own text;
+    what it only refers to is bounded by the model's window, where one is known.
+
+    Arguments:
+        fields: what goes up.
+        request_bytes: of what the caller sent, which may be no JSON.
+    """
+    model = price.model
+    window = (None if model is None else model.context_tokens) or _WINDOW_TOKENS
+    written = (None if model is None else model.max_output_tokens) or min(window, _ANSWER_TOKENS)
+    for name in _LIMIT_NAMES:
+        raw = fields.get(name)
+        if raw is not None and bytes(raw).isdigit():
+            written = min(written, int(bytes(raw)))
+            break
+    answers = _whole(fields, "n", 1) * _whole(fields, "best_of", 1)
+    data = [bytes(raw) for raw in fields.values()]
+    if any(mark in raw for raw in data for mark in _HOSTED):
+        return window * _LOOPS, written * answers
+    if any(name in fields for name in _STORED) or any(mark in raw for raw in data for mark in _HIDDEN):
+        return window, written * answers
+    images = sum(raw.count(mark) for raw in data for mark in _IMAGES)
+    size = max(request_bytes, sum(map(len, data)))
+    return min(window, size + _FRAME_TOKENS + IMAGE_TOKENS * images), written * answers
+
+
+def _whole(fields: Fields, name: str, usual: int) -> int:
+    raw = fields.get(name)
+    return max(usual, int(bytes(raw))) if raw is not None and bytes(raw).isdigit() and len(raw) < 6 else usual
+
+
+def spent_up(purse: Purse, amount: int) -> Failure:
+    """Why a call is not made, of which a budget has not as much left as it can cost."""
+    account = purse.account
+    what = f"the budget of {account.of} for this {account.kind} ({dollars(account.cap)})"
+    if amount > account.cap:
+        detail = f"{what} is below what this call can cost ({dollars(amount)}): lower its output limit"
+    elif amount > purse.left_unspent:
+        detail = f"{what} has {dollars(max(0, purse.left_unspent))} left, and this call can cost {dollars(amount)}"
+        if purse.left_unspent > 0:
+            detail += ": lower its output limit, or have the budget raised"
+    else:
+        detail = f"what {what} has left is set aside for calls under way: try again when they have ended"
+    over_s = account.ends_us / 1e6 - time()
+    return Failure(FailureKind.BUDGET, detail, retry_after_s=max(1.0, over_s) if amount > purse.left_unspent else 1.0)
+
+
+def unpriced() -> Failure:
+    """Why a call under a hard budget is not made where nobody knows what it costs."""
+    detail = (
+        "what this model costs is not known, and this call is under a budget: the gateway's operator must give it "
+        "`prices` in headworks.yaml"
+    )
+    return Failure(FailureKind.BUDGET, detail)
+
+
+class CallMoney:
+    """What one call has set aside. State: that, by purse.
+
+    Arguments:
+        purses: its budgets, the widest last.
+        fields: what goes up.
+        at_us: when it began, in microseconds since the Unix epoch.
+        request_bytes: of what the caller sent.
+    """
+
+    __slots__ = ("_at_us", "_bytes", "_fields", "_purses", "_reserved", "_spender", "_taken")
+
+    def __init__(self, purses: tuple[Purse, ...], fields: Fields, at_us: int, request_bytes: int = 0) -> None:
+        self._purses = purses
+        self._bytes = request_bytes
+        self._fields = fields
+        self._at_us = at_us
+        self._spender: Spender | None = None
+        self._reserved = 0
+        self._taken = 0
+
+    def bound(self, price: TargetPrice) -> int | None:
+        """The most that an attempt can cost; None where that is not known."""
+        return price.most(*most_tokens(self._fields, price, self._bytes), at_us=self._at_us)
+
+    @property
+    def is_hard(self) -> bool:
+        """Whether any of its budgets refuses calls."""
+        return any(purse.account.is_hard for purse in self._purses)
+
+    def begin(
+        self, amount: int, due_s: float, go: Callable[[], None], refuse: Callable[[UpstreamRefusal], None]
+    ) -> Spender | None:
+        """Set so much aside in every purse: None when that is done; else the call waits, and one of the two is called
+        later."""
+        self._reserved = amount
+        return self._take_next(due_s, go, refuse)
+
+    def begin_empty(self) -> None:
+        """Set nothing aside yet: each attempt does."""
+        self._reserved, self._taken = 0, len(self._purses)
+
+    def leave(self) -> None:
+        """The call waits no more, and gives back what it has."""
+        if self._spender is not None:
+            self._spender.leave()
+        self.settle(0)
+
+    def extend(self, amount: int, now_s: float) -> Failure | None:
+        """Set aside for one more attempt, at once or not at all; why it cannot be."""
+        for index, purse in enumerate(self._purses):
+            if not purse.try_reserve(amount, now_s):
+                for taken in self._purses[:index]:
+                    taken.settle(amount, 0)
+                return spent_up(purse, amount)
+        self._reserved += amount
+        return None
+
+    def settle(self, cost_pico: int) -> None:
+        """The call has ended and came to so much; -1: nobody knows, so all that was set aside counts."""
+        real = self._reserved if cost_pico < 0 else cost_pico
+        for purse in self._purses[: self._taken]:
+            purse.settle(self._reserved, real)
+        self._taken = self._reserved = 0
+
+    def headers(self) -> bytes:
+        """What is left of the tightest budget, as a header."""
+        tightest = min(self._purses, key=lambda purse: purse.left)
+        if not tightest.is_known:
+            return b""
+        left = b"x-headworks-budget-remaining-usd: %b\r\n" % usd_text(tightest.left).encode()
+        if tightest.left < 0 and not tightest.account.is_hard:
+            left += b"x-headworks-budget-exceeded: %b\r\n" % tightest.account.kind.encode()
+        return left
+
+    def _take_next(
+        self, due_s: float, go: Callable[[], None], refuse: Callable[[UpstreamRefusal], None]
+    ) -> Spender | None:
+        """Take of the purses that nothing was taken of yet, up to one where the call must wait."""
+        while self._taken < len(self._purses):
+            purse = self._purses[self._taken]
+            if not purse.try_reserve(self._reserved, perf_counter()):
+                return self._wait_for(purse, due_s, go, refuse)
+            self._taken += 1
+        return None
+
+    def _wait_for(
+        self, purse: Purse, due_s: float, go: Callable[[], None], refuse: Callable[[UpstreamRefusal], None]
+    ) -> Spender:
+        def taken() -> None:
+            self._taken += 1
+            self._spender = None
+            if self._take_next(due_s, go, refuse) is None:
+                go()
+
+        def refused() -> None:
+            amount = self._reserved
+            self._spender = None
+            self.settle(0)
+            refuse(refusal_of(spent_up(purse, amount)))
+
+        self._spender = Spender(self._reserved, due_s, taken, refused)
+        purse.wait(self._spender)
+        return self._spender
+
+
+class Wallet:
+    """The budgets of one worker's calls. State: its purses, and the exchange with whoever keeps the books.
+
+    Arguments:
+        source: whoever keeps the books.
+        holder: this worker's name, unique over all machines.
+        now: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        source: AllowanceSource,
+        holder: str,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        now: Callable[[], float] = time,
+    ) -> None:
+        self._source = source
+        self._holder = holder
+        self._loop = loop
+        self._now = now
+        self._purses = Purses(self._ring)
+        self._teams: Mapping[str, Budget] = {}
+        self._accounts: dict[tuple[str, Budget], tuple[float, tuple[Account, ...]]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._due_s = math.inf
+        self._exchange: asyncio.Task[None] | None = None
+        self._is_closed = False
+
+    def reconfigure(self, teams: Mapping[str, Budget]) -> None:
+        """Take other budgets of teams from now on."""
+        self._teams = {team: budget for team, budget in teams.items() if budget != NO_BUDGET}
+
+    @property
+    def has_teams(self) -> bool:
+        """Whether any team has a budget."""
+        return bool(self._teams)
+
+    def money(
+        self, grant: Grant, fields: Fields, workload: str, budget: Budget, request_bytes: int = 0
+    ) -> CallMoney | None:
+        """What a call may spend; None where it is under no budget.
+
+        Arguments:
+            fields: what goes up.
+            workload, budget: whose call it is, and that workload's budget.
+        """
+        caller = grant.caller
+        wanted = [
+            (f"key/{caller.key_id}", grant.budget),
+            (f"team/{caller.team}", self._teams.get(caller.team, NO_BUDGET)),
+        ]
+        wanted.append((f"workload/{workload}", budget))
+        now_s, wall_s = perf_counter(), self._now()
+        purses = [
+            self._purses.of(account, now_s)
+            for of, each in wanted
+            if each is not NO_BUDGET and each != NO_BUDGET
+            for account in self._accounts_of(of, each, wall_s)
+        ]
+        return CallMoney(tuple(purses), fields, int(wall_s * 1e6), request_bytes) if purses else None
+
+    async def close(self) -> None:
+        """Say what is left to say, and nothing more."""
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._exchange is not None:
+            await asyncio.gather(self._exchange, return_exceptions=True)
+        claims = self._purses.parting(perf_counter())
+        if claims:
+            try:
+                await self._source.claim(self._holder, claims)
+            except LimitsUnavailable as error:
+                report(f"what was spent last could not be told to the books of budgets: {error}")
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait."""
+        return self._purses.waiting
+
+    @property
+    def is_away(self) -> bool:
+        """Whether whoever keeps the books does not answer."""
+        return self._purses.is_away(perf_counter())
+
+    def _accounts_of(self, of: str, budget: Budget, wall_s: float) -> tuple[Account, ...]:
+        """Those of the period that is; they are looked up again when one of them has ended."""
+        known = self._accounts.get((of, budget))
+        if known is None or wall_s >= known[0]:
+            accounts = tuple(accounts_of(of, budget, wall_s))
+            known = min(account.ends_us for account in accounts) / 1e6, accounts
+            if len(self._accounts) >= _REMEMBERED:
+                self._accounts.clear()
+            self._accounts[of, budget] = known
+        return known[1]
+
+    def _ring(self, due_s: float) -> None:
+        if self._is_closed or due_s >= self._due_s:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due_s = due_s
+        self._timer = self._loop.call_later(max(0.0, due_s - perf_counter()), self._beat)
+
+    def _beat(self) -> None:
+        self._due_s, self._timer = math.inf, None
+        claims = self._purses.beat(perf_counter())
+        if claims:
+            self._exchange = self._loop.create_task(self._ask(claims))
+        self._ring(self._purses.due_s())
+
+    async def _ask(self, claims: Sequence[Claim]) -> None:
+        try:
+            allowances = await self._source.claim(self._holder, claims)
+        except LimitsUnavailable:
+            self._purses.fail(perf_counter())
+        else:
+            self._purses.take(allowances, perf_counter())
+        finally:
+            self._exchange = None
+        self._ring(self._purses.due_s())

@@ -1,0 +1,150 @@
+"""Show the budgets of this day and month: what is spent, what is left, and when it will be used up at the present pace.
+
+A budget bounds what calls may cost: of a key (`headworks keys create --budget-day 10`), a team (`access.teams` in
+headworks.yaml) or a workload (`budget` in its contract), in a calendar day or month (UTC). SPENT is what the books say,
+which is never less than what was recorded: calls whose cost nobody knows count with the most that they could cost.
+ASIDE is what calls under way could still cost, and what workers hold for the next ones.
+
+`headworks budgets release` lets go what workers hold that were killed; run it where ASIDE stays although nobody calls.
+
+Exit code 0; with --within SHARE 1 if a budget is used to so many percent, so that a timer can warn in time.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headworks.cli.lines import json_line, note
+from headworks.cli.moments import day, iso
+from headworks.cli.tables import GREY, RED, YELLOW, Cell, Table, has_colours, terminal_width
+
+if TYPE_CHECKING:
+    from headworks.config import Project
+    from headworks.limits.budgets import AccountState
+
+_HEAD = ("BUDGET OF", "PERIOD", "BUDGET", "SPENT", "ASIDE", "LEFT", "USED", "AT THIS PACE")
+_UNHEARD_S = 60.0
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of `headworks budgets`."""
+    parser.add_argument(
+        "action",
+        nargs="?",
+        choices=("show", "release"),
+        default="show",
+        help="show (the default), or let go what workers hold that were not heard of for a minute",
+    )
+    parser.add_argument(
+        "--config", type=Path, default=Path("headworks.yaml"), metavar="FILE", help="default: %(default)s"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line instead of a table")
+    parser.add_argument(
+        "--within", type=int, metavar="PERCENT", help="exit with 1 if a budget is used to so many percent"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show them; returns the exit code."""
+    from headworks.accounting import open_ledger
+    from headworks.config import load, store_url
+    from headworks.records import may_have_records
+
+    project = load(options.config)
+    url = store_url(project)
+    if not may_have_records(project.storage, url):
+        note(f"nothing was spent yet: there is no {project.storage}", "budgets")
+        return 0
+    now_s = time.time()
+    ledger = open_ledger(project.storage, url)
+    try:
+        if options.action == "release":
+            count = ledger.write(lambda: ledger.let_go(ledger.now_s() - _UNHEARD_S))
+            print(f"let go of what {count} {'holder' if count == 1 else 'holders'} held")
+            return 0
+        states = ledger.states(int(now_s * 1e6))
+    finally:
+        ledger.close()
+    _print(states, _names(project), now_s, is_json=options.json)
+    is_near = options.within is not None and any(state.spent * 100 >= options.within * state.cap for state in states)
+    return 1 if is_near else 0
+
+
+def _names(project: "Project") -> dict[str, str]:
+    """What keys are called, by their ids."""
+    from headworks.access import KEYS_FILE, KeyStore
+
+    if not (project.storage / KEYS_FILE).exists():
+        return {}
+    store = KeyStore(project.storage / KEYS_FILE)
+    try:
+        return {record.key_id: record.name for record in store.list() if record.name}
+    finally:
+        store.close()
+
+
+def _print(states: "Sequence[AccountState]", names: dict[str, str], now_s: float, *, is_json: bool) -> None:
+    if is_json:
+        for state in states:
+            print(json_line(_as_json(state, names, now_s)))
+        return
+    if not states:
+        note("no call was under a budget in this month: headworks keys create NAME --budget-day USD", "budgets")
+        return
+    table = Table(_HEAD, coloured=has_colours(), flexible=frozenset({0}), width=terminal_width())
+    print("\n".join(table.lines([_row(state, names, now_s) for state in states])))
+
+
+def _row(state: "AccountState", names: dict[str, str], now_s: float) -> list[Cell]:
+    from headworks.catalogue.money import dollars
+
+    scope, _, rest = state.name.partition("/")
+    name, kind, period = rest.rsplit("/", 2)
+    percent = 100 * state.spent // state.cap if state.cap else 100
+    colour = RED if percent >= 100 else YELLOW if percent >= 80 else 0
+    over_s = _used_up_s(state, now_s)
+    return [
+        Cell(f"{scope} {names.get(name, name)}"),
+        Cell(f"{kind} {period}"),
+        Cell(dollars(state.cap) + ("" if state.is_hard else " (told)")),
+        Cell(dollars(state.spent)),
+        Cell(dollars(state.reserved + state.held)),
+        Cell(dollars(state.cap - state.spent)),
+        Cell(f"{percent} %", colour),
+        Cell("lasts", GREY) if over_s is None else Cell(f"used up {day(over_s)}", YELLOW),
+    ]
+
+
+def _used_up_s(state: "AccountState", now_s: float) -> float | None:
+    """When it is used up if spending goes on as in the period so far, in Unix seconds; None: not before its end."""
+    begins_s, ends_s = state.begins_us / 1e6, state.ends_us / 1e6
+    if state.spent <= 0 or now_s <= begins_s:
+        return None
+    at_s = begins_s + (now_s - begins_s) * (state.cap / state.spent)
+    return max(now_s, at_s) if at_s < ends_s else None
+
+
+def _as_json(state: "AccountState", names: dict[str, str], now_s: float) -> dict[str, object]:
+    from headworks.catalogue.money import usd_text
+
+    scope, _, rest = state.name.partition("/")
+    name, kind, period = rest.rsplit("/", 2)
+    over_s = _used_up_s(state, now_s)
+    return {
+        "of": scope,
+        "id": name,
+        "name": names.get(name, name),
+        "kind": kind,
+        "period": period,
+        "mode": "refuse" if state.is_hard else "tell",
+        "budget_usd": usd_text(state.cap),
+        "spent_usd": usd_text(state.spent),
+        "reserved_usd": usd_text(state.reserved),
+        "held_usd": usd_text(state.held),
+        "left_usd": usd_text(state.cap - state.spent),
+        "alerted_percent": state.alerted,
+        "ends_at": iso(state.ends_us / 1e6),
+        "used_up_at": None if over_s is None else iso(over_s),
+    }

@@ -1,0 +1,123 @@
+"""Workers, books and calls by a clock of ours: what is spent, whatever happens."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from headworks.calls import Budget
+from headworks.limits.budgets import Books, Purse, Purses, Spender, accounts_of
+from headworks.limits.budgets.sqlite_ledger import SqliteLedger
+
+NOON = 1_795_521_600.0
+USD = 10**12
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = NOON
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class World:
+    """Books and workers that call as they are told. Answers may be lost, workers may die."""
+
+    def __init__(self, folder: Path, cap: int, workers: int, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.clock = Clock()
+        self.books = Books(SqliteLedger(folder, now=self.clock), lambda account: 0, lambda crossing: None)
+        self.account = accounts_of("team/one", Budget(day_pico=cap), NOON)[0]
+        self.workers = {f"worker-{number}": Purses() for number in range(workers)}
+        self.under_way: list[tuple[str, int]] = []
+        self.spent = 0
+        self.refused = 0
+        self.made = 0
+
+    def call(self, holder: str) -> None:
+        bound = self.random.randrange(1, 2000)
+        purse = self.workers[holder].of(self.account, self.clock.now_s)
+
+        if purse.try_reserve(bound, self.clock.now_s):
+            self.begin(holder, bound)
+        else:
+            purse.wait(Spender(bound, self.clock.now_s + 5.0, lambda: self.begin(holder, bound), self.refuse))
+
+    def refuse(self) -> None:
+        self.refused += 1
+
+    def begin(self, holder: str, bound: int) -> None:
+        self.made += 1
+        self.under_way.append((holder, bound))
+
+    def end(self) -> None:
+        holder, bound = self.under_way.pop(self.random.randrange(len(self.under_way)))
+        real = self.random.randrange(bound + 1)
+        self.spent += real
+        if holder in self.workers:
+            self.workers[holder].of(self.account, self.clock.now_s).settle(bound, real)
+
+    def exchange(self, holder: str, loss: float) -> None:
+        purses = self.workers[holder]
+        claims = purses.beat(self.clock.now_s)
+        if not claims:
+            return
+        asked = self.random.random() >= loss / 2
+        allowances = self.books.claim(holder, claims) if asked else None
+        for _ in range(self.random.randrange(3)):  # calls begin and end while it is under way
+            self.call(holder)
+            if self.under_way:
+                self.end()
+        if allowances is None or self.random.random() < loss / 2:
+            purses.fail(self.clock.now_s)
+        else:
+            purses.take(allowances, self.clock.now_s)
+
+    def kill(self, holder: str) -> None:
+        del self.workers[holder]
+        self.workers[f"{holder}+"] = Purses()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("loss", [0.0, 0.3])
+def test_whoever_dies_and_whatever_is_lost_no_more_is_spent_than_the_budget(
+    tmp_path: Path, seed: int, loss: float
+) -> None:
+    world = World(tmp_path, cap=400_000, workers=16, seed=seed)
+    for step in range(2500):
+        world.clock.now_s += world.random.expovariate(20)
+        holder = world.random.choice(list(world.workers))
+        match world.random.randrange(8):
+            case 0 | 1 | 2:
+                world.call(holder)
+            case 3 | 4 if world.under_way:
+                world.end()
+            case 7 if loss and step % 40 == 0:
+                world.kill(holder)
+            case _:
+                world.exchange(holder, loss)
+        assert world.spent <= world.account.cap
+    assert world.made > 300
+    assert world.refused > 0, "the budget was not used up, so nothing was proven"
+
+
+def test_without_losses_all_of_a_budget_can_be_spent(tmp_path: Path) -> None:
+    world = World(tmp_path, cap=50_000, workers=8, seed=1)
+    for _ in range(600):
+        world.clock.now_s += 0.02
+        purse = world.workers[world.random.choice(list(world.workers))].of(world.account, world.clock.now_s)
+
+        def spend(purse: Purse = purse) -> None:
+            purse.settle(500, 500)
+            world.spent += 500
+
+        if purse.try_reserve(500, world.clock.now_s):
+            spend()
+        else:
+            purse.wait(Spender(500, world.clock.now_s + 5.0, spend, world.refuse))
+        for holder, purses in world.workers.items():
+            claims = purses.beat(world.clock.now_s)
+            if claims:
+                purses.take(world.books.claim(holder, claims), world.clock.now_s)
+    assert world.spent == world.account.cap

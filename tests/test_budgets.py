@@ -1,0 +1,262 @@
+"""Calls under budgets: what they can cost is set aside, or they are refused; what they did cost is what counts."""
+
+import asyncio
+import json
+
+import msgspec
+import pytest
+
+from headworks.access import Grant
+from headworks.budgeting import Wallet, most_tokens
+from headworks.calls import NO_BUDGET, Budget, Caller
+from headworks.catalogue import Model, Period, Prices, Rates, TargetPrice
+from headworks.errors import LimitsUnavailable
+from headworks.limits.budgets import Books
+from headworks.limits.budgets.sqlite_ledger import SqliteLedger
+from headworks.planning import NO_PRICE
+from played_work import DONE, EVENTS, chunk
+
+RATES = Rates(input=100, output=500)
+MODEL = Model(name="m", context_tokens=10_000, max_output_tokens=4_000)
+PRICE = TargetPrice(Prices(periods=(Period(rates=RATES),)), "table-1", MODEL)
+CALL = {"model": "nano", "max_tokens": 100, "messages": [{"role": "user", "content": "x"}]}
+COST = 10 * 100 + 5 * 500
+BOUND = (1024 + len(json.dumps(CALL))) * 100 + 100 * 500
+
+
+class Here:
+    """The books in the loop itself."""
+
+    def __init__(self, folder):
+        self.told = []
+        self.books = Books(SqliteLedger(folder), lambda account: 0, self.told.append)
+
+    async def claim(self, holder, claims):
+        return self.books.claim(holder, claims)
+
+
+class Away:
+    async def claim(self, holder, claims):
+        raise LimitsUnavailable("nobody keeps the books")
+
+
+@pytest.fixture
+def spending(hall):
+    """A hall with prices, and a key that has a budget."""
+
+    def do(source=None, price=PRICE, **budget):
+        hall.price = price
+        hall.source = source or Here(hall.folder)
+        hall.wallet = Wallet(hall.source, "w", hall.loop)
+        hall.make()
+        hall.ring.grant = Grant(Caller("key_1", "ann", "search"), budget=Budget(**budget) if budget else NO_BUDGET)
+        return hall
+
+    yield do
+    hall.loop.run_until_complete(hall.wallet.close())
+
+
+def run(hall, seconds=0.05):
+    hall.loop.run_until_complete(asyncio.sleep(seconds))
+
+
+def ask(hall, headers=None, **fields):
+    return hall.ask("/v1/chat/completions", CALL | fields, **(headers or {}))
+
+
+def usage(hall):
+    return {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+
+
+def answer(hall):
+    hall.answer({"id": "c", "model": "m", "choices": [], "usage": usage(hall)})
+    hall.turn(4)
+
+
+def spent(hall):
+    hall.loop.run_until_complete(hall.wallet.close())
+    return {state.name.rsplit("/", 1)[0]: state.spent for state in hall.source.books._ledger.states(_now_us())}
+
+
+def _now_us():
+    import time
+
+    return int(time.time() * 1e6)
+
+
+def test_a_call_counts_with_what_it_cost(spending):
+    hall = spending(day_pico=10**9, month_pico=10**10)
+    answered = ask(hall)
+    run(hall)
+    answer(hall)
+
+    assert answered.status == 200
+    assert answered.headers["x-headworks-cost-usd"] == f"0.{COST:012d}"
+    assert "x-headworks-budget-remaining-usd" in answered.headers
+    assert spent(hall) == {"key/key_1/day": COST, "key/key_1/month": COST}
+
+
+def test_what_a_budget_has_not_is_refused_at_once_and_says_why(spending):
+    hall = spending(day_pico=BOUND - 1)
+    answered = ask(hall)
+    run(hall)
+
+    assert answered.status == 429
+    assert (answered.error["code"], answered.error["type"]) == ("budget_exceeded", "insufficient_quota")
+    assert "budget of key/key_1 for this day" in answered.error["message"]
+    assert "x-should-retry" in answered.headers
+    assert answered.headers["x-should-retry"] == "false"
+    assert int(answered.headers["retry-after"]) >= 1
+    assert not hall.upstream.flights
+    assert spent(hall) == {"key/key_1/day": 0}
+
+
+def test_calls_at_the_same_time_wait_for_what_the_first_gives_back(spending):
+    hall = spending(day_pico=BOUND + COST)
+    first, second = ask(hall), ask(hall)
+    run(hall)
+    assert len(hall.upstream.flights) == 1
+    answer(hall)
+    run(hall, 0.4)
+    assert len(hall.upstream.flights) == 2
+    answer(hall)
+    assert (first.status, second.status) == (200, 200)
+    assert spent(hall) == {"key/key_1/day": 2 * COST}
+
+
+def test_when_a_budget_is_spent_it_is_told_once_and_calls_are_refused(spending):
+    hall = spending(day_pico=COST + BOUND - 1)
+    ask(hall)
+    run(hall)
+    answer(hall)
+    refused = ask(hall)
+    run(hall)
+    assert refused.error["code"] == "budget_exceeded"
+    assert [crossing.percent for crossing in hall.source.told] == []
+
+
+def test_a_soft_budget_is_told_and_refuses_nobody(spending):
+    hall = spending(day_pico=COST + 1, is_hard=False)
+    for _ in range(3):
+        answered = ask(hall)
+        run(hall, 0.01)
+        answer(hall)
+        run(hall, 0.3)
+        assert answered.status == 200
+    assert answered.headers["x-headworks-budget-exceeded"] == "day"
+    assert answered.headers["x-headworks-budget-remaining-usd"].startswith("-")
+    assert [crossing.percent for crossing in hall.source.told] == [80, 100]
+
+
+def test_a_team_has_a_budget_together(spending):
+    hall = spending()
+    hall.wallet.reconfigure({"search": Budget(day_pico=BOUND - 1)})
+    hall.make()
+    hall.ring.grant = Grant(Caller("key_1", "ann", "search"))
+    refused = ask(hall)
+    hall.ring.grant = Grant(Caller("key_2", "ben", "other"))
+    passed = ask(hall)
+    run(hall)
+    answer(hall)
+    assert (refused.status, passed.status) == (429, 200)
+
+
+@pytest.mark.parametrize("is_hard", [True, False])
+def test_what_has_no_price_is_refused_under_a_hard_budget_and_passes_under_a_soft_one(spending, is_hard):
+    hall = spending(price=NO_PRICE, day_pico=10**12, is_hard=is_hard)
+    answered = ask(hall)
+    run(hall)
+    if is_hard:
+        assert answered.status == 429
+        assert "prices" in answered.error["message"]
+    else:
+        answer(hall)
+        assert answered.status == 200
+
+
+def test_while_nobody_keeps_the_books_calls_wait_and_are_refused(spending):
+    hall = spending(source=Away(), day_pico=10**12)
+    answered = ask(hall, {"x_headworks_deadline_ms": "300"})
+    run(hall, 0.5)
+    assert answered.error["code"] == "budget_exceeded"
+    assert not hall.upstream.flights
+
+
+def test_a_caller_that_leaves_while_it_waits_leaves_nothing_behind(spending):
+    hall = spending(day_pico=BOUND + COST)
+    ask(hall)
+    second = ask(hall)
+    run(hall)
+    second.running.cancel()
+    answer(hall)
+    run(hall, 0.3)
+    assert len(hall.upstream.flights) == 1
+    assert spent(hall) == {"key/key_1/day": COST}
+    assert hall.wallet.waiting == 0
+
+
+def test_a_stream_counts_with_what_it_cost(spending):
+    hall = spending(day_pico=10**9)
+    answered = ask(hall, stream=True)
+    run(hall)
+    hall.flight.sink.on_head(200, EVENTS)
+    last = json.dumps({"choices": [], "usage": usage(hall)}).encode()
+    for piece in (chunk("Hello."), chunk(finish_reason="stop") + b"data: " + last + b"\n\n" + DONE):
+        hall.flight.sink.on_body(piece)
+    run(hall)
+    assert answered.is_over
+    assert "x-headworks-budget-remaining-usd" in answered.headers
+    assert spent(hall) == {"key/key_1/day": COST}
+
+
+def test_a_call_that_failed_without_cost_gives_all_back(spending):
+    hall = spending(day_pico=10**9)
+    answered = ask(hall)
+    run(hall)
+    hall.answer({"error": {"message": "no"}}, status=400)
+    hall.turn(4)
+    assert answered.status == 400
+    assert spent(hall) == {"key/key_1/day": 0}
+
+
+def raw(**fields):
+    return {name: msgspec.Raw(json.dumps(value).encode()) for name, value in fields.items()}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (raw(input="abc", max_output_tokens=7), (1024 + 5 + 1, 7)),
+        (raw(input="abc"), (1024 + 5, 4_000)),
+        (raw(messages=[], max_completion_tokens=9_999), (1024 + 2 + 4, 4_000)),
+        (raw(messages=[], max_tokens=10, n=3), (1024 + 2 + 2 + 1, 30)),
+        (raw(input="x" * 20_000, max_output_tokens=7), (10_000, 7)),
+        (raw(previous_response_id="resp_1", max_output_tokens=7), (10_000, 7)),
+        (raw(input=[{"type": "input_file", "file_id": "f"}], max_output_tokens=7), (10_000, 7)),
+        (raw(input=[{"type": "input_image", "image_url": "https://x/y.png"}], max_output_tokens=7), (10_000, 7)),
+        (raw(tools=[{"type": "web_search"}], max_output_tokens=7), (100_000, 7)),
+    ],
+)
+def test_the_most_that_a_call_can_take_is_bounded_by_its_bytes_or_its_window(fields, expected):
+    assert most_tokens(fields, PRICE) == expected
+
+
+def test_of_all_tiers_and_steps_the_dearest_bounds_the_cost():
+    higher = Rates(input=300, cache_write=400, output=900)
+    prices = Prices(periods=(Period(rates=RATES),), tiers={"priority": (Period(rates=higher),)})
+    assert TargetPrice(prices, "v").most(10, 10, at_us=0) == 10 * 400 + 10 * 900
+    assert TargetPrice(None, "v").most(10, 10, at_us=0) is None
+
+
+def test_a_workload_whose_budget_is_spent_gives_its_static_answer(work):
+    hall = work.hall
+    hall.price = PRICE
+    hall.source = Here(hall.folder)
+    hall.wallet = Wallet(hall.source, "w", hall.loop)
+    work.make("fallback: [deterministic]\nbudget: {per_day: 0.000001}\n", fallback={"team": "red"})
+    answered = work.chat()
+    run(hall, 0.1)
+    assert answered.status == 200
+    assert answered.headers["x-headworks-degraded"] == "budget_exceeded"
+    assert not hall.upstream.flights
+    assert spent(hall) == {"workload/triage/day": 0}
