@@ -13,8 +13,9 @@ from typing import Literal, Protocol, cast
 from headworks.catalogue.tokens import count_tokens
 
 Certainty = Literal["exact", "presumed", "estimated"]
-"""*exact*: the encoding that the provider names for this model. *presumed*: that of the models before it, because the
-provider names none. *estimated*: by a rule, to within about a fifth."""
+"""*exact*: the encoding that the provider names for this model. *presumed*: by the encoding
+of the models before it, because the provider names none, or by a rule that it documents and nobody has confirmed.
+*estimated*: by a rule of ours, to within about a fifth."""
 
 _PACKAGE = "toktok"
 
