@@ -18,7 +18,7 @@ import msgspec
 from headworks.access import KEYS_FILE, KeyRing, KeyStore, OpenRing, server_secret
 from headworks.attempts import Policy
 from headworks.calls import Endpoint
-from headworks.catalogue import PriceArchive, PriceBook
+from headworks.catalogue import PriceArchive, PriceBook, load_tokenizer
 from headworks.config import (
     LOCK_FILE,
     Project,
@@ -587,6 +587,8 @@ class Assembly:
             if not model:  # the provider itself, for what belongs to no model
                 return Station(provider, upstream, limits, price, health)
             quotas = self._hull.limiter.target_set(f"{pool.settings.name}/{model}", pool.limits.of(model))
+            if quotas is not None and quotas.tokens:
+                load_tokenizer(model)  # now: later it would hold up every call of this worker for 0.3 s
             return Station(provider, upstream, limits, price, health, quotas)
 
         return make

@@ -28,9 +28,9 @@ from headworks.access import Grant
 from headworks.answering import EVENT_STREAM, JSON, STREAM_HEADERS, error_headers, own_headers, request_id_line
 from headworks.attempts import Policy
 from headworks.calls import NO_LIMITS, WITHHELD, Caller, Endpoint, Outcome
-from headworks.catalogue import count_tokens
+from headworks.catalogue import loaded_tokenizer_for
+from headworks.counting import count_request
 from headworks.dialects import RequestHead, refusal_body
-from headworks.dialects.texts import input_text
 from headworks.endpoints import Manner, Route, find_route, name_of_path
 from headworks.errors import Refusal, StorageError
 from headworks.exchange import Reply, Request, Running
@@ -46,6 +46,7 @@ from headworks.shedding import Load
 from headworks.streaming import StreamRelay
 from headworks.telemetry import Metrics, report
 from headworks.unary import UnaryCall, UnaryCalls
+from headworks.weighing import weigh
 
 ANSWER_BYTES = 64 * 1024 * 1024
 """Bound on an answer that is gathered whole."""
@@ -364,6 +365,8 @@ class Gateway:
         """Step 6 of a unary call that may be under quotas: it starts now, or is told later."""
         longest_s = self._planner.longest_s(plan)
         limiter, station = self._limiter, plan.target.station
+        if plan.head is not None and limiter.counts_tokens(grant):
+            call.weight = weigh(plan.head.fields, call.model, call.request_bytes)
         waiter = limiter.admit(
             call,
             station,
@@ -389,6 +392,8 @@ class Gateway:
         if grant is not None and self._limiter.is_needed(grant):
             longest_s = self._planner.longest_s(plan)
             station = plan.target.station
+            if plan.head is not None and self._limiter.counts_tokens(grant):
+                call.weight = weigh(plan.head.fields, call.model, call.request_bytes)
             await self._limiter.wait(call, station, grant, call.model, longest_s, ending, has_more=_has_more(plan))
         if not plan.is_streamed and not plan.is_raw:
             over: Signal[None] = Signal()
@@ -498,7 +503,9 @@ class Gateway:
             raise _journal_full()
         head = self._planner.head_of(request, admission)
         if head is not None and not self._planner.counts(call, head, grant):
-            body = msgspec.json.encode({"input_tokens": count_tokens(input_text(head.fields))})
+            model = call.model or head.model
+            count = count_request(head.fields, model, tokenizer=loaded_tokenizer_for(model))
+            body = msgspec.json.encode({"input_tokens": count.tokens})
             call.response_bytes = len(body)
             self._settlement.settle(call, "answered", 200)
             lines = f"x-headworks-usage: estimated\r\n{request_id_line(call)}".encode()

@@ -24,6 +24,7 @@ from headworks.limiting import Limiter
 from headworks.planning import Admission, Planner
 from headworks.settlement import OpenCall, Settlement
 from headworks.streaming import StreamRelay
+from headworks.weighing import weigh
 from headworks.workload_answer import WholeRun
 from headworks.workload_request import compose_call
 from headworks.workload_run import Shared, Vault
@@ -121,6 +122,8 @@ class WorkloadCalls:
             longest_s = admission.due_s(work.contract.latency.total_s, is_streamed=call.is_streamed)
             has_more = len(work.chain) > 1 or work.deterministic is not None or bool(work.chain[0].pools)
             first = work.chain[0].station
+            if self._limiter.counts_tokens(grant):
+                call.weight = weigh(head.fields, work.chain[0].model, call.request_bytes, is_whole=False)
             await self._limiter.wait(
                 call, first, grant, work.name, longest_s, ending, has_more=has_more, priority=work.priority
             )

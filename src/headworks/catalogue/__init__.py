@@ -19,7 +19,15 @@ from headworks.catalogue.pack import Catalogue, CatalogueError, read_catalogue, 
 from headworks.catalogue.prices import STANDARD, Period, Prices, Rates, Step
 from headworks.catalogue.tariffs import Deck, deck_of
 from headworks.catalogue.terms import Machine, Terms, machine_prices
-from headworks.catalogue.tokenizers import RULE, Certainty, Tokenizer, has_tokenizers, tokenizer_for
+from headworks.catalogue.tokenizers import (
+    RULE,
+    Certainty,
+    Tokenizer,
+    has_tokenizers,
+    load_tokenizer,
+    loaded_tokenizer_for,
+    tokenizer_for,
+)
 from headworks.catalogue.tokens import count_tokens
 
 __all__ = [
@@ -56,6 +64,8 @@ __all__ = [
     "count_tokens",
     "deck_of",
     "has_tokenizers",
+    "load_tokenizer",
+    "loaded_tokenizer_for",
     "machine_prices",
     "read_catalogue",
     "retirement_of",

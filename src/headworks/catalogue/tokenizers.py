@@ -139,6 +139,25 @@ def tokenizer_for(model: str) -> Tokenizer:
     return RULE
 
 
+def load_tokenizer(model: str) -> None:
+    """Load what counts for a model, so that the first count does not wait for it; of a model without a public
+    tokenizer there is nothing to load."""
+    tokenizer = tokenizer_for(model)
+    if isinstance(tokenizer, Encoding):
+        tokenizer.count("")
+        _loaded.add(tokenizer.name)
+
+
+def loaded_tokenizer_for(model: str) -> Tokenizer:
+    """The same as `tokenizer_for` where `load_tokenizer` has loaded it, else the rule of characters: for whoever must
+    not be held up, since loading keeps a whole process from everything else."""
+    tokenizer = tokenizer_for(model)
+    return tokenizer if tokenizer.name in _loaded else RULE
+
+
+_loaded: set[str] = set()
+
+
 @cache
 def _batch_count() -> Callable[[Sequence[str], str, int], list[int]]:
     import toktok  # loads 8 MB of code, which a process that counts nothing does not need

@@ -7,7 +7,7 @@ import `catalogue`.
 
 from headworks.counting.image_rules import Area, Crops, Patches, Rule, Tiles, image_tokens, rule_of
 from headworks.counting.images import Size, image_size, size_of_base64
-from headworks.counting.requests import Part, RequestCount, count_request
+from headworks.counting.requests import Part, RequestCount, count_request, measure_media
 from headworks.counting.tools import tools_tokens
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "count_request",
     "image_size",
     "image_tokens",
+    "measure_media",
     "rule_of",
     "size_of_base64",
     "tools_tokens",

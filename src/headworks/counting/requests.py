@@ -58,12 +58,13 @@ class Part(msgspec.Struct, frozen=True):
 class RequestCount(msgspec.Struct, frozen=True):
     """What a request is counted to take, part by part; parts of nothing are left out. `encoding` is that of its text.
 
-    `text_bytes` are those of its text in UTF-8; with them the tokens can be guessed by experience instead.
+    `text_bytes` are those of its text in UTF-8, `media_chars` those of its encoded media.
     """
 
     encoding: str
     parts: tuple[Part, ...]
     text_bytes: int
+    media_chars: int = 0
 
     @property
     def tokens(self) -> int:
@@ -112,7 +113,21 @@ def count_request(
         *_tools(fields, tokenizer),
         *walk.media(is_documented=rule_of(model)[1]),
     ]
-    return RequestCount(tokenizer.name, tuple(part for part in parts if part.tokens), text_bytes + schema.text_bytes)
+    return RequestCount(
+        tokenizer.name,
+        tuple(part for part in parts if part.tokens),
+        text_bytes + schema.text_bytes,
+        walk.media_chars,
+    )
+
+
+def measure_media(fields: Mapping[str, msgspec.Raw], model: str) -> tuple[int, int]:
+    """The tokens of a request's pictures, sound and files, and the characters that encode them; nothing else of it is
+    counted."""
+    walk = _Walk(rule_of(model)[0])
+    for name in _LISTS:
+        walk.field(fields.get(name))
+    return sum(part.tokens for part in walk.media(is_documented=True)), walk.media_chars
 
 
 def _framing(fields: Mapping[str, msgspec.Raw], walk: "_Walk", model: str, tokenizer: Tokenizer) -> Part:
@@ -149,12 +164,24 @@ def _sample(texts: Sequence[str], text_bytes: int, most_bytes: int | None) -> tu
 class _Walk:
     """What is met on the way through a request. State: everything that is collected."""
 
-    __slots__ = ("_images", "_others", "_unseen", "has_calls", "messages", "names", "rule", "text_bytes", "texts")
+    __slots__ = (
+        "_images",
+        "_others",
+        "_unseen",
+        "has_calls",
+        "media_chars",
+        "messages",
+        "names",
+        "rule",
+        "text_bytes",
+        "texts",
+    )
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self.texts: list[str] = []
         self.text_bytes = 0
+        self.media_chars = 0
         self.messages = 0
         self.names = 0
         self.has_calls = False
@@ -260,6 +287,7 @@ class _Walk:
 
     def _image(self, data: object, detail: object) -> None:
         text = data if isinstance(data, str) else ""
+        self.media_chars += len(text)
         if text.startswith("data:"):
             text = text[text.find(",") + 1 :] if "," in text[:200] else ""
         size = size_of_base64(text)
@@ -271,6 +299,7 @@ class _Walk:
             self._image(data, None)
             return
         size = len(data) * 3 // 4 if isinstance(data, str) else 0
+        self.media_chars += len(data) if isinstance(data, str) else 0
         kind: Kind = "audio" if media_type.startswith("audio/") else "files"
         each = _AUDIO_BYTES_PER_TOKEN if kind == "audio" else _FILE_BYTES_PER_TOKEN
         self._others[kind] = self._others.get(kind, 0) + (size // each + 1 if size else _A_FILE_ELSEWHERE)
