@@ -5,6 +5,7 @@ their files and counted by the rules that their providers document; `calibration
 import `catalogue`.
 """
 
+from headworks.counting.calibration import Calibration, Sample, calibrate
 from headworks.counting.image_rules import Area, Crops, Patches, Rule, Tiles, image_tokens, rule_of
 from headworks.counting.images import Size, image_size, size_of_base64
 from headworks.counting.requests import Part, RequestCount, count_request, measure_media
@@ -12,13 +13,16 @@ from headworks.counting.tools import tools_tokens
 
 __all__ = [
     "Area",
+    "Calibration",
     "Crops",
     "Part",
     "Patches",
     "RequestCount",
     "Rule",
+    "Sample",
     "Size",
     "Tiles",
+    "calibrate",
     "count_request",
     "image_size",
     "image_tokens",
