@@ -144,6 +144,6 @@ def _why_none(skipped: int) -> str:
     if not skipped:
         return "no answered calls are recorded in that time whose tokens the provider has said"
     return (
-        f"{skipped:,} calls could not be counted, for nothing is kept of their content (`retention.content` in a "
-        "workload's contract has it kept from then on)"
+        f"of {skipped:,} call{'s' * (skipped != 1)} no content is kept, so that nothing can be counted "
+        "(`retention.content` in a workload's contract has it kept from then on)"
     )

@@ -38,9 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
     counted = _action(commands, "tokens", "Count the tokens of a request or a text for a model, without a network")
     counted.add_argument("name", metavar="NAME", help="the model")
-    counted.add_argument(
-        "file", type=Path, metavar="FILE", help="a request's body, or a text; - is standard input"
-    )
+    counted.add_argument("file", type=Path, metavar="FILE", help="a request's body, or a text; - is standard input")
 
     calibration = _action(
         commands, "calibration", "Hold counted input tokens against what providers billed, model by model", _CALIBRATION
