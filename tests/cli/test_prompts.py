@@ -100,7 +100,7 @@ def test_a_prompt_is_shown_with_its_variables_and_sections(prompts, release):
         ["plan", "enum"], ["9", "developer"], ["35", "(input)"],
     ]  # fmt: skip
     shown = json.loads(text)
-    assert (shown["state"], shown["static_tokens"], shown["input_at"]) == ("active", 229, 2)
+    assert (shown["state"], shown["static_tokens"], shown["input_at"]) == ("active", 218, 2)
     assert shown["variables"]["plan"]["values"] == ["free", "pro", "enterprise"]
 
 
