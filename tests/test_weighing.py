@@ -18,7 +18,8 @@ PICTURE = base64.b64encode(
 
 
 def weighed(content, model="gpt-4o", **more):
-    body = msgspec.json.encode({"messages": [{"role": "user", "content": content}]})
+    earlier = {"previous_response_id": more.pop("earlier")} if "earlier" in more else {}
+    body = msgspec.json.encode({"messages": [{"role": "user", "content": content}], **earlier})
     return weigh(msgspec.json.decode(body, type=dict[str, msgspec.Raw]), model, len(body), **more)
 
 
@@ -67,6 +68,7 @@ def test_little_text_and_text_of_a_request_that_is_yet_to_be_made_are_not_tokeni
     load_tokenizer("gpt-4o")
     assert weighed(TEXT).text_tokens is None
     assert weighed(TEXT * 100, is_whole=False).text_tokens is None
+    assert weighed(TEXT * 100, earlier="resp_1").text_tokens is None
 
 
 def test_of_much_text_a_part_stands_for_the_whole():

@@ -21,6 +21,9 @@ MOST_BYTES = 64 * 1024
 SMALL_BYTES = 2_048
 """Text of fewer bytes is not tokenized: its tokens are few beside what the answer may be."""
 
+_EARLIER = frozenset({"previous_response_id", "conversation"})
+"""What was said before, and is billed, is not in a request with one of these."""
+
 
 def weigh(fields: Mapping[str, msgspec.Raw], model: str, request_bytes: int, *, is_whole: bool = True) -> Weight:
     """What a request holds.
@@ -33,6 +36,7 @@ def weigh(fields: Mapping[str, msgspec.Raw], model: str, request_bytes: int, *, 
             tokens its bytes tell by experience.
     """
     tokenizer = loaded_tokenizer_for(model)
+    is_whole = is_whole and _EARLIER.isdisjoint(fields)
     if not is_whole or tokenizer.certainty == "estimated" or request_bytes < SMALL_BYTES:
         media_tokens, media_chars = measure_media(fields, model)
         return Weight(max(0, request_bytes - media_chars), media_tokens)

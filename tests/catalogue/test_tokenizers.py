@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headworks.catalogue import RULE, tokenizer_for
+from headworks.catalogue import RULE, load_tokenizer, loaded_tokenizer_for, tokenizer_for
 from headworks.catalogue.tokenizers import has_tokenizers
 
 with warnings.catch_warnings():
@@ -84,3 +84,17 @@ def test_nothing_is_loaded_before_something_is_counted() -> None:
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "False\n"
     assert has_tokenizers()
+
+
+def test_whoever_must_not_be_held_up_gets_the_rule_until_the_encoding_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("headworks.catalogue.tokenizers._loaded", set())
+    assert loaded_tokenizer_for("gpt-4o") is RULE
+
+    load_tokenizer("claude-sonnet-4-5")
+    load_tokenizer("gpt-4o")
+
+    assert loaded_tokenizer_for("gpt-4.1-mini").name == "o200k_base"
+    assert loaded_tokenizer_for("gpt-4") is RULE
+    assert loaded_tokenizer_for("claude-sonnet-4-5") is RULE

@@ -1,12 +1,12 @@
 """How many tokens a picture is, by what each provider documents. Pure.
 
-OpenAI: "Images and vision", "Calculating costs", 2026-11: squares of 512 pixels (tiles) for the older models, of 32
+OpenAI: "Images and vision", "Calculating costs", 2025-10: squares of 512 pixels (tiles) for the older models, of 32
 pixels (patches) for the newer. Anthropic: "Vision", "Evaluate image size": width x height / 750. Google: "Understand
 and count tokens", "Multimodal tokens": 258 a tile of 768 pixels.
 """
 
 import math
-from typing import Literal, assert_never
+from typing import assert_never
 
 import msgspec
 
@@ -58,13 +58,7 @@ _OPENAI: tuple[tuple[str, Rule], ...] = (
     # The guide says 1.62 and 2.46 of gpt-5-mini and gpt-5-nano; users measured 1.20 of the former. More is safer.
     ("gpt-5-mini", Patches(percent=162)),
     ("gpt-5-nano", Patches(percent=246)),
-    ("gpt-5.4-mini", Patches(percent=162)),
-    ("gpt-5.4-nano", Patches(percent=246)),
-    ("gpt-5.1", Tiles(70, 140)),
-    ("gpt-5.2", Patches()),
-    ("gpt-5.3", Patches()),
     ("gpt-5-chat", Tiles(70, 140)),
-    ("gpt-5.", Patches(most=2500)),
     ("gpt-5", Tiles(70, 140)),
     ("gpt-4o", Tiles(85, 170)),
     ("gpt-4.1", Tiles(85, 170)),
@@ -78,15 +72,14 @@ _OPENAI: tuple[tuple[str, Rule], ...] = (
 _CLAUDE = Area(750, 1568, 1600)
 _GEMINI = Crops(258, 384, 768)
 _NEWEST = Patches(most=2500)
-"""Of models that nobody has documented to us: as OpenAI's since gpt-5.4."""
+"""Our guess for models that we know no documented rule of: a token a patch, as of OpenAI's newer ones, up to a picture
+of 1,600 by 1,600 pixels."""
+
+_NEWER = "gpt-5."
+"""Models of OpenAI's after gpt-5, whose names begin like it."""
 
 _LOW_SIDE = 512
 """What a patch model sees with low detail, in pixels a side."""
-
-_ORIGINAL_MOST = 10_000
-"""Patches with `"detail": "original"` (OpenAI, from gpt-5.4 on)."""
-
-Detail = Literal["low", "high", "auto", "original"]
 
 
 def rule_of(model: str) -> tuple[Rule, bool]:
@@ -97,7 +90,7 @@ def rule_of(model: str) -> tuple[Rule, bool]:
     if "gemini" in name or "gemma" in name:
         return _GEMINI, True
     for prefix, rule in _OPENAI:
-        if name.startswith(prefix):
+        if name.startswith(prefix) and not name.startswith(_NEWER):
             return rule, True
     return _NEWEST, False
 
@@ -116,8 +109,7 @@ def image_tokens(rule: Rule, size: Size | None, detail: str = "auto") -> int:
         case Patches():
             if detail == "low":
                 width, height = _within(width, height, _LOW_SIDE)
-            most = _ORIGINAL_MOST if detail == "original" and rule.most > 1536 else rule.most
-            return -(-_patches(width, height, most) * rule.percent // 100)
+            return -(-_patches(width, height, rule.most) * rule.percent // 100)
         case Area():
             width, height = _within(width, height, rule.longest)
             return min(rule.most, math.ceil(width * height / rule.pixels))

@@ -42,7 +42,7 @@ _LISTS = ("messages", "input", "contents")
 _TEXTS = ("instructions", "system", "systemInstruction", "system_instruction", "prompt")
 _MEDIA_KEYS = frozenset(
     {"image_url", "source", "inlineData", "inline_data", "input_audio", "file", "file_data", "file_id", "file_url"}
-    | {"fileData", "file_data", "file_uri"}
+    | {"fileData"}
 )
 
 
