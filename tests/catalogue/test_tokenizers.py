@@ -86,7 +86,7 @@ def test_nothing_is_loaded_before_something_is_counted() -> None:
     assert has_tokenizers()
 
 
-def test_whoever_must_not_be_held_up_gets_the_rule_until_the_encoding_is_loaded(
+def test_the_rule_stands_in_until_an_encoding_is_loaded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("headworks.catalogue.tokenizers._loaded", set())
