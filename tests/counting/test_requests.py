@@ -233,6 +233,27 @@ def test_what_is_no_request_is_counted_all_the_same(body):
     assert count(body).tokens >= 0
 
 
+@pytest.mark.parametrize("name", ["messages", "input", "tools", "text", "response_format", "system"])
+@pytest.mark.parametrize(("start", "end"), [("[", "]"), ('{"source":', "}"), ('{"type":"document","source":', "}")])
+@pytest.mark.parametrize("depth", [200, 480, 900, 20_000])
+def test_no_depth_is_too_deep(name, start, end, depth):
+    raw = msgspec.Raw(b"[" + start.encode() * depth + b'""' + end.encode() * depth + b"]")
+
+    assert count_request({name: raw}, "gpt-4o").tokens >= 0
+
+
+@pytest.mark.parametrize("depth", [100, 900])
+def test_a_call_s_arguments_and_a_schema_may_be_deep(depth):
+    deep = b'{"a":' * depth + b"1" + b"}" * depth
+    fields = {
+        "messages": msgspec.Raw(b'[{"role":"assistant","content":[{"type":"tool_use","input":' + deep + b"}]}]"),
+        "tools": msgspec.Raw(b'[{"type":"x","y":' + deep + b"}]"),
+        "text": msgspec.Raw(b'{"format":{"schema":' + deep + b"}}"),
+    }
+
+    assert count_request(fields, "gpt-4o").tokens >= 0
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=12),
     lambda inner: (

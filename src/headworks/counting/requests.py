@@ -12,7 +12,7 @@ import msgspec
 from headworks.catalogue import Certainty, Tokenizer, tokenizer_for
 from headworks.counting.image_rules import Rule, image_tokens, rule_of
 from headworks.counting.images import size_of_base64
-from headworks.counting.tools import tools_tokens
+from headworks.counting.tools import json_text, tools_tokens
 
 Kind = Literal["text", "framing", "tools", "schema", "images", "audio", "files"]
 
@@ -37,6 +37,9 @@ _STRUCTURE = frozenset(
     | {"encrypted_content", "strict", "signature", "tool_use_id", "media_type", "cache_control", "thoughtSignature"}
 )
 """Keys whose values the model does not read as text: words of the protocol, and references."""
+
+_DEEPEST = 64
+"""Levels that are walked into; no real request has more than a few."""
 
 _LISTS = ("messages", "input", "contents")
 _TEXTS = ("instructions", "system", "systemInstruction", "system_instruction", "prompt")
@@ -211,7 +214,7 @@ class _Walk:
         if isinstance(value, dict):
             inner = value.get("json_schema", value.get("format"))
             if isinstance(inner, dict) and "schema" in inner:
-                self._text(msgspec.json.encode(inner["schema"]).decode())
+                self._text(json_text(inner["schema"]))
 
     def media(self, *, is_documented: bool) -> Iterator[Part]:
         """What was met beside text."""
@@ -236,6 +239,8 @@ class _Walk:
     def _value(self, value: object, depth: int) -> None:
         if isinstance(value, str):
             self._text(value)
+        elif depth > _DEEPEST:
+            return
         elif isinstance(value, list):
             for item in value:
                 self._value(item, depth + 1)
@@ -243,7 +248,7 @@ class _Walk:
             self._object(value, depth)
 
     def _object(self, value: dict[str, object], depth: int) -> None:
-        if not _MEDIA_KEYS.isdisjoint(value) and self._medium(value):
+        if not _MEDIA_KEYS.isdisjoint(value) and self._medium(value, depth):
             return
         if "function" in value or "functionCall" in value or "tool_use_id" in value or "call_id" in value:
             self.has_calls = True
@@ -251,11 +256,11 @@ class _Walk:
             if key in _STRUCTURE:
                 continue
             if key in ("input", "args", "response") and isinstance(item, dict):
-                self._text(msgspec.json.encode(item).decode())  # a call's arguments are read as JSON
+                self._text(json_text(item))  # a call's arguments are read as JSON
             else:
                 self._value(item, depth + 1)
 
-    def _medium(self, value: dict[str, object]) -> bool:
+    def _medium(self, value: dict[str, object], depth: int) -> bool:
         """Whether this is a picture, sound or file, which is then noted."""
         image = value.get("image_url")
         if isinstance(image, dict):
@@ -265,7 +270,7 @@ class _Walk:
         elif isinstance(inline := value.get("inlineData", value.get("inline_data")), dict):
             self._data(str(inline.get("mimeType", inline.get("mime_type", ""))), inline.get("data"))
         elif isinstance(source := value.get("source"), dict) and value.get("type") in ("image", "document"):
-            return self._source(str(value["type"]), source)
+            return self._source(str(value["type"]), source, depth)
         elif isinstance(audio := value.get("input_audio"), dict):
             self._data("audio/", audio.get("data"))
         elif value.get("type") in ("file", "input_file") or "fileData" in value or "file_data" in value:
@@ -275,10 +280,10 @@ class _Walk:
             return False
         return True
 
-    def _source(self, kind: str, source: dict[str, object]) -> bool:
+    def _source(self, kind: str, source: dict[str, object], depth: int) -> bool:
         """Of Anthropic's: `base64`, `url` and `file`; a document may also be `text` or `content`."""
         if kind == "document" and source.get("type") in ("text", "content"):
-            self._value(source.get("data", source.get("content")), 0)
+            self._value(source.get("data", source.get("content")), depth + 1)
         elif kind == "image":
             self._image(source.get("data"), None)
         else:

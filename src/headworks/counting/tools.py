@@ -27,6 +27,14 @@ def tools_tokens(tools: object, tokenizer: Tokenizer) -> int:
     return total + _THE_END
 
 
+def json_text(value: object) -> str:
+    """A decoded value as compact JSON again, "" for one that is nested too deep to be written."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except RecursionError:
+        return ""
+
+
 def _functions(tool: object) -> list[object]:
     """Chat wraps its functions, Gemini lists them; Responses and Anthropic have them as they are."""
     if isinstance(tool, dict):
@@ -41,7 +49,7 @@ def _functions(tool: object) -> list[object]:
 
 def _function(function: object, tokenizer: Tokenizer) -> int:
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-        return tokenizer.count(msgspec.json.encode(function).decode())
+        return tokenizer.count(json_text(function))
     text = f"{function['name']}:{_line(function.get('description'))}"
     schema = function.get("parameters", function.get("input_schema"))
     return _A_FUNCTION + tokenizer.count(text) + _properties(schema, tokenizer, 0)
