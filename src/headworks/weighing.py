@@ -16,7 +16,7 @@ from headworks.limits import Expectations
 from headworks.settlement import OpenCall
 
 MOST_BYTES = 64 * 1024
-"""Of text are counted, and what is beyond them taken to be like them: 0.3 ms of a worker's time at most."""
+"""Of text are counted, and what is beyond them taken to be like them: about half a millisecond of a worker's time."""
 
 SMALL_BYTES = 2_048
 """Text of fewer bytes is not tokenized: its tokens are few beside what the answer may be."""
