@@ -306,3 +306,19 @@ def test_a_keys_own_limit_is_not_gone_round_by_a_fallback(hall):
     assert (refused.status, len(hall.upstream.flights)) == (429, 1)
     first.running.cancel()
     hall.turn(4)
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_picture_is_no_reason_to_refuse_a_call_for_good(hall, limit, is_streamed):
+    limit(tokens_per_minute=30_000)
+    content = [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{'A' * 1_400_000}"}}]
+    body = {"model": "nano", "messages": [{"role": "user", "content": content}], "stream": is_streamed}
+    asked = hall.ask("/v1/chat/completions", body)
+    for _ in range(100):
+        run(hall, 0.02)
+        if hall.upstream.flights:
+            break
+
+    assert len(hall.upstream.flights) == 1
+    asked.running.cancel()
+    hall.turn(4)

@@ -22,7 +22,7 @@ from headworks.admitting import Admissions
 from headworks.attempts import Policy
 from headworks.budgeting import Wallet
 from headworks.calls import Endpoint
-from headworks.catalogue import PriceArchive, PriceBook
+from headworks.catalogue import PriceArchive, PriceBook, load_tokenizer
 from headworks.config import (
     LOCK_FILE,
     Project,
@@ -603,6 +603,8 @@ class Assembly:
             if not model:  # the provider itself, for what belongs to no model
                 return Station(provider, upstream, limits, price, health)
             quotas = self._hull.limiter.target_set(f"{pool.settings.name}/{model}", pool.limits.of(model))
+            if quotas is not None and quotas.tokens:
+                load_tokenizer(model)  # now: later it would hold up every call of this worker for 0.3 s
             return Station(provider, upstream, limits, price, health, quotas)
 
         return make

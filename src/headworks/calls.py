@@ -123,6 +123,20 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 NO_USAGE = Usage()
 
 
+class Weight(msgspec.Struct, frozen=True, gc=False):
+    """What a request was found to hold before it is made.
+
+    Attributes:
+        text_bytes: of its body, without encoded media.
+        media_tokens: of its pictures, sound and files, by the providers' rules.
+        text_tokens: of everything else, counted with the model's own tokenizer; None where it was not.
+    """
+
+    text_bytes: int
+    media_tokens: int = 0
+    text_tokens: int | None = None
+
+
 class FailureKind(enum.StrEnum):
     """Why an attempt failed, provider-neutral. Only routing decides what to do about it."""
 

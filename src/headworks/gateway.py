@@ -28,9 +28,9 @@ from headworks.admitting import Admissions, Ask
 from headworks.answering import EVENT_STREAM, JSON, STREAM_HEADERS, error_headers, own_headers, request_id_line
 from headworks.attempts import Policy
 from headworks.calls import WITHHELD, Caller, Endpoint, Outcome
-from headworks.catalogue import count_tokens
+from headworks.catalogue import loaded_tokenizer_for
+from headworks.counting import count_request
 from headworks.dialects import RequestHead, refusal_body
-from headworks.dialects.texts import input_text
 from headworks.endpoints import Manner, Route, find_route, name_of_path
 from headworks.errors import Refusal, StorageError
 from headworks.exchange import Reply, Request, Running
@@ -45,6 +45,7 @@ from headworks.shedding import Load
 from headworks.streaming import StreamRelay
 from headworks.telemetry import Metrics, report
 from headworks.unary import UnaryCall, UnaryCalls
+from headworks.weighing import weigh
 
 ANSWER_BYTES = 64 * 1024 * 1024
 """Bound on an answer that is gathered whole."""
@@ -372,6 +373,8 @@ class Gateway:
     def _ask(self, call: OpenCall, plan: Plan, grant: Grant) -> Ask:
         fields = {} if plan.head is None else plan.head.fields
         longest_s = self._planner.longest_s(plan)
+        if plan.head is not None and self._limiter.counts_tokens(grant):
+            call.weight = weigh(fields, call.model, call.request_bytes)
         return Ask(call, plan.target.station, grant, call.model, longest_s, fields, has_more=_has_more(plan))
 
     async def _attempt(
@@ -491,7 +494,9 @@ class Gateway:
             raise _journal_full()
         head = self._planner.head_of(request, admission)
         if head is not None and not self._planner.counts(call, head, grant):
-            body = msgspec.json.encode({"input_tokens": count_tokens(input_text(head.fields))})
+            model = call.model or head.model
+            count = count_request(head.fields, model, tokenizer=loaded_tokenizer_for(model))
+            body = msgspec.json.encode({"input_tokens": count.tokens})
             call.response_bytes = len(body)
             self._settlement.settle(call, "answered", 200)
             lines = f"x-headworks-usage: estimated\r\n{request_id_line(call)}".encode()

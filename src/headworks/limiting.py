@@ -31,6 +31,7 @@ from headworks.limits import (
 )
 from headworks.planning import Station
 from headworks.settlement import CANCELLED, UNTOLD, OpenCall
+from headworks.weighing import expected_tokens, learn_tokens
 
 MINUTE_S = 60.0
 DAY_S = 86_400.0
@@ -66,6 +67,15 @@ def _limits_of(teams: Mapping[str, Team]) -> dict[str, Limits]:
     """Of those teams that have any."""
     limits = {name: team.limits for name, team in teams.items()}
     return {name: of for name, of in limits.items() if any(each is not None for each in msgspec.structs.astuple(of))}
+
+
+def has_token_limits(limits: Limits) -> bool:
+    """Whether tokens are limited at all."""
+    return limits.tokens_per_minute is not None or limits.tokens_per_day is not None
+
+
+def _count_tokens(teams: Mapping[str, Limits]) -> bool:
+    return any(map(has_token_limits, teams.values()))
 
 
 class CallQuota:
@@ -173,7 +183,7 @@ class CallQuota:
         for reservation in self._further[-1:]:
             reservation.settle(real)
         if usage.source != "none":
-            self._limiter.expectations.learn(self.kind, call.request_bytes, usage.input_tokens, usage.output_tokens)
+            learn_tokens(self._limiter.expectations, self.kind, call)
 
     def believe(self, station: Station, headers: Mapping[bytes, bytes], now_s: float) -> None:
         """Take in what the provider's headers say is left."""
@@ -232,6 +242,7 @@ class Limiter:
         self._team_limits = _limits_of(teams)
         self._sets: OrderedDict[tuple[str, str, Limits, int], tuple[Station, LimitSet | None]] = OrderedDict()
         self._has_targets = False
+        self._counts_tokens = _count_tokens(self._team_limits)
         self.has_quotas = bool(self._team_limits)
         self._queues: dict[int | str, FairQueue] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -245,12 +256,14 @@ class Limiter:
         self._team_limits = _limits_of(teams)
         self._sets.clear()
         self._has_targets = False
+        self._counts_tokens = _count_tokens(self._team_limits)
         self.has_quotas = bool(self._team_limits)
 
     def target_set(self, name: str, limits: Limits) -> LimitSet | None:
         """The quotas of a target; None if there are none."""
         found = self._set(quotas_of(f"target/{name}", limits))
         self._has_targets = self._has_targets or found is not None
+        self._counts_tokens = self._counts_tokens or (found is not None and bool(found.tokens))
         self.has_quotas = self.has_quotas or found is not None
         return found
 
@@ -266,6 +279,10 @@ class Limiter:
     def is_needed(self, grant: Grant) -> bool:
         """Whether calls with this grant may be under any quota."""
         return self.has_quotas or grant.limits is not NO_LIMITS
+
+    def counts_tokens(self, grant: Grant) -> bool:
+        """Whether calls with this grant may be under a quota of tokens, so that it matters what they hold."""
+        return self._counts_tokens or has_token_limits(grant.limits)
 
     # -- a call ---------------------------------------------------------------------------------------------------
 
@@ -298,9 +315,9 @@ class Limiter:
         limits = self._set_of(grant, station)
         if limits is None:
             if self._has_targets:  # another target of the call's may have some
-                self._admitted(call, station, kind, self.expectations.tokens(kind, call.request_bytes), None)
+                self._admitted(call, station, kind, expected_tokens(self.expectations, kind, call), None)
             return None
-        tokens = self.expectations.tokens(kind, call.request_bytes)
+        tokens = expected_tokens(self.expectations, kind, call)
         now_s = perf_counter()
         key: int | str = id(station) if station.limits is not None else grant.caller.team or grant.caller.key_id
         queue = self._queues.get(key)

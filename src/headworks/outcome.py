@@ -1,9 +1,9 @@
 """What an answer says of itself goes into the record; what it leaves unsaid is counted."""
 
 from headworks.calls import Usage
-from headworks.catalogue import count_tokens
+from headworks.catalogue import loaded_tokenizer_for
+from headworks.counting import count_request
 from headworks.dialects import AnswerSummary
-from headworks.dialects.texts import input_text
 from headworks.planning import Plan
 from headworks.settlement import OpenCall
 
@@ -25,9 +25,10 @@ def note(call: OpenCall, summary: AnswerSummary) -> None:
 def estimate_usage(call: OpenCall, plan: Plan, text: str) -> None:
     """Count what the provider did not: text went up or came down and no usage was told."""
     if call.usage.source == "none" and plan.head is not None and plan.path in _COUNTED:
+        tokenizer = loaded_tokenizer_for(call.model)
         call.usage = Usage(
-            input_tokens=count_tokens(input_text(plan.head.fields)),
-            output_tokens=count_tokens(text),
+            input_tokens=count_request(plan.head.fields, call.model, tokenizer=tokenizer).tokens,
+            output_tokens=tokenizer.count(text),
             source="estimated",
         )
 

@@ -19,6 +19,7 @@ from headworks.calls import (
     Settled,
     Usage,
     Verdict,
+    Weight,
 )
 from headworks.errors import StorageError
 
@@ -96,7 +97,8 @@ class OpenCall(msgspec.Struct, gc=False):
     """One call while it runs. Fields are filled in by the step that learns them.
 
     Fields that end in `_s` are times of `time.perf_counter`: the event loop's own clock stands still within a turn.
-    `work` is None for a call that has nothing to say there, so that it pays nothing for it. `cost_pico` sums up what
+    `work` is None for a call that has nothing to say there, so that it pays nothing for it; `weight` for one that no
+    quota of tokens can bind. `cost_pico` sums up what
     attempts cost, in pico-dollars; -1 as soon as that of one is not known.
     """
 
@@ -131,6 +133,7 @@ class OpenCall(msgspec.Struct, gc=False):
     price_version: str = ""
     service_tier: str = ""
     quota: Quota | None = None
+    weight: Weight | None = None
 
     def opened(self) -> Opened:
         """The entry to write before an upstream is called."""

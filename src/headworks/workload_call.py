@@ -24,6 +24,7 @@ from headworks.holding import HeldAnswers
 from headworks.planning import Admission, Planner
 from headworks.settlement import OpenCall, Settlement
 from headworks.streaming import StreamRelay
+from headworks.weighing import weigh
 from headworks.workload_answer import WholeRun
 from headworks.workload_request import compose_call
 from headworks.workload_run import Shared, Vault
@@ -120,6 +121,8 @@ class WorkloadCalls:
         if self._admissions.is_needed(grant, work.budget):
             longest_s = admission.due_s(work.contract.latency.total_s, is_streamed=call.is_streamed)
             has_more = len(work.chain) > 1 or work.deterministic is not None or bool(work.chain[0].pools)
+            if self._admissions.limiter.counts_tokens(grant):
+                call.weight = weigh(head.fields, work.chain[0].model, call.request_bytes, is_whole=False)
             ask = Ask(
                 call,
                 work.chain[0].station,

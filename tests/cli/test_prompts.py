@@ -64,7 +64,7 @@ def test_prompts_are_listed_with_what_is_in_the_folder_active_and_published(prom
 
     rows = [line.split() for line in out.splitlines()]
     assert rows[0] == ["WORKLOAD", "FOLDER", "ACTIVE", "PUBLISHED", "STATIC"]
-    assert rows[1] == ["assistant", "1.0.0", "-", "-", "198"]
+    assert rows[1] == ["assistant", "1.0.0", "-", "-", "185"]
     assert rows[3][:5] == [NAME, "1.1.0", "1.1.0", "1.0.0,", "1.1.0"]
     shown = json.loads(lines.splitlines()[2])
     assert (shown["workload"], shown["active"], shown["published"]) == (NAME, "1.1.0", ["1.0.0", "1.1.0"])
@@ -95,12 +95,12 @@ def test_a_prompt_is_shown_with_its_variables_and_sections(prompts, release):
     _, text, _ = prompts("show", NAME, "--json")
 
     assert "version        1.0.0 (active)" in out.splitlines()
-    assert "static prefix  229 tokens, behind 128 of schema" in out.splitlines()
+    assert "static prefix  218 tokens, behind 110 of schema" in out.splitlines()
     assert [line.split()[:2] for line in out.splitlines() if line.startswith(("plan ", "   9", "  35"))] == [
         ["plan", "enum"], ["9", "developer"], ["35", "(input)"],
     ]  # fmt: skip
     shown = json.loads(text)
-    assert (shown["state"], shown["static_tokens"], shown["input_at"]) == ("active", 229, 2)
+    assert (shown["state"], shown["static_tokens"], shown["input_at"]) == ("active", 218, 2)
     assert shown["variables"]["plan"]["values"] == ["free", "pro", "enterprise"]
 
 
@@ -280,7 +280,7 @@ def test_remarks_are_counted_in_tokens_and_are_no_failure(desk, prompts):
 
     assert code == 0
     assert out.splitlines()[0].startswith(f"{desk.triage}/prompt.md:9:1: remark: ")
-    assert out.splitlines()[0].endswith("(prefix-too-short, 128M tokens a month, $11.53 a month)")
+    assert out.splitlines()[0].endswith("(prefix-too-short, 118M tokens a month, $10.63 a month)")
     assert err == ""
 
 
@@ -290,7 +290,7 @@ def test_what_a_finding_costs_is_what_this_project_pays(desk, prompts):
     )
     found = [json.loads(line) for line in prompts("lint", NAME, "--json")[1].splitlines()]
     (one,) = [each for each in found if each["rule"] == "prefix-too-short"]
-    assert 5_760_000 < one["monthly_cost_micro_usd"] < 5_770_000
+    assert 5_310_000 < one["monthly_cost_micro_usd"] < 5_320_000
 
 
 def test_a_model_without_a_price_is_named(desk, prompts):

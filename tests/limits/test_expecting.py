@@ -55,3 +55,21 @@ def test_memory_is_bounded_and_every_expectation_is_sane(calls):
 
         assert len(expectations) <= 4
         assert 0 <= expectations.tokens(str(kind), body_bytes) <= body_bytes + 10**8
+
+
+def test_what_counts_are_billed_as_is_learnt():
+    expectations = Expectations()
+    for _ in range(200):
+        expectations.learn("w", 4_000, 1_200, 1, counted_tokens=1_000)
+
+    assert expectations.tokens("w", 0, input_tokens=2_000, max_output_tokens=0) == pytest.approx(2_400, rel=0.01)
+
+
+def test_media_count_as_they_are_said_and_teach_nothing_of_text():
+    expectations = Expectations()
+    for _ in range(100):
+        expectations.learn("w", 4_000, 1_000, 1)
+    for _ in range(100):
+        expectations.learn("w", 100, 5_000, 1, media_tokens=4_000)
+
+    assert expectations.tokens("w", 4_000, max_output_tokens=0, media_tokens=765) == pytest.approx(1_765, rel=0.01)

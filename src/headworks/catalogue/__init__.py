@@ -19,9 +19,19 @@ from headworks.catalogue.pack import Catalogue, CatalogueError, read_catalogue, 
 from headworks.catalogue.prices import STANDARD, Period, Prices, Rates, Step
 from headworks.catalogue.tariffs import Deck, deck_of
 from headworks.catalogue.terms import Machine, Terms, machine_prices
+from headworks.catalogue.tokenizers import (
+    RULE,
+    Certainty,
+    Tokenizer,
+    has_tokenizers,
+    load_tokenizer,
+    loaded_tokenizer_for,
+    tokenizer_for,
+)
 from headworks.catalogue.tokens import count_tokens
 
 __all__ = [
+    "RULE",
     "STANDARD",
     "WARNING_DAYS",
     "Bill",
@@ -29,6 +39,7 @@ __all__ = [
     "CacheFacts",
     "Catalogue",
     "CatalogueError",
+    "Certainty",
     "Changes",
     "Citation",
     "Cost",
@@ -47,12 +58,17 @@ __all__ = [
     "Step",
     "TargetPrice",
     "Terms",
+    "Tokenizer",
     "changes_between",
     "cost_of",
     "count_tokens",
     "deck_of",
+    "has_tokenizers",
+    "load_tokenizer",
+    "loaded_tokenizer_for",
     "machine_prices",
     "read_catalogue",
     "retirement_of",
     "shipped",
+    "tokenizer_for",
 ]

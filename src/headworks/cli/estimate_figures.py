@@ -19,6 +19,9 @@ _HOUR_S = 3600
 _FIFTH = Fraction(1, 5)
 """How far off an assumed count may be: counting without the model's tokenizer is no better (`catalogue.tokens`)."""
 
+_COUNT_ERROR = {"exact": Fraction(1, 20), "presumed": Fraction(1, 10), "estimated": _FIFTH}
+"""How far off a count of the prompt may be. The text is exact, how a provider writes tools and schema is its own."""
+
 _CACHE = (Fraction(4, 10), Fraction(55, 100), Fraction(7, 10))
 """How much of a static prefix is read from the cache where nothing is measured."""
 
@@ -110,7 +113,7 @@ def _contracted(workload: Workload, facts: Facts) -> dict[str, Assumption]:
         return Assumption(name, exact, exact * (1 - _FIFTH), exact * (1 + _FIFTH), source, note)
 
     whole = facts.static_tokens + volume.input_tokens
-    counted = Fraction(facts.cacheable_tokens)
+    counted, off = Fraction(facts.cacheable_tokens), _COUNT_ERROR[facts.certainty]
     return {
         "calls_per_day": about("calls_per_day", volume.calls_per_day, "volume.calls_per_day"),
         "input_tokens": about(
@@ -120,8 +123,8 @@ def _contracted(workload: Workload, facts: Facts) -> dict[str, Assumption]:
         "prefix_tokens": Assumption(
             "prefix_tokens",
             counted,
-            counted * (1 - _FIFTH),
-            counted * (1 + _FIFTH),
+            counted * (1 - off),
+            counted * (1 + off),
             "contract",
             "tools, schema, and the prompt before its first variable, counted",
         ),

@@ -1,4 +1,4 @@
-"""List, show and compare models and their prices; renew the catalogue.
+"""List, show and compare models and their prices; count tokens; renew the catalogue.
 
 The catalogue knows models, prices, context windows and shutdown dates; it comes with the release and needs no network.
 Prices are those that hold for this project: list prices, less what headworks.yaml says under `prices`. Without a
@@ -22,6 +22,10 @@ catalogue that comes with the release needs none. What was in use before is kept
 for --restore. Running workers take the new prices at their next start or reload."""
 
 
+_CALIBRATION = """The newest 2,000 calls are counted that were answered at the first attempt and whose content is
+kept; nothing of it is shown."""
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the sub-commands and their flags."""
     commands = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
@@ -31,6 +35,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument("name", metavar="NAME", help="the model")
 
     _compare_arguments(_action(commands, "compare", "Say what calls of a size cost with each of some models"))
+
+    counted = _action(commands, "tokens", "Count the tokens of a request or a text for a model, without a network")
+    counted.add_argument("name", metavar="NAME", help="the model")
+    counted.add_argument("file", type=Path, metavar="FILE", help="a request's body, or a text; - is standard input")
+
+    calibration = _action(
+        commands, "calibration", "Hold counted input tokens against what providers billed, model by model", _CALIBRATION
+    )
+    calibration.add_argument(
+        "--days", type=_count, default=30, metavar="N", help="calls of so many days. Default: %(default)s"
+    )
 
     _action(commands, "providers", "List the providers that the catalogue knows")
 
@@ -65,6 +80,14 @@ def run(options: argparse.Namespace) -> int:
             from headworks.cli.model_compare import compare_models
 
             compare_models(offers, options)
+        case "tokens":
+            from headworks.cli.model_calibration import show_tokens
+
+            show_tokens(offers, options)
+        case "calibration":
+            from headworks.cli.model_calibration import show_calibration
+
+            show_calibration(offers, options)
         case "providers":
             from headworks.cli.model_list import list_providers
 

@@ -8,18 +8,18 @@ import msgspec
 
 from headworks.catalogue import PriceArchive
 from headworks.cli.lines import json_line, note
+from headworks.cli.prompt_model import model_in_use, tokenizer_of
 from headworks.cli.prompt_release import as_named, named_from_here, prompt_of, published, published_release, schema_of
 from headworks.cli.tables import RED, YELLOW, has_colours, plain, tokens
 from headworks.cli.workloads import find_workload
 from headworks.compiled import read_file
-from headworks.config import LOCK_FILE, load_workloads, model_of_rung, price_book, read_lock
+from headworks.config import load_workloads, price_book
 from headworks.errors import CommandError, ConfigError, Problem
 from headworks.prompts import LintFinding, Prompt, PromptRegistry, lint
 from headworks.prompts.layout import DAYS_A_MONTH, LintPrices
 
 if TYPE_CHECKING:
     from headworks.config import Project, Workload
-    from headworks.config.shape import Model
 
 _LEAST_PREFIX = 1024
 """The least prefix that is cached, where the catalogue does not know it (OpenAI prompt-caching guide, 2026-11)."""
@@ -43,7 +43,7 @@ def run(project: "Project", registry: PromptRegistry | None, options: argparse.N
             for problem in error.problems:
                 note(str(problem), "prompts")
             continue
-        for finding in _findings(workload, prompt, pricing):
+        for finding in _findings(project, workload, prompt, pricing):
             count += 1
             if finding.tokens and finding.monthly_cost_micro_usd is None:
                 unpriced.add(pricing.model_of(workload))
@@ -68,18 +68,17 @@ class _Pricing:
     """What input costs with the models in use, as the project is charged for it."""
 
     def __init__(self, project: "Project") -> None:
-        self._config = project.config
-        self._locked = read_lock(project.folder / LOCK_FILE).workloads
+        self._project = project
         self._book = price_book(project, PriceArchive(project.storage).current())
 
     def model_of(self, workload: "Workload") -> str:
         """The model in use, by the name that callers would send."""
-        target = self._target(workload)
+        target = model_in_use(self._project, workload)
         return f"{target.provider}/{target.model}"
 
     def of(self, workload: "Workload") -> tuple[LintPrices | None, int]:
         """The prices, None where they are not known, and the least prefix that is cached, in tokens."""
-        target = self._target(workload)
+        target = model_in_use(self._project, workload)
         price = self._book.for_target(target.provider, target.model)
         facts = None if price.model is None else price.model.cache
         least = _LEAST_PREFIX if facts is None else facts.minimum_tokens
@@ -91,17 +90,8 @@ class _Pricing:
         cached = rates.input if rates.cached_input is None else rates.cached_input
         return LintPrices(rates.input, cached, rates.cache_write), least
 
-    def _target(self, workload: "Workload") -> "Model":
-        contract = workload.contract
-        locked = self._locked[workload.name].model if workload.name in self._locked else ""
-        for name in (contract.model, locked, *contract.ladder):
-            target = model_of_rung(self._config, name) if name else None
-            if target is not None:
-                return target
-        raise AssertionError("the contract's names were checked")
 
-
-def _findings(workload: "Workload", prompt: Prompt, pricing: _Pricing) -> list[LintFinding]:
+def _findings(project: "Project", workload: "Workload", prompt: Prompt, pricing: _Pricing) -> list[LintFinding]:
     prices, least = pricing.of(workload)
     return lint(
         prompt,
@@ -110,6 +100,7 @@ def _findings(workload: "Workload", prompt: Prompt, pricing: _Pricing) -> list[L
         calls_per_day=workload.contract.volume.calls_per_day,
         prices=prices,
         minimum_tokens=least,
+        count=tokenizer_of(project, workload).count,
     )
 
 

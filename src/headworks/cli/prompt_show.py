@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from headworks.calls import Endpoint
-from headworks.catalogue import count_tokens
+from headworks.catalogue import Tokenizer
 from headworks.cli.lines import json_line
+from headworks.cli.prompt_model import tokenizer_of
 from headworks.cli.prompt_release import (
     folder_release,
     named_from_here,
@@ -41,7 +42,7 @@ def run(project: "Project", registry: PromptRegistry | None, options: argparse.N
     with named_from_here(workload):
         release = folder_release(workload) if publication is None else published_release(publication)
     if options.action == "show":
-        _show(workload, release, registry, publication, options)
+        _show(workload, release, registry, publication, options, tokenizer_of(project, workload))
     else:
         _render(workload, release.prompt, options)
     return 0
@@ -56,6 +57,7 @@ def _show(
     registry: PromptRegistry | None,
     publication: Publication | None,
     options: argparse.Namespace,
+    tokenizer: Tokenizer,
 ) -> None:
     prompt = release.prompt
     if options.source:
@@ -75,9 +77,9 @@ def _show(
     state = "active" if is_active else "published" if is_published else "not published"
     beside = release.companions
     figures = {
-        "prefix": count_tokens(prompt.static_prefix),
-        "schema": count_tokens(beside.schema) if beside else 0,
-        "tools": _tools_tokens(beside.parameters) if beside else 0,
+        "prefix": tokenizer.count(prompt.static_prefix),
+        "schema": tokenizer.count(beside.schema) if beside else 0,
+        "tools": _tools_tokens(beside.parameters, tokenizer) if beside else 0,
     }
     if options.json:
         print(json_line(_as_json(workload, prompt, state, figures)))
@@ -100,7 +102,7 @@ def _show(
         print("\n".join(table.lines([_variable_row(name, one) for name, one in prompt.variables.items()])))
     print()
     table = Table(("LINE", "ROLE", "TOKENS", "VARIES WITH"), right=frozenset({0, 2}), coloured=has_colours())
-    print("\n".join(table.lines(list(_section_rows(prompt)))))
+    print("\n".join(table.lines(list(_section_rows(prompt, tokenizer)))))
 
 
 def _as_json(workload: "Workload", prompt: Prompt, state: str, figures: Mapping[str, int]) -> dict[str, object]:
@@ -127,9 +129,9 @@ def _as_json(workload: "Workload", prompt: Prompt, state: str, figures: Mapping[
     }
 
 
-def _tools_tokens(parameters: str) -> int:
+def _tools_tokens(parameters: str, tokenizer: Tokenizer) -> int:
     tools = msgspec.json.decode(parameters).get("tools")
-    return 0 if tools is None else count_tokens(msgspec.json.encode(tools).decode())
+    return 0 if tools is None else tokenizer.count(msgspec.json.encode(tools).decode())
 
 
 def _variable_row(name: str, variable: Variable) -> list[Cell]:
@@ -148,14 +150,14 @@ def _variable_row(name: str, variable: Variable) -> list[Cell]:
     return [Cell(name), Cell(kind), Cell(limits or "-"), Cell(default), Cell(variable.description or "-", GREY)]
 
 
-def _section_rows(prompt: Prompt) -> Iterator[list[Cell]]:
+def _section_rows(prompt: Prompt, tokenizer: Tokenizer) -> Iterator[list[Cell]]:
     for number, section in enumerate((*prompt.sections, None)):
         if number == prompt.input_at:
             line = "-" if prompt.input_mark is None else str(prompt.input_mark.line)
             yield [Cell(line), Cell("(input)", GREY), Cell("-"), Cell("the caller's own messages", GREY)]
         if section is not None:
             names = sorted({name for piece in section.pieces for name in piece.names})
-            fixed = sum(count_tokens(piece.text) for piece in section.pieces)
+            fixed = tokenizer.count_all([piece.text for piece in section.pieces])
             varies = Cell(", ".join(names) if names else "nothing", 0 if names else GREY)
             yield [Cell(str(section.line)), Cell(section.role), Cell(tokens(fixed)), varies]
 

@@ -127,9 +127,9 @@ def _list(project: "Project", registry: "PromptRegistry | None", *, is_json: boo
             for problem in error.problems:
                 note(str(problem), "prompts")
         if is_json:
-            print(json_line(_listed(workload, prompt, registry)))
+            print(json_line(_listed(project, workload, prompt, registry)))
         else:
-            rows.append(_row(workload, prompt, registry))
+            rows.append(_row(project, workload, prompt, registry))
     if rows:
         table = Table(
             ("WORKLOAD", "FOLDER", "ACTIVE", "PUBLISHED", "STATIC"), right=frozenset({4}), coloured=has_colours()
@@ -140,8 +140,10 @@ def _list(project: "Project", registry: "PromptRegistry | None", *, is_json: boo
     return code
 
 
-def _row(workload: "Workload", prompt: "Prompt | None", registry: "PromptRegistry | None") -> list[Cell]:
-    shown = _listed(workload, prompt, registry)
+def _row(
+    project: "Project", workload: "Workload", prompt: "Prompt | None", registry: "PromptRegistry | None"
+) -> list[Cell]:
+    shown = _listed(project, workload, prompt, registry)
     versions = [] if registry is None else [one.version for one in registry.list(workload.name)]
     last = ", ".join(versions[-_SHOWN:]) + (f" and {len(versions) - _SHOWN} more" if len(versions) > _SHOWN else "")
     active = shown["active"]
@@ -156,8 +158,10 @@ def _row(workload: "Workload", prompt: "Prompt | None", registry: "PromptRegistr
     ]
 
 
-def _listed(workload: "Workload", prompt: "Prompt | None", registry: "PromptRegistry | None") -> dict[str, object]:
-    from headworks.catalogue import count_tokens
+def _listed(
+    project: "Project", workload: "Workload", prompt: "Prompt | None", registry: "PromptRegistry | None"
+) -> dict[str, object]:
+    from headworks.cli.prompt_model import tokenizer_of
 
     active = None if registry is None else registry.active(workload.name)
     return {
@@ -166,7 +170,7 @@ def _listed(workload: "Workload", prompt: "Prompt | None", registry: "PromptRegi
         "hash": None if prompt is None else prompt.hash,
         "active": None if active is None else active.version,
         "published": [] if registry is None else [one.version for one in registry.list(workload.name)],
-        "static_tokens": None if prompt is None else count_tokens(prompt.static_prefix),
+        "static_tokens": None if prompt is None else tokenizer_of(project, workload).count(prompt.static_prefix),
     }
 
 

@@ -19,18 +19,22 @@ _LAST_STEP = 0.03
 """The quantile moves by factors: by up to exp(0.6) at first, by exp(0.03) when it has settled."""
 
 _INPUT_SMOOTHING = 0.05
+_MOST_OFF = 4.0
+"""A count of the model's own tokenizer is never taken to be further off what is billed than by this factor."""
+
 _KEYS = 1024
 
 
 class _Learnt:
     """What calls of one kind came to."""
 
-    __slots__ = ("bytes_a_token", "calls", "log_output")
+    __slots__ = ("billed_a_counted", "bytes_a_token", "calls", "log_output")
 
     def __init__(self) -> None:
         self.calls = 0
         self.log_output = math.log(_FIRST_OUTPUT)
         self.bytes_a_token = _BYTES_A_TOKEN
+        self.billed_a_counted = 1.0
 
 
 class Expectations:
@@ -45,27 +49,54 @@ class Expectations:
         self._learnt: OrderedDict[str, _Learnt] = OrderedDict()
 
     def tokens(
-        self, kind: str, body_bytes: int, *, input_tokens: int | None = None, max_output_tokens: int | None = None
+        self,
+        kind: str,
+        body_bytes: int,
+        *,
+        input_tokens: int | None = None,
+        max_output_tokens: int | None = None,
+        media_tokens: int = 0,
     ) -> int:
         """What to reserve for a call.
 
         Arguments:
-            body_bytes: of the request; stands in for `input_tokens` where those were not counted.
+            body_bytes: of the request's text; stands in for `input_tokens` where those were not counted.
+            input_tokens: of its text, as counted; corrected by what such counts were billed as.
             max_output_tokens: what it may produce at most; more is never expected.
+            media_tokens: of what is not text, by the providers' rules.
         """
         learnt = self._learnt.get(kind)
         if learnt is None:
             given = input_tokens if input_tokens is not None else math.ceil(body_bytes / _BYTES_A_TOKEN)
             output = _FIRST_OUTPUT
         else:
-            given = input_tokens if input_tokens is not None else math.ceil(body_bytes / learnt.bytes_a_token)
+            given = (
+                math.ceil(input_tokens * learnt.billed_a_counted)
+                if input_tokens is not None
+                else math.ceil(body_bytes / learnt.bytes_a_token)
+            )
             output = math.ceil(math.exp(learnt.log_output))
         if max_output_tokens is not None and output > max_output_tokens:
             output = max_output_tokens
-        return given + output
+        return given + media_tokens + output
 
-    def learn(self, kind: str, body_bytes: int, input_tokens: int, output_tokens: int) -> None:
-        """What a call really came to. For calls that the provider billed; not for those that failed early.
+    def learn(
+        self,
+        kind: str,
+        body_bytes: int,
+        input_tokens: int,
+        output_tokens: int,
+        *,
+        counted_tokens: int | None = None,
+        media_tokens: int = 0,
+    ) -> None:
+        """What a call really came to. For calls that the provider billed; not for those that failed early. A call that
+        is mostly media teaches nothing of text: the rules for them are not that exact.
+
+        Arguments:
+            body_bytes: of its text.
+            counted_tokens: of its text, where they were counted.
+            media_tokens: what its media were taken to be.
 
         The quantile is followed by stochastic approximation: up by `step * q` when the output was above, down by
         `step * (1 - q)` when below; in equilibrium a share of `q` is below.
@@ -82,11 +113,16 @@ class Expectations:
             above = math.log(max(1, output_tokens)) > learnt.log_output
             learnt.log_output = max(0.0, learnt.log_output + step * (_QUANTILE if above else _QUANTILE - 1.0))
         learnt.calls += 1
-        if input_tokens > 0 and body_bytes > 0:
-            # Images and files make single calls odd; a bound keeps one from spoiling the rest.
-            ratio = min(max(body_bytes / input_tokens, 1.0), 16.0)
+        billed = input_tokens - media_tokens
+        if billed > media_tokens and body_bytes > 0:
+            # What we cannot see, such as files by reference, makes single calls odd; a bound keeps one from spoiling
+            # the rest.
             weight = max(_INPUT_SMOOTHING, 1.0 / (learnt.calls + 1))
+            ratio = min(max(body_bytes / billed, 1.0), 16.0)
             learnt.bytes_a_token += (ratio - learnt.bytes_a_token) * weight
+            if counted_tokens:
+                factor = min(max(billed / counted_tokens, 1 / _MOST_OFF), _MOST_OFF)
+                learnt.billed_a_counted += (factor - learnt.billed_a_counted) * weight
 
     def __len__(self) -> int:
         return len(self._learnt)

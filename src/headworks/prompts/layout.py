@@ -2,10 +2,12 @@
 where it cannot.
 
 A provider caches the longest beginning that two calls share: tools, then the schema, then messages, byte for byte
-(OpenAI prompt-caching guide, Anthropic prompt-caching guide, 2026-11). Tokens are counted by the catalogue's estimate.
+(OpenAI prompt-caching guide, Anthropic prompt-caching guide, 2026-11). Tokens are counted by the model's tokenizer
+where the caller passes it, else by the catalogue's estimate.
 """
 
 import re
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -92,6 +94,7 @@ def lint(
     calls_per_day: int,
     prices: LintPrices | None,
     minimum_tokens: int = 1024,
+    count: Callable[[str], int] = count_tokens,
 ) -> list[LintFinding]:
     """What could be better, in the order of the files.
 
@@ -102,9 +105,10 @@ def lint(
         calls_per_day: the declared volume.
         prices: of the model in use.
         minimum_tokens: the least prefix that the provider caches (OpenAI: 1,024; Anthropic: 512 to 4,096 by model).
+        count: counts the tokens of a text for the model in use.
     """
-    before = sum(count_tokens(text.decode("utf-8", "replace")) for text in (tools, schema) if text is not None)
-    layout = _Layout(prompt, before, calls_per_day, prices, minimum_tokens)
+    before = sum(count(text.decode("utf-8", "replace")) for text in (tools, schema) if text is not None)
+    layout = _Layout(prompt, before, calls_per_day, prices, minimum_tokens, count)
     found = [
         *layout.variable_before_static(),
         *layout.volatile(),
@@ -129,10 +133,17 @@ class _Layout:
     """The pieces of all messages in a row, and what lies before and after the first that varies."""
 
     def __init__(
-        self, prompt: Prompt, before: int, calls_per_day: int, prices: LintPrices | None, minimum_tokens: int
+        self,
+        prompt: Prompt,
+        before: int,
+        calls_per_day: int,
+        prices: LintPrices | None,
+        minimum_tokens: int,
+        count: Callable[[str], int],
     ) -> None:
         self._prompt = prompt
-        self._parts = _parts(prompt)
+        self._count = count
+        self._parts = _parts(prompt, count)
         self._monthly_calls = calls_per_day * DAYS_A_MONTH
         self._prices = prices
         self._minimum = minimum_tokens
@@ -188,7 +199,7 @@ class _Layout:
                         f"the text looks like {what}; each time it is changed, the cache is filled anew from here on "
                         "(reckoned with once a day): if it changes often, make it a variable at the end"
                     )
-                    cost = self._refilled(behind + count_tokens(part.piece.text[match.start() :]))
+                    cost = self._refilled(behind + self._count(part.piece.text[match.start() :]))
                     found.append(LintFinding("volatile-in-prefix", mark.line, mark.column, message, cost))
         return found
 
@@ -228,7 +239,7 @@ class _Layout:
             match = _SHOTS.search(part.piece.text) if not part.is_variable else None
             if match is not None and self._prompt.sections[part.section or 0].role != "assistant":
                 mark = _within(part.piece, match.start())
-                tokens = count_tokens(part.piece.text[match.start() :])
+                tokens = self._count(part.piece.text[match.start() :])
                 message = (
                     f"this looks like examples behind what varies, whose about {tokens} tokens are never served from "
                     "the cache: move them in front of it"
@@ -305,7 +316,7 @@ class _Layout:
         return LintFinding(rule, piece.line, piece.column, message, cost, tokens=tokens, weighs=weighs)
 
 
-def _parts(prompt: Prompt) -> list[_Part]:
+def _parts(prompt: Prompt, count: Callable[[str], int]) -> list[_Part]:
     parts: list[_Part] = []
     for number, section in enumerate((*prompt.sections, None)):
         if number == prompt.input_at and prompt.input_mark is not None:
@@ -313,8 +324,7 @@ def _parts(prompt: Prompt) -> list[_Part]:
             parts.append(_Part(place, None, 0, is_variable=True))
         if section is not None:
             parts += [
-                _Part(piece, number, count_tokens(piece.text), is_variable=bool(piece.names))
-                for piece in section.pieces
+                _Part(piece, number, count(piece.text), is_variable=bool(piece.names)) for piece in section.pieces
             ]
     return parts
 

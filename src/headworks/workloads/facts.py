@@ -1,4 +1,5 @@
-"""What lies beside a contract, in numbers. Counting is by `catalogue.count_tokens`: to within about a fifth."""
+"""What lies beside a contract, in numbers. Tokens are counted by the tokenizer of the model in use, where there is one
+(`catalogue.tokenizer_for`), else to within about a fifth."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.catalogue import count_tokens
+from headworks.catalogue import Certainty, tokenizer_for
 from headworks.config import DETERMINISTIC, LOCK_FILE, Project, Workload, model_of_rung, read_lock
 from headworks.errors import ConfigError, Problem
 
@@ -43,6 +44,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         golden_cases: cases of the golden set.
         tools: names of the tools.
         locked_model: the rung that headworks.lock has decided on, "" for none.
+        certainty: how right the counts are.
     """
 
     models: Mapping[str, ModelFact] = {}
@@ -53,6 +55,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     golden_cases: int = 0
     tools: tuple[str, ...] = ()
     locked_model: str = ""
+    certainty: Certainty = "estimated"
     has_prompt: bool = False
     has_schema: bool = False
     has_rules: bool = False
@@ -78,15 +81,21 @@ def read_facts(project: Project, workload: Workload) -> Facts:
     files = workload.files
     prompt = _text(files.prompt)
     locked = read_lock(project.folder / LOCK_FILE).workloads.get(workload.name)
+    models = _models(project, workload)
+    locked_model = locked.model if locked is not None else ""
+    rungs = (workload.contract.model, locked_model, *workload.contract.ladder)
+    model = next((models[rung].model for rung in rungs if rung in models), "")
+    tokenizer = tokenizer_for(model)
     return Facts(
-        models=_models(project, workload),
-        prompt_tokens=sum(map(count_tokens, _VARIABLE.split(_body(prompt)))),
-        prefix_tokens=count_tokens(_VARIABLE.split(_body(prompt), maxsplit=1)[0]),
-        tools_tokens=count_tokens(_text(files.tools)),
-        schema_tokens=count_tokens(_text(files.schema)),
+        models=models,
+        prompt_tokens=tokenizer.count_all(_VARIABLE.split(_body(prompt))),
+        prefix_tokens=tokenizer.count(_VARIABLE.split(_body(prompt), maxsplit=1)[0]),
+        tools_tokens=tokenizer.count(_text(files.tools)),
+        schema_tokens=tokenizer.count(_text(files.schema)),
         golden_cases=sum(1 for line in _text(files.golden).splitlines() if line.strip()),
         tools=tool_names(_text(files.tools)),
-        locked_model=locked.model if locked is not None else "",
+        locked_model=locked_model,
+        certainty=tokenizer.certainty,
         has_prompt=files.prompt is not None,
         has_schema=files.schema is not None,
         has_rules=files.rules is not None,
