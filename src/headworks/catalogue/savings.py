@@ -1,0 +1,105 @@
+"""What a call saved against a naive default, and which choice saved it: the same tokens, charged eight ways. Pure.
+
+Three choices make a call cheaper than the default, or dearer: the model, the prompt cache, the tier. The saving is
+divided among them by the Shapley value: what each choice changes, averaged over the six orders in which the three can
+be made. So none is favoured for being counted first, a choice that changes nothing gets nothing, and the parts sum to
+the whole (L. S. Shapley, "A Value for n-Person Games", 1953; as a way to divide up a difference: A. F. Shorrocks,
+"Decomposition procedures for distributional analysis", Journal of Economic Inequality 11, 2013).
+"""
+
+import msgspec
+
+from headworks.calls import Usage
+from headworks.catalogue.book import TargetPrice
+from headworks.catalogue.prices import STANDARD
+
+_ORDERS = 6
+"""Of three choices; the Shapley value divides by it."""
+
+
+class Saving(msgspec.Struct, frozen=True):
+    """What one call saved against its baseline, in pico-dollars; negative where a choice made it dearer.
+
+    `baseline` less `paid` is the sum of `model`, `cache` and `tier`, exactly. A part is rounded to a whole pico-dollar
+    by the largest remainder, so this holds for each call, and for any sum of calls.
+    """
+
+    baseline: int
+    paid: int
+    model: int
+    cache: int
+    tier: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.baseline - self.paid
+
+
+def saving_of(
+    usage: Usage, price: TargetPrice, baseline: TargetPrice, *, at_us: int, tier: str = STANDARD
+) -> Saving | None:
+    """What a call saved by its model, its use of the prompt cache and its tier; None where a price is not known.
+
+    The baseline is the same tokens at `baseline`, all input at the full price, in the standard tier. Another model may
+    need other tokens for the same text: how many, nobody knows, so they are taken as the same.
+
+    Arguments:
+        usage: the call's tokens.
+        price: of the target that was called.
+        baseline: of the target that would have been called.
+        at_us: when it began, in microseconds since the Unix epoch.
+        tier: as the provider says that it served it.
+    """
+    plain = Usage(usage.input_tokens, 0, 0, usage.output_tokens, usage.reasoning_tokens, usage.source)
+
+    def cost(*, of_model: bool, of_cache: bool, of_tier: bool) -> int:
+        found = (price if of_model else baseline).cost(
+            usage if of_cache else plain, at_us=at_us, tier=tier if of_tier else STANDARD
+        )
+        if found is None or not found.is_complete:
+            raise LookupError
+        return found.total
+
+    try:
+        corners = {
+            (model, cache, own_tier): cost(of_model=model, of_cache=cache, of_tier=own_tier)
+            for model in (False, True)
+            for cache in (False, True)
+            for own_tier in (False, True)
+        }
+    except LookupError:
+        return None
+    sixths = [_sixths(corners, place) for place in range(3)]
+    model, cache, own_tier = _whole(sixths)
+    return Saving(corners[False, False, False], corners[True, True, True], model, cache, own_tier)
+
+
+_Corner = tuple[bool, bool, bool]
+
+
+def _sixths(corners: dict[_Corner, int], place: int) -> int:
+    """Six times the Shapley value of one choice.
+
+    With none or both of the others made before it, it comes first or last, in two orders of six each; with one of
+    them, in one order each.
+    """
+    weighted = 0
+    for before in corners:
+        if before[place]:
+            continue
+        after = (*before[:place], True, *before[place + 1 :])
+        weight = 1 if sum(before) == 1 else 2
+        weighted += weight * (corners[before] - corners[after])
+    return weighted
+
+
+def _whole(sixths: list[int]) -> list[int]:
+    """Whole numbers with the same sum. What is left over goes to the largest remainders: a part without one, as that
+    of a choice that changed nothing, gets none of it."""
+    parts = [one // _ORDERS for one in sixths]
+    left = sum(sixths) // _ORDERS - sum(parts)
+    by_remainder = sorted(range(len(sixths)), key=lambda place: -(sixths[place] % _ORDERS))
+    for place in by_remainder[:left]:
+        parts[place] += 1
+    return parts
