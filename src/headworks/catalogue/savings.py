@@ -85,12 +85,11 @@ def _sixths(corners: dict[_Corner, int], place: int) -> int:
     them, in one order each.
     """
     weighted = 0
-    for before in corners:
-        if before[place]:
-            continue
-        after = (*before[:place], True, *before[place + 1 :])
-        weight = 1 if sum(before) == 1 else 2
-        weighted += weight * (corners[before] - corners[after])
+    for before, cost in corners.items():
+        if not before[place]:
+            model, cache, tier = (made or at == place for at, made in enumerate(before))
+            weight = 1 if sum(before) == 1 else 2
+            weighted += weight * (cost - corners[model, cache, tier])
     return weighted
 
 
