@@ -89,7 +89,7 @@ def kept_content(store: "Store", project: "Project", record: "Record") -> "dict[
 
     now_us = time.time_ns() // 1000
     secret = b""
-    if store.content(record.seq, now_us):
+    if store.content(record.seq, now_us).keys() - {"prefix"}:
         reference = project.config.access.secret
         if reference.startswith("file:") and not (project.folder / reference.removeprefix("file:")).exists():
             # It would be made, and only then fit nothing.
