@@ -75,7 +75,10 @@ def cause_of(one: Fields, other: Fields, template: Template | None) -> tuple[int
     if message is None or template is None:
         return offset, Cause(part, is_callers=template is not None)
     within = _first_character(texts[message], others[message])
-    return offset, _cause(part, texts, message, within, template)
+    # Where one value begins as the other goes on, only the longer one is still in its piece: the earlier place is it.
+    places = [_place_of(messages, message, within, template) for messages in (texts, others)]
+    place = min((one for one in places if one is not None), default=None)
+    return offset, _callers(part, template) if place is None else _of_piece(part, template, *place)
 
 
 def first_varying(template: Template) -> Cause:
@@ -90,22 +93,27 @@ def first_varying(template: Template) -> Cause:
     return Cause("", is_callers=True, is_known=False)
 
 
-def _cause(part: str, texts: Sequence[str], message: int, offset: int, template: Template) -> Cause:
+def _place_of(texts: Sequence[str], message: int, offset: int, template: Template) -> tuple[int, int] | None:
+    """The section and the piece that a character of a message was made by; None where it is the caller's own."""
     sections = template.sections
     # Sections that rendered to nothing became no message, so one that does not fit is passed over.
     ahead = 0
     for number in range(template.input_at):
         if ahead < len(texts) and _piece_at(sections[number], texts[ahead], 0) is not None:
             if ahead == message:
-                return _of_piece(part, template, number, _piece_at(sections[number], texts[ahead], offset))
+                return _in_section(number, _piece_at(sections[number], texts[ahead], offset))
             ahead += 1
     behind = len(texts) - 1
     for number in range(len(sections) - 1, template.input_at - 1, -1):
         if behind >= ahead and _piece_at(sections[number], texts[behind], 0) is not None:
             if behind == message:
-                return _of_piece(part, template, number, _piece_at(sections[number], texts[behind], offset))
+                return _in_section(number, _piece_at(sections[number], texts[behind], offset))
             behind -= 1
-    return _callers(part, template)
+    return None
+
+
+def _in_section(section: int, piece: int | None) -> tuple[int, int] | None:
+    return None if piece is None else (section, piece)
 
 
 def _callers(part: str, template: Template) -> Cause:
@@ -113,8 +121,7 @@ def _callers(part: str, template: Template) -> Cause:
     return Cause(part, is_callers=True, fixed_tokens=fixed)
 
 
-def _of_piece(part: str, template: Template, section: int, place: int | None) -> Cause:
-    assert place is not None, "the section fits its message"
+def _of_piece(part: str, template: Template, section: int, place: int) -> Cause:
     piece = template.sections[section][place]
     return Cause(
         part,

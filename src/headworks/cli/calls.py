@@ -11,6 +11,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from headworks.cli.amounts import cost, known_cost, usd
+from headworks.cli.call_cache import MOST_CALLS, cache_arguments, show_cache
+from headworks.cli.call_cache import SUMMARY as CACHE
 from headworks.cli.call_economy import show_economy
 from headworks.cli.call_filters import (
     common_arguments,
@@ -112,8 +114,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     economy.add_argument("--workload", metavar="NAME", help="of this workload; all of them without it")
     time_arguments(economy, has_defaults=False)
     common_arguments(economy, has_defaults=False)
+    cache_arguments(commands.add_parser("cache", help=CACHE, argument_default=argparse.SUPPRESS))
     savings_arguments(commands.add_parser("savings", help=SAVINGS, argument_default=argparse.SUPPRESS))
-    parser.set_defaults(by=("model",), bodies=False, stop=None, max_tokens=None, baseline=None)
+    parser.set_defaults(by=("model",), bodies=False, stop=None, max_tokens=None, baseline=None, calls=MOST_CALLS)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -134,6 +137,8 @@ def run(options: argparse.Namespace) -> int:
             return show_call(store, project, options)
         if options.action == "economy":
             show_economy(store, project, options)
+        elif options.action == "cache":
+            show_cache(store, project, options)
         elif options.action == "savings":
             show_savings(store, project, options)
         elif options.action == "totals":
