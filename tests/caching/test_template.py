@@ -83,6 +83,18 @@ def test_what_is_not_in_messages_is_named_by_its_field():
     assert (cause.part, cause.line) == ("tools", 0)
 
 
+def test_messages_of_another_prompt_are_blamed_on_no_line_and_on_no_caller():
+    other = parse(TEXT.replace("You help", "You serve"), name="triage", file="prompt.md")
+    sections = tuple(
+        tuple(TemplatePiece(piece.line, piece.column, piece.text, piece.names) for piece in section.pieces)
+        for section in other.sections
+    )
+
+    _, cause = cause_of(request(), request(shop="Northdock"), Template(sections, other.input_at))
+
+    assert (cause.part, cause.line, cause.is_callers) == ("input", 0, False)
+
+
 def test_without_a_template_the_field_is_all_that_is_known():
     _, cause = cause_of(request(), request(shop="Northdock"), None)
 
@@ -97,7 +109,11 @@ def test_without_text_the_first_piece_that_can_vary_is_a_guess():
 
 
 values = st.fixed_dictionaries(
-    {"shop": st.text("ab {}.", min_size=1, max_size=20), "is_new": st.booleans(), "ticket": st.text("xy:", max_size=9)}
+    {
+        "shop": st.one_of(st.text("ab {}.", min_size=1, max_size=20), st.just("a with tickets.\n")),
+        "is_new": st.booleans(),
+        "ticket": st.text("xy:", max_size=9),
+    }
 )
 
 

@@ -170,6 +170,27 @@ def test_hashes_of_workers_equal_those_of_kept_text(record, cache):
     assert sight["achievable_tokens"] == sight["cached_tokens"] > 0
 
 
+def test_a_call_with_hashes_alone_has_no_content_to_show(record, cache, project, capsys):
+    record(LATE, customers(1), keeps="hashes")
+
+    code = main(["calls", "show", "call_0000", "--bodies", "--config", str(project / "headworks.yaml")])
+
+    printed = capsys.readouterr()
+    assert code == 0
+    assert "no bodies are kept of this call" in printed.err
+
+
+def test_a_prompt_that_was_changed_under_its_version_stands_apart(record, cache):
+    record(LATE, customers(2))
+    record(EARLY, customers(3))
+
+    _, out, _ = cache("--json")
+
+    sights = [json.loads(line) for line in out.splitlines()]
+    assert [(sight["prompt_version"], sight["calls"]) for sight in sights] == [("1.0.0", 3), ("1.0.0", 2)]
+    assert len({sight["prompt_hash"] for sight in sights}) == 2
+
+
 def test_where_nothing_is_kept_what_is_achievable_is_not_known(record, cache):
     record(LATE, customers(3), keeps="nothing")
 

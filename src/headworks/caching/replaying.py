@@ -34,8 +34,9 @@ class SeenCall(msgspec.Struct, frozen=True, gc=False):
     key: bytes = b""
 
     def tokens_in(self, blocks: int) -> int:
-        """How many tokens the first blocks have, taken as spread evenly over the bytes."""
-        return blocks * BLOCK_BYTES * self.input_tokens // max(1, self.whole_bytes)
+        """How many tokens the first blocks have, taken as spread evenly over the bytes; to the nearest whole one."""
+        whole = max(1, self.whole_bytes)
+        return (2 * blocks * BLOCK_BYTES * self.input_tokens + whole) // (2 * whole)
 
 
 class Use(msgspec.Struct, frozen=True, gc=False):

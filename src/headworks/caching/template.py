@@ -74,10 +74,11 @@ def cause_of(one: Fields, other: Fields, template: Template | None) -> tuple[int
     message = next((n for n, pair in enumerate(zip(texts, others, strict=False)) if pair[0] != pair[1]), None)
     if message is None or template is None:
         return offset, Cause(part, is_callers=template is not None)
-    within = _first_character(texts[message], others[message])
-    # Where one value begins as the other goes on, only the longer one is still in its piece: the earlier place is it.
-    places = [_place_of(messages, message, within, template) for messages in (texts, others)]
-    place = min((one for one in places if one is not None), default=None)
+    try:
+        found = [_section_of(messages, message, template) for messages in (texts, others)]
+    except LookupError:  # another prompt than this, or its text was redacted
+        return offset, Cause(part)
+    place = _first_place(*found)
     return offset, _callers(part, template) if place is None else _of_piece(part, template, *place)
 
 
@@ -93,27 +94,60 @@ def first_varying(template: Template) -> Cause:
     return Cause("", is_callers=True, is_known=False)
 
 
-def _place_of(texts: Sequence[str], message: int, offset: int, template: Template) -> tuple[int, int] | None:
-    """The section and the piece that a character of a message was made by; None where it is the caller's own."""
+_Laid = tuple[int, list[str]]
+"""A section's number, and what each of its pieces rendered to."""
+
+
+def _first_place(one: _Laid | None, other: _Laid | None) -> tuple[int, int] | None:
+    """The section and the piece that is the first to differ in two messages; None where both are the caller's own."""
+    if one is not None and other is not None and one[0] == other[0]:
+        pairs = zip(one[1], other[1], strict=True)
+        return one[0], next((place for place, (mine, theirs) in enumerate(pairs) if mine != theirs), 0)
+    # In one of the two, this section rendered to nothing: it is the cause as a whole.
+    first = min((laid[0] for laid in (one, other) if laid is not None), default=None)
+    return None if first is None else (first, 0)
+
+
+def _section_of(texts: Sequence[str], message: int, template: Template) -> _Laid | None:
+    """The section that a message was made by, with what its pieces rendered to; None for the caller's own.
+
+    Raises:
+        LookupError: the messages are not this template's.
+    """
     sections = template.sections
-    # Sections that rendered to nothing became no message, so one that does not fit is passed over.
-    ahead = 0
+    ahead, behind = 0, len(texts) - 1
     for number in range(template.input_at):
-        if ahead < len(texts) and _piece_at(sections[number], texts[ahead], 0) is not None:
+        laid = _laid(sections[number], texts[ahead]) if ahead <= behind else None
+        if laid is not None:
             if ahead == message:
-                return _in_section(number, _piece_at(sections[number], texts[ahead], offset))
+                return number, laid
             ahead += 1
-    behind = len(texts) - 1
     for number in range(len(sections) - 1, template.input_at - 1, -1):
-        if behind >= ahead and _piece_at(sections[number], texts[behind], 0) is not None:
+        laid = _laid(sections[number], texts[behind]) if behind >= ahead else None
+        if laid is not None:
             if behind == message:
-                return _in_section(number, _piece_at(sections[number], texts[behind], offset))
+                return number, laid
             behind -= 1
     return None
 
 
-def _in_section(section: int, piece: int | None) -> tuple[int, int] | None:
-    return None if piece is None else (section, piece)
+def _laid(section: Sequence[TemplatePiece], text: str) -> list[str] | None:
+    """What each piece of a section rendered to, if a message is this section's. One that rendered to nothing became no
+    message, and fits none.
+
+    Raises:
+        LookupError: the section has fixed text, so it must have become a message, and this is another.
+    """
+    found, position = [], 0
+    for place, piece in enumerate(section):
+        end = position + len(piece.text) if piece.text else _end_of_value(section, place, text, position)
+        if end < 0 or (piece.text and not text.startswith(piece.text, position)):
+            if any(one.text.strip() for one in section):
+                raise LookupError
+            return None
+        found.append(text[position:end])
+        position = end
+    return found
 
 
 def _callers(part: str, template: Template) -> Cause:
@@ -132,23 +166,17 @@ def _of_piece(part: str, template: Template, section: int, place: int) -> Cause:
     )
 
 
-def _piece_at(section: Sequence[TemplatePiece], text: str, offset: int) -> int | None:
-    """The piece that a character of a message was made by; None where the message is not this section's."""
-    position, found = 0, None
-    for place, piece in enumerate(section):
-        if piece.text:
-            if not text.startswith(piece.text, position):
-                return None
-            position += len(piece.text)
-        else:
-            following = next((later.text for later in section[place + 1 :] if later.text), None)
-            end = len(text) if following is None else text.find(following, position)
-            if end < 0:
-                return None
-            position = end
-        if found is None and (offset < position or place == len(section) - 1):
-            found = place
-    return found
+def _end_of_value(section: Sequence[TemplatePiece], place: int, text: str, start: int) -> int:
+    """Where what a piece rendered to ends: at the next fixed text; negative where that is not there. The last one is
+    looked for at the end, for a value may hold the same words."""
+    following = next((n for n in range(place + 1, len(section)) if section[n].text), None)
+    if following is None:
+        return len(text)
+    fixed = section[following].text
+    if following == len(section) - 1:
+        end = len(text) - len(fixed)
+        return end if end >= start and text.endswith(fixed) else -1
+    return text.find(fixed, start)
 
 
 def _texts(raw: msgspec.Raw | None) -> list[str]:
@@ -169,10 +197,3 @@ def _texts(raw: msgspec.Raw | None) -> list[str]:
 
 class _Message(msgspec.Struct):
     content: str | msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-def _first_character(one: str, other: str) -> int:
-    for place, (a, b) in enumerate(zip(one, other, strict=False)):
-        if a != b:
-            return place
-    return min(len(one), len(other))

@@ -13,6 +13,16 @@ from headworks.calls import Usage
 from headworks.catalogue.book import TargetPrice
 from headworks.catalogue.prices import STANDARD
 
+_Corner = tuple[bool, bool, bool]
+"""Which of the choices were made: model, cache, tier."""
+
+_CORNERS: tuple[_Corner, ...] = tuple(
+    (model, cache, tier) for model in (False, True) for cache in (False, True) for tier in (False, True)
+)
+
+_STANDARD_TOO = ("", STANDARD, "default", "auto")
+"""Words for the standard tier: none, ours, and those of providers."""
+
 _ORDERS = 6
 """Of three choices; the Shapley value divides by it."""
 
@@ -52,30 +62,28 @@ def saving_of(
         tier: as the provider says that it served it.
     """
     plain = Usage(usage.input_tokens, 0, 0, usage.output_tokens, usage.reasoning_tokens, usage.source)
-
-    def cost(*, of_model: bool, of_cache: bool, of_tier: bool) -> int:
-        found = (price if of_model else baseline).cost(
-            usage if of_cache else plain, at_us=at_us, tier=tier if of_tier else STANDARD
+    targets, uses, tiers = (baseline, price), (plain, usage), (STANDARD, tier)
+    is_made = (
+        price is not baseline,
+        usage.cached_tokens > 0 or usage.cache_write_tokens > 0,
+        tier not in _STANDARD_TOO,
+    )
+    corners: dict[_Corner, int] = {}
+    for corner in _CORNERS:
+        # A choice that was not made changes nothing, so most corners are the same as another.
+        model, cache, own_tier = same = (
+            corner[0] and is_made[0],
+            corner[1] and is_made[1],
+            corner[2] and is_made[2],
         )
-        if found is None or not found.is_complete:
-            raise LookupError
-        return found.total
-
-    try:
-        corners = {
-            (model, cache, own_tier): cost(of_model=model, of_cache=cache, of_tier=own_tier)
-            for model in (False, True)
-            for cache in (False, True)
-            for own_tier in (False, True)
-        }
-    except LookupError:
-        return None
+        if same not in corners:
+            cost = targets[model].cost(uses[cache], at_us=at_us, tier=tiers[own_tier])
+            if cost is None or not cost.is_complete:
+                return None
+            corners[same] = cost.total
+        corners[corner] = corners[same]
     sixths = [_sixths(corners, place) for place in range(3)]
-    model, cache, own_tier = _whole(sixths)
-    return Saving(corners[False, False, False], corners[True, True, True], model, cache, own_tier)
-
-
-_Corner = tuple[bool, bool, bool]
+    return Saving(corners[False, False, False], corners[True, True, True], *_whole(sixths))
 
 
 def _sixths(corners: dict[_Corner, int], place: int) -> int:

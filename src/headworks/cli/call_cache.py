@@ -196,6 +196,7 @@ def _for_machines(sight: "Sight") -> dict[str, object]:
     shown: dict[str, object] = {
         "workload": sight.workload,
         "prompt_version": sight.prompt_version,
+        "prompt_hash": sight.prompt_hash,
         "provider": sight.provider,
         "model": sight.model,
         "calls": known.calls,

@@ -55,7 +55,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Sight(msgspec.Struct, frozen=True):
-    """What is known of the calls of one workload, prompt version, provider (with its pool) and model.
+    """What is known of the calls of one workload, prompt (by version and hash), provider (with its pool) and model.
 
     Attributes:
         calls: how many there are with one attempt and the provider's own count of tokens.
@@ -70,6 +70,7 @@ class Sight(msgspec.Struct, frozen=True):
 
     workload: str
     prompt_version: str
+    prompt_hash: str
     provider: str
     model: str
     calls: int
@@ -105,10 +106,11 @@ class Prefixes:
         Arguments:
             records: in any order.
         """
-        groups: dict[tuple[str, str, str], list[Record]] = {}
+        groups: dict[tuple[str, str, str, str], list[Record]] = {}
         for record in sorted(records, key=lambda one: (one.opened_us, one.seq)):
-            groups.setdefault((record.prompt_version, record.provider, record.model), []).append(record)
-        found = [self._sight(workload, group) for (_, provider, _), group in groups.items() if provider]
+            group = (record.prompt_version, record.prompt_hash, record.provider, record.model)
+            groups.setdefault(group, []).append(record)
+        found = [self._sight(workload, group) for (_, _, provider, _), group in groups.items() if provider]
         return sorted(found, key=lambda one: (-one.calls, one.prompt_version, one.provider, one.model))
 
     def _sight(self, workload: str, records: "list[Record]") -> Sight:
@@ -121,6 +123,7 @@ class Prefixes:
         sight = Sight(
             workload,
             last.prompt_version,
+            last.prompt_hash,
             last.provider,
             last.model,
             len(usable),
