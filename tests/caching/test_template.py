@@ -102,10 +102,23 @@ def test_without_a_template_the_field_is_all_that_is_known():
 
 
 def test_without_text_the_first_piece_that_can_vary_is_a_guess():
-    cause = first_varying(TEMPLATE)
+    cause = first_varying(TEMPLATE, 511)
 
     assert (cause.line, cause.names, cause.is_known) == (line_of("{{ shop }}"), ("shop",), False)
-    assert first_varying(Template(((TemplatePiece(1, 1, "fixed"),),), 1)).is_callers
+    assert first_varying(Template(((TemplatePiece(1, 1, "fixed"),),), 1), 511).is_callers
+
+
+def test_a_piece_that_lies_behind_the_place_is_not_blamed():
+    template = Template(((TemplatePiece(1, 1, "x" * 600), TemplatePiece(2, 1, names=("late",))),), 1)
+
+    assert first_varying(template, 511).line == 0
+    assert first_varying(template, 1023).line == 2
+
+
+def test_more_messages_of_the_caller_are_not_blamed_on_what_stands_behind_them():
+    _, cause = cause_of(request(["hello"]), request(["hello", "are you there?"]), TEMPLATE)
+
+    assert (cause.is_callers, cause.line) == (True, 0)
 
 
 values = st.fixed_dictionaries(

@@ -45,7 +45,8 @@ class Cause(msgspec.Struct, frozen=True):
         names: the variables of that piece.
         is_callers: it lies in the caller's own messages.
         fixed_tokens: about how many tokens of fixed text stand behind it, and are never read from the cache.
-        is_known: False where there is no text to look at, and it is only the template's first piece that can vary.
+        is_known: False where there is no text to look at: it is then the template's first piece that can vary, and
+            what stands behind that may be the cause as well.
     """
 
     part: str
@@ -75,22 +76,26 @@ def cause_of(one: Fields, other: Fields, template: Template | None) -> tuple[int
     if message is None or template is None:
         return offset, Cause(part, is_callers=template is not None)
     try:
-        found = [_section_of(messages, message, template) for messages in (texts, others)]
+        mine, theirs = (_section_of(messages, message, template) for messages in (texts, others))
     except LookupError:  # another prompt than this, or its text was redacted
         return offset, Cause(part)
-    place = _first_place(*found)
+    place = _first_place(mine, theirs, template.input_at)
     return offset, _callers(part, template) if place is None else _of_piece(part, template, *place)
 
 
-def first_varying(template: Template) -> Cause:
-    """The first piece of a template that can vary, as a guess where no text is kept."""
+def first_varying(template: Template, last_byte: int) -> Cause:
+    """The first piece of a template that can vary, for requests that part up to a byte, where no text is kept. One that
+    must lie behind that byte is not the cause: it is then something that is sent before the template."""
+    before = 0
     for number, section in enumerate(template.sections):
         if number == template.input_at:
             return msgspec.structs.replace(_callers("", template), is_known=False)
         for place, piece in enumerate(section):
             if not piece.text:
                 fixed = template.fixed_behind(number, place)
-                return Cause("", piece.line, piece.column, piece.names, fixed_tokens=fixed, is_known=False)
+                cause = Cause("", piece.line, piece.column, piece.names, fixed_tokens=fixed, is_known=False)
+                return cause if before <= last_byte else Cause("", is_known=False)
+            before += len(piece.text.encode())
     return Cause("", is_callers=True, is_known=False)
 
 
@@ -98,14 +103,16 @@ _Laid = tuple[int, list[str]]
 """A section's number, and what each of its pieces rendered to."""
 
 
-def _first_place(one: _Laid | None, other: _Laid | None) -> tuple[int, int] | None:
-    """The section and the piece that is the first to differ in two messages; None where both are the caller's own."""
+def _first_place(one: _Laid | None, other: _Laid | None, input_at: int) -> tuple[int, int] | None:
+    """The section and the piece that is the first to differ in two messages; None where it is the caller's messages
+    that differ, or how many there are."""
     if one is not None and other is not None and one[0] == other[0]:
         pairs = zip(one[1], other[1], strict=True)
         return one[0], next((place for place, (mine, theirs) in enumerate(pairs) if mine != theirs), 0)
+    first = min((laid[0] for laid in (one, other) if laid is not None), default=input_at)
+    is_callers = first >= input_at and (one is None or other is None)
     # In one of the two, this section rendered to nothing: it is the cause as a whole.
-    first = min((laid[0] for laid in (one, other) if laid is not None), default=None)
-    return None if first is None else (first, 0)
+    return None if is_callers else (first, 0)
 
 
 def _section_of(texts: Sequence[str], message: int, template: Template) -> _Laid | None:

@@ -133,7 +133,7 @@ def _remarks(sight: "Sight") -> list[str]:
                 f"callers send {report.keys:,} cache keys: {tokens(report.split_tokens)} tokens could be read if all "
                 "calls had one (`prompt_cache_key` left out is the workload's own)"
             )
-        found += [_parting(one, sight, report) for one in sight.found]
+        found += [_parting(one, report) for one in sight.found]
     if sight.rules.assumed and report is not None:
         found.append(f"assumed, for the catalogue does not say it of this model: {', '.join(sight.rules.assumed)}")
     if sight.left_out:
@@ -168,11 +168,11 @@ def _to_gain(report: "CacheReport", money: "Money") -> str:
     return text
 
 
-def _parting(one: "Found", sight: "Sight", report: "CacheReport") -> str:
+def _parting(one: "Found", report: "CacheReport") -> str:
     parting, cause = one.parting, one.cause
     where = f"{one.first_byte:,}" if one.first_byte == one.last_byte else f"{one.first_byte:,} to {one.last_byte:,}"
     text = f"{parting.calls:,} of {report.calls:,} calls part in {parting.branches:,} ways at byte {where}: "
-    likely = "" if cause.is_known else ", as far as can be told without the text"
+    likely = "" if cause.is_known or not cause.line else ", or something behind it (no text is kept that would tell)"
     if cause.line:
         names = ", ".join(f"`{name}`" for name in cause.names)
         what = f"prompt.md:{cause.line}:{cause.column}" + (f", {names}" if names else "")
@@ -181,7 +181,8 @@ def _parting(one: "Found", sight: "Sight", report: "CacheReport") -> str:
     elif cause.part:
         what = f"`{cause.part}` of the request"
     else:
-        what = "why is not known: " + (sight.template or "the prompt has no template")
+        what = "why is not known"
+        what += "" if cause.is_known else ", for no text is kept that would tell"
     text += what + likely
     if cause.fixed_tokens >= _WORTH_MOVING:
         text += f"; about {cause.fixed_tokens:,} tokens of fixed text stand behind it: move it behind them"

@@ -65,7 +65,6 @@ class Sight(msgspec.Struct, frozen=True):
         rules: of the model's cache.
         report: of those calls whose prefixes are known; None where none is.
         found: where these part.
-        template: where the prompt's text is to be had; "" where there is none.
     """
 
     workload: str
@@ -82,7 +81,6 @@ class Sight(msgspec.Struct, frozen=True):
     rules: CacheRules
     report: CacheReport | None = None
     found: tuple[Found, ...] = ()
-    template: str = ""
 
 
 class Prefixes:
@@ -139,11 +137,11 @@ class Prefixes:
         calls = [call for _, call, _ in seen]
         charge = self._charge([record for record, _, _ in seen])
         report = cache_report(calls, sight.rules, charge)
-        where, source = template_of(self._project, last)
+        _, source = template_of(self._project, last)
         template = None if source is None else _template(workload, source)
         texts = [fields for _, _, fields in seen]
         found = tuple(_found(parting, texts, template, charge) for parting in report.partings)
-        return msgspec.structs.replace(sight, report=report, found=found, template=where)
+        return msgspec.structs.replace(sight, report=report, found=found)
 
     def _kind(self, provider: str) -> str:
         configured = self._project.config.providers.get(provider.partition(":")[0])
@@ -264,8 +262,8 @@ def _found(parting: Parting, texts: Sequence[Fields | None], template: Template 
         start, cause = cause_of(one, other, template)
         end = start
     else:
-        cause = Cause("", is_known=False) if template is None else first_varying(template)
         end = start + BLOCK_BYTES - 1
+        cause = Cause("", is_known=False) if template is None else first_varying(template, end)
     at_most = None
     if charge is not None:
         place = parting.examples[1]
