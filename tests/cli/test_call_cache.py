@@ -24,7 +24,7 @@ FIXED = "\n".join(f"Tickets of kind {n} go to team {n * 7 % 31}." for n in range
 FRONT = """---
 version: 1.0.0
 variables:
-  customer: {type: string, max_length: 99, trusted: true}
+  customer: {type: string, max_length: 9999, trusted: true}
 ---
 {% developer %}
 """
@@ -47,7 +47,7 @@ def record(project):
     memory = PrefixMemory()
     entries = []
 
-    def record(template, customers, *, keeps="text", version="1.0.0", key="", pause_s=1):
+    def record(template, customers, *, keeps="text", version="1.0.0", key="", model="sim/gpt-6-luna", attempts=1):
         text = template.replace("1.0.0", version)
         (project / "workloads" / "triage" / "prompt.md").write_text(text)
         prompt = parse(text, name="triage", file="prompt.md")
@@ -59,10 +59,12 @@ def record(project):
             fields = {"input": msgspec.Raw(msgspec.json.encode(messages))}
             fields |= {"prompt_cache_key": msgspec.Raw(msgspec.json.encode(key))} if key else {}
             pieces = split(prefix_of(fields).decode())
-            use = memory.use(key, CacheableText(pieces), PromptCache(), 1800.0, n * pause_s)
-            opened = Opened(f"call_{n:04d}", START_US + n * pause_s * 1_000_000, "responses", "triage")
-            opened = msgspec.structs.replace(opened, provider="sim", model="gpt-6-luna", workload="triage")
-            call = Settled(opened, "answered", 200, 9, workload="triage", attempts=1, usage_source="provider")
+            use = memory.use(key, CacheableText(pieces), PromptCache(), 1800.0, n)
+            opened = Opened(f"call_{n:04d}", START_US + n * 1_000_000, "responses", "triage")
+            opened = msgspec.structs.replace(
+                opened, provider=model.partition("/")[0], model=model.partition("/")[2], workload="triage"
+            )
+            call = Settled(opened, "answered", 200, 9, workload="triage", attempts=attempts, usage_source="provider")
             call = msgspec.structs.replace(
                 call,
                 input_tokens=len(pieces),
@@ -240,3 +242,87 @@ def test_help_says_what_the_columns_mean(capsys):
 
     out = " ".join(capsys.readouterr().out.split())
     assert "ACHIEVABLE the same calls, in their order, sent through a cache that works as the provider documents" in out
+
+
+def test_a_breakpoint_that_would_gain_is_said_with_its_place_and_its_money(record, cache):
+    # What all share is long enough to be cached, and much of each call's own is written behind it for nobody.
+    shared = FIXED[: len(FIXED) // 2]
+    record(FRONT + shared + "\n{% user %}\n{{ customer }}\n", [f"{n} " * 1500 for n in range(6)])
+
+    _, out, _ = cache()
+
+    found = re.search(
+        r"an explicit breakpoint would have cost \$0\.\d+ less: behind the first ([\d,]+) bytes, with", out
+    )
+    assert len(shared) - 512 < int(found[1].replace(",", "")) < len(shared) + 512
+
+
+def test_keys_that_split_a_prefix_are_told_in_words(record, cache):
+    for n in range(3):
+        record(LATE, customers(2), key=f"user-{n}")
+
+    _, out, _ = cache()
+
+    assert re.search(r"callers send 3 cache keys: \S+ tokens could be read if all calls had one", out)
+
+
+def test_a_model_without_a_price_or_known_cache_has_a_rate_and_no_money(record, cache):
+    record(LATE, customers(4), model="sim/own-model")
+
+    _, out, _ = cache()
+    _, as_json, _ = cache("--json")
+
+    assert "no price is known: `prices` in headworks.yaml can say it" in out
+    assert "assumed, for the catalogue does not say it of this model: minimum, step, time to live" in out
+    sight = json.loads(as_json)
+    assert sight["money"] is None
+    assert sight["achievable_tokens"] > 1024
+
+
+def test_calls_whose_prefixes_are_not_known_are_counted_apart(record, cache):
+    record(LATE, customers(2))
+    record(LATE, customers(3), keeps="nothing")
+    record(LATE, customers(1), attempts=2)
+
+    _, out, _ = cache()
+
+    assert "of 5 calls, the prefixes of 2 are known: these are shown" in out
+    assert "1 calls more are left out: several attempts, or no count of the provider's" in out
+
+
+def test_text_that_is_kept_redacted_is_said_to_be(record, cache, project):
+    record(LATE, customers(2))
+    contract = project / "workloads" / "triage" / "workload.yaml"
+    contract.write_text(contract.read_text() + "retention: {content: redacted}\n")
+
+    _, out, _ = cache()
+
+    assert "the text was redacted before it was kept" in out
+
+
+def test_text_that_cannot_be_opened_is_said_once_and_counts_as_not_kept(record, cache, project):
+    record(LATE, customers(3))
+    (project / ".headworks" / "secret").unlink()
+
+    _, out, err = cache()
+
+    assert "what is achievable is not known" in out
+    assert err.count("cannot be opened") == 1
+
+
+def test_a_prompt_that_is_gone_leaves_the_byte_and_the_field(record, cache, project):
+    record(EARLY, customers(3))
+    (project / "workloads" / "triage" / "prompt.md").write_text(LATE)
+
+    _, out, _ = cache()
+
+    assert "3 of 3 calls part in 3 ways at byte 45: `input` of the request" in out
+
+
+def test_hashes_of_a_prompt_that_is_gone_leave_the_byte(record, cache, project):
+    record(EARLY, customers(3), keeps="hashes")
+    (project / "workloads" / "triage" / "prompt.md").write_text(LATE)
+
+    _, out, _ = cache()
+
+    assert "at byte 0 to 511: why is not known, for no text is kept that would tell" in out

@@ -86,6 +86,12 @@ def test_lines_are_by_workload_and_month_with_their_baseline(calls):
     assert found.price_versions == (BOOK.version,)
 
 
+def test_what_no_model_of_a_ladder_could_answer_is_compared_with_its_own_model(calls):
+    (line,) = ledger([record(calls, 1, endpoint="embeddings")]).lines
+
+    assert (line.baseline, line.saving.model) == (None, 0)
+
+
 def test_what_caches_cost_and_saved_is_told_apart(calls):
     (line,) = ledger([record(calls, 1, input_tokens=3_000, cached_tokens=1_000, cache_write_tokens=2_000)]).lines
 

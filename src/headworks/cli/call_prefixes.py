@@ -200,9 +200,9 @@ class Prefixes:
             content = kept_content(self._store, self._project, record)
             return msgspec.json.decode(content.get("request", b""), type=Fields)
         except HeadworksError as error:
-            self._say(str(error))
+            self._say(f"{error}; that of more calls may be the same", about="content")
         except msgspec.MsgspecError:
-            self._say(f"what is kept of the request of {record.call_id} is no JSON object")
+            self._say(f"what is kept of the request of {record.call_id} is no JSON object", about="form")
         return None
 
     def _price(self, record: "Record") -> TargetPrice:
@@ -235,9 +235,10 @@ class Prefixes:
 
         return charge
 
-    def _say(self, text: str) -> None:
-        if text not in self._warned:
-            self._warned.add(text)
+    def _say(self, text: str, *, about: str = "") -> None:
+        """Say something once, or once of what it is about."""
+        if (about or text) not in self._warned:
+            self._warned.add(about or text)
             self._warn(text)
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from headworks.calls import Usage
+from headworks.calls import Endpoint, Usage
 from headworks.catalogue import STANDARD, PriceBook, Saving, TargetPrice, saving_of
 from headworks.records.stores import Record
 
@@ -21,6 +21,10 @@ attempts, each charged by itself; its price table is not kept here; or that has 
 
 _CUT = frozenset({"length", "max_output_tokens", "max_tokens", "MAX_TOKENS"})
 """Finish reasons of an answer that reached its maximum, in the words of each API (2026-11)."""
+
+
+_GENERATING = frozenset({Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT})
+"""What a model of a ladder could have answered. An embedding, say, is compared with its own model only."""
 
 
 class Baseline(msgspec.Struct, frozen=True):
@@ -42,7 +46,7 @@ class Cut(msgspec.Struct, frozen=True):
 class Line(msgspec.Struct, frozen=True):
     """The calls of one workload in one month (`2026-11`, UTC) that were compared with one baseline.
 
-    `baseline` is None for calls of no workload: it is then the model that was called. Amounts are pico-dollars; of
+    `baseline` is None where the model that was called is the baseline. Amounts are pico-dollars; of
     `saving`, the parts sum to the total. `tiers` divides `saving.tier` by the tier that calls were served in.
     `cache_writes` is what writing to caches cost beyond the plain input, `cache_reads` what reading from them saved,
     both with the model and the tier that were called. `estimated` counts calls whose tokens were counted here.
@@ -83,7 +87,8 @@ class LedgerSums:
 
     Arguments:
         book_of: the price book of a version; None where it is not kept.
-        baseline_of: what calls of a workload are compared with; None for the model that was called.
+        baseline_of: what calls of a workload are compared with; None for the model that was called, as it is for what
+            is no generated answer.
     """
 
     def __init__(
@@ -135,7 +140,7 @@ class LedgerSums:
         own = price.cost(usage, at_us=record.opened_us, tier=record.service_tier)
         if own is None or own.total != record.cost_pico:
             return "not itemised"
-        named = self._baseline_of(record.workload)
+        named = self._baseline_of(record.workload) if record.endpoint in _GENERATING else None
         baseline = price if named is None else self._price(record.price_version, named.provider, named.model)
         assert baseline is not None, "the table is there"
         saving = saving_of(usage, price, baseline, at_us=record.opened_us, tier=record.service_tier)
