@@ -1,3 +1,5 @@
+from hashlib import blake2b
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +36,19 @@ def test_a_fingerprint_has_the_length_and_a_hash_for_each_whole_block(text):
     assert found.whole_bytes == len(prefix_of(fields))
     assert len(found.blocks) == min(MOST_BLOCKS, found.whole_bytes // BLOCK_BYTES)
     assert len(set(found.blocks)) == len(found.blocks)
+
+
+@given(st.lists(st.integers(0, 40_000), min_size=3, max_size=3))
+def test_a_fingerprint_covers_all_parts_as_one_text(sizes):
+    fields = request(tools="t" * sizes[0], instructions="i" * sizes[1], input="u" * sizes[2])
+    whole = prefix_of(fields)
+
+    found = read_fingerprint(fingerprint(fields, KEY))
+
+    assert found.whole_bytes == len(whole)
+    for n in (1, len(found.blocks)):
+        if found.blocks:
+            assert found.blocks[n - 1] == blake2b(whole[: n * BLOCK_BYTES], key=KEY, digest_size=8).digest()
 
 
 def test_what_is_behind_the_last_block_that_is_hashed_is_not_told():

@@ -104,6 +104,15 @@ def test_json_has_exact_parts_that_sum_to_what_was_saved(record, savings):
     assert line["output_limits"] == {"saved_usd": None, "cut_calls": 0, "at_most_usd": "0"}
 
 
+def test_calls_are_read_page_by_page(record, savings, monkeypatch):
+    monkeypatch.setattr("headworks.cli.call_pages._PAGE", 2)
+    record({}, {}, {}, {}, {})
+
+    _, out, _ = savings("--json")
+
+    assert json.loads(out)["calls"] == 5
+
+
 def test_a_cache_that_costs_more_than_it_saves_is_named(record, savings):
     record({"cache_write_tokens": 1_920})
 

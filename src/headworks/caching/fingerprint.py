@@ -67,17 +67,19 @@ def fingerprint(fields: Mapping[str, msgspec.Raw], key: bytes) -> bytes:
     Arguments:
         key: of the workload (`hash_key`).
     """
-    whole = prefix_of(fields)
+    # Behind the last block nothing is copied: a request may hold megabytes of images.
+    views = [memoryview(fields[name]) for name in PARTS if name in fields]
+    whole_bytes = sum(map(len, views)) + max(0, len(views) - 1)
+    whole = memoryview(_DIVIDER.join([view[:_MOST_BYTES] for view in views]))
     state = blake2b(key=key, digest_size=_HASH_BYTES)
     chosen = fields.get(CACHE_KEY)
     parts = [
         _VERSION,
-        min(len(whole), 2**32 - 1).to_bytes(4, "little"),
+        min(whole_bytes, 2**32 - 1).to_bytes(4, "little"),
         _NO_KEY if chosen is None else blake2b(chosen, key=key, digest_size=_HASH_BYTES, person=b"cache key").digest(),
     ]
-    view = memoryview(whole)
-    for end in range(BLOCK_BYTES, min(len(whole), _MOST_BYTES) + 1, BLOCK_BYTES):
-        state.update(view[end - BLOCK_BYTES : end])
+    for end in range(BLOCK_BYTES, min(whole_bytes, _MOST_BYTES) + 1, BLOCK_BYTES):
+        state.update(whole[end - BLOCK_BYTES : end])
         parts.append(state.digest())
     return b"".join(parts)
 
