@@ -56,8 +56,8 @@ class CacheReport(msgspec.Struct, frozen=True):
     Attributes:
         calls: whose prefixes are known; all figures are of these.
         input_tokens: theirs; of these, `cached_tokens` were read, `written_tokens` written.
-        achievable_tokens: how many could have been read: by a cache that works as documented, all calls with one key,
-            and never fewer than were.
+        achievable_tokens: how many could have been read: by a cache that works as documented, all calls with one key
+            or with their own, whichever reads more, and never fewer than were.
         split_tokens: how many of these are lost because callers send keys of their own; `keys` is how many.
         marked_blocks: how many blocks the prefix has that is worth to be marked; 0 for none.
         marked_tokens: how many tokens could have been read of it.
@@ -97,12 +97,14 @@ def cache_report(calls: Sequence[SeenCall], rules: CacheRules, charge: Charge | 
     """
     automatic = replay(calls, rules, by_key=False)
     depth, marked = _best_mark(calls, rules, charge)
-    ideal = marked if rules.needs_mark else automatic
     keys = len({call.key for call in calls}) if rules.knows_keys else 1
     split = 0
-    if keys > 1 and not rules.needs_mark:
+    if keys > 1:
         by_key = replay(calls, rules, by_key=True)
-        split = max(0, sum(use.cached for use in automatic) - sum(use.cached for use in by_key))
+        split = sum(use.cached for use in automatic) - sum(use.cached for use in by_key)
+        # Where there are many calls a minute, keys that divide them keep them on machines that know them.
+        automatic = by_key if split < 0 else automatic
+    ideal = marked if rules.needs_mark else automatic
     money = None
     if charge is not None:
         money = Money(
@@ -118,7 +120,7 @@ def cache_report(calls: Sequence[SeenCall], rules: CacheRules, charge: Charge | 
         sum(call.written_tokens for call in calls),
         # What was read could be read, whatever the estimate of where a token lies says.
         sum(max(use.cached, call.cached_tokens) for use, call in zip(ideal, calls, strict=True)),
-        split,
+        max(0, split),
         keys,
         depth,
         sum(use.cached for use in marked),

@@ -28,7 +28,8 @@ much could have been, and what lies between in money.
   HIT RATE    cached tokens of all input tokens, as the provider counted them
   ACHIEVABLE  the same calls, in their order, sent through a cache that works as the provider documents: the shortest
               prefix that it keeps, its steps, its time to live, about 15 requests a minute for one prefix and key
-              (OpenAI), and one key for all. What was measured counts as achievable, too.
+              (OpenAI), and one key for all where that reads more than the callers' own. What was measured counts as
+              achievable, too.
   SAVED       what reading saved less what writing cost; below zero, caching loses money
   TO GAIN     what the cheapest way of using the cache would have cost less: every prefix by itself, one prefix with an
               explicit breakpoint behind it, or no cache at all
