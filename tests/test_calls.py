@@ -2,7 +2,7 @@
 
 import msgspec
 
-from headworks.calls import JournalEntry, Opened, OutcomeReport, Settled
+from headworks.calls import JournalEntry, Opened, OutcomeReport, Settled, SettledWithPrefix
 
 decode = msgspec.msgpack.Decoder(JournalEntry).decode
 OPENED = ["o", "call_1", 5, "responses", "fast", "key_a", "ann", "search", "u-1", "sim", "luna", False, 9]
@@ -33,6 +33,7 @@ def test_each_entry_comes_back_as_what_it_was():
     for entry in (
         opened,
         Settled(opened, "answered", 200, 7, workload="triage", template_values=b"{}"),
+        SettledWithPrefix(Settled(opened, "answered", 200, 7, workload="triage"), b"\x01hashes"),
         OutcomeReport("out_1", 5, "score", "number", "0.5", trace_id="t"),
     ):
         assert decode(msgspec.msgpack.encode(entry)) == entry

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from headworks.access import Grant
-from headworks.calls import Caller, Endpoint, Failure, FailureKind
+from headworks.caching import BLOCK_BYTES, read_fingerprint
+from headworks.calls import Caller, Endpoint, Failure, FailureKind, SettledWithPrefix
 from headworks.records.content import ContentVault
 from played_work import EVENTS, RULES, SCHEMA, TOOLS, chat_answer, chunk, stream, team
 
@@ -366,6 +367,31 @@ def test_content_is_kept_sealed_and_nowhere_in_the_clear(hall, work, is_streamed
     assert json.loads(vault.open(call_id, "triage", "values", settled.template_values)) == {"ticket": "a secret ticket"}
     written = b"".join(path.read_bytes() for path in hall.folder.glob("*.journal"))
     assert b"secret ticket" not in written
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_fingerprint_is_kept_where_the_contract_asks_for_it_and_holds_no_text(hall, work, is_streamed):
+    work.make("retention: {prefixes: true}\n")
+    work.chat("a secret ticket " * 100, stream=is_streamed)
+    if is_streamed:
+        hall.flight.sink.on_head(200, EVENTS)
+        hall.flight.sink.on_body(chunk('{"team": "red"}') + chunk(finish_reason="stop") + b"data: [DONE]\n\n")
+        work.settle()
+    else:
+        work.answer(team("red"))
+
+    (entry,) = [one for one in hall.entries() if isinstance(one, SettledWithPrefix)]
+    found = read_fingerprint(entry.prefix)
+    assert (entry.settled.outcome, entry.settled.workload) == ("answered", "triage")
+    assert len(found.blocks) == found.whole_bytes // BLOCK_BYTES >= 3
+    assert b"secret" not in entry.prefix
+
+
+def test_without_being_asked_for_no_fingerprint_is_kept(hall, work):
+    work.make("retention: {content: full}\n").chat("x" * 2_000)
+    work.answer(team("red"))
+
+    assert not any(isinstance(entry, SettledWithPrefix) for entry in hall.entries())
 
 
 def test_content_of_a_call_whose_answer_is_blocked_is_kept_with_what_the_model_said(hall, work):

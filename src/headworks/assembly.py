@@ -151,7 +151,10 @@ def read_settings(project: Project, environment: Mapping[str, str] = os.environ)
     if problems:
         raise ConfigError(*dict.fromkeys(problems))
     seals = any(
-        work.contract.retention.content != "off" or work.policy.has_holds or work.privacy is not None
+        work.contract.retention.content != "off"
+        or work.contract.retention.prefixes
+        or work.policy.has_holds
+        or work.privacy is not None
         for _, work in workloads
     )
     needs_secret = config.access.mode == "keys" or seals

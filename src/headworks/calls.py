@@ -288,6 +288,14 @@ class Settled(msgspec.Struct, frozen=True, array_like=True, tag="s", gc=False):
     service_tier: str = ""
 
 
+class SettledWithPrefix(msgspec.Struct, frozen=True, array_like=True, tag="f", gc=False):
+    """The journal entry of a settled call of a workload that keeps fingerprints (`caching.fingerprint`): an entry of
+    its own, so that every other call pays nothing for it. Fields may be added at the end only."""
+
+    settled: Settled
+    prefix: bytes
+
+
 OutcomeKind = Literal["boolean", "number", "label", "text", "demonstration"]
 """What is reported: yes or no, a figure, one of a few words, free text, or what the answer should have been."""
 
@@ -315,4 +323,4 @@ class OutcomeReport(msgspec.Struct, frozen=True, array_like=True, tag="u"):
     team: str = ""
 
 
-JournalEntry = Opened | Settled | OutcomeReport
+JournalEntry = Opened | Settled | SettledWithPrefix | OutcomeReport

@@ -17,6 +17,7 @@ from headworks.calls import (
     Opened,
     Outcome,
     Settled,
+    SettledWithPrefix,
     Usage,
     Verdict,
     Weight,
@@ -31,6 +32,7 @@ class Work(msgspec.Struct):
 
     The fields are those of `calls.Settled` from `workload` to `course`, by name, order and default. Content (the call's
     bodies and `template_values`) is sealed by whoever sets `content_expires_us`, before the call is settled.
+    `prefix` is the fingerprint of the request, where the contract has it kept.
     """
 
     workload: str = ""
@@ -45,6 +47,7 @@ class Work(msgspec.Struct):
     template_values: bytes = b""
     content_expires_us: int = 0
     course: str = ""
+    prefix: bytes = b""
 
     @property
     def is_attempt_open(self) -> bool:
@@ -65,6 +68,7 @@ _RESPONSES = Endpoint.RESPONSES.value
 _MOST_COURSE = 2000
 _PLAIN_FIELDS = Settled.__struct_fields__.index("workload")
 _AFTER_WORK = Settled.__struct_fields__.index("cost_pico")
+_WORK_FIELDS = _AFTER_WORK - _PLAIN_FIELDS
 
 CANCELLED = "client_disconnected"
 """The code of a call whose caller has gone."""
@@ -192,7 +196,7 @@ class OpenCall(msgspec.Struct, gc=False):
         if work is None:
             return settled
         values = _astuple(settled)
-        return Settled(*values[:_PLAIN_FIELDS], *_astuple(work), *values[_AFTER_WORK:])
+        return Settled(*values[:_PLAIN_FIELDS], *_astuple(work)[:_WORK_FIELDS], *values[_AFTER_WORK:])
 
     def _uncharged(self, outcome: Outcome) -> int:
         """What a call costs of which no attempt was charged: nothing where nothing can have been used, or else -1, for
@@ -303,7 +307,9 @@ class Settlement:
         Raises:
             StorageError: it is not written, so the caller may not see the end.
         """
-        self._append(self.sum_up(call, outcome, status, now_s or perf_counter()))
+        settled = self.sum_up(call, outcome, status, now_s or perf_counter())
+        work = call.work
+        self._append(settled if work is None or not work.prefix else SettledWithPrefix(settled, work.prefix))
 
     def sum_up(self, call: OpenCall, outcome: Outcome, status: int, now_s: float) -> Settled:
         """The entry that says how a call ended, which is still to be written; everybody else is told."""

@@ -13,6 +13,7 @@ from headworks.access import Grant
 from headworks.admitting import Admissions, Ask
 from headworks.answering import NO_RETRY
 from headworks.attempts import Policy
+from headworks.caching import fingerprint, hash_key
 from headworks.compiled import CompiledWorkload
 from headworks.composing import prompt_reference
 from headworks.dialects import RequestHead
@@ -42,7 +43,7 @@ class WorkloadCalls:
         vault: seals what contracts have kept; None where there is no secret to seal it with.
         held: the answers that wait for people; None where no contract holds a tool.
         loop: the event loop.
-        secret: of this installation; needed where a contract screens or keeps anything.
+        secret: of this installation; needed where a contract screens or keeps anything, fingerprints too.
         answer_bytes: bound on an answer.
         policy: which further attempts are made at one target.
         admissions: admits calls where there are quotas or budgets.
@@ -67,6 +68,9 @@ class WorkloadCalls:
     ) -> None:
         self.names: Collection[str] = works.keys()
         self._works = works
+        self._prefix_keys = {
+            name: hash_key(secret, name) for name, work in works.items() if work.contract.retention.prefixes
+        }
         held_calls = HeldCalls(held, settlement, loop)
         self.serve_held = held_calls.serve
         self.serve_approvals = held_calls.approvals
@@ -118,6 +122,9 @@ class WorkloadCalls:
         """
         shared = self._shared
         asked = compose_call(call, work, head, admission, grant, shared.planner, shared.secret)
+        if self._prefix_keys and work.name in self._prefix_keys:
+            assert call.work is not None, "it was made with the call"
+            call.work.prefix = fingerprint(asked.fields, self._prefix_keys[work.name])
         if self._admissions.is_needed(grant, work.budget):
             longest_s = admission.due_s(work.contract.latency.total_s, is_streamed=call.is_streamed)
             has_more = len(work.chain) > 1 or work.deterministic is not None or bool(work.chain[0].pools)

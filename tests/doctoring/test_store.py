@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 from played_servers import NOW_S, by_about, situation
 
-from headworks.calls import Opened, OutcomeReport, Settled
+from headworks.calls import Opened, OutcomeReport, Settled, SettledWithPrefix
 from headworks.doctoring import store
 from headworks.doctoring.store import Backlog, backlog_of, judge_backlog
 from headworks.records import JOURNAL_FOLDER, STORE_FILE, Journal, drain_once, open_store
@@ -85,6 +85,7 @@ def test_what_is_no_database_is_a_problem(project):
     [
         opened(NOW_S - 300),
         Settled(opened(NOW_S - 400), "answered", 200, 100_000_000),
+        SettledWithPrefix(Settled(opened(NOW_S - 400), "answered", 200, 100_000_000), b"hashes"),
         OutcomeReport("o", int((NOW_S - 300) * 1e6), "n", "label", '"x"', call_id="call_1"),
     ],
 )

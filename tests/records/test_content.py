@@ -149,3 +149,20 @@ def test_a_call_that_comes_twice_keeps_the_content_of_the_first(store, calls):
     store.commit(Batch(settled=[first, second]))
 
     assert open_content(store, store.get("call_000001"), vault, 0) == {"request": b"first"}
+
+
+def test_a_fingerprint_is_kept_beside_content_for_thirty_days_and_never_taken_for_content(store, calls):
+    kept = seal(calls.settled(1, workload="triage", content_expires_us=2**61), request=b"{}")
+    store.commit(Batch(settled=[kept, calls.settled(2), calls.settled(3)], prefixes={"call_000001": b"one"}))
+    store.commit(
+        Batch(settled=[calls.settled(2), calls.settled(4)], prefixes={"call_000002": b"late", "call_000004": b"four"})
+    )
+    first, second, fourth = (store.get(f"call_00000{n}") for n in (1, 2, 4))
+
+    expires_us = first.opened_us + 30 * 86_400_000_000
+    assert store.content(first.seq, expires_us - 1)["prefix"] == b"one"
+    assert "prefix" not in store.content(first.seq, expires_us)
+    assert open_content(store, first, vault, 0) == {"request": b"{}"}
+    assert store.content(second.seq, 0) == {}  # it was known before
+    assert store.content(fourth.seq, 0) == {"prefix": b"four"}
+    assert open_content(store, fourth, vault, 0) == {}

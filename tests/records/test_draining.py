@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from headworks.calls import OutcomeReport
+from headworks.calls import OutcomeReport, SettledWithPrefix
 from headworks.errors import StorageError
 from headworks.records import Drainer, OutcomeSelection, Selection
 from headworks.records.frames import MAGIC, frame
@@ -390,3 +390,24 @@ def test_a_drained_segment_that_cannot_be_removed_is_said_once_and_removed_when_
     assert "is drained, but cannot be removed: Permission denied" in said[0]
     assert list(folder.iterdir()) == []
     assert outcomes(store) == {"1": "answered"}
+
+
+def test_the_fingerprint_of_a_call_is_drained_with_it(drainer, folder, store, write_segment, calls):
+    write_segment(folder, calls.opened(1), SettledWithPrefix(calls.settled(1), b"hashes"), calls.settled(2))
+
+    drained = drainer().drain()
+
+    assert (drained.entries, drained.recorded, drained.lost) == (3, 2, 0)
+    assert [store.content(store.get(f"call_00000{n}").seq, 0) for n in (1, 2)] == [{"prefix": b"hashes"}, {}]
+
+
+def test_a_call_with_a_fingerprint_is_found_again_behind_damage(drainer, folder, store, write_segment, calls, said):
+    segment = write_segment(folder, calls.settled(1), SettledWithPrefix(calls.settled(2), b"hashes"))
+    path = folder / segment.name
+    data = bytearray(path.read_bytes())
+    data[len(MAGIC) + 20] ^= 0xFF
+    path.write_bytes(data)
+
+    drainer().drain()
+
+    assert outcomes(store) == {"2": "answered"}

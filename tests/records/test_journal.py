@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from headworks.calls import SettledWithPrefix
 from headworks.errors import StorageError
 from headworks.records import Journal
 from headworks.records.frames import MAGIC, frame, scan
@@ -179,7 +180,9 @@ def test_bodies_that_no_store_could_take_are_left_out_of_the_record(journal, loo
 
     writer.append(calls.settled(1, request_body=b"x" * 2000))
 
-    assert entries_in(tmp_path) == [calls.settled(1)]
+    writer.append(SettledWithPrefix(calls.settled(2, request_body=b"x" * 2000), b"hashes"))
+
+    assert entries_in(tmp_path) == [calls.settled(1), calls.settled(2)]
 
 
 DISK_FULL = """

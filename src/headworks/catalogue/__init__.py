@@ -17,6 +17,7 @@ from headworks.catalogue.life import WARNING_DAYS, Retirement, retirement_of
 from headworks.catalogue.models import CacheFacts, Citation, Model, Provider, RateLimits
 from headworks.catalogue.pack import Catalogue, CatalogueError, read_catalogue, shipped
 from headworks.catalogue.prices import STANDARD, Period, Prices, Rates, Step
+from headworks.catalogue.savings import Saving, saving_of
 from headworks.catalogue.tariffs import Deck, deck_of
 from headworks.catalogue.terms import Machine, Terms, machine_prices
 from headworks.catalogue.tokenizers import (
@@ -55,6 +56,7 @@ __all__ = [
     "RateLimits",
     "Rates",
     "Retirement",
+    "Saving",
     "Step",
     "TargetPrice",
     "Terms",
@@ -69,6 +71,7 @@ __all__ = [
     "machine_prices",
     "read_catalogue",
     "retirement_of",
+    "saving_of",
     "shipped",
     "tokenizer_for",
 ]

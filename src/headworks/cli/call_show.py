@@ -32,7 +32,7 @@ def show_call(store: "Store", project: "Project", options: argparse.Namespace) -
         note(str(error))
         content, code = {}, 1
     call = reconstruct(record, content, store.outcomes_of(record.seq))
-    where, template = _template_of(project, record)
+    where, template = template_of(project, record)
     account = account_of(record, PriceArchive(project.storage))
     if options.json:
         shown = _for_machines(call, content, has_bodies=options.bodies)
@@ -50,7 +50,7 @@ def show_call(store: "Store", project: "Project", options: argparse.Namespace) -
     return code
 
 
-def _template_of(project: "Project", record: "Record") -> tuple[str, str | None]:
+def template_of(project: "Project", record: "Record") -> tuple[str, str | None]:
     """Where the template of a call's prompt is to be had, and its text: what was published, what the folder holds if it
     is the same, or what was kept when it was served; None where none is."""
     if not record.prompt_version:
@@ -89,7 +89,7 @@ def kept_content(store: "Store", project: "Project", record: "Record") -> "dict[
 
     now_us = time.time_ns() // 1000
     secret = b""
-    if store.content(record.seq, now_us):
+    if store.content(record.seq, now_us).keys() - {"prefix"}:
         reference = project.config.access.secret
         if reference.startswith("file:") and not (project.folder / reference.removeprefix("file:")).exists():
             # It would be made, and only then fit nothing.

@@ -1,4 +1,4 @@
-"""List, filter, show, sum up and follow recorded calls; say how economical their output was.
+"""List, filter, show, sum up and follow recorded calls; say how economical they were, and what choices saved.
 
 Without an action it lists the last calls. What has happened before the command began is in the list: the journals of
 running workers are drained first. Times are UTC.
@@ -11,6 +11,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from headworks.cli.amounts import cost, known_cost, usd
+from headworks.cli.call_cache import MOST_CALLS, cache_arguments, show_cache
+from headworks.cli.call_cache import SUMMARY as CACHE
 from headworks.cli.call_economy import show_economy
 from headworks.cli.call_filters import (
     common_arguments,
@@ -21,6 +23,8 @@ from headworks.cli.call_filters import (
     time_arguments,
     words,
 )
+from headworks.cli.call_savings import SUMMARY as SAVINGS
+from headworks.cli.call_savings import savings_arguments, show_savings
 from headworks.cli.call_show import as_json, show_call
 from headworks.cli.lines import json_line, note
 from headworks.cli.moments import clock, duration, iso
@@ -110,7 +114,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     economy.add_argument("--workload", metavar="NAME", help="of this workload; all of them without it")
     time_arguments(economy, has_defaults=False)
     common_arguments(economy, has_defaults=False)
-    parser.set_defaults(by=("model",), bodies=False, stop=None, max_tokens=None)
+    cache_arguments(commands.add_parser("cache", help=CACHE, argument_default=argparse.SUPPRESS))
+    savings_arguments(commands.add_parser("savings", help=SAVINGS, argument_default=argparse.SUPPRESS))
+    parser.set_defaults(by=("model",), bodies=False, stop=None, max_tokens=None, baseline=None, calls=MOST_CALLS)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -131,6 +137,10 @@ def run(options: argparse.Namespace) -> int:
             return show_call(store, project, options)
         if options.action == "economy":
             show_economy(store, project, options)
+        elif options.action == "cache":
+            show_cache(store, project, options)
+        elif options.action == "savings":
+            show_savings(store, project, options)
         elif options.action == "totals":
             _totals(store, options)
         else:

@@ -165,6 +165,13 @@ class Retention(Section, frozen=True):
         Meta(description="What of requests and answers is kept (encrypted) for replay."),
     ] = "off"
     days: Annotated[int, Meta(description="Days that content is kept.", ge=1, le=3650)] = 30
+    prefixes: Annotated[
+        bool,
+        Meta(
+            description="Keep keyed hashes of each request's beginning for 30 days, for `headworks calls cache`. They "
+            "tell which requests begin alike, and nothing else."
+        ),
+    ] = False
 
 
 class Contract(Section, frozen=True, kw_only=True):

@@ -109,6 +109,7 @@ def open_content(store: Store, record: Record, vault: ContentVault, now_us: int)
         StorageError: the store cannot be used, or a piece cannot be opened.
     """
     sealed = store.content(record.seq, now_us)
+    sealed.pop("prefix", None)
     if sealed:
         return {kind: vault.open(record.call_id, record.workload, kind, piece) for kind, piece in sealed.items()}
     bodies = store.bodies(record.seq)

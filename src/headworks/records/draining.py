@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.calls import JournalEntry, Opened, OutcomeReport, Settled
+from headworks.calls import JournalEntry, Opened, OutcomeReport, Settled, SettledWithPrefix
 from headworks.database import storage_errors
 from headworks.errors import StorageError
 from headworks.records.frames import Gap
@@ -204,6 +204,7 @@ class _Building:
         self._settled: list[Settled] = []
         self._opened: dict[str, tuple[str, Opened]] = {}
         self._outcomes: list[OutcomeReport] = []
+        self._prefixes: dict[str, bytes] = {}
         self._positions: dict[str, Progress] = {}
         self._bytes = 0
         self._drained = Drained()
@@ -227,7 +228,11 @@ class _Building:
 
     def add(self, segment: Segment, entries: list[JournalEntry], position: Progress, size: int) -> None:
         """Take in what was read of a segment up to a position."""
-        for entry in entries:
+        for written in entries:
+            entry = written
+            if isinstance(entry, SettledWithPrefix):
+                self._prefixes[entry.settled.opened.call_id] = entry.prefix
+                entry = entry.settled
             if isinstance(entry, Settled):
                 self._opened.pop(entry.opened.call_id, None)
                 self._settled.append(entry)
@@ -246,12 +251,13 @@ class _Building:
         if self._settled or self._opened or self._outcomes or moved or forgotten or self.ended_writers:
             opened = list(self._opened.values())
             done = self._store.commit(
-                Batch(self._settled, opened, self.ended_writers, moved, forgotten, self._outcomes)
+                Batch(self._settled, opened, self.ended_writers, moved, forgotten, self._outcomes, self._prefixes)
             )
             total = self._drained
             self._drained = Drained(total.entries, total.recorded + done.recorded, total.lost + done.lost)
         progress.update(self._positions)
         self._settled, self._opened, self._outcomes, self._positions, self._bytes = [], {}, [], {}, 0
+        self._prefixes = {}
         self.ended_writers = []
         return self._drained
 

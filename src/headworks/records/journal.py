@@ -22,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.calls import JournalEntry, Settled
+from headworks.calls import JournalEntry, Settled, SettledWithPrefix
 from headworks.errors import StorageError
 from headworks.records.frames import HEAD_BYTES, MAGIC, MAX_PAYLOAD_BYTES
 from headworks.records.segments import UNBORN_SUFFIX, Segment, list_segments
@@ -132,8 +132,9 @@ class Journal:
         """
         payload = self._encode(entry)
         size = len(payload)
-        if size > MAX_PAYLOAD_BYTES and isinstance(entry, Settled):
+        if size > MAX_PAYLOAD_BYTES and isinstance(entry, Settled | SettledWithPrefix):
             # The call must be on record whatever its size; bodies like these no store could take.
+            entry = entry.settled if isinstance(entry, SettledWithPrefix) else entry
             bare = msgspec.structs.replace(entry, request_body=b"", response_body=b"", template_values=b"")
             payload = self._encode(bare)
             size = len(payload)

@@ -14,6 +14,7 @@ from headworks.records.stores.lengths import OutputCount, OutputLengths, Span, W
 from headworks.records.stores.reports import Figures, OutcomeDimension, OutcomeSelection, Reported, Tally
 
 __all__ = [
+    "PREFIX_DAYS",
     "Batch",
     "Bodies",
     "Committed",
@@ -107,6 +108,7 @@ class Batch(msgspec.Struct, frozen=True):
         progress: by segment name, how far it is read with this batch.
         forgotten: names of segments that are gone.
         outcomes: what was reported of calls, whether they are known yet or not.
+        prefixes: fingerprints of the requests of calls among `settled`, by call id. Kept for `PREFIX_DAYS`.
     """
 
     settled: Sequence[Settled] = ()
@@ -115,6 +117,7 @@ class Batch(msgspec.Struct, frozen=True):
     progress: Mapping[str, Progress] = {}
     forgotten: Sequence[str] = ()
     outcomes: Sequence[OutcomeReport] = ()
+    prefixes: Mapping[str, bytes] = {}
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -193,8 +196,12 @@ class Bodies(msgspec.Struct, frozen=True):
     response: bytes
 
 
-ContentKind = Literal["request", "response", "values", "held"]
-"""What is kept of a call's content: the request as sent, the answer, the prompt's variables."""
+ContentKind = Literal["request", "response", "values", "held", "prefix"]
+"""What is kept of a call's content: the request as sent, the answer, the prompt's variables; and the fingerprint of the
+request's beginning, which is no content, is not sealed, and expires like it."""
+
+PREFIX_DAYS = 30
+"""Fingerprints are for recent calls."""
 
 
 class ResponseOrigin(msgspec.Struct, frozen=True):
@@ -249,7 +256,7 @@ class Store(Protocol):
         ...
 
     def content(self, seq: int, now_us: int) -> dict[ContentKind, bytes]:
-        """What is kept of a call's content and has not expired, sealed."""
+        """What is kept of a call's content and has not expired, sealed; of the kind *prefix*, as it is."""
         ...
 
     def purge(self, now_us: int) -> int:

@@ -1,6 +1,6 @@
 """Taking a batch into PostgreSQL, within the transaction that is under way."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -9,7 +9,7 @@ from headworks.postgres import Connection
 from headworks.records.stores import Batch, Committed
 from headworks.records.stores.postgres_schema import make_partitions, take_commit_lock
 from headworks.records.stores.rollups import GROUP, LENGTH_GROUP, SUMS, TOKEN_SUMS, WASTE_GROUP, Rollups
-from headworks.records.stores.rows import COLUMNS, Row, lost, row_of
+from headworks.records.stores.rows import COLUMNS, Row, lost, prefix_expires_us, row_of
 
 _INDEXED_BYTES = 240
 """Most bytes of a text that stands in an ordered index, whose entries have a bound (2,704 bytes): that of the rollups
@@ -70,14 +70,14 @@ def take_in(connection: Connection, batch: Batch, site: str) -> Committed:
     """
     take_commit_lock(connection)
     rollups = Rollups()
-    recorded = _record(connection, batch.settled, rollups)
+    recorded = _record(connection, batch.settled, rollups, batch.prefixes)
     if batch.settled:
         ended = [call.opened.call_id for call in batch.settled]
         connection.execute("DELETE FROM calls_open WHERE call_id = ANY(%s)", (ended,))
     _open(connection, batch.opened, site)
     lost_calls = 0
     if batch.ended_writers:
-        lost_calls = _record(connection, _take_open(connection, batch.ended_writers, site), rollups)
+        lost_calls = _record(connection, _take_open(connection, batch.ended_writers, site), rollups, {})
     _move_on(connection, batch, site)
     _add(connection, "rollups", GROUP, SUMS, rollups.sums)
     _add(connection, "output_lengths", LENGTH_GROUP, TOKEN_SUMS, rollups.lengths)
@@ -86,7 +86,7 @@ def take_in(connection: Connection, batch: Batch, site: str) -> Committed:
     return Committed(recorded + lost_calls, lost_calls, len(batch.settled) - recorded)
 
 
-def _record(connection: Connection, calls: Sequence[Settled], rollups: Rollups) -> int:
+def _record(connection: Connection, calls: Sequence[Settled], rollups: Rollups, prefixes: Mapping[str, bytes]) -> int:
     """Insert the calls that are new, add them to the rollups; how many were new."""
     if not calls:
         return 0
@@ -106,7 +106,9 @@ def _record(connection: Connection, calls: Sequence[Settled], rollups: Rollups) 
     for seq, call in new:
         rollups.count(call, rows[seq - first])
     _copy(connection, "COPY bodies (seq, request, response) FROM STDIN (FORMAT binary)", _bodies(new))
-    _copy(connection, "COPY content (seq, kind, sealed, expires_us) FROM STDIN (FORMAT binary)", _content(new))
+    _copy(
+        connection, "COPY content (seq, kind, sealed, expires_us) FROM STDIN (FORMAT binary)", _content(new, prefixes)
+    )
     return len(new)
 
 
@@ -123,8 +125,11 @@ def _bodies(new: Iterable[tuple[int, Settled]]) -> Iterator[tuple[object, ...]]:
             yield seq, call.request_body, call.response_body
 
 
-def _content(new: Iterable[tuple[int, Settled]]) -> Iterator[tuple[object, ...]]:
+def _content(new: Iterable[tuple[int, Settled]], prefixes: Mapping[str, bytes]) -> Iterator[tuple[object, ...]]:
     for seq, call in new:
+        prefix = prefixes.get(call.opened.call_id)
+        if prefix:
+            yield seq, "prefix", prefix, prefix_expires_us(call.opened.opened_us)
         if call.content_expires_us > 0:
             expires_us = min(call.content_expires_us, 2**62)
             pieces = (

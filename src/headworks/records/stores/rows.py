@@ -1,7 +1,7 @@
 """A settled call as the values of a record: what every engine writes."""
 
 from headworks.calls import Opened, Settled
-from headworks.records.stores import Record
+from headworks.records.stores import PREFIX_DAYS, Record
 
 COLUMNS = Record.__struct_fields__[1:]
 """The columns of a record that `row_of` has values for: all but `seq`, which the store gives."""
@@ -66,6 +66,11 @@ def row_of(call: Settled) -> Row:
         call.price_version,
         call.service_tier[:_MOST_TIER],
     )
+
+
+def prefix_expires_us(opened_us: int) -> int:
+    """Until when a call's fingerprint is kept."""
+    return _bounded(opened_us, 2**62) + PREFIX_DAYS * 86_400_000_000
 
 
 def lost(opened: Opened) -> Settled:

@@ -2,7 +2,7 @@
 is counted; `sqlite_queries`, `sqlite_outcomes` and `sqlite_content` look things up.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -32,7 +32,7 @@ from headworks.records.stores import (
 )
 from headworks.records.stores.rollups import Rollups, whole_hours
 from headworks.records.stores.rows import COLUMNS, lost, row_of
-from headworks.records.stores.sqlite_content import expire, forget, insert_content, select_content
+from headworks.records.stores.sqlite_content import expire, forget, insert_content, insert_prefix, select_content
 from headworks.records.stores.sqlite_outcomes import OutcomeQueries, insert_reports
 from headworks.records.stores.sqlite_queries import Queries
 from headworks.records.stores.sqlite_rollups import LengthQueries, add_rollups
@@ -69,7 +69,7 @@ class SqliteStore:
         connection = self._connection
         rollups = Rollups()
         with storage_errors(self._path), transaction(connection):
-            recorded = self._record(batch.settled, rollups)
+            recorded = self._record(batch.settled, rollups, batch.prefixes)
             connection.executemany(
                 "DELETE FROM calls_open WHERE call_id = ?", [(settled.opened.call_id,) for settled in batch.settled]
             )
@@ -77,7 +77,7 @@ class SqliteStore:
                 "INSERT INTO calls_open (call_id, writer, entry) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 [(opened.call_id, writer, _encode(opened)) for writer, opened in batch.opened],
             )
-            lost_calls = sum(self._record(self._take_open(writer), rollups) for writer in batch.ended_writers)
+            lost_calls = sum(self._record(self._take_open(writer), rollups, {}) for writer in batch.ended_writers)
             connection.executemany(
                 "INSERT INTO segments (name, offset, is_finished) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE "
                 "SET offset = excluded.offset, is_finished = excluded.is_finished",
@@ -188,7 +188,7 @@ class SqliteStore:
         with storage_errors(self._path):
             return self._lengths.counts(span)
 
-    def _record(self, calls: Iterable[Settled], rollups: Rollups) -> int:
+    def _record(self, calls: Iterable[Settled], rollups: Rollups, prefixes: Mapping[str, bytes]) -> int:
         """Insert the calls that are new, add them to the rollups; how many were new."""
         cursor = self._connection.cursor()
         recorded = 0
@@ -205,6 +205,9 @@ class SqliteStore:
                     "INSERT INTO bodies (seq, request, response) VALUES (?, ?, ?)",
                     (cursor.lastrowid, call.request_body, call.response_body),
                 )
+            prefix = prefixes.get(call.opened.call_id)
+            if prefix:
+                insert_prefix(self._connection, cursor.lastrowid, prefix, call.opened.opened_us)
             rollups.count(call, row)
         return recorded
 

@@ -7,6 +7,7 @@ import sqlite3
 from headworks.calls import Settled
 from headworks.database import transaction
 from headworks.records.stores import ContentKind
+from headworks.records.stores.rows import prefix_expires_us
 
 PURGE_PIECES = 200
 """Most pieces that are removed in one transaction: who records waits for less than it would notice."""
@@ -26,6 +27,14 @@ def insert_content(connection: sqlite3.Connection, seq: int | None, call: Settle
     connection.executemany(
         "INSERT INTO content (seq, kind, sealed, expires_us) VALUES (?, ?, ?, ?)",
         [(seq, kind, sealed, expires_us) for kind, sealed in pieces if sealed],
+    )
+
+
+def insert_prefix(connection: sqlite3.Connection, seq: int | None, prefix: bytes, opened_us: int) -> None:
+    """Keep the fingerprint of a call's request, within the transaction that is under way."""
+    connection.execute(
+        "INSERT INTO content (seq, kind, sealed, expires_us) VALUES (?, 'prefix', ?, ?)",
+        (seq, prefix, prefix_expires_us(opened_us)),
     )
 
 
