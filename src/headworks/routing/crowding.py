@@ -5,9 +5,10 @@ last is mended by asking it less. So slowness alone binds nothing: there must be
 goes out, what is under way grows from one answer's time to the next by just that share (Little's law), and goes on
 growing; where answers merely take longer, it grows once, and stays.
 
-The gradient is that of Netflix's concurrency-limits (`Gradient2Limit`, 2018): the long-term low over the present time,
-with a tolerance, and never below a half at once. The low is a minimum, as in TCP Vegas (Brakmo and Peterson, 1995), for
-a mean of a long time would take a queue that stands for the usual.
+What is compared is what Netflix's concurrency-limits compare (`Gradient2Limit`, 2018): the present time with that of a
+long time, with a tolerance. Beyond it, half of what is under way stands in the queue, and half is the most that is cut
+at once there. The long-term time is a minimum, as in TCP Vegas (Brakmo and Peterson, 1995), for a mean would take a
+queue that stands for the usual.
 """
 
 import math
@@ -15,8 +16,8 @@ import math
 TOLERANCE = 2.0
 """An answer's time may be so many times its long-term low. `Gradient2Limit` has 1.5; answers of models differ more."""
 
-LEAST_GRADIENT = 0.5
-"""No cut goes below this share (`Gradient2Limit`)."""
+CUT = 1.0 / TOLERANCE
+"""To this share: where answers take twice as long as they could, half of what is under way would do as much."""
 
 GROWTH = 1.1
 """What is under way grows where it is so many times what it was one answer's time ago."""
@@ -27,7 +28,7 @@ GROWTHS = 2
 LEAST_UNDER_WAY = 8
 """With fewer attempts under way nothing is held back for slowness."""
 
-HELPED = 0.9
+HELPED = 0.8
 """A cut was right where answers take no longer than this share of before; else the bound goes, for `DOUBTED_S`."""
 
 JUDGED_AFTER = 3.0
@@ -43,7 +44,17 @@ EPOCH_S = 300.0
 class Crowding:
     """What is learnt of one target's queue. State: the lows, what was under way at the last look, the last cut."""
 
-    __slots__ = ("_before_s", "_cut_s", "_cut_took_s", "_doubted_until_s", "_ends_s", "_grown", "_low_s", "_pending")
+    __slots__ = (
+        "_before_s",
+        "_cut_s",
+        "_cut_took_s",
+        "_doubted_until_s",
+        "_ends_s",
+        "_grown",
+        "_is_bound",
+        "_low_s",
+        "_pending",
+    )
 
     def __init__(self) -> None:
         self._low_s = self._before_s = math.inf
@@ -51,11 +62,13 @@ class Crowding:
         self._pending = 0
         self._grown = 0
         self._cut_s = 0.0
-        self._cut_took_s = 0.0
+        self._cut_took_s = 0.0  # above 0 until it is known whether the cut was right
+        self._is_bound = False
         self._doubted_until_s = -math.inf
 
     def forget_cut(self) -> None:
         """The target itself has said that it has too much to do: the bound is that word's from now on."""
+        self._is_bound = False
         self._cut_took_s = 0.0
 
     def look(self, now_s: float, took_s: float, pending: int, most: float) -> float:
@@ -70,22 +83,18 @@ class Crowding:
         self._grown = self._grown + 1 if pending > GROWTH * self._pending else 0
         self._pending = pending
         if math.isinf(most):
-            self._cut_took_s = 0.0
-        if self._cut_took_s:
-            if took_s <= TOLERANCE * low_s or now_s < self._cut_s + JUDGED_AFTER * self._cut_took_s:
-                return most
+            self.forget_cut()
+        if self._cut_took_s and now_s >= self._cut_s + JUDGED_AFTER * self._cut_took_s:
             if took_s > HELPED * self._cut_took_s:
-                self._cut_took_s, self._doubted_until_s = 0.0, now_s + DOUBTED_S
+                self.forget_cut()
+                self._doubted_until_s = now_s + DOUBTED_S
                 return math.inf
-        elif (
-            took_s <= TOLERANCE * low_s
-            or self._grown < GROWTHS
-            or pending <= LEAST_UNDER_WAY
-            or now_s < self._doubted_until_s
-        ):
+            self._cut_took_s = 0.0
+        is_seen = self._is_bound or (self._grown >= GROWTHS and pending > LEAST_UNDER_WAY)
+        if took_s <= TOLERANCE * low_s or not is_seen or self._cut_took_s or now_s < self._doubted_until_s:
             return most
-        self._cut_s, self._cut_took_s = now_s, took_s
-        return min(most, pending) * max(LEAST_GRADIENT, TOLERANCE * low_s / took_s)
+        self._is_bound, self._cut_s, self._cut_took_s = True, now_s, took_s
+        return min(most, pending) * CUT
 
     def _low(self, now_s: float, took_s: float) -> float:
         if now_s >= self._ends_s:
