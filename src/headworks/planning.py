@@ -78,6 +78,14 @@ class Station(msgspec.Struct, frozen=True):
     limits: LimitSet | None = None
 
 
+FALLBACK = b"x-headworks-fallback"
+RETRIES = b"x-headworks-retries"
+"""With these a caller says of one call that no other name is to be asked (`off`), and how many further attempts may be
+made at a target of the one that it asks for; with 0 there is one attempt in all, beside those at other names."""
+
+_MOST_RETRIES = 10
+
+
 class KnownTimes:
     """The time limits of the last attempt that was planned for one admission: the next has nearly always the same.
     State: whose plan it was, and for what."""
@@ -95,7 +103,8 @@ class Admission(msgspec.Struct, frozen=True):
     """What the head of a request has settled. `forwarded` is the header block that goes upstream, `edition` the ring's
     at that time: while it is the same, the same head means the same admission. `caller_key` is the caller's own name
     for the call. `deadline_s` is how long the caller lets it take, `patience_s` how long its client waits for an answer
-    that is not streamed. `times` is None where the caller says nothing of time."""
+    that is not streamed. `times` is None where the caller says nothing of time. `may_fall_back` and `retries` are what
+    the caller allows of further attempts, None where it says nothing."""
 
     route: Route
     grant: Grant | None
@@ -106,6 +115,8 @@ class Admission(msgspec.Struct, frozen=True):
     deadline_s: float | None = None
     patience_s: float | None = None
     times: KnownTimes | None = None
+    may_fall_back: bool = True
+    retries: int | None = None
 
     def due_s(self, longest_s: float, *, is_streamed: bool) -> float:
         """Seconds that a call may take, of which configuration allows `longest_s`."""
@@ -148,7 +159,11 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
 
 
 def admission_of(request: Request, route: Route, grant: Grant | None, edition: object) -> Admission:
-    """What is known of a request from its head alone."""
+    """What is known of a request from its head alone.
+
+    Raises:
+        Refusal: 400 `invalid_header`: what is to be left out must not be done because it was not understood.
+    """
     headers = request.headers
     content_type = headers.get(b"content-type", b"")
     names = _FORWARDED_OF_MESSAGES if route.endpoint is Endpoint.MESSAGES else FORWARDED
@@ -166,7 +181,30 @@ def admission_of(request: Request, route: Route, grant: Grant | None, edition: o
         None if deadline_ms is None else deadline_ms / 1000,
         patience_s,
         None if deadline_ms is None and patience_s is None else KnownTimes(),
+        _may_fall_back(headers),
+        _retries(headers),
     )
+
+
+def _may_fall_back(headers: Mapping[bytes, bytes]) -> bool:
+    said = headers.get(FALLBACK, b"on").strip().lower()
+    if said not in (b"on", b"off"):
+        raise _unreadable(FALLBACK, "`off` or `on`")
+    return said == b"on"
+
+
+def _retries(headers: Mapping[bytes, bytes]) -> int | None:
+    said = headers.get(RETRIES)
+    if said is None:
+        return None
+    if not said.strip().isdigit() or int(said) > _MOST_RETRIES:
+        raise _unreadable(RETRIES, f"a whole number from 0 to {_MOST_RETRIES}")
+    return int(said)
+
+
+def _unreadable(name: bytes, expected: str) -> Refusal:
+    header = name.decode("ascii")
+    return Refusal(400, "invalid_header", f"The header `{header}` must be {expected}.", param=header)
 
 
 def _number(headers: Mapping[bytes, bytes], name: bytes) -> float | None:
@@ -305,7 +343,7 @@ class Planner:
     def _timed(self, plan: Plan, admission: Admission) -> Plan:
         """The plan with time limits that leave time for what may come after its attempt."""
         total_s = admission.due_s(self.deadline_s, is_streamed=plan.is_streamed)
-        if plan.target.fallback:
+        if plan.target.fallback and admission.may_fall_back:
             total_s *= SHARE_WITH_MORE
         limits = plan.target.station.timeouts
         return plan if total_s >= limits.total_s else msgspec.structs.replace(plan, timeouts=limits.within(total_s))
@@ -321,7 +359,7 @@ class Planner:
         raw = None if head is None else head.fields.get("prompt_cache_key")
         key = "" if raw is None else bytes(raw).decode("utf-8", "replace")
         now_s = self._now()
-        best = choose(target.pools, health_of, now_s, self._uniform, key=key, headroom_of=partial(_headroom, now_s))
+        best = pick(target.pools, now_s, self._uniform, key=key)
         return target if best is None else best
 
     def at_home(self, target: Target[Station], provider: str) -> Target[Station]:
@@ -643,6 +681,13 @@ def _headroom(now_s: float, target: Target[Station]) -> float:
     """Whether a pool has room for a call now, as far as this worker knows: 1, or 0."""
     limits = target.station.limits
     return 1.0 if limits is None or limits.wait_s(1, now_s) <= SOON_S else 0.0
+
+
+def pick(
+    pools: Sequence[Target[Station]], now_s: float, uniform: Callable[[float], float], *, key: str = ""
+) -> Target[Station] | None:
+    """Which of several that serve the same name is asked now; None where none may be. See `choose`."""
+    return choose(pools, health_of, now_s, uniform, key=key, headroom_of=partial(_headroom, now_s))
 
 
 def health_of(target: Target[Station]) -> Health:

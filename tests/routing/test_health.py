@@ -367,7 +367,7 @@ def test_it_says_how_much_of_the_retry_budget_is_used():
     assert health.view(0.0).budget_used == 1.0
 
 
-# -- what is known of how quick it is -----------------------------------------------------------------------------------
+# -- what is known of how quick it is ------------------------------------------------------------------------
 
 
 def known(took_s=2.0, *, until_s=30):
@@ -416,7 +416,7 @@ def test_a_refusal_comes_quickly_and_says_nothing_of_how_long_answers_take():
     assert health.pending == 0
 
 
-# -- attempts that others could not serve ---------------------------------------------------------------------------------
+# -- attempts that others could not serve ---------------------------------------------------------------------
 
 
 def test_a_target_that_is_well_takes_whatever_others_cannot_serve():

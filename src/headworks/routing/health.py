@@ -59,7 +59,7 @@ LOOK_S = 1.0
 """How often, at most, it is looked at how long answers take of late."""
 
 TRIED_ALL_THE_SAME = 10
-"""Of attempts for which a target is known to be too slow, one in so many is made all the same: it may be quicker now."""
+"""Of attempts for which a target is known to be too slow, one in so many is made all the same, to see."""
 
 OVERLOADED_BY = frozenset({FailureKind.OVERLOADED, FailureKind.TIMEOUT})
 CUT = 0.7

@@ -39,6 +39,11 @@ class Target(msgspec.Struct, Generic[Station], frozen=True):
     pools: tuple["Target[Station]", ...] = ()
     fallback: tuple[str, ...] = ()
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Provider, with the pool, and model: there is one health of each."""
+        return (self.provider, self.model)
+
 
 class Reach(msgspec.Struct, Generic[Station], frozen=True):
     """A provider as the table sees it.
