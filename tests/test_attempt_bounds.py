@@ -1,4 +1,4 @@
-"""What bounds the attempts of a call: the time that is left, what its targets can take, what its caller and its provider
+"""What bounds the attempts of a call: the time that is left, what its targets can take, what its caller and provider
 say."""
 
 from time import perf_counter

@@ -18,7 +18,7 @@ from headworks.exchange import SHARE_WITH_MORE, Request, Timeouts, Upstream, Ups
 from headworks.limits import SOON_S, LimitSet
 from headworks.ownership import ResponseOwner
 from headworks.providers import Provider
-from headworks.routing import Health, RouteTable, Target, choose
+from headworks.routing import Headroom, Health, RouteTable, Target, choose
 from headworks.settlement import OpenCall, Work
 
 FORWARDED = (b"openai-beta", b"idempotency-key", b"x-client-request-id")
@@ -68,7 +68,7 @@ NO_PRICE = TargetPrice(None, "")
 
 class Station(msgspec.Struct, frozen=True):
     """A model at a provider, through one pool, and the way to it. `price` is what its calls cost; `health` what is
-    learnt of it; `limits` the quotas that its calls are under."""
+    learnt of it; `limits` the quotas that its calls are under, and `headroom` what is left of them."""
 
     provider: Provider
     upstream: Upstream
@@ -76,6 +76,7 @@ class Station(msgspec.Struct, frozen=True):
     price: TargetPrice
     health: Health
     limits: LimitSet | None = None
+    headroom: Headroom | None = None
 
 
 FALLBACK = b"x-headworks-fallback"
@@ -293,7 +294,7 @@ class Planner:
             call.provider = target.provider
             call.model = target.model
         if target.pools:
-            target = self._chosen(call, target, head)
+            target = self._chosen(call, target, head, route)
         if ("user" in head.fields or "safety_identifier" in head.fields) and endpoint is not Endpoint.MESSAGES:
             call.user = head.user or ""
         is_streamed = call.is_streamed = head.is_streamed
@@ -335,9 +336,11 @@ class Planner:
         times.timeouts = None if total_s >= station.timeouts.total_s else station.timeouts.within(total_s)
         return times.timeouts
 
-    def _chosen(self, call: OpenCall, target: Target[Station], head: RequestHead | None) -> Target[Station]:
-        best = self.in_best_pool(target, head)
-        call.provider = best.provider
+    def _chosen(
+        self, call: OpenCall, target: Target[Station], head: RequestHead | None, route: Route
+    ) -> Target[Station]:
+        best = self.in_best_pool(target, head, route.endpoint, route.upstream_path)
+        call.provider, call.model = best.provider, best.model
         return best
 
     def _timed(self, plan: Plan, admission: Admission) -> Plan:
@@ -354,13 +357,18 @@ class Planner:
             return self.deadline_s
         return plan.admission.due_s(self.deadline_s, is_streamed=plan.is_streamed)
 
-    def in_best_pool(self, target: Target[Station], head: RequestHead | None) -> Target[Station]:
-        """The same model through the pool that a call should go to now; calls with one cache key go together."""
+    def in_best_pool(
+        self, target: Target[Station], head: RequestHead | None, endpoint: Endpoint, path: str
+    ) -> Target[Station]:
+        """Of all that serve the same name, what a call should go to now; calls with one cache key go together."""
+        pools = target.pools
+        if target.is_mixed:
+            pools = tuple(one for one in pools if may_serve(one, endpoint, path)) or pools
         raw = None if head is None else head.fields.get("prompt_cache_key")
         key = "" if raw is None else bytes(raw).decode("utf-8", "replace")
         now_s = self._now()
-        best = pick(target.pools, now_s, self._uniform, key=key)
-        return target if best is None else best
+        best = pick(pools, now_s, self._uniform, key=key)
+        return pools[0] if best is None else best
 
     def at_home(self, target: Target[Station], provider: str) -> Target[Station]:
         """The same model through this pool; the target as it is where it has none of that name."""
@@ -538,7 +546,7 @@ class Planner:
         name = route.default_model if "model" not in form.fields and route.default_model else form.model
         target = self._resolve(call, name, route, grant)
         if target.pools:
-            target = self._chosen(call, target, None)
+            target = self._chosen(call, target, None, route)
         body = form.splice_model(target.model) if "model" in form.fields else request.body
         call.is_streamed = form.is_streamed
         path = route.upstream_path
@@ -558,7 +566,9 @@ class Planner:
     def _resolve(self, call: OpenCall, name: str, route: Route, grant: Grant) -> Target[Station]:
         target = self._target(call, name, grant)
         if route.endpoint not in target.speaks:
-            self._check_bridge(target, name, route.endpoint, route.upstream_path)
+            able = target.is_mixed and any(may_serve(one, route.endpoint, route.upstream_path) for one in target.pools)
+            if not able:
+                self._check_bridge(target, name, route.endpoint, route.upstream_path)
         return target
 
     def _target(self, call: OpenCall, name: str, grant: Grant) -> Target[Station]:
@@ -678,9 +688,21 @@ def _forwarded(block: bytes, called: Endpoint, spoken: Endpoint) -> bytes:
 
 
 def _headroom(now_s: float, target: Target[Station]) -> float:
-    """Whether a pool has room for a call now, as far as this worker knows: 1, or 0."""
-    limits = target.station.limits
-    return 1.0 if limits is None or limits.wait_s(1, now_s) <= SOON_S else 0.0
+    """How much is left of the tightest limit of a target, as far as this worker knows; 0 where a call has no room."""
+    station = target.station
+    limits = station.limits
+    if limits is None:
+        return 1.0
+    if limits.wait_s(1, now_s) > SOON_S:
+        return 0.0
+    return 1.0 if station.headroom is None else station.headroom.left(now_s)
+
+
+def may_serve(target: Target[Station], endpoint: Endpoint, path: str) -> bool:
+    """Whether a call of this endpoint can go to a target, translated if need be."""
+    if endpoint in target.speaks:
+        return True
+    return path == _PATHS.get(endpoint) and _spoken_by(target, endpoint) is not None
 
 
 def pick(

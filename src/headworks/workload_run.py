@@ -25,7 +25,7 @@ from headworks.hedging import FirstTokens
 from headworks.held_calls import HeldCalls
 from headworks.judging import GOOD, Judgement, RulesContext, verdict_of
 from headworks.outcome import charge
-from headworks.planning import Admission, Plan, Planner, Station
+from headworks.planning import Admission, Plan, Planner, Station, may_serve
 from headworks.privacy_bridge import CallPrivacy, Kept
 from headworks.routing import Target
 from headworks.settlement import OpenCall, Settlement
@@ -149,10 +149,11 @@ class Run(ABC):
         known to be too small for it."""
         chain = self._work.chain
         home = self._home.partition(":")[0]
-        at_home = [index for index, target in enumerate(chain) if home and _provider_of(target) == home]
+        at_home = [index for index, target in enumerate(chain) if home in _providers_of(target)]
         for index in at_home[:1] if at_home else range(1 if self._goes_on_from_stored else len(chain)):
             target = chain[index]
-            if self._too_small is None or may_hold_more(target, self._too_small):
+            too_small = self._too_small
+            if too_small is None or any(may_hold_more(one, too_small) for one in target.pools or (target,)):
                 yield index
 
     @property
@@ -182,7 +183,7 @@ class Run(ABC):
         now_s = perf_counter()
         self._next_pool = None
         if not self._goes_on_from_stored:
-            self._next_pool = self._policy.another(error.failure, plan.target, self._tried.get(index, ()), now_s)
+            self._next_pool = self._other(error.failure, plan.target, index, now_s)
         if self._next_pool is not None:
             self._note_failed(error)
             return
@@ -192,6 +193,15 @@ class Run(ABC):
         self._note_failed(error)
         if pause_s > 0:
             await self._shared.streams.pause(pause_s, self._ending)
+
+    def _other(self, failure: Failure, than: Target[Station], index: int, now_s: float) -> Target[Station] | None:
+        """What else serves the same name and was not asked yet, where that may help."""
+        tried = self._tried.setdefault(index, set())
+        while True:
+            other = self._policy.another(failure, than, tried, now_s)
+            if other is None or may_serve(other, self._endpoint, self._path):
+                return other
+            tried.add(other.key)
 
     def _due_s_of(self, index: int) -> float:
         """When the attempts at a target must be over, so that there is time for what comes after it."""
@@ -241,7 +251,10 @@ class Run(ABC):
         if self._home:
             return self._shared.planner.at_home(target, self._home)
         chosen, self._next_pool = self._next_pool, None
-        return chosen if chosen in target.pools else self._shared.planner.in_best_pool(target, self._head)
+        return chosen if chosen in target.pools else self._best_of(target)
+
+    def _best_of(self, target: Target[Station]) -> Target[Station]:
+        return self._shared.planner.in_best_pool(target, self._head, self._endpoint, self._path)
 
     def _with_repair(self, fields: Fields, said: str, judged: Judgement) -> Fields:
         """The conversation with what the model said, and what is wrong with it."""
@@ -365,9 +378,9 @@ class Run(ABC):
         return last.output_tokens
 
 
-def _provider_of(target: Target[Station]) -> str:
-    """Its name without the pool's."""
-    return target.provider.partition(":")[0]
+def _providers_of(target: Target[Station]) -> set[str]:
+    """The providers of what serves a name, without their pools' names."""
+    return {one.provider.partition(":")[0] for one in target.pools or (target,)}
 
 
 def _without_fallback(work: CompiledWorkload) -> CompiledWorkload:

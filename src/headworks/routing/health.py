@@ -149,7 +149,6 @@ class Health:
         quick_s: the shortest time to the head of an answer in the window and the one before it; 0 where too few are
             known.
         opened_s: when the breaker has opened last, a failed probe of half-open included; it may be closed by now.
-        weight, tier: as configured, for choosing among pools.
     """
 
     __slots__ = (
@@ -186,14 +185,10 @@ class Health:
         "opened_s",
         "pending",
         "quick_s",
-        "tier",
         "took_s",
-        "weight",
     )
 
-    def __init__(
-        self, uniform: Callable[[float], float], *, slow_s: float = 60.0, weight: int = 1, tier: int = 0
-    ) -> None:
+    def __init__(self, uniform: Callable[[float], float], *, slow_s: float = 60.0) -> None:
         self.pending = 0
         self.is_held = False
         self.most = math.inf
@@ -201,8 +196,6 @@ class Health:
         self.took_s = 0.0
         self._peak_s = 0.0
         self._heard_s = 0.0
-        self.weight = weight
-        self.tier = tier
         self._uniform = uniform
         self._slow_s = slow_s
         self._calls = self._failures = self._retries = 0
