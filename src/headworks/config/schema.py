@@ -21,7 +21,7 @@ def json_schema() -> dict[str, Any]:
     model's provider must exist) and the finer forms of text are checked on loading only.
     """
     components = _components(Config)
-    for name in ("provider", "model"):  # there is no default: they are needed, or stand in `targets`
+    for name in ("provider", "model", "targets"):  # the first two are needed, or the third is: none has a default
         components["Model"]["properties"][name].pop("default", None)
     for name in ("Model", "ModelTarget"):
         whole = components.pop(name)

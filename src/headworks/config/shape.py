@@ -534,7 +534,7 @@ class Model(Section, frozen=True):
         Meta(description="The model's name at that provider; needed where there are no `targets`."),
     ] = ""
     targets: Annotated[
-        tuple[ModelTarget, ...],
+        Annotated[tuple[ModelTarget, ...], Meta(min_length=1)],
         Meta(
             description="In the place of `provider` and `model`: several targets that serve this name equally well, "
             "each `provider/model` or `{target: provider/model, weight, tier}`. Load is spread over them, and a call "
