@@ -252,3 +252,24 @@ def test_a_contract_says_how_its_calls_are_made_but_for_what_it_leaves_to_caller
     work.answer(ERROR, 503)
     assert models(hall) == ["small", "small", "large"]
     work.fail(FailureKind.TIMEOUT)
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_workloads_next_model_that_often_fails_itself_is_not_asked_beyond_its_budget(hall, work, is_streamed):
+    work.make("fallback: [large, deterministic]\n", fallback={"team": "blue"})
+    health = hall.gateway._works._works["triage"].chain[1].station.health
+    now_s = perf_counter()
+    for number in range(20):
+        health.begin(now_s)
+        if number % 5 in (0, 2):
+            health.failed(now_s, FailureKind.ERROR)
+        else:
+            health.succeeded(now_s, 0.1)
+    while health.take_hop(now_s):
+        pass
+    answered = work.chat(stream=is_streamed)
+    work.fail(FailureKind.TIMEOUT)
+
+    assert models(hall) == ["small"]
+    assert answered.status == 200
+    assert answered.headers["x-headworks-degraded"] == "upstream_timeout, circuit_open"

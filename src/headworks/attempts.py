@@ -309,6 +309,13 @@ def begin(target: Target[Station], call: OpenCall, now_s: float, timeouts: Timeo
     return None
 
 
+def takes_no_more(target: Target[Station]) -> Failure:
+    """Why a target is not asked what others could not serve."""
+    return Failure(
+        FailureKind.OPEN, f"{target.provider} fails often itself, and takes nothing more from others just now"
+    )
+
+
 def too_late(target: Target[Station], timeouts: Timeouts) -> Failure:
     """Why a target is not asked of which is known that it would take longer than there is time."""
     detail = (

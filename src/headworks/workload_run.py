@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from headworks.answering import JSON, STREAM_HEADERS, UpstreamRefusal, refusal_of
-from headworks.attempts import RULES, Policy, may_hold_more
+from headworks.attempts import RULES, Policy, may_hold_more, takes_no_more
 from headworks.calls import NO_USAGE, Endpoint, Failure, FailureKind, Outcome, Verdict
 from headworks.compiled import CompiledWorkload
 from headworks.composing import LIMIT_NAMES, PromptMessage, append_turns
@@ -106,6 +106,7 @@ class Run(ABC):
         self._home = ""
         self._tried: dict[int, set[tuple[str, str]]] = {}  # targets of one name, by place in the chain
         self._next_pool: Target[Station] | None = None
+        self._furthest = 0  # the place in the chain up to which was planned
 
     @property
     def _is_kept(self) -> bool:
@@ -220,6 +221,10 @@ class Run(ABC):
             self._tried.setdefault(index, set()).add(target.key)
         total_s = due_s - perf_counter()
         has_more = index + 1 < len(self._work.chain)
+        if index > self._furthest:
+            self._furthest = index
+            if self._reasons and not target.station.health.take_hop(perf_counter()):
+                raise refusal_of(takes_no_more(target))
         if total_s <= 0:
             raise refusal_of(Failure(FailureKind.TIMEOUT, f"no time was left to ask {target.provider}"))
         self._call.provider, self._call.model = target.provider, target.model
