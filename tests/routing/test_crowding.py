@@ -5,7 +5,6 @@ import math
 
 import pytest
 
-from headworks.calls import FailureKind
 from headworks.routing import Health
 from headworks.routing.crowding import EPOCH_S, TOLERANCE, Crowding
 
@@ -78,16 +77,22 @@ def test_more_calls_hold_nothing_back_while_answers_take_as_long_as_ever(factor)
     assert server.refused == 0
 
 
+def queue_up(crowding):
+    """Answers take three times as long, and what is under way grows."""
+    for second, pending in ((20, 25), (23, 30), (26, 40), (29, 50)):
+        assert crowding.look(float(second), 3.0, pending, math.inf) == math.inf
+
+
 def test_a_cut_that_does_not_help_is_taken_back():
     crowding = Crowding()
     for second in range(20):
         assert crowding.look(float(second), 1.0, 20, math.inf) == math.inf
-    assert crowding.look(20.0, 3.0, 30, math.inf) == math.inf
-    most = crowding.look(23.0, 3.0, 40, math.inf)
-    assert most == pytest.approx(40 / TOLERANCE)
-    assert crowding.look(26.0, 3.0, 26, most) == most  # too early to tell
-    assert crowding.look(33.0, 3.0, 26, most) == math.inf
-    for second in range(34, 80, 3):
+    queue_up(crowding)
+    most = crowding.look(32.0, 3.0, 60, math.inf)
+    assert most == pytest.approx(60 / TOLERANCE)
+    assert crowding.look(35.0, 3.0, 30, most) == most  # too early to tell
+    assert crowding.look(38.0, 3.0, 30, most) == math.inf
+    for second in range(41, 90, 3):
         assert crowding.look(float(second), 3.0, second * second, math.inf) == math.inf
 
 
@@ -95,8 +100,8 @@ def test_a_target_that_says_itself_that_it_is_too_much_is_not_let_off_for_being_
     crowding = Crowding()
     for second in range(20):
         crowding.look(float(second), 1.0, 20, math.inf)
-    crowding.look(20.0, 3.0, 30, math.inf)
-    crowding.look(23.0, 3.0, 40, math.inf)
+    queue_up(crowding)
+    assert crowding.look(32.0, 3.0, 60, math.inf) < math.inf
     crowding.forget_cut()
     assert crowding.look(40.0, 3.0, 10, 10.0) == 10.0
 
@@ -106,8 +111,32 @@ def test_what_was_long_ago_is_no_measure():
     crowding.look(0.0, 0.1, 20, math.inf)
     for second in range(1, 3 * int(EPOCH_S)):
         crowding.look(float(second), 1.0, 20, math.inf)
-    crowding.look(900.0, 1.5, 40, math.inf)
-    assert crowding.look(901.5, 1.5, 80, math.inf) == math.inf
+    for second in range(900, 940, 2):
+        assert crowding.look(float(second), 1.5, second * second, math.inf) == math.inf
+
+
+@pytest.mark.parametrize("over_s", [1, 20, 60])
+def test_whoever_comes_with_much_work_that_takes_longer_is_not_taken_for_a_queue(over_s):
+    """Short calls as ever, and beside them up to sixty long ones at once, more and more of them for a while."""
+    health = Health(lambda most: most, slow_s=math.inf)
+    under_way, refused, long_ones = [], 0, 0
+    for tick in range(6000):
+        now_s = tick / 20
+        while under_way and under_way[0][0] <= now_s:
+            done_s, sent_s = heapq.heappop(under_way)
+            health.succeeded(done_s, done_s - sent_s)
+            long_ones -= done_s - sent_s > 5
+        wanted = 0 if now_s < 100 else min(60, 60 * (now_s - 100) / over_s)
+        calls = [1.0] * (tick % 5 == 0) + [20.0] * max(0, int(wanted) - long_ones)
+        for takes_s in calls:
+            if not health.may_pass(now_s):
+                refused += 1
+                continue
+            health.begin(now_s)
+            long_ones += takes_s > 5
+            heapq.heappush(under_way, (now_s + takes_s, now_s))
+
+    assert refused == 0
 
 
 def test_few_attempts_are_never_held_back_for_slowness():
@@ -116,6 +145,3 @@ def test_few_attempts_are_never_held_back_for_slowness():
         health.begin(float(second))
         health.succeeded(float(second), 0.1 if second < 100 else 5.0)
         assert health.may_pass(float(second))
-    health.begin(200.0)
-    health.failed(200.0, FailureKind.OVERLOADED)
-    assert health.most < math.inf

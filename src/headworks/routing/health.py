@@ -180,6 +180,7 @@ class Health:
         "_slow_s",
         "_uniform",
         "_untimely",
+        "_window_low_s",
         "is_held",
         "most",
         "opened_s",
@@ -201,7 +202,8 @@ class Health:
         self._calls = self._failures = self._retries = 0
         self._before = (0, 0, 0)
         self._bad = self._bad_before = 0  # attempts that gave no answer that a model has made
-        self._low_s = self._low_before_s = math.inf
+        self._low_s = math.inf  # since the last look
+        self._window_low_s = self._low_before_s = math.inf
         self.quick_s = 0.0
         self._untimely = 0
         self._looks_at_s = 0.0
@@ -444,25 +446,31 @@ class Health:
 
     def _look(self, now_s: float) -> None:
         """See how long answers take of late: what an attempt costs must not be worked out at each."""
+        low_s, self._low_s = self._low_s, math.inf
+        self._window_low_s = min(self._window_low_s, low_s)
         if now_s >= self._ends_s:
             self._turn(now_s)
         answers = self._calls + self._before[0] - self._bad - self._bad_before
         if answers >= LEAST_CALLS:
-            self.quick_s = min(self._low_s, self._low_before_s)
-            most = self._crowding.look(now_s, self.took_s, self.pending, self.most)
-            if most < self.most:
-                self._cut_s, self.is_held = now_s, True
-                most = max(float(LEAST_AT_ONCE), most)
-            self.most = most
+            self.quick_s = min(self._window_low_s, self._low_before_s)
+            if low_s < math.inf:
+                self._see_queue(now_s, low_s)
         else:
             self.quick_s = 0.0
-        self._looks_at_s = min(self._ends_s, now_s + max(LOOK_S, self.took_s))
+        self._looks_at_s = min(self._ends_s, now_s + LOOK_S)
+
+    def _see_queue(self, now_s: float, low_s: float) -> None:
+        most = self._crowding.look(now_s, low_s, self.pending, self.most)
+        if most < self.most:
+            self._cut_s, self.is_held = now_s, True
+            most = max(float(LEAST_AT_ONCE), most)
+        self.most = most
 
     def _turn(self, now_s: float) -> None:
         """Begin a new window; the last one is kept for its share."""
         is_next = now_s < self._ends_s + WINDOW_S
         self._bad_before, self._bad = (self._bad if is_next else 0), 0
-        self._low_before_s, self._low_s = (self._low_s if is_next else math.inf), math.inf
+        self._low_before_s, self._window_low_s = (self._window_low_s if is_next else math.inf), math.inf
         self._before = (self._calls, self._failures, self._retries) if is_next else (0, 0, 0)
         self._calls = self._failures = self._retries = 0
         self._ends_s = self._ends_s + WINDOW_S if is_next else now_s + WINDOW_S
