@@ -249,7 +249,10 @@ class Contract(Section, frozen=True, kw_only=True):
     )
     caller_may_set: Annotated[
         tuple[Annotated[str, Meta(pattern=PARAMETER_NAME)], ...],
-        Meta(description="Parameters that the contract fixes and a caller may change all the same."),
+        Meta(
+            description="Parameters that the contract fixes and a caller may change all the same. `fallback` and "
+            "`retries` let callers do without them, by the headers `x-headworks-fallback` and `x-headworks-retries`."
+        ),
     ] = ()
     canary: Annotated[Canary | None, Meta(description="A second prompt version on trial.")] = None
     retention: Annotated[Retention, Meta(description="What is kept, and for how long.")] = Retention()
