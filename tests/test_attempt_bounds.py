@@ -87,10 +87,10 @@ def test_a_target_that_is_too_slow_is_asked_now_and_then_so_that_it_is_seen_when
         before = len(hall.upstream.flights)
         hall.ask("/v1/chat/completions", {"model": "nano", "messages": []}, x_headworks_deadline_ms="2000")
         if len(hall.upstream.flights) > before:
-            hall.answer()
+            hall.answer(ERROR, 400)  # an answer would be news
             hall.turn(8)
 
-    assert 3 <= len(hall.upstream.flights) <= 4
+    assert len(hall.upstream.flights) == 3
 
 
 def test_a_workload_goes_on_from_a_target_that_was_never_so_quick(hall, work):

@@ -188,10 +188,13 @@ def admission_of(request: Request, route: Route, grant: Grant | None, edition: o
 
 
 def _may_fall_back(headers: Mapping[bytes, bytes]) -> bool:
-    said = headers.get(FALLBACK, b"on").strip().lower()
-    if said not in (b"on", b"off"):
+    said = headers.get(FALLBACK)
+    if said is None:
+        return True
+    wish = said.strip().lower()
+    if wish not in (b"on", b"off"):
         raise _unreadable(FALLBACK, "`off` or `on`")
-    return said == b"on"
+    return wish == b"on"
 
 
 def _retries(headers: Mapping[bytes, bytes]) -> int | None:
