@@ -226,7 +226,13 @@ def test_a_caller_that_wants_one_attempt_gets_no_other_pool(hall):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("x_headworks_fallback", "none"), ("x_headworks_retries", "few"), ("x_headworks_retries", "11")]
+    ("name", "value"),
+    [
+        ("x_headworks_fallback", "none"),
+        ("x_headworks_retries", "few"),
+        ("x_headworks_retries", "11"),
+        ("x_headworks_retries", "9" * 9999),
+    ],
 )
 def test_what_is_not_understood_is_refused_and_not_left_out(hall, name, value):
     answered = hall.ask("/v1/chat/completions", {"model": "smart", "messages": []}, **{name: value})

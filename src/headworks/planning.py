@@ -201,9 +201,10 @@ def _retries(headers: Mapping[bytes, bytes]) -> int | None:
     said = headers.get(RETRIES)
     if said is None:
         return None
-    if not said.strip().isdigit() or int(said) > _MOST_RETRIES:
+    wish = said.strip()
+    if not wish.isdigit() or len(wish) > len(str(_MOST_RETRIES)) or int(wish) > _MOST_RETRIES:
         raise _unreadable(RETRIES, f"a whole number from 0 to {_MOST_RETRIES}")
-    return int(said)
+    return int(wish)
 
 
 def _unreadable(name: bytes, expected: str) -> Refusal:
