@@ -230,3 +230,14 @@ def test_a_terminal_shows_how_far_a_run_is(desk):
     assert process.returncode == 0
     assert b"50/50" in shown
     assert b"92.0 %" in shown
+
+
+def test_cases_go_to_no_model_where_the_contract_does_not_allow_it(evals, desk):
+    path = desk.folder / "headworks.yaml"
+    away = '  away: { kind: openai-compatible, base_url: "http://127.0.0.1:9/v1", regions: [us] }\n'
+    path.write_text(path.read_text().replace("providers:\n", f"providers:\n{away}"))
+
+    code, _, err = evals(NAME, "--arm", "away/x")
+
+    assert code == 1
+    assert f"the cases of {NAME} must not go to `away/x`: data.agreements: no-training" in err

@@ -15,6 +15,7 @@ import hashlib
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -233,6 +234,7 @@ def _resend(
         model = options.model if rung is None else f"{rung.provider}/{rung.model}"
     if not model:
         raise CommandError(f"no model has answered {record.call_id}: name one with --model")
+    _check_data(project, record, model)
     version = record.prompt_version
     if options.prompt_version:
         if not record.prompt_version:
@@ -256,6 +258,27 @@ def _resend(
     print()
     print("\n".join(plain(line) for line in difference.splitlines()) or "The answers are the same.")
     return 0
+
+
+def _check_data(project: "Project", record: "Record", model: str) -> None:
+    """See that what a call held may go to the model that it is to be sent to.
+
+    Raises:
+        CommandError: the contract of its workload does not allow it.
+    """
+    from headworks.config import Model, load_workloads, model_named
+    from headworks.config.data import why_not_to
+
+    provider, _, name = model.partition("/")
+    found = model_named(project.config, f"{provider.partition(':')[0]}/{name}" if name else model)
+    # A name that means nothing here goes to whoever takes any (`routing.RouteTable`).
+    takers = [name for name, one in project.config.providers.items() if one.models is None]
+    wanted = [found] if found is not None else [Model(taker, model) for taker in takers]
+    contracts = [one.contract for one in load_workloads(project) if one.name == record.workload]
+    for contract, target in product(contracts, wanted):
+        reason = why_not_to(project.config, contract.data, target)
+        if reason:
+            raise CommandError(f"what {record.call_id} held must not go to `{model[:80]}`: {reason}")
 
 
 def _cut(answer: "Answer") -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 from headworks.config.contract import Data
-from headworks.config.shape import Provider, Sensitivity
+from headworks.config.shape import Config, Model, Provider, Sensitivity
 
 SENSITIVITIES: tuple[str, ...] = get_args(Sensitivity)
 """From the least harmful to the most."""
@@ -32,3 +32,13 @@ def data_faults(data: Data, name: str, provider: Provider) -> Iterator[tuple[str
     if SENSITIVITIES.index(data.sensitivity) > SENSITIVITIES.index(provider.sensitivity):
         most = f"`providers.{name}` of headworks.yaml may see data up to `{provider.sensitivity}` (`sensitivity` there)"
         yield "sensitivity", f"{most}, and this is {data.sensitivity}"
+
+
+def why_not_to(config: Config, data: Data, model: Model) -> str:
+    """Why a workload's data must not go to a model that its contract does not name, in a few words; "" where it may."""
+    faults = [
+        f"data.{field}: {message}"
+        for provider, _ in model.pairs
+        for field, message in data_faults(data, provider, config.providers[provider])
+    ]
+    return "; ".join(dict.fromkeys(faults))
