@@ -15,7 +15,6 @@ import hashlib
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -266,17 +265,15 @@ def _check_data(project: "Project", record: "Record", model: str) -> None:
     Raises:
         CommandError: the contract of its workload does not allow it.
     """
-    from headworks.config import Model, load_workloads, model_named
+    from headworks.config import load_workloads
     from headworks.config.data import why_not_to
 
-    provider, _, name = model.partition("/")
-    found = model_named(project.config, f"{provider.partition(':')[0]}/{name}" if name else model)
-    # A name that means nothing here goes to whoever takes any (`routing.RouteTable`).
-    takers = [name for name, one in project.config.providers.items() if one.models is None]
-    wanted = [found] if found is not None else [Model(taker, model) for taker in takers]
-    contracts = [one.contract for one in load_workloads(project) if one.name == record.workload]
-    for contract, target in product(contracts, wanted):
-        reason = why_not_to(project.config, contract.data, target)
+    provider, slash, name = model.partition("/")
+    meant = f"{provider.partition(':')[0]}/{name}" if slash else model  # the pool is in records, and in no name
+    for workload in load_workloads(project):
+        if workload.name != record.workload:
+            continue
+        reason = why_not_to(project.config, workload.contract.data, meant)
         if reason:
             raise CommandError(f"what {record.call_id} held must not go to `{model[:80]}`: {reason}")
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import get_args
 
 from headworks.config.contract import Data
-from headworks.config.shape import Config, Model, Provider, Sensitivity
+from headworks.config.naming import model_named
+from headworks.config.shape import Config, Provider, Sensitivity
 
 SENSITIVITIES: tuple[str, ...] = get_args(Sensitivity)
 """From the least harmful to the most."""
@@ -34,11 +35,18 @@ def data_faults(data: Data, name: str, provider: Provider) -> Iterator[tuple[str
         yield "sensitivity", f"{most}, and this is {data.sensitivity}"
 
 
-def why_not_to(config: Config, data: Data, model: Model) -> str:
-    """Why a workload's data must not go to a model that its contract does not name, in a few words; "" where it may."""
+def why_not_to(config: Config, data: Data, name: str) -> str:
+    """Why a workload's data must not go to a model that its contract does not name, in a few words; "" where it may.
+
+    Arguments:
+        name: the model as a caller would name it. One that means nothing here goes to whoever takes any name.
+    """
+    found = model_named(config, name)
+    takers = [provider for provider, one in config.providers.items() if one.models is None]
+    pairs = [(taker, name) for taker in takers] if found is None else found.pairs
     faults = [
         f"data.{field}: {message}"
-        for provider, _ in model.pairs
+        for provider, _ in pairs
         for field, message in data_faults(data, provider, config.providers[provider])
     ]
     return "; ".join(dict.fromkeys(faults))
