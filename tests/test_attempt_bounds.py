@@ -7,7 +7,8 @@ import pytest
 
 from headworks.attempts import LEAST_S
 from headworks.calls import Failure, FailureKind
-from headworks.routing.health import RETRIES_IN_WINDOW, RETRY_RATIO, WINDOW_S, Health
+from headworks.routing import BreakerState
+from headworks.routing.health import LEAST_CALLS, RETRIES_IN_WINDOW, RETRY_RATIO, WINDOW_S, Health
 from played_work import DONE, EVENTS, chunk, team
 
 ERROR = {"error": {"message": "No.", "type": "server_error", "code": "server_error", "param": None}}
@@ -128,22 +129,26 @@ def test_the_next_model_takes_all_calls_of_one_that_is_out_as_long_as_it_is_well
         assert answered.status == 200
 
 
-def test_pools_that_all_fail_now_and_then_are_not_asked_one_after_the_other_by_every_call(hall):
+def test_pools_that_all_fail_now_and_then_are_not_asked_one_after_the_other_by_every_call(hall, monkeypatch):
+    monkeypatch.setattr(Health, "cost_s", lambda health, now_s: 0.0)  # how quick this machine is must not count
     hall.make()
-    calls = 0
-    while calls < 300:  # two in five of each pool's answers fail: too few for a breaker to open
-        hall.ask("/v1/chat/completions", {"model": "pooled/p", "messages": []})
-        calls += 1
-        before = 0
-        while before < len(hall.upstream.flights):
-            before = len(hall.upstream.flights)
-            if before % 5 in (0, 2):
+    hops = 0
+    for number in range(1000):
+        hall.gateway._planner._uniform = lambda most, number=number: most * 0.99 * (number % 2)  # one by one
+        answered = hall.ask("/v1/chat/completions", {"model": "pooled/p", "messages": []})
+        has_failed = number > 40 and number % 7 in (1, 4)  # nearly three in ten of either: too few for a breaker
+        while not answered.is_over:
+            if has_failed:
                 fail(hall, FailureKind.ERROR)
+                hops += 1
+                has_failed = hops % 3 == 1
             else:
                 hall.answer()
                 hall.turn(8)
 
-    assert len(hall.upstream.flights) <= (1 + RETRY_RATIO) * calls + 4 * RETRIES_IN_WINDOW
+    pools = hall.gateway._table.resolve("pooled/p").pools
+    assert all(pool.station.health.view(perf_counter()).state is BreakerState.CLOSED for pool in pools)
+    assert len(hall.upstream.flights) <= (1 + RETRY_RATIO) * 1000 + 2 * (RETRIES_IN_WINDOW + LEAST_CALLS)
 
 
 def test_attempts_that_come_from_elsewhere_are_counted_as_its_own_by_a_target_that_is_well():
