@@ -128,6 +128,8 @@ def _sections(kind: inspect.Type, place: str) -> Iterator[tuple[str, inspect.Str
                 yield from _sections(inner, place)
         case inspect.DictType():
             yield from _sections(kind.value_type, f"{place}.NAME")
+        case inspect.VarTupleType():
+            yield from _sections(kind.item_type, f"{place}[]")
         case inspect.StructType():
             yield place, kind
             for field in kind.fields:

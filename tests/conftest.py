@@ -198,7 +198,7 @@ class Hall:
     def admissions(self):
         return Admissions(self.limiter, self.wallet)
 
-    def make(self, *, takes_any_model=False, retries=0, **options):
+    def make(self, *, takes_any_model=False, retries=0, groups=None, **options):
         settings = ProviderSettings(
             "stub", "/v1", "upstream-key", limit_name=self.limit_name, structured_output=self.structured_output
         )
@@ -228,7 +228,7 @@ class Hall:
         self.gateway = Gateway(
             Parts(
                 ring=self.ring,
-                table=RouteTable(reaches, NAMES),
+                table=RouteTable(reaches, [*NAMES, *((name, "", "", ()) for name in groups or ())], groups or {}),
                 journal=self.journal,
                 metrics=self.metrics,
                 find_owner=find_owner,

@@ -139,7 +139,8 @@ class Work:
                 msgspec.structs.replace(
                     targets["small"],
                     provider=f"stub:{pool}",
-                    station=msgspec.structs.replace(station.station, health=Health(lambda most: 0.0, tier=tier)),
+                    tier=tier,
+                    station=msgspec.structs.replace(station.station, health=Health(lambda most: 0.0)),
                 )
                 for tier, pool in enumerate(pools)
             )

@@ -34,8 +34,10 @@ from headworks.config import (
     read_lock,
     read_secret,
     store_url,
+    target_of_rung,
 )
 from headworks.config.budgets import team_budgets
+from headworks.config.data import data_faults
 from headworks.config.limits import TargetLimits, limits_by_pool
 from headworks.config.pricing import price_book
 from headworks.config.shape import Probe as ProbeConfig
@@ -54,7 +56,7 @@ from headworks.planning import Planner, Station
 from headworks.probing import ProbePlan, Prober
 from headworks.providers import REGISTRY, Provider, ProviderSettings
 from headworks.records import JOURNAL_FOLDER, CallLookup, Journal
-from headworks.routing import Health, Reach, RouteTable
+from headworks.routing import Headroom, Health, Member, Reach, RouteTable
 from headworks.settlement import Settlement
 from headworks.shedding import Load
 from headworks.streaming import StreamRelay
@@ -95,13 +97,14 @@ _SLOW_SHARE = 0.5
 
 
 class PoolPlan(msgspec.Struct, frozen=True):
-    """One project or key of a provider; the only one has no name."""
+    """One project, key or server of a provider; the only one has no name."""
 
     name: str
     settings: ProviderSettings
     weight: int
     tier: int
     limits: TargetLimits
+    base_url: str = ""
 
 
 class ProviderPlan(msgspec.Struct, frozen=True):
@@ -128,6 +131,7 @@ class Settings(msgspec.Struct, frozen=True):
     project: Project
     providers: tuple[ProviderPlan, ...]
     names: tuple[tuple[str, str, str, tuple[str, ...]], ...]
+    groups: Mapping[str, tuple[Member, ...]]
     book: PriceBook
     secret: bytes
     workloads: tuple[tuple[Workload, "CompiledWorkload"], ...] = ()
@@ -146,6 +150,11 @@ def read_settings(project: Project, environment: Mapping[str, str] = os.environ)
     config = project.config
     plans = tuple(_provider_plan(project, name, environment) for name in config.providers)
     names = tuple((name, model.provider, model.model, model.fallback) for name, model in config.models.items())
+    groups = {
+        name: tuple(Member(one.provider, one.model, one.weight, one.tier) for one in model.targets)
+        for name, model in config.models.items()
+        if model.targets
+    }
     workloads = read_workloads(project)
     problems = [problem for workload, work in workloads for problem in _target_problems(project, plans, workload, work)]
     if problems:
@@ -165,6 +174,7 @@ def read_settings(project: Project, environment: Mapping[str, str] = os.environ)
         project,
         plans,
         names,
+        groups,
         book,
         secret,
         workloads,
@@ -225,15 +235,19 @@ def read_workloads(project: Project) -> tuple[tuple[Workload, "CompiledWorkload"
 def _target_problems(
     project: Project, plans: Sequence[ProviderPlan], workload: Workload, work: "CompiledWorkload"
 ) -> Iterator[Problem]:
-    """Models of the chain that their provider is known not to have: a simulator's are known only from its plan."""
+    """Models of the chain that their provider is known not to have: a simulator's are known only from its plan. And
+    those to which the workload's data must not go: what the lock has decided on need not stand in the contract."""
     models = {plan.name: plan.models for plan in plans}
     for name in work.chain_names:
-        model = model_of_rung(project.config, name)
-        assert model is not None, "the contract's names were checked, and the lock's"
-        known = models[model.provider]
-        if known is not None and model.model not in known:
-            message = f"`{name}` is {model.provider}/{model.model}, and that provider has no such model"
-            yield workload.problem(("ladder",), message + suggestion(model.model, known))
+        found = model_of_rung(project.config, name)
+        assert found is not None, "the contract's names were checked, and the lock's"
+        for provider, model in found.pairs:
+            known = models[provider]
+            if known is not None and model not in known:
+                message = f"`{name}` is {provider}/{model}, and that provider has no such model"
+                yield workload.problem(("ladder",), message + suggestion(model, known))
+            for field, message in data_faults(work.contract.data, provider, project.config.providers[provider]):
+                yield workload.problem(("data", field), f"{message} (`{name}` is in use)")
 
 
 def _keep_templates(settings: Settings) -> None:
@@ -296,7 +310,7 @@ def _provider_plan(project: Project, name: str, environment: Mapping[str, str]) 
     )
     settings = ProviderSettings(
         name=name,
-        base_path=urlsplit(provider.base_url).path.rstrip("/") if provider.base_url else "/v1",
+        base_path=_base_path(provider.base_url),
         api_key=secret(provider.api_key, "api_key")
         if provider.api_key
         else _KEYS_WITHOUT_SECRET.get(provider.kind, ""),
@@ -314,7 +328,7 @@ def _provider_plan(project: Project, name: str, environment: Mapping[str, str]) 
         kind=provider.kind,
         settings=settings,
         pools=tuple(_pool_plan(settings, provider, pool, secret) for pool in provider.pools)
-        or (PoolPlan("", settings, 1, 0, limits_by_pool(provider)[""]),),
+        or (PoolPlan("", settings, 1, 0, limits_by_pool(provider)[""], provider.base_url),),
         base_url=provider.base_url,
         speaks=frozenset(_SPEECHES[speech] for speech in provider.speaks),
         models=provider.models or _simulated_models(simulator_plan),
@@ -329,14 +343,20 @@ def _provider_plan(project: Project, name: str, environment: Mapping[str, str]) 
 
 def _pool_plan(settings: ProviderSettings, provider: ProviderConfig, name: str, secret: Callable[..., str]) -> PoolPlan:
     pool = provider.pools[name]
+    base_url = pool.base_url or provider.base_url
     own = msgspec.structs.replace(
         settings,
         name=f"{settings.name}:{name}",
+        base_path=_base_path(base_url),
         api_key=settings.api_key if pool.api_key is None else secret(pool.api_key, "pools", name, "api_key"),
         organization=settings.organization if pool.organization is None else pool.organization,
         project=settings.project if pool.project is None else pool.project,
     )
-    return PoolPlan(name, own, pool.weight, pool.tier, limits_by_pool(provider)[name])
+    return PoolPlan(name, own, pool.weight, pool.tier, limits_by_pool(provider)[name], base_url)
+
+
+def _base_path(base_url: str) -> str:
+    return urlsplit(base_url).path.rstrip("/") if base_url else "/v1"
 
 
 def _simulated_models(plan: object) -> tuple[str, ...] | None:
@@ -501,7 +521,7 @@ class Assembly:
         hull.wallet.reconfigure(team_budgets(settings.project.config))
         reaches = [self._reach(plan) for plan in settings.providers]
         config = settings.project.config
-        table = self._table = RouteTable(reaches, settings.names)
+        table = self._table = RouteTable(reaches, settings.names, settings.groups)
         self._prober = Prober(
             self._probes,
             table.targets,
@@ -585,10 +605,15 @@ class Assembly:
         )
 
     def _reach(self, plan: ProviderPlan) -> Reach[Station]:
-        upstream = self._upstream(plan)
-        self._upstreams.append(upstream)
-        stations = tuple((pool.name, self._maker(plan, pool, upstream)) for pool in plan.pools)
-        return Reach(plan.name, stations, plan.speaks, plan.models)
+        upstreams: dict[str, Upstream] = {}
+        for pool in plan.pools:
+            if pool.base_url not in upstreams:
+                name = pool.settings.name if pool.base_url != plan.base_url else plan.name
+                upstreams[pool.base_url] = self._upstream(plan, name, pool.base_url)
+        self._upstreams += upstreams.values()
+        stations = tuple((pool.name, self._maker(plan, pool, upstreams[pool.base_url])) for pool in plan.pools)
+        lots = {pool.name: (pool.weight, pool.tier) for pool in plan.pools}
+        return Reach(plan.name, stations, plan.speaks, plan.models, lots)
 
     def _maker(self, plan: ProviderPlan, pool: PoolPlan, upstream: Upstream) -> Callable[[str], Station]:
         """What makes the station of a model in a pool."""
@@ -598,29 +623,32 @@ class Assembly:
             probe = ProbePlan(provider, upstream, request, plan.probe.every_s, plan.probe.timeout_s)
             self._probes[pool.settings.name] = probe
         limits = plan.timeouts.within(self.settings.project.config.defaults.deadline_s)
+        config = self.settings.project.config
+        share = 1.0 / (config.quotas.machines * max(1, config.server.workers))
         book, slow_s = self.settings.book, plan.timeouts.first_byte_s * _SLOW_SHARE
 
         def make(model: str) -> Station:
             price = book.for_target(plan.name, model)
-            health = Health(random_up_to, slow_s=slow_s, weight=pool.weight, tier=pool.tier)
+            health = Health(random_up_to, slow_s=slow_s)
             if not model:  # the provider itself, for what belongs to no model
                 return Station(provider, upstream, limits, price, health)
             quotas = self._hull.limiter.target_set(f"{pool.settings.name}/{model}", pool.limits.of(model))
             if quotas is not None and quotas.tokens:
                 load_tokenizer(model)  # now: later it would hold up every call of this worker for 0.3 s
-            return Station(provider, upstream, limits, price, health, quotas)
+            headroom = None if quotas is None else Headroom(quotas.meters, share)
+            return Station(provider, upstream, limits, price, health, quotas, headroom)
 
         return make
 
-    def _upstream(self, plan: ProviderPlan) -> Upstream:
+    def _upstream(self, plan: ProviderPlan, name: str, base_url: str) -> Upstream:
         if plan.kind == "simulator":
             from headworks.simulator import Plan, SimulatedUpstream, Simulator
 
             assert isinstance(plan.simulator_plan, Plan)
             return SimulatedUpstream(Simulator(plan.simulator_plan, now=time.time))
         return UpstreamPool(
-            plan.name,
-            Origin.from_url(plan.base_url, proxy=plan.proxy, ca_file=plan.ca_file),
+            name,
+            Origin.from_url(base_url, proxy=plan.proxy, ca_file=plan.ca_file),
             limits=plan.limits,
             connect_s=plan.timeouts.connect_s,
             wheel=self._hull.wheel,
@@ -639,8 +667,8 @@ def _with_targets(
 ) -> "CompiledWorkload":
     from headworks.screening import RulesRunner  # only who has workloads loads it
 
-    models = [model_of_rung(settings.project.config, name) for name in work.chain_names]
-    chain = tuple(table.resolve(f"{model.provider}/{model.model}") for model in models if model is not None)
+    names = [target_of_rung(settings.project.config, name) for name in work.chain_names]
+    chain = tuple(table.resolve(name) for name in names if name is not None)
     assert len(chain) == len(work.chain_names), "the contract's names were checked"
     rules, timeout_s = workload.files.rules, workload.contract.validation.rules_timeout_s
     return msgspec.structs.replace(work, chain=chain, rules=None if rules is None else RulesRunner(rules, timeout_s))

@@ -4,16 +4,16 @@ A call whose first attempt is good never comes here. What is done when one fails
 the same model through another pool, the same again after a pause, or the next model that configuration names.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from time import perf_counter
 
 import msgspec
 
 from headworks.calls import Failure, FailureKind
 from headworks.errors import Refusal
-from headworks.exchange import SHARE_WITH_MORE
-from headworks.planning import Plan, Planner, Station, health_of
-from headworks.routing import Health, Target, choose
+from headworks.exchange import SHARE_WITH_MORE, Timeouts
+from headworks.planning import Plan, Planner, Station, pick
+from headworks.routing import Health, Target
 from headworks.settlement import OpenCall
 
 LEAST_S = 0.05
@@ -78,6 +78,23 @@ RULES = {
 A call to a model has no effect but its answer: one that may have been begun can be made again."""
 
 
+def rules_of(failure: Failure) -> Rules:
+    """What may help after this failure. That the same must not be asked again says nothing of others."""
+    rules = RULES.get(failure.kind, _NOTHING)
+    return rules if failure.may_retry or not rules.again else msgspec.structs.replace(rules, again=False)
+
+
+def may_help(failure: Failure, other: Target[Station], than: Target[Station]) -> bool:
+    """Whether a target that serves the same name may do better than one that failed: another pool of the same model, or
+    another model, of which a name may stand for several."""
+    rules = rules_of(failure)
+    if other.model == than.model and other.provider.partition(":")[0] == than.provider.partition(":")[0]:
+        return rules.elsewhere
+    if failure.kind is FailureKind.TOO_LONG and not may_hold_more(other, than):
+        return False
+    return rules.elsewhere or rules.onward
+
+
 class Policy(msgspec.Struct, frozen=True):
     """What holds for all calls of a gateway.
 
@@ -85,11 +102,45 @@ class Policy(msgspec.Struct, frozen=True):
         retries: most further attempts at one target.
         uniform: a random number from 0 up to the one given.
         resolve: the target that a public name means.
+        may_hop: whether others that serve the same name may be asked.
     """
 
     retries: int
     uniform: Callable[[float], float]
     resolve: Callable[[str], Target[Station]]
+    may_hop: bool = True
+
+    def at_most(self, retries: int | None) -> "Policy":
+        """The policy of a caller that wants no more further attempts at a target than this, and with 0 none of what the
+        same name stands for; None for as many as there are."""
+        if retries is None:
+            return self
+        return msgspec.structs.replace(self, retries=min(retries, self.retries), may_hop=retries > 0)
+
+    def another(
+        self, failure: Failure, than: Target[Station], tried: Collection[tuple[str, str]], now_s: float
+    ) -> Target[Station] | None:
+        """Which of those that serve the same name is asked next; None where none that was not tried may help now.
+
+        Arguments:
+            than: the one that failed.
+            tried: keys of those that were asked.
+        """
+        if not self.may_hop or not than.pools:
+            return None
+        return self.first_of(
+            [one for one in than.pools if one.key not in tried and may_help(failure, one, than)], now_s
+        )
+
+    def first_of(self, pools: Sequence[Target[Station]], now_s: float) -> Target[Station] | None:
+        """Which of several takes an attempt that others could not serve; None where none does."""
+        left = list(pools)
+        while left:
+            found = pick(left, now_s, self.uniform)
+            if found is None or found.station.health.take_hop(now_s):
+                return found
+            left.remove(found)
+        return None
 
     def pause_s(
         self, failure: Failure, target: Target[Station], again: int, now_s: float, due_s: float
@@ -100,7 +151,7 @@ class Policy(msgspec.Struct, frozen=True):
             again: how many further attempts there have been at it.
             due_s: when the last attempt must be over.
         """
-        if again >= self.retries or not RULES.get(failure.kind, _NOTHING).again:
+        if again >= self.retries or not rules_of(failure).again:
             return None
         health = target.station.health
         pause_s = failure.retry_after_s
@@ -110,7 +161,7 @@ class Policy(msgspec.Struct, frozen=True):
             pause_s = self.uniform(min(MOST_PAUSE_S, FIRST_PAUSE_S * 2.0**again))
         pause_s = max(pause_s, health.waits_s(now_s))
         pause_s += self.uniform(SPREAD_S) if pause_s else 0.0
-        is_in_time = now_s + pause_s + LEAST_S < due_s
+        is_in_time = now_s + pause_s + max(LEAST_S, health.quick_s) < due_s
         return pause_s if is_in_time and health.take_retry(now_s) else None
 
 
@@ -128,30 +179,31 @@ class Attempts:
         plan: of the first attempt, which has failed.
     """
 
-    __slots__ = ("_again", "_call", "_due_s", "_onward", "_plan", "_planner", "_policy", "_tried", "reasons")
+    __slots__ = ("_again", "_call", "_due_s", "_line", "_onward", "_plan", "_planner", "_policy", "_tried", "reasons")
 
     def __init__(self, planner: Planner, policy: Policy, call: OpenCall, plan: Plan) -> None:
+        admission = plan.admission
         self._planner = planner
-        self._policy = policy
+        self._policy = policy if admission is None else policy.at_most(admission.retries)
+        self._line = b""
         self._call = call
         self._plan = plan
         self._due_s = call.started_s + planner.longest_s(plan)
         self._again = 0
-        self._onward: Sequence[str] = plan.target.fallback
-        self._tried = {plan.target.provider}
+        self._onward: Sequence[str] = plan.target.fallback if admission is None or admission.may_fall_back else ()
+        self._tried = {plan.target.key}
         self.reasons: list[str] = []
         """Codes of the failures that had the call go on to another model, in order."""
 
     def after(self, failure: Failure, now_s: float) -> Further | None:
         """The next attempt; None where nothing is left to try, or no time to try it in."""
-        rules = RULES.get(failure.kind, _NOTHING)
+        rules = rules_of(failure)
         left_s = self._due_s - now_s
         if left_s < LEAST_S or self._plan.asked is None:
             return None
         # What a call goes on from lies in one project, and no other pool or provider knows it.
-        if rules.elsewhere and not self._plan.previous_response_id:
-            pool = self._other_pool(now_s)
-            found = None if pool is None else self._to(pool, left_s)
+        if not self._plan.previous_response_id:
+            found = self._to_other_pool(failure, now_s, left_s)
             if found is not None:
                 return found
         if rules.again:
@@ -163,37 +215,47 @@ class Attempts:
             return None
         return self._to_next_model(failure, now_s, left_s)
 
-    def _other_pool(self, now_s: float) -> Target[Station] | None:
-        left = [one for one in self._plan.target.pools if one.provider not in self._tried]
-        return choose(left, health_of, now_s, self._policy.uniform) if left else None
+    def _to_other_pool(self, failure: Failure, now_s: float, left_s: float) -> Further | None:
+        than = self._plan.target
+        while True:
+            other = self._policy.another(failure, than, self._tried, now_s)
+            if other is None:
+                return None
+            found = self._to(other, left_s)
+            if found is not None:
+                return found
 
     def _to(self, target: Target[Station], left_s: float) -> Further | None:
+        self._tried.add(target.key)
+        if self._line:
+            target = msgspec.structs.replace(target, headers=target.headers + self._line)
         try:
             plan = self._planner.again(self._call, self._plan, target)
         except Refusal:
             return None  # this target cannot be asked what the caller asks
         self._plan = plan
-        self._tried.add(target.provider)
         return Further(self._timed(plan, left_s))
 
     def _to_next_model(self, failure: Failure, now_s: float, left_s: float) -> Further | None:
-        reasons = [*self.reasons, failure.kind.value]
-        line = f"x-headworks-fallback: {', '.join(reasons)}\r\n".encode("ascii")
+        reasons, than = [*self.reasons, failure.kind.value], self._plan.target
+        self._line = f"x-headworks-fallback: {', '.join(reasons)}\r\n".encode("ascii")
         while self._onward:
             name, *self._onward = self._onward
             target = self._policy.resolve(name)
-            if failure.kind is FailureKind.TOO_LONG and not may_hold_more(target, self._plan.target):
-                continue
-            pools = target.pools or (target,)
-            able = choose(pools, health_of, now_s, self._policy.uniform)
-            if able is None:
-                continue  # it rests, too
+            left = list(target.pools or (target,))
+            if failure.kind is FailureKind.TOO_LONG:
+                left = [one for one in left if may_hold_more(one, than)]
             self._tried = set()
-            self._again = 0
-            found = self._to(msgspec.structs.replace(able, headers=able.headers + line), left_s)
-            if found is not None:
-                self.reasons = reasons
-                return found
+            while left:
+                able = self._policy.first_of(left, now_s)
+                if able is None:
+                    break  # it rests, too, or has enough to do with its own
+                found = self._to(able, left_s)
+                if found is not None:
+                    self._again = 0
+                    self.reasons = reasons
+                    return found
+                left.remove(able)
         return None
 
     def _timed(self, plan: Plan, left_s: float) -> Plan:
@@ -218,19 +280,27 @@ def may_hold_more(target: Target[Station], than: Target[Station]) -> bool:
 def tell(health: Health, call: OpenCall, failure: Failure | None) -> None:
     """Tell a target's health how an attempt ended; what was judged, or refused with reason, is as good as answered."""
     now_s = perf_counter()
-    if failure is None or failure.kind in JUDGED or failure.kind in REQUEST_AT_FAULT:
+    if failure is None or failure.kind in JUDGED:
         health.succeeded(now_s, call.head_s - call.sent_s)
+    elif failure.kind in REQUEST_AT_FAULT:
+        health.refused(now_s, call.head_s - call.sent_s)
     elif failure.kind is FailureKind.STOPPED:
         health.gave_up()
     else:
         health.failed(now_s, failure.kind, failure.retry_after_s)
 
 
-def begin(target: Target[Station], call: OpenCall, now_s: float) -> Failure | None:
-    """Begin an attempt; why it is not made, if it is not. `tell` ends it."""
+def begin(target: Target[Station], call: OpenCall, now_s: float, timeouts: Timeouts | None = None) -> Failure | None:
+    """Begin an attempt; why it is not made, if it is not. `tell` ends it.
+
+    Arguments:
+        timeouts: its time limits, where they are not the target's own.
+    """
     station = target.station
     if not station.health.may_pass(now_s):
         return held_back(target, now_s)
+    if timeouts is not None and not station.health.answers_within(timeouts.first_byte_s, now_s):
+        return too_late(target, timeouts)
     if call.quota is not None:
         failure = call.quota.take(station, now_s)
         if failure is not None:
@@ -239,6 +309,22 @@ def begin(target: Target[Station], call: OpenCall, now_s: float) -> Failure | No
     call.attempts += 1
     call.sent_s = now_s
     return None
+
+
+def takes_no_more(target: Target[Station]) -> Failure:
+    """Why a target is not asked what others could not serve."""
+    return Failure(
+        FailureKind.OPEN, f"{target.provider} fails often itself, and takes nothing more from others just now"
+    )
+
+
+def too_late(target: Target[Station], timeouts: Timeouts) -> Failure:
+    """Why a target is not asked of which is known that it would take longer than there is time."""
+    detail = (
+        f"{target.provider} has lately taken {target.station.health.quick_s:.2f} s at least, and there were "
+        f"{timeouts.first_byte_s:.2f} s for it, so that it was not asked"
+    )
+    return Failure(FailureKind.TIMEOUT, detail)
 
 
 def held_back(target: Target[Station], now_s: float) -> Failure:

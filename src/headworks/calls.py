@@ -168,12 +168,14 @@ class Failure(msgspec.Struct, frozen=True):
 
     `detail` is for the operator (which host, which step); it holds no secret and no prompt. `status` is the
     upstream's HTTP status, 0 where none arrived; `retry_after_s` the seconds to wait, where it says so in its body.
+    `may_retry` is False where the upstream says that the same must not be asked again.
     """
 
     kind: FailureKind
     detail: str
     status: int = 0
     retry_after_s: float | None = None
+    may_retry: bool = True
 
 
 class AttemptFailed(HeadworksError):

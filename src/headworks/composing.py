@@ -138,9 +138,11 @@ FIXABLE = frozenset(
     {
         *("temperature", "stop", "verbosity", "reasoning_effort", "max_tokens", *_ALL_LIMITS),
         *("text", "reasoning", "response_format", "tools", "functions", *_INSTRUCTIONS),
+        *("fallback", "retries"),
     }
 )
-"""What `caller_may_set` can mean: whatever else a caller sends is the caller's anyway."""
+"""What `caller_may_set` can mean: whatever else a caller sends is the caller's anyway. The last two are headers,
+`x-headworks-fallback` and `x-headworks-retries`."""
 
 
 def freed_fields(caller_may_set: Sequence[str]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from headworks.exchange import SHARE_WITH_MORE, Request, Timeouts, Upstream, Ups
 from headworks.limits import SOON_S, LimitSet
 from headworks.ownership import ResponseOwner
 from headworks.providers import Provider
-from headworks.routing import Health, RouteTable, Target, choose
+from headworks.routing import Headroom, Health, RouteTable, Target, choose
 from headworks.settlement import OpenCall, Work
 
 FORWARDED = (b"openai-beta", b"idempotency-key", b"x-client-request-id")
@@ -68,7 +68,7 @@ NO_PRICE = TargetPrice(None, "")
 
 class Station(msgspec.Struct, frozen=True):
     """A model at a provider, through one pool, and the way to it. `price` is what its calls cost; `health` what is
-    learnt of it; `limits` the quotas that its calls are under."""
+    learnt of it; `limits` the quotas that its calls are under, and `headroom` what is left of them."""
 
     provider: Provider
     upstream: Upstream
@@ -76,6 +76,15 @@ class Station(msgspec.Struct, frozen=True):
     price: TargetPrice
     health: Health
     limits: LimitSet | None = None
+    headroom: Headroom | None = None
+
+
+FALLBACK = b"x-headworks-fallback"
+RETRIES = b"x-headworks-retries"
+"""With these a caller says of one call that no other name is to be asked (`off`), and how many further attempts may be
+made at a target of the one that it asks for; with 0 there is one attempt in all, beside those at other names."""
+
+_MOST_RETRIES = 10
 
 
 class KnownTimes:
@@ -95,7 +104,8 @@ class Admission(msgspec.Struct, frozen=True):
     """What the head of a request has settled. `forwarded` is the header block that goes upstream, `edition` the ring's
     at that time: while it is the same, the same head means the same admission. `caller_key` is the caller's own name
     for the call. `deadline_s` is how long the caller lets it take, `patience_s` how long its client waits for an answer
-    that is not streamed. `times` is None where the caller says nothing of time."""
+    that is not streamed. `times` is None where the caller says nothing of time. `may_fall_back` and `retries` are what
+    the caller allows of further attempts, None where it says nothing."""
 
     route: Route
     grant: Grant | None
@@ -106,6 +116,8 @@ class Admission(msgspec.Struct, frozen=True):
     deadline_s: float | None = None
     patience_s: float | None = None
     times: KnownTimes | None = None
+    may_fall_back: bool = True
+    retries: int | None = None
 
     def due_s(self, longest_s: float, *, is_streamed: bool) -> float:
         """Seconds that a call may take, of which configuration allows `longest_s`."""
@@ -148,7 +160,11 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
 
 
 def admission_of(request: Request, route: Route, grant: Grant | None, edition: object) -> Admission:
-    """What is known of a request from its head alone."""
+    """What is known of a request from its head alone.
+
+    Raises:
+        Refusal: 400 `invalid_header`: what is to be left out must not be done because it was not understood.
+    """
     headers = request.headers
     content_type = headers.get(b"content-type", b"")
     names = _FORWARDED_OF_MESSAGES if route.endpoint is Endpoint.MESSAGES else FORWARDED
@@ -166,7 +182,34 @@ def admission_of(request: Request, route: Route, grant: Grant | None, edition: o
         None if deadline_ms is None else deadline_ms / 1000,
         patience_s,
         None if deadline_ms is None and patience_s is None else KnownTimes(),
+        _may_fall_back(headers),
+        _retries(headers),
     )
+
+
+def _may_fall_back(headers: Mapping[bytes, bytes]) -> bool:
+    said = headers.get(FALLBACK)
+    if said is None:
+        return True
+    wish = said.strip().lower()
+    if wish not in (b"on", b"off"):
+        raise _unreadable(FALLBACK, "`off` or `on`")
+    return wish == b"on"
+
+
+def _retries(headers: Mapping[bytes, bytes]) -> int | None:
+    said = headers.get(RETRIES)
+    if said is None:
+        return None
+    wish = said.strip()
+    if not wish.isdigit() or len(wish) > len(str(_MOST_RETRIES)) or int(wish) > _MOST_RETRIES:
+        raise _unreadable(RETRIES, f"a whole number from 0 to {_MOST_RETRIES}")
+    return int(wish)
+
+
+def _unreadable(name: bytes, expected: str) -> Refusal:
+    header = name.decode("ascii")
+    return Refusal(400, "invalid_header", f"The header `{header}` must be {expected}.", param=header)
 
 
 def _number(headers: Mapping[bytes, bytes], name: bytes) -> float | None:
@@ -255,7 +298,7 @@ class Planner:
             call.provider = target.provider
             call.model = target.model
         if target.pools:
-            target = self._chosen(call, target, head)
+            target = self._chosen(call, target, head, route)
         if ("user" in head.fields or "safety_identifier" in head.fields) and endpoint is not Endpoint.MESSAGES:
             call.user = head.user or ""
         is_streamed = call.is_streamed = head.is_streamed
@@ -297,15 +340,17 @@ class Planner:
         times.timeouts = None if total_s >= station.timeouts.total_s else station.timeouts.within(total_s)
         return times.timeouts
 
-    def _chosen(self, call: OpenCall, target: Target[Station], head: RequestHead | None) -> Target[Station]:
-        best = self.in_best_pool(target, head)
-        call.provider = best.provider
+    def _chosen(
+        self, call: OpenCall, target: Target[Station], head: RequestHead | None, route: Route
+    ) -> Target[Station]:
+        best = self.in_best_pool(target, head, route.endpoint, route.upstream_path)
+        call.provider, call.model = best.provider, best.model
         return best
 
     def _timed(self, plan: Plan, admission: Admission) -> Plan:
         """The plan with time limits that leave time for what may come after its attempt."""
         total_s = admission.due_s(self.deadline_s, is_streamed=plan.is_streamed)
-        if plan.target.fallback:
+        if plan.target.fallback and admission.may_fall_back:
             total_s *= SHARE_WITH_MORE
         limits = plan.target.station.timeouts
         return plan if total_s >= limits.total_s else msgspec.structs.replace(plan, timeouts=limits.within(total_s))
@@ -316,13 +361,18 @@ class Planner:
             return self.deadline_s
         return plan.admission.due_s(self.deadline_s, is_streamed=plan.is_streamed)
 
-    def in_best_pool(self, target: Target[Station], head: RequestHead | None) -> Target[Station]:
-        """The same model through the pool that a call should go to now; calls with one cache key go together."""
+    def in_best_pool(
+        self, target: Target[Station], head: RequestHead | None, endpoint: Endpoint, path: str
+    ) -> Target[Station]:
+        """Of all that serve the same name, what a call should go to now; calls with one cache key go together."""
+        pools = target.pools
+        if target.is_mixed:
+            pools = tuple(one for one in pools if may_serve(one, endpoint, path)) or pools
         raw = None if head is None else head.fields.get("prompt_cache_key")
         key = "" if raw is None else bytes(raw).decode("utf-8", "replace")
         now_s = self._now()
-        best = choose(target.pools, health_of, now_s, self._uniform, key=key, headroom_of=partial(_headroom, now_s))
-        return target if best is None else best
+        best = pick(pools, now_s, self._uniform, key=key)
+        return pools[0] if best is None else best
 
     def at_home(self, target: Target[Station], provider: str) -> Target[Station]:
         """The same model through this pool; the target as it is where it has none of that name."""
@@ -500,7 +550,7 @@ class Planner:
         name = route.default_model if "model" not in form.fields and route.default_model else form.model
         target = self._resolve(call, name, route, grant)
         if target.pools:
-            target = self._chosen(call, target, None)
+            target = self._chosen(call, target, None, route)
         body = form.splice_model(target.model) if "model" in form.fields else request.body
         call.is_streamed = form.is_streamed
         path = route.upstream_path
@@ -520,7 +570,9 @@ class Planner:
     def _resolve(self, call: OpenCall, name: str, route: Route, grant: Grant) -> Target[Station]:
         target = self._target(call, name, grant)
         if route.endpoint not in target.speaks:
-            self._check_bridge(target, name, route.endpoint, route.upstream_path)
+            able = target.is_mixed and any(may_serve(one, route.endpoint, route.upstream_path) for one in target.pools)
+            if not able:
+                self._check_bridge(target, name, route.endpoint, route.upstream_path)
         return target
 
     def _target(self, call: OpenCall, name: str, grant: Grant) -> Target[Station]:
@@ -640,9 +692,28 @@ def _forwarded(block: bytes, called: Endpoint, spoken: Endpoint) -> bytes:
 
 
 def _headroom(now_s: float, target: Target[Station]) -> float:
-    """Whether a pool has room for a call now, as far as this worker knows: 1, or 0."""
-    limits = target.station.limits
-    return 1.0 if limits is None or limits.wait_s(1, now_s) <= SOON_S else 0.0
+    """How much is left of the tightest limit of a target, as far as this worker knows; 0 where a call has no room."""
+    station = target.station
+    limits = station.limits
+    if limits is None:
+        return 1.0
+    if limits.wait_s(1, now_s) > SOON_S:
+        return 0.0
+    return 1.0 if station.headroom is None else station.headroom.left(now_s)
+
+
+def may_serve(target: Target[Station], endpoint: Endpoint, path: str) -> bool:
+    """Whether a call of this endpoint can go to a target, translated if need be."""
+    if endpoint in target.speaks:
+        return True
+    return path == _PATHS.get(endpoint) and _spoken_by(target, endpoint) is not None
+
+
+def pick(
+    pools: Sequence[Target[Station]], now_s: float, uniform: Callable[[float], float], *, key: str = ""
+) -> Target[Station] | None:
+    """Which of several that serve the same name is asked now; None where none may be. See `choose`."""
+    return choose(pools, health_of, now_s, uniform, key=key, headroom_of=partial(_headroom, now_s))
 
 
 def health_of(target: Target[Station]) -> Health:

@@ -191,7 +191,7 @@ class StreamRelay:
             steps = Screened(steps, terms.screen)
         sink = StreamSink(steps, self._loop.call_later)
         call.usage = NO_USAGE  # of this attempt: what those before it used is in the terms
-        unmade = begin(plan.target, call, perf_counter())
+        unmade = begin(plan.target, call, perf_counter(), plan.timeouts)
         if unmade is not None:
             raise AttemptFailed(unmade)
         flight = station.upstream.send(plan.request, sink, plan.timeouts or station.timeouts)

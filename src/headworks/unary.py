@@ -305,9 +305,14 @@ class UnaryCall:
         call, plan = self._call, self._plan
         station = plan.target.station
         health = station.health
+        timeouts = plan.timeouts
         try:
-            if health.is_held or call.quota is not None:
-                failure = begin(plan.target, call, now_s)
+            if (
+                health.is_held
+                or call.quota is not None
+                or (timeouts is not None and timeouts.first_byte_s < health.quick_s)
+            ):
+                failure = begin(plan.target, call, now_s, timeouts)
                 if failure is not None:
                     self._fail(failure)
                     return
@@ -316,7 +321,7 @@ class UnaryCall:
                 call.attempts += 1
                 call.sent_s = now_s
             self._asked = health
-            self._flight = station.upstream.send(plan.request, self, plan.timeouts or station.timeouts)
+            self._flight = station.upstream.send(plan.request, self, timeouts or station.timeouts)
         except Refusal as refusal:
             self._refuse(refusal)
         except Exception as error:  # noqa: BLE001 - the edge, as above
@@ -428,7 +433,7 @@ class UnaryCall:
         """The target has answered, whatever it says."""
         health, self._asked = self._asked, None
         assert health is not None, "an answer belongs to an attempt"
-        health.succeeded(now_s, self._call.head_s - self._call.sent_s)
+        health.refused(now_s, self._call.head_s - self._call.sent_s)
 
     def _fail(self, failure: Failure) -> None:
         """The attempt gave nothing that could be passed on.

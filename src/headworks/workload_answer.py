@@ -127,7 +127,7 @@ class WholeRun(Run):
         if self._is_stopped:
             raise refusal_of(STOPPED)
         health = plan.target.station.health
-        unmade = begin(plan.target, call, perf_counter())
+        unmade = begin(plan.target, call, perf_counter(), plan.timeouts)
         if unmade is not None:
             raise refusal_of(unmade)
         record.note_attempt(f"{plan.target.provider}/{plan.target.model}")

@@ -9,8 +9,9 @@ from typing import Literal, Protocol
 import msgspec
 
 from headworks.answering import JSON, STREAM_HEADERS, UpstreamRefusal, refusal_of
-from headworks.attempts import RULES, Policy, may_hold_more
+from headworks.attempts import RULES, Policy, may_hold_more, takes_no_more
 from headworks.calls import NO_USAGE, Endpoint, Failure, FailureKind, Outcome, Verdict
+from headworks.compiled import CompiledWorkload
 from headworks.composing import LIMIT_NAMES, PromptMessage, append_turns
 from headworks.dialects import RequestHead
 from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer
@@ -24,9 +25,9 @@ from headworks.hedging import FirstTokens
 from headworks.held_calls import HeldCalls
 from headworks.judging import GOOD, Judgement, RulesContext, verdict_of
 from headworks.outcome import charge
-from headworks.planning import Admission, Plan, Planner, Station, health_of
+from headworks.planning import Admission, Plan, Planner, Station, may_serve
 from headworks.privacy_bridge import CallPrivacy, Kept
-from headworks.routing import Target, choose
+from headworks.routing import Target
 from headworks.settlement import OpenCall, Settlement
 from headworks.stream_sums import usage_of_both
 from headworks.streaming import StreamRelay
@@ -82,7 +83,11 @@ class Run(ABC):
     ) -> None:
         self._shared = shared
         self._call = call
-        work = self._work = asked.work
+        may_set = asked.work.contract.caller_may_set
+        # The contract says how its calls are made, but for what it leaves to their callers.
+        self._policy = shared.policy.at_most(admission.retries if "retries" in may_set else None)
+        is_bound = not admission.may_fall_back and "fallback" in may_set
+        work = self._work = _without_fallback(asked.work) if is_bound else asked.work
         self._head = head
         self._admission = admission
         self._endpoint = admission.route.endpoint
@@ -99,8 +104,9 @@ class Run(ABC):
         self._last_body = b""
         self._too_small: Target[Station] | None = None
         self._home = ""
-        self._tried: dict[int, set[str]] = {}  # pools, by place in the chain
+        self._tried: dict[int, set[tuple[str, str]]] = {}  # targets of one name, by place in the chain
         self._next_pool: Target[Station] | None = None
+        self._furthest = 0  # the place in the chain up to which was planned
 
     @property
     def _is_kept(self) -> bool:
@@ -109,6 +115,8 @@ class Run(ABC):
     def stay_at(self, home: str) -> None:
         """Ask only where what the call goes on from lies: a provider, with its pool; "" for anywhere."""
         self._home = home
+        if home:  # it may lie further down the chain, and nobody else is asked
+            self._work = msgspec.structs.replace(self._work, chain=self._asked.work.chain)
 
     @abstractmethod
     async def answer(self) -> None:
@@ -142,10 +150,11 @@ class Run(ABC):
         known to be too small for it."""
         chain = self._work.chain
         home = self._home.partition(":")[0]
-        at_home = [index for index, target in enumerate(chain) if home and _provider_of(target) == home]
+        at_home = [index for index, target in enumerate(chain) if home in _providers_of(target)]
         for index in at_home[:1] if at_home else range(1 if self._goes_on_from_stored else len(chain)):
             target = chain[index]
-            if self._too_small is None or may_hold_more(target, self._too_small):
+            too_small = self._too_small
+            if too_small is None or any(may_hold_more(one, too_small) for one in target.pools or (target,)):
                 yield index
 
     @property
@@ -173,26 +182,27 @@ class Run(ABC):
             Refusal: it is not to be.
         """
         now_s = perf_counter()
-        self._next_pool = self._other_pool(error.failure, plan.target, index, now_s)
+        self._next_pool = None
+        if not self._goes_on_from_stored:
+            self._next_pool = self._other(error.failure, plan.target, index, now_s)
         if self._next_pool is not None:
             self._note_failed(error)
             return
-        pause_s = self._shared.policy.pause_s(error.failure, plan.target, again, now_s, due_s)
+        pause_s = self._policy.pause_s(error.failure, plan.target, again, now_s, due_s)
         if pause_s is None:
             raise error
         self._note_failed(error)
         if pause_s > 0:
             await self._shared.streams.pause(pause_s, self._ending)
 
-    def _other_pool(
-        self, failure: Failure, target: Target[Station], index: int, now_s: float
-    ) -> Target[Station] | None:
-        """The same model through a pool that was not asked yet, where that may help."""
-        rules = RULES.get(failure.kind)
-        if rules is None or not rules.elsewhere or self._goes_on_from_stored:
-            return None
-        left = [pool for pool in target.pools if pool.provider not in self._tried.get(index, ())]
-        return choose(left, health_of, now_s, self._shared.policy.uniform) if left else None
+    def _other(self, failure: Failure, than: Target[Station], index: int, now_s: float) -> Target[Station] | None:
+        """What else serves the same name and was not asked yet, where that may help."""
+        tried = self._tried.setdefault(index, set())
+        while True:
+            other = self._policy.another(failure, than, tried, now_s)
+            if other is None or may_serve(other, self._endpoint, self._path):
+                return other
+            tried.add(other.key)
 
     def _due_s_of(self, index: int) -> float:
         """When the attempts at a target must be over, so that there is time for what comes after it."""
@@ -208,9 +218,13 @@ class Run(ABC):
         is_another = fields is not self._asked.fields  # a repair, or the rest of a stream: not what the key stands for
         if target.pools:
             target = self._in_pool(target)
-            self._tried.setdefault(index, set()).add(target.provider)
+            self._tried.setdefault(index, set()).add(target.key)
         total_s = due_s - perf_counter()
         has_more = index + 1 < len(self._work.chain)
+        if index > self._furthest:
+            self._furthest = index
+            if self._reasons and not target.station.health.take_hop(perf_counter()):
+                raise refusal_of(takes_no_more(target))
         if total_s <= 0:
             raise refusal_of(Failure(FailureKind.TIMEOUT, f"no time was left to ask {target.provider}"))
         self._call.provider, self._call.model = target.provider, target.model
@@ -242,7 +256,10 @@ class Run(ABC):
         if self._home:
             return self._shared.planner.at_home(target, self._home)
         chosen, self._next_pool = self._next_pool, None
-        return chosen if chosen in target.pools else self._shared.planner.in_best_pool(target, self._head)
+        return chosen if chosen in target.pools else self._best_of(target)
+
+    def _best_of(self, target: Target[Station]) -> Target[Station]:
+        return self._shared.planner.in_best_pool(target, self._head, self._endpoint, self._path)
 
     def _with_repair(self, fields: Fields, said: str, judged: Judgement) -> Fields:
         """The conversation with what the model said, and what is wrong with it."""
@@ -366,9 +383,14 @@ class Run(ABC):
         return last.output_tokens
 
 
-def _provider_of(target: Target[Station]) -> str:
-    """Its name without the pool's."""
-    return target.provider.partition(":")[0]
+def _providers_of(target: Target[Station]) -> set[str]:
+    """The providers of what serves a name, without their pools' names."""
+    return {one.provider.partition(":")[0] for one in target.pools or (target,)}
+
+
+def _without_fallback(work: CompiledWorkload) -> CompiledWorkload:
+    """The workload with nothing behind the rung in use."""
+    return msgspec.structs.replace(work, chain=work.chain[:1], deterministic=None)
 
 
 def _without_key(forwarded: bytes) -> bytes:

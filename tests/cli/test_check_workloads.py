@@ -184,7 +184,7 @@ def test_the_static_answer_must_satisfy_the_schema(desk, check):
 
 def test_a_parameter_that_no_contract_fixes_need_not_be_freed(desk, check):
     path = desk.triage / "workload.yaml"
-    path.write_text(path.read_text() + "caller_may_set: [text, temprature]\n")
+    path.write_text(path.read_text() + "caller_may_set: [text, temprature, fallback, retries]\n")
 
     problems, (warning,) = check()
 

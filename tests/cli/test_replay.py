@@ -245,3 +245,19 @@ def test_an_answer_that_was_cut_is_said_to_be(desk, call, replay, monkeypatch):
 
     assert shown.count("(ended by max_output_tokens)") == 1
     assert (found["recorded"]["ended_by"], found["again"]["ended_by"]) == ("", "max_output_tokens")
+
+
+@pytest.mark.parametrize("model", ["away/x", "x"])
+@pytest.mark.parametrize("field", ["residency: [eu]", "sensitivity: restricted"])
+def test_what_a_call_held_goes_to_no_model_where_its_contract_does_not_allow_it(desk, call, replay, field, model):
+    call_id, _ = call()
+    desk.edit("workload.yaml", "sensitivity: confidential", field)
+    path = desk.folder / "headworks.yaml"
+    away = '  away: { kind: openai-compatible, base_url: "http://127.0.0.1:9/v1", regions: [us] }\n'
+    path.write_text(path.read_text().replace("providers:\n", f"providers:\n{away}"))
+
+    code, _, error = replay(call_id, "--model", model)
+
+    assert code == 1
+    assert f"what {call_id} held must not go to `{model}`: data." in error
+    assert f"data.{field.partition(':')[0]}: " in error

@@ -291,3 +291,21 @@ def test_where_everything_is_as_the_contract_demands_it_is_served(write, loaded)
     write(f"{MINIMAL}ladder: [nano, sim/a]\ndata: {{residency: [eu, ch], agreements: [no-training]}}\n", project=REAL)
 
     assert loaded()[0].contract.data.residency == ("eu", "ch")
+
+
+def test_every_target_that_a_name_of_the_chain_stands_for_is_bound(write, problems):
+    project = REAL + "models: {both: {targets: [home/a, away/b]}}\n"
+    write(f"{MINIMAL}ladder: [nano]\nfallback: [both]\ndata: {{residency: [eu]}}\n", project=project)
+
+    (problem,) = problems()
+
+    assert "data.residency: does not allow us, where `providers.away` processes data" in problem
+
+
+def test_restricted_data_goes_to_no_provider_that_is_not_said_to_be_allowed_it(write, problems):
+    project = REAL.replace("regions: [eu], agr", "sensitivity: restricted, regions: [eu], agr")
+    write(f"{MINIMAL}ladder: [nano]\nfallback: [mini]\ndata: {{sensitivity: restricted}}\n", project=project)
+
+    (problem,) = problems()
+
+    assert "data.sensitivity: `providers.away` of headworks.yaml may see data up to `confidential`" in problem

@@ -9,8 +9,16 @@ from headworks.calls import FailureKind
 from headworks.routing import Health, choose
 
 
+class Pool(Health):
+    """A pool that is nothing but its health."""
+
+    def __init__(self, weight, tier):
+        super().__init__(lambda most: most)
+        self.weight, self.tier = weight, tier
+
+
 def pools(*weights, tiers=None):
-    return [Health(lambda most: most, weight=weight, tier=(tiers or [0] * 9)[n]) for n, weight in enumerate(weights)]
+    return [Pool(weight, (tiers or [0] * 9)[n]) for n, weight in enumerate(weights)]
 
 
 def pick(found, count=2000, **options):

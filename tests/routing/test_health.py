@@ -12,6 +12,7 @@ from headworks.routing.health import (
     COUNTED,
     FAILURES_IN_A_ROW,
     FIRST_OPEN_S,
+    LEAST_CALLS,
     MOST_OPEN_S,
     RETRIES_IN_WINDOW,
     RETRY_RATIO,
@@ -364,3 +365,72 @@ def test_it_says_how_much_of_the_retry_budget_is_used():
         pass
 
     assert health.view(0.0).budget_used == 1.0
+
+
+# -- what is known of how quick it is ------------------------------------------------------------------------
+
+
+def known(took_s=2.0, *, until_s=30):
+    health = healthy()
+    for second in range(until_s):
+        pass_(health, float(second), took_s)
+    return health
+
+
+def test_a_target_that_was_never_so_quick_of_late_does_not_answer_in_time():
+    health = known(2.0)
+    assert health.answers_within(2.0, 30.0)
+    assert not health.answers_within(1.9, 30.0)
+
+
+def test_a_target_of_which_little_is_known_is_asked():
+    assert healthy().answers_within(0.001, 0.0)
+    assert known(2.0, until_s=5).answers_within(0.001, 5.0)
+
+
+def test_one_in_ten_is_let_through_to_see_whether_it_is_quicker_now():
+    health = known(2.0)
+    assert [health.answers_within(1.0, 30.0) for _ in range(30)].count(True) == 3
+
+
+def test_a_target_that_has_become_quicker_is_believed_within_a_look():
+    health = known(2.0)
+    pass_(health, 30.0, 0.5)
+    pass_(health, 31.1, 2.0)
+    pass_(health, 33.3, 2.0)
+    assert health.answers_within(0.6, 33.3)
+
+
+def test_what_is_known_is_forgotten_when_nothing_is_heard_for_two_windows():
+    health = known(2.0)
+    assert health.answers_within(0.1, 30.0 + 2 * WINDOW_S)
+
+
+def test_a_refusal_comes_quickly_and_says_nothing_of_how_long_answers_take():
+    health = known(2.0)
+    for second in range(30, 60):
+        pass_(health, float(second), 2.0)
+        health.begin(float(second))
+        health.refused(float(second), 0.01)
+    assert not health.answers_within(1.9, 60.0)
+    assert health.pending == 0
+
+
+# -- attempts that others could not serve ---------------------------------------------------------------------
+
+
+def test_a_target_that_is_well_takes_whatever_others_cannot_serve():
+    health = healthy()
+    for second in range(400):
+        assert health.take_hop(second / 20)
+        pass_(health, second / 20)
+
+
+def test_a_target_that_often_fails_takes_no_more_from_others_than_its_budget_allows():
+    health, taken, firsts = healthy(), 0, 0
+    for number in range(1000):  # two in five fail: too few for the breaker
+        now_s = number * WINDOW_S / 1000
+        (fail if number % 5 in (0, 2) else pass_)(health, now_s)
+        firsts += 1
+        taken += health.take_hop(now_s)
+    assert taken <= LEAST_CALLS + RETRIES_IN_WINDOW + RETRY_RATIO * firsts + 1

@@ -1,10 +1,11 @@
 """Public names and what they mean: models, pools, fallbacks."""
 
+import msgspec
 import pytest
 
 from headworks.calls import Endpoint
 from headworks.errors import Refusal
-from headworks.routing import Reach, RouteTable
+from headworks.routing import Member, Reach, RouteTable
 
 ALL = frozenset(Endpoint)
 
@@ -85,3 +86,49 @@ def test_its_targets_are_every_model_in_every_pool_once():
         "b/n",
         "b/unlisted",
     ]
+
+
+# -- names that stand for several targets --------------------------------------------------------------------
+
+
+def group(*members, names=(), pools=("main", "spare"), lots=None):
+    first = msgspec.structs.replace(reach("openai", ("m",), pools), lots=lots or {})
+    other = reach("azure", ("n",))
+    return RouteTable([first, other], [("fast", "openai", "m", names)], {"fast": members})
+
+
+def test_a_name_that_stands_for_several_targets_knows_all_their_pools():
+    found = group(Member("openai", "m"), Member("azure", "n")).resolve("fast")
+
+    assert [one.key for one in found.pools] == [("openai:main", "m"), ("openai:spare", "m"), ("azure", "n")]
+    assert all(one.pools is found.pools for one in found.pools)
+
+
+def test_its_targets_have_the_health_that_they_have_under_their_own_names():
+    routes = group(Member("openai", "m"), Member("azure", "n"))
+
+    assert routes.resolve("fast").pools[2].station is routes.resolve("azure/n").station
+    assert len(list(routes.targets())) == 3
+
+
+def test_a_weight_is_that_of_all_pools_together_and_tiers_go_by_the_target_first():
+    members = Member("openai", "m", weight=3), Member("azure", "n", tier=1)
+    found = group(*members, lots={"main": (2, 0), "spare": (1, 1)}).resolve("fast")
+
+    assert [one.weight for one in found.pools] == [2.0, 1.0, 1.0]
+    assert [one.tier for one in found.pools] == [0, 1, 2]
+
+
+def test_whoever_of_them_is_asked_the_fallback_is_the_names():
+    found = group(Member("openai", "m"), Member("azure", "n"), names=("azure/n",)).resolve("fast")
+
+    assert {one.fallback for one in found.pools} == {("azure/n",)}
+
+
+def test_a_model_of_several_pools_has_its_names_fallback_in_each_of_them():
+    routes = table(
+        reach("openai", ("m",), ("main", "spare")), reach("b", ("x",)), names=[("q", "openai", "m", ("b/x",))]
+    )
+
+    assert {one.fallback for one in routes.resolve("q").pools} == {("b/x",)}
+    assert {one.fallback for one in routes.resolve("openai/m").pools} == {()}

@@ -8,7 +8,8 @@ from headworks.workloads import Facts, read_facts
 PROJECT = """\
 providers:
   sim: {kind: simulator}
-  real: {kind: openai, api_key: env:KEY, regions: [eu], agreements: [zero-retention]}
+  real: {kind: openai, api_key: env:KEY, regions: [eu], agreements: [zero-retention],
+         sensitivity: restricted}
   local: {kind: openai-compatible, base_url: "http://127.0.0.1:9/v1", speaks: [chat], agreements: [zero-retention]}
   vectors: {kind: openai-compatible, base_url: "http://127.0.0.1:9/v1", speaks: [embeddings]}
 tiers: {nano: sim/a, mini: real/b, flagship: real/c}

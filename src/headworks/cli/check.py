@@ -139,7 +139,9 @@ def summary(project: Project, workloads: Sequence[Workload] = ()) -> list[str]:
     for name, provider in config.providers.items():
         origin = f" at {provider.base_url}" if provider.base_url else ""
         lines.append(f"  provider    {name}: {provider.kind}{origin}, {', '.join(provider.speaks)}")
-    lines += [f"  model       {name} -> {model.provider}/{model.model}" for name, model in config.models.items()]
+    lines += [
+        f"  model       {name} -> {', '.join(map('/'.join, model.pairs))}" for name, model in config.models.items()
+    ]
     lines += [f"  workload    {one.name}: {one.contract.description}" for one in workloads]
     return lines
 

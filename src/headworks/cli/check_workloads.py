@@ -235,7 +235,8 @@ def _limit(project: Project, workload: Workload) -> Examination:
     if limit is None or limit >= _LEAST_RESPONSES_TOKENS:
         return Examination()
     models = [model_of_rung(config, name) for name in (*contract.ladder, *contract.fallback)]
-    providers = {model.provider: config.providers[model.provider] for model in models if model is not None}
+    names = [name for model in models if model is not None for name, _ in model.pairs]
+    providers = {name: config.providers[name] for name in names}
     refusing = [name for name, provider in providers.items() if "responses" in provider.speaks]
     if not refusing:
         return Examination()

@@ -19,7 +19,8 @@ from headworks.calls import Settled, Usage
 from headworks.catalogue import PriceArchive
 from headworks.cli.eval_preparing import EvalArms, served_name
 from headworks.config import Project, price_book
-from headworks.errors import Refusal
+from headworks.config.data import why_not_to
+from headworks.errors import CommandError, Refusal
 from headworks.evals.golden import GoldenCase
 from headworks.evals.runs import Arm, CallError, Reply
 from headworks.evals.scorers import Answer, ToolCall
@@ -68,6 +69,7 @@ class EvalGateway:
         self._book = price_book(project, PriceArchive(project.storage).current())
         self._tap = _Tap()
         self._vault = ContentVault(arms.settings.secret)
+        self._allowed = {served_name(workload, number) for number in self._numbers.values()}
 
     @property
     def price_version(self) -> str:
@@ -107,7 +109,12 @@ class EvalGateway:
         return await self.call("/v1/responses", body)
 
     async def call(self, path: str, body: Mapping[str, object]) -> Reply:
-        """Make one call of the gateway's API."""
+        """Make one call of the gateway's API.
+
+        Raises:
+            CommandError: what the cases hold must not go to this model.
+        """
+        self._check_data(str(body["model"]))
         status, headers, answer = await self._exchange(path, msgspec.json.encode(body))
         settled = self._tap.settled.pop(headers.get("x-headworks-call-id", ""), None)
         known = Reply() if settled is None else self._figures(settled)
@@ -123,7 +130,9 @@ class EvalGateway:
 
         Raises:
             ScoringFailed: there are none.
+            CommandError: what the cases hold must not go to this model.
         """
+        self._check_data(model)
         from headworks.evals.scorers import ScoringFailed
 
         status, headers, answer = await self._exchange(
@@ -138,6 +147,17 @@ class EvalGateway:
         except msgspec.DecodeError:
             raise ScoringFailed("the embeddings model gave no vectors in the form of the OpenAI API") from None
         return [one.embedding for one in data]
+
+    def _check_data(self, model: str) -> None:
+        """See that answers may go to a model that judges them: the contract of their workload may not allow it."""
+        if model in self._allowed:
+            return
+        settings = self._arms.settings
+        for workload, _ in settings.workloads:
+            reason = why_not_to(settings.project.config, workload.contract.data, model)
+            if reason:
+                raise CommandError(f"the cases of {self._workload} must not go to `{model[:80]}`: {reason}")
+        self._allowed.add(model)
 
     def _figures(self, settled: Settled) -> Reply:
         """What a call took. Repair turns are part of it: the caller waits for them and pays for them."""

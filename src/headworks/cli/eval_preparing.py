@@ -11,8 +11,9 @@ import msgspec
 from headworks.assembly import Settings, read_settings
 from headworks.cli.eval_arms import ArmSpec
 from headworks.compiled import CompiledWorkload, Published, compile_workload
-from headworks.config import LOCK_FILE, Project, Workload, model_of_rung, read_lock
+from headworks.config import LOCK_FILE, Project, Workload, model_of_rung, read_lock, target_of_rung
 from headworks.config.contract import Retention
+from headworks.config.data import why_not_to
 from headworks.errors import CommandError, Refusal
 from headworks.evals.golden import GoldenCase
 from headworks.evals.runs import Arm
@@ -100,6 +101,9 @@ def prepare_sources(project: Project, name: str, sources: Sequence[ArmSource], s
         model = model_of_rung(project.config, rung)
         if model is None:
             raise CommandError(f"--arm: `{rung[:80]}` is no model: name a role (nano), a public name or provider/model")
+        reason = why_not_to(project.config, contract.data, target_of_rung(project.config, rung) or rung)
+        if reason:
+            raise CommandError(f"the cases of {name} must not go to `{rung[:80]}`: {reason}")
         changed = msgspec.structs.replace(
             contract,
             ladder=(rung,),

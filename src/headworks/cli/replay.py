@@ -233,6 +233,7 @@ def _resend(
         model = options.model if rung is None else f"{rung.provider}/{rung.model}"
     if not model:
         raise CommandError(f"no model has answered {record.call_id}: name one with --model")
+    _check_data(project, record, model)
     version = record.prompt_version
     if options.prompt_version:
         if not record.prompt_version:
@@ -256,6 +257,25 @@ def _resend(
     print()
     print("\n".join(plain(line) for line in difference.splitlines()) or "The answers are the same.")
     return 0
+
+
+def _check_data(project: "Project", record: "Record", model: str) -> None:
+    """See that what a call held may go to the model that it is to be sent to.
+
+    Raises:
+        CommandError: the contract of its workload does not allow it.
+    """
+    from headworks.config import load_workloads
+    from headworks.config.data import why_not_to
+
+    provider, slash, name = model.partition("/")
+    meant = f"{provider.partition(':')[0]}/{name}" if slash else model  # the pool is in records, and in no name
+    for workload in load_workloads(project):
+        if workload.name != record.workload:
+            continue
+        reason = why_not_to(project.config, workload.contract.data, meant)
+        if reason:
+            raise CommandError(f"what {record.call_id} held must not go to `{model[:80]}`: {reason}")
 
 
 def _cut(answer: "Answer") -> str:

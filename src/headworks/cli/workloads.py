@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from headworks.cli.tables import GREY, Cell, Table, has_colours, plain
-from headworks.config.contract import WORKLOAD_NAME, Sensitivity
+from headworks.config.contract import WORKLOAD_NAME
+from headworks.config.shape import Sensitivity
 from headworks.errors import CommandError, ConfigError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ May import `catalogue`, `errors` and `exchange`, and nothing else of Headworks.
 from headworks.config.contract import Contract
 from headworks.config.examine import Examination, examine
 from headworks.config.lock import LOCK_FILE, Lock, Locked, lock_text, locked_model_problem, read_lock
-from headworks.config.naming import DETERMINISTIC, model_named, model_of_rung
+from headworks.config.naming import DETERMINISTIC, model_named, model_of_rung, target_of_rung
 from headworks.config.pricing import price_book, price_terms
 from headworks.config.project import FILE_NAME, Project, load, load_state, parse
 from headworks.config.reading import read_text
@@ -116,6 +116,7 @@ __all__ = [
     "read_secret",
     "read_text",
     "store_url",
+    "target_of_rung",
     "workload_schema",
     "workload_schema_text",
 ]

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from headworks.config.privacy import Privacy
-from headworks.config.shape import Agreement, FilePath, Priority, Region, Seconds, Section, Spending
+from headworks.config.shape import Agreement, FilePath, Priority, Region, Seconds, Section, Sensitivity, Spending
 
 WORKLOAD_NAME = "^[a-z][a-z0-9-]{0,62}$"
 """A workload's name, which is its folder's: callers send it as `model`."""
@@ -22,7 +22,6 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 ModelName = Annotated[str, Meta(min_length=1, max_length=256, extra={"form": "model-name"})]
 """A tier's role (`nano`, `mini`, `flagship`), bound in headworks.yaml under `tiers`, or any public model name."""
 
-Sensitivity = Literal["public", "internal", "confidential", "restricted"]
 Regulation = Literal["gdpr", "hipaa", "pci", "ccpa", "sox", "ferpa"]
 
 
@@ -56,7 +55,13 @@ class Latency(Section, frozen=True):
 class Data(Section, frozen=True):
     """What the input may hold and where it may go."""
 
-    sensitivity: Annotated[Sensitivity, Meta(description="How harmful it is when it leaks.")] = "internal"
+    sensitivity: Annotated[
+        Sensitivity,
+        Meta(
+            description="How harmful it is when it leaks. Every provider of the ladder and the chain must be one that "
+            "may see such data (`sensitivity` there); `restricted` data only goes where that is said."
+        ),
+    ] = "internal"
     regulations: Annotated[tuple[Regulation, ...], Meta(description="Regulations that apply to the data.")] = ()
     residency: Annotated[
         tuple[Region, ...],
@@ -252,7 +257,10 @@ class Contract(Section, frozen=True, kw_only=True):
     )
     caller_may_set: Annotated[
         tuple[Annotated[str, Meta(pattern=PARAMETER_NAME)], ...],
-        Meta(description="Parameters that the contract fixes and a caller may change all the same."),
+        Meta(
+            description="Parameters that the contract fixes and a caller may change all the same. `fallback` and "
+            "`retries` let callers do without them, by the headers `x-headworks-fallback` and `x-headworks-retries`."
+        ),
     ] = ()
     canary: Annotated[Canary | None, Meta(description="A second prompt version on trial.")] = None
     retention: Annotated[Retention, Meta(description="What is kept, and for how long.")] = Retention()

@@ -141,9 +141,11 @@ class _Examiner:
             self._blame(place, str(error))
             return
         for public, model in self._project.config.models.items():
-            if model.provider == name and model.model not in known:
-                hint = suggestion(model.model, known)
-                self._blame(("models", public, "model"), f"the simulator's plan has no such model{hint}")
+            for index, (provider_name, model_name) in enumerate(model.pairs):
+                if provider_name == name and model_name not in known:
+                    hint = suggestion(model_name, known)
+                    where: Place = ("targets", index) if model.targets else ("model",)
+                    self._blame(("models", public, *where), f"the simulator's plan has no such model{hint}")
         for role in TIER_ROLES:
             bound = getattr(self._project.config.tiers, role)
             provider_name, _, model_name = (bound or "").partition("/")

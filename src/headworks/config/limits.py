@@ -45,7 +45,7 @@ def limits_of_target(config: Config, provider: str, model: str) -> Limits | None
 def listed_targets(config: Config) -> list[tuple[str, str]]:
     """Provider (with the pool) and model of every target that the file names."""
     models = [(name, model) for name, provider in config.providers.items() for model in provider.models or ()]
-    models += [(one.provider, one.model) for one in config.models.values()]
+    models += [pair for one in config.models.values() for pair in one.pairs]
     models += [(name, model) for name, one in config.providers.items() for model in one.model_limits]
     return [
         (f"{name}:{pool}" if pool else name, model)

@@ -28,6 +28,16 @@ def model_of_rung(config: Config, name: str) -> Model | None:
     return model_named(config, bound if bound is not None else name)
 
 
+def target_of_rung(config: Config, name: str) -> str | None:
+    """The name under which the table of routes has what a name in a contract means: `provider/model`, or a public name
+    that stands for several. None if it means none."""
+    model = model_of_rung(config, name)
+    if model is None:
+        return None
+    bound = getattr(config.tiers, name) if name in TIER_ROLES else None
+    return (bound or name) if model.targets else f"{model.provider}/{model.model}"
+
+
 def taken_names(config: Config) -> frozenset[str]:
     """Names that mean something already, so that no workload can be called so."""
     listed = (model for provider in config.providers.values() for model in provider.models or ())

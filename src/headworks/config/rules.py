@@ -11,6 +11,7 @@ from headworks.config.shape import (
     TIER_ROLES,
     Config,
     Model,
+    ModelTarget,
     Provider,
     ProviderPrices,
     Records,
@@ -48,6 +49,8 @@ class Rules:
                 self._provider(struct, path)
             case Model():
                 self._model(struct, path)
+            case ModelTarget():
+                self._model_target(struct, path)
             case ProviderPrices():
                 self._provider_prices(struct, path)
             case Config():
@@ -97,20 +100,32 @@ class Rules:
                     )
             case "openai-compatible":
                 self._refuse_fields(_NEEDS_SIMULATOR, "has a meaning for `kind: simulator` only", path)
-                if not provider.base_url:
+                if not provider.base_url and not (
+                    provider.pools and all(pool.base_url for pool in provider.pools.values())
+                ):
                     hint = "is missing: `kind: openai-compatible` needs it, for example `http://127.0.0.1:8000/v1`"
                     self._findings.add_unless_faulty((*path, "base_url"), hint)
-        if self._findings.is_set((*path, "base_url")) and not (provider.insecure or is_safe_origin(provider.base_url)):
-            self._findings.add_unless_faulty(
-                (*path, "base_url"),
-                "expected `https://`: clear text is for loopback and private hosts; `insecure: true` allows it",
-            )
-
+        self._origins(provider, path)
         keyed = provider.api_key is not None or provider.kind in ("simulator", "openai-compatible")
         for name, pool in provider.pools.items():
             if pool.api_key is None and not keyed:
                 hint = "is missing: neither the pool nor its provider has a key"
                 self._findings.add_unless_faulty((*path, "pools", name, "api_key"), hint)
+
+    def _origins(self, provider: Provider, path: Path) -> None:
+        """Where its servers are: over a network in clear text only where that is allowed."""
+        places = {(*path, "base_url"): provider.base_url}
+        for name, pool in provider.pools.items():
+            place = (*path, "pools", name, "base_url")
+            places[place] = pool.base_url
+            if pool.base_url and provider.kind == "simulator":
+                self._findings.add_unless_faulty(place, "has no meaning for the simulator: it needs no network")
+        for place, url in places.items():
+            if self._findings.is_set(place) and url and not (provider.insecure or is_safe_origin(url)):
+                self._findings.add_unless_faulty(
+                    place,
+                    "expected `https://`: clear text is for loopback and private hosts; `insecure: true` allows it",
+                )
 
     def _refuse_fields(self, fields: tuple[str, ...], message: str, path: Path) -> None:
         for field in fields:
@@ -118,10 +133,21 @@ class Rules:
                 self._findings.add_unless_faulty((*path, field), message)
 
     def _model(self, model: Model, path: Path) -> None:
-        if model.provider not in self._provider_names:
+        if self._findings.is_set((*path, "targets")):
+            self._refuse_fields(("provider", "model"), "has no meaning beside `targets`", path)
+            return
+        for field in ("provider", "model"):
+            if not getattr(model, field):
+                self._findings.add_unless_faulty((*path, field), "is missing")
+        if model.provider and model.provider not in self._provider_names:
             self._findings.add_unless_faulty(
                 (*path, "provider"), f"no provider has this name{suggestion(model.provider, self._provider_names)}"
             )
+
+    def _model_target(self, target: ModelTarget, path: Path) -> None:
+        if target.provider not in self._provider_names:
+            hint = suggestion(target.provider, self._provider_names)
+            self._findings.add_unless_faulty(path, f"no provider has the name before the slash{hint}")
 
     def _provider_prices(self, prices: ProviderPrices, path: Path) -> None:
         if prices.self_hosted is not None:
@@ -152,12 +178,7 @@ class Rules:
                 self._findings.add_unless_faulty(
                     ("models", name), f"hides what `{first}/…` already reaches: a public name needs another beginning"
                 )
-            provider = config.providers.get(model.provider)
-            if provider is not None and provider.models is not None and model.model not in provider.models:
-                self._findings.add_unless_faulty(
-                    ("models", name, "model"),
-                    f"is not among `providers.{model.provider}.models`{suggestion(model.model, provider.models)}",
-                )
+            self._upstream_models(config, name, model)
             for index, other in enumerate(model.fallback):
                 if model_named(config, other) is None:
                     hint = suggestion(other, config.models)
@@ -167,6 +188,23 @@ class Rules:
                     )
                 elif other == name:
                     self._findings.add_unless_faulty(("models", name, "fallback", index), "is the model itself")
+        self._tiers(config)
+
+    def _upstream_models(self, config: Config, name: str, model: Model) -> None:
+        for index, (provider_name, model_name) in enumerate(model.pairs):
+            provider = config.providers.get(provider_name)
+            if provider is not None and provider.models is not None and model_name not in provider.models:
+                where: Path = ("targets", index) if model.targets else ("model",)
+                self._findings.add_unless_faulty(
+                    ("models", name, *where),
+                    f"is not among `providers.{provider_name}.models`{suggestion(model_name, provider.models)}",
+                )
+            if (provider_name, model_name) in model.pairs[:index]:
+                self._findings.add_unless_faulty(
+                    ("models", name, "targets", index), "is the same as an earlier one: give that one more `weight`"
+                )
+
+    def _tiers(self, config: Config) -> None:
         for role in TIER_ROLES:
             name = getattr(config.tiers, role)
             if name is not None and model_named(config, name) is None:

@@ -21,11 +21,14 @@ def json_schema() -> dict[str, Any]:
     model's provider must exist) and the finer forms of text are checked on loading only.
     """
     components = _components(Config)
-    model = components.pop("Model")
-    components["Model"] = {
-        "description": model.pop("description"),
-        "anyOf": [{"type": "string", "pattern": "^[^/]+/.+$", "examples": ["openai/gpt-6-luna"]}, model],
-    }
+    for name in ("provider", "model", "targets"):  # the first two are needed, or the third is: none has a default
+        components["Model"]["properties"][name].pop("default", None)
+    for name in ("Model", "ModelTarget"):
+        whole = components.pop(name)
+        components[name] = {
+            "description": whole.pop("description"),
+            "anyOf": [{"type": "string", "pattern": "^[^/]+/.+$", "examples": ["openai/gpt-6-luna"]}, whole],
+        }
     provider = components["Provider"]["properties"]
     for name in ("base_url", "speaks"):  # their defaults depend on the kind: the description says how
         provider[name].pop("default", None)

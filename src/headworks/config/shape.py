@@ -57,6 +57,8 @@ UpstreamModelName = Annotated[str, Meta(min_length=1, max_length=256, extra={"fo
 
 Region = Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{1,15}$")]
 Agreement = Literal["zero-retention", "business-associate", "no-training"]
+Sensitivity = Literal["public", "internal", "confidential", "restricted"]
+"""How harmful data is when it leaks, the least first."""
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -298,6 +300,10 @@ class Timeouts(exchange.Timeouts, frozen=True, forbid_unknown_fields=True):
     total_s: Annotated[Seconds, Meta(description="Seconds for the whole attempt.")] = 600.0
 
 
+Weight = Annotated[int, Meta(description="Share of the load, against the weights of the others.", ge=1, le=1000)]
+MOST_TIER = 100
+
+
 class ProviderPool(Section, frozen=True):
     """One of several projects or keys of a provider. What it leaves out is the provider's."""
 
@@ -306,9 +312,18 @@ class ProviderPool(Section, frozen=True):
         str | None, Meta(description="Sent as `OpenAI-Organization`.", extra={"form": "header-value"})
     ] = None
     project: Annotated[str | None, Meta(description="Sent as `OpenAI-Project`.", extra={"form": "header-value"})] = None
-    weight: Annotated[int, Meta(description="Share of the load, against the weights of the others.", ge=1, le=1000)] = 1
+    base_url: Annotated[
+        str,
+        Meta(
+            description="Where this server is, where it is another than the provider's: several servers of one's own "
+            "are pools, too. Left out: the provider's.",
+            extra={"form": "base-url"},
+        ),
+    ] = ""
+    weight: Weight = 1
     tier: Annotated[
-        int, Meta(description="Pools of a higher tier are used only while none of a lower one can.", ge=0, le=100)
+        int,
+        Meta(description="Pools of a higher tier are used only while none of a lower one can.", ge=0, le=MOST_TIER),
     ] = 0
     limits: Annotated[
         Limits | None, Meta(description="What this project may ask of each model. Left out: the provider's.")
@@ -416,6 +431,13 @@ class Provider(Section, frozen=True):
         tuple[Agreement, ...],
         Meta(description="What is agreed with it. A workload that asks for more cannot have it in its chain."),
     ] = ()
+    sensitivity: Annotated[
+        Sensitivity,
+        Meta(
+            description="The most sensitive data that it may see: a workload whose `data.sensitivity` is higher cannot "
+            "have it in its chain. So `restricted` data goes only where somebody has said that it may."
+        ),
+    ] = "confidential"
     structured_output: Annotated[
         Literal["json_schema", "grammar", "tool", "json_object"],
         Meta(
@@ -490,15 +512,69 @@ class Provider(Section, frozen=True):
             force_setattr(self, "speaks", _SPEAKS.get(self.kind, EVERYTHING))
 
 
+TargetName = Annotated[
+    str,
+    Meta(pattern="^[^/]+/.+$", max_length=320, extra={"form": "model-name", "expected": "`provider/model`"}),
+]
+
+
+class ModelTarget(Section, frozen=True):
+    """One of several targets that serve a public name equally well; `provider/model` is the short form."""
+
+    target: Annotated[TargetName, Meta(description="The target, as `provider/model`.")]
+    weight: Weight = 1
+    tier: Annotated[
+        int,
+        Meta(description="Targets of a higher tier are used only while none of a lower one can.", ge=0, le=MOST_TIER),
+    ] = 0
+
+    @classmethod
+    def from_text(cls, text: str) -> "ModelTarget":
+        """The short form.
+
+        Raises:
+            ValueError: without a name on both sides of a slash.
+        """
+        _halves_of(text)
+        return cls(text)
+
+    @property
+    def provider(self) -> str:
+        """The name of the provider."""
+        return self.target.partition("/")[0]
+
+    @property
+    def model(self) -> str:
+        """The model's name there."""
+        return self.target.partition("/")[2]
+
+
 class Model(Section, frozen=True):
     """What a public model name stands for; `provider/model` is the short form."""
 
-    provider: Annotated[str, Meta(description="Name of the provider.")]
-    model: Annotated[UpstreamModelName, Meta(description="The model's name at that provider.")]
+    provider: Annotated[str, Meta(description="Name of the provider; needed where there are no `targets`.")] = ""
+    model: Annotated[
+        UpstreamModelName,
+        Meta(description="The model's name at that provider; needed where there are no `targets`."),
+    ] = ""
+    targets: Annotated[
+        Annotated[tuple[ModelTarget, ...], Meta(min_length=1)],
+        Meta(
+            description="In the place of `provider` and `model`: several targets that serve this name equally well, "
+            "each `provider/model` or `{target: provider/model, weight, tier}`. Load is spread over them, and a call "
+            "that fails at one goes on with another. What is worked out ahead (estimates, limits on the length of "
+            "prompts) goes by the first."
+        ),
+    ] = ()
     fallback: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=320, extra={"form": "model-name"})], ...],
         Meta(description="Public names, or `provider/model`, of models to go on with when this one fails, in order."),
     ] = ()
+
+    def __post_init__(self) -> None:
+        if self.targets and not self.provider:
+            force_setattr(self, "provider", self.targets[0].provider)
+            force_setattr(self, "model", self.targets[0].model)
 
     @classmethod
     def from_text(cls, text: str) -> "Model":
@@ -507,10 +583,20 @@ class Model(Section, frozen=True):
         Raises:
             ValueError: without a name on both sides of a slash.
         """
-        provider, slash, model = text.partition("/")
-        if not (provider and slash and model):
-            raise ValueError("expected `provider/model`")
+        provider, model = _halves_of(text)
         return cls(provider=provider, model=model)
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Provider and model of everything that the name stands for."""
+        return tuple((one.provider, one.model) for one in self.targets) or ((self.provider, self.model),)
+
+
+def _halves_of(text: str) -> tuple[str, str]:
+    provider, slash, model = text.partition("/")
+    if not (provider and slash and model):
+        raise ValueError("expected `provider/model`")
+    return provider, model
 
 
 TIER_ROLES = ("nano", "mini", "flagship")
@@ -618,10 +704,6 @@ class OwnPrices(Section, frozen=True):
     source: Annotated[str, Meta(description="Where the prices are from: a contract, an offer.", max_length=200)] = ""
 
 
-TargetName = Annotated[
-    str,
-    Meta(pattern="^[^/]+/.+$", max_length=320, extra={"form": "model-name", "expected": "`provider/model`"}),
-]
 PublicKey = Annotated[str, Meta(extra={"form": "public-key"})]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from headworks.config.contract import WORKLOAD_NAME, Contract, Latency, OutputLimits
+from headworks.config.data import data_faults
 from headworks.config.document import Mark
 from headworks.config.examine import Examination
 from headworks.config.naming import DETERMINISTIC, model_of_rung, taken_names
@@ -237,28 +238,16 @@ class _ContractRules:
         self._blame(place, f"names no model: expected a tier's role, a public name or `provider/model`{known}")
 
     def _data(self, contract: Contract) -> None:
-        """Where data may go, and what must be agreed there. A simulator is in this process: nothing goes anywhere."""
-        allowed, needed = frozenset(contract.data.residency), frozenset(contract.data.agreements)
+        """Where data may go, and what must be agreed there."""
         for name, provider in self._providers(contract).items():
-            if provider.kind == "simulator":
-                continue
-            if allowed and not provider.regions:
-                message = f"`providers.{name}` of headworks.yaml does not say where it processes data (`regions`)"
-                self._findings.add(("data", "residency"), message)
-            elif allowed and not allowed.issuperset(provider.regions):
-                elsewhere = ", ".join(sorted(set(provider.regions) - allowed))
-                self._findings.add(
-                    ("data", "residency"), f"does not allow {elsewhere}, where `providers.{name}` processes data"
-                )
-            if not needed.issubset(provider.agreements):
-                missing = ", ".join(sorted(needed.difference(provider.agreements)))
-                message = f"{missing}: not among `agreements` of `providers.{name}` in headworks.yaml"
-                self._findings.add(("data", "agreements"), message)
+            for field, message in data_faults(contract.data, name, provider):
+                self._findings.add(("data", field), message)
 
     def _providers(self, contract: Contract) -> dict[str, Provider]:
         """Those that a call may go to: of the ladder, which a decision may change, and of the chain."""
         models = (model_of_rung(self._config, name) for name in (*contract.ladder, *contract.fallback))
-        return {model.provider: self._config.providers[model.provider] for model in models if model is not None}
+        names = [name for model in models if model is not None for name, _ in model.pairs]
+        return {name: self._config.providers[name] for name in names}
 
     def _files(self, contract: Contract) -> None:
         for field in self._missing(contract):

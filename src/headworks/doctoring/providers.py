@@ -11,7 +11,7 @@ import msgspec
 
 from headworks.assembly import ProviderPlan, read_provider
 from headworks.calls import Endpoint, FailureKind
-from headworks.config import Project, read_secret
+from headworks.config import Project
 from headworks.config import Provider as ProviderSection
 from headworks.config.shape import ProviderPool
 from headworks.doctoring.asking import Asker, Heard, asking, clock_finding, failure_words, reach
@@ -20,7 +20,7 @@ from headworks.doctoring.limits import Stated, compare, configured_limits, state
 from headworks.doctoring.situation import Situation
 from headworks.errors import ConfigError, SecretError
 from headworks.exchange import Timeouts
-from headworks.providers import REGISTRY, Provider, ProviderSettings
+from headworks.providers import REGISTRY, Provider
 from headworks.transport import Origin
 
 _LISTS = {"anthropic": "/models?limit=1000", "gemini": "/models?pageSize=1000"}
@@ -79,20 +79,21 @@ class _Look:
         self._project = project
         self._name = name
         self._section: ProviderSection = project.config.providers[name]
+        self._pool_name = pool
         self._pool: ProviderPool | None = self._section.pools.get(pool)
         self._place = f"providers.{name}.pools.{pool}" if pool else f"providers.{name}"
 
     async def look(self) -> list[Finding]:
         try:
             plan = read_provider(self._project, self._name, self._situation.environment)
-            settings = self._settings(plan)
         except (ConfigError, SecretError) as error:
             return [problem("key", str(error), "see to it: without it, every call there fails")]
-        origin = Origin.from_url(plan.base_url, proxy=plan.proxy, ca_file=plan.ca_file)
+        pool = next(one for one in plan.pools if one.name == self._pool_name)
+        origin = Origin.from_url(pool.base_url, proxy=plan.proxy, ca_file=plan.ca_file)
         findings = await reach(origin, now_s=self._situation.now())
         if findings[0].verdict is Verdict.PROBLEM:
             return findings
-        provider = REGISTRY[plan.kind](settings)
+        provider = REGISTRY[plan.kind](msgspec.structs.replace(pool.settings, name=plan.name))
         async with asking(self._name, origin) as asker:
             findings += await self._try_key(asker, provider, plan)
             if self._situation.is_paid:
@@ -101,22 +102,6 @@ class _Look:
                 says = "providers state their limits only with calls that they charge for"
                 findings.append(skipped("limits", says, "`--paid` makes one of a few tokens for each model"))
         return findings
-
-    def _settings(self, plan: ProviderPlan) -> ProviderSettings:
-        """The provider's, with what this pool has of its own. Raises SecretError."""
-        pool = self._pool
-        if pool is None:
-            return plan.settings
-        key = plan.settings.api_key
-        if pool.api_key is not None:
-            environment = self._situation.environment
-            key = read_secret(pool.api_key, base=self._project.folder, environment=environment).reveal()
-        return msgspec.structs.replace(
-            plan.settings,
-            api_key=key,
-            organization=pool.organization or plan.settings.organization,
-            project=pool.project or plan.settings.project,
-        )
 
     # -- what costs nothing ---------------------------------------------------------------------------------------
 
@@ -196,7 +181,8 @@ class _Look:
 
     def _models(self) -> list[str]:
         """The models that the file names of this provider."""
-        named = [one.model for one in self._project.config.models.values() if one.provider == self._name]
+        pairs = [pair for one in self._project.config.models.values() for pair in one.pairs]
+        named = [model for provider, model in pairs if provider == self._name]
         return list(dict.fromkeys([*named, *(self._section.models or ())]))
 
     # -- what costs something -------------------------------------------------------------------------------------

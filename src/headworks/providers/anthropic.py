@@ -12,7 +12,7 @@ import msgspec
 from headworks._version import __version__
 from headworks.calls import Endpoint, Failure, FailureKind
 from headworks.exchange import UpstreamRequest, request_line
-from headworks.providers.base import CALL_PATHS, ProviderSettings, header_block
+from headworks.providers.base import CALL_PATHS, ProviderSettings, as_told, header_block
 from headworks.providers.refusals import refined
 
 API_VERSION = "2023-06-01"
@@ -95,13 +95,14 @@ class AnthropicProvider:
             line = self._json_lines[path] = request_line("POST", self._base_path + path)
         return UpstreamRequest(line, self._json_headers + self._with_version(forwarded), body)
 
-    def classify(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> Failure:  # noqa: ARG002
+    def classify(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> Failure:
         if status < 400:
             return Failure(FailureKind.INVALID, f"{self.name} answered with a redirect, which is not followed", status)
         kind = _KINDS.get(_type_of(body)) or _STATUS_KINDS.get(status)
         if kind is None:
             kind = FailureKind.ERROR if status >= 500 else FailureKind.REJECTED
-        return Failure(refined(kind, status, body), f"{self.name} answered {status}", status)
+        failure = Failure(refined(kind, status, body), f"{self.name} answered {status}", status)
+        return as_told(failure, headers)
 
     def _with_version(self, forwarded: bytes) -> bytes:
         return forwarded if _VERSION in forwarded else self._version + forwarded

@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from headworks.calls import Endpoint, Failure
+from headworks.calls import Endpoint, Failure, FailureKind
 from headworks.exchange import UpstreamRequest
 
 StructuredOutput = Literal["json_schema", "grammar", "tool", "json_object"]
@@ -54,6 +54,22 @@ def header_block(provider: str, *lines: tuple[str, str]) -> bytes:
         if any(character in value for character in "\r\n\0"):
             raise ValueError(f"the {name} header for provider {provider} holds a line break or a NUL")
     return "".join(f"{name}: {value}\r\n" for name, value in lines if value).encode("latin-1")
+
+
+SHOULD_RETRY = b"x-should-retry"
+"""With this header OpenAI and Anthropic say of an error whether it passes; their own clients go by it before they look
+at the status (`_should_retry` of their `_base_client.py`, 2026-10)."""
+
+
+def as_told(failure: Failure, headers: Mapping[bytes, bytes]) -> Failure:
+    """The failure with what the provider says of asking again. Where it wants to be asked again although it refused the
+    request, as for a lock that somebody else has, the request is not at fault."""
+    said = headers.get(SHOULD_RETRY, b"").strip().lower()
+    if said == b"false":
+        return msgspec.structs.replace(failure, may_retry=False)
+    if said == b"true" and failure.kind is FailureKind.REJECTED:
+        return msgspec.structs.replace(failure, kind=FailureKind.ERROR)
+    return failure
 
 
 class Provider(Protocol):

@@ -14,7 +14,7 @@ import msgspec
 from headworks._version import __version__
 from headworks.calls import Endpoint, Failure, FailureKind
 from headworks.exchange import UpstreamRequest, request_line
-from headworks.providers.base import ProviderSettings, header_block
+from headworks.providers.base import ProviderSettings, as_told, header_block
 from headworks.providers.refusals import refined
 
 
@@ -112,7 +112,7 @@ class GeminiProvider:
         # Models' names are in the paths, and callers may name models: no line is kept.
         return UpstreamRequest(request_line("POST", self._base_path + path), self._json_headers + forwarded, body)
 
-    def classify(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> Failure:  # noqa: ARG002
+    def classify(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> Failure:
         if status < 400:
             return Failure(FailureKind.INVALID, f"{self.name} answered with a redirect, which is not followed", status)
         error = _error_in(body)
@@ -124,7 +124,8 @@ class GeminiProvider:
         if kind is FailureKind.RATE_LIMITED and _is_of_the_day(error):
             kind = FailureKind.QUOTA
         kind = refined(kind, status, body)
-        return Failure(kind, f"{self.name} answered {status}", status, _retry_after_s(error))
+        failure = Failure(kind, f"{self.name} answered {status}", status, _retry_after_s(error))
+        return as_told(failure, headers)
 
 
 def _error_in(body: bytes) -> _Error:

@@ -11,7 +11,7 @@ import msgspec
 from headworks._version import __version__
 from headworks.calls import Endpoint, Failure, FailureKind
 from headworks.exchange import UpstreamRequest, request_line
-from headworks.providers.base import CALL_PATHS, ProviderSettings, header_block
+from headworks.providers.base import CALL_PATHS, ProviderSettings, as_told, header_block
 from headworks.providers.refusals import refined
 
 
@@ -67,7 +67,7 @@ class OpenAIProvider:
         headers = self._json_headers
         return UpstreamRequest(line, headers + forwarded if forwarded else headers, body)
 
-    def classify(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> Failure:  # noqa: ARG002
+    def classify(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> Failure:
         if status < 400:
             return Failure(FailureKind.INVALID, f"{self.name} answered with a redirect, which is not followed", status)
         detail = f"{self.name} answered {status}"
@@ -84,7 +84,7 @@ class OpenAIProvider:
                 kind = FailureKind.TIMEOUT
             case _:
                 kind = FailureKind.ERROR if status >= 500 else refined(FailureKind.REJECTED, status, body)
-        return Failure(kind, detail, status)
+        return as_told(Failure(kind, detail, status), headers)
 
 
 def _is_quota(body: bytes) -> bool:

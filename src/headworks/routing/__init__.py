@@ -5,7 +5,20 @@ May import `exchange`, `calls`, `errors`. What a call does when an attempt fails
 
 from headworks.routing.attempt import Gathering, StreamSink
 from headworks.routing.choosing import choose
+from headworks.routing.headroom import Headroom
 from headworks.routing.health import BreakerState, Health, HealthView
-from headworks.routing.table import Reach, RouteTable, Target
+from headworks.routing.table import Member, Reach, RouteTable, Target
 
-__all__ = ["BreakerState", "Gathering", "Health", "HealthView", "Reach", "RouteTable", "StreamSink", "Target", "choose"]
+__all__ = [
+    "BreakerState",
+    "Gathering",
+    "Headroom",
+    "Health",
+    "HealthView",
+    "Member",
+    "Reach",
+    "RouteTable",
+    "StreamSink",
+    "Target",
+    "choose",
+]

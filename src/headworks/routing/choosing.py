@@ -3,11 +3,22 @@
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from math import log
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from headworks.routing.health import Health
 
-Pool = TypeVar("Pool")
+
+class Lot(Protocol):
+    """What is chosen. `weight` is its share against the others'; while any of a lower `tier` may be asked, none of a
+    higher one is."""
+
+    @property
+    def weight(self) -> float: ...
+    @property
+    def tier(self) -> int: ...
+
+
+Pool = TypeVar("Pool", bound=Lot)
 
 STICKY_FACTOR = 1.25
 """How much more than its share of the load a pool may have and still be the one that a cache key stays with
@@ -44,21 +55,21 @@ def choose(
     able = [pool for pool in pools if health_of(pool).may_pass(now_s)]
     if not able:
         return None
-    tier = min(health_of(pool).tier for pool in able)
-    able = [pool for pool in able if health_of(pool).tier == tier]
+    tier = min(pool.tier for pool in able)
+    able = [pool for pool in able if pool.tier == tier]
     if len(able) == 1:
         return able[0]
     if key:
-        sticky = max(able, key=lambda pool: _score(key, pools.index(pool), health_of(pool).weight))
+        sticky = max(able, key=lambda pool: _score(key, pools.index(pool), pool.weight))
         pending = sum(health_of(pool).pending for pool in able)
-        weights = sum(health_of(pool).weight for pool in able)
-        share = (pending + 1) * health_of(sticky).weight / weights
+        weights = sum(pool.weight for pool in able)
+        share = (pending + 1) * sticky.weight / weights
         if health_of(sticky).pending <= STICKY_FACTOR * share + 1 and (headroom_of is None or headroom_of(sticky) > 0):
             return sticky
     costs_s = [health_of(pool).cost_s(now_s) for pool in able]
     usual_s = SLOW_FACTOR * min(costs_s)
     shares = [
-        health_of(pool).weight
+        pool.weight
         * (1.0 if headroom_of is None else headroom_of(pool))
         * (usual_s / cost_s if cost_s > usual_s > 0 else 1.0)
         for pool, cost_s in zip(able, costs_s, strict=True)
@@ -82,7 +93,7 @@ def _drawn(weights: Sequence[float], uniform: Callable[[float], float]) -> int:
     return max(range(len(weights)), key=weights.__getitem__)
 
 
-def _score(key: str, index: int, weight: int) -> float:
+def _score(key: str, index: int, weight: float) -> float:
     """Weighted rendezvous hashing (Thaler and Ravishankar 1998; weights as in Resch 2015)."""
     digest = blake2b(f"{index}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
     unit = (int.from_bytes(digest, "big") + 1) / (2**64 + 1)

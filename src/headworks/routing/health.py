@@ -14,6 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from headworks.calls import FailureKind
+from headworks.routing.crowding import Crowding
 
 WINDOW_S = 20.0
 """The window in which calls and failures are counted."""
@@ -49,6 +50,16 @@ RATE_LIMIT_REST_S = 2.0
 """How long it rests after a 429 that does not say how long."""
 
 MOST_REST_S = 300.0
+
+UNWELL_SHARE = RETRY_RATIO
+"""Of a target that fails so often, attempts that others could not serve are further attempts like all: they come out of
+its budget. Below that they are free, and yet no more than a fifth of them makes another one."""
+
+LOOK_S = 1.0
+"""How often, at most, it is looked at how long answers take of late."""
+
+TRIED_ALL_THE_SAME = 10
+"""Of attempts for which a target is known to be too slow, one in so many is made all the same, to see."""
 
 OVERLOADED_BY = frozenset({FailureKind.OVERLOADED, FailureKind.TIMEOUT})
 CUT = 0.7
@@ -133,20 +144,28 @@ class Health:
         is_held: whether `may_pass` has anything to say; while False it need not be asked, and an attempt begins by
             adding to `pending`.
         took_s: the smoothed time to the head of an answer; 0 before the first.
-        most: attempts that may be under way at once; infinite as long as the target has not said that it is too much.
+        most: attempts that may be under way at once; infinite as long as the target has not said that it is too much,
+            and no queue has been seen.
+        quick_s: the shortest time to the head of an answer in the window and the one before it; 0 where too few are
+            known.
         opened_s: when the breaker has opened last, a failed probe of half-open included; it may be closed by now.
-        weight, tier: as configured, for choosing among pools.
     """
 
     __slots__ = (
+        "_bad",
+        "_bad_before",
         "_before",
         "_calls",
+        "_crowding",
         "_cut_s",
         "_ends_s",
         "_failures",
         "_good_probes",
         "_heard_s",
         "_is_open",
+        "_looks_at_s",
+        "_low_before_s",
+        "_low_s",
         "_may_hurry",
         "_open_s",
         "_opened_s",
@@ -160,18 +179,17 @@ class Health:
         "_row",
         "_slow_s",
         "_uniform",
+        "_untimely",
+        "_window_low_s",
         "is_held",
         "most",
         "opened_s",
         "pending",
-        "tier",
+        "quick_s",
         "took_s",
-        "weight",
     )
 
-    def __init__(
-        self, uniform: Callable[[float], float], *, slow_s: float = 60.0, weight: int = 1, tier: int = 0
-    ) -> None:
+    def __init__(self, uniform: Callable[[float], float], *, slow_s: float = 60.0) -> None:
         self.pending = 0
         self.is_held = False
         self.most = math.inf
@@ -179,12 +197,17 @@ class Health:
         self.took_s = 0.0
         self._peak_s = 0.0
         self._heard_s = 0.0
-        self.weight = weight
-        self.tier = tier
         self._uniform = uniform
         self._slow_s = slow_s
         self._calls = self._failures = self._retries = 0
         self._before = (0, 0, 0)
+        self._bad = self._bad_before = 0  # attempts that gave no answer that a model has made
+        self._low_s = math.inf  # since the last look
+        self._window_low_s = self._low_before_s = math.inf
+        self.quick_s = 0.0
+        self._untimely = 0
+        self._looks_at_s = 0.0
+        self._crowding = Crowding()
         self._retry_times: deque[float] = deque()  # no more than the budget
         self._ends_s = 0.0
         self._row = 0
@@ -230,9 +253,11 @@ class Health:
             took_s: until the head of the answer.
         """
         self.pending -= 1
-        if now_s >= self._ends_s:
-            self._turn(now_s)
+        if now_s >= self._looks_at_s:
+            self._look(now_s)
         self._calls += 1
+        if took_s < self._low_s:
+            self._low_s = took_s
         smoothed_s = self.took_s
         self.took_s = smoothed_s + (took_s - smoothed_s) * _SMOOTHING if smoothed_s else took_s
         peak_s = self._peak_s
@@ -250,6 +275,15 @@ class Health:
             if self._good_probes >= CLOSING_PROBES:
                 self._close()
 
+    def refused(self, now_s: float, took_s: float) -> None:
+        """It was answered, with a refusal that says nothing of the target, and nothing of how long its answers take."""
+        if now_s >= self._looks_at_s:
+            self._look(now_s)
+        low_s = self._low_s
+        self.succeeded(now_s, took_s)
+        self._low_s = low_s
+        self._bad += 1
+
     def failed(self, now_s: float, kind: FailureKind, retry_after_s: float | None = None) -> None:
         """It came to nothing.
 
@@ -257,9 +291,10 @@ class Health:
             retry_after_s: what the target says.
         """
         self.pending -= 1
-        if now_s >= self._ends_s:
-            self._turn(now_s)
+        if now_s >= self._looks_at_s:
+            self._look(now_s)
         self._calls += 1
+        self._bad += 1
         if kind in (FailureKind.RATE_LIMITED, FailureKind.QUOTA):
             rest_s = RATE_LIMIT_REST_S if retry_after_s is None else retry_after_s
             self._rest(kind, now_s + min(rest_s, MOST_REST_S))
@@ -269,6 +304,7 @@ class Health:
             if kind in OVERLOADED_BY and now_s - self._cut_s >= CUT_EVERY_S:
                 self.most = max(float(LEAST_AT_ONCE), min(self.most, self.pending + 1.0) * CUT)
                 self._cut_s, self.is_held = now_s, True
+                self._crowding.forget_cut()
             self._count_failure(now_s)
             return
         if self._is_open:
@@ -307,6 +343,17 @@ class Health:
         while nobody asks (peak-EWMA, as in Finagle); 0 before the first."""
         return self._peak_s * math.exp2((self._heard_s - now_s) / FORGETS_S)
 
+    def answers_within(self, within_s: float, now_s: float) -> bool:
+        """Whether an attempt that may take so long can come to an answer, by the quickest of late. Where too little is
+        known it can; and now and then it is let through to see whether the target has become quicker."""
+        if within_s >= self.quick_s:
+            return True
+        if now_s >= self._ends_s + WINDOW_S:  # all that is known is old
+            self.quick_s = 0.0
+            return True
+        self._untimely += 1
+        return self._untimely % TRIED_ALL_THE_SAME == 0
+
     # -- further attempts -----------------------------------------------------------------------------------------
 
     def take_retry(self, now_s: float) -> bool:
@@ -320,6 +367,14 @@ class Health:
         self._retries += 1
         self._retry_times.append(now_s)
         return True
+
+    def take_hop(self, now_s: float) -> bool:
+        """Let an attempt in that another target could not serve. A target that is well takes them all: it is there for
+        that. One that often fails itself takes them out of its budget: else each failure would make further ones."""
+        calls, failures, _ = self._sums(now_s)
+        if calls < LEAST_CALLS or failures < UNWELL_SHARE * calls:
+            return True
+        return self.take_retry(now_s)
 
     def why_not(self, now_s: float) -> FailureKind:
         """What keeps attempts back, where `may_pass` says no."""
@@ -386,12 +441,36 @@ class Health:
         self._may_hurry = True
         self._open_s = FIRST_OPEN_S
         self._row = 0
-        self._calls = self._failures = 0  # what opened it must not open it again
+        self._calls = self._failures = self._bad = self._bad_before = 0  # what opened it must not open it again
         self._before = (0, 0, self._before[2])
+
+    def _look(self, now_s: float) -> None:
+        """See how long answers take of late: what an attempt costs must not be worked out at each."""
+        low_s, self._low_s = self._low_s, math.inf
+        self._window_low_s = min(self._window_low_s, low_s)
+        if now_s >= self._ends_s:
+            self._turn(now_s)
+        answers = self._calls + self._before[0] - self._bad - self._bad_before
+        if answers >= LEAST_CALLS:
+            self.quick_s = min(self._window_low_s, self._low_before_s)
+            if low_s < math.inf:
+                self._see_queue(now_s, low_s)
+        else:
+            self.quick_s = 0.0
+        self._looks_at_s = min(self._ends_s, now_s + LOOK_S)
+
+    def _see_queue(self, now_s: float, low_s: float) -> None:
+        most = self._crowding.look(now_s, low_s, self.pending, self.most)
+        if most < self.most:
+            self._cut_s, self.is_held = now_s, True
+            most = max(float(LEAST_AT_ONCE), most)
+        self.most = most
 
     def _turn(self, now_s: float) -> None:
         """Begin a new window; the last one is kept for its share."""
         is_next = now_s < self._ends_s + WINDOW_S
+        self._bad_before, self._bad = (self._bad if is_next else 0), 0
+        self._low_before_s, self._window_low_s = (self._window_low_s if is_next else math.inf), math.inf
         self._before = (self._calls, self._failures, self._retries) if is_next else (0, 0, 0)
         self._calls = self._failures = self._retries = 0
         self._ends_s = self._ends_s + WINDOW_S if is_next else now_s + WINDOW_S

@@ -4,6 +4,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 import msgspec
@@ -26,8 +27,10 @@ class Target(msgspec.Struct, Generic[Station], frozen=True):
     where there are several; `station` whatever the gateway needs to reach it; `speaks` what it serves; `headers` a
     header block that names the target in answers; `is_listed` whether configuration names it.
 
-    `pools` is the same model in all pools of a provider with several, this one included. `fallback` is what to go on
-    with when this model fails, by public name or `provider/model`.
+    `pools` is everything that serves the same name, this one included: the same model in all pools of a provider with
+    several, or all targets of a name that stands for several. `weight` and `tier` are for choosing among them.
+    `is_mixed` says that not all of them serve the same. `fallback` is what to go on with when this name fails, by
+    public name or `provider/model`.
     """
 
     provider: str
@@ -38,6 +41,14 @@ class Target(msgspec.Struct, Generic[Station], frozen=True):
     is_listed: bool = True
     pools: tuple["Target[Station]", ...] = ()
     fallback: tuple[str, ...] = ()
+    weight: float = 1.0
+    tier: int = 0
+    is_mixed: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Provider, with the pool, and model: there is one health of each."""
+        return (self.provider, self.model)
 
 
 class Reach(msgspec.Struct, Generic[Station], frozen=True):
@@ -49,12 +60,24 @@ class Reach(msgspec.Struct, Generic[Station], frozen=True):
             model that is listed, and for others when they are asked for.
         speaks: what it serves.
         models: None when any model name is passed on.
+        lots: weight and tier of each pool; of one that is left out, 1 and 0.
     """
 
     provider: str
     stations: tuple[tuple[str, Callable[[str], Station]], ...]
     speaks: frozenset[Endpoint]
     models: tuple[str, ...] | None = None
+    lots: Mapping[str, tuple[int, int]] = MappingProxyType({})
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One of several targets that a public name stands for. `weight` is its share against the others', all its pools
+    together; those of a higher `tier` are used only while none of a lower one can."""
+
+    provider: str
+    model: str
+    weight: int = 1
+    tier: int = 0
 
 
 class RouteTable(Generic[Station]):
@@ -64,6 +87,7 @@ class RouteTable(Generic[Station]):
     Arguments:
         reaches: the providers.
         names: public name, provider, upstream model, and names of fallbacks.
+        groups: by public name, what it stands for where that is more than one target; it is among `names`, too.
 
     Attributes:
         named: the targets of the names that are known.
@@ -73,7 +97,10 @@ class RouteTable(Generic[Station]):
     """
 
     def __init__(
-        self, reaches: Sequence[Reach[Station]], names: Iterable[tuple[str, str, str, tuple[str, ...]]]
+        self,
+        reaches: Sequence[Reach[Station]],
+        names: Iterable[tuple[str, str, str, tuple[str, ...]]],
+        groups: Mapping[str, Sequence[Member]] = MappingProxyType({}),
     ) -> None:
         self._reaches = {reach.provider: reach for reach in reaches}
         self._made: OrderedDict[tuple[str, str], Target[Station]] = OrderedDict()
@@ -87,11 +114,23 @@ class RouteTable(Generic[Station]):
         for model, owners in bare.items():
             if len(owners) == 1:
                 self._named[model] = owners[0]
+
+        def known(provider: str, model: str) -> Target[Station]:
+            if (provider, model) not in made:
+                made[provider, model] = _target(self._reaches[provider], model)
+            return made[provider, model]
+
         for name, provider, model, fallback in names:
-            known = made.get((provider, model))
-            if known is None:
-                known = made[provider, model] = _target(self._reaches[provider], model)
-            self._named[name] = known if not fallback else msgspec.structs.replace(known, fallback=fallback)
+            if name in groups:
+                members = [known(one.provider, one.model) for one in groups[name]]
+                self._named[name] = _group(members, groups[name], fallback)
+            elif fallback:
+                target = known(provider, model)
+                self._named[name] = _together(
+                    [msgspec.structs.replace(one, fallback=fallback) for one in target.pools or (target,)]
+                )
+            else:
+                self._named[name] = known(provider, model)
         open_ended = [reach for reach in reaches if reach.models is None]
         self._catch_all = open_ended[0] if len(open_ended) == 1 else None
         self.named: Mapping[str, Target[Station]] = self._named
@@ -175,10 +214,34 @@ def _target(reach: Reach[Station], model: str, *, is_listed: bool = True) -> Tar
         lines = f"x-headworks-provider: {provider}\r\n"
         if model:
             lines += f"x-headworks-model: {model}\r\n"
-        targets.append(Target(provider, model, make(model), reach.speaks, lines.encode("ascii"), is_listed))
-    if len(targets) == 1:
-        return targets[0]
-    pools = tuple(targets)
-    for target in pools:
+        weight, tier = reach.lots.get(pool, (1, 0))
+        target = Target(provider, model, make(model), reach.speaks, lines.encode("ascii"), is_listed)
+        targets.append(msgspec.structs.replace(target, weight=float(weight), tier=tier))
+    return _together(targets)
+
+
+def _group(targets: Sequence[Target[Station]], members: Sequence[Member], fallback: tuple[str, ...]) -> Target[Station]:
+    """What a public name stands for. Tiers go by the members first, and then by the pools of each."""
+    tiers = 1 + max(pool.tier for target in targets for pool in target.pools or (target,))
+    is_mixed = len({target.speaks for target in targets}) > 1
+    return _together(
+        [
+            msgspec.structs.replace(
+                pool,
+                fallback=fallback,
+                weight=member.weight * pool.weight / sum(one.weight for one in target.pools or (target,)),
+                tier=member.tier * tiers + pool.tier,
+                is_mixed=is_mixed,
+            )
+            for target, member in zip(targets, members, strict=True)
+            for pool in target.pools or (target,)
+        ]
+    )
+
+
+def _together(targets: Sequence[Target[Station]]) -> Target[Station]:
+    """The first of these, each of which knows all."""
+    pools = tuple(targets) if len(targets) > 1 else ()
+    for target in targets:
         force_setattr(target, "pools", pools)  # they know one another, so none can be made after the others
     return targets[0]
