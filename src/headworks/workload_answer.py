@@ -53,7 +53,8 @@ class WholeRun(Run):
         if self._work.deterministic is None:
             assert refusal is not None, "a chain has a target"
             raise refusal
-        self._answer_statically()
+        assert refusal is not None, "a chain has a target"
+        await self._answer_last(refusal)
 
     async def _try_target(self, index: int) -> bool:
         """Ask one target, and again while its answer may be mended; True when the call has been answered."""

@@ -71,7 +71,8 @@ class StreamedRun(Run):
         if self._work.deterministic is None or self._is_begun:
             assert refusal is not None, "a chain has a target"
             raise refusal
-        self._answer_statically()
+        assert refusal is not None, "a chain has a target"
+        await self._answer_last(refusal)
 
     async def _stream_from(self, index: int) -> None:
         """Relay one target's stream; ask again while it fails in a way that passes, and nothing has gone out."""
