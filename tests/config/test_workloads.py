@@ -134,9 +134,9 @@ def test_every_problem_of_every_contract_is_found_at_once(write, problems):
         ("model: fast", "3:8: model: is not among `ladder`; choices: `flagship`, `mini`, `nano`"),
         ("fallback: [gone/x]", ("3:12: fallback[0]: names no model: expected a tier's role, a public name or "
          "`provider/model`; choices: `fast`, `flagship`, `mini`, `nano`")),
-        ("fallback: [deterministic]", ("3:12: fallback[0]: `deterministic` needs a file `fallback.json` with the "
-         "answer, beside this one")),
-        ("fallback: [deterministic, mini]", "3:12: fallback[0]: `deterministic` must stand last: it never fails"),
+        ("fallback: [deterministic]", ("3:12: fallback[0]: `deterministic` needs a file `fallback.json`, `fallback.md` "
+             "or `fallback.py` with the answer, beside this one")),
+            ("fallback: [deterministic, mini]", "3:12: fallback[0]: `deterministic` must stand last: it never fails"),
         ("ladder: [nano, deterministic]", ("3:16: ladder[1]: names no model: expected a tier's role, a public name or "
          "`provider/model`; choices: `fast`, `flagship`, `mini`, `nano`")),
         ("prompt: gone.md", "3:9: prompt: there is no such file beside this one"),

@@ -226,10 +226,8 @@ class _ContractRules:
     def _fallback_files(self, place: Place) -> None:
         there = [name for name in (*FALLBACK_FILES, FALLBACK_CODE_FILE) if (self._folder / name).is_file()]
         if not there:
-            message = (
-                f"`{DETERMINISTIC}` needs a file `fallback.json`, `fallback.md` or `fallback.py` with the answer, beside "
-                "this one"
-            )
+            named = "`fallback.json`, `fallback.md` or `fallback.py`"
+            message = f"`{DETERMINISTIC}` needs a file {named} with the answer, beside this one"
             self._blame(place, message)
         elif all(name in there for name in FALLBACK_FILES):
             self._blame(place, f"there are `{'` and `'.join(FALLBACK_FILES)}`: keep one of them")
