@@ -510,6 +510,7 @@ class Assembly:
                 keeps_bodies=config.records.bodies,
                 retries=config.defaults.retries,
                 deadline_s=config.defaults.deadline_s,
+                heartbeat_s=config.server.heartbeat_s,
                 models_created=int(settings.project.file.stat().st_mtime),
             )
         )

@@ -43,6 +43,7 @@ from headworks.records import Journal, read_outcomes
 from headworks.routing import RouteTable
 from headworks.settlement import CallMaker, OpenCall, Settlement
 from headworks.shedding import Load
+from headworks.stream_heart import HEARTBEAT_S
 from headworks.streaming import StreamRelay
 from headworks.telemetry import Metrics, report
 from headworks.unary import UnaryCall, UnaryCalls
@@ -117,7 +118,8 @@ class Parts(msgspec.Struct, frozen=True):
     False while the process stops. `make_works` makes what serves workloads, if there are any. `models_created` is what
     `/v1/models` gives as creation time, in Unix seconds. `retries` are further attempts at one target, `deadline_s` is
     for a whole call, `uniform` gives a random number up to another. `limiter` admits calls
-    where there are quotas, `load` says whether there is too much to do.
+    where there are quotas, `load` says whether there is too much to do. After `heartbeat_s` seconds of silence
+    something goes into a stream.
     """
 
     ring: Ring
@@ -137,6 +139,7 @@ class Parts(msgspec.Struct, frozen=True):
     retries: int = 2
     deadline_s: float = 600.0
     uniform: Callable[[float], float] = random_up_to
+    heartbeat_s: float = HEARTBEAT_S
 
 
 class Gateway:
@@ -167,6 +170,7 @@ class Gateway:
             planner=self._planner,
             policy=policy,
             loop=parts.loop,
+            heartbeat_s=parts.heartbeat_s,
         )
         self._unary_calls = UnaryCalls(
             self._settlement,

@@ -299,6 +299,10 @@ class Run(ABC):
         call.usage = self._spent
         call.response_bytes = len(body)
         self._shared.settlement.settle(call, outcome, status)
+        self._send(status, headers, body)
+
+    def _send(self, status: int, headers: bytes, body: bytes) -> None:
+        """The whole answer, recorded already, goes to the caller."""
         self._reply.respond(status, headers, body)
 
     def keep_what_there_is(self) -> None:

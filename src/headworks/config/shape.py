@@ -107,6 +107,14 @@ class Server(Section, frozen=True):
     write_timeout_s: Annotated[
         Seconds, Meta(description="Seconds without the client taking any byte of an answer.")
     ] = 60.0
+    heartbeat_s: Annotated[
+        Seconds,
+        Meta(
+            description="Seconds of silence after which something goes into a stream, so that no proxy takes its "
+            "connection for dead: the head of the answer, where nothing has come yet, and then comments. Keep it below "
+            "the shortest idle time of the proxies on the way."
+        ),
+    ] = 15.0
     grace_s: Annotated[
         float, Meta(description="Seconds that calls under way may take to finish after a stop.", ge=0, le=86_400)
     ] = 30.0
