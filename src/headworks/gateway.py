@@ -31,7 +31,7 @@ from headworks.calls import NO_LIMITS, WITHHELD, Caller, Endpoint, Outcome
 from headworks.catalogue import count_tokens
 from headworks.dialects import RequestHead, refusal_body
 from headworks.dialects.texts import input_text
-from headworks.endpoints import Manner, Route, find_route, name_of_path
+from headworks.endpoints import GENERATE_PATH, Manner, Route, find_route, name_of_path
 from headworks.errors import Refusal, StorageError
 from headworks.exchange import Reply, Request, Running
 from headworks.flow import Ending, Flow, Signal
@@ -51,7 +51,7 @@ from headworks.unary import UnaryCall, UnaryCalls
 ANSWER_BYTES = 64 * 1024 * 1024
 """Bound on an answer that is gathered whole."""
 
-_WORKABLE = ("/responses", "/chat/completions")
+_WORKABLE = ("/responses", "/chat/completions", "/messages", GENERATE_PATH)
 """Where a workload can be called."""
 
 

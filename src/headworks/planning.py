@@ -538,7 +538,8 @@ class Planner:
             raise Refusal(
                 400,
                 "endpoint_not_supported",
-                f"`{name}` is a workload: it is called at /v1/responses or /v1/chat/completions, not at this endpoint.",
+                f"`{name}` is a workload: it is called at /v1/responses, /v1/chat/completions, /v1/messages or "
+                "generateContent, not at this endpoint.",
                 param="model",
             )
         target = self._table.resolve(name)

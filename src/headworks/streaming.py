@@ -123,7 +123,7 @@ class StreamRelay:
         except Refusal as refusal:
             if not beat.is_early or call.is_settled:
                 raise
-            self.end_early(call, refusal, reply)
+            self.end_early(call, refusal, reply, plan.endpoint)
         except Exception:
             self.settle_early(call, beat)
             raise
@@ -366,13 +366,16 @@ class StreamRelay:
             call.error_code = "internal_error"
             self._settle(call, "failed", 200)
 
-    def end_early(self, call: OpenCall, refusal: Refusal, reply: Reply) -> None:
-        """End a stream of which the head alone is out, in the caller's dialect's own way of saying that it failed.
+    def end_early(self, call: OpenCall, refusal: Refusal, reply: Reply, endpoint: Endpoint) -> None:
+        """End a stream of which the head alone is out, in its dialect's own way of saying that it failed.
+
+        Arguments:
+            endpoint: the dialect that the reply takes.
 
         Raises:
             StorageError: the call's end could not be written.
         """
-        last = _TAILS[Endpoint(call.endpoint)]().broken(refusal.code, refusal.message)
+        last = _TAILS[endpoint]().broken(refusal.code, refusal.message)
         call.error_code = refusal.code
         call.response_bytes += len(last)
         self._settle(call, "failed", 200)

@@ -112,7 +112,7 @@ class WholeRun(Run):
     async def _hold(self, plan: Plan, head: AnswerHead, body: bytes) -> None:
         """Keep the answer until a person has decided, and say so; it is as good as answered."""
         self._judgement, found = await self._shared.held.hold(self._call, self._work, self._endpoint, body)
-        if found is None or self._endpoint is Endpoint.CHAT:
+        if found is None or self._call.endpoint != Endpoint.RESPONSES:
             raise self._refusal_of(self._judgement)
         block = head.render(self._call, self._headers(plan), JSON)
         self._finish("answered", 202, block, shown(found), kept=body)

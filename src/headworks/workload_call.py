@@ -25,6 +25,7 @@ from headworks.planning import Admission, Planner
 from headworks.settlement import OpenCall, Settlement
 from headworks.streaming import StreamRelay
 from headworks.workload_answer import WholeRun
+from headworks.workload_dialects import TRANSLATED, in_responses
 from headworks.workload_request import compose_call
 from headworks.workload_run import Shared, Vault
 from headworks.workload_stream import StreamedRun
@@ -116,6 +117,9 @@ class WorkloadCalls:
             StorageError: it cannot be recorded.
         """
         shared = self._shared
+        if admission.route.endpoint in TRANSLATED:
+            call.requested_model = work.name
+            head, admission, reply = in_responses(call, head, admission, reply, work.name, work.limit)
         asked = compose_call(call, work, head, admission, grant, shared.planner, shared.secret)
         if self._limiter.is_needed(grant):
             longest_s = admission.due_s(work.contract.latency.total_s, is_streamed=call.is_streamed)

@@ -47,7 +47,7 @@ class StreamedRun(Run):
                 streams.end_broken(call, error, self._reply, self._terms(b"", None, 0))
             else:
                 self.keep_what_there_is()
-                streams.end_early(call, error, self._reply)
+                streams.end_early(call, error, self._reply, self._endpoint)
         except Exception:
             streams.settle_early(call, beat)
             raise
