@@ -122,6 +122,7 @@ def test_last_comes_the_deterministic_answer_and_says_so(hall, work, is_streamed
     assert answered.status == 200
     assert answered.headers["x-headworks-degraded"] == "upstream_unreachable"
     assert b"headworks/deterministic" in answered.body
+    assert b'"metadata":{"headworks.degraded":"upstream_unreachable"}' in answered.body
     assert b"blue" in answered.body
     assert (b"[DONE]" in answered.body) is is_streamed
     assert (hall.settled.outcome, hall.settled.finish_reason) == ("answered", "degraded")

@@ -107,6 +107,7 @@ def test_the_last_answer_comes_in_the_callers_dialect(hall, work, ask, dialect, 
     assert (answered.status, answered.headers["x-headworks-degraded"]) == (200, "upstream_unreachable")
     assert json.loads(said(answered, dialect)) == {"team": "blue"}
     assert b"headworks/deterministic" in answered.body
+    assert b'"metadata":{"headworks.degraded":"upstream_unreachable"}' in answered.body
 
 
 @DIALECTS

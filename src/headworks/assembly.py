@@ -511,6 +511,7 @@ class Assembly:
                 retries=config.defaults.retries,
                 deadline_s=config.defaults.deadline_s,
                 heartbeat_s=config.server.heartbeat_s,
+                answers={name: model.answer for name, model in config.models.items() if model.answer is not None},
                 models_created=int(settings.project.file.stat().st_mtime),
             )
         )

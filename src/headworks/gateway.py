@@ -16,7 +16,7 @@ and the library run the same pipeline.
 import asyncio
 import random
 import traceback
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from functools import partial
 from secrets import token_hex
 from time import time_ns
@@ -119,7 +119,7 @@ class Parts(msgspec.Struct, frozen=True):
     `/v1/models` gives as creation time, in Unix seconds. `retries` are further attempts at one target, `deadline_s` is
     for a whole call, `uniform` gives a random number up to another. `limiter` admits calls
     where there are quotas, `load` says whether there is too much to do. After `heartbeat_s` seconds of silence
-    something goes into a stream.
+    something goes into a stream. `answers` are given where a model and its fallbacks have failed.
     """
 
     ring: Ring
@@ -140,6 +140,7 @@ class Parts(msgspec.Struct, frozen=True):
     deadline_s: float = 600.0
     uniform: Callable[[float], float] = random_up_to
     heartbeat_s: float = HEARTBEAT_S
+    answers: Mapping[str, str] = {}
 
 
 class Gateway:
@@ -189,6 +190,7 @@ class Gateway:
         self._limiter = parts.limiter
         self._load = parts.load
         self._planner.works = frozenset(self._work_names)
+        self._planner.answers = parts.answers
         self._idle: asyncio.Event | None = None
         self.in_flight = 0
         """Calls under way."""

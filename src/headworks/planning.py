@@ -200,7 +200,8 @@ def note_keys(call: OpenCall, head: RequestHead, admission: Admission) -> dict[s
 
 
 class Planner:
-    """Reads requests against the table of one configuration. `works` are the names of the workloads beside it.
+    """Reads requests against the table of one configuration. `works` are the names of the workloads beside it,
+    `answers` the texts that models have for when nobody can answer.
 
     Arguments:
         uniform: a random number from 0 up to the one given.
@@ -217,6 +218,7 @@ class Planner:
     ) -> None:
         self.deadline_s = deadline_s
         self.works: Collection[str] = ()
+        self.answers: Mapping[str, str] = {}
         self._table = table
         self._targets = table.named
         self._uniform = uniform

@@ -4,7 +4,7 @@ Pieces go on as they come; the last one waits until the settled entry is durable
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import perf_counter
 from typing import NoReturn
@@ -20,6 +20,7 @@ from headworks.answering import (
     answer_head,
     is_error_object,
     is_unknown_model,
+    own_headers,
     refusal_of,
     with_patience,
     with_patience_of,
@@ -34,6 +35,7 @@ from headworks.errors import Refusal
 from headworks.exchange import Reply
 from headworks.flow import Ending, Signal
 from headworks.hedging import race
+from headworks.plain_answer import plain_answer
 from headworks.planning import Plan, Planner
 from headworks.routing import StreamSink
 from headworks.settlement import OpenCall, Settlement
@@ -154,6 +156,9 @@ class StreamRelay:
                     attempts = attempts or Attempts(self._planner, self._policy, call, plan)
                     further = attempts.after(failure, perf_counter())
                 if further is None:
+                    reasons = () if attempts is None else attempts.reasons
+                    if terms is None and self._answers_itself(call, plan, failure, reasons, reply, beat):
+                        return
                     is_early = beat is not None and beat.is_early
                     if isinstance(error, _Declined) and not is_early and _is_to_be_told(failure, terms):
                         error.relay()
@@ -355,6 +360,25 @@ class StreamRelay:
             terms.keep(b"".join([*continued.kept, last]))
         self._settle(call, "failed", 200)
         reply.end(last)
+
+    def _answers_itself(
+        self, call: OpenCall, plan: Plan, failure: Failure, reasons: Sequence[str], reply: Reply, beat: Heartbeat | None
+    ) -> bool:
+        """Give the answer that configuration has for when nobody else has; False where there is none."""
+        answers = self._planner.answers
+        answer = plain_answer(call, plan, failure, reasons, answers) if answers and beat is not None else None
+        if answer is None or beat is None:
+            return False
+        call.response_bytes = len(answer.body)
+        if self._keeps_bodies:
+            call.response_body = answer.body
+        self._settle(call, "answered", 200)
+        headers = own_headers(call, EVENT_STREAM) + answer.headers + STREAM_HEADERS
+        if beat.is_early:
+            reply.end(beat.told(answer.headers) + answer.body)
+        else:
+            reply.respond(200, headers, answer.body)
+        return True
 
     def settle_early(self, call: OpenCall, beat: Heartbeat) -> None:
         """Settle a call at which our own code failed, where the head is out: no answer can say it any more.

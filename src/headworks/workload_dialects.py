@@ -4,6 +4,7 @@ A workload's own work (prompt, schema, tools, judging, mending) is done in OpenA
 another one is translated once on the way in, and its answer once on the way out; in between it is a call of Responses.
 """
 
+import re
 from collections.abc import Callable
 
 import msgspec
@@ -16,6 +17,7 @@ from headworks.dialects.canonical import ModelAnswer, UpstreamError
 from headworks.dialects.responses_answers import decode_responses_answer
 from headworks.dialects.responses_requests import encode_responses_request
 from headworks.dialects.responses_streams import ResponsesDecoder
+from headworks.dialects.whole import marked
 from headworks.endpoints import Route
 from headworks.errors import Refusal
 from headworks.exchange import Reply
@@ -24,6 +26,9 @@ from headworks.settlement import OpenCall
 
 TRANSLATED = (Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT)
 """Dialects in which workloads can be called, and which they do not speak themselves."""
+
+_DEGRADED = re.compile(rb'"headworks\.degraded":"([a-z_]{1,64})"')
+"""In an answer of our own: its text can hold no such thing, for there the quotation marks are escaped."""
 
 _RESPONSES_PATH = "/responses"
 _INSTRUCTIONS = {Endpoint.MESSAGES: "system", Endpoint.GENERATE_CONTENT: "systemInstruction"}
@@ -88,7 +93,7 @@ class TranslatedReply:
     def respond(self, status: int, headers: bytes, body: bytes) -> None:
         """See `Reply`."""
         if b"content-type: text/event-stream" in headers:
-            body = self._through(body)
+            body = self._marked(body, self._through(body))
         elif status >= 300:
             body = translated_error(body, self._called, status)
         else:
@@ -97,7 +102,7 @@ class TranslatedReply:
             except AttemptFailed as error:
                 answer = UpstreamError(error.failure.kind.value, "The provider's answer cannot be translated.")
             if isinstance(answer, ModelAnswer):
-                body = self._asked.answer(answer)
+                body = self._marked(body, self._asked.answer(answer))
             else:
                 status, body = 502, refusal_body(Refusal(502, answer.code, answer.message), self._call.endpoint)
         self._reply.respond(status, self._headers(headers), body)
@@ -115,7 +120,7 @@ class TranslatedReply:
 
     def end(self, data: bytes = b"") -> None:
         """See `Reply`."""
-        self._reply.end(self._through(data))
+        self._reply.end(self._marked(data, self._through(data)))
 
     def abort(self) -> None:
         """See `Reply`."""
@@ -129,6 +134,11 @@ class TranslatedReply:
         if self._called is Endpoint.MESSAGES and b"\r\nrequest-id:" not in headers:
             headers += request_id_line(self._call).encode()
         return headers
+
+    def _marked(self, data: bytes, out: bytes) -> bytes:
+        """What goes on of an answer that no model gave, with the metadata that says so."""
+        found = _DEGRADED.search(data) if b'"headworks/deterministic"' in data else None
+        return out if found is None else marked(out, self._called, {"headworks.degraded": found[1].decode()})
 
     def _through(self, data: bytes) -> bytes:
         """A piece of the stream. What is said in comments stands at its beginning, and is of no dialect."""

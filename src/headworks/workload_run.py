@@ -24,6 +24,7 @@ from headworks.hedging import FirstTokens
 from headworks.held_calls import HeldCalls
 from headworks.judging import GOOD, Judgement, RulesContext, verdict_of
 from headworks.outcome import charge
+from headworks.plain_answer import DEGRADED
 from headworks.planning import Admission, Plan, Planner, Station, health_of
 from headworks.privacy_bridge import CallPrivacy, Kept
 from headworks.routing import Target, choose
@@ -37,9 +38,6 @@ FALLS_BACK = frozenset(kind for kind, rules in RULES.items() if rules.onward)
 
 JUDGED_CODES = frozenset({"output_invalid", "output_blocked", "action_denied", "action_held"})
 """Of refusals: those of an answer that was judged, which is noted where it is judged."""
-
-DEGRADED = "headworks/deterministic"
-"""What a static answer calls its model."""
 
 
 class Vault(Protocol):
@@ -282,13 +280,11 @@ class Run(ABC):
             call.timings(),
         )
         call.finish_reason, call.response_id, call.error_code = "degraded", "", ""
-        metadata = {**self._asked.metadata, "headworks.degraded": self._reasons[-1] if self._reasons else "true"}
-        fields = {**self._head.fields, "metadata": msgspec.Raw(msgspec.json.encode(metadata))}
-        if call.is_streamed:
-            body = write_stream(answer, self._endpoint, fields)
-            self._finish("answered", 200, headers + STREAM_HEADERS, body)
-        else:
-            self._finish("answered", 200, headers, write_answer(answer, self._endpoint, fields))
+        own = self._asked.metadata if self._endpoint is Endpoint.RESPONSES else {}
+        metadata = {**own, "headworks.degraded": self._reasons[-1] if self._reasons else "true"}
+        write = write_stream if call.is_streamed else write_answer
+        body = write(answer, self._endpoint, self._head.fields, metadata=metadata)
+        self._finish("answered", 200, headers + STREAM_HEADERS if call.is_streamed else headers, body)
 
     def _finish(self, outcome: Outcome, status: int, headers: bytes, body: bytes, *, kept: bytes = b"") -> None:
         call = self._call

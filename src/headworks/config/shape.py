@@ -483,6 +483,13 @@ class Model(Section, frozen=True):
         tuple[Annotated[str, Meta(min_length=1, max_length=320, extra={"form": "model-name"})], ...],
         Meta(description="Public names, or `provider/model`, of models to go on with when this one fails, in order."),
     ] = ()
+    answer: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=20_000)] | None,
+        Meta(
+            description="The text that calls of this name are answered when it and its fallbacks have failed. Left "
+            "out: they get the error. What asks for JSON always does."
+        ),
+    ] = None
 
     @classmethod
     def from_text(cls, text: str) -> "Model":
