@@ -114,15 +114,13 @@ def test_a_models_own_text_is_an_answer_to_every_client(
     assert (response.output_text, response.metadata, response.model) == (text, WHY, "headworks/deterministic")
     completion = client.chat.completions.create(model="alone", messages=ASKED)
     assert completion.choices[0].message.content == text
-    assert completion.model_extra is not None
-    assert completion.model_extra["metadata"] == WHY
+    assert completion.to_dict()["metadata"] == WHY
     chunks = list(client.chat.completions.create(model="alone", messages=ASKED, stream=True))
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == text
     message = claude.messages.create(model="alone", messages=ASKED, max_tokens=100)
     assert message.content[0].type == "text"
     assert message.content[0].text == text
-    assert message.model_extra is not None
-    assert message.model_extra["metadata"] == WHY
+    assert message.to_dict()["metadata"] == WHY
     answer = gemini.models.generate_content(model="alone", contents="x")
     assert (answer.text, answer.model_version) == (text, "headworks/deterministic")
 
