@@ -5,7 +5,10 @@ import json
 
 import pytest
 
-from headworks.calls import Failure, FailureKind
+from headworks.access import Grant
+from headworks.calls import Caller, Endpoint, Failure, FailureKind
+from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer
+from headworks.dialects.whole import write_stream
 
 EVENTS = {b"content-type": b"text/event-stream"}
 DOWN = Failure(FailureKind.UNREACHABLE, "stub failed")
@@ -46,10 +49,6 @@ def response(text, **fields):
 
 
 def events(text):
-    from headworks.calls import Endpoint
-    from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer
-    from headworks.dialects.whole import write_stream
-
     answer = ModelAnswer("1", "m-2026", 1, (AnswerMessage((AnswerText(text),)),), usage=None)
     return write_stream(answer, Endpoint.RESPONSES, {})
 
@@ -122,6 +121,16 @@ def test_what_is_wrong_is_told_in_the_callers_words(work, ask, dialect):
     error = answered.error
     assert "role" in error["message"] or "instructions" in error["message"]
     assert error.get("type", error.get("status")) in ("invalid_request_error", "INVALID_ARGUMENT")
+
+
+@DIALECTS
+def test_who_may_not_use_a_workload_does_not_learn_of_it_by_a_field_that_it_does_not_take(hall, work, ask, dialect):
+    work.make()
+    hall.ring.grant = Grant(Caller("key_1"), models=("small",))
+    answered = ask(dialect, top_k=3)
+
+    assert (answered.status, "triage" in answered.error["message"]) == (404, True)
+    assert "top_k" not in answered.error["message"]
 
 
 @DIALECTS

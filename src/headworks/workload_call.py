@@ -119,6 +119,8 @@ class WorkloadCalls:
         shared = self._shared
         if admission.route.endpoint in TRANSLATED:
             call.requested_model = work.name
+            if not grant.may_use(work.name):
+                raise shared.planner.unknown(work.name, grant)  # before anything is said of what it takes
             head, admission, reply = in_responses(call, head, admission, reply, work.name, work.limit)
         asked = compose_call(call, work, head, admission, grant, shared.planner, shared.secret)
         if self._limiter.is_needed(grant):
