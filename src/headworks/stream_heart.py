@@ -13,8 +13,8 @@ HEARTBEAT_S = 15.0
 HEARTBEAT = b": keep-alive\n\n"
 
 _BLANK = b"\n"
-"""The same for clients of Google's API, who take a comment for the beginning of an error (`_iter_response_stream` of
-google-genai 3.6); an empty line means nothing to anybody."""
+"""The same in Google's API, whose Python client takes a comment for the beginning of an error (`_iter_response_stream`
+of google-genai 3.6); an empty line means nothing to anybody."""
 
 
 class Heartbeat:

@@ -53,6 +53,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     workload = folder / "workloads" / "tickets"
     workload.mkdir(parents=True)
     contract = "owner: o\ndescription: d\nladder: [dumb]\nfallback: [deterministic]\n"
+    contract += "validation: {rules_timeout_s: 20}\n"
     for name, text in (("workload.yaml", contract), ("prompt.md", PROMPT), ("fallback.py", CODE)):
         (workload / name).write_text(text)
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:  # takes connections, and says nothing
