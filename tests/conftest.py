@@ -347,3 +347,5 @@ def work(hall, tmp_path):
     yield work
     if work.rules is not None:
         hall.loop.run_until_complete(work.rules.close())
+    if work.answerer is not None:
+        hall.loop.run_until_complete(work.answerer.close())

@@ -11,7 +11,7 @@ from headworks.config import load, load_workloads
 from headworks.holding import HeldAnswers
 from headworks.records.content import ContentVault
 from headworks.routing import Health
-from headworks.screening import RulesRunner
+from headworks.screening import AnswerRunner, RulesRunner
 from headworks.workload_call import WorkloadCalls
 
 PROJECT = """
@@ -85,7 +85,7 @@ class Work:
         self.folder.mkdir(parents=True)
         (folder / "project" / "headworks.yaml").write_text(PROJECT)
         self.project = folder / "project"
-        self.rules = None
+        self.rules = self.answerer = None
         self.now_s = 1000.0
 
     def make(
@@ -97,6 +97,8 @@ class Work:
         rules=None,
         tools=None,
         fallback=None,
+        fallback_text=None,
+        fallback_code=None,
         published=None,
         speaks=tuple(Endpoint),
         pools=(),
@@ -118,6 +120,8 @@ class Work:
             ("rules.py", rules),
             ("tools.json", tools and json.dumps(tools)),
             ("fallback.json", fallback and json.dumps(fallback)),
+            ("fallback.md", fallback_text),
+            ("fallback.py", fallback_code),
         ):
             if content is not None:
                 (self.folder / name).write_text(content)
@@ -152,6 +156,9 @@ class Work:
         compiled = msgspec.structs.replace(
             compiled, chain=tuple(targets[name] for name in compiled.chain_names), rules=self.rules
         )
+        if fallback_code is not None:
+            self.answerer = AnswerRunner(workload.files.fallback_code, workload.contract.validation.rules_timeout_s)
+            compiled = msgspec.structs.replace(compiled, answerer=self.answerer)
         works, vault = {"triage": compiled}, ContentVault(b"s" * 32)
         self.held = HeldAnswers(self.project / "approvals.db", vault, now=lambda: self.now_s)
         self.hall.make(

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headworks import streaming
 from headworks.access import Grant
 from headworks.calls import DEFERRED_PRIORITY, PRIORITIES, Caller
 from headworks.shedding import RECOVERED_SHARE, SHEDS_S, Load
+from headworks.stream_heart import HEARTBEAT
 from headworks.wheel import Timer, TimerWheel
 from played_work import DONE, EVENTS, chunk
 
@@ -123,13 +123,13 @@ def test_the_wheel_tells_how_late_it_is():
     assert min(told) >= -0.005
 
 
-def test_a_silent_stream_is_kept_alive_by_comments_and_a_busy_one_is_not(hall, monkeypatch):
-    monkeypatch.setattr(streaming, "HEARTBEAT_S", 0.02)
+def test_a_silent_stream_is_kept_alive_by_comments_and_a_busy_one_is_not(hall):
+    hall.make(heartbeat_s=0.02)
     answered = hall.chat(stream=True)
     hall.flight.sink.on_head(200, EVENTS)
     hall.flight.sink.on_body(chunk("Hi."))
     hall.loop.run_until_complete(asyncio.sleep(0.07))
-    assert answered.body.count(streaming.HEARTBEAT) >= 2
+    assert answered.body.count(HEARTBEAT) >= 2
 
     hall.flight.sink.on_body(DONE)
     hall.turn(4)
@@ -140,8 +140,8 @@ def test_a_silent_stream_is_kept_alive_by_comments_and_a_busy_one_is_not(hall, m
 
 
 @pytest.mark.parametrize("ends", ["cancel", "stop"])
-def test_a_stream_that_is_given_up_beats_no_more(hall, monkeypatch, ends):
-    monkeypatch.setattr(streaming, "HEARTBEAT_S", 0.02)
+def test_a_stream_that_is_given_up_beats_no_more(hall, ends):
+    hall.make(heartbeat_s=0.02)
     answered = hall.chat(stream=True)
     hall.flight.sink.on_head(200, EVENTS)
     hall.flight.sink.on_body(chunk("Hi."))

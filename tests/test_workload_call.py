@@ -123,6 +123,7 @@ def test_last_comes_the_deterministic_answer_and_says_so(hall, work, is_streamed
     assert answered.status == 200
     assert answered.headers["x-headworks-degraded"] == "upstream_unreachable"
     assert b"headworks/deterministic" in answered.body
+    assert b'"metadata":{"headworks.degraded":"upstream_unreachable"}' in answered.body
     assert b"blue" in answered.body
     assert (b"[DONE]" in answered.body) is is_streamed
     assert (hall.settled.outcome, hall.settled.finish_reason) == ("answered", "degraded")
@@ -461,7 +462,7 @@ def test_a_workload_at_another_endpoint_is_told_to_be_one_and_where_it_is_called
         "endpoint_not_supported",
         "model",
     )
-    assert "`triage` is a workload: it is called at /v1/responses or /v1/chat/completions" in answered.error["message"]
+    assert "`triage` is a workload: it is called at /v1/responses, /v1/chat/completions" in answered.error["message"]
 
 
 def test_who_may_not_use_a_workload_does_not_learn_of_it_at_another_endpoint_either(hall, work):

@@ -549,6 +549,8 @@ class Assembly:
                 keeps_bodies=config.records.bodies,
                 retries=config.defaults.retries,
                 deadline_s=config.defaults.deadline_s,
+                heartbeat_s=config.server.heartbeat_s,
+                answers={name: model.answer for name, model in config.models.items() if model.answer is not None},
                 models_created=int(settings.project.file.stat().st_mtime),
             )
         )
@@ -572,6 +574,8 @@ class Assembly:
         for work in self._works.values():
             if work.rules is not None:
                 await work.rules.close()
+            if work.answerer is not None:
+                await work.answerer.close()
 
     def _make_works(
         self, settlement: Settlement, planner: Planner, streams: StreamRelay, policy: Policy
@@ -665,10 +669,16 @@ class Assembly:
 def _with_targets(
     settings: Settings, workload: Workload, work: "CompiledWorkload", table: RouteTable[Station]
 ) -> "CompiledWorkload":
-    from headworks.screening import RulesRunner  # only who has workloads loads it
+    from headworks.screening import AnswerRunner, RulesRunner  # only who has workloads loads it
 
     names = [target_of_rung(settings.project.config, name) for name in work.chain_names]
     chain = tuple(table.resolve(name) for name in names if name is not None)
     assert len(chain) == len(work.chain_names), "the contract's names were checked"
     rules, timeout_s = workload.files.rules, workload.contract.validation.rules_timeout_s
-    return msgspec.structs.replace(work, chain=chain, rules=None if rules is None else RulesRunner(rules, timeout_s))
+    code = workload.files.fallback_code if work.deterministic is not None else None
+    return msgspec.structs.replace(
+        work,
+        chain=chain,
+        rules=None if rules is None else RulesRunner(rules, timeout_s),
+        answerer=None if code is None else AnswerRunner(code, timeout_s),
+    )

@@ -15,11 +15,12 @@ from headworks.config.budgets import budget_of
 from headworks.config.contract import OutputLimits
 from headworks.config.document import Mark
 from headworks.config.privacy import Privacy
+from headworks.deterministic import LastAnswer, last_answer
 from headworks.errors import ConfigError, Problem, Refusal
 from headworks.planning import Station
 from headworks.prompts import Prompt, Publication, parse
 from headworks.routing import Target
-from headworks.screening import ActionPolicy, OutputSchema, RulesRunner, ToolSet
+from headworks.screening import ActionPolicy, AnswerRunner, OutputSchema, RulesRunner, ToolSet
 from headworks.screening.privacy import PrivacyPolicy
 
 
@@ -33,8 +34,8 @@ class WorkloadVersion(msgspec.Struct, frozen=True, eq=False):
         fixed: what each call is given, by dialect.
         limit: the bound on output tokens.
         stop: the stop sequences, for a dialect that has no place for them.
-        deterministic: the text of the static answer at the chain's end; None where there is none, or where it breaks
-            this version's schema.
+        deterministic: the answer at the chain's end; None where there is none, or where it breaks this version's
+            schema or needs other variables than its prompt has.
         cache_key: by which calls whose prefix is the same meet in one prompt cache, as JSON.
     """
 
@@ -44,7 +45,7 @@ class WorkloadVersion(msgspec.Struct, frozen=True, eq=False):
     fixed: Mapping[Endpoint, Mapping[str, msgspec.Raw]]
     limit: int | None
     stop: tuple[str, ...]
-    deterministic: str | None
+    deterministic: LastAnswer | None
     cache_key: msgspec.Raw
 
 
@@ -58,6 +59,7 @@ class CompiledWorkload(WorkloadVersion, frozen=True, eq=False, kw_only=True):
         find_version: a published version by `1`, `1.2` or `1.2.3`; None if there is none.
         canary: the version on trial.
         rules: asks the rules; None until somebody runs it.
+        answerer: asks the function of `fallback.py`; None until somebody runs it.
         privacy: screens what goes up and comes down; None where the contract does not ask for it.
         keeping: screens what is kept of calls; None where that is nothing, or all of it.
         static_headers: a header block that names the workload in answers.
@@ -73,6 +75,7 @@ class CompiledWorkload(WorkloadVersion, frozen=True, eq=False, kw_only=True):
     canary: WorkloadVersion | None
     policy: ActionPolicy
     rules: RulesRunner | None
+    answerer: AnswerRunner | None
     privacy: PrivacyPolicy | None
     keeping: PrivacyPolicy | None
     static_headers: bytes
@@ -206,6 +209,7 @@ def compile_workload(
         canary=canary,
         policy=ActionPolicy.compile(contract.actions),
         rules=None,
+        answerer=None,
         privacy=privacy,
         keeping=keeping,
         static_headers=f"x-headworks-workload: {workload.name}\r\n".encode("ascii"),
@@ -228,8 +232,7 @@ class _Versions:
         self._workload = workload
         self._published = published
         self._compiled: dict[str, WorkloadVersion] = {}
-        path = workload.files.fallback if DETERMINISTIC in workload.contract.fallback else None
-        self._static = None if path is None else static_answer(path)
+        self._is_deterministic = DETERMINISTIC in workload.contract.fallback
 
     @cached_property
     def own(self) -> WorkloadVersion:
@@ -240,17 +243,13 @@ class _Versions:
         """A prompt with the schema and the parameters of the folder.
 
         Raises:
-            ConfigError: a file cannot be used, or the static answer breaks the schema.
+            ConfigError: a file cannot be used, or the answer at the chain's end breaks the schema.
         """
         workload, files = self._workload, self._workload.files
         schema = None if files.schema is None else _schema(workload.name, read_file(files.schema), str(files.schema))
         tools = None if files.tools is None else read_file(files.tools)
-        fault = None if self._static is None or schema is None else schema.check(self._static)
-        if fault is not None:
-            message = (
-                f"breaks the workload's schema, as no answer may: {fault.pointer or 'the answer'}: {fault.message}"
-            )
-            raise ConfigError(Problem(str(files.fallback), 0, 0, message))
+        if self._is_deterministic:
+            last_answer(workload, {} if prompt is None else prompt.variables, schema)  # what is wrong with it is told
         return self._compile(prompt, schema, tools, str(files.tools), workload.contract.output)
 
     def find(self, version: str) -> WorkloadVersion | None:
@@ -290,7 +289,6 @@ class _Versions:
             if schema is None
             else {"name": schema.name, "schema": msgspec.Raw(schema.canonical), "strict": schema.is_strict}
         )
-        static = self._static
         return WorkloadVersion(
             prompt=prompt,
             schema=schema,
@@ -301,9 +299,17 @@ class _Versions:
             },
             limit=output.max_tokens,
             stop=output.stop,
-            deterministic=None if static is None or (schema is not None and schema.check(static)) else static,
+            deterministic=self._last_answer(prompt, schema),
             cache_key=_cache_key(self._workload.name, prompt),
         )
+
+    def _last_answer(self, prompt: Prompt | None, schema: OutputSchema | None) -> LastAnswer | None:
+        if not self._is_deterministic:
+            return None
+        try:
+            return last_answer(self._workload, {} if prompt is None else prompt.variables, schema)
+        except ConfigError:
+            return None  # it was written for another version; `headworks check` tells
 
 
 class _Sent(msgspec.Struct, frozen=True):
@@ -358,15 +364,6 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ConfigError(Problem(str(path), 0, 0, f"cannot be read: {error.strerror}")) from None
-
-
-def static_answer(path: Path) -> str:
-    """The text of the answer in `fallback.json`: a JSON string is the text itself, anything else is written as JSON."""
-    try:
-        value = msgspec.json.decode(read_file(path))
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ConfigError(Problem(str(path), 0, 0, "is not JSON")) from None
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _cache_key(name: str, prompt: Prompt | None) -> msgspec.Raw:

@@ -350,6 +350,25 @@ def caller_items(fields: Fields, endpoint: Endpoint) -> list[msgspec.Raw]:
         raise invalid_type(_CONTENT[endpoint], "an array", kind_of(raw)) from None
 
 
+def last_words(fields: Fields, endpoint: Endpoint) -> str:
+    """The text of the last message that the caller sends as the user; empty where there is none."""
+    for item in reversed(caller_items(fields, endpoint)):
+        message = _decode_fields(item) if kind_of(item) == "object" else {}
+        if _text_of(message.get("role", _NULL)) == "user":
+            return _text_in(message.get("content", _NULL))
+    return ""
+
+
+def _text_in(content: msgspec.Raw) -> str:
+    """The text of a message's content, which may be in parts."""
+    text = _text_of(content)
+    if text is not None:
+        return text
+    parts = _decode_items(content) if kind_of(content) == "array" else []
+    texts = (_text_of(_decode_fields(part).get("text", _NULL)) for part in parts if kind_of(part) == "object")
+    return "\n".join(text for text in texts if text is not None)
+
+
 def _lowly(item: msgspec.Raw, endpoint: Endpoint, place: str) -> msgspec.Raw:
     """An item that no parser can take for instructions: its names are each there once, its values as they came.
 

@@ -133,6 +133,17 @@ STATIC_ANSWER_S = 0.1
 """What is set aside for a static answer, where it is what comes after the last target."""
 
 
+def last_answer_s(left_s: float, function_s: float = 0.0) -> float:
+    """Seconds that are set aside, of those left, for an answer that no model gives.
+
+    Arguments:
+        function_s: what a function may take over it; 0 where there is none.
+    """
+    if function_s:
+        return min(STATIC_ANSWER_S + function_s, left_s / 4)
+    return min(STATIC_ANSWER_S, left_s / 10)
+
+
 class Timeouts(msgspec.Struct, frozen=True):
     """The time limits of one attempt, in seconds. `first_byte_s` counts from the request's last byte sent to
     the answer's head; `between_bytes_s` between two reads of the answer; `total_s` bounds the whole."""

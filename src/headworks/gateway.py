@@ -16,7 +16,7 @@ and the library run the same pipeline.
 import asyncio
 import random
 import traceback
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from secrets import token_hex
 from time import time_ns
 from typing import Any, Protocol
@@ -31,7 +31,7 @@ from headworks.calls import WITHHELD, Caller, Endpoint, Outcome
 from headworks.catalogue import loaded_tokenizer_for
 from headworks.counting import count_request
 from headworks.dialects import RequestHead, refusal_body
-from headworks.endpoints import Manner, Route, find_route, name_of_path
+from headworks.endpoints import GENERATE_PATH, Manner, Route, find_route, name_of_path
 from headworks.errors import Refusal, StorageError
 from headworks.exchange import Reply, Request, Running
 from headworks.flow import Ending, Flow, Signal
@@ -42,6 +42,7 @@ from headworks.records import Journal, read_outcomes
 from headworks.routing import RouteTable
 from headworks.settlement import CallMaker, OpenCall, Settlement
 from headworks.shedding import Load
+from headworks.stream_heart import HEARTBEAT_S
 from headworks.streaming import StreamRelay
 from headworks.telemetry import Metrics, report
 from headworks.unary import UnaryCall, UnaryCalls
@@ -50,7 +51,7 @@ from headworks.weighing import weigh
 ANSWER_BYTES = 64 * 1024 * 1024
 """Bound on an answer that is gathered whole."""
 
-_WORKABLE = ("/responses", "/chat/completions")
+_WORKABLE = ("/responses", "/chat/completions", "/messages", GENERATE_PATH)
 """Where a workload can be called."""
 
 
@@ -116,8 +117,9 @@ class Parts(msgspec.Struct, frozen=True):
     `find_owner` looks a response id up in the store; `render_metrics` makes the text of `/metrics`; `is_ready` is
     False while the process stops. `make_works` makes what serves workloads, if there are any. `models_created` is what
     `/v1/models` gives as creation time, in Unix seconds. `retries` are further attempts at one target, `deadline_s` is
-    for a whole call, `uniform` gives a random number up to another. `admissions` admits
-    calls where there are quotas or budgets, `load` says whether there is too much to do.
+    for a whole call, `uniform` gives a random number up to another. `admissions` admits calls where there are quotas or
+    budgets, `load` says whether there is too much to do. After `heartbeat_s` seconds of silence something goes into a
+    stream. `answers` are given where a model and its fallbacks have failed.
     """
 
     ring: Ring
@@ -137,6 +139,8 @@ class Parts(msgspec.Struct, frozen=True):
     retries: int = 2
     deadline_s: float = 600.0
     uniform: Callable[[float], float] = random_up_to
+    heartbeat_s: float = HEARTBEAT_S
+    answers: Mapping[str, str] = {}
 
 
 class Gateway:
@@ -167,6 +171,7 @@ class Gateway:
             planner=self._planner,
             policy=policy,
             loop=parts.loop,
+            heartbeat_s=parts.heartbeat_s,
         )
         self._unary_calls = UnaryCalls(
             self._settlement,
@@ -187,6 +192,7 @@ class Gateway:
         self._has_budgets = parts.admissions.wallet.has_teams
         self._load = parts.load
         self._planner.works = frozenset(self._work_names)
+        self._planner.answers = parts.answers
         self._idle: asyncio.Event | None = None
         self.in_flight = 0
         """Calls under way."""

@@ -243,7 +243,8 @@ def note_keys(call: OpenCall, head: RequestHead, admission: Admission) -> dict[s
 
 
 class Planner:
-    """Reads requests against the table of one configuration. `works` are the names of the workloads beside it.
+    """Reads requests against the table of one configuration. `works` are the names of the workloads beside it,
+    `answers` the texts that models have for when nobody can answer.
 
     Arguments:
         uniform: a random number from 0 up to the one given.
@@ -260,6 +261,7 @@ class Planner:
     ) -> None:
         self.deadline_s = deadline_s
         self.works: Collection[str] = ()
+        self.answers: Mapping[str, str] = {}
         self._table = table
         self._targets = table.named
         self._uniform = uniform
@@ -590,7 +592,8 @@ class Planner:
             raise Refusal(
                 400,
                 "endpoint_not_supported",
-                f"`{name}` is a workload: it is called at /v1/responses or /v1/chat/completions, not at this endpoint.",
+                f"`{name}` is a workload: it is called at /v1/responses, /v1/chat/completions, /v1/messages or "
+                "generateContent, not at this endpoint.",
                 param="model",
             )
         target = self._table.resolve(name)

@@ -12,6 +12,7 @@ from headworks.dialects.bridging import BridgeStream
 from headworks.exchange import Flight
 from headworks.planning import Plan
 from headworks.routing import StreamSink
+from headworks.stream_heart import Heartbeat
 
 
 class Screen(Protocol):
@@ -50,6 +51,7 @@ class StreamTerms(msgspec.Struct, frozen=True):
         spent: what attempts before this one have used.
         continued: the stream to the caller, where another attempt may go on with it; None where each is for itself.
         hedge: what is done when the first token is late.
+        beat: keeps the connection alive over all attempts of the call.
         begins_within_s: after so many seconds without a first token the attempt has failed; None where the time limits
             of the attempt are all.
     """
@@ -61,6 +63,7 @@ class StreamTerms(msgspec.Struct, frozen=True):
     spent: Usage = NO_USAGE
     continued: ContinuedStream | None = None
     hedge: Hedge | None = None
+    beat: Heartbeat | None = None
     begins_within_s: float | None = None
 
 

@@ -4,7 +4,7 @@ Pieces go on as they come; the last one waits until the settled entry is durable
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import perf_counter
 from typing import NoReturn
@@ -20,6 +20,7 @@ from headworks.answering import (
     answer_head,
     is_error_object,
     is_unknown_model,
+    own_headers,
     refusal_of,
     with_patience,
     with_patience_of,
@@ -34,14 +35,24 @@ from headworks.errors import Refusal
 from headworks.exchange import Reply
 from headworks.flow import Ending, Signal
 from headworks.hedging import race
+from headworks.plain_answer import plain_answer
 from headworks.planning import Plan, Planner
 from headworks.routing import StreamSink
 from headworks.settlement import OpenCall, Settlement
+from headworks.stream_heart import HEARTBEAT_S, Heartbeat
 from headworks.stream_sums import failed_within, note_part, note_unsent, sum_up, usage_of_both
 from headworks.stream_terms import Lane, Screened, StreamTerms
 
-HEARTBEAT_S = 15.0
-HEARTBEAT = b": keep-alive\n\n"
+_HOLD_S = 86_400.0
+"""For as long as an attempt may last, the beginning of a stream that has no content waits for it, so that somebody else
+may give the answer: heartbeats keep the connection alive meanwhile."""
+
+_TAILS: dict[Endpoint, Callable[[], BridgeStream]] = {
+    Endpoint.CHAT: ChatTail,
+    Endpoint.RESPONSES: ResponsesTail,
+    Endpoint.MESSAGES: MessagesTail,
+    Endpoint.GENERATE_CONTENT: GeminiTail,
+}
 
 
 class _Declined(AttemptFailed):
@@ -62,6 +73,7 @@ class StreamRelay:
         planner: makes the plan of asking another target.
         policy: which further attempts are made.
         loop: the running event loop.
+        heartbeat_s: seconds of silence after which something goes out.
     """
 
     def __init__(
@@ -73,7 +85,9 @@ class StreamRelay:
         planner: Planner,
         policy: Policy,
         loop: asyncio.AbstractEventLoop,
+        heartbeat_s: float = HEARTBEAT_S,
     ) -> None:
+        self._heartbeat_s = heartbeat_s
         self._planner = planner
         self._policy = policy
         self._loop = loop
@@ -99,10 +113,42 @@ class StreamRelay:
             Refusal: the last attempt failed before anything was sent on.
             StorageError: the call's end could not be written.
         """
+        if terms is not None:
+            await self._stream(call, plan, reply, ending, terms, terms.beat)
+            return
+        if plan.is_raw or not plan.is_streamed:
+            await self._stream(call, plan, reply, ending, None, None)
+            return
+        beat = self.heartbeat(call, reply)
+        try:
+            await self._stream(call, plan, reply, ending, None, beat)
+        except Refusal as refusal:
+            if not beat.is_early or call.is_settled:
+                raise
+            self.end_early(call, refusal, reply, plan.endpoint)
+        except Exception:
+            self.settle_early(call, beat)
+            raise
+        finally:
+            beat.stop()
+
+    def heartbeat(self, call: OpenCall, reply: Reply, named: bytes = b"") -> Heartbeat:
+        """What keeps the connection alive from now on, until it is stopped; `named` as in `Heartbeat`."""
+        return Heartbeat(self._loop, call, reply, self._heartbeat_s, named)
+
+    async def _stream(
+        self,
+        call: OpenCall,
+        plan: Plan,
+        reply: Reply,
+        ending: Ending,
+        terms: StreamTerms | None,
+        beat: Heartbeat | None,
+    ) -> None:
         attempts: Attempts | None = None
         while True:
             try:
-                await self._try(call, plan, reply, ending, terms)
+                await self._try(call, plan, reply, ending, terms, beat)
             except AttemptFailed as error:
                 failure = error.failure
                 further: Further | None = None
@@ -110,7 +156,11 @@ class StreamRelay:
                     attempts = attempts or Attempts(self._planner, self._policy, call, plan)
                     further = attempts.after(failure, perf_counter())
                 if further is None:
-                    if isinstance(error, _Declined) and _is_to_be_told(failure, terms):
+                    reasons = () if attempts is None else attempts.reasons
+                    if terms is None and self._answers_itself(call, plan, failure, reasons, reply, beat):
+                        return
+                    is_early = beat is not None and beat.is_early
+                    if isinstance(error, _Declined) and not is_early and _is_to_be_told(failure, terms):
                         error.relay()
                         return
                     raise self._refusal(call, failure, terms) from None
@@ -143,7 +193,15 @@ class StreamRelay:
         if failure is not None:
             raise refusal_of(failure)
 
-    async def _try(self, call: OpenCall, plan: Plan, reply: Reply, ending: Ending, terms: StreamTerms | None) -> None:
+    async def _try(
+        self,
+        call: OpenCall,
+        plan: Plan,
+        reply: Reply,
+        ending: Ending,
+        terms: StreamTerms | None,
+        beat: Heartbeat | None,
+    ) -> None:
         """One attempt.
 
         Raises:
@@ -160,7 +218,7 @@ class StreamRelay:
             failure = await lane.sink.started
             if timer is not None:
                 timer.cancel()
-            failure = await self._take(call, lane, failure, reply)
+            failure = await self._take(call, lane, failure, reply, beat)
         except asyncio.CancelledError:
             lane.flight.cancel()
             lane.plan.target.station.health.gave_up()
@@ -189,7 +247,7 @@ class StreamRelay:
             steps = terms.continued
         if terms is not None and terms.screen is not None and steps is not None:
             steps = Screened(steps, terms.screen)
-        sink = StreamSink(steps, self._loop.call_later)
+        sink = StreamSink(steps, self._hold)
         call.usage = NO_USAGE  # of this attempt: what those before it used is in the terms
         unmade = begin(plan.target, call, perf_counter(), plan.timeouts)
         if unmade is not None:
@@ -197,7 +255,12 @@ class StreamRelay:
         flight = station.upstream.send(plan.request, sink, plan.timeouts or station.timeouts)
         return Lane(plan, terms, steps, sink, flight, call.sent_s)
 
-    async def _take(self, call: OpenCall, lane: Lane, failure: Failure | None, reply: Reply) -> Failure | None:
+    def _hold(self, _: float, then: Callable[[], None]) -> asyncio.TimerHandle:
+        return self._loop.call_later(_HOLD_S, then)
+
+    async def _take(
+        self, call: OpenCall, lane: Lane, failure: Failure | None, reply: Reply, beat: Heartbeat | None
+    ) -> Failure | None:
         """The stream has begun, or has failed: pass on what it is. Returns what broke it.
 
         Raises:
@@ -218,9 +281,18 @@ class StreamRelay:
             await self._stream_refused(call, plan, sink, head, reply, terms)
         named = plan.target.headers if terms is None else terms.headers
         block = _stream_headers(call, named, head, is_events=steps is not None)
-        return await self._pass_on(call, lane, block, reply)
 
-    async def _pass_on(self, call: OpenCall, lane: Lane, headers: bytes, reply: Reply) -> Failure | None:
+        def begin(first: bytes) -> None:
+            if beat is None:
+                reply.begin(200, block, first)
+            else:
+                beat.begin(block, named, first)
+
+        return await self._pass_on(call, lane, begin, reply)
+
+    async def _pass_on(
+        self, call: OpenCall, lane: Lane, begin: Callable[[bytes], None], reply: Reply
+    ) -> Failure | None:
         """Send the stream on while it comes; hold its last piece until the call has settled. Returns what broke it.
 
         Raises:
@@ -237,7 +309,7 @@ class StreamRelay:
             if is_out:
                 reply.write(_seam(plan) + first)
             else:
-                reply.begin(200, headers, first)
+                begin(first)
                 is_out = True
             if continued is not None:
                 continued.is_begun = True
@@ -246,7 +318,7 @@ class StreamRelay:
             if kept is not None:
                 kept.append(first)
             reply.set_flow(flight.pause, flight.resume)
-            failure = await self._ended(call, sink, reply, is_events=steps is not None)
+            failure = await sink.ended
             last = sink.last
         else:
             # It was over before its content had gone out: nothing has been sent yet, and nothing may before it settles.
@@ -266,7 +338,7 @@ class StreamRelay:
             keep(b"".join([*kept, last]))
         self._settle(call, "failed" if call.error_code else "answered", 200)
         if not is_out:
-            reply.begin(200, headers)
+            begin(b"")
         if failure is not None and steps is None:
             reply.abort()  # nothing in these bytes could say that they are not all
         else:
@@ -289,14 +361,49 @@ class StreamRelay:
         self._settle(call, "failed", 200)
         reply.end(last)
 
-    async def _ended(self, call: OpenCall, sink: StreamSink, reply: Reply, *, is_events: bool) -> Failure | None:
-        if not is_events:
-            return await sink.ended
-        beat = _Heartbeat(self._loop, call, reply)
-        try:
-            return await sink.ended
-        finally:
-            beat.stop()
+    def _answers_itself(
+        self, call: OpenCall, plan: Plan, failure: Failure, reasons: Sequence[str], reply: Reply, beat: Heartbeat | None
+    ) -> bool:
+        """Give the answer that configuration has for when nobody else has; False where there is none."""
+        answers = self._planner.answers
+        answer = plain_answer(call, plan, failure, reasons, answers) if answers and beat is not None else None
+        if answer is None or beat is None:
+            return False
+        call.response_bytes = len(answer.body)
+        if self._keeps_bodies:
+            call.response_body = answer.body
+        self._settle(call, "answered", 200)
+        headers = own_headers(call, EVENT_STREAM) + answer.headers + STREAM_HEADERS
+        if beat.is_early:
+            reply.end(beat.told(answer.headers) + answer.body)
+        else:
+            reply.respond(200, headers, answer.body)
+        return True
+
+    def settle_early(self, call: OpenCall, beat: Heartbeat) -> None:
+        """Settle a call at which our own code failed, where the head is out: no answer can say it any more.
+
+        Raises:
+            StorageError: the call's end could not be written.
+        """
+        if beat.is_early and not call.is_settled:
+            call.error_code = "internal_error"
+            self._settle(call, "failed", 200)
+
+    def end_early(self, call: OpenCall, refusal: Refusal, reply: Reply, endpoint: Endpoint) -> None:
+        """End a stream of which the head alone is out, in its dialect's own way of saying that it failed.
+
+        Arguments:
+            endpoint: the dialect that the reply takes.
+
+        Raises:
+            StorageError: the call's end could not be written.
+        """
+        last = _TAILS[endpoint]().broken(refusal.code, refusal.message)
+        call.error_code = refusal.code
+        call.response_bytes += len(last)
+        self._settle(call, "failed", 200)
+        reply.end(last)
 
     def _keeper(self, call: OpenCall, terms: StreamTerms | None) -> Callable[[bytes], None] | None:
         if terms is not None:
@@ -349,33 +456,6 @@ class StreamRelay:
         if call.attempts > 1:
             head = without_retry(head)
         reply.respond(sink.status, head.render(call, named, JSON), body)
-
-
-class _Heartbeat:
-    """Writes a comment into a stream in which nothing has come for a while, so that no proxy on the way takes it for
-    dead (the HTML standard, "Server-sent events", 9.2.7: about every 15 seconds). Costs a piece nothing.
-
-    State: how much had gone out when it looked last.
-    """
-
-    __slots__ = ("_call", "_loop", "_reply", "_seen", "_timer")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, call: OpenCall, reply: Reply) -> None:
-        self._loop = loop
-        self._call = call
-        self._reply = reply
-        self._seen = call.response_bytes
-        self._timer = loop.call_later(HEARTBEAT_S, self._look)
-
-    def _look(self) -> None:
-        if self._call.response_bytes == self._seen:
-            self._reply.write(HEARTBEAT)
-        self._seen = self._call.response_bytes
-        self._timer = self._loop.call_later(HEARTBEAT_S, self._look)
-
-    def stop(self) -> None:
-        """The stream is over."""
-        self._timer.cancel()
 
 
 def _steps(plan: Plan) -> BridgeStream | None:

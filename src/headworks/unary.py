@@ -45,6 +45,7 @@ from headworks.dialects import (
 from headworks.errors import Refusal
 from headworks.exchange import Flight, Reply
 from headworks.outcome import charge, estimate_usage, note
+from headworks.plain_answer import plain_answer
 from headworks.planning import Plan, Planner
 from headworks.routing import Health
 from headworks.settlement import OpenCall, Settlement
@@ -315,6 +316,7 @@ class UnaryCall:
                 failure = begin(plan.target, call, now_s, timeouts)
                 if failure is not None:
                     self._fail(failure)
+                    self._end_read()
                     return
             else:  # as `begin` does where nothing holds a call back, which is nearly always
                 health.pending += 1
@@ -365,6 +367,7 @@ class UnaryCall:
             return
         try:
             self._fail(failure)
+            self._end_read()
         except Refusal as refusal:
             self._refuse(refusal)
         except Exception as error:  # noqa: BLE001 - the edge, as above
@@ -441,8 +444,31 @@ class UnaryCall:
         Raises:
             Refusal: and no other is made.
         """
-        if not self._goes_on(failure):
+        if not self._goes_on(failure) and not self._answers_itself(failure):
             raise refusal_of(failure)
+
+    def _answers_itself(self, failure: Failure) -> bool:
+        """Whether configuration has an answer for when nobody else has: then it is this call's."""
+        planner, plan = self._shared.planner, self._plan
+        if not planner.answers:
+            return False
+        attempts = None if self._later is None else self._later.attempts
+        reasons = () if attempts is None else attempts.reasons
+        answer = plain_answer(self._call, plan, failure, reasons, planner.answers)
+        if answer is None:
+            return False
+        self._plan = msgspec.structs.replace(plan, target=msgspec.structs.replace(plan.target, headers=answer.headers))
+        self._status, self._body, self._head = 200, answer.body, AnswerHead(JSON, b"", b"")
+        self._outcome, self.is_read = "answered", True
+        return True
+
+    def _end_read(self) -> None:
+        """Settle and reply outside of a batch, where that is due."""
+        if self.is_read:
+            now_s = perf_counter()
+            if self.settled(now_s) is not None:
+                self.settle()
+                self.reply(now_s)
 
     def _goes_on(self, failure: Failure) -> bool:
         """Whether another attempt is made, now or after a pause."""
@@ -476,7 +502,7 @@ class UnaryCall:
             self._end_attempt(now_s)
         else:
             failure = with_patience_of(failure, self._headers)
-            if self._goes_on(failure):
+            if self._goes_on(failure) or self._answers_itself(failure):
                 return
         if failure.kind in (FailureKind.UNAUTHORIZED, FailureKind.INVALID):
             raise refusal_of(failure)

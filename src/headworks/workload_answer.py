@@ -53,7 +53,8 @@ class WholeRun(Run):
         if self._work.deterministic is None:
             assert refusal is not None, "a chain has a target"
             raise refusal
-        self._answer_statically()
+        assert refusal is not None, "a chain has a target"
+        await self._answer_last(refusal)
 
     async def _try_target(self, index: int) -> bool:
         """Ask one target, and again while its answer may be mended; True when the call has been answered."""
@@ -111,7 +112,7 @@ class WholeRun(Run):
     async def _hold(self, plan: Plan, head: AnswerHead, body: bytes) -> None:
         """Keep the answer until a person has decided, and say so; it is as good as answered."""
         self._judgement, found = await self._shared.held.hold(self._call, self._work, self._endpoint, body)
-        if found is None or self._endpoint is Endpoint.CHAT:
+        if found is None or self._call.endpoint != Endpoint.RESPONSES:
             raise self._refusal_of(self._judgement)
         block = head.render(self._call, self._headers(plan), JSON)
         self._finish("answered", 202, block, shown(found), kept=body)

@@ -27,6 +27,7 @@ from headworks.settlement import OpenCall, Settlement
 from headworks.streaming import StreamRelay
 from headworks.weighing import weigh
 from headworks.workload_answer import WholeRun
+from headworks.workload_dialects import TRANSLATED, in_responses
 from headworks.workload_request import compose_call
 from headworks.workload_run import Shared, Vault
 from headworks.workload_stream import StreamedRun
@@ -121,6 +122,11 @@ class WorkloadCalls:
             StorageError: it cannot be recorded.
         """
         shared = self._shared
+        if admission.route.endpoint in TRANSLATED:
+            call.requested_model = work.name
+            if not grant.may_use(work.name):
+                raise shared.planner.unknown(work.name, grant)  # before anything is said of what it takes
+            head, admission, reply = in_responses(call, head, admission, reply, work.name, work.limit)
         asked = compose_call(call, work, head, admission, grant, shared.planner, shared.secret)
         if self._prefix_keys and work.name in self._prefix_keys:
             assert call.work is not None, "it was made with the call"

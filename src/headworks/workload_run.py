@@ -12,19 +12,20 @@ from headworks.answering import JSON, STREAM_HEADERS, UpstreamRefusal, refusal_o
 from headworks.attempts import RULES, Policy, may_hold_more, takes_no_more
 from headworks.calls import NO_USAGE, Endpoint, Failure, FailureKind, Outcome, Verdict
 from headworks.compiled import CompiledWorkload
-from headworks.composing import LIMIT_NAMES, PromptMessage, append_turns
+from headworks.composing import LIMIT_NAMES, PromptMessage, append_turns, last_words
 from headworks.dialects import RequestHead
 from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer
 from headworks.dialects.reading import Fields
 from headworks.dialects.structured import wants_json
 from headworks.dialects.whole import write_answer, write_stream
 from headworks.errors import Refusal
-from headworks.exchange import SHARE_WITH_MORE, STATIC_ANSWER_S, Reply
+from headworks.exchange import SHARE_WITH_MORE, Reply
 from headworks.flow import Ending
 from headworks.hedging import FirstTokens
 from headworks.held_calls import HeldCalls
 from headworks.judging import GOOD, Judgement, RulesContext, verdict_of
 from headworks.outcome import charge
+from headworks.plain_answer import DEGRADED
 from headworks.planning import Admission, Plan, Planner, Station, may_serve
 from headworks.privacy_bridge import CallPrivacy, Kept
 from headworks.routing import Target
@@ -38,9 +39,6 @@ FALLS_BACK = frozenset(kind for kind, rules in RULES.items() if rules.onward)
 
 JUDGED_CODES = frozenset({"output_invalid", "output_blocked", "action_denied", "action_held"})
 """Of refusals: those of an answer that was judged, which is noted where it is judged."""
-
-_DEGRADED = "headworks/deterministic"
-"""What a static answer calls its model."""
 
 
 class Vault(Protocol):
@@ -210,7 +208,7 @@ class Run(ABC):
         if index + 1 < len(self._work.chain):
             left_s *= SHARE_WITH_MORE
         elif self._work.deterministic is not None:
-            left_s -= min(STATIC_ANSWER_S, left_s / 10)
+            left_s -= self._work.deterministic.set_aside_s(left_s)
         return perf_counter() + left_s
 
     def _plan(self, index: int, fields: Fields, due_s: float) -> Plan:
@@ -268,13 +266,29 @@ class Run(ABC):
         turns = [PromptMessage("assistant", said), PromptMessage("user", judged.repair)]
         return append_turns(fields, self._endpoint, [turn for turn in turns if turn.text])
 
-    def _answer_statically(self) -> None:
-        """The last rung: an answer that no model gave, and that says so."""
-        call, text = self._call, self._work.deterministic
-        assert text is not None, "who asks has looked"
-        call.provider, call.model, call.served_model = "", _DEGRADED, _DEGRADED
+    async def _answer_last(self, refusal: Refusal) -> None:
+        """The last rung: an answer that no model gave, and that says so.
+
+        Raises:
+            Refusal: the one given, where there is no such answer either.
+        """
+        call, work, asked = self._call, self._work, self._asked
+        assert work.deterministic is not None, "who asks has looked"
+        assert call.work is not None, "it was made with the call"
+        context = RulesContext(call.call_id, work.name, DEGRADED, asked.version, asked.values, asked.metadata)
+        text = await work.deterministic.say(
+            last_words(self._head.fields, self._endpoint),
+            {**msgspec.structs.asdict(context), "reason": refusal.code},
+            asked.values,
+            runner=work.answerer,
+            due_s=self._due_s,
+            record=call.work,
+        )
+        if text is None:
+            raise refusal
+        call.provider, call.model, call.served_model = "", DEGRADED, DEGRADED
         created = int(self._shared.now())
-        answer = ModelAnswer(call.call_id, _DEGRADED, created, (AnswerMessage((AnswerText(text),)),), usage=None)
+        answer = ModelAnswer(call.call_id, DEGRADED, created, (AnswerMessage((AnswerText(text),)),), usage=None)
         headers = b"content-type: %b\r\nx-request-id: %b\r\nx-headworks-call-id: %b\r\n%b%b" % (
             b"text/event-stream; charset=utf-8" if call.is_streamed else JSON,
             call.call_id.encode(),
@@ -283,13 +297,11 @@ class Run(ABC):
             call.timings(),
         )
         call.finish_reason, call.response_id, call.error_code = "degraded", "", ""
-        metadata = {**self._asked.metadata, "headworks.degraded": self._reasons[-1] if self._reasons else "true"}
-        fields = {**self._head.fields, "metadata": msgspec.Raw(msgspec.json.encode(metadata))}
-        if call.is_streamed:
-            body = write_stream(answer, self._endpoint, fields)
-            self._finish("answered", 200, headers + STREAM_HEADERS, body)
-        else:
-            self._finish("answered", 200, headers, write_answer(answer, self._endpoint, fields))
+        own = self._asked.metadata if self._endpoint is Endpoint.RESPONSES else {}
+        metadata = {**own, "headworks.degraded": self._reasons[-1] if self._reasons else "true"}
+        write = write_stream if call.is_streamed else write_answer
+        body = write(answer, self._endpoint, self._head.fields, metadata=metadata)
+        self._finish("answered", 200, headers + STREAM_HEADERS if call.is_streamed else headers, body)
 
     def _finish(self, outcome: Outcome, status: int, headers: bytes, body: bytes, *, kept: bytes = b"") -> None:
         call = self._call
@@ -300,6 +312,10 @@ class Run(ABC):
         call.usage = self._spent
         call.response_bytes = len(body)
         self._shared.settlement.settle(call, outcome, status)
+        self._send(status, headers, body)
+
+    def _send(self, status: int, headers: bytes, body: bytes) -> None:
+        """The whole answer, recorded already, goes to the caller."""
         self._reply.respond(status, headers, body)
 
     def keep_what_there_is(self) -> None:
@@ -327,7 +343,7 @@ class Run(ABC):
     @property
     def _said(self) -> Verdict:
         """How the output was judged, for the record and the caller."""
-        if not self._work.judges_output or self._call.served_model == _DEGRADED:
+        if not self._work.judges_output or self._call.served_model == DEGRADED:
             return ""
         if self._verdict is not None:
             return self._verdict

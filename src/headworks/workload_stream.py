@@ -15,6 +15,7 @@ from headworks.errors import Refusal
 from headworks.hedging import FirstTokens
 from headworks.judging import GOOD, Judgement, judge_rules
 from headworks.planning import Plan
+from headworks.stream_heart import Heartbeat
 from headworks.stream_screen import StreamScreen
 from headworks.stream_sums import usage_of_both
 from headworks.stream_terms import Hedge, Lane, StreamTerms
@@ -26,6 +27,7 @@ class StreamedRun(Run):
 
     _screen: StreamScreen | None = None
     _continued: ContinuedStream | None = None
+    _beat: Heartbeat | None = None
     _repairs = 0
 
     async def answer(self) -> None:
@@ -33,13 +35,24 @@ class StreamedRun(Run):
         # A version from before may have had a schema.
         if self._work.contract.streaming.on_break == "continue" and self._work.schema is None:
             self._continued = ContinuedStream(self._endpoint, self._head.fields)
+        call, streams = self._call, self._shared.streams
+        beat = self._beat = streams.heartbeat(call, self._reply, self._work.static_headers)
         try:
             await self._stream_along()
         except Refusal as error:
-            if not self._is_begun or self._call.is_settled:
+            if call.is_settled or not (self._is_begun or beat.is_early):
                 raise
-            self._call.usage = self._spent
-            self._shared.streams.end_broken(self._call, error, self._reply, self._terms(b"", None, 0))
+            call.usage = self._spent
+            if self._is_begun:
+                streams.end_broken(call, error, self._reply, self._terms(b"", None, 0))
+            else:
+                self.keep_what_there_is()
+                streams.end_early(call, error, self._reply, self._endpoint)
+        except Exception:
+            streams.settle_early(call, beat)
+            raise
+        finally:
+            beat.stop()
 
     @property
     def _is_begun(self) -> bool:
@@ -71,7 +84,8 @@ class StreamedRun(Run):
         if self._work.deterministic is None or self._is_begun:
             assert refusal is not None, "a chain has a target"
             raise refusal
-        self._answer_statically()
+        assert refusal is not None, "a chain has a target"
+        await self._answer_last(refusal)
 
     async def _stream_from(self, index: int) -> None:
         """Relay one target's stream; ask again while it fails in a way that passes, and nothing has gone out."""
@@ -171,7 +185,14 @@ class StreamedRun(Run):
             () if self._is_last(index) else self._falls_back,
             self._spent,
             self._continued,
+            beat=self._beat,
         )
+
+    def _send(self, status: int, headers: bytes, body: bytes) -> None:
+        if self._beat is not None and self._beat.is_early:
+            self._reply.end(self._beat.told(self._headers(None)) + body)
+        else:
+            super()._send(status, headers, body)
 
     @property
     def _seam(self) -> str:

@@ -182,6 +182,18 @@ def test_the_static_answer_must_satisfy_the_schema(desk, check):
     assert check()[0][0].startswith(f"{TRIAGE}/fallback.json:0:0: breaks schema.json: ")
 
 
+def test_a_template_and_a_function_are_checked_like_what_they_stand_in_for(desk, check):
+    desk.edit("fallback.json", '"category": "other"', '"category": "{{ tiket }}"')
+    (desk.triage / "fallback.py").write_text("\nasync def answer(asked, context):\n    return {}\n")
+
+    problems = check()[0]
+
+    assert problems == [f"{TRIAGE}/fallback.py:2:1: `answer` is a coroutine or generator; it must be a plain function"]
+    (desk.triage / "fallback.py").unlink()
+    (problem,) = check()[0]
+    assert "/category: this name is not declared under `variables`" in problem
+
+
 def test_a_parameter_that_no_contract_fixes_need_not_be_freed(desk, check):
     path = desk.triage / "workload.yaml"
     path.write_text(path.read_text() + "caller_may_set: [text, temprature, fallback, retries]\n")

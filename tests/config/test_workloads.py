@@ -61,7 +61,15 @@ def test_a_minimal_contract_has_a_default_for_everything_else(write, loaded):
     assert (workload.name, workload.folder) == ("triage", folder)
     assert workload.contract.ladder == ("nano", "mini", "flagship")
     assert workload.contract.latency.total_s == 60.0
-    assert set(workload.files.__struct_fields__) == {"prompt", "schema", "rules", "tools", "golden", "fallback"}
+    assert set(workload.files.__struct_fields__) == {
+        "prompt",
+        "schema",
+        "rules",
+        "tools",
+        "golden",
+        "fallback",
+        "fallback_code",
+    }
     assert all(getattr(workload.files, name) is None for name in workload.files.__struct_fields__)
 
 
@@ -126,9 +134,9 @@ def test_every_problem_of_every_contract_is_found_at_once(write, problems):
         ("model: fast", "3:8: model: is not among `ladder`; choices: `flagship`, `mini`, `nano`"),
         ("fallback: [gone/x]", ("3:12: fallback[0]: names no model: expected a tier's role, a public name or "
          "`provider/model`; choices: `fast`, `flagship`, `mini`, `nano`")),
-        ("fallback: [deterministic]", ("3:12: fallback[0]: `deterministic` needs a file `fallback.json` with the "
-         "answer, beside this one")),
-        ("fallback: [deterministic, mini]", "3:12: fallback[0]: `deterministic` must stand last: it never fails"),
+        ("fallback: [deterministic]", ("3:12: fallback[0]: `deterministic` needs a file `fallback.json`, `fallback.md` "
+             "or `fallback.py` with the answer, beside this one")),
+            ("fallback: [deterministic, mini]", "3:12: fallback[0]: `deterministic` must stand last: it never fails"),
         ("ladder: [nano, deterministic]", ("3:16: ladder[1]: names no model: expected a tier's role, a public name or "
          "`provider/model`; choices: `fast`, `flagship`, `mini`, `nano`")),
         ("prompt: gone.md", "3:9: prompt: there is no such file beside this one"),
@@ -175,6 +183,21 @@ def test_a_public_model_called_as_a_role_plays_it(write, loaded):
     write(MINIMAL + "ladder: [nano]\n", project="providers: {sim: {kind: simulator}}\nmodels: {nano: sim/a}\n")
 
     assert loaded()[0].contract.ladder == ("nano",)
+
+
+@pytest.mark.parametrize("name", ["fallback.md", "fallback.py"])
+def test_a_chain_may_end_in_a_template_or_a_function(write, loaded, name):
+    folder = write(MINIMAL + "fallback: [deterministic]\n", files=[name])
+    files = loaded()[0].files
+
+    assert (files.fallback or files.fallback_code) == folder / name
+
+
+def test_one_template_is_enough(write, problems):
+    write(MINIMAL + "fallback: [deterministic]\n", files=["fallback.json", "fallback.md"])
+
+    (problem,) = problems()
+    assert "there are `fallback.json` and `fallback.md`: keep one of them" in problem
 
 
 def test_a_chain_may_end_in_the_static_answer(write, loaded):

@@ -6,7 +6,7 @@ from functools import partial
 import msgspec
 
 from headworks.cli.prompt_release import as_named, companions_of, registry_of, schema_digest, step_to
-from headworks.compiled import Published, own_prompt, read_file, static_answer
+from headworks.compiled import Published, own_prompt, read_file
 from headworks.composing import FIXABLE
 from headworks.config import (
     DETERMINISTIC,
@@ -22,10 +22,11 @@ from headworks.config import (
 )
 from headworks.config.document import Mark
 from headworks.config.walk import suggestion
+from headworks.deterministic import known_fault, read_template, template_problem
 from headworks.errors import ConfigError, Problem, Refusal, StorageError
 from headworks.evals.golden import MOST_SHOWN, CaseReader, check_cases
-from headworks.prompts import Prompt, PromptRegistry, Publication, Release
-from headworks.screening import OutputSchema, ToolSet, check_rules
+from headworks.prompts import Prompt, PromptRegistry, Publication, Release, parse
+from headworks.screening import OutputSchema, ToolSet, check_answers, check_rules
 from headworks.screening.output.places import place_of
 from headworks.workloads import check_files
 
@@ -47,7 +48,7 @@ def workload_checks(project: Project) -> tuple[Check, ...]:
         partial(_named, partial(_prompt, project)),
         partial(_named, _schema),
         partial(_named, _rules),
-        partial(_named, _static_answer),
+        partial(_named, _last_answer),
         partial(_named, _golden),
         _may_set,
         partial(_limit, project),
@@ -118,15 +119,18 @@ def _against(registry: PromptRegistry | None, workload: Workload) -> Examination
 
 
 def _static_faults(active: Publication, workload: Workload) -> Iterator[Problem]:
-    """The static answer, where it breaks the schema of the version that calls are made with: then there is none."""
+    """The answer at the chain's end, where it does not fit the version that calls are made with: then there is none."""
     path, beside = workload.files.fallback, active.companions
-    if path is None or beside is None or not beside.schema or DETERMINISTIC not in workload.contract.fallback:
+    if path is None or beside is None or DETERMINISTIC not in workload.contract.fallback:
         return
     try:
-        static = static_answer(path)
+        template = read_template(path, parse(active.source, name=workload.name, file=active.version).variables)
+        schema = OutputSchema.compile(beside.schema.encode(), name=workload.name) if beside.schema else None
+        fault = None if schema is None else known_fault(template, schema)
     except ConfigError:
-        return  # the check of the static answer tells
-    fault = OutputSchema.compile(beside.schema.encode(), name=workload.name).check(static)
+        message = f"does not fit {active.version}, the active version: its calls have no answer without a model"
+        yield Problem(str(path), 0, 0, message)
+        return
     if fault is not None:
         message = (
             f"breaks the schema of {active.version}, the active version ({fault.pointer or 'the answer'}: "
@@ -171,23 +175,30 @@ def _rules(workload: Workload) -> Sequence[Problem]:
     return ()
 
 
-def _static_answer(workload: Workload) -> Sequence[Problem]:
-    """Whether the static answer is one that the schema lets through."""
-    path, schema_path = workload.files.fallback, workload.files.schema
-    if path is None or schema_path is None:
+def _last_answer(workload: Workload) -> Sequence[Problem]:
+    """Whether the answer that needs no model can be given, and is one that the schema lets through."""
+    files = workload.files
+    if files.fallback_code is not None:
+        check_answers(files.fallback_code)
+    path = files.fallback
+    if path is None:
         return ()
-    text = read_file(path)
     try:
-        schema = OutputSchema.compile(read_file(schema_path), name=workload.name, file=str(schema_path))
-        value = msgspec.json.decode(text)
-    except (ConfigError, msgspec.DecodeError, UnicodeDecodeError):
+        prompt, schema = own_prompt(workload, Published()), None
+        if files.schema is not None:
+            schema = OutputSchema.compile(read_file(files.schema), name=workload.name, file=str(files.schema))
+    except ConfigError:
         return ()  # the checks of these files tell
-    fault = schema.check(value if isinstance(value, str) else text)
+    template = read_template(path, {} if prompt is None else prompt.variables)
+    fault = None if schema is None or path.suffix != ".json" else known_fault(template, schema)
     if fault is None:
-        return ()
-    line, column = (0, 0) if isinstance(value, str) else place_of(text, fault.pointer)
+        problem = template_problem(path, template, schema)
+        return () if problem is None else (problem,)
+    assert files.schema is not None, "a fault is one of a schema"
+    text = read_file(path)
+    line, column = (0, 0) if text.lstrip().startswith(b'"') else place_of(text, fault.pointer)
     where = f"{fault.pointer}: " if fault.pointer else ""
-    return (Problem(str(path), line, column, f"{where}breaks {schema_path.name}: {fault.message}"),)
+    return (Problem(str(path), line, column, f"{where}breaks {files.schema.name}: {fault.message}"),)
 
 
 def _golden(workload: Workload) -> Examination:

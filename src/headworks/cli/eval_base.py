@@ -29,7 +29,7 @@ from headworks.config import (
 )
 from headworks.errors import CommandError, ConfigError
 
-_NO_EVIDENCE = frozenset({"workload.yaml", "decision.md", "README.md", "fallback.json"})
+_NO_EVIDENCE = frozenset({"workload.yaml", "decision.md", "README.md", "fallback.json", "fallback.md", "fallback.py"})
 """Files of a workload's folder whose bytes no answer and no score depends on. Of the contract, what matters is looked
 at field by field."""
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from headworks.workloads import Answers
 
 _SENSITIVITIES: tuple[str, ...] = get_args(Sensitivity)
-_FILES = ("prompt", "schema", "rules", "tools", "golden", "fallback")
+_FILES = ("prompt", "schema", "rules", "tools", "golden", "fallback", "fallback_code")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -52,7 +52,7 @@ from headworks.config.shape import (
 from headworks.config.stored import store_url
 from headworks.config.workloads import (
     CONTRACT_FILE,
-    FALLBACK_FILE,
+    FALLBACK_FILES,
     Check,
     Workload,
     WorkloadFiles,
@@ -63,7 +63,7 @@ from headworks.config.workloads import (
 __all__ = [
     "CONTRACT_FILE",
     "DETERMINISTIC",
-    "FALLBACK_FILE",
+    "FALLBACK_FILES",
     "FILE_NAME",
     "LOCK_FILE",
     "MOST_WORKERS",

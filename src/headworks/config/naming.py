@@ -3,7 +3,7 @@
 from headworks.config.shape import TIER_ROLES, Config, Model
 
 DETERMINISTIC = "deterministic"
-"""The last rung of a fallback chain: the static answer in the workload's `fallback.json`."""
+"""The last rung of a fallback chain: what the workload's `fallback.json`, `fallback.md` or `fallback.py` says."""
 
 
 def model_named(config: Config, name: str) -> Model | None:

@@ -109,6 +109,14 @@ class Server(Section, frozen=True):
     write_timeout_s: Annotated[
         Seconds, Meta(description="Seconds without the client taking any byte of an answer.")
     ] = 60.0
+    heartbeat_s: Annotated[
+        Seconds,
+        Meta(
+            description="Seconds of silence after which something goes into a stream, so that no proxy takes its "
+            "connection for dead: the head of the answer, where nothing has come yet, and then comments. Keep it below "
+            "the shortest idle time of the proxies on the way."
+        ),
+    ] = 15.0
     grace_s: Annotated[
         float, Meta(description="Seconds that calls under way may take to finish after a stop.", ge=0, le=86_400)
     ] = 30.0
@@ -570,6 +578,13 @@ class Model(Section, frozen=True):
         tuple[Annotated[str, Meta(min_length=1, max_length=320, extra={"form": "model-name"})], ...],
         Meta(description="Public names, or `provider/model`, of models to go on with when this one fails, in order."),
     ] = ()
+    answer: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=20_000)] | None,
+        Meta(
+            description="The text that calls of this name are answered when it and its fallbacks have failed. Left "
+            "out: they get the error. What asks for JSON always does."
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         if self.targets and not self.provider:

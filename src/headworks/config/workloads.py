@@ -24,7 +24,11 @@ from headworks.config.walk import Path as Place
 from headworks.errors import ConfigError, Problem
 
 CONTRACT_FILE = "workload.yaml"
-FALLBACK_FILE = "fallback.json"
+FALLBACK_FILES = ("fallback.json", "fallback.md")
+"""The answer when every model has failed, or its template: JSON, or a text."""
+
+FALLBACK_CODE_FILE = "fallback.py"
+"""The function that gives such an answer."""
 
 MOST_STOPS = 4
 """Stop sequences of one request (OpenAI API reference, 2026-10)."""
@@ -50,6 +54,7 @@ class WorkloadFiles(msgspec.Struct, frozen=True):
     tools: Path | None = None
     golden: Path | None = None
     fallback: Path | None = None
+    fallback_code: Path | None = None
 
 
 class Workload(msgspec.Struct, frozen=True):
@@ -175,7 +180,8 @@ def files_of(folder: Path, contract: Contract) -> WorkloadFiles:
             for field, usual in _USUAL_FILES.items()
             if getattr(contract, field) is not None or (folder / usual).is_file()
         },
-        fallback=folder / FALLBACK_FILE if (folder / FALLBACK_FILE).is_file() else None,
+        fallback=next((folder / name for name in FALLBACK_FILES if (folder / name).is_file()), None),
+        fallback_code=folder / FALLBACK_CODE_FILE if (folder / FALLBACK_CODE_FILE).is_file() else None,
     )
 
 
@@ -215,9 +221,17 @@ class _ContractRules:
                 self._model(("fallback", index), name)
             elif index != len(contract.fallback) - 1:
                 self._blame(("fallback", index), f"`{DETERMINISTIC}` must stand last: it never fails")
-            elif not (self._folder / FALLBACK_FILE).is_file():
-                message = f"`{DETERMINISTIC}` needs a file `{FALLBACK_FILE}` with the answer, beside this one"
-                self._blame(("fallback", index), message)
+            else:
+                self._fallback_files(("fallback", index))
+
+    def _fallback_files(self, place: Place) -> None:
+        there = [name for name in (*FALLBACK_FILES, FALLBACK_CODE_FILE) if (self._folder / name).is_file()]
+        if not there:
+            named = "`fallback.json`, `fallback.md` or `fallback.py`"
+            message = f"`{DETERMINISTIC}` needs a file {named} with the answer, beside this one"
+            self._blame(place, message)
+        elif all(name in there for name in FALLBACK_FILES):
+            self._blame(place, f"there are `{'` and `'.join(FALLBACK_FILES)}`: keep one of them")
 
     def _default_ladder(self, ladder: Collection[str]) -> None:
         unbound = [name for name in ladder if model_of_rung(self._config, name) is None]

@@ -1,16 +1,18 @@
 """Whole answers in the canonical form, whichever dialect they came in."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from headworks.calls import AttemptFailed, Endpoint, Failure, UnreadableAnswer
 from headworks.dialects.answers import read_chat_answer, read_responses_answer
+from headworks.dialects.bridging import ASKED
 from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer, UpstreamError
 from headworks.dialects.chat_answers import decode_chat_answer, encode_chat_answer
-from headworks.dialects.chat_requests import reads_usage
-from headworks.dialects.chat_streams import ChatDecoder, ChatEncoder
-from headworks.dialects.events import Ended, Started, StreamEncoder, StreamEvent, Text
+from headworks.dialects.chat_streams import ChatDecoder
+from headworks.dialects.events import Ended, Started, StreamEvent, Text
 from headworks.dialects.reading import Fields
-from headworks.dialects.responses_answers import ResponseFrame, decode_responses_answer, encode_responses_answer
+from headworks.dialects.responses_answers import decode_responses_answer
 from headworks.dialects.responses_encoding import ResponsesEncoder
 from headworks.dialects.sse import parse_event, split_blocks
 from headworks.dialects.summary import AnswerSummary
@@ -86,23 +88,43 @@ def answer_text(answer: ModelAnswer) -> str:
     )
 
 
-def write_answer(answer: ModelAnswer, endpoint: Endpoint, fields: Fields) -> bytes:
-    """The body that says what `answer` says; `fields` are the request's."""
-    if endpoint is Endpoint.RESPONSES:
-        return encode_responses_answer(answer, ResponseFrame(fields, answer.id))
-    return encode_chat_answer(answer)
+def write_answer(
+    answer: ModelAnswer, endpoint: Endpoint, fields: Fields, *, metadata: Mapping[str, str] | None = None
+) -> bytes:
+    """The body that says what `answer` says.
+
+    Arguments:
+        fields: the request's.
+        metadata: what the answer has as such. Of dialects that have no place for it, clients keep or pass over it.
+    """
+    return marked(ASKED[endpoint](_with(fields, endpoint, metadata)).answer(answer), endpoint, metadata)
 
 
-def write_stream(answer: ModelAnswer, endpoint: Endpoint, fields: Fields) -> bytes:
+def write_stream(
+    answer: ModelAnswer, endpoint: Endpoint, fields: Fields, *, metadata: Mapping[str, str] | None = None
+) -> bytes:
     """The same as a stream that is there at once; of the answer's text."""
-    encoder: StreamEncoder
-    if endpoint is Endpoint.RESPONSES:
-        encoder = ResponsesEncoder(fields)
-    else:
-        encoder = ChatEncoder(includes_usage=reads_usage(fields))
+    encoder = ASKED[endpoint](_with(fields, endpoint, metadata)).encoder()
     events: tuple[StreamEvent, ...] = (
         Started(answer.id, answer.model, answer.created),
         Text(answer_text(answer)),
         Ended("", answer.usage),
     )
-    return b"".join([encoder.encode(event) for event in events])
+    return marked(b"".join([encoder.encode(event) for event in events]), endpoint, metadata)
+
+
+def _with(fields: Fields, endpoint: Endpoint, metadata: Mapping[str, str] | None) -> Fields:
+    if metadata is None or endpoint is not Endpoint.RESPONSES:
+        return fields
+    return {**fields, "metadata": msgspec.Raw(msgspec.json.encode(metadata))}
+
+
+def marked(body: bytes, endpoint: Endpoint, metadata: Mapping[str, str] | None) -> bytes:
+    """A body or a whole stream with our own metadata, in a dialect that has no place for it."""
+    if not metadata or endpoint is Endpoint.RESPONSES:
+        return body
+    mark = b'"metadata":%b,' % msgspec.json.encode(metadata)
+    if body.startswith(b"{"):
+        return b"{%b%b" % (mark, body[1:])
+    begin = b'"message":{' if endpoint is Endpoint.MESSAGES else b"data: {"
+    return body.replace(begin, begin + mark, 1)

@@ -3,12 +3,13 @@
 `parse` reads a prompt and names every problem with its place. `Prompt.render` makes the messages of a call: roles come
 from the file alone, values are typed and bounded, and no value leaves the fence that a template puts around it.
 `required_bump` says by how much a change must raise the version, and `release_bump` does with what is sent beside the
-prompt; `lint` what keeps text out of the provider's cache and
-what that costs. All of this is pure; `PromptRegistry` alone has a file.
+prompt; `lint` what keeps text out of the provider's cache and what that costs. `parse_answer` reads the template of an
+answer that no model gives. All of this is pure; `PromptRegistry` alone has a file.
 
 May import `calls`, `errors`, `config`, `catalogue` and `database`.
 """
 
+from headworks.prompts.answers import AnswerTemplate, AnswerUnfit, parse_answer
 from headworks.prompts.layout import LintFinding, LintPrices, lint
 from headworks.prompts.prompt import Piece, Prompt, Section, parse
 from headworks.prompts.registry import LogEntry, PromptRegistry, Publication
@@ -24,6 +25,8 @@ PROMPTS_FILE = "prompts.db"
 
 __all__ = [
     "PROMPTS_FILE",
+    "AnswerTemplate",
+    "AnswerUnfit",
     "Companions",
     "FrontMatter",
     "Level",
@@ -45,6 +48,7 @@ __all__ = [
     "check_bump",
     "lint",
     "parse",
+    "parse_answer",
     "release_bump",
     "required_bump",
     "with_version",

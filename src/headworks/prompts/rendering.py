@@ -85,6 +85,17 @@ def render_static(stream: Stream) -> str:
     return parts
 
 
+def render_with(stream: Stream, filled: dict[str, object]) -> str:
+    """The text of one template for these values.
+
+    Raises:
+        OverflowError: it is too long.
+        TemplateError, TypeError, ValueError: an object does not hold what it reads.
+    """
+    text, _ = _run(stream, _context(filled), MAX_OUTPUT)
+    return text
+
+
 def assemble(name: str, steps: Sequence[Step], input_at: int) -> Program:
     """The program of these sections; `input_at` counts sections."""
     head: list[Message] = []

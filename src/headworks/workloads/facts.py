@@ -60,6 +60,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     has_schema: bool = False
     has_rules: bool = False
     has_fallback: bool = False
+    has_fallback_code: bool = False
+    fallback_name: str = "fallback.json"
 
     @property
     def static_tokens(self) -> int:
@@ -99,7 +101,9 @@ def read_facts(project: Project, workload: Workload) -> Facts:
         has_prompt=files.prompt is not None,
         has_schema=files.schema is not None,
         has_rules=files.rules is not None,
-        has_fallback=files.fallback is not None,
+        has_fallback=files.fallback is not None or files.fallback_code is not None,
+        has_fallback_code=files.fallback_code is not None,
+        fallback_name=", then ".join(path.name for path in (files.fallback_code, files.fallback) if path is not None),
     )
 
 

@@ -21,8 +21,8 @@ def check_files(workload: Workload) -> tuple[Problem, ...]:
     if files.tools is not None:
         found += _tools(workload, files.tools)
     if files.fallback is not None:
-        _, problems = _json(_shown(workload, files.fallback), files.fallback)
-        found += problems
+        shown = _shown(workload, files.fallback)
+        found += _json(shown, files.fallback)[1] if files.fallback.suffix == ".json" else []
     return tuple(found)
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from headworks.config import DETERMINISTIC
-from headworks.exchange import SHARE_WITH_MORE, STATIC_ANSWER_S
+from headworks.exchange import SHARE_WITH_MORE, last_answer_s
 from headworks.workloads.plan import Decision, Given, named
 
 GOLDEN_CASES = 50
@@ -129,7 +129,8 @@ def time_limits(given: Given) -> Iterator[Decision]:
             "limits", "the batch's own window", "nobody waits for an attempt", given.source("urgency"), "you"
         )
         return
-    times = _times(total_s, len(attempts), has_static=given.chain[-1] == DETERMINISTIC)
+    function_s = contract.validation.rules_timeout_s if given.facts.has_fallback_code else 0.0
+    times = _times(total_s, len(attempts), function_s, has_static=given.chain[-1] == DETERMINISTIC)
     named_times = [(named(name, given.facts.models), time_s) for name, time_s in zip(attempts, times, strict=True)]
     for number, (name, time_s) in enumerate(named_times):
         rest = "all that is left" if number == len(times) - 1 else f"{SHARE_WITH_MORE:.0%} of what is left"
@@ -150,14 +151,14 @@ def time_limits(given: Given) -> Iterator[Decision]:
     yield _fits(given, times[-1])
 
 
-def _times(total_s: float, count: int, *, has_static: bool) -> list[float]:
+def _times(total_s: float, count: int, function_s: float, *, has_static: bool) -> list[float]:
     """The longest that the attempts at each target may take, if those before it took all of theirs."""
     times, left_s = list[float](), total_s
     for number in range(count):
         if number < count - 1:
             times.append(left_s * SHARE_WITH_MORE)
         elif has_static:
-            times.append(left_s - min(STATIC_ANSWER_S, left_s / 10))
+            times.append(left_s - last_answer_s(left_s, function_s))
         else:
             times.append(left_s)
         left_s -= times[-1]
@@ -166,7 +167,7 @@ def _times(total_s: float, count: int, *, has_static: bool) -> list[float]:
 
 def _why_chain(given: Given, attempts: int) -> str:
     if given.chain[-1] == DETERMINISTIC:
-        return "last the static answer of fallback.json: there is always one"
+        return f"last the answer of {given.facts.fallback_name}, which needs no model"
     return "no fallback: a failure is the caller's" if attempts == 1 else "each takes over when the one before fails"
 
 

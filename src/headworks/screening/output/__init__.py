@@ -2,9 +2,12 @@
 
 An answer is read strictly (`reading`), judged by its schema at once (`OutputSchema`) or while it streams
 (`IncrementalCheck`), then by the user's rules in a process of their own (`RulesRunner`). A fault says where and which
-rule, and never what the answer holds. All of it is pure but for `rules`, the only module here that starts a process.
+rule, and never what the answer holds. What a user's fallback.py says in a model's place comes from such
+a process, too (`AnswerRunner`). All of it is pure but for `process`, the only module here that starts one.
 """
 
+from headworks.screening.output.answer_file import Said
+from headworks.screening.output.answer_runner import AnswerRunner, check_answers
 from headworks.screening.output.canonical import canonical_json
 from headworks.screening.output.faults import OutputFault
 from headworks.screening.output.incremental import IncrementalCheck
@@ -17,6 +20,7 @@ from headworks.screening.output.tool_calls import ToolSet
 from headworks.screening.output.verdicts import Decision, RuleFinding, RulesOutcome, Verdict
 
 __all__ = [
+    "AnswerRunner",
     "Decision",
     "IncrementalCheck",
     "JsonValue",
@@ -25,10 +29,12 @@ __all__ = [
     "RuleFinding",
     "RulesOutcome",
     "RulesRunner",
+    "Said",
     "SchemaProblem",
     "ToolSet",
     "Verdict",
     "canonical_json",
+    "check_answers",
     "check_rules",
     "repair_message",
     "strict_problems",

@@ -37,7 +37,7 @@ class RulesFile(msgspec.Struct, frozen=True):
         try:
             said = rule(output, context)
         except BaseException as error:  # noqa: BLE001 - SystemExit too: no rule may end the worker
-            where = f" in line {line}" if (line := _line_of(error.__traceback__, self.path)) else ""
+            where = f" in line {line}" if (line := line_of(error.__traceback__, self.path)) else ""
             return RuleFinding(name, "block", f"raised {type(error).__name__}{where}", "rules_failed")
         if said is None or said is True:
             return None
@@ -60,23 +60,9 @@ class RulesFile(msgspec.Struct, frozen=True):
 
 def load_rules(path: Path) -> RulesFile | LoadProblem:
     """Run the file, and find the public functions that it defines. Nothing that it raises comes out."""
-    name = str(path)
-    try:
-        source = path.read_bytes()
-    except OSError as error:
-        return LoadProblem(0, f"cannot be read: {error.strerror or error}")
-    module = types.ModuleType(MODULE)
-    module.__file__ = name
-    sys.modules[MODULE] = module  # where dataclasses and pickles look for it
-    try:
-        exec(compile(source, name, "exec"), module.__dict__)  # noqa: S102 - this is what a rules.py is for
-    except SyntaxError as error:
-        line = error.lineno or 0 if error.filename == name else _line_of(error.__traceback__, name)
-        return LoadProblem(line, f"is not Python: {error.msg}")
-    except ModuleNotFoundError as error:
-        return LoadProblem(_line_of(error.__traceback__, name), f"imports {error.name!r}, which is not installed")
-    except BaseException as error:  # noqa: BLE001 - SystemExit too: the file is somebody else's
-        return LoadProblem(_line_of(error.__traceback__, name), f"raised {type(error).__name__} when it was loaded")
+    module = load_module(path)
+    if isinstance(module, LoadProblem):
+        return module
     rules: list[tuple[str, Callable[..., object]]] = []
     for key, value in module.__dict__.items():
         is_own = inspect.isfunction(value) and value.__module__ == MODULE and not key.startswith("_")
@@ -87,7 +73,29 @@ def load_rules(path: Path) -> RulesFile | LoadProblem:
     for key, rule in rules:
         if problem := _signature_problem(key, rule):
             return problem
-    return RulesFile(name, tuple(rules))
+    return RulesFile(str(path), tuple(rules))
+
+
+def load_module(path: Path) -> types.ModuleType | LoadProblem:
+    """Run a user's file. Nothing that it raises comes out."""
+    name = str(path)
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        return LoadProblem(0, f"cannot be read: {error.strerror or error}")
+    module = types.ModuleType(MODULE)
+    module.__file__ = name
+    sys.modules[MODULE] = module  # where dataclasses and pickles look for it
+    try:
+        exec(compile(source, name, "exec"), module.__dict__)  # noqa: S102 - this is what such a file is for
+    except SyntaxError as error:
+        line = error.lineno or 0 if error.filename == name else line_of(error.__traceback__, name)
+        return LoadProblem(line, f"is not Python: {error.msg}")
+    except ModuleNotFoundError as error:
+        return LoadProblem(line_of(error.__traceback__, name), f"imports {error.name!r}, which is not installed")
+    except BaseException as error:  # noqa: BLE001 - SystemExit too: the file is somebody else's
+        return LoadProblem(line_of(error.__traceback__, name), f"raised {type(error).__name__} when it was loaded")
+    return module
 
 
 def _signature_problem(name: str, rule: Callable[..., object]) -> LoadProblem | None:
@@ -102,7 +110,7 @@ def _signature_problem(name: str, rule: Callable[..., object]) -> LoadProblem | 
     return None
 
 
-def _line_of(traceback: TracebackType | None, path: str) -> int:
+def line_of(traceback: TracebackType | None, path: str) -> int:
     """The last line of that file that was being run; 0 where there is none."""
     line = 0
     while traceback is not None:

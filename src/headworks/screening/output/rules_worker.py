@@ -1,4 +1,5 @@
-"""The process that rules run in. Its arguments: the rules.py, a descriptor for progress, a bound on memory in bytes.
+"""The process that rules run in, and functions that answer in a model's place. Its arguments: the user's file, a
+descriptor for progress, a bound on memory in bytes.
 
 Frames (a length in four bytes, then JSON) come in on standard input and go out on standard output; the first to go out
 says how loading went. Whatever the rules print goes nowhere: it could hold what the answer holds.
@@ -15,12 +16,14 @@ import signal
 import struct
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
+from headworks.screening.output.answer_file import ANSWER, load_answer
 from headworks.screening.output.rules_file import LoadProblem, RulesFile, load_rules
 from headworks.screening.output.verdicts import RuleFinding
 
@@ -43,32 +46,83 @@ class Question(msgspec.Struct, array_like=True):
 
 
 class Loaded(msgspec.Struct):
-    """The first frame: the rules' names, or why there are none."""
+    """The first frame: the functions' names, or why there are none."""
 
     rules: tuple[str, ...] = ()
     problem: LoadProblem | None = None
 
 
+class AnswerQuestion(msgspec.Struct, array_like=True):
+    """What a function is to answer, and what is known of its call."""
+
+    timeout_s: float
+    asked: str
+    context: msgspec.Raw
+
+
 def main() -> int:
     """Load the rules, then judge until the input ends."""
+    decoder = msgspec.json.Decoder(Question)
+
+    def load(path: Path) -> LoadProblem | tuple[tuple[str, ...], Work]:
+        loaded = load_rules(path)
+        if isinstance(loaded, LoadProblem):
+            return loaded
+
+        def judge(data: bytes, progress: mmap.mmap) -> bytes:
+            question = decoder.decode(data)
+            _set_alarm(question.timeout_s)
+            return msgspec.json.encode(_judge(loaded, question, progress))
+
+        return tuple(name for name, _ in loaded.rules), judge
+
+    return _serve(load)
+
+
+def answers_main() -> int:
+    """Load the function that answers, then let it until the input ends."""
+    decoder = msgspec.json.Decoder(AnswerQuestion)
+
+    def load(path: Path) -> LoadProblem | tuple[tuple[str, ...], Work]:
+        loaded = load_answer(path)
+        if isinstance(loaded, LoadProblem):
+            return loaded
+
+        def answer(data: bytes, progress: mmap.mmap) -> bytes:
+            question = decoder.decode(data)
+            _set_alarm(question.timeout_s)
+            progress[:] = LENGTH.pack(1)
+            said = loaded.say(question.asked, msgspec.json.decode(question.context))
+            progress[:] = LENGTH.pack(0)
+            return msgspec.json.encode(said)
+
+        return (ANSWER,), answer
+
+    return _serve(load)
+
+
+Work = Callable[[bytes, mmap.mmap], bytes]
+"""Makes the answer to one question; says in the second which function it is in."""
+
+
+def _serve(load: Callable[[Path], LoadProblem | tuple[tuple[str, ...], Work]]) -> int:
+    """Load a file, then work until the input ends."""
     path, progress_descriptor, memory_bytes = sys.argv[1:]
     questions, answers = _take_pipes()
     _limit(int(memory_bytes))
     threading.Thread(target=_end_with_input, args=(questions.fileno(),), daemon=True).start()
     _set_alarm(_LOAD_S)
-    loaded = load_rules(Path(path))
+    loaded = load(Path(path))
     signal.setitimer(signal.ITIMER_REAL, 0)
     if isinstance(loaded, LoadProblem):
         _send(answers, msgspec.json.encode(Loaded(problem=loaded)))
         return 0
-    _send(answers, msgspec.json.encode(Loaded(rules=tuple(name for name, _ in loaded.rules))))
+    names, work = loaded
+    _send(answers, msgspec.json.encode(Loaded(rules=names)))
     with mmap.mmap(int(progress_descriptor), LENGTH.size) as progress:
-        decoder = msgspec.json.Decoder(Question)
         while head := questions.read(LENGTH.size):
             (length,) = LENGTH.unpack(head)
-            question = decoder.decode(questions.read(length))
-            _set_alarm(question.timeout_s)
-            answer = msgspec.json.encode(_judge(loaded, question, progress))
+            answer = work(questions.read(length), progress)
             signal.setitimer(signal.ITIMER_REAL, 0)
             _send(answers, answer)
     return 0
