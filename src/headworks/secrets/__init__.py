@@ -11,7 +11,7 @@ from headworks.secrets.asking import Ask, Asker, Heard, HttpAsker
 from headworks.secrets.fetched import Fetched
 from headworks.secrets.keeper import Held, Keeper, Kept, Version, pack, unpack
 from headworks.secrets.managers import Managers
-from headworks.secrets.references import references_of
+from headworks.secrets.references import references_of, references_of_provider
 from headworks.secrets.standing import (
     SecretsStanding,
     SecretStanding,
@@ -45,6 +45,7 @@ __all__ = [
     "pack",
     "read_standing",
     "references_of",
+    "references_of_provider",
     "standing_of",
     "unpack",
     "write_standing",

@@ -79,21 +79,18 @@ class Keeper:
         self.kept: dict[str, Held] = {name: before[name] for name in self._references if name in before}
 
     def begin(self) -> None:
-        """Look at each, so that all have a value.
-
-        Raises:
-            SecretError: one that has never been seen cannot be had; says of every such one why.
-        """
-        self.look()
-        missing = [self._problems[name] for name in self._references if name not in self.kept]
-        if missing:
-            raise SecretError("\n".join(missing))
+        """Look at those that are not known yet, and at files, which cost nothing."""
+        self._look([name for name in self._references if name not in self.kept or name.startswith("file:")])
 
     def look(self) -> bool:
         """Look at each. Returns whether any value that calls are made with, or fall back to, is another now."""
         before = {name: _values(held) for name, held in self.kept.items()}
+        self._look(self._references)
+        return {name: _values(held) for name, held in self.kept.items()} != before
+
+    def _look(self, names: Iterable[str]) -> None:
         self._problems = {}
-        for name in self._references:
+        for name in names:
             now_s = self._now()
             held = self.kept.get(name)
             try:
@@ -104,7 +101,6 @@ class Keeper:
                     self.kept[name] = msgspec.structs.replace(self._pruned(held, now_s), problem=str(error))
             else:
                 self.kept[name] = self._pruned(_with(held, fetched, now_s), now_s)
-        return {name: _values(held) for name, held in self.kept.items()} != before
 
     @property
     def problems(self) -> dict[str, str]:
