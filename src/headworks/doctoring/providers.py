@@ -5,20 +5,21 @@ is refused for its key or for its body, and no model is asked. Only `--paid` mak
 a few tokens: providers state their limits on those alone.
 """
 
+import asyncio
 from collections.abc import Mapping
 
 import msgspec
 
 from headworks.assembly import ProviderPlan, read_provider
 from headworks.calls import Endpoint, FailureKind
-from headworks.config import Project, read_secret
+from headworks.config import Project
 from headworks.config import Provider as ProviderSection
 from headworks.config.shape import ProviderPool
 from headworks.doctoring.asking import Asker, Heard, asking, clock_finding, failure_words, reach
 from headworks.doctoring.findings import Check, Finding, Verdict, in_thread, ok, problem, skipped, warning
 from headworks.doctoring.limits import Stated, compare, configured_limits, stated_limits
 from headworks.doctoring.situation import Situation
-from headworks.errors import ConfigError, SecretError
+from headworks.errors import ConfigError
 from headworks.exchange import Timeouts
 from headworks.providers import REGISTRY, Provider, ProviderSettings
 from headworks.transport import Origin
@@ -79,15 +80,17 @@ class _Look:
         self._project = project
         self._name = name
         self._section: ProviderSection = project.config.providers[name]
+        self._pool_name = pool
         self._pool: ProviderPool | None = self._section.pools.get(pool)
         self._place = f"providers.{name}.pools.{pool}" if pool else f"providers.{name}"
 
     async def look(self) -> list[Finding]:
         try:
-            plan = read_provider(self._project, self._name, self._situation.environment)
-            settings = self._settings(plan)
-        except (ConfigError, SecretError) as error:
+            # In a thread: a secret manager may take its time.
+            plan = await asyncio.to_thread(read_provider, self._project, self._name, self._situation.environment)
+        except ConfigError as error:
             return [problem("key", str(error), "see to it: without it, every call there fails")]
+        settings = self._settings(plan)
         origin = Origin.from_url(plan.base_url, proxy=plan.proxy, ca_file=plan.ca_file)
         findings = await reach(origin, now_s=self._situation.now())
         if findings[0].verdict is Verdict.PROBLEM:
@@ -103,20 +106,8 @@ class _Look:
         return findings
 
     def _settings(self, plan: ProviderPlan) -> ProviderSettings:
-        """The provider's, with what this pool has of its own. Raises SecretError."""
-        pool = self._pool
-        if pool is None:
-            return plan.settings
-        key = plan.settings.api_key
-        if pool.api_key is not None:
-            environment = self._situation.environment
-            key = read_secret(pool.api_key, base=self._project.folder, environment=environment).reveal()
-        return msgspec.structs.replace(
-            plan.settings,
-            api_key=key,
-            organization=pool.organization or plan.settings.organization,
-            project=pool.project or plan.settings.project,
-        )
+        """Those of this pool."""
+        return next(pool.settings for pool in plan.pools if pool.name == self._pool_name)
 
     # -- what costs nothing ---------------------------------------------------------------------------------------
 
