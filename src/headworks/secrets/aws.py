@@ -71,8 +71,9 @@ class AwsManager:
         headers = (("content-type", "application/x-amz-json-1.1"), ("x-amz-target", operation))
         ask = Ask("POST", f"{url.rstrip('/')}/", headers, msgspec.json.encode(wanted))
         heard = self._ask(signed(ask, self._valid(region), region, service, self._now()))
-        if heard.status == 400:
-            raise SecretError(f"{reference.text}: AWS refuses it{_why(heard.body)}")
+        why = _why(heard.body) if heard.status != 200 else ""
+        if why:
+            raise SecretError(f"{reference.text}: AWS refuses it: {why}")
         return read_object(heard, reference.text, "AWS")
 
     def _region(self, reference: Reference) -> str:
@@ -93,13 +94,13 @@ class AwsManager:
 
 
 def _why(body: bytes) -> str:
-    """The kind of AWS's refusal: `: ResourceNotFoundException`. Its message may quote what was asked, and is left."""
+    """The kind of AWS's refusal, as `ResourceNotFoundException`. Its message may quote what was asked, and is left."""
     try:
         kind = text_of(msgspec.json.decode(body, type=Fields), "__type")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         kind = ""
     kind = kind.rpartition("#")[2]
-    return f": {kind}" if re.fullmatch(r"[A-Za-z.]{1,80}", kind) else ""
+    return kind if re.fullmatch(r"[A-Za-z.]{1,80}", kind) else ""
 
 
 def _number(fields: Fields) -> str:

@@ -44,7 +44,6 @@ class VaultManager:
         environment: Mapping[str, str],
         ask: Asker,
         now: Callable[[], float],
-        service_token: Path = SERVICE_TOKEN,
     ) -> None:
         address = section.address or environment.get("VAULT_ADDR") or environment.get("BAO_ADDR")
         if not address:
@@ -58,7 +57,6 @@ class VaultManager:
         self._environment = environment
         self._ask = ask
         self._now = now
-        self._service_token = service_token
         self._token: Secret | None = None
         self._due_s = 0.0
 
@@ -129,7 +127,7 @@ class VaultManager:
         else:
             if section.role is None:
                 raise SecretError("`secrets.vault.role` is missing: `auth: kubernetes` logs in as a role")
-            token = read_secret(f"file:{self._service_token}", base=self._base, environment={})
+            token = read_secret(f"file:{SERVICE_TOKEN}", base=self._base, environment={})
             body = {"role": section.role, "jwt": token.reveal()}
         url = f"{self._root}/auth/{quote(mount)}/login"
         heard = self._ask(Ask("POST", url, self._headers(), msgspec.json.encode(body)))
