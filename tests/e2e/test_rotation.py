@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -88,7 +90,7 @@ class Callers:
         return self.statuses
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def bao():
     server = OpenBaoProcess()
     yield server
@@ -110,7 +112,17 @@ providers:
 """
 
 
-def test_no_call_fails_while_a_key_is_rotated_in_openbao_and_the_old_one_revoked(bao, tmp_path):
+def metrics_of(gateway):
+    return httpx2.get(f"{gateway.process.address}/metrics").text
+
+
+def left_behind(folder):
+    """All that the gateway has written, but for the two ids that the test has put there."""
+    files = [file for file in folder.rglob("*") if file.is_file() and file.name not in ("role_id", "secret_id")]
+    return b"\n".join(file.read_bytes() for file in files)
+
+
+def test_no_call_fails_while_a_key_is_rotated_the_old_one_revoked_and_the_manager_away(bao, tmp_path):
     first, second = "sk-first-0123456789abcdef", "sk-second-0123456789abcdef"
     provider = Provider(first)
     bao.put("openai", api_key=first)
@@ -119,22 +131,54 @@ def test_no_call_fails_while_a_key_is_rotated_in_openbao_and_the_old_one_revoked
         callers = Callers(gateway)
         wait_until(lambda: provider.seen.get(first, 0) > 20)
         bao.put("openai", api_key=second)  # the manager is first, and the provider does not know it yet
-        rotated = gateway.command("keys", "provider", "rotate")
+        rotated = gateway.command("keys", "provider", "rotate", "--json")
         wait_until(lambda: provider.seen.get(second, 0) > 0)
         before = provider.seen[first]
         wait_until(lambda: provider.seen[first] > before + 20)  # calls go on with the old one
         provider.keys = {first, second}
         os.kill(gateway.process.pid, signal.SIGHUP)  # looks again, and forgets what was refused
-        provider.keys = {second}  # the old one is revoked while it is in use
         wait_until(lambda: provider.seen[second] > 20)
+        provider.keys = {second}  # the old one is revoked
+        bao.stop()
+        away = gateway.command("keys", "provider", "rotate")
+        after = provider.seen[second]
+        wait_until(lambda: provider.seen[second] > after + 20)
+        status = gateway.command("status")
+        wait_until(lambda: 'headworks_secrets{state="stale"} 1' in metrics_of(gateway))  # they come within a second
+        metrics = metrics_of(gateway)
         statuses = callers.end()
     finally:
         code = gateway.process.stop()
         provider.close()
 
-    assert rotated.returncode == 0, rotated.stderr
     assert set(statuses) == {200}
     assert code == 0
-    said = "".join(gateway.process.said) + rotated.stdout + rotated.stderr
-    assert first not in said
-    assert second not in said
+    assert rotated.returncode == 0, rotated.stderr
+    assert '"state":"good","version":"2"' in rotated.stdout
+    assert away.returncode == 1
+    assert "stale" in away.stdout
+    assert "cannot be reached: Connection refused" in away.stderr
+    assert "the last known key goes on" in status.stdout
+    commands = "".join(done.stdout + done.stderr for done in (rotated, away, status))
+    shown = ("".join(gateway.process.said) + commands + metrics).encode() + left_behind(tmp_path)
+    ids = [(tmp_path / name).read_text() for name in ("role_id", "secret_id")]
+    assert not [planted for planted in (first, second, *ids) if planted.encode() in shown]
+
+
+def test_a_first_start_without_the_manager_says_which_key_cannot_be_had_and_why(tmp_path):
+    (tmp_path / "headworks.yaml").write_text(
+        "version: 1\nsecrets: {vault: {address: 'http://127.0.0.1:9'}}\n"
+        "providers:\n  up: {kind: openai, api_key: 'vault:secret/openai#api_key'}\n"
+    )
+    environment = {**os.environ, "VAULT_TOKEN": "hvs.planted-token"}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "headworks", "serve", "--port", "0"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+    assert done.returncode != 0
+    assert "headworks.yaml:4:" in done.stderr
+    expected = "providers.up.api_key: vault:secret/openai#api_key: 127.0.0.1:9 cannot be reached: Connection refused"
+    assert expected in done.stderr
+    assert "hvs.planted-token" not in done.stdout + done.stderr

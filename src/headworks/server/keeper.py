@@ -13,7 +13,7 @@ from headworks.config import Project, parse
 from headworks.errors import HeadworksError
 from headworks.secrets import LOOK_S, Keeper, Kept, Managers, Watch, pack, references_of, unpack
 from headworks.server.messages import FrameReader, Word, frame
-from headworks.telemetry import RUN_FOLDER, Metrics, MetricsShare, report
+from headworks.telemetry import RUN_FOLDER, GaugeFamily, Metrics, MetricsShare, report
 
 NAME = "secrets"
 
@@ -42,14 +42,8 @@ class _Keeping:
         self._control = control
         self._frames = FrameReader()
         self._folder = project.storage / RUN_FOLDER
-        metrics = Metrics()
-        self._share = MetricsShare(metrics, self._folder, NAME)
-        metrics.gauge("secrets", "Provider keys that are looked at.", lambda: len(self._keeper.kept))
-        described = "Those of them that could not be looked at, so that the last known value is used."
-        metrics.gauge(
-            "secrets_stale", described, lambda: sum(bool(held.problem) for held in self._keeper.kept.values())
-        )
-        metrics.gauge("secrets_age_seconds", "Since the look that is longest ago.", self._age_s)
+        self._metrics = Metrics()
+        self._share = MetricsShare(self._metrics, self._folder, NAME)
         self._use(project, kept)
 
     def run(self) -> None:
@@ -100,10 +94,18 @@ class _Keeping:
         self._control.sendall(frame(Word.SECRETS, pack(kept)))
 
     def _publish(self) -> None:
+        held = self._keeper.kept.values()
+        stale = sum(bool(one.problem) for one in held)
+        age_s = max((time.time() - one.looked_s for one in held), default=0.0)
+        self._metrics.families = {
+            "secrets": GaugeFamily(
+                "Provider keys that are looked at; of those that are stale the last known value is used.",
+                ("state",),
+                {("good",): len(held) - stale, ("stale",): stale},
+            ),
+            "secrets_age_seconds": GaugeFamily("Since a provider key was looked at.", ("of",), {("oldest",): age_s}),
+        }
         try:
             self._share.publish()
         except OSError as error:
             report(f"{NAME}: metrics cannot be written: {error.strerror}")
-
-    def _age_s(self) -> float:
-        return max((time.time() - held.looked_s for held in self._keeper.kept.values()), default=0.0)
