@@ -2,9 +2,11 @@
 
 import copy
 import pickle
+import threading
 
 import pytest
 
+import headworks
 from headworks.assembly import look_at_keys, read_settings
 from headworks.config import load
 from headworks.errors import ConfigError
@@ -75,3 +77,17 @@ def test_settings_neither_show_nor_give_away_a_key(project, leak):
         with pytest.raises(TypeError) as raised:
             leak(holder)
         assert not any(key in str(raised.value) for key in PLANTED)
+
+
+def test_a_gateway_in_this_process_takes_a_new_key_without_being_connected_again(project, monkeypatch):
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    taken = threading.Event()
+    with headworks.connect(project.file) as gateway:
+        rekey = gateway._assembly.rekey
+        monkeypatch.setattr(gateway._assembly, "rekey", lambda kept: (rekey(kept), taken.set()))
+        (project.folder / "newest").write_text("sk-brand-new")
+        gateway._rotator.look()
+
+        assert taken.wait(20)
+        assert b"sk-brand-new" in gateway._assembly._keyed["up:a"]._key.block

@@ -439,6 +439,7 @@ class Hull:
         render_metrics: makes the text of `/metrics`; by default of this process alone.
         is_keyless: whoever calls is trusted: the caller is this very process.
         is_alone: no control plane keeps the books of its quotas.
+        ask_for_keys: has provider keys looked at, for one is refused; by default whoever does so for the gateway.
     """
 
     def __init__(
@@ -454,6 +455,7 @@ class Hull:
         is_ready: Callable[[], bool] = lambda: True,
         is_keyless: bool = False,
         is_alone: bool = False,
+        ask_for_keys: Callable[[], None] | None = None,
     ) -> None:
         storage = settings.project.storage
         limits = settings.project.config.storage
@@ -484,7 +486,13 @@ class Hull:
         self._store: KeyStore | None = None
         self._lookup_trouble = ""
         self._storage = storage
-        self.run_folder = storage / RUN_FOLDER
+        self.ask_for_keys = ask_for_keys or self._ask_for_keys
+
+    def _ask_for_keys(self) -> None:
+        try:
+            ask_for_look(self._storage / RUN_FOLDER, time.time())
+        except OSError as error:
+            report(f"new provider keys cannot be asked for: {error.strerror}")
 
     def ring(self, settings: Settings) -> KeyRing | OpenRing:
         """Who may call, for these settings."""
@@ -679,7 +687,7 @@ class Assembly:
         provider: Provider = REGISTRY[plan.kind](pool.settings)
         if pool.is_keyed and plan.kind != "simulator":
             name, blocks = pool.settings.name, _blocks(plan.kind, pool)
-            upstream = KeyedUpstream(name, upstream, provider, blocks, say=report, refused=self._ask_for_keys)
+            upstream = KeyedUpstream(name, upstream, provider, blocks, say=report, refused=self._hull.ask_for_keys)
             self._keyed[name] = upstream
         if plan.probe is not None:
             request = provider.request("GET", plan.probe.path, b"", b"", b"")
@@ -712,13 +720,6 @@ class Assembly:
             wheel=self._hull.wheel,
             loop=self._hull.loop,
         )
-
-    def _ask_for_keys(self) -> None:
-        """A key is refused: there may be a new one that nobody has looked at yet."""
-        try:
-            ask_for_look(self._hull.run_folder, time.time())
-        except OSError as error:
-            report(f"new provider keys cannot be asked for: {error.strerror}")
 
     def _refresh(self) -> None:
         try:

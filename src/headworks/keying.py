@@ -23,6 +23,9 @@ time. Providers take seconds to minutes to make a new key known everywhere."""
 _SUSPECT = frozenset({400, 401, 403})
 """Statuses by which providers refuse keys (400: Gemini). What else they mean, the provider's `classify` knows."""
 
+_ASK_EVERY_S = 5.0
+"""While keys are refused, new ones are asked for so often at most, however many calls there are."""
+
 _HELD_BYTES = 65_536
 _LEAST_S = 0.05
 
@@ -54,7 +57,7 @@ class KeyedUpstream:
         provider: makes the requests; they begin with the first of `blocks`.
         blocks: the headers that begin a request, one for each key, the newest first.
         say: writes a line for the operator.
-        refused: told when no key is left that is not refused.
+        refused: told when a key is refused, so that new ones are looked for.
         now: monotonic seconds.
     """
 
@@ -78,6 +81,7 @@ class KeyedUpstream:
         self._now = now
         self._keys = [Key(block) for block in blocks]
         self._key = self._keys[0]
+        self._ask_again_s = 0.0
 
     @property
     def is_fallen_back(self) -> bool:
@@ -127,14 +131,19 @@ class KeyedUpstream:
         good = next((one for one in self._keys if now_s >= one.until_s), None)
         if good is None:
             self._key = self._keys[0]
-            self._refused()
+            self._ask(now_s)
             return None
         if good is not self._key:
             self._key = good
             if good is not self._keys[0]:
                 self._say(f"{self._name}: the newest key is refused; an older one is used for now")
-                self._refused()
+                self._ask(now_s)
         return good
+
+    def _ask(self, now_s: float) -> None:
+        if now_s >= self._ask_again_s:
+            self._ask_again_s = now_s + _ASK_EVERY_S
+            self._refused()
 
 
 class _KeyedFlight:
