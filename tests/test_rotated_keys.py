@@ -65,6 +65,14 @@ def test_a_key_that_cannot_be_had_is_named_with_its_place(project):
         read_settings(project, ENVIRONMENT, kept)
 
 
+def test_who_serves_never_asks_a_manager(project):
+    (project.folder / "headworks.yaml").write_text(CONFIG.replace("file:older", "vault:secret/older#key"))
+    project = load(project.folder)
+
+    with pytest.raises(ConfigError, match="vault:secret/older#key is not known here yet"):
+        read_settings(project, ENVIRONMENT, {}, asks=False)
+
+
 @pytest.mark.parametrize("leak", [pickle.dumps, copy.deepcopy])
 def test_settings_neither_show_nor_give_away_a_key(project, leak):
     settings = read_settings(project, ENVIRONMENT)

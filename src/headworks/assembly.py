@@ -156,12 +156,15 @@ def look_at_keys(project: Project, environment: Mapping[str, str] = os.environ, 
 
 
 class _Keys:
-    """What references lead to: from what is kept, or else looked up; from managers only where that is allowed."""
+    """What references lead to: from what is kept, or else looked up; of managers only where that is allowed."""
 
-    def __init__(self, project: Project, environment: Mapping[str, str], kept: Kept | None) -> None:
+    def __init__(
+        self, project: Project, environment: Mapping[str, str], kept: Kept | None = None, *, asks: bool = True
+    ) -> None:
         self._project = project
         self._environment = environment
         self._kept = kept or {}
+        self._asks = asks
         self._managers: Managers | None = None
 
     def read(self, reference: str) -> tuple[Secret, ...]:
@@ -171,16 +174,20 @@ class _Keys:
             return tuple(version.secret for version in held.versions)
         if is_local_reference(reference):
             return (read_secret(reference, base=self._project.folder, environment=self._environment),)
+        if not self._asks:
+            raise SecretError(f"{reference} is not known here yet")
         self._managers = self._managers or Managers.of(self._project, self._environment)
         return (self._managers.fetch(reference).secret,)
 
 
-def read_settings(project: Project, environment: Mapping[str, str] = os.environ, kept: Kept | None = None) -> Settings:
+def read_settings(
+    project: Project, environment: Mapping[str, str] = os.environ, kept: Kept | None = None, *, asks: bool = True
+) -> Settings:
     """Read what the project refers to.
 
     Arguments:
-        kept: provider keys that are known (`look_at_keys`); those of secret managers that are not among them are
-            asked for, which blocks.
+        kept: provider keys that are known (`look_at_keys`).
+        asks: keys that are not among them are asked for, which blocks: never on an event loop that serves.
 
     Raises:
         ConfigError: something cannot be used, with its place in the file.
@@ -188,7 +195,7 @@ def read_settings(project: Project, environment: Mapping[str, str] = os.environ,
         StorageError: the prices in use cannot be read.
     """
     config = project.config
-    keys = _Keys(project, environment, kept)
+    keys = _Keys(project, environment, kept, asks=asks)
     plans = tuple(_provider_plan(project, name, keys) for name in config.providers)
     names = tuple((name, model.provider, model.model, model.fallback) for name, model in config.models.items())
     workloads = read_workloads(project)
@@ -320,7 +327,7 @@ def read_provider(project: Project, name: str, environment: Mapping[str, str] = 
     Raises:
         ConfigError: something of it cannot be used, with its place in the file.
     """
-    return _provider_plan(project, name, _Keys(project, environment, None))
+    return _provider_plan(project, name, _Keys(project, environment))
 
 
 def _provider_plan(project: Project, name: str, keys: _Keys) -> ProviderPlan:
@@ -625,7 +632,7 @@ class Assembly:
             ConfigError: a key is none that can be sent; all stay as they were.
         """
         project = self.settings.project
-        keys = _Keys(project, os.environ, kept)
+        keys = _Keys(project, os.environ, kept, asks=False)
         names = {name.partition(":")[0] for name in self._keyed}
         plans = [_provider_plan(project, name, keys) for name in names]
         fresh = {pool.settings.name: _blocks(plan.kind, pool) for plan in plans for pool in plan.pools}

@@ -298,7 +298,8 @@ class Supervisor:
                     self._is_announced = True
                     self._announce(self._address())
             elif word is Word.SECRETS:
-                self._kept = unpack(content)
+                # It may not have heard of the newest configuration yet: what only that one names stays.
+                self._kept = {**self._kept, **unpack(content)}
                 self._tell_workers(Word.SECRETS, content)
             elif word is Word.KEPT:
                 self._say(f"headworks: {child.name} keeps the old configuration: {content.decode()}")

@@ -14,7 +14,7 @@ from headworks.assembly import Assembly, Hull, Settings, read_settings
 from headworks.config import Project, Server, parse
 from headworks.endpoints import KNOWN_PATHS, PATHS_BEFORE_A_NAME
 from headworks.errors import HeadworksError
-from headworks.secrets import Kept, unpack
+from headworks.secrets import Kept, references_of, unpack
 from headworks.server.listening import HttpServer, bind
 from headworks.server.messages import FrameReader, Word, frame
 from headworks.server.settings import ServerLimits
@@ -176,9 +176,10 @@ class _Worker:
                 self._rekey(unpack(content))
 
     def _rekey(self, kept: Kept) -> None:
-        self._kept = kept
+        # Together with those that only the configuration in force names: the next one may be on its way.
+        self._kept = {**self._kept, **kept}
         try:
-            self._assembly.rekey(kept)
+            self._assembly.rekey(self._kept)
         except (HeadworksError, ValueError) as error:
             report(f"{self._name}: the provider keys stay as they were: {error}")
 
@@ -188,10 +189,12 @@ class _Worker:
         project = old.settings.project
         try:
             fresh = parse(text, file=str(project.file), base=project.folder)
-            assembly = Assembly(read_settings(fresh, os.environ, self._kept), self._hull)
+            assembly = Assembly(read_settings(fresh, os.environ, self._kept, asks=False), self._hull)
         except (HeadworksError, OSError, ValueError) as error:
             self._tell(Word.KEPT, str(error).encode())
             return
+        named = references_of(fresh)
+        self._kept = {name: held for name, held in self._kept.items() if name in named}
         self._assembly = assembly
         self._server.application = assembly.gateway
         self._server.limits = server_limits(fresh.config.server)
