@@ -7,9 +7,10 @@ import threading
 import pytest
 
 import headworks
-from headworks.assembly import look_at_keys, read_settings
+from headworks.assembly import read_settings
 from headworks.config import load
 from headworks.errors import ConfigError
+from headworks.secrets import look_at_keys
 
 PLANTED = [f"sk-planted-{number}-4711" for number in range(4)]
 

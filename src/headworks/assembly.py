@@ -24,7 +24,6 @@ from headworks.config import (
     Project,
     Secret,
     Workload,
-    is_local_reference,
     is_reference,
     load_workloads,
     locked_model_problem,
@@ -51,7 +50,7 @@ from headworks.probing import ProbePlan, Prober
 from headworks.providers import REGISTRY, Provider, ProviderSettings
 from headworks.records import JOURNAL_FOLDER, CallLookup, Journal
 from headworks.routing import Health, Reach, RouteTable
-from headworks.secrets import Keeper, Kept, Managers, ask_for_look, references_of, references_of_provider
+from headworks.secrets import Kept, KnownKeys, ask_for_look, references_of_provider
 from headworks.settlement import Settlement
 from headworks.shedding import Load
 from headworks.streaming import StreamRelay
@@ -141,45 +140,6 @@ class Settings(msgspec.Struct, frozen=True):
         raise TypeError("settings hold secrets: they cannot be pickled or copied")
 
 
-def look_at_keys(project: Project, environment: Mapping[str, str] = os.environ, kept: Kept | None = None) -> Kept:
-    """The provider keys that files and secret managers have: those that are not known yet, looked at now. Blocking.
-
-    One that cannot be had is not among them: `read_settings` says why, and where it is named.
-
-    Arguments:
-        kept: what is known already, and goes on.
-    """
-    managers = Managers.of(project, environment)
-    keeper = Keeper(references_of(project), managers.fetch, project.config.secrets.overlap_s, time.time, kept)
-    keeper.begin()
-    return keeper.kept
-
-
-class _Keys:
-    """What references lead to: from what is kept, or else looked up; of managers only where that is allowed."""
-
-    def __init__(
-        self, project: Project, environment: Mapping[str, str], kept: Kept | None = None, *, asks: bool = True
-    ) -> None:
-        self._project = project
-        self._environment = environment
-        self._kept = kept or {}
-        self._asks = asks
-        self._managers: Managers | None = None
-
-    def read(self, reference: str) -> tuple[Secret, ...]:
-        """The newest, then those that are still good for a while. Raises SecretError."""
-        held = self._kept.get(reference)
-        if held is not None:
-            return tuple(version.secret for version in held.versions)
-        if is_local_reference(reference):
-            return (read_secret(reference, base=self._project.folder, environment=self._environment),)
-        if not self._asks:
-            raise SecretError(f"{reference} is not known here yet")
-        self._managers = self._managers or Managers.of(self._project, self._environment)
-        return (self._managers.fetch(reference).secret,)
-
-
 def read_settings(
     project: Project, environment: Mapping[str, str] = os.environ, kept: Kept | None = None, *, asks: bool = True
 ) -> Settings:
@@ -195,7 +155,7 @@ def read_settings(
         StorageError: the prices in use cannot be read.
     """
     config = project.config
-    keys = _Keys(project, environment, kept, asks=asks)
+    keys = KnownKeys(project, environment, kept, asks=asks)
     plans = tuple(_provider_plan(project, name, keys) for name in config.providers)
     names = tuple((name, model.provider, model.model, model.fallback) for name, model in config.models.items())
     workloads = read_workloads(project)
@@ -327,10 +287,10 @@ def read_provider(project: Project, name: str, environment: Mapping[str, str] = 
     Raises:
         ConfigError: something of it cannot be used, with its place in the file.
     """
-    return _provider_plan(project, name, _Keys(project, environment))
+    return _provider_plan(project, name, KnownKeys(project, environment))
 
 
-def _provider_plan(project: Project, name: str, keys: _Keys) -> ProviderPlan:
+def _provider_plan(project: Project, name: str, keys: KnownKeys) -> ProviderPlan:
     provider = project.config.providers[name]
 
     def secrets(reference: str, *place: str) -> tuple[Secret, ...]:
@@ -632,7 +592,7 @@ class Assembly:
             ConfigError: a key is none that can be sent; all stay as they were.
         """
         project = self.settings.project
-        keys = _Keys(project, os.environ, kept, asks=False)
+        keys = KnownKeys(project, os.environ, kept, asks=False)
         names = {name.partition(":")[0] for name in self._keyed}
         plans = [_provider_plan(project, name, keys) for name in names]
         fresh = {pool.settings.name: _blocks(plan.kind, pool) for plan in plans for pool in plan.pools}

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import uvloop
 
-from headworks.assembly import Assembly, Hull, Settings, look_at_keys, read_settings
+from headworks.assembly import Assembly, Hull, Settings, read_settings
 from headworks.config import load
 from headworks.errors import HeadworksError, Refusal, StorageError
 from headworks.exchange import Request
 from headworks.library.mailbox import Mailbox
 from headworks.library.rotating import Rotator
 from headworks.records import drain_once
-from headworks.secrets import Kept
+from headworks.secrets import Kept, look_at_keys
 from headworks.telemetry import Metrics, report
 from headworks.wheel import TimerWheel
 

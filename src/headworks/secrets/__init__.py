@@ -10,6 +10,7 @@ All of it blocks, and none of it belongs on an event loop. May import `config` a
 from headworks.secrets.asking import Ask, Asker, Heard, HttpAsker
 from headworks.secrets.fetched import Fetched
 from headworks.secrets.keeper import Held, Keeper, Kept, Version, pack, unpack
+from headworks.secrets.known import KnownKeys, look_at_keys
 from headworks.secrets.managers import Managers
 from headworks.secrets.references import references_of, references_of_provider
 from headworks.secrets.standing import (
@@ -34,6 +35,7 @@ __all__ = [
     "HttpAsker",
     "Keeper",
     "Kept",
+    "KnownKeys",
     "Managers",
     "SecretStanding",
     "SecretsStanding",
@@ -42,6 +44,7 @@ __all__ = [
     "ask_for_look",
     "asked_s",
     "forget",
+    "look_at_keys",
     "pack",
     "read_standing",
     "references_of",

@@ -36,10 +36,11 @@ def run_keeper(project: Project, kept: Kept, control: socket.socket) -> int:
 
 
 class _Keeping:
-    """State: the project in force, and what is known of its keys."""
+    """State: the project in force, what is known of its keys, and of those of the next one."""
 
     def __init__(self, project: Project, kept: Kept, control: socket.socket) -> None:
         self._control = control
+        self._known = kept
         self._frames = FrameReader()
         self._folder = project.storage / RUN_FOLDER
         self._metrics = Metrics()
@@ -76,7 +77,7 @@ class _Keeping:
         data = self._control.recv(65536)
         for word, content in self._frames.feed(data):
             if word is Word.SECRETS:
-                self._use(self._project, unpack(content))
+                self._known = unpack(content)  # of the configuration that comes next
             elif word is Word.RELOAD:
                 self._reload(content.decode())
         return bool(data)
@@ -87,7 +88,7 @@ class _Keeping:
         except (HeadworksError, ValueError) as error:  # the supervisor has taken it, so this does not happen
             report(f"{NAME}: the old configuration stays: {error}")
             return
-        self._use(project, self._keeper.kept)
+        self._use(project, self._known)
         self._watch.look()
 
     def _send(self, kept: Kept) -> None:

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.assembly import Settings, look_at_keys, read_settings
+from headworks.assembly import Settings, read_settings
 from headworks.config import Project, load, parse, read_text
 from headworks.console import control_plane
 from headworks.errors import ConfigError, HeadworksError, StorageError
-from headworks.secrets import Kept, forget, pack, references_of, unpack
+from headworks.secrets import Kept, forget, look_at_keys, pack, references_of, unpack
 from headworks.server.keeper import NAME as KEEPER
 from headworks.server.keeper import run_keeper
 from headworks.server.listening import bind
