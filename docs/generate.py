@@ -45,7 +45,7 @@ providers:
 ```
 
 **Secrets** never stand in the file, only where they are: `env:NAME` is an environment variable, `file:PATH` a file that
-holds the secret as its only line.
+holds the secret as its only line; or what a [secret manager](../how-to/secrets.md) keeps.
 
 **Editors** complete and check the file when its first line names the [JSON Schema](headworks.schema.json), which
 `headworks init` puts beside it (`headworks check --schema` prints it):
@@ -185,7 +185,12 @@ def _value(kind: inspect.Type, extra: dict[str, Any] | None = None) -> str:
             words = {"amount": "number from 0", "positive-amount": "number above 0", "percent": "number above 0 to 100"}
             return words.get(form, "number from -1,000 to 100")
         case inspect.StrType():
-            words = {"secret-reference": "secret reference", "base-url": "URL", "proxy-url": "URL"}
+            words = {
+                "secret-reference": "secret reference",
+                "local-secret-reference": "`env:` or `file:` reference",
+                "base-url": "URL",
+                "proxy-url": "URL",
+            }
             form = (extra or {}).get("form", "text")
             return str(words.get(form, form.replace("-", " ")))
     raise TypeError(f"no words for {type(kind).__name__}")

@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 import msgspec
@@ -26,6 +26,7 @@ from headworks.catalogue import PriceArchive, PriceBook, load_tokenizer
 from headworks.config import (
     LOCK_FILE,
     Project,
+    Secret,
     Workload,
     is_reference,
     load_workloads,
@@ -46,6 +47,7 @@ from headworks.config.walk import suggestion
 from headworks.errors import ConfigError, LimitsUnavailable, Problem, Refusal, SecretError, StorageError
 from headworks.exchange import Timeouts, Upstream
 from headworks.gateway import ANSWER_BYTES, Gateway, Parts, random_up_to
+from headworks.keying import KeyedUpstream, blocks_of
 from headworks.limiting import Limiter
 from headworks.limits import Authority, LocalAuthority
 from headworks.limits.budgets.own import OwnBooks
@@ -57,6 +59,7 @@ from headworks.probing import ProbePlan, Prober
 from headworks.providers import REGISTRY, Provider, ProviderSettings
 from headworks.records import JOURNAL_FOLDER, CallLookup, Journal
 from headworks.routing import Headroom, Health, Member, Reach, RouteTable
+from headworks.secrets import Kept, KnownKeys, ask_for_look, references_of_provider
 from headworks.settlement import Settlement
 from headworks.shedding import Load
 from headworks.streaming import StreamRelay
@@ -97,7 +100,8 @@ _SLOW_SHARE = 0.5
 
 
 class PoolPlan(msgspec.Struct, frozen=True):
-    """One project, key or server of a provider; the only one has no name."""
+    """One project, key or server of a provider; the only one has no name. `spares` are the same with older keys, the
+    newest first; `is_keyed` says that there are some, or that the key may change while the gateway runs."""
 
     name: str
     settings: ProviderSettings
@@ -105,6 +109,8 @@ class PoolPlan(msgspec.Struct, frozen=True):
     tier: int
     limits: TargetLimits
     base_url: str = ""
+    spares: tuple[ProviderSettings, ...] = ()
+    is_keyed: bool = False
 
 
 class ProviderPlan(msgspec.Struct, frozen=True):
@@ -138,9 +144,21 @@ class Settings(msgspec.Struct, frozen=True):
     valkey: str = ""
     store_url: str = ""
 
+    def __repr__(self) -> str:
+        return f"Settings({str(self.project.file)!r})"  # the rest holds secrets
 
-def read_settings(project: Project, environment: Mapping[str, str] = os.environ) -> Settings:
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("settings hold secrets: they cannot be pickled or copied")
+
+
+def read_settings(
+    project: Project, environment: Mapping[str, str] = os.environ, kept: Kept | None = None, *, asks: bool = True
+) -> Settings:
     """Read what the project refers to.
+
+    Arguments:
+        kept: provider keys that are known (`look_at_keys`).
+        asks: keys that are not among them are asked for, which blocks: never on an event loop that serves.
 
     Raises:
         ConfigError: something cannot be used, with its place in the file.
@@ -148,7 +166,8 @@ def read_settings(project: Project, environment: Mapping[str, str] = os.environ)
         StorageError: the prices in use cannot be read.
     """
     config = project.config
-    plans = tuple(_provider_plan(project, name, environment) for name in config.providers)
+    keys = KnownKeys(project, environment, kept, asks=asks)
+    plans = tuple(_provider_plan(project, name, keys) for name in config.providers)
     names = tuple((name, model.provider, model.model, model.fallback) for name, model in config.models.items())
     groups = {
         name: tuple(Member(one.provider, one.model, one.weight, one.tier) for one in model.targets)
@@ -292,17 +311,20 @@ def read_provider(project: Project, name: str, environment: Mapping[str, str] = 
     Raises:
         ConfigError: something of it cannot be used, with its place in the file.
     """
-    return _provider_plan(project, name, environment)
+    return _provider_plan(project, name, KnownKeys(project, environment))
 
 
-def _provider_plan(project: Project, name: str, environment: Mapping[str, str]) -> ProviderPlan:
+def _provider_plan(project: Project, name: str, keys: KnownKeys) -> ProviderPlan:
     provider = project.config.providers[name]
 
-    def secret(reference: str, *place: str) -> str:
+    def secrets(reference: str, *place: str) -> tuple[Secret, ...]:
         try:
-            return read_secret(reference, base=project.folder, environment=environment).reveal()
+            return keys.read(reference)
         except SecretError as error:
             raise ConfigError(project.problem(("providers", name, *place), str(error))) from None
+
+    def secret(reference: str, *place: str) -> str:
+        return secrets(reference, *place)[0].reveal()
 
     headers = tuple(
         (header, secret(value, "headers", header) if is_reference(value) else value)
@@ -321,14 +343,16 @@ def _provider_plan(project: Project, name: str, environment: Mapping[str, str]) 
         limit_name="max_tokens" if provider.kind == "openai-compatible" else "max_completion_tokens",
         caches_by_key=provider.kind in ("openai", "simulator"),
     )
+    spares = _spares(settings, provider.api_key, provider.older_api_keys, secrets)
+    is_keyed = bool(spares) or any(not one.startswith("env:") for one in references_of_provider(project, name))
     connections = provider.connections
     simulator_plan = _simulator_plan(project, name) if provider.kind == "simulator" else None
     return ProviderPlan(
         name=name,
         kind=provider.kind,
         settings=settings,
-        pools=tuple(_pool_plan(settings, provider, pool, secret) for pool in provider.pools)
-        or (PoolPlan("", settings, 1, 0, limits_by_pool(provider)[""], provider.base_url),),
+        pools=tuple(_pool_plan(settings, provider, pool, secrets, spares, is_keyed) for pool in provider.pools)
+        or (PoolPlan("", settings, 1, 0, limits_by_pool(provider)[""], provider.base_url, spares, is_keyed),),
         base_url=provider.base_url,
         speaks=frozenset(_SPEECHES[speech] for speech in provider.speaks),
         models=provider.models or _simulated_models(simulator_plan),
@@ -341,18 +365,42 @@ def _provider_plan(project: Project, name: str, environment: Mapping[str, str]) 
     )
 
 
-def _pool_plan(settings: ProviderSettings, provider: ProviderConfig, name: str, secret: Callable[..., str]) -> PoolPlan:
+def _spares(
+    settings: ProviderSettings, newest: str | None, older: Sequence[str], secrets: Callable[..., tuple[Secret, ...]]
+) -> tuple[ProviderSettings, ...]:
+    """The settings with each key beside the newest."""
+    found = [one.reveal() for one in (secrets(newest, "api_key")[1:] if newest is not None else ())]
+    found += [one.reveal() for reference in older for one in secrets(reference, "older_api_keys")]
+    keys = [key for key in dict.fromkeys(found) if key != settings.api_key]
+    return tuple(msgspec.structs.replace(settings, api_key=key) for key in keys)
+
+
+def _pool_plan(
+    settings: ProviderSettings,
+    provider: ProviderConfig,
+    name: str,
+    secrets: Callable[..., tuple[Secret, ...]],
+    spares: tuple[ProviderSettings, ...],
+    is_keyed: bool,
+) -> PoolPlan:
     pool = provider.pools[name]
     base_url = pool.base_url or provider.base_url
-    own = msgspec.structs.replace(
-        settings,
-        name=f"{settings.name}:{name}",
-        base_path=_base_path(base_url),
-        api_key=settings.api_key if pool.api_key is None else secret(pool.api_key, "pools", name, "api_key"),
-        organization=settings.organization if pool.organization is None else pool.organization,
-        project=settings.project if pool.project is None else pool.project,
-    )
-    return PoolPlan(name, own, pool.weight, pool.tier, limits_by_pool(provider)[name], base_url)
+    changes = {
+        "name": f"{settings.name}:{name}",
+        "base_path": _base_path(base_url),
+        "organization": settings.organization if pool.organization is None else pool.organization,
+        "project": settings.project if pool.project is None else pool.project,
+    }
+    own = msgspec.structs.replace(settings, **changes)
+    if pool.api_key is None and not pool.older_api_keys:
+        others = tuple(msgspec.structs.replace(spare, **changes) for spare in spares)
+    else:
+        place = ("pools", name)
+        found = () if pool.api_key is None else secrets(pool.api_key, *place, "api_key")
+        own = msgspec.structs.replace(own, api_key=found[0].reveal()) if found else own
+        others = _spares(own, pool.api_key, pool.older_api_keys, lambda one, field: secrets(one, *place, field))
+    limits = limits_by_pool(provider)[name]
+    return PoolPlan(name, own, pool.weight, pool.tier, limits, base_url, others, is_keyed or bool(others))
 
 
 def _base_path(base_url: str) -> str:
@@ -389,6 +437,7 @@ class Hull:
         render_metrics: makes the text of `/metrics`; by default of this process alone.
         is_keyless: whoever calls is trusted: the caller is this very process.
         is_alone: no control plane keeps the books of its quotas.
+        ask_for_keys: has provider keys looked at, for one is refused; by default whoever does so for the gateway.
     """
 
     def __init__(
@@ -404,6 +453,7 @@ class Hull:
         is_ready: Callable[[], bool] = lambda: True,
         is_keyless: bool = False,
         is_alone: bool = False,
+        ask_for_keys: Callable[[], None] | None = None,
     ) -> None:
         storage = settings.project.storage
         limits = settings.project.config.storage
@@ -440,6 +490,13 @@ class Hull:
         self._store: KeyStore | None = None
         self._lookup_trouble = ""
         self._storage = storage
+        self.ask_for_keys = ask_for_keys or self._ask_for_keys
+
+    def _ask_for_keys(self) -> None:
+        try:
+            ask_for_look(self._storage / RUN_FOLDER, time.time())
+        except OSError as error:
+            report(f"new provider keys cannot be asked for: {error.strerror}")
 
     def ring(self, settings: Settings) -> KeyRing | OpenRing:
         """Who may call, for these settings."""
@@ -511,6 +568,7 @@ class Assembly:
         self.settings = settings
         self._hull = hull
         self._upstreams: list[Upstream] = []
+        self._keyed: dict[str, KeyedUpstream] = {}
         self._probes: dict[str, ProbePlan] = {}
         self._ring = hull.ring(settings)
         self._refresh_timer = Timer(self._refresh)
@@ -563,6 +621,27 @@ class Assembly:
         return self._hull.surveyor.standing(
             self._table, now_s, is_ready=is_ready, sheds_from=sheds_from, probe_notes=notes
         )
+
+    @property
+    def keys_refused(self) -> int:
+        """Of how many pools the newest key is refused, so that an older one is used."""
+        return sum(keyed.is_fallen_back for keyed in self._keyed.values())
+
+    def rekey(self, kept: Kept) -> None:
+        """Make new calls with the provider keys that are known now; those under way keep theirs.
+
+        Raises:
+            ConfigError: a key is none that can be sent; all stay as they were.
+        """
+        project = self.settings.project
+        keys = KnownKeys(project, os.environ, kept, asks=False)
+        names = {name.partition(":")[0] for name in self._keyed}
+        plans = [_provider_plan(project, name, keys) for name in names]
+        fresh = {pool.settings.name: _blocks(plan.kind, pool) for plan in plans for pool in plan.pools}
+        changed = {name for name, keyed in self._keyed.items() if keyed.take(fresh[name])}
+        for target in self._table.targets():
+            if target.provider in changed:
+                target.station.health.key_changed()
 
     async def retire(self) -> None:
         """Let the calls under way finish, then close the connections that were this configuration's."""
@@ -622,6 +701,10 @@ class Assembly:
     def _maker(self, plan: ProviderPlan, pool: PoolPlan, upstream: Upstream) -> Callable[[str], Station]:
         """What makes the station of a model in a pool."""
         provider: Provider = REGISTRY[plan.kind](pool.settings)
+        if pool.is_keyed and plan.kind != "simulator":
+            name, blocks = pool.settings.name, _blocks(plan.kind, pool)
+            upstream = KeyedUpstream(name, upstream, provider, blocks, say=report, refused=self._hull.ask_for_keys)
+            self._keyed[name] = upstream
         if plan.probe is not None:
             request = provider.request("GET", plan.probe.path, b"", b"", b"")
             probe = ProbePlan(provider, upstream, request, plan.probe.every_s, plan.probe.timeout_s)
@@ -664,6 +747,11 @@ class Assembly:
             self._ring.refresh()
         finally:
             self._hull.wheel.arm(self._refresh_timer, _KEY_REFRESH_S)
+
+
+def _blocks(kind: str, pool: PoolPlan) -> list[bytes]:
+    """What requests through a pool begin with, for each of its keys, the newest first."""
+    return blocks_of([REGISTRY[kind](settings) for settings in (pool.settings, *pool.spares)])
 
 
 def _with_targets(

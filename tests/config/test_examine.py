@@ -191,3 +191,20 @@ def test_a_state_folder_that_is_a_file_is_a_problem(examined, tmp_path):
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that not even root may write to")
 def test_a_state_folder_that_cannot_be_written_is_a_problem(examined):
     assert examined(SIMULATOR + "storage: {path: /proc/self}")[0] == ["2:17: storage.path: /proc/self is not writable"]
+
+
+@pytest.mark.parametrize(("host", "count"), [("127.0.0.1", 0), ("0.0.0.0", 1)])
+def test_a_key_in_the_environment_of_a_gateway_that_other_machines_reach_is_warned_about(examined, host, count):
+    text = f"server: {{host: {host}}}\nproviders: {{a: {{kind: openai, api_key: env:KEY}}}}\n"
+    problems, warnings = examined(text, environment={"KEY": "sk-1"})
+
+    assert problems == []
+    assert len([warning for warning in warnings if "a.api_key: a key in the environment" in warning]) == count
+
+
+def test_what_a_manager_keeps_is_not_looked_at_for_that_takes_a_network(examined):
+    text = "providers: {a: {kind: openai, api_key: 'vault:secret/a#b', pools: {p: {api_key: 'env:NONE'}}}}\n"
+    problems, _ = examined(text)
+
+    assert len(problems) == 1
+    assert problems[0].endswith("providers.a.pools.p.api_key: env:NONE is not set in the environment")

@@ -73,7 +73,8 @@ def test_a_password_without_a_database_is_a_problem(problems):
 def test_a_field_that_is_wrong_in_itself_is_named_once(problems):
     assert problems("providers:\n  a: {kind: openai, api_key: oops}") == [
         (
-            "2:30: providers.a.api_key: expected a secret reference, `env:NAME` or `file:PATH`; "
+            "2:30: providers.a.api_key: expected a secret reference, `env:NAME`, `file:PATH` or a "
+            "secret manager's, such as `vault:MOUNT/PATH#FIELD`; "
             "a secret itself does not belong in this file"
         )
     ]

@@ -165,3 +165,16 @@ def test_a_provider_that_states_no_limits_is_not_blamed(project_of):
     answers = {"GET /v1/models": models("a"), "POST /v1/chat/completions": answer(200, b"{}")}
     found, _ = one(project_of, answers, is_paid=True)
     assert found["limits a"].verdict == "skipped"
+
+
+def test_a_secret_manager_that_does_not_give_the_key_is_a_problem_of_that_provider(project_of):
+    project = project_of(
+        "secrets: {vault: {address: 'http://127.0.0.1:9', token: env:KEY}}\n"
+        "providers: {up: {kind: openai, api_key: 'vault:secret/openai#key'}}\n"
+    )
+    (check,) = providers.checks(situation(project=project))
+
+    (finding,) = asyncio.run(check.look())
+
+    assert finding.verdict.value == "problem"
+    assert "vault:secret/openai#key: 127.0.0.1:9 cannot be reached: Connection refused" in finding.says

@@ -80,6 +80,12 @@ class Gateway:
         finally:
             store.close()
 
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """A command of ours beside the running gateway, in its folder."""
+        return subprocess.run(
+            [sys.executable, "-m", "headworks", *words], cwd=self.folder, capture_output=True, text=True, timeout=60
+        )
+
     def record(self, call_id: str) -> Record:
         """The record of a call, which is drained into the store a moment after its answer."""
         due_s = time.monotonic() + 10

@@ -3,6 +3,9 @@
 A virtual key is what an application calls this gateway with; provider keys never leave the gateway. It is shown once,
 when it is made: only a hash of it is kept. Running workers know of every change within a second.
 
+`keys provider` is of the other kind of key, those that this gateway calls providers with: `status` shows where each is
+from and which version is in use, `rotate` has the running gateway look at all of them now. No value is ever shown.
+
 ID is a key's id, the beginning of one, or a key's name. `-` reads a key from standard input: to learn whose it is.
 """
 
@@ -26,6 +29,7 @@ from headworks.calls import (
     Limits,
     Team,
 )
+from headworks.cli import provider_keys
 from headworks.cli.budget_flags import budget_flags, budget_from, budget_json, budget_shown
 from headworks.cli.moments import DURATION_FORM, MOMENT_FORM, day, iso, moment, parse_duration
 from headworks.cli.state import load_project
@@ -114,9 +118,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--expires", type=_future, metavar="WHEN", help="when the new key does. Default: as the old one"
     )
 
+    provider_keys.arguments(commands)
+
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
+    if options.action == "provider":
+        return provider_keys.run(options)
     # Loaded here, and not for `headworks keys --help`.
     from headworks.access import KEYS_FILE, KeyStore, server_secret
 

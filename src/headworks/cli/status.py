@@ -9,8 +9,8 @@ What is used of a quota is what the workers of this machine have spent in its wi
 limit less that. Of several workers a target's worst breaker is shown.
 
 Exit code 0: all is well. 1: no gateway runs or it says nothing any more, a worker is gone, not ready, or refuses
-calls because it has too much to do, a breaker is open, who keeps the books of quotas does not answer, or the journals
-are not drained. So it can be used as a probe.
+calls because it has too much to do, a breaker is open, a provider's key cannot be looked at or its newest one is
+refused, who keeps the books of quotas does not answer, or the journals are not drained. So it can be used as a probe.
 """
 
 import argparse

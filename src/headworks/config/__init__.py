@@ -14,10 +14,12 @@ May import `catalogue`, `errors` and `exchange`, and nothing else of Headworks.
 from headworks.config.contract import Contract
 from headworks.config.examine import Examination, examine
 from headworks.config.lock import LOCK_FILE, Lock, Locked, lock_text, locked_model_problem, read_lock
+from headworks.config.managers import Aws, Azure, Google, LocalSecretReference, SecretReference, Secrets, Vault
 from headworks.config.naming import DETERMINISTIC, model_named, model_of_rung, target_of_rung
 from headworks.config.pricing import price_book, price_terms
 from headworks.config.project import FILE_NAME, Project, load, load_state, parse
 from headworks.config.reading import read_text
+from headworks.config.references import Reference, is_local_reference, is_reference, parse_reference
 from headworks.config.schema import (
     SCHEMA_FILE,
     WORKLOAD_SCHEMA_FILE,
@@ -26,7 +28,7 @@ from headworks.config.schema import (
     workload_schema,
     workload_schema_text,
 )
-from headworks.config.secrets import Secret, is_reference, read_secret
+from headworks.config.secrets import Secret, one_line, read_secret
 from headworks.config.shape import (
     MOST_WORKERS,
     TIER_ROLES,
@@ -40,7 +42,6 @@ from headworks.config.shape import (
     Provider,
     ProviderPrices,
     Records,
-    SecretReference,
     SelfHosted,
     Server,
     Speech,
@@ -71,12 +72,16 @@ __all__ = [
     "TIER_ROLES",
     "WORKLOAD_SCHEMA_FILE",
     "Access",
+    "Aws",
+    "Azure",
     "Check",
     "Config",
     "Connections",
     "Contract",
     "Defaults",
     "Examination",
+    "Google",
+    "LocalSecretReference",
     "Lock",
     "Locked",
     "Model",
@@ -86,8 +91,10 @@ __all__ = [
     "Provider",
     "ProviderPrices",
     "Records",
+    "Reference",
     "Secret",
     "SecretReference",
+    "Secrets",
     "SelfHosted",
     "Server",
     "Speech",
@@ -95,10 +102,12 @@ __all__ = [
     "Tiers",
     "Timeouts",
     "Tls",
+    "Vault",
     "Workload",
     "WorkloadFiles",
     "examine",
     "examine_workloads",
+    "is_local_reference",
     "is_reference",
     "json_schema",
     "json_schema_text",
@@ -109,7 +118,9 @@ __all__ = [
     "locked_model_problem",
     "model_named",
     "model_of_rung",
+    "one_line",
     "parse",
+    "parse_reference",
     "price_book",
     "price_terms",
     "read_lock",

@@ -11,11 +11,13 @@ from pathlib import Path
 import msgspec
 
 from headworks.catalogue import PriceArchive
+from headworks.config.managers import SecretReference
 from headworks.config.pricing import price_terms
 from headworks.config.project import Project
+from headworks.config.references import is_local_reference, is_reference
 from headworks.config.rules import is_loopback
-from headworks.config.secrets import is_readable_by_others, is_reference, read_secret, secret_file
-from headworks.config.shape import TIER_ROLES, Provider, SecretReference, Tls
+from headworks.config.secrets import is_readable_by_others, read_secret, secret_file
+from headworks.config.shape import TIER_ROLES, Provider, Tls
 from headworks.config.stored import NEEDS_EXTRA
 from headworks.config.walk import Path as Place
 from headworks.config.walk import suggestion
@@ -28,6 +30,11 @@ class Examination(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
 
+
+OPEN_ENVIRONMENT = (
+    "a key in the environment of a gateway that other machines reach: processes, crash reports and "
+    "container descriptions show it. A `file:` or a secret manager keeps it closer"
+)
 
 PlanModels = Callable[[Path | None], Collection[str]]
 """Names of the models in a simulator's plan file, or without one in the built-in plan."""
@@ -122,6 +129,11 @@ class _Examiner:
     def provider(self, place: Place, provider: Provider) -> None:
         if provider.api_key is not None:
             self._secret((*place, "api_key"), provider.api_key)
+        for index, reference in enumerate(provider.older_api_keys):
+            self._secret((*place, "older_api_keys", index), reference)
+        for name, pool in provider.pools.items():
+            for reference in (*([pool.api_key] if pool.api_key else []), *pool.older_api_keys):
+                self._secret((*place, "pools", name, "api_key"), reference)
         for name, value in provider.headers.items():
             if is_reference(value):
                 self._secret((*place, "headers", name), value)
@@ -154,6 +166,10 @@ class _Examiner:
                 self._blame(("tiers", role), f"the simulator's plan has no such model{hint}")
 
     def _secret(self, place: Place, reference: SecretReference) -> None:
+        if not is_local_reference(reference):
+            return  # only its manager knows: `headworks doctor` asks it, for that takes a network
+        if reference.startswith("env:") and not is_loopback(self._project.config.server.host):
+            self._warn(place, OPEN_ENVIRONMENT)
         try:
             read_secret(reference, base=self._project.folder, environment=self._environment)
         except SecretError as error:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from urllib.parse import SplitResult, urlsplit
 
-from headworks.config.secrets import is_reference, looks_like_secret
+from headworks.config.references import FORM, LOCAL_FORM, is_local_reference, is_reference
+from headworks.config.secrets import looks_like_secret
 
 HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
@@ -37,11 +38,19 @@ class Unfit(ValueError):
 
 
 def secret_reference(text: str) -> str:
-    """`env:NAME` or `file:PATH`; a secret itself is refused."""
+    """A reference of any kind; a secret itself is refused."""
     if not is_reference(text):
-        raise Unfit(
-            "expected a secret reference, `env:NAME` or `file:PATH`; a secret itself does not belong in this file"
-        )
+        raise Unfit(f"expected a secret reference, {FORM}; a secret itself does not belong in this file")
+    _without_control(text)
+    return text
+
+
+def local_secret_reference(text: str) -> str:
+    """`env:NAME` or `file:PATH`; a secret itself is refused."""
+    if is_reference(text) and not is_local_reference(text):
+        raise Unfit(f"expected {LOCAL_FORM}: this one is read before a secret manager can be asked")
+    if not is_reference(text):
+        raise Unfit(f"expected a secret reference, {LOCAL_FORM}; a secret itself does not belong in this file")
     _without_control(text)
     return text
 
@@ -158,6 +167,7 @@ def store_url(text: str) -> str:
 
 FORMS: dict[str, Callable[[str], str]] = {
     "secret-reference": secret_reference,
+    "local-secret-reference": local_secret_reference,
     "path": path,
     "host": host,
     "base-url": base_url,

@@ -22,7 +22,8 @@ from headworks.config.shape import (
 from headworks.config.walk import Findings, Path, suggestion
 
 _NEEDS_NETWORK = (
-    "base_url", "insecure", "api_key", "organization", "project", "headers", "proxy", "ca_file", "connections",
+    "base_url", "insecure", "api_key", "older_api_keys", "organization", "project", "headers", "proxy", "ca_file",
+    "connections",
 )  # fmt: skip
 _NEEDS_SIMULATOR = ("plan", "seed", "pace")
 _NEEDS_OPENAI = ("organization", "project")

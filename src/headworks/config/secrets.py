@@ -1,4 +1,8 @@
-"""Secrets by reference: `env:NAME` and `file:PATH`. A value that was read never shows itself."""
+"""Secrets by reference. A value that was read never shows itself.
+
+`env:NAME` and `file:PATH` are read here. What a secret manager keeps is named by the same kind of reference
+(`config.references`) and fetched by the room `secrets`: never from here, for it takes a network.
+"""
 
 import os
 import re
@@ -7,13 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from headworks.config.shape import SecretReference
+from headworks.config.managers import SecretReference
+from headworks.config.references import FORM, LOCAL_FORM, is_local_reference, is_reference
 from headworks.errors import SecretError
 
 MAX_BYTES = 16_384
 """More than any provider's key; a larger file is a mistake."""
 
-_ENVIRONMENT = r"env:([A-Za-z_][A-Za-z0-9_]*)"
 _VISIBLE = r"[\x21-\x7e]+"
 _KNOWN_KEY = (
     r"(?i)^(sk-|pk-|hw-|gsk_|xai-|AIza|AKIA|ASIA|ghp_|gho_|github_pat_|glpat-|xox[abprs]-|ey[JK]|bearer\s|basic\s)"
@@ -54,11 +58,6 @@ class Secret:
         raise TypeError("a secret cannot be pickled or copied")
 
 
-def is_reference(text: str) -> bool:
-    """Whether the text is a secret reference in form; it may still lead nowhere."""
-    return re.fullmatch(_ENVIRONMENT, text) is not None or (text.startswith("file:") and len(text) > len("file:"))
-
-
 def looks_like_secret(text: str) -> bool:
     """Whether the text is probably a key: a known prefix, or a long run of mixed letters and digits.
 
@@ -86,8 +85,9 @@ def read_secret(reference: SecretReference, *, base: Path, environment: Mapping[
     Raises:
         SecretError: not set, not readable, empty, or not one line of visible ASCII; names the reference only.
     """
-    if not is_reference(reference):
-        raise SecretError("not a secret reference: write `env:NAME` or `file:PATH`")
+    if not is_local_reference(reference):
+        form = LOCAL_FORM if is_reference(reference) else FORM
+        raise SecretError(f"not a secret reference that can be read here: write {form}")
     path = secret_file(reference, base=base)
     if path is None:
         value = environment.get(reference.removeprefix("env:"))
@@ -95,6 +95,15 @@ def read_secret(reference: SecretReference, *, base: Path, environment: Mapping[
             raise SecretError(f"{reference} is not set in the environment")
     else:
         value = _read_file(reference, path)
+    return one_line(reference, value)
+
+
+def one_line(reference: str, value: str) -> Secret:
+    """What a reference led to, as a secret: one line of visible ASCII, without white space around it.
+
+    Raises:
+        SecretError: it is something else; names the reference only.
+    """
     value = value.strip(" \t\r\n")
     if not value:
         raise SecretError(f"{reference} is empty")
@@ -137,3 +146,16 @@ def _read_file(reference: SecretReference, path: Path) -> str:
 
 def _reason(error: OSError | ValueError) -> str:
     return (isinstance(error, OSError) and error.strerror) or "not a usable path"
+
+
+__all__ = [
+    "MAX_BYTES",
+    "Secret",
+    "is_local_reference",
+    "is_readable_by_others",
+    "is_reference",
+    "looks_like_secret",
+    "one_line",
+    "read_secret",
+    "secret_file",
+]

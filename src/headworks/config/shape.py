@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
 from headworks import calls, exchange
+from headworks.config.managers import LocalSecretReference, SecretReference, Secrets
 
 PROVIDER_NAME = "^[a-z][a-z0-9-]{0,62}$"
 """A provider's name: it stands in model names before the slash, in records and in metric labels."""
@@ -39,16 +40,6 @@ EVERYTHING: tuple[Speech, ...] = ("responses", "chat", "embeddings", "moderation
 
 MOST_WORKERS = 256
 """Most processes of one gateway; `--workers` has the same bound."""
-
-SecretReference = Annotated[
-    str,
-    Meta(
-        pattern="^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$",
-        extra={"form": "secret-reference"},
-        examples=["env:OPENAI_API_KEY", "file:/run/secrets/openai"],
-    ),
-]
-"""Where a secret is: `env:NAME` (an environment variable) or `file:PATH` (a file's only line). Never the secret."""
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 FilePath = Annotated[str, Meta(min_length=1, max_length=4096, extra={"form": "path"})]
@@ -195,7 +186,7 @@ class Access(Section, frozen=True):
         Meta(description="`keys`: a virtual key is needed. `open`: anyone who reaches the port; for local trial only."),
     ] = "keys"
     secret: Annotated[
-        SecretReference,
+        LocalSecretReference,
         Meta(
             description="The server secret under which keys are hashed. A `file:` that does not exist is created with "
             "a random secret on first use; losing it makes every key invalid."
@@ -233,7 +224,7 @@ class Quotas(Section, frozen=True):
     """Who keeps the books of limits that several workers or machines share."""
 
     valkey: Annotated[
-        SecretReference | None,
+        LocalSecretReference | None,
         Meta(
             description="The URL of a Valkey or Redis server that all machines share, `valkey://host:6379` or, with "
             "TLS, `valkeys://...`. Left out: this machine's control plane keeps them."
@@ -277,7 +268,7 @@ class Records(Section, frozen=True):
         ),
     ] = None
     store_password: Annotated[
-        SecretReference | None,
+        LocalSecretReference | None,
         Meta(
             description="The password of `store`, as a reference. Left out: the server asks for none, or libpq knows."
         ),
@@ -316,6 +307,10 @@ class ProviderPool(Section, frozen=True):
     """One of several projects or keys of a provider. What it leaves out is the provider's."""
 
     api_key: Annotated[SecretReference | None, Meta(description="The key of this project, as a reference.")] = None
+    older_api_keys: Annotated[
+        tuple[SecretReference, ...],
+        Meta(description="Further keys of it, the newest first: used where `api_key` is refused."),
+    ] = ()
     organization: Annotated[
         str | None, Meta(description="Sent as `OpenAI-Organization`.", extra={"form": "header-value"})
     ] = None
@@ -410,6 +405,13 @@ class Provider(Section, frozen=True):
         SecretReference | None,
         Meta(description="The provider's key, as a reference; needed for `openai`, `anthropic` and `gemini`."),
     ] = None
+    older_api_keys: Annotated[
+        tuple[SecretReference, ...],
+        Meta(
+            description="Further keys of the same project, the newest first: while `api_key` is refused, calls go "
+            "out with the first of these that is not."
+        ),
+    ] = ()
     organization: Annotated[
         str | None, Meta(description="Sent as `OpenAI-Organization`.", extra={"form": "header-value"})
     ] = None
@@ -747,13 +749,13 @@ class Pricing(Section, frozen=True):
 class WebhookAlert(Section, frozen=True, kw_only=True):
     """An URL that is posted to."""
 
-    url: Annotated[SecretReference, Meta(description="Where its URL is: it is as good as a password.")]
+    url: Annotated[LocalSecretReference, Meta(description="Where its URL is: it is as good as a password.")]
     format: Annotated[
         Literal["json", "slack"],
         Meta(description="`slack`: a message with `text`, as Slack, Mattermost and others take it."),
     ] = "json"
     secret: Annotated[
-        SecretReference | None,
+        LocalSecretReference | None,
         Meta(description="Where the secret is that signs the body (HMAC-SHA-256 in `x-headworks-signature`)."),
     ] = None
 
@@ -765,7 +767,7 @@ class MailAlert(Section, frozen=True, kw_only=True):
     """An e-mail."""
 
     server: Annotated[
-        SecretReference,
+        LocalSecretReference,
         Meta(description="Where the server's URL is: `smtp://user:password@host:587` (with STARTTLS), or `smtps://`."),
     ]
     sender: Annotated[MailAddress, Meta(description="Whom it is from.")]
@@ -789,6 +791,7 @@ class Config(Section, frozen=True, kw_only=True):
     records: Annotated[Records, Meta(description="What is kept of each call.")] = Records()
     alerts: Annotated[Alerts, Meta(description="Who is told when a budget is reached.")] = Alerts()
     quotas: Annotated[Quotas, Meta(description="Limits that workers and machines share.")] = Quotas()
+    secrets: Annotated[Secrets, Meta(description="Where keys are that a secret manager keeps.")] = Secrets()
     providers: Annotated[
         dict[
             Annotated[

@@ -5,6 +5,7 @@ is refused for its key or for its body, and no model is asked. Only `--paid` mak
 a few tokens: providers state their limits on those alone.
 """
 
+import asyncio
 from collections.abc import Mapping
 
 import msgspec
@@ -18,7 +19,7 @@ from headworks.doctoring.asking import Asker, Heard, asking, clock_finding, fail
 from headworks.doctoring.findings import Check, Finding, Verdict, in_thread, ok, problem, skipped, warning
 from headworks.doctoring.limits import Stated, compare, configured_limits, stated_limits
 from headworks.doctoring.situation import Situation
-from headworks.errors import ConfigError, SecretError
+from headworks.errors import ConfigError
 from headworks.exchange import Timeouts
 from headworks.providers import REGISTRY, Provider
 from headworks.transport import Origin
@@ -85,8 +86,9 @@ class _Look:
 
     async def look(self) -> list[Finding]:
         try:
-            plan = read_provider(self._project, self._name, self._situation.environment)
-        except (ConfigError, SecretError) as error:
+            # In a thread: a secret manager may take its time.
+            plan = await asyncio.to_thread(read_provider, self._project, self._name, self._situation.environment)
+        except ConfigError as error:
             return [problem("key", str(error), "see to it: without it, every call there fails")]
         pool = next(one for one in plan.pools if one.name == self._pool_name)
         origin = Origin.from_url(pool.base_url, proxy=plan.proxy, ca_file=plan.ca_file)

@@ -13,6 +13,7 @@ from headworks.calls import PRIORITIES
 from headworks.config import Project, store_url
 from headworks.doctoring.store import Backlog, backlog_of, judge_backlog
 from headworks.records import JOURNAL_FOLDER, has_store
+from headworks.secrets import SecretsStanding, read_standing
 from headworks.telemetry import RUN_FOLDER, Left, Standing, read_left, together
 
 STALE_S = 5.0
@@ -65,6 +66,8 @@ def look_at_running(project: Project, *, now_s: float) -> Running:
     drained = judge_backlog(backlog, project.config.storage.journal_bytes)
     found = judge_left(left, now_s=now_s, books="Valkey" if project.config.quotas.valkey else "control plane")
     problems = found.problems if drained.verdict == "ok" else (*found.problems, drained.says)
+    if found.state == "running":
+        problems = (*problems, *_stale(read_standing(folder), now_s))
     return msgspec.structs.replace(found, waiting_bytes=backlog.waiting_bytes, problems=problems)
 
 
@@ -88,6 +91,15 @@ def judge_left(left: Sequence[Left], *, now_s: float, books: Literal["control pl
         0,
         tuple(_problems(state, seen_s, left, fresh, standing, books)),
     )
+
+
+def _stale(standing: SecretsStanding | None, now_s: float) -> list[str]:
+    """The provider keys that could not be looked at."""
+    return [
+        f"the last known key goes on, of {max(0.0, now_s - one.looked_s):,.0f} s ago: {one.problem}"
+        for one in (() if standing is None else standing.secrets)
+        if one.problem
+    ]
 
 
 def _priorities_from(standing: Standing) -> str:
@@ -117,6 +129,11 @@ def _problems(
     ]
     if standing.sheds_from < PRIORITIES:
         problems.append(f"a worker has too much to do: it refuses calls of priority {_priorities_from(standing)}")
+    refused = round(sum(one.gauges.get("provider_keys_refused", 0.0) for one in fresh))
+    if refused:
+        problems.append(
+            "the newest key of a provider is refused: an older one is used (`headworks keys provider status`)"
+        )
     if standing.is_away:
         problems.append(f"{books} does not answer: workers live on their share of each quota, or refuse")
     return problems

@@ -25,7 +25,9 @@ from headworks.config import load
 from headworks.errors import HeadworksError, Refusal, StorageError
 from headworks.exchange import Request
 from headworks.library.mailbox import Mailbox
+from headworks.library.rotating import Rotator
 from headworks.records import drain_once
+from headworks.secrets import Kept, look_at_keys
 from headworks.telemetry import Metrics, report
 from headworks.wheel import TimerWheel
 
@@ -52,19 +54,22 @@ def connect(config: str | os.PathLike[str] = "headworks.yaml", *, api_key: str |
         ConfigError: the configuration cannot be used; every problem is named with its place.
         SecretError: a secret that it refers to cannot be read.
     """
-    return InProcessGateway(read_settings(load(Path(config)), os.environ), api_key)
+    project = load(Path(config))
+    kept = look_at_keys(project)
+    return InProcessGateway(read_settings(project, os.environ, kept), api_key, kept)
 
 
 class InProcessGateway:
     """A running gateway; close it, or use it as a context manager. Safe to use from any thread."""
 
-    def __init__(self, settings: Settings, api_key: str | None) -> None:
+    def __init__(self, settings: Settings, api_key: str | None, kept: Kept | None = None) -> None:
         self._api_key = api_key
         self._settings = settings
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="headworks", daemon=True)
         self._thread.start()
         self._is_closed = False
+        self._rotator = Rotator(settings.project, kept or {}, self._rekey)
         self._run(self._open())
         self._drainer = _Drainer(settings.project.storage, settings.store_url)
 
@@ -89,6 +94,7 @@ class InProcessGateway:
         if self._is_closed:
             return
         self._is_closed = True
+        self._rotator.close()
         self._run(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -140,8 +146,13 @@ class InProcessGateway:
             metrics=Metrics(),
             is_keyless=self._api_key is None,
             is_alone=True,
+            ask_for_keys=self._rotator.look,
         )
         self._assembly = Assembly(self._settings, self._hull)
+
+    def _rekey(self, kept: Kept) -> None:
+        """Have new calls made with these keys. From any thread."""
+        self._loop.call_soon_threadsafe(self._assembly.rekey, kept)
 
     async def _close(self) -> None:
         await self._assembly.retire()

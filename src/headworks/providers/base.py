@@ -1,7 +1,7 @@
 """What every provider offers to routing, and what they share."""
 
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Literal, NoReturn, Protocol
 
 import msgspec
 
@@ -43,6 +43,9 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"ProviderSettings(name={self.name!r})"  # the key stays out of logs and tracebacks
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("the settings of a provider hold its key: they cannot be pickled or copied")
+
 
 def header_block(provider: str, *lines: tuple[str, str]) -> bytes:
     """The lines as a header block; those without a value are left out.
@@ -74,8 +77,9 @@ def as_told(failure: Failure, headers: Mapping[bytes, bytes]) -> Failure:
 
 class Provider(Protocol):
     """Requests out, failures classified. `limit_name`, `structured_output` and `caches_by_key` as in
-    `ProviderSettings`."""
+    `ProviderSettings`; `fixed_headers` is what the headers of every request begin with, the key among them."""
 
+    fixed_headers: bytes
     limit_name: str
     structured_output: StructuredOutput
     caches_by_key: bool

@@ -87,14 +87,14 @@ class GeminiProvider:
         self.name = settings.name
         self.structured_output = settings.structured_output
         self._base_path = settings.base_path or "/v1beta"
-        self._headers = header_block(
+        self.fixed_headers = header_block(
             settings.name,
             ("user-agent", f"headworks/{__version__}"),
             ("accept-encoding", "identity"),
             ("x-goog-api-key", settings.api_key),
             *settings.headers,
         )
-        self._json_headers = self._headers + b"content-type: application/json\r\n"
+        self._json_headers = self.fixed_headers + b"content-type: application/json\r\n"
 
     def call_path(self, spoken: Endpoint, model: str, *, is_streamed: bool) -> str:  # noqa: ARG002 - it speaks one
         """The path has the model in it, as one name: what a caller calls a model leads to no other path."""
@@ -103,7 +103,7 @@ class GeminiProvider:
         return f"/{name}:streamGenerateContent?alt=sse" if is_streamed else f"/{name}:generateContent"
 
     def request(self, method: str, path: str, body: bytes, content_type: bytes, forwarded: bytes) -> UpstreamRequest:
-        headers = self._headers + forwarded
+        headers = self.fixed_headers + forwarded
         if content_type:
             headers += b"content-type: %b\r\n" % content_type
         return UpstreamRequest(request_line(method, self._base_path + path), headers, body)

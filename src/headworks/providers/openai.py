@@ -38,7 +38,7 @@ class OpenAIProvider:
         self.structured_output = settings.structured_output
         self.caches_by_key = settings.caches_by_key
         self._base_path = settings.base_path
-        self._headers = header_block(
+        self.fixed_headers = header_block(
             settings.name,
             ("user-agent", f"headworks/{__version__}"),
             ("accept-encoding", "identity"),
@@ -47,14 +47,14 @@ class OpenAIProvider:
             ("openai-project", settings.project),
             *settings.headers,
         )
-        self._json_headers = self._headers + b"content-type: application/json\r\n"
+        self._json_headers = self.fixed_headers + b"content-type: application/json\r\n"
         self._json_lines: dict[str, bytes] = {}
 
     def call_path(self, spoken: Endpoint, model: str, *, is_streamed: bool) -> str:  # noqa: ARG002 - in the body
         return CALL_PATHS[spoken]
 
     def request(self, method: str, path: str, body: bytes, content_type: bytes, forwarded: bytes) -> UpstreamRequest:
-        headers = self._headers + forwarded
+        headers = self.fixed_headers + forwarded
         if content_type:
             headers += b"content-type: %b\r\n" % content_type
         return UpstreamRequest(request_line(method, self._base_path + path), headers, body)

@@ -315,6 +315,11 @@ class Health:
         self.pending -= 1
         self._probe_since_s = -1.0
 
+    def key_changed(self) -> None:
+        """There is another key: a refusal of the one before says nothing of it."""
+        if self._rest_kind is FailureKind.UNAUTHORIZED:
+            self._rest_until_s = 0.0
+
     # -- active probes --------------------------------------------------------------------------------------------
 
     def is_open(self, now_s: float) -> bool:

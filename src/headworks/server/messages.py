@@ -1,7 +1,12 @@
 """What supervisor and worker tell each other over a socket pair: a word, and bytes that belong to it.
 
     worker -> supervisor    ready · reloaded · kept (why the old configuration was kept)
-    supervisor -> worker    reload (the new headworks.yaml, as text)
+    supervisor -> worker    reload (the new headworks.yaml, as text) · secrets (the provider keys that are known)
+
+and the supervisor and the process that looks at provider keys:
+
+    supervisor -> keeper    reload · secrets (what is known)
+    keeper -> supervisor    secrets
 
 A frame is one byte for the word, four for the length (big-endian), then the bytes. The end of the stream means that
 the other side is gone.
@@ -22,6 +27,7 @@ class Word(enum.IntEnum):
     RELOAD = 2
     RELOADED = 3
     KEPT = 4
+    SECRETS = 5
 
 
 def frame(word: Word, content: bytes = b"") -> bytes:

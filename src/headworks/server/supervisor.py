@@ -22,6 +22,9 @@ from headworks.assembly import Settings, read_settings
 from headworks.config import Project, load, parse, read_text
 from headworks.console import channels_of, control_plane
 from headworks.errors import ConfigError, HeadworksError, StorageError
+from headworks.secrets import Kept, forget, look_at_keys, pack, references_of, unpack
+from headworks.server.keeper import NAME as KEEPER
+from headworks.server.keeper import run_keeper
 from headworks.server.listening import bind
 from headworks.server.messages import FrameReader, Word, frame
 from headworks.server.worker import READINESS_LEAD_S, fixed_part, run_worker, tls_context
@@ -59,6 +62,7 @@ class Supervisor:
 
     Arguments:
         settings: a configuration that has been read and found good.
+        kept: the provider keys that are known.
         overrides: fields of `server` that the command line sets; they hold for reloads too.
         say: prints a line for the operator.
         prepare: called when the address is ours and nothing has started: a start that fails has changed nothing.
@@ -68,6 +72,7 @@ class Supervisor:
     def __init__(
         self,
         settings: Settings,
+        kept: Kept,
         *,
         overrides: dict[str, object],
         say: Callable[[str], None],
@@ -76,6 +81,7 @@ class Supervisor:
     ) -> None:
         self._settings = settings
         self._channels = channels_of(settings.project)
+        self._kept = kept
         self._prepare = prepare
         self._overrides = overrides
         self._say = say
@@ -84,6 +90,7 @@ class Supervisor:
         self._run_folder = self._storage / RUN_FOLDER
         self._workers = [_Child(f"worker_{index + 1}") for index in range(settings.project.config.server.workers)]
         self._control_plane = _Child(_CONTROL_PLANE)
+        self._keeper: _Child | None = _Child(KEEPER) if kept else None
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
         self._wake, self._wake_in = socket.socketpair()
@@ -100,6 +107,8 @@ class Supervisor:
         self._listen_for_signals()
         gc.freeze()
         self._start(self._control_plane, self._control_plane_body)
+        if self._keeper is not None:
+            self._start_keeper(self._keeper)
         for worker in self._workers:
             self._start_worker(worker)
         code = self._watch()
@@ -124,6 +133,7 @@ class Supervisor:
         """Those of the run before; the address is ours by now, so that they are not those of a gateway that runs."""
         try:
             forget_figures(self._run_folder)
+            forget(self._run_folder)
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -161,12 +171,27 @@ class Supervisor:
 
         def body() -> int:
             ours.close()
-            return run_worker(self._settings, child.name, self._port, theirs)
+            return run_worker(self._settings, child.name, self._port, theirs, self._kept)
 
+        self._start_heard(child, body, theirs)
+
+    def _start_keeper(self, child: _Child) -> None:
+        ours, theirs = socket.socketpair()
+        child.control, child.frames = ours, FrameReader()
+
+        def body() -> int:
+            ours.close()
+            return run_keeper(self._settings.project, self._kept, theirs)
+
+        self._start_heard(child, body, theirs)
+
+    def _start_heard(self, child: _Child, body: Callable[[], int], theirs: socket.socket) -> None:
+        """Start a child and listen to it."""
+        assert child.control is not None, "who starts it has made it"
         self._start(child, body)
         theirs.close()
-        ours.setblocking(False)
-        self._selector.register(ours, selectors.EVENT_READ, child)
+        child.control.setblocking(False)
+        self._selector.register(child.control, selectors.EVENT_READ, child)
 
     def _start(self, child: _Child, body: Callable[[], int]) -> None:
         sys.stdout.flush()
@@ -196,9 +221,9 @@ class Supervisor:
         self._wake_in.close()
         if self._placeholder is not None:
             self._placeholder.close()
-        for worker in self._workers:
-            if worker.control is not None and worker.pid:
-                worker.control.close()
+        for child in self._children():
+            if child.control is not None and child.pid:
+                child.control.close()
 
     def _control_plane_body(self) -> int:
         parent = os.getppid()
@@ -241,7 +266,11 @@ class Supervisor:
             self._replace_dead()
 
     def _pending(self) -> bool:
-        return any(not child.pid for child in (*self._workers, self._control_plane)) or not self._is_announced
+        return any(not child.pid for child in self._children()) or not self._is_announced
+
+    def _children(self) -> tuple[_Child, ...]:
+        keeper = () if self._keeper is None else (self._keeper,)
+        return (*self._workers, self._control_plane, *keeper)
 
     def _wait(self, timeout_s: float) -> None:
         for key, _ in self._selector.select(timeout_s):
@@ -270,6 +299,10 @@ class Supervisor:
                 if not self._is_announced and all(worker.is_ready for worker in self._workers):
                     self._is_announced = True
                     self._announce(self._address())
+            elif word is Word.SECRETS:
+                # It may not have heard of the newest configuration yet: what only that one names stays.
+                self._kept = {**self._kept, **unpack(content)}
+                self._tell_workers(Word.SECRETS, content)
             elif word is Word.KEPT:
                 self._say(f"headworks: {child.name} keeps the old configuration: {content.decode()}")
 
@@ -280,7 +313,7 @@ class Supervisor:
             child.control = None
 
     def _reap(self) -> None:
-        for child in (*self._workers, self._control_plane):
+        for child in self._children():
             if not child.pid:
                 continue
             pid, status = os.waitpid(child.pid, os.WNOHANG)
@@ -306,6 +339,8 @@ class Supervisor:
     def _replace_dead(self) -> None:
         if not self._control_plane.pid and time.monotonic() >= self._control_plane.start_at_s:
             self._start(self._control_plane, self._control_plane_body)
+        if self._keeper is not None and not self._keeper.pid and time.monotonic() >= self._keeper.start_at_s:
+            self._start_keeper(self._keeper)
         for worker in self._workers:
             if not worker.pid and time.monotonic() >= worker.start_at_s:
                 self._start_worker(worker)
@@ -322,7 +357,8 @@ class Supervisor:
             changed = [place for place, value in fixed_part(fresh).items() if value != fixed[place]]
             if changed:
                 raise ConfigError(*(fresh.problem(place, "a change of this needs a restart") for place in changed))
-            settings = read_settings(fresh, os.environ)
+            kept = look_at_keys(fresh, os.environ, self._kept)
+            settings = read_settings(fresh, os.environ, kept)
             channels = channels_of(fresh)
         except (HeadworksError, OSError, ValueError) as error:
             self._say("headworks: the old configuration stays, for the new one is not usable:")
@@ -332,15 +368,26 @@ class Supervisor:
         if settings.project.config.access.mode == "open" != project.config.access.mode:
             self._say(OPEN_MODE)
         has_other_alerts = settings.project.config.alerts != project.config.alerts
-        self._settings, self._channels = settings, channels
+        self._settings, self._channels, self._kept = settings, channels, kept
         if has_other_alerts and self._control_plane.pid:
             os.kill(self._control_plane.pid, signal.SIGTERM)  # the next one goes by the new ones
-        for worker in self._workers:
-            if worker.control is not None:
-                worker.control.setblocking(True)
-                worker.control.sendall(frame(Word.RELOAD, text.encode()))
-                worker.control.setblocking(False)
+        self._tell_workers(Word.SECRETS, pack(kept))
+        self._tell_workers(Word.RELOAD, text.encode())
+        self._tell_keeper(text)
         self._say("headworks: configuration reloaded")
+
+    def _tell_workers(self, word: Word, content: bytes) -> None:
+        for worker in self._workers:
+            _tell(worker, word, content)
+
+    def _tell_keeper(self, text: str) -> None:
+        """Have it look at the keys that the new configuration names; have one, where it names the first."""
+        if self._keeper is None and references_of(self._settings.project):
+            self._keeper = _Child(KEEPER)
+            self._start_keeper(self._keeper)
+        elif self._keeper is not None:
+            _tell(self._keeper, Word.SECRETS, pack(self._kept))
+            _tell(self._keeper, Word.RELOAD, text.encode())
 
     # -- stopping -------------------------------------------------------------------------------------------------
 
@@ -349,7 +396,7 @@ class Supervisor:
         grace_s = self._settings.project.config.server.grace_s + READINESS_LEAD_S + 5.0
         self._signals.clear()
         self._end(self._workers, grace_s)
-        self._end([self._control_plane], 10.0)
+        self._end([child for child in (self._control_plane, self._keeper) if child is not None], 10.0)
         if self._placeholder is not None:
             self._placeholder.close()
 
@@ -402,15 +449,28 @@ def serve(
     except OSError as error:  # ssl.SSLError is one
         place = ("server", "tls")
         raise ConfigError(project.problem(place, f"the listener's TLS files cannot be used: {error}")) from error
-    settings = read_settings(project, os.environ)
+    kept = look_at_keys(project, os.environ)
+    settings = read_settings(project, os.environ, kept)
     supervisor = Supervisor(
         settings,
+        kept,
         overrides=overrides,
         say=say,
         prepare=lambda: prepare(settings),
         announce=lambda address: announce(settings, address),
     )
     return supervisor.run()
+
+
+def _tell(child: _Child, word: Word, content: bytes) -> None:
+    if child.control is not None:
+        child.control.setblocking(True)
+        try:
+            child.control.sendall(frame(word, content))
+        except OSError:
+            return  # it is dying: whoever replaces it begins with what is known now
+        finally:
+            child.control.setblocking(False)
 
 
 def _with_overrides(project: Project, overrides: dict[str, object]) -> Project:

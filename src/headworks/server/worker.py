@@ -14,6 +14,7 @@ from headworks.assembly import Assembly, Hull, Settings, read_settings
 from headworks.config import Project, Server, parse
 from headworks.endpoints import KNOWN_PATHS, PATHS_BEFORE_A_NAME
 from headworks.errors import HeadworksError
+from headworks.secrets import Kept, references_of, unpack
 from headworks.server.listening import HttpServer, bind
 from headworks.server.messages import FrameReader, Word, frame
 from headworks.server.settings import ServerLimits
@@ -31,9 +32,13 @@ _GC_YOUNG = 20_000
 for the collector are rare cycles, and a collection every 700 allocations (CPython's default) finds none."""
 
 
-def run_worker(settings: Settings, name: str, port: int, control: socket.socket) -> int:
-    """Serve until SIGTERM, or until the supervisor is gone; returns the exit code."""
-    uvloop.run(_Worker(settings, name, port, control).serve())
+def run_worker(settings: Settings, name: str, port: int, control: socket.socket, kept: Kept) -> int:
+    """Serve until SIGTERM, or until the supervisor is gone; returns the exit code.
+
+    Arguments:
+        kept: the provider keys that are known.
+    """
+    uvloop.run(_Worker(settings, name, port, control, kept).serve())
     return 0
 
 
@@ -66,8 +71,9 @@ def fixed_part(project: Project) -> dict[tuple[str, str], object]:
 
 
 class _Worker:
-    def __init__(self, settings: Settings, name: str, port: int, control: socket.socket) -> None:
+    def __init__(self, settings: Settings, name: str, port: int, control: socket.socket, kept: Kept) -> None:
         self._settings = settings
+        self._kept = kept
         self._name = name
         self._port = port
         self._control = control
@@ -99,6 +105,7 @@ class _Worker:
             is_ready=lambda: self._is_ready,
         )
         self._assembly = Assembly(self._settings, hull)
+        self._assembly.rekey(self._kept)  # they may be newer than the settings
         server = self._server = HttpServer(
             self._assembly.gateway,
             limits=server_limits(project.config.server),
@@ -118,6 +125,8 @@ class _Worker:
         metrics.gauge("quotas_away", "Whether nobody grants leases of quotas.", lambda: float(hull.limiter.is_away))
         metrics.gauge("budgets_away", "Whether nobody keeps the books of budgets.", lambda: float(hull.wallet.is_away))
         metrics.gauge("event_loop_lag_seconds", "How late timers fire, smoothed.", lambda: load.lag_s)
+        described = "Pools whose newest provider key is refused, so that an older one is used, in all workers."
+        metrics.gauge("provider_keys_refused", described, lambda: self._assembly.keys_refused)
         metrics.standing = lambda: self._assembly.standing(perf_counter(), is_ready=self._is_ready)
         metrics.gauge("workers", "Workers that are running.", lambda: 1)
         self._publish_timer = Timer(self._publish)
@@ -168,6 +177,16 @@ class _Worker:
         for word, content in self._frames.feed(data):
             if word is Word.RELOAD:
                 self._reload(content.decode())
+            elif word is Word.SECRETS:
+                self._rekey(unpack(content))
+
+    def _rekey(self, kept: Kept) -> None:
+        # Together with those that only the configuration in force names: the next one may be on its way.
+        self._kept = {**self._kept, **kept}
+        try:
+            self._assembly.rekey(self._kept)
+        except (HeadworksError, ValueError) as error:
+            report(f"{self._name}: the provider keys stay as they were: {error}")
 
     def _reload(self, text: str) -> None:
         """Take the new configuration whole, or keep the old one and say why."""
@@ -175,10 +194,12 @@ class _Worker:
         project = old.settings.project
         try:
             fresh = parse(text, file=str(project.file), base=project.folder)
-            assembly = Assembly(read_settings(fresh, os.environ), self._hull)
+            assembly = Assembly(read_settings(fresh, os.environ, self._kept, asks=False), self._hull)
         except (HeadworksError, OSError, ValueError) as error:
             self._tell(Word.KEPT, str(error).encode())
             return
+        named = references_of(fresh)
+        self._kept = {name: held for name, held in self._kept.items() if name in named}
         self._assembly = assembly
         self._server.application = assembly.gateway
         self._server.limits = server_limits(fresh.config.server)

@@ -1,0 +1,193 @@
+"""What is known of each secret, and what a look at its manager changes of that. No clock, no socket: passed in.
+
+The newest version of a secret is what calls are made with. The one before it is kept for a while, for a provider may
+know a new key later than we do. A manager that does not answer changes nothing: what was known goes on, and is said to
+be stale.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NoReturn
+
+import msgspec
+
+from headworks.config import Secret
+from headworks.errors import SecretError
+from headworks.secrets.fetched import Fetched
+
+MOST_VERSIONS = 3
+"""Of one secret, the newest included: more are rotations in quicker succession than any provider's keys need."""
+
+
+class Version(msgspec.Struct, frozen=True):
+    """One value of a secret.
+
+    Attributes:
+        name: what its manager calls it; "" where it has no name.
+        since_s: when it was first seen, in Unix seconds.
+        replaced_s: when a newer one was; 0 where it is the newest.
+    """
+
+    secret: Secret
+    name: str
+    since_s: float
+    replaced_s: float = 0.0
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What is known of one secret.
+
+    Attributes:
+        versions: the newest first.
+        looked_s: when its manager last gave it, in Unix seconds.
+        problem: why the last look failed; "" where it did not.
+    """
+
+    versions: tuple[Version, ...]
+    looked_s: float
+    problem: str = ""
+
+
+Kept = Mapping[str, Held]
+"""By reference."""
+
+
+class Keeper:
+    """Keeps them. State: `kept`.
+
+    Arguments:
+        references: all that is to be kept, of any kind.
+        fetch: asks whoever has it. Raises SecretError.
+        overlap_s: for which a version is kept after the next one.
+        now: Unix seconds.
+        kept: what is known already.
+    """
+
+    def __init__(
+        self,
+        references: Iterable[str],
+        fetch: Callable[[str], Fetched],
+        overlap_s: float,
+        now: Callable[[], float],
+        kept: Kept | None = None,
+    ) -> None:
+        self._references = tuple(dict.fromkeys(references))
+        self._fetch = fetch
+        self._overlap_s = overlap_s
+        self._now = now
+        self._problems: dict[str, str] = {}
+        before = kept or {}
+        self.kept: dict[str, Held] = {name: before[name] for name in self._references if name in before}
+
+    def begin(self) -> None:
+        """Look at those that are not known yet, and at files, which cost nothing."""
+        self._look([name for name in self._references if name not in self.kept or name.startswith("file:")])
+
+    def look(self) -> bool:
+        """Look at each. Returns whether any value that calls are made with, or fall back to, is another now."""
+        before = {name: _values(held) for name, held in self.kept.items()}
+        self._look(self._references)
+        return {name: _values(held) for name, held in self.kept.items()} != before
+
+    def _look(self, names: Iterable[str]) -> None:
+        self._problems = {}
+        for name in names:
+            now_s = self._now()
+            held = self.kept.get(name)
+            try:
+                fetched = self._fetch(name)
+            except SecretError as error:
+                self._problems[name] = str(error)
+                if held is not None:
+                    self.kept[name] = msgspec.structs.replace(self._pruned(held, now_s), problem=str(error))
+            else:
+                self.kept[name] = self._pruned(_with(held, fetched, now_s), now_s)
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """What was wrong at the last look, by reference."""
+        return dict(self._problems)
+
+    def drain(self) -> bool:
+        """Let go of versions whose overlap is over; returns whether there were any."""
+        now_s = self._now()
+        drained = {name: self._pruned(held, now_s) for name, held in self.kept.items()}
+        is_news = any(len(drained[name].versions) != len(held.versions) for name, held in self.kept.items())
+        self.kept = drained
+        return is_news
+
+    def _pruned(self, held: Held, now_s: float) -> Held:
+        newest, *older = held.versions
+        left = [one for one in older if now_s - one.replaced_s < self._overlap_s][: MOST_VERSIONS - 1]
+        return held if len(left) == len(older) else msgspec.structs.replace(held, versions=(newest, *left))
+
+
+def _with(held: Held | None, fetched: Fetched, now_s: float) -> Held:
+    """What is known after a good look."""
+    fresh = Version(fetched.secret, fetched.version, now_s)
+    if held is None:
+        return Held((fresh,), now_s)
+    newest, *older = held.versions
+    if newest.secret == fetched.secret:
+        newest = msgspec.structs.replace(newest, name=fetched.version)
+        return Held((newest, *older), now_s)
+    # One that was put back is the newest again, and no longer an older one.
+    others = [one for one in older if one.secret != fetched.secret]
+    return Held((fresh, msgspec.structs.replace(newest, replaced_s=now_s), *others), now_s)
+
+
+def _values(held: Held) -> list[Secret]:
+    return [one.secret for one in held.versions]
+
+
+# -- between processes ------------------------------------------------------------------------------------------------
+
+
+class _SentVersion(msgspec.Struct, frozen=True, array_like=True):
+    value: str
+    name: str
+    since_s: float
+    replaced_s: float
+
+    def __repr__(self) -> str:
+        return "_SentVersion(hidden)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret cannot be pickled or copied")
+
+
+class _Sent(msgspec.Struct, frozen=True, array_like=True):
+    versions: tuple[_SentVersion, ...]
+    looked_s: float
+    problem: str
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(dict[str, _Sent]).decode
+
+
+def pack(kept: Kept) -> bytes:
+    """All of it in clear text, for the socket pair of two processes of ours and for nothing else."""
+    return _encode(
+        {
+            name: _Sent(
+                tuple(
+                    _SentVersion(one.secret.reveal(), one.name, one.since_s, one.replaced_s) for one in held.versions
+                ),
+                held.looked_s,
+                held.problem,
+            )
+            for name, held in kept.items()
+        }
+    )
+
+
+def unpack(content: bytes) -> Kept:
+    """What `pack` has packed."""
+    return {
+        name: Held(
+            tuple(Version(Secret(one.value), one.name, one.since_s, one.replaced_s) for one in sent.versions),
+            sent.looked_s,
+            sent.problem,
+        )
+        for name, sent in _decode(content).items()
+    }

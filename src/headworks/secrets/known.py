@@ -1,0 +1,50 @@
+"""What a project's references lead to, for whoever builds from it."""
+
+import os
+import time
+from collections.abc import Mapping
+
+from headworks.config import Project, Secret, is_local_reference, read_secret
+from headworks.errors import SecretError
+from headworks.secrets.keeper import Keeper, Kept
+from headworks.secrets.managers import Managers
+from headworks.secrets.references import references_of
+
+
+def look_at_keys(project: Project, environment: Mapping[str, str] = os.environ, kept: Kept | None = None) -> Kept:
+    """The provider keys that files and secret managers have: those that are not known yet, looked at now. Blocking.
+
+    One that cannot be had is not among them: `read_settings` says why, and where it is named.
+
+    Arguments:
+        kept: what is known already, and goes on.
+    """
+    managers = Managers.of(project, environment)
+    keeper = Keeper(references_of(project), managers.fetch, project.config.secrets.overlap_s, time.time, kept)
+    keeper.begin()
+    return keeper.kept
+
+
+class KnownKeys:
+    """What references lead to: from what is kept, or else looked up; of managers only where that is allowed."""
+
+    def __init__(
+        self, project: Project, environment: Mapping[str, str], kept: Kept | None = None, *, asks: bool = True
+    ) -> None:
+        self._project = project
+        self._environment = environment
+        self._kept = kept or {}
+        self._asks = asks
+        self._managers: Managers | None = None
+
+    def read(self, reference: str) -> tuple[Secret, ...]:
+        """The newest, then those that are still good for a while. Raises SecretError."""
+        held = self._kept.get(reference)
+        if held is not None:
+            return tuple(version.secret for version in held.versions)
+        if is_local_reference(reference):
+            return (read_secret(reference, base=self._project.folder, environment=self._environment),)
+        if not self._asks:
+            raise SecretError(f"{reference} is not known here yet")
+        self._managers = self._managers or Managers.of(self._project, self._environment)
+        return (self._managers.fetch(reference).secret,)

@@ -1,0 +1,112 @@
+"""The process that looks at provider keys: it asks secret managers, so that no worker ever waits for one.
+
+What it finds goes to the supervisor over a socket pair, and from there to the workers; never into a file.
+"""
+
+import os
+import select
+import signal
+import socket
+import time
+
+from headworks.config import Project, parse
+from headworks.errors import HeadworksError
+from headworks.secrets import LOOK_S, Keeper, Kept, Managers, Watch, pack, references_of, unpack
+from headworks.server.messages import FrameReader, Word, frame
+from headworks.telemetry import RUN_FOLDER, GaugeFamily, Metrics, MetricsShare, report
+
+NAME = "secrets"
+
+_NICENESS = 5
+"""Callers cannot wait, and keys can."""
+
+
+def run_keeper(project: Project, kept: Kept, control: socket.socket) -> int:
+    """Look at the keys of a project until SIGTERM, or until the supervisor is gone; returns the exit code.
+
+    Arguments:
+        kept: what is known of them.
+        control: to the supervisor.
+    """
+    os.nice(_NICENESS)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    _Keeping(project, kept, control).run()
+    return 0
+
+
+class _Keeping:
+    """State: the project in force, what is known of its keys, and of those of the next one."""
+
+    def __init__(self, project: Project, kept: Kept, control: socket.socket) -> None:
+        self._control = control
+        self._known = kept
+        self._frames = FrameReader()
+        self._folder = project.storage / RUN_FOLDER
+        self._metrics = Metrics()
+        self._share = MetricsShare(self._metrics, self._folder, NAME)
+        self._use(project, kept)
+
+    def run(self) -> None:
+        self._watch.leave()
+        self._publish()
+        while True:
+            readable, _, _ = select.select([self._control], [], [], LOOK_S)
+            if readable and not self._hear():
+                return
+            self._watch.tick()
+            self._publish()
+
+    def _use(self, project: Project, kept: Kept) -> None:
+        self._project = project
+        section = project.config.secrets
+        fetch = Managers.of(project, os.environ).fetch
+        self._keeper = Keeper(references_of(project), fetch, section.overlap_s, time.time, kept)
+        self._watch = Watch(
+            self._keeper,
+            self._folder,
+            section.refresh_s,
+            now=time.time,
+            clock=time.monotonic,
+            send=self._send,
+            say=report,
+        )
+
+    def _hear(self) -> bool:
+        """Take what the supervisor says; False when it is gone."""
+        data = self._control.recv(65536)
+        for word, content in self._frames.feed(data):
+            if word is Word.SECRETS:
+                self._known = unpack(content)  # of the configuration that comes next
+            elif word is Word.RELOAD:
+                self._reload(content.decode())
+        return bool(data)
+
+    def _reload(self, text: str) -> None:
+        try:
+            project = parse(text, file=str(self._project.file), base=self._project.folder)
+        except (HeadworksError, ValueError) as error:  # the supervisor has taken it, so this does not happen
+            report(f"{NAME}: the old configuration stays: {error}")
+            return
+        self._use(project, self._known)
+        self._watch.look()
+
+    def _send(self, kept: Kept) -> None:
+        self._control.sendall(frame(Word.SECRETS, pack(kept)))
+
+    def _publish(self) -> None:
+        held = self._keeper.kept.values()
+        stale = sum(bool(one.problem) for one in held)
+        age_s = max((time.time() - one.looked_s for one in held), default=0.0)
+        self._metrics.families = {
+            "secrets": GaugeFamily(
+                "Provider keys that are looked at; of those that are stale the last known value is used.",
+                ("state",),
+                {("good",): len(held) - stale, ("stale",): stale},
+            ),
+            "secrets_age_seconds": GaugeFamily("Since a provider key was looked at.", ("of",), {("oldest",): age_s}),
+        }
+        try:
+            self._share.publish()
+        except OSError as error:
+            report(f"{NAME}: metrics cannot be written: {error.strerror}")
