@@ -50,4 +50,5 @@ def select_objects(connection: sqlite3.Connection, selection: ObjectSelection) -
 
 
 def _note(row: Sequence[Any]) -> ObjectNote:
-    return ObjectNote(*row[:-1], is_gone=bool(row[-1]))
+    fields = dict(zip(_FIELDS, row, strict=True))
+    return ObjectNote(**{**fields, "is_gone": bool(fields["is_gone"])})
