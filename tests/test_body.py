@@ -66,7 +66,7 @@ def test_who_is_told_that_the_rest_will_not_come_hears_of_no_end():
 
     assert ends.ended == [refusal]
     assert ends.written == []
-    assert not ends.body.is_whole
+    assert ends.body.failure is refusal
 
 
 def test_an_abandoned_body_is_read_on_and_dropped():

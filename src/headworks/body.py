@@ -108,9 +108,9 @@ class BodyStream:
             self._tell_end()
 
     @property
-    def is_whole(self) -> bool:
-        """Whether all of it has come in."""
-        return self._has_ended and self._failure is None
+    def failure(self) -> Refusal | None:
+        """Why the rest will not come, if it will not."""
+        return self._failure
 
     # -- whoever sends --------------------------------------------------------------------------------------------
 

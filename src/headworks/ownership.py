@@ -1,8 +1,9 @@
 """Whose a stored thing is and where it lies: it belongs to the key that made it, and to its team where it has one."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, MutableSequence, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter, time_ns
+from typing import Protocol
 
 import msgspec
 
@@ -57,6 +58,13 @@ def owns(note: ObjectNote, caller: Caller) -> bool:
     return caller.key_id == note.key_id or (caller.team != "" and caller.team == note.team)
 
 
+class Mark(Protocol):
+    """A byte string that can be changed in place: `bytearray`, or `mmap.mmap`."""
+
+    def __getitem__(self, index: int, /) -> int: ...
+    def __setitem__(self, index: int, value: int, /) -> None: ...
+
+
 class Shelf(msgspec.Struct, frozen=True):
     """What is known of objects outside of this process.
 
@@ -69,7 +77,7 @@ class Shelf(msgspec.Struct, frozen=True):
 
     look_up: Callable[[str], Awaitable[ObjectNote | None]]
     select: Callable[[ObjectSelection], Awaitable[list[ObjectNote]]]
-    mark: MutableSequence[int]
+    mark: Mark
 
 
 class ObjectOwners:

@@ -12,6 +12,7 @@ May import `calls`, `errors`, `database`, `config` and `catalogue`.
 
 from headworks.records.draining import Drained, Drainer, drain_lock
 from headworks.records.journal import Journal
+from headworks.records.mark import open_mark
 from headworks.records.outcomes import read_outcomes, wilson
 from headworks.records.storage import (
     JOURNAL_FOLDER,
@@ -79,6 +80,7 @@ __all__ = [
     "find_call",
     "has_store",
     "may_have_records",
+    "open_mark",
     "open_store",
     "read_outcomes",
     "report_outcomes",

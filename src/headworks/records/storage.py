@@ -296,6 +296,14 @@ class CallLookup:
         """
         return self._ask(lambda store: store.objects(selection))
 
+    def has_objects(self) -> bool:
+        """Whether any object was ever made at a provider.
+
+        Raises:
+            StorageError: the store cannot be used.
+        """
+        return self._ask(lambda store: store.has_objects())
+
     def _ask(self, question: Callable[[Store], T]) -> T:
         with self._lock:
             if self._trouble and self._now() < self._ask_again_s:

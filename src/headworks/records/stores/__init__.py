@@ -266,6 +266,10 @@ class Store(Protocol):
         """What is known of an object at a provider, gone or not."""
         ...
 
+    def has_objects(self) -> bool:
+        """Whether there is any object at a provider, gone or not."""
+        ...
+
     def objects(self, selection: ObjectSelection) -> list[ObjectNote]:
         """The selected objects at providers."""
         ...

@@ -103,6 +103,13 @@ class PostgresStore:
         """What is known of an object at a provider, gone or not."""
         return self._link.ask(lambda connection: postgres_objects.object_note(connection, object_id))
 
+    def has_objects(self) -> bool:
+        """Whether there is any object at a provider, gone or not."""
+        return (
+            self._link.ask(lambda connection: connection.execute("SELECT 1 FROM objects LIMIT 1").fetchone())
+            is not None
+        )
+
     def objects(self, selection: ObjectSelection) -> list[ObjectNote]:
         """The selected objects at providers."""
         return self._link.ask(lambda connection: postgres_objects.select(connection, selection))

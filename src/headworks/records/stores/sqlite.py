@@ -137,6 +137,11 @@ class SqliteStore:
         with storage_errors(self._path):
             return object_note(self._connection, object_id)
 
+    def has_objects(self) -> bool:
+        """Whether there is any object at a provider, gone or not."""
+        with storage_errors(self._path):
+            return self._connection.execute("SELECT 1 FROM objects LIMIT 1").fetchone() is not None
+
     def objects(self, selection: ObjectSelection) -> list[ObjectNote]:
         """The selected objects at providers."""
         with storage_errors(self._path):
