@@ -122,11 +122,13 @@ class ObjectCalls:
     async def _create(self, asked: "_Asked") -> None:
         call, request, grant = asked.call, asked.request, asked.grant
         references: list[Reference] = []
+        fields: dict[str, str] = {}
         if asked.row.act is Act.CREATE:
             fields = _text_fields(request)
             references = references_of(request.body)
-            await self._check_models(asked.row.kind, call, fields, grant)
         home, _ = await self._owners.home_of(references, call.caller)
+        if fields:
+            await self._check_models(asked.row.kind, call, fields, grant)
         wanted = request.headers.get(PROVIDER)
         target = place(self._providers, asked.row.endpoint, wanted, home, call.caller)
         lines, watch = BatchLines(), None

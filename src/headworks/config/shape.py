@@ -119,6 +119,14 @@ class Server(Section, frozen=True):
     body_bytes: Annotated[int, Meta(description="Most bytes of a request body.", ge=1024, le=2_147_483_648)] = (
         33_554_432
     )
+    upload_bytes: Annotated[
+        int,
+        Meta(
+            description="Most bytes of a file that is uploaded; it goes through piece by piece and is not held.",
+            ge=1024,
+            le=2_147_483_648,
+        ),
+    ] = 545_259_520
     buffered_bytes: Annotated[
         int,
         Meta(
