@@ -20,7 +20,7 @@ providers:
     pools:
       one: {api_key: "file:one.key"}
       two: {api_key: "file:two.key"}
-pricing:
+prices:
   providers:
     openai: {catalogue: openai}
 access:
