@@ -428,11 +428,12 @@ class Hull:
 
     def shelf(self) -> Shelf:
         """What is known of objects at providers."""
-        return Shelf(self.find_note, self._select_notes, self._mark)
+        return Shelf(self._find_note, self._select_notes, self._mark)
 
-    async def find_note(self, object_id: str) -> ObjectNote | None:
+    async def _find_note(self, object_id: str, waits: bool) -> ObjectNote | None:
         """What is known of an object, as the store has it; waits while another worker's note may be on its way."""
-        return await self._wait_for(partial(self.lookup.note_of, object_id))
+        question = partial(self.lookup.note_of, object_id)
+        return await (self._wait_for(question) if waits else self._look_up(question))
 
     async def _select_notes(self, selection: ObjectSelection) -> list[ObjectNote]:
         return await self._look_up(partial(self.lookup.objects, selection))

@@ -633,7 +633,7 @@ class Gateway:
 def _bare_shelf() -> Shelf:
     """Nothing is known of objects, but what this gateway makes itself."""
 
-    async def look_up(_: str) -> None:
+    async def look_up(_: str, waits: bool) -> None:  # noqa: ARG001
         return None
 
     async def select(_: ObjectSelection) -> list[ObjectNote]:

@@ -274,8 +274,9 @@ class ObjectCalls:
         is_backwards = bool(page.before)
         is_ascending = page.is_ascending != is_backwards
         cursor = await self._cursor(page.after or page.before, row.kind, asked)
-        station = next(iter(self._providers.values())).station
-        await self._admit(asked, station)
+        station = next((target.station for target in self._providers.values()), None)
+        if station is not None:
+            await self._admit(asked, station)
         self._settlement.open(call)
         found: list[tuple[str, bytes]] = []
         tried = 0

@@ -1,7 +1,7 @@
 """Whose a stored thing is and where it lies: it belongs to the key that made it, and to its team where it has one."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from time import perf_counter, time_ns
 from typing import Protocol
 
@@ -14,6 +14,9 @@ from headworks.references import Reference
 
 _REMEMBERED = 4096
 """Things whose owner is known without asking the store: a conversation goes on soon or not at all."""
+
+_FRESH_US = 600_000_000
+"""After ten minutes a note is looked up again: another worker may have noted something since."""
 
 _UNKNOWN_S = 60.0
 """For so long an id that nobody here has made is not looked up again: looking may take a second and a half."""
@@ -69,13 +72,13 @@ class Shelf(msgspec.Struct, frozen=True):
     """What is known of objects outside of this process.
 
     Attributes:
-        look_up: asks the store for one; waits a moment for what another worker may just have made.
+        look_up: asks the store for one; if it is told to, it waits a moment for what another worker may just have made.
         select: asks the store for those of a caller.
         mark: its first byte, which all processes of an installation share, is not 0 once any object was made: until
             then no call is looked through.
     """
 
-    look_up: Callable[[str], Awaitable[ObjectNote | None]]
+    look_up: Callable[[str, bool], Awaitable[ObjectNote | None]]
     select: Callable[[ObjectSelection], Awaitable[list[ObjectNote]]]
     mark: Mark
 
@@ -114,20 +117,43 @@ class ObjectOwners:
         """Write down what has changed of an object. Raises StorageError."""
         self.note(msgspec.structs.replace(note, noted_us=time_ns() // 1000, **changes))
 
-    async def find(self, object_id: str) -> ObjectNote | None:
-        """What is known of an object; None when it was not made through this gateway."""
+    async def find(self, object_id: str, *, waits: bool = True) -> ObjectNote | None:
+        """What is known of an object; None when it was not made through this gateway.
+
+        Arguments:
+            waits: where it is not known, whether to wait for what another worker may just have made.
+        """
         known = self._recent.get(object_id)
-        if known is not None:
+        if known is not None and time_ns() // 1000 - known.noted_us < _FRESH_US:
             return known
-        now_s = perf_counter()
-        if self._unknown.get(object_id, 0.0) > now_s:
+        if self._is_unknown(object_id):
             return None
-        found = await self._shelf.look_up(object_id)
-        if found is None:
-            self._unknown[object_id] = now_s + _UNKNOWN_S
-            if len(self._unknown) > _REMEMBERED:
-                self._unknown.popitem(last=False)
+        found = await self._shelf.look_up(object_id, waits and known is None)
+        if found is None and known is not None:
+            return known
+        if found is None and waits:
+            self._note_unknown(object_id)
         return found
+
+    async def _find_all(self, object_ids: Iterable[str]) -> dict[str, ObjectNote | None]:
+        """The same for several. There is one wait for all of them: what another worker has made has come by then."""
+        found = {object_id: await self.find(object_id, waits=False) for object_id in object_ids}
+        has_waited = False
+        for object_id, note in found.items():
+            if note is None and not self._is_unknown(object_id):
+                found[object_id] = note = await self.find(object_id, waits=not has_waited)
+                has_waited = has_waited or note is None
+                if note is None:
+                    self._note_unknown(object_id)
+        return found
+
+    def _is_unknown(self, object_id: str) -> bool:
+        return self._unknown.get(object_id, 0.0) > perf_counter()
+
+    def _note_unknown(self, object_id: str) -> None:
+        self._unknown[object_id] = perf_counter() + _UNKNOWN_S
+        if len(self._unknown) > _REMEMBERED:
+            self._unknown.popitem(last=False)
 
     async def list(self, selection: ObjectSelection) -> list[ObjectNote]:
         """The selected objects; those made here count whether they are in the store yet or not. Those that are gone may
@@ -150,8 +176,9 @@ class ObjectOwners:
             Refusal: 404 for what is somebody else's, 400 where it lies in more than one place.
         """
         home = param = ""
+        notes = await self._find_all(one.object_id for one in references if one.param != _PREVIOUS)
         for reference in references:
-            provider = await self._provider_of(reference, caller)
+            provider = await self._provider_of(reference, caller, notes)
             if provider and home and provider != home:
                 raise Refusal(
                     400,
@@ -165,18 +192,19 @@ class ObjectOwners:
                 home, param = provider, reference.param
         return home, param
 
-    async def _provider_of(self, reference: Reference, caller: Caller) -> str:
-        if reference.param == "previous_response_id":
+    async def _provider_of(self, reference: Reference, caller: Caller, notes: Mapping[str, ObjectNote | None]) -> str:
+        if reference.param == _PREVIOUS:
             owner = await self._responses.find(reference.object_id)
             if owner is not None and not owner.may_be_seen_by(caller):
                 raise previous_not_found(reference.object_id)
             return "" if owner is None else owner.provider
-        note = await self.find(reference.object_id)
+        note = notes[reference.object_id]
         if note is not None and not owns(note, caller):
             raise not_found(note.kind, reference.object_id, reference.param)
         return "" if note is None else note.provider
 
 
+_PREVIOUS = "previous_response_id"
 _WORDS = {
     "file": "File",
     "upload": "Upload",

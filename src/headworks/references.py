@@ -4,9 +4,12 @@ An id counts where the OpenAI API has one: a file in an input, a conversation, t
 input of a batch or of a fine-tuning job, a model that was made by one (API reference, 2026-11).
 """
 
+import json
+
 import msgspec
 
 from headworks.dialects import RequestHead
+from headworks.errors import Refusal
 
 FINE_TUNED = "ft:"
 
@@ -22,10 +25,8 @@ _NAMES = frozenset(
     }
 )
 _LISTS = frozenset({"file_ids", "vector_store_ids"})
-_MOST = 1000
-"""References that are looked at; more than any request of the API may hold."""
-
-_decode = msgspec.json.Decoder().decode
+_MOST = 500
+"""References of one request: a search tool has one or two stores, a vector store takes 500 files at once."""
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -47,35 +48,48 @@ def may_refer(body: bytes, head: RequestHead) -> bool:
 
 
 def references_of(body: bytes) -> list[Reference]:
-    """All of them, each once, in the order in which they stand; none where the body is not JSON: that is for others to
-    say."""
+    """All of them, each once.
+
+    A name that an object has twice counts twice: who reads the body after us may take the other one.
+
+    Raises:
+        Refusal: 400, for more than are looked at, and for what cannot be read to its end: something could hide in it.
+    """
     try:
-        found = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return []
+        found = json.loads(body, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError):
+        raise Refusal(400, "invalid_json", "The body is not acceptable JSON.") from None
     references: dict[Reference, None] = {}
     waiting: list[object] = [found]
-    while waiting and len(references) < _MOST:
+    while waiting:
         value = waiting.pop()
-        if isinstance(value, list):
-            waiting.extend(reversed(value))
-        elif isinstance(value, dict):
-            for name, inner in value.items():
-                references.update(dict.fromkeys(_at(str(name), inner, value)))
-            waiting.extend(inner for inner in reversed(value.values()) if isinstance(inner, dict | list))
-    model = found.get("model") if isinstance(found, dict) else None
-    if isinstance(model, str) and FINE_TUNED in model:
-        references[Reference(model[model.index(FINE_TUNED) :], "model")] = None
+        if isinstance(value, _Pairs):
+            for name, inner in value:
+                references.update(dict.fromkeys(_at(name, inner, value)))
+                if isinstance(inner, list):
+                    waiting.append(inner)
+        elif isinstance(value, list):
+            waiting.extend(inner for inner in value if isinstance(inner, list))
+        if len(references) > _MOST:
+            message = f"The request refers to more than {_MOST} files and other objects."
+            raise Refusal(400, "too_many_references", message)
+    for name, model in found if isinstance(found, _Pairs) else ():
+        if name == "model" and isinstance(model, str) and FINE_TUNED in model:
+            references[Reference(model[model.index(FINE_TUNED) :], "model")] = None
     return list(references)
 
 
-def _at(name: str, value: object, around: dict[object, object]) -> list[Reference]:
+class _Pairs(list[tuple[str, object]]):
+    """An object with all its names, also those that it has twice."""
+
+
+def _at(name: str, value: object, around: _Pairs) -> list[Reference]:
     if isinstance(value, str):
-        if name in _NAMES or (name == "id" and around.get("type") == "file_id"):
+        if name in _NAMES or (name == "id" and ("type", "file_id") in around):
             return [Reference(value, name)]
+    elif isinstance(value, _Pairs):
+        if name == "conversation":
+            return [Reference(inner, name) for key, inner in value if key == "id" and isinstance(inner, str)]
     elif name in _LISTS and isinstance(value, list):
         return [Reference(one, name) for one in value if isinstance(one, str)]
-    elif name == "conversation" and isinstance(value, dict):
-        inner = value.get("id")
-        return [Reference(inner, name)] if isinstance(inner, str) else []
     return []
