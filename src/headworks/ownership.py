@@ -139,12 +139,11 @@ class ObjectOwners:
         """The same for several. There is one wait for all of them: what another worker has made has come by then."""
         found = {object_id: await self.find(object_id, waits=False) for object_id in object_ids}
         has_waited = False
-        for object_id, note in found.items():
-            if note is None and not self._is_unknown(object_id):
-                found[object_id] = note = await self.find(object_id, waits=not has_waited)
-                has_waited = has_waited or note is None
-                if note is None:
-                    self._note_unknown(object_id)
+        for object_id in [one for one, note in found.items() if note is None and not self._is_unknown(one)]:
+            found[object_id] = await self.find(object_id, waits=not has_waited)
+            if found[object_id] is None:
+                has_waited = True
+                self._note_unknown(object_id)
         return found
 
     def _is_unknown(self, object_id: str) -> bool:
