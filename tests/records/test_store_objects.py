@@ -20,9 +20,11 @@ def ids(store, caller: Caller, **changes: object) -> list[str]:
 
 
 def test_an_object_is_found_by_its_id_as_it_was_noted(store):
+    assert not store.has_objects()
     made = note("file-1", 7, label="batch", models="gpt\nnano")
     store.commit(Batch(objects=[made]))
 
+    assert store.has_objects()
     assert store.object_note("file-1") == made
     assert store.object_note("file-2") is None
 
