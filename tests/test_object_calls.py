@@ -157,6 +157,13 @@ def test_a_deleted_object_is_gone(hall, store):
     assert ask(hall, "/v1/files/file-1", method="GET").status == 404
 
 
+def test_what_needs_no_body_is_made_without_one(hall, store):
+    ask(hall, "/v1/conversations")
+    hall.answer({"id": "conv_1"})
+
+    assert notes(hall)[0].object_id == "conv_1"
+
+
 def test_a_providers_refusal_is_passed_on_and_notes_nothing(hall, store):
     answered = ask(hall, "/v1/conversations", {})
     hall.answer(ERROR, 400)
@@ -354,6 +361,15 @@ def test_a_page_asks_each_pool_for_what_lies_there_and_drops_what_is_gone(hall, 
     assert [one["id"] for one in page["data"]] == ["file-3", "file-1"]
     assert (page["first_id"], page["last_id"], page["has_more"]) == ("file-3", "file-1", False)
     assert [note.object_id for note in notes(hall) if note.is_gone] == ["file-2"]
+
+
+def test_a_pool_that_knows_nothing_of_a_page_does_not_end_everything(hall, store):
+    store.own("file-1")
+    answered = ask(hall, "/v1/files", method="GET")
+    hall.answer(ERROR, 404)
+
+    assert json.loads(answered.body)["data"] == []
+    assert notes(hall) == []
 
 
 def test_a_list_says_so_when_a_pool_cannot_be_asked(hall, store):

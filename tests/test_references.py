@@ -30,6 +30,7 @@ def found(body: object) -> set[tuple[str, str]]:
         ({"conversation": {"id": "conv_1"}}, {("conv_1", "conversation")}),
         ({"previous_response_id": "resp_1"}, {("resp_1", "previous_response_id")}),
         ({"model": "openai/ft:m:o::1"}, {("ft:m:o::1", "model")}),
+        ({"model": "ft:m:o::1:ckpt-step-9"}, {("ft:m:o::1", "model")}),
         ({"training_file": "f1", "validation_file": "f2"}, {("f1", "training_file"), ("f2", "validation_file")}),
         ({"data_source": {"source": {"type": "file_id", "id": "file-1"}}}, {("file-1", "id")}),
         ({"files": [{"file_id": "file-1"}]}, {("file-1", "file_id")}),

@@ -58,6 +58,10 @@ _MOST_ASKED = 300
 """Objects that are asked for to fill one page, where some are gone or not selected."""
 
 
+_MOST_LABEL = 64
+"""Characters of a purpose; the API's longest has 17."""
+
+
 class ObjectCalls:
     """Serves them.
 
@@ -123,7 +127,7 @@ class ObjectCalls:
         call, request, grant = asked.call, asked.request, asked.grant
         references: list[Reference] = []
         fields: dict[str, str] = {}
-        if asked.row.act is Act.CREATE:
+        if asked.row.act is Act.CREATE and request.body:
             fields = _text_fields(request)
             references = references_of(request.body)
         home, _ = await self._owners.home_of(references, call.caller)
@@ -144,7 +148,7 @@ class ObjectCalls:
             caller = call.caller
             note = ObjectNote(object_id, asked.row.kind, now_us, now_us, target.provider, caller.key_id, caller.team)
             if watch is not None:
-                purpose = watch.fields.get("purpose", "")
+                purpose = watch.fields.get("purpose", "")[:_MOST_LABEL]
                 models = UNKNOWN if watch.is_doubtful else lines.names()
                 note = msgspec.structs.replace(note, label=purpose, models=models if purpose == "batch" else "")
             self._owners.note(note)
@@ -241,7 +245,7 @@ class ObjectCalls:
         if note.kind == UPLOAD:
             file = seen.file
             if file is not None and file.id:
-                label, models = file.purpose or "", UNKNOWN
+                label, models = (file.purpose or "")[:_MOST_LABEL], UNKNOWN
                 self._note_made(note, file.id, FILE, now_us, label=label, models=models)
                 self._owners.renote(note, label=SETTLED)
             return
@@ -308,20 +312,27 @@ class ObjectCalls:
         return note.made_us, note.object_id
 
     async def _present(self, asked: "_Asked", notes: Sequence[ObjectNote], page: Page) -> list[tuple[str, bytes]]:
-        """Those that are still there, as they are now."""
+        """Those that are still there, as they are now. The others have expired, or were deleted elsewhere; or the pool
+        has another project's key by mistake, which nobody may take for an end of everything."""
         found = []
+        missing: list[ObjectNote] = []
+        alive: set[str] = set()
         for start in range(0, len(notes), _AT_ONCE):
             some = notes[start : start + _AT_ONCE]
             for note, answer in zip(some, await self._ask_for(asked, some), strict=True):
                 if answer.status == 404:
-                    self._owners.renote(note, is_gone=True)  # it has expired, or was deleted elsewhere
+                    missing.append(note)
                 elif answer.status >= 300:
                     raise self._refusal(self._at(note), answer)
                 else:
+                    alive.add(note.provider)
                     if note.kind in (BATCH, JOB):
                         self._learn(note, seen_in(answer.body), asked)
                     if is_wanted(page, answer.body):
                         found.append((note.object_id, answer.body))
+        for note in missing:
+            if note.provider in alive:
+                self._owners.renote(note, is_gone=True)
         return found
 
     async def _ask_for(self, asked: "_Asked", notes: Sequence[ObjectNote]) -> list[Gathering]:

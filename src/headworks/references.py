@@ -12,6 +12,8 @@ from headworks.dialects import RequestHead
 from headworks.errors import Refusal
 
 FINE_TUNED = "ft:"
+_CHECKPOINT = ":ckpt-step-"
+"""Between the name of a fine-tuned model and the number of a checkpoint of it."""
 
 _NAMES = frozenset(
     {
@@ -75,7 +77,8 @@ def references_of(body: bytes) -> list[Reference]:
             raise Refusal(400, "too_many_references", message)
     for name, model in found if isinstance(found, _Pairs) else ():
         if name == "model" and isinstance(model, str) and FINE_TUNED in model:
-            references[Reference(model[model.index(FINE_TUNED) :], "model")] = None
+            made = model[model.index(FINE_TUNED) :].partition(_CHECKPOINT)[0]
+            references[Reference(made, "model")] = None
     return list(references)
 
 

@@ -270,7 +270,7 @@ def _job_now(provider: Provider, visit: Visit, job: Job) -> Value:
             name = f"ft:{value['model']}:{organization}:{value['user_provided_suffix'] or ''}:{mark}"
             base = provider.base_model(str(value["model"]))
             assert base is not None, "it was there when the job was made"
-            provider.project.models[name] = base
+            provider.project.models |= {name: base, f"{name}:ckpt-step-10": base}
             job.checkpoints.append(
                 {
                     "id": identifier("ftckpt_", provider.plan.seed, str(value["id"])),
