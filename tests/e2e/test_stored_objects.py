@@ -10,6 +10,8 @@ import openai
 import pytest
 from e2e_processes import Gateway
 
+from headworks.records import Selection, open_store
+
 CONFIG = """
 version: 1
 server: {workers: WORKERS}
@@ -81,6 +83,19 @@ def refused(status, code, call, *arguments, **fields):
         call(*arguments, **fields)
     assert (caught.value.status_code, caught.value.code) == (status, code), caught.value.body
     return caught.value.message
+
+
+def in_store(site, look):
+    """What is found in the store, as soon as it is there."""
+    due_s = time.monotonic() + 20
+    store = open_store(site.gateway.folder / ".headworks")
+    try:
+        while not (found := look(store)):
+            assert time.monotonic() < due_s, "it does not come"
+            time.sleep(0.05)
+    finally:
+        store.close()
+    return found
 
 
 def test_files_of_two_projects_are_each_reached_through_their_own(site):
@@ -176,17 +191,9 @@ def test_a_batch_is_charged_once_to_who_made_it_and_its_output_is_theirs(site):
     refused(404, "file_not_found", site.carl.files.content, done.output_file_id)
     assert [one.id for one in site.anna.batches.list()] == [batch.id]
 
-    from headworks.records import Selection, open_store
-
-    store = open_store(site.gateway.folder / ".headworks")
-    due_s = time.monotonic() + 10
-    while True:
-        charged = [one for one in store.select(Selection(endpoint="batches")) if one.service_tier == "batch"]
-        if charged:
-            break
-        assert time.monotonic() < due_s
-        time.sleep(0.05)
-    store.close()
+    charged = in_store(
+        site, lambda store: [one for one in store.select(Selection(endpoint="batches")) if one.service_tier == "batch"]
+    )
     assert [(one.input_tokens, one.output_tokens) for one in charged] == [
         (done.usage.input_tokens, done.usage.output_tokens)
     ]
@@ -299,6 +306,7 @@ def test_legacy_completions_are_served_and_their_usage_recorded(site, is_streame
 def test_what_was_made_is_known_to_every_worker_and_after_a_restart(tmp_path, simulator):
     first = Site(tmp_path, simulator, workers=2)
     file = put(first.anna, b"still here", **TWO)
+    in_store(first, lambda store: store.object_note(file.id))
     for _ in range(6):  # each on a connection of its own, to whichever worker
         fresh = openai.OpenAI(base_url=first.gateway.base_url, api_key=first.bert.api_key, max_retries=0)
         assert fresh.files.content(file.id).read() == b"still here"

@@ -85,6 +85,7 @@ def test_an_upstream_that_does_not_read_has_the_client_wait(converse):
 
         async with served_by(bench, serve) as pool:
             body, listener, _, asked = bench.upload(pool, 40_000_000)
+            await bench.settle(lambda: pool.open_connections == 1)
             sent = 0
             while "pause" not in asked:
                 body.feed(b"x" * 100_000)
