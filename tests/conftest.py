@@ -106,6 +106,13 @@ class PlayedUpstream:
         self.flights.append(PlayedFlight(request, sink, timeouts))
         return self.flights[-1]
 
+    def upload(self, request, body, sink, timeouts):
+        """The pieces of the body are in `uploaded`, and how it ended in `upload_ends`."""
+        flight = self.send(request, sink, timeouts)
+        flight.uploaded, flight.upload_ends = [], []
+        body.attach(flight.uploaded.append, flight.upload_ends.append)
+        return flight
+
     async def close(self):
         """Nothing to close."""
 

@@ -9,6 +9,7 @@ from headworks.answering import STOPPED, UpstreamRefusal, refusal_of
 from headworks.budgeting import LONGEST_WAIT_S, CallMoney, Wallet, unpriced
 from headworks.calls import NO_BUDGET, Budget
 from headworks.dialects.reading import Fields
+from headworks.errors import Refusal
 from headworks.flow import Ending, Signal
 from headworks.limiting import WAIT_SHARE, CallQuota, Limiter
 from headworks.limits import Waiter
@@ -28,9 +29,10 @@ class Ask:
             then, and its attempts find the way.
         priority: its class, where that is not its key's.
         budget: its workload's.
+        is_free: it costs nothing, so that no budget binds it.
     """
 
-    __slots__ = ("budget", "call", "fields", "grant", "has_more", "kind", "priority", "station", "wait_s")
+    __slots__ = ("budget", "call", "fields", "grant", "has_more", "is_free", "kind", "priority", "station", "wait_s")
 
     def __init__(
         self,
@@ -44,7 +46,9 @@ class Ask:
         has_more: bool,
         priority: int | None = None,
         budget: Budget = NO_BUDGET,
+        is_free: bool = False,
     ) -> None:
+        self.is_free = is_free
         self.call = call
         self.station = station
         self.grant = grant
@@ -76,7 +80,7 @@ class Admissions:
         Raises:
             UpstreamRefusal: 429: there is no room by then, or not as much money.
         """
-        money = self.wallet.money(ask.grant, ask.fields, ask.kind, ask.budget, ask.call.request_bytes)
+        money = None if ask.is_free else self._money(ask)
         if money is None:
             waiter = self._reserve(ask, go, refuse)
             return None if waiter is None else partial(self.limiter.leave, waiter)
@@ -85,6 +89,30 @@ class Admissions:
         if entry.waiter is None and entry.set_aside():
             return None
         return entry.leave
+
+    def refuse_unbounded(self, grant: Grant, what: str) -> None:
+        """Of what costs an amount that nobody knows beforehand.
+
+        Raises:
+            Refusal: 403, the caller is under a hard budget.
+        """
+        money = self.wallet.money(grant, {}, "", NO_BUDGET)
+        if money is not None and money.is_hard:
+            message = (
+                f"What {what} will cost is not known before it has run, and this key or its team has a budget that may "
+                "not be exceeded: have it made a soft one (`tell`), or use another key."
+            )
+            raise Refusal(403, "budget_cannot_bound", message, kind="permission_error")
+
+    def count(self, grant: Grant, cost_pico: int) -> None:
+        """Count what is known to have been spent."""
+        money = self.wallet.money(grant, {}, "", NO_BUDGET)
+        if money is not None and cost_pico > 0:
+            money.begin_empty()
+            money.settle(cost_pico)
+
+    def _money(self, ask: Ask) -> CallMoney | None:
+        return self.wallet.money(ask.grant, ask.fields, ask.kind, ask.budget, ask.call.request_bytes)
 
     async def wait(self, ask: Ask, ending: Ending) -> None:
         """The same for a call that can wait in a coroutine.

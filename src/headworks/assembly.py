@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -21,7 +21,7 @@ from headworks.accounting import open_books
 from headworks.admitting import Admissions
 from headworks.attempts import Policy
 from headworks.budgeting import Wallet
-from headworks.calls import Endpoint
+from headworks.calls import Endpoint, ObjectNote
 from headworks.catalogue import PriceArchive, PriceBook, load_tokenizer
 from headworks.config import (
     LOCK_FILE,
@@ -53,11 +53,11 @@ from headworks.limits import Authority, LocalAuthority
 from headworks.limits.budgets.own import OwnBooks
 from headworks.limits.budgets.socket_books import SocketBooks
 from headworks.limits.local import SocketAuthority
-from headworks.ownership import ResponseOwner
+from headworks.ownership import Mark, ResponseOwner, Shelf
 from headworks.planning import Planner, Station
 from headworks.probing import ProbePlan, Prober
 from headworks.providers import REGISTRY, Provider, ProviderSettings
-from headworks.records import JOURNAL_FOLDER, CallLookup, Journal
+from headworks.records import JOURNAL_FOLDER, CallLookup, Journal, ObjectSelection, has_store, open_mark
 from headworks.routing import Headroom, Health, Member, Reach, RouteTable
 from headworks.secrets import Kept, KnownKeys, ask_for_look, references_of_provider
 from headworks.settlement import Settlement
@@ -72,6 +72,8 @@ if TYPE_CHECKING:
     from headworks.compiled import CompiledWorkload, Published
     from headworks.workload_call import WorkloadCalls
 
+T = TypeVar("T")
+
 _KEY_REFRESH_S = 0.4
 """How often a worker looks for changed keys; with the wheel's tick, a revocation holds within half a second."""
 
@@ -85,6 +87,13 @@ _SPEECHES = {
     "images": Endpoint.IMAGES,
     "audio": Endpoint.AUDIO,
     "models": Endpoint.MODELS,
+    "completions": Endpoint.COMPLETIONS,
+    "files": Endpoint.FILES,
+    "batches": Endpoint.BATCHES,
+    "conversations": Endpoint.CONVERSATIONS,
+    "vector_stores": Endpoint.VECTOR_STORES,
+    "fine_tuning": Endpoint.FINE_TUNING,
+    "evals": Endpoint.EVALS,
 }
 
 _KEYS_WITHOUT_SECRET = {"simulator": "in-process"}
@@ -492,11 +501,35 @@ class Hull:
         self._storage = storage
         self.ask_for_keys = ask_for_keys or self._ask_for_keys
 
+        self._mark = self._object_mark(settings)
+
     def _ask_for_keys(self) -> None:
         try:
             ask_for_look(self._storage / RUN_FOLDER, time.time())
         except OSError as error:
             report(f"new provider keys cannot be asked for: {error.strerror}")
+
+    def _object_mark(self, settings: Settings) -> Mark:
+        """Where it says whether any object was made at a provider. In a store that other machines share there may be
+        some of theirs, so that every call is looked through."""
+        if settings.store_url:
+            return bytearray(b"\1")
+        mark, is_new = open_mark(self._storage)
+        if is_new and has_store(self._storage) and self.lookup.has_objects():
+            mark[0] = 1
+        return mark
+
+    def shelf(self) -> Shelf:
+        """What is known of objects at providers."""
+        return Shelf(self._find_note, self._select_notes, self._mark)
+
+    async def _find_note(self, object_id: str, waits: bool) -> ObjectNote | None:
+        """What is known of an object, as the store has it; waits while another worker's note may be on its way."""
+        question = partial(self.lookup.note_of, object_id)
+        return await (self._wait_for(question) if waits else self._look_up(question))
+
+    async def _select_notes(self, selection: ObjectSelection) -> list[ObjectNote]:
+        return await self._look_up(partial(self.lookup.objects, selection))
 
     def ring(self, settings: Settings) -> KeyRing | OpenRing:
         """Who may call, for these settings."""
@@ -508,27 +541,30 @@ class Hull:
 
     async def find_owner(self, response_id: str) -> ResponseOwner | None:
         """Who made a response, as the store knows it; waits while another worker's record may be on its way."""
+        found = await self._wait_for(partial(self.lookup.owner_of, response_id))
+        return None if found is None else ResponseOwner(*found)
+
+    async def _wait_for(self, question: Callable[[], T | None]) -> T | None:
         due_s = self.loop.time() + (_OWNER_WAIT_S if self._has_others else 0.0)
         while True:
-            found = await self._look_up(response_id)
-            if found is not None:
-                return ResponseOwner(*found)
-            if self.loop.time() >= due_s:
-                return None
+            found = await self._look_up(question)
+            if found is not None or self.loop.time() >= due_s:
+                return found
             await asyncio.sleep(_OWNER_POLL_S)
 
-    async def _look_up(self, response_id: str) -> tuple[str, str, str] | None:
+    async def _look_up(self, question: Callable[[], T]) -> T:
         """As the store knows it at this moment; what is wrong with the store is for the log, and said once."""
         try:
-            found = await self.loop.run_in_executor(None, self.lookup.owner_of, response_id)
+            found = await self.loop.run_in_executor(None, question)
         except StorageError as error:
             if str(error) != self._lookup_trouble:
                 self._lookup_trouble = str(error)
-                report(f"whose a response is cannot be looked up for now: {error}")
+                report(f"whose something stored is cannot be looked up for now: {error}")
             raise Refusal(
                 503,
                 "records_unavailable",
-                "Whose this response is cannot be looked up for now. Try again, or send the conversation itself.",
+                "Whose this is cannot be looked up for now. Try again, or, instead of a response's id, send the "
+                "conversation itself.",
                 kind="server_error",
                 headers=(("retry-after", "5"),),
             ) from error
@@ -603,6 +639,9 @@ class Assembly:
                 loop=hull.loop,
                 admissions=hull.admissions,
                 load=hull.load,
+                shelf=hull.shelf(),
+                providers=tuple(plan.name for plan in settings.providers),
+                price_of=settings.book.for_target,
                 make_works=self._make_works if self._works else None,
                 keeps_bodies=config.records.bodies,
                 retries=config.defaults.retries,

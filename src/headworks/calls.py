@@ -19,6 +19,7 @@ class Endpoint(enum.StrEnum):
 
     RESPONSES = "responses"
     CHAT = "chat.completions"
+    COMPLETIONS = "completions"
     MESSAGES = "messages"
     GENERATE_CONTENT = "generate_content"
     EMBEDDINGS = "embeddings"
@@ -26,6 +27,12 @@ class Endpoint(enum.StrEnum):
     IMAGES = "images"
     AUDIO = "audio"
     MODELS = "models"
+    FILES = "files"
+    BATCHES = "batches"
+    CONVERSATIONS = "conversations"
+    VECTOR_STORES = "vector_stores"
+    FINE_TUNING = "fine_tuning"
+    EVALS = "evals"
     OUTCOMES = "outcomes"
     APPROVALS = "approvals"
 
@@ -325,4 +332,26 @@ class OutcomeReport(msgspec.Struct, frozen=True, array_like=True, tag="u"):
     team: str = ""
 
 
-JournalEntry = Opened | Settled | SettledWithPrefix | OutcomeReport
+class ObjectNote(msgspec.Struct, frozen=True, array_like=True, tag="b"):
+    """The journal entry of an object that was made at a provider through us: a file, a batch, a fine-tuned model.
+
+    `provider` is where it lies, with the pool; key and team are its owners. `kind` is the API's word for such objects
+    (`file`, `batch`). `label` is what its list is filtered by (a file's purpose), or how far a batch is settled.
+    `models` are the names that the lines of a batch's input file ask for, one a line, `?` where they are not known.
+    Of two notes of one object the one that was `noted_us` later holds, but an object's place and owner stay what they
+    were. Times are microseconds since the Unix epoch. Fields may be added at the end only.
+    """
+
+    object_id: str
+    kind: str
+    made_us: int
+    noted_us: int
+    provider: str
+    key_id: str = ""
+    team: str = ""
+    label: str = ""
+    models: str = ""
+    is_gone: bool = False
+
+
+JournalEntry = Opened | Settled | SettledWithPrefix | OutcomeReport | ObjectNote

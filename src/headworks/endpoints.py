@@ -12,6 +12,7 @@ import msgspec
 
 from headworks.calls import Endpoint
 from headworks.errors import Refusal
+from headworks.stored_routes import StoredRoute, stored_routes
 
 
 class Manner(enum.Enum):
@@ -21,6 +22,7 @@ class Manner(enum.Enum):
     COUNT = "count"  # how many tokens a model call would take
     FORM = "form"  # a model call with a multipart body (or JSON)
     OBJECT = "object"  # something that an upstream has stored
+    STORED = "stored"  # what providers store at an account: files, batches, ...
     MODELS = "models"
     MODEL = "model"
     OUTCOMES = "outcomes"  # what an application found out about its calls
@@ -41,6 +43,7 @@ class Route(msgspec.Struct, frozen=True):
         default_model: what the API takes when the caller names none; "" where it must.
         is_raw: the answer is relayed as it comes, whatever it is.
         is_model_call: the body names a model that answers.
+        stored: which of the things that providers store it is about, and what it does with them.
     """
 
     method: str
@@ -52,6 +55,7 @@ class Route(msgspec.Struct, frozen=True):
     default_model: str = ""
     is_raw: bool = False
     is_model_call: bool = False
+    stored: StoredRoute | None = None
 
 
 def _call(path: str, endpoint: Endpoint, *, manner: Manner = Manner.CALL, **details: object) -> Route:
@@ -66,6 +70,7 @@ ROUTES = (
     _call("/responses/input_tokens", Endpoint.RESPONSES),
     _call("/responses/compact", Endpoint.RESPONSES),
     _call("/chat/completions", Endpoint.CHAT),
+    _call("/completions", Endpoint.COMPLETIONS),
     _call("/messages", Endpoint.MESSAGES),
     _call("/messages/count_tokens", Endpoint.MESSAGES, manner=Manner.COUNT, is_model_call=False),
     _call("/embeddings", Endpoint.EMBEDDINGS),
@@ -166,8 +171,12 @@ def _rows_of_a_name(path: str) -> list[Route]:
                 is_model_call=True,
             )
         ]
+    below = path.removeprefix("/v1")
     return [
-        Route(method, path, manner, endpoint, upstream_path=path.removeprefix("/v1"))
+        Route(row.method, path, Manner.STORED, row.endpoint, upstream_path=below, stored=row)
+        for row in stored_routes(path)
+    ] + [
+        Route(method, path, manner, endpoint, upstream_path=below)
         for pattern, methods, manner, endpoint in _PATTERNS
         if pattern.fullmatch(path) is not None
         for method in methods

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import msgspec
 
+from headworks.body import BodyStream
 from headworks.calls import Failure
 from headworks.errors import Refusal
 
@@ -26,6 +27,8 @@ class Request(msgspec.Struct, gc=False):
         query: the raw query string without the question mark.
         headers: by lower-case name; those of framing need not be there.
         admission: what `Application.admit` learnt from the head and wants to find again in `handle`.
+        incoming: set by `Application.admit` where it wants the body piece by piece; `handle` is then called before the
+            body is there. Without it, or where the whole body came along, `body` has it.
     """
 
     method: str
@@ -34,6 +37,7 @@ class Request(msgspec.Struct, gc=False):
     headers: Mapping[bytes, bytes] = msgspec.field(default_factory=dict)
     body: bytes = b""
     admission: object = None
+    incoming: BodyStream | None = None
 
     def again(self, body: bytes) -> "Request":
         """A request with the same head and another body. It brings along what was learnt from that head then: whether
@@ -191,6 +195,11 @@ class Flight(Protocol):
 
 class Upstream(Protocol):
     """One origin that requests can be sent to."""
+
+    def upload(self, request: UpstreamRequest, body: BodyStream, sink: Sink, timeouts: Timeouts) -> Flight:
+        """Send a request whose body comes piece by piece, and never twice. An upstream may answer before it has all of
+        it; what is left is not sent then."""
+        ...
 
     def send(self, request: UpstreamRequest, sink: Sink, timeouts: Timeouts) -> Flight:
         """Send now or as soon as a connection is free; returns at once."""

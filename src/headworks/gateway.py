@@ -25,23 +25,35 @@ import msgspec
 
 from headworks.access import Grant
 from headworks.admitting import Admissions, Ask
-from headworks.answering import EVENT_STREAM, JSON, STREAM_HEADERS, error_headers, own_headers, request_id_line
+from headworks.answering import (
+    EVENT_STREAM,
+    JSON,
+    STREAM_HEADERS,
+    UpstreamRefusal,
+    error_headers,
+    own_headers,
+    request_id_line,
+)
 from headworks.attempts import Policy
-from headworks.calls import WITHHELD, Caller, Endpoint, Outcome
-from headworks.catalogue import loaded_tokenizer_for
+from headworks.body import BodyStream
+from headworks.calls import WITHHELD, Caller, Endpoint, ObjectNote, Outcome
+from headworks.catalogue import TargetPrice, loaded_tokenizer_for
 from headworks.counting import count_request
 from headworks.dialects import RequestHead, refusal_body
 from headworks.endpoints import GENERATE_PATH, Manner, Route, find_route, name_of_path
 from headworks.errors import Refusal, StorageError
 from headworks.exchange import Reply, Request, Running
 from headworks.flow import Ending, Flow, Signal
-from headworks.ownership import ResponseOwner, ResponseOwners
-from headworks.planning import Admission, Plan, Planner, Station, admission_of, note_keys, stored_id
+from headworks.object_calls import ObjectCalls
+from headworks.ownership import ObjectOwners, ResponseOwner, ResponseOwners, Shelf, previous_not_found
+from headworks.planning import NO_PRICE, Admission, Plan, Planner, Station, admission_of, note_keys, stored_id
 from headworks.pulse import PulseStreams, read_query
-from headworks.records import Journal, read_outcomes
+from headworks.records import Journal, ObjectSelection, read_outcomes
+from headworks.references import may_refer, references_of
 from headworks.routing import RouteTable
 from headworks.settlement import CallMaker, OpenCall, Settlement
 from headworks.shedding import Load
+from headworks.stored_routes import Act
 from headworks.stream_heart import HEARTBEAT_S
 from headworks.streaming import StreamRelay
 from headworks.telemetry import Metrics, report
@@ -85,6 +97,10 @@ class Works(Protocol):
         """The class of a call. Raises Refusal as `find` does."""
         ...
 
+    def is_at(self, work: Any, provider: str) -> bool:
+        """Whether a workload has a model at this provider, through this pool."""
+        ...
+
     def run(
         self,
         call: OpenCall,
@@ -119,7 +135,8 @@ class Parts(msgspec.Struct, frozen=True):
     `/v1/models` gives as creation time, in Unix seconds. `retries` are further attempts at one target, `deadline_s` is
     for a whole call, `uniform` gives a random number up to another. `admissions` admits calls where there are quotas or
     budgets, `load` says whether there is too much to do. After `heartbeat_s` seconds of silence something goes into a
-    stream. `answers` are given where a model and its fallbacks have failed.
+    stream. `answers` are given where a model and its fallbacks have failed. `shelf` knows what was made at providers
+    (`providers` are their names, in order), `price_of` what a model costs there.
     """
 
     ring: Ring
@@ -132,6 +149,9 @@ class Parts(msgspec.Struct, frozen=True):
     loop: asyncio.AbstractEventLoop
     admissions: Admissions
     load: Load
+    shelf: Shelf | None = None
+    providers: tuple[str, ...] = ()
+    price_of: Callable[[str, str], TargetPrice] = lambda provider, model: NO_PRICE  # noqa: ARG005
     make_works: Callable[[Settlement, Planner, StreamRelay, Policy], Works] | None = None
     keeps_bodies: bool = False
     answer_bytes: int = ANSWER_BYTES
@@ -156,6 +176,9 @@ class Gateway:
         self._begin = CallMaker().begin
         self._planner = Planner(parts.table, parts.uniform, parts.deadline_s)
         self._owners = ResponseOwners(parts.find_owner)
+        shelf = parts.shelf or _bare_shelf()
+        self._mark = shelf.mark
+        self._objects = ObjectOwners(shelf, self._owners, parts.journal.append)
         self._pulses = PulseStreams(parts.loop.time)
         self._settlement = Settlement(
             parts.journal,
@@ -190,6 +213,17 @@ class Gateway:
         self._admissions = parts.admissions
         self._limiter = parts.admissions.limiter
         self._has_budgets = parts.admissions.wallet.has_teams
+        reached = [(name, parts.table.station_of(name)) for name in parts.providers]
+        self._object_calls = ObjectCalls(
+            self._objects,
+            {name: target for name, target in reached if target is not None},
+            self._planner,
+            self._settlement,
+            self._streams,
+            parts.admissions,
+            price_of=parts.price_of,
+            answer_bytes=parts.answer_bytes,
+        )
         self._load = parts.load
         self._planner.works = frozenset(self._work_names)
         self._planner.answers = parts.answers
@@ -218,6 +252,8 @@ class Gateway:
             if not grant.is_lasting:
                 edition = object()  # it must be asked for anew each time
         request.admission = admission_of(request, route, grant, edition)
+        if route.stored is not None and route.stored.act in (Act.UPLOAD, Act.FILL):
+            request.incoming = BodyStream()
 
     def refuse(self, refusal: Refusal, request: Request | None, reply: Reply) -> None:
         call = self._begin("http" if request is None else name_of_path(request.path), Caller())
@@ -228,7 +264,7 @@ class Gateway:
                 call.caller = admission.grant.caller
         self._refuse(call, refusal, reply)
 
-    def handle(self, request: Request, reply: Reply) -> Running | None:
+    def handle(self, request: Request, reply: Reply) -> Running | None:  # noqa: C901 - a step apart costs each call
         admission = request.admission
         assert isinstance(admission, Admission), "the server admits before it handles"
         grant = admission.grant
@@ -247,6 +283,8 @@ class Gateway:
                 return self._handle_other(call, request, admission, grant, reply)
             head = self._planner.head_of(request, admission)
             if head is not None:
+                if self._mark[0] and may_refer(request.body, head):
+                    return self._handle_referring(call, request, head, admission, grant, reply)
                 if self._works is not None and route.upstream_path in _WORKABLE:
                     running = self._handle_work(self._works, call, head, admission, grant, reply)
                     if running is not None:
@@ -274,6 +312,51 @@ class Gateway:
         # Apart, since what a closure holds on to is slower to reach, also for the calls that need none.
         return self._run(lambda ending: self._attempt(call, plan, reply, ending, grant), call, reply)
 
+    def _handle_referring(
+        self,
+        call: OpenCall,
+        request: Request,
+        head: RequestHead,
+        admission: Admission,
+        grant: Grant,
+        reply: Reply,
+    ) -> Running:
+        """A call that may refer to things at a provider: it goes where they are."""
+        return self._run(
+            lambda ending: self._attempt_at_home(call, request, head, admission, grant, reply, ending), call, reply
+        )
+
+    async def _attempt_at_home(
+        self,
+        call: OpenCall,
+        request: Request,
+        head: RequestHead,
+        admission: Admission,
+        grant: Grant,
+        reply: Reply,
+        ending: Ending,
+    ) -> None:
+        home, param = await self._objects.home_of(references_of(request.body), call.caller)
+        works = self._works
+        if works is not None and admission.route.upstream_path in _WORKABLE:
+            work = works.find(head, grant)
+            if work is not None:
+                if home and param != "previous_response_id" and not works.is_at(work, home):
+                    raise Refusal(
+                        400,
+                        "model_elsewhere",
+                        f"What `{param}` refers to lies at `{home}`, where this workload has no model.",
+                        param=param,
+                    )
+                call.home = home
+                await works.run(call, work, head, admission, grant, reply, ending, home=home)
+                return
+        self._note_request(call, request, head, admission)
+        plan = self._planner.read(call, request, head, admission, grant)
+        if home:
+            plan = self._planner.pinned(call, plan, home, param)
+        await self._attempt(call, plan, reply, ending, grant)
+
     def _note_request(self, call: OpenCall, request: Request, head: RequestHead, admission: Admission) -> None:
         note_keys(call, head, admission)
         call.request_body = request.body if self._keeps_bodies else b""
@@ -289,6 +372,16 @@ class Gateway:
             return self._count(call, request, admission, grant, reply)
         if route.manner is Manner.OBJECT:
             return self._run(lambda ending: self._of_stored(call, request, admission, reply, ending), call, reply)
+        row = route.stored
+        if row is not None:
+            if self._journal.is_full:
+                raise _journal_full()
+            serve = self._object_calls.serve
+            return self._run(
+                lambda ending: serve(call, row, request, admission, grant, reply, ending),
+                call,
+                reply,
+            )
         if route.manner is Manner.PULSE:
             return self._run(lambda _: self._send_pulses(call, request, reply), call, reply)
         works = self._works
@@ -389,7 +482,7 @@ class Gateway:
         if plan.previous_response_id:
             owner = await self._check_previous(call, plan.previous_response_id)
             if owner is not None:
-                plan = self._planner.in_pool(call, plan, owner.provider)
+                plan = self._planner.pinned(call, plan, owner.provider, "previous_response_id")
         if grant is not None and self._admissions.is_needed(grant):
             await self._admissions.wait(self._ask(call, plan, grant), ending)
         if not plan.is_streamed and not plan.is_raw:
@@ -421,12 +514,7 @@ class Gateway:
         """
         owner = await self._owners.find(response_id)
         if owner is not None and not owner.may_be_seen_by(call.caller):
-            raise Refusal(
-                404,
-                "previous_response_not_found",
-                f"Previous response with id '{response_id}' not found.",
-                param="previous_response_id",
-            )
+            raise previous_not_found(response_id)
         return owner
 
     def _note_response(self, call: OpenCall) -> None:
@@ -439,6 +527,8 @@ class Gateway:
         if call.is_settled:
             reply.abort()  # an answer was under way and its record is written: end it as what it is, broken
             return
+        if call.home and isinstance(refusal, UpstreamRefusal):
+            refusal.message += f" What this call refers to lies at `{call.home}`, so it goes nowhere else."
         headers = error_headers(call, refusal)
         body = refusal_body(refusal, call.endpoint)
         call.error_code = refusal.code
@@ -542,6 +632,18 @@ class Gateway:
             "owned_by": "headworks" if name in self._work_names else self._table.resolve(name).provider,
             "shutdown_date": None,
         }
+
+
+def _bare_shelf() -> Shelf:
+    """Nothing is known of objects, but what this gateway makes itself."""
+
+    async def look_up(_: str, waits: bool) -> None:  # noqa: ARG001
+        return None
+
+    async def select(_: ObjectSelection) -> list[ObjectNote]:
+        return []
+
+    return Shelf(look_up, select, bytearray(1))
 
 
 def _has_more(plan: Plan) -> bool:

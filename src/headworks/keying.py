@@ -11,6 +11,7 @@ yet, nor one that it knows no longer, fails a call. Nobody above sees it: it is 
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 
+from headworks.body import BodyStream
 from headworks.calls import Failure, FailureKind
 from headworks.exchange import Flight, Sink, Timeouts, Upstream, UpstreamRequest
 from headworks.providers import Provider
@@ -105,15 +106,21 @@ class KeyedUpstream:
             self._key = self._keys[0]  # the newest again: this call shows whether it is known by now
         return _KeyedFlight(self, request, sink, timeouts, self._key)
 
+    def upload(self, request: UpstreamRequest, body: BodyStream, sink: Sink, timeouts: Timeouts) -> Flight:
+        # With the key of the moment: what has gone up piece by piece cannot be sent again.
+        return self._upstream.upload(self._with_key(request, self._key), body, sink, timeouts)
+
     async def close(self) -> None:
         await self._upstream.close()
 
     def launch(self, request: UpstreamRequest, key: Key, sink: Sink, timeouts: Timeouts) -> Flight:
         """Send a request with a key."""
-        if key.block != self._rendered:
-            headers = key.block + request.headers[len(self._rendered) :]
-            request = UpstreamRequest(request.line, headers, request.body)
-        return self._upstream.send(request, sink, timeouts)
+        return self._upstream.send(self._with_key(request, key), sink, timeouts)
+
+    def _with_key(self, request: UpstreamRequest, key: Key) -> UpstreamRequest:
+        if key.block == self._rendered:
+            return request
+        return UpstreamRequest(request.line, key.block + request.headers[len(self._rendered) :], request.body)
 
     def accepted(self, key: Key) -> None:
         """A key that may have been refused before is good."""

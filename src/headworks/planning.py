@@ -50,9 +50,13 @@ _PATHS = {
 }
 """Where calls can be bridged from; what lies below these paths cannot."""
 
+_ASKED_FOR_USAGE = (Endpoint.CHAT, Endpoint.COMPLETIONS)
+"""Whose streams tell their usage only if they are asked to. Those of the latter are read as those of the former, which
+say the same of themselves."""
+
 _OPENAI = (Endpoint.RESPONSES, Endpoint.CHAT)
-_RELAYED = frozenset(Endpoint) - {Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT}
-"""What is relayed as it comes where the target speaks it."""
+_RELAYED = frozenset(Endpoint) - {Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT, Endpoint.COMPLETIONS}
+"""What is relayed as it comes where the target speaks it, with nothing more to say about it."""
 
 _BRIDGED = {
     Endpoint.RESPONSES: (Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT),
@@ -385,6 +389,35 @@ class Planner:
         target = self._table.in_pool(plan.target, provider)
         return plan if target is plan.target else self.again(call, plan, target)
 
+    def pinned(self, call: OpenCall, plan: Plan, provider: str, param: str) -> Plan:
+        """The plan with the pool that has what the call refers to, and with nowhere else to go.
+
+        Arguments:
+            param: the field that refers to it.
+
+        Raises:
+            Refusal: the call's model is not there, or there is no such pool any more.
+        """
+        target = plan.target
+        found = next((one for one in (target, *target.pools) if one.provider == provider), None)
+        if found is None and ":" not in provider and target.provider.startswith(f"{provider}:"):
+            found = target.pools[0]  # made before the provider had pools, with what is the first one's key now
+        if found is None:
+            if self._table.station_of(provider) is None:
+                raise pool_not_configured(provider)
+            raise Refusal(
+                400,
+                "model_elsewhere",
+                f"What `{param}` refers to lies at `{provider}`, and the model `{call.requested_model}` is not there: "
+                "ask a model of that provider.",
+                param=param,
+            )
+        call.home = provider
+        alone = msgspec.structs.replace(found, pools=(), fallback=())
+        if found is target:
+            return msgspec.structs.replace(plan, target=alone)
+        return self.again(call, plan, alone)
+
     def again(self, call: OpenCall, plan: Plan, target: Target[Station]) -> Plan:
         """The plan of asking this target what another one was asked.
 
@@ -443,12 +476,12 @@ class Planner:
             )
         if endpoint is Endpoint.GENERATE_CONTENT:
             return _relayed_to_google(target, request, head, admission, unlisted)
-        hides_usage = is_streamed and endpoint is Endpoint.CHAT and not head.includes_usage
+        hides_usage = is_streamed and endpoint in _ASKED_FOR_USAGE and not head.includes_usage
         body = head.splice(model=target.model, include_usage=hides_usage)
         return Plan(
             target,
             target.station.provider.json_request(path, body, admission.forwarded),
-            endpoint,
+            endpoint if endpoint is not Endpoint.COMPLETIONS else Endpoint.CHAT,
             path,
             is_streamed,
             head,
@@ -717,6 +750,18 @@ def pick(
 ) -> Target[Station] | None:
     """Which of several that serve the same name is asked now; None where none may be. See `choose`."""
     return choose(pools, health_of, now_s, uniform, key=key, headroom_of=partial(_headroom, now_s))
+
+
+def pool_not_configured(provider: str) -> Refusal:
+    """Where something lies is configured no more. It is nowhere else."""
+    return Refusal(
+        503,
+        "pool_not_configured",
+        f"What this refers to lies at `{provider}`, which is not in this gateway's configuration any more, and nowhere "
+        "else. Its operator can configure it again.",
+        kind="server_error",
+        headers=(("x-should-retry", "false"),),
+    )
 
 
 def health_of(target: Target[Station]) -> Health:

@@ -102,8 +102,9 @@ class OpenCall(msgspec.Struct, gc=False):
 
     Fields that end in `_s` are times of `time.perf_counter`: the event loop's own clock stands still within a turn.
     `work` is None for a call that has nothing to say there, so that it pays nothing for it; `weight` for one that no
-    quota of tokens can bind. `cost_pico` sums up what
-    attempts cost, in pico-dollars; -1 as soon as that of one is not known.
+    quota of tokens can bind. `cost_pico` sums up what attempts cost, in pico-dollars; -1 as soon as that of one is not
+    known. `home` is the provider, with its pool, that has what the call refers to, so that it goes nowhere else; ""
+    where it may go anywhere.
     """
 
     call_id: str
@@ -138,6 +139,7 @@ class OpenCall(msgspec.Struct, gc=False):
     service_tier: str = ""
     quota: Quota | None = None
     weight: Weight | None = None
+    home: str = ""
 
     def opened(self) -> Opened:
         """The entry to write before an upstream is called."""
@@ -320,6 +322,15 @@ class Settlement:
         if call.endpoint == _RESPONSES and call.response_id and outcome == "answered":
             self._note_response(call)
         return settled
+
+    def record(self, settled: Settled) -> None:
+        """Write what is known to have been used by a call that nobody waits for.
+
+        Raises:
+            StorageError: it is not written.
+        """
+        self._append(settled)
+        self._observe(settled)
 
     def settle_gone(self, call: OpenCall, outcome: Outcome, status: int) -> None:
         """The same where the caller's answer does not depend on it."""

@@ -52,6 +52,7 @@ from headworks.settlement import OpenCall, Settlement
 
 _ANSWER_READERS: dict[str, Callable[[bytes], AnswerSummary | Failure]] = {
     "/chat/completions": read_chat_answer,
+    "/completions": read_chat_answer,
     "/responses": read_responses_answer,
     "/messages": read_messages_answer,
     "/models:generateContent": read_gemini_answer,

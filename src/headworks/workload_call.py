@@ -100,6 +100,10 @@ class WorkloadCalls:
         work = self.find(head, grant)
         return grant.priority if work is None or work.priority is None else work.priority
 
+    def is_at(self, work: CompiledWorkload, provider: str) -> bool:
+        """Whether a model of its chain is at this provider, through this pool."""
+        return any(one.provider == provider for target in work.chain for one in (target, *target.pools))
+
     async def run(
         self,
         call: OpenCall,

@@ -26,7 +26,10 @@ def test_a_valid_project_is_summed_up(file, capsys):
         f"{file}: no problems",
         "  listens on  http://127.0.0.1:4000, access by virtual keys",
         f"  state in    {file.parent / '.headworks'}",
-        "  provider    sim: simulator, responses, chat, embeddings, moderations, images, audio, models",
+        (
+            "  provider    sim: simulator, responses, chat, completions, embeddings, moderations, images, audio, "
+            "models, files, batches, conversations, vector_stores, fine_tuning, evals"
+        ),
         "  model       fast -> sim/gpt-6-luna",
     ]
 

@@ -138,7 +138,7 @@ def test_an_unknown_key_is_exit_code_1_with_the_way_out(keys, arguments, problem
     [
         (("--expires", "soon"), "'soon' is neither a duration"),
         (("--expires", "2001-01-01"), "has passed already"),
-        (("--endpoints", "chats"), "'chats' is not an endpoint; there are responses, chat, messages, generate_content"),
+        (("--endpoints", "chats"), "'chats' is not an endpoint; there are responses, chat, completions, messages"),
         (("--models", "a,,b"), "is not a model name"),
         (("--owner", "an\x1bn"), "printable characters"),
     ],

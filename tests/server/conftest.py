@@ -6,6 +6,7 @@ import socket
 import pytest
 import uvloop
 
+from headworks.body import BodyStream
 from headworks.errors import Refusal
 from headworks.exchange import Request
 from headworks.server import HttpServer, ServerLimits, bind
@@ -36,6 +37,19 @@ class Task:
         self.is_paused = False
 
 
+class Intake(Task):
+    """A request whose body comes piece by piece."""
+
+    def __init__(self, request, reply):
+        super().__init__(request, reply)
+        self.body = request.incoming
+        self.pieces = []
+        self.end = asyncio.get_running_loop().create_future()
+
+    def take(self):
+        self.body.attach(self.pieces.append, self.end.set_result)
+
+
 class Application:
     """Answers /echo at once, holds /held for the test, refuses /refused at its head."""
 
@@ -48,6 +62,8 @@ class Application:
     def admit(self, request):
         if request.path == "/refused":
             raise Refusal(401, "invalid_api_key", "No.")
+        if request.path.startswith("/upload"):
+            request.incoming = BodyStream()
 
     def refuse(self, refusal, request, reply):
         self.refusals.append(refusal)
@@ -59,6 +75,10 @@ class Application:
         self.requests.append(request)
         if request.path == "/bug":
             raise LookupError("a bug in the application")
+        if request.path.startswith("/upload") and request.incoming is not None:
+            task = Intake(request, reply)
+            self.held.put_nowait(task)
+            return task
         if request.path == "/held":
             task = Task(request, reply)
             self.held.put_nowait(task)

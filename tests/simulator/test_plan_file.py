@@ -93,7 +93,7 @@ def test_the_example_is_a_plan():
             3,
             "`faults[0].after_event`: there is no such field; did you mean `after_events`?",
         ),
-        ("rules:\n  - when: {endpoint: chat}\n    say: x", 2, "choices: `audio`, `chat.completions`, `embeddings`"),
+        ("rules:\n  - when: {endpoint: chat}\n    say: x", 2, "choices: `audio`, `batches`, `chat.completions`"),
         (
             "rules:\n  - say: x\n  - when: {matches: '('}\n    say: x",
             3,

@@ -6,6 +6,7 @@ import contextlib
 import pytest
 import uvloop
 
+from headworks.body import BodyStream
 from headworks.exchange import Timeouts, UpstreamRequest, request_line
 from headworks.transport import Origin, PoolLimits, UpstreamPool
 from headworks.wheel import Timer, TimerWheel
@@ -187,6 +188,15 @@ class Bench:
         request = UpstreamRequest(request_line("POST", "/v1/chat"), b"authorization: Bearer x\r\n", body)
         listener.flight = pool.send(request, listener, Timeouts(**timeouts))
         return listener
+
+    def upload(self, pool, length=None, **timeouts):
+        """A body to feed, what hears of the answer, the flight, and what the body asked of its source."""
+        body, listener = BodyStream(), Listener()
+        asked = []
+        body.bind(length, lambda: asked.append("pause"), lambda: asked.append("resume"))
+        request = UpstreamRequest(request_line("POST", "/v1/files"), b"authorization: Bearer x\r\n")
+        flight = pool.upload(request, body, listener, Timeouts(**timeouts))
+        return body, listener, flight, asked
 
     async def ask(self, pool, body=b"{}", **timeouts):
         return await self.send(pool, body, **timeouts).over()

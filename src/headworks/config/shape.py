@@ -30,12 +30,42 @@ GEMINI_BASE_URL = "https://generativelanguage.googleapis.com/v1beta"
 """Where the Gemini API of Google's AI Studio is (API reference, 2026-11)."""
 
 Speech = Literal[
-    "responses", "chat", "messages", "generate_content", "embeddings", "moderations", "images", "audio", "models"
+    "responses",
+    "chat",
+    "completions",
+    "messages",
+    "generate_content",
+    "embeddings",
+    "moderations",
+    "images",
+    "audio",
+    "models",
+    "files",
+    "batches",
+    "conversations",
+    "vector_stores",
+    "fine_tuning",
+    "evals",
 ]
 """A part of the OpenAI API that an upstream serves, Anthropic's Messages, or Google's generateContent; `dialects`
 bridges from `responses`, `chat` and `messages` to any of these and to `generate_content`."""
 
-EVERYTHING: tuple[Speech, ...] = ("responses", "chat", "embeddings", "moderations", "images", "audio", "models")
+EVERYTHING: tuple[Speech, ...] = (
+    "responses",
+    "chat",
+    "completions",
+    "embeddings",
+    "moderations",
+    "images",
+    "audio",
+    "models",
+    "files",
+    "batches",
+    "conversations",
+    "vector_stores",
+    "fine_tuning",
+    "evals",
+)
 """All of the OpenAI API."""
 
 MOST_WORKERS = 256
@@ -82,6 +112,14 @@ class Server(Section, frozen=True):
     body_bytes: Annotated[int, Meta(description="Most bytes of a request body.", ge=1024, le=2_147_483_648)] = (
         33_554_432
     )
+    upload_bytes: Annotated[
+        int,
+        Meta(
+            description="Most bytes of a file that is uploaded; it goes through piece by piece and is not held.",
+            ge=1024,
+            le=2_147_483_648,
+        ),
+    ] = 545_259_520
     buffered_bytes: Annotated[
         int,
         Meta(

@@ -18,15 +18,15 @@ MAX_HEADER_BYTES = 16 * 1024
 MAX_FIELD_BYTES = 1024 * 1024
 """The longest value of a field that is not a file; a transcription prompt is far shorter."""
 
-_BOUNDARY = re.compile(
+BOUNDARY = re.compile(
     r"""multipart/form-data\s*;(?:[^"]|"[^"]*")*?\bboundary\s*=\s*(?:"([^"\\]{1,70})"|([^\s;",]{1,70}))""",
     re.IGNORECASE,
 )
 
-_NAME = re.compile(
+NAME = re.compile(
     rb'^content-disposition:[ \t]*form-data\b.*?;[ \t]*name="((?:[^"\\\r\n]|\\.)*)"', re.IGNORECASE | re.MULTILINE
 )
-_FILE = re.compile(rb"^content-disposition:[^\r\n]*;[ \t]*filename\*?=", re.IGNORECASE | re.MULTILINE)
+FILE = re.compile(rb"^content-disposition:[^\r\n]*;[ \t]*filename\*?=", re.IGNORECASE | re.MULTILINE)
 
 
 class FormField(msgspec.Struct, frozen=True):
@@ -80,7 +80,7 @@ def read_form(content_type: str, body: bytes) -> Form:
         Refusal: 400 `invalid_multipart`, naming what is wrong and where (in bytes), never any content; also when
             `model` or `stream` is given twice, for which of them counts depends on the parser.
     """
-    found = _BOUNDARY.match(content_type.strip())
+    found = BOUNDARY.match(content_type.strip())
     if found is None:
         raise _invalid("the content-type header names no boundary")
     boundary = (found[1] or found[2]).encode("latin-1", "replace")
@@ -109,10 +109,10 @@ def read_form(content_type: str, body: bytes) -> Form:
 
 
 def _take(fields: dict[str, FormField], body: bytes, head: bytes, start: int, end: int) -> None:
-    name = _NAME.search(head)
+    name = NAME.search(head)
     if name is None:
         raise _invalid(f"the part before byte {start} has no name")
-    if _FILE.search(head) is not None:
+    if FILE.search(head) is not None:
         return
     if end - start > MAX_FIELD_BYTES:
         raise _invalid(f"the field at byte {start} is over {MAX_FIELD_BYTES} bytes")

@@ -143,6 +143,7 @@ class _Delta(msgspec.Struct, frozen=True):
 class _Choice(msgspec.Struct, frozen=True):
     delta: _Delta | None = None
     finish_reason: str | None = None
+    text: str | None = None  # of legacy completions, which have no delta
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -333,6 +334,8 @@ class ChatTail:
                 self._finish_reason = choice.finish_reason
             if choice.delta is not None:
                 self._note(choice.delta)
+            elif choice.text is not None:
+                self._text.write(choice.text)
         if event.usage is not None:
             self._usage = event.usage
             return not (self._hides_usage and not event.choices)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.calls import JournalEntry, Opened, Settled, SettledWithPrefix
+from headworks.calls import JournalEntry, ObjectNote, Opened, Settled, SettledWithPrefix
 from headworks.config import Project, store_url
 from headworks.doctoring.findings import Check, Finding, in_thread, ok, problem, skipped, warning
 from headworks.doctoring.situation import Situation
@@ -173,4 +173,6 @@ def _written_s(entry: JournalEntry) -> float:
         entry = entry.settled
     if isinstance(entry, Settled):
         return (entry.opened.opened_us + entry.total_us) / 1e6
+    if isinstance(entry, ObjectNote):
+        return entry.noted_us / 1e6
     return entry.reported_us / 1e6

@@ -12,6 +12,7 @@ May import `calls`, `errors`, `database`, `config` and `catalogue`.
 
 from headworks.records.draining import Drained, Drainer, drain_lock
 from headworks.records.journal import Journal
+from headworks.records.mark import open_mark
 from headworks.records.outcomes import read_outcomes, wilson
 from headworks.records.storage import (
     JOURNAL_FOLDER,
@@ -31,6 +32,7 @@ from headworks.records.stores import (
     ContentKind,
     Dimension,
     Figures,
+    ObjectSelection,
     OutcomeDimension,
     OutcomeSelection,
     OutputCount,
@@ -57,6 +59,7 @@ __all__ = [
     "Drainer",
     "Figures",
     "Journal",
+    "ObjectSelection",
     "OutcomeDimension",
     "OutcomeSelection",
     "OutputCount",
@@ -77,6 +80,7 @@ __all__ = [
     "find_call",
     "has_store",
     "may_have_records",
+    "open_mark",
     "open_store",
     "read_outcomes",
     "report_outcomes",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.calls import JournalEntry, Opened, OutcomeReport, Settled, SettledWithPrefix
+from headworks.calls import JournalEntry, ObjectNote, Opened, OutcomeReport, Settled, SettledWithPrefix
 from headworks.database import storage_errors
 from headworks.errors import StorageError
 from headworks.records.frames import Gap
@@ -205,13 +205,14 @@ class _Building:
         self._opened: dict[str, tuple[str, Opened]] = {}
         self._outcomes: list[OutcomeReport] = []
         self._prefixes: dict[str, bytes] = {}
+        self._objects: list[ObjectNote] = []
         self._positions: dict[str, Progress] = {}
         self._bytes = 0
         self._drained = Drained()
 
     @property
     def is_full(self) -> bool:
-        waiting = len(self._settled) + len(self._opened) + len(self._outcomes)
+        waiting = len(self._settled) + len(self._opened) + len(self._outcomes) + len(self._objects)
         return waiting >= BATCH_ENTRIES or self._bytes >= BATCH_BYTES
 
     def position(self, name: str) -> Progress | None:
@@ -238,6 +239,8 @@ class _Building:
                 self._settled.append(entry)
             elif isinstance(entry, Opened):
                 self._opened[entry.call_id] = (segment.writer, entry)
+            elif isinstance(entry, ObjectNote):
+                self._objects.append(entry)
             else:
                 self._outcomes.append(entry)
         self._positions[segment.name] = position
@@ -248,16 +251,26 @@ class _Building:
     def commit(self, progress: dict[str, Progress], forgotten: Sequence[str] = ()) -> Drained:
         """Make it durable, note that in `progress`, begin anew; returns the sum of all that was ever added."""
         moved = {name: position for name, position in self._positions.items() if progress.get(name) != position}
-        if self._settled or self._opened or self._outcomes or moved or forgotten or self.ended_writers:
+        entries = self._settled or self._opened or self._outcomes or self._objects
+        if entries or moved or forgotten or self.ended_writers:
             opened = list(self._opened.values())
             done = self._store.commit(
-                Batch(self._settled, opened, self.ended_writers, moved, forgotten, self._outcomes, self._prefixes)
+                Batch(
+                    self._settled,
+                    opened,
+                    self.ended_writers,
+                    moved,
+                    forgotten,
+                    self._outcomes,
+                    self._prefixes,
+                    self._objects,
+                )
             )
             total = self._drained
             self._drained = Drained(total.entries, total.recorded + done.recorded, total.lost + done.lost)
         progress.update(self._positions)
         self._settled, self._opened, self._outcomes, self._positions, self._bytes = [], {}, [], {}, 0
-        self._prefixes = {}
+        self._prefixes, self._objects = {}, []
         self.ended_writers = []
         return self._drained
 

@@ -10,16 +10,19 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
-from headworks.calls import OutcomeReport
+from headworks.calls import ObjectNote, OutcomeReport
 from headworks.database import storage_errors
 from headworks.errors import CommandError, StorageError
 from headworks.records.draining import Drained, Drainer, drain_lock
 from headworks.records.frames import MAGIC
 from headworks.records.journal import Journal
 from headworks.records.segments import end_of_entries, list_segments
-from headworks.records.stores import Record, Store
+from headworks.records.stores import ObjectSelection, Record, Store
 from headworks.records.stores.sqlite import SqliteStore
+
+T = TypeVar("T")
 
 JOURNAL_FOLDER = "journal"
 """Where the segments of all workers lie, below the storage folder."""
@@ -274,6 +277,34 @@ class CallLookup:
         Raises:
             StorageError: the store cannot be used.
         """
+        origin = self._ask(lambda store: store.response_origin(response_id, None))
+        return None if origin is None else (origin.key_id, origin.team, origin.provider)
+
+    def note_of(self, object_id: str) -> ObjectNote | None:
+        """What is known of an object at a provider; None if the store does not know it (yet).
+
+        Raises:
+            StorageError: the store cannot be used.
+        """
+        return self._ask(lambda store: store.object_note(object_id))
+
+    def objects(self, selection: ObjectSelection) -> list[ObjectNote]:
+        """The selected objects at providers.
+
+        Raises:
+            StorageError: the store cannot be used.
+        """
+        return self._ask(lambda store: store.objects(selection))
+
+    def has_objects(self) -> bool:
+        """Whether any object was ever made at a provider.
+
+        Raises:
+            StorageError: the store cannot be used.
+        """
+        return self._ask(lambda store: store.has_objects())
+
+    def _ask(self, question: Callable[[Store], T]) -> T:
         with self._lock:
             if self._trouble and self._now() < self._ask_again_s:
                 raise StorageError(self._trouble)
@@ -281,11 +312,10 @@ class CallLookup:
             try:
                 if self._store is None:
                     self._store = open_store(self._storage, self._url, silence_s=_LOOKUP_SILENCE_S)
-                origin = self._store.response_origin(response_id, None)
+                return question(self._store)
             except StorageError as error:
                 self._trouble, self._ask_again_s = str(error), self._now() + _LOOKUP_AGAIN_S
                 raise
-        return None if origin is None else (origin.key_id, origin.team, origin.provider)
 
     def close(self) -> None:
         """Let go of the store; a later question opens it again."""

@@ -4,6 +4,7 @@ The connection is a state machine around an httptools parser:
 
     phase     IDLE -> HEAD -> BODY -> IDLE ...      where the parser stands in the incoming bytes
     reply     the exchange that is being answered, or None
+    intake    the body that arrives for a request which is being answered already, or None
     queue     requests that arrived meanwhile (pipelining), answered strictly in order
     ending    nothing more is read as HTTP; what still comes in is discarded until the client closes
 
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
+from headworks.body import BodyStream
 from headworks.errors import Refusal
 from headworks.exchange import Application, Request
 from headworks.server.guard import ONCE, REFUSED_METHODS, check_coding, check_framing, malformed, split_target
@@ -74,6 +76,7 @@ class Connection(asyncio.Protocol):
         "_heads_learnt",
         "_incoming",
         "_incoming_bytes",
+        "_intake",
         "_is_ending",
         "_is_gone",
         "_is_reading_paused",
@@ -120,6 +123,7 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._incoming = b""
         self._incoming_bytes = 0
+        self._intake: BodyStream | None = None
         self._known_head: KnownHead | None = None
         self._heads_learnt = 0
         self._body: list[bytes] = []
@@ -152,8 +156,7 @@ class Connection(asyncio.Protocol):
         self._read_timer.retire()
         self._write_timer.retire()
         del self._parser
-        self._server.buffered_bytes -= self._body_bytes
-        self._body_bytes = 0
+        self._let_body_go()
         self._drop_queue()
         current = self._reply
         if current is not None:
@@ -204,7 +207,7 @@ class Connection(asyncio.Protocol):
         elif self._phase is _Phase.BODY:
             if phase is _Phase.BODY and not self._has_completed:
                 self._bound_framing(len(data), self._body_bytes - body_bytes)
-            if not self._is_ending:
+            if not self._is_ending and not self._is_reading_paused:
                 self._server.wheel.arm(self._read_timer, self._limits.body_timeout_s)
 
     def eof_received(self) -> None:
@@ -280,22 +283,32 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._refusal = None
         length = int(headers.get(b"content-length", b"0"))
-        if length > self._limits.body_bytes:
-            self._refusal = _body_too_large(self._limits.body_bytes)
+        if length > self._limits.upload_bytes:
+            self._refusal = _body_too_large(self._limits.upload_bytes)
         else:
             try:
                 self._application.admit(request)
                 check_coding(headers)
+                if length > self._limits.body_bytes and request.incoming is None:
+                    self._refusal = _body_too_large(self._limits.body_bytes)
             except Refusal as refusal:
                 self._refusal = refusal
         if self._refusal is not None and length > _DRAIN_BYTES:
             raise self._refusal
         if b"expect" in headers:
             self._expect(headers[b"expect"], version)
+        if request.incoming is not None and self._refusal is None:
+            self._begin_intake(request, request.incoming, length if b"content-length" in headers else None)
 
     def on_body(self, data: bytes) -> None:
         size = len(data)
         self._body_bytes += size
+        intake = self._intake
+        if intake is not None:
+            if self._body_bytes > self._limits.upload_bytes:
+                raise _body_too_large(self._limits.upload_bytes)
+            intake.feed(data)
+            return
         self._server.buffered_bytes += size
         if self._refusal is not None:
             if self._body_bytes > _DRAIN_BYTES:
@@ -320,6 +333,9 @@ class Connection(asyncio.Protocol):
         self._phase = _Phase.IDLE
         self._has_completed = True
         self._owes_continue = False
+        if self._intake is not None:
+            self._end_intake(self._intake)
+            return
         body = self._body
         if body:
             request.body = body[0] if len(body) == 1 else b"".join(body)
@@ -358,6 +374,10 @@ class Connection(asyncio.Protocol):
     def reply_finished(self, reply: SocketReply, *, is_broken: bool = False) -> None:
         """The reply has been written whole (or given up): go on with the next request, or close."""
         self._reply = None
+        if self._intake is not None:
+            # Answered before it was there whole: what still comes in is nobody's, and no request.
+            self._is_ending = True
+            self._let_body_go()
         server = self._server
         server.buffered_bytes -= reply.held_bytes
         if is_broken:
@@ -450,6 +470,66 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         self._start(request, reply, refusal, application)
 
+    def _begin_intake(self, request: Request, intake: BodyStream, length: int | None) -> None:
+        """Have the application begin with this request while its body comes in."""
+        if self._reply is not None or self._queue:
+            request.incoming = None  # its turn is not yet: it is gathered like others
+            if length is not None and length > self._limits.body_bytes:
+                raise _body_too_large(self._limits.body_bytes)
+            return
+        self._intake = intake
+        intake.bind(length, self._pause_intake, self._resume_intake)
+        # Until its body is there whole, nothing can follow on this connection.
+        reply = self._reply = SocketReply(
+            self,
+            self._server,
+            self._transport,
+            keeps_alive=False,
+            is_http10=self._parser.get_http_version() == "1.0",
+        )
+        # In the next turn, outside of the parser: the answer may be there at once.
+        self._server.loop.call_soon(self._start_intake, request, reply, self._application)
+
+    def _start_intake(self, request: Request, reply: SocketReply, application: Application) -> None:
+        if not self._is_gone and self._reply is reply:
+            self._start(request, reply, None, application)
+
+    def _end_intake(self, intake: BodyStream) -> None:
+        """All of it has come."""
+        self._intake = None
+        self._body_bytes = 0
+        self._read_timer.disarm()
+        self._incoming = b""
+        reply = self._reply
+        assert reply is not None, "as long as it is there, somebody answers"
+        reply.keeps_alive = self._parser.should_keep_alive()
+        intake.end()
+
+    def _pause_intake(self) -> None:
+        if not self._is_reading_paused and not self._is_gone:
+            self._is_reading_paused = True
+            self._transport.pause_reading()
+            self._read_timer.disarm()
+
+    def _resume_intake(self) -> None:
+        if self._is_reading_paused and not self._is_gone:
+            self._is_reading_paused = False
+            self._transport.resume_reading()
+            if self._phase is _Phase.BODY:
+                self._server.wheel.arm(self._read_timer, self._limits.body_timeout_s)
+
+    def _let_body_go(self, refusal: Refusal | None = None) -> None:
+        """What has come of a body is not wanted any more."""
+        intake, self._intake = self._intake, None
+        if intake is None:
+            self._server.buffered_bytes -= self._body_bytes
+        elif refusal is None:
+            intake.abandon()
+        else:
+            intake.fail(refusal)
+        self._body = []
+        self._body_bytes = 0
+
     def _expect(self, value: bytes, version: str) -> None:
         if value.lower() != b"100-continue":
             raise Refusal(417, "expectation_failed", "The only Expect that is served is 100-continue.")
@@ -467,9 +547,10 @@ class Connection(asyncio.Protocol):
         """Chunk framing and trailers are bounded too: one-byte chunks are six bytes each on the wire, and a trailer
         is gathered by the parser out of our sight."""
         self._raw_body_bytes += raw
+        most = self._limits.body_bytes if self._intake is None else self._limits.upload_bytes
         self._head_bytes = 0 if content else self._head_bytes + raw
-        if self._raw_body_bytes > 8 * self._limits.body_bytes:
-            self._fail(_body_too_large(self._limits.body_bytes))
+        if self._raw_body_bytes > 8 * most:
+            self._fail(_body_too_large(most))
         elif self._head_bytes > self._limits.header_bytes:
             self._fail(_headers_too_large(self._limits.header_bytes))
 
@@ -478,11 +559,12 @@ class Connection(asyncio.Protocol):
         if self._is_ending:
             return
         self._is_ending = True
-        self._body = []
-        self._server.buffered_bytes -= self._body_bytes
-        self._body_bytes = 0
+        is_for_reply = self._intake is not None
+        self._let_body_go(refusal)
         self._drop_queue()
         self._read_timer.disarm()
+        if is_for_reply:
+            return  # whoever answers was told, and says it
         if self._reply is not None:
             self._last_refusal = refusal
         else:

@@ -11,6 +11,7 @@ class ServerLimits(msgspec.Struct, frozen=True):
         header_count: how many headers.
         target_bytes: the request target.
         body_bytes: one request body.
+        upload_bytes: one request body that goes through piece by piece.
         buffered_bytes: all request bodies of this process that are held at one time.
         connections: client connections of this process.
         header_timeout_s: from the first byte of a request to its last header.
@@ -23,6 +24,7 @@ class ServerLimits(msgspec.Struct, frozen=True):
     header_count: int = 100
     target_bytes: int = 8 * 1024
     body_bytes: int = 32 * 1024 * 1024
+    upload_bytes: int = 520 * 1024 * 1024
     buffered_bytes: int = 256 * 1024 * 1024
     connections: int = 10_000
     header_timeout_s: float = 10.0

@@ -5,7 +5,7 @@ Headworks without a key, and for tests.
 in process, `SimulatorApplication` behind a server. A `Plan` says what the provider is like; `load_plan` reads one
 from a file.
 
-May import `calls`, `errors`, `exchange`, and nothing else of Headworks.
+May import `body`, `calls`, `errors`, `exchange`, and nothing else of Headworks.
 """
 
 from headworks.simulator.plan import Plan

@@ -198,7 +198,7 @@ def echoed(body: ResponsesBody, ask: Ask) -> dict[str, object]:
     options = body.prompt_cache_options
     return {
         "background": bool(body.background),
-        "conversation": None,
+        "conversation": None if body.conversation_id is None else {"id": body.conversation_id},
         "instructions": body.instructions,
         "max_output_tokens": body.max_output_tokens,
         "max_tool_calls": body.max_tool_calls,

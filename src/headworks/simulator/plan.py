@@ -20,7 +20,21 @@ Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
 
 
-SimulatedEndpoint = Literal["responses", "chat.completions", "embeddings", "moderations", "images", "audio", "models"]
+SimulatedEndpoint = Literal[
+    "responses",
+    "chat.completions",
+    "completions",
+    "embeddings",
+    "moderations",
+    "images",
+    "audio",
+    "models",
+    "files",
+    "batches",
+    "conversations",
+    "vector_stores",
+    "fine_tuning",
+]
 """Of `calls.Endpoint`, what the OpenAI API has."""
 
 
@@ -299,6 +313,14 @@ BUILT_IN_MODELS: dict[str, Model] = {
         context_tokens=1_000_000,
         is_reasoning=True,
         latency=_latency(400, 6),
+    ),
+    "gpt-3.5-turbo-instruct": Model(
+        tier="nano",
+        created=1_692_901_427,
+        context_tokens=4096,
+        max_output_tokens=4096,
+        latency=_latency(200, 5),
+        cache=PromptCache(minimum_tokens=0),
     ),
     "text-embedding-3-small": Model(
         kind="embedding", tier="nano", created=1_705_948_997, context_tokens=8192, latency=_latency(60, 0)

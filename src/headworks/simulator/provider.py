@@ -16,9 +16,11 @@ from headworks.simulator.chance import digest
 from headworks.simulator.faults import FaultBox
 from headworks.simulator.plan import Failing, Fault, Model, ModelKind, Plan
 from headworks.simulator.prefix_cache import PrefixMemory
+from headworks.simulator.projects import Project
 from headworks.simulator.rejection import Rejection, invalid_value
 from headworks.simulator.rhythm import AT_ONCE, Rhythm, drawn
 from headworks.simulator.rules import RuleBook
+from headworks.simulator.script import Script
 from headworks.simulator.stored import Shelf
 from headworks.simulator.usage import Tally
 
@@ -40,16 +42,28 @@ class Visit:
 class Provider:
     """A provider that follows a plan.
 
-    State: what was planned (`plan`, replaced as a whole), the prompt cache, the stored responses, the buckets of
-    the limits, the faults with their counters, and the number of visits.
+    State: what was planned (`plan`, replaced as a whole), the prompt cache, what projects keep, the buckets of the
+    limits, the faults with their counters, and the number of visits.
+
+    Attributes:
+        project: of whoever is here just now.
+        dispatch: has a request answered as if it came in by itself; set by whoever knows all endpoints.
     """
+
+    dispatch: Callable[[Visit], Script]
 
     def __init__(self, plan: Plan, now: Callable[[], float]) -> None:
         self.now = now
         self.memory = PrefixMemory()
-        self.shelf = Shelf(plan.stored_responses)
+        self._projects: dict[bytes, Project] = {}
+        self.project = Project(plan.stored_responses)
         self._visits = 0
         self.follow(plan)
+
+    @property
+    def shelf(self) -> Shelf:
+        """The stored responses of the project."""
+        return self.project.shelf
 
     def follow(self, plan: Plan) -> None:
         """Do as this plan says from now on: limits start full, faults and their windows start anew; the prompt
@@ -74,14 +88,23 @@ class Provider:
         self.faults.add(fault, self.now())
 
     def forget(self) -> None:
-        """Empty the prompt cache, drop the stored responses, and number visits from the start."""
+        """Empty the prompt cache, drop what projects keep, and number visits from the start."""
         self.memory.forget_all()
-        self.shelf = Shelf(self.plan.stored_responses)
+        self._projects.clear()
         self._visits = 0
 
     def visit(self, request: Request) -> Visit:
         """A new request."""
         self._visits += 1
+        headers = request.headers
+        key = headers.get(b"authorization") or headers.get(b"x-api-key") or headers.get(b"x-goog-api-key", b"")
+        whose = b"%b\n%b" % (key, headers.get(b"openai-project", b""))
+        project = self._projects.get(whose)
+        if project is None:
+            project = self._projects[whose] = Project(self.plan.stored_responses)
+            if len(self._projects) > _MOST_PROJECTS:
+                del self._projects[next(iter(self._projects))]
+        self.project = project
         return Visit(request, self.now(), b"%d" % self._visits)
 
     def check_key(self, request: Request) -> None:
@@ -103,6 +126,10 @@ class Provider:
         if self.plan.api_keys and text not in self.plan.api_keys:
             raise rejection.wrong_key(text)
 
+    def base_model(self, name: str) -> str | None:
+        """The id of the model of the plan that a name means; of a fine-tuned one, that of the model it comes from."""
+        return self._names.get(name) or self.project.models.get(name)
+
     def names_of(self, model: str) -> tuple[str, ...]:
         """The name that was asked for, the model's id and its snapshot: what a fault may be planned for."""
         name = self._names.get(model, model)
@@ -111,10 +138,12 @@ class Provider:
 
     def model(self, wanted: str, kind: ModelKind, endpoint: Endpoint, now: float) -> tuple[str, Model]:
         """The id and the plan of a model. Raises Rejection: unknown, retired, or of another kind."""
-        name = self._names.get(wanted)
+        name = self.base_model(wanted)
         if name is None:
             raise rejection.no_such_model(wanted)
         model = self.plan.models[name]
+        if wanted in self.project.models:
+            model = msgspec.structs.replace(model, snapshot=wanted)
         if model.shutdown_date is not None:
             today = dt.datetime.fromtimestamp(now, dt.UTC).date().isoformat()
             if today >= model.shutdown_date:
@@ -162,6 +191,9 @@ class Provider:
             return (Answer(),)
         return tuple(self.author.answer(ask, choice) for choice in range(choices))
 
+
+_MOST_PROJECTS = 1000
+"""Keys come from callers, so there must be a bound."""
 
 _LIMIT_NAMES = {
     Endpoint.RESPONSES: "max_output_tokens",

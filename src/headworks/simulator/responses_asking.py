@@ -85,6 +85,12 @@ class ResponsesBody(msgspec.Struct):
     truncation: Literal["auto", "disabled"] | None = None
     user: str | None = None
 
+    @property
+    def conversation_id(self) -> str | None:
+        """The conversation that the response belongs to."""
+        named = self.conversation
+        return named.id if isinstance(named, _ConversationBody) else named
+
 
 def input_items(body: ResponsesBody) -> tuple[Item, ...]:
     """The items of this request alone, without its history. Raises Rejection."""
@@ -137,9 +143,13 @@ def responses_ask(body: ResponsesBody, history: Sequence[Item], items: Sequence[
 def _check_fields(body: ResponsesBody, *, has_history: bool) -> None:
     if body.prompt is not None:
         raise Rejection(404, f"Prompt with id '{body.prompt.id}' not found.", param="prompt.id")
-    if body.conversation is not None:
-        name = body.conversation if isinstance(body.conversation, str) else body.conversation.id
-        raise Rejection(404, f"Conversation with id '{name}' not found.", param="conversation")
+    if body.conversation is not None and body.previous_response_id is not None:
+        raise Rejection(
+            400,
+            "Mutually exclusive parameters: 'previous_response_id' and 'conversation'.",
+            code="mutually_exclusive_parameters",
+            param="previous_response_id",
+        )
     if not given(body.input) and not has_history:
         raise Rejection(
             400,

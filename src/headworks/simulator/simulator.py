@@ -1,14 +1,23 @@
 """The front of the simulated provider: which endpoint a request is for, who may call it, and what goes wrong."""
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
 from headworks.calls import Endpoint
 from headworks.exchange import Request
-from headworks.simulator import gemini_endpoints, messages_endpoints, rejection, text_endpoints
+from headworks.simulator import (
+    file_endpoints,
+    gemini_endpoints,
+    job_endpoints,
+    messages_endpoints,
+    rejection,
+    text_endpoints,
+)
 from headworks.simulator import other_endpoints as other
 from headworks.simulator.chance import identifier
+from headworks.simulator.completions import create_completion
 from headworks.simulator.faults import bent, refusal
 from headworks.simulator.gemini_wire import gemini_error
 from headworks.simulator.messages_wire import messages_error, messages_headers
@@ -28,6 +37,7 @@ _FIXED: dict[str, tuple[str, Endpoint, _Handler]] = {
     "/v1/responses": ("POST", Endpoint.RESPONSES, text_endpoints.create_response),
     "/v1/responses/input_tokens": ("POST", Endpoint.RESPONSES, text_endpoints.count_input_tokens),
     "/v1/chat/completions": ("POST", Endpoint.CHAT, text_endpoints.create_chat_completion),
+    "/v1/completions": ("POST", Endpoint.COMPLETIONS, create_completion),
     "/v1/messages": ("POST", Endpoint.MESSAGES, messages_endpoints.create_message),
     "/v1/messages/count_tokens": ("POST", Endpoint.MESSAGES, messages_endpoints.count_message_tokens),
     "/v1/embeddings": ("POST", Endpoint.EMBEDDINGS, other.create_embeddings),
@@ -44,6 +54,77 @@ _OF_RESPONSE: dict[str, dict[str, _ItemHandler]] = {
     "input_items": {"GET": text_endpoints.list_input_items},
 }
 """What can be done with a stored response, by the last part of the path."""
+
+
+_KEPT: dict[str, tuple[Endpoint, dict[str, _Handler]]] = {
+    "/v1/files": (Endpoint.FILES, {"POST": file_endpoints.create_file, "GET": file_endpoints.list_files}),
+    "/v1/uploads": (Endpoint.FILES, {"POST": file_endpoints.create_upload}),
+    "/v1/batches": (Endpoint.BATCHES, {"POST": job_endpoints.create_batch, "GET": job_endpoints.list_batches}),
+    "/v1/conversations": (Endpoint.CONVERSATIONS, {"POST": job_endpoints.create_conversation}),
+    "/v1/vector_stores": (
+        Endpoint.VECTOR_STORES,
+        {"POST": file_endpoints.create_store, "GET": file_endpoints.list_stores},
+    ),
+    "/v1/fine_tuning/jobs": (Endpoint.FINE_TUNING, {"POST": job_endpoints.create_job, "GET": job_endpoints.list_jobs}),
+}
+"""What a project keeps, and what can be done with all of a kind."""
+
+_OF_KEPT: dict[str, dict[str, _ItemHandler]] = {
+    "/v1/files": {
+        "GET": file_endpoints.retrieve_file,
+        "DELETE": file_endpoints.delete_file,
+        "GET content": file_endpoints.read_file,
+    },
+    "/v1/uploads": {
+        "POST parts": file_endpoints.add_part,
+        "POST complete": file_endpoints.complete_upload,
+        "POST cancel": file_endpoints.cancel_upload,
+    },
+    "/v1/batches": {"GET": job_endpoints.retrieve_batch, "POST cancel": job_endpoints.cancel_batch},
+    "/v1/conversations": {
+        "GET": job_endpoints.retrieve_conversation,
+        "POST": job_endpoints.update_conversation,
+        "DELETE": job_endpoints.delete_conversation,
+        "GET items": job_endpoints.conversation_items,
+        "POST items": job_endpoints.conversation_items,
+    },
+    "/v1/vector_stores": {
+        "GET": file_endpoints.retrieve_store,
+        "POST": file_endpoints.modify_store,
+        "DELETE": file_endpoints.delete_store,
+        "POST search": file_endpoints.search_store,
+        "GET files": file_endpoints.store_files,
+        "POST files": file_endpoints.store_files,
+        "POST file_batches": file_endpoints.create_file_batch,
+    },
+    "/v1/fine_tuning/jobs": {
+        "GET": job_endpoints.retrieve_job,
+        "GET events": job_endpoints.job_events,
+        "GET checkpoints": job_endpoints.job_checkpoints,
+        **{
+            f"POST {action}": partial(job_endpoints.change_job, action=action)
+            for action in ("cancel", "pause", "resume")
+        },
+    },
+}
+"""What can be done with one of them: by method and the last part of the path."""
+
+_OF_PART: dict[str, dict[str, Callable[[Provider, Visit, str, str], Script]]] = {
+    "/v1/conversations": {
+        "GET items": job_endpoints.conversation_item,
+        "DELETE items": job_endpoints.conversation_item,
+    },
+    "/v1/vector_stores": {
+        "GET files": file_endpoints.store_file,
+        "POST files": file_endpoints.store_file,
+        "DELETE files": file_endpoints.store_file,
+        "GET files content": file_endpoints.store_file_content,
+        "GET file_batches": partial(file_endpoints.file_batch, action=""),
+        "POST file_batches cancel": partial(file_endpoints.file_batch, action="cancel"),
+        "GET file_batches files": partial(file_endpoints.file_batch, action="files"),
+    },
+}
+"""What can be done with something in one of them: by method, the part that names its kind, and the last part."""
 
 
 class Simulator:
@@ -64,6 +145,7 @@ class Simulator:
     def __init__(self, plan: Plan | None = None, *, now: Callable[[], float]) -> None:
         self._first_plan = plan or Plan()
         self._provider = Provider(self._first_plan, now)
+        self._provider.dispatch = self._dispatch
         self._requests = RequestMemory(self._first_plan.remembered_requests)
 
     @property
@@ -122,6 +204,11 @@ class Simulator:
         }
         return msgspec.structs.replace(script, headers=headers)
 
+    def _dispatch(self, visit: Visit) -> Script:
+        """What a line of a batch asks for. Raises Rejection."""
+        _, handle = _route(visit.request)
+        return handle(self._provider, visit)
+
     def _answered(self, visit: Visit) -> Script:
         """Raises Rejection."""
         request = visit.request
@@ -157,8 +244,34 @@ def _route(request: Request) -> tuple[Endpoint, _Handler]:
         return Endpoint.RESPONSES, _of_item(request, response_id, _OF_RESPONSE.get(action))
     if path.startswith("/v1/models/"):
         name = path.removeprefix("/v1/models/")
-        return Endpoint.MODELS, _of_item(request, name, {"GET": other.retrieve_model})
+        models: dict[str, _ItemHandler] = {"GET": other.retrieve_model, "DELETE": job_endpoints.delete_model}
+        return Endpoint.MODELS, _of_item(request, name, models)
+    for beginning, (endpoint, handlers) in _KEPT.items():
+        if path == beginning:
+            found = handlers.get(request.method)
+            if found is None:
+                raise rejection.wrong_method(request.method, path, ", ".join(handlers))
+            return endpoint, found
+        if path.startswith(f"{beginning}/"):
+            return endpoint, _of_kept(request, beginning, path.removeprefix(f"{beginning}/").split("/"))
     raise rejection.no_such_path(request.method, path)
+
+
+def _of_kept(request: Request, beginning: str, parts: list[str]) -> _Handler:
+    """Raises Rejection: the API's 404."""
+    if len(parts) <= _TO_ACTION:
+        handle = _OF_KEPT[beginning].get(" ".join([request.method, *parts[1:]]))
+        if handle is not None:
+            return lambda provider, visit: handle(provider, visit, parts[0])
+    elif len(parts) <= _TO_ACTION + 2:
+        inner = _OF_PART.get(beginning, {}).get(" ".join([request.method, parts[1], *parts[3:]]))
+        if inner is not None:
+            return lambda provider, visit: inner(provider, visit, parts[0], parts[2])
+    raise rejection.no_such_path(request.method, request.path)
+
+
+_TO_ACTION = 2
+"""Parts of a path up to what is done with an object."""
 
 
 def _of_item(request: Request, name: str, handlers: dict[str, _ItemHandler] | None) -> _Handler:

@@ -10,7 +10,9 @@ from headworks.simulator.chat_asking import ChatBody, chat_ask
 from headworks.simulator.chat_wire import Completion, chat_beats
 from headworks.simulator.decoding import decoded
 from headworks.simulator.generation import FAILURE_MESSAGES, HEAD_SHARE, Generation, echoed, output_items
-from headworks.simulator.items import Item
+from headworks.simulator.items import Item, made_items
+from headworks.simulator.job_endpoints import add_items
+from headworks.simulator.projects import Conversation
 from headworks.simulator.provider import Provider, Visit, tallied
 from headworks.simulator.rejection import Rejection, invalid_value, missing
 from headworks.simulator.responses_asking import ResponsesBody, input_items, responses_ask
@@ -25,7 +27,11 @@ def create_response(provider: Provider, visit: Visit) -> Script:
     if body.model is None:
         raise missing("model")
     name, model = provider.model(body.model, "text", Endpoint.RESPONSES, visit.now)
+    provider.project.check_references(visit.request.body)
+    conversation = _conversation(provider, body)
     history, items = _input(provider, body)
+    if conversation is not None:
+        history = tuple(item for _, item in conversation.items)
     ask = msgspec.structs.replace(responses_ask(body, history, items, model), model_id=name)
     tally = provider.read_prompt(visit, ask, may_truncate=body.truncation == "auto")
     answers = provider.write(ask)
@@ -43,6 +49,9 @@ def create_response(provider: Provider, visit: Visit) -> Script:
     )
     if body.store is not False:
         provider.shelf.keep(StoredResponse(generation, (*history, *items)))
+    if conversation is not None:
+        made = made_items(item.value(is_done=True) for item in generation.output)
+        add_items(provider, visit, conversation, (*items, *made))
     if body.stream:
         return stream(response_beats(generation), delay_s=HEAD_SHARE * generation.rhythm.first_token_s)
     if generation.is_background:
@@ -100,6 +109,7 @@ def create_chat_completion(provider: Provider, visit: Visit) -> Script:
     if body.model is None:
         raise Rejection(400, "you must provide a model parameter")
     name, model = provider.model(body.model, "text", Endpoint.CHAT, visit.now)
+    provider.project.check_references(visit.request.body)
     ask = chat_ask(body, name, model)
     tally = provider.read_prompt(visit, ask)
     answers = provider.write(ask, body.n or 1)
@@ -126,6 +136,12 @@ def create_chat_completion(provider: Provider, visit: Visit) -> Script:
     return stream(
         chat_beats(completion, with_usage=with_usage, failure=visit.failure), delay_s=rhythm.total_s(thinking)
     )
+
+
+def _conversation(provider: Provider, body: ResponsesBody) -> Conversation | None:
+    """The conversation that a response belongs to. Raises Rejection for an unknown one."""
+    named = body.conversation_id
+    return None if named is None else provider.project.conversations.get(named)
 
 
 def _input(provider: Provider, body: ResponsesBody) -> tuple[tuple[Item, ...], tuple[Item, ...]]:

@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import Mapping
 
+from headworks.body import BodyStream
 from headworks.calls import Failure, FailureKind
+from headworks.errors import Refusal
 from headworks.exchange import Flight, Request, Sink, Timeouts, UpstreamRequest
 from headworks.simulator.playing import Patience, Playing
 from headworks.simulator.simulator import Simulator
@@ -29,6 +31,10 @@ class SimulatedUpstream:
         self._flights.add(stage)
         stage.playing.start(at_once=False)
         return stage
+
+    def upload(self, request: UpstreamRequest, body: BodyStream, sink: Sink, timeouts: Timeouts) -> Flight:
+        """Gather the body, then ask."""
+        return _Gathering(self, request, body, sink, timeouts)
 
     async def close(self) -> None:
         """Requests under way fail."""
@@ -79,6 +85,44 @@ class _SinkStage:
         """End the flight with a failure."""
         self.cancel()
         self._sink.on_failure(Failure(kind, detail, self._status))
+
+
+class _Gathering:
+    """A flight whose body is still to come. State: its pieces; then the flight that has begun."""
+
+    __slots__ = ("_body", "_flight", "_pieces", "_request", "_sink", "_timeouts", "_upstream")
+
+    def __init__(
+        self, upstream: SimulatedUpstream, request: UpstreamRequest, body: BodyStream, sink: Sink, timeouts: Timeouts
+    ) -> None:
+        self._upstream = upstream
+        self._request = request
+        self._body = body
+        self._sink = sink
+        self._timeouts = timeouts
+        self._pieces: list[bytes] = []
+        self._flight: Flight | None = None
+        body.attach(self._pieces.append, self._ended)
+
+    def pause(self) -> None:
+        if self._flight is not None:
+            self._flight.pause()
+
+    def resume(self) -> None:
+        if self._flight is not None:
+            self._flight.resume()
+
+    def cancel(self) -> None:
+        self._body.abandon()
+        if self._flight is not None:
+            self._flight.cancel()
+
+    def _ended(self, refusal: Refusal | None) -> None:
+        if refusal is not None:
+            self._sink.on_failure(Failure(FailureKind.BROKEN, "the request's body did not come to its end"))
+            return
+        request = UpstreamRequest(self._request.line, self._request.headers, b"".join(self._pieces))
+        self._flight = self._upstream.send(request, self._sink, self._timeouts)
 
 
 def _as_request(request: UpstreamRequest) -> Request:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
+from headworks.body import BodyStream
 from headworks.calls import Failure, FailureKind
+from headworks.errors import Refusal
 from headworks.headers import RawHeaders
 from headworks.wheel import Timer
 
 if TYPE_CHECKING:
-    from headworks.transport.flight import PooledFlight
+    from headworks.transport.flight import PooledFlight, UploadFlight
     from headworks.transport.pool import UpstreamPool
 
 _HEAD_BYTES = 64 * 1024
@@ -44,6 +46,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_status",
         "_timer",
         "_transport",
+        "_upload",
         "born_s",
         "idle_since_s",
         "served",
@@ -63,6 +66,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_complete = False
         self._keeps_alive = False
         self._is_paused = False
+        self._upload: BodyStream | None = None
         self.born_s = pool.loop.time()
         self.idle_since_s = self.born_s
         self.served = 0
@@ -94,6 +98,46 @@ class UpstreamConnection(asyncio.Protocol):
         if flight.wants_pause:
             self.pause()
 
+    def start_upload(self, flight: "UploadFlight", body: BodyStream) -> None:
+        """The same with a body that comes piece by piece. Until its end the answer is not waited for, only the whole
+        attempt has its time: who sends the body is bound by whoever receives it."""
+        self._flight = flight
+        flight.connection = self
+        self._status = 0
+        self._head = b""
+        self._head_start = 0
+        self._has_bytes = False
+        self._is_complete = False
+        self._upload = body
+        request, transport = flight.request, self._transport
+        framing = b"transfer-encoding: chunked" if body.length is None else b"content-length: %d" % body.length
+        transport.write(b"%b%b%b%b\r\n\r\n" % (request.line, self._pool.host_line, request.headers, framing))
+        self._arm(math.inf)
+        is_chunked = body.length is None
+
+        def write(data: bytes) -> None:
+            transport.write(b"%x\r\n%b\r\n" % (len(data), data) if is_chunked else data)
+
+        def ended(refusal: Refusal | None) -> None:
+            self._upload = None
+            if refusal is not None:
+                flight.refused()
+                return
+            if is_chunked:
+                transport.write(b"0\r\n\r\n")
+            if self._flight is flight and not self._status:
+                self._arm(flight.timeouts.first_byte_s)
+
+        body.attach(write, ended)
+
+    def pause_writing(self) -> None:
+        if self._upload is not None:
+            self._upload.pause()
+
+    def resume_writing(self) -> None:
+        if self._upload is not None:
+            self._upload.resume()
+
     def pause(self) -> None:
         if not self._is_closing and not self._is_paused:
             self._is_paused = True
@@ -111,6 +155,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Close now. A flight that is bound to it is forgotten: its owner has given up on it or been told."""
         self._flight = None
         self._is_closing = True
+        self._stop_upload()
         self._timer.disarm()
         self._transport.abort()
 
@@ -158,6 +203,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_closing = True
+        self._stop_upload()
         self._timer.retire()
         del self._parser  # it knows this connection, which would wait for the collector
         flight = self._flight
@@ -217,6 +263,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._flight = None  # and with it, the timer has nothing to say
         self._headers = _NO_HEADERS  # a thousand idle connections need not hold the heads of their last answers
         self.served += 1
+        if self._upload is not None:
+            self._is_closing = True  # answered before it was there: the rest of it is not sent
+            self._stop_upload()
         if self._keeps_alive and not self._is_closing and self._transport.get_write_buffer_size() == 0:
             if self._is_paused:
                 self._is_paused = False  # who paused is gone; the next request must be heard
@@ -227,6 +276,11 @@ class UpstreamConnection(asyncio.Protocol):
         if not flight.is_over:
             flight.is_over = True
             flight.sink.on_end()
+
+    def _stop_upload(self) -> None:
+        body, self._upload = self._upload, None
+        if body is not None:
+            body.abandon()
 
     def _ends_with_the_connection(self) -> bool:
         """Whether nothing else says where the answer's body ends (RFC 9112 §6.3)."""

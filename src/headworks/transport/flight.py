@@ -3,7 +3,8 @@
 import math
 from typing import TYPE_CHECKING
 
-from headworks.calls import Failure
+from headworks.body import BodyStream
+from headworks.calls import Failure, FailureKind
 from headworks.exchange import Sink, Timeouts, UpstreamRequest
 from headworks.wheel import Timer
 
@@ -42,6 +43,10 @@ class PooledFlight:
         self.is_resent = False
         self.wants_pause = False
 
+    def begin_on(self, connection: "UpstreamConnection", now_s: float) -> None:
+        """Be sent on this connection; `now_s` is the loop's time."""
+        connection.start(self, now_s)
+
     def pause(self) -> None:
         self.wants_pause = True
         if self.connection is not None and not self.is_over:
@@ -67,3 +72,43 @@ class PooledFlight:
         if not self.is_over:
             self.is_over = True
             self.sink.on_failure(failure)
+
+
+class UploadFlight(PooledFlight):
+    """A request whose body comes piece by piece: what has gone up is nowhere any more, so it is sent once."""
+
+    __slots__ = ("body",)
+
+    def __init__(
+        self,
+        pool: "UpstreamPool",
+        request: UpstreamRequest,
+        body: BodyStream,
+        sink: Sink,
+        timeouts: Timeouts,
+        now_s: float,
+    ) -> None:
+        super().__init__(pool, request, sink, timeouts, now_s)
+        self.body = body
+        self.is_resent = True
+
+    def begin_on(self, connection: "UpstreamConnection", now_s: float) -> None:  # noqa: ARG002 - as above
+        connection.start_upload(self, self.body)
+
+    def cancel(self) -> None:
+        super().cancel()
+        self.body.abandon()
+
+    def fail(self, failure: Failure) -> None:
+        self.body.abandon()
+        super().fail(failure)
+
+    def refused(self) -> None:
+        """Its body broke off on its way to us."""
+        connection = self.connection
+        if self.is_over:
+            return
+        if connection is not None:
+            connection.close()
+            self._pool.connection_closed(connection)
+        self.fail(Failure(FailureKind.BROKEN, "the request's body did not come to its end"))

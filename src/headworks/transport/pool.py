@@ -9,10 +9,11 @@ and the limit allows, another is dialled.
 import asyncio
 from collections import deque
 
+from headworks.body import BodyStream
 from headworks.calls import Failure, FailureKind
 from headworks.exchange import Sink, Timeouts, UpstreamRequest
 from headworks.transport.connection import UpstreamConnection
-from headworks.transport.flight import PooledFlight
+from headworks.transport.flight import PooledFlight, UploadFlight
 from headworks.transport.origin import Origin, PoolLimits, dial
 from headworks.wheel import Timer, TimerWheel
 
@@ -68,6 +69,13 @@ class UpstreamPool:
         self._wait(flight)
         return flight
 
+    def upload(self, request: UpstreamRequest, body: BodyStream, sink: Sink, timeouts: Timeouts) -> UploadFlight:
+        flight = UploadFlight(self, request, body, sink, timeouts, self.loop.time())
+        # On a new connection where there may be one: one that lay idle may be gone without our knowing, and what was
+        # sent into it could not be sent again.
+        self._wait(flight)
+        return flight
+
     async def close(self) -> None:
         self._is_closed = True
         self._reap_timer.disarm()
@@ -109,7 +117,7 @@ class UpstreamPool:
                 return
             flight = self._next_waiting()
             if flight is not None:
-                connection.start(flight, now_s)
+                flight.begin_on(connection, now_s)
                 return
         connection.idle_since_s = now_s
         self._idle.append(connection)

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from headworks.calls import Caller, Opened, Outcome, OutcomeReport, Settled, UsageSource, Verdict
+from headworks.calls import Caller, ObjectNote, Opened, Outcome, OutcomeReport, Settled, UsageSource, Verdict
 from headworks.records.stores.lengths import OutputCount, OutputLengths, Span, Wasted
 from headworks.records.stores.reports import Figures, OutcomeDimension, OutcomeSelection, Reported, Tally
 
@@ -21,6 +21,7 @@ __all__ = [
     "ContentKind",
     "Dimension",
     "Figures",
+    "ObjectSelection",
     "OutcomeDimension",
     "OutcomeSelection",
     "OutputCount",
@@ -109,6 +110,7 @@ class Batch(msgspec.Struct, frozen=True):
         forgotten: names of segments that are gone.
         outcomes: what was reported of calls, whether they are known yet or not.
         prefixes: fingerprints of the requests of calls among `settled`, by call id. Kept for `PREFIX_DAYS`.
+        objects: what was made at providers, and what became of it.
     """
 
     settled: Sequence[Settled] = ()
@@ -118,6 +120,7 @@ class Batch(msgspec.Struct, frozen=True):
     forgotten: Sequence[str] = ()
     outcomes: Sequence[OutcomeReport] = ()
     prefixes: Mapping[str, bytes] = {}
+    objects: Sequence[ObjectNote] = ()
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -212,6 +215,21 @@ class ResponseOrigin(msgspec.Struct, frozen=True):
     provider: str
 
 
+class ObjectSelection(msgspec.Struct, frozen=True):
+    """Which objects of a caller to look at: those of one kind that its key or team has made, and that are not gone.
+
+    `label` selects by purpose, "" nothing away. They come in the order in which they were made, the newest first unless
+    `is_ascending`; `after` is the time and the id of the one behind which to begin.
+    """
+
+    kind: str
+    caller: Caller
+    label: str = ""
+    after: tuple[int, str] | None = None
+    is_ascending: bool = False
+    limit: int = 100
+
+
 class Store(Protocol):
     """What a store does. Every method raises `errors.StorageError` when it cannot."""
 
@@ -249,6 +267,18 @@ class Store(Protocol):
 
     def response_origin(self, response_id: str, caller: Caller | None) -> ResponseOrigin | None:
         """Who made a response; if a caller is given, only if it belongs to the caller's key or team."""
+        ...
+
+    def object_note(self, object_id: str) -> ObjectNote | None:
+        """What is known of an object at a provider, gone or not."""
+        ...
+
+    def has_objects(self) -> bool:
+        """Whether there is any object at a provider, gone or not."""
+        ...
+
+    def objects(self, selection: ObjectSelection) -> list[ObjectNote]:
+        """The selected objects at providers."""
         ...
 
     def totals(self, dimensions: Sequence[Dimension], since_us: int | None, until_us: int | None) -> list[Total]:

@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from headworks.calls import Caller, OutcomeReport
+from headworks.calls import Caller, ObjectNote, OutcomeReport
 from headworks.postgres import SILENCE_S, Link
 from headworks.records.stores import (
     Batch,
@@ -15,6 +15,7 @@ from headworks.records.stores import (
     ContentKind,
     Dimension,
     Figures,
+    ObjectSelection,
     OutcomeDimension,
     OutcomeSelection,
     OutputCount,
@@ -28,6 +29,7 @@ from headworks.records.stores import (
     Tally,
     Total,
     Wasted,
+    postgres_objects,
     postgres_outcomes,
     postgres_queries,
     postgres_retention,
@@ -96,6 +98,21 @@ class PostgresStore:
     def response_origin(self, response_id: str, caller: Caller | None) -> ResponseOrigin | None:
         """Who made a response; if a caller is given, only if it belongs to the caller's key or team."""
         return self._link.ask(lambda connection: postgres_queries.response_origin(connection, response_id, caller))
+
+    def object_note(self, object_id: str) -> ObjectNote | None:
+        """What is known of an object at a provider, gone or not."""
+        return self._link.ask(lambda connection: postgres_objects.object_note(connection, object_id))
+
+    def has_objects(self) -> bool:
+        """Whether there is any object at a provider, gone or not."""
+        return (
+            self._link.ask(lambda connection: connection.execute("SELECT 1 FROM objects LIMIT 1").fetchone())
+            is not None
+        )
+
+    def objects(self, selection: ObjectSelection) -> list[ObjectNote]:
+        """The selected objects at providers."""
+        return self._link.ask(lambda connection: postgres_objects.select(connection, selection))
 
     def totals(self, dimensions: Sequence[Dimension], since_us: int | None, until_us: int | None) -> list[Total]:
         """Calls by group, the most frequent first. Times are widened to whole hours."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from headworks.calls import Opened, OutcomeReport, Settled
+from headworks.calls import ObjectNote, Opened, OutcomeReport, Settled
 from headworks.postgres import Connection
 from headworks.records.stores import Batch, Committed
 from headworks.records.stores.postgres_schema import make_partitions, take_commit_lock
@@ -45,6 +45,14 @@ _ADD_REPORT = (
     "WHERE (excluded.reported_us, excluded.outcome_id) > (outcomes.reported_us, outcomes.outcome_id)"
 )
 
+_OBJECT_FIELDS = ObjectNote.__struct_fields__
+_NOTE_OBJECT = (
+    f"INSERT INTO objects ({', '.join(_OBJECT_FIELDS)}) "  # noqa: S608 - names of ours
+    f"VALUES ({', '.join(['%s'] * len(_OBJECT_FIELDS))}) ON CONFLICT (object_id) DO UPDATE SET "
+    "noted_us = excluded.noted_us, label = excluded.label, models = excluded.models, is_gone = excluded.is_gone "
+    "WHERE excluded.noted_us >= objects.noted_us"
+)
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode_opened = msgspec.msgpack.Decoder(Opened).decode
 
@@ -83,6 +91,7 @@ def take_in(connection: Connection, batch: Batch, site: str) -> Committed:
     _add(connection, "output_lengths", LENGTH_GROUP, TOKEN_SUMS, rollups.lengths)
     _add(connection, "wasted_output", WASTE_GROUP, TOKEN_SUMS, rollups.wasted)
     _add_reports(connection, batch.outcomes)
+    _note_objects(connection, batch.objects)
     return Committed(recorded + lost_calls, lost_calls, len(batch.settled) - recorded)
 
 
@@ -234,3 +243,21 @@ def _report_row(report: OutcomeReport) -> tuple[str | int, ...]:
     )
     reporter = indexable(f"team {report.team}") if report.team else fitting.key_id
     return (*msgspec.structs.astuple(fitting), reporter)
+
+
+def _note_objects(connection: Connection, notes: Sequence[ObjectNote]) -> None:
+    if notes:
+        connection.cursor().executemany(_NOTE_OBJECT, [_object_row(note) for note in notes])
+
+
+def _object_row(note: ObjectNote) -> tuple[str | int | bool, ...]:
+    fitting = msgspec.structs.replace(
+        note,
+        object_id=indexable(note.object_id, _TARGET_BYTES),
+        provider=storable(note.provider),
+        key_id=indexable(note.key_id),
+        team=indexable(note.team),
+        label=storable(note.label),
+        models=storable(note.models),
+    )
+    return msgspec.structs.astuple(fitting)

@@ -221,6 +221,23 @@ MIGRATIONS = (
         PRIMARY KEY (account, holder)
     );
     """,
+    # Objects at providers. They outlive the records of the calls that made them.
+    """
+    CREATE TABLE objects (
+        object_id text COLLATE "C" PRIMARY KEY,
+        kind text COLLATE "C" NOT NULL,
+        made_us bigint NOT NULL,
+        noted_us bigint NOT NULL,
+        provider text COLLATE "C" NOT NULL,
+        key_id text COLLATE "C" NOT NULL,
+        team text COLLATE "C" NOT NULL,
+        label text COLLATE "C" NOT NULL,
+        models text COLLATE "C" NOT NULL,
+        is_gone boolean NOT NULL
+    );
+    CREATE INDEX objects_by_key ON objects (kind, key_id, made_us);
+    CREATE INDEX objects_by_team ON objects (kind, team, made_us) WHERE team <> ''
+    """,
 )
 
 

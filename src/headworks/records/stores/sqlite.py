@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.calls import Caller, Opened, OutcomeReport, Settled
+from headworks.calls import Caller, ObjectNote, Opened, OutcomeReport, Settled
 from headworks.database import open_database, storage_errors, transaction
 from headworks.records.stores import (
     Batch,
@@ -16,6 +16,7 @@ from headworks.records.stores import (
     ContentKind,
     Dimension,
     Figures,
+    ObjectSelection,
     OutcomeDimension,
     OutcomeSelection,
     OutputCount,
@@ -33,6 +34,7 @@ from headworks.records.stores import (
 from headworks.records.stores.rollups import Rollups, whole_hours
 from headworks.records.stores.rows import COLUMNS, lost, row_of
 from headworks.records.stores.sqlite_content import expire, forget, insert_content, insert_prefix, select_content
+from headworks.records.stores.sqlite_objects import note_objects, object_note, select_objects
 from headworks.records.stores.sqlite_outcomes import OutcomeQueries, insert_reports
 from headworks.records.stores.sqlite_queries import Queries
 from headworks.records.stores.sqlite_rollups import LengthQueries, add_rollups
@@ -86,6 +88,7 @@ class SqliteStore:
             connection.executemany("DELETE FROM segments WHERE name = ?", [(name,) for name in batch.forgotten])
             add_rollups(connection, rollups)
             insert_reports(connection, batch.outcomes)
+            note_objects(connection, batch.objects)
         return Committed(recorded + lost_calls, lost_calls, len(batch.settled) - recorded)
 
     def progress(self) -> dict[str, Progress]:
@@ -128,6 +131,21 @@ class SqliteStore:
         """Who made a response; if a caller is given, only if it belongs to the caller's key or team."""
         with storage_errors(self._path):
             return self._queries.response_origin(response_id, caller)
+
+    def object_note(self, object_id: str) -> ObjectNote | None:
+        """What is known of an object at a provider, gone or not."""
+        with storage_errors(self._path):
+            return object_note(self._connection, object_id)
+
+    def has_objects(self) -> bool:
+        """Whether there is any object at a provider, gone or not."""
+        with storage_errors(self._path):
+            return self._connection.execute("SELECT 1 FROM objects LIMIT 1").fetchone() is not None
+
+    def objects(self, selection: ObjectSelection) -> list[ObjectNote]:
+        """The selected objects at providers."""
+        with storage_errors(self._path):
+            return select_objects(self._connection, selection)
 
     def totals(self, dimensions: Sequence[Dimension], since_us: int | None, until_us: int | None) -> list[Total]:
         """Calls by group, the most frequent first. Times are widened to whole hours."""

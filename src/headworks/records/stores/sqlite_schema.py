@@ -195,4 +195,21 @@ MIGRATIONS = (
     ALTER TABLE rollups ADD COLUMN known_costs INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE rollups ADD COLUMN estimated_costs INTEGER NOT NULL DEFAULT 0
     """,
+    # Objects at providers. They outlive the records of the calls that made them.
+    """
+    CREATE TABLE objects (
+        object_id TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        made_us INTEGER NOT NULL,
+        noted_us INTEGER NOT NULL,
+        provider TEXT NOT NULL,
+        key_id TEXT NOT NULL,
+        team TEXT NOT NULL,
+        label TEXT NOT NULL,
+        models TEXT NOT NULL,
+        is_gone INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX objects_by_key ON objects (kind, key_id, made_us);
+    CREATE INDEX objects_by_team ON objects (kind, team, made_us) WHERE team <> ''
+    """,
 )

@@ -1,0 +1,532 @@
+"""Calls for what providers store: each goes to the pool that made the object, and only for whoever it belongs to.
+
+    create   references, place -> ask -> note the id -> settle, reply
+    list     our notes, page -> ask for each -> reply
+    the rest whose is it, where does it lie -> ask -> note what has become of it -> settle, reply
+
+Bodies are relayed byte for byte, but for lists, which are put together here. Nothing is tried twice: what makes
+something must not make it twice.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from time import perf_counter, time_ns
+
+import msgspec
+
+from headworks.access import Grant
+from headworks.admitting import Admissions, Ask
+from headworks.answering import (
+    JSON,
+    STOPPED,
+    answer_head,
+    is_error_object,
+    own_headers,
+    refusal_of,
+    with_patience,
+    with_patience_of,
+)
+from headworks.batch_lines import UNKNOWN, BatchLines
+from headworks.batch_settling import SETTLED, Seen, batch_record, id_in, seen_in
+from headworks.body import BodyStream
+from headworks.calls import Failure, FailureKind, ObjectNote
+from headworks.catalogue import TargetPrice
+from headworks.dialects import read_fields, refusal_body
+from headworks.dialects.form_watch import FormWatch
+from headworks.endpoints import find_route
+from headworks.errors import Refusal
+from headworks.exchange import Flight, Reply, Request, Timeouts, UpstreamRequest
+from headworks.flow import Ending
+from headworks.object_lists import Page, is_wanted, read_page, write_page
+from headworks.object_placing import PROVIDER, find_pool, place
+from headworks.ownership import ObjectOwners, not_found, owns
+from headworks.planning import Admission, Plan, Planner, Station, pool_not_configured
+from headworks.records import ObjectSelection
+from headworks.references import FINE_TUNED, Reference, references_of
+from headworks.routing import Gathering, Target
+from headworks.settlement import OpenCall, Settlement
+from headworks.stored_routes import BATCH, FILE, JOB, MODEL, UPLOAD, Act, StoredRoute
+from headworks.streaming import StreamRelay
+
+_LONGEST_S = 3600.0
+"""For the bytes of a file: half a gigabyte on a line of a megabit a second."""
+
+_AT_ONCE = 8
+"""Objects of a page that are asked for at the same time."""
+
+_MOST_ASKED = 300
+"""Objects that are asked for to fill one page, where some are gone or not selected."""
+
+
+_MOST_LABEL = 64
+"""Characters of a purpose; the API's longest has 17."""
+
+
+class ObjectCalls:
+    """Serves them.
+
+    Arguments:
+        providers: the providers themselves, by name, in the order of configuration.
+        price_of: the price of a model, by provider (without its pool) and name.
+        answer_bytes: bound on an answer that is gathered.
+    """
+
+    def __init__(
+        self,
+        owners: ObjectOwners,
+        providers: Mapping[str, Target[Station]],
+        planner: Planner,
+        settlement: Settlement,
+        streams: StreamRelay,
+        admissions: Admissions,
+        *,
+        price_of: Callable[[str, str], TargetPrice],
+        answer_bytes: int,
+    ) -> None:
+        self._owners = owners
+        self._providers = providers
+        self._planner = planner
+        self._settlement = settlement
+        self._streams = streams
+        self._admissions = admissions
+        self._price_of = price_of
+        self._answer_bytes = answer_bytes
+
+    async def serve(
+        self,
+        call: OpenCall,
+        row: StoredRoute,
+        request: Request,
+        admission: Admission,
+        grant: Grant,
+        reply: Reply,
+        ending: Ending,
+    ) -> None:
+        """Answer such a call.
+
+        Raises:
+            Refusal: it is not to be made, or came to nothing good.
+            StorageError: it cannot be recorded.
+        """
+        asked = _Asked(call, row, request, admission, grant, reply, ending)
+        incoming = request.incoming
+        try:
+            if row.act is Act.LIST:
+                await self._list(asked)
+            elif row.act in (Act.CREATE, Act.UPLOAD):
+                await self._create(asked)
+            else:
+                await self._use(asked)
+        finally:
+            if incoming is not None:
+                incoming.abandon()
+
+    # -- new ones -------------------------------------------------------------------------------------------------
+
+    async def _create(self, asked: "_Asked") -> None:
+        call, request, grant = asked.call, asked.request, asked.grant
+        references: list[Reference] = []
+        fields: dict[str, str] = {}
+        if asked.row.act is Act.CREATE and request.body:
+            fields = _text_fields(request)
+            references = references_of(request.body)
+        home, _ = await self._owners.home_of(references, call.caller)
+        if fields:
+            await self._check_models(asked.row.kind, call, fields, grant)
+        wanted = request.headers.get(PROVIDER)
+        target = place(self._providers, asked.row.endpoint, wanted, home, call.caller)
+        lines, watch = BatchLines(), None
+        if asked.row.act is Act.UPLOAD:
+            watch = _watch(request, lines)
+        answer = await self._ask(asked, target, watch)
+        if answer.status < 300:
+            object_id = id_in(answer.body)
+            if not object_id:
+                detail = f"{target.provider} has made something without saying its id"
+                raise refusal_of(Failure(FailureKind.INVALID, detail, answer.status))
+            now_us = time_ns() // 1000
+            caller = call.caller
+            note = ObjectNote(object_id, asked.row.kind, now_us, now_us, target.provider, caller.key_id, caller.team)
+            if watch is not None:
+                purpose = watch.fields.get("purpose", "")[:_MOST_LABEL]
+                models = UNKNOWN if watch.is_doubtful else lines.names()
+                note = msgspec.structs.replace(note, label=purpose, models=models if purpose == "batch" else "")
+            self._owners.note(note)
+        self._answer(asked, target, answer)
+
+    async def _check_models(self, kind: str, call: OpenCall, fields: Mapping[str, str], grant: Grant) -> None:
+        """Whether the caller may have these models asked, or trained.
+
+        Raises:
+            Refusal: 403 or 404.
+        """
+        if kind in (BATCH, JOB):
+            self._admissions.refuse_unbounded(grant, "a batch" if kind == BATCH else "a fine-tuning job")
+        if kind == JOB:
+            model = call.requested_model = fields.get("model", "")[:200]
+            if model and FINE_TUNED not in model and not grant.may_use(model):
+                raise self._planner.unknown(model, grant)
+        if kind != BATCH:
+            return
+        path = fields.get("endpoint", "")
+        if path.startswith("/v1/") and not grant.may_call(find_route("POST", path).endpoint):
+            message = f"This key may not call {path}, which is what the batch would do."
+            raise Refusal(403, "endpoint_not_allowed", message, param="endpoint", kind="permission_error")
+        if grant.has_all_models:
+            return
+        note = await self._owners.find(fields.get("input_file_id", ""))
+        models = "" if note is None or not owns(note, call.caller) else note.models
+        if models in ("", UNKNOWN):
+            raise Refusal(
+                403,
+                "batch_models_unknown",
+                "This key may use some models only, and it is not known which ones the lines of this input file ask "
+                "for. Upload it at /v1/files with the purpose `batch`; each line must name its model.",
+                param="input_file_id",
+                kind="permission_error",
+            )
+        for model in models.split("\n"):
+            if not grant.may_use(model):
+                raise self._planner.unknown(model, grant)
+
+    # -- one object -----------------------------------------------------------------------------------------------
+
+    async def _use(self, asked: "_Asked") -> None:
+        call, row, request = asked.call, asked.row, asked.request
+        note = await self._owners.find(row.object_id)
+        if note is None or note.kind != row.kind or note.is_gone or not owns(note, call.caller):
+            raise not_found(row.kind, row.object_id)
+        target = self._at(note)
+        call.home = note.provider
+        if request.body and row.act is Act.USE:
+            read_fields(request.body)  # what is not JSON goes nowhere
+            own = Reference(row.object_id, "id")
+            beside = await self._owners.home_of(references_of(request.body), call.caller)
+            if beside[0] and beside[0] != note.provider:
+                raise Refusal(
+                    400,
+                    "objects_in_different_pools",
+                    f"`{own.object_id}` lies at `{note.provider}`, and what `{beside[1]}` refers to at `{beside[0]}`: "
+                    "what is used together must lie together.",
+                    param=beside[1],
+                )
+        if row.act is Act.READ:
+            await self._read(asked, target)
+            return
+        answer = await self._ask(asked, target)
+        if answer.status < 300:
+            if row.act is Act.DELETE:
+                self._owners.renote(note, is_gone=True)
+            elif row.kind in (BATCH, JOB, UPLOAD):
+                self._learn(note, seen_in(answer.body), asked)
+        self._answer(asked, target, answer)
+
+    def _at(self, note: ObjectNote) -> Target[Station]:
+        target = self._providers.get(note.provider.partition(":")[0])
+        found = None if target is None else find_pool(target, note.provider)
+        if found is None:
+            raise pool_not_configured(note.provider)
+        return found
+
+    async def _read(self, asked: "_Asked", target: Target[Station]) -> None:
+        """Relay the bytes of a file as they come."""
+        call, station = asked.call, target.station
+        sent = self._request(asked, target)
+        path = asked.admission.route.upstream_path
+        plan = Plan(target, sent, asked.row.endpoint, path, is_streamed=False, is_raw=True, timeouts=_long(station))
+        await self._admit(asked, station)
+        call.provider = target.provider
+        self._settlement.open(call)
+        await self._streams.stream(call, plan, asked.reply, asked.ending)
+
+    def _learn(self, note: ObjectNote, seen: Seen, asked: "_Asked") -> None:
+        """Note what has come of an object: the files of a batch, and what it used; a model; the file of an upload."""
+        if note.label == SETTLED or seen.id != note.object_id:
+            return
+        now_us = time_ns() // 1000
+        if note.kind == UPLOAD:
+            file = seen.file
+            if file is not None and file.id:
+                label, models = (file.purpose or "")[:_MOST_LABEL], UNKNOWN
+                self._note_made(note, file.id, FILE, now_us, label=label, models=models)
+                self._owners.renote(note, label=SETTLED)
+            return
+        if not seen.has_ended:
+            return
+        if note.kind == BATCH:
+            for file_id in (seen.output_file_id, seen.error_file_id):
+                if file_id:
+                    self._note_made(note, file_id, FILE, now_us, label="batch_output")
+            provider = note.provider.partition(":")[0]
+            price = self._price_of(provider, seen.model or "")
+            caller = asked.call.caller
+            owner = caller.owner if caller.key_id == note.key_id else ""
+            record = batch_record(note, seen, price, owner, now_us)
+            self._settlement.record(record)
+            self._admissions.count(asked.grant, record.cost_pico)
+        elif seen.fine_tuned_model:
+            self._note_made(note, seen.fine_tuned_model, MODEL, now_us)
+        self._owners.renote(note, label=SETTLED)
+
+    def _note_made(
+        self, by: ObjectNote, object_id: str, kind: str, now_us: int, *, label: str = "", models: str = ""
+    ) -> None:
+        """Note what an object has made: it is of the same owner, in the same place."""
+        self._owners.note(ObjectNote(object_id, kind, now_us, now_us, by.provider, by.key_id, by.team, label, models))
+
+    # -- lists ----------------------------------------------------------------------------------------------------
+
+    async def _list(self, asked: "_Asked") -> None:
+        call, row = asked.call, asked.row
+        page = read_page(asked.request.query, row.label)
+        is_backwards = bool(page.before)
+        is_ascending = page.is_ascending != is_backwards
+        cursor = await self._cursor(page.after or page.before, row.kind, asked)
+        station = next((target.station for target in self._providers.values()), None)
+        if station is not None:
+            await self._admit(asked, station)
+        self._settlement.open(call)
+        found: list[tuple[str, bytes]] = []
+        tried = 0
+        while len(found) <= page.limit and tried < _MOST_ASKED:
+            wanted = page.limit + 1 - len(found)
+            notes = await self._owners.list(
+                ObjectSelection(row.kind, call.caller, page.label, cursor, is_ascending, wanted)
+            )
+            if not notes:
+                break
+            tried += len(notes)
+            cursor = (notes[-1].made_us, notes[-1].object_id)
+            found += await self._present(asked, notes, page)
+        has_more = len(found) > page.limit or tried >= _MOST_ASKED
+        found = found[: page.limit]
+        if is_backwards:
+            found.reverse()
+        body = write_page(found, has_more=has_more)
+        call.response_bytes = len(body)
+        self._settlement.settle(call, "answered", 200)
+        asked.reply.respond(200, own_headers(call), body)
+
+    async def _cursor(self, object_id: str, kind: str, asked: "_Asked") -> tuple[int, str] | None:
+        if not object_id:
+            return None
+        note = await self._owners.find(object_id)
+        if note is None or note.kind != kind or not owns(note, asked.call.caller):
+            raise not_found(kind, object_id, "after")
+        return note.made_us, note.object_id
+
+    async def _present(self, asked: "_Asked", notes: Sequence[ObjectNote], page: Page) -> list[tuple[str, bytes]]:
+        """Those that are still there, as they are now. The others have expired, or were deleted elsewhere; or the pool
+        has another project's key by mistake, which nobody may take for an end of everything."""
+        found = []
+        missing: list[ObjectNote] = []
+        alive: set[str] = set()
+        for start in range(0, len(notes), _AT_ONCE):
+            some = notes[start : start + _AT_ONCE]
+            for note, answer in zip(some, await self._ask_for(asked, some), strict=True):
+                if answer.status == 404:
+                    missing.append(note)
+                elif answer.status >= 300:
+                    raise self._refusal(self._at(note), answer)
+                else:
+                    alive.add(note.provider)
+                    if note.kind in (BATCH, JOB):
+                        self._learn(note, seen_in(answer.body), asked)
+                    if is_wanted(page, answer.body):
+                        found.append((note.object_id, answer.body))
+        for note in missing:
+            if note.provider in alive:
+                self._owners.renote(note, is_gone=True)
+        return found
+
+    async def _ask_for(self, asked: "_Asked", notes: Sequence[ObjectNote]) -> list[Gathering]:
+        path = asked.admission.route.upstream_path
+        sinks: list[Gathering] = []
+        flights: list[Flight] = []
+        call = asked.call
+        try:
+            for note in notes:
+                target = self._at(note)
+                call.provider = target.provider
+                sent = target.station.provider.request("GET", f"{path}/{note.object_id}", b"", b"", b"")
+                sinks.append(Gathering(self._answer_bytes))
+                call.attempts += 1
+                call.sent_s = perf_counter()
+                flights.append(target.station.upstream.send(sent, sinks[-1], target.station.timeouts))
+            for sink in sinks:
+                failure = await _end_of(sink, asked.ending)
+                call.head_s = sink.head_s
+                if failure is not None:
+                    raise refusal_of(failure)
+        finally:
+            for flight in flights:
+                flight.cancel()
+        return sinks
+
+    # -- what they share ------------------------------------------------------------------------------------------
+
+    async def _admit(self, asked: "_Asked", station: Station) -> None:
+        """Wait for room in the quotas of the key and its team. Such a call takes a request and no tokens."""
+        call, grant = asked.call, asked.grant
+        if not self._admissions.limiter.is_needed(grant):
+            return
+        size, call.request_bytes = call.request_bytes, 0
+        self._admissions.limiter.expectations.learn(_KIND, 0, 0, 0)
+        ask = Ask(call, station, grant, _KIND, self._planner.deadline_s, {}, has_more=False, is_free=True)
+        try:
+            await self._admissions.wait(ask, asked.ending)
+        finally:
+            call.request_bytes = size
+
+    def _request(self, asked: "_Asked", target: Target[Station]) -> UpstreamRequest:
+        request = asked.request
+        query = f"?{request.query}" if request.query else ""
+        kind = request.headers.get(b"content-type", b"")
+        if asked.row.act in (Act.CREATE, Act.USE):
+            kind = JSON if request.body else b""
+        body = b"" if asked.is_upload else request.body
+        path = asked.admission.route.upstream_path + query
+        return target.station.provider.request(request.method, path, body, kind, asked.admission.forwarded)
+
+    async def _ask(self, asked: "_Asked", target: Target[Station], watch: FormWatch | None = None) -> Gathering:
+        """Ask the provider once, and gather its answer.
+
+        Raises:
+            Refusal: there is none.
+        """
+        call, station, ending = asked.call, target.station, asked.ending
+        call.provider = target.provider
+        sent = self._request(asked, target)
+        incoming: BodyStream | None = None
+        if asked.is_upload:
+            _check_form(asked.request)
+            incoming = asked.request.incoming
+            if incoming is None or not incoming.is_bound:
+                incoming = BodyStream.of(asked.request.body)
+            if watch is not None:
+                incoming.tap = watch.feed
+        await self._admit(asked, station)
+        self._settlement.open(call)
+        sink = Gathering(self._answer_bytes)
+        call.attempts += 1
+        call.sent_s = perf_counter()
+        upstream = station.upstream
+        if incoming is None:
+            flight = upstream.send(sent, sink, station.timeouts)
+        else:
+            flight = upstream.upload(sent, incoming, sink, _long(station))
+        try:
+            failure = await _end_of(sink, ending)
+        finally:
+            flight.cancel()
+            if incoming is not None:
+                _note_size(call, incoming.taken)
+        call.head_s = sink.head_s
+        if failure is not None:
+            if incoming is not None and incoming.failure is not None:
+                raise incoming.failure
+            raise refusal_of(failure)
+        return sink
+
+    def _answer(self, asked: "_Asked", target: Target[Station], answer: Gathering) -> None:
+        """Settle the call and pass the answer on."""
+        call, status, body = asked.call, answer.status, answer.body
+        head = answer_head(answer.headers, is_plain=status < 300)
+        call.upstream_request_id = head.request_id[:128].decode("latin-1")
+        content_type = head.content_type or JSON
+        if status >= 300:
+            failure = self._failure(target, answer)
+            if failure.kind in (FailureKind.UNAUTHORIZED, FailureKind.INVALID):
+                raise refusal_of(failure)
+            if not is_error_object(body):
+                body, content_type = refusal_body(refusal_of(failure, status=status), call.endpoint), JSON
+            call.error_code = failure.kind.value
+            head = with_patience(head, failure)
+        call.response_bytes = len(body)
+        self._settlement.settle(call, "failed" if call.error_code else "answered", status)
+        asked.reply.respond(status, head.render(call, target.headers, content_type), body)
+
+    def _failure(self, target: Target[Station], answer: Gathering) -> Failure:
+        failure = target.station.provider.classify(answer.status, answer.headers, answer.body)
+        return with_patience_of(failure, answer.headers)
+
+    def _refusal(self, target: Target[Station], answer: Gathering) -> Refusal:
+        return refusal_of(self._failure(target, answer))
+
+
+class _Asked(msgspec.Struct):
+    """One such call, with all that belongs to it."""
+
+    call: OpenCall
+    row: StoredRoute
+    request: Request
+    admission: Admission
+    grant: Grant
+    reply: Reply
+    ending: Ending
+
+    @property
+    def is_upload(self) -> bool:
+        """Whether its body is a form, which goes through piece by piece."""
+        return self.row.act in (Act.UPLOAD, Act.FILL)
+
+
+_KIND = "stored objects"
+"""What such calls are called where is learnt how many tokens calls take: none."""
+
+
+async def _end_of(sink: Gathering, ending: Ending) -> Failure | None:
+    ending.act = partial(sink.on_failure, STOPPED)
+    try:
+        return await sink.ended
+    finally:
+        ending.act = None
+
+
+def _note_size(call: OpenCall, size: int) -> None:
+    call.request_bytes = size
+    if call.entry is not None:
+        call.entry = msgspec.structs.replace(call.entry, request_bytes=size)
+
+
+def _long(station: Station) -> Timeouts:
+    """The time limits of a station for a body of any length."""
+    return msgspec.structs.replace(station.timeouts, total_s=max(station.timeouts.total_s, _LONGEST_S))
+
+
+def _check_form(request: Request) -> None:
+    if not request.headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data"):
+        raise Refusal(
+            415, "unsupported_content_type", "The body must be multipart/form-data, and content-type must say so."
+        )
+
+
+def _watch(request: Request, lines: BatchLines) -> FormWatch:
+    """What looks at the form of an upload: only a batch's input is read, but its purpose may come behind it."""
+    _check_form(request)
+    watch: FormWatch
+
+    def on_file(data: bytes) -> None:
+        if watch.fields.get("purpose", "batch") == "batch":
+            lines.feed(data)
+
+    watch = FormWatch(request.headers.get(b"content-type", b"").decode("latin-1"), on_file)
+    return watch
+
+
+def _text_fields(request: Request) -> dict[str, str]:
+    """The fields of a JSON body that are texts.
+
+    Raises:
+        Refusal: 400, it is no JSON object.
+    """
+    found = {}
+    for name, raw in read_fields(request.body).items():
+        try:
+            found[name] = msgspec.json.decode(raw, type=str)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            continue  # something else than a text: the provider judges it
+    return found
+
+
+__all__ = ["ObjectCalls"]
