@@ -9,6 +9,9 @@ from typing import Literal
 
 import msgspec
 
+TaintBy = Literal["context", "arguments"]
+"""What makes a call of a tool tainted."""
+
 _LEAST = 3
 """Letters and digits of a value: a shorter one stands anywhere by chance."""
 
@@ -25,7 +28,7 @@ class Taint:
         by: what makes a call of a tool tainted.
     """
 
-    def __init__(self, untrusted: Sequence[str], trusted: Sequence[str], by: Literal["context", "arguments"]) -> None:
+    def __init__(self, untrusted: Sequence[str], trusted: Sequence[str], by: TaintBy) -> None:
         self.has_untrusted = any(not text.isspace() for text in untrusted if text)
         self.by = by
         self._texts = (tuple(untrusted), tuple(trusted))
@@ -39,12 +42,13 @@ class Taint:
             value: object = msgspec.json.decode(arguments)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             value = arguments
-        return any(self._stems(leaf) for leaf in _leaves(value))
+        return any(self._stems(leaf) for leaf in leaves(value))
 
     def _stems(self, leaf: str) -> bool:
         """Whether a value stands in untrusted text, and in nothing that is trusted."""
         if self._read is None:  # only who needs it reads it
             untrusted, trusted = self._texts
+            untrusted = tuple(piece for text in untrusted for piece in (text, *_inside(text)))
             self._read = "\0".join(map(_plain, untrusted)), "\0".join(map(_plain, trusted))
         untrusted_text, trusted_text = self._read
         plain = _plain(leaf)
@@ -56,20 +60,29 @@ class Taint:
         return any(piece in untrusted_text and piece not in trusted_text for piece in pieces)
 
 
+def _inside(text: str) -> Iterator[str]:
+    """The strings of a text that is JSON: in it they may be written in escapes."""
+    if text.lstrip()[:1] in ("{", "[", '"'):
+        try:
+            yield from leaves(msgspec.json.decode(text))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return
+
+
 def _plain(text: str) -> str:
     return "".join([character for character in text if character.isalnum()]).casefold()
 
 
-def _leaves(value: object) -> Iterator[str]:
+def leaves(value: object) -> Iterator[str]:
     """The strings and numbers of a JSON value."""
     match value:
         case bool() | None:
             return
         case dict():
             for inner in value.values():
-                yield from _leaves(inner)
+                yield from leaves(inner)
         case list():
             for inner in value:
-                yield from _leaves(inner)
+                yield from leaves(inner)
         case _:
             yield str(value)
