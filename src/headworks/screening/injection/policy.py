@@ -52,7 +52,13 @@ class InjectionPolicy:
 
         The wordings are looked for in the text as it came: what is taken out may be what hides them, or is them.
         """
-        return self._cleaned(text, source), list(self._signals(text, source))
+        return self._cleaned(text), list(self._signals(text, source))
+
+    def screen_output(self, text: str) -> tuple[str, list[Signal]]:
+        """A text that a model has given, as it may go on, and what was found in it. What only a call knows is
+        not looked for: its canary, its tools, its taint."""
+        judged = self.egress.judge(text)
+        return judged.text, [self.pointed(kind, count) for kind, count in judged.found.items()]
 
     def _signals(self, text: str, source: Source) -> Iterator[Signal]:
         settings = self.settings
@@ -67,10 +73,8 @@ class InjectionPolicy:
             if kinds:
                 yield Signal("patterns", _VERDICTS[settings.patterns], source, kinds, len(kinds))
 
-    def _cleaned(self, text: str, source: Source) -> str:
-        if source == "output" or self.settings.characters != "sanitise":
-            return text
-        return without_unusual_characters(text)
+    def _cleaned(self, text: str) -> str:
+        return without_unusual_characters(text) if self.settings.characters == "sanitise" else text
 
     def unexpected(self, name: str, offered: Collection[str]) -> Signal | None:
         """What is to be said of a call of a tool, given those that the request has offered."""
