@@ -1,7 +1,7 @@
 """Try a text on the layers against injection, and show what each of them says.
 
-Without flags these are the layers as they are when a contract says `screening: {injection: {}}`. With `--workload`
-they are that contract's; with `--policy` those of a file that holds what would stand under `injection`. What a layer finds is
+Without flags these are the layers of a contract that says `screening: {injection: {}}`, with `--workload` those of that
+contract, with `--policy` those of a file that holds what would stand under `injection`. What a layer finds is
 named, not quoted, but for the text as it would go on. Exit code 1: the text would be blocked.
 """
 
