@@ -64,6 +64,7 @@ CLICKED = [
     '<a href="https://evil.example/">x</a>',
     "[x](javascript:alert(1))",
     "https:\\/\\/evil.example\\/",
+    "https://evil.example/![x](https://ok.example/a.png)",
 ]
 KEPT = [
     "![x](https://ok.example/a.png)",

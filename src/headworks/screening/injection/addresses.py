@@ -6,6 +6,7 @@ line breaks, user names, ports and escapes as browsers read them (WHATWG URL). W
 
 import html
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator
 from typing import Literal
 from urllib.parse import unquote
@@ -67,16 +68,29 @@ def find_addresses(text: str, *, has_image: bool = False) -> list[Address]:
         hosts = _hosts(text[start:end])
         if hosts:
             found.append(Address(kind, start, end, hosts))
-    # What is loaded goes first: nothing around it may hide it.
-    found.sort(key=lambda one: (one.kind != "image", one.start, -one.end))
+    images = _apart([one for one in found if one.kind == "image"])
+    links = _apart([one for one in found if one.kind == "link"])
+    return sorted([*images, *_beside(links, images)], key=lambda one: one.start)
+
+
+def _apart(found: list[Address]) -> list[Address]:
+    """Of those that overlap the first, and of those the longest."""
+    found.sort(key=lambda one: (one.start, -one.end))
     kept: list[Address] = []
-    for kind in ("image", "link"):
-        others = sorted(kept, key=lambda one: one.start)
-        for one in found:
-            if one.kind == kind and not any(one.start < other.end and other.start < one.end for other in others):
-                others.append(one)
-                kept.append(one)
-    return sorted(kept, key=lambda one: one.start)
+    for one in found:
+        if not kept or one.start >= kept[-1].end:
+            kept.append(one)
+    return kept
+
+
+def _beside(links: list[Address], images: list[Address]) -> Iterator[Address]:
+    """Links without what is an image's: what is loaded goes first, and nothing around it hides it."""
+    starts = [one.start for one in images]
+    for link in links:
+        at = bisect_right(starts, link.start)
+        if at and images[at - 1].end > link.start:
+            continue
+        yield msgspec.structs.replace(link, end=starts[at]) if at < len(starts) and starts[at] < link.end else link
 
 
 def is_listed(hosts: Collection[str], listed: Collection[str]) -> bool:
@@ -98,6 +112,8 @@ def _may_have(text: str) -> bool:
 
 def _places(text: str, *, has_image: bool) -> Iterator[tuple[AddressKind, int, int]]:
     of_reference: AddressKind = "image" if has_image or "![" in text else "link"
+    marks = [match.start() for match in re.finditer(r"!\[", text)]
+    breaks = [match.start() for match in re.finditer(r"\n\n", text)]
     for match in _ATTRIBUTE.finditer(text):
         start, end = match.span(2)
         if text[start] in "\"'":
@@ -107,7 +123,7 @@ def _places(text: str, *, has_image: bool) -> Iterator[tuple[AddressKind, int, i
     for match in _INLINE.finditer(text):
         start, end = _bare_span(text, *match.span(1))
         # An image's description may hold links, and not a blank line.
-        is_image = has_image or "![" in text[max(0, text.rfind("\n\n", 0, start)) : start]
+        is_image = has_image or _last(marks, start) > _last(breaks, start)
         yield ("image" if is_image else "link", start, start + len(_trimmed(text[start:end])))
     for match in _DEFINED.finditer(text):
         yield (of_reference, *_bare_span(text, *match.span(1)))
@@ -118,6 +134,11 @@ def _places(text: str, *, has_image: bool) -> Iterator[tuple[AddressKind, int, i
         yield ("image", start + (text[start] in "\"'"), end)
     for match in _BARE.finditer(text):
         yield ("link", match.start(), match.start() + len(_trimmed(match[0])))
+
+
+def _last(places: list[int], before: int) -> int:
+    at = bisect_left(places, before)
+    return places[at - 1] if at else -1
 
 
 def _in_value(text: str, kind: AddressKind, start: int, end: int) -> Iterator[tuple[AddressKind, int, int]]:
