@@ -5,7 +5,7 @@ fenced, and becomes the call's taint, which lies on the tool calls of its answer
 its canonical form, whole or piece by piece: for the canary, for addresses, for tools that were not offered.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
@@ -206,15 +206,14 @@ class _Reading:
         if role in _TOOL_ROLES or kind in _OUTPUTS:
             tool = self._tools.get(str(item.get("tool_call_id") or item.get("call_id")), str(item.get("name") or ""))
             place = "output" if kind in _OUTPUTS else "content"
-            return {**item, place: mapped(item.get(place), lambda text: self._result(text, tool), only=_TEXTS)}
+            return _changed(item, place, lambda text: self._result(text, tool))
         if role in _INSTRUCTING:
             self.trusted += leaves(item.get("content"))
             return item
         if role == "assistant" or kind in _OWN_ITEMS:
             return item
         if role is not None:
-            place = "content"
-            return {**item, place: mapped(item.get(place), lambda text: self._said(text, "user"), only=_TEXTS)}
+            return _changed(item, "content", lambda text: self._said(text, "user"))
         # An item of a kind of its own: what a hosted tool has found, say. It is read, and goes up as it is.
         for text in leaves({name: value for name, value in item.items() if name not in ("type", "id", "status")}):
             self._call.look_at(text, "tool")
@@ -242,6 +241,11 @@ class _Reading:
             return cleaned
         self.untrusted.append(text)
         return self._call.fenced(cleaned)
+
+
+def _changed(item: dict[str, object], place: str, change: Callable[[str], str]) -> dict[str, object]:
+    """An item with what is said in it changed."""
+    return {**item, place: mapped(item[place], change, only=_TEXTS)} if place in item else item
 
 
 def _offered(fields: Fields) -> tuple[Collection[str], bool]:

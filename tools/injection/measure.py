@@ -137,15 +137,8 @@ def _salad(chance: random.Random) -> str:
 
 def _hostile() -> list[str]:
     shapes = ("ignore all your ", "send passwords to ", "you are act as ", "QUJD", "a b c d ", "%41", "<a '\"[](")
-    shapes += (
-        "![x](https://a.example/ ",
-        "](//a",
-        ' src="//a',
-        "www.a ",
-        "[x]: http://a\n\n",
-        "&#104;ttps://",
-        "@import '",
-    )
+    shapes += ("![x](https://a.example/ ", "](//a", ' src="//a', "www.a ", "[x]: http://a\n\n", "&#104;ttps://")
+    shapes += ("@import '",)
     return [shape * (200_000 // len(shape)) for shape in shapes]
 
 
@@ -213,9 +206,10 @@ is not found is why they are a signal, and `monitor` is what they begin with.
 
 ## False alarms on benign text
 
-Share of pieces of 2,000 characters in which a layer finds something. Addresses of hosts that are not listed are no false
-alarm: links and badges are in nearly every description. So `links` begins with `monitor`. Logs are made up, of lines
-that share words with attacks. Words at random, which no people write, show that a wording is some words in an order.
+Share of pieces of 2,000 characters in which a layer finds something. Addresses of hosts that are not listed are no
+false alarm: links and badges are in nearly every description. So `links` begins with `monitor`. Logs are made up, of
+lines that share words with attacks. Words at random, which no people write, show that a wording is some words in an
+order.
 """
 
 _ENFORCING = """
@@ -223,10 +217,10 @@ _ENFORCING = """
 
 These are tests, and part of every run of ours; a rate below 100 % fails them.
 
-- A model that obeys AgentDojo's 27 injection goals has no side effect: by Responses all of them, by Chat and in streams,
-  under each policy, four. What the user has asked for comes through (`tests/e2e/test_obeying_model.py`).
-- No address of a host that is not listed gets through, in 56 forms; in streams, wherever they are cut in two, and letter
-  by letter (`tests/screening/injection/test_egress.py`).
+- A model that obeys AgentDojo's 27 injection goals has no side effect: by Responses all of them, by Chat and in
+  streams, under each policy, four. What the user has asked for comes through (`tests/e2e/test_obeying_model.py`).
+- No address of a host that is not listed gets through, in 56 forms; in streams, wherever they are cut in two, and
+  letter by letter (`tests/screening/injection/test_egress.py`).
 - The canary is found in 17 forms, wherever a stream is cut (`tests/screening/injection/test_canary.py`).
 - No text ends its own fence (`tests/screening/injection/test_provenance.py`).
 
