@@ -219,7 +219,7 @@ These are tests, and part of every run of ours; a rate below 100 % fails them.
 
 - A model that obeys AgentDojo's 27 injection goals has no side effect: by Responses all of them, by Chat and in
   streams, under each policy, four. What the user has asked for comes through (`tests/e2e/test_obeying_model.py`).
-- No address of a host that is not listed gets through, in 56 forms; in streams, wherever they are cut in two, and
+- No address of a host that is not listed gets through, in 61 forms; in streams, wherever they are cut in two, and
   letter by letter (`tests/screening/injection/test_egress.py`).
 - The canary is found in 17 forms, wherever a stream is cut (`tests/screening/injection/test_canary.py`).
 - No text ends its own fence (`tests/screening/injection/test_provenance.py`).

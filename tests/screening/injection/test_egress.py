@@ -51,6 +51,11 @@ OUT = [  # what a browser or a chat window would follow to evil.example
     "<style>@import '//evil.example/x.css'</style>",
     "https://ok.example/![](https://evil.example/)",
     "<a ' <img src=//evil.example/p>",
+    "![a\\](b](//evil.example/p)",
+    "![x](//ok.example\\@evil.example)",
+    "![x](https://ok.example\\@evil.example/)",
+    "![x](//evil\u3002example/p)",
+    "<img src\n=\n'//evil.example/p'>",
 ]
 CLICKED = [
     "[x](https://evil.example/)",

@@ -17,15 +17,18 @@ AddressKind = Literal["image", "link"]
 
 _SCHEME = r"(?:https?|ftps?|wss?)"
 _BARE = re.compile(rf"(?:{_SCHEME}:(?:\\?/|\\)+|www\.)(?:\\?/|[^\s<>\"'`\\])+", re.IGNORECASE)
-_INLINE = re.compile(r"\]\(\s{0,99}+(<[^<>\n]{0,4096}>?|[^\s<>]{1,4096})")
-_DEFINED = re.compile(r"\]:\s{0,99}+(<[^<>\n]{0,4096}>?|[^\s<>]{1,4096})")
+_TARGET = r"\s{0,99}+(<[^<>\n]{0,4096}>?|(?:[^\s<>\]]|\](?![(:])){1,4096})"
+_INLINE = re.compile(rf"\]\({_TARGET}")
+_DEFINED = re.compile(rf"\]:{_TARGET}")
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
+"""What a backslash stands before in Markdown (CommonMark 0.31, 2.4)."""
 _AUTOLINK = re.compile(r"<([a-zA-Z][a-zA-Z0-9+.-]{1,31}:[^\s<>]{0,4096}|[^\s<>@]{1,64}@[^\s<>]{1,255})>")
 _ATTRIBUTE = re.compile(
     r"[\s/\"'](src|href|srcset|action|formaction|poster|data|background|cite|ping|manifest|content|style|xlink:href|srcdoc"
     r"|longdesc|lowsrc|dynsrc|imagesrcset)\s{0,99}+=\s{0,99}+(\"[^\"]{0,8192}\"|'[^']{0,8192}'|[^\s\"'>]{1,8192})",
     re.IGNORECASE,
 )
-_STYLE = re.compile(r"(?:\burl\(|@import)\s{0,99}+([\"']?[^\s\"')]{1,4096})", re.IGNORECASE)
+_STYLE = re.compile(r"(?:\burl\(|\bimage-set\(|@import)\s{0,99}+([\"']?[^\s\"')]{1,4096})", re.IGNORECASE)
 _CLICKED = re.compile(r"<(?:a|area)\s{0,99}\Z", re.IGNORECASE)
 """Before an `href` that is followed only when somebody clicks. Of others that is not certain."""
 
@@ -168,7 +171,15 @@ _OPENS = {")": "(", "]": "[", "}": "{"}
 
 
 def _hosts(written: str) -> tuple[str, ...]:
-    """The hosts that an address leads to; empty if it stays where it is."""
+    """The hosts that an address leads to; empty if it stays where it is. A backslash is read in both ways: as a slash,
+    which it is to browsers, and as what Markdown takes away."""
+    read = _hosts_as_read(written)
+    if "\\" not in written:
+        return read
+    return tuple(dict.fromkeys([*read, *_hosts_as_read(_ESCAPED.sub(r"\1", written))]))
+
+
+def _hosts_as_read(written: str) -> tuple[str, ...]:
     address = re.sub(r"[\t\r\n]", "", html.unescape(written)).replace("\\/", "/")
     if address[:4].lower() == "www.":
         address = f"https://{address}"
