@@ -267,3 +267,49 @@ def test_a_workload_without_the_section_is_as_it_was(hall, work, dialect):
     assert answered.status == 200
     assert "x-headworks-screening" not in answered.headers
     assert "input" not in hall.settled.course
+
+
+@BOTH
+def test_a_value_that_went_up_as_a_token_is_known_again_where_taint_is_judged(hall, work, dialect):
+    tools = [tool | {"parameters": {"type": "object"}} for tool in TOOLS]
+    contract = (CONTRACT % "taint_by: arguments").replace("screening:\n", "screening:\n  privacy: {}\n")
+    desk = work.make(contract, schema=None, prompt=PROMPT, tools=tools)
+    asked(desk, dialect, "Write to eve@evil.example.org, now.")
+    (token,) = set(re.findall(r"PII_EMAIL_[a-z0-9]+", sent(hall)))
+    give(desk, dialect, calls=[("pay", json.dumps({"to": token}))])
+
+    assert hall.settled.verdict == "held"
+    assert MARKER.search(sent(hall)) is not None
+
+
+def test_a_tool_that_was_not_offered_is_not_called(hall, work):
+    desk = made(work)
+    answered = asked(desk, "chat", "hello")
+    give(desk, "chat", calls=[("wipe", "{}")])
+
+    assert answered.status == 502
+    assert "[output block (tools 1)]" in hall.settled.course
+
+
+@BOTH
+def test_in_a_json_answer_an_address_that_is_written_in_escapes_is_taken_out(hall, work, dialect):
+    schema = {"type": "object", "properties": {"team": {"type": "string"}}, "required": ["team"]}
+    desk = work.make("screening: {injection: {}}\n", schema=schema | {"additionalProperties": False}, prompt=PROMPT)
+    answered = asked(desk, dialect)
+    give(desk, dialect, r'{"team": "\u0021[x](\u0068ttps:\/\/evil.example\/) \"b\""}')
+
+    assert answered.status == 200
+    body = json.loads(answered.body)
+    said = body["choices"][0]["message"]["content"] if dialect == "chat" else body["output"][0]["content"][0]["text"]
+    assert json.loads(said) == {"team": '![x](about:blank) "b"'}
+
+
+def test_in_a_streamed_json_answer_such_an_address_ends_the_stream(hall, work):
+    schema = {"type": "object", "properties": {"team": {"type": "string"}}, "required": ["team"]}
+    desk = work.make("screening: {injection: {}}\n", schema=schema | {"additionalProperties": False}, prompt=PROMPT)
+    answered = asked(desk, "chat", stream=True)
+    hall.flight.sink.on_head(200, EVENTS)
+    desk.come(chunk('{"team": "'), chunk(r"\u0021[x](\u0068ttps:\/\/evil.example\/)"), chunk('"}'), DONE)
+
+    assert hall.settled.outcome == "failed"
+    assert "[DONE]" not in answered.body.decode()
