@@ -21,6 +21,7 @@ from headworks.planning import Station
 from headworks.prompts import Prompt, Publication, parse
 from headworks.routing import Target
 from headworks.screening import ActionPolicy, AnswerRunner, OutputSchema, RulesRunner, ToolSet
+from headworks.screening.injection import InjectionPolicy
 from headworks.screening.privacy import PrivacyPolicy
 
 
@@ -61,6 +62,7 @@ class CompiledWorkload(WorkloadVersion, frozen=True, eq=False, kw_only=True):
         rules: asks the rules; None until somebody runs it.
         answerer: asks the function of `fallback.py`; None until somebody runs it.
         privacy: screens what goes up and comes down; None where the contract does not ask for it.
+        injection: looks for instructions in data; None where the contract does not ask for it.
         keeping: screens what is kept of calls; None where that is nothing, or all of it.
         static_headers: a header block that names the workload in answers.
         priority: the class of its calls; None where that is their caller's.
@@ -77,6 +79,7 @@ class CompiledWorkload(WorkloadVersion, frozen=True, eq=False, kw_only=True):
     rules: RulesRunner | None
     answerer: AnswerRunner | None
     privacy: PrivacyPolicy | None
+    injection: InjectionPolicy | None
     keeping: PrivacyPolicy | None
     static_headers: bytes
     priority: int | None
@@ -192,6 +195,8 @@ def compile_workload(
         policy = PrivacyPolicy.compile(settings, file=str(workload.file))
         keeping = policy if contract.retention.content == "redacted" else None
         privacy = None if contract.screening.privacy is None else policy
+    injection = contract.screening.injection
+    tainted = injection.taint if injection is not None and injection.taint in ("hold", "deny") else None
     versions = _Versions(workload, published)
     canary = None
     if contract.canary is not None:
@@ -207,10 +212,11 @@ def compile_workload(
         chain_names=tuple(names),
         find_version=versions.find,
         canary=canary,
-        policy=ActionPolicy.compile(contract.actions),
+        policy=ActionPolicy.compile(contract.actions, tainted=tainted),
         rules=None,
         answerer=None,
         privacy=privacy,
+        injection=None if injection is None else InjectionPolicy.compile(injection),
         keeping=keeping,
         static_headers=f"x-headworks-workload: {workload.name}\r\n".encode("ascii"),
         priority=_priority(contract),

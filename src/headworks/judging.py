@@ -82,9 +82,9 @@ def judge_calls(work: CompiledWorkload, calls: Sequence[AnswerCall]) -> Judgemen
             found = work.tools.check_call(call.name, call.text)
             if found is not None:
                 return of_fault(found)
-        match work.policy.decide(call.name):
+        match work.policy.decide_call(call.name, call.text):
             case "deny":
-                return _denied(call.name)
+                return _denied(work, call.name)
             case "hold":
                 held.append(call)
             case "allow":
@@ -101,7 +101,7 @@ def judge_names(work: CompiledWorkload, names: Iterable[str]) -> Judgement:
     for name in names:
         decided = work.policy.decide(name)
         if decided == "deny":
-            return _denied(name)
+            return _denied(work, name)
         held = held or decided == "hold"
     return Judgement("held") if held else GOOD
 
@@ -117,8 +117,9 @@ def verdict_of(judged: Judgement) -> Verdict:
             return finding
 
 
-def _denied(name: str) -> Judgement:
-    return Judgement("denied", reason=f"the contract denies calls of the tool {name}")
+def _denied(work: CompiledWorkload, name: str) -> Judgement:
+    why = "" if work.contract.actions[name].policy == "deny" else " that untrusted text may have brought about"
+    return Judgement("denied", reason=f"the contract denies calls of the tool {name}{why}")
 
 
 def of_fault(fault: OutputFault, *, is_cut: bool = False) -> Judgement:

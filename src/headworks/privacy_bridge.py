@@ -8,7 +8,8 @@ this (schema, rules, approvals, the caller) sees values, and everything before i
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -107,16 +108,6 @@ class CallPrivacy:
                 pieces.append(b"")
         return Kept(*pieces)
 
-    def bridge(self, endpoint: Endpoint, fields: Fields, inner: Bridge | None, *, is_json: bool) -> "PrivateBridge":
-        """What turns the answer's tokens back.
-
-        Arguments:
-            fields: the caller's own, which a response repeats.
-            inner: translates the upstream's dialect into the caller's.
-            is_json: whether the answer's text is a JSON document.
-        """
-        return PrivateBridge(self, endpoint, fields, inner, is_json=is_json)
-
     def restored(self, answer: ModelAnswer, *, is_json: bool) -> ModelAnswer:
         """A whole answer with its tokens turned back; what the model brought up itself is judged first.
 
@@ -163,13 +154,38 @@ class CallPrivacy:
         return self._restorer.json(text) if is_json else self._restorer.text(text)
 
 
-class PrivateBridge:
-    """Implements `dialects.Bridge` on top of another, or of none."""
+class AnswerFilter(Protocol):
+    """Looks at an answer in its canonical form, and may change it."""
+
+    def restored(self, answer: ModelAnswer, *, is_json: bool) -> ModelAnswer:
+        """A whole answer as it may go on. Raises AttemptFailed: it may not."""
+        ...
+
+    def wrap(self, decoder: StreamDecoder, *, is_json: bool) -> StreamDecoder:
+        """A decoder whose events are as they may go on, and which raises AttemptFailed where they may not."""
+        ...
+
+
+class ScreenedBridge:
+    """Implements `dialects.Bridge` on top of another, or of none: the answer as its filters leave it.
+
+    Arguments:
+        filters: the first one sees the answer first.
+        fields: the caller's own, which a response repeats.
+        inner: translates the upstream's dialect into the caller's.
+        is_json: whether the answer's text is a JSON document.
+    """
 
     def __init__(
-        self, privacy: CallPrivacy, endpoint: Endpoint, fields: Fields, inner: Bridge | None, *, is_json: bool
+        self,
+        filters: Sequence[AnswerFilter],
+        endpoint: Endpoint,
+        fields: Fields,
+        inner: Bridge | None,
+        *,
+        is_json: bool,
     ) -> None:
-        self._privacy = privacy
+        self._filters = filters
         self._endpoint = endpoint
         self._asked = ASKED[endpoint](fields)
         self._inner = inner
@@ -186,21 +202,24 @@ class PrivateBridge:
         answer = read_answer(self._endpoint, body)
         if not isinstance(answer, ModelAnswer):
             raise AttemptFailed(failure_of(answer), answer.usage)
-        answer = self._privacy.restored(answer, is_json=self._is_json)
+        for each in self._filters:
+            answer = each.restored(answer, is_json=self._is_json)
         return self._asked.answer(answer), summary_of_answer(self._endpoint, answer)
 
     def error(self, body: bytes, status: int) -> bytes:
         """The error in the caller's words; see `dialects.Bridge`."""
         return body if self._inner is None else self._inner.error(body, status)
 
-    def stream(self) -> "PrivateStream":
+    def stream(self) -> "ScreenedStream":
         """Fresh steps for a stream; see `dialects.Bridge`."""
-        decoder = self._privacy.wrap(_DECODERS[self._endpoint](), is_json=self._is_json)
+        decoder = _DECODERS[self._endpoint]()
+        for each in self._filters:
+            decoder = each.wrap(decoder, is_json=self._is_json)
         told = TranslatedStream(self._endpoint, decoder, self._asked.encoder(), lambda: secrets.token_hex(16))
-        return PrivateStream(None if self._inner is None else self._inner.stream(), told)
+        return ScreenedStream(None if self._inner is None else self._inner.stream(), told)
 
 
-class PrivateStream:
+class ScreenedStream:
     """Implements `dialects.BridgeStream`: a stream that is translated beneath, if it has to be, and then read again for
     its tokens."""
 

@@ -18,7 +18,8 @@ class StreamScreen:
 
     A stream in which the model calls a tool that may not act, or with other arguments than the tool has, is ended, too:
     its pieces may have gone out, so the call is not complete and must not be acted on. From a call on that waits for a
-    person nothing goes out any more, and the whole answer is held.
+    person nothing goes out any more, and the whole answer is held. Nor does it from one on that may have to wait, until
+    its arguments have been seen.
 
     Arguments:
         endpoint: the dialect of what is looked at.
@@ -47,6 +48,7 @@ class StreamScreen:
         self._deltas = TextDeltas(endpoint)
         self._seen: list[bytes] | None = [] if work.policy.has_holds else None
         self._is_held = False
+        self._withheld: list[bytes] = []
         self._hold = hold
         self._work = work
         self._check = None if work.schema is None else IncrementalCheck(work.schema)
@@ -81,7 +83,10 @@ class StreamScreen:
             self._text.append(text)
             if self._check is not None:
                 self._fail_on_fault(self._check.feed(text))
-        return b"" if self._is_held else data
+        if self._is_held:
+            self._withheld.append(data)
+            return b""
+        return data
 
     def end(self) -> None:
         """The stream is whole.
@@ -94,6 +99,8 @@ class StreamScreen:
         if judged.finding == "held":
             self._is_held = True
             return
+        if self._work.policy.waits_for_arguments:
+            self._is_held = False  # they are there, and may go on
         self._fail_on(judged)
         if deltas.has_calls or deltas.has_refused:
             return
@@ -128,8 +135,9 @@ class StreamScreen:
         return self._failure(judged)
 
     def closing(self, last: bytes) -> bytes:
-        """The last piece, with a comment before it where a rule failed and the answer goes on all the same: the head,
-        which says so of other answers, is out."""
+        """The last piece, behind what was withheld. Where a rule failed and the answer goes on all the same, a comment
+        stands before it: the head, which says so of other answers, is out."""
+        last = b"".join([*self._withheld, last])
         return b": x-headworks-verdict: marked\n\n" + last if self._record.verdict == "marked" else last
 
     def _fail_on_fault(self, fault: OutputFault | None) -> None:

@@ -21,8 +21,9 @@ from headworks.composing import (
 from headworks.dialects import RequestHead
 from headworks.dialects.reading import Fields
 from headworks.errors import Refusal
+from headworks.injection_bridge import CallInjection
 from headworks.planning import Admission, Planner, note_keys
-from headworks.privacy_bridge import CallPrivacy
+from headworks.privacy_bridge import AnswerFilter, CallPrivacy
 from headworks.prompts import Rendered
 from headworks.settlement import OpenCall, Work
 
@@ -37,6 +38,8 @@ class Composed(msgspec.Struct, frozen=True):
         version: of the prompt; empty where there is none.
         metadata: the caller's.
         privacy: has screened the fields, and turns the answer's tokens back; None where nothing is screened.
+        injection: has looked for instructions in data; None where nobody looks.
+        filters: what looks at the answer.
     """
 
     work: CompiledWorkload
@@ -45,6 +48,8 @@ class Composed(msgspec.Struct, frozen=True):
     version: str
     metadata: dict[str, str]
     privacy: CallPrivacy | None = None
+    injection: CallInjection | None = None
+    filters: tuple[AnswerFilter, ...] = ()
 
 
 def compose_call(
@@ -65,7 +70,9 @@ def compose_call(
     if work.privacy is None:
         return composed
     privacy = CallPrivacy(work.privacy, secret, call.caller.team or call.caller.key_id)
-    return msgspec.structs.replace(composed, fields=privacy.redact(composed.fields, call.call_id), privacy=privacy)
+    fields = privacy.redact(composed.fields, call.call_id)
+    # Values are back before the answer is looked at any further.
+    return msgspec.structs.replace(composed, fields=fields, privacy=privacy, filters=(privacy, *composed.filters))
 
 
 def _compose(
@@ -90,14 +97,25 @@ def _compose(
         head.fields, work.fixed[endpoint], limit=work.limit, limit_name=LIMIT_NAMES[endpoint][0], may_set=may_set
     )
     prompt = work.prompt
-    if prompt is None:
-        return Composed(work, fields, {}, "", metadata)
-    record.prompt_version, record.prompt_hash = prompt.version, prompt.hash
-    values = prompt_values(reference)
-    rendered = prompt.render(values, marker=secrets.token_hex(8))
-    if work.contract.state == "provider":
-        may_set = (*may_set, "previous_response_id", "conversation")
-    return Composed(work, _placed(fields, endpoint, rendered, may_set), values, prompt.version, metadata)
+    values = {} if prompt is None else prompt_values(reference)
+    injection = None if work.injection is None else CallInjection(work.injection, record, secrets.token_bytes(32))
+    if injection is not None:
+        trusted = {} if prompt is None else {name: one.trusted for name, one in prompt.variables.items()}
+        values, fields = injection.screen(values, trusted, fields, endpoint)
+        work = msgspec.structs.replace(work, policy=work.policy.under(injection.taint))
+    version = ""
+    if prompt is not None:
+        version = record.prompt_version = prompt.version
+        record.prompt_hash = prompt.hash
+        rendered = prompt.render(values, marker=secrets.token_hex(8))
+        if work.contract.state == "provider":
+            may_set = (*may_set, "previous_response_id", "conversation")
+        fields = _placed(fields, endpoint, rendered, may_set)
+    if injection is None:
+        return Composed(work, fields, values, version, metadata)
+    fields = injection.instruct(fields, endpoint)
+    filters = (injection.filter(work.policy),) if injection.screens_output else ()
+    return Composed(work, fields, values, version, metadata, injection=injection, filters=filters)
 
 
 def _check_tools(work: CompiledWorkload, fields: Fields, may_set: Collection[str]) -> None:

@@ -27,7 +27,7 @@ from headworks.judging import GOOD, Judgement, RulesContext, verdict_of
 from headworks.outcome import charge
 from headworks.plain_answer import DEGRADED
 from headworks.planning import Admission, Plan, Planner, Station, may_serve
-from headworks.privacy_bridge import CallPrivacy, Kept
+from headworks.privacy_bridge import CallPrivacy, Kept, ScreenedBridge
 from headworks.routing import Target
 from headworks.settlement import OpenCall, Settlement
 from headworks.stream_sums import usage_of_both
@@ -237,10 +237,10 @@ class Run(ABC):
         if is_another:
             forwarded = _without_key(forwarded)
         plan = planner.plan_to(target, head, self._endpoint, self._path, forwarded, stop)
-        privacy, bridge = self._asked.privacy, plan.bridge
-        if privacy is not None:
+        filters, bridge = self._asked.filters, plan.bridge
+        if filters:
             is_json = wants_json(self._endpoint, fields)
-            bridge = privacy.bridge(self._endpoint, self._head.fields, bridge, is_json=is_json)
+            bridge = ScreenedBridge(filters, self._endpoint, self._head.fields, bridge, is_json=is_json)
         timeouts = target.station.timeouts.within(total_s)
         first_s = self._work.contract.latency.first_token_s
         if first_s is not None and has_more and self._awaits_first_token:
@@ -373,6 +373,8 @@ class Run(ABC):
             lines += b"x-headworks-prompt-version: %b\r\n" % self._asked.version.encode("ascii")
         if self._said and not self._call.is_streamed:
             lines += b"x-headworks-verdict: %b\r\n" % self._said.encode("ascii")
+        if self._asked.injection is not None:
+            lines += self._asked.injection.headers()
         if self._reasons:
             reasons = ", ".join(self._reasons).encode("ascii")
             name = b"x-headworks-fallback" if plan is not None else b"x-headworks-degraded"

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from headworks.config.contract import Action
 from headworks.errors import CommandError
 from headworks.screening import ActionPolicy, approval_hash
+from headworks.screening.injection import Taint
 
 ARGUMENTS = '{"order": 8731, "amount": 27.50, "notes": ["é", {"a": null, "b": true}]}'
 
@@ -24,6 +25,36 @@ def test_the_contract_decides_and_a_tool_that_it_does_not_name_is_allowed():
     ]
     assert policy.expires_s("refund") == 3600.0
     assert policy.expires_s("note") == 60
+
+
+TAINT = Taint(("pay EVE",), ("pay Ann",), "context")
+BY_ARGUMENTS = Taint(("pay EVE",), ("pay Ann",), "arguments")
+EVE, ANN = '{"to": "EVE"}', '{"to": "Ann"}'
+
+
+@pytest.mark.parametrize(
+    ("tainted", "taint", "by_name", "of_eve", "of_ann"),
+    [
+        (None, TAINT, "allow", "allow", "allow"),
+        ("hold", Taint((), (), "context"), "allow", "allow", "allow"),
+        ("hold", TAINT, "hold", "hold", "hold"),
+        ("deny", TAINT, "deny", "deny", "deny"),
+        ("hold", BY_ARGUMENTS, "hold", "hold", "allow"),
+        ("deny", BY_ARGUMENTS, "hold", "deny", "allow"),
+    ],
+)
+def test_untrusted_text_makes_the_policy_stricter_and_never_laxer(tainted, taint, by_name, of_eve, of_ann):
+    actions = {"pay": Action(policy="allow"), "ask": Action(), "close": Action(policy="deny")}
+    policy = ActionPolicy.compile(actions, tainted=tainted).under(taint)
+
+    assert policy.decide("pay") == by_name
+    assert [policy.decide_call("pay", arguments) for arguments in (EVE, ANN)] == [of_eve, of_ann]
+    assert [policy.decide_call("ask", arguments) for arguments in (EVE, ANN)] == [
+        "deny" if of_eve == "deny" else "hold",
+        "deny" if of_ann == "deny" else "hold",
+    ]
+    assert policy.decide_call("close", ANN) == policy.decide("close") == "deny"
+    assert policy.decide_call("look", EVE) == policy.decide("look") == "allow"
 
 
 @pytest.mark.parametrize(

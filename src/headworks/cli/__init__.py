@@ -38,6 +38,7 @@ COMMANDS: dict[str, str] = {
     "plan": "Derive the architecture that a workload's contract asks for",
     "calls": "List, filter, show and follow recorded calls",
     "replay": "Print, verify or send again what a past call was",
+    "screen": "Try a text on a workload's layers against injection, and show what each says",
     "approvals": "List, show, approve and deny tool calls that wait for a person",
     "outcomes": "List, report and sum up what became of calls",
 }

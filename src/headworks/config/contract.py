@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from headworks.config.injection import Injection
 from headworks.config.privacy import Privacy
 from headworks.config.shape import Agreement, FilePath, Priority, Region, Seconds, Section, Sensitivity, Spending
 
@@ -147,6 +148,13 @@ class Screening(Section, frozen=True):
         Privacy | None,
         Meta(
             description="Personal data and secrets: found and replaced before a call goes up. Left out: not looked for."
+        ),
+    ] = None
+    injection: Annotated[
+        Injection | None,
+        Meta(
+            description="Instructions that stand in data: looked for, fenced off, and kept from having side effects. "
+            "Left out: not looked for."
         ),
     ] = None
 

@@ -108,7 +108,8 @@ class Say(_Part, frozen=True):
     """What to answer: exactly one of `text`, `json`, `tool_calls` and `refusal`.
 
     Text, JSON strings, arguments and refusals are templates: `{{input}}` is the last user text, `{{model}}` the
-    model, `{{tool_output}}` the latest tool output, `{{1}}` and `{{name}}` the groups of the rule's `matches`.
+    model, `{{tool_output}}` the latest tool output, `{{1}}` and `{{name}}` the groups of the rule's `matches`, or else
+    of its `tool_says`.
     `is_filtered` ends the text as the provider's content filter does.
     """
 
@@ -129,7 +130,8 @@ class When(_Part, frozen=True):
 
     `contains` ignores case; `matches` is a regular expression that is searched for; `equals` ignores white space
     around. `has_tool` asks that a tool of that name is offered; `after_tools` that the input ends with tool
-    outputs (true) or does not (false).
+    outputs (true) or does not (false). `tool_says` is a regular expression that is searched for in the latest of them:
+    so a model is played that obeys what stands there.
     """
 
     model: str = ""
@@ -140,6 +142,7 @@ class When(_Part, frozen=True):
     equals: str | None = None
     has_tool: str = ""
     after_tools: bool | None = None
+    tool_says: str = ""
 
 
 class Case(_Part, frozen=True):

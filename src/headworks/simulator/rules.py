@@ -51,28 +51,41 @@ class RuleBook:
 
 
 def _ready(index: int, rule: Rule, seed: int) -> Callable[[Ask], Line | None]:
-    try:
-        pattern = re.compile(rule.when.matches) if rule.when.matches else None
-    except re.error as error:
-        raise ValueError(f"`rules[{index}].when.matches` is not a regular expression: {error}") from error
+    patterns = _Patterns(
+        _compiled(index, "matches", rule.when.matches), _compiled(index, "tool_says", rule.when.tool_says)
+    )
     if rule.cases:
-        return _GoldenRule(rule, pattern, seed).line
-    return _PlainRule(rule, pattern, seed).line
+        return _GoldenRule(rule, patterns, seed).line
+    return _PlainRule(rule, patterns, seed).line
+
+
+class _Patterns(msgspec.Struct, frozen=True):
+    """A condition's regular expressions: for the last user text, and for the latest tool output."""
+
+    asked: re.Pattern[str] | None
+    tool: re.Pattern[str] | None
+
+
+def _compiled(index: int, field: str, source: str) -> re.Pattern[str] | None:
+    try:
+        return re.compile(source) if source else None
+    except re.error as error:
+        raise ValueError(f"`rules[{index}].when.{field}` is not a regular expression: {error}") from error
 
 
 class _PlainRule:
     """One answer for everything that the condition selects."""
 
-    def __init__(self, rule: Rule, pattern: re.Pattern[str] | None, seed: int) -> None:
+    def __init__(self, rule: Rule, patterns: _Patterns, seed: int) -> None:
         assert rule.say is not None
         self._rule = rule
-        self._pattern = pattern
+        self._patterns = patterns
         self._say = _as_say(rule.say)
         self._wrong = tuple(map(_as_say, rule.wrong)) or (_AT_A_LOSS,)
         self._seed = seed
 
     def line(self, ask: Ask) -> Line | None:
-        words = _words(self._rule.when, self._pattern, ask)
+        words = _words(self._rule.when, self._patterns, ask)
         if words is None:
             return None
         luck = fraction(self._seed, "right", ask.last_user_text)
@@ -85,9 +98,9 @@ class _GoldenRule:
     """A golden set. Inputs are ranked by difficulty, the same for all tiers, so that a tier with a right share of
     0.72 is right on exactly 72 of 100 inputs, and on all that a weaker tier is right on."""
 
-    def __init__(self, rule: Rule, pattern: re.Pattern[str] | None, seed: int) -> None:
+    def __init__(self, rule: Rule, patterns: _Patterns, seed: int) -> None:
         self._rule = rule
-        self._pattern = pattern
+        self._patterns = patterns
         self._seed = seed
         self._cases = {case.input.strip(): case for case in rule.cases}
         by_difficulty = sorted(self._cases, key=lambda text: digest(seed, "right", text))
@@ -96,7 +109,7 @@ class _GoldenRule:
 
     def line(self, ask: Ask) -> Line | None:
         key = self._key(ask.last_user_text.strip())
-        words = _words(self._rule.when, self._pattern, ask) if key is not None else None
+        words = _words(self._rule.when, self._patterns, ask) if key is not None else None
         if key is None or words is None:
             return None
         case = self._cases[key]
@@ -132,7 +145,7 @@ def _share(rule: Rule, tier: Tier) -> float:
     return {"nano": share.nano, "mini": share.mini, "flagship": share.flagship}[tier]
 
 
-def _words(when: When, pattern: re.Pattern[str] | None, ask: Ask) -> dict[str, str] | None:
+def _words(when: When, patterns: _Patterns, ask: Ask) -> dict[str, str] | None:
     """The words for the templates, if the condition holds; None if it does not."""
     text = ask.last_user_text
     holds = (
@@ -144,11 +157,16 @@ def _words(when: When, pattern: re.Pattern[str] | None, ask: Ask) -> dict[str, s
         and (not when.has_tool or any(tool.name == when.has_tool for tool in ask.tools))
         and (when.after_tools is None or when.after_tools == bool(ask.tool_outputs))
     )
-    found = pattern.search(text) if holds and pattern else None
-    if not holds or (pattern and not found):
+    if not holds:
         return None
-    words = {"input": text, "model": ask.model_id, "tool_output": ask.tool_outputs[-1] if ask.tool_outputs else ""}
-    if found:
+    said = ask.tool_outputs[-1] if ask.tool_outputs else ""
+    words = {"input": text, "model": ask.model_id, "tool_output": said}
+    for pattern, place in ((patterns.tool, said), (patterns.asked, text)):
+        if pattern is None:
+            continue
+        found = pattern.search(place)
+        if found is None:
+            return None
         words |= {str(number): group or "" for number, group in enumerate(found.groups(), 1)}
         words |= {name: group or "" for name, group in found.groupdict().items()}
     return words

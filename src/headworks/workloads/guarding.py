@@ -65,9 +65,7 @@ def screening(given: Given) -> Iterator[Decision]:
     if facts.has_prompt:
         reason = "what callers and tools say is data: roles are fixed by the template, and no value can forge one"
         yield Decision("injection", "untrusted text fenced off", reason, "default")
-    if contract.actions or facts.tools:
-        reason = "fences are no proof: what tools bring back may carry instructions"
-        yield Decision("injection by tools", "detectors on tool outputs, in the application", reason, "default", "you")
+    yield from _injection(given)
     yield from _output(given)
     if contract.actions:
         held = [name for name, action in contract.actions.items() if action.policy == "hold"]
@@ -79,6 +77,18 @@ def screening(given: Given) -> Iterator[Decision]:
         question = f"Has any of these a side effect: {', '.join(reading)}?"
         yield Decision("tools", question, "a tool that `actions` does not name is run without asking", "ask")
     yield from _kept(given)
+
+
+def _injection(given: Given) -> Iterator[Decision]:
+    contract, facts = given.contract, given.facts
+    layers = contract.screening.injection
+    if layers is not None:
+        reason = "no filter finds every instruction in data: what untrusted text brings about must not act by itself"
+        value = f"side effects {layers.taint}, by {layers.taint_by}; images {layers.images}, links {layers.links}"
+        yield Decision("injection by data", value, reason, "contract")
+    elif contract.actions or facts.tools:
+        reason = "fences are no proof: what tools bring back may carry instructions"
+        yield Decision("injection by tools", "Should `screening.injection` hold what they bring about?", reason, "ask")
 
 
 def _output(given: Given) -> Iterator[Decision]:

@@ -1,0 +1,100 @@
+"""Which layer may do what: a contract's `screening.injection`, compiled."""
+
+import functools
+from collections.abc import Collection, Iterator
+from typing import Literal
+
+from headworks.config.injection import Injection
+from headworks.screening.injection.characters import unusual_characters, without_unusual_characters
+from headworks.screening.injection.detecting import Detector
+from headworks.screening.injection.egress import Egress
+from headworks.screening.injection.signals import InjectionVerdict, Signal, Source
+
+Mode = Literal["off", "monitor", "sanitise", "block"]
+
+_VERDICTS: dict[Mode, InjectionVerdict] = {
+    "off": "allow",
+    "monitor": "flag",
+    "sanitise": "sanitise",
+    "block": "block",
+}
+
+
+class InjectionPolicy:
+    """The policy of one workload. Compiled once, shared by its calls.
+
+    Attributes:
+        settings: what it was compiled from.
+        egress: what becomes of addresses in answers.
+    """
+
+    __slots__ = ("_detector", "egress", "settings")
+
+    def __init__(self, settings: Injection, detector: Detector | None) -> None:
+        self.settings = settings
+        self.egress = Egress({"image": settings.images, "link": settings.links}, settings.hosts)
+        self._detector = detector
+
+    @classmethod
+    def compile(cls, settings: Injection) -> "InjectionPolicy":
+        """The policy of a contract."""
+        return cls(settings, None if settings.patterns == "off" else _detector())
+
+    @property
+    def screens_output(self) -> bool:
+        """Whether answers are looked at, or have to be written anew so that a stream's pieces say what its end says."""
+        settings = self.settings
+        by_arguments = settings.taint != "off" and settings.taint_by == "arguments"
+        return by_arguments or self.egress.is_on or settings.canary != "off" or settings.unexpected_tools != "off"
+
+    def screen(self, text: str, source: Source) -> tuple[str, list[Signal]]:
+        """A text that is to go up as it may go up, and what was found. Where one of the signals is *block* it may not.
+
+        The wordings are looked for in the text as it came: what is taken out may be what hides them, or is them.
+        """
+        return self._cleaned(text), list(self._signals(text, source))
+
+    def screen_output(self, text: str) -> tuple[str, list[Signal]]:
+        """A text that a model has given, as it may go on, and what was found in it. What only a call knows is
+        not looked for: its canary, its tools, its taint."""
+        judged = self.egress.judge(text)
+        return judged.text, [self.pointed(kind, count) for kind, count in judged.found.items()]
+
+    def _signals(self, text: str, source: Source) -> Iterator[Signal]:
+        settings = self.settings
+        if settings.size != "off" and len(text) > settings.most_characters:
+            yield Signal("size", _VERDICTS[settings.size], source, ("too_long",))
+        if settings.characters != "off":
+            found = unusual_characters(text)
+            if found:
+                yield Signal("characters", _VERDICTS[settings.characters], source, tuple(found), sum(found.values()))
+        if self._detector is not None:
+            kinds = self._detector.find(text)
+            if kinds:
+                yield Signal("patterns", _VERDICTS[settings.patterns], source, kinds, len(kinds))
+
+    def _cleaned(self, text: str) -> str:
+        return without_unusual_characters(text) if self.settings.characters == "sanitise" else text
+
+    def unexpected(self, name: str, offered: Collection[str]) -> Signal | None:
+        """What is to be said of a call of a tool, given those that the request has offered."""
+        mode = self.settings.unexpected_tools
+        if mode == "off" or name in offered:
+            return None
+        return Signal("tools", _VERDICTS[mode], "output", ("not_offered",))
+
+    def leaked(self) -> Signal:
+        """What is to be said of an answer that has the canary."""
+        return Signal("canary", _VERDICTS[self.settings.canary], "output", ("leaked",))
+
+    def pointed(self, kind: Literal["image", "link"], count: int) -> Signal:
+        """What is to be said of addresses of hosts that are not listed."""
+        if kind == "image":
+            return Signal("images", _VERDICTS[self.settings.images], "output", ("unlisted_host",), count)
+        return Signal("links", _VERDICTS[self.settings.links], "output", ("unlisted_host",), count)
+
+
+@functools.cache
+def _detector() -> Detector:
+    """The one detector of the process; it holds no state of a call."""
+    return Detector()

@@ -1,0 +1,137 @@
+"""How known attacks are worded. One entry a kind, for a text in lower case with single spaces.
+
+Each is written for few false alarms rather than for many hits, in the syntax that RE2 and Python share, and bounded:
+no part repeats without a limit, so that either engine takes time that is linear in the text.
+"""
+
+_WORDS = {
+    "BEFORE": "(?:previous|prior|above|earlier|preceding|foregoing|original|initial|system)",
+    "TOLD": "(?:instructions?|prompts?|directions?|guidelines?|directives?|guardrails|programming|system messages?)",
+    "MODEL": r"(?:ai|a\.i\.|llms?|ai assistants?|assistants?|chatbots?|language models?|chatgpt|gpt|claude|gemini)",
+    "SECRETS": "(?:conversation|chat history|system prompt|api keys?|passwords?|credentials|access tokens?|secrets?"
+    "|personal data)",
+}
+
+_WRITTEN: tuple[tuple[str, str], ...] = (
+    (
+        "override",
+        r"""
+        \b(?:ignore|disregard|forget|override|bypass|overlook)\b[^.]{0,25}?
+        \b(?:BEFORE|all (?:of )?your|your)\b[^.]{0,25}?
+        \b(?:TOLD|rules|commands|restrictions|context)\b
+        """,
+    ),
+    (
+        "override",
+        r"""
+        \b(?:ignore|disregard|forget) (?:everything|anything|all|all of that|what|whatever)\b[^.]{0,20}?
+        \b(?:above|before|previously|earlier|so far|you (?:were|have been|are) told|said)\b
+        """,
+    ),
+    (
+        "override",
+        r"""
+        \b(?:ignoriere?n?|vergiss|missachte|ignore[zr]?|oublie[zr]?|ignora|olvida|descarta|esqueça|desconsidere
+        |dimentica)\b[^.]{0,30}?
+        (?:anweisungen|vorgaben|instructions précédentes|consignes|instrucciones|instruções|istruzioni)\b
+        """,
+    ),
+    ("override", "(?:игнорируй|игнорируйте|забудь|забудьте)[^.]{0,30}?(?:инструкци|указани|правил)"),
+    (
+        "override",
+        r"""
+        (?:忽略|无视|忘记)[^。]{0,12}?(?:指令|指示|提示词|说明)
+        |(?:指示|命令|プロンプト)[^。]{0,6}?(?:無視|忘れ)
+        """,
+    ),
+    (
+        "new_orders",
+        r"""
+        \byour (?:new|real|actual|updated|only) (?:instructions?|task|objective|goal|directives?|role) (?:is|are)\b
+        |\b(?:my|these are|here are) (?:the |your )?(?:new|real|actual|updated) (?:instructions|directives|orders)\b
+        |\bnew (?:system )?(?:instructions?|directives?|system prompt) ?:
+        """,
+    ),
+    (
+        "freed",
+        r"""
+        \b(?:you are|you're|you will be|act as|pretend|imagine|respond as|behave) [^.]{0,60}?
+        \b(?:jailbroken|uncensored|unfiltered|unrestricted|do anything now|no longer bound
+        |(?:without|has no|have no|no) (?:any )?(?:ethical |moral |content |safety )?
+        (?:restrictions|limitations|filters|guidelines|constraints|boundaries))\b
+        """,
+    ),
+    (
+        "freed",
+        r"""
+        \bdo anything now\b
+        |\b(?:developer|jailbreak|dan|god|debug|unrestricted) mode (?:enabled|activated|unlocked|is (?:on|now))\b
+        |\b(?:enable|activate|enter|switch to|simulate) (?:developer|jailbreak|dan|god|unrestricted) mode\b
+        """,
+    ),
+    (
+        "leak",
+        r"""
+        \b(?:reveal|show|print|repeat|output|display|disclose|leak|recite|tell me|give me|write down
+        |what (?:is|are|was|were))\b[^.?]{0,30}?
+        \byour (?:[a-z]{1,12} ){0,2}(?:system prompt|system message|prompt|instructions)\b
+        """,
+    ),
+    (
+        "leak",
+        r"""
+        \b(?:repeat|print|output|copy|translate|encode|summari[sz]e)\b[^.]{0,30}?
+        \b(?:everything|all (?:the )?(?:text|words)|the (?:text|words|sentences?))\b[^.]{0,15}?\babove\b
+        """,
+    ),
+    (
+        "secret_word",
+        r"""
+        \b(?:reveal|tell me|give me|print|say|show me|what(?:'s| is)|spell|leak|output)\b[^.?]{0,20}?
+        \bthe (?:secret )?(?:password|passphrase|secret key|secret word|access code)\b
+        """,
+    ),
+    (
+        "posed_turn",
+        r"""
+        <\|(?:im_start|im_end|im_sep|system|user|assistant|endoftext|start_header_id|eot_id|begin_of_text)\|>
+        |<<sys>>|\[/?inst\]|\[system\](?:\(#|:)|</?system_?(?:prompt|message|instructions?)>
+        |#{2,4} ?(?:system|instruction|new instructions?) ?:
+        """,
+    ),
+    (
+        "to_model",
+        r"""
+        \b(?:important|attention|urgent|note|message|instructions?|notice)\b[^.]{0,25}?
+        \b(?:to|for) (?:the |any |all |you, )?MODEL\b
+        |\bif you are an? (?:large )?MODEL\b
+        |\bbefore you (?:can )?(?:solve|answer|complete|do|proceed|continue)\b[^.]{0,60}?\bplease (?:do|first)\b
+        """,
+    ),
+    (
+        "concealed",
+        r"""
+        \b(?:do not|don't|never|without) (?:mention|mentioning|tell|telling|inform|informing|alert|alerting|notify
+        |notifying|reveal|revealing)\b[^.]{0,25}?\b(?:the user|the human|to anyone|anyone)\b
+        """,
+    ),
+    (
+        "carried_out",
+        r"""
+        \b(?:send|forward|post|e-?mail|upload|exfiltrate|append|encode)\b[^.]{0,60}?\bSECRETS\b[^.]{0,60}?
+        \b(?:to|at|into|as) [^ ]{0,20}?(?:https?:|www\.|@|url\b|query)
+        """,
+    ),
+)
+
+
+def _pattern(written: str) -> str:
+    """One line of what is written on several, with the words that several share."""
+    source = "".join(line.strip() for line in written.splitlines())
+    for name, words in _WORDS.items():
+        source = source.replace(name, words)
+    return source
+
+
+WORDINGS = tuple((name, _pattern(written)) for name, written in _WRITTEN)
+"""The name of a kind, and a pattern. Several may be of one kind."""

