@@ -94,6 +94,7 @@ class Ledger:
         self.connection = open_database(path, _MIGRATIONS, busy_s=_BUSY_S)
         self._cache: dict[tuple[str, str, str], DataKey] = {}
         self._by_id: dict[str, bytes | None] = {}
+        self._version = -1
         try:
             with self.errors():
                 self.connection.execute("PRAGMA secure_delete = ON")
@@ -151,8 +152,21 @@ class Ledger:
         self._cache[which] = found
         return found
 
-    def forget_cache(self) -> None:
-        """Believe nothing that is not in the file: another process may have destroyed keys, or a transaction failed."""
+    @contextmanager
+    def taking(self) -> Iterator[None]:
+        """A transaction in which entries are taken in. No key that another process has destroyed is used in it."""
+        version = self.connection.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._version:
+            self._forget_cache()
+            self._version = version
+        try:
+            with self.errors(), transaction(self.connection):
+                yield
+        except BaseException:
+            self._forget_cache()  # of keys that were made within it and are not there now
+            raise
+
+    def _forget_cache(self) -> None:
         self._cache.clear()
         self._by_id.clear()
 
@@ -186,7 +200,11 @@ class Ledger:
                         f"the legal hold {hold.hold_id} forbids it: `headworks audit hold list` says why it is there"
                     )
             self._destroy("subject = ?", (subject,))
-        self._scrub()
+        if not self._scrub():
+            raise CommandError(
+                "the keys are destroyed, but another process that reads the ledger keeps its write-ahead log from "
+                "being cleared: do it again, to be sure that no copy stays there"
+            )
         return len(rows)
 
     def expire(self, workload: str, before_us: int) -> int:
@@ -215,10 +233,10 @@ class Ledger:
         self._cache.clear()
         self._by_id.clear()
 
-    def _scrub(self) -> None:
-        """Leave nothing of what was destroyed in the write-ahead log. It waits for readers for as long as for a lock."""
+    def _scrub(self) -> bool:
+        """Leave nothing of what was destroyed in the write-ahead log; whether no reader kept us from it."""
         with self.errors():
-            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return bool(self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0)
 
     # -- holds ----------------------------------------------------------------------------------------------------
 
@@ -293,9 +311,7 @@ class Ledger:
 
     def _wrapped_meta(self, name: str) -> bytes:
         master = self._masters.current
-        stored = self._meta(
-            name, lambda: master.name.encode() + master.wrap(os.urandom(KEY_BYTES), name.encode())
-        )
+        stored = self._meta(name, lambda: master.name.encode() + master.wrap(os.urandom(KEY_BYTES), name.encode()))
         return self._masters.unwrap(stored[16:], name.encode(), stored[:16].decode())
 
     def _rewrap(self) -> None:
@@ -311,6 +327,7 @@ class Ledger:
                     "UPDATE keys SET master = ?, wrapped = ? WHERE key_id = ?",
                     (master.name, master.wrap(key, key_id.encode()), key_id),
                 )
-            self._set_meta("pepper", master.name.encode() + master.wrap(self._pepper, b"pepper"))
+            if self._meta("pepper", lambda: b"")[:16] != master.name.encode():
+                self._set_meta("pepper", master.name.encode() + master.wrap(self._pepper, b"pepper"))
         if rows:
             self._scrub()

@@ -36,6 +36,12 @@ class Tree:
         subtrees.append(leaf)
         self.size += 1
 
+    def copy(self) -> "Tree":
+        """The same tree, which grows by itself."""
+        tree = Tree()
+        tree.size, tree._subtrees = self.size, list(self._subtrees)
+        return tree
+
     def root(self) -> bytes:
         """The root over all leaves so far."""
         if not self._subtrees:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.calls import JournalEntry, Opened, Settled
+from headworks.calls import JournalEntry, Opened, OutcomeReport, Settled
 from headworks.config import Project, store_url
 from headworks.doctoring.findings import Check, Finding, in_thread, ok, problem, skipped, warning
 from headworks.doctoring.situation import Situation
@@ -171,4 +171,4 @@ def _written_s(entry: JournalEntry) -> float:
         return entry.opened_us / 1e6
     if isinstance(entry, Settled):
         return (entry.opened.opened_us + entry.total_us) / 1e6
-    return entry.reported_us / 1e6
+    return (entry.reported_us if isinstance(entry, OutcomeReport) else entry.at_us) / 1e6

@@ -10,7 +10,7 @@ people wrote) and `replay` (what a past call was) are imported from their files,
 May import `calls`, `errors`, `database`, `config` and `catalogue`.
 """
 
-from headworks.records.draining import Drained, Drainer, drain_lock
+from headworks.records.draining import MARKS_FOLDER, Drained, Drainer, drain_lock
 from headworks.records.journal import Journal
 from headworks.records.outcomes import read_outcomes, wilson
 from headworks.records.storage import (
@@ -27,14 +27,18 @@ from headworks.records.storage import (
     report_outcomes,
 )
 from headworks.records.stores import (
+    Batch,
     Bodies,
+    Committed,
     ContentKind,
     Dimension,
     Figures,
+    Intake,
     OutcomeDimension,
     OutcomeSelection,
     OutputCount,
     OutputLengths,
+    Progress,
     Record,
     Reported,
     ResponseOrigin,
@@ -48,19 +52,24 @@ from headworks.records.stores import (
 
 __all__ = [
     "JOURNAL_FOLDER",
+    "MARKS_FOLDER",
     "STORE_FILE",
+    "Batch",
     "Bodies",
     "CallLookup",
+    "Committed",
     "ContentKind",
     "Dimension",
     "Drained",
     "Drainer",
     "Figures",
+    "Intake",
     "Journal",
     "OutcomeDimension",
     "OutcomeSelection",
     "OutputCount",
     "OutputLengths",
+    "Progress",
     "Record",
     "Reported",
     "ResponseOrigin",

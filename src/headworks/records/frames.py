@@ -30,9 +30,10 @@ _head = struct.Struct("<II")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(JournalEntry).decode  # type: ignore[type-abstract, unused-ignore]
 
-# An entry is a MessagePack array (of up to 15, or of more) whose first element is the tag "o", "s" or "u"
-# (`calls.Opened`, `calls.Settled`, `calls.OutcomeReport`). The look-ahead finds overlapping places too.
-_payload_start = re.compile(rb"(?=(?:[\x90-\x9f]|\xdc..)\xa1[osu])", re.DOTALL)
+# An entry is a MessagePack array (of up to 15, or of more) whose first element is the tag "o", "s", "u"
+# or "a" (`calls.Opened`, `calls.Settled`, `calls.OutcomeReport`, `calls.AuditEvent`). The look-ahead finds overlapping
+# places too.
+_payload_start = re.compile(rb"(?=(?:[\x90-\x9f]|\xdc..)\xa1[osua])", re.DOTALL)
 
 
 class Gap(msgspec.Struct, frozen=True):

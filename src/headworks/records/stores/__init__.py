@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from headworks.calls import Caller, Opened, Outcome, OutcomeReport, Settled, UsageSource, Verdict
+from headworks.calls import AuditEvent, Caller, Opened, Outcome, OutcomeReport, Settled, UsageSource, Verdict
 from headworks.records.stores.lengths import OutputCount, OutputLengths, Span, Wasted
 from headworks.records.stores.reports import Figures, OutcomeDimension, OutcomeSelection, Reported, Tally
 
@@ -20,6 +20,7 @@ __all__ = [
     "ContentKind",
     "Dimension",
     "Figures",
+    "Intake",
     "OutcomeDimension",
     "OutcomeSelection",
     "OutputCount",
@@ -107,6 +108,7 @@ class Batch(msgspec.Struct, frozen=True):
         progress: by segment name, how far it is read with this batch.
         forgotten: names of segments that are gone.
         outcomes: what was reported of calls, whether they are known yet or not.
+        events: what else was done: for the audit log, and nothing to a store of records.
     """
 
     settled: Sequence[Settled] = ()
@@ -115,6 +117,7 @@ class Batch(msgspec.Struct, frozen=True):
     progress: Mapping[str, Progress] = {}
     forgotten: Sequence[str] = ()
     outcomes: Sequence[OutcomeReport] = ()
+    events: Sequence[AuditEvent] = ()
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -205,8 +208,8 @@ class ResponseOrigin(msgspec.Struct, frozen=True):
     provider: str
 
 
-class Store(Protocol):
-    """What a store does. Every method raises `errors.StorageError` when it cannot."""
+class Intake(Protocol):
+    """What journals are drained into. Every method raises `errors.StorageError` when it cannot."""
 
     def commit(self, batch: Batch) -> Committed:
         """Make a batch durable, whole or not at all. Calls that are known already change nothing."""
@@ -219,6 +222,10 @@ class Store(Protocol):
     def open_writers(self) -> set[str]:
         """Writers that have calls open."""
         ...
+
+
+class Store(Intake, Protocol):
+    """What a store does. Every method raises `errors.StorageError` when it cannot."""
 
     def select(self, selection: Selection) -> list[Record]:
         """The selected calls."""
