@@ -26,6 +26,7 @@ class Request(msgspec.Struct, gc=False):
         query: the raw query string without the question mark.
         headers: by lower-case name; those of framing need not be there.
         admission: what `Application.admit` learnt from the head and wants to find again in `handle`.
+        peer: the address that it came from; known when it is admitted, and not of what is like one before.
     """
 
     method: str
@@ -34,6 +35,7 @@ class Request(msgspec.Struct, gc=False):
     headers: Mapping[bytes, bytes] = msgspec.field(default_factory=dict)
     body: bytes = b""
     admission: object = None
+    peer: str = ""
 
     def again(self, body: bytes) -> "Request":
         """A request with the same head and another body. It brings along what was learnt from that head then: whether

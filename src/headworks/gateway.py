@@ -43,6 +43,7 @@ from headworks.records import Journal, read_outcomes
 from headworks.routing import RouteTable
 from headworks.settlement import CallMaker, OpenCall, Settlement
 from headworks.shedding import Load
+from headworks.sightings import Sightings
 from headworks.streaming import StreamRelay
 from headworks.telemetry import Metrics, report
 from headworks.unary import UnaryCall, UnaryCalls
@@ -117,7 +118,8 @@ class Parts(msgspec.Struct, frozen=True):
     False while the process stops. `make_works` makes what serves workloads, if there are any. `models_created` is what
     `/v1/models` gives as creation time, in Unix seconds. `retries` are further attempts at one target, `deadline_s` is
     for a whole call, `uniform` gives a random number up to another. `limiter` admits calls
-    where there are quotas, `load` says whether there is too much to do.
+    where there are quotas, `load` says whether there is too much to do. `sightings` is told from
+    where keys are used.
     """
 
     ring: Ring
@@ -131,6 +133,7 @@ class Parts(msgspec.Struct, frozen=True):
     limiter: Limiter
     load: Load
     make_works: Callable[[Settlement, Planner, StreamRelay, Policy], Works] | None = None
+    sightings: Sightings | None = None
     keeps_bodies: bool = False
     answer_bytes: int = ANSWER_BYTES
     models_created: int = 0
@@ -148,6 +151,7 @@ class Gateway:
         self._ring = parts.ring
         self._table = parts.table
         self._journal = parts.journal
+        self._sightings = parts.sightings
         self._keeps_bodies = parts.keeps_bodies
         self._begin = CallMaker().begin
         self._planner = Planner(parts.table, parts.uniform, parts.deadline_s)
@@ -207,6 +211,8 @@ class Gateway:
                     f"This key may not call {route.endpoint.value}; ask its owner for one that may.",
                     kind="permission_error",
                 )
+            if self._sightings is not None:
+                self._sightings.used(grant.caller.key_id, request.peer)
             if not grant.is_lasting:
                 edition = object()  # it must be asked for anew each time
         request.admission = admission_of(request, route, grant, edition)
@@ -218,6 +224,8 @@ class Gateway:
             admission = request.admission
             if isinstance(admission, Admission) and admission.grant is not None:
                 call.caller = admission.grant.caller
+            elif self._sightings is not None:
+                self._sightings.refused(refusal.code, request.peer, call.endpoint)
         self._refuse(call, refusal, reply)
 
     def handle(self, request: Request, reply: Reply) -> Running | None:

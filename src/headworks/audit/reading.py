@@ -164,8 +164,8 @@ class AuditReader:
             opened = unseal(entry, key)
             if opened is None:
                 raise StorageError(
-                    f"entry {entry.n} of the audit log (segment {segment}, line {line}) was changed: it cannot be opened"
-                    " with its key; `headworks audit verify` says what else is wrong"
+                    f"entry {entry.n} of the audit log (segment {segment}, line {line}) was changed: it cannot be "
+                    "opened with its key; `headworks audit verify` says what else is wrong"
                 )
             body = decode_body(opened)
         return AuditEntry(entry.n, entry.at, entry.id, entry.what, entry.outcome, body, segment, line)

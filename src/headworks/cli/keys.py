@@ -17,7 +17,7 @@ import msgspec
 
 from headworks.calls import NO_LIMITS, NO_TEAM, PRIORITIES, USUAL_PRIORITY, Caller, Endpoint, Limits, Team
 from headworks.cli.moments import DURATION_FORM, MOMENT_FORM, day, iso, moment, parse_duration
-from headworks.cli.state import load_project
+from headworks.cli.state import load_project, tell_audit
 from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, plain, terminal_width
 
 if TYPE_CHECKING:
@@ -158,6 +158,7 @@ class _Keys:
             limits=_limits(options, NO_LIMITS),
             priority=options.priority,
         )
+        self._tell("key.created", record)
         self._show_once(record, key)
         if self._project.config.access.mode == "open":
             _note("access.mode is `open`: nobody is asked for a key yet")
@@ -207,6 +208,7 @@ class _Keys:
 
     def _revoke(self) -> None:
         record = self._store.revoke(self._find().key_id, now=self._now)
+        self._tell("key.revoked", record)
         if self._options.json:
             _print_json(self._as_json(record))
         else:
@@ -217,7 +219,12 @@ class _Keys:
         record = self._store.limit(old.key_id, _limits(options, old.limits))
         if options.priority is not None:
             record = self._store.prioritise(old.key_id, None if options.priority < 0 else options.priority)
+        self._tell("key.limited", record, limits=_limits_shown(record.limits))
         self._show(record)
+
+    def _tell(self, action: str, record: "KeyRecord", **detail: str | int) -> None:
+        detail |= {"name": record.name, "owner": record.owner, "team": record.team, "replaces": record.replaces}
+        tell_audit(self._project, "keys", action, record.key_id, **detail)
 
     def _rotate(self) -> None:
         options = self._options
@@ -225,6 +232,7 @@ class _Keys:
         record, key = self._store.rotate(
             old.key_id, secret=self._secret, now=self._now, overlap_s=options.overlap, expires_at=options.expires
         )
+        self._tell("key.rotated", record, overlap_s=round(options.overlap))
         self._show_once(record, key)
         if not options.json:
             ends_at = self._store.get(old.key_id).expires_at or self._now

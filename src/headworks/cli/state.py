@@ -10,6 +10,22 @@ if TYPE_CHECKING:
     from headworks.config import Project
 
 
+def tell_audit(project: "Project", command: str, action: str, target: str, **detail: str | int) -> None:
+    """Have the audit log know what this command has done. Where it cannot, that is said: what was done is done.
+
+    Arguments:
+        detail: names and figures; what is empty is left out.
+    """
+    from headworks.auditing import event, operator, record, terminal
+    from headworks.errors import StorageError
+
+    shown = {name: value for name, value in detail.items() if value != ""}
+    try:
+        record(project, event(action, actor=operator(), origin=terminal(), target=target, detail=shown))
+    except StorageError as error:
+        print(f"headworks {command}: it is done, but the audit log does not know: {plain(str(error))}", file=sys.stderr)
+
+
 def load_project(file: Path, command: str) -> "Project":
     """The project, of whose `storage` and `access` the command may be sure; what else is wrong is a warning.
 

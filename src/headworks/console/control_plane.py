@@ -1,4 +1,5 @@
-"""The body of the control-plane process: drain, rest, drain; till told to stop."""
+"""The body of the control-plane process: drain, rest, drain; till told to stop. Records first, then the audit log: what
+it cannot take stays in the journals, and keeps no record waiting."""
 
 import math
 import os
@@ -8,13 +9,18 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from headworks.auditing import AuditTerms, keep_for_audit
 from headworks.console.growth import LOOK_EVERY_S, GrowthWatch
 from headworks.errors import StorageError
 from headworks.limits.books import KeptAuthority
 from headworks.limits.local import serving_leases
 from headworks.records import JOURNAL_FOLDER, Drained, Drainer, Store, drain_lock, open_store
 from headworks.telemetry import RUN_FOLDER, GaugeFamily, Metrics, MetricsShare, report
+
+if TYPE_CHECKING:
+    from headworks.audit_intake import AuditDraining
 
 SHORTEST_REST_S = 0.15
 LONGEST_REST_S = 0.3
@@ -33,13 +39,21 @@ Rest = Callable[[float], bool]
 """Waits so many seconds, or less when told to stop; returns whether it was."""
 
 
-def control_plane(storage: Path, url: str = "", *, keep_days: int | None = None, serves_leases: bool) -> int:
+def control_plane(
+    storage: Path,
+    url: str = "",
+    *,
+    keep_days: int | None = None,
+    serves_leases: bool,
+    audit: AuditTerms | None = None,
+) -> int:
     """Be the control plane of this process until SIGTERM; returns the exit code. For the supervisor to fork.
 
     Arguments:
         url: of the database that has the records; "" for the file in the folder.
         keep_days: how long records are kept; None: for ever.
         serves_leases: this machine's workers ask here for their leases of shared quotas.
+        audit: what the audit log is sealed with; None: there is none.
 
     SIGINT is not for this process: Ctrl-C reaches it at the same time as the supervisor, which first lets the
     workers finish and then sends SIGTERM; their last records are still to be drained.
@@ -63,6 +77,7 @@ def control_plane(storage: Path, url: str = "", *, keep_days: int | None = None,
                 storage,
                 url,
                 keep_days=keep_days,
+                audit=audit,
                 rest=lambda seconds: bool(select.select([told], [], [], seconds)[0]),
                 say=report,
             )
@@ -77,6 +92,7 @@ def run(
     url: str = "",
     *,
     keep_days: int | None = None,
+    audit: AuditTerms | None = None,
     rest: Rest,
     say: Callable[[str], None],
     now: Callable[[], float] = time.time,
@@ -88,12 +104,12 @@ def run(
     another process drains already, this one waits for its turn.
 
     Arguments:
-        url, keep_days: as for `control_plane`.
+        url, keep_days, audit: as for `control_plane`.
         say: writes a line to the operator's log.
         now: Unix seconds.
         clock: monotonic seconds, for what is done every so often.
     """
-    _Draining(storage, url, keep_days, rest, say, now, clock).run()
+    _Draining(storage, url, keep_days, rest, say, now, clock, audit).run()
 
 
 PURGE_EVERY_S = 600.0
@@ -113,7 +129,10 @@ class _Draining:
         say: Callable[[str], None],
         now: Callable[[], float],
         clock: Callable[[], float],
+        audit: AuditTerms | None,
     ) -> None:
+        self._audit_terms = audit
+        self._audit: AuditDraining | None = None
         self._storage = storage
         self._url = url
         self._keep_days = keep_days
@@ -146,7 +165,22 @@ class _Draining:
                 return
 
     def _drain_until_told(self) -> None:
-        store = open_store(self._storage, self._url)
+        self._begin_audit()
+        try:
+            self._drain_into(open_store(self._storage, self._url))
+        finally:
+            if self._audit is not None:
+                self._audit.close()
+
+    def _begin_audit(self) -> None:
+        """Before the first journal is drained: what the audit log has not read must stay."""
+        keep_for_audit(self._storage, is_on=self._audit_terms is not None)
+        if self._audit_terms is not None and self._audit is None:
+            from headworks.audit_intake import AuditDraining  # cryptography is loaded here, and not before the fork
+
+            self._audit = AuditDraining(self._audit_terms, report=self._say, now=self._now, clock=self._clock)
+
+    def _drain_into(self, store: Store) -> None:
         try:
             drainer = Drainer(self._storage / JOURNAL_FOLDER, store, now=self._now, report=self._say)
             rest_s = SHORTEST_REST_S
@@ -163,9 +197,14 @@ class _Draining:
                     purged_s = clock_s
                     self._keep_house(store, now_s)
                     self._purge_approvals(now_s)
-                rest_s = SHORTEST_REST_S if drained.entries else min(LONGEST_REST_S, rest_s * 2)
+                    if self._audit is not None:
+                        self._audit.expire()
+                audited = 0 if self._audit is None else self._audit.drain()
+                rest_s = SHORTEST_REST_S if drained.entries or audited else min(LONGEST_REST_S, rest_s * 2)
                 is_told = self._rest(rest_s)
             self._pass(drainer)
+            if self._audit is not None:
+                self._audit.drain(is_last=True)
         finally:
             store.close()
 
