@@ -192,6 +192,21 @@ class AuditDraining:
         return self._drainer
 
 
+def drain_audit(terms: AuditTerms, *, report: Callable[[str], None]) -> None:
+    """Take in what the journals hold at this moment, unless another process drains.
+
+    Raises:
+        StorageError: the lock cannot be had.
+    """
+    with drain_lock(terms.storage) as is_ours:
+        if is_ours:
+            draining = AuditDraining(terms, report=report)
+            try:
+                draining.drain()
+            finally:
+                draining.close()
+
+
 def catch_up_audit(
     terms: AuditTerms,
     *,

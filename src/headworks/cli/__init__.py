@@ -39,6 +39,7 @@ COMMANDS: dict[str, str] = {
     "replay": "Print, verify or send again what a past call was",
     "approvals": "List, show, approve and deny tool calls that wait for a person",
     "outcomes": "List, report and sum up what became of calls",
+    "audit": "Verify, search, show, export and look after the audit log",
 }
 """Command names, in the order of help, with their one-line summaries; the module of each has the same name."""
 

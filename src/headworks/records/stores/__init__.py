@@ -263,6 +263,13 @@ class Store(Intake, Protocol):
         """Remove content that has expired, in transactions of a bounded size; how many pieces."""
         ...
 
+    def erase(self, user: str) -> int:
+        """Remove all content that is kept of a person's calls, in transactions of a bounded size; how many pieces.
+
+        What was recorded of the calls stays. An engine may keep what it has freed on its disk until it is used again.
+        """
+        ...
+
     def prepare(self, now_us: int) -> None:
         """Make room for what is to come, where that takes time better spent before it comes."""
         ...
