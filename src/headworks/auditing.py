@@ -132,7 +132,8 @@ def keep_for_audit(storage: Path, *, is_on: bool) -> None:
     marks = storage / JOURNAL_FOLDER / MARKS_FOLDER
     with storage_errors(marks):
         if is_on:
-            marks.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (storage, storage / JOURNAL_FOLDER, marks):  # each with its mode, whoever is first
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         elif marks.exists():
             shutil.rmtree(marks)
 

@@ -8,7 +8,7 @@ import http.client
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import msgspec
@@ -112,8 +112,11 @@ def send(place: AnchorPlace, line: bytes) -> None:
     try:
         with build_opener(_NoRedirect).open(request, timeout=_POST_S) as answer:
             answer.read(1)
+    except HTTPError as error:
+        error.close()
+        raise StorageError(f"{place.url} did not take it: {error.code}") from None
     except (URLError, OSError, http.client.HTTPException) as error:
-        why = getattr(error, "code", None) or getattr(error, "reason", None) or type(error).__name__
+        why = getattr(error, "reason", None) or type(error).__name__
         raise StorageError(f"{place.url} did not take it: {why}") from None
 
 

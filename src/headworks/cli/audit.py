@@ -292,15 +292,17 @@ class _Audit:
 
     def _erase(self, ledger: "Ledger") -> int:
         from headworks.config import store_url
-        from headworks.records import has_store, open_store
+        from headworks.records import drain_once, has_store, open_store
 
         options = self._options
         if not options.yes and not _agrees():
             note("nothing is erased", "audit")
             return 1
+        url = store_url(self._project)
+        # What the log has read can go from the journals, once the records have it, too.
+        drain_once(self._terms.storage, url, report=lambda text: note(text, "audit"))
         keys = ledger.erase(options.user)
         pieces = 0
-        url = store_url(self._project)
         if has_store(self._terms.storage, url):
             store = open_store(self._terms.storage, url)
             try:

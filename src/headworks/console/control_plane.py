@@ -205,6 +205,7 @@ class _Draining:
             self._pass(drainer)
             if self._audit is not None:
                 self._audit.drain(is_last=True)
+                self._pass(drainer)  # removes what waited for that
         finally:
             store.close()
 
