@@ -4,6 +4,7 @@ Calls, reports and events are all one kind of value, so that they are searched a
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -91,4 +92,9 @@ def decode_body(data: bytes) -> Body:
 
 def month_of(at_us: int) -> str:
     """The month of a moment, in UTC: keys are per month, so that what is old can go without what is new."""
-    return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m")
+    return _month_of_day(at_us // 86_400_000_000)
+
+
+@lru_cache(maxsize=64)
+def _month_of_day(day: int) -> str:
+    return datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y-%m")

@@ -13,6 +13,7 @@ from pathlib import Path
 from secrets import token_hex
 
 import msgspec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from headworks.audit.keys import KEY_BYTES, MasterKeys
 from headworks.database import open_database, storage_errors, transaction
@@ -70,10 +71,10 @@ class Hold(msgspec.Struct, frozen=True):
 
 
 class DataKey(msgspec.Struct, frozen=True):
-    """A key that entries are encrypted under."""
+    """A key that entries are encrypted under, as the cipher that it makes."""
 
     key_id: str
-    key: bytes
+    cipher: AESGCM
 
 
 class Ledger:
@@ -138,15 +139,16 @@ class Ledger:
             which,
         ).fetchone()
         if row is None:
-            found = DataKey(token_hex(8), os.urandom(KEY_BYTES))
+            key, key_id = os.urandom(KEY_BYTES), token_hex(8)
+            found = DataKey(key_id, AESGCM(key))
             master = self._masters.current
             self.connection.execute(
                 "INSERT INTO keys (key_id, subject, workload, month, master, wrapped, newest_us) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (found.key_id, *which, master.name, master.wrap(found.key, found.key_id.encode()), at_us),
+                (key_id, *which, master.name, master.wrap(key, key_id.encode()), at_us),
             )
         else:
-            found = DataKey(row[0], self._masters.unwrap(row[2], row[0].encode(), row[1]))
+            found = DataKey(row[0], AESGCM(self._masters.unwrap(row[2], row[0].encode(), row[1])))
         if len(self._cache) >= _MOST_CACHED:
             self._cache.clear()
         self._cache[which] = found

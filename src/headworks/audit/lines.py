@@ -103,11 +103,11 @@ def head_line(head: Head) -> bytes:
     return _encode(head)
 
 
-def seal(clear: Clear, body: bytes, key: bytes) -> bytes:
+def seal(clear: Clear, body: bytes, cipher: AESGCM) -> bytes:
     """The line of an entry, but for its chain and its end. The clear part is authenticated with the body."""
     start = _encode(clear)[:-1]
     nonce = os.urandom(NONCE_BYTES)
-    return start + b',"sealed":"' + b64encode(nonce + AESGCM(key).encrypt(nonce, body, start)) + b'"'
+    return start + b',"sealed":"' + b64encode(nonce + cipher.encrypt(nonce, body, start)) + b'"'
 
 
 def chained(line: bytes, chain: bytes) -> tuple[bytes, bytes]:

@@ -73,7 +73,7 @@ class AuditLog:
             data_key = ledger.key_for(ledger.subject_of(body.user), body.workload, month_of(entry.at_us), entry.at_us)
             key_id = data_key.key_id
             clear = Clear(number, entry.at_us, entry.entry_id, entry.what, entry.outcome, key_id)
-            lines.append(seal(clear, encode_body(body), data_key.key))
+            lines.append(seal(clear, encode_body(body), data_key.cipher))
             newest[key_id] = max(newest.get(key_id, 0), entry.at_us)
         ledger.put_waiting(first, lines)
         ledger.touch(newest)
