@@ -1,6 +1,7 @@
 """From entries to the archive and back: each is sealed once, whatever is killed when, and read until it is erased."""
 
 import os
+import shutil
 
 import msgspec
 import pytest
@@ -116,14 +117,48 @@ def test_a_batch_that_was_written_and_not_let_go_of_is_not_written_twice(tmp_pat
     assert is_good(tmp_path)
 
 
-def test_a_segment_whose_making_was_interrupted_is_made_anew(tmp_path):
+@pytest.mark.parametrize("first", [True, False])
+def test_a_segment_whose_making_was_interrupted_anywhere_is_made_anew(tmp_path, first):
+    if not first:
+        put(tmp_path, entry(1))
+    other = tmp_path / "other"
+    log = AuditLog(tmp_path, MASTERS, report=pytest.fail, segment_bytes=1)
+    with log.ledger.taking():
+        log.put([entry(2)])
+    log.archive.append([bytes(line) for _, line in log.ledger.waiting(1)], NOW)
+    log.close()
+    *_, path = segment_files(tmp_path / ARCHIVE_FOLDER).values()
+    data = path.read_bytes()
+    for end in range(0, len(data), 37):
+        shutil.rmtree(other, ignore_errors=True)
+        shutil.copytree(tmp_path, other)
+        os.truncate(other / ARCHIVE_FOLDER / path.name, end)
+        put(other, entry(3), segment_bytes=1)
+        assert [one.entry_id for one in read(other)] == ([] if first else ["call_1"]) + ["call_2", "call_3"]
+        assert is_good(other), end
+    shutil.rmtree(other)
+
+
+def test_segments_of_somebody_elses_are_never_removed_nor_written_to(tmp_path):
+    put(tmp_path, entry(1), masters=MasterKeys(b"another secret, of somebody else's"))
+    (path,) = segment_files(tmp_path / ARCHIVE_FOLDER).values()
+    (tmp_path / LEDGER_FILE).unlink()
+    data = path.read_bytes()
+    put(tmp_path, entry(2))
+    assert path.read_bytes() == data
+    assert len(segment_files(tmp_path / ARCHIVE_FOLDER)) == 2
+    assert not is_good(tmp_path)
+
+
+def test_a_batch_that_is_being_written_is_looked_at_again(tmp_path):
     put(tmp_path, entry(1))
-    (tmp_path / ARCHIVE_FOLDER / "00000002.audit").write_bytes(b'{"audit":1,"log":"')
-
-    put(tmp_path, entry(2), segment_bytes=1)
-
-    assert [one.number for one in read(tmp_path)] == [0, 1]
-    assert is_good(tmp_path)
+    (path,) = segment_files(tmp_path / ARCHIVE_FOLDER).values()
+    data = path.read_bytes()
+    path.write_bytes(data[:-10])
+    archive = tmp_path / ARCHIVE_FOLDER
+    assert verify(archive, MASTERS.signers, rest=lambda _: path.write_bytes(data) and None).is_good
+    path.write_bytes(data[:-10])
+    assert not verify(archive, MASTERS.signers, rest=lambda _: None).is_good
 
 
 def test_what_somebody_cut_off_is_not_written_over_and_is_told(tmp_path):

@@ -16,7 +16,7 @@ from pathlib import Path
 from headworks.audit.keys import MasterKeys
 from headworks.audit.lines import NOTHING, Checkpoint, Head, chained, head_line, line_hash, signed_line
 from headworks.audit.merkle import Tree, leaf_hash
-from headworks.audit.scanning import CHECKPOINT, START, Good, scan
+from headworks.audit.scanning import START, Good, has_checkpoint, scan
 from headworks.database import storage_errors
 from headworks.errors import StorageError
 
@@ -154,20 +154,19 @@ class Archive:
 
     def _resume(self, least_next: int) -> None:
         """Go on from the last good checkpoint, if what is behind it is no loss; else in a new segment."""
-        files = segment_files(self._folder)
-        self._number = max(files, default=0)
+        numbers = set(segment_files(self._folder))
         good, fault = None, ""
-        unborn: list[Path] = []
-        for path in reversed(files.values()):
+        unborn: list[int] = []
+        for number in sorted(numbers, reverse=True):
+            path = segment_path(self._folder, number)
             with storage_errors(path):
                 data = path.read_bytes()
             found = scan(data, self._masters.signers)
             good, fault = found.good, found.fault
             if good is not None:
                 break
-            if CHECKPOINT in data:
-                break  # not one whose first batch was interrupted
-            unborn.append(path)
+            if not has_checkpoint(data):
+                unborn.append(number)  # if nothing is lacking, its first batch was interrupted
         self._take_up(good)
         is_other = good is not None and good.head.log != self._log_id
         if is_other or self.next < least_next:
@@ -176,15 +175,16 @@ class Archive:
                 f"the audit archive {lack}: what is there stays as it is, and the log goes on in a new segment; "
                 "`headworks audit verify` says what is wrong"
             )
-            self.next, self._is_closed = least_next, True
+            self._number, self.next, self._is_closed = max(numbers, default=0), least_next, True
             return
-        for path in unborn:
+        for number in unborn:
+            path = segment_path(self._folder, number)
             with storage_errors(path):
                 path.unlink()
-        if good is None:
-            return
-        self._number = good.head.segment
-        if fault:
+        self._number = max(numbers - set(unborn), default=0)
+        if good is None or self._number != good.head.segment:
+            self._is_closed = True
+        elif fault:
             path = segment_path(self._folder, self._number)
             self._report(
                 f"the audit archive's segment {path.name} ended in a write that was interrupted: cut off there"

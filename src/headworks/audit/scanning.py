@@ -55,6 +55,7 @@ class Scan(msgspec.Struct, frozen=True):
         checkpoints: the lines of all good checkpoints, in order.
         fault: what is wrong behind `good`; "" if nothing is, and the segment ends there.
         fault_line: the number of the line where that is, from 1.
+        is_unfinished: the fault is that the end is missing, as it is for a moment while a batch is written.
     """
 
     head: Head | None
@@ -62,6 +63,7 @@ class Scan(msgspec.Struct, frozen=True):
     checkpoints: tuple[bytes, ...]
     fault: str = ""
     fault_line: int = 0
+    is_unfinished: bool = False
 
 
 def scan(data: bytes, signers: Sequence[Signer]) -> Scan:
@@ -79,7 +81,7 @@ def scan(data: bytes, signers: Sequence[Signer]) -> Scan:
     good = reading.good
     if rest or good is None or good.end != len(data):
         fault = "the end is missing: what stands last is not followed by a checkpoint"
-        return Scan(head, good, tuple(reading.checkpoints), fault, len(lines) + bool(rest))
+        return Scan(head, good, tuple(reading.checkpoints), fault, len(lines) + bool(rest), is_unfinished=True)
     return Scan(head, good, tuple(reading.checkpoints))
 
 
@@ -145,6 +147,12 @@ class _Reading:
         if checkpoint.root != self._tree.root().hex():
             return "the checkpoint has another root: what stands before it was changed"
         return ""
+
+
+def has_checkpoint(data: bytes) -> bool:
+    """Whether a segment holds a whole checkpoint, whoever signed it."""
+    lines = data.split(b"\n")[:-1]
+    return any(line.startswith(CHECKPOINT) and read_line(line, Signed) is not None for line in lines)
 
 
 def leaves_of(data: bytes) -> Iterator[bytes]:

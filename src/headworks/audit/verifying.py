@@ -4,7 +4,7 @@ What the files cannot say of themselves is said from outside: a whole end that i
 that were anchored elsewhere, and from the ledger, which knows the number of the next entry.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,6 +14,9 @@ from headworks.audit.keys import Signer
 from headworks.audit.lines import NOTHING, Checkpoint, Signed, read_line, signed_bytes
 from headworks.audit.scanning import Scan, checkpoint_of, scan
 from headworks.database import storage_errors
+
+_ATTEMPTS = 5
+_REST_S = 0.1
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -50,6 +53,7 @@ def verify(
     anchored: Iterable[tuple[str, Sequence[bytes]]] = (),
     log_id: str = "",
     least_next: int | None = None,
+    rest: Callable[[float], None] | None = None,
 ) -> Verdict:
     """Look at every byte of an archive.
 
@@ -59,14 +63,14 @@ def verify(
         log_id: of the ledger, if it is there to be asked.
         least_next: the number of the first entry that the ledger still has; the archive must have all before it.
 
+        rest: waits so many seconds, where somebody may be writing just now: an end that is missing is looked at again.
+
     Raises:
         StorageError: a file cannot be read.
     """
     checking = _Checking(signers, log_id)
     for number, path in segment_files(folder).items():
-        with storage_errors(path):
-            data = path.read_bytes()
-        checking.segment(number, path.name, scan(data, signers))
+        checking.segment(number, path.name, _scanned(path, signers, rest))
     checking.end(folder.name, least_next)
     anchors = 0
     for source, lines in anchored:
@@ -75,6 +79,16 @@ def verify(
     return Verdict(
         tuple(checking.findings), checking.segments, checking.next, len(checking.lines), anchors, checking.last
     )
+
+
+def _scanned(path: Path, signers: Sequence[Signer], rest: Callable[[float], None] | None) -> Scan:
+    for _ in range(_ATTEMPTS):
+        with storage_errors(path):
+            found = scan(path.read_bytes(), signers)
+        if rest is None or not found.is_unfinished:
+            break
+        rest(_REST_S)
+    return found
 
 
 class _Checking:

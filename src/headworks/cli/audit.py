@@ -219,7 +219,9 @@ class _Audit:
         known = None if options.archive else least_next(ledger)
         archive = options.archive or self._terms.folder / ARCHIVE_FOLDER
         log_id = "" if options.archive else ledger.log_id
-        return print_verdict(verify(archive, signers, anchored=anchored, log_id=log_id, least_next=known), options)
+        rest = None if options.archive else time.sleep  # ours may be written to at this moment
+        verdict = verify(archive, signers, anchored=anchored, log_id=log_id, least_next=known, rest=rest)
+        return print_verdict(verdict, options)
 
     def _read(self, ledger: "Ledger") -> None:
         from headworks.audit.reading import AuditReader
