@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
             approval = decided[0]
             action = f"approval.{'approved' if is_approved else 'denied'}"
             detail = {"by": by, "workload": approval.workload, "tool": approval.tool, "call": approval.call_id}
-            tell_audit(project, "approvals", action, approval.approval_id, **detail)
+            tell_audit(project, "approvals", action, approval.approval_id, detail)
             _print(decided, [], options)
         case "show":
             shown = answers.get(options.id)

@@ -19,6 +19,8 @@ from headworks.cli.tables import plain
 from headworks.errors import CommandError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from headworks.audit.keys import Signer
     from headworks.audit.ledger import Ledger
     from headworks.audit.reading import AuditReader, Search
@@ -183,7 +185,7 @@ class _Audit:
         """Who looks is entered before it is looked; who changes something, once it is done."""
         action = self._options.action
         if action in ("verify", "search", "show", "proof", "export"):
-            self._tell(f"audit.{action}", str(getattr(self._options, "id", "")), **_asked(self._options))
+            self._tell(f"audit.{action}", str(getattr(self._options, "id", "")), _asked(self._options))
         self._catch_up()
         from headworks.audit.sealing import open_ledger
 
@@ -281,7 +283,7 @@ class _Audit:
             return
         if options.hold_action == "remove":
             released = ledger.release(options.hold_id)
-            self._tell("audit.hold_removed", released.hold_id, workload=released.workload)
+            self._tell("audit.hold_removed", released.hold_id, {"workload": released.workload})
             print(f"{released.hold_id} is ended")
             return
         if not (options.user or options.workload or options.all):
@@ -289,7 +291,7 @@ class _Audit:
         now_us = time.time_ns() // 1000
         by = getpass.getuser()
         placed = ledger.hold(user=options.user, workload=options.workload, reason=options.reason, by=by, now_us=now_us)
-        self._tell("audit.hold_added", placed.hold_id, subject=placed.subject, workload=placed.workload)
+        self._tell("audit.hold_added", placed.hold_id, {"subject": placed.subject, "workload": placed.workload})
         print(f"{placed.hold_id} holds from now on")
 
     def _erase(self, ledger: "Ledger") -> int:
@@ -303,7 +305,12 @@ class _Audit:
         url = store_url(self._project)
         # What the log has read can go from the journals, once the records have it, too.
         drain_once(self._terms.storage, url, report=lambda text: note(text, "audit"))
-        keys = ledger.erase(options.user)
+        subject = ledger.subject_of(options.user)
+        try:
+            keys = ledger.erase(options.user)
+        except CommandError:
+            self._tell("audit.erased", subject, outcome="refused")
+            raise
         pieces = 0
         if has_store(self._terms.storage, url):
             store = open_store(self._terms.storage, url)
@@ -311,7 +318,7 @@ class _Audit:
                 pieces = store.erase(options.user)
             finally:
                 store.close()
-        self._tell("audit.erased", ledger.subject_of(options.user), keys=keys, pieces=pieces)
+        self._tell("audit.erased", subject, {"keys": keys, "pieces": pieces})
         print(f"{keys} keys are destroyed, and {pieces} pieces of content removed: nobody can read them again")
         note(
             "what was exported in the open, copies of the ledger (backups) and what providers keep are not reached; a "
@@ -326,8 +333,10 @@ class _Audit:
         if not catch_up_audit(self._terms, report=lambda text: note(text, "audit")):
             note("the journals hold more than the log has yet", "audit")
 
-    def _tell(self, action: str, target: str, **detail: str | int) -> None:
-        tell_audit(self._project, "audit", action, target, **detail)
+    def _tell(
+        self, action: str, target: str, detail: "Mapping[str, str | int] | None" = None, *, outcome: str = "done"
+    ) -> None:
+        tell_audit(self._project, "audit", action, target, detail, outcome=outcome)
 
 
 def _search(options: argparse.Namespace) -> "Search":

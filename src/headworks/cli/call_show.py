@@ -98,7 +98,7 @@ def kept_content(store: "Store", project: "Project", record: "Record") -> "dict[
         secret = server_secret(reference, project.folder, os.environ)
     content = open_content(store, record, ContentVault(secret), now_us)
     if content:
-        tell_audit(project, "calls", "content.read", record.call_id, workload=record.workload)
+        tell_audit(project, "calls", "content.read", record.call_id, {"workload": record.workload})
     return content
 
 

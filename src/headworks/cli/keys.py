@@ -223,8 +223,13 @@ class _Keys:
         self._show(record)
 
     def _tell(self, action: str, record: "KeyRecord", **detail: str | int) -> None:
-        detail |= {"name": record.name, "owner": record.owner, "team": record.team, "replaces": record.replaces}
-        tell_audit(self._project, "keys", action, record.key_id, **detail)
+        known: dict[str, str | int] = {
+            "name": record.name,
+            "owner": record.owner,
+            "team": record.team,
+            "replaces": record.replaces,
+        }
+        tell_audit(self._project, "keys", action, record.key_id, known | detail)
 
     def _rotate(self) -> None:
         options = self._options

@@ -356,9 +356,9 @@ def _rollback(project: "Project", registry: PromptRegistry | None, options: argp
 
 
 def _tell_audit(project: "Project", action: str, candidate: Candidate, before: str, gate: Gate) -> None:
-    detail = {"version": candidate.version, "before": before, "workload": candidate.workload}
-    forced = {"is_forced": 1} if gate.why else {}
-    tell_audit(project, "prompts", action, candidate.workload, **detail, **forced)
+    detail: dict[str, str | int] = {"version": candidate.version, "before": before, "workload": candidate.workload}
+    forced: dict[str, str | int] = {"is_forced": 1} if gate.why else {}
+    tell_audit(project, "prompts", action, candidate.workload, detail | forced)
 
 
 def _left_behind(project: "Project", target: Publication) -> tuple[str, ...]:
