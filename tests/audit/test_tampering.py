@@ -7,6 +7,7 @@ import pytest
 from headworks.audit.archive import segment_files
 from headworks.audit.entries import Body, NewEntry
 from headworks.audit.keys import MasterKeys
+from headworks.audit.scanning import scan
 from headworks.audit.sealing import ARCHIVE_FOLDER, AuditLog, least_next
 from headworks.audit.verifying import verify
 
@@ -75,11 +76,9 @@ def test_every_byte_that_is_taken_out_or_put_in_is_found(tmp_path, archive):
     (path,) = segment_files(archive).values()
     data = path.read_bytes()
     for place in range(len(data)):
-        path.write_bytes(data[:place] + data[place + 1 :])
-        assert not is_good(archive), f"byte {place} taken out"
+        assert scan(data[:place] + data[place + 1 :], MASTERS.signers).fault, f"byte {place} taken out"
         byte = (b" ", b"\n", b"0")[place % 3]
-        path.write_bytes(data[:place] + byte + data[place:])
-        assert not is_good(archive), f"{byte} put in before {place}"
+        assert scan(data[:place] + byte + data[place:], MASTERS.signers).fault, f"{byte} put in before {place}"
 
 
 def test_every_line_that_is_removed_doubled_or_swapped_is_found(tmp_path, archive):
@@ -106,12 +105,12 @@ def test_every_truncation_is_found_from_an_anchor_and_from_the_ledger(tmp_path, 
     data = path.read_bytes()
     silent = 0
     for end in range(len(data)):
+        if scan(data[:end], MASTERS.signers).fault and not data[:end].endswith(b"\n"):
+            continue  # the file tells by itself, whatever else is known
         path.write_bytes(data[:end])
-        assert not is_good(archive, lines[-1:], known if end % 2 else None)
+        assert not is_good(archive, lines[-1:])
+        assert not is_good(archive, (), known)
         silent += is_good(archive)
-        if data[:end].endswith(b"}\n"):
-            assert not is_good(archive, lines[-1:])
-            assert not is_good(archive, (), known)
     assert silent == 2  # at a checkpoint the files alone cannot tell: that is what the anchors are for
 
 
