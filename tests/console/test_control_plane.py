@@ -451,3 +451,21 @@ def test_two_control_planes_on_one_database_drain_at_the_same_time(tmp_path, pos
     assert len(found) == len({record.call_id for record in found}) == 2 * 95
     assert [total.calls for total in store.totals([], None, None)] == [2 * 95]
     store.close()
+
+
+def test_the_audit_log_goes_on_while_the_records_store_is_away(tmp_path, monkeypatch):
+    secret = "0123456789abcdef0123456789abcdef"
+    terms = AuditTerms(tmp_path, Secret(secret), (), None, {}, (), 60.0)
+    write(tmp_path, settled(1))
+
+    def away(*_: object):
+        raise StorageError("the store is away")
+
+    monkeypatch.setattr(sys.modules["headworks.console.control_plane"], "open_store", away)
+    said = []
+    run(tmp_path, audit=terms, rest=Rests(3), say=said.append)
+
+    assert said == ["records stay in the journal for now: the store is away"]
+    ledger = open_ledger(tmp_path / "audit", MasterKeys(secret.encode()))
+    assert len(list(AuditReader(tmp_path / "audit" / "archive", ledger).search(Search()))) == 1
+    ledger.close()

@@ -112,6 +112,10 @@ def run(
     _Draining(storage, url, keep_days, rest, say, now, clock, audit).run()
 
 
+AUDIT_EVERY_S = 1.0
+"""How often journals are sealed into the audit log, in seconds: each time costs a signature and two syncs of the disk,
+and nobody waits for it but `headworks audit`."""
+
 PURGE_EVERY_S = 600.0
 """How often content that has expired and records that are old are removed, in seconds: both are counted in days."""
 
@@ -155,9 +159,7 @@ class _Draining:
                         self._drain_until_told()
                         return
             except StorageError as error:
-                if str(error) != self._trouble:
-                    self._trouble = str(error)
-                    self._say(f"records stay in the journal for now: {self._trouble}")
+                self._tell(error)
                 self._retry_s = min(LONGEST_RETRY_S, self._retry_s * 2)
             else:
                 self._retry_s = LONGEST_REST_S
@@ -165,16 +167,32 @@ class _Draining:
                 return
 
     def _drain_until_told(self) -> None:
-        self._begin_audit()
         try:
-            self._drain_into(open_store(self._storage, self._url))
+            self._drain_into(self._opened_store())
         finally:
             if self._audit is not None:
                 self._audit.close()
 
-    def _begin_audit(self) -> None:
-        """Before the first journal is drained: what the audit log has not read must stay."""
+    def _opened_store(self) -> Store:
+        """The store, and with it the audit log; where the store is away, that is told, and the log goes on."""
         keep_for_audit(self._storage, is_on=self._audit_terms is not None)
+        try:
+            store = open_store(self._storage, self._url)
+        except StorageError as error:
+            self._tell(error)
+            self._begin_audit()
+            if self._audit is not None:
+                self._audit.drain()
+            raise
+        self._begin_audit()
+        return store
+
+    def _tell(self, error: StorageError) -> None:
+        if str(error) != self._trouble:
+            self._trouble = str(error)
+            self._say(f"records stay in the journal for now: {self._trouble}")
+
+    def _begin_audit(self) -> None:
         if self._audit_terms is not None and self._audit is None:
             from headworks.audit_intake import AuditDraining  # cryptography is loaded here, and not before the fork
 
@@ -185,7 +203,7 @@ class _Draining:
             drainer = Drainer(self._storage / JOURNAL_FOLDER, store, now=self._now, report=self._say)
             rest_s = SHORTEST_REST_S
             is_told = False
-            purged_s = looked_s = -math.inf
+            purged_s = looked_s = audited_s = -math.inf
             while not is_told:
                 drained = self._pass(drainer)
                 now_s, clock_s = self._now(), self._clock()
@@ -199,8 +217,10 @@ class _Draining:
                     self._purge_approvals(now_s)
                     if self._audit is not None:
                         self._audit.expire()
-                audited = 0 if self._audit is None else self._audit.drain()
-                rest_s = SHORTEST_REST_S if drained.entries or audited else min(LONGEST_REST_S, rest_s * 2)
+                if self._audit is not None and clock_s - audited_s >= AUDIT_EVERY_S:
+                    audited_s = clock_s
+                    self._audit.drain()
+                rest_s = SHORTEST_REST_S if drained.entries else min(LONGEST_REST_S, rest_s * 2)
                 is_told = self._rest(rest_s)
             self._pass(drainer)
             if self._audit is not None:
