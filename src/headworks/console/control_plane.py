@@ -1,5 +1,5 @@
-"""The body of the control-plane process: drain, rest, drain; till told to stop. Records first, then the audit log: what
-it cannot take stays in the journals, and keeps no record waiting."""
+"""The body of the control-plane process: drain, rest, drain; till told to stop. Beside it a thread
+seals the audit log: what that cannot take stays in the journals, and keeps no record waiting."""
 
 import math
 import os
@@ -9,18 +9,15 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from headworks.auditing import AuditTerms, keep_for_audit
+from headworks.console.auditing import Sealing
 from headworks.console.growth import LOOK_EVERY_S, GrowthWatch
 from headworks.errors import StorageError
 from headworks.limits.books import KeptAuthority
 from headworks.limits.local import serving_leases
 from headworks.records import JOURNAL_FOLDER, Drained, Drainer, Store, drain_lock, open_store
 from headworks.telemetry import RUN_FOLDER, GaugeFamily, Metrics, MetricsShare, report
-
-if TYPE_CHECKING:
-    from headworks.audit_intake import AuditDraining
 
 SHORTEST_REST_S = 0.15
 LONGEST_REST_S = 0.3
@@ -112,10 +109,6 @@ def run(
     _Draining(storage, url, keep_days, rest, say, now, clock, audit).run()
 
 
-AUDIT_EVERY_S = 1.0
-"""How often journals are sealed into the audit log, in seconds: each time costs a signature and two syncs of the disk,
-and nobody waits for it but `headworks audit`."""
-
 PURGE_EVERY_S = 600.0
 """How often content that has expired and records that are old are removed, in seconds: both are counted in days."""
 
@@ -136,7 +129,7 @@ class _Draining:
         audit: AuditTerms | None,
     ) -> None:
         self._audit_terms = audit
-        self._audit: AuditDraining | None = None
+        self._audit: Sealing | None = None
         self._storage = storage
         self._url = url
         self._keep_days = keep_days
@@ -159,7 +152,9 @@ class _Draining:
                         self._drain_until_told()
                         return
             except StorageError as error:
-                self._tell(error)
+                if str(error) != self._trouble:
+                    self._trouble = str(error)
+                    self._say(f"records stay in the journal for now: {self._trouble}")
                 self._retry_s = min(LONGEST_RETRY_S, self._retry_s * 2)
             else:
                 self._retry_s = LONGEST_REST_S
@@ -167,43 +162,26 @@ class _Draining:
                 return
 
     def _drain_until_told(self) -> None:
-        try:
-            self._drain_into(self._opened_store())
-        finally:
-            if self._audit is not None:
-                self._audit.close()
-
-    def _opened_store(self) -> Store:
-        """The store, and with it the audit log; where the store is away, that is told, and the log goes on."""
         keep_for_audit(self._storage, is_on=self._audit_terms is not None)
+        if self._audit_terms is not None:
+            self._audit = Sealing(self._audit_terms, say=self._say, now=self._now, clock=self._clock)
         try:
-            store = open_store(self._storage, self._url)
-        except StorageError as error:
-            self._tell(error)
-            self._begin_audit()
-            if self._audit is not None:
-                self._audit.drain()
-            raise
-        self._begin_audit()
-        return store
+            self._drain_into(open_store(self._storage, self._url))
+        finally:
+            self._finish_audit()
 
-    def _tell(self, error: StorageError) -> None:
-        if str(error) != self._trouble:
-            self._trouble = str(error)
-            self._say(f"records stay in the journal for now: {self._trouble}")
-
-    def _begin_audit(self) -> None:
-        if self._audit_terms is not None and self._audit is None:
-            from headworks.audit_intake import AuditDraining  # cryptography is loaded here, and not before the fork
-
-            self._audit = AuditDraining(self._audit_terms, report=self._say, now=self._now, clock=self._clock)
+    def _finish_audit(self) -> None:
+        sealing, self._audit = self._audit, None
+        if sealing is not None:
+            sealing.finish()
+            sealing.check()
 
     def _drain_into(self, store: Store) -> None:
         try:
             drainer = Drainer(self._storage / JOURNAL_FOLDER, store, now=self._now, report=self._say)
             rest_s = SHORTEST_REST_S
             is_told = False
-            purged_s = looked_s = audited_s = -math.inf
+            purged_s = looked_s = -math.inf
             while not is_told:
                 drained = self._pass(drainer)
                 now_s, clock_s = self._now(), self._clock()
@@ -215,17 +193,13 @@ class _Draining:
                     purged_s = clock_s
                     self._keep_house(store, now_s)
                     self._purge_approvals(now_s)
-                    if self._audit is not None:
-                        self._audit.expire()
-                if self._audit is not None and clock_s - audited_s >= AUDIT_EVERY_S:
-                    audited_s = clock_s
-                    self._audit.drain()
+                if self._audit is not None:
+                    self._audit.check()
                 rest_s = SHORTEST_REST_S if drained.entries else min(LONGEST_REST_S, rest_s * 2)
                 is_told = self._rest(rest_s)
             self._pass(drainer)
-            if self._audit is not None:
-                self._audit.drain(is_last=True)
-                self._pass(drainer)  # removes what waited for that
+            self._finish_audit()
+            self._pass(drainer)  # removes what waited for that
         finally:
             store.close()
 
