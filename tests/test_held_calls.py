@@ -5,7 +5,7 @@ import json
 import pytest
 
 from headworks.access import Grant
-from headworks.calls import Caller, Endpoint
+from headworks.calls import AuditEvent, Caller, Endpoint
 from played_work import DONE, EVENTS, TOOLS, call_chunk, call_item, chat_answer, completed, event, response_object
 
 CONTRACT = "actions: {pay: {policy: hold, expires_s: 60}, erase: {policy: deny}, send: {policy: hold}}\n"
@@ -79,6 +79,17 @@ def test_a_held_call_is_a_response_that_is_queued_until_it_is_approved(hall, des
     assert whole["status"] == "completed"
     assert (whole["output"][0]["name"], whole["output"][0]["arguments"]) == ("pay", PAY)
     assert read(poll(hall, answered)) == whole
+
+
+@pytest.mark.parametrize(("decision", "action"), [("approve", "approval.approved"), ("deny", "approval.denied")])
+def test_the_audit_log_is_told_who_decided_what(hall, desk, decision, action):
+    held(desk)
+    decide(hall, decision)
+
+    (told,) = [entry for entry in hall.entries() if isinstance(entry, AuditEvent)]
+    assert (told.action, told.actor) == (action, "bob (key_boss)")
+    assert json.loads(told.detail)["tool"] == "pay"
+    assert "12.50" not in told.detail
 
 
 def test_the_callers_metadata_is_kept_beside_what_has_to_be_decided(hall, desk):

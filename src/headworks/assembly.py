@@ -62,6 +62,7 @@ from headworks.routing import Headroom, Health, Member, Reach, RouteTable
 from headworks.secrets import Kept, KnownKeys, ask_for_look, references_of_provider
 from headworks.settlement import Settlement
 from headworks.shedding import Load
+from headworks.sightings import Sightings
 from headworks.streaming import StreamRelay
 from headworks.surveying import Surveyor
 from headworks.telemetry import RUN_FOLDER, Metrics, Standing, report
@@ -482,6 +483,11 @@ class Hull:
             now=time.time,
         )
         self._is_keyless = is_keyless
+        self.sightings = (
+            Sightings(self.journal.append, lambda: not self.journal.is_full, time.monotonic)
+            if settings.project.config.audit.enabled and not is_keyless
+            else None
+        )
         quotas, workers = settings.project.config.quotas, max(1, settings.project.config.server.workers)
         share = 1.0 / (quotas.machines * workers) if quotas.away == "share" else 0.0
         self._authority = _authority(settings, is_alone=is_keyless or is_alone)
@@ -642,6 +648,7 @@ class Assembly:
                 shelf=hull.shelf(),
                 providers=tuple(plan.name for plan in settings.providers),
                 price_of=settings.book.for_target,
+                sightings=hull.sightings,
                 make_works=self._make_works if self._works else None,
                 keeps_bodies=config.records.bodies,
                 retries=config.defaults.retries,

@@ -354,4 +354,23 @@ class ObjectNote(msgspec.Struct, frozen=True, array_like=True, tag="b"):
     is_gone: bool = False
 
 
-JournalEntry = Opened | Settled | SettledWithPrefix | OutcomeReport | ObjectNote
+class AuditEvent(msgspec.Struct, frozen=True, array_like=True, tag="a"):
+    """The journal entry of what was done that is no call: a key made, a configuration taken, a held call approved.
+
+    `action` is a word of the form `key.created`. `actor` is an operator's user name or a key's id, `origin` where it
+    was done from (an address, a terminal), `target` what it was done to. `outcome` is `done`, `failed` or `refused`.
+    `detail` is JSON, of names and figures: no prompt, no secret, no value of a person. Fields may be added at the end
+    only.
+    """
+
+    event_id: str
+    at_us: int
+    action: str
+    actor: str = ""
+    origin: str = ""
+    target: str = ""
+    outcome: str = "done"
+    detail: str = ""
+
+
+JournalEntry = Opened | Settled | SettledWithPrefix | OutcomeReport | ObjectNote | AuditEvent

@@ -29,6 +29,7 @@ class Request(msgspec.Struct, gc=False):
         admission: what `Application.admit` learnt from the head and wants to find again in `handle`.
         incoming: set by `Application.admit` where it wants the body piece by piece; `handle` is then called before the
             body is there. Without it, or where the whole body came along, `body` has it.
+        peer: the address that it came from; known when it is admitted, and not of what is like one before.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Request(msgspec.Struct, gc=False):
     body: bytes = b""
     admission: object = None
     incoming: BodyStream | None = None
+    peer: str = ""
 
     def again(self, body: bytes) -> "Request":
         """A request with the same head and another body. It brings along what was learnt from that head then: whether

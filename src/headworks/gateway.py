@@ -53,6 +53,7 @@ from headworks.references import may_refer, references_of
 from headworks.routing import RouteTable
 from headworks.settlement import CallMaker, OpenCall, Settlement
 from headworks.shedding import Load
+from headworks.sightings import Sightings
 from headworks.stored_routes import Act
 from headworks.stream_heart import HEARTBEAT_S
 from headworks.streaming import StreamRelay
@@ -137,6 +138,7 @@ class Parts(msgspec.Struct, frozen=True):
     budgets, `load` says whether there is too much to do. After `heartbeat_s` seconds of silence something goes into a
     stream. `answers` are given where a model and its fallbacks have failed. `shelf` knows what was made at providers
     (`providers` are their names, in order), `price_of` what a model costs there.
+    `sightings` is told from where keys are used.
     """
 
     ring: Ring
@@ -153,6 +155,7 @@ class Parts(msgspec.Struct, frozen=True):
     providers: tuple[str, ...] = ()
     price_of: Callable[[str, str], TargetPrice] = lambda provider, model: NO_PRICE  # noqa: ARG005
     make_works: Callable[[Settlement, Planner, StreamRelay, Policy], Works] | None = None
+    sightings: Sightings | None = None
     keeps_bodies: bool = False
     answer_bytes: int = ANSWER_BYTES
     models_created: int = 0
@@ -172,6 +175,7 @@ class Gateway:
         self._ring = parts.ring
         self._table = parts.table
         self._journal = parts.journal
+        self._sightings = parts.sightings
         self._keeps_bodies = parts.keeps_bodies
         self._begin = CallMaker().begin
         self._planner = Planner(parts.table, parts.uniform, parts.deadline_s)
@@ -249,6 +253,8 @@ class Gateway:
                     f"This key may not call {route.endpoint.value}; ask its owner for one that may.",
                     kind="permission_error",
                 )
+            if self._sightings is not None:
+                self._sightings.used(grant.caller.key_id, request.peer)
             if not grant.is_lasting:
                 edition = object()  # it must be asked for anew each time
         request.admission = admission_of(request, route, grant, edition)
@@ -262,6 +268,8 @@ class Gateway:
             admission = request.admission
             if isinstance(admission, Admission) and admission.grant is not None:
                 call.caller = admission.grant.caller
+            elif self._sightings is not None:
+                self._sightings.refused(refusal.code, request.peer, call.endpoint)
         self._refuse(call, refusal, reply)
 
     def handle(self, request: Request, reply: Reply) -> Running | None:  # noqa: C901 - a step apart costs each call

@@ -17,6 +17,7 @@ import msgspec
 
 from headworks.access import Grant
 from headworks.answering import own_headers
+from headworks.auditing import event
 from headworks.calls import Endpoint, FailureKind
 from headworks.compiled import CompiledWorkload
 from headworks.dialects.canonical import AnswerCall, ModelAnswer
@@ -58,6 +59,7 @@ class HeldCalls:
     def __init__(self, answers: HeldAnswers | None, settlement: Settlement, loop: asyncio.AbstractEventLoop) -> None:
         self._answers = answers
         self._settle = settlement.settle
+        self._tell = settlement.append
         self._loop = loop
 
     async def hold(
@@ -141,9 +143,14 @@ class HeldCalls:
             not_of=caller.key_id,
         )
         try:
-            return await self._in_thread(decide)
+            decided = await self._in_thread(decide)
         except CommandError as error:
             raise Refusal(409, "approval_not_possible", _sentence(error)) from None
+        approval = decided[0]
+        detail = {"workload": approval.workload, "tool": approval.tool, "call": approval.call_id}
+        action = f"approval.{'approved' if decision.decision == 'approve' else 'denied'}"
+        self._tell(event(action, actor=by, origin="api", target=approval.approval_id, detail=detail))
+        return decided
 
     async def _released(self, found: Found, call: OpenCall) -> bytes:
         assert self._answers is not None, "who found it has looked"

@@ -9,7 +9,13 @@ import msgspec
 import psycopg
 import pytest
 
+from headworks.audit.keys import MasterKeys
+from headworks.audit.reading import AuditReader, Search
+from headworks.audit.sealing import open_ledger
+from headworks.audit.verifying import verify
+from headworks.auditing import AuditTerms
 from headworks.calls import Opened, Settled
+from headworks.config import Secret
 from headworks.console import run
 from headworks.console.control_plane import LONGEST_REST_S, LONGEST_RETRY_S, PURGE_EVERY_S, SHORTEST_REST_S
 from headworks.errors import StorageError
@@ -68,6 +74,37 @@ def test_what_comes_while_it_runs_is_drained_and_so_is_what_came_before_the_stop
 
     assert seen == [["call_1", "call_2"]]
     assert recorded(tmp_path) == ["call_1", "call_2", "call_3"]
+
+
+def test_the_audit_log_gets_what_the_records_get_and_nothing_is_left_in_the_journals(tmp_path):
+    secret = "0123456789abcdef0123456789abcdef"
+    terms = AuditTerms(tmp_path, Secret(secret), (), None, {}, (), 60.0)
+    write(tmp_path, settled(1))
+    rests = Rests(2, rest_1=lambda: write(tmp_path, settled(2), number=1))
+
+    run(tmp_path, audit=terms, rest=rests, say=pytest.fail)
+
+    assert recorded(tmp_path) == ["call_1", "call_2"]
+    masters = MasterKeys(secret.encode())
+    ledger = open_ledger(tmp_path / "audit", masters)
+    reader = AuditReader(tmp_path / "audit" / "archive", ledger)
+    assert [entry.entry_id for entry in reader.search(Search())] == ["call_1", "call_2"]
+    ledger.close()
+    assert verify(tmp_path / "audit" / "archive", masters.signers).is_good
+    assert list((tmp_path / JOURNAL_FOLDER).glob("*.journal")) == []
+
+
+def test_records_are_drained_while_the_audit_log_cannot_be_written_and_journals_stay(tmp_path):
+    (tmp_path / "audit").write_bytes(b"")
+    terms = AuditTerms(tmp_path, Secret("0123456789abcdef0123456789abcdef"), (), None, {}, (), 60.0)
+    write(tmp_path, settled(1))
+    said = []
+
+    run(tmp_path, audit=terms, rest=Rests(2), say=said.append)
+
+    assert recorded(tmp_path) == ["call_1"]
+    assert len([text for text in said if text.startswith("the audit log waits")]) == 1
+    assert len(list((tmp_path / JOURNAL_FOLDER).glob("*.journal"))) == 1
 
 
 def test_what_is_old_is_removed_in_its_time_when_the_wall_clock_is_set_back(tmp_path, monkeypatch):
@@ -414,3 +451,21 @@ def test_two_control_planes_on_one_database_drain_at_the_same_time(tmp_path, pos
     assert len(found) == len({record.call_id for record in found}) == 2 * 95
     assert [total.calls for total in store.totals([], None, None)] == [2 * 95]
     store.close()
+
+
+def test_the_audit_log_goes_on_while_the_records_store_is_away(tmp_path, monkeypatch):
+    secret = "0123456789abcdef0123456789abcdef"
+    terms = AuditTerms(tmp_path, Secret(secret), (), None, {}, (), 60.0)
+    write(tmp_path, settled(1))
+
+    def away(*_: object):
+        raise StorageError("the store is away")
+
+    monkeypatch.setattr(sys.modules["headworks.console.control_plane"], "open_store", away)
+    said = []
+    run(tmp_path, audit=terms, rest=Rests(3), say=said.append)
+
+    assert said == ["records stay in the journal for now: the store is away"]
+    ledger = open_ledger(tmp_path / "audit", MasterKeys(secret.encode()))
+    assert len(list(AuditReader(tmp_path / "audit" / "archive", ledger).search(Search()))) == 1
+    ledger.close()

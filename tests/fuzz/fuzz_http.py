@@ -69,6 +69,9 @@ LIMITS = ServerLimits(
 class MemoryTransport:
     """As much of a transport as a connection uses."""
 
+    def get_extra_info(self, name, default=None):
+        return default
+
     def __init__(self, connection):
         self.connection = connection
         self.sent = []

@@ -16,6 +16,9 @@ from headworks.wheel import TimerWheel
 class Transport:
     """A transport in memory whose client takes everything at once."""
 
+    def get_extra_info(self, name, default=None):
+        return default
+
     def __init__(self):
         self.sent = b""
         self.is_closed = False

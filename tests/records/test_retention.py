@@ -74,6 +74,29 @@ def test_old_calls_go_with_all_that_belongs_to_them_and_sums_stay(store, calls, 
     assert store.forget(at(2026, 10, 1)) == 0
 
 
+def test_what_is_kept_of_a_persons_calls_is_erased_and_nobody_elses(store, calls, small_steps, monkeypatch):
+    monkeypatch.setattr(sqlite_content, "PURGE_PIECES", 2)
+    store.commit(
+        Batch(
+            settled=[
+                calls.settled(
+                    n, user="ann" if n < 5 else "bob", request_body=b"%d" % n, content_expires_us=FAR_US * (n % 2)
+                )
+                for n in range(8)
+            ]
+        )
+    )
+
+    assert store.erase("ann") == 5
+    assert store.erase("ann") == 0
+
+    kept = {
+        record.call_id[-1]: bool(store.bodies(record.seq) or store.content(record.seq, 0))
+        for record in store.select(Selection(limit=100))
+    }
+    assert kept == {**dict.fromkeys("01234", False), **dict.fromkeys("567", True)}
+
+
 def test_a_call_that_comes_after_its_time_is_recorded_and_goes_the_next_time(store, calls):
     fill(store, calls)
     store.forget(at(2026, 10, 1))

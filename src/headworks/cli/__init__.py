@@ -41,6 +41,7 @@ COMMANDS: dict[str, str] = {
     "screen": "Try a text on a workload's layers against injection, and show what each says",
     "approvals": "List, show, approve and deny tool calls that wait for a person",
     "outcomes": "List, report and sum up what became of calls",
+    "audit": "Verify, search, show, export and look after the audit log",
 }
 """Command names, in the order of help, with their one-line summaries; the module of each has the same name."""
 

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from headworks.cli.lines import json_line, note
 from headworks.cli.moments import clock, day, duration
-from headworks.cli.state import load_project
+from headworks.cli.state import load_project, tell_audit
 from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, plain
 
 if TYPE_CHECKING:
+    from headworks.config import Project
     from headworks.holding import HeldAnswers
     from headworks.screening import Approval, ApprovalStep
 
@@ -73,28 +74,32 @@ def _common(parser: argparse.ArgumentParser, *, is_visible: bool) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    answers = _answers(options)
+    project = load_project(options.config, "approvals")
+    answers = _answers(project)
     match options.action:
         case "approve" | "deny":
             by = options.by or getpass.getuser()
             is_approved = options.action == "approve"
             decided = answers.decide(options.id, approve=is_approved, by=by, reason=options.reason)
+            approval = decided[0]
+            action = f"approval.{'approved' if is_approved else 'denied'}"
+            detail = {"by": by, "workload": approval.workload, "tool": approval.tool, "call": approval.call_id}
+            tell_audit(project, "approvals", action, approval.approval_id, detail)
             _print(decided, [], options)
         case "show":
-            approval = answers.get(options.id)
-            _print(approval, answers.steps(approval[0].approval_id), options)
+            shown = answers.get(options.id)
+            _print(shown, answers.steps(shown[0].approval_id), options)
         case _:
             _list(answers, options)
     return 0
 
 
-def _answers(options: argparse.Namespace) -> "HeldAnswers":
+def _answers(project: "Project") -> "HeldAnswers":
     from headworks.access import server_secret
     from headworks.holding import HeldAnswers
     from headworks.records.content import ContentVault
     from headworks.screening import APPROVALS_FILE
 
-    project = load_project(options.config, "approvals")
     file = project.storage / APPROVALS_FILE
     # Without a file there is nothing to open, and no secret has to be made for it.
     secret = server_secret(project.config.access.secret, project.folder, os.environ) if file.exists() else b""

@@ -9,6 +9,7 @@ from headworks.cli.amounts import usd
 from headworks.cli.call_cost import account_of, details, for_machines
 from headworks.cli.lines import json_line, note
 from headworks.cli.moments import duration, iso
+from headworks.cli.state import tell_audit
 from headworks.cli.tables import plain
 from headworks.errors import HeadworksError
 
@@ -95,7 +96,10 @@ def kept_content(store: "Store", project: "Project", record: "Record") -> "dict[
             # It would be made, and only then fit nothing.
             raise StorageError(f"what is kept of {record.call_id} cannot be opened: there is no {reference}")
         secret = server_secret(reference, project.folder, os.environ)
-    return open_content(store, record, ContentVault(secret), now_us)
+    content = open_content(store, record, ContentVault(secret), now_us)
+    if content:
+        tell_audit(project, "calls", "content.read", record.call_id, {"workload": record.workload})
+    return content
 
 
 def _for_machines(

@@ -32,7 +32,7 @@ from headworks.calls import (
 from headworks.cli import provider_keys
 from headworks.cli.budget_flags import budget_flags, budget_from, budget_json, budget_shown
 from headworks.cli.moments import DURATION_FORM, MOMENT_FORM, day, iso, moment, parse_duration
-from headworks.cli.state import load_project
+from headworks.cli.state import load_project, tell_audit
 from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, plain, terminal_width
 
 if TYPE_CHECKING:
@@ -182,6 +182,7 @@ class _Keys:
             priority=options.priority,
             budget=budget_from(options, NO_BUDGET),
         )
+        self._tell("key.created", record)
         self._show_once(record, key)
         if self._project.config.access.mode == "open":
             _note("access.mode is `open`: nobody is asked for a key yet")
@@ -232,6 +233,7 @@ class _Keys:
 
     def _revoke(self) -> None:
         record = self._store.revoke(self._find().key_id, now=self._now)
+        self._tell("key.revoked", record)
         if self._options.json:
             _print_json(self._as_json(record))
         else:
@@ -244,7 +246,17 @@ class _Keys:
             record = self._store.spend(old.key_id, budget)
         if options.priority is not None:
             record = self._store.prioritise(old.key_id, None if options.priority < 0 else options.priority)
+        self._tell("key.limited", record, limits=_limits_shown(record.limits))
         self._show(record)
+
+    def _tell(self, action: str, record: "KeyRecord", **detail: str | int) -> None:
+        known: dict[str, str | int] = {
+            "name": record.name,
+            "owner": record.owner,
+            "team": record.team,
+            "replaces": record.replaces,
+        }
+        tell_audit(self._project, "keys", action, record.key_id, known | detail)
 
     def _rotate(self) -> None:
         options = self._options
@@ -252,6 +264,7 @@ class _Keys:
         record, key = self._store.rotate(
             old.key_id, secret=self._secret, now=self._now, overlap_s=options.overlap, expires_at=options.expires
         )
+        self._tell("key.rotated", record, overlap_s=round(options.overlap))
         self._show_once(record, key)
         if not options.json:
             ends_at = self._store.get(old.key_id).expires_at or self._now

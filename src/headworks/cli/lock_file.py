@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from headworks.cli.state import tell_audit
 from headworks.config import LOCK_FILE, Lock, Locked, lock_text
 from headworks.errors import CommandError
 
@@ -24,6 +25,8 @@ def write_lock(project: "Project", lock: Lock, name: str, locked: Locked) -> boo
         return False
     changed = msgspec.structs.replace(lock, workloads={**lock.workloads, name: locked})
     replace_file(project.folder / LOCK_FILE, lock_text(changed).encode())
+    detail = {"workload": name, "model": locked.model, "prompt": locked.prompt_version}
+    tell_audit(project, "lock", "workload.locked", name, detail)
     return True
 
 

@@ -10,6 +10,7 @@ from headworks.catalogue.pack import MAX_BYTES
 from headworks.catalogue.signature import public_key, verify
 from headworks.cli.lines import json_line
 from headworks.cli.model_offers import Offers
+from headworks.cli.state import tell_audit
 from headworks.cli.tables import GREEN, Cell, Table, has_colours, plain
 from headworks.config import Project
 from headworks.errors import CommandError
@@ -42,6 +43,7 @@ def update(offers: Offers, options: argparse.Namespace) -> None:
             )
     archive.install(before)  # kept for --restore, even where it came with the release
     archive.install(fresh, is_pinned=bool(options.restore or options.older))
+    tell_audit(project, "models", "catalogue.installed", fresh.version, {"before": before.version})
     changes = changes_between(before, fresh)
     if options.json:
         print(json_line({"installed": fresh.version, "before": before.version, **msgspec.to_builtins(changes)}))

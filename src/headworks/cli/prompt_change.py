@@ -22,6 +22,7 @@ from headworks.cli.prompt_release import (
     schema_digest,
     step_to,
 )
+from headworks.cli.state import tell_audit
 from headworks.cli.tables import GREEN, RED, has_colours, plain
 from headworks.cli.workloads import find_workload
 from headworks.compiled import read_file
@@ -219,6 +220,8 @@ def _publish(project: "Project", workload: "Workload", registry: PromptRegistry,
     registry.publish(workload.name, prompt.version, prompt.hash, source, now, release.companions)
     registry.activate(workload.name, prompt.version, now=now)
     keep_reason(project, candidate, gate)
+    before = "" if was is None else was.version
+    _tell_audit(project, "prompt.published", candidate, before, gate)
     is_written = _write_locked(project, lock, workload.name, locked)
     reasons = step.required.reasons if step is not None and is_new else ()
     if options.json:
@@ -327,6 +330,7 @@ def _rollback(project: "Project", registry: PromptRegistry | None, options: argp
         gate = Gate()
     registry.activate(name, target.version, now=time.time())
     keep_reason(project, candidate, gate)
+    _tell_audit(project, "prompt.rolled_back", candidate, was.version, gate)
     is_written = _lock_again(project, target, gate)
     if options.json:
         shown = {"version": target.version, "hash": target.hash, "was_active": was.version, "locked": is_written}
@@ -349,6 +353,12 @@ def _rollback(project: "Project", registry: PromptRegistry | None, options: argp
         for reason in changes:
             print(f"- {plain(reason)}")
     print(_RELOAD)
+
+
+def _tell_audit(project: "Project", action: str, candidate: Candidate, before: str, gate: Gate) -> None:
+    detail: dict[str, str | int] = {"version": candidate.version, "before": before, "workload": candidate.workload}
+    forced: dict[str, str | int] = {"is_forced": 1} if gate.why else {}
+    tell_audit(project, "prompts", action, candidate.workload, detail | forced)
 
 
 def _left_behind(project: "Project", target: Publication) -> tuple[str, ...]:

@@ -7,7 +7,34 @@ from typing import TYPE_CHECKING
 from headworks.cli.tables import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from headworks.config import Project
+
+
+def tell_audit(
+    project: "Project",
+    command: str,
+    action: str,
+    target: str,
+    detail: "Mapping[str, str | int] | None" = None,
+    *,
+    outcome: str = "done",
+) -> None:
+    """Have the audit log know what this command has done. Where it cannot, that is said: what was done is done.
+
+    Arguments:
+        detail: names and figures; what is empty is left out.
+    """
+    from headworks.auditing import event, operator, record, terminal
+    from headworks.errors import StorageError
+
+    shown = {name: value for name, value in (detail or {}).items() if value != ""}
+    try:
+        done = event(action, actor=operator(), origin=terminal(), target=target, outcome=outcome, detail=shown)
+        record(project, done)
+    except StorageError as error:
+        print(f"headworks {command}: it is done, but the audit log does not know: {plain(str(error))}", file=sys.stderr)
 
 
 def load_project(file: Path, command: str) -> "Project":

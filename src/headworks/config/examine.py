@@ -52,6 +52,7 @@ def examine(project: Project, *, environment: Mapping[str, str], plan_models: Pl
     examiner.access()
     examiner.storage()
     examiner.records()
+    examiner.audit()
     examiner.prices()
     if project.config.server.tls is not None:
         examiner.tls(project.config.server.tls)
@@ -84,6 +85,16 @@ class _Examiner:
             self._blame(("records", "store"), NEEDS_EXTRA)
         if records.store_password is not None:
             self._secret(("records", "store_password"), records.store_password)
+
+    def audit(self) -> None:
+        audit = self._project.config.audit
+        if audit.key is not None:
+            self._secret(("audit", "key"), audit.key)
+        for number, reference in enumerate(audit.previous_keys):
+            self._secret(("audit", "previous_keys", number), reference)
+        for number, anchor in enumerate(audit.anchors):
+            if anchor.token is not None:
+                self._secret(("audit", "anchors", number, "token"), anchor.token)
 
     def storage(self) -> None:
         folder = self._project.storage

@@ -9,7 +9,7 @@ from headworks.config import document
 from headworks.config.document import Fault, Mapping, Mark
 from headworks.config.reading import read_struct, read_text, read_tree
 from headworks.config.rules import Rules, inherit_timeouts
-from headworks.config.shape import Access, Config, Records, Section, Storage
+from headworks.config.shape import Access, Audit, Config, Records, Section, Storage
 from headworks.config.walk import Findings, nearest, nearest_mark, shown
 from headworks.config.walk import Path as Place
 from headworks.errors import ConfigError, Problem
@@ -66,8 +66,8 @@ def load(path: Path) -> Project:
 def load_state(path: Path) -> tuple[Project, tuple[Problem, ...]]:
     """As `load`, for a command that looks after keys or records: what is wrong elsewhere must not keep it from that.
 
-    Returns the project, and the problems of its file: where there are any, the project has the `storage`, `access`
-    and `records` that the file gives it and nothing more.
+    Returns the project, and the problems of its file: where there are any, the project has the `storage`, `access`,
+    `records` and `audit` that the file gives it and nothing more.
 
     Raises:
         ConfigError: not readable, not YAML, or wrong where it says (or may have meant to say) which state is meant.
@@ -92,6 +92,7 @@ class _State(Section, frozen=True):
     storage: Storage = Storage()
     access: Access = Access()
     records: Records = Records()
+    audit: Audit = Audit()
 
 
 def _state_of(text: str) -> Config | None:
@@ -120,7 +121,7 @@ def _state_of(text: str) -> Config | None:
         state = read_struct(sections, _State, file="", findings=findings, judge=Rules(findings, ()).judge)
     except ConfigError:
         return None
-    return Config(storage=state.storage, access=state.access, records=state.records, providers={})
+    return Config(storage=state.storage, access=state.access, records=state.records, audit=state.audit, providers={})
 
 
 def _is_below(mark: Mark, root: Mapping, index: int) -> bool:

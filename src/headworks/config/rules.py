@@ -9,6 +9,7 @@ import msgspec
 from headworks.config.naming import model_named
 from headworks.config.shape import (
     TIER_ROLES,
+    Anchor,
     Config,
     Model,
     ModelTarget,
@@ -46,6 +47,8 @@ class Rules:
                 self._storage(struct, path)
             case Records():
                 self._records(struct, path)
+            case Anchor():
+                self._anchor(struct, path)
             case Provider():
                 self._provider(struct, path)
             case Model():
@@ -71,6 +74,12 @@ class Rules:
     def _records(self, records: Records, path: Path) -> None:
         if records.store is None and records.store_password is not None:
             self._findings.add_unless_faulty((*path, "store_password"), "has a meaning only beside `store`")
+
+    def _anchor(self, anchor: Anchor, path: Path) -> None:
+        if (anchor.file is None) == (anchor.url is None):
+            self._findings.add_unless_faulty(path, "needs either `file` or `url`")
+        elif anchor.token is not None and anchor.url is None:
+            self._findings.add_unless_faulty((*path, "token"), "has a meaning only beside `url`")
 
     def _blame(self, path: Path, other: Path, message: str) -> None:
         """Note a problem between two fields with the first one that the file sets; defaults agree already."""

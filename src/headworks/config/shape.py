@@ -313,6 +313,58 @@ class Records(Section, frozen=True):
     ] = None
 
 
+class Anchor(Section, frozen=True):
+    """A place outside of the archive that checkpoints of the audit log are sent to: a file, or a URL."""
+
+    file: Annotated[
+        FilePath | None,
+        Meta(description="A file that checkpoints are appended to; on another disk, or one that is copied elsewhere."),
+    ] = None
+    url: Annotated[
+        str | None,
+        Meta(description="Where checkpoints are sent with POST, as JSON.", extra={"form": "base-url"}),
+    ] = None
+    token: Annotated[SecretReference | None, Meta(description="Sent to `url` as a bearer token, as a reference.")] = (
+        None
+    )
+
+
+AuditDays = Annotated[int, Meta(ge=1, le=36_500)]
+
+
+class Audit(Section, frozen=True):
+    """The audit log: who did what, when, from where, with what outcome, in an archive in which changes are found."""
+
+    enabled: Annotated[bool, Meta(description="Whether there is one.")] = True
+    key: Annotated[
+        SecretReference | None,
+        Meta(
+            description="The secret that data keys are wrapped with and checkpoints signed with, at least 32 "
+            "characters. Left out: one is derived from `access.secret`."
+        ),
+    ] = None
+    previous_keys: Annotated[
+        tuple[SecretReference, ...],
+        Meta(description="Secrets that were `key` before: what they wrapped and signed can still be read."),
+    ] = ()
+    days: Annotated[
+        AuditDays | None,
+        Meta(
+            description="How many days entries can be read; then their keys are destroyed. Left out: for ever.",
+        ),
+    ] = None
+    workload_days: Annotated[
+        dict[str, AuditDays], Meta(description="The same for workloads that keep theirs for another time, by name.")
+    ] = {}
+    anchors: Annotated[
+        tuple[Anchor, ...],
+        Meta(description="Where checkpoints are kept outside of the archive, so that a cut-off end is found."),
+    ] = ()
+    anchor_every_s: Annotated[
+        Seconds, Meta(description="Seconds from one anchored checkpoint to the next, while there are new entries.")
+    ] = 60.0
+
+
 class Connections(Section, frozen=True):
     """The pool of connections to one upstream, in each worker."""
 
@@ -828,6 +880,7 @@ class Config(Section, frozen=True, kw_only=True):
     storage: Annotated[Storage, Meta(description="Where state is kept.")] = Storage()
     records: Annotated[Records, Meta(description="What is kept of each call.")] = Records()
     alerts: Annotated[Alerts, Meta(description="Who is told when a budget is reached.")] = Alerts()
+    audit: Annotated[Audit, Meta(description="The log of who did what, in which changes are found.")] = Audit()
     quotas: Annotated[Quotas, Meta(description="Limits that workers and machines share.")] = Quotas()
     secrets: Annotated[Secrets, Meta(description="Where keys are that a secret manager keeps.")] = Secrets()
     providers: Annotated[

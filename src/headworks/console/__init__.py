@@ -1,7 +1,7 @@
 """The control plane: a process of its own, beside the workers. The data plane keeps serving when it is down.
 
-It drains the journals into the store, grants leases, keeps the books of budgets and has people told; the dashboard,
-the admin API, batches and schedules will live here.
+It drains the journals into the store and the audit log, grants leases, keeps the books of budgets and has people told;
+the dashboard, the admin API, batches and schedules will live here.
 """
 
 from headworks.console.alert_channels import channels_of

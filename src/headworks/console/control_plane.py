@@ -1,4 +1,5 @@
-"""The body of the control-plane process: drain, rest, drain; till told to stop."""
+"""The body of the control-plane process: drain, rest, drain; till told to stop. Beside it a thread
+seals the audit log: what that cannot take stays in the journals, and keeps no record waiting."""
 
 import math
 import os
@@ -9,7 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from headworks.accounting import open_books
+from headworks.auditing import AuditTerms, keep_for_audit
 from headworks.console.alerting import Alert, Alerter, Channel
+from headworks.console.auditing import Sealing
 from headworks.console.growth import LOOK_EVERY_S, GrowthWatch
 from headworks.errors import StorageError
 from headworks.limits.books import KeptAuthority
@@ -42,6 +45,7 @@ def control_plane(
     keep_days: int | None = None,
     serves_leases: bool,
     channels: Sequence[Channel] = (),
+    audit: AuditTerms | None = None,
 ) -> int:
     """Be the control plane of this process until SIGTERM; returns the exit code. For the supervisor to fork.
 
@@ -51,6 +55,7 @@ def control_plane(
         serves_leases: this machine's workers ask here for their leases of shared quotas. What they may spend of
             budgets they ask here in any case.
         channels: who is told when a budget is reached.
+        audit: what the audit log is sealed with; None: there is none.
 
     SIGINT is not for this process: Ctrl-C reaches it at the same time as the supervisor, which first lets the
     workers finish and then sends SIGTERM; their last records are still to be drained.
@@ -80,6 +85,7 @@ def control_plane(
                 storage,
                 url,
                 keep_days=keep_days,
+                audit=audit,
                 rest=lambda seconds: bool(select.select([told], [], [], seconds)[0]),
                 say=report,
             )
@@ -101,6 +107,7 @@ def run(
     url: str = "",
     *,
     keep_days: int | None = None,
+    audit: AuditTerms | None = None,
     rest: Rest,
     say: Callable[[str], None],
     now: Callable[[], float] = time.time,
@@ -112,12 +119,12 @@ def run(
     another process drains already, this one waits for its turn.
 
     Arguments:
-        url, keep_days: as for `control_plane`.
+        url, keep_days, audit: as for `control_plane`.
         say: writes a line to the operator's log.
         now: Unix seconds.
         clock: monotonic seconds, for what is done every so often.
     """
-    _Draining(storage, url, keep_days, rest, say, now, clock).run()
+    _Draining(storage, url, keep_days, rest, say, now, clock, audit).run()
 
 
 PURGE_EVERY_S = 600.0
@@ -137,7 +144,10 @@ class _Draining:
         say: Callable[[str], None],
         now: Callable[[], float],
         clock: Callable[[], float],
+        audit: AuditTerms | None,
     ) -> None:
+        self._audit_terms = audit
+        self._audit: Sealing | None = None
         self._storage = storage
         self._url = url
         self._keep_days = keep_days
@@ -170,7 +180,21 @@ class _Draining:
                 return
 
     def _drain_until_told(self) -> None:
-        store = open_store(self._storage, self._url)
+        keep_for_audit(self._storage, is_on=self._audit_terms is not None)
+        if self._audit_terms is not None:
+            self._audit = Sealing(self._audit_terms, say=self._say, now=self._now, clock=self._clock)
+        try:
+            self._drain_into(open_store(self._storage, self._url))
+        finally:
+            self._finish_audit()
+
+    def _finish_audit(self) -> None:
+        sealing, self._audit = self._audit, None
+        if sealing is not None:
+            sealing.finish()
+            sealing.check()
+
+    def _drain_into(self, store: Store) -> None:
         try:
             drainer = Drainer(self._storage / JOURNAL_FOLDER, store, now=self._now, report=self._say)
             rest_s = SHORTEST_REST_S
@@ -187,9 +211,13 @@ class _Draining:
                     purged_s = clock_s
                     self._keep_house(store, now_s)
                     self._purge_approvals(now_s)
+                if self._audit is not None:
+                    self._audit.check()
                 rest_s = SHORTEST_REST_S if drained.entries else min(LONGEST_REST_S, rest_s * 2)
                 is_told = self._rest(rest_s)
             self._pass(drainer)
+            self._finish_audit()
+            self._pass(drainer)  # removes what waited for that
         finally:
             store.close()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.calls import JournalEntry, ObjectNote, Opened, Settled, SettledWithPrefix
+from headworks.calls import JournalEntry, ObjectNote, Opened, OutcomeReport, Settled, SettledWithPrefix
 from headworks.config import Project, store_url
 from headworks.doctoring.findings import Check, Finding, in_thread, ok, problem, skipped, warning
 from headworks.doctoring.situation import Situation
@@ -175,4 +175,4 @@ def _written_s(entry: JournalEntry) -> float:
         return (entry.opened.opened_us + entry.total_us) / 1e6
     if isinstance(entry, ObjectNote):
         return entry.noted_us / 1e6
-    return entry.reported_us / 1e6
+    return (entry.reported_us if isinstance(entry, OutcomeReport) else entry.at_us) / 1e6

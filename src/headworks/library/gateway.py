@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 import uvloop
 
 from headworks.assembly import Assembly, Hull, Settings, read_settings
+from headworks.auditing import audit_terms, keep_for_audit
 from headworks.config import load
 from headworks.errors import HeadworksError, Refusal, StorageError
 from headworks.exchange import Request
@@ -59,6 +60,10 @@ def connect(config: str | os.PathLike[str] = "headworks.yaml", *, api_key: str |
     return InProcessGateway(read_settings(project, os.environ, kept), api_key, kept)
 
 
+_AUDIT_EVERY = 20
+"""Passes of the records from one of the audit log to the next: it looks at its last segment each time."""
+
+
 class InProcessGateway:
     """A running gateway; close it, or use it as a context manager. Safe to use from any thread."""
 
@@ -71,7 +76,7 @@ class InProcessGateway:
         self._is_closed = False
         self._rotator = Rotator(settings.project, kept or {}, self._rekey)
         self._run(self._open())
-        self._drainer = _Drainer(settings.project.storage, settings.store_url)
+        self._drainer = _Drainer(settings)
 
     def openai(self, **options: Any) -> "_OpenAI":
         """The official synchronous client; `options` are passed on to it (`timeout`, `max_retries`, …).
@@ -165,12 +170,15 @@ class InProcessGateway:
 
 
 class _Drainer:
-    """Moves records from the journal to the store now and then, where no gateway's control plane does."""
+    """Moves records from the journal to the store and the audit log now and then, where no control plane does."""
 
-    def __init__(self, storage: Path, url: str) -> None:
-        self._storage = storage
-        self._url = url
+    def __init__(self, settings: Settings) -> None:
+        self._storage = settings.project.storage
+        self._url = settings.store_url
+        self._audit = audit_terms(settings.project)
+        keep_for_audit(self._storage, is_on=self._audit is not None)
         self._trouble = ""
+        self._passes = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="headworks-drain", daemon=True)
         self._thread.start()
@@ -178,16 +186,21 @@ class _Drainer:
     def close(self) -> None:
         self._stop.set()
         self._thread.join()
-        self._drain()
+        self._drain(is_last=True)
 
     def _work(self) -> None:
         while not self._stop.wait(_DRAIN_S):
+            self._passes += 1
             self._drain()
 
-    def _drain(self) -> None:
+    def _drain(self, *, is_last: bool = False) -> None:
         """Drain once; where the store is away, say so once, for what is in the journal waits for it."""
         try:
             drain_once(self._storage, self._url, report=report)
+            if self._audit is not None and (is_last or self._passes % _AUDIT_EVERY == 1):
+                from headworks.audit_intake import drain_audit  # loads cryptography
+
+                drain_audit(self._audit, report=report)
         except StorageError as error:
             if str(error) != self._trouble:
                 self._trouble = str(error)

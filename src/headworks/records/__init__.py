@@ -10,7 +10,7 @@ people wrote) and `replay` (what a past call was) are imported from their files,
 May import `calls`, `errors`, `database`, `config` and `catalogue`.
 """
 
-from headworks.records.draining import Drained, Drainer, drain_lock
+from headworks.records.draining import MARKS_FOLDER, Drained, Drainer, drain_lock
 from headworks.records.journal import Journal
 from headworks.records.mark import open_mark
 from headworks.records.outcomes import read_outcomes, wilson
@@ -28,15 +28,19 @@ from headworks.records.storage import (
     report_outcomes,
 )
 from headworks.records.stores import (
+    Batch,
     Bodies,
+    Committed,
     ContentKind,
     Dimension,
     Figures,
+    Intake,
     ObjectSelection,
     OutcomeDimension,
     OutcomeSelection,
     OutputCount,
     OutputLengths,
+    Progress,
     Record,
     Reported,
     ResponseOrigin,
@@ -50,20 +54,25 @@ from headworks.records.stores import (
 
 __all__ = [
     "JOURNAL_FOLDER",
+    "MARKS_FOLDER",
     "STORE_FILE",
+    "Batch",
     "Bodies",
     "CallLookup",
+    "Committed",
     "ContentKind",
     "Dimension",
     "Drained",
     "Drainer",
     "Figures",
+    "Intake",
     "Journal",
     "ObjectSelection",
     "OutcomeDimension",
     "OutcomeSelection",
     "OutputCount",
     "OutputLengths",
+    "Progress",
     "Record",
     "Reported",
     "ResponseOrigin",

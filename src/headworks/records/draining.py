@@ -3,6 +3,10 @@
 How far a segment has been read is written in the same transaction as what was read, so it does not matter when this
 process is killed. A segment is removed when it is read to its end and nobody holds it any more. What can be said of
 a *writer* (see `segments`) is only said after its segments' locks were tried and the folder was listed again.
+
+Where there is an audit log, two drain the same journals, each at its own pace: one for the records, and one for the
+audit, which *marks* what it has read to its end. Records' drainer removes only what is marked. So whoever drains the
+records, the audit log misses nothing; and while it cannot be written, journals grow to their bound.
 """
 
 import fcntl
@@ -13,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.calls import JournalEntry, ObjectNote, Opened, OutcomeReport, Settled, SettledWithPrefix
+from headworks.calls import AuditEvent, JournalEntry, ObjectNote, Opened, OutcomeReport, Settled, SettledWithPrefix
 from headworks.database import storage_errors
 from headworks.errors import StorageError
 from headworks.records.frames import Gap
@@ -26,7 +30,7 @@ from headworks.records.segments import (
     open_segment,
     read,
 )
-from headworks.records.stores import Batch, Progress, Store
+from headworks.records.stores import Batch, Intake, Progress
 
 BATCH_ENTRIES = 4096
 BATCH_BYTES = 8 << 20
@@ -34,6 +38,9 @@ BATCH_BYTES = 8 << 20
 
 LOCK_FILE = "drain.lock"
 """Whoever holds it, below the storage folder, is the one that drains."""
+
+MARKS_FOLDER = "audited"
+"""Below the journal folder, as long as there is an audit log: a file for each segment that the log has whole."""
 
 _UNBORN_S = 60.0
 """A segment that has not been locked and named within that time never will be: its worker died in between."""
@@ -75,11 +82,22 @@ class Drainer:
         store: filled by nobody else; the caller holds `drain_lock`.
         now: seconds since the Unix epoch.
         report: told in a sentence what an operator must know (bytes that cannot be read, say).
+        is_audit: drain for the audit log: mark what is finished, and leave its removal to who drains the records.
     """
 
-    def __init__(self, folder: Path, store: Store, *, now: Callable[[], float], report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: Intake,
+        *,
+        now: Callable[[], float],
+        report: Callable[[str], None],
+        is_audit: bool = False,
+    ) -> None:
         self._folder = folder
         self._store = store
+        self._is_audit = is_audit
+        self._marks = folder / MARKS_FOLDER
         self._now = now
         self._report = report
         self._progress: dict[str, Progress] = store.progress()
@@ -110,8 +128,11 @@ class Drainer:
         self._end_writers(idle | batch.finished(self._progress), batch)
         drained = batch.commit(self._progress, self._forgotten)
         self._forgotten = []
-        self._remove_finished()
-        self._remove_unborn()
+        if self._is_audit:
+            self._mark_finished()
+        else:
+            self._remove_finished()
+            self._remove_unborn()
         return drained
 
     def _read(self, segment: Segment, size: int, batch: "_Building") -> bool:
@@ -173,9 +194,24 @@ class Drainer:
             self._troubled[name] = trouble
             self._report(trouble)
 
+    def _mark_finished(self) -> None:
+        """Say of each segment that is read to its end that it may go, and forget those that are gone."""
+        for name in [name for name, progress in self._progress.items() if progress.is_finished]:
+            mark = self._marks / name
+            with storage_errors(mark):
+                if (self._folder / name).exists():
+                    mark.touch(0o600)
+                else:
+                    mark.unlink(missing_ok=True)
+                    self._forgotten.append(name)
+                    del self._progress[name]
+
     def _remove_finished(self) -> None:
+        is_audited = self._marks.is_dir()
         for name in [name for name, progress in self._progress.items() if progress.is_finished]:
             path = self._folder / name
+            if is_audited and path.exists() and not (self._marks / name).exists():
+                continue  # the audit log still has to read it
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:
@@ -198,7 +234,7 @@ class Drainer:
 class _Building:
     """A batch while it grows. Opened entries whose call settles in the same batch never reach the store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Intake) -> None:
         self.ended_writers: list[str] = []
         self._store = store
         self._settled: list[Settled] = []
@@ -206,6 +242,7 @@ class _Building:
         self._outcomes: list[OutcomeReport] = []
         self._prefixes: dict[str, bytes] = {}
         self._objects: list[ObjectNote] = []
+        self._events: list[AuditEvent] = []
         self._positions: dict[str, Progress] = {}
         self._bytes = 0
         self._drained = Drained()
@@ -213,6 +250,7 @@ class _Building:
     @property
     def is_full(self) -> bool:
         waiting = len(self._settled) + len(self._opened) + len(self._outcomes) + len(self._objects)
+        waiting += len(self._events)
         return waiting >= BATCH_ENTRIES or self._bytes >= BATCH_BYTES
 
     def position(self, name: str) -> Progress | None:
@@ -241,8 +279,10 @@ class _Building:
                 self._opened[entry.call_id] = (segment.writer, entry)
             elif isinstance(entry, ObjectNote):
                 self._objects.append(entry)
-            else:
+            elif isinstance(entry, OutcomeReport):
                 self._outcomes.append(entry)
+            else:
+                self._events.append(entry)
         self._positions[segment.name] = position
         self._bytes += size
         total = self._drained
@@ -264,6 +304,7 @@ class _Building:
                     self._outcomes,
                     self._prefixes,
                     self._objects,
+                    self._events,
                 )
             )
             total = self._drained
@@ -271,6 +312,7 @@ class _Building:
         progress.update(self._positions)
         self._settled, self._opened, self._outcomes, self._positions, self._bytes = [], {}, [], {}, 0
         self._prefixes, self._objects = {}, []
+        self._events = []
         self.ended_writers = []
         return self._drained
 

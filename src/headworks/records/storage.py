@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from headworks.calls import ObjectNote, OutcomeReport
+from headworks.calls import AuditEvent, ObjectNote, OutcomeReport
 from headworks.database import storage_errors
 from headworks.errors import CommandError, StorageError
 from headworks.records.draining import Drained, Drainer, drain_lock
@@ -194,8 +194,8 @@ def _offsets(store: Store) -> dict[str, int]:
     return {name: position.offset for name, position in store.progress().items()}
 
 
-def report_outcomes(storage: Path, reports: Sequence[OutcomeReport], *, limit_bytes: int) -> None:
-    """Put reports into a journal of this process's own, from which they are drained like a worker's.
+def report_outcomes(storage: Path, reports: Sequence[OutcomeReport | AuditEvent], *, limit_bytes: int) -> None:
+    """Put reports or events into a journal of this process's own, from which they are drained like a worker's.
 
     For commands, outside of an event loop. Returns when the kernel has them.
 

@@ -85,6 +85,7 @@ class Connection(asyncio.Protocol):
         "_limits",
         "_owes_continue",
         "_parser",
+        "_peer",
         "_phase",
         "_queue",
         "_raw_body_bytes",
@@ -134,6 +135,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self._peer = peer[0] if isinstance(peer, tuple) else ""
         self._parser = httptools.HttpRequestParser(self)
         self._read_timer = Timer(self._read_timed_out)
         self._write_timer = Timer(self._write_timed_out)
@@ -276,7 +279,7 @@ class Connection(asyncio.Protocol):
         path, query = self._server.known_targets.get(self._target) or split_target(
             self._target, self._server.slashes_below
         )
-        request = Request(method, path, query, headers)
+        request = Request(method, path, query, headers, b"", peer=self._peer)
         self._request = request
         self._application = self._server.application
         self._phase = _Phase.BODY

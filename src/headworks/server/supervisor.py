@@ -14,11 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
 from headworks.assembly import Settings, read_settings
+from headworks.auditing import audit_terms, event, keep_for_audit, operator, record
 from headworks.config import Project, load, parse, read_text
 from headworks.console import channels_of, control_plane
 from headworks.errors import ConfigError, HeadworksError, StorageError
@@ -87,6 +89,7 @@ class Supervisor:
         self._say = say
         self._announce = announce
         self._storage = settings.project.storage
+        self._audit = audit_terms(settings.project, os.environ)
         self._run_folder = self._storage / RUN_FOLDER
         self._workers = [_Child(f"worker_{index + 1}") for index in range(settings.project.config.server.workers)]
         self._control_plane = _Child(_CONTROL_PLANE)
@@ -103,7 +106,9 @@ class Supervisor:
         self._make_folders()
         self._reserve(server.host, server.port)
         self._forget_figures()
+        keep_for_audit(self._storage, is_on=self._audit is not None)
         self._prepare()
+        self._record("gateway.started", self._settings.project)
         self._listen_for_signals()
         gc.freeze()
         self._start(self._control_plane, self._control_plane_body)
@@ -241,6 +246,7 @@ class Supervisor:
             keep_days=self._settings.project.config.records.days,
             serves_leases=not self._settings.valkey,
             channels=self._channels,
+            audit=self._audit,
         )
 
     # -- watching -------------------------------------------------------------------------------------------------
@@ -361,6 +367,7 @@ class Supervisor:
             settings = read_settings(fresh, os.environ, kept)
             channels = channels_of(fresh)
         except (HeadworksError, OSError, ValueError) as error:
+            self._record("config.reloaded", project, outcome="refused")
             self._say("headworks: the old configuration stays, for the new one is not usable:")
             for line in str(error).splitlines():
                 self._say(f"headworks: {line}")
@@ -374,6 +381,7 @@ class Supervisor:
         self._tell_workers(Word.SECRETS, pack(kept))
         self._tell_workers(Word.RELOAD, text.encode())
         self._tell_keeper(text)
+        self._record("config.reloaded", fresh, before=project)
         self._say("headworks: configuration reloaded")
 
     def _tell_workers(self, word: Word, content: bytes) -> None:
@@ -388,6 +396,22 @@ class Supervisor:
         elif self._keeper is not None:
             _tell(self._keeper, Word.SECRETS, pack(self._kept))
             _tell(self._keeper, Word.RELOAD, text.encode())
+
+    def _record(self, action: str, project: Project, *, before: Project | None = None, outcome: str = "done") -> None:
+        """Tell the audit log which configuration is in force; by its hash, and by the names of what has changed."""
+        detail: dict[str, str | int] = {"configuration": _fingerprint(project)}
+        if before is not None:
+            detail["before"] = _fingerprint(before)
+            fields = project.config.__struct_fields__
+            changed = [name for name in fields if getattr(project.config, name) != getattr(before.config, name)]
+            detail["changed"] = ", ".join(changed)
+        done = event(
+            action, actor=operator(), origin="server", target=project.file.name, outcome=outcome, detail=detail
+        )
+        try:
+            record(project, done)
+        except StorageError as error:
+            report(f"the audit log does not know of {action}: {error}")
 
     # -- stopping -------------------------------------------------------------------------------------------------
 
@@ -471,6 +495,10 @@ def _tell(child: _Child, word: Word, content: bytes) -> None:
             return  # it is dying: whoever replaces it begins with what is known now
         finally:
             child.control.setblocking(False)
+
+
+def _fingerprint(project: Project) -> str:
+    return sha256(msgspec.json.encode(project.config)).hexdigest()
 
 
 def _with_overrides(project: Project, overrides: dict[str, object]) -> Project:

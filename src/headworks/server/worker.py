@@ -59,7 +59,7 @@ def tls_context(project: Project) -> ssl.SSLContext | None:
     return context
 
 
-def fixed_part(project: Project) -> dict[tuple[str, str], object]:
+def fixed_part(project: Project) -> dict[tuple[str, ...], object]:
     """What a reload cannot change, by its place in the file: a running process is bound to it."""
     config = project.config
     return {
@@ -67,6 +67,7 @@ def fixed_part(project: Project) -> dict[tuple[str, str], object]:
         **{("storage", field): getattr(config.storage, field) for field in config.storage.__struct_fields__},
         **{("records", field): getattr(config.records, field) for field in ("store", "store_password", "days")},
         ("access", "secret"): config.access.secret,
+        ("audit",): config.audit,
     }
 
 

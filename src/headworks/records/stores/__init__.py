@@ -9,7 +9,17 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from headworks.calls import Caller, ObjectNote, Opened, Outcome, OutcomeReport, Settled, UsageSource, Verdict
+from headworks.calls import (
+    AuditEvent,
+    Caller,
+    ObjectNote,
+    Opened,
+    Outcome,
+    OutcomeReport,
+    Settled,
+    UsageSource,
+    Verdict,
+)
 from headworks.records.stores.lengths import OutputCount, OutputLengths, Span, Wasted
 from headworks.records.stores.reports import Figures, OutcomeDimension, OutcomeSelection, Reported, Tally
 
@@ -21,6 +31,7 @@ __all__ = [
     "ContentKind",
     "Dimension",
     "Figures",
+    "Intake",
     "ObjectSelection",
     "OutcomeDimension",
     "OutcomeSelection",
@@ -111,6 +122,7 @@ class Batch(msgspec.Struct, frozen=True):
         outcomes: what was reported of calls, whether they are known yet or not.
         prefixes: fingerprints of the requests of calls among `settled`, by call id. Kept for `PREFIX_DAYS`.
         objects: what was made at providers, and what became of it.
+        events: what else was done: for the audit log, and nothing to a store of records.
     """
 
     settled: Sequence[Settled] = ()
@@ -121,6 +133,7 @@ class Batch(msgspec.Struct, frozen=True):
     outcomes: Sequence[OutcomeReport] = ()
     prefixes: Mapping[str, bytes] = {}
     objects: Sequence[ObjectNote] = ()
+    events: Sequence[AuditEvent] = ()
 
 
 class Committed(msgspec.Struct, frozen=True):
@@ -230,8 +243,8 @@ class ObjectSelection(msgspec.Struct, frozen=True):
     limit: int = 100
 
 
-class Store(Protocol):
-    """What a store does. Every method raises `errors.StorageError` when it cannot."""
+class Intake(Protocol):
+    """What journals are drained into. Every method raises `errors.StorageError` when it cannot."""
 
     def commit(self, batch: Batch) -> Committed:
         """Make a batch durable, whole or not at all. Calls that are known already change nothing."""
@@ -244,6 +257,10 @@ class Store(Protocol):
     def open_writers(self) -> set[str]:
         """Writers that have calls open."""
         ...
+
+
+class Store(Intake, Protocol):
+    """What a store does. Every method raises `errors.StorageError` when it cannot."""
 
     def select(self, selection: Selection) -> list[Record]:
         """The selected calls."""
@@ -291,6 +308,13 @@ class Store(Protocol):
 
     def purge(self, now_us: int) -> int:
         """Remove content that has expired, in transactions of a bounded size; how many pieces."""
+        ...
+
+    def erase(self, user: str) -> int:
+        """Remove all content that is kept of a person's calls, in transactions of a bounded size; how many pieces.
+
+        What was recorded of the calls stays. An engine may keep what it has freed on its disk until it is used again.
+        """
         ...
 
     def prepare(self, now_us: int) -> None:

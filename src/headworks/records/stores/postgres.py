@@ -132,6 +132,15 @@ class PostgresStore:
             if pieces < postgres_queries.PURGE_PIECES:
                 return removed
 
+    def erase(self, user: str) -> int:
+        """Remove all content that is kept of a person's calls; the server frees its place with its next VACUUM."""
+        removed = 0
+        while True:
+            pieces = self._link.write(lambda connection: postgres_retention.erase_some(connection, user))
+            removed += pieces
+            if not pieces:
+                return removed
+
     def prepare(self, now_us: int) -> None:
         """Make the partitions of this month and the next two: so none is made while calls wait to be recorded."""
         self._link.write(lambda connection: make_ahead(connection, now_us))

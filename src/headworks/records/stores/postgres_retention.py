@@ -8,6 +8,7 @@ import msgspec
 from psycopg import sql
 
 from headworks.postgres import Connection
+from headworks.records.stores.postgres_intake import indexable
 from headworks.records.stores.postgres_schema import OTHER, months_over, take_commit_lock
 
 STEP_CALLS = 5_000
@@ -47,6 +48,18 @@ def forget_some(connection: Connection, before_us: int, seen_seq: int) -> Step:
     if months:
         return _forget_month(connection, months[0], seen_seq)
     return _forget_other(connection, before_us)
+
+
+def erase_some(connection: Connection, user: str) -> int:
+    """Remove some of what is kept of a person's calls; how many pieces, 0 when there are none left."""
+    removed = 0
+    for table in ("bodies", "content"):
+        kept = sql.SQL(
+            "DELETE FROM {0} WHERE ctid = ANY(ARRAY(SELECT kept.ctid FROM {0} AS kept JOIN calls USING (seq) "
+            'WHERE calls."user" = %s LIMIT %s))'
+        ).format(sql.Identifier(table))
+        removed += connection.execute(kept, (indexable(user), STEP_CALLS)).rowcount
+    return removed
 
 
 def _forget_month(connection: Connection, name: str, seen_seq: int) -> Step:

@@ -33,7 +33,14 @@ from headworks.records.stores import (
 )
 from headworks.records.stores.rollups import Rollups, whole_hours
 from headworks.records.stores.rows import COLUMNS, lost, row_of
-from headworks.records.stores.sqlite_content import expire, forget, insert_content, insert_prefix, select_content
+from headworks.records.stores.sqlite_content import (
+    erase,
+    expire,
+    forget,
+    insert_content,
+    insert_prefix,
+    select_content,
+)
 from headworks.records.stores.sqlite_objects import note_objects, object_note, select_objects
 from headworks.records.stores.sqlite_outcomes import OutcomeQueries, insert_reports
 from headworks.records.stores.sqlite_queries import Queries
@@ -162,6 +169,11 @@ class SqliteStore:
         """Remove content that has expired, in transactions of a bounded size; how many pieces."""
         with storage_errors(self._path):
             return expire(self._connection, now_us)
+
+    def erase(self, user: str) -> int:
+        """Remove all content that is kept of a person's calls, so that nothing of it is left in the file."""
+        with storage_errors(self._path):
+            return erase(self._connection, user)
 
     def prepare(self, now_us: int) -> None:
         """There is nothing to make."""

@@ -59,6 +59,27 @@ def expire(connection: sqlite3.Connection, now_us: int) -> int:
             return removed
 
 
+def erase(connection: sqlite3.Connection, user: str) -> int:
+    """Remove what is kept of a person's calls; how many pieces. What is freed is overwritten, in the file and the log
+    that is written ahead of it; the latter when no reader is in it."""
+    connection.execute("PRAGMA secure_delete = ON")
+    removed = 0
+    for table, key in (("content", "id"), ("bodies", "seq")):
+        while True:
+            with transaction(connection):
+                cursor = connection.execute(
+                    f"DELETE FROM {table} WHERE {key} IN (SELECT kept.{key} FROM {table} AS kept "  # noqa: S608 - ours
+                    "JOIN calls ON calls.seq = kept.seq WHERE calls.user = ? LIMIT ?)",
+                    (user, PURGE_PIECES),
+                )
+            removed += cursor.rowcount
+            if cursor.rowcount < PURGE_PIECES:
+                break
+    connection.execute("PRAGMA secure_delete = OFF")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return removed
+
+
 def forget(connection: sqlite3.Connection, before_us: int) -> int:
     """Remove the calls that were opened before then, and what belongs to them; how many calls that were."""
     removed = 0
