@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from headworks.cli.lines import json_line, note
 from headworks.cli.moments import day, iso
+from headworks.cli.state import tell_audit
 from headworks.cli.tables import GREY, RED, YELLOW, Cell, Table, has_colours, terminal_width
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         if options.action == "release":
             count = ledger.write(lambda: ledger.let_go(ledger.now_s() - _UNHEARD_S))
+            tell_audit(project, "budgets", "budget.released", "", {"holders": count})
             print(f"let go of what {count} {'holder' if count == 1 else 'holders'} held")
             return 0
         states = ledger.states(int(now_s * 1e6))

@@ -324,7 +324,7 @@ class Anchor(Section, frozen=True):
         str | None,
         Meta(description="Where checkpoints are sent with POST, as JSON.", extra={"form": "base-url"}),
     ] = None
-    token: Annotated[SecretReference | None, Meta(description="Sent to `url` as a bearer token, as a reference.")] = (
+    token: Annotated[LocalSecretReference | None, Meta(description="Sent to `url` as a bearer token, as a reference.")] = (
         None
     )
 
@@ -337,14 +337,14 @@ class Audit(Section, frozen=True):
 
     enabled: Annotated[bool, Meta(description="Whether there is one.")] = True
     key: Annotated[
-        SecretReference | None,
+        LocalSecretReference | None,
         Meta(
             description="The secret that data keys are wrapped with and checkpoints signed with, at least 32 "
             "characters. Left out: one is derived from `access.secret`."
         ),
     ] = None
     previous_keys: Annotated[
-        tuple[SecretReference, ...],
+        tuple[LocalSecretReference, ...],
         Meta(description="Secrets that were `key` before: what they wrapped and signed can still be read."),
     ] = ()
     days: Annotated[
