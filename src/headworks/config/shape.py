@@ -324,9 +324,9 @@ class Anchor(Section, frozen=True):
         str | None,
         Meta(description="Where checkpoints are sent with POST, as JSON.", extra={"form": "base-url"}),
     ] = None
-    token: Annotated[LocalSecretReference | None, Meta(description="Sent to `url` as a bearer token, as a reference.")] = (
-        None
-    )
+    token: Annotated[
+        LocalSecretReference | None, Meta(description="Sent to `url` as a bearer token, as a reference.")
+    ] = None
 
 
 AuditDays = Annotated[int, Meta(ge=1, le=36_500)]
