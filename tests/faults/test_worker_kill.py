@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
@@ -103,11 +104,19 @@ def _workers(pid: int) -> list[int]:
 
 
 def _is_worker(pid: int) -> bool:
-    try:
-        names = [os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir()]
-    except OSError:
-        return False
-    return any(name.endswith(".journal") for name in names)
+    with suppress(OSError):  # it has ended
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):  # it was closed meanwhile
+                if os.readlink(link).endswith(".journal"):
+                    return True
+    return False
+
+
+def _wait_for_answers(clients: "_Clients", count: int) -> None:
+    due_s = time.monotonic() + 30
+    while len(clients.answered) < count:
+        assert time.monotonic() < due_s, f"{len(clients.answered)} answers, where {count} were waited for"
+        time.sleep(0.01)
 
 
 def _storm(folder: Path, kills: int) -> None:
@@ -135,7 +144,8 @@ def _storm(folder: Path, kills: int) -> None:
     chance = random.Random(20261123)
     try:
         for _ in range(kills):
-            time.sleep(chance.uniform(0.05, 0.6))
+            _wait_for_answers(clients, len(clients.answered) + 11)
+            time.sleep(chance.uniform(0.0, 0.3))
             workers = _workers(process.pid)
             if workers:
                 os.kill(chance.choice(workers), signal.SIGKILL)

@@ -200,13 +200,13 @@ def test_what_rules_print_and_read_does_not_disturb_the_answers(judge):
 
 
 def test_the_worker_sees_none_of_our_secrets(judge, monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    monkeypatch.setenv("HEADWORKS_SECRET", "secret")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-planted")
+    monkeypatch.setenv("HEADWORKS_SECRET", "planted")
 
     outcome = judge(
         """
         import os
-        def rule(output, context): return not any("secret" in value for value in os.environ.values())
+        def rule(output, context): return not any("planted" in value for value in os.environ.values())
         """,
         {},
     )
