@@ -11,7 +11,10 @@ from headworks.calls import Caller, Failure, FailureKind, Limits, Team
 from headworks.errors import LimitsUnavailable
 from headworks.limiting import Limiter, quotas_of
 from headworks.limits import LocalAuthority
-from played_work import DONE, EVENTS, chunk, team
+from played_work import DONE, EVENTS, chat_answer, chunk, team
+
+
+ANSWERED = chat_answer("Hello.", usage=(7, 5))
 
 
 @pytest.fixture
@@ -295,6 +298,19 @@ def test_a_workload_whose_model_is_over_its_quota_goes_on_along_its_chain(hall, 
         asked.append(hall.flight.body["model"])
         work.answer(team("red"))
     assert asked == ["small", "large"]
+
+
+def test_after_a_fallback_the_target_that_answered_is_charged_and_the_first_is_not(hall, limit):
+    hall.make(retries=2)
+    first, second = limit("smart", tokens_per_minute=100_000), limit("only-chat/c", tokens_per_minute=100_000)
+    hall.ask("/v1/chat/completions", {"model": "smart", "messages": [{"role": "user", "content": "x"}]})
+    run(hall)
+    hall.flight.sink.on_failure(Failure(FailureKind.TIMEOUT, "took too long"))
+    run(hall, 0.2)
+    assert len(hall.upstream.flights) == 2
+    hall.answer(ANSWERED)
+    hall.turn(6)
+    assert (first.tokens[0].spent, second.tokens[0].spent) == (0, 12)
 
 
 def test_a_keys_own_limit_is_not_gone_round_by_a_fallback(hall):

@@ -91,7 +91,9 @@ class CallQuota:
     """
 
     __slots__ = (
+        "_asked",
         "_further",
+        "_has_target",
         "_is_fresh",
         "_is_paid",
         "_limiter",
@@ -116,6 +118,8 @@ class CallQuota:
         self._reservation = reservation
         self._further: list[Reservation] = []
         self._is_fresh = has_target
+        self._has_target = has_target
+        self._asked = station
         self.station = station
         self.kind = kind
         self.tokens = tokens
@@ -137,6 +141,7 @@ class CallQuota:
         failure = None if self.money is None else self._set_aside(self.money, station, now_s)
         if failure is not None:
             return failure
+        self._asked = station
         limits = station.limits
         if self._is_fresh and station is self.station:
             self._is_fresh = False
@@ -178,6 +183,10 @@ class CallQuota:
                 self._reservation.cancel()
             else:
                 self._reservation.settle(real)
+                first = self.station.limits
+                if first is not None and self._has_target and self._asked is not self.station:
+                    for meter in first.tokens:  # another target has answered: its own quotas are charged, below
+                        meter.correct(real, 0)
         for reservation in self._further[:-1]:
             reservation.settle(0)
         for reservation in self._further[-1:]:
