@@ -13,7 +13,6 @@ from headworks.limiting import Limiter, quotas_of
 from headworks.limits import LocalAuthority
 from played_work import DONE, EVENTS, chat_answer, chunk, team
 
-
 ANSWERED = chat_answer("Hello.", usage=(7, 5))
 
 
