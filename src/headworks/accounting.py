@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from headworks.limits.budgets import Account, Books, Crossing, Ledger
+from headworks.limits.budgets import Account, AccountState, Books, Crossing, Ledger
 from headworks.limits.budgets.sqlite_ledger import SqliteLedger
 from headworks.records import Store, open_store
 from headworks.records.stores import Dimension
@@ -46,7 +46,7 @@ def _recorded(storage: Path, url: str, account: Account) -> int:
         store.close()
 
 
-def recorded(store: Store, account: Account) -> int:
+def recorded(store: Store, account: Account | AccountState) -> int:
     """What the calls of an account's period have cost so far, as far as it is known, in pico-dollars.
 
     Raises:

@@ -1,11 +1,12 @@
 """Show the budgets of this day and month: what is spent, what is left, and when it will be used up at the present pace.
 
 A budget bounds what calls may cost: of a key (`headworks keys create --budget-day 10`), a team (`access.teams` in
-headworks.yaml) or a workload (`budget` in its contract), in a calendar day or month (UTC). SPENT is what the books say,
-which is never less than what was recorded: calls whose cost nobody knows count with the most that they could cost.
-ASIDE is what calls under way could still cost, and what workers hold for the next ones.
+headworks.yaml) or a workload (`budget` in its contract), in a calendar day or month (UTC). SPENT is what the books say;
+calls whose cost nobody knows count with the most that they could cost. ASIDE is what calls under way could still cost,
+and what workers hold for the next ones.
 
-`headworks budgets release` lets go what workers hold that were killed; run it where ASIDE stays although nobody calls.
+`headworks budgets release` lets go what workers hold that were killed, and counts what they had spent and not told; run
+it where ASIDE stays although nobody calls.
 
 Exit code 0; with --within SHARE 1 if a budget is used to so many percent, so that a timer can warn in time.
 """
@@ -20,10 +21,11 @@ from headworks.cli.lines import json_line, note
 from headworks.cli.moments import day, iso
 from headworks.cli.state import tell_audit
 from headworks.cli.tables import GREY, RED, YELLOW, Cell, Table, has_colours, terminal_width
+from headworks.errors import CommandError
 
 if TYPE_CHECKING:
     from headworks.config import Project
-    from headworks.limits.budgets import AccountState
+    from headworks.limits.budgets import AccountState, Ledger
 
 _HEAD = ("BUDGET OF", "PERIOD", "BUDGET", "SPENT", "ASIDE", "LEFT", "USED", "AT THIS PACE")
 _UNHEARD_S = 60.0
@@ -62,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     ledger = open_ledger(project.storage, url)
     try:
         if options.action == "release":
-            count = ledger.write(lambda: ledger.let_go(ledger.now_s() - _UNHEARD_S))
+            count = _release(project, ledger, url)
             tell_audit(project, "budgets", "budget.released", "", {"holders": count})
             print(f"let go of what {count} {'holder' if count == 1 else 'holders'} held")
             return 0
@@ -72,6 +74,29 @@ def run(options: argparse.Namespace) -> int:
     _print(states, _names(project), now_s, is_json=options.json)
     is_near = options.within is not None and any(state.spent * 100 >= options.within * state.cap for state in states)
     return 1 if is_near else 0
+
+
+def _release(project: "Project", ledger: "Ledger", url: str) -> int:
+    """Let go what is held by who is not heard of any more, and count what the records know of and the books do not."""
+    from headworks.accounting import recorded
+    from headworks.records import catch_up, open_store
+
+    if not catch_up(project.storage, url, report=lambda text: note(text, "budgets")):
+        raise CommandError("the records are behind, and by them is known what was spent last: try again in a moment")
+    store = open_store(project.storage, url)
+    try:
+        known = {state.name: recorded(store, state) for state in ledger.states(int(time.time() * 1e6))}
+    finally:
+        store.close()
+
+    def let_go() -> int:
+        for state in ledger.states(int(time.time() * 1e6)):
+            missing = known.get(state.name, 0) - state.spent
+            if missing > 0:
+                ledger.count(state.name, missing)
+        return ledger.let_go(ledger.now_s() - _UNHEARD_S)
+
+    return ledger.write(let_go)
 
 
 def _names(project: "Project") -> dict[str, str]:

@@ -9,7 +9,7 @@ that locks its account, so that nobody is allowed what another has.
 
 What a worker held when it was killed stays set aside until the period ends: calls that it had begun may have to be paid
 for, and nobody knows how much. It is little (a worker holds what it uses in a fraction of a second, and nothing when it
-is idle), and `headworks budgets release` gives it free.
+is idle), and `headworks budgets release` lets it go once the records have what was spent.
 """
 
 import math
@@ -68,6 +68,11 @@ class AccountState(msgspec.Struct, frozen=True):
     held: int
     alerted: int
 
+    @property
+    def of(self) -> str:
+        """Whose budget it is: `team/support`."""
+        return self.name.rpartition("/")[0].rpartition("/")[0]
+
 
 class Crossing(msgspec.Struct, frozen=True):
     """An account has reached a share of its cap that somebody wants to be told of."""
@@ -107,6 +112,10 @@ class Ledger(Protocol):
 
     def hold(self, name: str, holder: str, claim: Claim, held: int, now_s: float) -> None:
         """Write what a holder has; what it has spent never falls."""
+        ...
+
+    def count(self, name: str, pico: int) -> None:
+        """Count what was spent and nobody has told."""
         ...
 
     def let_go(self, unheard_since_s: float) -> int:

@@ -88,6 +88,10 @@ class PostgresLedger:
             (name, holder, claim.spent, claim.reserved, held, now_s),
         )
 
+    def count(self, name: str, pico: int) -> None:
+        """See `Ledger`."""
+        self._connection.execute("UPDATE budgets SET base = base + %s WHERE name = %s", (pico, name))
+
     def let_go(self, unheard_since_s: float) -> int:
         """See `Ledger`."""
         return self._connection.execute(

@@ -104,6 +104,10 @@ class SqliteLedger:
             (name, holder, claim.spent, claim.reserved, held, now_s),
         )
 
+    def count(self, name: str, pico: int) -> None:
+        """See `Ledger`."""
+        self._connection.execute("UPDATE accounts SET base = base + ? WHERE name = ?", (pico, name))
+
     def let_go(self, unheard_since_s: float) -> int:
         """See `Ledger`."""
         return self._connection.execute(

@@ -1,0 +1,139 @@
+"""A hard budget as a team meets it: never exceeded, whoever dies while it is spent; and somebody is told."""
+
+import http.client
+import json
+import os
+import signal
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+
+from headworks.cli import main
+from headworks.limits.budgets.sqlite_ledger import SqliteLedger
+from headworks.records import Selection, open_store
+
+CAP_USD = "0.02"
+CONFIG = f"""
+server: {{workers: 4}}
+access: {{teams: {{desk: {{budget: {{per_day: {CAP_USD}, alert_at: [10]}}}}}}}}
+alerts: {{webhooks: [{{url: file:hook, format: json}}]}}
+providers:
+  sim: {{kind: simulator, pace: 0.02}}
+"""
+CALL = {
+    "model": "sim/gpt-6-luna",
+    "max_tokens": 50,
+    "messages": [{"role": "user", "content": "Hello there, you. " * 100}],
+}
+
+
+class Told(BaseHTTPRequestHandler):
+    """Keeps what it is told, in its server."""
+
+    def do_POST(self):
+        self.server.told.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_):
+        """Nothing is said."""
+
+
+@pytest.fixture
+def hook():
+    server = HTTPServer(("127.0.0.1", 0), Told)
+    server.told = []
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def spend(gateway, key: str, answered: list[int], until: threading.Event) -> None:
+    """Call until calls are refused again and again, or for long enough."""
+    where = urlsplit(gateway.base_url)
+    refused = 0
+    while refused < 2 and not until.is_set():
+        connection = http.client.HTTPConnection(where.hostname, where.port, timeout=20)
+        try:
+            headers = {"authorization": f"Bearer {key}", "x-headworks-deadline-ms": "1500"}
+            connection.request("POST", "/v1/chat/completions", json.dumps(CALL), headers)
+            answer = connection.getresponse()
+            body = json.loads(answer.read())
+        except (OSError, http.client.HTTPException):
+            continue  # its worker was killed
+        finally:
+            connection.close()
+        if answer.status == 200:
+            answered.append(1)
+        elif body["error"]["code"] == "budget_exceeded":
+            refused += 1
+
+
+def processes(gateway) -> list[int]:
+    pid = gateway.process.pid
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes through /proc")
+def test_a_hard_budget_is_never_exceeded_whoever_dies_while_it_is_spent(tmp_path, make_gateway, hook, capsys):
+    (tmp_path / "hook").write_text(f"http://127.0.0.1:{hook.server_port}/")
+    gateway = make_gateway(CONFIG)
+    key = gateway.new_key("desk", team="desk")
+    answered: list[int] = []
+    until = threading.Event()
+    callers = [threading.Thread(target=spend, args=(gateway, key, answered, until)) for _ in range(8)]
+    for caller in callers:
+        caller.start()
+    for victim in (1, 2, 0, 3):  # the control plane, which keeps the books, is the first child
+        seen, due_s = len(answered), time.monotonic() + 20
+        while len(answered) < seen + 3 and any(caller.is_alive() for caller in callers):
+            assert time.monotonic() < due_s, f"{len(answered)} answers"
+            time.sleep(0.01)
+        found = processes(gateway)
+        if victim < len(found):
+            os.kill(found[victim], signal.SIGKILL)
+    threading.Timer(40, until.set).start()
+    for caller in callers:
+        caller.join()
+
+    refused = httpx2.post(
+        f"{gateway.base_url}/chat/completions", json=CALL, headers={"authorization": f"Bearer {key}"}, timeout=20
+    )
+    assert refused.status_code == 429, refused.text
+    assert refused.headers["x-should-retry"] == "false"
+    assert gateway.process.stop() == 0
+
+    store = open_store(tmp_path / ".headworks")
+    records = store.select(Selection(limit=10_000))
+    store.close()
+    spent = sum(record.cost_pico or 0 for record in records)
+    ledger = SqliteLedger(tmp_path / ".headworks")
+    (account,) = ledger.states(int(time.time() * 1e6))
+    ledger.close()
+    assert len(answered) > 10
+    # What a worker had spent when it was killed and had not told yet is still set aside.
+    assert 0 < spent <= account.spent + account.reserved + account.held <= account.cap == 20_000_000_000
+
+    due_s = time.monotonic() + 10
+    while not hook.told and time.monotonic() < due_s:
+        time.sleep(0.02)
+    assert hook.told[0]["percent"] == 10
+    assert hook.told[0]["of"] == "team/desk"
+
+    assert main(["budgets", "--config", str(tmp_path / "headworks.yaml"), "--within", "10", "--json"]) == 1
+    (shown,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (shown["of"], shown["name"], shown["budget_usd"]) == ("team", "desk", "0.02")
+
+    assert main(["budgets", "release", "--config", str(tmp_path / "headworks.yaml")]) == 0
+    ledger = SqliteLedger(tmp_path / ".headworks")
+    (account,) = ledger.states(int(time.time() * 1e6))
+    ledger.close()
+    assert account.spent >= spent
