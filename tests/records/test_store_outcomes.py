@@ -230,19 +230,21 @@ def test_tallies_count_each_call_once_by_group(store, calls):
 
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.floats(-1e15, 1e15), min_size=1, max_size=20))
-def test_sums_and_squares_of_numbers_are_right(new_store, calls, values):
-    store = new_store()
-    store.commit(
+def test_sums_and_squares_of_numbers_are_right(filling_store, calls, values):
+    known = 100 * (next(numbers) + 1)  # before its calls
+    name = f"measure_{known}"
+    filling_store.commit(
         Batch(
-            settled=[calls.settled(n) for n in range(len(values))],
+            settled=[calls.settled(known + n) for n in range(len(values))],
             outcomes=[
-                report(call_id=f"call_{n:06d}", kind="number", value=msgspec.json.encode(value).decode())
+                report(
+                    call_id=f"call_{known + n:06d}", name=name, kind="number", value=msgspec.json.encode(value).decode()
+                )
                 for n, value in enumerate(values)
             ],
         )
     )
-    (tally,) = store.tallies([], Span())
-    store.close()
+    (tally,) = [one for one in filling_store.tallies([], Span()) if one.name == name]
 
     scale = max(1.0, *map(abs, values))
     middle = statistics.fmean(values)
