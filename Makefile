@@ -3,9 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The tests start our command line more than a thousand times: each would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-model test-long faults search check quick format lint types imports dead docs catalogue coverage bench bench-peers clean
+# Tests wait for other processes, too, so that more of them than there are cores keep the cores busy.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+
+.PHONY: help run setup test test-model test-long faults search check static quick format lint types imports dead docs catalogue coverage bench bench-peers clean
 
 help: ## List the tasks
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,10 +34,16 @@ run: $(VENV)/.run ## Start the gateway on the example project against the simula
 
 test: check ## Check the code and pass the tests, with coverage: what CI runs
 
-check: setup lint types imports dead coverage ## Formatting, lint, strict types, import rules, dead code, tests with coverage
+check: setup ## Formatting, lint, strict types, import rules, dead code, tests with coverage
+	@$(MAKE) --no-print-directory -j2 static coverage
+
+# Beside the tests, in what time they leave, and in one piece, for what two tasks say at once cannot be read.
+static: setup
+	@nice $(MAKE) --no-print-directory --keep-going lint types imports dead > .static-report 2>&1; code=$$?; \
+	  echo; cat .static-report; exit $$code
 
 quick: setup ## The tests alone, without coverage
-	$(BIN)/pytest -n auto --dist worksteal
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 format: setup ## Format the code and mend what can be mended by machine
 	$(BIN)/ruff format src tests benchmarks tools examples
@@ -73,13 +84,13 @@ faults: setup ## Break everything under load for a quarter of an hour, and write
 	$(BIN)/python tests/faults/faults_table.py $(ARGS)
 
 search: setup ## Let property tests and fuzzers look for new failures, at random and for longer
-	SEARCH=1 $(BIN)/pytest -n auto --dist worksteal $$(grep -rl --include='test_*.py' '^from hypothesis\|^import hypothesis' tests)
+	SEARCH=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal $$(grep -rl --include='test_*.py' '^from hypothesis\|^import hypothesis' tests)
 	$(BIN)/python tests/fuzz/fuzz_http.py --seconds 60
 	$(BIN)/python tests/fuzz/fuzz_dialects.py --seconds 60
 
 coverage: setup ## The tests with branch coverage; fails below the share that pyproject.toml sets
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto --dist worksteal
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal
 	$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report > .coverage-report; code=$$?; tail -n 3 .coverage-report; \
 	  echo "what is not covered: .coverage-report"; exit $$code
@@ -91,4 +102,4 @@ bench-peers: $(VENV)/.run ## The same beside LiteLLM and Portkey, which it insta
 	$(BIN)/python -m benchmarks --peers $(ARGS)
 
 clean: ## Remove the virtual environment and everything that was built
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .static-report build dist

@@ -38,6 +38,11 @@ settings.register_profile("search", max_examples=2000, deadline=None)
 settings.load_profile("search" if os.environ.get("SEARCH") else "check")
 # A check of a change must not fail for what the change has nothing to do with: `make search` looks for the new.
 
+if "PYTEST_XDIST_WORKER" in os.environ and not os.environ.get("COVER_PROCESSES"):
+    # Coverage is that of this process: counting lines makes whatever a test starts half as fast, and what it starts is
+    # covered by tests that call it. COVER_PROCESSES=1 counts there, too.
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
 CHAT_ANSWER = {
     "id": "chatcmpl-1",
     "object": "chat.completion",

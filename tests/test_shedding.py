@@ -128,7 +128,10 @@ def test_a_silent_stream_is_kept_alive_by_comments_and_a_busy_one_is_not(hall):
     answered = hall.chat(stream=True)
     hall.flight.sink.on_head(200, EVENTS)
     hall.flight.sink.on_body(chunk("Hi."))
-    hall.loop.run_until_complete(asyncio.sleep(0.07))
+    for _ in range(500):
+        hall.loop.run_until_complete(asyncio.sleep(0.01))
+        if answered.body.count(HEARTBEAT) >= 2:
+            break
     assert answered.body.count(HEARTBEAT) >= 2
 
     hall.flight.sink.on_body(DONE)

@@ -121,7 +121,7 @@ def test_whose_a_key_is_can_be_asked_without_writing_it_on_the_command_line(keys
     [
         (("show", "apq"), "there is no key 'apq'; did you mean 'app'?"),
         (("revoke", "nothing-like-it"), "`headworks keys list` shows them all"),
-        (("rotate", "key_0"), "there is no key 'key_0'"),
+        (("rotate", "key_o"), "there is no key 'key_o'"),  # no id has an o, so none begins so
     ],
 )
 def test_an_unknown_key_is_exit_code_1_with_the_way_out(keys, arguments, problem):

@@ -421,7 +421,7 @@ def test_a_control_plane_that_is_paused_is_told_of_in_time_and_recovers(tmp_path
         began_s = time.monotonic()
         with pytest.raises(LimitsUnavailable, match=r"did not answer within 0\.2 s"):
             await authority.renew("w", [ASK])
-        assert time.monotonic() - began_s < 0.5
+        assert time.monotonic() - began_s < 5  # by itself it goes on only after this
         process.send_signal(signal.SIGCONT)
         await soon(authority)
         await authority.close()

@@ -4,7 +4,7 @@ import asyncio
 import gc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headworks.errors import Refusal
@@ -125,7 +125,6 @@ def _requests(draw):
     return (head + lines + "\r\n").encode() + content, (method, path, query, seen, body)
 
 
-@settings(deadline=None)
 @given(requests=st.lists(_requests(), min_size=1, max_size=3), places=st.lists(st.integers(0, 10_000), max_size=12))
 def test_any_cutting_of_valid_requests_gives_the_same_requests(server, requests, places):
     data = b"".join(data for data, _ in requests)
@@ -135,7 +134,6 @@ def test_any_cutting_of_valid_requests_gives_the_same_requests(server, requests,
     assert sent.count(b"HTTP/1.1 200 OK\r\n") == len(requests)
 
 
-@settings(deadline=None)
 @given(request=_requests())
 def test_a_byte_at_a_time_gives_the_same_request(server, request):
     data, seen = request
@@ -143,7 +141,6 @@ def test_a_byte_at_a_time_gives_the_same_request(server, request):
     assert application.requests == [seen]
 
 
-@settings(deadline=None)
 @given(pieces=st.lists(st.binary(min_size=1, max_size=200), max_size=8))
 def test_random_bytes_never_crash_and_leave_nothing_behind(server, pieces):
     application, _ = received(server, pieces)
@@ -151,7 +148,6 @@ def test_random_bytes_never_crash_and_leave_nothing_behind(server, pieces):
     assert len(application.refusals) <= 1
 
 
-@settings(deadline=None)
 @given(request=_requests(), place=st.integers(0, 10_000), noise=st.binary(min_size=1, max_size=20))
 def test_a_request_with_noise_in_it_is_served_refused_or_waited_for(server, request, place, noise):
     data, _ = request
@@ -161,7 +157,6 @@ def test_a_request_with_noise_in_it_is_served_refused_or_waited_for(server, requ
     assert sent.count(b"content-length:") == len(application.requests) + len(application.refusals)
 
 
-@settings(deadline=None)
 @given(request=_requests(), place=st.integers(0, 10_000))
 def test_a_request_that_is_cut_off_is_not_served(server, request, place):
     data, _ = request
@@ -194,7 +189,6 @@ def _without_length(requests):
     ]
 
 
-@settings(deadline=None)
 @given(heads=st.lists(_heads(), min_size=1, max_size=2), bodies=_BODIES, order=st.lists(st.integers(0, 1), min_size=6))
 def test_requests_one_after_another_are_what_each_is_alone(server, heads, bodies, order):
     pieces = []
@@ -209,7 +203,6 @@ def test_requests_one_after_another_are_what_each_is_alone(server, heads, bodies
     assert len(alone) == len(pieces)
 
 
-@settings(deadline=None, max_examples=300)
 @given(
     head=_heads(),
     body=st.binary(min_size=1, max_size=60),

@@ -77,27 +77,40 @@ def test_the_latest_holds_however_the_call_was_named(store, calls):
     assert [(tally.kind, tally.reports) for tally in store.tallies([], Span())] == [("number", 1)]
 
 
+@pytest.fixture(scope="module")
+def filling_store(new_store):
+    """One store for all examples, each with calls of its own: making a database takes longer than all else."""
+    store = new_store()
+    yield store
+    store.close()
+
+
 @settings(deadline=None, max_examples=40)
 @given(
     st.lists(
         st.tuples(st.integers(1, 3), st.sampled_from(["a", "b"]), st.integers(0, 3), st.booleans()), max_size=10
     ).flatmap(lambda drawn: st.tuples(st.just(drawn), st.permutations(range(len(drawn)))))
 )
-def test_it_does_not_matter_in_which_order_and_how_often_reports_are_drained(new_store, calls, drawn):
+def test_it_does_not_matter_in_which_order_and_how_often_reports_are_drained(filling_store, calls, drawn):
     given_reports, order = drawn
-    reports = [
-        report(outcome_id=f"out_{place}", call_id=f"call_{n:06d}", name=name, reported_us=at, value=str(value).lower())
-        for place, (n, name, at, value) in enumerate(given_reports)
-    ]
+    store = filling_store
     held = []
-    for sequence in (reports, [reports[place] for place in order], reports[::-1] + reports):
-        store = new_store()
-        for one in sequence:
+    for arrange in (list, lambda made: [made[place] for place in order], lambda made: made[::-1] + made):
+        known = 10 * (next(numbers) + 1)  # before its calls
+        reports = [
+            report(
+                outcome_id=f"out_{known}_{place}",
+                call_id=f"call_{known + n:06d}",
+                name=name,
+                reported_us=at,
+                value=str(value).lower(),
+            )
+            for place, (n, name, at, value) in enumerate(given_reports)
+        ]
+        for one in arrange(reports):
             store.commit(Batch(outcomes=[one]))
-        store.commit(Batch(settled=[calls.settled(n) for n in (1, 2, 3)]))
-        held.append([of_call(store, n) for n in (1, 2, 3)])
-        store.close()
-
+        store.commit(Batch(settled=[calls.settled(known + n) for n in (1, 2, 3)]))
+        held.append([of_call(store, known + n) for n in (1, 2, 3)])
     assert held[0] == held[1] == held[2]
 
 
@@ -217,19 +230,21 @@ def test_tallies_count_each_call_once_by_group(store, calls):
 
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.floats(-1e15, 1e15), min_size=1, max_size=20))
-def test_sums_and_squares_of_numbers_are_right(new_store, calls, values):
-    store = new_store()
-    store.commit(
+def test_sums_and_squares_of_numbers_are_right(filling_store, calls, values):
+    known = 100 * (next(numbers) + 1)  # before its calls
+    name = f"measure_{known}"
+    filling_store.commit(
         Batch(
-            settled=[calls.settled(n) for n in range(len(values))],
+            settled=[calls.settled(known + n) for n in range(len(values))],
             outcomes=[
-                report(call_id=f"call_{n:06d}", kind="number", value=msgspec.json.encode(value).decode())
+                report(
+                    call_id=f"call_{known + n:06d}", name=name, kind="number", value=msgspec.json.encode(value).decode()
+                )
                 for n, value in enumerate(values)
             ],
         )
     )
-    (tally,) = store.tallies([], Span())
-    store.close()
+    (tally,) = [one for one in filling_store.tallies([], Span()) if one.name == name]
 
     scale = max(1.0, *map(abs, values))
     middle = statistics.fmean(values)
