@@ -1,6 +1,7 @@
 """A gateway whose upstream and caller are played by the test: what it sends up, what it is told, what it answers."""
 
 import asyncio
+import importlib
 import json
 import os
 import sys
@@ -42,6 +43,23 @@ if "PYTEST_XDIST_WORKER" in os.environ and not os.environ.get("COVER_PROCESSES")
     # Coverage is that of this process: counting lines makes whatever a test starts half as fast, and what it starts is
     # covered by tests that call it. COVER_PROCESSES=1 counts there, too.
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Counting lines makes arithmetic up to five times as slow: what plays a thousand times what others play once is
+    not counted."""
+    counting = None
+    if "COVERAGE_RUN" in os.environ and item.get_closest_marker("uncounted"):
+        counting = importlib.import_module("coverage").Coverage.current()
+    if counting is None:
+        return (yield)
+    counting.stop()
+    try:
+        return (yield)
+    finally:
+        counting.start()
+
 
 CHAT_ANSWER = {
     "id": "chatcmpl-1",

@@ -53,6 +53,7 @@ def test_no_amount_is_a_float_or_negative(usage, prices, more):
     assert all(type(amount) is int and amount >= 0 for amount in (*amounts, found.total))
 
 
+@pytest.mark.uncounted
 @given(st.lists(st.tuples(usages, decks), max_size=12), st.data())
 def test_any_grouping_sums_to_what_the_calls_sum_to(calls, data):
     costs = [cost(usage, prices) for usage, prices in calls]

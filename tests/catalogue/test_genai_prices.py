@@ -76,6 +76,7 @@ def expected(provider, model, vector, moment, context):
     return found.total_price * PICO_PER_USD
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("provider", genai_providers, ids=lambda provider: provider.id)
 def test_every_model_costs_what_genai_prices_says(provider):
     wrong = []

@@ -180,6 +180,7 @@ def configs(draw):
     )
 
 
+@pytest.mark.uncounted
 @given(configs())
 def test_a_valid_configuration_written_as_yaml_reads_back_the_same(config):
     text = yaml.safe_dump(to_builtins(config), allow_unicode=True)
@@ -187,6 +188,7 @@ def test_a_valid_configuration_written_as_yaml_reads_back_the_same(config):
     assert parse(text, file="headworks.yaml", base=Path()).config == config
 
 
+@pytest.mark.uncounted
 @given(configs())
 def test_the_published_schema_accepts_every_valid_configuration(config):
     jsonschema_rs = pytest.importorskip("jsonschema_rs")

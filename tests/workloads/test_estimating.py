@@ -59,6 +59,7 @@ calls = st.integers(0, 4000).flatmap(
 )
 
 
+@pytest.mark.uncounted
 @given(loads())
 def test_parts_sum_to_the_whole_and_the_range_contains_it(month):
     found = estimate(price(), month, at_us=AT)
@@ -70,6 +71,7 @@ def test_parts_sum_to_the_whole_and_the_range_contains_it(month):
     assert all(max(one.low, one.high) <= found.high for one in found.sensitivities)
 
 
+@pytest.mark.uncounted
 @given(loads(), st.data())
 def test_no_month_within_the_bounds_lies_outside_of_the_range(month, data):
     facts = CacheFacts(minimum_tokens=1024, step_tokens=128, bills_writes=True)
@@ -86,6 +88,7 @@ def test_no_month_within_the_bounds_lies_outside_of_the_range(month, data):
     assert found.low - 6 <= estimate(target, Load(**inside), at_us=AT).total <= found.high + 6
 
 
+@pytest.mark.uncounted
 @given(loads(), st.integers(0, 1000))
 def test_more_calls_never_cost_less(month, more):
     one = month.calls_per_day

@@ -54,6 +54,7 @@ def stops_as_futile(chance, cases, beta, *, tolerance=0.0, **shares):
     return False
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("tolerance", [0.0, 0.05])
 @pytest.mark.parametrize("share", [0.01, 0.04, 0.2])
 def test_a_candidate_that_is_good_enough_is_left_no_more_often_than_beta(share, tolerance):
@@ -82,6 +83,7 @@ def misses(sequence, drawn, mean):
     return False
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize(("loss", "win"), [(0.05, 0.05), (0.2, 0.1), (0.01, 0.0)])
 def test_the_intervals_of_a_paired_sequence_miss_the_mean_no_more_often_than_alpha(loss, win):
     chance, runs = Random(13), 40
@@ -105,6 +107,7 @@ def ever_above(chance, cases, alpha):
     return False
 
 
+@pytest.mark.uncounted
 def test_a_canary_that_is_no_better_is_rarely_called_better_though_both_arms_drift():
     chance, runs = Random(14), 200
     assert sum(ever_above(chance, 150, 0.1) for _ in range(runs)) / runs <= 0.1 + slack(0.1, runs)
@@ -181,6 +184,7 @@ def rates_missed(chance, first, second, alpha):
     return False
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize(("first", "second"), [(0.9, 0.9), (0.5, 0.7), (1.0, 0.97)])
 def test_intervals_of_two_rates_miss_the_difference_no_more_often_than_alpha(first, second):
     chance, runs = Random(17), 30

@@ -57,6 +57,7 @@ def false_passes(cases, margin, bound, win):
     return np.exp(logs).sum()
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("cases", [*range(50, 201, 25), *long(range(51, 201, 3))])
 @pytest.mark.parametrize(("margin", "alpha"), [(0.1, 0.05), (0.1, 0.025), (0.05, 0.0125)])
 def test_non_inferiority_is_never_shown_more_often_than_alpha_at_the_margin(cases, margin, alpha):
@@ -94,6 +95,7 @@ def ever_shown(cases, margin, bounds, win):
     return total
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("cases", [50, 77, 100, *long(range(110, 201, 10))])
 @pytest.mark.parametrize(("margin", "alpha"), [(0.1, 0.05), (0.05, 0.025)])
 def test_looking_three_times_shows_non_inferiority_no_more_often_than_alpha_at_the_margin(cases, margin, alpha):
@@ -148,6 +150,7 @@ def test_where_cases_are_missing_the_plan_is_that_of_what_is_left():
     assert 0.01 < ever_passes(missing, 0.85) <= 0.025
 
 
+@pytest.mark.uncounted
 def test_a_set_of_ten_thousand_cases_is_planned_in_no_time():
     plan = floor_plan(10_000, 0.85, 0.025)
     assert plan.passes[-1] == pytest.approx(floor_successes(10_000, 0.85, 0.025), abs=10)
