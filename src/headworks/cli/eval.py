@@ -23,7 +23,6 @@ HEAD where the lock does not know a workload. Exit codes of --changed and compar
 """
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
@@ -202,7 +201,7 @@ def _show(project: "Project", options: argparse.Namespace) -> int:
 
     path = find_run(eval_folder(project.storage), options.run_id or "last")
     if options.rescore:
-        return asyncio.run(_rescore(project, path, options))
+        return _rescore(project, path, options)
     with RunFolder.open(path) as folder:
         if options.case is not None:
             return _show_case(folder, options)
@@ -224,27 +223,17 @@ def _show_case(folder: "RunFolder", options: argparse.Namespace) -> int:
     raise CommandError(f"the run {folder.manifest.run} has no case `{plain(options.case[:80])}`")
 
 
-async def _rescore(project: "Project", path: Path, options: argparse.Namespace) -> int:
-    from headworks.cli.eval_scoring import Scoring, eval_folder
+def _rescore(project: "Project", path: Path, options: argparse.Namespace) -> int:
+    from headworks.cli.eval_session import score_again
     from headworks.cli.workloads import find_workload
-    from headworks.evals.answer_cache import AnswerCache
-    from headworks.evals.running import Limits, Runner
     from headworks.evals.runs import RunFolder, read_manifest
-    from headworks.evals.scorers import scorer_hash
 
-    workload = find_workload(project, read_manifest(path).workload)
-    cache = AnswerCache(eval_folder(project.storage))
-    try:
-        async with Scoring(workload, cache, call=None, embed=None) as scoring:
-            digest = scorer_hash(scoring.scorer)
-            with RunFolder.open(path, scorer_hash=digest, is_writing=True) as folder:
-                limits = Limits(concurrency=options.concurrency, timeout_s=scoring.settings.timeout_s)
-                await Runner(folder, scoring.scorer, None, limits).run()
-                if digest != folder.manifest.scorer_hash:
-                    note("scored as evals.yaml says today, which is not as when the run was made", "eval")
-                return _finish(folder, "complete", options)
-    finally:
-        cache.close()
+    manifest = read_manifest(path)
+    digest = score_again(project, find_workload(project, manifest.workload), path, concurrency=options.concurrency)
+    if digest != manifest.scorer_hash:
+        note("scored as evals.yaml says today, which is not as when the run was made", "eval")
+    with RunFolder.open(path, scorer_hash=digest) as folder:
+        return _finish(folder, "complete", options)
 
 
 def _list(project: "Project", options: argparse.Namespace) -> int:
