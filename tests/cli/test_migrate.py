@@ -71,10 +71,8 @@ def test_successors_are_held_against_what_was_captured_and_the_lock_says_which_o
     assert written["captured"]["spent_pico_usd"] == 0
     assert written["successors"][0]["new"]["bill"]["cached"] == 100  # nothing was paid for twice
 
-
-def test_what_breaks_stands_on_the_terminal_with_what_it_costs(desk):
+    (desk.folder / "headworks.lock").unlink()
     code, out, _ = desk.run("migrate", NAME, "--repeats", "1", "--to", "simulator/gpt-6-luna")
-
     assert code == 1
     assert "captured: 100 cases, 94.0 % right" in out
     assert "the contract is kept in 80.0 % of answers, for 94.0 %" in out
