@@ -112,3 +112,19 @@ def test_a_cap_ends_it_with_a_word_and_no_lock(select, desk):
     assert code == 1
     assert "the cap was reached" in err
     assert locked(desk) is None
+
+
+def test_a_set_that_is_too_small_to_compare_with_the_best_is_refused_too(select):
+    code, _, err = select("--against-best", "--margin", "0.02", nano=1.0)
+    assert code == 1
+    assert "100 cases cannot show that a model is worse by less than 2%" in err
+
+
+def test_a_rung_that_fails_a_case_that_must_pass_is_not_locked(select, desk):
+    golden = desk.folder / "workloads" / NAME / "golden.jsonl"
+    golden.write_text(golden.read_text().replace('{"id": ', '{"must_pass": true, "id": '))
+    code, out, _ = select("--json", nano=0.99, mini=1.0)
+    found = json.loads(out)
+
+    assert code == 0
+    assert (found["chosen"], found["rungs"][0]["reason"]) == ("mini", "must pass")

@@ -19,7 +19,8 @@ the run is not complete, or too many answers are invalid.
 
 --changed holds each workload against the commit that --base names; without --base against headworks.lock, and against
 HEAD where the lock does not know a workload. Exit codes of --changed and compare: 0 not worse, shown within --margin;
-1 worse, shown, or a case that must pass does not; 3 the evidence is too thin to say either.
+1 worse, shown, or a case that must pass does not; 3 the evidence is too thin to say either, which with --release is 1
+as well: what goes out must be shown to be no worse.
 """
 
 import argparse
@@ -53,6 +54,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_id", nargs="?", default="", metavar="RUN", help="a run's id, its beginning, or `last`")
     parser.add_argument("other", nargs="?", default="", metavar="RUN", help="of `compare`: the one that is newer")
     parser.add_argument("--changed", action="store_true", help="run what a change touches; say whether it is worse")
+    parser.add_argument("--release", action="store_true", help="of --changed: too thin is not enough either")
     parser.add_argument("--base", metavar="REF", help="of --changed: the commit to hold it against")
     parser.add_argument(
         "--margin",
@@ -117,6 +119,8 @@ def _check_flags(options: argparse.Namespace) -> None:
         raise CommandError(f"--changed and `{options.what}` are two commands")
     if options.base is not None and not options.changed:
         raise CommandError("--base belongs to --changed: headworks eval --changed --base REF")
+    if options.release and not options.changed:
+        raise CommandError("--release belongs to --changed: headworks eval --changed --release")
     if options.other and options.what != "compare":
         raise CommandError(f"`{plain(options.other)}` means nothing here")
     if options.outcome and options.what != "compare":

@@ -3,7 +3,8 @@
 The golden set is run on the cheapest rung first (cheapest by what calls really cost, reasoning included), and on the
 next only when that has failed. A rung passes when an exact test shows that its share of right answers is above the
 contract's `quality.bar`; it is left as soon as it cannot pass any more, and looked at three times on the way, so that a
-clear case takes few calls. All rungs together err with a probability of at most 5 %. A set that is too small for its
+clear case takes few calls. A rung that gets a case wrong that must pass is left. All rungs together err with a
+probability of at most 5 %. A set that is too small for its
 bar is refused with how many cases it takes.
 
 The decision goes into headworks.lock with its evidence, and into decision.md beside the contract, for who reviews it;
@@ -78,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     if options.margin is not None:
         terms = msgspec.structs.replace(terms, margin=options.margin)
     if not options.underpowered:
-        check_power(terms, len(rungs))
+        check_power(terms, len(rungs), is_compared=options.against_best)
     project.storage.mkdir(parents=True, exist_ok=True)
     cache = AnswerCache(eval_folder(project.storage))
     try:
@@ -177,6 +178,7 @@ class _Selection:
             costs={self._arms.arms[arm].name: cost for arm, cost in costs.items()},
             reference=reference,
             is_underpowered=self._options.underpowered and self._is_underpowered(count),
+            must_pass=[place for place, case in enumerate(order) if folder.cases[case].must_pass],
         )
         while (wanted := ladder.wanted(self._options.concurrency)) is not None:
             rung, cases = wanted
@@ -188,9 +190,13 @@ class _Selection:
         return ladder.decision
 
     def _is_underpowered(self, rungs: int) -> bool:
-        from headworks.evals.ladder import LEAST_POWER, power_of
+        from headworks.evals.ladder import check_power
 
-        return power_of(self._terms, rungs) < LEAST_POWER
+        try:
+            check_power(self._terms, rungs, is_compared=self._options.against_best)
+        except CommandError:
+            return True
+        return False
 
     async def _ask(self, runner: "Runner", units: "list[Unit]") -> None:
         if await runner.run(units) == "capped":
