@@ -383,6 +383,21 @@ def test_where_no_rung_gets_the_cases_right_that_must_pass_none_is_chosen(outcom
     assert [one.reason for one in decision.rungs] == [reason, reason]
 
 
+@pytest.mark.parametrize("wrong_on", ["nano", "best"])
+def test_cases_behind_those_that_count_are_asked_because_they_must_pass_and_not_counted(wrong_on):
+    """A hundred count; the hundred-and-first is another one of a cluster."""
+    outcomes = {"nano": ["right"] * 101, "best": ["right"] * 101}
+    outcomes[wrong_on] = ["right"] * 100 + ["wrong"]
+    if wrong_on == "best":
+        outcomes["nano"] = ["wrong"] * 101
+    decision, asked = climb(outcomes, Terms(floor=0.8, cases=100), must_pass=[100])
+
+    assert decision.chosen == ("best" if wrong_on == "nano" else "")
+    assert decision.rungs[-1].asked == 100
+    assert asked["best"] == 101
+    assert decision.calls_saved == 100 - asked["nano"]
+
+
 @given(seed=st.integers(0, 10_000), share=st.floats(0.8, 1.0), at_once=st.sampled_from([1, 8, 64]))
 @settings(max_examples=40)
 def test_cases_that_must_pass_only_take_choices_away(seed, share, at_once):

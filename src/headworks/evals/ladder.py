@@ -70,7 +70,8 @@ class Ladder:
         costs: of a call at each rung, in pico-dollars, where it is known.
         reference: the outcomes of the best rung, in the order of the cases, None where invalid; None if not known.
         is_underpowered: the set was found to be too small; noted in the decision.
-        must_pass: the cases that no rung may get wrong, by their index in the run's order.
+        must_pass: the cases that no rung may get wrong, by their index in the run's order. Those at `terms.cases` and
+            behind are asked for that alone, and not counted: further cases of a cluster, say.
 
     Attributes:
         decision: None until all is decided.
@@ -118,7 +119,7 @@ class Ladder:
         if self.decision is not None:
             return None
         observed = self._observed[self._rung]
-        if self._trial.verdict == "passed":
+        if self._is_confirming:
             missing = (case for case in sorted(self._must_pass) if case not in observed)
         else:
             end = self._terms.cases if self._is_last else self._trial.next_look
@@ -132,7 +133,7 @@ class Ladder:
         Raises:
             ValueError: no such rung or case.
         """
-        if rung not in self._observed or not 0 <= case < self._terms.cases:
+        if rung not in self._observed or not (0 <= case < self._terms.cases or case in self._must_pass):
             raise ValueError(f"this ladder has no case {case} of a rung `{rung}`")
         if self.decision is not None:
             return
@@ -148,11 +149,16 @@ class Ladder:
     def _is_last(self) -> bool:
         return len(self._trials) == len(self._rungs)
 
+    @property
+    def _is_confirming(self) -> bool:
+        """Whether all that is left to know of the rung is whether it gets the cases right that must pass."""
+        return self._trial.verdict == "passed" or (self._is_last and self._trial.asked == self._terms.cases)
+
     def _goes_on(self) -> bool:
         """Take what comes next, if it has come; whether it had."""
         if self.decision is not None:
             return False
-        if self._trial.verdict == "passed":
+        if self._is_confirming:
             return self._has_confirmed()
         outcome = self._observed[self._rung].get(self._trial.asked)
         if outcome is not None:
@@ -160,14 +166,15 @@ class Ladder:
         return outcome is not None
 
     def _has_confirmed(self) -> bool:
-        """The rung has passed: choose it, or leave it for a case that must pass; whether that is known yet."""
+        """Choose the rung, or leave it for a case that must pass; whether that is known yet."""
         outcomes = {self._observed[self._rung].get(case) for case in self._must_pass}
-        if "wrong" in outcomes:
-            self._leave("wrong")
-        elif None in outcomes:
+        found: Outcome = "wrong" if "wrong" in outcomes else "invalid" if "invalid" in outcomes else "right"
+        if None in outcomes and found != "wrong":
             return False
-        elif "invalid" in outcomes:
-            self._leave("invalid")
+        if self._is_last:
+            self._end_last(found)
+        elif found != "right":
+            self._leave(found)
         else:
             self._decide(self._rung)
         return True
@@ -175,27 +182,25 @@ class Ladder:
     def _take(self, outcome: Outcome) -> None:
         trial, case = self._trial, self._trial.asked
         trial.observe(outcome)
-        if trial.verdict == "passed":
+        if self._is_last or trial.verdict == "passed":
             return
-        if trial.verdict is None and outcome == "wrong" and case in self._must_pass and not self._is_last:
+        if trial.verdict is None and outcome == "wrong" and case in self._must_pass:
             self._leave("wrong")
-        elif trial.verdict is not None and not self._is_last:
+        elif trial.verdict is not None:
             self._trial = self._next_trial()
-        elif trial.asked == self._terms.cases:
-            self._end_last(trial)
 
     def _leave(self, outcome: Outcome) -> None:
         """Go on with the next rung, for what became of a case that must pass."""
         self._trial.fail_must_pass(outcome)
         self._trial = self._next_trial()
 
-    def _end_last(self, trial: Trial) -> None:
-        outcomes = {self._observed[self._rung][case] for case in self._must_pass}
-        if "wrong" in outcomes:
+    def _end_last(self, confirmed: Outcome) -> None:
+        trial = self._trial
+        if confirmed == "wrong":
             trial.fail_must_pass("wrong")
         else:
             is_enough = 0 < self._terms.floor * trial.valid <= trial.right
-            is_void = trial.invalid > most_invalid(self._terms.cases) or "invalid" in outcomes
+            is_void = trial.invalid > most_invalid(self._terms.cases) or confirmed == "invalid"
             trial.end_last(is_enough=is_enough, is_void=is_void)
         self._decide(self._rung if trial.verdict == "chosen last" else "")
 
@@ -224,7 +229,7 @@ class Ladder:
             rungs=results,
             is_underpowered=self._is_underpowered,
             calls=calls,
-            calls_saved=len(self._rungs) * self._terms.cases - calls,
+            calls_saved=sum(result.saved for result in results),
             needed=min(needed, default=0) if not chosen else 0,
         )
 
@@ -236,7 +241,7 @@ class Ladder:
                 rung=rung,
                 verdict="not tried",
                 surplus=observed,
-                saved=self._terms.cases - observed,
+                saved=max(0, self._terms.cases - observed),
                 cost_pico_usd=cost,
             )
         return RungResult(
@@ -247,7 +252,7 @@ class Ladder:
             right=trial.right,
             invalid=trial.invalid,
             surplus=observed - trial.asked,
-            saved=self._terms.cases - observed,
+            saved=max(0, self._terms.cases - observed),
             losses=trial.losses,
             wins=trial.wins,
             score=trial.score,
