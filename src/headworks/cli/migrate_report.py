@@ -155,14 +155,14 @@ def _print_choice(found: Migrated) -> None:
     if found.tried:
         spent += found.tried[0].compared.spent_pico_usd
     if found.chosen is None:
-        print(f"None of them can be taken yet. Cost {money(spent)}.")
+        print(f"None of them can be taken yet. Cost so far: {money(spent)}.")
         return
     taken = next(one for one in found.tried if one.successor == found.chosen)
     old = None if taken.compared.old is None else taken.compared.old.bill.cost_pico_usd
     month, before = found.per_month(taken.cost_pico_usd), found.per_month(old)
     calls = f"{found.calls_per_day:,} calls a day"
     print(
-        f"Take {plain(found.chosen.name)}: {money(month)} a month for {money(before)}, at {calls}. Cost {money(spent)}."
+        f"Take {plain(found.chosen.name)}: {money(month)} a month for {money(before)}, at {calls}. Cost so far: {money(spent)}."
     )
     if found.lock_change:
         print()
@@ -172,5 +172,7 @@ def _print_choice(found: Migrated) -> None:
         print("headworks.lock is written: commit it; gateways take it over by SIGHUP.")
     elif found.lock_change:
         print(f"--write makes this change: headworks migrate {found.workload} --write")
+    if found.is_fixed:
+        print("The contract names its `model`, which goes before headworks.lock: change it in workload.yaml")
     if found.named_at:
         print(f"{plain(found.target)} is also named at {plain(', '.join(found.named_at))}")

@@ -88,15 +88,18 @@ class Capturing:
     def kept(self) -> Captured:
         """The best of what was captured before: whole, of today's set and prompt; else of the same model with another
         prompt. `run` is "" where nothing is."""
-        other = Captured()
+        other: Path | None = None
         for path in self._runs():
-            found = self._seen(path)
-            if not found.is_whole or found.repeats < self._terms.repeats:
+            manifest = read_manifest(path)
+            is_todays = manifest.arms[0].identity == self._arm.identity
+            if manifest.repeats < self._terms.repeats or (other is not None and not is_todays):
                 continue
-            if not found.is_of_another_prompt:
-                return found
-            other = other if other.run else found
-        return other
+            with closing(RunFolder.open(path)) as folder:
+                is_whole = _is_whole(folder)
+            if is_whole and is_todays:
+                return self._seen(path)
+            other = path if is_whole else other
+        return Captured() if other is None else self._seen(other)
 
     def capture(self) -> Captured:
         """Ask the incumbent what is not answered yet: a run that was left unfinished is gone on with."""

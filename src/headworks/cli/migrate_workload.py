@@ -66,6 +66,7 @@ class Migrated(msgspec.Struct, frozen=True, kw_only=True):
         why_not: why there is no comparison, where there is none.
         lock_change: of headworks.lock, as a unified diff; "" where there is none.
         is_written: the lock says so now.
+        is_fixed: the contract names its model, which goes before the lock.
         named_at: where else the model that goes is named: files with lines.
         calls_per_day: as the contract expects.
         bar: of the contract.
@@ -82,6 +83,7 @@ class Migrated(msgspec.Struct, frozen=True, kw_only=True):
     why_not: str = ""
     lock_change: str = ""
     is_written: bool = False
+    is_fixed: bool = False
     named_at: tuple[str, ...] = ()
     calls_per_day: int = 0
     bar: float = 0.0
@@ -128,6 +130,7 @@ class Migration:
             target=self._target,
             retirement=self._retirement,
             captured=captured,
+            is_fixed=self._workload.contract.model is not None,
             named_at=self._named_at(),
             calls_per_day=self._workload.contract.volume.calls_per_day,
             bar=self._workload.contract.quality.bar,
