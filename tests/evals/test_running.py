@@ -13,7 +13,7 @@ import pytest
 from headworks.errors import CommandError, HeadworksError, StorageError
 from headworks.evals.answer_cache import AnswerCache
 from headworks.evals.running import Limits, Runner
-from headworks.evals.runs import CallError, Reply, RunFolder, find_run, list_runs
+from headworks.evals.runs import CallError, Reply, RunFolder, find_run, list_runs, prompts_tried
 from headworks.evals.scorers import Combined, ScoringFailed, Weighted
 from headworks.evals.scorers.exact import Exact
 
@@ -310,6 +310,21 @@ def test_runs_are_found_by_the_beginning_of_their_id(bench):
         find_run(bench.folder, "2026")
     with pytest.raises(CommandError, match="no eval run begins"):
         find_run(bench.folder, "x")
+
+
+def test_the_prompts_that_were_tried_on_a_set_are_counted(bench):
+    def run(number, prompt, cases=3):
+        run = f"20261125-12000{number}-abcd"
+        with bench.create(numbered(cases), run=run) as folder:
+            arm = msgspec.structs.replace(folder.manifest.arms[0], prompt_hash=prompt)
+            manifest = msgspec.structs.replace(folder.manifest, arms=(arm,))
+            (folder.path / "run.json").write_bytes(msgspec.json.encode(manifest))
+            return manifest.golden_hash
+
+    golden, *_ = (run(number, prompt) for number, prompt in enumerate(("one", "two", "two")))
+    run(3, "three", cases=4)
+    assert prompts_tried(bench.folder, "triage", golden) == 2
+    assert prompts_tried(bench.folder, "other", golden) == 0
 
 
 def test_what_is_kept_is_for_its_owner_alone(bench):

@@ -161,9 +161,8 @@ def _print_choice(found: Migrated) -> None:
     old = None if taken.compared.old is None else taken.compared.old.bill.cost_pico_usd
     month, before = found.per_month(taken.cost_pico_usd), found.per_month(old)
     calls = f"{found.calls_per_day:,} calls a day"
-    print(
-        f"Take {plain(found.chosen.name)}: {money(month)} a month for {money(before)}, at {calls}. Cost so far: {money(spent)}."
-    )
+    print(f"Take {plain(found.chosen.name)}: {money(month)} a month for {money(before)}, at {calls}.")
+    print(f"Cost so far: {money(spent)}.")
     if found.lock_change:
         print()
         print("\n".join(plain(line) for line in found.lock_change.splitlines()))

@@ -209,6 +209,7 @@ class _Selection:
 
     def _conclude(self, folder: "RunFolder", decision: "Decision") -> int:
         from headworks.evals.ladder import evidence_of, render_record
+        from headworks.evals.runs import MANY_PROMPTS, prompts_tried
 
         manifest = folder.manifest
         facts = [
@@ -222,6 +223,13 @@ class _Selection:
             ("scorer", f"sha256 {manifest.scorer_hash}"),
             ("prices", manifest.versions.get("prices", "")),
         ]
+        tried = prompts_tried(folder.path.parent, manifest.workload, manifest.golden_hash)
+        if tried > MANY_PROMPTS:
+            facts.append(("worn", f"{tried} prompts were tried on this golden set: the last may only fit it. Renew it"))
+            note(
+                f"{tried} prompts were tried on this golden set: what it says of the last one is to be doubted",
+                "select",
+            )
         record = render_record(self._workload.name, decision, [(name, value) for name, value in facts if value])
         snapshot = _snapshot(folder, decision.chosen)
         is_written = False
