@@ -6,6 +6,7 @@ import pytest
 
 from headworks.access import Grant
 from headworks.calls import Caller, Endpoint, OutcomeReport
+from headworks.catalogue import Model, TargetPrice
 from headworks.exchange import Request
 
 CALL = "call_1a20bc82d040079c116f6000001"
@@ -264,7 +265,14 @@ def test_models_are_listed_and_looked_up(hall):
     }
     one = json.loads(hall.ask("/v1/models/stub/m", method="GET").body)
     assert (one["id"], one["object"], one["owned_by"]) == ("stub/m", "model", "stub")
+    assert one["shutdown_date"] is None
     assert hall.ask("/v1/models/stub/n", method="GET").status == 404
+
+
+def test_a_models_shutdown_is_told_as_the_openai_api_tells_it(hall):
+    hall.price = TargetPrice(None, "t", Model(name="m", shutdown_on="2026-12-11"))
+    hall.make()
+    assert json.loads(hall.ask("/v1/models/stub/m", method="GET").body)["shutdown_date"] == "2026-12-11"
 
 
 def test_a_full_journal_takes_no_calls_and_is_not_ready_but_live(hall):

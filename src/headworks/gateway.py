@@ -633,12 +633,15 @@ class Gateway:
         reply.respond(200, own_headers(call), body)
 
     def _model_object(self, name: str) -> dict[str, str | int | None]:
+        """As the OpenAI API has it, `shutdown_date` included. A workload outlives its model, and has none."""
+        target = None if name in self._work_names else self._table.resolve(name)
+        model = None if target is None else target.station.price.model
         return {
             "id": name,
             "object": "model",
             "created": self._parts.models_created,
-            "owned_by": "headworks" if name in self._work_names else self._table.resolve(name).provider,
-            "shutdown_date": None,
+            "owned_by": "headworks" if target is None else target.provider,
+            "shutdown_date": (model.shutdown_on or None) if model is not None else None,
         }
 
 

@@ -95,6 +95,7 @@ class Surveyor:
 
 def _target(target: Target[Station], now_s: float, note: ProbeNote | None) -> TargetStanding:
     view = target.station.health.view(now_s)
+    model = target.station.price.model
     return TargetStanding(
         f"{target.provider}/{target.model}",
         view.state.value,
@@ -108,6 +109,7 @@ def _target(target: Target[Station], now_s: float, note: ProbeNote | None) -> Ta
         view.budget_used,
         "" if note is None else PROBES[note.verdict],
         0.0 if note is None else now_s - note.began_s,
+        "" if model is None else model.shutdown_on,
     )
 
 

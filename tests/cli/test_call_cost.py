@@ -146,3 +146,18 @@ def test_a_cost_that_cannot_be_shown_line_by_line_says_why(run, fields, keeps, c
     assert why in shown["cost"]["note"]
     assert shown["cost"]["items"] is None
     assert (shown["cost_usd"] is None) == (cost == "not known")
+
+
+def test_a_call_of_a_model_that_is_shut_down_says_so(run):
+    """One that is gone for good: what is near today is not tomorrow."""
+    gone = settled()
+    gone = msgspec.structs.replace(gone, opened=msgspec.structs.replace(gone.opened, model="gpt-4.1-nano"))
+
+    assert any(
+        line.startswith("shut down 2026-10-23, gone since then") for line in lines_of(run(gone, "show", "call_0001"))
+    )
+    assert json.loads(run(gone, "show", "call_0001", "--json"))["retirement"]["shutdown_on"] == "2026-10-23"
+
+
+def test_of_a_model_that_stays_no_end_is_shown(run):
+    assert json.loads(run(settled(), "show", "call_0001", "--json"))["retirement"] is None

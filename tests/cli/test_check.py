@@ -115,3 +115,13 @@ def test_the_installed_command_exits_with_the_code(file):
     run = [sys.executable, "-m", "headworks", "check", "--config", str(file)]
 
     assert subprocess.run(run, capture_output=True, timeout=60).returncode == 1
+
+
+def test_a_model_that_is_shut_down_is_warned_of(file, capsys):
+    file.write_text("providers: {o: {kind: openai, api_key: env:PATH}}\nmodels: {fast: o/gpt-4.1-nano}\n")
+
+    assert main(["check", "--config", str(file)]) == 0
+    assert (
+        f"{file}:2:16: warning: models.fast.model: o/gpt-4.1-nano was shut down on 2026-10-23"
+        in capsys.readouterr().err
+    )

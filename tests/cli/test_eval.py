@@ -23,6 +23,11 @@ def run_id(out):
     return re.search(r"run ([0-9]{8}-[0-9]{6}-[0-9a-f]+)", out)[1]
 
 
+def test_the_gate_of_a_release_belongs_to_changed(evals):
+    code, _, err = evals(NAME, "--release")
+    assert (code, "--release belongs to --changed" in err) == (1, True)
+
+
 def test_a_golden_set_is_run_on_arms_with_scores_intervals_and_costs(evals, desk):
     code, out, err = evals(NAME, "--arm", "nano", "--arm", "mini", "--report", str(desk.folder / "report"))
 

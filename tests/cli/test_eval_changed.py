@@ -105,6 +105,9 @@ def test_evidence_that_is_too_thin_has_an_exit_code_of_its_own(repository):
     assert (code, found["exit_code"]) == (3, 3)
     assert re.search(r"20 cases with 0 lost and 0 won show neither .*: about \d+ would", one["reasons"][0])
 
+    code, found = changed(repository, "--base", "HEAD", "--release")
+    assert (code, found["exit_code"], found["verdict"]) == (1, 1, "too thin")
+
 
 def test_what_was_asked_before_costs_nothing_the_second_time(repository):
     improve(repository)

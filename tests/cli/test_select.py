@@ -112,3 +112,34 @@ def test_a_cap_ends_it_with_a_word_and_no_lock(select, desk):
     assert code == 1
     assert "the cap was reached" in err
     assert locked(desk) is None
+
+
+def test_a_set_that_is_too_small_to_compare_with_the_best_is_refused_too(select):
+    code, _, err = select("--against-best", "--margin", "0.02", nano=1.0)
+    assert code == 1
+    assert "100 cases cannot show that a model is worse by less than 2%" in err
+
+
+def test_a_rung_that_fails_a_case_that_must_pass_is_not_locked(select, desk):
+    golden = desk.folder / "workloads" / NAME / "golden.jsonl"
+    golden.write_text(golden.read_text().replace('{"id": ', '{"must_pass": true, "id": '))
+    code, out, _ = select("--json", nano=0.99, mini=1.0)
+    found = json.loads(out)
+
+    assert code == 0
+    assert (found["chosen"], found["rungs"][0]["reason"]) == ("mini", "must pass")
+
+
+def test_of_the_cases_of_a_cluster_one_is_counted(select, desk):
+    """Half of them are one customer's: with 51 that are independent, the set is too small for what 100 may defend."""
+    golden = desk.folder / "workloads" / NAME / "golden.jsonl"
+    lines = golden.read_text().splitlines()
+    golden.write_text(
+        "\n".join([*lines[:50], *(line.replace('{"id"', '{"cluster": "c", "id"') for line in lines[50:])])
+    )
+    code, _, err = select(bar=0.9, nano=1.0)
+    assert code == 1
+    assert "51 cases cannot defend a bar of 90%" in err
+
+    code, out, _ = desk.run("select", NAME, "--underpowered", "--dry-run")
+    assert "100 cases in 51 independent groups, of each of which one is counted" in out

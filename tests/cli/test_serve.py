@@ -5,7 +5,9 @@ import signal
 
 import pytest
 
+from headworks.assembly import read_settings
 from headworks.cli import main
+from headworks.config import load
 from headworks.server import supervisor
 
 
@@ -32,3 +34,15 @@ def test_whoever_stops_it_while_it_is_loading_has_stopped_it_well(handler, monke
         main(["serve"])
 
     assert ended.value.code == 0
+
+
+def test_models_that_are_shut_down_are_told_of_at_the_start(handler, capsys, monkeypatch, tmp_path):
+    file = tmp_path / "headworks.yaml"
+    file.write_text(
+        "access: {mode: open}\nproviders: {o: {kind: openai, api_key: env:KEY}}\nmodels: {fast: o/gpt-4.1-nano}\n"
+    )
+    settings = read_settings(load(file), {"KEY": "k"})
+    monkeypatch.setattr(supervisor, "serve", lambda *_, prepare, **__: prepare(settings) or 0)
+
+    assert main(["serve", "--config", str(file)]) == 0
+    assert "headworks: o/gpt-4.1-nano was shut down on 2026-10-23" in capsys.readouterr().err

@@ -15,6 +15,10 @@ import openai
 import pytest
 from e2e_desk import Fit, cases, copy_desk, prompt_of
 from e2e_processes import Gateway, JavaScript
+from e2e_words import BAR, NAME, write_project
+
+from headworks.cli import main
+from headworks.config import read_lock
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
 
@@ -223,3 +227,38 @@ def test_the_assistant_talks_with_the_real_model(desk: Gateway) -> None:
         raw = client.responses.with_raw_response.create(model="assistant", input="Hello, who are you?")
     assert raw.parse().output
     assert desk.record(raw.headers["x-headworks-call-id"]).workload == "assistant"
+
+
+# -- evals on a real labelled set --------------------------------------------------------------------------------------
+
+
+def test_a_real_labelled_set_is_evaluated_and_the_ladder_decides_by_it(
+    model_address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """120 words that ten people have judged. What the model is right about is up to it; that the decision is the one
+    that the figures bear is up to us."""
+    write_project(tmp_path, model_address, each=60)
+    config = ("--config", str(tmp_path / "headworks.yaml"))
+
+    assert main(["eval", NAME, "--arm", "nano", "--json", "--concurrency", "2", *config]) == 0
+    (arm,) = json.loads(capsys.readouterr().out)["arms"]
+    assert (arm["cases"], arm["invalid"]) == (120, 0)
+    assert 0 < arm["right"] < 120
+    assert arm["low"] < arm["score"] < arm["high"]
+
+    assert main(["select", NAME, "--json", "--concurrency", "2", *config]) == 0
+    found = json.loads(capsys.readouterr().out)
+    nano = found["rungs"][0]
+    with capsys.disabled():
+        print(
+            f"\nSmolLM2 is right about {arm['right']} of 120 words ({arm['low']:.1%} to {arm['high']:.1%}); chosen: ",
+            end="",
+        )
+        print(f"{found['chosen']} after {found['calls']} calls ({found['calls_saved']} saved), bar {BAR:.0%}")
+    if found["chosen"] == "nano":
+        assert nano["verdict"] == "passed"
+        assert arm["high"] > BAR
+    else:
+        assert (found["chosen"], nano["verdict"] in ("failed", "inconclusive")) == ("flagship", True)
+        assert arm["low"] < 0.75, "so good a model would have passed"
+    assert read_lock(tmp_path / "headworks.lock").workloads[NAME].model == found["chosen"]

@@ -14,9 +14,9 @@ from headworks.evals.statistics import floor_plan
 from headworks.evals.trial import Trial
 
 
-def climb(truth, terms, *, at_once=8, reference=None, order=None):
+def climb(truth, terms, *, at_once=8, reference=None, must_pass=()):
     """A ladder over rungs whose outcomes are known."""
-    ladder = Ladder(terms, list(truth), reference=reference)
+    ladder = Ladder(terms, list(truth), reference=reference, must_pass=must_pass)
     asked = Counter()
     while (wanted := ladder.wanted(at_once)) is not None:
         rung, cases = wanted
@@ -354,6 +354,62 @@ def test_a_record_of_a_comparison_shows_its_interval_and_what_an_acceptable_answ
     assert "better, " in record
     assert "| 0.000001 | 0.000001 (0.000001 to 0.000001) |" in record
     assert msgspec.json.decode(msgspec.json.encode(evidence_of(ladder.decision)), type=Decision) == ladder.decision
+
+
+def test_a_rung_that_gets_a_case_wrong_that_must_pass_is_left_however_good_it_is():
+    """The case stands behind the look at which nano passes: it is asked all the same before nano is chosen."""
+    nano = ["right"] * 90 + ["wrong"] + ["right"] * 9
+    truth = {"nano": nano, "mini": ["right"] * 100, "best": ["right"] * 100}
+    terms = Terms(floor=0.8, cases=100)
+
+    free, _ = climb(truth, terms)
+    bound, asked = climb(truth, terms, must_pass=[5, 90])
+    assert (free.chosen, free.rungs[0].asked) == ("nano", 50)
+    assert bound.chosen == "mini"
+    assert (bound.rungs[0].verdict, bound.rungs[0].reason) == ("failed", "must pass")
+    assert (asked["nano"], bound.rungs[0].surplus, bound.rungs[1].surplus) == (51, 1, 1)
+    assert "failed (must pass)" in render_record("triage", bound)
+
+    early, asked = climb(truth | {"nano": ["right"] * 5 + ["wrong"] + ["right"] * 94}, terms, must_pass=[5, 90])
+    assert (early.chosen, early.rungs[0].asked) == ("mini", 6)
+
+
+@pytest.mark.parametrize(("outcome", "reason"), [("wrong", "must pass"), ("invalid", "invalid")])
+def test_where_no_rung_gets_the_cases_right_that_must_pass_none_is_chosen(outcome, reason):
+    outcomes = ["right"] * 99 + [outcome]
+    decision, _ = climb({"nano": outcomes, "best": outcomes}, Terms(floor=0.8, cases=100), must_pass=[99])
+
+    assert decision.chosen == ""
+    assert [one.reason for one in decision.rungs] == [reason, reason]
+
+
+@pytest.mark.parametrize("wrong_on", ["nano", "best"])
+def test_cases_behind_those_that_count_are_asked_because_they_must_pass_and_not_counted(wrong_on):
+    """A hundred count; the hundred-and-first is another one of a cluster."""
+    outcomes = {"nano": ["right"] * 101, "best": ["right"] * 101}
+    outcomes[wrong_on] = ["right"] * 100 + ["wrong"]
+    if wrong_on == "best":
+        outcomes["nano"] = ["wrong"] * 101
+    decision, asked = climb(outcomes, Terms(floor=0.8, cases=100), must_pass=[100])
+
+    assert decision.chosen == ("best" if wrong_on == "nano" else "")
+    assert decision.rungs[-1].asked == 100
+    assert asked["best"] == 101
+    assert decision.calls_saved == 100 - asked["nano"]
+
+
+@given(seed=st.integers(0, 10_000), share=st.floats(0.8, 1.0), at_once=st.sampled_from([1, 8, 64]))
+@settings(max_examples=40)
+def test_cases_that_must_pass_only_take_choices_away(seed, share, at_once):
+    truth = drawn(Random(seed), {"nano": share, "mini": 0.95, "best": 0.98}, 60)
+    must_pass, terms = Random(seed + 1).sample(range(60), 3), Terms(floor=0.75, cases=60)
+    free, _ = climb(truth, terms)
+    bound, _ = climb(truth, terms, must_pass=must_pass, at_once=at_once)
+
+    if bound.chosen:
+        assert all(truth[bound.chosen][case] == "right" for case in must_pass)
+    rungs = [*truth, ""]
+    assert rungs.index(bound.chosen) >= rungs.index(free.chosen)
 
 
 @pytest.mark.parametrize(("rungs", "floor", "cases"), [([], 0.8, 10), (["a"], 1.0, 10), (["a"], 0.8, 0)])

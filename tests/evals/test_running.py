@@ -13,7 +13,7 @@ import pytest
 from headworks.errors import CommandError, HeadworksError, StorageError
 from headworks.evals.answer_cache import AnswerCache
 from headworks.evals.running import Limits, Runner
-from headworks.evals.runs import CallError, Reply, RunFolder, find_run, list_runs
+from headworks.evals.runs import CallError, Reply, RunFolder, find_run, list_runs, prompts_tried
 from headworks.evals.scorers import Combined, ScoringFailed, Weighted
 from headworks.evals.scorers.exact import Exact
 
@@ -312,6 +312,21 @@ def test_runs_are_found_by_the_beginning_of_their_id(bench):
         find_run(bench.folder, "x")
 
 
+def test_the_prompts_that_were_tried_on_a_set_are_counted(bench):
+    def run(number, prompt, cases=3):
+        run = f"20261125-12000{number}-abcd"
+        with bench.create(numbered(cases), run=run) as folder:
+            arm = msgspec.structs.replace(folder.manifest.arms[0], prompt_hash=prompt)
+            manifest = msgspec.structs.replace(folder.manifest, arms=(arm,))
+            (folder.path / "run.json").write_bytes(msgspec.json.encode(manifest))
+            return manifest.golden_hash
+
+    golden, *_ = (run(number, prompt) for number, prompt in enumerate(("one", "two", "two")))
+    run(3, "three", cases=4)
+    assert prompts_tried(bench.folder, "triage", golden) == 2
+    assert prompts_tried(bench.folder, "other", golden) == 0
+
+
 def test_what_is_kept_is_for_its_owner_alone(bench):
     with bench.create(numbered(1)) as folder:
         bench.run(folder, Model())
@@ -321,10 +336,15 @@ def test_what_is_kept_is_for_its_owner_alone(bench):
 
 # -- size and kills ---------------------------------------------------------------------------------------------------
 
+LONG = pytest.mark.long
 
-def test_ten_thousand_cases_run_in_bounded_memory(bench):
+
+@pytest.mark.parametrize("count", [600, pytest.param(10_000, marks=LONG)])
+def test_many_cases_run_in_bounded_memory(bench, count):
+    """Cases and answers have four kilobytes each. What is held does not grow with them, but for 16 bytes of each: it
+    was 0.17 MB of both 600 and 10,000."""
     long = "x" * 2000
-    cases = ({"id": f"case-{n}", "input": f"{n} {long}", "expected": "yes"} for n in range(10_000))
+    cases = ({"id": f"case-{n}", "input": f"{n} {long}", "expected": "yes"} for n in range(count))
     folder = bench.create(cases)
     model = Model(lambda arm, case: "yes " + "y" * 2000)
     model.asked = _Forgetful()
@@ -332,11 +352,11 @@ def test_ten_thousand_cases_run_in_bounded_memory(bench):
     try:
         with folder:
             assert bench.run(folder, model, concurrency=16) == "complete"
-            assert sum(1 for _ in folder.results()) == 10_000
+            assert sum(1 for _ in folder.results()) == count
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 12_000_000  # cases and answers have 40 MB
+    assert peak < 1_000_000
 
 
 class _Forgetful(list):
@@ -355,9 +375,14 @@ from headworks.evals.running import Limits, Runner
 from headworks.evals.runs import RunFolder
 
 ledger = os.open({ledger!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+left = int(sys.argv[1])
 
 def says(arm, case):
+    global left
     os.write(ledger, case.id.encode() + b"\\n")
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), 9)
     return "answer " + case.id.removeprefix("case-")
 
 async def main():
@@ -369,34 +394,30 @@ asyncio.run(main())
 """
 
 
-def test_a_run_of_ten_thousand_that_is_killed_again_and_again_pays_for_nothing_twice(bench, tmp_path):
-    with bench.create(numbered(10_000)) as folder:
+@pytest.mark.parametrize(
+    ("count", "killed_after"), [(400, (50, 120, 170)), pytest.param(10_000, (500, 3000, 4000), marks=LONG)]
+)
+def test_a_run_that_is_killed_again_and_again_pays_for_nothing_twice(bench, tmp_path, count, killed_after):
+    """By SIGKILL, each time in the middle of a question with others under way."""
+    with bench.create(numbered(count)) as folder:
         run = folder.path
     ledger = tmp_path / "ledger"
     here = Path(__file__).parent
     script = KILLED.format(tests=str(here), conftest=str(here / "conftest.py"), ledger=str(ledger), run=str(run))
-    kills = lost = 0
-    for stop_at in (500, 3000, 7000, None):
-        process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-        while stop_at is not None and process.poll() is None:
-            if (run / "log.jsonl").exists() and _lines(run / "log.jsonl") > 2 * stop_at:
-                process.send_signal(signal.SIGKILL)
-                kills += 1
-                break
-        out, _ = process.communicate(timeout=120)
-        lost += int(out.split()[1])
-    assert out.split()[2] == "complete"
-    assert kills == 3
+    lost = 0
+    for questions in (*killed_after, 0):
+        process = subprocess.run(
+            [sys.executable, "-c", script, str(questions)], stdout=subprocess.PIPE, text=True, timeout=120, check=False
+        )
+        assert process.returncode == (-signal.SIGKILL if questions else 0)
+        lost += int(process.stdout.split()[1])
+    assert process.stdout.split()[2] == "complete"
     asked = ledger.read_text().splitlines()
-    assert len(set(asked)) == 10_000
+    assert len(set(asked)) == count
     # What was under way when the process died is asked again, and the log knows how much that was.
-    assert len(asked) - 10_000 <= lost <= 3 * 8
+    assert len(asked) - count <= lost <= 3 * 8
     with RunFolder.open(run) as folder:
-        assert sum(one.verdict == "right" for one in folder.results()) == 10_000
-
-
-def _lines(path):
-    return path.read_bytes().count(b"\n")
+        assert sum(one.verdict == "right" for one in folder.results()) == count
 
 
 def test_the_log_is_json_lines_that_anybody_can_read(bench):

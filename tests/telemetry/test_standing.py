@@ -15,6 +15,7 @@ from headworks.telemetry.standing import (
     QuotaStanding,
     TargetStanding,
     bounded,
+    render_standing,
 )
 
 WELL = TargetStanding("openai:a/m", "closed", 0.0, 0.0, 0.0, 1, 0.5, 30.0, 1.0, 0.1)
@@ -135,3 +136,12 @@ def test_others_can_read_what_a_worker_left_until_it_ends(tmp_path):
     share.end()
     (left,) = read_left(tmp_path)
     assert (left.gauges, left.standing) == ({}, None)
+
+
+def test_a_target_whose_model_is_shut_down_some_day_says_when():
+    retiring = msgspec.structs.replace(WELL, shutdown_on="2026-12-11")
+    metrics = shown("\n".join(render_standing(together([standing(retiring)] * 2))).encode() + b"\n")
+    others = shown("\n".join(render_standing(standing(WELL))).encode() + b"\n")
+
+    assert metrics["target_shutdown_timestamp_seconds", "openai:a/m"] == 1_796_947_200
+    assert not [name for name, *_ in others if name == "target_shutdown_timestamp_seconds"]

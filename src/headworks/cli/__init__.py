@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "golden": "Check, import and count golden cases",
     "eval": "Run a workload's golden set on models and prompts, score it, and say what it costs",
     "select": "Find the cheapest model that is provably good enough, and lock the workload to it",
+    "migrate": "Find out what can take the place of a model that is shut down, while it still answers",
     "models": "List, show and compare models and their prices; renew the catalogue",
     "estimate": "Say what a month of calls will cost, from traffic, contract or flags",
     "plan": "Derive the architecture that a workload's contract asks for",

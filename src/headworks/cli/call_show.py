@@ -14,6 +14,7 @@ from headworks.cli.tables import plain
 from headworks.errors import HeadworksError
 
 if TYPE_CHECKING:
+    from headworks.catalogue import Retirement
     from headworks.config import Project
     from headworks.records import ContentKind, Record, Store
     from headworks.records.replay import Reconstruction
@@ -38,9 +39,11 @@ def show_call(store: "Store", project: "Project", options: argparse.Namespace) -
     if options.json:
         shown = _for_machines(call, content, has_bodies=options.bodies)
         shown["cost"] = for_machines(record, account)
+        shown["retirement"] = _retirement(project, record)
         print(json_line(shown | ({"template": template} if record.prompt_version else {})))
         return code
-    for name, value in (*_details(record, details(record, account)), *call.details()):
+    retires = _retires(_retirement(project, record))
+    for name, value in (*_details(record, details(record, account), retires), *call.details()):
         print(f"{name:<20} {plain(value)}")
         if name == "prompt hash":
             print(f"{'template':<20} {plain(where)}")
@@ -49,6 +52,32 @@ def show_call(store: "Store", project: "Project", options: argparse.Namespace) -
     if options.bodies and not code:
         _print_bodies(content)
     return code
+
+
+def _retirement(project: "Project", record: "Record") -> "Retirement | None":
+    """The shutdown of the model that answered, as far as it is known today, where it is near or past."""
+    import datetime as dt
+
+    from headworks.catalogue import PriceArchive, retirement_of
+    from headworks.config import price_book
+
+    if not record.model:
+        return None
+    try:
+        book = price_book(project, PriceArchive(project.storage).current())
+    except HeadworksError as error:
+        note(str(error))
+        return None
+    model = book.for_target(record.provider, record.model).model
+    return None if model is None else retirement_of(model, dt.datetime.now(dt.UTC).date())
+
+
+def _retires(found: "Retirement | None") -> str:
+    if found is None:
+        return ""
+    when = "gone since then" if found.is_gone else f"in {found.days_left} day{'' if found.days_left == 1 else 's'}"
+    successor = f"; its provider recommends {found.successor}" if found.successor else ""
+    return f"{found.shutdown_on}, {when}{successor}"
 
 
 def template_of(project: "Project", record: "Record") -> tuple[str, str | None]:
@@ -151,7 +180,7 @@ def _print_body(name: str, text: str) -> None:
     print("\n".join(plain(line) for line in text.splitlines()))
 
 
-def _details(record: "Record", cost: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _details(record: "Record", cost: list[tuple[str, str]], retires: str) -> list[tuple[str, str]]:
     """Name and value of everything that is known, in the order of the call."""
     usage = {"provider": "as the provider says", "estimated": "counted here", "none": "none"}[record.usage_source]
     first = f", first token after {duration(record.first_token_us)}" if record.first_token_us else ""
@@ -166,6 +195,7 @@ def _details(record: "Record", cost: list[tuple[str, str]]) -> list[tuple[str, s
         ("provider", record.provider),
         ("model", record.model),
         ("served", record.served_model),
+        ("shut down", retires),
         ("key", record.key_id),
         ("owner", record.owner),
         ("team", record.team),

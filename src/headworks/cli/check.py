@@ -9,6 +9,7 @@ Exit code 0: no problem (there may be warnings). 1: at least one problem.
 """
 
 import argparse
+import datetime as dt
 import os
 import sys
 from collections.abc import Collection, Sequence
@@ -24,12 +25,15 @@ from headworks.config import (
     Workload,
     examine,
     examine_workloads,
+    find_retiring,
     json_schema_text,
     load,
     load_workloads,
+    price_book,
+    retiring_warnings,
     workload_schema_text,
 )
-from headworks.errors import ConfigError, Problem
+from headworks.errors import ConfigError, HeadworksError, Problem
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +72,8 @@ def look_over(project: Project) -> tuple[tuple[Workload, ...], Examination]:
     """The workloads of a project that could be read, and all that can be found in what it refers to."""
     found = examine(project, environment=os.environ, plan_models=_plan_models)
     workloads, more = _workloads(project)
-    return workloads, Examination((*found.problems, *more.problems), (*found.warnings, *more.warnings))
+    retiring = _retiring(project, workloads)
+    return workloads, Examination((*found.problems, *more.problems), (*found.warnings, *more.warnings, *retiring))
 
 
 def workload_checks(project: Project) -> tuple[Check, ...]:
@@ -90,6 +95,17 @@ def _workloads(project: Project) -> tuple[tuple[Workload, ...], Examination]:
     except ConfigError as error:
         return workloads, Examination(error.problems)
     return workloads, examine_workloads(workloads, checks)
+
+
+def _retiring(project: Project, workloads: Sequence[Workload]) -> Sequence[Problem]:
+    """The models that are shut down soon."""
+    from headworks.catalogue import PriceArchive  # only here: the rest of the command needs none of it
+
+    try:
+        book = price_book(project, PriceArchive(project.storage).current())
+    except HeadworksError:
+        return ()  # the examination of prices tells
+    return retiring_warnings(find_retiring(project, book, workloads, dt.datetime.now(dt.UTC).date()))
 
 
 def _plan_models(path: Path | None) -> Collection[str]:

@@ -19,11 +19,11 @@ the run is not complete, or too many answers are invalid.
 
 --changed holds each workload against the commit that --base names; without --base against headworks.lock, and against
 HEAD where the lock does not know a workload. Exit codes of --changed and compare: 0 not worse, shown within --margin;
-1 worse, shown, or a case that must pass does not; 3 the evidence is too thin to say either.
+1 worse, shown, or a case that must pass does not; 3 the evidence is too thin to say either, which with --release is 1
+as well: what goes out must be shown to be no worse.
 """
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
@@ -54,6 +54,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_id", nargs="?", default="", metavar="RUN", help="a run's id, its beginning, or `last`")
     parser.add_argument("other", nargs="?", default="", metavar="RUN", help="of `compare`: the one that is newer")
     parser.add_argument("--changed", action="store_true", help="run what a change touches; say whether it is worse")
+    parser.add_argument("--release", action="store_true", help="of --changed: too thin is not enough either")
     parser.add_argument("--base", metavar="REF", help="of --changed: the commit to hold it against")
     parser.add_argument(
         "--margin",
@@ -118,6 +119,8 @@ def _check_flags(options: argparse.Namespace) -> None:
         raise CommandError(f"--changed and `{options.what}` are two commands")
     if options.base is not None and not options.changed:
         raise CommandError("--base belongs to --changed: headworks eval --changed --base REF")
+    if options.release and not options.changed:
+        raise CommandError("--release belongs to --changed: headworks eval --changed --release")
     if options.other and options.what != "compare":
         raise CommandError(f"`{plain(options.other)}` means nothing here")
     if options.outcome and options.what != "compare":
@@ -202,7 +205,7 @@ def _show(project: "Project", options: argparse.Namespace) -> int:
 
     path = find_run(eval_folder(project.storage), options.run_id or "last")
     if options.rescore:
-        return asyncio.run(_rescore(project, path, options))
+        return _rescore(project, path, options)
     with RunFolder.open(path) as folder:
         if options.case is not None:
             return _show_case(folder, options)
@@ -224,27 +227,17 @@ def _show_case(folder: "RunFolder", options: argparse.Namespace) -> int:
     raise CommandError(f"the run {folder.manifest.run} has no case `{plain(options.case[:80])}`")
 
 
-async def _rescore(project: "Project", path: Path, options: argparse.Namespace) -> int:
-    from headworks.cli.eval_scoring import Scoring, eval_folder
+def _rescore(project: "Project", path: Path, options: argparse.Namespace) -> int:
+    from headworks.cli.eval_session import score_again
     from headworks.cli.workloads import find_workload
-    from headworks.evals.answer_cache import AnswerCache
-    from headworks.evals.running import Limits, Runner
     from headworks.evals.runs import RunFolder, read_manifest
-    from headworks.evals.scorers import scorer_hash
 
-    workload = find_workload(project, read_manifest(path).workload)
-    cache = AnswerCache(eval_folder(project.storage))
-    try:
-        async with Scoring(workload, cache, call=None, embed=None) as scoring:
-            digest = scorer_hash(scoring.scorer)
-            with RunFolder.open(path, scorer_hash=digest, is_writing=True) as folder:
-                limits = Limits(concurrency=options.concurrency, timeout_s=scoring.settings.timeout_s)
-                await Runner(folder, scoring.scorer, None, limits).run()
-                if digest != folder.manifest.scorer_hash:
-                    note("scored as evals.yaml says today, which is not as when the run was made", "eval")
-                return _finish(folder, "complete", options)
-    finally:
-        cache.close()
+    manifest = read_manifest(path)
+    digest = score_again(project, find_workload(project, manifest.workload), path, concurrency=options.concurrency)
+    if digest != manifest.scorer_hash:
+        note("scored as evals.yaml says today, which is not as when the run was made", "eval")
+    with RunFolder.open(path, scorer_hash=digest) as folder:
+        return _finish(folder, "complete", options)
 
 
 def _list(project: "Project", options: argparse.Namespace) -> int:

@@ -74,8 +74,9 @@ def run_changed(project: Project, options: argparse.Namespace) -> int:
                 print()
     words: list[Word] = ["not worse", *(one.judgement.word for one in found)]
     word = max(words, key=_GRAVITY.index)
+    code = 1 if options.release and word == "too thin" else EXIT_CODES[word]
     if options.json:
-        shown = {"verdict": word, "exit_code": EXIT_CODES[word], "untouched": untouched}
+        shown = {"verdict": word, "exit_code": code, "untouched": untouched}
         print(json_line({**shown, "workloads": [one.as_json() for one in found]}))
     elif not found:
         looked_at = (
@@ -86,7 +87,7 @@ def run_changed(project: Project, options: argparse.Namespace) -> int:
         unchanged = f"; untouched: {', '.join(untouched)}" if untouched else ""
         print(f"{word}: {', '.join(f'{one.workload} {one.judgement.word}' for one in found)}{unchanged}")
     sys.stdout.flush()
-    return EXIT_CODES[word]
+    return code
 
 
 # -- what is touched --------------------------------------------------------------------------------------------------

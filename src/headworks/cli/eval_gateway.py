@@ -34,12 +34,13 @@ from headworks.wheel import TimerWheel
 _INFRASTRUCTURE = frozenset(
     {
         "upstream_unreachable", "upstream_broken", "upstream_rate_limited", "upstream_quota_exhausted",
-        "upstream_overloaded", "upstream_error", "upstream_unauthorized", "gateway_stopping", "journal_full",
+        "upstream_overloaded", "upstream_error", "upstream_unauthorized", "upstream_model_gone", "gateway_stopping",
+        "journal_full",
     }
 )  # fmt: skip
-"""Codes of errors that say nothing of model and prompt."""
+"""Codes of errors that say nothing of how good a model is with a prompt; that there is no such model is one of them."""
 
-_FINAL = frozenset({"upstream_quota_exhausted", "upstream_unauthorized"})
+_FINAL = frozenset({"upstream_quota_exhausted", "upstream_unauthorized", "upstream_model_gone"})
 """Of these: what asking again does not mend."""
 
 _ANSWER_S = 600.0

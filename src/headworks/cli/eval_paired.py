@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, plain, terminal_width
+from headworks.evals.comparing import RELEASE_ALPHA
 from headworks.evals.gate import Judgement, Word, judge, usual_margin
 from headworks.evals.pairing import Bill, Pair, PartRow, Side, ValueRow, pair_up
 from headworks.evals.rendering import latency, money, percent
@@ -69,17 +70,18 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
         return {"verdict": judgement.word, "reasons": judgement.reasons, "statistics": paired, **fields}
 
 
-def compare_sides(old: Side, new: Side, *, margin: float | None) -> Compared:
+def compare_sides(old: Side, new: Side, *, margin: float | None, alpha: float = RELEASE_ALPHA) -> Compared:
     """Judge one arm against another.
 
     Arguments:
         margin: by less than this a change may be worse; None for what is usual with so many cases.
+        alpha: the probability that *not worse* is said of one that is worse by so much.
     """
     pairing = pair_up(old, new)
     manifest = new.folder.manifest
     cases = pairing.cases()
     gates = manifest.gates and old.folder.manifest.gates
-    judgement = judge(cases, margin=margin or usual_margin(len(cases)), may_gate=gates)
+    judgement = judge(cases, margin=margin or usual_margin(len(cases)), may_gate=gates, alpha=alpha)
     if old.folder.scorer_hash != new.folder.scorer_hash:
         reason = "the two runs are scored differently: `headworks eval show RUN --rescore`, for both, scores them alike"
         judgement = Judgement("too thin", (reason,), judgement.paired)

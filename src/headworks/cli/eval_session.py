@@ -76,6 +76,27 @@ def run_arms(
         return asyncio.run(_Session(project, workload, arms, terms, resumed).run(conclude))
 
 
+def score_again(project: Project, workload: Workload, path: Path, *, concurrency: int = 8) -> str:
+    """Score a run's answers as `evals.yaml` says today; gives the scorer's hash. No model is called: what a judge has
+    not seen stays without a score.
+
+    Raises:
+        CommandError: another process is at the run.
+        StorageError: it is not whole.
+    """
+    return asyncio.run(_scored_again(project, workload, path, concurrency))
+
+
+async def _scored_again(project: Project, workload: Workload, path: Path, concurrency: int) -> str:
+    with closing(AnswerCache(eval_folder(project.storage))) as cache:
+        async with Scoring(workload, cache, call=None, embed=None) as scoring:
+            digest = scorer_hash(scoring.scorer)
+            with RunFolder.open(path, scorer_hash=digest, is_writing=True) as folder:
+                limits = Limits(concurrency=concurrency, timeout_s=scoring.settings.timeout_s)
+                await Runner(folder, scoring.scorer, None, limits).run()
+            return digest
+
+
 class _Session:
     """One run, while it is under way."""
 

@@ -3,8 +3,9 @@
 The golden set is run on the cheapest rung first (cheapest by what calls really cost, reasoning included), and on the
 next only when that has failed. A rung passes when an exact test shows that its share of right answers is above the
 contract's `quality.bar`; it is left as soon as it cannot pass any more, and looked at three times on the way, so that a
-clear case takes few calls. All rungs together err with a probability of at most 5 %. A set that is too small for its
-bar is refused with how many cases it takes.
+clear case takes few calls. Of the cases of a cluster, which are not independent, one is counted. A rung that gets a
+case wrong that must pass is left. All rungs together err with a probability of at most 5 %. A set that is too small for
+its bar is refused with how many cases it takes.
 
 The decision goes into headworks.lock with its evidence, and into decision.md beside the contract, for who reviews it;
 running gateways take it over when they reload. Answers are kept: Ctrl-C, a crash or a cap costs nothing twice.
@@ -26,11 +27,14 @@ from headworks.cli.lock_file import replace_file, write_lock
 from headworks.errors import CommandError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from headworks.cli.eval_gateway import EvalGateway
     from headworks.cli.eval_preparing import EvalArms
     from headworks.cli.eval_scoring import Scoring
     from headworks.config import Project, Workload
     from headworks.evals.answer_cache import AnswerCache
+    from headworks.evals.golden import GoldenFile
     from headworks.evals.ladder import Decision, Outcome, Terms
     from headworks.evals.running import Runner
     from headworks.evals.runs import RunFolder, Unit
@@ -74,11 +78,11 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"`{workload.name}` has no golden set: a file golden.jsonl beside its contract")
     rungs = tuple(dict.fromkeys(contract.ladder))
     with GoldenFile(golden) as cases:
-        terms = Terms.of(contract.quality.bar, len(cases))
+        terms = Terms.of(contract.quality.bar, len(independent(cases, range(len(cases)))))
     if options.margin is not None:
         terms = msgspec.structs.replace(terms, margin=options.margin)
     if not options.underpowered:
-        check_power(terms, len(rungs))
+        check_power(terms, len(rungs), is_compared=options.against_best)
     project.storage.mkdir(parents=True, exist_ok=True)
     cache = AnswerCache(eval_folder(project.storage))
     try:
@@ -157,7 +161,9 @@ class _Selection:
         from headworks.evals.ladder import Ladder
         from headworks.evals.runs import Unit
 
-        order = list(folder.order)
+        counted = independent(folder.cases, folder.order)
+        others = set(folder.order).difference(counted)
+        order = counted + [case for case in folder.order if case in others and folder.cases[case].must_pass]
         count = len(self._arms.arms)
         await self._ask(runner, [Unit(arm, case, 0) for case in order[:_PROBES] for arm in range(count)])
         costs = {arm: cost for arm in range(count) if (cost := _mean_cost(folder, arm)) is not None}
@@ -166,8 +172,8 @@ class _Selection:
         reference = None
         if self._options.against_best and count > 1:
             best = ranked[-1]
-            await self._ask(runner, [Unit(best, case, 0) for case in order])
-            found = [_outcome(folder, Unit(best, case, 0)) for case in order]
+            await self._ask(runner, [Unit(best, case, 0) for case in counted])
+            found = [_outcome(folder, Unit(best, case, 0)) for case in counted]
             reference = [None if one == "invalid" else one == "right" for one in found]
         names = [self._arms.arms[arm].name for arm in ranked]
         arm_of = dict(zip(names, ranked, strict=True))
@@ -177,6 +183,7 @@ class _Selection:
             costs={self._arms.arms[arm].name: cost for arm, cost in costs.items()},
             reference=reference,
             is_underpowered=self._options.underpowered and self._is_underpowered(count),
+            must_pass=[place for place, case in enumerate(order) if folder.cases[case].must_pass],
         )
         while (wanted := ladder.wanted(self._options.concurrency)) is not None:
             rung, cases = wanted
@@ -188,9 +195,13 @@ class _Selection:
         return ladder.decision
 
     def _is_underpowered(self, rungs: int) -> bool:
-        from headworks.evals.ladder import LEAST_POWER, power_of
+        from headworks.evals.ladder import check_power
 
-        return power_of(self._terms, rungs) < LEAST_POWER
+        try:
+            check_power(self._terms, rungs, is_compared=self._options.against_best)
+        except CommandError:
+            return True
+        return False
 
     async def _ask(self, runner: "Runner", units: "list[Unit]") -> None:
         if await runner.run(units) == "capped":
@@ -198,19 +209,27 @@ class _Selection:
 
     def _conclude(self, folder: "RunFolder", decision: "Decision") -> int:
         from headworks.evals.ladder import evidence_of, render_record
+        from headworks.evals.runs import MANY_PROMPTS, prompts_tried
 
         manifest = folder.manifest
         facts = [
             ("run", f"`headworks eval show {manifest.run}`"),
             ("date", time.strftime("%Y-%m-%d", time.gmtime(manifest.created_us / 1e6))),
             ("seed", str(manifest.seed)),
-            ("golden set", f"sha256 {manifest.golden_hash}"),
+            ("golden set", f"sha256 {manifest.golden_hash}{self._in_groups(manifest.cases)}"),
             ("prompt", f"{self._arms.arms[0].prompt_version} (sha256 {self._arms.arms[0].prompt_hash})"),
             ("schema", manifest.schema_hash and f"sha256 {manifest.schema_hash}"),
             ("rules", manifest.rules_hash and f"sha256 {manifest.rules_hash}"),
             ("scorer", f"sha256 {manifest.scorer_hash}"),
             ("prices", manifest.versions.get("prices", "")),
         ]
+        tried = prompts_tried(folder.path.parent, manifest.workload, manifest.golden_hash)
+        if tried > MANY_PROMPTS:
+            facts.append(("worn", f"{tried} prompts were tried on this golden set: the last may only fit it. Renew it"))
+            note(
+                f"{tried} prompts were tried on this golden set: what it says of the last one is to be doubted",
+                "select",
+            )
         record = render_record(self._workload.name, decision, [(name, value) for name, value in facts if value])
         snapshot = _snapshot(folder, decision.chosen)
         is_written = False
@@ -233,6 +252,10 @@ class _Selection:
             )
         return 0 if decision.chosen else 1
 
+    def _in_groups(self, cases: int) -> str:
+        counted = self._terms.cases
+        return f"; {cases} cases in {counted} independent groups, of each of which one is counted" * (counted < cases)
+
     def _lock(self, chosen: str, snapshot: str, evidence: dict[str, object]) -> bool:
         from headworks.cli.prompt_release import folder_release, schema_digest
         from headworks.config import LOCK_FILE, Locked, read_lock
@@ -251,6 +274,18 @@ class _Selection:
                 "evidence": {**evidence, "prompt_hash": prompt_hash},
             }
         return write_lock(self._project, lock, self._workload.name, msgspec.structs.replace(locked, **changes))
+
+
+def independent(cases: "GoldenFile", order: "Iterable[int]") -> list[int]:
+    """Of the cases in this order, those that stand alone, and the first of each cluster: what the ladder's tests may
+    count. Which one is the first goes by the run's seed."""
+    found, seen = list[int](), set[str]()
+    for index in order:
+        cluster = cases[index].cluster
+        if not cluster or cluster not in seen:
+            found.append(index)
+        seen.add(cluster)
+    return found
 
 
 def _outcome(folder: "RunFolder", unit: "Unit") -> "Outcome":

@@ -50,6 +50,8 @@ def run(options: argparse.Namespace) -> int:
 
     def prepare(settings: "Settings") -> None:
         nonlocal trial_key
+        for line in _retiring(settings):
+            _say(f"headworks: {line}")
         if settings.project.config.access.mode == "open":
             _say(OPEN_MODE)
         elif _is_trial(settings):
@@ -71,6 +73,17 @@ def run(options: argparse.Namespace) -> int:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def _retiring(settings: "Settings") -> list[str]:
+    """A line for each model that is shut down soon."""
+    import datetime as dt
+
+    from headworks.config import find_retiring, retiring_text
+
+    workloads = [workload for workload, _ in settings.workloads]
+    today = dt.datetime.now(dt.UTC).date()
+    return [retiring_text(one) for one in find_retiring(settings.project, settings.book, workloads, today)]
 
 
 def _is_trial(settings: "Settings") -> bool:

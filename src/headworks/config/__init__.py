@@ -6,7 +6,8 @@ contracts in the same way, and `examine_workloads` has the files beside them che
 Secrets stand in the file as references only; `read_secret` follows one. Relative paths are relative to the file's
 folder.
 
-`price_book` makes the catalogue's prices and the file's own terms into what each target costs.
+`price_book` makes the catalogue's prices and the file's own terms into what each target costs; `find_retiring` says
+which of the models that are named somewhere are shut down soon.
 
 May import `catalogue`, `errors` and `exchange`, and nothing else of Headworks.
 """
@@ -20,6 +21,7 @@ from headworks.config.pricing import price_book, price_terms
 from headworks.config.project import FILE_NAME, Project, load, load_state, parse
 from headworks.config.reading import read_text
 from headworks.config.references import Reference, is_local_reference, is_reference, parse_reference
+from headworks.config.retiring import Retiring, find_retiring, retiring_text, retiring_warnings
 from headworks.config.schema import (
     SCHEMA_FILE,
     WORKLOAD_SCHEMA_FILE,
@@ -96,6 +98,7 @@ __all__ = [
     "ProviderPrices",
     "Records",
     "Reference",
+    "Retiring",
     "Secret",
     "SecretReference",
     "Secrets",
@@ -111,6 +114,7 @@ __all__ = [
     "WorkloadFiles",
     "examine",
     "examine_workloads",
+    "find_retiring",
     "is_local_reference",
     "is_reference",
     "json_schema",
@@ -130,6 +134,8 @@ __all__ = [
     "read_lock",
     "read_secret",
     "read_text",
+    "retiring_text",
+    "retiring_warnings",
     "store_url",
     "target_of_rung",
     "workload_schema",

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from headworks.evals.comparing import Case, PairedVerdict, gate_change, gate_release
+from headworks.evals.comparing import RELEASE_ALPHA, Case, PairedVerdict, gate_change, gate_release
 
 Word = Literal["not worse", "worse", "too thin"]
 
@@ -36,17 +36,18 @@ def usual_margin(cases: int) -> float:
     return 0.05 if cases >= 200 else 0.1
 
 
-def judge(cases: Sequence[Case], *, margin: float, may_gate: bool = True) -> Judgement:
+def judge(cases: Sequence[Case], *, margin: float, may_gate: bool = True, alpha: float = RELEASE_ALPHA) -> Judgement:
     """What may be said of a candidate against its reference.
 
     Arguments:
         margin: a share, above 0 and below 1: by less than this a candidate that is not worse may be worse.
         may_gate: the scorer may decide; a judge that is not calibrated may not.
+        alpha: the probability that *not worse* is said of one that is worse by the margin.
     """
     if not cases:
         return Judgement("too thin", ("no case was asked of both",))
     change = gate_change(cases)
-    paired = gate_release(cases, margin=margin)
+    paired = gate_release(cases, margin=margin, alpha=alpha)
     if not may_gate:
         reason = "the scorer may not decide: a judge is not calibrated, or `gates: false`"
         return Judgement("too thin", (reason,), paired)
@@ -66,7 +67,7 @@ def judge(cases: Sequence[Case], *, margin: float, may_gate: bool = True) -> Jud
     if "infrastructure" in change.blocks:
         return Judgement("too thin", (f"{_cases(counts.invalid)} came to no outcome: nobody knows",), paired)
     if paired.is_open:
-        said = f"if it is worse, then by less than {margin:.0%}, with an error of at most 5%"
+        said = f"if it is worse, then by less than {margin:.0%}, with an error of at most {_share(alpha)}"
         return Judgement("not worse", ("better" if paired.interval[0] > 0.0 else said,), paired)
     needed = f": about {paired.needed:,} would, four times in five, of a change that is just as good"
     reason = (
@@ -74,6 +75,10 @@ def judge(cases: Sequence[Case], *, margin: float, may_gate: bool = True) -> Jud
         f"that it is worse by less than {margin:.0%}{needed if paired.needed > counts.cases else ''}"
     )
     return Judgement("too thin", (reason,), paired)
+
+
+def _share(alpha: float) -> str:
+    return f"{100 * alpha:.3g}%"
 
 
 def _cases(count: int) -> str:

@@ -12,8 +12,9 @@ that its share of right answers is above the floor, and, where the outcomes of t
 worse than that by the margin or more. It is left as soon as it cannot show that any more, or hardly will.
 
 Outcomes count in the order of the cases, whenever they come: what takes long is often wrong, so counting them as they
-come would choose by speed. What came early is kept until its turn. To go on after a crash, make the ladder anew and
-observe again what was observed: the same outcomes, in any order, are the same ladder.
+come would choose by speed. A case that must pass and is wrong ends a rung, whatever the others say; before one is
+chosen, those of them that it was not asked yet are asked. What came early is kept until its turn. To go on after a
+crash, make the ladder anew and observe again what was observed: the same outcomes, in any order, are the same ladder.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,6 +70,8 @@ class Ladder:
         costs: of a call at each rung, in pico-dollars, where it is known.
         reference: the outcomes of the best rung, in the order of the cases, None where invalid; None if not known.
         is_underpowered: the set was found to be too small; noted in the decision.
+        must_pass: the cases that no rung may get wrong, by their index in the run's order. Those at `terms.cases` and
+            behind are asked for that alone, and not counted: further cases of a cluster, say.
 
     Attributes:
         decision: None until all is decided.
@@ -85,6 +88,7 @@ class Ladder:
         costs: Mapping[str, int] | None = None,
         reference: Sequence[bool | None] | None = None,
         is_underpowered: bool = False,
+        must_pass: Sequence[int] = (),
     ) -> None:
         if not rungs or terms.cases < 1 or not 0.0 < terms.floor < 1.0:
             raise ValueError("a ladder needs a rung, a case, and a floor between 0 and 1")
@@ -97,6 +101,7 @@ class Ladder:
         self._costs = dict(costs or {})
         self._reference = reference
         self._is_underpowered = is_underpowered
+        self._must_pass = frozenset(must_pass)
         self._observed: dict[str, dict[int, Outcome]] = {rung: {} for rung in rungs}
         self._trials: list[Trial] = []
         self._trial = self._next_trial()
@@ -113,9 +118,12 @@ class Ladder:
         """
         if self.decision is not None:
             return None
-        end = self._terms.cases if self._is_last else self._trial.next_look
         observed = self._observed[self._rung]
-        missing = (case for case in range(self._trial.asked, end) if case not in observed)
+        if self._is_confirming:
+            missing = (case for case in sorted(self._must_pass) if case not in observed)
+        else:
+            end = self._terms.cases if self._is_last else self._trial.next_look
+            missing = (case for case in range(self._trial.asked, end) if case not in observed)
         return self._rung, tuple(case for case, _ in zip(missing, range(max(1, most)), strict=False))
 
     def observe(self, rung: str, case: int, outcome: Outcome) -> None:
@@ -125,13 +133,13 @@ class Ladder:
         Raises:
             ValueError: no such rung or case.
         """
-        if rung not in self._observed or not 0 <= case < self._terms.cases:
+        if rung not in self._observed or not (0 <= case < self._terms.cases or case in self._must_pass):
             raise ValueError(f"this ladder has no case {case} of a rung `{rung}`")
         if self.decision is not None:
             return
         self._observed[rung].setdefault(case, outcome)
-        while (turn := self._next_outcome()) is not None:
-            self._take(turn)
+        while self._goes_on():
+            pass
 
     @property
     def _rung(self) -> str:
@@ -141,21 +149,60 @@ class Ladder:
     def _is_last(self) -> bool:
         return len(self._trials) == len(self._rungs)
 
-    def _next_outcome(self) -> Outcome | None:
-        """The outcome whose turn it is, if it has come."""
-        return None if self.decision is not None else self._observed[self._rung].get(self._trial.asked)
+    @property
+    def _is_confirming(self) -> bool:
+        """Whether all that is left to know of the rung is whether it gets the cases right that must pass."""
+        return self._trial.verdict == "passed" or (self._is_last and self._trial.asked == self._terms.cases)
+
+    def _goes_on(self) -> bool:
+        """Take what comes next, if it has come; whether it had."""
+        if self.decision is not None:
+            return False
+        if self._is_confirming:
+            return self._has_confirmed()
+        outcome = self._observed[self._rung].get(self._trial.asked)
+        if outcome is not None:
+            self._take(outcome)
+        return outcome is not None
+
+    def _has_confirmed(self) -> bool:
+        """Choose the rung, or leave it for a case that must pass; whether that is known yet."""
+        outcomes = {self._observed[self._rung].get(case) for case in self._must_pass}
+        found: Outcome = "wrong" if "wrong" in outcomes else "invalid" if "invalid" in outcomes else "right"
+        if None in outcomes and found != "wrong":
+            return False
+        if self._is_last:
+            self._end_last(found)
+        elif found != "right":
+            self._leave(found)
+        else:
+            self._decide(self._rung)
+        return True
 
     def _take(self, outcome: Outcome) -> None:
-        trial = self._trial
+        trial, case = self._trial, self._trial.asked
         trial.observe(outcome)
-        if trial.verdict == "passed":
-            self._decide(self._rung)
-        elif trial.verdict is not None and not self._is_last:
+        if self._is_last or trial.verdict == "passed":
+            return
+        if trial.verdict is None and outcome == "wrong" and case in self._must_pass:
+            self._leave("wrong")
+        elif trial.verdict is not None:
             self._trial = self._next_trial()
-        elif trial.asked == self._terms.cases:
+
+    def _leave(self, outcome: Outcome) -> None:
+        """Go on with the next rung, for what became of a case that must pass."""
+        self._trial.fail_must_pass(outcome)
+        self._trial = self._next_trial()
+
+    def _end_last(self, confirmed: Outcome) -> None:
+        trial = self._trial
+        if confirmed == "wrong":
+            trial.fail_must_pass("wrong")
+        else:
             is_enough = 0 < self._terms.floor * trial.valid <= trial.right
-            trial.end_last(is_enough=is_enough, is_void=trial.invalid > most_invalid(self._terms.cases))
-            self._decide(self._rung if trial.verdict == "chosen last" else "")
+            is_void = trial.invalid > most_invalid(self._terms.cases) or confirmed == "invalid"
+            trial.end_last(is_enough=is_enough, is_void=is_void)
+        self._decide(self._rung if trial.verdict == "chosen last" else "")
 
     def _next_trial(self) -> Trial:
         is_last = len(self._trials) == len(self._rungs) - 1
@@ -182,7 +229,7 @@ class Ladder:
             rungs=results,
             is_underpowered=self._is_underpowered,
             calls=calls,
-            calls_saved=len(self._rungs) * self._terms.cases - calls,
+            calls_saved=sum(result.saved for result in results),
             needed=min(needed, default=0) if not chosen else 0,
         )
 
@@ -194,7 +241,7 @@ class Ladder:
                 rung=rung,
                 verdict="not tried",
                 surplus=observed,
-                saved=self._terms.cases - observed,
+                saved=max(0, self._terms.cases - observed),
                 cost_pico_usd=cost,
             )
         return RungResult(
@@ -205,7 +252,7 @@ class Ladder:
             right=trial.right,
             invalid=trial.invalid,
             surplus=observed - trial.asked,
-            saved=self._terms.cases - observed,
+            saved=max(0, self._terms.cases - observed),
             losses=trial.losses,
             wins=trial.wins,
             score=trial.score,

@@ -34,6 +34,10 @@ LOG_FILE = "log.jsonl"
 _RUN_ID = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{4,}")
 
 
+MANY_PROMPTS = 20
+"""So many prompts may be tried on a set before what it says of the next is to be doubted (evals reference, 2.5)."""
+
+
 class Arm(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing that is compared: a model with a prompt and parameters.
 
@@ -412,6 +416,20 @@ def list_runs(folder: Path) -> Iterator[Path]:
     """The runs in a folder, the latest first."""
     if folder.is_dir():
         yield from sorted((one for one in folder.iterdir() if _RUN_ID.fullmatch(one.name)), reverse=True)
+
+
+def prompts_tried(folder: Path, workload: str, golden_hash: str) -> int:
+    """How many prompts of a workload were run on a golden set: each was a look at what is to decide. Runs that cannot
+    be read are passed over."""
+    found = set()
+    for path in list_runs(folder):
+        try:
+            manifest = read_manifest(path)
+        except StorageError:
+            continue  # `headworks eval list` tells of it
+        if (manifest.workload, manifest.golden_hash) == (workload, golden_hash):
+            found |= {arm.prompt_hash for arm in manifest.arms}
+    return len(found)
 
 
 def find_run(folder: Path, name: str) -> Path:

@@ -16,7 +16,7 @@ Verdict = Literal["passed", "failed", "inconclusive", "void", "chosen last", "no
 """*Failed*: shown to be below the floor or worse by the margin, or left as such. *Inconclusive*: neither that nor the
 opposite is shown. *Void*: infrastructure failed too often."""
 
-Reason = Literal["", "floor", "non-inferiority", "futility", "invalid"]
+Reason = Literal["", "floor", "non-inferiority", "futility", "must pass", "invalid"]
 
 ALPHA = 0.05
 BETA = 0.10
@@ -87,7 +87,8 @@ class RungResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         reason: what was not shown, of one that did not pass.
         asked, right, invalid: cases.
-        surplus: cases that were under way when the rung was decided on: paid, and not looked at.
+        surplus: cases that were under way when the rung was decided on, or asked only because they must pass: paid, and
+            not counted.
         saved: calls that trying every case would have taken, and were not made.
         losses, wins: against the best rung, where that was known.
         score: Tango's, after the last case; None where there was nothing to compare.

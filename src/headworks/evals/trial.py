@@ -128,6 +128,14 @@ class Trial:
         else:
             self._end_unshown("floor")
 
+    def fail_must_pass(self, outcome: Outcome) -> None:
+        """A case that must pass did not. Whatever else was shown, the rung is not taken: that makes no false choice
+        more probable."""
+        if outcome == "wrong":
+            self._end("failed", "must pass")
+        else:
+            self._end("void", "invalid")
+
     def _judge(self) -> None:
         most = most_invalid(self._terms.cases)
         if self.invalid > most or self._invalid_reference > most:

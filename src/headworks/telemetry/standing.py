@@ -3,6 +3,7 @@
 A worker leaves this with its figures once a second (`sharing`); nothing of it is kept while calls are served.
 """
 
+import datetime as dt
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import Literal, TypeVar
@@ -43,6 +44,7 @@ class TargetStanding(msgspec.Struct, frozen=True):
         budget_used: share of the retry budget that is used up.
         probe: what the last active probe of its pool has found; empty before the first, and where there are none.
         probed_ago_s: since then.
+        shutdown_on: the ISO day (UTC) from which its provider serves the model no more; "" where none is known.
     """
 
     target: str
@@ -57,6 +59,7 @@ class TargetStanding(msgspec.Struct, frozen=True):
     budget_used: float
     probe: Probe = ""
     probed_ago_s: float = 0.0
+    shutdown_on: str = ""
 
 
 class QuotaStanding(msgspec.Struct, frozen=True):
@@ -177,6 +180,7 @@ def _target(seen: Sequence[TargetStanding]) -> TargetStanding:
         max(one.budget_used for one in seen),
         probed.probe,
         probed.probed_ago_s,
+        worst.shutdown_on,
     )
 
 
@@ -217,6 +221,12 @@ def render_standing(standing: Standing) -> list[str]:
     ]
     lines += head("probe_age_seconds", "Since that probe.", "gauge")
     lines += [f"headworks_probe_age_seconds{{{labels}}} {target.probed_ago_s:g}" for labels, target in probed]
+    lines += head("target_shutdown_timestamp_seconds", "When the target's model is shut down, in Unix time.", "gauge")
+    lines += [
+        f"headworks_target_shutdown_timestamp_seconds{{{labels}}} {_midnight(target.shutdown_on):.0f}"
+        for labels, target in targets
+        if target.shutdown_on
+    ]
     for name, description, of_target in _TARGET_GAUGES:
         lines += head(name, description, "gauge")
         lines += [f"headworks_{name}{{{labels}}} {of_target(target):g}" for labels, target in targets]
@@ -235,6 +245,10 @@ def render_standing(standing: Standing) -> list[str]:
     ]
     lines += head("standing_left_out", "Targets, quotas and queues beyond the bound on labels.", "gauge")
     return [*lines, f"headworks_standing_left_out {standing.left_out}"]
+
+
+def _midnight(day: str) -> float:
+    return dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC).timestamp()
 
 
 def _is_open(of: str) -> bool:
