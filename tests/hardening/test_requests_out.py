@@ -32,6 +32,11 @@ ADDRESSES = [
     "/etc/passwd",
     "data:image/png;base64,aGVsbG8=",
     "gs://bucket/x.png",
+    "http://[::1/x.png",
+    "http://[fe80::1%25en0]:TRAP/x.png",
+    "http://exa\u2100mple.example/x.png",
+    "http://\ud83d\ude00.example:port/x.png",
+    "",
 ]
 """The set for server-side requests of OWASP's cheat sheet: other spellings of loopback, metadata services, other
 schemes, files. `.example` never resolves (RFC 6761); nothing may try."""
