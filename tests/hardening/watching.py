@@ -172,7 +172,11 @@ class Watched:
         store.close()
         self._events = folder.parent / "events"
         command = [sys.executable, str(SCRIPT), str(folder), str(self._events)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._log = folder.parent / "log"
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            )
         assert self.process.stdout is not None
         ready = self.process.stdout.readline().split()
         assert ready[:1] == ["ready"]
@@ -193,6 +197,10 @@ class Watched:
     def of(self, *names: str) -> list[object]:
         """The subjects of these events."""
         return [subject for name, subject in self.events() if name in names]
+
+    def faults(self) -> list[str]:
+        """What the process says on standard error: faults of ours, by call and place."""
+        return self._log.read_text().splitlines()
 
     @property
     def peak_bytes(self) -> int:
