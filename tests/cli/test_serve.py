@@ -32,3 +32,11 @@ def test_whoever_stops_it_while_it_is_loading_has_stopped_it_well(handler, monke
         main(["serve"])
 
     assert ended.value.code == 0
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_no_flag_opens_a_gateway_without_keys_to_other_machines(handler, capsys, tmp_path, host):
+    (tmp_path / "headworks.yaml").write_text("access: {mode: open}\nproviders: {sim: {kind: simulator}}\n")
+
+    assert main(["serve", "--config", str(tmp_path), "--host", host]) == 1
+    assert "1:16: access.mode: `open` is for this machine alone" in capsys.readouterr().err

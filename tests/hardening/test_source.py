@@ -87,7 +87,7 @@ def test_code_is_made_only_of_the_operators_own_rules():
     assert places("spec.loader.exec_module") == {
         "evals/scorers/function_worker.py",  # a scorer of the operator's, in a process of its own
     }
-    assert places("importlib.import_module") == {
+    assert places("importlib.import_module") <= {
         "cli/__init__.py",  # the command that was typed, out of our own
         "screening/privacy/detectors/custom.py",  # python-stdnum's module of an identifier that a contract names
     }
@@ -104,7 +104,7 @@ def test_processes_are_started_only_for_the_operators_own_files():
         "cli/eval_base.py",  # git, for the commit that a change is compared with
         "evals/scorers/function.py",  # a scorer of the operator's
         "evals/scorers/processes.py",  # another
-        "screening/output/rules.py",  # rules of the operator's
+        "screening/output/process.py",  # rules and last answers of the operator's
     }
     assert source().shells == set()
 
@@ -126,7 +126,7 @@ def test_every_connection_is_made_in_a_file_that_is_known_for_it():
         "asyncio.open_unix_connection", "loop.create_unix_connection", "loop.create_datagram_endpoint", "urlopen",
         "urllib.request.urlopen", "build_opener", "urllib.request.build_opener", "HTTPConnection", "HTTPSConnection",
         "http.client.HTTPConnection", "http.client.HTTPSConnection", "_Patient.connect", "psycopg.connect",
-        "psycopg.Connection.connect",
+        "psycopg.Connection.connect", "smtplib.SMTP", "smtplib.SMTP_SSL",
     )  # fmt: skip
 
     assert made == {
@@ -134,12 +134,12 @@ def test_every_connection_is_made_in_a_file_that_is_known_for_it():
         "limits/resp.py",  # Valkey
         "limits/local.py",  # the control plane's socket file
         "postgres.py",  # the store
-        "cli/model_update.py",  # `headworks models update`
+        "secrets/asking.py",  # secret managers, by the keeper and no worker; follows no redirect
+        "console/channels.py",  # the mail server of alerts, by the control plane
+        "fetching.py",  # alerts' webhooks, `headworks models update`; follows none either, or from TLS to TLS
     }
-    assert (
-        imports("requests", "httpx", "aiohttp", "urllib3", "ftplib", "smtplib", "telnetlib", "xmlrpc", "socketserver")
-        == set()
-    )
+    assert imports("headworks.fetching") == {"console/channels.py", "cli/model_update.py"}
+    assert imports("requests", "httpx", "aiohttp", "urllib3", "ftplib", "telnetlib", "xmlrpc", "socketserver") == set()
     assert imports("httpx2") == {
         "library/clients.py",  # the official SDK's client on a transport of ours, which opens no socket
         "cli/replay.py",  # its errors
@@ -179,7 +179,7 @@ def test_what_must_not_be_guessed_is_the_systems_randomness():
     """`random` is for jitter, statistics and made-up answers."""
     rooms = {place.partition("/")[0] for place in imports("random")}
 
-    assert rooms <= {"gateway.py", "limits", "simulator", "evals"}
+    assert rooms <= {"gateway.py", "limits", "simulator", "evals", "secrets"}  # when to look at a manager again
 
 
 def test_no_interface_of_the_shipped_defaults_is_reached_from_outside():
