@@ -98,8 +98,8 @@ faults: setup ## Break everything under load for a quarter of an hour, and write
 
 search: setup ## Let property tests and fuzzers look for new failures, at random and for longer
 	SEARCH=1 $(BIN)/pytest -n auto --dist worksteal $$(grep -rl --include='test_*.py' '^from hypothesis\|^import hypothesis' tests)
-	$(BIN)/python tests/fuzz/fuzz_http.py --seconds 60
-	$(BIN)/python tests/fuzz/fuzz_dialects.py --seconds 60
+	for fuzzer in http readers dialects templates redactor; do \
+	  $(BIN)/python tests/fuzz/fuzz_$$fuzzer.py --seconds 60 || exit 1; done
 
 coverage: setup ## The tests with branch coverage; fails below the share that pyproject.toml sets
 	$(BIN)/coverage erase

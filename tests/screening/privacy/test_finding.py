@@ -1,5 +1,6 @@
 """How much is found, and how much of what is found is right, on values that others' generators made."""
 
+import itertools
 import random
 
 import pytest
@@ -154,3 +155,14 @@ def test_where_two_findings_overlap_nothing_of_either_is_left():
     (finding,) = finder.find("postgres://bob:s3cr3t@db.example.com/x")
 
     assert finding.kind == "url_credentials"
+
+
+def test_a_card_is_found_whatever_number_stands_around_it():
+    finders = [Finder(prefers_re2=prefers_re2) for prefers_re2 in (True, False)]
+    cards = ["4111 1111 1111 1111", "5555-5555-5555-4444", "4111111111111111", "6011000990139424"]
+    behind = ["123", "737 12/27", "536-90-4399", "100 EUR"]  # a security code, as often as not
+    for card, apart, other in itertools.product(cards, [" ", "  ", "\n", "\r\n", "- "], behind):
+        for text in (f"{card}{apart}{other}", f"in 2026 {card}{apart}{other}", f"{other} {card}."):
+            for one in finders:
+                covered = "".join(text[found.start : found.end] for found in one.find(text))
+                assert card in covered, text
