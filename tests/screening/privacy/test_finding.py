@@ -166,3 +166,35 @@ def test_a_card_is_found_whatever_number_stands_around_it():
             for one in finders:
                 covered = "".join(text[found.start : found.end] for found in one.find(text))
                 assert card in covered, text
+
+
+AROUND = [
+    ("", " 123"),
+    ("", " 12345"),
+    ("2026 ", ""),
+    ("12 ", ""),
+    ("", ", 4"),
+    ("", "\n17 apples"),
+    ("x1 ", ""),
+    ("", " A"),
+]
+
+
+@pytest.mark.parametrize("kind", sorted(CHECKED))
+def test_what_is_found_alone_is_found_beside_other_numbers(kind):
+    rng = random.Random(7)
+    for _ in range(25):
+        made = CHECKED[kind](rng)
+        phrase, value = made if isinstance(made, tuple) else (made, made)
+        if not is_covered(f"Hello {phrase}, bye", phrase, value):
+            continue
+        for before, after in AROUND:
+            text = f"Hello {before}{phrase}{after}"
+            assert is_covered(text, phrase, value), text
+
+
+def is_covered(text, phrase, value):
+    """Whether nothing of the value is left between what is found."""
+    start = text.index(value, text.index(phrase))
+    found = {place for one in finder.find(text) for place in range(one.start, one.end)}
+    return found.issuperset(range(start, start + len(value)))
