@@ -136,9 +136,9 @@ def test_every_connection_is_made_in_a_file_that_is_known_for_it():
         "postgres.py",  # the store
         "secrets/asking.py",  # secret managers, by the keeper and no worker; follows no redirect
         "console/channels.py",  # the mail server of alerts, by the control plane
-        "fetching.py",  # alerts' webhooks, `headworks models update`; follows none either, or from TLS to TLS
+        "fetching.py",  # webhooks, anchors, `headworks models update`; follows none either, or from TLS to TLS
     }
-    assert imports("headworks.fetching") == {"console/channels.py", "cli/model_update.py"}
+    assert imports("headworks.fetching") == {"audit/anchors.py", "console/channels.py", "cli/model_update.py"}
     assert imports("requests", "httpx", "aiohttp", "urllib3", "ftplib", "telnetlib", "xmlrpc", "socketserver") == set()
     assert imports("httpx2") == {
         "library/clients.py",  # the official SDK's client on a transport of ours, which opens no socket
