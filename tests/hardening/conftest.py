@@ -13,14 +13,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 from watching import Trap, Upstream, Watched
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def upstream() -> Iterator[Upstream]:
     made = Upstream()
     yield made
     made.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def watched(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Watched]:
     folder = tmp_path_factory.mktemp("watched") / "project"
     folder.mkdir()

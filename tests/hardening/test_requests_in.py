@@ -70,7 +70,7 @@ PATHS = (CHAT, "/v1/responses", "/v1/messages", "/v1/messages/count_tokens", "/v
 def test_no_body_is_a_fault_of_ours_or_takes_memory_that_stays(watched):
     linux_only()
     watched.ask(CHAT, {"model": "open/m", "messages": WORDS})
-    before = watched.peak_bytes
+    before = watched.held_bytes()
     for name, body in BODIES.items():
         for model in (b"open/m", b"chat/m", b"claude/m", b"google/m"):
             for path in PATHS:
@@ -86,7 +86,7 @@ def test_no_body_is_a_fault_of_ours_or_takes_memory_that_stays(watched):
 
 def test_many_tiny_chunks_and_many_headers_take_no_memory(watched):
     linux_only()
-    before = watched.peak_bytes
+    before = watched.held_bytes()
     head = (
         f"POST {CHAT} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {watched.key}\r\ncontent-type: application/json\r\n"
     )
@@ -102,7 +102,7 @@ def test_many_tiny_chunks_and_many_headers_take_no_memory(watched):
 
 def test_a_packed_request_is_not_unpacked(watched):
     linux_only()
-    before = watched.peak_bytes
+    before = watched.held_bytes()
     bomb = gzip.compress(b'{"model":"') + SEGMENT * 256
 
     for coding in ("gzip", "deflate", "br", "zstd", "gzip, gzip", "x-gzip", "compress"):
@@ -116,7 +116,7 @@ def test_a_packed_request_is_not_unpacked(watched):
 def test_a_packed_answer_is_not_unpacked(watched, provider):
     linux_only()
     answer = plain(SEGMENT * 256, "content-encoding: gzip" if provider == "open" else "content-encoding: deflate")
-    before = watched.peak_bytes
+    before = watched.held_bytes()
     watched.upstream.answer = lambda path, body: answer
     try:
         for path, body in ((CHAT, {"messages": WORDS}), ("/v1/responses", {"input": "x", "store": False})):
@@ -135,7 +135,7 @@ def test_a_packed_answer_is_not_unpacked(watched, provider):
 
 def test_an_endless_answer_and_an_endless_event_end_within_bounds(watched):
     linux_only()
-    before = watched.peak_bytes
+    before = watched.held_bytes()
     head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\n\r\n"
     endless = (
         (False, head % b"application/json" + b'{"id":"', b"x" * MEGABYTE),

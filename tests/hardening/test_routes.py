@@ -43,7 +43,7 @@ def everything():
     return sorted(found)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def moderator(watched):
     """A key that may call one endpoint, and one model there."""
     project = load(watched.folder)

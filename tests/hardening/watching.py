@@ -202,6 +202,11 @@ class Watched:
         """What the process says on standard error: faults of ours, by call and place."""
         return self._log.read_text().splitlines()
 
+    def held_bytes(self) -> int:
+        """What the process holds now; from here on, its peak is measured anew (proc(5), clear_refs)."""
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+        return self.peak_bytes
+
     @property
     def peak_bytes(self) -> int:
         """The most memory that the process has held at once (proc(5), VmHWM)."""
