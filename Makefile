@@ -10,21 +10,24 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests wait for other processes, too, so that more of them than there are cores keep the cores busy.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
-.PHONY: help run setup test test-model test-long faults search check static quick format lint types imports dead docs catalogue coverage bench bench-peers clean
+.PHONY: help run setup test test-model test-long faults search check static quick format lint types imports dead docs catalogue locks sbom wheel coverage bench bench-peers clean
 
 help: ## List the tasks
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.run: requirements/run.txt pyproject.toml
+# Nothing is installed whose hash is not in requirements/: what builds the package comes from there too.
+INSTALL := pip install --quiet --require-hashes --requirement
+
+$(VENV)/.run: requirements/run.txt requirements/build.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Headworks needs Python 3.11 or newer; say which: make PYTHON=python3.12 ..."; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --requirement requirements/run.txt
-	$(BIN)/pip install --quiet --no-deps --editable .
+	$(BIN)/$(INSTALL) requirements/run.txt --requirement requirements/build.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
-	$(BIN)/pip install --quiet --requirement requirements/dev.txt
+	$(BIN)/$(INSTALL) requirements/dev.txt
 	@touch $@
 
 setup: $(VENV)/.dev ## Make the virtual environment with everything that tests and checks need
@@ -68,6 +71,27 @@ docs: setup ## Write the generated reference pages (configuration, command line,
 catalogue: setup ## Write the catalogue of models from genai-prices and tools/catalogue/overlay.yaml (DAY=2026-11-25)
 	$(BIN)/python tools/catalogue/refresh.py --published $(or $(DAY),$(shell date -u +%F))
 
+LOCK_VENV ?= .venv-lock
+$(LOCK_VENV)/.lock: requirements/lock.txt
+	@test -x $(LOCK_VENV)/bin/python || $(PYTHON) -m venv $(LOCK_VENV)
+	$(LOCK_VENV)/bin/$(INSTALL) requirements/lock.txt
+	@touch $@
+
+COMPILE = $(LOCK_VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --no-header --no-emit-index-url --output-file
+locks: $(LOCK_VENV)/.lock ## Pin what requirements/*.in name, with hashes for every platform (ARGS="--upgrade")
+	$(COMPILE) requirements/run.txt $(ARGS) requirements/run.in
+	$(COMPILE) requirements/build.txt $(ARGS) requirements/build.in --constraint requirements/run.txt
+	$(COMPILE) requirements/dev.txt $(ARGS) requirements/dev.in \
+	  --constraint requirements/run.txt --constraint requirements/build.txt
+	$(COMPILE) requirements/lock.txt $(ARGS) requirements/lock.in
+
+sbom: setup ## Write the software bill of materials (CycloneDX) of the base install to dist/
+	$(BIN)/python tools/sbom.py --output dist/headworks.cdx.json
+
+wheel: setup ## Build wheel and source archive twice into dist/, and fail unless the bytes are the same
+	$(BIN)/python tools/reproduce.py --output dist
+
 MODEL_VENV ?= .venv-model
 $(MODEL_VENV)/.model: requirements/model.txt
 	@test -x $(MODEL_VENV)/bin/python || $(PYTHON) -m venv $(MODEL_VENV)
@@ -85,8 +109,8 @@ faults: setup ## Break everything under load for a quarter of an hour, and write
 
 search: setup ## Let property tests and fuzzers look for new failures, at random and for longer
 	SEARCH=1 $(BIN)/pytest -n $(WORKERS) --dist worksteal $$(grep -rl --include='test_*.py' '^from hypothesis\|^import hypothesis' tests)
-	$(BIN)/python tests/fuzz/fuzz_http.py --seconds 60
-	$(BIN)/python tests/fuzz/fuzz_dialects.py --seconds 60
+	for fuzzer in http readers dialects templates redactor; do \
+	  $(BIN)/python tests/fuzz/fuzz_$$fuzzer.py --seconds 60 || exit 1; done
 
 coverage: setup ## The tests with branch coverage; fails below the share that pyproject.toml sets
 	$(BIN)/coverage erase

@@ -59,13 +59,23 @@ def test_what_the_file_refers_to_is_checked_too(file, capsys, monkeypatch):
     assert "1:40: problem: providers.a.api_key: env:NOT_SET is not set" in capsys.readouterr().err
 
 
-def test_a_warning_is_printed_and_the_exit_code_is_0(file, capsys):
-    file.write_text("access: {mode: open}\nserver: {host: 0.0.0.0}\n" + GOOD)
+def test_a_warning_is_printed_and_the_exit_code_is_0(file, capsys, monkeypatch):
+    monkeypatch.setenv("SOME_KEY", "sk-1")
+    file.write_text("server: {host: 0.0.0.0}\nproviders: {a: {kind: openai, api_key: env:SOME_KEY}}")
 
     assert main(["check", "--config", str(file)]) == 0
     printed = capsys.readouterr()
-    assert printed.err.startswith(f"{file}:1:16: warning: access.mode: ")
-    assert "open: no key is needed" in printed.out
+    assert printed.err.startswith(f"{file}:2:40: warning: providers.a.api_key: ")
+
+
+def test_open_access_is_said_and_only_for_this_machine(file, capsys):
+    file.write_text("access: {mode: open}\n" + GOOD)
+    assert main(["check", "--config", str(file)]) == 0
+    assert "open: no key is needed" in capsys.readouterr().out
+
+    file.write_text("access: {mode: open}\nserver: {host: 0.0.0.0}\n" + GOOD)
+    assert main(["check", "--config", str(file)]) == 1
+    assert f"{file}:1:16: problem: access.mode: `open` is for this machine alone" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("text", "code"), [(GOOD, 0), (BAD, 1)])

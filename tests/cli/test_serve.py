@@ -46,3 +46,11 @@ def test_models_that_are_shut_down_are_told_of_at_the_start(handler, capsys, mon
 
     assert main(["serve", "--config", str(file)]) == 0
     assert "headworks: o/gpt-4.1-nano was shut down on 2026-10-23" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_no_flag_opens_a_gateway_without_keys_to_other_machines(handler, capsys, tmp_path, host):
+    (tmp_path / "headworks.yaml").write_text("access: {mode: open}\nproviders: {sim: {kind: simulator}}\n")
+
+    assert main(["serve", "--config", str(tmp_path), "--host", host]) == 1
+    assert "1:16: access.mode: `open` is for this machine alone" in capsys.readouterr().err

@@ -101,14 +101,6 @@ def test_secret_files_that_others_may_read_are_warned_about(examined, tmp_path):
     )
 
 
-@pytest.mark.parametrize(("host", "count"), [("127.0.0.1", 0), ("::1", 0), ("localhost", 0), ("0.0.0.0", 1), ("::", 1)])
-def test_open_access_that_other_machines_reach_is_warned_about(examined, host, count):
-    problems, warnings = examined(SIMULATOR + f"access: {{mode: open}}\nserver: {{host: '{host}'}}")
-
-    assert problems == []
-    assert len(warnings) == count
-
-
 def test_tls_files_that_are_missing_are_problems(examined, tmp_path):
     assert examined(TLS)[0] == [
         f"2:29: server.tls.certificate: {tmp_path / 'cert.pem'} cannot be read: No such file or directory",

@@ -53,6 +53,12 @@ SIMULATOR = "providers: {sim: {kind: simulator}}\n"
             SIMULATOR + "models: {sim/fast: sim/x}",
             "2:20: models.sim/fast: hides what `sim/…` already reaches: a public name needs another beginning",
         ),
+        (SIMULATOR + "access: {mode: open}\nserver: {host: 0.0.0.0}",
+         ("2:16: access.mode: `open` is for this machine alone, and other machines reach `server.host`: use keys, or "
+         "listen on 127.0.0.1")),
+        (SIMULATOR + "access: {mode: open}\nserver: {host: '::'}",
+         ("2:16: access.mode: `open` is for this machine alone, and other machines reach `server.host`: use keys, or "
+         "listen on 127.0.0.1")),
         (SIMULATOR + "server: {buffered_bytes: 2048, body_bytes: 4096}",
          "2:26: server.buffered_bytes: must not be below `body_bytes`"),
         (SIMULATOR + "server: {body_bytes: 1000000000}",

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import tracemalloc
 
 import msgspec
 import pytest
@@ -90,6 +91,16 @@ def test_compressed_events_are_read_and_nonsense_is_none():
     assert len(read_arrivals(heard([(1.0, packed[:9]), (2.0, packed[9:])], content_encoding="gzip"))) == 2
     assert read_arrivals(heard([(1.0, b"data: {\n\n")])) == []
     assert read_arrivals(heard([(1.0, b"nonsense")], content_encoding="gzip")) == []
+
+
+def test_an_answer_that_unpacks_to_far_more_is_not_unpacked():
+    bomb = gzip.compress(event(0, 0.0) + bytes(64 * 1024 * 1024), 9)
+    tracemalloc.start()
+    try:
+        assert read_arrivals(heard([(1.0, bomb)], content_encoding="gzip")) == []
+        assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_a_proxy_has_made_of_the_head_is_said():

@@ -9,12 +9,13 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.error import HTTPError, URLError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import Request
 
 import msgspec
 
 from headworks.database import storage_errors
 from headworks.errors import StorageError
+from headworks.fetching import fetch
 
 _POST_S = 5.0
 
@@ -110,7 +111,7 @@ def send(place: AnchorPlace, line: bytes) -> None:
         headers["authorization"] = f"Bearer {place.token}"
     request = Request(place.url, line, headers, method="POST")  # noqa: S310 - the configuration's own, http or https
     try:
-        with build_opener(_NoRedirect).open(request, timeout=_POST_S) as answer:
+        with fetch(request, timeout_s=_POST_S) as answer:
             answer.read(1)
     except HTTPError as error:
         error.close()
@@ -118,11 +119,6 @@ def send(place: AnchorPlace, line: bytes) -> None:
     except (URLError, OSError, http.client.HTTPException) as error:
         why = getattr(error, "reason", None) or type(error).__name__
         raise StorageError(f"{place.url} did not take it: {why}") from None
-
-
-class _NoRedirect(HTTPRedirectHandler):
-    def redirect_request(self, *_args: object) -> None:
-        return None
 
 
 def read_anchors(path: Path) -> list[bytes]:

@@ -147,15 +147,17 @@ def _read(path: Path, limit: int) -> bytes:
 def _fetch(url: str, limit: int) -> bytes:
     from http.client import HTTPException
     from urllib.error import URLError
-    from urllib.request import Request, urlopen
+    from urllib.request import Request
 
     from headworks.config.rules import is_safe_origin
+    from headworks.fetching import fetch
 
     if not url.startswith(("https://", "http://")) or not is_safe_origin(url):
         raise CommandError("a catalogue is fetched by `https://`; clear text is for loopback and private hosts")
     try:
-        with urlopen(Request(url, headers={"accept": "*/*"}), timeout=_TIMEOUT_S) as answer:  # noqa: S310  (checked)
-            content: bytes = answer.read(limit + 1)
+        request = Request(url, headers={"accept": "*/*"})  # noqa: S310  (checked)
+        with fetch(request, timeout_s=_TIMEOUT_S, follows_tls=True) as answer:
+            content = answer.read(limit + 1)
     except (URLError, HTTPException, OSError) as error:
         reason = getattr(error, "reason", None) or type(error).__name__
         raise CommandError(f"{url} cannot be fetched: {reason}; --file takes a file instead") from None

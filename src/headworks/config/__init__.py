@@ -22,6 +22,7 @@ from headworks.config.project import FILE_NAME, Project, load, load_state, parse
 from headworks.config.reading import read_text
 from headworks.config.references import Reference, is_local_reference, is_reference, parse_reference
 from headworks.config.retiring import Retiring, find_retiring, retiring_text, retiring_warnings
+from headworks.config.rules import open_access_problem
 from headworks.config.schema import (
     SCHEMA_FILE,
     WORKLOAD_SCHEMA_FILE,
@@ -127,6 +128,7 @@ __all__ = [
     "model_named",
     "model_of_rung",
     "one_line",
+    "open_access_problem",
     "parse",
     "parse_reference",
     "price_book",

@@ -76,8 +76,6 @@ class _Examiner:
             file = secret_file(access.secret, base=self._project.folder)
             if file is None or file.exists():  # a missing file is created on first use
                 self._secret(("access", "secret"), access.secret)
-        elif not is_loopback(self._project.config.server.host):
-            self._warn(("access", "mode"), "`open` on an address that other machines reach: anyone may call")
 
     def records(self) -> None:
         records = self._project.config.records

@@ -32,6 +32,11 @@ _OF_ONE_API = {"anthropic": ("messages", "ANTHROPIC_API_KEY"), "gemini": ("gener
 """By the kind of a provider that serves one API of its own: how `speaks` calls it, and where its key usually is."""
 
 
+_OPEN_TO_OTHERS = (
+    "`open` is for this machine alone, and other machines reach `server.host`: use keys, or listen on 127.0.0.1"
+)
+
+
 class Rules:
     """Judges each struct as soon as it has been read; notes what is wrong with the findings."""
 
@@ -182,6 +187,9 @@ class Rules:
             )
 
     def _config(self, config: Config) -> None:
+        problem = open_access_problem(config)
+        if problem:
+            self._findings.add_unless_faulty(("access", "mode"), problem)
         for name, model in config.models.items():
             first, slash, _ = name.partition("/")
             if slash and first in self._provider_names:
@@ -241,6 +249,12 @@ def is_safe_origin(url: str) -> bool:
         labels = host.rstrip(".").split(".")
         return len(labels) == 1 or labels[-1] in ("localhost", "local", "internal")
     return address.is_loopback or address.is_private or address.is_link_local
+
+
+def open_access_problem(config: Config) -> str:
+    """Why `access.mode: open` may not be where this configuration listens; "" if it may. There is no way round it:
+    scanners find a gateway without keys within hours, and its owner pays for what they ask."""
+    return _OPEN_TO_OTHERS if config.access.mode == "open" and not is_loopback(config.server.host) else ""
 
 
 def is_loopback(host: str) -> bool:

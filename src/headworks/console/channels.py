@@ -11,6 +11,7 @@ from email.message import EmailMessage
 from urllib.parse import unquote, urlsplit
 
 from headworks.console.alerting import TIMEOUT_S, Alert
+from headworks.fetching import fetch
 
 
 class Webhook:
@@ -41,7 +42,7 @@ class Webhook:
         # Only what the operator has configured, which was checked to be HTTP.
         request = urllib.request.Request(self._url, body, headers)  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S):  # noqa: S310
+            with fetch(request, timeout_s=TIMEOUT_S):
                 return
         except urllib.error.HTTPError as error:
             raise OSError(f"it answered with status {error.code}") from None

@@ -6,9 +6,7 @@ reads it: ids and status of items, annotations of earlier answers, the names of 
 plain text. Marks of cached prefixes are left out, too: Gemini caches what repeats by itself.
 """
 
-import mimetypes
 import re
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -32,6 +30,7 @@ from headworks.dialects.canonical import (
     is_given,
 )
 from headworks.dialects.canonical import Part as CanonicalPart
+from headworks.dialects.gemini_media import media_type_of
 from headworks.dialects.gemini_wire import (
     Blob,
     Content,
@@ -274,8 +273,7 @@ def _stored(file_id: str, param: str) -> FileData:
 
 def _linked(url: str) -> FileData:
     """What lies behind an address is told by how it ends, as far as it is."""
-    kind, _ = mimetypes.guess_type(urlsplit(url).path) if url.isprintable() else (None, None)
-    return FileData(url, kind)
+    return FileData(url, media_type_of(url))
 
 
 def _inline(url: str, param: str) -> Blob:

@@ -55,6 +55,11 @@ class EventSplitter:
         """The beginning of an event whose end has not come."""
         return bytes(self._held)
 
+    def held_up_to(self, most_bytes: int) -> bytes:
+        """What is held back if it is no more than this, else nothing: to look at it at each piece of a long event would
+        copy all of it each time."""
+        return bytes(self._held) if len(self._held) <= most_bytes else b""
+
     def release(self) -> bytes:
         """Give up what is held back, because its end will not come, and return it."""
         held, self._held, self._scanned = self.held, bytearray(), 0

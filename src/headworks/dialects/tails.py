@@ -29,6 +29,9 @@ MAX_TEXT = 8 * 1024 * 1024
 """Of a stream's text, this many characters are kept for counting: ten times what today's models can generate."""
 
 
+_END_MARK_BYTES = 64
+"""More than `data: [DONE]` is with any white space around it that a server has been seen to write."""
+
 _ESCAPED_BYTES = 64 * 1024
 """So much text is put by before it is unescaped."""
 
@@ -298,7 +301,7 @@ class ChatTail:
             return b""
         complete = self._splitter.take(chunk)
         self._is_between_events = self._splitter.is_between_events
-        held = self._splitter.held
+        held = self._splitter.held_up_to(_END_MARK_BYTES)
         if held.strip() == b"data: [DONE]" and held.endswith(b"\n"):
             # Some servers close the connection without the blank line; nothing can follow this one, so we write it.
             complete += self._splitter.release() + (b"\r\n" if held.endswith(b"\r\n") else b"\n")

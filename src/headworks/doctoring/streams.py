@@ -33,6 +33,9 @@ _LONG_HOLD_S = 0.5
 
 _BEAT_MOST_S = 15.0
 _BEATS = 4
+_UNPACKED_BYTES = 1024 * 1024
+"""Bound on what is looked at: the stream has five kilobytes, and who answers may be anybody."""
+
 _DATA = re.compile(rb"^data: (.*)$", re.MULTILINE)
 
 _UNBUFFERED = (
@@ -229,9 +232,14 @@ def _events(heard: Heard) -> list[tuple[Pulse, float]]:
     unpack = zlib.decompressobj(wbits=47) if heard.header("content-encoding") == "gzip" else None
     found: list[tuple[Pulse, float]] = []
     left = b""
+    room = _UNPACKED_BYTES
     try:
         for piece in heard.pieces:
-            left += piece.data if unpack is None else unpack.decompress(piece.data)
+            data = piece.data if unpack is None else unpack.decompress(piece.data, room)
+            room -= len(data)
+            if room <= 0:
+                return []
+            left += data
             whole, mark, left = left.rpartition(b"\n\n")
             found += [(msgspec.json.decode(data, type=Pulse), piece.at_s) for data in _DATA.findall(whole + mark)]
     except (msgspec.MsgspecError, UnicodeDecodeError, zlib.error):

@@ -21,7 +21,7 @@ import msgspec
 
 from headworks.assembly import Settings, read_settings
 from headworks.auditing import audit_terms, event, keep_for_audit, operator, record
-from headworks.config import Project, load, parse, read_text
+from headworks.config import Project, load, open_access_problem, parse, read_text
 from headworks.console import channels_of, control_plane
 from headworks.errors import ConfigError, HeadworksError, StorageError
 from headworks.secrets import Kept, forget, look_at_keys, pack, references_of, unpack
@@ -503,4 +503,8 @@ def _fingerprint(project: Project) -> str:
 
 def _with_overrides(project: Project, overrides: dict[str, object]) -> Project:
     server = msgspec.structs.replace(project.config.server, **overrides)
-    return msgspec.structs.replace(project, config=msgspec.structs.replace(project.config, server=server))
+    fresh = msgspec.structs.replace(project, config=msgspec.structs.replace(project.config, server=server))
+    problem = open_access_problem(fresh.config)
+    if problem:
+        raise ConfigError(fresh.problem(("access", "mode"), problem))
+    return fresh

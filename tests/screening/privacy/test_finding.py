@@ -1,5 +1,6 @@
 """How much is found, and how much of what is found is right, on values that others' generators made."""
 
+import itertools
 import random
 
 import pytest
@@ -154,3 +155,47 @@ def test_where_two_findings_overlap_nothing_of_either_is_left():
     (finding,) = finder.find("postgres://bob:s3cr3t@db.example.com/x")
 
     assert finding.kind == "url_credentials"
+
+
+def test_a_card_is_found_whatever_number_stands_around_it():
+    finders = [Finder(prefers_re2=prefers_re2) for prefers_re2 in (True, False)]
+    cards = ["4111 1111 1111 1111", "5555-5555-5555-4444", "4111111111111111", "6011000990139424"]
+    behind = ["123", "737 12/27", "536-90-4399", "100 EUR"]  # a security code, as often as not
+    for card, apart, other in itertools.product(cards, [" ", "  ", "\n", "\r\n", "- "], behind):
+        for text in (f"{card}{apart}{other}", f"in 2026 {card}{apart}{other}", f"{other} {card}."):
+            for one in finders:
+                covered = "".join(text[found.start : found.end] for found in one.find(text))
+                assert card in covered, text
+
+
+AROUND = [
+    ("", " 123"),
+    ("", " 12345"),
+    ("2026 ", ""),
+    ("12 ", ""),
+    ("", ", 4"),
+    ("", "\n17 apples"),
+    ("x1 ", ""),
+    ("", " A"),
+]
+
+
+@pytest.mark.parametrize("kind", sorted(CHECKED))
+def test_what_is_found_alone_is_found_beside_other_numbers(kind):
+    rng = random.Random(7)
+    for _ in range(25):
+        made = CHECKED[kind](rng)
+        phrase, value = made if isinstance(made, tuple) else (made, made)
+        if not is_covered(f"Hello {phrase}, bye", phrase, value):
+            continue
+        for before, after in AROUND:
+            text = f"Hello {before}{phrase}{after}"
+            # A group beside it may make a number with a good check digit too, by one chance in ten.
+            assert is_covered(text, phrase, value, all_but=5), text
+
+
+def is_covered(text, phrase, value, all_but=0):
+    """Whether nothing of the value is left between what is found, but so many characters."""
+    start = text.index(value, text.index(phrase))
+    found = {place for one in finder.find(text) for place in range(one.start, one.end)}
+    return len(set(range(start, start + len(value))) - found) <= all_but

@@ -36,20 +36,36 @@ _RANGES: tuple[tuple[int, int, int, tuple[int, ...]], ...] = (
 )
 
 
+def _lengths_by_beginning() -> bytes:
+    """For each four digits that a number may begin with: a bit for each length that it may have, from 13 on."""
+    found = bytearray(10_000)
+    for width, first, last, lengths in _RANGES:
+        bits = sum(1 << (length - 13) for length in lengths)
+        for beginning in range(first * 10 ** (4 - width), (last + 1) * 10 ** (4 - width)):
+            found[beginning] |= bits
+    return bytes(found)
+
+
+_LENGTHS = _lengths_by_beginning()
+
+
 def is_card(digits: str) -> bool:
     """Whether these digits can be a payment card's."""
-    if not any(
-        first <= int(digits[:width]) <= last and len(digits) in lengths for width, first, last, lengths in _RANGES
-    ):
-        return False
-    return luhn(digits) and len(set(digits)) > 1
+    return bool(_LENGTHS[int(digits[:4])] >> (len(digits) - 13) & 1) and luhn(digits) and len(set(digits)) > 1
 
+
+_APART = b" \t\r\n.-"
+"""What GAP takes."""
 
 _number = number("card", is_card, bare=0.8, written=0.95, words=_WORDS, named=0.99)
 
 
 def _card(data: bytes, start: int, end: int) -> Hit | None:
     hit = _number(data, start, end)
+    if hit is None and data[end - 4 : end - 3].isspace():
+        # Three digits that stand apart may be its security code, or the beginning of the next number.
+        end -= 3 + len(data[start : end - 3]) - len(data[start : end - 3].rstrip(_APART))
+        hit = _number(data, start, end)
     # Thirteen digits are seldom a card any more, and often milliseconds or an article's number.
     return None if hit is not None and end - start == 13 and hit[3] < 0.9 else hit
 
@@ -63,5 +79,6 @@ PATTERNS = (
         + EDGE,
         _card,
         digits=13,
+        retries=True,  # what stands before a card may be four digits too: a year, the end of another number
     ),
 )

@@ -54,6 +54,7 @@ PATTERNS = (
         EDGE + r"([2-9][0-9]{3}[ .-]{1,2}[0-9]{4}[ .-]{1,2}[0-9]{4})" + EDGE,
         number("in_aadhaar", is_aadhaar, bare=0, written=0.75, words=_AADHAAR_WORDS),
         digits=12,
+        retries=True,  # the first group may be a year, or the end of another number
     ),
     Pattern(
         EDGE + r"([2-9][0-9]{11})" + EDGE,
