@@ -89,6 +89,8 @@ class Rules:
             self._findings.add_unless_faulty(other, f"its default {path[-1]} {message}: set that too")
 
     def _provider(self, provider: Provider, path: Path) -> None:
+        if provider.kind != "openai-compatible":
+            self._refuse_fields(("quirks",), "has a meaning for `kind: openai-compatible` only", path)
         match provider.kind:
             case "simulator":
                 self._refuse_fields(_NEEDS_NETWORK, "has no meaning for the simulator: it needs no network", path)

@@ -13,6 +13,7 @@ from msgspec.structs import force_setattr
 
 from headworks import calls, exchange
 from headworks.config.managers import LocalSecretReference, SecretReference, Secrets
+from headworks.config.quirks import QUIRKS, QuirksName, Structured
 
 PROVIDER_NAME = "^[a-z][a-z0-9-]{0,62}$"
 """A provider's name: it stands in model names before the slash, in records and in metric labels."""
@@ -478,12 +479,20 @@ class Provider(Section, frozen=True):
             "Studio serves it; or the built-in simulator, which needs no network and no key."
         ),
     ]
+    quirks: Annotated[
+        QuirksName | None,
+        Meta(
+            description="`openai-compatible` only: which server it is. Where its API differs from OpenAI's, it is then "
+            "asked in its own way, and what it has nothing for is refused by name; it also gives `base_url` and "
+            "`structured_output`, where these are left out."
+        ),
+    ] = None
     base_url: Annotated[
         str,
         Meta(
             description="Where the API is, up to and without the endpoint's own path. Default for `openai`: "
             f"{OPENAI_BASE_URL}; for `anthropic`: {ANTHROPIC_BASE_URL}; for `gemini`: {GEMINI_BASE_URL}; "
-            "needed for `openai-compatible`; not for `simulator`.",
+            "needed for `openai-compatible`, unless its `quirks` have one; not for `simulator`.",
             extra={"form": "base-url"},
         ),
     ] = ""
@@ -539,14 +548,15 @@ class Provider(Section, frozen=True):
         ),
     ] = "confidential"
     structured_output: Annotated[
-        Literal["json_schema", "grammar", "tool", "json_object"],
+        Structured | None,
         Meta(
             description="How this upstream is asked for an answer that satisfies a workload's schema. `json_schema`: "
             "the API's own way. `grammar`: `response_format: {type: json_object, schema}`, as llama.cpp, Together and "
             "Fireworks have it. `tool`: the model has to call a tool whose parameters the schema is. `json_object`: "
-            "JSON mode, with the schema in the instructions. Whichever it is, answers are validated."
+            "JSON mode, with the schema in the instructions. Whichever it is, answers are validated. Left out: as "
+            "`quirks` have it, or `json_schema`."
         ),
-    ] = "json_schema"
+    ] = None
     headers: Annotated[
         dict[
             Annotated[str, Meta(extra={"form": "header-name"})],
@@ -608,6 +618,8 @@ class Provider(Section, frozen=True):
         # What a kind implies is filled in here, so that it holds however the struct was made.
         if not self.base_url and self.kind in _BASE_URLS:
             force_setattr(self, "base_url", _BASE_URLS[self.kind])
+        if not self.base_url and self.quirks is not None:
+            force_setattr(self, "base_url", QUIRKS[self.quirks].base_url)
         if not self.speaks:
             force_setattr(self, "speaks", _SPEAKS.get(self.kind, EVERYTHING))
 
