@@ -349,7 +349,7 @@ def _provider_plan(project: Project, name: str, keys: KnownKeys) -> ProviderPlan
         if provider.api_key
         else _KEYS_WITHOUT_SECRET.get(provider.kind, ""),
         organization=provider.organization or "",
-        project=provider.project or "",
+        project="" if provider.kind == "vertex" else provider.project or "",
         headers=headers,
         structured_output=provider.structured_output or quirks.structured_output,
         limit_name=quirks.limit_name if provider.kind == "openai-compatible" else "max_completion_tokens",
@@ -357,6 +357,7 @@ def _provider_plan(project: Project, name: str, keys: KnownKeys) -> ProviderPlan
         renamed=quirks.renamed,
         refused=quirks.refused,
         unsent=quirks.unsent,
+        api_version=provider.api_version or "",
     )
     spares = _spares(settings, provider.api_key, provider.older_api_keys, secrets)
     is_keyed = bool(spares) or any(not one.startswith("env:") for one in references_of_provider(project, name))

@@ -19,7 +19,7 @@ from headworks.config.naming import DETERMINISTIC, model_named, model_of_rung, t
 from headworks.config.pricing import price_book, price_terms
 from headworks.config.project import FILE_NAME, Project, load, load_state, parse
 from headworks.config.reading import read_text
-from headworks.config.references import Reference, is_local_reference, is_reference, parse_reference
+from headworks.config.references import Reference, is_local_reference, is_reference, is_token, parse_reference
 from headworks.config.schema import (
     SCHEMA_FILE,
     WORKLOAD_SCHEMA_FILE,
@@ -113,6 +113,7 @@ __all__ = [
     "examine_workloads",
     "is_local_reference",
     "is_reference",
+    "is_token",
     "json_schema",
     "json_schema_text",
     "load",

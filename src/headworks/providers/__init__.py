@@ -6,10 +6,12 @@ One file a provider, plus its entry in `REGISTRY`. May import `exchange`, `calls
 from collections.abc import Callable
 
 from headworks.providers.anthropic import AnthropicProvider
+from headworks.providers.azure import AzureProvider
 from headworks.providers.base import Provider, ProviderSettings
 from headworks.providers.gemini import GeminiProvider
 from headworks.providers.openai import OpenAIProvider
 from headworks.providers.quirky import QuirkyProvider
+from headworks.providers.vertex import VertexProvider
 
 
 def _compatible(settings: ProviderSettings) -> Provider:
@@ -20,19 +22,23 @@ def _compatible(settings: ProviderSettings) -> Provider:
 
 REGISTRY: dict[str, Callable[[ProviderSettings], Provider]] = {
     "anthropic": AnthropicProvider,
+    "azure": AzureProvider,
     "gemini": GeminiProvider,
     "openai": OpenAIProvider,
     "openai-compatible": _compatible,
     "simulator": OpenAIProvider,
+    "vertex": VertexProvider,
 }
 """The provider of each `kind` in configuration. The simulator takes OpenAI's way to send a key for everything."""
 
 __all__ = [
     "REGISTRY",
     "AnthropicProvider",
+    "AzureProvider",
     "GeminiProvider",
     "OpenAIProvider",
     "Provider",
     "ProviderSettings",
     "QuirkyProvider",
+    "VertexProvider",
 ]

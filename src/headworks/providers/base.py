@@ -30,7 +30,7 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     prompt-caching guide, 2026-11); other servers may refuse a field that they do not know.
 
     `renamed`, `refused` and `unsent` are a server's quirks: fields of Chat that it has under another name, that it has
-    nothing for, and that it does not know because it does unasked what they ask for.
+    nothing for, and that it does not know because it does unasked what they ask for. `api_version` is Azure's.
     """
 
     name: str
@@ -45,6 +45,7 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     renamed: tuple[tuple[str, str], ...] = ()
     refused: tuple[str, ...] = ()
     unsent: tuple[str, ...] = ()
+    api_version: str = ""
 
     def __repr__(self) -> str:
         return f"ProviderSettings(name={self.name!r})"  # the key stays out of logs and tracebacks
