@@ -660,7 +660,7 @@ class Provider(Section, frozen=True):
         if self.kind == "vertex":
             if not self.base_url and self.project and self.location:
                 force_setattr(self, "base_url", _vertex_url(self.project, self.location))
-            if self.api_key is None and not self.pools:
+            if self.api_key is None:
                 force_setattr(self, "api_key", "gcp-token:cloud-platform")
         if not self.speaks:
             force_setattr(self, "speaks", _SPEAKS.get(self.kind, EVERYTHING))

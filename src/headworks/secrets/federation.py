@@ -34,7 +34,6 @@ class _Source(msgspec.Struct, frozen=True):
     headers: dict[str, str] = {}
     format: _Format = _Format()
     environment_id: str | None = None
-    executable: msgspec.Raw | None = None
 
 
 class FederationFile(msgspec.Struct, frozen=True, tag_field="type", tag="external_account"):
