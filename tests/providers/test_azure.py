@@ -107,6 +107,13 @@ def test_the_name_of_a_deployment_leads_to_no_other_path(model: str) -> None:
     assert (line.count("/"), line.count("?"), line.count("\r\n")) == (6, 1, 1)
 
 
+@pytest.mark.parametrize("body", [b'{"model": ".."}', b'{"model": "."}', b'{"model": ""}', b"{}", b"[]", b"\xff"])
+def test_what_can_be_no_deployments_name_is_not_asked_for(body: bytes) -> None:
+    with pytest.raises(Refusal) as caught:
+        provider(api_version=VERSION).json_request("/chat/completions", body, b"")
+    assert (caught.value.status, caught.value.code) == (404, "model_not_found")
+
+
 def test_a_form_needs_the_newer_surface() -> None:
     with pytest.raises(Refusal) as caught:
         provider(api_version=VERSION).request("POST", "/audio/transcriptions", b"", b"multipart/form-data", b"")

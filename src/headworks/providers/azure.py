@@ -81,13 +81,28 @@ class AzureProvider(OpenAIProvider):
         return super().request(method, self._versioned(path), body, content_type, forwarded)
 
     def json_request(self, path: str, body: bytes, forwarded: bytes) -> UpstreamRequest:
+        """As every provider's.
+
+        Raises:
+            Refusal: 404 `model_not_found`, for what can be no deployment's name.
+        """
         if not self._query:
             return super().json_request(path, body, forwarded)
         if self._is_dated and path in _OF_DEPLOYMENT:
-            # The model is in the path, and callers may name models: no line is kept, and no name leads elsewhere.
-            path = f"/deployments/{quote(_decode(body).model, safe='')}{path}"
+            path = f"/deployments/{self._deployment(body)}{path}"
         line = request_line("POST", self._base_path + self._versioned(path))
         return UpstreamRequest(line, self._json_headers + forwarded, body)
+
+    def _deployment(self, body: bytes) -> str:
+        """The deployment that a body asks for, as a part of a path: callers may name models, and no name leads to
+        another path."""
+        try:
+            name = _decode(body).model
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            name = ""
+        if not name.strip("."):
+            raise Refusal(404, "model_not_found", f"{self.name} has no deployment of this name.", param="model")
+        return quote(name, safe="")
 
     def _versioned(self, path: str) -> str:
         if not self._query:
