@@ -2,9 +2,12 @@
 Official clients call one gateway, with a simulator behind it that speaks as each of them does."""
 
 import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import parse_qs
 
 import anthropic
 import openai
@@ -15,13 +18,15 @@ from google.genai import types
 
 CONFIG = """
 version: 1
+secrets: {{azure: {{tenant: t-1, client: c-1, client_secret: "env:ANY_KEY", authority: "{authority}"}}}}
 providers:
   blue: {{kind: azure, base_url: "{simulator}", api_key: env:ANY_KEY}}
   old-blue: {{kind: azure, base_url: "{simulator}", api_version: "2024-10-21", api_key: env:ANY_KEY}}
-  token: {{kind: azure, base_url: "{simulator}", api_key: env:ANY_TOKEN}}
+  token: {{kind: azure, base_url: "{simulator}", api_key: "azure-token:cognitiveservices.azure.com"}}
   vertex: {{kind: vertex, base_url: "{simulator}/v1/projects/p/locations/global", api_key: env:ANY_TOKEN}}
   paris: {{kind: openai-compatible, quirks: mistral, base_url: "{simulator}/v1", api_key: env:ANY_KEY}}
 """
+TOKEN = "eyJhbGciOi.eyJhdWQi.c2ln"
 AZURE = ["blue/gpt-6-luna", "old-blue/gpt-6-luna", "token/gpt-6-luna"]
 ASKED: Any = [{"role": "user", "content": "The weather in Oslo?"}]
 TOOL: Any = {
@@ -33,13 +38,41 @@ TOOL: Any = {
 }
 
 
+class Authority(BaseHTTPRequestHandler):
+    """Makes out tokens, as Entra ID does."""
+
+    asked: ClassVar[list[dict[str, list[str]]]] = []
+
+    def do_POST(self) -> None:
+        assert self.path == "/t-1/oauth2/v2.0/token"
+        self.asked.append(parse_qs(self.rfile.read(int(self.headers["content-length"])).decode()))
+        body = json.dumps({"token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN}).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as it is there
+        """Say nothing."""
+
+
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory, simulator: Process) -> Iterator[Gateway]:
+def authority() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Authority) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory, simulator: Process, authority: str) -> Iterator[Gateway]:
     folder: Path = tmp_path_factory.mktemp("clouds")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANY_KEY", "any-key")
-        patch.setenv("ANY_TOKEN", "eyJhbGciOi.eyJhdWQi.c2ln")
-        gateway = Gateway(folder, CONFIG.format(simulator=simulator.address))
+        patch.setenv("ANY_TOKEN", TOKEN)
+        gateway = Gateway(folder, CONFIG.format(simulator=simulator.address, authority=authority))
     yield gateway
     assert gateway.process.stop() == 0, gateway.process.said
 
@@ -88,6 +121,12 @@ def test_a_stored_response_is_found_again_by_the_older_surface(client: openai.Op
     made = client.responses.create(model="old-blue/gpt-6-luna", input="Hello", store=True)
     assert client.responses.retrieve(made.id).output_text == made.output_text
     client.responses.delete(made.id)
+
+
+def test_the_token_is_made_out_for_the_audience_before_any_call(gateway: Gateway) -> None:
+    scopes = {one["scope"][0] for one in Authority.asked}
+    assert scopes == {"https://cognitiveservices.azure.com/.default"}
+    assert gateway.process.process.poll() is None
 
 
 def test_an_unknown_deployment_is_not_found(client: openai.OpenAI) -> None:
