@@ -20,6 +20,9 @@ STREAM_HEADERS = b"cache-control: no-cache, no-transform\r\nx-accel-buffering: n
 """Ask proxies in front not to buffer or re-compress a stream (nginx `proxy_buffering`, 2026 documentation)."""
 
 _CONTENT_TYPE = b"\r\ncontent-type:"
+_FOREIGN_IDS = (b"apim-request-id", b"x-ms-request-id", b"x-generation-id")
+"""Where Azure's gateway and OpenRouter say what they call an answer (2026-11)."""
+
 _REQUEST_ID = b"\r\nx-request-id:"
 _CONTENT_TYPE_BYTES = len(_CONTENT_TYPE)
 _REQUEST_ID_BYTES = len(_REQUEST_ID)
@@ -130,7 +133,8 @@ def answer_head(headers: Mapping[bytes, bytes], *, is_plain: bool) -> AnswerHead
 
 
 def _foreign(raw: RawHeaders) -> tuple[bytes, bytes]:
-    """The id and the limits of an answer that has no `x-request-id`: Anthropic's names, and OpenAI's for the same."""
+    """The id and the limits of an answer that has no `x-request-id`: Anthropic's names, and OpenAI's for the same; or
+    just the id, as Azure and OpenRouter have it."""
     request_id = raw.get(b"request-id", b"")
     relayed = raw.block(_LIMITS)
     if request_id:
@@ -139,6 +143,8 @@ def _foreign(raw: RawHeaders) -> tuple[bytes, bytes]:
             value = raw.get(theirs)
             if value is not None:
                 relayed += b"%b: %b\r\n" % (ours, value)
+    else:
+        request_id = next((found for name in _FOREIGN_IDS if (found := raw.get(name, b""))), b"")
     return request_id, relayed
 
 

@@ -41,6 +41,7 @@ from headworks.config.budgets import team_budgets
 from headworks.config.data import data_faults
 from headworks.config.limits import TargetLimits, limits_by_pool
 from headworks.config.pricing import price_book
+from headworks.config.quirks import PLAIN, QUIRKS
 from headworks.config.shape import Probe as ProbeConfig
 from headworks.config.shape import Provider as ProviderConfig
 from headworks.config.walk import suggestion
@@ -340,6 +341,7 @@ def _provider_plan(project: Project, name: str, keys: KnownKeys) -> ProviderPlan
         (header, secret(value, "headers", header) if is_reference(value) else value)
         for header, value in provider.headers.items()
     )
+    quirks = PLAIN if provider.quirks is None else QUIRKS[provider.quirks]
     settings = ProviderSettings(
         name=name,
         base_path=_base_path(provider.base_url),
@@ -347,11 +349,15 @@ def _provider_plan(project: Project, name: str, keys: KnownKeys) -> ProviderPlan
         if provider.api_key
         else _KEYS_WITHOUT_SECRET.get(provider.kind, ""),
         organization=provider.organization or "",
-        project=provider.project or "",
+        project="" if provider.kind == "vertex" else provider.project or "",
         headers=headers,
-        structured_output=provider.structured_output,
-        limit_name="max_tokens" if provider.kind == "openai-compatible" else "max_completion_tokens",
+        structured_output=provider.structured_output or quirks.structured_output,
+        limit_name=quirks.limit_name if provider.kind == "openai-compatible" else "max_completion_tokens",
         caches_by_key=provider.kind in ("openai", "simulator"),
+        renamed=quirks.renamed,
+        refused=quirks.refused,
+        unsent=quirks.unsent,
+        api_version=provider.api_version or "",
     )
     spares = _spares(settings, provider.api_key, provider.older_api_keys, secrets)
     is_keyed = bool(spares) or any(not one.startswith("env:") for one in references_of_provider(project, name))

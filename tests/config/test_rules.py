@@ -21,6 +21,41 @@ SIMULATOR = "providers: {sim: {kind: simulator}}\n"
             "`http://127.0.0.1:8000/v1`"),
         ),
         (
+            "providers:\n  a: {kind: azure, api_key: env:X}",
+            ("2:3: providers.a.base_url: is missing: `kind: azure` needs it, for example "
+            "`https://NAME.openai.azure.com`"),
+        ),
+        (
+            "providers:\n  a: {kind: azure, base_url: 'https://x.openai.azure.com'}",
+            ("2:3: providers.a.api_key: is missing: `kind: azure` needs it, for example "
+            "`api_key: env:AZURE_OPENAI_API_KEY`"),
+        ),
+        (
+            "providers:\n  a: {kind: azure, base_url: 'https://x', api_key: env:X, organization: o}",
+            "2:73: providers.a.organization: has a meaning for OpenAI's API only",
+        ),
+        (
+            "providers:\n  a: {kind: vertex, location: europe-west4}",
+            "2:3: providers.a.project: is missing: `kind: vertex` needs it",
+        ),
+        (
+            "providers:\n  a: {kind: vertex, project: p, location: eu, speaks: [chat]}",
+            "2:55: providers.a.speaks: `kind: vertex` serves `generate_content` and nothing else; leave it out",
+        ),
+        (
+            "providers:\n  a: {kind: openai, api_key: env:X, quirks: groq}",
+            "2:45: providers.a.quirks: has a meaning for `kind: openai-compatible` only",
+        ),
+        (
+            "providers:\n  a: {kind: openai, api_key: env:X, api_version: preview}",
+            "2:50: providers.a.api_version: has a meaning for `kind: azure` only",
+        ),
+        (
+            "providers:\n  a: {kind: openai-compatible, quirks: litellm}",
+            ("2:3: providers.a.base_url: is missing: `kind: openai-compatible` needs it, for example "
+            "`http://127.0.0.1:8000/v1`"),
+        ),
+        (
             "providers:\n  a: {kind: simulator, base_url: 'https://x'}",
             "2:34: providers.a.base_url: has no meaning for the simulator: it needs no network",
         ),

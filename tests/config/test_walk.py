@@ -74,8 +74,8 @@ def test_a_problem_has_its_place_and_says_what_was_expected(problems, text, expe
         ),
         (
             "providers:\n  a: {kind: simulatr}",
-            ("2:13: providers.a.kind: expected one of `anthropic`, `gemini`, `openai`, "
-            "`openai-compatible`, `simulator`; did you mean `simulator`?"),
+            ("2:13: providers.a.kind: expected one of `anthropic`, `azure`, `gemini`, `openai`, "
+            "`openai-compatible`, `simulator`, `vertex`; did you mean `simulator`?"),
         ),
         (
             "providers:\n  a: {kind: simulator, speaks: [chat, responces]}",

@@ -178,3 +178,10 @@ def test_a_secret_manager_that_does_not_give_the_key_is_a_problem_of_that_provid
 
     assert finding.verdict.value == "problem"
     assert "vault:secret/openai#key: 127.0.0.1:9 cannot be reached: Connection refused" in finding.says
+
+
+def test_where_the_model_is_in_the_path_the_call_without_content_names_one_that_there_is(project_of):
+    path = "POST /v1/publishers/google/models/a:generateContent"
+    found, asked = one(project_of, {"GET /v1/models": answer(404), path: answer(400, b"{}")}, kind="vertex")
+    assert found["key"].verdict == "ok"
+    assert asked[-1][2] == b"{}"

@@ -20,6 +20,7 @@ from headworks.config.naming import DETERMINISTIC, model_named, model_of_rung, t
 from headworks.config.pricing import price_book, price_terms
 from headworks.config.project import FILE_NAME, Project, load, load_state, parse
 from headworks.config.reading import read_text
+from headworks.config.references import Reference, is_local_reference, is_reference, is_token, parse_reference
 from headworks.config.references import Reference, is_local_reference, is_reference, parse_reference
 from headworks.config.retiring import Retiring, find_retiring, retiring_text, retiring_warnings
 from headworks.config.rules import open_access_problem
@@ -118,6 +119,7 @@ __all__ = [
     "find_retiring",
     "is_local_reference",
     "is_reference",
+    "is_token",
     "json_schema",
     "json_schema_text",
     "load",

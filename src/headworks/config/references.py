@@ -2,7 +2,8 @@
 
     SCHEME:PLACE[?version=VERSION][#FIELD]
 
-`env:NAME` and `file:PATH` are the whole name: a path may hold any character. The others name what a manager keeps.
+`env:NAME` and `file:PATH` are the whole name: a path may hold any character. The others name what a manager keeps, or
+(`azure-token:AUDIENCE`, `gcp-token:SCOPE`) an access token that it makes out for whoever we are.
 """
 
 import re
@@ -10,7 +11,9 @@ from typing import Literal
 
 import msgspec
 
-Scheme = Literal["env", "file", "vault", "aws-sm", "aws-ssm", "gcp-sm", "azure-kv", "keyring"]
+Scheme = Literal[
+    "env", "file", "vault", "aws-sm", "aws-ssm", "gcp-sm", "gcp-token", "azure-kv", "azure-token", "keyring"
+]
 
 FORM = "`env:NAME`, `file:PATH` or a secret manager's, such as `vault:MOUNT/PATH#FIELD`"
 """For messages: what a reference may look like."""
@@ -21,9 +24,13 @@ LOCAL_FORM = "`env:NAME` or `file:PATH`"
 PATTERN = (
     "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|vault:[^/?#]+/[^?#]+([?]version=[^#]+)?#.+"
     "|aws-(sm|ssm):[^?#]+([?]version=[^#]+)?(#.+)?|gcp-sm:[^/?#]+/[^/?#]+([?]version=[^#]+)?(#.+)?"
-    "|azure-kv:[^/?#]+/[^/?#]+([?]version=[^#]+)?(#.+)?|keyring:[^/?#]+/[^?#]+)$"
+    "|azure-kv:[^/?#]+/[^/?#]+([?]version=[^#]+)?(#.+)?|keyring:[^/?#]+/[^?#]+"
+    "|azure-token:[A-Za-z0-9.-]+|gcp-token:cloud-platform)$"
 )
 """The same for a JSON Schema."""
+
+TOKENS = ("azure-token", "gcp-token")
+"""Schemes of what lasts for minutes: it is looked at more often than what is kept."""
 
 _WORD = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _PATH = r"[A-Za-z0-9._+=@,%~ -]+"
@@ -32,6 +39,8 @@ _PLACES: dict[str, str] = {
     "aws-sm": r"[A-Za-z0-9/_+=.@:!-]{1,2048}",  # a name or an ARN (Secrets Manager API reference, 2026-11)
     "aws-ssm": r"[A-Za-z0-9/_.:-]{1,2048}",  # Systems Manager API reference, GetParameter (2026-11)
     "gcp-sm": rf"{_WORD}/[A-Za-z0-9_-]{{1,255}}",
+    "gcp-token": "cloud-platform",  # the one scope that Vertex AI takes
+    "azure-token": r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+",  # the host of an audience
     "azure-kv": r"[A-Za-z][A-Za-z0-9-]{2,23}/[A-Za-z0-9-]{1,127}",
     "keyring": r"[^/?#]+/[^?#]+",
 }
@@ -86,7 +95,7 @@ def parse_reference(text: str) -> Reference | None:
         and (not field or re.fullmatch(_FIELD, field) is not None)
         and (not asks or (name == "version" and re.fullmatch(_VERSION, version) is not None))
         and (scheme != "vault" or bool(field))  # a secret there is always an object
-        and (scheme != "keyring" or not (asks or field))
+        and (scheme not in ("keyring", *TOKENS) or not (asks or field))
     )
     return Reference(text, scheme, place, version, field) if is_good else None
 
@@ -100,3 +109,8 @@ def is_local_reference(text: str) -> bool:
     """Whether it is one that is read without asking anybody: `env:NAME` or `file:PATH`."""
     found = parse_reference(text)
     return found is not None and found.scheme in ("env", "file")
+
+
+def is_token(text: str) -> bool:
+    """Whether it is a reference to an access token."""
+    return text.partition(":")[0] in TOKENS

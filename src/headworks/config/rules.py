@@ -28,8 +28,22 @@ _NEEDS_NETWORK = (
 )  # fmt: skip
 _NEEDS_SIMULATOR = ("plan", "seed", "pace")
 _NEEDS_OPENAI = ("organization", "project")
-_OF_ONE_API = {"anthropic": ("messages", "ANTHROPIC_API_KEY"), "gemini": ("generate_content", "GEMINI_API_KEY")}
-"""By the kind of a provider that serves one API of its own: how `speaks` calls it, and where its key usually is."""
+_OF_ONE_API = {"anthropic": "messages", "gemini": "generate_content", "vertex": "generate_content"}
+"""By the kind of a provider that serves one API of its own: how `speaks` calls it."""
+
+_OF_ONE_KIND = {"quirks": "openai-compatible", "api_version": "azure", "location": "vertex"}
+"""Fields that one kind of provider has a use for."""
+
+_BASE_URL_NEEDED = {"openai-compatible": "http://127.0.0.1:8000/v1", "azure": "https://NAME.openai.azure.com"}
+"""By kind: an example of the base URL that it needs."""
+
+_KEY_NEEDED = {
+    "openai": "OPENAI_API_KEY",
+    "anthropic": "ANTHROPIC_API_KEY",
+    "gemini": "GEMINI_API_KEY",
+    "azure": "AZURE_OPENAI_API_KEY",
+}
+"""By kind: the variable that usually holds the key that it needs."""
 
 
 _OPEN_TO_OTHERS = (
@@ -94,38 +108,46 @@ class Rules:
             self._findings.add_unless_faulty(other, f"its default {path[-1]} {message}: set that too")
 
     def _provider(self, provider: Provider, path: Path) -> None:
-        match provider.kind:
-            case "simulator":
-                self._refuse_fields(_NEEDS_NETWORK, "has no meaning for the simulator: it needs no network", path)
-            case "openai":
-                self._refuse_fields(_NEEDS_SIMULATOR, "has a meaning for `kind: simulator` only", path)
-                if provider.api_key is None and not provider.pools:
-                    hint = "is missing: `kind: openai` needs it, for example `api_key: env:OPENAI_API_KEY`"
-                    self._findings.add_unless_faulty((*path, "api_key"), hint)
-            case "anthropic" | "gemini":
-                speech, key = _OF_ONE_API[provider.kind]
-                self._refuse_fields(_NEEDS_SIMULATOR, "has a meaning for `kind: simulator` only", path)
-                self._refuse_fields(_NEEDS_OPENAI, "has a meaning for OpenAI's API only", path)
-                if provider.api_key is None and not provider.pools:
-                    hint = f"is missing: `kind: {provider.kind}` needs it, for example `api_key: env:{key}`"
-                    self._findings.add_unless_faulty((*path, "api_key"), hint)
-                if provider.speaks != (speech,):
-                    self._findings.add_unless_faulty(
-                        (*path, "speaks"), f"`kind: {provider.kind}` serves `{speech}` and nothing else; leave it out"
-                    )
-            case "openai-compatible":
-                self._refuse_fields(_NEEDS_SIMULATOR, "has a meaning for `kind: simulator` only", path)
-                if not provider.base_url and not (
-                    provider.pools and all(pool.base_url for pool in provider.pools.values())
-                ):
-                    hint = "is missing: `kind: openai-compatible` needs it, for example `http://127.0.0.1:8000/v1`"
-                    self._findings.add_unless_faulty((*path, "base_url"), hint)
+        kind = provider.kind
+        for field, its_kind in _OF_ONE_KIND.items():
+            if kind != its_kind:
+                self._refuse_fields((field,), f"has a meaning for `kind: {its_kind}` only", path)
+        if kind == "simulator":
+            self._refuse_fields(_NEEDS_NETWORK, "has no meaning for the simulator: it needs no network", path)
+        else:
+            self._refuse_fields(_NEEDS_SIMULATOR, "has a meaning for `kind: simulator` only", path)
+        if kind in ("anthropic", "gemini", "azure"):
+            self._refuse_fields(_NEEDS_OPENAI, "has a meaning for OpenAI's API only", path)
+        if kind in _OF_ONE_API and provider.speaks != (_OF_ONE_API[kind],):
+            self._findings.add_unless_faulty(
+                (*path, "speaks"), f"`kind: {kind}` serves `{_OF_ONE_API[kind]}` and nothing else; leave it out"
+            )
+        if kind == "vertex":
+            self._vertex(provider, path)
+        self._place_and_key(provider, path)
         self._origins(provider, path)
-        keyed = provider.api_key is not None or provider.kind in ("simulator", "openai-compatible")
+        keyed = provider.api_key is not None or kind in ("simulator", "openai-compatible")
         for name, pool in provider.pools.items():
             if pool.api_key is None and not keyed:
                 hint = "is missing: neither the pool nor its provider has a key"
                 self._findings.add_unless_faulty((*path, "pools", name, "api_key"), hint)
+
+    def _vertex(self, provider: Provider, path: Path) -> None:
+        self._refuse_fields(("organization",), "has a meaning for OpenAI's API only", path)
+        for field in ("project", "location"):
+            if not provider.base_url and getattr(provider, field) is None:
+                self._findings.add_unless_faulty((*path, field), "is missing: `kind: vertex` needs it")
+
+    def _place_and_key(self, provider: Provider, path: Path) -> None:
+        example = _BASE_URL_NEEDED.get(provider.kind)
+        has_place = provider.base_url or (provider.pools and all(pool.base_url for pool in provider.pools.values()))
+        if example is not None and not has_place:
+            hint = f"is missing: `kind: {provider.kind}` needs it, for example `{example}`"
+            self._findings.add_unless_faulty((*path, "base_url"), hint)
+        key = _KEY_NEEDED.get(provider.kind)
+        if key is not None and provider.api_key is None and not provider.pools:
+            hint = f"is missing: `kind: {provider.kind}` needs it, for example `api_key: env:{key}`"
+            self._findings.add_unless_faulty((*path, "api_key"), hint)
 
     def _origins(self, provider: Provider, path: Path) -> None:
         """Where its servers are: over a network in clear text only where that is allowed."""

@@ -7,12 +7,14 @@ words for an error message.
 
 from decimal import Decimal
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
 from headworks import calls, exchange
 from headworks.config.managers import LocalSecretReference, SecretReference, Secrets
+from headworks.config.quirks import QUIRKS, QuirksName, Structured
 
 PROVIDER_NAME = "^[a-z][a-z0-9-]{0,62}$"
 """A provider's name: it stands in model names before the slash, in records and in metric labels."""
@@ -449,8 +451,20 @@ _BASE_URLS = {"openai": OPENAI_BASE_URL, "anthropic": ANTHROPIC_BASE_URL, "gemin
 _SPEAKS: dict[str, tuple[Speech, ...]] = {
     "openai-compatible": ("chat", "embeddings"),
     "anthropic": ("messages",),
+    "azure": ("responses", "chat", "completions", "embeddings"),
     "gemini": ("generate_content",),
+    "vertex": ("generate_content",),
 }
+
+
+def _vertex_url(project: str, location: str) -> str:
+    """Where a project's models are (Vertex AI, "Locations", 2026-11); the first three have names of their own."""
+    host = {
+        "global": "aiplatform.googleapis.com",
+        "us": "aiplatform.us.rep.googleapis.com",
+        "eu": "aiplatform.eu.rep.googleapis.com",
+    }.get(location, f"{location}-aiplatform.googleapis.com")
+    return f"https://{host}/v1/projects/{quote(project, safe='')}/locations/{location}"
 
 
 class Defaults(Section, frozen=True):
@@ -472,28 +486,53 @@ class Provider(Section, frozen=True):
     """One upstream. Its name is what stands before the slash in `provider/model`."""
 
     kind: Annotated[
-        Literal["openai", "openai-compatible", "anthropic", "gemini", "simulator"],
+        Literal["openai", "openai-compatible", "azure", "anthropic", "gemini", "vertex", "simulator"],
         Meta(
-            description="`openai`; any server that speaks the OpenAI API; `anthropic`; `gemini`, as Google's AI "
-            "Studio serves it; or the built-in simulator, which needs no network and no key."
+            description="`openai`; any server that speaks the OpenAI API; `azure`, Azure OpenAI; `anthropic`; "
+            "`gemini`, as Google's AI Studio serves it; `vertex`, the same as Vertex AI serves it; or the built-in "
+            "simulator, which needs no network and no key."
         ),
     ]
+    quirks: Annotated[
+        QuirksName | None,
+        Meta(
+            description="`openai-compatible` only: which server it is. Where its API differs from OpenAI's, it is then "
+            "asked in its own way, and what it has nothing for is refused by name; it also gives `base_url` and "
+            "`structured_output`, where these are left out."
+        ),
+    ] = None
     base_url: Annotated[
         str,
         Meta(
             description="Where the API is, up to and without the endpoint's own path. Default for `openai`: "
             f"{OPENAI_BASE_URL}; for `anthropic`: {ANTHROPIC_BASE_URL}; for `gemini`: {GEMINI_BASE_URL}; "
-            "needed for `openai-compatible`; not for `simulator`.",
+            "for `vertex`: made of `project` and `location`; needed for `azure` (`https://NAME.openai.azure.com`) and "
+            "for `openai-compatible`, unless its `quirks` have one; not for `simulator`.",
             extra={"form": "base-url"},
         ),
     ] = ""
+    api_version: Annotated[
+        Annotated[str, Meta(pattern="^([0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?|preview|latest)$")] | None,
+        Meta(
+            description="`azure` only. With a date, deployments are asked in the older way, whose paths have their "
+            "names. Left out: Azure's v1 API."
+        ),
+    ] = None
+    location: Annotated[
+        Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{1,31}$")] | None,
+        Meta(description="`vertex` only: the region that serves, or `global`."),
+    ] = None
     insecure: Annotated[
         bool,
         Meta(description="Allow `http://` to a host that is neither loopback nor private: keys travel in clear text."),
     ] = False
     api_key: Annotated[
         SecretReference | None,
-        Meta(description="The provider's key, as a reference; needed for `openai`, `anthropic` and `gemini`."),
+        Meta(
+            description="The provider's key, as a reference; needed for all but `openai-compatible` and `simulator`. "
+            "For `azure`, too, a token: `azure-token:cognitiveservices.azure.com`; for `vertex`, nothing else: "
+            "`gcp-token:cloud-platform`, which is its default."
+        ),
     ] = None
     older_api_keys: Annotated[
         tuple[SecretReference, ...],
@@ -505,14 +544,21 @@ class Provider(Section, frozen=True):
     organization: Annotated[
         str | None, Meta(description="Sent as `OpenAI-Organization`.", extra={"form": "header-value"})
     ] = None
-    project: Annotated[str | None, Meta(description="Sent as `OpenAI-Project`.", extra={"form": "header-value"})] = None
+    project: Annotated[
+        str | None,
+        Meta(
+            description="Sent as `OpenAI-Project`; for `vertex`, the id of the project at Google.",
+            extra={"form": "header-value"},
+        ),
+    ] = None
     speaks: Annotated[
         tuple[Speech, ...],
         Meta(
             description="Parts of the API that this upstream serves. Calls to `responses`, `chat` and `messages` are "
             "translated where it serves another of the three, or `generate_content`; calls to any other part are "
             "refused. Default: `[chat, embeddings]` for `openai-compatible`, `[messages]` for `anthropic`, "
-            "`[generate_content]` for `gemini`, all of the OpenAI API for the others."
+            "`[generate_content]` for `gemini` and `vertex`, `[responses, chat, completions, embeddings]` for `azure`, "
+            "all of the OpenAI API for the others."
         ),
     ] = ()
     models: Annotated[
@@ -539,14 +585,15 @@ class Provider(Section, frozen=True):
         ),
     ] = "confidential"
     structured_output: Annotated[
-        Literal["json_schema", "grammar", "tool", "json_object"],
+        Structured | None,
         Meta(
             description="How this upstream is asked for an answer that satisfies a workload's schema. `json_schema`: "
             "the API's own way. `grammar`: `response_format: {type: json_object, schema}`, as llama.cpp, Together and "
             "Fireworks have it. `tool`: the model has to call a tool whose parameters the schema is. `json_object`: "
-            "JSON mode, with the schema in the instructions. Whichever it is, answers are validated."
+            "JSON mode, with the schema in the instructions. Whichever it is, answers are validated. Left out: as "
+            "`quirks` have it, or `json_schema`."
         ),
-    ] = "json_schema"
+    ] = None
     headers: Annotated[
         dict[
             Annotated[str, Meta(extra={"form": "header-name"})],
@@ -608,6 +655,13 @@ class Provider(Section, frozen=True):
         # What a kind implies is filled in here, so that it holds however the struct was made.
         if not self.base_url and self.kind in _BASE_URLS:
             force_setattr(self, "base_url", _BASE_URLS[self.kind])
+        if not self.base_url and self.quirks is not None:
+            force_setattr(self, "base_url", QUIRKS[self.quirks].base_url)
+        if self.kind == "vertex":
+            if not self.base_url and self.project and self.location:
+                force_setattr(self, "base_url", _vertex_url(self.project, self.location))
+            if self.api_key is None:
+                force_setattr(self, "api_key", "gcp-token:cloud-platform")
         if not self.speaks:
             force_setattr(self, "speaks", _SPEAKS.get(self.kind, EVERYTHING))
 

@@ -3,6 +3,8 @@
 import msgspec
 
 from headworks.calls import Failure, FailureKind
+from headworks.dialects.bridging import failure_of
+from headworks.dialects.canonical import UpstreamError
 from headworks.dialects.summary import AnswerSummary, Terminal
 from headworks.dialects.usage import ChatUsage, ResponsesUsage, read_chat_usage
 
@@ -10,6 +12,10 @@ from headworks.dialects.usage import ChatUsage, ResponsesUsage, read_chat_usage
 class _Error(msgspec.Struct, frozen=True):
     code: str | int | None = None
     type: str | None = None
+
+
+class _ErrorBody(msgspec.Struct, frozen=True):
+    error: _Error
 
 
 class _Choice(msgspec.Struct, frozen=True):
@@ -103,6 +109,8 @@ _decode_piece = msgspec.json.Decoder(_Piece).decode
 _decode_bare_completion = msgspec.json.Decoder(_BareCompletion).decode
 _decode_bare_response = msgspec.json.Decoder(_BareResponse).decode
 
+_decode_error = msgspec.json.Decoder(_ErrorBody).decode
+
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -115,7 +123,7 @@ def read_chat_answer(body: bytes) -> AnswerSummary | Failure:
         try:
             answer = _decode_bare_completion(body)
         except _UNREADABLE as error:
-            return _invalid("a chat completion", error)
+            return _told_failure(body) or _invalid("a chat completion", error)
     usage = answer.usage.stated() if isinstance(answer, _Completion) and answer.usage is not None else None
     return AnswerSummary(
         answer.id or "",
@@ -216,6 +224,16 @@ def _texts(piece: _Piece) -> str:
     parts.extend(_texts(inner) for inner in piece.tool_calls or ())
     parts.extend(call.arguments or call.input or "" for call in (piece.function, piece.custom) if call is not None)
     return "".join(parts)
+
+
+def _told_failure(body: bytes) -> Failure | None:
+    """The failure that a body tells although its status is 200, as OpenRouter's do ("Errors and Debugging", 2026-11);
+    None where it tells none."""
+    try:
+        error = _decode_error(body).error
+    except _UNREADABLE:
+        return None
+    return failure_of(UpstreamError(str(error.code or error.type or "upstream_error"), ""))
 
 
 def _invalid(what: str, error: Exception) -> Failure:

@@ -460,6 +460,7 @@ _KINDS = {
 _STATUS = re.compile("[45][0-9][0-9]")
 _STATUS_KINDS = {
     "401": FailureKind.UNAUTHORIZED,
+    "402": FailureKind.QUOTA,
     "403": FailureKind.UNAUTHORIZED,
     "408": FailureKind.TIMEOUT,
     "429": FailureKind.RATE_LIMITED,

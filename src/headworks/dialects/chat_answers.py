@@ -60,11 +60,19 @@ class ChatLogprobs(msgspec.Struct, frozen=True):
     content: tuple[Logprob, ...] | None = None
 
 
+class ChatPart(msgspec.Struct, frozen=True):
+    """A part of a content that is a list, as Mistral's models that reason have it: text, or `thinking` with parts of
+    its own (Mistral, "Reasoning", 2026-11)."""
+
+    text: str | None = None
+    thinking: "tuple[ChatPart, ...] | None" = None
+
+
 class ChatMessage(msgspec.Struct, frozen=True):
     """The message of a completion, or a piece of it in a stream. `reasoning_content` and `reasoning` are what other
     servers than OpenAI's call the readable reasoning."""
 
-    content: str | None = None
+    content: str | tuple[ChatPart, ...] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -183,6 +191,16 @@ def decode_chat_answer(body: bytes) -> ModelAnswer | UpstreamError:
     )
 
 
+def contents_of(message: ChatMessage) -> tuple[str, str]:
+    """What is said in a message or a piece of one, and what was thought before it."""
+    thought = message.reasoning_content or message.reasoning or ""
+    content = message.content
+    if content is None or isinstance(content, str):
+        return content or "", thought
+    thoughts = [inner.text or "" for part in content for inner in part.thinking or ()]
+    return "".join(part.text or "" for part in content), thought + "".join(thoughts)
+
+
 def refuse_unasked(message: ChatMessage) -> None:
     """Audio and the forerunner of tool calls are never asked for through a bridge."""
     if is_given(message.audio) or is_given(message.function_call):
@@ -192,14 +210,14 @@ def refuse_unasked(message: ChatMessage) -> None:
 def _output(message: ChatMessage, logprobs: ChatLogprobs | None) -> tuple[AnswerItem, ...]:
     refuse_unasked(message)
     items: list[AnswerItem] = []
-    reasoning = message.reasoning_content or message.reasoning
+    content, reasoning = contents_of(message)
     if reasoning:
         items.append(AnswerReasoning(reasoning))
     parts: list[AnswerText | AnswerRefusal] = []
-    if message.content or not (message.refusal or message.tool_calls):
+    if content or not (message.refusal or message.tool_calls):
         citations = tuple(citation_of(one) for one in message.annotations or ())
         tokens = logprobs.content or () if logprobs is not None else ()
-        parts.append(AnswerText(message.content or "", citations, tokens))
+        parts.append(AnswerText(content, citations, tokens))
     if message.refusal:
         parts.append(AnswerRefusal(message.refusal))
     if parts:

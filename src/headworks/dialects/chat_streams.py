@@ -15,6 +15,7 @@ from headworks.dialects.chat_answers import (
     chat_call,
     chat_id,
     citation_of,
+    contents_of,
     end_reason_of,
     finish_reason_of,
     refuse_unasked,
@@ -108,11 +109,11 @@ class ChatDecoder:
 
     def _take_delta(self, delta: ChatMessage, logprobs: ChatLogprobs | None, events: list[StreamEvent]) -> None:
         refuse_unasked(delta)
-        thought = delta.reasoning_content or delta.reasoning
+        content, thought = contents_of(delta)
         if thought:
             events.append(Thought(thought))
-        if delta.content:
-            events.append(Text(delta.content, logprobs.content or () if logprobs is not None else ()))
+        if content:
+            events.append(Text(content, logprobs.content or () if logprobs is not None else ()))
         if delta.refusal:
             events.append(Refused(delta.refusal))
         for call in delta.tool_calls or ():

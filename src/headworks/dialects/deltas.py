@@ -7,7 +7,7 @@ import msgspec
 
 from headworks.calls import Endpoint, UnreadableAnswer
 from headworks.dialects.canonical import AnswerCall
-from headworks.dialects.chat_answers import ChatCall, ChatMessage, refuse_unasked
+from headworks.dialects.chat_answers import ChatCall, ChatMessage, contents_of, refuse_unasked
 from headworks.dialects.responses_answers import HOSTED_ITEMS
 from headworks.dialects.sse import EventSplitter, parse_event
 
@@ -148,7 +148,7 @@ class TextDeltas:
                 self._chat_call(call)
             if delta.refusal:
                 self.has_refused = True
-            pieces.append(delta.content or "")
+            pieces.append(contents_of(delta)[0])
         return "".join(pieces)
 
     def _chat_call(self, piece: ChatCall) -> None:

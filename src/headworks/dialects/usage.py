@@ -25,18 +25,29 @@ class _OutputDetails(msgspec.Struct, frozen=True):
 
 
 class ChatUsage(msgspec.Struct, frozen=True):
-    """The `usage` of chat completions, their chunks, and embeddings."""
+    """The `usage` of chat completions, their chunks, and embeddings.
+
+    xAI counts what was reasoned beside the completion, and only its total has both ("Consumption and rate limits",
+    2026-11). DeepSeek says by a name of its own what it read from its cache ("Context caching", 2026-11).
+    """
 
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
+    total_tokens: int | float | str | None = None
     prompt_tokens_details: _InputDetails | None = None
     completion_tokens_details: _OutputDetails | None = None
+    prompt_cache_hit_tokens: Count | None = None
 
     def stated(self) -> Usage | None:
         """The figures in our convention; None when there are none."""
-        return _usage(
-            self.prompt_tokens, self.completion_tokens, self.prompt_tokens_details, self.completion_tokens_details
-        )
+        outputs, details, of_input = self.completion_tokens, self.completion_tokens_details, self.prompt_tokens_details
+        if details is not None and details.reasoning_tokens:
+            together = (outputs or 0) + details.reasoning_tokens
+            if self.total_tokens == (self.prompt_tokens or 0) + together:
+                outputs = together
+        if self.prompt_cache_hit_tokens and (of_input is None or of_input.cached_tokens is None):
+            of_input = _InputDetails(self.prompt_cache_hit_tokens)
+        return _usage(self.prompt_tokens, outputs, of_input, details)
 
 
 class ResponsesUsage(msgspec.Struct, frozen=True):

@@ -131,12 +131,15 @@ class _Look:
         return [*findings, ok("key", f"{says} (GET {path})"), *self._missing(known)]
 
     async def _try_empty_call(self, asker: Asker, provider: Provider, plan: ProviderPlan) -> Finding:
-        """A call without a model and without content is refused before anything is generated."""
+        """A call without content is refused before anything is generated. Where the model is in the path, it names one
+        that there is: of another, it would be told that it is not there, and nothing of the key."""
         spoken = _spoken(plan)
         if spoken is None:
             return skipped("key", "it serves no /models, and nothing else that could be asked without a cost")
-        path = provider.call_path(spoken, "none", is_streamed=False)
-        heard = await asker.ask(provider.json_request(path, b"{}", b""))
+        model = next(iter(self._models()), "none")
+        path = provider.call_path(spoken, model, is_streamed=False)
+        body = msgspec.json.encode({"model": model} if plan.kind == "azure" else {})
+        heard = await asker.ask(provider.json_request(path, body, b""))
         if heard.failure is not None:
             return problem("key", failure_words(heard.failure), "see whether it is up")
         if heard.status in (400, 422):

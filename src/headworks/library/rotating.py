@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from headworks.config import Project
-from headworks.secrets import Keeper, Kept, Managers, references_of
+from headworks.secrets import TOKENS_S, Keeper, Kept, Managers, references_of
 from headworks.telemetry import report
 
 
@@ -23,7 +23,8 @@ class Rotator:
         self._keeper = Keeper(
             references_of(project), Managers.of(project, os.environ).fetch, section.overlap_s, time.time, kept
         )
-        self._refresh_s = section.refresh_s
+        # Here all are looked at together: who has a token to renew has few secrets beside it.
+        self._refresh_s = min(section.refresh_s, TOKENS_S) if self._keeper.tokens else section.refresh_s
         self._changed = changed
         self._said: dict[str, str] = {}
         self._is_over = False

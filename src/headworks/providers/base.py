@@ -28,6 +28,9 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     that satisfies a JSON Schema: `json_schema` is the API's own way, the others are `dialects.structured.SchemaMode`.
     `caches_by_key` says that it knows `prompt_cache_key`, by which equal prefixes meet in one cache (OpenAI
     prompt-caching guide, 2026-11); other servers may refuse a field that they do not know.
+
+    `renamed`, `refused` and `unsent` are a server's quirks: fields of Chat that it has under another name, that it has
+    nothing for, and that it does not know because it does unasked what they ask for. `api_version` is Azure's.
     """
 
     name: str
@@ -39,6 +42,10 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     limit_name: str = "max_completion_tokens"
     structured_output: StructuredOutput = "json_schema"
     caches_by_key: bool = False
+    renamed: tuple[tuple[str, str], ...] = ()
+    refused: tuple[str, ...] = ()
+    unsent: tuple[str, ...] = ()
+    api_version: str = ""
 
     def __repr__(self) -> str:
         return f"ProviderSettings(name={self.name!r})"  # the key stays out of logs and tracebacks

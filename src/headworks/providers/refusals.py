@@ -1,10 +1,11 @@
 """What exactly a provider has against a request that it refuses: most ways of being wrong stay wrong elsewhere, but a
 larger window may hold what is too long here, and what one provider's policy forbids another's may allow.
 
-Sources: OpenAI API, error codes (2026-10): `context_length_exceeded`, `content_policy_violation`; Azure OpenAI, content
-filtering (2026-10): `content_filter`; Anthropic API, errors (2026-10): "prompt is too long: N tokens > M maximum", 413
-`request_too_large`; Gemini API, troubleshooting (2026-10): "The input token count (N) exceeds the maximum number of
-tokens allowed (M)"; vLLM's and llama.cpp's servers: "maximum context length", `exceed_context_size_error`.
+Sources: OpenAI API, error codes (2026-10): `context_length_exceeded`, `content_policy_violation`; Azure OpenAI,
+content filtering (2026-10): `content_filter`, and `DeploymentNotFound`; Anthropic API, errors (2026-10): "prompt is
+too long: N tokens > M maximum", 413 `request_too_large`; Gemini API, troubleshooting (2026-10): "The input token
+count (N) exceeds the maximum number of tokens allowed (M)"; vLLM's and llama.cpp's servers: "maximum context length",
+`exceed_context_size_error`.
 """
 
 import re
@@ -18,7 +19,9 @@ _STATUSES = frozenset({400, 403, 404, 410, 413, 422})
 _FORBIDDEN, _NOT_FOUND, _WAS_HERE = 403, 404, 410
 
 _TOO_LONG_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "request_too_large"})
-_CONTENT_CODES = frozenset({"content_filter", "content_policy_violation", "image_content_policy_violation"})
+_CONTENT_CODES = frozenset(
+    {"content_filter", "contentFilter", "content_policy_violation", "image_content_policy_violation"}
+)
 
 _TOO_LONG = re.compile(
     r"maximum context length|prompt is too long"
@@ -26,7 +29,7 @@ _TOO_LONG = re.compile(
     r"|input token count .{0,40}exceeds the maximum|input is too long for (?:the )?requested model",
     re.IGNORECASE,
 )
-_GONE_CODES = frozenset({"model_not_found", "model_not_available", "deprecated_model"})
+_GONE_CODES = frozenset({"model_not_found", "model_not_available", "deprecated_model", "DeploymentNotFound"})
 _GONE = re.compile(
     r"^model: |^models/\S+ is not found|\bmodel\b.{0,200}(?:does not exist|not found|deprecated)", re.IGNORECASE
 )

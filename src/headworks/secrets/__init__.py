@@ -23,10 +23,11 @@ from headworks.secrets.standing import (
     standing_of,
     write_standing,
 )
-from headworks.secrets.watching import LOOK_S, Watch
+from headworks.secrets.watching import LOOK_S, TOKENS_S, Watch
 
 __all__ = [
     "LOOK_S",
+    "TOKENS_S",
     "Ask",
     "Asker",
     "Fetched",

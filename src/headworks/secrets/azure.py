@@ -1,4 +1,5 @@
-"""Azure Key Vault, as an application (client secret, federated token) or as the machine's managed identity.
+"""Azure Key Vault and tokens of Entra ID, as an application (client secret, federated token) or as the machine's
+managed identity.
 
 Sources: Key Vault REST reference, Get Secret, 7.4; Microsoft identity platform, "OAuth 2.0 client credentials flow";
 "Managed identities: how to use an access token" (2026-11).
@@ -11,19 +12,17 @@ from urllib.parse import quote, urlencode
 from headworks.config import Azure, Reference, Secret, read_secret
 from headworks.errors import SecretError
 from headworks.secrets.asking import Ask, Asker, read_object, text_of
-from headworks.secrets.fetched import Fetched, part_of
+from headworks.secrets.fetched import Fetched, Token, part_of, token_of
 
 _AUDIENCE = "https://vault.azure.net"
 _MACHINE = "http://169.254.169.254/metadata/identity/oauth2/token"
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _FORM = (("content-type", "application/x-www-form-urlencoded"),)
-_RENEW_AT = 0.8
-_LIFE_S = 3600.0
 _WHO = "the log-in at Azure"
 
 
 class AzureManager:
-    """Asks vaults. State: the access token in use, and when the next one is due.
+    """Asks vaults, and for tokens. State: the access tokens in use, by what they are good for.
 
     Arguments:
         section: of the configuration.
@@ -43,8 +42,7 @@ class AzureManager:
         self._now = now
         self._tenant = section.tenant or environment.get("AZURE_TENANT_ID") or ""
         self._client = section.client or environment.get("AZURE_CLIENT_ID") or ""
-        self._token: Secret | None = None
-        self._due_s = 0.0
+        self._tokens: dict[str, Token] = {}
 
     def fetch(self, reference: Reference) -> Fetched:
         """The secret that a reference names.
@@ -52,36 +50,35 @@ class AzureManager:
         Raises:
             SecretError: it cannot be had; says why, and shows nothing of it.
         """
+        if reference.scheme == "azure-token":
+            return Fetched(self._valid(f"https://{reference.place}"))
         root = (self._section.endpoint or f"https://{reference.first}.vault.azure.net").rstrip("/")
         version = f"/{quote(reference.version, safe='')}" if reference.version else ""
         url = f"{root}/secrets/{quote(reference.rest, safe='')}{version}?api-version=7.4"
-        heard = self._ask(Ask("GET", url, (("authorization", f"Bearer {self._valid().reveal()}"),)))
+        heard = self._ask(Ask("GET", url, (("authorization", f"Bearer {self._valid(_AUDIENCE).reveal()}"),)))
         if heard.status == 401:
-            self._token = None  # whatever it was, the next look begins with a new one
+            self._tokens.pop(_AUDIENCE, None)  # whatever it was, the next look begins with a new one
         fields = read_object(heard, reference.text, "Azure")
         return part_of(reference, text_of(fields, "value"), text_of(fields, "id").rpartition("/")[2])
 
-    def _valid(self) -> Secret:
-        if self._token is None or self._now() >= self._due_s:
-            fields = read_object(self._ask(self._log_in()), _WHO, "Azure")
-            token = text_of(fields, "access_token")
-            if not token:
-                raise SecretError(f"{_WHO} is answered without a token")
-            self._token = Secret(token)
-            self._due_s = self._now() + _life_s(fields.get("expires_in")) * _RENEW_AT
-        return self._token
+    def _valid(self, audience: str) -> Secret:
+        token = self._tokens.get(audience)
+        if token is None or self._now() >= token.due_s:
+            fields = read_object(self._ask(self._log_in(audience)), _WHO, "Azure")
+            token = self._tokens[audience] = token_of(_WHO, fields, self._now())
+        return token.secret
 
-    def _log_in(self) -> Ask:
+    def _log_in(self, audience: str) -> Ask:
         given = self._environment
         secret, federated = self._section.client_secret, given.get("AZURE_FEDERATED_TOKEN_FILE")
         if secret is None and given.get("AZURE_CLIENT_SECRET"):
             secret = "env:AZURE_CLIENT_SECRET"  # noqa: S105 - a reference
         if secret is not None:
-            return self._as_application({"client_secret": self._local(secret)})
+            return self._as_application(audience, {"client_secret": self._local(secret)})
         if federated:
             token = self._local(f"file:{federated}")
-            return self._as_application({"client_assertion": token, "client_assertion_type": _ASSERTION})
-        asked = {"resource": _AUDIENCE, **({"client_id": self._client} if self._client else {})}
+            return self._as_application(audience, {"client_assertion": token, "client_assertion_type": _ASSERTION})
+        asked = {"resource": audience, **({"client_id": self._client} if self._client else {})}
         if given.get("IDENTITY_ENDPOINT") and given.get("IDENTITY_HEADER"):  # App Service, Functions, Container Apps
             query = urlencode({"api-version": "2019-08-01", **asked})
             headers = (("x-identity-header", given["IDENTITY_HEADER"]),)
@@ -89,20 +86,12 @@ class AzureManager:
         query = urlencode({"api-version": "2018-02-01", **asked})
         return Ask("GET", f"{_MACHINE}?{query}", (("metadata", "true"),))
 
-    def _as_application(self, proof: dict[str, str]) -> Ask:
+    def _as_application(self, audience: str, proof: dict[str, str]) -> Ask:
         if not self._tenant or not self._client:
             raise SecretError("`secrets.azure` needs `tenant` and `client` beside the application's secret")
-        grant = {"grant_type": "client_credentials", "client_id": self._client, "scope": f"{_AUDIENCE}/.default"}
+        grant = {"grant_type": "client_credentials", "client_id": self._client, "scope": f"{audience}/.default"}
         url = f"{self._section.authority.rstrip('/')}/{quote(self._tenant, safe='')}/oauth2/v2.0/token"
         return Ask("POST", url, _FORM, urlencode({**grant, **proof}).encode())
 
     def _local(self, reference: str) -> str:
         return read_secret(reference, base=self._base, environment=self._environment).reveal()
-
-
-def _life_s(found: object) -> float:
-    """Seconds, as a number or, from a managed identity, as text."""
-    try:
-        return float(found) if isinstance(found, int | str) else _LIFE_S
-    except ValueError:
-        return _LIFE_S

@@ -4,7 +4,7 @@ import msgspec
 
 from headworks.config import Reference, Secret, one_line
 from headworks.errors import SecretError
-from headworks.secrets.asking import Fields
+from headworks.secrets.asking import Fields, text_of
 
 
 class Fetched(msgspec.Struct, frozen=True):
@@ -12,6 +12,40 @@ class Fetched(msgspec.Struct, frozen=True):
 
     secret: Secret
     version: str = ""
+
+
+class Token(msgspec.Struct, frozen=True):
+    """An access token, and when the next one is to be asked for, by the clock of whoever asked."""
+
+    secret: Secret
+    due_s: float
+
+
+_LIFE_S = 3600.0
+_RENEW_AT = 0.8
+_LEAST_LEFT_S = 120.0
+"""So long before its end a token is renewed at the latest: twice the time from one look to the next."""
+
+
+def token_of(who: str, fields: Fields, now_s: float) -> Token:
+    """The token of an answer of OAuth 2.0 (RFC 6749 §5.1).
+
+    Raises:
+        SecretError: there is none.
+    """
+    token = text_of(fields, "access_token")
+    if not token:
+        raise SecretError(f"{who} is answered without a token")
+    life_s = _life_s(fields.get("expires_in"))
+    return Token(one_line(who, token), now_s + max(0.0, min(life_s * _RENEW_AT, life_s - _LEAST_LEFT_S)))
+
+
+def _life_s(found: object) -> float:
+    """Seconds, as a number or, from a managed identity of Azure's, as text."""
+    try:
+        return float(found) if isinstance(found, int | str) else _LIFE_S
+    except ValueError:
+        return _LIFE_S
 
 
 _decode = msgspec.json.Decoder(Fields).decode

@@ -1,7 +1,8 @@
-"""Google Secret Manager, as a service account: by its key file, or as the machine's.
+"""Google Secret Manager and access tokens, as a service account: by its key file, as the machine's, or as an identity
+of another cloud (workload identity federation).
 
 Sources: Secret Manager REST reference, versions.access; "Using OAuth 2.0 for Server to Server Applications"; Compute
-Engine, "Metadata server" (2026-11).
+Engine, "Metadata server"; google.aip.dev/auth/4117, "External account credentials" (2026-11).
 """
 
 import base64
@@ -16,14 +17,14 @@ import msgspec
 from headworks.config import Google, Reference, Secret
 from headworks.errors import SecretError
 from headworks.secrets.asking import Ask, Asker, Fields, read_object, text_of
-from headworks.secrets.fetched import Fetched, part_of
+from headworks.secrets.federation import Federation, read_federation
+from headworks.secrets.fetched import Fetched, Token, part_of, token_of
 
 _ENDPOINT = "https://secretmanager.googleapis.com"
 _TOKENS = "https://oauth2.googleapis.com/token"
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _MACHINE = "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token"
 _LIFE_S = 3600
-_RENEW_AT = 0.8
 _WHO = "the log-in at Google"
 
 
@@ -40,7 +41,7 @@ class _KeyFile(msgspec.Struct, frozen=True):
 
 
 class GoogleManager:
-    """Asks it. State: the access token in use, and when the next one is due.
+    """Asks it, and for tokens. State: the access token in use.
 
     Arguments:
         section: of the configuration.
@@ -58,8 +59,7 @@ class GoogleManager:
         self._endpoint = (section.endpoint or _ENDPOINT).rstrip("/")
         self._ask = ask
         self._now = now
-        self._token: Secret | None = None
-        self._due_s = 0.0
+        self._token: Token | None = None
 
     def fetch(self, reference: Reference) -> Fetched:
         """The secret that a reference names.
@@ -67,6 +67,8 @@ class GoogleManager:
         Raises:
             SecretError: it cannot be had; says why, and shows nothing of it.
         """
+        if reference.scheme == "gcp-token":
+            return Fetched(self._valid())
         project, name = quote(reference.first, safe=""), quote(reference.rest, safe="")
         version = quote(reference.version or "latest", safe="")
         url = f"{self._endpoint}/v1/projects/{project}/secrets/{name}/versions/{version}:access"
@@ -81,15 +83,18 @@ class GoogleManager:
         return part_of(reference, text, text_of(fields, "name").rpartition("/")[2])
 
     def _valid(self) -> Secret:
-        if self._token is None or self._now() >= self._due_s:
-            ask = Ask("GET", _MACHINE, (("metadata-flavor", "Google"),)) if self._file is None else self._by_key()
-            fields = read_object(self._ask(ask), _WHO, "Google")
-            token, life = text_of(fields, "access_token"), fields.get("expires_in")
-            if not token:
-                raise SecretError(f"{_WHO} is answered without a token")
-            self._token = Secret(token)
-            self._due_s = self._now() + (life if isinstance(life, int) else _LIFE_S) * _RENEW_AT
-        return self._token
+        if self._token is None or self._now() >= self._token.due_s:
+            self._token = token_of(_WHO, self._log_in(), self._now())
+        return self._token.secret
+
+    def _log_in(self) -> Fields:
+        if self._file is None:
+            machine = Ask("GET", _MACHINE, (("metadata-flavor", "Google"),))
+            return read_object(self._ask(machine), _WHO, "Google")
+        federation = read_federation(self._file)
+        if federation is not None:
+            return Federation(federation, self._file.parent, self._ask, self._now).token(_SCOPE)
+        return read_object(self._ask(self._by_key()), _WHO, "Google")
 
     def _by_key(self) -> Ask:
         """A request for a token, proven with the account's key."""

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import msgspec
 
-from headworks.config import Secret
+from headworks.config import Secret, is_token
 from headworks.errors import SecretError
 from headworks.secrets.fetched import Fetched
 
@@ -52,7 +52,7 @@ Kept = Mapping[str, Held]
 
 
 class Keeper:
-    """Keeps them. State: `kept`.
+    """Keeps them. State: `kept`. `tokens` are those references that lead to access tokens.
 
     Arguments:
         references: all that is to be kept, of any kind.
@@ -71,6 +71,7 @@ class Keeper:
         kept: Kept | None = None,
     ) -> None:
         self._references = tuple(dict.fromkeys(references))
+        self.tokens = tuple(name for name in self._references if is_token(name))
         self._fetch = fetch
         self._overlap_s = overlap_s
         self._now = now
@@ -82,14 +83,16 @@ class Keeper:
         """Look at those that are not known yet, and at files, which cost nothing."""
         self._look([name for name in self._references if name not in self.kept or name.startswith("file:")])
 
-    def look(self) -> bool:
-        """Look at each. Returns whether any value that calls are made with, or fall back to, is another now."""
+    def look(self, names: tuple[str, ...] = ()) -> bool:
+        """Look at each, or at these. Returns whether any value that calls are made with, or fall back to, is another
+        now."""
         before = {name: _values(held) for name, held in self.kept.items()}
-        self._look(self._references)
+        self._look(names or self._references)
         return {name: _values(held) for name, held in self.kept.items()} != before
 
     def _look(self, names: Iterable[str]) -> None:
-        self._problems = {}
+        names = tuple(names)
+        self._problems = {name: problem for name, problem in self._problems.items() if name not in names}
         for name in names:
             now_s = self._now()
             held = self.kept.get(name)
@@ -104,7 +107,7 @@ class Keeper:
 
     @property
     def problems(self) -> dict[str, str]:
-        """What was wrong at the last look, by reference."""
+        """What was wrong at the last look at each, by reference."""
         return dict(self._problems)
 
     def drain(self) -> bool:

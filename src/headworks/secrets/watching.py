@@ -14,6 +14,9 @@ FIRST_RETRY_S = 2.0
 MOST_RETRY_S = 60.0
 """After a failed look the next one comes so soon; twice as long each time."""
 
+TOKENS_S = 60.0
+"""From one look at access tokens to the next: whoever makes them out is asked only when one is near its end."""
+
 LEAST_S = 1.0
 """Between two looks, however often somebody asks: managers count."""
 
@@ -56,6 +59,7 @@ class Watch:
         self._looked_s = clock()
         self._retry_s = FIRST_RETRY_S
         self._due_s = self._looked_s + self._spread(refresh_s)
+        self._tokens_due_s = self._looked_s + TOKENS_S
         self._said: dict[str, str] = {}
 
     def leave(self) -> None:
@@ -73,22 +77,23 @@ class Watch:
         if is_asked or clock_s >= self._due_s:
             self._asked_s = max(asked, self._asked_s)
             self.look()
+        elif self._keeper.tokens and clock_s >= self._tokens_due_s:
+            self.look(self._keeper.tokens)
         elif self._keeper.drain():
             self._send(self._keeper.kept)
             self.leave()
 
-    def look(self) -> None:
-        """Look now."""
-        is_news = self._keeper.look()
+    def look(self, names: tuple[str, ...] = ()) -> None:
+        """Look now, at all of them or at these."""
+        is_news = self._keeper.look(names)
         self._looked_s = self._clock()
         problems = self._keeper.problems
-        wait_s = self._spread(self._refresh_s)
-        if problems:
-            wait_s = min(wait_s, self._retry_s)
-            self._retry_s = min(MOST_RETRY_S, self._retry_s * 2)
-        else:
-            self._retry_s = FIRST_RETRY_S
-        self._due_s = self._looked_s + wait_s
+        retry_s = self._retry_s if problems else MOST_RETRY_S
+        self._retry_s = min(MOST_RETRY_S, self._retry_s * 2) if problems else FIRST_RETRY_S
+        self._tokens_due_s = self._looked_s + min(TOKENS_S, retry_s)
+        if not names:
+            wait_s = self._spread(self._refresh_s)
+            self._due_s = self._looked_s + (min(wait_s, retry_s) if problems else wait_s)
         self._tell(problems)
         if is_news:
             self._send(self._keeper.kept)

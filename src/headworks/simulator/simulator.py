@@ -8,6 +8,7 @@ import msgspec
 from headworks.calls import Endpoint
 from headworks.exchange import Request
 from headworks.simulator import (
+    cloud_paths,
     file_endpoints,
     gemini_endpoints,
     job_endpoints,
@@ -128,8 +129,8 @@ _OF_PART: dict[str, dict[str, Callable[[Provider, Visit, str, str], Script]]] = 
 
 
 class Simulator:
-    """A faithful provider of the OpenAI API, of Anthropic's Messages and of Google's generateContent, without a network
-    and without waiting.
+    """A faithful provider of the OpenAI API, of Anthropic's Messages and of Google's generateContent, also as Azure and
+    Vertex AI serve them, without a network and without waiting.
 
         simulator = Simulator(Plan(pace=0), now=time.time)
         script = simulator.answer(Request("GET", "/v1/models", headers={b"authorization": b"Bearer any"}))
@@ -178,6 +179,11 @@ class Simulator:
 
     def answer(self, request: Request) -> Script:
         """The script of the answer; nothing is sent or awaited here."""
+        asked = request
+        try:
+            request = cloud_paths.plain_request(request)
+        except Rejection as error:
+            return error.script()
         visit = self._provider.visit(request)
         is_of_anthropic = request.path.startswith("/v1/messages")
         is_of_google = gemini_endpoints.is_of_gemini(request.path)
@@ -187,7 +193,7 @@ class Simulator:
             script = (
                 messages_error(error) if is_of_anthropic else gemini_error(error) if is_of_google else error.script()
             )
-        self._requests.add(request, visit.now, script.status)
+        self._requests.add(asked, visit.now, script.status)
         if is_of_google:
             return script
         request_id = identifier("req_", self.plan.seed, "request", visit.unique).encode()
@@ -202,6 +208,9 @@ class Simulator:
             b"openai-version": _API_VERSION,
             b"openai-processing-ms": b"%d" % (script.head_delay_s * 1000),
         }
+        if cloud_paths.is_azure(asked.path):
+            headers[b"apim-request-id"] = headers.pop(b"x-request-id")
+            script = cloud_paths.annotated(script, request.path)
         return msgspec.structs.replace(script, headers=headers)
 
     def _dispatch(self, visit: Visit) -> Script:
