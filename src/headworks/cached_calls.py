@@ -57,7 +57,7 @@ _decode_tools = msgspec.json.Decoder(list[Fields]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class Settings(msgspec.Struct, frozen=True):
+class CachedWorkload(msgspec.Struct, frozen=True):
     """One workload's cache, and a hash of what its answers depend on beside the request."""
 
     cache: ResponseCache
@@ -83,7 +83,7 @@ class CachedCalls:
 
     def __init__(
         self,
-        caches: Mapping[str, Settings],
+        caches: Mapping[str, CachedWorkload],
         settlement: Settlement,
         loop: asyncio.AbstractEventLoop,
         secret: bytes,
@@ -385,6 +385,8 @@ def _is_pure(fields: Fields) -> bool:
     the provider runs. A response is stored by default; who says that it is to be means a response of its own."""
     if bytes(fields.get("store", b"")) == b"true":
         return False
+    if not _is_null(fields.get("web_search_options")):
+        return False
     raw = fields.get("tools")
     if raw is None or kind_of(raw) != "array":
         return _is_null(raw)
@@ -392,7 +394,7 @@ def _is_pure(fields: Fields) -> bool:
         kinds = {str(msgspec.json.decode(tool.get("type", b"null"))) for tool in _decode_tools(raw)}
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
-    return kinds.issubset(_OWN_TOOLS) and _is_null(fields.get("web_search_options"))
+    return kinds.issubset(_OWN_TOOLS)
 
 
 def _providers(work: CompiledWorkload) -> set[str]:
