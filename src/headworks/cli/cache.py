@@ -2,15 +2,15 @@
 
 A workload whose contract has `cache` gives the answers of earlier calls to calls that are the same. This is about the
 file that workers of one machine share (`cache: {store: sqlite}`): how many answers lie in it, and how to remove them,
-which takes effect at once. Answers in the memory of workers go with a reload; those in Valkey go by themselves when their time
-is over. What was saved is told by `headworks calls savings`.
+which takes effect at once. Answers in the memory of workers go with a reload; those in Valkey go by themselves when
+their time is over. What was saved is told by `headworks calls savings`.
 """
 
 import argparse
 from pathlib import Path
 
 from headworks.cli.lines import json_line, note
-from headworks.cli.moments import iso
+from headworks.cli.moments import day, iso
 from headworks.cli.state import load_project
 from headworks.cli.tables import Cell, Table, has_colours
 
@@ -44,13 +44,13 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         for one in found:
             line = {"workload": one.workload, "answers": one.entries, "bytes": one.sealed_bytes}
-            print(json_line(line | {"oldest": iso(one.oldest_us)}))
+            print(json_line(line | {"oldest": iso(one.oldest_us / 1e6)}))
     elif not found:
         note("no answer lies in the file")
     else:
         table = Table(("WORKLOAD", "ANSWERS", "BYTES", "OLDEST"), right=frozenset((1, 2)), coloured=has_colours())
         rows = [
-            [Cell(one.workload), Cell(f"{one.entries:,}"), Cell(f"{one.sealed_bytes:,}"), Cell(iso(one.oldest_us))]
+            [Cell(one.workload), Cell(f"{one.entries:,}"), Cell(f"{one.sealed_bytes:,}"), Cell(day(one.oldest_us / 1e6))]
             for one in found
         ]
         print("\n".join(table.lines(rows)))
