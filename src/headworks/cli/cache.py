@@ -50,7 +50,12 @@ def run(options: argparse.Namespace) -> int:
     else:
         table = Table(("WORKLOAD", "ANSWERS", "BYTES", "OLDEST"), right=frozenset((1, 2)), coloured=has_colours())
         rows = [
-            [Cell(one.workload), Cell(f"{one.entries:,}"), Cell(f"{one.sealed_bytes:,}"), Cell(day(one.oldest_us / 1e6))]
+            [
+                Cell(one.workload),
+                Cell(f"{one.entries:,}"),
+                Cell(f"{one.sealed_bytes:,}"),
+                Cell(day(one.oldest_us / 1e6)),
+            ]
             for one in found
         ]
         print("\n".join(table.lines(rows)))
