@@ -159,7 +159,7 @@ class CachedCalls:
         work, fields = asked.work, asked.fields
         cache = work.contract.cache
         assert cache is not None, "who asks has looked"
-        if asked.privacy is not None or work.contract.actions or call.home:
+        if asked.privacy is not None or asked.injection is not None or work.contract.actions or call.home:
             return None
         if any(not _is_null(fields.get(name)) for name in _STATEFUL) or not _is_pure(fields):
             return None

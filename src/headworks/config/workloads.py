@@ -285,6 +285,11 @@ class _ContractRules:
                 "cannot be with `screening.privacy`: tokens stand for other values in each call, and values are not to "
                 "be kept; leave one of them out",
             )
+        if contract.screening.injection is not None:
+            message = (
+                "cannot be with `screening.injection`: its marks are other ones in each call; leave one of them out"
+            )
+            self._blame(("cache",), message)
         if contract.actions:
             self._blame(
                 ("cache",), "cannot be with `actions`: what has side effects must not be answered twice; leave it out"
