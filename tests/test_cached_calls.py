@@ -6,8 +6,10 @@ import time
 import pytest
 
 from headworks.access import Grant
-from headworks.calls import Caller, FailureKind, SettledFromCache
+from headworks.calls import Caller, Endpoint, FailureKind, SettledFromCache, Usage
 from headworks.catalogue import PriceBook, Terms, shipped
+from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer
+from headworks.dialects.whole import write_stream
 from headworks.response_cache import MemoryStore, ResponseCache
 from played_work import (
     DONE,
@@ -322,3 +324,25 @@ def test_a_workload_without_a_cache_says_nothing_of_it(hall, work):
     work.answer(team("red"))
 
     assert "x-headworks-cache" not in answered.headers
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_call_in_anthropics_words_is_given_the_answer_of_one_in_openais(hall, work, make, is_streamed):
+    make("cache: {}\n", schema=None, prompt=None)
+    body = {"model": "triage", "max_tokens": 50, "messages": [{"role": "user", "content": "hi"}]}
+    first = hall.ask("/v1/messages", body | {"stream": is_streamed})
+    if is_streamed:
+        hall.flight.sink.on_head(200, EVENTS)
+        said = ModelAnswer(
+            "resp_1", "m-2026", 1, (AnswerMessage((AnswerText("hello"),)),), usage=Usage(3, output_tokens=2)
+        )
+        hall.flight.sink.on_body(write_stream(said, Endpoint.RESPONSES, {}))
+        hall.flight.sink.on_end()
+        work.settle()
+    else:
+        work.answer(response_object(message_item("hello")))
+    second = hall.ask("/v1/messages", body | {"stream": is_streamed})
+
+    assert second.headers["x-headworks-cache"] == "hit"
+    assert b"hello" in second.body
+    assert second.body == first.body

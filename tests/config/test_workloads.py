@@ -146,8 +146,8 @@ def test_every_problem_of_every_contract_is_found_at_once(write, problems):
          "headworks.yaml, or use `sqlite`")),
         ("cache: {}\nscreening: {privacy: {}}", ("3:1: cache: cannot be with `screening.privacy`: tokens "
          "stand for other values in each call, and values are not to be kept; leave one of them out")),
-        ("cache: {}\nscreening: {injection: {}}", ("3:1: cache: cannot be with `screening.injection`: its marks are other "
-         "ones in each call; leave one of them out")),
+        ("cache: {}\nscreening: {injection: {}}", ("3:1: cache: cannot be with `screening.injection`: its marks are "
+         "other ones in each call; leave one of them out")),
         ("output: {stop: [a, b, c, d, e]}", "3:16: output.stop: expected at most 4 sequences"),
         ("latency: {total_s: 2, first_token_s: 3}", "3:38: latency.first_token_s: must not be above `total_s`"),
         ("output: {max_tokens: 0}", "3:22: output.max_tokens: expected at least 1"),
