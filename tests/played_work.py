@@ -5,6 +5,7 @@ import json
 
 import msgspec
 
+from headworks.cached_calls import CachedWorkload
 from headworks.calls import Endpoint, Failure
 from headworks.compiled import Published, compile_workload
 from headworks.config import load, load_workloads
@@ -102,6 +103,8 @@ class Work:
         published=None,
         speaks=tuple(Endpoint),
         pools=(),
+        cache=None,
+        cached=None,
         **options,
     ):
         """Write the files and make a gateway of them.
@@ -110,6 +113,7 @@ class Work:
             published: what the registry has.
             speaks: the dialects of the targets.
             pools: through which `small` can be reached, the first one the cheaper tier.
+            cache: the response cache of the workload; `cached` is told how its calls come out.
             options: further ones of the gateway.
         """
         text = f"owner: o\ndescription: d\nladder: [small]\n{contract}"
@@ -172,6 +176,8 @@ class Work:
                 loop=self.hall.loop,
                 secret=b"s" * 32,
                 answer_bytes=1 << 20,
+                caches={} if cache is None else {"triage": CachedWorkload(cache, "settings")},
+                count=lambda *how: None if cached is None else cached.append(how),
             ),
             **options,
         )

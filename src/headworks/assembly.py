@@ -71,7 +71,10 @@ from headworks.transport import Origin, PoolLimits, UpstreamPool
 from headworks.wheel import Timer, TimerWheel
 
 if TYPE_CHECKING:
+    from headworks.cached_calls import CachedWorkload
     from headworks.compiled import CompiledWorkload, Published
+    from headworks.config.contract import Cache
+    from headworks.response_cache import ResponseCache, Store
     from headworks.workload_call import WorkloadCalls
 
 T = TypeVar("T")
@@ -618,6 +621,7 @@ class Assembly:
         self._upstreams: list[Upstream] = []
         self._keyed: dict[str, KeyedUpstream] = {}
         self._probes: dict[str, ProbePlan] = {}
+        self._response_caches: list[ResponseCache] = []
         self._ring = hull.ring(settings)
         self._refresh_timer = Timer(self._refresh)
         # What calls were charged by is found again, whatever is installed later.
@@ -702,6 +706,8 @@ class Assembly:
         await self.gateway.drain()
         for upstream in self._upstreams:
             await upstream.close()
+        for cache in self._response_caches:
+            await cache.close()
         for work in self._works.values():
             if work.rules is not None:
                 await work.rules.close()
@@ -737,7 +743,42 @@ class Assembly:
             answer_bytes=ANSWER_BYTES,
             policy=policy,
             admissions=self._hull.admissions,
+            caches=self._cache_settings(),
+            count=self._hull.metrics.count_cached,
         )
+
+    def _cache_settings(self) -> "dict[str, CachedWorkload]":
+        """The response caches of the workloads whose contracts have one."""
+        if all(work.contract.cache is None for work in self._works.values()):
+            return {}
+        from headworks.cached_calls import CachedWorkload, settings_hash
+        from headworks.compiled import read_file
+        from headworks.records.content import ContentVault
+        from headworks.response_cache import ResponseCache
+
+        vault, found = ContentVault(self.settings.secret), {}
+        for workload, _ in self.settings.workloads:
+            work = self._works[workload.name]
+            if work.contract.cache is None:
+                continue
+            cache = ResponseCache(work.name, self._answer_store(work.contract.cache), vault, time.time, report)
+            self._response_caches.append(cache)
+            rules = b"" if workload.files.rules is None else read_file(workload.files.rules)
+            found[work.name] = CachedWorkload(cache, settings_hash(work, rules))
+        return found
+
+    def _answer_store(self, cache: "Cache") -> "Store":
+        from headworks.response_cache import CACHE_FILE, MemoryStore, SqliteStore
+
+        match cache.store:
+            case "memory":
+                return MemoryStore(cache.most_bytes, time.monotonic)
+            case "sqlite":
+                return SqliteStore(self.settings.project.storage / CACHE_FILE, cache.most_bytes)
+            case "valkey":
+                from headworks.answers_in_valkey import answers_in_valkey
+
+                return answers_in_valkey(self.settings.valkey, self._hull.loop)
 
     def _reach(self, plan: ProviderPlan) -> Reach[Station]:
         upstreams: dict[str, Upstream] = {}

@@ -305,6 +305,19 @@ class SettledWithPrefix(msgspec.Struct, frozen=True, array_like=True, tag="f", g
     prefix: bytes
 
 
+class SettledFromCache(msgspec.Struct, frozen=True, array_like=True, tag="c", gc=False):
+    """The journal entry of a settled call that was given an earlier call's answer: an entry of its own, so that every
+    other call pays nothing for it. It used no tokens and cost nothing.
+
+    `saved_pico` is what the earlier call cost, in pico-dollars; -1 where that is not known. `age_s` is how many seconds
+    old the answer was. Fields may be added at the end only.
+    """
+
+    settled: Settled
+    saved_pico: int
+    age_s: int
+
+
 OutcomeKind = Literal["boolean", "number", "label", "text", "demonstration"]
 """What is reported: yes or no, a figure, one of a few words, free text, or what the answer should have been."""
 
@@ -373,4 +386,4 @@ class AuditEvent(msgspec.Struct, frozen=True, array_like=True, tag="a"):
     detail: str = ""
 
 
-JournalEntry = Opened | Settled | SettledWithPrefix | OutcomeReport | ObjectNote | AuditEvent
+JournalEntry = Opened | Settled | SettledWithPrefix | SettledFromCache | OutcomeReport | ObjectNote | AuditEvent

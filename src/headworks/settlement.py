@@ -17,6 +17,7 @@ from headworks.calls import (
     Opened,
     Outcome,
     Settled,
+    SettledFromCache,
     SettledWithPrefix,
     Usage,
     Verdict,
@@ -32,7 +33,8 @@ class Work(msgspec.Struct):
 
     The fields are those of `calls.Settled` from `workload` to `course`, by name, order and default. Content (the call's
     bodies and `template_values`) is sealed by whoever sets `content_expires_us`, before the call is settled.
-    `prefix` is the fingerprint of the request, where the contract has it kept.
+    `prefix` is the fingerprint of the request, where the contract has it kept. `cached` is of a call that was given an
+    earlier call's answer: what that cost in pico-dollars (-1: not known), and its age in seconds.
     """
 
     workload: str = ""
@@ -48,6 +50,7 @@ class Work(msgspec.Struct):
     content_expires_us: int = 0
     course: str = ""
     prefix: bytes = b""
+    cached: tuple[int, int] | None = None
 
     @property
     def is_attempt_open(self) -> bool:
@@ -311,7 +314,12 @@ class Settlement:
         """
         settled = self.sum_up(call, outcome, status, now_s or perf_counter())
         work = call.work
-        self._append(settled if work is None or not work.prefix else SettledWithPrefix(settled, work.prefix))
+        if work is None:
+            self._append(settled)
+        elif work.cached is not None:
+            self._append(SettledFromCache(settled, *work.cached))
+        else:
+            self._append(SettledWithPrefix(settled, work.prefix) if work.prefix else settled)
 
     def sum_up(self, call: OpenCall, outcome: Outcome, status: int, now_s: float) -> Settled:
         """The entry that says how a call ended, which is still to be written; everybody else is told."""

@@ -8,11 +8,13 @@ what breaks it ends it with an error, and rules are asked before its last piece 
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 
 from headworks.access import Grant
 from headworks.admitting import Admissions, Ask
 from headworks.answering import NO_RETRY
 from headworks.attempts import Policy
+from headworks.cached_calls import CachedCalls, CachedWorkload, Count
 from headworks.caching import fingerprint, hash_key
 from headworks.compiled import CompiledWorkload
 from headworks.composing import prompt_reference
@@ -28,7 +30,7 @@ from headworks.streaming import StreamRelay
 from headworks.weighing import weigh
 from headworks.workload_answer import WholeRun
 from headworks.workload_dialects import TRANSLATED, in_responses
-from headworks.workload_request import compose_call
+from headworks.workload_request import Composed, compose_call
 from headworks.workload_run import Shared, Vault
 from headworks.workload_stream import StreamedRun
 
@@ -48,6 +50,8 @@ class WorkloadCalls:
         answer_bytes: bound on an answer.
         policy: which further attempts are made at one target.
         admissions: admits calls where there are quotas or budgets.
+        caches: of the workloads whose contracts have one.
+        count: told how each call of those came out.
         now: Unix seconds.
     """
 
@@ -65,6 +69,8 @@ class WorkloadCalls:
         answer_bytes: int,
         policy: Policy,
         admissions: Admissions,
+        caches: Mapping[str, CachedWorkload] | None = None,
+        count: Count = lambda name, how, saved_pico: None,  # noqa: ARG005
         now: Callable[[], float] = time.time,
     ) -> None:
         self.names: Collection[str] = works.keys()
@@ -77,6 +83,7 @@ class WorkloadCalls:
         self.serve_approvals = held_calls.approvals
         self._shared = Shared(settlement, planner, streams, vault, secret, held_calls, answer_bytes, policy, now)
         self._admissions = admissions
+        self._cached = CachedCalls(caches or {}, settlement, loop, secret, count, now)
 
     def find(self, head: RequestHead, grant: Grant) -> CompiledWorkload | None:
         """The workload whose name stands for a model, or whose prompt is asked for."""
@@ -132,6 +139,26 @@ class WorkloadCalls:
                 raise shared.planner.unknown(work.name, grant)  # before anything is said of what it takes
             head, admission, reply = in_responses(call, head, admission, reply, work.name, work.limit)
         asked = compose_call(call, work, head, admission, grant, shared.planner, shared.secret)
+        if work.contract.cache is None:
+            await self._make(call, work, head, admission, grant, asked, home, ending, reply)
+        else:
+            make = partial(self._make, call, work, head, admission, grant, asked, home, ending)
+            await self._cached.answer(call, asked, admission, reply, make)
+
+    async def _make(
+        self,
+        call: OpenCall,
+        work: CompiledWorkload,
+        head: RequestHead,
+        admission: Admission,
+        grant: Grant,
+        asked: Composed,
+        home: str,
+        ending: Ending,
+        reply: Reply,
+    ) -> None:
+        """Make the call, whatever was answered before. Raises as `run` does."""
+        shared = self._shared
         if self._prefix_keys and work.name in self._prefix_keys:
             assert call.work is not None, "it was made with the call"
             call.work.prefix = fingerprint(asked.fields, self._prefix_keys[work.name])

@@ -1,5 +1,7 @@
 """Step 3 for a workload: the caller's request, the contract and the prompt become the fields that go up."""
 
+import hashlib
+import hmac
 import secrets
 from collections.abc import Collection, Mapping
 
@@ -66,7 +68,7 @@ def compose_call(
     Raises:
         Refusal: whatever is wrong with what the caller sends.
     """
-    composed = _compose(call, work, head, admission, grant, planner)
+    composed = _compose(call, work, head, admission, grant, planner, secret)
     if work.privacy is None:
         return composed
     privacy = CallPrivacy(work.privacy, secret, call.caller.team or call.caller.key_id)
@@ -76,7 +78,13 @@ def compose_call(
 
 
 def _compose(
-    call: OpenCall, work: CompiledWorkload, head: RequestHead, admission: Admission, grant: Grant, planner: Planner
+    call: OpenCall,
+    work: CompiledWorkload,
+    head: RequestHead,
+    admission: Admission,
+    grant: Grant,
+    planner: Planner,
+    secret: bytes,
 ) -> Composed:
     endpoint = admission.route.endpoint
     call.requested_model = work.name
@@ -107,7 +115,8 @@ def _compose(
     if prompt is not None:
         version = record.prompt_version = prompt.version
         record.prompt_hash = prompt.hash
-        rendered = prompt.render(values, marker=secrets.token_hex(8))
+        marker = secrets.token_hex(8) if work.contract.cache is None else _steady_marker(work.name, values, secret)
+        rendered = prompt.render(values, marker=marker)
         if work.contract.state == "provider":
             may_set = (*may_set, "previous_response_id", "conversation")
         fields = _placed(fields, endpoint, rendered, may_set)
@@ -116,6 +125,13 @@ def _compose(
     fields = injection.instruct(fields, endpoint)
     filters = (injection.filter(work.policy),) if injection.screens_output else ()
     return Composed(work, fields, values, version, metadata, injection=injection, filters=filters)
+
+
+def _steady_marker(name: str, values: Mapping[str, object], secret: bytes) -> str:
+    """A marker that is the same for the same values, so that calls can be the same, and that nobody can foresee who
+    does not know the secret: a value that holds it is another value, which has another marker."""
+    written = msgspec.json.encode(values, order="sorted")
+    return hmac.digest(secret, b"marker\0%b\0%b" % (name.encode(), written), hashlib.sha256)[:8].hex()
 
 
 def _check_tools(work: CompiledWorkload, fields: Fields, may_set: Collection[str]) -> None:

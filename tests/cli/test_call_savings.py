@@ -3,7 +3,7 @@ import json
 import msgspec
 import pytest
 
-from headworks.calls import Opened, Settled, Usage
+from headworks.calls import Opened, Settled, SettledFromCache, Usage
 from headworks.catalogue import PriceArchive
 from headworks.cli import main
 from headworks.config import load_state, price_book
@@ -146,3 +146,15 @@ def test_help_says_what_the_baseline_is_and_how_a_saving_is_divided(savings, cap
     out = " ".join(capsys.readouterr().out.split())
     assert "The baseline has a name." in out
     assert "Shapley value" in out
+
+
+def test_what_the_response_cache_saved_is_told_beside_the_sums(project, record, savings):
+    record({})
+    opened = Opened("call_9000", NOV_US, "responses", "triage", "", "", "", "", "", "gpt-6-luna")
+    hit = SettledFromCache(Settled(opened, "answered", 200, 9, workload="triage", cost_pico=0), 2_500_000, 4)
+    folder = project / ".headworks" / JOURNAL_FOLDER
+    (folder / Segment("worker-2", 1, 1).name).write_bytes(MAGIC + frame(hit))
+
+    assert "response cache: 1 call of triage in 2026-11 answered again: $0.0000025 saved" in savings()[1]
+    (line,) = [one for one in map(json.loads, savings("--json")[1].splitlines()) if "response_cache_calls" in one]
+    assert (line["response_cache_calls"], line["response_cache_saved_usd"]) == (1, "0.0000025")

@@ -142,6 +142,12 @@ def test_every_problem_of_every_contract_is_found_at_once(write, problems):
         ("prompt: gone.md", "3:9: prompt: there is no such file beside this one"),
         ("canary: {version: 1.1.0}", "3:1: canary: needs a prompt: a file `prompt.md`, or one named by `prompt`"),
         ("actions: {refund: {}}", "3:1: actions: needs tools: a file `tools.json`, or one named by `tools`"),
+        ("cache: {store: valkey}", ("3:16: cache.store: needs a server: name it under `quotas.valkey` in "
+         "headworks.yaml, or use `sqlite`")),
+        ("cache: {}\nscreening: {privacy: {}}", ("3:1: cache: cannot be with `screening.privacy`: tokens "
+         "stand for other values in each call, and values are not to be kept; leave one of them out")),
+        ("cache: {}\nscreening: {injection: {}}", ("3:1: cache: cannot be with `screening.injection`: its marks are "
+         "other ones in each call; leave one of them out")),
         ("output: {stop: [a, b, c, d, e]}", "3:16: output.stop: expected at most 4 sequences"),
         ("latency: {total_s: 2, first_token_s: 3}", "3:38: latency.first_token_s: must not be above `total_s`"),
         ("output: {max_tokens: 0}", "3:22: output.max_tokens: expected at least 1"),
@@ -151,6 +157,18 @@ def test_what_does_not_hold_together_is_named_where_it_stands(write, problems, l
     write(MINIMAL + line + "\n")
 
     assert problems() == [f"triage/workload.yaml:{problem}"]
+
+
+def test_what_acts_is_not_answered_from_a_cache(tmp_path, write, problems):
+    write(MINIMAL + "actions: {refund: {}}\ncache: {}\n")
+    (tmp_path / "workloads" / "triage" / "tools.json").write_text("[]")
+
+    assert problems() == [
+        (
+            "triage/workload.yaml:4:1: cache: cannot be with `actions`: what has side effects must not be answered "
+            "twice; leave it out"
+        )
+    ]
 
 
 def test_a_stream_that_is_held_to_a_schema_cannot_be_gone_on_with(tmp_path, write, problems):

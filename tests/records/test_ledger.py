@@ -147,3 +147,21 @@ def test_a_bound_that_nobody_knows_is_none(calls):
     (line,) = ledger([own], book_of={book.version: book}.get).lines
 
     assert (line.cut.calls, line.cut.most_pico) == (1, None)
+
+
+def test_what_the_response_cache_saved_stands_by_itself(calls):
+    values = [(-1, 3), (700, 2), (300, 1)]
+    hits = [
+        Record(
+            seq=n,
+            **dict(zip(Record.__struct_fields__[1:], row_of(calls.settled(n, workload="triage"), one), strict=True)),
+        )
+        for n, one in enumerate(values)
+    ]
+
+    found = ledger([record(calls), *hits])
+
+    assert [line.calls for line in found.lines] == [1]
+    (repeated,) = found.repeated
+    assert (repeated.workload, repeated.month, repeated.calls) == ("triage", "2026-11", 3)
+    assert (repeated.saved_pico, repeated.unknown) == (1_000, 1)

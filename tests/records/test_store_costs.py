@@ -120,3 +120,12 @@ def test_the_sum_over_any_grouping_is_the_sum_of_the_calls(new_store, calls, dra
             assert sum(one.unknown_costs for one in figures) == len(drawn) - len(known)
     finally:
         store.close()
+
+
+def test_a_call_that_was_answered_from_the_cache_says_so_and_what_it_saved(store, calls):
+    settled = [calls.settled(n, cost_pico=0) for n in (1, 2, 3)]
+    cached = {settled[1].opened.call_id: (1_250, 9), settled[2].opened.call_id: (-1, 4)}
+    store.commit(Batch(settled=settled, cached=cached))
+
+    found = [store.get(one.opened.call_id) for one in settled]
+    assert [(one.cache_age_s, one.cache_saved_pico) for one in found] == [(None, None), (9, 1_250), (4, None)]

@@ -119,3 +119,20 @@ def test_a_family_of_gauges_is_shown_by_all_and_goes_with_the_process_that_knew_
     assert figure(other, "growth") == 1.5
     forget_gauges(tmp_path, "control-plane")
     assert figure(other, "growth") == 0
+
+
+def test_answers_that_were_given_again_are_counted_over_workers_and_outlive_them(tmp_path):
+    metrics, dead = worker(tmp_path, "worker-1")
+    metrics.count_cached("triage", "hit", 2_500_000)
+    metrics.count_cached("triage", "miss", -1)
+    dead.publish()
+    forget_gauges(tmp_path, "worker-1")
+    metrics, share = worker(tmp_path, "worker-2")
+    metrics.count_cached("triage", "hit", -1)
+
+    text = share.render().decode()
+    assert 'headworks_response_cache_calls_total{workload="triage",result="hit"} 2' in text
+    assert 'headworks_response_cache_calls_total{workload="triage",result="bypass"} 0' in text
+    assert 'headworks_response_cache_saved_usd_total{workload="triage"} 0.000002500000' in text
+    dead.end()
+    assert 'result="hit"} 2' in worker(tmp_path, "worker-3")[1].render().decode()

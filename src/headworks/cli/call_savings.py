@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from headworks.catalogue import PriceArchive, PriceBook, Saving
     from headworks.config import Project
     from headworks.records import Store
-    from headworks.records.ledger import Baseline, Ledger, Line, NotCompared
+    from headworks.records.ledger import Baseline, Ledger, Line, NotCompared, Repeated
 
 SUMMARY = "Say what model, caching and tier saved against a named baseline, by workload and month"
 
@@ -35,6 +35,9 @@ fewer for the same text, and nobody counted them.
 
 The three sum to what was saved, to the pico-dollar. Where two choices work on the same tokens (half the price of a
 cheaper model), each gets the mean of what it changes over all orders of choosing (the Shapley value).
+
+What the response cache saved stands by itself, in no sum: the calls that were given an earlier call's answer, and what
+those earlier calls cost.
 
 Nothing is invented. What a maximum or a stop sequence saved, no record tells, and it is in no sum: of answers that were
 cut, the most that it can have been is shown. Calls that cannot be compared are counted, with the reason.
@@ -82,7 +85,7 @@ def show_savings(store: "Store", project: "Project", options: argparse.Namespace
     ledger = sums.ledger()
     if options.json:
         _print_json(ledger)
-    elif not ledger.lines and not ledger.left_out:
+    elif not ledger.lines and not ledger.left_out and not ledger.repeated:
         note("no call that cost anything is recorded in that time")
     else:
         _print_text(ledger, is_named=options.baseline is not None)
@@ -147,6 +150,8 @@ def _print_text(ledger: "Ledger", *, is_named: bool) -> None:
         for text in _remarks(line):
             print(plain(f"{line.workload or '-'} {line.month}: {text}"))
     print(_output_limits(ledger.lines))
+    for repeated in ledger.repeated:
+        print(plain(_repeated(repeated)))
     for one in ledger.left_out:
         print(plain(_left_out(one)))
 
@@ -220,6 +225,13 @@ def _output_limits(lines: "Iterable[Line]") -> str:
     return f"{text}; {answers} cut at a maximum: {bound}"
 
 
+def _repeated(one: "Repeated") -> str:
+    calls = "1 call of" if one.calls == 1 else f"{one.calls:,} calls of"
+    unknown = f", without {one.unknown:,} of unknown cost" if one.unknown else ""
+    where = f"{calls} {one.workload or '-'} in {one.month}"
+    return f"response cache: {where} answered again: {cost(one.saved_pico)} saved{unknown}"
+
+
 def _left_out(one: "NotCompared") -> str:
     paid = f", {cost(one.cost_pico)}" if one.cost_pico else ""
     return f"not compared: {one.calls:,} of {one.workload or '-'} in {one.month}{paid}: {_WHY[one.why]}"
@@ -249,6 +261,18 @@ def _print_json(ledger: "Ledger") -> None:
                         "at_most_usd": usd(line.cut.most_pico),
                     },
                     "price_versions": ledger.price_versions,
+                }
+            )
+        )
+    for repeated in ledger.repeated:
+        print(
+            json_line(
+                {
+                    "workload": repeated.workload,
+                    "month": repeated.month,
+                    "response_cache_calls": repeated.calls,
+                    "response_cache_saved_usd": usd(repeated.saved_pico),
+                    "unknown_costs": repeated.unknown,
                 }
             )
         )

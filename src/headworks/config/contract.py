@@ -187,6 +187,41 @@ class Retention(Section, frozen=True):
     ] = False
 
 
+class Cache(Section, frozen=True):
+    """Answers that are given again to calls that are the same, so that no model is asked."""
+
+    ttl_s: Annotated[
+        float,
+        Meta(description="Seconds for which an answer may be given again; at most a week.", gt=0, le=604_800),
+    ] = 3600.0
+    scope: Annotated[
+        Literal["key", "team", "user"],
+        Meta(
+            description="Who shares answers: the calls of one virtual key; of all keys of a team; or of one key for "
+            "one end user (`user`). Never anybody else."
+        ),
+    ] = "key"
+    store: Annotated[
+        Literal["memory", "sqlite", "valkey"],
+        Meta(
+            description="Where answers lie: in the memory of each worker; sealed in a file that the workers of one "
+            "machine share; sealed in the server that `quotas.valkey` names, which machines share."
+        ),
+    ] = "memory"
+    most_bytes: Annotated[
+        int,
+        Meta(
+            description="Bytes that this workload's answers may take together: in the memory of each worker, or in the "
+            "file. In Valkey its own settings hold.",
+            ge=65_536,
+        ),
+    ] = 64 * 1024 * 1024
+    replay: Annotated[
+        Literal["at_once", "original"],
+        Meta(description="How fast a stream is given again: all at once, or at the pace at which it came."),
+    ] = "at_once"
+
+
 class Contract(Section, frozen=True, kw_only=True):
     """The whole of `workload.yaml`."""
 
@@ -272,3 +307,7 @@ class Contract(Section, frozen=True, kw_only=True):
     ] = ()
     canary: Annotated[Canary | None, Meta(description="A second prompt version on trial.")] = None
     retention: Annotated[Retention, Meta(description="What is kept, and for how long.")] = Retention()
+    cache: Annotated[
+        Cache | None,
+        Meta(description="Give answers again to calls that are the same. Left out: every call goes to a model."),
+    ] = None

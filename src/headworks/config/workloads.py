@@ -205,6 +205,7 @@ class _ContractRules:
                 self._names(struct)
                 self._data(struct)
                 self._files(struct)
+                self._cache(struct)
             case _:
                 pass
 
@@ -273,6 +274,29 @@ class _ContractRules:
             self._blame(("streaming", "on_break"), message)
         if contract.actions and not self._has(contract, "tools"):
             self._blame(("actions",), f"needs tools: a file `{_USUAL_FILES['tools']}`, or one named by `tools`")
+
+    def _cache(self, contract: Contract) -> None:
+        """What answers must not be given again of, and where they can lie."""
+        if contract.cache is None:
+            return
+        if contract.screening.privacy is not None:
+            self._blame(
+                ("cache",),
+                "cannot be with `screening.privacy`: tokens stand for other values in each call, and values are not to "
+                "be kept; leave one of them out",
+            )
+        if contract.screening.injection is not None:
+            message = (
+                "cannot be with `screening.injection`: its marks are other ones in each call; leave one of them out"
+            )
+            self._blame(("cache",), message)
+        if contract.actions:
+            self._blame(
+                ("cache",), "cannot be with `actions`: what has side effects must not be answered twice; leave it out"
+            )
+        if contract.cache.store == "valkey" and self._config.quotas.valkey is None:
+            message = "needs a server: name it under `quotas.valkey` in headworks.yaml, or use `sqlite`"
+            self._blame(("cache", "store"), message)
 
     def _missing(self, contract: Contract) -> Iterator[str]:
         for field in _USUAL_FILES:

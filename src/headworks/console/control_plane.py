@@ -211,6 +211,7 @@ class _Draining:
                     purged_s = clock_s
                     self._keep_house(store, now_s)
                     self._purge_approvals(now_s)
+                    self._purge_answers(now_s)
                 if self._audit is not None:
                     self._audit.check()
                 rest_s = SHORTEST_REST_S if drained.entries else min(LONGEST_REST_S, rest_s * 2)
@@ -256,6 +257,18 @@ class _Draining:
                 approvals.purge(now_s)
         except StorageError as error:
             self._say(f"what was held for approval stays for now: {error}")
+
+    def _purge_answers(self, now_s: float) -> None:
+        """Remove the answers of the response cache whose time is over."""
+        file = self._storage / "response-cache.db"
+        if not file.exists():
+            return
+        from headworks.response_cache import purge_file  # only who has such a cache loads it
+
+        try:
+            purge_file(file, now_s)
+        except StorageError as error:
+            self._say(f"old answers of the response cache stay for now: {error}")
 
     def _look_at_growth(self, store: Store, now_s: float) -> None:
         ratios = self._growth.look(store, now_s)

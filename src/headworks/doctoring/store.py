@@ -8,7 +8,15 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.calls import JournalEntry, ObjectNote, Opened, OutcomeReport, Settled, SettledWithPrefix
+from headworks.calls import (
+    JournalEntry,
+    ObjectNote,
+    Opened,
+    OutcomeReport,
+    Settled,
+    SettledFromCache,
+    SettledWithPrefix,
+)
 from headworks.config import Project, store_url
 from headworks.doctoring.findings import Check, Finding, in_thread, ok, problem, skipped, warning
 from headworks.doctoring.situation import Situation
@@ -169,7 +177,7 @@ def _written_s(entry: JournalEntry) -> float:
     """When an entry was written, in seconds since the Unix epoch."""
     if isinstance(entry, Opened):
         return entry.opened_us / 1e6
-    if isinstance(entry, SettledWithPrefix):
+    if isinstance(entry, SettledWithPrefix | SettledFromCache):
         entry = entry.settled
     if isinstance(entry, Settled):
         return (entry.opened.opened_us + entry.total_us) / 1e6

@@ -17,7 +17,16 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.calls import AuditEvent, JournalEntry, ObjectNote, Opened, OutcomeReport, Settled, SettledWithPrefix
+from headworks.calls import (
+    AuditEvent,
+    JournalEntry,
+    ObjectNote,
+    Opened,
+    OutcomeReport,
+    Settled,
+    SettledFromCache,
+    SettledWithPrefix,
+)
 from headworks.database import storage_errors
 from headworks.errors import StorageError
 from headworks.records.frames import Gap
@@ -241,6 +250,7 @@ class _Building:
         self._opened: dict[str, tuple[str, Opened]] = {}
         self._outcomes: list[OutcomeReport] = []
         self._prefixes: dict[str, bytes] = {}
+        self._cached: dict[str, tuple[int, int]] = {}
         self._objects: list[ObjectNote] = []
         self._events: list[AuditEvent] = []
         self._positions: dict[str, Progress] = {}
@@ -271,6 +281,9 @@ class _Building:
             entry = written
             if isinstance(entry, SettledWithPrefix):
                 self._prefixes[entry.settled.opened.call_id] = entry.prefix
+                entry = entry.settled
+            elif isinstance(entry, SettledFromCache):
+                self._cached[entry.settled.opened.call_id] = entry.saved_pico, entry.age_s
                 entry = entry.settled
             if isinstance(entry, Settled):
                 self._opened.pop(entry.opened.call_id, None)
@@ -305,6 +318,7 @@ class _Building:
                     self._prefixes,
                     self._objects,
                     self._events,
+                    self._cached,
                 )
             )
             total = self._drained
@@ -313,6 +327,7 @@ class _Building:
         self._settled, self._opened, self._outcomes, self._positions, self._bytes = [], {}, [], {}, 0
         self._prefixes, self._objects = {}, []
         self._events = []
+        self._cached = {}
         self.ended_writers = []
         return self._drained
 

@@ -30,10 +30,10 @@ _head = struct.Struct("<II")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(JournalEntry).decode  # type: ignore[type-abstract, unused-ignore]
 
-# An entry is a MessagePack array (of up to 15, or of more) whose first element is the tag "o", "s", "f", "u", "b"
-# or "a" (`calls.Opened`, `Settled`, `SettledWithPrefix`, `OutcomeReport`, `ObjectNote`, `AuditEvent`). The look-ahead
-# finds overlapping places too.
-_payload_start = re.compile(rb"(?=(?:[\x90-\x9f]|\xdc..)\xa1[osfuba])", re.DOTALL)
+# An entry is a MessagePack array (of up to 15, or of more) whose first element is the tag "o", "s", "f", "c", "u",
+# "b" or "a" (`calls.Opened`, `Settled`, `SettledWithPrefix`, `SettledFromCache`, `OutcomeReport`, `ObjectNote`,
+# `AuditEvent`). The look-ahead finds overlapping places too.
+_payload_start = re.compile(rb"(?=(?:[\x90-\x9f]|\xdc..)\xa1[osfcuba])", re.DOTALL)
 
 
 class Gap(msgspec.Struct, frozen=True):

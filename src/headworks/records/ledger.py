@@ -74,12 +74,25 @@ class NotCompared(msgspec.Struct, frozen=True):
     cost_pico: int
 
 
+class Repeated(msgspec.Struct, frozen=True):
+    """Calls of one workload and month that were given an earlier call's answer, and the pico-dollars that those earlier
+    calls cost; of `unknown` calls nobody knows that."""
+
+    workload: str
+    month: str
+    calls: int
+    saved_pico: int
+    unknown: int
+
+
 class Ledger(msgspec.Struct, frozen=True):
-    """All lines by workload and month, and what is in none of them. `price_versions` are the tables that were used."""
+    """All lines by workload and month, and what is in none of them. `price_versions` are the tables that were used.
+    `repeated` is what the response cache saved: it is in no line."""
 
     lines: tuple[Line, ...]
     left_out: tuple[NotCompared, ...]
     price_versions: tuple[str, ...]
+    repeated: tuple[Repeated, ...] = ()
 
 
 class LedgerSums:
@@ -100,10 +113,17 @@ class LedgerSums:
         self._sums: dict[tuple[str, str, Baseline | None], _Sums] = {}
         self._left_out: dict[tuple[str, str, LeftOut], list[int]] = {}
         self._versions: set[str] = set()
+        self._repeated: dict[tuple[str, str], list[int]] = {}
 
     def add(self, records: Iterable[Record]) -> None:
         """Count these calls, too. Those that nothing was charged for are not calls that saved something."""
         for record in records:
+            if record.cache_age_s is not None:
+                repeated = self._repeated.setdefault((record.workload, month_of(record.opened_us)), [0, 0, 0])
+                repeated[0] += 1
+                repeated[1] += record.cache_saved_pico or 0
+                repeated[2] += record.cache_saved_pico is None
+                continue
             if record.cost_pico == 0 and not record.price_version:
                 continue
             why = self._compare(record)
@@ -121,6 +141,7 @@ class LedgerSums:
             ),
             tuple(NotCompared(*group, *sums) for group, sums in sorted(self._left_out.items())),
             tuple(sorted(self._versions)),
+            tuple(Repeated(*group, *sums) for group, sums in sorted(self._repeated.items())),
         )
 
     def _compare(self, record: Record) -> LeftOut | None:

@@ -26,6 +26,8 @@ _DURATIONS = 9
 _FIRSTS = _DURATIONS + len(BUCKETS_S) + 1
 _WIDTH = _FIRSTS + len(BUCKETS_S) + 1
 
+_CACHED_HOW = ("hit", "miss", "bypass")
+
 _MOST_CHILDREN = 2000
 """Bound on label combinations: model names may come from callers. Beyond it, calls count under `other`."""
 
@@ -39,7 +41,8 @@ class GaugeFamily(msgspec.Struct, frozen=True):
 
 
 class Metrics:
-    """The figures of one process. State: `children`, `families` by name; `gauges` and `standing` are read when somebody
+    """The figures of one process. State: `children`, `families` by name; `caches` by workload (hits, misses, bypassed,
+    pico-dollars saved); `gauges` and `standing` are read when somebody
     looks."""
 
     def __init__(self) -> None:
@@ -47,6 +50,7 @@ class Metrics:
         self.families: dict[str, GaugeFamily] = {}
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         self.standing: Callable[[], Standing] | None = None
+        self.caches: dict[str, list[int]] = {}
 
     def gauge(self, name: str, description: str, read: Callable[[], float]) -> None:
         """Show the present value of something; `name` without the `headworks_` prefix."""
@@ -76,6 +80,14 @@ class Metrics:
             child[_FIRST_COUNT] += 1
             child[_FIRSTS + bisect_left(_BUCKETS_US, call.first_token_us)] += 1
 
+    def count_cached(self, workload: str, how: str, saved_pico: int) -> None:
+        """Count a call of a workload that has a response cache: a `hit`, which saved this (-1: not known), a `miss` or
+        a `bypass`."""
+        figures = self.caches.setdefault(workload, [0] * (len(_CACHED_HOW) + 1))
+        figures[_CACHED_HOW.index(how)] += 1
+        if how == "hit" and saved_pico > 0:
+            figures[-1] += saved_pico
+
     def count_lost(self, calls: int) -> None:
         """Count calls that were under way when their process died: nobody saw how they ended."""
         labels: Labels = ("", "", "", "lost", 0)
@@ -84,8 +96,12 @@ class Metrics:
             child = self._new_child(labels)
         child[_COUNT] += calls
 
-    def add(self, children: Mapping[Labels, list[int]]) -> None:
+    def add(self, children: Mapping[Labels, list[int]], caches: Mapping[str, list[int]] | None = None) -> None:
         """Add another process's figures to these."""
+        for workload, figures in (caches or {}).items():
+            sums = self.caches.setdefault(workload, [0] * len(figures))
+            for index, figure in enumerate(figures):
+                sums[index] += figure
         for labels, figures in children.items():
             mine = self.children.get(labels)
             if mine is None:
@@ -120,6 +136,7 @@ class Metrics:
             lines += head(name, description, "histogram")
             for labels, figures in timed:
                 lines += _histogram(f"headworks_{name}", _label_text(labels), figures, start, total, count)
+        lines += self._cache_lines()
         if standing is None and self.standing is not None:
             standing = self.standing()
         if standing is not None:
@@ -135,6 +152,21 @@ class Metrics:
                 for labels, value in sorted(family.values.items())
             ]
         return ("\n".join(lines) + "\n").encode()
+
+    def _cache_lines(self) -> list[str]:
+        if not self.caches:
+            return []
+        name = "response_cache_calls_total"
+        lines = head(name, "Calls of workloads that have a response cache.", "counter")
+        for workload, figures in sorted(self.caches.items()):
+            for how, count in zip(_CACHED_HOW, figures, strict=False):
+                labels = label_text((("workload", workload), ("result", how)))
+                lines.append(f"headworks_{name}{{{labels}}} {count}")
+        name = "response_cache_saved_usd_total"
+        lines += head(name, "Dollars that the calls cost whose answers were given again.", "counter")
+        for workload, figures in sorted(self.caches.items()):
+            lines.append(f"headworks_{name}{{{label_text((('workload', workload),))}}} {_decimal(figures[-1])}")
+        return lines
 
     def _new_child(self, labels: Labels) -> list[int]:
         if len(self.children) >= _MOST_CHILDREN:

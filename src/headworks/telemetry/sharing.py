@@ -25,6 +25,7 @@ class _Snapshot(msgspec.Struct, frozen=True):
     families: dict[str, GaugeFamily] = {}
     standing: Standing | None = None
     left_s: float = 0.0
+    caches: dict[str, list[int]] = {}
 
 
 class Left(msgspec.Struct, frozen=True):
@@ -64,19 +65,26 @@ class MetricsShare:
         self._file = _file(folder, worker)
         before = _read(self._file)
         if before is not None:
-            metrics.add(before.children)
+            metrics.add(before.children, before.caches)
 
     def publish(self) -> None:
         """Leave this worker's figures for the others. Raises OSError."""
         gauges = {name: read() for name, (_, read) in self._metrics.gauges.items()}
         _write(
             self._file,
-            _Snapshot(self._metrics.children, gauges, self._metrics.families, self._standing(), self._now()),
+            _Snapshot(
+                self._metrics.children,
+                gauges,
+                self._metrics.families,
+                self._standing(),
+                self._now(),
+                self._metrics.caches,
+            ),
         )
 
     def end(self) -> None:
         """Leave what was counted, and no present values: this worker ends. Raises OSError."""
-        _write(self._file, _Snapshot(self._metrics.children, {}, left_s=self._now()))
+        _write(self._file, _Snapshot(self._metrics.children, {}, left_s=self._now(), caches=self._metrics.caches))
 
     def render(self) -> bytes:
         """All workers' figures, this one's as of now, the others' at most a second old.
@@ -87,7 +95,7 @@ class MetricsShare:
             self.publish()
         total = Metrics()
         total.gauges = self._metrics.gauges
-        total.add(self._metrics.children)
+        total.add(self._metrics.children, self._metrics.caches)
         total.families.update(self._metrics.families)
         gauges = {name: read() for name, (_, read) in self._metrics.gauges.items()}
         mine = self._standing()
@@ -95,7 +103,7 @@ class MetricsShare:
         for path in _files(self._folder):
             other = _read(path) if path != self._file else None
             if other is not None:
-                total.add(other.children)
+                total.add(other.children, other.caches)
                 total.families.update(other.families)
                 for name, value in other.gauges.items():
                     gauges[name] = gauges.get(name, 0.0) + value
@@ -124,7 +132,7 @@ def forget_gauges(folder: Path, worker: str) -> None:
     """Take a dead worker's present values away; what it counted stays. Raises OSError."""
     left = _read(_file(folder, worker))
     if left is not None:
-        _write(_file(folder, worker), _Snapshot(left.children, {}, left_s=left.left_s))
+        _write(_file(folder, worker), _Snapshot(left.children, {}, left_s=left.left_s, caches=left.caches))
 
 
 def _file(folder: Path, worker: str) -> Path:

@@ -55,7 +55,8 @@ class Record(msgspec.Struct, frozen=True):
 
     `seq` grows in the order in which calls came into the store. A *lost* call has status 0, no times, no usage and
     `error_code` "lost": its process died, and what became of it upstream is not known. `cost_pico` is None where the
-    cost is not known, as it is of every call that an earlier release recorded.
+    cost is not known, as it is of every call that an earlier release recorded. `cache_age_s` is None unless the answer
+    was an earlier call's: how old it was. `cache_saved_pico` is what that call cost, None where nobody knows.
     """
 
     seq: int
@@ -101,6 +102,8 @@ class Record(msgspec.Struct, frozen=True):
     cost_pico: int | None
     price_version: str
     service_tier: str
+    cache_age_s: int | None
+    cache_saved_pico: int | None
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -123,6 +126,8 @@ class Batch(msgspec.Struct, frozen=True):
         prefixes: fingerprints of the requests of calls among `settled`, by call id. Kept for `PREFIX_DAYS`.
         objects: what was made at providers, and what became of it.
         events: what else was done: for the audit log, and nothing to a store of records.
+        cached: of calls among `settled` that were given an earlier call's answer, by call id: what that call cost in
+            pico-dollars (-1: not known), and the answer's age in seconds.
     """
 
     settled: Sequence[Settled] = ()
@@ -134,6 +139,7 @@ class Batch(msgspec.Struct, frozen=True):
     prefixes: Mapping[str, bytes] = {}
     objects: Sequence[ObjectNote] = ()
     events: Sequence[AuditEvent] = ()
+    cached: Mapping[str, tuple[int, int]] = {}
 
 
 class Committed(msgspec.Struct, frozen=True):

@@ -78,14 +78,14 @@ def take_in(connection: Connection, batch: Batch, site: str) -> Committed:
     """
     take_commit_lock(connection)
     rollups = Rollups()
-    recorded = _record(connection, batch.settled, rollups, batch.prefixes)
+    recorded = _record(connection, batch.settled, rollups, batch)
     if batch.settled:
         ended = [call.opened.call_id for call in batch.settled]
         connection.execute("DELETE FROM calls_open WHERE call_id = ANY(%s)", (ended,))
     _open(connection, batch.opened, site)
     lost_calls = 0
     if batch.ended_writers:
-        lost_calls = _record(connection, _take_open(connection, batch.ended_writers, site), rollups, {})
+        lost_calls = _record(connection, _take_open(connection, batch.ended_writers, site), rollups, Batch())
     _move_on(connection, batch, site)
     _add(connection, "rollups", GROUP, SUMS, rollups.sums)
     _add(connection, "output_lengths", LENGTH_GROUP, TOKEN_SUMS, rollups.lengths)
@@ -95,11 +95,11 @@ def take_in(connection: Connection, batch: Batch, site: str) -> Committed:
     return Committed(recorded + lost_calls, lost_calls, len(batch.settled) - recorded)
 
 
-def _record(connection: Connection, calls: Sequence[Settled], rollups: Rollups, prefixes: Mapping[str, bytes]) -> int:
+def _record(connection: Connection, calls: Sequence[Settled], rollups: Rollups, batch: Batch) -> int:
     """Insert the calls that are new, add them to the rollups; how many were new."""
     if not calls:
         return 0
-    rows = [_row(call) for call in calls]
+    rows = [_row(call, batch.cached.get(call.opened.call_id)) for call in calls]
     row = connection.execute("SELECT coalesce(max(seq), 0) FROM call_ids").fetchone()
     assert row is not None
     first = row[0] + 1
@@ -116,13 +116,15 @@ def _record(connection: Connection, calls: Sequence[Settled], rollups: Rollups, 
         rollups.count(call, rows[seq - first])
     _copy(connection, "COPY bodies (seq, request, response) FROM STDIN (FORMAT binary)", _bodies(new))
     _copy(
-        connection, "COPY content (seq, kind, sealed, expires_us) FROM STDIN (FORMAT binary)", _content(new, prefixes)
+        connection,
+        "COPY content (seq, kind, sealed, expires_us) FROM STDIN (FORMAT binary)",
+        _content(new, batch.prefixes),
     )
     return len(new)
 
 
-def _row(call: Settled) -> Row:
-    values = [storable(value) if isinstance(value, str) else value for value in row_of(call)]
+def _row(call: Settled, cached: tuple[int, int] | None) -> Row:
+    values = [storable(value) if isinstance(value, str) else value for value in row_of(call, cached)]
     for place in _INDEXED:
         values[place] = indexable(str(values[place]))
     return tuple(values)

@@ -18,9 +18,14 @@ Row = tuple[str | int | None, ...]
 """The values of `COLUMNS`; None is a cost that is not known."""
 
 
-def row_of(call: Settled) -> Row:
-    """The values of `COLUMNS`, numbers within bounds."""
+def row_of(call: Settled, cached: tuple[int, int] | None = None) -> Row:
+    """The values of `COLUMNS`, numbers within bounds.
+
+    Arguments:
+        cached: where the answer was an earlier call's: what that cost (-1: not known), and the answer's age in seconds.
+    """
     opened = call.opened
+    saved_pico, age_s = (-1, None) if cached is None else cached
     return (
         opened.call_id,
         _bounded(opened.opened_us, 2**62),
@@ -65,6 +70,8 @@ def row_of(call: Settled) -> Row:
         call.cost_pico if 0 <= call.cost_pico <= _MOST else None,
         call.price_version,
         call.service_tier[:_MOST_TIER],
+        None if age_s is None else _bounded(age_s),
+        saved_pico if 0 <= saved_pico <= _MOST else None,
     )
 
 

@@ -2,7 +2,7 @@
 is counted; `sqlite_queries`, `sqlite_outcomes` and `sqlite_content` look things up.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -78,7 +78,7 @@ class SqliteStore:
         connection = self._connection
         rollups = Rollups()
         with storage_errors(self._path), transaction(connection):
-            recorded = self._record(batch.settled, rollups, batch.prefixes)
+            recorded = self._record(batch.settled, rollups, batch)
             connection.executemany(
                 "DELETE FROM calls_open WHERE call_id = ?", [(settled.opened.call_id,) for settled in batch.settled]
             )
@@ -86,7 +86,7 @@ class SqliteStore:
                 "INSERT INTO calls_open (call_id, writer, entry) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 [(opened.call_id, writer, _encode(opened)) for writer, opened in batch.opened],
             )
-            lost_calls = sum(self._record(self._take_open(writer), rollups, {}) for writer in batch.ended_writers)
+            lost_calls = sum(self._record(self._take_open(writer), rollups, Batch()) for writer in batch.ended_writers)
             connection.executemany(
                 "INSERT INTO segments (name, offset, is_finished) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE "
                 "SET offset = excluded.offset, is_finished = excluded.is_finished",
@@ -218,12 +218,12 @@ class SqliteStore:
         with storage_errors(self._path):
             return self._lengths.counts(span)
 
-    def _record(self, calls: Iterable[Settled], rollups: Rollups, prefixes: Mapping[str, bytes]) -> int:
+    def _record(self, calls: Iterable[Settled], rollups: Rollups, batch: Batch) -> int:
         """Insert the calls that are new, add them to the rollups; how many were new."""
         cursor = self._connection.cursor()
         recorded = 0
         for call in calls:
-            row = row_of(call)
+            row = row_of(call, batch.cached.get(call.opened.call_id))
             cursor.execute(_INSERT_CALL, row)
             if cursor.rowcount != 1:
                 continue
@@ -235,7 +235,7 @@ class SqliteStore:
                     "INSERT INTO bodies (seq, request, response) VALUES (?, ?, ?)",
                     (cursor.lastrowid, call.request_body, call.response_body),
                 )
-            prefix = prefixes.get(call.opened.call_id)
+            prefix = batch.prefixes.get(call.opened.call_id)
             if prefix:
                 insert_prefix(self._connection, cursor.lastrowid, prefix, call.opened.opened_us)
             rollups.count(call, row)

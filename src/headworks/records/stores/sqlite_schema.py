@@ -212,4 +212,9 @@ MIGRATIONS = (
     CREATE INDEX objects_by_key ON objects (kind, key_id, made_us);
     CREATE INDEX objects_by_team ON objects (kind, team, made_us) WHERE team <> ''
     """,
+    # Answers of the response cache.
+    """
+    ALTER TABLE calls ADD COLUMN cache_age_s INTEGER;
+    ALTER TABLE calls ADD COLUMN cache_saved_pico INTEGER
+    """,
 )

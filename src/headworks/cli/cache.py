@@ -1,0 +1,62 @@
+"""Show and clear the answers that are given again.
+
+A workload whose contract has `cache` gives the answers of earlier calls to calls that are the same. This is about the
+file that workers of one machine share (`cache: {store: sqlite}`): how many answers lie in it, and how to remove them,
+which takes effect at once. Answers in the memory of workers go with a reload; those in Valkey go by themselves when
+their time is over. What was saved is told by `headworks calls savings`.
+"""
+
+import argparse
+from pathlib import Path
+
+from headworks.cli.lines import json_line, note
+from headworks.cli.moments import day, iso
+from headworks.cli.state import load_project
+from headworks.cli.tables import Cell, Table, has_colours
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the actions and their flags."""
+    commands = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
+    for name, summary in (
+        ("stats", "Show how many answers lie in the file, by workload"),
+        ("clear", "Remove the answers of a workload, or all of them"),
+    ):
+        command = commands.add_parser(name, help=summary, description=f"{summary}.")
+        command.add_argument(
+            "--config", type=Path, default=Path("headworks.yaml"), metavar="FILE", help="default: %(default)s"
+        )
+        command.add_argument("--json", action="store_true", help="print JSON, one object a line")
+        if name == "clear":
+            command.add_argument("--workload", default="", metavar="NAME", help="of this workload; all without it")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do it; returns the exit code."""
+    from headworks.response_cache import CACHE_FILE, clear_file, stats_of_file
+
+    file = load_project(options.config, "cache").storage / CACHE_FILE
+    if options.action == "clear":
+        removed = clear_file(file, options.workload)
+        print(json_line({"removed": removed}) if options.json else f"removed {removed:,} answers")
+        return 0
+    found = stats_of_file(file)
+    if options.json:
+        for one in found:
+            line = {"workload": one.workload, "answers": one.entries, "bytes": one.sealed_bytes}
+            print(json_line(line | {"oldest": iso(one.oldest_us / 1e6)}))
+    elif not found:
+        note("no answer lies in the file")
+    else:
+        table = Table(("WORKLOAD", "ANSWERS", "BYTES", "OLDEST"), right=frozenset((1, 2)), coloured=has_colours())
+        rows = [
+            [
+                Cell(one.workload),
+                Cell(f"{one.entries:,}"),
+                Cell(f"{one.sealed_bytes:,}"),
+                Cell(day(one.oldest_us / 1e6)),
+            ]
+            for one in found
+        ]
+        print("\n".join(table.lines(rows)))
+    return 0

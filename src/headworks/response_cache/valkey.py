@@ -1,0 +1,50 @@
+"""Answers in Valkey or Redis, which the workers of all machines share. The server forgets them by itself."""
+
+from collections.abc import Awaitable, Callable
+
+from headworks.errors import HeadworksError
+from headworks.response_cache.stores import StoreAway
+
+Command = Callable[[tuple[str | bytes, ...]], Awaitable[object]]
+"""Sends one command and gives the reply: bytes, None, a status, or what stands for an error. Raises HeadworksError."""
+
+
+class ValkeyStore:
+    """Implements `Store`.
+
+    Arguments:
+        command: speaks to the server (`limits.link`).
+        close: lets go of the connection.
+        prefix: what all keys begin with.
+    """
+
+    is_outside = True
+
+    def __init__(self, command: Command, close: Callable[[], Awaitable[None]], prefix: str = "headworks") -> None:
+        self._command = command
+        self._close = close
+        self._prefix = f"{{{prefix}}}:answers:".encode()
+
+    async def get(self, key: bytes) -> bytes | None:
+        """See `Store`."""
+        reply = await self._ask("GET", self._prefix + key.hex().encode())
+        if reply is None or isinstance(reply, bytes):
+            return reply
+        raise StoreAway("Valkey answered a GET with something else than a value; allow `+get +set` on its keys")
+
+    async def put(self, key: bytes, workload: str, data: bytes, lives_s: float) -> None:  # noqa: ARG002 - of the seam
+        """See `Store`."""
+        lives_ms = str(max(1, int(lives_s * 1000)))
+        reply = await self._ask("SET", self._prefix + key.hex().encode(), data, "PX", lives_ms)
+        if reply != b"OK":
+            raise StoreAway("Valkey did not take an answer; allow `+get +set` on its keys and see to its memory")
+
+    async def close(self) -> None:
+        """See `Store`."""
+        await self._close()
+
+    async def _ask(self, *parts: str | bytes) -> object:
+        try:
+            return await self._command(parts)
+        except HeadworksError as error:
+            raise StoreAway(str(error)) from error
