@@ -5,8 +5,6 @@ upstream gave it, its tokens are turned back, and it is written again; a stream 
 this (schema, rules, approvals, the caller) sees values, and everything before it tokens.
 """
 
-import hashlib
-import hmac
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -61,7 +59,7 @@ class CallPrivacy:
     def __init__(self, policy: PrivacyPolicy, secret: bytes, tenant: str) -> None:
         self._policy = policy
         self._redactor = Redactor(policy)
-        self._book = TokenBook.of_one_call(hmac.digest(secret, b"privacy\0" + tenant.encode(), hashlib.sha256))
+        self._book = TokenBook.of_tenant(secret, tenant)
         self._restorer = Restorer(self._book, policy.form)
 
     def redact(self, fields: Fields, call_id: str) -> Fields:

@@ -13,6 +13,7 @@ from msgspec.structs import force_setattr
 
 from headworks import calls, exchange
 from headworks.config.managers import LocalSecretReference, SecretReference, Secrets
+from headworks.config.privacy import PlainScreening
 
 PROVIDER_NAME = "^[a-z][a-z0-9-]{0,62}$"
 """A provider's name: it stands in model names before the slash, in records and in metric labels."""
@@ -916,4 +917,7 @@ class Config(Section, frozen=True, kw_only=True):
     workloads: Annotated[
         FilePath, Meta(description="Folder of the workloads, one folder each. It need not be there.")
     ] = "workloads"
+    screening: Annotated[
+        PlainScreening, Meta(description="What is looked for in calls that belong to no workload.")
+    ] = PlainScreening()
     defaults: Annotated[Defaults, Meta(description="What providers inherit.")] = Defaults()

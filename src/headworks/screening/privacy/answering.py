@@ -72,6 +72,20 @@ class AnswerScreen:
         """
         return text if self.is_off else self.judged(text, self.found(text))
 
+    def arguments(self, text: str) -> str:
+        """The arguments of a call: found and blocked as in a text, but never cut: a tool would get something else than
+        what was meant.
+
+        Raises:
+            PersonalDataBlocked, ScreeningFailed: as `text`.
+        """
+        found = [] if self.is_off else self.found(text)
+        if self._policy.settings.answer == "block":
+            return self.judged(text, found)
+        for finding in found:
+            self.counts[finding.kind] = self.counts.get(finding.kind, 0) + 1
+        return text
+
     def found(self, text: str) -> list[Finding]:
         """What there is in a text; for `AnswerStream`.
 
