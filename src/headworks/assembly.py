@@ -71,6 +71,7 @@ from headworks.wheel import Timer, TimerWheel
 
 if TYPE_CHECKING:
     from headworks.compiled import CompiledWorkload, Published
+    from headworks.screened_calls import PlainCalls
     from headworks.workload_call import WorkloadCalls
 
 T = TypeVar("T")
@@ -153,6 +154,7 @@ class Settings(msgspec.Struct, frozen=True):
     workloads: tuple[tuple[Workload, "CompiledWorkload"], ...] = ()
     valkey: str = ""
     store_url: str = ""
+    screening: "PlainCalls | None" = None
 
     def __repr__(self) -> str:
         return f"Settings({str(self.project.file)!r})"  # the rest holds secrets
@@ -195,10 +197,19 @@ def read_settings(
         or work.privacy is not None
         for _, work in workloads
     )
-    needs_secret = config.access.mode == "keys" or seals
+    screens = config.screening.privacy is not None or bool(config.screening.teams)
+    needs_secret = config.access.mode == "keys" or seals or screens
     secret = server_secret(config.access.secret, project.folder, environment) if needs_secret else b""
     archive = PriceArchive(project.storage)
     book = price_book(project, archive.current())
+    screening = None
+    if screens:
+        from headworks.screened_calls import PlainCalls  # detectors: only who screens loads them
+        from headworks.screening.privacy import VAULT_FILE
+
+        screening = PlainCalls(
+            config.screening, secret, file=str(project.file), vault_file=project.storage / VAULT_FILE
+        )
     return Settings(
         project,
         plans,
@@ -209,6 +220,7 @@ def read_settings(
         workloads,
         valkey_url(project, environment),
         store_url(project, environment),
+        screening,
     )
 
 
@@ -654,6 +666,7 @@ class Assembly:
                 retries=config.defaults.retries,
                 deadline_s=config.defaults.deadline_s,
                 heartbeat_s=config.server.heartbeat_s,
+                screening=settings.screening,
                 answers={name: model.answer for name, model in config.models.items() if model.answer is not None},
                 models_created=int(settings.project.file.stat().st_mtime),
             )
@@ -694,6 +707,8 @@ class Assembly:
         self._refresh_timer.disarm()
         self._prober.close()
         await self.gateway.drain()
+        if self.settings.screening is not None:
+            self.settings.screening.close()
         for upstream in self._upstreams:
             await upstream.close()
         for work in self._works.values():

@@ -5,6 +5,7 @@ is treated as those; whatever else there is, fields that do not exist yet includ
 """
 
 from decimal import Decimal
+from typing import cast
 
 import msgspec
 
@@ -69,14 +70,14 @@ class AnswerBody:
             raise ScreeningFailed(f"the answer ({type(error).__name__})") from None
         return _encode(tree) if self._changed else body
 
-    def tree(self, tree: Json) -> bool:
-        """The same for what is decoded already: it is changed in place. Returns whether it was.
+    def treat(self, tree: dict[str, object]) -> bool:
+        """The same for JSON that is decoded already: it is changed in place. Returns whether it was.
 
         Raises:
             PersonalDataBlocked, ScreeningFailed: as `treated`.
         """
         self._changed = False
-        self._walk(tree, "", in_call=False)
+        self._walk(cast("dict[str, Json]", tree), "", in_call=False)
         return self._changed
 
     def _walk(self, value: Json, name: str, *, in_call: bool) -> Json:
@@ -88,12 +89,12 @@ class AnswerBody:
             has_input = value.get("type") in _CALLS
             for key, inner in list(value.items()):
                 below = in_call or key in ARGUMENTS or (has_input and key == "input")
-                becomes = self._walk(inner, key, in_call=below)
+                treated = self._walk(inner, key, in_call=below)
                 written = self._restored(key, in_call=below) if _MARK in key.lower().encode() else key
                 if written != key:
                     del value[key]
                     self._changed = True
-                value[written] = becomes
+                value[written] = treated
         elif isinstance(value, list):
             for index, inner in enumerate(value):
                 value[index] = self._walk(inner, name, in_call=in_call)

@@ -143,7 +143,8 @@ class TokenVault:
             name = self._find(keys, conversation)
             if link and link != conversation:
                 self._connection.execute(
-                    "INSERT INTO links (reference, book) VALUES (?, ?) ON CONFLICT DO NOTHING", (_name(keys, link), name)
+                    "INSERT INTO links (reference, book) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                    (_name(keys, link), name),
                 )
             kept = self._books.get(name)
             row = self._connection.execute("SELECT expires_at FROM books WHERE book = ?", (name,)).fetchone()
