@@ -101,6 +101,7 @@ class Work:
         fallback_code=None,
         published=None,
         speaks=tuple(Endpoint),
+        values=None,
         pools=(),
         **options,
     ):
@@ -172,6 +173,7 @@ class Work:
                 loop=self.hall.loop,
                 secret=b"s" * 32,
                 answer_bytes=1 << 20,
+                values=values,
             ),
             **options,
         )

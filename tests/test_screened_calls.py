@@ -9,6 +9,7 @@ import pytest
 from headworks.access import Grant
 from headworks.calls import Caller
 from headworks.config.privacy import PlainScreening, Privacy
+from headworks.conversation_values import ConversationValues
 from headworks.screened_calls import PlainCalls
 
 MAIL = "ada.lovelace@example.org"
@@ -23,8 +24,8 @@ def screen(hall, tmp_path):
 
     def make(settings=None, **options):
         settings = PlainScreening(privacy=Privacy()) if settings is None else settings
-        made.append(PlainCalls(settings, b"s" * 32, vault_file=tmp_path / "privacy.db", now=lambda: 1.0))
-        hall.make(screening=made[-1], **options)
+        made.append(ConversationValues(b"s" * 32, tmp_path / "privacy.db", now=lambda: 1.0))
+        hall.make(screening=PlainCalls(settings, made[-1]), **options)
         return hall
 
     yield make

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headworks.calls import Endpoint
+from headworks.calls import Caller, Endpoint
 from headworks.config.privacy import Privacy
+from headworks.conversation_values import ConversationValues
 from headworks.dialects.events import Ended, Text
 from headworks.privacy_bridge import CallPrivacy
 from headworks.records.content import ContentVault
 from headworks.screening.privacy import PrivacyPolicy
+from headworks.settlement import OpenCall
 from played_work import (
     EVENTS,
     TOOLS,
@@ -218,7 +220,11 @@ def test_what_cannot_be_kept_redacted_is_not_kept(hall, work, capsys):
 
 @given(cuts=st.lists(st.integers(0, 60), max_size=8), before=st.text(max_size=8), after=st.text(max_size=8))
 def test_however_it_is_cut_a_stream_says_the_same(cuts, before, after):
-    privacy = CallPrivacy(PrivacyPolicy.compile(Privacy(answer="allow")), b"s", "t")
+    privacy = CallPrivacy(
+        PrivacyPolicy.compile(Privacy(answer="allow")),
+        ConversationValues(b"s"),
+        OpenCall("c", Caller("k"), "chat.completions", 0, 0, 0.0),
+    )
     said = before + " " + privacy.redact_text(f" {MAIL} ") + after
 
     class Pieces:
@@ -235,3 +241,31 @@ def test_however_it_is_cut_a_stream_says_the_same(cuts, before, after):
     events += decoder.feed("")
     assert "".join(one.text for one in events if isinstance(one, Text)) == before + " " + f" {MAIL} " + after
     assert isinstance(events[-1], Ended)
+
+
+def test_over_turns_that_the_provider_remembers_tokens_of_earlier_ones_lead_back(hall, work, tmp_path):
+    """Another worker, or the same one after a restart, has nothing but the file."""
+    contract = CONTRACT + "state: provider\n"
+    values = ConversationValues(b"s" * 32, tmp_path / "privacy.db", now=lambda: 1.0)
+    work.make(contract, schema=None, values=values)
+    work.respond(f"I am {MAIL}.", store=True)
+    token = token_in(hall)
+    work.answer(response_object(message_item(f"Hello {token}.")))
+    values.close()
+    hall.own("resp_1")
+
+    work.make(contract, schema=None, values=values)
+    answered = work.respond("Again?", previous_response_id="resp_1")
+    hall.turn(9)
+    work.answer(response_object(message_item(f"You are {token}.")))
+    hall.turn(5)
+    values.close()
+
+    assert f"You are {MAIL}." in answered.body.decode()
+
+
+def test_what_was_found_is_on_record_by_kind(hall, desk):
+    desk.chat(f"Write to {MAIL}, please.")
+    desk.answer(chat_answer("I have asked bob@example.com, and PII_EMAIL_k3fxab9."))
+
+    assert hall.settled.course.startswith("screened: 1 email up, 1 email of the model's own, 1 unknown tokens; ")

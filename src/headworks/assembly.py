@@ -71,6 +71,7 @@ from headworks.wheel import Timer, TimerWheel
 
 if TYPE_CHECKING:
     from headworks.compiled import CompiledWorkload, Published
+    from headworks.conversation_values import ConversationValues
     from headworks.screened_calls import PlainCalls
     from headworks.workload_call import WorkloadCalls
 
@@ -155,6 +156,7 @@ class Settings(msgspec.Struct, frozen=True):
     valkey: str = ""
     store_url: str = ""
     screening: "PlainCalls | None" = None
+    values: "ConversationValues | None" = None
 
     def __repr__(self) -> str:
         return f"Settings({str(self.project.file)!r})"  # the rest holds secrets
@@ -202,14 +204,16 @@ def read_settings(
     secret = server_secret(config.access.secret, project.folder, environment) if needs_secret else b""
     archive = PriceArchive(project.storage)
     book = price_book(project, archive.current())
-    screening = None
-    if screens:
-        from headworks.screened_calls import PlainCalls  # detectors: only who screens loads them
+    values = screening = None
+    if screens or any(work.privacy is not None for _, work in workloads):
+        from headworks.conversation_values import ConversationValues  # detectors: only who screens loads them
         from headworks.screening.privacy import VAULT_FILE
 
-        screening = PlainCalls(
-            config.screening, secret, file=str(project.file), vault_file=project.storage / VAULT_FILE
-        )
+        values = ConversationValues(secret, project.storage / VAULT_FILE)
+        if screens:
+            from headworks.screened_calls import PlainCalls
+
+            screening = PlainCalls(config.screening, values, file=str(project.file))
     return Settings(
         project,
         plans,
@@ -221,6 +225,7 @@ def read_settings(
         valkey_url(project, environment),
         store_url(project, environment),
         screening,
+        values,
     )
 
 
@@ -707,8 +712,8 @@ class Assembly:
         self._refresh_timer.disarm()
         self._prober.close()
         await self.gateway.drain()
-        if self.settings.screening is not None:
-            self.settings.screening.close()
+        if self.settings.values is not None:
+            self.settings.values.close()
         for upstream in self._upstreams:
             await upstream.close()
         for work in self._works.values():
@@ -746,6 +751,7 @@ class Assembly:
             answer_bytes=ANSWER_BYTES,
             policy=policy,
             admissions=self._hull.admissions,
+            values=self.settings.values,
         )
 
     def _reach(self, plan: ProviderPlan) -> Reach[Station]:

@@ -6,17 +6,18 @@ this (schema, rules, approvals, the caller) sees values, and everything before i
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from headworks.calls import AttemptFailed, Endpoint, Failure, FailureKind
+from headworks.conversation_values import ConversationValues, goes_on_from, note_screened
 from headworks.dialects import AnswerSummary, Bridge
 from headworks.dialects.bridging import ASKED, BridgeStream, TranslatedStream, failure_of, summary_of_answer
 from headworks.dialects.canonical import AnswerCall, AnswerItem, AnswerMessage, AnswerText, ModelAnswer
 from headworks.dialects.chat_streams import ChatDecoder
-from headworks.dialects.events import Called, Ended, StreamDecoder, StreamEvent, Text
+from headworks.dialects.events import Called, Ended, Started, StreamDecoder, StreamEvent, Text
 from headworks.dialects.reading import Fields, read_fields
 from headworks.dialects.responses_streams import ResponsesDecoder
 from headworks.dialects.whole import body_of_stream, read_answer
@@ -28,8 +29,8 @@ from headworks.screening.privacy import (
     Restorer,
     RestoringStream,
     ScreeningFailed,
-    TokenBook,
 )
+from headworks.settlement import OpenCall
 from headworks.telemetry import report
 
 _DECODERS: dict[Endpoint, Callable[[], StreamDecoder]] = {
@@ -48,21 +49,38 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class CallPrivacy:
-    """One call's screening. State: its book of tokens, which nobody else has and which ends with it.
+    """One call's screening. State: its book of tokens, which ends with it unless a provider remembers the conversation.
 
     Arguments:
         policy: the contract's.
-        secret: of this installation.
-        tenant: whose call it is: hashed values are the same for one tenant only.
+        values: where the books are.
+        fields: what the call is made of; by default nothing is said of what it goes on from.
+        endpoint: whose words they are.
     """
 
-    def __init__(self, policy: PrivacyPolicy, secret: bytes, tenant: str) -> None:
+    def __init__(
+        self,
+        policy: PrivacyPolicy,
+        values: ConversationValues,
+        call: OpenCall,
+        fields: Fields | None = None,
+        endpoint: Endpoint = Endpoint.CHAT,
+    ) -> None:
         self._policy = policy
         self._redactor = Redactor(policy)
-        self._book = TokenBook.of_tenant(secret, tenant)
+        self._call = call
+        self._values = values
+        self._may_go_on = endpoint is Endpoint.RESPONSES and fields is not None
+        self._origin = goes_on_from(fields) if self._may_go_on and fields is not None else ""
+        self._book = values.book(call, self._origin)
         self._restorer = Restorer(self._book, policy.form)
+        self._up: dict[str, int] = {}
+        self._own: dict[str, int] = {}
+        self._unread = 0
+        self._failed = False
+        self._is_kept = False
 
-    def redact(self, fields: Fields, call_id: str) -> Fields:
+    def redact(self, fields: Fields) -> Fields:
         """The fields that may go up.
 
         Raises:
@@ -70,13 +88,41 @@ class CallPrivacy:
         """
         body = _encode(fields)
         try:
-            redacted = self._redactor.redact(body, self._book).body
+            redacted = self._redactor.redact(body, self._book)
         except ScreeningFailed:
             if self._policy.fails_closed:
                 raise
-            report(f"{call_id}: screening failed, and went up unscreened: the contract says `on_failure: open`")
+            self._failed = True
+            self.note({})
+            report(f"{self._call.call_id}: screening failed, and went up unscreened: `on_failure: open`")
             return fields
-        return fields if redacted is body else read_fields(redacted)
+        self._up, self._unread = redacted.counts, redacted.opaque
+        self.note({})
+        return fields if redacted.body is body else read_fields(redacted.body)
+
+    def note(self, own: Mapping[str, int]) -> None:
+        """Put what was found into the call's record.
+
+        Arguments:
+            own: what the model has brought up itself in one more answer.
+        """
+        for kind, count in own.items():
+            self._own[kind] = self._own.get(kind, 0) + count
+        note_screened(
+            self._call,
+            up=self._up,
+            own=self._own,
+            unread=self._unread,
+            unknown=len(self._restorer.unknown),
+            has_failed=self._failed,
+        )
+
+    def keep(self, response_id: str) -> None:
+        """The caller is about to learn the id of a response that it may go on from."""
+        if self._may_go_on and not self._is_kept and response_id and self._book.has_entries:
+            self._is_kept = True
+            life_s = self._policy.settings.token_life_s
+            self._values.save(self._call, self._origin, self._book, life_s=life_s, response_id=response_id)
 
     def redact_text(self, text: str) -> str:
         """A text as it may go up again, with the tokens that its values have in this call.
@@ -86,7 +132,7 @@ class CallPrivacy:
         """
         return self._redactor.redact_text(text, self._book)[0]
 
-    def redact_kept(self, kept: Kept, endpoint: Endpoint, call_id: str, *, is_streamed: bool) -> Kept:
+    def redact_kept(self, kept: Kept, endpoint: Endpoint, *, is_streamed: bool) -> Kept:
         """The same as it may be kept. What cannot be screened is not kept: that is told, and harms no call.
 
         A stream is kept as the whole answer that it was: values can lie across its pieces.
@@ -102,7 +148,8 @@ class CallPrivacy:
             try:
                 pieces.append(self._redactor.redact(piece, self._book).body if piece else b"")
             except Refusal as refusal:
-                report(f"{call_id}: a part of its content is not kept, for it could not be redacted: {refusal.code}")
+                name = self._call.call_id
+                report(f"{name}: a part of its content is not kept, for it could not be redacted: {refusal.code}")
                 pieces.append(b"")
         return Kept(*pieces)
 
@@ -117,12 +164,16 @@ class CallPrivacy:
             output = tuple([self._item(item, screen, is_json=is_json) for item in answer.output])
         except Refusal:
             raise _blocked() from None
+        finally:
+            self.note(screen.counts)
+        self.keep(answer.id)
         return msgspec.structs.replace(answer, output=output)
 
     def wrap(self, decoder: StreamDecoder, *, is_json: bool) -> "RestoringDecoder":
         """A decoder whose events have values in the place of tokens."""
         return RestoringDecoder(
             decoder,
+            self,
             AnswerScreen(self._policy, self._book),
             self._restorer,
             restores_text=self._policy.restores_text,
@@ -255,6 +306,7 @@ class RestoringDecoder:
     def __init__(
         self,
         decoder: StreamDecoder,
+        privacy: CallPrivacy,
         screen: AnswerScreen,
         restorer: Restorer,
         *,
@@ -263,6 +315,8 @@ class RestoringDecoder:
         is_json: bool,
     ) -> None:
         self._decoder = decoder
+        self._privacy = privacy
+        self._counts = screen.counts
         self._screen = screen.stream()
         self._restorer = restorer
         self._text = restorer.stream(in_json=is_json) if restores_text else None
@@ -280,11 +334,15 @@ class RestoringDecoder:
             for event in self._decoder.feed(chunk):
                 self._take(event, events)
         except Refusal:
+            self._privacy.note(self._counts)
             raise _blocked() from None
         return events
 
     def _take(self, event: StreamEvent, events: list[StreamEvent]) -> None:
         match event:
+            case Started():
+                self._privacy.keep(event.id)
+                events.append(event)
             case Text():
                 self._say(self._screen.feed(event.text), events)
             case Called() if self._restores_arguments:
@@ -297,6 +355,7 @@ class RestoringDecoder:
                     if rest:
                         events.append(Called(first.index, rest, first.kind))
                 events.append(event)
+                self._privacy.note(self._counts)
             case _:
                 events.append(event)
 

@@ -5,15 +5,14 @@ it is planned: whatever becomes of it then (another target, another dialect, a f
 has seen a value. Its answer is treated in the caller's own dialect, behind every translation.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 
 import msgspec
 
 from headworks.calls import AttemptFailed, Endpoint, Failure, UnreadableAnswer
 from headworks.config.privacy import PlainScreening
+from headworks.conversation_values import ConversationValues, goes_on_from, note_screened
 from headworks.delta_places import PLACES
 from headworks.dialects import (
     AnswerSummary,
@@ -31,7 +30,7 @@ from headworks.dialects import (
 )
 from headworks.dialects.bridging import BridgeStream
 from headworks.dialects.structured import wants_json
-from headworks.errors import Refusal, StorageError
+from headworks.errors import Refusal
 from headworks.exchange import Request
 from headworks.planning import Admission, Plan
 from headworks.screened_stream import ScreenedStream, blocked
@@ -44,9 +43,8 @@ from headworks.screening.privacy import (
     Restorer,
     ScreeningFailed,
     TokenBook,
-    TokenVault,
 )
-from headworks.settlement import OpenCall, Work
+from headworks.settlement import OpenCall
 from headworks.telemetry import report
 
 _READERS: dict[str, Callable[[bytes], AnswerSummary | Failure]] = {
@@ -66,56 +64,12 @@ _TAILS: dict[Endpoint, Callable[[], BridgeStream]] = {
 
 _FORM_STRUCTURE = frozenset({"model", "response_format", "size", "stream", "quality", "language", "temperature", "n"})
 
-_SWEEP_EVERY = 256
-"""So often, counted in saves, what has expired is taken out of the vault."""
-
 
 class ScreenedRequest(msgspec.Struct, frozen=True):
     """A call that may go up: its body, and the caller's headers that go with it."""
 
     body: bytes
     forwarded: bytes
-
-
-class CallVault:
-    """The values of conversations that a provider remembers, for the calls of one gateway.
-
-    State: how often something was saved.
-    """
-
-    def __init__(self, vault: TokenVault) -> None:
-        self._vault = vault
-        self._saves = 0
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._vault.close()
-
-    def book(self, tenant: str, conversation: str) -> TokenBook:
-        """The book of a conversation.
-
-        Raises:
-            ScreeningFailed: it cannot be read.
-        """
-        try:
-            return self._vault.book(tenant, conversation)
-        except StorageError as error:
-            report(f"the values of a conversation cannot be read: {error}")
-            raise ScreeningFailed("the conversation's values") from None
-
-    def save(self, tenant: str, conversation: str, book: TokenBook, *, life_s: float, response_id: str) -> None:
-        """Keep the values, before the caller can go on from a response.
-
-        Where that fails the answer goes out all the same, and what goes on from it will have tokens for values.
-        """
-        try:
-            if not self._vault.save(tenant, conversation, book, life_s=life_s, link=response_id):
-                report("the values of a conversation were not kept: two calls gave one token at the same moment")
-            self._saves += 1
-            if self._saves % _SWEEP_EVERY == 0:
-                self._vault.sweep()
-        except StorageError as error:
-            report(f"the values of a conversation could not be kept: {error}")
 
 
 class ScreenedCall:
@@ -133,7 +87,7 @@ class ScreenedCall:
         policy: PrivacyPolicy,
         book: TokenBook,
         call: OpenCall,
-        vault: CallVault | None = None,
+        vault: ConversationValues | None = None,
         conversation: str = "",
     ) -> None:
         self.policy = policy
@@ -168,31 +122,21 @@ class ScreenedCall:
 
     def keep(self, response_id: str) -> None:
         """The caller is about to learn the id of a response that it may go on from."""
-        if self._vault is None or self._is_kept or not response_id or not self._book.has_entries:
-            return
-        self._is_kept = True
-        tenant = tenant_of(self.call)
-        life_s = self.policy.settings.token_life_s
-        origin = self._conversation or response_id
-        self._vault.save(tenant, origin, self._book, life_s=life_s, response_id=response_id)
+        if self._vault is not None and not self._is_kept and response_id and self._book.has_entries:
+            self._is_kept = True
+            life_s = self.policy.settings.token_life_s
+            self._vault.save(self.call, self._conversation, self._book, life_s=life_s, response_id=response_id)
 
     def note(self) -> None:
         """Put what was found into the call's record: kinds and counts, never a value."""
-        said = [f"{count} {kind} up" for kind, count in sorted(self._up.items())]
-        said += [f"{count} {kind} of the model's own" for kind, count in sorted(self.screen.counts.items())]
-        if self._unread:
-            said.append(f"{self._unread} files unread")
-        if self.restorer.unknown:
-            said.append(f"{len(self.restorer.unknown)} unknown tokens")
-        if self._failed:
-            said.append("failed, sent up unscreened")
-        if not said:
-            return
-        work = self.call.work = self.call.work or Work()
-        course = work.course
-        if course.startswith(_NOTED):
-            course = course.partition("; ")[2]
-        work.course = _NOTED + ", ".join(said) + (f"; {course}" if course else "")
+        note_screened(
+            self.call,
+            up=self._up,
+            own=self.screen.counts,
+            unread=self._unread,
+            unknown=len(self.restorer.unknown),
+            has_failed=self._failed,
+        )
 
     def _guarded(self, screen: Callable[[], bytes], body: bytes) -> bytes:
         try:
@@ -242,9 +186,6 @@ class ScreenedCall:
             else:
                 lines.append(line)
         return b"\r\n".join(lines)
-
-
-_NOTED = "screened: "
 
 
 class ScreenedBridge:
@@ -373,27 +314,15 @@ class PlainCalls:
 
     Arguments:
         settings: of `headworks.yaml`.
-        secret: of this installation.
+        values: those of conversations that providers remember.
         file: the configuration's name, for errors.
-        vault_file: where values of conversations are kept; its folder must exist when the first is.
 
     Raises:
         ConfigError: a policy cannot be used.
     """
 
-    def __init__(
-        self,
-        settings: PlainScreening,
-        secret: bytes,
-        *,
-        file: str = "headworks.yaml",
-        vault_file: Path | None = None,
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        self._secret = secret
-        self._vault_file = vault_file
-        self._now = now
-        self._vault: CallVault | None = None
+    def __init__(self, settings: PlainScreening, values: ConversationValues, *, file: str = "headworks.yaml") -> None:
+        self._values = values
         self._unscreened = frozenset(settings.unscreened)
         self._policy = None if settings.privacy is None else PrivacyPolicy.compile(settings.privacy, file=file)
         self._teams = {team: PrivacyPolicy.compile(privacy, file=file) for team, privacy in settings.teams.items()}
@@ -412,13 +341,10 @@ class PlainCalls:
         Raises:
             ScreeningFailed: the values of the conversation that it goes on from cannot be read.
         """
-        tenant = tenant_of(call)
-        if endpoint is not Endpoint.RESPONSES or head is None or self._vault_file is None or head.store is False:
-            return ScreenedCall(policy, TokenBook.of_tenant(self._secret, tenant), call)
-        vault = self._vault = self._vault or self._open(self._vault_file)
-        conversation = head.previous_response_id or _conversation(head)
-        book = vault.book(tenant, conversation) if conversation else TokenBook.of_tenant(self._secret, tenant)
-        return ScreenedCall(policy, book, call, vault, conversation)
+        if endpoint is not Endpoint.RESPONSES or head is None or head.store is False:
+            return ScreenedCall(policy, self._values.book(call, ""), call)
+        conversation = goes_on_from(head.fields)
+        return ScreenedCall(policy, self._values.book(call, conversation), call, self._values, conversation)
 
     def screen(
         self, policy: PrivacyPolicy, call: OpenCall, request: Request, head: RequestHead | None, admission: Admission
@@ -469,24 +395,10 @@ class PlainCalls:
     def begin_stored(self, call: OpenCall, response_id: str) -> ScreenedCall | None:
         """For what is asked of a stored response: its tokens lead back, if its values are kept."""
         policy = self.policy_for(call.caller.team, "")
-        if policy is None or self._vault_file is None:
+        if policy is None:
             return None
-        vault = self._vault = self._vault or self._open(self._vault_file)
-        book = vault.book(tenant_of(call), response_id)
+        book = self._values.book(call, response_id)
         return ScreenedCall(policy, book, call) if book.has_entries else None
-
-    def close(self) -> None:
-        """Let go of the vault."""
-        vault, self._vault = self._vault, None
-        if vault is not None:
-            vault.close()
-
-    def _open(self, path: Path) -> CallVault:
-        try:
-            return CallVault(TokenVault(path, self._secret, now=self._now))
-        except StorageError as error:
-            report(f"the values of conversations cannot be kept: {error}")
-            raise ScreeningFailed("the conversation's values") from None
 
 
 _TREATED = frozenset(PLACES) | {Endpoint.IMAGES}
@@ -510,21 +422,3 @@ def treated(plan: Plan, screened: ScreenedCall) -> Plan:
 
 
 _OPENAI = (Endpoint.RESPONSES, Endpoint.CHAT)
-
-
-def tenant_of(call: OpenCall) -> str:
-    """Whose tokens they are."""
-    return call.caller.team or call.caller.key_id
-
-
-def _conversation(head: RequestHead) -> str:
-    raw = head.fields.get("conversation")
-    if raw is None:
-        return ""
-    try:
-        found = msgspec.json.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return ""  # its shape is for the provider to judge
-    if isinstance(found, dict):
-        found = found.get("id")
-    return found if isinstance(found, str) else ""

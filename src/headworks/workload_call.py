@@ -16,6 +16,7 @@ from headworks.attempts import Policy
 from headworks.caching import fingerprint, hash_key
 from headworks.compiled import CompiledWorkload
 from headworks.composing import prompt_reference
+from headworks.conversation_values import ConversationValues
 from headworks.dialects import RequestHead
 from headworks.errors import Refusal
 from headworks.exchange import Reply
@@ -48,6 +49,7 @@ class WorkloadCalls:
         answer_bytes: bound on an answer.
         policy: which further attempts are made at one target.
         admissions: admits calls where there are quotas or budgets.
+        values: what stands behind tokens of conversations; by default none is kept.
         now: Unix seconds.
     """
 
@@ -65,6 +67,7 @@ class WorkloadCalls:
         answer_bytes: int,
         policy: Policy,
         admissions: Admissions,
+        values: ConversationValues | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.names: Collection[str] = works.keys()
@@ -75,7 +78,17 @@ class WorkloadCalls:
         held_calls = HeldCalls(held, settlement, loop)
         self.serve_held = held_calls.serve
         self.serve_approvals = held_calls.approvals
-        self._shared = Shared(settlement, planner, streams, vault, secret, held_calls, answer_bytes, policy, now)
+        self._shared = Shared(
+            settlement,
+            planner,
+            streams,
+            vault,
+            values or ConversationValues(secret),
+            held_calls,
+            answer_bytes,
+            policy,
+            now,
+        )
         self._admissions = admissions
 
     def find(self, head: RequestHead, grant: Grant) -> CompiledWorkload | None:
@@ -131,7 +144,7 @@ class WorkloadCalls:
             if not grant.may_use(work.name):
                 raise shared.planner.unknown(work.name, grant)  # before anything is said of what it takes
             head, admission, reply = in_responses(call, head, admission, reply, work.name, work.limit)
-        asked = compose_call(call, work, head, admission, grant, shared.planner, shared.secret)
+        asked = compose_call(call, work, head, admission, grant, shared.planner, shared.values)
         if self._prefix_keys and work.name in self._prefix_keys:
             assert call.work is not None, "it was made with the call"
             call.work.prefix = fingerprint(asked.fields, self._prefix_keys[work.name])
