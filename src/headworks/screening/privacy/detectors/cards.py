@@ -29,10 +29,10 @@ _RANGES: tuple[tuple[int, int, int, tuple[int, ...]], ...] = (
     (4, 2131, 2131, (15,)),  # JCB, old
     (4, 1800, 1800, (15,)),  # JCB, old
     (4, 2200, 2204, (16, 17, 18, 19)),  # Mir
-    (2, 50, 50, (13, 14, 15, 16, 17, 18, 19)),  # Maestro
-    (2, 56, 58, (13, 14, 15, 16, 17, 18, 19)),  # Maestro
-    (2, 63, 63, (13, 14, 15, 16, 17, 18, 19)),  # Maestro
-    (2, 67, 67, (13, 14, 15, 16, 17, 18, 19)),  # Maestro
+    (2, 50, 50, (12, 13, 14, 15, 16, 17, 18, 19)),  # Maestro
+    (2, 56, 58, (12, 13, 14, 15, 16, 17, 18, 19)),  # Maestro
+    (2, 63, 63, (12, 13, 14, 15, 16, 17, 18, 19)),  # Maestro
+    (2, 67, 67, (12, 13, 14, 15, 16, 17, 18, 19)),  # Maestro
 )
 
 
@@ -50,8 +50,8 @@ _number = number("card", is_card, bare=0.8, written=0.95, words=_WORDS, named=0.
 
 def _card(data: bytes, start: int, end: int) -> Hit | None:
     hit = _number(data, start, end)
-    # Thirteen digits are seldom a card any more, and often milliseconds or an article's number.
-    return None if hit is not None and end - start == 13 and hit[3] < 0.9 else hit
+    # So few digits are seldom a card any more, and often milliseconds or an article's number.
+    return None if hit is not None and end - start <= 13 and hit[3] < 0.98 else hit
 
 
 PATTERNS = (
@@ -59,9 +59,9 @@ PATTERNS = (
         EDGE
         + r"([1-68][0-9]{3}"
         + f"(?:{GAP}[0-9]{{4}}{GAP}[0-9]{{4}}{GAP}[0-9]{{4}}(?:{GAP}[0-9]{{3}})?"
-        + f"|{GAP}[0-9]{{6}}{GAP}[0-9]{{4,5}}|[0-9]{{9,15}}))"
+        + f"|{GAP}[0-9]{{6}}{GAP}[0-9]{{4,5}}|[0-9]{{8,15}}))"
         + EDGE,
         _card,
-        digits=13,
+        digits=12,
     ),
 )
