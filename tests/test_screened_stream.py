@@ -14,7 +14,7 @@ from headworks.config.privacy import Privacy
 from headworks.delta_places import PLACES
 from headworks.dialects import ChatTail, GeminiTail, MessagesTail, ResponsesTail
 from headworks.dialects.sse import parse_event, split_blocks
-from headworks.screened_stream import ScreenedStream
+from headworks.screened_stream import TreatedStream
 from headworks.screening.privacy import (
     KINDS,
     AnswerBody,
@@ -41,7 +41,7 @@ def steps(endpoint, book, answer="allow"):
     policy = POLICIES[answer]
     restorer, screen = Restorer(book, policy.form), AnswerScreen(policy, book)
     whole = AnswerBody(policy, restorer, AnswerScreen(policy, book))
-    return ScreenedStream(TAILS[endpoint](), endpoint, policy, restorer, screen, whole, is_json=False)
+    return TreatedStream(TAILS[endpoint](), endpoint, policy, restorer, screen, whole, is_json=False)
 
 
 def cut(data, places):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from headworks.calls import Caller, Endpoint
 from headworks.config.privacy import Privacy
 from headworks.conversation_values import ConversationValues
-from headworks.dialects.events import Ended, Text
+from headworks.dialects.events import Ended, Text, Thought
 from headworks.privacy_bridge import CallPrivacy
 from headworks.records.content import ContentVault
 from headworks.screening.privacy import PrivacyPolicy
@@ -123,6 +123,30 @@ def test_in_a_stream_arguments_have_the_value(hall, desk):
     deltas = [choice["delta"] for one in data for choice in one["choices"]]
     told = "".join(call["function"]["arguments"] for delta in deltas for call in delta.get("tool_calls", []))
     assert json.loads(told) == {"mail": MAIL}
+
+
+def test_what_the_model_thinks_has_the_value_wherever_it_was_cut():
+    book_of = ConversationValues(b"s")
+    call = OpenCall("c", Caller("k"), "chat.completions", 0, 0, 0.0)
+    privacy = CallPrivacy(PrivacyPolicy.compile(Privacy()), book_of, call)
+    token = privacy.redact_text(MAIL)
+
+    class Pieces:
+        def feed(self, piece):
+            return {"t": [Thought(token[:9]), Thought(token[9:])], "x": [Text("Well. ")], "e": [Ended("", None)]}[piece]
+
+    decoder = privacy.wrap(Pieces(), is_json=False)
+    events = [*decoder.feed("t"), *decoder.feed("x"), *decoder.feed("e")]
+    assert "".join(one.text for one in events if isinstance(one, Thought)) == MAIL
+    assert [type(one) for one in events][-2:] == [Text, Ended]
+
+
+def test_arguments_that_the_model_makes_up_can_be_blocked(hall, work):
+    tools = [tool | {"parameters": {"type": "object"}} for tool in TOOLS]
+    work.make("screening: {privacy: {answer: block}}\n", schema=None, tools=tools)
+    answered = work.chat("Look it up.")
+    work.answer(chat_answer(None, [("look", json.dumps({"mail": MAIL}))]))
+    assert answered.error["code"] == "output_blocked"
 
 
 def test_within_json_a_value_is_escaped_as_it_has_to_be(hall, work):

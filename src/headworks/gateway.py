@@ -159,8 +159,8 @@ class Parts(msgspec.Struct, frozen=True):
     for a whole call, `uniform` gives a random number up to another. `admissions` admits calls where there are quotas or
     budgets, `load` says whether there is too much to do. After `heartbeat_s` seconds of silence something goes into a
     stream. `answers` are given where a model and its fallbacks have failed. `shelf` knows what was made at providers
-    (`providers` are their names, in order), `price_of` what a model costs there. `sightings` is told from where keys are
-    used. `screening` is None where plain calls go up as they are.
+    (`providers` are their names, in order), `price_of` what a model costs there. `sightings` is told from where keys
+    are used. `screening` is None where plain calls go up as they are.
     """
 
     ring: Ring

@@ -15,15 +15,16 @@ from headworks.calls import AttemptFailed, Endpoint, Failure, FailureKind
 from headworks.conversation_values import ConversationValues, goes_on_from, note_screened
 from headworks.dialects import AnswerSummary, Bridge
 from headworks.dialects.bridging import ASKED, BridgeStream, TranslatedStream, failure_of, summary_of_answer
-from headworks.dialects.canonical import AnswerCall, AnswerItem, AnswerMessage, AnswerText, ModelAnswer
+from headworks.dialects.canonical import AnswerItem, AnswerMessage, AnswerReasoning, AnswerText, ModelAnswer
 from headworks.dialects.chat_streams import ChatDecoder
-from headworks.dialects.events import Called, Ended, Started, StreamDecoder, StreamEvent, Text
+from headworks.dialects.events import Called, Ended, Started, StreamDecoder, StreamEvent, Text, Thought
 from headworks.dialects.reading import Fields, read_fields
 from headworks.dialects.responses_streams import ResponsesDecoder
 from headworks.dialects.whole import body_of_stream, read_answer
 from headworks.errors import Refusal
 from headworks.screening.privacy import (
     AnswerScreen,
+    AnswerStream,
     PrivacyPolicy,
     Redactor,
     Restorer,
@@ -192,10 +193,12 @@ class CallPrivacy:
                 ]
             )
             return msgspec.structs.replace(item, parts=parts)
-        if isinstance(item, AnswerCall) and self._policy.restores_arguments:
-            is_function = item.kind == "function"
-            return msgspec.structs.replace(item, text=self._text(item.text, is_json=is_function))
-        return item
+        if isinstance(item, AnswerReasoning):
+            return msgspec.structs.replace(item, text=self._text(screen.text(item.text), is_json=False))
+        text = screen.arguments(item.text)
+        if self._policy.restores_arguments:
+            text = self._restorer.json(text) if item.kind == "function" else self._restorer.text(text)
+        return msgspec.structs.replace(item, text=text)
 
     def _text(self, text: str, *, is_json: bool) -> str:
         if not self._policy.restores_text:
@@ -301,7 +304,7 @@ class ScreenedStream:
 
 class RestoringDecoder:
     """Implements `events.StreamDecoder`: what may still become a token is held back, and comes before the end at the
-    latest. State: one restoring stream for the text, one for each call's arguments."""
+    latest. State: the steps of the text, of a piece of reasoning, and of each call's arguments."""
 
     def __init__(
         self,
@@ -316,12 +319,13 @@ class RestoringDecoder:
     ) -> None:
         self._decoder = decoder
         self._privacy = privacy
-        self._counts = screen.counts
-        self._screen = screen.stream()
+        self._screen = screen
         self._restorer = restorer
-        self._text = restorer.stream(in_json=is_json) if restores_text else None
+        self._restores_text = restores_text
         self._restores_arguments = restores_arguments
-        self._calls: dict[int, tuple[RestoringStream, Called]] = {}
+        self._text = self._steps(is_json=is_json)
+        self._thought: _Steps | None = None
+        self._calls: dict[int, tuple[_Steps, Called]] = {}
 
     def feed(self, chunk: bytes) -> list[StreamEvent]:
         """The events in these bytes.
@@ -334,45 +338,72 @@ class RestoringDecoder:
             for event in self._decoder.feed(chunk):
                 self._take(event, events)
         except Refusal:
-            self._privacy.note(self._counts)
+            self._privacy.note(self._screen.counts)
             raise _blocked() from None
         return events
 
     def _take(self, event: StreamEvent, events: list[StreamEvent]) -> None:
+        if self._thought is not None and not isinstance(event, Thought):
+            _add(Thought, self._thought.end(), events)
+            self._thought = None
         match event:
             case Started():
                 self._privacy.keep(event.id)
                 events.append(event)
             case Text():
-                self._say(self._screen.feed(event.text), events)
-            case Called() if self._restores_arguments:
+                _add(Text, self._text.feed(event.text), events)
+            case Thought():
+                self._thought = self._thought or self._steps(is_json=False)
+                _add(Thought, self._thought.feed(event.text), events)
+            case Called():
                 self._call(event, events)
             case Ended():
-                self._say(self._screen.end(), events)
-                self._say("", events, is_last=True)
-                for stream, first in self._calls.values():
-                    rest = stream.end()
+                _add(Text, self._text.end(), events)
+                for steps, first in self._calls.values():
+                    rest = steps.end()
                     if rest:
                         events.append(Called(first.index, rest, first.kind))
                 events.append(event)
-                self._privacy.note(self._counts)
+                self._privacy.note(self._screen.counts)
             case _:
                 events.append(event)
-
-    def _say(self, text: str, events: list[StreamEvent], *, is_last: bool = False) -> None:
-        if self._text is not None:
-            text = self._text.end() if is_last else self._text.feed(text)
-        if text:
-            events.append(Text(text))
 
     def _call(self, event: Called, events: list[StreamEvent]) -> None:
         known = self._calls.get(event.index)
         if known is None:
-            known = self._restorer.stream(in_json=event.kind == "function"), event
+            known = self._steps(is_json=event.kind == "function", in_call=True), event
             self._calls[event.index] = known
         text = known[0].feed(event.text)
         if text or event.name:
             events.append(msgspec.structs.replace(event, text=text))
+
+    def _steps(self, *, is_json: bool, in_call: bool = False) -> "_Steps":
+        restores = self._restores_arguments if in_call else self._restores_text
+        restoring = self._restorer.stream(in_json=is_json) if restores else None
+        return _Steps(self._screen.stream(in_call=in_call), restoring)
+
+
+class _Steps:
+    """What one text of a stream goes through: what the model brings up itself is judged, then tokens turn back."""
+
+    __slots__ = ("_restoring", "_screening")
+
+    def __init__(self, screening: AnswerStream, restoring: RestoringStream | None) -> None:
+        self._screening = screening
+        self._restoring = restoring
+
+    def feed(self, text: str) -> str:
+        text = self._screening.feed(text)
+        return text if self._restoring is None else self._restoring.feed(text)
+
+    def end(self) -> str:
+        text = self._screening.end()
+        return text if self._restoring is None else self._restoring.feed(text) + self._restoring.end()
+
+
+def _add(kind: type[Text] | type[Thought], text: str, events: list[StreamEvent]) -> None:
+    if text:
+        events.append(kind(text))
 
 
 def _blocked() -> AttemptFailed:

@@ -33,7 +33,7 @@ from headworks.dialects.structured import wants_json
 from headworks.errors import Refusal
 from headworks.exchange import Request
 from headworks.planning import Admission, Plan
-from headworks.screened_stream import ScreenedStream, blocked
+from headworks.screened_stream import TreatedStream, blocked
 from headworks.screening.privacy import (
     AnswerBody,
     AnswerScreen,
@@ -188,7 +188,7 @@ class ScreenedCall:
         return b"\r\n".join(lines)
 
 
-class ScreenedBridge:
+class TreatedBridge:
     """Implements `dialects.Bridge` on top of another, or of none.
 
     Arguments:
@@ -251,9 +251,7 @@ class ScreenedBridge:
             below = _TAILS[self._endpoint]()
         one = self._screened
         return KeepingStream(
-            ScreenedStream(
-                below, self._endpoint, one.policy, one.restorer, one.screen, one.echo, is_json=self._is_json
-            ),
+            TreatedStream(below, self._endpoint, one.policy, one.restorer, one.screen, one.echo, is_json=self._is_json),
             one,
         )
 
@@ -262,7 +260,7 @@ class KeepingStream:
     """Implements `dialects.BridgeStream`: keeps the values before the first event that names the response goes out, and
     notes what was found at the end."""
 
-    def __init__(self, told: ScreenedStream, screened: ScreenedCall) -> None:
+    def __init__(self, told: TreatedStream, screened: ScreenedCall) -> None:
         self._told = told
         self._screened = screened
 
@@ -277,7 +275,7 @@ class KeepingStream:
         return self._told.has_content
 
     def feed(self, data: bytes) -> bytes:
-        """See `ScreenedStream`."""
+        """See `TreatedStream`."""
         try:
             out = self._told.feed(data)
         except UnreadableAnswer:
@@ -293,7 +291,7 @@ class KeepingStream:
         return out
 
     def broken(self, code: str, message: str) -> bytes:
-        """See `ScreenedStream`."""
+        """See `TreatedStream`."""
         self._screened.note()
         return self._told.broken(code, message)
 
@@ -390,7 +388,7 @@ class PlainCalls:
         screened = self.begin_stored(call, response_id)
         if screened is None or plan.is_raw:
             return plan
-        return msgspec.structs.replace(plan, bridge=ScreenedBridge(screened, plan))
+        return msgspec.structs.replace(plan, bridge=TreatedBridge(screened, plan))
 
     def begin_stored(self, call: OpenCall, response_id: str) -> ScreenedCall | None:
         """For what is asked of a stored response: its tokens lead back, if its values are kept."""
@@ -409,13 +407,13 @@ def treated(plan: Plan, screened: ScreenedCall) -> Plan:
     """The plan whose answer is treated, where a model's words are in it; so are those of further attempts."""
     if plan.is_raw or plan.endpoint not in (PLACES if plan.is_streamed else _TREATED):
         return plan
-    if isinstance(plan.bridge, ScreenedBridge):
+    if isinstance(plan.bridge, TreatedBridge):
         return plan
     fields = None if plan.head is None else plan.head.fields
     is_json = fields is not None and plan.endpoint in _OPENAI and wants_json(plan.endpoint, fields)
     return msgspec.structs.replace(
         plan,
-        bridge=ScreenedBridge(screened, plan, is_json=is_json),
+        bridge=TreatedBridge(screened, plan, is_json=is_json),
         hides_usage=False,
         treat=partial(treated, screened=screened),
     )

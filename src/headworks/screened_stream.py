@@ -58,7 +58,7 @@ class _LaneState:
         return text if self.restoring is None else self.restoring.feed(text) + self.restoring.end()
 
 
-class ScreenedStream:
+class TreatedStream:
     """Implements `dialects.BridgeStream` on top of what reads or translates the upstream's stream.
 
     Arguments:
