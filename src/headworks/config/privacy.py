@@ -78,6 +78,13 @@ class Privacy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
         tuple[Annotated[str, Meta(pattern="^[a-z]{2}\\.[a-z0-9_]{1,32}$", examples=["at.vnr", "ch.ssn"])], ...],
         Meta(description="Further identifiers, named as the modules of python-stdnum are; needs the extra `privacy`."),
     ] = ()
+    recognisers: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...],
+        Meta(
+            description="Recognisers of data without a form (names, organisations, addresses) that packages installed "
+            "here bring along: the names of their entry points in the group `headworks.recognisers`."
+        ),
+    ] = ()
     never: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...],
         Meta(
