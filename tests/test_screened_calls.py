@@ -23,10 +23,11 @@ EVENTS = {b"content-type": b"text/event-stream"}
 def screen(hall, tmp_path):
     made = []
 
-    def make(settings=None, **options):
+    def make(settings=None, keeps_bodies=False, **options):
         settings = PlainScreening(privacy=Privacy()) if settings is None else settings
         made.append(ConversationValues(b"s" * 32, tmp_path / "privacy.db", now=lambda: 1.0))
-        hall.make(screening=PlainCalls(settings, made[-1]), **options)
+        screening = PlainCalls(settings, made[-1], keeps_bodies=keeps_bodies)
+        hall.make(screening=screening, keeps_bodies=keeps_bodies, **options)
         return hall
 
     yield make
@@ -305,3 +306,23 @@ def test_stored_things_are_screened_where_they_are_made(screen):
     assert MAIL.encode() not in hall.flight.request.body
     hall.answer({"id": "conv_1", "object": "conversation"})
     hall.turn(5)
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_records_that_hold_bodies_hold_no_value(screen, is_streamed):
+    hall = screen(keeps_bodies=True)
+    answered = hall.ask("/v1/chat/completions", chat_body(f"To {MAIL}.", stream=is_streamed), turns=6)
+    said = f"Sent to {token_in(hall)}."
+    if is_streamed:
+        hall.flight.sink.on_head(200, EVENTS)
+        hall.flight.sink.on_body(b"".join(chat_stream([said[:12], said[12:]])))
+        hall.turn(10)
+    else:
+        hall.answer(chat_answer(said))
+        hall.turn(4)
+
+    assert f"Sent to {MAIL}." in "".join(re.findall(r'"content": ?"([^"]*)"', answered.body.decode()))
+    settled = hall.settled
+    assert b"PII_EMAIL_" in settled.request_body
+    assert b"PII_EMAIL_" in settled.response_body
+    assert MAIL.encode() not in settled.request_body + settled.response_body

@@ -213,7 +213,8 @@ def read_settings(
         if screens:
             from headworks.screened_calls import PlainCalls
 
-            screening = PlainCalls(config.screening, values, file=str(project.file))
+            keeps_bodies = config.records.bodies
+            screening = PlainCalls(config.screening, values, file=str(project.file), keeps_bodies=keeps_bodies)
     return Settings(
         project,
         plans,

@@ -146,6 +146,7 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
         timeouts: of the attempt, where they are not the target's own.
         asked, admission: what it was made of, for asking another target the same; None where that is not to be.
         treat: makes another target's plan treat its answer as this one does; None where answers pass as they are.
+        kept: the answer as records may hold it; None where that is what the caller gets.
     """
 
     target: Target[Station]
@@ -163,6 +164,7 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
     asked: Request | None = None
     admission: Admission | None = None
     treat: Callable[["Plan"], "Plan"] | None = None
+    kept: Callable[[], bytes] | None = None
 
 
 def admission_of(request: Request, route: Route, grant: Grant | None, edition: object) -> Admission:

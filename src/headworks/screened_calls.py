@@ -78,6 +78,7 @@ class ScreenedCall:
     Arguments:
         policy: what becomes of what.
         book: of the call's conversation.
+        keeps_bodies: records hold bodies: then the answer is kept as it came, with its tokens.
         vault: keeps the book; None where nobody can go on from the answer.
         conversation: what the call goes on from; "" if from nothing.
     """
@@ -89,8 +90,11 @@ class ScreenedCall:
         call: OpenCall,
         vault: ConversationValues | None = None,
         conversation: str = "",
+        *,
+        keeps_bodies: bool = False,
     ) -> None:
         self.policy = policy
+        self.raw: list[bytes] | None = [] if keeps_bodies else None
         self._book = book
         self.call = call
         self._vault = vault
@@ -119,6 +123,10 @@ class ScreenedCall:
         """The same for a form: its fields; files are not read."""
         form = read_form(content_type, body)
         return ScreenedRequest(self._guarded(lambda: self._form(form), body), self._headers(forwarded))
+
+    def kept(self) -> bytes:
+        """The answer as records may hold it."""
+        return b"".join(self.raw or ())
 
     def keep(self, response_id: str) -> None:
         """The caller is about to learn the id of a response that it may go on from."""
@@ -222,6 +230,7 @@ class TreatedBridge:
             if isinstance(found, Failure):
                 raise AttemptFailed(found)
             summary = found
+        self._keep_raw(body)
         try:
             body = self._screened.body.treated(body)
         except Refusal:
@@ -235,10 +244,16 @@ class TreatedBridge:
         """The error in the caller's words; see `dialects.Bridge`. It may quote the request."""
         if self._inner is not None:
             body = self._inner.error(body, status)
+        self._keep_raw(body)
         try:
             return self._screened.echo.treated(body)
         except Refusal:
             return body  # with its tokens: nothing of it is anybody's
+
+    def _keep_raw(self, body: bytes) -> None:
+        raw = self._screened.raw
+        if raw is not None:
+            raw[:] = [body]
 
     def stream(self) -> "KeepingStream":
         """Fresh steps for a stream; see `dialects.Bridge`."""
@@ -250,10 +265,13 @@ class TreatedBridge:
         else:
             below = _TAILS[self._endpoint]()
         one = self._screened
-        return KeepingStream(
-            TreatedStream(below, self._endpoint, one.policy, one.restorer, one.screen, one.echo, is_json=self._is_json),
-            one,
+        told = TreatedStream(
+            below, self._endpoint, one.policy, one.restorer, one.screen, one.echo, is_json=self._is_json
         )
+        if one.raw is not None:
+            one.raw.clear()  # of an attempt before
+            told.keep_raw(one.raw)
+        return KeepingStream(told, one)
 
 
 class KeepingStream:
@@ -314,12 +332,21 @@ class PlainCalls:
         settings: of `headworks.yaml`.
         values: those of conversations that providers remember.
         file: the configuration's name, for errors.
+        keeps_bodies: records hold bodies, as they went up and came down.
 
     Raises:
         ConfigError: a policy cannot be used.
     """
 
-    def __init__(self, settings: PlainScreening, values: ConversationValues, *, file: str = "headworks.yaml") -> None:
+    def __init__(
+        self,
+        settings: PlainScreening,
+        values: ConversationValues,
+        *,
+        file: str = "headworks.yaml",
+        keeps_bodies: bool = False,
+    ) -> None:
+        self._keeps_bodies = keeps_bodies
         self._values = values
         self._unscreened = frozenset(settings.unscreened)
         self._policy = None if settings.privacy is None else PrivacyPolicy.compile(settings.privacy, file=file)
@@ -340,9 +367,10 @@ class PlainCalls:
             ScreeningFailed: the values of the conversation that it goes on from cannot be read.
         """
         if endpoint is not Endpoint.RESPONSES or head is None or head.store is False:
-            return ScreenedCall(policy, self._values.book(call, ""), call)
+            return ScreenedCall(policy, self._values.book(call, ""), call, keeps_bodies=self._keeps_bodies)
         conversation = goes_on_from(head.fields)
-        return ScreenedCall(policy, self._values.book(call, conversation), call, self._values, conversation)
+        book = self._values.book(call, conversation)
+        return ScreenedCall(policy, book, call, self._values, conversation, keeps_bodies=self._keeps_bodies)
 
     def screen(
         self, policy: PrivacyPolicy, call: OpenCall, request: Request, head: RequestHead | None, admission: Admission
@@ -388,7 +416,8 @@ class PlainCalls:
         screened = self.begin_stored(call, response_id)
         if screened is None or plan.is_raw:
             return plan
-        return msgspec.structs.replace(plan, bridge=TreatedBridge(screened, plan))
+        kept = None if screened.raw is None else screened.kept
+        return msgspec.structs.replace(plan, bridge=TreatedBridge(screened, plan), kept=kept)
 
     def begin_stored(self, call: OpenCall, response_id: str) -> ScreenedCall | None:
         """For what is asked of a stored response: its tokens lead back, if its values are kept."""
@@ -396,7 +425,7 @@ class PlainCalls:
         if policy is None:
             return None
         book = self._values.book(call, response_id)
-        return ScreenedCall(policy, book, call) if book.has_entries else None
+        return ScreenedCall(policy, book, call, keeps_bodies=self._keeps_bodies) if book.has_entries else None
 
 
 _TREATED = frozenset(PLACES) | {Endpoint.IMAGES}
@@ -416,6 +445,7 @@ def treated(plan: Plan, screened: ScreenedCall) -> Plan:
         bridge=TreatedBridge(screened, plan, is_json=is_json),
         hides_usage=False,
         treat=partial(treated, screened=screened),
+        kept=None if screened.raw is None else screened.kept,
     )
 
 

@@ -86,6 +86,11 @@ class TreatedStream:
         self._splitter = EventSplitter()
         self._lanes: dict[Lane, _LaneState] = {}
         self._added = 0
+        self._raw: list[bytes] | None = None
+
+    def keep_raw(self, raw: list[bytes]) -> None:
+        """Add what comes to this before it is treated: records hold no value."""
+        self._raw = raw
 
     @property
     def is_complete(self) -> bool:
@@ -104,6 +109,8 @@ class TreatedStream:
             AttemptFailed: as what is beneath; and the answer holds what is not allowed, or could not be screened.
         """
         data = self._below.feed(data)
+        if self._raw is not None:
+            self._raw.append(data)
         try:
             complete = self._splitter.take(data) if data else b""
             out = self._events(complete) if complete else b""
@@ -122,7 +129,10 @@ class TreatedStream:
                 held = self._ended({EVERY})
             except Refusal:
                 held = b""  # the error that follows says that this is not all
-        return held + self._below.broken(code, message)
+        last = self._below.broken(code, message)
+        if self._raw is not None:
+            self._raw.append(last)
+        return held + last
 
     def summary(self) -> AnswerSummary:
         """See `BridgeStream`."""
