@@ -315,7 +315,7 @@ def test_records_that_hold_bodies_hold_no_value(screen, is_streamed):
     said = f"Sent to {token_in(hall)}."
     if is_streamed:
         hall.flight.sink.on_head(200, EVENTS)
-        hall.flight.sink.on_body(b"".join(chat_stream([said[:12], said[12:]])))
+        hall.flight.sink.on_body(b"".join(chat_stream([said[:3], said[3:]])))
         hall.turn(10)
     else:
         hall.answer(chat_answer(said))
