@@ -102,6 +102,7 @@ class Work:
         fallback_code=None,
         published=None,
         speaks=tuple(Endpoint),
+        values=None,
         pools=(),
         cache=None,
         cached=None,
@@ -178,6 +179,7 @@ class Work:
                 answer_bytes=1 << 20,
                 caches={} if cache is None else {"triage": CachedWorkload(cache, "settings")},
                 count=lambda *how: None if cached is None else cached.append(how),
+                values=values,
             ),
             **options,
         )

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headworks.calls import Endpoint
+from headworks.calls import Caller, Endpoint
 from headworks.config.privacy import Privacy
-from headworks.dialects.events import Ended, Text
+from headworks.conversation_values import ConversationValues
+from headworks.dialects.events import Ended, Text, Thought
 from headworks.privacy_bridge import CallPrivacy
 from headworks.records.content import ContentVault
 from headworks.screening.privacy import PrivacyPolicy
+from headworks.settlement import OpenCall
 from played_work import (
     EVENTS,
     TOOLS,
@@ -123,6 +125,30 @@ def test_in_a_stream_arguments_have_the_value(hall, desk):
     assert json.loads(told) == {"mail": MAIL}
 
 
+def test_what_the_model_thinks_has_the_value_wherever_it_was_cut():
+    book_of = ConversationValues(b"s")
+    call = OpenCall("c", Caller("k"), "chat.completions", 0, 0, 0.0)
+    privacy = CallPrivacy(PrivacyPolicy.compile(Privacy()), book_of, call)
+    token = privacy.redact_text(MAIL)
+
+    class Pieces:
+        def feed(self, piece):
+            return {"t": [Thought(token[:9]), Thought(token[9:])], "x": [Text("Well. ")], "e": [Ended("", None)]}[piece]
+
+    decoder = privacy.wrap(Pieces(), is_json=False)
+    events = [*decoder.feed("t"), *decoder.feed("x"), *decoder.feed("e")]
+    assert "".join(one.text for one in events if isinstance(one, Thought)) == MAIL
+    assert [type(one) for one in events][-2:] == [Text, Ended]
+
+
+def test_arguments_that_the_model_makes_up_can_be_blocked(hall, work):
+    tools = [tool | {"parameters": {"type": "object"}} for tool in TOOLS]
+    work.make("screening: {privacy: {answer: block}}\n", schema=None, tools=tools)
+    answered = work.chat("Look it up.")
+    work.answer(chat_answer(None, [("look", json.dumps({"mail": MAIL}))]))
+    assert answered.error["code"] == "output_blocked"
+
+
 def test_within_json_a_value_is_escaped_as_it_has_to_be(hall, work):
     schema = {
         "type": "object",
@@ -218,7 +244,11 @@ def test_what_cannot_be_kept_redacted_is_not_kept(hall, work, capsys):
 
 @given(cuts=st.lists(st.integers(0, 60), max_size=8), before=st.text(max_size=8), after=st.text(max_size=8))
 def test_however_it_is_cut_a_stream_says_the_same(cuts, before, after):
-    privacy = CallPrivacy(PrivacyPolicy.compile(Privacy(answer="allow")), b"s", "t")
+    privacy = CallPrivacy(
+        PrivacyPolicy.compile(Privacy(answer="allow")),
+        ConversationValues(b"s"),
+        OpenCall("c", Caller("k"), "chat.completions", 0, 0, 0.0),
+    )
     said = before + " " + privacy.redact_text(f" {MAIL} ") + after
 
     class Pieces:
@@ -235,3 +265,31 @@ def test_however_it_is_cut_a_stream_says_the_same(cuts, before, after):
     events += decoder.feed("")
     assert "".join(one.text for one in events if isinstance(one, Text)) == before + " " + f" {MAIL} " + after
     assert isinstance(events[-1], Ended)
+
+
+def test_over_turns_that_the_provider_remembers_tokens_of_earlier_ones_lead_back(hall, work, tmp_path):
+    """Another worker, or the same one after a restart, has nothing but the file."""
+    contract = CONTRACT + "state: provider\n"
+    values = ConversationValues(b"s" * 32, tmp_path / "privacy.db", now=lambda: 1.0)
+    work.make(contract, schema=None, values=values)
+    work.respond(f"I am {MAIL}.", store=True)
+    token = token_in(hall)
+    work.answer(response_object(message_item(f"Hello {token}.")))
+    values.close()
+    hall.own("resp_1")
+
+    work.make(contract, schema=None, values=values)
+    answered = work.respond("Again?", previous_response_id="resp_1")
+    hall.turn(9)
+    work.answer(response_object(message_item(f"You are {token}.")))
+    hall.turn(5)
+    values.close()
+
+    assert f"You are {MAIL}." in answered.body.decode()
+
+
+def test_what_was_found_is_on_record_by_kind(hall, desk):
+    desk.chat(f"Write to {MAIL}, please.")
+    desk.answer(chat_answer("I have asked bob@example.com, and PII_EMAIL_k3fxab9."))
+
+    assert hall.settled.course.startswith("screened: 1 email up, 1 email of the model's own, 1 unknown tokens; ")

@@ -74,7 +74,9 @@ if TYPE_CHECKING:
     from headworks.cached_calls import CachedWorkload
     from headworks.compiled import CompiledWorkload, Published
     from headworks.config.contract import Cache
+    from headworks.conversation_values import ConversationValues
     from headworks.response_cache import ResponseCache, Store
+    from headworks.screened_calls import PlainCalls
     from headworks.workload_call import WorkloadCalls
 
 T = TypeVar("T")
@@ -157,6 +159,8 @@ class Settings(msgspec.Struct, frozen=True):
     workloads: tuple[tuple[Workload, "CompiledWorkload"], ...] = ()
     valkey: str = ""
     store_url: str = ""
+    screening: "PlainCalls | None" = None
+    values: "ConversationValues | None" = None
 
     def __repr__(self) -> str:
         return f"Settings({str(self.project.file)!r})"  # the rest holds secrets
@@ -199,10 +203,22 @@ def read_settings(
         or work.privacy is not None
         for _, work in workloads
     )
-    needs_secret = config.access.mode == "keys" or seals
+    screens = config.screening.privacy is not None or bool(config.screening.teams)
+    needs_secret = config.access.mode == "keys" or seals or screens
     secret = server_secret(config.access.secret, project.folder, environment) if needs_secret else b""
     archive = PriceArchive(project.storage)
     book = price_book(project, archive.current())
+    values = screening = None
+    if screens or any(work.privacy is not None for _, work in workloads):
+        from headworks.conversation_values import ConversationValues  # detectors: only who screens loads them
+        from headworks.screening.privacy import VAULT_FILE
+
+        values = ConversationValues(secret, project.storage / VAULT_FILE)
+        if screens:
+            from headworks.screened_calls import PlainCalls
+
+            keeps_bodies = config.records.bodies
+            screening = PlainCalls(config.screening, values, file=str(project.file), keeps_bodies=keeps_bodies)
     return Settings(
         project,
         plans,
@@ -213,6 +229,8 @@ def read_settings(
         workloads,
         valkey_url(project, environment),
         store_url(project, environment),
+        screening,
+        values,
     )
 
 
@@ -664,6 +682,7 @@ class Assembly:
                 retries=config.defaults.retries,
                 deadline_s=config.defaults.deadline_s,
                 heartbeat_s=config.server.heartbeat_s,
+                screening=settings.screening,
                 answers={name: model.answer for name, model in config.models.items() if model.answer is not None},
                 models_created=int(settings.project.file.stat().st_mtime),
             )
@@ -704,6 +723,8 @@ class Assembly:
         self._refresh_timer.disarm()
         self._prober.close()
         await self.gateway.drain()
+        if self.settings.values is not None:
+            self.settings.values.close()
         for upstream in self._upstreams:
             await upstream.close()
         for cache in self._response_caches:
@@ -745,6 +766,7 @@ class Assembly:
             admissions=self._hull.admissions,
             caches=self._cache_settings(),
             count=self._hull.metrics.count_cached,
+            values=self.settings.values,
         )
 
     def _cache_settings(self) -> "dict[str, CachedWorkload]":

@@ -8,9 +8,9 @@
     8 relay          the same: bytes as they come, or translated between dialects
     9 settle         `settlement`: usage, one settled entry, durable before the caller sees the end
 
-Step 5, screening, belongs to workloads (`privacy_bridge`); step 4, conversation state, is not built yet. A plain call
-pays only for what stands here. The gateway knows no socket: it answers through an `exchange.Reply`, so that the server
-and the library run the same pipeline.
+Step 5, screening, is `privacy_bridge` for workloads, and `screened_calls` for the plain calls that configuration has
+screened; step 4, conversation state, is not built yet. A plain call pays only for what stands here. The gateway knows
+no socket: it answers through an `exchange.Reply`, so that the server and the library run the same pipeline.
 """
 
 import asyncio
@@ -128,6 +128,28 @@ class Works(Protocol):
         ...
 
 
+class Screening(Protocol):
+    """What screens plain calls: `screened_calls` implements it, which only who screens them loads."""
+
+    def policy_for(self, team: str, model: str) -> object | None:
+        """By which a call is screened; None if it is not."""
+        ...
+
+    def screen(
+        self, policy: Any, call: OpenCall, request: Request, head: RequestHead | None, admission: Admission
+    ) -> tuple[Request, Admission, Callable[[Plan], Plan]]:
+        """What of a request may go on, and what has its plan's answer treated. Raises Refusal."""
+        ...
+
+    def screen_object(self, call: OpenCall, request: Request, admission: Admission) -> tuple[Request, Admission]:
+        """The same for what providers store. Raises Refusal."""
+        ...
+
+    def restoring(self, call: OpenCall, response_id: str, plan: Plan) -> Plan:
+        """The plan of a call for a stored response, whose tokens are turned back. Raises Refusal."""
+        ...
+
+
 class Parts(msgspec.Struct, frozen=True):
     """What a gateway is put together from (`assembly` does it).
 
@@ -137,8 +159,8 @@ class Parts(msgspec.Struct, frozen=True):
     for a whole call, `uniform` gives a random number up to another. `admissions` admits calls where there are quotas or
     budgets, `load` says whether there is too much to do. After `heartbeat_s` seconds of silence something goes into a
     stream. `answers` are given where a model and its fallbacks have failed. `shelf` knows what was made at providers
-    (`providers` are their names, in order), `price_of` what a model costs there.
-    `sightings` is told from where keys are used.
+    (`providers` are their names, in order), `price_of` what a model costs there. `sightings` is told from where keys
+    are used. `screening` is None where plain calls go up as they are.
     """
 
     ring: Ring
@@ -164,6 +186,7 @@ class Parts(msgspec.Struct, frozen=True):
     uniform: Callable[[float], float] = random_up_to
     heartbeat_s: float = HEARTBEAT_S
     answers: Mapping[str, str] = {}
+    screening: Screening | None = None
 
 
 class Gateway:
@@ -229,6 +252,7 @@ class Gateway:
             answer_bytes=parts.answer_bytes,
         )
         self._load = parts.load
+        self._screening = parts.screening
         self._planner.works = frozenset(self._work_names)
         self._planner.answers = parts.answers
         self._idle: asyncio.Event | None = None
@@ -299,6 +323,10 @@ class Gateway:
                         return running
                 if self._keeps_bodies or admission.caller_key or "metadata" in head.fields:
                     self._note_request(call, request, head, admission)
+            if self._screening is not None:
+                running = self._handle_screened(self._screening, call, request, head, admission, grant, reply)
+                if running is not None:
+                    return running
             plan = self._planner.read(call, request, head, admission, grant)
             if plan.is_streamed or plan.is_raw or plan.previous_response_id:
                 return self._handle_stream(call, plan, grant, reply)
@@ -319,6 +347,52 @@ class Gateway:
     def _handle_stream(self, call: OpenCall, plan: Plan, grant: Grant, reply: Reply) -> Running | None:
         # Apart, since what a closure holds on to is slower to reach, also for the calls that need none.
         return self._run(lambda ending: self._attempt(call, plan, reply, ending, grant), call, reply)
+
+    def _handle_screened(
+        self,
+        screening: Screening,
+        call: OpenCall,
+        request: Request,
+        head: RequestHead | None,
+        admission: Admission,
+        grant: Grant,
+        reply: Reply,
+    ) -> Running | None:
+        if screening.policy_for(grant.caller.team, "" if head is None else head.model) is None:
+            return None
+
+        async def screened(ending: Ending) -> None:
+            plan = self._plan_of(call, request, head, admission, grant)
+            await self._attempt(call, plan, reply, ending, grant)
+
+        return self._run(screened, call, reply)
+
+    def _plan_of(
+        self, call: OpenCall, request: Request, head: RequestHead | None, admission: Admission, grant: Grant
+    ) -> Plan:
+        """The plan of a plain call, screened where configuration says so.
+
+        Raises:
+            Refusal: whatever is wrong with it.
+        """
+        model = "" if head is None else head.model
+        screening = self._screening
+        policy = None if screening is None else screening.policy_for(grant.caller.team, model)
+        if screening is None or policy is None:
+            if head is not None:
+                self._note_request(call, request, head, admission)
+            return self._planner.read(call, request, head, admission, grant)
+        call.requested_model = model
+        request, admission, treat = screening.screen(policy, call, request, head, admission)
+        if head is not None:
+            head = self._planner.head_of(request, admission)
+        if head is not None:
+            self._note_request(call, request, head, admission)
+        return treat(self._planner.read(call, request, head, admission, grant))
+
+    def _screened_object(self, call: OpenCall, request: Request, admission: Admission) -> tuple[Request, Admission]:
+        screening = self._screening
+        return (request, admission) if screening is None else screening.screen_object(call, request, admission)
 
     def _handle_referring(
         self,
@@ -359,8 +433,7 @@ class Gateway:
                 call.home = home
                 await works.run(call, work, head, admission, grant, reply, ending, home=home)
                 return
-        self._note_request(call, request, head, admission)
-        plan = self._planner.read(call, request, head, admission, grant)
+        plan = self._plan_of(call, request, head, admission, grant)
         if home:
             plan = self._planner.pinned(call, plan, home, param)
         await self._attempt(call, plan, reply, ending, grant)
@@ -385,8 +458,9 @@ class Gateway:
             if self._journal.is_full:
                 raise _journal_full()
             serve = self._object_calls.serve
+            sent, known = self._screened_object(call, request, admission)
             return self._run(
-                lambda ending: serve(call, row, request, admission, grant, reply, ending),
+                lambda ending: serve(call, row, sent, known, grant, reply, ending),
                 call,
                 reply,
             )
@@ -511,6 +585,8 @@ class Gateway:
     ) -> None:
         owner = await self._owners.find(stored_id(admission.route))
         plan = self._planner.read_object(call, request, admission, owner)
+        if self._screening is not None:
+            plan = self._screening.restoring(call, call.response_id, plan)
         if self._journal.is_full:
             raise _journal_full()
         await self._attempt(call, plan, reply, ending)
@@ -607,7 +683,7 @@ class Gateway:
             reply.respond(200, own_headers(call) + lines, body)
             self._call_ended()
             return None
-        plan = self._planner.read(call, request, head, admission, grant)
+        plan = self._plan_of(call, request, head, admission, grant)
         unary = UnaryCall(self._unary_calls, call, plan, reply, self._call_ended)
         self._unary_calls.start(unary)
         return unary

@@ -147,6 +147,8 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
         unlisted: whose call it is, where its model's name was passed on without our knowing it.
         timeouts: of the attempt, where they are not the target's own.
         asked, admission: what it was made of, for asking another target the same; None where that is not to be.
+        treat: makes another target's plan treat its answer as this one does; None where answers pass as they are.
+        kept: the answer as records may hold it; None where that is what the caller gets.
     """
 
     target: Target[Station]
@@ -163,6 +165,8 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
     timeouts: Timeouts | None = None
     asked: Request | None = None
     admission: Admission | None = None
+    treat: Callable[["Plan"], "Plan"] | None = None
+    kept: Callable[[], bytes] | None = None
 
 
 def admission_of(request: Request, route: Route, grant: Grant | None, edition: object) -> Admission:
@@ -441,7 +445,7 @@ class Planner:
             sent = provider.request("POST", route.upstream_path, plan.request.body, kind, admission.forwarded)
             again = msgspec.structs.replace(plan, target=target, request=sent)
         call.provider, call.model = target.provider, target.model
-        return again
+        return again if plan.treat is None else plan.treat(again)
 
     def _plan(
         self,

@@ -5,33 +5,33 @@ upstream gave it, its tokens are turned back, and it is written again; a stream 
 this (schema, rules, approvals, the caller) sees values, and everything before it tokens.
 """
 
-import hashlib
-import hmac
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from headworks.calls import AttemptFailed, Endpoint, Failure, FailureKind
+from headworks.conversation_values import ConversationValues, goes_on_from, note_screened
 from headworks.dialects import AnswerSummary, Bridge
 from headworks.dialects.bridging import ASKED, BridgeStream, TranslatedStream, failure_of, summary_of_answer
-from headworks.dialects.canonical import AnswerCall, AnswerItem, AnswerMessage, AnswerText, ModelAnswer
+from headworks.dialects.canonical import AnswerItem, AnswerMessage, AnswerReasoning, AnswerText, ModelAnswer
 from headworks.dialects.chat_streams import ChatDecoder
-from headworks.dialects.events import Called, Ended, StreamDecoder, StreamEvent, Text
+from headworks.dialects.events import Called, Ended, Started, StreamDecoder, StreamEvent, Text, Thought
 from headworks.dialects.reading import Fields, read_fields
 from headworks.dialects.responses_streams import ResponsesDecoder
 from headworks.dialects.whole import body_of_stream, read_answer
 from headworks.errors import Refusal
 from headworks.screening.privacy import (
     AnswerScreen,
+    AnswerStream,
     PrivacyPolicy,
     Redactor,
     Restorer,
     RestoringStream,
     ScreeningFailed,
-    TokenBook,
 )
+from headworks.settlement import OpenCall
 from headworks.telemetry import report
 
 _DECODERS: dict[Endpoint, Callable[[], StreamDecoder]] = {
@@ -50,21 +50,38 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class CallPrivacy:
-    """One call's screening. State: its book of tokens, which nobody else has and which ends with it.
+    """One call's screening. State: its book of tokens, which ends with it unless a provider remembers the conversation.
 
     Arguments:
         policy: the contract's.
-        secret: of this installation.
-        tenant: whose call it is: hashed values are the same for one tenant only.
+        values: where the books are.
+        fields: what the call is made of; by default nothing is said of what it goes on from.
+        endpoint: whose words they are.
     """
 
-    def __init__(self, policy: PrivacyPolicy, secret: bytes, tenant: str) -> None:
+    def __init__(
+        self,
+        policy: PrivacyPolicy,
+        values: ConversationValues,
+        call: OpenCall,
+        fields: Fields | None = None,
+        endpoint: Endpoint = Endpoint.CHAT,
+    ) -> None:
         self._policy = policy
         self._redactor = Redactor(policy)
-        self._book = TokenBook.of_one_call(hmac.digest(secret, b"privacy\0" + tenant.encode(), hashlib.sha256))
+        self._call = call
+        self._values = values
+        self._may_go_on = endpoint is Endpoint.RESPONSES and fields is not None
+        self._origin = goes_on_from(fields) if self._may_go_on and fields is not None else ""
+        self._book = values.book(call, self._origin)
         self._restorer = Restorer(self._book, policy.form)
+        self._up: dict[str, int] = {}
+        self._own: dict[str, int] = {}
+        self._unread = 0
+        self._failed = False
+        self._is_kept = False
 
-    def redact(self, fields: Fields, call_id: str) -> Fields:
+    def redact(self, fields: Fields) -> Fields:
         """The fields that may go up.
 
         Raises:
@@ -72,13 +89,41 @@ class CallPrivacy:
         """
         body = _encode(fields)
         try:
-            redacted = self._redactor.redact(body, self._book).body
+            redacted = self._redactor.redact(body, self._book)
         except ScreeningFailed:
             if self._policy.fails_closed:
                 raise
-            report(f"{call_id}: screening failed, and went up unscreened: the contract says `on_failure: open`")
+            self._failed = True
+            self.note({})
+            report(f"{self._call.call_id}: screening failed, and went up unscreened: `on_failure: open`")
             return fields
-        return fields if redacted is body else read_fields(redacted)
+        self._up, self._unread = redacted.counts, redacted.opaque
+        self.note({})
+        return fields if redacted.body is body else read_fields(redacted.body)
+
+    def note(self, own: Mapping[str, int]) -> None:
+        """Put what was found into the call's record.
+
+        Arguments:
+            own: what the model has brought up itself in one more answer.
+        """
+        for kind, count in own.items():
+            self._own[kind] = self._own.get(kind, 0) + count
+        note_screened(
+            self._call,
+            up=self._up,
+            own=self._own,
+            unread=self._unread,
+            unknown=len(self._restorer.unknown),
+            has_failed=self._failed,
+        )
+
+    def keep(self, response_id: str) -> None:
+        """The caller is about to learn the id of a response that it may go on from."""
+        if self._may_go_on and not self._is_kept and response_id and self._book.has_entries:
+            self._is_kept = True
+            life_s = self._policy.settings.token_life_s
+            self._values.save(self._call, self._origin, self._book, life_s=life_s, response_id=response_id)
 
     def redact_text(self, text: str) -> str:
         """A text as it may go up again, with the tokens that its values have in this call.
@@ -88,7 +133,7 @@ class CallPrivacy:
         """
         return self._redactor.redact_text(text, self._book)[0]
 
-    def redact_kept(self, kept: Kept, endpoint: Endpoint, call_id: str, *, is_streamed: bool) -> Kept:
+    def redact_kept(self, kept: Kept, endpoint: Endpoint, *, is_streamed: bool) -> Kept:
         """The same as it may be kept. What cannot be screened is not kept: that is told, and harms no call.
 
         A stream is kept as the whole answer that it was: values can lie across its pieces.
@@ -104,7 +149,8 @@ class CallPrivacy:
             try:
                 pieces.append(self._redactor.redact(piece, self._book).body if piece else b"")
             except Refusal as refusal:
-                report(f"{call_id}: a part of its content is not kept, for it could not be redacted: {refusal.code}")
+                name = self._call.call_id
+                report(f"{name}: a part of its content is not kept, for it could not be redacted: {refusal.code}")
                 pieces.append(b"")
         return Kept(*pieces)
 
@@ -119,12 +165,16 @@ class CallPrivacy:
             output = tuple([self._item(item, screen, is_json=is_json) for item in answer.output])
         except Refusal:
             raise _blocked() from None
+        finally:
+            self.note(screen.counts)
+        self.keep(answer.id)
         return msgspec.structs.replace(answer, output=output)
 
     def wrap(self, decoder: StreamDecoder, *, is_json: bool) -> "RestoringDecoder":
         """A decoder whose events have values in the place of tokens."""
         return RestoringDecoder(
             decoder,
+            self,
             AnswerScreen(self._policy, self._book),
             self._restorer,
             restores_text=self._policy.restores_text,
@@ -143,10 +193,12 @@ class CallPrivacy:
                 ]
             )
             return msgspec.structs.replace(item, parts=parts)
-        if isinstance(item, AnswerCall) and self._policy.restores_arguments:
-            is_function = item.kind == "function"
-            return msgspec.structs.replace(item, text=self._text(item.text, is_json=is_function))
-        return item
+        if isinstance(item, AnswerReasoning):
+            return msgspec.structs.replace(item, text=self._text(screen.text(item.text), is_json=False))
+        text = screen.arguments(item.text)
+        if self._policy.restores_arguments:
+            text = self._restorer.json(text) if item.kind == "function" else self._restorer.text(text)
+        return msgspec.structs.replace(item, text=text)
 
     def _text(self, text: str, *, is_json: bool) -> str:
         if not self._policy.restores_text:
@@ -252,11 +304,12 @@ class ScreenedStream:
 
 class RestoringDecoder:
     """Implements `events.StreamDecoder`: what may still become a token is held back, and comes before the end at the
-    latest. State: one restoring stream for the text, one for each call's arguments."""
+    latest. State: the steps of the text, of a piece of reasoning, and of each call's arguments."""
 
     def __init__(
         self,
         decoder: StreamDecoder,
+        privacy: CallPrivacy,
         screen: AnswerScreen,
         restorer: Restorer,
         *,
@@ -265,11 +318,14 @@ class RestoringDecoder:
         is_json: bool,
     ) -> None:
         self._decoder = decoder
-        self._screen = screen.stream()
+        self._privacy = privacy
+        self._screen = screen
         self._restorer = restorer
-        self._text = restorer.stream(in_json=is_json) if restores_text else None
+        self._restores_text = restores_text
         self._restores_arguments = restores_arguments
-        self._calls: dict[int, tuple[RestoringStream, Called]] = {}
+        self._text = self._steps(is_json=is_json)
+        self._thought: _Steps | None = None
+        self._calls: dict[int, tuple[_Steps, Called]] = {}
 
     def feed(self, chunk: bytes) -> list[StreamEvent]:
         """The events in these bytes.
@@ -282,40 +338,72 @@ class RestoringDecoder:
             for event in self._decoder.feed(chunk):
                 self._take(event, events)
         except Refusal:
+            self._privacy.note(self._screen.counts)
             raise _blocked() from None
         return events
 
     def _take(self, event: StreamEvent, events: list[StreamEvent]) -> None:
+        if self._thought is not None and not isinstance(event, Thought):
+            _add(Thought, self._thought.end(), events)
+            self._thought = None
         match event:
+            case Started():
+                self._privacy.keep(event.id)
+                events.append(event)
             case Text():
-                self._say(self._screen.feed(event.text), events)
-            case Called() if self._restores_arguments:
+                _add(Text, self._text.feed(event.text), events)
+            case Thought():
+                self._thought = self._thought or self._steps(is_json=False)
+                _add(Thought, self._thought.feed(event.text), events)
+            case Called():
                 self._call(event, events)
             case Ended():
-                self._say(self._screen.end(), events)
-                self._say("", events, is_last=True)
-                for stream, first in self._calls.values():
-                    rest = stream.end()
+                _add(Text, self._text.end(), events)
+                for steps, first in self._calls.values():
+                    rest = steps.end()
                     if rest:
                         events.append(Called(first.index, rest, first.kind))
                 events.append(event)
+                self._privacy.note(self._screen.counts)
             case _:
                 events.append(event)
-
-    def _say(self, text: str, events: list[StreamEvent], *, is_last: bool = False) -> None:
-        if self._text is not None:
-            text = self._text.end() if is_last else self._text.feed(text)
-        if text:
-            events.append(Text(text))
 
     def _call(self, event: Called, events: list[StreamEvent]) -> None:
         known = self._calls.get(event.index)
         if known is None:
-            known = self._restorer.stream(in_json=event.kind == "function"), event
+            known = self._steps(is_json=event.kind == "function", in_call=True), event
             self._calls[event.index] = known
         text = known[0].feed(event.text)
         if text or event.name:
             events.append(msgspec.structs.replace(event, text=text))
+
+    def _steps(self, *, is_json: bool, in_call: bool = False) -> "_Steps":
+        restores = self._restores_arguments if in_call else self._restores_text
+        restoring = self._restorer.stream(in_json=is_json) if restores else None
+        return _Steps(self._screen.stream(in_call=in_call), restoring)
+
+
+class _Steps:
+    """What one text of a stream goes through: what the model brings up itself is judged, then tokens turn back."""
+
+    __slots__ = ("_restoring", "_screening")
+
+    def __init__(self, screening: AnswerStream, restoring: RestoringStream | None) -> None:
+        self._screening = screening
+        self._restoring = restoring
+
+    def feed(self, text: str) -> str:
+        text = self._screening.feed(text)
+        return text if self._restoring is None else self._restoring.feed(text)
+
+    def end(self) -> str:
+        text = self._screening.end()
+        return text if self._restoring is None else self._restoring.feed(text) + self._restoring.end()
+
+
+def _add(kind: type[Text] | type[Thought], text: str, events: list[StreamEvent]) -> None:
+    if text:
+        events.append(kind(text))
 
 
 def _blocked() -> AttemptFailed:

@@ -302,7 +302,7 @@ class StreamRelay:
         screen = None if terms is None else terms.screen
         continued = None if terms is None else terms.continued
         is_out = continued is not None and continued.is_begun
-        keep = self._keeper(call, terms)
+        keep = self._keeper(call, plan, terms)
         kept = None if keep is None else list[bytes]() if continued is None else continued.kept
         if not sink.ended.is_set:
             first = sink.take()
@@ -405,9 +405,12 @@ class StreamRelay:
         self._settle(call, "failed", 200)
         reply.end(last)
 
-    def _keeper(self, call: OpenCall, terms: StreamTerms | None) -> Callable[[bytes], None] | None:
+    def _keeper(self, call: OpenCall, plan: Plan, terms: StreamTerms | None) -> Callable[[bytes], None] | None:
         if terms is not None:
             return terms.keep
+        kept = plan.kept
+        if kept is not None and self._keeps_bodies:
+            return lambda _: setattr(call, "response_body", kept())
         return partial(setattr, call, "response_body") if self._keeps_bodies else None
 
     async def _stream_refused(
@@ -447,7 +450,7 @@ class StreamRelay:
         call.response_bytes = len(body)
         if terms is None:
             if self._keeps_bodies:
-                call.response_body = body
+                call.response_body = body if plan.kept is None else plan.kept()
         else:
             call.usage = usage_of_both(terms.spent, call.usage)
         self._settle(call, "failed", sink.status)

@@ -524,7 +524,8 @@ class UnaryCall:
         call, shared = self._call, self._shared
         call.response_bytes = len(self._body)
         if shared.keeps_bodies:
-            call.response_body = self._body
+            kept = self._plan.kept
+            call.response_body = self._body if kept is None else kept()
         try:
             self._entry = shared.settlement.sum_up(call, self._outcome, self._status, now_s)
         except Exception as error:  # noqa: BLE001 - the edge, as above

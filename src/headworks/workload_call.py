@@ -18,6 +18,7 @@ from headworks.cached_calls import CachedCalls, CachedWorkload, Count
 from headworks.caching import fingerprint, hash_key
 from headworks.compiled import CompiledWorkload
 from headworks.composing import prompt_reference
+from headworks.conversation_values import ConversationValues
 from headworks.dialects import RequestHead
 from headworks.errors import Refusal
 from headworks.exchange import Reply
@@ -52,6 +53,7 @@ class WorkloadCalls:
         admissions: admits calls where there are quotas or budgets.
         caches: of the workloads whose contracts have one.
         count: told how each call of those came out.
+        values: what stands behind tokens of conversations; by default none is kept.
         now: Unix seconds.
     """
 
@@ -71,6 +73,7 @@ class WorkloadCalls:
         admissions: Admissions,
         caches: Mapping[str, CachedWorkload] | None = None,
         count: Count = lambda name, how, saved_pico: None,  # noqa: ARG005
+        values: ConversationValues | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.names: Collection[str] = works.keys()
@@ -81,7 +84,17 @@ class WorkloadCalls:
         held_calls = HeldCalls(held, settlement, loop)
         self.serve_held = held_calls.serve
         self.serve_approvals = held_calls.approvals
-        self._shared = Shared(settlement, planner, streams, vault, secret, held_calls, answer_bytes, policy, now)
+        self._shared = Shared(
+            settlement,
+            planner,
+            streams,
+            vault,
+            values or ConversationValues(secret),
+            held_calls,
+            answer_bytes,
+            policy,
+            now,
+        )
         self._admissions = admissions
         self._cached = CachedCalls(caches or {}, settlement, loop, secret, count, now)
 
@@ -138,7 +151,7 @@ class WorkloadCalls:
             if not grant.may_use(work.name):
                 raise shared.planner.unknown(work.name, grant)  # before anything is said of what it takes
             head, admission, reply = in_responses(call, head, admission, reply, work.name, work.limit)
-        asked = compose_call(call, work, head, admission, grant, shared.planner, shared.secret)
+        asked = compose_call(call, work, head, admission, grant, shared.planner, shared.values, shared.secret)
         if work.contract.cache is None:
             await self._make(call, work, head, admission, grant, asked, home, ending, reply)
         else:

@@ -20,6 +20,7 @@ from headworks.composing import (
     prompt_reference,
     prompt_values,
 )
+from headworks.conversation_values import ConversationValues
 from headworks.dialects import RequestHead
 from headworks.dialects.reading import Fields
 from headworks.errors import Refusal
@@ -61,6 +62,7 @@ def compose_call(
     admission: Admission,
     grant: Grant,
     planner: Planner,
+    values: ConversationValues,
     secret: bytes,
 ) -> Composed:
     """Make the fields that go up, and note in the call what it is.
@@ -71,8 +73,8 @@ def compose_call(
     composed = _compose(call, work, head, admission, grant, planner, secret)
     if work.privacy is None:
         return composed
-    privacy = CallPrivacy(work.privacy, secret, call.caller.team or call.caller.key_id)
-    fields = privacy.redact(composed.fields, call.call_id)
+    privacy = CallPrivacy(work.privacy, values, call, composed.fields, admission.route.endpoint)
+    fields = privacy.redact(composed.fields)
     # Values are back before the answer is looked at any further.
     return msgspec.structs.replace(composed, fields=fields, privacy=privacy, filters=(privacy, *composed.filters))
 

@@ -13,6 +13,7 @@ from headworks.attempts import RULES, Policy, may_hold_more, takes_no_more
 from headworks.calls import NO_USAGE, Endpoint, Failure, FailureKind, Outcome, Verdict
 from headworks.compiled import CompiledWorkload
 from headworks.composing import LIMIT_NAMES, PromptMessage, append_turns, last_words
+from headworks.conversation_values import ConversationValues
 from headworks.dialects import RequestHead
 from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer
 from headworks.dialects.reading import Fields
@@ -58,7 +59,7 @@ class Shared(msgspec.Struct, frozen=True):
     planner: Planner
     streams: StreamRelay
     vault: Vault | None
-    secret: bytes
+    values: ConversationValues
     held: HeldCalls
     answer_bytes: int
     policy: Policy
@@ -332,9 +333,8 @@ class Run(ABC):
         name = self._work.name
         kept = Kept(msgspec.json.encode(self._asked.fields), body, msgspec.json.encode(self._asked.values))
         if self._work.keeping is not None:
-            tenant = call.caller.team or call.caller.key_id
-            privacy = CallPrivacy(self._work.keeping, self._shared.secret, tenant)
-            kept = privacy.redact_kept(kept, self._endpoint, call.call_id, is_streamed=call.is_streamed)
+            privacy = CallPrivacy(self._work.keeping, self._shared.values, call)
+            kept = privacy.redact_kept(kept, self._endpoint, is_streamed=call.is_streamed)
         call.request_body = vault.seal(call.call_id, name, "request", kept.request)
         call.response_body = vault.seal(call.call_id, name, "response", kept.response)
         record.template_values = vault.seal(call.call_id, name, "values", kept.values)

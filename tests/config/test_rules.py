@@ -60,6 +60,14 @@ SIMULATOR = "providers: {sim: {kind: simulator}}\n"
             "2:34: providers.a.base_url: has no meaning for the simulator: it needs no network",
         ),
         (
+            SIMULATOR + "screening: {unscreened: [nano]}",
+            "2:26: screening.unscreened[0]: names no model: expected one of `models`, or `provider/model`",
+        ),
+        (
+            SIMULATOR + "models:\n  a: {provider: sim, model: x, fallback: [sim/y]}\nscreening: {unscreened: [a]}",
+            "4:26: screening.unscreened[0]: falls back to `sim/y`, which must stand here, too",
+        ),
+        (
             "providers:\n  a: {kind: simulator, api_key: env:X}",
             "2:33: providers.a.api_key: has no meaning for the simulator: it needs no network",
         ),

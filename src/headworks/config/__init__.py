@@ -21,7 +21,6 @@ from headworks.config.pricing import price_book, price_terms
 from headworks.config.project import FILE_NAME, Project, load, load_state, parse
 from headworks.config.reading import read_text
 from headworks.config.references import Reference, is_local_reference, is_reference, is_token, parse_reference
-from headworks.config.references import Reference, is_local_reference, is_reference, parse_reference
 from headworks.config.retiring import Retiring, find_retiring, retiring_text, retiring_warnings
 from headworks.config.rules import open_access_problem
 from headworks.config.schema import (

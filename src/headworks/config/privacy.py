@@ -1,13 +1,12 @@
-"""What a contract may say under `screening.privacy`: which personal data is looked for, and what becomes of it.
+"""What may be said under `screening.privacy`: which personal data is looked for, and what becomes of it.
 
-As in `contract`, the descriptions are the reference documentation and the JSON Schema.
+A contract says it of its workload, `headworks.yaml` of all calls that belong to none. As in `contract`, the
+descriptions are the reference documentation and the JSON Schema.
 """
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, field
-
-from headworks.config.shape import Section
+from msgspec import Meta, Struct, field
 
 KIND_NAME = "^[a-z][a-z0-9_]{1,30}$"
 """The name of a kind of data: one that Headworks knows (`email`, `us_ssn`), or one of the contract's own."""
@@ -23,7 +22,7 @@ ACTIONS = (
 )
 
 
-class CustomPattern(Section, frozen=True):
+class CustomPattern(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A form of data that only this organisation has."""
 
     regex: Annotated[
@@ -41,7 +40,7 @@ class CustomPattern(Section, frozen=True):
     ignore_case: Annotated[bool, Meta(description="Whether case makes no difference.")] = False
 
 
-class WordList(Section, frozen=True):
+class WordList(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Words and phrases that must not go up: names of clients, of projects, of products to come."""
 
     words: Annotated[
@@ -52,7 +51,7 @@ class WordList(Section, frozen=True):
     whole_words: Annotated[bool, Meta(description="Whether a part of a longer word does not count.")] = True
 
 
-class Privacy(Section, frozen=True):
+class Privacy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What becomes of personal data and secrets in what goes up, and of what the model brings up itself."""
 
     otherwise: Annotated[
@@ -78,6 +77,13 @@ class Privacy(Section, frozen=True):
     identifiers: Annotated[
         tuple[Annotated[str, Meta(pattern="^[a-z]{2}\\.[a-z0-9_]{1,32}$", examples=["at.vnr", "ch.ssn"])], ...],
         Meta(description="Further identifiers, named as the modules of python-stdnum are; needs the extra `privacy`."),
+    ] = ()
+    recognisers: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...],
+        Meta(
+            description="Recognisers of data without a form (names, organisations, addresses) that packages installed "
+            "here bring along: the names of their entry points in the group `headworks.recognisers`."
+        ),
     ] = ()
     never: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...],
@@ -108,3 +114,24 @@ class Privacy(Section, frozen=True):
         Annotated[float, Meta(gt=0, le=31_536_000)],
         Meta(description="Seconds that the values behind a conversation's tokens are kept after they were last used."),
     ] = 604_800.0
+
+
+class PlainScreening(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is screened of calls that belong to no workload. A workload's contract says it for its own."""
+
+    privacy: Annotated[
+        Privacy | None,
+        Meta(description="Personal data and secrets of these calls. Left out: they go up as they are."),
+    ] = None
+    teams: Annotated[
+        dict[str, Privacy],
+        Meta(description="The same for the calls of single teams, instead of `privacy`: each says all that it wants."),
+    ] = field(default_factory=dict)
+    unscreened: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...],
+        Meta(
+            description="Models whose calls go up as they are, whoever makes them: those on machines of your own. "
+            "Names as callers send them; what such a name falls back to must stand here, too.",
+            examples=[["local-small", "ollama/qwen3"]],
+        ),
+    ] = ()

@@ -229,6 +229,22 @@ class Rules:
                 elif other == name:
                     self._findings.add_unless_faulty(("models", name, "fallback", index), "is the model itself")
         self._tiers(config)
+        self._unscreened(config)
+
+    def _unscreened(self, config: Config) -> None:
+        """What is sent unscreened must not go on to where it would have been screened."""
+        names = config.screening.unscreened
+        for index, name in enumerate(names):
+            where: Path = ("screening", "unscreened", index)
+            if model_named(config, name) is None:
+                hint = suggestion(name, config.models)
+                self._findings.add_unless_faulty(
+                    where, f"names no model: expected one of `models`, or `provider/model`{hint}"
+                )
+            elif name in config.models:
+                for other in config.models[name].fallback:
+                    if other not in names:
+                        self._findings.add_unless_faulty(where, f"falls back to `{other}`, which must stand here, too")
 
     def _upstream_models(self, config: Config, name: str, model: Model) -> None:
         for index, (provider_name, model_name) in enumerate(model.pairs):

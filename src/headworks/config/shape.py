@@ -14,6 +14,7 @@ from msgspec.structs import force_setattr
 
 from headworks import calls, exchange
 from headworks.config.managers import LocalSecretReference, SecretReference, Secrets
+from headworks.config.privacy import PlainScreening
 from headworks.config.quirks import QUIRKS, QuirksName, Structured
 
 PROVIDER_NAME = "^[a-z][a-z0-9-]{0,62}$"
@@ -970,4 +971,7 @@ class Config(Section, frozen=True, kw_only=True):
     workloads: Annotated[
         FilePath, Meta(description="Folder of the workloads, one folder each. It need not be there.")
     ] = "workloads"
+    screening: Annotated[
+        PlainScreening, Meta(description="What is looked for in calls that belong to no workload.")
+    ] = PlainScreening()
     defaults: Annotated[Defaults, Meta(description="What providers inherit.")] = Defaults()

@@ -279,6 +279,33 @@ def jwt(rng):
                      "".join(rng.choices(alphabet, k=43))])  # fmt: skip
 
 
+def de_svnr(rng):
+    _, month, number = day(rng)
+    area, year, serial = rng.randint(2, 81), rng.randint(0, 99), rng.randint(0, 99)
+    head = f"{area:02}{number:02}{month:02}{year:02}{rng.choice(string.ascii_uppercase)}{serial:02}"
+    expanded = head[:8] + f"{ord(head[8]) - 64:02}" + head[9:]
+    products = [
+        int(digit) * weight for digit, weight in zip(expanded, (2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1), strict=False)
+    ]
+    total = sum(product // 10 + product % 10 for product in products)
+    return f"Rentenversicherungsnummer {head}{total % 10}", f"{head}{total % 10}"
+
+
+def mbi(rng):
+    letters, both = "ACDEFGHJKMNPQRTUVWXY", "ACDEFGHJKMNPQRTUVWXY0123456789"
+    value = (
+        rng.choice("123456789") + rng.choice(letters) + rng.choice(both) + rng.choice(string.digits) + "-"
+        + rng.choice(letters) + rng.choice(both) + rng.choice(string.digits) + "-" + rng.choice(letters)
+        + rng.choice(letters) + digits(rng, 2)
+    )  # fmt: skip
+    return rng.choice([(f"Medicare {value}", value), (f"MBI: {value.replace('-', '')}", value.replace("-", ""))])
+
+
+def pem(rng):
+    lines = ["".join(rng.choices(string.ascii_letters + string.digits + "+/", k=64)) for _ in range(3)]
+    return "\n".join(["-----BEGIN PRIVATE KEY-----", *lines, "-----END PRIVATE KEY-----"])
+
+
 CHECKED = {
     "card": card, "us_ssn": ssn, "us_itin": itin, "uk_nino": nino, "uk_nhs": nhs_number, "de_tax_id": de_tax,
     "fr_nir": fr_nir, "es_dni": es_dni, "it_codice_fiscale": it_cf, "nl_bsn": nl_bsn, "pl_pesel": pl_pesel,
@@ -286,6 +313,7 @@ CHECKED = {
     "in_pan": pan, "br_cpf": br_cpf, "br_cnpj": br_cnpj, "npi": npi, "dea": dea, "medical_record": mrn, "mac": mac,
     "ip": ip, "date_of_birth": birth, "passport": passport, "driving_licence": licence, "bank_account": account,
     "wallet": wallet, "api_key": api_key, "secret": secret, "url_credentials": userinfo, "jwt": jwt,
+    "de_svnr": de_svnr, "health_insurance": mbi, "private_key": pem,
 }  # fmt: skip
 """A maker for each kind: it gives a value, or a value with the words that it takes, and the value."""
 

@@ -42,7 +42,7 @@ WORDS = [
 
 
 def a_screen(answer):
-    return AnswerScreen(POLICIES[answer], TokenBook(b"t" * 32, b"c" * 32))
+    return AnswerScreen(POLICIES[answer], TokenBook(b"t" * 32))
 
 
 def streamed(screen, pieces):
@@ -105,7 +105,7 @@ def test_a_key_is_held_back_until_its_end():
 
 def test_a_phrase_of_a_word_list_is_found_across_pieces():
     policy = PrivacyPolicy.compile(Privacy(answer="remove", words={"project": WordList(words=("blue falcon rising",))}))
-    screen = AnswerScreen(policy, TokenBook(b"t" * 32, b"c" * 32))
+    screen = AnswerScreen(policy, TokenBook(b"t" * 32))
 
     out = streamed(screen, ["we call it ", "blue ", "falcon ", "rising ", "around here, every one of us does so"])
 
@@ -122,7 +122,7 @@ def test_what_is_blocked_ends_the_answer():
 
 
 def test_the_calls_own_tokens_are_not_the_models_doing():
-    book = TokenBook(b"t" * 32, b"c" * 32)
+    book = TokenBook(b"t" * 32)
     token = book.token_for(KINDS["url_credentials"], "bob:secret")
     screen = AnswerScreen(POLICIES["mask"], book)
 
@@ -139,5 +139,5 @@ def test_a_failing_detector_closes_the_door():
     policy = PrivacyPolicy.compile(Privacy(), recognisers=[Broken()])
 
     with pytest.raises(ScreeningFailed) as caught:
-        AnswerScreen(policy, TokenBook(b"", b"")).text("Ada Lovelace")
+        AnswerScreen(policy, TokenBook(b"")).text("Ada Lovelace")
     assert "Ada" not in str(caught.value)

@@ -67,6 +67,28 @@ def test_both_engines_find_the_same_in_the_standard_library(share):
         assert fast.find(text) == slow.find(text), path.name
 
 
+_FIFTY_MEGABYTES = 50_000_000
+
+
+@pytest.mark.long
+@pytest.mark.skipif(re2 is None, reason="the extra `privacy` is not installed")
+def test_both_engines_find_the_same_in_fifty_megabytes():
+    """Code and prose of the standard library, over and over, each time with other values strewn in."""
+    rng = random.Random(50)
+    files = sorted(Path(random.__file__).parent.rglob("*.py"))
+    kinds = sorted(CHECKED)
+    size = 0
+    while size < _FIFTY_MEGABYTES:
+        text = rng.choice(files).read_text(encoding="utf-8", errors="replace")
+        pieces = [text[at : at + 1500] for at in range(0, len(text), 1500)]
+        for index, piece in enumerate(pieces):
+            made = CHECKED[rng.choice(kinds)](rng)
+            pieces[index] = piece + rng.choice(BETWEEN).format(made[0] if isinstance(made, tuple) else made)
+        text = "".join(pieces)
+        size += len(text)
+        assert fast.find(text) == slow.find(text), text[:80]
+
+
 @given(texts())
 def test_findings_are_in_order_and_do_not_overlap(text):
     findings = fast.find(text)

@@ -1,15 +1,17 @@
 """Personal data and secrets: found in what goes up, replaced by tokens, and put back in what comes down.
 
-`PrivacyPolicy.compile` makes a contract's `screening.privacy` ready. For each call, `TokenVault.book` (or
-`passing_book`, where there is no conversation) gives the book of its tokens; `Redactor.redact` screens the body;
-`TokenVault.save` keeps what is new before the body goes up. Of the answer, `AnswerScreen` looks at what the model
-brings up itself, and then `Restorer` turns tokens back: both for whole texts and for streams. Every failure is a
-`Refusal`, so that a door which nobody watches is closed.
+`PrivacyPolicy.compile` makes a `screening.privacy` ready. For each call, `TokenBook.of_tenant` gives the book of its
+tokens, or `TokenVault.book` where the provider remembers the conversation; `Redactor.redact` screens the body;
+`TokenVault.save` keeps what is new before anybody can go on from the answer. Of the answer, `AnswerScreen` looks at
+what the model brings up itself, and then `Restorer` turns tokens back: both for whole texts and for streams;
+`AnswerBody` does both for all strings of a body. Every failure is a `Refusal`, so that a door which nobody watches is
+closed.
 
 May import `errors`, `database` and `config.privacy`.
 """
 
 from headworks.screening.privacy.answering import AnswerScreen, AnswerStream
+from headworks.screening.privacy.bodies import ARGUMENTS, AnswerBody, may_hold_token
 from headworks.screening.privacy.books import TokenBook
 from headworks.screening.privacy.failures import PersonalDataBlocked, ScreeningFailed
 from headworks.screening.privacy.finding import Finder, Finding, Recogniser
@@ -20,8 +22,10 @@ from headworks.screening.privacy.restoring import Restorer, RestoringStream
 from headworks.screening.privacy.vault import VAULT_FILE, TokenVault
 
 __all__ = [
+    "ARGUMENTS",
     "KINDS",
     "VAULT_FILE",
+    "AnswerBody",
     "AnswerScreen",
     "AnswerStream",
     "Finder",
@@ -37,4 +41,5 @@ __all__ = [
     "ScreeningFailed",
     "TokenBook",
     "TokenVault",
+    "may_hold_token",
 ]

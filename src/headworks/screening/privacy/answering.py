@@ -63,6 +63,11 @@ class AnswerScreen:
         """Whether what is found goes out all the same."""
         return self._policy.settings.answer in ("allow", "report")
 
+    @property
+    def blocks(self) -> bool:
+        """Whether an answer with anything in it must not go out."""
+        return self._policy.settings.answer == "block"
+
     def text(self, text: str) -> str:
         """A whole text, as it may go out.
 
@@ -71,6 +76,20 @@ class AnswerScreen:
             ScreeningFailed: it could not be screened.
         """
         return text if self.is_off else self.judged(text, self.found(text))
+
+    def arguments(self, text: str) -> str:
+        """The arguments of a call: found and blocked as in a text, but never cut: a tool would get something else than
+        what was meant.
+
+        Raises:
+            PersonalDataBlocked, ScreeningFailed: as `text`.
+        """
+        found = [] if self.is_off else self.found(text)
+        if self.blocks:
+            return self.judged(text, found)
+        for finding in found:
+            self.counts[finding.kind] = self.counts.get(finding.kind, 0) + 1
+        return text
 
     def found(self, text: str) -> list[Finding]:
         """What there is in a text; for `AnswerStream`.
@@ -113,18 +132,23 @@ class AnswerScreen:
         pieces.append(text[place:])
         return "".join(pieces)
 
-    def stream(self) -> "AnswerStream":
-        """For one text that comes in pieces."""
-        return AnswerStream(self)
+    def stream(self, *, in_call: bool = False) -> "AnswerStream":
+        """For one text that comes in pieces.
+
+        Arguments:
+            in_call: it is the arguments of a call (see `arguments`).
+        """
+        return AnswerStream(self, in_call=in_call)
 
 
 class AnswerStream:
     """One text in pieces. State: what is held back, and what went out just before it."""
 
-    __slots__ = ("_context", "_held", "_screen")
+    __slots__ = ("_context", "_held", "_only_reports", "_screen")
 
-    def __init__(self, screen: AnswerScreen) -> None:
+    def __init__(self, screen: AnswerScreen, *, in_call: bool = False) -> None:
         self._screen = screen
+        self._only_reports = screen.only_reports or (in_call and not screen.blocks)
         self._held = ""
         self._context = ""
 
@@ -138,7 +162,7 @@ class AnswerStream:
             return piece
         self._held += piece
         released = self._release(self._cut(), is_last=False)
-        return piece if self._screen.only_reports else released
+        return piece if self._only_reports else released
 
     def end(self) -> str:
         """The rest.
@@ -147,7 +171,7 @@ class AnswerStream:
             PersonalDataBlocked, ScreeningFailed: as `AnswerScreen.text`.
         """
         released = self._release(len(self._held), is_last=True)
-        return "" if self._screen.only_reports else released
+        return "" if self._only_reports else released
 
     def _release(self, cut: int, *, is_last: bool) -> str:
         if not cut:

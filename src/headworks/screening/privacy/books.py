@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import os
 from collections.abc import Iterable
 
 import msgspec
@@ -10,7 +9,6 @@ import msgspec
 from headworks.screening.privacy.kinds import Kind
 from headworks.screening.privacy.tokens import suffix_of, token
 
-_KEY_BYTES = 32
 _HASH_CHARACTERS = 16  # 64 bits: a collision takes billions of values
 
 
@@ -25,18 +23,21 @@ class Entry(msgspec.Struct, frozen=True):
 class TokenBook:
     """The values of one conversation. A caller's texts can only ever give values of the book that the call has.
 
+    Within a tenant a value has the same token for good: over the turns of a conversation whose history the caller
+    brings along, over workers and restarts, and so that a provider's prompt cache still fits. What a token leads back
+    to is another matter: only what the call itself, or its conversation, has brought up.
+
     State: the entries, and which of them are new. For one call at a time.
 
     Arguments:
-        tenant_key: for what is the same for good within a tenant (`hash_of`).
-        conversation_key: tokens are derived from it; whoever does not have it can guess none.
+        tenant_key: tokens and hashes are derived from it; whoever does not have it can guess none.
     """
 
-    __slots__ = ("_by_token", "_by_value", "_conversation_key", "_new", "_tenant_key")
+    __slots__ = ("_by_token", "_by_value", "_new", "_tenant_key", "_token_key")
 
-    def __init__(self, tenant_key: bytes, conversation_key: bytes, entries: Iterable[Entry] = ()) -> None:
+    def __init__(self, tenant_key: bytes, entries: Iterable[Entry] = ()) -> None:
         self._tenant_key = tenant_key
-        self._conversation_key = conversation_key
+        self._token_key = hmac.digest(tenant_key, b"tokens", hashlib.sha256)
         self._by_value: dict[tuple[str, str], str] = {}
         self._by_token: dict[str, str] = {}
         self._new: list[Entry] = []
@@ -44,9 +45,14 @@ class TokenBook:
             self.learn(entry)
 
     @classmethod
-    def of_one_call(cls, tenant_key: bytes) -> "TokenBook":
-        """A book that is never kept: for calls without a conversation."""
-        return cls(tenant_key, os.urandom(_KEY_BYTES))
+    def of_tenant(cls, secret: bytes, tenant: str) -> "TokenBook":
+        """An empty book.
+
+        Arguments:
+            secret: of this installation.
+            tenant: whose call it is; two tenants have different tokens for the same value.
+        """
+        return cls(hmac.digest(secret, b"privacy\0" + tenant.encode(), hashlib.sha256))
 
     def learn(self, entry: Entry) -> None:
         """Take over what is kept. What is known already is left as it is."""
@@ -61,7 +67,7 @@ class TokenBook:
             return known
         attempt = 0
         while True:
-            made = token(kind.label, suffix_of(self._conversation_key, kind.name, value, attempt))
+            made = token(kind.label, suffix_of(self._token_key, kind.name, value, attempt))
             if made not in self._by_token:
                 break
             attempt += 1
@@ -78,6 +84,11 @@ class TokenBook:
         """A word that stands for a value for good, within the tenant. It leads nowhere back."""
         message = b"\0".join((b"hash", kind.name.encode(), value.encode("utf-8", "surrogatepass")))
         return f"{kind.label}_{hmac.digest(self._tenant_key, message, hashlib.sha256).hex()[:_HASH_CHARACTERS]}"
+
+    @property
+    def has_entries(self) -> bool:
+        """Whether there is any token."""
+        return bool(self._by_token)
 
     def take_new(self) -> list[Entry]:
         """What was added since this was last asked; for who keeps it."""

@@ -10,13 +10,15 @@ _VERHOEFF_P = (
 _VERHOEFF = [
     [[int(row[int(_VERHOEFF_P[place][digit])]) for digit in range(10)] for row in _VERHOEFF_D] for place in range(8)
 ]
-_LUHN_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+_LUHN_DOUBLED = bytes.maketrans(b"0123456789", b"0246813579")
+_AS_NUMBERS = {ord(letter): str(number) for number, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 10)}
 
 
 def luhn(digits: str) -> bool:
     """ISO/IEC 7812-1, annex B."""
-    values = [ord(digit) - 48 for digit in reversed(digits)]
-    return (sum(values[::2]) + sum([_LUHN_DOUBLED[value] for value in values[1::2]])) % 10 == 0
+    data = digits.encode()
+    total = sum(data[-1::-2]) + sum(data[-2::-2].translate(_LUHN_DOUBLED))  # of characters: 48 more for each digit
+    return (total - 48 * len(data)) % 10 == 0
 
 
 def verhoeff(digits: str) -> bool:
@@ -29,8 +31,7 @@ def verhoeff(digits: str) -> bool:
 
 def mod_97(text: str) -> bool:
     """ISO/IEC 7064 MOD 97-10, of letters (A is 10) and digits, as an IBAN has it (ISO 13616): head last."""
-    turned = text[4:] + text[:4]
-    return int("".join([str(int(character, 36)) for character in turned])) % 97 == 1
+    return int((text[4:] + text[:4]).translate(_AS_NUMBERS)) % 97 == 1
 
 
 def mod_11_10(digits: str) -> bool:

@@ -30,5 +30,5 @@ class PersonalDataBlocked(Refusal):
         super().__init__(
             400,
             "personal_data_blocked",
-            f"The {where} holds data that this workload does not allow: {', '.join(self.kinds)}. Leave it out.",
+            f"The {where} holds data that is not allowed here: {', '.join(self.kinds)}. Leave it out.",
         )

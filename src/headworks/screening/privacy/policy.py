@@ -6,6 +6,7 @@ from headworks.config.privacy import Privacy, PrivacyAction
 from headworks.errors import ConfigError, Problem
 from headworks.screening.privacy.finding import Finder, Recogniser
 from headworks.screening.privacy.kinds import KINDS, Kind
+from headworks.screening.privacy.plugged import load_recognisers
 from headworks.screening.privacy.tokens import QUOTED, TokenForm
 
 QUOTED_KIND = Kind(QUOTED, QUOTED.upper(), "what looks like a token, and was typed")
@@ -41,13 +42,14 @@ class PrivacyPolicy:
         """The policy of a contract.
 
         Arguments:
-            recognisers: of data without a form (names, say), if there are any.
+            recognisers: of data without a form (names, say), beside those that the contract names.
             prefers_re2: False for Python's engine even where RE2 is installed.
             file: the contract, for errors.
 
         Raises:
             ConfigError: it names an unknown kind, or a pattern cannot be used.
         """
+        recognisers = (*recognisers, *load_recognisers(settings.recognisers, file))
         own = {**settings.patterns, **settings.words}
         kinds = {**KINDS, **{name: Kind(name, _label(name), "of the contract's own") for name in own}}
         for recogniser in recognisers:

@@ -115,7 +115,8 @@ class Redactor:
         """Fill in what each leaf becomes; whether any is changed."""
         joined = "\n".join([leaf.lead + leaf.text for leaf in leaves])
         indices = self._finder.may_hold(Shadow(joined).data)
-        typed = any(book.value_of(written) is not None for _, _, written in self._form.find(joined))
+        written = [one for _, _, one in self._form.find(joined)]
+        typed = any(book.value_of(one) is not None for one in written)
         if not indices and not (typed and self._quotes) and not self._finder.has_recognisers:
             for leaf in leaves:
                 leaf.becomes = leaf.text
@@ -126,6 +127,12 @@ class Redactor:
                 leaf.findings = self._with_typed(leaf, book)
         self._spread(leaves)
         self._block([finding for leaf in leaves for finding in leaf.findings])
+        if written and not typed:
+            # Which tokens are known shows only when every value has its own: a caller may have typed one of those.
+            self._give_tokens(leaves, book)
+            if any(book.value_of(one) is not None for one in written):
+                for leaf in leaves:
+                    leaf.findings = self._with_typed(leaf, book)
         changed = False
         for leaf in leaves:
             leaf.becomes = self._replaced(leaf, book, counts)
@@ -174,6 +181,12 @@ class Redactor:
                     if is_free and _is_whole(leaf.text, start, end):
                         leaf.findings = sorted([*leaf.findings, Finding(start, end, model.kind, model.confidence)])
                     start = leaf.text.find(value, end)
+
+    def _give_tokens(self, leaves: Sequence[_Leaf], book: TokenBook) -> None:
+        for leaf in leaves:
+            for one in leaf.findings:
+                if one.kind != QUOTED and self._policy.action(one.kind) == "tokenise":
+                    book.token_for(self._policy.kind(one.kind), leaf.text[one.start : one.end])
 
     def _block(self, findings: Sequence[Finding]) -> None:
         blocked = [one.kind for one in findings if one.kind != QUOTED and self._policy.action(one.kind) == "block"]

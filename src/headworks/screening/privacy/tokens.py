@@ -27,7 +27,7 @@ QUOTED = "quoted"
 
 
 def suffix_of(key: bytes, kind: str, value: str, attempt: int) -> str:
-    """The last part of a token: HMAC-SHA256 under the conversation's key.
+    """The last part of a token: HMAC-SHA256 under the tenant's key.
 
     Arguments:
         attempt: 0, or more when what came out stands for another value already.

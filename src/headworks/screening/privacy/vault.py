@@ -50,14 +50,20 @@ _MIGRATIONS = (
         UNIQUE (book, token)
     )
     """,
+    """
+    CREATE TABLE links (
+        reference BLOB PRIMARY KEY,
+        book BLOB NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX links_by_book ON links (book)
+    """,
 )
 
 
 class _TenantKeys(msgspec.Struct, frozen=True):
-    """What a tenant's values are sealed with, and what its tokens, hashes and names are derived from."""
+    """What a tenant's values are sealed with, and what its conversations' names are derived from."""
 
     cipher: AESGCM
-    words: bytes
     names: bytes
 
 
@@ -98,20 +104,19 @@ class TokenVault:
 
     def passing_book(self, tenant: str) -> TokenBook:
         """A book for a call without a conversation: it is never written anywhere."""
-        return TokenBook.of_one_call(self._keys(tenant).words)
+        return TokenBook.of_tenant(self._secret, tenant)
 
     def book(self, tenant: str, conversation: str) -> TokenBook:
         """The book of a conversation, with what every worker has saved; an empty one if there is none, or no more."""
         keys = self._keys(tenant)
-        name = _name(keys, conversation)
         with storage_errors(self._path):
+            name = self._find(keys, conversation)
             row = self._connection.execute(
                 "SELECT expires_at FROM books WHERE book = ? AND expires_at > ?", (name, self._now())
             ).fetchone()
             kept = self._books.get(name)
             if kept is None or row is None or kept.expires_at <= self._now():
-                conversation_key = hmac.digest(keys.words, b"conversation\0" + conversation.encode(), hashlib.sha256)
-                kept = _Kept(TokenBook(keys.words, conversation_key), 0, 0.0)
+                kept = _Kept(TokenBook.of_tenant(self._secret, tenant), 0, 0.0)
             if row is not None:
                 kept.expires_at = row[0]
                 self._read(keys, name, kept)
@@ -121,18 +126,26 @@ class TokenVault:
             self._books.popitem(last=False)
         return kept.book
 
-    def save(self, tenant: str, conversation: str, book: TokenBook, *, life_s: float) -> bool:
-        """Keep what is new in a book, before its tokens go up; its time begins anew.
+    def save(self, tenant: str, conversation: str, book: TokenBook, *, life_s: float, link: str = "") -> bool:
+        """Keep what is new in a book, before anybody can go on from it; its time begins anew.
+
+        Arguments:
+            link: another name that leads to the same book from now on: the response that one goes on from next.
 
         Returns:
             False if another worker has given one of the tokens to another value at the same moment: then nothing was
             kept, and the body has to be redacted again with a book that is asked for anew.
         """
         keys = self._keys(tenant)
-        name = _name(keys, conversation)
         new = book.take_new()
         now = self._now()
         with storage_errors(self._path), transaction(self._connection):
+            name = self._find(keys, conversation)
+            if link and link != conversation:
+                self._connection.execute(
+                    "INSERT INTO links (reference, book) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                    (_name(keys, link), name),
+                )
             kept = self._books.get(name)
             row = self._connection.execute("SELECT expires_at FROM books WHERE book = ?", (name,)).fetchone()
             if row is not None and row[0] <= now:
@@ -155,9 +168,10 @@ class TokenVault:
 
     def forget(self, tenant: str, conversation: str) -> int:
         """Take a conversation out; returns how many values it had."""
-        name = _name(self._keys(tenant), conversation)
-        self._books.pop(name, None)
         with storage_errors(self._path), transaction(self._connection):
+            name = self._find(self._keys(tenant), conversation)
+            self._books.pop(name, None)
+            self._connection.execute("DELETE FROM links WHERE book = ?", (name,))
             self._connection.execute("DELETE FROM books WHERE book = ?", (name,))
             return self._connection.execute("DELETE FROM entries WHERE book = ?", (name,)).rowcount
 
@@ -170,8 +184,17 @@ class TokenVault:
             gone = self._connection.execute(
                 "DELETE FROM entries WHERE book IN (SELECT book FROM books WHERE expires_at <= ?)", (now,)
             ).rowcount
+            self._connection.execute(
+                "DELETE FROM links WHERE book IN (SELECT book FROM books WHERE expires_at <= ?)", (now,)
+            )
             self._connection.execute("DELETE FROM books WHERE expires_at <= ?", (now,))
         return gone
+
+    def _find(self, keys: _TenantKeys, conversation: str) -> bytes:
+        """The name of the book that a conversation, or a response of one, leads to."""
+        name = _name(keys, conversation)
+        row = self._connection.execute("SELECT book FROM links WHERE reference = ?", (name,)).fetchone()
+        return name if row is None else bytes(row[0])
 
     def _insert(self, keys: _TenantKeys, name: bytes, new: list[Entry]) -> bool:
         """Write entries; False, and none of them written, if a token stands for another value already."""
@@ -215,8 +238,8 @@ class TokenVault:
     def _keys(self, tenant: str) -> _TenantKeys:
         keys = self._tenants.get(tenant)
         if keys is None:
-            made = HKDF(SHA256(), 96, None, b"headworks privacy 1\0" + tenant.encode()).derive(self._secret)
-            keys = self._tenants[tenant] = _TenantKeys(AESGCM(made[:32]), made[32:64], made[64:])
+            made = HKDF(SHA256(), 64, None, b"headworks privacy 1\0" + tenant.encode()).derive(self._secret)
+            keys = self._tenants[tenant] = _TenantKeys(AESGCM(made[:32]), made[32:])
             if len(self._tenants) > _MOST_TENANTS:
                 self._tenants.popitem(last=False)
         return keys

@@ -29,18 +29,18 @@ _RANGES: tuple[tuple[int, int, int, tuple[int, ...]], ...] = (
     (4, 2131, 2131, (15,)),  # JCB, old
     (4, 1800, 1800, (15,)),  # JCB, old
     (4, 2200, 2204, (16, 17, 18, 19)),  # Mir
-    (2, 50, 50, (13, 14, 15, 16, 17, 18, 19)),  # Maestro
-    (2, 56, 58, (13, 14, 15, 16, 17, 18, 19)),  # Maestro
-    (2, 63, 63, (13, 14, 15, 16, 17, 18, 19)),  # Maestro
-    (2, 67, 67, (13, 14, 15, 16, 17, 18, 19)),  # Maestro
+    (2, 50, 50, (12, 13, 14, 15, 16, 17, 18, 19)),  # Maestro
+    (2, 56, 58, (12, 13, 14, 15, 16, 17, 18, 19)),  # Maestro
+    (2, 63, 63, (12, 13, 14, 15, 16, 17, 18, 19)),  # Maestro
+    (2, 67, 67, (12, 13, 14, 15, 16, 17, 18, 19)),  # Maestro
 )
 
 
 def _lengths_by_beginning() -> bytes:
-    """For each four digits that a number may begin with: a bit for each length that it may have, from 13 on."""
+    """For each four digits that a number may begin with: a bit for each length that it may have, from 12 on."""
     found = bytearray(10_000)
     for width, first, last, lengths in _RANGES:
-        bits = sum(1 << (length - 13) for length in lengths)
+        bits = sum(1 << (length - 12) for length in lengths)
         for beginning in range(first * 10 ** (4 - width), (last + 1) * 10 ** (4 - width)):
             found[beginning] |= bits
     return bytes(found)
@@ -51,7 +51,7 @@ _LENGTHS = _lengths_by_beginning()
 
 def is_card(digits: str) -> bool:
     """Whether these digits can be a payment card's."""
-    return bool(_LENGTHS[int(digits[:4])] >> (len(digits) - 13) & 1) and luhn(digits) and len(set(digits)) > 1
+    return bool(_LENGTHS[int(digits[:4])] >> (len(digits) - 12) & 1) and luhn(digits) and len(set(digits)) > 1
 
 
 _APART = b" \t\r\n.-"
@@ -66,8 +66,8 @@ def _card(data: bytes, start: int, end: int) -> Hit | None:
         # Three digits that stand apart may be its security code, or the beginning of the next number.
         end -= 3 + len(data[start : end - 3]) - len(data[start : end - 3].rstrip(_APART))
         hit = _number(data, start, end)
-    # Thirteen digits are seldom a card any more, and often milliseconds or an article's number.
-    return None if hit is not None and end - start == 13 and hit[3] < 0.9 else hit
+    # So few digits are seldom a card any more, and often milliseconds or an article's number.
+    return None if hit is not None and end - start <= 13 and hit[3] < 0.98 else hit
 
 
 PATTERNS = (
@@ -75,10 +75,10 @@ PATTERNS = (
         EDGE
         + r"([1-68][0-9]{3}"
         + f"(?:{GAP}[0-9]{{4}}{GAP}[0-9]{{4}}{GAP}[0-9]{{4}}(?:{GAP}[0-9]{{3}})?"
-        + f"|{GAP}[0-9]{{6}}{GAP}[0-9]{{4,5}}|[0-9]{{9,15}}))"
+        + f"|{GAP}[0-9]{{6}}{GAP}[0-9]{{4,5}}|[0-9]{{8,15}}))"
         + EDGE,
         _card,
-        digits=13,
+        digits=12,
         retries=True,  # what stands before a card may be four digits too: a year, the end of another number
     ),
 )

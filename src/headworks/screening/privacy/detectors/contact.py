@@ -85,7 +85,9 @@ def _north_american(data: bytes, start: int, end: int) -> Hit | None:
 def _named(data: bytes, start: int, end: int) -> Hit | None:
     """Named as a telephone number; of any form."""
     value = data[start:end]
-    if not 7 <= len(_NOT_DIGIT.sub(b"", value)) <= 13 or not _PHONE_WORDS.stand_before(data, start, 24):
+    if not 7 <= len(_NOT_DIGIT.sub(b"", _EXTENDED.split(value)[0])) <= 13 or not _PHONE_WORDS.stand_before(
+        data, start, 24
+    ):
         return None
     is_whole = is_alone(data, start, end) and not (start and data[start - 1] in b"+=.-/")
     return ("phone", start, end, 0.9) if is_whole and not _DATE.match(value) else None
@@ -123,7 +125,7 @@ PATTERNS = (
         wider=r"[A-Za-z0-9._%+\xff'-](?:@|%40)[A-Za-z0-9\xff]",
     ),
     Pattern(
-        r"((?:\+[ (]{0,2}[1-9][0-9]{0,2}(?:[ ()./-]{0,3}[0-9]){6,13}|\b00[1-9][0-9](?:[ ()./-]{0,3}[0-9]){6,12})"
+        r"((?:\+[ (]{0,2}[1-9][0-9]{0,2}(?:[ ()./-]{0,3}[0-9]){6,13}|\b00[1-9](?:[ ()./-]{0,3}[0-9]){7,13})"
         + _EXTENSION,
         _international,
         digits=8,
@@ -133,9 +135,15 @@ PATTERNS = (
         _north_american,
         digits=10,
     ),
-    Pattern(r"((?:\(0[0-9]{1,5}\)|\b0[0-9]{1,5})(?:[ /-]{1,3}[0-9]{2,8}){1,5})\b", _national, digits=9),
     Pattern(
-        r"((?:\([0-9]{2,5}\)|\b[0-9]{2,6})(?:[ /.-]{1,3}[0-9]{2,8}){1,5}|\b[0-9]{7,13})\b",
+        r"(\(0[0-9]{1,5}\)[ /-]{0,3}[0-9]{2,8}(?:[ /-]{1,3}[0-9]{2,8}){0,4}"
+        r"|\b0[0-9]{1,5}(?:[ /-]{1,3}[0-9]{2,8}){1,5})\b",
+        _national,
+        digits=9,
+    ),
+    Pattern(
+        r"((?:\([0-9]{2,5}\)[ /.-]{0,3}[0-9]{2,8}(?:[ /.-]{1,3}[0-9]{2,8}){0,4}"
+        r"|\b[0-9]{2,6}(?:[ /.-]{1,3}[0-9]{2,8}){1,5}|\b[0-9]{7,13})" + _EXTENSION,
         _named,
         digits=7,
         needles=any_of(

@@ -1,0 +1,156 @@
+"""A stream in any dialect says the same with its values back, wherever its texts, events and bytes were cut."""
+
+import json
+import random
+import re
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headworks.calls import AttemptFailed, Endpoint
+from headworks.config.privacy import Privacy
+from headworks.delta_places import PLACES
+from headworks.dialects import ChatTail, GeminiTail, MessagesTail, ResponsesTail
+from headworks.dialects.sse import parse_event, split_blocks
+from headworks.screened_stream import TreatedStream
+from headworks.screening.privacy import (
+    KINDS,
+    AnswerBody,
+    AnswerScreen,
+    PrivacyPolicy,
+    Redactor,
+    Restorer,
+    TokenBook,
+)
+from played_streams import ANSWERS
+
+POLICIES = {name: PrivacyPolicy.compile(Privacy(answer=name)) for name in ("allow", "report", "mask", "block")}
+TAILS = {
+    Endpoint.CHAT: ChatTail,
+    Endpoint.RESPONSES: ResponsesTail,
+    Endpoint.MESSAGES: MessagesTail,
+    Endpoint.GENERATE_CONTENT: GeminiTail,
+}
+MAIL = "ada.lovelace@example.org"
+WORDS = ("Well, ", "it is ", "PI", "PII_", "PII_EMAIL_b2cdefg", "p", "é\n", '"x" ', "\U0001f600 ", "4 + 4. ", "pii ")
+
+
+def steps(endpoint, book, answer="allow"):
+    policy = POLICIES[answer]
+    restorer, screen = Restorer(book, policy.form), AnswerScreen(policy, book)
+    whole = AnswerBody(policy, restorer, AnswerScreen(policy, book))
+    return TreatedStream(TAILS[endpoint](), endpoint, policy, restorer, screen, whole, is_json=False)
+
+
+def cut(data, places):
+    edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+    return [data[first:last] for first, last in pairwise(edges) if last > first]
+
+
+def said(endpoint, out):
+    """The texts of a stream's pieces, by lane; and of the events, all that are JSON."""
+    texts = {}
+    events = [json.loads(one.data) for one in map(parse_event, split_blocks(out)) if one and one.data.startswith(b"{")]
+    for event in events:
+        for piece in PLACES[endpoint].pieces(event):
+            texts.setdefault(piece.lane, []).append(piece.text)
+    return {lane: "".join(pieces) for lane, pieces in texts.items()}, events
+
+
+def check(endpoint, rng, answer):
+    book = TokenBook(b"t" * 32)
+    values = [MAIL, "+44 20 7946 0958", "4111 1111 1111 1111", 'Ada "the first"\n']
+    tokens = {book.token_for(KINDS["email"], value): value for value in values}
+    text = "".join(rng.choices([*tokens, *WORDS, *WORDS], k=rng.randint(1, 9)))
+    expected = re.sub("|".join(tokens), lambda match: tokens[match[0]], text)
+    pieces = cut(text, [rng.randrange(10_000) for _ in range(rng.randint(0, 12))]) or [""]
+    data = b"".join(ANSWERS[endpoint](pieces))
+    stream = steps(endpoint, book, answer)
+
+    out = b"".join(map(stream.feed, cut(data, [rng.randrange(100_000) for _ in range(rng.randint(0, 12))])))
+
+    assert stream.is_complete
+    texts, events = said(endpoint, out)
+    assert list(texts.values()) == [expected], (text, pieces)
+    numbers = [event["sequence_number"] for event in events if "sequence_number" in event]
+    assert numbers == list(range(len(numbers)))
+    if not any(token in text for token in tokens) and all(not piece.lower().endswith(("p", "pi")) for piece in pieces):
+        assert len(split_blocks(out)) >= len(split_blocks(data))
+
+
+@pytest.mark.parametrize("endpoint", TAILS)
+@pytest.mark.parametrize("answer", ["allow", "report"])
+@given(seed=st.integers(0, 1 << 32))
+def test_however_a_stream_was_cut_it_says_what_was_meant(endpoint, answer, seed):
+    check(endpoint, random.Random(seed), answer)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("endpoint", TAILS)
+def test_of_thirty_thousand_cuts_none_makes_a_difference(endpoint):
+    rng = random.Random(f"30000{endpoint}")
+    for _ in range(30_000 // len(TAILS)):
+        check(endpoint, rng, rng.choice(["allow", "report"]))
+
+
+@pytest.mark.parametrize("endpoint", TAILS)
+def test_what_the_model_brings_up_is_masked_wherever_it_was_cut(endpoint):
+    text = f"It was {MAIL}, I am quite sure of that. "
+    for step in (1, 4, 100):
+        pieces = [text[at : at + step] for at in range(0, len(text), step)]
+        stream = steps(endpoint, TokenBook(b"t" * 32), "mask")
+        out = stream.feed(b"".join(ANSWERS[endpoint](pieces)))
+        assert b"lovelace" not in out
+        assert list(said(endpoint, out)[0].values()) == [text.replace(MAIL, "***.********@*******.***")]
+
+
+@pytest.mark.parametrize("endpoint", TAILS)
+def test_what_is_blocked_never_goes_out_and_neither_does_what_was_held_back(endpoint):
+    text = f"It was {MAIL}, I am quite sure of that. "
+    stream = steps(endpoint, TokenBook(b"t" * 32), "block")
+    out: list[bytes] = []
+    events = ANSWERS[endpoint]([text[at : at + 3] for at in range(0, len(text), 3)])
+    with pytest.raises(AttemptFailed, match="personal data"):
+        out.extend(map(stream.feed, events))
+    told = b"".join(out) + stream.broken("output_blocked", "No.")
+    assert "lovelace" not in "".join(said(endpoint, told)[0].values())
+    assert b"output_blocked" in told or b"No." in told
+
+
+def test_what_is_held_back_goes_out_before_the_error_of_a_stream_that_broke():
+    stream = steps(Endpoint.CHAT, TokenBook(b"t" * 32))
+    out = stream.feed(ANSWERS[Endpoint.CHAT](["Up to PII_EMA"])[0]) + stream.broken("upstream_error", "It broke.")
+
+    assert said(Endpoint.CHAT, out)[0][0, "content", 0] == "Up to PII_EMA"
+    assert out.index(b"PII_EMA") < out.index(b"upstream_error")
+
+
+def test_choices_and_calls_that_come_in_turns_are_kept_apart():
+    book = TokenBook(b"t" * 32)
+    token, _ = Redactor(POLICIES["allow"]).redact_text(MAIL, book)
+    events = []
+    for at in range(0, len(token), 4):
+        piece = token[at : at + 4]
+        call = {"index": 1, "function": {"arguments": piece if at else '{"to":"' + piece}}
+        deltas = [{"content": piece}, {"reasoning_content": piece}, {"tool_calls": [call]}]
+        events += [{"choices": [{"index": index, "delta": delta}]} for index, delta in enumerate(deltas)]
+    closing = {"index": 1, "function": {"arguments": '"}'}}
+    events.append({"choices": [{"index": 2, "delta": {"tool_calls": [closing]}, "finish_reason": "tool_calls"}]})
+    events += [{"choices": [{"index": index, "delta": {}, "finish_reason": "stop"}]} for index in (0, 1)]
+    lines = [f"data: {json.dumps(one)}\n\n" for one in events]
+    out = steps(Endpoint.CHAT, book).feed("".join([*lines, "data: [DONE]\n\n"]).encode())
+
+    assert said(Endpoint.CHAT, out)[0] == {
+        (0, "content", 0): MAIL,
+        (1, "reasoning_content", 0): MAIL,
+        (2, "arguments", 1): json.dumps({"to": MAIL}, separators=(",", ":")),
+    }
+
+
+def test_events_that_are_not_json_end_the_stream_and_comments_pass():
+    stream = steps(Endpoint.RESPONSES, TokenBook(b"t" * 32))
+    assert stream.feed(b": hello\n\n") == b": hello\n\n"
+    with pytest.raises(AttemptFailed):
+        stream.feed(b"data: {]\n\n")
