@@ -2,6 +2,7 @@
 
 import pytest
 
+from headworks.evals.comparing import gate_change
 from headworks.evals.pairing import Side, pair_up
 from headworks.evals.runs import CallError, Reply
 from headworks.evals.scorers import Combined, Part, Score, Weighted
@@ -42,6 +43,22 @@ def test_cases_that_flip_are_told_apart(paired):
     whole = found.rows()[0]
     assert (whole.name, whole.cases, whole.lost, whole.won) == ("all", 6, 1, 1)
     assert whole.low < 0 < whole.high
+
+
+def test_of_a_cluster_one_case_is_counted_and_each_may_not_fail_where_it_must_pass(bench):
+    """Six cases, of which five are one customer's: two that are independent."""
+    cases = [
+        case | ({"cluster": "c"} if number else {}) | {"must_pass": True} for number, case in enumerate(numbered(6))
+    ]
+    with bench.create(cases, arms=("old", "new")) as folder:
+        bench.run(folder, Model(lambda arm, case: "no" if arm.name == "new" else right(case)))
+        found = pair_up(Side(folder, 0), Side(folder, 1)).cases()
+
+    assert [one.case_id for one in found] == [f"case-{number}" for number in range(6)]
+    assert sum(one.is_counted for one in found) == 2
+    verdict = gate_change(found)
+    assert (verdict.counts.cases, verdict.counts.losses) == (2, 2)
+    assert len(verdict.must_pass) == 6
 
 
 def test_the_bill_is_of_the_pairs_and_cache_is_seen(paired):

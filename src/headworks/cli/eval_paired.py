@@ -44,6 +44,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
         spent_pico_usd: what it cost now; what came from the cache cost nothing.
         broken: ids of the cases that are wrong now and were right, or that must pass.
         golden_hash: of the new arm's cases.
+        counted: cases that the verdict goes by: of a cluster one.
     """
 
     workload: str
@@ -59,6 +60,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     spent_pico_usd: int = 0
     broken: tuple[str, ...] = ()
     golden_hash: str = ""
+    counted: int = 0
 
     def as_json(self) -> dict[str, object]:
         """JSON values, for programs."""
@@ -81,7 +83,8 @@ def compare_sides(old: Side, new: Side, *, margin: float | None, alpha: float = 
     manifest = new.folder.manifest
     cases = pairing.cases()
     gates = manifest.gates and old.folder.manifest.gates
-    judgement = judge(cases, margin=margin or usual_margin(len(cases)), may_gate=gates, alpha=alpha)
+    counted = sum(one.is_counted for one in cases)
+    judgement = judge(cases, margin=margin or usual_margin(counted), may_gate=gates, alpha=alpha)
     if old.folder.scorer_hash != new.folder.scorer_hash:
         reason = "the two runs are scored differently: `headworks eval show RUN --rescore`, for both, scores them alike"
         judgement = Judgement("too thin", (reason,), judgement.paired)
@@ -101,6 +104,7 @@ def compare_sides(old: Side, new: Side, *, margin: float | None, alpha: float = 
         spent_pico_usd=new.folder.spent_pico_usd,
         broken=tuple(dict.fromkeys((*must_pass, *(one.case_id for one in lost)))),
         golden_hash=manifest.golden_hash,
+        counted=counted,
     )
 
 
@@ -122,6 +126,8 @@ def print_compared(compared: Compared) -> None:
             print(dearer)
         print()
         _print_parts(compared)
+        if compared.counted < compared.parts[0].cases:
+            print(f"the verdict goes by {compared.counted:,} cases: of those of a cluster, one is counted")
         if compared.unpaired:
             print(f"{compared.unpaired:,} cases are not in both, or are asked otherwise: they are left out")
     for title, flipped, colour in (

@@ -56,6 +56,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
         reference, candidate: the outcomes before and after.
         must_pass: whether the candidate may not get it wrong, whatever the others are.
         is_contract_broken: the candidate's answer does not fit the workload's schema or rules, and the reference's did.
+        is_counted: the statistics go by it. Not by a further case of a cluster, which is not independent of the first;
+            it may still not fail where it must pass.
     """
 
     case_id: str
@@ -63,6 +65,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     candidate: Outcome
     must_pass: bool = False
     is_contract_broken: bool = False
+    is_counted: bool = True
 
 
 class Paired(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +76,8 @@ class Paired(msgspec.Struct, frozen=True, kw_only=True):
         reference_right, candidate_right: how many each arm has right.
         losses, wins: that only the reference, and only the candidate has right.
         invalid: cases of which one outcome or both are not: left out.
+
+    Cases that are not counted are in none of these.
     """
 
     cases: int
@@ -123,7 +128,8 @@ class PairedVerdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 def count_pairs(cases: Sequence[Case]) -> Paired:
     """How the two arms did on the cases of which both outcomes are valid."""
-    valid = [one for one in cases if "invalid" not in (one.reference, one.candidate)]
+    counted = [one for one in cases if one.is_counted]
+    valid = [one for one in counted if "invalid" not in (one.reference, one.candidate)]
     right = [(one.reference == "right", one.candidate == "right") for one in valid]
     return Paired(
         cases=len(valid),
@@ -131,7 +137,7 @@ def count_pairs(cases: Sequence[Case]) -> Paired:
         candidate_right=sum(candidate for _, candidate in right),
         losses=sum(reference and not candidate for reference, candidate in right),
         wins=sum(candidate and not reference for reference, candidate in right),
-        invalid=len(cases) - len(valid),
+        invalid=len(counted) - len(valid),
     )
 
 

@@ -49,12 +49,14 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Pair(msgspec.Struct, frozen=True):
-    """A case with what both arms made of it."""
+    """A case with what both arms made of it. `is_counted` holds for one case of each cluster: others of it are not
+    independent."""
 
     case_id: str
     must_pass: bool
     old: Seen
     new: Seen
+    is_counted: bool = True
 
 
 class PartRow(msgspec.Struct, frozen=True):
@@ -121,8 +123,10 @@ class Pairing(msgspec.Struct, frozen=True):
     def cases(self) -> tuple[Case, ...]:
         """The pairs as the gates take them."""
         broken = [one.new.is_broken and not one.old.is_broken for one in self.pairs]
-        mended = sum(one.old.is_broken and not one.new.is_broken for one in self.pairs)
-        counts = mcnemar_midp(sum(broken), mended) < _CONTRACT_ALPHA
+        counted = [one for one in self.pairs if one.is_counted]
+        worsened = sum(one.new.is_broken and not one.old.is_broken for one in counted)
+        mended = sum(one.old.is_broken and not one.new.is_broken for one in counted)
+        counts = mcnemar_midp(worsened, mended) < _CONTRACT_ALPHA
         return tuple(
             Case(
                 case_id=one.case_id,
@@ -130,6 +134,7 @@ class Pairing(msgspec.Struct, frozen=True):
                 candidate=one.new.outcome,
                 must_pass=one.must_pass,
                 is_contract_broken=counts and is_broken,
+                is_counted=one.is_counted,
             )
             for one, is_broken in zip(self.pairs, broken, strict=True)
         )
@@ -182,9 +187,10 @@ def pair_up(old: Side, new: Side) -> Pairing:
         for place in old.folder.order:
             case = old.folder.cases[place]
             places[case.id, case.asked_hash] = place
-    pairs, paired_old, paired_new = list[Pair](), list[Result](), list[Result]()
+    pairs, paired_old, paired_new = dict[int, Pair](), list[Result](), list[Result]()
     unpaired = 0
-    for place in range(len(new.folder.cases)):
+    clusters = set[str]()
+    for place in new.folder.order:
         case = new.folder.cases[place]
         before = place if is_one_run else places.pop((case.id, case.asked_hash), None)
         results = new.results(place)
@@ -192,10 +198,14 @@ def pair_up(old: Side, new: Side) -> Pairing:
         if not results or not earlier:
             unpaired += 1
             continue
-        pairs.append(Pair(case.id, case.must_pass, _seen(earlier), _seen(results)))
+        is_counted = not case.cluster or case.cluster not in clusters
+        clusters.add(case.cluster)
+        pairs[place] = Pair(case.id, case.must_pass, _seen(earlier), _seen(results), is_counted)
         paired_old += earlier
         paired_new += results
-    return Pairing(tuple(pairs), unpaired + len(places), _bill(paired_old), _bill(paired_new))
+    return Pairing(
+        tuple(pairs[place] for place in sorted(pairs)), unpaired + len(places), _bill(paired_old), _bill(paired_new)
+    )
 
 
 def _row(name: str, both: Sequence[tuple[bool, bool]]) -> PartRow:
