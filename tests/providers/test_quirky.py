@@ -91,6 +91,7 @@ def test_only_chat_has_these_quirks() -> None:
     assert sent("mistral", "/embeddings", store=True, **{NEW: 5}) == {"store": True, NEW: 5}
 
 
+PROVIDERS = {name: provider(name) for name in QUIRKS}
 ALL = sorted({name for quirks in QUIRKS.values() for name in (*dict(quirks.renamed), *quirks.refused, *quirks.unsent)})
 
 
@@ -101,7 +102,7 @@ ALL = sorted({name for quirks in QUIRKS.values() for name in (*dict(quirks.renam
 )
 def test_a_body_without_such_fields_goes_on_byte_for_byte(name: str, fields: dict[str, object], space: str) -> None:
     body = space.encode() + json.dumps(fields).encode() + space.encode()
-    assert provider(name).json_request(CHAT, body, b"").body == body
+    assert PROVIDERS[name].json_request(CHAT, body, b"").body == body
 
 
 def test_groqs_own_status_says_that_there_is_no_room() -> None:

@@ -51,7 +51,7 @@ _PARAMS = {
     "num_retries": _RETRIES,
     "mock_response": "`kind: simulator` answers without a network",
     "configurable_clientside_auth_params": "callers cannot bring keys of their own",
-    "api_version": "has a meaning for Azure only, which is no kind of provider here",
+    "api_version": "has a meaning for Azure only: write it beside `kind: azure`",
     "drop_params": "nothing is dropped: what an upstream cannot honour is refused by its name, so callers leave it out",
 }
 _SCOPES = "a key names the models that it may use: `headworks keys create NAME --models ...`"

@@ -81,14 +81,14 @@ _COMPATIBLE = (
     "else keep the old gateway before it and name that as `openai-compatible`"
 )
 _ABSENT: dict[str, str] = {
-    "azure": "Azure is no kind of provider here: its v1 API speaks OpenAI's, so write `kind: openai-compatible`, "
-    "base_url https://RESOURCE.openai.azure.com/openai/v1 and the deployment's name as the model",
+    "azure": "Azure is not brought over yet: write `kind: azure`, base_url https://RESOURCE.openai.azure.com, the key, "
+    "and the deployment's name as the model",
     "bedrock": "Bedrock is no kind of provider here: where AWS serves the model by its OpenAI-compatible endpoint "
     "(https://bedrock-runtime.REGION.amazonaws.com/openai/v1, with a Bedrock API key), write `kind: "
     "openai-compatible`; else take the model from its maker (`kind: anthropic`), or keep the old gateway before it",
     "completions": "the old completions API is not served: name a model that answers chats, and call it so",
-    "vertex": "Vertex AI is no kind of provider here: Gemini models are served by AI Studio, `kind: gemini` with a "
-    "GEMINI_API_KEY; for others keep the old gateway before it",
+    "vertex": "Vertex AI is not brought over yet: Gemini models are reached by `kind: vertex`, with `project` and "
+    "`location`; for others keep the old gateway before it",
 }
 _ABSENT_BY: dict[str, str] = {
     "azure": "azure", "azure-ai": "azure", "azure-openai": "azure", "azure-text": "azure", "bedrock": "bedrock",
