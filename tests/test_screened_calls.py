@@ -326,3 +326,11 @@ def test_records_that_hold_bodies_hold_no_value(screen, is_streamed):
     assert b"PII_EMAIL_" in settled.request_body
     assert b"PII_EMAIL_" in settled.response_body
     assert MAIL.encode() not in settled.request_body + settled.response_body
+
+
+def test_what_is_neither_json_nor_a_form_is_refused_as_ever(screen):
+    hall = screen()
+    answered = hall.ask("/v1/chat/completions", b"hello", content_type="text/plain")
+
+    assert (answered.status, answered.error["code"]) == (415, "unsupported_content_type")
+    assert hall.upstream.flights == []

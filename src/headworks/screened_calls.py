@@ -380,9 +380,11 @@ class PlainCalls:
         Raises:
             Refusal: it holds what is blocked, or could not be screened.
         """
-        screened = self.begin(policy, call, head, admission.route.endpoint)
         content_type = request.headers.get(b"content-type", b"")
-        if head is not None or not content_type.startswith(b"multipart/form-data"):
+        if not admission.is_json and not content_type.startswith(b"multipart/form-data"):
+            return request, admission, lambda plan: plan  # what it is cannot be sent, and planning says so
+        screened = self.begin(policy, call, head, admission.route.endpoint)
+        if admission.is_json:
             found = screened.redact(request.body, admission.forwarded)
         else:
             found = screened.redact_form(content_type.decode("latin-1"), request.body, admission.forwarded)
