@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from headworks.access import KEYS_FILE, KeyRing, KeyStore, OpenRing, server_secret
+from headworks.access import KEYS_FILE, Door, KeyRing, KeyStore, OpenRing, server_secret
 from headworks.accounting import open_books
 from headworks.admitting import Admissions
 from headworks.attempts import Policy
@@ -636,6 +636,7 @@ class Assembly:
         self.gateway = Gateway(
             Parts(
                 ring=self._ring,
+                door=_door(settings),
                 table=table,
                 journal=hull.journal,
                 metrics=hull.metrics,
@@ -793,6 +794,12 @@ class Assembly:
             self._ring.refresh()
         finally:
             self._hull.wheel.arm(self._refresh_timer, _KEY_REFRESH_S)
+
+
+def _door(settings: Settings) -> Door:
+    config = settings.project.config
+    bad = config.access.bad_keys
+    return Door(config.server.trusted_proxies, tries=bad.tries, window_s=bad.window_s, lockout_s=bad.lockout_s)
 
 
 def _blocks(kind: str, pool: PoolPlan) -> list[bytes]:

@@ -109,7 +109,8 @@ class Admission(msgspec.Struct, frozen=True):
     at that time: while it is the same, the same head means the same admission. `caller_key` is the caller's own name
     for the call. `deadline_s` is how long the caller lets it take, `patience_s` how long its client waits for an answer
     that is not streamed. `times` is None where the caller says nothing of time. `may_fall_back` and `retries` are what
-    the caller allows of further attempts, None where it says nothing."""
+    the caller allows of further attempts, None where it says nothing. `peer` is who sent that head: a request that is
+    taken for one like it comes over the same connection."""
 
     route: Route
     grant: Grant | None
@@ -122,6 +123,7 @@ class Admission(msgspec.Struct, frozen=True):
     times: KnownTimes | None = None
     may_fall_back: bool = True
     retries: int | None = None
+    peer: str = ""
 
     def due_s(self, longest_s: float, *, is_streamed: bool) -> float:
         """Seconds that a call may take, of which configuration allows `longest_s`."""
@@ -188,6 +190,7 @@ def admission_of(request: Request, route: Route, grant: Grant | None, edition: o
         None if deadline_ms is None and patience_s is None else KnownTimes(),
         _may_fall_back(headers),
         _retries(headers),
+        request.peer,
     )
 
 

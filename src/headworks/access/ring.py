@@ -167,6 +167,7 @@ def _grant(record: KeyRecord, team: Team) -> Grant:
         budget=NO_BUDGET if record.budget == NO_BUDGET else record.budget,
         priority=team.priority_of(record.priority),
         weight=team.weight,
+        networks=record.networks,
     )
 
 

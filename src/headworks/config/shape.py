@@ -93,6 +93,10 @@ class Tls(Section, frozen=True):
     key: Annotated[FilePath, Meta(description="PEM file with the unencrypted private key.")]
 
 
+Cidr = Annotated[str, Meta(max_length=64, extra={"form": "network"})]
+"""A network as `10.0.0.0/8` or `2001:db8::/32`, or one address."""
+
+
 class Server(Section, frozen=True):
     """Where the gateway listens, and the bounds on what a client may send and how long it may take."""
 
@@ -102,6 +106,13 @@ class Server(Section, frozen=True):
         int, Meta(description="Processes that serve calls; one a core is enough.", ge=1, le=MOST_WORKERS)
     ] = 1
     tls: Annotated[Tls | None, Meta(description="Serve HTTPS instead of HTTP.")] = None
+    trusted_proxies: Annotated[
+        tuple[Cidr, ...],
+        Meta(
+            description="Networks of the proxies in front of the gateway. Only what comes from there is believed when "
+            "it says, in `X-Forwarded-For`, whom it speaks for."
+        ),
+    ] = ()
     header_bytes: Annotated[
         int, Meta(description="Most bytes of a request line and its headers together.", ge=1024, le=1_048_576)
     ] = 32_768
@@ -216,6 +227,18 @@ class Team(calls.Team, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     ] = None
 
 
+class BadKeys(Section, frozen=True):
+    """When an address that sends bad keys is answered 429 instead of 401. Good keys are taken from there all the same,
+    for many callers may have one address. Each worker counts for itself."""
+
+    tries: Annotated[
+        int,
+        Meta(description="Bad keys in `window_s` after which an address is locked out; 0: never.", ge=0, le=100_000),
+    ] = 20
+    window_s: Annotated[Seconds, Meta(description="Seconds in which they count together.")] = 60.0
+    lockout_s: Annotated[Seconds, Meta(description="Seconds for which an address is locked out.")] = 60.0
+
+
 class Access(Section, frozen=True):
     """Who may call."""
 
@@ -234,6 +257,7 @@ class Access(Section, frozen=True):
         dict[Annotated[str, Meta(min_length=1, max_length=128)], Team],
         Meta(description="Limits, shares and priorities of teams, by the name that keys are created with."),
     ] = {}
+    bad_keys: Annotated[BadKeys, Meta(description="What is done about who sends bad keys.")] = BadKeys()
 
 
 class Storage(Section, frozen=True):
