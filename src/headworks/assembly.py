@@ -21,7 +21,7 @@ from headworks.accounting import open_books
 from headworks.admitting import Admissions
 from headworks.attempts import Policy
 from headworks.budgeting import Wallet
-from headworks.calls import Endpoint, ObjectNote
+from headworks.calls import Endpoint, Limits, ObjectNote
 from headworks.catalogue import PriceArchive, PriceBook, load_tokenizer
 from headworks.config import (
     LOCK_FILE,
@@ -43,6 +43,7 @@ from headworks.config.limits import TargetLimits, limits_by_pool
 from headworks.config.pricing import price_book
 from headworks.config.shape import Probe as ProbeConfig
 from headworks.config.shape import Provider as ProviderConfig
+from headworks.config.shape import TokenIssuer
 from headworks.config.walk import suggestion
 from headworks.errors import ConfigError, LimitsUnavailable, Problem, Refusal, SecretError, StorageError
 from headworks.exchange import Timeouts, Upstream
@@ -70,6 +71,7 @@ from headworks.transport import Origin, PoolLimits, UpstreamPool
 from headworks.wheel import Timer, TimerWheel
 
 if TYPE_CHECKING:
+    from headworks.access.issuers import Issuers
     from headworks.compiled import CompiledWorkload, Published
     from headworks.workload_call import WorkloadCalls
 
@@ -543,7 +545,9 @@ class Hull:
             return OpenRing()
         if self._store is None:
             self._store = KeyStore(self._storage / KEYS_FILE)
-        return KeyRing(self._store, settings.secret, time.time, teams=settings.project.config.access.teams)
+        access = settings.project.config.access
+        issuers = _issuers(settings.project) if access.tokens else None
+        return KeyRing(self._store, settings.secret, time.time, teams=access.teams, issuers=issuers)
 
     async def find_owner(self, response_id: str) -> ResponseOwner | None:
         """Who made a response, as the store knows it; waits while another worker's record may be on its way."""
@@ -794,6 +798,23 @@ class Assembly:
             self._ring.refresh()
         finally:
             self._hull.wheel.arm(self._refresh_timer, _KEY_REFRESH_S)
+
+
+def _issuers(project: Project) -> "Issuers":
+    from headworks.access.issuers import Issuers, Source, fetched_file  # only who has some loads it
+    from headworks.access.tokens import ClaimNames, Issuer
+
+    def source(one: TokenIssuer) -> Source:
+        claims = one.claims
+        names = ClaimNames(claims.owner, claims.team or "", claims.models or "", claims.role or "")
+        limits = Limits(**{name: getattr(one.limits, name) for name in Limits.__struct_fields__})
+        issuer = Issuer(one.issuer, one.audience, names, one.team or "", one.models, limits, one.networks, one.leeway_s)
+        if one.jwks_file is not None:
+            return Source(issuer, project.path(one.jwks_file), is_fetched=False)
+        return Source(issuer, fetched_file(project.storage, one.jwks_url or ""), is_fetched=True)
+
+    config = project.config.access
+    return Issuers([source(one) for one in config.tokens], time.time, teams=config.teams, say=report)
 
 
 def _door(settings: Settings) -> Door:

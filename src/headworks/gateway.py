@@ -64,6 +64,8 @@ from headworks.weighing import weigh
 ANSWER_BYTES = 64 * 1024 * 1024
 """Bound on an answer that is gathered whole."""
 
+_UNKNOWN = 401
+
 _WORKABLE = ("/responses", "/chat/completions", "/messages", GENERATE_PATH)
 """Where a workload can be called."""
 
@@ -270,8 +272,8 @@ class Gateway:
         shown = headers.get(b"authorization") or _api_key(request)
         try:
             grant = self._ring.identify(shown)
-        except Refusal:
-            if shown:
+        except Refusal as refusal:
+            if shown and refusal.status == _UNKNOWN:
                 self._door.note_bad_key(request.peer, headers)
             raise
         if grant.networks is not None:

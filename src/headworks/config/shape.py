@@ -239,6 +239,67 @@ class BadKeys(Section, frozen=True):
     lockout_s: Annotated[Seconds, Meta(description="Seconds for which an address is locked out.")] = 60.0
 
 
+Claim = Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class TokenClaims(Section, frozen=True):
+    """Which claims of a token say who calls and what may be called: names at the top of the token."""
+
+    owner: Annotated[Claim, Meta(description="Who answers for the call: stands on its record.")] = "sub"
+    team: Annotated[Claim | None, Meta(description="The team. A token without it is refused.")] = None
+    models: Annotated[
+        Claim | None,
+        Meta(
+            description="Models that may be asked for, as a list or in one text with spaces; `*` stands for anything. "
+            "A token without it is refused."
+        ),
+    ] = None
+    role: Annotated[
+        Claim | None,
+        Meta(
+            description="The role, among `admin`, `operator`, `analyst`, `auditor` and `caller`. A token that names "
+            "none, or several, is refused. Left out: whoever has a token is a caller."
+        ),
+    ] = None
+
+
+class TokenIssuer(Section, frozen=True):
+    """An identity provider whose tokens (JWT; RS256, ES256 or EdDSA) are taken as callers' keys."""
+
+    issuer: Annotated[str, Meta(description="What `iss` says, exactly.", min_length=1, max_length=1024)]
+    audience: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=1024)], ...],
+        Meta(
+            description="`aud` must be, or have, one of these: what the identity provider calls this gateway.",
+            min_length=1,
+        ),
+    ]
+    jwks_url: Annotated[
+        str | None,
+        Meta(
+            description="Where its public keys are, as `https://` (`jwks_uri` of its discovery document). Fetched "
+            "every five minutes by a process of its own, and at once when a token names a key that is not known.",
+            extra={"form": "base-url"},
+        ),
+    ] = None
+    jwks_file: Annotated[FilePath | None, Meta(description="A file with its public keys; a change is noticed.")] = None
+    claims: Annotated[TokenClaims, Meta(description="Which claims say what.")] = TokenClaims()
+    team: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=128)] | None, Meta(description="The team of all its callers.")
+    ] = None
+    models: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...],
+        Meta(description="Models that its callers may ask for; `*` stands for anything. None: all."),
+    ] = ()
+    limits: Annotated[Limits, Meta(description="How much each subject may ask for.")] = Limits()
+    networks: Annotated[
+        tuple[Cidr, ...], Meta(description="Networks that its tokens are good in. None: anywhere.")
+    ] = ()
+    leeway_s: Annotated[
+        float, Meta(description="Seconds by which its clock and this machine's may differ.", ge=0, le=300)
+    ] = 30.0
+
+
 class Access(Section, frozen=True):
     """Who may call."""
 
@@ -257,6 +318,10 @@ class Access(Section, frozen=True):
         dict[Annotated[str, Meta(min_length=1, max_length=128)], Team],
         Meta(description="Limits, shares and priorities of teams, by the name that keys are created with."),
     ] = {}
+    tokens: Annotated[
+        tuple[TokenIssuer, ...],
+        Meta(description="Identity providers whose bearer tokens are taken beside virtual keys.", max_length=16),
+    ] = ()
     bad_keys: Annotated[BadKeys, Meta(description="What is done about who sends bad keys.")] = BadKeys()
 
 
