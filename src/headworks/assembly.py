@@ -186,6 +186,8 @@ def read_settings(
         for name, model in config.models.items()
         if model.targets
     }
+    if config.access.tokens:
+        _check_key_sets(project)
     workloads = read_workloads(project)
     problems = [problem for workload, work in workloads for problem in _target_problems(project, plans, workload, work)]
     if problems:
@@ -798,6 +800,21 @@ class Assembly:
             self._ring.refresh()
         finally:
             self._hull.wheel.arm(self._refresh_timer, _KEY_REFRESH_S)
+
+
+def _check_key_sets(project: Project) -> None:
+    """Key sets in files of the operator's own: what is wrong with one is better known now than when a token comes."""
+    from headworks.access.key_sets import read_key_set
+
+    for number, one in enumerate(project.config.access.tokens):
+        if one.jwks_file is None:
+            continue
+        try:
+            read_key_set(project.path(one.jwks_file).read_bytes())
+        except (OSError, ValueError) as error:
+            words = (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
+            place = ("access", "tokens", number, "jwks_file")
+            raise ConfigError(project.problem(place, f"cannot be used: {words}")) from None
 
 
 def _issuers(project: Project) -> "Issuers":
