@@ -87,6 +87,10 @@ class Rules:
     def _token_issuer(self, issuer: TokenIssuer, path: Path) -> None:
         if (issuer.jwks_url is None) == (issuer.jwks_file is None):
             self._findings.add_unless_faulty(path, "needs either `jwks_url` or `jwks_file`")
+        url = urlsplit(issuer.jwks_url or "")
+        if url.scheme == "http" and not is_loopback(url.hostname or ""):
+            hint = "expected `https://`: whoever can change these keys on their way can call as anybody"
+            self._findings.add_unless_faulty((*path, "jwks_url"), hint)
         for name, is_set in (("team", issuer.team is not None), ("models", bool(issuer.models))):
             if is_set and getattr(issuer.claims, name) is not None:
                 self._findings.add_unless_faulty((*path, name), f"is said by the claim that `claims.{name}` names")
