@@ -56,8 +56,14 @@ def test_a_request_that_is_like_one_before_still_comes_from_there_when_the_keys_
     hall.ring.edition = object()
     assert status(hall, asked.again(b"")) == 200
 
+    seen = Seen()
+    hall.make(sightings=seen)
     hall.ring.edition, hall.ring.grant = object(), Grant(Caller("key_1"), networks=["10.0.0.0/8"])
-    assert status(hall, asked.again(b"")) == 403
+    again = asked.again(b"")
+    with pytest.raises(Refusal) as raised:
+        hall.gateway.admit(again)
+    hall.gateway.refuse(raised.value, again, Quiet())
+    assert seen.events == [("refused", "address_not_allowed", "192.0.2.7", "models", "key_1")]
 
 
 def test_bad_keys_are_answered_429_after_a_while_and_good_ones_are_taken_from_the_same_address(hall):

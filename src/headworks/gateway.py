@@ -285,14 +285,15 @@ class Gateway:
         if request is not None:
             call.request_bytes = len(request.body)
             admission = request.admission
-            if isinstance(admission, Admission) and admission.grant is not None:
+            is_told = True
+            if isinstance(refusal, WrongNetwork):
+                call.caller = refusal.caller
+            elif isinstance(admission, Admission) and admission.grant is not None:
                 call.caller = admission.grant.caller
-            else:
-                if isinstance(refusal, WrongNetwork):
-                    call.caller = refusal.caller
-                if self._sightings is not None:
-                    origin = self._door.origin(request.peer, request.headers)
-                    self._sightings.refused(refusal.code, origin, call.endpoint, call.caller.key_id)
+                is_told = False  # it had come in: its record says whose it was
+            if is_told and self._sightings is not None:
+                origin = self._door.origin(request.peer, request.headers)
+                self._sightings.refused(refusal.code, origin, call.endpoint, call.caller.key_id)
         self._refuse(call, refusal, reply)
 
     def handle(self, request: Request, reply: Reply) -> Running | None:  # noqa: C901 - a step apart costs each call

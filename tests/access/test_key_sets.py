@@ -50,6 +50,7 @@ def test_the_examples_of_the_standards_are_verified(jwk, algorithm, signed, sign
         ES256 | {"use": "enc"},
         ES256 | {"key_ops": ["sign"]},
         ES256 | {"alg": "RS256"},
+        ES256 | {"alg": "Ed25519"},
         EDDSA | {"x": "AAAA"},
         EDDSA | {"crv": "X25519"},
         {"kty": "RSA", "n": encode(b"\xff" * 128), "e": "AQAB"},  # 1024 bits

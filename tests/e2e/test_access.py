@@ -1,6 +1,7 @@
 """Who calls, and from where, at a running gateway: tokens whose keys are fetched, networks, bad keys, and the audit."""
 
 import http.client
+import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -42,17 +43,24 @@ def identity_provider():
     server.server_close()
 
 
-def asked(gateway, key, forwarded="192.0.2.7"):
+def asked(gateway, key, forwarded="192.0.2.7", body=None):
+    """The status of an answer, and the id of its call."""
     connection = http.client.HTTPConnection(urlsplit(gateway.base_url).netloc, timeout=20)
+    headers = {"Authorization": f"Bearer {key}", "X-Forwarded-For": forwarded, "Content-Type": "application/json"}
     try:
-        connection.request(
-            "GET", "/v1/models", headers={"Authorization": f"Bearer {key}", "X-Forwarded-For": forwarded}
-        )
+        if body is None:
+            connection.request("GET", "/v1/models", headers=headers)
+        else:
+            connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
         answer = connection.getresponse()
         answer.read()
-        return answer.status
+        return answer.status, answer.headers["x-headworks-call-id"]
     finally:
         connection.close()
+
+
+def status(*question):
+    return asked(*question)[0]
 
 
 def test_tokens_networks_and_bad_keys_at_a_running_gateway(make_gateway, identity_provider):
@@ -60,18 +68,23 @@ def test_tokens_networks_and_bad_keys_at_a_running_gateway(make_gateway, identit
     now_s = int(time.time())
     good = token(KEY, claims(exp=now_s + 600, iat=now_s)).decode()
     due_s = time.monotonic() + 20
-    while (status := asked(gateway, good)) == 503 and time.monotonic() < due_s:
+    while (first := status(gateway, good)) == 503 and time.monotonic() < due_s:
         time.sleep(0.05)  # until the keys are fetched
-    assert status == 200
-    assert asked(gateway, token(SigningKey("ES256", "one"), claims(exp=now_s + 600, iat=now_s)).decode()) == 401
+    assert first == 200
+    assert status(gateway, token(SigningKey("ES256", "one"), claims(exp=now_s + 600, iat=now_s)).decode()) == 401
+
+    told, call_id = asked(gateway, good, body={"model": "nano", "messages": [{"role": "user", "content": "Hello"}]})
+    record = gateway.record(call_id)
+    assert (told, record.owner, record.team) == (200, "ann", "search")
+    assert record.key_id.startswith("token_")
 
     inside = gateway.new_key("inside", networks=["10.0.0.0/8"])
-    assert [asked(gateway, inside, "203.0.113.9, 10.1.2.3"), asked(gateway, inside, "10.1.2.3, 203.0.113.9")] == [
+    assert [status(gateway, inside, "203.0.113.9, 10.1.2.3"), status(gateway, inside, "10.1.2.3, 203.0.113.9")] == [
         200,
         403,
     ]
 
-    assert [asked(gateway, "hw-bad"), asked(gateway, "hw-bad"), asked(gateway, good)] == [401, 429, 200]
+    assert [status(gateway, "hw-bad"), status(gateway, "hw-bad"), status(gateway, good)] == [401, 429, 200]
     due_s = time.monotonic() + 20
     while time.monotonic() < due_s:
         told = gateway.command("audit", "search", "--what", "access.refused", "--json").stdout

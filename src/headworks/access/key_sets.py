@@ -111,7 +111,8 @@ def _key(text: bytes) -> VerifyingKey | None:
         made = _verifier(jwk)
     except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError, binascii.Error):
         return None
-    if made is None or jwk.use != "sig" or "verify" not in jwk.key_ops or jwk.alg not in ("", made[0], "Ed25519"):
+    meant = "EdDSA" if jwk.alg == "Ed25519" else jwk.alg  # RFC 9864 §2.2 gives it that name, too
+    if made is None or jwk.use != "sig" or "verify" not in jwk.key_ops or meant not in ("", made[0]):
         return None
     return VerifyingKey(made[0], jwk.kid, made[1])
 
