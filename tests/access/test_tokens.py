@@ -191,6 +191,27 @@ def test_what_a_claim_should_say_and_does_not_opens_nothing(changed):
     assert found(token(KEY, claims(**(SAID | changed))), NAMED) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "team"),
+    [
+        ("/org/unit", "search"),
+        ("/org/a~1b", "slash"),
+        ("/org/a~01b", "tilde"),
+        ("https://a.example/team", "named"),
+        ("/org", None),
+        ("/org/unit/more", None),
+        ("/none/unit", None),
+        ("/", None),
+        ("org/unit", None),
+    ],
+)
+def test_a_claim_may_lie_within_another(name, team):
+    said = {"org": {"unit": "search", "a/b": "slash", "a~1b": "tilde"}, "https://a.example/team": "named"}
+    identity = found(token(KEY, claims(**said)), Issuer("https://id.example", ("headworks",), ClaimNames(team=name)))
+
+    assert (None if identity is None else identity.caller.team) == team
+
+
 @pytest.mark.parametrize("role", ["operator", "admin"])
 def test_who_decides_approvals_does_nothing_else(role):
     grant = found(token(KEY, claims(**(SAID | {"roles": role}))), NAMED).grant(NAMED)

@@ -28,7 +28,8 @@ _MOST_MODELS = 100
 
 
 class ClaimNames(msgspec.Struct, frozen=True):
-    """Which claims say what; "" where none does."""
+    """Which claims say what; "" where none does. One that begins with a slash is a way into other claims (a JSON Pointer,
+    RFC 6901, of names): `/realm_access/roles`."""
 
     owner: str = "sub"
     team: str = ""
@@ -152,10 +153,10 @@ def _identity(claims: dict[str, object], issuer: Issuer, now_s: float) -> Identi
     if not isinstance(subject, str) or not 0 < len(subject) <= _SUBJECT_CHARACTERS:
         return None
     names = issuer.claims
-    owner = _name(claims.get(names.owner))
-    team = _name(claims.get(names.team)) if names.team else issuer.team
-    models = _patterns(claims.get(names.models)) if names.models else issuer.models
-    role = _role(claims.get(names.role)) if names.role else Role.CALLER
+    owner = _name(_claim(claims, names.owner))
+    team = _name(_claim(claims, names.team)) if names.team else issuer.team
+    models = _patterns(_claim(claims, names.models)) if names.models else issuer.models
+    role = _role(_claim(claims, names.role)) if names.role else Role.CALLER
     if owner is None or team is None or models is None or role is None:
         return None
     endpoints = endpoints_of(role)
@@ -163,6 +164,17 @@ def _identity(claims: dict[str, object], issuer: Issuer, now_s: float) -> Identi
         return None
     caller = Caller(_key_id(issuer.issuer, subject), owner, team)
     return Identity(caller, endpoints, models, ends_s + issuer.leeway_s)
+
+
+def _claim(claims: dict[str, object], name: str) -> object:
+    if not name.startswith("/"):
+        return claims.get(name)
+    found: object = claims
+    for step in name[1:].split("/"):
+        if not isinstance(found, dict):
+            return None
+        found = found.get(step.replace("~1", "/").replace("~0", "~"))
+    return found
 
 
 def _key_id(issuer: str, subject: str) -> str:

@@ -243,7 +243,8 @@ Claim = Annotated[str, Meta(min_length=1, max_length=256)]
 
 
 class TokenClaims(Section, frozen=True):
-    """Which claims of a token say who calls and what may be called: names at the top of the token."""
+    """Which claims of a token say who calls and what may be called. A name that begins with a slash leads into other
+    claims: `/realm_access/roles`."""
 
     owner: Annotated[Claim, Meta(description="Who answers for the call: stands on its record.")] = "sub"
     team: Annotated[Claim | None, Meta(description="The team. A token without it is refused.")] = None
