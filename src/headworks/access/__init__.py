@@ -2,6 +2,7 @@
 
 `KeyStore` is the administrator's side: create, list, rotate, revoke. `KeyRing` is the hot path's: from a header to a
 `Grant` (who, which models, which endpoints). `Door` asks from where the caller comes, and counts bad keys.
+Tokens of identity providers are `issuers`' and `fetching`'s, which only who has some loads.
 `server_secret` reads the secret that both hash keys under.
 
 May import `calls`, `errors`, `config` and `database`.

@@ -28,8 +28,8 @@ _MOST_MODELS = 100
 
 
 class ClaimNames(msgspec.Struct, frozen=True):
-    """Which claims say what; "" where none does. One that begins with a slash is a way into other claims, by names (JSON
-    Pointer, RFC 6901): `/realm_access/roles`."""
+    """Which claims say what; "" where none does. One that begins with a slash is a way into other claims (JSON Pointer,
+    RFC 6901): `/realm_access/roles`."""
 
     owner: str = "sub"
     team: str = ""
