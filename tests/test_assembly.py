@@ -91,3 +91,19 @@ def test_a_name_for_several_targets_is_served_by_all_of_them_and_so_is_a_workloa
                 for _ in range(40)
             }
             assert served == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "No such file"), ("{}", "this is no JSON Web Key Set"), ('{"keys": []}', "no key in it")],
+)
+def test_a_file_without_keys_of_a_token_issuer_is_told_with_its_place(tmp_path, content, words):
+    (tmp_path / "headworks.yaml").write_text(
+        "providers: {sim: {kind: simulator}}\naccess: {tokens: [{issuer: a, audience: [b], jwks_file: keys.json}]}\n"
+    )
+    if content is not None:
+        (tmp_path / "keys.json").write_text(content)
+
+    with pytest.raises(ConfigError, match=words) as raised:
+        read_settings(load(tmp_path), {})
+    assert raised.value.problems[0].line == 2

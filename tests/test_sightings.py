@@ -33,6 +33,14 @@ def test_each_key_and_address_is_told_once_an_hour():
     assert len(events) == 4
 
 
+def test_a_good_key_in_a_wrong_place_is_told_by_its_name():
+    events = []
+    sightings = Sightings(events.append, lambda: True, Clock())
+    for key in ("key_1", "key_2", "key_1"):
+        sightings.refused("address_not_allowed", "10.0.0.1", "responses", key)
+    assert told(events) == [("access.refused", key, "10.0.0.1") for key in ("key_1", "key_2")]
+
+
 def test_callers_cannot_fill_the_memory_with_addresses():
     events = []
     sightings = Sightings(events.append, lambda: True, Clock())

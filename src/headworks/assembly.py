@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from headworks.access import KEYS_FILE, KeyRing, KeyStore, OpenRing, server_secret
+from headworks.access import KEYS_FILE, Door, KeyRing, KeyStore, OpenRing, server_secret
 from headworks.accounting import open_books
 from headworks.admitting import Admissions
 from headworks.attempts import Policy
 from headworks.budgeting import Wallet
-from headworks.calls import Endpoint, ObjectNote
+from headworks.calls import Endpoint, Limits, ObjectNote
 from headworks.catalogue import PriceArchive, PriceBook, load_tokenizer
 from headworks.config import (
     LOCK_FILE,
@@ -44,6 +44,7 @@ from headworks.config.pricing import price_book
 from headworks.config.quirks import PLAIN, QUIRKS
 from headworks.config.shape import Probe as ProbeConfig
 from headworks.config.shape import Provider as ProviderConfig
+from headworks.config.shape import TokenIssuer
 from headworks.config.walk import suggestion
 from headworks.errors import ConfigError, LimitsUnavailable, Problem, Refusal, SecretError, StorageError
 from headworks.exchange import Timeouts, Upstream
@@ -71,6 +72,7 @@ from headworks.transport import Origin, PoolLimits, UpstreamPool
 from headworks.wheel import Timer, TimerWheel
 
 if TYPE_CHECKING:
+    from headworks.access.issuers import Issuers
     from headworks.cached_calls import CachedWorkload
     from headworks.compiled import CompiledWorkload, Published
     from headworks.config.contract import Cache
@@ -192,6 +194,8 @@ def read_settings(
         for name, model in config.models.items()
         if model.targets
     }
+    if config.access.tokens:
+        _check_key_sets(project)
     workloads = read_workloads(project)
     problems = [problem for workload, work in workloads for problem in _target_problems(project, plans, workload, work)]
     if problems:
@@ -570,7 +574,9 @@ class Hull:
             return OpenRing()
         if self._store is None:
             self._store = KeyStore(self._storage / KEYS_FILE)
-        return KeyRing(self._store, settings.secret, time.time, teams=settings.project.config.access.teams)
+        access = settings.project.config.access
+        issuers = _issuers(settings.project) if access.tokens else None
+        return KeyRing(self._store, settings.secret, time.time, teams=access.teams, issuers=issuers)
 
     async def find_owner(self, response_id: str) -> ResponseOwner | None:
         """Who made a response, as the store knows it; waits while another worker's record may be on its way."""
@@ -664,6 +670,7 @@ class Assembly:
         self.gateway = Gateway(
             Parts(
                 ring=self._ring,
+                door=_door(settings),
                 table=table,
                 journal=hull.journal,
                 metrics=hull.metrics,
@@ -862,6 +869,44 @@ class Assembly:
             self._ring.refresh()
         finally:
             self._hull.wheel.arm(self._refresh_timer, _KEY_REFRESH_S)
+
+
+def _check_key_sets(project: Project) -> None:
+    """Key sets in files of the operator's own: what is wrong with one is better known now than when a token comes."""
+    from headworks.access.key_sets import read_key_set
+
+    for number, one in enumerate(project.config.access.tokens):
+        if one.jwks_file is None:
+            continue
+        try:
+            read_key_set(project.path(one.jwks_file).read_bytes())
+        except (OSError, ValueError) as error:
+            words = (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
+            place = ("access", "tokens", number, "jwks_file")
+            raise ConfigError(project.problem(place, f"cannot be used: {words}")) from None
+
+
+def _issuers(project: Project) -> "Issuers":
+    from headworks.access.issuers import Issuers, Source, fetched_file  # only who has some loads it
+    from headworks.access.tokens import ClaimNames, Issuer
+
+    def source(one: TokenIssuer) -> Source:
+        claims = one.claims
+        names = ClaimNames(claims.owner, claims.team or "", claims.models or "", claims.role or "")
+        limits = Limits(**{name: getattr(one.limits, name) for name in Limits.__struct_fields__})
+        issuer = Issuer(one.issuer, one.audience, names, one.team or "", one.models, limits, one.networks, one.leeway_s)
+        if one.jwks_file is not None:
+            return Source(issuer, project.path(one.jwks_file), is_fetched=False)
+        return Source(issuer, fetched_file(project.storage, one.jwks_url or ""), is_fetched=True)
+
+    config = project.config.access
+    return Issuers([source(one) for one in config.tokens], time.time, teams=config.teams, say=report)
+
+
+def _door(settings: Settings) -> Door:
+    config = settings.project.config
+    bad = config.access.bad_keys
+    return Door(config.server.trusted_proxies, tries=bad.tries, window_s=bad.window_s, lockout_s=bad.lockout_s)
 
 
 def _blocks(kind: str, pool: PoolPlan) -> list[bytes]:

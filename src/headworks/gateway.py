@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from headworks.access import Grant
+from headworks.access import Door, Grant, WrongNetwork
 from headworks.admitting import Admissions, Ask
 from headworks.answering import (
     EVENT_STREAM,
@@ -63,6 +63,8 @@ from headworks.weighing import weigh
 
 ANSWER_BYTES = 64 * 1024 * 1024
 """Bound on an answer that is gathered whole."""
+
+_UNKNOWN = 401
 
 _WORKABLE = ("/responses", "/chat/completions", "/messages", GENERATE_PATH)
 """Where a workload can be called."""
@@ -161,6 +163,7 @@ class Parts(msgspec.Struct, frozen=True):
     stream. `answers` are given where a model and its fallbacks have failed. `shelf` knows what was made at providers
     (`providers` are their names, in order), `price_of` what a model costs there. `sightings` is told from where keys
     are used. `screening` is None where plain calls go up as they are.
+    `door` knows from where callers come, and how many bad keys did.
     """
 
     ring: Ring
@@ -178,6 +181,7 @@ class Parts(msgspec.Struct, frozen=True):
     price_of: Callable[[str, str], TargetPrice] = lambda provider, model: NO_PRICE  # noqa: ARG005
     make_works: Callable[[Settlement, Planner, StreamRelay, Policy], Works] | None = None
     sightings: Sightings | None = None
+    door: Door | None = None
     keeps_bodies: bool = False
     answer_bytes: int = ANSWER_BYTES
     models_created: int = 0
@@ -196,6 +200,7 @@ class Gateway:
         self._parts = parts
         self._loop = parts.loop
         self._ring = parts.ring
+        self._door = parts.door or Door()
         self._table = parts.table
         self._journal = parts.journal
         self._sightings = parts.sightings
@@ -263,13 +268,15 @@ class Gateway:
 
     def admit(self, request: Request) -> None:
         known = request.admission
-        if isinstance(known, Admission) and known.edition is self._ring.edition:
-            return
+        if isinstance(known, Admission):
+            if known.edition is self._ring.edition:
+                return
+            request.peer = request.peer or known.peer
         route = find_route(request.method, request.path)
         grant: Grant | None = None
         edition = self._ring.edition
         if route.needs_key:
-            grant = self._ring.identify(request.headers.get(b"authorization") or _api_key(request))
+            grant = self._identify(request)
             if not grant.may_call(route.endpoint):
                 raise Refusal(
                     403,
@@ -278,22 +285,40 @@ class Gateway:
                     kind="permission_error",
                 )
             if self._sightings is not None:
-                self._sightings.used(grant.caller.key_id, request.peer)
+                self._sightings.used(grant.caller.key_id, self._door.origin(request.peer, request.headers))
             if not grant.is_lasting:
                 edition = object()  # it must be asked for anew each time
         request.admission = admission_of(request, route, grant, edition)
         if route.stored is not None and route.stored.act in (Act.UPLOAD, Act.FILL):
             request.incoming = BodyStream()
 
+    def _identify(self, request: Request) -> Grant:
+        headers = request.headers
+        shown = headers.get(b"authorization") or _api_key(request)
+        try:
+            grant = self._ring.identify(shown)
+        except Refusal as refusal:
+            if shown and refusal.status == _UNKNOWN:
+                self._door.note_bad_key(request.peer, headers)
+            raise
+        if grant.networks is not None:
+            self._door.check(grant, request.peer, headers)
+        return grant
+
     def refuse(self, refusal: Refusal, request: Request | None, reply: Reply) -> None:
         call = self._begin("http" if request is None else name_of_path(request.path), Caller())
         if request is not None:
             call.request_bytes = len(request.body)
             admission = request.admission
-            if isinstance(admission, Admission) and admission.grant is not None:
+            is_told = True
+            if isinstance(refusal, WrongNetwork):
+                call.caller = refusal.caller
+            elif isinstance(admission, Admission) and admission.grant is not None:
                 call.caller = admission.grant.caller
-            elif self._sightings is not None:
-                self._sightings.refused(refusal.code, request.peer, call.endpoint)
+                is_told = False  # it had come in: its record says whose it was
+            if is_told and self._sightings is not None:
+                origin = self._door.origin(request.peer, request.headers)
+                self._sightings.refused(refusal.code, origin, call.endpoint, call.caller.key_id)
         self._refuse(call, refusal, reply)
 
     def handle(self, request: Request, reply: Reply) -> Running | None:  # noqa: C901 - a step apart costs each call

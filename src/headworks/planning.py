@@ -110,7 +110,8 @@ class Admission(msgspec.Struct, frozen=True):
     for the call. `deadline_s` is how long the caller lets it take, `patience_s` how long its client waits for an answer
     that is not streamed. `times` is None where the caller says nothing of time. `may_fall_back` and `retries` are what
     the caller allows of further attempts, None where it says nothing. `cache_control` is what it says of answers that
-    were given before."""
+    were given before. `peer` is who sent that head: a request that is taken for one like it comes over the same
+    connection."""
 
     route: Route
     grant: Grant | None
@@ -124,6 +125,7 @@ class Admission(msgspec.Struct, frozen=True):
     may_fall_back: bool = True
     retries: int | None = None
     cache_control: bytes = b""
+    peer: str = ""
 
     def due_s(self, longest_s: float, *, is_streamed: bool) -> float:
         """Seconds that a call may take, of which configuration allows `longest_s`."""
@@ -195,6 +197,7 @@ def admission_of(request: Request, route: Route, grant: Grant | None, edition: o
         _may_fall_back(headers),
         _retries(headers),
         headers.get(b"cache-control", b""),
+        request.peer,
     )
 
 

@@ -41,12 +41,12 @@ class Sightings:
         """A key is used from an address."""
         self._tell("key.used", key_id, peer, target=key_id, outcome="done", code="")
 
-    def refused(self, code: str, peer: str, path: str) -> None:
-        """A request from an address is refused before anything is known of it."""
-        self._tell("access.refused", "", peer, target=path, outcome="refused", code=code)
+    def refused(self, code: str, peer: str, path: str, key_id: str = "") -> None:
+        """A request from an address is refused before it is admitted; the key is known where it is a good one."""
+        self._tell("access.refused", key_id, peer, target=path, outcome="refused", code=code)
 
     def _tell(self, action: str, key_id: str, peer: str, *, target: str, outcome: str, code: str) -> None:
-        which = (code or key_id, peer)
+        which = (f"{code} {key_id}", peer)
         now_s = self._clock()
         if now_s - self._told.get(which, -AGAIN_S) < AGAIN_S or not self._has_room():
             return

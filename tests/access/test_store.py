@@ -167,3 +167,13 @@ def test_a_store_that_another_process_holds_is_a_storage_error_and_not_a_wait_fo
     holder.close()
 
     assert store.list() == []
+
+
+def test_networks_are_kept_changed_and_handed_on_by_rotation(store, other_store, clock):
+    record, _ = other_store.create(secret=b"5" * 64, now=clock(), networks=["10.0.0.0/8"])
+    assert store.get(record.key_id).networks == ("10.0.0.0/8",)
+
+    other_store.confine(record.key_id, ["2001:db8::/32"])
+    fresh, _ = other_store.rotate(record.key_id, secret=b"5" * 64, now=clock(), overlap_s=0.0)
+    assert store.get(fresh.key_id).networks == ("2001:db8::/32",)
+    assert other_store.confine(fresh.key_id, []).networks == ()

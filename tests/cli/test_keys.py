@@ -277,3 +277,17 @@ def test_a_limit_that_is_none_is_refused(keys, capsys, limit):
     with pytest.raises(SystemExit):
         keys("create", "app", f"--rpm={limit}")
     assert "expected a whole number from 1 to" in capsys.readouterr().err
+
+
+def test_networks_of_a_key_are_given_changed_and_lifted(keys, as_json):
+    (made,) = as_json("create", "here", "--networks", "10.0.0.0/8, 192.0.2.7")
+    assert made["networks"] == ["10.0.0.0/8", "192.0.2.7/32"]
+    assert "networks   10.0.0.0/8, 192.0.2.7/32" in keys("show", "here")[1]
+    assert as_json("limit", "here", "--rpm", "5")[0]["networks"] == made["networks"]
+    assert as_json("limit", "here", "--networks", "none")[0]["networks"] == []
+
+
+def test_a_network_that_is_none_is_refused(keys, capsys):
+    with pytest.raises(SystemExit):
+        keys("create", "here", "--networks", "10.1.0.0/8")
+    assert "write 10.0.0.0/8" in capsys.readouterr().err

@@ -115,6 +115,35 @@ def test_fields_that_do_not_fit_together_are_a_problem_at_the_one_to_change(prob
     assert problems(text) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("fields", "place", "words"),
+    [
+        ("", "tokens[0]", "needs either `jwks_url` or `jwks_file`"),
+        ("jwks_url: 'https://a', jwks_file: b", "tokens[0]", "needs either `jwks_url` or `jwks_file`"),
+        ("jwks_url: 'http://a'", "tokens[0].jwks_url", "expected `https://`: whoever can change these keys"),
+        ("jwks_file: b, team: c, claims: {team: d}", "tokens[0].team", "is said by the claim"),
+        ("jwks_file: b, models: [c], claims: {models: d}", "tokens[0].models", "is said by the claim"),
+    ],
+)
+def test_a_token_issuer_has_its_keys_in_one_place_and_each_thing_said_once(problems, fields, place, words):
+    text = f"access: {{tokens: [{{issuer: a, audience: [b]{', ' if fields else ''}{fields}}}]}}"
+    (problem,) = problems(f"{SIMULATOR}{text}\n")
+    assert f": access.{place}: {words}" in problem
+
+
+def test_keys_of_a_token_issuer_may_come_by_tls_or_from_this_machine(problems):
+    urls = ["https://id.example/keys", "http://127.0.0.1:8080/keys", "http://localhost/keys", "http://10.0.0.1/keys"]
+    issuers = ", ".join(f"{{issuer: a, audience: [b], jwks_url: '{url}'}}" for url in urls)
+    (problem,) = problems(f"{SIMULATOR}access: {{tokens: [{issuers}]}}\n")
+    assert "access.tokens[3].jwks_url: expected `https://`" in problem
+
+
+@pytest.mark.parametrize("network", ["10.0.0.1/8", "ten", "10.0.0.0/33", "2001:db8::1/32"])
+def test_a_trusted_proxy_is_a_network(problems, network):
+    (problem,) = problems(f"{SIMULATOR}server: {{trusted_proxies: ['{network}']}}\n")
+    assert "expected a network as" in problem
+
+
 def test_a_password_without_a_database_is_a_problem(problems):
     assert problems(SIMULATOR + "records: {store_password: env:X}\n") == [
         "2:27: records.store_password: has a meaning only beside `store`"

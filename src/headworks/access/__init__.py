@@ -1,13 +1,17 @@
 """Who calls: virtual keys, how they are made and kept, and the ring that a worker finds them in.
 
 `KeyStore` is the administrator's side: create, list, rotate, revoke. `KeyRing` is the hot path's: from a header to a
-`Grant` (who, which models, which endpoints). `server_secret` reads the secret that both hash keys under.
+`Grant` (who, which models, which endpoints). `Door` asks from where the caller comes, and counts bad keys.
+Tokens of identity providers are `issuers`' and `fetching`'s, which only who has some loads.
+`server_secret` reads the secret that both hash keys under.
 
 May import `calls`, `errors`, `config` and `database`.
 """
 
+from headworks.access.door import Door, WrongNetwork
 from headworks.access.grant import Grant
 from headworks.access.keys import is_well_formed, secret_id
+from headworks.access.networks import parse_network
 from headworks.access.ring import KeyRing, OpenRing
 from headworks.access.secret import server_secret
 from headworks.access.store import KeyRecord, KeyStore
@@ -17,12 +21,15 @@ KEYS_FILE = "keys.db"
 
 __all__ = [
     "KEYS_FILE",
+    "Door",
     "Grant",
     "KeyRecord",
     "KeyRing",
     "KeyStore",
     "OpenRing",
+    "WrongNetwork",
     "is_well_formed",
+    "parse_network",
     "secret_id",
     "server_secret",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from headworks.access.networks import Networks
 from headworks.calls import NO_BUDGET, NO_LIMITS, USUAL_PRIORITY, Budget, Caller, Endpoint, Limits
 
 _REMEMBERED_NAMES = 1024
@@ -49,8 +50,10 @@ class Grant:
         budget: what it may spend.
         priority: the class of its calls, 0 (served first, refused last) to 3.
         weight: of its team's share where calls wait.
+        networks: from where it may be used; none means from anywhere.
 
     Attributes:
+        networks: the same, None for anywhere.
         has_all_models: no model is out of its scope.
         is_bound: it has limits or a budget.
     """
@@ -65,6 +68,7 @@ class Grant:
         "has_all_models",
         "is_bound",
         "limits",
+        "networks",
         "priority",
         "weight",
     )
@@ -80,8 +84,11 @@ class Grant:
         budget: Budget = NO_BUDGET,
         priority: int = USUAL_PRIORITY,
         weight: int = 1,
+        networks: Iterable[str] = (),
     ) -> None:
         self.caller = caller
+        named = tuple(networks)
+        self.networks = Networks(named) if named else None
         self.priority = priority
         self.weight = weight
         self.limits = limits

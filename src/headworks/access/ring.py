@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from hashlib import sha256
 from types import MappingProxyType
+from typing import Protocol
 
 from headworks.access.grant import Grant
-from headworks.access.keys import is_well_formed, key_digest, secret_id
+from headworks.access.keys import PREFIX, is_well_formed, key_digest, secret_id
 from headworks.access.store import KeyRecord, KeyStore, Version
 from headworks.calls import NO_BUDGET, NO_LIMITS, NO_TEAM, Caller, Team
 from headworks.errors import Refusal, StorageError
@@ -24,7 +25,18 @@ _LOOK_AGAIN_S = 0.05
 """How often a key that is not known makes the ring look whether it has just been created, in seconds."""
 
 _REMEMBERED_SPARE = 1024
+_REMEMBERED_TOKENS = 16_384
+"""Headers that are remembered beside one for each key, about 10 MB with tokens: what was found good for one of them is
+then known without checking a signature."""
+
 _CHALLENGE = (("www-authenticate", 'Bearer realm="headworks"'),)  # RFC 9110 §11.6.1: a 401 names the scheme
+
+
+class TokenIssuers(Protocol):
+    """Knows bearer tokens: `issuers` implements it, which only who has some loads."""
+
+    def identify(self, token: bytes) -> Grant | None: ...
+    def refresh(self) -> bool: ...
 
 
 class KeyRing:
@@ -35,6 +47,7 @@ class KeyRing:
         secret: the server secret. Keys that were hashed under another are not good.
         now: Unix seconds, for keys that expire.
         teams: what holds for the keys of each team, by its name.
+        issuers: who knows bearer tokens; None where there are none.
         clock: monotonic seconds, for how long ago something was: that must not hang on a clock that may be set.
 
     Attributes:
@@ -51,9 +64,12 @@ class KeyRing:
         now: Callable[[], float],
         *,
         teams: Mapping[str, Team] = MappingProxyType({}),
+        issuers: TokenIssuers | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
+        self._issuers = issuers
+        self._spare = _REMEMBERED_SPARE if issuers is None else _REMEMBERED_TOKENS
         self._teams = teams
         self._secret = secret
         self._secret_id = secret_id(secret)
@@ -74,8 +90,8 @@ class KeyRing:
         """The grant of the key in an `Authorization` header.
 
         Raises:
-            Refusal: 401. Unknown, malformed, revoked and expired keys get the same answer; only no key at all gets
-                one that says how to send it.
+            Refusal: 401. Unknown, malformed, revoked and expired keys get the same answer, and so do bad tokens; only
+                no key at all gets one that says how to send it. 503: a token's issuer has no keys at the moment.
         """
         if not header:
             raise _missing()
@@ -83,7 +99,7 @@ class KeyRing:
         grant = self._seen.get(fingerprint)
         if grant is None:
             grant = self._look_up(header)
-            if len(self._seen) > len(self._grants) + _REMEMBERED_SPARE:
+            if len(self._seen) > len(self._grants) + self._spare:
                 self._seen.clear()  # a good key in ever new spellings of the header
             self._seen[fingerprint] = grant
         if self._now() >= grant.expires_at:
@@ -96,6 +112,13 @@ class KeyRing:
         Raises:
             StorageError: the store has been unreadable for `STALE_AFTER_S`; known keys stay good meanwhile.
         """
+        has_new_issuer_keys = self._issuers is not None and self._issuers.refresh()
+        if has_new_issuer_keys:  # what a key that is gone has signed is not good any more
+            self._seen.clear()
+            self.edition = object()
+        return self._refresh_keys() or has_new_issuer_keys
+
+    def _refresh_keys(self) -> bool:
         try:
             version = self._store.version()
             if version != self._version:
@@ -127,7 +150,14 @@ class KeyRing:
     def _look_up(self, header: bytes) -> Grant:
         scheme, _, rest = header.strip(b" \t").partition(b" ")
         key = rest.strip(b" \t")
-        if scheme.lower() != b"bearer" or not is_well_formed(key.decode("latin-1")):
+        if scheme.lower() != b"bearer":
+            raise _incorrect()
+        if self._issuers is not None and not key.startswith(PREFIX.encode()):
+            granted = self._issuers.identify(key)
+            if granted is None:
+                raise _incorrect()
+            return granted
+        if not is_well_formed(key.decode("latin-1")):
             raise _incorrect()
         digest = key_digest(key, self._secret)
         grant = self._grants.get(digest)
@@ -167,6 +197,7 @@ def _grant(record: KeyRecord, team: Team) -> Grant:
         budget=NO_BUDGET if record.budget == NO_BUDGET else record.budget,
         priority=team.priority_of(record.priority),
         weight=team.weight,
+        networks=record.networks,
     )
 
 

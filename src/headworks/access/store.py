@@ -46,11 +46,12 @@ _MIGRATIONS = (
     "ALTER TABLE keys ADD COLUMN limits TEXT NOT NULL DEFAULT '{}'",
     "ALTER TABLE keys ADD COLUMN priority INTEGER",
     "ALTER TABLE keys ADD COLUMN budget TEXT NOT NULL DEFAULT '{}'",
+    "ALTER TABLE keys ADD COLUMN networks TEXT NOT NULL DEFAULT '[]'",
 )
 
 _COLUMNS = (
     "key_id, digest, secret_id, name, owner, team, models, endpoints, created_at, expires_at, revoked_at, replaces, "
-    "revision, limits, priority, budget"
+    "revision, limits, priority, budget, networks"
 )
 
 
@@ -60,7 +61,7 @@ class KeyRecord(msgspec.Struct, frozen=True):
     `models` are patterns, `endpoints` values of `calls.Endpoint`; none means all. Times are Unix seconds. `replaces`
     is the id of the key that this one was rotated from. `secret_id` names the server secret it was hashed under.
     `limits` is what it may ask for, `budget` what it may spend, `priority` the class of its calls, where that is not
-    its team's.
+    its team's. `networks` are those that it may be used from, in CIDR form; none means anywhere.
     """
 
     key_id: str
@@ -79,6 +80,7 @@ class KeyRecord(msgspec.Struct, frozen=True):
     limits: Limits = NO_LIMITS
     priority: int | None = None
     budget: Budget = NO_BUDGET
+    networks: tuple[str, ...] = ()
 
     def is_good(self, now: float) -> bool:
         """Whether it is neither revoked nor, at that time, expired."""
@@ -96,6 +98,7 @@ class _Granted(msgspec.Struct, frozen=True):
     limits: Limits
     priority: int | None
     budget: Budget
+    networks: tuple[str, ...]
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -146,6 +149,7 @@ class KeyStore:
         limits: Limits = NO_LIMITS,
         priority: int | None = None,
         budget: Budget = NO_BUDGET,
+        networks: Sequence[str] = (),
         random: Random = os.urandom,
     ) -> tuple[KeyRecord, str]:
         """Make a key; returns its record, and the key itself, which is known nowhere else from then on."""
@@ -153,7 +157,7 @@ class KeyStore:
             made = self._insert(
                 secret,
                 random,
-                _Granted(name, owner, team, tuple(models), tuple(endpoints), limits, priority, budget),
+                _Granted(name, owner, team, tuple(models), tuple(endpoints), limits, priority, budget, tuple(networks)),
                 now,
                 expires_at,
                 replaces,
@@ -183,9 +187,7 @@ class KeyStore:
             old = self._one(key_id)
             if not old.is_good(now):
                 raise CommandError(f"{key_id} is no longer good, so there is nothing to rotate; create a key instead")
-            grant = _Granted(
-                old.name, old.owner, old.team, old.models, old.endpoints, old.limits, old.priority, old.budget
-            )
+            grant = _Granted(*(getattr(old, name) for name in _Granted.__struct_fields__))
             made = self._insert(secret, random, grant, now, expires_at or old.expires_at, key_id)
             ends_at = now + overlap_s if old.expires_at is None else min(old.expires_at, now + overlap_s)
             self._connection.execute(
@@ -217,15 +219,7 @@ class KeyStore:
         Raises:
             CommandError: there is no such key.
         """
-        with storage_errors(self._path), transaction(self._connection):
-            self._one(key_id)
-            self._connection.execute(
-                "UPDATE keys SET limits = ?, revision = ? WHERE key_id = ?",
-                (_limits_text(limits), self._next_revision(), key_id),
-            )
-            changed = self._one(key_id)
-        self._own_changes += 1
-        return changed
+        return self._change(key_id, "limits", _limits_text(limits))
 
     def spend(self, key_id: str, budget: Budget) -> KeyRecord:
         """Change what a key may spend.
@@ -233,15 +227,7 @@ class KeyStore:
         Raises:
             CommandError: there is no such key.
         """
-        with storage_errors(self._path), transaction(self._connection):
-            self._one(key_id)
-            self._connection.execute(
-                "UPDATE keys SET budget = ?, revision = ? WHERE key_id = ?",
-                (_budget_text(budget), self._next_revision(), key_id),
-            )
-            changed = self._one(key_id)
-        self._own_changes += 1
-        return changed
+        return self._change(key_id, "budget", _budget_text(budget))
 
     def prioritise(self, key_id: str, priority: int | None) -> KeyRecord:
         """Change the class of a key's calls; None leaves it to its team.
@@ -249,15 +235,15 @@ class KeyStore:
         Raises:
             CommandError: there is no such key.
         """
-        with storage_errors(self._path), transaction(self._connection):
-            self._one(key_id)
-            self._connection.execute(
-                "UPDATE keys SET priority = ?, revision = ? WHERE key_id = ?",
-                (priority, self._next_revision(), key_id),
-            )
-            changed = self._one(key_id)
-        self._own_changes += 1
-        return changed
+        return self._change(key_id, "priority", priority)
+
+    def confine(self, key_id: str, networks: Sequence[str]) -> KeyRecord:
+        """Change from where a key may be used; no networks for anywhere.
+
+        Raises:
+            CommandError: there is no such key.
+        """
+        return self._change(key_id, "networks", json.dumps(list(networks)))
 
     def list(self) -> Sequence[KeyRecord]:
         """Every key, the oldest first."""
@@ -373,6 +359,7 @@ class KeyStore:
             limits=grant.limits,
             priority=grant.priority,
             budget=grant.budget,
+            networks=grant.networks,
         )
         values = msgspec.structs.asdict(record)
         values |= {
@@ -380,10 +367,22 @@ class KeyStore:
             "endpoints": json.dumps(grant.endpoints),
             "limits": _limits_text(grant.limits),
             "budget": _budget_text(grant.budget),
+            "networks": json.dumps(grant.networks),
         }
         marks = ", ".join("?" * len(values))
         self._connection.execute(f"INSERT INTO keys ({_COLUMNS}) VALUES ({marks})", tuple(values.values()))  # noqa: S608
         return record, key
+
+    def _change(self, key_id: str, column: str, value: str | int | None) -> KeyRecord:
+        with storage_errors(self._path), transaction(self._connection):
+            self._one(key_id)
+            self._connection.execute(
+                f"UPDATE keys SET {column} = ?, revision = ? WHERE key_id = ?",  # noqa: S608  (a name of ours)
+                (value, self._next_revision(), key_id),
+            )
+            changed = self._one(key_id)
+        self._own_changes += 1
+        return changed
 
     def _one(self, key_id: str) -> KeyRecord:
         row = self._connection.execute(
@@ -413,4 +412,5 @@ def _record(row: Iterable[object] | sqlite3.Row) -> KeyRecord:
     values["endpoints"] = json.loads(str(values["endpoints"]))
     values["limits"] = json.loads(str(values["limits"]))
     values["budget"] = json.loads(str(values["budget"]))
+    values["networks"] = json.loads(str(values["networks"]))
     return msgspec.convert(values, KeyRecord)

@@ -54,6 +54,7 @@ _LIMIT_FLAGS = {
 }
 _MOST_LIMIT = 1_000_000_000_000
 _PRIORITY_HELP = f"class of its calls, 0 (served first, refused last) to {PRIORITIES - 1}"
+_NETWORKS_HELP = "networks that it may be used from, as 10.0.0.0/8 or 2001:db8::/32"
 _WHOSE = {"key": "", "team": " (its team's)", "default": " (the usual one)"}
 _STATE_COLOURS = {"good": GREEN, "expired": YELLOW, "revoked": RED, "other secret": YELLOW}
 
@@ -86,6 +87,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     create.add_argument(
         "--priority", type=_priority, metavar="N", help=f"{_PRIORITY_HELP}. Default: its team's, else {USUAL_PRIORITY}"
     )
+    create.add_argument(
+        "--networks", default=(), type=_networks, metavar="CIDR,...", help=f"{_NETWORKS_HELP}. Default: from anywhere"
+    )
     create.add_argument("--expires", type=_future, metavar="WHEN", help=f"{MOMENT_FORM}. Default: never")
 
     listing = _action(commands, "list", "List the keys that are good")
@@ -95,12 +99,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument("id", metavar="ID", help=_ID_HELP)
 
     limit = _action(
-        commands, "limit", "Change how much a key may ask for and spend, and its priority; what is not named stays"
+        commands,
+        "limit",
+        "Change how much a key may ask for and spend, its priority, and from where; what is not named stays",
     )
     limit.add_argument("id", metavar="ID", help=_ID_HELP)
     _limit_flags(limit, "none: no limit")
     budget_flags(limit, "none: no budget")
     limit.add_argument("--priority", type=_priority_or_none, metavar="N", help=f"{_PRIORITY_HELP}. none: its team's")
+
+    limit.add_argument("--networks", type=_networks, metavar="CIDR,...", help=f"{_NETWORKS_HELP}. none: from anywhere")
 
     revoke = _action(commands, "revoke", "Make a key useless, at once and for good")
     revoke.add_argument("id", metavar="ID", help=_ID_HELP)
@@ -181,6 +189,7 @@ class _Keys:
             limits=_limits(options, NO_LIMITS),
             priority=options.priority,
             budget=budget_from(options, NO_BUDGET),
+            networks=options.networks,
         )
         self._tell("key.created", record)
         self._show_once(record, key)
@@ -219,6 +228,7 @@ class _Keys:
             "team": record.team,
             "models": ", ".join(record.models) or "all",
             "endpoints": ", ".join(record.endpoints) or "all",
+            "networks": ", ".join(record.networks),
             "limits": _limits_shown(record.limits),
             "budget": budget_shown(record.budget),
             "priority": f"{team.priority_of(record.priority)}{_WHOSE[_whose(record, team)]}",
@@ -246,7 +256,10 @@ class _Keys:
             record = self._store.spend(old.key_id, budget)
         if options.priority is not None:
             record = self._store.prioritise(old.key_id, None if options.priority < 0 else options.priority)
-        self._tell("key.limited", record, limits=_limits_shown(record.limits))
+        if options.networks is not None:
+            record = self._store.confine(old.key_id, options.networks)
+        networks = ", ".join(record.networks)
+        self._tell("key.limited", record, limits=_limits_shown(record.limits), networks=networks)
         self._show(record)
 
     def _tell(self, action: str, record: "KeyRecord", **detail: str | int) -> None:
@@ -324,6 +337,7 @@ class _Keys:
             "team": record.team,
             "models": record.models,
             "endpoints": record.endpoints,
+            "networks": record.networks,
             "limits": msgspec.structs.asdict(record.limits),
             "budget": budget_json(record.budget),
             "priority": team.priority_of(record.priority),
@@ -435,6 +449,18 @@ def _endpoints(text: str) -> tuple[Endpoint, ...]:
         known = ", ".join(endpoint.name.lower() for endpoint in Endpoint)
         raise argparse.ArgumentTypeError(f"{unknown[0]!r} is not an endpoint; there are {known}")
     return tuple(dict.fromkeys(_ENDPOINT_NAMES[name] for name in names))
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    """Networks; none for anywhere."""
+    from headworks.access import parse_network
+
+    if text == "none":
+        return ()
+    try:
+        return tuple(dict.fromkeys(str(parse_network(part.strip())) for part in text.split(",")))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _future(text: str) -> float:

@@ -4,6 +4,7 @@ in the wrong place.
 """
 
 import base64
+import ipaddress
 import re
 from collections.abc import Callable
 from decimal import Decimal
@@ -66,6 +67,16 @@ def host(text: str) -> str:
     if not re.fullmatch(_HOST, text):
         raise Unfit("expected an address or host name, without scheme and port")
     return text
+
+
+def network(text: str) -> str:
+    """A network in CIDR form, or one address."""
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError:
+        raise Unfit(
+            "expected a network as `10.0.0.0/8` or `2001:db8::/32` without bits behind its prefix, or one address"
+        ) from None
 
 
 def base_url(text: str) -> str:
@@ -170,6 +181,7 @@ FORMS: dict[str, Callable[[str], str]] = {
     "local-secret-reference": local_secret_reference,
     "path": path,
     "host": host,
+    "network": network,
     "base-url": base_url,
     "proxy-url": proxy_url,
     "header-name": header_name,

@@ -19,6 +19,7 @@ from headworks.config.shape import (
     Server,
     Storage,
     Timeouts,
+    TokenIssuer,
 )
 from headworks.config.walk import Findings, Path, suggestion
 
@@ -68,6 +69,8 @@ class Rules:
                 self._records(struct, path)
             case Anchor():
                 self._anchor(struct, path)
+            case TokenIssuer():
+                self._token_issuer(struct, path)
             case Provider():
                 self._provider(struct, path)
             case Model():
@@ -99,6 +102,17 @@ class Rules:
             self._findings.add_unless_faulty(path, "needs either `file` or `url`")
         elif anchor.token is not None and anchor.url is None:
             self._findings.add_unless_faulty((*path, "token"), "has a meaning only beside `url`")
+
+    def _token_issuer(self, issuer: TokenIssuer, path: Path) -> None:
+        if (issuer.jwks_url is None) == (issuer.jwks_file is None):
+            self._findings.add_unless_faulty(path, "needs either `jwks_url` or `jwks_file`")
+        url = urlsplit(issuer.jwks_url or "")
+        if url.scheme == "http" and not is_loopback(url.hostname or ""):
+            hint = "expected `https://`: whoever can change these keys on their way can call as anybody"
+            self._findings.add_unless_faulty((*path, "jwks_url"), hint)
+        for name, is_set in (("team", issuer.team is not None), ("models", bool(issuer.models))):
+            if is_set and getattr(issuer.claims, name) is not None:
+                self._findings.add_unless_faulty((*path, name), f"is said by the claim that `claims.{name}` names")
 
     def _blame(self, path: Path, other: Path, message: str) -> None:
         """Note a problem between two fields with the first one that the file sets; defaults agree already."""

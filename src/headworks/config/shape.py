@@ -96,6 +96,10 @@ class Tls(Section, frozen=True):
     key: Annotated[FilePath, Meta(description="PEM file with the unencrypted private key.")]
 
 
+Cidr = Annotated[str, Meta(max_length=64, extra={"form": "network"})]
+"""A network as `10.0.0.0/8` or `2001:db8::/32`, or one address."""
+
+
 class Server(Section, frozen=True):
     """Where the gateway listens, and the bounds on what a client may send and how long it may take."""
 
@@ -105,6 +109,13 @@ class Server(Section, frozen=True):
         int, Meta(description="Processes that serve calls; one a core is enough.", ge=1, le=MOST_WORKERS)
     ] = 1
     tls: Annotated[Tls | None, Meta(description="Serve HTTPS instead of HTTP.")] = None
+    trusted_proxies: Annotated[
+        tuple[Cidr, ...],
+        Meta(
+            description="Networks of the proxies in front of the gateway. Only what comes from there is believed when "
+            "it says, in `X-Forwarded-For`, whom it speaks for."
+        ),
+    ] = ()
     header_bytes: Annotated[
         int, Meta(description="Most bytes of a request line and its headers together.", ge=1024, le=1_048_576)
     ] = 32_768
@@ -219,6 +230,80 @@ class Team(calls.Team, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     ] = None
 
 
+class BadKeys(Section, frozen=True):
+    """When an address that sends bad keys is answered 429 instead of 401. Good keys are taken from there all the same,
+    for many callers may have one address. Each worker counts for itself."""
+
+    tries: Annotated[
+        int,
+        Meta(description="Bad keys in `window_s` after which an address is locked out; 0: never.", ge=0, le=100_000),
+    ] = 20
+    window_s: Annotated[Seconds, Meta(description="Seconds in which they count together.")] = 60.0
+    lockout_s: Annotated[Seconds, Meta(description="Seconds for which an address is locked out.")] = 60.0
+
+
+Claim = Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class TokenClaims(Section, frozen=True):
+    """Which claims of a token say who calls and what may be called. A name that begins with a slash leads into other
+    claims: `/realm_access/roles`."""
+
+    owner: Annotated[Claim, Meta(description="Who answers for the call: stands on its record.")] = "sub"
+    team: Annotated[Claim | None, Meta(description="The team. A token without it is refused.")] = None
+    models: Annotated[
+        Claim | None,
+        Meta(
+            description="Models that may be asked for, as a list or in one text with spaces; `*` stands for anything. "
+            "A token without it is refused."
+        ),
+    ] = None
+    role: Annotated[
+        Claim | None,
+        Meta(
+            description="The role, among `admin`, `operator`, `analyst`, `auditor` and `caller`. A token that names "
+            "none, or several, is refused. Left out: whoever has a token is a caller."
+        ),
+    ] = None
+
+
+class TokenIssuer(Section, frozen=True):
+    """An identity provider whose tokens (JWT; RS256, ES256 or EdDSA) are taken as callers' keys."""
+
+    issuer: Annotated[str, Meta(description="What `iss` says, exactly.", min_length=1, max_length=1024)]
+    audience: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=1024)], ...],
+        Meta(
+            description="`aud` must be, or have, one of these: what the identity provider calls this gateway.",
+            min_length=1,
+        ),
+    ]
+    jwks_url: Annotated[
+        str | None,
+        Meta(
+            description="Where its public keys are, as `https://` (`jwks_uri` of its discovery document). Fetched "
+            "every five minutes by a process of its own, and at once when a token names a key that is not known.",
+            extra={"form": "base-url"},
+        ),
+    ] = None
+    jwks_file: Annotated[FilePath | None, Meta(description="A file with its public keys; a change is noticed.")] = None
+    claims: Annotated[TokenClaims, Meta(description="Which claims say what.")] = TokenClaims()
+    team: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=128)] | None, Meta(description="The team of all its callers.")
+    ] = None
+    models: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...],
+        Meta(description="Models that its callers may ask for; `*` stands for anything. None: all."),
+    ] = ()
+    limits: Annotated[Limits, Meta(description="How much each subject may ask for.")] = Limits()
+    networks: Annotated[
+        tuple[Cidr, ...], Meta(description="Networks that its tokens are good in. None: anywhere.")
+    ] = ()
+    leeway_s: Annotated[
+        float, Meta(description="Seconds by which its clock and this machine's may differ.", ge=0, le=300)
+    ] = 30.0
+
+
 class Access(Section, frozen=True):
     """Who may call."""
 
@@ -237,6 +322,11 @@ class Access(Section, frozen=True):
         dict[Annotated[str, Meta(min_length=1, max_length=128)], Team],
         Meta(description="Limits, shares and priorities of teams, by the name that keys are created with."),
     ] = {}
+    tokens: Annotated[
+        tuple[TokenIssuer, ...],
+        Meta(description="Identity providers whose bearer tokens are taken beside virtual keys.", max_length=16),
+    ] = ()
+    bad_keys: Annotated[BadKeys, Meta(description="What is done about who sends bad keys.")] = BadKeys()
 
 
 class Storage(Section, frozen=True):

@@ -1,6 +1,8 @@
-"""The process that looks at provider keys: it asks secret managers, so that no worker ever waits for one.
+"""The process that looks at provider keys, and at the public keys of token issuers: it asks secret managers and
+identity providers, so that no worker ever waits for one.
 
-What it finds goes to the supervisor over a socket pair, and from there to the workers; never into a file.
+What it finds of provider keys goes to the supervisor over a socket pair, and from there to the workers; never into a
+file. Key sets are public, and go into files.
 """
 
 import os
@@ -8,14 +10,20 @@ import select
 import signal
 import socket
 import time
+from typing import TYPE_CHECKING
 
 from headworks.config import Project, parse
-from headworks.errors import HeadworksError
-from headworks.secrets import LOOK_S, Keeper, Kept, Managers, Watch, pack, references_of, unpack
+from headworks.errors import HeadworksError, SecretError
+from headworks.secrets import LOOK_S, Ask, HttpAsker, Keeper, Kept, Managers, Watch, pack, references_of, unpack
 from headworks.server.messages import FrameReader, Word, frame
 from headworks.telemetry import RUN_FOLDER, GaugeFamily, Metrics, MetricsShare, report
 
+if TYPE_CHECKING:
+    from headworks.access.fetching import KeySetFetcher
+
 NAME = "secrets"
+
+_OK = 200
 
 _NICENESS = 5
 """Callers cannot wait, and keys can."""
@@ -35,6 +43,28 @@ def run_keeper(project: Project, kept: Kept, control: socket.socket) -> int:
     return 0
 
 
+def key_set_urls(project: Project) -> tuple[str, ...]:
+    """Where key sets of token issuers are to be fetched."""
+    return tuple(one.jwks_url for one in project.config.access.tokens if one.jwks_url is not None)
+
+
+def _fetcher(project: Project) -> "KeySetFetcher":
+    from headworks.access.fetching import KeySetFetcher  # only who has token issuers loads it
+
+    ask = HttpAsker(project.config.secrets.timeout_s)
+
+    def fetch(url: str) -> bytes:
+        try:
+            heard = ask(Ask("GET", url, (("accept", "application/json"),)))
+        except SecretError as error:
+            raise OSError(str(error)) from None
+        if heard.status != _OK:
+            raise OSError(f"it answers with {heard.status}")
+        return heard.body
+
+    return KeySetFetcher(key_set_urls(project), project.storage, fetch, time.monotonic, report)
+
+
 class _Keeping:
     """State: the project in force, what is known of its keys, and of those of the next one."""
 
@@ -49,17 +79,22 @@ class _Keeping:
 
     def run(self) -> None:
         self._watch.leave()
+        if self._key_sets is not None:
+            self._key_sets.tick()
         self._publish()
         while True:
             readable, _, _ = select.select([self._control], [], [], LOOK_S)
             if readable and not self._hear():
                 return
             self._watch.tick()
+            if self._key_sets is not None:
+                self._key_sets.tick()
             self._publish()
 
     def _use(self, project: Project, kept: Kept) -> None:
         self._project = project
         section = project.config.secrets
+        self._key_sets = _fetcher(project) if key_set_urls(project) else None
         fetch = Managers.of(project, os.environ).fetch
         self._keeper = Keeper(references_of(project), fetch, section.overlap_s, time.time, kept)
         self._watch = Watch(

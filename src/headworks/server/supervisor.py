@@ -26,7 +26,7 @@ from headworks.console import channels_of, control_plane
 from headworks.errors import ConfigError, HeadworksError, StorageError
 from headworks.secrets import Kept, forget, look_at_keys, pack, references_of, unpack
 from headworks.server.keeper import NAME as KEEPER
-from headworks.server.keeper import run_keeper
+from headworks.server.keeper import key_set_urls, run_keeper
 from headworks.server.listening import bind
 from headworks.server.messages import FrameReader, Word, frame
 from headworks.server.worker import READINESS_LEAD_S, fixed_part, run_worker, tls_context
@@ -93,7 +93,7 @@ class Supervisor:
         self._run_folder = self._storage / RUN_FOLDER
         self._workers = [_Child(f"worker_{index + 1}") for index in range(settings.project.config.server.workers)]
         self._control_plane = _Child(_CONTROL_PLANE)
-        self._keeper: _Child | None = _Child(KEEPER) if kept else None
+        self._keeper: _Child | None = _Child(KEEPER) if kept or key_set_urls(settings.project) else None
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
         self._wake, self._wake_in = socket.socketpair()
@@ -390,7 +390,8 @@ class Supervisor:
 
     def _tell_keeper(self, text: str) -> None:
         """Have it look at the keys that the new configuration names; have one, where it names the first."""
-        if self._keeper is None and references_of(self._settings.project):
+        project = self._settings.project
+        if self._keeper is None and (references_of(project) or key_set_urls(project)):
             self._keeper = _Child(KEEPER)
             self._start_keeper(self._keeper)
         elif self._keeper is not None:
