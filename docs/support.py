@@ -28,7 +28,7 @@ CALLED = {
     MESSAGES: "Called as Anthropic Messages",
     GEMINI: "Called as Google generateContent",
 }
-MODELS = {MESSAGES: "claude-sonnet-5", GEMINI: "gemini-3-flash-preview"}
+MODELS = {MESSAGES: "claude-sonnet-5", GEMINI: "gemini-3.5-flash"}
 """A model of the day for each maker's dialect: some of what is sent depends on it."""
 
 HEAD = """# Support matrix
