@@ -11,7 +11,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -100,6 +100,9 @@ _SPEECHES = {
 _KEYS_WITHOUT_SECRET = {"simulator": "in-process"}
 """The simulator wants some key, as every provider does, and takes any."""
 
+_WORDS_OF_A_PROVIDER = (*Provider.__annotations__, "request", "call_path", "json_request", "classify")
+"""What `providers.Provider` promises; Python 3.11 cannot list it."""
+
 _OWNER_WAIT_S = 1.5
 _OWNER_POLL_S = 0.1
 """A response made by another worker is in the store once its journal is drained: that long a look-up waits for it."""
@@ -124,7 +127,7 @@ class PoolPlan(msgspec.Struct, frozen=True):
 
 
 class ProviderPlan(msgspec.Struct, frozen=True):
-    """Everything needed to build one provider, secrets read."""
+    """Everything needed to build one provider, secrets read. `make` knows how it wants to be asked."""
 
     name: str
     kind: str
@@ -138,6 +141,7 @@ class ProviderPlan(msgspec.Struct, frozen=True):
     proxy: str | None
     ca_file: str | None
     simulator_plan: object | None
+    make: Callable[[ProviderSettings], Provider]
     probe: ProbeConfig | None = None
 
 
@@ -371,8 +375,36 @@ def _provider_plan(project: Project, name: str, keys: KnownKeys) -> ProviderPlan
         proxy=provider.proxy,
         ca_file=str(project.path(provider.ca_file)) if provider.ca_file else None,
         simulator_plan=simulator_plan,
+        make=REGISTRY[provider.kind] if provider.extension is None else _extension(project, name, settings),
         probe=provider.probe,
     )
+
+
+def _extension(project: Project, name: str, settings: ProviderSettings) -> Callable[[ProviderSettings], Provider]:
+    """The third party's provider that the configuration names; it is made once, to see that it is one.
+
+    Raises:
+        ConfigError: it cannot be had, or is none.
+    """
+    from headworks.extending import PROVIDERS, ExtensionError, load_extension  # only who names one pays for loading it
+
+    extension = project.config.providers[name].extension or ""
+    place = ("providers", name, "extension")
+    try:
+        offered = load_extension(PROVIDERS, extension)
+    except ExtensionError as error:
+        raise ConfigError(project.problem(place, str(error))) from None
+    make = cast("Callable[[ProviderSettings], Provider]", offered)
+    try:
+        made = make(settings)
+    except Exception as error:  # noqa: BLE001 - whatever it raises is not ours; its text may quote the key
+        says = f"`{extension}` fails with {type(error).__name__} when a provider is made of its settings"
+        raise ConfigError(project.problem(place, says)) from None
+    missing = [word for word in _WORDS_OF_A_PROVIDER if not hasattr(made, word)]
+    if missing:
+        says = f"`{extension}` makes something that is no provider: it has no {', '.join(sorted(missing))}"
+        raise ConfigError(project.problem(place, says))
+    return make
 
 
 def _spares(
@@ -683,7 +715,7 @@ class Assembly:
         keys = KnownKeys(project, os.environ, kept, asks=False)
         names = {name.partition(":")[0] for name in self._keyed}
         plans = [_provider_plan(project, name, keys) for name in names]
-        fresh = {pool.settings.name: _blocks(plan.kind, pool) for plan in plans for pool in plan.pools}
+        fresh = {pool.settings.name: _blocks(plan, pool) for plan in plans for pool in plan.pools}
         changed = {name for name, keyed in self._keyed.items() if keyed.take(fresh[name])}
         for target in self._table.targets():
             if target.provider in changed:
@@ -746,9 +778,9 @@ class Assembly:
 
     def _maker(self, plan: ProviderPlan, pool: PoolPlan, upstream: Upstream) -> Callable[[str], Station]:
         """What makes the station of a model in a pool."""
-        provider: Provider = REGISTRY[plan.kind](pool.settings)
+        provider = plan.make(pool.settings)
         if pool.is_keyed and plan.kind != "simulator":
-            name, blocks = pool.settings.name, _blocks(plan.kind, pool)
+            name, blocks = pool.settings.name, _blocks(plan, pool)
             upstream = KeyedUpstream(name, upstream, provider, blocks, say=report, refused=self._hull.ask_for_keys)
             self._keyed[name] = upstream
         if plan.probe is not None:
@@ -795,9 +827,9 @@ class Assembly:
             self._hull.wheel.arm(self._refresh_timer, _KEY_REFRESH_S)
 
 
-def _blocks(kind: str, pool: PoolPlan) -> list[bytes]:
+def _blocks(plan: ProviderPlan, pool: PoolPlan) -> list[bytes]:
     """What requests through a pool begin with, for each of its keys, the newest first."""
-    return blocks_of([REGISTRY[kind](settings) for settings in (pool.settings, *pool.spares)])
+    return blocks_of([plan.make(settings) for settings in (pool.settings, *pool.spares)])
 
 
 def _with_targets(

@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "import": "Make a configuration of LiteLLM, Portkey or TensorZero into headworks.yaml",
     "check": "Validate the configuration and everything that it refers to",
     "doctor": "Check an installation from outside, and say how to mend what is found",
+    "conformance": "Ask a provider a suite of small calls, and print what it supports",
     "serve": "Start the gateway",
     "status": "Show how a running gateway stands: breakers, quotas, queues, journals",
     "limits": "Show use against limits, and forecast when they will be hit",

@@ -115,6 +115,8 @@ class Rules:
                 ):
                     hint = "is missing: `kind: openai-compatible` needs it, for example `http://127.0.0.1:8000/v1`"
                     self._findings.add_unless_faulty((*path, "base_url"), hint)
+        if provider.kind != "openai-compatible":
+            self._refuse_fields(("extension",), "has a meaning for `kind: openai-compatible` only", path)
         self._origins(provider, path)
         keyed = provider.api_key is not None or provider.kind in ("simulator", "openai-compatible")
         for name, pool in provider.pools.items():
