@@ -197,7 +197,7 @@ CASES = (
         _says_something,
         is_needed=True,
     ),
-    Case("error for an unknown model", _HELLO, _nothing, is_needed=True, expects_error=True),
+    Case("error for an unknown model", _HELLO, _nothing, expects_error=True),
     Case("function", {"input": _OSLO, "tools": [_TOOL], "tool_choice": "required"}, _calls_function),
     Case(
         "function, streamed",
