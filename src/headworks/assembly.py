@@ -9,7 +9,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 from urllib.parse import urlsplit
@@ -66,6 +66,7 @@ from headworks.sightings import Sightings
 from headworks.streaming import StreamRelay
 from headworks.surveying import Surveyor
 from headworks.telemetry import RUN_FOLDER, Metrics, Standing, report
+from headworks.tracing import TRACES_FILE, Ingested, TraceBook
 from headworks.transport import Origin, PoolLimits, UpstreamPool
 from headworks.wheel import Timer, TimerWheel
 
@@ -102,6 +103,11 @@ _KEYS_WITHOUT_SECRET = {"simulator": "in-process"}
 
 _WORDS_OF_A_PROVIDER = (*Provider.__annotations__, "request", "call_path", "json_request", "classify")
 """What `providers.Provider` promises; Python 3.11 cannot list it."""
+
+_TRACE_DAYS = 30
+"""How long agents' traces are kept where `records.days` does not say."""
+
+_DAY_US = 86_400_000_000
 
 _OWNER_WAIT_S = 1.5
 _OWNER_POLL_S = 0.1
@@ -688,6 +694,7 @@ class Assembly:
                 heartbeat_s=config.server.heartbeat_s,
                 answers={name: model.answer for name, model in config.models.items() if model.answer is not None},
                 models_created=int(settings.project.file.stat().st_mtime),
+                keep_traces=_trace_keeper(settings.project),
             )
         )
         hull.wheel.arm(self._refresh_timer, _KEY_REFRESH_S)
@@ -825,6 +832,25 @@ class Assembly:
             self._ring.refresh()
         finally:
             self._hull.wheel.arm(self._refresh_timer, _KEY_REFRESH_S)
+
+
+def _trace_keeper(project: Project) -> Callable[[Ingested, str], Awaitable[None]]:
+    """What keeps the traces that agents send. They come in batches, seconds apart: the book is opened for each."""
+    file = project.storage / TRACES_FILE
+    days = project.config.records.days or _TRACE_DAYS
+
+    def write(ingested: Ingested, key_id: str) -> None:
+        now_us = time.time_ns() // 1000
+        book = TraceBook(file)
+        try:
+            book.add(ingested, key_id, now_us=now_us, forget_before_us=now_us - days * _DAY_US)
+        finally:
+            book.close()
+
+    async def keep(ingested: Ingested, key_id: str) -> None:
+        await asyncio.to_thread(write, ingested, key_id)
+
+    return keep
 
 
 def _blocks(plan: ProviderPlan, pool: PoolPlan) -> list[bytes]:

@@ -38,6 +38,7 @@ COMMANDS: dict[str, str] = {
     "estimate": "Say what a month of calls will cost, from traffic, contract or flags",
     "plan": "Derive the architecture that a workload's contract asks for",
     "calls": "List, filter, show and follow recorded calls",
+    "traces": "List and show the runs of agents, with what each step cost",
     "replay": "Print, verify or send again what a past call was",
     "screen": "Try a text on a workload's layers against injection, and show what each says",
     "approvals": "List, show, approve and deny tool calls that wait for a person",
