@@ -7,6 +7,8 @@ number: the oldest goes first.
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from headworks.database import open_database, storage_errors, transaction
 from headworks.tracing.reading import Ingested, Span, Trace
 
@@ -135,6 +137,8 @@ class TraceBook:
             ).fetchall()
         heads = {str(row[0]): Trace(*map(str, row[1:])) for row in traces}
         steps: dict[str, list[Span]] = {key_id: [] for key_id in heads}
-        for key_id, *columns, has_failed in spans:
-            steps.setdefault(str(key_id), []).append(Span(*columns, has_failed=bool(has_failed)))
+        for key_id, *columns in spans:
+            # SQLite has no truth values: 0 and 1 are what was put in.
+            one = msgspec.structs.replace(Span(*columns), has_failed=bool(columns[-1]))
+            steps.setdefault(str(key_id), []).append(one)
         return [(key_id, heads.get(key_id), found) for key_id, found in steps.items()]
