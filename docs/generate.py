@@ -26,6 +26,10 @@ from headworks.config import (
     workload_schema_text,
 )
 
+sys.path.insert(0, str(Path(__file__).parent))  # also where this file is loaded by its path
+
+from support import support_matrix
+
 REFERENCE = Path(__file__).parent / "reference"
 
 CONFIGURATION_HEAD = """# headworks.yaml
@@ -101,6 +105,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "configuration.md": reference(CONFIGURATION_HEAD, Config),
         REFERENCE / "workload.md": reference(WORKLOAD_HEAD, Contract),
         REFERENCE / "cli.md": command_line(),
+        REFERENCE / "support.md": support_matrix(),
         REFERENCE / SCHEMA_FILE: json_schema_text(),
         REFERENCE / WORKLOAD_SCHEMA_FILE: workload_schema_text(),
     }

@@ -9,9 +9,9 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -68,6 +68,7 @@ from headworks.sightings import Sightings
 from headworks.streaming import StreamRelay
 from headworks.surveying import Surveyor
 from headworks.telemetry import RUN_FOLDER, Metrics, Standing, report
+from headworks.tracing import TRACES_FILE, Ingested, TraceBook
 from headworks.transport import Origin, PoolLimits, UpstreamPool
 from headworks.wheel import Timer, TimerWheel
 
@@ -108,6 +109,14 @@ _SPEECHES = {
 _KEYS_WITHOUT_SECRET = {"simulator": "in-process"}
 """The simulator wants some key, as every provider does, and takes any."""
 
+_WORDS_OF_A_PROVIDER = (*Provider.__annotations__, "request", "call_path", "json_request", "classify")
+"""What `providers.Provider` promises; Python 3.11 cannot list it."""
+
+_TRACE_DAYS = 30
+"""How long agents' traces are kept where `records.days` does not say."""
+
+_DAY_US = 86_400_000_000
+
 _OWNER_WAIT_S = 1.5
 _OWNER_POLL_S = 0.1
 """A response made by another worker is in the store once its journal is drained: that long a look-up waits for it."""
@@ -132,7 +141,7 @@ class PoolPlan(msgspec.Struct, frozen=True):
 
 
 class ProviderPlan(msgspec.Struct, frozen=True):
-    """Everything needed to build one provider, secrets read."""
+    """Everything needed to build one provider, secrets read. `make` knows how it wants to be asked."""
 
     name: str
     kind: str
@@ -146,6 +155,7 @@ class ProviderPlan(msgspec.Struct, frozen=True):
     proxy: str | None
     ca_file: str | None
     simulator_plan: object | None
+    make: Callable[[ProviderSettings], Provider]
     probe: ProbeConfig | None = None
 
 
@@ -402,8 +412,36 @@ def _provider_plan(project: Project, name: str, keys: KnownKeys) -> ProviderPlan
         proxy=provider.proxy,
         ca_file=str(project.path(provider.ca_file)) if provider.ca_file else None,
         simulator_plan=simulator_plan,
+        make=REGISTRY[provider.kind] if provider.extension is None else _extension(project, name, settings),
         probe=provider.probe,
     )
+
+
+def _extension(project: Project, name: str, settings: ProviderSettings) -> Callable[[ProviderSettings], Provider]:
+    """The third party's provider that the configuration names; it is made once, to see that it is one.
+
+    Raises:
+        ConfigError: it cannot be had, or is none.
+    """
+    from headworks.extending import PROVIDERS, ExtensionError, load_extension  # only who names one pays for loading it
+
+    extension = project.config.providers[name].extension or ""
+    place = ("providers", name, "extension")
+    try:
+        offered = load_extension(PROVIDERS, extension)
+    except ExtensionError as error:
+        raise ConfigError(project.problem(place, str(error))) from None
+    make = cast("Callable[[ProviderSettings], Provider]", offered)
+    try:
+        made = make(settings)
+    except Exception as error:  # noqa: BLE001 - whatever it raises is not ours; its text may quote the key
+        says = f"`{extension}` fails with {type(error).__name__} when a provider is made of its settings"
+        raise ConfigError(project.problem(place, says)) from None
+    missing = [word for word in _WORDS_OF_A_PROVIDER if not hasattr(made, word)]
+    if missing:
+        says = f"`{extension}` makes something that is no provider: it has no {', '.join(sorted(missing))}"
+        raise ConfigError(project.problem(place, says))
+    return make
 
 
 def _spares(
@@ -692,6 +730,7 @@ class Assembly:
                 screening=settings.screening,
                 answers={name: model.answer for name, model in config.models.items() if model.answer is not None},
                 models_created=int(settings.project.file.stat().st_mtime),
+                keep_traces=_trace_keeper(settings.project),
             )
         )
         hull.wheel.arm(self._refresh_timer, _KEY_REFRESH_S)
@@ -719,7 +758,7 @@ class Assembly:
         keys = KnownKeys(project, os.environ, kept, asks=False)
         names = {name.partition(":")[0] for name in self._keyed}
         plans = [_provider_plan(project, name, keys) for name in names]
-        fresh = {pool.settings.name: _blocks(plan.kind, pool) for plan in plans for pool in plan.pools}
+        fresh = {pool.settings.name: _blocks(plan, pool) for plan in plans for pool in plan.pools}
         changed = {name for name, keyed in self._keyed.items() if keyed.take(fresh[name])}
         for target in self._table.targets():
             if target.provider in changed:
@@ -822,9 +861,9 @@ class Assembly:
 
     def _maker(self, plan: ProviderPlan, pool: PoolPlan, upstream: Upstream) -> Callable[[str], Station]:
         """What makes the station of a model in a pool."""
-        provider: Provider = REGISTRY[plan.kind](pool.settings)
+        provider = plan.make(pool.settings)
         if pool.is_keyed and plan.kind != "simulator":
-            name, blocks = pool.settings.name, _blocks(plan.kind, pool)
+            name, blocks = pool.settings.name, _blocks(plan, pool)
             upstream = KeyedUpstream(name, upstream, provider, blocks, say=report, refused=self._hull.ask_for_keys)
             self._keyed[name] = upstream
         if plan.probe is not None:
@@ -909,9 +948,28 @@ def _door(settings: Settings) -> Door:
     return Door(config.server.trusted_proxies, tries=bad.tries, window_s=bad.window_s, lockout_s=bad.lockout_s)
 
 
-def _blocks(kind: str, pool: PoolPlan) -> list[bytes]:
+def _trace_keeper(project: Project) -> Callable[[Ingested, str], Awaitable[None]]:
+    """What keeps the traces that agents send. They come in batches, seconds apart: the book is opened for each."""
+    file = project.storage / TRACES_FILE
+    days = project.config.records.days or _TRACE_DAYS
+
+    def write(ingested: Ingested, key_id: str) -> None:
+        now_us = time.time_ns() // 1000
+        book = TraceBook(file)
+        try:
+            book.add(ingested, key_id, now_us=now_us, forget_before_us=now_us - days * _DAY_US)
+        finally:
+            book.close()
+
+    async def keep(ingested: Ingested, key_id: str) -> None:
+        await asyncio.to_thread(write, ingested, key_id)
+
+    return keep
+
+
+def _blocks(plan: ProviderPlan, pool: PoolPlan) -> list[bytes]:
     """What requests through a pool begin with, for each of its keys, the newest first."""
-    return blocks_of([REGISTRY[kind](settings) for settings in (pool.settings, *pool.spares)])
+    return blocks_of([plan.make(settings) for settings in (pool.settings, *pool.spares)])
 
 
 def _with_targets(

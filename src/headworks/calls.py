@@ -35,6 +35,7 @@ class Endpoint(enum.StrEnum):
     EVALS = "evals"
     OUTCOMES = "outcomes"
     APPROVALS = "approvals"
+    TRACES = "traces"
 
 
 class Caller(msgspec.Struct, frozen=True):

@@ -26,6 +26,7 @@ class Manner(enum.Enum):
     MODELS = "models"
     MODEL = "model"
     OUTCOMES = "outcomes"  # what an application found out about its calls
+    TRACES = "traces"  # what an agent's SDK tells of its runs
     HELD = "held"  # an answer of ours that waits for a person
     APPROVALS = "approvals"  # what is to be decided
     APPROVAL = "approval"
@@ -82,6 +83,7 @@ ROUTES = (
     _call("/audio/transcriptions", Endpoint.AUDIO, manner=Manner.FORM),
     _call("/audio/translations", Endpoint.AUDIO, manner=Manner.FORM),
     Route("POST", "/v1/outcomes", Manner.OUTCOMES, Endpoint.OUTCOMES),
+    Route("POST", "/v1/traces/ingest", Manner.TRACES, Endpoint.TRACES),
     Route("GET", "/v1/approvals", Manner.APPROVALS, Endpoint.APPROVALS),
     Route("GET", "/v1/models", Manner.MODELS, Endpoint.MODELS),
     Route("GET", "/v1/diagnostics/stream", Manner.PULSE, Endpoint.MODELS),

@@ -58,6 +58,7 @@ from headworks.stored_routes import Act
 from headworks.stream_heart import HEARTBEAT_S
 from headworks.streaming import StreamRelay
 from headworks.telemetry import Metrics, report
+from headworks.tracing import Ingested, read_traces
 from headworks.unary import UnaryCall, UnaryCalls
 from headworks.weighing import weigh
 
@@ -163,7 +164,8 @@ class Parts(msgspec.Struct, frozen=True):
     stream. `answers` are given where a model and its fallbacks have failed. `shelf` knows what was made at providers
     (`providers` are their names, in order), `price_of` what a model costs there. `sightings` is told from where keys
     are used. `screening` is None where plain calls go up as they are.
-    `door` knows from where callers come, and how many bad keys did.
+    `door` knows from where callers come, and how many bad keys did. `keep_traces` keeps what a key sends of its
+    agents' runs.
     """
 
     ring: Ring
@@ -191,6 +193,7 @@ class Parts(msgspec.Struct, frozen=True):
     heartbeat_s: float = HEARTBEAT_S
     answers: Mapping[str, str] = {}
     screening: Screening | None = None
+    keep_traces: Callable[[Ingested, str], Awaitable[None]] | None = None
 
 
 class Gateway:
@@ -501,10 +504,19 @@ class Gateway:
             if works is None:
                 raise Refusal(404, "approval_not_found", "No workload here holds calls: there is nothing to approve.")
             return self._run(lambda _: works.serve_approvals(call, route, request.body, grant, reply), call, reply)
-        if route.manner is Manner.OUTCOMES:
-            self._take_outcomes(call, request, grant, reply)
-        else:
-            self._models(call, reply, route, grant)
+        if route.manner in (Manner.OUTCOMES, Manner.TRACES):
+            return self._take_reports(call, request, route, grant, reply)
+        self._models(call, reply, route, grant)
+        self._call_ended()
+        return None
+
+    def _take_reports(
+        self, call: OpenCall, request: Request, route: Route, grant: Grant, reply: Reply
+    ) -> Running | None:
+        """What an application tells of calls that it has made."""
+        if route.manner is Manner.TRACES:
+            return self._run(lambda _: self._take_traces(call, request, grant, reply), call, reply)
+        self._take_outcomes(call, request, grant, reply)
         self._call_ended()
         return None
 
@@ -729,6 +741,23 @@ class Gateway:
             self._journal.append(report_)
         answer = [{"id": one.outcome_id, "object": "outcome", "name": one.name} for one in reports]
         body = msgspec.json.encode({"object": "list", "data": answer})
+        call.response_bytes = len(body)
+        self._settlement.settle(call, "answered", 200)
+        reply.respond(200, own_headers(call), body)
+
+    async def _take_traces(self, call: OpenCall, request: Request, grant: Grant, reply: Reply) -> None:
+        """Keep what an agent's SDK tells of its runs."""
+        keep = self._parts.keep_traces
+        if keep is None:
+            raise Refusal(404, "unknown_url", "This gateway keeps no traces.")
+        ingested = read_traces(request.body)
+        try:
+            await keep(ingested, grant.caller.key_id)
+        except StorageError as error:
+            report(f"traces could not be kept: {error}")
+            raise Refusal(503, "traces_unavailable", "The traces cannot be kept now.", kind="server_error") from None
+        told = {"object": "traces.ingested", "traces": len(ingested.traces), "spans": len(ingested.spans)}
+        body = msgspec.json.encode(told)
         call.response_bytes = len(body)
         self._settlement.settle(call, "answered", 200)
         reply.respond(200, own_headers(call), body)

@@ -464,7 +464,7 @@ class Planner:
         if endpoint is Endpoint.MESSAGES:
             target = _for_messages(call, head, target)
         if endpoint not in target.speaks:
-            spoken = _spoken_by(target, endpoint, head)
+            spoken = spoken_by(target.speaks, endpoint, head)
             assert spoken is not None, "the target was checked when it was resolved"
             is_in_path = endpoint is Endpoint.GENERATE_CONTENT
             bridge = BRIDGES[endpoint, spoken](head.splice() if is_in_path else request.body)
@@ -649,7 +649,7 @@ class Planner:
         return self._table.unknown(name, [known for known in self._table.names if grant.may_use(known)])
 
     def _check_bridge(self, target: Target[Station], name: str, endpoint: Endpoint, path: str) -> Endpoint:
-        spoken = _spoken_by(target, endpoint)
+        spoken = spoken_by(target.speaks, endpoint)
         if spoken is None:
             served = ", ".join(sorted(one.value for one in target.speaks))
             raise Refusal(
@@ -716,11 +716,11 @@ def _relayed_to_google(
     )
 
 
-def _spoken_by(target: Target[Station], endpoint: Endpoint, head: RequestHead | None = None) -> Endpoint | None:
-    """The dialect to which a call of `endpoint` is translated for this target; None if it cannot be."""
-    if head is not None and "stop_sequences" in head.fields and Endpoint.CHAT in target.speaks:
+def spoken_by(speaks: frozenset[Endpoint], endpoint: Endpoint, head: RequestHead | None = None) -> Endpoint | None:
+    """The dialect to which a call of `endpoint` is translated for a target that speaks these; None if it cannot be."""
+    if head is not None and "stop_sequences" in head.fields and Endpoint.CHAT in speaks:
         return Endpoint.CHAT  # Responses has no place for them
-    return next((one for one in _BRIDGED.get(endpoint, ()) if one in target.speaks), None)
+    return next((one for one in _BRIDGED.get(endpoint, ()) if one in speaks), None)
 
 
 def _for_messages(call: OpenCall, head: RequestHead, target: Target[Station]) -> Target[Station]:
@@ -752,7 +752,7 @@ def may_serve(target: Target[Station], endpoint: Endpoint, path: str) -> bool:
     """Whether a call of this endpoint can go to a target, translated if need be."""
     if endpoint in target.speaks:
         return True
-    return path == _PATHS.get(endpoint) and _spoken_by(target, endpoint) is not None
+    return path == _PATHS.get(endpoint) and spoken_by(target.speaks, endpoint) is not None
 
 
 def pick(

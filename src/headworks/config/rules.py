@@ -32,7 +32,12 @@ _NEEDS_OPENAI = ("organization", "project")
 _OF_ONE_API = {"anthropic": "messages", "gemini": "generate_content", "vertex": "generate_content"}
 """By the kind of a provider that serves one API of its own: how `speaks` calls it."""
 
-_OF_ONE_KIND = {"quirks": "openai-compatible", "api_version": "azure", "location": "vertex"}
+_OF_ONE_KIND = {
+    "quirks": "openai-compatible",
+    "extension": "openai-compatible",
+    "api_version": "azure",
+    "location": "vertex",
+}
 """Fields that one kind of provider has a use for."""
 
 _BASE_URL_NEEDED = {"openai-compatible": "http://127.0.0.1:8000/v1", "azure": "https://NAME.openai.azure.com"}

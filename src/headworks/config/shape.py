@@ -642,6 +642,13 @@ class Provider(Section, frozen=True):
             extra={"form": "header-value"},
         ),
     ] = None
+    extension: Annotated[
+        Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None,
+        Meta(
+            description="`openai-compatible` only: the provider of another package that knows how this server wants to "
+            "be asked, by its name in the entry points `headworks.providers`. Its code runs inside the gateway."
+        ),
+    ] = None
     speaks: Annotated[
         tuple[Speech, ...],
         Meta(

@@ -21,7 +21,7 @@ from headworks.doctoring.limits import Stated, compare, configured_limits, state
 from headworks.doctoring.situation import Situation
 from headworks.errors import ConfigError
 from headworks.exchange import Timeouts
-from headworks.providers import REGISTRY, Provider
+from headworks.providers import Provider
 from headworks.transport import Origin
 
 _LISTS = {"anthropic": "/models?limit=1000", "gemini": "/models?pageSize=1000"}
@@ -95,7 +95,7 @@ class _Look:
         findings = await reach(origin, now_s=self._situation.now())
         if findings[0].verdict is Verdict.PROBLEM:
             return findings
-        provider = REGISTRY[plan.kind](msgspec.structs.replace(pool.settings, name=plan.name))
+        provider = plan.make(msgspec.structs.replace(pool.settings, name=plan.name))
         async with asking(self._name, origin) as asker:
             findings += await self._try_key(asker, provider, plan)
             if self._situation.is_paid:

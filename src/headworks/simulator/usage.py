@@ -18,17 +18,17 @@ class Tally(msgspec.Struct, frozen=True):
 
     def for_responses(self) -> dict[str, object]:
         """`usage` of a response."""
-        is_long = self.write_ttl_s >= _LONG_TTL_S
+        details: dict[str, object] = {"cached_tokens": self.cached_tokens, "cache_write_tokens": self.write_tokens}
+        if self.write_tokens:
+            # Optional in the API; the Agents SDK for JavaScript (0.20) ends a stream with an error where it is there.
+            is_long = self.write_ttl_s >= _LONG_TTL_S
+            details["cache_write_tokens_details"] = {
+                "ttl_30m_tokens": 0 if is_long else self.write_tokens,
+                "ttl_12h_tokens": self.write_tokens if is_long else 0,
+            }
         return {
             "input_tokens": self.input_tokens,
-            "input_tokens_details": {
-                "cached_tokens": self.cached_tokens,
-                "cache_write_tokens": self.write_tokens,
-                "cache_write_tokens_details": {
-                    "ttl_30m_tokens": 0 if is_long else self.write_tokens,
-                    "ttl_12h_tokens": self.write_tokens if is_long else 0,
-                },
-            },
+            "input_tokens_details": details,
             "output_tokens": self.output_tokens,
             "output_tokens_details": {"reasoning_tokens": self.reasoning_tokens},
             "total_tokens": self.input_tokens + self.output_tokens,

@@ -1,0 +1,57 @@
+"""Finding what other packages offer by entry points (Python Packaging User Guide, "Entry points specification")."""
+
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Literal
+
+from headworks.errors import HeadworksError
+
+Group = Literal["headworks.providers"]
+
+PROVIDERS: Group = "headworks.providers"
+"""Each of its entries is called with a `providers.ProviderSettings` and returns a `providers.Provider`."""
+
+
+class ExtensionError(HeadworksError):
+    """An extension that cannot be had; says which, and what to do."""
+
+
+def installed(group: Group) -> tuple[str, ...]:
+    """The names that installed packages offer in a group, sorted. Loads none of them."""
+    return tuple(sorted({entry.name for entry in entry_points(group=group)}))
+
+
+def load_extension(group: Group, name: str) -> object:
+    """What an installed package offers under this name. It runs that package's code: with the gateway's own rights.
+
+    Raises:
+        ExtensionError: there is none, there are several, or it cannot be loaded.
+    """
+    found = _distinct(entry_points(group=group, name=name))
+    if not found:
+        there = ", ".join(installed(group)) or "none"
+        raise ExtensionError(
+            f"no installed package offers `{name}` in the entry points `{group}` (there: {there}); install the one "
+            "that does into the environment that Headworks runs in"
+        )
+    if len(found) > 1:
+        whose = ", ".join(sorted(_package(entry) for entry in found))
+        raise ExtensionError(f"several packages offer `{name}` in `{group}` ({whose}); uninstall all but one")
+    (entry,) = found
+    try:
+        loaded: object = entry.load()
+    except Exception as error:
+        # Whatever it is, it is not ours. Its text may hold anything, so the name of its kind has to do.
+        raise ExtensionError(
+            f"`{name}` of {_package(entry)} cannot be loaded: {type(error).__name__} while `{entry.value}` was imported"
+        ) from error
+    return loaded
+
+
+def _distinct(entries: Iterable[EntryPoint]) -> list[EntryPoint]:
+    """The same package may be found twice on the path."""
+    return list({(entry.value, _package(entry)): entry for entry in entries}.values())
+
+
+def _package(entry: EntryPoint) -> str:
+    return "an unknown package" if entry.dist is None else entry.dist.name

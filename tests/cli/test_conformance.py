@@ -1,0 +1,90 @@
+"""`headworks conformance` on the simulator, in every API, and on one that lacks things."""
+
+import json
+
+import pytest
+
+from headworks.cli import main
+
+CONFIG = """
+version: 1
+providers:
+  sim: {kind: simulator, pace: 0, speaks: [responses, chat, messages]}
+  gone: {kind: openai-compatible, base_url: "http://127.0.0.1:9/v1"}
+  pictures: {kind: simulator, pace: 0, speaks: [images]}
+models:
+  nano: sim/gpt-6-luna
+  gone: gone/x
+"""
+
+
+@pytest.fixture
+def ask(tmp_path, monkeypatch, capsys):
+    (tmp_path / "headworks.yaml").write_text(CONFIG)
+    (tmp_path / "headworks.yaml").chmod(0o600)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        code = main(["conformance", *words])
+        return code, capsys.readouterr()
+
+    return run
+
+
+def test_the_simulator_has_what_is_needed_in_every_api(ask):
+    code, said = ask("sim", "--json")
+    told = json.loads(said.out)
+    odd = {one["case"]: one["says"] for one in told["cases"] if one["outcome"] in ("wrong", "failed")}
+
+    assert odd == {"log probabilities": "the answer has no log probabilities"}  # the simulator has none
+    assert code == 0
+    assert told["ok"]
+    assert {one["spoken"] for one in told["cases"]} == {"responses", "chat.completions", "messages"}
+
+
+def test_what_the_other_api_has_no_words_for_is_named(ask):
+    _, said = ask("sim", "--json")
+    told = json.loads(said.out)["cases"]
+    untranslated = {(one["case"], one["spoken"]): one["says"] for one in told if one["outcome"] == "untranslated"}
+
+    assert untranslated["seed", "messages"] == "seed has no place in this API"
+    assert ("seed", "chat.completions") not in untranslated
+
+
+def test_the_table_says_what_is_there(ask):
+    code, said = ask("sim")
+
+    assert code == 0
+    assert "asked in messages" in said.out
+    assert "has what Headworks needs" in said.out
+
+
+def test_what_is_answered_well_and_does_not_happen_fails_a_strict_run(ask):
+    assert ask("sim", "--strict")[0] == 1
+
+
+def test_a_server_that_is_not_there_lacks_everything(ask):
+    code, said = ask("gone", "--json")
+    told = json.loads(said.out)
+
+    assert code == 1
+    assert {one["outcome"] for one in told["cases"]} == {"failed"}
+    assert not told["ok"]
+
+
+def test_a_provider_without_text_has_nothing_to_ask(ask):
+    code, said = ask("pictures", "--model", "gpt-image-1")
+
+    assert code == 1
+    assert "nothing to ask" in said.out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [(("other",), "there is sim, gone, pictures"), (("pictures",), "say which with --model")],
+)
+def test_what_cannot_be_asked_is_said(ask, words, says):
+    code, said = ask(*words)
+
+    assert code == 2
+    assert says in said.err

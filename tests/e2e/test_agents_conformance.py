@@ -1,0 +1,53 @@
+"""`headworks conformance` over a network, on a server that speaks as each maker's does."""
+
+import json
+from pathlib import Path
+
+import pytest
+from e2e_processes import Process
+
+from headworks.cli import main
+
+CONFIG = """
+version: 1
+providers:
+  cellar: {{kind: openai-compatible, base_url: "{simulator}/v1", api_key: env:SUITE_KEY, structured_output: tool}}
+  claude: {{kind: anthropic, base_url: "{simulator}/v1", api_key: env:SUITE_KEY}}
+  google: {{kind: gemini, base_url: "{simulator}/v1beta", api_key: env:SUITE_KEY}}
+models:
+  nano: cellar/gpt-6-luna
+  claude: claude/claude-sonnet-5
+  gemini: google/gemini-3.5-flash
+"""
+
+
+@pytest.mark.parametrize(
+    ("provider", "untranslated"),
+    [
+        ("cellar", set()),
+        ("claude", {"JSON without a schema", "seed", "log probabilities"}),
+        ("google", {"one function at a time"}),
+    ],
+)
+def test_a_server_is_measured(
+    simulator: Process,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    provider: str,
+    untranslated: set[str],
+) -> None:
+    (tmp_path / "headworks.yaml").write_text(CONFIG.format(simulator=simulator.address))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SUITE_KEY", "sk-simulated")
+
+    code = main(["conformance", provider, "--json"])
+    told = json.loads(capsys.readouterr().out)
+    by_outcome: dict[str, set[str]] = {}
+    for one in told["cases"]:
+        by_outcome.setdefault(one["outcome"], set()).add(one["case"])
+
+    assert code == 0, told
+    assert by_outcome.get("untranslated", set()) == untranslated
+    assert by_outcome.get("failed", set()) == set()
+    assert by_outcome.get("wrong", set()) <= {"log probabilities"}  # the simulator has none
