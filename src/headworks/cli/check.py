@@ -68,7 +68,9 @@ def look_over(project: Project) -> tuple[tuple[Workload, ...], Examination]:
     """The workloads of a project that could be read, and all that can be found in what it refers to."""
     found = examine(project, environment=os.environ, plan_models=_plan_models)
     workloads, more = _workloads(project)
-    return workloads, Examination((*found.problems, *more.problems), (*found.warnings, *more.warnings))
+    return workloads, Examination(
+        (*found.problems, *_extensions(project), *more.problems), (*found.warnings, *more.warnings)
+    )
 
 
 def workload_checks(project: Project) -> tuple[Check, ...]:
@@ -90,6 +92,22 @@ def _workloads(project: Project) -> tuple[tuple[Workload, ...], Examination]:
     except ConfigError as error:
         return workloads, Examination(error.problems)
     return workloads, examine_workloads(workloads, checks)
+
+
+def _extensions(project: Project) -> tuple[Problem, ...]:
+    """What the configuration names of other packages and is not installed. Their code is not run for that."""
+    named = {name: one.extension for name, one in project.config.providers.items() if one.extension is not None}
+    if not named:
+        return ()
+    from headworks.extending import PROVIDERS, ExtensionError, find_extension  # only where one is named
+
+    problems = []
+    for name, extension in named.items():
+        try:
+            find_extension(PROVIDERS, extension)
+        except ExtensionError as error:
+            problems.append(project.problem(("providers", name, "extension"), str(error)))
+    return tuple(problems)
 
 
 def _plan_models(path: Path | None) -> Collection[str]:
