@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from headworks.assembly import read_provider
+from headworks.cli import main
 from headworks.config import parse
 from headworks.errors import ConfigError
 from headworks.extending import PROVIDERS, ExtensionError, installed, load_extension
@@ -125,3 +126,14 @@ def test_a_provider_is_asked_for_all_that_it_promises():
     promised = {name for name in vars(Provider) if not name.startswith("_")} | set(Provider.__annotations__)
     assert set(_WORDS_OF_A_PROVIDER) == promised
     assert ProviderSettings("a").name == "a"
+
+
+def test_checking_a_file_says_what_is_not_installed_and_runs_nothing(acme, tmp_path, monkeypatch, capsys):
+    where = "base_url: 'http://127.0.0.1:9/v1', "
+    for extension, code in (("acme", 0), ("other", 1)):
+        text = CONFIG.format(kind="openai-compatible", where=where, extension=extension)
+        (tmp_path / "headworks.yaml").write_text(text)
+        assert main(["check", "--config", str(tmp_path / "headworks.yaml")]) == code
+
+    assert "no installed package offers `other`" in capsys.readouterr().err
+    assert "acme_provider" not in sys.modules

@@ -7,7 +7,7 @@ May import `calls`, `errors`.
 """
 
 from headworks.extending.cases import CASES, Case, Outcome, Told
-from headworks.extending.points import PROVIDERS, ExtensionError, installed, load_extension
+from headworks.extending.points import PROVIDERS, ExtensionError, find_extension, installed, load_extension
 
 __all__ = [
     "CASES",
@@ -16,6 +16,7 @@ __all__ = [
     "ExtensionError",
     "Outcome",
     "Told",
+    "find_extension",
     "installed",
     "load_extension",
 ]

@@ -21,11 +21,11 @@ def installed(group: Group) -> tuple[str, ...]:
     return tuple(sorted({entry.name for entry in entry_points(group=group)}))
 
 
-def load_extension(group: Group, name: str) -> object:
-    """What an installed package offers under this name. It runs that package's code: with the gateway's own rights.
+def find_extension(group: Group, name: str) -> EntryPoint:
+    """The one entry of this name. Runs nothing of its package.
 
     Raises:
-        ExtensionError: there is none, there are several, or it cannot be loaded.
+        ExtensionError: there is none, or there are several.
     """
     found = _distinct(entry_points(group=group, name=name))
     if not found:
@@ -37,7 +37,16 @@ def load_extension(group: Group, name: str) -> object:
     if len(found) > 1:
         whose = ", ".join(sorted(_package(entry) for entry in found))
         raise ExtensionError(f"several packages offer `{name}` in `{group}` ({whose}); uninstall all but one")
-    (entry,) = found
+    return found[0]
+
+
+def load_extension(group: Group, name: str) -> object:
+    """What an installed package offers under this name. It runs that package's code: with the gateway's own rights.
+
+    Raises:
+        ExtensionError: there is none, there are several, or it cannot be loaded.
+    """
+    entry = find_extension(group, name)
     try:
         loaded: object = entry.load()
     except Exception as error:
