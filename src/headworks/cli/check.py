@@ -72,14 +72,9 @@ def look_over(project: Project) -> tuple[tuple[Workload, ...], Examination]:
     """The workloads of a project that could be read, and all that can be found in what it refers to."""
     found = examine(project, environment=os.environ, plan_models=_plan_models)
     workloads, more = _workloads(project)
-<<<<<<< HEAD
     retiring = _retiring(project, workloads)
-    return workloads, Examination((*found.problems, *more.problems), (*found.warnings, *more.warnings, *retiring))
-=======
-    return workloads, Examination(
-        (*found.problems, *_extensions(project), *more.problems), (*found.warnings, *more.warnings)
-    )
->>>>>>> agents
+    problems = (*found.problems, *_extensions(project), *more.problems)
+    return workloads, Examination(problems, (*found.warnings, *more.warnings, *retiring))
 
 
 def workload_checks(project: Project) -> tuple[Check, ...]:
@@ -103,7 +98,6 @@ def _workloads(project: Project) -> tuple[tuple[Workload, ...], Examination]:
     return workloads, examine_workloads(workloads, checks)
 
 
-<<<<<<< HEAD
 def _retiring(project: Project, workloads: Sequence[Workload]) -> Sequence[Problem]:
     """The models that are shut down soon."""
     from headworks.catalogue import PriceArchive  # only here: the rest of the command needs none of it
@@ -113,7 +107,8 @@ def _retiring(project: Project, workloads: Sequence[Workload]) -> Sequence[Probl
     except HeadworksError:
         return ()  # the examination of prices tells
     return retiring_warnings(find_retiring(project, book, workloads, dt.datetime.now(dt.UTC).date()))
-=======
+
+
 def _extensions(project: Project) -> tuple[Problem, ...]:
     """What the configuration names of other packages and is not installed. Their code is not run for that."""
     named = {name: one.extension for name, one in project.config.providers.items() if one.extension is not None}
@@ -128,7 +123,6 @@ def _extensions(project: Project) -> tuple[Problem, ...]:
         except ExtensionError as error:
             problems.append(project.problem(("providers", name, "extension"), str(error)))
     return tuple(problems)
->>>>>>> agents
 
 
 def _plan_models(path: Path | None) -> Collection[str]:
