@@ -159,11 +159,12 @@ def configs(draw):
     targets = st.sampled_from(sorted(providers)).flatmap(
         lambda name: st.builds(Model, provider=st.just(name), model=st.sampled_from(providers[name].models or ("a/b",)))
     )
+    mode = draw(st.sampled_from(["keys", "open"]))
     return Config(
         server=draw(
             st.builds(
                 Server,
-                host=names,
+                host=names if mode == "keys" else st.sampled_from(["127.0.0.1", "::1", "localhost"]),
                 port=st.integers(0, 65_535),
                 workers=st.integers(1, 256),
                 tls=st.none() | st.builds(Tls, certificate=paths, key=paths),
@@ -171,7 +172,7 @@ def configs(draw):
                 header_timeout_s=seconds,
             )
         ),
-        access=draw(st.builds(Access, mode=st.sampled_from(["keys", "open"]), secret=references)),
+        access=draw(st.builds(Access, mode=st.just(mode), secret=references)),
         storage=draw(st.builds(Storage, path=paths, segment_bytes=st.integers(65_536, 1_000_000))),
         records=draw(st.builds(Records, bodies=st.booleans())),
         providers=providers,
