@@ -257,7 +257,7 @@ def test_nothing_that_a_caller_sends_is_run(watched):
         for path, body in (chat("open/m", text), responses("open/m", text), chat(text, "data:,x")):
             status, _ = watched.ask(path, body, x_client_request_id=text.replace("\n", " "))
             assert status in (200, 400, 404)
-        assert watched.ask("/v1/models", method="GET", authorization=text.replace("\n", " "))[0] == 401
+        assert watched.ask("/v1/models", method="GET", authorization=text.replace("\n", " "))[0] in (401, 429)
     imported = watched.events()
     executed = [subject for name, subject in imported if name == "exec"]
     assert all("<code object <module>" in str(one) or "<string>" not in str(one) for one in executed), executed
