@@ -68,7 +68,6 @@ from headworks.sightings import Sightings
 from headworks.streaming import StreamRelay
 from headworks.surveying import Surveyor
 from headworks.telemetry import RUN_FOLDER, Metrics, Standing, report
-from headworks.tracing import TRACES_FILE, Ingested, TraceBook
 from headworks.transport import Origin, PoolLimits, UpstreamPool
 from headworks.wheel import Timer, TimerWheel
 
@@ -80,6 +79,7 @@ if TYPE_CHECKING:
     from headworks.conversation_values import ConversationValues
     from headworks.response_cache import ResponseCache, Store
     from headworks.screened_calls import PlainCalls
+    from headworks.tracing import Ingested
     from headworks.workload_call import WorkloadCalls
 
 T = TypeVar("T")
@@ -948,20 +948,21 @@ def _door(settings: Settings) -> Door:
     return Door(config.server.trusted_proxies, tries=bad.tries, window_s=bad.window_s, lockout_s=bad.lockout_s)
 
 
-def _trace_keeper(project: Project) -> Callable[[Ingested, str], Awaitable[None]]:
+def _trace_keeper(project: Project) -> Callable[["Ingested", str], Awaitable[None]]:
     """What keeps the traces that agents send. They come in batches, seconds apart: the book is opened for each."""
-    file = project.storage / TRACES_FILE
     days = project.config.records.days or _TRACE_DAYS
 
-    def write(ingested: Ingested, key_id: str) -> None:
+    def write(ingested: "Ingested", key_id: str) -> None:
+        from headworks.tracing import TRACES_FILE, TraceBook  # only who is sent traces loads it
+
         now_us = time.time_ns() // 1000
-        book = TraceBook(file)
+        book = TraceBook(project.storage / TRACES_FILE)
         try:
             book.add(ingested, key_id, now_us=now_us, forget_before_us=now_us - days * _DAY_US)
         finally:
             book.close()
 
-    async def keep(ingested: Ingested, key_id: str) -> None:
+    async def keep(ingested: "Ingested", key_id: str) -> None:
         await asyncio.to_thread(write, ingested, key_id)
 
     return keep

@@ -5,7 +5,6 @@ An event goes the way of a call: into a journal, durable when `record` returns, 
 drains for it (the control plane; without one, `headworks audit`).
 """
 
-import getpass
 import os
 import shutil
 import socket
@@ -111,6 +110,8 @@ def audit_terms(project: Project, environment: Mapping[str, str] = os.environ) -
 
 def operator() -> str:
     """Who runs this process, as the system knows it."""
+    import getpass  # only who records that loads it
+
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a user id without a name, as containers have

@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from secrets import token_hex
 from time import time_ns
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -58,9 +58,11 @@ from headworks.stored_routes import Act
 from headworks.stream_heart import HEARTBEAT_S
 from headworks.streaming import StreamRelay
 from headworks.telemetry import Metrics, report
-from headworks.tracing import Ingested, read_traces
 from headworks.unary import UnaryCall, UnaryCalls
 from headworks.weighing import weigh
+
+if TYPE_CHECKING:
+    from headworks.tracing import Ingested
 
 ANSWER_BYTES = 64 * 1024 * 1024
 """Bound on an answer that is gathered whole."""
@@ -193,7 +195,7 @@ class Parts(msgspec.Struct, frozen=True):
     heartbeat_s: float = HEARTBEAT_S
     answers: Mapping[str, str] = {}
     screening: Screening | None = None
-    keep_traces: Callable[[Ingested, str], Awaitable[None]] | None = None
+    keep_traces: Callable[["Ingested", str], Awaitable[None]] | None = None
 
 
 class Gateway:
@@ -750,6 +752,8 @@ class Gateway:
         keep = self._parts.keep_traces
         if keep is None:
             raise Refusal(404, "unknown_url", "This gateway keeps no traces.")
+        from headworks.tracing import read_traces  # only who is sent traces loads it
+
         ingested = read_traces(request.body)
         try:
             await keep(ingested, grant.caller.key_id)

@@ -3,7 +3,6 @@
 Nothing here follows a redirect: what opens a manager goes to the address that was meant and to no other.
 """
 
-import http.client
 import ipaddress
 import ssl
 from typing import NoReturn, Protocol
@@ -73,6 +72,8 @@ class HttpAsker:
             raise SecretError(f"the authorities in {ca_file} cannot be read as PEM") from None
 
     def __call__(self, ask: Ask, /) -> Heard:
+        import http.client  # a megabyte, which workers do without
+
         parts = urlsplit(ask.url)
         host, where = parts.hostname or "", parts.netloc
         if parts.scheme == "https":
