@@ -6,7 +6,6 @@ drains for it (the control plane; without one, `headworks audit`).
 """
 
 import os
-import shutil
 import socket
 import time
 from collections.abc import Mapping
@@ -136,6 +135,8 @@ def keep_for_audit(storage: Path, *, is_on: bool) -> None:
             for folder in (storage, storage / JOURNAL_FOLDER, marks):  # each with its mode, whoever is first
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         elif marks.exists():
+            import shutil  # a megabyte, for who turns the log off
+
             shutil.rmtree(marks)
 
 

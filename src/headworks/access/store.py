@@ -4,7 +4,6 @@ Keys are never deleted, only revoked, so that records can be traced to them. Eve
 counter, the *revision*; a reader that knows a revision asks for what has changed since.
 """
 
-import difflib
 import hmac
 import json
 import os
@@ -281,6 +280,8 @@ class KeyStore:
                     + (", ..." if len(candidates) > _SHOWN else "")
                 )
         known = {record.key_id: record for record in records} | {record.name: record for record in records}
+        import difflib  # only who looks for a key by hand loads it
+
         near = difflib.get_close_matches(text, [name for name in known if name], n=1)
         hint = f"did you mean {near[0]!r}?" if near else "`headworks keys list` shows them all"
         raise CommandError(f"there is no key {text!r}; {hint}")

@@ -7,7 +7,6 @@ slopes between which the true one lies with 80 % by Kendall's statistic.
 """
 
 import math
-import statistics
 from collections.abc import Sequence
 
 import msgspec
@@ -67,6 +66,8 @@ def forecast(hourly: Sequence[float], limit: float) -> Forecast | None:
     if len(peaks) < _LEAST_DAYS:
         return None
     slopes = _slopes(peaks)
+    import statistics  # only who forecasts loads it
+
     slope = statistics.median(slopes)
     low, high = _interval(slopes, len(peaks))
     peak = _level(peaks, slope)
@@ -114,6 +115,8 @@ def _level(peaks: Sequence[float], slope: float) -> float:
     """The peak of a busy, usual day today: the upper quartile of the last two weeks, each day moved along the trend."""
     recent = peaks[-2 * _WEEK :]
     moved = sorted(peak + slope * (len(recent) - 1 - day) for day, peak in enumerate(recent))
+    import statistics
+
     return max(0.0, statistics.quantiles(moved, n=4, method="inclusive")[2])
 
 

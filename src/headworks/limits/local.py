@@ -17,7 +17,6 @@ import hashlib
 import os
 import socket
 import stat
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -69,6 +68,8 @@ def socket_path(storage: Path) -> Path:
     if len(os.fsencode(path)) <= _LONGEST_PATH:
         return path
     mark = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    import tempfile  # a megabyte, for the one whose path is too long
+
     return Path(tempfile.gettempdir()) / f"headworks-{os.geteuid()}-{mark}" / SOCKET_FILE
 
 

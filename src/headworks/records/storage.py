@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import tempfile
 import threading
 import time
 import uuid
@@ -111,6 +110,8 @@ def _site(storage: Path) -> str:
     path = storage / _SITE_FILE
     with storage_errors(path):
         if not path.exists():
+            import tempfile  # a megabyte, for the first start only
+
             descriptor, draft = tempfile.mkstemp(prefix=f"{_SITE_FILE}.", dir=storage)
             try:
                 with os.fdopen(descriptor, "w") as file:

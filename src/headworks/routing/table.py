@@ -3,7 +3,6 @@
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
@@ -195,6 +194,8 @@ class RouteTable(Generic[Station]):
     def unknown(self, name: str, known: Iterable[str]) -> Refusal:
         """The refusal of a model name; also used for names that a key may not see."""
         names = tuple(known)
+        from difflib import get_close_matches  # only who names a model that is not there loads it
+
         near = get_close_matches(name[:200], names, n=3, cutoff=0.5)
         hint = f" Did you mean {' or '.join(f'`{one}`' for one in near)}?" if near else ""
         shown = name if len(name) <= 100 and name.isprintable() else "that name"
