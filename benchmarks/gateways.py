@@ -36,7 +36,7 @@ def nginx(upstream_port: int, folder: Path, *, has_access_log: bool = False) -> 
 
 
 def headworks(upstream_port: int, folder: Path, python: Path, *, has_workload: bool = False) -> Start:
-    """The gateway as a user starts it, without limits (see `performance.md`): keys, breaker, journal, metrics, audit log.
+    """The gateway as a user starts it, without limits (see `performance.md`): keys, breaker, journal, metrics, audit.
 
     Arguments:
         python: an interpreter that has Headworks installed.
