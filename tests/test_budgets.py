@@ -228,8 +228,9 @@ def raw(**fields):
     [
         (raw(input="abc", max_output_tokens=7), (1024 + 5 + 1, 7)),
         (raw(input="abc"), (1024 + 5, 4_000)),
-        (raw(messages=[], max_completion_tokens=9_999), (1024 + 2 + 4, 4_000)),
-        (raw(messages=[], max_tokens=10, n=3), (1024 + 2 + 2 + 1, 30)),
+        (raw(input="abc", max_tokens=7), (1024 + 5 + 1, 4_000)),
+        (raw(input=[{"type": "web_search"}], max_output_tokens=7), (100_000, 7)),
+        ({"tools": msgspec.Raw(b'[{"type": "\\u0077eb_search"}]')}, (100_000, 4_000)),
         (raw(input="x" * 20_000, max_output_tokens=7), (10_000, 7)),
         (raw(previous_response_id="resp_1", max_output_tokens=7), (10_000, 7)),
         (raw(input=[{"type": "input_file", "file_id": "f"}], max_output_tokens=7), (10_000, 7)),
@@ -239,6 +240,20 @@ def raw(**fields):
 )
 def test_the_most_that_a_call_can_take_is_bounded_by_its_bytes_or_its_window(fields, expected):
     assert most_tokens(fields, PRICE) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (raw(messages=[], max_completion_tokens=9_999), (1024 + 2 + 4, 4_000)),
+        (raw(messages=[], max_tokens=10, n=3), (1024 + 2 + 2 + 1, 30)),
+        (raw(messages=[], max_tokens=10, max_completion_tokens=20), (1024 + 2 + 2 + 2, 20)),
+        (raw(messages=[], max_output_tokens=1), (1024 + 2 + 1, 4_000)),
+        (raw(messages=[], max_tokens=10, n=1_000_000), (1024 + 2 + 2 + 7, 10_000_000)),
+    ],
+)
+def test_what_another_api_calls_a_limit_bounds_nothing(fields, expected):
+    assert most_tokens(fields, PRICE, endpoint="chat.completions") == expected
 
 
 def test_of_all_tiers_and_steps_the_dearest_bounds_the_cost():

@@ -112,7 +112,7 @@ class Admissions:
             money.settle(cost_pico)
 
     def _money(self, ask: Ask) -> CallMoney | None:
-        return self.wallet.money(ask.grant, ask.fields, ask.kind, ask.budget, ask.call.request_bytes)
+        return self.wallet.money(ask.grant, ask.fields, ask.kind, ask.budget, ask.call.request_bytes, ask.call.endpoint)
 
     async def wait(self, ask: Ask, ending: Ending) -> None:
         """The same for a call that can wait in a coroutine.

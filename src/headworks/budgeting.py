@@ -6,9 +6,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter, time
 
+import msgspec
+
 from headworks.access import Grant
 from headworks.answering import UpstreamRefusal, refusal_of
-from headworks.calls import NO_BUDGET, Budget, Failure, FailureKind
+from headworks.calls import NO_BUDGET, Budget, Endpoint, Failure, FailureKind
 from headworks.catalogue import TargetPrice
 from headworks.catalogue.money import dollars, usd_text
 from headworks.dialects.reading import Fields
@@ -37,7 +39,16 @@ _LOOPS = 10
 _REMEMBERED = 4096
 """Budgets whose accounts are kept at hand."""
 
-_LIMIT_NAMES = ("max_output_tokens", "max_completion_tokens", "max_tokens", "max_tokens_to_sample")
+_LIMIT_NAMES = {
+    Endpoint.RESPONSES: ("max_output_tokens",),
+    Endpoint.CHAT: ("max_completion_tokens", "max_tokens"),
+    Endpoint.COMPLETIONS: ("max_tokens",),
+    Endpoint.MESSAGES: ("max_tokens",),
+}
+"""By API: what bounds an answer there. A field with another API's name bounds nothing, whatever it says."""
+
+_MOST_CANDIDATES = 8
+"""Answers to one call at most (Gemini API reference, `candidateCount`, 2026-11)."""
 _HIDDEN = (b'"file_id"', b'"file_url"', b'"file_uri"', b'"fileUri"', b'"input_audio"', b'"video')
 _IMAGES = (b'"input_image"', b'"image_url"', b'"image"', b'"inline_data"', b'"inlineData"')
 _HOSTED = (
@@ -47,36 +58,50 @@ _HOSTED = (
 _STORED = ("previous_response_id", "conversation", "prompt", "cachedContent")
 
 
-def most_tokens(fields: Fields, price: TargetPrice, request_bytes: int = 0) -> tuple[int, int]:
+def most_tokens(
+    fields: Fields, price: TargetPrice, request_bytes: int = 0, endpoint: str = Endpoint.RESPONSES
+) -> tuple[int, int]:
     """The most tokens that a call can take, in and out. A token is a byte at least, so the request bounds its own text;
     what it only refers to is bounded by the model's window, where one is known.
 
     Arguments:
         fields: what goes up.
         request_bytes: of what the caller sent, which may be no JSON.
+        endpoint: the API that they are of.
     """
     model = price.model
     window = (None if model is None else model.context_tokens) or _WINDOW_TOKENS
     written = (None if model is None else model.max_output_tokens) or min(window, _ANSWER_TOKENS)
-    for name in _LIMIT_NAMES:
-        raw = fields.get(name)
-        if raw is not None and bytes(raw).isdigit():
-            written = min(written, int(bytes(raw)))
-            break
-    answers = _whole(fields, "n", 1) * _whole(fields, "best_of", 1)
-    data = [bytes(raw) for raw in fields.values()]
-    if any(mark in raw for raw in data for mark in _HOSTED):
+    given = [_whole(fields, name) for name in _LIMIT_NAMES.get(Endpoint(endpoint), ()) if name in fields]
+    if given and all(given):  # of two, an older server may know the one or the other
+        written = min(written, max(given))
+    data = [_plain(bytes(raw)) for raw in fields.values()]
+    answers = max(1, _whole(fields, "n")) * max(1, _whole(fields, "best_of"))
+    if any(mark in raw for raw in data for mark in (b"candidateCount", b"candidate_count")):
+        answers *= _MOST_CANDIDATES
+    if "web_search_options" in fields or any(mark in raw for raw in data for mark in _HOSTED):
         return window * _LOOPS, written * answers
     if any(name in fields for name in _STORED) or any(mark in raw for raw in data for mark in _HIDDEN):
         return window, written * answers
     images = sum(raw.count(mark) for raw in data for mark in _IMAGES)
-    size = max(request_bytes, sum(map(len, data)))
+    size = max(request_bytes, sum(map(len, fields.values())))
     return min(window, size + _FRAME_TOKENS + IMAGE_TOKENS * images), written * answers
 
 
-def _whole(fields: Fields, name: str, usual: int) -> int:
-    raw = fields.get(name)
-    return max(usual, int(bytes(raw))) if raw is not None and bytes(raw).isdigit() and len(raw) < 6 else usual
+def _whole(fields: Fields, name: str) -> int:
+    """A whole number; 0 where there is none."""
+    raw = bytes(fields.get(name, b""))
+    return int(raw) if raw.isdigit() and len(raw) < 19 else 0
+
+
+def _plain(raw: bytes) -> bytes:
+    """JSON in which no letter is escaped, so that what stands in it can be found."""
+    if b"\\u" not in raw:
+        return raw
+    try:
+        return msgspec.json.encode(msgspec.json.decode(raw))
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return raw  # no JSON: whoever is asked will say so
 
 
 def spent_up(purse: Purse, amount: int) -> Failure:
@@ -112,12 +137,16 @@ class CallMoney:
         fields: what goes up.
         at_us: when it began, in microseconds since the Unix epoch.
         request_bytes: of what the caller sent.
+        endpoint: the API that it calls.
     """
 
-    __slots__ = ("_at_us", "_bytes", "_fields", "_purses", "_reserved", "_spender", "_taken")
+    __slots__ = ("_at_us", "_bytes", "_endpoint", "_fields", "_purses", "_reserved", "_spender", "_taken")
 
-    def __init__(self, purses: tuple[Purse, ...], fields: Fields, at_us: int, request_bytes: int = 0) -> None:
+    def __init__(
+        self, purses: tuple[Purse, ...], fields: Fields, at_us: int, request_bytes: int = 0, endpoint: str = ""
+    ) -> None:
         self._purses = purses
+        self._endpoint = endpoint or Endpoint.RESPONSES
         self._bytes = request_bytes
         self._fields = fields
         self._at_us = at_us
@@ -127,7 +156,12 @@ class CallMoney:
 
     def bound(self, price: TargetPrice) -> int | None:
         """The most that an attempt can cost; None where that is not known."""
-        return price.most(*most_tokens(self._fields, price, self._bytes), at_us=self._at_us)
+        return price.most(*most_tokens(self._fields, price, self._bytes, self._endpoint), at_us=self._at_us)
+
+    @property
+    def reserved(self) -> int:
+        """What is set aside."""
+        return self._reserved
 
     @property
     def is_hard(self) -> bool:
@@ -249,7 +283,7 @@ class Wallet:
         return bool(self._teams)
 
     def money(
-        self, grant: Grant, fields: Fields, workload: str, budget: Budget, request_bytes: int = 0
+        self, grant: Grant, fields: Fields, workload: str, budget: Budget, request_bytes: int = 0, endpoint: str = ""
     ) -> CallMoney | None:
         """What a call may spend; None where it is under no budget.
 
@@ -270,7 +304,7 @@ class Wallet:
             if each is not NO_BUDGET and each != NO_BUDGET
             for account in self._accounts_of(of, each, wall_s)
         ]
-        return CallMoney(tuple(purses), fields, int(wall_s * 1e6), request_bytes) if purses else None
+        return CallMoney(tuple(purses), fields, int(wall_s * 1e6), request_bytes, endpoint) if purses else None
 
     async def close(self) -> None:
         """Say what is left to say, and nothing more."""

@@ -158,13 +158,13 @@ class CallQuota:
     def _set_aside(self, money: CallMoney, station: Station, now_s: float) -> Failure | None:
         """What one more attempt can cost. What an attempt leaves behind that failed stays set aside until the end: it
         may have to be paid for."""
-        if self._is_paid and station is self.station:
-            self._is_paid = False
-            return None
         amount = money.bound(station.price)
         if amount is None:
             return unpriced() if money.is_hard else None
-        return money.extend(amount, now_s)
+        if self._is_paid:  # it may go to another pool than it was admitted for, which may be dearer
+            self._is_paid = False
+            amount -= money.reserved
+        return money.extend(amount, now_s) if amount > 0 else None
 
     def headers(self) -> bytes:
         """What is left of its budgets, for its caller."""
