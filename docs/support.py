@@ -19,8 +19,8 @@ from headworks.dialects import BRIDGES, RequestHead, read_fields
 from headworks.dialects.bridging import ASKED
 from headworks.dialects.structured import SchemaBridge, SchemaMode
 from headworks.errors import Refusal
-from headworks.planning import spoken_by
 from headworks.providers import REGISTRY, ProviderSettings
+from headworks.stations import spoken_by
 
 CALLED = {
     RESPONSES: "Called as OpenAI Responses",

@@ -21,12 +21,12 @@ from headworks.gateway import Gateway, Parts
 from headworks.limiting import Limiter
 from headworks.limits import LocalAuthority
 from headworks.ownership import ResponseOwner
-from headworks.planning import NO_PRICE, Station
 from headworks.providers import AnthropicProvider, GeminiProvider, OpenAIProvider, ProviderSettings
 from headworks.records import Journal
 from headworks.records.frames import MAGIC, scan
 from headworks.routing import Health, Reach, RouteTable
 from headworks.shedding import Load
+from headworks.stations import NO_PRICE, Station
 from headworks.telemetry import Metrics
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -13,7 +13,7 @@ from headworks.catalogue import Model, Period, Prices, Rates, TargetPrice
 from headworks.errors import LimitsUnavailable
 from headworks.limits.budgets import Books
 from headworks.limits.budgets.sqlite_ledger import SqliteLedger
-from headworks.planning import NO_PRICE
+from headworks.stations import NO_PRICE
 from played_work import DONE, EVENTS, chunk
 
 RATES = Rates(input=100, output=500)

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from headworks.calls import Caller, FailureKind, Usage
 from headworks.catalogue import Period, Prices, Rates, TargetPrice
 from headworks.outcome import charge
-from headworks.planning import Plan, Station
+from headworks.plans import Plan
 from headworks.routing import Target
 from headworks.settlement import CallMaker
+from headworks.stations import Station
 from played_work import EVENTS, chat_answer, chunk, team
 
 RATES = Rates(input=100, cached_input=10, cache_write=125, output=500)

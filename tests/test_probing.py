@@ -7,7 +7,6 @@ import pytest
 
 from headworks.calls import Endpoint, FailureKind
 from headworks.exchange import Timeouts
-from headworks.planning import NO_PRICE, Station
 from headworks.probing import LOOK_S, ProbeFile, ProbeNote, ProbePlan, Prober, Verdict
 from headworks.providers import ProviderSettings
 from headworks.providers.openai import OpenAIProvider
@@ -15,6 +14,7 @@ from headworks.routing import BreakerState, Health, Reach, RouteTable
 from headworks.routing.health import FAILURES_IN_A_ROW, FIRST_OPEN_S
 from headworks.simulator import Plan, SimulatedUpstream, Simulator
 from headworks.simulator.plan import ErrorFault, Outage
+from headworks.stations import NO_PRICE, Station
 from headworks.wheel import TimerWheel
 
 EVERY_S = 10.0

@@ -14,8 +14,8 @@ from headworks.flow import Ending, Signal
 from headworks.limiting import WAIT_SHARE, CallQuota, Limiter
 from headworks.limits import Waiter
 from headworks.limits.budgets import Spender
-from headworks.planning import Station
 from headworks.settlement import OpenCall
+from headworks.stations import Station
 
 
 class Ask:

@@ -56,7 +56,7 @@ from headworks.limits.budgets.own import OwnBooks
 from headworks.limits.budgets.socket_books import SocketBooks
 from headworks.limits.local import SocketAuthority
 from headworks.ownership import Mark, ResponseOwner, Shelf
-from headworks.planning import Planner, Station
+from headworks.planning import Planner
 from headworks.probing import ProbePlan, Prober
 from headworks.providers import REGISTRY, Provider, ProviderSettings
 from headworks.records import JOURNAL_FOLDER, CallLookup, Journal, ObjectSelection, has_store, open_mark
@@ -65,6 +65,7 @@ from headworks.secrets import Kept, KnownKeys, ask_for_look, references_of_provi
 from headworks.settlement import Settlement
 from headworks.shedding import Load
 from headworks.sightings import Sightings
+from headworks.stations import Station
 from headworks.streaming import StreamRelay
 from headworks.surveying import Surveyor
 from headworks.telemetry import RUN_FOLDER, Metrics, Standing, report

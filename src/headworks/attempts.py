@@ -12,9 +12,11 @@ import msgspec
 from headworks.calls import Failure, FailureKind
 from headworks.errors import Refusal
 from headworks.exchange import SHARE_WITH_MORE, Timeouts
-from headworks.planning import Plan, Planner, Station, pick
+from headworks.planning import Planner
+from headworks.plans import Plan
 from headworks.routing import Health, Target
 from headworks.settlement import OpenCall
+from headworks.stations import Station, pick
 
 LEAST_S = 0.05
 """With less time left no attempt is begun: a connection alone may take as long."""

@@ -13,6 +13,7 @@ from time import perf_counter
 
 import msgspec
 
+from headworks.admission import Admission
 from headworks.answering import EVENT_STREAM, JSON, STREAM_HEADERS
 from headworks.calls import AttemptFailed, Endpoint
 from headworks.compiled import CompiledWorkload
@@ -23,7 +24,6 @@ from headworks.dialects.whole import answer_text, body_of_stream, read_answer
 from headworks.exchange import SHARE_WITH_MORE, Reply
 from headworks.judging import refuses
 from headworks.plain_answer import DEGRADED
-from headworks.planning import Admission
 from headworks.response_cache import (
     MOST_ENTRY_BYTES,
     Asked,

@@ -17,12 +17,12 @@ from headworks.config.document import Mark
 from headworks.config.privacy import Privacy
 from headworks.deterministic import LastAnswer, last_answer
 from headworks.errors import ConfigError, Problem, Refusal
-from headworks.planning import Station
 from headworks.prompts import Prompt, Publication, parse
 from headworks.routing import Target
 from headworks.screening import ActionPolicy, AnswerRunner, OutputSchema, RulesRunner, ToolSet
 from headworks.screening.injection import InjectionPolicy
 from headworks.screening.privacy import PrivacyPolicy
+from headworks.stations import Station
 
 
 class WorkloadVersion(msgspec.Struct, frozen=True, eq=False):

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from headworks.access import Door, Grant, WrongNetwork
+from headworks.admission import Admission, admission_of, note_keys
 from headworks.admitting import Admissions, Ask
 from headworks.answering import (
     EVENT_STREAM,
@@ -46,7 +47,8 @@ from headworks.exchange import Reply, Request, Running
 from headworks.flow import Ending, Flow, Signal
 from headworks.object_calls import ObjectCalls
 from headworks.ownership import ObjectOwners, ResponseOwner, ResponseOwners, Shelf, previous_not_found
-from headworks.planning import NO_PRICE, Admission, Plan, Planner, Station, admission_of, note_keys, stored_id
+from headworks.planning import Planner
+from headworks.plans import Plan, stored_id
 from headworks.pulse import PulseStreams, read_query
 from headworks.records import Journal, ObjectSelection, read_outcomes
 from headworks.references import may_refer, references_of
@@ -54,6 +56,7 @@ from headworks.routing import RouteTable
 from headworks.settlement import CallMaker, OpenCall, Settlement
 from headworks.shedding import Load
 from headworks.sightings import Sightings
+from headworks.stations import NO_PRICE, Station
 from headworks.stored_routes import Act
 from headworks.stream_heart import HEARTBEAT_S
 from headworks.streaming import StreamRelay

@@ -12,7 +12,7 @@ from headworks.attempts import JUDGED, tell
 from headworks.calls import NO_USAGE, AttemptFailed, Failure, Usage
 from headworks.flow import Ending, Signal, any_of
 from headworks.outcome import charge, estimate_usage
-from headworks.planning import Plan
+from headworks.plans import Plan
 from headworks.routing.attempt import Later
 from headworks.settlement import OpenCall
 from headworks.stream_terms import Hedge, Lane, StreamTerms

@@ -29,8 +29,8 @@ from headworks.limits import (
     parse_limits,
     render_limits,
 )
-from headworks.planning import Station
 from headworks.settlement import CANCELLED, UNTOLD, OpenCall
+from headworks.stations import Station
 from headworks.weighing import expected_tokens, learn_tokens
 
 MINUTE_S = 60.0

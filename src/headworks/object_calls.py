@@ -15,6 +15,7 @@ from time import perf_counter, time_ns
 import msgspec
 
 from headworks.access import Grant
+from headworks.admission import Admission
 from headworks.admitting import Admissions, Ask
 from headworks.answering import (
     JSON,
@@ -40,11 +41,13 @@ from headworks.flow import Ending
 from headworks.object_lists import Page, is_wanted, read_page, write_page
 from headworks.object_placing import PROVIDER, find_pool, place
 from headworks.ownership import ObjectOwners, not_found, owns
-from headworks.planning import Admission, Plan, Planner, Station, pool_not_configured
+from headworks.planning import Planner
+from headworks.plans import Plan
 from headworks.records import ObjectSelection
 from headworks.references import FINE_TUNED, Reference, references_of
 from headworks.routing import Gathering, Target
 from headworks.settlement import OpenCall, Settlement
+from headworks.stations import Station, pool_not_configured
 from headworks.stored_routes import BATCH, FILE, JOB, MODEL, UPLOAD, Act, StoredRoute
 from headworks.streaming import StreamRelay
 

@@ -10,8 +10,8 @@ from math import log
 
 from headworks.calls import Caller, Endpoint
 from headworks.errors import Refusal
-from headworks.planning import Station, pool_not_configured
 from headworks.routing import Target
+from headworks.stations import Station, pool_not_configured
 
 PROVIDER = b"x-headworks-provider"
 """In which header a caller says where: a provider's name, or a pool's behind a colon."""

@@ -4,7 +4,7 @@ from headworks.calls import Usage
 from headworks.catalogue import loaded_tokenizer_for
 from headworks.counting import count_request
 from headworks.dialects import AnswerSummary
-from headworks.planning import Plan
+from headworks.plans import Plan
 from headworks.settlement import OpenCall
 
 _COUNTED = frozenset({"/responses", "/chat/completions", "/messages", "/models:generateContent"})

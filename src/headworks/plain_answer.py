@@ -11,7 +11,7 @@ from headworks.dialects.bridging import ASKED
 from headworks.dialects.canonical import AnswerMessage, AnswerText, JsonObjectFormat, JsonSchemaFormat, ModelAnswer
 from headworks.dialects.whole import write_answer, write_stream
 from headworks.errors import Refusal
-from headworks.planning import Plan
+from headworks.plans import Plan
 from headworks.settlement import OpenCall
 
 DEGRADED = "headworks/deterministic"

@@ -22,10 +22,10 @@ import msgspec
 
 from headworks.calls import Failure
 from headworks.exchange import Flight, Timeouts, Upstream, UpstreamRequest
-from headworks.planning import Station
 from headworks.providers import Provider
 from headworks.routing import Health, Target
 from headworks.routing.health import COUNTED
+from headworks.stations import Station
 from headworks.wheel import Timer, TimerWheel
 
 LOOK_S = 0.5

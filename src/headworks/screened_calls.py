@@ -10,6 +10,7 @@ from functools import partial
 
 import msgspec
 
+from headworks.admission import Admission
 from headworks.calls import AttemptFailed, Endpoint, Failure, UnreadableAnswer
 from headworks.config.privacy import PlainScreening
 from headworks.conversation_values import ConversationValues, goes_on_from, note_screened
@@ -32,7 +33,7 @@ from headworks.dialects.bridging import BridgeStream
 from headworks.dialects.structured import wants_json
 from headworks.errors import Refusal
 from headworks.exchange import Request
-from headworks.planning import Admission, Plan
+from headworks.plans import Plan
 from headworks.screened_stream import TreatedStream, blocked
 from headworks.screening.privacy import (
     AnswerBody,

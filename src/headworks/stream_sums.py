@@ -5,7 +5,7 @@ from headworks.calls import Failure, FailureKind, Usage
 from headworks.dialects.bridging import BridgeStream, failure_of
 from headworks.dialects.canonical import UpstreamError
 from headworks.outcome import charge, estimate_usage, note
-from headworks.planning import Plan
+from headworks.plans import Plan
 from headworks.settlement import OpenCall
 from headworks.stream_terms import StreamTerms
 

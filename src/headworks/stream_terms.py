@@ -10,7 +10,7 @@ from headworks.continuing import ContinuedStream
 from headworks.dialects import AnswerSummary
 from headworks.dialects.bridging import BridgeStream
 from headworks.exchange import Flight
-from headworks.planning import Plan
+from headworks.plans import Plan
 from headworks.routing import StreamSink
 from headworks.stream_heart import Heartbeat
 

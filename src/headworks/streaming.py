@@ -36,7 +36,8 @@ from headworks.exchange import Reply
 from headworks.flow import Ending, Signal
 from headworks.hedging import race
 from headworks.plain_answer import plain_answer
-from headworks.planning import Plan, Planner
+from headworks.planning import Planner
+from headworks.plans import Plan
 from headworks.routing import StreamSink
 from headworks.settlement import OpenCall, Settlement
 from headworks.stream_heart import HEARTBEAT_S, Heartbeat

@@ -7,9 +7,9 @@ from types import MappingProxyType
 from headworks.calls import PRIORITIES
 from headworks.limiting import Limiter
 from headworks.limits import QuotaMeter
-from headworks.planning import Station
 from headworks.probing import ProbeNote
 from headworks.routing import RouteTable, Target
+from headworks.stations import Station
 from headworks.telemetry import PROBES, QueueStanding, QuotaStanding, Standing, TargetStanding
 
 _STEPS = 30

@@ -46,7 +46,8 @@ from headworks.errors import Refusal
 from headworks.exchange import Flight, Reply
 from headworks.outcome import charge, estimate_usage, note
 from headworks.plain_answer import plain_answer
-from headworks.planning import Plan, Planner
+from headworks.planning import Planner
+from headworks.plans import Plan
 from headworks.routing import Health
 from headworks.settlement import OpenCall, Settlement
 

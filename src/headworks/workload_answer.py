@@ -24,7 +24,7 @@ from headworks.errors import Refusal
 from headworks.held_calls import shown
 from headworks.judging import GOOD, Judgement, judge, refuses, verdict_of
 from headworks.outcome import estimate_usage, note
-from headworks.planning import Plan
+from headworks.plans import Plan
 from headworks.routing import Gathering
 from headworks.workload_run import Run
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from headworks.access import Grant
+from headworks.admission import Admission
 from headworks.admitting import Admissions, Ask
 from headworks.answering import NO_RETRY
 from headworks.attempts import Policy
@@ -25,7 +26,7 @@ from headworks.exchange import Reply
 from headworks.flow import Ending
 from headworks.held_calls import HeldCalls
 from headworks.holding import HeldAnswers
-from headworks.planning import Admission, Planner
+from headworks.planning import Planner
 from headworks.settlement import OpenCall, Settlement
 from headworks.streaming import StreamRelay
 from headworks.weighing import weigh

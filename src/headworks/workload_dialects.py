@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from headworks.admission import Admission
 from headworks.answering import request_id_line
 from headworks.calls import AttemptFailed, Endpoint
 from headworks.dialects import RequestHead, read_fields, read_head, refusal_body, translated_error
@@ -21,7 +22,6 @@ from headworks.dialects.whole import marked
 from headworks.endpoints import Route
 from headworks.errors import Refusal
 from headworks.exchange import Reply
-from headworks.planning import Admission
 from headworks.settlement import OpenCall
 
 TRANSLATED = (Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT)

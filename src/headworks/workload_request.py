@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 import msgspec
 
 from headworks.access import Grant
+from headworks.admission import Admission, note_keys
 from headworks.calls import Endpoint
 from headworks.compiled import CompiledWorkload
 from headworks.composing import (
@@ -25,7 +26,7 @@ from headworks.dialects import RequestHead
 from headworks.dialects.reading import Fields
 from headworks.errors import Refusal
 from headworks.injection_bridge import CallInjection
-from headworks.planning import Admission, Planner, note_keys
+from headworks.planning import Planner
 from headworks.privacy_bridge import AnswerFilter, CallPrivacy
 from headworks.prompts import Rendered
 from headworks.settlement import OpenCall, Work

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from headworks.admission import Admission
 from headworks.answering import JSON, STREAM_HEADERS, UpstreamRefusal, refusal_of
 from headworks.attempts import RULES, Policy, may_hold_more, takes_no_more
 from headworks.calls import NO_USAGE, Endpoint, Failure, FailureKind, Outcome, Verdict
@@ -27,10 +28,12 @@ from headworks.held_calls import HeldCalls
 from headworks.judging import GOOD, Judgement, RulesContext, verdict_of
 from headworks.outcome import charge
 from headworks.plain_answer import DEGRADED
-from headworks.planning import Admission, Plan, Planner, Station, may_serve
+from headworks.planning import Planner
+from headworks.plans import Plan, plan_to
 from headworks.privacy_bridge import CallPrivacy, Kept, ScreenedBridge
 from headworks.routing import Target
 from headworks.settlement import OpenCall, Settlement
+from headworks.stations import Station, may_serve
 from headworks.stream_sums import usage_of_both
 from headworks.streaming import StreamRelay
 from headworks.workload_request import Composed
@@ -233,11 +236,10 @@ class Run(ABC):
         if target.station.provider.caches_by_key and "prompt_cache_key" not in fields:
             fields = {**fields, "prompt_cache_key": self._work.cache_key}
         head = msgspec.structs.replace(self._head, fields=fields)
-        planner = self._shared.planner
         forwarded, stop = self._admission.forwarded, self._work.stop
         if is_another:
             forwarded = _without_key(forwarded)
-        plan = planner.plan_to(target, head, self._endpoint, self._path, forwarded, stop)
+        plan = plan_to(target, head, self._endpoint, self._path, forwarded, stop)
         filters, bridge = self._asked.filters, plan.bridge
         if filters:
             is_json = wants_json(self._endpoint, fields)

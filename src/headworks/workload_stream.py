@@ -14,7 +14,7 @@ from headworks.dialects.reading import Fields
 from headworks.errors import Refusal
 from headworks.hedging import FirstTokens
 from headworks.judging import GOOD, Judgement, judge_rules
-from headworks.planning import Plan
+from headworks.plans import Plan
 from headworks.stream_heart import Heartbeat
 from headworks.stream_screen import StreamScreen
 from headworks.stream_sums import usage_of_both

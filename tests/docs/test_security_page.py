@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from headworks.planning import FORWARDED
+from headworks.admission import FORWARDED
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "SECURITY.md").read_text("utf-8")

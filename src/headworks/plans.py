@@ -1,0 +1,261 @@
+"""A plan: one call to one target, written as that target wants it. Which target it is, `planning` decides."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from headworks.access import Grant
+from headworks.admission import Admission, metadata_of
+from headworks.answering import JSON, request_id_line
+from headworks.calls import Endpoint
+from headworks.dialects import BRIDGES, Bridge, Form, RequestHead, read_fields, read_form
+from headworks.dialects.structured import SchemaBridge, wants_schema
+from headworks.endpoints import Manner, Route
+from headworks.errors import Refusal
+from headworks.exchange import Request, Timeouts, UpstreamRequest
+from headworks.routing import Target
+from headworks.settlement import OpenCall
+from headworks.stations import Station, check_bridge, spoken_by
+
+_ASKED_FOR_USAGE = (Endpoint.CHAT, Endpoint.COMPLETIONS)
+"""Whose streams tell their usage only if they are asked to. Those of the latter are read as those of the former, which
+say the same of themselves."""
+
+_OPENAI = (Endpoint.RESPONSES, Endpoint.CHAT)
+
+
+class Plan(msgspec.Struct, frozen=True, gc=False):
+    """A call that has been read: where it goes and how its answer comes back.
+
+    Attributes:
+        path: of the API, below the base URL, as the caller asked for it.
+        previous_response_id: of a stored response that this call goes on from; "" if none.
+        bridge: translates, where the upstream speaks another dialect.
+        hides_usage: the usage of this stream is asked for by us and not for the caller.
+        is_raw: the answer is relayed as it comes, whatever it is.
+        unlisted: whose call it is, where its model's name was passed on without our knowing it.
+        timeouts: of the attempt, where they are not the target's own.
+        asked, admission: what it was made of, for asking another target the same; None where that is not to be.
+        treat: makes another target's plan treat its answer as this one does; None where answers pass as they are.
+        kept: the answer as records may hold it; None where that is what the caller gets.
+    """
+
+    target: Target[Station]
+    request: UpstreamRequest
+    endpoint: Endpoint
+    path: str
+    is_streamed: bool
+    head: RequestHead | None = None
+    bridge: Bridge | None = None
+    hides_usage: bool = False
+    is_raw: bool = False
+    previous_response_id: str = ""
+    unlisted: Grant | None = None
+    timeouts: Timeouts | None = None
+    asked: Request | None = None
+    admission: Admission | None = None
+    treat: Callable[["Plan"], "Plan"] | None = None
+    kept: Callable[[], bytes] | None = None
+
+
+def plan_of_call(
+    call: OpenCall,
+    request: Request,
+    head: RequestHead,
+    admission: Admission,
+    target: Target[Station],
+    unlisted: Grant | None,
+) -> Plan:
+    """The plan of asking this target what a caller asks, relayed as it is or translated.
+
+    Arguments:
+        unlisted: whose call it is, where its model's name is passed on without our knowing it.
+
+    Raises:
+        Refusal: 400, for what this target cannot honour.
+    """
+    route = admission.route
+    endpoint, path, is_streamed = route.endpoint, route.upstream_path, head.is_streamed
+    if endpoint is Endpoint.MESSAGES:
+        target = _for_messages(call, head, target)
+    if endpoint not in target.speaks:
+        spoken = spoken_by(target.speaks, endpoint, head)
+        assert spoken is not None, "the target was checked when it was resolved"
+        is_in_path = endpoint is Endpoint.GENERATE_CONTENT
+        bridge = BRIDGES[endpoint, spoken](head.splice() if is_in_path else request.body)
+        provider = target.station.provider
+        body = bridge.request(request.body, target.model, limit_name=provider.limit_name)
+        upstream_path = provider.call_path(spoken, target.model, is_streamed=is_streamed)
+        sent = provider.json_request(upstream_path, body, _forwarded(admission.forwarded, endpoint, spoken))
+        return Plan(
+            target,
+            sent,
+            endpoint,
+            path,
+            is_streamed,
+            head,
+            bridge,
+            unlisted=unlisted,
+            asked=request,
+            admission=admission,
+        )
+    if endpoint is Endpoint.GENERATE_CONTENT:
+        return _relayed_to_google(target, request, head, admission, unlisted)
+    hides_usage = is_streamed and endpoint in _ASKED_FOR_USAGE and not head.includes_usage
+    body = head.splice(model=target.model, include_usage=hides_usage)
+    return Plan(
+        target,
+        target.station.provider.json_request(path, body, admission.forwarded),
+        endpoint if endpoint is not Endpoint.COMPLETIONS else Endpoint.CHAT,
+        path,
+        is_streamed,
+        head,
+        None,
+        hides_usage,
+        route.is_raw,
+        (head.previous_response_id or "") if endpoint is Endpoint.RESPONSES else "",
+        unlisted,
+        None,
+        request,
+        admission,
+    )
+
+
+def plan_to(
+    target: Target[Station],
+    head: RequestHead,
+    endpoint: Endpoint,
+    path: str,
+    forwarded: bytes,
+    stop: Sequence[str] = (),
+) -> Plan:
+    """The plan of asking this target, on behalf of a workload: `head` is what goes up, but for the model.
+
+    Arguments:
+        stop: the contract's stop sequences. Responses has no place for them: such a call is translated.
+
+    Raises:
+        Refusal: 400, for what this target cannot honour.
+    """
+    provider, is_streamed = target.station.provider, head.is_streamed
+    mode = provider.structured_output
+    is_emulated = mode != "json_schema" and Endpoint.CHAT in target.speaks and wants_schema(endpoint, head.fields)
+    stop = stop if endpoint is Endpoint.RESPONSES else ()
+    if not is_emulated and not stop and endpoint in target.speaks:
+        hides_usage = is_streamed and endpoint is Endpoint.CHAT and not head.includes_usage
+        body = head.splice(model=target.model, include_usage=hides_usage)
+        sent = provider.json_request(path, body, forwarded)
+        return Plan(target, sent, endpoint, path, is_streamed, head, None, hides_usage)
+    body = head.splice(model=target.model)
+    bridge: Bridge
+    if is_emulated:
+        assert mode != "json_schema", "that is nothing to emulate"
+        spoken, bridge = Endpoint.CHAT, SchemaBridge(endpoint, body, mode)
+    else:
+        spoken = _with_stop(target) if stop else check_bridge(target, head.model, endpoint, path)
+        bridge = BRIDGES[endpoint, spoken](body)
+    body = bridge.request(body, target.model, limit_name=provider.limit_name)
+    if stop:
+        name = "stop" if spoken is Endpoint.CHAT else "stop_sequences"
+        body = msgspec.json.encode({**read_fields(body), name: stop})
+    upstream_path = provider.call_path(spoken, target.model, is_streamed=is_streamed)
+    sent = provider.json_request(upstream_path, body, _forwarded(forwarded, endpoint, spoken))
+    return Plan(target, sent, endpoint, path, is_streamed, head, bridge)
+
+
+def _with_stop(target: Target[Station]) -> Endpoint:
+    """A dialect that this target speaks and that has a place for stop sequences.
+
+    Raises:
+        Refusal: 400, there is none.
+    """
+    for spoken in (Endpoint.CHAT, Endpoint.MESSAGES):
+        if spoken in target.speaks:
+            return spoken
+    raise Refusal(
+        400,
+        "endpoint_not_supported",
+        f"The contract has stop sequences, which the API that {target.provider} serves has no place for.",
+        param="model",
+    )
+
+
+def _relayed_to_google(
+    target: Target[Station], request: Request, head: RequestHead, admission: Admission, unlisted: Grant | None
+) -> Plan:
+    path = admission.route.upstream_path
+    provider = target.station.provider
+    upstream_path = provider.call_path(Endpoint.GENERATE_CONTENT, target.model, is_streamed=head.is_streamed)
+    sent = provider.json_request(upstream_path, request.body, b"")
+    return Plan(
+        target,
+        sent,
+        Endpoint.GENERATE_CONTENT,
+        path,
+        head.is_streamed,
+        head,
+        unlisted=unlisted,
+        asked=request,
+        admission=admission,
+    )
+
+
+def _for_messages(call: OpenCall, head: RequestHead, target: Target[Station]) -> Target[Station]:
+    """Note whom the caller of Anthropic's API says that the call is for; returns the target, with headers that tell its
+    client the call's id where the upstream's answer will not."""
+    call.user = metadata_of(head).get("user_id", "")
+    if Endpoint.MESSAGES in target.speaks:
+        return target
+    return msgspec.structs.replace(target, headers=target.headers + request_id_line(call).encode())
+
+
+def _forwarded(block: bytes, called: Endpoint, spoken: Endpoint) -> bytes:
+    """Of the caller's headers, those that mean something to an upstream of another maker's API: none."""
+    return block if called in _OPENAI and spoken in _OPENAI else b""
+
+
+def form_of(request: Request, route: Route) -> Form:
+    """The form that a call is made with, which is not in JSON.
+
+    Raises:
+        Refusal: 415, there is no form or none is expected; 400, it cannot be read.
+    """
+    content_type = request.headers.get(b"content-type", b"")
+    if route.manner is not Manner.FORM or not content_type.startswith(b"multipart/form-data"):
+        expected = "application/json"
+        if route.manner is Manner.FORM:
+            expected += " or multipart/form-data"
+        raise Refusal(415, "unsupported_content_type", f"The body must be {expected}, and content-type must say so.")
+    return read_form(content_type.decode("latin-1"), request.body)
+
+
+def plan_of_form(request: Request, form: Form, admission: Admission, target: Target[Station]) -> Plan:
+    """The plan of sending a form on to this target, with its name for the model."""
+    body = form.splice_model(target.model) if "model" in form.fields else request.body
+    path = admission.route.upstream_path
+    kind = request.headers.get(b"content-type", b"")
+    return Plan(
+        target,
+        target.station.provider.request("POST", path, body, kind, admission.forwarded),
+        admission.route.endpoint,
+        path,
+        form.is_streamed,
+        is_raw=form.is_streamed,
+        asked=request,
+        admission=admission,
+    )
+
+
+def plan_of_object(request: Request, admission: Admission, target: Target[Station]) -> Plan:
+    """The plan of a call for a response that lies at this target."""
+    path = admission.route.upstream_path
+    is_streamed = "stream=true" in request.query.split("&")
+    query = f"?{request.query}" if request.query else ""
+    kind = JSON if request.body else b""
+    sent = target.station.provider.request(request.method, path + query, request.body, kind, admission.forwarded)
+    return Plan(target, sent, Endpoint.MODELS, path, is_streamed, is_raw=is_streamed)
+
+
+def stored_id(route: Route) -> str:
+    """The response that a path below `/v1/responses/` names."""
+    return route.path.split("/")[3]
