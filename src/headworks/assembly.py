@@ -42,9 +42,9 @@ from headworks.config.data import data_faults
 from headworks.config.limits import TargetLimits, limits_by_pool
 from headworks.config.pricing import price_book
 from headworks.config.quirks import PLAIN, QUIRKS
-from headworks.config.shape import Probe as ProbeConfig
-from headworks.config.shape import Provider as ProviderConfig
-from headworks.config.shape import TokenIssuer
+from headworks.config.sections.access import TokenIssuer
+from headworks.config.sections.providers import Provider as ProviderConfig
+from headworks.config.sections.upstreams import Probe as ProbeConfig
 from headworks.config.walk import suggestion
 from headworks.errors import ConfigError, LimitsUnavailable, Problem, Refusal, SecretError, StorageError
 from headworks.exchange import Timeouts, Upstream

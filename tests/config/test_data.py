@@ -4,7 +4,7 @@ import pytest
 
 from headworks.config.contract import Data
 from headworks.config.data import SENSITIVITIES, data_faults
-from headworks.config.shape import Provider
+from headworks.config.sections.providers import Provider
 
 
 def provider(**fields):

@@ -27,7 +27,7 @@ from headworks.config import (
     store_url,
 )
 from headworks.config.document import MAX_BYTES
-from headworks.config.shape import EVERYTHING
+from headworks.config.sections.kinds import EVERYTHING
 from headworks.errors import ConfigError
 
 SIMULATOR = "providers: {sim: {kind: simulator}}\n"

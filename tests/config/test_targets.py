@@ -4,7 +4,7 @@ import pytest
 
 from headworks.config import model_named, target_of_rung
 from headworks.config.limits import listed_targets
-from headworks.config.shape import ModelTarget
+from headworks.config.sections.models import ModelTarget
 
 TWO = """\
 providers:

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headworks.config.shape import Limits, Provider, ProviderPool
+from headworks.config.sections.limits import Limits
+from headworks.config.sections.providers import Provider
+from headworks.config.sections.upstreams import ProviderPool
 from headworks.doctoring.limits import Stated, compare, configured_limits, duration_s, stated_limits
 from headworks.simulator.buckets import duration
 

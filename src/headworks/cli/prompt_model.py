@@ -7,7 +7,7 @@ from headworks.config import LOCK_FILE, model_of_rung, read_lock
 
 if TYPE_CHECKING:
     from headworks.config import Project, Workload
-    from headworks.config.shape import Model
+    from headworks.config.sections.models import Model
 
 
 def model_in_use(project: "Project", workload: "Workload") -> "Model":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, get_args
 
 from headworks.cli.tables import GREY, Cell, Table, has_colours, plain
 from headworks.config.contract import WORKLOAD_NAME
-from headworks.config.shape import Sensitivity
+from headworks.config.sections.base import Sensitivity
 from headworks.errors import CommandError, ConfigError
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ folder.
 `price_book` makes the catalogue's prices and the file's own terms into what each target costs; `find_retiring` says
 which of the models that are named somewhere are shut down soon.
 
-May import `catalogue`, `errors` and `exchange`, and nothing else of Headworks.
+What the file may say is in `sections`, a file for each. May import `calls`, `catalogue`, `errors` and `exchange`, and
+nothing else of Headworks.
 """
 
 from headworks.config.contract import Contract
@@ -32,29 +33,15 @@ from headworks.config.schema import (
     workload_schema_text,
 )
 from headworks.config.secrets import Secret, one_line, read_secret
-from headworks.config.shape import (
-    MOST_WORKERS,
-    TIER_ROLES,
-    Access,
-    Anchor,
-    Audit,
-    Config,
-    Connections,
-    Defaults,
-    Model,
-    OwnPrices,
-    Pricing,
-    Provider,
-    ProviderPrices,
-    Records,
-    SelfHosted,
-    Server,
-    Speech,
-    Storage,
-    Tiers,
-    Timeouts,
-    Tls,
-)
+from headworks.config.sections.access import Access
+from headworks.config.sections.kinds import Speech
+from headworks.config.sections.models import TIER_ROLES, Model, Tiers
+from headworks.config.sections.prices import OwnPrices, Pricing, ProviderPrices, SelfHosted
+from headworks.config.sections.providers import Provider
+from headworks.config.sections.records import Anchor, Audit, Records, Storage
+from headworks.config.sections.server import MOST_WORKERS, Server, Tls
+from headworks.config.sections.upstreams import Connections, Defaults, Timeouts
+from headworks.config.shape import Config
 from headworks.config.stored import store_url
 from headworks.config.workloads import (
     CONTRACT_FILE,

@@ -2,7 +2,8 @@
 
 from headworks.calls import NO_BUDGET, Budget
 from headworks.catalogue.money import pico_usd
-from headworks.config.shape import Config, Spending
+from headworks.config.sections.limits import Spending
+from headworks.config.shape import Config
 
 
 def budget_of(spending: Spending) -> Budget:

@@ -11,7 +11,8 @@ from msgspec import Meta, field
 
 from headworks.config.injection import Injection
 from headworks.config.privacy import Privacy
-from headworks.config.shape import Agreement, FilePath, Priority, Region, Seconds, Section, Sensitivity, Spending
+from headworks.config.sections.base import Agreement, FilePath, Priority, Region, Seconds, Section, Sensitivity
+from headworks.config.sections.limits import Spending
 
 WORKLOAD_NAME = "^[a-z][a-z0-9-]{0,62}$"
 """A workload's name, which is its folder's: callers send it as `model`."""

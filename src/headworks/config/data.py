@@ -5,7 +5,9 @@ from typing import get_args
 
 from headworks.config.contract import Data
 from headworks.config.naming import model_named
-from headworks.config.shape import Config, Provider, Sensitivity
+from headworks.config.sections.base import Sensitivity
+from headworks.config.sections.providers import Provider
+from headworks.config.shape import Config
 
 SENSITIVITIES: tuple[str, ...] = get_args(Sensitivity)
 """From the least harmful to the most."""

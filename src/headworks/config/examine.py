@@ -17,7 +17,9 @@ from headworks.config.project import Project
 from headworks.config.references import is_local_reference, is_reference
 from headworks.config.rules import is_loopback
 from headworks.config.secrets import is_readable_by_others, read_secret, secret_file
-from headworks.config.shape import TIER_ROLES, Provider, Tls
+from headworks.config.sections.models import TIER_ROLES
+from headworks.config.sections.providers import Provider
+from headworks.config.sections.server import Tls
 from headworks.config.stored import NEEDS_EXTRA
 from headworks.config.walk import Path as Place
 from headworks.config.walk import suggestion

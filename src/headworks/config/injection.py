@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from headworks.config.shape import Section
+from headworks.config.sections.base import Section
 
 InputMode = Literal["off", "monitor", "sanitise", "block"]
 SignalMode = Literal["off", "monitor", "block"]

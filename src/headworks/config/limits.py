@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from headworks.config.shape import Config, Limits, Provider
+from headworks.config.sections.limits import Limits
+from headworks.config.sections.providers import Provider
+from headworks.config.shape import Config
 
 
 class TargetLimits(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from msgspec import Meta, field
 from headworks.config.contract import WORKLOAD_NAME
 from headworks.config.naming import model_of_rung
 from headworks.config.reading import read_struct, read_text, read_tree
-from headworks.config.shape import Section
+from headworks.config.sections.base import Section
 from headworks.config.walk import Findings
 from headworks.errors import ConfigError, Problem
 

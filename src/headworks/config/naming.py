@@ -1,6 +1,7 @@
 """Which model a name means, and which names are taken. The table that calls are routed by is `routing`'s own."""
 
-from headworks.config.shape import TIER_ROLES, Config, Model
+from headworks.config.sections.models import TIER_ROLES, Model
+from headworks.config.shape import Config
 
 DETERMINISTIC = "deterministic"
 """The last rung of a fallback chain: what the workload's `fallback.json`, `fallback.md` or `fallback.py` says."""

@@ -7,7 +7,8 @@ import msgspec
 from headworks.catalogue import Catalogue, Machine, Period, PriceBook, Prices, Rates, Step, Terms, machine_prices
 from headworks.catalogue.money import MTOK, pico_usd, scaled
 from headworks.config.project import Project
-from headworks.config.shape import OwnPrices, Provider, ProviderPrices, SelfHosted
+from headworks.config.sections.prices import OwnPrices, ProviderPrices, SelfHosted
+from headworks.config.sections.providers import Provider
 from headworks.config.walk import suggestion
 from headworks.errors import ConfigError
 

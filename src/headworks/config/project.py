@@ -9,7 +9,10 @@ from headworks.config import document
 from headworks.config.document import Fault, Mapping, Mark
 from headworks.config.reading import read_struct, read_text, read_tree
 from headworks.config.rules import Rules, inherit_timeouts
-from headworks.config.shape import Access, Audit, Config, Records, Section, Storage
+from headworks.config.sections.access import Access
+from headworks.config.sections.base import Section
+from headworks.config.sections.records import Audit, Records, Storage
+from headworks.config.shape import Config
 from headworks.config.walk import Findings, nearest, nearest_mark, shown
 from headworks.config.walk import Path as Place
 from headworks.errors import ConfigError, Problem

@@ -9,7 +9,7 @@ from headworks.catalogue import PriceBook, Retirement, retirement_of
 from headworks.config.lock import LOCK_FILE, read_lock
 from headworks.config.naming import DETERMINISTIC, model_of_rung
 from headworks.config.project import Project
-from headworks.config.shape import TIER_ROLES
+from headworks.config.sections.models import TIER_ROLES
 from headworks.config.workloads import Workload
 from headworks.errors import ConfigError, Problem
 

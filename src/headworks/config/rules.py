@@ -7,20 +7,14 @@ from urllib.parse import urlsplit
 import msgspec
 
 from headworks.config.naming import model_named
-from headworks.config.shape import (
-    TIER_ROLES,
-    Anchor,
-    Config,
-    Model,
-    ModelTarget,
-    Provider,
-    ProviderPrices,
-    Records,
-    Server,
-    Storage,
-    Timeouts,
-    TokenIssuer,
-)
+from headworks.config.sections.access import TokenIssuer
+from headworks.config.sections.models import TIER_ROLES, Model, ModelTarget
+from headworks.config.sections.prices import ProviderPrices
+from headworks.config.sections.providers import Provider
+from headworks.config.sections.records import Anchor, Records, Storage
+from headworks.config.sections.server import Server
+from headworks.config.sections.upstreams import Timeouts
+from headworks.config.shape import Config
 from headworks.config.walk import Findings, Path, suggestion
 
 _NEEDS_NETWORK = (

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from headworks.config.contract import Contract
-from headworks.config.shape import Config, Section
+from headworks.config.sections.base import Section
+from headworks.config.shape import Config
 
 SCHEMA_FILE = "headworks.schema.json"
 """The name that the schema has beside a `headworks.yaml`."""

@@ -18,7 +18,9 @@ from headworks.config.examine import Examination
 from headworks.config.naming import DETERMINISTIC, model_of_rung, taken_names
 from headworks.config.project import Project
 from headworks.config.reading import read_struct, read_text, read_tree
-from headworks.config.shape import TIER_ROLES, Config, Provider
+from headworks.config.sections.models import TIER_ROLES
+from headworks.config.sections.providers import Provider
+from headworks.config.shape import Config
 from headworks.config.walk import Findings, nearest_mark, shown, suggestion
 from headworks.config.walk import Path as Place
 from headworks.errors import ConfigError, Problem

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 import msgspec
 
 from headworks.config import Provider
-from headworks.config.shape import Limits, ProviderPool
+from headworks.config.sections.limits import Limits
+from headworks.config.sections.upstreams import ProviderPool
 from headworks.doctoring.findings import Finding, ok, problem, warning
 
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")

@@ -14,7 +14,7 @@ from headworks.assembly import ProviderPlan, read_provider
 from headworks.calls import Endpoint, FailureKind
 from headworks.config import Project
 from headworks.config import Provider as ProviderSection
-from headworks.config.shape import ProviderPool
+from headworks.config.sections.upstreams import ProviderPool
 from headworks.doctoring.asking import Asker, Heard, asking, clock_finding, failure_words, reach
 from headworks.doctoring.findings import Check, Finding, Verdict, in_thread, ok, problem, skipped, warning
 from headworks.doctoring.limits import Stated, compare, configured_limits, stated_limits

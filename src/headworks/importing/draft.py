@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import msgspec
 
-from headworks.config.shape import PUBLIC_MODEL_NAME
+from headworks.config.sections.models import PUBLIC_MODEL_NAME
 from headworks.importing.ledger import Ledger
 from headworks.importing.source import Place, Source
 from headworks.importing.upstreams import Kind

@@ -7,7 +7,7 @@ from typing import get_args
 
 import msgspec
 
-from headworks.config.shape import Speech
+from headworks.config.sections.kinds import Speech
 from headworks.importing.draft import ANY, Account, Asked, Connection, Deployment, is_public_name
 from headworks.importing.keys import Keys, variable_of
 from headworks.importing.ledger import Ledger

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from headworks.config.rules import is_safe_origin
-from headworks.config.shape import OPENAI_BASE_URL
+from headworks.config.sections.kinds import OPENAI_BASE_URL
 
 Kind = Literal["openai", "openai-compatible", "anthropic", "gemini"]
 

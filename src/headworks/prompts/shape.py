@@ -1,6 +1,6 @@
 """What the front matter of `prompt.md` may say, every field with its meaning, bounds and default; and its rules.
 
-The descriptions are the reference documentation, as in `headworks.config.shape`.
+The descriptions are the reference documentation, as in `headworks.config.sections`.
 """
 
 from typing import Annotated, Literal, get_args
@@ -8,7 +8,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
-from headworks.config.shape import Section
+from headworks.config.sections.base import Section
 from headworks.config.walk import Findings, Path, nearest
 
 VariableType = Literal["string", "integer", "number", "boolean", "enum", "list", "object"]

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 import yaml
 
-from headworks.config.shape import Sensitivity
+from headworks.config.sections.base import Sensitivity
 from headworks.config.workloads import CONTRACT_FILE
 
 

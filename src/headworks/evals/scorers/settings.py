@@ -1,5 +1,5 @@
-"""What `evals.yaml` in a workload's folder may say: how answers are scored. As in `config.shape`, the descriptions are
-the reference documentation, and every problem is named with file and line."""
+"""What `evals.yaml` in a workload's folder may say: how answers are scored. As in `config.sections`, the descriptions
+are the reference documentation, and every problem is named with file and line."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta, field
 
 from headworks.config.reading import read_struct, read_text, read_tree
-from headworks.config.shape import FilePath, Seconds, Section
+from headworks.config.sections.base import FilePath, Seconds, Section
 from headworks.config.walk import Findings, suggestion
 from headworks.config.walk import Path as Place
 from headworks.evals.scorers.regex import pattern_problem
