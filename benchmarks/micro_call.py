@@ -26,12 +26,14 @@ import uvloop
 from benchmarks import wire
 from benchmarks.gateways import UPSTREAM_KEY, headworks_config
 from headworks.access import KEYS_FILE, KeyStore
-from headworks.assembly import Assembly, Hull, read_settings
+from headworks.assembly import Assembly
 from headworks.config import load
 from headworks.endpoints import KNOWN_PATHS
+from headworks.hull import Hull
 from headworks.server.connection import Connection
 from headworks.server.listening import HttpServer
 from headworks.server.settings import ServerLimits
+from headworks.settings import read_settings
 from headworks.telemetry import Metrics
 from headworks.transport import UpstreamPool
 from headworks.transport.connection import UpstreamConnection

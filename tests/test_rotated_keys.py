@@ -7,10 +7,10 @@ import threading
 import pytest
 
 import headworks
-from headworks.assembly import read_settings
 from headworks.config import load
 from headworks.errors import ConfigError
 from headworks.secrets import look_at_keys
+from headworks.settings import read_settings
 
 PLANTED = [f"sk-planted-{number}-4711" for number in range(4)]
 

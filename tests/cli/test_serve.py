@@ -5,10 +5,10 @@ import signal
 
 import pytest
 
-from headworks.assembly import read_settings
 from headworks.cli import main
 from headworks.config import load
 from headworks.server import supervisor
+from headworks.settings import read_settings
 
 
 @pytest.fixture

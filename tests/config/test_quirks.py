@@ -5,11 +5,11 @@ from typing import get_args
 
 import pytest
 
-from headworks.assembly import read_settings
 from headworks.config import parse
 from headworks.config.quirks import QUIRKS, QuirksName
 from headworks.importing.upstreams import UPSTREAMS
 from headworks.providers import ProviderSettings
+from headworks.settings import read_settings
 
 
 def settings(line: str, folder: Path) -> ProviderSettings:

@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-from headworks.assembly import read_provider
 from headworks.cli import main
 from headworks.config import parse
 from headworks.errors import ConfigError
 from headworks.extending import PROVIDERS, ExtensionError, installed, load_extension
+from headworks.provider_plans import read_provider
 from headworks.providers import Provider, ProviderSettings
 
 ACME = """
@@ -121,7 +121,7 @@ def test_only_servers_of_the_openai_api_take_an_extension(tmp_path):
 
 def test_a_provider_is_asked_for_all_that_it_promises():
     """The list is written by hand for Python 3.11; newer ones can make it."""
-    from headworks.assembly import _WORDS_OF_A_PROVIDER
+    from headworks.provider_plans import _WORDS_OF_A_PROVIDER
 
     promised = {name for name in vars(Provider) if not name.startswith("_")} | set(Provider.__annotations__)
     assert set(_WORDS_OF_A_PROVIDER) == promised

@@ -35,11 +35,13 @@ def watch(events: Path) -> None:
 
 async def serve(folder: Path, events: Path) -> None:
     """Serve the project until standard input ends."""
-    from headworks.assembly import Assembly, Hull, read_settings
+    from headworks.assembly import Assembly
     from headworks.config import load
     from headworks.endpoints import KNOWN_PATHS, PATHS_BEFORE_A_NAME
+    from headworks.hull import Hull
     from headworks.server import HttpServer, bind
     from headworks.server.worker import server_limits
+    from headworks.settings import read_settings
     from headworks.telemetry import Metrics
     from headworks.wheel import TimerWheel
 

@@ -41,10 +41,10 @@ def run(options: argparse.Namespace) -> int:
     """Ask; returns the exit code."""
     import msgspec
 
-    from headworks.assembly import read_provider
     from headworks.config import FILE_NAME, load
     from headworks.doctoring.conforming import conform
     from headworks.extending import CASES
+    from headworks.provider_plans import read_provider
 
     project = load(options.config or Path(FILE_NAME))
     if options.provider not in project.config.providers:

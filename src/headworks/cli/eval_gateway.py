@@ -14,7 +14,7 @@ from typing import Self
 
 import msgspec
 
-from headworks.assembly import Assembly, Hull
+from headworks.assembly import Assembly
 from headworks.calls import Settled, Usage
 from headworks.catalogue import PriceArchive
 from headworks.cli.eval_preparing import EvalArms, served_name
@@ -25,6 +25,7 @@ from headworks.evals.golden import GoldenCase
 from headworks.evals.runs import Arm, CallError, Reply
 from headworks.evals.scorers import Answer, ToolCall
 from headworks.exchange import Request
+from headworks.hull import Hull
 from headworks.library.mailbox import Mailbox
 from headworks.records.answers import read_answer
 from headworks.records.content import ContentVault

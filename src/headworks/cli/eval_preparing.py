@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.assembly import Settings, read_settings
 from headworks.cli.eval_arms import ArmSpec
 from headworks.compiled import CompiledWorkload, Published, compile_workload
 from headworks.config import LOCK_FILE, Project, Workload, model_of_rung, read_lock, target_of_rung
@@ -18,6 +17,7 @@ from headworks.errors import CommandError, Refusal
 from headworks.evals.golden import GoldenCase
 from headworks.evals.runs import Arm
 from headworks.prompts import Prompt, Publication
+from headworks.settings import Settings, read_settings
 
 _ANY_MARKER = "0eval0eval0eval0"
 """Of the fences in what is hashed: a call's own is random, and no answer depends on it."""

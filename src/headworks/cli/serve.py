@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from headworks.assembly import Settings
+    from headworks.settings import Settings
 
 _TRIAL_NAME = "trial"
 _TRIAL_S = 24 * 3600

@@ -4,8 +4,8 @@
 `SOURCES`: a store or an authority over quotas adds its own with one line there. A check changes nothing, costs nothing
 unless told that it may, and ends within its time.
 
-May import everything below `assembly`, `assembly` itself for how a provider is read, and what `transport` and `records`
-offer. Nothing imports this but the command line.
+May import everything below `assembly`: `provider_plans` and `settings` for how a configuration is read, and what
+`transport` and `records` offer. Nothing imports this but the command line.
 """
 
 from collections.abc import Callable

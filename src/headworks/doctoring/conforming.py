@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from headworks.assembly import ProviderPlan
 from headworks.calls import AttemptFailed, Endpoint, FailureKind, UnreadableAnswer
 from headworks.dialects import Bridge, EventSplitter, parse_event, read_fields
 from headworks.dialects.bridging import DialectBridge
@@ -17,6 +16,7 @@ from headworks.doctoring.asking import Asker, Heard, asking
 from headworks.errors import Refusal
 from headworks.exchange import Timeouts
 from headworks.extending import Case, Outcome, Told
+from headworks.provider_plans import ProviderPlan
 from headworks.providers import Provider
 from headworks.transport import Origin
 

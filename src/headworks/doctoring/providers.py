@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 import msgspec
 
-from headworks.assembly import ProviderPlan, read_provider
 from headworks.calls import Endpoint, FailureKind
 from headworks.config import Project
 from headworks.config import Provider as ProviderSection
@@ -21,6 +20,7 @@ from headworks.doctoring.limits import Stated, compare, configured_limits, state
 from headworks.doctoring.situation import Situation
 from headworks.errors import ConfigError
 from headworks.exchange import Timeouts
+from headworks.provider_plans import ProviderPlan, read_provider
 from headworks.providers import Provider
 from headworks.transport import Origin
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from headworks.assembly import valkey_url
 from headworks.config import Project
 from headworks.doctoring.findings import Check, Finding, ok, problem, warning
 from headworks.doctoring.situation import Situation
 from headworks.errors import ConfigError, LimitsUnavailable
+from headworks.settings import valkey_url
 
 SLOW_S = 0.05
 """Workers renew their leases ten times a second: an answer that takes half of that is slow."""

@@ -20,15 +20,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 import uvloop
 
-from headworks.assembly import Assembly, Hull, Settings, read_settings
+from headworks.assembly import Assembly
 from headworks.auditing import audit_terms, keep_for_audit
 from headworks.config import load
 from headworks.errors import HeadworksError, Refusal, StorageError
 from headworks.exchange import Request
+from headworks.hull import Hull
 from headworks.library.mailbox import Mailbox
 from headworks.library.rotating import Rotator
 from headworks.records import drain_once
 from headworks.secrets import Kept, look_at_keys
+from headworks.settings import Settings, read_settings
 from headworks.telemetry import Metrics, report
 from headworks.wheel import TimerWheel
 

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.assembly import Settings, read_settings
 from headworks.auditing import audit_terms, event, keep_for_audit, operator, record
 from headworks.config import Project, load, open_access_problem, parse, read_text
 from headworks.console import channels_of, control_plane
@@ -30,6 +29,7 @@ from headworks.server.keeper import key_set_urls, run_keeper
 from headworks.server.listening import bind
 from headworks.server.messages import FrameReader, Word, frame
 from headworks.server.worker import READINESS_LEAD_S, fixed_part, run_worker, tls_context
+from headworks.settings import Settings, read_settings
 from headworks.telemetry import RUN_FOLDER, forget_figures, forget_gauges, report
 
 _START_S = 30.0

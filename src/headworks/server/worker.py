@@ -10,14 +10,16 @@ from time import perf_counter
 
 import uvloop
 
-from headworks.assembly import Assembly, Hull, Settings, read_settings
+from headworks.assembly import Assembly
 from headworks.config import Project, Server, parse
 from headworks.endpoints import KNOWN_PATHS, PATHS_BEFORE_A_NAME
 from headworks.errors import HeadworksError
+from headworks.hull import Hull
 from headworks.secrets import Kept, references_of, unpack
 from headworks.server.listening import HttpServer, bind
 from headworks.server.messages import FrameReader, Word, frame
 from headworks.server.settings import ServerLimits
+from headworks.settings import Settings, read_settings
 from headworks.shedding import Load
 from headworks.telemetry import RUN_FOLDER, Metrics, MetricsShare, report
 from headworks.wheel import Timer, TimerWheel
