@@ -17,7 +17,8 @@ from headworks.budgeting import Wallet
 from headworks.calls import Caller, Endpoint, Opened, Settled
 from headworks.errors import LimitsUnavailable, Refusal
 from headworks.exchange import Request, Timeouts
-from headworks.gateway import Gateway, Parts
+from headworks.gateway import Gateway
+from headworks.gateway_parts import Parts
 from headworks.limiting import Limiter
 from headworks.limits import LocalAuthority
 from headworks.ownership import ResponseOwner
@@ -255,10 +256,11 @@ class Hall:
             await asyncio.sleep(0)
             return self.owners.get(response_id)
 
+        self.table = RouteTable(reaches, [*NAMES, *((name, "", "", ()) for name in groups or ())], groups or {})
         self.gateway = Gateway(
             Parts(
                 ring=self.ring,
-                table=RouteTable(reaches, [*NAMES, *((name, "", "", ()) for name in groups or ())], groups or {}),
+                table=self.table,
                 journal=self.journal,
                 metrics=self.metrics,
                 find_owner=find_owner,

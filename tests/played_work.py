@@ -132,7 +132,8 @@ class Work:
                 (self.folder / name).write_text(content)
         (workload,) = load_workloads(load(self.project))
         compiled = compile_workload(workload, locked_model="", published=published or Published())
-        station = self.hall.make()._table.resolve("nano")
+        self.hall.make()
+        station = self.hall.table.resolve("nano")
         targets = {
             name: msgspec.structs.replace(
                 station,

@@ -20,7 +20,7 @@ def fail(hall, kind, **options):
 
 
 def health_of(hall, name):
-    return hall.gateway._table.resolve(name).station.health
+    return hall.table.resolve(name).station.health
 
 
 def took(health, took_s, *, answers=30):
@@ -146,7 +146,7 @@ def test_pools_that_all_fail_now_and_then_are_not_asked_one_after_the_other_by_e
                 hall.answer()
                 hall.turn(8)
 
-    pools = hall.gateway._table.resolve("pooled/p").pools
+    pools = hall.table.resolve("pooled/p").pools
     assert all(pool.station.health.view(perf_counter()).state is BreakerState.CLOSED for pool in pools)
     assert len(hall.upstream.flights) <= (1 + RETRY_RATIO) * 1000 + 2 * (RETRIES_IN_WINDOW + LEAST_CALLS)
 

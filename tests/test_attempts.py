@@ -196,7 +196,7 @@ def test_a_caller_that_goes_while_an_attempt_waits_leaves_nothing_behind(patient
 
     assert patient.settled.outcome == "cancelled"
     assert patient.gateway.in_flight == 0
-    target = patient.gateway._table.resolve("nano")
+    target = patient.table.resolve("nano")
     assert target.station.health.pending == 0
 
 
@@ -210,7 +210,7 @@ def test_nothing_is_left_pending_whatever_became_of_the_attempts(hall):
                 settle(hall)
                 break
             fail(hall, kind)
-    health = hall.gateway._table.resolve("nano").station.health
+    health = hall.table.resolve("nano").station.health
 
     assert health.pending == 0
     assert health.view(1e9).state is not BreakerState.CLOSED
@@ -278,7 +278,7 @@ def test_a_stream_that_breaks_after_its_first_piece_ends_honestly_and_is_not_beg
 
     assert len(patient.upstream.flights) == 1
     assert b"upstream_broken" in answered.body
-    assert patient.gateway._table.resolve("nano").station.health.view(0).failures == 1
+    assert patient.table.resolve("nano").station.health.view(0).failures == 1
 
 
 def test_a_stream_that_fails_every_time_is_told_in_the_providers_words(patient):

@@ -21,7 +21,7 @@ def limit(hall):
     """Gives the hall's targets limits of their own, by the name that they are called by."""
 
     def do(target=None, **limits):
-        station = hall.gateway._table.resolve(target or "nano").station
+        station = hall.table.resolve(target or "nano").station
         found = hall.limiter.target_set(f"stub/{target or 'nano'}", Limits(**limits))
         msgspec.structs.force_setattr(station, "limits", found)
         return found
@@ -151,7 +151,7 @@ def test_tokens_are_corrected_to_what_was_used(hall, limit):
 
 def test_what_never_went_up_gives_everything_back(hall, limit):
     meters = limit(requests_per_minute=10)
-    hall.gateway._table.resolve("nano").station.health._rest(FailureKind.RATE_LIMITED, time.perf_counter() + 30)
+    hall.table.resolve("nano").station.health._rest(FailureKind.RATE_LIMITED, time.perf_counter() + 30)
     ask(hall)
     run(hall, 0.3)
 

@@ -37,7 +37,7 @@ def test_a_target_that_fails_is_seen_with_its_breaker_open(hall):
         hall.chat()
         hall.flight.sink.on_failure(Failure(FailureKind.UNREACHABLE, "no route"))
         hall.turn(6)
-    found = Surveyor(hall.limiter).standing(hall.gateway._table, perf_counter(), is_ready=True)
+    found = Surveyor(hall.limiter).standing(hall.table, perf_counter(), is_ready=True)
 
     (target,) = [one for one in found.targets if one.breaker == "open"]
     assert target.target.startswith("stub/")
@@ -48,7 +48,7 @@ def test_a_target_that_fails_is_seen_with_its_breaker_open(hall):
 def test_quotas_are_seen_while_somebody_uses_them(hall):
     meter, _ = hall.limiter.target_set("stub/x", Limits(requests_per_minute=100, tokens_per_day=1_000)).meters
     surveyor = Surveyor(hall.limiter)
-    table = hall.gateway._table
+    table = hall.table
     assert surveyor.standing(table, 0.0, is_ready=True).quotas == ()  # no target of the table's, and not used
 
     meter.lack(4)  # so that it is kept
@@ -72,7 +72,7 @@ def test_a_queue_is_called_after_those_whose_quotas_it_waits_for(hall):
 
 def test_a_quota_that_nobody_uses_is_seen_again_when_somebody_does(hall):
     (meter,) = hall.limiter.target_set("stub/x", Limits(requests_per_minute=100)).meters
-    surveyor, table = Surveyor(hall.limiter), hall.gateway._table
+    surveyor, table = Surveyor(hall.limiter), hall.table
     meter.ask(10, 0.0)
     meter.take_lease(Lease(10, 500.0), 0.0)
     meter.try_take(4, 1.0)

@@ -18,7 +18,8 @@ from headworks.config import Workload, target_of_rung
 from headworks.config.budgets import team_budgets
 from headworks.errors import ConfigError
 from headworks.exchange import Upstream
-from headworks.gateway import ANSWER_BYTES, Gateway, Parts, random_up_to
+from headworks.gateway import Gateway
+from headworks.gateway_parts import ANSWER_BYTES, Parts, random_up_to
 from headworks.hull import Hull
 from headworks.keying import KeyedUpstream
 from headworks.planning import Planner

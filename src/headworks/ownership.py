@@ -55,6 +55,17 @@ class ResponseOwners:
         """Who made it; None when it was not made through this gateway, as far as the records go."""
         return self._recent.get(response_id) or await self._look_up(response_id)
 
+    async def find_previous(self, response_id: str, caller: Caller) -> ResponseOwner | None:
+        """Whose the response is that a caller goes on from, and where it lies; None where that is not known.
+
+        Raises:
+            Refusal: 404, it is somebody else's. One that was made elsewhere is the provider's to judge.
+        """
+        owner = await self.find(response_id)
+        if owner is not None and not owner.may_be_seen_by(caller):
+            raise _previous_not_found(response_id)
+        return owner
+
 
 def owns(note: ObjectNote, caller: Caller) -> bool:
     """Whether an object is this caller's, or its team's."""
@@ -193,9 +204,7 @@ class ObjectOwners:
 
     async def _provider_of(self, reference: Reference, caller: Caller, notes: Mapping[str, ObjectNote | None]) -> str:
         if reference.param == _PREVIOUS:
-            owner = await self._responses.find(reference.object_id)
-            if owner is not None and not owner.may_be_seen_by(caller):
-                raise previous_not_found(reference.object_id)
+            owner = await self._responses.find_previous(reference.object_id, caller)
             return "" if owner is None else owner.provider
         note = notes[reference.object_id]
         if note is not None and not owns(note, caller):
@@ -224,7 +233,7 @@ def not_found(kind: str, object_id: str, param: str = "id") -> Refusal:
     return Refusal(404, code, f"{_WORDS.get(kind, 'Object')} with id '{object_id}' not found.", param=param)
 
 
-def previous_not_found(response_id: str) -> Refusal:
+def _previous_not_found(response_id: str) -> Refusal:
     """The same of a response that a call goes on from."""
     return Refusal(
         404,
@@ -246,3 +255,15 @@ def _is_selected(note: ObjectNote, selection: ObjectSelection) -> bool:
     if selection.after is None:
         return True
     return _place(note) > selection.after if selection.is_ascending else _place(note) < selection.after
+
+
+def bare_shelf() -> Shelf:
+    """Nothing is known of objects, but what this gateway makes itself."""
+
+    async def look_up(_: str, waits: bool) -> None:  # noqa: ARG001
+        return None
+
+    async def select(_: ObjectSelection) -> list[ObjectNote]:
+        return []
+
+    return Shelf(look_up, select, bytearray(1))

@@ -60,3 +60,15 @@ class Load(msgspec.Struct):
             kind="server_error",
             headers=(("retry-after", str(RETRY_AFTER_S)),),
         )
+
+
+def journal_full() -> Refusal:
+    """What a call is told that could not be recorded: it is not taken."""
+    return Refusal(
+        503,
+        "journal_full",
+        "This gateway cannot record any more calls and so takes none: its journal has reached its bound. "
+        "Its operator should see whether the control plane runs and its disk has room.",
+        kind="server_error",
+        headers=(("retry-after", "5"),),
+    )

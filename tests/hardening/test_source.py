@@ -179,7 +179,7 @@ def test_what_must_not_be_guessed_is_the_systems_randomness():
     """`random` is for jitter, statistics and made-up answers."""
     rooms = {place.partition("/")[0] for place in imports("random")}
 
-    assert rooms <= {"gateway.py", "limits", "simulator", "evals", "secrets"}  # when to look at a manager again
+    assert rooms <= {"gateway_parts.py", "limits", "simulator", "evals", "secrets"}  # when to look at a manager again
 
 
 def test_no_interface_of_the_shipped_defaults_is_reached_from_outside():
