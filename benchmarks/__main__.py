@@ -22,11 +22,12 @@ _START: dict[str, Callable[[int, Path, Path], Start]] = {
     "nginx": lambda upstream, folder, _: gateways.nginx(upstream, folder),
     "nginx+log": lambda upstream, folder, _: gateways.nginx(upstream, folder, has_access_log=True),
     "headworks": gateways.headworks,
+    "headworks+limits": functools.partial(gateways.headworks, has_limits=True),
     "headworks+work": functools.partial(gateways.headworks, has_workload=True),
     "litellm": lambda upstream, folder, _: peers.litellm(upstream, folder),
     "portkey": lambda upstream, folder, _: peers.portkey(upstream, folder),
 }
-_ONLY_PLAIN_CALLS = ("nginx+log",)
+_ONLY_PLAIN_CALLS = ("nginx+log", "headworks+limits")
 _ONLY_WORKLOADS = ("headworks+work",)
 
 
@@ -70,7 +71,7 @@ def _matches(options: argparse.Namespace) -> list[tuple[list[str], Plan]]:
         matches = [match for match in matches if match[0][-1] not in options.without]
     else:
         plan = rounds.QUICK if options.quick else rounds.LONG if options.long else rounds.NORMAL
-        matches = [(["nginx", "headworks", "nginx+log", "headworks+work"], plan)]
+        matches = [(["nginx", "headworks", "nginx+log", "headworks+limits", "headworks+work"], plan)]
     return [([name for name in names if name not in options.without], plan) for names, plan in matches]
 
 

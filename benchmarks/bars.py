@@ -57,6 +57,12 @@ class Measure(msgspec.Struct, frozen=True):
 
 MEASURES = (
     Measure("call_us", "plain call, 16 connections: CPU of the workers", "µs", Bar(1.6, 2.0, is_ratio=True)),
+    Measure(
+        "limited_call_us",
+        "plain call under limits of provider and team: CPU of the workers",
+        "µs",
+        Bar(1.6, 2.0, is_ratio=True),
+    ),
     Measure("call_all_us", "plain call, 16 connections: CPU of all processes", "µs"),
     Measure("responses_call_us", "plain call of /v1/responses: CPU of the workers", "µs"),
     Measure("large_call_us", "plain call, body of 40 KB: CPU of the workers", "µs", Bar(2.0, 3.0, is_ratio=True)),

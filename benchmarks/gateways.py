@@ -35,14 +35,17 @@ def nginx(upstream_port: int, folder: Path, *, has_access_log: bool = False) -> 
     )
 
 
-def headworks(upstream_port: int, folder: Path, python: Path, *, has_workload: bool = False) -> Start:
-    """The gateway as a user starts it, without limits (see `performance.md`): keys, breaker, journal, metrics, audit.
+def headworks(
+    upstream_port: int, folder: Path, python: Path, *, has_workload: bool = False, has_limits: bool = False
+) -> Start:
+    """The gateway as a user starts it: keys, breaker, journal, metrics, audit.
 
     Arguments:
         python: an interpreter that has Headworks installed.
         has_workload: its project has the workload `wire.WORKLOAD`.
+        has_limits: the provider and the key's team have limits of requests and of tokens, which are never reached.
     """
-    name = "headworks+work" if has_workload else "headworks"
+    name = "headworks+work" if has_workload else "headworks+limits" if has_limits else "headworks"
     home = folder / name
     home.mkdir(parents=True)
     if has_workload:
@@ -51,12 +54,12 @@ def headworks(upstream_port: int, folder: Path, python: Path, *, has_workload: b
         for file, text in wire.WORK_FILES.items():
             (workload / file).write_text(text, encoding="utf-8")
     config = home / "headworks.yaml"
-    config.write_text(headworks_config(upstream_port), encoding="utf-8")
+    config.write_text(headworks_config(upstream_port, has_limits=has_limits), encoding="utf-8")
     port = free_port()
     program = [str(python), "-m", "headworks"]
     environment = {UPSTREAM_KEY: "upstream-key-of-the-benchmark"}
     made = subprocess.run(
-        [*program, "keys", "create", "bench", "--json", "--config", str(config)],
+        [*program, "keys", "create", "bench", "--team", "bench", "--json", "--config", str(config)],
         env=os.environ | environment,
         capture_output=True,
         text=True,
@@ -79,10 +82,17 @@ def headworks(upstream_port: int, folder: Path, python: Path, *, has_workload: b
     )
 
 
-def headworks_config(upstream_port: int) -> str:
+def headworks_config(upstream_port: int, *, has_limits: bool = False) -> str:
     """A headworks.yaml with the stub as the provider; its model has another name there, so that bodies are changed."""
+    limits = f"limits: {{ requests_per_minute: {wire.LIMIT_REQUESTS}, tokens_per_minute: {wire.LIMIT_TOKENS} }}"
     return _HEADWORKS.format(
-        upstream=upstream_port, host=HOST, model=wire.MODEL, upstream_model=wire.UPSTREAM_MODEL, key=UPSTREAM_KEY
+        upstream=upstream_port,
+        host=HOST,
+        model=wire.MODEL,
+        upstream_model=wire.UPSTREAM_MODEL,
+        key=UPSTREAM_KEY,
+        provider_limits=f"    {limits}\n" if has_limits else "",
+        teams=f"  teams:\n    bench: {{ {limits} }}\n" if has_limits else "",
     )
 
 
@@ -132,13 +142,13 @@ _HEADWORKS = """\
 version: 1
 access:
   mode: keys
-providers:
+{teams}providers:
   stub:
     kind: openai-compatible
     base_url: http://{host}:{upstream}/v1
     api_key: env:{key}
     speaks: [chat, responses, embeddings]
-    connections:
+{provider_limits}    connections:
       limit: 2048
 models:
   {model}: stub/{upstream_model}

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks import calls, streams, targets, wire
+from benchmarks.bars import YARDSTICK
 from benchmarks.cores import Cores, on_core
 from benchmarks.targets import CannotMeasure, Start, Target
 
@@ -160,6 +161,9 @@ class Bench:
                 costs = self._burst(target)
                 self.findings.note("call_us", target.name, costs.worker_us)
                 self.findings.note("call_all_us", target.name, costs.all_us)
+                system, _, variant = target.name.partition("+")
+                if variant == "limits" or target.name == YARDSTICK:
+                    self.findings.note("limited_call_us", system, costs.worker_us)
 
     def _memory(self) -> None:
         """The first burst warms what grows once; what grows after it is what a long run would add up to."""

@@ -316,17 +316,23 @@ _DELTA_HEAD, _DELTA_MIDDLE, _DELTA_TAIL = re.split(
         logprobs=[],
     ).replace(b'"sequence_number":0', b'"sequence_number":NUMBER'),
 )
+LIMIT_REQUESTS = 100_000_000
+"""Requests a minute that the stub says it takes: more than any round makes, so that none is reached."""
+
+LIMIT_TOKENS = 50_000_000_000
+"""Tokens a minute that the stub says it takes."""
+
 _OPENAI_HEADERS = (
     b"date: Tue, 24 Nov 2026 09:00:00 GMT\r\n"
     b"openai-organization: example-org\r\n"
     b"openai-processing-ms: 412\r\n"
     b"openai-project: proj_example\r\n"
     b"openai-version: 2020-10-01\r\n"
-    b"x-ratelimit-limit-requests: 10000\r\n"
-    b"x-ratelimit-limit-tokens: 2000000\r\n"
-    b"x-ratelimit-remaining-requests: 9999\r\n"
-    b"x-ratelimit-remaining-tokens: 1999412\r\n"
+    b"x-ratelimit-limit-requests: %d\r\n"
+    b"x-ratelimit-limit-tokens: %d\r\n"
+    b"x-ratelimit-remaining-requests: %d\r\n"
+    b"x-ratelimit-remaining-tokens: %d\r\n"
     b"x-ratelimit-reset-requests: 6ms\r\n"
     b"x-ratelimit-reset-tokens: 17ms\r\n"
     b"x-request-id: req_7c0e2f9b51d84a6f\r\n"
-)
+) % (LIMIT_REQUESTS, LIMIT_TOKENS, LIMIT_REQUESTS - 1, LIMIT_TOKENS - 588)

@@ -10,7 +10,7 @@ from headworks.access import Grant
 from headworks.calls import Caller, Failure, FailureKind, Limits, Team
 from headworks.errors import LimitsUnavailable
 from headworks.limiting import Limiter, quotas_of
-from headworks.limits import LocalAuthority
+from headworks.limits import LocalAuthority, holding
 from played_work import DONE, EVENTS, chat_answer, chunk, team
 
 ANSWERED = chat_answer("Hello.", usage=(7, 5))
@@ -203,6 +203,24 @@ def test_the_providers_own_word_is_believed(hall, limit):
     hall.turn(6)
     (meter,) = meters.requests
     assert meter.balance == 0
+
+
+def test_the_providers_word_is_read_once_a_moment_but_that_of_a_refusal_always(hall, limit, monkeypatch):
+    monkeypatch.setattr(holding, "SAME_WORD_S", 3600.0)
+    meters = limit(requests_per_minute=100)
+    (meter,) = meters.requests
+
+    def answered(status, remaining):
+        ask(hall)
+        run(hall)
+        hall.answer(ANSWERED, status=status, x_ratelimit_limit_requests="100", x_ratelimit_remaining_requests=remaining)
+        hall.turn(6)
+        return meter.balance
+
+    assert answered(200, "3") <= 3
+    meter.balance = 10
+    assert answered(200, "2") > 2
+    assert answered(400, "1") <= 1
 
 
 def test_a_fallback_has_limits_of_its_own_and_is_passed_over_when_they_are_reached(hall, limit):

@@ -61,14 +61,14 @@ def test_text_is_counted_by_the_tokenizer_where_it_is_loaded():
 
 
 def test_a_model_without_a_tokenizer_is_judged_by_its_bytes():
-    assert weighed(TEXT * 100, "claude-sonnet-4-5").text_tokens is None
+    assert weighed(TEXT * 100, "claude-sonnet-4-5") is None
 
 
 def test_little_text_and_text_of_a_request_that_is_yet_to_be_made_are_not_tokenized():
     load_tokenizer("gpt-4o")
-    assert weighed(TEXT).text_tokens is None
-    assert weighed(TEXT * 100, is_whole=False).text_tokens is None
-    assert weighed(TEXT * 100, earlier="resp_1").text_tokens is None
+    assert weighed(TEXT) is None
+    assert weighed(TEXT * 100, is_whole=False) is None
+    assert weighed(TEXT * 100, earlier="resp_1") is None
 
 
 def test_of_much_text_a_part_stands_for_the_whole():

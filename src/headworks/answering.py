@@ -100,7 +100,7 @@ def _own_lines(call: OpenCall, now_s: float) -> bytes:
     """Timings, what is left of the call's budgets, and what it costs, in dollars: the quantity is exact, so all of its
     twelve decimals are there. A cost that rests on tokens counted here is marked."""
     lines = call.timings(now_s)
-    if call.quota is not None:
+    if call.quota is not None and call.quota.money is not None:
         lines += call.quota.headers()
     if call.cost_pico > 0:
         lines += b"x-headworks-cost-usd: %d.%012d\r\n" % divmod(call.cost_pico, 1_000_000_000_000)

@@ -24,7 +24,7 @@ from headworks.admission import Admission, admission_of
 from headworks.answering import UpstreamRefusal, error_headers
 from headworks.attempts import Policy
 from headworks.body import BodyStream
-from headworks.calls import WITHHELD, Caller, Endpoint, Outcome
+from headworks.calls import NO_BUDGET, WITHHELD, Caller, Endpoint, Outcome
 from headworks.dialects import RequestHead, refusal_body
 from headworks.endpoints import Manner, find_route, name_of_path
 from headworks.errors import Refusal, StorageError
@@ -378,6 +378,11 @@ class Gateway:
 
     def _start_within(self, call: OpenCall, plan: Plan, grant: Grant, unary: UnaryCall) -> None:
         """Step 6 of a unary call that may be under quotas or budgets: it starts now, or is told later."""
+        if not self._has_budgets and grant.budget is NO_BUDGET:
+            self._waiting.weigh(call, plan, grant)
+            if self._limiter.admits_now(call, plan.target.station, grant, call.model):
+                self._unary_calls.start(unary)
+                return
         leave = self._admissions.admit(self._waiting.ask(call, plan, grant), unary.admitted, unary.refused)
         if leave is None:
             self._unary_calls.start(unary)

@@ -60,10 +60,15 @@ class RawHeaders(Mapping[bytes, bytes]):
         return block
 
     def __getitem__(self, name: bytes) -> bytes:
-        lines = self.block(Lines(name + b":")).split(b"\r\n")[:-1]
-        values = [line[len(name) + 1 :].strip(b" \t") for line in lines]
-        if not values:
+        lowered, sought = self.lowered, b"\r\n%b:" % name
+        at = lowered.find(sought)
+        if at < 0:
             raise KeyError(name)
+        values = []
+        while at >= 0:
+            end = lowered.find(b"\r\n", at + 2)
+            values.append(self.head[at + len(sought) : end].strip(b" \t"))
+            at = lowered.find(sought, end)
         return b", ".join(values)
 
     def __iter__(self) -> Iterator[bytes]:

@@ -78,53 +78,30 @@ def _count_tokens(teams: Mapping[str, Limits]) -> bool:
     return any(map(has_token_limits, teams.values()))
 
 
-class CallQuota:
+class CallQuota(msgspec.Struct):
     """What one call has taken of quotas. State: the reservations, and whether the first of them has been used.
 
     Arguments:
         station: where the call was admitted to.
         tokens: what it is expected to take.
         has_target: whether the reservation holds of the station's own quotas, too.
+        is_fresh: whether it is still to be used.
 
     Attributes:
         money: what it may spend; None where it is under no budget.
     """
 
-    __slots__ = (
-        "_asked",
-        "_further",
-        "_has_target",
-        "_is_fresh",
-        "_is_paid",
-        "_limiter",
-        "_reservation",
-        "kind",
-        "money",
-        "station",
-        "tokens",
-    )
-
-    def __init__(
-        self,
-        limiter: "Limiter",
-        station: Station,
-        kind: str,
-        tokens: int,
-        reservation: Reservation | None,
-        *,
-        has_target: bool = True,
-    ) -> None:
-        self._limiter = limiter
-        self._reservation = reservation
-        self._further: list[Reservation] = []
-        self._is_fresh = has_target
-        self._has_target = has_target
-        self._asked = station
-        self.station = station
-        self.kind = kind
-        self.tokens = tokens
-        self.money: CallMoney | None = None
-        self._is_paid = False
+    _limiter: "Limiter"
+    station: Station
+    kind: str
+    tokens: int
+    _reservation: Reservation | None
+    _has_target: bool = True
+    is_fresh: bool = True
+    money: CallMoney | None = None
+    _is_paid: bool = False
+    _asked: Station | None = None
+    _further: tuple[Reservation, ...] = ()
 
     def pay(self, money: CallMoney, *, is_paid: bool) -> None:
         """The call is under budgets. `is_paid`: what its first attempt can cost was set aside."""
@@ -136,6 +113,13 @@ class CallQuota:
         if self._reservation is not None:
             self._reservation.cancel()
 
+    def covers(self, station: Station) -> bool:
+        """`take` where it is the first attempt and there is nothing to find out, which is nearly always."""
+        if self.is_fresh and station is self.station and self.money is None:
+            self.is_fresh = False
+            return True
+        return False
+
     def take(self, station: Station, now_s: float) -> Failure | None:
         """Reserve for one attempt; why it cannot be made, if it cannot. The first is what the call was admitted for."""
         failure = None if self.money is None else self._set_aside(self.money, station, now_s)
@@ -143,8 +127,8 @@ class CallQuota:
             return failure
         self._asked = station
         limits = station.limits
-        if self._is_fresh and station is self.station:
-            self._is_fresh = False
+        if self.is_fresh and station is self.station:
+            self.is_fresh = False
             return None
         if limits is None:
             return None
@@ -152,7 +136,7 @@ class CallQuota:
         if reservation is None:
             self._limiter.wake()
             return limited(limits, self.tokens, now_s)
-        self._further.append(reservation)
+        self._further = (*self._further, reservation)
         return None
 
     def _set_aside(self, money: CallMoney, station: Station, now_s: float) -> Failure | None:
@@ -175,30 +159,40 @@ class CallQuota:
         if self.money is not None:
             self.money.settle(cost_pico)
         usage = call.usage
+        is_known = usage.source != "none"
         real = usage.input_tokens + usage.output_tokens
-        if usage.source == "none" and (call.error_code in UNTOLD or call.error_code == CANCELLED):
+        if not is_known and (call.error_code in UNTOLD or call.error_code == CANCELLED):
             real = self.tokens  # nobody knows what the provider counted
-        if self._reservation is not None:
+        reservation = self._reservation
+        if reservation is not None:
             if call.attempts == 0:
-                self._reservation.cancel()
+                reservation.cancel()
             else:
-                self._reservation.settle(real)
-                first = self.station.limits
-                if first is not None and self._has_target and self._asked is not self.station:
-                    for meter in first.tokens:  # another target has answered: its own quotas are charged, below
-                        meter.correct(real, 0)
-        for reservation in self._further[:-1]:
-            reservation.settle(0)
-        for reservation in self._further[-1:]:
-            reservation.settle(real)
-        if usage.source != "none":
+                reservation.settle(real)
+                if self._asked is not None and self._asked is not self.station:
+                    self._charge_elsewhere(real)
+        if self._further:
+            for reservation in self._further[:-1]:
+                reservation.settle(0)
+            self._further[-1].settle(real)
+        if is_known:
             learn_tokens(self._limiter.expectations, self.kind, call)
 
-    def believe(self, station: Station, headers: Mapping[bytes, bytes], now_s: float) -> None:
-        """Take in what the provider's headers say is left."""
+    def _charge_elsewhere(self, real: int) -> None:
+        """Another target has answered than the call was admitted to: its own quotas are charged, not the first's."""
+        first = self.station.limits
+        if first is not None and self._has_target:
+            for meter in first.tokens:
+                meter.correct(real, 0)
+
+    def believe(
+        self, station: Station, headers: Mapping[bytes, bytes], now_s: float, *, is_refusal: bool = False
+    ) -> None:
+        """Take in what the provider's headers say is left. Of a refusal always, else not again within a moment."""
         limits = station.limits
-        if limits is None:
+        if limits is None or not (is_refusal or limits.listens(now_s)):
             return
+        limits.heard_s = now_s
         said = parse_limits(headers, time())
         for kind, meters in ((said.requests, limits.requests), (said.tokens, limits.tokens)):
             if kind.remaining is not None and meters:
@@ -249,7 +243,7 @@ class Limiter:
         self._loop = loop
         self._keeper = LeaseKeeper(perf_counter(), share=share, ring=self.wake)
         self._team_limits = _limits_of(teams)
-        self._sets: OrderedDict[tuple[str, str, Limits, int], tuple[Station, LimitSet | None]] = OrderedDict()
+        self._sets: OrderedDict[tuple[int, int], tuple[Grant, Station, LimitSet | None]] = OrderedDict()
         self._has_targets = False
         self._counts_tokens = _count_tokens(self._team_limits)
         self.has_quotas = bool(self._team_limits)
@@ -294,6 +288,22 @@ class Limiter:
         return self._counts_tokens or has_token_limits(grant.limits)
 
     # -- a call ---------------------------------------------------------------------------------------------------
+
+    def admits_now(self, call: OpenCall, station: Station, grant: Grant, kind: str) -> bool:
+        """`admit` where there is room and nobody waits, which is nearly always; False: ask there."""
+        limits = self._set_of(grant, station)
+        if limits is None or self._queues:
+            return False
+        tokens = (
+            self.expectations.tokens(kind, call.request_bytes)
+            if call.weight is None
+            else expected_tokens(self.expectations, kind, call)
+        )
+        reservation = limits.reserve(tokens, call.started_s)
+        if reservation is None:
+            return False
+        call.quota = CallQuota(self, station, kind, tokens, reservation)
+        return True
 
     def admit(
         self,
@@ -378,7 +388,7 @@ class Limiter:
         reservation = None if own is None else own.reserve(tokens, perf_counter())
         if own is not None and reservation is None:
             return False
-        call.quota = CallQuota(self, station, kind, tokens, reservation, has_target=False)
+        call.quota = CallQuota(self, station, kind, tokens, reservation, False, False)
         return True
 
     def leave(self, waiter: Waiter) -> None:
@@ -403,13 +413,12 @@ class Limiter:
 
     def _set_of(self, grant: Grant, station: Station) -> LimitSet | None:
         """All quotas that a call is under: its key's, its team's, its target's."""
-        caller = grant.caller
         if grant.limits is NO_LIMITS and not self._team_limits:
             return station.limits
-        key = (caller.key_id, caller.team, grant.limits, id(station))
+        key = (id(grant), id(station))
         known = self._sets.get(key)
-        if known is not None and known[0] is station:
-            return known[1]
+        if known is not None and known[0] is grant and known[1] is station:
+            return known[2]
         own = self._own_set(grant)
         requests, tokens = ([], []) if own is None else (list(own.requests), list(own.tokens))
         target = station.limits
@@ -417,7 +426,7 @@ class Limiter:
             requests += target.requests
             tokens += target.tokens
         found = LimitSet(requests, tokens) if requests or tokens else None
-        self._sets[key] = (station, found)
+        self._sets[key] = (grant, station, found)
         if len(self._sets) > _REMEMBERED:
             self._sets.popitem(last=False)
         return found

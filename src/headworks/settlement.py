@@ -81,13 +81,23 @@ UNTOLD = frozenset({FailureKind.TIMEOUT, FailureKind.BROKEN, FailureKind.INVALID
 
 
 class Quota(Protocol):
-    """What a call has taken of the quotas that it is under: `limiting.CallQuota`, where there are any."""
+    """What a call has taken of the quotas that it is under: `limiting.CallQuota`, where there are any.
+
+    Attributes:
+        money: what it may spend; None where it is under no budget.
+    """
+
+    money: Any
+
+    def covers(self, station: Any) -> bool:
+        """Whether what was reserved is for this very attempt, with nothing to find out: then it is used now."""
+        ...
 
     def take(self, station: Any, now_s: float) -> Failure | None:
         """Reserve for one attempt at a target; why it cannot be made, if it cannot."""
         ...
 
-    def believe(self, station: Any, headers: Mapping[bytes, bytes], now_s: float) -> None:
+    def believe(self, station: Any, headers: Mapping[bytes, bytes], now_s: float, *, is_refusal: bool = False) -> None:
         """Take in what the provider's headers say is left."""
         ...
 

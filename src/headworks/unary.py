@@ -312,7 +312,7 @@ class UnaryCall:
         try:
             if (
                 health.is_held
-                or call.quota is not None
+                or (call.quota is not None and not call.quota.covers(station))
                 or (timeouts is not None and timeouts.first_byte_s < health.quick_s)
             ):
                 failure = begin(plan.target, call, now_s, timeouts)
@@ -389,8 +389,11 @@ class UnaryCall:
         try:
             if self._pieces is not None:
                 self._body = b"".join(self._pieces)
-            if self._call.quota is not None:
-                self._call.quota.believe(self._plan.target.station, self._headers, now_s)
+            limits = self._plan.target.station.limits
+            if limits is not None and self._call.quota is not None:
+                is_refusal = self._status >= 300
+                if is_refusal or limits.listens(now_s):
+                    self._call.quota.believe(self._plan.target.station, self._headers, now_s, is_refusal=is_refusal)
             head = self._head = answer_head(self._headers, is_plain=self._status < 300)
             if head.request_id:
                 self._call.upstream_request_id = head.request_id[:128].decode("latin-1")

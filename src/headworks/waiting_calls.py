@@ -83,12 +83,16 @@ class WaitingCalls:
         note_keys(call, head, admission)
         call.request_body = request.body if self._keeps_bodies else b""
 
+    def weigh(self, call: OpenCall, plan: Plan, grant: Grant) -> None:
+        """Note what a call holds, where that matters."""
+        if plan.head is not None and self._limiter.counts_tokens(grant):
+            call.weight = weigh(plan.head.fields, call.model, call.request_bytes)
+
     def ask(self, call: OpenCall, plan: Plan, grant: Grant) -> Ask:
         """What a call asks of quotas and budgets."""
         fields = {} if plan.head is None else plan.head.fields
         longest_s = self._planner.longest_s(plan)
-        if plan.head is not None and self._limiter.counts_tokens(grant):
-            call.weight = weigh(fields, call.model, call.request_bytes)
+        self.weigh(call, plan, grant)
         return Ask(call, plan.target.station, grant, call.model, longest_s, fields, has_more=_has_more(plan))
 
     async def attempt(

@@ -25,8 +25,8 @@ _EARLIER = frozenset({"previous_response_id", "conversation"})
 """What was said before, and is billed, is not in a request with one of these."""
 
 
-def weigh(fields: Mapping[str, msgspec.Raw], model: str, request_bytes: int, *, is_whole: bool = True) -> Weight:
-    """What a request holds.
+def weigh(fields: Mapping[str, msgspec.Raw], model: str, request_bytes: int, *, is_whole: bool = True) -> Weight | None:
+    """What a request holds; None where that is as many bytes of text as it has.
 
     Arguments:
         fields: of its body.
@@ -35,14 +35,14 @@ def weigh(fields: Mapping[str, msgspec.Raw], model: str, request_bytes: int, *, 
         is_whole: that this is what the model will read. It is not where a workload makes its own request of it, whose
             tokens its bytes tell by experience.
     """
-    tokenizer = loaded_tokenizer_for(model)
-    is_whole = is_whole and _EARLIER.isdisjoint(fields)
-    if not is_whole or tokenizer.certainty == "estimated" or request_bytes < SMALL_BYTES:
-        media_tokens, media_chars = measure_media(fields, model)
-        return Weight(max(0, request_bytes - media_chars), media_tokens)
-    count = count_request(fields, model, tokenizer=tokenizer, most_bytes=MOST_BYTES)
-    text_bytes = max(0, request_bytes - count.media_chars)
-    return Weight(text_bytes, count.media_tokens, count.tokens - count.media_tokens)
+    if request_bytes >= SMALL_BYTES and is_whole and _EARLIER.isdisjoint(fields):
+        tokenizer = loaded_tokenizer_for(model)
+        if tokenizer.certainty != "estimated":
+            count = count_request(fields, model, tokenizer=tokenizer, most_bytes=MOST_BYTES)
+            text_bytes = max(0, request_bytes - count.media_chars)
+            return Weight(text_bytes, count.media_tokens, count.tokens - count.media_tokens)
+    media_tokens, media_chars = measure_media(fields, model)
+    return Weight(max(0, request_bytes - media_chars), media_tokens) if media_tokens else None
 
 
 def expected_tokens(expectations: Expectations, kind: str, call: OpenCall) -> int:
@@ -59,7 +59,7 @@ def learn_tokens(expectations: Expectations, kind: str, call: OpenCall) -> None:
     """What a call was billed as."""
     usage, weight = call.usage, call.weight
     if weight is None:
-        expectations.learn(kind, call.request_bytes, usage.input_tokens, usage.output_tokens)
+        expectations.learn(kind, call.request_bytes, usage.input_tokens, usage.output_tokens, now_s=call.head_s)
         return
     expectations.learn(
         kind,
@@ -68,4 +68,5 @@ def learn_tokens(expectations: Expectations, kind: str, call: OpenCall) -> None:
         usage.output_tokens,
         counted_tokens=weight.text_tokens,
         media_tokens=weight.media_tokens,
+        now_s=call.head_s,
     )

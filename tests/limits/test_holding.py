@@ -165,6 +165,14 @@ def test_a_keeper_holds_no_more_than_is_used_soon():
     assert ledger.held <= 100 * 0.5 * 1.3
 
 
+def test_of_a_quota_that_is_far_from_used_up_a_keeper_holds_some_for_calls_that_nobody_foresaw():
+    keeper = LeaseKeeper(0.0)
+    meter = keeper.meter(Quota("t", 60_000_000, 60.0))
+    meter.try_take(1, 0.0)
+    (asked,) = keeper.beat(0.0)
+    assert asked.wanted == 1_000_000 * 0.5 // 32
+
+
 def test_away_it_lives_on_what_it_holds_then_on_its_share_and_recovers_by_itself():
     keeper, ledger = LeaseKeeper(0.0, share=0.25), Ledger(MINUTE, 0.0)
     meter = keeper.meter(MINUTE)

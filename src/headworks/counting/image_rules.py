@@ -6,6 +6,7 @@ and count tokens", "Multimodal tokens": 258 a tile of 768 pixels.
 """
 
 import math
+from functools import lru_cache
 from typing import assert_never
 
 import msgspec
@@ -82,6 +83,7 @@ _LOW_SIDE = 512
 """What a patch model sees with low detail, in pixels a side."""
 
 
+@lru_cache(maxsize=1024)
 def rule_of(model: str) -> tuple[Rule, bool]:
     """The rule of a model, by its provider's name for it, and whether it is documented for this model."""
     name = model.rpartition("/")[2].lower()

@@ -30,6 +30,10 @@ IDLE_S = 10.0
 AWAY_AFTER_S = 1.0
 """After so long without an answer the authority counts as away."""
 
+_SPARE = 1 / 32
+"""Of what a quota refills in the horizon, what a worker that uses it holds at least: where a quota is far from used up,
+nobody waits for a lease because more calls came than lately."""
+
 _SMOOTHING_S = 1.0
 """Time constant in which the smoothed rate of use falls; it rises with the next ask."""
 
@@ -152,8 +156,8 @@ class LeaseKeeper:
             meter.lose_answer()
 
     def _want(self, use: _Use, now_s: float) -> int:
-        """What to hold: what is used in the horizon at the smoothed rate, at least one call of the size of late, and
-        what waiting calls want, as far as the quota refills within the horizon."""
+        """What to hold: what is used in the horizon at the smoothed rate, at least one call of the size of late or a
+        small part of what the quota refills within the horizon, and of that what waiting calls want."""
         meter = use.meter
         spent = max(0, meter.unreported)
         if spent or meter.needed or meter.waiting:
@@ -168,7 +172,7 @@ class LeaseKeeper:
         if now_s - use.used_at >= IDLE_S:
             return 0
         ahead = use.rate * self._horizon_s + min(float(meter.waiting), refill)
-        return min(quota.amount, math.ceil(max(ahead, use.chunk, meter.needed)))
+        return min(quota.amount, math.ceil(max(ahead, use.chunk, meter.needed, math.floor(refill * _SPARE))))
 
     def _let_go(self, now_s: float) -> None:
         """Renew no longer what is idle and has nothing left to say."""
