@@ -153,7 +153,8 @@ class _Rig:
     def call(self) -> None:
         """One call: what the event loop would hand in, in its order."""
         self._client.data_received(self._request)
-        self._calls._start_all()  # noqa: SLF001 - the loop would do it in its next turn
+        self._calls._enter_all()  # noqa: SLF001 - the loop would do it in its next turn
+        self._calls._start_all()  # noqa: SLF001
         self._upstream.data_received(self._answer)
         self._calls._end_all()  # noqa: SLF001
         assert self._answered.written.startswith(b"HTTP/1.1 200"), (self._answered.written, self._sent.written)

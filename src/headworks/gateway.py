@@ -82,6 +82,7 @@ class Gateway:
         )
         self._unary_calls = UnaryCalls(
             self._settlement,
+            admit=self._start_within,
             refuse=self._refuse,
             fault=self._fault,
             unknown_model=self._planner.unknown,
@@ -219,7 +220,7 @@ class Gateway:
                 return self._handle_stream(call, plan, grant, reply)
             unary = UnaryCall(self._unary_calls, call, plan, reply, self._call_ended)
             if self._limiter.has_quotas or grant.is_bound or self._has_budgets:
-                self._start_within(call, plan, grant, unary)
+                self._unary_calls.enter(unary, call, plan, grant)
             else:
                 self._unary_calls.start(unary)
         except Refusal as refusal:
@@ -376,7 +377,7 @@ class Gateway:
         flow.resume()
         return flow
 
-    def _start_within(self, call: OpenCall, plan: Plan, grant: Grant, unary: UnaryCall) -> None:
+    def _start_within(self, unary: UnaryCall, call: OpenCall, plan: Plan, grant: Grant) -> None:
         """Step 6 of a unary call that may be under quotas or budgets: it starts now, or is told later."""
         if not self._has_budgets and grant.budget is NO_BUDGET:
             self._waiting.weigh(call, plan, grant)

@@ -334,12 +334,16 @@ class Settlement:
     def sum_up(self, call: OpenCall, outcome: Outcome, status: int, now_s: float) -> Settled:
         """The entry that says how a call ended, which is still to be written; everybody else is told."""
         settled = call.settled(outcome, status, now_s)
+        self.tell(call, settled)
+        return settled
+
+    def tell(self, call: OpenCall, settled: Settled) -> None:
+        """Tell everybody else how a call ended: its quotas, the metrics, and who owns what was made."""
         if call.quota is not None:
             call.quota.release(call, settled.cost_pico)
         self._observe(settled)
-        if call.endpoint == _RESPONSES and call.response_id and outcome == "answered":
+        if call.endpoint == _RESPONSES and call.response_id and settled.outcome == "answered":
             self._note_response(call)
-        return settled
 
     def record(self, settled: Settled) -> None:
         """Write what is known to have been used by a call that nobody waits for.

@@ -77,6 +77,7 @@ class UnaryCalls:
 
     Arguments:
         settlement: where calls are opened and settled.
+        admit: starts a call that may be under quotas or budgets, or lets it wait; may raise Refusal.
         refuse: answers a call with an error.
         fault: answers a call at which our own code failed, and reports it.
         unknown_model: the refusal of a model that does not exist.
@@ -92,9 +93,12 @@ class UnaryCalls:
     __slots__ = (
         "_call_soon",
         "_ending",
+        "_entering",
+        "_is_entering",
         "_seen",
         "_starting",
         "_turns",
+        "admit",
         "answer_bytes",
         "append",
         "append_all",
@@ -112,6 +116,7 @@ class UnaryCalls:
         self,
         settlement: Settlement,
         *,
+        admit: Callable[["UnaryCall", OpenCall, Plan, Grant], None],
         refuse: Callable[[OpenCall, Refusal, Reply], None],
         fault: Callable[[OpenCall, Exception, Reply], None],
         unknown_model: Callable[[str, Grant], Refusal],
@@ -125,6 +130,9 @@ class UnaryCalls:
         self.call_later = loop.call_later
         self.planner = planner
         self.policy = policy
+        self.admit = admit
+        self._entering: list[tuple[UnaryCall, OpenCall, Plan, Grant]] = []
+        self._is_entering = False
         self._starting: list[UnaryCall] = []
         self._ending: list[UnaryCall] = []
         self._turns = 0
@@ -140,9 +148,15 @@ class UnaryCalls:
 
     def start(self, call: "UnaryCall") -> None:
         """Open and send it in the next turn; the rest follows."""
-        if not self._starting:
+        if not self._starting and not self._is_entering:
             self._call_soon(self._start_all)
         self._starting.append(call)
+
+    def enter(self, unary: "UnaryCall", call: OpenCall, plan: Plan, grant: Grant) -> None:
+        """The same for one that is to be admitted first."""
+        if not self._entering:
+            self._call_soon(self._enter_all)
+        self._entering.append((unary, call, plan, grant))
 
     def start_again(self, call: "UnaryCall") -> None:
         """Send what is open already, now."""
@@ -154,6 +168,16 @@ class UnaryCalls:
             self._turns = self._seen = 0
             self._call_soon(self._gather)
         self._ending.append(call)
+
+    def _enter_all(self) -> None:
+        entering, self._entering = self._entering, []
+        is_due = bool(self._starting)
+        self._is_entering = True
+        for unary, call, plan, grant in entering:
+            unary.enter(call, plan, grant)
+        self._is_entering = False
+        if self._starting and not is_due:
+            self._start_all()
 
     def _start_all(self) -> None:
         calls, self._starting = self._starting, []
@@ -193,6 +217,8 @@ class UnaryCalls:
         now_s = perf_counter()
         settled = [call.settled(now_s) for call in calls if call.is_read and not call.is_over]
         entries = [entry for entry in settled if entry is not None]
+        for call in calls:
+            call.tell()
         if not self._append_together(entries):
             for call in calls:
                 call.settle()
@@ -275,6 +301,17 @@ class UnaryCall:
         """It waits for room in a quota; `leave` takes it out of the queue."""
         self._later = _Later()
         self._later.leave = leave
+
+    def enter(self, call: OpenCall, plan: Plan, grant: Grant) -> None:
+        """Ask for room."""
+        if self.is_over:
+            return
+        try:
+            self._shared.admit(self, call, plan, grant)
+        except Refusal as refusal:
+            self._refuse(refusal)
+        except Exception as error:  # noqa: BLE001 - the edge, as below
+            self._fault(error)
 
     def admitted(self) -> None:
         """Its turn has come."""
@@ -472,6 +509,7 @@ class UnaryCall:
         if self.is_read:
             now_s = perf_counter()
             if self.settled(now_s) is not None:
+                self.tell()
                 self.settle()
                 self.reply(now_s)
 
@@ -531,11 +569,20 @@ class UnaryCall:
             kept = self._plan.kept
             call.response_body = self._body if kept is None else kept()
         try:
-            self._entry = shared.settlement.sum_up(call, self._outcome, self._status, now_s)
+            self._entry = call.settled(self._outcome, self._status, now_s)
         except Exception as error:  # noqa: BLE001 - the edge, as above
             self._fault(error)
             return None
         return self._entry
+
+    def tell(self) -> None:
+        """Tell everybody else how it ended."""
+        if self.is_over or not self.is_read:
+            return
+        try:
+            self._shared.settlement.tell(self._call, self._entry)
+        except Exception as error:  # noqa: BLE001 - the edge, as above
+            self._fault(error)
 
     def settle(self) -> None:
         """Write it, if it is there."""

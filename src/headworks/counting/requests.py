@@ -130,7 +130,8 @@ def measure_media(fields: Mapping[str, msgspec.Raw], model: str) -> tuple[int, i
     walk = None
     for name in _LISTS:
         raw = fields.get(name)
-        if raw is not None and may_hold_media(bytes(raw)):
+        # What holds media has lists of parts, in its messages: most have none, and that is seen at a glance.
+        if raw is not None and (data := bytes(raw)).find(b"[", 1) > 0 and _may_hold_media(data):
             walk = walk or _Walk(rule_of(model)[0])
             walk.field(raw)
     if walk is None:
@@ -138,12 +139,10 @@ def measure_media(fields: Mapping[str, msgspec.Raw], model: str) -> tuple[int, i
     return sum(part.tokens for part in walk.media(is_documented=True)), walk.media_chars
 
 
-def may_hold_media(data: bytes) -> bool:
-    """Whether a list of messages may hold a picture, sound or a file: told faster than by reading it.
-    They stand in lists of parts, in the messages, under keys of which each has one of these words in it."""
-    return data.find(b"[", 1) > 0 and (
-        b"image_url" in data or b"source" in data or b"inline" in data or b"audio" in data or b"file" in data
-    )
+def _may_hold_media(data: bytes) -> bool:
+    """Whether a text of JSON may hold a picture, sound or a file, told faster than by reading it: each of their keys
+    has one of these words in it."""
+    return b"image_url" in data or b"source" in data or b"inline" in data or b"audio" in data or b"file" in data
 
 
 def _framing(fields: Mapping[str, msgspec.Raw], walk: "_Walk", model: str, tokenizer: Tokenizer) -> Part:
