@@ -54,6 +54,14 @@ class CommandError(HeadworksError):
     """A command that cannot be done as asked (an unknown or ambiguous name, say); says what can be."""
 
 
+class UnknownName(CommandError):
+    """A command about something that does not exist; says what is near."""
+
+
+class OutOfDate(CommandError):
+    """A command about something that has changed since whoever gives it has looked."""
+
+
 class Refusal(HeadworksError):
     """A call that is answered with an error instead of being relayed.
 

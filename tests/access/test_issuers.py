@@ -243,3 +243,11 @@ def test_a_fetch_that_fails_leaves_what_is_there_and_is_tried_again_later_and_la
     fetcher.tick()
     assert fetched_file(tmp_path, URL).read_bytes() == key_set(NEW)
     assert said[1:] == [f"the keys at {URL} are fetched again"]
+
+
+def test_claims_are_shown_of_a_good_token_only_and_with_who_has_signed_them(issuers):
+    issuer, said = issuers.claims(token(OLD, claims(groups=["a"])))
+
+    assert (issuer, said["sub"], said["groups"]) == (ISSUER, "ann", ["a"])
+    assert issuers.claims(token(OLD, claims(aud="other"))) is None
+    assert issuers.claims(token(NEW, claims())) is None

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headworks.access import KeyRing, KeyStore, OpenRing
+from headworks.access import KeyRing, KeyStore, OpenRing, Role
 from headworks.access.keys import make_key
 from headworks.calls import Caller, Endpoint
 from headworks.errors import Refusal, StorageError
@@ -280,3 +280,11 @@ def test_the_open_ring_lets_everyone_in_without_a_name():
     assert ring.identify(None).caller == Caller()
     assert ring.identify(b"Bearer anything").may_use("anything")
     assert ring.refresh() is False
+
+
+def test_a_key_of_another_role_than_caller_calls_nothing(ring, make):
+    _, key = make(role=Role.ADMIN)
+
+    with pytest.raises(Refusal) as refusal:
+        ring.identify(b"Bearer " + key.encode())
+    assert refusal.value.status == 401

@@ -2,10 +2,10 @@ import sqlite3
 
 import pytest
 
-from headworks.access import KeyStore
+from headworks.access import Change, KeyStore, Role
 from headworks.access.keys import is_well_formed
-from headworks.calls import Endpoint
-from headworks.errors import CommandError, StorageError
+from headworks.calls import Budget, Endpoint, Limits
+from headworks.errors import CommandError, OutOfDate, StorageError, UnknownName
 
 SECRET = b"5" * 64
 OTHER_SECRET = b"6" * 64
@@ -173,7 +173,49 @@ def test_networks_are_kept_changed_and_handed_on_by_rotation(store, other_store,
     record, _ = other_store.create(secret=b"5" * 64, now=clock(), networks=["10.0.0.0/8"])
     assert store.get(record.key_id).networks == ("10.0.0.0/8",)
 
-    other_store.confine(record.key_id, ["2001:db8::/32"])
+    other_store.change(record.key_id, Change(networks=("2001:db8::/32",)))
     fresh, _ = other_store.rotate(record.key_id, secret=b"5" * 64, now=clock(), overlap_s=0.0)
     assert store.get(fresh.key_id).networks == ("2001:db8::/32",)
-    assert other_store.confine(fresh.key_id, []).networks == ()
+    assert other_store.change(fresh.key_id, Change(networks=())).networks == ()
+
+
+def test_a_role_is_kept_and_handed_on_by_rotation(store, clock):
+    usual, _ = store.create(secret=SECRET, now=clock())
+    record, _ = store.create(secret=SECRET, now=clock(), role=Role.AUDITOR)
+    fresh, _ = store.rotate(record.key_id, secret=SECRET, now=clock(), overlap_s=0.0)
+
+    assert [store.get(one.key_id).role for one in (usual, record, fresh)] == [Role.CALLER, Role.AUDITOR, Role.AUDITOR]
+
+
+def test_what_is_not_named_in_a_change_stays(store, clock):
+    record, _ = store.create(secret=SECRET, now=clock(), limits=Limits(5), networks=("10.0.0.0/8",), priority=2)
+
+    changed = store.change(record.key_id, Change(budget=Budget(day_pico=7)))
+    assert (changed.limits, changed.budget, changed.priority) == (Limits(5), Budget(day_pico=7), 2)
+    assert store.change(record.key_id, Change(priority=None)).priority is None
+    assert store.change(record.key_id, Change()).revision == record.revision + 2
+
+
+def test_a_change_of_what_has_changed_meanwhile_is_refused_whole(store, other_store, clock):
+    record, _ = store.create(secret=SECRET, now=clock())
+    other_store.change(record.key_id, Change(limits=Limits(5)))
+
+    with pytest.raises(OutOfDate, match="look again"):
+        store.change(record.key_id, Change(limits=Limits(9)), revision=record.revision)
+    assert store.get(record.key_id).limits == Limits(5)
+    now = store.get(record.key_id)
+    assert store.change(record.key_id, Change(limits=Limits(9)), revision=now.revision).limits == Limits(9)
+
+
+def test_a_key_is_found_by_itself_under_its_own_secret_only(store, clock):
+    record, key = store.create(secret=SECRET, now=clock())
+
+    assert store.of_key(key.encode(), SECRET) == record
+    assert store.of_key(key.encode(), OTHER_SECRET) is None
+    assert store.of_key(key.encode()[:-1], SECRET) is None
+
+
+def test_a_key_that_is_not_there_is_an_unknown_name(store):
+    for ask in (store.get, lambda name: store.find(name, now=1.0), lambda name: store.change(name, Change())):
+        with pytest.raises(UnknownName):
+            ask("key_nobody")

@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -76,11 +77,30 @@ def test_a_call_that_comes_twice_is_there_and_counted_once(store, calls):
         ({"min_tokens": 121}, ""),
         ({"after_seq": 3}, "45"),
         ({"owner": "ann", "outcomes": ("failed",)}, "3"),
+        ({"teams": ("search", "nobody")}, "5431"),
+        ({"teams": ("' OR 1=1 --",)}, ""),
+        ({"teams": ()}, ""),
         ({"owner": "' OR 1=1 --"}, ""),
     ],
 )
 def test_every_filter_selects_what_it_says(filled, fields, expected):
     assert "".join(found(filled, **fields)) == expected
+
+
+def test_pages_of_the_newest_calls_follow_one_another_without_gap_or_overlap(store, calls):
+    at_once = [calls.settled(number) for number in range(1, 4)]
+    moment = at_once[0].opened.opened_us
+    same = [
+        msgspec.structs.replace(one, opened=msgspec.structs.replace(one.opened, opened_us=moment)) for one in at_once
+    ]
+    store.commit(Batch(settled=[*same, calls.settled(4), calls.settled(5)]))
+
+    seen, before = [], None
+    while page := store.select(Selection(limit=2, before=before)):
+        seen += [record.call_id[-1] for record in page]
+        before = (page[-1].opened_us, page[-1].seq)
+
+    assert seen == found(store)
 
 
 @pytest.mark.parametrize(

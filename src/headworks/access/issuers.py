@@ -11,14 +11,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 import msgspec
 
 from headworks.access.grant import Grant
 from headworks.access.key_sets import MOST_BYTES, KeySet, read_key_set
-from headworks.access.tokens import Issuer, UnknownKey, issuer_in, verify
+from headworks.access.tokens import Claims, Issuer, UnknownKey, issuer_in, verified_claims, verify
 from headworks.calls import NO_TEAM, Team
 from headworks.errors import Refusal
+
+Found = TypeVar("Found")
 
 KEY_SETS_FOLDER = "key-sets"
 """Below the storage folder: key sets that were fetched."""
@@ -84,6 +87,23 @@ class Issuers:
         Raises:
             Refusal: 503, its issuer's keys are not known at the moment.
         """
+        found = self._first(token, verify)
+        if found is None:
+            return None
+        issuer, identity = found
+        return identity.grant(issuer, self._teams.get(identity.caller.team, NO_TEAM))
+
+    def claims(self, token: bytes) -> tuple[Issuer, Claims] | None:
+        """What a token says, and the issuer that has signed it for us; None if it is not good.
+
+        Raises:
+            Refusal: as `identify`.
+        """
+        return self._first(token, verified_claims)
+
+    def _first(
+        self, token: bytes, read: Callable[[bytes, Issuer, KeySet, float], Found | None]
+    ) -> tuple[Issuer, Found] | None:
         said = issuer_in(token)
         away = False
         for kept in self._kept:
@@ -94,12 +114,12 @@ class Issuers:
                 away = True
                 continue
             try:
-                found = verify(token, issuer, kept.keys, self._now())
+                found = read(token, issuer, kept.keys, self._now())
             except UnknownKey:
                 self._wish(kept)
                 continue
             if found is not None:
-                return found.grant(issuer, self._teams.get(found.caller.team, NO_TEAM))
+                return issuer, found
         if away:
             raise Refusal(
                 503,

@@ -12,8 +12,10 @@ from types import MappingProxyType
 from typing import Protocol
 
 from headworks.access.grant import Grant
+from headworks.access.key_records import KeyRecord, Version
 from headworks.access.keys import PREFIX, is_well_formed, key_digest, secret_id
-from headworks.access.store import KeyRecord, KeyStore, Version
+from headworks.access.roles import Role
+from headworks.access.store import KeyStore
 from headworks.calls import NO_BUDGET, NO_LIMITS, NO_TEAM, Caller, Team
 from headworks.errors import Refusal, StorageError
 
@@ -140,7 +142,8 @@ class KeyRing:
             self._grants, self._digests, self._revision = {}, {}, 0
         for record in changes:
             self._grants.pop(self._digests.pop(record.key_id, b""), None)
-            if record.revoked_at is None and record.secret_id == self._secret_id:
+            is_callers = record.role is Role.CALLER  # those of others are for the admin API
+            if is_callers and record.revoked_at is None and record.secret_id == self._secret_id:
                 self._digests[record.key_id] = record.digest
                 self._grants[record.digest] = _grant(record, self._teams.get(record.team, NO_TEAM))
             self._revision = max(self._revision, record.revision)

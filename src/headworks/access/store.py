@@ -7,21 +7,24 @@ counter, the *revision*; a reader that knows a revision asks for what has change
 import hmac
 import json
 import os
-import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from headworks.access.key_records import Change, Granted, KeyRecord, Version, budget_text, limits_text, record_of
 from headworks.access.keys import Random, is_well_formed, key_digest, make_key, make_key_id, secret_id
+from headworks.access.roles import Role
 from headworks.calls import NO_BUDGET, NO_LIMITS, Budget, Endpoint, Limits
 from headworks.database import open_database, storage_errors, transaction
-from headworks.errors import CommandError
+from headworks.errors import CommandError, OutOfDate, UnknownName
 
 _BUSY_S = 1.0
 """Changes are one row long; waiting longer than this for one means that something is wrong."""
 
 _SHOWN = 5
+
+_COLUMNS = ", ".join(KeyRecord.__struct_fields__)
 
 _MIGRATIONS = (
     """
@@ -46,68 +49,8 @@ _MIGRATIONS = (
     "ALTER TABLE keys ADD COLUMN priority INTEGER",
     "ALTER TABLE keys ADD COLUMN budget TEXT NOT NULL DEFAULT '{}'",
     "ALTER TABLE keys ADD COLUMN networks TEXT NOT NULL DEFAULT '[]'",
+    "ALTER TABLE keys ADD COLUMN role TEXT NOT NULL DEFAULT 'caller'",
 )
-
-_COLUMNS = (
-    "key_id, digest, secret_id, name, owner, team, models, endpoints, created_at, expires_at, revoked_at, replaces, "
-    "revision, limits, priority, budget, networks"
-)
-
-
-class KeyRecord(msgspec.Struct, frozen=True):
-    """What is known of a key; the key itself is not.
-
-    `models` are patterns, `endpoints` values of `calls.Endpoint`; none means all. Times are Unix seconds. `replaces`
-    is the id of the key that this one was rotated from. `secret_id` names the server secret it was hashed under.
-    `limits` is what it may ask for, `budget` what it may spend, `priority` the class of its calls, where that is not
-    its team's. `networks` are those that it may be used from, in CIDR form; none means anywhere.
-    """
-
-    key_id: str
-    digest: bytes
-    secret_id: str
-    name: str
-    owner: str
-    team: str
-    models: tuple[str, ...]
-    endpoints: tuple[Endpoint, ...]
-    created_at: float
-    expires_at: float | None
-    revoked_at: float | None
-    replaces: str
-    revision: int
-    limits: Limits = NO_LIMITS
-    priority: int | None = None
-    budget: Budget = NO_BUDGET
-    networks: tuple[str, ...] = ()
-
-    def is_good(self, now: float) -> bool:
-        """Whether it is neither revoked nor, at that time, expired."""
-        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
-
-
-class _Granted(msgspec.Struct, frozen=True):
-    """What a key that is rotated hands on."""
-
-    name: str
-    owner: str
-    team: str
-    models: tuple[str, ...]
-    endpoints: tuple[Endpoint, ...]
-    limits: Limits
-    priority: int | None
-    budget: Budget
-    networks: tuple[str, ...]
-
-
-class Version(msgspec.Struct, frozen=True):
-    """Something that is equal as long as nothing has changed.
-
-    `file` differs when another file stands in the store's place; then nothing that was read before holds.
-    """
-
-    file: int
-    changes: tuple[int, int]
 
 
 class KeyStore:
@@ -149,18 +92,15 @@ class KeyStore:
         priority: int | None = None,
         budget: Budget = NO_BUDGET,
         networks: Sequence[str] = (),
+        role: Role = Role.CALLER,
         random: Random = os.urandom,
     ) -> tuple[KeyRecord, str]:
         """Make a key; returns its record, and the key itself, which is known nowhere else from then on."""
+        grant = Granted(
+            name, owner, team, tuple(models), tuple(endpoints), limits, priority, budget, tuple(networks), role
+        )
         with storage_errors(self._path), transaction(self._connection):
-            made = self._insert(
-                secret,
-                random,
-                _Granted(name, owner, team, tuple(models), tuple(endpoints), limits, priority, budget, tuple(networks)),
-                now,
-                expires_at,
-                replaces,
-            )
+            made = self._insert(secret, random, grant, now, expires_at, replaces)
         self._own_changes += 1
         return made
 
@@ -186,7 +126,7 @@ class KeyStore:
             old = self._one(key_id)
             if not old.is_good(now):
                 raise CommandError(f"{key_id} is no longer good, so there is nothing to rotate; create a key instead")
-            grant = _Granted(*(getattr(old, name) for name in _Granted.__struct_fields__))
+            grant = Granted(*(getattr(old, name) for name in Granted.__struct_fields__))
             made = self._insert(secret, random, grant, now, expires_at or old.expires_at, key_id)
             ends_at = now + overlap_s if old.expires_at is None else min(old.expires_at, now + overlap_s)
             self._connection.execute(
@@ -212,37 +152,30 @@ class KeyStore:
         self._own_changes += 1
         return revoked
 
-    def limit(self, key_id: str, limits: Limits) -> KeyRecord:
-        """Change what a key may ask for.
+    def change(self, key_id: str, change: Change, *, revision: int | None = None) -> KeyRecord:
+        """Change what a key may do; all of it or nothing.
+
+        Arguments:
+            revision: the key must not have changed since; None: whatever has become of it.
 
         Raises:
-            CommandError: there is no such key.
+            UnknownName: there is no such key.
+            OutOfDate: it has changed since.
         """
-        return self._change(key_id, "limits", _limits_text(limits))
-
-    def spend(self, key_id: str, budget: Budget) -> KeyRecord:
-        """Change what a key may spend.
-
-        Raises:
-            CommandError: there is no such key.
-        """
-        return self._change(key_id, "budget", _budget_text(budget))
-
-    def prioritise(self, key_id: str, priority: int | None) -> KeyRecord:
-        """Change the class of a key's calls; None leaves it to its team.
-
-        Raises:
-            CommandError: there is no such key.
-        """
-        return self._change(key_id, "priority", priority)
-
-    def confine(self, key_id: str, networks: Sequence[str]) -> KeyRecord:
-        """Change from where a key may be used; no networks for anywhere.
-
-        Raises:
-            CommandError: there is no such key.
-        """
-        return self._change(key_id, "networks", json.dumps(list(networks)))
+        columns = change.columns()
+        with storage_errors(self._path), transaction(self._connection):
+            found = self._one(key_id)
+            if revision is not None and found.revision != revision:
+                raise OutOfDate(f"{key_id} has been changed since you looked: look again, and then decide")
+            if columns:
+                names = "".join(f"{name} = ?, " for name in columns)  # names of ours
+                self._connection.execute(
+                    f"UPDATE keys SET {names}revision = ? WHERE key_id = ?",  # noqa: S608
+                    (*columns.values(), self._next_revision(), key_id),
+                )
+            changed = self._one(key_id)
+        self._own_changes += 1
+        return changed
 
     def list(self) -> Sequence[KeyRecord]:
         """Every key, the oldest first."""
@@ -284,7 +217,7 @@ class KeyStore:
 
         near = difflib.get_close_matches(text, [name for name in known if name], n=1)
         hint = f"did you mean {near[0]!r}?" if near else "`headworks keys list` shows them all"
-        raise CommandError(f"there is no key {text!r}; {hint}")
+        raise UnknownName(f"there is no key {text!r}; {hint}")
 
     def identify(self, key: str, secret: bytes) -> KeyRecord:
         """The record of a key itself, whatever its state: to learn whose a found key is.
@@ -292,12 +225,22 @@ class KeyStore:
         Raises:
             CommandError: it is not a key of this installation.
         """
-        digest = key_digest(key.encode(), secret)
-        for record in self.list():
-            if hmac.compare_digest(record.digest, digest):
-                return record
+        found = self.of_key(key.encode(), secret)
+        if found is not None:
+            return found
         why = "it was made elsewhere" if is_well_formed(key) else "its checksum is wrong: it is mistyped or cut off"
         raise CommandError(f"that is not a key of this installation; {why}")
+
+    def of_key(self, key: bytes, secret: bytes) -> KeyRecord | None:
+        """The record of a key itself, whatever its state; None where it is not one of this installation."""
+        digest = key_digest(key, secret)
+        with storage_errors(self._path):
+            row = self._connection.execute(
+                f"SELECT {_COLUMNS} FROM keys WHERE digest = ?",  # noqa: S608
+                (digest,),
+            ).fetchone()
+        found = None if row is None else record_of(row)
+        return found if found is not None and hmac.compare_digest(found.digest, digest) else None
 
     def changes_since(self, revision: int) -> Sequence[KeyRecord]:
         """Every key that was made or changed after that revision, in the order of creation."""
@@ -306,7 +249,7 @@ class KeyStore:
                 f"SELECT {_COLUMNS} FROM keys WHERE revision > ? ORDER BY created_at, revision",  # noqa: S608
                 (revision,),
             )
-            return [_record(row) for row in rows]
+            return [record_of(row) for row in rows]
 
     def version(self) -> Version:
         """Something that is equal as long as nothing has changed. Costs microseconds.
@@ -337,7 +280,7 @@ class KeyStore:
         self,
         secret: bytes,
         random: Random,
-        grant: "_Granted",
+        grant: Granted,
         now: float,
         expires_at: float | None,
         replaces: str,
@@ -361,29 +304,19 @@ class KeyStore:
             priority=grant.priority,
             budget=grant.budget,
             networks=grant.networks,
+            role=grant.role,
         )
         values = msgspec.structs.asdict(record)
         values |= {
             "models": json.dumps(grant.models),
             "endpoints": json.dumps(grant.endpoints),
-            "limits": _limits_text(grant.limits),
-            "budget": _budget_text(grant.budget),
+            "limits": limits_text(grant.limits),
+            "budget": budget_text(grant.budget),
             "networks": json.dumps(grant.networks),
         }
         marks = ", ".join("?" * len(values))
         self._connection.execute(f"INSERT INTO keys ({_COLUMNS}) VALUES ({marks})", tuple(values.values()))  # noqa: S608
         return record, key
-
-    def _change(self, key_id: str, column: str, value: str | int | None) -> KeyRecord:
-        with storage_errors(self._path), transaction(self._connection):
-            self._one(key_id)
-            self._connection.execute(
-                f"UPDATE keys SET {column} = ?, revision = ? WHERE key_id = ?",  # noqa: S608  (a name of ours)
-                (value, self._next_revision(), key_id),
-            )
-            changed = self._one(key_id)
-        self._own_changes += 1
-        return changed
 
     def _one(self, key_id: str) -> KeyRecord:
         row = self._connection.execute(
@@ -391,27 +324,9 @@ class KeyStore:
             (key_id,),
         ).fetchone()
         if row is None:
-            raise CommandError(f"there is no key {key_id!r}")
-        return _record(row)
+            raise UnknownName(f"there is no key {key_id!r}")
+        return record_of(row)
 
     def _next_revision(self) -> int:
         row = self._connection.execute("SELECT max(revision) FROM keys").fetchone()
         return (row[0] or 0) + 1
-
-
-def _limits_text(limits: Limits) -> str:
-    return json.dumps({name: value for name, value in msgspec.structs.asdict(limits).items() if value is not None})
-
-
-def _budget_text(budget: Budget) -> str:
-    return "{}" if budget == NO_BUDGET else msgspec.json.encode(budget).decode()
-
-
-def _record(row: Iterable[object] | sqlite3.Row) -> KeyRecord:
-    values = dict(zip(KeyRecord.__struct_fields__, row, strict=True))
-    values["models"] = json.loads(str(values["models"]))
-    values["endpoints"] = json.loads(str(values["endpoints"]))
-    values["limits"] = json.loads(str(values["limits"]))
-    values["budget"] = json.loads(str(values["budget"]))
-    values["networks"] = json.loads(str(values["networks"]))
-    return msgspec.convert(values, KeyRecord)

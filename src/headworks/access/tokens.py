@@ -5,7 +5,7 @@ Whatever is wrong with a token, the caller hears the same, so that nobody learns
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import isfinite
 
 import msgspec
@@ -35,6 +35,10 @@ class ClaimNames(msgspec.Struct, frozen=True):
     team: str = ""
     models: str = ""
     role: str = ""
+
+
+Claims = dict[str, object]
+"""What a token says, as it says it."""
 
 
 class Issuer(msgspec.Struct, frozen=True):
@@ -93,7 +97,7 @@ class _Issued(msgspec.Struct):
 
 _decode_header = msgspec.json.Decoder(_Header).decode
 _decode_issued = msgspec.json.Decoder(_Issued).decode
-_decode_claims = msgspec.json.Decoder(dict[str, object]).decode
+_decode_claims = msgspec.json.Decoder(Claims).decode
 
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
@@ -114,6 +118,26 @@ def verify(token: bytes, issuer: Issuer, keys: KeySet, now_s: float) -> Identity
     Raises:
         UnknownKey: the issuer's keys may have changed. A token that would not be good anyway does not raise it.
     """
+    # What it says is read before the signature is looked at, for that is what costs.
+    claims = verified_claims(token, issuer, keys, now_s, lambda claims: _identity(claims, issuer) is not None)
+    return None if claims is None else _identity(claims, issuer)
+
+
+def verified_claims(
+    token: bytes,
+    issuer: Issuer,
+    keys: KeySet,
+    now_s: float,
+    is_wanted: Callable[[Claims], bool] = lambda claims: True,  # noqa: ARG005
+) -> Claims | None:
+    """What a token says, which its issuer has signed, and which holds now and is meant for us; None if it is not so.
+
+    Arguments:
+        is_wanted: whether the claims are any good; asked before the signature is looked at.
+
+    Raises:
+        UnknownKey: as for `verify`.
+    """
     if len(token) > MOST_BYTES:
         return None
     signed, _, last = token.rpartition(b".")
@@ -126,47 +150,51 @@ def verify(token: bytes, issuer: Issuer, keys: KeySet, now_s: float) -> Identity
         return None
     if header.crit is not msgspec.UNSET or (header.typ is not None and header.typ.lower() not in _TYPES):
         return None  # RFC 7515 §4.1.11: what is critical and not understood makes it invalid
-    found = _identity(claims, issuer, now_s)
-    if found is None:
+    if not _holds(claims, issuer, now_s) or not is_wanted(claims):
         return None
     key = keys.find(header.alg, header.kid)
     if key is None:
         if header.alg in ("RS256", "ES256", "EdDSA") and header.kid is not None:
             raise UnknownKey
         return None
-    return found if key.is_signed(signature, signed) else None
+    return claims if key.is_signed(signature, signed) else None
 
 
-def _identity(claims: dict[str, object], issuer: Issuer, now_s: float) -> Identity | None:
-    """What the claims say, if they hold now and are meant for us. Cheap, so it comes before the signature."""
+def _holds(claims: Claims, issuer: Issuer, now_s: float) -> bool:
+    """Whether the claims hold now, are about somebody, and are meant for us."""
     audience = claims.get("aud")
     named = audience if isinstance(audience, list) else [audience]
     if claims.get("iss") != issuer.issuer or not any(one in issuer.audience for one in named if isinstance(one, str)):
-        return None
-    ends_s = _moment(claims.get("exp"))
+        return False
+    ends_s = moment_of(claims.get("exp"))
     if ends_s is None or now_s >= ends_s + issuer.leeway_s:
-        return None
+        return False
     for name in ("nbf", "iat"):
-        if name in claims and ((begins_s := _moment(claims[name])) is None or begins_s > now_s + issuer.leeway_s):
-            return None
+        if name in claims and ((begins_s := moment_of(claims[name])) is None or begins_s > now_s + issuer.leeway_s):
+            return False
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not 0 < len(subject) <= _SUBJECT_CHARACTERS:
-        return None
+    return isinstance(subject, str) and 0 < len(subject) <= _SUBJECT_CHARACTERS
+
+
+def _identity(claims: Claims, issuer: Issuer) -> Identity | None:
+    """Who the claims say calls, if they hold; None where something is missing."""
     names = issuer.claims
-    owner = _name(_claim(claims, names.owner))
-    team = _name(_claim(claims, names.team)) if names.team else issuer.team
-    models = _patterns(_claim(claims, names.models)) if names.models else issuer.models
-    role = _role(_claim(claims, names.role)) if names.role else Role.CALLER
-    if owner is None or team is None or models is None or role is None:
+    owner = name_of(claim_of(claims, names.owner))
+    team = name_of(claim_of(claims, names.team)) if names.team else issuer.team
+    models = _patterns(claim_of(claims, names.models)) if names.models else issuer.models
+    role = _role(claim_of(claims, names.role)) if names.role else Role.CALLER
+    ends_s = moment_of(claims["exp"])
+    if owner is None or team is None or models is None or role is None or ends_s is None:
         return None
     endpoints = endpoints_of(role)
     if endpoints is None:
         return None
-    caller = Caller(_key_id(issuer.issuer, subject), owner, team)
+    caller = Caller(subject_id(issuer.issuer, str(claims["sub"])), owner, team)
     return Identity(caller, endpoints, models, ends_s + issuer.leeway_s)
 
 
-def _claim(claims: dict[str, object], name: str) -> object:
+def claim_of(claims: Claims, name: str) -> object:
+    """A claim by its name, or by the way to it if that begins with a slash; None where there is none."""
     if not name.startswith("/"):
         return claims.get(name)
     found: object = claims
@@ -177,13 +205,14 @@ def _claim(claims: dict[str, object], name: str) -> object:
     return found
 
 
-def _key_id(issuer: str, subject: str) -> str:
+def subject_id(issuer: str, subject: str) -> str:
     """The name of a subject, the same for all its tokens: for records, limits, and whose a stored response is."""
     digest = hashlib.sha256(f"{issuer}\0{subject}".encode("utf-8", "surrogatepass")).digest()
     return f"token_{base64.b32encode(digest[:15]).decode().lower()}"
 
 
-def _moment(value: object) -> float | None:
+def moment_of(value: object) -> float | None:
+    """A claim that is a time, in Unix seconds; None if it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -193,13 +222,13 @@ def _moment(value: object) -> float | None:
     return moment if isfinite(moment) else None
 
 
-def _name(value: object) -> str | None:
+def name_of(value: object) -> str | None:
     """A claim that is a name; one that is missing is none."""
     is_name = isinstance(value, str) and 0 < len(value) <= _NAME_CHARACTERS and value.isprintable()
     return str(value) if is_name else None
 
 
-def _texts(value: object) -> Sequence[str] | None:
+def texts_of(value: object) -> Sequence[str] | None:
     """A claim of several texts: a list, or one text with spaces between them, as scopes are (RFC 8693 §4.2)."""
     if isinstance(value, str):
         return value.split()
@@ -210,7 +239,7 @@ def _texts(value: object) -> Sequence[str] | None:
 
 def _patterns(value: object) -> tuple[str, ...] | None:
     """None where it names no model: no pattern would mean every model."""
-    patterns = _texts(value)
+    patterns = texts_of(value)
     if not patterns or len(patterns) > _MOST_MODELS or not all(patterns):
         return None
     return tuple(patterns)
@@ -218,5 +247,5 @@ def _patterns(value: object) -> tuple[str, ...] | None:
 
 def _role(value: object) -> Role | None:
     """The one role that a claim names, among other things that are no roles; None for none, or several."""
-    named = {one for one in _texts(value) or () if one in ROLE_NAMES}
+    named = {one for one in texts_of(value) or () if one in ROLE_NAMES}
     return Role(named.pop()) if len(named) == 1 else None

@@ -250,14 +250,20 @@ class _Keys:
             print(f"{record.key_id} is revoked: running workers refuse it within a second")
 
     def _limit(self) -> None:
+        from headworks.access import Change
+
         old, options = self._find(), self._options
-        record = self._store.limit(old.key_id, _limits(options, old.limits))
-        if (budget := budget_from(options, old.budget)) != old.budget:
-            record = self._store.spend(old.key_id, budget)
+        priority: int | msgspec.UnsetType | None = msgspec.UNSET
         if options.priority is not None:
-            record = self._store.prioritise(old.key_id, None if options.priority < 0 else options.priority)
-        if options.networks is not None:
-            record = self._store.confine(old.key_id, options.networks)
+            priority = None if options.priority < 0 else options.priority
+        budget = budget_from(options, old.budget)
+        change = Change(
+            limits=_limits(options, old.limits),
+            budget=msgspec.UNSET if budget == old.budget else budget,
+            priority=priority,
+            networks=msgspec.UNSET if options.networks is None else options.networks,
+        )
+        record = self._store.change(old.key_id, change)
         networks = ", ".join(record.networks)
         self._tell("key.limited", record, limits=_limits_shown(record.limits), networks=networks)
         self._show(record)

@@ -157,6 +157,7 @@ class Selection(msgspec.Struct, frozen=True):
     was asked for, what it was resolved to and what the provider says it served; there `*` stands for any characters.
     `statuses` are the lowest and the highest HTTP status. `min_tokens` counts input and output together. `after_seq`
     selects what came into the store later, in that order; otherwise calls are ordered by the time they were opened.
+    `teams`: those of any of these; None for all. `before`: time and `seq` of a call that the newest ones come before.
     """
 
     since_us: int | None = None
@@ -179,6 +180,8 @@ class Selection(msgspec.Struct, frozen=True):
     after_seq: int | None = None
     is_newest_first: bool = True
     limit: int = 100
+    teams: tuple[str, ...] | None = None
+    before: tuple[int, int] | None = None
 
 
 Dimension = Literal["hour", "key_id", "team", "endpoint", "provider", "model", "outcome", "workload", "prompt_version"]

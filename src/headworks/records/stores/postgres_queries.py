@@ -188,6 +188,13 @@ def _conditions(selection: Selection) -> tuple[list[str], list[object]]:
     if selection.statuses is not None:
         conditions.append("status BETWEEN %s AND %s")
         values += selection.statuses
+    if selection.teams is not None:
+        conditions.append("team = ANY(%s) AND team <> ''")
+        values.append([indexable(team) for team in selection.teams])
+    if selection.before is not None:
+        # The first half says which partitions need not be read.
+        conditions.append("opened_us <= %s AND (opened_us, seq) < (%s, %s)")
+        values += (selection.before[0], *selection.before)
     if selection.outcomes:
         conditions.append("outcome = ANY(%s)")
         values.append(list(selection.outcomes))

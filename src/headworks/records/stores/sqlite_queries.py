@@ -125,6 +125,12 @@ def _conditions(selection: Selection) -> tuple[list[str], list[str | int]]:
     if selection.statuses is not None:
         conditions.append("status BETWEEN ? AND ?")
         values += selection.statuses
+    if selection.teams is not None:
+        conditions.append(f"team IN ({', '.join('?' * len(selection.teams))}) AND team <> ''")
+        values += selection.teams
+    if selection.before is not None:
+        conditions.append("(opened_us, seq) < (?, ?)")
+        values += selection.before
     if selection.outcomes:
         conditions.append(f"outcome IN ({', '.join('?' * len(selection.outcomes))})")
         values += selection.outcomes
