@@ -11,11 +11,11 @@ from pathlib import Path
 import msgspec
 
 from headworks.catalogue import PriceArchive
+from headworks.config.administration import is_loopback
 from headworks.config.managers import SecretReference
 from headworks.config.pricing import price_terms
 from headworks.config.project import Project
 from headworks.config.references import is_local_reference, is_reference
-from headworks.config.rules import is_loopback
 from headworks.config.secrets import is_readable_by_others, read_secret, secret_file
 from headworks.config.sections.models import TIER_ROLES
 from headworks.config.sections.providers import Provider

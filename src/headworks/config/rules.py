@@ -1,13 +1,15 @@
 """What must hold between the fields of `headworks.yaml`, beyond each one's own type."""
 
 import ipaddress
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from urllib.parse import urlsplit
 
 import msgspec
 
+from headworks.config.administration import is_loopback, problems_of
 from headworks.config.naming import model_named
-from headworks.config.sections.access import TokenIssuer
+from headworks.config.sections.access import Access, TokenIssuer
+from headworks.config.sections.administration import Admin
 from headworks.config.sections.models import TIER_ROLES, Model, ModelTarget
 from headworks.config.sections.prices import ProviderPrices
 from headworks.config.sections.providers import Provider
@@ -78,6 +80,8 @@ class Rules:
                 self._model_target(struct, path)
             case ProviderPrices():
                 self._provider_prices(struct, path)
+            case Admin() | Access():
+                self._all(problems_of(struct), path)
             case Config():
                 self._config(struct)
                 self._prices(struct)
@@ -101,6 +105,10 @@ class Rules:
             self._findings.add_unless_faulty(path, "needs either `file` or `url`")
         elif anchor.token is not None and anchor.url is None:
             self._findings.add_unless_faulty((*path, "token"), "has a meaning only beside `url`")
+
+    def _all(self, problems: Iterable[tuple[Path, str]], path: Path) -> None:
+        for place, message in problems:
+            self._findings.add_unless_faulty((*path, *place), message)
 
     def _token_issuer(self, issuer: TokenIssuer, path: Path) -> None:
         if (issuer.jwks_url is None) == (issuer.jwks_file is None):
@@ -306,14 +314,6 @@ def open_access_problem(config: Config) -> str:
     """Why `access.mode: open` may not be where this configuration listens; "" if it may. There is no way round it:
     scanners find a gateway without keys within hours, and its owner pays for what they ask."""
     return _OPEN_TO_OTHERS if config.access.mode == "open" and not is_loopback(config.server.host) else ""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a listener on this address or name."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def inherit_timeouts(config: Config, findings: Findings) -> Config:

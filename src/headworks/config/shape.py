@@ -7,6 +7,7 @@ from msgspec import Meta, field
 from headworks.config.managers import Secrets
 from headworks.config.privacy import PlainScreening
 from headworks.config.sections.access import Access
+from headworks.config.sections.administration import Admin
 from headworks.config.sections.alerts import Alerts
 from headworks.config.sections.base import FilePath, Section
 from headworks.config.sections.models import PUBLIC_MODEL_NAME, Model, Tiers
@@ -23,6 +24,7 @@ class Config(Section, frozen=True, kw_only=True):
     version: Annotated[Literal[1], Meta(description="The version of this file's format.")] = 1
     server: Annotated[Server, Meta(description="The listener.")] = Server()
     access: Annotated[Access, Meta(description="Who may call.")] = Access()
+    admin: Annotated[Admin, Meta(description="The admin API.")] = Admin()
     storage: Annotated[Storage, Meta(description="Where state is kept.")] = Storage()
     records: Annotated[Records, Meta(description="What is kept of each call.")] = Records()
     alerts: Annotated[Alerts, Meta(description="Who is told when a budget is reached.")] = Alerts()

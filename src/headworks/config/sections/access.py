@@ -6,6 +6,7 @@ from msgspec import Meta, field
 
 from headworks import calls
 from headworks.config.managers import LocalSecretReference
+from headworks.config.sections.administration import Organisations, RoleRules, Users
 from headworks.config.sections.base import Cidr, FilePath, Priority, Seconds, Section
 from headworks.config.sections.limits import Limits, Spending
 
@@ -131,3 +132,6 @@ class Access(Section, frozen=True):
         Meta(description="Identity providers whose bearer tokens are taken beside virtual keys.", max_length=16),
     ] = ()
     bad_keys: Annotated[BadKeys, Meta(description="What is done about who sends bad keys.")] = BadKeys()
+    organisations: Organisations = field(default_factory=dict)
+    users: Users = ()
+    roles: RoleRules = ()
