@@ -32,7 +32,7 @@ from headworks.calls import (
 from headworks.cli import provider_keys
 from headworks.cli.budget_flags import budget_flags, budget_from, budget_json, budget_shown
 from headworks.cli.moments import DURATION_FORM, MOMENT_FORM, day, iso, moment, parse_duration
-from headworks.cli.state import load_project, tell_audit
+from headworks.cli.state import desk_of, load_project
 from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, plain, terminal_width
 
 if TYPE_CHECKING:
@@ -81,6 +81,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME,...",
         help=f"what may be called, of {', '.join(endpoint.name.lower() for endpoint in Endpoint)}. "
         "Default: all but approvals",
+    )
+    create.add_argument(
+        "--role",
+        default="caller",
+        choices=("caller", "admin", "operator", "analyst", "auditor"),
+        help="a key with another role than caller opens the admin API and nothing else. Default: %(default)s",
     )
     _limit_flags(create, "Default: no limit")
     budget_flags(create, "Default: no budget")
@@ -157,6 +163,7 @@ class _Keys:
         self._project = project
         self._options = options
         self._now = time.time()
+        self._desk = desk_of(project, "keys")
 
     def do(self) -> int:
         match self._options.action:
@@ -175,11 +182,12 @@ class _Keys:
         return 0
 
     def _create(self) -> None:
+        from headworks.access import Role
+        from headworks.admin.keys import NewKey, make_key
+
         options = self._options
         self._warn_of_unknown_models(options.models)
-        record, key = self._store.create(
-            secret=self._secret,
-            now=self._now,
+        new = NewKey(
             name=options.name,
             owner=options.owner,
             team=options.team,
@@ -190,8 +198,9 @@ class _Keys:
             priority=options.priority,
             budget=budget_from(options, NO_BUDGET),
             networks=options.networks,
+            role=Role(options.role),
         )
-        self._tell("key.created", record)
+        record, key = make_key(self._desk, new)
         self._show_once(record, key)
         if self._project.config.access.mode == "open":
             _note("access.mode is `open`: nobody is asked for a key yet")
@@ -216,6 +225,8 @@ class _Keys:
             _note("there are no keys yet: headworks keys create NAME")
 
     def _show(self, record: "KeyRecord", key: str = "") -> None:
+        from headworks.admin.keys import limits_text, priority_owner
+
         if self._options.json:
             _print_json(({"key": key} if key else {}) | self._as_json(record))
             return
@@ -226,12 +237,13 @@ class _Keys:
             "name": record.name,
             "owner": record.owner,
             "team": record.team,
+            "role": "" if record.role == "caller" else record.role,
             "models": ", ".join(record.models) or "all",
             "endpoints": ", ".join(record.endpoints) or "all",
             "networks": ", ".join(record.networks),
-            "limits": _limits_shown(record.limits),
+            "limits": limits_text(record.limits),
             "budget": budget_shown(record.budget),
-            "priority": f"{team.priority_of(record.priority)}{_WHOSE[_whose(record, team)]}",
+            "priority": f"{team.priority_of(record.priority)}{_WHOSE[priority_owner(record, team)]}",
             "created": day(record.created_at),
             "expires": "never" if record.expires_at is None else day(record.expires_at),
             "revoked": "" if record.revoked_at is None else day(record.revoked_at),
@@ -242,8 +254,9 @@ class _Keys:
                 print(f"{name:<10} {plain(value)}")
 
     def _revoke(self) -> None:
-        record = self._store.revoke(self._find().key_id, now=self._now)
-        self._tell("key.revoked", record)
+        from headworks.admin.keys import revoke_key
+
+        record = revoke_key(self._desk, self._find().key_id)
         if self._options.json:
             _print_json(self._as_json(record))
         else:
@@ -251,6 +264,7 @@ class _Keys:
 
     def _limit(self) -> None:
         from headworks.access import Change
+        from headworks.admin.keys import change_key
 
         old, options = self._find(), self._options
         priority: int | msgspec.UnsetType | None = msgspec.UNSET
@@ -263,31 +277,17 @@ class _Keys:
             priority=priority,
             networks=msgspec.UNSET if options.networks is None else options.networks,
         )
-        record = self._store.change(old.key_id, change)
-        networks = ", ".join(record.networks)
-        self._tell("key.limited", record, limits=_limits_shown(record.limits), networks=networks)
-        self._show(record)
-
-    def _tell(self, action: str, record: "KeyRecord", **detail: str | int) -> None:
-        known: dict[str, str | int] = {
-            "name": record.name,
-            "owner": record.owner,
-            "team": record.team,
-            "replaces": record.replaces,
-        }
-        tell_audit(self._project, "keys", action, record.key_id, known | detail)
+        self._show(change_key(self._desk, old.key_id, change))
 
     def _rotate(self) -> None:
+        from headworks.admin.keys import rotate_key
+
         options = self._options
         old = self._find()
-        record, key = self._store.rotate(
-            old.key_id, secret=self._secret, now=self._now, overlap_s=options.overlap, expires_at=options.expires
-        )
-        self._tell("key.rotated", record, overlap_s=round(options.overlap))
+        record, key, ends_at = rotate_key(self._desk, old.key_id, overlap_s=options.overlap, expires_at=options.expires)
         self._show_once(record, key)
         if not options.json:
-            ends_at = self._store.get(old.key_id).expires_at or self._now
-            until = f"is good until {day(ends_at)} UTC" if ends_at > self._now else "is no longer good"
+            until = f"is good until {day(ends_at)} UTC" if ends_at > time.time() else "is no longer good"
             print(f"The old key, {old.key_id}, {until}.")
 
     def _show_once(self, record: "KeyRecord", key: str) -> None:
@@ -312,11 +312,9 @@ class _Keys:
         return self._project.config.access.teams.get(record.team, NO_TEAM)
 
     def _state(self, record: "KeyRecord") -> str:
-        if record.revoked_at is not None:
-            return "revoked"
-        if record.expires_at is not None and record.expires_at <= self._now:
-            return "expired"
-        return "good" if record.secret_id == self._secret_id else "other secret"
+        from headworks.admin.keys import key_state
+
+        return key_state(record, now=self._now, under=self._secret_id)
 
     def _row(self, record: "KeyRecord") -> list[Cell]:
         state = self._state(record)
@@ -334,6 +332,8 @@ class _Keys:
         ]
 
     def _as_json(self, record: "KeyRecord") -> dict[str, object]:
+        from headworks.admin.keys import priority_owner
+
         team = self._team(record)
         return {
             "key_id": record.key_id,
@@ -341,13 +341,14 @@ class _Keys:
             "name": record.name,
             "owner": record.owner,
             "team": record.team,
+            "role": record.role,
             "models": record.models,
             "endpoints": record.endpoints,
             "networks": record.networks,
             "limits": msgspec.structs.asdict(record.limits),
             "budget": budget_json(record.budget),
             "priority": team.priority_of(record.priority),
-            "priority_of": _whose(record, team),
+            "priority_of": priority_owner(record, team),
             "created_at": iso(record.created_at),
             "expires_at": iso(record.expires_at),
             "revoked_at": iso(record.revoked_at),
@@ -417,21 +418,9 @@ def _priority_or_none(text: str) -> int:
     return -1 if text == "none" else _priority(text)
 
 
-def _whose(record: "KeyRecord", team: Team) -> str:
-    """Where a key has its priority from."""
-    if record.priority is not None:
-        return "key"
-    return "default" if team.priority is None else "team"
-
-
 def _limits(options: argparse.Namespace, before: Limits) -> Limits:
     given = {name: getattr(options, flag) for flag, name in _LIMIT_FLAGS.items() if getattr(options, flag) is not None}
     return msgspec.structs.replace(before, **{name: value or None for name, value in given.items()})
-
-
-def _limits_shown(limits: Limits) -> str:
-    shown = [(name.replace("_", " "), getattr(limits, name)) for name in _LIMIT_FLAGS.values()]
-    return ", ".join(f"{value:,} {name}" for name, value in shown if value is not None)
 
 
 def _name(text: str) -> str:

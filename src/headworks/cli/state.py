@@ -9,6 +9,7 @@ from headworks.cli.tables import plain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from headworks.admin import Desk
     from headworks.config import Project
 
 
@@ -56,3 +57,17 @@ def load_project(file: Path, command: str) -> "Project":
         which = "this problem" if len(problems) == 1 else "these problems"
         print(f"headworks {command}: going on in spite of {which}: `storage` and `access` are good", file=sys.stderr)
     return project
+
+
+def desk_of(project: "Project", command: str) -> "Desk":
+    """The desk of who gives a command: nothing is kept from them, and what they do is told with their name."""
+    from headworks.access import AT_THE_SHELL
+    from headworks.admin import Desk
+
+    def tell(action: str, target: str, detail: "Mapping[str, str | int]", outcome: str) -> None:
+        tell_audit(project, command, action, target, detail, outcome=outcome)
+
+    def report(text: str) -> None:
+        print(f"headworks {command}: {plain(text)}", file=sys.stderr)
+
+    return Desk(project, AT_THE_SHELL, tell, report=report)
