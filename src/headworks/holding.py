@@ -14,7 +14,7 @@ import msgspec
 from headworks.calls import Endpoint
 from headworks.dialects.canonical import AnswerCall, ModelAnswer
 from headworks.dialects.whole import read_answer
-from headworks.errors import CommandError, StorageError
+from headworks.errors import CommandError, StorageError, UnknownName
 from headworks.records.content import ContentVault
 from headworks.screening import Approval, ApprovalStep, ApprovalStore, HeldAnswer, HeldCall, HeldState, held_state
 
@@ -157,7 +157,7 @@ class HeldAnswers:
             CommandError: there is none of this id.
         """
         if not self._path.exists():
-            raise CommandError(f"there is no approval {approval_id!r}")
+            raise UnknownName(f"there is no approval {approval_id!r}")
         with self._lock, ApprovalStore(self._path) as store:
             return self._opened([store.get(approval_id)])[0]
 

@@ -8,7 +8,6 @@ can decide over the API if its scope names `approvals`. Times are UTC.
 
 import argparse
 import getpass
-import os
 import sys
 import time
 from pathlib import Path
@@ -16,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from headworks.cli.lines import json_line, note
 from headworks.cli.moments import clock, day, duration
-from headworks.cli.state import load_project, tell_audit
+from headworks.cli.state import desk_of, load_project
 from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, plain
 
 if TYPE_CHECKING:
-    from headworks.config import Project
-    from headworks.holding import HeldAnswers
+    from headworks.admin import Desk
     from headworks.screening import Approval, ApprovalStep
 
 _SHOWN = 50
@@ -74,40 +72,26 @@ def _common(parser: argparse.ArgumentParser, *, is_visible: bool) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
-    project = load_project(options.config, "approvals")
-    answers = _answers(project)
+    from headworks.admin.approvals import decide_approval, get_approval, held_answers
+
+    desk = desk_of(load_project(options.config, "approvals"), "approvals")
     match options.action:
         case "approve" | "deny":
             by = options.by or getpass.getuser()
-            is_approved = options.action == "approve"
-            decided = answers.decide(options.id, approve=is_approved, by=by, reason=options.reason)
-            approval = decided[0]
-            action = f"approval.{'approved' if is_approved else 'denied'}"
-            detail = {"by": by, "workload": approval.workload, "tool": approval.tool, "call": approval.call_id}
-            tell_audit(project, "approvals", action, approval.approval_id, detail)
-            _print(decided, [], options)
+            approve = options.action == "approve"
+            _print(decide_approval(desk, options.id, approve=approve, reason=options.reason, by=by), [], options)
         case "show":
-            shown = answers.get(options.id)
-            _print(shown, answers.steps(shown[0].approval_id), options)
+            shown = get_approval(desk, options.id)
+            _print(shown, held_answers(desk).steps(shown[0].approval_id), options)
         case _:
-            _list(answers, options)
+            _list(desk, options)
     return 0
 
 
-def _answers(project: "Project") -> "HeldAnswers":
-    from headworks.access import server_secret
-    from headworks.holding import HeldAnswers
-    from headworks.records.content import ContentVault
-    from headworks.screening import APPROVALS_FILE
+def _list(desk: "Desk", options: argparse.Namespace) -> None:
+    from headworks.admin.approvals import list_approvals
 
-    file = project.storage / APPROVALS_FILE
-    # Without a file there is nothing to open, and no secret has to be made for it.
-    secret = server_secret(project.config.access.secret, project.folder, os.environ) if file.exists() else b""
-    return HeldAnswers(file, ContentVault(secret))
-
-
-def _list(answers: "HeldAnswers", options: argparse.Namespace) -> None:
-    found = answers.recent(max(0, options.limit)) if options.all else answers.pending()
+    found = list_approvals(desk, limit=max(0, options.limit) if options.all else None)
     now = time.time()
     if options.json:
         for approval, arguments_ in found:

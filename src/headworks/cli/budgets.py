@@ -19,16 +19,14 @@ from typing import TYPE_CHECKING
 
 from headworks.cli.lines import json_line, note
 from headworks.cli.moments import day, iso
-from headworks.cli.state import tell_audit
+from headworks.cli.state import desk_of
 from headworks.cli.tables import GREY, RED, YELLOW, Cell, Table, has_colours, terminal_width
-from headworks.errors import CommandError
 
 if TYPE_CHECKING:
     from headworks.config import Project
-    from headworks.limits.budgets import AccountState, Ledger
+    from headworks.limits.budgets import AccountState
 
 _HEAD = ("BUDGET OF", "PERIOD", "BUDGET", "SPENT", "ASIDE", "LEFT", "USED", "AT THIS PACE")
-_UNHEARD_S = 60.0
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,52 +49,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show them; returns the exit code."""
-    from headworks.accounting import open_ledger
+    from headworks.admin.budgets import budget_states, release_budgets
     from headworks.config import load, store_url
     from headworks.records import may_have_records
 
     project = load(options.config)
-    url = store_url(project)
-    if not may_have_records(project.storage, url):
+    if not may_have_records(project.storage, store_url(project)):
         note(f"nothing was spent yet: there is no {project.storage}", "budgets")
         return 0
-    now_s = time.time()
-    ledger = open_ledger(project.storage, url)
-    try:
-        if options.action == "release":
-            count = _release(project, ledger, url)
-            tell_audit(project, "budgets", "budget.released", "", {"holders": count})
-            print(f"let go of what {count} {'holder' if count == 1 else 'holders'} held")
-            return 0
-        states = ledger.states(int(now_s * 1e6))
-    finally:
-        ledger.close()
-    _print(states, _names(project), now_s, is_json=options.json)
+    desk = desk_of(project, "budgets")
+    if options.action == "release":
+        count = release_budgets(desk)
+        print(f"let go of what {count} {'holder' if count == 1 else 'holders'} held")
+        return 0
+    states = budget_states(desk)
+    _print(states, _names(project), time.time(), is_json=options.json)
     is_near = options.within is not None and any(state.spent * 100 >= options.within * state.cap for state in states)
     return 1 if is_near else 0
-
-
-def _release(project: "Project", ledger: "Ledger", url: str) -> int:
-    """Let go what is held by who is not heard of any more, and count what the records know of and the books do not."""
-    from headworks.accounting import recorded
-    from headworks.records import catch_up, open_store
-
-    if not catch_up(project.storage, url, report=lambda text: note(text, "budgets")):
-        raise CommandError("the records are behind, and by them is known what was spent last: try again in a moment")
-    store = open_store(project.storage, url)
-    try:
-        known = {state.name: recorded(store, state) for state in ledger.states(int(time.time() * 1e6))}
-    finally:
-        store.close()
-
-    def let_go() -> int:
-        for state in ledger.states(int(time.time() * 1e6)):
-            missing = known.get(state.name, 0) - state.spent
-            if missing > 0:
-                ledger.count(state.name, missing)
-        return ledger.let_go(ledger.now_s() - _UNHEARD_S)
-
-    return ledger.write(let_go)
 
 
 def _names(project: "Project") -> dict[str, str]:
@@ -125,13 +94,14 @@ def _print(states: "Sequence[AccountState]", names: dict[str, str], now_s: float
 
 
 def _row(state: "AccountState", names: dict[str, str], now_s: float) -> list[Cell]:
+    from headworks.admin.budgets import used_up_s
     from headworks.catalogue.money import dollars
 
     scope, _, rest = state.name.partition("/")
     name, kind, period = rest.rsplit("/", 2)
     percent = 100 * state.spent // state.cap if state.cap else 100
     colour = RED if percent >= 100 else YELLOW if percent >= 80 else 0
-    over_s = _used_up_s(state, now_s)
+    over_s = used_up_s(state, now_s)
     return [
         Cell(f"{scope} {names.get(name, name)}"),
         Cell(f"{kind} {period}"),
@@ -144,21 +114,13 @@ def _row(state: "AccountState", names: dict[str, str], now_s: float) -> list[Cel
     ]
 
 
-def _used_up_s(state: "AccountState", now_s: float) -> float | None:
-    """When it is used up if spending goes on as in the period so far, in Unix seconds; None: not before its end."""
-    begins_s, ends_s = state.begins_us / 1e6, state.ends_us / 1e6
-    if state.spent <= 0 or now_s <= begins_s:
-        return None
-    at_s = begins_s + (now_s - begins_s) * (state.cap / state.spent)
-    return max(now_s, at_s) if at_s < ends_s else None
-
-
 def _as_json(state: "AccountState", names: dict[str, str], now_s: float) -> dict[str, object]:
+    from headworks.admin.budgets import used_up_s
     from headworks.catalogue.money import usd_text
 
     scope, _, rest = state.name.partition("/")
     name, kind, period = rest.rsplit("/", 2)
-    over_s = _used_up_s(state, now_s)
+    over_s = used_up_s(state, now_s)
     return {
         "of": scope,
         "id": name,

@@ -1,15 +1,13 @@
 """`headworks calls show`: all that is known of one call, put together from its record, content and outcomes."""
 
 import argparse
-import os
-import time
 from typing import TYPE_CHECKING
 
 from headworks.cli.amounts import usd
 from headworks.cli.call_cost import account_of, details, for_machines
 from headworks.cli.lines import json_line, note
 from headworks.cli.moments import duration, iso
-from headworks.cli.state import tell_audit
+from headworks.cli.state import desk_of
 from headworks.cli.tables import plain
 from headworks.errors import HeadworksError
 
@@ -113,22 +111,9 @@ def kept_content(store: "Store", project: "Project", record: "Record") -> "dict[
     Raises:
         HeadworksError: it cannot be opened; says why.
     """
-    from headworks.access import server_secret
-    from headworks.errors import StorageError
-    from headworks.records.content import ContentVault, open_content
+    from headworks.admin.calls import kept_content as kept
 
-    now_us = time.time_ns() // 1000
-    secret = b""
-    if store.content(record.seq, now_us).keys() - {"prefix"}:
-        reference = project.config.access.secret
-        if reference.startswith("file:") and not (project.folder / reference.removeprefix("file:")).exists():
-            # It would be made, and only then fit nothing.
-            raise StorageError(f"what is kept of {record.call_id} cannot be opened: there is no {reference}")
-        secret = server_secret(reference, project.folder, os.environ)
-    content = open_content(store, record, ContentVault(secret), now_us)
-    if content:
-        tell_audit(project, "calls", "content.read", record.call_id, {"workload": record.workload})
-    return content
+    return kept(desk_of(project, "calls"), store, record)
 
 
 def _for_machines(

@@ -12,21 +12,16 @@ Exit code 0; with --within DAYS 1 if a limit was met, or will be by then, so tha
 """
 
 import argparse
-import time
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from headworks.cli.lines import json_line, note
 from headworks.cli.moments import day, iso
+from headworks.cli.state import desk_of
 from headworks.cli.tables import GREY, RED, YELLOW, Cell, Table, has_colours, terminal_width, tokens
 
 if TYPE_CHECKING:
-    from headworks.calls import Limits
-    from headworks.config import Project
-    from headworks.limits.headroom import Headroom, HourUse
-    from headworks.records import Store, Total
+    from headworks.admin.limits import Row
 
 _DAYS = 28
 _MOST_DAYS = 400
@@ -37,13 +32,6 @@ _SOON_DAYS = 30.0
 """A limit that is hit within so many days is shown in colour."""
 
 _HEAD = ("LIMIT OF", "KIND", "LIMIT", "PEAK", "AT", "HEADROOM", "REACHED AT THE PRESENT GROWTH")
-
-
-class Row(NamedTuple):
-    """One line: whose limit it is (`target/...`, `key/...`, `team/...`), and use against it."""
-
-    of: str
-    headroom: "Headroom"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,99 +51,30 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show it; returns the exit code."""
+    from headworks.admin.limits import limit_rows
     from headworks.config import load, store_url
-    from headworks.records import catch_up, may_have_records, open_store
+    from headworks.records import may_have_records
 
     project = load(options.config)
     url = store_url(project)
     if not may_have_records(project.storage, url):
         note(f"nothing is recorded yet: there is no {project.storage}", "limits")
         return 0
-    if not catch_up(project.storage, url, report=lambda text: note(text, "limits")):
-        note("the gateway's control plane is behind: the last calls may be missing", "limits")
-    store = open_store(project.storage, url)
-    now_s = time.time()
-    try:
-        found = list(rows(project, store, now_s=now_s, days=options.days))
-    finally:
-        store.close()
+    found = limit_rows(desk_of(project, "limits"), days=options.days)
     shown = found if options.all else [row for row in found if _is_worth_a_line(row)]
     _print(shown, is_json=options.json)
     is_near = options.within is not None and any(row.headroom.is_hit_within(options.within) for row in found)
     return 1 if is_near else 0
 
 
-def rows(project: "Project", store: "Store", *, now_s: float, days: int) -> Iterator[Row]:
-    """Every limit that the project has, and every target that was called."""
-    from headworks.config.limits import limits_of_target, listed_targets
-    from headworks.limits.headroom import headroom_of
-
-    config, since_us = project.config, int((now_s - days * 86_400) * 1e6)
-    by_target = _hours(store.totals(("provider", "model", "hour", "outcome"), since_us, None))
-    targets = dict.fromkeys(sorted({*listed_targets(config), *((group[0], group[1]) for group in by_target)}))
-    for provider, model in targets:
-        of_target = limits_of_target(config, provider, model)
-        if of_target is not None and model:
-            for headroom in headroom_of(by_target[provider, model], of_target, now_s=now_s):
-                yield Row(f"target/{provider}/{model}", headroom)
-    by_key = _hours(store.totals(("key_id", "team", "hour", "outcome"), since_us, None))
-    teams = {name: team.limits for name, team in config.access.teams.items()}
-    for kind, place, limited in (("key", 0, _key_limits(project)), ("team", 1, teams)):
-        for name, limits in sorted(limited.items()):
-            hours = _together(hours for group, hours in by_key.items() if group[place] == name)
-            for headroom in headroom_of(hours, limits, now_s=now_s):
-                if headroom.limit is not None:
-                    yield Row(f"{kind}/{name}", headroom)
-
-
-def _hours(totals: "Iterable[Total]") -> "defaultdict[tuple[str, str], dict[int, HourUse]]":
-    """Use by hour of each pair of groups. What was refused here has asked nobody."""
-    from headworks.limits.headroom import HourUse
-
-    found: defaultdict[tuple[str, str], dict[int, HourUse]] = defaultdict(dict)
-    for total in totals:
-        first, second, hour_s, outcome = total.group
-        if outcome != "refused":
-            hours = found[str(first), str(second)]
-            before = hours.get(int(hour_s), HourUse())
-            hours[int(hour_s)] = HourUse(
-                before.calls + total.calls, before.tokens + total.input_tokens + total.output_tokens
-            )
-    return found
-
-
-def _together(many: "Iterable[dict[int, HourUse]]") -> "dict[int, HourUse]":
-    from headworks.limits.headroom import HourUse
-
-    found: dict[int, HourUse] = {}
-    for hours in many:
-        for hour_s, use in hours.items():
-            before = found.get(hour_s, HourUse())
-            found[hour_s] = HourUse(before.calls + use.calls, before.tokens + use.tokens)
-    return found
-
-
-def _key_limits(project: "Project") -> "dict[str, Limits]":
-    """The limits of every key that is not revoked."""
-    from headworks.access import KEYS_FILE, KeyStore
-
-    if not (project.storage / KEYS_FILE).exists():
-        return {}
-    store = KeyStore.below(project.storage, KEYS_FILE)
-    try:
-        return {record.key_id: record.limits for record in store.list() if record.revoked_at is None}
-    finally:
-        store.close()
-
-
-def _is_worth_a_line(row: Row) -> bool:
+def _is_worth_a_line(row: "Row") -> bool:
     headroom = row.headroom
     if headroom.limit is None:
         return headroom.kind == "rpm" and headroom.peak >= _BUSY_RPM
     return headroom.peak > 0
 
 
-def _print(found: list[Row], *, is_json: bool) -> None:
+def _print(found: "list[Row]", *, is_json: bool) -> None:
     if is_json:
         for row in found:
             print(json_line(_as_json(row)))
@@ -174,7 +93,7 @@ def _print(found: list[Row], *, is_json: bool) -> None:
     note("the peak of rpm and tpm is the mean of the busiest hour: bursts within it were higher", "limits")
 
 
-def _row(row: Row) -> list[Cell]:
+def _row(row: "Row") -> list[Cell]:
     headroom = row.headroom
     colour = RED if headroom.is_hit_within(0) else YELLOW if headroom.is_hit_within(_SOON_DAYS) else 0
     return [
@@ -188,7 +107,7 @@ def _row(row: Row) -> list[Cell]:
     ]
 
 
-def _as_json(row: Row) -> dict[str, object]:
+def _as_json(row: "Row") -> dict[str, object]:
     import msgspec
 
     headroom = row.headroom

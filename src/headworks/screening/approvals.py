@@ -15,7 +15,7 @@ from typing import Literal, Self, TypeAlias
 import msgspec
 
 from headworks.database import open_database, storage_errors, transaction
-from headworks.errors import CommandError
+from headworks.errors import CommandError, UnknownName
 from headworks.screening.actions import approval_hash
 
 APPROVALS_FILE = "approvals.db"
@@ -346,7 +346,7 @@ class ApprovalStore:
         if len(rows) > 1 and approval_id:
             raise CommandError(f"more than one approval begins with {approval_id!r}: give more of its id")
         if not rows or not approval_id:
-            raise CommandError(f"there is no approval {approval_id!r}")
+            raise UnknownName(f"there is no approval {approval_id!r}")
         return _approval(rows[0])
 
     def _of_call(self, call_id: str) -> list[Approval]:

@@ -1,0 +1,100 @@
+"""What budgets have left, and letting go what dead workers hold of them; for the command line and the admin API alike.
+
+The budget of a key is changed with the key (`keys`); those of teams and workloads stand in files, and nowhere else.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from headworks.access import Right
+from headworks.accounting import open_ledger, recorded
+from headworks.admin.desk import Desk
+from headworks.config import store_url
+from headworks.errors import CommandError
+from headworks.limits.budgets import AccountState, Ledger
+from headworks.records import catch_up, may_have_records, open_store
+
+_UNHEARD_S = 60.0
+"""A worker that has said nothing for so long, in seconds, is dead: it speaks every few seconds."""
+
+
+def budget_states(desk: Desk) -> Sequence[AccountState]:
+    """The budgets of this day and month that whoever asks reaches, as the books have them.
+
+    Raises:
+        Forbidden: they reach none.
+        StorageError: the books cannot be read.
+    """
+    teams = desk.teams(Right.READ_BUDGETS)
+    with _ledger(desk) as ledger:
+        states = () if ledger is None else ledger.states(int(desk.now() * 1e6))
+    if teams is None:
+        return states
+    of_key = desk.teams_of_keys()
+    return [state for state in states if _team_of(state, of_key) in teams]
+
+
+def release_budgets(desk: Desk) -> int:
+    """Let go what workers hold that were not heard of for a minute, and count what the records know of and the books do
+    not; returns of how many.
+
+    Raises:
+        Forbidden: it concerns everybody's budgets, and they may not.
+        CommandError: the records are behind.
+        StorageError: books or records cannot be used.
+    """
+    desk.demand_everywhere(Right.WRITE_BUDGETS)
+    with _ledger(desk) as ledger:
+        count = 0 if ledger is None else _release(desk, ledger)
+    desk.tell("budget.released", "", {"holders": count})
+    return count
+
+
+def used_up_s(state: AccountState, now_s: float) -> float | None:
+    """When it is used up if spending goes on as in the period so far, in Unix seconds; None: not before its end."""
+    begins_s, ends_s = state.begins_us / 1e6, state.ends_us / 1e6
+    if state.spent <= 0 or now_s <= begins_s:
+        return None
+    at_s = begins_s + (now_s - begins_s) * (state.cap / state.spent)
+    return max(now_s, at_s) if at_s < ends_s else None
+
+
+@contextmanager
+def _ledger(desk: Desk) -> Iterator[Ledger | None]:
+    storage, url = desk.project.storage, store_url(desk.project)
+    if not may_have_records(storage, url):
+        yield None
+        return
+    ledger = open_ledger(storage, url)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def _team_of(state: AccountState, of_key: dict[str, str]) -> str:
+    """The team that a budget belongs to; "" for none, as a workload's."""
+    scope, _, name = state.of.partition("/")
+    if scope == "key":
+        return of_key.get(name, "")
+    return name if scope == "team" else ""
+
+
+def _release(desk: Desk, ledger: Ledger) -> int:
+    storage, url, now_us = desk.project.storage, store_url(desk.project), int(desk.now() * 1e6)
+    if not catch_up(storage, url, report=desk.report):
+        raise CommandError("the records are behind, and by them is known what was spent last: try again in a moment")
+    store = open_store(storage, url)
+    try:
+        known = {state.name: recorded(store, state) for state in ledger.states(now_us)}
+    finally:
+        store.close()
+
+    def let_go() -> int:
+        for state in ledger.states(now_us):
+            missing = known.get(state.name, 0) - state.spent
+            if missing > 0:
+                ledger.count(state.name, missing)
+        return ledger.let_go(ledger.now_s() - _UNHEARD_S)
+
+    return ledger.write(let_go)
