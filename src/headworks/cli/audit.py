@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from headworks.cli.audit_show import as_lines, print_entries, print_verdict
 from headworks.cli.lines import json_line, note
 from headworks.cli.moments import MOMENT_FORM, day, iso, moment
-from headworks.cli.state import load_project, tell_audit
+from headworks.cli.state import desk_of, load_project, tell_audit
 from headworks.cli.tables import plain
 from headworks.errors import CommandError
 
@@ -132,7 +132,9 @@ def _verify_apart(options: argparse.Namespace) -> int:
         if not signers:
             raise CommandError("--proof needs --public-key: `headworks audit public-key` prints it")
         return _verify_proof(options, signers)
-    return print_verdict(verify(options.archive, signers, anchored=_anchored(options)), options)
+    from headworks.admin.audit import anchored
+
+    return print_verdict(verify(options.archive, signers, anchored=anchored(options.anchors)), options)
 
 
 def _verify_proof(options: argparse.Namespace, signers: list["Signer"]) -> int:
@@ -164,41 +166,33 @@ def _signer(text: str) -> "Signer":
         raise CommandError(f"{text!r} is no public key: `headworks audit public-key` prints ours") from None
 
 
-def _anchored(options: argparse.Namespace) -> list[tuple[str, list[bytes]]]:
-    from headworks.audit.anchors import read_anchors
-
-    return [(str(path), read_anchors(path)) for path in options.anchors]
-
-
 class _Audit:
     """One run of a command that needs the project's log."""
 
     def __init__(self, project: "Project", terms: "AuditTerms", options: argparse.Namespace) -> None:
-        from headworks.audit_intake import masters_of
-
         self._project = project
         self._terms = terms
         self._options = options
-        self._masters = masters_of(terms)
+        self._desk = desk_of(project, "audit")
 
     def do(self) -> int:
         """Who looks is entered before it is looked; who changes something, once it is done."""
-        action = self._options.action
-        if action in ("verify", "search", "show", "proof", "export"):
-            self._tell(f"audit.{action}", str(getattr(self._options, "id", "")), _asked(self._options))
-        self._catch_up()
-        from headworks.audit.sealing import open_ledger
+        match self._options.action:
+            case "verify":
+                return self._verify()
+            case "search":
+                return self._search()
+            case "show" | "proof" | "export" as action:
+                self._tell(f"audit.{action}", str(getattr(self._options, "id", "")), _asked(self._options))
+            case _:
+                pass
+        from headworks.admin.audit import open_log
 
-        ledger = open_ledger(self._terms.folder, self._masters)
-        try:
+        with open_log(self._desk, self._terms) as (ledger, _):
             return self._with(ledger)
-        finally:
-            ledger.close()
 
     def _with(self, ledger: "Ledger") -> int:
         match self._options.action:
-            case "verify":
-                return self._verify(ledger)
             case "hold":
                 self._hold(ledger)
             case "erase":
@@ -207,23 +201,19 @@ class _Audit:
                 self._read(ledger)
         return 0
 
-    def _verify(self, ledger: "Ledger") -> int:
-        from headworks.audit.sealing import ARCHIVE_FOLDER, least_next
-        from headworks.audit.verifying import verify
+    def _verify(self) -> int:
+        from headworks.admin.audit import verify_log
 
         options = self._options
-        anchored = _anchored(options)
-        places = [anchor.file for anchor in self._terms.anchors if anchor.file is not None and anchor.file.exists()]
-        from headworks.audit.anchors import read_anchors
-
-        anchored += [(str(path), read_anchors(path)) for path in places]
-        signers = [_signer(text) for text in options.public_key] or list(self._masters.signers)
-        known = None if options.archive else least_next(ledger)
-        archive = options.archive or self._terms.folder / ARCHIVE_FOLDER
-        log_id = "" if options.archive else ledger.log_id
-        rest = None if options.archive else time.sleep  # ours may be written to at this moment
-        verdict = verify(archive, signers, anchored=anchored, log_id=log_id, least_next=known, rest=rest)
+        signers = [_signer(text) for text in options.public_key]
+        verdict = verify_log(self._desk, anchors=options.anchors, archive=options.archive, signers=signers)
         return print_verdict(verdict, options)
+
+    def _search(self) -> int:
+        from headworks.admin.audit import search_log
+
+        print_entries(search_log(self._desk, _search(self._options), limit=self._options.limit), self._options)
+        return 0
 
     def _read(self, ledger: "Ledger") -> None:
         from headworks.audit.reading import AuditReader
@@ -232,8 +222,6 @@ class _Audit:
         reader = AuditReader(self._terms.folder / ARCHIVE_FOLDER, ledger)
         options = self._options
         match options.action:
-            case "search":
-                self._search(reader)
             case "show":
                 for entry in reader.get(options.id):
                     print("\n".join(as_lines(entry, is_json=options.json)))
@@ -243,12 +231,6 @@ class _Audit:
                 print(msgspec.json.encode(reader.prove(options.id)).decode())
             case _:
                 self._export(reader)
-
-    def _search(self, reader: "AuditReader") -> None:
-        from collections import deque
-
-        found = deque(reader.search(_search(self._options)), maxlen=max(1, self._options.limit))
-        print_entries(list(reversed(found)), self._options)
 
     def _export(self, reader: "AuditReader") -> None:
         from headworks.audit.exporting import FORMATS
@@ -326,12 +308,6 @@ class _Audit:
             "audit",
         )
         return 0
-
-    def _catch_up(self) -> None:
-        from headworks.audit_intake import catch_up_audit
-
-        if not catch_up_audit(self._terms, report=lambda text: note(text, "audit")):
-            note("the journals hold more than the log has yet", "audit")
 
     def _tell(
         self, action: str, target: str, detail: "Mapping[str, str | int] | None" = None, *, outcome: str = "done"
