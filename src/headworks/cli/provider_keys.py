@@ -5,24 +5,17 @@ Talks to the running gateway through its run folder; sees and shows no value.
 
 import argparse
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from headworks.cli.moments import day, iso
-from headworks.cli.state import load_project
+from headworks.cli.state import desk_of, load_project
 from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, plain, terminal_width
 
 if TYPE_CHECKING:
-    from headworks.config import Project
-    from headworks.secrets import SecretsStanding, SecretStanding
-
-_POLL_S = 0.05
-_WAIT_S = 30.0
-_STALE_S = 5.0
-"""A gateway's processes leave their figures once a second: one that has not for so long does not run."""
+    from headworks.admin.provider_keys import ProviderKey
 
 _HEAD = ("PROVIDER", "REFERENCE", "STATE", "VERSION", "SINCE", "LOOKED AT", "OLDER")
 
@@ -48,110 +41,55 @@ def arguments(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code: 1 where a key could not be looked at, or no gateway runs to do so."""
-    project = load_project(options.config, "keys")
+    from headworks.admin.provider_keys import is_running, look_at_provider_keys, provider_keys
+
+    desk = desk_of(load_project(options.config, "keys"), "keys")
     if options.provider_action == "rotate":
-        return _rotate(project, is_json=options.json)
-    standing = _standing(project)
-    if not _is_running(project):
+        return _show(look_at_provider_keys(desk), is_json=options.json)
+    if not is_running(desk):
         _note("the gateway is not running: nothing is known but where the keys are")
-        standing = None
-    return _show(project, standing, is_json=options.json)
+    return _show(provider_keys(desk), is_json=options.json)
 
 
-def _rotate(project: "Project", *, is_json: bool) -> int:
-    from headworks.secrets import ask_for_look, references_of
-    from headworks.telemetry import RUN_FOLDER
-
-    if not references_of(project):
-        _note("no provider's key is in a file or a secret manager: a change in the environment takes a restart")
-        return 1
-    if not _is_running(project):
-        _note("the gateway is not running: it looks at its keys when it starts")
-        return 1
-    asked_s = time.time()
-    ask_for_look(project.storage / RUN_FOLDER, asked_s)
-    due_s = time.monotonic() + _WAIT_S
-    while True:
-        standing = _standing(project)
-        if standing is not None and standing.asked_s >= asked_s:
-            return _show(project, standing, is_json=is_json)
-        if time.monotonic() > due_s:
-            _note(f"the gateway has not looked within {_WAIT_S:g} s; see its log")
-            return 1
-        time.sleep(_POLL_S)
-
-
-def _standing(project: "Project") -> "SecretsStanding | None":
-    from headworks.secrets import read_standing
-    from headworks.telemetry import RUN_FOLDER
-
-    return read_standing(project.storage / RUN_FOLDER)
-
-
-def _is_running(project: "Project") -> bool:
-    from headworks.telemetry import RUN_FOLDER, read_left
-
-    folder = project.storage / RUN_FOLDER
-    left = read_left(folder) if folder.is_dir() else []
-    return any(one.standing is not None and time.time() - one.left_s < _STALE_S for one in left)
-
-
-def _show(project: "Project", standing: "SecretsStanding | None", *, is_json: bool) -> int:
-    from headworks.secrets import references_of_provider
-
-    known = {} if standing is None else {one.reference: one for one in standing.secrets}
-    named = [
-        (name, reference)
-        for name in project.config.providers
-        for reference in dict.fromkeys(references_of_provider(project, name))
-    ]
+def _show(found: "list[ProviderKey]", *, is_json: bool) -> int:
     if is_json:
-        for name, reference in named:
-            line = {"provider": name, **_as_json(reference, known.get(reference))}
-            sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
+        for one in found:
+            sys.stdout.buffer.write(msgspec.json.encode(_as_json(one)) + b"\n")
         sys.stdout.flush()
     else:
         table = Table(_HEAD, coloured=has_colours(), flexible=frozenset({0, 1, 3}), width=terminal_width())
-        print("\n".join(table.lines([_row(name, reference, known.get(reference)) for name, reference in named])))
-    problems = [one.problem for one in known.values() if one.problem]
+        print("\n".join(table.lines([_row(one) for one in found])))
+    problems = dict.fromkeys(one.problem for one in found if one.problem)
     for problem in problems if not is_json else ():
         _note(plain(problem))
-    return 1 if problems or (standing is None and any(not one.startswith("env:") for _, one in named)) else 0
-
-
-def _state(reference: str, found: "SecretStanding | None") -> str:
-    if reference.startswith("env:"):
-        return "as started"
-    if found is None:
-        return "not known"
-    return "stale" if found.problem else "good"
+    return 1 if problems or any(one.state == "not known" for one in found) else 0
 
 
 _COLOURS = {"good": GREEN, "stale": RED, "not known": YELLOW, "as started": GREY}
 
 
-def _row(name: str, reference: str, found: "SecretStanding | None") -> list[Cell]:
-    state = _state(reference, found)
+def _row(one: "ProviderKey") -> list[Cell]:
     return [
-        Cell(name),
-        Cell(plain(reference)),
-        Cell(state, _COLOURS[state]),
-        Cell(plain(found.version) or "-" if found else "-"),
-        Cell(day(found.since_s) if found else "-"),
-        Cell(day(found.looked_s) if found else "-"),
-        Cell(str(found.older) if found else "-"),
+        Cell(one.provider),
+        Cell(plain(one.reference)),
+        Cell(one.state, _COLOURS[one.state]),
+        Cell(plain(one.version) or "-"),
+        Cell(day(one.since_s)),
+        Cell(day(one.looked_s)),
+        Cell("-" if one.looked_s is None else str(one.older)),
     ]
 
 
-def _as_json(reference: str, found: "SecretStanding | None") -> dict[str, object]:
+def _as_json(one: "ProviderKey") -> dict[str, object]:
     return {
-        "reference": reference,
-        "state": _state(reference, found),
-        "version": found.version if found else "",
-        "since": iso(found.since_s) if found else None,
-        "looked_at": iso(found.looked_s) if found else None,
-        "older": found.older if found else 0,
-        "problem": found.problem if found else "",
+        "provider": one.provider,
+        "reference": one.reference,
+        "state": one.state,
+        "version": one.version,
+        "since": iso(one.since_s),
+        "looked_at": iso(one.looked_s),
+        "older": one.older,
+        "problem": one.problem,
     }
 
 
