@@ -38,8 +38,11 @@ def log_terms(desk: Desk) -> AuditTerms:
     return terms
 
 
-def search_log(desk: Desk, search: "Search", *, limit: int) -> "list[AuditEntry]":
+def search_log(desk: Desk, search: "Search", *, limit: int, before: int | None = None) -> "list[AuditEntry]":
     """The last entries that are searched for, the newest first.
+
+    Arguments:
+        before: only those with a lower number.
 
     Raises:
         Forbidden, CommandError, ConfigError, SecretError: as `log_terms`.
@@ -51,7 +54,8 @@ def search_log(desk: Desk, search: "Search", *, limit: int) -> "list[AuditEntry]
         from headworks.audit.reading import AuditReader
         from headworks.audit.sealing import ARCHIVE_FOLDER
 
-        found = deque(AuditReader(terms.folder / ARCHIVE_FOLDER, ledger).search(search), maxlen=max(1, limit))
+        entries = AuditReader(terms.folder / ARCHIVE_FOLDER, ledger).search(search)
+        found = deque((one for one in entries if before is None or one.number < before), maxlen=max(1, limit))
     return list(reversed(found))
 
 

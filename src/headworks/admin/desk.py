@@ -39,7 +39,7 @@ def organisations_of(project: Project) -> Organisations:
 
 
 class Desk:
-    """One piece of administration. State: whether anything was told.
+    """One piece of administration. State: whether anything was told; the server secret, once it was read.
 
     Arguments:
         project: what is administrated.
@@ -67,6 +67,7 @@ class Desk:
         self.has_told = False
         self._tell = tell
         self._environment = environment
+        self._secret = b""
 
     # -- who may ------------------------------------------------------------------------------------------------------
 
@@ -142,7 +143,9 @@ class Desk:
 
     def secret(self) -> bytes:
         """The server secret. Raises SecretError."""
-        return server_secret(self.project.config.access.secret, self.project.folder, self._environment)
+        if not self._secret:
+            self._secret = server_secret(self.project.config.access.secret, self.project.folder, self._environment)
+        return self._secret
 
     def teams_of_keys(self) -> dict[str, str]:
         """The team of each key, by its id."""
