@@ -13,6 +13,7 @@ from headworks.access.tokens import Claims, claim_of, texts_of
 from headworks.config import Access
 
 _MOST_TEXTS = 1000
+_SCOPES = ("scope", "scp")  # RFC 8693 §4.2; Entra ID
 
 Texts = Mapping[str, tuple[str, ...]]
 """Claims by name, each with the texts that some rule asks for."""
@@ -69,8 +70,9 @@ def grants_of(rules: Iterable[Rule], issuer: str, texts: Texts) -> tuple[RoleGra
 
 
 def _texts(claims: Claims, name: str) -> list[str]:
-    """A claim's texts: those of a list; of one text the whole, and, as scopes are, its words."""
+    """A claim's texts: those of a list; one text is one, but for scopes, which have spaces between them. Words of other
+    texts do not count: users may write some of those themselves."""
     value = claim_of(claims, name)
-    if isinstance(value, str):
-        return [value, *value.split()] if name not in ("sub", "email") else [value]
+    if isinstance(value, str) and name not in _SCOPES:
+        return [value]
     return list(texts_of(value) or ())[:_MOST_TEXTS]

@@ -21,7 +21,7 @@ from headworks.access.key_sets import decode_base64url
 
 SESSION_COOKIE = "__Host-headworks-session"
 SIGNING_IN_COOKIE = "__Host-headworks-signing-in"
-"""A browser takes a cookie of such a name only with `Secure`, for the whole host and for no other (RFC 6265bis §4.1.3)."""
+"""A browser takes a cookie of such a name only with `Secure`, for one host and all of it (RFC 6265bis §4.1.3)."""
 
 MOST_BYTES = 4096
 """Of a cookie: browsers keep no longer ones."""

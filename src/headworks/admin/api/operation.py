@@ -11,6 +11,7 @@ from msgspec import Meta
 from headworks.access import Right
 from headworks.admin.configuration import LookOver, Take
 from headworks.admin.desk import Desk
+from headworks.admin.sessions import Session
 from headworks.errors import Refusal
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
@@ -48,11 +49,13 @@ class Visit(msgspec.Struct, frozen=True):
 
     Attributes:
         revision: what they say is to be changed must not have changed since (`If-Match`); None: they do not say.
+        session: of a browser; None for others.
     """
 
     desk: Desk
     levers: Levers
     revision: int | None = None
+    session: Session | None = None
 
 
 class Operation(msgspec.Struct, frozen=True):

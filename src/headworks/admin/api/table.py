@@ -4,10 +4,11 @@ from headworks.admin.api.audit import APPROVALS, AUDIT
 from headworks.admin.api.calls import CALLS
 from headworks.admin.api.installation import INSTALLATION
 from headworks.admin.api.keys import KEYS
+from headworks.admin.api.me import ME
 from headworks.admin.api.operation import PREFIX, Operation
 from headworks.errors import Refusal
 
-OPERATIONS: tuple[Operation, ...] = (*KEYS, *CALLS, *APPROVALS, *AUDIT, *INSTALLATION)
+OPERATIONS: tuple[Operation, ...] = (*ME, *KEYS, *CALLS, *APPROVALS, *AUDIT, *INSTALLATION)
 
 
 def find_operation(method: str, path: str) -> tuple[Operation, dict[str, str]]:

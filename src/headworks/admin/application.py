@@ -1,0 +1,352 @@
+"""The admin API as an application that a server can serve: who asks, what for, is it theirs to ask, who is told.
+
+What is asked is done in threads, for it reads disks; who asks is found out in the event loop.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from hashlib import sha256
+from typing import TypeVar
+
+import msgspec
+
+from headworks.access import Principal
+from headworks.admin.answering import Answer, refusal_of, refused
+from headworks.admin.api.openapi import document
+from headworks.admin.api.operation import Levers, Operation, Visit
+from headworks.admin.api.table import find_operation
+from headworks.admin.asking import fields_of, repeat_name, revision_in
+from headworks.admin.authenticating import Authenticator, Known, demand_somewhere
+from headworks.admin.desk import Desk
+from headworks.admin.memory import Memory
+from headworks.admin.pages import signed_in_page, trouble_page
+from headworks.admin.sessions import SESSION_COOKIE, SIGNING_IN_COOKIE, Seals, Session, clear_cookie, set_cookie
+from headworks.admin.signing_in import PATIENCE_S, SignInFlow, bad_id_token
+from headworks.calls import AuditEvent
+from headworks.config import Project
+from headworks.errors import HeadworksError, Refusal, StorageError
+from headworks.exchange import Reply, Request, Running
+from headworks.sightings import Sightings
+
+Result = TypeVar("Result")
+
+_encode = msgspec.json.Encoder().encode
+_decode_body = msgspec.json.Decoder(dict[str, object]).decode
+
+Record = Callable[[str, str, str, str, Mapping[str, str | int], str], None]
+"""Has the audit log know: action, actor, origin, target, detail, outcome. From any thread; raises StorageError."""
+
+
+class AdminApplication:
+    """Answers the requests of one configuration. An `exchange.Application`.
+
+    Arguments:
+        project: the configuration in force.
+        levers: what reaches beyond the state folder.
+        authenticator: knows who asks.
+        flow: sign-in in a browser; None where there is none.
+        seals, memory: of cookies, and of what is remembered.
+        record: tells the audit log.
+        executor: where work is done.
+        say: writes a line to the operator's log.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        levers: Levers,
+        authenticator: Authenticator,
+        flow: SignInFlow | None,
+        seals: Seals,
+        memory: Memory,
+        record: Record,
+        executor: ThreadPoolExecutor,
+        say: Callable[[str], None],
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._project = project
+        self._levers = levers
+        self._authenticator = authenticator
+        self._flow = flow
+        self._seals = seals
+        self._memory = memory
+        self._record = record
+        self._executor = executor
+        self._say = say
+        self._now = now
+        self._sightings = Sightings(self._append, lambda: True, time.monotonic)
+
+    # -- an exchange.Application --------------------------------------------------------------------------------------
+
+    def admit(self, request: Request) -> None:
+        """Every head is welcome so far: who asks is looked at when all is there, once."""
+
+    def refuse(self, refusal: Refusal, request: Request | None, reply: Reply) -> None:  # noqa: ARG002
+        """Answer what the server refused."""
+        _send(reply, refused(refusal))
+
+    def handle(self, request: Request, reply: Reply) -> Running | None:
+        """Answer a request, when what it asks for is done."""
+        return _Working(asyncio.get_running_loop().create_task(self._answer(request, reply)))
+
+    async def _answer(self, request: Request, reply: Reply) -> None:
+        try:
+            answer = await self._find_answer(request)
+        except HeadworksError as error:
+            refusal = refusal_of(error)
+            if refusal.status >= 500 and refusal is not error:
+                self._say(f"{request.method} {request.path}: {error}")
+            is_page = request.path in ("/login", "/callback") and b"text/html" in request.headers.get(b"accept", b"")
+            answer = (
+                _page(refusal.status, trouble_page(refusal.message), refusal.headers) if is_page else refused(refusal)
+            )
+        except Exception as error:  # noqa: BLE001 - the server goes on; who asked is told, and so is the operator
+            self._say(f"{request.method} {request.path}: {type(error).__name__}")
+            answer = refused(refusal_of(HeadworksError()))
+        _send(reply, answer)
+
+    async def _find_answer(self, request: Request) -> Answer:
+        self._authenticator.check_network(request)
+        match request.method, request.path:
+            case "GET", "/login":
+                return self._login()
+            case "GET", "/callback":
+                return await self._callback(request)
+            case _, "/login" | "/callback":
+                raise Refusal(405, "method_not_allowed", f"{request.path} takes GET.", headers=(("allow", "GET"),))
+            case _:
+                pass
+        known = await self._identify(request)
+        match request.method, request.path:
+            case "POST", "/logout":
+                return await self._logout(known, request)
+            case "GET", "/admin/v1/openapi.json":
+                return Answer(200, document())
+            case _:
+                return await self._operate(known, request)
+
+    async def _identify(self, request: Request) -> Known:
+        try:
+            return self._authenticator.identify(request)
+        except Refusal as refusal:
+            self._tell_unknown(request, refusal)
+            raise
+
+    # -- operations ---------------------------------------------------------------------------------------------------
+
+    async def _operate(self, known: Known, request: Request) -> Answer:
+        operation, of_path = find_operation(request.method, request.path)
+        origin = self._authenticator.origin(request)
+        try:
+            demand_somewhere(known.principal, operation.right)
+        except Refusal as refusal:
+            detail = {"code": refusal.code}
+            told = partial(
+                self._tell, known.principal, origin, f"admin.{operation.name}", request.path, detail, "refused"
+            )
+            await self._in_thread(partial(told, is_done=True))
+            raise
+        fields = fields_of(operation, of_path, request)
+        revision = revision_in(request.headers.get(b"if-match"))
+        name = repeat_name(operation, request.headers.get(b"idempotency-key"))
+        work = _Work(operation, known.principal, origin, request.path, fields, revision, known.session)
+        if not name:
+            return await self._in_thread(lambda: self._do(work))
+        digest = sha256(b"\0".join((request.method.encode(), request.path.encode(), request.body))).digest()
+        return await self._in_thread(lambda: self._do_once(work, name, digest))
+
+    def _do_once(self, work: "_Work", name: str, digest: bytes) -> Answer:
+        who = work.principal.who
+        known = self._memory.begin(who, name, digest, self._now())
+        if known is not None:
+            if not known.is_same:
+                raise Refusal(
+                    422, "idempotency_key_reused", "This Idempotency-Key was used for another request: take a new one."
+                )
+            if not known.status:
+                raise Refusal(
+                    409,
+                    "still_running",
+                    "A request with this Idempotency-Key has begun, and nothing is known of its end: look what there "
+                    "is before you take a new one.",
+                )
+            return Answer(known.status, known.answer, headers=(("idempotent-replayed", "true"),))
+        try:
+            answer = self._do(work)
+        except HeadworksError:
+            self._memory.forget(who, name)
+            raise
+        self._memory.finish(who, name, answer.status, _without_key(answer.body))
+        return answer
+
+    def _do(self, work: "_Work") -> Answer:
+        """Do it, in a thread, and have the audit log know who has asked for what, however it ends."""
+        operation, principal = work.operation, work.principal
+
+        def tell(action: str, target: str, detail: Mapping[str, str | int], outcome: str) -> None:
+            self._tell(principal, work.origin, action, target, detail, outcome, is_done=operation.method != "GET")
+
+        desk = Desk(self._project, principal, tell, report=self._say, now=self._now)
+        try:
+            found = operation.run(Visit(desk, self._levers, work.revision, work.session), work.fields)
+        except HeadworksError as error:
+            refusal = refusal_of(error)
+            outcome = "refused" if refusal.status in (401, 403) else "failed"
+            desk.tell(f"admin.{operation.name}", work.path, {"code": refusal.code}, outcome=outcome)
+            raise
+        if not desk.has_told:
+            # Whoever has looked is entered before they see anything.
+            desk.tell(f"admin.{operation.name}", work.path)
+        revision = getattr(found, "revision", None)
+        headers = () if revision is None else (("etag", f'"{revision}"'),)
+        return Answer(operation.status, _encode(found), headers=headers)
+
+    def _tell(
+        self,
+        principal: Principal,
+        origin: str,
+        action: str,
+        target: str,
+        detail: Mapping[str, str | int],
+        outcome: str,
+        *,
+        is_done: bool,
+    ) -> None:
+        """`is_done`: it cannot be taken back, so whoever asked learns of it even where the log does not."""
+        known = dict(detail) | {"by": principal.way}
+        if principal.name:
+            known["by_name"] = principal.name
+        try:
+            self._record(action, principal.who, origin, target, known, outcome)
+        except StorageError as error:
+            if not is_done:
+                raise
+            self._say(f"the audit log does not know of {action} of {target or 'all'} by {principal.who}: {error}")
+
+    def _tell_unknown(self, request: Request, refusal: Refusal) -> None:
+        """Somebody whom nobody knows, or who forges: told once an hour for each address, so that none fills the log."""
+        self._sightings.refused(refusal.code, self._authenticator.origin(request), request.path)
+
+    def _append(self, seen: AuditEvent) -> None:
+        """Soon, in a thread: nobody waits for it."""
+
+        def write() -> None:
+            detail = {"code": msgspec.json.decode(seen.detail, type=dict[str, str])["code"]}
+            try:
+                self._record(seen.action, "", seen.origin, seen.target, detail, "refused")
+            except StorageError as error:
+                self._say(f"the audit log does not know of a refused request: {error}")
+
+        self._executor.submit(write)
+
+    # -- signing in ---------------------------------------------------------------------------------------------------
+
+    def _login(self) -> Answer:
+        url, cookie = self._wanted_flow().begin()
+        keep = set_cookie(SIGNING_IN_COOKIE, cookie, max_age_s=int(PATIENCE_S), same_site="Lax")
+        return Answer(302, b"", headers=(("location", url), keep))
+
+    async def _callback(self, request: Request) -> Answer:
+        flow, authenticator = self._wanted_flow(), self._authenticator
+        try:
+            begun, code = flow.answered(request)
+        except Refusal as refusal:
+            self._tell_unknown(request, refusal)
+            authenticator.note_bad(request)
+            raise
+        token = await self._in_thread(lambda: flow.exchange(begun, code))
+        claims = authenticator.signed_in(token, begun.nonce, flow.sign_in.client_id)
+        if claims is None:
+            self._tell_unknown(request, bad_id_token())
+            raise bad_id_token()
+        session, principal = authenticator.session_of(claims, flow.sign_in)
+        origin = authenticator.origin(request)
+        forget = clear_cookie(SIGNING_IN_COOKIE, same_site="Lax")
+        outcome = "done" if principal.grants else "refused"
+        await self._in_thread(
+            lambda: self._tell(principal, origin, "admin.signed_in", session.issuer, {}, outcome, is_done=False)
+        )
+        if not principal.grants:
+            raise Refusal(
+                403,
+                "no_role",
+                "You are known, and have no role here: ask an admin to name you in `access.users`, or one of your "
+                "groups in `access.roles`.",
+                kind="permission_error",
+                headers=(forget,),
+            )
+        keep = set_cookie(
+            SESSION_COOKIE, self._seals.seal(session), max_age_s=int(flow.sign_in.session_s), same_site="Strict"
+        )
+        return _page(200, signed_in_page(session.name), (keep, forget))
+
+    async def _logout(self, known: Known, request: Request) -> Answer:
+        session = known.session
+        if session is None:
+            raise Refusal(409, "no_session", "Only a browser's session can be ended; a key is revoked instead.")
+        origin, now_s = self._authenticator.origin(request), self._now()
+
+        def end() -> None:
+            self._memory.end_session(session.session_id, session.ends_s, now_s)
+            self._tell(known.principal, origin, "admin.signed_out", session.issuer, {}, "done", is_done=True)
+
+        await self._in_thread(end)
+        return Answer(204, b"", headers=(clear_cookie(SESSION_COOKIE, same_site="Strict"),))
+
+    def _wanted_flow(self) -> SignInFlow:
+        if self._flow is None:
+            raise Refusal(
+                404,
+                "no_sign_in",
+                "There is no sign-in here: `admin.sign_in` in headworks.yaml sets it up. Keys with a role are taken.",
+                kind="not_found_error",
+            )
+        return self._flow
+
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+class _Work(msgspec.Struct, frozen=True):
+    """What is to be done, and for whom."""
+
+    operation: Operation
+    principal: Principal
+    origin: str
+    path: str
+    fields: Mapping[str, object]
+    revision: int | None
+    session: Session | None
+
+
+class _Working:
+    """A request that is being answered. What it asks for goes on when its client goes away: it may be half done."""
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self._task = task
+
+    def cancel(self) -> object:
+        """See `Running`: nobody hears the answer."""
+        return None
+
+    def stop(self) -> object:
+        """See `Running`: it ends by itself, shortly."""
+        return None
+
+
+def _send(reply: Reply, answer: Answer) -> None:
+    reply.respond(answer.status, answer.header_block(), answer.body)
+
+
+def _page(status: int, body: bytes, headers: tuple[tuple[str, str], ...]) -> Answer:
+    return Answer(status, body, "text/html; charset=utf-8", headers)
+
+
+def _without_key(body: bytes) -> bytes:
+    """An answer as it may be kept: the key in it is shown once."""
+    fields = _decode_body(body)
+    return _encode(fields | {"key": None})
