@@ -57,7 +57,8 @@ def examine(project: Project, *, environment: Mapping[str, str], plan_models: Pl
     examiner.audit()
     examiner.prices()
     if project.config.server.tls is not None:
-        examiner.tls(project.config.server.tls)
+        examiner.tls(("server", "tls"), project.config.server.tls)
+    examiner.admin()
     for name, provider in project.config.providers.items():
         examiner.provider(("providers", name), provider)
         if provider.kind == "simulator":
@@ -116,8 +117,14 @@ class _Examiner:
         except HeadworksError as error:
             self._blame(("storage", "path"), str(error))
 
-    def tls(self, tls: Tls) -> None:
-        place: Place = ("server", "tls")
+    def admin(self) -> None:
+        admin = self._project.config.admin
+        if admin.tls is not None:
+            self.tls(("admin", "tls"), admin.tls)
+        if admin.sign_in is not None and admin.sign_in.client_secret is not None:
+            self._secret(("admin", "sign_in", "client_secret"), admin.sign_in.client_secret)
+
+    def tls(self, place: Place, tls: Tls) -> None:
         files_exist = [
             self._is_readable((*place, "certificate"), tls.certificate),
             self._is_readable((*place, "key"), tls.key),

@@ -45,7 +45,9 @@ def run_keeper(project: Project, kept: Kept, control: socket.socket) -> int:
 
 def key_set_urls(project: Project) -> tuple[str, ...]:
     """Where key sets of token issuers are to be fetched."""
-    return tuple(one.jwks_url for one in project.config.access.tokens if one.jwks_url is not None)
+    admin = project.config.admin
+    theirs = () if admin.port is None else (*admin.tokens, *((admin.sign_in,) if admin.sign_in is not None else ()))
+    return tuple(one.jwks_url for one in (*project.config.access.tokens, *theirs) if one.jwks_url is not None)
 
 
 def _fetcher(project: Project) -> "KeySetFetcher":

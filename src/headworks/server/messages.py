@@ -8,6 +8,10 @@ and the supervisor and the process that looks at provider keys:
     supervisor -> keeper    reload · secrets (what is known)
     keeper -> supervisor    secrets
 
+and the supervisor and the process that serves the admin API:
+
+    supervisor -> admin     reload · kept (why the old configuration was kept)
+
 A frame is one byte for the word, four for the length (big-endian), then the bytes. The end of the stream means that
 the other side is gone.
 """

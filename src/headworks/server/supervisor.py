@@ -40,6 +40,10 @@ _BACKOFF_S = (0.0, 0.2, 1.0, 5.0)
 """A process that dies young is replaced later and later."""
 
 _CONTROL_PLANE = "control-plane"
+_ADMIN = "admin"
+
+AdminBody = Callable[[Project, socket.socket], int]
+"""Serves the admin API of a project, and hears the supervisor over a socket; returns the exit code."""
 
 OPEN_MODE = "headworks: access.mode is `open`: whoever reaches this port may call, without a key"
 """Said whenever it begins to be so."""
@@ -69,6 +73,7 @@ class Supervisor:
         say: prints a line for the operator.
         prepare: called when the address is ours and nothing has started: a start that fails has changed nothing.
         announce: called once with the address when every worker takes calls.
+        admin: the body of the process that serves the admin API, where the configuration asks for one.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class Supervisor:
         say: Callable[[str], None],
         prepare: Callable[[], None],
         announce: Callable[[str], None],
+        admin: AdminBody | None = None,
     ) -> None:
         self._settings = settings
         self._channels = channels_of(settings.project)
@@ -94,6 +100,9 @@ class Supervisor:
         self._workers = [_Child(f"worker_{index + 1}") for index in range(settings.project.config.server.workers)]
         self._control_plane = _Child(_CONTROL_PLANE)
         self._keeper: _Child | None = _Child(KEEPER) if kept or key_set_urls(settings.project) else None
+        self._admin_body = admin
+        has_admin = admin is not None and settings.project.config.admin.port is not None
+        self._admin: _Child | None = _Child(_ADMIN) if has_admin else None
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
         self._wake, self._wake_in = socket.socketpair()
@@ -114,6 +123,8 @@ class Supervisor:
         self._start(self._control_plane, self._control_plane_body)
         if self._keeper is not None:
             self._start_keeper(self._keeper)
+        if self._admin is not None:
+            self._start_admin(self._admin)
         for worker in self._workers:
             self._start_worker(worker)
         code = self._watch()
@@ -187,6 +198,18 @@ class Supervisor:
         def body() -> int:
             ours.close()
             return run_keeper(self._settings.project, self._kept, theirs)
+
+        self._start_heard(child, body, theirs)
+
+    def _start_admin(self, child: _Child) -> None:
+        ours, theirs = socket.socketpair()
+        child.control, child.frames = ours, FrameReader()
+        serve_admin = self._admin_body
+        assert serve_admin is not None, "there is no such child without one"
+
+        def body() -> int:
+            ours.close()
+            return serve_admin(self._settings.project, theirs)
 
         self._start_heard(child, body, theirs)
 
@@ -275,8 +298,8 @@ class Supervisor:
         return any(not child.pid for child in self._children()) or not self._is_announced
 
     def _children(self) -> tuple[_Child, ...]:
-        keeper = () if self._keeper is None else (self._keeper,)
-        return (*self._workers, self._control_plane, *keeper)
+        others = (child for child in (self._keeper, self._admin) if child is not None)
+        return (*self._workers, self._control_plane, *others)
 
     def _wait(self, timeout_s: float) -> None:
         for key, _ in self._selector.select(timeout_s):
@@ -347,6 +370,8 @@ class Supervisor:
             self._start(self._control_plane, self._control_plane_body)
         if self._keeper is not None and not self._keeper.pid and time.monotonic() >= self._keeper.start_at_s:
             self._start_keeper(self._keeper)
+        if self._admin is not None and not self._admin.pid and time.monotonic() >= self._admin.start_at_s:
+            self._start_admin(self._admin)
         for worker in self._workers:
             if not worker.pid and time.monotonic() >= worker.start_at_s:
                 self._start_worker(worker)
@@ -368,6 +393,7 @@ class Supervisor:
             channels = channels_of(fresh)
         except (HeadworksError, OSError, ValueError) as error:
             self._record("config.reloaded", project, outcome="refused")
+            self._tell_admin(Word.KEPT, str(error))
             self._say("headworks: the old configuration stays, for the new one is not usable:")
             for line in str(error).splitlines():
                 self._say(f"headworks: {line}")
@@ -381,6 +407,7 @@ class Supervisor:
         self._tell_workers(Word.SECRETS, pack(kept))
         self._tell_workers(Word.RELOAD, text.encode())
         self._tell_keeper(text)
+        self._tell_admin(Word.RELOAD, text)
         self._record("config.reloaded", fresh, before=project)
         self._say("headworks: configuration reloaded")
 
@@ -397,6 +424,10 @@ class Supervisor:
         elif self._keeper is not None:
             _tell(self._keeper, Word.SECRETS, pack(self._kept))
             _tell(self._keeper, Word.RELOAD, text.encode())
+
+    def _tell_admin(self, word: Word, text: str) -> None:
+        if self._admin is not None:
+            _tell(self._admin, word, text.encode())
 
     def _record(self, action: str, project: Project, *, before: Project | None = None, outcome: str = "done") -> None:
         """Tell the audit log which configuration is in force; by its hash, and by the names of what has changed."""
@@ -421,7 +452,8 @@ class Supervisor:
         grace_s = self._settings.project.config.server.grace_s + READINESS_LEAD_S + 5.0
         self._signals.clear()
         self._end(self._workers, grace_s)
-        self._end([child for child in (self._control_plane, self._keeper) if child is not None], 10.0)
+        others = (self._control_plane, self._keeper, self._admin)
+        self._end([child for child in others if child is not None], 10.0)
         if self._placeholder is not None:
             self._placeholder.close()
 
@@ -456,6 +488,7 @@ def serve(
     say: Callable[[str], None],
     prepare: Callable[[Settings], None],
     announce: Callable[[Settings, str], None],
+    admin: AdminBody | None = None,
 ) -> int:
     """Serve the project of a configuration file; returns the exit code.
 
@@ -463,6 +496,7 @@ def serve(
         overrides: fields of `server` that the command line sets (`host`, `port`, `workers`).
         prepare: called with the settings when the address is ours, before anything starts.
         announce: called with the settings and the address when calls are taken.
+        admin: as for `Supervisor`.
 
     Raises:
         ConfigError, SecretError: the configuration cannot be used.
@@ -470,9 +504,11 @@ def serve(
     """
     project = _with_overrides(load(file), overrides)
     try:
-        tls_context(project)
-    except OSError as error:  # ssl.SSLError is one
         place = ("server", "tls")
+        tls_context(project, project.config.server.tls)
+        place = ("admin", "tls")
+        tls_context(project, project.config.admin.tls)
+    except OSError as error:  # ssl.SSLError is one
         raise ConfigError(project.problem(place, f"the listener's TLS files cannot be used: {error}")) from error
     kept = look_at_keys(project, os.environ)
     settings = read_settings(project, os.environ, kept)
@@ -483,6 +519,7 @@ def serve(
         say=say,
         prepare=lambda: prepare(settings),
         announce=lambda address: announce(settings, address),
+        admin=admin,
     )
     return supervisor.run()
 

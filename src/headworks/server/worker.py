@@ -11,7 +11,7 @@ from time import perf_counter
 import uvloop
 
 from headworks.assembly import Assembly
-from headworks.config import Project, Server, parse
+from headworks.config import Project, Server, Tls, parse
 from headworks.endpoints import KNOWN_PATHS, PATHS_BEFORE_A_NAME
 from headworks.errors import HeadworksError
 from headworks.hull import Hull
@@ -49,9 +49,8 @@ def server_limits(server: Server) -> ServerLimits:
     return ServerLimits(**{field: getattr(server, field) for field in ServerLimits.__struct_fields__})
 
 
-def tls_context(project: Project) -> ssl.SSLContext | None:
-    """The listener's TLS, if configured. Raises OSError or ssl.SSLError for files that cannot be used."""
-    tls = project.config.server.tls
+def tls_context(project: Project, tls: Tls | None) -> ssl.SSLContext | None:
+    """A listener's TLS, if configured. Raises OSError or ssl.SSLError for files that cannot be used."""
     if tls is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -66,6 +65,7 @@ def fixed_part(project: Project) -> dict[tuple[str, ...], object]:
     config = project.config
     return {
         **{("server", field): getattr(config.server, field) for field in ("host", "port", "workers", "tls")},
+        **{("admin", field): getattr(config.admin, field) for field in ("port", "host", "tls")},
         **{("storage", field): getattr(config.storage, field) for field in config.storage.__struct_fields__},
         **{("records", field): getattr(config.records, field) for field in ("store", "store_password", "days")},
         ("access", "secret"): config.access.secret,
@@ -134,7 +134,9 @@ class _Worker:
         metrics.gauge("workers", "Workers that are running.", lambda: 1)
         self._publish_timer = Timer(self._publish)
         self._publish()
-        await server.listen(bind(project.config.server.host, self._port, shared=True), tls_context(project))
+        await server.listen(
+            bind(project.config.server.host, self._port, shared=True), tls_context(project, project.config.server.tls)
+        )
         _tune_memory()
         self._is_ready = True
         self._publish()  # before anybody is told: who looks then must see it
