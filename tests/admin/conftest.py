@@ -1,10 +1,21 @@
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from headworks.access import Principal, Role, RoleGrant
+from headworks.access import AT_THE_SHELL, Principal, Role, RoleGrant
 from headworks.admin import Desk
-from headworks.config import parse
+from headworks.admin.api.operation import Levers
+from headworks.admin.application import AdminApplication
+from headworks.admin.authenticating import Authenticator
+from headworks.admin.keys import NewKey, make_key
+from headworks.admin.memory import Memory
+from headworks.admin.sessions import Seals
+from headworks.config import Examination, parse
+from headworks.errors import StorageError
+from headworks.exchange import Request
 
 NOW_S = 1_795_435_200.0
 
@@ -44,3 +55,124 @@ def desk(project, told):
         return Desk(project, Principal(who, "ann", way, grants(*roles, where=where)), tell, now=lambda: NOW_S)
 
     return sit
+
+
+class Clock:
+    def __init__(self, now_s):
+        self.now_s = now_s
+
+    def __call__(self):
+        return self.now_s
+
+
+class Heard:
+    """What an application answers."""
+
+    def __init__(self):
+        self.done = asyncio.Event()
+        self.status, self.headers, self.body = 0, {}, b""
+
+    def respond(self, status, headers, body):
+        self.status, self.body = status, body
+        lines = headers.decode("latin-1").split("\r\n")[:-1]
+        self.headers = {}
+        for line in lines:
+            name, _, value = line.partition(": ")
+            self.headers.setdefault(name, []).append(value)
+        self.done.set()
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def code(self):
+        return self.json["error"]["code"]
+
+
+class Api:
+    """An admin API without a socket, and a hand that makes keys for it."""
+
+    def __init__(self, project, *, flow=None):
+        self.project = project
+        self.now = Clock(NOW_S)
+        self.clock = Clock(1000.0)
+        self.recorded = []
+        self.log = []
+        self.is_audit_full = False
+        self.taken = []
+        self._flow = flow
+        self.runner = asyncio.Runner()
+        self.executor = ThreadPoolExecutor(2)
+        self.memory = Memory(project.storage)
+        shell = Desk(project, AT_THE_SHELL, lambda *_: None, now=self.now)
+        self.secret = shell.secret()
+        self.seals = Seals(self.secret)
+        self.shell = shell
+        self.use(project)
+
+    def use(self, project):
+        """Go by another configuration."""
+        self.project = project
+        self.authenticator = Authenticator(
+            project, self.secret, self.seals, self.memory, now=self.now, clock=self.clock, say=self.log.append
+        )
+        flow = None if self._flow is None else self._flow(project, self.seals, self.now)
+        levers = Levers(lambda _: Examination(), self._take)
+        self.application = AdminApplication(
+            project,
+            levers,
+            self.authenticator,
+            flow,
+            self.seals,
+            self.memory,
+            self._record,
+            self.executor,
+            self.log.append,
+            now=self.now,
+        )
+
+    def _take(self):
+        self.taken.append(True)
+        return "f" * 64
+
+    def _record(self, action, actor, origin, target, detail, outcome):
+        if self.is_audit_full:
+            raise StorageError("the journals are full")
+        self.recorded.append((action, actor, origin, target, dict(detail), outcome))
+
+    def key(self, role="caller", team="", **fields):
+        """A key's record, and itself."""
+        return make_key(self.shell, NewKey(role=Role(role), team=team, **fields))
+
+    def call(self, method, path, key="", body=None, *, peer="10.0.0.1", headers=()):
+        """What is answered."""
+        sent = dict(headers)
+        if key:
+            sent.setdefault(b"authorization", f"Bearer {key}".encode())
+        if body is not None:
+            sent.setdefault(b"content-type", b"application/json")
+            body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        path, _, query = path.partition("?")
+        path = path if path.startswith(("/login", "/callback", "/logout", "/admin")) else f"/admin/v1{path}"
+        request = Request(method, path, query, sent, body or b"", peer=peer)
+
+        async def ask():
+            heard = Heard()
+            self.application.admit(request)
+            self.application.handle(request, heard)
+            await heard.done.wait()
+            return heard
+
+        return self.runner.run(ask())
+
+    def close(self):
+        self.executor.shutdown()
+        self.runner.close()
+
+
+@pytest.fixture
+def api(project):
+    api = Api(project)
+    yield api
+    api.close()

@@ -50,7 +50,7 @@ def document() -> bytes:
 def build() -> dict[str, Any]:
     """The document."""
     kinds = [kind for one in OPERATIONS for kind in (one.asked, one.answer)]
-    _, components = msgspec.json.schema_components(list(dict.fromkeys(kinds)), ref_template=_REF)
+    _, components = msgspec.json.schema_components(list(dict.fromkeys(kinds)), ref_template=_REF, schema_hook=_any)
     paths: dict[str, dict[str, Any]] = {}
     for one in OPERATIONS:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, components)
@@ -77,6 +77,11 @@ def build() -> dict[str, Any]:
             },
         },
     }
+
+
+def _any(_: type) -> dict[str, Any]:
+    """The schema of what may be anything: the configuration has its own."""
+    return {"description": "Anything."}
 
 
 def _operation(one: Operation, components: dict[str, Any]) -> dict[str, Any]:
