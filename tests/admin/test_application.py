@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import jsonschema_rs
@@ -292,3 +293,24 @@ def test_the_configuration_is_shown_without_what_may_be_secret(project, api):
     assert answer.status == 200
     assert b"planted" not in answer.body
     assert answer.json["config"]["providers"]["up"]["api_key"] == "env:KEY"
+
+
+def test_a_request_whose_end_nobody_knows_is_not_made_again(api):
+    boss, key = api.key("admin")
+    headers = {b"idempotency-key": b"one"}
+    digest = hashlib.sha256(b'POST\0/admin/v1/keys\0{"name": "app"}').digest()
+    api.memory.begin(boss.key_id, "one", digest, api.now())
+
+    assert api.call("POST", "/keys", key, {"name": "app"}, headers=headers).code == "still_running"
+    assert len(api.call("GET", "/keys", key).json["items"]) == 1
+
+
+def test_a_key_that_was_made_is_shown_though_the_audit_log_cannot_be_told(api):
+    _, key = api.key("admin")
+    api.is_audit_full = True
+    answer = api.call("POST", "/keys", key, {"name": "app"})
+
+    assert answer.status == 201
+    assert answer.json["key"].startswith("hw-")
+    assert any("does not know of key.created" in line for line in api.log)
+    assert not any(answer.json["key"] in line for line in api.log)

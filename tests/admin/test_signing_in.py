@@ -252,7 +252,7 @@ def test_who_tries_answers_again_and_again_is_locked_out(api, provider):
 def test_what_the_identity_provider_refuses_or_cannot_do_is_said(api, provider):
     query, signing_in = begin(api, provider)
     _, state = query.split("&")
-    refused = come_back(api, f"error=access_denied&{state}", signing_in, accept=b"text/html")
+    refused = come_back(api, f"error=access_denied&{state}", signing_in)
     assert (refused.status, refused.code) == (403, "sign_in_refused")
 
     provider.is_away = True

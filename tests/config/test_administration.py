@@ -1,5 +1,7 @@
 import pytest
 
+from headworks.config import examine
+from headworks.server.keeper import key_set_urls
 from tests.config.conftest import SIMULATOR
 
 SIGN_IN = (
@@ -62,3 +64,16 @@ def test_users_and_rules_are_read(project):
 
     assert access.users[0].roles == ("admin", "auditor")
     assert (access.roles[0].role, access.roles[0].organisation) == ("operator", "acme")
+
+
+def test_what_the_admin_api_refers_to_is_looked_at(project):
+    text = (
+        f"{SIMULATOR}admin: {{port: 1, tls: {{certificate: no.pem, key: no.key}}, "
+        f"sign_in: {SIGN_IN.replace('client_id: c', 'client_id: c, client_secret: env:NOWHERE')}}}\n"
+    )
+    found = [str(one) for one in examine(project(text), environment={}, plan_models=lambda _: ()).problems]
+
+    assert any("admin.tls.certificate" in one for one in found)
+    assert any("admin.sign_in.client_secret" in one and "NOWHERE" in one for one in found)
+    assert [one.rpartition("/")[2] for one in key_set_urls(project(text))] == ["k"]
+    assert key_set_urls(project(text.replace("port: 1, ", ""))) == ()

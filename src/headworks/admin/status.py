@@ -1,6 +1,7 @@
 """How the running gateway stands, and what teams and organisations there are."""
 
 from collections import Counter
+from typing import Literal
 
 import msgspec
 
@@ -29,6 +30,44 @@ class RoleStanding(msgspec.Struct, frozen=True):
 
     name: Role
     rights: tuple[Right, ...]
+
+
+class RoleHolder(msgspec.Struct, frozen=True):
+    """Who has a role: a key, a user of the configuration, or whoever comes with a claim.
+
+    `how` is `key`, `user` or `claim`; `who` a key's id and name, a subject or an address, or a claim and its value.
+    """
+
+    role: str
+    organisation: str | None
+    how: Literal["key", "user", "claim"]
+    who: str
+    issuer: str
+
+
+def role_holders(desk: Desk, *, now_s: float) -> list[RoleHolder]:
+    """Who has a role, of what whoever asks reaches: keys that are good, then users, then claims.
+
+    Raises:
+        Forbidden: they may not see keys, or not everywhere.
+    """
+    desk.demand_everywhere(Right.READ_KEYS)
+    found = []
+    with desk.keys() as store:
+        for record in store.list():
+            grant = desk.organisations.grant_of_key(record.role, record.team)
+            if record.role is Role.CALLER or grant is None or not record.is_good(now_s):
+                continue
+            who = f"{record.key_id} {record.name}".rstrip()
+            found.append(RoleHolder(grant.role.value, grant.organisation, "key", who, ""))
+    access = desk.project.config.access
+    for user in access.users:
+        who = user.subject or user.email or ""
+        found += [RoleHolder(role, user.organisation, "user", who, user.issuer or "") for role in user.roles]
+    return found + [
+        RoleHolder(one.role, one.organisation, "claim", f"{one.claim} = {one.value}", one.issuer or "")
+        for one in access.roles
+    ]
 
 
 def gateway_status(desk: Desk) -> Running:

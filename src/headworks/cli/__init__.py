@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "budgets": "Show what budgets have left, and when they will be used up",
     "simulate": "Start a faithful local stand-in for the OpenAI API",
     "keys": "Create, list, show, rotate and revoke virtual keys",
+    "roles": "Show what roles may do at the admin API, and who has one",
     "workloads": "List, make and explain workloads",
     "prompts": "Compare, render, lint, publish and roll back prompts",
     "golden": "Check, import and count golden cases",
