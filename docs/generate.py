@@ -16,6 +16,7 @@ from typing import Any
 
 from msgspec import NODEFAULT, Struct, inspect
 
+from headworks.admin.api.openapi import document
 from headworks.cli import COMMANDS
 from headworks.config import (
     SCHEMA_FILE,
@@ -28,6 +29,7 @@ from headworks.config import (
 
 sys.path.insert(0, str(Path(__file__).parent))  # also where this file is loaded by its path
 
+from administration import admin_reference
 from support import support_matrix
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -106,6 +108,8 @@ def pages() -> dict[Path, str]:
         REFERENCE / "workload.md": reference(WORKLOAD_HEAD, Contract),
         REFERENCE / "cli.md": command_line(),
         REFERENCE / "support.md": support_matrix(),
+        REFERENCE / "admin-api.md": admin_reference(),
+        REFERENCE / "admin-openapi.json": document().decode(),
         REFERENCE / SCHEMA_FILE: json_schema_text(),
         REFERENCE / WORKLOAD_SCHEMA_FILE: workload_schema_text(),
     }

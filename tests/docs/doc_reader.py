@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -32,6 +33,9 @@ _STAND_INS = {
 
 _SERVICES = {"serve": "127.0.0.1:4000", "simulate": "127.0.0.1:4010"}
 """Commands that stay, and where the pages say that they listen."""
+
+_ADMIN_PORT = "4001"
+"""Where the pages say that the admin API listens."""
 
 _LIMIT_S = 60
 
@@ -108,6 +112,7 @@ class Reader:
         self._environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self._services: dict[str, Service] = {}
         self._seen: dict[str, str] = {}
+        self._port = ""
 
     def follow(self, page: Page) -> None:
         """Do everything that the page says. Raises AssertionError with the line of the sample that is not true."""
@@ -242,6 +247,17 @@ class Reader:
             text = text.replace(_SERVICES[name], service.address)
             if name == "serve":
                 text = text.replace("$!", str(service.pid))
+        if _ADMIN_PORT in text:
+            text = text.replace(_ADMIN_PORT, self._admin_port())
         for stand_in, seen in self._seen.items():
             text = text.replace(stand_in, seen)
         return text
+
+    def _admin_port(self) -> str:
+        """A free port for this reader's admin API; not of those that the system gives away, so that it stays free."""
+        for port in range(20_000 + os.getpid() % 10_000, 32_000) if not self._port else ():
+            with socket.socket() as tried:
+                if tried.connect_ex(("127.0.0.1", port)):
+                    self._port = str(port)
+                    break
+        return self._port

@@ -27,7 +27,7 @@ from headworks.config import Project, Secret, parse, read_secret
 from headworks.errors import ConfigError, HeadworksError, SecretError, StorageError
 from headworks.secrets import HttpAsker
 from headworks.server.listening import HttpServer, bind
-from headworks.server.messages import FrameReader, Word
+from headworks.server.messages import FrameReader, Word, frame
 from headworks.server.settings import ServerLimits
 from headworks.server.worker import tls_context
 from headworks.telemetry import report
@@ -115,6 +115,7 @@ class AdminProcess:
         host = f"[{admin.host}]" if ":" in admin.host else admin.host
         report(f"the admin API is on {'https' if admin.tls else 'http'}://{host}:{listener.getsockname()[1]}")
         self._control.setblocking(False)
+        self._control.send(frame(Word.READY))  # a few bytes into an empty socket pair: there is room
         loop.add_reader(self._control.fileno(), self._hear)
         refreshing = loop.create_task(self._keep_fresh())
         await self._stop.wait()

@@ -110,7 +110,7 @@ def _of(project: "Project", options: argparse.Namespace) -> int:
     rules = rules_of(project.config.access)
     grants = grants_of(rules, issuer, texts_for(rules, issuer, claims))
     for grant in grants:
-        shown = {"role": grant.role.value, "organisation": grant.organisation}
+        shown: dict[str, object] = {"role": grant.role.value, "organisation": grant.organisation}
         print(json_line(shown) if options.json else f"{grant.role.value} {plain(grant.organisation or 'everywhere')}")
     if not grants:
         note("no role follows: `access.users` and `access.roles` in headworks.yaml say from what one does", "roles")

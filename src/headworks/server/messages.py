@@ -11,6 +11,7 @@ and the supervisor and the process that looks at provider keys:
 and the supervisor and the process that serves the admin API:
 
     supervisor -> admin     reload · kept (why the old configuration was kept)
+    admin -> supervisor     ready
 
 A frame is one byte for the word, four for the length (big-endian), then the bytes. The end of the stream means that
 the other side is gone.

@@ -325,15 +325,21 @@ class Supervisor:
         for word, content in child.frames.feed(data):
             if word is Word.READY:
                 child.is_ready = True
-                if not self._is_announced and all(worker.is_ready for worker in self._workers):
-                    self._is_announced = True
-                    self._announce(self._address())
+                self._announce_once()
             elif word is Word.SECRETS:
                 # It may not have heard of the newest configuration yet: what only that one names stays.
                 self._kept = {**self._kept, **unpack(content)}
                 self._tell_workers(Word.SECRETS, content)
             elif word is Word.KEPT:
                 self._say(f"headworks: {child.name} keeps the old configuration: {content.decode()}")
+
+    def _announce_once(self) -> None:
+        """When all that takes requests does. An admin API that cannot start keeps no caller waiting."""
+        waits_for_admin = self._admin is not None and self._admin.pid and not self._admin.is_ready
+        if self._is_announced or waits_for_admin or not all(worker.is_ready for worker in self._workers):
+            return
+        self._is_announced = True
+        self._announce(self._address())
 
     def _forget_control(self, child: _Child) -> None:
         if child.control is not None:
@@ -358,6 +364,7 @@ class Supervisor:
             child.start_at_s = time.monotonic() + _BACKOFF_S[min(child.deaths, len(_BACKOFF_S) - 1)]
             how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
             self._say(f"headworks: {child.name} {how}" + ("; starting another" if self._is_announced else ""))
+            self._announce_once()
 
     def _forget_gauges(self, child: _Child) -> None:
         try:
