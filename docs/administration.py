@@ -23,8 +23,8 @@ along. A right over keys, calls, budgets, limits and approvals reaches what belo
 
 OPERATIONS_HEAD = """## Operations
 
-Whoever lacks the right gets 403 (`role_not_allowed`); what is out of their reach is 404, as what does not exist. Without
-the right that is named nobody comes in; `keys.change` asks for `keys.write` or `budgets.write` by what is changed.
+Whoever lacks the right gets 403 (`role_not_allowed`); what is out of their reach is 404, as what does not exist. Nobody
+comes in without the right that is named; `keys.change` asks for `keys.write` or `budgets.write` by what is changed.
 """
 
 REST = """## Questions

@@ -23,7 +23,7 @@ TEXT = """
 providers: {sim: {kind: simulator}}
 access:
   organisations: {acme: {teams: [search, support]}, globex: {teams: [billing]}}
-  teams: {search: {limits: {requests_per_minute: 60}, budget: {per_day: 5}}, billing: {}}
+  teams: {search: {limits: {requests_per_minute: 60}, budget: {per_day: 5, on_reach: tell}}, billing: {}}
 models: {nano: sim/gpt-6-luna}
 """
 

@@ -130,6 +130,9 @@ def test_teams(api, where, reached):
     _, key = api.key("analyst", where)
     found = {one["name"]: one["organisation"] for one in api.call("GET", "/teams", key).json["items"]}
 
+    items = {one["name"]: one for one in api.call("GET", "/teams", key).json["items"]}
+    if "search" in reached:
+        assert items["search"]["budget"] == {"day_usd": "5", "month_usd": None, "mode": "tell", "alert_at": [80, 100]}
     assert set(found.values()) == ({OF[where]} if where else {"acme", "globex"})
     assert ("billing" in found) == ("billing" in reached)
 

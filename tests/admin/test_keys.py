@@ -65,6 +65,16 @@ def test_nobody_comes_by_a_greater_role_by_rotating_its_key(desk):
     assert fresh.role is Role.AUDITOR
 
 
+def test_a_key_that_decides_everybodys_approvals_is_made_by_who_may_decide_them(desk):
+    record, _ = make_key(desk("admin"), NewKey(team="search", endpoints=(Endpoint.APPROVALS,)))
+
+    ann = desk("admin", where="acme")
+    with pytest.raises(Forbidden, match="whole installation"):
+        make_key(ann, NewKey(team="search", endpoints=(Endpoint.CHAT, Endpoint.APPROVALS)))
+    with pytest.raises(Forbidden, match="whole installation"):
+        rotate_key(ann, record.key_id, overlap_s=0.0)
+
+
 def test_a_key_that_could_do_nothing_is_not_made(desk):
     with pytest.raises(CommandError, match="leave out the endpoints"):
         make_key(desk("admin"), NewKey(role=Role.ADMIN, endpoints=(Endpoint.CHAT,)))

@@ -124,7 +124,7 @@ def me(api, session):
 
 
 def test_who_signs_in_is_known_from_then_on_with_the_roles_that_follow(api, provider):
-    session = sign_in(api, provider, email="ann@a.example")
+    session = sign_in(api, provider, email="ann@a.example", email_verified=True)
     found = me(api, session).json
 
     assert (found["name"], found["way"]) == ("ann@a.example", "session")
@@ -266,7 +266,7 @@ def test_what_the_identity_provider_refuses_or_cannot_do_is_said(api, provider):
 
 def test_a_browser_is_shown_pages_without_a_script(api, provider):
     html = {b"accept": b"text/html,*/*"}
-    provider.said = {"email": "<script>@a.example"}
+    provider.said = {"email": "<script>@a.example", "email_verified": True}
     query, signing_in = begin(api, provider)
     page = api.call("GET", f"/callback?{query}", headers=cookie(SIGNING_IN_COOKIE, signing_in) | html)
     trouble = api.call("GET", "/callback?code=1", headers=html)
@@ -337,3 +337,10 @@ def test_a_program_comes_with_a_bearer_token_for_the_api_and_not_with_an_id_toke
     assert api.call("POST", "/keys", token(KEY, said).decode(), {"name": "x"}).status == 201
     assert api.call("GET", "/me", token(KEY, claims(aud="headworks admin", nonce="n")).decode()).status == 401
     assert api.call("GET", "/keys", token(KEY, claims(aud="admin-api", sub="eve")).decode()).status == 403
+
+
+def test_nobody_is_called_by_an_address_that_may_be_another_persons(api, provider):
+    session = sign_in(api, provider, email="boss@a.example")
+    bearer = token(KEY, claims(aud="admin-api", email="boss@a.example")).decode()
+
+    assert me(api, session).json["name"] == api.call("GET", "/me", bearer).json["name"] == "ann"

@@ -77,3 +77,13 @@ def test_what_the_admin_api_refers_to_is_looked_at(project):
     assert any("admin.sign_in.client_secret" in one and "NOWHERE" in one for one in found)
     assert [one.rpartition("/")[2] for one in key_set_urls(project(text))] == ["k"]
     assert key_set_urls(project(text.replace("port: 1, ", ""))) == ()
+
+
+def test_with_two_identity_providers_a_rule_says_whose_it_is(problems, project):
+    admin = (
+        "admin: {port: 1, tokens: [{issuer: a, audience: [x], jwks_file: k}, {issuer: b, audience: [x], jwks_file: k}]}"
+    )
+    rules = "access: {users: [{subject: s, roles: [admin]}], roles: [{value: g, role: admin, issuer: a}]}"
+
+    assert "access.users[0]: needs `issuer`" in problems(f"{SIMULATOR}{admin}\n{rules}\n")[0]
+    project(f"{SIMULATOR}{admin}\n{rules.replace('subject: s', 'subject: s, issuer: b')}\n")

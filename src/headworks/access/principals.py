@@ -55,9 +55,9 @@ class Organisations:
         return tuple(team for name in names for team in self._teams.get(name, ()))
 
     def grant_of_key(self, role: Role, team: str) -> RoleGrant | None:
-        """Where a key has its role: in the organisation of its team; everywhere if it has no team, or there are no
-        organisations. A key whose team has been taken out of its organisation has it nowhere (None)."""
-        if not team or not self._teams:
+        """Where a key has its role: everywhere if it has no team, else in its team's organisation. None is nowhere: its
+        team is in none (any more). What is taken out of the file must not make anybody mightier."""
+        if not team:
             return RoleGrant(role)
         return RoleGrant(role, self._of[team]) if team in self._of else None
 

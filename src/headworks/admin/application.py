@@ -23,7 +23,15 @@ from headworks.admin.authenticating import Authenticator, Known, demand_somewher
 from headworks.admin.desk import Desk
 from headworks.admin.memory import Memory
 from headworks.admin.pages import signed_in_page, trouble_page
-from headworks.admin.sessions import SESSION_COOKIE, SIGNING_IN_COOKIE, Seals, Session, clear_cookie, set_cookie
+from headworks.admin.sessions import (
+    MOST_BYTES,
+    SESSION_COOKIE,
+    SIGNING_IN_COOKIE,
+    Seals,
+    Session,
+    clear_cookie,
+    set_cookie,
+)
 from headworks.admin.signing_in import PATIENCE_S, SignInFlow, bad_id_token
 from headworks.calls import AuditEvent
 from headworks.config import Project
@@ -32,6 +40,9 @@ from headworks.exchange import Reply, Request, Running
 from headworks.sightings import Sightings
 
 Result = TypeVar("Result")
+
+_MOST_PATH = 200
+"""Characters of a path that stand in the audit log: it is of who asks."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_body = msgspec.json.Decoder(dict[str, object]).decode
@@ -153,7 +164,7 @@ class AdminApplication:
         fields = fields_of(operation, of_path, request)
         revision = revision_in(request.headers.get(b"if-match"))
         name = repeat_name(operation, request.headers.get(b"idempotency-key"))
-        work = _Work(operation, known.principal, origin, request.path, fields, revision, known.session)
+        work = _Work(operation, known.principal, origin, request.path[:_MOST_PATH], fields, revision, known.session)
         if not name:
             return await self._in_thread(lambda: self._do(work))
         digest = sha256(b"\0".join((request.method.encode(), request.path.encode(), request.body))).digest()
@@ -229,7 +240,7 @@ class AdminApplication:
 
     def _tell_unknown(self, request: Request, refusal: Refusal) -> None:
         """Somebody whom nobody knows, or who forges: told once an hour for each address, so that none fills the log."""
-        self._sightings.refused(refusal.code, self._authenticator.origin(request), request.path)
+        self._sightings.refused(refusal.code, self._authenticator.origin(request), request.path[:_MOST_PATH])
 
     def _append(self, seen: AuditEvent) -> None:
         """Soon, in a thread: nobody waits for it."""
@@ -279,9 +290,16 @@ class AdminApplication:
                 kind="permission_error",
                 headers=(forget,),
             )
-        keep = set_cookie(
-            SESSION_COOKIE, self._seals.seal(session), max_age_s=int(flow.sign_in.session_s), same_site="Strict"
-        )
+        sealed = self._seals.seal(session)
+        if len(sealed) > MOST_BYTES:
+            raise Refusal(
+                403,
+                "too_many_roles",
+                "So many of `access.roles` hold for you that they fit in no cookie: ask an admin for fewer groups.",
+                kind="permission_error",
+                headers=(forget,),
+            )
+        keep = set_cookie(SESSION_COOKIE, sealed, max_age_s=int(flow.sign_in.session_s), same_site="Strict")
         return _page(200, signed_in_page(session.name), (keep, forget))
 
     async def _logout(self, known: Known, request: Request) -> Answer:

@@ -1,6 +1,6 @@
 """Tool calls that wait for a person: listed and decided; for the command line and the admin API alike."""
 
-from headworks.access import KEYS_FILE, Right
+from headworks.access import KEYS_FILE, Principal, Right
 from headworks.admin.desk import Desk
 from headworks.errors import UnknownName
 from headworks.holding import HeldAnswers
@@ -62,13 +62,18 @@ def decide_approval(desk: Desk, approval_id: str, *, approve: bool, reason: str,
     """
     approval, _ = get_approval(desk, approval_id)
     desk.demand(Right.DECIDE_APPROVALS, _team(desk, approval))
-    by = by or desk.principal.name or desk.principal.who
+    by = by or _signature(desk.principal)
     not_of = desk.principal.who or None
     decided = held_answers(desk).decide(approval.approval_id, approve=approve, by=by, reason=reason, not_of=not_of)
     action = f"approval.{'approved' if approve else 'denied'}"
     detail = {"by": by, "workload": approval.workload, "tool": approval.tool, "call": approval.call_id}
     desk.tell(action, approval.approval_id, detail)
     return decided
+
+
+def _signature(principal: Principal) -> str:
+    """A name alone may be anybody's."""
+    return f"{principal.name} ({principal.who})" if principal.name else principal.who
 
 
 def _team(desk: Desk, approval: Approval) -> str:

@@ -185,7 +185,7 @@ class Authenticator:
     def session_of(self, claims: Claims, sign_in: SignIn) -> tuple[Session, Principal]:
         """The session of somebody who has signed in, and who they are. Without a role it opens nothing."""
         issuer, subject = sign_in.issuer, str(claims["sub"])
-        name = name_of(claim_of(claims, sign_in.name_claim)) or subject
+        name = _name(claims, sign_in.name_claim)
         session = Session(
             self._seals.token(),
             issuer,
@@ -212,8 +212,7 @@ class Authenticator:
         issuer, claims = found
         subject = str(claims["sub"])
         grants = grants_of(self._rules, issuer.issuer, texts_for(self._rules, issuer.issuer, claims))
-        name = name_of(claims.get("email")) or subject
-        return Known(Principal(subject_id(issuer.issuer, subject), name, "token", grants))
+        return Known(Principal(subject_id(issuer.issuer, subject), _name(claims, "email"), "token", grants))
 
     def _by_key(self, key: bytes, request: Request) -> Known | None:
         if not is_well_formed(key.decode("latin-1")):
@@ -277,6 +276,12 @@ def demand_somewhere(principal: Principal, right: Right | None) -> None:
             "GET /admin/v1/me says which roles you have, GET /admin/v1/roles what each may do.",
             kind="permission_error",
         )
+
+
+def _name(claims: Claims, claim: str) -> str:
+    """What somebody is called. An address that was not verified may be anybody's: their subject stands in for it."""
+    is_good = claim != "email" or claims.get("email_verified") is True
+    return (name_of(claim_of(claims, claim)) if is_good else None) or str(claims["sub"])
 
 
 def _source(project: Project, one: AdminTokens | SignIn) -> Source:

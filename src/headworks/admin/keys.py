@@ -34,7 +34,7 @@ def make_key(desk: Desk, new: NewKey) -> tuple[KeyRecord, str]:
         CommandError: the key could do nothing.
     """
     desk.demand(Right.WRITE_KEYS, new.team)
-    _demand_role(desk, new.role, new.team)
+    _demand_giving(desk, new.role, new.team, new.endpoints)
     if new.role is not Role.CALLER and new.endpoints:
         raise CommandError(
             f"a key with the role {new.role.value} opens the admin API and calls nothing: leave out the endpoints, or "
@@ -138,7 +138,9 @@ def rotate_key(
     with desk.keys() as store:
         old = _within_reach(desk, store, key_id)
         desk.demand(Right.WRITE_KEYS, old.team)
-        _demand_role(desk, old.role, old.team)  # else a lesser role could come by a key with a greater one
+        _demand_giving(
+            desk, old.role, old.team, old.endpoints
+        )  # else a rotation would give what a new key may not have
         now = desk.now()
         record, key = store.rotate(key_id, secret=secret, now=now, overlap_s=overlap_s, expires_at=expires_at)
         ends_at = store.get(key_id).expires_at or now
@@ -189,7 +191,10 @@ def _within_reach(desk: Desk, store: KeyStore, key_id: str) -> KeyRecord:
     return record
 
 
-def _demand_role(desk: Desk, role: Role, team: str) -> None:
+def _demand_giving(desk: Desk, role: Role, team: str, endpoints: Sequence[Endpoint]) -> None:
+    """Go on only if they may let somebody else have what such a key can do."""
+    if Endpoint.APPROVALS in endpoints:
+        desk.demand_everywhere(Right.DECIDE_APPROVALS)  # at the gateway, such a key decides about every team's
     grant = desk.organisations.grant_of_key(role, team)
     if grant is None:
         if role is Role.CALLER:

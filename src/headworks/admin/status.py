@@ -7,13 +7,13 @@ import msgspec
 
 from headworks.access import ROLES, Right, Role
 from headworks.admin.desk import Desk
-from headworks.calls import Limits
+from headworks.calls import NO_BUDGET, Budget, Limits
 from headworks.config.budgets import team_budgets
 from headworks.doctoring.running import Running, look_at_running
 
 
 class TeamStanding(msgspec.Struct, frozen=True):
-    """A team: of an organisation (None: of none), with what its keys may ask for together. Budgets are pico-dollars."""
+    """A team: of an organisation (None: of none), with what its keys may ask for and spend together."""
 
     name: str
     organisation: str | None
@@ -21,8 +21,7 @@ class TeamStanding(msgspec.Struct, frozen=True):
     limits: Limits
     weight: int
     priority: int | None
-    day_pico: int | None = None
-    month_pico: int | None = None
+    budget: Budget = NO_BUDGET
 
 
 class RoleStanding(msgspec.Struct, frozen=True):
@@ -98,7 +97,7 @@ def list_teams(desk: Desk) -> list[TeamStanding]:
     for name in names:
         if not name or (reached is not None and name not in reached):
             continue
-        team, budget = config.teams.get(name), budgets.get(name)
+        team = config.teams.get(name)
         limits = Limits() if team is None else team.limits
         found.append(
             TeamStanding(
@@ -108,8 +107,7 @@ def list_teams(desk: Desk) -> list[TeamStanding]:
                 Limits(*(getattr(limits, field) for field in Limits.__struct_fields__)),
                 1 if team is None else team.weight,
                 None if team is None else team.priority,
-                None if budget is None else budget.day_pico,
-                None if budget is None else budget.month_pico,
+                budgets.get(name, NO_BUDGET),
             )
         )
     return found

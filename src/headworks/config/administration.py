@@ -54,6 +54,20 @@ def _access_problems(access: Access) -> Iterator[tuple[Path, str]]:
                 yield (field, number, "organisation"), "there is no such organisation in `access.organisations`"
 
 
+def issuer_problems(admin: Admin, access: Access) -> Iterator[tuple[Path, str]]:
+    """Users and rules that do not say whose they are, where that is not certain: two identity providers may call
+    different people the same."""
+    issuers = {one.issuer for one in admin.tokens}
+    if admin.sign_in is not None:
+        issuers.add(admin.sign_in.issuer)
+    if len(issuers) < 2:
+        return
+    for field in ("users", "roles"):
+        for number, one in enumerate(getattr(access, field)):
+            if one.issuer is None:
+                yield ("access", field, number), "needs `issuer`: `admin` names more than one identity provider"
+
+
 def _sign_in_problems(sign_in: SignIn) -> Iterator[tuple[Path, str]]:
     yield from _key_set_problems(sign_in)
     for field in ("url", "authorization_url", "token_url"):

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from headworks.config.administration import is_loopback, problems_of
+from headworks.config.administration import is_loopback, issuer_problems, problems_of
 from headworks.config.naming import model_named
 from headworks.config.sections.access import Access, TokenIssuer
 from headworks.config.sections.administration import Admin
@@ -85,6 +85,7 @@ class Rules:
             case Config():
                 self._config(struct)
                 self._prices(struct)
+                self._all(issuer_problems(struct.admin, struct.access), path)
             case _:
                 pass
 

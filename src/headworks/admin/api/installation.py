@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from headworks.access import Right, Role
-from headworks.admin.api.keys import BudgetShape, LimitsShape
+from headworks.admin.api.keys import BudgetShape, LimitsShape, shown_budget
 from headworks.admin.api.operation import Nothing, Operation, Question, Visit, operation, utc
 from headworks.admin.budgets import budget_states, release_budgets, used_up_s
 from headworks.admin.configuration import check_file, fingerprint, reload_config, shown_config
@@ -205,8 +205,7 @@ def _teams(visit: Visit, _: Nothing) -> Teams:
     found = []
     for team in list_teams(visit.desk):
         limits = LimitsShape(*(getattr(team.limits, name) for name in Limits.__struct_fields__))
-        day, month = (None if pico is None else usd_text(pico) for pico in (team.day_pico, team.month_pico))
-        budget = None if day is None and month is None else BudgetShape(day, month)
+        budget = shown_budget(team.budget)
         found.append(TeamAnswer(team.name, team.organisation, team.keys, limits, budget, team.weight, team.priority))
     return Teams(tuple(found))
 
