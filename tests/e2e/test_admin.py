@@ -169,6 +169,7 @@ def test_people_sign_in_programs_come_with_keys_and_all_of_it_is_in_the_audit_lo
     assert made["key"] not in said
 
 
+@pytest.mark.long
 def test_a_reload_is_asked_for_and_answered_when_it_is_done(make_gateway, tmp_path):
     (tmp_path / "client-secret").write_text("planted-client-secret\n")
     text = CONFIG.format(issuer="http://127.0.0.1:9")  # nobody signs in

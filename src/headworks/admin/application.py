@@ -41,6 +41,9 @@ from headworks.sightings import Sightings
 
 Result = TypeVar("Result")
 
+_STRICT = b"strict-transport-security: max-age=31536000\r\n"
+"""Once a browser has come by TLS, it comes by nothing else for a year (RFC 6797)."""
+
 _MOST_PATH = 200
 """Characters of a path that stand in the audit log: it is of who asks."""
 
@@ -89,6 +92,7 @@ class AdminApplication:
         self._executor = executor
         self._say = say
         self._now = now
+        self._is_tls = project.config.admin.tls is not None
         self._sightings = Sightings(self._append, lambda: True, time.monotonic)
 
     # -- an exchange.Application --------------------------------------------------------------------------------------
@@ -98,7 +102,7 @@ class AdminApplication:
 
     def refuse(self, refusal: Refusal, request: Request | None, reply: Reply) -> None:  # noqa: ARG002
         """Answer what the server refused."""
-        _send(reply, refused(refusal))
+        self._send(reply, refused(refusal))
 
     def handle(self, request: Request, reply: Reply) -> Running | None:
         """Answer a request, when what it asks for is done."""
@@ -118,7 +122,7 @@ class AdminApplication:
         except Exception as error:  # noqa: BLE001 - the server goes on; who asked is told, and so is the operator
             self._say(f"{request.method} {request.path}: {type(error).__name__}")
             answer = refused(refusal_of(HeadworksError()))
-        _send(reply, answer)
+        self._send(reply, answer)
 
     async def _find_answer(self, request: Request) -> Answer:
         self._authenticator.check_network(request)
@@ -146,6 +150,10 @@ class AdminApplication:
         except Refusal as refusal:
             self._tell_unknown(request, refusal)
             raise
+
+    def _send(self, reply: Reply, answer: Answer) -> None:
+        headers = answer.header_block()
+        reply.respond(answer.status, headers + _STRICT if self._is_tls else headers, answer.body)
 
     # -- operations ---------------------------------------------------------------------------------------------------
 
@@ -354,10 +362,6 @@ class _Working:
     def stop(self) -> object:
         """See `Running`: it ends by itself, shortly."""
         return None
-
-
-def _send(reply: Reply, answer: Answer) -> None:
-    reply.respond(answer.status, answer.header_block(), answer.body)
 
 
 def _page(status: int, body: bytes, headers: tuple[tuple[str, str], ...]) -> Answer:

@@ -79,6 +79,9 @@ class AdminProcess:
     Arguments:
         project, control, look_over: as for `run_admin`.
         ask_supervisor: has the supervisor look at the configuration's file.
+
+    Attributes:
+        address: where it listens, once it does.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class AdminProcess:
         self._look_over = look_over
         self._ask_supervisor = ask_supervisor
         self._frames = FrameReader()
+        self.address = ""
         self._memory = Memory(project.storage)
         self._recording = Lock()
         self._taking = Lock()
@@ -113,7 +117,8 @@ class AdminProcess:
             ) from None
         await server.listen(listener, tls_context(self._project, admin.tls))
         host = f"[{admin.host}]" if ":" in admin.host else admin.host
-        report(f"the admin API is on {'https' if admin.tls else 'http'}://{host}:{listener.getsockname()[1]}")
+        self.address = f"{'https' if admin.tls else 'http'}://{host}:{listener.getsockname()[1]}"
+        report(f"the admin API is on {self.address}")
         self._control.setblocking(False)
         self._control.send(frame(Word.READY))  # a few bytes into an empty socket pair: there is room
         loop.add_reader(self._control.fileno(), self._hear)
