@@ -24,10 +24,11 @@ from headworks.config import Project, load, open_access_problem, parse, read_tex
 from headworks.console import channels_of, control_plane
 from headworks.errors import ConfigError, HeadworksError, StorageError
 from headworks.secrets import Kept, forget, look_at_keys, pack, references_of, unpack
+from headworks.server.children import Child, tell
 from headworks.server.keeper import NAME as KEEPER
 from headworks.server.keeper import key_set_urls, run_keeper
 from headworks.server.listening import bind
-from headworks.server.messages import FrameReader, Word, frame
+from headworks.server.messages import FrameReader, Word
 from headworks.server.worker import READINESS_LEAD_S, fixed_part, run_worker, tls_context
 from headworks.settings import Settings, read_settings
 from headworks.telemetry import RUN_FOLDER, forget_figures, forget_gauges, report
@@ -47,20 +48,6 @@ AdminBody = Callable[[Project, socket.socket], int]
 
 OPEN_MODE = "headworks: access.mode is `open`: whoever reaches this port may call, without a key"
 """Said whenever it begins to be so."""
-
-
-class _Child:
-    """One process of ours. State: its pid (0 when it has died), when it started, how often it died young."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.pid = 0
-        self.started_s = 0.0
-        self.deaths = 0
-        self.start_at_s = 0.0
-        self.is_ready = False
-        self.control: socket.socket | None = None
-        self.frames = FrameReader()
 
 
 class Supervisor:
@@ -97,12 +84,12 @@ class Supervisor:
         self._storage = settings.project.storage
         self._audit = audit_terms(settings.project, os.environ)
         self._run_folder = self._storage / RUN_FOLDER
-        self._workers = [_Child(f"worker_{index + 1}") for index in range(settings.project.config.server.workers)]
-        self._control_plane = _Child(_CONTROL_PLANE)
-        self._keeper: _Child | None = _Child(KEEPER) if kept or key_set_urls(settings.project) else None
+        self._workers = [Child(f"worker_{index + 1}") for index in range(settings.project.config.server.workers)]
+        self._control_plane = Child(_CONTROL_PLANE)
+        self._keeper: Child | None = Child(KEEPER) if kept or key_set_urls(settings.project) else None
         self._admin_body = admin
         has_admin = admin is not None and settings.project.config.admin.port is not None
-        self._admin: _Child | None = _Child(_ADMIN) if has_admin else None
+        self._admin: Child | None = Child(_ADMIN) if has_admin else None
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
         self._wake, self._wake_in = socket.socketpair()
@@ -180,48 +167,35 @@ class Supervisor:
             signal.signal(number, lambda received, _: self._signals.append(received))
         self._selector.register(self._wake, selectors.EVENT_READ)
 
-    def _start_worker(self, child: _Child) -> None:
-        child.is_ready = False
-        ours, theirs = socket.socketpair()
-        child.control, child.frames = ours, FrameReader()
+    def _start_worker(self, child: Child) -> None:
+        self._start_heard(
+            child, lambda control: run_worker(self._settings, child.name, self._port, control, self._kept)
+        )
 
-        def body() -> int:
-            ours.close()
-            return run_worker(self._settings, child.name, self._port, theirs, self._kept)
+    def _start_keeper(self, child: Child) -> None:
+        self._start_heard(child, lambda control: run_keeper(self._settings.project, self._kept, control))
 
-        self._start_heard(child, body, theirs)
-
-    def _start_keeper(self, child: _Child) -> None:
-        ours, theirs = socket.socketpair()
-        child.control, child.frames = ours, FrameReader()
-
-        def body() -> int:
-            ours.close()
-            return run_keeper(self._settings.project, self._kept, theirs)
-
-        self._start_heard(child, body, theirs)
-
-    def _start_admin(self, child: _Child) -> None:
-        ours, theirs = socket.socketpair()
-        child.control, child.frames = ours, FrameReader()
+    def _start_admin(self, child: Child) -> None:
         serve_admin = self._admin_body
         assert serve_admin is not None, "there is no such child without one"
+        self._start_heard(child, lambda control: serve_admin(self._settings.project, control))
 
-        def body() -> int:
+    def _start_heard(self, child: Child, body: Callable[[socket.socket], int]) -> None:
+        """Start a child that is given a socket to us, and listen to it."""
+        ours, theirs = socket.socketpair()
+        child.is_ready = False
+        child.control, child.frames = ours, FrameReader()
+
+        def with_control() -> int:
             ours.close()
-            return serve_admin(self._settings.project, theirs)
+            return body(theirs)
 
-        self._start_heard(child, body, theirs)
-
-    def _start_heard(self, child: _Child, body: Callable[[], int], theirs: socket.socket) -> None:
-        """Start a child and listen to it."""
-        assert child.control is not None, "who starts it has made it"
-        self._start(child, body)
+        self._start(child, with_control)
         theirs.close()
-        child.control.setblocking(False)
-        self._selector.register(child.control, selectors.EVENT_READ, child)
+        ours.setblocking(False)
+        self._selector.register(ours, selectors.EVENT_READ, child)
 
-    def _start(self, child: _Child, body: Callable[[], int]) -> None:
+    def _start(self, child: Child, body: Callable[[], int]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         child.started_s = time.monotonic()
@@ -297,7 +271,7 @@ class Supervisor:
     def _pending(self) -> bool:
         return any(not child.pid for child in self._children()) or not self._is_announced
 
-    def _children(self) -> tuple[_Child, ...]:
+    def _children(self) -> tuple[Child, ...]:
         others = (child for child in (self._keeper, self._admin) if child is not None)
         return (*self._workers, self._control_plane, *others)
 
@@ -311,7 +285,7 @@ class Supervisor:
             else:
                 self._hear(key.data)
 
-    def _hear(self, child: _Child) -> None:
+    def _hear(self, child: Child) -> None:
         assert child.control is not None
         try:
             data = child.control.recv(65536)
@@ -341,7 +315,7 @@ class Supervisor:
         self._is_announced = True
         self._announce(self._address())
 
-    def _forget_control(self, child: _Child) -> None:
+    def _forget_control(self, child: Child) -> None:
         if child.control is not None:
             self._selector.unregister(child.control)
             child.control.close()
@@ -366,7 +340,7 @@ class Supervisor:
             self._say(f"headworks: {child.name} {how}" + ("; starting another" if self._is_announced else ""))
             self._announce_once()
 
-    def _forget_gauges(self, child: _Child) -> None:
+    def _forget_gauges(self, child: Child) -> None:
         try:
             forget_gauges(self._run_folder, child.name)
         except OSError as error:
@@ -420,21 +394,21 @@ class Supervisor:
 
     def _tell_workers(self, word: Word, content: bytes) -> None:
         for worker in self._workers:
-            _tell(worker, word, content)
+            tell(worker, word, content)
 
     def _tell_keeper(self, text: str) -> None:
         """Have it look at the keys that the new configuration names; have one, where it names the first."""
         project = self._settings.project
         if self._keeper is None and (references_of(project) or key_set_urls(project)):
-            self._keeper = _Child(KEEPER)
+            self._keeper = Child(KEEPER)
             self._start_keeper(self._keeper)
         elif self._keeper is not None:
-            _tell(self._keeper, Word.SECRETS, pack(self._kept))
-            _tell(self._keeper, Word.RELOAD, text.encode())
+            tell(self._keeper, Word.SECRETS, pack(self._kept))
+            tell(self._keeper, Word.RELOAD, text.encode())
 
     def _tell_admin(self, word: Word, text: str) -> None:
         if self._admin is not None:
-            _tell(self._admin, word, text.encode())
+            tell(self._admin, word, text.encode())
 
     def _record(self, action: str, project: Project, *, before: Project | None = None, outcome: str = "done") -> None:
         """Tell the audit log which configuration is in force; by its hash, and by the names of what has changed."""
@@ -464,7 +438,7 @@ class Supervisor:
         if self._placeholder is not None:
             self._placeholder.close()
 
-    def _end(self, children: list[_Child], patience_s: float) -> None:
+    def _end(self, children: list[Child], patience_s: float) -> None:
         due_s = time.monotonic() + patience_s
         for child in children:
             if child.pid:
@@ -529,17 +503,6 @@ def serve(
         admin=admin,
     )
     return supervisor.run()
-
-
-def _tell(child: _Child, word: Word, content: bytes) -> None:
-    if child.control is not None:
-        child.control.setblocking(True)
-        try:
-            child.control.sendall(frame(word, content))
-        except OSError:
-            return  # it is dying: whoever replaces it begins with what is known now
-        finally:
-            child.control.setblocking(False)
 
 
 def _fingerprint(project: Project) -> str:
