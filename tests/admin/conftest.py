@@ -103,7 +103,7 @@ class Api:
         self.taken = []
         self._flow = flow
         self.runner = asyncio.Runner()
-        self.executor = ThreadPoolExecutor(2)
+        self.executor = ThreadPoolExecutor(1)  # so that what comes later is done later
         self.memory = Memory(project.storage)
         shell = Desk(project, AT_THE_SHELL, lambda *_: None, now=self.now)
         self.secret = shell.secret()

@@ -10,6 +10,7 @@ from headworks.admin.api.openapi import build
 from headworks.admin.api.table import OPERATIONS
 from headworks.admin.authenticating import LOCKOUT_S, TRIES
 from headworks.config import parse
+from headworks.errors import StorageError
 from tests.admin.conftest import TEXT
 
 DOCUMENT = build()
@@ -139,6 +140,8 @@ def test_it_is_open_to_the_networks_that_it_is_meant_for(project, api):
     _, bound = api.key("admin", networks=("10.1.2.0/24",))
 
     assert api.call("GET", "/me", key).code == "address_not_allowed"
+    api.executor.submit(lambda: None).result()
+    assert api.recorded[-1][0::4] == ("access.refused", {"code": "address_not_allowed"})
     assert api.call("GET", "/me", key, peer="10.1.9.9").status == 200
     assert api.call("GET", "/me", bound, peer="10.1.9.9").code == "address_not_allowed"
     assert api.call("GET", "/me", bound, peer="10.1.2.9").status == 200
@@ -181,6 +184,7 @@ def test_a_repeat_makes_no_second_key_and_does_not_show_the_first_again(api):
 
     assert (again.status, again.json) == (201, first.json | {"key": None})
     assert again.headers["idempotent-replayed"] == ["true"]
+    assert api.recorded[-1][4]["is_repeat"] == 1
     assert api.call("POST", "/keys", key, {"name": "other"}, headers=headers).code == "idempotency_key_reused"
     _, other = api.key("admin")
     assert api.call("POST", "/keys", other, {"name": "app"}, headers=headers).json["key"]
@@ -314,3 +318,14 @@ def test_a_key_that_was_made_is_shown_though_the_audit_log_cannot_be_told(api):
     assert answer.json["key"].startswith("hw-")
     assert any("does not know of key.created" in line for line in api.log)
     assert not any(answer.json["key"] in line for line in api.log)
+
+
+def test_a_key_that_was_made_is_shown_though_its_repeat_cannot_be_noted(api, monkeypatch):
+    _, key = api.key("admin")
+
+    def fail(*_):
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(api.memory, "finish", fail)
+    answer = api.call("POST", "/keys", key, {"name": "app"}, headers={b"idempotency-key": b"one"})
+    assert (answer.status, answer.json["key"][:3]) == (201, "hw-")

@@ -125,7 +125,11 @@ class AdminApplication:
         self._send(reply, answer)
 
     async def _find_answer(self, request: Request) -> Answer:
-        self._authenticator.check_network(request)
+        try:
+            self._authenticator.check_network(request)
+        except Refusal as refusal:
+            self._tell_unknown(request, refusal)
+            raise
         match request.method, request.path:
             case "GET", "/login":
                 return self._login()
@@ -159,20 +163,18 @@ class AdminApplication:
 
     async def _operate(self, known: Known, request: Request) -> Answer:
         operation, of_path = find_operation(request.method, request.path)
-        origin = self._authenticator.origin(request)
+        origin, path = self._authenticator.origin(request), request.path[:_MOST_PATH]
         try:
             demand_somewhere(known.principal, operation.right)
         except Refusal as refusal:
             detail = {"code": refusal.code}
-            told = partial(
-                self._tell, known.principal, origin, f"admin.{operation.name}", request.path, detail, "refused"
-            )
+            told = partial(self._tell, known.principal, origin, f"admin.{operation.name}", path, detail, "refused")
             await self._in_thread(partial(told, is_done=True))
             raise
         fields = fields_of(operation, of_path, request)
         revision = revision_in(request.headers.get(b"if-match"))
         name = repeat_name(operation, request.headers.get(b"idempotency-key"))
-        work = _Work(operation, known.principal, origin, request.path[:_MOST_PATH], fields, revision, known.session)
+        work = _Work(operation, known.principal, origin, path, fields, revision, known.session)
         if not name:
             return await self._in_thread(lambda: self._do(work))
         digest = sha256(b"\0".join((request.method.encode(), request.path.encode(), request.body))).digest()
@@ -193,13 +195,25 @@ class AdminApplication:
                     "A request with this Idempotency-Key has begun, and nothing is known of its end: look what there "
                     "is before you take a new one.",
                 )
+            self._tell(
+                work.principal,
+                work.origin,
+                f"admin.{work.operation.name}",
+                work.path,
+                {"is_repeat": 1},
+                "done",
+                is_done=False,
+            )
             return Answer(known.status, known.answer, headers=(("idempotent-replayed", "true"),))
         try:
             answer = self._do(work)
         except HeadworksError:
             self._memory.forget(who, name)
             raise
-        self._memory.finish(who, name, answer.status, _without_key(answer.body))
+        try:
+            self._memory.finish(who, name, answer.status, _without_key(answer.body))
+        except StorageError as error:
+            self._say(f"a repeat of {work.operation.name} will not be known as one: {error}")  # what was made is shown
         return answer
 
     def _do(self, work: "_Work") -> Answer:

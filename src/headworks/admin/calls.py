@@ -19,14 +19,15 @@ def search_calls(desk: Desk, selection: Selection) -> list[Record]:
         Forbidden: they reach none.
         StorageError: the records cannot be read.
     """
-    teams = desk.teams(Right.READ_CALLS)
+    desk.teams(Right.READ_CALLS)
     with desk.records() as store:
-        return [] if store is None else store.select(within(selection, teams))
+        return [] if store is None else select_calls(desk, store, selection)
 
 
-def within(selection: Selection, teams: tuple[str, ...] | None) -> Selection:
-    """The selection, of the calls of these teams only; None for no bound."""
-    return selection if teams is None else msgspec.structs.replace(selection, teams=teams)
+def select_calls(desk: Desk, store: Store, selection: Selection) -> list[Record]:
+    """The same, of records that are open. Raises Forbidden, StorageError."""
+    teams = desk.teams(Right.READ_CALLS)
+    return store.select(selection if teams is None else msgspec.structs.replace(selection, teams=teams))
 
 
 def get_call(desk: Desk, call_id: str, *, with_content: bool) -> tuple[Record, dict[ContentKind, bytes]]:
@@ -57,15 +58,21 @@ def total_calls(desk: Desk, by: tuple[Dimension, ...], since_us: int | None, unt
         Forbidden: they reach none.
         StorageError: the records cannot be read.
     """
-    teams = desk.teams(Right.READ_CALLS)
-    if teams is not None and "team" not in by:
-        by = ("team", *by)
+    desk.teams(Right.READ_CALLS)
     with desk.records() as store:
-        found = [] if store is None else store.totals(by, since_us, until_us)
+        return [] if store is None else sum_calls(desk, store, by, since_us, until_us)
+
+
+def sum_calls(
+    desk: Desk, store: Store, by: tuple[Dimension, ...], since_us: int | None, until_us: int | None
+) -> list[Total]:
+    """The same, of records that are open. Raises Forbidden, StorageError."""
+    teams = desk.teams(Right.READ_CALLS)
     if teams is None:
-        return found
+        return store.totals(by, since_us, until_us)
+    by = by if "team" in by else ("team", *by)
     place = by.index("team")
-    return [total for total in found if total.group[place] in teams]
+    return [total for total in store.totals(by, since_us, until_us) if total.group[place] in teams]
 
 
 def kept_content(desk: Desk, store: Store, record: Record) -> dict[ContentKind, bytes]:

@@ -28,7 +28,7 @@ from headworks.cli.call_savings import savings_arguments, show_savings
 from headworks.cli.call_show import as_json, show_call
 from headworks.cli.lines import json_line, note
 from headworks.cli.moments import clock, duration, iso
-from headworks.cli.state import load_project
+from headworks.cli.state import desk_of, load_project
 from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, terminal_width, tokens
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def run(options: argparse.Namespace) -> int:
         elif options.action == "savings":
             show_savings(store, project, options)
         elif options.action == "totals":
-            _totals(store, options)
+            _totals(store, project, options)
         else:
             _list(store, project, options)
     finally:
@@ -153,12 +153,14 @@ def run(options: argparse.Namespace) -> int:
 def _list(store: "Store", project: "Project", options: argparse.Namespace) -> None:
     import msgspec
 
+    from headworks.admin.calls import select_calls
     from headworks.config import store_url
     from headworks.records import catch_up
 
     selection = selection_of(project, options)
+    desk = desk_of(project, "calls")
     last = store.last_seq()
-    found = store.select(selection)
+    found = select_calls(desk, store, selection)
     if options.follow:
         found.reverse()
     printer = _Printer(is_json=options.json, is_followed=options.follow)
@@ -174,7 +176,7 @@ def _list(store: "Store", project: "Project", options: argparse.Namespace) -> No
     def more() -> "list[Record]":
         nonlocal last
         catch_up(project.storage, url, report=note, wait_s=0)
-        fresh = store.select(msgspec.structs.replace(selection, after_seq=last))
+        fresh = select_calls(desk, store, msgspec.structs.replace(selection, after_seq=last))
         last = max([last, *(record.seq for record in fresh)])
         return fresh
 
@@ -251,9 +253,13 @@ def result(record: "Record") -> str:
     return f"{record.status} {record.error_code}".strip()
 
 
-def _totals(store: "Store", options: argparse.Namespace) -> None:
-    fields: Any = [_DIMENSIONS[name] for name in options.by]  # each a records.Dimension
-    found = store.totals(fields, microseconds(options.since), microseconds(options.until))
+def _totals(store: "Store", project: "Project", options: argparse.Namespace) -> None:
+    from headworks.admin.calls import sum_calls
+
+    fields: Any = tuple(_DIMENSIONS[name] for name in options.by)  # each a records.Dimension
+    found = sum_calls(
+        desk_of(project, "calls"), store, fields, microseconds(options.since), microseconds(options.until)
+    )
     whole = sum(total.cost_pico for total in found)
     if options.json:
         for total in found:

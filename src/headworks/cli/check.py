@@ -167,6 +167,9 @@ def summary(project: Project, workloads: Sequence[Workload] = ()) -> list[str]:
         f"  listens on  {scheme}://{_bracketed(config.server.host)}:{config.server.port}, {access}",
         f"  state in    {project.storage}",
     ]
+    if config.admin.port is not None:
+        scheme = "http" if config.admin.tls is None else "https"
+        lines.append(f"  admin API   {scheme}://{_bracketed(config.admin.host)}:{config.admin.port}")
     if config.records.store is not None:
         lines.append(f"  records in  {config.records.store}")
     for name, provider in config.providers.items():

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headworks.cli.state import load_project
+from headworks.cli.state import desk_of, load_project
 from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, plain, terminal_width, tokens
 
 if TYPE_CHECKING:
@@ -51,12 +51,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show it; returns the exit code."""
-    from headworks.doctoring.running import look_at_running
+    from headworks.admin.status import gateway_status
 
-    project = load_project(options.config, "status")
+    desk = desk_of(load_project(options.config, "status"), "status")
 
     def look() -> "Running":
-        return look_at_running(project, now_s=time.time())
+        return gateway_status(desk)
 
     if options.watch:
         return watch(look, options, rest=time.sleep)
