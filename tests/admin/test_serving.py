@@ -159,3 +159,21 @@ def test_a_port_that_is_taken_is_said(tmp_path, supervisor):
 
         with pytest.raises(StorageError, match=f"cannot listen on 127.0.0.1:{port}"):
             run(project, supervisor, lambda _: None)
+
+
+def test_requests_that_are_alike_on_one_connection_come_from_one_address(tmp_path, supervisor):
+    project = project_of(tmp_path, f"{TEXT}admin: {{port: 0, networks: [127.0.0.0/8]}}\n")
+    headers = {"authorization": f"Bearer {boss(project)}", "content-type": "application/json"}
+
+    def scenario(base):
+        connection = http.client.HTTPConnection(urlsplit(base).netloc, timeout=30)
+        statuses = []
+        for number in range(4):
+            connection.request("POST", "/admin/v1/keys", json.dumps({"name": f"app-{number}"}), headers)
+            answer = connection.getresponse()
+            answer.read()
+            statuses.append(answer.status)
+        connection.close()
+        assert statuses == [201] * 4
+
+    run(project, supervisor, scenario)

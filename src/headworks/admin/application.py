@@ -98,7 +98,12 @@ class AdminApplication:
     # -- an exchange.Application --------------------------------------------------------------------------------------
 
     def admit(self, request: Request) -> None:
-        """Every head is welcome so far: who asks is looked at when all is there, once."""
+        """Every head is welcome so far: who asks is looked at when all is there, once. One that has come over the same
+        connection before brings along no address, but what was noted of it then."""
+        if isinstance(request.admission, _Origin):
+            request.peer = request.peer or request.admission.peer
+        else:
+            request.admission = _Origin(request.peer)
 
     def refuse(self, refusal: Refusal, request: Request | None, reply: Reply) -> None:  # noqa: ARG002
         """Answer what the server refused."""
@@ -251,7 +256,7 @@ class AdminApplication:
     ) -> None:
         """`is_done`: it cannot be taken back, so whoever asked learns of it even where the log does not."""
         known = dict(detail) | {"by": principal.way}
-        if principal.name:
+        if principal.name:  # who administrates stands there by name, as who gives commands does
             known["by_name"] = principal.name
         try:
             self._record(action, principal.who, origin, target, known, outcome)
@@ -349,6 +354,12 @@ class AdminApplication:
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+
+class _Origin(msgspec.Struct, frozen=True):
+    """The address at the other end of a connection."""
+
+    peer: str
 
 
 class _Work(msgspec.Struct, frozen=True):
