@@ -14,7 +14,8 @@ from headworks.errors import SecretError
 from headworks.secrets.asking import Ask, Asker, Fields, read_object, text_of
 from headworks.secrets.aws_credentials import CredentialFinder, domain_of
 from headworks.secrets.fetched import Fetched, part_of
-from headworks.secrets.signing import Credentials, signed
+from headworks.secrets.signing import signed
+from headworks.sigv4 import Credentials
 
 _RENEW_BEFORE_S = 300.0
 """Credentials that end are replaced so long before; the machine gives new ones from then on."""
