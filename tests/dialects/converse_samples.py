@@ -53,9 +53,7 @@ def answered(called: Endpoint, told: dict[str, Any] | bytes, **fields: Any) -> d
     body = json.dumps(WHOLE[called] | fields).encode()
     bridge = BRIDGES[called, CONVERSE](body)
     bridge.request(body, CLAUDE)
-    found: dict[str, Any] = json.loads(
-        bridge.answer(told if isinstance(told, bytes) else json.dumps(told).encode())[0]
-    )
+    found: dict[str, Any] = json.loads(bridge.answer(told if isinstance(told, bytes) else json.dumps(told).encode())[0])
     return found
 
 

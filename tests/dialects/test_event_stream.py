@@ -44,10 +44,8 @@ def test_a_changed_byte_is_never_read(data):
     whole = bytearray(exception("throttlingException", b'{"message":"x"}'))
     place = data.draw(st.integers(0, len(whole) - 1))
     whole[place] ^= data.draw(st.integers(1, 255))
-    try:
+    with contextlib.suppress(UnreadableAnswer):
         assert FrameSplitter().feed(bytes(whole)) == []  # a length may have grown: then it waits
-    except UnreadableAnswer:
-        pass
 
 
 @given(st.binary(max_size=200))

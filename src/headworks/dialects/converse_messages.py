@@ -10,6 +10,7 @@ Tool call ids that this API would refuse are rewritten, a call's and its result'
 
 import re
 from hashlib import blake2b
+from itertools import dropwhile
 
 import msgspec
 
@@ -104,7 +105,7 @@ def conversation_of(items: tuple[Item, ...], instructions: str | None, dialect: 
 
     def end_turn() -> None:
         kept = _in_order(turn)
-        if any(block.cache_point is None for block in kept):
+        if kept:
             talk.messages.append(Turn("assistant" if role == "assistant" else "user", tuple(kept)))
         turn.clear()
 
@@ -145,10 +146,11 @@ def tool_id(call_id: str) -> str:
 
 
 def _in_order(turn: list[Block]) -> list[Block]:
-    """The blocks of a turn that say something, the results of tools first."""
+    """The blocks of a turn that say something, the results of tools first; a mark stands behind one that does."""
     results = [block for block in turn if block.tool_result is not None]
     rest = [block for block in turn if block.tool_result is None]
-    return results + [block for block in rest if block.text is None or block.text.strip()]
+    kept = results + [block for block in rest if block.text is None or block.text.strip()]
+    return list(dropwhile(lambda block: block.cache_point is not None, kept))
 
 
 def _rules(item: Message, index: int, dialect: Endpoint) -> tuple[Block, ...]:
