@@ -8,6 +8,7 @@ import msgspec
 
 from headworks.config.naming import model_named
 from headworks.config.sections.access import TokenIssuer
+from headworks.config.sections.kinds import region_at
 from headworks.config.sections.models import TIER_ROLES, Model, ModelTarget
 from headworks.config.sections.prices import ProviderPrices
 from headworks.config.sections.providers import Provider
@@ -23,7 +24,12 @@ _NEEDS_NETWORK = (
 )  # fmt: skip
 _NEEDS_SIMULATOR = ("plan", "seed", "pace")
 _NEEDS_OPENAI = ("organization", "project")
-_OF_ONE_API = {"anthropic": "messages", "gemini": "generate_content", "vertex": "generate_content"}
+_OF_ONE_API = {
+    "anthropic": "messages",
+    "gemini": "generate_content",
+    "vertex": "generate_content",
+    "bedrock": "converse",
+}
 """By the kind of a provider that serves one API of its own: how `speaks` calls it."""
 
 _OF_ONE_KIND = {
@@ -31,6 +37,12 @@ _OF_ONE_KIND = {
     "extension": "openai-compatible",
     "api_version": "azure",
     "location": "vertex",
+    "region": "bedrock",
+    "access_key_id": "bedrock",
+    "secret_access_key": "bedrock",
+    "session_token": "bedrock",
+    "guardrail": "bedrock",
+    "latency": "bedrock",
 }
 """Fields that one kind of provider has a use for."""
 
@@ -129,7 +141,7 @@ class Rules:
             self._refuse_fields(_NEEDS_NETWORK, "has no meaning for the simulator: it needs no network", path)
         else:
             self._refuse_fields(_NEEDS_SIMULATOR, "has a meaning for `kind: simulator` only", path)
-        if kind in ("anthropic", "gemini", "azure"):
+        if kind in ("anthropic", "gemini", "azure", "bedrock"):
             self._refuse_fields(_NEEDS_OPENAI, "has a meaning for OpenAI's API only", path)
         if kind in _OF_ONE_API and provider.speaks != (_OF_ONE_API[kind],):
             self._findings.add_unless_faulty(
@@ -137,9 +149,12 @@ class Rules:
             )
         if kind == "vertex":
             self._vertex(provider, path)
+        if kind == "bedrock":
+            self._bedrock(provider, path)
         self._place_and_key(provider, path)
         self._origins(provider, path)
-        keyed = provider.api_key is not None or kind in ("simulator", "openai-compatible")
+        keyed = provider.api_key is not None or provider.access_key_id is not None
+        keyed = keyed or kind in ("simulator", "openai-compatible")
         for name, pool in provider.pools.items():
             if pool.api_key is None and not keyed:
                 hint = "is missing: neither the pool nor its provider has a key"
@@ -150,6 +165,21 @@ class Rules:
         for field in ("project", "location"):
             if not provider.base_url and getattr(provider, field) is None:
                 self._findings.add_unless_faulty((*path, field), "is missing: `kind: vertex` needs it")
+
+    def _bedrock(self, provider: Provider, path: Path) -> None:
+        if provider.region is None and not region_at(provider.base_url):
+            self._findings.add_unless_faulty((*path, "region"), "is missing: `kind: bedrock` needs it")
+        if provider.probe is not None:
+            hint = "has no meaning for `kind: bedrock`: there is nothing that could be asked without a cost"
+            self._findings.add_unless_faulty((*path, "probe"), hint)
+        if provider.access_key_id is None:
+            self._refuse_fields(
+                ("secret_access_key", "session_token"), "has a meaning only beside `access_key_id`", path
+            )
+            return
+        if provider.secret_access_key is None:
+            self._findings.add_unless_faulty((*path, "secret_access_key"), "is missing: `access_key_id` needs it")
+        self._refuse_fields(("api_key", "older_api_keys"), "has no meaning beside `access_key_id`", path)
 
     def _place_and_key(self, provider: Provider, path: Path) -> None:
         example = _BASE_URL_NEEDED.get(provider.kind)

@@ -1,6 +1,6 @@
 """Providers: how each kind of upstream wants to be asked, and what its refusals mean. Pure: no I/O.
 
-One file a provider, plus its entry in `REGISTRY`. May import `exchange`, `calls`, `errors`.
+One file a provider, plus its entry in `REGISTRY`. May import `exchange`, `sigv4`, `calls`, `errors`.
 """
 
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from headworks.providers.anthropic import AnthropicProvider
 from headworks.providers.azure import AzureProvider
 from headworks.providers.base import Provider, ProviderSettings
+from headworks.providers.bedrock import BedrockProvider
 from headworks.providers.gemini import GeminiProvider
 from headworks.providers.openai import OpenAIProvider
 from headworks.providers.quirky import QuirkyProvider
@@ -23,6 +24,7 @@ def _compatible(settings: ProviderSettings) -> Provider:
 REGISTRY: dict[str, Callable[[ProviderSettings], Provider]] = {
     "anthropic": AnthropicProvider,
     "azure": AzureProvider,
+    "bedrock": BedrockProvider,
     "gemini": GeminiProvider,
     "openai": OpenAIProvider,
     "openai-compatible": _compatible,
@@ -35,6 +37,7 @@ __all__ = [
     "REGISTRY",
     "AnthropicProvider",
     "AzureProvider",
+    "BedrockProvider",
     "GeminiProvider",
     "OpenAIProvider",
     "Provider",

@@ -1,0 +1,66 @@
+"""Keys that sign: what `keying` is for keys that are sent.
+
+A request is signed when it is written, and AWS takes a signature for five minutes only. One that has waited for longer,
+or that goes out with another key than it was written with, is signed anew when it is sent.
+"""
+
+from collections.abc import Callable, Sequence
+
+from headworks.exchange import Upstream, UpstreamRequest
+from headworks.keying import Key, KeyedUpstream
+from headworks.providers import Provider
+from headworks.providers.bedrock import BedrockProvider
+
+
+class SignedUpstream(KeyedUpstream):
+    """A `KeyedUpstream` whose keys sign. A block of it is a key to sign with, which is never sent.
+
+    Arguments:
+        provider: signs what it writes, with the first of `blocks`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        upstream: Upstream,
+        provider: BedrockProvider,
+        blocks: Sequence[bytes],
+        *,
+        say: Callable[[str], None],
+        refused: Callable[[], None],
+    ) -> None:
+        super().__init__(name, upstream, provider, blocks, say=say, refused=refused)
+        self._signing = provider
+
+    def take(self, blocks: Sequence[bytes]) -> bool:
+        """Sign with these from now on, the newest first; see `KeyedUpstream`."""
+        is_changed = super().take(blocks)
+        if is_changed:
+            self._signing.sign_with(blocks[0])
+            self._rendered = blocks[0]
+        return is_changed
+
+    def _with_key(self, request: UpstreamRequest, key: Key) -> UpstreamRequest:
+        if key.block == self._rendered and self._signing.is_fresh(request):
+            return request
+        return self._signing.signed_anew(request, key.block)
+
+
+def is_signing(provider: Provider) -> bool:
+    """Whether its requests are signed: they must be fresh when they are sent, even where the key never changes."""
+    return isinstance(provider, BedrockProvider) and provider.is_signed
+
+
+def keyed_upstream(
+    name: str,
+    upstream: Upstream,
+    provider: Provider,
+    blocks: Sequence[bytes],
+    *,
+    say: Callable[[str], None],
+    refused: Callable[[], None],
+) -> KeyedUpstream:
+    """What stands between calls and the transport where keys may change; the arguments are those of `KeyedUpstream`."""
+    if isinstance(provider, BedrockProvider) and provider.is_signed:
+        return SignedUpstream(name, upstream, provider, blocks, say=say, refused=refused)
+    return KeyedUpstream(name, upstream, provider, blocks, say=say, refused=refused)
