@@ -39,6 +39,10 @@ class Endpoint(enum.StrEnum):
     TRACES = "traces"
 
 
+CALLED = tuple(one for one in Endpoint if one is not Endpoint.CONVERSE)
+"""What callers can call."""
+
+
 class Caller(msgspec.Struct, frozen=True):
     """Who calls: the virtual key and the names that an administrator gave it. Empty strings mean "none"."""
 

@@ -20,7 +20,7 @@ from headworks.provider_plans import ProviderPlan
 from headworks.providers import Provider
 from headworks.transport import Origin
 
-_SPOKEN = (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT)
+_SPOKEN = (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT, Endpoint.CONVERSE)
 _TIMEOUTS = Timeouts(connect_s=5.0, first_byte_s=60.0, between_bytes_s=30.0, total_s=120.0)
 _REJECTIONS = (FailureKind.REJECTED, FailureKind.REFUSED, FailureKind.TOO_LONG)
 _NO_SUCH_MODEL = "headworks-no-such-model"
