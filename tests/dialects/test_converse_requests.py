@@ -214,6 +214,23 @@ def test_tools_that_were_called_and_are_no_longer_offered_are_declared():
     }
 
 
+@pytest.mark.parametrize(
+    ("choice", "told", "more"),
+    [
+        (None, None, {"type": "auto", "disable_parallel_tool_use": True}),
+        ("auto", None, {"type": "auto", "disable_parallel_tool_use": True}),
+        ("required", {"any": {}}, {"disable_parallel_tool_use": True}),
+    ],
+)
+def test_one_call_at_a_time_is_asked_for_in_the_words_of_models_that_know_it(choice, told, more):
+    found = sent(tools=[TOOL], tool_choice=choice, parallel_tool_calls=False)
+    assert found["toolConfig"].get("toolChoice") == told
+    assert found["additionalModelRequestFields"] == {"tool_choice": more}
+    for model in (NOVA, GPT, "us.anthropic.claude-opus-4-1-20250805-v1:0", "anthropic.claude-3-7-sonnet-20250219-v1:0"):
+        assert refused(model=model, tools=[TOOL], parallel_tool_calls=False) == "parallel_tool_calls"
+    assert "additionalModelRequestFields" not in sent(parallel_tool_calls=False)
+
+
 def test_only_some_of_the_tools_are_offered_where_only_they_may_be_called():
     other = TOOL | {"name": "other"}
     allowed = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "other"}]}
@@ -270,7 +287,6 @@ def test_a_cache_key_marks_the_static_prefix_where_the_model_takes_marks(model, 
         (RESPONSES, {"temperature": 1.5}, "temperature"),
         (RESPONSES, {"store": True}, "store"),
         (RESPONSES, {"service_tier": "scale"}, "service_tier"),
-        (RESPONSES, {"parallel_tool_calls": False, "tools": [TOOL]}, "parallel_tool_calls"),
         (RESPONSES, {"text": {"verbosity": "low"}}, "text.verbosity"),
         (RESPONSES, {"text": {"format": {"type": "json_object"}}}, "text.format"),
         (RESPONSES, {"tools": [{"type": "web_search"}]}, "tools[0].web_search"),

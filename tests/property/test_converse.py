@@ -103,6 +103,7 @@ _REQUESTS = st.builds(
     stop=st.lists(_TEXT, max_size=2).map(tuple),
     tools=st.lists(_TOOL, max_size=3).map(lambda tools: (_F, *tools)),
     tool_choice=st.sampled_from([None, "auto", "required", ToolName("function", "f")]),
+    parallel_tool_calls=st.sampled_from([None, False]),
     reasoning_effort=st.sampled_from([None, "none", "low", "high", "max"]),
     text_format=st.one_of(
         st.none(), st.builds(JsonSchemaFormat, name=_NAME, schema=_SCHEMA, description=_TEXT, strict=st.just(True))
@@ -136,9 +137,11 @@ def test_a_request_is_the_same_after_converse(request):
     assert _marks(again) == min(4, _marks(request))
     if _marks(request) <= 4:
         assert _joined(again.input) == _joined(request.input)
-    for name in ("max_output_tokens", "temperature", "top_p", "stop", "tools", "tool_choice", "reasoning_effort"):
+    for name in ("max_output_tokens", "temperature", "top_p", "stop", "tools", "reasoning_effort"):
         assert getattr(again, name) == getattr(request, name), name
-    for name in ("text_format", "service_tier", "is_streamed"):
+    if request.parallel_tool_calls is not False:
+        assert again.tool_choice == request.tool_choice
+    for name in ("text_format", "service_tier", "is_streamed", "parallel_tool_calls"):
         assert getattr(again, name) == getattr(request, name), name
 
 

@@ -62,6 +62,10 @@ class _Thinking(msgspec.Struct, frozen=True):
     display: str | None = None
 
 
+class _Choice(msgspec.Struct, frozen=True):
+    disable_parallel_tool_use: bool = False
+
+
 class _ReasoningConfig(msgspec.Struct, frozen=True, rename="camel"):
     type: str
     max_reasoning_effort: str | None = None
@@ -86,7 +90,10 @@ def decode_converse_request(body: bytes, model: str, *, is_streamed: bool = Fals
     rules = _texts(found.system, "system")
     thinking = _thinking(found)
     structure = None if output is None or output.text_format is None else output.text_format.structure.json_schema
-    extras = [Extra("top_k", Endpoint.CONVERSE, value) for name, value in _fields(found).items() if name == "top_k"]
+    single = _read(found, "tool_choice", _Choice)
+    thinks = thinking is not None and thinking.type != "disabled"
+    # In the words of the models' maker, whose API has it, too.
+    extras = [Extra("top_k", Endpoint.MESSAGES, value) for name, value in _fields(found).items() if name == "top_k"]
     return ModelRequest(
         model=model,
         input=(*((Message("system", rules),) if rules else ()), *_items(found.messages)),
@@ -96,8 +103,10 @@ def decode_converse_request(body: bytes, model: str, *, is_streamed: bool = Fals
         stop=() if inference is None else inference.stop_sequences,
         tools=() if tools is None else _tools(tools.tools),
         tool_choice=None if tools is None else _choice(tools.tool_choice),
+        parallel_tool_calls=False if single is not None and single.disable_parallel_tool_use else None,
         reasoning_effort=_effort(found, thinking),
-        shows_reasoning=thinking is not None and thinking.display == "summarized",
+        shows_reasoning=thinks and thinking is not None and thinking.display != "omitted",
+        seals_reasoning=thinks,
         text_format=None
         if structure is None
         else JsonSchemaFormat(

@@ -6,7 +6,8 @@ What this API wants otherwise than the others, and what is done about it:
 - How hard to think is `outputConfig.effort` for models of Anthropic's, with `thinking` switched to adaptive; for those
   from before that it is a budget of tokens. Amazon's and OpenAI's models have words of their own for it. What only one
   maker's models know goes into `additionalModelRequestFields`.
-- A tool can be forced and none can be forbidden: where none may be called, none is offered.
+- A tool can be forced and none can be forbidden: where none may be called, none is offered. That only one may be
+  called at a time is said in the words of Anthropic's models, which alone know it.
 - A conversation with calls in it needs the tools that were called: those that the caller no longer offers are declared
   with any parameters, since the calls could not be sent otherwise.
 - Where a caller names a cache key, the end of the static prefix is marked: the last block of `system`, else the last
@@ -62,6 +63,10 @@ _MOST_POINTS = 4
 """
 
 _CLAUDE = re.compile(r"\bclaude-")
+_CALLS_IN_PARALLEL = re.compile(r"claude-(?:3|(?:opus|sonnet|haiku)-4-(?:[01](?![0-9])|20))")
+"""Models of Anthropic's from before 4.5, for which Bedrock takes no `disable_parallel_tool_use`. It wants the flag with
+the type `auto` where there is no `toolChoice`, and beside one without (BerriAI/litellm#34347 and #36536, 2026-08)."""
+
 _NOVA = re.compile(r"\bamazon\.nova-")
 _NOVA_THINKS = re.compile(r"\bamazon\.nova-(?:[2-9]|\d\d)")
 _GPT = re.compile(r"\bopenai\.")
@@ -93,6 +98,8 @@ def encode_converse_request(request: ModelRequest) -> bytes:
             raise unsupported("tool_choice", _TARGET, hint)
         tools = []
     choice = _choice(request) if tools else None
+    if _is_single(request) and choice == ToolChoice(auto=Nothing()):
+        choice = None  # it is said in the model's own words
     tools += [_declared(name) for name in talk.called if name not in {tool.name for tool in tools}]
     entries = [ToolEntry(tool) for tool in tools]
     _mark_prefix(request, talk, entries)
@@ -109,7 +116,7 @@ def encode_converse_request(request: ModelRequest) -> bytes:
             tool_config=ToolConfig(tuple(entries), choice) if entries else None,
             output_config=None if output == OutputConfig() else output,
             service_tier=None if tier is None else ServiceTier(tier),
-            additional_model_request_fields={**thinking, **more},
+            additional_model_request_fields={**thinking, **_one_at_a_time(request, choice), **more},
         )
     )
 
@@ -134,7 +141,7 @@ def _refuse_foreign(request: ModelRequest) -> dict[str, msgspec.Raw]:
         ("service_tier", request.service_tier is not None and request.service_tier not in _TIERS),
         ("store", request.store),
         ("prompt_cache_retention", request.prompt_cache_retention not in (None, "in_memory")),
-        ("parallel_tool_calls", request.parallel_tool_calls is False and request.tools),
+        ("parallel_tool_calls", _is_single(request) and not _may_be_single(request.model)),
     ):
         if is_asked:
             raise unsupported(name, _TARGET)
@@ -181,6 +188,22 @@ def _choice(request: ModelRequest) -> ToolChoice | None:
             return ToolChoice(tool=NamedTool(name))
         case OtherChoice() | ToolName():
             raise unsupported("tool_choice", _TARGET)
+
+
+def _is_single(request: ModelRequest) -> bool:
+    return request.parallel_tool_calls is False and bool(request.tools)
+
+
+def _may_be_single(model: str) -> bool:
+    return _CLAUDE.search(model) is not None and _CALLS_IN_PARALLEL.search(model) is None
+
+
+def _one_at_a_time(request: ModelRequest, choice: ToolChoice | None) -> dict[str, msgspec.Raw]:
+    """That only one tool is to be called at a time; beside a choice, whose type is not said twice."""
+    if not _is_single(request) or request.tool_choice == "none":
+        return {}
+    kind = {"type": "auto"} if choice is None else {}
+    return {"tool_choice": _raw({**kind, "disable_parallel_tool_use": True})}
 
 
 def _thinking(request: ModelRequest) -> tuple[str | None, dict[str, msgspec.Raw]]:

@@ -143,10 +143,15 @@ class _Thinking(msgspec.Struct):
     display: Literal["summarized", "omitted"] | None = None
 
 
+class _Single(msgspec.Struct):
+    disable_parallel_tool_use: bool = False
+
+
 class _More(msgspec.Struct):
     """What is read of `additionalModelRequestFields`."""
 
     thinking: _Thinking | None = None
+    tool_choice: _Single | None = None
 
 
 class ConverseBody(_Wire):
@@ -194,6 +199,7 @@ def converse_ask(body: ConverseBody, model_id: str, model: Model, sign: Callable
         param = "outputConfig.textFormat"
         form = Format("json_schema", accepted_schema(schema, is_strict=False, subject=param, param=param, code=_CODE))
     tools = _tools(body)
+    single = body.additional_model_request_fields.tool_choice
     last = body.messages[-1]
     return Ask(
         endpoint=Endpoint.CONVERSE,
@@ -206,6 +212,7 @@ def converse_ask(body: ConverseBody, model_id: str, model: Model, sign: Callable
         tool_outputs=tuple(_text(block.tool_result.content) for block in last.content if block.tool_result is not None),
         tools=tools,
         tool_choice=_choice(body, tools),
+        is_parallel=single is None or not single.disable_parallel_tool_use,
         format=form,
         max_tokens=body.inference_config.max_tokens,
         stop=tuple(body.inference_config.stop_sequences or ()),
