@@ -22,7 +22,8 @@ from headworks.gateway_parts import Parts
 from headworks.limiting import Limiter
 from headworks.limits import LocalAuthority
 from headworks.ownership import ResponseOwner
-from headworks.providers import AnthropicProvider, BedrockProvider, GeminiProvider, OpenAIProvider, ProviderSettings
+from headworks.providers import AnthropicProvider, GeminiProvider, OpenAIProvider, ProviderSettings
+from headworks.providers.bedrock import BedrockProvider
 from headworks.records import Journal
 from headworks.records.frames import MAGIC, scan
 from headworks.routing import Health, Reach, RouteTable

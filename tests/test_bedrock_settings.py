@@ -5,7 +5,7 @@ import pytest
 from headworks.config import load
 from headworks.errors import ConfigError
 from headworks.provider_plans import key_blocks
-from headworks.providers import BedrockProvider
+from headworks.providers.bedrock import BedrockProvider
 from headworks.secrets import look_at_keys
 from headworks.settings import read_settings
 from headworks.sigv4 import Credentials, packed, unpacked

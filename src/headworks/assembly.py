@@ -29,7 +29,6 @@ from headworks.routing import Headroom, Health, Reach, RouteTable
 from headworks.secrets import Kept, KnownKeys
 from headworks.settings import Settings
 from headworks.settlement import Settlement
-from headworks.signed_keys import is_signing, keyed_upstream
 from headworks.stations import Station
 from headworks.streaming import StreamRelay
 from headworks.telemetry import RUN_FOLDER, Standing, report
@@ -239,9 +238,14 @@ class Assembly:
     def _maker(self, plan: ProviderPlan, pool: PoolPlan, upstream: Upstream) -> Callable[[str], Station]:
         """What makes the station of a model in a pool."""
         provider = plan.make(pool.settings)
-        if (pool.is_keyed and plan.kind != "simulator") or is_signing(provider):
+        upstream_of: type[KeyedUpstream] | None = KeyedUpstream if pool.is_keyed else None
+        if plan.kind == "bedrock":
+            from headworks.signed_keys import upstream_for  # only who has Bedrock loads it
+
+            upstream_of = upstream_for(provider) or upstream_of
+        if upstream_of is not None and plan.kind != "simulator":
             name, blocks = pool.settings.name, key_blocks(plan, pool)
-            upstream = keyed_upstream(name, upstream, provider, blocks, say=report, refused=self._hull.ask_for_keys)
+            upstream = upstream_of(name, upstream, provider, blocks, say=report, refused=self._hull.ask_for_keys)
             self._keyed[name] = upstream
         if plan.probe is not None:
             request = provider.request("GET", plan.probe.path, b"", b"", b"")

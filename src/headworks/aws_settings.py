@@ -23,13 +23,11 @@ def signing_key(provider: Provider, secret: Callable[[str, str], str]) -> str:
 
 
 def aws_fields(provider: Provider, base_url: str) -> dict[str, str]:
-    """The fields of `ProviderSettings` that only AWS has; none for other kinds.
+    """The fields of `ProviderSettings` that only AWS has.
 
     Arguments:
         base_url: of the provider, or of the pool.
     """
-    if provider.kind != "bedrock":
-        return {}
     return {
         "region": region_at(base_url) or provider.region or "",
         "host": Origin.from_url(base_url).authority,

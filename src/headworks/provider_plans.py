@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from headworks.aws_settings import aws_fields, signing_key
 from headworks.calls import Endpoint
 from headworks.config import Project, Secret, is_reference
 from headworks.config.limits import TargetLimits, limits_by_pool
@@ -120,7 +119,7 @@ def provider_plan(project: Project, name: str, keys: KnownKeys) -> ProviderPlan:
         base_path=_base_path(provider.base_url),
         api_key=secret(provider.api_key, "api_key")
         if provider.api_key
-        else signing_key(provider, secret) or _KEYS_WITHOUT_SECRET.get(provider.kind, ""),
+        else _KEYS_WITHOUT_SECRET.get(provider.kind, ""),
         organization=provider.organization or "",
         project="" if provider.kind == "vertex" else provider.project or "",
         headers=headers,
@@ -131,8 +130,12 @@ def provider_plan(project: Project, name: str, keys: KnownKeys) -> ProviderPlan:
         refused=quirks.refused,
         unsent=quirks.unsent,
         api_version=provider.api_version or "",
-        **aws_fields(provider, provider.base_url),
     )
+    if provider.kind == "bedrock":
+        from headworks.aws_settings import aws_fields, signing_key  # only who has Bedrock loads it
+
+        key = settings.api_key or signing_key(provider, secret)
+        settings = msgspec.structs.replace(settings, api_key=key, **aws_fields(provider, provider.base_url))
     spares = _spares(settings, provider.api_key, provider.older_api_keys, secrets)
     is_keyed = bool(spares) or any(not one.startswith("env:") for one in references_of_provider(project, name))
     connections = provider.connections
@@ -208,8 +211,11 @@ def _pool_plan(
         "base_path": _base_path(base_url),
         "organization": settings.organization if pool.organization is None else pool.organization,
         "project": settings.project if pool.project is None else pool.project,
-        **aws_fields(provider, base_url),
     }
+    if provider.kind == "bedrock":
+        from headworks.aws_settings import aws_fields
+
+        changes |= aws_fields(provider, base_url)
     own = msgspec.structs.replace(settings, **changes)
     if pool.api_key is None and not pool.older_api_keys:
         others = tuple(msgspec.structs.replace(spare, **changes) for spare in spares)

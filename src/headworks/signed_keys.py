@@ -23,13 +23,14 @@ class SignedUpstream(KeyedUpstream):
         self,
         name: str,
         upstream: Upstream,
-        provider: BedrockProvider,
+        provider: Provider,
         blocks: Sequence[bytes],
         *,
         say: Callable[[str], None],
         refused: Callable[[], None],
     ) -> None:
         super().__init__(name, upstream, provider, blocks, say=say, refused=refused)
+        assert isinstance(provider, BedrockProvider), "who asks has looked"
         self._signing = provider
 
     def take(self, blocks: Sequence[bytes]) -> bool:
@@ -46,21 +47,7 @@ class SignedUpstream(KeyedUpstream):
         return self._signing.signed_anew(request, key.block)
 
 
-def is_signing(provider: Provider) -> bool:
-    """Whether its requests are signed: they must be fresh when they are sent, even where the key never changes."""
-    return isinstance(provider, BedrockProvider) and provider.is_signed
-
-
-def keyed_upstream(
-    name: str,
-    upstream: Upstream,
-    provider: Provider,
-    blocks: Sequence[bytes],
-    *,
-    say: Callable[[str], None],
-    refused: Callable[[], None],
-) -> KeyedUpstream:
-    """What stands between calls and the transport where keys may change; the arguments are those of `KeyedUpstream`."""
-    if isinstance(provider, BedrockProvider) and provider.is_signed:
-        return SignedUpstream(name, upstream, provider, blocks, say=say, refused=refused)
-    return KeyedUpstream(name, upstream, provider, blocks, say=say, refused=refused)
+def upstream_for(provider: Provider) -> type[SignedUpstream] | None:
+    """What its requests need where they are signed, even if the key never changes: they must be fresh when they are
+    sent. None for a provider whose requests are not."""
+    return SignedUpstream if isinstance(provider, BedrockProvider) and provider.is_signed else None

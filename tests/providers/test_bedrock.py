@@ -12,7 +12,8 @@ from botocore.awsrequest import AWSResponse
 from headworks.calls import Endpoint, FailureKind
 from headworks.errors import Refusal
 from headworks.exchange import UpstreamRequest
-from headworks.providers import BedrockProvider, ProviderSettings
+from headworks.providers import ProviderSettings
+from headworks.providers.bedrock import BedrockProvider
 from headworks.sigv4 import Credentials, packed
 
 REGION = "eu-west-1"

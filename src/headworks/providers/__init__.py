@@ -8,7 +8,6 @@ from collections.abc import Callable
 from headworks.providers.anthropic import AnthropicProvider
 from headworks.providers.azure import AzureProvider
 from headworks.providers.base import Provider, ProviderSettings
-from headworks.providers.bedrock import BedrockProvider
 from headworks.providers.gemini import GeminiProvider
 from headworks.providers.openai import OpenAIProvider
 from headworks.providers.quirky import QuirkyProvider
@@ -21,10 +20,17 @@ def _compatible(settings: ProviderSettings) -> Provider:
     return QuirkyProvider(settings) if is_quirky else OpenAIProvider(settings)
 
 
+def _bedrock(settings: ProviderSettings) -> Provider:
+    """What signs is loaded by who has Bedrock alone."""
+    from headworks.providers.bedrock import BedrockProvider
+
+    return BedrockProvider(settings)
+
+
 REGISTRY: dict[str, Callable[[ProviderSettings], Provider]] = {
     "anthropic": AnthropicProvider,
     "azure": AzureProvider,
-    "bedrock": BedrockProvider,
+    "bedrock": _bedrock,
     "gemini": GeminiProvider,
     "openai": OpenAIProvider,
     "openai-compatible": _compatible,
@@ -37,7 +43,6 @@ __all__ = [
     "REGISTRY",
     "AnthropicProvider",
     "AzureProvider",
-    "BedrockProvider",
     "GeminiProvider",
     "OpenAIProvider",
     "Provider",
