@@ -247,7 +247,7 @@ class Hall:
             ),
             Reach("anthropic", only(self.anthropic_station()), frozenset({Endpoint.MESSAGES}), ("claude-x",)),
             Reach("google", only(self.gemini_station()), frozenset({Endpoint.GENERATE_CONTENT}), ("gemini-x",)),
-            Reach("aws", only(self.bedrock_station()), frozenset({Endpoint.CONVERSE}), ("claude-x",)),
+            Reach("aws", only(self.bedrock_station()), frozenset({Endpoint.CONVERSE}), ("claude-at-aws",)),
             Reach("pooled", tuple((pool, self.pool_maker(pool)) for pool in ("one", "two")), everything, ("p",)),
         ]
 

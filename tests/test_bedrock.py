@@ -31,7 +31,7 @@ STREAM = [
 
 
 def ask(hall, **fields):
-    asked = {"model": "aws/claude-x", "messages": [{"role": "user", "content": "x"}]} | fields
+    asked = {"model": "aws/claude-at-aws", "messages": [{"role": "user", "content": "x"}]} | fields
     return hall.ask("/v1/chat/completions", asked)
 
 
@@ -53,26 +53,26 @@ def refuse(hall, answered, status, name, message):
 
 def test_a_call_goes_to_the_models_own_path_and_says_nothing_of_it_in_its_body(hall):
     answered = ask(hall)
-    assert hall.flight.request.line == b"POST /model/claude-x/converse HTTP/1.1\r\n"
+    assert hall.flight.request.line == b"POST /model/claude-at-aws/converse HTTP/1.1\r\n"
     assert hall.flight.body == {"messages": [{"role": "user", "content": [{"text": "x"}]}]}
     assert b"authorization: Bearer bedrock-key\r\n" in hall.flight.request.headers
 
     hall.answer(ANSWER, x_amzn_requestid="req-1")
     told = json.loads(answered.body)
     assert told["choices"][0]["message"]["content"] == "Hello there."
-    assert told["model"] == "claude-x"
+    assert told["model"] == "claude-at-aws"
     settled = hall.settled
-    assert (settled.outcome, settled.served_model, settled.usage_source) == ("answered", "claude-x", "provider")
+    assert (settled.outcome, settled.served_model, settled.usage_source) == ("answered", "claude-at-aws", "provider")
     assert (settled.input_tokens, settled.cached_tokens, settled.output_tokens) == (9, 4, 3)
     assert settled.upstream_request_id == "req-1"
     assert settled.service_tier == "default"
 
 
-@pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages", "/v1beta/models/aws/claude-x:generateContent"])
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages", "/v1beta/models/aws/claude-at-aws:generateContent"])
 def test_it_is_reached_by_every_api(hall, path):
     bodies = {
-        "/v1/responses": {"model": "aws/claude-x", "input": "x"},
-        "/v1/messages": {"model": "aws/claude-x", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]},
+        "/v1/responses": {"model": "aws/claude-at-aws", "input": "x"},
+        "/v1/messages": {"model": "aws/claude-at-aws", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]},
     }
     answered = hall.ask(path, bodies.get(path, {"contents": [{"role": "user", "parts": [{"text": "x"}]}]}))
     assert hall.flight.body["messages"] == [{"role": "user", "content": [{"text": "x"}]}]
@@ -82,7 +82,7 @@ def test_it_is_reached_by_every_api(hall, path):
 
 def test_a_stream_is_translated_event_by_event(hall):
     answered = begin_stream(hall, *STREAM[:3])
-    assert hall.flight.request.line == b"POST /model/claude-x/converse-stream HTTP/1.1\r\n"
+    assert hall.flight.request.line == b"POST /model/claude-at-aws/converse-stream HTTP/1.1\r\n"
     assert b" there." in answered.body
     assert not answered.is_over
     for name, fields in STREAM[3:]:

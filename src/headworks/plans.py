@@ -8,7 +8,8 @@ from headworks.access import Grant
 from headworks.admission import Admission, metadata_of
 from headworks.answering import JSON, request_id_line
 from headworks.calls import Endpoint
-from headworks.dialects import BRIDGES, Bridge, Form, RequestHead, read_fields, read_form
+from headworks.dialects import BRIDGES, Bridge, Form, RequestHead, read_form
+from headworks.dialects.stopping import STOPPABLE, with_stop
 from headworks.dialects.structured import SchemaBridge, wants_schema
 from headworks.endpoints import Manner, Route
 from headworks.errors import Refusal
@@ -156,8 +157,7 @@ def plan_to(
         bridge = BRIDGES[endpoint, spoken](body)
     body = bridge.request(body, target.model, limit_name=provider.limit_name)
     if stop:
-        name = "stop" if spoken is Endpoint.CHAT else "stop_sequences"
-        body = msgspec.json.encode({**read_fields(body), name: stop})
+        body = with_stop(body, spoken, stop)
     upstream_path = provider.call_path(spoken, target.model, is_streamed=is_streamed)
     sent = provider.json_request(upstream_path, body, _forwarded(forwarded, endpoint, spoken))
     return Plan(target, sent, endpoint, path, is_streamed, head, bridge)
@@ -169,7 +169,7 @@ def _with_stop(target: Target[Station]) -> Endpoint:
     Raises:
         Refusal: 400, there is none.
     """
-    for spoken in (Endpoint.CHAT, Endpoint.MESSAGES):
+    for spoken in STOPPABLE:
         if spoken in target.speaks:
             return spoken
     raise Refusal(
