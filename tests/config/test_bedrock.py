@@ -47,6 +47,7 @@ def test_an_access_key_or_keys_of_all_pools_take_the_place_of_who_the_machine_is
         ("kind: bedrock, region: us-east-1, probe: {}", "probe: has no meaning for `kind: bedrock`"),
         ("kind: openai, api_key: env:X, region: us-east-1", "region: has a meaning for `kind: bedrock` only"),
         ("kind: openai, api_key: env:X, guardrail: 'a1:1'", "guardrail: has a meaning for `kind: bedrock` only"),
+        ("kind: bedrock, region: us-east-1, structured_output: grammar", "knows `json_schema` and `tool`"),
         ("kind: bedrock, region: Frankfurt", "region"),
         ("kind: bedrock, region: us-east-1, guardrail: abc", "guardrail"),
     ],

@@ -82,6 +82,7 @@ def test_reasoning_without_a_signature_is_shown_and_not_sealed():
         ("model_context_window_exceeded", "length", "max_tokens", "MAX_TOKENS"),
         ("guardrail_intervened", "content_filter", "refusal", "SAFETY"),
         ("content_filtered", "content_filter", "refusal", "SAFETY"),
+        ("refusal", "content_filter", "refusal", "SAFETY"),
     ],
 )
 def test_why_an_answer_ended_is_told(reason, chat, messages, gemini):

@@ -172,6 +172,9 @@ class Rules:
         if provider.probe is not None:
             hint = "has no meaning for `kind: bedrock`: there is nothing that could be asked without a cost"
             self._findings.add_unless_faulty((*path, "probe"), hint)
+        if provider.structured_output in ("grammar", "json_object"):
+            hint = "`kind: bedrock` knows `json_schema` and `tool`"
+            self._findings.add_unless_faulty((*path, "structured_output"), hint)
         if provider.access_key_id is None:
             self._refuse_fields(
                 ("secret_access_key", "session_token"), "has a meaning only beside `access_key_id`", path

@@ -105,7 +105,10 @@ _END_REASONS: dict[str, EndReason] = {
     "model_context_window_exceeded": "max_output_tokens",
     "guardrail_intervened": "content_filter",
     "content_filtered": "content_filter",
+    "refusal": "content_filter",
 }
+"""StopReason in the service model, and what Claude says by its maker's own API."""
+
 _MALFORMED = {
     "malformed_model_output": "The model's output is not what the provider can read.",
     "malformed_tool_use": "The model called a tool in a way that the provider cannot read.",

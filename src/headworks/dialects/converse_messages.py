@@ -303,10 +303,10 @@ def _document_name(filename: str, taken: set[str]) -> str:
     stem, dot, _ = filename.rpartition(".")
     name = _NOT_IN_NAME.sub(" ", stem if dot and stem else filename).strip()[:_MOST_NAME].strip() or "document"
     found, number = name, 1
-    while found in taken:
+    while found.lower() in taken:
         number += 1
         found = f"{name} ({number})"
-    taken.add(found)
+    taken.add(found.lower())
     return found
 
 
