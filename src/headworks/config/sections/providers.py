@@ -169,8 +169,8 @@ class Provider(Section, frozen=True):
             description="How this upstream is asked for an answer that satisfies a workload's schema. `json_schema`: "
             "the API's own way. `grammar`: `response_format: {type: json_object, schema}`, as llama.cpp, Together and "
             "Fireworks have it. `tool`: the model has to call a tool whose parameters the schema is. `json_object`: "
-            "JSON mode, with the schema in the instructions. `bedrock` has the first and `tool`. Whichever it is, answers "
-            "are validated. Left out: as `quirks` have it, or `json_schema`."
+            "JSON mode, with the schema in the instructions. `bedrock` has the first and `tool`. Whichever it is, "
+            "answers are validated. Left out: as `quirks` have it, or `json_schema`."
         ),
     ] = None
     headers: Annotated[
