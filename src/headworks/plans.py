@@ -140,7 +140,7 @@ def plan_to(
     """
     provider, is_streamed = target.station.provider, head.is_streamed
     mode = provider.structured_output
-    emulated = emulated_by(target.speaks, mode)
+    emulated = None if mode == "json_schema" else emulated_by(target.speaks, mode)
     if emulated is not None and not wants_schema(endpoint, head.fields):
         emulated = None
     stop = stop if endpoint is Endpoint.RESPONSES else ()

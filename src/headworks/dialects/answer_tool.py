@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from headworks.dialects.bridging import DialectBridge
+from headworks.dialects.bridging import DialectBridge, TranslatedStream, succeeded, summary_of_answer
 from headworks.dialects.canonical import (
     AnswerCall,
     AnswerItem,
@@ -22,9 +22,9 @@ from headworks.dialects.canonical import (
     ModelAnswer,
     ModelRequest,
     ToolName,
-    UpstreamError,
 )
 from headworks.dialects.events import Called, StreamDecoder, StreamEvent, Text
+from headworks.dialects.summary import AnswerSummary
 from headworks.errors import Refusal
 
 ANSWER_TOOL = "give_answer"
@@ -38,35 +38,48 @@ class AnswerToolBridge(DialectBridge):
 
     __slots__ = ()
 
-    def asks(self, request: ModelRequest) -> ModelRequest:
-        """The request with the tool in the schema's place. Where the model has others, it has to call one of them, ours
-        included.
+    def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens") -> bytes:  # noqa: ARG002 - read before
+        """The request with the tool in the schema's place; see `Bridge`.
 
         Raises:
-            Refusal: 400, for a tool that has the name of ours.
+            Refusal: 400, also for a tool that has the name of ours.
         """
-        wanted = request.text_format
-        if not isinstance(wanted, JsonSchemaFormat):
-            return request
-        if any(getattr(tool, "name", "") == ANSWER_TOOL for tool in request.tools):
-            raise name_taken()
-        tool = FunctionTool(ANSWER_TOOL, wanted.schema, description=ANSWER_TOOL_SAYS)
-        return msgspec.structs.replace(
-            request,
-            text_format=None,
-            tools=(*request.tools, tool),
-            tool_choice="required" if request.tools else ToolName("function", ANSWER_TOOL),
-        )
+        self._model = model
+        asked = by_the_tool(self._asked.request())
+        return self._spoken.write(msgspec.structs.replace(asked, model=model), limit_name)
 
-    def told(self, answer: ModelAnswer | UpstreamError) -> ModelAnswer | UpstreamError:
-        """The answer, said and not called."""
-        if isinstance(answer, UpstreamError):
-            return answer
-        return msgspec.structs.replace(answer, output=tuple(said(answer)))
+    def answer(self, body: bytes) -> tuple[bytes, AnswerSummary]:
+        """The answer, said and not called; see `Bridge`."""
+        answer = succeeded(self._spoken.read(body), self._new_id, self._now)
+        answer = msgspec.structs.replace(answer, model=answer.model or self._model, output=tuple(said(answer)))
+        return self._asked.answer(answer), summary_of_answer(self._called, answer)
 
-    def decoder(self) -> StreamDecoder:
-        """What reads a stream, in which the answer is said and not called."""
-        return AnswerDecoder(super().decoder())
+    def stream(self) -> TranslatedStream:
+        """Fresh steps for a stream, in which the answer is said and not called; see `Bridge`."""
+        steps = super().stream()
+        steps.read_from(AnswerDecoder(self._spoken.decoder()))
+        return steps
+
+
+def by_the_tool(request: ModelRequest) -> ModelRequest:
+    """The request with the tool in the schema's place. Where the model has others, it has to call one of them, ours
+    included.
+
+    Raises:
+        Refusal: 400, for a tool that has the name of ours.
+    """
+    wanted = request.text_format
+    if not isinstance(wanted, JsonSchemaFormat):
+        return request
+    if any(getattr(tool, "name", "") == ANSWER_TOOL for tool in request.tools):
+        raise name_taken()
+    tool = FunctionTool(ANSWER_TOOL, wanted.schema, description=ANSWER_TOOL_SAYS)
+    return msgspec.structs.replace(
+        request,
+        text_format=None,
+        tools=(*request.tools, tool),
+        tool_choice="required" if request.tools else ToolName("function", ANSWER_TOOL),
+    )
 
 
 class AnswerDecoder:

@@ -440,26 +440,14 @@ class DialectBridge:
     def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens") -> bytes:  # noqa: ARG002 - read before
         """The request in the upstream's dialect; see `Bridge`."""
         self._model = model
-        return self._spoken.write(msgspec.structs.replace(self.asks(self._asked.request()), model=model), limit_name)
+        return self._spoken.write(msgspec.structs.replace(self._asked.request(), model=model), limit_name)
 
     def answer(self, body: bytes) -> tuple[bytes, AnswerSummary]:
         """The answer in the caller's dialect; see `Bridge`."""
-        answer = succeeded(self.told(self._spoken.read(body)), self._new_id, self._now)
+        answer = succeeded(self._spoken.read(body), self._new_id, self._now)
         if not answer.model:  # AWS does not say who answers
             answer = msgspec.structs.replace(answer, model=self._model)
         return self._asked.answer(answer), summary_of_answer(self._called, answer)
-
-    def asks(self, request: ModelRequest) -> ModelRequest:
-        """What is asked of this upstream: here, what the caller asks."""
-        return request
-
-    def told(self, answer: ModelAnswer | UpstreamError) -> ModelAnswer | UpstreamError:
-        """What its answer says to the caller: here, what it says."""
-        return answer
-
-    def decoder(self) -> StreamDecoder:
-        """What reads a stream of its."""
-        return self._spoken.decoder()
 
     def error(self, body: bytes, status: int) -> bytes:
         """The error in the caller's words; see `Bridge`. Responses and Chat say it alike."""
@@ -469,7 +457,7 @@ class DialectBridge:
         """Fresh steps for a stream; see `Bridge`."""
         return TranslatedStream(
             self._called,
-            self.decoder(),
+            self._spoken.decoder(),
             self._asked.encoder(),
             self._new_id,
             now=self._now,
