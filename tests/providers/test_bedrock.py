@@ -155,6 +155,8 @@ def classified(status, name="", message="m", *, in_body=False):
         (400, "ValidationException", "messages.0 is wrong", FailureKind.REJECTED),
         (400, "ValidationException", "Input is too long for requested model.", FailureKind.TOO_LONG),
         (400, "ValidationException", "prompt is too long: 9 tokens > 8 maximum", FailureKind.TOO_LONG),
+        (400, "ValidationException", "input length and `max_tokens` exceed context limit: 9 + 1", FailureKind.TOO_LONG),
+        (400, "ValidationException", "Number of input tokens exceeds maximum length.", FailureKind.TOO_LONG),
         (400, "ValidationException", "The provided model identifier is invalid.", FailureKind.GONE),
         (400, "ServiceQuotaExceededException", "m", FailureKind.QUOTA),
         (403, "AccessDeniedException", "You don't have access to the model.", FailureKind.UNAUTHORIZED),

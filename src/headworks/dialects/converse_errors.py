@@ -24,7 +24,8 @@ CODES = {
 """By the name of an exception, in lower case and without that word."""
 
 _TOO_LONG = re.compile(
-    r"input is too long|prompt is too long|exceeds? the (?:maximum )?context|context length", re.IGNORECASE
+    r"input is too long|prompt is too long|exceed context limit|number of input tokens exceeds|context length",
+    re.IGNORECASE,
 )
 
 
