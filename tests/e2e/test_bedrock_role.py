@@ -27,7 +27,7 @@ ANSWER = {
 
 
 class Aws:
-    """Where a container is told who it is, and Bedrock, which takes some. State: who it is, who is known, who called."""
+    """Where a container is told who it is, and Bedrock, which takes some. State: who it is, is known, has called."""
 
     def __init__(self) -> None:
         self.who = "ASIAONE"
