@@ -91,6 +91,12 @@ def test_what_signs_is_never_sent():
     assert not sent.headers.startswith(asked.fixed_headers)
 
 
+def test_json_that_cannot_sign_is_never_sent_as_a_key():
+    with pytest.raises(ValueError, match="JSON") as caught:
+        provider('{"AccessKeyId":"AKIDEXAMPLE","SecretAccessKey":"secret-key-0815"}')
+    assert "0815" not in str(caught.value)
+
+
 def test_a_signature_is_made_anew_when_it_is_old_or_of_another_key():
     later = provider(now_s=NOW.timestamp() + 121)
     sent = provider().json_request("/model/m/converse", b"{}", b"")

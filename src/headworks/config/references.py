@@ -33,6 +33,9 @@ PATTERN = (
 TOKENS = ("azure-token", "gcp-token", "aws-credentials")
 """Schemes of what lasts for minutes: it is looked at more often than what is kept."""
 
+SIGNING = "aws-credentials:"
+"""How references begin to what requests are signed with."""
+
 _WORD = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _PATH = r"[A-Za-z0-9._+=@,%~ -]+"
 _PLACES: dict[str, str] = {

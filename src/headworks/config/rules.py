@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from headworks.config.naming import model_named
+from headworks.config.references import SIGNING
 from headworks.config.sections.access import TokenIssuer
 from headworks.config.sections.kinds import region_at
 from headworks.config.sections.models import TIER_ROLES, Model, ModelTarget
@@ -151,6 +152,7 @@ class Rules:
             self._vertex(provider, path)
         if kind == "bedrock":
             self._bedrock(provider, path)
+        self._signing_references(provider, path)
         self._place_and_key(provider, path)
         self._origins(provider, path)
         keyed = provider.api_key is not None or provider.access_key_id is not None
@@ -183,6 +185,23 @@ class Rules:
         if provider.secret_access_key is None:
             self._findings.add_unless_faulty((*path, "secret_access_key"), "is missing: `access_key_id` needs it")
         self._refuse_fields(("api_key", "older_api_keys"), "has no meaning beside `access_key_id`", path)
+
+    def _signing_references(self, provider: Provider, path: Path) -> None:
+        """Credentials that requests are signed with must be sent nowhere: only Bedrock's key knows what they are."""
+        places: dict[Path, str | None] = {(*path, "headers", name): text for name, text in provider.headers.items()}
+        for name in ("access_key_id", "secret_access_key", "session_token"):
+            places[*path, name] = getattr(provider, name)
+        if provider.kind != "bedrock":
+            places[*path, "api_key"] = provider.api_key
+            places |= {(*path, "older_api_keys", at): key for at, key in enumerate(provider.older_api_keys)}
+            for name, pool in provider.pools.items():
+                places[*path, "pools", name, "api_key"] = pool.api_key
+                inner = (*path, "pools", name, "older_api_keys")
+                places |= {(*inner, at): key for at, key in enumerate(pool.older_api_keys)}
+        for place, text in places.items():
+            if text is not None and text.startswith(SIGNING):
+                hint = "is to sign requests with, never to be sent: only `api_key` of `kind: bedrock` takes it"
+                self._findings.add_unless_faulty(place, hint)
 
     def _place_and_key(self, provider: Provider, path: Path) -> None:
         example = _BASE_URL_NEEDED.get(provider.kind)

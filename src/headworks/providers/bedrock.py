@@ -79,6 +79,9 @@ class BedrockProvider:
 
     Arguments:
         now: Unix seconds.
+
+    Raises:
+        ValueError: the key is JSON and not one to sign with: it must not be sent as it is.
     """
 
     limit_name = "max_tokens"
@@ -91,6 +94,8 @@ class BedrockProvider:
         self._settings = settings
         self._now = now
         self._signer = self._signer_of(settings.api_key)
+        if self._signer is None and settings.api_key.startswith("{"):
+            raise ValueError(f"the key of provider {settings.name} is JSON, and none that requests can be signed with")
         self.is_signed = self._signer is not None
         bearer = "" if self.is_signed or not settings.api_key else f"Bearer {settings.api_key}"
         headers = header_block(

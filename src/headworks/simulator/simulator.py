@@ -193,16 +193,7 @@ class Simulator:
         try:
             script = self._answered(visit)
         except Rejection as error:
-            if is_of_aws:
-                script = converse_error(error)
-            else:
-                script = (
-                    messages_error(error)
-                    if is_of_anthropic
-                    else gemini_error(error)
-                    if is_of_google
-                    else error.script()
-                )
+            script = _told(error, request.path)
         self._requests.add(asked, visit.now, script.status)
         if is_of_google:
             return script
@@ -250,6 +241,15 @@ class Simulator:
             raise error
         visit.failure = fault if isinstance(fault, Failing) else None
         return bent(handle(self._provider, visit), fault)
+
+
+def _told(error: Rejection, path: str) -> Script:
+    """A refusal in the words of the API that a path belongs to."""
+    if path.startswith("/v1/messages"):
+        return messages_error(error)
+    if gemini_endpoints.is_of_gemini(path):
+        return gemini_error(error)
+    return converse_error(error) if converse_endpoints.is_of_bedrock(path) else error.script()
 
 
 def _route(request: Request) -> tuple[Endpoint, _Handler]:
