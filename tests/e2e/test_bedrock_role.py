@@ -81,6 +81,7 @@ def aws() -> Iterator[Aws]:
     made.close()
 
 
+@pytest.mark.long
 def test_new_credentials_are_taken_without_a_failed_call(tmp_path: Path, aws: Aws) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE"):
