@@ -8,11 +8,12 @@ import msgspec
 
 from headworks.calls import Endpoint
 
-RESPONSES, CHAT, MESSAGES, GEMINI = (
+RESPONSES, CHAT, MESSAGES, GEMINI, CONVERSE = (
     Endpoint.RESPONSES,
     Endpoint.CHAT,
     Endpoint.MESSAGES,
     Endpoint.GENERATE_CONTENT,
+    Endpoint.CONVERSE,
 )
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

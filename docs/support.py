@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from features import CHAT, FEATURES, GEMINI, MESSAGES, PLAIN, RESPONSES, Feature, Fields
+from features import CHAT, CONVERSE, FEATURES, GEMINI, MESSAGES, PLAIN, RESPONSES, Feature, Fields
 
 from headworks.calls import Endpoint
 from headworks.config import Provider
 from headworks.dialects import BRIDGES, RequestHead, read_fields
 from headworks.dialects.bridging import ASKED
+from headworks.dialects.canonical import ModelRequest
+from headworks.dialects.converse_decoding import decode_converse_request
 from headworks.dialects.structured import SchemaBridge, SchemaMode
 from headworks.errors import Refusal
 from headworks.providers import REGISTRY, ProviderSettings
@@ -28,7 +30,11 @@ CALLED = {
     MESSAGES: "Called as Anthropic Messages",
     GEMINI: "Called as Google generateContent",
 }
-MODELS = {MESSAGES: "claude-sonnet-5", GEMINI: "gemini-3.5-flash"}
+MODELS = {
+    MESSAGES: "claude-sonnet-5",
+    GEMINI: "gemini-3.5-flash",
+    CONVERSE: "eu.anthropic.claude-sonnet-5-v1:0",
+}
 """A model of the day for each maker's dialect: some of what is sent depends on it."""
 
 HEAD = """# Support matrix
@@ -66,6 +72,7 @@ def columns() -> tuple[Column, ...]:
 def _speaks(kind: str) -> frozenset[Endpoint]:
     spoken = {one.value.replace("generateContent", "generate_content"): one for one in CALLED}
     spoken |= {"responses": RESPONSES, "chat": CHAT, "messages": MESSAGES, "generate_content": GEMINI}
+    spoken |= {"converse": CONVERSE}
     section: Any = Provider(kind=kind)  # type: ignore[arg-type] # a kind of the registry is one of configuration
     return frozenset(spoken[one] for one in section.speaks if one in spoken)
 
@@ -117,7 +124,11 @@ def _means_the_same(called: Endpoint, spoken: Endpoint, asked: tuple[Fields, Fie
     if "streamGenerateContent" in path:
         fields["stream"] = True  # Google's API says it in the path
     try:
-        arrived = _meaning(spoken, json.dumps(fields).encode())
+        if spoken is CONVERSE:
+            is_streamed = path.endswith("converse-stream")  # and so does AWS's
+            arrived = _told(decode_converse_request(body, "m", is_streamed=is_streamed))
+        else:
+            arrived = _meaning(spoken, json.dumps(fields).encode())
     except Refusal:
         return False
     return all(full[name] == arrived[name] for name in full if bare[name] != full[name])
@@ -125,7 +136,10 @@ def _means_the_same(called: Endpoint, spoken: Endpoint, asked: tuple[Fields, Fie
 
 def _meaning(dialect: Endpoint, body: bytes) -> dict[str, Any]:
     """A request as it is compared: without what no model reads, and what has two spellings in one of them."""
-    asked = ASKED[dialect](read_fields(body)).request()
+    return _told(ASKED[dialect](read_fields(body)).request())
+
+
+def _told(asked: ModelRequest) -> dict[str, Any]:
     told: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(asked))
     instructions = told.pop("instructions")
     said = [{"type": "message", "role": "system", "content": instructions}] if instructions else []

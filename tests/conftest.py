@@ -23,6 +23,7 @@ from headworks.limiting import Limiter
 from headworks.limits import LocalAuthority
 from headworks.ownership import ResponseOwner
 from headworks.providers import AnthropicProvider, GeminiProvider, OpenAIProvider, ProviderSettings
+from headworks.providers.bedrock import BedrockProvider
 from headworks.records import Journal
 from headworks.records.frames import MAGIC, scan
 from headworks.routing import Health, Reach, RouteTable
@@ -246,6 +247,7 @@ class Hall:
             ),
             Reach("anthropic", only(self.anthropic_station()), frozenset({Endpoint.MESSAGES}), ("claude-x",)),
             Reach("google", only(self.gemini_station()), frozenset({Endpoint.GENERATE_CONTENT}), ("gemini-x",)),
+            Reach("aws", only(self.bedrock_station()), frozenset({Endpoint.CONVERSE}), ("claude-at-aws",)),
             Reach("pooled", tuple((pool, self.pool_maker(pool)) for pool in ("one", "two")), everything, ("p",)),
         ]
 
@@ -293,6 +295,10 @@ class Hall:
         return Station(
             GeminiProvider(ProviderSettings("google", "", "AIza")), self.upstream, Timeouts(), NO_PRICE, health()
         )
+
+    def bedrock_station(self):
+        provider = BedrockProvider(ProviderSettings("aws", "", "bedrock-key"))
+        return Station(provider, self.upstream, Timeouts(), NO_PRICE, health())
 
     def own(self, response_id, key_id="key_1", team="", provider="stub"):
         self.owners[response_id] = ResponseOwner(key_id, team, provider)

@@ -261,6 +261,8 @@ def test_models_are_listed_and_looked_up(hall):
         "anthropic/claude-x",
         "claude-x",
         "google/gemini-x",
+        "aws/claude-at-aws",
+        "claude-at-aws",
         "gemini-x",
     }
     one = json.loads(hall.ask("/v1/models/stub/m", method="GET").body)

@@ -20,8 +20,8 @@ STREAM_HEADERS = b"cache-control: no-cache, no-transform\r\nx-accel-buffering: n
 """Ask proxies in front not to buffer or re-compress a stream (nginx `proxy_buffering`, 2026 documentation)."""
 
 _CONTENT_TYPE = b"\r\ncontent-type:"
-_FOREIGN_IDS = (b"apim-request-id", b"x-ms-request-id", b"x-generation-id")
-"""Where Azure's gateway and OpenRouter say what they call an answer (2026-11)."""
+_FOREIGN_IDS = (b"apim-request-id", b"x-ms-request-id", b"x-generation-id", b"x-amzn-requestid")
+"""Where Azure's gateway, OpenRouter and AWS say what they call an answer (2026-11)."""
 
 _REQUEST_ID = b"\r\nx-request-id:"
 _CONTENT_TYPE_BYTES = len(_CONTENT_TYPE)

@@ -238,9 +238,14 @@ class Assembly:
     def _maker(self, plan: ProviderPlan, pool: PoolPlan, upstream: Upstream) -> Callable[[str], Station]:
         """What makes the station of a model in a pool."""
         provider = plan.make(pool.settings)
-        if pool.is_keyed and plan.kind != "simulator":
+        upstream_of: type[KeyedUpstream] | None = KeyedUpstream if pool.is_keyed else None
+        if plan.kind == "bedrock":
+            from headworks.signed_keys import upstream_for  # only who has Bedrock loads it
+
+            upstream_of = upstream_for(provider) or upstream_of
+        if upstream_of is not None and plan.kind != "simulator":
             name, blocks = pool.settings.name, key_blocks(plan, pool)
-            upstream = KeyedUpstream(name, upstream, provider, blocks, say=report, refused=self._hull.ask_for_keys)
+            upstream = upstream_of(name, upstream, provider, blocks, say=report, refused=self._hull.ask_for_keys)
             self._keyed[name] = upstream
         if plan.probe is not None:
             request = provider.request("GET", plan.probe.path, b"", b"", b"")

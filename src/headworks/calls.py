@@ -14,14 +14,15 @@ from headworks.errors import HeadworksError
 
 
 class Endpoint(enum.StrEnum):
-    """What is called, named as in the OpenAI API, `messages` as in Anthropic's, `generate_content` as in Google's. The
-    value is what records, metrics and key scopes show."""
+    """What is called, named as in the OpenAI API, `messages` as in Anthropic's, `generate_content` as in Google's,
+    `converse` as in AWS's, which only upstreams speak. The value is what records, metrics and key scopes show."""
 
     RESPONSES = "responses"
     CHAT = "chat.completions"
     COMPLETIONS = "completions"
     MESSAGES = "messages"
     GENERATE_CONTENT = "generate_content"
+    CONVERSE = "converse"
     EMBEDDINGS = "embeddings"
     MODERATIONS = "moderations"
     IMAGES = "images"
@@ -36,6 +37,10 @@ class Endpoint(enum.StrEnum):
     OUTCOMES = "outcomes"
     APPROVALS = "approvals"
     TRACES = "traces"
+
+
+CALLED = tuple(one for one in Endpoint if one is not Endpoint.CONVERSE)
+"""What callers can call."""
 
 
 class Caller(msgspec.Struct, frozen=True):

@@ -8,8 +8,9 @@ from headworks.access import Grant
 from headworks.admission import Admission, metadata_of
 from headworks.answering import JSON, request_id_line
 from headworks.calls import Endpoint
-from headworks.dialects import BRIDGES, Bridge, Form, RequestHead, read_fields, read_form
-from headworks.dialects.structured import SchemaBridge, wants_schema
+from headworks.dialects import BRIDGES, Bridge, Form, RequestHead, read_form
+from headworks.dialects.stopping import STOPPABLE, with_stop
+from headworks.dialects.structured import emulated_by, schema_bridge, wants_schema
 from headworks.endpoints import Manner, Route
 from headworks.errors import Refusal
 from headworks.exchange import Request, Timeouts, UpstreamRequest
@@ -139,25 +140,25 @@ def plan_to(
     """
     provider, is_streamed = target.station.provider, head.is_streamed
     mode = provider.structured_output
-    is_emulated = mode != "json_schema" and Endpoint.CHAT in target.speaks and wants_schema(endpoint, head.fields)
+    emulated = None if mode == "json_schema" else emulated_by(target.speaks, mode)
+    if emulated is not None and not wants_schema(endpoint, head.fields):
+        emulated = None
     stop = stop if endpoint is Endpoint.RESPONSES else ()
-    if not is_emulated and not stop and endpoint in target.speaks:
+    if emulated is None and not stop and endpoint in target.speaks:
         hides_usage = is_streamed and endpoint is Endpoint.CHAT and not head.includes_usage
         body = head.splice(model=target.model, include_usage=hides_usage)
         sent = provider.json_request(path, body, forwarded)
         return Plan(target, sent, endpoint, path, is_streamed, head, None, hides_usage)
     body = head.splice(model=target.model)
     bridge: Bridge
-    if is_emulated:
-        assert mode != "json_schema", "that is nothing to emulate"
-        spoken, bridge = Endpoint.CHAT, SchemaBridge(endpoint, body, mode)
+    if emulated is not None:
+        spoken, bridge = emulated, schema_bridge(endpoint, emulated, body, mode)
     else:
         spoken = _with_stop(target) if stop else check_bridge(target, head.model, endpoint, path)
         bridge = BRIDGES[endpoint, spoken](body)
     body = bridge.request(body, target.model, limit_name=provider.limit_name)
     if stop:
-        name = "stop" if spoken is Endpoint.CHAT else "stop_sequences"
-        body = msgspec.json.encode({**read_fields(body), name: stop})
+        body = with_stop(body, spoken, stop)
     upstream_path = provider.call_path(spoken, target.model, is_streamed=is_streamed)
     sent = provider.json_request(upstream_path, body, _forwarded(forwarded, endpoint, spoken))
     return Plan(target, sent, endpoint, path, is_streamed, head, bridge)
@@ -169,7 +170,7 @@ def _with_stop(target: Target[Station]) -> Endpoint:
     Raises:
         Refusal: 400, there is none.
     """
-    for spoken in (Endpoint.CHAT, Endpoint.MESSAGES):
+    for spoken in STOPPABLE:
         if spoken in target.speaks:
             return spoken
     raise Refusal(

@@ -28,6 +28,7 @@ _SPEECHES = {
     "chat": Endpoint.CHAT,
     "messages": Endpoint.MESSAGES,
     "generate_content": Endpoint.GENERATE_CONTENT,
+    "converse": Endpoint.CONVERSE,
     "embeddings": Endpoint.EMBEDDINGS,
     "moderations": Endpoint.MODERATIONS,
     "images": Endpoint.IMAGES,
@@ -130,6 +131,11 @@ def provider_plan(project: Project, name: str, keys: KnownKeys) -> ProviderPlan:
         unsent=quirks.unsent,
         api_version=provider.api_version or "",
     )
+    if provider.kind == "bedrock":
+        from headworks.aws_settings import aws_fields, signing_key  # only who has Bedrock loads it
+
+        key = settings.api_key or signing_key(provider, secret)
+        settings = msgspec.structs.replace(settings, api_key=key, **aws_fields(provider, provider.base_url))
     spares = _spares(settings, provider.api_key, provider.older_api_keys, secrets)
     is_keyed = bool(spares) or any(not one.startswith("env:") for one in references_of_provider(project, name))
     connections = provider.connections
@@ -206,6 +212,10 @@ def _pool_plan(
         "organization": settings.organization if pool.organization is None else pool.organization,
         "project": settings.project if pool.project is None else pool.project,
     }
+    if provider.kind == "bedrock":
+        from headworks.aws_settings import aws_fields
+
+        changes |= aws_fields(provider, base_url)
     own = msgspec.structs.replace(settings, **changes)
     if pool.api_key is None and not pool.older_api_keys:
         others = tuple(msgspec.structs.replace(spare, **changes) for spare in spares)

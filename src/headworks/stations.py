@@ -24,10 +24,10 @@ _PATHS = {
 """Where calls can be bridged from; what lies below these paths cannot."""
 
 _BRIDGED = {
-    Endpoint.RESPONSES: (Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT),
-    Endpoint.CHAT: (Endpoint.RESPONSES, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT),
-    Endpoint.MESSAGES: (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.GENERATE_CONTENT),
-    Endpoint.GENERATE_CONTENT: (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.MESSAGES),
+    Endpoint.RESPONSES: (Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT, Endpoint.CONVERSE),
+    Endpoint.CHAT: (Endpoint.RESPONSES, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT, Endpoint.CONVERSE),
+    Endpoint.MESSAGES: (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.GENERATE_CONTENT, Endpoint.CONVERSE),
+    Endpoint.GENERATE_CONTENT: (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.CONVERSE),
 }
 """By the endpoint that is called: the dialects that it can be translated to, the one that can say most first."""
 

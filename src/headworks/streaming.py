@@ -443,10 +443,10 @@ class StreamRelay:
     ) -> None:
         """Pass the provider's own refusal on: it is one that the caller can understand."""
         body = sink.error_body
+        if plan.bridge is not None:
+            body = plan.bridge.error(body, sink.status)
         if not is_error_object(body):
             body = refusal_body(refusal_of(failure, status=sink.status), call.endpoint)
-        elif plan.bridge is not None:
-            body = plan.bridge.error(body, sink.status)
         call.error_code = failure.kind.value
         call.response_bytes = len(body)
         if terms is None:

@@ -549,10 +549,10 @@ class UnaryCall:
                 return
         if failure.kind in (FailureKind.UNAUTHORIZED, FailureKind.INVALID):
             raise refusal_of(failure)
+        if plan.bridge is not None:
+            self._body = plan.bridge.error(self._body, self._status)
         if not is_error_object(self._body):
             self._body = refusal_body(refusal_of(failure, status=self._status), self._call.endpoint)
-        elif plan.bridge is not None:
-            self._body = plan.bridge.error(self._body, self._status)
         head = with_patience(self._head, failure)
         if self._call.attempts > 1:
             head = without_retry(head)

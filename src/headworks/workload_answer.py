@@ -200,8 +200,9 @@ class WholeRun(Run):
         failure = with_patience_of(failure, sink.headers)
         is_of_request = failure.kind in REQUEST_AT_FAULT or failure.kind is FailureKind.GONE
         refusal = refusal_of(failure, status=sink.status if is_of_request else 0)
-        if is_of_request and is_error_object(sink.body):
-            error = msgspec.json.decode(sink.body)["error"]
+        body = sink.body if plan.bridge is None else plan.bridge.error(sink.body, sink.status)
+        if is_of_request and is_error_object(body):
+            error = msgspec.json.decode(body)["error"]
             message = f"The provider refused the request: {str(error.get('message'))[:500]}"
             refusal = UpstreamRefusal(sink.status, failure.kind.value, message, kind="upstream_error")
             refusal.failure = failure

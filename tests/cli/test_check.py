@@ -43,8 +43,8 @@ def test_every_problem_is_printed_and_the_exit_code_is_1(file, capsys):
     assert (code, printed.out) == (1, "")
     assert printed.err.splitlines() == [
         (
-            f"{file}:1:25: problem: providers.sim.kind: expected one of `anthropic`, `azure`, `gemini`, `openai`, "
-            "`openai-compatible`, `simulator`, `vertex`; did you mean `simulator`?"
+            f"{file}:1:25: problem: providers.sim.kind: expected one of `anthropic`, `azure`, `bedrock`, `gemini`, "
+            "`openai`, `openai-compatible`, `simulator`, `vertex`; did you mean `simulator`?"
         ),
         f"{file}:2:16: problem: server.port: expected a whole number, got text",
         f"{file}: 2 problems",

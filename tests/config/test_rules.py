@@ -212,7 +212,7 @@ def test_a_kind_implies_where_the_api_is_and_what_it_speaks():
 
     assert openai.base_url == "https://api.openai.com/v1"
     assert openai.speaks == simulator.speaks
-    assert set(openai.speaks) == set(get_args(Speech)) - {"messages", "generate_content"}
+    assert set(openai.speaks) == set(get_args(Speech)) - {"messages", "generate_content", "converse"}
     assert compatible.speaks == ("chat", "embeddings")
     assert simulator.base_url == ""
 

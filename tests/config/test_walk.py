@@ -74,13 +74,13 @@ def test_a_problem_has_its_place_and_says_what_was_expected(problems, text, expe
         ),
         (
             "providers:\n  a: {kind: simulatr}",
-            ("2:13: providers.a.kind: expected one of `anthropic`, `azure`, `gemini`, `openai`, "
+            ("2:13: providers.a.kind: expected one of `anthropic`, `azure`, `bedrock`, `gemini`, `openai`, "
             "`openai-compatible`, `simulator`, `vertex`; did you mean `simulator`?"),
         ),
         (
             "providers:\n  a: {kind: simulator, speaks: [chat, responces]}",
             ("2:39: providers.a.speaks[1]: expected one of `audio`, `batches`, `chat`, `completions`, `conversations`, "
-            "`embeddings`, `evals`, `files`, `fine_tuning`, `generate_content`, "
+            "`converse`, `embeddings`, `evals`, `files`, `fine_tuning`, `generate_content`, "
             "`images`, `messages`, `models`, `moderations`, `responses`, `vector_stores`; did you mean `responses`?"),
         ),
         (

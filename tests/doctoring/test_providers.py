@@ -185,3 +185,31 @@ def test_where_the_model_is_in_the_path_the_call_without_content_names_one_that_
     found, asked = one(project_of, {"GET /v1/models": answer(404), path: answer(400, b"{}")}, kind="vertex")
     assert found["key"].verdict == "ok"
     assert asked[-1][2] == b"{}"
+
+
+def bedrock(status, name, message="m"):
+    path = "POST /v1/model/a/converse"
+    head = {"x-amzn-errortype": name}
+    return {"GET /v1/models": answer(404), path: answer(status, json.dumps({"message": message}).encode(), **head)}
+
+
+def test_the_key_for_bedrock_is_tried_with_a_call_without_content(project_of):
+    lines = "    region: eu-west-1"
+    found, asked = one(project_of, bedrock(400, "ValidationException"), kind="bedrock", lines=lines)
+    assert found["key"].verdict == "ok"
+    assert asked[-1][2] == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "words"),
+    [
+        ("UnrecognizedClientException", "m", "answered with 403"),
+        ("InvalidSignatureException", "Signature expired: 2026 is now earlier than 2026", "clock is more than five"),
+    ],
+)
+def test_why_bedrock_refuses_a_key_is_told(project_of, name, message, words):
+    lines = "    region: eu-west-1"
+    found, _ = one(project_of, bedrock(403, name, message), kind="bedrock", lines=lines)
+    assert found["key"].verdict == "problem"
+    assert words in found["key"].says
+    assert "env:KEY" in found["key"].way_out

@@ -29,6 +29,7 @@ from headworks.dialects import (
     read_responses_answer,
 )
 from headworks.errors import Refusal
+from headworks.simulator import event_frames
 
 _TOOL = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
@@ -169,6 +170,36 @@ GEMINI_STREAM = [
         for part in _GEMINI_PARTS
     ),
     GEMINI_ANSWER | {"candidates": [{"content": {"role": "model", "parts": []}} | _GEMINI_END]},
+]
+_CONVERSE_USAGE = {"inputTokens": 5, "outputTokens": 3, "totalTokens": 12, "cacheReadInputTokens": 4}
+CONVERSE_ANSWER = {
+    "output": {
+        "message": {
+            "role": "assistant",
+            "content": [
+                {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "c2ln"}}},
+                {"reasoningContent": {"redactedContent": "c2VjcmV0"}},
+                {"text": "Hello"},
+                {"toolUse": {"toolUseId": "c1", "name": "look", "input": {"city": "Ghent"}}},
+            ],
+        }
+    },
+    "stopReason": "tool_use",
+    "usage": _CONVERSE_USAGE,
+    "serviceTier": {"type": "default"},
+}
+CONVERSE_STREAM = [
+    ("messageStart", {"role": "assistant"}),
+    ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"text": "Hm."}}}),
+    ("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"signature": "c2ln"}}}),
+    ("contentBlockStop", {"contentBlockIndex": 0}),
+    ("contentBlockDelta", {"contentBlockIndex": 1, "delta": {"text": "Hello"}}),
+    ("contentBlockStop", {"contentBlockIndex": 1}),
+    ("contentBlockStart", {"contentBlockIndex": 2, "start": {"toolUse": {"toolUseId": "c1", "name": "look"}}}),
+    ("contentBlockDelta", {"contentBlockIndex": 2, "delta": {"toolUse": {"input": '{"city":"Ghent"}'}}}),
+    ("contentBlockStop", {"contentBlockIndex": 2}),
+    ("messageStop", {"stopReason": "tool_use"}),
+    ("metadata", {"usage": _CONVERSE_USAGE, "metrics": {"latencyMs": 3}}),
 ]
 RESPONSES_REQUEST = {
     "model": "m",
@@ -389,6 +420,20 @@ def _streamed(chance, events, *, named):
     return b"".join(pieces)
 
 
+def _framed(chance, events):
+    """The same in AWS's frames; some of them damaged."""
+    kept = [(name, _mutated(chance, event) if chance.random() < 0.5 else event) for name, event in events]
+    if chance.random() < 0.3:
+        chance.shuffle(kept)
+    writes = [event_frames.exception if chance.random() < 0.02 else event_frames.event for _ in kept]
+    data = bytearray(
+        b"".join(write(name, _encoded(chance, one)) for write, (name, one) in zip(writes, kept, strict=True))
+    )
+    if chance.random() < 0.2:
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+    return bytes(data)
+
+
 def _cut(chance, data):
     places = sorted(chance.randrange(len(data) + 1) for _ in range(chance.choice((0, 1, 3, 20))))
     return [data[start:end] for start, end in zip([0, *places], [*places, len(data)], strict=True)]
@@ -435,6 +480,7 @@ ANSWERS = {
     Endpoint.CHAT: (CHAT_ANSWER, CHAT_STREAM, False),
     Endpoint.MESSAGES: (MESSAGES_ANSWER, MESSAGES_STREAM, True),
     Endpoint.GENERATE_CONTENT: (GEMINI_ANSWER, GEMINI_STREAM, False),
+    Endpoint.CONVERSE: (CONVERSE_ANSWER, CONVERSE_STREAM, False),
 }
 """By dialect: a whole answer, the events of a stream, and whether these have names."""
 
@@ -456,7 +502,8 @@ def _one_round(chance):
             _check_object(told)
         except AttemptFailed:
             pass
-        data = _streamed(chance, stream, named=named)
+        is_framed = spoken is Endpoint.CONVERSE
+        data = _framed(chance, stream) if is_framed else _streamed(chance, stream, named=named)
         out, _ = _fed(bridge.stream(), _cut(chance, data))
         _check_events(out)
     for tail, stream, named in (

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from headworks.calls import Endpoint, Outcome, Verdict
+from headworks.calls import CALLED, Outcome, Verdict
 from headworks.cli.moments import MOMENT_FORM, moment
 from headworks.errors import CommandError
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from headworks.config import Project
     from headworks.records import Selection
 
-_ENDPOINTS = {endpoint.name.lower(): endpoint.value for endpoint in Endpoint} | {
-    endpoint.value: endpoint.value for endpoint in Endpoint
+_ENDPOINTS = {endpoint.name.lower(): endpoint.value for endpoint in CALLED} | {
+    endpoint.value: endpoint.value for endpoint in CALLED
 }
 _OUTCOMES: tuple[str, ...] = get_args(Outcome)
 _VERDICTS: tuple[str, ...] = tuple(verdict for verdict in get_args(Verdict) if verdict)
@@ -93,7 +93,7 @@ def list_arguments(parser: argparse.ArgumentParser, *, has_defaults: bool) -> No
     add(
         "--endpoint",
         None,
-        f"of {', '.join(endpoint.name.lower() for endpoint in Endpoint)}",
+        f"of {', '.join(endpoint.name.lower() for endpoint in CALLED)}",
         type=_endpoint,
         metavar="NAME",
     )
@@ -152,7 +152,7 @@ def count(text: str) -> int:
 
 def _endpoint(text: str) -> str:
     if text not in _ENDPOINTS:
-        known = ", ".join(endpoint.name.lower() for endpoint in Endpoint)
+        known = ", ".join(endpoint.name.lower() for endpoint in CALLED)
         raise argparse.ArgumentTypeError(f"{text!r} is not an endpoint; there are {known}")
     return _ENDPOINTS[text]
 

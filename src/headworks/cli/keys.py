@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from headworks.calls import (
+    CALLED,
     NO_BUDGET,
     NO_LIMITS,
     NO_TEAM,
@@ -43,8 +44,8 @@ _ID_HELP = "the key's id, the beginning of it, or its name; - reads the key itse
 _NAME_CHARACTERS = 128
 _PATTERN_CHARACTERS = 256
 
-_ENDPOINT_NAMES = {endpoint.name.lower(): endpoint for endpoint in Endpoint} | {
-    endpoint.value: endpoint for endpoint in Endpoint
+_ENDPOINT_NAMES = {endpoint.name.lower(): endpoint for endpoint in CALLED} | {
+    endpoint.value: endpoint for endpoint in CALLED
 }
 _LIMIT_FLAGS = {
     "rpm": "requests_per_minute",
@@ -79,7 +80,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=(),
         type=_endpoints,
         metavar="NAME,...",
-        help=f"what may be called, of {', '.join(endpoint.name.lower() for endpoint in Endpoint)}. "
+        help=f"what may be called, of {', '.join(endpoint.name.lower() for endpoint in CALLED)}. "
         "Default: all but approvals",
     )
     create.add_argument(
@@ -441,7 +442,7 @@ def _endpoints(text: str) -> tuple[Endpoint, ...]:
     names = [part.strip() for part in text.split(",")]
     unknown = [name for name in names if name not in _ENDPOINT_NAMES]
     if unknown:
-        known = ", ".join(endpoint.name.lower() for endpoint in Endpoint)
+        known = ", ".join(endpoint.name.lower() for endpoint in CALLED)
         raise argparse.ArgumentTypeError(f"{unknown[0]!r} is not an endpoint; there are {known}")
     return tuple(dict.fromkeys(_ENDPOINT_NAMES[name] for name in names))
 

@@ -147,6 +147,10 @@ class _Examiner:
     def provider(self, place: Place, provider: Provider) -> None:
         if provider.api_key is not None:
             self._secret((*place, "api_key"), provider.api_key)
+        for name in ("access_key_id", "secret_access_key", "session_token"):
+            signing: str | None = getattr(provider, name)
+            if signing is not None:
+                self._secret((*place, name), signing)
         for index, reference in enumerate(provider.older_api_keys):
             self._secret((*place, "older_api_keys", index), reference)
         for name, pool in provider.pools.items():

@@ -13,6 +13,7 @@ from headworks.config.walk import suggestion
 from headworks.errors import ConfigError
 
 _OPENAI = "openai"
+_AWS = "aws"
 _PER_TOKEN = (
     "input", "cached_input", "cache_write", "cache_write_long", "output", "reasoning", "audio_input", "audio_output",
     "image_input", "image_output",
@@ -72,6 +73,8 @@ def _listed_at(provider: Provider, catalogue: Catalogue) -> str:
     """The catalogue's provider that this one is, or nothing."""
     if provider.kind == "simulator":
         return _OPENAI
+    if provider.kind == "bedrock":
+        return _AWS  # also behind an address of one's own
     return catalogue.provider_at(provider.base_url) or ""
 
 

@@ -3,7 +3,7 @@
     SCHEME:PLACE[?version=VERSION][#FIELD]
 
 `env:NAME` and `file:PATH` are the whole name: a path may hold any character. The others name what a manager keeps, or
-(`azure-token:AUDIENCE`, `gcp-token:SCOPE`) an access token that it makes out for whoever we are.
+(`azure-token:AUDIENCE`, `gcp-token:SCOPE`, `aws-credentials:PROFILE`) what it makes out for whoever we are.
 """
 
 import re
@@ -12,8 +12,9 @@ from typing import Literal
 import msgspec
 
 Scheme = Literal[
-    "env", "file", "vault", "aws-sm", "aws-ssm", "gcp-sm", "gcp-token", "azure-kv", "azure-token", "keyring"
-]
+    "env", "file", "vault", "aws-sm", "aws-ssm", "aws-credentials", "gcp-sm", "gcp-token", "azure-kv", "azure-token",
+    "keyring",
+]  # fmt: skip
 
 FORM = "`env:NAME`, `file:PATH` or a secret manager's, such as `vault:MOUNT/PATH#FIELD`"
 """For messages: what a reference may look like."""
@@ -25,12 +26,15 @@ PATTERN = (
     "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|vault:[^/?#]+/[^?#]+([?]version=[^#]+)?#.+"
     "|aws-(sm|ssm):[^?#]+([?]version=[^#]+)?(#.+)?|gcp-sm:[^/?#]+/[^/?#]+([?]version=[^#]+)?(#.+)?"
     "|azure-kv:[^/?#]+/[^/?#]+([?]version=[^#]+)?(#.+)?|keyring:[^/?#]+/[^?#]+"
-    "|azure-token:[A-Za-z0-9.-]+|gcp-token:cloud-platform)$"
+    "|azure-token:[A-Za-z0-9.-]+|gcp-token:cloud-platform|aws-credentials:[A-Za-z0-9_.@-]+)$"
 )
 """The same for a JSON Schema."""
 
-TOKENS = ("azure-token", "gcp-token")
+TOKENS = ("azure-token", "gcp-token", "aws-credentials")
 """Schemes of what lasts for minutes: it is looked at more often than what is kept."""
+
+SIGNING = "aws-credentials:"
+"""How references begin to what requests are signed with."""
 
 _WORD = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _PATH = r"[A-Za-z0-9._+=@,%~ -]+"
@@ -40,6 +44,7 @@ _PLACES: dict[str, str] = {
     "aws-ssm": r"[A-Za-z0-9/_.:-]{1,2048}",  # Systems Manager API reference, GetParameter (2026-11)
     "gcp-sm": rf"{_WORD}/[A-Za-z0-9_-]{{1,255}}",
     "gcp-token": "cloud-platform",  # the one scope that Vertex AI takes
+    "aws-credentials": r"[A-Za-z0-9_.@-]{1,128}",  # a profile's name
     "azure-token": r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+",  # the host of an audience
     "azure-kv": r"[A-Za-z][A-Za-z0-9-]{2,23}/[A-Za-z0-9-]{1,127}",
     "keyring": r"[^/?#]+/[^?#]+",

@@ -8,8 +8,10 @@ import msgspec
 
 from headworks.config.administration import is_loopback, issuer_problems, problems_of
 from headworks.config.naming import model_named
+from headworks.config.references import SIGNING
 from headworks.config.sections.access import Access, TokenIssuer
 from headworks.config.sections.administration import Admin
+from headworks.config.sections.kinds import region_at
 from headworks.config.sections.models import TIER_ROLES, Model, ModelTarget
 from headworks.config.sections.prices import ProviderPrices
 from headworks.config.sections.providers import Provider
@@ -25,7 +27,12 @@ _NEEDS_NETWORK = (
 )  # fmt: skip
 _NEEDS_SIMULATOR = ("plan", "seed", "pace")
 _NEEDS_OPENAI = ("organization", "project")
-_OF_ONE_API = {"anthropic": "messages", "gemini": "generate_content", "vertex": "generate_content"}
+_OF_ONE_API = {
+    "anthropic": "messages",
+    "gemini": "generate_content",
+    "vertex": "generate_content",
+    "bedrock": "converse",
+}
 """By the kind of a provider that serves one API of its own: how `speaks` calls it."""
 
 _OF_ONE_KIND = {
@@ -33,6 +40,12 @@ _OF_ONE_KIND = {
     "extension": "openai-compatible",
     "api_version": "azure",
     "location": "vertex",
+    "region": "bedrock",
+    "access_key_id": "bedrock",
+    "secret_access_key": "bedrock",
+    "session_token": "bedrock",
+    "guardrail": "bedrock",
+    "latency": "bedrock",
 }
 """Fields that one kind of provider has a use for."""
 
@@ -138,7 +151,7 @@ class Rules:
             self._refuse_fields(_NEEDS_NETWORK, "has no meaning for the simulator: it needs no network", path)
         else:
             self._refuse_fields(_NEEDS_SIMULATOR, "has a meaning for `kind: simulator` only", path)
-        if kind in ("anthropic", "gemini", "azure"):
+        if kind in ("anthropic", "gemini", "azure", "bedrock"):
             self._refuse_fields(_NEEDS_OPENAI, "has a meaning for OpenAI's API only", path)
         if kind in _OF_ONE_API and provider.speaks != (_OF_ONE_API[kind],):
             self._findings.add_unless_faulty(
@@ -146,9 +159,13 @@ class Rules:
             )
         if kind == "vertex":
             self._vertex(provider, path)
+        if kind == "bedrock":
+            self._bedrock(provider, path)
+        self._signing_references(provider, path)
         self._place_and_key(provider, path)
         self._origins(provider, path)
-        keyed = provider.api_key is not None or kind in ("simulator", "openai-compatible")
+        keyed = provider.api_key is not None or provider.access_key_id is not None
+        keyed = keyed or kind in ("simulator", "openai-compatible")
         for name, pool in provider.pools.items():
             if pool.api_key is None and not keyed:
                 hint = "is missing: neither the pool nor its provider has a key"
@@ -159,6 +176,41 @@ class Rules:
         for field in ("project", "location"):
             if not provider.base_url and getattr(provider, field) is None:
                 self._findings.add_unless_faulty((*path, field), "is missing: `kind: vertex` needs it")
+
+    def _bedrock(self, provider: Provider, path: Path) -> None:
+        if provider.region is None and not region_at(provider.base_url):
+            self._findings.add_unless_faulty((*path, "region"), "is missing: `kind: bedrock` needs it")
+        if provider.probe is not None:
+            hint = "has no meaning for `kind: bedrock`: there is nothing that could be asked without a cost"
+            self._findings.add_unless_faulty((*path, "probe"), hint)
+        if provider.structured_output in ("grammar", "json_object"):
+            hint = "`kind: bedrock` knows `json_schema` and `tool`"
+            self._findings.add_unless_faulty((*path, "structured_output"), hint)
+        if provider.access_key_id is None:
+            self._refuse_fields(
+                ("secret_access_key", "session_token"), "has a meaning only beside `access_key_id`", path
+            )
+            return
+        if provider.secret_access_key is None:
+            self._findings.add_unless_faulty((*path, "secret_access_key"), "is missing: `access_key_id` needs it")
+        self._refuse_fields(("api_key", "older_api_keys"), "has no meaning beside `access_key_id`", path)
+
+    def _signing_references(self, provider: Provider, path: Path) -> None:
+        """Credentials that requests are signed with must be sent nowhere: only Bedrock's key knows what they are."""
+        places: dict[Path, str | None] = {(*path, "headers", name): text for name, text in provider.headers.items()}
+        for name in ("access_key_id", "secret_access_key", "session_token"):
+            places[*path, name] = getattr(provider, name)
+        if provider.kind != "bedrock":
+            places[*path, "api_key"] = provider.api_key
+            places |= {(*path, "older_api_keys", at): key for at, key in enumerate(provider.older_api_keys)}
+            for name, pool in provider.pools.items():
+                places[*path, "pools", name, "api_key"] = pool.api_key
+                inner = (*path, "pools", name, "older_api_keys")
+                places |= {(*inner, at): key for at, key in enumerate(pool.older_api_keys)}
+        for place, text in places.items():
+            if text is not None and text.startswith(SIGNING):
+                hint = "is to sign requests with, never to be sent: only `api_key` of `kind: bedrock` takes it"
+                self._findings.add_unless_faulty(place, hint)
 
     def _place_and_key(self, provider: Provider, path: Path) -> None:
         example = _BASE_URL_NEEDED.get(provider.kind)

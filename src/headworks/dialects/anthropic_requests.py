@@ -4,7 +4,7 @@ What this API wants otherwise than the others, and what is done about it:
 
 - `max_tokens` is required. A request that sets no limit gets `DEFAULT_MAX_TOKENS`; an answer that is cut there says so.
 - How hard to think is `output_config.effort`, with `thinking` switched to adaptive; models from before that have a
-  budget of tokens instead (`_BUDGETS`).
+  budget of tokens instead (`BUDGETS`).
 - Where a caller names a cache key, the end of the static prefix is marked: the last block of `system`, else the last
   tool. No key is needed here: prefixes are found by what they say.
 """
@@ -50,12 +50,12 @@ _TARGET = Endpoint.MESSAGES
 _MOST_BREAKPOINTS = 4
 """Anthropic, "Prompt caching", 2026-11. Of more the latest count, as in OpenAI's API."""
 
-_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
-_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16_384, "xhigh": 24_576, "max": 31_999}
-_LEAST_BUDGET = 1024
+EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
+BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16_384, "xhigh": 24_576, "max": 31_999}
+LEAST_BUDGET = 1024
 """Anthropic, "Extended thinking", 2026-11; a budget must also be below `max_tokens`."""
 
-_BUDGETED = re.compile(r"claude-(?:3|(?:opus|sonnet|haiku)-4-(?:[015](?![0-9])|20))")
+BUDGETED = re.compile(r"claude-(?:3|(?:opus|sonnet|haiku)-4-(?:[015](?![0-9])|20))")
 """Models that think by a budget and know no adaptive thinking: those before 4.6 ("Adaptive thinking", 2026-11)."""
 
 _TIERS = {"auto": "auto", "default": "standard_only"}
@@ -176,17 +176,17 @@ def _put_thinking(body: dict[str, Any], request: ModelRequest, limit: int) -> No
     if effort == "none":
         body["thinking"] = ThinkingConfig("disabled")
     elif effort is not None:
-        if effort not in _EFFORTS:
+        if effort not in EFFORTS:
             raise unsupported(param, _TARGET)
-        if _BUDGETED.search(request.model) is None:
-            config = msgspec.structs.replace(config, effort=_EFFORTS[effort])
+        if BUDGETED.search(request.model) is None:
+            config = msgspec.structs.replace(config, effort=EFFORTS[effort])
             body["thinking"] = ThinkingConfig("adaptive", None, display)
         else:
-            budget = min(_BUDGETS[effort], limit - 1)
-            if budget < _LEAST_BUDGET:
+            budget = min(BUDGETS[effort], limit - 1)
+            if budget < LEAST_BUDGET:
                 raise unsupported(param, _TARGET, "This model thinks in 1024 tokens at least: allow it more output.")
             body["thinking"] = ThinkingConfig("enabled", budget, display)
-    elif request.shows_reasoning and _BUDGETED.search(request.model) is None:
+    elif request.shows_reasoning and BUDGETED.search(request.model) is None:
         body["thinking"] = ThinkingConfig("adaptive", None, display)
     if config != OutputConfig():
         body["output_config"] = config

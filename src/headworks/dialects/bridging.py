@@ -44,7 +44,7 @@ from headworks.dialects.canonical import (
 from headworks.dialects.chat_answers import chat_id, decode_chat_answer, encode_chat_answer, finish_reason_of
 from headworks.dialects.chat_requests import decode_chat_request, encode_chat_request, reads_usage
 from headworks.dialects.chat_streams import ChatDecoder, ChatEncoder
-from headworks.dialects.errors import translated_error
+from headworks.dialects.errors import translated_bare_error, translated_error
 from headworks.dialects.events import (
     Called,
     Cited,
@@ -133,6 +133,7 @@ class TranslatedStream:
         "_has_calls",
         "_has_refused",
         "_is_open",
+        "_model",
         "_new_id",
         "_now",
         "_started",
@@ -148,9 +149,11 @@ class TranslatedStream:
         new_id: Callable[[], str],
         *,
         now: Callable[[], float] = time.time,
+        model: str = "",
     ) -> None:
         self.is_complete = False
         self._now = now
+        self._model = model
         self._endpoint = endpoint
         self._decoder = decoder
         self._encoder = encoder
@@ -186,7 +189,10 @@ class TranslatedStream:
         if isinstance(event, Started):
             if not event.id or not event.created:
                 event = msgspec.structs.replace(
-                    event, id=event.id or self._new_id(), created=event.created or int(self._now())
+                    event,
+                    id=event.id or self._new_id(),
+                    created=event.created or int(self._now()),
+                    model=event.model or self._model,
                 )
             self._started = event
             return self._encoder.encode(event)
@@ -341,11 +347,13 @@ class _AskedGemini:
 
 
 class Spoken(NamedTuple):
-    """The upstream's side of a bridge. `write` is given what a Chat upstream calls the output limit, too."""
+    """The upstream's side of a bridge. `write` is given what a Chat upstream calls the output limit, too; `told` is how
+    an error's body is written for a caller."""
 
     write: Callable[[ModelRequest, str], bytes]
     read: Callable[[bytes], ModelAnswer | UpstreamError]
     decoder: Callable[[], StreamDecoder]
+    told: Callable[[bytes, Endpoint, int], bytes] = translated_error
 
 
 def _write_responses(request: ModelRequest, _: str) -> bytes:
@@ -366,6 +374,24 @@ def _write_gemini(request: ModelRequest, _: str) -> bytes:
     return encode_gemini_request(request)
 
 
+def _write_converse(request: ModelRequest, _: str) -> bytes:
+    from headworks.dialects.converse_requests import encode_converse_request  # here and below: only who has Bedrock
+
+    return encode_converse_request(request)
+
+
+def _read_converse(body: bytes) -> ModelAnswer | UpstreamError:
+    from headworks.dialects.converse_answers import decode_converse_answer
+
+    return decode_converse_answer(body)
+
+
+def _converse_decoder() -> StreamDecoder:
+    from headworks.dialects.converse_streams import ConverseDecoder
+
+    return ConverseDecoder()
+
+
 ASKED: dict[Endpoint, Callable[[Fields], Asked]] = {
     Endpoint.RESPONSES: _AskedResponses,
     Endpoint.CHAT: _AskedChat,
@@ -377,6 +403,7 @@ _SPOKEN = {
     Endpoint.CHAT: Spoken(_write_chat, decode_chat_answer, ChatDecoder),
     Endpoint.MESSAGES: Spoken(_write_messages, decode_messages_answer, MessagesDecoder),
     Endpoint.GENERATE_CONTENT: Spoken(_write_gemini, decode_gemini_answer, GeminiDecoder),
+    Endpoint.CONVERSE: Spoken(_write_converse, _read_converse, _converse_decoder, translated_bare_error),
 }
 _OPENAI = (Endpoint.RESPONSES, Endpoint.CHAT)
 
@@ -392,7 +419,7 @@ class DialectBridge:
         now: Unix seconds, for an answer whose upstream does not say when it was made.
     """
 
-    __slots__ = ("_asked", "_called", "_is_foreign", "_new_id", "_now", "_spoken")
+    __slots__ = ("_asked", "_called", "_is_foreign", "_model", "_new_id", "_now", "_spoken")
 
     def __init__(
         self,
@@ -408,24 +435,33 @@ class DialectBridge:
         self._spoken = _SPOKEN[spoken]
         self._new_id = new_id
         self._now = now
+        self._model = ""
 
     def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens") -> bytes:  # noqa: ARG002 - read before
         """The request in the upstream's dialect; see `Bridge`."""
+        self._model = model
         return self._spoken.write(msgspec.structs.replace(self._asked.request(), model=model), limit_name)
 
     def answer(self, body: bytes) -> tuple[bytes, AnswerSummary]:
         """The answer in the caller's dialect; see `Bridge`."""
         answer = succeeded(self._spoken.read(body), self._new_id, self._now)
+        if not answer.model:  # AWS does not say who answers
+            answer = msgspec.structs.replace(answer, model=self._model)
         return self._asked.answer(answer), summary_of_answer(self._called, answer)
 
     def error(self, body: bytes, status: int) -> bytes:
         """The error in the caller's words; see `Bridge`. Responses and Chat say it alike."""
-        return translated_error(body, self._called, status) if self._is_foreign else body
+        return self._spoken.told(body, self._called, status) if self._is_foreign else body
 
     def stream(self) -> TranslatedStream:
         """Fresh steps for a stream; see `Bridge`."""
         return TranslatedStream(
-            self._called, self._spoken.decoder(), self._asked.encoder(), self._new_id, now=self._now
+            self._called,
+            self._spoken.decoder(),
+            self._asked.encoder(),
+            self._new_id,
+            now=self._now,
+            model=self._model,
         )
 
 
@@ -456,6 +492,7 @@ _KINDS = {
     "server_overloaded": FailureKind.OVERLOADED,
     "overloaded_error": FailureKind.OVERLOADED,
     "vector_store_timeout": FailureKind.TIMEOUT,
+    "context_length_exceeded": FailureKind.TOO_LONG,
 }
 _STATUS = re.compile("[45][0-9][0-9]")
 _STATUS_KINDS = {

@@ -3,6 +3,7 @@
 OpenAI      {"error": {"message", "type", "param", "code"}}
 Anthropic   {"type": "error", "error": {"type", "message"}}
 Google      {"error": {"code", "message", "status", "details"}}
+AWS         {"message"}, and what kind of error it is in a header
 """
 
 import msgspec
@@ -24,7 +25,13 @@ class _ErrorBody(msgspec.Struct, frozen=True):
     error: _Error
 
 
+class _BareError(msgspec.Struct, frozen=True):
+    message: str = ""
+    capital: str = msgspec.field(default="", name="Message")
+
+
 _decode = msgspec.json.Decoder(_ErrorBody).decode
+_decode_bare = msgspec.json.Decoder(_BareError).decode
 _encode = msgspec.json.Encoder().encode
 
 GOOGLE_CODES = {
@@ -70,6 +77,9 @@ _TYPES = {
 """By status: the type of error that Anthropic's API has for it ("Errors", 2026-11)."""
 
 
+_BARE_CODES = {404: "model_not_found", 429: "rate_limit_exceeded"}
+
+
 def refusal_body(refusal: Refusal, endpoint: str) -> bytes:
     """A refusal of ours as the caller of `endpoint` reads it; also where only the path is known that was called."""
     if endpoint.startswith(Endpoint.GENERATE_CONTENT.value):
@@ -86,6 +96,23 @@ def translated_error(body: bytes, called: Endpoint, status: int) -> bytes:
         error = _decode(body).error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return body
+    return _translated(error, called, status)
+
+
+def translated_bare_error(body: bytes, called: Endpoint, status: int) -> bytes:
+    """The same of AWS's, where nothing but the message stands in the body."""
+    try:
+        found = _decode_bare(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return body
+    message = found.message or found.capital
+    if not message:
+        return body
+    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    return _translated(_Error(message, kind, code=_BARE_CODES.get(status)), called, status)
+
+
+def _translated(error: _Error, called: Endpoint, status: int) -> bytes:
     if called is Endpoint.GENERATE_CONTENT:
         return _google_error(status, error.message)
     if called is Endpoint.MESSAGES:

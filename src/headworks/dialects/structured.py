@@ -10,25 +10,29 @@ promises what strict structured output does: that is what the validation here is
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 
 from headworks.calls import Endpoint
-from headworks.dialects.bridging import ASKED, BRIDGES, TranslatedStream, succeeded, summary_of_answer
-from headworks.dialects.canonical import AnswerCall, AnswerItem, AnswerMessage, AnswerText, ModelAnswer
+from headworks.dialects.answer_tool import (
+    ANSWER_TOOL,
+    ANSWER_TOOL_SAYS,
+    AnswerDecoder,
+    AnswerToolBridge,
+    name_taken,
+    said,
+)
+from headworks.dialects.bridging import ASKED, BRIDGES, Bridge, TranslatedStream, succeeded, summary_of_answer
 from headworks.dialects.chat_answers import decode_chat_answer
 from headworks.dialects.chat_streams import ChatDecoder
-from headworks.dialects.events import Called, StreamEvent, Text
 from headworks.dialects.reading import Fields, read_fields
 from headworks.dialects.summary import AnswerSummary
 from headworks.errors import Refusal
 
 SchemaMode = Literal["grammar", "tool", "json_object"]
-
-ANSWER_TOOL = "give_answer"
-"""The tool by which a model answers in the mode `tool`."""
+StructuredOutput = Literal["json_schema"] | SchemaMode
 
 _encode = msgspec.json.Encoder().encode
 
@@ -81,6 +85,22 @@ def _format_type(endpoint: Endpoint, fields: Fields) -> str:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ""  # its shape is for whoever reads it to judge
     return "" if found is None else found.type
+
+
+def emulated_by(speaks: frozenset[Endpoint], mode: StructuredOutput) -> Endpoint | None:
+    """The dialect in which an upstream that speaks these is asked for a schema in another way than the API's own; None
+    where it is asked in that."""
+    if mode == "json_schema":
+        return None
+    if Endpoint.CHAT in speaks:
+        return Endpoint.CHAT
+    return Endpoint.CONVERSE if mode == "tool" and Endpoint.CONVERSE in speaks else None
+
+
+def schema_bridge(called: Endpoint, spoken: Endpoint, body: bytes, mode: StructuredOutput) -> Bridge:
+    """What asks an upstream in that dialect."""
+    assert mode != "json_schema", "that is nothing to emulate"
+    return SchemaBridge(called, body, mode) if spoken is Endpoint.CHAT else AnswerToolBridge(called, spoken, body)
 
 
 class SchemaBridge:
@@ -142,7 +162,7 @@ class SchemaBridge:
         """The body to answer with; see `bridging.Bridge`."""
         answer = succeeded(decode_chat_answer(body), self._new_id, self._now)
         if self._mode == "tool":
-            answer = msgspec.structs.replace(answer, output=tuple(_as_text(answer)))
+            answer = msgspec.structs.replace(answer, output=tuple(said(answer)))
         return self._asked.answer(answer), summary_of_answer(self._endpoint, answer)
 
     def error(self, body: bytes, status: int) -> bytes:  # noqa: ARG002 - Responses and Chat say it alike
@@ -151,47 +171,18 @@ class SchemaBridge:
 
     def stream(self) -> TranslatedStream:
         """Fresh steps for a stream; see `bridging.Bridge`."""
-        decoder = _AnswerDecoder() if self._mode == "tool" else ChatDecoder()
+        decoder = AnswerDecoder(ChatDecoder()) if self._mode == "tool" else ChatDecoder()
         return TranslatedStream(self._endpoint, decoder, self._asked.encoder(), self._new_id, now=self._now)
-
-
-class _AnswerDecoder:
-    """A chat stream in which the answer's tool call is the answer's text."""
-
-    __slots__ = ("_decoder", "_index")
-
-    def __init__(self) -> None:
-        self._decoder = ChatDecoder()
-        self._index = -1
-
-    def feed(self, chunk: bytes) -> list[StreamEvent]:
-        """As `events.StreamDecoder`."""
-        return [self._seen(event) for event in self._decoder.feed(chunk)]
-
-    def _seen(self, event: StreamEvent) -> StreamEvent:
-        if not isinstance(event, Called):
-            return event
-        if event.name == ANSWER_TOOL:
-            self._index = event.index
-        return Text(event.text) if event.index == self._index else event
-
-
-def _as_text(answer: ModelAnswer) -> Sequence[AnswerItem]:
-    return [
-        AnswerMessage((AnswerText(item.text),)) if isinstance(item, AnswerCall) and item.name == ANSWER_TOOL else item
-        for item in answer.output
-    ]
 
 
 def _offer(fields: dict[str, msgspec.Raw], schema: msgspec.Raw) -> None:
     """Have the model answer by a tool. Where it has others, it has to call one of them, ours included."""
     tools = _decode_tools(fields["tools"]) if "tools" in fields else []
     if any(bytes((_decode_tool(tool).function or {}).get("name", b"")) == _encode(ANSWER_TOOL) for tool in tools):
-        message = f"A tool is named `{ANSWER_TOOL}`, which is how this model's provider is asked for structured output."
-        raise Refusal(400, "invalid_value", message, param="tools")
+        raise name_taken()
     function = {
         "name": ANSWER_TOOL,
-        "description": "Give the whole answer. This is the only way to answer.",
+        "description": ANSWER_TOOL_SAYS,
         "parameters": schema,
     }
     fields["tools"] = msgspec.Raw(_encode([*tools, {"type": "function", "function": function}]))

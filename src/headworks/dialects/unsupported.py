@@ -19,6 +19,7 @@ _NAMES = {
     Endpoint.CHAT: "the Chat Completions API",
     Endpoint.MESSAGES: "Anthropic's Messages API",
     Endpoint.GENERATE_CONTENT: "Google's Gemini API",
+    Endpoint.CONVERSE: "Amazon Bedrock's Converse API",
 }
 
 

@@ -1,9 +1,9 @@
 """Token usage as each dialect writes it, and as `calls.Usage` states it.
 
 Both dialects of the OpenAI API count alike: input includes what was read from and written to the cache, output
-includes reasoning. Anthropic's input leaves out what was read from the cache and written to it, Google's output what
-was thought. A figure that is
-missing or null is 0; what is not a count at all makes the usage unreadable, and a usage that cannot be read is none.
+includes reasoning. Anthropic's input leaves out what was read from the cache and written to it, and so does AWS's;
+Google's output leaves out what was thought. A figure that is missing or null is 0; what is not a count at all makes
+the usage unreadable, and a usage that cannot be read is none.
 """
 
 from typing import Annotated
@@ -145,6 +145,40 @@ def read_gemini_usage(raw: msgspec.Raw) -> Usage | None:
     """The usage of an answer of Google's; None when it is null or cannot be read."""
     try:
         return _decode_gemini_usage(raw).stated()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+class ConverseUsage(msgspec.Struct, frozen=True, rename="camel"):
+    """The `usage` of an answer of AWS's Converse.
+
+    Its input leaves out what was read from the cache and written to it, and its total has all ("Prompt caching",
+    2026-11). Should a total say that they are within the input, they are not added once more.
+    """
+
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    total_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_write_input_tokens: Count | None = None
+
+    def stated(self) -> Usage | None:
+        """The figures in our convention; None when there are none."""
+        if self.input_tokens is None and self.output_tokens is None:
+            return None
+        inputs, outputs = self.input_tokens or 0, self.output_tokens or 0
+        cached, written = self.cache_read_input_tokens or 0, self.cache_write_input_tokens or 0
+        is_within = self.total_tokens == inputs + outputs and cached + written <= inputs
+        return Usage(inputs if is_within else inputs + cached + written, cached, written, outputs, 0, "provider")
+
+
+_decode_converse_usage = msgspec.json.Decoder(ConverseUsage).decode
+
+
+def read_converse_usage(raw: msgspec.Raw) -> Usage | None:
+    """The usage of an answer of AWS's; None when it is null or cannot be read."""
+    try:
+        return _decode_converse_usage(raw).stated()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 

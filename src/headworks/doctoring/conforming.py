@@ -11,7 +11,7 @@ import msgspec
 from headworks.calls import AttemptFailed, Endpoint, FailureKind, UnreadableAnswer
 from headworks.dialects import Bridge, EventSplitter, parse_event, read_fields
 from headworks.dialects.bridging import DialectBridge
-from headworks.dialects.structured import SchemaBridge, wants_schema
+from headworks.dialects.structured import emulated_by, schema_bridge, wants_schema
 from headworks.doctoring.asking import Asker, Heard, asking
 from headworks.errors import Refusal
 from headworks.exchange import Timeouts
@@ -20,7 +20,7 @@ from headworks.provider_plans import ProviderPlan
 from headworks.providers import Provider
 from headworks.transport import Origin
 
-_SPOKEN = (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT)
+_SPOKEN = (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT, Endpoint.CONVERSE)
 _TIMEOUTS = Timeouts(connect_s=5.0, first_byte_s=60.0, between_bytes_s=30.0, total_s=120.0)
 _REJECTIONS = (FailureKind.REJECTED, FailureKind.REFUSED, FailureKind.TOO_LONG)
 _NO_SUCH_MODEL = "headworks-no-such-model"
@@ -132,8 +132,9 @@ class _Suite:
 
     def _bridge(self, called: Endpoint, body: bytes) -> Bridge:
         mode = self._provider.structured_output
-        if mode != "json_schema" and self._spoken is Endpoint.CHAT and wants_schema(called, read_fields(body)):
-            return SchemaBridge(called, body, mode)
+        emulated = emulated_by(frozenset({self._spoken}), mode)
+        if emulated is not None and wants_schema(called, read_fields(body)):
+            return schema_bridge(called, emulated, body, mode)
         return DialectBridge(called, self._spoken, body)
 
 

@@ -13,6 +13,7 @@ import msgspec
 from headworks.calls import Endpoint, FailureKind
 from headworks.config import Project
 from headworks.config import Provider as ProviderSection
+from headworks.config.references import is_token
 from headworks.config.sections.upstreams import ProviderPool
 from headworks.doctoring.asking import Asker, Heard, asking, clock_finding, failure_words, reach
 from headworks.doctoring.findings import Check, Finding, Verdict, in_thread, ok, problem, skipped, warning
@@ -26,6 +27,9 @@ from headworks.transport import Origin
 
 _LISTS = {"anthropic": "/models?limit=1000", "gemini": "/models?pageSize=1000"}
 """Lists come in pages: the largest that there is (their API references, 2026-11)."""
+
+_LISTLESS = frozenset({"bedrock"})
+"""Kinds that list their models elsewhere, with other rights: what is answered to the wish for a list says nothing."""
 
 _PAID = Timeouts(connect_s=5.0, first_byte_s=45.0, between_bytes_s=20.0, total_s=60.0)
 _PAID_TOKENS = 16
@@ -115,7 +119,7 @@ class _Look:
             return [problem("answers", failure_words(heard.failure), "see whether it is up: its status page says so")]
         clock = clock_finding(heard, self._name, now_s=self._situation.now())
         findings = [] if clock is None else [clock]
-        if heard.status in (404, 405, 501):
+        if heard.status in (404, 405, 501) or plan.kind in _LISTLESS:
             return [*findings, await self._try_empty_call(asker, provider, plan)]
         if heard.status >= 300:
             return [*findings, self._refused(provider, heard, f"GET {path}")]
@@ -151,9 +155,11 @@ class _Look:
         return self._refused(provider, heard, f"POST {path}")
 
     def _refused(self, provider: Provider, heard: Heard, what: str) -> Finding:
-        kind = provider.classify(heard.status, heard.headers, heard.body).kind
-        says = f"{what} is answered with {heard.status}"
-        reference = self._pool.api_key if self._pool is not None and self._pool.api_key else self._section.api_key
+        failure = provider.classify(heard.status, heard.headers, heard.body)
+        kind, why = failure.kind, failure.detail.partition(": ")[2]
+        says = f"{what} is answered with {heard.status}{f': {why}' if why else ''}"
+        own = self._section.api_key or self._section.access_key_id
+        reference = self._pool.api_key if self._pool is not None and self._pool.api_key else own
         if kind is FailureKind.UNAUTHORIZED and heard.status == 403 and what.startswith("GET"):
             return warning(
                 "key",
@@ -162,9 +168,10 @@ class _Look:
             )
         if kind is FailureKind.UNAUTHORIZED:
             where = reference or f"`{self._place}.api_key`"
-            return problem(
-                "key", f"the key is refused ({says})", f"make a new one at the provider and put it into {where}"
-            )
+            way_out = f"make a new one at the provider and put it into {where}"
+            if reference is not None and is_token(reference):
+                way_out = f"see who {reference} is, and whether it may call models"
+            return problem("key", f"the key is refused ({says})", way_out)
         if kind is FailureKind.RATE_LIMITED:
             return warning("key", f"{says}: over its limit at this moment", "look again in a minute")
         if kind is FailureKind.QUOTA:
@@ -235,7 +242,7 @@ def _has_key(plan: ProviderPlan, pool: ProviderPool | None) -> bool:
 
 def _spoken(plan: ProviderPlan) -> Endpoint | None:
     """The dialect to call it in."""
-    wanted = (Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT)
+    wanted = (Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT, Endpoint.CONVERSE)
     return next((one for one in wanted if one in plan.speaks), None)
 
 
@@ -247,6 +254,9 @@ def _least_call(spoken: Endpoint, model: str, limit_name: str) -> dict[str, obje
     if spoken is Endpoint.GENERATE_CONTENT:
         parts = [{"role": "user", "parts": [{"text": "Hi"}]}]
         return {"contents": parts, "generationConfig": {"maxOutputTokens": _PAID_TOKENS}}
+    if spoken is Endpoint.CONVERSE:
+        turn = {"role": "user", "content": [{"text": "Hi"}]}
+        return {"messages": [turn], "inferenceConfig": {"maxTokens": _PAID_TOKENS}}
     if spoken is Endpoint.MESSAGES:
         return {"model": model, "messages": messages, "max_tokens": 1}
     return {"model": model, "messages": messages, limit_name: _PAID_TOKENS}

@@ -83,17 +83,18 @@ _COMPATIBLE = (
 _ABSENT: dict[str, str] = {
     "azure": "Azure is not brought over yet: write `kind: azure`, base_url https://RESOURCE.openai.azure.com, the key, "
     "and the deployment's name as the model",
-    "bedrock": "Bedrock is no kind of provider here: where AWS serves the model by its OpenAI-compatible endpoint "
-    "(https://bedrock-runtime.REGION.amazonaws.com/openai/v1, with a Bedrock API key), write `kind: "
-    "openai-compatible`; else take the model from its maker (`kind: anthropic`), or keep the old gateway before it",
+    "bedrock": "Bedrock is not brought over yet: write `kind: bedrock` with its `region`, and an `api_key` or an "
+    "`access_key_id` where this machine is nobody at AWS; the model is called as it is called there",
+    "sagemaker": "SageMaker is no kind of provider here: keep the old gateway before it and name that as "
+    "`openai-compatible`",
     "completions": "the old completions API is not served: name a model that answers chats, and call it so",
     "vertex": "Vertex AI is not brought over yet: Gemini models are reached by `kind: vertex`, with `project` and "
     "`location`; for others keep the old gateway before it",
 }
 _ABSENT_BY: dict[str, str] = {
     "azure": "azure", "azure-ai": "azure", "azure-openai": "azure", "azure-text": "azure", "bedrock": "bedrock",
-    "bedrock-converse": "bedrock", "aws-bedrock": "bedrock", "sagemaker": "bedrock", "sagemaker-chat": "bedrock",
-    "aws-sagemaker": "bedrock", "vertex-ai": "vertex", "vertex-ai-beta": "vertex", "gcp-vertex-gemini": "vertex",
+    "bedrock-converse": "bedrock", "aws-bedrock": "bedrock", "sagemaker": "sagemaker", "sagemaker-chat": "sagemaker",
+    "aws-sagemaker": "sagemaker", "vertex-ai": "vertex", "vertex-ai-beta": "vertex", "gcp-vertex-gemini": "vertex",
     "gcp-vertex-anthropic": "vertex", "text-completion-openai": "completions",
 }  # fmt: skip
 

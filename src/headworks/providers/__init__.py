@@ -1,6 +1,6 @@
 """Providers: how each kind of upstream wants to be asked, and what its refusals mean. Pure: no I/O.
 
-One file a provider, plus its entry in `REGISTRY`. May import `exchange`, `calls`, `errors`.
+One file a provider, plus its entry in `REGISTRY`. May import `exchange`, `sigv4`, `calls`, `errors`.
 """
 
 from collections.abc import Callable
@@ -20,9 +20,17 @@ def _compatible(settings: ProviderSettings) -> Provider:
     return QuirkyProvider(settings) if is_quirky else OpenAIProvider(settings)
 
 
+def _bedrock(settings: ProviderSettings) -> Provider:
+    """What signs is loaded by who has Bedrock alone."""
+    from headworks.providers.bedrock import BedrockProvider
+
+    return BedrockProvider(settings)
+
+
 REGISTRY: dict[str, Callable[[ProviderSettings], Provider]] = {
     "anthropic": AnthropicProvider,
     "azure": AzureProvider,
+    "bedrock": _bedrock,
     "gemini": GeminiProvider,
     "openai": OpenAIProvider,
     "openai-compatible": _compatible,

@@ -30,7 +30,8 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     prompt-caching guide, 2026-11); other servers may refuse a field that they do not know.
 
     `renamed`, `refused` and `unsent` are a server's quirks: fields of Chat that it has under another name, that it has
-    nothing for, and that it does not know because it does unasked what they ask for. `api_version` is Azure's.
+    nothing for, and that it does not know because it does unasked what they ask for. `api_version` is Azure's. AWS's
+    are `region`, `host` (the value of the `host` header, which is signed), `guardrail` and `latency`.
     """
 
     name: str
@@ -46,6 +47,10 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     refused: tuple[str, ...] = ()
     unsent: tuple[str, ...] = ()
     api_version: str = ""
+    region: str = ""
+    host: str = ""
+    guardrail: str = ""
+    latency: str = ""
 
     def __repr__(self) -> str:
         return f"ProviderSettings(name={self.name!r})"  # the key stays out of logs and tracebacks

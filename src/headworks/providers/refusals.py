@@ -5,7 +5,8 @@ Sources: OpenAI API, error codes (2026-10): `context_length_exceeded`, `content_
 content filtering (2026-10): `content_filter`, and `DeploymentNotFound`; Anthropic API, errors (2026-10): "prompt is
 too long: N tokens > M maximum", 413 `request_too_large`; Gemini API, troubleshooting (2026-10): "The input token
 count (N) exceeds the maximum number of tokens allowed (M)"; vLLM's and llama.cpp's servers: "maximum context length",
-`exceed_context_size_error`.
+`exceed_context_size_error`; Amazon Bedrock, what its models say by Converse (2026-10): "Input is too long for requested
+model", "input length and `max_tokens` exceed context limit", "Number of input tokens exceeds maximum length".
 """
 
 import re
@@ -26,7 +27,8 @@ _CONTENT_CODES = frozenset(
 _TOO_LONG = re.compile(
     r"maximum context length|prompt is too long"
     r"|exceeds? the (?:model'?s )?(?:available )?context (?:window|size|length)"
-    r"|input token count .{0,40}exceeds the maximum|input is too long for (?:the )?requested model",
+    r"|input token count .{0,40}exceeds the maximum|input is too long for (?:the )?requested model"
+    r"|exceed context limit|number of input tokens exceeds",
     re.IGNORECASE,
 )
 _GONE_CODES = frozenset({"model_not_found", "model_not_available", "deprecated_model", "DeploymentNotFound"})

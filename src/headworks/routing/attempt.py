@@ -41,6 +41,10 @@ may give the answer until then. Proxies close connections on which nothing comes
 `proxy_read_timeout`); a model that thinks in silence must not be taken for one that is gone."""
 
 
+_STREAMS = (b"text/event-stream", b"application/vnd.amazon.eventstream")
+"""What a stream of events is: of text, or AWS's own."""
+
+
 class StreamSink:
     """Sends a streamed answer on while it comes.
 
@@ -99,7 +103,7 @@ class StreamSink:
         self._is_error = status >= 300
         if self._steps is not None and not self._is_error:
             kind = headers.get(b"content-type", b"")
-            if not kind.startswith(b"text/event-stream"):
+            if not kind.startswith(_STREAMS):
                 self._is_error = True  # a promise not kept: gather it, the call will say what it is
 
     def on_body(self, data: bytes) -> None:

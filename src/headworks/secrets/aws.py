@@ -1,4 +1,4 @@
-"""AWS Secrets Manager and SSM Parameter Store.
+"""AWS Secrets Manager and SSM Parameter Store, and credentials for what is signed elsewhere.
 
 Sources: Secrets Manager API reference, GetSecretValue; Systems Manager API reference, GetParameter (2026-11).
 """
@@ -9,18 +9,23 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.config import Aws, Reference
+from headworks.config import Aws, Reference, one_line
 from headworks.errors import SecretError
 from headworks.secrets.asking import Ask, Asker, Fields, read_object, text_of
 from headworks.secrets.aws_credentials import CredentialFinder, domain_of
 from headworks.secrets.fetched import Fetched, part_of
-from headworks.secrets.signing import Credentials, signed
+from headworks.secrets.signing import signed
+from headworks.sigv4 import Credentials, packed
 
 _RENEW_BEFORE_S = 300.0
 """Credentials that end are replaced so long before; the machine gives new ones from then on."""
 
 _VERSION_ID = r"[0-9a-fA-F-]{32,64}"
 """Ids of versions have 32 to 64 characters, stages have names (GetSecretValue)."""
+
+
+_GLOBAL = "us-east-1"
+"""The region that a log-in by web identity is asked in, where nothing names another."""
 
 
 class AwsManager:
@@ -40,6 +45,8 @@ class AwsManager:
         self._section = section
         self._ask = ask
         self._now = now
+        self._environment = environment
+        self._home = home
         self._finder = CredentialFinder(section.profile, environment, ask, home)
         self._credentials: Credentials | None = None
 
@@ -49,6 +56,8 @@ class AwsManager:
         Raises:
             SecretError: it cannot be had; says why, and shows nothing of it.
         """
+        if reference.scheme == "aws-credentials":
+            return self._own(reference)
         if reference.scheme == "aws-sm":
             wanted: dict[str, object] = {"SecretId": reference.place}
             if reference.version:
@@ -64,6 +73,14 @@ class AwsManager:
         if not text:
             raise SecretError(f"{reference.text}: it is empty, or not a text")
         return part_of(reference, text, version)
+
+    def _own(self, reference: Reference) -> Fetched:
+        """Who we are, as one line to sign with: `default` as for AWS's own tools, or a profile by its name."""
+        if reference.place == "default":
+            region = self._section.region or self._finder.region() or _GLOBAL
+            return Fetched(one_line(reference.text, packed(self._valid(region))))
+        finder = CredentialFinder(reference.place, self._environment, self._ask, self._home)
+        return Fetched(one_line(reference.text, packed(finder.find(_GLOBAL))))
 
     def _call(self, reference: Reference, service: str, operation: str, wanted: dict[str, object]) -> Fields:
         region = self._region(reference)

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from headworks.errors import SecretError
 from headworks.secrets.asking import Ask, Asker, is_near, read_object, text_of
-from headworks.secrets.signing import Credentials
+from headworks.sigv4 import Credentials
 
 _CONTAINER = "http://169.254.170.2"
 _MACHINE = "http://169.254.169.254/latest"

@@ -1,5 +1,5 @@
-"""A faithful provider that speaks the OpenAI API, Anthropic's Messages and Google's generateContent: for trying
-Headworks without a key, and for tests.
+"""A faithful provider that speaks the OpenAI API, Anthropic's Messages, Google's generateContent and AWS's Converse:
+for trying Headworks without a key, and for tests.
 
 `Simulator` answers a request with a `Script`: what goes out when, as a value. `SimulatedUpstream` plays scripts
 in process, `SimulatorApplication` behind a server. A `Plan` says what the provider is like; `load_plan` reads one

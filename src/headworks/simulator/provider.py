@@ -199,6 +199,7 @@ _LIMIT_NAMES = {
     Endpoint.RESPONSES: "max_output_tokens",
     Endpoint.MESSAGES: "max_tokens",
     Endpoint.GENERATE_CONTENT: "maxOutputTokens",
+    Endpoint.CONVERSE: "maxTokens",
 }
 
 
@@ -214,6 +215,8 @@ def tallied(tally: Tally, answers: tuple[Answer, ...], *, is_prewarm: bool) -> T
 def _too_long(ask: Ask, tokens: int) -> Rejection:
     if ask.endpoint is Endpoint.MESSAGES:
         return Rejection(400, f"prompt is too long: {tokens} tokens > {ask.model.context_tokens} maximum")
+    if ask.endpoint is Endpoint.CONVERSE:
+        return Rejection(400, "Input is too long for requested model.")
     if ask.endpoint is Endpoint.CHAT:
         return Rejection(
             400,

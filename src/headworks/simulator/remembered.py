@@ -67,7 +67,7 @@ def _shown(kept: _Kept) -> RememberedRequest:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.items()}
     if "authorization" in headers:
         headers["authorization"] = f"Bearer ***{headers['authorization'][-_SHOWN_OF_KEY:]}"
-    for name in ("x-api-key", "x-goog-api-key"):
+    for name in ("x-api-key", "x-goog-api-key", "x-amz-security-token"):
         if name in headers:
             headers[name] = f"***{headers[name][-_SHOWN_OF_KEY:]}"
     return RememberedRequest(

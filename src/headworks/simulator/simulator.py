@@ -9,6 +9,7 @@ from headworks.calls import Endpoint
 from headworks.exchange import Request
 from headworks.simulator import (
     cloud_paths,
+    converse_endpoints,
     file_endpoints,
     gemini_endpoints,
     job_endpoints,
@@ -19,6 +20,7 @@ from headworks.simulator import (
 from headworks.simulator import other_endpoints as other
 from headworks.simulator.chance import identifier
 from headworks.simulator.completions import create_completion
+from headworks.simulator.converse_wire import converse_error
 from headworks.simulator.faults import bent, refusal
 from headworks.simulator.gemini_wire import gemini_error
 from headworks.simulator.messages_wire import messages_error, messages_headers
@@ -129,8 +131,8 @@ _OF_PART: dict[str, dict[str, Callable[[Provider, Visit, str, str], Script]]] = 
 
 
 class Simulator:
-    """A faithful provider of the OpenAI API, of Anthropic's Messages and of Google's generateContent, also as Azure and
-    Vertex AI serve them, without a network and without waiting.
+    """A faithful provider of the OpenAI API, of Anthropic's Messages, of Google's generateContent, also as Azure and
+    Vertex AI serve them, and of AWS's Converse, without a network and without waiting.
 
         simulator = Simulator(Plan(pace=0), now=time.time)
         script = simulator.answer(Request("GET", "/v1/models", headers={b"authorization": b"Bearer any"}))
@@ -187,16 +189,17 @@ class Simulator:
         visit = self._provider.visit(request)
         is_of_anthropic = request.path.startswith("/v1/messages")
         is_of_google = gemini_endpoints.is_of_gemini(request.path)
+        is_of_aws = converse_endpoints.is_of_bedrock(request.path)
         try:
             script = self._answered(visit)
         except Rejection as error:
-            script = (
-                messages_error(error) if is_of_anthropic else gemini_error(error) if is_of_google else error.script()
-            )
+            script = _told(error, request.path)
         self._requests.add(asked, visit.now, script.status)
         if is_of_google:
             return script
         request_id = identifier("req_", self.plan.seed, "request", visit.unique).encode()
+        if is_of_aws:
+            return msgspec.structs.replace(script, headers={**script.headers, b"x-amzn-requestid": request_id})
         if is_of_anthropic:
             named = messages_headers({**script.headers, **visit.headers}, request_id, self.plan.organization)
             return msgspec.structs.replace(script, headers=named)
@@ -222,11 +225,14 @@ class Simulator:
         """Raises Rejection."""
         request = visit.request
         endpoint, handle = _route(request)
-        self._provider.check_key(request)
+        is_of_aws = endpoint is Endpoint.CONVERSE
+        self._provider.check_key(converse_endpoints.with_key(request, visit.now) if is_of_aws else request)
         fault = None
         if len(self._provider.faults):
             is_in_path = endpoint is Endpoint.GENERATE_CONTENT
             model = gemini_endpoints.model_in(request.path) if is_in_path else model_named(request)
+            if is_of_aws:
+                model = converse_endpoints.model_in(self._provider, request.path)
             fault = self._provider.faults.strike(endpoint, self._provider.names_of(model), visit.now)
         if fault is None:
             return handle(self._provider, visit)
@@ -235,6 +241,15 @@ class Simulator:
             raise error
         visit.failure = fault if isinstance(fault, Failing) else None
         return bent(handle(self._provider, visit), fault)
+
+
+def _told(error: Rejection, path: str) -> Script:
+    """A refusal in the words of the API that a path belongs to."""
+    if path.startswith("/v1/messages"):
+        return messages_error(error)
+    if gemini_endpoints.is_of_gemini(path):
+        return gemini_error(error)
+    return converse_error(error) if converse_endpoints.is_of_bedrock(path) else error.script()
 
 
 def _route(request: Request) -> tuple[Endpoint, _Handler]:
@@ -248,6 +263,8 @@ def _route(request: Request) -> tuple[Endpoint, _Handler]:
         return endpoint, handle
     if gemini_endpoints.is_of_gemini(path):
         return Endpoint.GENERATE_CONTENT, gemini_endpoints.route(request)
+    if converse_endpoints.is_of_bedrock(path):
+        return Endpoint.CONVERSE, converse_endpoints.route(request)
     if path.startswith("/v1/responses/"):
         response_id, _, action = path.removeprefix("/v1/responses/").partition("/")
         return Endpoint.RESPONSES, _of_item(request, response_id, _OF_RESPONSE.get(action))

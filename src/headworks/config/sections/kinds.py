@@ -1,5 +1,6 @@
 """What a provider's kind implies: where it is, and which parts of the API it serves."""
 
+import re
 from typing import Literal
 from urllib.parse import quote
 
@@ -21,6 +22,7 @@ Speech = Literal[
     "completions",
     "messages",
     "generate_content",
+    "converse",
     "embeddings",
     "moderations",
     "images",
@@ -33,8 +35,8 @@ Speech = Literal[
     "fine_tuning",
     "evals",
 ]
-"""A part of the OpenAI API that an upstream serves, Anthropic's Messages, or Google's generateContent; `dialects`
-bridges from `responses`, `chat` and `messages` to any of these and to `generate_content`."""
+"""A part of the OpenAI API that an upstream serves, Anthropic's Messages, Google's generateContent, or AWS's Converse;
+`dialects` bridges from `responses`, `chat` and `messages` to any of these, to `generate_content` and to `converse`."""
 
 EVERYTHING: tuple[Speech, ...] = (
     "responses",
@@ -60,6 +62,7 @@ SPEAKS: dict[str, tuple[Speech, ...]] = {
     "azure": ("responses", "chat", "completions", "embeddings"),
     "gemini": ("generate_content",),
     "vertex": ("generate_content",),
+    "bedrock": ("converse",),
 }
 """By kind: what it serves, unless configuration says so. The other kinds serve `EVERYTHING`."""
 
@@ -72,3 +75,17 @@ def vertex_url(project: str, location: str) -> str:
         "eu": "aiplatform.eu.rep.googleapis.com",
     }.get(location, f"{location}-aiplatform.googleapis.com")
     return f"https://{host}/v1/projects/{quote(project, safe='')}/locations/{location}"
+
+
+_BEDROCK = re.compile(r"https://bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
+
+
+def bedrock_url(region: str) -> str:
+    """Where a region's models are ("Amazon Bedrock endpoints and quotas", 2026-11)."""
+    return f"https://bedrock-runtime.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
+
+
+def region_at(url: str) -> str:
+    """The region that an address of Bedrock's names; "" where it is another kind of address."""
+    found = _BEDROCK.match(url)
+    return "" if found is None else found[1]

@@ -16,6 +16,7 @@ from headworks.config.sections.kinds import (
     OPENAI_BASE_URL,
     SPEAKS,
     Speech,
+    bedrock_url,
     vertex_url,
 )
 from headworks.config.sections.limits import Limits
@@ -29,11 +30,11 @@ class Provider(Section, frozen=True):
     """One upstream. Its name is what stands before the slash in `provider/model`."""
 
     kind: Annotated[
-        Literal["openai", "openai-compatible", "azure", "anthropic", "gemini", "vertex", "simulator"],
+        Literal["openai", "openai-compatible", "azure", "anthropic", "gemini", "vertex", "bedrock", "simulator"],
         Meta(
             description="`openai`; any server that speaks the OpenAI API; `azure`, Azure OpenAI; `anthropic`; "
-            "`gemini`, as Google's AI Studio serves it; `vertex`, the same as Vertex AI serves it; or the built-in "
-            "simulator, which needs no network and no key."
+            "`gemini`, as Google's AI Studio serves it; `vertex`, the same as Vertex AI serves it; `bedrock`, AWS "
+            "Bedrock; or the built-in simulator, which needs no network and no key."
         ),
     ]
     quirks: Annotated[
@@ -49,8 +50,9 @@ class Provider(Section, frozen=True):
         Meta(
             description="Where the API is, up to and without the endpoint's own path. Default for `openai`: "
             f"{OPENAI_BASE_URL}; for `anthropic`: {ANTHROPIC_BASE_URL}; for `gemini`: {GEMINI_BASE_URL}; "
-            "for `vertex`: made of `project` and `location`; needed for `azure` (`https://NAME.openai.azure.com`) and "
-            "for `openai-compatible`, unless its `quirks` have one; not for `simulator`.",
+            "for `vertex`: made of `project` and `location`, for `bedrock`: of `region`; needed for `azure` "
+            "(`https://NAME.openai.azure.com`) and for `openai-compatible`, unless its `quirks` have one; not for "
+            "`simulator`.",
             extra={"form": "base-url"},
         ),
     ] = ""
@@ -65,6 +67,32 @@ class Provider(Section, frozen=True):
         Annotated[str, Meta(pattern="^[a-z][a-z0-9-]{1,31}$")] | None,
         Meta(description="`vertex` only: the region that serves, or `global`."),
     ] = None
+    region: Annotated[
+        Annotated[str, Meta(pattern="^[a-z]{2,10}(-[a-z]{2,12}){1,3}-[0-9]{1,2}$")] | None,
+        Meta(description="`bedrock` only: the region of AWS that is asked, such as `eu-central-1`."),
+    ] = None
+    access_key_id: Annotated[
+        SecretReference | None,
+        Meta(
+            description="`bedrock` only: an access key of AWS's, in the place of `api_key`; requests are signed with "
+            "it. Left out, as is `api_key`: whoever this machine is at AWS (`aws-credentials:default`)."
+        ),
+    ] = None
+    secret_access_key: Annotated[
+        SecretReference | None, Meta(description="`bedrock` only: the secret of `access_key_id`.")
+    ] = None
+    session_token: Annotated[
+        SecretReference | None,
+        Meta(description="`bedrock` only: what belongs to an `access_key_id` that is good for some hours only."),
+    ] = None
+    guardrail: Annotated[
+        Annotated[str, Meta(pattern="^[a-z0-9:/-]+:([1-9][0-9]{0,7}|DRAFT)$", max_length=2100)] | None,
+        Meta(description="`bedrock` only: the guardrail that every call goes through, as `ID:VERSION`."),
+    ] = None
+    latency: Annotated[
+        Literal["standard", "optimized"] | None,
+        Meta(description="`bedrock` only: `optimized` asks for the faster version of a model that has one."),
+    ] = None
     insecure: Annotated[
         bool,
         Meta(description="Allow `http://` to a host that is neither loopback nor private: keys travel in clear text."),
@@ -74,7 +102,8 @@ class Provider(Section, frozen=True):
         Meta(
             description="The provider's key, as a reference; needed for all but `openai-compatible` and `simulator`. "
             "For `azure`, too, a token: `azure-token:cognitiveservices.azure.com`; for `vertex`, nothing else: "
-            "`gcp-token:cloud-platform`, which is its default."
+            "`gcp-token:cloud-platform`, which is its default; for `bedrock`, a Bedrock API key, or credentials that "
+            "requests are signed with: `aws-credentials:PROFILE`, whose default is `aws-credentials:default`."
         ),
     ] = None
     older_api_keys: Annotated[
@@ -105,10 +134,10 @@ class Provider(Section, frozen=True):
         tuple[Speech, ...],
         Meta(
             description="Parts of the API that this upstream serves. Calls to `responses`, `chat` and `messages` are "
-            "translated where it serves another of the three, or `generate_content`; calls to any other part are "
-            "refused. Default: `[chat, embeddings]` for `openai-compatible`, `[messages]` for `anthropic`, "
-            "`[generate_content]` for `gemini` and `vertex`, `[responses, chat, completions, embeddings]` for `azure`, "
-            "all of the OpenAI API for the others."
+            "translated where it serves another of the three, `generate_content` or `converse`; calls to any other "
+            "part are refused. Default: `[chat, embeddings]` for `openai-compatible`, `[messages]` for `anthropic`, "
+            "`[generate_content]` for `gemini` and `vertex`, `[converse]` for `bedrock`, "
+            "`[responses, chat, completions, embeddings]` for `azure`, all of the OpenAI API for the others."
         ),
     ] = ()
     models: Annotated[
@@ -140,8 +169,8 @@ class Provider(Section, frozen=True):
             description="How this upstream is asked for an answer that satisfies a workload's schema. `json_schema`: "
             "the API's own way. `grammar`: `response_format: {type: json_object, schema}`, as llama.cpp, Together and "
             "Fireworks have it. `tool`: the model has to call a tool whose parameters the schema is. `json_object`: "
-            "JSON mode, with the schema in the instructions. Whichever it is, answers are validated. Left out: as "
-            "`quirks` have it, or `json_schema`."
+            "JSON mode, with the schema in the instructions. `bedrock` has the first and `tool`. Whichever it is, "
+            "answers are validated. Left out: as `quirks` have it, or `json_schema`."
         ),
     ] = None
     headers: Annotated[
@@ -212,5 +241,11 @@ class Provider(Section, frozen=True):
                 force_setattr(self, "base_url", vertex_url(self.project, self.location))
             if self.api_key is None:
                 force_setattr(self, "api_key", "gcp-token:cloud-platform")
+        if self.kind == "bedrock":
+            if not self.base_url and self.region:
+                force_setattr(self, "base_url", bedrock_url(self.region))
+            has_keys = bool(self.pools) and all(pool.api_key is not None for pool in self.pools.values())
+            if self.api_key is None and self.access_key_id is None and not has_keys:
+                force_setattr(self, "api_key", "aws-credentials:default")
         if not self.speaks:
             force_setattr(self, "speaks", SPEAKS.get(self.kind, EVERYTHING))
