@@ -14,7 +14,7 @@ from headworks.cli.lines import note
 from headworks.compiled import read_file
 from headworks.config import Project, Workload
 from headworks.evals.answer_cache import AnswerCache
-from headworks.evals.golden import CaseReader, GoldenCase, GoldenFile
+from headworks.evals.golden import CaseReader, GoldenCase, GoldenFile, Wanted, indexes_of, part_of
 from headworks.evals.runs import Arm, Manifest, Reply, RunFolder
 from headworks.evals.scorers import (
     Answer,
@@ -189,18 +189,25 @@ def new_run(
     price_version: str,
     repeats: int,
     seed: int,
+    wanted: Wanted = "deciding",
 ) -> RunFolder:
-    """Begin a run of a workload's golden set."""
+    """Begin a run of a part of a workload's golden set.
+
+    Raises:
+        CommandError: no case is of this part.
+    """
     golden = workload.files.golden
     assert golden is not None, "who runs has looked"
     with GoldenFile(golden) as cases:
         now_us = time.time_ns() // 1000
+        split = part_of(cases, wanted)
         manifest = Manifest(
             run=_run_id(now_us),
             workload=workload.name,
             created_us=now_us,
             arms=tuple(arms),
-            cases=len(cases),
+            cases=len(indexes_of(cases, split)),
+            split=split,
             golden_hash=cases.hash,
             scorer_hash=scorer_hash(scoring.scorer),
             repeats=repeats,

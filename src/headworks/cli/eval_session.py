@@ -20,6 +20,7 @@ from headworks.cli.lines import note
 from headworks.config import Project, Workload
 from headworks.errors import CommandError
 from headworks.evals.answer_cache import AnswerCache
+from headworks.evals.golden import Wanted
 from headworks.evals.running import End, Limits, Runner
 from headworks.evals.runs import RunFolder
 from headworks.evals.scorers import scorer_hash
@@ -33,6 +34,7 @@ class RunTerms(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         cap_usd: what it may cost; None for no bound.
         is_fresh: what earlier runs have answers to is asked again.
+        split: the part of the golden set that is asked.
     """
 
     repeats: int = 1
@@ -40,6 +42,7 @@ class RunTerms(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int = 8
     cap_usd: Decimal | None = None
     is_fresh: bool = False
+    split: Wanted = "deciding"
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> "RunTerms":
@@ -50,6 +53,7 @@ class RunTerms(msgspec.Struct, frozen=True, kw_only=True):
             concurrency=options.concurrency,
             cap_usd=options.cap,
             is_fresh=options.fresh,
+            split=options.split,
         )
 
 
@@ -145,6 +149,7 @@ class _Session:
             price_version=gateway.price_version,
             repeats=self._terms.repeats,
             seed=self._terms.seed,
+            wanted=self._terms.split,
         )
 
     async def _go_on(self, folder: RunFolder, scoring: Scoring, gateway: EvalGateway, cache: AnswerCache) -> End:
