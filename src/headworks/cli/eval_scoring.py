@@ -77,6 +77,7 @@ class Scoring:
             rules_hash=self.rules_hash,
             ask=self._ask,
             embed=self._vectors,
+            load_local=_load_local,
             calibrations=await self._calibrations(),
         )
         expects = files.golden is not None and any(found.case.has_expected for found in CaseReader(files.golden))
@@ -174,6 +175,19 @@ def _shown(calibration: Calibration) -> str:
         ("kappa", calibration.kappa),
     )
     return "has " + ", ".join(f"{name} {'-' if value is None else f'{value:.2f}'}" for name, value in figures)
+
+
+def _load_local() -> tuple[str, EmbedTexts]:
+    """The local embeddings model. Its vectors are not remembered: they cost less than a look into the memory."""
+    from headworks.embedding import load_local_model  # only who scores with it loads it
+
+    model = load_local_model()
+
+    async def embed(_: str, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        found: list[list[float]] = model.vectors(texts).tolist()
+        return found
+
+    return model.identity, embed
 
 
 def _key(*parts: str) -> bytes:

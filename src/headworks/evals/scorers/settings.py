@@ -99,10 +99,21 @@ class ToolCallsSettings(Section, frozen=True):
     ] = "equal"
 
 
+LOCAL_EMBEDDINGS = "local"
+
+
 class EmbeddingSettings(Section, frozen=True):
     """The answer means about what is expected."""
 
-    model: Annotated[str, Meta(description="An embeddings model of headworks.yaml.", min_length=1, max_length=256)]
+    model: Annotated[
+        str,
+        Meta(
+            description="`local` for the one of the extra `semantic`, which runs in this process and sends nothing "
+            "anywhere; or an embeddings model of headworks.yaml.",
+            min_length=1,
+            max_length=256,
+        ),
+    ] = LOCAL_EMBEDDINGS
     at_least: Annotated[Share, Meta(description="From which cosine on it is acceptable.")] = 0.8
 
 
