@@ -86,14 +86,15 @@ class LocalModel:
             raise CommandError(f"{weights} and {tokens} are no embedding model that this release knows") from None
         self.pieces = Pieces(vocabulary)
         self.size = tensor.shape[1]
-        self.identity = f"{weights.stem} sha256:{digest.hexdigest()[:32]}"
+        self.identity = f"{weights.stem} casefold sha256:{digest.hexdigest()[:32]}"
 
     def vectors(self, texts: Sequence[str]) -> "Vectors":
-        """A vector of length 1 for each text, as rows; of a text without a word, one of zeros."""
+        """A vector of length 1 for each text, as rows; of a text without a word, one of zeros. Capitals make no
+        difference: the model knows a word with one as another word."""
         np = self._np
         found: Vectors = np.zeros((len(texts), self.size), dtype=np.float32)
         for number, text in enumerate(texts):
-            tokens = [one for one in self.pieces.of(text[:_MOST_CHARACTERS]) if one < len(self._rows)]
+            tokens = [one for one in self.pieces.of(text[:_MOST_CHARACTERS].casefold()) if one < len(self._rows)]
             if tokens:
                 mean = self._rows[tokens].astype(np.float32).mean(axis=0)
                 found[number] = mean / (float(np.linalg.norm(mean)) or 1.0)

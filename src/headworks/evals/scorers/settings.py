@@ -201,7 +201,19 @@ class ScorerSettings(Section, frozen=True):
 
 
 KINDS = tuple(name for name in ScorerSettings.__struct_fields__ if name not in ("field", "weight", "gates"))
-_WITHOUT_SETTINGS = ("exact", "label", "number", "regex", "set", "list", "fields", "schema", "rules", "tool_calls")
+_WITHOUT_SETTINGS = (
+    "exact",
+    "label",
+    "number",
+    "regex",
+    "set",
+    "list",
+    "fields",
+    "schema",
+    "rules",
+    "tool_calls",
+    "embedding",
+)
 
 
 class EvalSettings(Section, frozen=True):
