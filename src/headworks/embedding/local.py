@@ -100,6 +100,20 @@ class LocalModel:
                 found[number] = mean / (float(np.linalg.norm(mean)) or 1.0)
         return found
 
+    def packed(self, text: str) -> bytes:
+        """The vector of a text in half precision, written down; b"" for a text without a word."""
+        (vector,) = self.vectors([text])
+        return bytes(vector.astype("<f2").tobytes()) if vector.any() else b""
+
+    def cosines(self, vector: bytes, others: bytes) -> list[float]:
+        """The cosines of a vector with each of others, which stand behind one another as `packed` has written them."""
+        np = self._np
+        one = np.frombuffer(vector, dtype="<f2").astype(np.float32)
+        found: list[float] = (
+            np.frombuffer(others, dtype="<f2").astype(np.float32).reshape(-1, self.size) @ one
+        ).tolist()
+        return found
+
 
 def load_local_model() -> LocalModel:
     """The model of the extra `semantic`, from the files that are installed.

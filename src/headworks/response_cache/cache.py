@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 from headworks.errors import StorageError
 from headworks.response_cache.entries import CachedAnswer, decode_entry, encode_entry
+from headworks.response_cache.leases import Lease, claim
 from headworks.response_cache.stores import MOST_ENTRY_BYTES, Store, StoreAway
 
 _QUIET_S = 60.0
@@ -46,22 +47,37 @@ class ResponseCache:
 
     async def find(self, key: bytes) -> CachedAnswer | None:
         """The answer of this key, if it is there and young enough; None as well where the store is away."""
+        data = await self.read(key)
+        if data is None:
+            return None
         try:
-            data = await self._store.get(key)
-            if data is None:
-                return None
-            if self._seal is not None:
-                data = self._seal.open(_bound(key), self._workload, "response", data)
             answer = decode_entry(data)
-        except (StoreAway, StorageError) as error:
+        except StorageError as error:
             self._tell(error)
             return None
         return answer if answer.expires_us > self._now() * 1e6 else None
 
     async def keep(self, key: bytes, answer: CachedAnswer) -> None:
         """Keep an answer until it expires. What is too large is not kept."""
-        lives_s = answer.expires_us / 1e6 - self._now()
-        data = encode_entry(answer)
+        await self.write(key, encode_entry(answer), answer.expires_us / 1e6 - self._now())
+
+    async def claim(self, key: bytes) -> Lease | None:
+        """The right to make the call of this key; None where another process is making it."""
+        return await claim(self._store, key, self._tell)
+
+    async def read(self, key: bytes) -> bytes | None:
+        """What was written under a key; None as well where the store is away."""
+        try:
+            data = await self._store.get(key)
+            if data is None or self._seal is None:
+                return data
+            return self._seal.open(_bound(key), self._workload, "response", data)
+        except (StoreAway, StorageError) as error:
+            self._tell(error)
+            return None
+
+    async def write(self, key: bytes, data: bytes, lives_s: float) -> None:
+        """Write this under a key for so many seconds. What is too large is not written."""
         if len(data) > MOST_ENTRY_BYTES or lives_s <= 0:
             return
         if self._seal is not None:

@@ -31,6 +31,13 @@ _MIGRATIONS = (
     CREATE INDEX entries_by_expiry ON entries (expires_us);
     CREATE INDEX entries_by_workload ON entries (workload, stored_us, length(sealed))
     """,
+    """
+    CREATE TABLE leases (
+        key BLOB PRIMARY KEY,
+        holder BLOB NOT NULL,
+        expires_us INTEGER NOT NULL
+    ) WITHOUT ROWID
+    """,
 )
 
 _BUSY_S = 1.0
@@ -83,6 +90,17 @@ class SqliteStore:
         most = self._most_bytes if self._writes % _WEIGHED_EVERY == 1 else None
         entry = (key, workload, now_us + int(lives_s * 1e6), now_us, data)
         await self._do(lambda connection: _insert(connection, entry, most))
+
+    async def claim(self, key: bytes, holder: bytes, lives_s: float) -> bool:
+        """See `Store`."""
+        now_us = int(self._now() * 1e6)
+        return await self._do(lambda connection: _claim(connection, key, holder, now_us, int(lives_s * 1e6)))
+
+    async def release(self, key: bytes, holder: bytes) -> None:
+        """See `Store`."""
+        await self._do(
+            lambda connection: connection.execute("DELETE FROM leases WHERE key = ? AND holder = ?", (key, holder))
+        )
 
     async def close(self) -> None:
         """See `Store`."""
@@ -154,8 +172,10 @@ def purge_file(path: Path, now_s: float) -> int:
         return 0
     connection = _open(path)
     try:
+        now_us = int(now_s * 1e6)
         with storage_errors(path), transaction(connection):
-            return connection.execute("DELETE FROM entries WHERE expires_us <= ?", (int(now_s * 1e6),)).rowcount
+            connection.execute("DELETE FROM leases WHERE expires_us <= ?", (now_us,))
+            return connection.execute("DELETE FROM entries WHERE expires_us <= ?", (now_us,)).rowcount
     finally:
         connection.close()
 
@@ -174,6 +194,15 @@ def _open(path: Path) -> sqlite3.Connection:
 def _select(connection: sqlite3.Connection, key: bytes, now_us: int) -> bytes | None:
     row = connection.execute("SELECT sealed FROM entries WHERE key = ? AND expires_us > ?", (key, now_us)).fetchone()
     return None if row is None else bytes(row[0])
+
+
+def _claim(connection: sqlite3.Connection, key: bytes, holder: bytes, now_us: int, lives_us: int) -> bool:
+    taken = connection.execute(
+        "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET holder = excluded.holder, "
+        "expires_us = excluded.expires_us WHERE holder = excluded.holder OR expires_us <= ?",
+        (key, holder, now_us + lives_us, now_us),
+    )
+    return taken.rowcount == 1
 
 
 def _insert(connection: sqlite3.Connection, entry: tuple[bytes, str, int, int, bytes], most_bytes: int | None) -> None:
