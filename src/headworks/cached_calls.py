@@ -15,17 +15,16 @@ import msgspec
 
 from headworks.admission import Admission
 from headworks.answering import EVENT_STREAM, JSON, STREAM_HEADERS
+from headworks.cached_replies import ECHOED, RecordedReply, echoing
 from headworks.calls import AttemptFailed, Endpoint
 from headworks.compiled import CompiledWorkload
 from headworks.dialects.canonical import AnswerMessage, AnswerReasoning, ModelAnswer
 from headworks.dialects.reading import Fields, kind_of
-from headworks.dialects.sse import split_blocks
 from headworks.dialects.whole import answer_text, body_of_stream, read_answer
 from headworks.exchange import SHARE_WITH_MORE, Reply
 from headworks.judging import refuses
 from headworks.plain_answer import DEGRADED
 from headworks.response_cache import (
-    MOST_ENTRY_BYTES,
     Asked,
     CachedAnswer,
     Flights,
@@ -44,17 +43,11 @@ Count = Callable[[str, str, int], None]
 """Told of each call of a workload that has a cache: its name, `hit`, `miss` or `bypass`, and what a hit saved, in
 pico-dollars (-1: not known)."""
 
-_ECHOED = ("metadata", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention")
-"""Fields of a request that a response repeats and that are in no key (OpenAI API reference, the response object,
-2026-11)."""
-
 _STATEFUL = ("previous_response_id", "conversation")
 _OWN_TOOLS = ("function", "custom")
 """Tools that the caller runs; any other is run by the provider, and may act there."""
 
-_decode_fields = msgspec.json.Decoder(Fields).decode
 _decode_tools = msgspec.json.Decoder(list[Fields]).decode
-_encode = msgspec.json.Encoder().encode
 
 
 class CachedWorkload(msgspec.Struct, frozen=True):
@@ -109,7 +102,7 @@ class CachedCalls:
         key = None if b"no-store" in wishes else self._key(call, asked, admission, settings.fingerprint)
         if key is None or b"no-cache" in wishes:
             self._count(work.name, "bypass", -1)
-            recorded = _RecordedReply(reply, b"bypass", self._loop.time)
+            recorded = RecordedReply(reply, b"bypass", self._loop.time)
             await make(recorded)
             if key is not None:
                 await self._keep(key, call, asked, admission, recorded)
@@ -124,7 +117,7 @@ class CachedCalls:
                 return
             if landed.how != "gone":
                 self._count(work.name, "miss", -1)
-                await make(_RecordedReply(reply, b"miss", self._loop.time))
+                await make(RecordedReply(reply, b"miss", self._loop.time))
                 return
         try:
             found = await settings.cache.find(key)
@@ -133,7 +126,7 @@ class CachedCalls:
                 await self._replay(call, asked, admission, found, reply)
                 return
             self._count(work.name, "miss", -1)
-            recorded = _RecordedReply(reply, b"miss", self._loop.time)
+            recorded = RecordedReply(reply, b"miss", self._loop.time)
             await make(recorded)
             answer = self._good(call, asked, admission, recorded)
             if answer is None:
@@ -185,7 +178,7 @@ class CachedCalls:
         )
 
     async def _keep(
-        self, key: bytes, call: OpenCall, asked: Composed, admission: Admission, recorded: "_RecordedReply"
+        self, key: bytes, call: OpenCall, asked: Composed, admission: Admission, recorded: "RecordedReply"
     ) -> None:
         """Keep the answer of a call that did not want an older one."""
         answer = self._good(call, asked, admission, recorded)
@@ -193,7 +186,7 @@ class CachedCalls:
             await self._caches[asked.work.name].cache.keep(key, answer)
 
     def _good(
-        self, call: OpenCall, asked: Composed, admission: Admission, recorded: "_RecordedReply"
+        self, call: OpenCall, asked: Composed, admission: Admission, recorded: "RecordedReply"
     ) -> CachedAnswer | None:
         """What others may be given of the answer that has gone out; None where they must not.
 
@@ -229,7 +222,7 @@ class CachedCalls:
             call.finish_reason,
             record.verdict,
             call.cost_pico if call.price_version else -1,
-            {name: bytes(asked.fields[name]) for name in _ECHOED if name in asked.fields},
+            {name: bytes(asked.fields[name]) for name in ECHOED if name in asked.fields},
             tuple(recorded.pieces),
             call.price_version,
         )
@@ -251,9 +244,9 @@ class CachedCalls:
         pieces = [piece for _, piece in answer.pieces]
         times = [at_us for at_us, _ in answer.pieces]
         if admission.route.endpoint is Endpoint.RESPONSES:
-            echo = {name: bytes(asked.fields[name]) for name in _ECHOED if name in asked.fields}
+            echo = {name: bytes(asked.fields[name]) for name in ECHOED if name in asked.fields}
             if echo != answer.echo:
-                pieces, times = _echoing(pieces, times, echo, is_streamed=call.is_streamed)
+                pieces, times = echoing(pieces, times, echo, is_streamed=call.is_streamed)
         call.response_bytes = sum(map(len, pieces))
         headers = self._headers(call, asked, answer, age_s)
         self._count(asked.work.name, "hit", answer.cost_pico)
@@ -302,75 +295,6 @@ class CachedCalls:
         return lines + STREAM_HEADERS if call.is_streamed else lines
 
 
-class _RecordedReply:
-    """Implements `exchange.Reply`: passes everything on, and keeps what went out.
-
-    Arguments:
-        how: what the header `x-headworks-cache` says.
-        now: seconds of the loop's clock.
-
-    State: what has gone out, and when; whether that is all of it.
-    """
-
-    def __init__(self, reply: Reply, how: bytes, now: Callable[[], float]) -> None:
-        self._reply = reply
-        self._line = b"x-headworks-cache: %b\r\n" % how
-        self._now = now
-        self._begun_s = 0.0
-        self._size = 0
-        self.pieces: list[tuple[int, bytes]] = []
-        self.status = 0
-        self.is_over = False
-        self.is_complete = True
-
-    def respond(self, status: int, headers: bytes, body: bytes) -> None:
-        """See `Reply`."""
-        self.status, self.is_over = status, True
-        self._note(body)
-        self._reply.respond(status, headers + self._line, body)
-
-    def begin(self, status: int, headers: bytes, first: bytes = b"", length: int | None = None) -> None:
-        """See `Reply`."""
-        self.status = status
-        self._note(first)
-        self._reply.begin(status, headers + self._line, first, length)
-
-    def write(self, data: bytes) -> None:
-        """See `Reply`."""
-        self._note(data)
-        self._reply.write(data)
-
-    def end(self, data: bytes = b"") -> None:
-        """See `Reply`."""
-        self.is_over = True
-        self._note(data)
-        self._reply.end(data)
-
-    def abort(self) -> None:
-        """See `Reply`."""
-        self.is_complete = False
-        self._reply.abort()
-
-    def set_flow(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
-        """See `Reply`."""
-        self._reply.set_flow(pause, resume)
-
-    def _note(self, data: bytes) -> None:
-        while data.startswith(b": "):  # comments tell of this call alone: heartbeats, headers that came late
-            at = data.find(b"\n\n")
-            data = data[at + 2 :] if at >= 0 else b""
-        if not data or not self.is_complete:
-            return
-        self._size += len(data)
-        if self._size > MOST_ENTRY_BYTES:
-            self.is_complete = False
-            self.pieces.clear()
-            return
-        now_s = self._now()
-        self._begun_s = self._begun_s or now_s
-        self.pieces.append((int((now_s - self._begun_s) * 1e6), data))
-
-
 def _ring(over: "asyncio.Future[None]") -> None:
     if not over.done():
         over.set_result(None)
@@ -406,51 +330,3 @@ def _without_key(forwarded: bytes) -> bytes:
     """The headers that go up, without the one that names a call."""
     lines = forwarded.split(b"\r\n")
     return b"\r\n".join(line for line in lines if not line.startswith(b"idempotency-key:"))
-
-
-def _echoing(
-    pieces: list[bytes], times: list[int], echo: Mapping[str, bytes], *, is_streamed: bool
-) -> tuple[list[bytes], list[int]]:
-    """The pieces of a response that repeats this call's own fields in the place of the earlier call's."""
-    data = b"".join(pieces)
-    if not is_streamed:
-        return [_with_echo(data, echo)], [0]
-    blocks = split_blocks(data)
-    out, at, last = [], [], 0
-    ends = _ends(pieces)
-    position = 0
-    for block in blocks:
-        position = data.index(block, position) + len(block)
-        while last < len(ends) - 1 and ends[last] < position:
-            last += 1
-        out.append(_event_with_echo(block, echo) + b"\n\n")
-        at.append(times[last])
-    return out, at
-
-
-def _ends(pieces: list[bytes]) -> list[int]:
-    """Where each piece ends in the whole."""
-    ends, end = [], 0
-    for piece in pieces:
-        end += len(piece)
-        ends.append(end)
-    return ends
-
-
-def _event_with_echo(block: bytes, echo: Mapping[str, bytes]) -> bytes:
-    lines = block.split(b"\n")
-    for number, line in enumerate(lines):
-        if line.startswith(b"data: {"):
-            event = _decode_fields(line[6:])
-            if "response" in event and kind_of(event["response"]) == "object":
-                event["response"] = msgspec.Raw(_with_echo(bytes(event["response"]), echo))
-                lines[number] = b"data: " + _encode(event)
-    return b"\n".join(lines)
-
-
-def _with_echo(response: bytes, echo: Mapping[str, bytes]) -> bytes:
-    fields = _decode_fields(response)
-    for name in _ECHOED:
-        if name in fields or name in echo:
-            fields[name] = msgspec.Raw(echo.get(name, b"{}" if name == "metadata" else b"null"))
-    return _encode(fields)
