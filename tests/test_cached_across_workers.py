@@ -153,13 +153,13 @@ def test_an_answer_that_comes_just_before_its_lease_is_free_is_taken(hall, work,
 def test_who_has_waited_for_long_goes_up_alone(hall, work, store, make, elsewhere):
     key, _ = elsewhere
     make(CACHE + "latency: {total_s: 0.2}\n")
-    flights = hall.upstream.flights
-    before = len(flights)
-    work.chat("help")
-    assert len(flights) == before
-    until(hall, lambda: len(flights) > before)
+    before = len(hall.upstream.flights)
+    waiting = work.chat("help")
+    assert len(hall.upstream.flights) == before
+    until(hall, lambda: len(hall.upstream.flights) > before)
 
     assert store.leases[key][0] == OTHERS
+    waiting.running.cancel()
 
 
 @pytest.mark.parametrize("ends", ["fails", "goes away"])
