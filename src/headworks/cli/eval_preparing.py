@@ -81,7 +81,7 @@ def prepare_sources(project: Project, name: str, sources: Sequence[ArmSource], s
     """
     from headworks.cli.prompt_release import registry_of
 
-    settings = read_settings(project, os.environ)
+    settings = read_settings(project, os.environ, demands_evidence=False)
     with registry_of(project) as registry:
         publications = () if registry is None else tuple(registry.list(name))
         active = None if registry is None else registry.active(name)
@@ -110,6 +110,7 @@ def prepare_sources(project: Project, name: str, sources: Sequence[ArmSource], s
             model=rung,
             fallback=(),
             canary=None,
+            cache=None,  # every answer is to be the model's own
             actions={},
             retention=Retention(content="full"),  # sealed, for a moment: see `EvalGateway`
             output=msgspec.structs.replace(contract.output, **spec.parameters),

@@ -1,5 +1,6 @@
 """The local model: its files, found and read, and the vectors that it gives."""
 
+import functools
 import hashlib
 import importlib.util
 from collections.abc import Sequence
@@ -115,8 +116,9 @@ class LocalModel:
         return found
 
 
+@functools.cache
 def load_local_model() -> LocalModel:
-    """The model of the extra `semantic`, from the files that are installed.
+    """The model of the extra `semantic`, from the files that are installed; the same one for all of a process.
 
     Raises:
         CommandError: it is not installed, or another release of it is.
