@@ -15,6 +15,7 @@ import msgspec
 from headworks.cli.eval_gateway import EvalGateway
 from headworks.cli.eval_preparing import ArmSource, EvalArms, prepare_sources
 from headworks.cli.eval_report import ProgressLine
+from headworks.cli.eval_retrieval import Retrieval
 from headworks.cli.eval_scoring import Scoring, eval_folder, new_run
 from headworks.cli.lines import note
 from headworks.config import Project, Workload
@@ -127,7 +128,9 @@ class _Session:
             async with gateway, scoring:
                 folder = self._folder(scoring, gateway)
                 with folder:
-                    end = await self._go_on(folder, scoring, gateway, cache)
+                    async with Retrieval(self._arms, folder) as retrieval:
+                        await retrieval.gather(scoring.settings.retrieval, self._terms.concurrency)
+                        end = await self._go_on(folder, scoring, gateway, cache, retrieval)
                     return conclude(folder, end)
 
     def _folder(self, scoring: Scoring, gateway: EvalGateway) -> RunFolder:
@@ -152,16 +155,18 @@ class _Session:
             wanted=self._terms.split,
         )
 
-    async def _go_on(self, folder: RunFolder, scoring: Scoring, gateway: EvalGateway, cache: AnswerCache) -> End:
+    async def _go_on(
+        self, folder: RunFolder, scoring: Scoring, gateway: EvalGateway, cache: AnswerCache, retrieval: Retrieval
+    ) -> End:
         terms = self._terms
         line = ProgressLine(folder.manifest)
         runner = Runner(
             folder,
             scoring.scorer,
-            gateway.ask,
+            retrieval.asking(gateway.ask),
             Limits(concurrency=terms.concurrency, timeout_s=scoring.settings.timeout_s, cap_usd=terms.cap_usd),
             cache=cache,
-            request_hash=self._arms.request_hash,
+            request_hash=retrieval.request_hash,
             on_progress=line,
         )
         loop = asyncio.get_running_loop()

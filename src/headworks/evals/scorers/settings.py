@@ -100,6 +100,8 @@ class ToolCallsSettings(Section, frozen=True):
 
 
 LOCAL_EMBEDDINGS = "local"
+VARIABLE_NAME = "^[a-z][a-z0-9_]{0,62}$"
+WAY_NAME = "^[a-z][a-z0-9-]{0,62}$"
 
 
 class EmbeddingSettings(Section, frozen=True):
@@ -216,6 +218,35 @@ _WITHOUT_SETTINGS = (
 )
 
 
+class WaySettings(Section, frozen=True):
+    """One way of finding a context: exactly one of these."""
+
+    file: Annotated[
+        FilePath | None, Meta(description='JSON lines `{"id": ..., "context": ...}`, one for each case.')
+    ] = None
+    function: Annotated[
+        FunctionSettings | None,
+        Meta(description="Your own Python function: it gets the case, and gives a text or a list of texts."),
+    ] = None
+    command: Annotated[
+        CommandSettings | None,
+        Meta(description="Your own command: the case as JSON in, a text or a list of texts as JSON out."),
+    ] = None
+
+
+class RetrievalSettings(Section, frozen=True, kw_only=True):
+    """What an arm can find for a case before it asks: `--arm retrieval=NAME`."""
+
+    variable: Annotated[
+        str, Meta(description="The prompt's variable that what was found is the value of.", pattern=VARIABLE_NAME)
+    ]
+    ways: Annotated[
+        dict[Annotated[str, Meta(pattern=WAY_NAME)], WaySettings],
+        Meta(description="By name: what is held against one another.", min_length=1, max_length=50),
+    ]
+    most_s: Annotated[float, Meta(description="Seconds for all cases of one way together.", gt=0, le=86_400)] = 600.0
+
+
 class EvalSettings(Section, frozen=True):
     """The whole of `evals.yaml`."""
 
@@ -225,6 +256,9 @@ class EvalSettings(Section, frozen=True):
         Meta(description="All of them must accept an answer. Left out: what fits the cases' `expected`."),
     ] = ()
     timeout_s: Annotated[Seconds, Meta(description="Seconds for one case, the model's answer and its scoring.")] = 120.0
+    retrieval: Annotated[
+        RetrievalSettings | None, Meta(description="Ways of finding a context, as arms of an eval.")
+    ] = None
 
 
 def read_settings(folder: Path) -> EvalSettings:
@@ -267,6 +301,8 @@ class _SettingsRules:
                 if len(kinds) != 1:
                     what = "one" if kinds else f"one of {', '.join(f'`{name}`' for name in KINDS)}"
                     self._findings.add_unless_faulty(path, f"expected {what} kind of scorer, got {len(kinds)}")
+            case WaySettings():
+                self._way(struct, path)
             case RegexSettings():
                 for index, pattern in enumerate(struct.patterns):
                     problem = pattern_problem(pattern)
@@ -287,3 +323,10 @@ class _SettingsRules:
     def _file(self, path: Place, name: str) -> None:
         if not (self._folder / name).is_file():
             self._findings.add_unless_faulty(path, "there is no such file beside this one")
+
+    def _way(self, way: WaySettings, path: Place) -> None:
+        kinds = [name for name in way.__struct_fields__ if getattr(way, name) is not None]
+        if len(kinds) != 1:
+            self._findings.add_unless_faulty(path, f"expected one of `file`, `function`, `command`, got {len(kinds)}")
+        if way.file is not None:
+            self._file((*path, "file"), way.file)
