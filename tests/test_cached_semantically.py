@@ -21,9 +21,9 @@ variables:
   ticket: {type: string, trusted: true}
   plan: {type: string, trusted: true, default: free}
 ---
-@system
+{% system %}
 Route for {{ plan }}.
-@user
+{% user %}
 {{ ticket }}
 """
 

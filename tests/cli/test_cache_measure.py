@@ -109,7 +109,7 @@ def test_a_dry_run_changes_nothing(faq):
         (lambda faq: faq.contract(CONTRACT.replace("0.8", "0.85")), "`at_least` has changed"),
         (lambda faq: (faq.workload / "evals.yaml").write_text("scorers: [exact]\n"), "evals.yaml has changed"),
         (
-            lambda faq: (faq.workload / "prompt.md").write_text("---\nversion: 1.0.0\n---\n@system\nBe kind.\n"),
+            lambda faq: (faq.workload / "prompt.md").write_text("---\nversion: 1.0.0\n---\n{% system %}\nBe kind.\n"),
             "the prompt has changed",
         ),
         (
@@ -167,7 +167,7 @@ def test_a_right_answer_in_other_words_is_right_by_the_workloads_own_scorer(faq)
 def test_a_variable_is_compared_within_what_the_others_say(faq):
     (faq.workload / "prompt.md").write_text(
         "---\nversion: 1.0.0\nvariables:\n  q: {type: string, trusted: true}\n  plan: {type: string, trusted: true}\n"
-        "  n: {type: integer, default: 1}\n---\n@user\n{{ plan }} {{ q }} {{ n }}\n"
+        "  n: {type: integer, default: 1}\n---\n{% user %}\n{{ plan }} {{ q }} {{ n }}\n"
     )
     cases = [
         {"id": f"{plan}{n}", "variables": {"q": q, "plan": plan}, "expected": plan}

@@ -213,7 +213,8 @@ class Contexts:
             nonlocal failed
             for case in cases:
                 if case.id not in self._places:
-                    failed += not await self._find(case, end_s - perf_counter())
+                    is_found = await self._find(case, end_s - perf_counter())
+                    failed += not is_found
 
         async with asyncio.TaskGroup() as group:
             for _ in range(concurrency):
