@@ -162,6 +162,30 @@ def test_who_has_waited_for_long_goes_up_alone(hall, work, store, make, elsewher
     waiting.running.cancel()
 
 
+def test_where_the_others_answer_is_not_for_others_nobody_waits_for_the_next(hall, work, store, elsewhere):
+    key, _ = elsewhere
+    cache = ResponseCache("triage", store, NoSeal(), lambda: store.now_s, pytest.fail)
+    waiting = work.chat("help")
+    hall.loop.run_until_complete(cache.give_none(key))
+    until(hall, lambda: len(hall.upstream.flights) == 2)
+
+    assert store.leases[key][0] == OTHERS
+    work.answer(team("blue"))
+    assert json.loads(waiting.body) == team("blue")
+
+
+def test_who_has_an_answer_that_is_not_for_others_tells_them(hall, work, store, make):
+    make()
+    work.chat("help")
+    (key,) = store.leases
+    work.answer(team("red"), status=500)
+    hall.turn()
+    cache = ResponseCache("triage", store, NoSeal(), lambda: store.now_s, pytest.fail)
+
+    assert not store.leases
+    assert hall.loop.run_until_complete(cache.gives_none(key))
+
+
 @pytest.mark.parametrize("ends", ["fails", "goes away"])
 def test_a_lease_is_given_back_however_the_call_ends(hall, work, store, make, ends):
     make()
@@ -174,4 +198,4 @@ def test_a_lease_is_given_back_however_the_call_ends(hall, work, store, make, en
     hall.turn()
 
     assert not store.leases
-    assert not store.kept
+    assert not [data for data in store.kept.values() if data != b"none"]

@@ -204,10 +204,16 @@ class CachedCalls:
             recorded = await self._make(wanted, b"miss", reply, make)
             kept = self._good(wanted, recorded)
             if kept is None:
-                flight.land(Landed("none" if wanted.call.is_settled and recorded.is_over else "gone"))
+                is_answered = wanted.call.is_settled and recorded.is_over
+                flight.land(Landed("none" if is_answered else "gone"))
+                if is_answered:
+                    await cache.give_none(wanted.key)
                 return
             flight.land(Landed("good", kept))
             await self._keep(wanted, kept)
+        except Exception:
+            await cache.give_none(wanted.key)
+            raise
         finally:
             if lease is not None:
                 lease.let_go(self._loop)
@@ -224,8 +230,8 @@ class CachedCalls:
         return None if near is None else Landed("good", near.answer, near.similarity)
 
     async def _elsewhere(self, wanted: _Wanted) -> tuple[Landed | None, Lease | None]:
-        """Wait for the answer of a call that another process makes: the answer, or the right to make the call because
-        that one has ended without an answer for others, or neither, for no time is left to wait."""
+        """Wait for the answer of a call that another process makes: the answer; or the right to make the call because
+        that one has gone or died; or neither, for its answer is not for others, or no time is left to wait."""
         assert wanted.key is not None, "who waits has a key"
         cache = wanted.settings.cache
         until_s = self._loop.time() + self._patience_s(wanted)
@@ -236,6 +242,8 @@ class CachedCalls:
             found = await cache.find(wanted.key)
             if found is not None:
                 return Landed("good", found), None
+            if await cache.gives_none(wanted.key):
+                break
             lease = await cache.claim(wanted.key)
             if lease is not None:
                 # It may have come to its end between the two.

@@ -1,6 +1,7 @@
 """Answers in and out of a store: written, sealed, read, and never a reason for a call to fail."""
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Literal, Protocol
 
 from headworks.errors import StorageError
@@ -10,6 +11,10 @@ from headworks.response_cache.stores import MOST_ENTRY_BYTES, Store, StoreAway
 
 _QUIET_S = 60.0
 """A store that is away is told of once in so many seconds."""
+
+
+_NONE_S = 2.0
+"""Whoever waits looks several times within it."""
 
 
 class Seal(Protocol):
@@ -65,6 +70,15 @@ class ResponseCache:
         """The right to make the call of this key; None where another process is making it."""
         return await claim(self._store, key, self._tell)
 
+    async def give_none(self, key: bytes) -> None:
+        """Tell other processes that this call's answer is not for them: each is to make its own, and none to wait."""
+        if self._store.is_outside:
+            await self.write(_none_of(key), b"none", _NONE_S)
+
+    async def gives_none(self, key: bytes) -> bool:
+        """Whether a call of this key was told of so, just now."""
+        return self._store.is_outside and await self.read(_none_of(key)) is not None
+
     async def read(self, key: bytes) -> bytes | None:
         """What was written under a key; None as well where the store is away."""
         try:
@@ -95,6 +109,10 @@ class ResponseCache:
         if self._now() - self._told_s >= _QUIET_S:
             self._told_s = self._now()
             self._say(f"the response cache of {self._workload} cannot be used, and its calls go up: {error}")
+
+
+def _none_of(key: bytes) -> bytes:
+    return sha256(b"none" + key).digest()
 
 
 def _bound(key: bytes) -> str:
