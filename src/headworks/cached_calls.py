@@ -29,6 +29,7 @@ from headworks.exchange import SHARE_WITH_MORE, Reply
 from headworks.judging import refuses
 from headworks.plain_answer import DEGRADED
 from headworks.response_cache import (
+    Asked,
     CachedAnswer,
     Flight,
     Flights,
@@ -82,8 +83,7 @@ class _Wanted(msgspec.Struct, frozen=True, eq=False):
 
     Attributes:
         own: the caller's fields.
-        key: of the call; None where no answer of another's will do.
-        compared: its text that may be another; None where there is none.
+        exact: what makes it the same as another, and `key` of that; None where no answer of another's will do.
     """
 
     settings: CachedWorkload
@@ -91,8 +91,8 @@ class _Wanted(msgspec.Struct, frozen=True, eq=False):
     asked: Composed
     admission: Admission
     own: Fields
+    exact: Asked | None
     key: bytes | None
-    compared: Compared | None
 
 
 def settings_hash(work: CompiledWorkload, rules: bytes) -> str:
@@ -173,15 +173,18 @@ class CachedCalls:
             self._flights.end(wanted.key, flight)
 
     def _wanted(self, call: OpenCall, asked: Composed, own: Fields, admission: Admission, *, is_kept: bool) -> _Wanted:
-        settings, endpoint = self._caches[asked.work.name], admission.route.endpoint
+        settings = self._caches[asked.work.name]
         exact = asked_of(call, asked, admission, settings.fingerprint) if is_kept else None
         key = None if exact is None else key_of(exact, self._secret)
-        compared, semantic = None, settings.semantic
-        if exact is not None and semantic is not None:
-            assert call.work is not None, "it was made with the call"
-            if call.work.prompt_hash == semantic.prompt_hash:
-                compared = compared_of(exact, asked, endpoint, semantic.over, self._secret)
-        return _Wanted(settings, call, asked, admission, own, key, compared)
+        return _Wanted(settings, call, asked, admission, own, exact, key)
+
+    def _compared(self, wanted: _Wanted) -> Compared | None:
+        """The text of a call that may be another; None where there is none."""
+        semantic, record = wanted.settings.semantic, wanted.call.work
+        if semantic is None or wanted.exact is None or record is None or record.prompt_hash != semantic.prompt_hash:
+            return None
+        endpoint = wanted.admission.route.endpoint
+        return compared_of(wanted.exact, wanted.asked, endpoint, semantic.over, self._secret)
 
     async def _lead(self, wanted: _Wanted, flight: Flight, reply: Reply, make: Make) -> None:
         """Answer a call that others of this worker wait for."""
@@ -224,9 +227,10 @@ class CachedCalls:
         found = await wanted.settings.cache.find(wanted.key)
         if found is not None:
             return Landed("good", found)
-        if wanted.compared is None or wanted.settings.semantic is None:
+        compared = self._compared(wanted)
+        if compared is None or wanted.settings.semantic is None:
             return None
-        near = await wanted.settings.semantic.neighbours.find(wanted.compared.context, wanted.compared.text)
+        near = await wanted.settings.semantic.neighbours.find(compared.context, compared.text)
         return None if near is None else Landed("good", near.answer, near.similarity)
 
     async def _elsewhere(self, wanted: _Wanted) -> tuple[Landed | None, Lease | None]:
@@ -260,10 +264,9 @@ class CachedCalls:
     async def _keep(self, wanted: _Wanted, answer: CachedAnswer) -> None:
         assert wanted.key is not None, "who keeps has a key"
         await wanted.settings.cache.keep(wanted.key, answer)
-        if wanted.compared is not None and wanted.settings.semantic is not None:
-            await wanted.settings.semantic.neighbours.keep(
-                wanted.compared.context, wanted.compared.text, wanted.key, answer.expires_us
-            )
+        compared, semantic = self._compared(wanted), wanted.settings.semantic
+        if compared is not None and semantic is not None:
+            await semantic.neighbours.keep(compared.context, compared.text, wanted.key, answer.expires_us)
 
     def _patience_s(self, wanted: _Wanted) -> float:
         """How long to wait for another call's answer: there is to be time for one of its own."""
