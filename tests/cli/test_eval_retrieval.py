@@ -17,6 +17,7 @@ Known: {{ passages | fence }}
 {{ question | fence }}
 """
 PLAN = """
+pace: 0
 rules:
   - when: { matches: "opens at (?P<hour>[0-9]+)" }
     say: "{{hour}}"

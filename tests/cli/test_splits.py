@@ -9,11 +9,11 @@ NAME = "ticket-triage"
 
 @pytest.fixture
 def divided(desk):
-    """The first thirty cases decide, ten are examples, and ten are for work on the prompt."""
+    """Of twelve cases six decide, three are examples, and three are for work on the prompt."""
     path = desk.folder / "workloads" / NAME / "golden.jsonl"
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [json.loads(line) for line in path.read_text().splitlines()[:12]]
     for number, case in enumerate(lines):
-        case["split"] = "test" if number < 30 else "train" if number < 40 else "dev"
+        case["split"] = "test" if number < 6 else "train" if number < 9 else "dev"
     path.write_text("".join(json.dumps(case) + "\n" for case in lines))
     return desk
 
@@ -24,7 +24,7 @@ def asked(out):
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [((), ("test", 30)), (("--split", "dev"), ("dev", 10)), (("--split", "train"), ("train", 10))],
+    [((), ("test", 6)), (("--split", "train"), ("train", 3))],
 )
 def test_an_eval_asks_what_decides_unless_another_part_is_wanted(divided, words, expected):
     _, out, err = divided.run("eval", NAME, *words, "--json")
@@ -34,10 +34,10 @@ def test_an_eval_asks_what_decides_unless_another_part_is_wanted(divided, words,
 
 def test_all_cases_are_asked_where_that_is_said_and_a_report_says_which_part_it_is(divided):
     found = json.loads(divided.run("eval", NAME, "--split", "all", "--json")[1])
-    assert (found["manifest"].get("split", ""), found["answered"]) == ("", 50)
+    assert (found["manifest"].get("split", ""), found["answered"]) == ("", 12)
     out = divided.run("eval", NAME, "--split", "dev")[1]
 
-    assert "10 cases of the split `dev`: for work on the prompt, where others decide" in out
+    assert "3 cases of the split `dev`: for work on the prompt, where others decide" in out
 
 
 def test_a_run_of_a_part_is_gone_on_with_as_it_is(divided):
@@ -47,7 +47,7 @@ def test_a_run_of_a_part_is_gone_on_with_as_it_is(divided):
     assert (code, "leave --split out" in err) == (1, True)
     _, out, _ = divided.run("eval", NAME, "--resume", run, "--json")
 
-    assert asked(out) == ("dev", 10)
+    assert asked(out) == ("dev", 3)
 
 
 def test_what_is_compared_is_what_decides(divided):
@@ -61,7 +61,7 @@ def test_select_decides_by_test_cases_alone_and_says_so(divided):
     code, out, err = divided.run("select", NAME, "--dry-run", "--underpowered")
 
     assert code == 0, err
-    assert "30 cases of `test`" in out
+    assert "6 cases of `test`" in out
 
 
 def test_new_cases_are_given_their_split(divided, tmp_path):

@@ -104,7 +104,7 @@ def test_a_model_of_another_kind_of_number_is_refused(tmp_path):
 def test_where_it_is_not_installed_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(CommandError, match=r"headworks\[semantic\]"):
-        load_local_model()
+        load_local_model.__wrapped__()
     with pytest.raises(CommandError, match="cannot be read"):
         LocalModel(tmp_path / "none", tmp_path / "none")
 

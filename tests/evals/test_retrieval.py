@@ -121,7 +121,9 @@ def test_a_function_that_gives_none_says_why(tmp_path, code, message):
 
 def test_a_function_has_so_much_time_and_the_next_case_another_process(tmp_path):
     path = tmp_path / "find.py"
-    path.write_text("def find(case):\n    while case['id'] == 'a':\n        pass\n    return 'here'\n")
+    path.write_text(
+        "import time\n\ndef find(case):\n    time.sleep(60 if case['id'] == 'a' else 0)\n    return 'here'\n"
+    )
 
     failed, had = gathered(tmp_path / "contexts.jsonl", FromFunction(path, "find", 1.0), CASES[:2])
 
