@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headworks.errors import CommandError
 from headworks.evals.false_hits import (
     ALPHA,
     THRESHOLDS,
@@ -99,3 +100,9 @@ def test_the_hits_that_are_needed_are_just_enough(most_false):
 
     assert rate_at(0.9, many, pairs, frozenset()).upper < most_false
     assert rate_at(0.9, many, pairs[1:], frozenset()).upper >= most_false
+
+
+def test_a_set_in_which_everything_is_alike_is_refused(monkeypatch):
+    monkeypatch.setattr("headworks.evals.false_hits.MOST_PAIRS", 10)
+    with pytest.raises(CommandError, match="tells nothing apart"):
+        find_pairs(probes(9), 0.4, cosines, lambda one, other: True)

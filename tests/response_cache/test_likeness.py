@@ -19,6 +19,8 @@ def stands(one, other):
         ("Is Berlin open? Tell me.", "so is Berlin open?"),
         ("I can't log in", "I can\u2019t log in"),
         ("Order 4411 is late", "My order 4411 is very late"),
+        ("Which payment methods do you accept?", "what payment method is accepted"),
+        ("Can I return it after 30 days?", "Is it possible to return it after 30 days?"),
     ],
 )
 def test_other_words_for_the_same_may_stand(one, other):
@@ -36,6 +38,9 @@ def test_other_words_for_the_same_may_stand(one, other):
         ("Version 2 or version 3?", "Version 2?"),
         ("Is the shop in Berlin open", "Is the shop in Munich open"),
         ("convert euros to dollars", "convert dollars to euros"),
+        ("Send the report for the northern region", "Send the report for the southern region"),
+        ("How do I enable the second factor?", "How do I disable the second factor?"),
+        ("Is the single room free?", "Is the double room free?"),
         ("A payment from Alice to me", "A payment to Alice from Bob"),
     ],
 )

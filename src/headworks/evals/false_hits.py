@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
+from headworks.errors import CommandError
 from headworks.evals.statistics import clopper_pearson
 
 ALPHA = 0.05
@@ -21,6 +22,9 @@ ALPHA = 0.05
 THRESHOLDS = tuple(round(0.99 - 0.01 * step, 2) for step in range(25))
 """Thresholds that are tried for a recommendation, from 0.99 to 0.75. Each has a part of `ALPHA` (Bonferroni), for
 the best of many looks better than it is."""
+
+MOST_PAIRS = 1_000_000
+"""Each is held in memory and judged."""
 
 
 class Probe(msgspec.Struct, frozen=True):
@@ -78,6 +82,9 @@ def find_pairs(
     Arguments:
         cosines: of a vector with each of others, which stand behind one another.
         may_stand: whether a probe may stand for another beside their likeness.
+
+    Raises:
+        CommandError: there are so many that nothing can be said of them.
     """
     contexts: dict[bytes, list[int]] = {}
     for place, probe in enumerate(probes):
@@ -93,6 +100,11 @@ def find_pairs(
                 for other, similarity in zip(others, near, strict=True)
                 if similarity >= lowest and may_stand(one, other)
             ]
+            if len(found) > MOST_PAIRS:
+                raise CommandError(
+                    f"more than {MOST_PAIRS:,} pairs of cases are at least {lowest:.2f} alike: that tells nothing "
+                    "apart; raise `at_least`, or have one variable's texts compared (`over`)"
+                )
     return found
 
 
