@@ -34,9 +34,11 @@ _SENTENCE_ENDS = ".!?:;\n"
 _SHORT = 3
 """A word of so many letters or fewer may stand anywhere: most of these carry no meaning of their own."""
 
-_EMPTY = frozenset(
-    ["what", "which", "does", "have", "that", "this", "these", "those", "there", "please", "your", "about", "could", "would", "will", "just", "very", "really", "also", "bitte", "welche", "welcher", "welches", "eine", "einen", "einem", "einer", "dass", "diese", "dieser", "dieses", "auch", "sehr"]
-)
+_MEANING_LITTLE = """
+what which does have that this these those there please your about could would will just very really also
+bitte welche welcher welches eine einen einem einer dass diese dieser dieses auch sehr
+"""
+_EMPTY = frozenset(_MEANING_LITTLE.split())
 """Longer words that may be exchanged; "when" and "where" are none of them."""
 
 _ENDINGS = ("ing", "ed", "en", "er", "es", "s", "e", "n")
