@@ -5,7 +5,14 @@ import pytest
 
 from headworks.embedding import load_local_model
 from headworks.records.content import ContentVault
-from headworks.response_cache import CachedAnswer, MemoryStore, Neighbours, ResponseCache, SqliteStore
+from headworks.response_cache import (
+    CachedAnswer,
+    MemoryStore,
+    Neighbours,
+    ResponseCache,
+    SqliteStore,
+    stats_of_file,
+)
 from headworks.response_cache.neighbours import MOST_NEIGHBOURS
 
 HERE, THERE = b"c" * 32, b"d" * 32
@@ -105,7 +112,7 @@ def test_a_context_keeps_its_latest_neighbours(model):
         assert await corner.found("what is number 0") is None
         assert await corner.found("what is number 1") is not None
         assert await corner.found(f"what is number {MOST_NEIGHBOURS}") is not None
-        assert len(await corner.cache.read(HERE)) < 300_000
+        assert len(await corner.cache.read(b"like:" + HERE)) < 300_000
 
     asyncio.run(dialogue())
 
@@ -132,6 +139,7 @@ def test_what_leaves_the_process_is_sealed(model, tmp_path):
         await corner.answer(b"1" * 32, "Wherefore art thou here?")
         assert await corner.found("wherefore art thou here") is not None
         await store.close()
+        assert stats_of_file(tmp_path / "answers.db", lambda: 1000.0)[0].entries == 1, "neighbours are no answers"
         written = b"".join(file.read_bytes() for file in tmp_path.iterdir())
         assert model.packed("Wherefore art thou here?")[:32] not in written
         assert b"Wherefore" not in written

@@ -1,7 +1,6 @@
 """Answers in and out of a store: written, sealed, read, and never a reason for a call to fail."""
 
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Literal, Protocol
 
 from headworks.errors import StorageError
@@ -112,7 +111,7 @@ class ResponseCache:
 
 
 def _none_of(key: bytes) -> bytes:
-    return sha256(b"none" + key).digest()
+    return b"none:" + key
 
 
 def _bound(key: bytes) -> str:

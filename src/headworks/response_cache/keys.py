@@ -16,6 +16,9 @@ VOLATILE = frozenset(
 """Fields of a request that name a call or its user, or say how the provider caches, and change no answer (OpenAI API
 reference, 2026-11)."""
 
+KEY_BYTES = 32
+"""Of a key: HMAC-SHA256."""
+
 Scope = Literal["key", "team", "user"]
 
 _INFO = b"headworks response cache 2\0"

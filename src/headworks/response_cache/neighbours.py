@@ -19,6 +19,9 @@ from headworks.response_cache.likeness import MOST_CHARACTERS, Wording, may_stan
 MOST_NEIGHBOURS = 256
 """Of one context; the oldest goes first. A record of so many is 170 KB."""
 
+_PREFIX = b"like:"
+"""Of a context's key, so that it is none of an answer's."""
+
 _TRIED = 3
 """Neighbours whose answers are looked for: those of the nearest may have been removed."""
 
@@ -112,13 +115,13 @@ class Neighbours:
         others = [one for one in await self._known(context) if one.key != key]
         kept = (*others[-(MOST_NEIGHBOURS - 1) :], _Neighbour(key, vector, wording_of(text, self._key), expires_us))
         lives_s = max(one.expires_us for one in kept) / 1e6 - self._now()
-        await self._cache.write(context, _encode(_Context(self._model.identity, kept)), lives_s)
+        await self._cache.write(_PREFIX + context, _encode(_Context(self._model.identity, kept)), lives_s)
 
     def _vector(self, text: str) -> bytes:
         return self._model.packed(text) if len(text) <= MOST_CHARACTERS else b""
 
     async def _known(self, context: bytes) -> tuple[_Neighbour, ...]:
-        data = await self._cache.read(context)
+        data = await self._cache.read(_PREFIX + context)
         if data is None:
             return ()
         try:

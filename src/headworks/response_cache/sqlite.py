@@ -12,6 +12,7 @@ import msgspec
 
 from headworks.database import open_database, storage_errors, transaction
 from headworks.errors import StorageError
+from headworks.response_cache.keys import KEY_BYTES
 from headworks.response_cache.stores import StoreAway
 
 T = TypeVar("T")
@@ -50,9 +51,13 @@ _WEIGHED_EVERY = 32
 """Writes after which the whole is weighed: that looks at all entries of a workload."""
 
 
+_ANSWERS = f"length(key) = {KEY_BYTES}"
+"""Which entries are answers: what is kept beside them has longer keys."""
+
+
 class CacheStats(msgspec.Struct, frozen=True):
-    """What the file holds of one workload: entries that have not expired, the bytes of all, the time of the oldest in
-    microseconds since the Unix epoch."""
+    """What the file holds of one workload: answers that have not expired, the bytes of them and of what is kept beside
+    them, the time of the oldest in microseconds since the Unix epoch."""
 
     workload: str
     entries: int
@@ -141,7 +146,8 @@ def stats_of_file(path: Path, now: Callable[[], float] = time.time) -> list[Cach
     try:
         with storage_errors(path):
             rows = connection.execute(
-                "SELECT workload, count(*), sum(length(sealed)), min(stored_us) FROM entries WHERE expires_us > ? "
+                f"SELECT workload, count(*) FILTER (WHERE {_ANSWERS}), sum(length(sealed)), min(stored_us) "  # noqa: S608
+                "FROM entries WHERE expires_us > ? "
                 "GROUP BY workload ORDER BY workload",
                 (int(now() * 1e6),),
             ).fetchall()
@@ -151,7 +157,7 @@ def stats_of_file(path: Path, now: Callable[[], float] = time.time) -> list[Cach
 
 
 def clear_file(path: Path, workload: str = "") -> int:
-    """Remove the entries of a workload, or all of them; how many.
+    """Remove the entries of a workload, or all of them; how many answers there were among them.
 
     Raises:
         StorageError: it cannot be used.
@@ -161,7 +167,10 @@ def clear_file(path: Path, workload: str = "") -> int:
     connection = _open(path)
     try:
         with storage_errors(path), transaction(connection):
-            return connection.execute("DELETE FROM entries WHERE ? IN ('', workload)", (workload,)).rowcount
+            counted = f"SELECT count(*) FROM entries WHERE ? IN ('', workload) AND {_ANSWERS}"  # noqa: S608
+            (answers,) = connection.execute(counted, (workload,)).fetchone()
+            connection.execute("DELETE FROM entries WHERE ? IN ('', workload)", (workload,))
+            return int(answers)
     finally:
         connection.close()
 
