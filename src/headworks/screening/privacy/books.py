@@ -87,8 +87,11 @@ class TokenBook:
 
     def digest(self) -> str:
         """A hash of all tokens with their values."""
-        written = msgspec.json.encode(sorted(self._by_token.items()))
-        return hashlib.sha256(written).hexdigest()
+        written = hashlib.sha256()
+        for made, value in sorted(self._by_token.items()):
+            data = value.encode("utf-8", "surrogatepass")
+            written.update(b"%b %d %b" % (made.encode(), len(data), data))
+        return written.hexdigest()
 
     @property
     def has_entries(self) -> bool:
