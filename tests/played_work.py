@@ -106,6 +106,7 @@ class Work:
         pools=(),
         cache=None,
         cached=None,
+        semantic=None,
         **options,
     ):
         """Write the files and make a gateway of them.
@@ -115,6 +116,7 @@ class Work:
             speaks: the dialects of the targets.
             pools: through which `small` can be reached, the first one the cheaper tier.
             cache: the response cache of the workload; `cached` is told how its calls come out.
+            semantic: makes of the compiled workload what finds answers to what is like others.
             options: further ones of the gateway.
         """
         text = f"owner: o\ndescription: d\nladder: [small]\n{contract}"
@@ -178,7 +180,9 @@ class Work:
                 loop=self.hall.loop,
                 secret=b"s" * 32,
                 answer_bytes=1 << 20,
-                caches={} if cache is None else {"triage": CachedWorkload(cache, "settings")},
+                caches={}
+                if cache is None
+                else {"triage": CachedWorkload(cache, "settings", semantic and semantic(compiled))},
                 count=lambda *how: None if cached is None else cached.append(how),
                 values=values,
             ),

@@ -208,7 +208,12 @@ class Assembly:
             cache = ResponseCache(work.name, self._answer_store(work.contract.cache), vault, time.time, report)
             self._response_caches.append(cache)
             rules = b"" if workload.files.rules is None else read_file(workload.files.rules)
-            found[work.name] = CachedWorkload(cache, settings_hash(work, rules))
+            semantic = None
+            if work.contract.cache.semantic is not None:
+                from headworks.semantic_caches import semantic_of  # the model: only who has such a cache loads it
+
+                semantic = semantic_of(work, cache, self.settings.secret)
+            found[work.name] = CachedWorkload(cache, settings_hash(work, rules), semantic)
         return found
 
     def _answer_store(self, cache: "Cache") -> "Store":

@@ -1,9 +1,11 @@
 """A workload's answers, given again: the step before a call goes up, and the one behind its answer.
 
 A call whose contract has `cache` is looked up first, before any quota or budget is asked: what is found costs nothing
-and is charged to nobody. Of calls that are the same and come at once, in one worker, the first goes up and the others
-wait for its answer. What the leader's caller got is kept as it went out, if it was judged good (`_good`), and played
-again. Where a store is away, or the leader's answer is not for others, calls go up as if there were no cache.
+and is charged to nobody. Of calls that are the same and come at once the first goes up, and the others wait for its
+answer: in one worker for its flight, in several, where they share a store, for its lease. What the leader's caller got
+is kept as it went out, if it was judged good (`_good`), and played again. Where the contract has `cache.semantic`, a
+call that is like an earlier one in a text, and the same in all else, is given that one's answer, and told so. Where a
+store is away, or the leader's answer is not for others, calls go up as if there were no cache.
 """
 
 import asyncio
@@ -15,24 +17,27 @@ import msgspec
 
 from headworks.admission import Admission
 from headworks.answering import EVENT_STREAM, JSON, STREAM_HEADERS
+from headworks.cached_keys import Compared, asked_of, compared_of
+from headworks.cached_privately import given_form, kept_form
+from headworks.cached_replies import ECHOED, RecordedReply, echoing
 from headworks.calls import AttemptFailed, Endpoint
 from headworks.compiled import CompiledWorkload
 from headworks.dialects.canonical import AnswerMessage, AnswerReasoning, ModelAnswer
-from headworks.dialects.reading import Fields, kind_of
-from headworks.dialects.sse import split_blocks
+from headworks.dialects.reading import Fields
 from headworks.dialects.whole import answer_text, body_of_stream, read_answer
 from headworks.exchange import SHARE_WITH_MORE, Reply
 from headworks.judging import refuses
 from headworks.plain_answer import DEGRADED
 from headworks.response_cache import (
-    MOST_ENTRY_BYTES,
     Asked,
     CachedAnswer,
+    Flight,
     Flights,
     Landed,
+    Lease,
+    Neighbours,
     ResponseCache,
     key_of,
-    tenant_of,
 )
 from headworks.settlement import OpenCall, Settlement
 from headworks.workload_request import Composed
@@ -41,27 +46,53 @@ Make = Callable[[Reply], Awaitable[None]]
 """Makes a call, and answers it there."""
 
 Count = Callable[[str, str, int], None]
-"""Told of each call of a workload that has a cache: its name, `hit`, `miss` or `bypass`, and what a hit saved, in
-pico-dollars (-1: not known)."""
+"""Told of each call of a workload that has a cache: its name, `hit`, `semantic`, `miss` or `bypass`, and what a hit
+saved, in pico-dollars (-1: not known)."""
 
-_ECHOED = ("metadata", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention")
-"""Fields of a request that a response repeats and that are in no key (OpenAI API reference, the response object,
-2026-11)."""
+_POLL_S = 0.02
+_LONGEST_POLL_S = 0.25
+"""Between two looks at what another process is making: short at first, for most answers take a second or two."""
 
-_STATEFUL = ("previous_response_id", "conversation")
-_OWN_TOOLS = ("function", "custom")
-"""Tools that the caller runs; any other is run by the provider, and may act there."""
 
-_decode_fields = msgspec.json.Decoder(Fields).decode
-_decode_tools = msgspec.json.Decoder(list[Fields]).decode
-_encode = msgspec.json.Encoder().encode
+class Semantic(msgspec.Struct, frozen=True):
+    """What of a workload's calls may be another text.
+
+    Attributes:
+        neighbours: finds answers to texts that are like others.
+        over: the prompt's variable whose text it is; "" for the caller's last message.
+        prompt_hash: of the prompt with which the rate of false hits was measured; calls with another are only ever the
+            same.
+    """
+
+    neighbours: Neighbours
+    over: str = ""
+    prompt_hash: str = ""
 
 
 class CachedWorkload(msgspec.Struct, frozen=True):
-    """One workload's cache, and a hash of what its answers depend on beside the request."""
+    """One workload's cache, and a hash of what its answers depend on beside the request; `semantic` where a text may be
+    another that is like it."""
 
     cache: ResponseCache
     fingerprint: str
+    semantic: Semantic | None = None
+
+
+class _Wanted(msgspec.Struct, frozen=True, eq=False):
+    """A call that an earlier answer may do for.
+
+    Attributes:
+        own: the caller's fields.
+        exact: what makes it the same as another, and `key` of that; None where no answer of another's will do.
+    """
+
+    settings: CachedWorkload
+    call: OpenCall
+    asked: Composed
+    admission: Admission
+    own: Fields
+    exact: Asked | None
+    key: bytes | None
 
 
 def settings_hash(work: CompiledWorkload, rules: bytes) -> str:
@@ -98,108 +129,159 @@ class CachedCalls:
         self._now = now
         self._flights = Flights()
 
-    async def answer(self, call: OpenCall, asked: Composed, admission: Admission, reply: Reply, make: Make) -> None:
+    async def answer(
+        self, call: OpenCall, asked: Composed, own: Fields, admission: Admission, reply: Reply, make: Make
+    ) -> None:
         """Answer a call with an earlier call's answer, or make it.
+
+        Arguments:
+            own: the caller's fields.
 
         Raises:
             Refusal, StorageError: as `make` does.
         """
-        settings, work = self._caches[asked.work.name], asked.work
         wishes = admission.cache_control.lower()
-        key = None if b"no-store" in wishes else self._key(call, asked, admission, settings.fingerprint)
-        if key is None or b"no-cache" in wishes:
-            self._count(work.name, "bypass", -1)
-            recorded = _RecordedReply(reply, b"bypass", self._loop.time)
-            await make(recorded)
-            if key is not None:
-                await self._keep(key, call, asked, admission, recorded)
+        wanted = self._wanted(call, asked, own, admission, is_kept=b"no-store" not in wishes)
+        if wanted.key is None or b"no-cache" in wishes:
+            recorded = await self._make(wanted, b"bypass", reply, make)
+            answer = None if wanted.key is None else self._good(wanted, recorded)
+            if answer is not None:
+                await self._keep(wanted, answer)
             return
         while True:
-            flight, is_ours = self._flights.join(key)
+            flight, is_ours = self._flights.join(wanted.key)
             if is_ours:
                 break
-            landed = await flight.wait(self._loop, self._patience_s(call, work, admission))
+            landed = await flight.wait(self._loop, self._patience_s(wanted))
             if landed.answer is not None:
-                await self._replay(call, asked, admission, landed.answer, reply)
-                return
-            if landed.how != "gone":
-                self._count(work.name, "miss", -1)
-                await make(_RecordedReply(reply, b"miss", self._loop.time))
-                return
+                answer = self._given(wanted, landed.answer)
+                if answer is not None:
+                    await self._replay(wanted, answer, reply, landed.similarity)
+                    return
+            elif landed.how == "gone":
+                continue
+            await self._make(wanted, b"miss", reply, make)
+            return
         try:
-            found = await settings.cache.find(key)
-            if found is not None:
-                flight.land(Landed("good", found))
-                await self._replay(call, asked, admission, found, reply)
-                return
-            self._count(work.name, "miss", -1)
-            recorded = _RecordedReply(reply, b"miss", self._loop.time)
-            await make(recorded)
-            answer = self._good(call, asked, admission, recorded)
-            if answer is None:
-                flight.land(Landed("none" if call.is_settled and recorded.is_over else "gone"))
-                return
-            flight.land(Landed("good", answer))
-            await settings.cache.keep(key, answer)
+            await self._lead(wanted, flight, reply, make)
         except asyncio.CancelledError:
             raise
         except Exception:
             flight.land(Landed("none"))
             raise
         finally:
-            self._flights.end(key, flight)
+            self._flights.end(wanted.key, flight)
 
-    def _patience_s(self, call: OpenCall, work: CompiledWorkload, admission: Admission) -> float:
+    def _wanted(self, call: OpenCall, asked: Composed, own: Fields, admission: Admission, *, is_kept: bool) -> _Wanted:
+        settings = self._caches[asked.work.name]
+        exact = asked_of(call, asked, admission, settings.fingerprint) if is_kept else None
+        key = None if exact is None else key_of(exact, self._secret)
+        return _Wanted(settings, call, asked, admission, own, exact, key)
+
+    def _compared(self, wanted: _Wanted) -> Compared | None:
+        """The text of a call that may be another; None where there is none."""
+        semantic, record = wanted.settings.semantic, wanted.call.work
+        if semantic is None or wanted.exact is None or record is None or record.prompt_hash != semantic.prompt_hash:
+            return None
+        endpoint = wanted.admission.route.endpoint
+        return compared_of(wanted.exact, wanted.asked, endpoint, semantic.over, self._secret)
+
+    async def _lead(self, wanted: _Wanted, flight: Flight, reply: Reply, make: Make) -> None:
+        """Answer a call that others of this worker wait for."""
+        assert wanted.key is not None, "only such calls are waited for"
+        cache = wanted.settings.cache
+        landed = await self._found(wanted)
+        lease = None
+        try:
+            if landed is None:
+                lease = await cache.claim(wanted.key)
+                if lease is None:
+                    landed, lease = await self._elsewhere(wanted)
+            answer = None if landed is None or landed.answer is None else self._given(wanted, landed.answer)
+            if landed is not None and answer is not None:
+                flight.land(landed)
+                await self._replay(wanted, answer, reply, landed.similarity)
+                return
+            if lease is not None:
+                lease.hold(self._loop)
+            recorded = await self._make(wanted, b"miss", reply, make)
+            kept = self._good(wanted, recorded)
+            if kept is None:
+                is_answered = wanted.call.is_settled and recorded.is_over
+                flight.land(Landed("none" if is_answered else "gone"))
+                if is_answered:
+                    await cache.give_none(wanted.key)
+                return
+            flight.land(Landed("good", kept))
+            await self._keep(wanted, kept)
+        except Exception:
+            await cache.give_none(wanted.key)
+            raise
+        finally:
+            if lease is not None:
+                lease.let_go(self._loop)
+
+    async def _found(self, wanted: _Wanted) -> Landed | None:
+        """The answer to the same call, else to the one that is most like it."""
+        assert wanted.key is not None, "who looks has a key"
+        found = await wanted.settings.cache.find(wanted.key)
+        if found is not None:
+            return Landed("good", found)
+        compared = self._compared(wanted)
+        if compared is None or wanted.settings.semantic is None:
+            return None
+        near = await wanted.settings.semantic.neighbours.find(compared.context, compared.text)
+        return None if near is None else Landed("good", near.answer, near.similarity)
+
+    async def _elsewhere(self, wanted: _Wanted) -> tuple[Landed | None, Lease | None]:
+        """Wait for the answer of a call that another process makes: the answer; or the right to make the call because
+        that one has gone or died; or neither, for its answer is not for others, or no time is left to wait."""
+        assert wanted.key is not None, "who waits has a key"
+        cache = wanted.settings.cache
+        until_s = self._loop.time() + self._patience_s(wanted)
+        pause_s = _POLL_S
+        while self._loop.time() < until_s:
+            await self._until(min(until_s, self._loop.time() + pause_s))
+            pause_s = min(_LONGEST_POLL_S, pause_s * 1.5)
+            found = await cache.find(wanted.key)
+            if found is not None:
+                return Landed("good", found), None
+            if await cache.gives_none(wanted.key):
+                break
+            lease = await cache.claim(wanted.key)
+            if lease is not None:
+                # It may have come to its end between the two.
+                found = await cache.find(wanted.key)
+                return (None if found is None else Landed("good", found)), lease
+        return None, None
+
+    async def _make(self, wanted: _Wanted, how: bytes, reply: Reply, make: Make) -> RecordedReply:
+        self._count(wanted.asked.work.name, how.decode(), -1)
+        recorded = RecordedReply(reply, how, self._loop.time)
+        await make(recorded)
+        return recorded
+
+    async def _keep(self, wanted: _Wanted, answer: CachedAnswer) -> None:
+        assert wanted.key is not None, "who keeps has a key"
+        await wanted.settings.cache.keep(wanted.key, answer)
+        compared, semantic = self._compared(wanted), wanted.settings.semantic
+        if compared is not None and semantic is not None:
+            await semantic.neighbours.keep(compared.context, compared.text, wanted.key, answer.expires_us)
+
+    def _patience_s(self, wanted: _Wanted) -> float:
         """How long to wait for another call's answer: there is to be time for one of its own."""
-        longest_s = admission.due_s(work.contract.latency.total_s, is_streamed=call.is_streamed)
+        call, total_s = wanted.call, wanted.asked.work.contract.latency.total_s
+        longest_s = wanted.admission.due_s(total_s, is_streamed=call.is_streamed)
         return max(0.0, call.started_s + longest_s - perf_counter()) * SHARE_WITH_MORE
 
-    def _key(self, call: OpenCall, asked: Composed, admission: Admission, fingerprint: str) -> bytes | None:
-        """The call's key; None where its answer depends on what is not in it, or making it has effects."""
-        work, fields = asked.work, asked.fields
-        cache = work.contract.cache
-        assert cache is not None, "who asks has looked"
-        if asked.privacy is not None or asked.injection is not None or work.contract.actions or call.home:
-            return None
-        if any(not _is_null(fields.get(name)) for name in _STATEFUL) or not _is_pure(fields):
-            return None
-        caller = call.caller
-        record = call.work
-        assert record is not None, "it was made with the call"
-        return key_of(
-            Asked(
-                work.name,
-                tenant_of(cache.scope, caller.key_id, caller.team, call.user),
-                admission.route.endpoint.value,
-                call.is_streamed,
-                tuple((target.provider.partition(":")[0], target.model) for target in work.chain),
-                fingerprint,
-                asked.version,
-                record.schema_hash,
-                _without_key(admission.forwarded),
-                fields,
-                asked.values,
-                asked.metadata if work.rules is not None else None,
-            ),
-            self._secret,
-        )
-
-    async def _keep(
-        self, key: bytes, call: OpenCall, asked: Composed, admission: Admission, recorded: "_RecordedReply"
-    ) -> None:
-        """Keep the answer of a call that did not want an older one."""
-        answer = self._good(call, asked, admission, recorded)
-        if answer is not None:
-            await self._caches[asked.work.name].cache.keep(key, answer)
-
-    def _good(
-        self, call: OpenCall, asked: Composed, admission: Admission, recorded: "_RecordedReply"
-    ) -> CachedAnswer | None:
+    def _good(self, wanted: _Wanted, recorded: RecordedReply) -> CachedAnswer | None:
         """What others may be given of the answer that has gone out; None where they must not.
 
         It is whole, a success, and of the rung in use (a fallback's is worth less); it was judged and found good, at
-        once or mended; it is text, neither a tool call nor a refusal, and complete.
+        once or mended; it is text, neither a tool call nor a refusal, and complete; and without what the caller's
+        personal data are.
         """
+        call, asked = wanted.call, wanted.asked
         work, record = asked.work, call.work
         assert record is not None, "it was made with the call"
         if not (recorded.is_over and recorded.status == 200 and recorded.is_complete and call.is_settled):
@@ -208,7 +290,7 @@ class CachedCalls:
             return None
         if call.model != work.chain[0].model or call.provider not in _providers(work):
             return None
-        endpoint = admission.route.endpoint
+        endpoint = wanted.admission.route.endpoint
         data = b"".join([piece for _, piece in recorded.pieces])
         try:
             answer = read_answer(endpoint, body_of_stream(endpoint, data) if call.is_streamed else data)
@@ -220,6 +302,13 @@ class CachedCalls:
             return None
         cache = work.contract.cache
         assert cache is not None, "who asks has looked"
+        echo = {name: bytes(asked.fields[name]) for name in ECHOED if name in asked.fields}
+        pieces = tuple(recorded.pieces)
+        if asked.privacy is not None:
+            kept = kept_form(asked.privacy, endpoint, asked.fields, wanted.own, data)
+            if kept is None:
+                return None
+            echo, pieces = {}, ((0, kept),)
         now_s = self._now()
         return CachedAnswer(
             int(now_s * 1e6),
@@ -229,34 +318,50 @@ class CachedCalls:
             call.finish_reason,
             record.verdict,
             call.cost_pico if call.price_version else -1,
-            {name: bytes(asked.fields[name]) for name in _ECHOED if name in asked.fields},
-            tuple(recorded.pieces),
+            echo,
+            pieces,
             call.price_version,
         )
 
+    def _given(self, wanted: _Wanted, answer: CachedAnswer) -> CachedAnswer | None:
+        """An answer that was kept, as this caller gets it; None where it cannot be given."""
+        privacy = wanted.asked.privacy
+        if privacy is None:
+            return answer
+        endpoint, fields = wanted.admission.route.endpoint, wanted.asked.fields
+        body = given_form(privacy, endpoint, fields, wanted.own, b"".join([piece for _, piece in answer.pieces]))
+        return None if body is None else msgspec.structs.replace(answer, pieces=((0, body),))
+
     async def _replay(
-        self, call: OpenCall, asked: Composed, admission: Admission, answer: CachedAnswer, reply: Reply
+        self, wanted: _Wanted, answer: CachedAnswer, reply: Reply, similarity: float | None = None
     ) -> None:
-        """Give an earlier call's answer."""
+        """Give an earlier call's answer.
+
+        Arguments:
+            similarity: of the text that it was given to; None where that was the same.
+        """
+        call, asked = wanted.call, wanted.asked
         record, cache = call.work, asked.work.contract.cache
         assert record is not None, "it was made with the call"
         assert cache is not None, "who asks has looked"
         age_s = answer.age_s(self._now())
         record.cached = answer.cost_pico, age_s
         record.verdict = "valid" if answer.verdict in ("valid", "repaired") else ""
-        record.course = f"response cache: {age_s} s old"
+        how = "" if similarity is None else f", semantic, similarity {similarity:.3f}"
+        said = f"response cache: {age_s} s old{how}"
+        record.course = f"{record.course}; {said}" if record.course else said
         # Nobody was asked: no provider, no usage, no response of the caller's own.
         call.provider, call.model, call.served_model = "", answer.model, answer.served_model
         call.finish_reason = answer.finish_reason
         pieces = [piece for _, piece in answer.pieces]
         times = [at_us for at_us, _ in answer.pieces]
-        if admission.route.endpoint is Endpoint.RESPONSES:
-            echo = {name: bytes(asked.fields[name]) for name in _ECHOED if name in asked.fields}
+        if wanted.admission.route.endpoint is Endpoint.RESPONSES and asked.privacy is None:
+            echo = {name: bytes(asked.fields[name]) for name in ECHOED if name in asked.fields}
             if echo != answer.echo:
-                pieces, times = _echoing(pieces, times, echo, is_streamed=call.is_streamed)
+                pieces, times = echoing(pieces, times, echo, is_streamed=call.is_streamed)
         call.response_bytes = sum(map(len, pieces))
-        headers = self._headers(call, asked, answer, age_s)
-        self._count(asked.work.name, "hit", answer.cost_pico)
+        headers = self._headers(call, asked, answer, age_s, similarity)
+        self._count(asked.work.name, "hit" if similarity is None else "semantic", answer.cost_pico)
         if not call.is_streamed:
             self._settlement.settle(call, "answered", 200)
             reply.respond(200, headers, b"".join(pieces))
@@ -286,7 +391,9 @@ class CachedCalls:
         finally:
             timer.cancel()
 
-    def _headers(self, call: OpenCall, asked: Composed, answer: CachedAnswer, age_s: int) -> bytes:
+    def _headers(
+        self, call: OpenCall, asked: Composed, answer: CachedAnswer, age_s: int, similarity: float | None
+    ) -> bytes:
         call_id = call.call_id.encode()
         lines = b"content-type: %b\r\nx-request-id: %b\r\nx-headworks-call-id: %b\r\n%b" % (
             EVENT_STREAM if call.is_streamed else JSON,
@@ -298,77 +405,9 @@ class CachedCalls:
             lines += b"x-headworks-prompt-version: %b\r\n" % asked.version.encode("ascii")
         if answer.verdict and not call.is_streamed:
             lines += b"x-headworks-verdict: valid\r\n"
-        lines += b"x-headworks-cache: hit\r\nage: %d\r\n%b" % (age_s, call.timings())
+        how = b"hit" if similarity is None else b"semantic\r\nx-headworks-cache-similarity: %.3f" % similarity
+        lines += b"x-headworks-cache: %b\r\nage: %d\r\n%b" % (how, age_s, call.timings())
         return lines + STREAM_HEADERS if call.is_streamed else lines
-
-
-class _RecordedReply:
-    """Implements `exchange.Reply`: passes everything on, and keeps what went out.
-
-    Arguments:
-        how: what the header `x-headworks-cache` says.
-        now: seconds of the loop's clock.
-
-    State: what has gone out, and when; whether that is all of it.
-    """
-
-    def __init__(self, reply: Reply, how: bytes, now: Callable[[], float]) -> None:
-        self._reply = reply
-        self._line = b"x-headworks-cache: %b\r\n" % how
-        self._now = now
-        self._begun_s = 0.0
-        self._size = 0
-        self.pieces: list[tuple[int, bytes]] = []
-        self.status = 0
-        self.is_over = False
-        self.is_complete = True
-
-    def respond(self, status: int, headers: bytes, body: bytes) -> None:
-        """See `Reply`."""
-        self.status, self.is_over = status, True
-        self._note(body)
-        self._reply.respond(status, headers + self._line, body)
-
-    def begin(self, status: int, headers: bytes, first: bytes = b"", length: int | None = None) -> None:
-        """See `Reply`."""
-        self.status = status
-        self._note(first)
-        self._reply.begin(status, headers + self._line, first, length)
-
-    def write(self, data: bytes) -> None:
-        """See `Reply`."""
-        self._note(data)
-        self._reply.write(data)
-
-    def end(self, data: bytes = b"") -> None:
-        """See `Reply`."""
-        self.is_over = True
-        self._note(data)
-        self._reply.end(data)
-
-    def abort(self) -> None:
-        """See `Reply`."""
-        self.is_complete = False
-        self._reply.abort()
-
-    def set_flow(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
-        """See `Reply`."""
-        self._reply.set_flow(pause, resume)
-
-    def _note(self, data: bytes) -> None:
-        while data.startswith(b": "):  # comments tell of this call alone: heartbeats, headers that came late
-            at = data.find(b"\n\n")
-            data = data[at + 2 :] if at >= 0 else b""
-        if not data or not self.is_complete:
-            return
-        self._size += len(data)
-        if self._size > MOST_ENTRY_BYTES:
-            self.is_complete = False
-            self.pieces.clear()
-            return
-        now_s = self._now()
-        self._begun_s = self._begun_s or now_s
-        self.pieces.append((int((now_s - self._begun_s) * 1e6), data))
 
 
 def _ring(over: "asyncio.Future[None]") -> None:
@@ -376,81 +415,6 @@ def _ring(over: "asyncio.Future[None]") -> None:
         over.set_result(None)
 
 
-def _is_null(raw: msgspec.Raw | None) -> bool:
-    return raw is None or bytes(raw) == b"null"
-
-
-def _is_pure(fields: Fields) -> bool:
-    """Whether making the call changes nothing: nothing is to be stored for the caller to find, and no tool is one that
-    the provider runs. A response is stored by default; who says that it is to be means a response of its own."""
-    if bytes(fields.get("store", b"")) == b"true":
-        return False
-    if not _is_null(fields.get("web_search_options")):
-        return False
-    raw = fields.get("tools")
-    if raw is None or kind_of(raw) != "array":
-        return _is_null(raw)
-    try:
-        kinds = {str(msgspec.json.decode(tool.get("type", b"null"))) for tool in _decode_tools(raw)}
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return False
-    return kinds.issubset(_OWN_TOOLS)
-
-
 def _providers(work: CompiledWorkload) -> set[str]:
     """The providers, with their pools, of the rung in use."""
     return {target.provider for target in (work.chain[0], *work.chain[0].pools)}
-
-
-def _without_key(forwarded: bytes) -> bytes:
-    """The headers that go up, without the one that names a call."""
-    lines = forwarded.split(b"\r\n")
-    return b"\r\n".join(line for line in lines if not line.startswith(b"idempotency-key:"))
-
-
-def _echoing(
-    pieces: list[bytes], times: list[int], echo: Mapping[str, bytes], *, is_streamed: bool
-) -> tuple[list[bytes], list[int]]:
-    """The pieces of a response that repeats this call's own fields in the place of the earlier call's."""
-    data = b"".join(pieces)
-    if not is_streamed:
-        return [_with_echo(data, echo)], [0]
-    blocks = split_blocks(data)
-    out, at, last = [], [], 0
-    ends = _ends(pieces)
-    position = 0
-    for block in blocks:
-        position = data.index(block, position) + len(block)
-        while last < len(ends) - 1 and ends[last] < position:
-            last += 1
-        out.append(_event_with_echo(block, echo) + b"\n\n")
-        at.append(times[last])
-    return out, at
-
-
-def _ends(pieces: list[bytes]) -> list[int]:
-    """Where each piece ends in the whole."""
-    ends, end = [], 0
-    for piece in pieces:
-        end += len(piece)
-        ends.append(end)
-    return ends
-
-
-def _event_with_echo(block: bytes, echo: Mapping[str, bytes]) -> bytes:
-    lines = block.split(b"\n")
-    for number, line in enumerate(lines):
-        if line.startswith(b"data: {"):
-            event = _decode_fields(line[6:])
-            if "response" in event and kind_of(event["response"]) == "object":
-                event["response"] = msgspec.Raw(_with_echo(bytes(event["response"]), echo))
-                lines[number] = b"data: " + _encode(event)
-    return b"\n".join(lines)
-
-
-def _with_echo(response: bytes, echo: Mapping[str, bytes]) -> bytes:
-    fields = _decode_fields(response)
-    for name in _ECHOED:
-        if name in fields or name in echo:
-            fields[name] = msgspec.Raw(echo.get(name, b"{}" if name == "metadata" else b"null"))
-    return _encode(fields)

@@ -44,7 +44,9 @@ _NESTED = ("text", "reasoning")
 _FORERUNNERS = {"functions": "tools"}
 """Older names under which an upstream takes the same (OpenAI API reference, "Create chat completion", 2026-10)."""
 
-_CONTENT = {Endpoint.RESPONSES: "input", Endpoint.CHAT: "messages"}
+CONTENT = {Endpoint.RESPONSES: "input", Endpoint.CHAT: "messages"}
+"""Where the conversation stands."""
+
 _CALLERS_ROLES = {
     Endpoint.RESPONSES: frozenset({"user", "assistant"}),
     Endpoint.CHAT: frozenset({"user", "assistant", "tool", "function"}),
@@ -319,11 +321,11 @@ def place_messages(
                 "conversation in `input`, or have the workload's owner list it under `caller_may_set`.",
                 param=name,
             )
-    content = _CONTENT[endpoint]
+    content = CONTENT[endpoint]
     theirs = caller_items(fields, endpoint)
     if "instructions" not in may_set:
         theirs = [_lowly(item, endpoint, f"{content}[{index}]") for index, item in enumerate(theirs)]
-    ours = [msgspec.Raw(_encode(_message(message, endpoint))) for message in messages]
+    ours = [prompt_item(message, endpoint) for message in messages]
     placed = {name: raw for name, raw in fields.items() if name != content}
     placed[content] = msgspec.Raw(_encode([*ours[:input_at], *theirs, *ours[input_at:]]))
     return placed
@@ -331,23 +333,23 @@ def place_messages(
 
 def append_turns(fields: Fields, endpoint: Endpoint, turns: Sequence[PromptMessage]) -> Fields:
     """The fields with further messages at the end of the conversation."""
-    content = _CONTENT[endpoint]
-    further = [msgspec.Raw(_encode(_message(turn, endpoint))) for turn in turns]
+    content = CONTENT[endpoint]
+    further = [prompt_item(turn, endpoint) for turn in turns]
     return {**fields, content: msgspec.Raw(_encode([*caller_items(fields, endpoint), *further]))}
 
 
 def caller_items(fields: Fields, endpoint: Endpoint) -> list[msgspec.Raw]:
     """The conversation as a list of items; a plain text is the user's message."""
-    raw = fields.get(_CONTENT[endpoint])
+    raw = fields.get(CONTENT[endpoint])
     if raw is None or bytes(raw) == b"null":
         return []
     if kind_of(raw) == "string":
         text = _decode_text(raw)
-        return [msgspec.Raw(_encode(_message(PromptMessage("user", text), endpoint)))] if text else []
+        return [prompt_item(PromptMessage("user", text), endpoint)] if text else []
     try:
         return _decode_items(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise invalid_type(_CONTENT[endpoint], "an array", kind_of(raw)) from None
+        raise invalid_type(CONTENT[endpoint], "an array", kind_of(raw)) from None
 
 
 def last_words(fields: Fields, endpoint: Endpoint) -> str:
@@ -410,6 +412,11 @@ def _text_of(raw: msgspec.Raw) -> str | None:
         return _decode_text(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
+
+
+def prompt_item(message: PromptMessage, endpoint: Endpoint) -> msgspec.Raw:
+    """A message of a prompt as an item of the conversation."""
+    return msgspec.Raw(_encode(_message(message, endpoint)))
 
 
 def _message(message: PromptMessage, endpoint: Endpoint) -> dict[str, object]:

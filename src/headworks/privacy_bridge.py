@@ -57,6 +57,10 @@ class CallPrivacy:
         values: where the books are.
         fields: what the call is made of; by default nothing is said of what it goes on from.
         endpoint: whose words they are.
+
+    Attributes:
+        has_failed: the call went up unscreened.
+        said: the last whole answer as the model gave it, with tokens.
     """
 
     def __init__(
@@ -78,8 +82,9 @@ class CallPrivacy:
         self._up: dict[str, int] = {}
         self._own: dict[str, int] = {}
         self._unread = 0
-        self._failed = False
+        self.has_failed = False
         self._is_kept = False
+        self.said: ModelAnswer | None = None
 
     def redact(self, fields: Fields) -> Fields:
         """The fields that may go up.
@@ -93,7 +98,7 @@ class CallPrivacy:
         except ScreeningFailed:
             if self._policy.fails_closed:
                 raise
-            self._failed = True
+            self.has_failed = True
             self.note({})
             report(f"{self._call.call_id}: screening failed, and went up unscreened: `on_failure: open`")
             return fields
@@ -115,7 +120,7 @@ class CallPrivacy:
             own=self._own,
             unread=self._unread,
             unknown=len(self._restorer.unknown),
-            has_failed=self._failed,
+            has_failed=self.has_failed,
         )
 
     def keep(self, response_id: str) -> None:
@@ -124,6 +129,16 @@ class CallPrivacy:
             self._is_kept = True
             life_s = self._policy.settings.token_life_s
             self._values.save(self._call, self._origin, self._book, life_s=life_s, response_id=response_id)
+
+    @property
+    def is_only_of_request(self) -> bool:
+        """Whether no answer held personal data, or tokens, but those of the request."""
+        return not (self.has_failed or self._own or self._restorer.unknown)
+
+    def values_hash(self) -> str:
+        """A word for what stands behind the tokens: the same only for the same values. It must not leave this process
+        but within a hash that is keyed: values can be tried out on it."""
+        return self._book.digest()
 
     def redact_text(self, text: str) -> str:
         """A text as it may go up again, with the tokens that its values have in this call.
@@ -160,6 +175,7 @@ class CallPrivacy:
         Raises:
             AttemptFailed: it holds what the contract blocks.
         """
+        self.said = answer
         screen = AnswerScreen(self._policy, self._book)
         try:
             output = tuple([self._item(item, screen, is_json=is_json) for item in answer.output])

@@ -61,13 +61,19 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 def read_settings(
-    project: Project, environment: Mapping[str, str] = os.environ, kept: Kept | None = None, *, asks: bool = True
+    project: Project,
+    environment: Mapping[str, str] = os.environ,
+    kept: Kept | None = None,
+    *,
+    asks: bool = True,
+    demands_evidence: bool = True,
 ) -> Settings:
     """Read what the project refers to.
 
     Arguments:
         kept: provider keys that are known (`look_at_keys`).
         asks: keys that are not among them are asked for, which blocks: never on an event loop that serves.
+        demands_evidence: semantic caches must have been measured. Who switches them off need not.
 
     Raises:
         ConfigError: something cannot be used, with its place in the file.
@@ -87,6 +93,8 @@ def read_settings(
         check_key_sets(project)
     workloads = read_workloads(project)
     problems = [problem for workload, work in workloads for problem in _target_problems(project, plans, workload, work)]
+    if demands_evidence:
+        problems += _semantic_problems(project, workloads)
     if problems:
         raise ConfigError(*dict.fromkeys(problems))
     seals = any(
@@ -94,6 +102,7 @@ def read_settings(
         or work.contract.retention.prefixes
         or work.policy.has_holds
         or work.privacy is not None
+        or (work.contract.cache is not None and work.contract.cache.store != "memory")
         for _, work in workloads
     )
     screens = config.screening.privacy is not None or bool(config.screening.teams)
@@ -192,6 +201,25 @@ def _target_problems(
                 yield workload.problem(("ladder",), message + suggestion(model, known))
             for field, message in data_faults(work.contract.data, provider, project.config.providers[provider]):
                 yield workload.problem(("data", field), f"{message} (`{name}` is in use)")
+
+
+def _semantic_problems(project: Project, workloads: Sequence[tuple[Workload, "CompiledWorkload"]]) -> Iterator[Problem]:
+    """Semantic caches that were not measured, or as something else than they are now."""
+    asked = [
+        (workload, work)
+        for workload, work in workloads
+        if work.contract.cache is not None and work.contract.cache.semantic is not None
+    ]
+    if not asked:
+        return
+    from headworks.semantic_caches import semantic_problem  # the model: only who has such a cache loads it
+
+    locked = read_lock(project.folder / LOCK_FILE).workloads
+    for workload, work in asked:
+        evidence = locked[workload.name].semantic_cache if workload.name in locked else None
+        problem = semantic_problem(workload, work.prompt, evidence)
+        if problem is not None:
+            yield problem
 
 
 def _published(project: Project, name: str) -> "Published":

@@ -158,7 +158,7 @@ class WorkloadCalls:
             await self._make(call, work, head, admission, grant, asked, home, ending, reply)
         else:
             make = partial(self._make, call, work, head, admission, grant, asked, home, ending)
-            await self._cached.answer(call, asked, admission, reply, make)
+            await self._cached.answer(call, asked, head.fields, admission, reply, make)
 
     async def _make(
         self,

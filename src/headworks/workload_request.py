@@ -118,7 +118,7 @@ def _compose(
     if prompt is not None:
         version = record.prompt_version = prompt.version
         record.prompt_hash = prompt.hash
-        marker = secrets.token_hex(8) if work.contract.cache is None else _steady_marker(work.name, values, secret)
+        marker = secrets.token_hex(8) if work.contract.cache is None else steady_marker(work.name, values, secret)
         rendered = prompt.render(values, marker=marker)
         if work.contract.state == "provider":
             may_set = (*may_set, "previous_response_id", "conversation")
@@ -130,7 +130,7 @@ def _compose(
     return Composed(work, fields, values, version, metadata, injection=injection, filters=filters)
 
 
-def _steady_marker(name: str, values: Mapping[str, object], secret: bytes) -> str:
+def steady_marker(name: str, values: Mapping[str, object], secret: bytes) -> str:
     """A marker that is the same for the same values, so that calls can be the same, and that nobody can foresee who
     does not know the secret: a value that holds it is another value, which has another marker."""
     written = msgspec.json.encode(values, order="sorted")

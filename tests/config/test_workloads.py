@@ -144,8 +144,7 @@ def test_every_problem_of_every_contract_is_found_at_once(write, problems):
         ("actions: {refund: {}}", "3:1: actions: needs tools: a file `tools.json`, or one named by `tools`"),
         ("cache: {store: valkey}", ("3:16: cache.store: needs a server: name it under `quotas.valkey` in "
          "headworks.yaml, or use `sqlite`")),
-        ("cache: {}\nscreening: {privacy: {}}", ("3:1: cache: cannot be with `screening.privacy`: tokens "
-         "stand for other values in each call, and values are not to be kept; leave one of them out")),
+        ("cache: {semantic: {}}", ("3:9: cache.semantic: needs a golden set to be measured on: a file `golden.jsonl`")),
         ("cache: {}\nscreening: {injection: {}}", ("3:1: cache: cannot be with `screening.injection`: its marks are "
          "other ones in each call; leave one of them out")),
         ("output: {stop: [a, b, c, d, e]}", "3:16: output.stop: expected at most 4 sequences"),

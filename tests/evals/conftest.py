@@ -76,7 +76,7 @@ class Bench:
                 workload="triage",
                 created_us=1_764_072_000_000_000,
                 arms=tuple(Arm(name, f"sim/{name}", hashlib.sha256(name.encode()).hexdigest()) for name in arms),
-                cases=len(found),
+                cases=len(found) if "asked" not in fields else fields.pop("asked"),
                 golden_hash=found.hash,
                 scorer_hash=scorer_hash(scorer),
                 scorer=scorer.identity,

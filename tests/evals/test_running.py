@@ -12,6 +12,8 @@ import pytest
 
 from headworks.errors import CommandError, HeadworksError, StorageError
 from headworks.evals.answer_cache import AnswerCache
+from headworks.evals.plain_intervals import PlainIntervals
+from headworks.evals.reporting import make_report
 from headworks.evals.running import Limits, Runner
 from headworks.evals.runs import CallError, Reply, RunFolder, find_run, list_runs, prompts_tried
 from headworks.evals.scorers import Combined, ScoringFailed, Weighted
@@ -462,3 +464,28 @@ def test_a_fresh_cache_gives_out_nothing_old_and_puts_what_is_new_in_its_place(t
     assert fresh.get(b"key").answer.text == kept.get(b"key").answer.text == "new"
     fresh.close()
     kept.close()
+
+
+def test_a_run_of_a_part_of_the_set_asks_only_that_and_goes_on_after_a_stop(bench):
+    cases = [*numbered(4), *({**case, "id": f"t-{n}", "split": "test"} for n, case in enumerate(numbered(3)))]
+    model = Model(lambda arm, case: "no")
+    with bench.create(cases, split="test", asked=3, repeats=2) as folder:
+        assert folder.units == 6
+        assert bench.run(folder, model) == "complete"
+    with bench.open() as folder:
+        report = make_report(folder, PlainIntervals())
+        assert {case for _, case, _ in bench.verdicts(folder)} == {"t-0", "t-1", "t-2"}
+        assert bench.run(folder, model) == "complete"
+
+    assert len(model.asked) == 6
+    assert report.is_complete
+    assert (report.arms[0].cases, report.failing_count) == (3, 3)
+
+
+def test_looks_at_another_part_do_not_wear_out_what_decides(bench):
+    cases = [*numbered(2), {"id": "t", "input": "?", "split": "test"}]
+    with bench.create(cases, split="dev", asked=2) as folder:
+        digest = folder.manifest.golden_hash
+
+    assert prompts_tried(bench.folder, "triage", digest, "test") == 0
+    assert prompts_tried(bench.folder, "triage", digest, "dev") == 1

@@ -102,7 +102,7 @@ def test_processes_are_started_only_for_the_operators_own_files():
 
     assert started == {
         "cli/eval_base.py",  # git, for the commit that a change is compared with
-        "evals/scorers/function.py",  # a scorer of the operator's
+        "evals/scorers/function_process.py",  # a scorer of the operator's, or what finds contexts
         "evals/scorers/processes.py",  # another
         "screening/output/process.py",  # rules and last answers of the operator's
     }

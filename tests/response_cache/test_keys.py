@@ -68,6 +68,8 @@ def test_whatever_else_could_change_the_answer_changes_the_key():
         "fields": {"input": msgspec.Raw(b'"ho"')},
         "values": {"ticket": "y"},
         "metadata": {"run": "1"},
+        "behind": "v2",
+        "compared": "ticket",
     }
     assert changes.keys() == set(Asked.__struct_fields__)
     keys = [key_of(msgspec.structs.replace(plain, **{name: value}), SECRET) for name, value in changes.items()]

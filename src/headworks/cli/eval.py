@@ -69,6 +69,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--concurrency", type=positive, default=8, metavar="N", help="calls at once. Default: 8")
     parser.add_argument("--cap", type=usd, metavar="USD", help="what the run may cost; it then stops, to be resumed")
     parser.add_argument("--resume", metavar="RUN", help="go on with this run (`last` for the latest)")
+    parser.add_argument(
+        "--split",
+        choices=("deciding", "train", "dev", "test", "all"),
+        default="deciding",
+        help="the part of the golden set to ask. Default: what decides (`test` where a case has it, else all but "
+        "`train`); `dev` is for work on the prompt",
+    )
     parser.add_argument("--fresh", action="store_true", help="ask again what earlier runs have answers to")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write report.md, .html, .json and junit.xml there")
     parser.add_argument("--cases", action="store_true", help="show failing cases with inputs and answers")
@@ -121,6 +128,10 @@ def _check_flags(options: argparse.Namespace) -> None:
         raise CommandError("--base belongs to --changed: headworks eval --changed --base REF")
     if options.release and not options.changed:
         raise CommandError("--release belongs to --changed: headworks eval --changed --release")
+    if options.split != "deciding" and (options.changed or options.what in ("compare", "show", "list")):
+        raise CommandError("--split belongs to a run of a workload: what is compared is what decides")
+    if options.resume is not None and options.split != "deciding":
+        raise CommandError("--resume goes on with the cases that the run has: leave --split out")
     if options.other and options.what != "compare":
         raise CommandError(f"`{plain(options.other)}` means nothing here")
     if options.outcome and options.what != "compare":

@@ -1,4 +1,4 @@
-"""What `--arm` says: `mini`, or `model=mini,prompt=1.2.0,temperature=0.2,name=cool`."""
+"""What `--arm` says: `mini`, or `model=mini,prompt=1.2.0,temperature=0.2,retrieval=bm25,name=cool`."""
 
 import argparse
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from headworks.config.walk import suggestion
 PARAMETERS = ("temperature", "max_tokens", "reasoning_effort", "verbosity")
 """Of the contract's `output`: what an arm may change."""
 
-_KEYS = ("model", "prompt", "name", *PARAMETERS)
+_KEYS = ("model", "prompt", "retrieval", "name", *PARAMETERS)
 
 
 class ArmSpec(msgspec.Struct, frozen=True):
@@ -22,16 +22,19 @@ class ArmSpec(msgspec.Struct, frozen=True):
         prompt: `folder`, `active`, or a published version.
         name: as reports call it; "" for the model's.
         parameters: of the contract's `output`.
+        retrieval: a way of evals.yaml by which each case is given a context; "" for what cases say themselves.
     """
 
     model: str = ""
     prompt: str = "folder"
     name: str = ""
     parameters: Mapping[str, object] = {}
+    retrieval: str = ""
 
     def as_given(self) -> dict[str, object]:
         """What makes the same arm again, JSON values only."""
-        return {"model": self.model, "prompt": self.prompt, "name": self.name, **self.parameters}
+        found = {"retrieval": self.retrieval} if self.retrieval else {}
+        return {"model": self.model, "prompt": self.prompt, "name": self.name, **found, **self.parameters}
 
 
 def arm_spec(text: str) -> ArmSpec:
@@ -55,6 +58,7 @@ def arm_spec(text: str) -> ArmSpec:
         given.get("prompt", "folder"),
         given.get("name", ""),
         {key: _parameter(key, given[key]) for key in PARAMETERS if key in given},
+        given.get("retrieval", ""),
     )
 
 
@@ -65,6 +69,7 @@ def arm_again(given: Mapping[str, object]) -> ArmSpec:
         str(given.get("prompt", "folder")),
         str(given.get("name", "")),
         {key: given[key] for key in PARAMETERS if key in given},
+        str(given.get("retrieval", "")),
     )
 
 

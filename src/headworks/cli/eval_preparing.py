@@ -15,7 +15,9 @@ from headworks.config.contract import Retention
 from headworks.config.data import why_not_to
 from headworks.errors import CommandError, Refusal
 from headworks.evals.golden import GoldenCase
+from headworks.evals.retrieval import Way, way_of
 from headworks.evals.runs import Arm
+from headworks.evals.scorers import read_settings as evals_settings
 from headworks.prompts import Prompt, Publication
 from headworks.settings import Settings, read_settings
 
@@ -44,12 +46,16 @@ class EvalArms(msgspec.Struct, frozen=True, eq=False):
         settings: of a gateway that serves each arm under the name `workload@number`.
         prompts: of each arm, by its name.
         sent_beside: likewise, the hash of everything that an answer depends on but prompt and case.
+        ways: of finding contexts, by the name of the arm; their owner closes them.
+        variable: of the prompt, which a context is the value of.
     """
 
     arms: tuple[Arm, ...]
     settings: Settings
     prompts: Mapping[str, Prompt | None]
     sent_beside: Mapping[str, str]
+    ways: Mapping[str, tuple[str, Way]] = {}
+    variable: str = ""
 
     def request_hash(self, arm: Arm, case: GoldenCase) -> str:
         """What tells one request from another: equal where an arm is sent the same bytes for a case, whatever else has
@@ -81,13 +87,14 @@ def prepare_sources(project: Project, name: str, sources: Sequence[ArmSource], s
     """
     from headworks.cli.prompt_release import registry_of
 
-    settings = read_settings(project, os.environ)
+    settings = read_settings(project, os.environ, demands_evidence=False)
     with registry_of(project) as registry:
         publications = () if registry is None else tuple(registry.list(name))
         active = None if registry is None else registry.active(name)
     locked = read_lock(project.folder / LOCK_FILE).workloads.get(name)
     arms, variants = list[Arm](), list[tuple[Workload, CompiledWorkload]]()
     prompts, sent_beside = dict[str, Prompt | None](), dict[str, str]()
+    ways, ways_of = dict[str, tuple[str, Way]](), dict[str, Way]()
     rungs = [
         source.spec.model
         or source.workload.contract.model
@@ -110,6 +117,7 @@ def prepare_sources(project: Project, name: str, sources: Sequence[ArmSource], s
             model=rung,
             fallback=(),
             canary=None,
+            cache=None,  # every answer is to be the model's own
             actions={},
             retention=Retention(content="full"),  # sealed, for a moment: see `EvalGateway`
             output=msgspec.structs.replace(contract.output, **spec.parameters),
@@ -126,10 +134,15 @@ def prepare_sources(project: Project, name: str, sources: Sequence[ArmSource], s
             work = _at_version(work, spec, name)
         target = f"{model.provider}/{model.model}"
         beside = _sent_beside(work, target, workload, project)
+        identity: list[object] = [beside, "" if work.prompt is None else work.prompt.hash]
+        if spec.retrieval:
+            way = _way(ways_of, workload, work, spec.retrieval)
+            ways[arm_name] = spec.retrieval, way
+            identity.append(way.identity)
         arm = Arm(
             name=arm_name,
             model=target,
-            identity=_digest([beside, "" if work.prompt is None else work.prompt.hash]),
+            identity=_digest(identity),
             prompt_version="" if work.prompt is None else work.prompt.version,
             prompt_hash="" if work.prompt is None else work.prompt.hash,
             parameters=spec.as_given(),
@@ -151,6 +164,8 @@ def prepare_sources(project: Project, name: str, sources: Sequence[ArmSource], s
         msgspec.structs.replace(settings, project=quiet, workloads=tuple(variants), secret=secret),
         prompts,
         sent_beside,
+        ways,
+        _variable(sources) if ways else "",
     )
 
 
@@ -161,11 +176,38 @@ def served_name(workload: str, number: int) -> str:
 
 def _names(sources: Sequence[ArmSource], rungs: Sequence[str]) -> list[str]:
     """What reports call the arms: as they are asked to, else by the model, and several of one by their prompts, too."""
-    names = [source.spec.name or rung for source, rung in zip(sources, rungs, strict=True)]
-    return [
-        f"{rung}@{source.spec.prompt}" if names.count(name) > 1 and not source.spec.name else name
-        for source, rung, name in zip(sources, rungs, names, strict=True)
+    names = [
+        source.spec.name or (f"{rung}+{source.spec.retrieval}" if source.spec.retrieval else rung)
+        for source, rung in zip(sources, rungs, strict=True)
     ]
+    return [
+        f"{name}@{source.spec.prompt}" if names.count(name) > 1 and not source.spec.name else name
+        for source, name in zip(sources, names, strict=True)
+    ]
+
+
+def _way(known: dict[str, Way], workload: Workload, work: CompiledWorkload, name: str) -> Way:
+    """The way of finding contexts of this name; one for all arms that have it.
+
+    Raises:
+        CommandError: there is none, or the prompt has no place for what it finds.
+    """
+    settings = evals_settings(workload.folder).retrieval
+    if settings is None:
+        raise CommandError(f"--arm: retrieval={name[:40]} needs `retrieval` in evals.yaml beside the contract")
+    if work.prompt is None or settings.variable not in work.prompt.variables:
+        raise CommandError(
+            f"--arm: the prompt has no variable `{settings.variable}`, which what is found would go into"
+        )
+    if name not in known:
+        known[name] = way_of(settings, name, workload.folder)
+    return known[name]
+
+
+def _variable(sources: Sequence[ArmSource]) -> str:
+    settings = evals_settings(sources[0].workload.folder).retrieval
+    assert settings is not None, "a way was found"
+    return settings.variable
 
 
 def _at_version(work: CompiledWorkload, spec: ArmSpec, name: str) -> CompiledWorkload:

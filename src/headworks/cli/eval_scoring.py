@@ -14,7 +14,7 @@ from headworks.cli.lines import note
 from headworks.compiled import read_file
 from headworks.config import Project, Workload
 from headworks.evals.answer_cache import AnswerCache
-from headworks.evals.golden import CaseReader, GoldenCase, GoldenFile
+from headworks.evals.golden import CaseReader, GoldenCase, GoldenFile, Wanted, indexes_of, part_of
 from headworks.evals.runs import Arm, Manifest, Reply, RunFolder
 from headworks.evals.scorers import (
     Answer,
@@ -77,6 +77,7 @@ class Scoring:
             rules_hash=self.rules_hash,
             ask=self._ask,
             embed=self._vectors,
+            load_local=_load_local,
             calibrations=await self._calibrations(),
         )
         expects = files.golden is not None and any(found.case.has_expected for found in CaseReader(files.golden))
@@ -176,6 +177,19 @@ def _shown(calibration: Calibration) -> str:
     return "has " + ", ".join(f"{name} {'-' if value is None else f'{value:.2f}'}" for name, value in figures)
 
 
+def _load_local() -> tuple[str, EmbedTexts]:
+    """The local embeddings model. Its vectors are not remembered: they cost less than a look into the memory."""
+    from headworks.embedding import load_local_model  # only who scores with it loads it
+
+    model = load_local_model()
+
+    async def embed(_: str, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        found: list[list[float]] = model.vectors(texts).tolist()
+        return found
+
+    return model.identity, embed
+
+
 def _key(*parts: str) -> bytes:
     return hashlib.sha256(msgspec.json.encode(parts)).digest()
 
@@ -189,18 +203,25 @@ def new_run(
     price_version: str,
     repeats: int,
     seed: int,
+    wanted: Wanted = "deciding",
 ) -> RunFolder:
-    """Begin a run of a workload's golden set."""
+    """Begin a run of a part of a workload's golden set.
+
+    Raises:
+        CommandError: no case is of this part.
+    """
     golden = workload.files.golden
     assert golden is not None, "who runs has looked"
     with GoldenFile(golden) as cases:
         now_us = time.time_ns() // 1000
+        split = part_of(cases, wanted)
         manifest = Manifest(
             run=_run_id(now_us),
             workload=workload.name,
             created_us=now_us,
             arms=tuple(arms),
-            cases=len(cases),
+            cases=len(indexes_of(cases, split)),
+            split=split,
             golden_hash=cases.hash,
             scorer_hash=scorer_hash(scoring.scorer),
             repeats=repeats,

@@ -15,11 +15,13 @@ import msgspec
 from headworks.cli.eval_gateway import EvalGateway
 from headworks.cli.eval_preparing import ArmSource, EvalArms, prepare_sources
 from headworks.cli.eval_report import ProgressLine
+from headworks.cli.eval_retrieval import Retrieval
 from headworks.cli.eval_scoring import Scoring, eval_folder, new_run
 from headworks.cli.lines import note
 from headworks.config import Project, Workload
 from headworks.errors import CommandError
 from headworks.evals.answer_cache import AnswerCache
+from headworks.evals.golden import Wanted
 from headworks.evals.running import End, Limits, Runner
 from headworks.evals.runs import RunFolder
 from headworks.evals.scorers import scorer_hash
@@ -33,6 +35,7 @@ class RunTerms(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         cap_usd: what it may cost; None for no bound.
         is_fresh: what earlier runs have answers to is asked again.
+        split: the part of the golden set that is asked.
     """
 
     repeats: int = 1
@@ -40,6 +43,7 @@ class RunTerms(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int = 8
     cap_usd: Decimal | None = None
     is_fresh: bool = False
+    split: Wanted = "deciding"
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> "RunTerms":
@@ -50,6 +54,7 @@ class RunTerms(msgspec.Struct, frozen=True, kw_only=True):
             concurrency=options.concurrency,
             cap_usd=options.cap,
             is_fresh=options.fresh,
+            split=options.split,
         )
 
 
@@ -123,7 +128,9 @@ class _Session:
             async with gateway, scoring:
                 folder = self._folder(scoring, gateway)
                 with folder:
-                    end = await self._go_on(folder, scoring, gateway, cache)
+                    async with Retrieval(self._arms, folder) as retrieval:
+                        await retrieval.gather(scoring.settings.retrieval, self._terms.concurrency)
+                        end = await self._go_on(folder, scoring, gateway, cache, retrieval)
                     return conclude(folder, end)
 
     def _folder(self, scoring: Scoring, gateway: EvalGateway) -> RunFolder:
@@ -145,18 +152,21 @@ class _Session:
             price_version=gateway.price_version,
             repeats=self._terms.repeats,
             seed=self._terms.seed,
+            wanted=self._terms.split,
         )
 
-    async def _go_on(self, folder: RunFolder, scoring: Scoring, gateway: EvalGateway, cache: AnswerCache) -> End:
+    async def _go_on(
+        self, folder: RunFolder, scoring: Scoring, gateway: EvalGateway, cache: AnswerCache, retrieval: Retrieval
+    ) -> End:
         terms = self._terms
         line = ProgressLine(folder.manifest)
         runner = Runner(
             folder,
             scoring.scorer,
-            gateway.ask,
+            retrieval.asking(gateway.ask),
             Limits(concurrency=terms.concurrency, timeout_s=scoring.settings.timeout_s, cap_usd=terms.cap_usd),
             cache=cache,
-            request_hash=self._arms.request_hash,
+            request_hash=retrieval.request_hash,
             on_progress=line,
         )
         loop = asyncio.get_running_loop()

@@ -46,6 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     bring.add_argument("--expected", metavar="NAME", help="the column, or the field of `item`, that says what is right")
     bring.add_argument("--input", metavar="NAME", help="of a table: the column with the caller's message")
     bring.add_argument("--id", metavar="NAME", help="of a table: the column with ids")
+    bring.add_argument("--split", choices=("train", "dev", "test"), help="what the new cases may be used for")
     bring.add_argument("--tags", metavar="NAME", help="of a table: the column with tags, divided by `;`")
     bring.add_argument("--cluster", metavar="NAME", help="of a table: the column that says which rows belong together")
     bring.add_argument(
@@ -85,7 +86,9 @@ def _lint(project: "Project", options: argparse.Namespace) -> int:
     for workload in workloads:
         path = _golden_of(workload)
         try:
-            findings = lint_golden(path, bar=workload.contract.quality.bar, needed_cases=needed_cases)
+            findings = lint_golden(
+                path, bar=workload.contract.quality.bar, needed_cases=needed_cases, prompt=_prompt_of(workload)
+            )
         except ConfigError as error:
             code = 1
             for problem in error.problems:
@@ -140,10 +143,14 @@ def _stats(project: "Project", options: argparse.Namespace) -> int:
 
 
 def _import(project: "Project", options: argparse.Namespace) -> int:
+    import msgspec
+
     from headworks.cli.workloads import find_workload
     from headworks.config import load_workloads
     from headworks.evals.golden.importers import save_cases
 
+    if options.split is not None and options.source == "calls":
+        raise CommandError("--split goes with `--from candidates`: cases from calls are read by a person first")
     workload = find_workload(project, options.workload)
     if options.source == "calls":
         from headworks.cli.golden_calls import write_candidates
@@ -153,7 +160,10 @@ def _import(project: "Project", options: argparse.Namespace) -> int:
         raise CommandError(f"--from {options.source} needs a file to read")
     found = _read(options)
     path = workload.files.golden or workload.folder / "golden.jsonl"
-    saved = save_cases(path, found.cases)
+    cases = found.cases
+    if options.split is not None:
+        cases = tuple(msgspec.structs.replace(case, split=options.split) for case in cases)
+    saved = save_cases(path, cases)
     for one in found.notes:
         note(one, "golden")
     if found.scorer:
@@ -194,6 +204,12 @@ def _golden_of(workload: "Workload") -> Path:
     if path is None:
         raise CommandError(f"`{workload.name}` has no golden set: a file golden.jsonl beside its contract")
     return path
+
+
+def _prompt_of(workload: "Workload") -> str:
+    """The prompt's text; "" where it has none. That it can be used is for `headworks check` to say."""
+    file = workload.files.prompt
+    return "" if file is None else file.read_text("utf-8", errors="replace")
 
 
 def _action(

@@ -15,7 +15,7 @@ from headworks.cli.eval_session import RunTerms, run_arms, score_again
 from headworks.cli.lines import note
 from headworks.config import Project, Workload
 from headworks.errors import StorageError
-from headworks.evals.golden import GoldenFile
+from headworks.evals.golden import GoldenFile, deciding_part
 from headworks.evals.running import End
 from headworks.evals.runs import Arm, RunFolder, list_runs, read_manifest
 from headworks.evals.terms import most_invalid
@@ -83,7 +83,7 @@ class Capturing:
         golden = workload.files.golden
         assert golden is not None, "who migrates has looked"
         with GoldenFile(golden) as cases:
-            self._golden_hash = cases.hash
+            self._asked = cases.hash, deciding_part(cases)
 
     def kept(self) -> Captured:
         """The best of what was captured before: whole, of today's set and prompt; else of the same model with another
@@ -122,7 +122,7 @@ class Capturing:
             if (
                 manifest.workload == self._workload.name
                 and [arm.model for arm in manifest.arms] == [self._arm.model]
-                and manifest.golden_hash == self._golden_hash
+                and (manifest.golden_hash, manifest.split) == self._asked
             ):
                 found.append(path)
         return found
@@ -172,16 +172,17 @@ def run_successors(
             continue  # it was told of when the captures were looked for
         if manifest.workload != workload.name or [arm.identity for arm in manifest.arms] != wanted:
             continue
-        if manifest.repeats == terms.repeats and manifest.golden_hash == _hash(workload):
+        if manifest.repeats == terms.repeats and (manifest.golden_hash, manifest.split) == _asked(workload):
             last = path
             break
     return _run(project, workload, models, terms, conclude, last)
 
 
-def _hash(workload: Workload) -> str:
+def _asked(workload: Workload) -> tuple[str, str]:
+    """What a run asks: the golden set's hash, and the part of it that decides."""
     assert workload.files.golden is not None, "who migrates has looked"
     with GoldenFile(workload.files.golden) as cases:
-        return cases.hash
+        return cases.hash, deciding_part(cases)
 
 
 def _run(

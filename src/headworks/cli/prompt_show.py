@@ -11,7 +11,7 @@ import msgspec
 
 from headworks.calls import Endpoint
 from headworks.catalogue import Tokenizer
-from headworks.cli.lines import json_line
+from headworks.cli.lines import json_line, note
 from headworks.cli.prompt_model import tokenizer_of
 from headworks.cli.prompt_release import (
     folder_release,
@@ -167,6 +167,8 @@ def _section_rows(prompt: Prompt, tokenizer: Tokenizer) -> Iterator[list[Cell]]:
 
 def _render(workload: "Workload", prompt: Prompt, options: argparse.Namespace) -> None:
     case = _case(workload, options.case) if options.case else GoldenCase("")
+    if case.part == "test":
+        note(f"`{plain(case.id)}` is a case that decides: a prompt that was written by it is no longer judged by it")
     values = {**case.variables, **(_values_in(options.vars) if options.vars else {})}
     values.update({name: _typed(prompt, name, text) for name, text in options.var})
     try:

@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     from headworks.cli.workloads import find_workload
     from headworks.config import load
     from headworks.evals.answer_cache import AnswerCache
-    from headworks.evals.golden import GoldenFile
+    from headworks.evals.golden import GoldenFile, indexes_of, part_of
     from headworks.evals.ladder import Terms, check_power
 
     project = load(options.config)
@@ -78,7 +78,8 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"`{workload.name}` has no golden set: a file golden.jsonl beside its contract")
     rungs = tuple(dict.fromkeys(contract.ladder))
     with GoldenFile(golden) as cases:
-        terms = Terms.of(contract.quality.bar, len(independent(cases, range(len(cases)))))
+        deciding = indexes_of(cases, part_of(cases, "deciding"))
+        terms = Terms.of(contract.quality.bar, len(independent(cases, deciding)))
     if options.margin is not None:
         terms = msgspec.structs.replace(terms, margin=options.margin)
     if not options.underpowered:
@@ -217,13 +218,14 @@ class _Selection:
             ("date", time.strftime("%Y-%m-%d", time.gmtime(manifest.created_us / 1e6))),
             ("seed", str(manifest.seed)),
             ("golden set", f"sha256 {manifest.golden_hash}{self._in_groups(manifest.cases)}"),
+            ("split", manifest.split and f"{manifest.cases} cases of `{manifest.split}`"),
             ("prompt", f"{self._arms.arms[0].prompt_version} (sha256 {self._arms.arms[0].prompt_hash})"),
             ("schema", manifest.schema_hash and f"sha256 {manifest.schema_hash}"),
             ("rules", manifest.rules_hash and f"sha256 {manifest.rules_hash}"),
             ("scorer", f"sha256 {manifest.scorer_hash}"),
             ("prices", manifest.versions.get("prices", "")),
         ]
-        tried = prompts_tried(folder.path.parent, manifest.workload, manifest.golden_hash)
+        tried = prompts_tried(folder.path.parent, manifest.workload, manifest.golden_hash, manifest.split)
         if tried > MANY_PROMPTS:
             facts.append(("worn", f"{tried} prompts were tried on this golden set: the last may only fit it. Renew it"))
             note(

@@ -15,7 +15,15 @@ nothing else of Headworks.
 
 from headworks.config.contract import Contract
 from headworks.config.examine import Examination, examine
-from headworks.config.lock import LOCK_FILE, Lock, Locked, lock_text, locked_model_problem, read_lock
+from headworks.config.lock import (
+    LOCK_FILE,
+    Lock,
+    Locked,
+    SemanticEvidence,
+    lock_text,
+    locked_model_problem,
+    read_lock,
+)
 from headworks.config.managers import Aws, Azure, Google, LocalSecretReference, SecretReference, Secrets, Vault
 from headworks.config.naming import DETERMINISTIC, model_named, model_of_rung, target_of_rung
 from headworks.config.pricing import price_book, price_terms
@@ -91,6 +99,7 @@ __all__ = [
     "SecretReference",
     "Secrets",
     "SelfHosted",
+    "SemanticEvidence",
     "Server",
     "Speech",
     "Storage",

@@ -188,6 +188,35 @@ class Retention(Section, frozen=True):
     ] = False
 
 
+class SemanticCache(Section, frozen=True, kw_only=True):
+    """Answers that are given to calls that are like an earlier one in one text, and the same in all else.
+
+    Only with evidence in headworks.lock, which `headworks cache measure` writes: of golden cases that are so much
+    alike, too few expect different answers. It holds for the golden set, prompt, threshold and model that it was
+    found with; where one of them has changed, nothing is served until it is measured again.
+    """
+
+    at_least: Annotated[
+        float,
+        Meta(description="How like two texts must be: the cosine of their vectors.", ge=0.5, le=1.0),
+    ] = 0.95
+    over: Annotated[
+        str,
+        Meta(
+            description="The prompt's variable whose text is compared. Left out: the caller's last message.",
+            max_length=64,
+        ),
+    ] = ""
+    most_false: Annotated[
+        float,
+        Meta(
+            description="Share of such answers that may be wrong. The upper end of what was measured must be below it.",
+            gt=0,
+            le=0.2,
+        ),
+    ] = 0.05
+
+
 class Cache(Section, frozen=True):
     """Answers that are given again to calls that are the same, so that no model is asked."""
 
@@ -221,6 +250,13 @@ class Cache(Section, frozen=True):
         Literal["at_once", "original"],
         Meta(description="How fast a stream is given again: all at once, or at the pace at which it came."),
     ] = "at_once"
+    semantic: Annotated[
+        SemanticCache | None,
+        Meta(
+            description="Give answers to calls that are like an earlier one, too. Needs the extra `semantic`, and "
+            "evidence by `headworks cache measure`. Left out: only to calls that are the same."
+        ),
+    ] = None
 
 
 class Contract(Section, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import Meta, field
+from msgspec import Meta, field, to_builtins
 
 from headworks.config.contract import WORKLOAD_NAME
 from headworks.config.naming import model_of_rung
@@ -34,8 +34,35 @@ _NOT_PLAIN = re.compile("[\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff]")
 """What JSON leaves as it is and YAML reads as a line's end, or not at all (YAML 1.2 §5.1, §5.4)."""
 
 
+class SemanticEvidence(Section, frozen=True, kw_only=True):
+    """How often a workload's semantic cache would give a wrong answer, as `headworks cache measure` has found.
+
+    Attributes:
+        golden_hash, evals_hash: SHA-256 of the golden set, and of `evals.yaml` ("" without one), in hexadecimal.
+        prompt_hash: of the prompt's bytes; "" without one.
+        over, at_least: as in the contract.
+        model: what vectors depend on.
+        likeness: what is compared beside them.
+        cases: that were compared with one another.
+        hits, false_hits: independent ones, and those of them whose answer would be wrong.
+        upper: the share of false hits that is not exceeded, at 95 %, exact.
+    """
+
+    golden_hash: str
+    evals_hash: str = ""
+    prompt_hash: str = ""
+    over: str = ""
+    at_least: float
+    model: str
+    likeness: str
+    cases: int
+    hits: int
+    false_hits: int
+    upper: float
+
+
 class Locked(Section, frozen=True, kw_only=True):
-    """What is decided for one workload. A text is empty, and `evidence` None, where there is nothing to say.
+    """What is decided for one workload. A text is empty, and evidence None, where there is nothing to say.
 
     Attributes:
         prompt_version: the published version of the prompt.
@@ -44,6 +71,7 @@ class Locked(Section, frozen=True, kw_only=True):
         model: the rung in use, as the ladder names it.
         served_model: the snapshot, as the provider has named it in an answer; the model's name where it never did.
         evidence: what the decision rests on: JSON values only, texts as keys.
+        semantic_cache: what its semantic cache rests on.
     """
 
     prompt_version: str = ""
@@ -52,6 +80,7 @@ class Locked(Section, frozen=True, kw_only=True):
     model: str = ""
     served_model: str = ""
     evidence: dict[str, object] | None = None
+    semantic_cache: SemanticEvidence | None = None
 
 
 class Lock(Section, frozen=True, kw_only=True):
@@ -114,10 +143,12 @@ def lock_text(lock: Lock) -> str:
 
 
 def _fields(locked: Locked) -> Iterator[str]:
-    for name in Locked.__struct_fields__[:-1]:
+    for name in Locked.__struct_fields__[:-2]:
         yield f"    {name}: {_text(getattr(locked, name))}"
     if locked.evidence is not None:
         yield from _entry("evidence", locked.evidence, indent=4)
+    if locked.semantic_cache is not None:
+        yield from _entry("semantic_cache", to_builtins(locked.semantic_cache), indent=4)
 
 
 def _entry(key: str, value: object, *, indent: int) -> Iterator[str]:

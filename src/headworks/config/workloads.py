@@ -281,12 +281,6 @@ class _ContractRules:
         """What answers must not be given again of, and where they can lie."""
         if contract.cache is None:
             return
-        if contract.screening.privacy is not None:
-            self._blame(
-                ("cache",),
-                "cannot be with `screening.privacy`: tokens stand for other values in each call, and values are not to "
-                "be kept; leave one of them out",
-            )
         if contract.screening.injection is not None:
             message = (
                 "cannot be with `screening.injection`: its marks are other ones in each call; leave one of them out"
@@ -299,6 +293,23 @@ class _ContractRules:
         if contract.cache.store == "valkey" and self._config.quotas.valkey is None:
             message = "needs a server: name it under `quotas.valkey` in headworks.yaml, or use `sqlite`"
             self._blame(("cache", "store"), message)
+        if contract.cache.semantic is not None:
+            self._semantic(contract)
+
+    def _semantic(self, contract: Contract) -> None:
+        """With what an answer must not be given to a call that is only like another."""
+        place = ("cache", "semantic")
+        if contract.screening.privacy is not None:
+            message = "cannot be with `screening.privacy`: texts with other values are others; leave one of them out"
+            self._blame(place, message)
+        if self._has(contract, "rules"):
+            message = "cannot be with rules: they judged the answer by what another caller had asked; leave it out"
+            self._blame(place, message)
+        if self._has(contract, "tools"):
+            self._blame(place, "cannot be with tools: what they find is another thing for another text; leave it out")
+        if not self._has(contract, "golden"):
+            message = f"needs a golden set to be measured on: a file `{_USUAL_FILES['golden']}`"
+            self._blame(place, message)
 
     def _missing(self, contract: Contract) -> Iterator[str]:
         for field in _USUAL_FILES:

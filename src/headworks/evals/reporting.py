@@ -188,12 +188,12 @@ def make_report(folder: RunFolder, intervals: Intervals, *, most_failing: int = 
         most_failing: how many failing cases are shown.
     """
     manifest = folder.manifest
-    tallies = [_Tally(arm, manifest.cases) for arm in manifest.arms]
+    tallies = [_Tally(arm, len(folder.cases)) for arm in manifest.arms]
     tags: dict[str, array[int]] = {}
     clusters: dict[str, array[int]] = {}
-    is_failing = bytearray(manifest.cases)
-    must_pass = bytearray(manifest.cases)
-    is_seen = bytearray(manifest.cases)
+    is_failing = bytearray(len(folder.cases))
+    must_pass = bytearray(len(folder.cases))
+    is_seen = bytearray(len(folder.cases))
     warnings: Counter[str] = Counter()
     answered = 0
     for result in folder.results():
@@ -222,7 +222,7 @@ def make_report(folder: RunFolder, intervals: Intervals, *, most_failing: int = 
         answered=answered,
         spent_pico_usd=folder.spent_pico_usd,
         lost=folder.lost,
-        arms=tuple(_arm_report(tally, groups, tags, manifest) for tally in tallies),
+        arms=tuple(_arm_report(tally, groups, tags) for tally in tallies),
         failing=tuple(failing_case(folder, index) for index in failing[:most_failing]),
         failing_count=len(failing),
         warnings=dict(warnings.most_common(20)),
@@ -290,11 +290,11 @@ class _Groups:
         return len(shares), score, min(low, score), max(high, score)
 
 
-def _arm_report(tally: _Tally, groups: _Groups, tags: "Mapping[str, array[int]]", manifest: Manifest) -> ArmReport:
-    scored = groups.score(tally, range(manifest.cases))
+def _arm_report(tally: _Tally, groups: _Groups, tags: "Mapping[str, array[int]]") -> ArmReport:
+    scored = groups.score(tally, range(len(tally.decided)))
     right, wrong, invalid = (tally.verdicts[verdict] for verdict in ("right", "wrong", "invalid"))
     decided = right + wrong
-    several = [index for index in range(manifest.cases) if tally.decided[index] > 1]
+    several = [index for index in range(len(tally.decided)) if tally.decided[index] > 1]
     flickering = sum(0 < tally.right[index] < tally.decided[index] for index in several)
     slices = []
     for tag in sorted(tags, key=lambda name: (-len(tags[name]), name))[:MOST_TAGS]:

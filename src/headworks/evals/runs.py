@@ -25,7 +25,7 @@ import msgspec
 from headworks.calls import NO_USAGE, Usage
 from headworks.errors import CommandError, StorageError
 from headworks.evals.append_log import AppendLog
-from headworks.evals.golden import GoldenCase, GoldenFile
+from headworks.evals.golden import GoldenCase, GoldenFile, indexes_of
 from headworks.evals.scorers import Answer, Score
 
 RUN_FILE = "run.json"
@@ -62,7 +62,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a run is of.
 
     Attributes:
-        cases: how many; a case is asked `repeats` times of each arm.
+        cases: how many are asked; a case is asked `repeats` times of each arm.
+        split: the part of the golden set that is asked; "" for the whole.
         order: how cases are ordered: by the hash of seed and id.
         scorer: the identity of the scorer that the run was made with.
         gates: whether that scorer may decide; if not, the result is to be looked at and nothing more.
@@ -86,6 +87,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rules_hash: str = ""
     bar: float = 0.9
     versions: Mapping[str, str] = {}
+    split: str = ""
 
 
 class CallError(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -207,12 +209,12 @@ class RunFolder:
         self._lock = _locked(path) if is_writing else -1
         try:
             self.cases = _cases_of(path / GOLDEN_COPY, manifest)
-            self.order = case_order(self.cases, manifest.seed)
+            self.order = case_order(self.cases, manifest.seed, indexes_of(self.cases, manifest.split))
             scores = path / scores_file(scorer_hash)
             self._log = AppendLog(path / LOG_FILE, is_writing=is_writing)
             self._scores = AppendLog(scores, is_writing=is_writing)
-            self._answers_at = array("Q", [_NOWHERE]) * self.units
-            self._scores_at = array("Q", [_NOWHERE]) * self.units
+            self._answers_at = array("Q", [_NOWHERE]) * self._places
+            self._scores_at = array("Q", [_NOWHERE]) * self._places
             self.lost = 0
             self.spent_pico_usd = 0
             self.dearest_pico_usd: int | None = None
@@ -261,6 +263,11 @@ class RunFolder:
     def units(self) -> int:
         """How many questions the run has."""
         return self.manifest.cases * len(self.manifest.arms) * self.manifest.repeats
+
+    @property
+    def _places(self) -> int:
+        """How many questions there would be if every case were asked: a case keeps its place whatever is asked."""
+        return len(self.cases) * len(self.manifest.arms) * self.manifest.repeats
 
     def in_order(self) -> Iterator[Unit]:
         """Every question, in the run's order: all arms of a case next to one another, repeats last, so that a run that
@@ -342,13 +349,13 @@ class RunFolder:
             self._lock = -1
 
     def _index(self, unit: Unit) -> int:
-        return (unit.repeat * self.manifest.cases + unit.case) * len(self.manifest.arms) + unit.arm
+        return (unit.repeat * len(self.cases) + unit.case) * len(self.manifest.arms) + unit.arm
 
     def _fits(self, unit: Unit) -> bool:
         manifest = self.manifest
         return (
             0 <= unit.arm < len(manifest.arms)
-            and 0 <= unit.case < manifest.cases
+            and 0 <= unit.case < len(self.cases)
             and 0 <= unit.repeat < manifest.repeats
         )
 
@@ -360,7 +367,7 @@ class RunFolder:
 
     def _scan(self) -> None:
         """Learn from the files what there is."""
-        waiting = bytearray(self.units)
+        waiting = bytearray(self._places)
         for at, line in self._log.lines():
             try:
                 entry = _decode_entry(line)
@@ -384,13 +391,17 @@ class RunFolder:
                 self.spent_pico_usd += 0 if scored.score is None else scored.score.cost_pico_usd
 
 
-def case_order(cases: Sequence[GoldenCase] | GoldenFile, seed: int) -> "array[int]":
-    """The order in which cases are asked: by the hash of seed and id, so that it is the same wherever a case stands."""
-    keys = [
-        hashlib.sha256(f"{seed}\0{cases[index].id}".encode(errors="surrogatepass")).digest()
-        for index in range(len(cases))
-    ]
-    return array("Q", sorted(range(len(cases)), key=keys.__getitem__))
+def case_order(cases: Sequence[GoldenCase] | GoldenFile, seed: int, asked: Sequence[int] | None = None) -> "array[int]":
+    """The order in which cases are asked: by the hash of seed and id, so that it is the same wherever a case stands.
+
+    Arguments:
+        asked: the indexes of those that are; None for all.
+    """
+    keys = {
+        index: hashlib.sha256(f"{seed}\0{cases[index].id}".encode(errors="surrogatepass")).digest()
+        for index in (range(len(cases)) if asked is None else asked)
+    }
+    return array("Q", sorted(keys, key=keys.__getitem__))
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -418,15 +429,17 @@ def list_runs(folder: Path) -> Iterator[Path]:
         yield from sorted((one for one in folder.iterdir() if _RUN_ID.fullmatch(one.name)), reverse=True)
 
 
-def prompts_tried(folder: Path, workload: str, golden_hash: str) -> int:
-    """How many prompts of a workload were run on a golden set: each was a look at what is to decide. Runs that cannot
-    be read are passed over."""
+def prompts_tried(folder: Path, workload: str, golden_hash: str, split: str = "") -> int:
+    """How many prompts of a workload were run on a part of a golden set: each was a look at what is to decide. Runs of
+    other parts, and those that cannot be read, are passed over."""
     found = set()
     for path in list_runs(folder):
         try:
             manifest = read_manifest(path)
         except StorageError:
             continue  # `headworks eval list` tells of it
+        if manifest.split in ("train", "dev") and split not in ("", manifest.split):
+            continue
         if (manifest.workload, manifest.golden_hash) == (workload, golden_hash):
             found |= {arm.prompt_hash for arm in manifest.arms}
     return len(found)
@@ -451,7 +464,7 @@ def find_run(folder: Path, name: str) -> Path:
 
 def _cases_of(path: Path, manifest: Manifest) -> GoldenFile:
     cases = GoldenFile(path)
-    if cases.hash != manifest.golden_hash or len(cases) != manifest.cases:
+    if cases.hash != manifest.golden_hash or len(indexes_of(cases, manifest.split)) != manifest.cases:
         cases.close()
         raise StorageError(f"{path} is not what the run was made with")
     return cases

@@ -17,10 +17,12 @@ class Landed(msgspec.Struct, frozen=True):
         how: *good* with an answer that others may have; *none*: with another answer, or an error, so that all go by
             themselves; *gone*: its caller went away, so that the next leads; *late*: it has not ended in time.
         answer: of a good one.
+        similarity: of the text that it was given to, where that was another: a cosine.
     """
 
     how: How
     answer: CachedAnswer | None = None
+    similarity: float | None = None
 
 
 class Flight:

@@ -16,9 +16,12 @@ VOLATILE = frozenset(
 """Fields of a request that name a call or its user, or say how the provider caches, and change no answer (OpenAI API
 reference, 2026-11)."""
 
+KEY_BYTES = 32
+"""Of a key: HMAC-SHA256."""
+
 Scope = Literal["key", "team", "user"]
 
-_INFO = b"headworks response cache 1\0"
+_INFO = b"headworks response cache 2\0"
 """Begins with what no other use of the secret does; the number changes with the form of what is hashed."""
 
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
@@ -40,6 +43,8 @@ class Asked(msgspec.Struct, frozen=True):
         fields: of the request that goes up, the prompt's messages among them.
         values: of the prompt's variables; rules may look at those that the prompt does not show.
         metadata: the caller's, where rules may look at it.
+        behind: a hash of the values that stand behind tokens in the fields; "" where there are none.
+        compared: names the text that is left out because it may be another; "" where nothing is.
     """
 
     workload: str
@@ -54,6 +59,8 @@ class Asked(msgspec.Struct, frozen=True):
     fields: Mapping[str, msgspec.Raw]
     values: Mapping[str, object]
     metadata: Mapping[str, str] | None = None
+    behind: str = ""
+    compared: str = ""
 
 
 def key_of(asked: Asked, secret: bytes) -> bytes | None:
@@ -77,6 +84,8 @@ def key_of(asked: Asked, secret: bytes) -> bytes | None:
                 fields,
                 asked.values,
                 asked.metadata,
+                asked.behind,
+                asked.compared,
             )
         )
     except (msgspec.MsgspecError, UnicodeError, RecursionError):

@@ -12,6 +12,7 @@ import msgspec
 
 from headworks.database import open_database, storage_errors, transaction
 from headworks.errors import StorageError
+from headworks.response_cache.keys import KEY_BYTES
 from headworks.response_cache.stores import StoreAway
 
 T = TypeVar("T")
@@ -31,6 +32,13 @@ _MIGRATIONS = (
     CREATE INDEX entries_by_expiry ON entries (expires_us);
     CREATE INDEX entries_by_workload ON entries (workload, stored_us, length(sealed))
     """,
+    """
+    CREATE TABLE leases (
+        key BLOB PRIMARY KEY,
+        holder BLOB NOT NULL,
+        expires_us INTEGER NOT NULL
+    ) WITHOUT ROWID
+    """,
 )
 
 _BUSY_S = 1.0
@@ -43,9 +51,13 @@ _WEIGHED_EVERY = 32
 """Writes after which the whole is weighed: that looks at all entries of a workload."""
 
 
+_ANSWERS = f"length(key) = {KEY_BYTES}"
+"""Which entries are answers: what is kept beside them has longer keys."""
+
+
 class CacheStats(msgspec.Struct, frozen=True):
-    """What the file holds of one workload: entries that have not expired, the bytes of all, the time of the oldest in
-    microseconds since the Unix epoch."""
+    """What the file holds of one workload: answers that have not expired, the bytes of them and of what is kept beside
+    them, the time of the oldest in microseconds since the Unix epoch."""
 
     workload: str
     entries: int
@@ -83,6 +95,17 @@ class SqliteStore:
         most = self._most_bytes if self._writes % _WEIGHED_EVERY == 1 else None
         entry = (key, workload, now_us + int(lives_s * 1e6), now_us, data)
         await self._do(lambda connection: _insert(connection, entry, most))
+
+    async def claim(self, key: bytes, holder: bytes, lives_s: float) -> bool:
+        """See `Store`."""
+        now_us = int(self._now() * 1e6)
+        return await self._do(lambda connection: _claim(connection, key, holder, now_us, int(lives_s * 1e6)))
+
+    async def release(self, key: bytes, holder: bytes) -> None:
+        """See `Store`."""
+        await self._do(
+            lambda connection: connection.execute("DELETE FROM leases WHERE key = ? AND holder = ?", (key, holder))
+        )
 
     async def close(self) -> None:
         """See `Store`."""
@@ -123,7 +146,8 @@ def stats_of_file(path: Path, now: Callable[[], float] = time.time) -> list[Cach
     try:
         with storage_errors(path):
             rows = connection.execute(
-                "SELECT workload, count(*), sum(length(sealed)), min(stored_us) FROM entries WHERE expires_us > ? "
+                f"SELECT workload, count(*) FILTER (WHERE {_ANSWERS}), sum(length(sealed)), min(stored_us) "  # noqa: S608
+                "FROM entries WHERE expires_us > ? "
                 "GROUP BY workload ORDER BY workload",
                 (int(now() * 1e6),),
             ).fetchall()
@@ -133,7 +157,7 @@ def stats_of_file(path: Path, now: Callable[[], float] = time.time) -> list[Cach
 
 
 def clear_file(path: Path, workload: str = "") -> int:
-    """Remove the entries of a workload, or all of them; how many.
+    """Remove the entries of a workload, or all of them; how many answers there were among them.
 
     Raises:
         StorageError: it cannot be used.
@@ -143,7 +167,10 @@ def clear_file(path: Path, workload: str = "") -> int:
     connection = _open(path)
     try:
         with storage_errors(path), transaction(connection):
-            return connection.execute("DELETE FROM entries WHERE ? IN ('', workload)", (workload,)).rowcount
+            counted = f"SELECT count(*) FROM entries WHERE ? IN ('', workload) AND {_ANSWERS}"  # noqa: S608
+            (answers,) = connection.execute(counted, (workload,)).fetchone()
+            connection.execute("DELETE FROM entries WHERE ? IN ('', workload)", (workload,))
+            return int(answers)
     finally:
         connection.close()
 
@@ -154,8 +181,10 @@ def purge_file(path: Path, now_s: float) -> int:
         return 0
     connection = _open(path)
     try:
+        now_us = int(now_s * 1e6)
         with storage_errors(path), transaction(connection):
-            return connection.execute("DELETE FROM entries WHERE expires_us <= ?", (int(now_s * 1e6),)).rowcount
+            connection.execute("DELETE FROM leases WHERE expires_us <= ?", (now_us,))
+            return connection.execute("DELETE FROM entries WHERE expires_us <= ?", (now_us,)).rowcount
     finally:
         connection.close()
 
@@ -174,6 +203,15 @@ def _open(path: Path) -> sqlite3.Connection:
 def _select(connection: sqlite3.Connection, key: bytes, now_us: int) -> bytes | None:
     row = connection.execute("SELECT sealed FROM entries WHERE key = ? AND expires_us > ?", (key, now_us)).fetchone()
     return None if row is None else bytes(row[0])
+
+
+def _claim(connection: sqlite3.Connection, key: bytes, holder: bytes, now_us: int, lives_us: int) -> bool:
+    taken = connection.execute(
+        "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET holder = excluded.holder, "
+        "expires_us = excluded.expires_us WHERE holder = excluded.holder OR expires_us <= ?",
+        (key, holder, now_us + lives_us, now_us),
+    )
+    return taken.rowcount == 1
 
 
 def _insert(connection: sqlite3.Connection, entry: tuple[bytes, str, int, int, bytes], most_bytes: int | None) -> None:

@@ -26,6 +26,15 @@ class Store(Protocol):
         """Keep this for so many seconds in the place of what is there. Raises StoreAway."""
         ...
 
+    async def claim(self, key: bytes, holder: bytes, lives_s: float) -> bool:
+        """Whether the lease of a key is this holder's for so many seconds: it was free, had expired, or is the holder's
+        own, and is renewed. Only of a store that is outside. Raises StoreAway."""
+        ...
+
+    async def release(self, key: bytes, holder: bytes) -> None:
+        """Give a lease back, if it is this holder's. Raises StoreAway."""
+        ...
+
     async def close(self) -> None:
         """Let go of what it holds on to. Harmless to call twice."""
         ...

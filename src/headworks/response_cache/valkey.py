@@ -24,6 +24,7 @@ class ValkeyStore:
         self._command = command
         self._close = close
         self._prefix = f"{{{prefix}}}:answers:".encode()
+        self._leases = f"{{{prefix}}}:leases:".encode()
 
     async def get(self, key: bytes) -> bytes | None:
         """See `Store`."""
@@ -38,6 +39,25 @@ class ValkeyStore:
         reply = await self._ask("SET", self._prefix + key.hex().encode(), data, "PX", lives_ms)
         if reply != b"OK":
             raise StoreAway("Valkey did not take an answer; allow `+get +set` on its keys and see to its memory")
+
+    async def claim(self, key: bytes, holder: bytes, lives_s: float) -> bool:
+        """See `Store`."""
+        name, lives_ms = self._leases + key.hex().encode(), str(max(1, int(lives_s * 1000)))
+        reply = await self._ask("SET", name, holder.hex().encode(), "NX", "PX", lives_ms)
+        if reply == b"OK":
+            return True
+        if reply is not None:
+            raise StoreAway("Valkey did not take a lease; allow `+get +set +del` on its keys")
+        if await self._ask("GET", name) != holder.hex().encode():
+            return False
+        # Between the two it may have expired and be another's: then two have it, and a call is made twice.
+        return await self._ask("SET", name, holder.hex().encode(), "XX", "PX", lives_ms) == b"OK"
+
+    async def release(self, key: bytes, holder: bytes) -> None:
+        """See `Store`."""
+        name = self._leases + key.hex().encode()
+        if await self._ask("GET", name) == holder.hex().encode():
+            await self._ask("DEL", name)  # in between it may have become another's, as above
 
     async def close(self) -> None:
         """See `Store`."""

@@ -26,7 +26,7 @@ _DURATIONS = 9
 _FIRSTS = _DURATIONS + len(BUCKETS_S) + 1
 _WIDTH = _FIRSTS + len(BUCKETS_S) + 1
 
-_CACHED_HOW = ("hit", "miss", "bypass")
+_CACHED_HOW = ("hit", "miss", "bypass", "semantic")
 
 _MOST_CHILDREN = 2000
 """Bound on label combinations: model names may come from callers. Beyond it, calls count under `other`."""
@@ -81,11 +81,11 @@ class Metrics:
             child[_FIRSTS + bisect_left(_BUCKETS_US, call.first_token_us)] += 1
 
     def count_cached(self, workload: str, how: str, saved_pico: int) -> None:
-        """Count a call of a workload that has a response cache: a `hit`, which saved this (-1: not known), a `miss` or
-        a `bypass`."""
+        """Count a call of a workload that has a response cache: a `hit` or a `semantic` one, which saved this (-1: not
+        known), a `miss` or a `bypass`."""
         figures = self.caches.setdefault(workload, [0] * (len(_CACHED_HOW) + 1))
         figures[_CACHED_HOW.index(how)] += 1
-        if how == "hit" and saved_pico > 0:
+        if how in ("hit", "semantic") and saved_pico > 0:
             figures[-1] += saved_pico
 
     def count_lost(self, calls: int) -> None:
@@ -99,9 +99,11 @@ class Metrics:
     def add(self, children: Mapping[Labels, list[int]], caches: Mapping[str, list[int]] | None = None) -> None:
         """Add another process's figures to these."""
         for workload, figures in (caches or {}).items():
-            sums = self.caches.setdefault(workload, [0] * len(figures))
-            for index, figure in enumerate(figures):
+            sums = self.caches.setdefault(workload, [0] * (len(_CACHED_HOW) + 1))
+            *counts, saved = figures  # a process of an earlier release knows fewer ways
+            for index, figure in enumerate(counts):
                 sums[index] += figure
+            sums[-1] += saved
         for labels, figures in children.items():
             mine = self.children.get(labels)
             if mine is None:

@@ -89,12 +89,12 @@ def test_a_set_that_cannot_defend_its_bar_says_what_it_needs(golden):
     assert found[-1].message == "this set has 1 cases and cannot defend a bar of 0.90; it needs n >= 36"
 
 
-def test_power_is_that_of_the_held_out_part_where_there_is_one(golden):
+def test_power_is_that_of_the_deciding_part_where_there_is_one(golden):
     path = golden(
         {"id": "a", "input": "x", "expected": 1}, {"id": "b", "input": "y", "expected": 1, "split": "held-out"}
     )
 
-    assert lint_golden(path, bar=0.9, needed_cases=lambda bar: 2)[-1].message.startswith("its held-out part has 1")
+    assert lint_golden(path, bar=0.9, needed_cases=lambda bar: 2)[-1].message.startswith("its part `test` has 1")
 
 
 def test_what_says_nothing_of_what_is_right_and_fields_of_no_case_are_remarks(golden):
@@ -140,6 +140,33 @@ def test_a_summary_counts_cases_groups_tags_and_labels(golden):
     )
 
     assert (found.cases, found.groups, found.must_pass, found.without_expected) == (3, 2, 1, 1)
-    assert found.splits == {"dev": 2, "held-out": 1}
+    assert found.splits == {"dev": 2, "test": 1}
     assert found.tags == {"t": 2, "u": 1}
     assert found.labels == {"team": {"x": 1, "y": 1}}
+
+
+def test_an_example_of_the_prompt_that_decides_leaks(golden):
+    path = golden(
+        {"id": "a", "input": LONG, "expected": 1, "split": "train"},
+        {"id": "b", "input": LONG, "expected": 1, "split": "dev"},
+    )
+
+    (finding,) = lint_golden(path, bar=0.9, needed_cases=lambda bar: 0)
+
+    assert (finding.rule, finding.ids) == ("leakage", ("b", "a"))
+    assert "example" in finding.message
+
+
+def test_a_case_that_stands_in_the_prompt_is_found_unless_it_may(golden):
+    path = golden(
+        {"id": "a", "variables": {"ticket": LONG}, "expected": 1, "split": "test"},
+        {"id": "b", "input": LONG.upper(), "expected": 1, "split": "train", "cluster": "b"},
+        {"id": "c", "input": "please help me", "expected": 1},
+    )
+    prompt = f"Sort tickets.\nFor example:\n{LONG.replace(' stops', chr(10) + 'stops')}\nis 1. please help me"
+
+    found = lint_golden(path, bar=0.9, needed_cases=lambda bar: 0, prompt=prompt)
+
+    assert [(one.line, one.weighs) for one in found if one.rule == "shown"] == [(1, True)]
+    assert LONG[:20] not in "".join(one.message for one in found)
+    assert not [one for one in lint_golden(path, bar=0.9, needed_cases=lambda bar: 0) if one.rule == "shown"]

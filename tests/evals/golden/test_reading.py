@@ -49,7 +49,7 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path):
         ('{"id": "b", "variables": []}', "expected `variables` to be an object"),
         ('{"id": "b", "tags": "x"}', "expected `tags` to be a list of texts"),
         ('{"id": "b", "must_pass": 1}', "expected `must_pass` to be true or false"),
-        ('{"id": "b", "split": "test"}', "expected `split` to be `dev` or `held-out`"),
+        ('{"id": "b", "split": "exam"}', "expected `split` to be `train`, `dev` or `test`"),
         ('{"id": "b", "input": {}}', "expected `input` to be a text or a list of items"),
     ],
 )
@@ -108,7 +108,7 @@ json_values = st.recursive(
     expected=st.none() | json_values,
     tags=st.lists(st.text(), max_size=3),
     must_pass=st.booleans(),
-    split=st.sampled_from(["dev", "held-out"]),
+    split=st.sampled_from(["train", "dev", "test", "held-out"]),
 )
 def test_what_is_written_is_read_again(tmp_path_factory, variables, expected, tags, must_pass, split):
     path = tmp_path_factory.mktemp("written") / "golden.jsonl"

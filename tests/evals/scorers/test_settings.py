@@ -140,3 +140,16 @@ def test_another_setting_is_another_scorer(parse, tmp_path):
     other = build_scorer(parse("scorers: [{number: {absolute: 2}}]"), tmp_path, Means(), expects=True)
 
     assert scorer_hash(one) != scorer_hash(other)
+
+
+def test_embeddings_are_the_local_models_unless_another_is_named(parse, tmp_path, judged):
+    from headworks.cli.eval_scoring import _load_local
+
+    means = Means(load_local=_load_local)
+    scorer = build_scorer(parse("scorers: [{embedding: {at_least: 0.9}}]"), tmp_path, means, expects=True)
+
+    assert judged(scorer, "Refund the whole order", "refund the whole order please").is_acceptable
+    assert not judged(scorer, "Close the account", "refund the whole order please").is_acceptable
+    assert "sha256:" in str(scorer.identity)
+    with pytest.raises(CommandError, match="no local model"):
+        build_scorer(parse("scorers: [embedding]"), tmp_path, Means(), expects=True)

@@ -6,8 +6,12 @@ from typing import Literal
 
 import msgspec
 
-Split = Literal["dev", "held-out"]
-"""*dev* cases are looked at while a prompt is being written; *held-out* ones only decide."""
+Part = Literal["train", "dev", "test"]
+"""*train* cases are examples that a prompt shows or a model is tuned on; *dev* cases are looked at while a prompt is
+being written; *test* cases decide, and nobody looks at them before."""
+
+Split = Part | Literal["held-out"]
+"""*held-out* is an older word for *test*."""
 
 _NOTHING = msgspec.Raw(b"[]")
 
@@ -23,7 +27,7 @@ class GoldenCase(msgspec.Struct, frozen=True, omit_defaults=True):
         tags: what the report is divided by.
         cluster: cases with the same one are not independent (of one document, one customer); empty: it stands alone.
         must_pass: a wrong answer to it fails a change, whatever the others say.
-        split: whether it may be looked at while a prompt is being written.
+        split: what it may be used for; `part` says it in today's words.
     """
 
     id: str
@@ -34,6 +38,11 @@ class GoldenCase(msgspec.Struct, frozen=True, omit_defaults=True):
     cluster: str = ""
     must_pass: bool = False
     split: Split = "dev"
+
+    @property
+    def part(self) -> Part:
+        """What the case may be used for."""
+        return "test" if self.split == "held-out" else self.split
 
     @property
     def has_expected(self) -> bool:

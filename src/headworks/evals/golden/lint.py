@@ -1,5 +1,6 @@
 """What could be better in a golden set: what makes it say less, or something else, than its size promises."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,13 +9,14 @@ from typing import Literal
 import msgspec
 
 from headworks.errors import ConfigError
-from headworks.evals.golden.cases import GoldenCase, Split
-from headworks.evals.golden.likeness import LikenessTable
+from headworks.evals.golden.cases import GoldenCase, Part
+from headworks.evals.golden.likeness import LikenessTable, asked_text
 from headworks.evals.golden.reading import CaseReader
 
 Rule = Literal[
-    "duplicate", "near-duplicate", "contradiction", "leakage", "imbalance", "no-expected", "unknown-field", "power"
-]
+    "duplicate", "near-duplicate", "contradiction", "leakage", "shown", "imbalance", "no-expected", "unknown-field",
+    "power",
+]  # fmt: skip
 
 MOST_LABELS = 20
 """More values than that are no classes but free content."""
@@ -25,6 +27,9 @@ RARE_SHARE = 0.02
 RARE_CASES = 5
 LARGE_SHARE = 0.8
 """A class of more than this share: who always answers it has this score."""
+
+_LEAST_SHOWN = 7
+"""Spaces: a text of fewer than six words may stand in a prompt for another reason."""
 
 _LEAST_FOR_CLASSES = 20
 _MOST_FINDINGS = 200
@@ -51,7 +56,7 @@ class GoldenFinding(msgspec.Struct, frozen=True):
 class _Seen(msgspec.Struct, frozen=True):
     line: int
     id: str
-    split: Split
+    part: Part
     expected: bytes
 
 
@@ -62,11 +67,11 @@ class _Counts:
         self.cases = 0
         self.tags: Counter[str] = Counter()
         self.labels: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self.splits: Counter[Split] = Counter()
+        self.splits: Counter[Part] = Counter()
 
     def add(self, case: GoldenCase) -> None:
         self.cases += 1
-        self.splits[case.split] += 1
+        self.splits[case.part] += 1
         self.tags.update(set(case.tags))
         for field, value in labels_of(case).items():
             counted = self.labels[field]
@@ -74,35 +79,45 @@ class _Counts:
                 counted[value] += 1
 
 
-def lint_golden(path: Path, *, bar: float, needed_cases: Callable[[float], int]) -> tuple[GoldenFinding, ...]:
+def lint_golden(
+    path: Path, *, bar: float, needed_cases: Callable[[float], int], prompt: str = ""
+) -> tuple[GoldenFinding, ...]:
     """Every finding, in the order of the lines; those about the whole set last. At most two hundred.
 
     Arguments:
         path: the golden set.
         bar: the share that must be right, from the contract.
         needed_cases: the least number of cases with which a bar can be defended.
+        prompt: the text of the workload's prompt, which must not show what decides.
 
     Raises:
         ConfigError: it is no golden set.
     """
     reader = CaseReader(path)
+    told = _words(prompt)
     table, counts, seen = LikenessTable(), _Counts(), list[_Seen]()
     clusters: dict[str, _Seen] = {}
     findings: list[GoldenFinding] = []
     for found in reader:
         case = found.case
         expected = b"" if not case.has_expected else msgspec.json.encode(case.expected_value(), order="deterministic")
-        here = _Seen(found.line, case.id, case.split, expected)
+        here = _Seen(found.line, case.id, case.part, expected)
         like = table.add(case)
         seen.append(here)
         counts.add(case)
         if len(findings) >= _MOST_FINDINGS:
             continue
+        if case.part != "train" and (shown := _shown_text(case, told)):
+            message = (
+                f"its {shown} stands in the prompt: who is shown the case knows the answer. Make it a `train` case, or "
+                "take it out of the prompt"
+            )
+            findings.append(GoldenFinding("shown", found.line, message, weighs=True, ids=(case.id,)))
         if like is not None:
             findings.append(_alike(here, seen[like.index], like.share))
         if case.cluster:
             first = clusters.setdefault(case.cluster, here)
-            if first.split != here.split and (like is None or seen[like.index].split == here.split):
+            if first.part != here.part and (like is None or seen[like.index].part == here.part):
                 findings.append(_leak(here, first, "belongs to the same cluster as"))
         if not case.has_expected:
             message = "says nothing of what is right: only a judge, a schema or rules can score it"
@@ -131,6 +146,24 @@ def labels_of(case: GoldenCase) -> dict[str, str]:
     }
 
 
+def _shown_text(case: GoldenCase, told: str) -> str:
+    """Which of a case's texts stands in the prompt, word for word; "" for none. Short ones may do so by chance."""
+    for name, value in case.variables.items():
+        if isinstance(value, str) and _is_within(value, told):
+            return f"variable `{name}`" if name.isidentifier() else "text"
+    return "input" if _is_within(asked_text(msgspec.structs.replace(case, variables={})), told) else ""
+
+
+def _is_within(text: str, told: str) -> bool:
+    words = _words(text)
+    return words.count(" ") >= _LEAST_SHOWN and words in told
+
+
+def _words(text: str) -> str:
+    """A text's words, so that line breaks, case and punctuation make no difference; a space before and behind each."""
+    return " " + " ".join(re.findall(r"\w+", text.casefold())) + " " if text else ""
+
+
 def _word(value: object) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
@@ -139,7 +172,7 @@ def _alike(here: _Seen, other: _Seen, share: float) -> GoldenFinding:
     if share == 1.0 and here.expected != other.expected:
         message = f"asks what line {other.line} asks (`{other.id}`), and expects something else: one of them is wrong"
         return GoldenFinding("contradiction", here.line, message, weighs=True, ids=(here.id, other.id))
-    if here.split != other.split:
+    if here.part != other.part:
         return _leak(here, other, "asks the same as" if share == 1.0 else f"is to {share:.0%} the same as")
     if share == 1.0:
         message = f"asks the same as line {other.line} (`{other.id}`): it counts twice and tells nothing new"
@@ -152,9 +185,12 @@ def _alike(here: _Seen, other: _Seen, share: float) -> GoldenFinding:
 
 
 def _leak(here: _Seen, other: _Seen, how: str) -> GoldenFinding:
+    why = "what decides must not be known while the prompt is written"
+    if "test" not in (here.part, other.part):
+        why = "an example that the prompt shows is answered well whatever the prompt is"
     message = (
-        f"{how} line {other.line} (`{other.id}`), which is in the split `{other.split}`, and this one is in "
-        f"`{here.split}`: what decides must not be known while the prompt is written"
+        f"{how} line {other.line} (`{other.id}`), which is in the split `{other.part}`, and this one is in "
+        f"`{here.part}`: {why}"
     )
     return GoldenFinding("leakage", here.line, message, weighs=True, ids=(here.id, other.id))
 
@@ -166,10 +202,10 @@ def _of_whole(counts: _Counts, bar: float, needed_cases: Callable[[float], int])
             if 1 < len(values) <= MOST_LABELS and sum(values.values()) == counts.cases:
                 what = f"label of `{field}`" if field else "label"
                 yield from _imbalance(what, values, counts.cases, is_exclusive=True)
-    deciding = counts.splits["held-out"] or counts.cases
+    deciding = counts.splits["test"] or counts.cases - counts.splits["train"]
     needed = needed_cases(bar)
     if deciding < needed:
-        which = "its held-out part" if counts.splits["held-out"] else "this set"
+        which = "its part `test`" if counts.splits["test"] else "this set"
         message = f"{which} has {deciding:,} cases and cannot defend a bar of {bar:.2f}; it needs n >= {needed:,}"
         yield GoldenFinding("power", 0, message, weighs=True)
 

@@ -12,7 +12,7 @@ from typing import Self
 import msgspec
 
 from headworks.errors import ConfigError, Problem
-from headworks.evals.golden.cases import GoldenCase
+from headworks.evals.golden.cases import GoldenCase, Part
 
 MOST_LINE_BYTES = 8_000_000
 """A longer line is no case: it is a file that is something else."""
@@ -28,6 +28,8 @@ _KINDS: dict[str, tuple[Callable[[bytes], object], str]] = {
     "cluster": (_decode_text, "a text"),
     "must_pass": (msgspec.json.Decoder(bool).decode, "true or false"),
 }
+
+_SPLITS = (b'"train"', b'"dev"', b'"test"', b'"held-out"')
 
 
 class CaseLine(msgspec.Struct, frozen=True):
@@ -147,13 +149,18 @@ class GoldenFile:
 
     Attributes:
         hash: of the file's bytes, SHA-256 in hexadecimal.
+        parts: what each case may be used for, in the order of the file.
     """
 
     def __init__(self, path: Path) -> None:
         """Raises ConfigError: it is no golden set, or holds no case."""
         self._path = path
         reader = CaseReader(path)
-        self._offsets = array("Q", (offset for offset, _ in reader.places()))
+        self._offsets = array("Q")
+        self.parts: list[Part] = []
+        for offset, found in reader.places():
+            self._offsets.append(offset)
+            self.parts.append(found.case.part)
         if reader.problems:
             raise ConfigError(*reader.problems)
         if not self._offsets:
@@ -195,8 +202,8 @@ def _fault(fields: dict[str, msgspec.Raw]) -> str:
                 decode(fields[name])
             except msgspec.DecodeError:
                 return f"expected `{name}` to be {expected}"
-    if "split" in fields and bytes(fields["split"]) not in (b'"dev"', b'"held-out"'):
-        return "expected `split` to be `dev` or `held-out`"
+    if "split" in fields and bytes(fields["split"]) not in _SPLITS:
+        return "expected `split` to be `train`, `dev` or `test`"
     if "input" in fields and bytes(fields["input"])[:1] not in (b"[", b'"'):
         return "expected `input` to be a text or a list of items"
     return ""

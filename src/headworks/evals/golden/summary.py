@@ -40,7 +40,7 @@ def summarise(path: Path) -> GoldenSummary:
     must_pass = without_expected = alone = 0
     for found in reader:
         case = found.case
-        splits[case.split] += 1
+        splits[case.part] += 1
         tags.update(set(case.tags))
         must_pass += case.must_pass
         without_expected += not case.has_expected

@@ -16,7 +16,7 @@ def junit_report(report: Report, folder: RunFolder) -> Iterator[str]:
     yield f'<testsuites name={_attribute(f"eval of {manifest.workload}")} tests="{tests}">\n'
     for number, arm in enumerate(manifest.arms):
         suite = f"{manifest.workload} {arm.name}"
-        verdicts = [_verdict(folder, number, index) for index in range(manifest.cases)]
+        verdicts = [_verdict(folder, number, index) for index in folder.order]
         counts = {name: verdicts.count(name) for name in ("failure", "error", "skipped")}
         yield (
             f'  <testsuite name={_attribute(suite)} tests="{manifest.cases}" failures="{counts["failure"]}" '

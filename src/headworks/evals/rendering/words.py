@@ -47,6 +47,9 @@ def notes_of(report: Report) -> Iterator[str]:
     manifest = report.manifest
     if not report.is_complete:
         yield f"not complete: {report.answered:,} of {report.units:,} questions are answered"
+    if manifest.split:
+        use = "they decide" if manifest.split == "test" else "for work on the prompt, where others decide"
+        yield f"asked are the {manifest.cases:,} cases of the split `{manifest.split}`: {use}"
     if not manifest.gates:
         yield "no scorer may decide (a judge is not calibrated, or `gates: false`): scores are to be looked at, no more"
     for arm in report.arms:

@@ -22,7 +22,7 @@ from headworks.evals.scorers.members import Collection
 from headworks.evals.scorers.number import Number
 from headworks.evals.scorers.regex import Regex
 from headworks.evals.scorers.scoring import Scorer
-from headworks.evals.scorers.settings import EvalSettings, JudgeSettings, ScorerSettings
+from headworks.evals.scorers.settings import LOCAL_EMBEDDINGS, EvalSettings, JudgeSettings, ScorerSettings
 from headworks.evals.scorers.tool_calls import ToolCalls
 
 _T = TypeVar("_T")
@@ -38,6 +38,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         rules_hash: of their file.
         ask: asks a judge's model.
         embed: asks an embeddings model.
+        load_local: gives what vectors of the local model depend on, and the model. Raises CommandError: there is none.
         calibrations: of judges, by their prompt's hash and model (`calibration_key`).
     """
 
@@ -47,6 +48,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     rules_hash: str = ""
     ask: AskModel | None = None
     embed: Embed | None = None
+    load_local: Callable[[], tuple[str, Embed]] | None = None
     calibrations: Mapping[str, Calibration] = {}
 
 
@@ -143,8 +145,12 @@ def _with_means(given: ScorerSettings, folder: Path, means: Means) -> Scorer:
     if given.rules is not None:
         return Rules(_needed(means.run_rules, "rules", "the workload has no rules.py"), means.rules_hash)
     if given.embedding is not None:
-        embed = _needed(means.embed, "embedding", "no embeddings model can be asked here")
-        return Embedding(embed, given.embedding.model, at_least=given.embedding.at_least, may_gate=given.gates)
+        model = given.embedding.model
+        if model == LOCAL_EMBEDDINGS:
+            model, embed = _needed(means.load_local, "embedding", "no local model can be used here")()
+        else:
+            embed = _needed(means.embed, "embedding", "no embeddings model can be asked here")
+        return Embedding(embed, model, at_least=given.embedding.at_least, may_gate=given.gates)
     assert given.judge is not None, "the kinds are all here"
     ask = _needed(means.ask, "judge", "no model can be asked here")
     judge = judge_of(given.judge, folder, ask, may_gate=False)

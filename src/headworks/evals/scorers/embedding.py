@@ -7,7 +7,7 @@ from headworks.evals.golden import GoldenCase
 from headworks.evals.scorers.scoring import NOT_SAID, Answer, Score, ScoringFailed, alternatives, as_text
 
 Embed = Callable[[str, Sequence[str]], Awaitable[Sequence[Sequence[float]]]]
-"""Asks a model for the vectors of texts: any OpenAI-compatible embeddings endpoint will do."""
+"""Asks a model for the vectors of texts: any OpenAI-compatible embeddings endpoint will do, or one in this process."""
 
 
 class Embedding:
@@ -18,7 +18,7 @@ class Embedding:
 
     Arguments:
         embed: asks the model.
-        model: its name, as it is asked for.
+        model: its name, as it is asked for; of a local one, what its vectors depend on.
     """
 
     name = "embedding"

@@ -1,7 +1,8 @@
-"""The process that a user's scoring function runs in. Its arguments: the file, the function, a bound on memory.
+"""The process that a user's function runs in. Its arguments: the file, the function, a bound on memory.
 
-Lines of JSON come in on standard input (`{"timeout_s": …, "case": …, "answer": …}`) and go out on standard output: the
-first says whether the function was loaded. What the function prints goes nowhere.
+Lines of JSON come in on standard input (`{"timeout_s": …, "case": …, "answer": …}`, without `answer` for a function
+that retrieves) and go out on standard output: the first says whether the function was loaded. What the function prints
+goes nowhere.
 """
 
 import importlib.util
@@ -50,7 +51,7 @@ def main() -> int:
 
 def _judge(function: Any, question: dict[str, Any]) -> dict[str, Any]:
     try:
-        said = function(question["case"], question["answer"])
+        said = function(*(question[name] for name in ("case", "answer") if name in question))
         return {"said": json.loads(json.dumps(said, allow_nan=False))}
     except BaseException as error:  # noqa: BLE001 - an exit is the function's mistake as well
         return {"problem": _words(error)}

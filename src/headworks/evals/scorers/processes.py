@@ -29,8 +29,13 @@ def surroundings(folder: Path) -> dict[str, str]:
     return environment
 
 
-async def run_once(command: Sequence[str], data: bytes, *, folder: Path, timeout_s: float) -> bytes:
+async def run_once(
+    command: Sequence[str], data: bytes, *, folder: Path, timeout_s: float, gives: str = "score"
+) -> bytes:
     """Run a command with this on its standard input; returns its standard output. It is gone when this returns.
+
+    Arguments:
+        gives: what it is to give, as problems call it.
 
     Raises:
         ScoringFailed: it cannot be started, takes too long, says too much, or ends with another code than 0.
@@ -53,7 +58,7 @@ async def run_once(command: Sequence[str], data: bytes, *, folder: Path, timeout
             output = await _converse(process, data)
             code = 0 if output is None else await process.wait()
     except TimeoutError:
-        raise ScoringFailed(f"the command {name} gave no score within {timeout_s:g} s") from None
+        raise ScoringFailed(f"the command {name} gave no {gives} within {timeout_s:g} s") from None
     finally:
         await end(process)
     if output is None:

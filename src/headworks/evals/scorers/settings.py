@@ -99,10 +99,23 @@ class ToolCallsSettings(Section, frozen=True):
     ] = "equal"
 
 
+LOCAL_EMBEDDINGS = "local"
+VARIABLE_NAME = "^[a-z][a-z0-9_]{0,62}$"
+WAY_NAME = "^[a-z][a-z0-9-]{0,62}$"
+
+
 class EmbeddingSettings(Section, frozen=True):
     """The answer means about what is expected."""
 
-    model: Annotated[str, Meta(description="An embeddings model of headworks.yaml.", min_length=1, max_length=256)]
+    model: Annotated[
+        str,
+        Meta(
+            description="`local` for the one of the extra `semantic`, which runs in this process and sends nothing "
+            "anywhere; or an embeddings model of headworks.yaml.",
+            min_length=1,
+            max_length=256,
+        ),
+    ] = LOCAL_EMBEDDINGS
     at_least: Annotated[Share, Meta(description="From which cosine on it is acceptable.")] = 0.8
 
 
@@ -190,7 +203,48 @@ class ScorerSettings(Section, frozen=True):
 
 
 KINDS = tuple(name for name in ScorerSettings.__struct_fields__ if name not in ("field", "weight", "gates"))
-_WITHOUT_SETTINGS = ("exact", "label", "number", "regex", "set", "list", "fields", "schema", "rules", "tool_calls")
+_WITHOUT_SETTINGS = (
+    "exact",
+    "label",
+    "number",
+    "regex",
+    "set",
+    "list",
+    "fields",
+    "schema",
+    "rules",
+    "tool_calls",
+    "embedding",
+)
+
+
+class WaySettings(Section, frozen=True):
+    """One way of finding a context: exactly one of these."""
+
+    file: Annotated[
+        FilePath | None, Meta(description='JSON lines `{"id": ..., "context": ...}`, one for each case.')
+    ] = None
+    function: Annotated[
+        FunctionSettings | None,
+        Meta(description="Your own Python function: it gets the case, and gives a text or a list of texts."),
+    ] = None
+    command: Annotated[
+        CommandSettings | None,
+        Meta(description="Your own command: the case as JSON in, a text or a list of texts as JSON out."),
+    ] = None
+
+
+class RetrievalSettings(Section, frozen=True, kw_only=True):
+    """What an arm can find for a case before it asks: `--arm retrieval=NAME`."""
+
+    variable: Annotated[
+        str, Meta(description="The prompt's variable that what was found is the value of.", pattern=VARIABLE_NAME)
+    ]
+    ways: Annotated[
+        dict[Annotated[str, Meta(pattern=WAY_NAME)], WaySettings],
+        Meta(description="By name: what is held against one another.", min_length=1, max_length=50),
+    ]
+    most_s: Annotated[float, Meta(description="Seconds for all cases of one way together.", gt=0, le=86_400)] = 600.0
 
 
 class EvalSettings(Section, frozen=True):
@@ -202,6 +256,9 @@ class EvalSettings(Section, frozen=True):
         Meta(description="All of them must accept an answer. Left out: what fits the cases' `expected`."),
     ] = ()
     timeout_s: Annotated[Seconds, Meta(description="Seconds for one case, the model's answer and its scoring.")] = 120.0
+    retrieval: Annotated[
+        RetrievalSettings | None, Meta(description="Ways of finding a context, as arms of an eval.")
+    ] = None
 
 
 def read_settings(folder: Path) -> EvalSettings:
@@ -244,6 +301,8 @@ class _SettingsRules:
                 if len(kinds) != 1:
                     what = "one" if kinds else f"one of {', '.join(f'`{name}`' for name in KINDS)}"
                     self._findings.add_unless_faulty(path, f"expected {what} kind of scorer, got {len(kinds)}")
+            case WaySettings():
+                self._way(struct, path)
             case RegexSettings():
                 for index, pattern in enumerate(struct.patterns):
                     problem = pattern_problem(pattern)
@@ -264,3 +323,10 @@ class _SettingsRules:
     def _file(self, path: Place, name: str) -> None:
         if not (self._folder / name).is_file():
             self._findings.add_unless_faulty(path, "there is no such file beside this one")
+
+    def _way(self, way: WaySettings, path: Place) -> None:
+        kinds = [name for name in way.__struct_fields__ if getattr(way, name) is not None]
+        if len(kinds) != 1:
+            self._findings.add_unless_faulty(path, f"expected one of `file`, `function`, `command`, got {len(kinds)}")
+        if way.file is not None:
+            self._file((*path, "file"), way.file)

@@ -85,6 +85,14 @@ class TokenBook:
         message = b"\0".join((b"hash", kind.name.encode(), value.encode("utf-8", "surrogatepass")))
         return f"{kind.label}_{hmac.digest(self._tenant_key, message, hashlib.sha256).hex()[:_HASH_CHARACTERS]}"
 
+    def digest(self) -> str:
+        """A hash of all tokens with their values."""
+        written = hashlib.sha256()
+        for made, value in sorted(self._by_token.items()):
+            data = value.encode("utf-8", "surrogatepass")
+            written.update(b"%b %d %b" % (made.encode(), len(data), data))
+        return written.hexdigest()
+
     @property
     def has_entries(self) -> bool:
         """Whether there is any token."""

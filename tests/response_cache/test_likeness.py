@@ -1,0 +1,63 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headworks.response_cache import may_stand, wording_of
+
+KEY = b"k" * 32
+
+
+def stands(one, other):
+    return may_stand(wording_of(one, KEY), wording_of(other, KEY))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("When do you open?", "when do you open"),
+        ("How can I reset my password?", "How do I reset the password?"),
+        ("Is Berlin open? Tell me.", "so is Berlin open?"),
+        ("I can't log in", "I can\u2019t log in"),
+        ("Order 4411 is late", "My order 4411 is very late"),
+        ("Which payment methods do you accept?", "what payment method is accepted"),
+        ("Can I return it after 30 days?", "Is it possible to return it after 30 days?"),
+    ],
+)
+def test_other_words_for_the_same_may_stand(one, other):
+    assert stands(one, other)
+    assert stands(other, one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Cancel my order", "Do not cancel my order"),
+        ("I can log in", "I can't log in"),
+        ("Ich will kündigen", "Ich will nicht kündigen"),
+        ("Order 4411 is late", "Order 4412 is late"),
+        ("Version 2 or version 3?", "Version 2?"),
+        ("Is the shop in Berlin open", "Is the shop in Munich open"),
+        ("convert euros to dollars", "convert dollars to euros"),
+        ("Send the report for the northern region", "Send the report for the southern region"),
+        ("How do I enable the second factor?", "How do I disable the second factor?"),
+        ("Is the single room free?", "Is the double room free?"),
+        ("A payment from Alice to me", "A payment to Alice from Bob"),
+    ],
+)
+def test_what_only_looks_alike_may_not(one, other):
+    assert not stands(one, other)
+    assert not stands(other, one)
+
+
+@given(text=st.text(max_size=200), other=st.text(max_size=200))
+def test_a_text_may_stand_for_itself_and_the_question_has_no_direction(text, other):
+    assert stands(text, text)
+    assert stands(text, other) == stands(other, text)
+
+
+def test_nothing_of_the_text_can_be_read_or_guessed_without_the_key():
+    one, other = wording_of("Order 4411 for Smith", KEY), wording_of("Order 4411 for Smith", b"o" * 32)
+
+    assert one.words != other.words
+    assert one.marks != other.marks
+    assert b"4411" not in one.words + one.marks
