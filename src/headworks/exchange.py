@@ -19,6 +19,56 @@ from headworks.calls import Failure
 from headworks.errors import Refusal
 
 
+class Wire(Protocol):
+    """One side of a connection on which both sides speak whenever they like. Calls after its end do nothing."""
+
+    def write(self, data: bytes) -> None:
+        """Send as soon as possible; never blocks (see `WireEnd.on_full`)."""
+        ...
+
+    def pause(self) -> None:
+        """Stop reading: whoever gets what comes in is slower."""
+        ...
+
+    def resume(self) -> None:
+        """Read on."""
+        ...
+
+    def close(self) -> None:
+        """Close when all that was written is sent. What still comes in is discarded; `on_lost` is not called."""
+        ...
+
+    def abort(self) -> None:
+        """Close now. `on_lost` is not called."""
+        ...
+
+
+class WireEnd(Protocol):
+    """Where what comes in on a wire goes."""
+
+    def on_data(self, data: bytes) -> None: ...
+    def on_lost(self) -> None:
+        """The other side has gone, and nothing follows."""
+        ...
+
+    def on_full(self) -> None:
+        """The other side takes less than it is sent: what is written now waits."""
+        ...
+
+    def on_free(self) -> None:
+        """It has caught up."""
+        ...
+
+
+class Upgrade(Protocol):
+    """A request that asks for its connection to become a wire. It is either accepted once, or answered like others;
+    then the connection ends with the answer."""
+
+    def accept(self, headers: bytes, end: WireEnd) -> Wire:
+        """Answer 101 with this header block; `upgrade`, `connection` and `date` are written by the server."""
+        ...
+
+
 class Request(msgspec.Struct, gc=False):
     """One parsed request.
 
@@ -30,6 +80,7 @@ class Request(msgspec.Struct, gc=False):
         incoming: set by `Application.admit` where it wants the body piece by piece; `handle` is then called before the
             body is there. Without it, or where the whole body came along, `body` has it.
         peer: the address that it came from; known when it is admitted, and not of what is like one before.
+        upgrade: where it asks to speak WebSocket.
     """
 
     method: str
@@ -40,6 +91,7 @@ class Request(msgspec.Struct, gc=False):
     admission: object = None
     incoming: BodyStream | None = None
     peer: str = ""
+    upgrade: Upgrade | None = None
 
     def again(self, body: bytes) -> "Request":
         """A request with the same head and another body. It brings along what was learnt from that head then: whether
@@ -179,6 +231,15 @@ class Sink(Protocol):
     def on_failure(self, failure: Failure) -> None: ...
 
 
+class WireSink(Sink, Protocol):
+    """A sink of a request to change to another protocol: `on_wire` comes in the place of everything else when the
+    upstream does; an answer of another kind is none but an answer."""
+
+    def on_wire(self, headers: Mapping[bytes, bytes], wire: Wire) -> WireEnd | None:
+        """The upstream has changed; None where it has changed to something else than was asked, and is to be left."""
+        ...
+
+
 class Flight(Protocol):
     """One request under way upstream."""
 
@@ -205,6 +266,10 @@ class Upstream(Protocol):
 
     def send(self, request: UpstreamRequest, sink: Sink, timeouts: Timeouts) -> Flight:
         """Send now or as soon as a connection is free; returns at once."""
+        ...
+
+    def connect(self, request: UpstreamRequest, sink: WireSink, timeouts: Timeouts) -> Flight:
+        """Ask to change to the protocol that the request's headers name; its body is not sent."""
         ...
 
     async def close(self) -> None:

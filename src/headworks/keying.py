@@ -13,7 +13,7 @@ from time import perf_counter
 
 from headworks.body import BodyStream
 from headworks.calls import Failure, FailureKind
-from headworks.exchange import Flight, Sink, Timeouts, Upstream, UpstreamRequest
+from headworks.exchange import Flight, Sink, Timeouts, Upstream, UpstreamRequest, WireSink
 from headworks.providers import Provider
 
 FIRST_REST_S = 15.0
@@ -109,6 +109,9 @@ class KeyedUpstream:
     def upload(self, request: UpstreamRequest, body: BodyStream, sink: Sink, timeouts: Timeouts) -> Flight:
         # With the key of the moment: what has gone up piece by piece cannot be sent again.
         return self._upstream.upload(self._with_key(request, self._key), body, sink, timeouts)
+
+    def connect(self, request: UpstreamRequest, sink: WireSink, timeouts: Timeouts) -> Flight:
+        return self._upstream.connect(self._with_key(request, self._key), sink, timeouts)
 
     async def close(self) -> None:
         await self._upstream.close()

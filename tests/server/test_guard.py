@@ -139,9 +139,23 @@ def test_chunked_on_http_1_0_or_beside_a_length_is_refused():
     assert refused.value.status == 400
 
 
-def test_an_upgrade_is_refused():
+@pytest.mark.parametrize(
+    ("change", "version"),
+    [
+        ({b"upgrade": b"h2c"}, "1.1"),
+        ({b"upgrade": b"websocket, h2c"}, "1.1"),
+        ({b"connection": b"keep-alive"}, "1.1"),
+        ({b"connection": b""}, "1.1"),
+        ({}, "1.0"),
+        ({b"content-length": b"1"}, "1.1"),
+        ({b"transfer-encoding": b"chunked"}, "1.1"),
+    ],
+)
+def test_an_upgrade_is_to_websocket_without_a_body_or_refused(change, version):
+    good = {b"host": b"a", b"upgrade": b"WebSocket", b"connection": b"keep-alive, Upgrade"}
+    assert check_framing(good, "1.1")
     with pytest.raises(Refusal):
-        check_framing({b"host": b"a", b"upgrade": b"h2c"}, "1.1")
+        check_framing({**good, **change}, version)
 
 
 @pytest.mark.parametrize("version", ["0.9", "2.0", "1.2"])

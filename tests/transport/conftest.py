@@ -22,6 +22,7 @@ class Asked:
         self.body = body
         self.writer = writer
         self.connection = connection
+        self.is_left = asyncio.Event()
 
     def answer(self, data=OK):
         self.writer.write(data)
@@ -60,11 +61,15 @@ class Upstream:
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-                asked = Asked(head, await reader.readexactly(length), writer, number)
+                _, _, length = head.lower().partition(b"content-length: ")
+                body = await reader.readexactly(int(length.split(b"\r\n")[0])) if length else b""
+                asked = Asked(head, body, writer, number)
+                asked.reader = reader
                 if self.is_answering:
                     asked.answer()
                 self.asked.put_nowait(asked)
+                if b"\r\nupgrade: " in head.lower():
+                    await asked.is_left.wait()
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
         finally:
@@ -182,6 +187,9 @@ class Bench:
         )
         self.pools.append(pool)
         return pool
+
+    def listener(self):
+        return Listener()
 
     def send(self, pool, body=b"{}", **timeouts):
         listener = Listener()

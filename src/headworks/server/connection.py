@@ -25,6 +25,7 @@ from headworks.exchange import Application, Request
 from headworks.server.guard import ONCE, REFUSED_METHODS, check_coding, check_framing, malformed, split_target
 from headworks.server.known_head import KnownHead
 from headworks.server.reply import SocketReply
+from headworks.server.upgraded import UpgradedSocket
 from headworks.wheel import Timer
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Connection(asyncio.Protocol):
         "_target",
         "_transport",
         "_unsent_bytes",
+        "_upgrade",
         "_write_timer",
         "is_write_paused",
     )
@@ -125,6 +127,7 @@ class Connection(asyncio.Protocol):
         self._incoming = b""
         self._incoming_bytes = 0
         self._intake: BodyStream | None = None
+        self._upgrade: UpgradedSocket | None = None
         self._known_head: KnownHead | None = None
         self._heads_learnt = 0
         self._body: list[bytes] = []
@@ -189,8 +192,8 @@ class Connection(asyncio.Protocol):
         self._has_completed = False
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._fail(malformed("Protocol upgrades and CONNECT are not served here."))
+        except httptools.HttpParserUpgrade as upgrade:
+            self._take_early(data[upgrade.args[0] :])
             return
         except httptools.HttpParserError as error:
             cause = error.__context__
@@ -272,7 +275,7 @@ class Connection(asyncio.Protocol):
         if self._head_bytes + self._incoming_bytes > limit and _size(headers) > limit:
             raise _headers_too_large(self._limits.header_bytes)
         version = self._parser.get_http_version()
-        check_framing(headers, version)
+        is_upgrade = check_framing(headers, version)
         method = self._parser.get_method().decode("ascii")
         if method in REFUSED_METHODS:
             raise Refusal(405, "method_not_allowed", f"{method} is not served here.")
@@ -281,6 +284,8 @@ class Connection(asyncio.Protocol):
         )
         request = Request(method, path, query, headers, b"", peer=self._peer)
         self._request = request
+        if is_upgrade:
+            self._begin_upgrade(request)
         self._application = self._server.application
         self._phase = _Phase.BODY
         self._head_bytes = 0
@@ -360,6 +365,8 @@ class Connection(asyncio.Protocol):
         )
         reply.held_bytes = self._body_bytes
         self._body_bytes = 0
+        if self._upgrade is not None:
+            self._upgrade.bind(reply)
         if self._reply is None and not self._queue:
             self._start(request, reply, self._refusal, self._application)
             return
@@ -472,6 +479,27 @@ class Connection(asyncio.Protocol):
             self._is_reading_paused = False
             self._transport.resume_reading()
         self._start(request, reply, refusal, application)
+
+    def _begin_upgrade(self, request: Request) -> None:
+        """The last request of this connection as HTTP: what comes behind it is for whoever accepts it."""
+        if self._reply is not None or self._queue:
+            raise malformed("A request for a protocol upgrade must wait for the answers before it.")
+        request.upgrade = self._upgrade = UpgradedSocket(self, self._server, self._transport)
+
+    def _take_early(self, data: bytes) -> None:
+        """What follows the request for an upgrade."""
+        upgrade = self._upgrade
+        if upgrade is None:
+            self._fail(malformed("CONNECT is not served here."))
+        elif not self._is_gone and not self._is_ending:
+            self._transport.set_protocol(upgrade)
+            upgrade.hold(data)
+
+    def upgrade_ended(self, reply: SocketReply) -> None:
+        """All has been said on what this connection has become."""
+        self._is_ending = True
+        if not self._is_gone:
+            self.reply_finished(reply)
 
     def _begin_intake(self, request: Request, intake: BodyStream, length: int | None) -> None:
         """Have the application begin with this request while its body comes in."""

@@ -27,8 +27,9 @@ def malformed(message: str, *, code: str = "malformed_http", status: int = 400) 
     return Refusal(status, code, message)
 
 
-def check_framing(headers: dict[bytes, bytes], version: str) -> None:
-    """HTTP/1.0 or 1.1; exactly one valid Host; Transfer-Encoding absent or `chunked`, and only on 1.1; no upgrade.
+def check_framing(headers: dict[bytes, bytes], version: str) -> bool:
+    """HTTP/1.0 or 1.1; exactly one valid Host; Transfer-Encoding absent or `chunked`, and only on 1.1; no upgrade but
+    to WebSocket, and without a body. Returns whether there is one.
 
     Duplicates have been refused before (`ONCE`), so a header here has one value.
     """
@@ -48,8 +49,19 @@ def check_framing(headers: dict[bytes, bytes], version: str) -> None:
             raise malformed("The only Transfer-Encoding accepted here is chunked.", status=501)
         if b"content-length" in headers:
             raise malformed("A request has Content-Length or Transfer-Encoding, not both.")
-    if b"upgrade" in headers:
-        raise malformed("Protocol upgrades are not served here; remove the Upgrade header.")
+    if b"upgrade" not in headers:
+        return False
+    _check_upgrade(headers, version)
+    return True
+
+
+def _check_upgrade(headers: dict[bytes, bytes], version: str) -> None:
+    """To WebSocket, said in both of its headers (RFC 6455 §4.1), where no body could be taken for its first bytes."""
+    tokens = {token.strip().lower() for token in headers.get(b"connection", b"").split(b",")}
+    if headers[b"upgrade"].strip().lower() != b"websocket" or b"upgrade" not in tokens or version == "1.0":
+        raise malformed("The only protocol upgrade that is served here is one to WebSocket; remove the Upgrade header.")
+    if b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip() != b"0":
+        raise malformed("A request for a protocol upgrade has no body.")
 
 
 def check_coding(headers: dict[bytes, bytes]) -> None:
@@ -75,6 +87,8 @@ ONCE = frozenset(
         b"content-type",
         b"expect",
         b"upgrade",
+        b"sec-websocket-key",
+        b"sec-websocket-version",
     }
 )
 """Headers that decide something: a second one is refused, for the one that a proxy read may not be ours."""

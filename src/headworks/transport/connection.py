@@ -130,6 +130,28 @@ class UpstreamConnection(asyncio.Protocol):
 
         body.attach(write, ended)
 
+    def start_upgrade(self, flight: "PooledFlight") -> None:
+        """The same for a request to change to another protocol, which has no body."""
+        self._flight = flight
+        flight.connection = self
+        self._status = 0
+        self._head = b""
+        self._head_start = 0
+        self._has_bytes = False
+        self._is_complete = False
+        request = flight.request
+        self._transport.write(b"%b%b%b\r\n" % (request.line, self._pool.host_line, request.headers))
+        self._arm(flight.timeouts.first_byte_s)
+
+    def hand_over(self) -> tuple[asyncio.Transport, RawHeaders]:
+        """Leave the connection to what it has become: its transport, and the headers that say so."""
+        self._flight = None
+        self._is_closing = True
+        self._timer.retire()
+        del self._parser
+        self._pool.connection_closed(self)
+        return self._transport, self._headers
+
     def pause_writing(self) -> None:
         if self._upload is not None:
             self._upload.pause()
@@ -174,8 +196,9 @@ class UpstreamConnection(asyncio.Protocol):
             self._head = self._head + data if self._head else data
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._fail(FailureKind.INVALID, "answered with a protocol upgrade")
+        except httptools.HttpParserUpgrade as upgrade:
+            if not flight.take_over(self, data[upgrade.args[0] :]):
+                self._fail(FailureKind.INVALID, "answered with a protocol upgrade")
             return
         except httptools.HttpParserError as error:
             cause = error.__context__
@@ -235,6 +258,7 @@ class UpstreamConnection(asyncio.Protocol):
         if end < 0 or not head.startswith(b"HTTP/1.", start):
             raise _UnacceptableAnswerError("sent an answer that is not valid HTTP/1.1")
         if status < 200:
+            self._headers = RawHeaders(head[start : end + 2])
             self._head_start = end + 4  # an interim answer: the one that counts follows
             return
         self._head = b""

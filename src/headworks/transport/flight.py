@@ -47,6 +47,10 @@ class PooledFlight:
         """Be sent on this connection; `now_s` is the loop's time."""
         connection.start(self, now_s)
 
+    def take_over(self, connection: "UpstreamConnection", rest: bytes) -> bool:  # noqa: ARG002 - others do
+        """The upstream has changed to another protocol, in which it goes on with `rest`; False where nobody asked."""
+        return False
+
     def pause(self) -> None:
         self.wants_pause = True
         if self.connection is not None and not self.is_over:

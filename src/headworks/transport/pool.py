@@ -11,10 +11,11 @@ from collections import deque
 
 from headworks.body import BodyStream
 from headworks.calls import Failure, FailureKind
-from headworks.exchange import Sink, Timeouts, UpstreamRequest
+from headworks.exchange import Sink, Timeouts, UpstreamRequest, WireSink
 from headworks.transport.connection import UpstreamConnection
 from headworks.transport.flight import PooledFlight, UploadFlight
 from headworks.transport.origin import Origin, PoolLimits, dial
+from headworks.transport.tunnel import Tunnel, TunnelFlight
 from headworks.wheel import Timer, TimerWheel
 
 _REAP_S = 5.0
@@ -51,6 +52,8 @@ class UpstreamPool:
         self._idle: list[UpstreamConnection] = []
         self._waiting: deque[PooledFlight] = deque()
         self._open: set[UpstreamConnection] = set()
+        self.tunnels: set[Tunnel] = set()
+        """Connections that have become wires, and count as none of the pool's any more."""
         self._dialing = 0
         self._dials: set[asyncio.Task[None]] = set()
         self._is_closed = False
@@ -76,6 +79,11 @@ class UpstreamPool:
         self._wait(flight)
         return flight
 
+    def connect(self, request: UpstreamRequest, sink: WireSink, timeouts: Timeouts) -> TunnelFlight:
+        flight = TunnelFlight(self, request, sink, timeouts, self.loop.time())
+        self._wait(flight)  # on a new connection where there may be one, as above
+        return flight
+
     async def close(self) -> None:
         self._is_closed = True
         self._reap_timer.disarm()
@@ -89,6 +97,8 @@ class UpstreamPool:
                 flight.fail(Failure(FailureKind.BROKEN, f"{self.name} was taken out of service"))
         self._open.clear()
         self._idle.clear()
+        for tunnel in list(self.tunnels):
+            tunnel.cut()
         while self._waiting:
             self._waiting.popleft().fail(Failure(FailureKind.UNREACHABLE, f"{self.name} was taken out of service"))
 
