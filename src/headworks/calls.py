@@ -27,6 +27,7 @@ class Endpoint(enum.StrEnum):
     MODERATIONS = "moderations"
     IMAGES = "images"
     AUDIO = "audio"
+    REALTIME = "realtime"
     MODELS = "models"
     FILES = "files"
     BATCHES = "batches"

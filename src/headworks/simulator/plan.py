@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 Tier = Literal["nano", "mini", "flagship"]
-ModelKind = Literal["text", "embedding", "moderation", "image", "speech", "transcription"]
+ModelKind = Literal["text", "embedding", "moderation", "image", "speech", "transcription", "realtime"]
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0)]
@@ -28,6 +28,7 @@ SimulatedEndpoint = Literal[
     "moderations",
     "images",
     "audio",
+    "realtime",
     "models",
     "files",
     "batches",
@@ -336,6 +337,15 @@ BUILT_IN_MODELS: dict[str, Model] = {
         kind="speech", created=1_742_403_959, shutdown_date="2027-01-06", context_tokens=2000, latency=_latency(300, 4)
     ),
     "gpt-4o-mini-transcribe": Model(kind="transcription", created=1_742_068_596, latency=_latency(500, 4)),
+    "gpt-realtime": Model(
+        kind="realtime",
+        tier="flagship",
+        created=1_756_271_701,
+        context_tokens=32_000,
+        max_output_tokens=4096,
+        latency=_latency(300, 8),
+        cache=PromptCache(minimum_tokens=0),
+    ),
 }
 """The models of a plan that names none. Their limits are open and their latencies plausible, not measured."""
 

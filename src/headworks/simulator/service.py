@@ -7,6 +7,7 @@ from headworks.errors import Refusal
 from headworks.exchange import Reply, Request, Running
 from headworks.simulator.control import PREFIX, control
 from headworks.simulator.playing import Playing
+from headworks.simulator.realtime_opening import Opened, PendingSession
 from headworks.simulator.script import NO_HEAD, Ending, Script, header_block
 from headworks.simulator.simulator import Simulator
 
@@ -29,6 +30,13 @@ class SimulatorApplication:
 
     def handle(self, request: Request, reply: Reply) -> Running | None:
         """Play the answer onto `reply`."""
+        if request.upgrade is not None and request.path.endswith("/realtime"):
+            found = self._simulator.open_session(request)
+            if isinstance(found, Opened):
+                return self._open(found, request, reply)
+            script = found
+            reply.respond(script.status, header_block(script.headers), b"".join(beat.data for beat in script.beats))
+            return None
         is_control = request.path.startswith(PREFIX)
         script = control(self._simulator, request) if is_control else self._simulator.answer(request)
         if _is_immediate(script):
@@ -39,6 +47,12 @@ class SimulatorApplication:
         reply.set_flow(playing.pause, playing.resume)
         playing.start(at_once=True)
         return playing
+
+    def _open(self, found: Opened, request: Request, reply: Reply) -> Running | None:
+        if found.is_silent:
+            reply.abort()
+            return None
+        return PendingSession(found, request, asyncio.get_running_loop())
 
 
 def _is_immediate(script: Script) -> bool:

@@ -14,6 +14,7 @@ from headworks.simulator import (
     gemini_endpoints,
     job_endpoints,
     messages_endpoints,
+    realtime_opening,
     rejection,
     text_endpoints,
 )
@@ -26,12 +27,15 @@ from headworks.simulator.gemini_wire import gemini_error
 from headworks.simulator.messages_wire import messages_error, messages_headers
 from headworks.simulator.plan import Failing, Fault, Plan
 from headworks.simulator.provider import Provider, Visit, model_named
+from headworks.simulator.realtime_opening import Opened
 from headworks.simulator.rejection import Rejection
 from headworks.simulator.remembered import RememberedRequest, RequestMemory
 from headworks.simulator.script import Script
 
 _API_VERSION = b"2020-10-01"
 """What the real API sends as `openai-version`."""
+
+_SWITCHED = 101
 
 _Handler = Callable[[Provider, Visit], Script]
 _ItemHandler = Callable[[Provider, Visit, str], Script]
@@ -215,6 +219,28 @@ class Simulator:
             headers[b"apim-request-id"] = headers.pop(b"x-request-id")
             script = cloud_paths.annotated(script, request.path)
         return msgspec.structs.replace(script, headers=headers)
+
+    def open_session(self, request: Request) -> Opened | Script:
+        """A session of the Realtime API; or the script of the answer that refuses it."""
+        asked = request
+        try:
+            request = cloud_paths.plain_request(request)
+            visit = self._provider.visit(request)
+            self._provider.check_key(request)
+            fault = None
+            if len(self._provider.faults):
+                model = realtime_opening.model_of(request)
+                fault = self._provider.faults.strike(Endpoint.REALTIME, self._provider.names_of(model), visit.now)
+                error = None if fault is None else refusal(fault, model, self.plan.organization)
+                if error is not None:
+                    raise error
+            found = realtime_opening.opened(self._provider, visit, fault)
+        except Rejection as error:
+            script = error.script()
+            self._requests.add(asked, self._provider.now(), script.status)
+            return script
+        self._requests.add(asked, visit.now, _SWITCHED)
+        return found
 
     def _dispatch(self, visit: Visit) -> Script:
         """What a line of a batch asks for. Raises Rejection."""

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from headworks.body import BodyStream
 from headworks.calls import Failure, FailureKind
 from headworks.errors import Refusal
-from headworks.exchange import Flight, Request, Sink, Timeouts, UpstreamRequest
+from headworks.exchange import Flight, Request, Sink, Timeouts, UpstreamRequest, WireSink
 from headworks.simulator.playing import Patience, Playing
+from headworks.simulator.realtime_opening import LoopedSession, Opened
 from headworks.simulator.simulator import Simulator
 
 
@@ -35,6 +36,18 @@ class SimulatedUpstream:
     def upload(self, request: UpstreamRequest, body: BodyStream, sink: Sink, timeouts: Timeouts) -> Flight:
         """Gather the body, then ask."""
         return _Gathering(self, request, body, sink, timeouts)
+
+    def connect(self, request: UpstreamRequest, sink: WireSink, timeouts: Timeouts) -> Flight:
+        """Open a session in the same process, or have its refusal played."""
+        loop = asyncio.get_running_loop()
+        found = self._simulator.open_session(_as_request(request))
+        if isinstance(found, Opened):
+            return LoopedSession(found, sink, loop, timeouts.first_byte_s)
+        stage = _SinkStage(sink, self._flights)
+        stage.playing = Playing(found, stage, loop)
+        self._flights.add(stage)
+        stage.playing.start(at_once=False)
+        return stage
 
     async def close(self) -> None:
         """Requests under way fail."""
