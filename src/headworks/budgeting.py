@@ -203,6 +203,13 @@ class CallMoney:
             purse.settle(self._reserved, real)
         self._taken = self._reserved = 0
 
+    def spend(self, reserved: int, cost_pico: int) -> None:
+        """A part of what is set aside is done with, and came to so much; -1: nobody knows, so all of it counts."""
+        real = reserved if cost_pico < 0 else cost_pico
+        for purse in self._purses[: self._taken]:
+            purse.settle(reserved, real)
+        self._reserved -= reserved
+
     def headers(self) -> bytes:
         """What is left of the tightest budget, as a header."""
         tightest = min(self._purses, key=lambda purse: purse.left)

@@ -154,6 +154,14 @@ class CallQuota(msgspec.Struct):
         """What is left of its budgets, for its caller."""
         return b"" if self.money is None else self.money.headers()
 
+    def hand_over(self) -> CallMoney | None:
+        """The call goes on as a session that accounts for itself: it has been one request, of no tokens yet. Returns
+        what it may spend."""
+        for reservation in (self._reservation, *self._further):
+            if reservation is not None:
+                reservation.settle(0)
+        return self.money
+
     def release(self, call: OpenCall, cost_pico: int) -> None:
         """The call has ended: what was estimated becomes what was used."""
         if self.money is not None:
@@ -390,6 +398,10 @@ class Limiter:
             return False
         call.quota = CallQuota(self, station, kind, tokens, reservation, False, False)
         return True
+
+    def quotas(self, grant: Grant, station: Station) -> LimitSet | None:
+        """All quotas that calls with this grant at this target are under; None where there are none."""
+        return self._set_of(grant, station)
 
     def leave(self, waiter: Waiter) -> None:
         """A caller that waited has gone."""

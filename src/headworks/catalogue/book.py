@@ -51,9 +51,11 @@ class TargetPrice:
         """
         return cost_of(usage, self._deck, at_us=at_us, tier=tier, extras=extras, version=self.version)
 
-    def most(self, input_tokens: int, output_tokens: int, *, at_us: int) -> int | None:
+    def most(self, input_tokens: int, output_tokens: int, *, at_us: int, has_media: bool = False) -> int | None:
         """The most that a call can cost (see `most_of`); None where that is not known."""
-        return None if self._deck is None else most_of(self._deck, input_tokens, output_tokens, at_us=at_us)
+        if self._deck is None:
+            return None
+        return most_of(self._deck, input_tokens, output_tokens, at_us=at_us, has_media=has_media)
 
     def bill(self, usage: Usage, *, at_us: int, tier: str = STANDARD) -> Bill | None:
         """How a cost comes about, line by line (see `bill_of`), or None where it is not known."""

@@ -219,13 +219,14 @@ def _is_complete(tariff: Tariff, input_tokens: int, output_tokens: int) -> bool:
     return (tariff.has_input or not input_tokens) and (tariff.has_output or not output_tokens)
 
 
-def most_of(deck: Deck, input_tokens: int, output_tokens: int, *, at_us: int) -> int | None:
-    """The most that a call of text can cost, in pico-dollars, whatever tier serves it and however its input is cached;
+def most_of(deck: Deck, input_tokens: int, output_tokens: int, *, at_us: int, has_media: bool = False) -> int | None:
+    """The most that a call can cost, in pico-dollars, whatever tier serves it and however its input is cached;
     None where input or output has no price.
 
     Arguments:
         input_tokens, output_tokens: what the call can take at most.
         at_us: when it begins, in microseconds since the Unix epoch.
+        has_media: they may be sound and images, too, not text alone.
     """
     most = 0
     for tier in deck.tiers:
@@ -235,5 +236,8 @@ def most_of(deck: Deck, input_tokens: int, output_tokens: int, *, at_us: int) ->
                 return None
             read = max(tariff.input, tariff.cached_input, tariff.cache_write)
             written = max(tariff.output, tariff.reasoning)
+            if has_media:
+                read = max(read, tariff.audio_input, tariff.cached_audio, tariff.image_input, tariff.cached_image)
+                written = max(written, tariff.audio_output)
             most = max(most, read * input_tokens + written * output_tokens + tariff.request)
     return most
