@@ -19,7 +19,7 @@ from headworks.config.budgets import team_budgets
 from headworks.errors import ConfigError
 from headworks.exchange import Upstream
 from headworks.gateway import Gateway
-from headworks.gateway_parts import ANSWER_BYTES, Parts, random_up_to
+from headworks.gateway_parts import ANSWER_BYTES, Parts, RealtimeBounds, random_up_to
 from headworks.hull import Hull
 from headworks.keying import KeyedUpstream
 from headworks.planning import Planner
@@ -107,6 +107,7 @@ class Assembly:
                 answers={name: model.answer for name, model in config.models.items() if model.answer is not None},
                 models_created=int(settings.project.file.stat().st_mtime),
                 keep_traces=trace_keeper(settings.project),
+                realtime=RealtimeBounds(**msgspec.structs.asdict(config.realtime)),
             )
         )
         hull.wheel.arm(self._refresh_timer, _KEY_REFRESH_S)

@@ -30,6 +30,8 @@ class Manner(enum.Enum):
     HELD = "held"  # an answer of ours that waits for a person
     APPROVALS = "approvals"  # what is to be decided
     APPROVAL = "approval"
+    SESSION = "session"  # a conversation over a WebSocket
+    UNMETERED = "unmetered"  # what would lead around this gateway
     PULSE = "pulse"  # a stream by which is measured what proxies do to streams
     LIVE = "live"
     READY = "ready"
@@ -82,6 +84,14 @@ ROUTES = (
     _call("/audio/speech", Endpoint.AUDIO, is_raw=True),
     _call("/audio/transcriptions", Endpoint.AUDIO, manner=Manner.FORM),
     _call("/audio/translations", Endpoint.AUDIO, manner=Manner.FORM),
+    Route("GET", "/v1/realtime", Manner.SESSION, Endpoint.REALTIME, upstream_path="/realtime"),
+    Route("GET", "/v1/realtime/translations", Manner.UNMETERED, Endpoint.REALTIME),
+    Route("POST", "/v1/realtime/client_secrets", Manner.UNMETERED, Endpoint.REALTIME),
+    Route("POST", "/v1/realtime/sessions", Manner.UNMETERED, Endpoint.REALTIME),
+    Route("POST", "/v1/realtime/transcription_sessions", Manner.UNMETERED, Endpoint.REALTIME),
+    Route("POST", "/v1/realtime/calls", Manner.UNMETERED, Endpoint.REALTIME),
+    Route("POST", "/v1/realtime/translations/client_secrets", Manner.UNMETERED, Endpoint.REALTIME),
+    Route("POST", "/v1/realtime/translations/calls", Manner.UNMETERED, Endpoint.REALTIME),
     Route("POST", "/v1/outcomes", Manner.OUTCOMES, Endpoint.OUTCOMES),
     Route("POST", "/v1/traces/ingest", Manner.TRACES, Endpoint.TRACES),
     Route("GET", "/v1/approvals", Manner.APPROVALS, Endpoint.APPROVALS),
@@ -102,6 +112,12 @@ _PATTERNS = (
     (re.compile(r"/v1/responses/[A-Za-z0-9_-]{1,256}"), ("GET", "DELETE"), Manner.OBJECT, Endpoint.RESPONSES),
     (re.compile(r"/v1/responses/[A-Za-z0-9_-]{1,256}/cancel"), ("POST",), Manner.OBJECT, Endpoint.RESPONSES),
     (re.compile(r"/v1/responses/[A-Za-z0-9_-]{1,256}/input_items"), ("GET",), Manner.OBJECT, Endpoint.RESPONSES),
+    (
+        re.compile(r"/v1/realtime/calls/[A-Za-z0-9_-]{1,256}/(?:accept|reject|hangup|refer)"),
+        ("POST",),
+        Manner.UNMETERED,
+        Endpoint.REALTIME,
+    ),
     (re.compile(r"/v1/models/[^/].{0,255}"), ("GET",), Manner.MODEL, Endpoint.MODELS),
 )
 

@@ -17,7 +17,7 @@ through an `exchange.Reply`, so that the server and the library run the same pip
 import asyncio
 import traceback
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headworks.access import Door, Grant, WrongNetwork
 from headworks.admission import Admission, admission_of
@@ -36,6 +36,7 @@ from headworks.own_answers import OwnAnswers
 from headworks.ownership import ObjectOwners, ResponseOwner, ResponseOwners, bare_shelf
 from headworks.planning import Planner
 from headworks.plans import Plan
+from headworks.realtime_asking import key_in_protocols, unmetered
 from headworks.references import may_refer
 from headworks.settlement import CallMaker, OpenCall, Settlement
 from headworks.shedding import journal_full
@@ -44,6 +45,9 @@ from headworks.streaming import StreamRelay
 from headworks.telemetry import report
 from headworks.unary import UnaryCall, UnaryCalls
 from headworks.waiting_calls import WaitingCalls
+
+if TYPE_CHECKING:
+    from headworks.realtime_calls import RealtimeCalls
 
 _UNKNOWN = 401
 
@@ -123,6 +127,9 @@ class Gateway:
             works=self._works,
         )
         self._own_answers = OwnAnswers(parts, self._settlement, self._works, self._begin)
+        self._parts = parts
+        self._policy = policy
+        self._sessions: RealtimeCalls | None = None
         self._idle: asyncio.Event | None = None
         self.in_flight = 0
         """Calls under way."""
@@ -295,11 +302,29 @@ class Gateway:
             serve = self._object_calls.serve
             sent, known = self._screened_object(call, request, admission)
             return self._run(lambda ending: serve(call, row, sent, known, grant, reply, ending), call, reply)
+        if route.manner is Manner.SESSION:
+            return self._talk(call, request, admission, grant, reply)
+        if route.manner is Manner.UNMETERED:
+            raise unmetered()
         waits = self._own_answers.answer(call, request, route, grant, reply)
         if waits is not None:
             return self._run(lambda _: waits, call, reply)
         self._call_ended()
         return None
+
+    def _talk(self, call: OpenCall, request: Request, admission: Admission, grant: Grant, reply: Reply) -> Running:
+        """A session of the Realtime API."""
+        if self._sessions is None:
+            from headworks.realtime_calls import RealtimeCalls  # only who has sessions loads it
+
+            self._sessions = RealtimeCalls(self._parts, self._planner, self._settlement, self._policy, self._identify)
+        serve = self._sessions.serve
+        return self._run(lambda ending: serve(call, request, admission, grant, reply, ending), call, reply)
+
+    @property
+    def sessions(self) -> int:
+        """Sessions of the Realtime API that are open."""
+        return 0 if self._sessions is None else self._sessions.open
 
     def _count(
         self, call: OpenCall, request: Request, admission: Admission, grant: Grant, reply: Reply
@@ -426,6 +451,7 @@ class Gateway:
 
 
 def _api_key(request: Request) -> bytes | None:
-    """A virtual key in the place where clients of Anthropic's API have theirs, or of Google's."""
+    """A virtual key in the place where clients of Anthropic's API have theirs, or of Google's, or browsers that open a
+    WebSocket."""
     key = request.headers.get(b"x-api-key") or request.headers.get(b"x-goog-api-key")
-    return None if key is None else b"Bearer " + key
+    return key_in_protocols(request.headers) if key is None else b"Bearer " + key

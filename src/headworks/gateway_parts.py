@@ -121,6 +121,17 @@ class Screening(Protocol):
         ...
 
 
+class RealtimeBounds(msgspec.Struct, frozen=True):
+    """Bounds of Realtime sessions, as `realtime` in `headworks.yaml` has them: how many at one time, how many seconds
+    each and without a message, seconds of silence until a side is asked whether it is there, bytes of a message."""
+
+    sessions: int = 256
+    session_s: float = 3600.0
+    idle_s: float = 300.0
+    ping_s: float = 20.0
+    message_bytes: int = 4 * 1024 * 1024
+
+
 class Parts(msgspec.Struct, frozen=True):
     """What a gateway is put together from (`assembly` does it).
 
@@ -132,8 +143,8 @@ class Parts(msgspec.Struct, frozen=True):
     stream. `answers` are given where a model and its fallbacks have failed. `shelf` knows what was made at providers
     (`providers` are their names, in order), `price_of` what a model costs there. `sightings` is told from where keys
     are used. `screening` is None where plain calls go up as they are.
-    `door` knows from where callers come, and how many bad keys did. `keep_traces` keeps what a key sends of its
-    agents' runs.
+    `door` knows from where callers come, and how many bad keys did. `realtime` bounds sessions.
+    `keep_traces` keeps what a key sends of its agents' runs.
     """
 
     ring: Ring
@@ -161,4 +172,5 @@ class Parts(msgspec.Struct, frozen=True):
     heartbeat_s: float = HEARTBEAT_S
     answers: Mapping[str, str] = {}
     screening: Screening | None = None
+    realtime: RealtimeBounds = RealtimeBounds()
     keep_traces: Callable[["Ingested", str], Awaitable[None]] | None = None

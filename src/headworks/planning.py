@@ -147,6 +147,15 @@ class Planner:
             return self.deadline_s
         return plan.admission.due_s(self.deadline_s, is_streamed=plan.is_streamed)
 
+    def target_for(self, call: OpenCall, name: str, route: Route, grant: Grant) -> Target[Station]:
+        """The target of a call that has no body: of several that serve the name, what it should go to now.
+
+        Raises:
+            Refusal: there is no such model for this caller, or it does not serve this endpoint.
+        """
+        target = self._resolve(call, name, route, grant)
+        return self._chosen(call, target, None, route) if target.pools else target
+
     def in_best_pool(
         self, target: Target[Station], head: RequestHead | None, endpoint: Endpoint, path: str
     ) -> Target[Station]:

@@ -33,6 +33,7 @@ _SPEECHES = {
     "moderations": Endpoint.MODERATIONS,
     "images": Endpoint.IMAGES,
     "audio": Endpoint.AUDIO,
+    "realtime": Endpoint.REALTIME,
     "models": Endpoint.MODELS,
     "completions": Endpoint.COMPLETIONS,
     "files": Endpoint.FILES,

@@ -13,6 +13,7 @@ from headworks.config.sections.base import FilePath, Section
 from headworks.config.sections.models import PUBLIC_MODEL_NAME, Model, Tiers
 from headworks.config.sections.prices import Pricing
 from headworks.config.sections.providers import PROVIDER_NAME, Provider
+from headworks.config.sections.realtime import Realtime
 from headworks.config.sections.records import Audit, Quotas, Records, Storage
 from headworks.config.sections.server import Server
 from headworks.config.sections.upstreams import Defaults
@@ -67,4 +68,5 @@ class Config(Section, frozen=True, kw_only=True):
     screening: Annotated[
         PlainScreening, Meta(description="What is looked for in calls that belong to no workload.")
     ] = PlainScreening()
+    realtime: Annotated[Realtime, Meta(description="Sessions over a WebSocket.")] = Realtime()
     defaults: Annotated[Defaults, Meta(description="What providers inherit.")] = Defaults()

@@ -93,6 +93,10 @@ class AzureProvider(OpenAIProvider):
         line = request_line("POST", self._base_path + self._versioned(path))
         return UpstreamRequest(line, self._json_headers + forwarded, body)
 
+    def session_path(self, model: str) -> str:
+        """The older surface calls the model a deployment (Azure OpenAI, "Realtime API", 2026-11)."""
+        return f"/realtime?deployment={quote(model, safe='')}" if self._is_dated else super().session_path(model)
+
     def _deployment(self, body: bytes) -> str:
         """The deployment that a body asks for, as a part of a path: callers may name models, and no name leads to
         another path."""

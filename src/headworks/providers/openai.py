@@ -5,6 +5,7 @@ Sources: OpenAI API reference, "Authentication" and "Debugging requests" (2026-1
 """
 
 from collections.abc import Mapping
+from urllib.parse import quote
 
 import msgspec
 
@@ -51,7 +52,12 @@ class OpenAIProvider:
         self._json_lines: dict[str, bytes] = {}
 
     def call_path(self, spoken: Endpoint, model: str, *, is_streamed: bool) -> str:  # noqa: ARG002 - in the body
-        return CALL_PATHS[spoken]
+        found = CALL_PATHS.get(spoken)
+        return self.session_path(model) if found is None else found
+
+    def session_path(self, model: str) -> str:
+        """Where a session of the Realtime API is opened with a model."""
+        return f"/realtime?model={quote(model, safe='')}"
 
     def request(self, method: str, path: str, body: bytes, content_type: bytes, forwarded: bytes) -> UpstreamRequest:
         headers = self.fixed_headers + forwarded

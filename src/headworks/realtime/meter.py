@@ -112,12 +112,13 @@ class Meter:
         self.under_way += 1
         return self._hold()
 
-    def refused(self, error: EventError) -> None:
-        """The provider has found something wrong: it may be with a response that was asked for."""
-        if error.event_id is not None and error.event_id in self._asked:
-            self._asked.remove(error.event_id)
-        elif error.event_id is None and None in self._asked:
-            self._asked.remove(None)  # whoever gives its events no names is told of none
+    def refused(self, error: EventError) -> bool:
+        """The provider has found something wrong; whether it is a response that was asked for. Whoever gives its events
+        no names is told of none."""
+        if error.event_id not in self._asked:
+            return False
+        self._asked.remove(error.event_id)
+        return True
 
     def ended(self, usage: EventUsage | None) -> tuple[Used, Failure | None]:
         """A response has ended: what it used, and why there is none after it, if there is none."""

@@ -137,7 +137,7 @@ class Provider(Section, frozen=True):
             "translated where it serves another of the three, `generate_content` or `converse`; calls to any other "
             "part are refused. Default: `[chat, embeddings]` for `openai-compatible`, `[messages]` for `anthropic`, "
             "`[generate_content]` for `gemini` and `vertex`, `[converse]` for `bedrock`, "
-            "`[responses, chat, completions, embeddings]` for `azure`, all of the OpenAI API for the others."
+            "`[responses, chat, completions, embeddings, realtime]` for `azure`, all of the OpenAI API for the others."
         ),
     ] = ()
     models: Annotated[
