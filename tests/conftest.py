@@ -138,6 +138,10 @@ class PlayedUpstream:
         body.attach(flight.uploaded.append, flight.upload_ends.append)
         return flight
 
+    def connect(self, request, sink, timeouts):
+        """A request to change to another protocol: the test answers it, or takes the wire up."""
+        return self.send(request, sink, timeouts)
+
     async def close(self):
         """Nothing to close."""
 

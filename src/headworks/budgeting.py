@@ -16,6 +16,7 @@ from headworks.catalogue.money import dollars, usd_text
 from headworks.dialects.reading import Fields
 from headworks.errors import LimitsUnavailable
 from headworks.limits.budgets import Account, AllowanceSource, Claim, Purse, Purses, Spender, accounts_of
+from headworks.realtime import most_per_response
 from headworks.telemetry import report
 
 LONGEST_WAIT_S = 5.0
@@ -155,7 +156,9 @@ class CallMoney:
         self._taken = 0
 
     def bound(self, price: TargetPrice) -> int | None:
-        """The most that an attempt can cost; None where that is not known."""
+        """The most that an attempt can cost, or one response of a session; None where that is not known."""
+        if self._endpoint == Endpoint.REALTIME:
+            return most_per_response(price, self._at_us)
         return price.most(*most_tokens(self._fields, price, self._bytes, self._endpoint), at_us=self._at_us)
 
     @property
@@ -202,13 +205,6 @@ class CallMoney:
         for purse in self._purses[: self._taken]:
             purse.settle(self._reserved, real)
         self._taken = self._reserved = 0
-
-    def spend(self, reserved: int, cost_pico: int) -> None:
-        """A part of what is set aside is done with, and came to so much; -1: nobody knows, so all of it counts."""
-        real = reserved if cost_pico < 0 else cost_pico
-        for purse in self._purses[: self._taken]:
-            purse.settle(reserved, real)
-        self._reserved -= reserved
 
     def headers(self) -> bytes:
         """What is left of the tightest budget, as a header."""

@@ -154,13 +154,12 @@ class CallQuota(msgspec.Struct):
         """What is left of its budgets, for its caller."""
         return b"" if self.money is None else self.money.headers()
 
-    def hand_over(self) -> CallMoney | None:
-        """The call goes on as a session that accounts for itself: it has been one request, of no tokens yet. Returns
-        what it may spend."""
+    def hand_over(self) -> None:
+        """The call goes on as a session that accounts for itself, also for its money: it has been one request, of no
+        tokens yet."""
         for reservation in (self._reservation, *self._further):
             if reservation is not None:
                 reservation.settle(0)
-        return self.money
 
     def release(self, call: OpenCall, cost_pico: int) -> None:
         """The call has ended: what was estimated becomes what was used."""

@@ -30,7 +30,7 @@ from headworks.answering import (
 )
 from headworks.attempts import Policy, begin, may_help, tell
 from headworks.budgeting import CallMoney
-from headworks.calls import Endpoint, Failure, FailureKind
+from headworks.calls import NO_BUDGET, Endpoint, Failure, FailureKind
 from headworks.dialects import refusal_body
 from headworks.errors import Refusal, StorageError
 from headworks.exchange import Reply, Request, Wire, WireEnd
@@ -38,7 +38,7 @@ from headworks.flow import Ending
 from headworks.gateway_parts import Parts
 from headworks.limiting import CallQuota
 from headworks.planning import Planner
-from headworks.realtime import Meter, most_per_response
+from headworks.realtime import Meter
 from headworks.realtime_asking import SessionAsk, read_ask
 from headworks.realtime_relay import Relay, RelayLimits, SessionEnd
 from headworks.realtime_rules import SessionPurse, SessionRules
@@ -146,7 +146,7 @@ class RealtimeCalls:
         if not admissions.is_needed(grant):
             return
         admissions.limiter.expectations.learn(_KIND, 0, 0, 0)
-        ask = Ask(call, target.station, grant, _KIND, _LONGEST_ASK_S, {}, has_more=bool(target.pools))
+        ask = Ask(call, target.station, grant, _KIND, _LONGEST_ASK_S, {}, has_more=False)
         await admissions.wait(ask, ending)
 
     # -- the handshake --------------------------------------------------------------------------------------------
@@ -179,17 +179,14 @@ class RealtimeCalls:
             target = other
 
     def _prepared(self, session: "_Session", target: Target[Station]) -> "_Opened":
-        """The session with a target, and enough set aside for a response of it.
-
-        Raises:
-            Refusal: 429, there is not as much money.
-        """
+        """The session with a target."""
         call, station = session.call, target.station
-        money, each = self._set_aside(call, station)
+        quota = call.quota
+        money = quota.money if isinstance(quota, CallQuota) else None
         provider = target.provider.partition(":")[0]
         price_of = partial(self._parts.price_of, provider)
-        purse = None if money is None else SessionPurse(money)
-        meter = Meter(station.price, price_of, call.opened_us, purse, each)
+        purse = None if money is None else self._purse(session, station, money)
+        meter = Meter(station.price, price_of, call.opened_us, purse)
         limiter = self._parts.admissions.limiter
         rules = SessionRules(
             limiter.quotas(session.grant, station),
@@ -202,19 +199,15 @@ class RealtimeCalls:
         bounds = self._bounds
         limits = RelayLimits(bounds.message_bytes, bounds.idle_s, bounds.session_s, bounds.ping_s)
         relay = Relay(meter, rules, limits, self._parts.loop, lambda: f"event_{token_hex(12)}")
+        if purse is not None:
+            purse.changed = relay.money_changed
         key, block = request_headers(os.urandom(16))
-        return _Opened(session, target, meter, relay, _Handshake(relay.upstream_end, key), block, money, each)
+        return _Opened(session, target, meter, relay, _Handshake(relay.upstream_end, key), block)
 
-    def _set_aside(self, call: OpenCall, station: Station) -> tuple[CallMoney | None, int]:
-        quota = call.quota
-        money = quota.money if isinstance(quota, CallQuota) else None
-        if money is None:
-            return None, 0
-        each = most_per_response(station.price, call.opened_us) or 0
-        failure = money.extend(each - money.reserved, perf_counter()) if each > money.reserved else None
-        if failure is not None:
-            raise refusal_of(failure)
-        return money, each
+    def _purse(self, session: "_Session", station: Station, money: CallMoney) -> SessionPurse:
+        admissions, grant = self._parts.admissions, session.grant
+        make = partial(admissions.wallet.money, grant, {}, _KIND, NO_BUDGET, 0, Endpoint.REALTIME)
+        return SessionPurse(money, make, station.price, partial(admissions.count, grant))
 
     async def _shake(self, opened: "_Opened") -> Failure | None:
         """Ask the upstream for a session; how that failed, if it did."""
@@ -300,13 +293,11 @@ class RealtimeCalls:
 
     def _take_over(self, opened: "_Opened") -> None:
         """The call's own reservations end here; the session reserves response by response."""
-        call, money = opened.session.call, opened.money
+        call = opened.session.call
         quota, call.quota = call.quota, None
         if isinstance(quota, CallQuota):
             opened.budget_lines = quota.headers()
             quota.hand_over()
-        if money is not None and money.reserved > opened.each:
-            money.spend(money.reserved - opened.each, 0)
 
     def _headers(self, opened: "_Opened") -> bytes:
         session = opened.session
@@ -376,8 +367,8 @@ class _Session:
 
 
 class _Opened:
-    """A session with its target. `block` are the headers that ask for a WebSocket; `each` is set aside for each of its
-    responses."""
+    """A session with its target. `block` are the headers that ask for a WebSocket, `budget_lines` those that tell its
+    caller what is left."""
 
     def __init__(
         self,
@@ -387,8 +378,6 @@ class _Opened:
         relay: Relay,
         sink: "_Handshake",
         block: bytes,
-        money: CallMoney | None,
-        each: int,
     ) -> None:
         self.session = session
         self.target = target
@@ -396,8 +385,6 @@ class _Opened:
         self.relay = relay
         self.sink = sink
         self.block = block
-        self.money = money
-        self.each = each
         self.budget_lines = b""
 
 

@@ -15,6 +15,9 @@ from headworks.websocket import (
     frame,
 )
 
+SLOW = "slow"
+"""The other side takes less than it is sent."""
+
 
 class Hop:
     """One side's connection. Implements `exchange.WireEnd`.
@@ -49,7 +52,7 @@ class Hop:
         self._frames = FrameReader(is_server=is_server, most_bytes=most_bytes)
         self._messages = MessageReader(most_bytes=most_bytes)
         self._is_asked = False
-        self._is_paused = False
+        self._pauses: set[str] = set()
         self._is_deaf = False
         self._pong: bytes | None = None
         self.other: Hop | None = None
@@ -103,18 +106,20 @@ class Hop:
         """Send a text message."""
         self._write(Opcode.TEXT, message)
 
-    def pause(self) -> None:
-        """Read nothing more: the other side is slower."""
-        self._is_paused = True
+    def pause(self, why: str = SLOW) -> None:
+        """Read nothing more, for this reason."""
+        self._pauses.add(why)
         if self.wire is not None:
             self.wire.pause()
 
-    def resume(self) -> None:
-        """Read on."""
-        self._is_paused = False
+    def resume(self, why: str = SLOW) -> None:
+        """Read on, if there is no other reason not to."""
+        if why not in self._pauses:
+            return
+        self._pauses.discard(why)
         self._is_asked = False
         self.heard_s = 0.0
-        if self.wire is not None:
+        if self.wire is not None and not self._pauses:
             self.wire.resume()
 
     def is_silent(self, now_s: float, ping_s: float) -> bool:
@@ -125,7 +130,7 @@ class Hop:
             now_s: the loop's time.
             ping_s: seconds of silence until it is asked, and then until it counts as gone.
         """
-        if self.heard_s == 0.0 or self._is_paused:
+        if self.heard_s == 0.0 or self._pauses:
             self.heard_s = now_s  # something has come since the last look
             return False
         if now_s - self.heard_s < ping_s:

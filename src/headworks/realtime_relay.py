@@ -46,6 +46,7 @@ _CANCEL = b'{"type":"response.cancel"}'
 _AT_THE_END = frozenset({"response.cancel", "output_audio_buffer.clear", "conversation.item.truncate"})
 """Of what a caller says, what may go up when no response is to follow: it makes none."""
 
+_MONEY = "money"
 _TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
 
 
@@ -161,6 +162,7 @@ class Relay:
             left_s: of the session at most.
         """
         self.caller_end.wire = caller
+        self._meter.begin()
         now_s = self._message_s = self._loop.time()
         self._end_s = now_s + min(left_s, self._limits.session_s)
         self.caller_end.heard_s = self.upstream_end.heard_s = now_s
@@ -265,11 +267,12 @@ class Relay:
             self.first_s = perf_counter()
         if kind == "response.created":
             self._rules.began()
-            self._last = meter.began() or self._last
+            meter.began()
+            self._check_money()
         elif kind == "response.done":
-            used, failure = meter.ended(None if event.response is None else event.response.usage)
+            used = meter.ended(None if event.response is None else event.response.usage)
             self._rules.ended(used.usage.input_tokens, used.usage.output_tokens)
-            self._last = failure
+            self._check_money()
         elif kind in ("session.created", "session.updated") and event.session is not None:
             self.session_id = self.session_id or event.session.id or ""
             meter.transcribes_with(event.session.transcribes_with)
@@ -289,10 +292,30 @@ class Relay:
         if kind != "response.done":
             return
         if self._last is not None and not self._meter.under_way:
-            kind_, code, words = _as_error(self._last)
-            self._finish(SessionEnd("failed", "spent_up", CloseCode.POLICY_VIOLATION, words, code, kind_), USAGE_WAIT_S)
+            self._spent_up(self._last)
         elif self._rules.is_revoked():
             self._revoked()
+
+    def _check_money(self) -> None:
+        """While a slot is waited for, the caller is not heard; when there will be none, nothing follows what is under
+        way."""
+        self._last = self._meter.spent_up
+        if self._last is None and not self._meter.is_covered:
+            self.caller_end.pause(_MONEY)
+        else:
+            self.caller_end.resume(_MONEY)
+
+    def money_changed(self) -> None:
+        """A slot has come that was waited for, or will not."""
+        if self._end is not None:
+            return
+        self._check_money()
+        if self._last is not None and not self._meter.under_way:
+            self._spent_up(self._last)
+
+    def _spent_up(self, failure: Failure) -> None:
+        kind, code, words = _as_error(failure)
+        self._finish(SessionEnd("failed", "spent_up", CloseCode.POLICY_VIOLATION, words, code, kind), USAGE_WAIT_S)
 
     def _revoked(self) -> None:
         words = "The key of this session is not good any more."

@@ -2,36 +2,110 @@
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 
-from headworks.budgeting import CallMoney
+from headworks.answering import UpstreamRefusal
+from headworks.budgeting import LONGEST_WAIT_S, CallMoney
 from headworks.calls import Failure
 from headworks.catalogue import TargetPrice
 from headworks.limiting import limited
 from headworks.limits import LimitSet, Reservation
 from headworks.realtime import ClientEvent
 
+_MOMENT_S = 0.15
+"""What will be there within so long is taken now, and charged when it has been used: a lease takes a tenth of a second
+(`limits.keeping`), and a session cannot wait for it without holding up what is said."""
+
 _FIRST_TOKENS = 512
 """What a response is expected to take before there was one."""
 
 
 class SessionPurse:
-    """Implements `realtime.Purse` with what the session's call may spend."""
+    """Implements `realtime.Purse`: each slot is the money of a call of its own, so that it is of the day in which it is
+    taken, and is waited for as calls wait for theirs.
 
-    def __init__(self, money: CallMoney) -> None:
-        self._money = money
+    State: the slots that are free, the one that is waited for, how many are wanted, and why there are no more.
 
-    def extend(self, amount: int) -> Failure | None:
-        return self._money.extend(amount, perf_counter())
+    Arguments:
+        first: what the session was admitted with.
+        make: the money of one more response.
+        price: of the session's model.
+        count: counts what was spent otherwise.
 
-    def spend(self, reserved: int, cost_pico: int) -> None:
-        self._money.spend(reserved, cost_pico)
+    Attributes:
+        changed: called when a slot has come that was waited for, or will not.
+    """
+
+    def __init__(
+        self,
+        first: CallMoney,
+        make: Callable[[], CallMoney | None],
+        price: TargetPrice,
+        count: Callable[[int], None],
+    ) -> None:
+        self._free: deque[CallMoney] = deque([first])
+        self._make = make
+        self._price = price
+        self._count = count
+        self._waiting: CallMoney | None = None
+        self._wanted = 1
+        self.failure: Failure | None = None
+        self.changed: Callable[[], None] = lambda: None
+
+    @property
+    def free(self) -> int:
+        """See `realtime.Purse`."""
+        return len(self._free)
+
+    def want(self, slots: int) -> None:
+        """See `realtime.Purse`."""
+        self._wanted = slots
+        while len(self._free) < self._wanted and self._waiting is None:
+            money = self._make()
+            if money is None:
+                return  # the budget was taken away: what there is suffices
+            amount = money.bound(self._price) or 0
+            due_s = perf_counter() + LONGEST_WAIT_S
+            if money.begin(amount, due_s, partial(self._came, money), self._came_not) is not None:
+                self._waiting = money
+                return
+            self._free.append(money)
+            self.failure = None
+
+    def take(self) -> CallMoney | None:
+        """See `realtime.Purse`."""
+        return self._free.popleft() if self._free else None
+
+    def count(self, cost_pico: int) -> None:
+        """See `realtime.Purse`."""
+        if cost_pico > 0:
+            self._count(cost_pico)
+
+    def close(self) -> None:
+        """See `realtime.Purse`."""
+        self._wanted = 0
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.leave()
+        while self._free:
+            self._free.popleft().settle(0)
+
+    def _came(self, money: CallMoney) -> None:
+        self._waiting, self.failure = None, None
+        self._free.append(money)
+        self.want(self._wanted)
+        self.changed()
+
+    def _came_not(self, refusal: UpstreamRefusal) -> None:
+        self._waiting, self.failure = None, refusal.failure
+        self.changed()
 
 
 class SessionRules:
     """Implements `realtime_relay.Rules`. Each response counts as a request, with its tokens.
 
-    State: the reservations of responses that were asked for and of those that have begun (None for one that began
+    State: the reservations of responses that were asked for and of those that have begun (None for one that did so
     where there was no room, which is charged at its end), and what the last one took.
 
     Arguments:
@@ -39,7 +113,7 @@ class SessionRules:
         wake: has more of them got.
         is_hard: a budget may not be exceeded, so that nothing may be used whose price is not known.
         price_of: of a model that transcribes.
-        model: that the session is of, as the provider calls it.
+        models: names that the session's model has.
         is_revoked: whether the caller's key is not good any more.
     """
 
@@ -59,7 +133,7 @@ class SessionRules:
         self._price_of = price_of
         self._models = models
         self.is_revoked = is_revoked
-        self._asked: deque[Reservation] = deque()
+        self._asked: deque[Reservation | None] = deque()
         self._begun: deque[Reservation | None] = deque()
         self._expected = _FIRST_TOKENS
 
@@ -72,14 +146,17 @@ class SessionRules:
         reservation = limits.reserve(self._expected, now_s)
         if reservation is None:
             self._wake()
-            return limited(limits, self._expected, now_s)
+            wait_s = limits.wait_s(self._expected, now_s)
+            if wait_s > _MOMENT_S:
+                return limited(limits, self._expected, now_s, wait_s)
         self._asked.append(reservation)
         return None
 
     def take_back(self) -> None:
         """See `Rules`."""
-        if self._asked:
-            self._asked.pop().cancel()
+        reservation = self._asked.pop() if self._asked else None
+        if reservation is not None:
+            reservation.cancel()
 
     def may_set(self, event: ClientEvent) -> str:
         """See `Rules`."""

@@ -28,29 +28,51 @@ EACH = 900 * 32 + 100 * 64
 
 
 class Money:
-    """A budget. `spent` never may be above its cap."""
+    """A budget that has its slots at once or not at all. `spent` never may be above its cap."""
 
     def __init__(self, cap):
         self.cap = cap
-        self.set_aside = 0
+        self.set_aside = EACH
         self.spent = 0
+        self.free = 1
+        self.failure = None
 
-    def extend(self, amount):
-        if self.spent + self.set_aside + amount > self.cap:
-            return Failure(FailureKind.BUDGET, "used up")
-        self.set_aside += amount
-        return None
+    def want(self, slots):
+        self.failure = None
+        while self.free < slots:
+            if self.spent + self.set_aside + EACH > self.cap:
+                self.failure = Failure(FailureKind.BUDGET, "used up")
+                return
+            self.set_aside += EACH
+            self.free += 1
 
-    def spend(self, reserved, cost):
-        assert 0 <= reserved <= self.set_aside
-        self.set_aside -= reserved
-        self.spent += reserved if cost < 0 else cost
+    def take(self):
+        if not self.free:
+            return None
+        self.free -= 1
+        return Slot(self)
+
+    def count(self, cost):
+        self.spent += max(0, cost)
+
+    def close(self):
+        self.set_aside -= EACH * self.free
+        self.free = 0
+
+
+class Slot:
+    def __init__(self, money):
+        self.money = money
+
+    def settle(self, cost):
+        self.money.set_aside -= EACH
+        self.money.spent += EACH if cost < 0 else cost
 
 
 def meter(purse=None, price=PRICE, price_of=lambda _: UNPRICED):
-    if purse is not None:
-        assert purse.extend(EACH) is None
-    return Meter(price, price_of, 0, purse, EACH)
+    one = Meter(price, price_of, 0, purse)
+    one.begin()
+    return one
 
 
 def done(read=0, written=0, **details):
@@ -119,30 +141,36 @@ def test_a_session_without_responses_costs_nothing():
 
 
 def test_a_response_that_is_under_way_at_the_end_counts_as_the_most_that_it_can_cost():
-    money = Money(3 * EACH)
+    money = Money(5 * EACH)
     one = meter(money)
     one.began()
     one.close()
     assert (money.spent, money.set_aside, one.sums.cost_pico) == (EACH, 0, -1)
 
 
-def test_there_is_always_enough_for_one_more_or_there_is_none():
-    money = Money(2 * EACH)
+def test_there_is_a_slot_for_one_more_and_one_ahead_or_it_ends():
+    money = Money(3 * EACH)
     one = meter(money)
+    assert money.free == 2
     assert one.may_ask(asks()) is None
-    assert one.began() is None
-    assert money.set_aside == 2 * EACH
-    _, failure = one.ended(None)
-    assert failure is None
-    assert one.began().kind is FailureKind.BUDGET
-    _, failure = one.ended(None)
-    assert failure.kind is FailureKind.BUDGET
-    assert (money.spent, money.set_aside) == (2 * EACH, 0)
+    one.began()
+    assert money.set_aside == 3 * EACH
+    one.ended(None)
+    assert one.is_covered
+    one.began()
+    one.ended(None)
+    assert one.is_covered
+    one.began()
+    assert not one.is_covered
+    assert one.spent_up.kind is FailureKind.BUDGET
+    assert one.may_ask(asks()).kind is FailureKind.BUDGET
+    one.ended(done(1, 1))  # it came to less than was set aside, but not to so much less
+    assert one.spent_up.kind is FailureKind.BUDGET
+    assert (money.spent, money.set_aside) == (2 * EACH + 20, 0)
 
 
 def test_responses_beside_each_other_are_each_set_aside_for():
-    money = Money(3 * EACH)
-    one = meter(money)
+    one = meter(Money(3 * EACH))
     assert [one.may_ask(asks()) for _ in range(3)] == [None, None, None]
     assert one.may_ask(asks()).kind is FailureKind.BUDGET
 
@@ -167,21 +195,20 @@ def test_a_budget_is_never_exceeded_whatever_happens_when(share, acts):
     """The caller asks, and stops where it is told to; the provider begins what was asked for or what it likes, as long
     as the session is not at its end."""
     money = Money(share * EACH)
-    one, asked, is_last = meter(money), 0, False
+    one, asked = meter(money), 0
     for act in acts:
-        if act == "ask" and not is_last:
+        if act == "ask" and one.is_covered:
             asked += one.may_ask(asks()) is None
-        elif (act == "begin" and asked) or (act == "vad" and not is_last and not one.under_way and not asked):
+        elif (act == "begin" and asked) or (act == "vad" and one.is_covered and not one.under_way and not asked):
             asked -= bool(asked)
-            is_last = one.began() is not None or is_last
+            one.began()
         elif act in ("end", "cancel") and one.under_way:
-            _, failure = one.ended(done(900, 100) if act == "end" else None)
-            is_last = failure is not None or is_last
+            one.ended(done(900, 100) if act == "end" else None)
         elif act == "error" and asked:
             asked -= 1
             one.refused(read_server_event(b'{"type":"error","error":{"code":"bad"}}').error)
         assert money.spent + money.set_aside <= money.cap
-        assert money.set_aside >= EACH * one.under_way
+        assert money.set_aside == EACH * (one.under_way + money.free)
     one.close()
     assert money.set_aside == 0
     assert money.spent <= money.cap

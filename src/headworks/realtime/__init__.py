@@ -15,7 +15,7 @@ from headworks.realtime.events import (
     read_client_event,
     read_server_event,
 )
-from headworks.realtime.meter import Meter, Purse
+from headworks.realtime.meter import Meter, Purse, Slot
 from headworks.realtime.usage import Used, used_by_response, used_by_transcription
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Meter",
     "Purse",
     "ServerEvent",
+    "Slot",
     "UnreadableEvent",
     "Used",
     "error_event",

@@ -1,11 +1,12 @@
 """What a session uses, response by response, and whether there is money for the next.
 
-Of a session under a budget so much is set aside at all times as its responses can cost at most: those that are under
-way, and one more, for a caller that falls silent may have the model answer without asking for it. When there is not
-enough for one more, the session ends with what is under way; what it has cost by then was set aside before.
+Of a session under a budget there is always a *slot* set aside for one response more than are under way: a caller that
+falls silent may have the model answer without asking for it. A slot is the most that one response can cost. Where
+there is none to be had, the session ends with what is under way; what that costs was set aside before. One further
+slot is got ahead, where there is money for it, so that nobody waits for it when a response begins.
 
-State: the responses under way, those that were asked for and have not begun, the sums of what was used, and how many
-responses are set aside for.
+State: the slots of the responses under way, those responses that were asked for and have not begun, and the sums of
+what was used.
 """
 
 from collections import deque
@@ -19,19 +20,42 @@ from headworks.catalogue import Cost, TargetPrice
 from headworks.realtime.events import ClientEvent, EventError, EventUsage
 from headworks.realtime.usage import Used, used_by_response, used_by_transcription
 
+_SHORT = Failure(FailureKind.BUDGET, "money for one more response is being set aside: ask again in a moment")
+
 _MOST_WAITING = 64
 """Responses that may be asked for ahead. What is beyond is refused: each is money."""
 
 
-class Purse(Protocol):
-    """Where money is set aside, in pico-dollars."""
+class Slot(Protocol):
+    """The most that one response can cost, set aside."""
 
-    def extend(self, amount: int) -> Failure | None:
-        """Set aside so much more; why it cannot be, if it cannot."""
+    def settle(self, cost_pico: int) -> None:
+        """The response came to so much, in pico-dollars; -1: nobody knows."""
         ...
 
-    def spend(self, reserved: int, cost_pico: int) -> None:
-        """A part of that is done with, and came to so much; -1: nobody knows."""
+
+class Purse(Protocol):
+    """Where slots are. `free` is how many are set aside and not taken; `failure` why there are no more to be had, None
+    where there are, or may be in a moment."""
+
+    @property
+    def free(self) -> int: ...
+    @property
+    def failure(self) -> Failure | None: ...
+    def want(self, slots: int) -> None:
+        """Have so many free, now or as soon as may be."""
+        ...
+
+    def take(self) -> Slot | None:
+        """One of the free ones, for a response that has begun; None where there is none."""
+        ...
+
+    def count(self, cost_pico: int) -> None:
+        """So much was spent beside responses."""
+        ...
+
+    def close(self) -> None:
+        """Give back what is free, and want nothing more."""
         ...
 
 
@@ -61,34 +85,44 @@ class Meter:
         price: of the session's model.
         price_of: what another model at the same provider costs, which transcribes.
         at_us: when the session began, in microseconds since the Unix epoch.
-        purse: where money is set aside; None where it is under no budget.
-        each: the most that a response can cost, in pico-dollars; so much is set aside for one already.
+        purse: where money is set aside, one slot at first; None where it is under no budget.
     """
 
     def __init__(
-        self,
-        price: TargetPrice,
-        price_of: Callable[[str], TargetPrice],
-        at_us: int,
-        purse: Purse | None = None,
-        each: int = 0,
+        self, price: TargetPrice, price_of: Callable[[str], TargetPrice], at_us: int, purse: Purse | None = None
     ) -> None:
         self._price = price
         self._price_of = price_of
         self._at_us = at_us
         self._purse = purse
-        self._each = each
-        self._held = 1
         self._asked: deque[str | None] = deque()
+        self._slots: deque[Slot | None] = deque()
         self._transcription = ""
-        self.under_way = 0
-        """Responses that have begun and not ended."""
         self.sums = Sums()
+
+    @property
+    def under_way(self) -> int:
+        """Responses that have begun and not ended."""
+        return len(self._slots)
 
     @property
     def is_busy(self) -> bool:
         """Whether the provider may be at work on something that is not told of yet."""
-        return bool(self.under_way or self._asked)
+        return bool(self._slots or self._asked)
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether there is a slot for whatever may begin next."""
+        return self._purse is None or self._purse.free >= max(1, len(self._asked))
+
+    @property
+    def spent_up(self) -> Failure | None:
+        """Why nothing may begin any more; None where it may, or may in a moment."""
+        return None if self._purse is None or self.is_covered else self._purse.failure
+
+    def begin(self) -> None:
+        """The session begins."""
+        self._want()
 
     def transcribes_with(self, model: str) -> None:
         """What the caller says is written down by this model from now on; "" for none."""
@@ -100,17 +134,18 @@ class Meter:
             detail = f"{_MOST_WAITING} responses were asked for and have not begun: wait for them"
             return Failure(FailureKind.LIMITED, detail)
         self._asked.append(event.event_id)
-        failure = self._hold()
-        if failure is not None:
-            self._asked.pop()
-        return failure
+        self._want()
+        if self._purse is None or self.is_covered:
+            return None
+        self._asked.pop()
+        return self._purse.failure or _SHORT
 
-    def began(self) -> Failure | None:
-        """A response has begun; why it is to be the last, if it is."""
+    def began(self) -> None:
+        """A response has begun."""
         if self._asked:
             self._asked.popleft()
-        self.under_way += 1
-        return self._hold()
+        self._slots.append(None if self._purse is None else self._purse.take())
+        self._want()
 
     def refused(self, error: EventError) -> bool:
         """The provider has found something wrong; whether it is a response that was asked for. Whoever gives its events
@@ -120,48 +155,43 @@ class Meter:
         self._asked.remove(error.event_id)
         return True
 
-    def ended(self, usage: EventUsage | None) -> tuple[Used, Failure | None]:
-        """A response has ended: what it used, and why there is none after it, if there is none."""
-        self.under_way = max(0, self.under_way - 1)
+    def ended(self, usage: EventUsage | None) -> Used:
+        """A response has ended: what it used."""
         used = used_by_response(usage)
         cost = self._add(used, self._price)
         self.sums.responses += 1
-        if self._purse is not None:
-            self._purse.spend(self._each if self._held else 0, cost)
-            self._held = max(0, self._held - 1)
-        return used, self._hold()
+        slot = self._slots.popleft() if self._slots else None
+        if slot is not None:
+            slot.settle(cost)
+        elif self._purse is not None:
+            self._purse.count(cost)
+        self._want()
+        return used
 
     def transcribed(self, usage: EventUsage | None) -> Used:
         """Something that the caller said was written down: what that used."""
         used = used_by_transcription(usage)
         cost = self._add(used, self._price_of(self._transcription))
-        if self._purse is not None and cost > 0:
-            self._purse.spend(0, cost)
+        if self._purse is not None:
+            self._purse.count(cost)
         return used
 
     def close(self) -> None:
         """The session has ended. What was under way or asked for is not told of, and counts as the most that it can
         cost; what was set aside beyond that comes back."""
-        open_ended = self.under_way + len(self._asked)
-        if open_ended:
+        if self.is_busy:
             self.sums.cost_pico = -1
-        if self._purse is not None:
-            untold = min(self._held, open_ended)
-            self._purse.spend(self._each * untold, -1)
-            self._purse.spend(self._each * (self._held - untold), 0)
-        self._held = 0
-
-    def _hold(self) -> Failure | None:
-        """Have enough set aside; why it is not, if it is not."""
         if self._purse is None:
-            return None
-        missing = self.under_way + max(1, len(self._asked)) - self._held
-        if missing <= 0:
-            return None
-        failure = self._purse.extend(self._each * missing)
-        if failure is None:
-            self._held += missing
-        return failure
+            return
+        for slot in (*self._slots, *(self._purse.take() for _ in self._asked)):
+            if slot is not None:
+                slot.settle(-1)
+        self._purse.close()
+
+    def _want(self) -> None:
+        """A slot for what may begin next, and one ahead."""
+        if self._purse is not None:
+            self._purse.want(max(1, len(self._asked)) + 1)
 
     def _add(self, used: Used, price: TargetPrice) -> int:
         """Sum up; returns what it cost in pico-dollars, -1 where that is not known."""
