@@ -548,8 +548,9 @@ def test_a_failed_handshake_gives_all_money_back(spending, talk):
 def test_the_model_of_a_session_stays(talk):
     session = talk().opens()
     for model in ("nano", "m"):
-        session.caller.says({"type": "session.update", "session": {"type": "realtime", "model": model}})
+        session.caller.says({"type": "session.update", "session": {"type": "realtime", "model": model}, "x": 1.50})
     session.caller.says({"type": "session.update", "session": {"type": "realtime", "model": "dearer"}})
     assert session.caller.events[-1]["error"]["code"] == "setting_not_allowed"
-    assert session.upstream.types == ["session.update"] * 2
+    known = {"type": "session.update", "session": {"type": "realtime", "model": "m"}, "x": 1.5}
+    assert session.upstream.events == [known, known]
     session.caller.closes()

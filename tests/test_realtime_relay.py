@@ -111,6 +111,9 @@ class Rules:
     def may_set(self, _):
         return self.setting
 
+    def named(self, message):
+        return message
+
     def began(self):
         self.notes.append("began")
 

@@ -193,7 +193,8 @@ class RealtimeCalls:
             limiter.wake,
             is_hard=money is not None and money.is_hard,
             price_of=price_of,
-            models=frozenset((session.asked.model, target.model)),
+            asked_model=session.asked.model,
+            model=target.model,
             is_revoked=partial(self._is_revoked, session),
         )
         bounds = self._bounds

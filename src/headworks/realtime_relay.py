@@ -93,6 +93,10 @@ class Rules(Protocol):
         """What was reserved last is not made after all."""
         ...
 
+    def named(self, message: bytes) -> bytes:
+        """Settings that name the session's model, by the name that the upstream knows it by."""
+        ...
+
     def began(self) -> None:
         """A response has begun, asked for or not."""
         ...
@@ -209,6 +213,8 @@ class Relay:
             self._tell(*refused, about=event.event_id)
         if refused is not None or self._end is not None:
             return
+        if event.session is not None and event.session.model is not None:
+            message = self._rules.named(message)
         self.bytes_up += len(message)
         self.upstream_end.send(message)
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from functools import partial
 from time import perf_counter
 
+import msgspec
+
 from headworks.answering import UpstreamRefusal
 from headworks.budgeting import LONGEST_WAIT_S, CallMoney
 from headworks.calls import Failure
@@ -113,7 +115,7 @@ class SessionRules:
         wake: has more of them got.
         is_hard: a budget may not be exceeded, so that nothing may be used whose price is not known.
         price_of: of a model that transcribes.
-        models: names that the session's model has.
+        asked_model, model: what the caller calls the session's model, and what its provider does.
         is_revoked: whether the caller's key is not good any more.
     """
 
@@ -124,14 +126,16 @@ class SessionRules:
         *,
         is_hard: bool,
         price_of: Callable[[str], TargetPrice],
-        models: frozenset[str],
+        asked_model: str,
+        model: str,
         is_revoked: Callable[[], bool],
     ) -> None:
         self._limits = limits
         self._wake = wake
         self._is_hard = is_hard
         self._price_of = price_of
-        self._models = models
+        self._asked_model = asked_model
+        self._model = model
         self.is_revoked = is_revoked
         self._asked: deque[Reservation | None] = deque()
         self._begun: deque[Reservation | None] = deque()
@@ -163,7 +167,7 @@ class SessionRules:
         session = event.session
         if session is None:
             return ""
-        if session.model is not None and session.model not in self._models:
+        if session.model is not None and session.model not in (self._asked_model, self._model):
             return "The model of a session cannot be changed: open another session with that model."
         transcribes_with = session.transcribes_with
         if self._is_hard and transcribes_with and not self._price_of(transcribes_with).is_known:
@@ -172,6 +176,14 @@ class SessionRules:
                 "gateway's operator must give it `prices` in headworks.yaml, or name another model."
             )
         return ""
+
+    def named(self, message: bytes) -> bytes:
+        """See `Rules`."""
+        fields = _fields(message)
+        session = _fields(fields["session"])
+        session["model"] = msgspec.Raw(msgspec.json.encode(self._model))
+        fields["session"] = msgspec.Raw(msgspec.json.encode(session))
+        return msgspec.json.encode(fields)
 
     def began(self) -> None:
         """See `Rules`."""
@@ -199,3 +211,6 @@ class SessionRules:
             meter.correct(0, 1)
         for meter in self._limits.tokens:
             meter.correct(0, used)
+
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
