@@ -73,8 +73,11 @@ def _speaks(kind: str) -> frozenset[Endpoint]:
     spoken = {one.value.replace("generateContent", "generate_content"): one for one in CALLED}
     spoken |= {"responses": RESPONSES, "chat": CHAT, "messages": MESSAGES, "generate_content": GEMINI}
     spoken |= {"converse": CONVERSE}
-    section: Any = Provider(kind=kind)  # type: ignore[arg-type] # a kind of the registry is one of configuration
-    return frozenset(spoken[one] for one in section.speaks if one in spoken)
+    return frozenset(spoken[one] for one in _section(kind).speaks if one in spoken)
+
+
+def _section(kind: str) -> Any:
+    return Provider(kind=kind)  # type: ignore[arg-type] # a kind of the registry is one of configuration
 
 
 def word(called: Endpoint, feature: Feature, column: Column) -> str:
@@ -170,7 +173,7 @@ def _item_meaning(item: Fields) -> Fields:
 
 def support_matrix() -> str:
     """The page."""
-    parts = [HEAD, *(_table(called) for called in CALLED), _schema_table()]
+    parts = [HEAD, *(_table(called) for called in CALLED), _session_table(), _schema_table()]
     return "\n".join(parts)
 
 
@@ -184,6 +187,21 @@ def _table(called: Endpoint) -> str:
         words = [word(called, feature, one) for one in shown]
         if any(words):
             lines.append(f"| {feature.title} | {' | '.join(words)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _session_table() -> str:
+    """Who serves Realtime: it is relayed, and never translated."""
+    shown = columns()
+    words = ["native" if "realtime" in _section(one.kind).speaks else "refused" for one in shown]
+    lines = [
+        "## Realtime sessions over a WebSocket\n",
+        "Relayed as they are to whoever serves them; other servers that do can be told so (`speaks`).\n",
+        f"| feature | {' | '.join(f'`{one.kind}`' for one in shown)} |",
+        "|---" * (len(shown) + 1) + "|",
+        f"| text, sound, images, functions | {' | '.join(words)} |",
+        f"| ephemeral secrets, WebRTC, SIP | {' | '.join(['refused'] * len(shown))} |",
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -28,8 +28,8 @@ providers:
   sim: {{kind: simulator, pace: 0}}
   net: {{kind: openai, base_url: "{address}/v1", api_key: env:HOME}}
 models:
-  voice: sim/gpt-realtime
-  net-voice: net/gpt-realtime
+  voice: sim/gpt-realtime-2
+  net-voice: net/gpt-realtime-2
 prices:
   providers:
     sim: {{catalogue: openai}}
@@ -108,7 +108,7 @@ def test_the_python_sdk_talks_in_text_and_in_sound_and_calls_functions(gateway: 
     async def run() -> None:
         async with client_of(gateway) as client, client.realtime.connect(model=model) as session:
             (created,) = await until(session, "session.created")
-            assert created.session.model == "gpt-realtime"
+            assert created.session.model == "gpt-realtime-2"
             tool = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}}
             await session.session.update(
                 session={"type": "realtime", "model": model, "output_modalities": ["text"], "tools": [tool]}  # type: ignore[list-item]

@@ -20,7 +20,7 @@ from headworks.realtime import (
 )
 
 RATES = Rates(input=4, cached_input=1, output=16, audio_input=32, cached_audio=2, audio_output=64, image_input=5)
-MODEL = Model(name="gpt-realtime", context_tokens=1000, max_output_tokens=100)
+MODEL = Model(name="gpt-realtime-2", context_tokens=1000, max_output_tokens=100)
 PRICE = TargetPrice(Prices(periods=(Period(rates=RATES),)), "v1", MODEL)
 BY_HOUR = TargetPrice(Prices(periods=(Period(rates=Rates(audio_hour=3600)),)), "v1")
 UNPRICED = TargetPrice(None, "v1")

@@ -33,7 +33,7 @@ class Talk:
 
     def __init__(self, plan):
         self.simulator = Simulator(plan, now=lambda: 1_795_000_000.0)
-        found = self.simulator.open_session(Request("GET", "/v1/realtime", "model=gpt-realtime", HEAD))
+        found = self.simulator.open_session(Request("GET", "/v1/realtime", "model=gpt-realtime-2", HEAD))
         assert isinstance(found, Opened)
         self.session = found.session
         self.first = self.checked(self.session.opening())
@@ -73,7 +73,7 @@ def done(events):
 
 def test_a_session_says_what_it_is(talk):
     session = talk().first[0]["session"]
-    assert (session["model"], session["output_modalities"]) == ("gpt-realtime", ["audio"])
+    assert (session["model"], session["output_modalities"]) == ("gpt-realtime-2", ["audio"])
 
 
 def test_a_text_comes_in_the_events_of_the_api(talk):
@@ -206,8 +206,8 @@ def test_a_request_is_refused_as_the_api_refuses_it():
         (Plan(), "model=no-such", HEAD, 404),
         (Plan(), "", HEAD, 400),
         (Plan(), "model=gpt-6-luna", HEAD, 400),
-        (Plan(), "model=gpt-realtime", {**HEAD, b"authorization": b""}, 401),
-        (Plan(faults=(fault,)), "model=gpt-realtime", HEAD, 503),
+        (Plan(), "model=gpt-realtime-2", {**HEAD, b"authorization": b""}, 401),
+        (Plan(faults=(fault,)), "model=gpt-realtime-2", HEAD, 503),
     ):
         simulator = Simulator(plan, now=lambda: 1_795_000_000.0)
         assert simulator.open_session(Request("GET", "/v1/realtime", query, head)).status == status

@@ -118,6 +118,7 @@ class _Worker:
             slashes_below=PATHS_BEFORE_A_NAME,
         )
         metrics.gauge("calls_in_flight", "Calls under way.", lambda: self._assembly.gateway.in_flight)
+        metrics.gauge("realtime_sessions", "Open Realtime sessions.", lambda: self._assembly.gateway.sessions)
         metrics.gauge("client_connections", "Open client connections.", lambda: len(server.connections))
         metrics.gauge("buffered_bytes", "Request bodies held in memory.", lambda: server.buffered_bytes)
         metrics.gauge(

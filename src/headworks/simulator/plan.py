@@ -337,12 +337,12 @@ BUILT_IN_MODELS: dict[str, Model] = {
         kind="speech", created=1_742_403_959, shutdown_date="2027-01-06", context_tokens=2000, latency=_latency(300, 4)
     ),
     "gpt-4o-mini-transcribe": Model(kind="transcription", created=1_742_068_596, latency=_latency(500, 4)),
-    "gpt-realtime": Model(
+    "gpt-realtime-2": Model(
         kind="realtime",
         tier="flagship",
-        created=1_756_271_701,
-        context_tokens=32_000,
-        max_output_tokens=4096,
+        created=1_782_864_000,
+        context_tokens=128_000,
+        max_output_tokens=32_000,
         latency=_latency(300, 8),
         cache=PromptCache(minimum_tokens=0),
     ),

@@ -1,6 +1,6 @@
 """A session of the Realtime API: events in, events out, without a socket and without waiting.
 
-    session = RealtimeSession(provider, visit, "gpt-realtime", model)
+    session = RealtimeSession(provider, visit, "gpt-realtime-2", model)
     for event in session.opening(): ...             # session.created
     for event in session.take(message): ...         # what follows at once from an event of the client
     event = session.next_event()                    # of what is being said; None while nothing is
