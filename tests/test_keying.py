@@ -22,6 +22,8 @@ class PlayedUpstream:
         self.flights.append(flight)
         return flight
 
+    connect = send
+
     async def close(self):
         pass
 
@@ -120,6 +122,27 @@ def test_a_call_whose_new_key_is_refused_is_made_with_the_older_one_and_hears_no
     assert stage.last.key == "old"
     assert stage.keyed.is_fallen_back
     assert stage.said == ["up: the newest key is refused; an older one is used for now"]
+
+
+def test_a_wire_whose_new_key_is_refused_is_asked_for_with_the_older_one():
+    stage = Stage("new", "old")
+    heard, wire, end = Heard(), object(), object()
+    heard.on_wire = lambda headers, given: end if given is wire else None
+    stage.keyed.connect(stage.providers[0].request("GET", "/realtime?model=m", b"", b"", b""), heard, TIMEOUTS)
+    stage.last.answer(401, REFUSED)
+    assert (heard.status, stage.last.key) == (0, "old")
+    assert stage.last.sink.on_wire({}, wire) is end
+    assert stage.keyed.is_fallen_back
+
+
+def test_a_wire_that_is_not_taken_up_fails():
+    stage = Stage("new", "old")
+    heard = Heard()
+    heard.on_wire = lambda headers, given: None
+    stage.keyed.connect(stage.providers[0].request("GET", "/realtime", b"", b"", b""), heard, TIMEOUTS)
+    assert stage.last.sink.on_wire({}, object()) is None
+    stage.last.sink.on_failure(Failure(FailureKind.INVALID, "changed to another protocol"))
+    assert heard.failure.kind is FailureKind.INVALID
 
 
 def test_the_newest_is_tried_again_after_a_while_and_stays_when_it_is_accepted():

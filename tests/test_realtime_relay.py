@@ -1,6 +1,8 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from headworks.calls import Failure, FailureKind
 from headworks.catalogue import TargetPrice
@@ -472,6 +474,25 @@ def test_a_key_that_is_not_good_any_more_ends_it(table):
     assert table.upstream.types == []
     table.goodbye()
     assert (table.end.how, table.caller.closed_with) == ("key_revoked", 1008)
+
+
+def test_a_key_that_is_revoked_ends_a_session_in_which_nothing_is_said_too(table):
+    table.rules.revoked = True
+    table.clock.move(1)
+    assert table.end.how == "key_revoked"
+
+
+@given(st.lists(st.tuples(st.booleans(), st.binary(max_size=40)), max_size=6))
+@settings(max_examples=60)
+def test_whatever_comes_from_either_side_it_ends_in_words_or_goes_on(pieces):
+    table = Table()
+    for is_caller, data in pieces:
+        (table.relay.caller_end if is_caller else table.relay.upstream_end).on_data(data)
+    if table.end is None:
+        table.relay.stop()
+    table.goodbye()
+    assert table.caller.is_closed
+    assert table.caller.closed_with is None or table.caller.closed_with >= 1000
 
 
 def test_what_is_no_event_is_not_passed_on_and_the_session_goes_on(table):

@@ -34,6 +34,8 @@ _WINDOW_TOKENS = 1_100_000
 """Where the catalogue does not know a model's bounds: the largest output and window that models have which are sold
 today (2026-11)."""
 
+_SESSIONS = Endpoint.REALTIME.value
+
 _LOOPS = 10
 """A tool that the provider runs makes it read its window again, each time. How often, nobody bounds; this is many."""
 
@@ -157,7 +159,7 @@ class CallMoney:
 
     def bound(self, price: TargetPrice) -> int | None:
         """The most that an attempt can cost, or one response of a session; None where that is not known."""
-        if self._endpoint == Endpoint.REALTIME:
+        if self._endpoint == _SESSIONS:
             return most_per_response(price, self._at_us)
         return price.most(*most_tokens(self._fields, price, self._bytes, self._endpoint), at_us=self._at_us)
 

@@ -13,7 +13,7 @@ from time import perf_counter
 
 from headworks.body import BodyStream
 from headworks.calls import Failure, FailureKind
-from headworks.exchange import Flight, Sink, Timeouts, Upstream, UpstreamRequest, WireSink
+from headworks.exchange import Flight, Sink, Timeouts, Upstream, UpstreamRequest, Wire, WireEnd, WireSink
 from headworks.providers import Provider
 
 FIRST_REST_S = 15.0
@@ -111,7 +111,7 @@ class KeyedUpstream:
         return self._upstream.upload(self._with_key(request, self._key), body, sink, timeouts)
 
     def connect(self, request: UpstreamRequest, sink: WireSink, timeouts: Timeouts) -> Flight:
-        return self._upstream.connect(self._with_key(request, self._key), sink, timeouts)
+        return _KeyedConnect(self, request, sink, timeouts, self._key)
 
     async def close(self) -> None:
         await self._upstream.close()
@@ -119,6 +119,10 @@ class KeyedUpstream:
     def launch(self, request: UpstreamRequest, key: Key, sink: Sink, timeouts: Timeouts) -> Flight:
         """Send a request with a key."""
         return self._upstream.send(self._with_key(request, key), sink, timeouts)
+
+    def launch_connect(self, request: UpstreamRequest, key: Key, sink: WireSink, timeouts: Timeouts) -> Flight:
+        """The same for a request to change to another protocol."""
+        return self._upstream.connect(self._with_key(request, key), sink, timeouts)
 
     def _with_key(self, request: UpstreamRequest, key: Key) -> UpstreamRequest:
         if key.block == self._rendered:
@@ -166,7 +170,7 @@ class _KeyedFlight:
                  "_tried", "_wants_pause")  # fmt: skip
 
     def __init__(
-        self, owner: KeyedUpstream, request: UpstreamRequest, sink: Sink, timeouts: Timeouts, key: Key
+        self, owner: "KeyedUpstream | _Connects", request: UpstreamRequest, sink: Sink, timeouts: Timeouts, key: Key
     ) -> None:
         self._owner = owner
         self._request = request
@@ -253,6 +257,42 @@ class _KeyedFlight:
         if self._wants_pause:
             flight.pause()
         return True
+
+
+class _KeyedConnect(_KeyedFlight):
+    """The same for a request to change to another protocol. Implements `exchange.WireSink`."""
+
+    __slots__ = ("_wire_sink",)
+
+    def __init__(
+        self, owner: KeyedUpstream, request: UpstreamRequest, sink: WireSink, timeouts: Timeouts, key: Key
+    ) -> None:
+        self._wire_sink = sink
+        super().__init__(_Connects(owner, self), request, sink, timeouts, key)
+
+    def on_wire(self, headers: Mapping[bytes, bytes], wire: Wire) -> WireEnd | None:
+        end = None if self._is_over else self._wire_sink.on_wire(headers, wire)
+        if end is not None:
+            self._is_over = True
+            self._owner.accepted(self._key)
+        return end
+
+
+class _Connects:
+    """Stands between such a flight and the keys: what it sends is a request to change."""
+
+    __slots__ = ("_owner", "_sink", "accepted", "other", "provider")
+
+    def __init__(self, owner: KeyedUpstream, sink: _KeyedConnect) -> None:
+        self._owner = owner
+        self._sink = sink
+        self.provider = owner.provider
+        self.accepted = owner.accepted
+        self.other = owner.other
+
+    def launch(self, request: UpstreamRequest, key: Key, sink: Sink, timeouts: Timeouts) -> Flight:  # noqa: ARG002
+        """See `KeyedUpstream`."""
+        return self._owner.launch_connect(request, key, self._sink, timeouts)
 
 
 _OF_THE_KEY = frozenset({FailureKind.UNAUTHORIZED})

@@ -42,6 +42,9 @@ USAGE_WAIT_S = 2.0
 _STOP_WAIT_S = 0.5
 """The same where this gateway stops: it breaks connections off a second after it has said so (`server.listening`)."""
 
+_LOOK_S = 1.0
+"""How often a session sees to its time limits, and whether its key is still good."""
+
 _CANCEL = b'{"type":"response.cancel"}'
 _AT_THE_END = frozenset({"response.cancel", "output_audio_buffer.clear", "conversation.item.truncate"})
 """Of what a caller says, what may go up when no response is to follow: it makes none."""
@@ -395,7 +398,10 @@ class Relay:
             if hop.is_silent(now_s, limits.ping_s):
                 lost()
                 return
-        due_s = min(self._end_s, self._message_s + limits.idle_s, now_s + limits.ping_s / 2)
+        if self._rules.is_revoked():
+            self._revoked()
+            return
+        due_s = min(self._end_s, self._message_s + limits.idle_s, now_s + min(limits.ping_s / 2, _LOOK_S))
         self._timer = self._loop.call_at(due_s, self._beat)
 
     def _stop_timer(self) -> None:
