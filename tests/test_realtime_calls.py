@@ -134,7 +134,8 @@ class Session:
             line.split(": ")[1] for line in self.hall.flight.request.headers.decode().split("\r\n") if "-key: " in line
         )
         answer = {b"upgrade": b"websocket", b"sec-websocket-accept": accept_key(key.encode())}
-        self.upstream.end = self.hall.flight.sink.on_wire(answer | headers, self.upstream)
+        answer |= {name.encode(): value for name, value in headers.items()}
+        self.upstream.end = self.hall.flight.sink.on_wire(answer, self.upstream)
         return self
 
     def responds(self, usage=USAGE):
@@ -158,7 +159,7 @@ def talk(hall):
 def test_a_session_is_one_call_with_all_that_its_responses_used(hall, talk):
     hall.price = PRICE
     hall.make()
-    session = talk().opens()
+    session = talk().opens(**{"x-request-id": b"req_9"})
     session.upstream.says({"type": "session.created", "session": {"id": "sess_1"}})
     session.responds()
     session.responds()
@@ -169,7 +170,7 @@ def test_a_session_is_one_call_with_all_that_its_responses_used(hall, talk):
     assert (settled.input_tokens, settled.output_tokens, settled.usage_source) == (20, 10, "provider")
     assert (settled.cost_pico, settled.price_version) == (2 * COST, "table-1")
     assert (settled.response_id, settled.opened.endpoint, settled.opened.model) == ("sess_1", "realtime", "m")
-    assert settled.opened.is_streamed
+    assert (settled.opened.is_streamed, settled.upstream_request_id) == (True, "req_9")
 
 
 def test_nothing_goes_up_before_it_is_on_record(hall, talk):
@@ -358,11 +359,13 @@ def test_where_one_pool_refuses_another_is_asked(hall, talk):
     assert (hall.settled.attempts, hall.settled.outcome) == (2, "answered")
 
 
-def test_a_caller_that_goes_before_it_is_open_takes_its_attempt_with_it(hall, talk):
+def test_a_caller_that_goes_before_it_is_open_takes_its_attempt_with_it_and_owes_nothing(hall, talk):
+    hall.price = PRICE
+    hall.make()
     session = talk()
     session.running.cancel()
     assert hall.flight.is_cancelled
-    assert hall.settled.outcome == "cancelled"
+    assert (hall.settled.outcome, hall.settled.cost_pico) == ("cancelled", 0)
 
 
 def test_a_stop_before_it_is_open_is_told_as_http(hall, talk):
@@ -533,6 +536,37 @@ def test_a_hard_budget_lets_nothing_be_transcribed_whose_price_is_not_known(spen
     session.caller.closes()
     assert hall.settled.cost_pico == 10 * 100 + 500
     assert purse_of(hall).spent == 10 * 100 + 500
+
+
+def test_a_budget_that_is_taken_away_holds_no_session_up(spending, talk):
+    hall = spending(10 * EACH)
+    session = talk()
+    settle_in(hall)
+    session.opens()
+    settle_in(hall)
+    hall.ring.grant = Grant(Caller("key_1", "ann", "search"))
+    hall.ring.edition = object()
+    for _ in range(4):
+        session.responds()
+    assert session.upstream.types == ["response.create"] * 4
+    session.caller.closes()
+    assert purse_of(hall).reserved == 0
+
+
+def test_a_budget_that_is_nearly_used_up_ends_the_session_after_what_is_under_way(spending, talk):
+    hall = spending(EACH + 1)
+    session = talk()
+    settle_in(hall)
+    session.opens()
+    session.caller.says(ASK)
+    session.upstream.says(CREATED)
+    session.caller.says({"type": "input_audio_buffer.append", "audio": ""})
+    session.upstream.says({"type": "response.done", "response": {"id": "r"}})  # nobody says what it used
+    hall.loop.run_until_complete(asyncio.sleep(0.3))
+    assert session.caller.events[-1]["error"]["code"] == "budget_exceeded"
+    assert session.caller.closed_with == 1008
+    assert (purse_of(hall).spent, purse_of(hall).reserved) == (EACH, 0)
+    assert hall.settled.cost_pico == -1
 
 
 def test_a_failed_handshake_gives_all_money_back(spending, talk):

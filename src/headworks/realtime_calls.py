@@ -28,7 +28,7 @@ from headworks.answering import (
     with_patience,
     with_patience_of,
 )
-from headworks.attempts import Policy, begin, may_help, tell
+from headworks.attempts import Policy, begin, tell
 from headworks.budgeting import CallMoney
 from headworks.calls import NO_BUDGET, Endpoint, Failure, FailureKind
 from headworks.dialects import refusal_body
@@ -168,8 +168,7 @@ class RealtimeCalls:
                 opened.relay.upstream_end.wire = opened.sink.wire
                 return opened
             other = self._policy.another(failure, target, tried, perf_counter())
-            if other is None or not may_help(failure, other, target):
-                call.price_version = target.station.price.version  # nothing was said, so that nothing is owed
+            if other is None:
                 sink = opened.sink
                 if not sink.status:
                     raise refusal_of(failure)
@@ -181,6 +180,7 @@ class RealtimeCalls:
     def _prepared(self, session: "_Session", target: Target[Station]) -> "_Opened":
         """The session with a target."""
         call, station = session.call, target.station
+        call.price_version = station.price.version  # until something is said, nothing is owed
         quota = call.quota
         money = quota.money if isinstance(quota, CallQuota) else None
         provider = target.provider.partition(":")[0]
@@ -206,9 +206,12 @@ class RealtimeCalls:
         return _Opened(session, target, meter, relay, _Handshake(relay.upstream_end, key), block)
 
     def _purse(self, session: "_Session", station: Station, money: CallMoney) -> SessionPurse:
-        admissions, grant = self._parts.admissions, session.grant
-        make = partial(admissions.wallet.money, grant, {}, _KIND, NO_BUDGET, 0, Endpoint.REALTIME)
-        return SessionPurse(money, make, station.price, partial(admissions.count, grant))
+        admissions = self._parts.admissions
+
+        def make() -> CallMoney | None:
+            return admissions.wallet.money(session.grant, {}, _KIND, NO_BUDGET, 0, Endpoint.REALTIME)
+
+        return SessionPurse(money, make, station.price, lambda cost_pico: admissions.count(session.grant, cost_pico))
 
     async def _shake(self, opened: "_Opened") -> Failure | None:
         """Ask the upstream for a session; how that failed, if it did."""
@@ -318,6 +321,7 @@ class RealtimeCalls:
         call.first_s = relay.first_s
         call.finish_reason = how
         call.response_id = relay.session_id[:128]
+        call.upstream_request_id = opened.sink.headers.get(b"x-request-id", b"")[:128].decode("latin-1")
         call.response_bytes = relay.bytes_down
         call.request_bytes = relay.bytes_up
         call.served_model = opened.target.model

@@ -19,6 +19,8 @@ _MOMENT_S = 0.15
 """What will be there within so long is taken now, and charged when it has been used: a lease takes a tenth of a second
 (`limits.keeping`), and a session cannot wait for it without holding up what is said."""
 
+_PLENTY = 1 << 30
+
 _FIRST_TOKENS = 512
 """What a response is expected to take before there was one."""
 
@@ -27,7 +29,8 @@ class SessionPurse:
     """Implements `realtime.Purse`: each slot is the money of a call of its own, so that it is of the day in which it is
     taken, and is waited for as calls wait for theirs.
 
-    State: the slots that are free, the one that is waited for, how many are wanted, and why there are no more.
+    State: the slots that are free, the one that is waited for, how many are wanted, why there are no more, and whether
+    there is no budget any more.
 
     Arguments:
         first: what the session was admitted with.
@@ -52,21 +55,23 @@ class SessionPurse:
         self._count = count
         self._waiting: CallMoney | None = None
         self._wanted = 1
+        self._is_unbound = False
         self.failure: Failure | None = None
         self.changed: Callable[[], None] = lambda: None
 
     @property
     def free(self) -> int:
         """See `realtime.Purse`."""
-        return len(self._free)
+        return _PLENTY if self._is_unbound else len(self._free)
 
     def want(self, slots: int) -> None:
         """See `realtime.Purse`."""
-        self._wanted = slots
+        self._wanted, self._is_unbound = slots, False
         while len(self._free) < self._wanted and self._waiting is None:
             money = self._make()
             if money is None:
-                return  # the budget was taken away: what there is suffices
+                self._is_unbound = True  # the budget was taken away meanwhile
+                return
             amount = money.bound(self._price) or 0
             due_s = perf_counter() + LONGEST_WAIT_S
             if money.begin(amount, due_s, partial(self._came, money), self._came_not) is not None:

