@@ -1,6 +1,8 @@
 """Azure OpenAI: asked as OpenAI's own client for it asks, and its refusals understood."""
 
+import asyncio
 import json
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import openai
@@ -43,6 +45,29 @@ class Heard:
 @pytest.fixture
 def heard() -> Heard:
     return Heard()
+
+
+@pytest.mark.parametrize("deployment", ["gpt-realtime-2", "my deployment", "a&b=c"])
+def test_a_session_of_a_dated_version_is_opened_where_the_official_client_opens_it(deployment: str) -> None:
+    client = openai.AsyncAzureOpenAI(
+        azure_endpoint="https://blue.openai.azure.com", api_key="0123abcd", api_version="2025-04-01-preview"
+    )
+    theirs, headers = asyncio.run(client._configure_realtime(deployment, {}))
+
+    blue = provider(api_version="2025-04-01-preview")
+    path = blue.call_path(Endpoint.REALTIME, deployment, is_streamed=True)
+    sent = blue.request("GET", path, b"", b"", b"")
+    method, target, _ = sent.line.decode().split(" ")
+    ours = urlsplit(target)
+    assert (method, ours.path) == ("GET", theirs.path)
+    assert dict(parse_qsl(ours.query)) == dict(theirs.params)
+    assert lines(sent)["api-key"] == headers["api-key"]
+
+
+def test_a_session_of_the_newer_surface_names_its_model() -> None:
+    blue = provider()
+    sent = blue.request("GET", blue.call_path(Endpoint.REALTIME, "a/b", is_streamed=True), b"", b"", b"")
+    assert sent.line == b"GET /openai/v1/realtime?model=a%2Fb HTTP/1.1\r\n"
 
 
 @pytest.mark.parametrize("path", ["/chat/completions", "/embeddings", "/responses", "/completions"])

@@ -200,6 +200,19 @@ def test_a_generation_fails_where_it_is_planned_to(talk):
     assert (response["status"], response["status_details"]["error"]["code"]) == ("failed", "server_error")
 
 
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/openai/v1/realtime", "model=gpt-realtime-2"),
+        ("/openai/realtime", "api-version=2025-04-01-preview&deployment=gpt-realtime-2"),
+    ],
+)
+def test_a_session_is_opened_where_azure_has_it(path, query):
+    simulator = Simulator(Plan(), now=lambda: 1_795_000_000.0)
+    head = {**HEAD, b"authorization": b"", b"api-key": b"any"}
+    assert isinstance(simulator.open_session(Request("GET", path, query, head)), Opened)
+
+
 def test_a_request_is_refused_as_the_api_refuses_it():
     fault = ErrorFault(status=503, endpoint=Endpoint.REALTIME.value)
     for plan, query, head, status in (
