@@ -16,7 +16,6 @@ from headworks.catalogue.money import dollars, usd_text
 from headworks.dialects.reading import Fields
 from headworks.errors import LimitsUnavailable
 from headworks.limits.budgets import Account, AllowanceSource, Claim, Purse, Purses, Spender, accounts_of
-from headworks.realtime import most_per_response
 from headworks.telemetry import report
 
 LONGEST_WAIT_S = 5.0
@@ -160,6 +159,8 @@ class CallMoney:
     def bound(self, price: TargetPrice) -> int | None:
         """The most that an attempt can cost, or one response of a session; None where that is not known."""
         if self._endpoint == _SESSIONS:
+            from headworks.realtime import most_per_response  # only who has sessions loads it
+
             return most_per_response(price, self._at_us)
         return price.most(*most_tokens(self._fields, price, self._bytes, self._endpoint), at_us=self._at_us)
 

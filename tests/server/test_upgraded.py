@@ -183,8 +183,10 @@ def test_a_stop_tells_whoever_is_at_the_wire(serve):
         client.send(ASK)
         await ends.get()
         await client.head()
-        await served.server.stop(0)
+        stopped = asyncio.ensure_future(served.server.stop(0))
         assert await client.at_end() == b"stopping"
+        await client.close()
+        assert await stopped == 1
 
     serve(dialogue)
 

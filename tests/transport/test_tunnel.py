@@ -1,7 +1,11 @@
 import asyncio
+import ssl
+
+import trustme
 
 from headworks.calls import FailureKind
 from headworks.exchange import Timeouts, UpstreamRequest, request_line
+from headworks.transport import Origin
 
 ASKED = UpstreamRequest(request_line("GET", "/v1/realtime"), b"connection: Upgrade\r\nupgrade: websocket\r\nx: y\r\n")
 CHANGED = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\nx-a: b\r\n\r\n"
@@ -150,3 +154,25 @@ def test_a_wire_that_is_full_says_so_and_says_when_it_is_free(converse):
         asked.is_left.set()
 
     converse(dialogue)
+
+
+def test_a_wire_goes_through_a_proxy_and_tls_to_the_upstream_itself(converse, tmp_path):
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+
+    async def dialogue(bench):
+        proxy = await bench.proxy()
+        origin = Origin(
+            "localhost", bench.upstream.port, is_tls=True, proxy=proxy.url, ca_file=str(tmp_path / "ca.pem")
+        )
+        end, asked = await connected(bench, bench.pool(origin), b"first")
+        end.wire.write(b"up")
+        assert await asked.reader.readexactly(2) == b"up"
+        asked.answer(b" and more")
+        await bench.settle(lambda: end.data == b"first and more")
+        assert b"upgrade" not in proxy.heads[0].lower()
+        end.wire.close()
+        asked.is_left.set()
+
+    converse(dialogue, tls=context)
