@@ -5,7 +5,6 @@ import json
 
 import pytest
 
-from conftest import Answered
 from headworks.access import Grant
 from headworks.budgeting import Wallet
 from headworks.calls import Budget, Caller, Endpoint, Failure, FailureKind, Limits, Opened
@@ -42,6 +41,27 @@ USAGE = {
 }
 COST = 4 * 100 + 6 * 1000 + 2 * 500 + 3 * 2000
 DONE = {"type": "response.done", "response": {"id": "r", "status": "completed", "usage": USAGE}}
+
+
+class Answered:
+    """What a caller gets that gets no session."""
+
+    def __init__(self):
+        self.status = 0
+        self.headers = {}
+        self.body = b""
+
+    def respond(self, status, headers, body):
+        lines = [line.split(b": ", 1) for line in headers.split(b"\r\n")[:-1]]
+        self.status, self.headers = status, {name.decode(): value.decode() for name, value in lines}
+        self.body = body
+
+    def abort(self):
+        """What it is called for when a session was under way."""
+
+    @property
+    def error(self):
+        return json.loads(self.body)["error"]
 
 
 class Wire:

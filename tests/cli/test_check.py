@@ -28,7 +28,7 @@ def test_a_valid_project_is_summed_up(file, capsys):
         f"  state in    {file.parent / '.headworks'}",
         (
             "  provider    sim: simulator, responses, chat, completions, embeddings, moderations, images, audio, "
-            "models, files, batches, conversations, vector_stores, fine_tuning, evals"
+            "realtime, models, files, batches, conversations, vector_stores, fine_tuning, evals"
         ),
         "  model       fast -> sim/gpt-6-luna",
     ]
