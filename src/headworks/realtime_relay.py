@@ -49,6 +49,7 @@ _CANCEL = b'{"type":"response.cancel"}'
 _AT_THE_END = frozenset({"response.cancel", "output_audio_buffer.clear", "conversation.item.truncate"})
 """Of what a caller says, what may go up when no response is to follow: it makes none."""
 
+_THEIRS = "invalid_request_error"
 _MONEY = "money"
 _TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
 
@@ -209,7 +210,7 @@ class Relay:
         try:
             event = read_client_event(message)
         except UnreadableEvent as error:
-            self._tell("invalid_request_error", "invalid_json", f"{str(error)[:1].upper()}{str(error)[1:]}.")
+            self._tell(_THEIRS, "invalid_json", f"{str(error)[:1].upper()}{str(error)[1:]}.")
             return
         refused = self._judge(event)
         if refused is not None:
@@ -228,7 +229,7 @@ class Relay:
             return _as_error(self._last)
         if kind == "session.update":
             why = self._rules.may_set(event)
-            return ("invalid_request_error", "setting_not_allowed", why) if why else None
+            return (_THEIRS, "setting_not_allowed", why) if why else None
         if kind != "response.create":
             return None
         if self._rules.is_revoked():
@@ -329,9 +330,7 @@ class Relay:
     def _revoked(self) -> None:
         words = "The key of this session is not good any more."
         self._finish(
-            SessionEnd(
-                "failed", "key_revoked", CloseCode.POLICY_VIOLATION, words, "invalid_api_key", "invalid_request_error"
-            ),
+            SessionEnd("failed", "key_revoked", CloseCode.POLICY_VIOLATION, words, "invalid_api_key", _THEIRS),
             USAGE_WAIT_S,
         )
 
@@ -387,12 +386,13 @@ class Relay:
         if now_s >= self._end_s:
             words = "The session has lasted as long as this gateway allows; connect again to go on."
             self._finish(
-                SessionEnd("answered", "session_limit", CloseCode.NORMAL, words, "session_expired"), USAGE_WAIT_S
+                SessionEnd("answered", "session_limit", CloseCode.NORMAL, words, "session_expired", _THEIRS),
+                USAGE_WAIT_S,
             )
             return
         if now_s >= self._message_s + limits.idle_s:
             words = f"Nothing was said for {limits.idle_s:g} s; connect again to go on."
-            self._finish(SessionEnd("answered", "idle", CloseCode.NORMAL, words, "session_idle"), USAGE_WAIT_S)
+            self._finish(SessionEnd("answered", "idle", CloseCode.NORMAL, words, "session_idle", _THEIRS), USAGE_WAIT_S)
             return
         for hop, lost in ((self.caller_end, self._caller_lost), (self.upstream_end, self._upstream_lost)):
             if hop.is_silent(now_s, limits.ping_s):
