@@ -1,7 +1,9 @@
 """Realtime sessions through a gateway, with the test on both sides of it."""
 
 import asyncio
+import gc
 import json
+import weakref
 
 import pytest
 
@@ -191,6 +193,21 @@ def test_a_session_is_one_call_with_all_that_its_responses_used(hall, talk):
     assert (settled.cost_pico, settled.price_version) == (2 * COST, "table-1")
     assert (settled.response_id, settled.opened.endpoint, settled.opened.model) == ("sess_1", "realtime", "m")
     assert (settled.opened.is_streamed, settled.upstream_request_id) == (True, "req_9")
+
+
+def test_a_session_that_has_ended_waits_for_no_collector(hall, talk):
+    session = talk().opens()
+    session.responds()
+    relay = weakref.ref(session.caller.end._on_message.__self__)
+    gc.disable()
+    try:
+        session.caller.closes()
+        session.caller.end = session.upstream.end = None
+        hall.upstream.flights.clear()
+        session.running = None
+        assert relay() is None
+    finally:
+        gc.enable()
 
 
 def test_nothing_goes_up_before_it_is_on_record(hall, talk):

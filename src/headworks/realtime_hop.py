@@ -19,6 +19,10 @@ SLOW = "slow"
 """The other side takes less than it is sent."""
 
 
+def _nobody(*_: object) -> None:
+    """Who is told when nobody is there."""
+
+
 class Hop:
     """One side's connection. Implements `exchange.WireEnd`.
 
@@ -144,17 +148,15 @@ class Hop:
     def close(self, code: int | None, reason: str = "") -> None:
         """Send a close, and go."""
         self._write(Opcode.CLOSE, closing_words(code, reason))
-        self._is_deaf = True
-        self.is_open = False
-        if self.wire is not None:
-            self.wire.close()
+        wire = self._leave()
+        if wire is not None:
+            wire.close()
 
     def abort(self) -> None:
         """Break it off."""
-        self._is_deaf = True
-        self.is_open = False
-        if self.wire is not None:
-            self.wire.abort()
+        wire = self._leave()
+        if wire is not None:
+            wire.abort()
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
@@ -172,6 +174,16 @@ class Hop:
             words = ClosingWords.read(one.payload)
             self._is_deaf = True
             self._closed(words)
+
+    def _leave(self) -> Wire | None:
+        """Nothing is heard or said any more. Whoever was told of it is let go of, and need not wait for the collector
+        to see that they hold each other."""
+        self._is_deaf = True
+        self.is_open = False
+        self.other = None
+        self._on_message = self._lost = self._closed = self._broken = _nobody
+        wire, self.wire = self.wire, None
+        return wire
 
     def _write(self, opcode: Opcode, payload: bytes) -> None:
         if self.wire is not None and self.is_open:

@@ -25,6 +25,10 @@ _FIRST_TOKENS = 512
 """What a response is expected to take before there was one."""
 
 
+def _nobody() -> None:
+    """Who is told when nobody is there."""
+
+
 class SessionPurse:
     """Implements `realtime.Purse`: each slot is the money of a call of its own, so that it is of the day in which it is
     taken, and is waited for as calls wait for theirs.
@@ -57,7 +61,7 @@ class SessionPurse:
         self._wanted = 1
         self._is_unbound = False
         self.failure: Failure | None = None
-        self.changed: Callable[[], None] = lambda: None
+        self.changed: Callable[[], None] = _nobody
 
     @property
     def free(self) -> int:
@@ -92,6 +96,7 @@ class SessionPurse:
     def close(self) -> None:
         """See `realtime.Purse`."""
         self._wanted = 0
+        self.changed = _nobody
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.leave()

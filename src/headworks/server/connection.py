@@ -495,6 +495,10 @@ class Connection(asyncio.Protocol):
             self._transport.set_protocol(upgrade)
             upgrade.hold(data)
 
+    def let_upgrade_go(self) -> None:
+        """It has ended, and must not wait for the collector to see that the two hold each other."""
+        self._upgrade = None
+
     def upgrade_ended(self, reply: SocketReply) -> None:
         """All has been said on what this connection has become."""
         self._is_ending = True

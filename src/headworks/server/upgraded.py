@@ -137,5 +137,6 @@ class UpgradedSocket(asyncio.Protocol):
         if reply is not None and end is not None:
             reply.running = None  # who listens is told, and ends what it does in its own way
         self._connection.connection_lost(exc)
+        self._connection.let_upgrade_go()
         if end is not None and is_news:
             end.on_lost()
