@@ -432,6 +432,14 @@ def test_a_session_ends_with_the_response_behind_which_there_is_no_money():
     assert table.upstream.types == ["response.create", "response.cancel"]
 
 
+def test_a_session_that_only_transcribes_ends_with_its_budget():
+    table = Table(Purse(1, USED_UP))
+    usage = {"type": "tokens", "input_tokens": 1, "output_tokens": 1}
+    table.hears({"type": "conversation.item.input_audio_transcription.completed", "usage": usage})
+    assert len(table.caller.types) == 1
+    assert table.end.how == "spent_up"
+
+
 def test_while_money_is_waited_for_the_caller_is_not_heard():
     purse = Purse(1)
     table = Table(purse)

@@ -46,12 +46,15 @@ _LOOK_S = 1.0
 """How often a session sees to its time limits, and whether its key is still good."""
 
 _CANCEL = b'{"type":"response.cancel"}'
+_TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
+_PAID = ("response.done", _TRANSCRIBED)
+"""What has cost money when it comes."""
+
 _AT_THE_END = frozenset({"response.cancel", "output_audio_buffer.clear", "conversation.item.truncate"})
 """Of what a caller says, what may go up when no response is to follow: it makes none."""
 
 _THEIRS = "invalid_request_error"
 _MONEY = "money"
-_TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
 
 
 class RelayLimits(msgspec.Struct, frozen=True):
@@ -288,6 +291,7 @@ class Relay:
             meter.transcribes_with(event.session.transcribes_with)
         elif kind == _TRANSCRIBED:
             meter.transcribed(event.usage)
+            self._check_money()
         elif kind == "error" and event.error is not None and meter.refused(event.error):
             self._rules.take_back()
 
@@ -299,7 +303,7 @@ class Relay:
             elif kind == "response.created":
                 self.upstream_end.send(_CANCEL)
             return
-        if kind != "response.done":
+        if kind not in _PAID:
             return
         if self._last is not None and not self._meter.under_way:
             self._spent_up(self._last)

@@ -228,6 +228,20 @@ def test_a_transcription_is_charged_by_its_own_model():
     assert one.sums.cost_pico == 2 + 10 * 32 + 2 * 16
 
 
+def test_what_is_transcribed_is_paid_for_out_of_what_was_set_aside_until_there_is_none():
+    dear = TargetPrice(Prices(periods=(Period(rates=Rates(input=EACH)),)), "v1")
+    money = Money(3 * EACH)
+    one = meter(money, price_of=lambda _: dear)
+    one.transcribes_with("any")
+    usage = read_server_event(b'{"type":"t","usage":{"input_tokens":1,"output_tokens":0}}').usage
+    for spent in (1, 2):
+        one.transcribed(usage)
+        assert (money.spent, one.is_covered) == (spent * EACH, True)
+    one.transcribed(usage)
+    assert one.spent_up.kind is FailureKind.BUDGET
+    assert (money.spent, money.set_aside) == (3 * EACH, 0)
+
+
 def test_a_transcription_whose_price_is_not_known_makes_the_cost_unknown():
     for price in (UNPRICED, PRICE):  # the latter has no price by the hour
         one = meter(price_of=lambda _, price=price: price)

@@ -169,11 +169,17 @@ class Meter:
         return used
 
     def transcribed(self, usage: EventUsage | None) -> Used:
-        """Something that the caller said was written down: what that used."""
+        """Something that the caller said was written down: what that used. It is paid for out of a slot, so that a
+        session in which nothing else happens ends with its budget, too."""
         used = used_by_transcription(usage)
         cost = self._add(used, self._price_of(self._transcription))
-        if self._purse is not None:
-            self._purse.count(cost)
+        if self._purse is not None and cost > 0:
+            slot = self._purse.take()
+            if slot is None:
+                self._purse.count(cost)
+            else:
+                slot.settle(cost)
+            self._want()
         return used
 
     def close(self) -> None:
