@@ -319,6 +319,15 @@ def test_what_is_under_way_when_the_caller_goes_is_stopped_and_its_usage_waited_
     assert table.caller.types == ["response.created"]
 
 
+def test_the_usage_is_heard_also_where_the_caller_was_slow(table):
+    table.says(ASK)
+    table.hears(CREATED)
+    table.relay.caller_end.on_full()
+    assert table.upstream.is_paused
+    table.relay.caller_end.on_lost()
+    assert not table.upstream.is_paused
+
+
 def test_a_response_that_begins_when_the_caller_has_gone_is_stopped_too(table):
     table.says(ASK)
     table.relay.caller_end.on_lost()

@@ -162,7 +162,7 @@ class Relay:
         self._last: Failure | None = None
         self._is_heard = True
         self._timer: asyncio.TimerHandle | None = None
-        self._now_s = self._message_s = self._end_s = 0.0
+        self._message_s = self._end_s = 0.0
 
     # -- from outside ---------------------------------------------------------------------------------------------
 
@@ -373,6 +373,7 @@ class Relay:
             return
         if self._meter.under_way:
             self.upstream_end.send(_CANCEL)
+        self.upstream_end.resume()  # it was not read, maybe, for a caller that has gone
         self._timer = self._loop.call_later(wait_s, self._over)
 
     def _over(self) -> None:

@@ -818,3 +818,14 @@ def test_a_connection_that_has_closed_is_held_by_nothing(serve):
         serve(dialogue, idle_timeout_s=3600.0)
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("status", [499, 529, 799])
+def test_a_status_without_a_name_is_passed_on(serve, status):
+    async def dialogue(served):
+        client = await served.connect()
+        client.send(get(b"/held"))
+        (await served.application.held.get()).reply.respond(status, b"", b"x")
+        assert (await client.answer()).status == status
+
+    serve(dialogue)

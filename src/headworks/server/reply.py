@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from headworks.server.connection import Connection
     from headworks.server.listening import HttpServer
 
-STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
+STATUS_LINES = {status: f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n".encode() for status in range(100, 1000)}
+"""Of every status that an upstream can send: Anthropic's 529 has no name, and needs none (RFC 9112 §4)."""
 _NO_CONTENT = 204
 _LAST_CHUNK = b"0\r\n\r\n"
 
