@@ -192,6 +192,7 @@ def test_a_session_is_one_call_with_all_that_its_responses_used(hall, talk):
     assert (settled.input_tokens, settled.output_tokens, settled.usage_source) == (20, 10, "provider")
     assert (settled.cost_pico, settled.price_version) == (2 * COST, "table-1")
     assert (settled.response_id, settled.opened.endpoint, settled.opened.model) == ("sess_1", "realtime", "m")
+    assert settled.opened.request_bytes == sum(len(one.payload) for one in session.upstream.frames[:2])
     assert (settled.opened.is_streamed, settled.upstream_request_id) == (True, "req_9")
 
 

@@ -15,6 +15,8 @@ from functools import partial
 from secrets import token_hex
 from time import perf_counter, time
 
+import msgspec
+
 from headworks.access import Grant
 from headworks.admission import Admission
 from headworks.admitting import Ask
@@ -310,7 +312,7 @@ class RealtimeCalls:
             answer_headers(session.asked.offer, session.asked.protocol)
             + lines
             + opened.target.headers
-            + (opened.budget_lines)
+            + opened.budget_lines
         )
 
     def _sum_up(self, opened: "_Opened", how: str) -> None:
@@ -324,6 +326,8 @@ class RealtimeCalls:
         call.upstream_request_id = opened.sink.headers.get(b"x-request-id", b"")[:128].decode("latin-1")
         call.response_bytes = relay.bytes_down
         call.request_bytes = relay.bytes_up
+        if call.entry is not None:
+            call.entry = msgspec.structs.replace(call.entry, request_bytes=relay.bytes_up)
         call.served_model = opened.target.model
 
     def _is_revoked(self, session: "_Session") -> bool:
