@@ -28,6 +28,13 @@ def test_a_provider_without_terms_has_no_price():
     assert target.cost(USAGE, at_us=NOON_US) is None
 
 
+def test_a_pool_has_the_prices_of_its_provider():
+    book = PriceBook(shipped(), {"p": Terms(catalogue="openai")})
+
+    assert book.for_target("p:eu", "gpt-6-luna").prices == book.for_target("p", "gpt-6-luna").prices
+    assert book.for_target("p:eu", "gpt-6-luna").is_known
+
+
 def test_a_model_that_the_catalogue_does_not_know_has_no_price():
     assert usd(Terms(catalogue="openai"), "gpt-none") is None
 

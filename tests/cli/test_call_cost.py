@@ -76,6 +76,13 @@ def test_a_cost_is_shown_line_by_line_and_the_lines_sum_to_it(run):
     ]
 
 
+def test_a_call_through_a_pool_is_itemised_by_its_provider_s_prices(run):
+    call = settled()
+    through_a_pool = msgspec.structs.replace(call, opened=msgspec.structs.replace(call.opened, provider="sim:eu"))
+
+    assert "input 600 x $1 per million = $0.0006" in lines_of(run(through_a_pool, "show", "call_0001"))
+
+
 def test_programs_get_the_lines_as_exact_decimal_strings(run):
     shown = json.loads(run(settled(), "show", "call_0001", "--json"))
 

@@ -82,10 +82,11 @@ class PriceBook:
         """The prices of a model at a provider.
 
         Arguments:
-            provider: its name in `headworks.yaml`.
+            provider: its name in `headworks.yaml`. The name of a pool behind a colon, as calls are recorded with it,
+                changes nothing: all pools of a provider have its terms.
             model: the upstream's name of the model.
         """
-        terms = self.terms.get(provider)
+        terms = self.terms.get(provider.partition(":")[0])
         if terms is None:
             return TargetPrice(None, self.version)
         found = self.catalogue.find(terms.catalogue, model) if terms.catalogue else None

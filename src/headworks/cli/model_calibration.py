@@ -117,7 +117,8 @@ def _samples(records: Iterable["Record"], store: "Store", project: "Project") ->
         # What was said before is billed and not in the body.
         if fields and not any(name in fields for name in ("previous_response_id", "conversation")):
             count = count_request(fields, record.model)
-            name = f"{record.provider}/{record.model}"
+            # Pools of one provider count alike, and are one row.
+            name = f"{record.provider.partition(':')[0]}/{record.model}"
             yield Sample(name, count.encoding, count.certainty, count.tokens, record.input_tokens)
 
 
