@@ -4,6 +4,7 @@ gives back the rest when it has ended: so a hard budget is never exceeded, whoev
 import asyncio
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from time import perf_counter, time
 
 import msgspec
@@ -14,8 +15,19 @@ from headworks.calls import NO_BUDGET, Budget, Endpoint, Failure, FailureKind
 from headworks.catalogue import TargetPrice
 from headworks.catalogue.money import dollars, usd_text
 from headworks.dialects.reading import Fields
-from headworks.errors import LimitsUnavailable
-from headworks.limits.budgets import Account, AllowanceSource, Claim, Purse, Purses, Spender, accounts_of
+from headworks.errors import LimitsUnavailable, StorageError
+from headworks.limits.budgets import (
+    Account,
+    Allowance,
+    AllowanceSource,
+    Claim,
+    Purse,
+    PurseFile,
+    Purses,
+    Slot,
+    Spender,
+    accounts_of,
+)
 from headworks.telemetry import report
 
 LONGEST_WAIT_S = 5.0
@@ -257,6 +269,8 @@ class Wallet:
         source: whoever keeps the books.
         holder: this worker's name, unique over all machines.
         now: Unix seconds.
+        folder: where what is spent and set aside is noted as it happens (`purse_files`), so that it outlives this
+            worker; None: nowhere.
     """
 
     def __init__(
@@ -266,12 +280,16 @@ class Wallet:
         loop: asyncio.AbstractEventLoop,
         *,
         now: Callable[[], float] = time,
+        folder: Path | None = None,
     ) -> None:
         self._source = source
         self._holder = holder
         self._loop = loop
         self._now = now
-        self._purses = Purses(self._ring)
+        self._folder = folder
+        self._file: PurseFile | None = None
+        self._trouble = ""
+        self._purses = Purses(self._ring, self._make_slot, self._give_back)
         self._teams: Mapping[str, Budget] = {}
         self._accounts: dict[tuple[str, Budget], tuple[float, tuple[Account, ...]]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -319,12 +337,15 @@ class Wallet:
             self._timer.cancel()
         if self._exchange is not None:
             await asyncio.gather(self._exchange, return_exceptions=True)
-        claims = self._purses.parting(perf_counter())
+        claims, is_told = self._purses.parting(perf_counter()), True
         if claims:
             try:
                 await self._source.claim(self._holder, claims)
             except LimitsUnavailable as error:
+                is_told = False
                 report(f"what was spent last could not be told to the books of budgets: {error}")
+        if self._file is not None:
+            self._file.close(is_told=is_told and not self._purses.reserved)
 
     @property
     def waiting(self) -> int:
@@ -347,6 +368,25 @@ class Wallet:
             self._accounts[of, budget] = known
         return known[1]
 
+    def _make_slot(self, account: str) -> Slot | None:
+        """Where an account is noted. Where that cannot be, calls go on, and if this worker is killed, what it has told
+        last is all that is known of it."""
+        if self._folder is None or self._is_closed:
+            return None
+        try:
+            if self._file is None:
+                self._file = PurseFile(self._folder, self._holder)
+            return self._file.slot(account)
+        except StorageError as error:
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                report(f"what is set aside of budgets is not noted on the disk: {error}")
+            return None
+
+    def _give_back(self, slot: Slot) -> None:
+        if self._file is not None:
+            self._file.give_back(slot)
+
     def _ring(self, due_s: float) -> None:
         if self._is_closed or due_s >= self._due_s:
             return
@@ -363,12 +403,15 @@ class Wallet:
         self._ring(self._purses.due_s())
 
     async def _ask(self, claims: Sequence[Claim]) -> None:
+        allowances: Sequence[Allowance] | None = None
         try:
             allowances = await self._source.claim(self._holder, claims)
         except LimitsUnavailable:
-            self._purses.fail(perf_counter())
-        else:
-            self._purses.take(allowances, perf_counter())
-        finally:
+            pass  # said again, as below
+        finally:  # whatever it is that went wrong: who waits for an answer for ever asks nothing more
             self._exchange = None
-        self._ring(self._purses.due_s())
+            if allowances is None:
+                self._purses.fail(perf_counter())
+            else:
+                self._purses.take(allowances, perf_counter())
+            self._ring(self._purses.due_s())

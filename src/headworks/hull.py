@@ -17,6 +17,7 @@ from headworks.errors import Refusal, StorageError
 from headworks.limiting import Limiter
 from headworks.limits import Authority, LocalAuthority
 from headworks.limits.budgets.own import OwnBooks
+from headworks.limits.budgets.purse_files import FOLDER as PURSES
 from headworks.limits.budgets.socket_books import SocketBooks
 from headworks.limits.local import SocketAuthority
 from headworks.ownership import Mark, ResponseOwner, Shelf
@@ -97,9 +98,11 @@ class Hull:
         self.limiter = Limiter(self._authority, holder, loop, share=share, teams=teams)
         is_without_control = is_keyless or is_alone
         self._books = (
-            OwnBooks(partial(open_books, storage, settings.store_url)) if is_without_control else SocketBooks(storage)
+            OwnBooks(partial(open_books, storage, settings.store_url), storage / PURSES)
+            if is_without_control
+            else SocketBooks(storage)
         )
-        self.wallet = Wallet(self._books, holder, loop)
+        self.wallet = Wallet(self._books, holder, loop, folder=storage / PURSES)
         self.admissions = Admissions(self.limiter, self.wallet)
         self.surveyor = Surveyor(self.limiter)
         self._has_others = settings.project.config.server.workers != 1 and not is_keyless

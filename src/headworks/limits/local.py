@@ -29,7 +29,8 @@ import uvloop
 from headworks.errors import LimitsUnavailable, StorageError
 from headworks.limits.budgets.books import Books
 from headworks.limits.budgets.own import OwnBooks
-from headworks.limits.budgets.wire import Claims, frame_allowed, frame_unavailable, read_claims
+from headworks.limits.budgets.purse_files import FOLDER as PURSES
+from headworks.limits.budgets.wire import Claims, Settling, frame_allowed, frame_unavailable, read_claims
 from headworks.limits.leases import Ask, Authority, Lease
 from headworks.limits.link import Link, LinkError, Streams
 from headworks.limits.wire import (
@@ -56,6 +57,9 @@ _LONGEST_PATH = 100
 """Bytes of a socket's path: sockaddr_un has room for 107 on Linux and 103 on macOS."""
 
 _TRY_AGAIN_S = 1.0
+
+_BURY_EVERY_S = 0.5
+"""How often is looked at what dead workers have left of budgets: callers may wait for it."""
 _BACKLOG = 128
 _REMEMBERED = 256
 """Holders whose last renewal is remembered before the old ones are forgotten."""
@@ -95,7 +99,8 @@ class LeaseServer:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._storage = storage
-        self._books = None if make_books is None else OwnBooks(make_books)
+        self._books = None if make_books is None else OwnBooks(make_books, storage / PURSES)
+        self._undertaker: asyncio.Task[None] | None = None
         self._make_authority = make_authority
         self._say = say
         self._now = now
@@ -118,6 +123,8 @@ class LeaseServer:
             authority = None if self._make_authority is None else self._make_authority()
             listener = _listen(path)
             self._server = await asyncio.start_unix_server(partial(self._serve, authority), sock=listener)
+            if self._books is not None:
+                self._undertaker = asyncio.create_task(self._bury(self._books))
         except OSError as error:
             self._release()
             raise StorageError(f"{path} cannot serve leases: {error.strerror or error}") from error
@@ -131,6 +138,9 @@ class LeaseServer:
         if server is None:
             return
         server.close()
+        if self._undertaker is not None:
+            self._undertaker.cancel()
+            await asyncio.wait([self._undertaker])
         for writer in tuple(self._connections):
             writer.transport.abort()
         await server.wait_closed()
@@ -166,13 +176,30 @@ class LeaseServer:
             self._connections.discard(writer)
             writer.close()
 
-    async def _allow(self, claims: Claims) -> bytes:
+    async def _bury(self, books: OwnBooks) -> None:
+        """See to what workers leave that were killed, again and again."""
+        trouble = ""
+        while True:
+            try:
+                await books.bury()
+            except LimitsUnavailable as error:
+                if str(error) != trouble:
+                    trouble = str(error)
+                    self._say(f"what dead workers held of budgets stays set aside for now: {trouble}")
+            else:
+                trouble = ""
+            await asyncio.sleep(_BURY_EVERY_S)
+
+    async def _allow(self, claims: Claims | Settling) -> bytes:
         """What a worker may spend. Claims may come late or twice: what they say of a worker is all that there is."""
         if self._books is None:
             return frame_unavailable(claims.number, "this control plane keeps no books of budgets")
         if claims.due_s <= self._now():
             return frame_unavailable(claims.number, "the claim came too late")
         try:
+            if isinstance(claims, Settling):
+                await self._books.settle(claims.batch, claims.spent)
+                return frame_allowed(claims.number, ())
             return frame_allowed(claims.number, await self._books.claim(claims.holder, claims.values()))
         except LimitsUnavailable as error:
             return frame_unavailable(claims.number, str(error))

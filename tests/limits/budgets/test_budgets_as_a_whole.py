@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from headworks.calls import Budget
-from headworks.limits.budgets import Books, Purse, Purses, Spender, accounts_of
+from headworks.limits.budgets import AccountState, Books, Purse, PurseFile, Purses, Spender, accounts_of
+from headworks.limits.budgets.purse_files import remains
 from headworks.limits.budgets.sqlite_ledger import SqliteLedger
 
 NOON = 1_795_521_600.0
@@ -22,18 +23,27 @@ class Clock:
 
 
 class World:
-    """Books and workers that call as they are told. Answers may be lost, workers may die."""
+    """Books and workers that call as they are told. Answers may be lost, workers may die, and what they leave on the
+    disk may be seen to late."""
 
     def __init__(self, folder: Path, cap: int, workers: int, seed: int) -> None:
         self.random = random.Random(seed)
         self.clock = Clock()
         self.books = Books(SqliteLedger(folder, now=self.clock), lambda account: 0, lambda crossing: None)
         self.account = accounts_of("team/one", Budget(day_pico=cap), NOON)[0]
-        self.workers = {f"worker-{number}": Purses() for number in range(workers)}
+        self.folder = folder / "purses"
+        self.files: dict[str, PurseFile] = {}
+        self.workers = {holder: self.purses(holder) for holder in (f"worker-{number}" for number in range(workers))}
         self.under_way: list[tuple[str, int]] = []
         self.spent = 0
+        self.counted = 0
+        """What living workers have settled, and the most that the calls of those could cost that were killed."""
         self.refused = 0
         self.made = 0
+
+    def purses(self, holder: str) -> Purses:
+        file = self.files[holder] = PurseFile(self.folder, holder)
+        return Purses(make_slot=file.slot, give_back=file.give_back)
 
     def call(self, holder: str) -> None:
         bound = self.random.randrange(1, 2000)
@@ -56,6 +66,7 @@ class World:
         real = self.random.randrange(bound + 1)
         self.spent += real
         if holder in self.workers:
+            self.counted += real
             self.workers[holder].of(self.account, self.clock.now_s).settle(bound, real)
 
     def exchange(self, holder: str, loss: float) -> None:
@@ -76,7 +87,21 @@ class World:
 
     def kill(self, holder: str) -> None:
         del self.workers[holder]
-        self.workers[f"{holder}+"] = Purses()
+        self.files.pop(holder).close(is_told=False)
+        self.counted += sum(bound for one, bound in self.under_way if one == holder)
+        self.workers[f"{holder}+"] = self.purses(f"{holder}+")
+
+    def bury(self) -> None:
+        with remains(self.folder) as found:
+            for path, left in found:
+                self.books.bury(left)
+                if self.random.random() < 0.8:  # else who does so is killed before it is gone, and it is said again
+                    path.unlink()
+
+    @property
+    def state(self) -> AccountState:
+        (found,) = self.books._ledger.states(int(self.clock.now_s * 1e6))
+        return found
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -95,11 +120,36 @@ def test_whoever_dies_and_whatever_is_lost_no_more_is_spent_than_the_budget(
                 world.end()
             case 7 if loss and step % 40 == 0:
                 world.kill(holder)
+            case 6 if loss and step % 10 == 0:
+                world.bury()
             case _:
                 world.exchange(holder, loss)
         assert world.spent <= world.account.cap
     assert world.made > 300
     assert world.refused > 0, "the budget was not used up, so nothing was proven"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_the_killed_held_comes_back_but_for_what_their_calls_could_cost(tmp_path: Path, seed: int) -> None:
+    world = World(tmp_path, cap=10**9, workers=4, seed=seed)
+    for step in range(400):
+        world.clock.now_s += world.random.expovariate(20)
+        holder = world.random.choice(list(world.workers))
+        match world.random.randrange(4):
+            case 0 | 1:
+                world.call(holder)
+            case 2 if world.under_way:
+                world.end()
+            case _:
+                world.exchange(holder, loss=0.3)
+        if step % 50 == 49:
+            world.kill(holder)
+    for holder in list(world.workers):
+        world.kill(holder)
+    while len(list(world.folder.glob("*.purse"))) > len(world.workers):
+        world.bury()
+    assert (world.state.reserved, world.state.held) == (0, 0)
+    assert world.state.spent == world.counted >= world.spent
 
 
 def test_without_losses_all_of_a_budget_can_be_spent(tmp_path: Path) -> None:

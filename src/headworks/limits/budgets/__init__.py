@@ -19,6 +19,7 @@ from headworks.limits.budgets.accounts import (
     period_of,
 )
 from headworks.limits.budgets.books import AccountState, Books, Crossing, Ledger
+from headworks.limits.budgets.purse_files import PurseFile, Remains, Slot
 from headworks.limits.budgets.purses import Purse, Purses, Spender
 
 __all__ = [
@@ -32,7 +33,10 @@ __all__ = [
     "Crossing",
     "Ledger",
     "Purse",
+    "PurseFile",
     "Purses",
+    "Remains",
+    "Slot",
     "Spender",
     "accounts_of",
     "period_of",

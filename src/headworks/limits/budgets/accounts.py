@@ -88,6 +88,15 @@ class AllowanceSource(Protocol):
         """
         ...
 
+    async def settle(self, batch: str, spent: int) -> None:
+        """What was set aside for a batch has come to so much, in pico-dollars; -1: nobody knows, so all of it counts.
+        Said again, it counts once.
+
+        Raises:
+            LimitsUnavailable: the books cannot be reached, or do not answer in time: to be said again.
+        """
+        ...
+
 
 def accounts_of(of: str, budget: Budget, now_s: float) -> list[Account]:
     """The accounts that a budget means at a moment.

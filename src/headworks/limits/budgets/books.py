@@ -7,9 +7,10 @@ outlive a process, a machine and a month.
 `Ledger` is what the two databases have to be able to do; the arithmetic is here, once. Each claim is one transaction
 that locks its account, so that nobody is allowed what another has.
 
-What a worker held when it was killed stays set aside until the period ends: calls that it had begun may have to be paid
-for, and nobody knows how much. It is little (a worker holds what it uses in a fraction of a second, and nothing when it
-is idle), and `headworks budgets release` lets it go once the records have what was spent.
+What a worker held when it was killed comes back with what it has left on the disk (`purse_files`): what it had spent
+counts, calls that were under way count with the most that they could cost, for they may have to be paid for, and the
+rest is free again. Of who is silent and has left nothing to read (a machine that is gone with its disk), all that it
+had set aside and held counts as spent, for it may have been: nothing is given back that anybody could still spend.
 """
 
 import math
@@ -21,8 +22,16 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from headworks.limits.budgets.accounts import Account, Allowance, Claim
+from headworks.limits.budgets.purse_files import Remains
 
 T = TypeVar("T")
+
+GONE_S = 60.0
+"""Who has set something aside says so every second (`purses.HEARTBEAT_S`): of who is silent for so long nothing is
+waited for."""
+
+BATCHES = "batch/"
+"""What begins the name of a holder that is no worker but a batch, which says nothing for a day."""
 
 SHORT_S = 1.0
 """For so long after somebody was left waiting, holders are asked to hold only what calls need."""
@@ -48,11 +57,27 @@ class Row(msgspec.Struct):
 
 
 class Others(msgspec.Struct, frozen=True):
-    """The sums over all holders but one."""
+    """The sums over all holders but one. `silent` is what workers have set aside and hold that were not heard of for a
+    while; it is no part of the other two."""
 
     spent: int
     reserved: int
     held: int
+    silent: int = 0
+
+
+class Holding(msgspec.Struct, frozen=True):
+    """What one holder has of one account, in pico-dollars."""
+
+    account: str
+    spent: int
+    reserved: int
+    held: int
+
+    @property
+    def most(self) -> int:
+        """What it may have spent by now, and not told."""
+        return self.spent + self.reserved + self.held
 
 
 class AccountState(msgspec.Struct, frozen=True):
@@ -106,8 +131,17 @@ class Ledger(Protocol):
         """Write how an account stands, and its cap and kind of now."""
         ...
 
-    def others(self, name: str, holder: str) -> Others:
-        """The sums over all holders but this one."""
+    def others(self, name: str, holder: str, unheard_since_s: float) -> Others:
+        """The sums over all holders but this one; workers not heard of since are silent."""
+        ...
+
+    def holdings(self, holder: str) -> Sequence[Holding]:
+        """What a holder has, of every account."""
+        ...
+
+    def close_out(self, name: str, holder: str, spent: int) -> None:
+        """A holder has come to its end, and has spent so much, all told: it holds nothing more. Said again, it counts
+        once; what it has spent never falls."""
         ...
 
     def hold(self, name: str, holder: str, claim: Claim, held: int, now_s: float) -> None:
@@ -119,7 +153,7 @@ class Ledger(Protocol):
         ...
 
     def let_go(self, unheard_since_s: float) -> int:
-        """Let others have what holders hold and have set aside that were not heard of since, and the count of those."""
+        """Let others have what workers hold and have set aside that were not heard of since, and the count of those."""
         ...
 
     def states(self, at_us: int) -> Sequence[AccountState]:
@@ -177,6 +211,43 @@ class Books:
         self._tidy()
         return [found[claim.account.name] for claim in claims]
 
+    def bury(self, remains: Remains) -> None:
+        """A worker is dead, and this is what it has left: count what it had spent, and what its calls under way may
+        cost; the rest is free. Said again, it counts once.
+
+        Raises:
+            StorageError: the database cannot be used: to be said again.
+        """
+        holder, figures = remains.holder, remains.accounts
+
+        def close_all() -> None:
+            known = {holding.account: holding for holding in self._ledger.holdings(holder)}
+            for name in sorted({*known, *figures}):
+                if self._ledger.account(name) is None:
+                    continue  # nobody has claimed of it: when somebody does, the records have what was spent
+                told = known.get(name, Holding(name, 0, 0, 0))
+                final = sum(figures.get(name, (0, 0)))
+                if name not in figures or not remains.is_exact:
+                    final = max(final, told.most)
+                self._ledger.close_out(name, holder, final)
+
+        self._ledger.write(close_all)
+
+    def settle(self, holder: str, spent: int) -> None:
+        """What was set aside for a holder that is no worker has come to so much, in pico-dollars, of every account; -1:
+        nobody knows, so all that was set aside counts. Said again, it counts once.
+
+        Raises:
+            StorageError: the database cannot be used: to be said again.
+        """
+
+        def close_all() -> None:
+            for holding in sorted(self._ledger.holdings(holder), key=lambda one: one.account):
+                if self._ledger.account(holding.account) is not None and holding.reserved + holding.held > 0:
+                    self._ledger.close_out(holding.account, holder, holding.most if spent < 0 else spent)
+
+        self._ledger.write(close_all)
+
     def close(self) -> None:
         """Let go of the database."""
         self._ledger.close()
@@ -192,10 +263,10 @@ class Books:
         account = claim.account
         row = self._ledger.account(account.name)
         assert row is not None, "it was opened"
-        others = self._ledger.others(account.name, holder)
+        others = self._ledger.others(account.name, holder, now_s - GONE_S)
         spent = row.base + others.spent + claim.spent
         reserved = others.reserved + claim.reserved
-        room = account.cap - spent - reserved - others.held
+        room = account.cap - spent - others.silent - reserved - others.held
         held = max(0, min(claim.wanted, room)) if account.is_hard else 0
         if held < claim.least:
             held, row.short_until_s = 0, now_s + SHORT_S
@@ -205,7 +276,8 @@ class Books:
             crossings.append(Crossing(account, reached, spent))
         self._ledger.note(account, row)
         self._ledger.hold(account.name, holder, claim, held, now_s)
-        return Allowance(held, spent, reserved, now_s < row.short_until_s)
+        # What silent workers have is not waited for: as far as anybody knows, it is spent.
+        return Allowance(held, spent + others.silent, reserved, now_s < row.short_until_s)
 
     def _tidy(self) -> None:
         now_s = time.monotonic()

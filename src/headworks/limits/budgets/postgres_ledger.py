@@ -4,7 +4,7 @@ tables are the records' (`records/stores/postgres_schema.py`), which whoever dra
 from collections.abc import Callable, Sequence
 
 from headworks.limits.budgets.accounts import Account, Claim
-from headworks.limits.budgets.books import AccountState, Others, Row, T
+from headworks.limits.budgets.books import BATCHES, AccountState, Holding, Others, Row, T
 from headworks.postgres import Connection, Link
 
 _TIMEOUT_S = 5.0
@@ -68,15 +68,34 @@ class PostgresLedger:
             (account.cap, account.is_hard, row.alerted, row.short_until_s, account.name),
         )
 
-    def others(self, name: str, holder: str) -> Others:
+    def others(self, name: str, holder: str, unheard_since_s: float) -> Others:
         """See `Ledger`."""
         row = self._connection.execute(
-            "SELECT coalesce(sum(spent), 0)::bigint, coalesce(sum(reserved), 0)::bigint, "
-            "coalesce(sum(held), 0)::bigint FROM budget_holders WHERE account = %s AND holder <> %s",
-            (name, holder),
+            "SELECT coalesce(sum(spent), 0)::bigint, coalesce(sum(reserved) FILTER (WHERE heard), 0)::bigint, "
+            "coalesce(sum(held) FILTER (WHERE heard), 0)::bigint, "
+            "coalesce(sum(reserved + held) FILTER (WHERE NOT heard), 0)::bigint "
+            "FROM (SELECT *, heard_s >= %s OR starts_with(holder, %s) AS heard FROM budget_holders) AS known "
+            "WHERE account = %s AND holder <> %s",
+            (unheard_since_s, BATCHES, name, holder),
         ).fetchone()
         assert row is not None
         return Others(*row)
+
+    def holdings(self, holder: str) -> Sequence[Holding]:
+        """See `Ledger`."""
+        rows = self._connection.execute(
+            "SELECT account, spent, reserved, held FROM budget_holders WHERE holder = %s", (holder,)
+        ).fetchall()
+        return [Holding(*row) for row in rows]
+
+    def close_out(self, name: str, holder: str, spent: int) -> None:
+        """See `Ledger`."""
+        self._connection.execute(
+            "INSERT INTO budget_holders AS known (account, holder, spent, reserved, held, heard_s) "
+            "VALUES (%s, %s, %s, 0, 0, extract(epoch FROM clock_timestamp())) ON CONFLICT (account, holder) "
+            "DO UPDATE SET spent = greatest(known.spent, excluded.spent), reserved = 0, held = 0",
+            (name, holder, spent),
+        )
 
     def hold(self, name: str, holder: str, claim: Claim, held: int, now_s: float) -> None:
         """See `Ledger`."""
@@ -95,8 +114,9 @@ class PostgresLedger:
     def let_go(self, unheard_since_s: float) -> int:
         """See `Ledger`."""
         return self._connection.execute(
-            "UPDATE budget_holders SET held = 0, reserved = 0 WHERE heard_s < %s AND (held > 0 OR reserved > 0)",
-            (unheard_since_s,),
+            "UPDATE budget_holders SET held = 0, reserved = 0 "
+            "WHERE heard_s < %s AND NOT starts_with(holder, %s) AND (held > 0 OR reserved > 0)",
+            (unheard_since_s, BATCHES),
         ).rowcount
 
     def states(self, at_us: int) -> Sequence[AccountState]:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
 from headworks.limits.budgets.accounts import CLAIM_EXPIRES_S, Account, Allowance, Claim
+from headworks.limits.budgets.purse_files import Slot
 
 SOON_S = 0.01
 """The shortest time between two claims, and so the least that waiting for one takes."""
@@ -70,12 +71,16 @@ class Purse:
     """
 
     __slots__ = (
-        "_asked", "_chunk", "_is_short", "_new", "_ring", "_spent_told", "_total_reserved", "_total_spent", "_used",
-        "_used_s", "account", "expires_s", "free", "is_known", "reserved", "spent", "waiting",
+        "_asked", "_asked_of", "_chunk", "_is_short", "_new", "_ring", "_slot", "_spent_told", "_total_reserved",
+        "_total_spent", "_used", "_used_s", "account", "expires_s", "free", "is_known", "reserved", "spent", "waiting",
     )  # fmt: skip
 
-    def __init__(self, account: Account, ring: Callable[["Purse"], None], now_s: float) -> None:
+    def __init__(
+        self, account: Account, ring: Callable[["Purse"], None], now_s: float, slot: Slot | None = None
+    ) -> None:
         self.account = account
+        self._slot = slot
+        self._asked_of = account
         self.free = 0
         self.expires_s = -math.inf
         self.reserved = 0
@@ -113,9 +118,18 @@ class Purse:
         spent all the same."""
         self.reserved -= reserved
         self.spent += real
+        if self._slot is not None:
+            self._slot.note(self.spent, self.reserved)
         if self.account.is_hard:
             self.free += reserved - real
         self._ring(self)
+
+    def become(self, account: Account) -> None:
+        """The budget has changed. What was allowed of the other one allows nothing more: a call waits for the answer to
+        the next claim."""
+        self.account = account
+        self._new = True
+        self.expires_s = -math.inf
 
     @property
     def left(self) -> int:
@@ -163,15 +177,19 @@ class Purse:
             self.free = min(self.free, 0)
         # What is not enough for the first that waits is given back, too: it may be for another's.
         self.free = min(self.free, 0 if self.waiting else wanted)
-        self._asked = (self.spent, self.reserved)
+        self._asked, self._asked_of = (self.spent, self.reserved), self.account
         self._new = False
         return Claim(self.account, self.spent, self.reserved, min(wanted, self.account.cap), least)
 
     def take_allowance(self, allowance: Allowance, asked_s: float) -> None:
         """Hold what was allowed, less what was taken while the claim was under way."""
+        if self._asked_of is not self.account:
+            return  # it was allowed of another budget: the next claim asks for this one
         told_spent, told_reserved = self._spent_told = self._asked
         if self.account.is_hard:
-            self.free = allowance.held + told_spent + told_reserved - self.spent - self.reserved
+            # A budget that was soft, or larger, may be exceeded already, and what comes back of it is no one's then.
+            excess = max(0, allowance.spent + allowance.reserved - self.account.cap)
+            self.free = allowance.held + told_spent + told_reserved - self.spent - self.reserved - excess
         self.expires_s = asked_s + CLAIM_EXPIRES_S
         self._total_spent, self._total_reserved = allowance.spent, allowance.reserved
         self._is_short = allowance.is_short
@@ -202,6 +220,8 @@ class Purse:
         if self.account.is_hard:
             self.free -= amount
         self.reserved += amount
+        if self._slot is not None:
+            self._slot.note(self.spent, self.reserved)
         self._used += amount
         self._used_s = now_s
         self._chunk = max(self._chunk, amount)
@@ -225,10 +245,19 @@ class Purses:
 
     Arguments:
         ring: called when `due_s` may have become earlier, with the time that it may be now.
+        make_slot: called once for each account: where it is noted how it stands; None where that is nowhere.
+        give_back: called when an account is over and done with.
     """
 
-    def __init__(self, ring: Callable[[float], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        ring: Callable[[float], None] = lambda _: None,
+        make_slot: Callable[[str], Slot | None] = lambda _: None,
+        give_back: Callable[[Slot], None] = lambda _: None,
+    ) -> None:
         self._ring = ring
+        self._make_slot = make_slot
+        self._give_back = give_back
         self._purses: dict[str, Purse] = {}
         self._active: dict[str, Purse] = {}
         self._asked: list[Purse] = []
@@ -241,10 +270,10 @@ class Purses:
         """The purse of an account; its cap and kind are the account's from now on."""
         purse = self._purses.get(account.name)
         if purse is None:
-            purse = self._purses[account.name] = self._active[account.name] = Purse(account, self._rung, now_s)
+            purse = Purse(account, self._rung, now_s, self._make_slot(account.name))
+            self._purses[account.name] = self._active[account.name] = purse
         elif purse.account != account:
-            purse.account = account
-            purse._new = True  # noqa: SLF001 - purses and their keeper are one mechanism
+            purse.become(account)
             self._active[account.name] = purse
         return purse
 
@@ -304,9 +333,14 @@ class Purses:
         if self._failing_since is None:
             self._failing_since = now_s
 
+    @property
+    def reserved(self) -> int:
+        """What is set aside for calls under way, of all accounts together."""
+        return sum(purse.reserved for purse in self._purses.values())
+
     def parting(self, now_s: float) -> list[Claim]:
         """What is left to say when this worker ends: what was spent, and that it holds nothing any more. Calls whose
-        end it does not know stay set aside."""
+        end it does not know stay set aside, until what it has left on the disk is seen to."""
         claims = []
         for purse in self._purses.values():
             if not purse.is_idle:
@@ -325,4 +359,6 @@ class Purses:
         self._tidied_s = now_s
         over = [name for name, purse in self._purses.items() if purse.is_idle and purse._used_s < now_s - 86_400]  # noqa: SLF001
         for name in over:
-            del self._purses[name]
+            slot = self._purses.pop(name)._slot  # noqa: SLF001 - purses and their keeper are one mechanism
+            if slot is not None:
+                self._give_back(slot)

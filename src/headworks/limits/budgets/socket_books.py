@@ -7,7 +7,7 @@ from pathlib import Path
 
 from headworks.errors import LimitsUnavailable
 from headworks.limits.budgets.accounts import Allowance, Claim
-from headworks.limits.budgets.wire import frame_claims, read_allowed
+from headworks.limits.budgets.wire import frame_claims, frame_settling, read_allowed
 from headworks.limits.link import Link, LinkError, Streams
 from headworks.limits.local import dial, socket_path
 from headworks.limits.wire import HEAD_BYTES, Declined, FrameError, body_bytes
@@ -34,17 +34,23 @@ class SocketBooks:
 
     async def claim(self, holder: str, claims: Sequence[Claim]) -> Sequence[Allowance]:
         """See `AllowanceSource`."""
+        return await self._exchange(lambda number, due_s: frame_claims(number, due_s, holder, claims), len(claims))
 
-        async def talk(streams: Streams, due_s: float) -> Sequence[Allowance]:
-            self._number = max(self._number + 1, int(self._now() * 1e6))
-            left_s = due_s - asyncio.get_running_loop().time()
-            return await _ask(streams, frame_claims(self._number, self._now() + left_s, holder, claims), len(claims))
-
-        return await self._link.exchange(talk)
+    async def settle(self, batch: str, spent: int) -> None:
+        """See `AllowanceSource`."""
+        await self._exchange(lambda number, due_s: frame_settling(number, due_s, batch, spent), 0)
 
     async def close(self) -> None:
         """Let go of the connection. Harmless to call twice."""
         await self._link.close()
+
+    async def _exchange(self, frame: Callable[[int, float], bytes], count: int) -> Sequence[Allowance]:
+        async def talk(streams: Streams, due_s: float) -> Sequence[Allowance]:
+            self._number = max(self._number + 1, int(self._now() * 1e6))
+            left_s = due_s - asyncio.get_running_loop().time()
+            return await _ask(streams, frame(self._number, self._now() + left_s), count)
+
+        return await self._link.exchange(talk)
 
 
 async def _ask(streams: Streams, frame: bytes, count: int) -> Sequence[Allowance]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from headworks.database import open_database, storage_errors, transaction
 from headworks.limits.budgets.accounts import Account, Claim
-from headworks.limits.budgets.books import AccountState, Others, Row, T
+from headworks.limits.budgets.books import BATCHES, AccountState, Holding, Others, Row, T
 
 BUDGETS_FILE = "budgets.db"
 
@@ -85,14 +85,32 @@ class SqliteLedger:
             (account.cap, account.is_hard, row.alerted, row.short_until_s, account.name),
         )
 
-    def others(self, name: str, holder: str) -> Others:
+    def others(self, name: str, holder: str, unheard_since_s: float) -> Others:
         """See `Ledger`."""
         return Others(
             *self._connection.execute(
-                "SELECT coalesce(sum(spent), 0), coalesce(sum(reserved), 0), coalesce(sum(held), 0) "
-                "FROM holders WHERE account = ? AND holder <> ?",
-                (name, holder),
+                "SELECT coalesce(sum(spent), 0), coalesce(sum(reserved) FILTER (WHERE heard), 0), "
+                "coalesce(sum(held) FILTER (WHERE heard), 0), "
+                "coalesce(sum(reserved + held) FILTER (WHERE NOT heard), 0) "
+                "FROM (SELECT *, heard_s >= ? OR instr(holder, ?) = 1 AS heard FROM holders) "
+                "WHERE account = ? AND holder <> ?",
+                (unheard_since_s, BATCHES, name, holder),
             ).fetchone()
+        )
+
+    def holdings(self, holder: str) -> Sequence[Holding]:
+        """See `Ledger`."""
+        rows = self._connection.execute(
+            "SELECT account, spent, reserved, held FROM holders WHERE holder = ?", (holder,)
+        ).fetchall()
+        return [Holding(*row) for row in rows]
+
+    def close_out(self, name: str, holder: str, spent: int) -> None:
+        """See `Ledger`."""
+        self._connection.execute(
+            "INSERT INTO holders (account, holder, spent, reserved, held, heard_s) VALUES (?, ?, ?, 0, 0, ?) "
+            "ON CONFLICT DO UPDATE SET spent = max(spent, excluded.spent), reserved = 0, held = 0",
+            (name, holder, spent, self._now()),
         )
 
     def hold(self, name: str, holder: str, claim: Claim, held: int, now_s: float) -> None:
@@ -111,8 +129,9 @@ class SqliteLedger:
     def let_go(self, unheard_since_s: float) -> int:
         """See `Ledger`."""
         return self._connection.execute(
-            "UPDATE holders SET held = 0, reserved = 0 WHERE heard_s < ? AND (held > 0 OR reserved > 0)",
-            (unheard_since_s,),
+            "UPDATE holders SET held = 0, reserved = 0 "
+            "WHERE heard_s < ? AND instr(holder, ?) <> 1 AND (held > 0 OR reserved > 0)",
+            (unheard_since_s, BATCHES),
         ).rowcount
 
     def states(self, at_us: int) -> Sequence[AccountState]:

@@ -59,6 +59,15 @@ class Claims(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
         )
 
 
+class Settling(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="settle"):
+    """What was set aside for a batch has come to so much; -1: nobody knows. The answer allows nothing."""
+
+    number: int
+    due_s: float
+    batch: _Name
+    spent: Annotated[int, msgspec.Meta(ge=-1)]
+
+
 class Allowed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="allowed"):
     """The answer: one allowance for each claim, in their order."""
 
@@ -71,7 +80,7 @@ class Allowed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_claims = msgspec.msgpack.Decoder(Claims).decode
+_decode_claims = msgspec.msgpack.Decoder(Claims | Settling).decode
 _decode_answer = msgspec.msgpack.Decoder(Allowed | Declined).decode
 
 
@@ -100,6 +109,11 @@ def frame_claims(number: int, due_s: float, holder: str, claims: Sequence[Claim]
     return framed(BUDGETS, _encode(Claims(number, due_s, holder, rows)))
 
 
+def frame_settling(number: int, due_s: float, batch: str, spent: int) -> bytes:
+    """The frame that says what a batch has come to."""
+    return framed(BUDGETS, _encode(Settling(number, due_s, batch, spent)))
+
+
 def frame_allowed(number: int, allowances: Sequence[Allowance]) -> bytes:
     """The frame of an answer that allows."""
     rows = tuple(_Allowance(one.held, one.spent, one.reserved, one.is_short) for one in allowances)
@@ -111,16 +125,17 @@ def frame_unavailable(number: int, reason: str) -> bytes:
     return framed(BUDGETS, _encode(Declined(number, reason[:2000])))
 
 
-def read_claims(body: bytes) -> Claims:
-    """The claims of a frame's body.
+def read_claims(body: bytes) -> Claims | Settling:
+    """The claims of a frame's body, or what a batch has come to.
 
     Raises:
         FrameError: it holds something else, or figures that cannot be.
     """
     try:
-        return _decode_claims(body)
+        found: Claims | Settling = _decode_claims(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FrameError("a frame that holds no claims") from error
+    return found
 
 
 def read_allowed(body: bytes) -> Allowed | Declined:
