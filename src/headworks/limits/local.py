@@ -145,6 +145,8 @@ class LeaseServer:
             writer.transport.abort()
         await server.wait_closed()
         if self._books is not None:
+            with contextlib.suppress(LimitsUnavailable):  # whoever serves next sees to it
+                await self._books.bury()
             await self._books.close()
         with contextlib.suppress(FileNotFoundError):
             socket_path(self._storage).unlink()

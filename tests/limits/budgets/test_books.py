@@ -1,9 +1,15 @@
 """What the books of budgets allow, in both databases; and workers' purses over them."""
 
 import threading
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from headworks.calls import Budget
 from headworks.limits.budgets import Account, Allowance, Books, Claim, Purses, Spender, accounts_of
+from headworks.limits.budgets.sqlite_ledger import SqliteLedger
 
 NOON = 1_795_521_600.0
 
@@ -32,6 +38,41 @@ def test_what_a_dead_worker_held_stays_set_aside_until_somebody_lets_it_go(make_
     assert claimed(books, "other", account, 0, 0, 80).held == 20
     assert ledger.write(lambda: ledger.let_go(ledger.now_s() + 60)) == 2
     assert claimed(books, "other", account, 0, 0, 95).held == 90
+
+
+def test_what_a_silent_worker_held_is_not_waited_for_and_is_not_given_away(make_ledger):
+    ledger = make_ledger(now=lambda: now_s)
+    books, account = books_of(ledger), account_of(100)
+    now_s = 1.0
+    claimed(books, "silent", account, 10, 20, 50)
+    later = ledger.write(ledger.now_s) + 61
+    ledger.now_s = lambda: later  # the server's clock goes by itself
+    allowance = claimed(books, "other", account, 0, 0, 80)
+    assert (allowance.held, allowance.spent, allowance.reserved) == (20, 80, 0)
+    back = claimed(books, "silent", account, 30, 0, 0)
+    assert (back.spent, back.held) == (30, 0)
+    assert claimed(books, "other", account, 0, 0, 80).held == 70
+
+
+def test_what_is_set_aside_for_a_batch_is_not_silent_and_comes_to_what_it_cost_once(make_ledger):
+    ledger = make_ledger()
+    books, account = books_of(ledger), account_of(100)
+    claimed(books, "batch/main/b1", account, 0, 60, 0)
+    ledger.write(lambda: ledger.let_go(ledger.now_s() + 10**6))
+    assert claimed(books, "w", account, 0, 0, 100).held == 40
+    for _ in range(2):
+        books.settle("batch/main/b1", 15)
+    allowance = claimed(books, "w", account, 0, 0, 100)
+    assert (allowance.held, allowance.spent) == (85, 15)
+    books.settle("batch/main/b1", -1)
+    assert claimed(books, "w", account, 0, 0, 100).spent == 15, "what has ended stays as it ended"
+
+
+def test_of_a_batch_whose_cost_nobody_knows_all_counts_that_was_set_aside(make_ledger):
+    books, account = books_of(make_ledger()), account_of(100)
+    claimed(books, "batch/main/b1", account, 0, 60, 0)
+    books.settle("batch/main/b1", -1)
+    assert claimed(books, "w", account, 0, 0, 100).spent == 60
 
 
 def test_what_was_spent_survives_whoever_keeps_the_books(make_ledger):
@@ -173,3 +214,97 @@ def test_without_an_answer_nothing_is_spent_after_a_while_and_what_was_said_is_s
     assert claim.spent == 9
     purses.fail(5.0)
     assert not purse.try_reserve(1, 12.0), "nobody knows by now whether it is still ours"
+
+
+# -- a budget that changes --------------------------------------------------------------------------------------------
+
+
+def exchange(purses: Purses, books: Books, now_s: float) -> None:
+    purses.take(books.claim("one", purses.beat(now_s)), now_s)
+
+
+def test_a_soft_budget_that_becomes_a_hard_one_lets_nothing_more_pass_that_was_not_allowed(make_ledger):
+    purses, books = Purses(), books_of(make_ledger())
+    purse = purses.of(account_of(100, is_hard=False), 0.0)
+    assert purse.try_reserve(90, 1.0)
+    exchange(purses, books, 1.0)
+    assert purses.of(account_of(100), 1.1) is purse
+    purse.settle(90, 60)
+    assert not purse.try_reserve(25, 1.1), "30 came back, and nobody has allowed them"
+    exchange(purses, books, 1.3)
+    assert purse.try_reserve(25, 1.3) or purse.free == 0
+
+
+def test_an_answer_to_what_was_claimed_of_a_soft_budget_allows_nothing_of_a_hard_one(make_ledger):
+    purses, books = Purses(), books_of(make_ledger())
+    purse = purses.of(account_of(100, is_hard=False), 0.0)
+    assert purse.try_reserve(300, 1.0)
+    allowances = books.claim("one", purses.beat(1.0))
+    purses.of(account_of(100), 1.1)
+    purse.settle(300, 10)
+    purses.take(allowances, 1.1)
+    assert not purse.try_reserve(200, 1.1)
+    said: list[str] = []
+    purse.wait(Spender(95, 3.0, lambda: said.append("went"), lambda: said.append("refused")))
+    exchange(purses, books, 1.2)
+    assert said == ["refused"], "90 are left"
+
+
+def test_of_a_budget_that_is_exceeded_when_it_becomes_hard_nothing_comes_back(make_ledger):
+    purses, books = Purses(), books_of(make_ledger())
+    purse = purses.of(account_of(100, is_hard=False), 0.0)
+    assert purse.try_reserve(300, 1.0)
+    exchange(purses, books, 1.0)
+    purses.of(account_of(100), 1.1)
+    exchange(purses, books, 1.3)
+    purse.settle(300, 30)
+    assert purse.spent == 30
+    assert not purse.try_reserve(71, 1.3)
+    assert purse.try_reserve(70, 1.3), "as much is left for certain"
+
+
+def test_a_hard_budget_that_is_lowered_lets_nothing_more_pass_of_what_the_larger_one_allowed(make_ledger):
+    purses, books = Purses(), books_of(make_ledger())
+    purse = purses.of(account_of(1000), 0.0)
+    purse.wait(Spender(400, 5.0, lambda: purse.settle(400, 0), lambda: None))
+    exchange(purses, books, 1.0)
+    assert purse.free == 400
+    purses.of(account_of(50), 1.1)
+    assert not purse.try_reserve(60, 1.1)
+    exchange(purses, books, 1.3)
+    assert not purse.try_reserve(60, 1.3)
+    assert purse.try_reserve(50, 1.3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whenever_a_budget_becomes_hard_no_call_passes_that_would_exceed_it(data):
+    """By a model: what is spent, set aside, and was let pass while the budget was hard, with one worker."""
+    with TemporaryDirectory() as folder:
+        ledger = SqliteLedger(Path(folder), now=lambda: 1.0)
+        purses, books, cap = Purses(), books_of(ledger), 1000
+        purse, now_s, under_way, is_hard = purses.of(account_of(cap, is_hard=False), 0.0), 0.0, [], False
+        for _ in range(data.draw(st.integers(1, 25))):
+            now_s += 0.05
+            match data.draw(st.sampled_from(["call", "end", "exchange", "turn"])):
+                case "call":
+                    amount = data.draw(st.integers(1, 700))
+                    before = purse.spent + purse.reserved
+                    if purse.try_reserve(amount, now_s):
+                        under_way.append(amount)
+                        assert not is_hard or before + amount <= cap
+                case "end" if under_way:
+                    amount = under_way.pop()
+                    purse.settle(amount, data.draw(st.integers(0, amount)))
+                case "exchange":
+                    claims = purses.beat(now_s)
+                    if claims:
+                        answer = books.claim("one", claims)
+                        if data.draw(st.booleans()):
+                            is_hard = not is_hard
+                            purses.of(account_of(cap, is_hard=is_hard), now_s)
+                        purses.take(answer, now_s)
+                case "turn":
+                    is_hard = not is_hard
+                    purses.of(account_of(cap, is_hard=is_hard), now_s)
+        ledger.close()
