@@ -148,6 +148,37 @@ def test_a_soft_budget_is_told_and_refuses_nobody(spending):
     assert [crossing.percent for crossing in hall.source.told] == [80, 100]
 
 
+def test_a_call_that_asks_for_more_answers_than_can_be_counted_keeps_nobody_s_budget_from_being_counted(spending):
+    hall = spending(day_pico=COST + 1, is_hard=False)
+    ask(hall, n=10**17)
+    run(hall, 0.3)
+    answer(hall)
+    ask(hall)
+    run(hall, 0.3)
+    answer(hall)
+    assert spent(hall) == {"key/key_1/day": 2 * COST}
+    assert [crossing.percent for crossing in hall.source.told] == [80, 100]
+
+
+def test_whatever_goes_wrong_with_a_claim_the_next_one_is_made(spending):
+    class Broken(Here):
+        is_broken = True
+
+        async def claim(self, holder, claims):
+            if self.is_broken:
+                self.is_broken = False
+                raise OverflowError("no such thing is expected")
+            return await super().claim(holder, claims)
+
+    hall = spending(day_pico=10**9)
+    hall.source.__class__ = Broken
+    hall.loop.set_exception_handler(lambda *_: None)
+    answered = ask(hall)
+    run(hall, 0.5)
+    answer(hall)
+    assert answered.status == 200
+
+
 def test_a_team_has_a_budget_together(spending):
     hall = spending()
     hall.wallet.reconfigure({"search": Budget(day_pico=BOUND - 1)})

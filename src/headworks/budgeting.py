@@ -50,6 +50,9 @@ _SESSIONS = Endpoint.REALTIME.value
 _LOOPS = 10
 """A tool that the provider runs makes it read its window again, each time. How often, nobody bounds; this is many."""
 
+_MOST_PICO = 10**15
+"""$1,000: 128 answers of 128,000 tokens cost less at the dearest price that is known (2026-11)."""
+
 _REMEMBERED = 4096
 """Budgets whose accounts are kept at hand."""
 
@@ -174,7 +177,9 @@ class CallMoney:
             from headworks.realtime import most_per_response  # only who has sessions loads it
 
             return most_per_response(price, self._at_us)
-        return price.most(*most_tokens(self._fields, price, self._bytes, self._endpoint), at_us=self._at_us)
+        most = price.most(*most_tokens(self._fields, price, self._bytes, self._endpoint), at_us=self._at_us)
+        # Of what asks for a billion answers a hard budget refuses all; a soft one must be able to count it.
+        return most if most is None or self.is_hard else min(most, _MOST_PICO)
 
     @property
     def reserved(self) -> int:
