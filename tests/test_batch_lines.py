@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headworks import batch_lines
-from headworks.batch_lines import UNKNOWN, BatchLines
+from headworks.batch_lines import UNKNOWN, BatchLines, ModelLines, read_models, write_models
 
 
 def line(model: object) -> bytes:
@@ -19,7 +19,7 @@ def names(body: bytes, cuts: list[int] = ()) -> str:
     places = sorted(cut % (len(body) + 1) for cut in cuts)
     for start, end in zip([0, *places], [*places, len(body)], strict=True):
         lines.feed(body[start:end])
-    return lines.names()
+    return "\n".join(one.model for one in lines.models()) or UNKNOWN
 
 
 @given(st.lists(st.sampled_from(["gpt", "nano", "é"]), min_size=1), st.lists(st.integers(0, 10_000)), st.booleans())
@@ -56,3 +56,41 @@ def test_a_line_without_end_is_not_held(monkeypatch):
     monkeypatch.setattr(batch_lines, "_MOST_LINE_BYTES", 100)
 
     assert names(line("gpt" * 30)) == UNKNOWN
+
+
+def bounded(bodies, url="/v1/responses"):
+    """What lines come to of which each takes its own number of bytes, and may write ten tokens."""
+    lines = BatchLines(lambda model, fields, size, endpoint: (size, 10))
+    for body in bodies:
+        lines.feed(json.dumps({"url": url, "body": body}).encode() + b"\n")
+    return lines.models()
+
+
+def test_what_lines_can_take_is_summed_up_by_model():
+    one, other = bounded([{"model": "a"}, {"model": "b"}, {"model": "a", "input": "x" * 100}])
+    assert (one.model, one.lines, one.output_tokens, other.lines) == ("a", 2, 20, 1)
+    assert one.input_tokens > one.longest > 100
+    assert one.is_bounded
+
+
+def test_of_lines_that_make_images_nobody_knows_what_they_take():
+    (one,) = bounded([{"model": "a"}], url="/v1/images/generations")
+    assert not one.is_bounded
+
+
+@given(
+    st.lists(
+        st.builds(
+            ModelLines,
+            st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1),
+            *[st.integers(-1, 2**60)] * 4,
+        )
+    )
+)
+def test_what_is_kept_of_a_file_is_read_again(models):
+    assert read_models(write_models(models)) == tuple(models)
+
+
+def test_of_files_that_an_earlier_release_has_noted_the_names_are_known():
+    assert [(one.model, one.is_bounded) for one in read_models("a\nb")] == [("a", False), ("b", False)]
+    assert read_models("") == read_models(UNKNOWN) == ()

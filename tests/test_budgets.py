@@ -287,6 +287,12 @@ def test_what_another_api_calls_a_limit_bounds_nothing(fields, expected):
     assert most_tokens(fields, PRICE, endpoint="chat.completions") == expected
 
 
+def test_what_embeds_writes_nothing_and_may_read_many_windows():
+    assert most_tokens(raw(input=["x" * 8_000] * 4), PRICE, endpoint="embeddings") == (1024 + 32_016, 0)
+    embedding = TargetPrice(Prices(periods=(Period(rates=Rates(input=20)),)), "v", MODEL)
+    assert embedding.most(*most_tokens(raw(input="abc"), embedding, endpoint="embeddings"), at_us=0) == 20 * (1024 + 5)
+
+
 def test_of_all_tiers_and_steps_the_dearest_bounds_the_cost():
     higher = Rates(input=300, cache_write=400, output=900)
     prices = Prices(periods=(Period(rates=RATES),), tiers={"priority": (Period(rates=higher),)})

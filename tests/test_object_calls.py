@@ -6,8 +6,9 @@ import json
 import pytest
 
 from headworks.access import Grant
+from headworks.batch_lines import read_models
 from headworks.calls import Caller, Endpoint, Failure, FailureKind, Limits, ObjectNote, Settled
-from headworks.catalogue import Period, Prices, Rates, TargetPrice
+from headworks.catalogue import Period, Prices, Rates, Step, TargetPrice
 from headworks.ownership import Shelf
 
 FORM = (
@@ -215,7 +216,11 @@ def test_an_upload_goes_up_byte_for_byte_and_its_purpose_and_models_are_noted(ha
     assert hall.flight.upload_ends == [None]
     hall.answer({"id": "file-1"})
 
-    assert (notes(hall)[0].label, notes(hall)[0].models) == ("batch", "small\nlarge")
+    asked = read_models(notes(hall)[0].models)
+    assert (notes(hall)[0].label, [(one.model, one.lines, one.is_bounded) for one in asked]) == (
+        "batch",
+        [("small", 1, True), ("large", 1, True)],
+    )
     assert answered.status == 200
     assert hall.settled.opened.request_bytes == len(body)
 
@@ -278,7 +283,7 @@ def test_the_id_of_a_batchs_record_is_the_same_whoever_writes_it(hall, store):
 @pytest.mark.parametrize(
     ("said", "cost"),
     [
-        (batch(usage=None), -1),
+        (batch(usage=None, output_file_id=None), -1),
         (batch("expired"), 39_000),
         (batch("failed", usage=None, request_counts={"total": 3, "completed": 0}), 0),
     ],
@@ -289,6 +294,63 @@ def test_what_a_batch_costs_is_what_it_says_it_used(hall, store, said, cost):
     hall.answer(said)
 
     assert [one.cost_pico for one in records(hall) if one.service_tier == "batch"] == [cost]
+
+
+OUTPUT = (
+    b'{"response": {"status_code": 200, "body": {"model": "m", "usage": {"input_tokens": 100, "output_tokens": 7}}}}\n'
+    b'{"response": {"status_code": 200, "body": {"model": "m", '
+    b'"usage": {"prompt_tokens": 10, "completion_tokens": 1}}}}\n'
+    b'{"response": {"status_code": 400, "body": {"error": {}}}}\n'
+)
+
+
+def test_a_batch_that_does_not_say_what_it_used_is_charged_by_the_lines_of_its_output(hall, store):
+    store.own("batch_1", "batch")
+    ask(hall, "/v1/batches/batch_1", method="GET")
+    hall.answer(batch(usage=None))
+    assert hall.flight.request.line.startswith(b"GET /v1/files/file-out/content ")
+    hall.flight.sink.on_head(200, {})
+    for start in range(0, len(OUTPUT), 50):
+        hall.flight.sink.on_body(OUTPUT[start : start + 50])
+    hall.flight.sink.on_end()
+
+    (record,) = [one for one in records(hall) if one.service_tier == "batch"]
+    assert (record.input_tokens, record.output_tokens, record.cost_pico) == (110, 8, 110 * 500 + 8 * 1000)
+
+
+def test_calls_that_together_are_long_are_not_charged_as_long_ones(hall, store):
+    long = Period(rates=Rates(input=500, output=1000), steps=(Step(above=100, rates=Rates(input=1000, output=2000)),))
+    stepped = TargetPrice(Prices(periods=(long,), tiers={"batch": (long,)}), "v1")
+    hall.make(shelf=Shelf(store.look_up, store.select, store.mark), providers=("pooled",), price_of=lambda *_: stepped)
+    store.own("batch_1", "batch")
+    ask(hall, "/v1/batches/batch_1", method="GET")
+    hall.answer(batch(usage={"input_tokens": 110, "output_tokens": 8}))
+    hall.flight.sink.on_head(200, {})
+    hall.flight.sink.on_body(OUTPUT)
+    hall.flight.sink.on_end()
+
+    assert [one.cost_pico for one in records(hall) if one.service_tier == "batch"] == [110 * 500 + 8 * 1000]
+
+
+@pytest.mark.parametrize(("status", "is_final"), [(503, False), (404, True)])
+def test_an_output_that_cannot_be_had_is_asked_for_again_unless_it_is_gone(hall, store, status, is_final):
+    store.own("batch_1", "batch")
+    ask(hall, "/v1/batches/batch_1", method="GET")
+    hall.answer(batch(usage=None))
+    hall.flight.sink.on_head(status, {})
+    hall.flight.sink.on_end()
+    assert [one.cost_pico for one in records(hall) if one.service_tier == "batch"] == ([-1] if is_final else [])
+
+
+def test_a_job_that_has_ended_costs_what_it_was_trained_with(hall, store):
+    trained = TargetPrice(Prices(periods=(Period(rates=Rates(input=1, output=1, training=25)),)), "v1")
+    hall.make(shelf=Shelf(store.look_up, store.select, store.mark), providers=("pooled",), price_of=lambda *_: trained)
+    store.own("ftjob-1", "fine_tuning.job")
+    for _ in range(2):
+        ask(hall, "/v1/fine_tuning/jobs/ftjob-1", method="GET")
+        hall.answer({"id": "ftjob-1", "status": "succeeded", "model": "m", "trained_tokens": 4000})
+    (record,) = [one for one in records(hall) if one.finish_reason.startswith("job_")]
+    assert (record.cost_pico, record.input_tokens, record.opened.endpoint) == (100_000, 0, "fine_tuning")
 
 
 def test_without_a_batch_price_the_cost_is_not_known(hall, store):

@@ -90,19 +90,42 @@ class Admissions:
             return None
         return entry.leave
 
-    def refuse_unbounded(self, grant: Grant, what: str) -> None:
-        """Of what costs an amount that nobody knows beforehand.
+    async def set_aside(self, grant: Grant, amount: int | None, why_not: str, ending: Ending) -> CallMoney | None:
+        """Set aside for what is no call; None where no budget binds it.
+
+        Arguments:
+            amount: the most that it can cost, in pico-dollars; None where nobody knows.
+            why_not: why it is refused then, under a hard budget.
+            ending: is told how to end this before its time.
 
         Raises:
-            Refusal: 403, the caller is under a hard budget.
+            Refusal: 403, nobody knows what it can cost; 429, there is not as much; or because this must end.
         """
         money = self.wallet.money(grant, {}, "", NO_BUDGET)
-        if money is not None and money.is_hard:
-            message = (
-                f"What {what} will cost is not known before it has run, and this key or its team has a budget that may "
-                "not be exceeded: have it made a soft one (`tell`), or use another key."
-            )
-            raise Refusal(403, "budget_cannot_bound", message, kind="permission_error")
+        if money is None:
+            return None
+        if money.is_hard and amount is None:
+            raise Refusal(403, "budget_cannot_bound", why_not, kind="permission_error")
+        over: Signal[UpstreamRefusal | None] = Signal()
+        due_s = perf_counter() + LONGEST_WAIT_S
+        if money.begin(money.countable(amount or 0), due_s, partial(over.set, None), over.set) is None:
+            return money
+
+        def stop() -> None:
+            money.leave()
+            over.set(refusal_of(STOPPED))
+
+        ending.act = stop
+        try:
+            refusal = await over
+        except BaseException:
+            money.leave()
+            raise
+        finally:
+            ending.act = None
+        if refusal is not None:
+            raise refusal
+        return money
 
     def count(self, grant: Grant, cost_pico: int) -> None:
         """Count what is known to have been spent."""

@@ -1,13 +1,15 @@
 """What a batch or a fine-tuning job says of itself, and the record of what a batch has used. Pure.
 
-A batch is charged once, when it is seen for the first time after its end, at the provider's batch price. The id of
-that record follows from the batch's own, so that the store takes it once, whoever writes it how often.
+A batch is charged once, when it is seen for the first time after its end, at the provider's batch price; a fine-tuning
+job by the tokens that it was trained with. The id of that record follows from the object's own, so that the store takes
+it once, whoever writes it how often.
 """
 
 from hashlib import blake2b
 
 import msgspec
 
+from headworks.batch_output import OutputUse
 from headworks.calls import ObjectNote, Opened, Settled, Usage
 from headworks.catalogue import TargetPrice
 
@@ -57,6 +59,12 @@ class Seen(msgspec.Struct):
     usage: _Usage | None = None
     request_counts: _Counts | None = None
     created_at: float | None = None
+    trained_tokens: int | None = None
+
+    @property
+    def came_to_nothing(self) -> bool:
+        """Whether no request of a batch was completed."""
+        return self.request_counts is not None and self.request_counts.completed == 0
 
     @property
     def has_ended(self) -> bool:
@@ -105,25 +113,62 @@ def usage_of(seen: Seen) -> Usage | None:
     )
 
 
-def batch_record(note: ObjectNote, seen: Seen, price: TargetPrice, owner: str, now_us: int) -> Settled:
+def made_us(note: ObjectNote, seen: Seen) -> int:
+    """When it was made, in microseconds since the Unix epoch."""
+    return int(seen.created_at * 1e6) if seen.created_at is not None else note.made_us
+
+
+def has_own_steps(price: TargetPrice, usage: Usage, at_us: int) -> bool:
+    """Whether the calls of a batch may have several prices, by how long each of them was, so that their sum does not
+    say what they cost."""
+    step = price.first_step(at_us=at_us, tier=TIER)
+    return step is not None and usage.input_tokens > step
+
+
+def batch_record(
+    note: ObjectNote, seen: Seen, price: TargetPrice, owner: str, now_us: int, *, use: OutputUse | None = None
+) -> Settled:
     """The record of what a batch that has ended has used. Its cost is not known where its usage or its batch price is
-    not; one of which no request was completed is free."""
-    began_us = int(seen.created_at * 1e6) if seen.created_at is not None else note.made_us
-    model = seen.model or ""
-    usage = usage_of(seen)
+    not; one of which no request was completed is free.
+
+    Arguments:
+        use: what the lines of its output came to, where that was asked for.
+    """
+    usage = usage_of(seen) if use is None else use.usage
     cost_pico, version = -1, ""
-    if usage is not None:
-        cost = price.cost(usage, at_us=began_us, tier=TIER)
+    if use is not None:
+        cost_pico, version = use.cost_pico, price.version if use.cost_pico >= 0 else ""
+    elif usage is not None:
+        cost = price.cost(usage, at_us=made_us(note, seen), tier=TIER)
         if cost is not None and cost.is_complete and cost.tier == TIER:
             cost_pico, version = cost.total, cost.version
-    counts = seen.request_counts
-    if counts is not None and counts.completed == 0 and not (usage and usage.input_tokens):
+    if seen.came_to_nothing and not (usage and usage.input_tokens):
         cost_pico = 0
+    return _record(note, seen, "batches", owner, now_us, (usage or Usage(), cost_pico, version, TIER))
+
+
+def job_record(note: ObjectNote, seen: Seen, price: TargetPrice, owner: str, now_us: int) -> Settled:
+    """The record of what a fine-tuning job that has ended has cost: the tokens that it was trained with, times their
+    price. One that has failed before it began is free; the tokens are no call's, and stand in no usage."""
+    tokens = seen.trained_tokens
+    if tokens is None and seen.status == "failed":
+        tokens = 0
+    cost = None if tokens is None else price.training(tokens, at_us=made_us(note, seen))
+    version = "" if cost is None else price.version
+    return _record(note, seen, "fine_tuning", owner, now_us, (Usage(), -1 if cost is None else cost, version, ""))
+
+
+def _record(
+    note: ObjectNote, seen: Seen, endpoint: str, owner: str, now_us: int, came_to: tuple[Usage, int, str, str]
+) -> Settled:
+    """`came_to`: the usage, the cost, the price table's version, the tier."""
+    usage, cost_pico, version, tier = came_to
+    began_us, model = made_us(note, seen), seen.model or ""
     digest = blake2b(note.object_id.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
     opened = Opened(
         f"call_{max(0, note.made_us // 1000):011x}{digest}",
         began_us,
-        "batches",
+        endpoint,
         model,
         note.key_id,
         owner,
@@ -132,20 +177,20 @@ def batch_record(note: ObjectNote, seen: Seen, price: TargetPrice, owner: str, n
         note.provider,
         model,
     )
-    found = usage or Usage()
+    name = "batch" if endpoint == "batches" else "job"
     return Settled(
         opened,
         "answered",
         200,
         max(0, now_us - began_us),
-        finish_reason=f"batch_{seen.status}",
+        finish_reason=f"{name}_{seen.status}",
         served_model=model,
-        input_tokens=found.input_tokens,
-        cached_tokens=found.cached_tokens,
-        output_tokens=found.output_tokens,
-        reasoning_tokens=found.reasoning_tokens,
-        usage_source=found.source,
+        input_tokens=usage.input_tokens,
+        cached_tokens=usage.cached_tokens,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        usage_source=usage.source,
         cost_pico=cost_pico,
         price_version=version,
-        service_tier=TIER,
+        service_tier=tier,
     )

@@ -17,6 +17,8 @@ from headworks.catalogue.money import dollars, usd_text
 from headworks.dialects.reading import Fields
 from headworks.errors import LimitsUnavailable, StorageError
 from headworks.limits.budgets import (
+    BATCHES,
+    PERIOD_S,
     Account,
     Allowance,
     AllowanceSource,
@@ -50,6 +52,9 @@ _SESSIONS = Endpoint.REALTIME.value
 _LOOPS = 10
 """A tool that the provider runs makes it read its window again, each time. How often, nobody bounds; this is many."""
 
+_HAND_OVER_S = 2.0
+"""Most that whoever makes a batch waits for the books, seconds."""
+
 _MOST_PICO = 10**15
 """$1,000: 128 answers of 128,000 tokens cost less at the dearest price that is known (2026-11)."""
 
@@ -63,6 +68,9 @@ _LIMIT_NAMES = {
     Endpoint.MESSAGES: ("max_tokens",),
 }
 """By API: what bounds an answer there. A field with another API's name bounds nothing, whatever it says."""
+
+_READ_ONLY = frozenset({Endpoint.EMBEDDINGS, Endpoint.MODERATIONS})
+"""What writes no tokens."""
 
 _MOST_CANDIDATES = 8
 """Answers to one call at most (Gemini API reference, `candidateCount`, 2026-11)."""
@@ -86,6 +94,9 @@ def most_tokens(
         request_bytes: of what the caller sent, which may be no JSON.
         endpoint: the API that they are of.
     """
+    size = max(request_bytes, sum(map(len, fields.values())))
+    if endpoint in _READ_ONLY:
+        return size + _FRAME_TOKENS, 0  # many texts, of a window each
     model = price.model
     window = (None if model is None else model.context_tokens) or _WINDOW_TOKENS
     written = (None if model is None else model.max_output_tokens) or min(window, _ANSWER_TOKENS)
@@ -101,7 +112,6 @@ def most_tokens(
     if any(name in fields for name in _STORED) or any(mark in raw for raw in data for mark in _HIDDEN):
         return window, written * answers
     images = sum(raw.count(mark) for raw in data for mark in _IMAGES)
-    size = max(request_bytes, sum(map(len, fields.values())))
     return min(window, size + _FRAME_TOKENS + IMAGE_TOKENS * images), written * answers
 
 
@@ -178,8 +188,12 @@ class CallMoney:
 
             return most_per_response(price, self._at_us)
         most = price.most(*most_tokens(self._fields, price, self._bytes, self._endpoint), at_us=self._at_us)
-        # Of what asks for a billion answers a hard budget refuses all; a soft one must be able to count it.
-        return most if most is None or self.is_hard else min(most, _MOST_PICO)
+        return None if most is None else self.countable(most)
+
+    def countable(self, amount: int) -> int:
+        """So much, or less: of what asks for a billion answers a hard budget refuses all; a soft one must be able to
+        count it."""
+        return amount if self.is_hard else min(amount, _MOST_PICO)
 
     @property
     def reserved(self) -> int:
@@ -225,6 +239,10 @@ class CallMoney:
         for purse in self._purses[: self._taken]:
             purse.settle(self._reserved, real)
         self._taken = self._reserved = 0
+
+    def claims(self) -> list[Claim]:
+        """What is set aside, of each of its budgets, as another holder's than this worker."""
+        return [Claim(purse.account, 0, self._reserved, 0) for purse in self._purses[: self._taken]]
 
     def headers(self) -> bytes:
         """What is left of the tightest budget, as a header."""
@@ -300,6 +318,7 @@ class Wallet:
         self._timer: asyncio.TimerHandle | None = None
         self._due_s = math.inf
         self._exchange: asyncio.Task[None] | None = None
+        self._hand_overs: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
     def reconfigure(self, teams: Mapping[str, Budget]) -> None:
@@ -335,9 +354,38 @@ class Wallet:
         ]
         return CallMoney(tuple(purses), fields, int(wall_s * 1e6), request_bytes, endpoint) if purses else None
 
+    async def hand_over(self, money: CallMoney, batch: str) -> None:
+        """What was set aside for a call belongs to a batch from now on, whoever lives and dies. While the books are
+        away it stays this worker's, and is handed over later."""
+        task = self._loop.create_task(self._hand_over(money, batch))
+        self._hand_overs.add(task)
+        task.add_done_callback(self._hand_overs.discard)
+        await asyncio.wait([task], timeout=_HAND_OVER_S)
+
+    async def settle(self, batch: str, cost_pico: int) -> bool:
+        """A batch has ended and came to so much, -1 where nobody knows; whether the books know it now."""
+        task = self._loop.create_task(self._source.settle(batch, cost_pico))
+        await asyncio.wait([task])
+        error = task.exception()
+        if error is not None and not isinstance(error, LimitsUnavailable):
+            raise error
+        return error is None
+
+    async def _hand_over(self, money: CallMoney, batch: str) -> None:
+        while True:
+            try:
+                await self._source.claim(f"{BATCHES}{batch}", money.claims())
+            except LimitsUnavailable:
+                await asyncio.sleep(PERIOD_S)
+            else:
+                money.settle(0)
+                return
+
     async def close(self) -> None:
         """Say what is left to say, and nothing more."""
         self._is_closed = True
+        for task in self._hand_overs:
+            task.cancel()
         if self._timer is not None:
             self._timer.cancel()
         if self._exchange is not None:

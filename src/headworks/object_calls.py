@@ -9,7 +9,6 @@ something must not make it twice.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from time import perf_counter, time_ns
 
 import msgspec
@@ -19,7 +18,6 @@ from headworks.admission import Admission
 from headworks.admitting import Admissions, Ask
 from headworks.answering import (
     JSON,
-    STOPPED,
     answer_head,
     is_error_object,
     own_headers,
@@ -27,18 +25,21 @@ from headworks.answering import (
     with_patience,
     with_patience_of,
 )
-from headworks.batch_lines import UNKNOWN, BatchLines
-from headworks.batch_settling import SETTLED, Seen, batch_record, id_in, seen_in
+from headworks.batch_lines import ModelLines, read_models
+from headworks.batch_settling import id_in, seen_in
 from headworks.body import BodyStream
+from headworks.budgeting import CallMoney
 from headworks.calls import Failure, FailureKind, ObjectNote
 from headworks.catalogue import TargetPrice
 from headworks.dialects import read_fields, refusal_body
 from headworks.dialects.form_watch import FormWatch
 from headworks.endpoints import find_route
 from headworks.errors import Refusal
-from headworks.exchange import Flight, Reply, Request, Timeouts, UpstreamRequest
+from headworks.exchange import Flight, Reply, Request, UpstreamRequest
 from headworks.flow import Ending
+from headworks.object_endings import ObjectEndings, end_of, long_timeouts
 from headworks.object_lists import Page, is_wanted, read_page, write_page
+from headworks.object_money import BUDGETED, ObjectMoney
 from headworks.object_placing import PROVIDER, find_pool, place
 from headworks.ownership import ObjectOwners, not_found, owns
 from headworks.planning import Planner
@@ -48,21 +49,15 @@ from headworks.references import FINE_TUNED, Reference, references_of
 from headworks.routing import Gathering, Target
 from headworks.settlement import OpenCall, Settlement
 from headworks.stations import Station, pool_not_configured
-from headworks.stored_routes import BATCH, FILE, JOB, MODEL, UPLOAD, Act, StoredRoute
+from headworks.stored_routes import BATCH, JOB, UPLOAD, Act, StoredRoute
 from headworks.streaming import StreamRelay
-
-_LONGEST_S = 3600.0
-"""For the bytes of a file: half a gigabyte on a line of a megabit a second."""
+from headworks.upload_watch import UploadWatch, check_form
 
 _AT_ONCE = 8
 """Objects of a page that are asked for at the same time."""
 
 _MOST_ASKED = 300
 """Objects that are asked for to fill one page, where some are gone or not selected."""
-
-
-_MOST_LABEL = 64
-"""Characters of a purpose; the API's longest has 17."""
 
 
 class ObjectCalls:
@@ -92,7 +87,8 @@ class ObjectCalls:
         self._settlement = settlement
         self._streams = streams
         self._admissions = admissions
-        self._price_of = price_of
+        self._money = ObjectMoney(admissions, price_of)
+        self._endings = ObjectEndings(owners, settlement, admissions, self._money, price_of=price_of, at=self._at)
         self._answer_bytes = answer_bytes
 
     async def serve(
@@ -138,24 +134,51 @@ class ObjectCalls:
             await self._check_models(asked.row.kind, call, fields, grant)
         wanted = request.headers.get(PROVIDER)
         target = place(self._providers, asked.row.endpoint, wanted, home, call.caller)
-        lines, watch = BatchLines(), None
+        watch = None
         if asked.row.act is Act.UPLOAD:
-            watch = _watch(request, lines)
-        answer = await self._ask(asked, target, watch)
-        if answer.status < 300:
-            object_id = id_in(answer.body)
-            if not object_id:
-                detail = f"{target.provider} has made something without saying its id"
-                raise refusal_of(Failure(FailureKind.INVALID, detail, answer.status))
+            watch = UploadWatch(request, self._money.token_bound(target.provider))
+        money = await self._set_aside(asked, target, fields)
+        try:
+            answer = await self._ask(asked, target, None if watch is None else watch.form)
+            object_id = _id_made(target, answer)
+        except BaseException as error:
+            if money is not None:
+                self._money.not_made(money, error)
+            raise
+        if object_id:
             now_us = time_ns() // 1000
             caller = call.caller
             note = ObjectNote(object_id, asked.row.kind, now_us, now_us, target.provider, caller.key_id, caller.team)
             if watch is not None:
-                purpose = watch.fields.get("purpose", "")[:_MOST_LABEL]
-                models = UNKNOWN if watch.is_doubtful else lines.names()
-                note = msgspec.structs.replace(note, label=purpose, models=models if purpose == "batch" else "")
+                label, models = watch.found()
+                note = msgspec.structs.replace(note, label=label, models=models)
+            if money is not None:
+                note = msgspec.structs.replace(note, label=BUDGETED)
+                await self._money.made(money, target.provider, object_id)
             self._owners.note(note)
+        elif money is not None:
+            self._money.not_made(money)
         self._answer(asked, target, answer)
+
+    async def _set_aside(self, asked: "_Asked", target: Target[Station], fields: Mapping[str, str]) -> CallMoney | None:
+        """What a batch or a job can cost, where it is under a budget.
+
+        Raises:
+            Refusal: 403 or 429.
+        """
+        kind, grant = asked.row.kind, asked.grant
+        if asked.row.act is not Act.CREATE or kind not in (BATCH, JOB):
+            return None
+        named = fields.get("input_file_id" if kind == BATCH else "training_file", "")
+        models = await self._models_in(named, asked.call)
+        if kind == BATCH:
+            return await self._money.for_batch(grant, target.provider, models, asked.ending)
+        return await self._money.for_job(grant, target.provider, asked.request.body, models, asked.ending)
+
+    async def _models_in(self, file_id: str, call: OpenCall) -> tuple[ModelLines, ...]:
+        """What the lines of a file of the caller's ask for; nothing where that is not known."""
+        note = await self._owners.find(file_id)
+        return () if note is None or not owns(note, call.caller) else read_models(note.models)
 
     async def _check_models(self, kind: str, call: OpenCall, fields: Mapping[str, str], grant: Grant) -> None:
         """Whether the caller may have these models asked, or trained.
@@ -163,8 +186,6 @@ class ObjectCalls:
         Raises:
             Refusal: 403 or 404.
         """
-        if kind in (BATCH, JOB):
-            self._admissions.refuse_unbounded(grant, "a batch" if kind == BATCH else "a fine-tuning job")
         if kind == JOB:
             model = call.requested_model = fields.get("model", "")[:200]
             if model and FINE_TUNED not in model and not grant.may_use(model):
@@ -177,9 +198,8 @@ class ObjectCalls:
             raise Refusal(403, "endpoint_not_allowed", message, param="endpoint", kind="permission_error")
         if grant.has_all_models:
             return
-        note = await self._owners.find(fields.get("input_file_id", ""))
-        models = "" if note is None or not owns(note, call.caller) else note.models
-        if models in ("", UNKNOWN):
+        models = await self._models_in(fields.get("input_file_id", ""), call)
+        if not models:
             raise Refusal(
                 403,
                 "batch_models_unknown",
@@ -188,9 +208,9 @@ class ObjectCalls:
                 param="input_file_id",
                 kind="permission_error",
             )
-        for model in models.split("\n"):
-            if not grant.may_use(model):
-                raise self._planner.unknown(model, grant)
+        for one in models:
+            if not grant.may_use(one.model):
+                raise self._planner.unknown(one.model, grant)
 
     # -- one object -----------------------------------------------------------------------------------------------
 
@@ -221,7 +241,7 @@ class ObjectCalls:
             if row.act is Act.DELETE:
                 self._owners.renote(note, is_gone=True)
             elif row.kind in (BATCH, JOB, UPLOAD):
-                self._learn(note, seen_in(answer.body), asked)
+                await self._endings.learn(note, seen_in(answer.body), asked.call, asked.grant, asked.ending)
         self._answer(asked, target, answer)
 
     def _at(self, note: ObjectNote) -> Target[Station]:
@@ -236,46 +256,13 @@ class ObjectCalls:
         call, station = asked.call, target.station
         sent = self._request(asked, target)
         path = asked.admission.route.upstream_path
-        plan = Plan(target, sent, asked.row.endpoint, path, is_streamed=False, is_raw=True, timeouts=_long(station))
+        plan = Plan(
+            target, sent, asked.row.endpoint, path, is_streamed=False, is_raw=True, timeouts=long_timeouts(station)
+        )
         await self._admit(asked, station)
         call.provider = target.provider
         self._settlement.open(call)
         await self._streams.stream(call, plan, asked.reply, asked.ending)
-
-    def _learn(self, note: ObjectNote, seen: Seen, asked: "_Asked") -> None:
-        """Note what has come of an object: the files of a batch, and what it used; a model; the file of an upload."""
-        if note.label == SETTLED or seen.id != note.object_id:
-            return
-        now_us = time_ns() // 1000
-        if note.kind == UPLOAD:
-            file = seen.file
-            if file is not None and file.id:
-                label, models = (file.purpose or "")[:_MOST_LABEL], UNKNOWN
-                self._note_made(note, file.id, FILE, now_us, label=label, models=models)
-                self._owners.renote(note, label=SETTLED)
-            return
-        if not seen.has_ended:
-            return
-        if note.kind == BATCH:
-            for file_id in (seen.output_file_id, seen.error_file_id):
-                if file_id:
-                    self._note_made(note, file_id, FILE, now_us, label="batch_output")
-            provider = note.provider.partition(":")[0]
-            price = self._price_of(provider, seen.model or "")
-            caller = asked.call.caller
-            owner = caller.owner if caller.key_id == note.key_id else ""
-            record = batch_record(note, seen, price, owner, now_us)
-            self._settlement.record(record)
-            self._admissions.count(asked.grant, record.cost_pico)
-        elif seen.fine_tuned_model:
-            self._note_made(note, seen.fine_tuned_model, MODEL, now_us)
-        self._owners.renote(note, label=SETTLED)
-
-    def _note_made(
-        self, by: ObjectNote, object_id: str, kind: str, now_us: int, *, label: str = "", models: str = ""
-    ) -> None:
-        """Note what an object has made: it is of the same owner, in the same place."""
-        self._owners.note(ObjectNote(object_id, kind, now_us, now_us, by.provider, by.key_id, by.team, label, models))
 
     # -- lists ----------------------------------------------------------------------------------------------------
 
@@ -334,7 +321,7 @@ class ObjectCalls:
                 else:
                     alive.add(note.provider)
                     if note.kind in (BATCH, JOB):
-                        self._learn(note, seen_in(answer.body), asked)
+                        await self._endings.learn(note, seen_in(answer.body), asked.call, asked.grant, asked.ending)
                     if is_wanted(page, answer.body):
                         found.append((note.object_id, answer.body))
         for note in missing:
@@ -357,7 +344,7 @@ class ObjectCalls:
                 call.sent_s = perf_counter()
                 flights.append(target.station.upstream.send(sent, sinks[-1], target.station.timeouts))
             for sink in sinks:
-                failure = await _end_of(sink, asked.ending)
+                failure = await end_of(sink, asked.ending)
                 call.head_s = sink.head_s
                 if failure is not None:
                     raise refusal_of(failure)
@@ -402,7 +389,7 @@ class ObjectCalls:
         sent = self._request(asked, target)
         incoming: BodyStream | None = None
         if asked.is_upload:
-            _check_form(asked.request)
+            check_form(asked.request)
             incoming = asked.request.incoming
             if incoming is None or not incoming.is_bound:
                 incoming = BodyStream.of(asked.request.body)
@@ -417,9 +404,9 @@ class ObjectCalls:
         if incoming is None:
             flight = upstream.send(sent, sink, station.timeouts)
         else:
-            flight = upstream.upload(sent, incoming, sink, _long(station))
+            flight = upstream.upload(sent, incoming, sink, long_timeouts(station))
         try:
-            failure = await _end_of(sink, ending)
+            failure = await end_of(sink, ending)
         finally:
             flight.cancel()
             if incoming is not None:
@@ -478,43 +465,25 @@ _KIND = "stored objects"
 """What such calls are called where is learnt how many tokens calls take: none."""
 
 
-async def _end_of(sink: Gathering, ending: Ending) -> Failure | None:
-    ending.act = partial(sink.on_failure, STOPPED)
-    try:
-        return await sink.ended
-    finally:
-        ending.act = None
+def _id_made(target: Target[Station], answer: Gathering) -> str:
+    """The id of what was made; "" where nothing was.
+
+    Raises:
+        Refusal: there is something without an id, so that nobody could own it.
+    """
+    if answer.status >= 300:
+        return ""
+    object_id = id_in(answer.body)
+    if not object_id:
+        detail = f"{target.provider} has made something without saying its id"
+        raise refusal_of(Failure(FailureKind.INVALID, detail, answer.status))
+    return object_id
 
 
 def _note_size(call: OpenCall, size: int) -> None:
     call.request_bytes = size
     if call.entry is not None:
         call.entry = msgspec.structs.replace(call.entry, request_bytes=size)
-
-
-def _long(station: Station) -> Timeouts:
-    """The time limits of a station for a body of any length."""
-    return msgspec.structs.replace(station.timeouts, total_s=max(station.timeouts.total_s, _LONGEST_S))
-
-
-def _check_form(request: Request) -> None:
-    if not request.headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data"):
-        raise Refusal(
-            415, "unsupported_content_type", "The body must be multipart/form-data, and content-type must say so."
-        )
-
-
-def _watch(request: Request, lines: BatchLines) -> FormWatch:
-    """What looks at the form of an upload: only a batch's input is read, but its purpose may come behind it."""
-    _check_form(request)
-    watch: FormWatch
-
-    def on_file(data: bytes) -> None:
-        if watch.fields.get("purpose", "batch") == "batch":
-            lines.feed(data)
-
-    watch = FormWatch(request.headers.get(b"content-type", b"").decode("latin-1"), on_file)
-    return watch
 
 
 def _text_fields(request: Request) -> dict[str, str]:

@@ -12,7 +12,7 @@ from headworks.catalogue.archive import PriceArchive
 from headworks.catalogue.bill import Bill, BillLine
 from headworks.catalogue.book import PriceBook, TargetPrice
 from headworks.catalogue.changes import Changes, changes_between
-from headworks.catalogue.cost import Cost, Extras, cost_of
+from headworks.catalogue.cost import Cost, Extras, Most, cost_of
 from headworks.catalogue.life import WARNING_DAYS, Retirement, retirement_of
 from headworks.catalogue.models import CacheFacts, Citation, Model, Provider, RateLimits
 from headworks.catalogue.pack import Catalogue, CatalogueError, read_catalogue, shipped
@@ -48,6 +48,7 @@ __all__ = [
     "Extras",
     "Machine",
     "Model",
+    "Most",
     "Period",
     "PriceArchive",
     "PriceBook",

@@ -12,7 +12,7 @@ import msgspec
 
 from headworks.calls import Usage
 from headworks.catalogue.bill import Bill, bill_of
-from headworks.catalogue.cost import Cost, Extras, cost_of, most_of
+from headworks.catalogue.cost import Cost, Extras, Most, cost_of, most_of
 from headworks.catalogue.models import Model
 from headworks.catalogue.pack import Catalogue
 from headworks.catalogue.prices import STANDARD, Prices
@@ -53,9 +53,22 @@ class TargetPrice:
 
     def most(self, input_tokens: int, output_tokens: int, *, at_us: int, has_media: bool = False) -> int | None:
         """The most that a call can cost (see `most_of`); None where that is not known."""
-        if self._deck is None:
-            return None
-        return most_of(self._deck, input_tokens, output_tokens, at_us=at_us, has_media=has_media)
+        most = Most(input_tokens, output_tokens, has_media=has_media)
+        return None if self._deck is None else most_of(self._deck, most, at_us=at_us)
+
+    def most_together(self, most: Most, *, at_us: int, tier: str) -> int | None:
+        """The most that calls of one tier can cost together (see `most_of`); None where that is not known."""
+        return None if self._deck is None else most_of(self._deck, most, at_us=at_us, tier=tier)
+
+    def first_step(self, *, at_us: int, tier: str) -> int | None:
+        """The least input of a call, in tokens, beyond which it has higher prices; None where there are none."""
+        steps = () if self._deck is None else self._deck.card(tier, at_us).steps
+        return min((bound for bound, _ in steps), default=None)
+
+    def training(self, tokens: int, *, at_us: int) -> int | None:
+        """What so many tokens of training cost; None where that is not known."""
+        rate = None if self._deck is None else self._deck.card(STANDARD, at_us).base.training
+        return None if not rate else rate * tokens
 
     def bill(self, usage: Usage, *, at_us: int, tier: str = STANDARD) -> Bill | None:
         """How a cost comes about, line by line (see `bill_of`), or None where it is not known."""

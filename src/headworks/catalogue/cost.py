@@ -219,25 +219,44 @@ def _is_complete(tariff: Tariff, input_tokens: int, output_tokens: int) -> bool:
     return (tariff.has_input or not input_tokens) and (tariff.has_output or not output_tokens)
 
 
-def most_of(deck: Deck, input_tokens: int, output_tokens: int, *, at_us: int, has_media: bool = False) -> int | None:
-    """The most that a call can cost, in pico-dollars, whatever tier serves it and however its input is cached;
-    None where input or output has no price.
+class Most(msgspec.Struct, frozen=True, gc=False):
+    """The most that calls can take together.
 
-    Arguments:
-        input_tokens, output_tokens: what the call can take at most.
-        at_us: when it begins, in microseconds since the Unix epoch.
+    Attributes:
+        input_tokens, output_tokens: of all of them.
+        calls: how many there are.
+        longest: the most input that one of them can take; -1 where that may be all of it.
         has_media: they may be sound and images, too, not text alone.
     """
-    most = 0
-    for tier in deck.tiers:
-        card = deck.card(tier, at_us)
-        for tariff in (card.base, *(step for bound, step in card.steps if input_tokens > bound)):
-            if not _is_complete(tariff, input_tokens, output_tokens):
+
+    input_tokens: int
+    output_tokens: int
+    calls: int = 1
+    longest: int = -1
+    has_media: bool = False
+
+
+def most_of(deck: Deck, most: Most, *, at_us: int, tier: str = "") -> int | None:
+    """The most that calls can cost, in pico-dollars, however their input is cached; None where input or output has no
+    price.
+
+    Arguments:
+        most: what they can take.
+        at_us: when they begin, in microseconds since the Unix epoch.
+        tier: the one that serves them; "": whichever is dearest.
+    """
+    found = 0
+    longest = most.input_tokens if most.longest < 0 else most.longest
+    for each in deck.tiers if not tier else (tier,):
+        card = deck.card(each, at_us)
+        for tariff in (card.base, *(step for bound, step in card.steps if longest > bound)):
+            if not _is_complete(tariff, most.input_tokens, most.output_tokens):
                 return None
             read = max(tariff.input, tariff.cached_input, tariff.cache_write)
             written = max(tariff.output, tariff.reasoning)
-            if has_media:
+            if most.has_media:
                 read = max(read, tariff.audio_input, tariff.cached_audio, tariff.image_input, tariff.cached_image)
                 written = max(written, tariff.audio_output)
-            most = max(most, read * input_tokens + written * output_tokens + tariff.request)
-    return most
+            total = read * most.input_tokens + written * most.output_tokens + tariff.request * most.calls
+            found = max(found, total)
+    return found

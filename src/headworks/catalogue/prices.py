@@ -20,7 +20,8 @@ class Rates(_Data, frozen=True, kw_only=True):
     """What one unit costs, in whole pico-dollars: a token, a request, a search, a page; or an hour of audio.
 
     `cache_write` is for the time to live that the provider takes by default (Anthropic: 5 minutes, OpenAI: 30),
-    `cache_write_long` for the longer one (1 hour, 12 hours).
+    `cache_write_long` for the longer one (1 hour, 12 hours). `training` is for a token of a fine-tuning job, in each
+    pass over it.
     """
 
     input: int | None = None
@@ -46,6 +47,7 @@ class Rates(_Data, frozen=True, kw_only=True):
     annotated_page: int | None = None
     character: int | None = None
     audio_hour: int | None = None
+    training: int | None = None
 
     def times(self, factor: Decimal) -> "Rates":
         """Every price times a factor, rounded to whole pico-dollars."""
@@ -59,7 +61,7 @@ class Rates(_Data, frozen=True, kw_only=True):
 
 RATE_NAMES: tuple[str, ...] = Rates.__struct_fields__
 
-TOKEN_RATES: frozenset[str] = frozenset(RATE_NAMES[:15])
+TOKEN_RATES: frozenset[str] = frozenset((*RATE_NAMES[:15], "training"))
 """Those that are for a token."""
 
 

@@ -46,6 +46,7 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     annotated_page: int
     character: int
     audio_hour: int
+    training: int
     has_input: bool
     has_output: bool
 
@@ -81,6 +82,7 @@ def tariff_of(rates: Rates) -> Tariff:
         annotated_page=first("annotated_page", "page"),
         character=first("character"),
         audio_hour=first("audio_hour"),
+        training=first("training"),
         has_input="input" in given,
         has_output="output" in given,
     )

@@ -18,12 +18,14 @@ from headworks.limits.budgets.accounts import (
     accounts_of,
     period_of,
 )
-from headworks.limits.budgets.books import AccountState, Books, Crossing, Ledger
+from headworks.limits.budgets.books import BATCHES, AccountState, Books, Crossing, Ledger
 from headworks.limits.budgets.purse_files import PurseFile, Remains, Slot
-from headworks.limits.budgets.purses import Purse, Purses, Spender
+from headworks.limits.budgets.purses import PERIOD_S, Purse, Purses, Spender
 
 __all__ = [
+    "BATCHES",
     "CLAIM_EXPIRES_S",
+    "PERIOD_S",
     "Account",
     "AccountState",
     "Allowance",
