@@ -109,6 +109,7 @@ class Admissions:
         over: Signal[UpstreamRefusal | None] = Signal()
         due_s = perf_counter() + LONGEST_WAIT_S
         if money.begin(money.countable(amount or 0), due_s, partial(over.set, None), over.set) is None:
+            money.hold_no_more()
             return money
 
         def stop() -> None:
@@ -125,6 +126,7 @@ class Admissions:
             ending.act = None
         if refusal is not None:
             raise refusal
+        money.hold_no_more()
         return money
 
     def count(self, grant: Grant, cost_pico: int) -> None:

@@ -240,6 +240,17 @@ class CallMoney:
             purse.settle(self._reserved, real)
         self._taken = self._reserved = 0
 
+    def hold_no_more(self) -> None:
+        """It was set aside for what is no call: nothing is held ahead for more of the kind."""
+        for purse in self._purses:
+            purse.hold_no_more()
+
+    def hand_over(self) -> None:
+        """What was set aside is another holder's."""
+        for purse in self._purses[: self._taken]:
+            purse.hand_over(self._reserved)
+        self._taken = self._reserved = 0
+
     def claims(self) -> list[Claim]:
         """What is set aside, of each of its budgets, as another holder's than this worker."""
         return [Claim(purse.account, 0, self._reserved, 0) for purse in self._purses[: self._taken]]
@@ -360,16 +371,30 @@ class Wallet:
         task = self._loop.create_task(self._hand_over(money, batch))
         self._hand_overs.add(task)
         task.add_done_callback(self._hand_overs.discard)
-        await asyncio.wait([task], timeout=_HAND_OVER_S)
+        await self._end_of(task, _HAND_OVER_S)
 
     async def settle(self, batch: str, cost_pico: int) -> bool:
         """A batch has ended and came to so much, -1 where nobody knows; whether the books know it now."""
         task = self._loop.create_task(self._source.settle(batch, cost_pico))
-        await asyncio.wait([task])
+        await self._end_of(task)
         error = task.exception()
         if error is not None and not isinstance(error, LimitsUnavailable):
             raise error
         return error is None
+
+    def _end_of(self, task: asyncio.Task[None], longest_s: float | None = None) -> asyncio.Future[None]:
+        """What a flow can await: that a task has ended, or that it has taken too long."""
+        over: asyncio.Future[None] = self._loop.create_future()
+
+        def end(_: object = None) -> None:
+            if not over.done():
+                over.set_result(None)
+
+        task.add_done_callback(end)
+        if longest_s is not None:
+            timer = self._loop.call_later(longest_s, end)
+            task.add_done_callback(lambda _: timer.cancel())
+        return over
 
     async def _hand_over(self, money: CallMoney, batch: str) -> None:
         while True:
@@ -378,7 +403,7 @@ class Wallet:
             except LimitsUnavailable:
                 await asyncio.sleep(PERIOD_S)
             else:
-                money.settle(0)
+                money.hand_over()
                 return
 
     async def close(self) -> None:

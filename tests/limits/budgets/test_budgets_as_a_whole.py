@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from headworks.calls import Budget
-from headworks.limits.budgets import AccountState, Books, Purse, PurseFile, Purses, Spender, accounts_of
+from headworks.limits.budgets import AccountState, Books, Claim, Purse, PurseFile, Purses, Spender, accounts_of
 from headworks.limits.budgets.purse_files import remains
 from headworks.limits.budgets.sqlite_ledger import SqliteLedger
 
@@ -35,6 +35,8 @@ class World:
         self.files: dict[str, PurseFile] = {}
         self.workers = {holder: self.purses(holder) for holder in (f"worker-{number}" for number in range(workers))}
         self.under_way: list[tuple[str, int]] = []
+        self.batches: dict[str, int] = {}
+        self.handed = 0
         self.spent = 0
         self.counted = 0
         """What living workers have settled, and the most that the calls of those could cost that were killed."""
@@ -68,6 +70,25 @@ class World:
         if holder in self.workers:
             self.counted += real
             self.workers[holder].of(self.account, self.clock.now_s).settle(bound, real)
+
+    def hand_over(self) -> None:
+        """What was set aside for one that is under way becomes a batch's; or a batch ends."""
+        if self.batches and self.random.random() < 0.5:
+            name, bound = self.batches.popitem()
+            real = self.random.randrange(bound + 1)
+            self.spent += real
+            self.counted += real
+            self.books.settle(name, real)
+            return
+        living = [one for one in self.under_way if one[0] in self.workers]
+        if living:
+            holder, bound = one = self.random.choice(living)
+            self.under_way.remove(one)
+            self.handed += 1
+            name = f"batch/{self.handed}"
+            self.batches[name] = bound
+            self.books.claim(name, [Claim(self.account, 0, bound, 0)])
+            self.workers[holder].of(self.account, self.clock.now_s).hand_over(bound)
 
     def exchange(self, holder: str, loss: float) -> None:
         purses = self.workers[holder]
@@ -122,6 +143,8 @@ def test_whoever_dies_and_whatever_is_lost_no_more_is_spent_than_the_budget(
                 world.kill(holder)
             case 6 if loss and step % 10 == 0:
                 world.bury()
+            case 5 if step % 20 == 0:
+                world.hand_over()
             case _:
                 world.exchange(holder, loss)
         assert world.spent <= world.account.cap
@@ -144,6 +167,10 @@ def test_what_the_killed_held_comes_back_but_for_what_their_calls_could_cost(tmp
                 world.exchange(holder, loss=0.3)
         if step % 50 == 49:
             world.kill(holder)
+        if step % 30 == 29:
+            world.hand_over()
+    while world.batches:
+        world.hand_over()
     for holder in list(world.workers):
         world.kill(holder)
     while len(list(world.folder.glob("*.purse"))) > len(world.workers):

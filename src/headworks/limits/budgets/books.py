@@ -243,7 +243,7 @@ class Books:
 
         def close_all() -> None:
             for holding in sorted(self._ledger.holdings(holder), key=lambda one: one.account):
-                if self._ledger.account(holding.account) is not None and holding.reserved + holding.held > 0:
+                if self._ledger.account(holding.account) is not None:
                     self._ledger.close_out(holding.account, holder, holding.most if spent < 0 else spent)
 
         self._ledger.write(close_all)

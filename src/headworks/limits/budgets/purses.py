@@ -71,8 +71,9 @@ class Purse:
     """
 
     __slots__ = (
-        "_asked", "_asked_of", "_chunk", "_is_short", "_new", "_ring", "_slot", "_spent_told", "_total_reserved",
-        "_total_spent", "_used", "_used_s", "account", "expires_s", "free", "is_known", "reserved", "spent", "waiting",
+        "_asked", "_asked_handed", "_asked_of", "_chunk", "_handed", "_is_short", "_new", "_ring", "_slot",
+        "_spent_told", "_total_reserved", "_total_spent", "_used", "_used_s", "account", "expires_s", "free",
+        "is_known", "reserved", "spent", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +82,7 @@ class Purse:
         self.account = account
         self._slot = slot
         self._asked_of = account
+        self._handed = self._asked_handed = 0  # what was set aside and is another's, since it started
         self.free = 0
         self.expires_s = -math.inf
         self.reserved = 0
@@ -123,6 +125,19 @@ class Purse:
         if self.account.is_hard:
             self.free += reserved - real
         self._ring(self)
+
+    def hand_over(self, reserved: int) -> None:
+        """What was set aside is another holder's from now on: it does not come back."""
+        self.reserved -= reserved
+        self._handed += reserved
+        if self._slot is not None:
+            self._slot.note(self.spent, self.reserved)
+        self._new = True
+        self._ring(self)
+
+    def hold_no_more(self) -> None:
+        """What was set aside last was no call: nothing is held ahead for more of the kind."""
+        self._chunk = self._used = 0
 
     def become(self, account: Account) -> None:
         """The budget has changed. What was allowed of the other one allows nothing more: a call waits for the answer to
@@ -178,6 +193,7 @@ class Purse:
         # What is not enough for the first that waits is given back, too: it may be for another's.
         self.free = min(self.free, 0 if self.waiting else wanted)
         self._asked, self._asked_of = (self.spent, self.reserved), self.account
+        self._asked_handed = self._handed
         self._new = False
         return Claim(self.account, self.spent, self.reserved, min(wanted, self.account.cap), least)
 
@@ -189,7 +205,8 @@ class Purse:
         if self.account.is_hard:
             # A budget that was soft, or larger, may be exceeded already, and what comes back of it is no one's then.
             excess = max(0, allowance.spent + allowance.reserved - self.account.cap)
-            self.free = allowance.held + told_spent + told_reserved - self.spent - self.reserved - excess
+            told = told_spent + told_reserved + self._asked_handed
+            self.free = allowance.held + told - self.spent - self.reserved - self._handed - excess
         self.expires_s = asked_s + CLAIM_EXPIRES_S
         self._total_spent, self._total_reserved = allowance.spent, allowance.reserved
         self._is_short = allowance.is_short
