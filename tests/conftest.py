@@ -221,6 +221,7 @@ class Hall:
         self.is_ready = True
         self.limit_name = "max_completion_tokens"
         self.structured_output = "json_schema"
+        self.says_cost = False
         self.price = NO_PRICE
         self.load = Load()
         self.limiter = Limiter(LocalAuthority(time.monotonic), "w", loop, share=0.0, teams={})
@@ -236,7 +237,12 @@ class Hall:
 
     def make(self, *, takes_any_model=False, retries=0, groups=None, **options):
         settings = ProviderSettings(
-            "stub", "/v1", "upstream-key", limit_name=self.limit_name, structured_output=self.structured_output
+            "stub",
+            "/v1",
+            "upstream-key",
+            limit_name=self.limit_name,
+            structured_output=self.structured_output,
+            says_cost=self.says_cost,
         )
         provider = OpenAIProvider(settings)
         station = Station(provider, self.upstream, Timeouts(), self.price, health())

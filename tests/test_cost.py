@@ -49,6 +49,49 @@ def test_a_call_costs_what_its_tokens_cost(priced):
     assert f"0.{COST:012d}".encode() in priced.metrics.render()
 
 
+@pytest.mark.parametrize(
+    ("said", "cost"),
+    [
+        ({"cost": 0.000123456789}, 123_456_789),
+        ({"cost": 1.4e-05, "is_byok": False, "cost_details": {"upstream_inference_cost": 19}}, 14_000_000),
+        ({"cost": 1e-6, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.00002}}, 21_000_000),
+        ({"cost": 0}, 0),
+        ({"cost": 1e-6, "is_byok": True, "cost_details": None}, COST),
+        ({"cost": -1}, COST),
+        ({"cost": 1e300}, COST),
+        ({"cost": "0.5"}, COST),
+        ({"cost": {"total_cost": 0.5}}, COST),
+        ({"cost": None}, COST),
+        ({}, COST),
+    ],
+)
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_what_a_provider_says_that_it_charged_is_what_a_call_costs(hall, said, cost, is_streamed):
+    hall.price, hall.says_cost = PRICE, True
+    hall.make()
+    usage = ANSWER["usage"] | said
+    if is_streamed:
+        hall.chat(stream=True)
+        hall.flight.sink.on_head(200, EVENTS)
+        last = json.dumps({"choices": [], "usage": usage}).encode()
+        hall.flight.sink.on_body(chunk("Hello.") + chunk(finish_reason="stop"))
+        hall.flight.sink.on_body(b"data: " + last + b"\n\ndata: [DONE]\n\n")
+        hall.turn()
+    else:
+        hall.chat()
+        hall.answer(ANSWER | {"usage": usage})
+
+    assert hall.settled.cost_pico == cost
+    assert hall.settled.price_version == ("table-1" if cost == COST else "table-1+charged")
+    assert hall.settled.input_tokens == 100
+
+
+def test_what_other_providers_call_cost_is_not_believed(priced):
+    priced.chat()
+    priced.answer(ANSWER | {"usage": ANSWER["usage"] | {"cost": 5}})
+    assert priced.settled.cost_pico == COST
+
+
 def test_a_stream_costs_the_same(priced):
     answered = priced.chat(stream=True)
     priced.flight.sink.on_head(200, EVENTS)

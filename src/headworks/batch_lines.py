@@ -10,8 +10,8 @@ from collections.abc import Callable
 import msgspec
 
 from headworks.calls import Endpoint
-from headworks.dialects.reading import Fields
 
+Fields = dict[str, msgspec.Raw]
 UNKNOWN = "?"
 """Stands for what could not be read."""
 

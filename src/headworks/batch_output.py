@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from headworks.batch_settling import OutputUse
 from headworks.calls import Failure, Usage
 from headworks.catalogue import TargetPrice
 from headworks.dialects.usage import ChatUsage, ResponsesUsage
@@ -12,18 +13,6 @@ from headworks.flow import Signal
 
 _MOST_LINE_BYTES = 64 * 1024 * 1024
 _NOTHING = Usage(source="provider")
-
-
-class OutputUse(msgspec.Struct, frozen=True):
-    """What all lines came to.
-
-    Attributes:
-        usage: the tokens of all of them.
-        cost_pico: what they cost, in pico-dollars, each by itself; -1 where that of one is not known.
-    """
-
-    usage: Usage
-    cost_pico: int
 
 
 class _Body(msgspec.Struct):

@@ -9,7 +9,6 @@ from hashlib import blake2b
 
 import msgspec
 
-from headworks.batch_output import OutputUse
 from headworks.calls import ObjectNote, Opened, Settled, Usage
 from headworks.catalogue import TargetPrice
 
@@ -70,6 +69,18 @@ class Seen(msgspec.Struct):
     def has_ended(self) -> bool:
         """Whether it is a batch or a job that does nothing more."""
         return self.status in _ENDED
+
+
+class OutputUse(msgspec.Struct, frozen=True):
+    """What all lines came to.
+
+    Attributes:
+        usage: the tokens of all of them.
+        cost_pico: what they cost, in pico-dollars, each by itself; -1 where that of one is not known.
+    """
+
+    usage: Usage
+    cost_pico: int
 
 
 _decode = msgspec.json.Decoder(Seen).decode

@@ -123,7 +123,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     `input_tokens` includes `cached_tokens` and `cache_write_tokens`; `output_tokens` includes
     `reasoning_tokens` (as the OpenAI API counts; Anthropic's figures are converted by its provider file).
     `source` says whether the provider stated the figures, or they were counted offline because it was silent
-    (a cut stream), or there are none to state (a refused call).
+    (a cut stream), or there are none to state (a refused call). `charged_pico` is what it says that it has charged, in
+    pico-dollars; -1 where it does not say.
     """
 
     input_tokens: int = 0
@@ -132,6 +133,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     output_tokens: int = 0
     reasoning_tokens: int = 0
     source: UsageSource = "none"
+    charged_pico: int = -1
 
 
 NO_USAGE = Usage()

@@ -12,8 +12,18 @@ from headworks.access import Grant
 from headworks.admitting import Admissions
 from headworks.answering import STOPPED
 from headworks.batch_lines import UNKNOWN
-from headworks.batch_output import OutputLines, OutputSink, OutputUse
-from headworks.batch_settling import SETTLED, TIER, Seen, batch_record, has_own_steps, job_record, made_us, usage_of
+from headworks.batch_output import OutputLines, OutputSink
+from headworks.batch_settling import (
+    SETTLED,
+    TIER,
+    OutputUse,
+    Seen,
+    batch_record,
+    has_own_steps,
+    job_record,
+    made_us,
+    usage_of,
+)
 from headworks.calls import Failure, ObjectNote
 from headworks.catalogue import TargetPrice
 from headworks.exchange import Timeouts

@@ -1,7 +1,7 @@
 """What an answer says of itself goes into the record; what it leaves unsaid is counted."""
 
 from headworks.calls import Usage
-from headworks.catalogue import loaded_tokenizer_for
+from headworks.catalogue import CHARGED, loaded_tokenizer_for
 from headworks.counting import count_request
 from headworks.dialects import AnswerSummary
 from headworks.plans import Plan
@@ -38,7 +38,13 @@ def charge(call: OpenCall, plan: Plan) -> None:
     usage = call.usage
     if usage.source == "none":
         return
-    cost = plan.target.station.price.cost(usage, at_us=call.opened_us, tier=call.service_tier)
+    station = plan.target.station
+    if usage.charged_pico >= 0 and station.provider.says_cost:
+        if call.cost_pico >= 0:
+            call.cost_pico += usage.charged_pico
+            call.price_version = f"{station.price.version}{CHARGED}"
+        return
+    cost = station.price.cost(usage, at_us=call.opened_us, tier=call.service_tier)
     if cost is None or not cost.is_complete:
         call.cost_pico = -1
     elif call.cost_pico >= 0:

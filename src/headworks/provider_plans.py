@@ -128,6 +128,7 @@ def provider_plan(project: Project, name: str, keys: KnownKeys) -> ProviderPlan:
         limit_name=quirks.limit_name if provider.kind == "openai-compatible" else "max_completion_tokens",
         caches_by_key=provider.kind in ("openai", "simulator"),
         renamed=quirks.renamed,
+        says_cost=quirks.says_cost,
         refused=quirks.refused,
         unsent=quirks.unsent,
         api_version=provider.api_version or "",

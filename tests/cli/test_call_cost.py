@@ -83,6 +83,14 @@ def test_a_call_through_a_pool_is_itemised_by_its_provider_s_prices(run):
     assert "input 600 x $1 per million = $0.0006" in lines_of(run(through_a_pool, "show", "call_0001"))
 
 
+def test_what_the_provider_said_that_it_charged_is_shown_as_that(run):
+    charged = settled(cost_pico=123, price_version=f"{BOOK.version}+charged")
+
+    assert "cost $0.000000000123 (as the provider says that it charged)" in lines_of(run(charged, "show", "call_0001"))
+    shown = json.loads(run(charged, "show", "call_0001", "--json"))
+    assert (shown["cost"]["is_charged"], shown["cost"]["items"]) == (True, None)
+
+
 def test_programs_get_the_lines_as_exact_decimal_strings(run):
     shown = json.loads(run(settled(), "show", "call_0001", "--json"))
 

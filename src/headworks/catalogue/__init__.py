@@ -10,7 +10,7 @@ May import `calls` and `errors`. Only `archive` and `shipped` touch the disk.
 
 from headworks.catalogue.archive import PriceArchive
 from headworks.catalogue.bill import Bill, BillLine
-from headworks.catalogue.book import PriceBook, TargetPrice
+from headworks.catalogue.book import CHARGED, PriceBook, TargetPrice
 from headworks.catalogue.changes import Changes, changes_between
 from headworks.catalogue.cost import Cost, Extras, Most, cost_of
 from headworks.catalogue.life import WARNING_DAYS, Retirement, retirement_of
@@ -32,6 +32,7 @@ from headworks.catalogue.tokenizers import (
 from headworks.catalogue.tokens import count_tokens
 
 __all__ = [
+    "CHARGED",
     "RULE",
     "STANDARD",
     "WARNING_DAYS",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from headworks.catalogue.book import PriceBook, terms_hash, terms_text
+from headworks.catalogue.book import CHARGED, PriceBook, terms_hash, terms_text
 from headworks.catalogue.pack import Catalogue, CatalogueError, shipped
 from headworks.catalogue.terms import Terms
 from headworks.errors import StorageError
@@ -95,12 +95,12 @@ class PriceArchive:
             self._write(path, terms_text(book.terms))
 
     def book(self, version: str) -> PriceBook:
-        """The book of a version that a call has kept.
+        """The book of a version that a call has kept; what a provider had charged itself has its list prices there.
 
         Raises:
             StorageError: its catalogue or its terms are not kept here.
         """
-        catalogue_version, _, digest = version.rpartition(".")
+        catalogue_version, _, digest = version.removesuffix(CHARGED).rpartition(".")
         path = self._terms_path(digest)
         try:
             terms = msgspec.json.decode(path.read_bytes(), type=dict[str, Terms])

@@ -19,6 +19,9 @@ from headworks.catalogue.prices import STANDARD, Prices
 from headworks.catalogue.tariffs import Deck, deck_of
 from headworks.catalogue.terms import Terms
 
+CHARGED = "+charged"
+"""Behind the version that a call keeps: its cost is what the provider said that it had charged."""
+
 
 class TargetPrice:
     """The prices of one target. Immutable; costs nothing to keep.

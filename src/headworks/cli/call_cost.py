@@ -31,10 +31,12 @@ _STANDARD_TOO = ("default", "auto")
 
 
 class Account(msgspec.Struct, frozen=True):
-    """How a call's cost comes about; `why` says why there is no bill of it."""
+    """How a call's cost comes about; `why` says why there is no bill of it. `is_charged`: the provider itself said what
+    it had charged."""
 
     bill: "Bill | None" = None
     why: str = ""
+    is_charged: bool = False
 
 
 def account_of(record: "Record", archive: "PriceArchive") -> Account:
@@ -44,11 +46,14 @@ def account_of(record: "Record", archive: "PriceArchive") -> Account:
         archive: the price tables that are kept.
     """
     from headworks.calls import Usage
+    from headworks.catalogue import CHARGED
 
     if record.cost_pico is None:
         return Account(why=_why_unknown(record))
     if not record.price_version:
         return Account(why="nothing was charged")
+    if record.price_version.endswith(CHARGED):
+        return Account(why="not itemised: the provider says what it charged, and not for what", is_charged=True)
     try:
         book = archive.book(record.price_version)
     except StorageError as error:
@@ -90,6 +95,8 @@ def details(record: "Record", account: Account) -> list[tuple[str, str]]:
         return [("cost", f"not known: {account.why}")]
     bill = account.bill
     remark = _SOURCES[record.usage_source] if record.price_version else ""
+    if account.is_charged:
+        remark = "as the provider says that it charged"
     found = [("cost", f"${usd_text(record.cost_pico)}" + (f" ({remark})" if remark else ""))]
     if bill is None:
         found.append(("", account.why))
@@ -123,6 +130,7 @@ def for_machines(record: "Record", account: Account) -> dict[str, object]:
     return {
         "total_usd": usd(record.cost_pico),
         "is_estimated": record.usage_source == "estimated",
+        "is_charged": account.is_charged,
         "price_version": record.price_version,
         "tier": None if bill is None else bill.tier,
         "long_context_above": None if bill is None else bill.above,

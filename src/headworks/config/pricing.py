@@ -16,7 +16,7 @@ _OPENAI = "openai"
 _AWS = "aws"
 _PER_TOKEN = (
     "input", "cached_input", "cache_write", "cache_write_long", "output", "reasoning", "audio_input", "audio_output",
-    "image_input", "image_output",
+    "image_input", "image_output", "training",
 )  # fmt: skip
 _OUTPUT = frozenset({"output", "reasoning", "audio_output", "image_output"})
 _TIERS = {"batch": "batch_factor", "flex": "flex_factor", "priority": "priority_factor"}

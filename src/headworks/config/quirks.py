@@ -41,6 +41,7 @@ class Quirks(msgspec.Struct, frozen=True):
         renamed: fields of Chat that it has under another name.
         refused: fields of Chat that it has nothing for: a call is refused that asks for something by one.
         unsent: fields of Chat that it does not know, and does unasked what they ask for.
+        says_cost: its usage says what it has charged, in dollars, and that is what a call costs.
     """
 
     base_url: str = ""
@@ -49,6 +50,7 @@ class Quirks(msgspec.Struct, frozen=True):
     renamed: tuple[tuple[str, str], ...] = ()
     refused: tuple[str, ...] = ()
     unsent: tuple[str, ...] = ()
+    says_cost: bool = False
 
 
 _SHORT_LIMIT = (("max_completion_tokens", "max_tokens"),)
@@ -78,7 +80,7 @@ QUIRKS: dict[str, Quirks] = {
     "xai": Quirks("https://api.x.ai/v1", limit_name="max_completion_tokens", refused=("logit_bias",)),
     "together": Quirks("https://api.together.xyz/v1", structured_output="grammar", renamed=_SHORT_LIMIT),
     "fireworks": Quirks("https://api.fireworks.ai/inference/v1", structured_output="grammar", renamed=_SHORT_LIMIT),
-    "openrouter": Quirks("https://openrouter.ai/api/v1"),
+    "openrouter": Quirks("https://openrouter.ai/api/v1", says_cost=True),
     "litellm": Quirks(),
 }
 """By the name that configuration gives as `quirks`."""

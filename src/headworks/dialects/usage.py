@@ -6,6 +6,7 @@ Google's output leaves out what was thought. A figure that is missing or null is
 the usage unreadable, and a usage that cannot be read is none.
 """
 
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Annotated
 
 import msgspec
@@ -24,7 +25,55 @@ class _OutputDetails(msgspec.Struct, frozen=True):
     reasoning_tokens: Count | None = None
 
 
-class ChatUsage(msgspec.Struct, frozen=True):
+_UNSAID = msgspec.Raw(b"")
+_MOST_USD = 10_000
+"""A figure beyond is no call's cost."""
+
+
+class _Charged(msgspec.Struct, frozen=True):
+    """What OpenRouter says beside the tokens ("Usage accounting", 2026-11): what it has charged, in dollars. Where it
+    has called a provider with one's own key, that provider charges as well. Others have other things by these names, so
+    they are read only when they are asked for."""
+
+    cost: msgspec.Raw = _UNSAID
+    is_byok: msgspec.Raw = _UNSAID
+    cost_details: msgspec.Raw = _UNSAID
+
+    def with_charge(self, usage: Usage | None) -> Usage | None:
+        """The usage with what was charged, where that is told."""
+        charged = _pico(bytes(self.cost))
+        if usage is None or charged is None:
+            return usage
+        if bytes(self.is_byok) == b"true":
+            try:
+                upstream = _pico(bytes(_decode_details(self.cost_details).upstream_inference_cost))
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                upstream = None
+            if upstream is None:
+                return usage
+            charged += upstream
+        return msgspec.structs.replace(usage, charged_pico=charged)
+
+
+class _CostDetails(msgspec.Struct, frozen=True):
+    upstream_inference_cost: msgspec.Raw = _UNSAID
+
+
+_decode_details = msgspec.json.Decoder(_CostDetails).decode
+
+
+def _pico(number: bytes) -> int | None:
+    """Pico-dollars of a JSON number of dollars, exactly; None where it is none, or none that could be."""
+    try:
+        usd = Decimal(number.decode("ascii"))
+    except (InvalidOperation, UnicodeDecodeError):
+        return None
+    if not usd.is_finite() or not 0 <= usd <= _MOST_USD:
+        return None
+    return int(usd.scaleb(12).to_integral_value(ROUND_HALF_EVEN))
+
+
+class ChatUsage(_Charged, frozen=True):
     """The `usage` of chat completions, their chunks, and embeddings.
 
     xAI counts what was reasoned beside the completion, and only its total has both ("Consumption and rate limits",
@@ -47,10 +96,11 @@ class ChatUsage(msgspec.Struct, frozen=True):
                 outputs = together
         if self.prompt_cache_hit_tokens and (of_input is None or of_input.cached_tokens is None):
             of_input = _InputDetails(self.prompt_cache_hit_tokens)
-        return _usage(self.prompt_tokens, outputs, of_input, details)
+        usage = _usage(self.prompt_tokens, outputs, of_input, details)
+        return self.with_charge(usage) if self.cost is not _UNSAID else usage
 
 
-class ResponsesUsage(msgspec.Struct, frozen=True):
+class ResponsesUsage(_Charged, frozen=True):
     """The `usage` of a response."""
 
     input_tokens: Count | None = None
@@ -60,7 +110,8 @@ class ResponsesUsage(msgspec.Struct, frozen=True):
 
     def stated(self) -> Usage | None:
         """The figures in our convention; None when there are none."""
-        return _usage(self.input_tokens, self.output_tokens, self.input_tokens_details, self.output_tokens_details)
+        usage = _usage(self.input_tokens, self.output_tokens, self.input_tokens_details, self.output_tokens_details)
+        return self.with_charge(usage) if self.cost is not _UNSAID else usage
 
 
 class _ThinkingDetails(msgspec.Struct, frozen=True):

@@ -63,6 +63,7 @@ class AnthropicProvider:
 
     limit_name = "max_tokens"
     caches_by_key = False
+    says_cost = False
 
     def __init__(self, settings: ProviderSettings) -> None:
         self.name = settings.name

@@ -30,8 +30,9 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     prompt-caching guide, 2026-11); other servers may refuse a field that they do not know.
 
     `renamed`, `refused` and `unsent` are a server's quirks: fields of Chat that it has under another name, that it has
-    nothing for, and that it does not know because it does unasked what they ask for. `api_version` is Azure's. AWS's
-    are `region`, `host` (the value of the `host` header, which is signed), `guardrail` and `latency`.
+    nothing for, and that it does not know because it does unasked what they ask for. `says_cost`: its usage says what
+    it has charged. `api_version` is Azure's. AWS's are `region`, `host` (the value of the `host` header, which is
+    signed), `guardrail` and `latency`.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ProviderSettings(msgspec.Struct, frozen=True):
     renamed: tuple[tuple[str, str], ...] = ()
     refused: tuple[str, ...] = ()
     unsent: tuple[str, ...] = ()
+    says_cost: bool = False
     api_version: str = ""
     region: str = ""
     host: str = ""
@@ -88,13 +90,14 @@ def as_told(failure: Failure, headers: Mapping[bytes, bytes]) -> Failure:
 
 
 class Provider(Protocol):
-    """Requests out, failures classified. `limit_name`, `structured_output` and `caches_by_key` as in
+    """Requests out, failures classified. `limit_name`, `structured_output`, `caches_by_key` and `says_cost` as in
     `ProviderSettings`; `fixed_headers` is what the headers of every request begin with, the key among them."""
 
     fixed_headers: bytes
     limit_name: str
     structured_output: StructuredOutput
     caches_by_key: bool
+    says_cost: bool
 
     def request(self, method: str, path: str, body: bytes, content_type: bytes, forwarded: bytes) -> UpstreamRequest:
         """A request to send. `path` is that of the OpenAI API without `/v1`; `forwarded` a header block of the

@@ -82,6 +82,7 @@ class GeminiProvider:
 
     limit_name = "max_tokens"
     caches_by_key = False
+    says_cost = False
 
     def __init__(self, settings: ProviderSettings) -> None:
         self.name = settings.name

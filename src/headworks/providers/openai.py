@@ -38,6 +38,7 @@ class OpenAIProvider:
         self.limit_name = settings.limit_name
         self.structured_output = settings.structured_output
         self.caches_by_key = settings.caches_by_key
+        self.says_cost = settings.says_cost
         self._base_path = settings.base_path
         self.fixed_headers = header_block(
             settings.name,

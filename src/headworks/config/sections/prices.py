@@ -91,6 +91,10 @@ class OwnPrices(Section, frozen=True):
     image_input: Annotated[Usd | None, Meta(description="Images in. Left out: as input.")] = None
     image_output: Annotated[Usd | None, Meta(description="Images out. Left out: as output.")] = None
     request: Annotated[Usd | None, Meta(description="Dollars for each request as such.")] = None
+    training: Annotated[
+        Usd | None,
+        Meta(description="Tokens of a fine-tuning job, in each pass over them. Left out: what jobs cost is not known."),
+    ] = None
     batch_factor: Annotated[Factor | None, Meta(description="Factor on all prices for batch jobs. Left out: 1.")] = None
     flex_factor: Annotated[Factor | None, Meta(description="The same for the tier `flex`.")] = None
     priority_factor: Annotated[Factor | None, Meta(description="The same for the tier `priority`.")] = None
