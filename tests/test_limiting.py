@@ -279,10 +279,13 @@ def test_while_the_authority_is_away_a_worker_has_its_share_or_refuses(hall, sha
 
 
 def test_limits_become_quotas_with_names_that_every_machine_gives_alike():
-    requests, tokens = quotas_of("key/k", Limits(requests_per_minute=1, tokens_per_day=2))
-    assert [(quota.name, quota.amount, quota.window_s) for quota in (*requests, *tokens)] == [
+    limits = Limits(requests_per_minute=1, tokens_per_day=2, input_tokens_per_minute=3, output_tokens_per_minute=4)
+    quotas = msgspec.structs.astuple(quotas_of("key/k", limits))
+    assert [(quota.name, quota.amount, quota.window_s) for kind in quotas for quota in kind] == [
         ("key/k/rpm", 1, 60.0),
         ("key/k/tpd", 2, 86_400.0),
+        ("key/k/itpm", 3, 60.0),
+        ("key/k/otpm", 4, 60.0),
     ]
 
 
@@ -328,6 +331,64 @@ def test_after_a_fallback_the_target_that_answered_is_charged_and_the_first_is_n
     hall.answer(ANSWERED)
     hall.turn(6)
     assert (first.tokens[0].spent, second.tokens[0].spent) == (0, 12)
+
+
+def test_what_is_read_and_what_is_written_have_limits_of_their_own(hall, limit):
+    meters = limit(input_tokens_per_minute=100_000, output_tokens_per_minute=50_000)
+    ask(hall)
+    run(hall)
+    hall.answer(
+        ANSWERED
+        | {
+            "usage": {
+                "prompt_tokens": 70,
+                "completion_tokens": 5,
+                "total_tokens": 75,
+                "prompt_tokens_details": {"cached_tokens": 60},
+            }
+        }
+    )
+    hall.turn(6)
+    assert ([meter.spent for meter in meters.inputs], [meter.spent for meter in meters.outputs]) == ([10], [5])
+
+
+@pytest.mark.parametrize(("kind", "name"), [("output", "otpm"), ("input", "itpm")])
+def test_a_limit_of_one_of_the_two_refuses_what_is_beyond_it(hall, limit, kind, name):
+    limit(tokens_per_minute=100_000, **{f"{kind}_tokens_per_minute": 10})
+    answered = ask(hall)
+    run(hall)
+    assert answered.status == 429
+    assert f"the limit {name} of target/" in answered.error["message"].lower()
+
+
+def test_what_anthropic_says_of_the_two_is_believed(hall, limit):
+    meters = limit(input_tokens_per_minute=100_000, output_tokens_per_minute=50_000)
+    ask(hall)
+    run(hall)
+    hall.answer(
+        ANSWERED,
+        anthropic_ratelimit_input_tokens_limit="100000",
+        anthropic_ratelimit_input_tokens_remaining="7",
+        anthropic_ratelimit_output_tokens_limit="50000",
+        anthropic_ratelimit_output_tokens_remaining="0",
+        anthropic_ratelimit_output_tokens_reset="2126-11-25T12:00:30Z",
+    )
+    hall.turn(6)
+    assert (meters.inputs[0].balance <= 7, meters.outputs[0].balance) == (True, 0)
+
+
+def test_after_a_fallback_what_the_first_target_read_and_wrote_is_not_charged(hall, limit):
+    hall.make(retries=2)
+    both = {"input_tokens_per_minute": 100_000, "output_tokens_per_minute": 100_000}
+    first, second = limit("smart", **both), limit("only-chat/c", **both)
+    hall.ask("/v1/chat/completions", {"model": "smart", "messages": [{"role": "user", "content": "x"}]})
+    run(hall)
+    hall.flight.sink.on_failure(Failure(FailureKind.TIMEOUT, "took too long"))
+    run(hall, 0.2)
+    hall.answer(ANSWERED)
+    hall.turn(6)
+    spent = [[meter.spent for meter in one.meters] for one in (first, second)]
+    assert spent == [[0, 0], [7, 5]]
 
 
 def test_a_keys_own_limit_is_not_gone_round_by_a_fallback(hall):

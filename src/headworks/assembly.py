@@ -268,7 +268,7 @@ class Assembly:
             if not model:  # the provider itself, for what belongs to no model
                 return Station(provider, upstream, limits, price, health)
             quotas = self._hull.limiter.target_set(f"{pool.settings.name}/{model}", pool.limits.of(model))
-            if quotas is not None and quotas.tokens:
+            if quotas is not None and quotas.counts_tokens:
                 load_tokenizer(model)  # now: later it would hold up every call of this worker for 0.3 s
             headroom = None if quotas is None else Headroom(quotas.meters, share)
             return Station(provider, upstream, limits, price, health, quotas, headroom)

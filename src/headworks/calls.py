@@ -54,12 +54,15 @@ class Caller(msgspec.Struct, frozen=True):
 
 class Limits(msgspec.Struct, frozen=True):
     """How much may be asked for, of a model by us, or of us by a key or a team; None where there is no limit. Tokens
-    are those of input and output together; a day is 24 hours, wherever it begins."""
+    are those of input and output together, but where they are counted apart: input is then without what was read from
+    a cache. A day is 24 hours, wherever it begins."""
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     requests_per_day: int | None = None
     tokens_per_day: int | None = None
+    input_tokens_per_minute: int | None = None
+    output_tokens_per_minute: int | None = None
 
 
 NO_LIMITS = Limits()

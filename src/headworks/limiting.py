@@ -4,7 +4,7 @@ and is else told when to come back."""
 import asyncio
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from time import perf_counter, time
 
 import msgspec
@@ -25,6 +25,8 @@ from headworks.limits import (
     Quota,
     QuotaMeter,
     Reservation,
+    SplitLimitSet,
+    Tokens,
     Waiter,
     parse_limits,
     render_limits,
@@ -49,17 +51,28 @@ _REMEMBERED = 4096
 """Sets of quotas that are kept: by key, team and target."""
 
 
-def quotas_of(name: str, limits: Limits) -> tuple[tuple[Quota, ...], tuple[Quota, ...]]:
-    """The quotas of requests, and those of tokens, that these limits mean. `name` is the same on every machine."""
+class Quotas(msgspec.Struct, frozen=True):
+    """Quotas, by what they count."""
+
+    requests: tuple[Quota, ...] = ()
+    tokens: tuple[Quota, ...] = ()
+    inputs: tuple[Quota, ...] = ()
+    outputs: tuple[Quota, ...] = ()
+
+
+def quotas_of(name: str, limits: Limits) -> Quotas:
+    """The quotas that these limits mean. `name` is the same on every machine."""
 
     def made(*wanted: tuple[str, int | None, float]) -> tuple[Quota, ...]:
         return tuple(
             Quota(f"{name}/{kind}", amount, window_s) for kind, amount, window_s in wanted if amount is not None
         )
 
-    return (
+    return Quotas(
         made(("rpm", limits.requests_per_minute, MINUTE_S), ("rpd", limits.requests_per_day, DAY_S)),
         made(("tpm", limits.tokens_per_minute, MINUTE_S), ("tpd", limits.tokens_per_day, DAY_S)),
+        made(("itpm", limits.input_tokens_per_minute, MINUTE_S)),
+        made(("otpm", limits.output_tokens_per_minute, MINUTE_S)),
     )
 
 
@@ -71,7 +84,12 @@ def _limits_of(teams: Mapping[str, Team]) -> dict[str, Limits]:
 
 def has_token_limits(limits: Limits) -> bool:
     """Whether tokens are limited at all."""
-    return limits.tokens_per_minute is not None or limits.tokens_per_day is not None
+    return limits.tokens_per_minute is not None or limits.tokens_per_day is not None or splits_tokens(limits)
+
+
+def splits_tokens(limits: Limits) -> bool:
+    """Whether input and output are limited apart."""
+    return limits.input_tokens_per_minute is not None or limits.output_tokens_per_minute is not None
 
 
 def _count_tokens(teams: Mapping[str, Limits]) -> bool:
@@ -168,6 +186,8 @@ class CallQuota(msgspec.Struct):
         usage = call.usage
         is_known = usage.source != "none"
         real = usage.input_tokens + usage.output_tokens
+        if self._limiter.splits:
+            real = Tokens.of(real, read=usage.input_tokens - usage.cached_tokens, written=usage.output_tokens)
         if not is_known and (call.error_code in UNTOLD or call.error_code == CANCELLED):
             real = self.tokens  # nobody knows what the provider counted
         reservation = self._reservation
@@ -189,8 +209,7 @@ class CallQuota(msgspec.Struct):
         """Another target has answered than the call was admitted to: its own quotas are charged, not the first's."""
         first = self.station.limits
         if first is not None and self._has_target:
-            for meter in first.tokens:
-                meter.correct(real, 0)
+            first.correct(real, 0)
 
     def believe(
         self, station: Station, headers: Mapping[bytes, bytes], now_s: float, *, is_refusal: bool = False
@@ -201,7 +220,12 @@ class CallQuota(msgspec.Struct):
             return
         limits.heard_s = now_s
         said = parse_limits(headers, time())
-        for kind, meters in ((said.requests, limits.requests), (said.tokens, limits.tokens)):
+        for kind, meters in (
+            (said.requests, limits.requests),
+            (said.tokens, limits.tokens),
+            (said.input_tokens, limits.inputs),
+            (said.output_tokens, limits.outputs),
+        ):
             if kind.remaining is not None and meters:
                 meter = _meant(meters, kind)
                 meter.believe(kind.remaining, kind.reset_s or 0.0, now_s)
@@ -224,6 +248,29 @@ def limited(limits: LimitSet, tokens: int, now_s: float, wait_s: float | None = 
         return Failure(FailureKind.LIMITED, f"the limit {kind} of {of} is below what this call needs ({tokens} tokens)")
     detail = f"the limit {kind} of {of} is reached: try again in {wait_s:.1f} s, or have it raised"
     return Failure(FailureKind.LIMITED, detail, retry_after_s=wait_s)
+
+
+def _together(sets: Sequence[LimitSet]) -> LimitSet | None:
+    """All quotas of several; None where there are none."""
+    if len(sets) == 1:
+        return sets[0]
+    return _made(
+        tuple(meter for one in sets for meter in one.requests),
+        tuple(meter for one in sets for meter in one.tokens),
+        tuple(meter for one in sets for meter in one.inputs),
+        tuple(meter for one in sets for meter in one.outputs),
+    )
+
+
+def _made(
+    requests: tuple[QuotaMeter, ...],
+    tokens: tuple[QuotaMeter, ...],
+    inputs: tuple[QuotaMeter, ...],
+    outputs: tuple[QuotaMeter, ...],
+) -> LimitSet | None:
+    if inputs or outputs:
+        return SplitLimitSet(requests, tokens, inputs, outputs)
+    return LimitSet(requests, tokens) if requests or tokens else None
 
 
 class Limiter:
@@ -254,6 +301,8 @@ class Limiter:
         self._has_targets = False
         self._counts_tokens = _count_tokens(self._team_limits)
         self.has_quotas = bool(self._team_limits)
+        self.splits = False
+        """Whether any quota has been met that counts input or output alone."""
         self._queues: dict[int | str, FairQueue] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due_s = math.inf
@@ -273,7 +322,7 @@ class Limiter:
         """The quotas of a target; None if there are none."""
         found = self._set(quotas_of(f"target/{name}", limits))
         self._has_targets = self._has_targets or found is not None
-        self._counts_tokens = self._counts_tokens or (found is not None and bool(found.tokens))
+        self._counts_tokens = self._counts_tokens or (found is not None and found.counts_tokens)
         self.has_quotas = self.has_quotas or found is not None
         return found
 
@@ -306,6 +355,8 @@ class Limiter:
             if call.weight is None
             else expected_tokens(self.expectations, kind, call)
         )
+        if self.splits:
+            tokens = self._split(kind, tokens)
         reservation = limits.reserve(tokens, call.started_s)
         if reservation is None:
             return False
@@ -341,9 +392,9 @@ class Limiter:
         limits = self._set_of(grant, station)
         if limits is None:
             if self._has_targets:  # another target of the call's may have some
-                self._admitted(call, station, kind, expected_tokens(self.expectations, kind, call), None)
+                self._admitted(call, station, kind, self._expected(kind, call), None)
             return None
-        tokens = expected_tokens(self.expectations, kind, call)
+        tokens = self._expected(kind, call)
         now_s = perf_counter()
         key: int | str = id(station) if station.limits is not None else grant.caller.team or grant.caller.key_id
         queue = self._queues.get(key)
@@ -385,6 +436,15 @@ class Limiter:
         if has_more and self._goes_elsewhere(call, station, grant, kind, tokens):
             return None
         raise self._refusal(limits, tokens, again_s)
+
+    def _expected(self, kind: str, call: OpenCall) -> int:
+        """What to reserve for a call."""
+        tokens = expected_tokens(self.expectations, kind, call)
+        return self._split(kind, tokens) if self.splits else tokens
+
+    def _split(self, kind: str, tokens: int) -> Tokens:
+        written = self.expectations.output(kind)
+        return Tokens.of(tokens, read=max(0, tokens - written), written=written)
 
     def _goes_elsewhere(self, call: OpenCall, station: Station, grant: Grant, kind: str, tokens: int) -> bool:
         """Whether only the target's quotas keep a call back: then it takes its key's and its team's, and finds at its
@@ -430,13 +490,7 @@ class Limiter:
         known = self._sets.get(key)
         if known is not None and known[0] is grant and known[1] is station:
             return known[2]
-        own = self._own_set(grant)
-        requests, tokens = ([], []) if own is None else (list(own.requests), list(own.tokens))
-        target = station.limits
-        if target is not None:
-            requests += target.requests
-            tokens += target.tokens
-        found = LimitSet(requests, tokens) if requests or tokens else None
+        found = _together([one for one in (self._own_set(grant), station.limits) if one is not None])
         self._sets[key] = (grant, station, found)
         if len(self._sets) > _REMEMBERED:
             self._sets.popitem(last=False)
@@ -444,12 +498,8 @@ class Limiter:
 
     def _own_set(self, grant: Grant) -> LimitSet | None:
         """The quotas of the key and of its team."""
-        requests, tokens = list[QuotaMeter](), list[QuotaMeter]()
-        for name, limits in self._own(grant.caller, grant):
-            own_requests, own_tokens = quotas_of(name, limits)
-            requests += map(self._keeper.meter, own_requests)
-            tokens += map(self._keeper.meter, own_tokens)
-        return LimitSet(requests, tokens) if requests or tokens else None
+        sets = [self._set(quotas_of(name, limits)) for name, limits in self._own(grant.caller, grant)]
+        return _together([one for one in sets if one is not None])
 
     def _own(self, caller: Caller, grant: Grant) -> Iterable[tuple[str, Limits]]:
         if grant.limits != NO_LIMITS:
@@ -458,11 +508,10 @@ class Limiter:
         if team is not None:
             yield f"team/{caller.team}", team
 
-    def _set(self, quotas: tuple[tuple[Quota, ...], tuple[Quota, ...]]) -> LimitSet | None:
-        requests, tokens = quotas
-        if not requests and not tokens:
-            return None
-        return LimitSet(map(self._keeper.meter, requests), map(self._keeper.meter, tokens))
+    def _set(self, quotas: Quotas) -> LimitSet | None:
+        kinds = [tuple(map(self._keeper.meter, of)) for of in msgspec.structs.astuple(quotas)]
+        self.splits = self.splits or bool(quotas.inputs or quotas.outputs)
+        return _made(*kinds)
 
     # -- leases ---------------------------------------------------------------------------------------------------
 

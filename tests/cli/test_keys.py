@@ -235,6 +235,7 @@ def test_what_a_key_may_ask_for_is_set_changed_and_kept_by_a_rotation(keys, as_j
     (changed,) = as_json("limit", "app", "--tpm", "none", "--rpd", "1000")
     assert changed["limits"] == {
         "requests_per_minute": 60, "tokens_per_minute": None, "requests_per_day": 1000, "tokens_per_day": None,
+        "input_tokens_per_minute": None, "output_tokens_per_minute": None,
     }  # fmt: skip
     assert "60 requests per minute, 1,000 requests per day" in keys("show", "app")[1]
 

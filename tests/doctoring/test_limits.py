@@ -49,6 +49,10 @@ def test_the_window_is_right_whatever_is_used(limit, share, window):
 def test_anthropics_names_are_known_and_nonsense_is_no_limit():
     told = headers(anthropic_ratelimit_requests_limit=50, anthropic_ratelimit_tokens_limit=30_000)
     assert stated_limits(told) == Stated(requests_per_minute=50, tokens_per_minute=30_000)
+    apart = headers(anthropic_ratelimit_input_tokens_limit=50_000, anthropic_ratelimit_output_tokens_limit=10_000)
+    assert stated_limits(apart) == Stated(input_tokens_per_minute=50_000, output_tokens_per_minute=10_000)
+    mistral = headers(x_ratelimit_limit_req_minute=50, x_ratelimit_remaining_req_minute=49)
+    assert stated_limits(mistral) == Stated(requests_per_minute=50)
     assert stated_limits(headers(x_ratelimit_limit_requests="many")) == Stated()
     assert stated_limits({}) == Stated()
 

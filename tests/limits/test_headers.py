@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from headworks.limits.headers import (
     NO_LIMITS,
     KindLimit,
+    ProviderLimits,
     parse_duration,
     parse_limits,
     parse_retry_after,
@@ -68,6 +69,36 @@ def test_anthropics_headers_are_read():
     assert limits.input_tokens == KindLimit(50_000, 0, 30.0)
     assert limits.output_tokens == KindLimit()
     assert limits.retry_after_s == 30.0
+
+
+def test_mistral_and_cerebras_name_the_minute():
+    mistral = {
+        b"x-ratelimit-limit-req-minute": b"50",
+        b"x-ratelimit-remaining-req-minute": b"49",
+        b"x-ratelimit-limit-tokens-minute": b"50000",
+        b"x-ratelimit-remaining-tokens-minute": b"47300",
+    }
+    assert parse_limits(mistral, NOW) == ProviderLimits(KindLimit(50, 49), KindLimit(50_000, 47_300))
+    cerebras = {
+        b"x-ratelimit-limit-requests-day": b"14400",
+        b"x-ratelimit-limit-requests-minute": b"30",
+        b"x-ratelimit-remaining-requests-minute": b"0",
+        b"x-ratelimit-reset-requests-minute": b"12.5",
+    }
+    assert parse_limits(cerebras, NOW).requests == KindLimit(30, 0, 12.5)
+
+
+def test_what_together_allows_a_second_is_a_sixtieth_of_a_minute_s():
+    together = {
+        b"x-ratelimit-limit": b"10",
+        b"x-ratelimit-remaining": b"9",
+        b"x-ratelimit-reset": b"1",
+        b"x-tokenlimit-limit": b"3000",
+        b"x-tokenlimit-remaining": b"0",
+    }
+    assert parse_limits(together, NOW) == ProviderLimits(KindLimit(600, 9, 1.0), KindLimit(180_000, 0))
+    others = {name: value for name, value in together.items() if name.startswith(b"x-ratelimit")}
+    assert parse_limits(others, NOW) == NO_LIMITS, "by these names alone others mean a day"
 
 
 @pytest.mark.parametrize(

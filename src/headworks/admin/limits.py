@@ -72,8 +72,11 @@ def _hours(totals: Iterable[Total]) -> defaultdict[tuple[str, str], dict[int, Ho
         if outcome != "refused":
             hours = found[str(first), str(second)]
             before = hours.get(int(hour_s), HourUse())
-            hours[int(hour_s)] = HourUse(
-                before.calls + total.calls, before.tokens + total.input_tokens + total.output_tokens
+            hours[int(hour_s)] = before + HourUse(
+                total.calls,
+                total.input_tokens + total.output_tokens,
+                max(0, total.input_tokens - total.cached_tokens),
+                total.output_tokens,
             )
     return found
 
@@ -82,8 +85,7 @@ def _together(many: Iterable[dict[int, HourUse]]) -> dict[int, HourUse]:
     found: dict[int, HourUse] = {}
     for hours in many:
         for hour_s, use in hours.items():
-            before = found.get(hour_s, HourUse())
-            found[hour_s] = HourUse(before.calls + use.calls, before.tokens + use.tokens)
+            found[hour_s] = found.get(hour_s, HourUse()) + use
     return found
 
 

@@ -52,6 +52,8 @@ _LIMIT_FLAGS = {
     "tpm": "tokens_per_minute",
     "rpd": "requests_per_day",
     "tpd": "tokens_per_day",
+    "itpm": "input_tokens_per_minute",
+    "otpm": "output_tokens_per_minute",
 }
 _MOST_LIMIT = 1_000_000_000_000
 _PRIORITY_HELP = f"class of its calls, 0 (served first, refused last) to {PRIORITIES - 1}"

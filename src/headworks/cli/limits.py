@@ -90,7 +90,10 @@ def _print(found: "list[Row]", *, is_json: bool) -> None:
         width=terminal_width(),
     )
     print("\n".join(table.lines([_row(row) for row in found])), flush=True)
-    note("the peak of rpm and tpm is the mean of the busiest hour: bursts within it were higher", "limits")
+    note(
+        "the peak of what is limited by the minute is the mean of the busiest hour: bursts within it were higher",
+        "limits",
+    )
 
 
 def _row(row: "Row") -> list[Cell]:
@@ -116,7 +119,7 @@ def _as_json(row: "Row") -> dict[str, object]:
         "kind": headroom.kind,
         "limit": headroom.limit,
         "peak": round(headroom.peak, 3),
-        "peak_is": "mean of an hour" if headroom.kind in ("rpm", "tpm") else "sum of 24 hours",
+        "peak_is": "mean of an hour" if headroom.kind.endswith("m") else "sum of 24 hours",
         "peak_at": iso(headroom.peak_hour_s) if headroom.peak else None,
         "headroom": None if headroom.left is None else round(headroom.left, 3),
         "hours_seen": headroom.hours,

@@ -13,6 +13,7 @@ from headworks.config import Provider
 from headworks.config.sections.limits import Limits
 from headworks.config.sections.upstreams import ProviderPool
 from headworks.doctoring.findings import Finding, ok, problem, warning
+from headworks.limits import parse_limits
 
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -26,6 +27,8 @@ class Stated(msgspec.Struct, frozen=True):
     requests_per_day: int | None = None
     tokens_per_minute: int | None = None
     tokens_per_day: int | None = None
+    input_tokens_per_minute: int | None = None
+    output_tokens_per_minute: int | None = None
 
 
 _FIELDS = Stated.__struct_fields__
@@ -37,6 +40,10 @@ def stated_limits(headers: Mapping[bytes, bytes]) -> Stated:
     OpenAI's names say nothing of the window; it follows from how long what is used takes to come back.
     """
     amounts: dict[str, int] = {}
+    said = parse_limits(headers, 0.0)
+    for name, kind in (("input_tokens", said.input_tokens), ("output_tokens", said.output_tokens)):
+        if kind.limit is not None:
+            amounts[f"{name}_per_minute"] = kind.limit
     for what in ("requests", "tokens"):
         limit = _number(headers, f"x-ratelimit-limit-{what}")
         if limit is not None:
@@ -45,6 +52,10 @@ def stated_limits(headers: Mapping[bytes, bytes]) -> Stated:
         limit = _number(headers, f"anthropic-ratelimit-{what}-limit")
         if limit is not None:
             amounts[f"{what}_per_minute"] = limit
+            continue
+        kind = said.requests if what == "requests" else said.tokens
+        if kind.limit is not None:
+            amounts[f"{what}_per_minute"] = kind.limit
     return Stated(**amounts)
 
 

@@ -24,6 +24,7 @@ from headworks.limits.leases import Ask, Authority, Lease, Quota
 from headworks.limits.ledger import LEASE_S, Ledger
 from headworks.limits.local_authority import LocalAuthority
 from headworks.limits.queueing import FairQueue, Waiter
+from headworks.limits.splitting import SplitLimitSet, Tokens
 
 __all__ = [
     "HORIZON_DAYS",
@@ -45,6 +46,8 @@ __all__ = [
     "Quota",
     "QuotaMeter",
     "Reservation",
+    "SplitLimitSet",
+    "Tokens",
     "Waiter",
     "forecast",
     "parse_duration",

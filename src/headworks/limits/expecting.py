@@ -90,6 +90,11 @@ class Expectations:
             output = max_output_tokens
         return given + media_tokens + output
 
+    def output(self, kind: str) -> int:
+        """How many of them it will write."""
+        learnt = self._learnt.get(kind)
+        return _FIRST_OUTPUT if learnt is None else math.ceil(learnt.output)
+
     def learn(
         self,
         kind: str,

@@ -5,6 +5,8 @@
 | OpenAI, most compatible servers | `x-ratelimit-remaining-requests`, `-tokens` | a duration: `1s`, `6m0s`, `250ms` |
 | Azure OpenAI | the same names | seconds, or a duration |
 | Anthropic | `anthropic-ratelimit-requests-remaining`, `-tokens-`, `-input-tokens-`, `-output-tokens-` | RFC 3339 |
+| Mistral, Cerebras | `x-ratelimit-remaining-req-minute` (`-requests-minute`), `-tokens-minute` | seconds, or missing |
+| Together | `x-ratelimit-remaining`, `x-tokenlimit-remaining`, of one second | seconds |
 
 A header that is not understood is as one that is missing: limits are kept without the provider's word, too.
 """
@@ -20,6 +22,15 @@ import msgspec
 
 _OPENAI = b"x-ratelimit-%b-%b"
 _ANTHROPIC = b"anthropic-ratelimit-%b-%b"
+_MINUTES = {b"requests": (b"req-minute", b"requests-minute"), b"tokens": (b"tokens-minute",)}
+"""Under which names Mistral and Cerebras say the same (headers of their answers, 2026-11)."""
+
+_SECONDS_OF = {b"requests": b"x-ratelimit-%b", b"tokens": b"x-tokenlimit-%b"}
+"""Together's names. What one second allows is a sixtieth of what a minute does. Others call other things so, a day's
+limit say: they are read only where `x-tokenlimit-limit` is, too (Together "Rate limits", 2026-11)."""
+
+_TOGETHER = b"x-tokenlimit-limit"
+
 _DURATION = re.compile(rb"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
 _SECONDS = re.compile(rb"\d+(?:\.\d+)?")
 _WHOLE = re.compile(rb"-?\d{1,18}(?:\.\d+)?")
@@ -145,6 +156,11 @@ def _milliseconds(seconds: float) -> int:
 
 
 def _kind(headers: Mapping[bytes, bytes], kind: bytes, unix_s: float) -> KindLimit:
+    if _TOGETHER in headers and kind in _SECONDS_OF:
+        return _of_a_second(headers, _SECONDS_OF[kind])
+    for name in _MINUTES.get(kind, ()):
+        if _OPENAI % (b"remaining", name) in headers:
+            kind = name
     limit = _whole(headers.get(_OPENAI % (b"limit", kind)) or headers.get(_ANTHROPIC % (kind, b"limit")))
     remaining = _whole(headers.get(_OPENAI % (b"remaining", kind)) or headers.get(_ANTHROPIC % (kind, b"remaining")))
     reset_s = None
@@ -155,6 +171,16 @@ def _kind(headers: Mapping[bytes, bytes], kind: bytes, unix_s: float) -> KindLim
     if limit is None and remaining is None and reset_s is None:
         return _NOTHING
     return KindLimit(limit, None if remaining is None else max(0, remaining), reset_s)
+
+
+def _of_a_second(headers: Mapping[bytes, bytes], name: bytes) -> KindLimit:
+    """What Together says: units of a second, here as a minute's limit, of which no more than those are left."""
+    limit = _whole(headers.get(name % b"limit"))
+    remaining = _whole(headers.get(name % b"remaining"))
+    reset_s = parse_duration(headers.get(name % b"reset", b"x"))
+    if limit is None and remaining is None and reset_s is None:
+        return _NOTHING
+    return KindLimit(None if limit is None else 60 * limit, None if remaining is None else max(0, remaining), reset_s)
 
 
 def _whole(value: bytes | None) -> int | None:

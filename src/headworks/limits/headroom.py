@@ -17,14 +17,25 @@ HOUR_S = 3600
 _DAY_HOURS = 24
 _HOUR_MINUTES = 60
 
-Kind = Literal["rpm", "rpd", "tpm", "tpd"]
+Kind = Literal["rpm", "rpd", "tpm", "tpd", "itpm", "otpm"]
 
 
 class HourUse(msgspec.Struct, frozen=True):
-    """Calls, and their input and output tokens, in one hour."""
+    """Calls, and their input and output tokens, in one hour: all of them, those that were read but for a cache's, and
+    those that were written."""
 
     calls: int = 0
     tokens: int = 0
+    read: int = 0
+    written: int = 0
+
+    def __add__(self, other: "HourUse") -> "HourUse":
+        return HourUse(
+            self.calls + other.calls,
+            self.tokens + other.tokens,
+            self.read + other.read,
+            self.written + other.written,
+        )
 
 
 class Headroom(msgspec.Struct, frozen=True):
@@ -77,11 +88,15 @@ def headroom_of(hours: Mapping[int, HourUse], limits: Limits, *, now_s: float) -
     none = HourUse()
     calls = [hours.get(time_s, none).calls for time_s in times]
     tokens = [hours.get(time_s, none).tokens for time_s in times]
+    read = [hours.get(time_s, none).read for time_s in times]
+    written = [hours.get(time_s, none).written for time_s in times]
     wanted: tuple[tuple[Kind, int | None, list[float]], ...] = (
         ("rpm", limits.requests_per_minute, _by_minute(calls)),
         ("tpm", limits.tokens_per_minute, _by_minute(tokens)),
         ("rpd", limits.requests_per_day, _by_day(calls)),
         ("tpd", limits.tokens_per_day, _by_day(tokens)),
+        ("itpm", limits.input_tokens_per_minute, _by_minute(read)),
+        ("otpm", limits.output_tokens_per_minute, _by_minute(written)),
     )
     limited = tuple(one for one in wanted if one[1] is not None)
     return tuple(_headroom(kind, limit, rates, first_s) for kind, limit, rates in limited or wanted[:2])

@@ -246,9 +246,29 @@ class LimitSet:
         return self._tokens
 
     @property
+    def inputs(self) -> tuple[QuotaMeter, ...]:
+        """Those that count what is read: see `splitting`."""
+        return ()
+
+    @property
+    def outputs(self) -> tuple[QuotaMeter, ...]:
+        """Those that count what is written."""
+        return ()
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether any of them counts tokens, so that it matters what a call holds."""
+        return bool(self._tokens or self.inputs or self.outputs)
+
+    @property
     def meters(self) -> tuple[QuotaMeter, ...]:
         """All of them."""
         return self._requests + self._tokens
+
+    def correct(self, reserved: int, real: int) -> None:
+        """Tokens that were taken came to something else."""
+        for meter in self._tokens:
+            meter.correct(reserved, real)
 
     def reserve(self, tokens: int, now_s: float) -> "Reservation | None":
         """One call and so many tokens on every quota, or nothing on any: None, and `blocker` says for which."""

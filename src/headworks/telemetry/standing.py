@@ -67,7 +67,7 @@ class QuotaStanding(msgspec.Struct, frozen=True):
 
     Attributes:
         of: whose it is: `target/...`, `key/...` or `team/...`.
-        kind: `rpm`, `rpd`, `tpm` or `tpd`.
+        kind: `rpm`, `rpd`, `tpm`, `tpd`, `itpm` or `otpm`.
         limit: what may be spent in the window.
         used: what these workers have spent in it, since they started at the earliest.
         held: what they may spend without asking.

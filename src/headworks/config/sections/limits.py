@@ -20,6 +20,14 @@ class Limits(calls.Limits, frozen=True, forbid_unknown_fields=True, omit_default
     )
     requests_per_day: Annotated[Count | None, Meta(description="Requests in 24 hours.")] = None
     tokens_per_day: Annotated[Count | None, Meta(description="Tokens in 24 hours, input and output together.")] = None
+    input_tokens_per_minute: Annotated[
+        Count | None,
+        Meta(
+            description="Tokens of input in a minute, without those that were read from a prompt cache, as Anthropic "
+            "counts them."
+        ),
+    ] = None
+    output_tokens_per_minute: Annotated[Count | None, Meta(description="Tokens of output in a minute.")] = None
 
 
 Usd = Annotated[Decimal, Meta(extra={"form": "amount"}, extra_json_schema={"type": "number", "minimum": 0})]
