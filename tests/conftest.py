@@ -222,6 +222,7 @@ class Hall:
         self.limit_name = "max_completion_tokens"
         self.structured_output = "json_schema"
         self.says_cost = False
+        self.caches_by_key = False
         self.price = NO_PRICE
         self.load = Load()
         self.limiter = Limiter(LocalAuthority(time.monotonic), "w", loop, share=0.0, teams={})
@@ -243,6 +244,7 @@ class Hall:
             limit_name=self.limit_name,
             structured_output=self.structured_output,
             says_cost=self.says_cost,
+            caches_by_key=self.caches_by_key,
         )
         provider = OpenAIProvider(settings)
         station = Station(provider, self.upstream, Timeouts(), self.price, health())

@@ -17,6 +17,7 @@ from headworks.config.document import Mark
 from headworks.config.privacy import Privacy
 from headworks.deterministic import LastAnswer, last_answer
 from headworks.errors import ConfigError, Problem, Refusal
+from headworks.prefix_marking import PrefixEnd, prefix_end
 from headworks.prompts import Prompt, Publication, parse
 from headworks.routing import Target
 from headworks.screening import ActionPolicy, AnswerRunner, OutputSchema, RulesRunner, ToolSet
@@ -38,6 +39,7 @@ class WorkloadVersion(msgspec.Struct, frozen=True, eq=False):
         deterministic: the answer at the chain's end; None where there is none, or where it breaks this version's
             schema or needs other variables than its prompt has.
         cache_key: by which calls whose prefix is the same meet in one prompt cache, as JSON.
+        prefix: the end of what is the same in all of its calls; None where it is not to be marked.
     """
 
     prompt: Prompt | None
@@ -48,6 +50,7 @@ class WorkloadVersion(msgspec.Struct, frozen=True, eq=False):
     stop: tuple[str, ...]
     deterministic: LastAnswer | None
     cache_key: msgspec.Raw
+    prefix: PrefixEnd | None
 
 
 class CompiledWorkload(WorkloadVersion, frozen=True, eq=False, kw_only=True):
@@ -307,6 +310,7 @@ class _Versions:
             stop=output.stop,
             deterministic=self._last_answer(prompt, schema),
             cache_key=_cache_key(self._workload.name, prompt),
+            prefix=prefix_end(prompt, self._workload.contract.volume.calls_per_day),
         )
 
     def _last_answer(self, prompt: Prompt | None, schema: OutputSchema | None) -> LastAnswer | None:

@@ -235,6 +235,9 @@ class Run(ABC):
             fields = {limit_name if name in LIMIT_NAMES[Endpoint.CHAT] else name: raw for name, raw in fields.items()}
         if target.station.provider.caches_by_key and "prompt_cache_key" not in fields:
             fields = {**fields, "prompt_cache_key": self._work.cache_key}
+        prefix = self._work.prefix
+        if prefix is not None and prefix.is_marked_at(target, self._endpoint):
+            fields = prefix.mark(fields, self._endpoint)
         head = msgspec.structs.replace(self._head, fields=fields)
         forwarded, stop = self._admission.forwarded, self._work.stop
         if is_another:
