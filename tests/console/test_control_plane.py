@@ -17,13 +17,22 @@ from headworks.auditing import AuditTerms
 from headworks.calls import Opened, Settled
 from headworks.config import Secret
 from headworks.console import run
-from headworks.console.control_plane import LONGEST_REST_S, LONGEST_RETRY_S, PURGE_EVERY_S, SHORTEST_REST_S
+from headworks.console.control_plane import (
+    LONGEST_REST_S,
+    LONGEST_RETRY_S,
+    PURGE_EVERY_S,
+    SHORTEST_REST_S,
+    _record_crossing,
+)
 from headworks.errors import StorageError
+from headworks.limits.budgets import Account, Crossing
 from headworks.records import JOURNAL_FOLDER, STORE_FILE, Selection, drain_lock, open_store
-from headworks.records.frames import MAGIC, frame
+from headworks.records.frames import MAGIC, frame, scan
 from headworks.records.segments import Segment
 from headworks.records.stores.sqlite import SqliteStore
 from headworks.telemetry import RUN_FOLDER, Metrics, MetricsShare
+
+ACCOUNT = Account("team/support/day/2026-11-26", 1000, is_hard=True, alert_at=(80,), begins_us=0, ends_us=1)
 
 
 def settled(n: int) -> Settled:
@@ -469,3 +478,22 @@ def test_the_audit_log_goes_on_while_the_records_store_is_away(tmp_path, monkeyp
     ledger = open_ledger(tmp_path / "audit", MasterKeys(secret.encode()))
     assert len(list(AuditReader(tmp_path / "audit" / "archive", ledger).search(Search()))) == 1
     ledger.close()
+
+
+def test_a_budget_that_was_reached_stands_in_the_audit_log(tmp_path):
+    _record_crossing(tmp_path, Crossing(ACCOUNT, 80, 812))
+
+    found = [
+        entry
+        for path in (tmp_path / JOURNAL_FOLDER).glob("*.journal")
+        for entry in scan(path.read_bytes()[len(MAGIC) :], start=0, whole=True, limit=10).entries
+    ]
+    assert [(one.action, one.target, one.detail) for one in found] == [
+        ("budget.reached", "team/support", '{"period":"2026-11-26","percent":80}')
+    ]
+
+
+def test_an_audit_log_that_cannot_be_written_stops_no_budget(tmp_path, capfd):
+    (tmp_path / "file").write_text("no folder")
+    _record_crossing(tmp_path / "file", Crossing(ACCOUNT, 80, 812))
+    assert "the audit log does not know of a budget that was reached" in capfd.readouterr().err

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from headworks.accounting import open_books
-from headworks.auditing import AuditTerms, keep_for_audit
+from headworks.auditing import AuditTerms, event, keep_for_audit, record_in
 from headworks.console.alerting import Alert, Alerter, Channel
 from headworks.console.auditing import Sealing
 from headworks.console.growth import LOOK_EVERY_S, GrowthWatch
@@ -75,11 +75,17 @@ def control_plane(
     signal.signal(signal.SIGTERM, stop)
     try:
         alerter = Alerter(channels, report)
+
+        def tell_crossing(crossing: Crossing) -> None:
+            alerter.tell(_alert_of(crossing))
+            if audit is not None:
+                _record_crossing(storage, crossing)
+
         with serving_leases(
             storage,
             (lambda: KeptAuthority(storage)) if serves_leases else None,
             say=report,
-            make_books=lambda: open_books(storage, url, lambda crossing: alerter.tell(_alert_of(crossing))),
+            make_books=lambda: open_books(storage, url, tell_crossing),
         ):
             run(
                 storage,
@@ -94,6 +100,16 @@ def control_plane(
         os.close(told)
         os.close(tell)
     return 0
+
+
+def _record_crossing(storage: Path, crossing: Crossing) -> None:
+    account = crossing.account
+    detail: dict[str, str | int] = {"period": account.name.rpartition("/")[2], "percent": crossing.percent}
+    reached = event("budget.reached", actor="headworks", origin="server", target=account.of, detail=detail)
+    try:
+        record_in(storage, reached)
+    except StorageError as error:
+        report(f"the audit log does not know of a budget that was reached: {error}")
 
 
 def _alert_of(crossing: Crossing) -> Alert:

@@ -108,11 +108,14 @@ def _hit_rate(given: Given, prefix: int) -> Iterator[Decision]:
         reason = f"{often}: too few for the writes, at 1.25 times the input, to pay (from {WORTH_CACHING:.0%} on)"
         yield Decision("cache", "explicit mode without breakpoints", reason, source, "you")
         return
-    kind = "" if given.model is None else given.model.kind
+    kind, facts = "" if given.model is None else given.model.kind, given.facts
     if kind in ("openai", "simulator"):
         key = f"{given.workload.name} and the prompt's version"
         reason = "equal keys meet in the same cache; a new version begins its own"
         yield Decision("cache", f"on, key: {key}", reason, source)
+    elif kind == "anthropic" and facts.has_prompt:
+        reason = "its cache holds what a mark ends: the prompt's prefix is marked, unless `cache.breakpoint` is `off`"
+        yield Decision("cache", "on, by breakpoint", reason, source)
     elif kind == "anthropic":
         reason = "its cache holds what a breakpoint ends: callers send `prompt_cache_key`, which sets one"
         yield Decision("cache", "on, by breakpoint", reason, source, "you")
