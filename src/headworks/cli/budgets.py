@@ -5,8 +5,9 @@ headworks.yaml) or a workload (`budget` in its contract), in a calendar day or m
 calls whose cost nobody knows count with the most that they could cost. ASIDE is what calls under way could still cost,
 and what workers hold for the next ones.
 
-`headworks budgets release` lets go what workers hold that were killed, and counts what they had spent and not told; run
-it where ASIDE stays although nobody calls.
+What workers held that were killed comes back by itself. `headworks budgets release` is for machines that are gone for
+good: it lets go what their workers held, and counts what the records know that they had spent; run it where ASIDE stays
+although nobody calls and no batch runs.
 
 Exit code 0; with --within SHARE 1 if a budget is used to so many percent, so that a timer can warn in time.
 """

@@ -102,7 +102,7 @@ class FrontMatter(Section, frozen=True, kw_only=True):
         ],
         Meta(description="What the template may use, by name."),
     ] = field(default_factory=dict)
-    cache: Annotated[Cache | None, Meta(description="Left out: a breakpoint is set where it pays.")] = None
+    cache: Annotated[Cache | None, Meta(description="Left out: the end is marked where that pays.")] = None
 
 
 _ONLY_FOR: tuple[tuple[str, tuple[VariableType, ...]], ...] = (
