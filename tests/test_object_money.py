@@ -36,6 +36,7 @@ class Here:
     def __init__(self, folder):
         self.is_away = False
         self.ledger = SqliteLedger(folder)
+        self.ledger._connection.execute("PRAGMA synchronous = OFF")  # nobody pulls the plug of a test
         self.books = Books(self.ledger, lambda account: 0, lambda crossing: None)
 
     async def claim(self, holder, claims):

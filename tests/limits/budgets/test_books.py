@@ -1,9 +1,9 @@
 """What the books of budgets allow, in both databases; and workers' purses over them."""
 
+import itertools
 import threading
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -276,35 +276,48 @@ def test_a_hard_budget_that_is_lowered_lets_nothing_more_pass_of_what_the_larger
     assert purse.try_reserve(50, 1.3)
 
 
+@pytest.fixture(scope="module")
+def fast_books(tmp_path_factory):
+    ledger = SqliteLedger(tmp_path_factory.mktemp("books"), now=lambda: 1.0)
+    ledger._connection.execute("PRAGMA synchronous = OFF")  # nobody pulls the plug of a test
+    yield books_of(ledger)
+    ledger.close()
+
+
+NUMBERS = itertools.count()
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_whenever_a_budget_becomes_hard_no_call_passes_that_would_exceed_it(data):
+def test_whenever_a_budget_becomes_hard_no_call_passes_that_would_exceed_it(fast_books, data):
     """By a model: what is spent, set aside, and was let pass while the budget was hard, with one worker."""
-    with TemporaryDirectory() as folder:
-        ledger = SqliteLedger(Path(folder), now=lambda: 1.0)
-        purses, books, cap = Purses(), books_of(ledger), 1000
-        purse, now_s, under_way, is_hard = purses.of(account_of(cap, is_hard=False), 0.0), 0.0, [], False
-        for _ in range(data.draw(st.integers(1, 25))):
-            now_s += 0.05
-            match data.draw(st.sampled_from(["call", "end", "exchange", "turn"])):
-                case "call":
-                    amount = data.draw(st.integers(1, 700))
-                    before = purse.spent + purse.reserved
-                    if purse.try_reserve(amount, now_s):
-                        under_way.append(amount)
-                        assert not is_hard or before + amount <= cap
-                case "end" if under_way:
-                    amount = under_way.pop()
-                    purse.settle(amount, data.draw(st.integers(0, amount)))
-                case "exchange":
-                    claims = purses.beat(now_s)
-                    if claims:
-                        answer = books.claim("one", claims)
-                        if data.draw(st.booleans()):
-                            is_hard = not is_hard
-                            purses.of(account_of(cap, is_hard=is_hard), now_s)
-                        purses.take(answer, now_s)
-                case "turn":
-                    is_hard = not is_hard
-                    purses.of(account_of(cap, is_hard=is_hard), now_s)
-        ledger.close()
+    of, cap = f"key/{next(NUMBERS)}", 1000
+
+    def account(*, is_hard: bool) -> Account:
+        return accounts_of(of, Budget(day_pico=cap, is_hard=is_hard), NOON)[0]
+
+    purses, now_s, under_way, is_hard = Purses(), 0.0, [], False
+    purse = purses.of(account(is_hard=False), 0.0)
+    for _ in range(data.draw(st.integers(1, 25))):
+        now_s += 0.05
+        match data.draw(st.sampled_from(["call", "end", "exchange", "turn"])):
+            case "call":
+                amount = data.draw(st.integers(1, 700))
+                before = purse.spent + purse.reserved
+                if purse.try_reserve(amount, now_s):
+                    under_way.append(amount)
+                    assert not is_hard or before + amount <= cap
+            case "end" if under_way:
+                amount = under_way.pop()
+                purse.settle(amount, data.draw(st.integers(0, amount)))
+            case "exchange":
+                claims = purses.beat(now_s)
+                if claims:
+                    answer = fast_books.claim("one", claims)
+                    if data.draw(st.booleans()):
+                        is_hard = not is_hard
+                        purses.of(account(is_hard=is_hard), now_s)
+                    purses.take(answer, now_s)
+            case "turn":
+                is_hard = not is_hard
+                purses.of(account(is_hard=is_hard), now_s)

@@ -29,7 +29,9 @@ class World:
     def __init__(self, folder: Path, cap: int, workers: int, seed: int) -> None:
         self.random = random.Random(seed)
         self.clock = Clock()
-        self.books = Books(SqliteLedger(folder, now=self.clock), lambda account: 0, lambda crossing: None)
+        ledger = SqliteLedger(folder, now=self.clock)
+        ledger._connection.execute("PRAGMA synchronous = OFF")  # nobody pulls the plug of a test
+        self.books = Books(ledger, lambda account: 0, lambda crossing: None)
         self.account = accounts_of("team/one", Budget(day_pico=cap), NOON)[0]
         self.folder = folder / "purses"
         self.files: dict[str, PurseFile] = {}
