@@ -4,7 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from headworks.limits.budgets import Account, AccountState, Books, Crossing, Ledger
+from headworks.limits.budgets.purse_files import FOLDER as PURSES
+from headworks.limits.budgets.purse_files import remains
 from headworks.limits.budgets.sqlite_ledger import SqliteLedger
+from headworks.limits.local import unserved
 from headworks.records import Store, open_store
 from headworks.records.stores import Dimension
 
@@ -36,6 +39,24 @@ def open_books(storage: Path, url: str = "", tell: Callable[[Crossing], None] = 
     """
     open_store(storage, url).close()  # the tables of both are made with the records'
     return Books(open_ledger(storage, url), lambda account: _recorded(storage, url, account), tell)
+
+
+def see_to_the_dead(storage: Path, url: str = "") -> None:
+    """Count what killed workers have left on this machine, where no control plane does.
+
+    Raises:
+        StorageError: the books, or what was left, cannot be used.
+    """
+    with unserved(storage) as is_ours, remains(storage / PURSES) as found:
+        if not is_ours or not found:
+            return
+        books = open_books(storage, url)
+        try:
+            for path, left in found:
+                books.bury(left)
+                path.unlink(missing_ok=True)
+        finally:
+            books.close()
 
 
 def _recorded(storage: Path, url: str, account: Account) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from headworks.access import Right
-from headworks.accounting import open_ledger, recorded
+from headworks.accounting import open_ledger, recorded, see_to_the_dead
 from headworks.admin.desk import Desk
 from headworks.config import store_url
 from headworks.errors import CommandError
@@ -36,7 +36,8 @@ def budget_states(desk: Desk) -> Sequence[AccountState]:
 
 def release_budgets(desk: Desk) -> int:
     """Let go what workers hold that were not heard of for a minute, and count what the records know of and the books do
-    not; returns of how many.
+    not, up to as much as is let go; returns of how many. What the killed have left on this machine is seen to first: it
+    is exact.
 
     Raises:
         Forbidden: it concerns everybody's budgets, and they may not.
@@ -82,6 +83,7 @@ def _team_of(state: AccountState, of_key: dict[str, str]) -> str:
 
 def _release(desk: Desk, ledger: Ledger) -> int:
     storage, url, now_us = desk.project.storage, store_url(desk.project), int(desk.now() * 1e6)
+    see_to_the_dead(storage, url)
     if not catch_up(storage, url, report=desk.report):
         raise CommandError("the records are behind, and by them is known what was spent last: try again in a moment")
     store = open_store(storage, url)
@@ -91,10 +93,11 @@ def _release(desk: Desk, ledger: Ledger) -> int:
         store.close()
 
     def let_go() -> int:
+        since_s = ledger.now_s() - _UNHEARD_S
         for state in ledger.states(now_us):
-            missing = known.get(state.name, 0) - state.spent
+            missing = min(known.get(state.name, 0) - state.spent, ledger.others(state.name, "", since_s).silent)
             if missing > 0:
                 ledger.count(state.name, missing)
-        return ledger.let_go(ledger.now_s() - _UNHEARD_S)
+        return ledger.let_go(since_s)
 
     return ledger.write(let_go)

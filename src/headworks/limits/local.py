@@ -322,6 +322,23 @@ def serving_leases(
         thread.stop()
 
 
+@contextlib.contextmanager
+def unserved(storage: Path) -> Iterator[bool]:
+    """Whether nobody serves this folder's leases; then nobody begins to before the end of the `with`."""
+    path = socket_path(storage)
+    try:
+        if path.parent != storage.resolve():
+            _make_private_folder(path.parent)
+        lock = _take_lock(path.with_name(LOCK_FILE))
+    except (StorageError, OSError):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        os.close(lock)
+
+
 class _LeaseThread:
     def __init__(self, server: LeaseServer, say: Callable[[str], None]) -> None:
         self._server = server
