@@ -30,36 +30,27 @@ _MOST_USD = 10_000
 """A figure beyond is no call's cost."""
 
 
-class _Charged(msgspec.Struct, frozen=True):
-    """What OpenRouter says beside the tokens ("Usage accounting", 2026-11): what it has charged, in dollars. Where it
-    has called a provider with one's own key, that provider charges as well. Others have other things by these names, so
-    they are read only when they are asked for."""
-
-    cost: msgspec.Raw = _UNSAID
-    is_byok: msgspec.Raw = _UNSAID
-    cost_details: msgspec.Raw = _UNSAID
-
-    def with_charge(self, usage: Usage | None) -> Usage | None:
-        """The usage with what was charged, where that is told."""
-        charged = _pico(bytes(self.cost))
-        if usage is None or charged is None:
-            return usage
-        if bytes(self.is_byok) == b"true":
-            try:
-                upstream = _pico(bytes(_decode_details(self.cost_details).upstream_inference_cost))
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                upstream = None
-            if upstream is None:
-                return usage
-            charged += upstream
-        return msgspec.structs.replace(usage, charged_pico=charged)
-
-
 class _CostDetails(msgspec.Struct, frozen=True):
     upstream_inference_cost: msgspec.Raw = _UNSAID
 
 
 _decode_details = msgspec.json.Decoder(_CostDetails).decode
+
+
+def _with_charge(usage: Usage | None, stated: "ChatUsage | ResponsesUsage") -> Usage | None:
+    """The usage with what was charged, where that is told."""
+    charged = _pico(bytes(stated.cost))
+    if usage is None or charged is None:
+        return usage
+    if bytes(stated.is_byok) == b"true":
+        try:
+            upstream = _pico(bytes(_decode_details(stated.cost_details).upstream_inference_cost))
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            upstream = None
+        if upstream is None:
+            return usage
+        charged += upstream
+    return msgspec.structs.replace(usage, charged_pico=charged)
 
 
 def _pico(number: bytes) -> int | None:
@@ -73,11 +64,15 @@ def _pico(number: bytes) -> int | None:
     return int(usd.scaleb(12).to_integral_value(ROUND_HALF_EVEN))
 
 
-class ChatUsage(_Charged, frozen=True):
+class ChatUsage(msgspec.Struct, frozen=True):
     """The `usage` of chat completions, their chunks, and embeddings.
 
     xAI counts what was reasoned beside the completion, and only its total has both ("Consumption and rate limits",
     2026-11). DeepSeek says by a name of its own what it read from its cache ("Context caching", 2026-11).
+
+    OpenRouter says beside the tokens what it has charged, in dollars: `cost` ("Usage accounting", 2026-11). Where it
+    has called a provider with one's own key, that provider charges as well. Others have other things by these names,
+    so they are looked into only where there is any.
     """
 
     prompt_tokens: Count | None = None
@@ -86,6 +81,9 @@ class ChatUsage(_Charged, frozen=True):
     prompt_tokens_details: _InputDetails | None = None
     completion_tokens_details: _OutputDetails | None = None
     prompt_cache_hit_tokens: Count | None = None
+    cost: msgspec.Raw = _UNSAID
+    is_byok: msgspec.Raw = _UNSAID
+    cost_details: msgspec.Raw = _UNSAID
 
     def stated(self) -> Usage | None:
         """The figures in our convention; None when there are none."""
@@ -97,21 +95,24 @@ class ChatUsage(_Charged, frozen=True):
         if self.prompt_cache_hit_tokens and (of_input is None or of_input.cached_tokens is None):
             of_input = _InputDetails(self.prompt_cache_hit_tokens)
         usage = _usage(self.prompt_tokens, outputs, of_input, details)
-        return self.with_charge(usage) if self.cost is not _UNSAID else usage
+        return _with_charge(usage, self) if self.cost is not _UNSAID else usage
 
 
-class ResponsesUsage(_Charged, frozen=True):
-    """The `usage` of a response."""
+class ResponsesUsage(msgspec.Struct, frozen=True):
+    """The `usage` of a response; `cost` and what is beside it as of `ChatUsage`."""
 
     input_tokens: Count | None = None
     output_tokens: Count | None = None
     input_tokens_details: _InputDetails | None = None
     output_tokens_details: _OutputDetails | None = None
+    cost: msgspec.Raw = _UNSAID
+    is_byok: msgspec.Raw = _UNSAID
+    cost_details: msgspec.Raw = _UNSAID
 
     def stated(self) -> Usage | None:
         """The figures in our convention; None when there are none."""
         usage = _usage(self.input_tokens, self.output_tokens, self.input_tokens_details, self.output_tokens_details)
-        return self.with_charge(usage) if self.cost is not _UNSAID else usage
+        return _with_charge(usage, self) if self.cost is not _UNSAID else usage
 
 
 class _ThinkingDetails(msgspec.Struct, frozen=True):
