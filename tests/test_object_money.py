@@ -225,6 +225,17 @@ def test_a_fine_tuning_job_is_bounded_by_its_file_and_its_passes(desk, fields, i
     assert desk.comes_to(4_000 * 25, 0)
 
 
+@pytest.mark.parametrize("is_hard", [True, False])
+def test_a_run_of_the_provider_s_own_evals_is_refused_under_a_hard_budget(desk, is_hard):
+    desk.own("eval_1", "eval")
+    desk.serve(day_pico=10**12, is_hard=is_hard)
+    answered = desk.ask("/v1/evals/eval_1/runs", {"name": "x"})
+    if is_hard:
+        assert answered.error["code"] == "budget_cannot_bound"
+    else:
+        assert desk.end(answered, {"id": "evalrun_1"}).status == 200
+
+
 def test_an_upload_tells_what_its_lines_can_take_at_most(desk):
     desk.serve(day_pico=10**12)
     line = json.dumps({"url": "/v1/responses", "body": {"model": "m", "input": "x", "max_output_tokens": 9}}).encode()

@@ -49,7 +49,7 @@ from headworks.references import FINE_TUNED, Reference, references_of
 from headworks.routing import Gathering, Target
 from headworks.settlement import OpenCall, Settlement
 from headworks.stations import Station, pool_not_configured
-from headworks.stored_routes import BATCH, JOB, UPLOAD, Act, StoredRoute
+from headworks.stored_routes import BATCH, EVAL, JOB, UPLOAD, Act, StoredRoute
 from headworks.streaming import StreamRelay
 from headworks.upload_watch import UploadWatch, check_form
 
@@ -236,6 +236,8 @@ class ObjectCalls:
         if row.act is Act.READ:
             await self._read(asked, target)
             return
+        if row.kind == EVAL and request.method == "POST" and request.path.endswith("/runs"):
+            await self._money.check_run(asked.grant, asked.ending)
         answer = await self._ask(asked, target)
         if answer.status < 300:
             if row.act is Act.DELETE:

@@ -43,6 +43,12 @@ _WHY_NO_JOB = (
 )
 
 
+_WHY_NO_RUN = (
+    "What a run of the provider's evals can cost is not known, and this key or its team has a budget that may not be "
+    "exceeded: have it made a soft one (`tell`), or evaluate with `headworks eval`, which has a bound on its cost."
+)
+
+
 class _Passes(msgspec.Struct):
     n_epochs: int | str | None = None
 
@@ -114,6 +120,16 @@ class ObjectMoney:
         """
         amount = self._job_bound(provider, body, tuple(file))
         return await self._admissions.set_aside(grant, amount, _WHY_NO_JOB, ending)
+
+    async def check_run(self, grant: Grant, ending: Ending) -> None:
+        """Whether a run of a provider's own evals may be made, whose cost nobody knows.
+
+        Raises:
+            Refusal: 403, the caller is under a hard budget.
+        """
+        money = await self._admissions.set_aside(grant, None, _WHY_NO_RUN, ending)
+        if money is not None:
+            money.settle(0)
 
     async def made(self, money: CallMoney, provider: str, object_id: str) -> None:
         """It was made: what was set aside is its own from now on."""
