@@ -37,6 +37,14 @@ def run(hall, seconds=0.05):
     hall.loop.run_until_complete(asyncio.sleep(seconds))
 
 
+def until(hall, is_so):
+    """Run until it is so, or for ten seconds."""
+    for _ in range(500):
+        if is_so():
+            return
+        run(hall, 0.02)
+
+
 def ask(hall, **headers):
     return hall.ask(
         "/v1/chat/completions", {"model": "nano", "messages": [{"role": "user", "content": "x"}]}, **headers
@@ -336,7 +344,7 @@ def test_after_a_fallback_the_target_that_answered_is_charged_and_the_first_is_n
 def test_what_is_read_and_what_is_written_have_limits_of_their_own(hall, limit):
     meters = limit(input_tokens_per_minute=100_000, output_tokens_per_minute=50_000)
     ask(hall)
-    run(hall)
+    until(hall, lambda: hall.upstream.flights)
     hall.answer(
         ANSWERED
         | {
@@ -356,7 +364,7 @@ def test_what_is_read_and_what_is_written_have_limits_of_their_own(hall, limit):
 def test_a_limit_of_one_of_the_two_refuses_what_is_beyond_it(hall, limit, kind, name):
     limit(tokens_per_minute=100_000, **{f"{kind}_tokens_per_minute": 10})
     answered = ask(hall)
-    run(hall)
+    until(hall, lambda: answered.status)
     assert answered.status == 429
     assert f"the limit {name} of target/" in answered.error["message"].lower()
 
@@ -364,7 +372,7 @@ def test_a_limit_of_one_of_the_two_refuses_what_is_beyond_it(hall, limit, kind, 
 def test_what_anthropic_says_of_the_two_is_believed(hall, limit):
     meters = limit(input_tokens_per_minute=100_000, output_tokens_per_minute=50_000)
     ask(hall)
-    run(hall)
+    until(hall, lambda: hall.upstream.flights)
     hall.answer(
         ANSWERED,
         anthropic_ratelimit_input_tokens_limit="100000",
@@ -382,9 +390,9 @@ def test_after_a_fallback_what_the_first_target_read_and_wrote_is_not_charged(ha
     both = {"input_tokens_per_minute": 100_000, "output_tokens_per_minute": 100_000}
     first, second = limit("smart", **both), limit("only-chat/c", **both)
     hall.ask("/v1/chat/completions", {"model": "smart", "messages": [{"role": "user", "content": "x"}]})
-    run(hall)
+    until(hall, lambda: hall.upstream.flights)
     hall.flight.sink.on_failure(Failure(FailureKind.TIMEOUT, "took too long"))
-    run(hall, 0.2)
+    until(hall, lambda: len(hall.upstream.flights) == 2)
     hall.answer(ANSWERED)
     hall.turn(6)
     spent = [[meter.spent for meter in one.meters] for one in (first, second)]
