@@ -9,7 +9,7 @@ import pytest
 from headworks.access import Grant
 from headworks.calls import Caller, Failure, FailureKind, Limits, Team
 from headworks.errors import LimitsUnavailable
-from headworks.limiting import Limiter, quotas_of
+from headworks.limiting import CallQuota, Limiter, quotas_of
 from headworks.limits import LocalAuthority, holding
 from played_work import DONE, EVENTS, chat_answer, chunk, team
 
@@ -38,11 +38,13 @@ def run(hall, seconds=0.05):
 
 
 def until(hall, is_so):
-    """Run until it is so, or for ten seconds."""
+    """Run until it is so, or for ten seconds; at least for a turn, as between any two things that happen."""
+    run(hall, 0.0)
     for _ in range(500):
         if is_so():
-            return
+            break
         run(hall, 0.02)
+    run(hall, 0.0)
 
 
 def ask(hall, **headers):
@@ -371,30 +373,33 @@ def test_a_limit_of_one_of_the_two_refuses_what_is_beyond_it(hall, limit, kind, 
 
 def test_what_anthropic_says_of_the_two_is_believed(hall, limit):
     meters = limit(input_tokens_per_minute=100_000, output_tokens_per_minute=50_000)
-    ask(hall)
+    answered = ask(hall)
     until(hall, lambda: hall.upstream.flights)
-    hall.answer(
-        ANSWERED,
-        anthropic_ratelimit_input_tokens_limit="100000",
-        anthropic_ratelimit_input_tokens_remaining="7",
-        anthropic_ratelimit_output_tokens_limit="50000",
-        anthropic_ratelimit_output_tokens_remaining="0",
-        anthropic_ratelimit_output_tokens_reset="2126-11-25T12:00:30Z",
-    )
-    hall.turn(6)
-    assert (meters.inputs[0].balance <= 7, meters.outputs[0].balance) == (True, 0)
+    said = {
+        b"anthropic-ratelimit-input-tokens-limit": b"100000",
+        b"anthropic-ratelimit-input-tokens-remaining": b"7",
+        b"anthropic-ratelimit-output-tokens-limit": b"50000",
+        b"anthropic-ratelimit-output-tokens-remaining": b"0",
+        b"anthropic-ratelimit-output-tokens-reset": b"2126-11-25T12:00:30Z",
+    }
+    station = hall.table.resolve("nano").station
+    quota = CallQuota(hall.limiter, station, "m", 0, None)
+    quota.believe(station, said, time.perf_counter())
+    assert meters.inputs[0].balance <= 7
+    assert meters.outputs[0].balance == 0
+    answered.running.cancel()
 
 
 def test_after_a_fallback_what_the_first_target_read_and_wrote_is_not_charged(hall, limit):
     hall.make(retries=2)
     both = {"input_tokens_per_minute": 100_000, "output_tokens_per_minute": 100_000}
     first, second = limit("smart", **both), limit("only-chat/c", **both)
-    hall.ask("/v1/chat/completions", {"model": "smart", "messages": [{"role": "user", "content": "x"}]})
+    answered = hall.ask("/v1/chat/completions", {"model": "smart", "messages": [{"role": "user", "content": "x"}]})
     until(hall, lambda: hall.upstream.flights)
     hall.flight.sink.on_failure(Failure(FailureKind.TIMEOUT, "took too long"))
     until(hall, lambda: len(hall.upstream.flights) == 2)
     hall.answer(ANSWERED)
-    hall.turn(6)
+    until(hall, lambda: answered.is_over)
     spent = [[meter.spent for meter in one.meters] for one in (first, second)]
     assert spent == [[0, 0], [7, 5]]
 
