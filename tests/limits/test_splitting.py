@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headworks.limits import Lease, Quota, QuotaMeter, SplitLimitSet, Tokens
+from headworks.limits import Lease, LimitSet, Quota, QuotaMeter, SplitLimitSet, Tokens
 
 
 def meter(name: str, amount: int) -> QuotaMeter:
@@ -76,3 +76,13 @@ def test_whatever_is_reserved_settled_and_cancelled_what_is_spent_is_what_calls_
         made, read, written = made + 1, read + real[0], written + real[1]
     spent = {one.quota.name: one.spent for one in limits.meters}
     assert spent == {"requests": made, "tokens": read + written, "inputs": read, "outputs": written}
+
+
+def test_all_quotas_that_have_too_little_are_asked_for_at_once():
+    bare = [QuotaMeter(Quota(name, 100, 60.0)) for name in ("requests", "tokens", "inputs", "outputs")]
+    limits = SplitLimitSet(*((one,) for one in bare))
+    assert limits.reserve(Tokens.of(40, read=30, written=10), 1.0) is None
+    assert [one.needed for one in bare] == [1, 40, 30, 10]
+    plain = [QuotaMeter(Quota(name, 100, 60.0)) for name in ("requests", "tokens")]
+    assert LimitSet(plain[:1], plain[1:]).reserve(40, 1.0) is None
+    assert [one.needed for one in plain] == [1, 40]

@@ -274,11 +274,11 @@ class LimitSet:
         """One call and so many tokens on every quota, or nothing on any: None, and `blocker` says for which."""
         for meter in self._requests:
             if meter.balance < 1 or now_s >= meter.expires_s:
-                self._lack(meter, 1)
+                self._lack(meter, tokens, now_s)
                 return None
         for meter in self._tokens:
             if meter.balance < tokens or now_s >= meter.expires_s:
-                self._lack(meter, tokens)
+                self._lack(meter, tokens, now_s)
                 return None
         for meter in self._requests:
             meter.balance -= 1
@@ -310,9 +310,17 @@ class LimitSet:
         for meter in self._tokens:
             meter.waiting -= tokens
 
-    def _lack(self, meter: QuotaMeter, units: int) -> None:
-        self.blocker = meter
-        meter.lack(units)
+    def _wanted(self, tokens: int) -> Iterable[tuple[QuotaMeter, int]]:
+        """What such a call takes of each."""
+        yield from ((meter, 1) for meter in self._requests)
+        yield from ((meter, tokens) for meter in self._tokens)
+
+    def _lack(self, blocker: QuotaMeter, tokens: int, now_s: float) -> None:
+        """Note which has too little, and have all got that have: one after the other, each would take an exchange."""
+        self.blocker = blocker
+        for meter, units in self._wanted(tokens):
+            if meter.balance < units or now_s >= meter.expires_s:
+                meter.lack(units)
 
 
 class Reservation(msgspec.Struct, gc=False):

@@ -73,7 +73,7 @@ class SplitLimitSet(LimitSet):
         for meters, units in ((self._inputs, read), (self._outputs, written)):
             for meter in meters:
                 if meter.balance < units or now_s >= meter.expires_s:
-                    self._lack(meter, units)
+                    self._lack(meter, tokens, now_s)
                     return None
         if super().reserve(tokens, now_s) is None:
             return None
@@ -81,6 +81,12 @@ class SplitLimitSet(LimitSet):
             for meter in meters:
                 meter.balance -= units
         return SplitReservation(self, tokens)
+
+    def _wanted(self, tokens: int) -> Iterable[tuple[QuotaMeter, int]]:
+        read, written = _parts(tokens)
+        yield from super()._wanted(tokens)
+        yield from ((meter, read) for meter in self._inputs)
+        yield from ((meter, written) for meter in self._outputs)
 
     def wait_s(self, tokens: int, now_s: float, calls_ahead: float = 0.0, tokens_ahead: float = 0.0) -> float:
         """See `LimitSet`. Of those ahead is not known what they read and write: all of it may be either."""

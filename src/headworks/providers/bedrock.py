@@ -86,6 +86,7 @@ class BedrockProvider:
 
     limit_name = "max_tokens"
     caches_by_key = False
+    says_cost = False
 
     def __init__(self, settings: ProviderSettings, now: Callable[[], float] = time.time) -> None:
         self.name = settings.name
