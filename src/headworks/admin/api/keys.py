@@ -52,6 +52,8 @@ class LimitsShape(Question, frozen=True):
     tokens_per_minute: Most | None = None
     requests_per_day: Most | None = None
     tokens_per_day: Most | None = None
+    input_tokens_per_minute: Most | None = None
+    output_tokens_per_minute: Most | None = None
 
 
 class BudgetShape(Question, frozen=True):
