@@ -10,6 +10,12 @@ _VERHOEFF_P = (
 _VERHOEFF = [
     [[int(row[int(_VERHOEFF_P[place][digit])]) for digit in range(10)] for row in _VERHOEFF_D] for place in range(8)
 ]
+_VERHOEFF_TWO = [
+    [[_VERHOEFF[place + 1][_VERHOEFF[place][check][two % 10]][two // 10] for two in range(100)] for check in range(10)]
+    for place in range(0, 8, 2)
+]
+"""The same for two digits at a time, from the right."""
+
 _LUHN_DOUBLED = bytes.maketrans(b"0123456789", b"0246813579")
 _AS_NUMBERS = {ord(letter): str(number) for number, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 10)}
 
@@ -23,10 +29,13 @@ def luhn(digits: str) -> bool:
 
 def verhoeff(digits: str) -> bool:
     """Verhoeff, "Error detecting decimal codes" (1969)."""
-    check = 0
-    for place, digit in enumerate(reversed(digits)):
-        check = _VERHOEFF[place % 8][check][ord(digit) - 48]
-    return check == 0
+    check = place = 0
+    end = len(digits)
+    while end > 1:
+        check = _VERHOEFF_TWO[place % 4][check][int(digits[end - 2 : end])]
+        place += 1
+        end -= 2
+    return (_VERHOEFF[2 * place % 8][check][int(digits[0])] if end else check) == 0
 
 
 def mod_97(text: str) -> bool:

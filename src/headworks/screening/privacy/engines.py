@@ -5,7 +5,8 @@ is only tried on a text that holds what every match of it must hold.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Generator, Sequence
 from typing import Protocol
 
 from headworks.screening.privacy.patterns import Pattern
@@ -19,6 +20,10 @@ _RE2_MEMORY = 128 << 20
 """Bytes that a set's automaton may take; a state is built when it is first needed, so little of it ever is."""
 
 
+Spans = Generator[tuple[int, int], int | None, None]
+"""Starts and ends in order. What is sent says from where on to go on, in place of the end of the match."""
+
+
 class Engine(Protocol):
     """Runs a fixed list of patterns."""
 
@@ -26,8 +31,8 @@ class Engine(Protocol):
         """Which patterns may match in this; none that does is left out."""
         ...
 
-    def spans(self, index: int, data: bytes, start: int) -> Iterator[tuple[int, int]]:
-        """Where a pattern matches from `start` on, without overlaps: its first group, or all of it."""
+    def spans(self, index: int, data: bytes) -> Spans:
+        """Where a pattern matches, without overlaps: its first group, or all of it."""
         ...
 
 
@@ -62,22 +67,67 @@ class Re2Engine:
             self._compiled.append(compiled)
             self._groups.append(1 if compiled.groups else 0)
         self._set.Compile()
-        self._needles = [pattern.needles for pattern in patterns]
+        options.case_sensitive = False
+        self._needles = [_needle_search(pattern.needles, options) for pattern in patterns]
+        self._near = [_near_search(pattern) for pattern in patterns]
 
     def matching(self, data: bytes) -> Sequence[int]:
         """Which patterns match."""
         found: list[int] | None = self._set.Match(data)
         if not found:
             return ()
-        lowered = data.lower()
         needles = self._needles
-        return [index for index in found if not needles[index] or any(needle in lowered for needle in needles[index])]
+        return [index for index in found if (search := needles[index]) is None or search(data) is not None]
 
-    def spans(self, index: int, data: bytes, start: int) -> Iterator[tuple[int, int]]:
+    def spans(self, index: int, data: bytes) -> Spans:
         """As in `Engine`."""
-        group = self._groups[index]
-        for match in self._compiled[index].finditer(data, start):
-            yield match.span(group)
+        compiled, group, near = self._compiled[index], self._groups[index], self._near[index]
+        start = count = 0
+        while near is None or count < _DENSE:
+            for match in compiled.finditer(data, start):
+                count += 1
+                start = match.end()
+                moved = yield match.span(group)
+                if moved is not None:
+                    start = moved
+                    break
+                if count == _DENSE and near is not None:
+                    break
+            else:
+                return
+        while True:
+            # A call of RE2 costs a microsecond and one of `re` a quarter, but that only while matches are near.
+            stop = start + _NEAR
+            match = near(data, start, stop)
+            if match is None or match.start() + MOST_NEAR >= stop:
+                match = compiled.search(data, start)
+                if match is None:
+                    return
+            moved = yield match.span(group)
+            start = match.end() if moved is None else moved
+
+
+_DENSE = 16
+"""Matches of a pattern from which on more are expected to be near."""
+
+_NEAR = 2048
+MOST_NEAR = 512
+"""Characters that are searched for the next of many matches, and that a match of those patterns has at most."""
+
+
+def _needle_search(needles: Sequence[bytes], options: "re2.Options") -> "Callable[[bytes], object] | None":
+    """What finds one of a pattern's needles; in RE2, which looks for all of them at once."""
+    if not needles:
+        return None
+    search: Callable[[bytes], object] = re2.compile(b"|".join(map(re2.escape, needles)), options).search
+    return search
+
+
+def _near_search(pattern: Pattern) -> "Callable[[bytes, int, int], re.Match[bytes] | None] | None":
+    """The same pattern for `re`, if no match of it is long."""
+    if pattern.is_long:
+        return None
+    return re.compile(pattern.source.encode("latin-1")).search
 
 
 _DIGITS_TO_ZERO = bytes(48 if 48 <= byte < 58 else 120 for byte in range(256))
@@ -101,7 +151,8 @@ class PythonEngine:
                 raise PatternError(index, str(error)) from None
             self._compiled.append(compiled)
             self._groups.append(1 if compiled.groups else 0)
-        self._areas: tuple[bytes, list[tuple[int, int]]] = b"", []
+        self._is_near_digits = [_stays_near_digits(pattern) for pattern in patterns]
+        self._areas: tuple[bytes, list[int], list[int]] = b"", [], []
 
     def matching(self, data: bytes) -> Sequence[int]:
         """Which patterns may match, by their gates."""
@@ -119,28 +170,31 @@ class PythonEngine:
             and (not pattern.needles or any(needle in lowered for needle in pattern.needles))
         ]
 
-    def spans(self, index: int, data: bytes, start: int) -> Iterator[tuple[int, int]]:
+    def spans(self, index: int, data: bytes) -> Spans:
         """As in `Engine`."""
-        group = self._groups[index]
         find = self._compiled[index].finditer
-        if not _stays_near_digits(self._patterns[index]):
-            for match in find(data, start):
-                yield match.span(group)
-            return
-        for first, last in self._areas_of(data):
-            if last > start:
-                for match in find(data, max(first, start), last):
-                    yield match.span(group)
+        starts, ends = self._areas_of(data) if self._is_near_digits[index] else ([0], [len(data)])
+        group = self._groups[index]
+        start = number = 0
+        while number < len(ends):
+            for match in find(data, max(starts[number], start), ends[number]):
+                moved = yield match.span(group)
+                if moved is not None:
+                    start = moved
+                    number = bisect_right(ends, start)
+                    break
+            else:
+                number += 1
 
-    def _areas_of(self, data: bytes) -> list[tuple[int, int]]:
+    def _areas_of(self, data: bytes) -> tuple[list[int], list[int]]:
         """Where digits are, with what is around them; kept for the next pattern that is tried on the same text."""
-        known, areas = self._areas
+        known, starts, ends = self._areas
         if known is not data:
-            areas = [
-                (max(0, m.start() - _REACH), min(len(data), m.end() + _REACH)) for m in _DIGIT_AREAS.finditer(data)
-            ]
-            self._areas = data, areas
-        return areas
+            places = [match.span() for match in _DIGIT_AREAS.finditer(data)]
+            starts = [max(0, start - _REACH) for start, _ in places]
+            ends = [min(len(data), end + _REACH) for _, end in places]
+            self._areas = data, starts, ends
+        return starts, ends
 
 
 _REACH = 48

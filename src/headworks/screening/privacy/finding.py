@@ -126,24 +126,24 @@ class Finder:
 
     def _judge(self, index: int, data: bytes, hits: list[Hit]) -> None:
         pattern = self._patterns[index]
-        judge, least, retries = pattern.judge, self._least, pattern.retries
-        start = 0
-        while True:
-            for first, last in self._engine.spans(index, data, start):
+        judge, least, retries, after = pattern.judge, self._least, pattern.retries, pattern.after
+        next_span = self._engine.spans(index, data).send
+        moved: int | None = None
+        try:
+            while True:
+                first, last = next_span(moved)
+                moved = None
                 if first == last:
                     continue
                 hit = judge(data, first, last)
                 if hit is not None and hit[3] >= least:
                     hits.append(hit)
-                    if not retries or hit[2] == last:
-                        continue
-                    start = hit[2]  # the judge took less than the match
-                    break
-                if retries:
-                    start = first + 1
-                    break
-            else:
-                return
+                    if retries and hit[2] != last:
+                        moved = hit[2]  # the judge took less than the match
+                elif retries:
+                    moved = first + 1 if after is None else after(data, first)
+        except StopIteration:
+            return
 
 
 def without_overlaps(found: list[Finding]) -> list[Finding]:

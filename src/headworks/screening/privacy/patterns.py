@@ -34,7 +34,9 @@ class Pattern(msgspec.Struct, frozen=True):
         run: so many letters and digits in a row.
         shape: letters written as `a` and digits as `0`, this.
         wider: a cheaper pattern that matches wherever this one does, for the first pass.
+        is_long: a match may be longer than `engines.MOST_NEAR` characters, or take `re` unbounded time.
         retries: when the judge says no, a match may begin within the one that was refused.
+        after: from where on it may, given where the refused one starts; by default one character on.
     """
 
     source: str
@@ -44,7 +46,9 @@ class Pattern(msgspec.Struct, frozen=True):
     shape: bytes = b""
     run: int = 0
     retries: bool = False
+    after: Callable[[bytes, int], int] | None = None
     wider: str = ""
+    is_long: bool = False
 
 
 def any_of(words: str) -> tuple[bytes, ...]:
@@ -66,7 +70,9 @@ class Words:
 
     def stand_before(self, data: bytes, start: int, reach: int = _BEFORE) -> bool:
         """Whether one does."""
-        return self._search(data[max(0, start - reach) : start].lower()) is not None
+        before = data[max(0, start - reach) : start].lower()
+        # Where there are no letters (numbers after numbers) there is no word, and this is quicker.
+        return before != before.upper() and self._search(before) is not None
 
 
 _SEPARATORS = b" \t\r\n.-/()"
@@ -81,7 +87,9 @@ _OTHER_NUMBERS = re.compile(
 
 def is_other_number(data: bytes, start: int) -> bool:
     """Whether the words just before say that this is an order number, a version, or another number of no person."""
-    return _OTHER_NUMBERS.search(data[max(0, start - 24) : start].lower()) is not None
+    before = data[max(0, start - 24) : start].lower()
+    near = before[-5:]  # the last letter of such a word stands there, or the word does not end before the number
+    return near != near.upper() and _OTHER_NUMBERS.search(before) is not None
 
 
 _UNIT = re.compile(rb" ?(?:[kmgt]i?b|b|bytes?|bits?|[mun]?s|secs?|seconds?|rows|lines|items|records|px|hz|%)(?![a-z])")
