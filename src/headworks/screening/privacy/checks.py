@@ -1,5 +1,7 @@
 """Check digits, each in a few lines, with its source. All take digits (or capitals) without separators."""
 
+import functools
+
 _VERHOEFF_D = (
     "0123456789", "1234067895", "2340178956", "3401289567", "4012395678",
     "5987604321", "6598710432", "7659821043", "8765932104", "9876543210",
@@ -10,12 +12,6 @@ _VERHOEFF_P = (
 _VERHOEFF = [
     [[int(row[int(_VERHOEFF_P[place][digit])]) for digit in range(10)] for row in _VERHOEFF_D] for place in range(8)
 ]
-_VERHOEFF_TWO = [
-    [[_VERHOEFF[place + 1][_VERHOEFF[place][check][two % 10]][two // 10] for two in range(100)] for check in range(10)]
-    for place in range(0, 8, 2)
-]
-"""The same for two digits at a time, from the right."""
-
 _LUHN_DOUBLED = bytes.maketrans(b"0123456789", b"0246813579")
 _AS_NUMBERS = {ord(letter): str(number) for number, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 10)}
 
@@ -29,13 +25,33 @@ def luhn(digits: str) -> bool:
 
 def verhoeff(digits: str) -> bool:
     """Verhoeff, "Error detecting decimal codes" (1969)."""
+    fours = _verhoeff_fours()
     check = place = 0
     end = len(digits)
-    while end > 1:
-        check = _VERHOEFF_TWO[place % 4][check][int(digits[end - 2 : end])]
+    while end >= 4:
+        check = _VERHOEFF[0][check][fours[place % 2][int(digits[end - 4 : end])]]
+        end -= 4
         place += 1
-        end -= 2
-    return (_VERHOEFF[2 * place % 8][check][int(digits[0])] if end else check) == 0
+    for place, digit in enumerate(reversed(digits[:end]), len(digits) - end):
+        check = _VERHOEFF[place % 8][check][ord(digit) - 48]
+    return check == 0
+
+
+@functools.cache
+def _verhoeff_fours() -> tuple[bytes, bytes]:
+    """What four digits come to, from the right: in the first places, and in the four after those."""
+
+    def table(places: range) -> bytes:
+        found = bytearray(10_000)
+        for number in range(10_000):
+            check, rest = 0, number
+            for place in places:
+                rest, digit = divmod(rest, 10)
+                check = _VERHOEFF[place][check][digit]
+            found[number] = check
+        return bytes(found)
+
+    return table(range(4)), table(range(4, 8))
 
 
 def mod_97(text: str) -> bool:

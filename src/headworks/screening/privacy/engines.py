@@ -7,6 +7,7 @@ is only tried on a text that holds what every match of it must hold.
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from typing import Protocol
 
 from headworks.screening.privacy.patterns import Pattern
@@ -54,7 +55,7 @@ class Re2Engine:
         options.log_errors = False
         options.max_mem = _RE2_MEMORY
         self._set = re2.Set.SearchSet(options)
-        self._compiled = []
+        self._searches: list[_Search] = []
         self._groups = []
         for index, pattern in enumerate(patterns):
             source = pattern.source.encode("latin-1")
@@ -64,7 +65,7 @@ class Re2Engine:
             except re2.error as error:
                 reason = error.args[0] if error.args else "it is not RE2 syntax"
                 raise PatternError(index, reason.decode() if isinstance(reason, bytes) else str(reason)) from None
-            self._compiled.append(compiled)
+            self._searches.append(_re2_search(compiled))
             self._groups.append(1 if compiled.groups else 0)
         self._set.Compile()
         options.case_sensitive = False
@@ -81,35 +82,57 @@ class Re2Engine:
 
     def spans(self, index: int, data: bytes) -> Spans:
         """As in `Engine`."""
-        compiled, group, near = self._compiled[index], self._groups[index], self._near[index]
+        search, group, near = self._searches[index], self._groups[index], self._near[index]
+        size = len(data)
         start = count = 0
-        while near is None or count < _DENSE:
-            for match in compiled.finditer(data, start):
-                count += 1
+        while True:
+            # A call of RE2 costs half a microsecond and one of `re` a quarter, but that only while matches are near.
+            stop = start + _NEAR if count >= _DENSE and near is not None else 0
+            match = near(data, start, stop) if near is not None and stop else None
+            if match is not None and match.start() + MOST_NEAR < stop:
                 start = match.end()
                 moved = yield match.span(group)
-                if moved is not None:
-                    start = moved
-                    break
-                if count == _DENSE and near is not None:
-                    break
             else:
-                return
-        while True:
-            # A call of RE2 costs a microsecond and one of `re` a quarter, but that only while matches are near.
-            stop = start + _NEAR
-            match = near(data, start, stop)
-            if match is None or match.start() + MOST_NEAR >= stop:
-                match = compiled.search(data, start)
-                if match is None:
+                spans = search(data, start, size)
+                start = spans[0][1]
+                if start < 0:
                     return
-            moved = yield match.span(group)
-            start = match.end() if moved is None else moved
+                count += 1
+                moved = yield spans[group]
+                if spans[0][0] == start:
+                    start += 1  # an empty one
+            if moved is not None:
+                start = moved
+            if start > size:
+                return
 
 
 _DENSE = 16
 """Matches of a pattern from which on more are expected to be near."""
 
+_Search = Callable[[bytes, int, int], Sequence[tuple[int, int]]]
+"""The spans of the first match between two places, and of its groups; (-1, -1) for none."""
+
+
+def _re2_search(compiled: "re2._Regexp") -> "_Search":
+    """What `compiled.search` does, without an iterator, a match object and a decoder around each call.
+
+    That is RE2's own function, which the package keeps for itself: where it is not what it was, the public one does.
+    """
+    own = getattr(getattr(compiled, "_regexp", None), "Match", None)
+    anywhere = getattr(getattr(re2, "_Anchor", None), "UNANCHORED", None)
+    if own is not None and anywhere is not None:
+        found: _Search = partial(own, anywhere)
+        return found
+
+    def search(data: bytes, start: int, stop: int) -> Sequence[tuple[int, int]]:
+        match = compiled.search(data, start, stop)
+        return _NOTHING if match is None else [match.span(group) for group in range(compiled.groups + 1)]
+
+    return search
+
+
+_NOTHING = ((-1, -1),)
 _NEAR = 2048
 MOST_NEAR = 512
 """Characters that are searched for the next of many matches, and that a match of those patterns has at most."""

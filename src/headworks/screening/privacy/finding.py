@@ -65,6 +65,7 @@ class Finder:
         self._least = settings.least_confidence
         self._actions = dict(settings.kinds)
         self._otherwise = settings.otherwise
+        self._allows = "allow" in (settings.otherwise, *settings.kinds.values())
         self._recognisers = tuple(recognisers)
         self._never = frozenset(value.casefold() for value in settings.never)
         for name, pattern in settings.patterns.items():
@@ -115,7 +116,8 @@ class Finder:
             found.extend(finding for finding in recogniser.find(text) if finding.confidence >= self._least)
         if self._words:
             found = [one for one in found if self._is_listed(text, one)]
-        found = [one for one in found if self._actions.get(one.kind, self._otherwise) != "allow"]
+        if self._allows:
+            found = [one for one in found if self._actions.get(one.kind, self._otherwise) != "allow"]
         if self._never:
             found = [one for one in found if text[one.start : one.end].casefold() not in self._never]
         return without_overlaps(found)

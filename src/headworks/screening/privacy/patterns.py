@@ -66,13 +66,28 @@ class Words:
     __slots__ = ("_search",)
 
     def __init__(self, alternatives: str) -> None:
-        self._search = re.compile(rb"(?<![a-z])(?:" + alternatives.encode() + rb")(?![a-z])").search
+        self._search = re.compile(f"(?<![a-z])(?:{_by_letter(alternatives)})(?![a-z])".encode()).search
 
     def stand_before(self, data: bytes, start: int, reach: int = _BEFORE) -> bool:
         """Whether one does."""
         before = data[max(0, start - reach) : start].lower()
         # Where there are no letters (numbers after numbers) there is no word, and this is quicker.
         return before != before.upper() and self._search(before) is not None
+
+
+def _by_letter(alternatives: str) -> str:
+    """The same alternatives under their first letters, so that `re` tries few of them at each word."""
+    rests: dict[str, list[str]] = {}
+    depth = start = 0
+    for place, character in enumerate(alternatives + "|"):
+        depth += (character == "(") - (character == ")")
+        if character == "|" and not depth:
+            word = alternatives[start:place]
+            start = place + 1
+            # What is no plain letter, or is repeated, stays in one piece.
+            is_plain = word[:1].isalnum() and word[1:2] not in ("?", "*", "{", "+")
+            rests.setdefault(word[0] if is_plain else "", []).append(word[1:] if is_plain else word)
+    return "|".join(f"{letter}(?:{'|'.join(words)})" if letter else "|".join(words) for letter, words in rests.items())
 
 
 _SEPARATORS = b" \t\r\n.-/()"
@@ -97,6 +112,8 @@ _UNIT = re.compile(rb" ?(?:[kmgt]i?b|b|bytes?|bits?|[mun]?s|secs?|seconds?|rows|
 
 def is_quantity(data: bytes, end: int) -> bool:
     """Whether a unit follows."""
+    if data[end + 1 : end + 2].isdigit():
+        return False
     return _UNIT.match(data[end : end + 10].lower()) is not None
 
 
@@ -137,7 +154,7 @@ def number(
 
     def judge(data: bytes, start: int, end: int) -> Hit | None:
         value = data[start:end]
-        characters = digits_of(value)
+        characters = value.translate(None, _SEPARATORS).decode("latin-1")
         if not is_valid(characters.upper()):
             return None
         if words.stand_before(data, start):

@@ -74,7 +74,7 @@ def _card(data: bytes, start: int, end: int) -> Hit | None:
     return None if hit is not None and end - start <= 13 and hit[3] < 0.98 else hit
 
 
-_TABLE = re.compile(rb"[0-9]{4}(?:[ \t\r\n.-]{1,2}[0-9]{4}){7,15}(?![0-9])")
+_TABLE = re.compile(rb"[0-9]{4}(?:[ \t\r\n.-]{1,2}[0-9]{4}){7,31}(?![0-9])")
 _FOUR = re.compile(rb"[0-9]{4}")
 _SUMS = bytes(sum(divmod(n // 1000 * 2, 10)) + n // 100 % 10 + sum(divmod(n // 10 % 10 * 2, 10)) + n % 10
               for n in range(10_000))  # fmt: skip
@@ -89,16 +89,12 @@ def _after(data: bytes, first: int) -> int:
     digits = table[0].translate(None, _APART)
     groups = [int(digits[at : at + 4]) for at in range(0, len(digits), 4)]
     sums = [_SUMS[group] for group in groups]
-    # Of the last four, what follows them may be a part.
-    last = len(groups) - 4
-    ahead = next(
-        (
-            at
-            for at in range(1, last)
-            if not (sums[at] + sums[at + 1] + sums[at + 2] + sums[at + 3]) % 10 and _LENGTHS[groups[at]] & _SIXTEEN
-        ),
-        last,
-    )
+    ahead = 0
+    while (ahead := ahead + 1) < len(groups) - 4:  # what follows may be a part of the last four
+        if not (sums[ahead] + sums[ahead + 1] + sums[ahead + 2] + sums[ahead + 3]) % 10 and (
+            _LENGTHS[groups[ahead]] & _SIXTEEN
+        ):
+            break
     return next(islice(_FOUR.finditer(data, first), ahead, None)).start()
 
 
