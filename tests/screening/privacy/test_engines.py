@@ -24,7 +24,8 @@ OWN = Privacy(
         words=("tap",), whole_words=False)},
     identifiers=("ch.ssn", "at.vnr"),
 )  # fmt: skip
-plain = Finder()
+plain, eager = Finder(), Finder()
+eager._patterns = tuple(msgspec.structs.replace(pattern, after=None) for pattern in eager._patterns)
 fast, slow = Finder(OWN), Finder(OWN, prefers_re2=False)
 PIECES = [
     "password: ", "token=", "sk-", "eyJ", "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "://", "@", ".co",
@@ -104,8 +105,6 @@ TABLES = st.lists(
 @given(TABLES, st.sampled_from([" ", "\n", "-", ". ", ""]))
 def test_what_is_passed_over_in_a_table_of_numbers_holds_no_card(groups, between):
     text = between.join(groups)
-    eager = Finder()
-    eager._patterns = tuple(msgspec.structs.replace(pattern, after=None) for pattern in eager._patterns)
 
     assert plain.find(text) == eager.find(text)
 
@@ -113,8 +112,8 @@ def test_what_is_passed_over_in_a_table_of_numbers_holds_no_card(groups, between
 @pytest.mark.skipif(re2 is None, reason="the extra `privacy` is not installed")
 def test_where_matches_are_dense_both_engines_find_the_same():
     rng = random.Random(9)
-    for kind in sorted(CHECKED):
-        values = [CHECKED[kind](rng) for _ in range(60)]
+    for kind in sorted(CHECKED)[::2]:
+        values = [CHECKED[kind](rng) for _ in range(30)]
         text = " ".join(value[0] if isinstance(value, tuple) else value for value in values) + " x" * 3000 + " 1 "
         text += "\n".join(f"{kind} {value[0] if isinstance(value, tuple) else value}" for value in values)
 

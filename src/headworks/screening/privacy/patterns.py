@@ -102,9 +102,8 @@ _OTHER_NUMBERS = re.compile(
 
 def is_other_number(data: bytes, start: int) -> bool:
     """Whether the words just before say that this is an order number, a version, or another number of no person."""
-    before = data[max(0, start - 24) : start].lower()
-    near = before[-5:]  # the last letter of such a word stands there, or the word does not end before the number
-    return near != near.upper() and _OTHER_NUMBERS.search(before) is not None
+    near = data[max(0, start - 5) : start].lower()  # the last letter of such a word would stand there
+    return near != near.upper() and _OTHER_NUMBERS.search(data[max(0, start - 24) : start].lower()) is not None
 
 
 _UNIT = re.compile(rb" ?(?:[kmgt]i?b|b|bytes?|bits?|[mun]?s|secs?|seconds?|rows|lines|items|records|px|hz|%)(?![a-z])")
