@@ -153,7 +153,7 @@ class WorkloadCalls:
             if not grant.may_use(work.name):
                 raise shared.planner.unknown(work.name, grant)  # before anything is said of what it takes
             head, admission, reply = in_responses(call, head, admission, reply, work.name, work.limit)
-        asked = compose_call(call, work, head, admission, grant, shared.planner, shared.values, self._secret)
+        asked = await compose_call(call, work, head, admission, grant, shared.planner, shared.values, self._secret)
         if work.contract.cache is None:
             await self._make(call, work, head, admission, grant, asked, home, ending, reply)
         else:

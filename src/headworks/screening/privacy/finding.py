@@ -106,12 +106,15 @@ class Finder:
         shadow = Shadow(text)
         return self.find_with(self._engine.matching(shadow.data), text, shadow)
 
-    def find_with(self, indices: Sequence[int], text: str, shadow: Shadow) -> list[Finding]:
-        """`find`, when it is known which patterns may match."""
+    def find_with(
+        self, indices: Sequence[int], text: str, shadow: Shadow, entities: Sequence[Finding] = ()
+    ) -> list[Finding]:
+        """`find`, when it is known which patterns may match, and what a model has found already."""
         hits: list[Hit] = []
         for index in indices:
             self._judge(index, shadow.data, hits)
         found = [Finding(*shadow.place(start, end), kind, confidence) for kind, start, end, confidence in hits]
+        found.extend(one for one in entities if one.confidence >= self._least)
         for recogniser in self._recognisers:
             found.extend(finding for finding in recogniser.find(text) if finding.confidence >= self._least)
         if self._words:
