@@ -155,7 +155,8 @@ def _unusable(file: str, place: str, reason: str) -> ConfigError:
 _EDGES = " \t\r\n.,;:!?\"'()[]{}<>*_`|-\u2013\u2014\u2018\u2019\u201c\u201d"
 _POSSESSIVE = re.compile(r"['\u2019]s?$")
 _ARTICLE = re.compile(r"^(?:the|The|a|A|an|An) ")
-_NO_NAME = re.compile(r"[=(){}\[\]<>/\\@#$%^*_|~`]|\d{3}|https?:|www\.")
+_NO_NAME = re.compile(r"[=(){}\[\]<>/\\@#$%^*_|~`]|https?:|www\.")
+_NUMBER = re.compile(r"\d{3}")
 _MOST_LINES = 1
 
 
@@ -176,6 +177,8 @@ def tidied(text: str, span: Span) -> Span | None:
     lead += article.end() if article else 0
     value = value[lead:]
     if len(value) < 2 or value.count("\n") >= _MOST_LINES or _NO_NAME.search(value):
+        return None
+    if kind != "location" and _NUMBER.search(value):
         return None
     if value == value.lower() and value != value.upper():  # scripts without capitals are the same in both
         return None
