@@ -4,6 +4,7 @@ The model runs in processes of its own, so that asking it is waiting. Everything
 found at hand.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable
 
 from headworks.screening.privacy import NO_ENTITIES, Entities, EntityFailure, PrivacyPolicy, ScreeningFailed
@@ -56,7 +57,9 @@ class NameReading:
         if pool is None:
             return
         try:
-            self._entities = await pool.find(texts())
+            # In a task of its own, made on the loop: a call runs as a `Flow`, and the pool's time limits need a task.
+            await asyncio.sleep(0)
+            self._entities = await asyncio.get_running_loop().create_task(pool.find(texts()))
         except EntityFailure as failure:
             report(f"{self._call.call_id}: names could not be looked for: {failure}")
             self._fail()
