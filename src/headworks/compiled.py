@@ -67,6 +67,8 @@ class CompiledWorkload(WorkloadVersion, frozen=True, eq=False, kw_only=True):
         static_headers: a header block that names the workload in answers.
         priority: the class of its calls; None where that is their caller's.
         budget: what its calls may cost together.
+        check_model: the name of the model that is asked about untrusted text; empty where none is, or until the targets
+            are there.
     """
 
     name: str
@@ -84,6 +86,7 @@ class CompiledWorkload(WorkloadVersion, frozen=True, eq=False, kw_only=True):
     static_headers: bytes
     priority: int | None
     budget: Budget
+    check_model: str = ""
 
     @property
     def judges_output(self) -> bool:

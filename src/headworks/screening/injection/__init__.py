@@ -9,6 +9,7 @@ Pure. May import `errors`, `calls` and `config.injection`.
 """
 
 from headworks.screening.injection.addresses import Address, AddressKind, find_addresses
+from headworks.screening.injection.asking import question, verdict_in
 from headworks.screening.injection.canary import CanaryStream, CanaryWatch, canary_note, canary_of
 from headworks.screening.injection.characters import unusual_characters, without_unusual_characters
 from headworks.screening.injection.detecting import Detector
@@ -39,7 +40,9 @@ __all__ = [
     "find_addresses",
     "heaviest",
     "leaves",
+    "question",
     "summed_up",
     "unusual_characters",
+    "verdict_in",
     "without_unusual_characters",
 ]
