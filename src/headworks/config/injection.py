@@ -98,6 +98,13 @@ class Injection(Section, frozen=True):
             f"variables. {_MODES} `block`: refused. It finds a part of attacks only, and is no gate by itself."
         ),
     ] = "monitor"
+    classifier: Annotated[
+        Literal["off", "monitor"],
+        Meta(
+            description="A small local model that tells what is like known attacks, in the same texts; needs the extra "
+            f"`detect`. {_MODES} It never refuses: too much escapes it, and what it was not trained on it may mistake."
+        ),
+    ] = "off"
     check: Annotated[ModelCheck | None, Meta(description="Another model that is asked, too. Left out: none is.")] = None
     fence: Annotated[
         Literal["off", "fence", "datamark"],
