@@ -162,8 +162,8 @@ def _file(weights: Sequence[np.ndarray], threshold: float, sources: Sequence[str
         "provenance": (
             "Trained by tools/injection/train.py; licensed as the rest of this package. It holds numbers only, no text "
             "of what it was trained on: attacks as prompt-armor 0.9.1 (Apache-2.0) hands them on, of the sources named "
-            "here; benign text of Python's library (PSF), package descriptions, this documentation, prompt-armor, AgentDojo "
-            "(MIT), NotInject (MIT), XSTest (CC BY 4.0) and WildGuard (ODC-BY)."
+            "here; benign text of Python's library (PSF), package descriptions, this documentation, prompt-armor, "
+            "AgentDojo (MIT), NotInject (MIT), XSTest (CC BY 4.0) and WildGuard (ODC-BY)."
         ),
         "embedding": "wordllama 0.4.0.post1, l2_supercat_256",
         "threshold": round(threshold, 3),
