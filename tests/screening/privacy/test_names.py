@@ -51,6 +51,7 @@ def test_a_name_is_found_by_the_words_around_it(finder, text, names):
         "Thanks, see you at Kings Cross station tomorrow",
         '{"name": "get_weather", "customer_name": null, "last_name": "Type"}',
         "Dr. no",
+        ">>> s == 'Hello World'",
     ],
 )
 def test_what_is_no_name_is_not_taken_for_one(finder, text):

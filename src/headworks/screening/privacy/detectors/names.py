@@ -7,7 +7,7 @@ import re
 
 from headworks.screening.privacy.patterns import Hit, Pattern, any_of
 
-_WORD = r"[A-Z\xff][A-Za-z\xff'-]{1,24}"
+_WORD = r"[A-Z\xff](?:[A-Za-z\xff'-]{0,23}[A-Za-z\xff])"
 _PARTICLE = r"(?:(?:de|van|von|der|den|da|di|la|le|bin|al|el|dos|del|zu) ){0,2}"
 _FULL = rf"({_WORD}(?: {_PARTICLE}(?:[A-Z]\. )?{_WORD}){{0,3}})"
 
