@@ -14,13 +14,14 @@ from headworks.config import DETERMINISTIC, Contract, Workload
 from headworks.config.budgets import budget_of
 from headworks.config.contract import OutputLimits
 from headworks.config.document import Mark
+from headworks.config.injection import Injection
 from headworks.config.privacy import Privacy
 from headworks.deterministic import LastAnswer, last_answer
 from headworks.errors import ConfigError, Problem, Refusal
 from headworks.prompts import Prompt, Publication, parse
 from headworks.routing import Target
 from headworks.screening import ActionPolicy, AnswerRunner, OutputSchema, RulesRunner, ToolSet
-from headworks.screening.injection import InjectionPolicy
+from headworks.screening.injection import Embed, InjectionPolicy
 from headworks.screening.privacy import PrivacyPolicy
 from headworks.stations import Station
 
@@ -219,7 +220,7 @@ def compile_workload(
         rules=None,
         answerer=None,
         privacy=privacy,
-        injection=None if injection is None else InjectionPolicy.compile(injection, str(workload.file)),
+        injection=None if injection is None else injection_policy(injection, str(workload.file)),
         keeping=keeping,
         static_headers=f"x-headworks-workload: {workload.name}\r\n".encode("ascii"),
         priority=_priority(contract),
@@ -333,6 +334,21 @@ class _Sent(msgspec.Struct, frozen=True):
 
 
 _decode_sent = msgspec.json.Decoder(_Sent).decode
+
+
+def injection_policy(settings: Injection, file: str = "workload.yaml") -> InjectionPolicy:
+    """The layers against injection of a contract, with the local embedding where they need it.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    return InjectionPolicy.compile(settings, _load_embed, file)
+
+
+def _load_embed() -> Embed:
+    from headworks.embedding import load_local_model  # 16 MB: only who classifies loads it
+
+    return load_local_model().vectors
 
 
 def own_prompt(workload: Workload, published: Published) -> Prompt | None:

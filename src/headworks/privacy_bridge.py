@@ -62,7 +62,6 @@ class CallPrivacy:
         entities: names that were found in this call already.
 
     Attributes:
-        has_failed: the call went up unscreened.
         said: the last whole answer as the model gave it, with tokens.
     """
 
@@ -87,9 +86,14 @@ class CallPrivacy:
         self._up: dict[str, int] = {}
         self._own: dict[str, int] = {}
         self._unread = 0
-        self.has_failed = False
+        self._has_failed = False
         self._is_kept = False
         self.said: ModelAnswer | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the call went up unscreened, or with its names unread."""
+        return self._has_failed or self._names.is_open
 
     @property
     def entities(self) -> Entities:
@@ -116,7 +120,7 @@ class CallPrivacy:
         except ScreeningFailed:
             if self._policy.fails_closed:
                 raise
-            self.has_failed = True
+            self._has_failed = True
             self.note({})
             report(f"{self._call.call_id}: screening failed, and went up unscreened: `on_failure: open`")
             return fields
@@ -138,7 +142,7 @@ class CallPrivacy:
             own=self._own,
             unread=self._unread,
             unknown=len(self._restorer.unknown),
-            has_failed=self.has_failed,
+            has_failed=self._has_failed,
             has_unread_names=self._names.is_open,
         )
 

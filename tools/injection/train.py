@@ -28,7 +28,8 @@ from sklearn.neural_network import MLPClassifier
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "src")]
 
-from headworks.screening.injection.embedding import load_embedder, windows  # noqa: E402
+from headworks.embedding import load_local_model  # noqa: E402
+from headworks.screening.injection.classifier import windows  # noqa: E402
 
 WEIGHTS = ROOT / "src" / "headworks" / "screening" / "injection" / "data" / "classifier.json"
 TRAINED_ON = (
@@ -46,7 +47,8 @@ _REPEATED = 3
 
 _HIDDEN = 64
 _LEAST_SHARE = 0.005
-"""Of the benign pieces that set the threshold, at most so many are above it, and one in a hundred of each family."""
+_HARD_SHARE = 0.01
+"""Of the benign pieces that set the threshold, at most so many are above it; and of the hard ones among them."""
 
 
 def main() -> int:
@@ -56,7 +58,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help=f"write {WEIGHTS.relative_to(ROOT)}")
     parser.add_argument("--without", action="append", default=[], metavar="SOURCE", help="a source not to train on")
     options = parser.parse_args()
-    embed = load_embedder()
+    embed = load_local_model().vectors
     attacks = _attacks(options.folder)
     benign = {name: texts for name, texts in measure.benign_texts(options.folder).items() if texts}
     sources = [source for source in TRAINED_ON if source not in options.without]
@@ -65,8 +67,7 @@ def main() -> int:
     negative = []
     for name, texts in benign.items():
         if name != _UNUSUAL:
-            is_hard = name.startswith(("Hard", "What"))
-            negative += texts[::3] * (_REPEATED if is_hard else 1)
+            negative += texts[::3] * (_REPEATED if _is_hard(name) else 1)
     bad, good = _rows(embed, positive)[0], _rows(embed, negative)[0]
     inputs, labels = np.vstack([bad, good]), np.r_[np.ones(len(bad)), np.zeros(len(good))]
     warnings.simplefilter("ignore", ConvergenceWarning)
@@ -85,7 +86,8 @@ def main() -> int:
 
     held = {name: scores(texts[1::3]) for name, texts in benign.items() if name != _UNUSUAL}
     pooled = np.quantile(np.concatenate(list(held.values())), 1 - _LEAST_SHARE)
-    threshold = float(max(pooled, *(np.quantile(one, 0.99) for one in held.values())))
+    hard = np.concatenate([one for name, one in held.items() if _is_hard(name)])
+    threshold = float(max(pooled, np.quantile(hard, 1 - _HARD_SHARE)))
     said = _Table()
     said.note(f"trained on {len(positive):,} attacks and {len(negative):,} benign texts; threshold {threshold:.3f}")
     total = wrong = 0
@@ -143,6 +145,10 @@ def _attacks(folder: Path) -> dict[str, list[str]]:
     return found
 
 
+def _is_hard(name: str) -> bool:
+    return name.startswith(("Hard", "What"))
+
+
 def _plain(text: str) -> str:
     return re.sub(r"\W+", " ", text.lower()).strip()
 
@@ -165,7 +171,7 @@ def _file(weights: Sequence[np.ndarray], threshold: float, sources: Sequence[str
             "here; benign text of Python's library (PSF), package descriptions, this documentation, prompt-armor, "
             "AgentDojo (MIT), NotInject (MIT), XSTest (CC BY 4.0) and WildGuard (ODC-BY)."
         ),
-        "embedding": "wordllama 0.4.0.post1, l2_supercat_256",
+        "embedding": load_local_model().identity,
         "threshold": round(threshold, 3),
         "shapes": [list(one.shape) for one in weights],
         "weights": [base64.b64encode(one.astype("<f4").tobytes()).decode() for one in weights],

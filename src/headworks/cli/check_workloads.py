@@ -6,7 +6,7 @@ from functools import partial
 import msgspec
 
 from headworks.cli.prompt_release import as_named, companions_of, registry_of, schema_digest, step_to
-from headworks.compiled import Published, own_prompt, read_file
+from headworks.compiled import Published, injection_policy, own_prompt, read_file
 from headworks.composing import FIXABLE
 from headworks.config import (
     DETERMINISTIC,
@@ -327,10 +327,8 @@ def _screening(workload: Workload) -> Examination:
         except ConfigError as error:
             problems += error.problems
     if screening.injection is not None and screening.injection.classifier != "off":
-        from headworks.screening.injection import InjectionPolicy
-
         try:
-            InjectionPolicy.compile(screening.injection, str(workload.file))
+            injection_policy(screening.injection, str(workload.file))
         except ConfigError as error:
             problems += error.problems
     return Examination(tuple(problems))

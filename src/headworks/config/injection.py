@@ -102,7 +102,7 @@ class Injection(Section, frozen=True):
         Literal["off", "monitor"],
         Meta(
             description="A small local model that tells what is like known attacks, in the same texts; needs the extra "
-            f"`detect`. {_MODES} It never refuses: too much escapes it, and what it was not trained on it may mistake."
+            f"`semantic`. {_MODES} It never refuses: too much escapes it, and new kinds of text it may mistake."
         ),
     ] = "off"
     check: Annotated[ModelCheck | None, Meta(description="Another model that is asked, too. Left out: none is.")] = None

@@ -7,32 +7,40 @@ docs/explanation/security-results.md. It knows attacks by their manner, and is n
 import base64
 import functools
 import importlib
+from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from typing import Any
 
 import msgspec
 
-from headworks.errors import ConfigError, Problem
-from headworks.screening.injection.embedding import Embed, load_embedder, windows
+Embed = Callable[[Sequence[str]], Any]
+"""Gives vectors of texts, as rows (numpy). The weights belong to those of `embedding`."""
 
-_FILE = "classifier.json"
+_SIZE = 500
+_STEP = 350
+_MOST_WINDOWS = 128
+"""Characters of a window, how far it moves, and how many a text has at most, which bounds the time that it takes: an
+attack in a long text stands out in one of them, but not behind the 45,000 characters that they cover."""
 
 
 class _Weights(msgspec.Struct):
-    """The data file: two layers, little-endian 32-bit floats in base 64, and where they come from."""
+    """The data file: two layers, little-endian 32-bit floats in base 64."""
 
-    embedding: str
     threshold: float
     shapes: tuple[tuple[int, ...], ...]
     weights: tuple[str, ...]
-    trained_on: tuple[str, ...]
 
 
 class Classifier:
-    """The classifier, loaded. Holds no state of a call."""
+    """The classifier, loaded. Holds no state of a call.
 
-    def __init__(self, embed: Embed, weights: _Weights) -> None:
-        numpy = importlib.import_module("numpy")
+    Arguments:
+        embed: gives the vectors.
+    """
+
+    def __init__(self, embed: Embed) -> None:
+        numpy = importlib.import_module("numpy")  # who has an embedding has it
+        weights = _weights()
         self._embed = embed
         self._maximum = numpy.maximum
         self._layers: list[Any] = [
@@ -52,20 +60,13 @@ class Classifier:
         return bool(text) and not text.isspace() and self.score(text) > 0
 
 
+def windows(text: str) -> Iterator[str]:
+    """A text in pieces that overlap."""
+    for at in range(0, max(1, len(text) - (_SIZE - _STEP)), _STEP)[:_MOST_WINDOWS]:
+        yield text[at : at + _SIZE] or " "
+
+
 @functools.cache
-def load_classifier(file: str = "workload.yaml") -> Classifier:
-    """The one classifier of the process.
-
-    Arguments:
-        file: the contract that asks for it, for errors.
-
-    Raises:
-        ConfigError: the extra is not installed.
-    """
-    try:
-        embed = load_embedder()
-    except (ImportError, FileNotFoundError):
-        message = "screening.injection.classifier needs wordllama: `pip install 'headworks[detect]'`, or say `off`"
-        raise ConfigError(Problem(file, 0, 0, message)) from None
-    data = files("headworks.screening.injection").joinpath("data", _FILE).read_bytes()
-    return Classifier(embed, msgspec.json.decode(data, type=_Weights))
+def _weights() -> _Weights:
+    data = files("headworks.screening.injection").joinpath("data", "classifier.json").read_bytes()
+    return msgspec.json.decode(data, type=_Weights)

@@ -1,12 +1,13 @@
 """Which layer may do what: a contract's `screening.injection`, compiled."""
 
 import functools
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Literal, Protocol
 
 from headworks.config.injection import Injection
+from headworks.errors import CommandError, ConfigError, Problem
 from headworks.screening.injection.characters import unusual_characters, without_unusual_characters
-from headworks.screening.injection.classifier import load_classifier
+from headworks.screening.injection.classifier import Classifier, Embed
 from headworks.screening.injection.detecting import Detector
 from headworks.screening.injection.egress import Egress
 from headworks.screening.injection.signals import InjectionVerdict, Signal, Source
@@ -48,16 +49,26 @@ class InjectionPolicy:
         self._classifier = classifier
 
     @classmethod
-    def compile(cls, settings: Injection, file: str = "workload.yaml") -> "InjectionPolicy":
+    def compile(
+        cls, settings: Injection, load_embed: Callable[[], Embed] | None = None, file: str = "workload.yaml"
+    ) -> "InjectionPolicy":
         """The policy of a contract.
 
         Arguments:
+            load_embed: loads the local embedding that the classifier needs.
             file: the contract, for errors.
 
         Raises:
-            ConfigError: it asks for the classifier, which is not installed.
+            ConfigError: it asks for the classifier, whose embedding is not installed.
         """
-        classifier = None if settings.classifier == "off" else load_classifier(file)
+        classifier = None
+        if settings.classifier != "off":
+            assert load_embed is not None, "who compiles it has one"
+            try:
+                classifier = Classifier(load_embed())
+            except CommandError as error:
+                message = f"screening.injection.classifier cannot be used: {error}; or say `off`"
+                raise ConfigError(Problem(file, 0, 0, message)) from None
         return cls(settings, None if settings.patterns == "off" else _detector(), classifier)
 
     @property
