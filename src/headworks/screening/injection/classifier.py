@@ -6,7 +6,6 @@ docs/explanation/security-results.md. It knows attacks by their manner, and is n
 
 import base64
 import functools
-import importlib
 from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from typing import Any
@@ -39,12 +38,13 @@ class Classifier:
     """
 
     def __init__(self, embed: Embed) -> None:
-        numpy = importlib.import_module("numpy")  # who has an embedding has it
+        import numpy as np  # comes with the embedding; nobody else needs it
+
         weights = _weights()
         self._embed = embed
-        self._maximum = numpy.maximum
+        self._maximum = np.maximum
         self._layers: list[Any] = [
-            numpy.frombuffer(base64.b64decode(text), dtype="<f4").reshape(shape)
+            np.frombuffer(base64.b64decode(text), dtype="<f4").reshape(shape)
             for text, shape in zip(weights.weights, weights.shapes, strict=True)
         ]
         self._threshold = weights.threshold
