@@ -255,8 +255,8 @@ sources of attacks and benign texts that it has not seen. `tools/injection/train
 
 It finds two to four times as much as the wordings of jailbreaks as people pass them on, and less than they do of short
 orders (safeguard). On kinds of benign text that we do not have it may do worse than here. So it only monitors. It reads
-the first 45,000 characters of a text, in windows of 500; it takes 0.03 ms for a short one, 0.4 ms for 2 KB, and 40 ms at
-most, on the worker's own time.
+the first 45,000 characters of a text, in windows of 500; it takes 0.03 ms for a short one, 0.4 ms for 2 KB, and 40 ms
+at most, on the worker's own time.
 """
 
 _ENFORCING = """
