@@ -79,7 +79,11 @@ def _by_letter(alternatives: str) -> str:
     """The same alternatives under their first letters, so that `re` tries few of them at each word."""
     rests: dict[str, list[str]] = {}
     depth = start = 0
+    is_escaped = False
     for place, character in enumerate(alternatives + "|"):
+        if is_escaped or character == "\\":
+            is_escaped = not is_escaped
+            continue
         depth += (character == "(") - (character == ")")
         if character == "|" and not depth:
             word = alternatives[start:place]
