@@ -10,6 +10,7 @@ from headworks.calls import Endpoint, Failure
 from headworks.compiled import Published, compile_workload
 from headworks.config import load, load_workloads
 from headworks.holding import HeldAnswers
+from headworks.inner_calls import InnerCalls
 from headworks.records.content import ContentVault
 from headworks.routing import Health
 from headworks.screening import AnswerRunner, RulesRunner
@@ -162,7 +163,10 @@ class Work:
         if rules is not None:
             self.rules = RulesRunner(workload.files.rules, workload.contract.validation.rules_timeout_s)
         compiled = msgspec.structs.replace(
-            compiled, chain=tuple(targets[name] for name in compiled.chain_names), rules=self.rules
+            compiled,
+            chain=tuple(targets[name] for name in compiled.chain_names),
+            rules=self.rules,
+            check_model="nano",
         )
         if fallback_code is not None:
             self.answerer = AnswerRunner(workload.files.fallback_code, workload.contract.validation.rules_timeout_s)
@@ -185,6 +189,7 @@ class Work:
                 else {"triage": CachedWorkload(cache, "settings", semantic and semantic(compiled))},
                 count=lambda *how: None if cached is None else cached.append(how),
                 values=values,
+                inner=InnerCalls(lambda: self.hall.gateway),
             ),
             **options,
         )

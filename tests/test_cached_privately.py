@@ -156,7 +156,7 @@ def test_what_goes_up_unscreened_is_not_kept(hall, work, store, make, monkeypatc
 
     make("cache: {ttl_s: 60}\nscreening: {privacy: {on_failure: open}}\n")
 
-    def fail(self, body, book):
+    def fail(self, body, book, entities):
         raise ScreeningFailed("the request")
 
     monkeypatch.setattr(Redactor, "redact", fail)

@@ -21,6 +21,7 @@ from headworks.exchange import Upstream
 from headworks.gateway import Gateway
 from headworks.gateway_parts import ANSWER_BYTES, Parts, RealtimeBounds, random_up_to
 from headworks.hull import Hull
+from headworks.inner_calls import InnerCalls
 from headworks.keying import KeyedUpstream
 from headworks.planning import Planner
 from headworks.probing import ProbePlan, Prober
@@ -190,6 +191,7 @@ class Assembly:
             caches=self._cache_settings(),
             count=self._hull.metrics.count_cached,
             values=self.settings.values,
+            inner=InnerCalls(lambda: self.gateway),
         )
 
     def _cache_settings(self) -> "dict[str, CachedWorkload]":
@@ -335,10 +337,13 @@ def _with_targets(
     chain = tuple(table.resolve(name) for name in names if name is not None)
     assert len(chain) == len(work.chain_names), "the contract's names were checked"
     rules, timeout_s = workload.files.rules, workload.contract.validation.rules_timeout_s
+    injection = work.contract.screening.injection
+    check = None if injection is None or injection.check is None else injection.check.model
     code = workload.files.fallback_code if work.deterministic is not None else None
     return msgspec.structs.replace(
         work,
         chain=chain,
         rules=None if rules is None else RulesRunner(rules, timeout_s),
         answerer=None if code is None else AnswerRunner(code, timeout_s),
+        check_model="" if check is None else target_of_rung(settings.project.config, check) or check,
     )

@@ -14,6 +14,7 @@ from headworks.config import DETERMINISTIC, Contract, Workload
 from headworks.config.budgets import budget_of
 from headworks.config.contract import OutputLimits
 from headworks.config.document import Mark
+from headworks.config.injection import Injection
 from headworks.config.privacy import Privacy
 from headworks.deterministic import LastAnswer, last_answer
 from headworks.errors import ConfigError, Problem, Refusal
@@ -21,7 +22,7 @@ from headworks.prefix_marking import PrefixEnd, prefix_end
 from headworks.prompts import Prompt, Publication, parse
 from headworks.routing import Target
 from headworks.screening import ActionPolicy, AnswerRunner, OutputSchema, RulesRunner, ToolSet
-from headworks.screening.injection import InjectionPolicy
+from headworks.screening.injection import Embed, InjectionPolicy
 from headworks.screening.privacy import PrivacyPolicy
 from headworks.stations import Station
 
@@ -70,6 +71,8 @@ class CompiledWorkload(WorkloadVersion, frozen=True, eq=False, kw_only=True):
         static_headers: a header block that names the workload in answers.
         priority: the class of its calls; None where that is their caller's.
         budget: what its calls may cost together.
+        check_model: the name of the model that is asked about untrusted text; empty where none is, or until the targets
+            are there.
     """
 
     name: str
@@ -87,6 +90,7 @@ class CompiledWorkload(WorkloadVersion, frozen=True, eq=False, kw_only=True):
     static_headers: bytes
     priority: int | None
     budget: Budget
+    check_model: str = ""
 
     @property
     def judges_output(self) -> bool:
@@ -219,7 +223,7 @@ def compile_workload(
         rules=None,
         answerer=None,
         privacy=privacy,
-        injection=None if injection is None else InjectionPolicy.compile(injection),
+        injection=None if injection is None else injection_policy(injection, str(workload.file)),
         keeping=keeping,
         static_headers=f"x-headworks-workload: {workload.name}\r\n".encode("ascii"),
         priority=_priority(contract),
@@ -334,6 +338,21 @@ class _Sent(msgspec.Struct, frozen=True):
 
 
 _decode_sent = msgspec.json.Decoder(_Sent).decode
+
+
+def injection_policy(settings: Injection, file: str = "workload.yaml") -> InjectionPolicy:
+    """The layers against injection of a contract, with the local embedding where they need it.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    return InjectionPolicy.compile(settings, _load_embed, file)
+
+
+def _load_embed() -> Embed:
+    from headworks.embedding import load_local_model  # 16 MB: only who classifies loads it
+
+    return load_local_model().vectors
 
 
 def own_prompt(workload: Workload, published: Published) -> Prompt | None:

@@ -90,6 +90,7 @@ def note_screened(
     unread: int = 0,
     unknown: int = 0,
     has_failed: bool = False,
+    has_unread_names: bool = False,
 ) -> None:
     """Put what was found into a call's record, before its attempts: kinds and counts, never a value.
 
@@ -99,6 +100,7 @@ def note_screened(
         unread: files that were passed as they are.
         unknown: tokens in the answer that lead nowhere.
         has_failed: the call went up unscreened.
+        has_unread_names: names were not looked for in it, for the model could not be asked.
     """
     said = [f"{count} {kind} up" for kind, count in sorted(up.items())]
     said += [f"{count} {kind} of the model's own" for kind, count in sorted(own.items())]
@@ -108,6 +110,8 @@ def note_screened(
         said.append(f"{unknown} unknown tokens")
     if has_failed:
         said.append("failed, sent up unscreened")
+    if has_unread_names:
+        said.append("names unread, sent up with those that there are")
     if not said:
         return
     work = call.work = call.work or Work()

@@ -257,14 +257,10 @@ class Gateway:
             return None
 
         async def screened(ending: Ending) -> None:
-            plan = self._waiting.plan_of(call, request, head, admission, grant)
+            plan = await self._waiting.plan_when_read(call, request, head, admission, grant)
             await self._waiting.attempt(call, plan, reply, ending, grant)
 
         return self._run(screened, call, reply)
-
-    def _screened_object(self, call: OpenCall, request: Request, admission: Admission) -> tuple[Request, Admission]:
-        screening = self._screening
-        return (request, admission) if screening is None else screening.screen_object(call, request, admission)
 
     def _handle_referring(
         self,
@@ -299,9 +295,15 @@ class Gateway:
         if row is not None:
             if self._journal.is_full:
                 raise journal_full()
-            serve = self._object_calls.serve
-            sent, known = self._screened_object(call, request, admission)
-            return self._run(lambda ending: serve(call, row, sent, known, grant, reply, ending), call, reply)
+            screening = self._screening
+
+            async def served(ending: Ending) -> None:
+                sent, known = request, admission
+                if screening is not None:
+                    sent, known = await screening.screen_object(call, request, admission)
+                await self._object_calls.serve(call, row, sent, known, grant, reply, ending)
+
+            return self._run(served, call, reply)
         if route.manner is Manner.SESSION:
             return self._talk(call, request, admission, grant, reply)
         if route.manner is Manner.UNMETERED:
@@ -337,6 +339,13 @@ class Gateway:
             self._own_answers.tell_count(call, head, reply)
             self._call_ended()
             return None
+        if self._screening is not None and self._screening.asks_model(grant.caller.team, head.model if head else ""):
+
+            async def counted(ending: Ending) -> None:
+                plan = await self._waiting.plan_when_read(call, request, head, admission, grant)
+                await self._waiting.attempt(call, plan, reply, ending)
+
+            return self._run(counted, call, reply)
         plan = self._waiting.plan_of(call, request, head, admission, grant)
         unary = UnaryCall(self._unary_calls, call, plan, reply, self._call_ended)
         self._unary_calls.start(unary)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import msgspec
 
 from headworks.calls import Endpoint
+from headworks.config.injection import ModelCheck
 from headworks.dialects.reading import Fields
 from headworks.errors import Refusal
 from headworks.injection_answers import AnswerTerms, InjectionFilter, mapped, read_json
@@ -67,6 +68,7 @@ class CallInjection:
     Attributes:
         taint: what untrusted text may have brought about; set by `screen`.
         signals: what was found so far.
+        to_check: the texts that another model is asked about, each with whose it is; empty where none is.
     """
 
     def __init__(self, policy: InjectionPolicy, record: Work, random: bytes) -> None:
@@ -80,6 +82,12 @@ class CallInjection:
         self._offered: Collection[str] = ()
         self.taint = Taint((), (), settings.taint_by)
         self.signals: list[Signal] = []
+        self.to_check: list[tuple[Source, str]] = []
+
+    @property
+    def check(self) -> ModelCheck | None:
+        """How another model is asked; None where none is."""
+        return self._settings.check
 
     @property
     def screens_output(self) -> bool:
@@ -125,6 +133,17 @@ class CallInjection:
         cleaned, signals = self._policy.screen(text, source)
         self.signals += signals
         return cleaned
+
+    def have_checked(self, text: str, source: Source) -> None:
+        """Another model is asked about this text, too, if the contract has one, and for such texts."""
+        check = self._settings.check
+        if check is not None and source in check.sources and text and not text.isspace():
+            self.to_check.append((source, text))
+
+    def note_input(self, signals: Sequence[Signal]) -> None:
+        """Note what was found in the input after it was screened."""
+        self.signals += signals
+        self._record.course += f" [input {summed_up(signals)}]"
 
     def fenced(self, text: str) -> str:
         """Untrusted text in its fence."""
@@ -217,6 +236,7 @@ class _Reading:
         # An item of a kind of its own: what a hosted tool has found, say. It is read, and goes up as it is.
         for text in leaves({name: value for name, value in item.items() if name not in ("type", "id", "status")}):
             self._call.look_at(text, "tool")
+            self._call.have_checked(text, "tool")
             self.untrusted.append(text)
         return item
 
@@ -232,6 +252,7 @@ class _Reading:
 
     def _said(self, text: str, source: Source) -> str:
         (self.untrusted if self._call.is_untrusted(source) else self.trusted).append(text)
+        self._call.have_checked(text, source)
         return self._call.look_at(text, source)
 
     def _result(self, text: str, tool: str) -> str:
@@ -240,6 +261,7 @@ class _Reading:
             self.trusted.append(text)
             return cleaned
         self.untrusted.append(text)
+        self._call.have_checked(text, "tool")
         return self._call.fenced(cleaned)
 
 

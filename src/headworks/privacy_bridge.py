@@ -22,9 +22,11 @@ from headworks.dialects.reading import Fields, read_fields
 from headworks.dialects.responses_streams import ResponsesDecoder
 from headworks.dialects.whole import body_of_stream, read_answer
 from headworks.errors import Refusal
+from headworks.name_reading import NameReading
 from headworks.screening.privacy import (
     AnswerScreen,
     AnswerStream,
+    Entities,
     PrivacyPolicy,
     Redactor,
     Restorer,
@@ -57,9 +59,9 @@ class CallPrivacy:
         values: where the books are.
         fields: what the call is made of; by default nothing is said of what it goes on from.
         endpoint: whose words they are.
+        entities: names that were found in this call already.
 
     Attributes:
-        has_failed: the call went up unscreened.
         said: the last whole answer as the model gave it, with tokens.
     """
 
@@ -70,8 +72,10 @@ class CallPrivacy:
         call: OpenCall,
         fields: Fields | None = None,
         endpoint: Endpoint = Endpoint.CHAT,
+        entities: Entities | None = None,
     ) -> None:
         self._policy = policy
+        self._names = NameReading(policy, call, entities)
         self._redactor = Redactor(policy)
         self._call = call
         self._values = values
@@ -82,9 +86,27 @@ class CallPrivacy:
         self._up: dict[str, int] = {}
         self._own: dict[str, int] = {}
         self._unread = 0
-        self.has_failed = False
+        self._has_failed = False
         self._is_kept = False
         self.said: ModelAnswer | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the call went up unscreened, or with its names unread."""
+        return self._has_failed or self._names.is_open
+
+    @property
+    def entities(self) -> Entities:
+        """The names that were found."""
+        return self._names.known
+
+    async def read_names(self, fields: Fields) -> None:
+        """Have the contract's model look for names, if it has one: before `redact`.
+
+        Raises:
+            ScreeningFailed: it cannot, and the contract does not let the call through.
+        """
+        await self._names.read(lambda: self._redactor.texts(_encode(fields)))
 
     def redact(self, fields: Fields) -> Fields:
         """The fields that may go up.
@@ -94,11 +116,11 @@ class CallPrivacy:
         """
         body = _encode(fields)
         try:
-            redacted = self._redactor.redact(body, self._book)
+            redacted = self._redactor.redact(body, self._book, self._names.entities)
         except ScreeningFailed:
             if self._policy.fails_closed:
                 raise
-            self.has_failed = True
+            self._has_failed = True
             self.note({})
             report(f"{self._call.call_id}: screening failed, and went up unscreened: `on_failure: open`")
             return fields
@@ -120,7 +142,8 @@ class CallPrivacy:
             own=self._own,
             unread=self._unread,
             unknown=len(self._restorer.unknown),
-            has_failed=self.has_failed,
+            has_failed=self._has_failed,
+            has_unread_names=self._names.is_open,
         )
 
     def keep(self, response_id: str) -> None:
@@ -146,7 +169,7 @@ class CallPrivacy:
         Raises:
             Refusal: as for `redact`, whatever the contract says of failures.
         """
-        return self._redactor.redact_text(text, self._book)[0]
+        return self._redactor.redact_text(text, self._book, self._names.known)[0]
 
     def redact_kept(self, kept: Kept, endpoint: Endpoint, *, is_streamed: bool) -> Kept:
         """The same as it may be kept. What cannot be screened is not kept: that is told, and harms no call.
@@ -162,7 +185,7 @@ class CallPrivacy:
         pieces = []
         for piece in (kept.request, response, kept.values):
             try:
-                pieces.append(self._redactor.redact(piece, self._book).body if piece else b"")
+                pieces.append(self._redactor.redact(piece, self._book, self._names.known).body if piece else b"")
             except Refusal as refusal:
                 name = self._call.call_id
                 report(f"{name}: a part of its content is not kept, for it could not be redacted: {refusal.code}")

@@ -5,7 +5,7 @@ it is planned: whatever becomes of it then (another target, another dialect, a f
 has seen a value. Its answer is treated in the caller's own dialect, behind every translation.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import msgspec
@@ -33,6 +33,7 @@ from headworks.dialects.bridging import BridgeStream
 from headworks.dialects.structured import wants_json
 from headworks.errors import Refusal
 from headworks.exchange import Request
+from headworks.name_reading import NameReading
 from headworks.plans import Plan
 from headworks.screened_stream import TreatedStream, blocked
 from headworks.screening.privacy import (
@@ -82,6 +83,7 @@ class ScreenedCall:
         keeps_bodies: records hold bodies: then the answer is kept as it came, with its tokens.
         vault: keeps the book; None where nobody can go on from the answer.
         conversation: what the call goes on from; "" if from nothing.
+        names: those that were found in it; by default nobody has looked for any.
     """
 
     def __init__(
@@ -93,8 +95,10 @@ class ScreenedCall:
         conversation: str = "",
         *,
         keeps_bodies: bool = False,
+        names: NameReading | None = None,
     ) -> None:
         self.policy = policy
+        self._names = names or NameReading(policy, call)
         self.raw: list[bytes] | None = [] if keeps_bodies else None
         self._book = book
         self.call = call
@@ -145,6 +149,7 @@ class ScreenedCall:
             unread=self._unread,
             unknown=len(self.restorer.unknown),
             has_failed=self._failed,
+            has_unread_names=self._names.is_open,
         )
 
     def _guarded(self, screen: Callable[[], bytes], body: bytes) -> bytes:
@@ -160,7 +165,7 @@ class ScreenedCall:
             self.note()
 
     def _body(self, body: bytes) -> bytes:
-        redacted = self._redactor.redact(body, self._book)
+        redacted = self._redactor.redact(body, self._book, self._names.entities)
         self._count(redacted.counts)
         self._unread += redacted.opaque
         return redacted.body
@@ -177,7 +182,7 @@ class ScreenedCall:
         for name, field in sorted(form.fields.items(), key=lambda item: -item[1].start):
             if name in _FORM_STRUCTURE:
                 continue
-            becomes, counts = self._redactor.redact_text(field.value, self._book)
+            becomes, counts = self._redactor.redact_text(field.value, self._book, self._names.entities)
             self._count(counts)
             if becomes != field.value:
                 body = body[: field.start] + becomes.encode() + body[field.end :]
@@ -189,7 +194,7 @@ class ScreenedCall:
         for line in block.split(b"\r\n"):
             name, colon, value = line.partition(b": ")
             if colon:
-                becomes, counts = self._redactor.redact_text(value.decode("latin-1"), self._book)
+                becomes, counts = self._redactor.redact_text(value.decode("latin-1"), self._book, self._names.known)
                 self._count(counts)
                 lines.append(name + colon + becomes.encode("latin-1", "replace"))
             else:
@@ -359,8 +364,30 @@ class PlainCalls:
             return None
         return self._teams.get(team, self._policy)
 
+    def asks_model(self, team: str, model: str) -> bool:
+        """Whether a call has to wait for a local model, which looks for names in it."""
+        policy = self.policy_for(team, model)
+        return policy is not None and policy.entities is not None
+
+    async def read_names(
+        self, policy: PrivacyPolicy, call: OpenCall, request: Request, admission: Admission
+    ) -> NameReading:
+        """The names in a request, for `screen`.
+
+        Raises:
+            Refusal: they cannot be looked for, and the policy does not let the call through; or it cannot be read.
+        """
+        names = NameReading(policy, call)
+        await names.read(partial(_texts, policy, request, admission))
+        return names
+
     def begin(
-        self, policy: PrivacyPolicy, call: OpenCall, head: RequestHead | None, endpoint: Endpoint
+        self,
+        policy: PrivacyPolicy,
+        call: OpenCall,
+        head: RequestHead | None,
+        endpoint: Endpoint,
+        names: NameReading | None = None,
     ) -> ScreenedCall:
         """The screening of one call.
 
@@ -368,15 +395,26 @@ class PlainCalls:
             ScreeningFailed: the values of the conversation that it goes on from cannot be read.
         """
         if endpoint is not Endpoint.RESPONSES or head is None or head.store is False:
-            return ScreenedCall(policy, self._values.book(call, ""), call, keeps_bodies=self._keeps_bodies)
+            book = self._values.book(call, "")
+            return ScreenedCall(policy, book, call, keeps_bodies=self._keeps_bodies, names=names)
         conversation = goes_on_from(head.fields)
         book = self._values.book(call, conversation)
-        return ScreenedCall(policy, book, call, self._values, conversation, keeps_bodies=self._keeps_bodies)
+        keeps = self._keeps_bodies
+        return ScreenedCall(policy, book, call, self._values, conversation, keeps_bodies=keeps, names=names)
 
     def screen(
-        self, policy: PrivacyPolicy, call: OpenCall, request: Request, head: RequestHead | None, admission: Admission
+        self,
+        policy: PrivacyPolicy,
+        call: OpenCall,
+        request: Request,
+        head: RequestHead | None,
+        admission: Admission,
+        names: NameReading | None = None,
     ) -> tuple[Request, Admission, Callable[[Plan], Plan]]:
         """What of a request may go on, and what has its plan's answer treated.
+
+        Arguments:
+            names: those in it, where a model looks for them.
 
         Raises:
             Refusal: it holds what is blocked, or could not be screened.
@@ -384,7 +422,7 @@ class PlainCalls:
         content_type = request.headers.get(b"content-type", b"")
         if not admission.is_json and not content_type.startswith(b"multipart/form-data"):
             return request, admission, lambda plan: plan  # what it is cannot be sent, and planning says so
-        screened = self.begin(policy, call, head, admission.route.endpoint)
+        screened = self.begin(policy, call, head, admission.route.endpoint, names)
         if admission.is_json:
             found = screened.redact(request.body, admission.forwarded)
         else:
@@ -394,7 +432,7 @@ class PlainCalls:
         again.admission = admission
         return again, admission, partial(treated, screened=screened)
 
-    def screen_object(self, call: OpenCall, request: Request, admission: Admission) -> tuple[Request, Admission]:
+    async def screen_object(self, call: OpenCall, request: Request, admission: Admission) -> tuple[Request, Admission]:
         """The same for what is stored at a provider: its JSON is screened; what is uploaded is a file, and unread.
 
         Raises:
@@ -407,7 +445,8 @@ class PlainCalls:
             if request.incoming is not None and policy.settings.opaque == "block":
                 raise PersonalDataBlocked(["file"])
             return request, admission
-        request, admission, _ = self.screen(policy, call, request, None, admission)
+        names = await self.read_names(policy, call, request, admission)
+        request, admission, _ = self.screen(policy, call, request, None, admission, names)
         return request, admission
 
     def restoring(self, call: OpenCall, response_id: str, plan: Plan) -> Plan:
@@ -429,6 +468,16 @@ class PlainCalls:
             return None
         book = self._values.book(call, response_id)
         return ScreenedCall(policy, book, call, keeps_bodies=self._keeps_bodies) if book.has_entries else None
+
+
+def _texts(policy: PrivacyPolicy, request: Request, admission: Admission) -> Iterable[str]:
+    """What a model looks for names in. What is neither JSON nor a form is refused behind this."""
+    if admission.is_json:
+        return Redactor(policy).texts(request.body)
+    content_type = request.headers.get(b"content-type", b"")
+    if not content_type.startswith(b"multipart/form-data"):
+        return ()
+    return [field.value for field in read_form(content_type.decode("latin-1"), request.body).fields.values()]
 
 
 _TREATED = frozenset(PLACES) | {Endpoint.IMAGES}

@@ -26,6 +26,8 @@ from headworks.exchange import Reply
 from headworks.flow import Ending
 from headworks.held_calls import HeldCalls
 from headworks.holding import HeldAnswers
+from headworks.inner_calls import InnerCalls
+from headworks.model_checks import check_by_model
 from headworks.planning import Planner
 from headworks.settlement import OpenCall, Settlement
 from headworks.streaming import StreamRelay
@@ -55,6 +57,7 @@ class WorkloadCalls:
         caches: of the workloads whose contracts have one.
         count: told how each call of those came out.
         values: what stands behind tokens of conversations; by default none is kept.
+        inner: makes the calls of models that are asked about untrusted text; None where no contract has one.
         now: Unix seconds.
     """
 
@@ -75,6 +78,7 @@ class WorkloadCalls:
         caches: Mapping[str, CachedWorkload] | None = None,
         count: Count = lambda name, how, saved_pico: None,  # noqa: ARG005
         values: ConversationValues | None = None,
+        inner: InnerCalls | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.names: Collection[str] = works.keys()
@@ -97,6 +101,7 @@ class WorkloadCalls:
             now,
         )
         self._admissions = admissions
+        self._inner = inner
         self._secret = secret
         self._cached = CachedCalls(caches or {}, settlement, loop, secret, count, now)
 
@@ -153,7 +158,7 @@ class WorkloadCalls:
             if not grant.may_use(work.name):
                 raise shared.planner.unknown(work.name, grant)  # before anything is said of what it takes
             head, admission, reply = in_responses(call, head, admission, reply, work.name, work.limit)
-        asked = compose_call(call, work, head, admission, grant, shared.planner, shared.values, self._secret)
+        asked = await compose_call(call, work, head, admission, grant, shared.planner, shared.values, self._secret)
         if work.contract.cache is None:
             await self._make(call, work, head, admission, grant, asked, home, ending, reply)
         else:
@@ -174,6 +179,9 @@ class WorkloadCalls:
     ) -> None:
         """Make the call, whatever was answered before. Raises as `run` does."""
         shared = self._shared
+        if asked.injection is not None and asked.injection.to_check:
+            assert self._inner is not None, "who puts the parts together gives it"
+            await check_by_model(self._inner, call, work, asked, admission, grant)
         if self._prefix_keys and work.name in self._prefix_keys:
             assert call.work is not None, "it was made with the call"
             call.work.prefix = fingerprint(asked.fields, self._prefix_keys[work.name])

@@ -56,7 +56,7 @@ class Composed(msgspec.Struct, frozen=True):
     filters: tuple[AnswerFilter, ...] = ()
 
 
-def compose_call(
+async def compose_call(
     call: OpenCall,
     work: CompiledWorkload,
     head: RequestHead,
@@ -75,6 +75,7 @@ def compose_call(
     if work.privacy is None:
         return composed
     privacy = CallPrivacy(work.privacy, values, call, composed.fields, admission.route.endpoint)
+    await privacy.read_names(composed.fields)
     fields = privacy.redact(composed.fields)
     # Values are back before the answer is looked at any further.
     return msgspec.structs.replace(composed, fields=fields, privacy=privacy, filters=(privacy, *composed.filters))

@@ -338,7 +338,8 @@ class Run(ABC):
         name = self._work.name
         kept = Kept(msgspec.json.encode(self._asked.fields), body, msgspec.json.encode(self._asked.values))
         if self._work.keeping is not None:
-            privacy = CallPrivacy(self._work.keeping, self._shared.values, call)
+            known = None if self._asked.privacy is None else self._asked.privacy.entities
+            privacy = CallPrivacy(self._work.keeping, self._shared.values, call, entities=known)
             kept = privacy.redact_kept(kept, self._endpoint, is_streamed=call.is_streamed)
         call.request_body = vault.seal(call.call_id, name, "request", kept.request)
         call.response_body = vault.seal(call.call_id, name, "response", kept.response)

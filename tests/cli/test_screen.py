@@ -56,7 +56,7 @@ def test_a_file_has_what_would_stand_in_a_contract(run):
     code, out, _ = run("p\u0430ypal \u202ehere", "--policy", "policy.yaml", "--json")
     said = json.loads(out)
     assert (code, said["verdict"], said["text"]) == (0, "sanitise", "paypal here")
-    assert [layer["mode"] for layer in said["layers"]] == ["monitor", "sanitise", "off"]
+    assert [layer["mode"] for layer in said["layers"]] == ["monitor", "sanitise", "off", "off"]
     assert "policy.yaml:1" in run("x", "--policy", _write("policy.yaml", "colours: red\n"))[2]
 
 

@@ -97,6 +97,7 @@ def test_two_builds_give_the_same_bytes_and_nothing_that_runs_by_itself(tmp_path
             f"{about}entry_points.txt",
             "headworks/catalogue/data/LICENSE.genai-prices",
             "headworks/catalogue/data/catalogue.json",
+            "headworks/screening/injection/data/classifier.json",
             "headworks/cli/starter/README.md",
             "headworks/cli/starter/gitignore",
             "headworks/cli/starter/headworks.yaml",

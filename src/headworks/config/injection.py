@@ -19,6 +19,51 @@ HOST = r"^(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*
 _MODES = "`off`: not looked for. `monitor`: noted, and nothing else."
 
 
+class ModelCheck(Section, frozen=True):
+    """Another model is asked whether there are instructions in data, before a call goes up. It costs that model's price
+    and time, and can be talked to like any other: what it says is a signal, too."""
+
+    model: Annotated[
+        str,
+        Meta(
+            description="A tier's role or a public model name, at a provider that may see the workload's data.",
+            min_length=1,
+            max_length=256,
+            extra={"form": "model-name"},
+        ),
+    ]
+    mode: Annotated[
+        Literal["monitor", "block"],
+        Meta(description=f"What becomes of a call in whose data it sees instructions. {_MODES} `block`: refused."),
+    ] = "monitor"
+    sources: Annotated[
+        tuple[Literal["tool", "variable", "user"], ...],
+        Meta(description="Whose words it is asked about; only those that are `untrusted`, or what a `user` writes."),
+    ] = ("tool", "variable")
+    timeout_s: Annotated[
+        float, Meta(description="Seconds that it may take, of those that the call may.", gt=0, le=120)
+    ] = 5.0
+    most_characters: Annotated[
+        int,
+        Meta(
+            description="Characters that it is asked about in one call. A call with more of them counts as one that "
+            "could not be checked.",
+            ge=100,
+            le=1_000_000,
+        ),
+    ] = 20_000
+    most_tokens: Annotated[
+        int, Meta(description="Output tokens that it may spend on its answer, reasoning included.", ge=16, le=16_384)
+    ] = 256
+    on_failure: Annotated[
+        Literal["open", "closed"],
+        Meta(
+            description="When it gives no answer that can be read: `open` lets the call through, and notes that it was "
+            "not checked; `closed` refuses it."
+        ),
+    ] = "open"
+
+
 class Injection(Section, frozen=True):
     """Layers against instructions that stand in data. None of them, nor all together, stops every such attempt: what
     enforces is that side effects wait, and that answers load nothing from hosts that are not listed."""
@@ -53,6 +98,14 @@ class Injection(Section, frozen=True):
             f"variables. {_MODES} `block`: refused. It finds a part of attacks only, and is no gate by itself."
         ),
     ] = "monitor"
+    classifier: Annotated[
+        Literal["off", "monitor"],
+        Meta(
+            description="A small local model that tells what is like known attacks, in the same texts; needs the extra "
+            f"`semantic`. {_MODES} It never refuses: too much escapes it, and new kinds of text it may mistake."
+        ),
+    ] = "off"
+    check: Annotated[ModelCheck | None, Meta(description="Another model that is asked, too. Left out: none is.")] = None
     fence: Annotated[
         Literal["off", "fence", "datamark"],
         Meta(

@@ -51,6 +51,50 @@ class WordList(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     whole_words: Annotated[bool, Meta(description="Whether a part of a longer word does not count.")] = True
 
 
+EntityKind = Literal["person", "organisation", "location"]
+
+
+class Names(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A local model that finds names in what goes up. It runs in processes of its own, and needs the extra `ner` or a
+    package that brings another one."""
+
+    adapter: Annotated[
+        str,
+        Meta(
+            description="How the model is run: `spacy`, `presidio`, `gliner`, or the name of an entry point in the "
+            "group `headworks.entity_models`.",
+            min_length=1,
+            max_length=64,
+        ),
+    ] = "spacy"
+    model: Annotated[
+        str,
+        Meta(
+            description="The package of the model, or a folder with it. Nothing is fetched.",
+            min_length=1,
+            max_length=256,
+        ),
+    ] = "en_core_web_sm"
+    kinds: Annotated[
+        tuple[EntityKind, ...], Meta(description="What is looked for. The rest that it finds is left.", min_length=1)
+    ] = ("person", "organisation", "location")
+    processes: Annotated[
+        int, Meta(description="Processes with the model in each worker: so many calls are read at once.", ge=1, le=16)
+    ] = 1
+    timeout_s: Annotated[
+        float,
+        Meta(
+            description="Seconds that the texts of a call may take, and that it may wait for a process. A process that "
+            "takes longer is killed, and `on_failure` says what becomes of the call.",
+            gt=0,
+            le=120,
+        ),
+    ] = 5.0
+    memory_mb: Annotated[
+        int, Meta(description="Megabytes of address space that a process may have.", ge=128, le=65_536)
+    ] = 2048
+
+
 class Privacy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What becomes of personal data and secrets in what goes up, and of what the model brings up itself."""
 
@@ -85,6 +129,13 @@ class Privacy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
             "here bring along: the names of their entry points in the group `headworks.recognisers`."
         ),
     ] = ()
+    names: Annotated[
+        Names | None,
+        Meta(
+            description="A local model that finds names of people, organisations and places in what goes up. Left out: "
+            "names are found by the words around them, and by `words`."
+        ),
+    ] = None
     never: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...],
         Meta(

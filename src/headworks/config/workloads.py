@@ -261,8 +261,10 @@ class _ContractRules:
                 self._findings.add(("data", field), message)
 
     def _providers(self, contract: Contract) -> dict[str, Provider]:
-        """Those that a call may go to: of the ladder, which a decision may change, and of the chain."""
-        models = (model_of_rung(self._config, name) for name in (*contract.ladder, *contract.fallback))
+        """Those that a call may go to: of the ladder, which a decision may change, the chain, and what checks it."""
+        injection = contract.screening.injection
+        asked = () if injection is None or injection.check is None else (injection.check.model,)
+        models = (model_of_rung(self._config, name) for name in (*contract.ladder, *contract.fallback, *asked))
         names = [name for model in models if model is not None for name, _ in model.pairs]
         return {name: self._config.providers[name] for name in names}
 
@@ -274,6 +276,9 @@ class _ContractRules:
         if contract.streaming.on_break == "continue" and self._has(contract, "schema"):
             message = "`continue` is for text: an answer that is held to a schema can only be written whole; use `end`"
             self._blame(("streaming", "on_break"), message)
+        injection = contract.screening.injection
+        if injection is not None and injection.check is not None:
+            self._model(("screening", "injection", "check", "model"), injection.check.model)
         if contract.actions and not self._has(contract, "tools"):
             self._blame(("actions",), f"needs tools: a file `{_USUAL_FILES['tools']}`, or one named by `tools`")
 

@@ -4,7 +4,9 @@ import random
 import time
 from itertools import pairwise
 from pathlib import Path
+from re._parser import parse
 
+import msgspec
 import pytest
 from corpus import BETWEEN, CHECKED
 from hypothesis import given
@@ -12,7 +14,8 @@ from hypothesis import strategies as st
 
 from headworks.config.privacy import CustomPattern, Privacy, WordList
 from headworks.screening.privacy import Finder
-from headworks.screening.privacy.engines import re2, why_unbounded
+from headworks.screening.privacy.detectors import BUILT_IN
+from headworks.screening.privacy.engines import MOST_NEAR, _re2_search, re2, why_unbounded
 
 OWN = Privacy(
     least_confidence=0.3,
@@ -21,6 +24,8 @@ OWN = Privacy(
         words=("tap",), whole_words=False)},
     identifiers=("ch.ssn", "at.vnr"),
 )  # fmt: skip
+plain, eager = Finder(), Finder()
+eager._patterns = tuple(msgspec.structs.replace(pattern, after=None) for pattern in eager._patterns)
 fast, slow = Finder(OWN), Finder(OWN, prefers_re2=False)
 PIECES = [
     "password: ", "token=", "sk-", "eyJ", "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "://", "@", ".co",
@@ -89,6 +94,51 @@ def test_both_engines_find_the_same_in_fifty_megabytes():
         text = "".join(pieces)
         size += len(text)
         assert quick.find(text) == plain.find(text), text[:80]
+
+
+TABLES = st.lists(
+    st.sampled_from(["4111", "1111", "4222", "2024", "5500", "0004", "378282246310005", "4111111111111111", "123", "12"]
+                    ) | st.integers(0, 9999).map("{:04}".format), min_size=4, max_size=60,
+)  # fmt: skip
+
+
+@given(TABLES, st.sampled_from([" ", "\n", "-", ". ", ""]))
+def test_what_is_passed_over_in_a_table_of_numbers_holds_no_card(groups, between):
+    text = between.join(groups)
+
+    assert plain.find(text) == eager.find(text)
+
+
+@pytest.mark.skipif(re2 is None, reason="the extra `privacy` is not installed")
+def test_where_matches_are_dense_both_engines_find_the_same():
+    rng = random.Random(9)
+    for kind in sorted(CHECKED)[::2]:
+        values = [CHECKED[kind](rng) for _ in range(30)]
+        text = " ".join(value[0] if isinstance(value, tuple) else value for value in values) + " x" * 3000 + " 1 "
+        text += "\n".join(f"{kind} {value[0] if isinstance(value, tuple) else value}" for value in values)
+
+        assert fast.find(text) == slow.find(text), kind
+
+
+def test_no_built_in_pattern_matches_more_than_is_searched_at_once():
+    for pattern in BUILT_IN:
+        if not pattern.is_long:
+            assert parse(pattern.source).getwidth()[1] <= MOST_NEAR, pattern.source
+
+
+@pytest.mark.skipif(re2 is None, reason="the extra `privacy` is not installed")
+@given(st.text("ab12 -", max_size=40), st.sampled_from(["a", "[a-z]+([0-9]{1,2})", "b?", r"\b(?:1|2)"]))
+def test_the_quick_call_of_re2_says_what_its_public_one_says(text, source):
+    class Public:
+        groups = re2.compile(source).groups
+        search = re2.compile(source.encode()).search
+
+    data = text.encode()
+    quick, public = _re2_search(re2.compile(source.encode())), _re2_search(Public)
+
+    for start in range(len(data) + 1):
+        said, expected = list(quick(data, start, len(data))), list(public(data, start, len(data)))
+        assert said == expected or said[0] == expected[0] == (-1, -1)
 
 
 @given(texts())

@@ -7,6 +7,7 @@ import pytest
 from corpus import BETWEEN, CHECKED, cases
 from faker import Faker
 
+from headworks.config.privacy import CustomPattern, Privacy
 from headworks.screening.privacy.finding import Finder
 
 finder = Finder()
@@ -199,3 +200,13 @@ def is_covered(text, phrase, value, all_but=0):
     start = text.index(value, text.index(phrase))
     found = {place for one in finder.find(text) for place in range(one.start, one.end)}
     return len(set(range(start, start + len(value))) - found) <= all_but
+
+
+@pytest.mark.parametrize("word", ["badge", "a|b", "(no", "no)", "x*", "ab?", "c\\d", "1st", "[id]", ".nr"])
+def test_whatever_signs_a_word_of_a_contract_has_it_is_looked_for_as_it_is(word):
+    pattern = CustomPattern(regex="[0-9]{4}", context=("other", word, "more"))
+    own = Finder(Privacy(patterns={"own": pattern}))
+
+    for before in (word, "other", "more"):
+        assert [one.kind for one in own.find(f"{before} 1234 ")] == ["own"], before
+    assert own.find("nothing 1234 ") == []

@@ -9,8 +9,10 @@ Pure. May import `errors`, `calls` and `config.injection`.
 """
 
 from headworks.screening.injection.addresses import Address, AddressKind, find_addresses
+from headworks.screening.injection.asking import question, verdict_in
 from headworks.screening.injection.canary import CanaryStream, CanaryWatch, canary_note, canary_of
 from headworks.screening.injection.characters import unusual_characters, without_unusual_characters
+from headworks.screening.injection.classifier import Classifier, Embed
 from headworks.screening.injection.detecting import Detector
 from headworks.screening.injection.egress import Egress, EgressStream
 from headworks.screening.injection.fencing import Fence
@@ -23,9 +25,11 @@ __all__ = [
     "AddressKind",
     "CanaryStream",
     "CanaryWatch",
+    "Classifier",
     "Detector",
     "Egress",
     "EgressStream",
+    "Embed",
     "Fence",
     "InjectionPolicy",
     "InjectionVerdict",
@@ -39,7 +43,9 @@ __all__ = [
     "find_addresses",
     "heaviest",
     "leaves",
+    "question",
     "summed_up",
     "unusual_characters",
+    "verdict_in",
     "without_unusual_characters",
 ]

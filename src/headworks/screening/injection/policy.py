@@ -1,11 +1,13 @@
 """Which layer may do what: a contract's `screening.injection`, compiled."""
 
 import functools
-from collections.abc import Collection, Iterator
-from typing import Literal
+from collections.abc import Callable, Collection, Iterator
+from typing import Literal, Protocol
 
 from headworks.config.injection import Injection
+from headworks.errors import CommandError, ConfigError, Problem
 from headworks.screening.injection.characters import unusual_characters, without_unusual_characters
+from headworks.screening.injection.classifier import Classifier, Embed
 from headworks.screening.injection.detecting import Detector
 from headworks.screening.injection.egress import Egress
 from headworks.screening.injection.signals import InjectionVerdict, Signal, Source
@@ -20,6 +22,14 @@ _VERDICTS: dict[Mode, InjectionVerdict] = {
 }
 
 
+class TextClassifier(Protocol):
+    """Says whether a text is like known attacks."""
+
+    def finds(self, text: str) -> bool:
+        """Whether it is."""
+        ...
+
+
 class InjectionPolicy:
     """The policy of one workload. Compiled once, shared by its calls.
 
@@ -28,17 +38,38 @@ class InjectionPolicy:
         egress: what becomes of addresses in answers.
     """
 
-    __slots__ = ("_detector", "egress", "settings")
+    __slots__ = ("_classifier", "_detector", "egress", "settings")
 
-    def __init__(self, settings: Injection, detector: Detector | None) -> None:
+    def __init__(
+        self, settings: Injection, detector: Detector | None, classifier: TextClassifier | None = None
+    ) -> None:
         self.settings = settings
         self.egress = Egress({"image": settings.images, "link": settings.links}, settings.hosts)
         self._detector = detector
+        self._classifier = classifier
 
     @classmethod
-    def compile(cls, settings: Injection) -> "InjectionPolicy":
-        """The policy of a contract."""
-        return cls(settings, None if settings.patterns == "off" else _detector())
+    def compile(
+        cls, settings: Injection, load_embed: Callable[[], Embed] | None = None, file: str = "workload.yaml"
+    ) -> "InjectionPolicy":
+        """The policy of a contract.
+
+        Arguments:
+            load_embed: loads the local embedding that the classifier needs.
+            file: the contract, for errors.
+
+        Raises:
+            ConfigError: it asks for the classifier, whose embedding is not installed.
+        """
+        classifier = None
+        if settings.classifier != "off":
+            assert load_embed is not None, "who compiles it has one"
+            try:
+                classifier = Classifier(load_embed())
+            except CommandError as error:
+                message = f"screening.injection.classifier cannot be used: {error}; or say `off`"
+                raise ConfigError(Problem(file, 0, 0, message)) from None
+        return cls(settings, None if settings.patterns == "off" else _detector(), classifier)
 
     @property
     def screens_output(self) -> bool:
@@ -72,6 +103,8 @@ class InjectionPolicy:
             kinds = self._detector.find(text)
             if kinds:
                 yield Signal("patterns", _VERDICTS[settings.patterns], source, kinds, len(kinds))
+        if self._classifier is not None and self._classifier.finds(text):
+            yield Signal("classifier", _VERDICTS[settings.classifier], source, ("like_attacks",))
 
     def _cleaned(self, text: str) -> str:
         return without_unusual_characters(text) if self.settings.characters == "sanitise" else text

@@ -5,7 +5,9 @@ from typing import Literal
 
 import msgspec
 
-LayerName = Literal["size", "characters", "patterns", "canary", "images", "links", "tools", "taint"]
+LayerName = Literal[
+    "size", "characters", "patterns", "classifier", "check", "canary", "images", "links", "tools", "taint"
+]
 Source = Literal["user", "tool", "variable", "output"]
 """Where a text comes from: who calls, a tool's result, a value of the prompt's, or the model."""
 

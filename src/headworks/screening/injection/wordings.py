@@ -32,8 +32,13 @@ _WRITTEN: tuple[tuple[str, str], ...] = (
         "override",
         r"""
         \b(?:ignoriere?n?|vergiss|missachte|ignore[zr]?|oublie[zr]?|ignora|olvida|descarta|esqueça|desconsidere
-        |dimentica)\b[^.]{0,30}?
-        (?:anweisungen|vorgaben|instructions précédentes|consignes|instrucciones|instruções|istruzioni)\b
+        |dimentica)\b[^.]{0,20}?
+        (?:\b(?:all[en]{0,2}|bisherigen?|vorherigen?|vorigen|obigen|deiner?|ihrer?|toutes|tout|tes|vos|todas|todo|tus
+        |sus|tuas|suas|tutte|tutti|tue|sue)\b[^.]{0,20}?
+        (?:anweisungen|vorgaben|instructions|consignes|instrucciones|instruções|istruzioni)
+        |(?:instructions|consignes|instrucciones|instruções|istruzioni)\b[^.]{0,10}?
+        \b(?:pr[ée]c[ée]dent[esi]{1,2}|ant[ée]rieures|anteriores|pr[ée]vias|de antes|acima|arriba|ci-dessus
+        |(?:do|del|du|di) (?:sistema|système)|que (?:te|le|você|vous|tu)))
         """,
     ),
     ("override", "(?:игнорируй|игнорируйте|забудь|забудьте)[^.]{0,30}?(?:инструкци|указани|правил)"),
@@ -56,7 +61,8 @@ _WRITTEN: tuple[tuple[str, str], ...] = (
         "freed",
         r"""
         \b(?:you are|you're|you will be|act as|pretend|imagine|respond as|behave) [^.]{0,60}?
-        \b(?:jailbroken|uncensored|unfiltered|unrestricted|do anything now|no longer bound
+        \b(?:(?:jailbroken|uncensored|unfiltered|unrestricted)(?:[ ,]{1,2}(?:MODEL|and|or|but|with|amoral|unethical
+        |mode|person|character|entity|being)\b|[,.;:!"')]|$)|do anything now|no longer bound
         |(?:without|has no|have no|no) (?:any )?(?:ethical |moral |content |safety )?
         (?:restrictions|limitations|filters|guidelines|constraints|boundaries))\b
         """,
@@ -94,7 +100,8 @@ _WRITTEN: tuple[tuple[str, str], ...] = (
     (
         "posed_turn",
         r"""
-        <\|(?:im_start|im_end|im_sep|system|user|assistant|endoftext|start_header_id|eot_id|begin_of_text)\|>
+        <\|(?:im_start|im_end|im_sep|system|user|assistant|start_header_id|eot_id|begin_of_text)\|>
+        (?: ?[^ "'`,;:)\]|]|$)
         |<<sys>>|\[/?inst\]|\[system\](?:\(#|:)|</?system_?(?:prompt|message|instructions?)>
         |#{2,4} ?(?:system|instruction|new instructions?) ?:
         """,

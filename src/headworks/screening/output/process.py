@@ -6,28 +6,24 @@ no sandbox against malice: it runs as the same user.
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import IO, Literal, TypedDict
+from typing import IO, Literal
 
 import msgspec
 
 from headworks.errors import ConfigError, Problem
-from headworks.screening.output.rules_worker import LENGTH, Loaded
+from headworks.screening.bounded import LENGTH, Surroundings, kill, surroundings
+from headworks.screening.output.rules_worker import Loaded
 
 MEMORY_BYTES = 1 << 30
 """The address space of a worker: ample for functions over one answer."""
 
 LOAD_TIMEOUT_S = 20.0
 """Seconds in which a file must be loaded, Python's own start included, on a machine that is busy."""
-
-_INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR")
-"""What of our environment a worker sees. Everything else could be a provider's key."""
 
 Entry = Literal["main", "answers_main"]
 """The function of `rules_worker` that a process runs: one for rules, one for answers."""
@@ -53,7 +49,7 @@ def check_file(path: Path, entry: Entry, *, timeout_s: float) -> tuple[str, ...]
             raise ConfigError(Problem(str(path), 0, 0, f"was not loaded within {timeout_s:g} s")) from None
         finally:
             if process.returncode is None:
-                _kill(process.pid)
+                kill(process.pid)
                 process.communicate()
     return _names(path, out[LENGTH.size :])
 
@@ -129,7 +125,7 @@ class BoundedProcess:
     async def end(self) -> None:
         """Kill it and whatever it has started, and wait until it is gone."""
         if self.is_alive:
-            _kill(self._process.pid)
+            kill(self._process.pid)
         try:
             await self._process.wait()
         finally:
@@ -150,24 +146,8 @@ def _command(path: Path, progress: IO[bytes], entry: Entry) -> Sequence[str]:
     return [sys.executable, "-P", "-c", start, str(path.absolute()), str(progress.fileno()), str(MEMORY_BYTES)]
 
 
-class _Surroundings(TypedDict):
-    env: dict[str, str]
-    cwd: str
-    pass_fds: tuple[int, ...]
-    start_new_session: bool
-
-
-def _surroundings(path: Path, progress: IO[bytes]) -> _Surroundings:
-    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    # The same modules as here; an empty entry means the folder that we are in.
-    environment["PYTHONPATH"] = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
-    return {
-        "env": environment,
-        "cwd": str(path.absolute().parent),
-        "pass_fds": (progress.fileno(),),
-        # A group of its own, so that what a rule starts ends with it, and so that Ctrl-C is ours alone.
-        "start_new_session": True,
-    }
+def _surroundings(path: Path, progress: IO[bytes]) -> Surroundings:
+    return surroundings(path.absolute().parent, (progress.fileno(),))
 
 
 def _names(path: Path, frame: bytes) -> tuple[str, ...]:
@@ -180,9 +160,3 @@ def _names(path: Path, frame: bytes) -> tuple[str, ...]:
         # There is no column to tell; a place needs one.
         raise ConfigError(Problem(str(path), loaded.problem.line, 1, loaded.problem.message))
     return loaded.rules
-
-
-def _kill(process_id: int) -> None:
-    """Kill a process that has not been waited for, and its group."""
-    with suppress(ProcessLookupError):
-        os.killpg(process_id, signal.SIGKILL)

@@ -9,29 +9,18 @@ rule takes longer than it may, for a rule in C code lets no thread run. So no wo
 """
 
 import mmap
-import os
-import resource
-import select
 import signal
-import struct
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
+from headworks.screening.bounded import LENGTH, end_with_input, limit, send, set_alarm, take_pipes
 from headworks.screening.output.answer_file import ANSWER, load_answer
 from headworks.screening.output.rules_file import LoadProblem, RulesFile, load_rules
 from headworks.screening.output.verdicts import RuleFinding
-
-LENGTH = struct.Struct(">I")
-"""The length before each frame."""
-
-GRACE_S = 1.0
-"""Seconds after its time limit at which a worker ends itself; its parent is there first, if there still is one."""
 
 _LOAD_S = 60.0
 """The same for loading: longer than any parent waits for it."""
@@ -71,7 +60,7 @@ def main() -> int:
 
         def judge(data: bytes, progress: mmap.mmap) -> bytes:
             question = decoder.decode(data)
-            _set_alarm(question.timeout_s)
+            set_alarm(question.timeout_s)
             return msgspec.json.encode(_judge(loaded, question, progress))
 
         return tuple(name for name, _ in loaded.rules), judge
@@ -90,7 +79,7 @@ def answers_main() -> int:
 
         def answer(data: bytes, progress: mmap.mmap) -> bytes:
             question = decoder.decode(data)
-            _set_alarm(question.timeout_s)
+            set_alarm(question.timeout_s)
             progress[:] = LENGTH.pack(1)
             said = loaded.say(question.asked, msgspec.json.decode(question.context))
             progress[:] = LENGTH.pack(0)
@@ -108,23 +97,23 @@ Work = Callable[[bytes, mmap.mmap], bytes]
 def _serve(load: Callable[[Path], LoadProblem | tuple[tuple[str, ...], Work]]) -> int:
     """Load a file, then work until the input ends."""
     path, progress_descriptor, memory_bytes = sys.argv[1:]
-    questions, answers = _take_pipes()
-    _limit(int(memory_bytes))
-    threading.Thread(target=_end_with_input, args=(questions.fileno(),), daemon=True).start()
-    _set_alarm(_LOAD_S)
+    questions, answers = take_pipes()
+    limit(int(memory_bytes))
+    threading.Thread(target=end_with_input, args=(questions.fileno(),), daemon=True).start()
+    set_alarm(_LOAD_S)
     loaded = load(Path(path))
     signal.setitimer(signal.ITIMER_REAL, 0)
     if isinstance(loaded, LoadProblem):
-        _send(answers, msgspec.json.encode(Loaded(problem=loaded)))
+        send(answers, msgspec.json.encode(Loaded(problem=loaded)))
         return 0
     names, work = loaded
-    _send(answers, msgspec.json.encode(Loaded(rules=names)))
+    send(answers, msgspec.json.encode(Loaded(rules=names)))
     with mmap.mmap(int(progress_descriptor), LENGTH.size) as progress:
         while head := questions.read(LENGTH.size):
             (length,) = LENGTH.unpack(head)
             answer = work(questions.read(length), progress)
             signal.setitimer(signal.ITIMER_REAL, 0)
-            _send(answers, answer)
+            send(answers, answer)
     return 0
 
 
@@ -138,48 +127,3 @@ def _judge(rules: RulesFile, question: Question, progress: mmap.mmap) -> tuple[R
             findings.append(finding)
     progress[:] = LENGTH.pack(0)
     return tuple(findings)
-
-
-def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Our own ends of the pipes; what rules read from standard input is empty, what they print is lost."""
-    questions = os.fdopen(os.dup(0), "rb")
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    os.dup2(nothing, 1)
-    os.close(nothing)
-    return questions, answers
-
-
-def _send(answers: BinaryIO, frame: bytes) -> None:
-    data = memoryview(LENGTH.pack(len(frame)) + frame)
-    while data:
-        data = data[answers.write(data) :]
-
-
-def _limit(memory_bytes: int) -> None:
-    """Bounds that the kernel keeps. A system that does not know one of them goes without."""
-    for kind, limit in ((resource.RLIMIT_AS, memory_bytes), (resource.RLIMIT_CORE, 0)):
-        with suppress(ValueError, OSError):
-            resource.setrlimit(kind, (limit, limit))
-
-
-def _set_alarm(timeout_s: float) -> None:
-    """Have the kernel end us some time after the limit, by the clock and by processor time."""
-    signal.setitimer(signal.ITIMER_REAL, timeout_s + GRACE_S)
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    # Whole seconds, counted from the process's start; only the soft limit, which must rise again.
-    most = int(used.ru_utime + used.ru_stime + timeout_s + GRACE_S) + 1
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_CPU, (most, hard))
-
-
-def _end_with_input(descriptor: int) -> None:
-    """Wait until nobody can write to our input any more, then end the process, whatever a rule is doing."""
-    poll = select.poll()
-    poll.register(descriptor, 0)
-    # No event is asked for: hanging up is told anyway (POSIX, poll).
-    while not poll.poll():
-        pass
-    os._exit(0)

@@ -26,9 +26,11 @@ _FORCED = 1024
 _MONTH = (
     "jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez|dic|ene|gen|fev|mei|maj|juin|avr|lug|ago|set|ott|out"
 )
-_WORD = rf"(?!{_MONTH})[^\W\d_A-Z]{{3,24}}[,.;:!?)]{{0,2}}\s+"
+_PARTICLE = r"(?:van|von|der|den|bin|dos|del)\s"
+_WORD = rf"(?!{_MONTH}|{_PARTICLE})[^\W\d_A-Z]{{3,24}}[,.;:!?)]{{0,2}}\s+"
 _QUIET = re.compile(rf"(?:(?<=\s)|^)(?=({_WORD}{_WORD}))|(?=([\u3040-\u9fff\uac00-\ud7af]{{2}}))")
-"""Two words without digits or capitals: no value reaches across the space after them. Nor into an ideograph."""
+"""Two words without digits or capitals, and of no date or name: no value reaches across the space after them. Nor into
+an ideograph."""
 
 
 class AnswerScreen:

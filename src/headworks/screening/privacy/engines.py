@@ -5,7 +5,9 @@ is only tried on a text that holds what every match of it must hold.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from typing import Protocol
 
 from headworks.screening.privacy.patterns import Pattern
@@ -19,6 +21,10 @@ _RE2_MEMORY = 128 << 20
 """Bytes that a set's automaton may take; a state is built when it is first needed, so little of it ever is."""
 
 
+Spans = Generator[tuple[int, int], int | None, None]
+"""Starts and ends in order. What is sent says from where on to go on, in place of the end of the match."""
+
+
 class Engine(Protocol):
     """Runs a fixed list of patterns."""
 
@@ -26,8 +32,8 @@ class Engine(Protocol):
         """Which patterns may match in this; none that does is left out."""
         ...
 
-    def spans(self, index: int, data: bytes, start: int) -> Iterator[tuple[int, int]]:
-        """Where a pattern matches from `start` on, without overlaps: its first group, or all of it."""
+    def spans(self, index: int, data: bytes) -> Spans:
+        """Where a pattern matches, without overlaps: its first group, or all of it."""
         ...
 
 
@@ -49,7 +55,7 @@ class Re2Engine:
         options.log_errors = False
         options.max_mem = _RE2_MEMORY
         self._set = re2.Set.SearchSet(options)
-        self._compiled = []
+        self._searches: list[_Search] = []
         self._groups = []
         for index, pattern in enumerate(patterns):
             source = pattern.source.encode("latin-1")
@@ -59,25 +65,92 @@ class Re2Engine:
             except re2.error as error:
                 reason = error.args[0] if error.args else "it is not RE2 syntax"
                 raise PatternError(index, reason.decode() if isinstance(reason, bytes) else str(reason)) from None
-            self._compiled.append(compiled)
+            self._searches.append(_re2_search(compiled))
             self._groups.append(1 if compiled.groups else 0)
         self._set.Compile()
-        self._needles = [pattern.needles for pattern in patterns]
+        options.case_sensitive = False
+        self._needles = [_needle_search(pattern.needles, options) for pattern in patterns]
+        self._near = [_near_search(pattern) for pattern in patterns]
 
     def matching(self, data: bytes) -> Sequence[int]:
         """Which patterns match."""
         found: list[int] | None = self._set.Match(data)
         if not found:
             return ()
-        lowered = data.lower()
         needles = self._needles
-        return [index for index in found if not needles[index] or any(needle in lowered for needle in needles[index])]
+        return [index for index in found if (search := needles[index]) is None or search(data) is not None]
 
-    def spans(self, index: int, data: bytes, start: int) -> Iterator[tuple[int, int]]:
+    def spans(self, index: int, data: bytes) -> Spans:
         """As in `Engine`."""
-        group = self._groups[index]
-        for match in self._compiled[index].finditer(data, start):
-            yield match.span(group)
+        search, group, near = self._searches[index], self._groups[index], self._near[index]
+        size = len(data)
+        start = count = 0
+        while True:
+            # A call of RE2 costs half a microsecond and one of `re` a quarter, but that only while matches are near.
+            stop = start + _NEAR if count >= _DENSE and near is not None else 0
+            match = near(data, start, stop) if near is not None and stop else None
+            if match is not None and match.start() + MOST_NEAR < stop:
+                start = match.end()
+                moved = yield match.span(group)
+            else:
+                spans = search(data, start, size)
+                start = spans[0][1]
+                if start < 0:
+                    return
+                count += 1
+                moved = yield spans[group]
+                if spans[0][0] == start:
+                    start += 1  # an empty one
+            if moved is not None:
+                start = moved
+            if start > size:
+                return
+
+
+_DENSE = 16
+"""Matches of a pattern from which on more are expected to be near."""
+
+_Search = Callable[[bytes, int, int], Sequence[tuple[int, int]]]
+"""The spans of the first match between two places, and of its groups; (-1, -1) for none."""
+
+
+def _re2_search(compiled: "re2._Regexp") -> "_Search":
+    """What `compiled.search` does, without an iterator, a match object and a decoder around each call.
+
+    That is RE2's own function, which the package keeps for itself: where it is not what it was, the public one does.
+    """
+    own = getattr(getattr(compiled, "_regexp", None), "Match", None)
+    anywhere = getattr(getattr(re2, "_Anchor", None), "UNANCHORED", None)
+    if own is not None and anywhere is not None:
+        found: _Search = partial(own, anywhere)
+        return found
+
+    def search(data: bytes, start: int, stop: int) -> Sequence[tuple[int, int]]:
+        match = compiled.search(data, start, stop)
+        return _NOTHING if match is None else [match.span(group) for group in range(compiled.groups + 1)]
+
+    return search
+
+
+_NOTHING = ((-1, -1),)
+_NEAR = 2048
+MOST_NEAR = 512
+"""Characters that are searched for the next of many matches, and that a match of those patterns has at most."""
+
+
+def _needle_search(needles: Sequence[bytes], options: "re2.Options") -> "Callable[[bytes], object] | None":
+    """What finds one of a pattern's needles; in RE2, which looks for all of them at once."""
+    if not needles:
+        return None
+    search: Callable[[bytes], object] = re2.compile(b"|".join(map(re2.escape, needles)), options).search
+    return search
+
+
+def _near_search(pattern: Pattern) -> "Callable[[bytes, int, int], re.Match[bytes] | None] | None":
+    """The same pattern for `re`, if no match of it is long."""
+    if pattern.is_long:
+        return None
+    return re.compile(pattern.source.encode("latin-1")).search
 
 
 _DIGITS_TO_ZERO = bytes(48 if 48 <= byte < 58 else 120 for byte in range(256))
@@ -101,7 +174,8 @@ class PythonEngine:
                 raise PatternError(index, str(error)) from None
             self._compiled.append(compiled)
             self._groups.append(1 if compiled.groups else 0)
-        self._areas: tuple[bytes, list[tuple[int, int]]] = b"", []
+        self._is_near_digits = [_stays_near_digits(pattern) for pattern in patterns]
+        self._areas: tuple[bytes, list[int], list[int]] = b"", [], []
 
     def matching(self, data: bytes) -> Sequence[int]:
         """Which patterns may match, by their gates."""
@@ -119,28 +193,31 @@ class PythonEngine:
             and (not pattern.needles or any(needle in lowered for needle in pattern.needles))
         ]
 
-    def spans(self, index: int, data: bytes, start: int) -> Iterator[tuple[int, int]]:
+    def spans(self, index: int, data: bytes) -> Spans:
         """As in `Engine`."""
-        group = self._groups[index]
         find = self._compiled[index].finditer
-        if not _stays_near_digits(self._patterns[index]):
-            for match in find(data, start):
-                yield match.span(group)
-            return
-        for first, last in self._areas_of(data):
-            if last > start:
-                for match in find(data, max(first, start), last):
-                    yield match.span(group)
+        starts, ends = self._areas_of(data) if self._is_near_digits[index] else ([0], [len(data)])
+        group = self._groups[index]
+        start = number = 0
+        while number < len(ends):
+            for match in find(data, max(starts[number], start), ends[number]):
+                moved = yield match.span(group)
+                if moved is not None:
+                    start = moved
+                    number = bisect_right(ends, start)
+                    break
+            else:
+                number += 1
 
-    def _areas_of(self, data: bytes) -> list[tuple[int, int]]:
+    def _areas_of(self, data: bytes) -> tuple[list[int], list[int]]:
         """Where digits are, with what is around them; kept for the next pattern that is tried on the same text."""
-        known, areas = self._areas
+        known, starts, ends = self._areas
         if known is not data:
-            areas = [
-                (max(0, m.start() - _REACH), min(len(data), m.end() + _REACH)) for m in _DIGIT_AREAS.finditer(data)
-            ]
-            self._areas = data, areas
-        return areas
+            places = [match.span() for match in _DIGIT_AREAS.finditer(data)]
+            starts = [max(0, start - _REACH) for start, _ in places]
+            ends = [min(len(data), end + _REACH) for _, end in places]
+            self._areas = data, starts, ends
+        return starts, ends
 
 
 _REACH = 48

@@ -65,6 +65,7 @@ class Finder:
         self._least = settings.least_confidence
         self._actions = dict(settings.kinds)
         self._otherwise = settings.otherwise
+        self._allows = "allow" in (settings.otherwise, *settings.kinds.values())
         self._recognisers = tuple(recognisers)
         self._never = frozenset(value.casefold() for value in settings.never)
         for name, pattern in settings.patterns.items():
@@ -105,17 +106,21 @@ class Finder:
         shadow = Shadow(text)
         return self.find_with(self._engine.matching(shadow.data), text, shadow)
 
-    def find_with(self, indices: Sequence[int], text: str, shadow: Shadow) -> list[Finding]:
-        """`find`, when it is known which patterns may match."""
+    def find_with(
+        self, indices: Sequence[int], text: str, shadow: Shadow, entities: Sequence[Finding] = ()
+    ) -> list[Finding]:
+        """`find`, when it is known which patterns may match, and what a model has found already."""
         hits: list[Hit] = []
         for index in indices:
             self._judge(index, shadow.data, hits)
         found = [Finding(*shadow.place(start, end), kind, confidence) for kind, start, end, confidence in hits]
+        found.extend(one for one in entities if one.confidence >= self._least)
         for recogniser in self._recognisers:
             found.extend(finding for finding in recogniser.find(text) if finding.confidence >= self._least)
         if self._words:
             found = [one for one in found if self._is_listed(text, one)]
-        found = [one for one in found if self._actions.get(one.kind, self._otherwise) != "allow"]
+        if self._allows:
+            found = [one for one in found if self._actions.get(one.kind, self._otherwise) != "allow"]
         if self._never:
             found = [one for one in found if text[one.start : one.end].casefold() not in self._never]
         return without_overlaps(found)
@@ -126,24 +131,24 @@ class Finder:
 
     def _judge(self, index: int, data: bytes, hits: list[Hit]) -> None:
         pattern = self._patterns[index]
-        judge, least, retries = pattern.judge, self._least, pattern.retries
-        start = 0
-        while True:
-            for first, last in self._engine.spans(index, data, start):
+        judge, least, retries, after = pattern.judge, self._least, pattern.retries, pattern.after
+        next_span = self._engine.spans(index, data).send
+        moved: int | None = None
+        try:
+            while True:
+                first, last = next_span(moved)
+                moved = None
                 if first == last:
                     continue
                 hit = judge(data, first, last)
                 if hit is not None and hit[3] >= least:
                     hits.append(hit)
-                    if not retries or hit[2] == last:
-                        continue
-                    start = hit[2]  # the judge took less than the match
-                    break
-                if retries:
-                    start = first + 1
-                    break
-            else:
-                return
+                    if retries and hit[2] != last:
+                        moved = hit[2]  # the judge took less than the match
+                elif retries:
+                    moved = first + 1 if after is None else after(data, first)
+        except StopIteration:
+            return
 
 
 def without_overlaps(found: list[Finding]) -> list[Finding]:

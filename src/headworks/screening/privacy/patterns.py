@@ -34,7 +34,9 @@ class Pattern(msgspec.Struct, frozen=True):
         run: so many letters and digits in a row.
         shape: letters written as `a` and digits as `0`, this.
         wider: a cheaper pattern that matches wherever this one does, for the first pass.
+        is_long: a match may be longer than `engines.MOST_NEAR` characters, or take `re` unbounded time.
         retries: when the judge says no, a match may begin within the one that was refused.
+        after: from where on it may, given where the refused one starts; by default one character on.
     """
 
     source: str
@@ -44,7 +46,9 @@ class Pattern(msgspec.Struct, frozen=True):
     shape: bytes = b""
     run: int = 0
     retries: bool = False
+    after: Callable[[bytes, int], int] | None = None
     wider: str = ""
+    is_long: bool = False
 
 
 def any_of(words: str) -> tuple[bytes, ...]:
@@ -62,11 +66,32 @@ class Words:
     __slots__ = ("_search",)
 
     def __init__(self, alternatives: str) -> None:
-        self._search = re.compile(rb"(?<![a-z])(?:" + alternatives.encode() + rb")(?![a-z])").search
+        self._search = re.compile(f"(?<![a-z])(?:{_by_letter(alternatives)})(?![a-z])".encode()).search
 
     def stand_before(self, data: bytes, start: int, reach: int = _BEFORE) -> bool:
         """Whether one does."""
-        return self._search(data[max(0, start - reach) : start].lower()) is not None
+        before = data[max(0, start - reach) : start].lower()
+        # Where there are no letters (numbers after numbers) there is no word, and this is quicker.
+        return before != before.upper() and self._search(before) is not None
+
+
+def _by_letter(alternatives: str) -> str:
+    """The same alternatives under their first letters, so that `re` tries few of them at each word."""
+    rests: dict[str, list[str]] = {}
+    depth = start = 0
+    is_escaped = False
+    for place, character in enumerate(alternatives + "|"):
+        if is_escaped or character == "\\":
+            is_escaped = not is_escaped
+            continue
+        depth += (character == "(") - (character == ")")
+        if character == "|" and not depth:
+            word = alternatives[start:place]
+            start = place + 1
+            # What is no plain letter, or is repeated, stays in one piece.
+            is_plain = word[:1].isalnum() and word[1:2] not in ("?", "*", "{", "+")
+            rests.setdefault(word[0] if is_plain else "", []).append(word[1:] if is_plain else word)
+    return "|".join(f"{letter}(?:{'|'.join(words)})" if letter else "|".join(words) for letter, words in rests.items())
 
 
 _SEPARATORS = b" \t\r\n.-/()"
@@ -81,7 +106,8 @@ _OTHER_NUMBERS = re.compile(
 
 def is_other_number(data: bytes, start: int) -> bool:
     """Whether the words just before say that this is an order number, a version, or another number of no person."""
-    return _OTHER_NUMBERS.search(data[max(0, start - 24) : start].lower()) is not None
+    near = data[max(0, start - 5) : start].lower()  # the last letter of such a word would stand there
+    return near != near.upper() and _OTHER_NUMBERS.search(data[max(0, start - 24) : start].lower()) is not None
 
 
 _UNIT = re.compile(rb" ?(?:[kmgt]i?b|b|bytes?|bits?|[mun]?s|secs?|seconds?|rows|lines|items|records|px|hz|%)(?![a-z])")
@@ -89,6 +115,8 @@ _UNIT = re.compile(rb" ?(?:[kmgt]i?b|b|bytes?|bits?|[mun]?s|secs?|seconds?|rows|
 
 def is_quantity(data: bytes, end: int) -> bool:
     """Whether a unit follows."""
+    if data[end + 1 : end + 2].isdigit():
+        return False
     return _UNIT.match(data[end : end + 10].lower()) is not None
 
 
@@ -129,7 +157,7 @@ def number(
 
     def judge(data: bytes, start: int, end: int) -> Hit | None:
         value = data[start:end]
-        characters = digits_of(value)
+        characters = value.translate(None, _SEPARATORS).decode("latin-1")
         if not is_valid(characters.upper()):
             return None
         if words.stand_before(data, start):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from headworks.config.privacy import Privacy, PrivacyAction
 from headworks.errors import ConfigError, Problem
+from headworks.screening.privacy.entities import check_model, pool_of
 from headworks.screening.privacy.finding import Finder, Recogniser
 from headworks.screening.privacy.kinds import KINDS, Kind
 from headworks.screening.privacy.plugged import load_recognisers
@@ -19,13 +20,15 @@ class PrivacyPolicy:
         settings: what it was compiled from.
         finder: finds whatever is not allowed.
         form: recognises its tokens.
+        entities: the model that has to be asked for names before a body is redacted; None where there is none.
     """
 
-    __slots__ = ("_actions", "_kinds", "finder", "form", "settings")
+    __slots__ = ("_actions", "_kinds", "entities", "finder", "form", "settings")
 
     def __init__(self, settings: Privacy, finder: Finder, kinds: dict[str, Kind]) -> None:
         self.settings = settings
         self.finder = finder
+        self.entities = None if settings.names is None else pool_of(settings.names)
         self.form = TokenForm(kind.label for kind in kinds.values())
         self._kinds = kinds
         self._actions: dict[str, PrivacyAction] = {name: settings.kinds.get(name, settings.otherwise) for name in kinds}
@@ -47,8 +50,10 @@ class PrivacyPolicy:
             file: the contract, for errors.
 
         Raises:
-            ConfigError: it names an unknown kind, or a pattern cannot be used.
+            ConfigError: it names an unknown kind, or a pattern or a model cannot be used.
         """
+        if settings.names is not None:
+            check_model(settings.names.adapter, settings.names.model, file)
         recognisers = (*recognisers, *load_recognisers(settings.recognisers, file))
         own = {**settings.patterns, **settings.words}
         kinds = {**KINDS, **{name: Kind(name, _label(name), "of the contract's own") for name in own}}

@@ -12,6 +12,7 @@ import msgspec
 
 from headworks.errors import Refusal
 from headworks.screening.privacy.books import TokenBook
+from headworks.screening.privacy.entities import NO_ENTITIES, Entities
 from headworks.screening.privacy.failures import PersonalDataBlocked, ScreeningFailed
 from headworks.screening.privacy.finding import Finding, without_overlaps
 from headworks.screening.privacy.places import DATA, PLAIN, STRUCTURE, is_opaque, is_structure
@@ -67,8 +68,24 @@ class Redactor:
         self._form = policy.form
         self._quotes = policy.restores_arguments
 
-    def redact(self, body: bytes, book: TokenBook) -> Redacted:
+    def texts(self, body: bytes) -> list[str]:
+        """Every text of a JSON body that `redact` screens: what a model is asked about before.
+
+        Raises:
+            ScreeningFailed: it cannot be read.
+        """
+        walk = _Walk()
+        try:
+            walk.read(body)
+        except Exception as error:  # noqa: BLE001  (as in `redact`)
+            raise ScreeningFailed(f"the request ({type(error).__name__})") from None
+        return [leaf.text for leaf in walk.leaves]
+
+    def redact(self, body: bytes, book: TokenBook, entities: Entities = NO_ENTITIES) -> Redacted:
         """A JSON body, screened.
+
+        Arguments:
+            entities: what a model has found in its `texts`.
 
         A number in which something is found becomes a string, and so it comes back: no token is a number.
 
@@ -78,13 +95,13 @@ class Redactor:
                 same, and has to record that.
         """
         try:
-            return self._redact(body, book)
+            return self._redact(body, book, entities)
         except Refusal:
             raise
         except Exception as error:  # noqa: BLE001  (whatever it is, the door closes; its text may hold the prompt)
             raise ScreeningFailed(f"the request ({type(error).__name__})") from None
 
-    def redact_text(self, text: str, book: TokenBook) -> tuple[str, dict[str, int]]:
+    def redact_text(self, text: str, book: TokenBook, entities: Entities = NO_ENTITIES) -> tuple[str, dict[str, int]]:
         """A text, screened, with the counts of what was found.
 
         Raises:
@@ -93,36 +110,37 @@ class Redactor:
         try:
             leaf = _Leaf(text, "")
             counts: dict[str, int] = {}
-            self._screen([leaf], book, counts)
+            self._screen([leaf], book, counts, entities)
         except Refusal:
             raise
         except Exception as error:  # noqa: BLE001  (as above)
             raise ScreeningFailed(f"a text ({type(error).__name__})") from None
         return leaf.becomes, counts
 
-    def _redact(self, body: bytes, book: TokenBook) -> Redacted:
+    def _redact(self, body: bytes, book: TokenBook, entities: Entities) -> Redacted:
         walk = _Walk()
         tree = walk.read(body)
         if walk.opaque and self._policy.settings.opaque == "block":
             raise PersonalDataBlocked(["file"])
         counts: dict[str, int] = {}
-        if not self._screen(walk.leaves, book, counts) and not walk.has_twins:
+        if not self._screen(walk.leaves, book, counts, entities) and not walk.has_twins:
             return Redacted(body, counts, walk.opaque)
         walk.rewind()
         return Redacted(_encode(walk.write(tree)), counts, walk.opaque)
 
-    def _screen(self, leaves: Sequence[_Leaf], book: TokenBook, counts: dict[str, int]) -> bool:
+    def _screen(self, leaves: Sequence[_Leaf], book: TokenBook, counts: dict[str, int], entities: Entities) -> bool:
         """Fill in what each leaf becomes; whether any is changed."""
         joined = "\n".join([leaf.lead + leaf.text for leaf in leaves])
         indices = self._finder.may_hold(Shadow(joined).data)
         written = [one for _, _, one in self._form.find(joined)]
         typed = any(book.value_of(one) is not None for one in written)
-        if not indices and not (typed and self._quotes) and not self._finder.has_recognisers:
+        reads_all = self._finder.has_recognisers or entities is not NO_ENTITIES
+        if not indices and not (typed and self._quotes) and not reads_all:
             for leaf in leaves:
                 leaf.becomes = leaf.text
             return False
         for leaf in leaves:
-            leaf.findings = self._find(indices, leaf) if indices or self._finder.has_recognisers else []
+            leaf.findings = self._find(indices, leaf, entities) if indices or reads_all else []
             if typed:
                 leaf.findings = self._with_typed(leaf, book)
         self._spread(leaves)
@@ -139,10 +157,10 @@ class Redactor:
             changed |= leaf.becomes != leaf.text
         return changed
 
-    def _find(self, indices: Sequence[int], leaf: _Leaf) -> list[Finding]:
+    def _find(self, indices: Sequence[int], leaf: _Leaf, entities: Entities) -> list[Finding]:
         lead = len(leaf.lead)
         whole = leaf.lead + leaf.text
-        found = self._finder.find_with(indices, whole, Shadow(whole))
+        found = self._finder.find_with(indices, whole, Shadow(whole), entities.within(leaf.lead, leaf.text))
         if not lead:
             return found
         return [

@@ -6,6 +6,7 @@ from headworks.screening.privacy.detectors import (
     contact,
     documents,
     health,
+    names,
     national_eu,
     national_in_br,
     national_us_uk,
@@ -26,6 +27,7 @@ BUILT_IN: tuple[Pattern, ...] = (
     *national_in_br.PATTERNS,
     *documents.PATTERNS,
     *health.PATTERNS,
+    *names.PATTERNS,
     *secrets.PATTERNS,
 )
 """Every pattern that is looked for in every text."""

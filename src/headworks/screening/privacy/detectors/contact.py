@@ -22,9 +22,19 @@ _PHONE_WORDS = Words(
     r"|telemovel|rufnummer|kontakt|mobiltelefon|msisdn"
 )
 
-_NOT_DIGIT = re.compile(rb"[^0-9]+")
+_BETWEEN = b" ()./+-"
+"""What these patterns take between digits."""
+
 _USERINFO = re.compile(rb"://[^\s/@]*$")
 _EXTENDED = re.compile(rb"[xe]")
+
+
+def _digits(value: bytes) -> bytes:
+    """The digits of a number, without those of its extension."""
+    digits = value.translate(None, _BETWEEN)
+    return digits if digits.isdigit() else _EXTENDED.split(digits)[0]
+
+
 _GROUPS = re.compile(rb"[0-9]+")
 _DATE = re.compile(
     rb"(?:19|20)[0-9]{2}[-/. ]?[01][0-9][-/. ]?[0-3][0-9]|[0-3]?[0-9][-/. ][0-3]?[0-9][-/. ](?:19|20)[0-9]{2}"
@@ -46,7 +56,7 @@ def _international(data: bytes, start: int, end: int) -> Hit | None:
     if start and (data[start - 1 : start].isalnum() or data[start - 1] in b"+=&.-"):
         return None
     value = data[start:end]
-    digits = _NOT_DIGIT.sub(b"", _EXTENDED.split(value)[0]).decode()
+    digits = _digits(value).decode()
     if value.startswith(b"00"):
         digits = digits[2:]
     rest = digits[1:] if digits[:1] in "17" else ""
@@ -84,10 +94,10 @@ def _north_american(data: bytes, start: int, end: int) -> Hit | None:
 
 def _named(data: bytes, start: int, end: int) -> Hit | None:
     """Named as a telephone number; of any form."""
+    if not _PHONE_WORDS.stand_before(data, start, 24):
+        return None
     value = data[start:end]
-    if not 7 <= len(_NOT_DIGIT.sub(b"", _EXTENDED.split(value)[0])) <= 13 or not _PHONE_WORDS.stand_before(
-        data, start, 24
-    ):
+    if not 7 <= len(_digits(value)) <= 13:
         return None
     is_whole = is_alone(data, start, end) and not (start and data[start - 1] in b"+=.-/")
     return ("phone", start, end, 0.9) if is_whole and not _DATE.match(value) else None
@@ -98,7 +108,7 @@ def _national(data: bytes, start: int, end: int) -> Hit | None:
     value = data[start:end]
     if not is_alone(data, start, end) or (start and data[start - 1] in b"+=.-/"):
         return None
-    digits = _NOT_DIGIT.sub(b"", value)
+    digits = value.translate(None, _BETWEEN)
     groups = _GROUPS.findall(value)
     if not 9 <= len(digits) <= 12 or len(groups) < 2 or _DATE.match(value):
         return None

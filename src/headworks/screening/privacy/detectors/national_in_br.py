@@ -11,7 +11,7 @@ _CNPJ_WORDS = Words(r"cnpj|cadastro|pessoa juridica")
 
 def is_aadhaar(digits: str) -> bool:
     """UIDAI: twelve digits, the first not 0 or 1, no palindrome, Verhoeff."""
-    return digits[0] not in "01" and digits != digits[::-1] and verhoeff(digits)
+    return verhoeff(digits) and digits[0] not in "01" and digits != digits[::-1]
 
 
 def _pan(data: bytes, start: int, end: int) -> Hit | None:

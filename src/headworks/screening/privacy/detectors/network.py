@@ -1,6 +1,7 @@
 """Addresses of machines: public IPv4 and IPv6, and hardware addresses. Private and reserved ones tell of nobody."""
 
 import ipaddress
+import re
 
 from headworks.screening.privacy.patterns import EDGE, Hit, Pattern, Words, any_of, is_other_number
 
@@ -14,6 +15,16 @@ _WELL_KNOWN = frozenset({"8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9", 
 """Public name servers, and the example that everyone writes."""
 
 
+_LEADING_ZERO = re.compile("0.").match
+
+_SOMETIMES_RESERVED = frozenset({0, 10, 100, 127, 169, 172, 192, 198, 203, *range(224, 256)})
+"""First octets of which some or all addresses are (IANA IPv4 special-purpose address registry). For speed only."""
+
+
+def _is_public(address: ipaddress.IPv4Address) -> bool:
+    return address.is_global and not address.is_multicast
+
+
 def _ipv4(data: bytes, start: int, end: int) -> Hit | None:
     text = data[start:end].decode()
     if data[end : end + 1] == b"." and data[end + 1 : end + 2].isdigit():
@@ -22,16 +33,16 @@ def _ipv4(data: bytes, start: int, end: int) -> Hit | None:
         return None
     if data[end : end + 1] == b"-" and data[end + 1 : end + 2].isalnum() and not data[end + 1 : end + 2].isdigit():
         return None  # 5.10.102.1-generic
-    try:
-        address = ipaddress.IPv4Address(text)
-    except ValueError:
-        return None
-    if not address.is_global or address.is_multicast or text in _WELL_KNOWN:
+    parts = text.split(".")
+    octets = [int(part) for part in parts]
+    if max(octets) > 255 or text in _WELL_KNOWN or any(map(_LEADING_ZERO, parts)):
+        return None  # octal to some programs (RFC 6943, section 3.1.1)
+    if octets[0] in _SOMETIMES_RESERVED and not _is_public(ipaddress.IPv4Address(text)):
         return None
     is_named = _IP_WORDS.stand_before(data, start, 24)
     if _VERSION_WORDS.stand_before(data, start, 24) or is_other_number(data, start):
         return None
-    if not is_named and (text.endswith(".0") or max(map(int, text.split("."))) < 64):
+    if not is_named and (text.endswith(".0") or max(octets) < 64):
         return None  # a version of a program, more likely
     return "ip", start, end, 0.9 if is_named else 0.75
 

@@ -115,12 +115,14 @@ PATTERNS = (
         r"\b(eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)",
         always("jwt", 0.99),
         needles=any_of("eyj"),
+        is_long=True,
     ),
     Pattern(
         r"(-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----(?:[^-]|-[^-])*"
         r"(?:-----END [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----)?)",
         always("private_key", 0.99),
         needles=any_of("-----begin"),
+        is_long=True,
     ),
     Pattern(
         r"(?i)\baws[a-z_ .-]{0,24}(?:secret|key)[a-z_ .-]{0,24}[\"']?[ :=>]{1,4}[\"']?([A-Za-z0-9/+]{40})\b",
