@@ -35,6 +35,11 @@ _OF_ONE_API = {
 }
 """By the kind of a provider that serves one API of its own: how `speaks` calls it."""
 
+_NOT_GOOGLE = (
+    "`generate_content` is Google's API, whose paths name the model: use `kind: gemini`, with `base_url` for a server "
+    "that speaks it (`headworks simulate` does)"
+)
+
 _OF_ONE_KIND = {
     "quirks": "openai-compatible",
     "extension": "openai-compatible",
@@ -157,6 +162,8 @@ class Rules:
             self._findings.add_unless_faulty(
                 (*path, "speaks"), f"`kind: {kind}` serves `{_OF_ONE_API[kind]}` and nothing else; leave it out"
             )
+        elif "generate_content" in provider.speaks and kind not in _OF_ONE_API and provider.extension is None:
+            self._findings.add_unless_faulty((*path, "speaks"), _NOT_GOOGLE)
         if kind == "vertex":
             self._vertex(provider, path)
         if kind == "bedrock":
