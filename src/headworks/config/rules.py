@@ -102,6 +102,7 @@ class Rules:
                 self._all(problems_of(struct), path)
             case Config():
                 self._config(struct)
+                self._hooks(struct)
                 self._prices(struct)
                 self._all(issuer_problems(struct.admin, struct.access), path)
             case _:
@@ -270,6 +271,15 @@ class Rules:
     def _provider_prices(self, prices: ProviderPrices, path: Path) -> None:
         if prices.self_hosted is not None:
             self._refuse_fields(("discount_percent",), "has no meaning beside `self_hosted`: no list price holds", path)
+
+    def _hooks(self, config: Config) -> None:
+        for name, hook in config.hooks.items():
+            for number, target in enumerate(hook.targets):
+                if target not in config.models:
+                    hint = suggestion(target, config.models)
+                    self._findings.add_unless_faulty(
+                        ("hooks", name, "targets", number), f"`models` has no such name{hint}"
+                    )
 
     def _prices(self, config: Config) -> None:
         for name in config.prices.providers:
