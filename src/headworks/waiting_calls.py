@@ -185,8 +185,6 @@ class WaitingCalls:
         Raises:
             Refusal: whatever keeps it from being answered.
         """
-        from headworks.hooking import note_hooks  # only who has hooks loads them
-
         assert self._hooks is not None, "who has none does not come here"
         works: Any = self._works
         work = None
@@ -195,7 +193,6 @@ class WaitingCalls:
         asked_model, screening, team = "" if head is None else head.model, self._screening, grant.caller.team
         found = await self._hooks.before(call, request, head, admission, grant, work, self._planner.head_of)
         request, head = found.request, found.head
-        note_hooks(call, found)
         if head is not None and head.model != asked_model and screening is not None:
             is_weaker = screening.policy_for(team, head.model) is None
             if is_weaker and screening.policy_for(team, asked_model) is not None:
