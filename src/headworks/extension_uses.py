@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from headworks.config import Project
-from headworks.errors import Problem
+from headworks.errors import ConfigError, Problem
 from headworks.extending import HOOKS, PROVIDERS, RECOGNISERS, SINKS, ExtensionError, Group, find_extension
 
 
@@ -35,12 +35,20 @@ def uses_of(project: Project) -> Iterator[Use]:
         yield Use(HOOKS, hook.use, ("hooks", name, "use"))
 
 
+def check_extension(project: Project, group: Group, name: str, place: tuple[str, ...]) -> None:
+    """Raises ConfigError: what is named there is not installed."""
+    try:
+        find_extension(group, name)
+    except ExtensionError as error:
+        raise ConfigError(project.problem(place, str(error))) from None
+
+
 def extension_problems(project: Project) -> Iterator[Problem]:
     """What is named and not installed."""
     for use in uses_of(project):
         if use.group == RECOGNISERS:
             continue  # the examination of the policy tells
         try:
-            find_extension(use.group, use.name)
-        except ExtensionError as error:
-            yield project.problem(use.place, str(error))
+            check_extension(project, use.group, use.name, use.place)
+        except ConfigError as error:
+            yield from error.problems
