@@ -14,6 +14,8 @@ from offering import forget, offer
 SOURCE = """
 import asyncio
 
+import threading
+
 HELD = threading.Event()
 CLOSED = []
 
