@@ -36,13 +36,15 @@ GROUPS: tuple[Group, ...] = (PROVIDERS, HOOKS, RECOGNISERS, SCORERS, SINKS)
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """What an installed package offers. `problem` says why it cannot be had; "" where it can, or nobody has tried."""
+    """What an installed package offers. `location` is the folder that it lies in; `problem` says why it cannot be had;
+    "" where it can, or nobody has tried."""
 
     group: Group
     name: str
     value: str
     package: str
     version: str
+    location: str
     problem: str = ""
 
 
@@ -70,8 +72,9 @@ def offers(*, loads: bool) -> list[Offer]:
                     load_extension(group, entry.name)
                 except ExtensionError as error:
                     problem = str(error)
-            version = "" if entry.dist is None else entry.dist.version
-            found.append(Offer(group, entry.name, entry.value, _package(entry), version, problem))
+            dist = entry.dist
+            version, folder = ("", "") if dist is None else (dist.version, str(dist.locate_file("")))
+            found.append(Offer(group, entry.name, entry.value, _package(entry), version, folder, problem))
     return found
 
 
