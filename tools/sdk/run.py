@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import textwrap
 import time
 import urllib.error
 import urllib.request
@@ -48,6 +49,15 @@ REASONS = {
     r"test_embeddings.*APIResponseValidationError": "the SDK judges base64 before it decodes it",
 }
 """By what stands in a failure: why that is right. The first that fits counts."""
+
+
+_INTRODUCTION = (
+    "The source archive of OpenAI's Python SDK (`{version}`) carries tests of every method, written for a server that "
+    "answers whatever it is asked. `make test-sdk` runs those of the parts that Headworks serves against a gateway over "
+    "the simulator. Ids that the tests make up (`batch_id`) become those of things that were made for them. Answers are "
+    "judged by the SDK's types, in half of the tests strictly. The command writes this page; nothing of the archive is "
+    "kept here."
+)
 
 
 def main() -> int:
@@ -169,11 +179,7 @@ def page(rows: dict[str, Counter[str]], version: str) -> str:
     lines = [
         "# The SDK's own tests",
         "",
-        f"The source archive of OpenAI's Python SDK (`{version}`) carries tests of every method, written for a",
-        "server that answers whatever it is asked. `make test-sdk` runs those of the parts that Headworks serves",
-        "against a gateway over the simulator. Ids that the tests make up (`batch_id`) become those of things",
-        "that were made for them. Answers are judged by the SDK's types, in half of the tests strictly. The command writes this",
-        "page; nothing of the archive is kept here.",
+        *textwrap.wrap(_INTRODUCTION.format(version=version), 116),
         "",
         f"**{passed} of {total} pass.** The others must each have one of these reasons, or the command fails:",
         "",
