@@ -63,8 +63,8 @@ _INTRODUCTION = (
 def main() -> int:
     """Run them; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--venv", type=Path, default=ROOT / ".venv-sdk", help="has requirements/sdk.txt")
-    parser.add_argument("--work", type=Path, default=ROOT / ".venv-sdk" / "source", help="for the archive")
+    parser.add_argument("--venv", type=Path, default=ROOT / ".venv-sdk", help="with sdk.txt")
+    parser.add_argument("--work", type=Path, default=ROOT / ".venv-sdk" / "source", help="a folder")
     parser.add_argument("--write", action="store_true", help="write the page of the documentation")
     options = parser.parse_args()
     source = fetched(options.venv / "bin" / "python", options.work)
