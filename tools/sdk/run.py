@@ -52,11 +52,11 @@ REASONS = {
 
 
 _INTRODUCTION = (
-    "The source archive of OpenAI's Python SDK (`{version}`) carries tests of every method, written for a server that "
-    "answers whatever it is asked. `make test-sdk` runs those of the parts that Headworks serves against a gateway over "
-    "the simulator. Ids that the tests make up (`batch_id`) become those of things that were made for them. Answers are "
-    "judged by the SDK's types, in half of the tests strictly. The command writes this page; nothing of the archive is "
-    "kept here."
+    "The source archive of OpenAI's Python SDK (`{version}`) carries tests of every method, written for a server "
+    "that answers whatever it is asked. `make test-sdk` runs those of the parts that Headworks serves against a "
+    "gateway over the simulator. Ids that the tests make up (`batch_id`) become those of things that were made "
+    "for them. Answers are judged by the SDK's types, in half of the tests strictly. The command writes this "
+    "page; nothing of the archive is kept here."
 )
 
 
