@@ -15,6 +15,7 @@ version: 1
 providers:
   cellar: {{kind: openai-compatible, base_url: "{simulator}/v1", api_key: env:SUITE_KEY, structured_output: tool}}
   claude: {{kind: anthropic, base_url: "{simulator}/v1", api_key: env:SUITE_KEY}}
+  bedrock: {{kind: bedrock, region: eu-west-1, base_url: "{simulator}", api_key: env:SUITE_KEY}}
   azure: {{kind: azure, base_url: "{simulator}", api_key: env:SUITE_KEY}}
   vertex: {{kind: vertex, base_url: "{simulator}/v1/projects/p/locations/eu", api_key: env:SUITE_KEY}}
   acme: {{kind: openai-compatible, base_url: "{simulator}/v1", extension: acme, speaks: [responses, chat]}}
@@ -24,6 +25,7 @@ models:
   claude: claude/claude-sonnet-5
   gemini: google/gemini-3.5-flash
   azure: azure/gpt-6-luna
+  bedrock: bedrock/claude-sonnet-5
   vertex: vertex/gemini-3.5-flash
   acme: acme/gpt-6-luna
 """
@@ -46,6 +48,7 @@ class AcmeProvider(OpenAIProvider):
         ("google", {"one function at a time"}),
         ("vertex", {"one function at a time"}),
         ("azure", {"stop sequences", "seed"}),
+        ("bedrock", {"JSON without a schema", "seed", "log probabilities"}),
         ("acme", {"stop sequences", "seed"}),
     ],
 )

@@ -22,6 +22,7 @@ providers:
   chat: {{kind: openai-compatible, base_url: "{simulator}/v1", api_key: env:MATRIX_KEY}}
   anthropic: {{kind: anthropic, base_url: "{simulator}/v1", api_key: env:MATRIX_KEY}}
   gemini: {{kind: gemini, base_url: "{simulator}/v1beta", api_key: env:MATRIX_KEY}}
+  bedrock: {{kind: bedrock, region: eu-west-1, base_url: "{simulator}", api_key: env:MATRIX_KEY}}
   azure: {{kind: azure, base_url: "{simulator}", api_key: env:MATRIX_KEY}}
 """
 MODELS = [
@@ -30,6 +31,7 @@ MODELS = [
     "anthropic/claude-sonnet-5",
     "gemini/gemini-3.5-flash",
     "azure/gpt-6-luna",
+    "bedrock/claude-sonnet-5",
 ]
 ASKED = "What is the weather in Oslo?"
 CITY: dict[str, Any] = {

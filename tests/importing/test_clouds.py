@@ -4,10 +4,6 @@ import json
 
 import pytest
 
-from headworks.importing.upstreams import UPSTREAMS
-
-HAS_BEDROCK = "bedrock" in UPSTREAMS
-
 
 def litellm(imported, model, environment=None, simulator=None, **params):
     entry = {"model_name": "chat", "litellm_params": {"model": model, **params}}
@@ -63,7 +59,6 @@ def test_vertex_of_litellm_becomes_a_provider_of_its_kind(imported):
     assert made.fate("model_list[0].litellm_params.vertex_credentials")[0] == "missing"
 
 
-@pytest.mark.skipif(not HAS_BEDROCK, reason="this release has no kind of provider for Bedrock")
 def test_bedrock_of_litellm_becomes_a_provider_of_its_kind(imported):
     made = litellm(
         imported,

@@ -35,10 +35,8 @@ _OF_ONE_API = {
 }
 """By the kind of a provider that serves one API of its own: how `speaks` calls it."""
 
-_NOT_GOOGLE = (
-    "`generate_content` is Google's API, whose paths name the model: use `kind: gemini`, with `base_url` for a server "
-    "that speaks it (`headworks simulate` does)"
-)
+_MODEL_IN_PATH = {"generate_content": ("Google's", "gemini"), "converse": ("AWS's", "bedrock")}
+"""APIs whose paths name the model, which only their own kinds of providers write: whose they are, and a kind."""
 
 _OF_ONE_KIND = {
     "quirks": "openai-compatible",
@@ -163,8 +161,14 @@ class Rules:
             self._findings.add_unless_faulty(
                 (*path, "speaks"), f"`kind: {kind}` serves `{_OF_ONE_API[kind]}` and nothing else; leave it out"
             )
-        elif "generate_content" in provider.speaks and kind not in _OF_ONE_API and provider.extension is None:
-            self._findings.add_unless_faulty((*path, "speaks"), _NOT_GOOGLE)
+        elif kind not in _OF_ONE_API and provider.extension is None:
+            for spoken in _MODEL_IN_PATH.keys() & set(provider.speaks):
+                whose, its_kind = _MODEL_IN_PATH[spoken]
+                self._findings.add_unless_faulty(
+                    (*path, "speaks"),
+                    f"`{spoken}` is {whose} API, whose paths name the model: use `kind: {its_kind}`, with `base_url` "
+                    "for a server that speaks it (`headworks simulate` does)",
+                )
         if kind == "vertex":
             self._vertex(provider, path)
         if kind == "bedrock":
