@@ -114,7 +114,7 @@ class Gateway:
         )
         self._load = parts.load
         self._screening = parts.screening
-        self._hooks = parts.hooks
+        self._asks_hooks = parts.hooks is not None and parts.hooks.asks_before
         self._planner.works = frozenset(() if self._works is None else self._works.names)
         self._planner.answers = parts.answers
         self._waiting = WaitingCalls(
@@ -210,7 +210,7 @@ class Gateway:
             ):
                 return self._handle_other(call, request, admission, grant, reply)
             head = self._planner.head_of(request, admission)
-            if self._hooks is not None:
+            if self._asks_hooks:
                 hooked = self._waiting.attempt_hooked
                 return self._run(lambda end: hooked(call, request, head, admission, grant, reply, end), call, reply)
             if head is not None:

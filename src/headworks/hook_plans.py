@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -14,12 +15,20 @@ from headworks.extending import HOOKS, ExtensionError, load_extension
 Place = tuple[str, ...]
 
 
-class HookPlan(msgspec.Struct, frozen=True):
-    """One hook: what is asked before a call and what is told after it, None where it has no such thing."""
+class MadeHook(msgspec.Struct, frozen=True, eq=False):
+    """What a package's factory has made: what is asked before a call and told after it, None where it has no such
+    thing."""
+
+    before: Callable[[Any], Any] | None
+    after: Callable[[Any], Any] | None
+
+
+class HookPlan(msgspec.Struct, frozen=True, eq=False):
+    """One hook. `make` makes it: anew in each process that asks it, for what it holds (a connection, a thread) may not
+    outlive the fork by which workers begin. Raises ConfigError."""
 
     name: str
-    before: Callable[[Any], object] | None
-    after: Callable[[Any], object] | None
+    make: Callable[[], MadeHook]
     is_closed: bool
     timeout_s: float
     models: tuple[str, ...]
@@ -66,22 +75,30 @@ def _plan(project: Project, name: str, hook: Hook, environment: Mapping[str, str
         make = cast("Callable[[Mapping[str, str]], object]", load_extension(HOOKS, hook.use))
     except ExtensionError as error:
         raise ConfigError(project.problem((*place, "use"), str(error))) from None
-    try:
-        made = make(settings)
-    except Exception as error:  # noqa: BLE001 - whatever it raises is not ours; its text may quote a secret
-        says = f"`{hook.use}` fails with {type(error).__name__} when a hook is made of its settings"
-        raise ConfigError(project.problem((*place, "use"), says)) from None
-    before, after = getattr(made, "before", None), getattr(made, "after", None)
-    if not callable(before) and not callable(after):
-        says = f"`{hook.use}` makes something that is no hook: it has neither `before` nor `after`"
-        raise ConfigError(project.problem((*place, "use"), says))
-    return HookPlan(
+    plan = HookPlan(
         name,
-        before if callable(before) else None,
-        after if callable(after) else None,
+        partial(_made, project, name, make, settings),
         hook.on_failure == "closed",
         hook.timeout_s,
         hook.models,
         hook.teams,
         hook.targets,
     )
+    plan.make()  # to see that it is one
+    return plan
+
+
+def _made(
+    project: Project, name: str, make: Callable[[Mapping[str, str]], object], settings: Mapping[str, str]
+) -> MadeHook:
+    use, place = project.config.hooks[name].use, ("hooks", name, "use")
+    try:
+        made = make(settings)
+    except Exception as error:  # noqa: BLE001 - whatever it raises is not ours; its text may quote a secret
+        says = f"`{use}` fails with {type(error).__name__} when a hook is made of its settings"
+        raise ConfigError(project.problem(place, says)) from None
+    before, after = getattr(made, "before", None), getattr(made, "after", None)
+    if not callable(before) and not callable(after):
+        says = f"`{use}` makes something that is no hook: it has neither `before` nor `after`"
+        raise ConfigError(project.problem(place, says))
+    return MadeHook(before if callable(before) else None, after if callable(after) else None)

@@ -52,17 +52,26 @@ class Hooks:
     Arguments:
         plans: in the order in which they are asked.
         append: writes a journal entry. Raises StorageError.
+
+    Raises:
+        ConfigError: one cannot be made any more.
     """
 
     def __init__(
         self, plans: Sequence[HookPlan], loop: asyncio.AbstractEventLoop, append: Callable[[JournalEntry], None]
     ) -> None:
-        self._before = tuple(_Hook(plan) for plan in plans if plan.before is not None)
-        self._after = tuple(_Hook(plan) for plan in plans if plan.after is not None)
+        hooks = tuple(map(_Hook, plans))
+        self._before = tuple(hook for hook in hooks if hook.asks is not None)
+        self._after = tuple(hook for hook in hooks if hook.tells is not None)
         self._loop = loop
         self._append = append
         self._threads = SideThreads("hook", MOST_THREADS)
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def asks_before(self) -> bool:
+        """Whether any is asked before calls; if not, they go their usual way."""
+        return bool(self._before)
 
     # -- before a call --------------------------------------------------------------------------------------------
 
@@ -250,8 +259,9 @@ class _Hook:
         self.failures = 0
         self.last_failure = ("", "")
         self.quiet_until_s = 0.0
-        self.asks = None if plan.before is None else _Asked(plan.before)
-        self.tells = None if plan.after is None else _Asked(plan.after)
+        made = plan.make()
+        self.asks = None if made.before is None else _Asked(made.before)
+        self.tells = None if made.after is None else _Asked(made.after)
         self._models = tuple(map(ModelPattern, plan.models))
 
     def concerns(self, model: str, team: str) -> bool:

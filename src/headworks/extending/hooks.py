@@ -161,5 +161,5 @@ class AfterHook(Protocol):
 
 
 HookFactory = Callable[[Mapping[str, str]], BeforeHook | AfterHook]
-"""What an entry point of the group `headworks.hooks` names: called with the settings, when configuration is read. One
-process makes one; calls share it, several at once."""
+"""What an entry point of the group `headworks.hooks` names: called with the settings, once when configuration is read
+and once in each process that asks it. Calls share what it makes, several at once."""
