@@ -6,6 +6,7 @@ in `headworks status`.
 
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +29,7 @@ LONGEST_PAUSE_S = 300.0
 """Before records are given again to a sink that has failed, in seconds: doubled each time, up to this."""
 
 LAST_CHANCE_S = 5.0
-"""How long a sink that is at work may keep this process from ending, in seconds."""
+"""How long sinks that are at work may keep this process from ending, all together, in seconds."""
 
 PUBLISH_S = 1.0
 
@@ -96,8 +97,9 @@ class Sinking:
     def finish(self) -> None:
         """Begin nothing more, and end; whoever does not is left behind."""
         self._stop.set()
+        due_s = time.monotonic() + LAST_CHANCE_S
         for thread in self._threads:
-            thread.join(LAST_CHANCE_S)
+            thread.join(max(0.0, due_s - time.monotonic()))
         with suppress(OSError):  # the next one writes it anew; until then it is old, no more
             MetricsShare(Metrics(), self._storage / RUN_FOLDER, SHARE).publish()
 

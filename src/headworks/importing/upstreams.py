@@ -58,7 +58,7 @@ UPSTREAMS: dict[str, Upstream] = {
     "vllm": Upstream("openai-compatible"),
     "lm-studio": Upstream("openai-compatible"),
     "llamafile": Upstream("openai-compatible", quirks="llama-cpp"),
-    "llama-cpp": Upstream("openai-compatible"),
+    "llama-cpp": Upstream("openai-compatible", "http://127.0.0.1:8080/v1"),
     "sglang": Upstream("openai-compatible"),
     "xinference": Upstream("openai-compatible"),
     "litellm": Upstream("openai-compatible", variable="LITELLM_PROXY_API_KEY"),
