@@ -30,7 +30,7 @@ SCORERS: Group = "headworks.scorers"
 """Each is called with its settings and returns an `evals.scorers.PluggedScorer`."""
 
 SINKS: Group = "headworks.record_sinks"
-"""Each is called with its settings and returns a `records.RecordSink`."""
+"""Each is called with its settings and returns a `records.sinks.RecordSink`."""
 
 GROUPS: tuple[Group, ...] = (PROVIDERS, HOOKS, RECOGNISERS, SCORERS, SINKS)
 
