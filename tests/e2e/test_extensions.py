@@ -22,7 +22,7 @@ providers:
 models:
   nano: sim/gpt-6-luna
 hooks:
-  ceiling: {use: acme-ceiling, settings: {most_tokens: "40"}}
+  ceiling: {use: acme-ceiling, timeout_s: 30, settings: {most_tokens: "40"}}
 screening:
   privacy: {recognisers: [acme-topics]}
 records:
