@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests wait for other processes, too, so that more of them than there are cores keep the cores busy.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
-.PHONY: help run setup test test-model test-long faults search check static quick format lint types imports dead docs catalogue locks sbom wheel coverage bench bench-peers clean
+.PHONY: help run setup test test-model test-sdk test-long faults search check static quick format lint types imports dead docs catalogue locks sbom wheel coverage bench bench-peers clean
 
 help: ## List the tasks
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,8 @@ locks: $(LOCK_VENV)/.lock ## Pin what requirements/*.in name, with hashes for ev
 	$(COMPILE) requirements/build.txt $(ARGS) requirements/build.in --constraint requirements/run.txt
 	$(COMPILE) requirements/dev.txt $(ARGS) requirements/dev.in \
 	  --constraint requirements/run.txt --constraint requirements/build.txt
+	$(COMPILE) requirements/sdk.txt $(ARGS) requirements/sdk.in \
+	  --constraint requirements/run.txt --constraint requirements/build.txt --constraint requirements/dev.txt
 	$(COMPILE) requirements/lock.txt $(ARGS) requirements/lock.in
 
 sbom: setup ## Write the software bill of materials (CycloneDX) of the base install to dist/
@@ -100,6 +102,15 @@ $(MODEL_VENV)/.model: requirements/model.txt
 
 test-model: setup $(MODEL_VENV)/.model ## Test with a real small model behind the gateway (compiles llama.cpp once)
 	MODEL_PYTHON=$(abspath $(MODEL_VENV))/bin/python $(BIN)/pytest -m model tests/e2e/test_real_model.py
+
+SDK_VENV ?= .venv-sdk
+$(SDK_VENV)/.sdk: requirements/sdk.txt
+	@test -x $(SDK_VENV)/bin/python || $(PYTHON) -m venv $(SDK_VENV)
+	$(SDK_VENV)/bin/$(INSTALL) requirements/sdk.txt
+	@touch $@
+
+test-sdk: setup $(SDK_VENV)/.sdk ## Run the OpenAI SDK's own tests of the wire against the gateway (ARGS=--write for the page)
+	$(BIN)/python tools/sdk/run.py --venv $(SDK_VENV) $(ARGS)
 
 test-long: setup ## Kill workers under load fifty times, and whatever else takes its time
 	$(BIN)/pytest -m long

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from headworks.cached_calls import CachedWorkload
     from headworks.compiled import CompiledWorkload
     from headworks.config.contract import Cache
+    from headworks.hooking import Hooks
     from headworks.response_cache import ResponseCache, Store
     from headworks.workload_call import WorkloadCalls
 
@@ -82,6 +83,7 @@ class Assembly:
         self._works = {
             workload.name: _with_targets(settings, workload, work, table) for workload, work in settings.workloads
         }
+        self._hooks = self._make_hooks()
         self.gateway = Gateway(
             Parts(
                 ring=self._ring,
@@ -105,6 +107,7 @@ class Assembly:
                 deadline_s=config.defaults.deadline_s,
                 heartbeat_s=config.server.heartbeat_s,
                 screening=settings.screening,
+                hooks=self._hooks,
                 answers={name: model.answer for name, model in config.models.items() if model.answer is not None},
                 models_created=int(settings.project.file.stat().st_mtime),
                 keep_traces=trace_keeper(settings.project),
@@ -147,6 +150,8 @@ class Assembly:
         self._refresh_timer.disarm()
         self._prober.close()
         await self.gateway.drain()
+        if self._hooks is not None:
+            await self._hooks.close()
         if self.settings.values is not None:
             self.settings.values.close()
         for upstream in self._upstreams:
@@ -193,6 +198,13 @@ class Assembly:
             values=self.settings.values,
             inner=InnerCalls(lambda: self.gateway),
         )
+
+    def _make_hooks(self) -> "Hooks | None":
+        if not self.settings.hooks:
+            return None
+        from headworks.hooking import Hooks  # only who has hooks loads them
+
+        return Hooks(self.settings.hooks, self._hull.loop, self._hull.journal.append)
 
     def _cache_settings(self) -> "dict[str, CachedWorkload]":
         """The response caches of the workloads whose contracts have one."""

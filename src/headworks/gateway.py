@@ -70,7 +70,7 @@ class Gateway:
         self._objects = ObjectOwners(shelf, self._owners, parts.journal.append)
         self._settlement = Settlement(
             parts.journal,
-            parts.metrics.observe,
+            parts.metrics.observe if parts.hooks is None else parts.hooks.observing(parts.metrics.observe),
             self._note_response,
             lambda error: report(f"a record could not be written: {error}"),
         )
@@ -114,6 +114,7 @@ class Gateway:
         )
         self._load = parts.load
         self._screening = parts.screening
+        self._asks_hooks = parts.hooks is not None and parts.hooks.asks_before
         self._planner.works = frozenset(() if self._works is None else self._works.names)
         self._planner.answers = parts.answers
         self._waiting = WaitingCalls(
@@ -209,6 +210,9 @@ class Gateway:
             ):
                 return self._handle_other(call, request, admission, grant, reply)
             head = self._planner.head_of(request, admission)
+            if self._asks_hooks:
+                hooked = self._waiting.attempt_hooked
+                return self._run(lambda end: hooked(call, request, head, admission, grant, reply, end), call, reply)
             if head is not None:
                 if self._mark[0] and may_refer(request.body, head):
                     return self._handle_referring(call, request, head, admission, grant, reply)

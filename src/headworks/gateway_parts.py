@@ -30,6 +30,7 @@ from headworks.streaming import StreamRelay
 from headworks.telemetry import Metrics
 
 if TYPE_CHECKING:
+    from headworks.hooking import Hooks
     from headworks.tracing import Ingested
 
 ANSWER_BYTES = 64 * 1024 * 1024
@@ -161,6 +162,7 @@ class Parts(msgspec.Struct, frozen=True):
     stream. `answers` are given where a model and its fallbacks have failed. `shelf` knows what was made at providers
     (`providers` are their names, in order), `price_of` what a model costs there. `sightings` is told from where keys
     are used. `screening` is None where plain calls go up as they are.
+    `hooks` are other packages' code before and after calls; None where there is none.
     `door` knows from where callers come, and how many bad keys did. `realtime` bounds sessions.
     `keep_traces` keeps what a key sends of its agents' runs.
     """
@@ -191,4 +193,5 @@ class Parts(msgspec.Struct, frozen=True):
     answers: Mapping[str, str] = {}
     screening: Screening | None = None
     realtime: RealtimeBounds = RealtimeBounds()
+    hooks: "Hooks | None" = None
     keep_traces: Callable[["Ingested", str], Awaitable[None]] | None = None

@@ -35,6 +35,7 @@ from headworks.token_issuers import check_key_sets
 if TYPE_CHECKING:
     from headworks.compiled import CompiledWorkload, Published
     from headworks.conversation_values import ConversationValues
+    from headworks.hook_plans import HookPlan
     from headworks.screened_calls import PlainCalls
 
 
@@ -52,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True):
     store_url: str = ""
     screening: "PlainCalls | None" = None
     values: "ConversationValues | None" = None
+    hooks: tuple["HookPlan", ...] = ()
 
     def __repr__(self) -> str:
         return f"Settings({str(self.project.file)!r})"  # the rest holds secrets
@@ -133,7 +135,16 @@ def read_settings(
         store_url(project, environment),
         screening,
         values,
+        _hooks(project, environment),
     )
+
+
+def _hooks(project: Project, environment: Mapping[str, str]) -> tuple["HookPlan", ...]:
+    if not project.config.hooks:
+        return ()
+    from headworks.hook_plans import plan_hooks  # only who has hooks loads them
+
+    return plan_hooks(project, environment)
 
 
 def valkey_url(project: Project, environment: Mapping[str, str]) -> str:

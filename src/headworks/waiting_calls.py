@@ -4,18 +4,21 @@ A call waits for the owner of what it refers to, for its turn under a quota, or 
 Each of these is a coroutine, which `gateway` runs as a `flow.Flow`; a plain call does without.
 """
 
+from typing import Any
+
 from headworks.access import Grant
 from headworks.admission import Admission, note_keys
 from headworks.admitting import Ask
+from headworks.calls import Endpoint
 from headworks.dialects import RequestHead
 from headworks.errors import Refusal
 from headworks.exchange import Reply, Request
 from headworks.flow import Ending, Signal
 from headworks.gateway_parts import WORKABLE, Parts, Works
-from headworks.ownership import ObjectOwners, ResponseOwners
+from headworks.ownership import ObjectOwners, ResponseOwners, bare_shelf
 from headworks.planning import Planner
 from headworks.plans import Plan, stored_id
-from headworks.references import references_of
+from headworks.references import may_refer, references_of
 from headworks.settlement import OpenCall, Settlement
 from headworks.shedding import journal_full
 from headworks.streaming import StreamRelay
@@ -54,6 +57,8 @@ class WaitingCalls:
         self._streams = streams
         self._unary_calls = unary_calls
         self._works = works
+        self._hooks = parts.hooks
+        self._mark = (parts.shelf or bare_shelf()).mark
 
     async def plan_when_read(
         self, call: OpenCall, request: Request, head: RequestHead | None, admission: Admission, grant: Grant
@@ -160,8 +165,13 @@ class WaitingCalls:
         grant: Grant,
         reply: Reply,
         ending: Ending,
+        *,
+        work: object | None = None,
     ) -> None:
         """The call of what may refer to things at a provider: it goes where they are.
+
+        Arguments:
+            work: its workload as hooks have left it; None to look for it.
 
         Raises:
             Refusal: whatever keeps it from being answered.
@@ -169,7 +179,7 @@ class WaitingCalls:
         home, param = await self._objects.home_of(references_of(request.body), call.caller)
         works = self._works
         if works is not None and admission.route.upstream_path in WORKABLE:
-            work = works.find(head, grant)
+            work = work or works.find(head, grant)
             if work is not None:
                 if home and param != "previous_response_id" and not works.is_at(work, home):
                     raise Refusal(
@@ -184,6 +194,53 @@ class WaitingCalls:
         plan = await self.plan_when_read(call, request, head, admission, grant)
         if home:
             plan = self._planner.pinned(call, plan, home, param)
+        await self.attempt(call, plan, reply, ending, grant)
+
+    async def attempt_hooked(
+        self,
+        call: OpenCall,
+        request: Request,
+        head: RequestHead | None,
+        admission: Admission,
+        grant: Grant,
+        reply: Reply,
+        ending: Ending,
+    ) -> None:
+        """Any call, where there are hooks: they are asked, and what they make of it goes on as it would without them.
+
+        Raises:
+            Refusal: whatever keeps it from being answered.
+        """
+        assert self._hooks is not None, "who has none does not come here"
+        works: Any = self._works
+        work = None
+        if works is not None and head is not None and admission.route.upstream_path in WORKABLE:
+            work = works.find(head, grant)
+        asked_model, screening, team = "" if head is None else head.model, self._screening, grant.caller.team
+        found = await self._hooks.before(call, request, head, admission, grant, work, self._planner.head_of)
+        request, head = found.request, found.head
+        if head is not None and head.model != asked_model and screening is not None:
+            is_weaker = screening.policy_for(team, head.model) is None
+            if is_weaker and screening.policy_for(team, asked_model) is not None:
+                raise Refusal(
+                    503,
+                    "hook_failed",
+                    "A hook has chosen a model whose calls are not screened, for a call that has to be.",
+                    kind="server_error",
+                )
+        if head is not None and self._mark[0] and may_refer(request.body, head):
+            await self.attempt_at_home(call, request, head, admission, grant, reply, ending, work=found.work)
+            return
+        if works is not None and found.work is not None and head is not None:
+            home = ""
+            if admission.route.endpoint is Endpoint.RESPONSES and head.previous_response_id:
+                owner = await self._owners.find_previous(head.previous_response_id, call.caller)
+                home = "" if owner is None else owner.provider
+            await works.run(call, found.work, head, admission, grant, reply, ending, home=home)
+            return
+        plan = self.plan_of(call, request, head, admission, grant)
+        if asked_model:
+            call.requested_model = asked_model
         await self.attempt(call, plan, reply, ending, grant)
 
     async def of_stored(

@@ -95,7 +95,7 @@ def _compose(
     call.is_streamed = head.is_streamed
     call.user = head.user or ""
     call.provider, call.model = work.chain[0].provider, work.chain[0].model
-    record = call.work = Work(workload=work.name)
+    record = call.work = Work(workload=work.name, course="" if call.work is None else call.work.course)
     metadata = note_keys(call, head, admission)
     if not grant.may_use(work.name):
         raise planner.unknown(work.name, grant)

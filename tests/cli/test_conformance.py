@@ -10,10 +10,12 @@ CONFIG = """
 version: 1
 providers:
   sim: {kind: simulator, pace: 0, speaks: [responses, chat, messages]}
+  stubborn: {kind: simulator, plan: stubborn.yaml, speaks: [chat]}
   gone: {kind: openai-compatible, base_url: "http://127.0.0.1:9/v1"}
   pictures: {kind: simulator, pace: 0, speaks: [images]}
 models:
   nano: sim/gpt-6-luna
+  stubborn: stubborn/gpt-6-luna
   gone: gone/x
 """
 
@@ -22,6 +24,7 @@ models:
 def ask(tmp_path, monkeypatch, capsys):
     (tmp_path / "headworks.yaml").write_text(CONFIG)
     (tmp_path / "headworks.yaml").chmod(0o600)
+    (tmp_path / "stubborn.yaml").write_text("pace: 0\nrules: [{when: {contains: capital}, say: No.}]\n")
     monkeypatch.chdir(tmp_path)
 
     def run(*words):
@@ -36,7 +39,7 @@ def test_the_simulator_has_what_is_needed_in_every_api(ask):
     told = json.loads(said.out)
     odd = {one["case"]: one["says"] for one in told["cases"] if one["outcome"] in ("wrong", "failed")}
 
-    assert odd == {"log probabilities": "the answer has no log probabilities"}  # the simulator has none
+    assert odd == {}
     assert code == 0
     assert told["ok"]
     assert {one["spoken"] for one in told["cases"]} == {"responses", "chat.completions", "messages"}
@@ -60,7 +63,7 @@ def test_the_table_says_what_is_there(ask):
 
 
 def test_what_is_answered_well_and_does_not_happen_fails_a_strict_run(ask):
-    assert ask("sim", "--strict")[0] == 1
+    assert [ask(provider, "--strict")[0] for provider in ("sim", "stubborn")] == [0, 1]
 
 
 def test_a_server_that_is_not_there_lacks_everything(ask):
@@ -81,7 +84,7 @@ def test_a_provider_without_text_has_nothing_to_ask(ask):
 
 @pytest.mark.parametrize(
     ("words", "says"),
-    [(("other",), "there is sim, gone, pictures"), (("pictures",), "say which with --model")],
+    [(("other",), "there is sim, stubborn, gone, pictures"), (("pictures",), "say which with --model")],
 )
 def test_what_cannot_be_asked_is_said(ask, words, says):
     code, said = ask(*words)

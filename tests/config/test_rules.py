@@ -284,6 +284,13 @@ def test_a_header_named_twice_in_different_cases_is_a_problem(problems):
         ("kind: anthropic, api_key: env:X, speaks: [chat]", "speaks: `kind: anthropic` serves `messages`"),
         ("kind: anthropic, api_key: env:X, organization: o", "organization: has a meaning for OpenAI's API only"),
         ("kind: anthropic, api_key: env:X, pace: 0", "pace: has a meaning for `kind: simulator` only"),
+        ("kind: simulator, speaks: [chat, generate_content]", "speaks: `generate_content` is Google's API"),
+        (
+            "kind: openai-compatible, base_url: 'http://127.0.0.1:1/v1', speaks: [generate_content]",
+            "whose paths name the model: use `kind: gemini`",
+        ),
+        ("kind: simulator, speaks: [chat, converse]", "use `kind: bedrock`"),
+        ("kind: openai, api_key: env:X, speaks: [generate_content]", "use `kind: gemini`"),
         ("kind: gemini", "`kind: gemini` needs it, for example `api_key: env:GEMINI_API_KEY`"),
         ("kind: gemini, api_key: env:X, speaks: [chat]", "speaks: `kind: gemini` serves `generate_content`"),
     ],

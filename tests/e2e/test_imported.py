@@ -32,7 +32,7 @@ def started(
     return start
 
 
-@pytest.mark.parametrize("model", ["chat", "gpt-4", "claude", "gemini"])
+@pytest.mark.parametrize("model", ["chat", "gpt-4", "claude", "gemini", "chat-azure"])
 def test_callers_of_litellm_keep_their_models(started: Callable[[str, str], openai.OpenAI], model: str) -> None:
     client = started("litellm", "litellm.yaml")
 

@@ -20,7 +20,7 @@ from reproduce import build_twice
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
-LOCKED = ("run", "build", "dev", "lock")
+LOCKED = ("run", "build", "dev", "lock", "sdk")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 
@@ -61,7 +61,7 @@ def test_make_installs_nothing_without_its_hash():
         "install --quiet --no-deps --no-build-isolation --editable .",
         "install --quiet --requirement requirements/model.txt",
     ]
-    assert len(installs) - len(free) == 4  # INSTALL itself, and three that use it
+    assert len(installs) - len(free) == 5  # INSTALL itself, and four that use it
 
 
 def test_the_base_install_has_eight_dependencies_and_they_are_the_locked_ones():

@@ -34,7 +34,7 @@ def imported(tmp_path):
     """Imports a text or a file of the fixtures."""
 
     def run(gateway, source, *, environment=None, simulator=None):
-        if isinstance(source, str) and (FILES / source).exists():
+        if isinstance(source, str) and len(source) < 100 and (FILES / source).exists():
             path = FILES / source
         else:
             suffix = {"litellm": "yaml", "portkey": "json", "tensorzero": "toml"}[gateway]

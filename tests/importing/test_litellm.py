@@ -80,7 +80,10 @@ def test_a_key_that_stands_in_clear_gets_a_variable_that_nothing_else_has(import
     assert "stands in clear" in made.fate("model_list[0].litellm_params.api_key")[1]
 
 
-@pytest.mark.parametrize("model", ["azure/east", "bedrock/claude", "vertex_ai/gemini", "cohere/command", "gemini-pro"])
+@pytest.mark.parametrize(
+    "model",
+    ["azure/east", "azure_ai/mistral", "sagemaker/claude", "vertex_ai/claude-opus", "cohere/command", "gemini-pro"],
+)
 def test_a_provider_that_is_no_kind_here_is_told_with_what_to_do(imported, model):
     made = imported("litellm", models(entry("chat", model), entry("nano", "openai/gpt-6-luna")))
 
@@ -270,7 +273,8 @@ def test_the_simulator_stands_in_for_every_provider(imported):
     made = imported("litellm", "litellm.yaml", simulator="http://127.0.0.1:4010")
 
     urls = {provider.base_url for provider in made.config.providers.values()}
-    assert urls == {"http://127.0.0.1:4010/v1", "http://127.0.0.1:4010/v1beta"}
+    origin = "http://127.0.0.1:4010"
+    assert urls == {origin, f"{origin}/v1", f"{origin}/v1beta"}
 
 
 def test_tags_and_second_keys_are_told_with_their_line(imported):

@@ -15,12 +15,17 @@ def test_routing_becomes_a_model_and_its_fallback(imported):
     made = imported("tensorzero", "tensorzero/tensorzero.toml")
 
     terra = made.config.models["terra"]
-    assert (terra.provider, terra.model, terra.fallback) == ("openai", "gpt-6.1-terra", ("groq/llama-4-scout",))
+    assert (terra.provider, terra.model, terra.fallback) == (
+        "openai",
+        "gpt-6.1-terra",
+        ("azure/terra", "groq/llama-4-scout"),
+    )
     assert made.config.providers["openai"].timeouts.total_s == 60
     assert made.config.providers["vllm"].headers == {"x-rack": "3"}
     assert made.config.providers["vllm"].api_key is None
     assert made.config.server.port == 3000
-    assert made.fate("models.terra.providers.azure")[0] == "missing"
+    assert made.config.providers["azure"].base_url == "https://east.openai.azure.com"
+    assert made.fate("models.terra.providers.azure.endpoint") == ("mapped", "providers.azure.base_url")
 
 
 def test_the_usual_key_of_a_type_is_followed(imported):

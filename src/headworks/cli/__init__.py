@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "check": "Validate the configuration and everything that it refers to",
     "doctor": "Check an installation from outside, and say how to mend what is found",
     "conformance": "Ask a provider a suite of small calls, and print what it supports",
+    "extensions": "List what installed packages offer, whether it loads, and where it is used",
     "serve": "Start the gateway",
     "status": "Show how a running gateway stands: breakers, quotas, queues, journals",
     "limits": "Show use against limits, and forecast when they will be hit",

@@ -111,18 +111,12 @@ def _retiring(project: Project, workloads: Sequence[Workload]) -> Sequence[Probl
 
 def _extensions(project: Project) -> tuple[Problem, ...]:
     """What the configuration names of other packages and is not installed. Their code is not run for that."""
-    named = {name: one.extension for name, one in project.config.providers.items() if one.extension is not None}
-    if not named:
+    config = project.config
+    if not any(one.extension for one in config.providers.values()) and not config.hooks and not config.records.sinks:
         return ()
-    from headworks.extending import PROVIDERS, ExtensionError, find_extension  # only where one is named
+    from headworks.extension_uses import extension_problems  # only where one is named
 
-    problems = []
-    for name, extension in named.items():
-        try:
-            find_extension(PROVIDERS, extension)
-        except ExtensionError as error:
-            problems.append(project.problem(("providers", name, "extension"), str(error)))
-    return tuple(problems)
+    return tuple(extension_problems(project))
 
 
 def _plan_models(path: Path | None) -> Collection[str]:

@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 import msgspec
 
@@ -21,8 +21,10 @@ from headworks.evals.scorers import (
     Calibration,
     Combined,
     EvalSettings,
+    FoundScorer,
     JudgeReply,
     Means,
+    ScorerFactory,
     ScoringFailed,
     build_scorer,
     calibrate,
@@ -38,6 +40,16 @@ CallModel = Callable[[str, Mapping[str, object]], Awaitable[Reply]]
 """Makes a call of the API: a path and a body."""
 
 EmbedTexts = Callable[[str, Sequence[str]], Awaitable[Sequence[Sequence[float]]]]
+
+
+def _installed(name: str) -> FoundScorer:
+    """The scorer of an installed package. Raises ExtensionError."""
+    from headworks.extending import SCORERS, find_extension, load_extension  # only who names one loads it
+
+    distribution = find_extension(SCORERS, name).dist
+    make = cast("ScorerFactory", load_extension(SCORERS, name))
+    package, version = ("an unknown package", "") if distribution is None else (distribution.name, distribution.version)
+    return FoundScorer(make, package, version)
 
 
 class Scoring:
@@ -78,6 +90,7 @@ class Scoring:
             ask=self._ask,
             embed=self._vectors,
             load_local=_load_local,
+            find=_installed,
             calibrations=await self._calibrations(),
         )
         expects = files.golden is not None and any(found.case.has_expected for found in CaseReader(files.golden))

@@ -3,14 +3,15 @@
 Reads what its workers publish once a second in the state folder: which of them run and take calls, calls under way and
 waiting, each target's circuit breaker, latency and failures (of the last 20 seconds), each quota with what is used of
 it and what is left, who waits for room in it and with which priority, who keeps the books of quotas, and what of the
-journals is not in the store yet. Opens no connection.
+journals is not in the store yet, and how sinks of records stand. Opens no connection.
 
 What is used of a quota is what the workers of this machine have spent in its window since they started; headroom is the
 limit less that. Of several workers a target's worst breaker is shown.
 
 Exit code 0: all is well. 1: no gateway runs or it says nothing any more, a worker is gone, not ready, or refuses
 calls because it has too much to do, a breaker is open, a provider's key cannot be looked at or its newest one is
-refused, who keeps the books of quotas does not answer, or the journals are not drained. So it can be used as a probe.
+refused, who keeps the books of quotas does not answer, a sink fails, or the journals are not drained. So it can be
+used as a probe.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from headworks.cli.state import desk_of, load_project
 from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, plain, terminal_width, tokens
 
 if TYPE_CHECKING:
-    from headworks.doctoring.running import Running
+    from headworks.doctoring.running import Running, SinkSeen
     from headworks.telemetry import QueueStanding, QuotaStanding, TargetStanding
 
 _EVERY_S = 2.0
@@ -91,6 +92,7 @@ def _lines(found: "Running", *, shows_all: bool, coloured: bool) -> list[str]:
         books = "Valkey" if found.books == "Valkey" else f"the {found.books}"
         lines.append(f"quotas    kept by {books}: {_books(found)}")
     lines.append(f"journals  {tokens(found.waiting_bytes)} bytes wait to be drained")
+    lines += [_sink_line(one) for one in found.sinks]
     targets = [one for one in found.standing.targets if shows_all or _is_used(one)]
     if targets:
         table = Table(
@@ -169,6 +171,12 @@ def _by_priority(queue: "QueueStanding") -> str:
 def _probe_line(target: "TargetStanding") -> str:
     found = {"good": "was good", "failed": "has failed", "silent": "says nothing of its health"}[target.probe]
     return f"{plain(target.target)}: the last probe, {_seconds(target.probed_ago_s)} ago, {found}"
+
+
+def _sink_line(sink: "SinkSeen") -> str:
+    taken = "has taken none yet" if sink.taken_ago_s is None else f"last took some {_seconds(sink.taken_ago_s)} ago"
+    failed = f", FAILED {sink.failures} TIMES" if sink.failures else ""
+    return f"sink      {plain(sink.name)}: {sink.pending:,} records wait, {taken}{failed}"
 
 
 def _quota_row(quota: "QuotaStanding", waiting: int) -> list[Cell]:

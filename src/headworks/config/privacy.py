@@ -125,8 +125,9 @@ class Privacy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     recognisers: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...],
         Meta(
-            description="Recognisers of data without a form (names, organisations, addresses) that packages installed "
-            "here bring along: the names of their entry points in the group `headworks.recognisers`."
+            description="Layers of screening that packages installed here bring along, by their names in the entry "
+            "points `headworks.recognisers`: recognisers of data without a form (names, organisations, addresses), and "
+            "judges of whole texts (attacks, topics), whose kinds are blocked unless `kinds` says otherwise."
         ),
     ] = ()
     names: Annotated[

@@ -35,6 +35,9 @@ _OF_ONE_API = {
 }
 """By the kind of a provider that serves one API of its own: how `speaks` calls it."""
 
+_MODEL_IN_PATH = {"generate_content": ("Google's", "gemini"), "converse": ("AWS's", "bedrock")}
+"""APIs whose paths name the model, which only their own kinds of providers write: whose they are, and a kind."""
+
 _OF_ONE_KIND = {
     "quirks": "openai-compatible",
     "extension": "openai-compatible",
@@ -97,6 +100,7 @@ class Rules:
                 self._all(problems_of(struct), path)
             case Config():
                 self._config(struct)
+                self._hooks(struct)
                 self._prices(struct)
                 self._all(issuer_problems(struct.admin, struct.access), path)
             case _:
@@ -157,6 +161,14 @@ class Rules:
             self._findings.add_unless_faulty(
                 (*path, "speaks"), f"`kind: {kind}` serves `{_OF_ONE_API[kind]}` and nothing else; leave it out"
             )
+        elif kind not in _OF_ONE_API and provider.extension is None:
+            for spoken in _MODEL_IN_PATH.keys() & set(provider.speaks):
+                whose, its_kind = _MODEL_IN_PATH[spoken]
+                self._findings.add_unless_faulty(
+                    (*path, "speaks"),
+                    f"`{spoken}` is {whose} API, whose paths name the model: use `kind: {its_kind}`, with `base_url` "
+                    "for a server that speaks it (`headworks simulate` does)",
+                )
         if kind == "vertex":
             self._vertex(provider, path)
         if kind == "bedrock":
@@ -263,6 +275,15 @@ class Rules:
     def _provider_prices(self, prices: ProviderPrices, path: Path) -> None:
         if prices.self_hosted is not None:
             self._refuse_fields(("discount_percent",), "has no meaning beside `self_hosted`: no list price holds", path)
+
+    def _hooks(self, config: Config) -> None:
+        for name, hook in config.hooks.items():
+            for number, target in enumerate(hook.targets):
+                if target not in config.models:
+                    hint = suggestion(target, config.models)
+                    self._findings.add_unless_faulty(
+                        ("hooks", name, "targets", number), f"`models` has no such name{hint}"
+                    )
 
     def _prices(self, config: Config) -> None:
         for name in config.prices.providers:

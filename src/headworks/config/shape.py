@@ -10,6 +10,7 @@ from headworks.config.sections.access import Access
 from headworks.config.sections.administration import Admin
 from headworks.config.sections.alerts import Alerts
 from headworks.config.sections.base import FilePath, Section
+from headworks.config.sections.extensions import LOCAL_NAME, Hook
 from headworks.config.sections.models import PUBLIC_MODEL_NAME, Model, Tiers
 from headworks.config.sections.prices import Pricing
 from headworks.config.sections.providers import PROVIDER_NAME, Provider
@@ -69,4 +70,20 @@ class Config(Section, frozen=True, kw_only=True):
         PlainScreening, Meta(description="What is looked for in calls that belong to no workload.")
     ] = PlainScreening()
     realtime: Annotated[Realtime, Meta(description="Sessions over a WebSocket.")] = Realtime()
+    hooks: Annotated[
+        dict[
+            Annotated[
+                str,
+                Meta(
+                    pattern=LOCAL_NAME,
+                    extra={"expected": "a name of lower-case letters, digits and `-`, beginning with a letter"},
+                ),
+            ],
+            Hook,
+        ],
+        Meta(
+            description="What other packages do before and after calls, by a name of yours; they are asked in this "
+            "order."
+        ),
+    ] = field(default_factory=dict)
     defaults: Annotated[Defaults, Meta(description="What providers inherit.")] = Defaults()

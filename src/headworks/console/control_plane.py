@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headworks.accounting import open_books
 from headworks.auditing import AuditTerms, event, keep_for_audit, record_in
@@ -20,6 +21,10 @@ from headworks.limits.budgets import Crossing
 from headworks.limits.local import serving_leases
 from headworks.records import JOURNAL_FOLDER, Drained, Drainer, Store, drain_lock, open_store
 from headworks.telemetry import RUN_FOLDER, GaugeFamily, Metrics, MetricsShare, report
+
+if TYPE_CHECKING:
+    from headworks.console.sink_terms import SinkTerms
+    from headworks.console.sinking import Sinking
 
 SHORTEST_REST_S = 0.15
 LONGEST_REST_S = 0.3
@@ -46,6 +51,7 @@ def control_plane(
     serves_leases: bool,
     channels: Sequence[Channel] = (),
     audit: AuditTerms | None = None,
+    sinks: tuple["SinkTerms", ...] = (),
 ) -> int:
     """Be the control plane of this process until SIGTERM; returns the exit code. For the supervisor to fork.
 
@@ -56,6 +62,7 @@ def control_plane(
             budgets they ask here in any case.
         channels: who is told when a budget is reached.
         audit: what the audit log is sealed with; None: there is none.
+        sinks: what records are given to beside the store.
 
     SIGINT is not for this process: Ctrl-C reaches it at the same time as the supervisor, which first lets the
     workers finish and then sends SIGTERM; their last records are still to be drained.
@@ -92,6 +99,7 @@ def control_plane(
                 url,
                 keep_days=keep_days,
                 audit=audit,
+                sinks=sinks,
                 rest=lambda seconds: bool(select.select([told], [], [], seconds)[0]),
                 say=report,
             )
@@ -124,6 +132,7 @@ def run(
     *,
     keep_days: int | None = None,
     audit: AuditTerms | None = None,
+    sinks: tuple["SinkTerms", ...] = (),
     rest: Rest,
     say: Callable[[str], None],
     now: Callable[[], float] = time.time,
@@ -135,12 +144,12 @@ def run(
     another process drains already, this one waits for its turn.
 
     Arguments:
-        url, keep_days, audit: as for `control_plane`.
+        url, keep_days, audit, sinks: as for `control_plane`.
         say: writes a line to the operator's log.
         now: Unix seconds.
         clock: monotonic seconds, for what is done every so often.
     """
-    _Draining(storage, url, keep_days, rest, say, now, clock, audit).run()
+    _Draining(storage, url, keep_days, rest, say, now, clock, audit, sinks).run()
 
 
 PURGE_EVERY_S = 600.0
@@ -161,7 +170,10 @@ class _Draining:
         now: Callable[[], float],
         clock: Callable[[], float],
         audit: AuditTerms | None,
+        sinks: tuple["SinkTerms", ...],
     ) -> None:
+        self._sink_terms = sinks
+        self._sinks: Sinking | None = None
         self._audit_terms = audit
         self._audit: Sealing | None = None
         self._storage = storage
@@ -212,6 +224,7 @@ class _Draining:
 
     def _drain_into(self, store: Store) -> None:
         try:
+            self._begin_sinks()
             drainer = Drainer(self._storage / JOURNAL_FOLDER, store, now=self._now, report=self._say)
             rest_s = SHORTEST_REST_S
             is_told = False
@@ -230,13 +243,34 @@ class _Draining:
                     self._purge_answers(now_s)
                 if self._audit is not None:
                     self._audit.check()
+                self._tell_of_sinks(store)
                 rest_s = SHORTEST_REST_S if drained.entries else min(LONGEST_REST_S, rest_s * 2)
                 is_told = self._rest(rest_s)
             self._pass(drainer)
             self._finish_audit()
             self._pass(drainer)  # removes what waited for that
         finally:
+            sinks, self._sinks = self._sinks, None
+            if sinks is not None:
+                sinks.finish()
             store.close()
+
+    def _begin_sinks(self) -> None:
+        if not self._sink_terms:
+            return
+        from headworks.console.sinking import Sinking  # only who has sinks loads it
+
+        self._sinks = Sinking(
+            self._sink_terms, self._storage, self._url, say=self._say, now=self._now, clock=self._clock
+        )
+
+    def _tell_of_sinks(self, store: Store) -> None:
+        if self._sinks is None:
+            return
+        try:
+            self._sinks.publish(store)
+        except OSError as error:
+            self._say(f"how the sinks stand cannot be told for now: {error.strerror}")
 
     def _pass(self, drainer: Drainer) -> Drained:
         drained = drainer.drain()

@@ -20,6 +20,16 @@ STALE_S = 5.0
 """Workers publish once a second: one that has not for so long hangs, or was killed with its supervisor."""
 
 
+class SinkSeen(msgspec.Struct, frozen=True):
+    """A sink of records: how many it is still to be given, how often in a row it has failed, and how many seconds ago
+    it has last taken some; None: it has not since the control plane began."""
+
+    name: str
+    pending: int
+    failures: int
+    taken_ago_s: float | None
+
+
 class Running(msgspec.Struct, frozen=True):
     """What there is to see of a gateway.
 
@@ -32,6 +42,7 @@ class Running(msgspec.Struct, frozen=True):
         are_books_away: a worker that asks them gets no answer.
         standing: of all workers together; empty unless running.
         waiting_bytes: in journals and not in the store.
+        sinks: what records are given to beside the store.
         problems: what is not well, in sentences; none: all is.
     """
 
@@ -45,6 +56,7 @@ class Running(msgspec.Struct, frozen=True):
     are_books_away: bool
     standing: Standing
     waiting_bytes: int
+    sinks: tuple[SinkSeen, ...]
     problems: tuple[str, ...]
 
 
@@ -77,6 +89,7 @@ def judge_left(left: Sequence[Left], *, now_s: float, books: Literal["control pl
     fresh = [one for one in serving if now_s - one.left_s < STALE_S]
     standing = together([one.standing for one in fresh if one.standing is not None])
     seen_s = max(0.0, now_s - max((one.left_s for one in serving), default=now_s))
+    sinks = _sinks(left, now_s)
     state: Literal["running", "none", "stale"] = "running" if fresh else "stale" if serving else "none"
     return Running(
         state,
@@ -89,8 +102,36 @@ def judge_left(left: Sequence[Left], *, now_s: float, books: Literal["control pl
         standing.is_away,
         standing,
         0,
-        tuple(_problems(state, seen_s, left, fresh, standing, books)),
+        sinks if fresh else (),
+        (*_problems(state, seen_s, left, fresh, standing, books), *(_failing(sinks) if fresh else ())),
     )
+
+
+def _sinks(left: Sequence[Left], now_s: float) -> tuple[SinkSeen, ...]:
+    families = next((one.families for one in left if one.worker == "sinks"), {})
+
+    def of(name: str) -> dict[tuple[str, ...], float]:
+        family = families.get(name)
+        return {} if family is None else family.values
+
+    pending, taken = of("sink_pending_records"), of("sink_last_taken_timestamp_seconds")
+    return tuple(
+        SinkSeen(
+            labels[0],
+            round(pending.get(labels, 0)),
+            round(failures),
+            None if labels not in taken else round(max(0.0, now_s - taken[labels]), 1),
+        )
+        for labels, failures in of("sink_failures").items()
+    )
+
+
+def _failing(sinks: Sequence[SinkSeen]) -> list[str]:
+    return [
+        f"the sink {one.name} has failed {one.failures} times in a row: its records wait in the store; the log says why"
+        for one in sinks
+        if one.failures
+    ]
 
 
 def _stale(standing: SecretsStanding | None, now_s: float) -> list[str]:

@@ -4,12 +4,48 @@ from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Literal
 
+import msgspec
+
 from headworks.errors import HeadworksError
 
-Group = Literal["headworks.providers"]
+Group = Literal[
+    "headworks.providers",
+    "headworks.hooks",
+    "headworks.recognisers",
+    "headworks.scorers",
+    "headworks.record_sinks",
+]
 
 PROVIDERS: Group = "headworks.providers"
 """Each of its entries is called with a `providers.ProviderSettings` and returns a `providers.Provider`."""
+
+HOOKS: Group = "headworks.hooks"
+"""Each is called with its settings and returns a `hooks.BeforeHook`, a `hooks.AfterHook`, or both in one."""
+
+RECOGNISERS: Group = "headworks.recognisers"
+"""Layers of screening. Each is called without arguments and returns a `screening.privacy.Recogniser`, or a
+`screening.privacy.Judge`."""
+
+SCORERS: Group = "headworks.scorers"
+"""Each is called with its settings and returns an `evals.scorers.PluggedScorer`."""
+
+SINKS: Group = "headworks.record_sinks"
+"""Each is called with its settings and returns a `records.sinks.RecordSink`."""
+
+GROUPS: tuple[Group, ...] = (PROVIDERS, HOOKS, RECOGNISERS, SCORERS, SINKS)
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """What an installed package offers. `location` is the folder that it lies in; `problem` says why it cannot be had;
+    "" where it can, or nobody has tried."""
+
+    group: Group
+    name: str
+    value: str
+    package: str
+    version: str
+    location: str
+    problem: str = ""
 
 
 class ExtensionError(HeadworksError):
@@ -19,6 +55,27 @@ class ExtensionError(HeadworksError):
 def installed(group: Group) -> tuple[str, ...]:
     """The names that installed packages offer in a group, sorted. Loads none of them."""
     return tuple(sorted({entry.name for entry in entry_points(group=group)}))
+
+
+def offers(*, loads: bool) -> list[Offer]:
+    """All that installed packages offer to Headworks, by group and name.
+
+    Arguments:
+        loads: whether to try each, which runs its package's code.
+    """
+    found = []
+    for group in GROUPS:
+        for entry in sorted(_distinct(entry_points(group=group)), key=lambda one: (one.name, _package(one))):
+            problem = ""
+            if loads:
+                try:
+                    load_extension(group, entry.name)
+                except ExtensionError as error:
+                    problem = str(error)
+            dist = entry.dist
+            version, folder = ("", "") if dist is None else (dist.version, str(dist.locate_file("")))
+            found.append(Offer(group, entry.name, entry.value, _package(entry), version, folder, problem))
+    return found
 
 
 def find_extension(group: Group, name: str) -> EntryPoint:

@@ -21,7 +21,8 @@ ANY = "*"
 
 
 class Connection(msgspec.Struct, frozen=True):
-    """What makes one provider of ours; `name` is the one it should have. Times are in seconds."""
+    """What makes one provider of ours; `name` is the one it should have. Times are in seconds. `own` are fields that
+    only its kind has."""
 
     name: str
     kind: Kind
@@ -30,6 +31,7 @@ class Connection(msgspec.Struct, frozen=True):
     total_s: float | None = None
     between_bytes_s: float | None = None
     speaks: tuple[str, ...] = ()
+    own: tuple[tuple[str, str], ...] = ()
 
 
 class Account(msgspec.Struct, frozen=True, order=True):

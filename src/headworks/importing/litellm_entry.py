@@ -8,12 +8,13 @@ from typing import get_args
 import msgspec
 
 from headworks.config.sections.kinds import Speech
+from headworks.importing.clouds import Lacking, Word, check_model, cloud_connection, is_cloud
 from headworks.importing.draft import ANY, Account, Asked, Connection, Deployment, is_public_name
 from headworks.importing.keys import Keys, variable_of
 from headworks.importing.ledger import Ledger
 from headworks.importing.source import Place, Value
 from headworks.importing.texts import header, host_name, is_fit, is_model_name, per_million, seconds, whole
-from headworks.importing.upstreams import Upstream, address, upstream_named, what_instead
+from headworks.importing.upstreams import Kind, Upstream, address, quirks_of, upstream_named, what_instead
 
 _BY_BEGINNING = {
     "gpt-": "openai", "o1": "openai", "o3": "openai", "o4": "openai", "chatgpt-": "openai", "ft:gpt": "openai",
@@ -33,12 +34,25 @@ _MODES: dict[str, tuple[Speech, ...]] = {
     "audio_transcription": ("audio",), "audio_speech": ("audio",), "moderation": ("moderations",),
 }  # fmt: skip
 
+_CLOUD: dict[Kind, dict[str, Word]] = {
+    "azure": {"api_base": "address", "base_url": "address", "api_version": "api_version"},
+    "vertex": {
+        "vertex_project": "project", "vertex_ai_project": "project", "vertex_location": "location",
+        "vertex_ai_location": "location", "api_base": "address",
+    },
+    "bedrock": {
+        "aws_region_name": "region", "aws_access_key_id": "access_key_id", "aws_session_token": "session_token",
+        "aws_secret_access_key": "secret_access_key", "aws_bedrock_runtime_endpoint": "address",
+    },
+}  # fmt: skip
+_WHO = "who we are at the cloud is the machine's to know: `secrets` (docs/how-to/secrets.md), or the usual variables"
+
 _SENT = frozenset(
     {"temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "stop", "presence_penalty", "n", "user",
      "frequency_penalty", "reasoning_effort", "thinking", "response_format", "tools", "tool_choice", "logit_bias",
      "extra_body", "top_k", "store", "metadata"}
 )  # fmt: skip
-_MONEY = "there are no budgets in money: bound requests and tokens, `limits` of the provider"
+_MONEY = "budgets are a key's, a team's or a workload's, and no deployment's (docs/how-to/budgets.md)"
 _RETRIES = "further attempts are counted for all providers alike: `defaults.retries`"
 _PARAMS = {
     "tags": "there is no routing by tag: give the deployments public names of their own, and keys their `--models`",
@@ -51,7 +65,15 @@ _PARAMS = {
     "num_retries": _RETRIES,
     "mock_response": "`kind: simulator` answers without a network",
     "configurable_clientside_auth_params": "callers cannot bring keys of their own",
-    "api_version": "has a meaning for Azure only: write it beside `kind: azure`",
+    "api_version": "is no version that is known here: leave it out for Azure's v1 API",
+    "vertex_credentials": _WHO,
+    "tenant_id": _WHO,
+    "client_id": _WHO,
+    "client_secret": _WHO,
+    "azure_ad_token": _WHO,
+    "aws_profile_name": "write `api_key: aws-credentials:PROFILE`",
+    "aws_role_name": _WHO,
+    "aws_session_name": _WHO,
     "drop_params": "nothing is dropped: what an upstream cannot honour is refused by its name, so callers leave it out",
 }
 _SCOPES = "a key names the models that it may use: `headworks keys create NAME --models ...`"
@@ -130,7 +152,10 @@ class Entry:
         named = upstream_named(theirs)
         if named is None:
             raise Refused(what_instead(theirs))
-        connection = self._connection(*named, environment)
+        if is_cloud(named[1]):
+            connection = self._at_cloud(*named, model, environment)
+        else:
+            connection = self._connection(*named, environment)
         if text:
             self._ledger.missing((*self._place, "model_name"), text)
         for name in ("model", "custom_llm_provider"):
@@ -209,7 +234,20 @@ class Entry:
             name = host_name(base_url)
         told = "{provider}.base_url" if base_url is not None else "{provider}.kind"
         self._settle(field, told + (f", as {variable} is set now" if variable else ""))
-        return Connection(name, kind, base_url)
+        return Connection(name, kind, base_url, own=quirks_of(name, upstream, kind))
+
+    def _at_cloud(self, name: str, upstream: Upstream, model: str, environment: dict[str, str]) -> Connection:
+        def resolved(text: str) -> str:
+            variable = variable_of(text)
+            return text if variable is None else environment.get(variable, "")
+
+        try:
+            check_model(upstream.kind, model)
+            found = cloud_connection(name, upstream, self._fields, _CLOUD[upstream.kind], resolved, self._keys)
+        except Lacking as lacking:
+            raise Refused(str(lacking)) from None
+        self._settled.update(found.settled)
+        return found.connection
 
     def _timed(self, connection: Connection) -> Connection:
         total_s, between_s = seconds(self._value("timeout")), seconds(self._value("stream_timeout"))
@@ -257,7 +295,7 @@ class Entry:
             if ("api_key" in self._fields or usual)
             else (None, "")
         )
-        if key is None and connection.kind != "openai-compatible":
+        if key is None and upstream.variable and connection.kind != "openai-compatible":
             key, told = self._keys.reference(None, upstream.variable, purpose)
         self._settle("api_key", f"{{at}}.api_key: {told}")
         weight, tier = self._value("weight"), whole(self._value("order"), 0, 100)

@@ -277,7 +277,11 @@ class Settings:
                 return "needless", "load goes where weight, pending attempts, time taken and room under limits send it"
             return "missing", "there is no such strategy: pools have weights and tiers, models have fallbacks"
         if name == "cache":
-            return LITELLM["cache_params"] if value.truth is not False else ("needless", "there is no response cache")
+            return (
+                LITELLM["cache_params"]
+                if value.truth is not False
+                else ("needless", "answers are not given again unless a contract says so")
+            )
         if name in ("callbacks", "success_callback") and value.texts() and set(value.texts()) <= {"prometheus"}:
             return "needless", "/metrics is Prometheus text (docs/how-to/deployment.md#metrics)"
         if name == "disable_cooldowns":

@@ -6,9 +6,11 @@ Source: LiteLLM's documentation, "All settings" of the proxy, 2026-11.
 from headworks.importing.ledger import Fate
 
 _KEYS = "keys are made by `headworks keys create`, with owner, team, models, priority and expiry"
-_MONEY = "there are no budgets in money: bound requests and tokens by key (`headworks keys limit`) or `access.teams`"
+_MONEY = (
+    "budgets are a key's, a team's or a workload's: `headworks keys`, `access.teams`, `budget` (docs/how-to/budgets.md)"
+)
 _RECORDS = "calls are in the records (`headworks calls`, `records.store`) and in /metrics; nothing is exported"
-_CACHE = "there is no response cache; providers' prompt caches work (`headworks calls economy`)"
+_CACHE = "answers are given again where a workload's contract says so: `cache` (docs/how-to/response-cache.md)"
 _DATABASE = "state is in `storage.path`, records there or in PostgreSQL (`records.store`)"
 _BREAKER = "each target has a circuit breaker with its own measure; nothing is set (docs/how-to/limits.md)"
 _LOG = "the log is one line an event, without prompts and keys"
@@ -116,9 +118,9 @@ GENERAL: dict[str, tuple[Fate, str]] = {
     "disable_spend_updates": ("needless", "records are in no call's way"),
     "disable_master_key_return": ("needless", _UI),
     "disable_adding_master_key_hash_to_db": ("needless", "there is no master key"),
-    "disable_reset_budget": ("needless", "there are no budgets in money"),
-    "proxy_budget_rescheduler_min_time": ("needless", "there are no budgets in money"),
-    "proxy_budget_rescheduler_max_time": ("needless", "there are no budgets in money"),
+    "disable_reset_budget": ("needless", "a budget begins anew with each day or month by itself"),
+    "proxy_budget_rescheduler_min_time": ("needless", "a budget begins anew with each day or month by itself"),
+    "proxy_budget_rescheduler_max_time": ("needless", "a budget begins anew with each day or month by itself"),
     "maximum_spend_logs_retention_interval": ("needless", "records that are too old go by themselves"),
     "user_api_key_cache_ttl": ("needless", "a new or revoked key is known to workers within a second"),
     "disable_responses_id_security": ("missing", "a stored response belongs to the key and team that made it"),
@@ -181,7 +183,7 @@ GENERAL: dict[str, tuple[Fate, str]] = {
     "forward_client_headers_to_llm_api": ("missing", _HEADERS),
     "ui_access_mode": ("needless", _UI),
     "user_mcp_management_mode": ("missing", "tools of MCP servers are not run here"),
-    "proxy_batch_polling_interval": ("missing", "batches are not served"),
+    "proxy_batch_polling_interval": ("needless", "batches are asked for when somebody asks for them"),
 }  # fmt: skip
 
 TOP: dict[str, tuple[Fate, str]] = {

@@ -11,19 +11,32 @@ from collections.abc import Iterator
 
 import msgspec
 
+from headworks.importing.clouds import Lacking, Word, check_model, cloud_connection, is_cloud
 from headworks.importing.draft import ANY, Account, Asked, Composer, Connection, Deployment, Group, slug
 from headworks.importing.keys import Keys
 from headworks.importing.ledger import Ledger
 from headworks.importing.result import Imported, all_texts, imported
 from headworks.importing.source import Place, Source, Value
 from headworks.importing.texts import host_name, is_fit, is_model_name, seconds, whole
-from headworks.importing.upstreams import Upstream, address, upstream_named, what_instead
+from headworks.importing.upstreams import Kind, Upstream, address, quirks_of, upstream_named, what_instead
 from headworks.importing.writing import Sections
 
 _UNKNOWN = "nothing here has this name: look for its purpose in docs/reference/configuration.md"
-_CACHE = "there is no response cache; providers' prompt caches work (`headworks calls economy`)"
+_CACHE = "answers are given again where a workload's contract says so: `cache` (docs/how-to/response-cache.md)"
 _GUARD = "screening is a workload's: its schema, its rules, `screening.privacy` (docs/how-to/workloads.md)"
 _SENT = "callers send it, or a workload's contract fixes it (docs/how-to/workloads.md)"
+_CLOUD: dict[Kind, dict[str, Word]] = {
+    "azure": {
+        "custom_host": "address", "azure_resource_name": "resource", "resource_name": "resource",
+        "azure_api_version": "api_version", "api_version": "api_version", "azure_deployment_id": "model",
+        "deployment_id": "model",
+    },
+    "vertex": {"vertex_project_id": "project", "vertex_region": "location"},
+    "bedrock": {
+        "aws_region": "region", "aws_access_key_id": "access_key_id", "aws_secret_access_key": "secret_access_key",
+        "aws_session_token": "session_token",
+    },
+}  # fmt: skip
 _MODES = frozenset({"single", "fallback", "loadbalance"})
 _TIMES = {"needless": "what passes is tried again or elsewhere, what does not is not; pauses are the provider's own"}
 _OF_TARGET: dict[str, tuple[str, str]] = {
@@ -40,7 +53,10 @@ _OF_TARGET: dict[str, tuple[str, str]] = {
     "credentials": ("missing", "are of plugins, which are not there; their values were not copied"),
     "admin_token": ("needless", "there is no administration over the network: `headworks keys` works on the machine"),
 }
-_INHERITED = ("provider", "virtual_key", "api_key", "custom_host", "request_timeout", "override_params")
+_INHERITED = (
+    "provider", "virtual_key", "api_key", "custom_host", "request_timeout", "override_params",
+    *(name for words in _CLOUD.values() for name in words),
+)  # fmt: skip
 
 
 class _Target(msgspec.Struct, frozen=True):
@@ -158,6 +174,9 @@ class _Portkey:
         if named is None:
             raise _Refused(what_instead(theirs))
         name, upstream = named
+        settled: dict[Place, str] = {}
+        if is_cloud(upstream):
+            return self._at_cloud(target, name, upstream, usual, settled)
         given = fields.get("custom_host", (Value(0), ()))[0].text or ""
         kind, base_url = address(upstream, given)
         if kind == "openai-compatible" and base_url is None:
@@ -167,7 +186,6 @@ class _Portkey:
         if kind != upstream.kind and base_url is not None:
             name = host_name(base_url)
         model, at = self._model(fields)
-        settled: dict[Place, str] = {}
         if given:
             settled[fields["custom_host"][1]] = "{provider}.base_url"
         total_s = seconds(fields.get("request_timeout", (None, ()))[0], 0.001)
@@ -184,9 +202,32 @@ class _Portkey:
         if at is not None and field in fields:
             vault = f"{{at}}.api_key: {account.api_key}; the key itself is in Portkey's vault: set the variable"
             settled[fields[field][1]] = vault if usual else "{provider}"
-        connection = Connection(name, kind, base_url, total_s=total_s)
+        connection = Connection(name, kind, base_url, total_s=total_s, own=quirks_of(name, upstream, kind))
         place = target.place or (field,)
         return Deployment(connection, account, model, place, named_at, settled=tuple(settled.items())), slug(name)
+
+    def _at_cloud(
+        self, target: _Target, name: str, upstream: Upstream, usual: str, settled: dict[Place, str]
+    ) -> tuple[Deployment, str]:
+        fields = target.fields
+        try:
+            found = cloud_connection(name, upstream, fields, _CLOUD[upstream.kind], lambda text: text, self._keys)
+            model, at = (found.model, None) if found.model is not None else self._model(fields)
+            check_model(upstream.kind, model)
+        except Lacking as lacking:
+            raise _Refused(str(lacking)) from None
+        if not is_model_name(model):
+            raise _Refused("the model's name is none: visible ASCII characters without spaces")
+        settled.update(found.settled)
+        field = "provider" if "provider" in fields else "virtual_key"
+        account = self._account(fields, name, upstream, usual, upstream.kind, settled)
+        account = msgspec.structs.replace(account, weight=target.weight, tier=target.tier)
+        if at is not None and field in fields:
+            settled[fields[field][1]] = "{provider}"
+        place = target.place or (field,)
+        named_at = at or fields[field][1]
+        made = Deployment(found.connection, account, model, place, named_at, settled=tuple(settled.items()))
+        return made, slug(name)
 
     def _provider(self, fields: dict[str, tuple[Value, Place]]) -> tuple[str, str]:
         """Their provider's name, and the variable of its key where the file says which key it is."""
@@ -225,7 +266,7 @@ class _Portkey:
         value, place = fields.get("api_key", (None, ()))
         has_key = value is not None or "virtual_key" in fields or (is_usual and bool(upstream.variable))
         key, told = self._keys.reference(value, variable, f"the key of {name}") if has_key else (None, "")
-        if key is None and kind != "openai-compatible":
+        if key is None and upstream.variable and kind != "openai-compatible":
             key, told = self._keys.reference(None, upstream.variable, f"the key of {name}")
         if value is not None:
             settled[place] = f"{{at}}.api_key: {told}"

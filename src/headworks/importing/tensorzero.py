@@ -6,15 +6,18 @@ Source: TensorZero's configuration reference and its guide to retries and fallba
 import re
 from pathlib import Path
 
+import msgspec
+
+from headworks.importing.clouds import THE_MODEL, Lacking, Word, check_model, cloud_connection, is_cloud
 from headworks.importing.draft import Account, Composer, Connection, Deployment, Group, is_public_name
-from headworks.importing.keys import Keys
+from headworks.importing.keys import Keys, variable_of
 from headworks.importing.ledger import Ledger, leaves
 from headworks.importing.result import Imported, all_texts, imported
 from headworks.importing.source import Place, Source, Value
 from headworks.importing.tensorzero_functions import Functions
 from headworks.importing.tensorzero_tables import FUNCTIONLESS, GATEWAY, PROVIDER, UNKNOWN
 from headworks.importing.texts import header, host_name, is_fit, is_model_name, per_million, seconds
-from headworks.importing.upstreams import Upstream, address, upstream_named, what_instead
+from headworks.importing.upstreams import Kind, Upstream, address, quirks_of, upstream_named, what_instead
 from headworks.importing.writing import Sections
 
 _COSTS = {
@@ -25,6 +28,18 @@ _COSTS = {
 """Where upstreams say how much was used, and what that is priced as here."""
 
 _BIND = r"(\[[0-9A-Fa-f:.]*\]|[^:\[\]]*):(\d{1,5})"
+
+
+_CLOUD: dict[Kind, dict[str, Word]] = {
+    "azure": {"endpoint": "address", "deployment_id": "model"},
+    "vertex": {"project_id": "project", "location": "location", "model_id": "model"},
+    "bedrock": {"region": "region", "model_id": "model", "endpoint_url": "address"},
+}
+
+
+def _resolved(text: str) -> str:
+    """An address or a name that stands in a variable is not followed here: the file says what it means."""
+    return "" if variable_of(text) is not None else text
 
 
 class Refused(Exception):
@@ -95,7 +110,11 @@ class Models:
         if not upstream.base_url and upstream.kind == "openai-compatible":
             return None
         key, _ = self._key(None, kind, upstream, name)
-        connection = Connection(name, upstream.kind, upstream.base_url or None)
+        if is_cloud(upstream):
+            return None
+        connection = Connection(
+            name, upstream.kind, upstream.base_url or None, own=quirks_of(name, upstream, upstream.kind)
+        )
         made = Deployment(connection, Account(key or ""), model, place, (*place, "model"))
         self.groups[text] = Group(text, [made])
         return text
@@ -144,6 +163,8 @@ class Models:
         if found is None:
             raise Refused(what_instead(text("type")))
         name, upstream = found
+        if is_cloud(upstream):
+            return self._at_cloud(fields, place, tier, name, upstream)
         kind, base_url = address(upstream, text("api_base"))
         if kind == "openai-compatible" and base_url is None:
             raise Refused("its address is not in the file: add `api_base` and import again")
@@ -163,12 +184,17 @@ class Models:
         else:
             told_at = (*place, "api_key_location")
         key, told = self._key(location, text("type"), upstream, name, is_usual=kind == upstream.kind)
-        if key is None and kind != "openai-compatible":
+        if key is None and upstream.variable and kind != "openai-compatible":
             key, told = self._key(None, text("type"), upstream, name)
         if location is not None:
             settled[told_at] = f"{{at}}.api_key: {told}"
         connection = Connection(
-            name, kind, base_url, self._headers(fields, place, settled), self._time(fields, place, settled)
+            name,
+            kind,
+            base_url,
+            self._headers(fields, place, settled),
+            self._time(fields, place, settled),
+            own=quirks_of(name, upstream, kind),
         )
         prices = self._prices(fields, place, settled)
         self._rest(fields, place, settled)
@@ -177,6 +203,35 @@ class Models:
         return Deployment(
             connection, account, text("model_name"), place, named, prices=prices, settled=tuple(settled.items())
         )
+
+    def _at_cloud(self, fields: dict[str, Value], place: Place, tier: int, name: str, upstream: Upstream) -> Deployment:
+        placed = {field: (value, (*place, field)) for field, value in fields.items()}
+        try:
+            found = cloud_connection(name, upstream, placed, _CLOUD[upstream.kind], _resolved, self._keys)
+            model = found.model or ""
+            check_model(upstream.kind, model)
+        except Lacking as lacking:
+            raise Refused(str(lacking)) from None
+        if not is_model_name(model):
+            raise Refused("the model's name is none: visible ASCII characters without spaces")
+        settled = {(*place, "type"): "{provider}.kind", **found.settled}
+        key, told = None, ""
+        location = fields.get("api_key_location")
+        if upstream.variable:
+            key, told = self._key(location, (fields["type"].text or ""), upstream, name)
+            if location is not None:
+                settled[(*place, "api_key_location")] = f"{{at}}.api_key: {told}"
+        connection = msgspec.structs.replace(
+            found.connection,
+            headers=self._headers(fields, place, settled),
+            total_s=self._time(fields, place, settled),
+        )
+        prices = self._prices(fields, place, settled)
+        self._rest(fields, place, settled)
+        named = next((at for at, told in found.settled.items() if told == THE_MODEL), (*place, "type"))
+        settled.pop(named, None)
+        account = Account(key or "", tier=tier)
+        return Deployment(connection, account, model, place, named, prices=prices, settled=tuple(settled.items()))
 
     def _fallback_location(self, value: Value, place: Place) -> Value | None:
         """Of a location with a default and a fallback, the one that is not the caller's to give."""

@@ -14,7 +14,7 @@ _RECORDS = "calls are recorded durably by themselves, in SQLite or PostgreSQL (`
 _RELAY = "put the other gateway as a provider, `kind: openai-compatible` with its address"
 
 PROVIDER: dict[str, tuple[Fate, str]] = {
-    "batch_cost": ("needless", "batches are not served"),
+    "batch_cost": ("missing", "what batches cost is the catalogue's: `headworks models show`, or `prices.models`"),
     "discard_unknown_chunks": ("needless", "what is not known passes as it came"),
     "extra_body": ("missing", "callers send it: what they send beyond what we know is passed on to the same API"),
     "extra_headers": ("missing", "`headers` of a provider: names with values"),
@@ -31,7 +31,7 @@ GATEWAY: dict[str, tuple[Fate, str]] = {
     "gateway.auth.cache": ("needless", "a new or revoked key is known to workers within a second"),
     "gateway.base_path": ("missing", "the API is under /v1: let a proxy before it rewrite paths"),
     "gateway.bind_address": ("missing", "`server.host` and `server.port`"),
-    "gateway.cache": ("missing", "there is no response cache; providers' prompt caches work"),
+    "gateway.cache": ("missing", "answers are given again where a workload's contract says so: `cache`"),
     "gateway.debug": ("missing", "the log is without prompts and keys; `records.bodies` keeps what was said"),
     "gateway.disable_pseudonymous_usage_analytics": ("needless", "nothing is reported to anyone"),
     "gateway.export.otlp": ("missing", "traces are not exported: see `headworks calls` and /metrics"),

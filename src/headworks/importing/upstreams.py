@@ -8,10 +8,14 @@ from typing import Literal
 
 import msgspec
 
+from headworks.config.quirks import QUIRKS
 from headworks.config.rules import is_safe_origin
 from headworks.config.sections.kinds import OPENAI_BASE_URL
 
-Kind = Literal["openai", "openai-compatible", "anthropic", "gemini"]
+Kind = Literal["openai", "openai-compatible", "anthropic", "gemini", "azure", "vertex", "bedrock"]
+
+CLOUD_KINDS: tuple[Kind, ...] = ("azure", "vertex", "bedrock")
+"""Those whose providers are found by more than an address: see `clouds`."""
 
 
 class Upstream(msgspec.Struct, frozen=True):
@@ -22,12 +26,14 @@ class Upstream(msgspec.Struct, frozen=True):
         base_url: where it is; empty where `kind` knows it, or only the file does.
         variable: the environment variable that usually holds its key; empty where it needs none.
         suffix: what stands at the end of our base URL and not of theirs.
+        quirks: which server it is, where one is known that wants to be asked in its own way, and has another name.
     """
 
     kind: Kind
     base_url: str = ""
     variable: str = ""
     suffix: str = ""
+    quirks: str = ""
 
 
 UPSTREAMS: dict[str, Upstream] = {
@@ -51,11 +57,15 @@ UPSTREAMS: dict[str, Upstream] = {
     "ollama": Upstream("openai-compatible", "http://127.0.0.1:11434/v1", suffix="/v1"),
     "vllm": Upstream("openai-compatible"),
     "lm-studio": Upstream("openai-compatible"),
-    "llamafile": Upstream("openai-compatible"),
+    "llamafile": Upstream("openai-compatible", quirks="llama-cpp"),
+    "llama-cpp": Upstream("openai-compatible", "http://127.0.0.1:8080/v1"),
     "sglang": Upstream("openai-compatible"),
     "xinference": Upstream("openai-compatible"),
     "litellm": Upstream("openai-compatible", variable="LITELLM_PROXY_API_KEY"),
     "compatible": Upstream("openai-compatible"),
+    "azure": Upstream("azure", variable="AZURE_API_KEY"),
+    "vertex": Upstream("vertex"),
+    "bedrock": Upstream("bedrock"),
 }
 """By the name that the provider gets here."""
 
@@ -71,6 +81,13 @@ _SAME: dict[str, str] = {
     "ollama-chat": "ollama",
     "hosted-vllm": "vllm",
     "litellm-proxy": "litellm",
+    "azure-openai": "azure",
+    "azure-text": "azure",
+    "vertex-ai": "vertex",
+    "vertex-ai-beta": "vertex",
+    "gcp-vertex-gemini": "vertex",
+    "bedrock-converse": "bedrock",
+    "aws-bedrock": "bedrock",
     "openai-like": "compatible",
     "custom-openai": "compatible",
 }
@@ -81,20 +98,16 @@ _COMPATIBLE = (
     "else keep the old gateway before it and name that as `openai-compatible`"
 )
 _ABSENT: dict[str, str] = {
-    "azure": "Azure is not brought over yet: write `kind: azure`, base_url https://RESOURCE.openai.azure.com, the key, "
-    "and the deployment's name as the model",
-    "bedrock": "Bedrock is not brought over yet: write `kind: bedrock` with its `region`, and an `api_key` or an "
-    "`access_key_id` where this machine is nobody at AWS; the model is called as it is called there",
+    "azure": "models of Azure AI Foundry are no deployments of Azure OpenAI: where one is served by its "
+    "OpenAI-compatible endpoint (https://RESOURCE.services.ai.azure.com/openai/v1), write `kind: openai-compatible`",
     "sagemaker": "SageMaker is no kind of provider here: keep the old gateway before it and name that as "
     "`openai-compatible`",
     "completions": "the old completions API is not served: name a model that answers chats, and call it so",
-    "vertex": "Vertex AI is not brought over yet: Gemini models are reached by `kind: vertex`, with `project` and "
-    "`location`; for others keep the old gateway before it",
+    "vertex": "of Vertex AI, Gemini models are reached, by `kind: vertex`: take others from their maker "
+    "(`kind: anthropic`), or keep the old gateway before it",
 }
 _ABSENT_BY: dict[str, str] = {
-    "azure": "azure", "azure-ai": "azure", "azure-openai": "azure", "azure-text": "azure", "bedrock": "bedrock",
-    "bedrock-converse": "bedrock", "aws-bedrock": "bedrock", "sagemaker": "sagemaker", "sagemaker-chat": "sagemaker",
-    "aws-sagemaker": "sagemaker", "vertex-ai": "vertex", "vertex-ai-beta": "vertex", "gcp-vertex-gemini": "vertex",
+    "azure-ai": "azure", "sagemaker": "sagemaker", "sagemaker-chat": "sagemaker", "aws-sagemaker": "sagemaker",
     "gcp-vertex-anthropic": "vertex", "text-completion-openai": "completions",
 }  # fmt: skip
 
@@ -126,6 +139,12 @@ def address(upstream: Upstream, given: str) -> tuple[Kind, str | None]:
     if upstream.kind == "openai":
         return "openai", None
     return upstream.kind, url or upstream.base_url or None
+
+
+def quirks_of(name: str, upstream: Upstream, kind: Kind) -> tuple[tuple[str, str], ...]:
+    """The field that says which server it is, where that is known: an address of one's own does not change it."""
+    known = upstream.quirks or name
+    return (("quirks", known),) if kind == "openai-compatible" and known in QUIRKS else ()
 
 
 def needs_insecure(base_url: str | None) -> bool:

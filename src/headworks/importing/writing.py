@@ -8,12 +8,18 @@ import msgspec
 from headworks.config import SCHEMA_FILE
 from headworks.importing.draft import ANY, Asked, Composed, ModelDraft, Pool, ProviderDraft
 from headworks.importing.keys import Variable
-from headworks.importing.upstreams import needs_insecure
+from headworks.importing.upstreams import Kind, needs_insecure
 
 _PLAIN = r"[A-Za-z/][A-Za-z0-9_./@+-]*(:[A-Za-z0-9_./@+-]+)*"
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
-_PATHS = {"gemini": "/v1beta"}
+_PATHS = {"gemini": "/v1beta", "azure": "", "bedrock": "", "vertex": "/v1beta"}
 """Where the simulator has an API that is not below `/v1`."""
+
+_STAND_INS: dict[Kind, tuple[Kind, tuple[tuple[str, str], ...]]] = {
+    "vertex": ("gemini", (("api_key", "env:GEMINI_API_KEY"),)),
+    "bedrock": ("bedrock", (("region", "us-east-1"), ("api_key", "env:AWS_BEARER_TOKEN_BEDROCK"))),
+}
+"""Of providers that want a cloud's own credentials: what the simulator is asked as, with any text as the key."""
 
 
 class Sections(msgspec.Struct):
@@ -103,7 +109,11 @@ def _section(name: str, sections: Sections) -> list[str]:
 def _provider(provider: ProviderDraft, simulator: str | None) -> list[str]:
     connection = provider.connection
     where = " ".join(f":{line}" for line in sorted(set(provider.lines))[:12])
-    lines = [f"  {provider.name}: # {where}", f"    kind: {connection.kind}"]
+    kind, own = (connection.kind, connection.own)
+    if simulator is not None:
+        kind, own = _STAND_INS.get(kind, (kind, own))
+    lines = [f"  {provider.name}: # {where}", f"    kind: {kind}"]
+    lines += [f"    {field}: {text(said)}" for field, said in own]
     base_url = connection.base_url
     if simulator is not None:
         instead = simulator + _PATHS.get(connection.kind, "/v1")

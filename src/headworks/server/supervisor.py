@@ -21,7 +21,7 @@ import msgspec
 
 from headworks.auditing import audit_terms, event, keep_for_audit, operator, record
 from headworks.config import Project, load, open_access_problem, parse, read_text
-from headworks.console import channels_of, control_plane
+from headworks.console import channels_of, control_plane, sink_terms
 from headworks.errors import ConfigError, HeadworksError, StorageError
 from headworks.secrets import Kept, forget, look_at_keys, pack, references_of, unpack
 from headworks.server.children import Child, tell
@@ -76,6 +76,7 @@ class Supervisor:
     ) -> None:
         self._settings = settings
         self._channels = channels_of(settings.project)
+        self._sinks = sink_terms(settings.project)
         self._kept = kept
         self._prepare = prepare
         self._overrides = overrides
@@ -244,6 +245,7 @@ class Supervisor:
             serves_leases=not self._settings.valkey,
             channels=self._channels,
             audit=self._audit,
+            sinks=self._sinks,
         )
 
     # -- watching -------------------------------------------------------------------------------------------------
@@ -371,7 +373,7 @@ class Supervisor:
                 raise ConfigError(*(fresh.problem(place, "a change of this needs a restart") for place in changed))
             kept = look_at_keys(fresh, os.environ, self._kept)
             settings = read_settings(fresh, os.environ, kept)
-            channels = channels_of(fresh)
+            channels, sinks = channels_of(fresh), sink_terms(fresh)
         except (HeadworksError, OSError, ValueError) as error:
             self._record("config.reloaded", project, outcome="refused")
             self._tell_admin(Word.KEPT, str(error))
@@ -381,9 +383,9 @@ class Supervisor:
             return
         if settings.project.config.access.mode == "open" != project.config.access.mode:
             self._say(OPEN_MODE)
-        has_other_alerts = settings.project.config.alerts != project.config.alerts
-        self._settings, self._channels, self._kept = settings, channels, kept
-        if has_other_alerts and self._control_plane.pid:
+        is_other = settings.project.config.alerts != project.config.alerts or sinks != self._sinks
+        self._settings, self._channels, self._sinks, self._kept = settings, channels, sinks, kept
+        if is_other and self._control_plane.pid:
             os.kill(self._control_plane.pid, signal.SIGTERM)  # the next one goes by the new ones
         self._tell_workers(Word.SECRETS, pack(kept))
         self._tell_workers(Word.RELOAD, text.encode())

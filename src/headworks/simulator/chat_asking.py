@@ -17,6 +17,7 @@ from headworks.simulator.asking import (
     effort_of,
 )
 from headworks.simulator.decoding import ABSENT, decoded, given
+from headworks.simulator.logprobs import MOST_TOP_LOGPROBS
 from headworks.simulator.plan import Model
 from headworks.simulator.rejection import Rejection, invalid_value, missing, unsupported
 from headworks.simulator.wishes import CacheOptions, cache_wish, tool_choice
@@ -96,6 +97,8 @@ class ChatBody(msgspec.Struct):
     max_tokens: Annotated[int, Meta(ge=1)] | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=MOST_TOP_LOGPROBS)] | None = None
     tools: Raw = ABSENT
     tool_choice: Raw = ABSENT
     parallel_tool_calls: bool | None = None
@@ -159,6 +162,8 @@ def _check_fields(body: ChatBody, model: Model) -> None:
             "Unsupported parameter: 'max_tokens' is not supported with this model. "
             "Use 'max_completion_tokens' instead.",
         )
+    if body.top_logprobs is not None and not body.logprobs:
+        raise invalid_value("top_logprobs", "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.")
     if isinstance(body.stop, list) and len(body.stop) > 4:
         raise invalid_value("stop", "Invalid 'stop': array too long. Expected an array with maximum length 4.")
     if body.stream_options is not None and not body.stream:

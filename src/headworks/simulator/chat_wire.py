@@ -1,12 +1,13 @@
 """Chat completions, whole and as a stream of chunks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from headworks.simulator.answers import Answer
 from headworks.simulator.chance import identifier
 from headworks.simulator.generation import FAILURE_MESSAGES, call_id
+from headworks.simulator.logprobs import logprobs_of
 from headworks.simulator.plan import Failing
 from headworks.simulator.rhythm import Rhythm
 from headworks.simulator.script import Beat
@@ -17,7 +18,8 @@ _DONE = Beat(b"data: [DONE]\n\n")
 
 
 class Completion(msgspec.Struct, frozen=True):
-    """One completion with everything about it; `unique` makes the ids of its calls differ from all others."""
+    """One completion with everything about it; `unique` makes the ids of its calls differ from all others.
+    `top_logprobs` alternatives are told with each token; None where no log probabilities are."""
 
     id: str
     created: int
@@ -28,6 +30,7 @@ class Completion(msgspec.Struct, frozen=True):
     rhythm: Rhythm
     seed: int
     unique: bytes
+    top_logprobs: int | None = None
 
     def head(self, kind: str) -> dict[str, object]:
         """The fields that a completion and each of its chunks share."""
@@ -46,12 +49,19 @@ class Completion(msgspec.Struct, frozen=True):
             {
                 "index": index,
                 "message": self._message(answer, index),
-                "logprobs": None,
+                "logprobs": self.logprobs(text=answer.text, refusal=answer.refusal),
                 "finish_reason": answer.finish,
             }
             for index, answer in enumerate(self.answers)
         ]
         return msgspec.json.encode({**self.head("chat.completion"), "choices": choices, "usage": self.tally.for_chat()})
+
+    def logprobs(self, *, text: str = "", refusal: str = "") -> dict[str, object] | None:
+        """Those of a choice, or of a piece of it; None where none are to be told, or there are none."""
+        if self.top_logprobs is None or not (text or refusal):
+            return None
+        told = {"content": text, "refusal": refusal}
+        return {name: logprobs_of(said, self.top_logprobs, self.seed) if said else None for name, said in told.items()}
 
     def call_ids(self, choice: int, answer: Answer) -> list[str]:
         """The ids of a choice's tool calls."""
@@ -85,7 +95,9 @@ def chat_beats(completion: Completion, *, with_usage: bool, failure: Failing | N
         seen += is_content
         chunk = {
             **head,
-            "choices": [{"index": choice, "delta": delta, "logprobs": None, "finish_reason": finish}],
+            "choices": [
+                {"index": choice, "delta": delta, "logprobs": _logprobs(completion, delta), "finish_reason": finish}
+            ],
         }
         if with_usage:
             chunk["usage"] = None
@@ -97,6 +109,11 @@ def chat_beats(completion: Completion, *, with_usage: bool, failure: Failing | N
     if with_usage:
         yield Beat(_line({**head, "choices": [], "usage": completion.tally.for_chat()}))
     yield _DONE
+
+
+def _logprobs(completion: Completion, delta: Mapping[str, object]) -> dict[str, object] | None:
+    said = {name: value for name in ("content", "refusal") if isinstance(value := delta.get(name), str) and value}
+    return completion.logprobs(text=said.get("content", ""), refusal=said.get("refusal", ""))
 
 
 _Delta = tuple[int, dict[str, object], str | None]

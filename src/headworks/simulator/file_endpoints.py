@@ -193,7 +193,7 @@ def create_store(provider: Provider, visit: Visit) -> Script:
         "id": store_id,
         "object": "vector_store",
         "created_at": int(visit.now),
-        "name": body.name,
+        "name": body.name or "",
         "usage_bytes": 0,
         "file_counts": {},
         "status": "completed",

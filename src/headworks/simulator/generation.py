@@ -11,6 +11,7 @@ from headworks.simulator.answers import Answer
 from headworks.simulator.asking import Ask
 from headworks.simulator.chance import digest, identifier
 from headworks.simulator.decoding import ABSENT, repeated
+from headworks.simulator.logprobs import TokenLogprob, logprobs_of
 from headworks.simulator.plan import Failing
 from headworks.simulator.responses_asking import ResponsesBody
 from headworks.simulator.rhythm import Rhythm
@@ -43,12 +44,13 @@ class ReasoningItem(msgspec.Struct, frozen=True):
 
 
 class MessageItem(msgspec.Struct, frozen=True):
-    """The message with the text, or with the refusal."""
+    """The message with the text, or with the refusal; `logprobs` are those of the text, where they were asked for."""
 
     id: str
     text: str
     refusal: str
     is_complete: bool
+    logprobs: tuple[TokenLogprob, ...] = ()
 
     def value(self, *, is_done: bool) -> dict[str, object]:
         """The item of the API, before or after it is filled."""
@@ -64,7 +66,8 @@ class MessageItem(msgspec.Struct, frozen=True):
         """Its one piece of content."""
         if self.refusal:
             return {"type": "refusal", "refusal": self.refusal if is_done else ""}
-        return {"type": "output_text", "annotations": [], "logprobs": [], "text": self.text if is_done else ""}
+        logprobs = self.logprobs if is_done else ()
+        return {"type": "output_text", "annotations": [], "logprobs": logprobs, "text": self.text if is_done else ""}
 
 
 class CallItem(msgspec.Struct, frozen=True):
@@ -171,7 +174,8 @@ def output_items(answer: Answer, ask: Ask, body: ResponsesBody, seed: int, uniqu
             )
         )
     if answer.text or answer.refusal or (is_whole and not answer.tool_calls):
-        items.append(MessageItem(identifier("msg_", seed, unique), answer.text, answer.refusal, is_whole))
+        logprobs = logprobs_of(answer.text, body.top_logprobs or 0, seed) if body.wants_logprobs else ()
+        items.append(MessageItem(identifier("msg_", seed, unique), answer.text, answer.refusal, is_whole, logprobs))
     for index, call in enumerate(answer.tool_calls):
         which = (unique, b"%d" % index)
         is_cut = not is_whole and index == len(answer.tool_calls) - 1

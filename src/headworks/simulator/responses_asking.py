@@ -10,6 +10,7 @@ from headworks.calls import Endpoint
 from headworks.simulator.asking import FREE_TEXT, Ask, Format, Segment, Tool, accepted_schema, effort_of
 from headworks.simulator.decoding import ABSENT, decoded, given
 from headworks.simulator.items import Item, check_calls, read_item, text_item
+from headworks.simulator.logprobs import MOST_TOP_LOGPROBS
 from headworks.simulator.plan import Model
 from headworks.simulator.rejection import Rejection, invalid_value, missing
 from headworks.simulator.wishes import CacheOptions, cache_wish, tool_choice
@@ -69,7 +70,7 @@ class ResponsesBody(msgspec.Struct):
     max_tool_calls: Annotated[int, Meta(ge=0)] | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=MOST_TOP_LOGPROBS)] | None = None
     tools: Raw = ABSENT
     tool_choice: Raw = ABSENT
     parallel_tool_calls: bool | None = None
@@ -84,6 +85,11 @@ class ResponsesBody(msgspec.Struct):
     service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"] | None = None
     truncation: Literal["auto", "disabled"] | None = None
     user: str | None = None
+
+    @property
+    def wants_logprobs(self) -> bool:
+        """Whether the tokens of the text are to have their log probabilities."""
+        return bool(self.top_logprobs) or "message.output_text.logprobs" in (self.include or ())
 
     @property
     def conversation_id(self) -> str | None:

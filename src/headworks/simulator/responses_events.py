@@ -12,6 +12,7 @@ from headworks.simulator.generation import (
     OutputItem,
     ReasoningItem,
 )
+from headworks.simulator.logprobs import without_bytes
 from headworks.simulator.script import Beat
 from headworks.simulator.tokens import split
 
@@ -128,14 +129,15 @@ def _message_events(item: MessageItem, index: int, delays: Iterator[float]) -> I
             yield _Event("response.refusal.delta", {**place, "delta": piece}, next(delays), is_content=True)
         yield _Event("response.refusal.done", {**place, "refusal": item.refusal})
     else:
-        for piece in split(item.text):
+        bare = without_bytes(item.logprobs)
+        for number, piece in enumerate(split(item.text)):
             yield _Event(
                 "response.output_text.delta",
-                {**place, "delta": piece, "logprobs": []},
+                {**place, "delta": piece, "logprobs": bare[number : number + 1]},
                 next(delays),
                 is_content=True,
             )
-        yield _Event("response.output_text.done", {**place, "text": item.text, "logprobs": []})
+        yield _Event("response.output_text.done", {**place, "text": item.text, "logprobs": bare})
     yield _Event("response.content_part.done", {**place, "part": item.part(is_done=True)})
 
 

@@ -127,6 +127,7 @@ def create_chat_completion(provider: Provider, visit: Visit) -> Script:
         rhythm=rhythm,
         seed=provider.plan.seed,
         unique=visit.unique,
+        top_logprobs=body.top_logprobs or 0 if body.logprobs else None,
     )
     if not body.stream:
         longest = max(answer.output_tokens for answer in answers)

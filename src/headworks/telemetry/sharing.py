@@ -35,6 +35,7 @@ class Left(msgspec.Struct, frozen=True):
         worker: its name.
         left_s: when, in Unix seconds.
         gauges: present values by name; none of a worker that has ended.
+        families: those of one process for all, by name.
         standing: how it stands; None of one that has ended, and of processes that serve no calls.
     """
 
@@ -42,6 +43,7 @@ class Left(msgspec.Struct, frozen=True):
     left_s: float
     gauges: dict[str, float]
     standing: Standing | None
+    families: dict[str, GaugeFamily] = {}
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -119,7 +121,7 @@ class MetricsShare:
 def read_left(folder: Path) -> list[Left]:
     """What every process has left, by name. Raises OSError."""
     found = [(path.stem, _read(path)) for path in sorted(_files(folder))]
-    return [Left(name, one.left_s, one.gauges, one.standing) for name, one in found if one is not None]
+    return [Left(name, one.left_s, one.gauges, one.standing, one.families) for name, one in found if one is not None]
 
 
 def forget_figures(folder: Path) -> None:

@@ -35,7 +35,7 @@ def installed(**made):
 
 
 def test_a_recogniser_that_a_contract_names_finds_what_has_no_form(monkeypatch):
-    monkeypatch.setattr("headworks.screening.privacy.policy.load_recognisers", lambda names, file: (Names(),))
+    monkeypatch.setattr("headworks.screening.privacy.policy.load_recognisers", lambda names, file, **_: (Names(),))
     policy = PrivacyPolicy.compile(Privacy(recognisers=("names",), kinds={"person": "mask"}))
 
     assert Redactor(policy).redact_text("Ask Ada Lovelace.", TokenBook(b"t"))[0] == "Ask *** ********."

@@ -6,6 +6,7 @@ from msgspec import Meta, field
 
 from headworks.config.managers import LocalSecretReference
 from headworks.config.sections.base import FilePath, Seconds, Section
+from headworks.config.sections.extensions import LOCAL_NAME, Sink
 
 
 class Storage(Section, frozen=True):
@@ -83,6 +84,19 @@ class Records(Section, frozen=True):
             description="The password of `store`, as a reference. Left out: the server asks for none, or libpq knows."
         ),
     ] = None
+    sinks: Annotated[
+        dict[
+            Annotated[
+                str,
+                Meta(
+                    pattern=LOCAL_NAME,
+                    extra={"expected": "a name of lower-case letters, digits and `-`, beginning with a letter"},
+                ),
+            ],
+            Sink,
+        ],
+        Meta(description="Where records go beside the store, by a name of yours: what other packages do with them."),
+    ] = field(default_factory=dict)
 
 
 class Anchor(Section, frozen=True):

@@ -2,7 +2,7 @@
 
 `read_settings` reads `evals.yaml`, `build_scorer` makes of it the one scorer of a run. What a scorer needs from
 elsewhere (the workload's schema and rules, a model to ask) is passed in as `Means`. A scorer that cannot tell raises
-`ScoringFailed`: that is no wrong answer.
+`ScoringFailed`: that is no wrong answer. What other packages bring along keeps to `PluggedScorer`.
 
 May import `errors`, `config` and `evals.golden`.
 """
@@ -11,6 +11,7 @@ from headworks.evals.scorers.building import Means, build_scorer, calibration_ke
 from headworks.evals.scorers.calibration import Calibration, HumanLabel, calibrate, read_labels
 from headworks.evals.scorers.combining import ByExpected, Combined, OfField, Weighted
 from headworks.evals.scorers.judge import AskModel, Judge, JudgeReply, Preference
+from headworks.evals.scorers.plugged import FoundScorer, PluggedScorer, ScorerFactory
 from headworks.evals.scorers.scoring import (
     Answer,
     Part,
@@ -38,6 +39,7 @@ __all__ = [
     "Calibration",
     "Combined",
     "EvalSettings",
+    "FoundScorer",
     "HumanLabel",
     "Judge",
     "JudgeReply",
@@ -45,10 +47,12 @@ __all__ = [
     "Means",
     "OfField",
     "Part",
+    "PluggedScorer",
     "Preference",
     "RetrievalSettings",
     "Score",
     "Scorer",
+    "ScorerFactory",
     "ScorerSettings",
     "ScoringFailed",
     "ToolCall",

@@ -20,6 +20,7 @@ from headworks.evals.scorers.judge import AskModel, Judge
 from headworks.evals.scorers.label import Label
 from headworks.evals.scorers.members import Collection
 from headworks.evals.scorers.number import Number
+from headworks.evals.scorers.plugged import FoundScorer, Plugged
 from headworks.evals.scorers.regex import Regex
 from headworks.evals.scorers.scoring import Scorer
 from headworks.evals.scorers.settings import LOCAL_EMBEDDINGS, EvalSettings, JudgeSettings, ScorerSettings
@@ -39,6 +40,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         ask: asks a judge's model.
         embed: asks an embeddings model.
         load_local: gives what vectors of the local model depend on, and the model. Raises CommandError: there is none.
+        find: the scorer of an installed package, by its name. Raises HeadworksError.
         calibrations: of judges, by their prompt's hash and model (`calibration_key`).
     """
 
@@ -49,6 +51,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     ask: AskModel | None = None
     embed: Embed | None = None
     load_local: Callable[[], tuple[str, Embed]] | None = None
+    find: Callable[[str], FoundScorer] | None = None
     calibrations: Mapping[str, Calibration] = {}
 
 
@@ -144,6 +147,9 @@ def _with_means(given: ScorerSettings, folder: Path, means: Means) -> Scorer:
         return Schema(_needed(means.check_schema, "schema", "the workload has no schema.json"), means.schema_hash)
     if given.rules is not None:
         return Rules(_needed(means.run_rules, "rules", "the workload has no rules.py"), means.rules_hash)
+    if given.extension is not None:
+        found = _needed(means.find, "extension", "no packages are looked at here")(given.extension.use)
+        return Plugged(found, given.extension.use, given.extension.settings, timeout_s=given.extension.timeout_s)
     if given.embedding is not None:
         model = given.embedding.model
         if model == LOCAL_EMBEDDINGS:

@@ -161,6 +161,23 @@ class CommandSettings(Section, frozen=True):
     timeout_s: Annotated[Seconds, Meta(description="Seconds for one answer.")] = 30.0
 
 
+class ExtensionSettings(Section, frozen=True):
+    """A scorer of another package."""
+
+    use: Annotated[
+        str,
+        Meta(
+            description="Its name among the entry points `headworks.scorers`. Its code runs in this process.",
+            pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        ),
+    ]
+    settings: Annotated[
+        dict[Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,63}$")], Annotated[str, Meta(max_length=4096)]],
+        Meta(description="Handed to it when it is made, as text."),
+    ] = field(default_factory=dict)
+    timeout_s: Annotated[Seconds, Meta(description="Seconds for one answer.")] = 30.0
+
+
 class ScorerSettings(Section, frozen=True):
     """One scorer: exactly one of its kinds, and how it counts. A kind without settings can be written as its name."""
 
@@ -178,6 +195,7 @@ class ScorerSettings(Section, frozen=True):
     judge: Annotated[JudgeSettings | None, Meta(description="A model that judges by a rubric.")] = None
     function: Annotated[FunctionSettings | None, Meta(description="Your own Python function.")] = None
     command: Annotated[CommandSettings | None, Meta(description="Your own command.")] = None
+    extension: Annotated[ExtensionSettings | None, Meta(description="A scorer of an installed package.")] = None
     field: Annotated[
         FieldPath | None, Meta(description="Of a JSON answer, the field that is scored. Left out: the whole.")
     ] = None

@@ -18,6 +18,7 @@ from headworks.screening.privacy.entities import NO_ENTITIES, Entities, EntityFa
 from headworks.screening.privacy.failures import PersonalDataBlocked, ScreeningFailed
 from headworks.screening.privacy.finding import Finder, Finding, Recogniser
 from headworks.screening.privacy.kinds import KINDS, Kind
+from headworks.screening.privacy.plugged import TextJudge, Verdict
 from headworks.screening.privacy.policy import PrivacyPolicy
 from headworks.screening.privacy.redacting import Redacted, Redactor
 from headworks.screening.privacy.restoring import Restorer, RestoringStream
@@ -45,7 +46,9 @@ __all__ = [
     "Restorer",
     "RestoringStream",
     "ScreeningFailed",
+    "TextJudge",
     "TokenBook",
     "TokenVault",
+    "Verdict",
     "may_hold_token",
 ]

@@ -2,15 +2,21 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from headworks.config.privacy import Privacy, PrivacyAction
 from headworks.errors import ConfigError, Problem
 from headworks.screening.privacy.entities import check_model, pool_of
 from headworks.screening.privacy.finding import Finder, Recogniser
 from headworks.screening.privacy.kinds import KINDS, Kind
-from headworks.screening.privacy.plugged import load_recognisers
+from headworks.screening.privacy.plugged import JudgingRecogniser, load_recognisers
 from headworks.screening.privacy.tokens import QUOTED, TokenForm
 
 QUOTED_KIND = Kind(QUOTED, QUOTED.upper(), "what looks like a token, and was typed")
+
+
+_BLOCK: PrivacyAction = "block"
+"""What becomes of a text that a judge has taken for something, unless the contract says otherwise."""
 
 
 class PrivacyPolicy:
@@ -54,7 +60,13 @@ class PrivacyPolicy:
         """
         if settings.names is not None:
             check_model(settings.names.adapter, settings.names.model, file)
-        recognisers = (*recognisers, *load_recognisers(settings.recognisers, file))
+        recognisers = (
+            *recognisers,
+            *load_recognisers(settings.recognisers, file, least_confidence=settings.least_confidence),
+        )
+        judged = [kind.name for one in recognisers if isinstance(one, JudgingRecogniser) for kind in one.kinds]
+        if judged:
+            settings = msgspec.structs.replace(settings, kinds={**dict.fromkeys(judged, _BLOCK), **settings.kinds})
         own = {**settings.patterns, **settings.words}
         kinds = {**KINDS, **{name: Kind(name, _label(name), "of the contract's own") for name in own}}
         for recogniser in recognisers:
