@@ -17,6 +17,7 @@ from headworks.composing import LIMIT_NAMES, PromptMessage, append_turns, last_w
 from headworks.conversation_values import ConversationValues
 from headworks.dialects import RequestHead
 from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer
+from headworks.dialects.leaving_out import leaving_out
 from headworks.dialects.reading import Fields
 from headworks.dialects.structured import wants_json
 from headworks.dialects.whole import write_answer, write_stream
@@ -29,7 +30,7 @@ from headworks.judging import GOOD, Judgement, RulesContext, verdict_of
 from headworks.outcome import charge
 from headworks.plain_answer import DEGRADED
 from headworks.planning import Planner
-from headworks.plans import Plan, plan_to
+from headworks.plans import Plan, dropped_line, plan_to
 from headworks.privacy_bridge import CallPrivacy, Kept, ScreenedBridge
 from headworks.routing import Target
 from headworks.settlement import OpenCall, Settlement
@@ -242,7 +243,27 @@ class Run(ABC):
         forwarded, stop = self._admission.forwarded, self._work.stop
         if is_another:
             forwarded = _without_key(forwarded)
-        plan = plan_to(target, head, self._endpoint, self._path, forwarded, stop)
+        left = self._asked.dropped
+        try:
+            plan = plan_to(target, head, self._endpoint, self._path, forwarded, stop)
+        except Refusal as refusal:
+            plan, more = leaving_out(
+                refusal,
+                fields,
+                self._work.contract.droppable,
+                lambda fewer: plan_to(
+                    target,
+                    msgspec.structs.replace(head, fields=fewer),
+                    self._endpoint,
+                    self._path,
+                    forwarded,
+                    stop,
+                ),
+                self._asked.own,
+            )
+            left += more
+        if left:
+            plan = self._without(plan, left)
         filters, bridge = self._asked.filters, plan.bridge
         if filters:
             is_json = wants_json(self._endpoint, fields)
@@ -255,6 +276,13 @@ class Run(ABC):
             first_byte_s = min(timeouts.first_byte_s, left_s * SHARE_WITH_MORE)
             timeouts = msgspec.structs.replace(timeouts, first_byte_s=first_byte_s)
         return msgspec.structs.replace(plan, bridge=bridge, timeouts=timeouts)
+
+    def _without(self, plan: Plan, names: tuple[str, ...]) -> Plan:
+        """The plan that says what was left out of it, in the record, too."""
+        record = self._call.work
+        assert record is not None, "it was made with the call"
+        record.dropped = tuple(dict.fromkeys((*record.dropped, *names)))
+        return msgspec.structs.replace(plan, dropped=names)
 
     def _in_pool(self, target: Target[Station]) -> Target[Station]:
         if self._home:
@@ -374,6 +402,8 @@ class Run(ABC):
         lines = self._work.static_headers
         if plan is not None:
             lines = plan.target.headers + lines
+            if plan.dropped:
+                lines += dropped_line(plan.dropped)
         if self._asked.version:
             lines += b"x-headworks-prompt-version: %b\r\n" % self._asked.version.encode("ascii")
         if self._said and not self._call.is_streamed:
