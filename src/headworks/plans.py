@@ -111,7 +111,9 @@ def _plan_without(
         sent = msgspec.structs.replace(request, body=fewer.splice())
         return _plan_of_call(call, sent, fewer, admission, target, unlisted)
 
+    user = call.user  # whom the call is for is still known, whatever a target is told
     plan, left = leaving_out(refusal, head.fields, target.droppable, planned)
+    call.user = user
     told = msgspec.structs.replace(plan.target, headers=plan.target.headers + dropped_line(left))
     # Another target is asked all of it again.
     plan = msgspec.structs.replace(plan, target=told, head=head, asked=request, dropped=left)

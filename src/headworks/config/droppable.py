@@ -59,6 +59,7 @@ DROPPABLE: Mapping[Endpoint, frozenset[str]] = {
 NAMES: frozenset[str] = frozenset[str]().union(*DROPPABLE.values())
 
 _ASKED = "it is what is asked"
+_WHO = "it says who is asked"
 _FORM = "it says what kind of answer is wanted"
 _TOOLS = "it says what the model may do"
 _SAFE = "it is there for safety, or says where data may go"
@@ -69,15 +70,17 @@ KEPT: Mapping[str, str] = {
     **dict.fromkeys(
         (
             *("cachedContent", "contents", "context_management", "conversation", "image", "input", "instructions"),
-            *("messages", "model", "previous_response_id", "prompt", "system", "systemInstruction"),
+            *("messages", "previous_response_id", "prompt", "system", "systemInstruction"),
         ),
         _ASKED,
     ),
+    **dict.fromkeys(("generationConfig.modelSelectionConfig", "generationConfig.routingConfig", "model"), _WHO),
     **dict.fromkeys(
         (
             *("audio", "generationConfig", "generationConfig.imageConfig", "generationConfig.responseJsonSchema"),
             *("generationConfig.responseMimeType", "generationConfig.responseModalities"),
-            *("generationConfig.responseSchema", "generationConfig.speechConfig", "modalities", "output_config"),
+            *("generationConfig.responseFormat", "generationConfig.responseSchema", "generationConfig.speechConfig"),
+            *("generationConfig.translationConfig", "modalities", "output_config"),
             *("output_config.format", "response_format", "text", "text.format"),
         ),
         _FORM,
@@ -90,7 +93,10 @@ KEPT: Mapping[str, str] = {
         _TOOLS,
     ),
     **dict.fromkeys(
-        ("access_programs", "inference_geo", "modelArmorConfig", "moderation", "safetySettings", "user_profile_id"),
+        (
+            *("access_programs", "inference_geo", "modelArmorConfig", "moderation", "safetySettings"),
+            *("user_profile_id", "workspace_id"),
+        ),
         _SAFE,
     ),
     **dict.fromkeys(
@@ -118,5 +124,3 @@ def droppable_faults(names: Sequence[str], *, fixes_stop: bool = False) -> Itera
             yield index, f"`{name}` is not left out where `output.stop` sets it"
         elif name not in NAMES:
             yield index, f"`{name[:64]}` is no field of a request that can be left out{suggestion(name, NAMES)}"
-        elif name in names[:index]:
-            yield index, f"`{name}` stands here twice"
