@@ -266,3 +266,26 @@ def test_an_answer_to_less_than_was_asked_is_given_to_nobody_else(hall, contract
     assert first.headers["x-headworks-cache"] == "miss"
     assert second.headers["x-headworks-cache"] == ("miss" if seed else "hit")
     assert second.headers.get("x-headworks-dropped") == (", ".join(seed) or None)
+
+
+def test_who_is_given_an_earlier_answer_is_told_what_was_left_out_of_the_question(hall, contract):
+    cache = ResponseCache("triage", MemoryStore(1 << 20, time.monotonic), None, time.time, lambda *_: None)
+    work = contract("droppable: [top_k]\ncache: {ttl_s: 60}\n", (MESSAGES, hall.anthropic_station()), cache=cache)
+    asked = {"model": "triage", "messages": [{"role": "user", "content": "x"}], "max_tokens": 9}
+    hall.ask("/v1/messages", asked, turns=30)
+    work.answer(claude())
+    second = hall.ask("/v1/messages", asked | {"top_k": 5}, turns=30)
+
+    assert (second.headers["x-headworks-cache"], second.headers["x-headworks-dropped"]) == ("hit", "top_k")
+    assert hall.entries()[-1].settled.course == "response cache: 0 s old (without top_k)"
+
+
+def test_whom_a_call_is_for_is_known_where_a_target_is_not_told(hall, name):
+    name("m", "only-chat/c", ["metadata", "top_k"])
+    hall.table.named["m"] = quirky(hall.table.named["m"], "safety_identifier")
+    message = {"messages": [{"role": "user", "content": "x"}], "max_tokens": 9, "metadata": {"user_id": "ann"}}
+    answered = hall.ask("/v1/messages", {"model": "m", "top_k": 5} | message)
+    hall.answer(chat_answer("Hi"))
+
+    assert answered.headers["x-headworks-dropped"] == "top_k, metadata.user_id"
+    assert hall.settled.opened.user == "ann"

@@ -351,6 +351,7 @@ class CachedCalls:
         record.cached = answer.cost_pico, age_s
         record.verdict = "valid" if answer.verdict in ("valid", "repaired") else ""
         how = "" if similarity is None else f", semantic, similarity {similarity:.3f}"
+        how += f" (without {', '.join(asked.dropped)})" if asked.dropped else ""
         said = f"response cache: {age_s} s old{how}"
         record.course = f"{record.course}; {said}" if record.course else said
         # Nobody was asked: no provider, no usage, no response of the caller's own.

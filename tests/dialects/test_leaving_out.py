@@ -99,16 +99,16 @@ def test_what_is_refused_is_named_as_the_caller_has_it_and_goes_through_without(
         if called not in feature.asks:
             continue
         body, listed = asked(called, feature), []
-        while isinstance(found_out := judged(pair, body, listed), Refusal):
-            name = found_out.param.partition("[")[0]
+        while isinstance(told := judged(pair, body, listed), Refusal):
+            name = told.param.partition("[")[0]
             assert found(body, name) is not None, (feature.title, name)
-            assert found_out.param in found_out.message
+            assert told.param in told.message
             if name not in DROPPABLE[called]:
                 assert name in KEPT or name.partition(".")[0] in KEPT, (feature.title, name)
                 break  # it is never left out
             listed.append(name)
         else:
-            out, left = found_out
+            out, left = told
             assert set(left) == set(listed)
             for name in listed:
                 body = bare(body, name)
@@ -184,3 +184,10 @@ def test_a_name_of_another_dialect_is_told_as_the_caller_has_it():
 
     assert name_it(refusal, fields) == "thinking"
     assert (refusal.param, str(refusal)) == ("thinking", "'thinking' cannot be translated.")
+
+
+def test_what_is_missing_keeps_its_name():
+    body = {"messages": [{"role": "user", "content": "x"}], "max_output_tokens": 5}
+    with pytest.raises(Refusal) as refused:
+        tried((Endpoint.MESSAGES, Endpoint.CHAT), body, [])
+    assert refused.value.param == "max_tokens"

@@ -95,7 +95,8 @@ def leaving_out(
 def name_it(refusal: Refusal, fields: Fields) -> str:
     """Have a refusal name its field as this request has it, whose dialect may be another; returns the name."""
     name = refusal.param or ""
-    found = _name_in(fields, name)
+    # What is missing has no other name in the request: whatever stands there is something else.
+    found = name if refusal.code == "missing_required_parameter" else _name_in(fields, name)
     if found != name:
         for mark in "'`":
             refusal.message = refusal.message.replace(f"{mark}{name}{mark}", f"{mark}{found}{mark}")
