@@ -16,6 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from headworks.dialects.reading import Fields
+from headworks.dialects.responses_requests import INCLUDE_SEALED
 from headworks.errors import Refusal
 
 MOST_LEFT_OUT = 16
@@ -55,6 +56,7 @@ _SAME: tuple[tuple[str, ...], ...] = (
 """
 
 _decode = msgspec.json.Decoder(Fields).decode
+_decode_names = msgspec.json.Decoder(list[str]).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -80,12 +82,13 @@ def leaving_out(
     while True:
         name = name_it(refusal, fields)
         told = name if own is None else name_it(refusal, own)
-        may_go = refusal.code == "unsupported_parameter" and len(left) < MOST_LEFT_OUT and _is_listed(told, droppable)
-        fewer = without(fields, name) if may_go else None
+        fewer = _unsealed(fields) if own is not None and name == "include" else None
+        if fewer is None and refusal.code == "unsupported_parameter" and _is_listed(told, droppable):
+            fewer = without(fields, name) if len(left) < MOST_LEFT_OUT else None
+            left.append(told)
         if fewer is None:
             raise refusal
         fields = fewer
-        left.append(told)
         try:
             return make(fields), tuple(dict.fromkeys(left))
         except Refusal as next_one:
@@ -141,6 +144,20 @@ def _name_in(fields: Fields, name: str) -> str:
             if there:
                 return there[0]
     return name
+
+
+def _unsealed(fields: Fields) -> Fields | None:
+    """The request without its wish for sealed reasoning, which callers of other APIs cannot have asked for: the
+    translation does, for whoever can give it. None if there is no such wish."""
+    try:
+        wanted = _decode_names(fields["include"])
+    except (KeyError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    if INCLUDE_SEALED not in wanted:
+        return None
+    others = [one for one in wanted if one != INCLUDE_SEALED]
+    rest = {name: raw for name, raw in fields.items() if name != "include"}
+    return {**rest, "include": msgspec.Raw(_encode(others))} if others else rest
 
 
 def _is_listed(name: str, droppable: Sequence[str]) -> bool:
