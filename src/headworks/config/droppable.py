@@ -108,7 +108,8 @@ KEPT: Mapping[str, str] = {
 }
 """What never may, and why."""
 
-_STOPS = frozenset({"stop", "stop_sequences", "generationConfig.stopSequences"})
+STOPS = frozenset({"stop", "stop_sequences", "generationConfig.stopSequences"})
+"""What is never left out either where a contract sets it."""
 
 
 def droppable_faults(names: Sequence[str], *, fixes_stop: bool = False) -> Iterator[tuple[int, str]]:
@@ -120,7 +121,7 @@ def droppable_faults(names: Sequence[str], *, fixes_stop: bool = False) -> Itera
     for index, name in enumerate(names):
         if name in KEPT:
             yield index, f"`{name}` is never left out: {KEPT[name]}"
-        elif name in _STOPS and fixes_stop:
+        elif name in STOPS and fixes_stop:
             yield index, f"`{name}` is not left out where `output.stop` sets it"
         elif name not in NAMES:
             yield index, f"`{name[:64]}` is no field of a request that can be left out{suggestion(name, NAMES)}"
