@@ -15,10 +15,13 @@ from features import CHAT, CONVERSE, FEATURES, GEMINI, MESSAGES, PLAIN, RESPONSE
 
 from headworks.calls import Endpoint
 from headworks.config import Provider
+from headworks.config.droppable import DROPPABLE
 from headworks.dialects import BRIDGES, RequestHead, read_fields
 from headworks.dialects.bridging import ASKED
 from headworks.dialects.canonical import ModelRequest
 from headworks.dialects.converse_decoding import decode_converse_request
+from headworks.dialects.leaving_out import leaving_out
+from headworks.dialects.reading import Fields as ReadFields
 from headworks.dialects.structured import SchemaBridge, SchemaMode
 from headworks.errors import Refusal
 from headworks.providers import REGISTRY, ProviderSettings
@@ -48,6 +51,8 @@ What becomes of a feature, by the API that is called and the kind of provider th
 | native | The provider is asked in its own words for the same thing, or in the caller's where it serves that API. |
 | emulated | The provider has no word for it. It is asked for something near, or in another way. |
 | kept | It is for the record, or happens anyway, and is not sent. |
+| droppable | Refused, like what is below, unless the contract or the model that is called lists the field under \
+`droppable`: then it is left out, and the answer names it in `x-headworks-dropped`. |
 | refused | The call is answered with 400 and the name of the field. |
 
 Other kinds of `openai-compatible` servers that serve more than Chat (`speaks`) are called as `openai` is.
@@ -95,13 +100,29 @@ def word(called: Endpoint, feature: Feature, column: Column) -> str:
         if called is spoken:
             return "native"
         bare_sent = _sent(column, called, spoken, bare)
-    except Refusal:
-        return "refused"
+    except Refusal as refusal:
+        return _refused(column, called, refusal, head.fields)
     if sent == bare_sent:
         return "kept"
     if called in feature.near and sent == _sent(column, called, spoken, bare | feature.near[called]):
         return "emulated"
     return "native" if _means_the_same(called, spoken, (bare, full), sent) else "emulated"
+
+
+def _refused(column: Column, called: Endpoint, refusal: Refusal, fields: ReadFields) -> str:
+    """Whether what is refused may be left out."""
+
+    def made(fewer: ReadFields) -> tuple[str, bytes]:
+        head = RequestHead(fewer, "m")
+        spoken = called if called in column.speaks else spoken_by(column.speaks, called, head)
+        assert spoken is not None, "who asks has looked"
+        return _sent(column, called, spoken, json.loads(head.splice()))
+
+    try:
+        leaving_out(refusal, fields, tuple(DROPPABLE[called]), made)
+    except Refusal:
+        return "refused"
+    return "droppable"
 
 
 def _sent(column: Column, called: Endpoint, spoken: Endpoint, fields: Fields) -> tuple[str, bytes]:

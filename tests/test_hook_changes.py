@@ -17,7 +17,9 @@ from headworks.settlement import CallMaker
 
 BODY = b'{"model": "nano", "input": "Hello", "store":false, "metadata": {"a": "1"}, "temperature": 0.5, "tools": []}'
 
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
+scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
+)
 names = st.sampled_from([*sorted(PARAMETERS), "model", "input", "tools", "store", "instructions", "x"])
 changes = st.builds(
     Changes,
@@ -38,6 +40,13 @@ def asked():
     call = CallMaker().begin("responses", Caller())
     found = Hooked(request, reread(request, admission), None, "")
     return found, facts_of(call, "nano", found, admission, grant, ["mini"]), admission
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), [float("-inf")], object()])
+def test_what_json_has_no_word_for_is_no_change(value):
+    found, facts, admission = asked()
+    with pytest.raises(HookFailed, match="no JSON"):
+        changed_by(Changes(parameters={"temperature": value}), found, facts, admission, "own", reread)
 
 
 @given(changes)

@@ -15,8 +15,8 @@ def test_work_has_fields_of_a_settled_entry_with_the_same_defaults():
     first = fields.index("workload")
     settled = begin().settled("answered", 200, perf_counter())
 
-    assert fields[first : fields.index("cost_pico")] == Work.__struct_fields__[:-2]
-    for name in Work.__struct_fields__[:-2]:
+    assert fields[first : fields.index("cost_pico")] == Work.__struct_fields__[:-3]
+    for name in Work.__struct_fields__[:-3]:
         assert getattr(settled, name) == getattr(Work(), name), name
 
 

@@ -9,6 +9,7 @@ from headworks.access import Grant
 from headworks.calls import Caller, Endpoint, Failure, FailureKind
 from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer
 from headworks.dialects.whole import write_stream
+from played_work import team
 
 EVENTS = {b"content-type": b"text/event-stream"}
 DOWN = Failure(FailureKind.UNREACHABLE, "stub failed")
@@ -107,6 +108,16 @@ def test_the_last_answer_comes_in_the_callers_dialect(hall, work, ask, dialect, 
     assert json.loads(said(answered, dialect)) == {"team": "blue"}
     assert b"headworks/deterministic" in answered.body
     assert b'"metadata":{"headworks.degraded":"upstream_unreachable"}' in answered.body
+
+
+@pytest.mark.parametrize("droppable", ["", "droppable: [thinking]\n"])
+def test_a_caller_who_lets_a_model_think_is_answered_where_nothing_can_be_sealed(hall, work, ask, droppable):
+    work.make(droppable, speaks=[Endpoint.CHAT])
+    answered = ask("messages", thinking={"type": "enabled", "budget_tokens": 3000})
+    assert hall.flight.body["reasoning_effort"] == "low"
+    work.answer(team("red"))
+
+    assert (answered.status, "x-headworks-dropped" in answered.headers) == (200, False)
 
 
 @DIALECTS

@@ -71,7 +71,12 @@ class Assembly:
         hull.wallet.reconfigure(team_budgets(settings.project.config))
         reaches = [self._reach(plan) for plan in settings.providers]
         config = settings.project.config
-        table = self._table = RouteTable(reaches, settings.names, settings.groups)
+        table = self._table = RouteTable(
+            reaches,
+            settings.names,
+            settings.groups,
+            {name: model.droppable for name, model in config.models.items() if model.droppable},
+        )
         self._prober = Prober(
             self._probes,
             table.targets,

@@ -28,6 +28,7 @@ from headworks.dialects.whole import answer_text, body_of_stream, read_answer
 from headworks.exchange import SHARE_WITH_MORE, Reply
 from headworks.judging import refuses
 from headworks.plain_answer import DEGRADED
+from headworks.plans import dropped_line
 from headworks.response_cache import (
     Asked,
     CachedAnswer,
@@ -277,9 +278,9 @@ class CachedCalls:
     def _good(self, wanted: _Wanted, recorded: RecordedReply) -> CachedAnswer | None:
         """What others may be given of the answer that has gone out; None where they must not.
 
-        It is whole, a success, and of the rung in use (a fallback's is worth less); it was judged and found good, at
-        once or mended; it is text, neither a tool call nor a refusal, and complete; and without what the caller's
-        personal data are.
+        It is whole, a success, and of the rung in use (a fallback's is worth less), which was told all of the request;
+        it was judged and found good, at once or mended; it is text, neither a tool call nor a refusal, and complete;
+        and without what the caller's personal data are.
         """
         call, asked = wanted.call, wanted.asked
         work, record = asked.work, call.work
@@ -289,6 +290,8 @@ class CachedCalls:
         if call.error_code or call.served_model == DEGRADED or record.verdict not in ("", "valid", "repaired"):
             return None
         if call.model != work.chain[0].model or call.provider not in _providers(work):
+            return None
+        if record.dropped:  # others would not be told
             return None
         endpoint = wanted.admission.route.endpoint
         data = b"".join([piece for _, piece in recorded.pieces])
@@ -348,6 +351,7 @@ class CachedCalls:
         record.cached = answer.cost_pico, age_s
         record.verdict = "valid" if answer.verdict in ("valid", "repaired") else ""
         how = "" if similarity is None else f", semantic, similarity {similarity:.3f}"
+        how += f" (without {', '.join(asked.dropped)})" if asked.dropped else ""
         said = f"response cache: {age_s} s old{how}"
         record.course = f"{record.course}; {said}" if record.course else said
         # Nobody was asked: no provider, no usage, no response of the caller's own.
@@ -401,6 +405,8 @@ class CachedCalls:
             call_id,
             asked.work.static_headers,
         )
+        if asked.dropped:
+            lines += dropped_line(asked.dropped)
         if asked.version:
             lines += b"x-headworks-prompt-version: %b\r\n" % asked.version.encode("ascii")
         if answer.verdict and not call.is_streamed:

@@ -3,6 +3,7 @@
 A hook's changes are put into the request as if its caller had sent them. What is more than a caller may say is none.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from secrets import token_hex
@@ -153,7 +154,8 @@ def _parameters(
         if taken:
             raise HookFailed(f"it set `{taken[0]}`, which the contract of `{work.name}` fixes")
     try:
-        return {name: msgspec.Raw(_encode(value)) for name, value in wanted.items()}
+        # Not with msgspec, which writes null for what JSON has no number for.
+        return {name: msgspec.Raw(json.dumps(value, allow_nan=False).encode()) for name, value in wanted.items()}
     except (TypeError, ValueError, RecursionError):
         raise HookFailed("it set a field to something that is no JSON") from None
 

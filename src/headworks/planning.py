@@ -89,7 +89,7 @@ class Planner:
             call.user = head.user or ""
         is_streamed = call.is_streamed = head.is_streamed
         unlisted = None if target.is_listed else grant
-        if endpoint not in _RELAYED or endpoint not in target.speaks or target.fallback:
+        if endpoint not in _RELAYED or endpoint not in target.speaks or target.fallback or target.droppable:
             plan = plan_of_call(call, request, head, admission, target, unlisted)
             return self._timed(plan, admission) if admission.times is not None or target.fallback else plan
         # The plain call, as `plan_of_call` would have it: it is what nearly every call is.
@@ -212,6 +212,8 @@ class Planner:
         assert asked is not None, "who asks has looked"
         assert admission is not None, "who asks has looked"
         route = admission.route
+        if plan.target.droppable != target.droppable:  # the name that is called says it for all that it falls back to
+            target = msgspec.structs.replace(target, droppable=plan.target.droppable)
         if plan.head is not None:
             if route.endpoint not in target.speaks:
                 check_bridge(target, call.requested_model, route.endpoint, route.upstream_path)

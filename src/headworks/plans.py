@@ -9,13 +9,15 @@ from headworks.admission import Admission, metadata_of
 from headworks.answering import JSON, request_id_line
 from headworks.calls import Endpoint
 from headworks.dialects import BRIDGES, Bridge, Form, RequestHead, read_form
+from headworks.dialects.leaving_out import leaving_out
+from headworks.dialects.reading import Fields
 from headworks.dialects.stopping import STOPPABLE, with_stop
 from headworks.dialects.structured import emulated_by, schema_bridge, wants_schema
 from headworks.endpoints import Manner, Route
 from headworks.errors import Refusal
 from headworks.exchange import Request, Timeouts, UpstreamRequest
 from headworks.routing import Target
-from headworks.settlement import OpenCall
+from headworks.settlement import OpenCall, Work
 from headworks.stations import Station, check_bridge, spoken_by
 
 _ASKED_FOR_USAGE = (Endpoint.CHAT, Endpoint.COMPLETIONS)
@@ -39,6 +41,7 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
         asked, admission: what it was made of, for asking another target the same; None where that is not to be.
         treat: makes another target's plan treat its answer as this one does; None where answers pass as they are.
         kept: the answer as records may hold it; None where that is what the caller gets.
+        dropped: fields of the request that were left out, since the target has nothing for them.
     """
 
     target: Target[Station]
@@ -57,6 +60,13 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
     admission: Admission | None = None
     treat: Callable[["Plan"], "Plan"] | None = None
     kept: Callable[[], bytes] | None = None
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> str:
+        """The target, for the record, and what it was not told."""
+        name = f"{self.target.provider}/{self.target.model}"
+        return f"{name} (without {', '.join(self.dropped)})" if self.dropped else name
 
 
 def plan_of_call(
@@ -75,6 +85,57 @@ def plan_of_call(
     Raises:
         Refusal: 400, for what this target cannot honour.
     """
+    try:
+        return _plan_of_call(call, request, head, admission, target, unlisted)
+    except Refusal as refusal:
+        return _plan_without(refusal, call, request, head, admission, target, unlisted)
+
+
+def _plan_without(
+    refusal: Refusal,
+    call: OpenCall,
+    request: Request,
+    head: RequestHead,
+    admission: Admission,
+    target: Target[Station],
+    unlisted: Grant | None,
+) -> Plan:
+    """The plan without what the target refuses and may do without, which its answer and the record name.
+
+    Raises:
+        Refusal: of anything else, by the name that it has in the caller's request.
+    """
+
+    def planned(fields: Fields) -> Plan:
+        fewer = msgspec.structs.replace(head, fields=fields)
+        sent = msgspec.structs.replace(request, body=fewer.splice())
+        return _plan_of_call(call, sent, fewer, admission, target, unlisted)
+
+    user = call.user  # whom the call is for is still known, whatever a target is told
+    plan, left = leaving_out(refusal, head.fields, target.droppable, planned)
+    call.user = user
+    told = msgspec.structs.replace(plan.target, headers=plan.target.headers + dropped_line(left))
+    # Another target is asked all of it again.
+    plan = msgspec.structs.replace(plan, target=told, head=head, asked=request, dropped=left)
+    record = call.work = call.work or Work()
+    record.dropped = tuple(dict.fromkeys((*record.dropped, *left)))
+    record.note_attempt(plan.named)
+    return plan
+
+
+def dropped_line(names: Sequence[str]) -> bytes:
+    """The header that names what was left out of a request."""
+    return f"x-headworks-dropped: {', '.join(names)}\r\n".encode("ascii")
+
+
+def _plan_of_call(
+    call: OpenCall,
+    request: Request,
+    head: RequestHead,
+    admission: Admission,
+    target: Target[Station],
+    unlisted: Grant | None,
+) -> Plan:
     route = admission.route
     endpoint, path, is_streamed = route.endpoint, route.upstream_path, head.is_streamed
     if endpoint is Endpoint.MESSAGES:

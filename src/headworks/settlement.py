@@ -34,7 +34,8 @@ class Work(msgspec.Struct):
     The fields are those of `calls.Settled` from `workload` to `course`, by name, order and default. Content (the call's
     bodies and `template_values`) is sealed by whoever sets `content_expires_us`, before the call is settled.
     `prefix` is the fingerprint of the request, where the contract has it kept. `cached` is of a call that was given an
-    earlier call's answer: what that cost in pico-dollars (-1: not known), and its age in seconds.
+    earlier call's answer: what that cost in pico-dollars (-1: not known), and its age in seconds. `dropped` are the
+    fields of the request that were left out for some target.
     """
 
     workload: str = ""
@@ -51,6 +52,7 @@ class Work(msgspec.Struct):
     course: str = ""
     prefix: bytes = b""
     cached: tuple[int, int] | None = None
+    dropped: tuple[str, ...] = ()
 
     @property
     def is_attempt_open(self) -> bool:

@@ -131,7 +131,7 @@ class WholeRun(Run):
         unmade = begin(plan.target, call, perf_counter(), plan.timeouts)
         if unmade is not None:
             raise refusal_of(unmade)
-        record.note_attempt(f"{plan.target.provider}/{plan.target.model}")
+        record.note_attempt(plan.named)
         try:
             attempted = await self._answer_of(plan)
         except UpstreamRefusal as error:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
+import msgspec
+
 from headworks.access import Grant
 from headworks.admission import Admission
 from headworks.admitting import Admissions, Ask
@@ -153,12 +155,16 @@ class WorkloadCalls:
             StorageError: it cannot be recorded.
         """
         shared = self._shared
+        own, left = None, tuple[str, ...]()
         if admission.route.endpoint in TRANSLATED:
             call.requested_model = work.name
             if not grant.may_use(work.name):
                 raise shared.planner.unknown(work.name, grant)  # before anything is said of what it takes
-            head, admission, reply = in_responses(call, head, admission, reply, work.name, work.limit)
+            own, droppable = head.fields, work.contract.droppable
+            head, admission, reply, left = in_responses(call, head, admission, reply, work.name, work.limit, droppable)
         asked = await compose_call(call, work, head, admission, grant, shared.planner, shared.values, self._secret)
+        if own is not None:
+            asked = msgspec.structs.replace(asked, own=own, dropped=left)
         if work.contract.cache is None:
             await self._make(call, work, head, admission, grant, asked, home, ending, reply)
         else:

@@ -5,7 +5,7 @@ another one is translated once on the way in, and its answer once on the way out
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -15,6 +15,8 @@ from headworks.calls import AttemptFailed, Endpoint
 from headworks.dialects import RequestHead, read_fields, read_head, refusal_body, translated_error
 from headworks.dialects.bridging import ASKED, Asked
 from headworks.dialects.canonical import ModelAnswer, UpstreamError
+from headworks.dialects.leaving_out import leaving_out
+from headworks.dialects.reading import Fields
 from headworks.dialects.responses_answers import decode_responses_answer
 from headworks.dialects.responses_requests import encode_responses_request
 from headworks.dialects.responses_streams import ResponsesDecoder
@@ -31,34 +33,42 @@ _DEGRADED = re.compile(rb'"headworks\.degraded":"([a-z_]{1,64})"')
 """In an answer of our own: its text can hold no such thing, for there the quotation marks are escaped."""
 
 _RESPONSES_PATH = "/responses"
-_INSTRUCTIONS = {Endpoint.MESSAGES: "system", Endpoint.GENERATE_CONTENT: "systemInstruction"}
 
 
 def in_responses(
-    call: OpenCall, head: RequestHead, admission: Admission, reply: Reply, name: str, limit: int | None
-) -> tuple[RequestHead, Admission, Reply]:
-    """The call as one of the Responses API; what answers it answers the caller in the dialect that it came in.
+    call: OpenCall,
+    head: RequestHead,
+    admission: Admission,
+    reply: Reply,
+    name: str,
+    limit: int | None,
+    droppable: Sequence[str] = (),
+) -> tuple[RequestHead, Admission, Reply, tuple[str, ...]]:
+    """The call as one of the Responses API; what answers it answers the caller in the dialect that it came in; and the
+    names of the fields that were left out.
 
     Arguments:
         name: the workload's.
         limit: the contract's bound on output tokens. Anthropic's API has every caller say one: a higher one means this.
+        droppable: fields that may be left out.
 
     Raises:
         Refusal: 400, naming the field that is wrong or cannot be honoured.
     """
     route = admission.route
-    fields = {field: raw for field, raw in head.fields.items() if field != "prompt"}
-    asked = ASKED[route.endpoint](fields)
-    request = asked.request()
-    if limit is not None and request.max_output_tokens is not None and request.max_output_tokens > limit:
-        request = msgspec.structs.replace(request, max_output_tokens=None)
-    request = msgspec.structs.replace(request, model=name, store=False)
+
+    def translated(fields: Fields) -> tuple[Asked, bytes]:
+        asked = ASKED[route.endpoint](fields)
+        request = asked.request()
+        if limit is not None and request.max_output_tokens is not None and request.max_output_tokens > limit:
+            request = msgspec.structs.replace(request, max_output_tokens=None)
+        return asked, encode_responses_request(msgspec.structs.replace(request, model=name, store=False))
+
+    fields, left = {field: raw for field, raw in head.fields.items() if field != "prompt"}, tuple[str, ...]()
     try:
-        body = encode_responses_request(request)
+        asked, body = translated(fields)
     except Refusal as refusal:
-        if refusal.param == "instructions":
-            refusal.param = _INSTRUCTIONS[route.endpoint]
-        raise
+        (asked, body), left = leaving_out(refusal, fields, droppable, translated)
     written = read_fields(body)
     if "prompt" in head.fields:
         written["prompt"] = head.fields["prompt"]
@@ -67,6 +77,7 @@ def in_responses(
         read_head(msgspec.json.encode(written), Endpoint.RESPONSES),
         msgspec.structs.replace(admission, route=inner, forwarded=b""),
         TranslatedReply(reply, call, route.endpoint, asked),
+        left,
     )
 
 

@@ -44,6 +44,8 @@ class Composed(msgspec.Struct, frozen=True):
         privacy: has screened the fields, and turns the answer's tokens back; None where nothing is screened.
         injection: has looked for instructions in data; None where nobody looks.
         filters: what looks at the answer.
+        own: what the caller sent, where `fields` are a translation of that; None where they are not.
+        dropped: fields of that which were left out in the translation.
     """
 
     work: CompiledWorkload
@@ -54,6 +56,8 @@ class Composed(msgspec.Struct, frozen=True):
     privacy: CallPrivacy | None = None
     injection: CallInjection | None = None
     filters: tuple[AnswerFilter, ...] = ()
+    own: Fields | None = None
+    dropped: tuple[str, ...] = ()
 
 
 async def compose_call(

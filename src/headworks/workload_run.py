@@ -14,9 +14,11 @@ from headworks.attempts import RULES, Policy, may_hold_more, takes_no_more
 from headworks.calls import NO_USAGE, Endpoint, Failure, FailureKind, Outcome, Verdict
 from headworks.compiled import CompiledWorkload
 from headworks.composing import LIMIT_NAMES, PromptMessage, append_turns, last_words
+from headworks.config.droppable import STOPS
 from headworks.conversation_values import ConversationValues
 from headworks.dialects import RequestHead
 from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer
+from headworks.dialects.leaving_out import leaving_out
 from headworks.dialects.reading import Fields
 from headworks.dialects.structured import wants_json
 from headworks.dialects.whole import write_answer, write_stream
@@ -29,7 +31,7 @@ from headworks.judging import GOOD, Judgement, RulesContext, verdict_of
 from headworks.outcome import charge
 from headworks.plain_answer import DEGRADED
 from headworks.planning import Planner
-from headworks.plans import Plan, plan_to
+from headworks.plans import Plan, dropped_line, plan_to
 from headworks.privacy_bridge import CallPrivacy, Kept, ScreenedBridge
 from headworks.routing import Target
 from headworks.settlement import OpenCall, Settlement
@@ -239,10 +241,8 @@ class Run(ABC):
         if prefix is not None and prefix.is_marked_at(target, self._endpoint):
             fields = prefix.mark(fields, self._endpoint)
         head = msgspec.structs.replace(self._head, fields=fields)
-        forwarded, stop = self._admission.forwarded, self._work.stop
-        if is_another:
-            forwarded = _without_key(forwarded)
-        plan = plan_to(target, head, self._endpoint, self._path, forwarded, stop)
+        forwarded = self._admission.forwarded
+        plan = self._planned(target, head, _without_key(forwarded) if is_another else forwarded)
         filters, bridge = self._asked.filters, plan.bridge
         if filters:
             is_json = wants_json(self._endpoint, fields)
@@ -255,6 +255,33 @@ class Run(ABC):
             first_byte_s = min(timeouts.first_byte_s, left_s * SHARE_WITH_MORE)
             timeouts = msgspec.structs.replace(timeouts, first_byte_s=first_byte_s)
         return msgspec.structs.replace(plan, bridge=bridge, timeouts=timeouts)
+
+    def _planned(self, target: Target[Station], head: RequestHead, forwarded: bytes) -> Plan:
+        """The plan of asking this target, without what it refuses and the contract can do without.
+
+        Raises:
+            Refusal: of anything else.
+        """
+        endpoint, path, stop, asked = self._endpoint, self._path, self._work.stop, self._asked
+        left = asked.dropped
+        try:
+            plan = plan_to(target, head, endpoint, path, forwarded, stop)
+        except Refusal as refusal:
+
+            def planned(fields: Fields) -> Plan:
+                fewer = msgspec.structs.replace(head, fields=fields)
+                return plan_to(target, fewer, endpoint, path, forwarded, stop)
+
+            # A published prompt may have been given stop sequences that the contract no longer has.
+            droppable = [name for name in self._work.contract.droppable if not (stop and name in STOPS)]
+            plan, more = leaving_out(refusal, head.fields, droppable, planned, asked.own)
+            left += more
+        if not left:
+            return plan
+        record = self._call.work
+        assert record is not None, "it was made with the call"
+        record.dropped = tuple(dict.fromkeys((*record.dropped, *left)))
+        return msgspec.structs.replace(plan, dropped=left)
 
     def _in_pool(self, target: Target[Station]) -> Target[Station]:
         if self._home:
@@ -375,6 +402,8 @@ class Run(ABC):
         lines = self._work.static_headers
         if plan is not None:
             lines = plan.target.headers + lines
+            if plan.dropped:
+                lines += dropped_line(plan.dropped)
         if self._asked.version:
             lines += b"x-headworks-prompt-version: %b\r\n" % self._asked.version.encode("ascii")
         if self._said and not self._call.is_streamed:

@@ -107,7 +107,7 @@ class StreamedRun(Run):
             if self._work.contract.latency.first_token_s is not None and has_more and self._awaits_first_token:
                 assert plan.timeouts is not None, "a workload's attempts have time limits of their own"
                 terms = msgspec.structs.replace(terms, begins_within_s=plan.timeouts.first_byte_s)
-            record.note_attempt(f"{plan.target.provider}/{plan.target.model}{self._seam}")
+            record.note_attempt(f"{plan.named}{self._seam}")
             try:
                 await self._shared.streams.stream(self._call, plan, self._reply, self._ending, terms)
             except UpstreamRefusal as error:
@@ -157,17 +157,17 @@ class StreamedRun(Run):
         return plan, terms
 
     def _decided(self, first: Lane, winner: Lane, other: Lane, how: str, lost: Usage) -> Lane:
-        record, target = self._call.work, winner.plan.target
+        record = self._call.work
         assert record is not None, "it was made with the call"
         assert winner.terms is not None, "a workload has terms"
         if other is first:
             record.note_end("late" if how == "given up" else f"late, {how}")
-            record.note_attempt(f"{target.provider}/{target.model} (hedge)")
+            record.note_attempt(f"{winner.plan.named} (hedge)")
         else:
             record.note_end("late")
-            record.note_attempt(f"{other.plan.target.provider}/{other.plan.target.model} (hedge)")
+            record.note_attempt(f"{other.plan.named} (hedge)")
             record.note_end(how)
-            record.note_attempt(f"{target.provider}/{target.model}")
+            record.note_attempt(winner.plan.named)
         if how == "given up":
             given_up = other.plan.target
             self._first_tokens(given_up.provider, given_up.model).note(perf_counter() - other.sent_s)

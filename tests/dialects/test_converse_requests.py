@@ -306,6 +306,20 @@ def test_what_it_cannot_honour_is_refused_by_its_name(called, fields, param):
     assert refused(called, **fields) == param
 
 
+@pytest.mark.parametrize(
+    ("model", "mark", "told"),
+    [
+        (CLAUDE, {"type": "ephemeral"}, [POINT]),
+        (CLAUDE, {"type": "ephemeral", "ttl": "1h"}, [{"cachePoint": {"type": "default", "ttl": "1h"}}]),
+        ("amazon.nova-2-lite-v1:0", {"type": "ephemeral"}, [POINT]),
+        ("openai.gpt-oss-120b-1:0", {"type": "ephemeral"}, []),
+    ],
+)
+def test_all_of_a_request_is_cached_where_anthropics_caller_asks_for_it(model, mark, told):
+    asked = {"messages": [{"role": "user", "content": "x"}], "max_tokens": 9, "cache_control": mark}
+    assert sent(MESSAGES, model, **asked)["messages"] == [{"role": "user", "content": [{"text": "x"}, *told]}]
+
+
 def test_top_k_goes_to_models_that_know_it():
     assert sent(MESSAGES, top_k=5)["additionalModelRequestFields"] == {"top_k": 5}
     assert refused(MESSAGES, GPT, top_k=5) == "top_k"

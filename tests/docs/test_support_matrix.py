@@ -27,7 +27,10 @@ ROWS = {one.title: one for one in FEATURES}
         (Endpoint.MESSAGES, "reasoning by a budget of tokens", "openai", "emulated"),
         (Endpoint.MESSAGES, "reasoning by a budget of tokens", "anthropic", "native"),
         (Endpoint.MESSAGES, "stop sequences", "openai", "native"),
-        (Endpoint.GENERATE_CONTENT, "seed", "openai", "refused"),
+        (Endpoint.GENERATE_CONTENT, "seed", "openai", "droppable"),
+        (Endpoint.CHAT, "log probabilities", "anthropic", "droppable"),
+        (Endpoint.RESPONSES, "background", "anthropic", "refused"),
+        (Endpoint.CHAT, "several answers", "gemini", "refused"),
         (Endpoint.GENERATE_CONTENT, "metadata", "openai", ""),
     ],
 )

@@ -11,7 +11,16 @@ from msgspec import Meta, field
 
 from headworks.config.injection import Injection
 from headworks.config.privacy import Privacy
-from headworks.config.sections.base import Agreement, FilePath, Priority, Region, Seconds, Section, Sensitivity
+from headworks.config.sections.base import (
+    Agreement,
+    Droppable,
+    FilePath,
+    Priority,
+    Region,
+    Seconds,
+    Section,
+    Sensitivity,
+)
 from headworks.config.sections.limits import Spending
 
 WORKLOAD_NAME = "^[a-z][a-z0-9-]{0,62}$"
@@ -340,6 +349,13 @@ class Contract(Section, frozen=True, kw_only=True):
         Meta(
             description="Parameters that the contract fixes and a caller may change all the same. `fallback` and "
             "`retries` let callers do without them, by the headers `x-headworks-fallback` and `x-headworks-retries`."
+        ),
+    ] = ()
+    droppable: Annotated[
+        Droppable,
+        Meta(
+            description="Fields of requests that are left out for a target that has nothing for them, and then named "
+            "in the header `x-headworks-dropped`. Of what is not listed here, the call is refused."
         ),
     ] = ()
     canary: Annotated[Canary | None, Meta(description="A second prompt version on trial.")] = None

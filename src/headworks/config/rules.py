@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from headworks.config.administration import is_loopback, issuer_problems, problems_of
+from headworks.config.droppable import droppable_faults
 from headworks.config.naming import model_named
 from headworks.config.references import SIGNING
 from headworks.config.sections.access import Access, TokenIssuer
@@ -256,6 +257,8 @@ class Rules:
                 self._findings.add_unless_faulty((*path, field), message)
 
     def _model(self, model: Model, path: Path) -> None:
+        for index, message in droppable_faults(model.droppable):
+            self._findings.add_unless_faulty((*path, "droppable", index), message)
         if self._findings.is_set((*path, "targets")):
             self._refuse_fields(("provider", "model"), "has no meaning beside `targets`", path)
             return

@@ -14,6 +14,7 @@ import msgspec
 from headworks.config.contract import WORKLOAD_NAME, Contract, Latency, OutputLimits
 from headworks.config.data import data_faults
 from headworks.config.document import Mark
+from headworks.config.droppable import droppable_faults
 from headworks.config.examine import Examination
 from headworks.config.naming import DETERMINISTIC, model_of_rung, taken_names
 from headworks.config.project import Project
@@ -208,6 +209,8 @@ class _ContractRules:
                 self._data(struct)
                 self._files(struct)
                 self._cache(struct)
+                for index, message in droppable_faults(struct.droppable, fixes_stop=bool(struct.output.stop)):
+                    self._blame(("droppable", index), message)
             case _:
                 pass
 

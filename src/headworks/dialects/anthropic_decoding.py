@@ -9,6 +9,7 @@ import msgspec
 from headworks.calls import Endpoint
 from headworks.dialects.anthropic_items import items_of_messages, items_of_system
 from headworks.dialects.anthropic_wire import (
+    CacheControl,
     MessageParam,
     MetadataParam,
     OutputConfig,
@@ -51,6 +52,7 @@ _decode_choice = msgspec.json.Decoder(ToolChoice).decode
 _decode_thinking = msgspec.json.Decoder(ThinkingConfig).decode
 _decode_output = msgspec.json.Decoder(OutputConfig).decode
 _decode_metadata = msgspec.json.Decoder(MetadataParam).decode
+_decode_cache_control = msgspec.json.Decoder(CacheControl).decode
 _decode_int = msgspec.json.Decoder(int).decode
 _decode_tier = msgspec.json.Decoder(Literal["auto", "standard_only"]).decode
 _decode_speed = msgspec.json.Decoder(Literal["standard", "fast"]).decode
@@ -195,8 +197,8 @@ def _take_speed(raw: msgspec.Raw, _: dict[str, Any], extras: list[Extra]) -> Non
         extras.append(Extra("speed", Endpoint.MESSAGES, raw))
 
 
-def _take_nothing(_: msgspec.Raw, __: dict[str, Any], ___: list[Extra]) -> None:
-    """What the other APIs do anyway."""
+def _take_cache_control(raw: msgspec.Raw, values: dict[str, Any], _: list[Extra]) -> None:
+    values["caches_all"] = decoded(_decode_cache_control, raw, "cache_control").ttl or "5m"
 
 
 _SPECIAL: dict[str, Callable[[msgspec.Raw, dict[str, Any], list[Extra]], None]] = {
@@ -210,5 +212,5 @@ _SPECIAL: dict[str, Callable[[msgspec.Raw, dict[str, Any], list[Extra]], None]] 
     "metadata": _take_metadata,
     "service_tier": _take_service_tier,
     "speed": _take_speed,
-    "cache_control": _take_nothing,
+    "cache_control": _take_cache_control,
 }

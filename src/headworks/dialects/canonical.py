@@ -302,7 +302,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
     """What is asked of a model. None means that the caller leaves it to the upstream.
 
     `shows_reasoning` asks for a summary of the reasoning, `seals_reasoning` for the reasoning in a form in which the
-    next turn can hand it back. `dialect` is the caller's: what is refused is named in its words.
+    next turn can hand it back. `caches_all` asks for the whole of it to be cached for so long, which most upstreams do
+    unasked. `dialect` is the caller's: what is refused is named in its words.
     """
 
     model: str
@@ -335,6 +336,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
     extras: tuple[Extra, ...] = ()
     shows_reasoning: bool = False
     seals_reasoning: bool = False
+    caches_all: Literal["5m", "1h"] | None = None
     dialect: Endpoint = Endpoint.RESPONSES
 
 

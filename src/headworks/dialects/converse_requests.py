@@ -103,6 +103,7 @@ def encode_converse_request(request: ModelRequest) -> bytes:
     tools += [_declared(name) for name in talk.called if name not in {tool.name for tool in tools}]
     entries = [ToolEntry(tool) for tool in tools]
     _mark_prefix(request, talk, entries)
+    _mark_all(request, talk)
     _bound_points(talk, entries)
     inference = InferenceConfig(request.max_output_tokens, request.temperature, request.top_p, request.stop)
     effort, thinking = _thinking(request)
@@ -137,6 +138,7 @@ def _refuse_foreign(request: ModelRequest) -> dict[str, msgspec.Raw]:
         ("frequency_penalty", request.frequency_penalty),
         ("presence_penalty", request.presence_penalty),
         ("logprobs" if is_chat else "top_logprobs", request.wants_logprobs),
+        ("top_logprobs", request.top_logprobs),
         ("verbosity" if is_chat else "text.verbosity", request.verbosity not in (None, "medium")),
         ("service_tier", request.service_tier is not None and request.service_tier not in _TIERS),
         ("store", request.store),
@@ -282,6 +284,17 @@ def _mark_prefix(request: ModelRequest, talk: Conversation, tools: list[ToolEntr
             talk.system.append(mark)
     elif tools and is_claude:
         tools.append(ToolEntry(cache_point=mark.cache_point))
+
+
+def _mark_all(request: ModelRequest, talk: Conversation) -> None:
+    """Mark the end of the conversation, where the caller asks for all of it to be cached: this API does not unasked."""
+    takes_marks = _CLAUDE.search(request.model) is not None or _NOVA.search(request.model) is not None
+    if request.caches_all is None or not takes_marks or not talk.messages:
+        return
+    last = talk.messages[-1]
+    if last.content[-1].cache_point is None:
+        mark = cache_point(CacheBreakpoint("explicit", "30m" if request.caches_all == "1h" else None), "")
+        talk.messages[-1] = Turn(last.role, (*last.content, *mark))
 
 
 def _bound_points(talk: Conversation, tools: list[ToolEntry]) -> None:

@@ -334,6 +334,15 @@ def _generation(config: GenerationConfig) -> dict[str, Any]:
         values["text_format"] = JsonObjectFormat() if is_any else JsonSchemaFormat("answer", schema, strict=False)
     elif config.response_mime_type not in (None, "text/plain"):
         raise unsupported("generationConfig.responseMimeType", None)
+    elif is_given(config.response_schema) or is_given(config.response_json_schema):
+        # Google's own API says the same; a schema that nothing is held to must not pass for one.
+        name = "responseSchema" if is_given(config.response_schema) else "responseJsonSchema"
+        raise Refusal(
+            400,
+            "invalid_value",
+            f"'generationConfig.{name}' needs a 'generationConfig.responseMimeType' of `application/json`.",
+            param=f"generationConfig.{name}",
+        )
     if config.thinking_config is not None:
         values |= _thinking(config.thinking_config)
     return values

@@ -110,6 +110,7 @@ def _refuse_foreign(request: ModelRequest) -> None:
     for extra in request.extras:
         raise unsupported(extra.name, _TARGET)
     for name, is_asked in (
+        ("top_logprobs", request.top_logprobs and not request.wants_logprobs),
         ("verbosity" if is_chat else "text.verbosity", request.verbosity not in (None, "medium")),
         ("service_tier", request.service_tier is not None and request.service_tier not in _TIERS),
         ("store", request.store),

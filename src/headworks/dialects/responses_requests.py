@@ -205,10 +205,11 @@ def _take_reasoning(raw: msgspec.Raw, values: dict[str, Any], extras: list[Extra
     config = decoded(_decode_reasoning, raw, "reasoning")
     values["reasoning_effort"] = config.effort
     # `auto` asks for what there is; a bridge passes on whatever reasoning the upstream shows.
-    asks = (config.summary, config.generate_summary, config.context)
-    values["shows_reasoning"] = "auto" in asks[:2]
-    if any(one not in (None, "auto") for one in asks) or config.mode not in (None, "standard"):
-        extras.append(Extra("reasoning", Endpoint.RESPONSES, raw))
+    asks = {"summary": config.summary, "generate_summary": config.generate_summary, "context": config.context}
+    values["shows_reasoning"] = "auto" in (config.summary, config.generate_summary)
+    is_foreign = {name: value not in (None, "auto") for name, value in asks.items()}
+    is_foreign["mode"] = config.mode not in (None, "standard")
+    extras.extend(Extra(f"reasoning.{name}", Endpoint.RESPONSES, raw) for name, is_so in is_foreign.items() if is_so)
 
 
 def _take_include(raw: msgspec.Raw, values: dict[str, Any], extras: list[Extra]) -> None:
@@ -293,7 +294,7 @@ def encode_responses_request(request: ModelRequest) -> bytes:
     if request.is_streamed:
         body["stream"] = True
     for extra in request.extras:
-        body[extra.name] = extra.value
+        body[extra.name.partition(".")[0]] = extra.value  # the field as it came, whatever of it is meant
     return _encode(body)
 
 

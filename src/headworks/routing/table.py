@@ -29,7 +29,8 @@ class Target(msgspec.Struct, Generic[Station], frozen=True):
     `pools` is everything that serves the same name, this one included: the same model in all pools of a provider with
     several, or all targets of a name that stands for several. `weight` and `tier` are for choosing among them.
     `is_mixed` says that not all of them serve the same. `fallback` is what to go on with when this name fails, by
-    public name or `provider/model`.
+    public name or `provider/model`. `droppable` names fields of requests that may be left out for whoever has nothing
+    for them.
     """
 
     provider: str
@@ -43,6 +44,7 @@ class Target(msgspec.Struct, Generic[Station], frozen=True):
     weight: float = 1.0
     tier: int = 0
     is_mixed: bool = False
+    droppable: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -87,6 +89,7 @@ class RouteTable(Generic[Station]):
         reaches: the providers.
         names: public name, provider, upstream model, and names of fallbacks.
         groups: by public name, what it stands for where that is more than one target; it is among `names`, too.
+        droppable: by public name, fields of requests that may be left out.
 
     Attributes:
         named: the targets of the names that are known.
@@ -100,6 +103,7 @@ class RouteTable(Generic[Station]):
         reaches: Sequence[Reach[Station]],
         names: Iterable[tuple[str, str, str, tuple[str, ...]]],
         groups: Mapping[str, Sequence[Member]] = MappingProxyType({}),
+        droppable: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
     ) -> None:
         self._reaches = {reach.provider: reach for reach in reaches}
         self._made: OrderedDict[tuple[str, str], Target[Station]] = OrderedDict()
@@ -122,11 +126,14 @@ class RouteTable(Generic[Station]):
         for name, provider, model, fallback in names:
             if name in groups:
                 members = [known(one.provider, one.model) for one in groups[name]]
-                self._named[name] = _group(members, groups[name], fallback)
-            elif fallback:
-                target = known(provider, model)
+                self._named[name] = _group(members, groups[name], fallback, droppable.get(name, ()))
+            elif fallback or name in droppable:
+                target, fields = known(provider, model), droppable.get(name, ())
                 self._named[name] = _together(
-                    [msgspec.structs.replace(one, fallback=fallback) for one in target.pools or (target,)]
+                    [
+                        msgspec.structs.replace(one, fallback=fallback, droppable=fields)
+                        for one in target.pools or (target,)
+                    ]
                 )
             else:
                 self._named[name] = known(provider, model)
@@ -221,7 +228,12 @@ def _target(reach: Reach[Station], model: str, *, is_listed: bool = True) -> Tar
     return _together(targets)
 
 
-def _group(targets: Sequence[Target[Station]], members: Sequence[Member], fallback: tuple[str, ...]) -> Target[Station]:
+def _group(
+    targets: Sequence[Target[Station]],
+    members: Sequence[Member],
+    fallback: tuple[str, ...],
+    droppable: tuple[str, ...],
+) -> Target[Station]:
     """What a public name stands for. Tiers go by the members first, and then by the pools of each."""
     tiers = 1 + max(pool.tier for target in targets for pool in target.pools or (target,))
     is_mixed = len({target.speaks for target in targets}) > 1
@@ -230,6 +242,7 @@ def _group(targets: Sequence[Target[Station]], members: Sequence[Member], fallba
             msgspec.structs.replace(
                 pool,
                 fallback=fallback,
+                droppable=droppable,
                 weight=member.weight * pool.weight / sum(one.weight for one in target.pools or (target,)),
                 tier=member.tier * tiers + pool.tier,
                 is_mixed=is_mixed,

@@ -25,6 +25,12 @@ TargetName = Annotated[
 ]
 """A model at a provider."""
 
+Droppable = Annotated[
+    tuple[Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z_]*(\.[A-Za-z][A-Za-z_]*)*$", max_length=80)], ...],
+    Meta(max_length=64),
+]
+"""Names of fields of requests, as a dialect has them, with dots for what stands inside a field."""
+
 Weight = Annotated[int, Meta(description="Share of the load, against the weights of the others.", ge=1, le=1000)]
 MOST_TIER = 100
 """The last tier that pools and targets may be in."""

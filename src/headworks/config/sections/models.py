@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 from msgspec.structs import force_setattr
 
-from headworks.config.sections.base import MOST_TIER, Section, TargetName, UpstreamModelName, Weight
+from headworks.config.sections.base import MOST_TIER, Droppable, Section, TargetName, UpstreamModelName, Weight
 
 PUBLIC_MODEL_NAME = "^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}$"
 """A model's public name: what callers send as `model`."""
@@ -64,6 +64,13 @@ class Model(Section, frozen=True):
     fallback: Annotated[
         tuple[Annotated[str, Meta(min_length=1, max_length=320, extra={"form": "model-name"})], ...],
         Meta(description="Public names, or `provider/model`, of models to go on with when this one fails, in order."),
+    ] = ()
+    droppable: Annotated[
+        Droppable,
+        Meta(
+            description="Fields of requests that are left out for a target of this name, or of its fallbacks, that has "
+            "nothing for them, and then named in the header `x-headworks-dropped`. Without it, the call is refused."
+        ),
     ] = ()
     answer: Annotated[
         Annotated[str, Meta(min_length=1, max_length=20_000)] | None,
