@@ -329,3 +329,16 @@ def test_a_key_that_was_made_is_shown_though_its_repeat_cannot_be_noted(api, mon
     monkeypatch.setattr(api.memory, "finish", fail)
     answer = api.call("POST", "/keys", key, {"name": "app"}, headers={b"idempotency-key": b"one"})
     assert (answer.status, answer.json["key"][:3]) == (201, "hw-")
+
+
+@pytest.mark.parametrize("place", ["/keys/{}", "/calls/{}/content", "/nothing/{}", "/audit?who={}"])
+def test_a_key_that_stands_where_its_id_belongs_comes_into_no_log(api, place):
+    _, admin = api.key("admin")
+    _, auditor = api.key("auditor")
+    for secret in (api.key()[1], "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"):
+        for key in (admin, auditor, NOBODY):
+            api.call("GET", place.format(secret), key)
+
+        api.executor.submit(int).result()
+        assert api.recorded
+        assert secret not in repr(api.recorded) + repr(api.log)
