@@ -344,3 +344,18 @@ def test_nobody_is_called_by_an_address_that_may_be_another_persons(api, provide
     bearer = token(KEY, claims(aud="admin-api", email="boss@a.example")).decode()
 
     assert me(api, session).json["name"] == api.call("GET", "/me", bearer).json["name"] == "ann"
+
+
+def test_a_session_of_an_identity_provider_that_is_not_trusted_any_more_is_over(api, provider):
+    session = sign_in(api, provider)
+    project = api.project
+    begun = TEXT_WITH_SIGN_IN.partition("  sign_in:")
+    api.use(
+        parse(
+            begun[0] + begun[1] + begun[2].replace(ISSUER, "https://new.example"),
+            file=str(project.file),
+            base=project.folder,
+        )
+    )
+
+    assert me(api, session).status == 401

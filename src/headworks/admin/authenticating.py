@@ -118,6 +118,7 @@ class Authenticator:
         self._pace = Pace(config.admin.requests_per_minute, clock)
         sign_in = config.admin.sign_in
         self._origin = "" if sign_in is None else _origin_of(sign_in.url)
+        self._vouches = "" if sign_in is None else sign_in.issuer
         self._bearer = Issuers([_source(project, one) for one in config.admin.tokens], now, clock=clock, say=say)
         self._signing_in = Issuers([] if sign_in is None else [_source(project, sign_in)], now, clock=clock, say=say)
 
@@ -235,7 +236,9 @@ class Authenticator:
     def _by_session(self, request: Request) -> Known | None:
         cookie = cookie_in(request.headers.get(b"cookie"), SESSION_COOKIE)
         session = self._seals.open(cookie, Session, self._now())
-        if session is None or not self._origin or self._memory.has_ended(session.session_id):
+        if session is None or session.issuer != self._vouches:
+            return None  # a rule that names no issuer would hold for whoever an earlier one has vouched for
+        if self._memory.has_ended(session.session_id):
             return None
         if request.method not in _SAFE:
             self._check_forgery(session, request.headers)
