@@ -359,3 +359,14 @@ def test_a_session_of_an_identity_provider_that_is_not_trusted_any_more_is_over(
     )
 
     assert me(api, session).status == 401
+
+
+def test_an_address_that_was_not_verified_brings_no_role_however_the_rule_names_the_claim(api, provider):
+    project = api.project
+    text = TEXT_WITH_SIGN_IN.replace("claim: /realm/groups, value: acme-ops", "claim: /email, value: cat@a.example")
+    api.use(parse(text, file=str(project.file), base=project.folder))
+    provider.said = {"sub": "eve", "email": "cat@a.example"}
+
+    assert come_back(api, *begin(api, provider)).code == "no_role"
+    provider.said |= {"email_verified": True}
+    assert come_back(api, *begin(api, provider)).status == 200

@@ -17,7 +17,7 @@ from headworks.access.issuers import Issuers, Source, fetched_file
 from headworks.access.networks import Address, Networks, client_address
 from headworks.access.tokens import Claims, Issuer, claim_of, name_of, subject_id
 from headworks.admin.desk import organisations_of
-from headworks.admin.mapping import grants_of, rules_of, texts_for
+from headworks.admin.mapping import grants_of, may_count, rules_of, texts_for
 from headworks.admin.memory import Memory
 from headworks.admin.sessions import SESSION_COOKIE, Seals, Session, cookie_in
 from headworks.config import Project
@@ -283,8 +283,7 @@ def demand_somewhere(principal: Principal, right: Right | None) -> None:
 
 def _name(claims: Claims, claim: str) -> str:
     """What somebody is called. An address that was not verified may be anybody's: their subject stands in for it."""
-    is_good = claim != "email" or claims.get("email_verified") is True
-    return (name_of(claim_of(claims, claim)) if is_good else None) or str(claims["sub"])
+    return (name_of(claim_of(claims, claim)) if may_count(claims, claim) else None) or str(claims["sub"])
 
 
 def _source(project: Project, one: AdminTokens | SignIn) -> Source:
