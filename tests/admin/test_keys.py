@@ -106,6 +106,15 @@ def test_an_operator_revokes_and_budgets_keys_and_makes_none(desk, keys):
     revoke_key(one, key_id)
 
 
+def test_who_may_change_nothing_does_not_come_into_the_audit_log_as_having_changed_something(desk, keys, told):
+    told.clear()
+
+    for role in ("auditor", "operator"):
+        with pytest.raises(Forbidden):
+            change_key(desk(role), keys["search"].key_id, Change())
+    assert told == []
+
+
 def test_a_change_that_comes_too_late_is_refused(desk, keys):
     old = keys["search"]
     change_key(desk("admin"), old.key_id, Change(priority=0), revision=old.revision)

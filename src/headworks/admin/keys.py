@@ -99,7 +99,7 @@ def change_key(desk: Desk, key_id: str, change: Change, *, revision: int | None 
         old = _within_reach(desk, store, key_id)
         if change.budget is not msgspec.UNSET:
             desk.demand(Right.WRITE_BUDGETS, old.team)
-        if change != Change(budget=change.budget):
+        if change.budget is msgspec.UNSET or change != Change(budget=change.budget):
             desk.demand(Right.WRITE_KEYS, old.team)
         record = store.change(key_id, change, revision=revision)
     _tell(desk, "key.limited", record, limits=limits_text(record.limits), networks=", ".join(record.networks))
