@@ -370,3 +370,12 @@ def test_an_address_that_was_not_verified_brings_no_role_however_the_rule_names_
     assert come_back(api, *begin(api, provider)).code == "no_role"
     provider.said |= {"email_verified": True}
     assert come_back(api, *begin(api, provider)).status == 200
+
+
+def test_an_answer_is_good_once(api, provider):
+    query, signing_in = begin(api, provider)
+    assert come_back(api, query, signing_in).status == 200
+
+    again = come_back(api, query, signing_in)
+    assert (again.status, again.code) == (400, "sign_in_unknown")
+    assert len(provider.asked) == 1

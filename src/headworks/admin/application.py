@@ -29,10 +29,11 @@ from headworks.admin.sessions import (
     SIGNING_IN_COOKIE,
     Seals,
     Session,
+    SigningIn,
     clear_cookie,
     set_cookie,
 )
-from headworks.admin.signing_in import PATIENCE_S, SignInFlow, bad_id_token
+from headworks.admin.signing_in import PATIENCE_S, SignInFlow, bad_id_token, unknown_sign_in
 from headworks.calls import AuditEvent
 from headworks.config import Project
 from headworks.errors import HeadworksError, Refusal, StorageError
@@ -297,7 +298,7 @@ class AdminApplication:
             self._tell_unknown(request, refusal)
             authenticator.note_bad(request)
             raise
-        token = await self._in_thread(lambda: flow.exchange(begun, code))
+        token = await self._in_thread(lambda: self._exchange(flow, begun, code))
         claims = authenticator.signed_in(token, begun.nonce, flow.sign_in.client_id)
         if claims is None:
             self._tell_unknown(request, bad_id_token())
@@ -329,6 +330,12 @@ class AdminApplication:
             )
         keep = set_cookie(SESSION_COOKIE, sealed, max_age_s=int(flow.sign_in.session_s), same_site="Strict")
         return _page(200, signed_in_page(session.name), (keep, forget))
+
+    def _exchange(self, flow: SignInFlow, begun: SigningIn, code: str) -> bytes:
+        """Once for each sign-in, whatever comes of it: what a browser came back with may lie in histories and logs."""
+        if not self._memory.spend(begun.state, begun.ends_s, self._now()):
+            raise unknown_sign_in()
+        return flow.exchange(begun, code)
 
     async def _logout(self, known: Known, request: Request) -> Answer:
         session = known.session
