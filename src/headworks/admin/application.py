@@ -48,6 +48,10 @@ _STRICT = b"strict-transport-security: max-age=31536000\r\n"
 _MOST_PATH = 200
 """Characters of a path that stand in the audit log: it is of who asks."""
 
+_MOST_EXCHANGES = 2
+"""Sign-ins that wait for the identity provider at one time. Anybody can begin one, and an identity provider that does
+not answer must not hold all threads."""
+
 _encode = msgspec.json.Encoder().encode
 _decode_body = msgspec.json.Decoder(dict[str, object]).decode
 
@@ -94,6 +98,7 @@ class AdminApplication:
         self._say = say
         self._now = now
         self._is_tls = project.config.admin.tls is not None
+        self._exchanges = asyncio.Semaphore(_MOST_EXCHANGES)
         self._sightings = Sightings(self._append, lambda: True, time.monotonic)
 
     # -- an exchange.Application --------------------------------------------------------------------------------------
@@ -298,7 +303,8 @@ class AdminApplication:
             self._tell_unknown(request, refusal)
             authenticator.note_bad(request)
             raise
-        token = await self._in_thread(lambda: self._exchange(flow, begun, code))
+        async with self._exchanges:
+            token = await self._in_thread(lambda: self._exchange(flow, begun, code))
         claims = authenticator.signed_in(token, begun.nonce, flow.sign_in.client_id)
         if claims is None:
             self._tell_unknown(request, bad_id_token())
