@@ -134,6 +134,14 @@ def test_requests_of_one_key_are_bounded(project, api):
     assert api.call("GET", "/me", key, peer="10.0.2.1").status == 200
 
 
+def test_who_has_many_addresses_in_one_network_asks_no_oftener(project, api):
+    api.use(parse(f"{TEXT}admin: {{requests_per_minute: 10}}\n", file=str(project.file), base=project.folder))
+    statuses = [api.call("GET", "/me", peer=f"2001:db8::{number:x}").status for number in range(1, 13)]
+
+    assert statuses == [401] * 10 + [429] * 2
+    assert api.call("GET", "/me", peer="2001:db8:0:1::1").status == 401
+
+
 def test_it_is_open_to_the_networks_that_it_is_meant_for(project, api):
     api.use(parse(f"{TEXT}admin: {{networks: [10.1.0.0/16]}}\n", file=str(project.file), base=project.folder))
     _, key = api.key("admin")

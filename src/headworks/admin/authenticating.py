@@ -14,7 +14,7 @@ import msgspec
 
 from headworks.access import KEYS_FILE, Door, KeyStore, Principal, Right, Role, RoleGrant, is_well_formed
 from headworks.access.issuers import Issuers, Source, fetched_file
-from headworks.access.networks import Address, Networks, client_address
+from headworks.access.networks import Address, Networks, client_address, site_of
 from headworks.access.tokens import Claims, Issuer, claim_of, name_of, subject_id
 from headworks.admin.desk import organisations_of
 from headworks.admin.mapping import grants_of, may_count, rules_of, texts_for
@@ -137,9 +137,10 @@ class Authenticator:
         Raises:
             Refusal: 403 or 429.
         """
-        if self._networks is not None and not self._networks.has(self._address(request)):
+        address = self._address(request)
+        if self._networks is not None and not self._networks.has(address):
             raise _not_from_there()
-        self._pace.take(f"from {self.origin(request)}")
+        self._pace.take(f"from {site_of(address)}")
 
     def identify(self, request: Request) -> Known:
         """Who asks.
