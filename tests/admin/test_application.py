@@ -1,5 +1,6 @@
 import hashlib
 import json
+from datetime import UTC, datetime
 
 import jsonschema_rs
 import pytest
@@ -11,7 +12,7 @@ from headworks.admin.api.table import OPERATIONS
 from headworks.admin.authenticating import LOCKOUT_S, TRIES
 from headworks.config import parse
 from headworks.errors import StorageError
-from tests.admin.conftest import TEXT
+from tests.admin.conftest import NOW_S, TEXT
 
 DOCUMENT = build()
 NOBODY = "hw-000000000000000000000000000000000000000"
@@ -350,3 +351,16 @@ def test_a_key_that_stands_where_its_id_belongs_comes_into_no_log(api, place):
         api.executor.submit(int).result()
         assert api.recorded
         assert secret not in repr(api.recorded) + repr(api.log)
+
+
+def test_a_key_comes_with_its_bounds(api):
+    _, key = api.key("admin", expires_at=NOW_S + 60, networks=("10.0.0.0/8",))
+
+    assert api.call("POST", "/keys", key, {"role": "admin", "networks": ["10.0.0.0/8"]}).status == 403
+    assert api.call("POST", "/keys", key, {"role": "admin", "expires_at": at(NOW_S + 60)}).status == 403
+    body = {"role": "admin", "networks": ["10.0.0.0/8"], "expires_at": at(NOW_S + 60)}
+    assert api.call("POST", "/keys", key, body).status == 201
+
+
+def at(moment_s):
+    return datetime.fromtimestamp(moment_s, UTC).isoformat()

@@ -1,10 +1,12 @@
+import msgspec
 import pytest
 
-from headworks.access import Change, Role
+from headworks.access import Change, Principal, Role
 from headworks.admin import Forbidden
 from headworks.admin.keys import NewKey, change_key, get_key, key_state, list_keys, make_key, revoke_key, rotate_key
 from headworks.calls import Budget, Endpoint, Limits
 from headworks.errors import CommandError, OutOfDate, UnknownName
+from tests.admin.conftest import NOW_S, grants
 
 
 @pytest.fixture
@@ -73,6 +75,30 @@ def test_a_key_that_decides_everybodys_approvals_is_made_by_who_may_decide_them(
         make_key(ann, NewKey(team="search", endpoints=(Endpoint.CHAT, Endpoint.APPROVALS)))
     with pytest.raises(Forbidden, match="whole installation"):
         rotate_key(ann, record.key_id, overlap_s=0.0)
+
+
+def test_a_key_that_ends_or_is_bound_to_networks_gives_no_role_beyond_that(desk, keys):
+    record, _ = make_key(desk("admin"), NewKey(role=Role.ADMIN, expires_at=NOW_S + 60, networks=("10.1.0.0/16",)))
+    one = desk("admin")
+    one.principal = Principal(record.key_id, "", "key", grants("admin"), record.expires_at, record.networks)
+    near = NewKey(role=Role.ADMIN, expires_at=NOW_S + 60, networks=("10.1.2.0/24", "10.1.9.9"))
+
+    for act in (
+        lambda: make_key(one, msgspec.structs.replace(near, expires_at=None)),
+        lambda: make_key(one, msgspec.structs.replace(near, expires_at=NOW_S + 61)),
+        lambda: make_key(one, msgspec.structs.replace(near, networks=())),
+        lambda: make_key(one, msgspec.structs.replace(near, networks=("10.1.2.0/24", "10.0.0.0/8"))),
+        lambda: make_key(one, msgspec.structs.replace(near, networks=("2001:db8::/32",))),
+        lambda: rotate_key(one, record.key_id, overlap_s=0.0, expires_at=NOW_S + 61),
+        lambda: change_key(one, record.key_id, Change(networks=())),
+    ):
+        with pytest.raises(Forbidden, match="a key with a role"):
+            act()
+    make_key(one, near)
+    make_key(one, NewKey(team="search"))
+    change_key(one, keys["search"].key_id, Change(networks=()))
+    change_key(one, record.key_id, Change(networks=("10.1.2.0/24",)))
+    assert rotate_key(one, record.key_id, overlap_s=0.0)[0].expires_at == NOW_S + 60
 
 
 def test_a_key_that_could_do_nothing_is_not_made(desk):

@@ -35,6 +35,17 @@ class Networks:
             return False
         return any(address in network for network in self._networks)
 
+    def covers(self, texts: Iterable[str]) -> bool:
+        """Whether there are any of these networks, and none has an address that is not in one of ours."""
+        others = [parse_network(text) for text in texts]
+        return bool(others) and all(any(_is_within(other, network) for network in self._networks) for other in others)
+
+
+def _is_within(one: Network, other: Network) -> bool:
+    if isinstance(one, ipaddress.IPv4Network):
+        return isinstance(other, ipaddress.IPv4Network) and one.subnet_of(other)
+    return isinstance(other, ipaddress.IPv6Network) and one.subnet_of(other)
+
 
 def parse_network(text: str) -> Network:
     """The network that is meant.

@@ -232,7 +232,8 @@ class Authenticator:
         if record.role is not Role.CALLER:
             grant = self._organisations.grant_of_key(record.role, record.team)
             grants = () if grant is None else (grant,)
-        return Known(Principal(record.key_id, record.name, "key", grants))
+        found = Principal(record.key_id, record.name, "key", grants, record.expires_at, record.networks)
+        return Known(found)
 
     def _by_session(self, request: Request) -> Known | None:
         cookie = cookie_in(request.headers.get(b"cookie"), SESSION_COOKIE)
