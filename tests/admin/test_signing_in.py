@@ -389,7 +389,7 @@ def test_an_answer_is_good_once(api, provider):
 
 def test_an_identity_provider_that_does_not_answer_keeps_nobody_with_a_key_waiting(api, provider):
     _, admin = api.key("admin")
-    begun = [begin(api, provider) for _ in range(2 * THREADS)]
+    begun = [begin(api, provider) for _ in range(60)]
     may_answer, asked = threading.Event(), threading.Semaphore(0)
 
     def hang(ask):
@@ -415,8 +415,8 @@ def test_an_identity_provider_that_does_not_answer_keeps_nobody_with_a_key_waiti
             may_answer.set()
         for one in heard:
             await one.done.wait()
-        return by_key.status, {one.status for one in heard}
+        return by_key.status, sorted(one.status for one in heard)
 
     with ThreadPoolExecutor(THREADS) as executor:
         api.application._executor = executor
-        assert api.runner.run(come()) == (200, {502})
+        assert api.runner.run(come()) == (200, [502] * 50 + [503] * 10)

@@ -52,6 +52,9 @@ _MOST_EXCHANGES = 2
 """Sign-ins that wait for the identity provider at one time. Anybody can begin one, and an identity provider that does
 not answer must not hold all threads."""
 
+_MOST_SIGNING_IN = 50
+"""Sign-ins that wait for their turn among these: each has a connection, of which there must be some for others."""
+
 _encode = msgspec.json.Encoder().encode
 _decode_body = msgspec.json.Decoder(dict[str, object]).decode
 
@@ -98,6 +101,7 @@ class AdminApplication:
         self._say = say
         self._now = now
         self._is_tls = project.config.admin.tls is not None
+        self._signing_in = 0
         self._exchanges = asyncio.Semaphore(_MOST_EXCHANGES)
         self._sightings = Sightings(self._append, lambda: True, time.monotonic)
 
@@ -303,8 +307,20 @@ class AdminApplication:
             self._tell_unknown(request, refusal)
             authenticator.note_bad(request)
             raise
-        async with self._exchanges:
-            token = await self._in_thread(lambda: self._exchange(flow, begun, code))
+        if self._signing_in >= _MOST_SIGNING_IN:
+            raise Refusal(
+                503,
+                "too_many_sign_ins",
+                "The identity provider is slow, and many are signing in. Begin again at /login in a minute.",
+                kind="server_error",
+                headers=(("retry-after", "60"),),
+            )
+        self._signing_in += 1
+        try:
+            async with self._exchanges:
+                token = await self._in_thread(lambda: self._exchange(flow, begun, code))
+        finally:
+            self._signing_in -= 1
         claims = authenticator.signed_in(token, begun.nonce, flow.sign_in.client_id)
         if claims is None:
             self._tell_unknown(request, bad_id_token())
