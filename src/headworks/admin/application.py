@@ -21,6 +21,7 @@ from headworks.admin.api.table import find_operation
 from headworks.admin.asking import fields_of, repeat_name, revision_in
 from headworks.admin.authenticating import Authenticator, Known, demand_somewhere
 from headworks.admin.desk import Desk
+from headworks.admin.exchanging import Exchanges
 from headworks.admin.memory import Memory
 from headworks.admin.pages import signed_in_page, trouble_page
 from headworks.admin.sessions import (
@@ -29,11 +30,10 @@ from headworks.admin.sessions import (
     SIGNING_IN_COOKIE,
     Seals,
     Session,
-    SigningIn,
     clear_cookie,
     set_cookie,
 )
-from headworks.admin.signing_in import PATIENCE_S, SignInFlow, bad_id_token, unknown_sign_in
+from headworks.admin.signing_in import PATIENCE_S, SignInFlow, bad_id_token
 from headworks.calls import AuditEvent
 from headworks.config import Project
 from headworks.errors import HeadworksError, Refusal, StorageError
@@ -47,13 +47,6 @@ _STRICT = b"strict-transport-security: max-age=31536000\r\n"
 
 _MOST_PATH = 200
 """Characters of a path that stand in the audit log: it is of who asks."""
-
-_MOST_EXCHANGES = 2
-"""Sign-ins that wait for the identity provider at one time. Anybody can begin one, and an identity provider that does
-not answer must not hold all threads."""
-
-_MOST_SIGNING_IN = 50
-"""Sign-ins that wait for their turn among these: each has a connection, of which there must be some for others."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_body = msgspec.json.Decoder(dict[str, object]).decode
@@ -101,8 +94,7 @@ class AdminApplication:
         self._say = say
         self._now = now
         self._is_tls = project.config.admin.tls is not None
-        self._signing_in = 0
-        self._exchanges = asyncio.Semaphore(_MOST_EXCHANGES)
+        self._exchanges = Exchanges(memory, self._in_thread, now)
         self._sightings = Sightings(self._append, lambda: True, time.monotonic)
 
     # -- an exchange.Application --------------------------------------------------------------------------------------
@@ -307,20 +299,7 @@ class AdminApplication:
             self._tell_unknown(request, refusal)
             authenticator.note_bad(request)
             raise
-        if self._signing_in >= _MOST_SIGNING_IN:
-            raise Refusal(
-                503,
-                "too_many_sign_ins",
-                "The identity provider is slow, and many are signing in. Begin again at /login in a minute.",
-                kind="server_error",
-                headers=(("retry-after", "60"),),
-            )
-        self._signing_in += 1
-        try:
-            async with self._exchanges:
-                token = await self._in_thread(lambda: self._exchange(flow, begun, code))
-        finally:
-            self._signing_in -= 1
+        token = await self._exchanges.token(flow, begun, code)
         claims = authenticator.signed_in(token, begun.nonce, flow.sign_in.client_id)
         if claims is None:
             self._tell_unknown(request, bad_id_token())
@@ -352,12 +331,6 @@ class AdminApplication:
             )
         keep = set_cookie(SESSION_COOKIE, sealed, max_age_s=int(flow.sign_in.session_s), same_site="Strict")
         return _page(200, signed_in_page(session.name), (keep, forget))
-
-    def _exchange(self, flow: SignInFlow, begun: SigningIn, code: str) -> bytes:
-        """Once for each sign-in, whatever comes of it: what a browser came back with may lie in histories and logs."""
-        if not self._memory.spend(begun.state, begun.ends_s, self._now()):
-            raise unknown_sign_in()
-        return flow.exchange(begun, code)
 
     async def _logout(self, known: Known, request: Request) -> Answer:
         session = known.session
