@@ -135,6 +135,16 @@ def test_requests_of_one_key_are_bounded(project, api):
     assert api.call("GET", "/me", key, peer="10.0.2.1").status == 200
 
 
+def test_a_good_key_is_taken_from_an_address_from_which_others_ask_too_often(project, api):
+    api.use(parse(f"{TEXT}admin: {{requests_per_minute: 10}}\n", file=str(project.file), base=project.folder))
+    _, key = api.key("admin")
+    statuses = [api.call("GET", "/me").status for _ in range(12)]
+
+    assert statuses == [401] * 10 + [429] * 2
+    assert api.call("GET", "/login").status == 429
+    assert [api.call("GET", "/me", key).status for _ in range(11)] == [200] * 10 + [429]
+
+
 def test_who_has_many_addresses_in_one_network_asks_no_oftener(project, api):
     api.use(parse(f"{TEXT}admin: {{requests_per_minute: 10}}\n", file=str(project.file), base=project.folder))
     statuses = [api.call("GET", "/me", peer=f"2001:db8::{number:x}").status for number in range(1, 13)]

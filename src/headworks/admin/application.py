@@ -134,6 +134,8 @@ class AdminApplication:
     async def _find_answer(self, request: Request) -> Answer:
         try:
             self._authenticator.check_network(request)
+            if request.path in ("/login", "/callback"):
+                self._authenticator.count_unknown(request)
         except Refusal as refusal:
             self._tell_unknown(request, refusal)
             raise

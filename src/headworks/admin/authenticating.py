@@ -132,15 +132,22 @@ class Authenticator:
         return self._door.origin(request.peer, request.headers)
 
     def check_network(self, request: Request) -> None:
-        """Have it come from where the admin API is open to, and not too often.
+        """Have it come from where the admin API is open to.
 
         Raises:
-            Refusal: 403 or 429.
+            Refusal: 403.
         """
-        address = self._address(request)
-        if self._networks is not None and not self._networks.has(address):
+        if self._networks is not None and not self._networks.has(self._address(request)):
             raise _not_from_there()
-        self._pace.take(f"from {site_of(address)}")
+
+    def count_unknown(self, request: Request) -> None:
+        """Somebody asks whom nobody knows (yet). Who is known is counted by who they are: behind a proxy all come from
+        one address, and who asks too often there keeps out none of the others.
+
+        Raises:
+            Refusal: 429, too often from there.
+        """
+        self._pace.take(f"from {site_of(self._address(request))}")
 
     def identify(self, request: Request) -> Known:
         """Who asks.
@@ -152,6 +159,7 @@ class Authenticator:
         header = request.headers.get(b"authorization")
         known = self._by_header(header, request) if header is not None else self._by_session(request)
         if known is None:
+            self.count_unknown(request)
             # What no program sends by itself is no attempt: a browser whose session is over, or nothing at all.
             if header is not None:
                 self._door.note_bad_key(request.peer, request.headers)
