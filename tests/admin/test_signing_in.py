@@ -420,3 +420,12 @@ def test_an_identity_provider_that_does_not_answer_keeps_nobody_with_a_key_waiti
     with ThreadPoolExecutor(THREADS) as executor:
         api.application._executor = executor
         assert api.runner.run(come()) == (200, [502] * 50 + [503] * 10)
+
+
+@pytest.mark.parametrize("subject", ["ann\x1b[2J", "ann\nheadworks: all is well", "\u202enimda", "x" * 200])
+def test_nobody_is_called_what_could_pass_for_something_else_in_a_log(api, provider, subject):
+    provider.said = {"sub": subject}
+    come_back(api, *begin(api, provider))
+
+    *_, (_, who, _, _, detail, _) = api.recorded
+    assert detail["by_name"] == who

@@ -292,8 +292,11 @@ def demand_somewhere(principal: Principal, right: Right | None) -> None:
 
 
 def _name(claims: Claims, claim: str) -> str:
-    """What somebody is called. An address that was not verified may be anybody's: their subject stands in for it."""
-    return (name_of(claim_of(claims, claim)) if may_count(claims, claim) else None) or str(claims["sub"])
+    """What somebody is called. An address that was not verified may be anybody's: their subject stands in for it, or
+    its id where that is long or hides something."""
+    said, subject = claim_of(claims, claim), str(claims["sub"])
+    name = name_of(said) if may_count(claims, claim) else None
+    return name or name_of(subject) or subject_id(str(claims["iss"]), subject)
 
 
 def _source(project: Project, one: AdminTokens | SignIn) -> Source:
