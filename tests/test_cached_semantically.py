@@ -102,6 +102,15 @@ def test_everything_else_must_be_the_same(hall, work, make):
     assert not missed(hall, work, work.chat(LIKE))
 
 
+@pytest.mark.parametrize(("one", "other", "shares"), [("u1", "u1", True), ("u1", "u2", False), ("", "", False)])
+def test_where_each_end_user_is_alone_those_that_are_not_named_are_not_one(hall, work, make, one, other, shares):
+    make(CACHE.replace("ttl_s", "scope: user, ttl_s"))
+    work.chat(ASKED, **({"user": one} if one else {}))
+    work.answer(team("red"))
+
+    assert missed(hall, work, work.chat(LIKE, **({"user": other} if other else {}))) is not shares
+
+
 @pytest.mark.parametrize(
     ("caller", "shares"), [(Caller("key_2", "bob", "search"), False), (Caller("key_1", "bob", "search"), True)]
 )

@@ -72,6 +72,13 @@ def test_what_are_no_credentials_is_a_key_like_any_other(key):
     assert unpacked(key) is None
 
 
+@pytest.mark.parametrize("text", ["a\r\nx-more: 1", "a\n", "a b", "\u00e9", "a\x00"])
+def test_what_could_end_a_header_is_not_signed_with(text):
+    assert unpacked(packed(Credentials(text, "secret"))) is None
+    assert unpacked(packed(Credentials("AKIDEXAMPLE", "secret", text))) is None
+    assert unpacked(packed(Credentials("AKIDEXAMPLE", text))) is not None
+
+
 def test_credentials_do_not_show_their_key():
     credentials = Credentials("AKIDEXAMPLE", "hidden", "token")
     assert "hidden" not in repr(credentials)

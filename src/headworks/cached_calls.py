@@ -184,6 +184,9 @@ class CachedCalls:
         semantic, record = wanted.settings.semantic, wanted.call.work
         if semantic is None or wanted.exact is None or record is None or record.prompt_hash != semantic.prompt_hash:
             return None
+        cache = wanted.asked.work.contract.cache
+        if cache is not None and cache.scope == "user" and not wanted.call.user:
+            return None  # nobody says that those who are not named are one person
         endpoint = wanted.admission.route.endpoint
         return compared_of(wanted.exact, wanted.asked, endpoint, semantic.over, self._secret)
 

@@ -9,6 +9,7 @@ this project's size, and what is needed of it is below.
 
 import hashlib
 import hmac
+import re
 import time
 from typing import NoReturn
 from urllib.parse import quote
@@ -17,6 +18,7 @@ import msgspec
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 _DATE = "x-amz-date"
+_VISIBLE = re.compile(r"[\x21-\x7e]+")
 _TOKEN = "x-amz-security-token"  # noqa: S105 - the name of a header
 
 
@@ -55,12 +57,15 @@ def packed(credentials: Credentials) -> str:
 
 
 def unpacked(key: str) -> Credentials | None:
-    """The credentials that such a line holds; None where it is a key like any other."""
+    """The credentials that such a line holds; None where it is a key like any other, or where name and token could not
+    stand in a header: what has a line's end in it would be a header of its own."""
     if not key.startswith("{"):
         return None
     try:
         found = _decode_packed(key)
     except (msgspec.MsgspecError, UnicodeEncodeError):
+        return None
+    if not _VISIBLE.fullmatch(found.key_id + found.token):
         return None
     return Credentials(found.key_id, found.key, found.token)
 

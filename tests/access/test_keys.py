@@ -14,6 +14,7 @@ from headworks.access.keys import (
     make_key,
     make_key_id,
     secret_id,
+    without_credentials,
 )
 
 ALPHABET = string.ascii_letters + string.digits
@@ -90,3 +91,15 @@ def test_key_ids_have_nothing_that_is_easily_mistaken():
     assert len(ids) == 5_000
     assert all(len(one) == 16 and one.startswith("key_") for one in ids)
     assert not set("ilou") & set("".join(one[4:] for one in ids))
+
+
+@given(KEYS, st.text(max_size=20), st.text(max_size=20))
+def test_a_key_in_a_text_is_masked_whatever_is_around_it(key, before, after):
+    assert key not in without_credentials(before + key + after)
+
+
+@pytest.mark.parametrize(
+    "text", ["/admin/v1/keys/key_0123456789ab", "call_0123456789abcdef0123", "hw-team", "eyesight"]
+)
+def test_what_is_no_key_stays(text):
+    assert without_credentials(text) == text

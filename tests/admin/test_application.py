@@ -1,5 +1,6 @@
 import hashlib
 import json
+from datetime import UTC, datetime
 
 import jsonschema_rs
 import pytest
@@ -11,7 +12,7 @@ from headworks.admin.api.table import OPERATIONS
 from headworks.admin.authenticating import LOCKOUT_S, TRIES
 from headworks.config import parse
 from headworks.errors import StorageError
-from tests.admin.conftest import TEXT
+from tests.admin.conftest import NOW_S, TEXT
 
 DOCUMENT = build()
 NOBODY = "hw-000000000000000000000000000000000000000"
@@ -132,6 +133,24 @@ def test_requests_of_one_key_are_bounded(project, api):
     assert answers[-1].code == "too_many_requests"
     api.clock.now_s += 7
     assert api.call("GET", "/me", key, peer="10.0.2.1").status == 200
+
+
+def test_a_good_key_is_taken_from_an_address_from_which_others_ask_too_often(project, api):
+    api.use(parse(f"{TEXT}admin: {{requests_per_minute: 10}}\n", file=str(project.file), base=project.folder))
+    _, key = api.key("admin")
+    statuses = [api.call("GET", "/me").status for _ in range(12)]
+
+    assert statuses == [401] * 10 + [429] * 2
+    assert api.call("GET", "/login").status == 429
+    assert [api.call("GET", "/me", key).status for _ in range(11)] == [200] * 10 + [429]
+
+
+def test_who_has_many_addresses_in_one_network_asks_no_oftener(project, api):
+    api.use(parse(f"{TEXT}admin: {{requests_per_minute: 10}}\n", file=str(project.file), base=project.folder))
+    statuses = [api.call("GET", "/me", peer=f"2001:db8::{number:x}").status for number in range(1, 13)]
+
+    assert statuses == [401] * 10 + [429] * 2
+    assert api.call("GET", "/me", peer="2001:db8:0:1::1").status == 401
 
 
 def test_it_is_open_to_the_networks_that_it_is_meant_for(project, api):
@@ -329,3 +348,29 @@ def test_a_key_that_was_made_is_shown_though_its_repeat_cannot_be_noted(api, mon
     monkeypatch.setattr(api.memory, "finish", fail)
     answer = api.call("POST", "/keys", key, {"name": "app"}, headers={b"idempotency-key": b"one"})
     assert (answer.status, answer.json["key"][:3]) == (201, "hw-")
+
+
+@pytest.mark.parametrize("place", ["/keys/{}", "/calls/{}/content", "/nothing/{}", "/audit?who={}"])
+def test_a_key_that_stands_where_its_id_belongs_comes_into_no_log(api, place):
+    _, admin = api.key("admin")
+    _, auditor = api.key("auditor")
+    for secret in (api.key()[1], "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"):
+        for key in (admin, auditor, NOBODY):
+            api.call("GET", place.format(secret), key)
+
+        api.executor.submit(int).result()
+        assert api.recorded
+        assert secret not in repr(api.recorded) + repr(api.log)
+
+
+def test_a_key_comes_with_its_bounds(api):
+    _, key = api.key("admin", expires_at=NOW_S + 60, networks=("10.0.0.0/8",))
+
+    assert api.call("POST", "/keys", key, {"role": "admin", "networks": ["10.0.0.0/8"]}).status == 403
+    assert api.call("POST", "/keys", key, {"role": "admin", "expires_at": at(NOW_S + 60)}).status == 403
+    body = {"role": "admin", "networks": ["10.0.0.0/8"], "expires_at": at(NOW_S + 60)}
+    assert api.call("POST", "/keys", key, body).status == 201
+
+
+def at(moment_s):
+    return datetime.fromtimestamp(moment_s, UTC).isoformat()

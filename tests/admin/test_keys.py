@@ -1,10 +1,12 @@
+import msgspec
 import pytest
 
-from headworks.access import Change, Role
+from headworks.access import Change, Principal, Role
 from headworks.admin import Forbidden
 from headworks.admin.keys import NewKey, change_key, get_key, key_state, list_keys, make_key, revoke_key, rotate_key
 from headworks.calls import Budget, Endpoint, Limits
 from headworks.errors import CommandError, OutOfDate, UnknownName
+from tests.admin.conftest import NOW_S, grants
 
 
 @pytest.fixture
@@ -75,6 +77,30 @@ def test_a_key_that_decides_everybodys_approvals_is_made_by_who_may_decide_them(
         rotate_key(ann, record.key_id, overlap_s=0.0)
 
 
+def test_a_key_that_ends_or_is_bound_to_networks_gives_no_role_beyond_that(desk, keys):
+    record, _ = make_key(desk("admin"), NewKey(role=Role.ADMIN, expires_at=NOW_S + 60, networks=("10.1.0.0/16",)))
+    one = desk("admin")
+    one.principal = Principal(record.key_id, "", "key", grants("admin"), record.expires_at, record.networks)
+    near = NewKey(role=Role.ADMIN, expires_at=NOW_S + 60, networks=("10.1.2.0/24", "10.1.9.9"))
+
+    for act in (
+        lambda: make_key(one, msgspec.structs.replace(near, expires_at=None)),
+        lambda: make_key(one, msgspec.structs.replace(near, expires_at=NOW_S + 61)),
+        lambda: make_key(one, msgspec.structs.replace(near, networks=())),
+        lambda: make_key(one, msgspec.structs.replace(near, networks=("10.1.2.0/24", "10.0.0.0/8"))),
+        lambda: make_key(one, msgspec.structs.replace(near, networks=("2001:db8::/32",))),
+        lambda: rotate_key(one, record.key_id, overlap_s=0.0, expires_at=NOW_S + 61),
+        lambda: change_key(one, record.key_id, Change(networks=())),
+    ):
+        with pytest.raises(Forbidden, match="a key with a role"):
+            act()
+    make_key(one, near)
+    make_key(one, NewKey(team="search"))
+    change_key(one, keys["search"].key_id, Change(networks=()))
+    change_key(one, record.key_id, Change(networks=("10.1.2.0/24",)))
+    assert rotate_key(one, record.key_id, overlap_s=0.0)[0].expires_at == NOW_S + 60
+
+
 def test_a_key_that_could_do_nothing_is_not_made(desk):
     with pytest.raises(CommandError, match="leave out the endpoints"):
         make_key(desk("admin"), NewKey(role=Role.ADMIN, endpoints=(Endpoint.CHAT,)))
@@ -104,6 +130,15 @@ def test_an_operator_revokes_and_budgets_keys_and_makes_none(desk, keys):
             act()
     assert get_key(one, key_id).budget == Budget(day_pico=1)
     revoke_key(one, key_id)
+
+
+def test_who_may_change_nothing_does_not_come_into_the_audit_log_as_having_changed_something(desk, keys, told):
+    told.clear()
+
+    for role in ("auditor", "operator"):
+        with pytest.raises(Forbidden):
+            change_key(desk(role), keys["search"].key_id, Change())
+    assert told == []
 
 
 def test_a_change_that_comes_too_late_is_refused(desk, keys):

@@ -34,3 +34,11 @@ def test_an_ended_session_stays_ended_until_it_would_have_ended(tmp_path):
     assert Memory(tmp_path).has_ended("s1")
     memory.end_session("s2", until_s=300.0, now_s=150.0)
     assert [memory.has_ended(one) for one in ("s1", "s2")] == [False, True]
+
+
+def test_what_is_good_once_is_good_once_and_forgotten_after_its_time(tmp_path):
+    memory = Memory(tmp_path)
+
+    assert [memory.spend("a", 20.0, now_s) for now_s in (10.0, 11.0)] == [True, False]
+    assert memory.spend("b", 20.0, 12.0)
+    assert memory.spend("a", 40.0, 30.0)

@@ -177,3 +177,21 @@ def test_requests_that_are_alike_on_one_connection_come_from_one_address(tmp_pat
         assert statuses == [201] * 4
 
     run(project, supervisor, scenario)
+
+
+def test_who_holds_all_connections_and_asks_nothing_keeps_nobody_out(tmp_path, supervisor):
+    project = project_of(tmp_path, f"{TEXT}admin: {{port: 0}}\n")
+    admin = boss(project)
+    slow = b"POST /admin/v1/keys HTTP/1.1\r\nhost: a\r\ncontent-length: 200\r\n\r\n{"
+
+    def scenario(base):
+        place = urlsplit(base)
+        held = []
+        for number in range(210):
+            held.append(socket.create_connection((place.hostname, place.port), timeout=30))
+            held[-1].sendall(slow if number % 2 else b"")
+        assert ask(base, "GET", "/admin/v1/roles", admin)[0] == 200
+        for one in held:
+            one.close()
+
+    run(project, supervisor, scenario)

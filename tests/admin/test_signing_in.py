@@ -1,18 +1,24 @@
+import asyncio
 import base64
 import hashlib
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
 from headworks.admin.authenticating import TRIES
+from headworks.admin.serving import THREADS
 from headworks.admin.sessions import SESSION_COOKIE, SIGNING_IN_COOKIE
 from headworks.admin.signing_in import PATIENCE_S, SignInFlow
 from headworks.config import Secret, parse
 from headworks.errors import SecretError
+from headworks.exchange import Request
 from headworks.secrets import Heard
 from tests.access.token_maker import SigningKey, claims, encode, key_set, token
 from tests.admin.conftest import NOW_S, TEXT, Api
+from tests.admin.conftest import Heard as Answered
 
 KEY = SigningKey("RS256", "one")
 ISSUER = "https://id.example"
@@ -344,3 +350,82 @@ def test_nobody_is_called_by_an_address_that_may_be_another_persons(api, provide
     bearer = token(KEY, claims(aud="admin-api", email="boss@a.example")).decode()
 
     assert me(api, session).json["name"] == api.call("GET", "/me", bearer).json["name"] == "ann"
+
+
+def test_a_session_of_an_identity_provider_that_is_not_trusted_any_more_is_over(api, provider):
+    session = sign_in(api, provider)
+    project = api.project
+    begun = TEXT_WITH_SIGN_IN.partition("  sign_in:")
+    api.use(
+        parse(
+            begun[0] + begun[1] + begun[2].replace(ISSUER, "https://new.example"),
+            file=str(project.file),
+            base=project.folder,
+        )
+    )
+
+    assert me(api, session).status == 401
+
+
+def test_an_address_that_was_not_verified_brings_no_role_however_the_rule_names_the_claim(api, provider):
+    project = api.project
+    text = TEXT_WITH_SIGN_IN.replace("claim: /realm/groups, value: acme-ops", "claim: /email, value: cat@a.example")
+    api.use(parse(text, file=str(project.file), base=project.folder))
+    provider.said = {"sub": "eve", "email": "cat@a.example"}
+
+    assert come_back(api, *begin(api, provider)).code == "no_role"
+    provider.said |= {"email_verified": True}
+    assert come_back(api, *begin(api, provider)).status == 200
+
+
+def test_an_answer_is_good_once(api, provider):
+    query, signing_in = begin(api, provider)
+    assert come_back(api, query, signing_in).status == 200
+
+    again = come_back(api, query, signing_in)
+    assert (again.status, again.code) == (400, "sign_in_unknown")
+    assert len(provider.asked) == 1
+
+
+def test_an_identity_provider_that_does_not_answer_keeps_nobody_with_a_key_waiting(api, provider):
+    _, admin = api.key("admin")
+    begun = [begin(api, provider) for _ in range(60)]
+    may_answer, asked = threading.Event(), threading.Semaphore(0)
+
+    def hang(ask):
+        asked.release()
+        assert may_answer.wait(60)
+        return Heard(503, b"")
+
+    flow = api.application._flow
+    flow._ask = hang
+
+    async def come():
+        heard = [Answered() for _ in begun]
+        for (query, signing_in), one in zip(begun, heard, strict=True):
+            headers = cookie(SIGNING_IN_COOKIE, signing_in)
+            api.application.handle(Request("GET", "/callback", query, headers, b"", peer="10.0.0.1"), one)
+        await asyncio.get_running_loop().run_in_executor(None, asked.acquire)
+        by_key = Answered()
+        headers = {b"authorization": f"Bearer {admin}".encode()}
+        api.application.handle(Request("GET", "/admin/v1/roles", "", headers, b"", peer="10.0.0.2"), by_key)
+        try:
+            await asyncio.wait_for(by_key.done.wait(), 30)
+        finally:
+            may_answer.set()
+        for one in heard:
+            await one.done.wait()
+        return by_key.status, sorted(one.status for one in heard)
+
+    with ThreadPoolExecutor(THREADS) as executor:
+        api.application._executor = executor
+        assert api.runner.run(come()) == (200, [502] * 50 + [503] * 10)
+
+
+@pytest.mark.parametrize("subject", ["ann\x1b[2J", "ann\nheadworks: all is well", "\u202enimda", "x" * 200])
+def test_nobody_is_called_what_could_pass_for_something_else_in_a_log(api, provider, subject):
+    provider.said = {"sub": subject}
+    come_back(api, *begin(api, provider))
+
+    *_, (_, who, _, _, detail, _) = api.recorded
+    assert detail["by_name"] == who

@@ -55,6 +55,26 @@ def test_a_long_word_takes_no_long_time_and_white_space_is_nothing(model):
     assert model.pieces.of(" \n") == []
 
 
+class Counting(dict):
+    """A vocabulary that counts how often it is looked into."""
+
+    looks = 0
+
+    def get(self, *asked):
+        self.looks += 1
+        return super().get(*asked)
+
+
+def test_dividing_looks_at_no_pair_twice_so_that_nobody_holds_up_others_by_long_words(model):
+    vocabulary = Counting(model.pieces._vocabulary)
+    pieces = Pieces(vocabulary)
+    vocabulary.looks = 0
+    text = "".join(chr(ord("a") + (7 * number * number + number // 3) % 26) for number in range(2000))
+
+    assert pieces.of(text) == model.pieces.of(text)
+    assert vocabulary.looks < 5 * len(text)
+
+
 def test_what_means_the_same_in_nearly_the_same_words_is_nearer_than_what_does_not(model):
     asked, same, other = model.vectors(
         ["How do I reset my password", "how can i reset my password", "how do i return my order"]
@@ -77,6 +97,14 @@ def test_a_vector_is_the_mean_of_its_tokens(tmp_path):
 
     assert found == pytest.approx([0.6, 0.8], abs=1e-6)
     assert model.identity.startswith("tiny casefold sha256:")
+
+
+def test_a_vector_of_many_tokens_is_the_mean_of_them_too(tmp_path):
+    model = LocalModel(*written(tmp_path, [[0, 0], [3, 0], [0, 0], [0, 0], [0, 9], [0, 4]]))
+
+    (found,) = model.vectors(["a ab " * 700])
+
+    assert found == pytest.approx([0.6, 0.8], abs=1e-6)
 
 
 def test_models_that_differ_have_other_identities(tmp_path):

@@ -79,6 +79,25 @@ def test_what_is_near_and_differs_in_a_number_is_not_found(model):
     asyncio.run(dialogue())
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Move 100 from account 5 to account 7", "Move 100 from account 7 to account 5"),
+        ("Does Ann owe Bob anything?", "Does Bob owe Ann anything?"),
+    ],
+)
+def test_the_same_words_in_another_order_have_the_same_vector_and_another_answer(model, one, other):
+    async def dialogue():
+        corner = Corner(model, at_least=0.99)
+        await corner.answer(b"1" * 32, one)
+
+        assert model.cosines(model.packed(one), model.packed(other))[0] > 0.99
+        assert await corner.found(other) is None
+        assert await corner.found(one) == (one, 1.0)
+
+    asyncio.run(dialogue())
+
+
 def test_what_has_expired_or_was_removed_is_passed_over(model):
     async def dialogue():
         corner = Corner(model, at_least=0.8)

@@ -12,7 +12,7 @@ May import `calls`, `errors`, `config` and `database`.
 from headworks.access.door import Door, WrongNetwork
 from headworks.access.grant import Grant
 from headworks.access.key_records import Change, KeyRecord
-from headworks.access.keys import is_well_formed, secret_id
+from headworks.access.keys import is_well_formed, secret_id, without_credentials
 from headworks.access.networks import parse_network
 from headworks.access.principals import AT_THE_SHELL, Organisations, Principal, RoleGrant
 from headworks.access.ring import KeyRing, OpenRing
@@ -44,4 +44,5 @@ __all__ = [
     "parse_network",
     "secret_id",
     "server_secret",
+    "without_credentials",
 ]

@@ -8,6 +8,7 @@ hash is right for 192 random bits; slow ones are for passwords (OWASP ASVS 5.0, 
 
 import hashlib
 import hmac
+import re
 import zlib
 from collections.abc import Callable
 
@@ -19,6 +20,9 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM_CHARACTERS = 33  # 62 ** 33 > 2 ** 192
 _CHECKSUM_CHARACTERS = 6  # 62 ** 6 > 2 ** 32
 KEY_CHARACTERS = len(PREFIX) + _RANDOM_CHARACTERS + _CHECKSUM_CHARACTERS
+
+_CREDENTIAL = re.compile(r"(?:hw-|sk-)[0-9A-Za-z_-]{16,}|ey[JK][0-9A-Za-z_-]{8,}(?:\.[0-9A-Za-z_-]*){1,2}")
+"""A virtual key, a provider's key, or a token (JWT), which a caller has put where it does not belong."""
 
 _ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: nothing that is mistaken for another
 _ID_CHARACTERS = 12
@@ -57,6 +61,11 @@ def key_digest(key: bytes, secret: bytes) -> bytes:
 def secret_id(secret: bytes) -> str:
     """A name for the server secret that says nothing about it: which secret a stored key was hashed under."""
     return hmac.digest(secret, b"headworks: the name of this secret", hashlib.sha256).hex()[:12]
+
+
+def without_credentials(text: str) -> str:
+    """A text of a caller's as it may stand in a log: what looks like a key or a token in it is masked."""
+    return _CREDENTIAL.sub("***", text)
 
 
 def _checksum(body: str) -> str:

@@ -5,17 +5,14 @@ lock out the others. Guessing a key is hopeless in any case (192 bits); what thi
 audit log then says who makes it.
 """
 
-import ipaddress
 from collections.abc import Callable
 from math import ceil
 
-from headworks.access.networks import Address
+from headworks.access.networks import Address, site_of
 from headworks.errors import Refusal
 
 MOST_ADDRESSES = 10_000
 """Addresses that are remembered, about 2 MB: those who send bad keys choose them, so there must be a bound."""
-
-_PREFIX_BITS = 64  # what one site is given at least (RFC 6177): its host part is the caller's to choose
 
 
 class Lockout:
@@ -45,7 +42,7 @@ class Lockout:
         """
         if not self._tries:
             return
-        who = _site(address)
+        who = site_of(address)
         now_s = self._clock()
         # A count above the most means locked out, and the time is then when that ends; else it is when counting began.
         count, since_s = self._addresses.pop(who, (0, now_s))
@@ -61,12 +58,6 @@ class Lockout:
         self._addresses[who] = (count, now_s + self._lockout_s if is_over else since_s)
         if is_over:
             raise _locked_out(self._lockout_s)
-
-
-def _site(address: Address | None) -> object:
-    if isinstance(address, ipaddress.IPv6Address):
-        return int(address) >> (128 - _PREFIX_BITS)
-    return address
 
 
 def _locked_out(left_s: float) -> Refusal:

@@ -9,6 +9,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 MOST_HOPS = 32
 """Entries of `X-Forwarded-For` that are read. A way through more proxies of one's own is a mistake, or a forgery."""
 
+_SITE_BITS = 64  # what one site is given at least (RFC 6177)
+
 _MOST_CHARACTERS = 64  # an IPv6 address with brackets, scope and port is shorter
 
 
@@ -32,6 +34,17 @@ class Networks:
         if address is None:
             return False
         return any(address in network for network in self._networks)
+
+    def covers(self, texts: Iterable[str]) -> bool:
+        """Whether there are any of these networks, and none has an address that is not in one of ours."""
+        others = [parse_network(text) for text in texts]
+        return bool(others) and all(any(_is_within(other, network) for network in self._networks) for other in others)
+
+
+def _is_within(one: Network, other: Network) -> bool:
+    if isinstance(one, ipaddress.IPv4Network):
+        return isinstance(other, ipaddress.IPv4Network) and one.subnet_of(other)
+    return isinstance(other, ipaddress.IPv6Network) and one.subnet_of(other)
 
 
 def parse_network(text: str) -> Network:
@@ -74,6 +87,13 @@ def parse_address(text: str) -> Address | None:
     return address
 
 
+def site_of(address: Address | None) -> object:
+    """What counts as one place: of an IPv6 address the network, for its host part is the caller's to choose."""
+    if isinstance(address, ipaddress.IPv6Address):
+        return int(address) >> (128 - _SITE_BITS)
+    return address
+
+
 NO_NETWORKS = Networks(())
 
 
@@ -103,4 +123,4 @@ def client_address(peer: str, forwarded: bytes | None, trusted: Networks) -> Add
     return address
 
 
-__all__ = ["NO_NETWORKS", "Address", "Networks", "client_address", "parse_address", "parse_network"]
+__all__ = ["NO_NETWORKS", "Address", "Networks", "client_address", "parse_address", "parse_network", "site_of"]

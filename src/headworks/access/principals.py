@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from headworks.access.networks import Networks
 from headworks.access.roles import FOR_ALL_ONLY, ROLES, Right, Role
 
 EVERYWHERE = None
@@ -70,12 +71,16 @@ class Principal(msgspec.Struct, frozen=True):
         name: for people to read.
         way: how they have shown it.
         grants: their roles.
+        ends_s: when the key that they came with expires, in Unix seconds; None: it does not.
+        networks: those that it may be used from; none means anywhere.
     """
 
     who: str
     name: str
     way: Way
     grants: tuple[RoleGrant, ...] = ()
+    ends_s: float | None = None
+    networks: tuple[str, ...] = ()
 
     def may(self, right: Right, organisation: str) -> bool:
         """Whether they may do it to what belongs to this organisation; "" for what belongs to none."""
@@ -105,6 +110,14 @@ class Principal(msgspec.Struct, frozen=True):
             self.may_everywhere(right) if organisation == "" else self.may(right, organisation) or right in FOR_ALL_ONLY
             for right in ROLES[role].rights
         )
+
+    def may_give_until(self, ends_s: float | None) -> bool:
+        """Whether a role that they give may hold so long: not when what they came with has ended. None is for ever."""
+        return self.ends_s is None or (ends_s is not None and ends_s <= self.ends_s)
+
+    def may_give_in(self, networks: Iterable[str]) -> bool:
+        """Whether a role that they give may be used from there: where they may be themselves. None is anywhere."""
+        return not self.networks or Networks(self.networks).covers(networks)
 
 
 AT_THE_SHELL = Principal("", "", "command", (RoleGrant(Role.ADMIN), RoleGrant(Role.AUDITOR)))

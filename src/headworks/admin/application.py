@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from headworks.access import Principal
+from headworks.access import Principal, without_credentials
 from headworks.admin.answering import Answer, refusal_of, refused
 from headworks.admin.api.openapi import document
 from headworks.admin.api.operation import Levers, Operation, Visit
@@ -21,6 +21,7 @@ from headworks.admin.api.table import find_operation
 from headworks.admin.asking import fields_of, repeat_name, revision_in
 from headworks.admin.authenticating import Authenticator, Known, demand_somewhere
 from headworks.admin.desk import Desk
+from headworks.admin.exchanging import Exchanges
 from headworks.admin.memory import Memory
 from headworks.admin.pages import signed_in_page, trouble_page
 from headworks.admin.sessions import (
@@ -93,6 +94,7 @@ class AdminApplication:
         self._say = say
         self._now = now
         self._is_tls = project.config.admin.tls is not None
+        self._exchanges = Exchanges(memory, self._in_thread, now)
         self._sightings = Sightings(self._append, lambda: True, time.monotonic)
 
     # -- an exchange.Application --------------------------------------------------------------------------------------
@@ -119,19 +121,21 @@ class AdminApplication:
         except HeadworksError as error:
             refusal = refusal_of(error)
             if refusal.status >= 500 and refusal is not error:
-                self._say(f"{request.method} {request.path}: {error}")
+                self._say(f"{request.method} {_shown_path(request)}: {error}")
             is_page = request.path in ("/login", "/callback") and b"text/html" in request.headers.get(b"accept", b"")
             answer = (
                 _page(refusal.status, trouble_page(refusal.message), refusal.headers) if is_page else refused(refusal)
             )
         except Exception as error:  # noqa: BLE001 - the server goes on; who asked is told, and so is the operator
-            self._say(f"{request.method} {request.path}: {type(error).__name__}")
+            self._say(f"{request.method} {_shown_path(request)}: {type(error).__name__}")
             answer = refused(refusal_of(HeadworksError()))
         self._send(reply, answer)
 
     async def _find_answer(self, request: Request) -> Answer:
         try:
             self._authenticator.check_network(request)
+            if request.path in ("/login", "/callback"):
+                self._authenticator.count_unknown(request)
         except Refusal as refusal:
             self._tell_unknown(request, refusal)
             raise
@@ -168,7 +172,7 @@ class AdminApplication:
 
     async def _operate(self, known: Known, request: Request) -> Answer:
         operation, of_path = find_operation(request.method, request.path)
-        origin, path = self._authenticator.origin(request), request.path[:_MOST_PATH]
+        origin, path = self._authenticator.origin(request), _shown_path(request)
         try:
             demand_somewhere(known.principal, operation.right)
         except Refusal as refusal:
@@ -255,7 +259,8 @@ class AdminApplication:
         is_done: bool,
     ) -> None:
         """`is_done`: it cannot be taken back, so whoever asked learns of it even where the log does not."""
-        known = dict(detail) | {"by": principal.way}
+        known = {name: without_credentials(one) if isinstance(one, str) else one for name, one in detail.items()}
+        known["by"] = principal.way
         if principal.name:  # who administrates stands there by name, as who gives commands does
             known["by_name"] = principal.name
         try:
@@ -267,7 +272,7 @@ class AdminApplication:
 
     def _tell_unknown(self, request: Request, refusal: Refusal) -> None:
         """Somebody whom nobody knows, or who forges: told once an hour for each address, so that none fills the log."""
-        self._sightings.refused(refusal.code, self._authenticator.origin(request), request.path[:_MOST_PATH])
+        self._sightings.refused(refusal.code, self._authenticator.origin(request), _shown_path(request))
 
     def _append(self, seen: AuditEvent) -> None:
         """Soon, in a thread: nobody waits for it."""
@@ -296,7 +301,7 @@ class AdminApplication:
             self._tell_unknown(request, refusal)
             authenticator.note_bad(request)
             raise
-        token = await self._in_thread(lambda: flow.exchange(begun, code))
+        token = await self._exchanges.token(flow, begun, code)
         claims = authenticator.signed_in(token, begun.nonce, flow.sign_in.client_id)
         if claims is None:
             self._tell_unknown(request, bad_id_token())
@@ -391,6 +396,11 @@ class _Working:
 
 def _page(status: int, body: bytes, headers: tuple[tuple[str, str], ...]) -> Answer:
     return Answer(status, body, "text/html; charset=utf-8", headers)
+
+
+def _shown_path(request: Request) -> str:
+    """The path for logs. Some put a key itself where its id belongs, and logs are no place for keys."""
+    return without_credentials(request.path)[:_MOST_PATH]
 
 
 def _without_key(body: bytes) -> bytes:

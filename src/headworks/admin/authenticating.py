@@ -14,10 +14,10 @@ import msgspec
 
 from headworks.access import KEYS_FILE, Door, KeyStore, Principal, Right, Role, RoleGrant, is_well_formed
 from headworks.access.issuers import Issuers, Source, fetched_file
-from headworks.access.networks import Address, Networks, client_address
+from headworks.access.networks import Address, Networks, client_address, site_of
 from headworks.access.tokens import Claims, Issuer, claim_of, name_of, subject_id
 from headworks.admin.desk import organisations_of
-from headworks.admin.mapping import grants_of, rules_of, texts_for
+from headworks.admin.mapping import grants_of, may_count, rules_of, texts_for
 from headworks.admin.memory import Memory
 from headworks.admin.sessions import SESSION_COOKIE, Seals, Session, cookie_in
 from headworks.config import Project
@@ -118,6 +118,7 @@ class Authenticator:
         self._pace = Pace(config.admin.requests_per_minute, clock)
         sign_in = config.admin.sign_in
         self._origin = "" if sign_in is None else _origin_of(sign_in.url)
+        self._vouches = "" if sign_in is None else sign_in.issuer
         self._bearer = Issuers([_source(project, one) for one in config.admin.tokens], now, clock=clock, say=say)
         self._signing_in = Issuers([] if sign_in is None else [_source(project, sign_in)], now, clock=clock, say=say)
 
@@ -131,14 +132,22 @@ class Authenticator:
         return self._door.origin(request.peer, request.headers)
 
     def check_network(self, request: Request) -> None:
-        """Have it come from where the admin API is open to, and not too often.
+        """Have it come from where the admin API is open to.
 
         Raises:
-            Refusal: 403 or 429.
+            Refusal: 403.
         """
         if self._networks is not None and not self._networks.has(self._address(request)):
             raise _not_from_there()
-        self._pace.take(f"from {self.origin(request)}")
+
+    def count_unknown(self, request: Request) -> None:
+        """Somebody asks whom nobody knows (yet). Who is known is counted by who they are: behind a proxy all come from
+        one address, and who asks too often there keeps out none of the others.
+
+        Raises:
+            Refusal: 429, too often from there.
+        """
+        self._pace.take(f"from {site_of(self._address(request))}")
 
     def identify(self, request: Request) -> Known:
         """Who asks.
@@ -150,6 +159,7 @@ class Authenticator:
         header = request.headers.get(b"authorization")
         known = self._by_header(header, request) if header is not None else self._by_session(request)
         if known is None:
+            self.count_unknown(request)
             # What no program sends by itself is no attempt: a browser whose session is over, or nothing at all.
             if header is not None:
                 self._door.note_bad_key(request.peer, request.headers)
@@ -230,12 +240,15 @@ class Authenticator:
         if record.role is not Role.CALLER:
             grant = self._organisations.grant_of_key(record.role, record.team)
             grants = () if grant is None else (grant,)
-        return Known(Principal(record.key_id, record.name, "key", grants))
+        found = Principal(record.key_id, record.name, "key", grants, record.expires_at, record.networks)
+        return Known(found)
 
     def _by_session(self, request: Request) -> Known | None:
         cookie = cookie_in(request.headers.get(b"cookie"), SESSION_COOKIE)
         session = self._seals.open(cookie, Session, self._now())
-        if session is None or not self._origin or self._memory.has_ended(session.session_id):
+        if session is None or session.issuer != self._vouches:
+            return None  # a rule that names no issuer would hold for whoever an earlier one has vouched for
+        if self._memory.has_ended(session.session_id):
             return None
         if request.method not in _SAFE:
             self._check_forgery(session, request.headers)
@@ -279,9 +292,11 @@ def demand_somewhere(principal: Principal, right: Right | None) -> None:
 
 
 def _name(claims: Claims, claim: str) -> str:
-    """What somebody is called. An address that was not verified may be anybody's: their subject stands in for it."""
-    is_good = claim != "email" or claims.get("email_verified") is True
-    return (name_of(claim_of(claims, claim)) if is_good else None) or str(claims["sub"])
+    """What somebody is called. An address that was not verified may be anybody's: their subject stands in for it, or
+    its id where that is long or hides something."""
+    said, subject = claim_of(claims, claim), str(claims["sub"])
+    name = name_of(said) if may_count(claims, claim) else None
+    return name or name_of(subject) or subject_id(str(claims["iss"]), subject)
 
 
 def _source(project: Project, one: AdminTokens | SignIn) -> Source:

@@ -30,11 +30,12 @@ def make_key(desk: Desk, new: NewKey) -> tuple[KeyRecord, str]:
     """Make a key; returns its record, and the key itself, which is known nowhere else from then on.
 
     Raises:
-        Forbidden: whoever asks may not make keys for this team, or not with this role.
+        Forbidden: whoever asks may not make keys for this team, or not with this role, or not for so long.
         CommandError: the key could do nothing.
     """
     desk.demand(Right.WRITE_KEYS, new.team)
     _demand_giving(desk, new.role, new.team, new.endpoints)
+    _demand_bounds(desk, new.role, new.expires_at, new.networks)
     if new.role is not Role.CALLER and new.endpoints:
         raise CommandError(
             f"a key with the role {new.role.value} opens the admin API and calls nothing: leave out the endpoints, or "
@@ -99,8 +100,10 @@ def change_key(desk: Desk, key_id: str, change: Change, *, revision: int | None 
         old = _within_reach(desk, store, key_id)
         if change.budget is not msgspec.UNSET:
             desk.demand(Right.WRITE_BUDGETS, old.team)
-        if change != Change(budget=change.budget):
+        if change.budget is msgspec.UNSET or change != Change(budget=change.budget):
             desk.demand(Right.WRITE_KEYS, old.team)
+        if change.networks is not msgspec.UNSET:
+            _demand_bounds(desk, old.role, desk.principal.ends_s, change.networks)
         record = store.change(key_id, change, revision=revision)
     _tell(desk, "key.limited", record, limits=limits_text(record.limits), networks=", ".join(record.networks))
     return record
@@ -141,6 +144,7 @@ def rotate_key(
         _demand_giving(
             desk, old.role, old.team, old.endpoints
         )  # else a rotation would give what a new key may not have
+        _demand_bounds(desk, old.role, expires_at or old.expires_at, old.networks)
         now = desk.now()
         record, key = store.rotate(key_id, secret=secret, now=now, overlap_s=overlap_s, expires_at=expires_at)
         ends_at = store.get(key_id).expires_at or now
@@ -207,6 +211,20 @@ def _demand_giving(desk: Desk, role: Role, team: str, endpoints: Sequence[Endpoi
         raise Forbidden(
             f"a key with the role {role.value} could do what you may not; somebody who may has to make it, or "
             "`headworks keys create --role` on the gateway's machine"
+        )
+
+
+def _demand_bounds(desk: Desk, role: Role, ends_s: float | None, networks: Sequence[str]) -> None:
+    """Go on only if a key with a role is bound as the one is that gives it: else a key that ends, or that is good in
+    one network only, would make itself one that does not and is not."""
+    if role is Role.CALLER:
+        return
+    if not desk.principal.may_give_until(ends_s):
+        raise Forbidden("a key with a role ends no later than the key that makes it: say when, or use another key")
+    if not desk.principal.may_give_in(networks):
+        raise Forbidden(
+            "a key with a role is good in no network that the key which makes it is not good in: name some of its "
+            "networks, or use another key"
         )
 
 

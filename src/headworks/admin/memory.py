@@ -1,5 +1,5 @@
 """What the admin API remembers between requests, in an SQLite file of its own: which requests were made already, and
-which sessions were ended before their time. No secret is in it.
+which sessions were ended before their time, which sign-ins have come back. No secret is in it.
 """
 
 import sqlite3
@@ -84,6 +84,17 @@ class Memory:
     def forget(self, who: str, name: str) -> None:
         """It came to nothing: it may be made again."""
         self._do("DELETE FROM repeats WHERE who = ? AND name = ?", (who, name))
+
+    def spend(self, name: str, until_s: float, now_s: float) -> bool:
+        """Whether something that is good once, until `until_s`, is good now; it is not again."""
+        connection = self._open()
+        try:
+            with storage_errors(self._path), transaction(connection):
+                connection.execute("DELETE FROM ended WHERE until_s < ?", (now_s,))
+                noted = "INSERT OR IGNORE INTO ended (session, until_s) VALUES (?, ?)"
+                return connection.execute(noted, (name, until_s)).rowcount == 1
+        finally:
+            connection.close()
 
     def end_session(self, session: str, until_s: float, now_s: float) -> None:
         """A session is over. `until_s` is when it would have been over by itself."""

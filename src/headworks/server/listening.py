@@ -34,6 +34,8 @@ class HttpServer:
         wheel: the worker's timer wheel.
         known_paths: paths that need no checking: a short cut.
         slashes_below: paths, ending in a slash, below which one name stands that may hold encoded slashes.
+        drops_waiting: where there are as many connections as there may be, whoever has kept us waiting longest goes for
+            a new one. Else the new one is refused.
     """
 
     def __init__(
@@ -45,14 +47,16 @@ class HttpServer:
         loop: asyncio.AbstractEventLoop,
         known_paths: Iterable[str] = (),
         slashes_below: Iterable[str] = (),
+        drops_waiting: bool = False,
     ) -> None:
         self.application = application
         self.limits = limits
         self.wheel = wheel
         self.loop = loop
+        self._drops_waiting = drops_waiting
         self.slashes_below = tuple(path.encode() for path in slashes_below)
         self.known_targets = {path.encode(): (path, "") for path in known_paths}
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}
         self.shared_heads = SharedHeads()
         self.buffered_bytes = 0
         self.is_stopping = False
@@ -108,15 +112,24 @@ class HttpServer:
 
     def connection_opened(self, connection: Connection) -> bool:
         """Note a new connection; False if there are too many."""
-        self.connections.add(connection)
+        if len(self.connections) >= self.limits.connections and self._drops_waiting:
+            self._drop_waiting()
+        self.connections[connection] = None
         transport = connection._transport  # noqa: SLF001 - server and connection are one room
         transport.set_write_buffer_limits(high=_WRITE_HIGH_WATER_BYTES)
         return len(self.connections) <= self.limits.connections
 
     def connection_closed(self, connection: Connection) -> None:
-        self.connections.discard(connection)
+        self.connections.pop(connection, None)
         if not self.connections:
             self._all_closed.set()
+
+    def _drop_waiting(self) -> None:
+        """Break the oldest connection that waits for its client, and so costs nobody an answer."""
+        oldest = next((one for one in self.connections if one.waits_for_client), None)
+        if oldest is not None:
+            del self.connections[oldest]  # it learns of it in a later turn, and is not to be chosen again
+            oldest.abort()
 
     def _refresh_date(self) -> None:
         """The Date header (RFC 9110 §6.6.1) has a resolution of a second, so it is rendered once a second."""
