@@ -5,7 +5,7 @@ is anchored. Calls that a dead worker left open are entered as lost, as the reco
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from secrets import token_hex
 
@@ -22,15 +22,20 @@ from headworks.records import (
     JOURNAL_FOLDER,
     Batch,
     Committed,
+    Drained,
     Drainer,
+    Handover,
     Progress,
     drain_lock,
+    joined,
 )
 from headworks.records.segments import end_of_entries, list_segments
 
 DAY_US = 86_400_000_000
 _WAIT_STEP_S = 0.05
 _MOST_COURSE = 500
+
+NOTHING_DRAINED = Drained()
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_opened = msgspec.msgpack.Decoder(Opened).decode
@@ -128,13 +133,25 @@ class AuditDraining:
         ]
         self._anchoring = Anchoring(places, every_s=terms.anchor_every_s, report=report, clock=clock)
 
+    def take(self, handovers: Sequence[Handover]) -> int:
+        """Take in what who drains the records has read, and hands on; returns how many entries that is.
+
+        A log that has just been opened takes in what the journals hold, for nobody may hand on what it lacks.
+        """
+        if self._drainer is None:
+            return self.drain()
+        return self._do(lambda drainer: drainer.take(joined(handovers)) if handovers else NOTHING_DRAINED)
+
     def drain(self, *, is_last: bool = False) -> int:
         """Take in what the journals hold at this moment; returns how many entries were read of them.
 
         Where the log cannot be used, that is told once, and the journals wait.
         """
+        return self._do(Drainer.drain, is_last=is_last)
+
+    def _do(self, drain: Callable[[Drainer], Drained], *, is_last: bool = False) -> int:
         try:
-            drained = self._opened().drain()
+            drained = drain(self._opened())
             assert self._log is not None, "it has just been opened"
             self._anchoring.keep(self._log.settle(int(self._now() * 1e6)), is_last=is_last)
         except StorageError as error:
