@@ -255,3 +255,25 @@ def test_who_is_behind_reads_as_far_as_the_other_and_then_takes(tmp_path):
     assert audit.events == ["event_1", "event_2"]
     assert audit.segments == records.segments
     worker.die()
+
+
+def test_what_is_handed_on_of_a_journal_that_is_gone_meanwhile_is_known_to_have_been_read(tmp_path):
+    (tmp_path / MARKS_FOLDER).mkdir()
+    records, audit, handed = Memory(), Memory(), []
+    reader = Drainer(tmp_path, records, now=lambda: 0.0, report=_never, hand_on=handed.append)
+    taker = Drainer(tmp_path, audit, now=lambda: 0.0, report=_never, is_audit=True)
+    staying, going = Writer(tmp_path, "w1"), Writer(tmp_path, "w2")
+    staying.note("event_1")
+    reader.drain()
+    going.note("event_2")
+    going.die()
+    taker.drain()  # by itself, and further than the records' drainer
+    (first,) = handed
+    reader.drain()  # it reads the second journal, and removes it
+
+    taker.take(first)
+    taker.take(handed[1])
+    staying.die()
+
+    assert list(tmp_path.glob("w2*")) == []
+    assert sorted(audit.events) == sorted(records.events) == ["event_1", "event_2"]
