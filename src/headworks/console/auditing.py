@@ -1,7 +1,7 @@
 """The audit log's part of the control plane: a thread, so that records never wait for it, nor it for them.
 
-It is handed what the records' drainer has read, and keeps that until it gets to it, within a bound: beyond, it reads the
-journals again.
+It is handed what the records' drainer has read, and keeps that until it gets to it, within a bound: beyond, it reads
+the journals again.
 """
 
 import math

@@ -11,7 +11,7 @@ May import `calls`, `errors`, `database`, `config` and `catalogue`.
 """
 
 from headworks.records.draining import MARKS_FOLDER, Drained, Drainer, drain_lock
-from headworks.records.handing_on import Handover, HandOn, joined, without_batch
+from headworks.records.handing_on import HandOn, Handover, joined, without_batch
 from headworks.records.journal import Journal
 from headworks.records.mark import open_mark
 from headworks.records.outcomes import read_outcomes, wilson

@@ -31,7 +31,7 @@ from headworks.calls import (
 from headworks.database import storage_errors
 from headworks.errors import StorageError
 from headworks.records.frames import Gap
-from headworks.records.handing_on import Handover, HandOn
+from headworks.records.handing_on import HandOn, Handover
 from headworks.records.segments import (
     CHUNK_BYTES,
     DAMAGED_SUFFIX,
