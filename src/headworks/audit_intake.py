@@ -268,7 +268,7 @@ def _offsets(terms: AuditTerms) -> dict[str, int]:
     ledger = open_ledger(terms.folder, masters_of(terms))
     try:
         with ledger.errors():
-            waiting = ledger.waiting(1)
+            waiting = ledger.waiting()
             rows = ledger.connection.execute("SELECT name, offset FROM journals").fetchall()
         return {} if waiting else dict(rows)
     finally:
