@@ -12,7 +12,7 @@ from secrets import token_hex
 import msgspec
 
 from headworks.audit.anchors import Anchoring, AnchorPlace
-from headworks.audit.entries import Body, Content, NewEntry
+from headworks.audit.entries import Body, CallBody, CallFigures, Content, NewEntry
 from headworks.audit.keys import MasterKeys
 from headworks.audit.sealing import AuditLog
 from headworks.auditing import AuditTerms, event, keep_for_audit, record_in
@@ -64,9 +64,7 @@ class AuditIntake:
         """Make a batch durable, whole or not at all, and move it into the archive."""
         connection = self._connection
         with self._log.ledger.taking():
-            connection.executemany(
-                "DELETE FROM calls_open WHERE call_id = ?", [(settled.opened.call_id,) for settled in batch.settled]
-            )
+            connection.executemany("DELETE FROM calls_open WHERE call_id = ?", [(call_id,) for call_id in batch.closed])
             connection.executemany(
                 "INSERT INTO calls_open (call_id, writer, entry) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 [(opened.call_id, writer, _encode(opened)) for writer, opened in batch.opened],
@@ -288,33 +286,34 @@ def progress_of(log: AuditLog) -> dict[str, Progress]:
 def entry_of_call(call: Settled) -> NewEntry:
     """The entry of a call that has ended."""
     opened = call.opened
-    figures: dict[str, str | int] = {
-        "endpoint": opened.endpoint,
-        "provider": opened.provider,
-        "model": opened.model,
-        "served_model": call.served_model,
-        "attempts": call.attempts,
-        "verdict": call.verdict,
-        "course": call.course[:_MOST_COURSE],
-        "input_tokens": call.input_tokens,
-        "output_tokens": call.output_tokens,
-        "cost_pico": max(0, call.cost_pico),
-        "prompt_hash": call.prompt_hash,
-        "caller_key": call.caller_key,
-        "trace_id": call.trace_id,
-    }
-    body = Body(
-        who=opened.key_id,
-        owner=opened.owner,
-        team=opened.team,
-        user=opened.user,
-        target=opened.requested_model,
-        workload=call.workload or opened.workload,
-        prompt_version=call.prompt_version,
-        status=call.status,
-        error_code=call.error_code,
-        detail={name: value for name, value in figures.items() if value},
-        content=commitment(call.request_body, call.response_body, call.template_values),
+    figures = CallFigures(
+        opened.endpoint,
+        opened.provider,
+        opened.model,
+        call.served_model,
+        call.attempts,
+        call.verdict,
+        call.course[:_MOST_COURSE],
+        call.input_tokens,
+        call.output_tokens,
+        max(0, call.cost_pico),
+        call.prompt_hash,
+        call.caller_key,
+        call.trace_id,
+    )
+    body = CallBody(
+        opened.key_id,
+        opened.owner,
+        opened.team,
+        opened.user,
+        "",
+        opened.requested_model,
+        call.workload or opened.workload,
+        call.prompt_version,
+        call.status,
+        call.error_code,
+        figures,
+        commitment(call.request_body, call.response_body, call.template_values),
     )
     at_us = opened.opened_us + max(0, call.total_us)
     return NewEntry(_bounded(at_us), opened.call_id, "call", call.outcome, body)

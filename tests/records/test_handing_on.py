@@ -32,7 +32,8 @@ class Memory:
         self.batches += 1
         for settled in batch.settled:
             self.ends.append((settled.opened.call_id, settled.outcome))
-            self.open.pop(settled.opened.call_id, None)
+        for call_id in batch.closed:
+            self.open.pop(call_id, None)
         self.open |= {opened.call_id: writer for writer, opened in batch.opened}
         for call_id in [call for call, writer in self.open.items() if writer in batch.ended_writers]:
             self.ends.append((call_id, "lost"))

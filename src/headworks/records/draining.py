@@ -304,6 +304,7 @@ class _Building:
         self._prefixes: dict[str, bytes] = {}
         self._cached: dict[str, tuple[int, int]] = {}
         self._objects: list[ObjectNote] = []
+        self._closing: list[str] = []
         self._events: list[AuditEvent] = []
         self._positions: dict[str, Progress] = {}
         self._bytes = self._handed = 0
@@ -338,7 +339,8 @@ class _Building:
                 self._cached[entry.settled.opened.call_id] = entry.saved_pico, entry.age_s
                 entry = entry.settled
             if isinstance(entry, Settled):
-                self._opened.pop(entry.opened.call_id, None)
+                if self._opened.pop(entry.opened.call_id, None) is None:
+                    self._closing.append(entry.opened.call_id)
                 self._settled.append(entry)
             elif isinstance(entry, Opened):
                 self._opened[entry.call_id] = (segment.writer, entry)
@@ -369,6 +371,7 @@ class _Building:
                 self._objects,
                 self._events,
                 self._cached,
+                self._closing,
             )
             done = self._store.commit(batch)
             total = self._drained
@@ -381,7 +384,7 @@ class _Building:
         progress.update(self._positions)
         self._settled, self._opened, self._outcomes, self._positions, self._bytes = [], {}, [], {}, 0
         self._prefixes, self._objects = {}, []
-        self._events = []
+        self._events, self._closing = [], []
         self._cached = {}
         self.ended_writers = []
         return self._drained

@@ -49,10 +49,10 @@ def joined(handovers: Sequence[Handover]) -> Handover:
     settled: list[Settled] = []
     opened: dict[str, tuple[str, Opened]] = {}
     moved: dict[str, Progress] = {}
+    closing: list[str] = []
     for batch in batches:
         # What was open at the end of one batch may be settled in a later one.
-        for call in batch.settled:
-            opened.pop(call.opened.call_id, None)
+        closing += [call_id for call_id in batch.closed if opened.pop(call_id, None) is None]
         settled += batch.settled
         opened |= {entry[1].call_id: entry for entry in batch.opened}
         moved |= batch.progress
@@ -66,6 +66,7 @@ def joined(handovers: Sequence[Handover]) -> Handover:
         events=[event for batch in batches for event in batch.events],
         prefixes={call: prefix for batch in batches for call, prefix in batch.prefixes.items()},
         cached={call: saved for batch in batches for call, saved in batch.cached.items()},
+        closing=closing,
     )
     return Handover(
         first.before, last.after, joint, sum(one.entries for one in handovers), sum(one.size for one in handovers)

@@ -79,9 +79,8 @@ def take_in(connection: Connection, batch: Batch, site: str) -> Committed:
     take_commit_lock(connection)
     rollups = Rollups()
     recorded = _record(connection, batch.settled, rollups, batch)
-    if batch.settled:
-        ended = [call.opened.call_id for call in batch.settled]
-        connection.execute("DELETE FROM calls_open WHERE call_id = ANY(%s)", (ended,))
+    if batch.closed:
+        connection.execute("DELETE FROM calls_open WHERE call_id = ANY(%s)", (list(batch.closed),))
     _open(connection, batch.opened, site)
     lost_calls = 0
     if batch.ended_writers:

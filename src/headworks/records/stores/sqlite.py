@@ -79,9 +79,7 @@ class SqliteStore:
         rollups = Rollups()
         with storage_errors(self._path), transaction(connection):
             recorded = self._record(batch.settled, rollups, batch)
-            connection.executemany(
-                "DELETE FROM calls_open WHERE call_id = ?", [(settled.opened.call_id,) for settled in batch.settled]
-            )
+            connection.executemany("DELETE FROM calls_open WHERE call_id = ?", [(call_id,) for call_id in batch.closed])
             connection.executemany(
                 "INSERT INTO calls_open (call_id, writer, entry) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 [(opened.call_id, writer, _encode(opened)) for writer, opened in batch.opened],
