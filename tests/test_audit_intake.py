@@ -32,7 +32,8 @@ def opened(n: int, **fields) -> Opened:
 
 
 def settled(n: int, **fields) -> Settled:
-    return Settled(opened(n, key_id="key_1", user=fields.pop("user", "")), "answered", 200, 5, **fields)
+    source = fields.pop("source", "")
+    return Settled(opened(n, key_id="key_1", user=fields.pop("user", ""), source=source), "answered", 200, 5, **fields)
 
 
 def write(storage: Path, *entries, number: int = 0, worker: str = "worker-1") -> Path:
@@ -69,7 +70,14 @@ def test_calls_reports_and_events_become_entries(tmp_path):
     report = OutcomeReport("outcome_1", NOW_US, "resolved", "boolean", "true", call_id="call_1", key_id="key_1")
     done = event("key.created", actor="ann", origin="console", target="key_2", detail={"team": "desk"})
     refused = Settled(opened(2), "refused", 403, 5, error_code="model_not_allowed")
-    write(tmp_path, opened(1), settled(1, workload="triage", prompt_version="1.2.0"), report, done, refused)
+    write(
+        tmp_path,
+        opened(1),
+        settled(1, workload="triage", prompt_version="1.2.0", source="203.0.113.9"),
+        report,
+        done,
+        refused,
+    )
 
     drain(tmp_path)
 
@@ -78,7 +86,7 @@ def test_calls_reports_and_events_become_entries(tmp_path):
     call = found["call_1"]
     assert (call.what, call.outcome, call.at_us) == ("call", "answered", NOW_US + 6)
     assert (call.body.who, call.body.target, call.body.workload) == ("key_1", "fast", "triage")
-    assert call.body.prompt_version == "1.2.0"
+    assert (call.body.prompt_version, call.body.source) == ("1.2.0", "203.0.113.9")
     assert found["call_2"].body.error_code == "model_not_allowed"
     assert found["outcome_1"].body.target == "call_1"
     assert found[done.event_id].body.detail == {"team": "desk"}

@@ -306,7 +306,7 @@ def entry_of_call(call: Settled) -> NewEntry:
         opened.owner,
         opened.team,
         opened.user,
-        "",
+        opened.source,
         opened.requested_model,
         call.workload or opened.workload,
         call.prompt_version,
