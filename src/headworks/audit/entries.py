@@ -88,7 +88,7 @@ class AuditEntry(msgspec.Struct, frozen=True):
     """One entry, opened. `body` is None where its key was destroyed: erased, or its time was over.
 
     `number` counts from 0, `at_us` is in microseconds since the Unix epoch. `what` is `call`, `outcome`, or an event's
-    name (`key.created`, ...). `segment` and `line` say where it lies.
+    name (`key.created`, ...). `segment` and `line` say where it lies, `log` on which machine, where several are shown.
     """
 
     number: int
@@ -99,6 +99,7 @@ class AuditEntry(msgspec.Struct, frozen=True):
     body: Body | None
     segment: int
     line: int
+    log: str = ""
 
 
 class NewEntry(msgspec.Struct, frozen=True):
