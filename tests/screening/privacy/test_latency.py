@@ -16,9 +16,9 @@ from headworks.screening.privacy.engines import re2
 
 _BYTES = 2048
 _VALUES = 6
-_WORDS = (
+_TEXT = (
     "the order was shipped on time and our customer would like to know what comes next please answer in a friendly tone"
-).split()
+)
 _ROOM = 20.0
 
 BARS_MS = {"re2": (1.0, 0.02), "python": (2.0, 0.4)}
@@ -27,7 +27,8 @@ nobody has asked for the second: it is what is met."""
 
 
 def prose(chance: random.Random, size: int) -> str:
-    text = " ".join(chance.choice(_WORDS) for _ in range(size // 3))
+    words = _TEXT.split()
+    text = " ".join(chance.choice(words) for _ in range(size // 3))
     return text[:size]
 
 
