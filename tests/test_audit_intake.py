@@ -14,7 +14,7 @@ from headworks.audit_intake import AuditDraining, catch_up_audit, committed, dra
 from headworks.auditing import AUDIT_FOLDER, AnchorTerms, AuditTerms, event, keep_for_audit, record_in
 from headworks.calls import AuditEvent, Opened, OutcomeReport, Settled
 from headworks.config import Secret
-from headworks.records import JOURNAL_FOLDER, MARKS_FOLDER, drain_lock, drain_once
+from headworks.records import JOURNAL_FOLDER, MARKS_FOLDER, Selection, drain_lock, drain_once, open_store
 from headworks.records.frames import MAGIC, frame
 from headworks.records.segments import Segment
 
@@ -176,7 +176,9 @@ def test_a_kill_at_any_write_loses_no_entry_and_doubles_none(tmp_path):
     write(start, opened(2), settled(2, user="bob"), opened(3), event("x.y", actor="", origin=""), number=1)
     script = Path(__file__).parent / "audit" / "killed_draining.py"
 
-    done = subprocess.run([sys.executable, script, start, copies], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, script, start, copies, "1", "alone"], capture_output=True, text=True, check=True
+    )
 
     points = int(done.stdout)
     assert points > 25
@@ -188,6 +190,42 @@ def test_a_kill_at_any_write_loses_no_entry_and_doubles_none(tmp_path):
         found = sorted(ids(storage))
         assert found[:3] == ["call_1", "call_2", "call_3"], f"killed at {point}: {found}"
         assert len(found) == 4, f"killed at {point}: {found}"
+
+
+@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.long)])
+def test_a_kill_between_the_records_and_the_log_loses_no_entry_and_doubles_none(tmp_path, step):
+    start, copies = tmp_path / "start", tmp_path / "copies"
+    write(start, opened(1), settled(1, user="ann"))
+    drain(start)
+    drain_once(start)
+    (start / "later").mkdir()
+    path = write(start, opened(2), settled(2, user="bob"), opened(3), event("x.y", actor="", origin=""), number=1)
+    path.rename(start / "later" / path.name)
+    script = Path(__file__).parent / "audit" / "killed_draining.py"
+
+    done = subprocess.run(
+        [sys.executable, script, start, copies, str(step), "handed"], capture_output=True, text=True, check=True
+    )
+
+    points = int(done.stdout)
+    assert points > 60 / step
+    for point in range(1, points + 1):
+        storage = copies / str(point)
+        for late in (storage / "later").iterdir():
+            late.rename(storage / JOURNAL_FOLDER / late.name)
+        drain_once(storage)
+        draining = AuditDraining(terms_of(storage), report=lambda _: None)
+        draining.drain(is_last=True)
+        draining.close()
+        drain_once(storage)
+        found = sorted(ids(storage))
+        assert found[:3] == ["call_1", "call_2", "call_3"], f"killed at {point}: {found}"
+        assert len(found) == 4, f"killed at {point}: {found}"
+        store = open_store(storage)
+        calls = {record.call_id: record.outcome for record in store.select(Selection())}
+        store.close()
+        assert calls == {"call_1": "answered", "call_2": "answered", "call_3": "lost"}, f"killed at {point}"
+        assert list((storage / JOURNAL_FOLDER).glob("*.journal")) == [], f"killed at {point}"
 
 
 def test_a_log_that_cannot_be_written_is_told_once_and_tried_again(tmp_path):
