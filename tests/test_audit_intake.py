@@ -3,6 +3,7 @@
 import fcntl
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -311,3 +312,21 @@ def test_an_archive_that_another_process_writes_is_left_alone(tmp_path):
     other.close()
     one.close()
     assert "another process" in said[0]
+
+
+def test_threads_that_tell_at_the_same_moment_are_all_heard(tmp_path):
+    start = threading.Barrier(4)
+
+    def tell() -> None:
+        start.wait()
+        for _ in range(5):
+            record_in(tmp_path, event("key.created", actor="ann", origin="here"))
+
+    threads = [threading.Thread(target=tell) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    drain(tmp_path)
+
+    assert len(set(ids(tmp_path))) == 20
