@@ -3,6 +3,7 @@
 import fcntl
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from headworks.audit_intake import AuditDraining, catch_up_audit, committed, dra
 from headworks.auditing import AUDIT_FOLDER, AnchorTerms, AuditTerms, event, keep_for_audit, record_in
 from headworks.calls import AuditEvent, Opened, OutcomeReport, Settled
 from headworks.config import Secret
-from headworks.records import JOURNAL_FOLDER, MARKS_FOLDER, drain_lock, drain_once
+from headworks.records import JOURNAL_FOLDER, MARKS_FOLDER, Selection, drain_lock, drain_once, open_store
 from headworks.records.frames import MAGIC, frame
 from headworks.records.segments import Segment
 
@@ -32,7 +33,8 @@ def opened(n: int, **fields) -> Opened:
 
 
 def settled(n: int, **fields) -> Settled:
-    return Settled(opened(n, key_id="key_1", user=fields.pop("user", "")), "answered", 200, 5, **fields)
+    source = fields.pop("source", "")
+    return Settled(opened(n, key_id="key_1", user=fields.pop("user", ""), source=source), "answered", 200, 5, **fields)
 
 
 def write(storage: Path, *entries, number: int = 0, worker: str = "worker-1") -> Path:
@@ -69,7 +71,14 @@ def test_calls_reports_and_events_become_entries(tmp_path):
     report = OutcomeReport("outcome_1", NOW_US, "resolved", "boolean", "true", call_id="call_1", key_id="key_1")
     done = event("key.created", actor="ann", origin="console", target="key_2", detail={"team": "desk"})
     refused = Settled(opened(2), "refused", 403, 5, error_code="model_not_allowed")
-    write(tmp_path, opened(1), settled(1, workload="triage", prompt_version="1.2.0"), report, done, refused)
+    write(
+        tmp_path,
+        opened(1),
+        settled(1, workload="triage", prompt_version="1.2.0", source="203.0.113.9"),
+        report,
+        done,
+        refused,
+    )
 
     drain(tmp_path)
 
@@ -78,7 +87,7 @@ def test_calls_reports_and_events_become_entries(tmp_path):
     call = found["call_1"]
     assert (call.what, call.outcome, call.at_us) == ("call", "answered", NOW_US + 6)
     assert (call.body.who, call.body.target, call.body.workload) == ("key_1", "fast", "triage")
-    assert call.body.prompt_version == "1.2.0"
+    assert (call.body.prompt_version, call.body.source) == ("1.2.0", "203.0.113.9")
     assert found["call_2"].body.error_code == "model_not_allowed"
     assert found["outcome_1"].body.target == "call_1"
     assert found[done.event_id].body.detail == {"team": "desk"}
@@ -168,7 +177,9 @@ def test_a_kill_at_any_write_loses_no_entry_and_doubles_none(tmp_path):
     write(start, opened(2), settled(2, user="bob"), opened(3), event("x.y", actor="", origin=""), number=1)
     script = Path(__file__).parent / "audit" / "killed_draining.py"
 
-    done = subprocess.run([sys.executable, script, start, copies], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, script, start, copies, "1", "alone"], capture_output=True, text=True, check=True
+    )
 
     points = int(done.stdout)
     assert points > 25
@@ -180,6 +191,42 @@ def test_a_kill_at_any_write_loses_no_entry_and_doubles_none(tmp_path):
         found = sorted(ids(storage))
         assert found[:3] == ["call_1", "call_2", "call_3"], f"killed at {point}: {found}"
         assert len(found) == 4, f"killed at {point}: {found}"
+
+
+@pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.long)])
+def test_a_kill_between_the_records_and_the_log_loses_no_entry_and_doubles_none(tmp_path, step):
+    start, copies = tmp_path / "start", tmp_path / "copies"
+    write(start, opened(1), settled(1, user="ann"))
+    drain(start)
+    drain_once(start)
+    (start / "later").mkdir()
+    path = write(start, opened(2), settled(2, user="bob"), opened(3), event("x.y", actor="", origin=""), number=1)
+    path.rename(start / "later" / path.name)
+    script = Path(__file__).parent / "audit" / "killed_draining.py"
+
+    done = subprocess.run(
+        [sys.executable, script, start, copies, str(step), "handed"], capture_output=True, text=True, check=True
+    )
+
+    points = int(done.stdout)
+    assert points > 60 / step
+    for point in range(1, points + 1):
+        storage = copies / str(point)
+        for late in (storage / "later").iterdir():
+            late.rename(storage / JOURNAL_FOLDER / late.name)
+        drain_once(storage)
+        draining = AuditDraining(terms_of(storage), report=lambda _: None)
+        draining.drain(is_last=True)
+        draining.close()
+        drain_once(storage)
+        found = sorted(ids(storage))
+        assert found[:3] == ["call_1", "call_2", "call_3"], f"killed at {point}: {found}"
+        assert len(found) == 4, f"killed at {point}: {found}"
+        store = open_store(storage)
+        calls = {record.call_id: record.outcome for record in store.select(Selection())}
+        store.close()
+        assert calls == {"call_1": "answered", "call_2": "answered", "call_3": "lost"}, f"killed at {point}"
+        assert list((storage / JOURNAL_FOLDER).glob("*.journal")) == [], f"killed at {point}"
 
 
 def test_a_log_that_cannot_be_written_is_told_once_and_tried_again(tmp_path):
@@ -265,3 +312,21 @@ def test_an_archive_that_another_process_writes_is_left_alone(tmp_path):
     other.close()
     one.close()
     assert "another process" in said[0]
+
+
+def test_threads_that_tell_at_the_same_moment_are_all_heard(tmp_path):
+    start = threading.Barrier(4)
+
+    def tell() -> None:
+        start.wait()
+        for _ in range(5):
+            record_in(tmp_path, event("key.created", actor="ann", origin="here"))
+
+    threads = [threading.Thread(target=tell) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    drain(tmp_path)
+
+    assert len(set(ids(tmp_path))) == 20

@@ -3,7 +3,7 @@
 import pytest
 
 from headworks.access import Door, Grant
-from headworks.calls import Caller
+from headworks.calls import Caller, Settled
 from headworks.errors import Refusal
 from headworks.exchange import Request
 
@@ -82,3 +82,28 @@ def test_no_key_at_all_is_no_bad_key(hall):
 class Quiet:
     def respond(self, status, headers, body):
         """Nobody listens."""
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "source"),
+    [
+        ("198.51.100.4", b"203.0.113.9", "198.51.100.4"),  # nobody trusts it
+        ("192.0.2.7", b"203.0.113.9", "203.0.113.9"),
+        ("192.0.2.7", b"10.9.9.9, 203.0.113.9, 192.0.2.1", "203.0.113.9"),  # what the caller wrote itself is left of it
+        ("192.0.2.7", b"not an address", ""),
+    ],
+)
+def test_each_call_says_from_where_it_came_behind_trusted_proxies(hall, peer, forwarded, source):
+    hall.make(sightings=Seen(), door=Door(["192.0.2.0/24"]))
+    asked = request(peer=peer, x_forwarded_for=forwarded)
+    hall.gateway.admit(asked)
+    for one in (asked, asked.again(b"")):
+        hall.gateway.handle(one, Quiet())
+    assert [entry.opened.source for entry in hall.entries() if isinstance(entry, Settled)] == [source, source]
+
+
+def test_where_there_is_no_audit_log_no_address_is_kept(hall):
+    asked = request()
+    hall.gateway.admit(asked)
+    hall.gateway.handle(asked, Quiet())
+    assert hall.settled.opened.source == ""

@@ -66,7 +66,7 @@ class Admission(msgspec.Struct, frozen=True):
     that is not streamed. `times` is None where the caller says nothing of time. `may_fall_back` and `retries` are what
     the caller allows of further attempts, None where it says nothing. `cache_control` is what it says of answers that
     were given before. `peer` is who sent that head: a request that is taken for one like it comes over the same
-    connection."""
+    connection. `source` is the caller's address behind the proxies that are trusted, where the audit log wants it."""
 
     route: Route
     grant: Grant | None
@@ -81,6 +81,7 @@ class Admission(msgspec.Struct, frozen=True):
     retries: int | None = None
     cache_control: bytes = b""
     peer: str = ""
+    source: str = ""
 
     def due_s(self, longest_s: float, *, is_streamed: bool) -> float:
         """Seconds that a call may take, of which configuration allows `longest_s`."""
@@ -92,7 +93,7 @@ class Admission(msgspec.Struct, frozen=True):
         return longest_s
 
 
-def admission_of(request: Request, route: Route, grant: Grant | None, edition: object) -> Admission:
+def admission_of(request: Request, route: Route, grant: Grant | None, edition: object, source: str = "") -> Admission:
     """What is known of a request from its head alone.
 
     Raises:
@@ -119,6 +120,7 @@ def admission_of(request: Request, route: Route, grant: Grant | None, edition: o
         _retries(headers),
         headers.get(b"cache-control", b""),
         request.peer,
+        source,
     )
 
 

@@ -5,14 +5,14 @@ is anchored. Calls that a dead worker left open are entered as lost, as the reco
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from secrets import token_hex
 
 import msgspec
 
 from headworks.audit.anchors import Anchoring, AnchorPlace
-from headworks.audit.entries import Body, Content, NewEntry
+from headworks.audit.entries import Body, CallBody, CallFigures, Content, NewEntry
 from headworks.audit.keys import MasterKeys
 from headworks.audit.sealing import AuditLog
 from headworks.auditing import AuditTerms, event, keep_for_audit, record_in
@@ -22,15 +22,20 @@ from headworks.records import (
     JOURNAL_FOLDER,
     Batch,
     Committed,
+    Drained,
     Drainer,
+    Handover,
     Progress,
     drain_lock,
+    joined,
 )
 from headworks.records.segments import end_of_entries, list_segments
 
 DAY_US = 86_400_000_000
 _WAIT_STEP_S = 0.05
 _MOST_COURSE = 500
+
+NOTHING_DRAINED = Drained()
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_opened = msgspec.msgpack.Decoder(Opened).decode
@@ -59,9 +64,7 @@ class AuditIntake:
         """Make a batch durable, whole or not at all, and move it into the archive."""
         connection = self._connection
         with self._log.ledger.taking():
-            connection.executemany(
-                "DELETE FROM calls_open WHERE call_id = ?", [(settled.opened.call_id,) for settled in batch.settled]
-            )
+            connection.executemany("DELETE FROM calls_open WHERE call_id = ?", [(call_id,) for call_id in batch.closed])
             connection.executemany(
                 "INSERT INTO calls_open (call_id, writer, entry) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 [(opened.call_id, writer, _encode(opened)) for writer, opened in batch.opened],
@@ -128,13 +131,25 @@ class AuditDraining:
         ]
         self._anchoring = Anchoring(places, every_s=terms.anchor_every_s, report=report, clock=clock)
 
+    def take(self, handovers: Sequence[Handover]) -> int:
+        """Take in what who drains the records has read, and hands on; returns how many entries that is.
+
+        A log that has just been opened takes in what the journals hold, for nobody may hand on what it lacks.
+        """
+        if self._drainer is None:
+            return self.drain()
+        return self._do(lambda drainer: drainer.take(joined(handovers)) if handovers else NOTHING_DRAINED)
+
     def drain(self, *, is_last: bool = False) -> int:
         """Take in what the journals hold at this moment; returns how many entries were read of them.
 
         Where the log cannot be used, that is told once, and the journals wait.
         """
+        return self._do(Drainer.drain, is_last=is_last)
+
+    def _do(self, drain: Callable[[Drainer], Drained], *, is_last: bool = False) -> int:
         try:
-            drained = self._opened().drain()
+            drained = drain(self._opened())
             assert self._log is not None, "it has just been opened"
             self._anchoring.keep(self._log.settle(int(self._now() * 1e6)), is_last=is_last)
         except StorageError as error:
@@ -251,7 +266,7 @@ def _offsets(terms: AuditTerms) -> dict[str, int]:
     ledger = open_ledger(terms.folder, masters_of(terms))
     try:
         with ledger.errors():
-            waiting = ledger.waiting(1)
+            waiting = ledger.waiting()
             rows = ledger.connection.execute("SELECT name, offset FROM journals").fetchall()
         return {} if waiting else dict(rows)
     finally:
@@ -271,33 +286,34 @@ def progress_of(log: AuditLog) -> dict[str, Progress]:
 def entry_of_call(call: Settled) -> NewEntry:
     """The entry of a call that has ended."""
     opened = call.opened
-    figures: dict[str, str | int] = {
-        "endpoint": opened.endpoint,
-        "provider": opened.provider,
-        "model": opened.model,
-        "served_model": call.served_model,
-        "attempts": call.attempts,
-        "verdict": call.verdict,
-        "course": call.course[:_MOST_COURSE],
-        "input_tokens": call.input_tokens,
-        "output_tokens": call.output_tokens,
-        "cost_pico": max(0, call.cost_pico),
-        "prompt_hash": call.prompt_hash,
-        "caller_key": call.caller_key,
-        "trace_id": call.trace_id,
-    }
-    body = Body(
-        who=opened.key_id,
-        owner=opened.owner,
-        team=opened.team,
-        user=opened.user,
-        target=opened.requested_model,
-        workload=call.workload or opened.workload,
-        prompt_version=call.prompt_version,
-        status=call.status,
-        error_code=call.error_code,
-        detail={name: value for name, value in figures.items() if value},
-        content=commitment(call.request_body, call.response_body, call.template_values),
+    figures = CallFigures(
+        opened.endpoint,
+        opened.provider,
+        opened.model,
+        call.served_model,
+        call.attempts,
+        call.verdict,
+        call.course[:_MOST_COURSE],
+        call.input_tokens,
+        call.output_tokens,
+        max(0, call.cost_pico),
+        call.prompt_hash,
+        call.caller_key,
+        call.trace_id,
+    )
+    body = CallBody(
+        opened.key_id,
+        opened.owner,
+        opened.team,
+        opened.user,
+        opened.source,
+        opened.requested_model,
+        call.workload or opened.workload,
+        call.prompt_version,
+        call.status,
+        call.error_code,
+        figures,
+        commitment(call.request_body, call.response_body, call.template_values),
     )
     at_us = opened.opened_us + max(0, call.total_us)
     return NewEntry(_bounded(at_us), opened.call_id, "call", call.outcome, body)

@@ -7,6 +7,7 @@ drains for it (the control plane; without one, `headworks audit`).
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,9 @@ AUDIT_FOLDER = "audit"
 
 _JOURNAL_BYTES = 1_073_741_824
 """The default of `storage.journal_bytes`."""
+
+_one_writer = threading.Lock()
+"""A journal is of one writer, and all threads of a process have one name as such."""
 
 _LEAST_CHARACTERS = 32
 """As of the server secret: 128 bits, if they were written in hexadecimal."""
@@ -167,4 +171,5 @@ def record(project: Project, *events: AuditEvent) -> None:
 def record_in(storage: Path, *events: AuditEvent, limit_bytes: int = _JOURNAL_BYTES) -> None:
     """The same for a storage folder whose project has an audit log. Raises StorageError."""
     keep_for_audit(storage, is_on=True)
-    report_outcomes(storage, events, limit_bytes=limit_bytes)
+    with _one_writer:
+        report_outcomes(storage, events, limit_bytes=limit_bytes)

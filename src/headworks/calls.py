@@ -233,8 +233,8 @@ WITHHELD: frozenset[Verdict] = frozenset({"invalid", "blocked", "held"})
 class Opened(msgspec.Struct, frozen=True, array_like=True, tag="o", gc=False):
     """The journal entry that is durable before an upstream is called: who calls what.
 
-    Times are microseconds since the Unix epoch. Fields may be added at the end only: journals outlive
-    releases.
+    Times are microseconds since the Unix epoch. `source` is the address that the call came from, where there is an
+    audit log, which alone keeps it. Fields may be added at the end only: journals outlive releases.
     """
 
     call_id: str
@@ -250,6 +250,7 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, tag="o", gc=False):
     is_streamed: bool = False
     request_bytes: int = 0
     workload: str = ""
+    source: str = ""
 
 
 class Settled(msgspec.Struct, frozen=True, array_like=True, tag="s", gc=False):

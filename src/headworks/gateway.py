@@ -146,6 +146,7 @@ class Gateway:
         route = find_route(request.method, request.path)
         grant: Grant | None = None
         edition = self._ring.edition
+        source = ""
         if route.needs_key:
             grant = self._identify(request)
             if not grant.may_call(route.endpoint):
@@ -156,10 +157,11 @@ class Gateway:
                     kind="permission_error",
                 )
             if self._sightings is not None:
-                self._sightings.used(grant.caller.key_id, self._door.origin(request.peer, request.headers))
+                source = self._door.origin(request.peer, request.headers)
+                self._sightings.used(grant.caller.key_id, source)
             if not grant.is_lasting:
                 edition = object()  # it must be asked for anew each time
-        request.admission = admission_of(request, route, grant, edition)
+        request.admission = admission_of(request, route, grant, edition, source)
         if route.stored is not None and route.stored.act in (Act.UPLOAD, Act.FILL):
             request.incoming = BodyStream()
 
@@ -186,10 +188,11 @@ class Gateway:
                 call.caller = refusal.caller
             elif isinstance(admission, Admission) and admission.grant is not None:
                 call.caller = admission.grant.caller
+                call.source = admission.source
                 is_told = False  # it had come in: its record says whose it was
             if is_told and self._sightings is not None:
-                origin = self._door.origin(request.peer, request.headers)
-                self._sightings.refused(refusal.code, origin, call.endpoint, call.caller.key_id)
+                call.source = self._door.origin(request.peer, request.headers)
+                self._sightings.refused(refusal.code, call.source, call.endpoint, call.caller.key_id)
         self._refuse(call, refusal, reply)
 
     def handle(self, request: Request, reply: Reply) -> Running | None:  # noqa: C901 - a step apart costs each call
@@ -200,7 +203,7 @@ class Gateway:
             self._own_answers.tell_state(admission.route, reply)
             return None
         route = admission.route
-        call = self._begin(route.endpoint, grant.caller, len(request.body))
+        call = self._begin(route.endpoint, grant.caller, len(request.body), admission.source)
         self.in_flight += 1
         try:
             if (

@@ -29,7 +29,7 @@ from headworks.config.walk import suggestion
 from headworks.errors import ConfigError, LimitsUnavailable, Problem, SecretError
 from headworks.provider_plans import ProviderPlan, provider_plan
 from headworks.routing import Member
-from headworks.secrets import Kept, KnownKeys
+from headworks.secrets import Kept, KnownKeys, with_known
 from headworks.token_issuers import check_key_sets
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def read_settings(
     """
     config = project.config
     keys = KnownKeys(project, environment, kept, asks=asks)
+    environment = with_known(environment, kept)
     plans = tuple(provider_plan(project, name, keys) for name in config.providers)
     names = tuple((name, model.provider, model.model, model.fallback) for name, model in config.models.items())
     groups = {

@@ -128,6 +128,7 @@ class OpenCall(msgspec.Struct, gc=False):
     opened_us: int
     request_bytes: int
     started_s: float
+    source: str = ""
     requested_model: str = ""
     provider: str = ""
     model: str = ""
@@ -173,6 +174,7 @@ class OpenCall(msgspec.Struct, gc=False):
             self.is_streamed,
             self.request_bytes,
             "" if self.work is None else self.work.workload,
+            self.source,
         )
         return entry
 
@@ -257,7 +259,7 @@ class CallMaker:
         self._ms = 0
         self._beginning = ""
 
-    def begin(self, endpoint: str, caller: Caller, request_bytes: int = 0) -> OpenCall:
+    def begin(self, endpoint: str, caller: Caller, request_bytes: int = 0, source: str = "") -> OpenCall:
         """A call that begins now."""
         now_us = time_ns() // 1000
         ms = now_us // 1000
@@ -265,7 +267,9 @@ class CallMaker:
             self._ms = ms
             self._beginning = f"call_{ms:011x}{self._own}"
         self._count = count = (self._count + 1) & 0xFFFFFF
-        return OpenCall(f"{self._beginning}{count:06x}", caller, endpoint, now_us, request_bytes, perf_counter())
+        return OpenCall(
+            f"{self._beginning}{count:06x}", caller, endpoint, now_us, request_bytes, perf_counter(), source
+        )
 
 
 class EntryWriter(Protocol):

@@ -33,25 +33,46 @@ def test_a_key_has_at_least_160_random_bits():
     assert RANDOM_BYTES * 8 >= 160
 
 
-def test_different_randomness_makes_different_keys():
+@pytest.mark.parametrize("count", [20_000, pytest.param(1_000_000, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
+def test_different_randomness_makes_different_keys(count):
     chance = random.Random(1)
-    keys = {make_key(chance.randbytes) for _ in range(20_000)}
+    keys = {make_key(chance.randbytes) for _ in range(count)}
 
-    assert len(keys) == 20_000
+    assert len(keys) == count
 
 
-@pytest.mark.parametrize("seed", [bytes(24), b"\xff" * 24, bytes(range(24))])
-def test_every_single_wrong_character_is_noticed(seed):
-    key = make_key(lambda _: seed)
-    typos = {
-        key[:place] + wrong + key[place + 1 :]
-        for place in range(len(key))
-        for wrong in ALPHABET + "-_ .\x00é"
-        if wrong != key[place]
+def test_a_character_of_randomness_stands_for_all_of_its_bits():
+    """A key is as hard to guess as its random bytes are: no two of them, in any bit, make the same one."""
+    seed = bytes(range(RANDOM_BYTES))
+    flipped = {
+        make_key(lambda _, bit=bit: (int.from_bytes(seed, "big") ^ (1 << bit)).to_bytes(RANDOM_BYTES, "big"))
+        for bit in range(RANDOM_BYTES * 8)
     }
 
-    assert len(typos) > 2_000
-    assert not any(is_well_formed(typo) for typo in typos)
+    assert len(flipped | {make_key(lambda _: seed)}) == RANDOM_BYTES * 8 + 1
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        [bytes(24), b"\xff" * 24, bytes(range(24))],
+        pytest.param([random.Random(19).randbytes(24) for _ in range(500)], marks=pytest.mark.long),
+    ],
+    ids=["3", "500"],
+)
+def test_every_single_wrong_character_is_noticed(seeds):
+    """Each wrong character at each place: of five hundred keys, 1.3 million typos."""
+    for seed in seeds:
+        key = make_key(lambda _, seed=seed: seed)
+        typos = {
+            key[:place] + wrong + key[place + 1 :]
+            for place in range(len(key))
+            for wrong in ALPHABET + "-_ .\x00é"
+            if wrong != key[place]
+        }
+
+        assert len(typos) > 2_000
+        assert not any(is_well_formed(typo) for typo in typos)
 
 
 @given(KEYS, st.data())

@@ -2,6 +2,8 @@
 
 import getpass
 import json
+import shutil
+import socket
 
 import pytest
 
@@ -219,3 +221,82 @@ def test_what_cannot_be_used_is_said_with_its_place(run, project, line, complain
     code, _, err = run("audit", "search")
     assert code == 1
     assert complaint in err
+
+
+@pytest.fixture
+def other(tmp_path_factory, run, project, capsys):
+    """The log of another machine with the same server secret: a copy of its `audit` folder."""
+    mine, other = project / ".headworks", tmp_path_factory.mktemp("logs") / "gw-2"
+    other.mkdir()
+    (other / "headworks.yaml").write_text(CONFIG)
+    assert run("keys", "create", "app")[0] == 0
+    shutil.copytree(mine, other / ".headworks", ignore=shutil.ignore_patterns("audit", "journal"))
+    write_calls(other, "bob", "ann", "bob")
+    assert main(["audit", "search", "--config", str(other / "headworks.yaml")]) == 0
+    capsys.readouterr()
+    folder = other.parent / "copies" / "gw-2" / "audit"
+    shutil.copytree(other / ".headworks" / "audit", folder)
+    return folder
+
+
+def test_the_logs_of_several_machines_are_searched_by_time_and_say_which_one_it_was(run, project, other):
+    write_calls(project, "ann", "bob")
+    _, out, _ = run("audit", "search", "--json", "--what", "call", "--log", str(other))
+
+    entries = [json.loads(line) for line in out.splitlines()]
+
+    assert len(entries) == 5
+    assert [entry["time"] for entry in entries] == sorted((entry["time"] for entry in entries), reverse=True)
+    assert [entry["id"] for entry in entries if entry["log"] == "gw-2"] == ["call_2", "call_1", "call_0"]
+    assert {entry["log"] for entry in entries} == {"gw-2", socket.gethostname()}
+    _, out, _ = run("audit", "search", "--what", "call", "--log", str(other), "--limit", "1")
+    assert out.splitlines()[0].split()[-1] == "LOG"
+    assert len(out.splitlines()) == 2
+    (looked, *_) = [json.loads(line) for line in run("audit", "search", "--json", "--what", "audit")[1].splitlines()][
+        1:
+    ]
+    assert looked["detail"]["logs"] == 2
+
+
+@pytest.mark.parametrize(
+    ("form", "names"),
+    [
+        ("json", '"log":"gw-2"'),
+        ("ocsf", '"log_name":"gw-2"'),
+        ("cef", "dvchost=gw-2"),
+        ("sealed", '"sealed":'),
+    ],
+)
+def test_the_logs_of_several_machines_are_exported_together(run, project, other, form, names):
+    write_calls(project, "ann", "bob")
+    code, out, _ = run("audit", "export", "--what", "call", "--format", form, "--log", str(other))
+    assert (code, len(out.splitlines())) == (0, 5)
+    assert names in out
+
+
+def test_each_of_several_logs_is_verified_by_itself_with_its_own_anchors(run, project, other):
+    write_calls(project, "ann", "bob")
+    anchors = other.parents[2] / "gw-2" / "anchors.log"
+    asked = ("audit", "verify", "--log", str(other), "--anchors", str(anchors))
+    code, out, _ = run(*asked)
+    assert code == 0
+    assert out.count("The log is as it was written") == 2
+
+    (path,) = segment_files(other / "archive").values()
+    path.write_bytes(path.read_bytes().replace(b'"id":"call_1"', b'"id":"call_7"'))
+    code, out, _ = run(*asked, "--json")
+    mine, theirs = [json.loads(line) for line in out.splitlines()]
+    assert code == 1
+    assert (mine["is_good"], theirs["is_good"], theirs["log"]) == (True, False, "gw-2")
+
+    code, out, _ = run("audit", "verify", "--anchors", str(anchors))  # nobody gave the log that they are of
+    assert code == 1
+    assert "lacks this checkpoint" in out
+
+
+def test_what_is_no_log_or_the_same_one_is_refused(run, project, other, tmp_path):
+    assert "has no audit log" in run("audit", "search", "--log", str(tmp_path / "nothing"))[2]
+    own = str(project / ".headworks" / "audit")
+    run("audit", "search")
+    assert "are the same log" in run("audit", "search", "--log", own)[2]
+    assert "give either --log" in run("audit", "verify", "--archive", own, "--log", str(other))[2]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headworks.config import Reference, is_local_reference, is_reference, parse_reference, read_secret
+from headworks.config import Reference, is_local_reference, is_reference, parse, parse_reference, read_secret
 from headworks.errors import SecretError
 
 
@@ -48,7 +48,7 @@ def test_only_those_that_need_no_network_are_local(tmp_path):
     assert is_local_reference("env:KEY")
     assert is_local_reference("file:key")
     assert not is_local_reference("vault:secret/a#b")
-    with pytest.raises(SecretError, match="write `env:NAME` or `file:PATH`"):
+    with pytest.raises(SecretError, match="none is asked here"):
         read_secret("vault:secret/a#b", base=tmp_path, environment={})
 
 
@@ -62,11 +62,19 @@ def test_no_text_becomes_a_reference_with_a_way_out_of_its_place(rest, scheme):
 
 
 @pytest.mark.parametrize(
-    ("field", "place"),
-    [("access", "access: {secret: 'vault:secret/a#b'}"), ("quotas", "quotas: {valkey: 'aws-sm:a'}")],
+    "place",
+    [
+        "access: {secret: 'vault:secret/a#b'}",
+        "quotas: {valkey: 'aws-sm:a'}",
+        "records: {store: 'postgresql://a@b/c', store_password: 'gcp-sm:a/b'}",
+        "audit: {key: 'azure-kv:vault/a', previous_keys: ['keyring:a/b']}",
+    ],
 )
-def test_what_a_start_needs_first_is_not_in_a_manager(problems, field, place):
-    found = problems(f"{place}\nproviders: {{a: {{kind: simulator}}}}")
+def test_what_a_start_needs_may_be_in_a_manager(place, tmp_path):
+    parse(f"{place}\nproviders: {{a: {{kind: simulator}}}}", file="headworks.yaml", base=tmp_path)
 
-    assert len(found) == 1
-    assert "this one is read before a secret manager can be asked" in found[0]
+
+def test_what_opens_a_manager_is_in_none(problems):
+    (found,) = problems("secrets: {vault: {token: 'vault:secret/a#b'}}\nproviders: {a: {kind: simulator}}")
+
+    assert "this one is read before a secret manager can be asked" in found

@@ -16,7 +16,8 @@ from headworks.audit.verifying import verify
 from headworks.auditing import AuditTerms
 from headworks.calls import Opened, Settled
 from headworks.config import Secret
-from headworks.console import run
+from headworks.console import auditing, run
+from headworks.console.auditing import MOST_BYTES
 from headworks.console.control_plane import (
     LONGEST_REST_S,
     LONGEST_RETRY_S,
@@ -85,7 +86,9 @@ def test_what_comes_while_it_runs_is_drained_and_so_is_what_came_before_the_stop
     assert recorded(tmp_path) == ["call_1", "call_2", "call_3"]
 
 
-def test_the_audit_log_gets_what_the_records_get_and_nothing_is_left_in_the_journals(tmp_path):
+@pytest.mark.parametrize("most_bytes", [MOST_BYTES, 0], ids=["handed on", "read again"])
+def test_the_audit_log_gets_what_the_records_get_and_nothing_is_left_in_the_journals(tmp_path, monkeypatch, most_bytes):
+    monkeypatch.setattr(auditing, "MOST_BYTES", most_bytes)
     secret = "0123456789abcdef0123456789abcdef"
     terms = AuditTerms(tmp_path, Secret(secret), (), None, {}, (), 60.0)
     write(tmp_path, settled(1))

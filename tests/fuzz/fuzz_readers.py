@@ -1,6 +1,7 @@
 """Mutated requests, read by us and by another reader: what both take is the same request.
 
     python tests/fuzz/fuzz_readers.py --seconds 60 [--seed N]
+    python tests/fuzz/fuzz_readers.py --connections 10000000 [--seed N]
 
 A proxy in front that reads one request where we read two, or another path, is how requests are smuggled. The other
 reader is h11, a parser of its own that shares no code with ours. Whatever it refuses, we may read; what it reads, we
@@ -88,24 +89,26 @@ def check(server, loop, data):
     return agreed
 
 
-def fuzz(seconds, seed):
-    """Fuzz for so long; returns how many requests two readers agreed on."""
+def fuzz(seconds, connections, seed):
+    """Fuzz for so long, or so often where that is not 0; returns how many requests two readers agreed on, and how many
+    connections they have read."""
     chance = random.Random(seed)
     loop = asyncio.new_event_loop()
     wheel = TimerWheel(loop)
     loop.set_exception_handler(lambda *_: None)
     try:
         server = FuzzedServer(Noting(), limits=LIMITS, wheel=wheel, loop=loop)
-        count = 0
+        count = read = 0
         due_s = time.monotonic() + seconds
-        while time.monotonic() < due_s:
+        while read < connections if connections else time.monotonic() < due_s:
+            read += 1
             data = mutated(chance)
             try:
                 count += check(server, loop, data)
             except BaseException:
                 sys.stderr.write(f"seed {seed}: {data!r}\n")
                 raise
-        return count
+        return count, read
     finally:
         wheel.close()
         loop.close()
@@ -114,7 +117,9 @@ def fuzz(seconds, seed):
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--seconds", type=float, default=10.0)
+    arguments.add_argument("--connections", type=int, default=0)
     arguments.add_argument("--seed", type=int, default=None)
     chosen = arguments.parse_args()
     first = chosen.seed if chosen.seed is not None else random.SystemRandom().randrange(2**32)
-    print(f"seed {first}: {fuzz(chosen.seconds, first)} requests, nothing found")
+    requests, tried = fuzz(chosen.seconds, chosen.connections, first)
+    print(f"seed {first}: {requests} requests of {tried} connections, nothing found")

@@ -24,6 +24,14 @@ def test_nothing_is_found_in_a_moment(fuzzer):
     assert fuzzed(fuzzer, 0.4, "--seed", "1") > 5
 
 
+@pytest.mark.parametrize(
+    "connections",
+    [1_000, pytest.param(10_000_000, marks=[pytest.mark.long, pytest.mark.timeout(14_400)])],
+)
+def test_two_readers_agree_on_so_many_connections(connections):
+    assert fuzzed("fuzz_readers.py", 0, "--seed", "29", "--connections", str(connections)) > connections / 5
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("fuzzer", FUZZERS)
 def test_nothing_is_found_in_a_minute(fuzzer):

@@ -34,6 +34,18 @@ def test_no_incident_and_no_number_is_missing():
     assert [int(row.split("|")[1]) for row in rows(THIRTY)] == list(range(1, 31))
 
 
+def test_each_of_the_thirty_says_what_it_comes_to():
+    assert [row for row in rows(THIRTY) if len(row.split(" | ")) != 4 or not row.split(" | ")[2].strip()] == []
+
+
+def test_a_row_that_names_no_test_or_one_that_is_not_there_is_noticed():
+    """The check itself, on a page that is wrong in both ways."""
+    wrong = "| 1 | x | 0 | `tests/hardening/test_threat_model.py::test_that_nobody_has_written` |\n| 2 | x | 0 | none |"
+    (named,) = re.findall(TEST, wrong)
+    assert f"def {named[1]}(" not in (ROOT / named[0]).read_text("utf-8").replace(wrong, "")
+    assert re.search(TEST, wrong.splitlines()[1]) is None
+
+
 def test_each_of_owasps_ten_has_a_row_that_says_what_is_left_to_the_user():
     table = PAGE.partition("## OWASP Top 10")[2].partition("\n## ")[0]
 

@@ -80,3 +80,13 @@ def test_what_is_no_database_is_refused_and_left_alone(tmp_path):
 def test_the_store_is_for_its_owner_only(sqlite_store, tmp_path):
     for path in tmp_path.iterdir():
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_from_where_a_call_came_is_not_kept_not_even_while_it_is_under_way(sqlite_store, calls, tmp_path):
+    sqlite_store.commit(Batch(opened=[("worker-1", calls.opened(1, source="203.0.113.77"))]))
+    sqlite_store.commit(Batch(settled=[calls.settled(2, source="203.0.113.77")]))
+
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(b"call_000001" in path.read_bytes() for path in files)
+    assert not any(b"203.0.113.77" in path.read_bytes() for path in files)
+    assert sqlite_store.commit(Batch(ended_writers=["worker-1"])).lost == 1

@@ -31,6 +31,9 @@ ROOT = Path(__file__).parents[2]
 CLASSIFIER = ("<!-- classifier: begin -->", "<!-- classifier: end -->")
 """Between these stands what `train.py` has written."""
 PAGE = ROOT / "docs" / "explanation" / "security-results.md"
+DATA = ROOT / "tests" / "screening" / "injection" / "data"
+RECALL = DATA / "recall.json"
+"""What was found of each family, and of how many: below that by more than two points no change may bring it."""
 MOST = 500
 """Cases of one family."""
 CHUNK = 2000
@@ -39,11 +42,13 @@ CHUNK = 2000
 
 def main(folder: Path) -> None:
     """Measure, and write the page."""
-    attacks = dict(_attacks(folder))
+    attacks = dict(sampled_attacks(folder))
     benign = dict(_benign(folder))
     policy = InjectionPolicy.compile(Injection())
     detector, fallback = Detector(), Detector(prefers_re2=False)
     lines = [_HEAD, "\n## Wordings: what is found of attacks\n", *_head("Family", "Cases", "Found", "95 % interval")]
+    found = {name: [sum(bool(detector.find(text)) for text in texts), len(texts)] for name, texts in attacks.items()}
+    RECALL.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     for name, texts in attacks.items():
         lines.append(_row(name, texts, lambda text: bool(detector.find(text))))
         assert all(detector.find(text) == fallback.find(text) for text in texts), "both engines find the same"
@@ -98,7 +103,8 @@ def benign_texts(folder: Path) -> dict[str, list[str]]:
     return dict(_benign(folder))
 
 
-def _attacks(folder: Path) -> Iterator[tuple[str, list[str]]]:
+def sampled_attacks(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """At most `MOST` of each source, the same each time."""
     for source, texts in attack_texts(folder).items():
         yield source, _chance(source.partition(",")[0]).sample(texts, min(MOST, len(texts)))
 
@@ -120,6 +126,17 @@ def _benign(folder: Path) -> Iterator[tuple[str, list[str]]]:
     with (folder / "xstest_prompts.csv").open(encoding="utf-8") as file:
         yield "Hard, XSTest", [row["prompt"] for row in csv.DictReader(file) if row["label"] == "safe"]
     yield "WildGuard, benign", [case["prompt"] for case in json.loads((folder / "wildguard.json").read_text())]
+
+
+def hard_benign() -> list[str]:
+    """What people say in good faith with the words that attacks are made of: three hundred and more.
+
+    Written by hand from situations (shells, builds, courts, lessons, furniture), before it was known what is found in
+    them; one wording, of ten of them, was then narrowed. A line is a saying, and the words that may stand in the place
+    of its `{}`.
+    """
+    sayings = (line.split("\t") for line in (DATA / "hard_benign.txt").read_text("utf-8").splitlines())
+    return [saying.format(word) for saying, words in sayings for word in words.split("|")]
 
 
 def _prompts(folder: Path) -> list[str]:
@@ -204,7 +221,7 @@ def _head(*titles: str) -> list[str]:
 
 def _row(name: str, texts: list[str], finds: Callable[[str], bool]) -> str:
     hits, count = sum(map(finds, texts)), len(texts)
-    low, high = _interval(hits, count)
+    low, high = interval(hits, count)
     return f"| {name} | {count:,} | {hits / count:.0%} | {low:.0%} to {high:.0%} |"
 
 
@@ -212,7 +229,7 @@ def _share(texts: list[str], finds: Callable[[str], bool]) -> str:
     return f"{sum(map(finds, texts)) / len(texts):.2%}"
 
 
-def _interval(hits: int, count: int) -> tuple[float, float]:
+def interval(hits: int, count: int) -> tuple[float, float]:
     """Wilson's, of 95 %."""
     z, share = 1.96, hits / count
     middle = share + z * z / (2 * count)

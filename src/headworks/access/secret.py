@@ -20,7 +20,7 @@ def server_secret(reference: SecretReference, folder: Path, environment: Mapping
     Any number of processes may be first at the same time: all get the same secret.
 
     Arguments:
-        reference: `env:NAME` or `file:PATH`.
+        reference: as for `read_secret`.
         folder: what a relative path is relative to.
         environment: where `env:` looks; usually `os.environ`.
 

@@ -49,11 +49,46 @@ class Body(msgspec.Struct, frozen=True, omit_defaults=True):
     content: Content | None = None
 
 
+class CallFigures(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """The `detail` of a call's body."""
+
+    endpoint: str
+    provider: str = ""
+    model: str = ""
+    served_model: str = ""
+    attempts: int = 0
+    verdict: str = ""
+    course: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_pico: int = 0
+    prompt_hash: str = ""
+    caller_key: str = ""
+    trace_id: str = ""
+
+
+class CallBody(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A `Body` of a call, as it is made and encoded: field by field the same, and read back as such."""
+
+    who: str = ""
+    owner: str = ""
+    team: str = ""
+    user: str = ""
+    source: str = ""
+    target: str = ""
+    workload: str = ""
+    prompt_version: str = ""
+    status: int = 0
+    error_code: str = ""
+    detail: CallFigures | None = None
+    content: Content | None = None
+
+
 class AuditEntry(msgspec.Struct, frozen=True):
     """One entry, opened. `body` is None where its key was destroyed: erased, or its time was over.
 
     `number` counts from 0, `at_us` is in microseconds since the Unix epoch. `what` is `call`, `outcome`, or an event's
-    name (`key.created`, ...). `segment` and `line` say where it lies.
+    name (`key.created`, ...). `segment` and `line` say where it lies, `log` on which machine, where several are shown.
     """
 
     number: int
@@ -64,6 +99,7 @@ class AuditEntry(msgspec.Struct, frozen=True):
     body: Body | None
     segment: int
     line: int
+    log: str = ""
 
 
 class NewEntry(msgspec.Struct, frozen=True):
@@ -73,14 +109,14 @@ class NewEntry(msgspec.Struct, frozen=True):
     entry_id: str
     what: str
     outcome: str
-    body: Body
+    body: Body | CallBody
 
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Body).decode
 
 
-def encode_body(body: Body) -> bytes:
+def encode_body(body: Body | CallBody) -> bytes:
     """A body as it is sealed."""
     return _encode(body)
 

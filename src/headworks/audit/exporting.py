@@ -39,6 +39,8 @@ def as_json(entry: AuditEntry) -> bytes:
         shown["is_erased"] = True
     else:
         shown |= msgspec.to_builtins(entry.body)
+    if entry.log:
+        shown["log"] = entry.log
     return _encode(shown | {"segment": entry.segment, "line": entry.line})
 
 
@@ -47,6 +49,14 @@ def as_ocsf(entry: AuditEntry) -> bytes:
     body = entry.body or _NOTHING
     user = {"uid": body.who, "name": body.owner, "groups": [{"name": body.team}] if body.team else None}
     enduser = {"uid": body.user} if body.user else None
+    metadata: dict[str, object] = {
+        "version": OCSF_VERSION,
+        "uid": entry.entry_id,
+        "sequence": entry.number,
+        "product": {"name": "Headworks", "vendor_name": "Headworks", "version": __version__},
+    }
+    if entry.log:
+        metadata["log_name"] = entry.log
     event: dict[str, object] = {
         "class_uid": _API_ACTIVITY,
         "category_uid": _APPLICATION_ACTIVITY,
@@ -59,12 +69,7 @@ def as_ocsf(entry: AuditEntry) -> bytes:
         "status": entry.outcome,
         "status_code": str(body.status) if body.status else body.error_code or None,
         "status_detail": body.error_code or None,
-        "metadata": {
-            "version": OCSF_VERSION,
-            "uid": entry.entry_id,
-            "sequence": entry.number,
-            "product": {"name": "Headworks", "vendor_name": "Headworks", "version": __version__},
-        },
+        "metadata": metadata,
         "actor": {"user": {name: value for name, value in user.items() if value}},
         "api": {"operation": entry.what, "service": {"name": "headworks"}},
         "src_endpoint": {"ip": body.source} if _is_address(body.source) else {"name": body.source or "unknown"},
@@ -88,6 +93,7 @@ def as_cef(entry: AuditEntry) -> bytes:
     fields = {
         "rt": str(entry.at_us // 1000),
         "externalId": entry.entry_id,
+        "dvchost": entry.log,
         "cn1Label": "number",
         "cn1": str(entry.number),
         "outcome": entry.outcome,

@@ -19,6 +19,9 @@ from headworks.audit.keys import KEY_BYTES, MasterKeys
 from headworks.database import open_database, storage_errors, transaction
 from headworks.errors import CommandError
 
+ROW_ENTRIES = 4096
+"""Most entries in one row, and so under one checkpoint."""
+
 _BUSY_S = 10.0
 _MOST_CACHED = 10_000
 
@@ -49,6 +52,8 @@ _MIGRATIONS = (
     CREATE INDEX calls_open_by_writer ON calls_open (writer);
     CREATE TABLE waiting (number INTEGER PRIMARY KEY, line BLOB NOT NULL) STRICT
     """,
+    # Of many entries, line after line, under the number of the first: a row each was what most of the time went into.
+    "ALTER TABLE waiting RENAME COLUMN line TO lines",
 )
 
 
@@ -277,18 +282,30 @@ class Ledger:
 
     def put_waiting(self, first: int, lines: Sequence[bytes]) -> None:
         """Keep the lines of entries until the archive has them. Within a transaction of the caller's."""
-        self.connection.executemany("INSERT INTO waiting VALUES (?, ?)", list(enumerate(lines, first)))
+        self.connection.executemany(
+            "INSERT INTO waiting VALUES (?, ?)",
+            [
+                (first + start, b"\n".join(lines[start : start + ROW_ENTRIES]))
+                for start in range(0, len(lines), ROW_ENTRIES)
+            ],
+        )
         self._set_meta("next", (first + len(lines)).to_bytes(8, "big"))
 
-    def waiting(self, limit: int) -> list[tuple[int, bytes]]:
-        """Entries that the archive may not have yet: number and line, in order."""
+    def waiting(self) -> tuple[int, list[bytes]] | None:
+        """Entries that the archive may not have yet: the number of the first, and the lines of some, in order."""
         with self.errors():
-            return self.connection.execute("SELECT * FROM waiting ORDER BY number LIMIT ?", (limit,)).fetchall()
+            row = self.connection.execute("SELECT number, lines FROM waiting ORDER BY number LIMIT 1").fetchone()
+        return None if row is None else (row[0], row[1].split(b"\n"))
 
-    def archived(self, before: int) -> None:
-        """The archive has every entry with a lower number than this."""
+    def archived(self, first: int) -> None:
+        """The archive has what `waiting` gave under this number."""
         with self.errors():
-            self.connection.execute("DELETE FROM waiting WHERE number < ?", (before,))
+            # It is ciphertext that lies in the archive for good: to overwrite it here would double what is written.
+            self.connection.execute("PRAGMA secure_delete = OFF")
+            try:
+                self.connection.execute("DELETE FROM waiting WHERE number = ?", (first,))
+            finally:
+                self.connection.execute("PRAGMA secure_delete = ON")
 
     def touch(self, newest: dict[str, int]) -> None:
         """Note of keys when their newest entry was. Within a transaction of the caller's."""

@@ -14,9 +14,6 @@ from headworks.audit.ledger import Ledger
 from headworks.audit.lines import Clear, seal
 from headworks.database import storage_errors
 
-BATCH_ENTRIES = 4096
-"""Most entries under one checkpoint."""
-
 LEDGER_FILE = "ledger.db"
 ARCHIVE_FOLDER = "archive"
 
@@ -81,11 +78,12 @@ class AuditLog:
     def settle(self, now_us: int) -> bytes:
         """Move what is in the ledger into the archive; returns the line of the last checkpoint, if there is any."""
         ledger, archive = self.ledger, self.archive
-        while waiting := ledger.waiting(BATCH_ENTRIES):
-            fresh = [bytes(line) for number, line in waiting if number >= archive.next]
+        while waiting := ledger.waiting():
+            first, lines = waiting
+            fresh = lines[max(0, archive.next - first) :]
             if fresh:
                 archive.append(fresh, now_us)
-            ledger.archived(archive.next)
+            ledger.archived(first)
         return archive.last_line
 
 
@@ -102,8 +100,8 @@ def open_ledger(folder: Path, masters: MasterKeys, *, is_writer: bool = False) -
 
 def least_next(ledger: Ledger) -> int:
     """The number of the first entry that the ledger still has: the archive must have all before it."""
-    waiting = ledger.waiting(1)
+    waiting = ledger.waiting()
     if waiting:
-        return waiting[0][0]
+        return waiting[0]
     with ledger.errors():
         return ledger.next_number()

@@ -10,12 +10,15 @@ imported only when their command is called, so that `headworks --help` stays qui
 """
 
 import argparse
+import functools
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from headworks._version import __version__
 from headworks.errors import HeadworksError
+from headworks.secret_source import ask_managers_with
 
 COMMANDS: dict[str, str] = {
     "init": "Write a commented starter project",
@@ -61,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not options.command:
         parser.print_help()
         return 0
+    ask_managers_with(functools.partial(_ask_manager, getattr(options, "config", None) or Path("headworks.yaml")))
     try:
         code: int = options.run(options)
     except HeadworksError as error:
@@ -72,7 +76,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader (`head`, `less`) has seen enough; what is left to flush has nowhere to go.
         sys.stderr.close()
         return 0
+    finally:
+        ask_managers_with(None)
     return code
+
+
+def _ask_manager(file: Path, reference: str, environment: Mapping[str, str]) -> str:
+    """What a manager has, asked as this command's configuration says. Raises ConfigError, SecretError."""
+    from headworks.config import load_state
+    from headworks.secrets import Managers  # only who has one loads what asks
+
+    project, _ = load_state(file)
+    return Managers.of(project, environment).fetch(reference).secret.reveal()
 
 
 def _parser(chosen: str) -> argparse.ArgumentParser:

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headworks.cli.audit_logs import logs_flag, run_over_logs
 from headworks.cli.audit_show import as_lines, print_entries, print_verdict
 from headworks.cli.lines import json_line, note
 from headworks.cli.moments import MOMENT_FORM, day, iso, moment
@@ -43,8 +44,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--public-key", action="append", default=[], metavar="KEY", help="whose signatures count, instead of our own"
     )
     verify.add_argument("--proof", type=Path, metavar="FILE", help="verify what `audit proof` wrote, and nothing else")
+    logs_flag(verify)
     search = _action(commands, "search", "List entries, the last ones first")
     _search_flags(search)
+    logs_flag(search)
     search.add_argument("--limit", type=int, default=_SHOWN, metavar="N", help=f"at most so many. Default: {_SHOWN}")
     show = _action(commands, "show", "Show every entry about a call or an event")
     show.add_argument("id", metavar="ID")
@@ -52,6 +55,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     proof.add_argument("id", metavar="ID")
     export = _action(commands, "export", "Write entries for other systems, the oldest first")
     _search_flags(export)
+    logs_flag(export)
     export.add_argument(
         "--format",
         choices=_FORMATS,
@@ -120,6 +124,14 @@ def run(options: argparse.Namespace) -> int:
         for signer in masters_of(terms).signers:
             print(signer.text)
         return 0
+    if getattr(options, "log", None):
+        is_search = options.action != "verify"
+        if not is_search and options.archive:
+            raise CommandError(
+                "give either --log, for logs with their ledgers, or --archive, for a copy of one archive"
+            )
+        keys = [] if is_search else [_signer(text) for text in options.public_key]
+        return run_over_logs(project, terms, options, _asked(options), _search(options) if is_search else None, keys)
     return _Audit(project, terms, options).do()
 
 

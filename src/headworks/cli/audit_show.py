@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 _COLOURS = {"answered": GREEN, "done": GREEN, "refused": YELLOW, "failed": RED, "lost": RED}
 
 
-def print_verdict(verdict: "Verdict", options: argparse.Namespace) -> int:
-    """Say what `verify` came to; returns the exit code."""
+def print_verdict(verdict: "Verdict", options: argparse.Namespace, *, log: str = "") -> int:
+    """Say what `verify` came to; returns the exit code. `log` names which one, where several are looked at."""
     if options.json:
         shown: dict[str, object] = {
             "is_good": verdict.is_good,
@@ -27,7 +27,7 @@ def print_verdict(verdict: "Verdict", options: argparse.Namespace) -> int:
                 {"file": finding.file, "line": finding.line, "message": finding.message} for finding in verdict.findings
             ],
         }
-        print(json_line(shown))
+        print(json_line(({"log": log} if log else {}) | shown))
         return 0 if verdict.is_good else 1
     for finding in verdict.findings:
         print(plain(str(finding)))
@@ -54,9 +54,14 @@ def print_entries(entries: "Sequence[AuditEntry]", options: argparse.Namespace) 
     if not entries:
         note("nothing is found", "audit")
         return
-    head = ("#", "TIME", "WHAT", "OUTCOME", "WHO", "FROM", "TARGET", "WORKLOAD", "ID")
-    table = Table(head, coloured=has_colours(), flexible=frozenset({4, 5, 6, 7}), width=terminal_width())
-    print("\n".join(table.lines([_row(entry) for entry in entries])))
+    head = ["#", "TIME", "WHAT", "OUTCOME", "WHO", "FROM", "TARGET", "WORKLOAD", "ID"]
+    rows = [_row(entry) for entry in entries]
+    if any(entry.log for entry in entries):
+        head.append("LOG")
+        for row, entry in zip(rows, entries, strict=True):
+            row.append(Cell(entry.log))
+    table = Table(tuple(head), coloured=has_colours(), flexible=frozenset({4, 5, 6, 7}), width=terminal_width())
+    print("\n".join(table.lines(rows)))
 
 
 def _row(entry: "AuditEntry") -> list[Cell]:

@@ -7,6 +7,7 @@ import msgspec
 
 from headworks.config import document
 from headworks.config.document import Fault, Mapping, Mark
+from headworks.config.managers import Secrets
 from headworks.config.reading import read_struct, read_text, read_tree
 from headworks.config.rules import Rules, inherit_timeouts
 from headworks.config.sections.access import Access
@@ -70,7 +71,7 @@ def load_state(path: Path) -> tuple[Project, tuple[Problem, ...]]:
     """As `load`, for a command that looks after keys or records: what is wrong elsewhere must not keep it from that.
 
     Returns the project, and the problems of its file: where there are any, the project has the `storage`, `access`,
-    `records` and `audit` that the file gives it and nothing more.
+    `records`, `audit` and `secrets` that the file gives it and nothing more.
 
     Raises:
         ConfigError: not readable, not YAML, or wrong where it says (or may have meant to say) which state is meant.
@@ -96,6 +97,7 @@ class _State(Section, frozen=True):
     access: Access = Access()
     records: Records = Records()
     audit: Audit = Audit()
+    secrets: Secrets = Secrets()
 
 
 def _state_of(text: str) -> Config | None:
@@ -124,7 +126,14 @@ def _state_of(text: str) -> Config | None:
         state = read_struct(sections, _State, file="", findings=findings, judge=Rules(findings, ()).judge)
     except ConfigError:
         return None
-    return Config(storage=state.storage, access=state.access, records=state.records, audit=state.audit, providers={})
+    return Config(
+        storage=state.storage,
+        access=state.access,
+        records=state.records,
+        audit=state.audit,
+        secrets=state.secrets,
+        providers={},
+    )
 
 
 def _is_below(mark: Mark, root: Mapping, index: int) -> bool:

@@ -1,7 +1,8 @@
 """Secrets by reference. A value that was read never shows itself.
 
 `env:NAME` and `file:PATH` are read here. What a secret manager keeps is named by the same kind of reference
-(`config.references`) and fetched by the room `secrets`: never from here, for it takes a network.
+(`config.references`) and fetched by the room `secrets`: never from here, for it takes a network. Where somebody has
+fetched it, or will (`secret_source`), it is read here like any other.
 """
 
 import os
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from headworks.config.managers import SecretReference
-from headworks.config.references import FORM, LOCAL_FORM, is_local_reference, is_reference
+from headworks.config.references import FORM, is_local_reference, is_reference
 from headworks.errors import SecretError
+from headworks.secret_source import ask_manager
 
 MAX_BYTES = 16_384
 """More than any provider's key; a larger file is a mistake."""
@@ -78,16 +80,21 @@ def read_secret(reference: SecretReference, *, base: Path, environment: Mapping[
     """The secret that a reference leads to.
 
     Arguments:
-        reference: `env:NAME`, or `file:PATH` (relative to `base`), whose file holds the secret as its only line.
+        reference: `env:NAME`, or `file:PATH` (relative to `base`), whose file holds the secret as its only line; or
+            a manager's.
         base: the folder of the file that the reference stands in.
-        environment: where `env:` looks; usually `os.environ`.
+        environment: where `env:` looks; usually `os.environ`. A manager's secret that it has, under the reference
+            itself (`secrets.with_known`), is not asked for.
 
     Raises:
-        SecretError: not set, not readable, empty, or not one line of visible ASCII; names the reference only.
+        SecretError: not set, not readable, empty, or not one line of visible ASCII; or its manager does not give it.
+            Names the reference only.
     """
     if not is_local_reference(reference):
-        form = LOCAL_FORM if is_reference(reference) else FORM
-        raise SecretError(f"not a secret reference that can be read here: write {form}")
+        if not is_reference(reference):
+            raise SecretError(f"not a secret reference that can be read here: write {FORM}")
+        known = environment.get(reference)
+        return one_line(reference, ask_manager(reference, environment) if known is None else known)
     path = secret_file(reference, base=base)
     if path is None:
         value = environment.get(reference.removeprefix("env:"))

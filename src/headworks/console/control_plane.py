@@ -225,7 +225,13 @@ class _Draining:
     def _drain_into(self, store: Store) -> None:
         try:
             self._begin_sinks()
-            drainer = Drainer(self._storage / JOURNAL_FOLDER, store, now=self._now, report=self._say)
+            drainer = Drainer(
+                self._storage / JOURNAL_FOLDER,
+                store,
+                now=self._now,
+                report=self._say,
+                hand_on=None if self._audit is None else self._audit.hand_on,
+            )
             rest_s = SHORTEST_REST_S
             is_told = False
             purged_s = looked_s = -math.inf

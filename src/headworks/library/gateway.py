@@ -29,7 +29,7 @@ from headworks.hull import Hull
 from headworks.library.mailbox import Mailbox
 from headworks.library.rotating import Rotator
 from headworks.records import drain_once
-from headworks.secrets import Kept, look_at_keys
+from headworks.secrets import Kept, look_at_keys, with_known
 from headworks.settings import Settings, read_settings
 from headworks.telemetry import Metrics, report
 from headworks.wheel import TimerWheel
@@ -78,7 +78,7 @@ class InProcessGateway:
         self._is_closed = False
         self._rotator = Rotator(settings.project, kept or {}, self._rekey)
         self._run(self._open())
-        self._drainer = _Drainer(settings)
+        self._drainer = _Drainer(settings, kept or {})
 
     def openai(self, **options: Any) -> "_OpenAI":
         """The official synchronous client; `options` are passed on to it (`timeout`, `max_retries`, …).
@@ -174,10 +174,10 @@ class InProcessGateway:
 class _Drainer:
     """Moves records from the journal to the store and the audit log now and then, where no control plane does."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, kept: Kept) -> None:
         self._storage = settings.project.storage
         self._url = settings.store_url
-        self._audit = audit_terms(settings.project)
+        self._audit = audit_terms(settings.project, with_known(os.environ, kept))
         keep_for_audit(self._storage, is_on=self._audit is not None)
         self._trouble = ""
         self._passes = 0

@@ -11,6 +11,7 @@ May import `calls`, `errors`, `database`, `config` and `catalogue`.
 """
 
 from headworks.records.draining import MARKS_FOLDER, Drained, Drainer, drain_lock
+from headworks.records.handing_on import HandOn, Handover, joined, without_batch
 from headworks.records.journal import Journal
 from headworks.records.mark import open_mark
 from headworks.records.outcomes import read_outcomes, wilson
@@ -65,6 +66,8 @@ __all__ = [
     "Drained",
     "Drainer",
     "Figures",
+    "HandOn",
+    "Handover",
     "Intake",
     "Journal",
     "ObjectSelection",
@@ -88,10 +91,12 @@ __all__ = [
     "drain_once",
     "find_call",
     "has_store",
+    "joined",
     "may_have_records",
     "open_mark",
     "open_store",
     "read_outcomes",
     "report_outcomes",
     "wilson",
+    "without_batch",
 ]

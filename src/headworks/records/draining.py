@@ -4,14 +4,15 @@ How far a segment has been read is written in the same transaction as what was r
 process is killed. A segment is removed when it is read to its end and nobody holds it any more. What can be said of
 a *writer* (see `segments`) is only said after its segments' locks were tried and the folder was listed again.
 
-Where there is an audit log, two drain the same journals, each at its own pace: one for the records, and one for the
-audit, which *marks* what it has read to its end. Records' drainer removes only what is marked. So whoever drains the
-records, the audit log misses nothing; and while it cannot be written, journals grow to their bound.
+Where there is an audit log, two drain, each with its own word on how far it is: one for the records, which reads, and
+hands on what it has read (`handing_on`); and one for the audit, which reads by itself only what it was not handed, and
+*marks* what it has to its end. Records' drainer removes only what is marked. So whoever drains the records, the audit
+log misses nothing; and while it cannot be written, journals grow to their bound.
 """
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -30,7 +31,9 @@ from headworks.calls import (
 from headworks.database import storage_errors
 from headworks.errors import StorageError
 from headworks.records.frames import Gap
+from headworks.records.handing_on import HandOn, Handover
 from headworks.records.segments import (
+    CHUNK_BYTES,
     DAMAGED_SUFFIX,
     UNBORN_SUFFIX,
     Segment,
@@ -92,6 +95,7 @@ class Drainer:
         now: seconds since the Unix epoch.
         report: told in a sentence what an operator must know (bytes that cannot be read, say).
         is_audit: drain for the audit log: mark what is finished, and leave its removal to who drains the records.
+        hand_on: is told of every batch.
     """
 
     def __init__(
@@ -102,32 +106,63 @@ class Drainer:
         now: Callable[[], float],
         report: Callable[[str], None],
         is_audit: bool = False,
+        hand_on: HandOn | None = None,
     ) -> None:
         self._folder = folder
         self._store = store
         self._is_audit = is_audit
+        self._hand_on = hand_on
         self._marks = folder / MARKS_FOLDER
         self._now = now
         self._report = report
         self._progress: dict[str, Progress] = store.progress()
         self._forgotten: list[str] = []
         self._troubled: dict[str, str] = {}
+        # Found gone by an earlier pass, of this one or of one before it: see `_mark_finished`.
+        self._gone = {name for name in self._progress if is_audit and not (self._marks / name).exists()}
 
-    def drain(self) -> Drained:
+    def take(self, handover: Handover) -> Drained:
+        """Take in what another drainer of this folder has read; read as far by ourselves where we cannot.
+
+        Raises:
+            StorageError: as `drain`.
+        """
+        batch = handover.batch
+        if batch is None or not self._is_at(handover.before, batch):
+            return self.drain(handover.after)
+        done = self._store.commit(msgspec.structs.replace(batch, forgotten=self._forgotten))
+        self._progress.update(batch.progress)
+        self._forgotten = []
+        self._tidy()
+        return Drained(handover.entries, done.recorded, done.lost)
+
+    def _is_at(self, before: Mapping[str, Progress], batch: Batch) -> bool:
+        """Whether we have read just what another one had, of all that it had left to read, or reads with this batch."""
+        nothing = Progress(0)
+        unfinished = {name for name, position in self._progress.items() if not position.is_finished}
+        names = before.keys() | batch.progress.keys() | unfinished
+        return all(self._progress.get(name, nothing) == before.get(name, nothing) for name in names)
+
+    def drain(self, bounds: Mapping[str, Progress] | None = None) -> Drained:
         """Take in everything that the journals hold at this moment.
+
+        Arguments:
+            bounds: take in only so much of each segment, by name; of others nothing.
 
         Raises:
             StorageError: the store or the folder cannot be used. Nothing is lost: make a new drainer and try again.
         """
         segments = list_segments(self._folder)
-        batch = _Building(self._store)
+        if bounds is not None:
+            segments = {segment: size for segment, size in segments.items() if segment.name in bounds}
+        batch = _Building(self._store, self._hand_on)
         halted: set[str] = set()
         idle: set[str] = set()
         for segment, size in segments.items():
             if segment.writer in halted:
                 continue  # in order or not at all
             try:
-                is_final = self._read(segment, size, batch)
+                is_final = self._read(segment, size, batch, None if bounds is None else bounds[segment.name])
             except StorageError as error:
                 self._tell_once(segment.name, str(error))
                 halted.add(segment.writer)
@@ -137,15 +172,19 @@ class Drainer:
         self._end_writers(idle | batch.finished(self._progress), batch)
         drained = batch.commit(self._progress, self._forgotten)
         self._forgotten = []
+        self._tidy()
+        return drained
+
+    def _tidy(self) -> None:
         if self._is_audit:
             self._mark_finished()
         else:
             self._remove_finished()
             self._remove_unborn()
-        return drained
 
-    def _read(self, segment: Segment, size: int, batch: "_Building") -> bool:
-        """Read a segment up to `size`, its size when this pass began, or to its end if nobody writes to it.
+    def _read(self, segment: Segment, size: int, batch: "_Building", bound: Progress | None) -> bool:
+        """Read a segment up to `size`, its size when this pass began, or to its end if nobody writes to it; of one that
+        is not finished by its bound, up to that.
 
         Returns whether it is read to its end and will not grow.
         """
@@ -153,11 +192,15 @@ class Drainer:
         if known.is_finished:
             return True
         offset = known.offset
+        is_bounded = bound is not None and not bound.is_finished
+        if bound is not None and is_bounded:
+            size = bound.offset
         with open_segment(self._folder, segment) as descriptor:
             # In this order: what it holds when it is found without a lock is all that it will ever hold.
-            is_final = not is_locked(descriptor)
+            is_final = not is_bounded and not is_locked(descriptor)
             while is_final or offset < size:
-                stretch = read(descriptor, offset, is_final=is_final, limit=BATCH_ENTRIES)
+                most = min(CHUNK_BYTES, size - offset) if is_bounded else CHUNK_BYTES
+                stretch = read(descriptor, offset, is_final=is_final, limit=BATCH_ENTRIES, chunk_bytes=most)
                 self._tell_gaps(segment, stretch.gaps)
                 is_at_end = stretch.end == offset
                 batch.add(segment, stretch.entries, Progress(stretch.end), stretch.end - offset)
@@ -204,14 +247,22 @@ class Drainer:
             self._report(trouble)
 
     def _mark_finished(self) -> None:
-        """Say of each segment that is read to its end that it may go, and forget those that are gone."""
+        """Say of each segment that is read to its end that it may go, and forget those that are gone.
+
+        Not at once: what was handed on before it went, and comes to us after this pass, may be about it. To whom
+        everything is handed in order, that comes with the next one.
+        """
         for name in [name for name, progress in self._progress.items() if progress.is_finished]:
             mark = self._marks / name
             with storage_errors(mark):
                 if (self._folder / name).exists():
                     mark.touch(0o600)
-                else:
+                    self._gone.discard(name)
+                elif name not in self._gone:
                     mark.unlink(missing_ok=True)
+                    self._gone.add(name)
+                else:
+                    self._gone.remove(name)
                     self._forgotten.append(name)
                     del self._progress[name]
 
@@ -243,8 +294,9 @@ class Drainer:
 class _Building:
     """A batch while it grows. Opened entries whose call settles in the same batch never reach the store."""
 
-    def __init__(self, store: Intake) -> None:
+    def __init__(self, store: Intake, hand_on: HandOn | None) -> None:
         self.ended_writers: list[str] = []
+        self._hand_on = hand_on
         self._store = store
         self._settled: list[Settled] = []
         self._opened: dict[str, tuple[str, Opened]] = {}
@@ -252,9 +304,10 @@ class _Building:
         self._prefixes: dict[str, bytes] = {}
         self._cached: dict[str, tuple[int, int]] = {}
         self._objects: list[ObjectNote] = []
+        self._closing: list[str] = []
         self._events: list[AuditEvent] = []
         self._positions: dict[str, Progress] = {}
-        self._bytes = 0
+        self._bytes = self._handed = 0
         self._drained = Drained()
 
     @property
@@ -286,7 +339,8 @@ class _Building:
                 self._cached[entry.settled.opened.call_id] = entry.saved_pico, entry.age_s
                 entry = entry.settled
             if isinstance(entry, Settled):
-                self._opened.pop(entry.opened.call_id, None)
+                if self._opened.pop(entry.opened.call_id, None) is None:
+                    self._closing.append(entry.opened.call_id)
                 self._settled.append(entry)
             elif isinstance(entry, Opened):
                 self._opened[entry.call_id] = (segment.writer, entry)
@@ -306,27 +360,31 @@ class _Building:
         moved = {name: position for name, position in self._positions.items() if progress.get(name) != position}
         entries = self._settled or self._opened or self._outcomes or self._objects
         if entries or moved or forgotten or self.ended_writers:
-            opened = list(self._opened.values())
-            done = self._store.commit(
-                Batch(
-                    self._settled,
-                    opened,
-                    self.ended_writers,
-                    moved,
-                    forgotten,
-                    self._outcomes,
-                    self._prefixes,
-                    self._objects,
-                    self._events,
-                    self._cached,
-                )
+            batch = Batch(
+                self._settled,
+                list(self._opened.values()),
+                self.ended_writers,
+                moved,
+                forgotten,
+                self._outcomes,
+                self._prefixes,
+                self._objects,
+                self._events,
+                self._cached,
+                self._closing,
             )
+            done = self._store.commit(batch)
             total = self._drained
             self._drained = Drained(total.entries, total.recorded + done.recorded, total.lost + done.lost)
+            if self._hand_on is not None and (moved or self.ended_writers):
+                before = progress.copy()
+                after = {**before, **moved}
+                self._hand_on(Handover(before, after, batch, total.entries - self._handed, self._bytes))
+                self._handed = total.entries
         progress.update(self._positions)
         self._settled, self._opened, self._outcomes, self._positions, self._bytes = [], {}, [], {}, 0
         self._prefixes, self._objects = {}, []
-        self._events = []
+        self._events, self._closing = [], []
         self._cached = {}
         self.ended_writers = []
         return self._drained

@@ -15,8 +15,15 @@ import msgspec
 
 from headworks.calls import JournalEntry
 
-MAGIC = b"hwjrnl1\n"
-"""The first bytes of every segment; the digit is the version of this layout."""
+LAYOUT = 1
+"""The version of what segments hold: of the frames, and of which types of entries there may be. Fields at the end of an
+entry change nothing, for who does not know them leaves them out. A type more does: who does not know it would take the
+calls in it for lost. So it needs a higher version, and an older release does not drain it (see `segments`)."""
+
+MAGIC = b"hwjrnl%d\n" % LAYOUT
+"""The first bytes of every segment; the digit is the layout's version."""
+
+_SOME_MAGIC = re.compile(rb"hwjrnl([0-9])\n")
 
 MAX_PAYLOAD_BYTES = 1 << 29
 """No entry is larger (SQLite holds values of up to 10^9 bytes). A greater length is damage."""
@@ -53,6 +60,12 @@ class Stretch(msgspec.Struct, frozen=True):
     entries: list[JournalEntry]
     end: int
     gaps: tuple[Gap, ...] = ()
+
+
+def layout_of(magic: bytes) -> int:
+    """The layout's version that the first bytes of a segment say; 0 if they say none."""
+    found = _SOME_MAGIC.fullmatch(magic)
+    return 0 if found is None else int(found[1])
 
 
 def frame(entry: JournalEntry) -> bytes:

@@ -5,6 +5,9 @@ an exclusive `flock` on the segment that it writes to, and takes the next one be
 
 - a segment without a lock never grows again;
 - a writer whose segments are all without locks, in a listing made *after* the locks were tried, is dead.
+
+A segment that a newer release has written, in a layout that this one does not know, is not read and not removed: what
+its calls came to is not for this release to say.
 """
 
 import fcntl
@@ -16,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from headworks.errors import StorageError
-from headworks.records.frames import MAGIC, Gap, Stretch, scan, wanted_bytes
+from headworks.records.frames import LAYOUT, MAGIC, Gap, Stretch, layout_of, scan, wanted_bytes
 
 SUFFIX = ".journal"
 UNBORN_SUFFIX = ".unborn"
@@ -85,7 +88,7 @@ def open_segment(folder: Path, segment: Segment) -> Iterator[int]:
     """A descriptor to read the segment with.
 
     Raises:
-        StorageError: it cannot be opened.
+        StorageError: it cannot be opened, or is one of a newer release's.
     """
     path = folder / segment.name
     try:
@@ -93,6 +96,12 @@ def open_segment(folder: Path, segment: Segment) -> Iterator[int]:
     except OSError as error:
         raise StorageError(f"{path} cannot be opened: {error.strerror}") from error
     try:
+        layout = layout_of(os.pread(descriptor, len(MAGIC), 0))
+        if layout > LAYOUT:
+            raise StorageError(
+                f"{path} was written by a newer release of Headworks (its layout is {layout}, this one knows "
+                f"{LAYOUT}): it stays until that release drains it"
+            )
         yield descriptor
     finally:
         os.close(descriptor)

@@ -10,7 +10,7 @@ All of it blocks, and none of it belongs on an event loop. May import `config` a
 from headworks.secrets.asking import Ask, Asker, Heard, HttpAsker
 from headworks.secrets.fetched import Fetched
 from headworks.secrets.keeper import Held, Keeper, Kept, Version, pack, unpack
-from headworks.secrets.known import KnownKeys, look_at_keys
+from headworks.secrets.known import KnownKeys, look_at_keys, with_known
 from headworks.secrets.managers import Managers
 from headworks.secrets.references import references_of, references_of_provider
 from headworks.secrets.standing import (
@@ -52,5 +52,6 @@ __all__ = [
     "references_of_provider",
     "standing_of",
     "unpack",
+    "with_known",
     "write_standing",
 ]

@@ -25,6 +25,16 @@ def look_at_keys(project: Project, environment: Mapping[str, str] = os.environ, 
     return keeper.kept
 
 
+def with_known(environment: Mapping[str, str], kept: Kept | None) -> Mapping[str, str]:
+    """An environment for `read_secret` that has what is kept, each under its reference: nobody is asked for that again.
+
+    It holds secrets in the clear: for the call that reads them, and nothing else.
+    """
+    if not kept:
+        return environment
+    return {**environment, **{name: held.versions[0].secret.reveal() for name, held in kept.items()}}
+
+
 class KnownKeys:
     """What references lead to: from what is kept, or else looked up; of managers only where that is allowed."""
 

@@ -1,14 +1,26 @@
-"""Which secrets a project's providers name."""
+"""Which secrets a project names: its providers', and those that a start needs."""
 
 from collections.abc import Iterator
 
-from headworks.config import Project, is_reference
+from headworks.config import Project, is_local_reference, is_reference
 
 
 def references_of(project: Project) -> tuple[str, ...]:
-    """Each once, but for those of the environment, which cannot change while a process runs."""
+    """Each once, but for those of the environment, which cannot change while a process runs, and for files that only a
+    start needs."""
     found = (reference for name in project.config.providers for reference in references_of_provider(project, name))
-    return tuple(dict.fromkeys(one for one in found if not one.startswith("env:")))
+    kept = (reference for reference in references_of_start(project) if not is_local_reference(reference))
+    return tuple(dict.fromkeys([*(one for one in found if not one.startswith("env:")), *kept]))
+
+
+def references_of_start(project: Project) -> Iterator[str]:
+    """What is read once, at the start: what keys are hashed under, what opens the store, the shared books, the log."""
+    config = project.config
+    yield config.access.secret
+    audit = config.audit
+    for reference in (config.records.store_password, config.quotas.valkey, audit.key, *audit.previous_keys):
+        if reference is not None:
+            yield reference
 
 
 def references_of_provider(project: Project, name: str) -> Iterator[str]:

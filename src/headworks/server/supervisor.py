@@ -23,7 +23,7 @@ from headworks.auditing import audit_terms, event, keep_for_audit, operator, rec
 from headworks.config import Project, load, open_access_problem, parse, read_text
 from headworks.console import channels_of, control_plane, sink_terms
 from headworks.errors import ConfigError, HeadworksError, StorageError
-from headworks.secrets import Kept, forget, look_at_keys, pack, references_of, unpack
+from headworks.secrets import Kept, forget, look_at_keys, pack, references_of, unpack, with_known
 from headworks.server.children import Child, tell
 from headworks.server.keeper import NAME as KEEPER
 from headworks.server.keeper import key_set_urls, run_keeper
@@ -83,7 +83,7 @@ class Supervisor:
         self._say = say
         self._announce = announce
         self._storage = settings.project.storage
-        self._audit = audit_terms(settings.project, os.environ)
+        self._audit = audit_terms(settings.project, with_known(os.environ, kept))
         self._run_folder = self._storage / RUN_FOLDER
         self._workers = [Child(f"worker_{index + 1}") for index in range(settings.project.config.server.workers)]
         self._control_plane = Child(_CONTROL_PLANE)

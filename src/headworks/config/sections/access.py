@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from headworks import calls
-from headworks.config.managers import LocalSecretReference
+from headworks.config.managers import SecretReference
 from headworks.config.sections.administration import Organisations, RoleRules, Users
 from headworks.config.sections.base import Cidr, FilePath, Priority, Seconds, Section
 from headworks.config.sections.limits import Limits, Spending
@@ -117,7 +117,7 @@ class Access(Section, frozen=True):
         Meta(description="`keys`: a virtual key is needed. `open`: anyone who reaches the port; for local trial only."),
     ] = "keys"
     secret: Annotated[
-        LocalSecretReference,
+        SecretReference,
         Meta(
             description="The server secret under which keys are hashed. A `file:` that does not exist is created with "
             "a random secret on first use; losing it makes every key invalid."

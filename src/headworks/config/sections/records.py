@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from headworks.config.managers import LocalSecretReference
+from headworks.config.managers import LocalSecretReference, SecretReference
 from headworks.config.sections.base import FilePath, Seconds, Section
 from headworks.config.sections.extensions import LOCAL_NAME, Sink
 
@@ -35,7 +35,7 @@ class Quotas(Section, frozen=True):
     """Who keeps the books of limits that several workers or machines share."""
 
     valkey: Annotated[
-        LocalSecretReference | None,
+        SecretReference | None,
         Meta(
             description="The URL of a Valkey or Redis server that all machines share, `valkey://host:6379` or, with "
             "TLS, `valkeys://...`. Left out: this machine's control plane keeps them."
@@ -79,7 +79,7 @@ class Records(Section, frozen=True):
         ),
     ] = None
     store_password: Annotated[
-        LocalSecretReference | None,
+        SecretReference | None,
         Meta(
             description="The password of `store`, as a reference. Left out: the server asks for none, or libpq knows."
         ),
@@ -123,14 +123,14 @@ class Audit(Section, frozen=True):
 
     enabled: Annotated[bool, Meta(description="Whether there is one.")] = True
     key: Annotated[
-        LocalSecretReference | None,
+        SecretReference | None,
         Meta(
             description="The secret that data keys are wrapped with and checkpoints signed with, at least 32 "
             "characters. Left out: one is derived from `access.secret`."
         ),
     ] = None
     previous_keys: Annotated[
-        tuple[LocalSecretReference, ...],
+        tuple[SecretReference, ...],
         Meta(description="Secrets that were `key` before: what they wrapped and signed can still be read."),
     ] = ()
     days: Annotated[

@@ -128,6 +128,7 @@ class Batch(msgspec.Struct, frozen=True):
         events: what else was done: for the audit log, and nothing to a store of records.
         cached: of calls among `settled` that were given an earlier call's answer, by call id: what that call cost in
             pico-dollars (-1: not known), and the answer's age in seconds.
+        closing: ids of the calls among `settled` that an earlier batch may have opened; None: all of them.
     """
 
     settled: Sequence[Settled] = ()
@@ -140,6 +141,12 @@ class Batch(msgspec.Struct, frozen=True):
     objects: Sequence[ObjectNote] = ()
     events: Sequence[AuditEvent] = ()
     cached: Mapping[str, tuple[int, int]] = {}
+    closing: Sequence[str] | None = None
+
+    @property
+    def closed(self) -> Sequence[str]:
+        """Ids of calls that are open no longer, if they were."""
+        return [one.opened.call_id for one in self.settled] if self.closing is None else self.closing
 
 
 class Committed(msgspec.Struct, frozen=True):

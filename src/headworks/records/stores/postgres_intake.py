@@ -9,7 +9,7 @@ from headworks.postgres import Connection
 from headworks.records.stores import Batch, Committed
 from headworks.records.stores.postgres_schema import make_partitions, take_commit_lock
 from headworks.records.stores.rollups import GROUP, LENGTH_GROUP, SUMS, TOKEN_SUMS, WASTE_GROUP, Rollups
-from headworks.records.stores.rows import COLUMNS, Row, lost, prefix_expires_us, row_of
+from headworks.records.stores.rows import COLUMNS, Row, kept_opened, lost, prefix_expires_us, row_of
 
 _INDEXED_BYTES = 240
 """Most bytes of a text that stands in an ordered index, whose entries have a bound (2,704 bytes): that of the rollups
@@ -53,7 +53,6 @@ _NOTE_OBJECT = (
     "WHERE excluded.noted_us >= objects.noted_us"
 )
 
-_encode = msgspec.msgpack.Encoder().encode
 _decode_opened = msgspec.msgpack.Decoder(Opened).decode
 
 
@@ -79,9 +78,8 @@ def take_in(connection: Connection, batch: Batch, site: str) -> Committed:
     take_commit_lock(connection)
     rollups = Rollups()
     recorded = _record(connection, batch.settled, rollups, batch)
-    if batch.settled:
-        ended = [call.opened.call_id for call in batch.settled]
-        connection.execute("DELETE FROM calls_open WHERE call_id = ANY(%s)", (ended,))
+    if batch.closed:
+        connection.execute("DELETE FROM calls_open WHERE call_id = ANY(%s)", (list(batch.closed),))
     _open(connection, batch.opened, site)
     lost_calls = 0
     if batch.ended_writers:
@@ -174,7 +172,7 @@ def _open(connection: Connection, opened: Sequence[tuple[str, Opened]], site: st
                 site,
                 [call.call_id for _, call in opened],
                 [writer for writer, _ in opened],
-                [_encode(call) for _, call in opened],
+                [kept_opened(call) for _, call in opened],
             ),
         )
 

@@ -1,5 +1,7 @@
 """A settled call as the values of a record: what every engine writes."""
 
+import msgspec
+
 from headworks.calls import Opened, Settled
 from headworks.records.stores import PREFIX_DAYS, Record
 
@@ -78,6 +80,14 @@ def row_of(call: Settled, cached: tuple[int, int] | None = None) -> Row:
 def prefix_expires_us(opened_us: int) -> int:
     """Until when a call's fingerprint is kept."""
     return _bounded(opened_us, 2**62) + PREFIX_DAYS * 86_400_000_000
+
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def kept_opened(opened: Opened) -> bytes:
+    """A call under way as a store keeps it until it is settled: without its address, which the audit log alone has."""
+    return _encode(msgspec.structs.replace(opened, source="") if opened.source else opened)
 
 
 def lost(opened: Opened) -> Settled:

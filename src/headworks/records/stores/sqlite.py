@@ -32,7 +32,7 @@ from headworks.records.stores import (
     Wasted,
 )
 from headworks.records.stores.rollups import Rollups, whole_hours
-from headworks.records.stores.rows import COLUMNS, lost, row_of
+from headworks.records.stores.rows import COLUMNS, kept_opened, lost, row_of
 from headworks.records.stores.sqlite_content import (
     erase,
     expire,
@@ -55,7 +55,6 @@ _INSERT_CALL = (
     "ON CONFLICT (call_id) DO NOTHING"
 )
 
-_encode = msgspec.msgpack.Encoder().encode
 _decode_opened = msgspec.msgpack.Decoder(Opened).decode
 
 
@@ -79,12 +78,10 @@ class SqliteStore:
         rollups = Rollups()
         with storage_errors(self._path), transaction(connection):
             recorded = self._record(batch.settled, rollups, batch)
-            connection.executemany(
-                "DELETE FROM calls_open WHERE call_id = ?", [(settled.opened.call_id,) for settled in batch.settled]
-            )
+            connection.executemany("DELETE FROM calls_open WHERE call_id = ?", [(call_id,) for call_id in batch.closed])
             connection.executemany(
                 "INSERT INTO calls_open (call_id, writer, entry) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                [(opened.call_id, writer, _encode(opened)) for writer, opened in batch.opened],
+                [(opened.call_id, writer, kept_opened(opened)) for writer, opened in batch.opened],
             )
             lost_calls = sum(self._record(self._take_open(writer), rollups, Batch()) for writer in batch.ended_writers)
             connection.executemany(

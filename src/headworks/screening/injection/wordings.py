@@ -86,7 +86,7 @@ _WRITTEN: tuple[tuple[str, str], ...] = (
     (
         "leak",
         r"""
-        \b(?:repeat|print|output|copy|translate|encode|summari[sz]e)\b[^.]{0,30}?
+        \b(?:repeat|print|output|copy|translate|encode|summari[sz]e)\b[^.:]{0,30}?
         \b(?:everything|all (?:the )?(?:text|words)|the (?:text|words|sentences?))\b[^.]{0,15}?\babove\b
         """,
     ),
