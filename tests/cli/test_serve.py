@@ -2,9 +2,11 @@
 
 import os
 import signal
+from contextlib import closing
 
 import pytest
 
+from headworks.access import KEYS_FILE, KeyStore
 from headworks.cli import main
 from headworks.config import load
 from headworks.server import supervisor
@@ -54,3 +56,16 @@ def test_no_flag_opens_a_gateway_without_keys_to_other_machines(handler, capsys,
 
     assert main(["serve", "--config", str(tmp_path), "--host", host]) == 1
     assert "1:16: access.mode: `open` is for this machine alone" in capsys.readouterr().err
+
+
+def test_a_restart_leaves_the_trial_keys_of_earlier_starts_good(handler, monkeypatch, tmp_path):
+    file = tmp_path / "headworks.yaml"
+    file.write_text("providers: {sim: {kind: simulator}}\n")
+    settings = read_settings(load(file), {})
+    monkeypatch.setattr(supervisor, "serve", lambda *_, prepare, **__: prepare(settings) or 0)
+
+    assert main(["serve", "--config", str(file)]) == 0
+    assert main(["serve", "--config", str(file)]) == 0
+
+    with closing(KeyStore(settings.project.storage / KEYS_FILE)) as store:
+        assert [record.revoked_at for record in store.list()] == [None, None]
