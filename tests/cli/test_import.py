@@ -1,3 +1,4 @@
+import importlib
 import json
 from pathlib import Path
 
@@ -47,6 +48,16 @@ def test_where_nothing_is_missing_it_ends_with_0(whole, capsys):
     assert "4 mapped" not in printed.splitlines()[0]
     assert "0 missing" in printed
     assert "set   OPENAI_API_KEY" in printed
+    assert f"Next: set these variables, then cd {whole.parent / 'new'} && headworks check" in printed
+
+
+def test_on_a_narrow_terminal_what_became_of_a_setting_stands_below_it(whole, capsys, monkeypatch):
+    monkeypatch.setattr(importlib.import_module("headworks.cli.import"), "terminal_width", lambda: 60)
+
+    assert main(["import", "litellm", str(whole), "--dry-run"]) == 0
+    report = capsys.readouterr().out.partition("LINE")[2].partition("\n\n")[0]
+    assert max(map(len, report.splitlines())) <= 60
+    assert "model_list[0].model_name\n      models.chat: openai/gpt-6-luna" in report
 
 
 def test_nothing_that_is_there_is_overwritten_without_force(whole, capsys):

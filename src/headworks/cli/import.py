@@ -14,16 +14,19 @@ file cannot be read.
 import argparse
 import os
 import re
+import shlex
 import sys
+import textwrap
 from pathlib import Path
 
 import msgspec
 
-from headworks.cli.tables import GREEN, GREY, YELLOW, Cell, Table, has_colours, plain
+from headworks.cli.tables import GREEN, GREY, YELLOW, Cell, Table, has_colours, plain, terminal_width
 from headworks.errors import ConfigError, HeadworksError
 from headworks.importing import GATEWAYS, Fate, Imported, import_file
 
 _COLOURS: dict[Fate, int] = {"mapped": GREEN, "needless": GREY, "missing": YELLOW}
+_INDENT = " " * 6
 _ORIGIN = r"https?://[A-Za-z0-9._\[\]:-]+"
 
 
@@ -65,6 +68,8 @@ def run(options: argparse.Namespace) -> int:
         print(_as_json(made, written, with_files=options.dry_run))
     else:
         _print(made, written, dry_run=options.dry_run)
+        if written:
+            print(f"\n{_next(made, options.into)}")
     return 1 if made.counts["missing"] else 0
 
 
@@ -97,8 +102,7 @@ def _print(made: Imported, written: list[Path], *, dry_run: bool) -> None:
         [Cell(str(one.line)), Cell(one.fate, _COLOURS[one.fate]), Cell(plain(one.setting)), Cell(plain(one.text))]
         for one in made.findings
     ]
-    table = Table(("LINE", "FATE", "SETTING", "WHAT BECAME OF IT"), right=frozenset({0}), coloured=has_colours())
-    for line in table.lines(rows):
+    for line in _lines(rows, terminal_width()):
         print(line)
     counts = made.counts
     print(
@@ -109,6 +113,25 @@ def _print(made: Imported, written: list[Path], *, dry_run: bool) -> None:
     for one in made.variables:
         clear = ", whose value stands in the source in clear: withdraw that key" if one.was_clear else ""
         print(f"set   {one.name}: {plain(one.purpose)}{clear}")
+
+
+def _lines(rows: list[list[Cell]], width: int | None) -> list[str]:
+    """The report as a table; where it does not fit into `width` columns, each text below its setting."""
+    titles, right = ("LINE", "FATE", "SETTING", "WHAT BECAME OF IT"), frozenset({0})
+    if width is None or max(map(len, Table(titles, right=right, coloured=False).lines(rows))) <= width:
+        return Table(titles, right=right, coloured=has_colours()).lines(rows)
+    heads = Table(titles[:3], right=right, coloured=has_colours()).lines([row[:3] for row in rows])
+    lines = heads[:1]
+    for head, row in zip(heads[1:], rows, strict=True):
+        lines += [head, *textwrap.wrap(row[3].text, max(width, 40), initial_indent=_INDENT, subsequent_indent=_INDENT)]
+    return lines
+
+
+def _next(made: Imported, folder: Path) -> str:
+    """What to do with what was written."""
+    first = "set these variables, then " if made.variables else ""
+    there = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
+    return f"Next: {first}{there}headworks check && headworks serve"
 
 
 def _as_json(made: Imported, written: list[Path], *, with_files: bool) -> str:
