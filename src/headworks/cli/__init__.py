@@ -9,7 +9,6 @@ The module's docstring is the command's help text; its first line stands in the 
 imported only when their command is called, so that `headworks --help` stays quick.
 """
 
-import argparse
 import functools
 import importlib
 import sys
@@ -17,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from headworks._version import __version__
+from headworks.cli.parsing import Parser
 from headworks.errors import HeadworksError
 from headworks.secret_source import ask_managers_with
 
@@ -90,8 +90,8 @@ def _ask_manager(file: Path, reference: str, environment: Mapping[str, str]) -> 
     return Managers.of(project, environment).fetch(reference).secret.reveal()
 
 
-def _parser(chosen: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser(chosen: str) -> Parser:
+    parser = Parser(
         prog="headworks",
         description="The production layer between applications and LLM APIs.",
         epilog="`headworks COMMAND --help` explains a command. Start with: headworks init my-project",
@@ -99,7 +99,7 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"headworks {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
+        command = commands.add_parser(name, help=summary)
         if name == chosen:
             module = importlib.import_module(f"headworks.cli.{name}")
             command.description = module.__doc__

@@ -52,7 +52,6 @@ _WAYS = {
 def cache_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags; `parser` is the action's."""
     parser.description = _DESCRIPTION
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--workload", metavar="NAME", help="of this workload; all of them without it")
     parser.add_argument(
         "--calls", type=count, metavar="N", help=f"the last N answered calls of each workload. Default: {MOST_CALLS:,}"

@@ -54,7 +54,6 @@ _WHY = {
 def savings_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags; `parser` is the action's."""
     parser.description = _DESCRIPTION
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--baseline", metavar="MODEL", help="compare with this model: a role, a public name or provider/model"
     )
