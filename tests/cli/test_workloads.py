@@ -65,6 +65,8 @@ def test_a_name_that_means_a_model_writes_nothing(run, file):
 
 
 def test_a_script_must_say_what_cannot_be_assumed(run):
+    _, _, err = run("workloads", "new", "triage")
+    assert err == "headworks workloads: give --owner and --description: nobody is here to be asked\n"
     code, _, err = run("workloads", "new", "triage", "--owner", "a")
 
     assert (code, err) == (1, "headworks workloads: give --description: nobody is here to be asked\n")

@@ -65,7 +65,7 @@ def _list_arguments(parser: argparse.ArgumentParser, *, is_visible: bool) -> Non
 
 def _common(parser: argparse.ArgumentParser, *, is_visible: bool) -> None:
     options: dict[str, Any] = {} if is_visible else {"default": Path("headworks.yaml")}
-    parser.add_argument("--config", type=Path, metavar="FILE", help="Default: headworks.yaml", **options)
+    parser.add_argument("--config", type=Path, metavar="FILE", help="default: headworks.yaml", **options)
     options = {} if is_visible else {"default": False}
     parser.add_argument("--json", action="store_true", help="print JSON, one object a line", **options)
 

@@ -9,7 +9,7 @@ What workers held that were killed comes back by itself. `headworks budgets rele
 good: it lets go what their workers held, and counts what the records know that they had spent; run it where ASIDE stays
 although nobody calls and no batch runs.
 
-Exit code 0; with --within SHARE 1 if a budget is used to so many percent, so that a timer can warn in time.
+Exit code 0; with --within PERCENT 1 if a budget is used to so many percent, so that a timer can warn in time.
 """
 
 import argparse

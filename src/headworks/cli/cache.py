@@ -67,7 +67,10 @@ def run(options: argparse.Namespace) -> int:
             line = {"workload": one.workload, "answers": one.entries, "bytes": one.sealed_bytes}
             print(json_line(line | {"oldest": iso(one.oldest_us / 1e6)}))
     elif not found:
-        note("no answer lies in the file")
+        note(
+            "no answer lies in the file: a workload with `cache: {ttl_s: N, store: sqlite}` keeps its answers there",
+            "cache",
+        )
     else:
         table = Table(("WORKLOAD", "ANSWERS", "BYTES", "OLDEST"), right=frozenset((1, 2)), coloured=has_colours())
         rows = [

@@ -30,7 +30,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headworks.cli.lines import json_line, note
+from headworks.cli.lines import json_line, no_golden_set, note
 from headworks.cli.moments import iso
 from headworks.cli.tables import GREY, Cell, Table, has_colours, plain
 from headworks.errors import CommandError
@@ -155,7 +155,7 @@ def _eval(project: "Project", options: argparse.Namespace) -> int:
 
     workload = find_workload(project, options.what)
     if workload.files.golden is None:
-        raise CommandError(f"`{workload.name}` has no golden set: a file golden.jsonl beside its contract")
+        raise no_golden_set(workload.name)
     specs, resumed = _what_to_run(eval_folder(project.storage), workload, options)
     sources = [ArmSource(workload, spec) for spec in specs]
     return run_arms(

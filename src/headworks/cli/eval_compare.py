@@ -8,7 +8,7 @@ from headworks.cli.eval_paired import Compared, compare_sides, no_comparison, pr
 from headworks.cli.eval_preparing import ArmSource
 from headworks.cli.eval_scoring import eval_folder
 from headworks.cli.eval_session import RunTerms, run_arms
-from headworks.cli.lines import json_line
+from headworks.cli.lines import json_line, no_golden_set
 from headworks.cli.tables import plain
 from headworks.cli.workloads import find_workload
 from headworks.config import Project, load_workloads
@@ -48,7 +48,7 @@ def _arms(project: Project, name: str, options: argparse.Namespace) -> Compared:
         raise CommandError(_USAGE)
     workload = find_workload(project, name)
     if workload.files.golden is None:
-        raise CommandError(f"`{workload.name}` has no golden set: a file golden.jsonl beside its contract")
+        raise no_golden_set(workload.name)
 
     def conclude(folder: RunFolder, end: End) -> Compared:
         if end != "complete":

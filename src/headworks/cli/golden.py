@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headworks.cli.lines import json_line, note
+from headworks.cli.lines import json_line, no_golden_set, note
 from headworks.cli.tables import RED, YELLOW, Cell, Table, has_colours, plain
 from headworks.errors import CommandError
 
@@ -202,7 +202,7 @@ def _read(options: argparse.Namespace) -> "Imported":
 def _golden_of(workload: "Workload") -> Path:
     path = workload.files.golden
     if path is None:
-        raise CommandError(f"`{workload.name}` has no golden set: a file golden.jsonl beside its contract")
+        raise no_golden_set(workload.name)
     return path
 
 

@@ -13,6 +13,7 @@ from headworks.catalogue import PriceArchive, Retirement, retirement_of
 from headworks.cli.eval_paired import Compared, compare_sides, no_comparison
 from headworks.cli.eval_scoring import eval_folder
 from headworks.cli.eval_session import RunTerms
+from headworks.cli.lines import no_golden_set
 from headworks.cli.lock_file import write_lock
 from headworks.cli.migrate_runs import Captured, Capturing, arms_of, run_successors
 from headworks.cli.prompt_gate import RELEASE
@@ -106,7 +107,7 @@ class Migration:
     def __init__(self, project: Project, workload: Workload, options: argparse.Namespace) -> None:
         """Raises CommandError: a model that is named is none, or there is no golden set."""
         if workload.files.golden is None:
-            raise CommandError(f"`{workload.name}` has no golden set: a file golden.jsonl beside its contract")
+            raise no_golden_set(workload.name)
         self._project = project
         self._workload = workload
         self._options = options

@@ -11,7 +11,7 @@ import msgspec
 
 from headworks.calls import Endpoint
 from headworks.catalogue import Tokenizer
-from headworks.cli.lines import json_line, note
+from headworks.cli.lines import json_line, no_golden_set, note
 from headworks.cli.prompt_model import tokenizer_of
 from headworks.cli.prompt_release import (
     folder_release,
@@ -210,7 +210,7 @@ def _print_gap() -> None:
 def _case(workload: "Workload", wanted: str) -> GoldenCase:
     path = workload.files.golden
     if path is None:
-        raise CommandError(f"`{workload.name}` has no golden set: a file golden.jsonl beside its contract")
+        raise no_golden_set(workload.name)
     with named_from_here(workload):
         cases = read_cases(path)
     found = next((case for case in cases if case.id == wanted), None)

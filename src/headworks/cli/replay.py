@@ -1,10 +1,10 @@
 """Print, verify or send again what a past call was.
 
 --recorded prints the answer that was given, byte by byte; of a call whose answer was not passed on, what the model had
-said last. --verify renders the prompt again from what was kept and
-compares hashes; nothing is sent. --resend sends the same request again, to the model that answered it, and shows what
-is different; --model and --prompt-version change one thing about it. What is sent again is recorded and paid for as
-any other call; it is sent as a plain call, so the workload's schema and rules do not judge it.
+said last. --verify renders the prompt again from what was kept and compares hashes; nothing is sent. --resend sends the
+same request again, to the model that answered it, and shows what is different; --model and --prompt-version change one
+thing about it. What is sent again is recorded and paid for as any other call; it is sent as a plain call, so the
+workload's schema and rules do not judge it.
 
 All of them need content: `retention.content: full` in the workload's contract, or `records.bodies` in headworks.yaml.
 Exit code 1: --verify has found a difference, or it cannot be done.

@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     policies.add_argument("--workload", metavar="W", help="take the layers of this workload's contract")
     policies.add_argument("--policy", metavar="FILE", type=Path, help="take those of this YAML file")
     parser.add_argument(
-        "--config", metavar="FILE", type=Path, default=Path("headworks.yaml"), help="Default: headworks.yaml"
+        "--config", metavar="FILE", type=Path, default=Path("headworks.yaml"), help="default: headworks.yaml"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 

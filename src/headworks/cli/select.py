@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from headworks.cli.eval import positive, share, usd
-from headworks.cli.lines import json_line, note
+from headworks.cli.lines import json_line, no_golden_set, note
 from headworks.cli.lock_file import replace_file, write_lock
 from headworks.errors import CommandError
 
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     workload = find_workload(project, options.workload)
     golden, contract = workload.files.golden, workload.contract
     if golden is None:
-        raise CommandError(f"`{workload.name}` has no golden set: a file golden.jsonl beside its contract")
+        raise no_golden_set(workload.name)
     rungs = tuple(dict.fromkeys(contract.ladder))
     with GoldenFile(golden) as cases:
         deciding = indexes_of(cases, part_of(cases, "deciding"))

@@ -169,10 +169,11 @@ def _answers(project: "Project", options: argparse.Namespace) -> "Answers":
     from headworks.workloads import Answers
 
     asks = _Asker(is_terminal=sys.stdin.isatty() and sys.stdout.isatty())
+    asks.need(owner=options.owner, description=options.description)
     bound = tuple(role for role in TIER_ROLES if model_of_rung(project.config, role) is not None)
     return Answers(
-        owner=asks.text(options.owner, "owner", "Which team answers for it?"),
-        description=asks.text(options.description, "description", "What is the job, in a sentence?"),
+        owner=asks.text(options.owner, "Which team answers for it?"),
+        description=asks.text(options.description, "What is the job, in a sentence?"),
         calls_per_day=asks.count(options.calls_per_day, "How many calls a day?", 1000),
         does_wait=not asks.flag(options.deferred, "Is within a day soon enough?"),
         sensitivity=asks.choice(options.sensitivity, "How harmful is it when the data leaks?", "internal"),
@@ -195,11 +196,15 @@ class _Asker:
     def __init__(self, *, is_terminal: bool) -> None:
         self._is_terminal = is_terminal
 
-    def text(self, given: str | None, flag: str, question: str) -> str:
+    def need(self, **given: str | None) -> None:
+        """Refuse, naming all that is missing, where nobody can be asked for it."""
+        missing = [f"--{flag}" for flag, value in given.items() if value is None]
+        if missing and not self._is_terminal:
+            raise CommandError(f"give {' and '.join(missing)}: nobody is here to be asked")
+
+    def text(self, given: str | None, question: str) -> str:
         if given is not None:
             return given
-        if not self._is_terminal:
-            raise CommandError(f"give --{flag}: nobody is here to be asked")
         while True:
             try:
                 return _line(input(f"{question} "))
