@@ -42,6 +42,21 @@ def test_a_set_that_is_too_small_for_its_bar_says_so(golden, desk):
     assert "this set has 50 cases and cannot defend a bar of 0.95; it needs n >= 72" in out
 
 
+def test_cases_that_can_never_be_right_are_named(golden, desk):
+    path = desk.triage / "golden.jsonl"
+    first = json.loads(path.read_text().splitlines()[0])
+    wrong = {**first, "expected": {**first["expected"], "category": "none of them"}}
+    with path.open("a") as opened:
+        opened.writelines(json.dumps({**wrong, "id": f"wrong-{number}"}) + "\n" for number in range(3))
+
+    out = golden("lint", NAME)[1]
+    told = [line for line in out.splitlines() if "breaks the schema: /category" in line]
+    assert [line.split(":")[1] for line in told] == ["51", "52", "53"]
+    warned = desk.run("check")[2]
+    assert warned.count("breaks the schema") == 1
+    assert "(and 2 more)" in warned
+
+
 def test_a_broken_set_is_named_by_line(golden, desk):
     (desk.triage / "golden.jsonl").write_text("{\n")
 

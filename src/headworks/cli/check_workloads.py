@@ -203,17 +203,33 @@ def _last_answer(workload: Workload) -> Sequence[Problem]:
 
 
 def _golden(workload: Workload) -> Examination:
-    """Whether the golden cases are such as calls could be: variables that fit, answers that the schema lets through."""
+    """Golden cases that no call could be; what is wrong with many of them alike is told once."""
+    alike: dict[str, list[Problem]] = {}
+    for problem in unfit_cases(workload):
+        alike.setdefault(problem.message, []).append(problem)
+    warnings = [
+        msgspec.structs.replace(first, message=f"{message} (and {len(more):,} more)") if more else first
+        for message, (first, *more) in alike.items()
+    ]
+    return Examination(warnings=tuple(warnings[:MOST_SHOWN]))
+
+
+def unfit_cases(workload: Workload) -> list[Problem]:
+    """Each golden case that no call could be: its variables do not fit, or the schema lets no such answer through.
+
+    Raises:
+        ConfigError: the golden set cannot be read.
+    """
     path, schema_path = workload.files.golden, workload.files.schema
     if path is None:
-        return Examination()
+        return []
     try:
         prompt = own_prompt(workload, Published())
         schema = None
         if schema_path is not None:
             schema = OutputSchema.compile(read_file(schema_path), name=workload.name, file=str(schema_path))
     except ConfigError:
-        return Examination()  # the checks of these files tell
+        return []  # the checks of these files tell
     warnings: list[Problem] = []
     for found in CaseReader(path):
         number, case = found.line, found.case
@@ -227,7 +243,7 @@ def _golden(workload: Workload) -> Examination:
         if fault is not None:
             where = f"{fault.pointer}: " if fault.pointer else ""
             warnings.append(Problem(str(path), number, 1, f"`expected` breaks the schema: {where}{fault.message}"))
-    return Examination(warnings=tuple(warnings[:MOST_SHOWN]))
+    return warnings
 
 
 def _may_set(workload: Workload) -> Examination:

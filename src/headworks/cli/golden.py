@@ -70,11 +70,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _lint(project: "Project", options: argparse.Namespace) -> int:
+    from headworks.cli.check_workloads import unfit_cases
     from headworks.cli.prompt_release import as_named
     from headworks.cli.workloads import find_workload
     from headworks.config import load_workloads
     from headworks.errors import ConfigError, Problem
-    from headworks.evals.golden import lint_golden
+    from headworks.evals.golden import GoldenFinding, lint_golden
     from headworks.evals.plain_intervals import needed_cases
 
     if options.workload:
@@ -89,12 +90,13 @@ def _lint(project: "Project", options: argparse.Namespace) -> int:
             findings = lint_golden(
                 path, bar=workload.contract.quality.bar, needed_cases=needed_cases, prompt=_prompt_of(workload)
             )
+            unfit = unfit_cases(workload)
         except ConfigError as error:
             code = 1
             for problem in error.problems:
                 note(str(as_named(workload, problem)), "golden")
             continue
-        for one in findings:
+        for one in (*findings, *(GoldenFinding("unfit", case.line, case.message, weighs=True) for case in unfit)):
             count += 1
             code = 1 if one.weighs else code
             problem = as_named(workload, Problem(str(path), one.line, 1 if one.line else 0, one.message))

@@ -72,13 +72,10 @@ def _settings(options: argparse.Namespace) -> "Injection":
         return _of_file(options.policy)
     if options.workload is None:
         return Injection()
-    from headworks.config import load, load_workloads
+    from headworks.cli.workloads import find_workload
+    from headworks.config import load
 
-    workloads = {workload.name: workload for workload in load_workloads(load(options.config))}
-    workload = workloads.get(options.workload)
-    if workload is None:
-        known = ", ".join(workloads) or "none"
-        raise CommandError(f"there is no workload {plain(options.workload)!r}; there are: {known}")
+    workload = find_workload(load(options.config), options.workload)
     settings = workload.contract.screening.injection
     if settings is None:
         raise CommandError(

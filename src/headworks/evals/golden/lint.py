@@ -15,7 +15,7 @@ from headworks.evals.golden.reading import CaseReader
 
 Rule = Literal[
     "duplicate", "near-duplicate", "contradiction", "leakage", "shown", "imbalance", "no-expected", "unknown-field",
-    "power",
+    "power", "unfit",
 ]  # fmt: skip
 
 MOST_LABELS = 20
