@@ -292,3 +292,8 @@ def test_a_network_that_is_none_is_refused(keys, capsys):
     with pytest.raises(SystemExit):
         keys("create", "here", "--networks", "10.1.0.0/8")
     assert "write 10.0.0.0/8" in capsys.readouterr().err
+
+
+def test_where_a_key_goes_depends_on_its_role(keys):
+    assert "It goes where a provider's key went: api_key=..." in keys("create", "shop")[1]
+    assert "It goes to the admin API" in keys("create", "ops", "--role", "operator")[1]

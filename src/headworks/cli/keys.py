@@ -301,7 +301,10 @@ class _Keys:
         print()
         self._show(record)
         print()
-        print("This is the only time that the key is shown. It goes where a provider's key went: api_key=...")
+        goes = "where a provider's key went: api_key=..."
+        if record.role.value != "caller":
+            goes = "to the admin API, as `Authorization: Bearer ...`, and calls no models"
+        print(f"This is the only time that the key is shown. It goes {goes}")
 
     def _find(self) -> "KeyRecord":
         text = self._options.id
