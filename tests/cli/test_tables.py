@@ -51,6 +51,18 @@ def test_a_table_fits_its_terminal_by_shortening_what_may_be(width):
     assert shown[2].split() == ["k2", "a", "b"]
 
 
+@pytest.mark.parametrize(
+    ("width", "titles"), [(40, "ID NAME TEAM MADE"), (25, "ID NAME TEAM"), (20, "ID NAME"), (5, "ID NAME")]
+)
+def test_where_shortening_is_not_enough_spare_columns_are_left_out(width, titles):
+    table = Table(("ID", "NAME", "TEAM", "MADE"), coloured=False, flexible=frozenset({1}), width=width, spare=(3, 2))
+
+    lines = table.lines([[Cell("key_1"), Cell("checkout"), Cell("support"), Cell("2026-11-26")]])
+    assert lines[0].split() == titles.split()
+    assert len(lines[1].split()) == len(titles.split())
+    assert table.lines([[Cell("key_2"), Cell("x"), Cell("support"), Cell("2026")]])[0].split()[:2] == ["key_2", "x"]
+
+
 def test_what_may_not_be_shortened_is_whole_in_the_narrowest_terminal():
     table = Table(("ID",), coloured=False, width=5)
 

@@ -60,7 +60,8 @@ def print_entries(entries: "Sequence[AuditEntry]", options: argparse.Namespace) 
         head.append("LOG")
         for row, entry in zip(rows, entries, strict=True):
             row.append(Cell(entry.log))
-    table = Table(tuple(head), coloured=has_colours(), flexible=frozenset({4, 5, 6, 7}), width=terminal_width())
+    flexible, spare = frozenset({4, 5, 6, 7}), (7, 5)
+    table = Table(tuple(head), coloured=has_colours(), flexible=flexible, width=terminal_width(), spare=spare)
     print("\n".join(table.lines(rows)))
 
 

@@ -53,6 +53,8 @@ _HEAD = ("TIME", "RESULT", "ENDPOINT", "MODEL", "WHO", "IN", "CACHED", "OUT", "C
 _FOLLOWED_WIDTHS = (8, 25, 25, 28, 16, 6, 6, 6, 11, 6, 6, 32)
 """What calls to come may need: `429 upstream_rate_limited`, `chat.completions (stream)`, `~12.3k`, `~$0.0000123`, the
 id of a call."""
+_SPARE = (9, 6, 2, 4, 5, 7)
+"""What a narrow terminal goes without; `--json` and `headworks calls show` have it."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -211,7 +213,8 @@ class _Printer:
             coloured=has_colours(),
             least=_FOLLOWED_WIDTHS if is_followed else (),
             flexible=frozenset({1, 2, 3, 4}),
-            width=terminal_width() if is_followed else None,
+            width=terminal_width(),
+            spare=_SPARE,
         )
 
     def show(self, records: "list[Record]") -> None:

@@ -219,7 +219,9 @@ class _Keys:
         if shown:
             # Of an id every character counts, and of a moment; names and lists of names can be cut.
             flexible = frozenset({1, 2, 3, 4, 5})
-            table = Table(head, coloured=has_colours(), flexible=flexible, width=terminal_width())
+            table = Table(
+                head, coloured=has_colours(), flexible=flexible, width=terminal_width(), spare=(6, 7, 5, 2, 4)
+            )
             print("\n".join(table.lines([self._row(record) for record in shown])))
         hidden = len(records) - len(shown)
         if hidden:

@@ -13,6 +13,8 @@ RED, GREEN, YELLOW, GREY = 31, 32, 33, 90
 _GAP = "  "
 _NARROWEST = 6
 """Columns that a text keeps at least when a table is fitted: with less of it nobody knows what it was."""
+_READABLE = 14
+"""Columns that a text keeps while there are spare columns to leave out instead: most names are whole then."""
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -68,6 +70,7 @@ class Table:
         least: widths to begin with, for rows that are still to come; the first columns', none for the others.
         flexible: which columns may be shortened, names for example; of an id every character counts.
         width: what a line should fit into, such as `terminal_width()`; None for any length.
+        spare: columns to leave out, the first one first, where shortening is not enough.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Table:
         least: Sequence[int] = (),
         flexible: frozenset[int] = frozenset(),
         width: int | None = None,
+        spare: Sequence[int] = (),
     ) -> None:
         self._head = head
         self._right = right
@@ -86,6 +90,8 @@ class Table:
         self._flexible = flexible
         self._width = width
         self._widths = [max(_width(title), one) for title, one in zip(head, [*least, *[0] * len(head)], strict=False)]
+        self._spare = spare
+        self._left_out: set[int] = set()
         self._is_begun = False
 
     def lines(self, rows: Sequence[Sequence[Cell]]) -> list[str]:
@@ -102,17 +108,32 @@ class Table:
         return lines
 
     def _fit(self) -> None:
-        """Take from the widest flexible column, as long as a line is too long and there is something to take."""
-        widths = self._widths
-        while self._width is not None and sum(widths) + len(_GAP) * (len(widths) - 1) > self._width:
-            place = max(self._flexible, key=lambda one: widths[one], default=None)
-            if place is None or widths[place] <= _NARROWEST:
+        """Shorten what may be; where that is not enough, leave out one spare column after the other and begin again."""
+        natural = list(self._widths)
+        for place in self._spare:
+            if self._shorten(_READABLE):
                 return
+            self._left_out.add(place)
+            self._widths = list(natural)
+        self._shorten(_NARROWEST)
+
+    def _shorten(self, least: int) -> bool:
+        """Take from the widest flexible column, as long as it is wider than `least`; whether lines fit then."""
+        widths, shown = self._widths, [place for place in range(len(self._widths)) if place not in self._left_out]
+        while (
+            self._width is not None and sum(widths[one] for one in shown) + len(_GAP) * (len(shown) - 1) > self._width
+        ):
+            place = max(self._flexible - self._left_out, key=lambda one: widths[one], default=None)
+            if place is None or widths[place] <= least:
+                return False
             widths[place] -= 1
+        return True
 
     def _line(self, texts: Sequence[str], cells: Sequence[Cell]) -> str:
         parts = []
         for place, (whole, cell, width) in enumerate(zip(texts, cells, self._widths, strict=True)):
+            if place in self._left_out:
+                continue
             text = _shortened(whole, width) if place in self._flexible and self._width is not None else whole
             filling = " " * (width - _width(text))
             shown = f"\x1b[{cell.colour}m{text}\x1b[0m" if self._coloured and cell.colour and text else text
