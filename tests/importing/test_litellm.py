@@ -2,6 +2,7 @@ import pytest
 
 from headworks.errors import ConfigError
 from headworks.importing import import_file
+from headworks.simulator import load_plan
 
 
 def entry(name, model, **params):
@@ -290,3 +291,23 @@ def test_a_file_that_is_none_is_refused_with_its_place(tmp_path, text):
 
     with pytest.raises(ConfigError, match=r"config\.yaml:1"):
         import_file("litellm", path, environment={})
+
+
+def test_a_simulator_that_stands_in_has_every_model_and_every_provider_a_key(imported):
+    source = models(
+        entry("chat", "ollama/llama3.1"),
+        entry("claude", "bedrock/claude", aws_region_name="eu-west-1"),
+        entry("find", "openai/text-embedding-3-large"),
+    )
+    made = imported("litellm", source, simulator="http://127.0.0.1:4010")
+
+    plan = load_plan(made.folder / "simulator.yaml")
+    assert {"llama3.1", "claude", "gpt-6-luna"} <= set(plan.models)
+    assert plan.models["text-embedding-3-large"].kind == "embedding"
+    keys = {name: provider.api_key for name, provider in made.config.providers.items()}
+    assert keys == {
+        "ollama": "env:SIMULATOR_KEY",
+        "bedrock": "env:AWS_BEARER_TOKEN_BEDROCK",
+        "openai": "env:OPENAI_API_KEY",
+    }
+    assert [one.name for one in made.made.variables].count("SIMULATOR_KEY") == 1

@@ -23,7 +23,7 @@ import msgspec
 
 from headworks.cli.tables import GREEN, GREY, YELLOW, Cell, Table, has_colours, plain, terminal_width
 from headworks.errors import ConfigError, HeadworksError
-from headworks.importing import GATEWAYS, Fate, Imported, import_file
+from headworks.importing import GATEWAYS, PLAN_FILE, Fate, Imported, import_file
 
 _COLOURS: dict[Fate, int] = {"mapped": GREEN, "needless": GREY, "missing": YELLOW}
 _INDENT = " " * 6
@@ -131,7 +131,8 @@ def _next(made: Imported, folder: Path) -> str:
     """What to do with what was written."""
     first = "set these variables, then " if made.variables else ""
     there = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
-    return f"Next: {first}{there}headworks check && headworks serve"
+    beside = f"; beside it: headworks simulate --plan {PLAN_FILE}" if PLAN_FILE in made.files else ""
+    return f"Next: {first}{there}headworks check && headworks serve{beside}"
 
 
 def _as_json(made: Imported, written: list[Path], *, with_files: bool) -> str:

@@ -11,5 +11,6 @@ from headworks.importing.keys import Variable
 from headworks.importing.ledger import Fate, Finding
 from headworks.importing.result import Imported
 from headworks.importing.sources import GATEWAYS, import_file
+from headworks.importing.writing import PLAN_FILE
 
-__all__ = ["GATEWAYS", "Fate", "Finding", "Imported", "Variable", "import_file"]
+__all__ = ["GATEWAYS", "PLAN_FILE", "Fate", "Finding", "Imported", "Variable", "import_file"]

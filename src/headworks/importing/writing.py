@@ -10,6 +10,9 @@ from headworks.importing.draft import ANY, Asked, Composed, ModelDraft, Pool, Pr
 from headworks.importing.keys import Variable
 from headworks.importing.upstreams import Kind, needs_insecure
 
+PLAN_FILE = "simulator.yaml"
+"""The plan of the simulator that stands in for the providers."""
+
 _PLAIN = r"[A-Za-z/][A-Za-z0-9_./@+-]*(:[A-Za-z0-9_./@+-]+)*"
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
 _PATHS = {"gemini": "/v1beta", "azure": "", "bedrock": "", "vertex": "/v1beta"}
@@ -89,6 +92,15 @@ def write(
         if timeouts:
             lines.append("  timeouts:")
             lines += [f"    {field}: {_value(value)}{_mark(line)}" for field, (value, line) in timeouts.items()]
+    return "\n".join(lines) + "\n"
+
+
+def plan_of(composed: Composed) -> str:
+    """A simulator's plan, in which it has every model that the providers name."""
+    models = sorted({model for provider in composed.providers for model in provider.models or ()})
+    lines = [f"# Stands in for every provider of headworks.yaml: headworks simulate --plan {PLAN_FILE}"]
+    lines.append("models:" if models else "models: {}")
+    lines += [f"  {text(one)}: {'{ kind: embedding }' if 'embed' in one.lower() else '{}'}" for one in models]
     return "\n".join(lines) + "\n"
 
 
