@@ -311,3 +311,15 @@ def test_a_simulator_that_stands_in_has_every_model_and_every_provider_a_key(imp
         "openai": "env:OPENAI_API_KEY",
     }
     assert [one.name for one in made.made.variables].count("SIMULATOR_KEY") == 1
+
+
+def test_what_is_here_by_now_is_not_called_absent(imported):
+    source = models(entry("nano", "openai/gpt-6-luna")) | {
+        "general_settings": {"enable_jwt_auth": True, "alerting": ["slack"]},
+        "files_settings": [{"custom_llm_provider": "openai"}],
+    }
+    told = {one.setting: one.text for one in imported("litellm", source).made.findings}
+
+    assert "access.tokens" in told["general_settings.enable_jwt_auth"]
+    assert "`alerts`" in told["general_settings.alerting"]
+    assert "`speaks`" in next(text for setting, text in told.items() if setting.startswith("files_settings"))

@@ -14,9 +14,15 @@ _CACHE = "answers are given again where a workload's contract says so: `cache` (
 _DATABASE = "state is in `storage.path`, records there or in PostgreSQL (`records.store`)"
 _BREAKER = "each target has a circuit breaker with its own measure; nothing is set (docs/how-to/limits.md)"
 _LOG = "the log is one line an event, without prompts and keys"
-_LOGIN = "callers have virtual keys and nothing else: put single sign-on or JWT checks into a proxy before it"
-_UI = "there is no web interface: `headworks keys`, `calls`, `status` do its work"
-_ALERTS = "there are no alerts: let Prometheus watch /metrics, or a timer run `headworks status` and `headworks limits`"
+_LOGIN = (
+    "tokens of an identity provider are taken by `access.tokens` (docs/how-to/access.md), people sign in to the admin "
+    "API by `admin.sign_in` (docs/how-to/admin.md); code of your own for it belongs into a proxy before it"
+)
+_UI = "there is no web interface: the commands and the admin API (docs/how-to/admin.md) do its work"
+_ALERTS = (
+    "of budgets, `alerts` tells by webhook (Slack too) or mail (docs/how-to/budgets.md); for all else let Prometheus "
+    "watch /metrics, or a timer run `headworks status` and `headworks limits`"
+)
 _FIREWALL = "who may reach the port is for the firewall or the proxy before it (docs/how-to/deployment.md)"
 _ROUTES = "a key names the endpoints that it may use: `headworks keys create NAME --endpoints ...`"
 _HEADERS = "callers' headers are not passed on, but for the APIs' own; `headers` of a provider are fixed ones"
@@ -25,6 +31,7 @@ _SCREENING = (
     "screening is a workload's: personal data by `screening.privacy` (docs/how-to/privacy.md), answers by schema and "
     "rules (docs/how-to/workloads.md); a guard that is a service of its own stays in the application"
 )
+_OBJECTS = "files, batches, vector stores and fine-tuning jobs are those of a provider whose `speaks` names them"
 _WHOLE = "every call names its model"
 
 LITELLM: dict[str, tuple[Fate, str]] = {
@@ -193,11 +200,11 @@ TOP: dict[str, tuple[Fate, str]] = {
     "include": ("missing", "import that file, too, into a folder of its own, and put the two together"),
     "guardrails": ("missing", _SCREENING),
     "callback_settings": ("missing", _RECORDS),
-    "finetune_settings": ("missing", "fine-tuning is not served: ask the provider itself"),
-    "files_settings": ("missing", "files are not served: ask the provider itself"),
+    "finetune_settings": ("missing", _OBJECTS),
+    "files_settings": ("missing", _OBJECTS),
     "mcp_servers": ("missing", "tools of MCP servers are not run here"),
     "mcp_aliases": ("missing", "tools of MCP servers are not run here"),
-    "vector_store_registry": ("missing", "vector stores are not served: ask the provider itself"),
+    "vector_store_registry": ("missing", _OBJECTS),
     "search_tools": ("missing", "search is not served"),
     "prompts": ("missing", "a prompt is a workload's: `prompt.md` (docs/how-to/prompts.md)"),
     "credential_list": ("needless", "what uses a credential has its values now"),
