@@ -165,3 +165,16 @@ def test_the_simulator_stands_in_for_clouds(imported):
 
     vertex = the_provider(made)[1]
     assert (vertex.kind, vertex.base_url) == ("gemini", "http://127.0.0.1:4010/v1beta")
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "name"),
+    [
+        ("azure/o_series/o4-east", {"api_base": "https://c.openai.azure.com"}, "o4-east"),
+        ("bedrock/converse/anthropic.claude", {"aws_region_name": "eu-west-1"}, "anthropic.claude"),
+        ("bedrock/eu-west-1/anthropic.claude", {"aws_region_name": "eu-west-1"}, "anthropic.claude"),
+    ],
+)
+def test_how_litellm_asks_for_a_model_is_no_part_of_its_name(imported, model, params, name):
+    (made,) = litellm(imported, model, **params).config.models.values()
+    assert made.model == name

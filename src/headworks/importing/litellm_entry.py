@@ -3,6 +3,7 @@
 Source: LiteLLM's documentation of the proxy's configuration, of load balancing and of custom prices, 2026-11.
 """
 
+import re
 from typing import get_args
 
 import msgspec
@@ -45,6 +46,11 @@ _CLOUD: dict[Kind, dict[str, Word]] = {
         "aws_secret_access_key": "secret_access_key", "aws_bedrock_runtime_endpoint": "address",
     },
 }  # fmt: skip
+_WAYS = {
+    "azure": r"^(o_series|gpt5_series|responses)/",
+    "bedrock": r"^(converse|converse_like|invoke)/|^[a-z]{2,10}(-[a-z]{2,12}){1,3}-[0-9]{1,2}/",
+}
+"""What may stand before a model's name there: how to ask for it, or the region, which a field names here."""
 _WHO = "who we are at the cloud is the machine's to know: `secrets` (docs/how-to/secrets.md), or the usual variables"
 
 _SENT = frozenset(
@@ -197,7 +203,8 @@ class Entry:
     def _provider(self) -> tuple[str, str]:
         """Their provider's name and the model's name there; an empty provider where it cannot be told."""
         model, custom = self._text("model") or "", self._text("custom_llm_provider")
-        return (custom, model.removeprefix(f"{custom}/")) if custom is not None else provider_of(model)
+        theirs, name = (custom, model.removeprefix(f"{custom}/")) if custom is not None else provider_of(model)
+        return theirs, re.sub(_WAYS[theirs], "", name) if theirs in _WAYS else name
 
     def _judge(self, theirs: str, model: str) -> None:
         wild = "*" in self.name
