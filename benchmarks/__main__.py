@@ -94,6 +94,7 @@ def _measure(names: list[str], plan: Plan, *, is_bare: bool) -> report.Report:
             rounds.starts(start, chosen, plan, findings)
         if "headworks" in names:
             rounds.helps("headworks", [str(python), "-m", "headworks", "--help"], plan, findings)
+            rounds.bridges(python, findings)
         up = {name: stack.enter_context(targets.running(start, chosen)) for name, start in starts.items()}
         few = (*_ONLY_PLAIN_CALLS, *_ONLY_WORKLOADS)
         bench = Bench(

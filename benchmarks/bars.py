@@ -73,6 +73,10 @@ MEASURES = (
     Measure("chunk_us", "streamed chunk, paced streams: CPU of the workers", "µs", Bar(1.3, 1.6, is_ratio=True)),
     Measure("chunk_all_us", "streamed chunk, paced streams: CPU of all processes", "µs"),
     Measure("responses_chunk_us", "streamed chunk of /v1/responses: CPU of the workers", "µs"),
+    Measure(
+        "bridged_call_us", "translation of a call of 4 KB and its answer, the dearest of all pairs", "µs", Bar(60, 120)
+    ),
+    Measure("bridged_chunk_us", "translation of a streamed chunk, the dearest of all pairs", "µs"),
     Measure("streams_core_percent", "the streams' share of a core", "%", Bar(35, 45)),
     Measure("chunk_p50_ms", "latency of a chunk, upstream to client, p50", "ms", has_ratio=False),
     Measure("chunk_p99_ms", "latency of a chunk, upstream to client, p99", "ms", has_ratio=False),

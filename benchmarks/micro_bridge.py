@@ -1,6 +1,6 @@
 """What a bridge costs: a 4 KB request and its answer translated, and a piece of a stream, in microseconds.
 
-    .venv/bin/python -m benchmarks.micro_bridge
+    .venv/bin/python -m benchmarks.micro_bridge [--json]
 
 Bar (docs/explanation/performance.md): at most 60 us a call of 4 KB, 120 at the least. Each figure is the best of
 several runs: noise only ever adds.
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from benchmarks import wire
 from headworks.calls import Endpoint
 from headworks.dialects import BRIDGES, Bridge
+from headworks.simulator.event_frames import event
 
 _RUNS = 7
 _CALLS = 2_000
@@ -51,11 +52,20 @@ _MESSAGE = {
     "stop_reason": "end_turn",
     "usage": {"input_tokens": 900, "output_tokens": 200, "cache_read_input_tokens": 0},
 }
+_CONVERSED = {
+    "output": {"message": {"role": "assistant", "content": [{"text": _TEXT}]}},
+    "stopReason": "end_turn",
+    "usage": {"inputTokens": 900, "outputTokens": 200, "totalTokens": 1100},
+    "metrics": {"latencyMs": 412},
+}
 
 
 def main() -> int:
-    """Print the figures."""
-    print(f"Python {platform.python_version()}, {sys.executable}")
+    """Print the figures; with `--json` the dearest call and the dearest piece of a stream."""
+    is_json = "--json" in sys.argv
+    if not is_json:
+        print(f"Python {platform.python_version()}, {sys.executable}")
+    calls, streamed = list[float](), list[float]()
     chat_pieces = [wire.chat_stream_start(), *(wire.chat_chunk(number, 0) for number in range(_CALLS))]
     responses_pieces = [wire.responses_stream_start(), *(wire.responses_chunk(number, 0) for number in range(_CALLS))]
     upstreams = {
@@ -63,13 +73,19 @@ def main() -> int:
         Endpoint.RESPONSES: (wire.responses_answer(), responses_pieces),
         Endpoint.MESSAGES: (_encode(_MESSAGE), _message_pieces()),
         Endpoint.GENERATE_CONTENT: (_encode(_content(_TEXT, "STOP")), _content_pieces()),
+        Endpoint.CONVERSE: (_encode(_CONVERSED), _conversed_pieces()),
     }
     for called, spoken in BRIDGES:
         answer, pieces = upstreams[spoken]
         body = _encode(_REQUESTS[called])
         name = f"{called.value} over {spoken.value}"
-        _print(f"{name}, {len(body)} bytes and an answer", _call(called, spoken, body, answer), _CALLS)
-        _print(f"{name}, a piece of a stream", _stream(BRIDGES[called, spoken](body), pieces), 1, len(pieces))
+        calls.append(_best_us(_call(called, spoken, body, answer), _CALLS))
+        streamed.append(_best_us(_stream(BRIDGES[called, spoken](body), pieces), 1, len(pieces)))
+        if not is_json:
+            print(f"{f'{name}, {len(body)} bytes and an answer':<70} {calls[-1]:8.2f} us")
+            print(f"{f'{name}, a piece of a stream':<70} {streamed[-1]:8.2f} us")
+    if is_json:
+        print(json.dumps({"bridged_call_us": max(calls), "bridged_chunk_us": max(streamed)}))
     return 0
 
 
@@ -103,6 +119,12 @@ def _content_pieces() -> list[bytes]:
     return [b"data: %b\r\n\r\n" % _encode(_content(" word"))] * _CALLS
 
 
+def _conversed_pieces() -> list[bytes]:
+    """A stream of Bedrock's, one frame a piece."""
+    delta = event("contentBlockDelta", _encode({"contentBlockIndex": 0, "delta": {"text": " word"}}))
+    return [event("messageStart", _encode({"role": "assistant"})), *[delta] * _CALLS]
+
+
 def _call(called: Endpoint, spoken: Endpoint, body: bytes, answer: bytes) -> Callable[[], object]:
     def translate() -> None:
         bridge = BRIDGES[called, spoken](body)
@@ -116,9 +138,8 @@ def _stream(bridge: Bridge, pieces: list[bytes]) -> Callable[[], object]:
     return lambda: [steps.feed(piece) for steps, piece in zip(itertools.repeat(bridge.stream()), pieces, strict=False)]
 
 
-def _print(name: str, body: Callable[[], object], times: int, each: int = 1) -> None:
-    best = min(timeit.repeat(body, number=times, repeat=_RUNS)) / times / each
-    print(f"{name:<70} {best * 1e6:8.2f} us")
+def _best_us(body: Callable[[], object], times: int, each: int = 1) -> float:
+    return min(timeit.repeat(body, number=times, repeat=_RUNS)) / times / each * 1e6
 
 
 if __name__ == "__main__":

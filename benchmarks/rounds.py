@@ -285,3 +285,13 @@ def helps(name: str, command: Sequence[str], plan: Plan, findings: Findings) -> 
         findings.note("help_s", name, time.monotonic() - begun)
         if done.returncode:
             raise CannotMeasure(f"{' '.join(command)} failed: {done.stderr.strip()[-300:]}")
+
+
+def bridges(python: Path, findings: Findings) -> None:
+    """What translation between APIs costs. Raises CannotMeasure when its program fails."""
+    command = [str(python), "-m", "benchmarks.micro_bridge", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CannotMeasure(f"{' '.join(command)} failed: {done.stderr.strip()[-300:]}")
+    for key, figure in msgspec.json.decode(done.stdout, type=dict[str, float]).items():
+        findings.note(key, "headworks", figure)
