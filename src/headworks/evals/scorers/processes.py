@@ -74,8 +74,13 @@ async def end(process: asyncio.subprocess.Process) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     # What is unread stays unread: `wait` waits for the end of the pipes, too, which something that got away from the
-    # group may hold open. There is no public way to close them.
-    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
+    # group may hold open. Closing the process's own transport would close them, but it polls as well, and so may take
+    # the exit code away from the thread that waits for it.
+    transport: asyncio.SubprocessTransport = process._transport  # type: ignore[attr-defined]  # noqa: SLF001
+    for number in range(3):
+        pipe = transport.get_pipe_transport(number)
+        if pipe is not None:
+            pipe.close()
     await process.wait()
 
 
