@@ -211,11 +211,37 @@ def test_everything_in_the_state_folder_is_its_owners_only(gateway: Gateway) -> 
     assert [path for path in storage.rglob("*") if path.stat().st_mode & 0o077] == []
 
 
-def test_a_port_in_use_is_named(gateway: Gateway) -> None:
+def test_a_second_gateway_in_the_same_state_folder_is_refused(gateway: Gateway) -> None:
+    """And commands work beside the first."""
+    run = [sys.executable, "-m", "headworks"]
+    done = subprocess.run([*run, "serve", "--port", "0"], cwd=gateway.folder, capture_output=True, text=True)
+
+    assert done.returncode == 1
     port = gateway.process.address.rsplit(":", 1)[1]
+    assert f".headworks is in use by another gateway (process {gateway.process.pid}, on port {port})" in done.stderr
+    assert "`storage.path`" in done.stderr
+    for command in ("status", "keys", "calls"):
+        words = [*run, command, *(["list"] if command == "keys" else [])]
+        assert subprocess.run(words, cwd=gateway.folder, capture_output=True).returncode == 0, command
+
+
+def test_a_killed_gateways_state_folder_is_free_at_once(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, CONFIG.replace("PACE", "0"))
+    os.kill(gateway.process.pid, signal.SIGKILL)
+    gateway.process.process.wait(20)
+    again = Gateway(tmp_path, CONFIG.replace("PACE", "0"))
+
+    assert again.process.stop() == 0
+
+
+def test_a_port_in_use_is_named(gateway: Gateway, tmp_path: Path) -> None:
+    port = gateway.process.address.rsplit(":", 1)[1]
+    folder = tmp_path / "another"
+    folder.mkdir()
+    (folder / "headworks.yaml").write_text((gateway.folder / "headworks.yaml").read_text())
     done = subprocess.run(
         [sys.executable, "-m", "headworks", "serve", "--port", port],
-        cwd=gateway.folder,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=30,

@@ -31,6 +31,7 @@ from headworks.server.listening import bind
 from headworks.server.messages import FrameReader, Word
 from headworks.server.worker import READINESS_LEAD_S, fixed_part, run_worker, tls_context
 from headworks.settings import Settings, read_settings
+from headworks.state_claim import StateClaim, claim_state
 from headworks.telemetry import RUN_FOLDER, forget_figures, forget_gauges, report
 
 _START_S = 30.0
@@ -95,13 +96,26 @@ class Supervisor:
         self._signals: list[int] = []
         self._wake, self._wake_in = socket.socketpair()
         self._placeholder: socket.socket | None = None
+        self._claim: StateClaim | None = None
         self._is_announced = False
 
     def run(self) -> int:
-        """Serve until SIGTERM or SIGINT; returns the exit code: 0 after a clean stop, 1 if it could not start."""
+        """Serve until SIGTERM or SIGINT; returns the exit code: 0 after a clean stop, 1 if it could not start.
+
+        Raises:
+            StorageError: another gateway has the state folder, or that or the address cannot be used.
+        """
         server = self._settings.project.config.server
         self._make_folders()
-        self._reserve(server.host, server.port)
+        self._claim = self._claim_state()
+        try:
+            return self._serve(server.host, server.port, self._claim)
+        finally:
+            self._claim.close()
+
+    def _serve(self, host: str, port: int, claim: StateClaim) -> int:
+        self._reserve(host, port)
+        claim.tell(host, self._port)
         self._forget_figures()
         keep_for_audit(self._storage, is_on=self._audit is not None)
         self._prepare()
@@ -133,8 +147,14 @@ class Supervisor:
         except OSError as error:
             raise self._unwritable(error) from error
 
+    def _claim_state(self) -> StateClaim:
+        try:
+            return claim_state(self._storage)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
     def _forget_figures(self) -> None:
-        """Those of the run before; the address is ours by now, so that they are not those of a gateway that runs."""
+        """Those of the run before; the folder is ours by now, so that they are not those of a gateway that runs."""
         try:
             forget_figures(self._run_folder)
             forget(self._run_folder)
@@ -224,6 +244,8 @@ class Supervisor:
         self._wake_in.close()
         if self._placeholder is not None:
             self._placeholder.close()
+        if self._claim is not None:
+            self._claim.close()  # or the lock would outlive a supervisor that is killed
         for child in self._children():
             if child.control is not None and child.pid:
                 child.control.close()
