@@ -282,9 +282,24 @@ def test_the_open_ring_lets_everyone_in_without_a_name():
     assert ring.refresh() is False
 
 
-def test_a_key_of_another_role_than_caller_calls_nothing(ring, make):
+def test_a_key_of_the_admin_api_calls_nothing_and_who_has_it_is_told_why(ring, make):
     _, key = make(role=Role.ADMIN)
 
-    with pytest.raises(Refusal) as refusal:
-        ring.identify(b"Bearer " + key.encode())
-    assert refusal.value.status == 401
+    told = refusal(ring, bearer(key))
+    assert (told.status, told.code) == (403, "key_calls_no_models")
+    assert "admin API" in told.message
+    assert refusal(ring, bearer(UNKNOWN)).status == 401
+
+
+@pytest.mark.parametrize("end", ["revoked", "expired", "other secret"])
+def test_a_key_of_the_admin_api_that_is_good_no_longer_is_as_unknown_as_any(store, other_store, make, clock, end):
+    record, key = make(role=Role.ADMIN, expires_at=clock() + 10)
+    ring = KeyRing(store, b"6" * 64 if end == "other secret" else SECRET, clock, clock=clock)
+    if end == "revoked":
+        assert refusal(ring, bearer(key)).status == 403
+        other_store.revoke(record.key_id, now=clock())
+        ring.refresh()
+    if end == "expired":
+        clock.now += 10
+
+    assert refusal(ring, bearer(key)).message == refusal(ring, bearer(UNKNOWN)).message

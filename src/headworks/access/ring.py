@@ -79,6 +79,9 @@ class KeyRing:
         self._clock = clock
         self._grants: dict[bytes, Grant] = {}
         self._digests: dict[str, bytes] = {}
+        self._others: dict[
+            bytes, KeyRecord
+        ] = {}  # keys of other roles, which call no model: to say so to their holders
         # By the SHA-256 of a whole header that was found good: a quarter of the cost of its HMAC, and no key is kept.
         self._seen: dict[bytes, Grant] = {}
         self.edition = object()
@@ -93,7 +96,8 @@ class KeyRing:
 
         Raises:
             Refusal: 401. Unknown, malformed, revoked and expired keys get the same answer, and so do bad tokens; only
-                no key at all gets one that says how to send it. 503: a token's issuer has no keys at the moment.
+                no key at all gets one that says how to send it. 403: a good key of the admin API, which calls no
+                models; only who has it learns that. 503: a token's issuer has no keys at the moment.
         """
         if not header:
             raise _missing()
@@ -139,13 +143,17 @@ class KeyRing:
         is_new = version.file != self._version.file or self._store.revision() < self._revision
         changes = self._store.changes_since(0 if is_new else self._revision)
         if is_new:
-            self._grants, self._digests, self._revision = {}, {}, 0
+            self._grants, self._others, self._digests, self._revision = {}, {}, {}, 0
         for record in changes:
-            self._grants.pop(self._digests.pop(record.key_id, b""), None)
-            is_callers = record.role is Role.CALLER  # those of others are for the admin API
-            if is_callers and record.revoked_at is None and record.secret_id == self._secret_id:
+            before = self._digests.pop(record.key_id, b"")
+            self._grants.pop(before, None)
+            self._others.pop(before, None)
+            if record.revoked_at is None and record.secret_id == self._secret_id:
                 self._digests[record.key_id] = record.digest
-                self._grants[record.digest] = _grant(record, self._teams.get(record.team, NO_TEAM))
+                if record.role is Role.CALLER:
+                    self._grants[record.digest] = _grant(record, self._teams.get(record.team, NO_TEAM))
+                else:
+                    self._others[record.digest] = record
             self._revision = max(self._revision, record.revision)
         self._seen.clear()
         self.edition = object()
@@ -170,7 +178,8 @@ class KeyRing:
                 self.refresh()
             grant = self._grants.get(digest)
         if grant is None:
-            raise _incorrect()
+            other = self._others.get(digest)
+            raise _incorrect() if other is None or not other.is_good(self._now()) else _of_the_admin_api()
         return grant
 
 
@@ -211,6 +220,16 @@ def _incorrect() -> Refusal:
         "Incorrect API key provided. Virtual keys begin with `hw-`; whoever runs this gateway can create one with "
         "`headworks keys create`.",
         headers=_CHALLENGE,
+    )
+
+
+def _of_the_admin_api() -> Refusal:
+    return Refusal(
+        403,
+        "key_calls_no_models",
+        "This key is good, but it has a role at the admin API and calls no models. Use a key without a role: whoever "
+        "runs this gateway can create one with `headworks keys create`.",
+        kind="permission_error",
     )
 
 
