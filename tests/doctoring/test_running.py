@@ -3,7 +3,9 @@
 import pytest
 
 from headworks.config import load
-from headworks.doctoring.running import STALE_S, judge_left, look_at_running
+from headworks.doctoring import target_of
+from headworks.doctoring.running import STALE_S, find_running, judge_left, look_at_running
+from headworks.state_claim import claim_state
 from headworks.telemetry import Left, Metrics, MetricsShare, Standing, TargetStanding
 
 NOW_S = 1000.0
@@ -79,3 +81,23 @@ def test_a_project_is_looked_at_where_its_state_is(tmp_path):
     MetricsShare(metrics, project.storage / "run", "worker_1", now=lambda: NOW_S).publish()
     found = look_at_running(project, now_s=NOW_S + 1)
     assert (found.state, found.books, found.waiting_bytes, found.problems) == ("running", "control plane", 0, ())
+
+
+def test_a_gateway_that_runs_is_found_where_it_listens_and_one_that_does_not_where_the_file_says(tmp_path):
+    (tmp_path / "headworks.yaml").write_text("server: {port: 4321}\nproviders: {sim: {kind: simulator}}\n")
+    project = load(tmp_path / "headworks.yaml")
+    assert find_running(project, now_s=NOW_S) is None
+
+    metrics = Metrics()
+    metrics.standing = lambda: READY
+    MetricsShare(metrics, project.storage / "run", "worker_1", now=lambda: NOW_S).publish()
+    assert find_running(project, now_s=NOW_S + 1) is None
+    claim = claim_state(project.storage)
+    assert find_running(project, now_s=NOW_S + 1) is None
+    claim.tell("0.0.0.0", 4999)
+    found = find_running(project, now_s=NOW_S + 1)
+    claim.close()
+
+    assert target_of(project, found).shown == "http://127.0.0.1:4999"
+    stale = find_running(project, now_s=NOW_S + STALE_S + 1)
+    assert target_of(project, stale).shown == "http://127.0.0.1:4321"

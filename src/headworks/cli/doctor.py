@@ -140,6 +140,7 @@ def _situation(options: argparse.Namespace) -> "Situation":
     from headworks.cli.check import look_over
     from headworks.config import FILE_NAME, load
     from headworks.doctoring import Situation, Target, target_of
+    from headworks.doctoring.running import find_running
     from headworks.errors import ConfigError
 
     file = options.config or Path(FILE_NAME)
@@ -159,7 +160,11 @@ def _situation(options: argparse.Namespace) -> "Situation":
         except ConfigError as error:
             unusable = error
     if target is None and project is not None:
-        target = target_of(project)
+        try:
+            running = find_running(project, now_s=time.time())
+        except OSError:
+            running = None  # that the state folder cannot be read is a finding of the store's check
+        target = target_of(project, running)
     return Situation(
         environment=os.environ,
         now=time.time,

@@ -14,6 +14,7 @@ from headworks.config import Project, store_url
 from headworks.doctoring.store import Backlog, backlog_of, judge_backlog
 from headworks.records import JOURNAL_FOLDER, has_store
 from headworks.secrets import SecretsStanding, read_standing
+from headworks.state_claim import Holder, read_holder
 from headworks.telemetry import RUN_FOLDER, Left, Standing, read_left, together
 
 STALE_S = 5.0
@@ -83,10 +84,27 @@ def look_at_running(project: Project, *, now_s: float) -> Running:
     return msgspec.structs.replace(found, waiting_bytes=backlog.waiting_bytes, problems=problems)
 
 
+def find_running(project: Project, *, now_s: float) -> Holder | None:
+    """The gateway of this project that runs, and where it listens, whatever the file says of that (`headworks serve
+    --port`); None where none runs, or it is not known where.
+
+    Arguments:
+        now_s: Unix seconds.
+
+    Raises:
+        OSError: its state folder cannot be read.
+    """
+    folder = project.storage / RUN_FOLDER
+    if not folder.is_dir() or not _fresh(read_left(folder), now_s):
+        return None
+    holder = read_holder(project.storage)
+    return holder if holder is not None and holder.port else None
+
+
 def judge_left(left: Sequence[Left], *, now_s: float, books: Literal["control plane", "Valkey"]) -> Running:
     """What follows from the words that processes left."""
     serving = [one for one in left if one.standing is not None]
-    fresh = [one for one in serving if now_s - one.left_s < STALE_S]
+    fresh = _fresh(serving, now_s)
     standing = together([one.standing for one in fresh if one.standing is not None])
     seen_s = max(0.0, now_s - max((one.left_s for one in serving), default=now_s))
     sinks = _sinks(left, now_s)
@@ -105,6 +123,11 @@ def judge_left(left: Sequence[Left], *, now_s: float, books: Literal["control pl
         sinks if fresh else (),
         (*_problems(state, seen_s, left, fresh, standing, books), *(_failing(sinks) if fresh else ())),
     )
+
+
+def _fresh(left: Sequence[Left], now_s: float) -> list[Left]:
+    """Of workers that have published of late."""
+    return [one for one in left if one.standing is not None and now_s - one.left_s < STALE_S]
 
 
 def _sinks(left: Sequence[Left], now_s: float) -> tuple[SinkSeen, ...]:

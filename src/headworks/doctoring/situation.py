@@ -8,6 +8,7 @@ import msgspec
 
 from headworks.config import Examination, Project, Secret
 from headworks.errors import ConfigError
+from headworks.state_claim import Holder
 from headworks.transport import Origin
 
 
@@ -64,15 +65,20 @@ class Situation(msgspec.Struct, frozen=True):
     quiet_s: float = 0.0
 
 
-def target_of(project: Project) -> Target | None:
-    """The gateway that this project's configuration starts on this machine; None where it cannot be known from the file
-    (a port that is picked at the start), or not be asked by the name in its certificate."""
+def target_of(project: Project, running: Holder | None = None) -> Target | None:
+    """The gateway of this project on this machine; None where its address cannot be known (a port that is picked at the
+    start, of one that does not run), or it cannot be asked by the name in its certificate.
+
+    Arguments:
+        running: the one that runs, where that is known: it may have been told another address than the file's.
+    """
     server = project.config.server
-    if server.port == 0 or server.tls is not None:
+    host, port = (server.host, server.port) if running is None else (running.host, running.port)
+    if port == 0 or server.tls is not None:
         return None
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)  # noqa: S104 - compared, not bound
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
     shown = f"[{host}]" if ":" in host else host
-    return Target.from_url(f"http://{shown}:{server.port}")
+    return Target.from_url(f"http://{shown}:{port}")
 
 
 def existing(folder: Path) -> Path:
