@@ -1,6 +1,6 @@
 """The books of budgets of an installation: where they lie, and what the records say was spent before there were any."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from headworks.limits.budgets import Account, AccountState, Books, Crossing, Ledger
@@ -73,7 +73,25 @@ def recorded(store: Store, account: Account | AccountState) -> int:
     Raises:
         StorageError: the records cannot be read.
     """
-    scope, _, name = account.of.partition("/")
-    dimension = _DIMENSIONS[scope]
-    totals = store.totals([dimension], account.begins_us, account.ends_us)
-    return sum(total.cost_pico for total in totals if total.group == (name,))
+    return recorded_of(store, [account])[account.name]
+
+
+def recorded_of(store: Store, accounts: Iterable[Account | AccountState]) -> dict[str, int]:
+    """The same of many, by the accounts' names; records are gone through once for each kind and period.
+
+    Raises:
+        StorageError: the records cannot be read.
+    """
+    sums: dict[tuple[str, int, int], dict[str, int]] = {}
+    found = {}
+    for account in accounts:
+        scope, _, name = account.of.partition("/")
+        period = (scope, account.begins_us, account.ends_us)
+        if period not in sums:
+            totals = store.totals([_DIMENSIONS[scope]], account.begins_us, account.ends_us)
+            sums[period] = {}
+            for total in totals:
+                of = str(total.group[0])
+                sums[period][of] = sums[period].get(of, 0) + total.cost_pico
+        found[account.name] = sums[period].get(name, 0)
+    return found

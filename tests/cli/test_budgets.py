@@ -6,10 +6,13 @@ import time
 import pytest
 
 from headworks.accounting import open_books
-from headworks.calls import Budget
+from headworks.calls import Budget, Opened, Settled
 from headworks.cli import main
 from headworks.limits.budgets import Claim, PurseFile, accounts_of
 from headworks.limits.local import unserved
+from headworks.records import Batch, open_store
+
+NONE = "there is no budget: headworks keys create NAME --budget-day USD makes a key with one"
 
 
 @pytest.fixture
@@ -63,3 +66,61 @@ def test_what_a_worker_has_left_is_exact_and_goes_first_where_no_control_plane_s
         budgets(storage, capsys, "release")
     assert figures(storage, capsys) == (("10" if is_served else "12"), "0", "0")
     assert bool(list((storage / "purses").iterdir())) is is_served
+
+
+def shown(folder, capsys):
+    assert main(["budgets", "--config", str(folder / "headworks.yaml"), "--json"]) == 0
+    printed = capsys.readouterr()
+    lines = [json.loads(line) for line in printed.out.splitlines()]
+    return {(one["of"], one["name"], one["kind"]): (one["budget_usd"], one["spent_usd"]) for one in lines}, printed.err
+
+
+def test_every_budget_is_shown_before_the_first_call(tmp_path, capsys):
+    text = "providers: {sim: {kind: simulator}}\nmodels: {small: sim/gpt-6-luna}\n"
+    (tmp_path / "headworks.yaml").write_text(text)
+    assert main(["budgets", "--config", str(tmp_path / "headworks.yaml")]) == 0
+    assert NONE in capsys.readouterr().err
+
+    (tmp_path / "headworks.yaml").write_text(text + "access: {teams: {desk: {budget: {per_month: 7}}, bare: {}}}\n")
+    folder = tmp_path / "workloads" / "triage"
+    folder.mkdir(parents=True)
+    contract = "owner: o\ndescription: d\nladder: [small]\nbudget: {per_day: 2}\n"
+    (folder / "workload.yaml").write_text(contract)
+    at = ("--config", str(tmp_path / "headworks.yaml"))
+    assert main(["keys", "create", "app", "--budget-day", "10", *at]) == 0
+    assert main(["keys", "create", "free", *at]) == 0
+    capsys.readouterr()
+
+    expected = {
+        ("team", "desk", "month"): ("7", "0"),
+        ("workload", "triage", "day"): ("2", "0"),
+        ("key", "app", "day"): ("10", "0"),
+    }
+    assert shown(tmp_path, capsys) == (expected, "")
+
+    (folder / "workload.yaml").write_text(contract + "no_field: 1\n")
+    del expected["workload", "triage", "day"]
+    found, err = shown(tmp_path, capsys)
+    assert found == expected
+    assert "no_field" in err
+
+
+def test_a_budget_whose_cap_was_changed_since_the_last_call_has_the_new_one(storage, told, capsys):
+    text = "providers: {sim: {kind: simulator}}\naccess: {teams: {desk: {budget: {per_day: 50}}}}\n"
+    (storage.parent / "headworks.yaml").write_text(text)
+
+    (found,) = budgets(storage, capsys)
+    assert (found["budget_usd"], found["spent_usd"]) == ("50", "10")
+
+
+def test_a_budget_that_is_new_has_what_was_spent_before_against_it(storage, capsys):
+    begun_us = int(time.time() * 1e6)
+    opened = Opened("call_1", begun_us, "responses", "m", "key_1", "", "desk")
+    store = open_store(storage, "")
+    store.commit(Batch(settled=[Settled(opened, "answered", 200, 10, cost_pico=3 * 10**12)]))
+    store.close()
+    text = "providers: {sim: {kind: simulator}}\naccess: {teams: {desk: {budget: {per_month: 50}}}}\n"
+    (storage.parent / "headworks.yaml").write_text(text)
+
+    (found,) = budgets(storage, capsys)
+    assert (found["spent_usd"], found["left_usd"]) == ("3", "47")

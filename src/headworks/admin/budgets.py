@@ -6,12 +6,16 @@ The budget of a key is changed with the key (`keys`); those of teams and workloa
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from headworks.access import Right
-from headworks.accounting import open_ledger, recorded, see_to_the_dead
+import msgspec
+
+from headworks.access import KEYS_FILE, Right
+from headworks.accounting import open_ledger, recorded_of, see_to_the_dead
 from headworks.admin.desk import Desk
-from headworks.config import store_url
-from headworks.errors import CommandError
-from headworks.limits.budgets import AccountState, Ledger
+from headworks.calls import Budget
+from headworks.config import load_workloads, store_url
+from headworks.config.budgets import budget_of, team_budgets
+from headworks.errors import CommandError, ConfigError
+from headworks.limits.budgets import Account, AccountState, Ledger, accounts_of
 from headworks.records import catch_up, may_have_records, open_store
 
 _UNHEARD_S = 60.0
@@ -19,7 +23,8 @@ _UNHEARD_S = 60.0
 
 
 def budget_states(desk: Desk) -> Sequence[AccountState]:
-    """The budgets of this day and month that whoever asks reaches, as the books have them.
+    """The budgets of this day and month that whoever asks reaches, by name: those in the books, and those that are
+    configured and no call was under yet, with what the records say was spent. A cap is what is configured now.
 
     Raises:
         Forbidden: they reach none.
@@ -27,7 +32,8 @@ def budget_states(desk: Desk) -> Sequence[AccountState]:
     """
     teams = desk.teams(Right.READ_BUDGETS)
     with _ledger(desk) as ledger:
-        states = () if ledger is None else ledger.states(int(desk.now() * 1e6))
+        booked = () if ledger is None else ledger.states(int(desk.now() * 1e6))
+    states = _with_configured(desk, booked)
     if teams is None:
         return states
     of_key = desk.teams_of_keys()
@@ -73,6 +79,40 @@ def _ledger(desk: Desk) -> Iterator[Ledger | None]:
         ledger.close()
 
 
+def _with_configured(desk: Desk, booked: Sequence[AccountState]) -> list[AccountState]:
+    found = {state.name: state for state in booked}
+    unbooked: list[Account] = []
+    for of, budget in _configured(desk).items():
+        for account in accounts_of(of, budget, desk.now()):
+            state = found.get(account.name)
+            if state is None:
+                unbooked.append(account)
+            else:  # the books know the cap of the last call, and it may have been changed since
+                found[account.name] = msgspec.structs.replace(state, cap=account.cap, is_hard=account.is_hard)
+    if unbooked:
+        with desk.records() as store:
+            # As the books will begin: a budget that is new in the middle of a month has the month's cost against it.
+            spent = {} if store is None else recorded_of(store, unbooked)
+        for one in unbooked:
+            period = (one.begins_us, one.ends_us)
+            found[one.name] = AccountState(one.name, one.cap, one.is_hard, *period, spent.get(one.name, 0), 0, 0, 0)
+    return [found[name] for name in sorted(found)]
+
+
+def _configured(desk: Desk) -> dict[str, Budget]:
+    """Every budget that calls may be under, by whose it is."""
+    project = desk.project
+    found = {f"team/{name}": budget for name, budget in team_budgets(project.config).items()}
+    if (project.storage / KEYS_FILE).exists():
+        with desk.keys() as store:
+            found |= {f"key/{record.key_id}": record.budget for record in store.list() if record.is_good(desk.now())}
+    try:
+        found |= {f"workload/{one.name}": budget_of(one.contract.budget) for one in load_workloads(project)}
+    except ConfigError as error:
+        desk.report(f"new budgets of workloads are left out, for a contract cannot be used: {error}")
+    return found
+
+
 def _team_of(state: AccountState, of_key: dict[str, str]) -> str:
     """The team that a budget belongs to; "" for none, as a workload's."""
     scope, _, name = state.of.partition("/")
@@ -88,7 +128,7 @@ def _release(desk: Desk, ledger: Ledger) -> int:
         raise CommandError("the records are behind, and by them is known what was spent last: try again in a moment")
     store = open_store(storage, url)
     try:
-        known = {state.name: recorded(store, state) for state in ledger.states(now_us)}
+        known = recorded_of(store, ledger.states(now_us))
     finally:
         store.close()
 

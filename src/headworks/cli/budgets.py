@@ -1,9 +1,9 @@
 """Show the budgets of this day and month: what is spent, what is left, and when it will be used up at the present pace.
 
 A budget bounds what calls may cost: of a key (`headworks keys create --budget-day 10`), a team (`access.teams` in
-headworks.yaml) or a workload (`budget` in its contract), in a calendar day or month (UTC). SPENT is what the books say;
-calls whose cost nobody knows count with the most that they could cost. ASIDE is what calls under way could still cost,
-and what workers hold for the next ones.
+headworks.yaml) or a workload (`budget` in its contract), in a calendar day or month (UTC). SPENT is what the books say,
+or of a budget that no call was under yet, what the records do; calls whose cost nobody knows count with the most that
+they could cost. ASIDE is what calls under way could still cost, and what workers hold for the next ones.
 
 What workers held that were killed comes back by itself. `headworks budgets release` is for machines that are gone for
 good: it lets go what their workers held, and counts what the records know that they had spent; run it where ASIDE stays
@@ -55,11 +55,11 @@ def run(options: argparse.Namespace) -> int:
     from headworks.records import may_have_records
 
     project = load(options.config)
-    if not may_have_records(project.storage, store_url(project)):
-        note(f"nothing was spent yet: there is no {project.storage}", "budgets")
-        return 0
     desk = desk_of(project, "budgets")
     if options.action == "release":
+        if not may_have_records(project.storage, store_url(project)):
+            note(f"nothing was spent yet: there is no {project.storage}", "budgets")
+            return 0
         count = release_budgets(desk)
         print(f"let go of what {count} {'holder' if count == 1 else 'holders'} held")
         return 0
@@ -88,7 +88,7 @@ def _print(states: "Sequence[AccountState]", names: dict[str, str], now_s: float
             print(json_line(_as_json(state, names, now_s)))
         return
     if not states:
-        note("no call was under a budget in this month: headworks keys create NAME --budget-day USD", "budgets")
+        note("there is no budget: headworks keys create NAME --budget-day USD makes a key with one", "budgets")
         return
     table = Table(_HEAD, coloured=has_colours(), flexible=frozenset({0}), width=terminal_width())
     print("\n".join(table.lines([_row(state, names, now_s) for state in states])))
