@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -40,6 +41,21 @@ def test_a_set_that_is_too_small_for_its_bar_says_so(golden, desk):
     code, out, _ = golden("lint", NAME)
     assert code == 1
     assert "this set has 50 cases and cannot defend a bar of 0.95; it needs n >= 72" in out
+    assert "50 independent cases that decide are too few to choose among 3 rungs" in out
+
+
+def test_a_set_that_select_refuses_is_remarked_on_with_the_number_that_select_says(golden, desk):
+    code, out, _ = golden("lint", NAME)
+    assert code == 0
+    needed = re.search(
+        r"50 independent cases .* bar of 0\.90 .* among 3 rungs: `headworks select` takes about (\d+)", out
+    )
+    assert needed
+    assert f"It takes about {needed[1]} cases" in desk.run("select", NAME)[2]
+    assert json.loads(golden("stats", NAME, "--json")[1])["needed_to_select"] == int(needed[1])
+
+    desk.edit("workload.yaml", "ladder: [nano, mini, flagship]", "ladder: [nano]")
+    assert "`headworks select`" not in golden("lint", NAME)[1]
 
 
 def test_cases_that_can_never_be_right_are_named(golden, desk):

@@ -20,6 +20,7 @@ from headworks.errors import CommandError
 
 if TYPE_CHECKING:
     from headworks.config import Project, Workload
+    from headworks.evals.golden import GoldenFinding
     from headworks.evals.golden.importers import Imported
 
 SOURCES = ("promptfoo", "openai-evals", "csv", "calls", "candidates")
@@ -91,6 +92,8 @@ def _lint(project: "Project", options: argparse.Namespace) -> int:
                 path, bar=workload.contract.quality.bar, needed_cases=needed_cases, prompt=_prompt_of(workload)
             )
             unfit = unfit_cases(workload)
+            can_defend = not any(one.rule == "power" for one in findings)
+            findings = (*findings, *_too_few_to_choose(workload, can_defend=can_defend))
         except ConfigError as error:
             code = 1
             for problem in error.problems:
@@ -114,18 +117,48 @@ def _lint(project: "Project", options: argparse.Namespace) -> int:
     return code
 
 
+def _too_few_to_choose(workload: "Workload", *, can_defend: bool) -> "list[GoldenFinding]":
+    """A remark on a set that is too small for `headworks select`, though it may be large enough for its bar."""
+    from headworks.cli.select import rungs_of, terms_of
+    from headworks.evals.golden import GoldenFinding
+    from headworks.evals.ladder import cases_to_choose
+
+    rungs, bar = len(rungs_of(workload)), workload.contract.quality.bar
+    if rungs < 2 or not 0 < bar < 1:
+        return []
+    try:
+        terms = terms_of(workload)
+    except CommandError:
+        return []  # no case decides: that is found already
+    needed = cases_to_choose(terms, rungs)
+    if needed <= terms.cases:
+        return []
+    enough = f"can defend a bar of {bar:.2f} if nearly all are right, but " if can_defend else ""
+    message = (
+        f"{terms.cases:,} independent cases that decide {enough}are too few to choose among {rungs} rungs: "
+        f"`headworks select` takes about {needed:,}"
+    )
+    return [GoldenFinding("power", 0, message, weighs=False)]
+
+
 def _stats(project: "Project", options: argparse.Namespace) -> int:
     import msgspec
 
+    from headworks.cli.select import rungs_of, terms_of
     from headworks.cli.workloads import find_workload
     from headworks.evals.golden import summarise
+    from headworks.evals.ladder import cases_to_choose
     from headworks.evals.plain_intervals import needed_cases
 
     workload = find_workload(project, options.workload)
     found = summarise(_golden_of(workload))
     bar = workload.contract.quality.bar
+    rungs = len(rungs_of(workload))
+    decides = any(part != "train" for part in found.splits)
+    to_choose = cases_to_choose(terms_of(workload), rungs) if rungs > 1 and 0 < bar < 1 and decides else 0
     if options.json:
-        print(json_line({"workload": workload.name, **msgspec.to_builtins(found), "needed": needed_cases(bar)}))
+        needed = {"needed": needed_cases(bar), "needed_to_select": to_choose}
+        print(json_line({"workload": workload.name, **msgspec.to_builtins(found), **needed}))
         return 0
     rows = [
         ("cases", f"{found.cases:,}"),
@@ -134,6 +167,7 @@ def _stats(project: "Project", options: argparse.Namespace) -> int:
         ("without `expected`", f"{found.without_expected:,}"),
         *((f"split {name}", f"{count:,}") for name, count in found.splits.items()),
         (f"needed for a bar of {bar:.2f}", f"{needed_cases(bar):,}"),
+        *([("needed by `select`", f"{to_choose:,}")] if to_choose else []),
         *((f"tag {name}", f"{count:,}") for name, count in list(found.tags.items())[:20]),
     ]
     for field, values in found.labels.items():

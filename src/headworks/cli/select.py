@@ -68,18 +68,12 @@ def run(options: argparse.Namespace) -> int:
     from headworks.cli.workloads import find_workload
     from headworks.config import load
     from headworks.evals.answer_cache import AnswerCache
-    from headworks.evals.golden import GoldenFile, indexes_of, part_of
-    from headworks.evals.ladder import Terms, check_power
+    from headworks.evals.ladder import check_power
 
     project = load(options.config)
     workload = find_workload(project, options.workload)
-    golden, contract = workload.files.golden, workload.contract
-    if golden is None:
-        raise no_golden_set(workload.name)
-    rungs = tuple(dict.fromkeys(contract.ladder))
-    with GoldenFile(golden) as cases:
-        deciding = indexes_of(cases, part_of(cases, "deciding"))
-        terms = Terms.of(contract.quality.bar, len(independent(cases, deciding)))
+    rungs = rungs_of(workload)
+    terms = terms_of(workload)
     if options.margin is not None:
         terms = msgspec.structs.replace(terms, margin=options.margin)
     if not options.underpowered:
@@ -92,6 +86,28 @@ def run(options: argparse.Namespace) -> int:
             return asyncio.run(_Selection(project, workload, arms, cache, terms, options).run())
     finally:
         cache.close()
+
+
+def rungs_of(workload: "Workload") -> tuple[str, ...]:
+    """The rungs that there are to choose among."""
+    return tuple(dict.fromkeys(workload.contract.ladder))
+
+
+def terms_of(workload: "Workload") -> "Terms":
+    """What is to be shown, with the cases that decide and are independent.
+
+    Raises:
+        CommandError: it has no golden set, or no case of that decides.
+        ConfigError: its golden set cannot be used.
+    """
+    from headworks.evals.golden import GoldenFile, indexes_of, part_of
+    from headworks.evals.ladder import Terms
+
+    if workload.files.golden is None:
+        raise no_golden_set(workload.name)
+    with GoldenFile(workload.files.golden) as cases:
+        deciding = indexes_of(cases, part_of(cases, "deciding"))
+        return Terms.of(workload.contract.quality.bar, len(independent(cases, deciding)))
 
 
 class _Selection:

@@ -176,6 +176,19 @@ def compared_power_of(terms: Terms, rungs: int) -> float:
     )
 
 
+def cases_to_choose(terms: Terms, rungs: int) -> int:
+    """The cases with which a choice among so many rungs is no longer underpowered: `terms.cases` where they are enough,
+    and for one rung, which is taken as it is."""
+    if rungs < 2 or power_of(terms, rungs) >= LEAST_POWER:
+        return terms.cases
+    half_way = (1.0 + terms.floor) / 2.0
+    enough = cases_for_power(terms.floor, part_of_alpha(terms, rungs), half_way, LEAST_POWER) or terms.cases
+    enough = max(terms.cases, enough)
+    while power_of(msgspec.structs.replace(terms, cases=enough), rungs) < LEAST_POWER:
+        enough += 1 + enough // 50
+    return enough
+
+
 def check_power(terms: Terms, rungs: int, *, is_compared: bool = False) -> None:
     """Refuse a set that is too small for its floor, or for its margin.
 
@@ -188,13 +201,9 @@ def check_power(terms: Terms, rungs: int, *, is_compared: bool = False) -> None:
     """
     if rungs < 2:
         return
-    power = power_of(terms, rungs)
-    half_way = (1.0 + terms.floor) / 2.0
-    if power < LEAST_POWER:
-        enough = cases_for_power(terms.floor, part_of_alpha(terms, rungs), half_way, LEAST_POWER) or terms.cases
-        enough = max(terms.cases, enough)
-        while power_of(msgspec.structs.replace(terms, cases=enough), rungs) < LEAST_POWER:
-            enough += 1 + enough // 50
+    enough = cases_to_choose(terms, rungs)
+    if enough > terms.cases:
+        half_way, power = (1.0 + terms.floor) / 2.0, power_of(terms, rungs)
         raise CommandError(
             f"{terms.cases} cases cannot defend a bar of {terms.floor:.0%}: a model that is right in "
             f"{half_way:.1%} of all cases would pass in {power:.0%} of such runs. It takes about {enough} "
