@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from headworks.cli import main
+from headworks.cli import main, roles
 
 TEXT = """
 providers: {sim: {kind: simulator}}
@@ -34,6 +34,17 @@ def test_the_table_of_roles_is_shown(run):
     assert out.splitlines()[0].split() == ["RIGHT", "ADMIN", "OPERATOR", "ANALYST", "AUDITOR", "CALLER", "MEANING"]
     of_audit = next(line for line in out.splitlines() if line.startswith("audit.read"))
     assert of_audit.split()[1:6] == ["-", "-", "-", "yes", "-"]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_the_table_of_roles_fits_the_terminal(run, monkeypatch, columns):
+    whole = run("roles")[1].splitlines()
+    monkeypatch.setattr(roles, "terminal_width", lambda: columns)
+    shown = run("roles")[1].splitlines()
+
+    assert len(shown) == len(whole)
+    assert max(map(len, shown)) <= columns
+    assert all(name in shown[0] for name in ("RIGHT", "ADMIN", "OPERATOR", "ANALYST", "AUDITOR"))
 
 
 def test_who_has_a_role_is_listed(run):

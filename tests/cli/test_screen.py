@@ -72,3 +72,15 @@ def test_what_a_model_says_is_looked_at_for_addresses(run, monkeypatch):
     assert code == 0
     assert "It would go on as:\n![x](about:blank)" in out
     assert run("![x](https://evil.example/)", "--as", "output", "--policy", "policy.yaml")[0] == 1
+
+
+def test_on_a_terminal_it_says_that_it_waits_for_a_text(run, monkeypatch):
+    typed = io.StringIO(ORDER)
+    monkeypatch.setattr("sys.stdin", typed)
+    assert run()[2] == ""
+
+    typed.seek(0)
+    typed.isatty = lambda: True
+    code, out, err = run()
+    assert (code, "Verdict: flag" in out) == (0, True)
+    assert "Ctrl-D" in err

@@ -59,7 +59,15 @@ def _show(*, is_json: bool) -> None:
             rights = [right.value for right in Right if right in ROLES[role].rights]
             print(json_line({"role": role.value, "rights": rights}))
         return
-    table = Table(("RIGHT", *(role.value.upper() for role in Role), "MEANING"), coloured=has_colours())
+    head = ("RIGHT", *(role.value.upper() for role in Role), "MEANING")
+    meaning = len(head) - 1
+    table = Table(
+        head,
+        coloured=has_colours(),
+        flexible=frozenset({meaning}),
+        width=terminal_width(),
+        spare=(head.index(Role.CALLER.value.upper()), meaning),  # callers have no right at all
+    )
     rows = [
         [
             Cell(right.value),

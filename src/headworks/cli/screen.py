@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headworks.cli.lines import json_line
+from headworks.cli.lines import json_line, note
 from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, plain
 from headworks.errors import CommandError
 
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     from headworks.screening.injection import heaviest
 
     policy = injection_policy(_settings(options))
-    text = sys.stdin.read() if options.text == "-" else options.text
+    text = _typed() if options.text == "-" else options.text
     if options.source == "output":
         cleaned, signals = policy.screen_output(text)
     else:
@@ -63,6 +63,13 @@ def run(options: argparse.Namespace) -> int:
         if cleaned != text:
             print(f"\nIt would go on as:\n{plain(cleaned)}")
     return 1 if verdict == "block" else 0
+
+
+def _typed() -> str:
+    """What standard input holds. On a terminal it is said that this waits for somebody to type."""
+    if sys.stdin.isatty():
+        note("type the text to look at, and end it with Ctrl-D on a line of its own (or give it as TEXT)", "screen")
+    return sys.stdin.read()
 
 
 def _settings(options: argparse.Namespace) -> "Injection":
