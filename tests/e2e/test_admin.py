@@ -164,7 +164,7 @@ def test_people_sign_in_programs_come_with_keys_and_all_of_it_is_in_the_audit_lo
 
     command = gateway.command("keys", "create", "watch", "--role", "auditor", "--json")
     auditor = {"authorization": f"Bearer {json.loads(command.stdout)['key']}"}
-    assert ask(gateway.process.address, "GET", "/v1/models", headers=auditor)[0] == 401
+    assert ask(gateway.process.address, "GET", "/v1/models", headers=auditor)[0] == 403
     entries = json.loads(ask(base, "GET", "/admin/v1/audit?limit=200", headers=auditor)[2])["items"]
     told = {one["what"]: one for one in reversed(entries)}
     assert told["admin.signed_in"]["detail"]["by_name"] in ("ann", "bob")  # nobody has verified their addresses
