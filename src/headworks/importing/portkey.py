@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import msgspec
 
 from headworks.importing.clouds import Lacking, Word, check_model, cloud_connection, is_cloud
-from headworks.importing.draft import ANY, Account, Asked, Composer, Connection, Deployment, Group, slug
+from headworks.importing.deployments import ANY, Account, Asked, Connection, Deployment
+from headworks.importing.draft import Composer, Group, slug
 from headworks.importing.keys import Keys
 from headworks.importing.ledger import Ledger
 from headworks.importing.result import Imported, all_texts, imported
@@ -37,6 +38,7 @@ _CLOUD: dict[Kind, dict[str, Word]] = {
         "aws_session_token": "session_token",
     },
 }  # fmt: skip
+_MOST_WEIGHT = 1_000_000_000.0
 _MODES = frozenset({"single", "fallback", "loadbalance"})
 _TIMES = {"needless": "what passes is tried again or elsewhere, what does not is not; pauses are the provider's own"}
 _OF_TARGET: dict[str, tuple[str, str]] = {
@@ -65,7 +67,7 @@ class _Target(msgspec.Struct, frozen=True):
     place: Place
     fields: dict[str, tuple[Value, Place]]
     tier: int
-    weight: int
+    weight: float
 
 
 class _Refused(Exception):
@@ -113,7 +115,7 @@ class _Portkey:
         )  # fmt: skip
 
     def _flattened(
-        self, value: Value, place: Place, around: dict[str, tuple[Value, Place]], weight: int
+        self, value: Value, place: Place, around: dict[str, tuple[Value, Place]], weight: float
     ) -> Iterator[_Target]:
         """The targets in the order in which they are asked, each with what it inherits."""
         fields = {name: (one, (*place, name)) for name, one in (value.fields or {}).items()}
@@ -126,7 +128,7 @@ class _Portkey:
         mode = (value.get("strategy") or Value(0)).get("mode")
         balanced = mode is not None and mode.text == "loadbalance"
         if mode is not None and mode.text in _MODES:
-            told = "pools of one provider, else `fallback`" if balanced else "the order of `fallback`"
+            told = "pools of one provider, else `targets`" if balanced else "the order of `fallback`"
             self._ledger.mapped((*place, "strategy", "mode"), f"{told}: see the targets")
         elif mode is not None:
             text = "calls are not routed by conditions: give targets public names of their own, and let callers choose"
@@ -137,8 +139,8 @@ class _Portkey:
                 self._tier = start
             share = one.get("weight")
             number = None if share is None else share.number
-            parts = 1 if number is None or number <= 0 else round(number * (100 if number < 1 else 1))
-            yield from self._flattened(one, (*place, "targets", index), whole_fields, max(1, min(1000, parts)))
+            parts = 1.0 if number is None or not 0 < number <= _MOST_WEIGHT else number
+            yield from self._flattened(one, (*place, "targets", index), whole_fields, parts)
         if mode is not None and mode.text == "single" and len(targets) > 1:
             for index in range(1, len(targets)):
                 self._ledger.needless((*place, "targets", index), "the strategy `single` asks the first target only")
@@ -155,7 +157,7 @@ class _Portkey:
             return
         self._rest(target)
         if deployment.model != ANY:
-            self._groups.setdefault(self._name, Group(self._name, [])).deployments.append(deployment)
+            self._groups.setdefault(self._name, Group(self._name, [], goes_on=True)).deployments.append(deployment)
             return
         if not alone:
             text = (
@@ -196,7 +198,7 @@ class _Portkey:
         account = self._account(fields, name, upstream, usual, kind, settled)
         account = msgspec.structs.replace(account, weight=target.weight, tier=target.tier)
         if "weight" in fields and fields["weight"][1][:-1] == target.place:
-            settled[fields["weight"][1]] = "{at}.weight, among the pools of one provider"
+            settled[fields["weight"][1]] = "{share}"
         field = "provider" if "provider" in fields else "virtual_key"
         named_at = at or fields[field][1]
         if at is not None and field in fields:
