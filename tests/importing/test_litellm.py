@@ -226,6 +226,22 @@ def test_parameters_that_were_dropped_may_be_left_out(imported):
     assert made.fate("litellm_settings.drop_params")[0] == "mapped"
 
 
+def test_what_many_names_may_leave_out_is_written_once(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("a", "anthropic/claude-sonnet-5"),
+            entry("b", "openai/gpt-6-luna"),
+            entry("vectors", "openai/text-embedding-3-small"),
+            litellm_settings={"drop_params": True},
+        ),
+    )
+
+    assert made.text.count("logit_bias") == 1
+    assert made.config.models["a"].droppable == made.config.models["b"].droppable
+    assert made.config.models["vectors"].droppable == ()
+
+
 def test_parameters_that_one_deployment_drops_are_those_of_its_name(imported):
     made = imported(
         "litellm",

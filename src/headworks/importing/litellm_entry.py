@@ -60,8 +60,9 @@ _SCOPES = "a key names the models that it may use: `headworks keys create NAME -
 _BOUNDS = "expected a number within the bounds of our file (docs/reference/configuration.md)"
 
 
-DROPPED = DROPPABLE[Endpoint.CHAT] | DROPPABLE[Endpoint.RESPONSES]
-"""What `drop_params` drops and we may: of the APIs that LiteLLM has it for."""
+_MAY_BE_DROPPED = DROPPABLE[Endpoint.CHAT] | DROPPABLE[Endpoint.RESPONSES]
+DROPPED = frozenset(name for name in _MAY_BE_DROPPED if name.partition(".")[0] not in _MAY_BE_DROPPED - {name})
+"""What `drop_params` drops and we may, in the APIs that LiteLLM has it for; what lies below a field goes with it."""
 
 
 def provider_of(model: str) -> tuple[str, str]:

@@ -82,7 +82,8 @@ class Settings:
         wild = {group.name.partition("/")[0] for group in groups if group.name.endswith("/*")}
         named = [group for group in groups if group.name.partition("/")[0] not in wild]
         for group in named:
-            group.droppable |= DROPPED
+            if not _is_embedding(group):  # of its requests nothing is ever left out
+                group.droppable |= DROPPED
         if not named:
             self._ledger.missing(place, _NO_NAMES)
         else:
@@ -131,9 +132,8 @@ class Settings:
             own.setdefault(chain.start, []).append(chain.end)
         default = own.pop("*", [])
         for group in groups:
-            is_embedding = any("embed" in one.model for one in group.deployments)
             namesake = own.get(self._alias_of.get(group.name, ""))
-            group.fallback += own.get(group.name) or namesake or ([] if is_embedding else default)
+            group.fallback += own.get(group.name) or namesake or ([] if _is_embedding(group) else default)
 
     def settle_fallbacks(self, chains: Sequence[Chain], composed: Composed) -> None:
         """Say of each fallback where it went."""
@@ -331,6 +331,10 @@ class Settings:
             self._ledger.missing(place, text)
         else:
             self._ledger.needless(place, text)
+
+
+def _is_embedding(group: Group) -> bool:
+    return any("embed" in one.model for one in group.deployments)
 
 
 def _by_limits(deployments: list[Deployment]) -> list[Deployment]:

@@ -3,6 +3,7 @@
 import json
 import re
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -17,6 +18,9 @@ PLAN_FILE = "simulator.yaml"
 """The plan of the simulator that stands in for the providers."""
 
 _PLAIN = r"[A-Za-z/][A-Za-z0-9_./@+-]*(:[A-Za-z0-9_./@+-]+)*"
+_LONG = 4
+"""From so many fields on, a list that several names have stands in the file once."""
+
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
 _PATHS = {"gemini": "/v1beta", "azure": "", "bedrock": "", "vertex": "/v1beta"}
 """Where the simulator has an API that is not below `/v1`."""
@@ -81,7 +85,7 @@ def write(
         lines += _provider(provider, simulator)
     if composed.models:
         lines += ["", "models: # what callers may name, besides provider/model"]
-        lines += [line for model in composed.models for line in _model(model)]
+        lines += _models(composed.models)
     if composed.prices:
         lines += ["", "prices: # dollars per million tokens", "  models:"]
         for target, prices in composed.prices.items():
@@ -187,7 +191,25 @@ def _asked(asked: Asked) -> str:
     return "{ " + ", ".join(f"{field}: {number}" for field, number in said.items() if number is not None) + " }"
 
 
-def _model(model: ModelDraft) -> list[str]:
+def _models(models: Sequence[ModelDraft]) -> list[str]:
+    """The public names; a long list of droppable fields is written once, and referred to."""
+    lines: list[str] = []
+    counted = Counter(model.droppable for model in models if len(model.droppable) >= _LONG)
+    anchors: dict[tuple[str, ...], str] = {}
+    for model in models:
+        named = model.droppable
+        if named in anchors:
+            lines += _model(model, [f"    droppable: *{anchors[named]}"])
+            continue
+        anchor = ""
+        if counted[named] > 1:
+            anchors[named] = f"dropped-{len(anchors) + 1}"
+            anchor = f"&{anchors[named]} "
+        lines += _model(model, _droppable(named, anchor))
+    return lines
+
+
+def _model(model: ModelDraft, droppable: Sequence[str]) -> list[str]:
     name, mark = f"  {text(model.name)}:", f"# :{model.line}"
     fields: list[str] = []
     if len(model.targets) == 1:
@@ -203,7 +225,7 @@ def _model(model: ModelDraft) -> list[str]:
     if len(model.targets) > 1:
         lines += ["    targets:", *(f"      - {_target(one)}" for one in model.targets)]
     lines += [f"    {field}" for field in fields]
-    return lines + _droppable(model.droppable)
+    return [*lines, *droppable]
 
 
 def _target(one: TargetDraft) -> str:
@@ -213,14 +235,14 @@ def _target(one: TargetDraft) -> str:
     return f"{{ target: {text(one.target)}, {said} }}"
 
 
-def _droppable(names: Sequence[str]) -> list[str]:
+def _droppable(names: Sequence[str], anchor: str) -> list[str]:
     """The list, wrapped as people do, since it may be long."""
     if not names:
         return []
     body = textwrap.wrap(", ".join(names), 100, break_long_words=False, break_on_hyphens=False)
     if len(body) == 1:
-        return [f"    droppable: [{body[0]}]"]
-    return ["    droppable: [", *(f"      {line}" for line in body), "    ]"]
+        return [f"    droppable: {anchor}[{body[0]}]"]
+    return [f"    droppable: {anchor}[", *(f"      {line}" for line in body), "    ]"]
 
 
 def _value(value: object) -> str:
