@@ -229,10 +229,9 @@ def _model(model: ModelDraft, droppable: Sequence[str]) -> list[str]:
 
 
 def _target(one: TargetDraft) -> str:
-    if one.weight == 1 and not one.tier:
-        return text(one.target)
-    said = ", ".join(f"{field}: {number}" for field, number in (("weight", one.weight), ("tier", one.tier)))
-    return f"{{ target: {text(one.target)}, {said} }}"
+    said = [f"weight: {one.weight}"] if one.weight != 1 else []
+    said += [f"tier: {one.tier}"] if one.tier else []
+    return f"{{ target: {text(one.target)}, {', '.join(said)} }}" if said else text(one.target)
 
 
 def _droppable(names: Sequence[str], anchor: str) -> list[str]:
