@@ -19,7 +19,7 @@ def test_deployments_of_one_name_that_differ_in_their_key_become_pools(imported)
     made = imported(
         "litellm",
         models(
-            entry("chat", "openai/gpt-6-luna", api_key="os.environ/KEY_A", weight=3, rpm=100),
+            entry("chat", "openai/gpt-6-luna", api_key="os.environ/KEY_A", order=0, weight=3, rpm=100),
             entry("chat", "openai/gpt-6-luna", api_key="os.environ/KEY_B", order=1, tpm=5000),
         ),
     )
@@ -99,9 +99,16 @@ def test_deployments_of_one_name_at_different_upstreams_become_its_targets(impor
     made = imported(
         "litellm",
         models(
-            entry("chat", "azure/terra-eu", api_base="https://eu.openai.azure.com", api_key="os.environ/EU", weight=3),
-            entry("chat", "azure/terra-us", api_base="https://us.openai.azure.com", api_key="os.environ/US", weight=1),
-            entry("chat", "openai/gpt-6.1-terra", order=1, rpm=500),
+            entry(
+                "chat",
+                "azure/terra-eu",
+                api_base="https://eu.openai.azure.com",
+                api_key="os.environ/EU",
+                order=1,
+                weight=3,
+            ),
+            entry("chat", "azure/terra-us", api_base="https://us.openai.azure.com", api_key="os.environ/US", order=1),
+            entry("chat", "openai/gpt-6.1-terra", order=2, rpm=500),
             entry("nano", "openai/gpt-6-luna"),
             router_settings={"fallbacks": [{"chat": ["nano"]}]},
         ),
@@ -116,7 +123,7 @@ def test_deployments_of_one_name_at_different_upstreams_become_its_targets(impor
     assert chat.fallback == ("nano",)
     assert made.config.providers["azure-2"].api_key == "env:US"
     assert made.fate("model_list[1].model_name") == ("mapped", "models.chat.targets: azure-2/terra-us")
-    assert made.fate("model_list[1].litellm_params.weight") == ("mapped", "models.chat.targets.weight")
+    assert made.fate("model_list[0].litellm_params.weight") == ("mapped", "models.chat.targets.weight")
     assert made.fate("model_list[2].litellm_params.order") == ("mapped", "models.chat.targets.tier")
     assert made.made.counts["missing"] == 0
 
@@ -137,6 +144,15 @@ def test_an_order_is_a_tier_and_nothing_is_missing(imported):
     ]
     assert chat.fallback == ()
     assert made.made.counts["missing"] == 0
+
+
+def test_what_has_no_order_is_asked_after_all_that_has_one(imported):
+    made = imported("litellm", models(entry("chat", "openai/gpt-6-luna"), entry("chat", "groq/scout", order=3)))
+
+    assert [(one.target, one.tier) for one in made.config.models["chat"].targets] == [
+        ("groq/scout", 0),
+        ("openai/gpt-6-luna", 1),
+    ]
 
 
 def test_two_keys_of_one_upstream_share_its_load_and_have_both_shares_beside_another(imported):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from headworks.config.sections.base import MOST_TIER
 from headworks.importing.deployments import Deployment
 from headworks.importing.draft import Composed, Group, is_public_name
 from headworks.importing.keys import Keys, variable_of
@@ -92,12 +93,17 @@ class Settings:
             self._ledger.mapped(place, f"{text} (docs/how-to/routing.md){more}")
 
     def shares(self, groups: Sequence[Group]) -> None:
-        """Where no weight is said, LiteLLM's usual strategy shares load by `rpm`, or else by `tpm`."""
+        """What LiteLLM makes of weights and orders that only some deployments have, or none; before `aliases`.
+
+        Where no weight is said, its usual strategy shares load by `rpm`, or else by `tpm`. What has no order is asked
+        after all that has one.
+        """
         strategy = self._source.at(("router_settings", "routing_strategy"))
-        if strategy is not None and strategy.text not in (None, _SHUFFLE):
-            return
+        is_shuffled = strategy is None or strategy.text in (None, _SHUFFLE)
         for group in groups:
-            if not any("weight" in place for one in group.deployments for place, _ in one.settled):
+            said = [{place[-1] for place, _ in one.settled} for one in group.deployments]
+            group.deployments = _ordered(group.deployments, ["order" in one for one in said])
+            if is_shuffled and not any("weight" in one for one in said):
                 group.deployments = _by_limits(group.deployments)
 
     def fallbacks(self, groups: Sequence[Group]) -> list[Chain]:
@@ -335,6 +341,18 @@ class Settings:
 
 def _is_embedding(group: Group) -> bool:
     return any("embed" in one.model for one in group.deployments)
+
+
+def _ordered(deployments: list[Deployment], are_ordered: list[bool]) -> list[Deployment]:
+    last = max((one.account.tier for one, told in zip(deployments, are_ordered, strict=True) if told), default=None)
+    if last is None:
+        return deployments
+    return [
+        one
+        if told
+        else msgspec.structs.replace(one, account=msgspec.structs.replace(one.account, tier=min(last + 1, MOST_TIER)))
+        for one, told in zip(deployments, are_ordered, strict=True)
+    ]
 
 
 def _by_limits(deployments: list[Deployment]) -> list[Deployment]:
