@@ -57,6 +57,7 @@ _WAYS = {
 """What may stand before a model's name there: how to ask for it, or the region, which a field names here."""
 
 _SCOPES = "a key names the models that it may use: `headworks keys create NAME --models ...`"
+_NO_SHARE = "a weight is above nothing: take out what is to get no calls, or give it a higher `tier`"
 _BOUNDS = "expected a number within the bounds of our file (docs/reference/configuration.md)"
 
 
@@ -366,7 +367,7 @@ class Entry:
             elif name in PARAMS:
                 self._ledger.missing(place, PARAMS[name])
             elif name in ("rpm", "tpm", "timeout", "stream_timeout", "weight", "order") or name in _PRICES:
-                self._ledger.missing(place, _BOUNDS)
+                self._ledger.missing(place, _NO_SHARE if name == "weight" else _BOUNDS)
             elif name == "organization" and value is not None:
                 self._ledger.missing(place, "write the organization's id into the provider, or a pool: `organization`")
         for name in self._info:
