@@ -122,7 +122,7 @@ class Composer:
         if len({one.weight for one in first}) == 1 or len({one.tier for one in first}) == len(first):
             first = [msgspec.structs.replace(one, weight=1) for one in first]
         self._targets[group.name] = first
-        self._steps[group.name] = [name for name, one in targets.items() if one not in first and is_chain and one.tier]
+        self._steps[group.name] = [name for name, one in targets.items() if is_chain and one.tier]
         for index, (cluster, provider) in enumerate(zip(clusters, providers, strict=True)):
             for one in cluster.deployments:
                 self._settle(group, one, provider, index)
