@@ -19,7 +19,7 @@ def test_deployments_of_one_name_that_differ_in_their_key_become_pools(imported)
     made = imported(
         "litellm",
         models(
-            entry("chat", "openai/gpt-6-luna", api_key="os.environ/KEY_A", weight=3, rpm=100),
+            entry("chat", "openai/gpt-6-luna", api_key="os.environ/KEY_A", order=0, weight=3, rpm=100),
             entry("chat", "openai/gpt-6-luna", api_key="os.environ/KEY_B", order=1, tpm=5000),
         ),
     )
@@ -32,22 +32,103 @@ def test_deployments_of_one_name_that_differ_in_their_key_become_pools(imported)
     assert made.made.counts["missing"] == 0
 
 
-def test_deployments_at_different_addresses_go_on_after_one_another_and_that_is_told(imported):
+def test_servers_of_ones_own_become_pools_with_their_addresses(imported):
     made = imported(
         "litellm",
         models(
-            entry("local", "openai/small", api_base="http://127.0.0.1:8001/v1", api_key="none"),
-            entry("local", "openai/small", api_base="http://127.0.0.1:8002/v1", api_key="none"),
+            entry("local", "hosted_vllm/small", api_base="http://gpu-1:8000/v1", weight=2),
+            entry("local", "hosted_vllm/small", api_base="http://gpu-2:8000/v1", rpm=60),
         ),
     )
 
-    assert made.config.models["local"].fallback == ("local-2/small",)
+    pools = made.config.providers["vllm"].pools.values()
+    assert [(pool.base_url, pool.weight) for pool in pools] == [
+        ("http://gpu-1:8000/v1", 2),
+        ("http://gpu-2:8000/v1", 1),
+    ]
+    assert made.config.models["local"].pairs == (("vllm", "small"),)
+    assert made.fate("model_list[1].litellm_params.api_base")[1] == "providers.vllm.pools.key-2.base_url"
+    assert made.made.counts["missing"] == 0
+
+
+def test_servers_that_are_asked_differently_become_targets(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("local", "hosted_vllm/small", api_base="http://gpu-1:8000/v1", timeout=60),
+            entry("local", "hosted_vllm/small", api_base="http://gpu-2:8000/v1", timeout=300),
+        ),
+    )
+
+    assert made.config.models["local"].pairs == (("vllm", "small"), ("vllm-2", "small"))
+    assert made.config.providers["vllm-2"].timeouts.total_s == 300
+    assert made.made.counts["missing"] == 0
+
+
+def test_two_companies_that_serve_the_same_model_are_never_pools_of_one_provider(imported):
+    made = imported("litellm", models(entry("scout", "groq/scout"), entry("scout", "together_ai/scout")))
+
+    assert made.config.models["scout"].pairs == (("groq", "scout"), ("together", "scout"))
+
+
+def test_servers_behind_a_wildcard_are_pools_too(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("hosted_vllm/*", "hosted_vllm/*", api_base="http://gpu-1:8000/v1"),
+            entry("hosted_vllm/*", "hosted_vllm/*", api_base="http://gpu-2:8000/v1"),
+        ),
+    )
+
+    assert [pool.base_url for pool in made.config.providers["hosted-vllm"].pools.values()] == [
+        "http://gpu-1:8000/v1",
+        "http://gpu-2:8000/v1",
+    ]
+    assert made.made.counts["missing"] == 0
+
+
+def test_different_upstreams_behind_a_wildcard_are_told(imported):
+    made = imported("litellm", models(entry("any/*", "openai/*", order=1), entry("any/*", "anthropic/*", order=2)))
+
     fate, text = made.fate("model_list[1].model_name")
     assert fate == "missing"
-    assert "not balanced" in text
+    assert "anthropic/NAME" in text
 
 
-def test_an_order_is_a_fallback_and_nothing_is_missing(imported):
+def test_deployments_of_one_name_at_different_upstreams_become_its_targets(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry(
+                "chat",
+                "azure/terra-eu",
+                api_base="https://eu.openai.azure.com",
+                api_key="os.environ/EU",
+                order=1,
+                weight=3,
+            ),
+            entry("chat", "azure/terra-us", api_base="https://us.openai.azure.com", api_key="os.environ/US", order=1),
+            entry("chat", "openai/gpt-6.1-terra", order=2, rpm=500),
+            entry("nano", "openai/gpt-6-luna"),
+            router_settings={"fallbacks": [{"chat": ["nano"]}]},
+        ),
+    )
+
+    chat = made.config.models["chat"]
+    assert [(one.target, one.weight, one.tier) for one in chat.targets] == [
+        ("azure/terra-eu", 3, 0),
+        ("azure-2/terra-us", 1, 0),
+        ("openai/gpt-6.1-terra", 1, 1),
+    ]
+    assert chat.fallback == ("nano",)
+    assert made.config.providers["azure-2"].api_key == "env:US"
+    assert made.fate("model_list[1].model_name") == ("mapped", "models.chat.targets: azure-2/terra-us")
+    assert made.fate("model_list[0].litellm_params.weight") == ("mapped", "models.chat.targets.weight")
+    assert made.fate("model_list[2].litellm_params.order") == ("mapped", "models.chat.targets.tier")
+    assert made.made.counts["missing"] == 0
+
+
+def test_an_order_is_a_tier_and_nothing_is_missing(imported):
     made = imported(
         "litellm",
         models(
@@ -57,8 +138,160 @@ def test_an_order_is_a_fallback_and_nothing_is_missing(imported):
     )
 
     chat = made.config.models["chat"]
-    assert (chat.provider, chat.fallback) == ("openai", ("anthropic/claude-sonnet-5",))
+    assert [(one.target, one.tier) for one in chat.targets] == [
+        ("openai/gpt-6-luna", 0),
+        ("anthropic/claude-sonnet-5", 1),
+    ]
+    assert chat.fallback == ()
     assert made.made.counts["missing"] == 0
+
+
+def test_what_has_no_order_is_asked_after_all_that_has_one(imported):
+    made = imported("litellm", models(entry("chat", "openai/gpt-6-luna"), entry("chat", "groq/scout", order=3)))
+
+    assert [(one.target, one.tier) for one in made.config.models["chat"].targets] == [
+        ("groq/scout", 0),
+        ("openai/gpt-6-luna", 1),
+    ]
+
+
+def test_two_keys_of_one_upstream_share_its_load_and_have_both_shares_beside_another(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("chat", "openai/gpt-6-luna", api_key="os.environ/KEY_A", weight=2),
+            entry("chat", "openai/gpt-6-luna", api_key="os.environ/KEY_B", weight=1),
+            entry("chat", "anthropic/claude-sonnet-5", weight=1),
+        ),
+    )
+
+    assert [(one.target, one.weight) for one in made.config.models["chat"].targets] == [
+        ("openai/gpt-6-luna", 3),
+        ("anthropic/claude-sonnet-5", 1),
+    ]
+    assert [pool.weight for pool in made.config.providers["openai"].pools.values()] == [2, 1]
+
+
+def test_a_tier_that_lies_between_those_of_another_upstream_stays_there(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("chat", "openai/gpt-6-luna", api_key="os.environ/KEY_A", order=1),
+            entry("chat", "anthropic/claude-sonnet-5", order=2),
+            entry("chat", "openai/gpt-6-luna", api_key="os.environ/KEY_B", order=3),
+            entry("chat", "openai/gpt-6-luna", api_key="os.environ/KEY_A", order=4),
+        ),
+    )
+
+    chat = made.config.models["chat"]
+    assert [(one.target, one.tier) for one in chat.targets] == [
+        ("openai/gpt-6-luna", 0),
+        ("anthropic/claude-sonnet-5", 1),
+        ("openai-2/gpt-6-luna", 2),
+    ]
+    assert made.config.providers["openai-2"].api_key == "env:KEY_B"
+
+
+@pytest.mark.parametrize(
+    ("given", "ours"),
+    [((0.7, 0.3), (70, 30)), ((1, 0.5), (100, 50)), ((5000, 2500), (1000, 500)), ((4, 4), (1, 1))],
+)
+def test_shares_are_kept_in_proportion(imported, given, ours):
+    upstreams = ("openai/gpt-6-luna", "anthropic/claude-sonnet-5")
+    made = imported(
+        "litellm", models(*(entry("chat", one, weight=weight) for one, weight in zip(upstreams, given, strict=True)))
+    )
+
+    assert tuple(one.weight for one in made.config.models["chat"].targets) == ours
+
+
+def test_without_weights_load_goes_by_the_limits_as_there(imported):
+    source = models(entry("chat", "openai/gpt-6-luna", rpm=9000), entry("chat", "anthropic/claude-sonnet-5", rpm=3000))
+    made = imported("litellm", source)
+    other = imported("litellm", source | {"router_settings": {"routing_strategy": "least-busy"}})
+
+    assert [one.weight for one in made.config.models["chat"].targets] == [3, 1]
+    assert "share" in made.fate("model_list[0].litellm_params.rpm")[1]
+    assert [one.weight for one in other.config.models["chat"].targets] == [1, 1]
+
+
+def test_an_alias_has_all_the_targets_of_its_model(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("chat", "openai/gpt-6-luna"),
+            entry("chat", "anthropic/claude-sonnet-5"),
+            router_settings={"model_group_alias": {"old": "chat"}},
+            litellm_settings={"drop_params": True},
+        ),
+    )
+
+    assert made.config.models["old"].pairs == made.config.models["chat"].pairs
+    assert made.config.models["old"].droppable == made.config.models["chat"].droppable
+
+
+def test_parameters_that_were_dropped_may_be_left_out(imported):
+    made = imported(
+        "litellm",
+        models(entry("chat", "anthropic/claude-sonnet-5"), litellm_settings={"drop_params": True}),
+    )
+
+    droppable = made.config.models["chat"].droppable
+    assert {"seed", "logit_bias", "presence_penalty"} <= set(droppable)
+    assert not {"tools", "response_format", "max_tokens"} & set(droppable)
+    assert made.fate("litellm_settings.drop_params")[0] == "mapped"
+
+
+def test_what_many_names_may_leave_out_is_written_once(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("a", "anthropic/claude-sonnet-5"),
+            entry("b", "openai/gpt-6-luna"),
+            entry("vectors", "openai/text-embedding-3-small"),
+            litellm_settings={"drop_params": True},
+        ),
+    )
+
+    assert made.text.count("logit_bias") == 1
+    assert made.config.models["a"].droppable == made.config.models["b"].droppable
+    assert made.config.models["vectors"].droppable == ()
+
+
+def test_parameters_that_one_deployment_drops_are_those_of_its_name(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("chat", "openai/gpt-6-luna", additional_drop_params=["seed", "tools", "odd"]),
+            entry("other", "openai/gpt-6-luna"),
+            entry("all", "anthropic/claude-sonnet-5", drop_params=True),
+        ),
+    )
+
+    assert made.config.models["chat"].droppable == ("seed",)
+    assert made.config.models["other"].droppable == ()
+    assert "seed" in made.config.models["all"].droppable
+    assert made.fate("model_list[0].litellm_params.additional_drop_params[0]")[0] == "mapped"
+    assert "what the model may do" in made.fate("model_list[0].litellm_params.additional_drop_params[1]")[1]
+    assert made.fate("model_list[0].litellm_params.additional_drop_params[2]")[0] == "missing"
+
+
+def test_what_callers_name_by_its_provider_has_no_list_of_what_may_be_dropped(imported):
+    made = imported(
+        "litellm",
+        models(entry("openai/*", "openai/*", additional_drop_params=["seed"]), litellm_settings={"drop_params": True}),
+    )
+
+    assert made.fate("litellm_settings.drop_params")[0] == "missing"
+    assert made.fate("model_list[0].litellm_params.additional_drop_params[0]")[0] == "missing"
+
+
+def test_a_strategy_that_goes_by_price_is_told_with_what_to_do(imported):
+    source = models(entry("chat", "openai/gpt-6-luna"), router_settings={"routing_strategy": "cost-based-routing"})
+
+    fate, text = imported("litellm", source).fate("router_settings.routing_strategy")
+    assert fate == "missing"
+    assert "tier" in text
 
 
 def test_a_key_that_stands_in_clear_gets_a_variable_that_nothing_else_has(imported):

@@ -76,7 +76,7 @@ def test_no_secret_of_the_source_is_in_our_files_or_in_the_report(imported, gate
 
 
 words = st.sampled_from(
-    ["openai/gpt-6-luna",
+    ["seed", "openai/gpt-6-luna",
       "azure/x", "anthropic/claude", "gpt-6-luna", "a b", "", "*", "openai/*", "mistral/*", "chat", "30d",
      "os.environ/KEY", "os.environ/URL", "sk-abcdefghijklmnopqrstuvwx1", "http://127.0.0.1:1/v1", "https://u:p@x.example/?k=1"]
 )  # fmt: skip
@@ -96,7 +96,7 @@ entries = st.fixed_dictionaries(
         "litellm_params": some(
             "model", "api_key", "api_base", "organization", "rpm", "tpm", "weight", "order", "timeout",
             "stream_timeout", "extra_headers", "input_cost_per_token", "output_cost_per_token",
-            "litellm_credential_name", "odd",
+            "litellm_credential_name", "drop_params", "additional_drop_params", "odd",
         ),
         "model_info": some("mode", "base_model", "input_cost_per_token", "access_groups"),
     },

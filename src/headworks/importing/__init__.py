@@ -4,7 +4,8 @@
 and one finding for each setting: mapped, needless here, or missing with what to do instead. Nothing is left out of the
 report, and no secret of the source goes into a file of ours or into the report.
 
-May import `config` and `errors`, and nothing else of Headworks. Reads the file that it is given, writes nothing.
+May import `calls`, `config` and `errors`, and nothing else of Headworks. Reads the file that it is given, and writes
+nothing.
 """
 
 from headworks.importing.keys import Variable

@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from headworks.importing.draft import Connection
+from headworks.importing.deployments import Connection
 from headworks.importing.keys import Keys
 from headworks.importing.source import Place, Value
 from headworks.importing.texts import is_fit

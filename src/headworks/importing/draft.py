@@ -1,81 +1,37 @@
-"""A configuration in the making: public names and the deployments behind them, as all three gateways have them.
+"""A configuration in the making: public names, and the providers and targets that the deployments behind them become.
 
-Theirs balance one name over any deployments. Ours balance over the pools of one provider, and go on with `fallback`
-where that fails. So deployments of one name that differ in nothing but key and project become pools; where they differ
-in more (address, model), the first is the model and the others are its first fallbacks.
+Deployments of one name that differ in nothing but key, project or a server's address become pools of one provider;
+others become targets of the name, with their weights and tiers. Where the source has steps, of which the next is for a
+failure of the one before, the later ones are fallbacks.
 """
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 
 import msgspec
 
 from headworks.config.sections.models import PUBLIC_MODEL_NAME
+from headworks.importing.deployments import ANY, Account, Asked, Connection, Deployment
 from headworks.importing.ledger import Ledger
-from headworks.importing.source import Place, Source
-from headworks.importing.upstreams import Kind
+from headworks.importing.source import Source
+from headworks.importing.spreading import Cluster, accounts_of, clusters_of, whole_weights
 
-ANY = "*"
-"""In place of a model's name: whatever the caller names."""
-
-
-class Connection(msgspec.Struct, frozen=True):
-    """What makes one provider of ours; `name` is the one it should have. Times are in seconds. `own` are fields that
-    only its kind has."""
-
-    name: str
-    kind: Kind
-    base_url: str | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-    total_s: float | None = None
-    between_bytes_s: float | None = None
-    speaks: tuple[str, ...] = ()
-    own: tuple[tuple[str, str], ...] = ()
-
-
-class Account(msgspec.Struct, frozen=True, order=True):
-    """What makes one pool of a provider."""
-
-    api_key: str = ""
-    organization: str = ""
-    project: str = ""
-    weight: int = 1
-    tier: int = 0
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """How much may be asked for, by the minute."""
-
-    requests: int | None = None
-    tokens: int | None = None
-
-
-class Deployment(msgspec.Struct, frozen=True):
-    """One upstream model behind a public name.
-
-    Attributes:
-        place: where it stands in the source; `named` is the place of the setting that binds it to its public name.
-        settled: further settings of it, with what to say of each; `{at}`, `{provider}`, `{limits}` and `{price}` stand
-            for places in our file.
-    """
-
-    connection: Connection
-    account: Account
-    model: str
-    place: Place
-    named: Place
-    asked: Asked = Asked()
-    prices: dict[str, str] = {}
-    settled: tuple[tuple[Place, str], ...] = ()
+_NO_ENTRY = "callers name provider/NAME, and this is said of a name under `models`: give it one, with `droppable`"
 
 
 class Group(msgspec.Struct):
-    """A public name, its deployments in the order in which they are asked, and names to go on with."""
+    """A public name, its deployments in the order in which they are asked, and names to go on with.
+
+    Attributes:
+        goes_on: a higher tier is for what failed at a lower one, not merely for when that cannot be asked.
+        droppable: fields of requests that may be left out.
+    """
 
     name: str
     deployments: list[Deployment]
     fallback: list[str] = msgspec.field(default_factory=list)
+    goes_on: bool = False
+    droppable: set[str] = msgspec.field(default_factory=set)
 
 
 class Pool(msgspec.Struct):
@@ -100,13 +56,21 @@ class ProviderDraft(msgspec.Struct):
         return f"providers.{self.name}" + (f".pools.{pool.name}" if len(self.pools) > 1 else "")
 
 
+class TargetDraft(msgspec.Struct, frozen=True):
+    """One of the targets of a public name: `provider/model`, its share, and its tier."""
+
+    target: str
+    weight: int = 1
+    tier: int = 0
+
+
 class ModelDraft(msgspec.Struct, frozen=True):
-    """A public name of our file."""
+    """A public name of our file, with at least one target."""
 
     name: str
-    provider: str
-    model: str
+    targets: tuple[TargetDraft, ...]
     fallback: tuple[str, ...]
+    droppable: tuple[str, ...]
     line: int
 
 
@@ -130,7 +94,8 @@ class Composer:
         self._providers: dict[tuple[Connection, tuple[Account, ...]], ProviderDraft] = {}
         self._owned = {group.name.partition("/")[0] for group in groups if _is_wild(group)}
         self._avoided = {group.name.partition("/")[0] for group in groups if "/" in group.name} - self._owned
-        self._chains: dict[str, list[str]] = {}
+        self._targets: dict[str, list[TargetDraft]] = {}
+        self._steps: dict[str, list[str]] = {}
 
     def compose(self) -> Composed:
         """Everything composed; what became of each deployment's settings is in the ledger."""
@@ -143,34 +108,41 @@ class Composer:
         return self._made
 
     def _group(self, group: Group) -> None:
-        clusters: dict[tuple[Connection, str], list[Deployment]] = {}
-        for one in sorted(group.deployments, key=lambda one: one.account.tier):
-            clusters.setdefault((one.connection, one.model), []).append(one)
-        tiers = [{one.account.tier for one in cluster} for cluster in clusters.values()]
-        in_order = all(max(left) < min(right) for left, right in pairwise(tiers))
-        chain: list[str] = []
-        for index, cluster in enumerate(clusters.values()):
-            provider = self._provider(group, cluster, is_own=index == 0)
-            chain.append(f"{provider.name}/{cluster[0].model}")
-            for one in cluster:
-                self._settle(group, one, provider, index, in_order=in_order)
-        self._chains[group.name] = chain
+        clusters = clusters_of(group.deployments, goes_on=group.goes_on)
+        providers = [self._provider(group, one, is_own=index == 0) for index, one in enumerate(clusters)]
+        tiers = [one.tier for one in clusters]
+        later = tiers[tiers.count(0) :]
+        is_chain = group.goes_on and len(set(later)) == len(later)
+        targets: dict[str, TargetDraft] = {}  # what is there in a lower tier needs no higher one
+        weights = whole_weights([one.weight for one in clusters])
+        for cluster, provider, weight in zip(clusters, providers, weights, strict=True):
+            name = f"{provider.name}/{cluster.deployments[0].model}"
+            targets.setdefault(name, TargetDraft(name, weight, cluster.tier))
+        first = [one for one in targets.values() if not is_chain or one.tier == 0]
+        if len({one.weight for one in first}) == 1 or len({one.tier for one in first}) == len(first):
+            first = [msgspec.structs.replace(one, weight=1) for one in first]
+        self._targets[group.name] = first
+        self._steps[group.name] = [name for name, one in targets.items() if is_chain and one.tier]
+        for index, (cluster, provider) in enumerate(zip(clusters, providers, strict=True)):
+            for one in cluster.deployments:
+                self._settle(group, one, provider, index)
 
-    def _provider(self, group: Group, cluster: list[Deployment], *, is_own: bool) -> ProviderDraft:
-        accounts = _levelled([one.account for one in cluster])
-        key = (cluster[0].connection, accounts)
+    def _provider(self, group: Group, cluster: Cluster, *, is_own: bool) -> ProviderDraft:
+        deployments = cluster.deployments
+        accounts = accounts_of(deployments)
+        key = (deployments[0].connection, accounts)
         made = self._providers.get(key)
         if _is_wild(group) and is_own and made is not None and made.name != group.name.partition("/")[0]:
             made = None  # this name is what callers begin with, so it has a provider of its own
         if made is None:
-            wished = group.name.partition("/")[0] if _is_wild(group) and is_own else cluster[0].connection.name
+            wished = group.name.partition("/")[0] if _is_wild(group) and is_own else deployments[0].connection.name
             pools = [Pool(f"key-{number}", account) for number, account in enumerate(accounts, start=1)]
             made = ProviderDraft(
-                self._free(wished, is_wild=_is_wild(group) and is_own), cluster[0].connection, pools, [], []
+                self._free(wished, is_wild=_is_wild(group) and is_own), deployments[0].connection, pools, [], []
             )
             self._providers[key] = made
             self._made.providers.append(made)
-        for one in cluster:
+        for one in deployments:
             made.lines.append(self._source.line(one.place))
             self._admit(made, one)
             if one.prices:
@@ -190,14 +162,23 @@ class Composer:
                 _most(so_far.requests, one.asked.requests), _most(so_far.tokens, one.asked.tokens)
             )
 
-    def _settle(self, group: Group, one: Deployment, provider: ProviderDraft, index: int, *, in_order: bool) -> None:
+    def _settle(self, group: Group, one: Deployment, provider: ProviderDraft, index: int) -> None:
         pool = _pool_of(provider, one)
         at = provider.at(pool)
         target = f"{provider.name}/{one.model}"
         limits = f"{at}.limits" if one.model == ANY else f"{at}.model_limits.{one.model}"
         price = f"prices.models.{target}"
+        by_name = not _is_wild(group) and group.name.partition("/")[0] not in self._owned
         for place, text in one.settled:
-            told = text.replace("{at}", at).replace("{provider}", f"providers.{provider.name}")
+            if "{droppable}" in text and not by_name:
+                if self._ledger.is_free(place):
+                    self._ledger.missing(place, _NO_ENTRY)
+                continue
+            told = text.replace("{provider}.base_url", f"{at}.base_url") if pool.account.base_url else text
+            told = told.replace("{at}", at).replace("{provider}", f"providers.{provider.name}")
+            told = told.replace("{droppable}", f"models.{group.name}.droppable")
+            told = told.replace("{share}", self._share(group, provider, at, "weight"))
+            told = told.replace("{order}", self._share(group, provider, at, "tier"))
             if self._ledger.is_free(place):  # what several deployments share is told of once
                 told = told.replace("{limits}", limits).replace("{price}", price)
                 self._ledger.mapped(place, told)
@@ -205,18 +186,28 @@ class Composer:
             return
         if not _is_wild(group) and group.name.partition("/")[0] in self._owned:
             self._under_wildcard(group, one, target)
-        elif index and not in_order:
-            self._ledger.missing(
-                one.named,
-                f"one name is not balanced over different upstreams here: {target} is asked when the first of "
-                f"`{group.name}` fails; to spread load, put a load balancer before the servers",
-            )
-        elif index:
+        elif index and _is_wild(group):
+            text = f"callers name {provider.name}/NAME for these, and load is not spread over different upstreams so: "
+            self._ledger.missing(one.named, f"{text}write the models' names, with `targets`, under `models`")
+        elif target in self._steps[group.name]:
             self._ledger.mapped(one.named, f"models.{group.name}.fallback: {target}")
+        elif len(self._targets[group.name]) > 1:
+            self._ledger.mapped(one.named, f"models.{group.name}.targets: {target}")
         elif _is_wild(group):
             self._ledger.mapped(one.named, f"providers.{provider.name}: callers name any model as {provider.name}/NAME")
         else:
             self._ledger.mapped(one.named, f"models.{group.name}: {target}")
+
+    def _share(self, group: Group, provider: ProviderDraft, at: str, field: str) -> str:
+        """Where a deployment's weight or tier is said."""
+        places = [f"models.{group.name}.targets"] if len(self._targets[group.name]) > 1 else []
+        if len(provider.pools) > 1:
+            places.append(f"{at}.{field}")
+        elif field == "weight" or not self._steps[group.name]:
+            places = [f"{places[0]}.{field}"] if places else ["one target has all the load"]
+        else:
+            places.append(f"the order of models.{group.name}.fallback")
+        return ", ".join(places)
 
     def _under_wildcard(self, group: Group, one: Deployment, target: str) -> None:
         """A name such as `openai/gpt` beside `openai/*`, which reaches it already."""
@@ -244,14 +235,14 @@ class Composer:
         """The public name, unless `provider/model` reaches the same already."""
         if _is_wild(group):
             return
-        first, *others = self._chains[group.name]
-        fallback = tuple(dict.fromkeys([*others, *(name for name in group.fallback if name != group.name)]))
+        targets = tuple(self._targets[group.name])
+        own = {group.name, *(one.target for one in targets)}
+        fallback = tuple(dict.fromkeys(one for one in (*self._steps[group.name], *group.fallback) if one not in own))
         if group.name.partition("/")[0] in self._owned:
             self._made.plain.add(group.name)
             return
-        provider, _, model = first.partition("/")
         line = self._source.line(group.deployments[0].place)
-        self._made.models.append(ModelDraft(group.name, provider, model, fallback, line))
+        self._made.models.append(ModelDraft(group.name, targets, fallback, tuple(sorted(group.droppable)), line))
 
 
 def slug(text: str) -> str:
@@ -272,21 +263,7 @@ def _is_wild(group: Group) -> bool:
 
 def _pool_of(provider: ProviderDraft, one: Deployment) -> Pool:
     """The pool of a deployment's account; weights have been levelled since."""
-
-    def who(account: Account) -> tuple[str, str, str]:
-        return account.api_key, account.organization, account.project
-
-    return next(pool for pool in provider.pools if who(pool.account) == who(one.account))
-
-
-def _levelled(accounts: list[Account]) -> tuple[Account, ...]:
-    """Each account once, in a fixed order; one alone has neither weight nor tier."""
-    once: dict[tuple[str, str, str], Account] = {}
-    for account in accounts:
-        once.setdefault((account.api_key, account.organization, account.project), account)
-    if len(once) == 1:
-        return (msgspec.structs.replace(accounts[0], weight=1, tier=0),)
-    return tuple(once.values())
+    return next(pool for pool in provider.pools if pool.account.who == one.account.who)
 
 
 def _most(one: int | None, other: int | None) -> int | None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from headworks.importing.draft import ANY, Composer, Group
+from headworks.importing.deployments import ANY
+from headworks.importing.draft import Composer, Group
 from headworks.importing.keys import Keys
 from headworks.importing.ledger import Ledger
 from headworks.importing.litellm_entry import Entry, Refused, provider_of
@@ -26,6 +27,8 @@ def import_litellm(source: Source, *, environment: Mapping[str, str], simulator:
     ledger, keys, sections = Ledger(source), Keys(all_texts(source), _usual(source)), Sections()
     groups = _groups(source, ledger, keys, dict(environment))
     settings = Settings(source, ledger, keys, sections)
+    settings.shares(groups)
+    settings.droppable(groups)
     settings.aliases(groups)
     fallbacks = settings.fallbacks(groups)
     composed = Composer(groups, ledger, source).compose()
@@ -52,6 +55,7 @@ def _groups(source: Source, ledger: Ledger, keys: Keys, environment: dict[str, s
             continue
         group = groups.setdefault(entry.name, Group(entry.name, []))
         group.deployments += made
+        group.droppable |= entry.droppable
     assert all(group.name.endswith("/*") == (group.deployments[0].model == ANY) for group in groups.values())
     return list(groups.values())
 

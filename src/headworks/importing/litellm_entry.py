@@ -8,11 +8,15 @@ from typing import get_args
 
 import msgspec
 
+from headworks.calls import Endpoint
+from headworks.config.droppable import DROPPABLE, KEPT, droppable_faults
 from headworks.config.sections.kinds import Speech
 from headworks.importing.clouds import Lacking, Word, check_model, cloud_connection, is_cloud
-from headworks.importing.draft import ANY, Account, Asked, Connection, Deployment, is_public_name
+from headworks.importing.deployments import ANY, Account, Asked, Connection, Deployment
+from headworks.importing.draft import is_public_name
 from headworks.importing.keys import Keys, variable_of
 from headworks.importing.ledger import Ledger
+from headworks.importing.litellm_tables import PARAMS, SENT
 from headworks.importing.source import Place, Value
 from headworks.importing.texts import header, host_name, is_fit, is_model_name, per_million, seconds, whole
 from headworks.importing.upstreams import Kind, Upstream, address, quirks_of, upstream_named, what_instead
@@ -51,39 +55,15 @@ _WAYS = {
     "bedrock": r"^(converse|converse_like|invoke)/|^[a-z]{2,10}(-[a-z]{2,12}){1,3}-[0-9]{1,2}/",
 }
 """What may stand before a model's name there: how to ask for it, or the region, which a field names here."""
-_WHO = "who we are at the cloud is the machine's to know: `secrets` (docs/how-to/secrets.md), or the usual variables"
 
-_SENT = frozenset(
-    {"temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "stop", "presence_penalty", "n", "user",
-     "frequency_penalty", "reasoning_effort", "thinking", "response_format", "tools", "tool_choice", "logit_bias",
-     "extra_body", "top_k", "store", "metadata"}
-)  # fmt: skip
-_MONEY = "budgets are a key's, a team's or a workload's, and no deployment's (docs/how-to/budgets.md)"
-_RETRIES = "further attempts are counted for all providers alike: `defaults.retries`"
-_PARAMS = {
-    "tags": "there is no routing by tag: give the deployments public names of their own, and keys their `--models`",
-    "max_parallel_requests": "what is under way is bounded by the provider's connections, for each worker: "
-    "`connections: { limit: N }`",
-    "region_name": "say where the provider processes data, `regions: [eu]`, and workloads may ask for it",
-    "max_budget": _MONEY,
-    "budget_duration": _MONEY,
-    "max_retries": _RETRIES,
-    "num_retries": _RETRIES,
-    "mock_response": "`kind: simulator` answers without a network",
-    "configurable_clientside_auth_params": "callers cannot bring keys of their own",
-    "api_version": "is no version that is known here: leave it out for Azure's v1 API",
-    "vertex_credentials": _WHO,
-    "tenant_id": _WHO,
-    "client_id": _WHO,
-    "client_secret": _WHO,
-    "azure_ad_token": _WHO,
-    "aws_profile_name": "write `api_key: aws-credentials:PROFILE`",
-    "aws_role_name": _WHO,
-    "aws_session_name": _WHO,
-    "drop_params": "nothing is dropped: what an upstream cannot honour is refused by its name, so callers leave it out",
-}
 _SCOPES = "a key names the models that it may use: `headworks keys create NAME --models ...`"
+_NO_SHARE = "a weight is above nothing: take out what is to get no calls, or give it a higher `tier`"
 _BOUNDS = "expected a number within the bounds of our file (docs/reference/configuration.md)"
+
+
+_MAY_BE_DROPPED = DROPPABLE[Endpoint.CHAT] | DROPPABLE[Endpoint.RESPONSES]
+DROPPED = frozenset(name for name in _MAY_BE_DROPPED if name.partition(".")[0] not in _MAY_BE_DROPPED - {name})
+"""What `drop_params` drops and we may, in the APIs that LiteLLM has it for; what lies below a field goes with it."""
 
 
 def provider_of(model: str) -> tuple[str, str]:
@@ -135,6 +115,7 @@ class Entry:
             self._fields.setdefault(name, found)
         public = value.get("model_name")
         self.name = (public.text if public else None) or ""
+        self.droppable: set[str] = set()
         self._settled: dict[Place, str] = {}
 
     def deployments(self, environment: dict[str, str]) -> list[Deployment]:
@@ -170,6 +151,7 @@ class Entry:
         account = self._account(connection, named[1])
         asked, prices = self._asked(), self._prices(model)
         organizations = self._organizations(connection)
+        self._drops()
         self._settle("litellm_credential_name", "{provider}")
         self._rest()
         return [
@@ -307,14 +289,13 @@ class Entry:
         self._settle("api_key", f"{{at}}.api_key: {told}")
         weight, tier = self._value("weight"), whole(self._value("order"), 0, 100)
         number = None if weight is None else weight.number
-        if number is not None and 0 < number <= 1000:
-            self._settle("weight", "{at}.weight, if there are several pools")
+        if number is not None and 0 < number <= 10**9:
+            self._settle("weight", "{share}")
         else:
             number = 1
         if tier is not None:
-            self._settle("order", "{at}.tier, or the order of `fallback`")
-        scaled = number if number == int(number) else min(1000, number * 100)
-        return Account(key or "", weight=max(1, round(scaled)), tier=tier or 0)
+            self._settle("order", "{order}")
+        return Account(key or "", weight=number, tier=tier or 0)
 
     def _asked(self) -> Asked:
         requests, tokens = (whole(self._value(name), 1, 10**12) for name in ("rpm", "tpm"))
@@ -356,19 +337,37 @@ class Entry:
         self._settle("organization", "{at}.organization" if len(told) == 1 else "{provider}.pools, one for each")
         return told
 
+    def _drops(self) -> None:
+        """What LiteLLM drops for this deployment may be left out for its name."""
+        value, place = self._own.get("drop_params"), (*self._place, "litellm_params", "drop_params")
+        if value is not None and value.truth:
+            self.droppable |= DROPPED
+            self._settled[place] = "{droppable}"
+        elif value is not None and value.is_leaf:
+            self._ledger.needless(place, "nothing is left out unless `droppable` lists it")
+        place = (*self._place, "litellm_params", "additional_drop_params")
+        for index, one in enumerate((self._own.get("additional_drop_params") or Value(0)).items or ()):
+            name, at = one.text or "", (*place, index)
+            fault = next((fault for _, fault in droppable_faults([name])), None)
+            if fault is None:
+                self.droppable.add(name)
+                self._settled[at] = "{droppable}: left out where a target has nothing for it, and sent where it has"
+            elif one.is_leaf:
+                self._ledger.missing(at, "is no field that can be left out" if name not in KEPT else fault)
+
     def _rest(self) -> None:
         """What has a meaning that is known and no place here, or no value that our file takes."""
         for name, value in self._own.items():
             place = (*self._place, "litellm_params", name)
             if place in self._settled or not self._ledger.is_free(place):
                 continue
-            if name in _SENT:
+            if name in SENT:
                 text = "callers send it, or a workload's contract fixes it (docs/how-to/workloads.md)"
                 self._ledger.missing(place, text)
-            elif name in _PARAMS:
-                self._ledger.missing(place, _PARAMS[name])
+            elif name in PARAMS:
+                self._ledger.missing(place, PARAMS[name])
             elif name in ("rpm", "tpm", "timeout", "stream_timeout", "weight", "order") or name in _PRICES:
-                self._ledger.missing(place, _BOUNDS)
+                self._ledger.missing(place, _NO_SHARE if name == "weight" else _BOUNDS)
             elif name == "organization" and value is not None:
                 self._ledger.missing(place, "write the organization's id into the provider, or a pool: `organization`")
         for name in self._info:

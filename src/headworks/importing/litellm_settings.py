@@ -3,14 +3,18 @@
 Source: LiteLLM's documentation, "All settings" of the proxy, and its pages on fallbacks and time limits, 2026-11.
 """
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from headworks.config.sections.base import MOST_TIER
+from headworks.importing.deployments import Deployment
 from headworks.importing.draft import Composed, Group, is_public_name
 from headworks.importing.keys import Keys, variable_of
 from headworks.importing.ledger import Fate, Ledger, leaves
+from headworks.importing.litellm_entry import DROPPED
 from headworks.importing.litellm_tables import GENERAL, LITELLM, ROUTER, TOP
 from headworks.importing.source import Place, Source, Value
 from headworks.importing.texts import MOST_S, seconds, whole
@@ -20,8 +24,10 @@ _MOST_RETRIES = 10
 _DEADLINE_S = 600.0
 _BUFFERED = 268_435_456
 _DAYS = {"s": 1 / 86_400, "m": 1 / 1440, "h": 1 / 24, "d": 1.0, "w": 7.0, "mo": 30.0}
+_SHUFFLE = "simple-shuffle"
+_NO_NAMES = "callers name provider/NAME here, and this is said of names: list them under `models`, with `droppable`"
 _BALANCED = frozenset(
-    {"simple-shuffle", "least-busy", "usage-based-routing", "usage-based-routing-v2", "latency-based-routing"}
+    {_SHUFFLE, "least-busy", "usage-based-routing", "usage-based-routing-v2", "latency-based-routing"}
 )
 _REFUSALS = (
     "what a provider refuses for its content is tried elsewhere only where a workload's contract says "
@@ -64,8 +70,41 @@ class Settings:
                     self._ledger.missing((*place, name), "this alias leads to no model that was taken over")
                     continue
                 same = [msgspec.structs.replace(one, named=(*place, name), settled=()) for one in group.deployments[:1]]
-                groups.append(Group(name, [*same, *group.deployments[1:]]))
+                others = [msgspec.structs.replace(one, settled=()) for one in group.deployments[1:]]
+                groups.append(Group(name, [*same, *others], droppable=group.droppable))
                 self._alias_of[name] = group.name
+
+    def droppable(self, groups: Sequence[Group]) -> None:
+        """Let every name leave out what `drop_params` does; called before `aliases`, which take it over."""
+        place: Place = ("litellm_settings", "drop_params")
+        value = self._source.at(place)
+        if value is None or value.truth is not True:
+            return
+        wild = {group.name.partition("/")[0] for group in groups if group.name.endswith("/*")}
+        named = [group for group in groups if group.name.partition("/")[0] not in wild]
+        for group in named:
+            if not _is_embedding(group):  # of its requests nothing is ever left out
+                group.droppable |= DROPPED
+        if not named:
+            self._ledger.missing(place, _NO_NAMES)
+        else:
+            more = "; what callers name as provider/NAME has no such list" if wild else ""
+            text = "models.NAME.droppable, of each name; what changes what is asked is still refused"
+            self._ledger.mapped(place, f"{text} (docs/how-to/routing.md){more}")
+
+    def shares(self, groups: Sequence[Group]) -> None:
+        """What LiteLLM makes of weights and orders that only some deployments have, or none; before `aliases`.
+
+        Where no weight is said, its usual strategy shares load by `rpm`, or else by `tpm`. What has no order is asked
+        after all that has one.
+        """
+        strategy = self._source.at(("router_settings", "routing_strategy"))
+        is_shuffled = strategy is None or strategy.text in (None, _SHUFFLE)
+        for group in groups:
+            said = [{place[-1] for place, _ in one.settled} for one in group.deployments]
+            group.deployments = _ordered(group.deployments, ["order" in one for one in said])
+            if is_shuffled and not any("weight" in one for one in said):
+                group.deployments = _by_limits(group.deployments)
 
     def fallbacks(self, groups: Sequence[Group]) -> list[Chain]:
         """Put fallbacks into the groups; returns those that were taken, to be told of when models are composed."""
@@ -99,9 +138,8 @@ class Settings:
             own.setdefault(chain.start, []).append(chain.end)
         default = own.pop("*", [])
         for group in groups:
-            is_embedding = any("embed" in one.model for one in group.deployments)
             namesake = own.get(self._alias_of.get(group.name, ""))
-            group.fallback += own.get(group.name) or namesake or ([] if is_embedding else default)
+            group.fallback += own.get(group.name) or namesake or ([] if _is_embedding(group) else default)
 
     def settle_fallbacks(self, chains: Sequence[Chain], composed: Composed) -> None:
         """Say of each fallback where it went."""
@@ -273,9 +311,7 @@ class Settings:
         if name in ("fallbacks", "default_fallbacks", "context_window_fallbacks") and value.is_leaf:
             return "needless", "there are none"
         if name == "routing_strategy":
-            if value.text in _BALANCED:
-                return "needless", "load goes where weight, pending attempts, time taken and room under limits send it"
-            return "missing", "there is no such strategy: pools have weights and tiers, models have fallbacks"
+            return _strategy(value.text)
         if name == "cache":
             return (
                 LITELLM["cache_params"]
@@ -301,6 +337,51 @@ class Settings:
             self._ledger.missing(place, text)
         else:
             self._ledger.needless(place, text)
+
+
+def _is_embedding(group: Group) -> bool:
+    return any("embed" in one.model for one in group.deployments)
+
+
+def _ordered(deployments: list[Deployment], are_ordered: list[bool]) -> list[Deployment]:
+    last = max((one.account.tier for one, told in zip(deployments, are_ordered, strict=True) if told), default=None)
+    if last is None:
+        return deployments
+    return [
+        one
+        if told
+        else msgspec.structs.replace(one, account=msgspec.structs.replace(one.account, tier=min(last + 1, MOST_TIER)))
+        for one, told in zip(deployments, are_ordered, strict=True)
+    ]
+
+
+def _by_limits(deployments: list[Deployment]) -> list[Deployment]:
+    """The deployments with shares by what may be asked of each, where that is known of all."""
+    for field, told in (("requests", "{limits}.requests_per_minute"), ("tokens", "{limits}.tokens_per_minute")):
+        limits: list[int] = [limit for one in deployments if (limit := getattr(one.asked, field)) is not None]
+        if len(limits) == len(deployments) and len(set(limits)) > 1:
+            common = math.gcd(*limits)
+            return [
+                msgspec.structs.replace(
+                    one,
+                    account=msgspec.structs.replace(one.account, weight=limit // common),
+                    settled=tuple(
+                        (place, f"{text}, and its share of the load" if text == told else text)
+                        for place, text in one.settled
+                    ),
+                )
+                for one, limit in zip(deployments, limits, strict=True)
+            ]
+    return deployments
+
+
+def _strategy(name: str | None) -> tuple[Fate, str]:
+    """What to say of a routing strategy."""
+    if name in _BALANCED:
+        return "needless", "load goes where weight, pending attempts, time taken and room under limits send it"
+    if name == "cost-based-routing":
+        return "missing", "load does not go by price: give dearer targets a higher `tier` (docs/how-to/routing.md)"
+    return "missing", "there is no such strategy: targets have weights and tiers, models have fallbacks"
 
 
 def _chained(chain: Chain) -> str:

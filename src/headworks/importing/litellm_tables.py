@@ -34,8 +34,40 @@ _SCREENING = (
 _OBJECTS = "files, batches, vector stores and fine-tuning jobs are those of a provider whose `speaks` names them"
 _WHOLE = "every call names its model"
 
+_WHO = "who we are at the cloud is the machine's to know: `secrets` (docs/how-to/secrets.md), or the usual variables"
+_NO_DEPLOYMENTS = "budgets are a key's, a team's or a workload's, and no deployment's (docs/how-to/budgets.md)"
+
+SENT: frozenset[str] = frozenset(
+    {"temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "stop", "presence_penalty", "n", "user",
+     "frequency_penalty", "reasoning_effort", "thinking", "response_format", "tools", "tool_choice", "logit_bias",
+     "extra_body", "top_k", "store", "metadata"}
+)  # fmt: skip
+_RETRIES = "further attempts are counted for all providers alike: `defaults.retries`"
+PARAMS: dict[str, str] = {
+    "tags": "there is no routing by tag: give the deployments public names of their own, and keys their `--models`",
+    "max_parallel_requests": "what is under way is bounded by the provider's connections, for each worker: "
+    "`connections: { limit: N }`",
+    "region_name": "say where the provider processes data, `regions: [eu]`, and workloads may ask for it",
+    "max_budget": _NO_DEPLOYMENTS,
+    "budget_duration": _NO_DEPLOYMENTS,
+    "max_retries": _RETRIES,
+    "num_retries": _RETRIES,
+    "mock_response": "`kind: simulator` answers without a network",
+    "configurable_clientside_auth_params": "callers cannot bring keys of their own",
+    "api_version": "is no version that is known here: leave it out for Azure's v1 API",
+    "vertex_credentials": _WHO,
+    "tenant_id": _WHO,
+    "client_id": _WHO,
+    "client_secret": _WHO,
+    "azure_ad_token": _WHO,
+    "aws_profile_name": "write `api_key: aws-credentials:PROFILE`",
+    "aws_role_name": _WHO,
+    "aws_session_name": _WHO,
+}
+"""What a deployment may say that is missing, with what to do; `SENT` is what callers send."""
+
 LITELLM: dict[str, tuple[Fate, str]] = {
-    "drop_params": ("missing", _REFUSED),
+    "drop_params": ("missing", "expected true or false: `droppable` of a model lists what may be left out"),
     "modify_params": ("missing", _REFUSED),
     "success_callback": ("missing", _RECORDS),
     "failure_callback": ("missing", _RECORDS),

@@ -7,14 +7,15 @@ Source: the configuration schema of Portkey's open gateway and its documentation
 """
 
 import re
-from collections.abc import Iterator
 
 import msgspec
 
 from headworks.importing.clouds import Lacking, Word, check_model, cloud_connection, is_cloud
-from headworks.importing.draft import ANY, Account, Asked, Composer, Connection, Deployment, Group, slug
+from headworks.importing.deployments import ANY, Account, Asked, Connection, Deployment
+from headworks.importing.draft import Composer, Group, slug
 from headworks.importing.keys import Keys
 from headworks.importing.ledger import Ledger
+from headworks.importing.portkey_targets import Target, Targets
 from headworks.importing.result import Imported, all_texts, imported
 from headworks.importing.source import Place, Source, Value
 from headworks.importing.texts import host_name, is_fit, is_model_name, seconds, whole
@@ -37,8 +38,8 @@ _CLOUD: dict[Kind, dict[str, Word]] = {
         "aws_session_token": "session_token",
     },
 }  # fmt: skip
-_MODES = frozenset({"single", "fallback", "loadbalance"})
 _TIMES = {"needless": "what passes is tried again or elsewhere, what does not is not; pauses are the provider's own"}
+_OWN = frozenset(name for words in _CLOUD.values() for name in words)
 _OF_TARGET: dict[str, tuple[str, str]] = {
     "cache": ("missing", _CACHE),
     "description": ("needless", "says something to people"),
@@ -53,19 +54,6 @@ _OF_TARGET: dict[str, tuple[str, str]] = {
     "credentials": ("missing", "are of plugins, which are not there; their values were not copied"),
     "admin_token": ("needless", "there is no administration over the network: `headworks keys` works on the machine"),
 }
-_INHERITED = (
-    "provider", "virtual_key", "api_key", "custom_host", "request_timeout", "override_params",
-    *(name for words in _CLOUD.values() for name in words),
-)  # fmt: skip
-
-
-class _Target(msgspec.Struct, frozen=True):
-    """A target without targets below it: its fields with places, those of what is around it included."""
-
-    place: Place
-    fields: dict[str, tuple[Value, Place]]
-    tier: int
-    weight: int
 
 
 class _Refused(Exception):
@@ -89,12 +77,11 @@ class _Portkey:
         self._name = slug(source.name.rpartition(".")[0] or source.name)
         self._groups: dict[str, Group] = {}
         self._only: dict[str, list[str]] = {}
-        self._tier = -1
 
     def run(self) -> Imported:
         """Everything imported."""
         root = self._source.root
-        targets = list(self._flattened(root, (), {}, 1))
+        targets = list(Targets(self._ledger, self._name, _OWN).flattened(root))
         overrides = [one.fields.get("override_params", (Value(0), ()))[0] for one in targets]
         has_models = any(one.get("model") is not None for one in overrides)
         for target in targets:
@@ -112,38 +99,7 @@ class _Portkey:
             source=self._source, gateway="Portkey", unknown=_UNKNOWN, simulator=self._simulator,
         )  # fmt: skip
 
-    def _flattened(
-        self, value: Value, place: Place, around: dict[str, tuple[Value, Place]], weight: int
-    ) -> Iterator[_Target]:
-        """The targets in the order in which they are asked, each with what it inherits."""
-        fields = {name: (one, (*place, name)) for name, one in (value.fields or {}).items()}
-        whole_fields = {**{name: around[name] for name in _INHERITED if name in around}, **fields}
-        targets = (value.get("targets") or Value(0)).items
-        if not targets:
-            self._tier += 1
-            yield _Target(place, whole_fields, self._tier, weight)
-            return
-        mode = (value.get("strategy") or Value(0)).get("mode")
-        balanced = mode is not None and mode.text == "loadbalance"
-        if mode is not None and mode.text in _MODES:
-            told = "pools of one provider, else `fallback`" if balanced else "the order of `fallback`"
-            self._ledger.mapped((*place, "strategy", "mode"), f"{told}: see the targets")
-        elif mode is not None:
-            text = "calls are not routed by conditions: give targets public names of their own, and let callers choose"
-            self._ledger.missing((*place, "strategy"), text)
-        start = self._tier
-        for index, one in enumerate(targets if mode is None or mode.text != "single" else targets[:1]):
-            if balanced:
-                self._tier = start
-            share = one.get("weight")
-            number = None if share is None else share.number
-            parts = 1 if number is None or number <= 0 else round(number * (100 if number < 1 else 1))
-            yield from self._flattened(one, (*place, "targets", index), whole_fields, max(1, min(1000, parts)))
-        if mode is not None and mode.text == "single" and len(targets) > 1:
-            for index in range(1, len(targets)):
-                self._ledger.needless((*place, "targets", index), "the strategy `single` asks the first target only")
-
-    def _take(self, target: _Target, *, alone: bool) -> None:
+    def _take(self, target: Target, *, alone: bool) -> None:
         try:
             deployment, provider = self._deployment(target)
         except _Refused as refused:
@@ -155,7 +111,7 @@ class _Portkey:
             return
         self._rest(target)
         if deployment.model != ANY:
-            self._groups.setdefault(self._name, Group(self._name, [])).deployments.append(deployment)
+            self._groups.setdefault(self._name, Group(self._name, [], goes_on=True)).deployments.append(deployment)
             return
         if not alone:
             text = (
@@ -166,7 +122,7 @@ class _Portkey:
         name = f"{provider}/*"
         self._groups.setdefault(name, Group(name, [])).deployments.append(deployment)
 
-    def _deployment(self, target: _Target) -> tuple[Deployment, str]:
+    def _deployment(self, target: Target) -> tuple[Deployment, str]:
         """The deployment of a target, and the name of its provider here."""
         fields = target.fields
         theirs, usual = self._provider(fields)
@@ -195,8 +151,7 @@ class _Portkey:
             total_s = None  # that of the whole file is a default
         account = self._account(fields, name, upstream, usual, kind, settled)
         account = msgspec.structs.replace(account, weight=target.weight, tier=target.tier)
-        if "weight" in fields and fields["weight"][1][:-1] == target.place:
-            settled[fields["weight"][1]] = "{at}.weight, among the pools of one provider"
+        self._weigh(target, settled)
         field = "provider" if "provider" in fields else "virtual_key"
         named_at = at or fields[field][1]
         if at is not None and field in fields:
@@ -207,7 +162,7 @@ class _Portkey:
         return Deployment(connection, account, model, place, named_at, settled=tuple(settled.items())), slug(name)
 
     def _at_cloud(
-        self, target: _Target, name: str, upstream: Upstream, usual: str, settled: dict[Place, str]
+        self, target: Target, name: str, upstream: Upstream, usual: str, settled: dict[Place, str]
     ) -> tuple[Deployment, str]:
         fields = target.fields
         try:
@@ -224,10 +179,21 @@ class _Portkey:
         account = msgspec.structs.replace(account, weight=target.weight, tier=target.tier)
         if at is not None and field in fields:
             settled[fields[field][1]] = "{provider}"
+        self._weigh(target, settled)
         place = target.place or (field,)
         named_at = at or fields[field][1]
         made = Deployment(found.connection, account, model, place, named_at, settled=tuple(settled.items()))
         return made, slug(name)
+
+    def _weigh(self, target: Target, settled: dict[Place, str]) -> None:
+        """Say what becomes of a target's own weight."""
+        place = target.fields.get("weight", (None, ()))[1]
+        if not place or place[:-1] != target.place:
+            return
+        if target.is_balanced:
+            settled[place] = "{share}"
+        else:
+            self._ledger.needless(place, "a weight has a meaning for the strategy `loadbalance` only")
 
     def _provider(self, fields: dict[str, tuple[Value, Place]]) -> tuple[str, str]:
         """Their provider's name, and the variable of its key where the file says which key it is."""
@@ -280,7 +246,7 @@ class _Portkey:
                 settled[at] = f"{{at}}.{ours}"
         return account
 
-    def _rest(self, target: _Target) -> None:
+    def _rest(self, target: Target) -> None:
         """What of a target's own parameters is left to callers."""
         override, place = target.fields.get("override_params", (Value(0), ()))
         for name in override.fields or {}:
@@ -294,7 +260,7 @@ class _Portkey:
         if secret is not None and secret.get("apiKey") is not None:
             fields["api_key"] = (secret.get("apiKey") or Value(0), (*place, "credentials", "apiKey"))
         try:
-            deployment, _ = self._deployment(_Target(place, fields, 0, 1))
+            deployment, _ = self._deployment(Target(place, fields, 0))
         except _Refused as refused:
             self._ledger.missing(place, str(refused))
             return

@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 
 from headworks.importing.clouds import THE_MODEL, Lacking, Word, check_model, cloud_connection, is_cloud
-from headworks.importing.draft import Account, Composer, Connection, Deployment, Group, is_public_name
+from headworks.importing.deployments import Account, Connection, Deployment
+from headworks.importing.draft import Composer, Group, is_public_name
 from headworks.importing.keys import Keys, variable_of
 from headworks.importing.ledger import Ledger, leaves
 from headworks.importing.result import Imported, all_texts, imported
@@ -123,7 +124,7 @@ class Models:
         if not is_public_name(name) or not is_model_name(name):
             self._ledger.missing(place, "a public name begins with a letter or digit and has letters, digits, ._:/@+-")
             return
-        group = self.groups.setdefault(name, Group(name, []))
+        group = self.groups.setdefault(name, Group(name, [], goes_on=True))
         providers = (value.get("providers") or Value(0)).fields or {}
         routing = value.get("routing")
         order = routing.texts() if routing is not None else []

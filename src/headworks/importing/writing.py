@@ -2,11 +2,15 @@
 
 import json
 import re
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
 
 import msgspec
 
 from headworks.config import SCHEMA_FILE
-from headworks.importing.draft import ANY, Asked, Composed, ModelDraft, Pool, ProviderDraft
+from headworks.importing.deployments import ANY, Asked
+from headworks.importing.draft import Composed, ModelDraft, Pool, ProviderDraft, TargetDraft
 from headworks.importing.keys import Variable
 from headworks.importing.upstreams import Kind, needs_insecure
 
@@ -14,6 +18,9 @@ PLAN_FILE = "simulator.yaml"
 """The plan of the simulator that stands in for the providers."""
 
 _PLAIN = r"[A-Za-z/][A-Za-z0-9_./@+-]*(:[A-Za-z0-9_./@+-]+)*"
+_LONG = 4
+"""From so many fields on, a list that several names have stands in the file once."""
+
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off"})
 _PATHS = {"gemini": "/v1beta", "azure": "", "bedrock": "", "vertex": "/v1beta"}
 """Where the simulator has an API that is not below `/v1`."""
@@ -78,7 +85,7 @@ def write(
         lines += _provider(provider, simulator)
     if composed.models:
         lines += ["", "models: # what callers may name, besides provider/model"]
-        lines += [_model(model) for model in composed.models]
+        lines += _models(composed.models)
     if composed.prices:
         lines += ["", "prices: # dollars per million tokens", "  models:"]
         for target, prices in composed.prices.items():
@@ -128,14 +135,15 @@ def _provider(provider: ProviderDraft, simulator: str | None) -> list[str]:
     lines += [f"    {field}: {text(said)}" for field, said in own]
     base_url = connection.base_url
     if simulator is not None:
+        base_url = base_url or " and ".join(pool.account.base_url for pool in provider.pools if pool.account.base_url)
         instead = simulator + _PATHS.get(connection.kind, "/v1")
         lines.append(
             f"    base_url: {text(instead)} # the simulator, in the place of {base_url or 'the usual address'}"
         )
     elif base_url is not None:
         lines.append(f"    base_url: {text(base_url)}")
-        if needs_insecure(base_url):
-            lines.append("    insecure: true # as it was: keys and texts travel in clear; better is https://")
+    if simulator is None and needs_insecure(base_url or provider.pools[0].account.base_url or None):
+        lines.append("    insecure: true # as it was: keys and texts travel in clear; better is https://")
     if connection.speaks:
         lines.append(f"    speaks: [{', '.join(connection.speaks)}]")
     if provider.models is not None:
@@ -144,9 +152,9 @@ def _provider(provider: ProviderDraft, simulator: str | None) -> list[str]:
         lines.append("    headers:")
         lines += [f"      {text(name)}: {text(value)}" for name, value in connection.headers]
     if len(provider.pools) == 1:
-        lines += [f"    {line}" for line in _pool(provider.pools[0])]
+        lines += [f"    {line}" for line in _pool(provider.pools[0], simulator)]
     else:
-        lines += ["    pools:", *(line for pool in provider.pools for line in _named_pool(pool))]
+        lines += ["    pools:", *(line for pool in provider.pools for line in _named_pool(pool, simulator))]
     times = {"total_s": connection.total_s, "first_byte_s": connection.total_s}
     times["between_bytes_s"] = connection.between_bytes_s
     said = ", ".join(f"{field}: {seconds:g}" for field, seconds in times.items() if seconds is not None)
@@ -155,17 +163,19 @@ def _provider(provider: ProviderDraft, simulator: str | None) -> list[str]:
     return lines
 
 
-def _named_pool(pool: Pool) -> list[str]:
-    body = _pool(pool) or ["weight: 1 # without a key"]
+def _named_pool(pool: Pool, simulator: str | None) -> list[str]:
+    body = _pool(pool, simulator) or ["weight: 1 # without a key"]
     return [f"      {pool.name}:", *(f"        {line}" for line in body)]
 
 
-def _pool(pool: Pool) -> list[str]:
+def _pool(pool: Pool, simulator: str | None) -> list[str]:
     account = pool.account
     lines: list[str] = []
     texts = {"api_key": account.api_key, "organization": account.organization, "project": account.project}
+    if simulator is None:
+        texts = {"base_url": account.base_url, **texts}
     lines += [f"{field}: {text(said)}" for field, said in texts.items() if said]
-    lines += [f"weight: {account.weight}"] if account.weight != 1 else []
+    lines += [f"weight: {account.weight:.0f}"] if account.weight != 1 else []
     lines += [f"tier: {account.tier}"] if account.tier else []
     if ANY in pool.limits:
         lines.append(f"limits: {_asked(pool.limits[ANY])}")
@@ -181,14 +191,57 @@ def _asked(asked: Asked) -> str:
     return "{ " + ", ".join(f"{field}: {number}" for field, number in said.items() if number is not None) + " }"
 
 
-def _model(model: ModelDraft) -> str:
-    if not model.fallback:
-        return f"  {text(model.name)}: {text(f'{model.provider}/{model.model}')} # :{model.line}"
-    chain = ", ".join(text(name) for name in model.fallback)
-    return (
-        f"  {text(model.name)}: {{ provider: {model.provider}, model: {text(model.model)}, "
-        f"fallback: [{chain}] }} # :{model.line}"
-    )
+def _models(models: Sequence[ModelDraft]) -> list[str]:
+    """The public names; a long list of droppable fields is written once, and referred to."""
+    lines: list[str] = []
+    counted = Counter(model.droppable for model in models if len(model.droppable) >= _LONG)
+    anchors: dict[tuple[str, ...], str] = {}
+    for model in models:
+        named = model.droppable
+        if named in anchors:
+            lines += _model(model, [f"    droppable: *{anchors[named]}"])
+            continue
+        anchor = ""
+        if counted[named] > 1:
+            anchors[named] = f"dropped-{len(anchors) + 1}"
+            anchor = f"&{anchors[named]} "
+        lines += _model(model, _droppable(named, anchor))
+    return lines
+
+
+def _model(model: ModelDraft, droppable: Sequence[str]) -> list[str]:
+    name, mark = f"  {text(model.name)}:", f"# :{model.line}"
+    fields: list[str] = []
+    if len(model.targets) == 1:
+        provider, _, upstream = model.targets[0].target.partition("/")
+        if not (model.fallback or model.droppable):
+            return [f"{name} {text(model.targets[0].target)} {mark}"]
+        fields += [f"provider: {provider}", f"model: {text(upstream)}"]
+    if model.fallback:
+        fields.append(f"fallback: [{', '.join(text(one) for one in model.fallback)}]")
+    if len(model.targets) == 1 and not model.droppable:
+        return [f"{name} {{ {', '.join(fields)} }} {mark}"]
+    lines = [f"{name} {mark}"]
+    if len(model.targets) > 1:
+        lines += ["    targets:", *(f"      - {_target(one)}" for one in model.targets)]
+    lines += [f"    {field}" for field in fields]
+    return [*lines, *droppable]
+
+
+def _target(one: TargetDraft) -> str:
+    said = [f"weight: {one.weight}"] if one.weight != 1 else []
+    said += [f"tier: {one.tier}"] if one.tier else []
+    return f"{{ target: {text(one.target)}, {', '.join(said)} }}" if said else text(one.target)
+
+
+def _droppable(names: Sequence[str], anchor: str) -> list[str]:
+    """The list, wrapped as people do, since it may be long."""
+    if not names:
+        return []
+    body = textwrap.wrap(", ".join(names), 100, break_long_words=False, break_on_hyphens=False)
+    if len(body) == 1:
+        return [f"    droppable: {anchor}[{body[0]}]"]
+    return [f"    droppable: {anchor}[", *(f"      {line}" for line in body), "    ]"]
 
 
 def _value(value: object) -> str:
