@@ -1,8 +1,10 @@
 """The pool against a real upstream on loopback."""
 
 import asyncio
+import gc
 import socket
 import ssl
+import weakref
 
 import pytest
 import trustme
@@ -83,6 +85,21 @@ def test_the_limit_bounds_connections_and_the_queue_is_first_come_first_served(c
         assert bench.upstream.connections == 2
         assert sorted(order[:2]) == [0, 1]
         assert order[2:] == [2, 3, 4, 5]
+
+    converse(dialogue)
+
+
+def test_a_call_that_waited_for_a_connection_is_let_go_when_it_is_over(converse):
+    async def dialogue(bench):
+        bench.upstream.is_answering = True
+        listener = bench.send(bench.pool(), b"{}")
+        assert_ok(await listener.over())
+        known = weakref.ref(listener)
+        del listener
+        for _ in range(10):
+            gc.collect()
+            await asyncio.sleep(0)
+        assert known() is None, "the timer of its wait holds it until the time limit that it had"
 
     converse(dialogue)
 

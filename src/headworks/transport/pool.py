@@ -154,7 +154,7 @@ class UpstreamPool:
         if flight in self._waiting:
             self._waiting.remove(flight)
         if flight.wait_timer is not None:
-            flight.wait_timer.disarm()
+            flight.wait_timer.retire()
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
@@ -209,7 +209,7 @@ class UpstreamPool:
         while self._waiting:
             flight = self._waiting.popleft()
             if flight.wait_timer is not None:
-                flight.wait_timer.disarm()
+                flight.wait_timer.retire()
             if not flight.is_over:
                 return flight
         return None
