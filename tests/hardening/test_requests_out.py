@@ -81,6 +81,9 @@ PROVIDERS = ("open", "chat", "claude", "google")
 
 def check(watched):
     """What the process has done: it reached its upstream, and nothing else."""
+    path, body = chat("open/m", "data:,x")
+    status, _ = watched.ask(path, body)  # what a test asks may all have been refused: then there was nothing to see
+    assert status == 200
     port = watched.upstream.port
     hosts = set(watched.of("socket.getaddrinfo", "socket.gethostbyname"))
     assert hosts == {"localhost"}, hosts  # and so the hook sees
