@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests wait for other processes, too, so that more of them than there are cores keep the cores busy.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
-.PHONY: help run setup test test-model test-sdk test-long faults search check static quick format lint types imports dead docs catalogue locks sbom wheel coverage bench bench-peers clean
+.PHONY: help run setup test test-compiled compiled test-model test-sdk test-long faults search check static quick format lint types imports dead docs catalogue locks sbom wheel coverage bench bench-peers clean
 
 help: ## List the tasks
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,8 +37,24 @@ run: $(VENV)/.run ## Start the gateway on the example project against the simula
 
 test: check ## Check the code and pass the tests, with coverage: what CI runs
 
-check: setup ## Formatting, lint, strict types, import rules, dead code, tests with coverage
-	@$(MAKE) --no-print-directory -j2 static coverage
+check: setup ## Formatting, lint, strict types, import rules, dead code, tests with coverage, tests of the compiled form
+	@$(MAKE) --no-print-directory -j3 static coverage $(COMPILED)
+	@$(MAKE) --no-print-directory test-compiled
+
+# What is compiled is tested as it is released: whole processes with official clients, and the parts that are compiled.
+COMPILED := $(if $(shell command -v cc),build/compiled/.made)
+COMPILED_TESTS ?= tests/e2e tests/server tests/transport tests/test_unary.py tests/test_limiting.py tests/test_flow.py \
+  tests/test_streaming.py tests/test_settlement.py tests/test_headers.py tests/test_wheel.py tests/test_failure_classes.py
+
+build/compiled/.made: $(shell find src/headworks -name '*.py') tools/compiling/compiling.py $(VENV)/.dev
+	nice $(BIN)/python tools/compiling/compiling.py --output build/compiled
+	@touch $@
+
+compiled: build/compiled/.made ## Compile the hot path with mypyc, into a copy of the package (needs a C compiler)
+
+test-compiled: setup $(COMPILED) ## Test the package with its hot path compiled
+	@test -n "$(COMPILED)" || echo "There is no C compiler here (cc): these tests run on the sources as they are."
+	PYTHONPATH=$(if $(COMPILED),$(CURDIR)/build/compiled) $(BIN)/pytest -n $(WORKERS) --dist worksteal $(COMPILED_TESTS)
 
 # Beside the tests, in what time they leave, and in one piece, for what two tasks say at once cannot be read.
 static: setup
@@ -82,8 +98,10 @@ COMPILE = $(LOCK_VENV)/bin/uv pip compile --quiet --universal --python-version 3
 locks: $(LOCK_VENV)/.lock ## Pin what requirements/*.in name, with hashes for every platform (ARGS="--upgrade")
 	$(COMPILE) requirements/run.txt $(ARGS) requirements/run.in
 	$(COMPILE) requirements/build.txt $(ARGS) requirements/build.in --constraint requirements/run.txt
-	$(COMPILE) requirements/dev.txt $(ARGS) requirements/dev.in \
+	$(COMPILE) requirements/compile.txt $(ARGS) requirements/compile.in \
 	  --constraint requirements/run.txt --constraint requirements/build.txt
+	$(COMPILE) requirements/dev.txt $(ARGS) requirements/dev.in \
+	  --constraint requirements/run.txt --constraint requirements/build.txt --constraint requirements/compile.txt
 	$(COMPILE) requirements/sdk.txt $(ARGS) requirements/sdk.in \
 	  --constraint requirements/run.txt --constraint requirements/build.txt --constraint requirements/dev.txt
 	$(COMPILE) requirements/lock.txt $(ARGS) requirements/lock.in
@@ -91,8 +109,10 @@ locks: $(LOCK_VENV)/.lock ## Pin what requirements/*.in name, with hashes for ev
 sbom: setup ## Write the software bill of materials (CycloneDX) of the base install to dist/
 	$(BIN)/python tools/sbom.py --output dist/headworks.cdx.json
 
-wheel: setup ## Build wheel and source archive twice into dist/, and fail unless the bytes are the same
+wheel: setup $(COMPILED) ## Build wheel and source archive twice into dist/, fail unless the bytes are the same; add a compiled wheel
+	rm -f dist/*.whl
 	$(BIN)/python tools/reproduce.py --output dist
+	@test -z "$(COMPILED)" || $(BIN)/python tools/compiling/platform_wheel.py dist/*-none-any.whl --compiled build/compiled --output dist
 
 MODEL_VENV ?= .venv-model
 $(MODEL_VENV)/.model: requirements/model.txt
@@ -125,7 +145,7 @@ search: setup ## Let property tests and fuzzers look for new failures, at random
 
 coverage: setup ## The tests with branch coverage; fails below the share that pyproject.toml sets
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal --ignore tests/e2e
 	$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report > .coverage-report; code=$$?; tail -n 3 .coverage-report; \
 	  echo "what is not covered: .coverage-report"; exit $$code

@@ -23,11 +23,12 @@ _START: dict[str, Callable[[int, Path, Path], Start]] = {
     "nginx+log": lambda upstream, folder, _: gateways.nginx(upstream, folder, has_access_log=True),
     "headworks": gateways.headworks,
     "headworks+limits": functools.partial(gateways.headworks, has_limits=True),
+    "headworks+source": functools.partial(gateways.headworks, is_source=True),
     "headworks+work": functools.partial(gateways.headworks, has_workload=True),
     "litellm": lambda upstream, folder, _: peers.litellm(upstream, folder),
     "portkey": lambda upstream, folder, _: peers.portkey(upstream, folder),
 }
-_ONLY_PLAIN_CALLS = ("nginx+log", "headworks+limits")
+_ONLY_PLAIN_CALLS = ("nginx+log", "headworks+limits", "headworks+source")
 _ONLY_WORKLOADS = ("headworks+work",)
 
 
@@ -71,7 +72,7 @@ def _matches(options: argparse.Namespace) -> list[tuple[list[str], Plan]]:
         matches = [match for match in matches if match[0][-1] not in options.without]
     else:
         plan = rounds.QUICK if options.quick else rounds.LONG if options.long else rounds.NORMAL
-        matches = [(["nginx", "headworks", "nginx+log", "headworks+limits", "headworks+work"], plan)]
+        matches = [(["nginx", "headworks", *_ONLY_PLAIN_CALLS, *_ONLY_WORKLOADS], plan)]
     return [([name for name in names if name not in options.without], plan) for names, plan in matches]
 
 

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from benchmarks import wire
+from benchmarks.python_builds import SOURCE
 from benchmarks.targets import HOST, CannotMeasure, Start, free_port
 
 
@@ -36,7 +37,13 @@ def nginx(upstream_port: int, folder: Path, *, has_access_log: bool = False) -> 
 
 
 def headworks(
-    upstream_port: int, folder: Path, python: Path, *, has_workload: bool = False, has_limits: bool = False
+    upstream_port: int,
+    folder: Path,
+    python: Path,
+    *,
+    has_workload: bool = False,
+    has_limits: bool = False,
+    is_source: bool = False,
 ) -> Start:
     """The gateway as a user starts it: keys, breaker, journal, metrics, audit.
 
@@ -44,8 +51,10 @@ def headworks(
         python: an interpreter that has Headworks installed.
         has_workload: its project has the workload `wire.WORKLOAD`.
         has_limits: the provider and the key's team have limits of requests and of tokens, which are never reached.
+        is_source: nothing of it is compiled.
     """
-    name = "headworks+work" if has_workload else "headworks+limits" if has_limits else "headworks"
+    kinds = {"work": has_workload, "limits": has_limits, "source": is_source}
+    name = "+".join(["headworks", *(kind for kind, is_so in kinds.items() if is_so)])
     home = folder / name
     home.mkdir(parents=True)
     if has_workload:
@@ -58,6 +67,8 @@ def headworks(
     port = free_port()
     program = [str(python), "-m", "headworks"]
     environment = {UPSTREAM_KEY: "upstream-key-of-the-benchmark"}
+    if is_source:
+        environment["PYTHONPATH"] = str(SOURCE)
     made = subprocess.run(
         [*program, "keys", "create", "bench", "--team", "bench", "--json", "--config", str(config)],
         env=os.environ | environment,

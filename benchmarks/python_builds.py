@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ from benchmarks.targets import CannotMeasure
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _VENV = _REPOSITORY / "benchmarks" / ".venv"
 _SYSTEM_PYTHON = Path("/usr/bin/python3")
+_COMPILING = _REPOSITORY / "tools" / "compiling" / "compiling.py"
+SOURCE = _REPOSITORY / "src"
 _FITS = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"
 
 
@@ -22,6 +25,7 @@ class PythonBuild(msgspec.Struct, frozen=True):
 
     Attributes:
         loop_ms: the best of a few runs of a fixed loop in pure Python, to compare builds by.
+        is_compiled: Headworks' hot path is.
     """
 
     executable: str
@@ -29,10 +33,11 @@ class PythonBuild(msgspec.Struct, frozen=True):
     is_optimised: bool
     reason: str
     loop_ms: float
+    is_compiled: bool
 
 
 def gateway_python() -> Path:
-    """An interpreter that has Headworks installed.
+    """An interpreter that has Headworks installed as it is released: with its hot path compiled, given a C compiler.
 
     Made from BENCH_PYTHON if that is set, else from the system's own Python (an optimised build on Debian), in a
     virtual environment of the benchmarks. Where neither can make one, the interpreter that runs this.
@@ -45,12 +50,29 @@ def gateway_python() -> Path:
         if wanted:
             raise CannotMeasure(f"BENCH_PYTHON={wanted} is no Python 3.11 or newer with venv and ensurepip")
         return Path(sys.executable)
-    return environment(
-        base,
-        _VENV,
-        ["--requirement", str(_REPOSITORY / "requirements" / "run.txt")],
-        ["--no-deps", "--editable", str(_REPOSITORY)],
+    requirements = _REPOSITORY / "requirements"
+    python = environment(
+        base, _VENV, *(["--requirement", str(requirements / f"{name}.txt")] for name in ("run", "compile"))
     )
+    _install(python)
+    return python
+
+
+def _install(python: Path) -> None:
+    """Put the package on its path: what was compiled of the sources that lie here, or these themselves."""
+    package = SOURCE
+    if shutil.which("cc"):
+        package = _VENV / "compiled"
+        sources = hashlib.sha256()
+        for path in (_COMPILING, *sorted(SOURCE.rglob("*.py"))):
+            sources.update(path.read_bytes())
+        stamp = _VENV / "compiled-from"
+        if not (stamp.exists() and stamp.read_text() == sources.hexdigest()):
+            print("benchmarks: compiling ...", file=sys.stderr)
+            run_install([str(python), str(_COMPILING), "--output", str(package)])
+            stamp.write_text(sources.hexdigest())
+    told = subprocess.run([python, "-c", _SITE], capture_output=True, text=True, check=True).stdout.strip()
+    (Path(told) / "headworks.pth").write_text(f"{package}\n")
 
 
 def environment(base: Path, folder: Path, *installs: list[str]) -> Path:
@@ -87,6 +109,7 @@ def describe(python: Path) -> PythonBuild:
         is_optimised=is_optimised,
         reason=reason,
         loop_ms=portrait["loop_ms"],
+        is_compiled=not portrait["origin"].endswith(".py"),
     )
 
 
@@ -97,7 +120,10 @@ def run_install(command: list[str]) -> None:
         raise CannotMeasure(f"{' '.join(command)} failed: {done.stderr.strip()[-500:]}")
 
 
+_SITE = "import sysconfig; print(sysconfig.get_path('purelib'))"
+
 _SELF_PORTRAIT = """
+import importlib.util
 import json, sys, sysconfig, timeit
 def work():
     d = {}
@@ -107,6 +133,7 @@ print(json.dumps({
     "version": sys.version.split()[0],
     "arguments": sysconfig.get_config_var("CONFIG_ARGS") or "",
     "base": sys.base_prefix,
+    "origin": importlib.util.find_spec("headworks.unary").origin,
     "loop_ms": round(min(timeit.repeat(work, number=5, repeat=7)) / 5 * 1000, 3),
 }))
 """

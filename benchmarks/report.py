@@ -151,6 +151,7 @@ def _number(figure: float) -> str:
 def _notes(report: Report) -> list[str]:
     python = report.gateway_python
     build = "optimised" if python.is_optimised else "NOT optimised"
+    path = "compiled" if python.is_compiled else "NOT compiled"
     machine = report.machine
     cores = f"gateway on core {machine.cores.gateway}, load and upstream on core {machine.cores.load}"
     return [
@@ -158,6 +159,7 @@ def _notes(report: Report) -> list[str]:
         f"- {machine.processor}, Linux {machine.kernel}; {cores}",
         f"- load average {machine.load_before:.2f} before, {machine.load_after:.2f} after",
         f"- gateway's Python {python.version}, {build} ({python.reason}; test loop {python.loop_ms} ms)",
+        f"- headworks' hot path is {path}",
         f"- {', '.join(f'{name} {version}' for name, version in report.versions.items())}",
         "- figures are medians of rounds; ratios are medians of rounds paired with nginx (least-greatest)",
         *(f"- {remark}" for remark in report.remarks),

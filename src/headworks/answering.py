@@ -12,6 +12,7 @@ from headworks.errors import Refusal
 from headworks.headers import Lines, RawHeaders
 from headworks.limits import parse_retry_after
 from headworks.settlement import OpenCall
+from headworks.structs import FrozenUntracked
 
 JSON = b"application/json"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
@@ -74,7 +75,7 @@ _WAYS_OUT = {
 }
 
 
-class AnswerHead(msgspec.Struct, frozen=True, gc=False):
+class AnswerHead(FrozenUntracked, frozen=True, gc=False):
     """What the caller and the record get to see of the head of an upstream's answer; strings are empty where the
     upstream said nothing."""
 

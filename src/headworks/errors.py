@@ -92,6 +92,11 @@ class Refusal(HeadworksError):
         self.kind = kind
         self.headers = headers
 
+    def add(self, message: str = "", headers: tuple[tuple[str, str], ...] = ()) -> None:
+        """Tell the caller more."""
+        self.message += message
+        self.headers += headers
+
     def body(self) -> bytes:
         """The error object in the shape of the OpenAI API: `{"error": {message, type, param, code}}`."""
         return msgspec.json.encode(

@@ -442,7 +442,7 @@ class Gateway:
             reply.abort()  # an answer was under way and its record is written: end it as what it is, broken
             return
         if call.home and isinstance(refusal, UpstreamRefusal):
-            refusal.message += f" What this call refers to lies at `{call.home}`, so it goes nowhere else."
+            refusal.add(f" What this call refers to lies at `{call.home}`, so it goes nowhere else.")
         headers = error_headers(call, refusal)
         body = refusal_body(refusal, call.endpoint)
         call.error_code = refusal.code

@@ -38,12 +38,12 @@ class RawHeaders(Mapping[bytes, bytes]):
         self.head = head
         self.lowered = head.lower()
 
-    @classmethod
-    def of(cls, headers: Mapping[bytes, bytes]) -> "RawHeaders":
+    @staticmethod
+    def of(headers: Mapping[bytes, bytes]) -> "RawHeaders":
         """The same headers in this form."""
-        if isinstance(headers, cls):
+        if isinstance(headers, RawHeaders):
             return headers
-        return cls(b"\r\n" + b"".join([b"%b: %b\r\n" % header for header in headers.items()]))
+        return RawHeaders(b"\r\n" + b"".join([b"%b: %b\r\n" % header for header in headers.items()]))
 
     def block(self, lines: Lines) -> bytes:
         """All these headers, as a header block. Neighbours, as they nearly always are, are taken at once."""

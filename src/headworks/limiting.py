@@ -26,6 +26,7 @@ from headworks.limits import (
     QuotaMeter,
     Reservation,
     SplitLimitSet,
+    TokenCount,
     Tokens,
     Waiter,
     parse_limits,
@@ -33,6 +34,7 @@ from headworks.limits import (
 )
 from headworks.settlement import CANCELLED, UNTOLD, OpenCall
 from headworks.stations import Station
+from headworks.structs import Frozen
 from headworks.weighing import expected_tokens, learn_tokens
 
 MINUTE_S = 60.0
@@ -51,7 +53,7 @@ _REMEMBERED = 4096
 """Sets of quotas that are kept: by key, team and target."""
 
 
-class Quotas(msgspec.Struct, frozen=True):
+class Quotas(Frozen, frozen=True):
     """Quotas, by what they count."""
 
     requests: tuple[Quota, ...] = ()
@@ -96,7 +98,7 @@ def _count_tokens(teams: Mapping[str, Limits]) -> bool:
     return any(map(has_token_limits, teams.values()))
 
 
-class CallQuota(msgspec.Struct):
+class CallQuota:
     """What one call has taken of quotas. State: the reservations, and whether the first of them has been used.
 
     Arguments:
@@ -109,17 +111,42 @@ class CallQuota(msgspec.Struct):
         money: what it may spend; None where it is under no budget.
     """
 
-    _limiter: "Limiter"
-    station: Station
-    kind: str
-    tokens: int
-    _reservation: Reservation | None
-    _has_target: bool = True
-    is_fresh: bool = True
-    money: CallMoney | None = None
-    _is_paid: bool = False
-    _asked: Station | None = None
-    _further: tuple[Reservation, ...] = ()
+    __slots__ = (
+        "_asked",
+        "_further",
+        "_has_target",
+        "_is_paid",
+        "_limiter",
+        "_reservation",
+        "is_fresh",
+        "kind",
+        "money",
+        "station",
+        "tokens",
+    )
+
+    def __init__(
+        self,
+        limiter: "Limiter",
+        station: Station,
+        kind: str,
+        tokens: TokenCount,
+        reservation: Reservation | None,
+        *,
+        has_target: bool = True,
+        is_fresh: bool = True,
+    ) -> None:
+        self._limiter = limiter
+        self.station = station
+        self.kind = kind
+        self.tokens = tokens
+        self._reservation = reservation
+        self._has_target = has_target
+        self.is_fresh = is_fresh
+        self.money: CallMoney | None = None
+        self._is_paid = False
+        self._asked: Station | None = None
+        self._further: tuple[Reservation, ...] = ()
 
     def pay(self, money: CallMoney, *, is_paid: bool) -> None:
         """The call is under budgets. `is_paid`: what its first attempt can cost was set aside."""
@@ -185,7 +212,7 @@ class CallQuota(msgspec.Struct):
             self.money.settle(cost_pico)
         usage = call.usage
         is_known = usage.source != "none"
-        real = usage.input_tokens + usage.output_tokens
+        real: TokenCount = usage.input_tokens + usage.output_tokens
         if self._limiter.splits:
             real = Tokens.of(real, read=usage.input_tokens - usage.cached_tokens, written=usage.output_tokens)
         if not is_known and (call.error_code in UNTOLD or call.error_code == CANCELLED):
@@ -205,7 +232,7 @@ class CallQuota(msgspec.Struct):
         if is_known:
             learn_tokens(self._limiter.expectations, self.kind, call)
 
-    def _charge_elsewhere(self, real: int) -> None:
+    def _charge_elsewhere(self, real: TokenCount) -> None:
         """Another target has answered than the call was admitted to: its own quotas are charged, not the first's."""
         first = self.station.limits
         if first is not None and self._has_target:
@@ -239,7 +266,7 @@ def _meant(meters: Iterable[QuotaMeter], said: KindLimit) -> QuotaMeter:
     return min(meters, key=lambda meter: abs(meter.quota.amount - limit))
 
 
-def limited(limits: LimitSet, tokens: int, now_s: float, wait_s: float | None = None) -> Failure:
+def limited(limits: LimitSet, tokens: TokenCount, now_s: float, wait_s: float | None = None) -> Failure:
     """Why a call is not made: which quota is used up, and when there is room again."""
     wait_s = limits.wait_s(tokens, now_s) if wait_s is None else wait_s
     name = limits.blocker.quota.name if limits.blocker is not None else next(iter(limits.meters)).quota.name
@@ -350,7 +377,7 @@ class Limiter:
         limits = self._set_of(grant, station)
         if limits is None or self._queues:
             return False
-        tokens = (
+        tokens: TokenCount = (
             self.expectations.tokens(kind, call.request_bytes)
             if call.weight is None
             else expected_tokens(self.expectations, kind, call)
@@ -437,7 +464,7 @@ class Limiter:
             return None
         raise self._refusal(limits, tokens, again_s)
 
-    def _expected(self, kind: str, call: OpenCall) -> int:
+    def _expected(self, kind: str, call: OpenCall) -> TokenCount:
         """What to reserve for a call."""
         tokens = expected_tokens(self.expectations, kind, call)
         return self._split(kind, tokens) if self.splits else tokens
@@ -446,7 +473,7 @@ class Limiter:
         written = self.expectations.output(kind)
         return Tokens.of(tokens, read=max(0, tokens - written), written=written)
 
-    def _goes_elsewhere(self, call: OpenCall, station: Station, grant: Grant, kind: str, tokens: int) -> bool:
+    def _goes_elsewhere(self, call: OpenCall, station: Station, grant: Grant, kind: str, tokens: TokenCount) -> bool:
         """Whether only the target's quotas keep a call back: then it takes its key's and its team's, and finds at its
         attempts which other target has room."""
         if station.limits is None:
@@ -455,7 +482,7 @@ class Limiter:
         reservation = None if own is None else own.reserve(tokens, perf_counter())
         if own is not None and reservation is None:
             return False
-        call.quota = CallQuota(self, station, kind, tokens, reservation, False, False)
+        call.quota = CallQuota(self, station, kind, tokens, reservation, has_target=False, is_fresh=False)
         return True
 
     def quotas(self, grant: Grant, station: Station) -> LimitSet | None:
@@ -469,17 +496,18 @@ class Limiter:
                 queue.leave(waiter)
 
     def _admitted(
-        self, call: OpenCall, station: Station, kind: str, tokens: int, reservation: Reservation | None
+        self, call: OpenCall, station: Station, kind: str, tokens: TokenCount, reservation: Reservation | None
     ) -> None:
         call.quota = CallQuota(self, station, kind, tokens, reservation)
 
-    def _refusal(self, limits: LimitSet, tokens: int, again_s: float) -> UpstreamRefusal:
+    def _refusal(self, limits: LimitSet, tokens: TokenCount, again_s: float) -> UpstreamRefusal:
         refusal = refusal_of(limited(limits, tokens, perf_counter(), again_s))
         blocker = limits.blocker
         if blocker is not None:
             said = KindLimit(blocker.quota.amount, max(0, blocker.balance), again_s if math.isfinite(again_s) else None)
             is_requests = blocker in limits.requests
-            refusal.headers += render_limits(said if is_requests else KindLimit(), KindLimit() if is_requests else said)
+            request_limit, token_limit = (said, KindLimit()) if is_requests else (KindLimit(), said)
+            refusal.add(headers=render_limits(request_limit, token_limit))
         return refusal
 
     def _set_of(self, grant: Grant, station: Station) -> LimitSet | None:

@@ -24,6 +24,7 @@ from headworks.calls import (
     Weight,
 )
 from headworks.errors import StorageError
+from headworks.structs import Untracked
 
 _astuple = msgspec.structs.astuple
 
@@ -112,7 +113,7 @@ class Quota(Protocol):
         ...
 
 
-class OpenCall(msgspec.Struct, gc=False):
+class OpenCall(Untracked, gc=False):
     """One call while it runs. Fields are filled in by the step that learns them.
 
     Fields that end in `_s` are times of `time.perf_counter`: the event loop's own clock stands still within a turn.

@@ -174,7 +174,7 @@ class StreamRelay:
     def _refusal(self, call: OpenCall, failure: Failure, terms: StreamTerms | None) -> Refusal:
         refusal = refusal_of(failure)
         if terms is None and call.attempts > 1:
-            refusal.headers += NO_RETRY
+            refusal.add(headers=NO_RETRY)
         return refusal
 
     async def pause(self, after_s: float, ending: Ending) -> None:

@@ -610,7 +610,7 @@ class UnaryCall:
     def _refuse(self, refusal: Refusal) -> None:
         self._give_up()
         if self._call.attempts > 1:
-            refusal.headers += NO_RETRY
+            refusal.add(headers=NO_RETRY)
         self._shared.refuse(self._call, refusal, self._reply)
         self._end()
 

@@ -246,7 +246,7 @@ def test_a_report_is_a_table_and_a_file_that_reads_back():
             processor="a processor", kernel="6", cores=cores.Cores(gateway=1, load=0), load_before=0.1, load_after=0.2
         ),
         gateway_python=PythonBuild(
-            executable="python", version="3.11.2", is_optimised=False, reason="a reason", loop_ms=2.0
+            executable="python", version="3.11.2", is_optimised=False, reason="a reason", loop_ms=2.0, is_compiled=True
         ),
         versions={"nginx": "1"},
         lines=bars.lines({"call_us": {"nginx": [10.0], "headworks": [25.0]}, "ready_s": {"headworks": [0.1]}}),

@@ -20,7 +20,7 @@ from reproduce import build_twice
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
-LOCKED = ("run", "build", "dev", "lock", "sdk")
+LOCKED = ("run", "build", "compile", "dev", "lock", "sdk")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 

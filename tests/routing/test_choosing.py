@@ -9,11 +9,11 @@ from headworks.calls import FailureKind
 from headworks.routing import Health, choose
 
 
-class Pool(Health):
+class Pool:
     """A pool that is nothing but its health."""
 
     def __init__(self, weight, tier):
-        super().__init__(lambda most: most)
+        self.health = Health(lambda most: most)
         self.weight, self.tier = weight, tier
 
 
@@ -25,33 +25,33 @@ def pick(found, count=2000, **options):
     random = Random(1)
     drawn = Counter()
     for _ in range(count):
-        one = choose(found, lambda pool: pool, 0.0, lambda most: random.random() * most, **options)
+        one = choose(found, lambda pool: pool.health, 0.0, lambda most: random.random() * most, **options)
         drawn[found.index(one)] += 1
     return drawn
 
 
 def fail(pool, kind=FailureKind.RATE_LIMITED):
-    pool.begin(0.0)
-    pool.failed(0.0, kind, 10.0)
+    pool.health.begin(0.0)
+    pool.health.failed(0.0, kind, 10.0)
 
 
 def test_load_goes_by_weight_and_to_whoever_has_less_to_do():
     found = pools(3, 1)
     random = Random(1)
     for _ in range(400):  # nobody ends: the load settles where the weights say
-        choose(found, lambda pool: pool, 0.0, lambda most: random.random() * most).begin(0.0)
-    assert 280 <= found[0].pending <= 320
+        choose(found, lambda pool: pool.health, 0.0, lambda most: random.random() * most).health.begin(0.0)
+    assert 280 <= found[0].health.pending <= 320
 
 
 def test_a_slow_pool_gets_less():
     found = pools(1, 1)
     for pool, took_s in zip(found, (0.1, 1.0), strict=True):
-        pool.begin(0.0)
-        pool.succeeded(0.0, took_s)
+        pool.health.begin(0.0)
+        pool.health.succeeded(0.0, took_s)
     random = Random(2)
     for _ in range(110):
-        choose(found, lambda pool: pool, 0.0, lambda most: random.random() * most).begin(0.0)
-    assert found[0].pending > 5 * found[1].pending
+        choose(found, lambda pool: pool.health, 0.0, lambda most: random.random() * most).health.begin(0.0)
+    assert found[0].health.pending > 5 * found[1].health.pending
 
 
 def test_a_pool_that_rests_is_left_out_and_when_all_do_there_is_none():
@@ -59,7 +59,7 @@ def test_a_pool_that_rests_is_left_out_and_when_all_do_there_is_none():
     fail(found[0])
     assert set(pick(found)) == {1}
     fail(found[1])
-    assert choose(found, lambda pool: pool, 0.0, lambda most: 0.0) is None
+    assert choose(found, lambda pool: pool.health, 0.0, lambda most: 0.0) is None
 
 
 def test_a_higher_tier_waits_until_no_lower_one_can():
@@ -81,10 +81,10 @@ def test_a_key_leaves_a_pool_that_is_overloaded_or_rests_and_comes_back():
     found = pools(1, 1)
     (home,) = pick(found, 5, key="k")
     for _ in range(50):
-        found[home].begin(0.0)
+        found[home].health.begin(0.0)
     assert set(pick(found, 20, key="k")) == {1 - home}
     for _ in range(50):
-        found[home].succeeded(0.0, 0.1)
+        found[home].health.succeeded(0.0, 0.1)
     assert set(pick(found, 5, key="k")) == {home}
     fail(found[home])
     assert set(pick(found, 5, key="k")) == {1 - home}
@@ -105,9 +105,9 @@ def drive(found, *, at_once, count=4000, every_s=0.1, took_s=None):
         now_s = number * every_s
         if len(under_way) == at_once:
             pool = under_way.pop(0)
-            pool.succeeded(now_s, took_s(pool) if took_s else 0.2)
-        pool = choose(found, lambda pool: pool, now_s, lambda most: random.random() * most)
-        pool.begin(now_s)
+            pool.health.succeeded(now_s, took_s(pool) if took_s else 0.2)
+        pool = choose(found, lambda pool: pool.health, now_s, lambda most: random.random() * most)
+        pool.health.begin(now_s)
         under_way.append(pool)
         drawn[found.index(pool)] += 1
     return drawn
@@ -126,8 +126,8 @@ def test_shares_are_as_the_weights_say_however_many_calls_are_under_way(weights,
 def test_one_slow_answer_is_forgotten_in_time():
     found = pools(1, 1)
     for pool, took_s in zip(found, (0.2, 30.0), strict=True):
-        pool.begin(0.0)
-        pool.succeeded(0.0, took_s)
+        pool.health.begin(0.0)
+        pool.health.succeeded(0.0, took_s)
 
     drawn = drive(found, at_once=1, every_s=1.0)
 

@@ -24,7 +24,8 @@ from headworks.limits.leases import Ask, Authority, Lease, Quota
 from headworks.limits.ledger import LEASE_S, Ledger
 from headworks.limits.local_authority import LocalAuthority
 from headworks.limits.queueing import FairQueue, Waiter
-from headworks.limits.splitting import SplitLimitSet, Tokens
+from headworks.limits.splitting import SplitLimitSet
+from headworks.limits.tokens import TokenCount, Tokens
 
 __all__ = [
     "HORIZON_DAYS",
@@ -47,6 +48,7 @@ __all__ = [
     "QuotaMeter",
     "Reservation",
     "SplitLimitSet",
+    "TokenCount",
     "Tokens",
     "Waiter",
     "forecast",

@@ -18,7 +18,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-import msgspec
+from headworks.structs import Frozen
 
 _OPENAI = b"x-ratelimit-%b-%b"
 _ANTHROPIC = b"anthropic-ratelimit-%b-%b"
@@ -38,7 +38,7 @@ _MOST_S = 31 * 86_400.0
 """A reset or a retry further away than a month is a mistake or an attack."""
 
 
-class KindLimit(msgspec.Struct, frozen=True):
+class KindLimit(Frozen, frozen=True):
     """What a provider said of one kind of units; None where it said nothing.
 
     Attributes:
@@ -55,7 +55,7 @@ class KindLimit(msgspec.Struct, frozen=True):
 _NOTHING = KindLimit()
 
 
-class ProviderLimits(msgspec.Struct, frozen=True):
+class ProviderLimits(Frozen, frozen=True):
     """What one answer's headers say of limits. `tokens` is of all tokens; Anthropic's input and output are apart.
 
     `retry_after_s`: seconds after which to try again, as exact as the provider was.

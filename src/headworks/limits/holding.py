@@ -11,9 +11,8 @@ can be done some times a second instead of once a call is in `keeping`.
 import math
 from collections.abc import Callable, Iterable
 
-import msgspec
-
 from headworks.limits.leases import Ask, Lease, Quota
+from headworks.limits.tokens import TokenCount
 
 SOON_S = 0.01
 """The shortest time between two asks of a worker, and so the least that waiting for one takes."""
@@ -270,7 +269,7 @@ class LimitSet:
         for meter in self._tokens:
             meter.correct(reserved, real)
 
-    def reserve(self, tokens: int, now_s: float) -> "Reservation | None":
+    def reserve(self, tokens: TokenCount, now_s: float) -> "Reservation | None":
         """One call and so many tokens on every quota, or nothing on any: None, and `blocker` says for which."""
         for meter in self._requests:
             if meter.balance < 1 or now_s >= meter.expires_s:
@@ -286,13 +285,13 @@ class LimitSet:
             meter.balance -= tokens
         return Reservation(self, tokens)
 
-    def wait_s(self, tokens: int, now_s: float, calls_ahead: float = 0.0, tokens_ahead: float = 0.0) -> float:
+    def wait_s(self, tokens: TokenCount, now_s: float, calls_ahead: float = 0.0, tokens_ahead: float = 0.0) -> float:
         """In how many seconds such a call can be reserved, after others, as far as can be known; infinity if never."""
         waits = [meter.wait_s(1, now_s, calls_ahead) for meter in self._requests]
         waits += [meter.wait_s(tokens, now_s, tokens_ahead) for meter in self._tokens]
         return max(waits, default=0.0)
 
-    def begin_waiting(self, tokens: int) -> None:
+    def begin_waiting(self, tokens: TokenCount) -> None:
         """A call waits for these: they are asked for ahead."""
         for meter in self._requests:
             meter.waiting += 1
@@ -303,19 +302,19 @@ class LimitSet:
             if meter.balance < tokens:
                 meter.lack(tokens)
 
-    def end_waiting(self, tokens: int) -> None:
+    def end_waiting(self, tokens: TokenCount) -> None:
         """It waits no more, however it ended."""
         for meter in self._requests:
             meter.waiting -= 1
         for meter in self._tokens:
             meter.waiting -= tokens
 
-    def _wanted(self, tokens: int) -> Iterable[tuple[QuotaMeter, int]]:
+    def _wanted(self, tokens: TokenCount) -> Iterable[tuple[QuotaMeter, int]]:
         """What such a call takes of each."""
         yield from ((meter, 1) for meter in self._requests)
         yield from ((meter, tokens) for meter in self._tokens)
 
-    def _lack(self, blocker: QuotaMeter, tokens: int, now_s: float) -> None:
+    def _lack(self, blocker: QuotaMeter, tokens: TokenCount, now_s: float) -> None:
         """Note which has too little, and have all got that have: one after the other, each would take an exchange."""
         self.blocker = blocker
         for meter, units in self._wanted(tokens):
@@ -323,12 +322,15 @@ class LimitSet:
                 meter.lack(units)
 
 
-class Reservation(msgspec.Struct, gc=False):
+class Reservation:
     """What one call has taken. Ended once, by `settle` or `cancel`; what comes after that has no effect. One that is
     never ended stays spent as it was reserved, and holds nothing else."""
 
-    _limits: LimitSet
-    _tokens: int
+    __slots__ = ("_limits", "_tokens")
+
+    def __init__(self, limits: LimitSet, tokens: TokenCount) -> None:
+        self._limits = limits
+        self._tokens = tokens
 
     @property
     def is_open(self) -> bool:
@@ -340,7 +342,7 @@ class Reservation(msgspec.Struct, gc=False):
         """What is reserved; 0 when it has ended."""
         return max(0, self._tokens)
 
-    def settle(self, real_tokens: int) -> None:
+    def settle(self, real_tokens: TokenCount) -> None:
         """The call has ended and came to so many tokens."""
         reserved = self._tokens
         if reserved >= 0:

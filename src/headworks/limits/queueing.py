@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection
 
 from headworks.calls import PRIORITIES, USUAL_PRIORITY
 from headworks.limits.holding import LimitSet, Reservation
+from headworks.limits.tokens import TokenCount
 
 _AGEING_S = 10.0
 _MOST_SKIPPED = 64
@@ -49,7 +50,7 @@ class Waiter:
     def __init__(
         self,
         limits: LimitSet,
-        tokens: int,
+        tokens: TokenCount,
         deadline_s: float,
         on_ready: Callable[[Reservation], None],
         on_refused: Callable[[float], None],

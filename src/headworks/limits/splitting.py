@@ -11,23 +11,10 @@ treat it as one. Only here it is asked what it is made of. Where nobody has said
 from collections.abc import Iterable
 
 from headworks.limits.holding import LimitSet, QuotaMeter, Reservation
+from headworks.limits.tokens import TokenCount, Tokens
 
 
-class Tokens(int):
-    """So many tokens, and how many of them are read and written. What is read from a cache counts in the whole only."""
-
-    read: int
-    written: int
-
-    @classmethod
-    def of(cls, whole: int, *, read: int, written: int) -> "Tokens":
-        """Those."""
-        made = cls(whole)
-        made.read, made.written = read, written
-        return made
-
-
-def _parts(tokens: int) -> tuple[int, int]:
+def _parts(tokens: TokenCount) -> tuple[int, int]:
     return (tokens.read, tokens.written) if isinstance(tokens, Tokens) else (tokens, tokens)
 
 
@@ -67,7 +54,7 @@ class SplitLimitSet(LimitSet):
         """All of them."""
         return super().meters + self._inputs + self._outputs
 
-    def reserve(self, tokens: int, now_s: float) -> Reservation | None:
+    def reserve(self, tokens: TokenCount, now_s: float) -> Reservation | None:
         """See `LimitSet`."""
         read, written = _parts(tokens)
         for meters, units in ((self._inputs, read), (self._outputs, written)):
@@ -82,20 +69,20 @@ class SplitLimitSet(LimitSet):
                 meter.balance -= units
         return SplitReservation(self, tokens)
 
-    def _wanted(self, tokens: int) -> Iterable[tuple[QuotaMeter, int]]:
+    def _wanted(self, tokens: TokenCount) -> Iterable[tuple[QuotaMeter, int]]:
         read, written = _parts(tokens)
         yield from super()._wanted(tokens)
         yield from ((meter, read) for meter in self._inputs)
         yield from ((meter, written) for meter in self._outputs)
 
-    def wait_s(self, tokens: int, now_s: float, calls_ahead: float = 0.0, tokens_ahead: float = 0.0) -> float:
+    def wait_s(self, tokens: TokenCount, now_s: float, calls_ahead: float = 0.0, tokens_ahead: float = 0.0) -> float:
         """See `LimitSet`. Of those ahead is not known what they read and write: all of it may be either."""
         read, written = _parts(tokens)
         waits = [meter.wait_s(read, now_s, tokens_ahead) for meter in self._inputs]
         waits += [meter.wait_s(written, now_s, tokens_ahead) for meter in self._outputs]
         return max([super().wait_s(tokens, now_s, calls_ahead, tokens_ahead), *waits])
 
-    def begin_waiting(self, tokens: int) -> None:
+    def begin_waiting(self, tokens: TokenCount) -> None:
         """See `LimitSet`."""
         super().begin_waiting(tokens)
         read, written = _parts(tokens)
@@ -105,7 +92,7 @@ class SplitLimitSet(LimitSet):
                 if meter.balance < units:
                     meter.lack(units)
 
-    def end_waiting(self, tokens: int) -> None:
+    def end_waiting(self, tokens: TokenCount) -> None:
         """See `LimitSet`."""
         super().end_waiting(tokens)
         read, written = _parts(tokens)
@@ -114,7 +101,7 @@ class SplitLimitSet(LimitSet):
         for meter in self._outputs:
             meter.waiting -= written
 
-    def correct(self, reserved: int, real: int) -> None:
+    def correct(self, reserved: TokenCount, real: TokenCount) -> None:
         """See `LimitSet`."""
         super().correct(reserved, real)
         for at, meters in enumerate((self._inputs, self._outputs)):
@@ -122,10 +109,12 @@ class SplitLimitSet(LimitSet):
                 meter.correct(_parts(reserved)[at], _parts(real)[at])
 
 
-class SplitReservation(Reservation, gc=False):
+class SplitReservation(Reservation):
     """What one call has taken of such quotas."""
 
-    def settle(self, real_tokens: int) -> None:
+    __slots__ = ()
+
+    def settle(self, real_tokens: TokenCount) -> None:
         """See `Reservation`."""
         reserved = self._tokens
         if reserved >= 0:

@@ -11,10 +11,9 @@ import math
 from collections import deque
 from collections.abc import Callable
 
-import msgspec
-
 from headworks.calls import FailureKind
 from headworks.routing.crowding import Crowding
+from headworks.structs import Frozen
 
 WINDOW_S = 20.0
 """The window in which calls and failures are counted."""
@@ -104,7 +103,7 @@ class BreakerState(enum.StrEnum):
     HALF_OPEN = "half_open"
 
 
-class HealthView(msgspec.Struct, frozen=True):
+class HealthView(Frozen, frozen=True):
     """What there is to see of a target. Times are seconds from now.
 
     Attributes:

@@ -66,6 +66,7 @@ _IDLE = _Phase.IDLE
 class Connection(asyncio.Protocol):
     """Reads requests from one client and hands them to the application, one at a time."""
 
+    __deletable__ = ("_parser",)  # for mypyc, which compiles this
     __slots__ = (
         "_application",
         "_body",

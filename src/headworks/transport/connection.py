@@ -31,6 +31,7 @@ _BODILESS = frozenset({204, 304})
 class UpstreamConnection(asyncio.Protocol):
     """State: `_flight` (None when idle) and how far its answer has come."""
 
+    __deletable__ = ("_parser",)  # for mypyc, which compiles this
     __slots__ = (
         "_flight",
         "_has_bytes",
