@@ -9,8 +9,9 @@ import pytest
 from headworks.access import Grant
 from headworks.calls import Caller, Failure, FailureKind, Limits, Team
 from headworks.errors import LimitsUnavailable
-from headworks.limiting import CallQuota, Limiter, quotas_of
+from headworks.limiting import CallQuota, Limiter
 from headworks.limits import LocalAuthority, holding
+from headworks.quotas import quotas_of
 from played_work import DONE, EVENTS, chat_answer, chunk, team
 
 ANSWERED = chat_answer("Hello.", usage=(7, 5))

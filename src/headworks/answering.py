@@ -12,7 +12,6 @@ from headworks.errors import Refusal
 from headworks.headers import Lines, RawHeaders
 from headworks.limits import parse_retry_after
 from headworks.settlement import OpenCall
-from headworks.structs import FrozenUntracked
 
 JSON = b"application/json"
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
@@ -75,13 +74,16 @@ _WAYS_OUT = {
 }
 
 
-class AnswerHead(FrozenUntracked, frozen=True, gc=False):
+class AnswerHead:
     """What the caller and the record get to see of the head of an upstream's answer; strings are empty where the
     upstream said nothing."""
 
-    content_type: bytes
-    request_id: bytes
-    relayed: bytes
+    __slots__ = ("content_type", "relayed", "request_id")
+
+    def __init__(self, content_type: bytes, request_id: bytes, relayed: bytes) -> None:
+        self.content_type = content_type
+        self.request_id = request_id
+        self.relayed = relayed
 
     def render(self, call: OpenCall, target: bytes, content_type: bytes, now_s: float = 0.0) -> bytes:
         """The header block of the answer to the caller; `target` is the block that names the target, `now_s` the time
@@ -161,7 +163,8 @@ _RETRY_LINE = re.compile(rb"^x-should-retry:[^\r\n]*\r\n", re.IGNORECASE | re.MU
 
 def without_retry(head: AnswerHead) -> AnswerHead:
     """The head of an error that was tried again already, and says so."""
-    return msgspec.structs.replace(head, relayed=_RETRY_LINE.sub(b"", head.relayed) + b"x-should-retry: false\r\n")
+    relayed = _RETRY_LINE.sub(b"", head.relayed) + b"x-should-retry: false\r\n"
+    return AnswerHead(head.content_type, head.request_id, relayed)
 
 
 def with_patience_of(failure: Failure, headers: Mapping[bytes, bytes]) -> Failure:
@@ -176,7 +179,7 @@ def with_patience(head: AnswerHead, failure: Failure) -> AnswerHead:
     if failure.retry_after_s is None or b"retry-after:" in head.relayed.lower():
         return head
     line = b"retry-after: %d\r\n" % math.ceil(failure.retry_after_s)
-    return msgspec.structs.replace(head, relayed=head.relayed + line)
+    return AnswerHead(head.content_type, head.request_id, head.relayed + line)
 
 
 def own_headers(call: OpenCall, content_type: bytes = JSON) -> bytes:
@@ -254,11 +257,7 @@ def words_for(failure: Failure) -> str:
     return f"The upstream failed: {failure.detail}. {_WAYS_OUT.get(failure.kind, _LATER)}"
 
 
-class _ErrorObject(msgspec.Struct):
-    error: dict[str, msgspec.Raw]
-
-
-_decode_error_object = msgspec.json.Decoder(_ErrorObject).decode
+_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def is_unknown_model(status: int, body: bytes) -> bool:
@@ -270,6 +269,6 @@ def is_unknown_model(status: int, body: bytes) -> bool:
 def is_error_object(body: bytes) -> bool:
     """Whether this is an error in the shape of the OpenAI API, of which Anthropic's has more."""
     try:
-        return "message" in _decode_error_object(body).error
+        return "message" in _decode_object(_decode_object(body).get("error", b""))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False

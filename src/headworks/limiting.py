@@ -22,7 +22,6 @@ from headworks.limits import (
     KindLimit,
     LeaseKeeper,
     LimitSet,
-    Quota,
     QuotaMeter,
     Reservation,
     SplitLimitSet,
@@ -32,13 +31,10 @@ from headworks.limits import (
     parse_limits,
     render_limits,
 )
+from headworks.quotas import Quotas, count_tokens, has_token_limits, limits_of, quotas_of
 from headworks.settlement import CANCELLED, UNTOLD, OpenCall
 from headworks.stations import Station
-from headworks.structs import Frozen
 from headworks.weighing import expected_tokens, learn_tokens
-
-MINUTE_S = 60.0
-DAY_S = 86_400.0
 
 MOST_WAITING = 4096
 """Calls that wait for one target, or as one key, in one worker; further ones are refused at once."""
@@ -51,51 +47,6 @@ WAIT_SHARE = 0.2
 
 _REMEMBERED = 4096
 """Sets of quotas that are kept: by key, team and target."""
-
-
-class Quotas(Frozen, frozen=True):
-    """Quotas, by what they count."""
-
-    requests: tuple[Quota, ...] = ()
-    tokens: tuple[Quota, ...] = ()
-    inputs: tuple[Quota, ...] = ()
-    outputs: tuple[Quota, ...] = ()
-
-
-def quotas_of(name: str, limits: Limits) -> Quotas:
-    """The quotas that these limits mean. `name` is the same on every machine."""
-
-    def made(*wanted: tuple[str, int | None, float]) -> tuple[Quota, ...]:
-        return tuple(
-            Quota(f"{name}/{kind}", amount, window_s) for kind, amount, window_s in wanted if amount is not None
-        )
-
-    return Quotas(
-        made(("rpm", limits.requests_per_minute, MINUTE_S), ("rpd", limits.requests_per_day, DAY_S)),
-        made(("tpm", limits.tokens_per_minute, MINUTE_S), ("tpd", limits.tokens_per_day, DAY_S)),
-        made(("itpm", limits.input_tokens_per_minute, MINUTE_S)),
-        made(("otpm", limits.output_tokens_per_minute, MINUTE_S)),
-    )
-
-
-def _limits_of(teams: Mapping[str, Team]) -> dict[str, Limits]:
-    """Of those teams that have any."""
-    limits = {name: team.limits for name, team in teams.items()}
-    return {name: of for name, of in limits.items() if any(each is not None for each in msgspec.structs.astuple(of))}
-
-
-def has_token_limits(limits: Limits) -> bool:
-    """Whether tokens are limited at all."""
-    return limits.tokens_per_minute is not None or limits.tokens_per_day is not None or splits_tokens(limits)
-
-
-def splits_tokens(limits: Limits) -> bool:
-    """Whether input and output are limited apart."""
-    return limits.input_tokens_per_minute is not None or limits.output_tokens_per_minute is not None
-
-
-def _count_tokens(teams: Mapping[str, Limits]) -> bool:
-    return any(map(has_token_limits, teams.values()))
 
 
 class CallQuota:
@@ -212,9 +163,10 @@ class CallQuota:
             self.money.settle(cost_pico)
         usage = call.usage
         is_known = usage.source != "none"
-        real: TokenCount = usage.input_tokens + usage.output_tokens
+        used = usage.input_tokens + usage.output_tokens
+        real: TokenCount = used
         if self._limiter.splits:
-            real = Tokens.of(real, read=usage.input_tokens - usage.cached_tokens, written=usage.output_tokens)
+            real = Tokens(used, read=usage.input_tokens - usage.cached_tokens, written=usage.output_tokens)
         if not is_known and (call.error_code in UNTOLD or call.error_code == CANCELLED):
             real = self.tokens  # nobody knows what the provider counted
         reservation = self._reservation
@@ -323,10 +275,10 @@ class Limiter:
         self._holder = holder
         self._loop = loop
         self._keeper = LeaseKeeper(perf_counter(), share=share, ring=self.wake)
-        self._team_limits = _limits_of(teams)
+        self._team_limits = limits_of(teams)
         self._sets: OrderedDict[tuple[int, int], tuple[Grant, Station, LimitSet | None]] = OrderedDict()
         self._has_targets = False
-        self._counts_tokens = _count_tokens(self._team_limits)
+        self._counts_tokens = count_tokens(self._team_limits)
         self.has_quotas = bool(self._team_limits)
         self.splits = False
         """Whether any quota has been met that counts input or output alone."""
@@ -339,10 +291,10 @@ class Limiter:
 
     def reconfigure(self, teams: Mapping[str, Team]) -> None:
         """Take other limits from now on; calls that wait go on waiting under those that they came under."""
-        self._team_limits = _limits_of(teams)
+        self._team_limits = limits_of(teams)
         self._sets.clear()
         self._has_targets = False
-        self._counts_tokens = _count_tokens(self._team_limits)
+        self._counts_tokens = count_tokens(self._team_limits)
         self.has_quotas = bool(self._team_limits)
 
     def target_set(self, name: str, limits: Limits) -> LimitSet | None:
@@ -377,13 +329,12 @@ class Limiter:
         limits = self._set_of(grant, station)
         if limits is None or self._queues:
             return False
-        tokens: TokenCount = (
+        expected = (
             self.expectations.tokens(kind, call.request_bytes)
             if call.weight is None
             else expected_tokens(self.expectations, kind, call)
         )
-        if self.splits:
-            tokens = self._split(kind, tokens)
+        tokens = self._split(kind, expected) if self.splits else expected
         reservation = limits.reserve(tokens, call.started_s)
         if reservation is None:
             return False
@@ -471,7 +422,7 @@ class Limiter:
 
     def _split(self, kind: str, tokens: int) -> Tokens:
         written = self.expectations.output(kind)
-        return Tokens.of(tokens, read=max(0, tokens - written), written=written)
+        return Tokens(tokens, read=max(0, tokens - written), written=written)
 
     def _goes_elsewhere(self, call: OpenCall, station: Station, grant: Grant, kind: str, tokens: TokenCount) -> bool:
         """Whether only the target's quotas keep a call back: then it takes its key's and its team's, and finds at its
@@ -610,6 +561,3 @@ class Limiter:
     def is_away(self) -> bool:
         """Whether the authority does not answer."""
         return self._keeper.is_away(perf_counter())
-
-
-__all__ = ["CallQuota", "Limiter", "limited", "quotas_of"]

@@ -1,19 +1,12 @@
-"""Bases for the Structs of modules that may be compiled: there, what a class statement says in keywords is lost.
+"""A base for Structs of modules that may be compiled: there, what a class statement says in keywords is lost.
 
 mypyc makes such a class without its keywords, and msgspec passes the options of a base on. Both say them: the type
-checker reads them from the class itself.
+checker reads them from the class itself. Where a Struct need not be in a compiled module it should not be: two of one
+such class are there compared by identity.
 """
 
 import msgspec
 
 
-class Frozen(msgspec.Struct, frozen=True):
-    """A value."""
-
-
 class Untracked(msgspec.Struct, gc=False):
     """Not looked at by the garbage collector: it is in no circle."""
-
-
-class FrozenUntracked(msgspec.Struct, frozen=True, gc=False):
-    """Both."""

@@ -556,7 +556,7 @@ class UnaryCall:
         head = with_patience(self._head, failure)
         if self._call.attempts > 1:
             head = without_retry(head)
-        self._head = msgspec.structs.replace(head, content_type=JSON)
+        self._head = AnswerHead(JSON, head.request_id, head.relayed)
         self._call.error_code = failure.kind.value
         self._outcome = "failed"
         self.is_read = True

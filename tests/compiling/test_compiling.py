@@ -1,6 +1,5 @@
 """What may be compiled, and how a wheel is made of it."""
 
-import ast
 import csv
 import io
 import re
@@ -15,16 +14,8 @@ from platform_wheel import platform_tag, with_libraries
 from compiling import MODULES
 
 SOURCE = Path(__file__).parents[2] / "src" / "headworks"
-BASES = {
-    "Frozen": {"frozen"},
-    "Untracked": {"gc"},
-    "FrozenUntracked": {"frozen", "gc"},
-}
-"""What each base of `headworks.structs` passes on."""
-
-
-def tree(module):
-    return ast.parse((SOURCE / module).read_text("utf-8"))
+STRUCTS = {"OpenCall", "Work"}
+"""Of compiled modules: mutable, never compared, and with the options of their base."""
 
 
 def classes(module):
@@ -33,16 +24,15 @@ def classes(module):
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_compiled_class_has_its_keywords_from_its_base_too(module):
-    """mypyc calls a metaclass without them."""
-    for node in ast.walk(tree(module)):
-        if isinstance(node, ast.ClassDef) and node.keywords:
-            (base,) = node.bases
-            assert {keyword.arg for keyword in node.keywords} == BASES[ast.unparse(base)], node.name
+def test_a_compiled_module_holds_no_struct(module):
+    """mypyc loses the keywords of its class statement, and compares two of a class by identity."""
+    structs = {name for name, bases in classes(module) if "Struct" in bases or "Untracked" in bases}
+
+    assert structs <= STRUCTS
 
 
 def test_no_class_is_derived_from_a_compiled_one_outside_of_what_is_compiled():
-    compiled = {name for module in MODULES for name, bases in classes(module) if "Struct" not in bases}
+    compiled = {name for module in MODULES for name, _ in classes(module)} - STRUCTS
     others = [path.relative_to(SOURCE).as_posix() for path in SOURCE.rglob("*.py")]
     derived = [
         (module, name)

@@ -25,25 +25,25 @@ def balances(limits: SplitLimitSet) -> dict[str, int]:
 
 def test_each_kind_is_taken_from_its_own_quota():
     limits = limits_of(requests=2, tokens=100, inputs=50, outputs=20)
-    reservation = limits.reserve(Tokens.of(40, read=30, written=10), 1.0)
+    reservation = limits.reserve(Tokens(40, read=30, written=10), 1.0)
     assert reservation is not None
     assert balances(limits) == {"requests": 1, "tokens": 60, "inputs": 20, "outputs": 10}
-    reservation.settle(Tokens.of(36, read=5, written=7))
-    reservation.settle(Tokens.of(1, read=1, written=1))
+    reservation.settle(Tokens(36, read=5, written=7))
+    reservation.settle(Tokens(1, read=1, written=1))
     assert balances(limits) == {"requests": 1, "tokens": 64, "inputs": 45, "outputs": 13}
 
 
 def test_where_one_kind_has_too_little_nothing_is_taken_and_it_is_named():
     limits = limits_of(requests=2, tokens=100, inputs=50, outputs=5)
-    assert limits.reserve(Tokens.of(40, read=30, written=10), 1.0) is None
+    assert limits.reserve(Tokens(40, read=30, written=10), 1.0) is None
     assert balances(limits) == {"requests": 2, "tokens": 100, "inputs": 50, "outputs": 5}
     assert limits.blocker is limits.outputs[0]
-    assert limits.wait_s(Tokens.of(40, read=30, written=10), 1.0) == math.inf
+    assert limits.wait_s(Tokens(40, read=30, written=10), 1.0) == math.inf
 
 
 def test_who_waits_is_waited_for_in_each_kind():
     limits = limits_of(inputs=50, outputs=20)
-    tokens = Tokens.of(100, read=80, written=20)
+    tokens = Tokens(100, read=80, written=20)
     limits.begin_waiting(tokens)
     assert [one.waiting for one in limits.meters] == [80, 20]
     limits.end_waiting(tokens)
@@ -65,14 +65,14 @@ def test_whatever_is_reserved_settled_and_cancelled_what_is_spent_is_what_calls_
     made = read = written = 0
     for wanted_read, wanted_written, real in calls:
         reservation = limits.reserve(
-            Tokens.of(wanted_read + wanted_written, read=wanted_read, written=wanted_written), 1.0
+            Tokens(wanted_read + wanted_written, read=wanted_read, written=wanted_written), 1.0
         )
         if reservation is None:
             continue
         if real is None:
             reservation.cancel()
             continue
-        reservation.settle(Tokens.of(sum(real), read=real[0], written=real[1]))
+        reservation.settle(Tokens(sum(real), read=real[0], written=real[1]))
         made, read, written = made + 1, read + real[0], written + real[1]
     spent = {one.quota.name: one.spent for one in limits.meters}
     assert spent == {"requests": made, "tokens": read + written, "inputs": read, "outputs": written}
@@ -81,7 +81,7 @@ def test_whatever_is_reserved_settled_and_cancelled_what_is_spent_is_what_calls_
 def test_all_quotas_that_have_too_little_are_asked_for_at_once():
     bare = [QuotaMeter(Quota(name, 100, 60.0)) for name in ("requests", "tokens", "inputs", "outputs")]
     limits = SplitLimitSet(*((one,) for one in bare))
-    assert limits.reserve(Tokens.of(40, read=30, written=10), 1.0) is None
+    assert limits.reserve(Tokens(40, read=30, written=10), 1.0) is None
     assert [one.needed for one in bare] == [1, 40, 30, 10]
     plain = [QuotaMeter(Quota(name, 100, 60.0)) for name in ("requests", "tokens")]
     assert LimitSet(plain[:1], plain[1:]).reserve(40, 1.0) is None

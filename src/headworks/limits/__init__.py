@@ -9,9 +9,6 @@ passed in.
 from headworks.limits.expecting import Expectations
 from headworks.limits.forecasting import HORIZON_DAYS, Forecast, forecast
 from headworks.limits.headers import (
-    NO_LIMITS,
-    KindLimit,
-    ProviderLimits,
     parse_duration,
     parse_limits,
     parse_retry_after,
@@ -23,6 +20,7 @@ from headworks.limits.keeping import LeaseKeeper
 from headworks.limits.leases import Ask, Authority, Lease, Quota
 from headworks.limits.ledger import LEASE_S, Ledger
 from headworks.limits.local_authority import LocalAuthority
+from headworks.limits.provider_limits import NO_LIMITS, KindLimit, ProviderLimits
 from headworks.limits.queueing import FairQueue, Waiter
 from headworks.limits.splitting import SplitLimitSet
 from headworks.limits.tokens import TokenCount, Tokens

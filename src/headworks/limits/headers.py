@@ -18,7 +18,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from headworks.structs import Frozen
+from headworks.limits.provider_limits import NO_LIMITS, NOTHING_SAID, KindLimit, ProviderLimits
 
 _OPENAI = b"x-ratelimit-%b-%b"
 _ANTHROPIC = b"anthropic-ratelimit-%b-%b"
@@ -36,39 +36,6 @@ _SECONDS = re.compile(rb"\d+(?:\.\d+)?")
 _WHOLE = re.compile(rb"-?\d{1,18}(?:\.\d+)?")
 _MOST_S = 31 * 86_400.0
 """A reset or a retry further away than a month is a mistake or an attack."""
-
-
-class KindLimit(Frozen, frozen=True):
-    """What a provider said of one kind of units; None where it said nothing.
-
-    Attributes:
-        limit: units in a window.
-        remaining: units that are left.
-        reset_s: seconds until there is the whole limit again.
-    """
-
-    limit: int | None = None
-    remaining: int | None = None
-    reset_s: float | None = None
-
-
-_NOTHING = KindLimit()
-
-
-class ProviderLimits(Frozen, frozen=True):
-    """What one answer's headers say of limits. `tokens` is of all tokens; Anthropic's input and output are apart.
-
-    `retry_after_s`: seconds after which to try again, as exact as the provider was.
-    """
-
-    requests: KindLimit = _NOTHING
-    tokens: KindLimit = _NOTHING
-    input_tokens: KindLimit = _NOTHING
-    output_tokens: KindLimit = _NOTHING
-    retry_after_s: float | None = None
-
-
-NO_LIMITS = ProviderLimits()
 
 
 def parse_limits(headers: Mapping[bytes, bytes], unix_s: float) -> ProviderLimits:
@@ -117,7 +84,7 @@ def parse_duration(value: bytes) -> float | None:
 
 
 def render_limits(
-    requests: KindLimit = _NOTHING, tokens: KindLimit = _NOTHING, retry_after_s: float | None = None
+    requests: KindLimit = NOTHING_SAID, tokens: KindLimit = NOTHING_SAID, retry_after_s: float | None = None
 ) -> tuple[tuple[str, str], ...]:
     """Our own limits as OpenAI writes them, for an answer's headers: what is None is left out.
 
@@ -169,7 +136,7 @@ def _kind(headers: Mapping[bytes, bytes], kind: bytes, unix_s: float) -> KindLim
     elif moment := headers.get(_ANTHROPIC % (kind, b"reset")):
         reset_s = _until(moment, _time_of(headers, unix_s))
     if limit is None and remaining is None and reset_s is None:
-        return _NOTHING
+        return NOTHING_SAID
     return KindLimit(limit, None if remaining is None else max(0, remaining), reset_s)
 
 
@@ -179,7 +146,7 @@ def _of_a_second(headers: Mapping[bytes, bytes], name: bytes) -> KindLimit:
     remaining = _whole(headers.get(name % b"remaining"))
     reset_s = parse_duration(headers.get(name % b"reset", b"x"))
     if limit is None and remaining is None and reset_s is None:
-        return _NOTHING
+        return NOTHING_SAID
     return KindLimit(None if limit is None else 60 * limit, None if remaining is None else max(0, remaining), reset_s)
 
 

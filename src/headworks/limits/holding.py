@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterable
 
 from headworks.limits.leases import Ask, Lease, Quota
-from headworks.limits.tokens import TokenCount
+from headworks.limits.tokens import TokenCount, whole
 
 SOON_S = 0.01
 """The shortest time between two asks of a worker, and so the least that waiting for one takes."""
@@ -264,10 +264,10 @@ class LimitSet:
         """All of them."""
         return self._requests + self._tokens
 
-    def correct(self, reserved: int, real: int) -> None:
+    def correct(self, reserved: TokenCount, real: TokenCount) -> None:
         """Tokens that were taken came to something else."""
         for meter in self._tokens:
-            meter.correct(reserved, real)
+            meter.correct(whole(reserved), whole(real))
 
     def reserve(self, tokens: TokenCount, now_s: float) -> "Reservation | None":
         """One call and so many tokens on every quota, or nothing on any: None, and `blocker` says for which."""
@@ -275,20 +275,21 @@ class LimitSet:
             if meter.balance < 1 or now_s >= meter.expires_s:
                 self._lack(meter, tokens, now_s)
                 return None
+        units = whole(tokens)
         for meter in self._tokens:
-            if meter.balance < tokens or now_s >= meter.expires_s:
+            if meter.balance < units or now_s >= meter.expires_s:
                 self._lack(meter, tokens, now_s)
                 return None
         for meter in self._requests:
             meter.balance -= 1
         for meter in self._tokens:
-            meter.balance -= tokens
+            meter.balance -= units
         return Reservation(self, tokens)
 
     def wait_s(self, tokens: TokenCount, now_s: float, calls_ahead: float = 0.0, tokens_ahead: float = 0.0) -> float:
         """In how many seconds such a call can be reserved, after others, as far as can be known; infinity if never."""
         waits = [meter.wait_s(1, now_s, calls_ahead) for meter in self._requests]
-        waits += [meter.wait_s(tokens, now_s, tokens_ahead) for meter in self._tokens]
+        waits += [meter.wait_s(whole(tokens), now_s, tokens_ahead) for meter in self._tokens]
         return max(waits, default=0.0)
 
     def begin_waiting(self, tokens: TokenCount) -> None:
@@ -297,22 +298,23 @@ class LimitSet:
             meter.waiting += 1
             if meter.balance < 1:
                 meter.lack(1)
+        units = whole(tokens)
         for meter in self._tokens:
-            meter.waiting += tokens
-            if meter.balance < tokens:
-                meter.lack(tokens)
+            meter.waiting += units
+            if meter.balance < units:
+                meter.lack(units)
 
     def end_waiting(self, tokens: TokenCount) -> None:
         """It waits no more, however it ended."""
         for meter in self._requests:
             meter.waiting -= 1
         for meter in self._tokens:
-            meter.waiting -= tokens
+            meter.waiting -= whole(tokens)
 
     def _wanted(self, tokens: TokenCount) -> Iterable[tuple[QuotaMeter, int]]:
         """What such a call takes of each."""
         yield from ((meter, 1) for meter in self._requests)
-        yield from ((meter, tokens) for meter in self._tokens)
+        yield from ((meter, whole(tokens)) for meter in self._tokens)
 
     def _lack(self, blocker: QuotaMeter, tokens: TokenCount, now_s: float) -> None:
         """Note which has too little, and have all got that have: one after the other, each would take an exchange."""
@@ -326,41 +328,37 @@ class Reservation:
     """What one call has taken. Ended once, by `settle` or `cancel`; what comes after that has no effect. One that is
     never ended stays spent as it was reserved, and holds nothing else."""
 
-    __slots__ = ("_limits", "_tokens")
+    __slots__ = ("_limits", "_tokens", "is_open")
 
     def __init__(self, limits: LimitSet, tokens: TokenCount) -> None:
         self._limits = limits
         self._tokens = tokens
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it was neither settled nor cancelled."""
-        return self._tokens >= 0
+        self.is_open = True
 
     @property
     def tokens(self) -> int:
         """What is reserved; 0 when it has ended."""
-        return max(0, self._tokens)
+        return whole(self._tokens) if self.is_open else 0
 
     def settle(self, real_tokens: TokenCount) -> None:
         """The call has ended and came to so many tokens."""
-        reserved = self._tokens
-        if reserved >= 0:
-            self._tokens = -1
-            if real_tokens != reserved:
+        if self.is_open:
+            self.is_open = False
+            reserved, real = whole(self._tokens), whole(real_tokens)
+            if real != reserved:
                 for meter in self._limits._tokens:  # noqa: SLF001 - a set and its reservations are one mechanism
-                    balance = meter.balance + reserved - real_tokens
+                    balance = meter.balance + reserved - real
                     if 0 <= balance <= meter._base:  # noqa: SLF001
                         meter.balance = balance
                     else:
-                        meter.correct(reserved, real_tokens)
+                        meter.correct(reserved, real)
 
     def cancel(self) -> None:
         """The provider never saw the call: everything comes back."""
-        reserved = self._tokens
-        if reserved >= 0:
-            self._tokens = -1
+        if self.is_open:
+            self.is_open = False
             for meter in self._limits._requests:  # noqa: SLF001
                 meter.correct(1, 0)
+            reserved = whole(self._tokens)
             for meter in self._limits._tokens:  # noqa: SLF001
                 meter.correct(reserved, 0)

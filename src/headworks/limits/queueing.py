@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection
 
 from headworks.calls import PRIORITIES, USUAL_PRIORITY
 from headworks.limits.holding import LimitSet, Reservation
-from headworks.limits.tokens import TokenCount
+from headworks.limits.tokens import TokenCount, whole
 
 _AGEING_S = 10.0
 _MOST_SKIPPED = 64
@@ -61,7 +61,7 @@ class Waiter:
     ) -> None:
         self.limits = limits
         self.tokens = tokens
-        self.cost = max(1, tokens)  # of its flow's share
+        self.cost = max(1, whole(tokens))  # of its flow's share
         self.deadline_s = deadline_s
         self.on_ready = on_ready
         self.on_refused = on_refused

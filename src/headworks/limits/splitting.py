@@ -1,11 +1,11 @@
 """Quotas that count what is read and what is written apart, as Anthropic's do. Pure, as `holding` is.
 
-    tokens = Tokens.of(read=1_000, written=200)
+    tokens = Tokens(1_200, read=1_000, written=200)
     limits = SplitLimitSet(requests=(rpm,), inputs=(itpm,), outputs=(otpm,))
     reservation = limits.reserve(tokens, now_s)
 
-A number of tokens stays a number, and all that stands between a call and its quotas, the queue for one, goes on to
-treat it as one. Only here it is asked what it is made of. Where nobody has said, all of it may be either.
+All that stands between a call and its quotas, the queue for one, passes tokens on and asks only how many they are.
+Here it is asked what they are made of. Where nobody has said, all of them may be either.
 """
 
 from collections.abc import Iterable
@@ -116,16 +116,14 @@ class SplitReservation(Reservation):
 
     def settle(self, real_tokens: TokenCount) -> None:
         """See `Reservation`."""
-        reserved = self._tokens
-        if reserved >= 0:
-            self._tokens = -1
-            self._limits.correct(reserved, real_tokens)
+        if self.is_open:
+            self.is_open = False
+            self._limits.correct(self._tokens, real_tokens)
 
     def cancel(self) -> None:
         """See `Reservation`."""
-        reserved = self._tokens
-        if reserved >= 0:
-            self._tokens = -1
+        if self.is_open:
+            self.is_open = False
             for meter in self._limits.requests:
                 meter.correct(1, 0)
-            self._limits.correct(reserved, 0)
+            self._limits.correct(self._tokens, 0)

@@ -2,20 +2,21 @@
 
 from typing import TypeAlias
 
+import msgspec
 
-class Tokens(int):
+
+class Tokens(msgspec.Struct, frozen=True, gc=False):
     """So many tokens, and how many of them are read and written. What is read from a cache counts in the whole only."""
 
+    whole: int
     read: int
     written: int
 
-    @classmethod
-    def of(cls, whole: int, *, read: int, written: int) -> "Tokens":
-        """Those."""
-        made = cls(whole)
-        made.read, made.written = read, written
-        return made
+
+TokenCount: TypeAlias = int | Tokens
+"""Tokens of which is known what they are made of, where some quota asks for it; else their number alone."""
 
 
-TokenCount: TypeAlias = Tokens | int
-"""Where a number of tokens is only passed on: in compiled code what is called an `int` becomes a bare one."""
+def whole(tokens: TokenCount) -> int:
+    """How many they are altogether."""
+    return tokens if isinstance(tokens, int) else tokens.whole

@@ -14,7 +14,6 @@ from typing import Literal
 import msgspec
 
 from headworks.calls import JournalEntry
-from headworks.structs import Frozen
 
 LAYOUT = 1
 """The version of what segments hold: of the frames, and of which types of entries there may be. Fields at the end of an
@@ -44,7 +43,7 @@ _decode = msgspec.msgpack.Decoder(JournalEntry).decode  # type: ignore[type-abst
 _payload_start = re.compile(rb"(?=(?:[\x90-\x9f]|\xdc..)\xa1[osfcuba])", re.DOTALL)
 
 
-class Gap(Frozen, frozen=True):
+class Gap(msgspec.Struct, frozen=True):
     """Bytes from `start` to `end` (offsets in the segment) that hold no readable entry.
 
     *torn*: an unfinished write at the very end. *damaged*: anything else; entries may be lost here.
@@ -55,7 +54,7 @@ class Gap(Frozen, frozen=True):
     kind: Literal["torn", "damaged"]
 
 
-class Stretch(Frozen, frozen=True):
+class Stretch(msgspec.Struct, frozen=True):
     """What a part of a segment holds. `end` is the offset to go on from."""
 
     entries: list[JournalEntry]

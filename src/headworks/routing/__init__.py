@@ -6,7 +6,8 @@ May import `exchange`, `calls`, `errors`. What a call does when an attempt fails
 from headworks.routing.attempt import Gathering, StreamSink
 from headworks.routing.choosing import choose
 from headworks.routing.headroom import Headroom
-from headworks.routing.health import BreakerState, Health, HealthView
+from headworks.routing.health import Health
+from headworks.routing.health_view import BreakerState, HealthView
 from headworks.routing.table import Member, Reach, RouteTable, Target
 
 __all__ = [

@@ -6,14 +6,13 @@ attempts are kept, each until it is out of the window: of what is spent an appro
 twice as many in a window that begins in the middle of one of ours.
 """
 
-import enum
 import math
 from collections import deque
 from collections.abc import Callable
 
 from headworks.calls import FailureKind
 from headworks.routing.crowding import Crowding
-from headworks.structs import Frozen
+from headworks.routing.health_view import RETRIES_IN_WINDOW, RETRY_RATIO, BreakerState, HealthView
 
 WINDOW_S = 20.0
 """The window in which calls and failures are counted."""
@@ -36,11 +35,6 @@ OPEN_SPREAD = 0.2
 
 CLOSING_PROBES = 2
 """It closes after so many good probes, of which one is under way at a time."""
-
-RETRY_RATIO = 0.2
-RETRIES_IN_WINDOW = 10
-"""Further attempts that may be made in the window: a fifth of its calls and a few more (Google SRE, "Handling
-Overload": a client's retries stay below a tenth; Finagle's budget has a fifth and ten a second)."""
 
 UNAUTHORIZED_REST_S = 120.0
 """How long a target rests whose key was refused: whoever mends it needs minutes, too."""
@@ -93,42 +87,6 @@ COUNTED = frozenset(
 )
 """Failures that the breaker counts: those that say that the target is not well. A 429 and a refused key are one
 project's and have it rest; what is wrong with a request is its caller's."""
-
-
-class BreakerState(enum.StrEnum):
-    """Of a circuit breaker."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
-
-
-class HealthView(Frozen, frozen=True):
-    """What there is to see of a target. Times are seconds from now.
-
-    Attributes:
-        calls, failures: in the sliding window, approximately.
-        retries: in the window, exactly.
-        took_s: the smoothed time to the head of an answer.
-        opens_in_s: until a probe may be made; 0 where nothing keeps attempts back.
-        rests_s: until a rate limit or a refused key is over.
-        open_for_s: since the breaker opened, the probes that failed since then included; 0 where it is closed.
-    """
-
-    state: BreakerState
-    pending: int
-    calls: float
-    failures: float
-    retries: int
-    took_s: float
-    opens_in_s: float
-    rests_s: float
-    open_for_s: float = 0.0
-
-    @property
-    def budget_used(self) -> float:
-        """The share of the retry budget that is used up in the window."""
-        return min(1.0, self.retries / (RETRIES_IN_WINDOW + RETRY_RATIO * self.calls))
 
 
 class Health:

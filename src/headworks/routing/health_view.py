@@ -1,0 +1,46 @@
+"""What there is to see of a target's health, and by which measure."""
+
+import enum
+
+import msgspec
+
+RETRY_RATIO = 0.2
+RETRIES_IN_WINDOW = 10
+"""Further attempts that may be made in the window: a fifth of its calls and a few more (Google SRE, "Handling
+Overload": a client's retries stay below a tenth; Finagle's budget has a fifth and ten a second)."""
+
+
+class BreakerState(enum.StrEnum):
+    """Of a circuit breaker."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class HealthView(msgspec.Struct, frozen=True):
+    """What there is to see of a target. Times are seconds from now.
+
+    Attributes:
+        calls, failures: in the sliding window, approximately.
+        retries: in the window, exactly.
+        took_s: the smoothed time to the head of an answer.
+        opens_in_s: until a probe may be made; 0 where nothing keeps attempts back.
+        rests_s: until a rate limit or a refused key is over.
+        open_for_s: since the breaker opened, the probes that failed since then included; 0 where it is closed.
+    """
+
+    state: BreakerState
+    pending: int
+    calls: float
+    failures: float
+    retries: int
+    took_s: float
+    opens_in_s: float
+    rests_s: float
+    open_for_s: float = 0.0
+
+    @property
+    def budget_used(self) -> float:
+        """The share of the retry budget that is used up in the window."""
+        return min(1.0, self.retries / (RETRIES_IN_WINDOW + RETRY_RATIO * self.calls))
