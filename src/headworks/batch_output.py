@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from headworks.batch_settling import OutputUse
-from headworks.calls import Failure, Usage
+from headworks.calls import Failure, Usage, both_extras
 from headworks.catalogue import TargetPrice
 from headworks.dialects.usage import ChatUsage, ResponsesUsage
 from headworks.flow import Signal
@@ -108,6 +108,7 @@ def _sum(one: Usage, other: Usage) -> Usage:
         one.output_tokens + other.output_tokens,
         one.reasoning_tokens + other.reasoning_tokens,
         "provider",
+        extras=both_extras(one.extras, other.extras),
     )
 
 

@@ -204,4 +204,5 @@ def _record(
         cost_pico=cost_pico,
         price_version=version,
         service_tier=tier,
+        extras=usage.extras,
     )

@@ -1,13 +1,19 @@
 """What a stream comes to: what it said of itself, what it used and cost, as a part or whole of a call."""
 
+from collections.abc import Mapping
+
+import msgspec
+
 from headworks.attempts import JUDGED, RULES
-from headworks.calls import Failure, FailureKind, Usage
+from headworks.calls import NO_USAGE, Failure, FailureKind, Usage, both_extras, extras_of
 from headworks.dialects.bridging import BridgeStream, failure_of
 from headworks.dialects.canonical import UpstreamError
 from headworks.outcome import charge, estimate_usage, note
 from headworks.plans import Plan
 from headworks.settlement import OpenCall
 from headworks.stream_terms import StreamTerms
+
+_SPEECH = "/audio/speech"
 
 JUDGED_BAD = JUDGED - {FailureKind.HELD}
 """What a screen says of a stream. While nothing has gone out, the call can still be answered in another way."""
@@ -31,6 +37,8 @@ def sum_up(
         summary = steps.summary()
         note(call, summary)
         text = summary.text
+    elif plan.path == _SPEECH and failure is None and plan.head is not None:
+        call.usage = spoken_usage(plan.head.fields)
     if failure is not None:
         call.error_code = failure.kind.value
     estimate_usage(call, plan, text)
@@ -65,6 +73,16 @@ def _note_waste(call: OpenCall, failure: Failure | None) -> None:
         call.work.verdict = call.work.verdict or "blocked"
 
 
+def spoken_usage(fields: Mapping[str, msgspec.Raw]) -> Usage:
+    """What was read aloud, in characters: of models that are paid for by them, the request says what the answer, which
+    is sound, does not. Of others it gives no price."""
+    try:
+        characters = len(msgspec.json.decode(fields.get("input", b"")))
+    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
+        return NO_USAGE
+    return Usage(source="provider", extras=extras_of(characters=characters))
+
+
 def usage_of_both(one: Usage, other: Usage) -> Usage:
     """What two attempts of one call have used; estimated if a part of it is."""
     if one.source == "none":
@@ -78,4 +96,5 @@ def usage_of_both(one: Usage, other: Usage) -> Usage:
         one.output_tokens + other.output_tokens,
         one.reasoning_tokens + other.reasoning_tokens,
         "estimated" if "estimated" in (one.source, other.source) else "provider",
+        extras=both_extras(one.extras, other.extras),
     )

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from headworks.calls import Usage
+from headworks.calls import Extras, Usage
 from headworks.catalogue.bill import Bill, bill_of
-from headworks.catalogue.cost import Cost, Extras, Most, cost_of, most_of
+from headworks.catalogue.cost import Cost, Most, cost_of, most_of
 from headworks.catalogue.models import Model
 from headworks.catalogue.pack import Catalogue
 from headworks.catalogue.prices import STANDARD, Prices
@@ -50,7 +50,7 @@ class TargetPrice:
             usage: the call's tokens.
             at_us: when it began, in microseconds since the Unix epoch.
             tier: as the provider says that it served it; `default` and `auto` are standard.
-            extras: what it used beyond tokens of text.
+            extras: what it used beyond tokens of text; None: as the usage says.
         """
         return cost_of(usage, self._deck, at_us=at_us, tier=tier, extras=extras, version=self.version)
 

@@ -150,14 +150,7 @@ class LedgerSums:
         price = self._price(record.price_version, record.provider, record.model)
         if price is None:
             return "no price table"
-        usage = Usage(
-            record.input_tokens,
-            record.cached_tokens,
-            record.cache_write_tokens,
-            record.output_tokens,
-            record.reasoning_tokens,
-            record.usage_source,
-        )
+        usage = record.usage
         own = price.cost(usage, at_us=record.opened_us, tier=record.service_tier)
         if own is None or own.total != record.cost_pico:
             return "not itemised"
@@ -202,11 +195,12 @@ class _Sums:
         if tier != STANDARD:
             self.tiers[tier] = self.tiers.get(tier, 0) + saving.tier
         if usage.cached_tokens or usage.cache_write_tokens:
-            written = self._input_cost(record, price, Usage(usage.input_tokens, 0, usage.cache_write_tokens))
-            plain = self._input_cost(record, price, Usage(usage.input_tokens))
-            whole = self._input_cost(
-                record, price, Usage(usage.input_tokens, usage.cached_tokens, usage.cache_write_tokens)
+            read = msgspec.structs.replace(usage, output_tokens=0, reasoning_tokens=0)
+            written = self._input_cost(record, price, msgspec.structs.replace(read, cached_tokens=0))
+            plain = self._input_cost(
+                record, price, msgspec.structs.replace(read, cached_tokens=0, cache_write_tokens=0)
             )
+            whole = self._input_cost(record, price, read)
             self.writes += written - plain
             self.reads += written - whole
         if record.finish_reason in _CUT:
