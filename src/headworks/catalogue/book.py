@@ -59,8 +59,9 @@ class TargetPrice:
         most = Most(input_tokens, output_tokens, has_media=has_media)
         return None if self._deck is None else most_of(self._deck, most, at_us=at_us)
 
-    def most_together(self, most: Most, *, at_us: int, tier: str) -> int | None:
-        """The most that calls of one tier can cost together (see `most_of`); None where that is not known."""
+    def most_together(self, most: Most, *, at_us: int, tier: str = "") -> int | None:
+        """The most that calls can cost together (see `most_of`), of one tier or of the dearest; None where that is not
+        known."""
         return None if self._deck is None else most_of(self._deck, most, at_us=at_us, tier=tier)
 
     def first_step(self, *, at_us: int, tier: str) -> int | None:

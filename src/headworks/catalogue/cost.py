@@ -116,6 +116,8 @@ _MEDIA_PARTS = (
     *("audio_input", "cached_audio", "image_input", "cached_image", "video_input"),
     *("audio_output", "image_output", "video_output", "audio_hour"),
 )
+_MEDIA_READ = _MEDIA_PARTS[:5]
+_WRITTEN = ("output", "reasoning", "citation", "audio_output", "image_output", "video_output")
 _SERVICE_PARTS = ("web_search", "file_search", "message", "page", "annotated_page", "character")
 
 
@@ -230,7 +232,8 @@ class Most(msgspec.Struct, frozen=True, gc=False):
         input_tokens, output_tokens: of all of them.
         calls: how many there are.
         longest: the most input that one of them can take; -1 where that may be all of it.
-        has_media: they may be sound and images, too, not text alone.
+        has_media: what goes in may be sound, images and video, too, not text alone.
+        writes_long: it may be kept in a prompt cache for the longer time.
     """
 
     input_tokens: int
@@ -238,6 +241,7 @@ class Most(msgspec.Struct, frozen=True, gc=False):
     calls: int = 1
     longest: int = -1
     has_media: bool = False
+    writes_long: bool = False
 
 
 def most_of(deck: Deck, most: Most, *, at_us: int, tier: str = "") -> int | None:
@@ -257,10 +261,12 @@ def most_of(deck: Deck, most: Most, *, at_us: int, tier: str = "") -> int | None
             if not _is_complete(tariff, most.input_tokens, most.output_tokens):
                 return None
             read = max(tariff.input, tariff.cached_input, tariff.cache_write)
-            written = max(tariff.output, tariff.reasoning)
+            if most.writes_long:
+                read = max(read, tariff.cache_write_long)
             if most.has_media:
-                read = max(read, tariff.audio_input, tariff.cached_audio, tariff.image_input, tariff.cached_image)
-                written = max(written, tariff.audio_output)
+                read = max(read, *(getattr(tariff, name) for name in _MEDIA_READ))
+            # A model that has prices for more than text may answer with it, whatever it was sent.
+            written = max(*(getattr(tariff, name) for name in _WRITTEN))
             total = read * most.input_tokens + written * most.output_tokens + tariff.request * most.calls
             found = max(found, total)
     return found
