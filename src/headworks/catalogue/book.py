@@ -69,6 +69,13 @@ class TargetPrice:
         steps = () if self._deck is None else self._deck.card(tier, at_us).steps
         return min((bound for bound, _ in steps), default=None)
 
+    def of_short_calls(self) -> "TargetPrice":
+        """The same without the higher prices of long input: for the tokens of many calls together, each of which was
+        short."""
+        if self.prices is None:
+            return self
+        return TargetPrice(self.prices.without_steps(), self.version, self.model)
+
     def training(self, tokens: int, *, at_us: int) -> int | None:
         """What so many tokens of training cost; None where that is not known."""
         rate = None if self._deck is None else self._deck.card(STANDARD, at_us).base.training
