@@ -261,3 +261,57 @@ def test_what_has_no_tokens_of_its_own_is_free_and_a_compaction_is_not(priced, p
     priced.ask(path, body)
     priced.answer(answer)
     assert cost_of(priced)[0] == cost
+
+
+@pytest.mark.parametrize("size", [7, 100_000])
+def test_a_streamed_image_costs_what_its_last_event_says(priced, size):
+    answered = priced.ask("/v1/images/generations", {"model": "nano", "prompt": "a dot", "stream": True})
+    usage = {"input_tokens": 30, "output_tokens": 1_020, "total_tokens": 1_050,
+             "input_tokens_details": {"text_tokens": 10, "image_tokens": 20}}  # fmt: skip
+    event = {"type": "image_generation.completed", "b64_json": "A" * 9_000, "usage": usage, "size": "1024x1024"}
+    data = b"event: image_generation.completed\ndata: " + json.dumps(event).encode() + b"\n\n"
+    priced.flight.sink.on_head(200, EVENTS)
+    priced.turn()
+    for start in range(0, len(data), size):
+        priced.flight.sink.on_body(data[start : start + size])
+    priced.turn()
+    priced.flight.sink.on_end()
+    priced.turn()
+    assert answered.body == data
+    assert cost_of(priced)[0] == 10 * 100 + 20 * 800 + 1_020 * 3_200
+
+
+def test_of_several_streamed_images_nobody_knows_the_cost(priced):
+    priced.ask("/v1/images/generations", {"model": "nano", "prompt": "a dot", "stream": True, "n": 2})
+    streamed(priced, {"type": "image_generation.completed", "usage": {"input_tokens": 1, "output_tokens": 1}})
+    priced.flight.sink.on_end()
+    priced.turn()
+    assert cost_of(priced)[0] == -1
+
+
+@pytest.mark.parametrize(
+    ("event", "cost"),
+    [
+        ({"type": "transcript.text.done", "text": "Hi.", "usage": {"type": "tokens", "input_tokens": 40,
+          "output_tokens": 5, "total_tokens": 45, "input_token_details": {"audio_tokens": 30}}},
+         10 * 100 + 30 * 3_000 + 5 * 500),
+        ({"type": "transcript.text.done", "text": 'the "usage": {"input_tokens": 1}'}, -1),
+    ],
+)  # fmt: skip
+def test_a_streamed_transcript_costs_what_its_last_event_says(priced, event, cost):
+    form = FORM.replace(b"--b--", b'--b\r\ncontent-disposition: form-data; name="stream"\r\n\r\ntrue\r\n--b--')
+    priced.ask("/v1/audio/transcriptions", form, **IS_FORM)
+    streamed(priced, {"type": "transcript.text.delta", "delta": "Hi."}, event)
+    priced.flight.sink.on_end()
+    priced.turn()
+    assert cost_of(priced)[0] == cost
+
+
+def test_streamed_speech_costs_the_tokens_that_it_says(priced):
+    priced.ask("/v1/audio/speech", {"model": "nano", "voice": "alloy", "input": "Hello.", "stream_format": "sse"})
+    streamed(
+        priced, {"type": "speech.audio.done", "usage": {"input_tokens": 3, "output_tokens": 60, "total_tokens": 63}}
+    )
+    priced.flight.sink.on_end()
+    priced.turn()
+    assert cost_of(priced)[0] == 3 * 100 + 60 * 500

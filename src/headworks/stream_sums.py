@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import msgspec
 
 from headworks.attempts import JUDGED, RULES
-from headworks.calls import NO_USAGE, Failure, FailureKind, Usage, both_extras, extras_of
+from headworks.calls import NO_USAGE, Endpoint, Failure, FailureKind, Usage, both_extras, extras_of
+from headworks.dialects import MediaWatch
 from headworks.dialects.bridging import BridgeStream, failure_of
 from headworks.dialects.canonical import UpstreamError
 from headworks.outcome import charge, estimate_usage, note
@@ -29,7 +30,12 @@ def failed_within(steps: BridgeStream | None) -> Failure | None:
 
 
 def sum_up(
-    call: OpenCall, plan: Plan, steps: BridgeStream | None, failure: Failure | None, terms: StreamTerms | None
+    call: OpenCall,
+    plan: Plan,
+    steps: BridgeStream | None,
+    failure: Failure | None,
+    terms: StreamTerms | None,
+    watch: MediaWatch | None = None,
 ) -> None:
     """What the stream has said of itself, and what its end says of it."""
     text = ""
@@ -37,8 +43,8 @@ def sum_up(
         summary = steps.summary()
         note(call, summary)
         text = summary.text
-    elif plan.path == _SPEECH and failure is None and plan.head is not None:
-        call.usage = spoken_usage(plan.head.fields)
+    elif watch is not None and failure is None:
+        call.usage = _media_usage(plan, watch)
     if failure is not None:
         call.error_code = failure.kind.value
     estimate_usage(call, plan, text)
@@ -71,6 +77,24 @@ def _note_waste(call: OpenCall, failure: Failure | None) -> None:
         call.work.wasted_tokens += call.usage.output_tokens
         # Also where it was no screen that found it: what was withheld is not to be had from who has stored it either.
         call.work.verdict = call.work.verdict or "blocked"
+
+
+def _media_usage(plan: Plan, watch: MediaWatch) -> Usage:
+    usage = watch.usage()
+    if usage.source == "none" and plan.path == _SPEECH and plan.head is not None:
+        return spoken_usage(plan.head.fields)
+    return usage
+
+
+def watch_of(plan: Plan, steps: BridgeStream | None) -> MediaWatch | None:
+    """What looks at the end of a stream of media, for what was used; None where that would not say all: of several
+    images, each is told of by itself."""
+    if steps is not None:
+        return None
+    if plan.endpoint is Endpoint.IMAGES:
+        wanted = b"" if plan.head is None else bytes(plan.head.fields.get("n", b"1"))
+        return MediaWatch(plan.path) if wanted in (b"1", b"null") else None
+    return MediaWatch(plan.path) if plan.endpoint is Endpoint.AUDIO else None
 
 
 def spoken_usage(fields: Mapping[str, msgspec.Raw]) -> Usage:

@@ -26,6 +26,7 @@ def stands(one, other):
         ("The app crashes when I open it", "When I open it, the app crashes"),
         ("How much does express shipping cost?", "What is the price of express shipping?"),
         ("How do I sign in with Google?", "I want to log in with Google"),
+        ("Wie kann ich mein Abo k\u00fcndigen?", "Ich m\u00f6chte mein Abo k\u00fcndigen"),
     ],
 )
 def test_other_words_for_the_same_may_stand(one, other):

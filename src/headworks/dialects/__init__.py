@@ -14,7 +14,13 @@ from headworks.dialects.anthropic_relay import MessagesTail, read_messages_answe
 from headworks.dialects.bridging import BRIDGES, Bridge, TranslatedStream
 from headworks.dialects.errors import refusal_body, translated_error
 from headworks.dialects.gemini_relay import GeminiTail, read_gemini_answer
-from headworks.dialects.media_answers import read_compaction, read_free_answer, read_images_answer, read_transcript
+from headworks.dialects.media_answers import (
+    MediaWatch,
+    read_compaction,
+    read_free_answer,
+    read_images_answer,
+    read_transcript,
+)
 from headworks.dialects.multipart import Form, read_form
 from headworks.dialects.reading import RequestHead, read_fields, read_head
 from headworks.dialects.sse import EventSplitter, ServerSentEvent, encode_event, parse_event
@@ -29,6 +35,7 @@ __all__ = [
     "EventSplitter",
     "Form",
     "GeminiTail",
+    "MediaWatch",
     "MessagesTail",
     "RequestHead",
     "ResponsesTail",

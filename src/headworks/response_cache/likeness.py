@@ -53,7 +53,7 @@ in languages with short words nearly all of them."""
 _MEANING_LITTLE = """
 what which that this these those there please about would will just very really also should still yet now currently
 actually exactly simply best possible allowed able available offer offers offered provide provides provided
-bitte welche welcher welches eine einen einem einer dass diese dieser dieses auch sehr
+bitte kann können könnte welche welcher welches eine einen einem einer dass diese dieser dieses auch sehr
 """
 _EMPTY = frozenset(_MEANING_LITTLE.split())
 """Longer words that may be exchanged, or stand in one text alone."""
@@ -79,6 +79,7 @@ _FRAMES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"what (?:do i|must i|should i) (?:need to |have to )?do (?:in order )?to", "how "),
         (r"i (?:want|need|wish) to|i(?: would|'d|\u2019d) like to|help me(?: to)?", "how "),
         (r"how does (?:that|it|this) work", "how "),
+        (r"ich (?:möchte|will|würde gerne?)", "wie "),
         (r"(?:at )?what time", "when "),
         (r"for what reason|how come", "why "),
         (r"what number of", "how many "),
@@ -93,8 +94,8 @@ _FRAMES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"e-mail(s?)", r"email\1"),
     )
 )
-"""Turns of phrase that ask the same: what stands for them. In English alone; of other languages the words are compared
-as they are."""
+"""Turns of phrase that ask the same: what stands for them. In English, and one in German; of other languages the words
+are compared as they are."""
 
 _SAME = {
     "purchase": "buy", "purchasing": "buy", "purchased": "buy", "bought": "buy", "buying": "buy",
