@@ -299,18 +299,18 @@ class Hall:
             AnthropicProvider(ProviderSettings("anthropic", "", "sk-ant")),
             self.upstream,
             Timeouts(),
-            NO_PRICE,
+            self.price,
             health(),
         )
 
     def gemini_station(self):
         return Station(
-            GeminiProvider(ProviderSettings("google", "", "AIza")), self.upstream, Timeouts(), NO_PRICE, health()
+            GeminiProvider(ProviderSettings("google", "", "AIza")), self.upstream, Timeouts(), self.price, health()
         )
 
     def bedrock_station(self):
         provider = BedrockProvider(ProviderSettings("aws", "", "bedrock-key"))
-        return Station(provider, self.upstream, Timeouts(), NO_PRICE, health())
+        return Station(provider, self.upstream, Timeouts(), self.price, health())
 
     def own(self, response_id, key_id="key_1", team="", provider="stub"):
         self.owners[response_id] = ResponseOwner(key_id, team, provider)

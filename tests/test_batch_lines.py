@@ -73,8 +73,8 @@ def test_what_lines_can_take_is_summed_up_by_model():
     assert one.is_bounded
 
 
-def test_of_lines_that_make_images_nobody_knows_what_they_take():
-    (one,) = bounded([{"model": "a"}], url="/v1/images/generations")
+def test_of_lines_that_make_videos_nobody_knows_what_they_take():
+    (one,) = bounded([{"model": "a"}], url="/v1/videos")
     assert not one.is_bounded
 
 

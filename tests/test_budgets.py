@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from headworks.access import Grant
-from headworks.budgeting import Wallet, most_tokens
+from headworks.budgeting import Wallet
+from headworks.call_bounds import most_of_call, most_tokens
 from headworks.calls import NO_BUDGET, Budget, Caller
 from headworks.catalogue import Model, Period, Prices, Rates, TargetPrice
 from headworks.errors import LimitsUnavailable
@@ -298,6 +299,42 @@ def test_what_embeds_writes_nothing_and_may_read_many_windows():
     assert most_tokens(raw(input=["x" * 8_000] * 4), PRICE, endpoint="embeddings") == (1024 + 32_016, 0)
     embedding = TargetPrice(Prices(periods=(Period(rates=Rates(input=20)),)), "v", MODEL)
     assert embedding.most(*most_tokens(raw(input="abc"), embedding, endpoint="embeddings"), at_us=0) == 20 * (1024 + 5)
+
+
+def image_model(name):
+    rates = Rates(input=5, image_input=8, output=10, image_output=32)
+    return TargetPrice(Prices(periods=(Period(rates=rates),)), "v", Model(name=name))
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "most"),
+    [
+        ("gpt-image-1.5", raw(prompt="dot", n=2), (1024 + 5 + 1, 2 * 6_600)),
+        ("gpt-image-2", raw(prompt="dot"), (1024 + 5, 128_000)),
+        ("gpt-image-2", raw(prompt="dot", images=[{"image_url": "x"}]), (1024 + 5 + 20 + 16 * 50_000, 128_000)),
+    ],
+)
+def test_images_are_bounded_by_what_one_can_take_and_cost_what_images_cost(name, fields, most):
+    price = image_model(name)
+    assert most_tokens(fields, price, endpoint="images") == most
+    bound = price.most_together(most_of_call(fields, price, 0, "images"), at_us=0)
+    assert bound == most[0] * 8 + most[1] * 32
+
+
+def test_sound_and_long_lived_writes_are_bounded_at_their_own_price():
+    rates = Rates(input=10, cache_write=12, cache_write_long=25, output=20, audio_input=90)
+    price = TargetPrice(Prices(periods=(Period(rates=rates),)), "v", MODEL)
+
+    def bound(**fields):
+        found = most_of_call(raw(**fields, max_completion_tokens=0), price, 0, "chat.completions")
+        return price.most_together(found, at_us=0) - found.output_tokens * 20, found.input_tokens
+
+    cost, taken = bound(messages=[{"role": "user", "content": "x"}])
+    assert cost == taken * 12
+    cost, taken = bound(messages=[{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}])
+    assert cost == taken * 90
+    cost, taken = bound(messages=[], prompt_cache_options={"ttl": "12h"})
+    assert cost == taken * 25
 
 
 def test_of_all_tiers_and_steps_the_dearest_bounds_the_cost():

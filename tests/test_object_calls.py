@@ -7,7 +7,7 @@ import pytest
 
 from headworks.access import Grant
 from headworks.batch_lines import read_models
-from headworks.calls import Caller, Endpoint, Failure, FailureKind, Limits, ObjectNote, Settled
+from headworks.calls import Caller, Endpoint, Extras, Failure, FailureKind, Limits, ObjectNote, Settled
 from headworks.catalogue import Period, Prices, Rates, Step, TargetPrice
 from headworks.ownership import Shelf
 
@@ -330,6 +330,29 @@ def test_calls_that_together_are_long_are_not_charged_as_long_ones(hall, store):
     hall.flight.sink.on_end()
 
     assert [one.cost_pico for one in records(hall) if one.service_tier == "batch"] == [110 * 500 + 8 * 1000]
+
+
+DRAWN = (
+    b'{"response": {"status_code": 200, "body": {"created": 1, "data": [{"b64_json": "AA=="}], "usage": '
+    b'{"input_tokens": 30, "input_tokens_details": {"text_tokens": 10, "image_tokens": 20}, "output_tokens": 400}}}}\n'
+)
+
+
+def test_images_of_a_batch_cost_what_images_cost_whatever_the_batch_says_of_its_tokens(hall, store):
+    rates = Rates(input=5, image_input=8, output=10, image_output=32)
+    price = TargetPrice(Prices(periods=(Period(rates=rates),), tiers={"batch": (Period(rates=rates),)}), "v1")
+    hall.make(shelf=Shelf(store.look_up, store.select, store.mark), providers=("pooled",), price_of=lambda *_: price)
+    store.own("batch_1", "batch")
+    ask(hall, "/v1/batches/batch_1", method="GET")
+    told = {"usage": {"input_tokens": 30, "output_tokens": 400}, "endpoint": "/v1/images/generations"}
+    hall.answer(batch(**told))
+    hall.flight.sink.on_head(200, {})
+    hall.flight.sink.on_body(DRAWN)
+    hall.flight.sink.on_end()
+
+    (record,) = [one for one in records(hall) if one.service_tier == "batch"]
+    assert record.cost_pico == 10 * 5 + 20 * 8 + 400 * 32
+    assert record.extras == Extras(image_input_tokens=20, image_output_tokens=400)
 
 
 @pytest.mark.parametrize(("status", "is_final"), [(503, False), (404, True)])

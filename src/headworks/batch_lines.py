@@ -31,8 +31,10 @@ _ENDPOINTS = {
     "/v1/completions": Endpoint.COMPLETIONS,
     "/v1/embeddings": Endpoint.EMBEDDINGS,
     "/v1/moderations": Endpoint.MODERATIONS,
+    "/v1/images/generations": Endpoint.IMAGES,
+    "/v1/images/edits": Endpoint.IMAGES,
 }
-"""What the lines of a batch may call (OpenAI batch guide, 2026-11), as far as it is paid for by tokens of text."""
+"""What the lines of a batch may call (OpenAI batch guide, 2026-11), as far as it is paid for by tokens."""
 
 
 class ModelLines(msgspec.Struct, frozen=True):

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from headworks.batch_settling import OutputUse
-from headworks.calls import Failure, Usage
+from headworks.calls import Failure, Usage, both_extras
 from headworks.catalogue import TargetPrice
-from headworks.dialects.usage import ChatUsage, ResponsesUsage
+from headworks.dialects import read_images_answer
+from headworks.dialects.usage import NO_TOOLS, ChatUsage, ResponsesUsage, with_tools
 from headworks.flow import Signal
 
 _MOST_LINE_BYTES = 64 * 1024 * 1024
@@ -18,6 +19,7 @@ _NOTHING = Usage(source="provider")
 class _Body(msgspec.Struct):
     model: str | None = None
     usage: msgspec.Raw = msgspec.Raw(b"null")
+    tool_usage: msgspec.Raw = NO_TOOLS
 
 
 class _Response(msgspec.Struct):
@@ -41,10 +43,14 @@ class OutputLines:
         price_of: the prices of a model.
         at_us: when the batch was made, in microseconds since the Unix epoch.
         tier: whose prices hold.
+        drawn_by: the model of a batch of images, which they do not say; None for other batches.
     """
 
-    def __init__(self, price_of: Callable[[str], TargetPrice], *, at_us: int, tier: str) -> None:
+    def __init__(
+        self, price_of: Callable[[str], TargetPrice], *, at_us: int, tier: str, drawn_by: str | None = None
+    ) -> None:
         self._price_of = price_of
+        self._drawn_by = drawn_by
         self._at_us = at_us
         self._tier = tier
         self._prices: dict[str, TargetPrice] = {}
@@ -75,14 +81,14 @@ class OutputLines:
             if response is None or response.status_code >= 300:
                 return  # it came to nothing, and costs nothing
             body = response.body
-            usage = None if body is None else _usage_in(body.usage)
+            usage = None if body is None else self._usage_in(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self._is_unknown = True
             return
         if body is None or usage is None:
             self._is_unknown = True
             return
-        model = body.model or ""
+        model = body.model or self._drawn_by or ""
         price = self._prices.get(model)
         if price is None:
             price = self._prices[model] = self._price_of(model)
@@ -93,11 +99,14 @@ class OutputLines:
             self._cost_pico += cost.total
         self._usage = _sum(self._usage, usage)
 
-
-def _usage_in(raw: msgspec.Raw) -> Usage | None:
-    if bytes(raw) == b"null":
-        return None
-    return _decode_responses(raw).stated() or _decode_chat(raw).stated()
+    def _usage_in(self, body: _Body) -> Usage | None:
+        raw = body.usage
+        if bytes(raw) == b"null":
+            return None
+        if self._drawn_by is not None:
+            return read_images_answer(b'{"usage":%b}' % bytes(raw)).usage
+        usage = _decode_responses(raw).stated() or _decode_chat(raw).stated()
+        return with_tools(usage, body.tool_usage)
 
 
 def _sum(one: Usage, other: Usage) -> Usage:
@@ -108,6 +117,7 @@ def _sum(one: Usage, other: Usage) -> Usage:
         one.output_tokens + other.output_tokens,
         one.reasoning_tokens + other.reasoning_tokens,
         "provider",
+        extras=both_extras(one.extras, other.extras),
     )
 
 

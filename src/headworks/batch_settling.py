@@ -51,6 +51,7 @@ class Seen(msgspec.Struct):
     id: str | None = None
     status: str | None = None
     model: str | None = None
+    endpoint: str | None = None
     output_file_id: str | None = None
     error_file_id: str | None = None
     fine_tuned_model: str | None = None
@@ -64,6 +65,11 @@ class Seen(msgspec.Struct):
     def came_to_nothing(self) -> bool:
         """Whether no request of a batch was completed."""
         return self.request_counts is not None and self.request_counts.completed == 0
+
+    @property
+    def draws(self) -> bool:
+        """Whether it is a batch of images, whose tokens have several prices."""
+        return self.endpoint is not None and self.endpoint.startswith("/v1/images/")
 
     @property
     def has_ended(self) -> bool:
@@ -204,4 +210,5 @@ def _record(
         cost_pico=cost_pico,
         price_version=version,
         service_tier=tier,
+        extras=usage.extras,
     )

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter, time
 
-import msgspec
-
 from headworks.access import Grant
 from headworks.answering import UpstreamRefusal, refusal_of
+from headworks.call_bounds import most_of_call
 from headworks.calls import NO_BUDGET, Budget, Endpoint, Failure, FailureKind
 from headworks.catalogue import TargetPrice
 from headworks.catalogue.money import dollars, usd_text
@@ -35,22 +34,7 @@ from headworks.telemetry import report
 LONGEST_WAIT_S = 5.0
 """No call waits longer for money that others have set aside: they end in that time, or take as much."""
 
-IMAGE_TOKENS = 50_000
-"""More than any image takes: 8 tiles of 5,667 tokens and 2,833 are the most that OpenAI counts for one (GPT-4o mini;
-"Images and vision", calculating costs)."""
-
-_FRAME_TOKENS = 1024
-"""Beyond one token a byte, what a provider adds around messages and tools."""
-
-_ANSWER_TOKENS = 128_000
-_WINDOW_TOKENS = 1_100_000
-"""Where the catalogue does not know a model's bounds: the largest output and window that models have which are sold
-today (2026-11)."""
-
 _SESSIONS = Endpoint.REALTIME.value
-
-_LOOPS = 10
-"""A tool that the provider runs makes it read its window again, each time. How often, nobody bounds; this is many."""
 
 _HAND_OVER_S = 2.0
 """Most that whoever makes a batch waits for the books, seconds."""
@@ -60,75 +44,6 @@ _MOST_PICO = 10**15
 
 _REMEMBERED = 4096
 """Budgets whose accounts are kept at hand."""
-
-_LIMIT_NAMES = {
-    Endpoint.RESPONSES: ("max_output_tokens",),
-    Endpoint.CHAT: ("max_completion_tokens", "max_tokens"),
-    Endpoint.COMPLETIONS: ("max_tokens",),
-    Endpoint.MESSAGES: ("max_tokens",),
-}
-"""By API: what bounds an answer there. A field with another API's name bounds nothing, whatever it says."""
-
-_READ_ONLY = frozenset({Endpoint.EMBEDDINGS, Endpoint.MODERATIONS})
-"""What writes no tokens."""
-
-_MOST_CANDIDATES = 8
-"""Answers to one call at most (Gemini API reference, `candidateCount`, 2026-11)."""
-_HIDDEN = (b'"file_id"', b'"file_url"', b'"file_uri"', b'"fileUri"', b'"input_audio"', b'"video')
-_IMAGES = (b'"input_image"', b'"image_url"', b'"image"', b'"inline_data"', b'"inlineData"')
-_HOSTED = (
-    b'"web_search', b'"file_search"', b'"code_interpreter"', b'"mcp"', b'"computer', b'"image_generation"',
-    b'"google_search"', b'"googleSearch"', b'"code_execution',
-)  # fmt: skip
-_STORED = ("previous_response_id", "conversation", "prompt", "cachedContent")
-
-
-def most_tokens(
-    fields: Fields, price: TargetPrice, request_bytes: int = 0, endpoint: str = Endpoint.RESPONSES
-) -> tuple[int, int]:
-    """The most tokens that a call can take, in and out. A token is a byte at least, so the request bounds its own text;
-    what it only refers to is bounded by the model's window, where one is known.
-
-    Arguments:
-        fields: what goes up.
-        request_bytes: of what the caller sent, which may be no JSON.
-        endpoint: the API that they are of.
-    """
-    size = max(request_bytes, sum(map(len, fields.values())))
-    if endpoint in _READ_ONLY:
-        return size + _FRAME_TOKENS, 0  # many texts, of a window each
-    model = price.model
-    window = (None if model is None else model.context_tokens) or _WINDOW_TOKENS
-    written = (None if model is None else model.max_output_tokens) or min(window, _ANSWER_TOKENS)
-    given = [_whole(fields, name) for name in _LIMIT_NAMES.get(Endpoint(endpoint), ()) if name in fields]
-    if given and all(given):  # of two, an older server may know the one or the other
-        written = min(written, max(given))
-    data = [_plain(bytes(raw)) for raw in fields.values()]
-    answers = max(1, _whole(fields, "n")) * max(1, _whole(fields, "best_of"))
-    if any(mark in raw for raw in data for mark in (b"candidateCount", b"candidate_count")):
-        answers *= _MOST_CANDIDATES
-    if "web_search_options" in fields or any(mark in raw for raw in data for mark in _HOSTED):
-        return window * _LOOPS, written * answers
-    if any(name in fields for name in _STORED) or any(mark in raw for raw in data for mark in _HIDDEN):
-        return window, written * answers
-    images = sum(raw.count(mark) for raw in data for mark in _IMAGES)
-    return min(window, size + _FRAME_TOKENS + IMAGE_TOKENS * images), written * answers
-
-
-def _whole(fields: Fields, name: str) -> int:
-    """A whole number; 0 where there is none."""
-    raw = bytes(fields.get(name, b""))
-    return int(raw) if raw.isdigit() and len(raw) < 19 else 0
-
-
-def _plain(raw: bytes) -> bytes:
-    """JSON in which no letter is escaped, so that what stands in it can be found."""
-    if b"\\u" not in raw:
-        return raw
-    try:
-        return msgspec.json.encode(msgspec.json.decode(raw))
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return raw  # no JSON: whoever is asked will say so
 
 
 def spent_up(purse: Purse, amount: int) -> Failure:
@@ -187,7 +102,8 @@ class CallMoney:
             from headworks.realtime import most_per_response  # only who has sessions loads it
 
             return most_per_response(price, self._at_us)
-        most = price.most(*most_tokens(self._fields, price, self._bytes, self._endpoint), at_us=self._at_us)
+        bound = most_of_call(self._fields, price, self._bytes, self._endpoint)
+        most = price.most_together(bound, at_us=self._at_us)
         return None if most is None else self.countable(most)
 
     def countable(self, amount: int) -> int:

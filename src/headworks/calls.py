@@ -120,6 +120,51 @@ NO_TEAM = Team()
 UsageSource = Literal["provider", "estimated", "none"]
 
 
+class Extras(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What some calls use beyond tokens of text.
+
+    Tokens are parts of those in `Usage`: `long_cache_write_tokens` of its cache writes (those with the longer time to
+    live), `audio_input_tokens`, `image_input_tokens` and `video_input_tokens` of its input, `cached_audio_tokens` and
+    `cached_image_tokens` of its cached input and of these, the output ones of its output. The rest are counts beside
+    tokens; `annotated_pages` are part of `pages`, `audio_s` is whole seconds of sound, transcribed or spoken.
+    `foreign_tokens` are those of another model that took part (one that draws, say), at a price that nobody tells.
+    """
+
+    long_cache_write_tokens: int = 0
+    audio_input_tokens: int = 0
+    cached_audio_tokens: int = 0
+    audio_output_tokens: int = 0
+    image_input_tokens: int = 0
+    cached_image_tokens: int = 0
+    image_output_tokens: int = 0
+    video_input_tokens: int = 0
+    video_output_tokens: int = 0
+    citation_tokens: int = 0
+    web_searches: int = 0
+    file_searches: int = 0
+    messages: int = 0
+    pages: int = 0
+    annotated_pages: int = 0
+    characters: int = 0
+    audio_s: int = 0
+    foreign_tokens: int = 0
+
+    def plus(self, other: "Extras") -> "Extras":
+        """What two attempts have used."""
+        return Extras(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
+
+
+def extras_of(**counts: int | None) -> Extras | None:
+    """What is more than nothing of these; None where nothing is."""
+    found = {name: count for name, count in counts.items() if count}
+    return Extras(**found) if found else None
+
+
+def both_extras(one: Extras | None, other: Extras | None) -> Extras | None:
+    """What two attempts have used; None where neither has used any."""
+    return other if one is None else one if other is None else one.plus(other)
+
+
 class Usage(msgspec.Struct, frozen=True, gc=False):
     """The tokens of one call, in one convention whatever the provider's own.
 
@@ -127,7 +172,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     `reasoning_tokens` (as the OpenAI API counts; Anthropic's figures are converted by its provider file).
     `source` says whether the provider stated the figures, or they were counted offline because it was silent
     (a cut stream), or there are none to state (a refused call). `charged_pico` is what it says that it has charged, in
-    pico-dollars; -1 where it does not say.
+    pico-dollars; -1 where it does not say. `extras` is None of a call of text alone.
     """
 
     input_tokens: int = 0
@@ -137,6 +182,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     reasoning_tokens: int = 0
     source: UsageSource = "none"
     charged_pico: int = -1
+    extras: Extras | None = None
 
 
 NO_USAGE = Usage()
@@ -270,7 +316,7 @@ class Settled(msgspec.Struct, frozen=True, array_like=True, tag="s", gc=False):
     `cost_pico` is what the call costs in pico-dollars, all attempts together; -1 where that is not known (no price, or
     no usage to go by). An attempt that failed and told no usage counts as free, unless the call ended with it and the
     upstream may have been at work. `price_version` is the price table's that it was computed with, "" where nothing
-    was. `service_tier` is the one that the provider says it served.
+    was. `service_tier` is the one that the provider says it served. `extras` as in `Usage`.
     """
 
     opened: Opened
@@ -308,6 +354,7 @@ class Settled(msgspec.Struct, frozen=True, array_like=True, tag="s", gc=False):
     cost_pico: int = -1
     price_version: str = ""
     service_tier: str = ""
+    extras: Extras | None = None
 
 
 class SettledWithPrefix(msgspec.Struct, frozen=True, array_like=True, tag="f", gc=False):

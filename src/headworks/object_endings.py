@@ -98,7 +98,7 @@ class ObjectEndings:
         if note.kind == BATCH:
             usage = usage_of(seen)
             use: OutputUse | None = None
-            is_told = usage is not None and not has_own_steps(price, usage, made_us(note, seen))
+            is_told = usage is not None and not seen.draws and not has_own_steps(price, usage, made_us(note, seen))
             if seen.output_file_id and not is_told and not seen.came_to_nothing:
                 use, is_known = await self._use_of(note, seen, call, ending)
                 if not is_known:
@@ -121,7 +121,12 @@ class ObjectEndings:
         if _ID.fullmatch(seen.output_file_id or "") is None:
             return None, True
         station = self._at(note).station
-        lines = OutputLines(partial(self._price_of, note.provider), at_us=made_us(note, seen), tier=TIER)
+        lines = OutputLines(
+            partial(self._price_of, note.provider),
+            at_us=made_us(note, seen),
+            tier=TIER,
+            drawn_by=seen.model if seen.draws else None,
+        )
         sink = OutputSink(lines)
         sent = station.provider.request("GET", f"/files/{seen.output_file_id}/content", b"", b"", b"")
         call.attempts += 1

@@ -15,7 +15,8 @@ from headworks.admitting import Admissions
 from headworks.answering import UpstreamRefusal
 from headworks.batch_lines import ModelLines, TokenBound
 from headworks.batch_settling import TIER
-from headworks.budgeting import CallMoney, most_tokens
+from headworks.budgeting import CallMoney
+from headworks.call_bounds import most_tokens, writes_long
 from headworks.calls import FailureKind
 from headworks.catalogue import Most, TargetPrice
 from headworks.dialects.reading import Fields
@@ -23,6 +24,10 @@ from headworks.flow import Ending
 
 BUDGETED = "budgeted"
 """The label of a batch or a job that something is set aside for."""
+
+LONG_WRITE_FACTOR = 2
+"""What is written to a cache for the longer time costs no more than twice what else is the dearest input; a test holds
+the catalogue to it."""
 
 PriceOf = Callable[[str, str], TargetPrice]
 
@@ -34,7 +39,7 @@ _NOTHING_MADE = frozenset(
 _WHY_NO_BATCH = (
     "What this batch can cost is not known, and this key or its team has a budget that may not be exceeded. Upload its "
     "input at /v1/files through this gateway, with the purpose `batch`; each line must name a model that has a price. "
-    "Images and videos are not bounded."
+    "Videos are not bounded."
 )
 _WHY_NO_JOB = (
     "What this fine-tuning job can cost is not known, and this key or its team has a budget that may not be exceeded. "
@@ -91,7 +96,8 @@ class ObjectMoney:
             price = prices.get(model)
             if price is None:
                 price = prices[model] = self._price_of(provider, model)
-            return most_tokens(fields, price, size, endpoint)
+            taken, written = most_tokens(fields, price, size, endpoint)
+            return taken * (LONG_WRITE_FACTOR if writes_long(fields) else 1), written
 
         return bound
 
@@ -149,7 +155,7 @@ class ObjectMoney:
         for one in models:
             if not one.is_bounded:
                 return None
-            most = Most(one.input_tokens, one.output_tokens, one.lines, one.longest)
+            most = Most(one.input_tokens, one.output_tokens, one.lines, one.longest, has_media=True, writes_long=True)
             amount = self._price_of(provider, one.model).most_together(most, at_us=at_us, tier=TIER)
             if amount is None:
                 return None

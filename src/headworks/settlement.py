@@ -211,6 +211,7 @@ class OpenCall(Untracked, gc=False):
             cost_pico=self.cost_pico if self.price_version or not self.provider else self._uncharged(outcome),
             price_version=self.price_version,
             service_tier=self.service_tier,
+            extras=usage.extras,
         )
         work = self.work
         if work is None:

@@ -1,13 +1,20 @@
 """What a stream comes to: what it said of itself, what it used and cost, as a part or whole of a call."""
 
+from collections.abc import Mapping
+
+import msgspec
+
 from headworks.attempts import JUDGED, RULES
-from headworks.calls import Failure, FailureKind, Usage
+from headworks.calls import NO_USAGE, Endpoint, Failure, FailureKind, Usage, both_extras, extras_of
+from headworks.dialects import MediaWatch
 from headworks.dialects.bridging import BridgeStream, failure_of
 from headworks.dialects.canonical import UpstreamError
 from headworks.outcome import charge, estimate_usage, note
 from headworks.plans import Plan
 from headworks.settlement import OpenCall
 from headworks.stream_terms import StreamTerms
+
+_SPEECH = "/audio/speech"
 
 JUDGED_BAD = JUDGED - {FailureKind.HELD}
 """What a screen says of a stream. While nothing has gone out, the call can still be answered in another way."""
@@ -23,7 +30,12 @@ def failed_within(steps: BridgeStream | None) -> Failure | None:
 
 
 def sum_up(
-    call: OpenCall, plan: Plan, steps: BridgeStream | None, failure: Failure | None, terms: StreamTerms | None
+    call: OpenCall,
+    plan: Plan,
+    steps: BridgeStream | None,
+    failure: Failure | None,
+    terms: StreamTerms | None,
+    watch: MediaWatch | None = None,
 ) -> None:
     """What the stream has said of itself, and what its end says of it."""
     text = ""
@@ -31,6 +43,8 @@ def sum_up(
         summary = steps.summary()
         note(call, summary)
         text = summary.text
+    elif watch is not None and failure is None:
+        call.usage = _media_usage(plan, watch)
     if failure is not None:
         call.error_code = failure.kind.value
     estimate_usage(call, plan, text)
@@ -65,6 +79,34 @@ def _note_waste(call: OpenCall, failure: Failure | None) -> None:
         call.work.verdict = call.work.verdict or "blocked"
 
 
+def _media_usage(plan: Plan, watch: MediaWatch) -> Usage:
+    usage = watch.usage()
+    if usage.source == "none" and plan.path == _SPEECH and plan.head is not None:
+        return spoken_usage(plan.head.fields)
+    return usage
+
+
+def watch_of(plan: Plan, steps: BridgeStream | None) -> MediaWatch | None:
+    """What looks at the end of a stream of media, for what was used; None where that would not say all: of several
+    images, each is told of by itself."""
+    if steps is not None:
+        return None
+    if plan.endpoint is Endpoint.IMAGES:
+        wanted = b"" if plan.head is None else bytes(plan.head.fields.get("n", b"1"))
+        return MediaWatch(plan.path) if wanted in (b"1", b"null") else None
+    return MediaWatch(plan.path) if plan.endpoint is Endpoint.AUDIO else None
+
+
+def spoken_usage(fields: Mapping[str, msgspec.Raw]) -> Usage:
+    """What was read aloud, in characters: of models that are paid for by them, the request says what the answer, which
+    is sound, does not. Of others it gives no price."""
+    try:
+        characters = len(msgspec.json.decode(fields.get("input", b"")))
+    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
+        return NO_USAGE
+    return Usage(source="provider", extras=extras_of(characters=characters))
+
+
 def usage_of_both(one: Usage, other: Usage) -> Usage:
     """What two attempts of one call have used; estimated if a part of it is."""
     if one.source == "none":
@@ -78,4 +120,5 @@ def usage_of_both(one: Usage, other: Usage) -> Usage:
         one.output_tokens + other.output_tokens,
         one.reasoning_tokens + other.reasoning_tokens,
         "estimated" if "estimated" in (one.source, other.source) else "provider",
+        extras=both_extras(one.extras, other.extras),
     )

@@ -29,7 +29,7 @@ from headworks.answering import (
 )
 from headworks.attempts import JUDGED, RULES, Attempts, Further, Policy, begin, tell
 from headworks.calls import NO_USAGE, AttemptFailed, Endpoint, Failure, FailureKind
-from headworks.dialects import ChatTail, GeminiTail, MessagesTail, ResponsesTail, refusal_body
+from headworks.dialects import ChatTail, GeminiTail, MediaWatch, MessagesTail, ResponsesTail, refusal_body
 from headworks.dialects.bridging import BridgeStream
 from headworks.errors import Refusal
 from headworks.exchange import Reply
@@ -41,7 +41,7 @@ from headworks.plans import Plan
 from headworks.routing import StreamSink
 from headworks.settlement import OpenCall, Settlement
 from headworks.stream_heart import HEARTBEAT_S, Heartbeat
-from headworks.stream_sums import failed_within, note_part, note_unsent, sum_up, usage_of_both
+from headworks.stream_sums import failed_within, note_part, note_unsent, sum_up, usage_of_both, watch_of
 from headworks.stream_terms import Lane, Screened, StreamTerms
 
 _HOLD_S = 86_400.0
@@ -305,6 +305,7 @@ class StreamRelay:
         is_out = continued is not None and continued.is_begun
         keep = self._keeper(call, plan, terms)
         kept = None if keep is None else list[bytes]() if continued is None else continued.kept
+        watch = watch_of(plan, steps)
         if not sink.ended.is_set:
             first = sink.take()
             if is_out:
@@ -314,7 +315,7 @@ class StreamRelay:
                 is_out = True
             if continued is not None:
                 continued.is_begun = True
-            sink.forward = _forward_to(reply, call, kept)
+            sink.forward = _watched(watch, first, _forward_to(reply, call, kept))
             call.response_bytes += len(first)
             if kept is not None:
                 kept.append(first)
@@ -325,6 +326,8 @@ class StreamRelay:
             # It was over before its content had gone out: nothing has been sent yet, and nothing may before it settles.
             failure = sink.ended.value or failed_within(steps)
             last = sink.take() + sink.last
+            if watch is not None:
+                watch.see(last)
         if failure is None and screen is not None:
             failure = await screen.last_words()
             last = screen.closing(last) if failure is None else b""  # it would say that all is well
@@ -333,7 +336,7 @@ class StreamRelay:
             flight.cancel()  # the stream may go on although it can no longer be read
             if steps is not None:
                 last += steps.broken(failure.kind.value, words_for(failure))
-        sum_up(call, plan, steps, failure, terms)
+        sum_up(call, plan, steps, failure, terms, watch)
         call.response_bytes += len(last)
         if kept is not None and keep is not None:
             keep(b"".join([*kept, last]))
@@ -460,6 +463,20 @@ class StreamRelay:
         if call.attempts > 1:
             head = without_retry(head)
         reply.respond(sink.status, head.render(call, named, JSON), body)
+
+
+def _watched(watch: MediaWatch | None, first: bytes, forward: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    """Have what goes by looked at, where anybody looks: the first piece, and what is forwarded."""
+    if watch is None:
+        return forward
+    see = watch.see
+    see(first)
+
+    def through(data: bytes) -> None:
+        see(data)
+        forward(data)
+
+    return through
 
 
 def _steps(plan: Plan) -> BridgeStream | None:

@@ -36,10 +36,14 @@ from headworks.calls import NO_USAGE, AttemptFailed, Failure, FailureKind, Journ
 from headworks.dialects import (
     AnswerSummary,
     read_chat_answer,
+    read_compaction,
     read_embeddings_answer,
+    read_free_answer,
     read_gemini_answer,
+    read_images_answer,
     read_messages_answer,
     read_responses_answer,
+    read_transcript,
     refusal_body,
 )
 from headworks.errors import Refusal
@@ -58,8 +62,15 @@ _ANSWER_READERS: dict[str, Callable[[bytes], AnswerSummary | Failure]] = {
     "/messages": read_messages_answer,
     "/models:generateContent": read_gemini_answer,
     "/embeddings": read_embeddings_answer,
+    "/images/generations": read_images_answer,
+    "/images/edits": read_images_answer,
+    "/audio/transcriptions": read_transcript,
+    "/audio/translations": read_transcript,
+    "/responses/compact": read_compaction,
+    "/responses/input_tokens": read_free_answer,
+    "/moderations": read_free_answer,
 }
-"""Of answers on other paths nothing is read: they may be something other than JSON (transcripts, audio)."""
+"""Of answers on other paths nothing is read."""
 
 _STAYS = REQUEST_AT_FAULT - {FailureKind.TOO_LONG}
 """Refusals that no other target is asked after."""

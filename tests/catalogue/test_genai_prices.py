@@ -32,9 +32,16 @@ VECTORS = [(1, 0, 0, 1, 0), (2000, 1500, 100, 300, 120), (131_072, 1024, 2048, 6
 """Input, cached, cache writes, output, reasoning; the last beyond every long-context bound."""
 
 OVERLAID = {("openai", "moderation")} | {
-    ("openai", f"text-embedding-{name}") for name in ("3-small", "3-large", "ada-002")
+    ("openai", name)
+    for name in (
+        *("text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002"),
+        *("gpt-image-1", "gpt-image-1-mini", "gpt-image-1.5", "gpt-image-2", "chatgpt-image-latest"),
+    )
 }
-"""Where our overlay says more than genai-prices does."""
+"""Where our overlay says more of other tiers than genai-prices does."""
+
+CACHE_OVERLAID = {("openai", "ft:gpt-4o"), ("openai", "ft:gpt-4o-mini")}
+"""Where it says more of cached input."""
 
 
 def target(provider, model):
@@ -86,6 +93,8 @@ def test_every_model_costs_what_genai_prices_says(provider):
         price = target(provider, model)
         exact = is_whole(model)
         for vector in VECTORS:
+            if vector[1] and (provider.id, model.id) in CACHE_OVERLAID:
+                continue
             usage = Usage(*vector, source="provider")
             for tier, context in CONTEXTS.items():
                 if tier != "standard" and (provider.id, model.id) in OVERLAID:

@@ -1,9 +1,11 @@
 import hashlib
+import itertools
 import json
 
 import pytest
 
-from headworks.catalogue import Catalogue, CatalogueError, read_catalogue, shipped
+from headworks.catalogue import Catalogue, CatalogueError, deck_of, read_catalogue, shipped
+from headworks.object_money import LONG_WRITE_FACTOR
 
 
 def file(**changes):
@@ -99,3 +101,14 @@ def test_what_is_no_catalogue_is_refused_with_the_reason(content, words):
 
 def test_the_shipped_catalogue_is_good_in_every_part():
     assert read_catalogue(shipped().content).version == shipped().version
+
+
+def test_long_lived_writes_cost_no_more_than_twice_the_dearest_other_input():
+    """What batches are bounded by (`object_money.LONG_WRITE_FACTOR`)."""
+    for provider in shipped().provider_names:
+        for model in shipped().models(provider):
+            deck = None if model.prices is None else deck_of(model.prices)
+            for card in itertools.chain.from_iterable(() if deck is None else deck.tiers.values()):
+                for tariff in (card.base, *(step for _, step in card.steps)):
+                    others = (tariff.input, tariff.cache_write, tariff.cached_input)
+                    assert tariff.cache_write_long <= LONG_WRITE_FACTOR * max(others), model.name

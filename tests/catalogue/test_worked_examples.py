@@ -28,6 +28,14 @@ NOON_US = 1_795_608_000_000_000
         ("gpt-6.1-sol", Usage(1_000_000, source="provider"), "batch", "2"),
         ("gpt-6-luna", Usage(1_000, output_tokens=200, source="provider"), "batch", "0.0001"),
         ("text-embedding-3-small", Usage(1_000_000, source="provider"), "batch", "0.01"),
+        # of a fine-tuned model; cached input costs a quarter; batch jobs are half price
+        (
+            "ft:gpt-4.1-mini-2025-04-14:us::x",
+            Usage(1_000, 400, output_tokens=100, source="provider"),
+            "standard",
+            "0.00088",
+        ),
+        ("ft:gpt-4.1-nano-2025-04-14:us::x", Usage(1_000, output_tokens=100, source="provider"), "batch", "0.00014"),
         # moderation is free
         ("omni-moderation-latest", Usage(500, source="provider"), "standard", "0"),
     ],
@@ -90,3 +98,20 @@ def test_shutdowns_are_known_with_what_comes_after_and_where_it_says_so(model, d
         assert told.source
         assert told.seen_on
         assert told.url
+
+
+@pytest.mark.parametrize(
+    ("model", "usd"),
+    [
+        ("gpt-4.1-2025-04-14", "25"),
+        ("gpt-4.1-mini-2025-04-14", "5"),
+        ("gpt-4.1-nano-2025-04-14", "1.5"),
+        ("gpt-4o-mini-2024-07-18", "3"),
+    ],
+)
+def test_a_million_tokens_of_training_cost_what_the_price_list_says(book, model, usd):
+    assert usd_text(book.for_target("openai", model).training(1_000_000, at_us=NOON_US)) == usd
+
+
+def test_what_nobody_can_train_has_no_price_of_training(book):
+    assert book.for_target("openai", "gpt-6-luna").training(1_000_000, at_us=NOON_US) is None

@@ -143,7 +143,7 @@ def test_too_few_hits_say_how_many_it_takes(faq):
     code, found, err = faq.measure()
 
     assert (code, found["hits"]) == (1, 10)
-    assert "it takes 59, none of them false" in err
+    assert "it takes 59 hits, none of them false: 59 pairs of golden cases that ask the same, in other words" in err
 
 
 def test_only_cases_that_decide_are_measured(faq):

@@ -157,6 +157,27 @@ def test_a_machine_of_one_s_own_has_a_break_even_or_never(ask, found):
     assert "dearer at this volume" in out
 
 
+TUNED = ("--fine-tune", "openai/gpt-4.1-mini", "--training-tokens", "2000000")
+
+
+def test_a_fine_tuned_model_has_a_break_even_or_never(ask, found):
+    """2 million tokens three times at $5; a call of 200 tokens in and 60 out at $0.80 and $3.20."""
+    big = ("--model", "gpt-6.1-sol", *NEW[2:])  # 650 at $2 and 60 at $10
+    shorter = found(*big, *TUNED, "--tuned-input-tokens", "200")["fine_tuned"]
+    longer = found(*NEW, *TUNED)["fine_tuned"]
+    _, out, _ = ask(*big, *TUNED, "--tuned-input-tokens", "200")
+
+    assert shorter["training"] == 30 * PICO_PER_USD
+    assert shorter["call"] == 200 * 800_000 + 60 * 3_200_000
+    saved = 650 * 2_000_000 + 60 * 10_000_000 - shorter["call"]
+    assert shorter["calls"] == -(-30 * PICO_PER_USD // saved)
+    assert shorter["saves"] == saved * 360_000
+    assert (longer["calls"], longer["months"]) == (None, None)
+    assert longer["saves"] < 0
+    assert "Fine-tuned" in out
+    assert "goes with it" in out
+
+
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
@@ -166,6 +187,11 @@ def test_a_machine_of_one_s_own_has_a_break_even_or_never(ask, found):
         ((*NEW, "--long-share", "0.5"), "go together"),
         ((*NEW, "--gpu-hour", "2"), "a machine needs --gpu-hour and --output-tokens-per-s"),
         (("--model", "no-such-model", *NEW[2:]), "no model is called"),
+        ((*NEW, "--fine-tune", "openai/gpt-4.1"), "--fine-tune and --training-tokens go together"),
+        (
+            (*NEW, "--fine-tune", "gpt-6-luna", "--training-tokens", "9"),
+            "what it costs to train openai/gpt-6-luna is not",
+        ),
     ],
 )
 def test_what_is_missing_or_wrong_is_said(ask, flags, says):

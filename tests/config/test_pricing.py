@@ -2,7 +2,7 @@
 
 import pytest
 
-from headworks.calls import Usage
+from headworks.calls import Extras, Usage
 from headworks.catalogue import shipped
 from headworks.catalogue.money import usd_text
 from headworks.config import examine, price_book
@@ -64,6 +64,20 @@ prices:
     assert usd(read, "openai", "gpt-6.1-sol", short) == "0.14385"
     assert usd(read, "openai", "gpt-6.1-sol", short, tier="batch") == "0.071925"
     assert usd(read, "openai", "gpt-6.1-sol", USAGE) == "0.2776"
+
+
+def test_a_contract_may_have_prices_of_searches_and_hours(project):
+    read = project(
+        PROVIDERS
+        + "prices: {models: {openai/gpt-6.1-sol: {input: 1, output: 8, web_search: 0.008, audio_hour: 0.36}}}\n"
+    )
+
+    def searched(**counts):
+        return Usage(1_000_000, source="provider", extras=Extras(**counts))
+
+    assert usd(read, "openai", "gpt-6.1-sol", searched(web_searches=2, audio_s=10)) == "1.017"
+    price = price_book(read, shipped()).for_target("openai", "gpt-6.1-sol")
+    assert not price.cost(searched(file_searches=1), at_us=NOON_US).is_complete
 
 
 def test_machines_have_hours(project):

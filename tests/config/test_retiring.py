@@ -77,3 +77,34 @@ def test_a_lock_that_cannot_be_read_is_left_to_those_who_need_it(warned, tmp_pat
     warned(DUE)
     (tmp_path / "headworks.lock").write_text("<<<<<<< ours\n")
     assert len(warned(DUE)) == 2
+
+
+EVERYWHERE = """
+providers:
+  openai: {kind: openai, api_key: env:KEY, models: [gpt-5-nano, gpt-6-luna, gpt-6.1-sol]}
+  other: {kind: openai, api_key: env:KEY}
+models:
+  many: {targets: [openai/gpt-6-luna, {target: other/gpt-4.1, tier: 1}]}
+  safe: {provider: openai, model: gpt-6-luna, fallback: [other/gpt-5-mini]}
+tiers: {nano: many, flagship: openai/gpt-6.1-sol}
+"""
+
+
+def test_a_model_is_found_wherever_the_configuration_names_it(tmp_path):
+    """As one of several targets, as another model's fallback, in a provider's list: calls reach it from each."""
+    (tmp_path / "headworks.yaml").write_text(EVERYWHERE)
+    folder = tmp_path / "workloads" / "triage"
+    folder.mkdir(parents=True)
+    (folder / "workload.yaml").write_text(
+        "owner: us\ndescription: Sort.\nladder: [nano, flagship]\n"
+        "screening: {injection: {check: {model: other/gpt-5-nano}}}\n"
+    )
+    project = load(tmp_path)
+    found = find_retiring(project, price_book(project, shipped()), load_workloads(project), DUE)
+
+    assert {one.target: (one.places[0].line, one.workloads) for one in found} == {
+        "openai/gpt-5-nano": (3, ()),
+        "other/gpt-5-nano": (4, ("triage",)),
+        "other/gpt-4.1": (6, ("triage",)),
+        "other/gpt-5-mini": (7, ()),
+    }

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import signal
+import socketserver
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -21,7 +22,9 @@ CAP_USD = "0.02"
 CONFIG = f"""
 server: {{workers: 4}}
 access: {{teams: {{desk: {{budget: {{per_day: {CAP_USD}, alert_at: [10]}}}}}}}}
-alerts: {{webhooks: [{{url: file:hook, format: json}}]}}
+alerts:
+  webhooks: [{{url: file:hook, format: json}}, {{url: file:chat, format: slack}}]
+  mail: {{server: file:mail, sender: a@example.com, to: [b@example.com]}}
 providers:
   sim: {{kind: simulator, pace: 0.02}}
 """
@@ -30,6 +33,26 @@ CALL = {
     "max_tokens": 50,
     "messages": [{"role": "user", "content": "Hello there, you. " * 100}],
 }
+
+
+class Post(socketserver.StreamRequestHandler):
+    """A mail server (RFC 5321) that keeps what it is sent, in its server."""
+
+    def handle(self):
+        self.wfile.write(b"220 here\r\n")
+        is_data = False
+        for line in self.rfile:
+            if is_data:
+                is_data = line != b".\r\n"
+                if is_data:
+                    self.server.told[-1] += line
+                    continue
+            elif line.upper().startswith(b"DATA"):
+                is_data = True
+                self.server.told.append(b"")
+                self.wfile.write(b"354 go on\r\n")
+                continue
+            self.wfile.write(b"221 bye\r\n" if line.upper().startswith(b"QUIT") else b"250 well\r\n")
 
 
 class Told(BaseHTTPRequestHandler):
@@ -45,15 +68,20 @@ class Told(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def hook():
-    server = HTTPServer(("127.0.0.1", 0), Told)
-    server.told = []
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def hearers():
+    """A webhook, a chat and a mail server, each with what it was told."""
+    servers = [HTTPServer(("127.0.0.1", 0), Told) for _ in range(2)]
+    servers.append(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Post))
+    threads = []
+    for server in servers:
+        server.told = []
+        threads.append(threading.Thread(target=server.serve_forever, args=(0.02,)))
+        threads[-1].start()
+    yield servers
+    for server, thread in zip(servers, threads, strict=True):
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def spend(gateway, key: str, answered: list[int], until: threading.Event) -> None:
@@ -83,8 +111,11 @@ def processes(gateway) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes through /proc")
-def test_a_hard_budget_is_never_exceeded_whoever_dies_while_it_is_spent(tmp_path, make_gateway, hook, capsys):
+def test_a_hard_budget_is_never_exceeded_whoever_dies_while_it_is_spent(tmp_path, make_gateway, hearers, capsys):
+    hook, chat, post = hearers
     (tmp_path / "hook").write_text(f"http://127.0.0.1:{hook.server_port}/")
+    (tmp_path / "chat").write_text(f"http://127.0.0.1:{chat.server_port}/")
+    (tmp_path / "mail").write_text(f"smtp://127.0.0.1:{post.server_address[1]}")
     gateway = make_gateway(CONFIG)
     key = gateway.new_key("desk", team="desk")
     answered: list[int] = []
@@ -127,10 +158,12 @@ def test_a_hard_budget_is_never_exceeded_whoever_dies_while_it_is_spent(tmp_path
     assert list((tmp_path / ".headworks" / "purses").iterdir()) == []
 
     due_s = time.monotonic() + 10
-    while not hook.told and time.monotonic() < due_s:
+    while not all(hearer.told for hearer in hearers) and time.monotonic() < due_s:
         time.sleep(0.02)
-    assert hook.told[0]["percent"] == 10
-    assert hook.told[0]["of"] == "team/desk"
+    # Once, however many workers there are and whoever was killed.
+    assert [(one["of"], one["percent"]) for one in hook.told] == [("team/desk", 10)]
+    assert ["used to 10 %" in one["text"] for one in chat.told] == [True]
+    assert [b"Subject: Headworks: budget of team/desk at 10 %" in one for one in post.told] == [True]
 
     assert main(["budgets", "--config", str(tmp_path / "headworks.yaml"), "--within", "10", "--json"]) == 1
     (shown,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headworks.config.semantic import needed_hits
 from headworks.errors import CommandError
 from headworks.evals.false_hits import (
     ALPHA,
@@ -13,7 +14,6 @@ from headworks.evals.false_hits import (
     Probe,
     false_pairs,
     find_pairs,
-    needed_hits,
     rate_at,
     recommend,
 )

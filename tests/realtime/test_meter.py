@@ -108,6 +108,15 @@ def test_a_response_is_charged_by_kind_of_token():
     assert (usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.source) == (132, 70, 50, "provider")
 
 
+def test_what_a_session_used_has_all_that_its_cost_comes_from():
+    one = meter()
+    for _ in range(2):
+        one.began()
+        one.ended(done(132, 50, input_token_details={"audio_tokens": 40}, output_token_details={"audio_tokens": 30}))
+    cost = PRICE.cost(one.sums.usage(), at_us=0)
+    assert cost.total == one.sums.cost_pico == 2 * (92 * 4 + 40 * 32 + 20 * 16 + 30 * 64)
+
+
 def test_cached_tokens_of_no_kind_make_no_sound_cheaper():
     used = used_by_response(
         done(100, 0, input_token_details={"audio_tokens": 60, "text_tokens": 40, "cached_tokens": 30})

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headworks.calls import Usage
+from headworks.calls import Extras, Usage
 from headworks.catalogue import PriceBook, Terms, shipped
 from headworks.records.ledger import Baseline, LedgerSums
 from headworks.records.stores import Record
@@ -21,6 +21,7 @@ def record(calls, n=0, *, is_charged=True, **fields):
         settled.output_tokens,
         settled.reasoning_tokens,
         settled.usage_source,
+        extras=settled.extras,
     )
     opened = settled.opened
     cost = BOOK.for_target(opened.provider, opened.model).cost(usage, at_us=opened.opened_us, tier=settled.service_tier)
@@ -123,6 +124,25 @@ def test_what_cannot_be_compared_is_counted_with_the_reason_and_in_no_sum(calls)
         ("no price table", 1, records[2].cost_pico),
         ("no baseline price", 1, records[3].cost_pico),
     }
+
+
+def test_a_batch_saved_half_though_its_calls_are_long_together(calls):
+    """A million tokens in calls below 272,000: none of them had the prices of long input."""
+    fields = {"input_tokens": 1_000_000, "cached_tokens": 0, "cache_write_tokens": 0, "output_tokens": 10_000}
+    batch = {"model": "gpt-6-luna", "endpoint": "batches", "service_tier": "batch", "reasoning_tokens": 0}
+    cost_pico = 1_000_000 * 50_000 + 10_000 * 250_000
+    (line,) = ledger([record(calls, 1, is_charged=False, cost_pico=cost_pico, **fields, **batch)]).lines
+
+    assert (line.saving.paid, line.saving.baseline, line.saving.tier) == (cost_pico, 2 * cost_pico, cost_pico)
+    assert line.tiers == {"batch": cost_pico}
+
+
+def test_what_was_used_beyond_text_is_in_what_it_would_have_cost(calls):
+    extras = Extras(web_searches=2)
+    (line,) = ledger([record(calls, 1, extras=extras)], baseline_of=lambda _: None).lines
+
+    assert line.saving.baseline >= 2 * 10**10
+    assert line.saving.paid >= 2 * 10**10
 
 
 def test_a_call_that_nothing_was_charged_for_saved_nothing(calls):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headworks.calls import Extras
 from headworks.records.stores import Batch, Dimension, Selection, Span
 
 DIMENSIONS = get_args(Dimension)
@@ -129,3 +130,12 @@ def test_a_call_that_was_answered_from_the_cache_says_so_and_what_it_saved(store
 
     found = [store.get(one.opened.call_id) for one in settled]
     assert [(one.cache_age_s, one.cache_saved_pico) for one in found] == [(None, None), (9, 1_250), (4, None)]
+
+
+def test_what_a_call_used_beyond_text_is_kept_with_it(store, calls):
+    extras = Extras(audio_input_tokens=40, web_searches=2)
+    store.commit(Batch(settled=[calls.settled(1, input_tokens=90, extras=extras), calls.settled(2)]))
+
+    first, second = store.get("call_000001"), store.get("call_000002")
+    assert (first.usage.input_tokens, first.usage.extras) == (90, extras)
+    assert second.usage.extras is None

@@ -36,6 +36,9 @@ def packed(published: str) -> bytes:
     """The file's bytes: a pure function of genai-prices, the overlay and the day."""
     overlay = yaml.load(OVERLAY.read_text("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506  (texts only: no float)
     sections = genai.sections()
+    for entry in overlay["new"]:
+        provider, _, name = entry["model"].partition("/")
+        sections[provider]["models"].append((entry["names"], new_model(name, entry)))
     models = {f"{name}/{model.name}": model for name, each in sections.items() for _, model in each["models"]}
     for entry in overlay["entries"]:
         for name in entry["models"]:
@@ -62,6 +65,13 @@ def packed(published: str) -> bytes:
         lines.append(rows[-1] + "]}" + ("," if place + 1 < len(sections) else ""))
     lines.append("}}")
     return ("\n".join(lines) + "\n").encode()
+
+
+def new_model(name: str, entry: dict[str, Any]) -> Model:
+    """A model that genai-prices does not have."""
+    rates = Rates(**{kind: pico_usd(Decimal(amount), per=MTOK) for kind, amount in entry["rates"].items()})
+    cited = Citation(of="prices", source=entry["source"], seen_on="")
+    return Model(name=name, prices=Prices(periods=(Period(rates=rates),)), citations=(cited,))
 
 
 def with_claim(model: Model, entry: dict[str, Any]) -> Model:

@@ -8,11 +8,12 @@ it to one model at one provider, and `cost` then charges a call in about a micro
 May import `calls` and `errors`. Only `archive` and `shipped` touch the disk.
 """
 
+from headworks.calls import Extras
 from headworks.catalogue.archive import PriceArchive
 from headworks.catalogue.bill import Bill, BillLine
 from headworks.catalogue.book import CHARGED, PriceBook, TargetPrice
 from headworks.catalogue.changes import Changes, changes_between
-from headworks.catalogue.cost import Cost, Extras, Most, cost_of
+from headworks.catalogue.cost import Cost, Most, cost_of
 from headworks.catalogue.life import WARNING_DAYS, Retirement, retirement_of
 from headworks.catalogue.models import CacheFacts, Citation, Model, Provider, RateLimits
 from headworks.catalogue.pack import Catalogue, CatalogueError, read_catalogue, shipped

@@ -3,22 +3,33 @@
 `cost_of` charges every call, and keeps amounts only; this says how an amount came about, for one call at a time.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
-from headworks.calls import Usage
-from headworks.catalogue.cost import cost_of
+from headworks.calls import Extras, Usage
+from headworks.catalogue.cost import amount_of, cost_of, divided
 from headworks.catalogue.prices import STANDARD
 from headworks.catalogue.tariffs import Deck
 
-BillKind = Literal["input", "cached_input", "cache_write", "output", "reasoning", "request"]
-"""What is paid for. No token is of two kinds: `input` is what was neither read from a cache nor written to one, and
-`output` is without reasoning."""
+BillKind = Literal[
+    "input", "cached_input", "cache_write", "cache_write_long",
+    "output", "reasoning", "citation",
+    "audio_input", "cached_audio", "image_input", "cached_image", "video_input",
+    "audio_output", "image_output", "video_output", "audio_hour",
+    "web_search", "file_search", "message", "page", "annotated_page", "character",
+    "request",
+]  # fmt: skip
+"""What is paid for, as `Rates` names it. No token is of two kinds: `input` is text that was neither read from a cache
+nor written to one, and `output` is text without reasoning. Sound that is billed by time counts in seconds."""
+
+BILL_KINDS: tuple[BillKind, ...] = get_args(BillKind)
+_NOTHING = Extras()
 
 
 class BillLine(msgspec.Struct, frozen=True):
-    """So many tokens (or the one request) at this price each, in pico-dollars."""
+    """So many tokens (or searches, seconds, requests) at this price each, in pico-dollars; seconds at the price of an
+    hour."""
 
     kind: BillKind
     count: int
@@ -27,7 +38,7 @@ class BillLine(msgspec.Struct, frozen=True):
     @property
     def amount_pico(self) -> int:
         """What the line comes to."""
-        return self.count * self.price_pico
+        return amount_of(self.kind, self.count, self.price_pico)
 
 
 class Bill(msgspec.Struct, frozen=True):
@@ -48,7 +59,7 @@ class Bill(msgspec.Struct, frozen=True):
 
 
 def bill_of(usage: Usage, deck: Deck | None, *, at_us: int, tier: str = STANDARD) -> Bill | None:
-    """How the cost of a call of text tokens comes about; None where the cost is not known, or not completely.
+    """How the cost of a call comes about; None where the cost is not known, or not completely.
 
     Arguments: as of `cost_of`.
     """
@@ -57,15 +68,10 @@ def bill_of(usage: Usage, deck: Deck | None, *, at_us: int, tier: str = STANDARD
         return None
     card = deck.card(tier, at_us)
     tariff = dict(card.steps)[cost.above] if cost.above else card.base
-    cached = min(usage.cached_tokens, usage.input_tokens)
-    written = min(usage.cache_write_tokens, usage.input_tokens - cached)
-    reasoning = min(usage.reasoning_tokens, usage.output_tokens)
-    lines = (
-        BillLine("input", usage.input_tokens - cached - written, tariff.input),
-        BillLine("cached_input", cached, tariff.cached_input),
-        BillLine("cache_write", written, tariff.cache_write),
-        BillLine("output", usage.output_tokens - reasoning, tariff.output),
-        BillLine("reasoning", reasoning, tariff.reasoning),
-        BillLine("request", 1 if tariff.request else 0, tariff.request),
+    counts = divided(usage, usage.extras or _NOTHING, deck.least_audio_s)
+    lines = (BillLine(kind, counts[kind], getattr(tariff, kind)) for kind in BILL_KINDS)
+    return Bill(
+        tuple(line for line in lines if line.count and (line.price_pico or line.kind != "request")),
+        cost.tier,
+        cost.above,
     )
-    return Bill(tuple(line for line in lines if line.count), cost.tier, cost.above)

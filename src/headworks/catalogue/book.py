@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from headworks.calls import Usage
+from headworks.calls import Extras, Usage
 from headworks.catalogue.bill import Bill, bill_of
-from headworks.catalogue.cost import Cost, Extras, Most, cost_of, most_of
+from headworks.catalogue.cost import Cost, Most, cost_of, most_of
 from headworks.catalogue.models import Model
 from headworks.catalogue.pack import Catalogue
 from headworks.catalogue.prices import STANDARD, Prices
@@ -50,7 +50,7 @@ class TargetPrice:
             usage: the call's tokens.
             at_us: when it began, in microseconds since the Unix epoch.
             tier: as the provider says that it served it; `default` and `auto` are standard.
-            extras: what it used beyond tokens of text.
+            extras: what it used beyond tokens of text; None: as the usage says.
         """
         return cost_of(usage, self._deck, at_us=at_us, tier=tier, extras=extras, version=self.version)
 
@@ -59,14 +59,22 @@ class TargetPrice:
         most = Most(input_tokens, output_tokens, has_media=has_media)
         return None if self._deck is None else most_of(self._deck, most, at_us=at_us)
 
-    def most_together(self, most: Most, *, at_us: int, tier: str) -> int | None:
-        """The most that calls of one tier can cost together (see `most_of`); None where that is not known."""
+    def most_together(self, most: Most, *, at_us: int, tier: str = "") -> int | None:
+        """The most that calls can cost together (see `most_of`), of one tier or of the dearest; None where that is not
+        known."""
         return None if self._deck is None else most_of(self._deck, most, at_us=at_us, tier=tier)
 
     def first_step(self, *, at_us: int, tier: str) -> int | None:
         """The least input of a call, in tokens, beyond which it has higher prices; None where there are none."""
         steps = () if self._deck is None else self._deck.card(tier, at_us).steps
         return min((bound for bound, _ in steps), default=None)
+
+    def of_short_calls(self) -> "TargetPrice":
+        """The same without the higher prices of long input: for the tokens of many calls together, each of which was
+        short."""
+        if self.prices is None:
+            return self
+        return TargetPrice(self.prices.without_steps(), self.version, self.model)
 
     def training(self, tokens: int, *, at_us: int) -> int | None:
         """What so many tokens of training cost; None where that is not known."""

@@ -7,39 +7,11 @@ another (more cached tokens than there was input) are cut to what there is.
 
 import msgspec
 
-from headworks.calls import Usage
+from headworks.calls import Extras, Usage
 from headworks.catalogue.prices import STANDARD
 from headworks.catalogue.tariffs import Deck, Tariff
 
 _HOUR_S = 3600
-
-
-class Extras(msgspec.Struct, frozen=True, kw_only=True):
-    """What some calls use beyond `calls.Usage`.
-
-    Tokens are parts of those in `Usage`: `long_cache_write_tokens` of its cache writes (those with the longer time to
-    live), `audio_input_tokens`, `image_input_tokens` and `video_input_tokens` of its input, `cached_audio_tokens` and
-    `cached_image_tokens` of its cached input and of these, the output ones of its output. The rest are counts beside
-    tokens; `annotated_pages` are part of `pages`, `audio_s` is whole seconds of sound, transcribed or spoken.
-    """
-
-    long_cache_write_tokens: int = 0
-    audio_input_tokens: int = 0
-    cached_audio_tokens: int = 0
-    audio_output_tokens: int = 0
-    image_input_tokens: int = 0
-    cached_image_tokens: int = 0
-    image_output_tokens: int = 0
-    video_input_tokens: int = 0
-    video_output_tokens: int = 0
-    citation_tokens: int = 0
-    web_searches: int = 0
-    file_searches: int = 0
-    messages: int = 0
-    pages: int = 0
-    annotated_pages: int = 0
-    characters: int = 0
-    audio_s: int = 0
 
 
 class Cost(msgspec.Struct, frozen=True, gc=False):
@@ -100,7 +72,7 @@ def cost_of(
         deck: the model's prices; None for a model that has none.
         at_us: when the call began, in microseconds since the Unix epoch; prices change.
         tier: as the provider served it: `standard`, `batch`, `flex`, `priority`. Unknown ones are standard.
-        extras: what the call used beyond tokens of text.
+        extras: what the call used beyond tokens of text; None: as the usage says.
         version: of the price table; goes into the cost.
     """
     if deck is None or usage.source == "none":
@@ -111,6 +83,8 @@ def cost_of(
         if usage.input_tokens > bound:
             tariff, above = higher, bound
             break
+    if extras is None:
+        extras = usage.extras
     if extras is not None:
         return _with_extras(usage, extras, tariff, deck.least_audio_s, (version, card.tier, above))
     whole, output = usage.input_tokens, usage.output_tokens
@@ -138,10 +112,22 @@ def cost_of(
     )
 
 
-def _with_extras(
-    usage: Usage, extras: Extras, tariff: Tariff, least_audio_s: int, origin: tuple[str, str, int]
-) -> Cost:
-    """As `cost_of` goes on, where more than text tokens were used. `origin`: version, tier, and bound exceeded."""
+_MEDIA_PARTS = (
+    *("audio_input", "cached_audio", "image_input", "cached_image", "video_input"),
+    *("audio_output", "image_output", "video_output", "audio_hour"),
+)
+_MEDIA_READ = _MEDIA_PARTS[:5]
+_WRITTEN = ("output", "reasoning", "citation", "audio_output", "image_output", "video_output")
+_SERVICE_PARTS = ("web_search", "file_search", "message", "page", "annotated_page", "character")
+
+
+def divided(usage: Usage, extras: Extras, least_audio_s: int = 0) -> dict[str, int]:
+    """How many there are of each kind that has a price, by the names of `Rates`: each token is of one kind. Sound that
+    is billed by time is in seconds, under `audio_hour`.
+
+    Arguments:
+        least_audio_s: how many seconds a request pays for at least.
+    """
     cached = min(usage.cached_tokens, usage.input_tokens)
     written = min(usage.cache_write_tokens, usage.input_tokens - cached)
     written_long = min(extras.long_cache_write_tokens, written)
@@ -158,53 +144,73 @@ def _with_extras(
     drawn = min(extras.image_output_tokens, usage.output_tokens - reasoning - spoken)
     filmed = min(extras.video_output_tokens, usage.output_tokens - reasoning - spoken - drawn)
     cited = min(extras.citation_tokens, usage.output_tokens - reasoning - spoken - drawn - filmed)
-    text = usage.output_tokens - reasoning - spoken - drawn - filmed - cited
-
-    seconds = max(extras.audio_s, least_audio_s) if extras.audio_s else 0
     annotated = min(extras.annotated_pages, extras.pages)
-    thought = tariff.reasoning * reasoning
+    return {
+        "input": rest - audio - image - video,
+        "cached_input": cached - cached_audio - cached_image,
+        "cache_write": written - written_long,
+        "cache_write_long": written_long,
+        "output": usage.output_tokens - reasoning - spoken - drawn - filmed - cited,
+        "reasoning": reasoning,
+        "citation": cited,
+        "audio_input": audio,
+        "cached_audio": cached_audio,
+        "image_input": image,
+        "cached_image": cached_image,
+        "video_input": video,
+        "audio_output": spoken,
+        "image_output": drawn,
+        "video_output": filmed,
+        "audio_hour": max(extras.audio_s, least_audio_s) if extras.audio_s else 0,
+        "web_search": extras.web_searches,
+        "file_search": extras.file_searches,
+        "message": extras.messages,
+        "page": extras.pages - annotated,
+        "annotated_page": annotated,
+        "character": extras.characters,
+        "request": 1,
+    }
+
+
+def amount_of(name: str, count: int, price_pico: int) -> int:
+    """What so many of a kind cost. Sound is quoted by the hour and billed by the second: the one product that is
+    rounded, half a pico up."""
+    product = count * price_pico
+    return (2 * product + _HOUR_S) // (2 * _HOUR_S) if name == "audio_hour" else product
+
+
+def _with_extras(
+    usage: Usage, extras: Extras, tariff: Tariff, least_audio_s: int, origin: tuple[str, str, int]
+) -> Cost:
+    """As `cost_of` goes on, where more than text tokens were used. `origin`: version, tier, and bound exceeded."""
+    counts = divided(usage, extras, least_audio_s)
+    amounts = {name: amount_of(name, count, getattr(tariff, name)) for name, count in counts.items()}
     version, tier, above = origin
     return Cost(
-        input=tariff.input * (rest - audio - image - video),
-        cached_input=tariff.cached_input * (cached - cached_audio - cached_image),
-        cache_write=tariff.cache_write * (written - written_long) + tariff.cache_write_long * written_long,
-        output=tariff.output * text + thought + tariff.citation * cited,
-        media=(
-            tariff.audio_input * audio
-            + tariff.cached_audio * cached_audio
-            + tariff.image_input * image
-            + tariff.cached_image * cached_image
-            + tariff.video_input * video
-            + tariff.audio_output * spoken
-            + tariff.image_output * drawn
-            + tariff.video_output * filmed
-            # Sound is quoted by the hour and billed by the second: the one product that is rounded, half a pico up.
-            + (2 * tariff.audio_hour * seconds + _HOUR_S) // (2 * _HOUR_S)
-        ),
-        services=(
-            tariff.web_search * extras.web_searches
-            + tariff.file_search * extras.file_searches
-            + tariff.message * extras.messages
-            + tariff.page * (extras.pages - annotated)
-            + tariff.annotated_page * annotated
-            + tariff.character * extras.characters
-        ),
-        request=tariff.request,
-        reasoning=thought,
+        input=amounts["input"],
+        cached_input=amounts["cached_input"],
+        cache_write=amounts["cache_write"] + amounts["cache_write_long"],
+        output=amounts["output"] + amounts["reasoning"] + amounts["citation"],
+        media=sum(amounts[name] for name in _MEDIA_PARTS),
+        services=sum(amounts[name] for name in _SERVICE_PARTS),
+        request=amounts["request"],
+        reasoning=amounts["reasoning"],
         version=version,
         tier=tier,
         above=above,
         is_estimated=usage.source == "estimated",
-        is_complete=_is_complete(
+        is_complete=not extras.foreign_tokens
+        and all(not counts[name] or name in tariff.priced for name in (*_SERVICE_PARTS, "audio_hour"))
+        and _is_complete(
             tariff,
             usage.input_tokens
-            - _priced(tariff.audio_input, audio + cached_audio)
-            - _priced(tariff.image_input, image + cached_image)
-            - _priced(tariff.video_input, video),
+            - _priced(tariff.audio_input, counts["audio_input"] + counts["cached_audio"])
+            - _priced(tariff.image_input, counts["image_input"] + counts["cached_image"])
+            - _priced(tariff.video_input, counts["video_input"]),
             usage.output_tokens
-            - _priced(tariff.audio_output, spoken)
-            - _priced(tariff.image_output, drawn)
-            - _priced(tariff.video_output, filmed),
+            - _priced(tariff.audio_output, counts["audio_output"])
+            - _priced(tariff.image_output, counts["image_output"])
+            - _priced(tariff.video_output, counts["video_output"]),
         ),
     )
 
@@ -226,7 +232,8 @@ class Most(msgspec.Struct, frozen=True, gc=False):
         input_tokens, output_tokens: of all of them.
         calls: how many there are.
         longest: the most input that one of them can take; -1 where that may be all of it.
-        has_media: they may be sound and images, too, not text alone.
+        has_media: what goes in may be sound, images and video, too, not text alone.
+        writes_long: it may be kept in a prompt cache for the longer time.
     """
 
     input_tokens: int
@@ -234,6 +241,7 @@ class Most(msgspec.Struct, frozen=True, gc=False):
     calls: int = 1
     longest: int = -1
     has_media: bool = False
+    writes_long: bool = False
 
 
 def most_of(deck: Deck, most: Most, *, at_us: int, tier: str = "") -> int | None:
@@ -253,10 +261,12 @@ def most_of(deck: Deck, most: Most, *, at_us: int, tier: str = "") -> int | None
             if not _is_complete(tariff, most.input_tokens, most.output_tokens):
                 return None
             read = max(tariff.input, tariff.cached_input, tariff.cache_write)
-            written = max(tariff.output, tariff.reasoning)
+            if most.writes_long:
+                read = max(read, tariff.cache_write_long)
             if most.has_media:
-                read = max(read, tariff.audio_input, tariff.cached_audio, tariff.image_input, tariff.cached_image)
-                written = max(written, tariff.audio_output)
+                read = max(read, *(getattr(tariff, name) for name in _MEDIA_READ))
+            # A model that has prices for more than text may answer with it, whatever it was sent.
+            written = max(*(getattr(tariff, name) for name in _WRITTEN))
             total = read * most.input_tokens + written * most.output_tokens + tariff.request * most.calls
             found = max(found, total)
     return found

@@ -111,6 +111,15 @@ class Prices(_Data, frozen=True, kw_only=True):
             least_audio_s=self.least_audio_s,
         )
 
+    def without_steps(self) -> "Prices":
+        """These without the higher prices of long input."""
+
+        def flat(periods: tuple[Period, ...]) -> tuple[Period, ...]:
+            return tuple(msgspec.structs.replace(period, steps=()) for period in periods)
+
+        tiers = {tier: flat(periods) for tier, periods in self.tiers.items()}
+        return msgspec.structs.replace(self, periods=flat(self.periods), tiers=tiers)
+
     def at(self, day: dt.date, tier: str = STANDARD) -> Period:
         """What holds on a day at noon (UTC); the standard tier's where the tier has no prices of its own."""
         wanted, minute = day.isoformat(), 12 * 60

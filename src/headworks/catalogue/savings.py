@@ -61,7 +61,7 @@ def saving_of(
         at_us: when it began, in microseconds since the Unix epoch.
         tier: as the provider says that it served it.
     """
-    plain = Usage(usage.input_tokens, 0, 0, usage.output_tokens, usage.reasoning_tokens, usage.source)
+    plain = msgspec.structs.replace(usage, cached_tokens=0, cache_write_tokens=0)
     targets, uses, tiers = (baseline, price), (plain, usage), (STANDARD, tier)
     is_made = (
         price is not baseline,

@@ -21,7 +21,8 @@ _EPOCH = dt.date(1970, 1, 1)
 
 class Tariff(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one unit costs, in pico-dollars, nothing left open. `has_input` and `has_output` are false where no source
-    gives such tokens a price: they count nothing then, and the cost says that it is not complete."""
+    gives such tokens a price: they count nothing then, and the cost says that it is not complete. `priced` names
+    what is counted beside tokens and has a price, be it 0."""
 
     input: int
     cached_input: int
@@ -49,6 +50,7 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     training: int
     has_input: bool
     has_output: bool
+    priced: frozenset[str]
 
 
 def tariff_of(rates: Rates) -> Tariff:
@@ -85,6 +87,7 @@ def tariff_of(rates: Rates) -> Tariff:
         training=first("training"),
         has_input="input" in given,
         has_output="output" in given,
+        priced=frozenset((*given, *(("annotated_page",) if "page" in given else ()))),
     )
 
 

@@ -19,7 +19,7 @@ from headworks.cli.workloads import find_workload
 from headworks.compiled import Published
 from headworks.config import LOCK_FILE, Locked, Project, SemanticEvidence, Workload, load, read_lock
 from headworks.config.contract import SemanticCache
-from headworks.config.semantic import basis_of
+from headworks.config.semantic import basis_of, needed_hits, needed_text
 from headworks.embedding import load_local_model
 from headworks.errors import CommandError
 from headworks.evals.answer_cache import AnswerCache
@@ -29,7 +29,6 @@ from headworks.evals.false_hits import (
     Rate,
     false_pairs,
     find_pairs,
-    needed_hits,
     rate_at,
     recommend,
 )
@@ -236,9 +235,10 @@ def _advice(semantic: SemanticCache, found: Measured) -> str:
     """What to do where it is not shown."""
     rate = found.rate
     if not rate.false_hits:
+        missing = needed_hits(semantic.most_false) - rate.hits
         return (
-            f"{rate.hits} hits are too few to show it: it takes {needed_hits(semantic.most_false)}, none of them "
-            "false. Give the golden set cases that ask the same in other words"
+            f"{rate.hits} hits of {found.cases:,} cases are too few to show it: {needed_text(semantic.most_false)}, in "
+            f"other words. Give the golden set at least {missing} more, best taken from what users ask"
         )
     if found.recommended is not None:
         return f"with `at_least: {found.recommended:.2f}` it is shown"

@@ -13,17 +13,36 @@ from headworks.cli.amounts import usd
 from headworks.errors import StorageError
 
 if TYPE_CHECKING:
-    from headworks.catalogue import Bill, PriceArchive
+    from headworks.catalogue import Bill, BillLine, PriceArchive
     from headworks.records import Record
 
 _KINDS = {
     "input": "input",
     "cached_input": "cached",
     "cache_write": "written to cache",
+    "cache_write_long": "written for longer",
     "output": "output",
     "reasoning": "reasoning",
+    "citation": "citations",
+    "audio_input": "sound in",
+    "cached_audio": "sound, cached",
+    "image_input": "images in",
+    "cached_image": "images, cached",
+    "video_input": "video in",
+    "audio_output": "sound out",
+    "image_output": "images out",
+    "video_output": "video out",
+    "audio_hour": "seconds of sound",
+    "web_search": "web searches",
+    "file_search": "file searches",
+    "message": "messages",
+    "page": "pages",
+    "annotated_page": "annotated pages",
+    "character": "characters",
     "request": "request",
 }
+_EACH = frozenset({"request", "web_search", "file_search", "message", "page", "annotated_page"})
+"""What has a price for each, and not for a million."""
 _SOURCES = {"provider": "tokens as the provider says", "estimated": "estimated: tokens counted here", "none": ""}
 
 _STANDARD_TOO = ("default", "auto")
@@ -45,7 +64,6 @@ def account_of(record: "Record", archive: "PriceArchive") -> Account:
     Arguments:
         archive: the price tables that are kept.
     """
-    from headworks.calls import Usage
     from headworks.catalogue import CHARGED
 
     if record.cost_pico is None:
@@ -58,16 +76,10 @@ def account_of(record: "Record", archive: "PriceArchive") -> Account:
         book = archive.book(record.price_version)
     except StorageError as error:
         return Account(why=f"not itemised: {error}")
-    usage = Usage(
-        record.input_tokens,
-        record.cached_tokens,
-        record.cache_write_tokens,
-        record.output_tokens,
-        record.reasoning_tokens,
-        record.usage_source,
-    )
     price = book.for_target(record.provider, record.model)
-    bill = price.bill(usage, at_us=record.opened_us, tier=record.service_tier)
+    if record.endpoint == "batches":  # many calls together: long, though none of them was
+        price = price.of_short_calls()
+    bill = price.bill(record.usage, at_us=record.opened_us, tier=record.service_tier)
     if bill is None or bill.total_pico != record.cost_pico:
         return Account(why=_why_other(record))
     return Account(bill)
@@ -104,12 +116,7 @@ def details(record: "Record", account: Account) -> list[tuple[str, str]]:
         found += [
             (
                 f"  {_KINDS[line.kind]}",
-                (
-                    f"{line.count:,} x ${per_mtok_text(line.price_pico)} per million"
-                    if line.kind != "request"
-                    else f"${usd_text(line.price_pico)} each"
-                )
-                + f" = ${usd_text(line.amount_pico)}",
+                f"{_price_text(line)} = ${usd_text(line.amount_pico)}",
             )
             for line in bill.lines
         ]
@@ -122,6 +129,16 @@ def details(record: "Record", account: Account) -> list[tuple[str, str]]:
         applied = "" if bill is None or is_own else f", charged as {bill.tier}"
         found.append(("service tier", f"{tier}{applied}"))
     return found
+
+
+def _price_text(line: "BillLine") -> str:
+    if line.kind == "request":
+        return f"${usd_text(line.price_pico)} each"
+    if line.kind in _EACH:
+        return f"{line.count:,} x ${usd_text(line.price_pico)}"
+    if line.kind == "audio_hour":
+        return f"{line.count:,} x ${usd_text(line.price_pico)} an hour"
+    return f"{line.count:,} x ${per_mtok_text(line.price_pico)} per million"
 
 
 def for_machines(record: "Record", account: Account) -> dict[str, object]:

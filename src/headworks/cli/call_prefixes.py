@@ -27,7 +27,7 @@ from headworks.caching import (
 )
 from headworks.caching.fingerprint import BLOCK_BYTES
 from headworks.caching.replaying import NO_USE
-from headworks.calls import Usage
+from headworks.calls import Extras, Usage
 from headworks.catalogue import PriceArchive, TargetPrice
 from headworks.cli.call_show import kept_content, template_of
 from headworks.config import price_book
@@ -228,7 +228,10 @@ class Prefixes:
 
         def charge(place: int, use: Use) -> int:
             record = records[place]
-            usage = Usage(record.input_tokens, use.cached, use.written, source="provider")
+            kept = record.usage.extras
+            is_long = kept is not None and kept.long_cache_write_tokens > 0
+            extras = Extras(long_cache_write_tokens=use.written) if is_long else None
+            usage = Usage(record.input_tokens, use.cached, use.written, source="provider", extras=extras)
             cost = prices[place].cost(usage, at_us=record.opened_us, tier=record.service_tier)
             assert cost is not None, "the price is known"
             return cost.input + cost.cached_input + cost.cache_write

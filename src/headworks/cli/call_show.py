@@ -208,4 +208,5 @@ def as_json(record: "Record") -> dict[str, object]:
 
     fields = msgspec.structs.asdict(record)
     cost_usd = usd(fields.pop("cost_pico"))
+    fields["extras"] = msgspec.json.decode(record.extras) if record.extras else {}
     return {"call_id": record.call_id, "opened_at": iso(record.opened_us / 1e6)} | fields | {"cost_usd": cost_usd}

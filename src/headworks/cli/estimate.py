@@ -19,7 +19,8 @@ what is written to the cache, at 1.25 times the input: what is not read is taken
 the report names, caching loses money. A prefix below the model's minimum is not cached.
 
 A machine of your own is compared where headworks.yaml has one (`prices.providers.NAME.self_hosted`), or with --gpu-hour
-and --output-tokens-per-s. A month has 30 days. Nothing is called, nothing is changed.
+and --output-tokens-per-s; a fine-tuned model with --fine-tune and --training-tokens. A month has 30 days. Nothing is
+called, nothing is changed.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headworks.cli.estimate_tuned import tuned_arguments, tuned_of
 from headworks.cli.moments import DURATION_FORM, parse_duration
 from headworks.errors import CommandError
 
@@ -102,6 +104,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="in how much of the paid hours it can work. Default: %(default)s",
     )
+    tuned_arguments(parser)
     parser.add_argument("--format", choices=("text", "markdown", "json"), default="text", help="default: %(default)s")
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
 
@@ -146,6 +149,7 @@ def _report(options: argparse.Namespace) -> "Report":
         chosen=chosen,
         others=tuple(others),
         machines=tuple(meeting(name, machine, chosen, load) for name, machine in machines.items()),
+        tuned=None if chosen.estimate is None else tuned_of(options, offers, load, chosen.estimate, at_us=at_us),
         version=offers.book.version,
         recorded=tuple(Recorded(name, *sums) for name, sums in recorded.items()),
         unknown=unknown,

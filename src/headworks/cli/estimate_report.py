@@ -8,6 +8,7 @@ import msgspec
 
 from headworks.catalogue import STANDARD, Machine, retirement_of
 from headworks.catalogue.money import dollars, mean_pico, usd_text
+from headworks.cli.estimate_tuned import Tuned
 from headworks.cli.model_offers import Offer
 from headworks.cli.tables import GREEN, GREY, YELLOW, Cell, Table, plain
 from headworks.errors import CommandError
@@ -62,6 +63,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     others: tuple[Answer, ...]
     machines: tuple[Meeting, ...]
     version: str
+    tuned: Tuned | None = None
     recorded: tuple[Recorded, ...] = ()
     unknown: int = 0
 
@@ -216,6 +218,8 @@ def _sections(report: Report) -> list[_Section]:
         sections.append(_comparison(report))
     if report.machines:
         sections.append(_machines(report))
+    if report.tuned is not None:
+        sections.append(_tuned(report.tuned))
     return sections
 
 
@@ -329,6 +333,17 @@ def _machines(report: Report) -> _Section:
     return _Section("Self-hosted", head, tuple(rows), frozenset(range(1, 6)), tuple(lines))
 
 
+def _tuned(one: Tuned) -> _Section:
+    found = one.found
+    pays = ("never", "never") if found.calls is None else (f"{found.calls:,}", f"{found.months:g}")
+    row = (one.name, dollars(found.training), dollars(one.per_call), dollars(found.month), *pays)
+    word, amount = ("cheaper", found.saves) if found.saves >= 0 else ("dearer", -found.saves)
+    saved = f"{one.name}: {word} by {dollars(amount)} a month, once it is trained"
+    lines = (f"{saved}; whether it is good enough, `headworks eval` finds out", *one.remarks)
+    head = ("MODEL", "TRAINING", "A CALL", "A MONTH", "PAYS AFTER, CALLS", "MONTHS")
+    return _Section("Fine-tuned", head, ((row, GREEN if found.saves > 0 else 0),), frozenset(range(1, 6)), lines)
+
+
 def _signed(pico: int) -> str:
     return f"+{dollars(pico)}" if pico > 0 else dollars(pico) if pico else "0"
 
@@ -387,6 +402,14 @@ def as_json(report: Report) -> str:
         "chosen": _model(report.chosen),
         "others": [_model(one) for one in report.others],
         "machines": [{"name": one.name, **msgspec.to_builtins(one.even)} for one in report.machines],
+        "fine_tuned": None
+        if report.tuned is None
+        else {
+            "name": report.tuned.name,
+            **msgspec.to_builtins(report.tuned.found),
+            "call": report.tuned.per_call,
+            "remarks": report.tuned.remarks,
+        },
     }
     return msgspec.json.encode(value).decode()
 

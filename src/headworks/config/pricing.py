@@ -18,6 +18,7 @@ _PER_TOKEN = (
     "input", "cached_input", "cache_write", "cache_write_long", "output", "reasoning", "audio_input", "audio_output",
     "image_input", "image_output", "training",
 )  # fmt: skip
+_PER_UNIT = ("request", "web_search", "file_search", "audio_hour")
 _OUTPUT = frozenset({"output", "reasoning", "audio_output", "image_output"})
 _TIERS = {"batch": "batch_factor", "flex": "flex_factor", "priority": "priority_factor"}
 
@@ -90,14 +91,14 @@ def _machine(given: SelfHosted) -> Machine:
 
 def _own(given: OwnPrices) -> Prices:
     rates = {name: pico_usd(usd, per=MTOK) for name in _PER_TOKEN if (usd := getattr(given, name)) is not None}
-    request = None if given.request is None else pico_usd(given.request)
-    period = Period(rates=Rates(**rates, request=request))
+    units = {name: pico_usd(usd) for name in _PER_UNIT if (usd := getattr(given, name)) is not None}
+    period = Period(rates=Rates(**rates, **units))
     if (long := given.long_context) is not None:
         higher = {
             name: scaled(rate, long.output_factor if name in _OUTPUT else long.input_factor)
             for name, rate in rates.items()
         }
-        step = Step(above=long.above, rates=Rates(**higher, request=request))
+        step = Step(above=long.above, rates=Rates(**higher, **units))
         period = msgspec.structs.replace(period, steps=(step,))
     factors: dict[str, Decimal | None] = {tier: getattr(given, field) for tier, field in _TIERS.items()}
     tiers: dict[str, tuple[Period, ...]] = {

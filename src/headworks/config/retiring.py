@@ -10,6 +10,7 @@ from headworks.config.lock import LOCK_FILE, read_lock
 from headworks.config.naming import DETERMINISTIC, model_of_rung
 from headworks.config.project import Project
 from headworks.config.sections.models import TIER_ROLES
+from headworks.config.shape import Config
 from headworks.config.workloads import Workload
 from headworks.errors import ConfigError, Problem
 
@@ -82,12 +83,20 @@ _Named = tuple[str, Problem, str]
 def _of_config(project: Project) -> Iterator[_Named]:
     config = project.config
     for name, model in config.models.items():
-        yield f"{model.provider}/{model.model}", project.problem(("models", name, "model"), ""), ""
+        for number, target in enumerate(model.targets):
+            yield target.target, project.problem(("models", name, "targets", number), ""), ""
+        if not model.targets:
+            yield f"{model.provider}/{model.model}", project.problem(("models", name, "model"), ""), ""
+        for number, after in enumerate(model.fallback):
+            for target_name in _targets_of(config, after):
+                yield target_name, project.problem(("models", name, "fallback", number), ""), ""
     for role in TIER_ROLES:
-        bound = getattr(config.tiers, role)
-        found = None if bound is None else model_of_rung(config, role)
-        if found is not None:
-            yield f"{found.provider}/{found.model}", project.problem(("tiers", role), ""), ""
+        if getattr(config.tiers, role) is not None:
+            for target_name in _targets_of(config, role):
+                yield target_name, project.problem(("tiers", role), ""), ""
+    for name, provider in config.providers.items():
+        for number, listed in enumerate(provider.models or ()):
+            yield f"{name}/{listed}", project.problem(("providers", name, "models", number), ""), ""
 
 
 def _of_workloads(project: Project, workloads: Sequence[Workload]) -> Iterator[_Named]:
@@ -97,10 +106,12 @@ def _of_workloads(project: Project, workloads: Sequence[Workload]) -> Iterator[_
             (("ladder", number), rung) for number, rung in enumerate(contract.ladder)
         ]
         named += [(("fallback", number), rung) for number, rung in enumerate(contract.fallback)]
+        injection = contract.screening.injection
+        if injection is not None and injection.check is not None:
+            named.append((("screening", "injection", "check", "model"), injection.check.model))
         for place, rung in named:
-            model = None if rung == DETERMINISTIC else model_of_rung(project.config, rung)
-            if model is not None:
-                yield f"{model.provider}/{model.model}", workload.problem(place, ""), workload.name
+            for target in () if rung == DETERMINISTIC else _targets_of(project.config, rung):
+                yield target, workload.problem(place, ""), workload.name
 
 
 def _of_lock(project: Project) -> Iterator[_Named]:
@@ -110,6 +121,11 @@ def _of_lock(project: Project) -> Iterator[_Named]:
     except ConfigError:
         return  # the check of the lock tells
     for name, one in locked.items():
-        model = model_of_rung(project.config, one.model) if one.model else None
-        if model is not None:
-            yield f"{model.provider}/{model.model}", Problem(str(file), 0, 0, ""), name
+        for target in _targets_of(project.config, one.model) if one.model else ():
+            yield target, Problem(str(file), 0, 0, ""), name
+
+
+def _targets_of(config: Config, name: str) -> tuple[str, ...]:
+    """Each `provider/model` that a name stands for; none where it means none."""
+    model = model_of_rung(config, name)
+    return () if model is None else tuple(f"{provider}/{upstream}" for provider, upstream in model.pairs)

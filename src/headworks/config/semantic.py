@@ -1,12 +1,28 @@
 """Whether a semantic cache may be on: what was measured must be of today's golden set, prompt, threshold and model."""
 
 import hashlib
+import math
 from pathlib import Path
 
 from headworks.config.lock import SemanticEvidence
 from headworks.config.workloads import Workload
 
 _EVALS_FILE = "evals.yaml"
+
+_ALPHA = 0.05
+"""That of `evals.false_hits`, by which evidence is measured."""
+
+
+def needed_hits(most_false: float) -> int:
+    """How many independent hits, none of them false, show that false hits are rarer than allowed: each is of two golden
+    cases at least, which ask the same in other words."""
+    return math.floor(math.log(_ALPHA) / math.log1p(-most_false)) + 1
+
+
+def needed_text(most_false: float) -> str:
+    """The same in words."""
+    hits = needed_hits(most_false)
+    return f"it takes {hits} hits, none of them false: {hits} pairs of golden cases that ask the same"
 
 
 def file_hash(path: Path | None) -> str:
@@ -53,7 +69,9 @@ def why_not_semantic(
     """Why a workload's semantic cache must not be on; "" where it may. Arguments as for `basis_of`."""
     hint = f"`headworks cache measure {workload.name}` measures it"
     if evidence is None:
-        return f"how often it would give a wrong answer was never measured: {hint}"
+        cache = workload.contract.cache
+        needs = "" if cache is None or cache.semantic is None else f" ({needed_text(cache.semantic.most_false)})"
+        return f"how often it would give a wrong answer was never measured: {hint}{needs}"
     basis = basis_of(workload, prompt_hash=prompt_hash, model=model, likeness=likeness)
     changed = [words for name, words in _WORDS.items() if getattr(evidence, name) != basis[name]]
     if changed:

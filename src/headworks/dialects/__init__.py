@@ -14,6 +14,13 @@ from headworks.dialects.anthropic_relay import MessagesTail, read_messages_answe
 from headworks.dialects.bridging import BRIDGES, Bridge, TranslatedStream
 from headworks.dialects.errors import refusal_body, translated_error
 from headworks.dialects.gemini_relay import GeminiTail, read_gemini_answer
+from headworks.dialects.media_answers import (
+    MediaWatch,
+    read_compaction,
+    read_free_answer,
+    read_images_answer,
+    read_transcript,
+)
 from headworks.dialects.multipart import Form, read_form
 from headworks.dialects.reading import RequestHead, read_fields, read_head
 from headworks.dialects.sse import EventSplitter, ServerSentEvent, encode_event, parse_event
@@ -28,6 +35,7 @@ __all__ = [
     "EventSplitter",
     "Form",
     "GeminiTail",
+    "MediaWatch",
     "MessagesTail",
     "RequestHead",
     "ResponsesTail",
@@ -39,13 +47,17 @@ __all__ = [
     "encode_event",
     "parse_event",
     "read_chat_answer",
+    "read_compaction",
     "read_embeddings_answer",
     "read_fields",
     "read_form",
+    "read_free_answer",
     "read_gemini_answer",
     "read_head",
+    "read_images_answer",
     "read_messages_answer",
     "read_responses_answer",
+    "read_transcript",
     "refusal_body",
     "translated_error",
 ]

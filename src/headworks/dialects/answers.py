@@ -6,7 +6,7 @@ from headworks.calls import Failure, FailureKind
 from headworks.dialects.bridging import failure_of
 from headworks.dialects.canonical import UpstreamError
 from headworks.dialects.summary import AnswerSummary, Terminal
-from headworks.dialects.usage import ChatUsage, ResponsesUsage, read_chat_usage
+from headworks.dialects.usage import NO_TOOLS, ChatUsage, ResponsesUsage, read_chat_usage, with_tools
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -52,6 +52,7 @@ class _Response(msgspec.Struct, frozen=True):
     incomplete_details: _Incomplete | None = None
     error: _Error | None = None
     service_tier: str | None = None
+    tool_usage: msgspec.Raw = NO_TOOLS
 
 
 class _BareResponse(msgspec.Struct, frozen=True):
@@ -111,6 +112,9 @@ _decode_bare_response = msgspec.json.Decoder(_BareResponse).decode
 
 _decode_error = msgspec.json.Decoder(_ErrorBody).decode
 
+_FILE_SEARCH = b'"file_search_call"'
+"""In an item of the output, unescaped: nothing that a model writes can look like it."""
+
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -158,6 +162,8 @@ def read_responses_answer(body: bytes) -> AnswerSummary | Failure:
         except _UNREADABLE as error:
             return _invalid("a response", error)
     usage = answer.usage.stated() if isinstance(answer, _Response) and answer.usage is not None else None
+    if isinstance(answer, _Response) and (answer.tool_usage is not NO_TOOLS or len(answer.output) > 1):
+        usage = with_tools(usage, answer.tool_usage, sum(_FILE_SEARCH in bytes(item) for item in answer.output))
     status = answer.status or "completed"
     reason = answer.incomplete_details.reason if answer.incomplete_details is not None else None
     return AnswerSummary(

@@ -21,7 +21,7 @@ from headworks.dialects.canonical import (
     UrlCitation,
 )
 from headworks.dialects.reading import Fields
-from headworks.dialects.usage import ResponsesUsage, responses_usage
+from headworks.dialects.usage import NO_TOOLS, ResponsesUsage, responses_usage, with_tools
 
 
 class ResponseAnnotation(msgspec.Struct, frozen=True):
@@ -76,6 +76,7 @@ class ResponseObject(msgspec.Struct, frozen=True):
     status: str | None = None
     output: tuple[ResponseItem, ...] | None = None
     usage: msgspec.Raw = msgspec.Raw(b"null")
+    tool_usage: msgspec.Raw = NO_TOOLS
     incomplete_details: _Incomplete | None = None
     error: ResponseError | None = None
     service_tier: str | None = None
@@ -116,9 +117,10 @@ def decode_responses_answer(body: bytes, *, skips_hosted: bool = False) -> Model
         raise UnreadableAnswer("the answer is not a response: it is not JSON") from None
     if response.output is None and response.error is None:
         raise UnreadableAnswer("the answer is not a response: it has no output")
+    searches = sum(item.type == "file_search_call" for item in response.output or ())
     if skips_hosted and response.output is not None:
         response = msgspec.structs.replace(response, output=tuple(_without_hosted(response.output)))
-    return answer_of(response)
+    return answer_of(response, searches)
 
 
 def _without_hosted(output: tuple[ResponseItem, ...]) -> Iterator[ResponseItem]:
@@ -131,11 +133,17 @@ def _without_hosted(output: tuple[ResponseItem, ...]) -> Iterator[ResponseItem]:
         yield item
 
 
-def answer_of(response: ResponseObject) -> ModelAnswer | UpstreamError:
-    """The canonical form of a finished response."""
+def answer_of(response: ResponseObject, file_searches: int = 0) -> ModelAnswer | UpstreamError:
+    """The canonical form of a finished response.
+
+    Arguments:
+        file_searches: how often files were searched for it, which its usage does not say.
+    """
     usage = None
     try:
         usage = _decode_usage(response.usage).stated()
+        if response.tool_usage is not NO_TOOLS or file_searches:
+            usage = with_tools(usage, response.tool_usage, file_searches)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         usage = None  # null, or not a usage: then there is none
     identity = {"id": response.id or "", "model": response.model or ""}

@@ -23,7 +23,7 @@ from headworks.calls import Endpoint, UnreadableAnswer
 from headworks.dialects.endings import NUMBER_BEHIND_ALL, error_ending
 from headworks.dialects.sse import MAX_EVENT_BYTES, EventSplitter, parse_event, split_blocks
 from headworks.dialects.summary import AnswerSummary, Terminal
-from headworks.dialects.usage import ChatUsage, ResponsesUsage
+from headworks.dialects.usage import NO_TOOLS, ChatUsage, ResponsesUsage, with_tools
 
 MAX_TEXT = 8 * 1024 * 1024
 """Of a stream's text, this many characters are kept for counting: ten times what today's models can generate."""
@@ -381,6 +381,7 @@ class _Response(msgspec.Struct, frozen=True):
     incomplete_details: _Incomplete | None = None
     error: _Error | None = None
     service_tier: str | None = None
+    tool_usage: msgspec.Raw = NO_TOOLS
 
 
 class _Event(msgspec.Struct, frozen=True):
@@ -426,6 +427,8 @@ _OPENING = frozenset(
 )
 """What comes before the first content."""
 
+_FILE_SEARCHED = "response.file_search_call.completed"
+
 
 class ResponsesTail:
     """The tail of a Responses stream; it ends with `response.completed`, `.incomplete`, `.failed` or `error`.
@@ -436,6 +439,7 @@ class ResponsesTail:
 
     __slots__ = (
         "_error_code",
+        "_file_searches",
         "_has_begun",
         "_head",
         "_head_length",
@@ -459,6 +463,7 @@ class ResponsesTail:
         self._head_length = 0
         self._last = b""  # ends with the last event that went on: where its number is read if it is ever asked for
         self._response = _Response()
+        self._file_searches = 0
         self._usage: ResponsesUsage | None = None
         self._error_code = ""
         self._terminal: Terminal = "none"
@@ -496,6 +501,7 @@ class ResponsesTail:
                 self._look(event)
             elif event.type not in _OPENING:
                 self._has_begun = True
+                self._file_searches += event.type == _FILE_SEARCHED
             return chunk
         return self._feed_slowly(chunk)
 
@@ -508,6 +514,9 @@ class ResponsesTail:
         """What the stream has said so far."""
         response = self._response
         finish_reason = ""
+        usage = self._usage.stated() if self._usage is not None else None
+        if response.tool_usage is not NO_TOOLS or self._file_searches:
+            usage = with_tools(usage, response.tool_usage, self._file_searches)
         if self.is_complete:
             finish_reason = "failed" if self._terminal in ("error", "failed") else response.status or self._terminal
             if response.incomplete_details is not None and response.incomplete_details.reason:
@@ -516,7 +525,7 @@ class ResponsesTail:
             response_id=response.id or "",
             served_model=response.model or "",
             finish_reason=finish_reason,
-            usage=self._usage.stated() if self._usage is not None else None,
+            usage=usage,
             terminal=self._terminal,
             error_code=self._error_code,
             text=self._text.whole(),
@@ -552,6 +561,7 @@ class ResponsesTail:
             self._text.write(event.delta)
         if event.type not in _OPENING:
             self._has_begun = True
+            self._file_searches += event.type == _FILE_SEARCHED
         if event.response is not None:
             self._response = event.response
             if event.response.usage is not None:

@@ -11,18 +11,27 @@ from typing import Annotated
 
 import msgspec
 
-from headworks.calls import Usage
+from headworks.calls import Extras, Usage, both_extras, extras_of
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+class _WriteDetails(msgspec.Struct, frozen=True):
+    ttl_12h_tokens: Count | None = None
 
 
 class _InputDetails(msgspec.Struct, frozen=True):
     cached_tokens: Count | None = None
     cache_write_tokens: Count | None = None
+    cache_write_tokens_details: _WriteDetails | None = None
+    audio_tokens: Count | None = None
+    image_tokens: Count | None = None
 
 
 class _OutputDetails(msgspec.Struct, frozen=True):
     reasoning_tokens: Count | None = None
+    audio_tokens: Count | None = None
+    image_tokens: Count | None = None
 
 
 _UNSAID = msgspec.Raw(b"")
@@ -115,8 +124,60 @@ class ResponsesUsage(msgspec.Struct, frozen=True):
         return _with_charge(usage, self) if self.cost is not _UNSAID else usage
 
 
+class _Searches(msgspec.Struct, frozen=True):
+    num_requests: Count | None = None
+
+
+class _Drawing(msgspec.Struct, frozen=True):
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+
+
+class _ToolUsage(msgspec.Struct, frozen=True):
+    """The `tool_usage` of a response: what tools at the provider have used beside the model's own usage."""
+
+    web_search: _Searches | None = None
+    image_gen: _Drawing | None = None
+
+
+_decode_tools = msgspec.json.Decoder(_ToolUsage).decode
+
+NO_TOOLS = msgspec.Raw(b"")
+"""Of a response that does not say what tools have used."""
+
+
+def with_tools(usage: Usage | None, tools: msgspec.Raw, file_searches: int = 0) -> Usage | None:
+    """The usage with what the provider's tools have used. What one draws is another model's, at a price of its own.
+
+    Arguments:
+        tools: `tool_usage` of the response.
+        file_searches: how often files were searched, which it does not say.
+    """
+    if usage is None:
+        return None
+    try:
+        used = _decode_tools(tools) if tools else _ToolUsage()
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        used = _ToolUsage()  # null, or what others call so
+    searches, drawing = used.web_search, used.image_gen
+    extras = extras_of(
+        web_searches=None if searches is None else searches.num_requests,
+        file_searches=file_searches,
+        foreign_tokens=None if drawing is None else (drawing.input_tokens or 0) + (drawing.output_tokens or 0),
+    )
+    return usage if extras is None else msgspec.structs.replace(usage, extras=both_extras(usage.extras, extras))
+
+
 class _ThinkingDetails(msgspec.Struct, frozen=True):
     thinking_tokens: Count | None = None
+
+
+class _CacheCreation(msgspec.Struct, frozen=True):
+    ephemeral_1h_input_tokens: Count | None = None
+
+
+class _ServerTools(msgspec.Struct, frozen=True):
+    web_search_requests: Count | None = None
 
 
 class MessagesUsage(msgspec.Struct, frozen=True):
@@ -128,6 +189,8 @@ class MessagesUsage(msgspec.Struct, frozen=True):
     output_tokens: Count | None = None
     output_tokens_details: _ThinkingDetails | None = None
     service_tier: str | None = None
+    cache_creation: _CacheCreation | None = None
+    server_tool_use: _ServerTools | None = None
 
     def updated(self, later: "MessagesUsage") -> "MessagesUsage":
         """These figures, with those that a later event states."""
@@ -151,6 +214,15 @@ class MessagesUsage(msgspec.Struct, frozen=True):
             self.output_tokens or 0,
             0 if details is None else details.thinking_tokens or 0,
             "provider",
+            -1,
+            self._extras() if self.cache_creation is not None or self.server_tool_use is not None else None,
+        )
+
+    def _extras(self) -> Extras | None:
+        written, tools = self.cache_creation, self.server_tool_use
+        return extras_of(
+            long_cache_write_tokens=None if written is None else written.ephemeral_1h_input_tokens,
+            web_searches=None if tools is None else tools.web_search_requests,
         )
 
 
@@ -165,21 +237,36 @@ def read_messages_usage(raw: msgspec.Raw) -> MessagesUsage | None:
         return None
 
 
+class _Modality(msgspec.Struct, frozen=True, rename="camel"):
+    modality: str = ""
+    token_count: Count | None = None
+
+
+_Modalities = tuple[_Modality, ...]
+
+
 class GeminiUsage(msgspec.Struct, frozen=True, rename="camel"):
     """The `usageMetadata` of Google's API. What is read from the cache is part of the prompt; what was thought is not
-    part of the candidates, and what tools were given is not part of the prompt."""
+    part of the candidates, and what tools were given is not part of the prompt. The details say of each of them how
+    many are text, sound, images and video ("Understand and count tokens", 2026-11)."""
 
     prompt_token_count: Count | None = None
     cached_content_token_count: Count | None = None
     candidates_token_count: Count | None = None
     thoughts_token_count: Count | None = None
     tool_use_prompt_token_count: Count | None = None
+    prompt_tokens_details: _Modalities | None = None
+    cache_tokens_details: _Modalities | None = None
+    candidates_tokens_details: _Modalities | None = None
+    tool_use_prompt_tokens_details: _Modalities | None = None
 
     def stated(self) -> Usage | None:
         """The figures in our convention; None when there are none."""
         if self.prompt_token_count is None and self.candidates_token_count is None:
             return None
         thoughts = self.thoughts_token_count or 0
+        read = (*(self.prompt_tokens_details or ()), *(self.tool_use_prompt_tokens_details or ()))
+        written, cached = self.candidates_tokens_details or (), self.cache_tokens_details or ()
         return Usage(
             (self.prompt_token_count or 0) + (self.tool_use_prompt_token_count or 0),
             self.cached_content_token_count or 0,
@@ -187,7 +274,24 @@ class GeminiUsage(msgspec.Struct, frozen=True, rename="camel"):
             (self.candidates_token_count or 0) + thoughts,
             thoughts,
             "provider",
+            -1,
+            extras_of(
+                audio_input_tokens=_of_modality(read, "AUDIO"),
+                image_input_tokens=_of_modality(read, "IMAGE"),
+                video_input_tokens=_of_modality(read, "VIDEO"),
+                cached_audio_tokens=_of_modality(cached, "AUDIO"),
+                cached_image_tokens=_of_modality(cached, "IMAGE"),
+                audio_output_tokens=_of_modality(written, "AUDIO"),
+                image_output_tokens=_of_modality(written, "IMAGE"),
+                video_output_tokens=_of_modality(written, "VIDEO"),
+            )
+            if read or written
+            else None,
         )
+
+
+def _of_modality(details: _Modalities, modality: str) -> int:
+    return sum(one.token_count or 0 for one in details if one.modality == modality)
 
 
 _decode_gemini_usage = msgspec.json.Decoder(GeminiUsage).decode
@@ -199,6 +303,11 @@ def read_gemini_usage(raw: msgspec.Raw) -> Usage | None:
         return _decode_gemini_usage(raw).stated()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
+
+
+class _CacheDetail(msgspec.Struct, frozen=True, rename="camel"):
+    ttl: str = ""
+    input_tokens: Count | None = None
 
 
 class ConverseUsage(msgspec.Struct, frozen=True, rename="camel"):
@@ -213,6 +322,7 @@ class ConverseUsage(msgspec.Struct, frozen=True, rename="camel"):
     total_tokens: Count | None = None
     cache_read_input_tokens: Count | None = None
     cache_write_input_tokens: Count | None = None
+    cache_details: tuple[_CacheDetail, ...] | None = None
 
     def stated(self) -> Usage | None:
         """The figures in our convention; None when there are none."""
@@ -221,7 +331,18 @@ class ConverseUsage(msgspec.Struct, frozen=True, rename="camel"):
         inputs, outputs = self.input_tokens or 0, self.output_tokens or 0
         cached, written = self.cache_read_input_tokens or 0, self.cache_write_input_tokens or 0
         is_within = self.total_tokens == inputs + outputs and cached + written <= inputs
-        return Usage(inputs if is_within else inputs + cached + written, cached, written, outputs, 0, "provider")
+        whole = inputs if is_within else inputs + cached + written
+        long = sum(one.input_tokens or 0 for one in self.cache_details or () if one.ttl == "1h")
+        return Usage(
+            whole,
+            cached,
+            written,
+            outputs,
+            0,
+            "provider",
+            -1,
+            extras_of(long_cache_write_tokens=long) if long else None,
+        )
 
 
 _decode_converse_usage = msgspec.json.Decoder(ConverseUsage).decode
@@ -296,6 +417,21 @@ def _usage(
         return None
     of_input = input_details or _NO_INPUT
     of_output = output_details or _NO_OUTPUT
+    extras, written = None, of_input.cache_write_tokens_details
+    if (
+        written is not None
+        or of_input.audio_tokens
+        or of_input.image_tokens
+        or of_output.audio_tokens
+        or of_output.image_tokens
+    ):
+        extras = extras_of(
+            long_cache_write_tokens=None if written is None else written.ttl_12h_tokens,
+            audio_input_tokens=of_input.audio_tokens,
+            image_input_tokens=of_input.image_tokens,
+            audio_output_tokens=of_output.audio_tokens,
+            image_output_tokens=of_output.image_tokens,
+        )
     return Usage(
         inputs or 0,
         of_input.cached_tokens or 0,
@@ -303,4 +439,6 @@ def _usage(
         outputs or 0,
         of_output.reasoning_tokens or 0,
         "provider",
+        -1,
+        extras,
     )

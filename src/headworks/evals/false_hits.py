@@ -8,7 +8,6 @@ interval of false hits among those is exact (Clopper and Pearson 1934).
 """
 
 import hashlib
-import math
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
@@ -165,8 +164,3 @@ def recommend(
     alpha = ALPHA / len(THRESHOLDS)
     good = [one for one in THRESHOLDS if rate_at(one, probes, pairs, false, alpha).upper < most_false]
     return min(good, default=None)
-
-
-def needed_hits(most_false: float) -> int:
-    """How many independent hits, none of them false, show that false hits are rarer than allowed."""
-    return math.floor(math.log(ALPHA) / math.log1p(-most_false)) + 1

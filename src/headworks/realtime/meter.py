@@ -15,12 +15,14 @@ from typing import Protocol
 
 import msgspec
 
-from headworks.calls import NO_USAGE, Failure, FailureKind, Usage
+from headworks.calls import NO_USAGE, Extras, Failure, FailureKind, Usage, both_extras
 from headworks.catalogue import Cost, TargetPrice
 from headworks.realtime.events import ClientEvent, EventError, EventUsage
 from headworks.realtime.usage import Used, used_by_response, used_by_transcription
 
 _SHORT = Failure(FailureKind.BUDGET, "money for one more response is being set aside: ask again in a moment")
+
+_NOTHING = Extras()
 
 _MOST_WAITING = 64
 """Responses that may be asked for ahead. What is beyond is refused: each is money."""
@@ -70,12 +72,13 @@ class Sums(msgspec.Struct):
     price_version: str = ""
     responses: int = 0
     is_told: bool = False
+    extras: Extras | None = None
 
     def usage(self) -> Usage:
         """As a record has it."""
         if not self.is_told:
             return NO_USAGE
-        return Usage(self.input_tokens, self.cached_tokens, 0, self.output_tokens, 0, "provider")
+        return Usage(self.input_tokens, self.cached_tokens, 0, self.output_tokens, 0, "provider", extras=self.extras)
 
 
 class Meter:
@@ -206,6 +209,8 @@ class Meter:
         sums.input_tokens += usage.input_tokens
         sums.cached_tokens += min(usage.cached_tokens, usage.input_tokens)
         sums.output_tokens += usage.output_tokens
+        if used.extras != _NOTHING:
+            sums.extras = both_extras(sums.extras, used.extras)
         cost = self._cost(used, price)
         if cost is None or not cost.is_complete:
             sums.cost_pico = -1

@@ -109,7 +109,7 @@ class LedgerSums:
     ) -> None:
         self._book_of = book_of
         self._baseline_of = baseline_of
-        self._prices: dict[tuple[str, str, str], TargetPrice | None] = {}
+        self._prices: dict[tuple[str, str, str, bool], TargetPrice | None] = {}
         self._sums: dict[tuple[str, str, Baseline | None], _Sums] = {}
         self._left_out: dict[tuple[str, str, LeftOut], list[int]] = {}
         self._versions: set[str] = set()
@@ -147,22 +147,20 @@ class LedgerSums:
     def _compare(self, record: Record) -> LeftOut | None:
         if record.cost_pico is None:
             return "unknown cost"
-        price = self._price(record.price_version, record.provider, record.model)
+        is_batch = record.endpoint == Endpoint.BATCHES
+        price = self._price(record.price_version, record.provider, record.model, is_batch=is_batch)
         if price is None:
             return "no price table"
-        usage = Usage(
-            record.input_tokens,
-            record.cached_tokens,
-            record.cache_write_tokens,
-            record.output_tokens,
-            record.reasoning_tokens,
-            record.usage_source,
-        )
+        usage = record.usage
         own = price.cost(usage, at_us=record.opened_us, tier=record.service_tier)
         if own is None or own.total != record.cost_pico:
             return "not itemised"
         named = self._baseline_of(record.workload) if record.endpoint in _GENERATING else None
-        baseline = price if named is None else self._price(record.price_version, named.provider, named.model)
+        baseline = (
+            price
+            if named is None
+            else self._price(record.price_version, named.provider, named.model, is_batch=is_batch)
+        )
         assert baseline is not None, "the table is there"
         saving = saving_of(usage, price, baseline, at_us=record.opened_us, tier=record.service_tier)
         if saving is None:
@@ -172,12 +170,15 @@ class LedgerSums:
         sums.take(record, usage, price, saving, own.tier)
         return None
 
-    def _price(self, version: str, provider: str, model: str) -> TargetPrice | None:
-        which = (version, provider, model)
+    def _price(self, version: str, provider: str, model: str, *, is_batch: bool) -> TargetPrice | None:
+        """The prices of a target. A batch is one record of many calls: together they are long, and none of them was, or
+        their cost is another than this."""
+        which = (version, provider, model, is_batch)
         if which not in self._prices:
             book = self._book_of(version)
             # A record names the pool, too (`openai:eu`); prices are the provider's.
-            self._prices[which] = None if book is None else book.for_target(provider.partition(":")[0], model)
+            found = None if book is None else book.for_target(provider.partition(":")[0], model)
+            self._prices[which] = found.of_short_calls() if found is not None and is_batch else found
         return self._prices[which]
 
 
@@ -202,11 +203,12 @@ class _Sums:
         if tier != STANDARD:
             self.tiers[tier] = self.tiers.get(tier, 0) + saving.tier
         if usage.cached_tokens or usage.cache_write_tokens:
-            written = self._input_cost(record, price, Usage(usage.input_tokens, 0, usage.cache_write_tokens))
-            plain = self._input_cost(record, price, Usage(usage.input_tokens))
-            whole = self._input_cost(
-                record, price, Usage(usage.input_tokens, usage.cached_tokens, usage.cache_write_tokens)
+            read = msgspec.structs.replace(usage, output_tokens=0, reasoning_tokens=0)
+            written = self._input_cost(record, price, msgspec.structs.replace(read, cached_tokens=0))
+            plain = self._input_cost(
+                record, price, msgspec.structs.replace(read, cached_tokens=0, cache_write_tokens=0)
             )
+            whole = self._input_cost(record, price, read)
             self.writes += written - plain
             self.reads += written - whole
         if record.finish_reason in _CUT:

@@ -20,6 +20,7 @@ from headworks.workloads.estimating import (
 )
 from headworks.workloads.facts import Facts, ModelFact, read_facts
 from headworks.workloads.files import check_files
+from headworks.workloads.fine_tuning import PayOff, pay_off
 from headworks.workloads.plan import Decision, Plan, PlanSection, Source, Traffic
 from headworks.workloads.planning import derive
 from headworks.workloads.scaffold import Answers, first_files
@@ -38,6 +39,7 @@ __all__ = [
     "Load",
     "ModelFact",
     "Parts",
+    "PayOff",
     "Plan",
     "PlanSection",
     "Sensitivity",
@@ -50,6 +52,7 @@ __all__ = [
     "estimate",
     "first_files",
     "fixed",
+    "pay_off",
     "read_facts",
     "steps_of",
 ]

@@ -91,6 +91,13 @@ class OwnPrices(Section, frozen=True):
     image_input: Annotated[Usd | None, Meta(description="Images in. Left out: as input.")] = None
     image_output: Annotated[Usd | None, Meta(description="Images out. Left out: as output.")] = None
     request: Annotated[Usd | None, Meta(description="Dollars for each request as such.")] = None
+    web_search: Annotated[
+        Usd | None, Meta(description="Dollars for each web search. Left out: calls that search have no known cost.")
+    ] = None
+    file_search: Annotated[Usd | None, Meta(description="The same for searches of files at the provider.")] = None
+    audio_hour: Annotated[
+        Usd | None, Meta(description="Dollars for an hour of sound, of models that are billed by time.")
+    ] = None
     training: Annotated[
         Usd | None,
         Meta(description="Tokens of a fine-tuning job, in each pass over them. Left out: what jobs cost is not known."),

@@ -12,11 +12,13 @@ import msgspec
 from headworks.calls import (
     AuditEvent,
     Caller,
+    Extras,
     ObjectNote,
     Opened,
     Outcome,
     OutcomeReport,
     Settled,
+    Usage,
     UsageSource,
     Verdict,
 )
@@ -50,13 +52,17 @@ __all__ = [
 ]
 
 
+_decode_extras = msgspec.json.Decoder(Extras).decode
+
+
 class Record(msgspec.Struct, frozen=True):
     """One settled call as the store knows it. Fields as in `calls.Opened` and `calls.Settled`.
 
     `seq` grows in the order in which calls came into the store. A *lost* call has status 0, no times, no usage and
     `error_code` "lost": its process died, and what became of it upstream is not known. `cost_pico` is None where the
     cost is not known, as it is of every call that an earlier release recorded. `cache_age_s` is None unless the answer
-    was an earlier call's: how old it was. `cache_saved_pico` is what that call cost, None where nobody knows.
+    was an earlier call's: how old it was. `cache_saved_pico` is what that call cost, None where nobody knows. `extras`
+    is JSON, "" where there are none.
     """
 
     seq: int
@@ -104,6 +110,20 @@ class Record(msgspec.Struct, frozen=True):
     service_tier: str
     cache_age_s: int | None
     cache_saved_pico: int | None
+    extras: str
+
+    @property
+    def usage(self) -> Usage:
+        """What it used."""
+        return Usage(
+            self.input_tokens,
+            self.cached_tokens,
+            self.cache_write_tokens,
+            self.output_tokens,
+            self.reasoning_tokens,
+            self.usage_source,
+            extras=_decode_extras(self.extras) if self.extras else None,
+        )
 
 
 class Progress(msgspec.Struct, frozen=True):

@@ -243,6 +243,8 @@ MIGRATIONS = (
     ALTER TABLE calls ADD COLUMN cache_age_s bigint;
     ALTER TABLE calls ADD COLUMN cache_saved_pico bigint
     """,
+    # What some calls use beyond tokens of text: `calls.Extras` as JSON.
+    """ALTER TABLE calls ADD COLUMN extras text COLLATE "C" NOT NULL DEFAULT ''""",
 )
 
 

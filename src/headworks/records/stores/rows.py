@@ -74,6 +74,7 @@ def row_of(call: Settled, cached: tuple[int, int] | None = None) -> Row:
         call.service_tier[:_MOST_TIER],
         None if age_s is None else _bounded(age_s),
         saved_pico if 0 <= saved_pico <= _MOST else None,
+        "" if call.extras is None else _encode_json(call.extras).decode(),
     )
 
 
@@ -83,6 +84,7 @@ def prefix_expires_us(opened_us: int) -> int:
 
 
 _encode = msgspec.msgpack.Encoder().encode
+_encode_json = msgspec.json.Encoder().encode
 
 
 def kept_opened(opened: Opened) -> bytes:

@@ -217,4 +217,6 @@ MIGRATIONS = (
     ALTER TABLE calls ADD COLUMN cache_age_s INTEGER;
     ALTER TABLE calls ADD COLUMN cache_saved_pico INTEGER
     """,
+    # What some calls use beyond tokens of text: `calls.Extras` as JSON.
+    "ALTER TABLE calls ADD COLUMN extras TEXT NOT NULL DEFAULT ''",
 )
