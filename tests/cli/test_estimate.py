@@ -165,14 +165,19 @@ def test_a_machine_of_one_s_own_has_a_break_even_or_never(ask, found):
         ((*NEW, "--compare"), "there is no ladder to compare with"),
         ((*NEW, "--long-share", "0.5"), "go together"),
         ((*NEW, "--gpu-hour", "2"), "a machine needs --gpu-hour and --output-tokens-per-s"),
-        (("--model", "no-such-model", *NEW[2:]), "no model is called"),
     ],
 )
-def test_what_is_missing_or_wrong_is_said(ask, flags, says):
+def test_what_is_missing_is_wrong_usage(ask, flags, says):
     code, _, err = ask(*flags)
 
-    assert code == 1
+    assert code == 2
     assert says in err
+
+
+def test_a_model_that_nobody_knows_is_said(ask):
+    code, _, err = ask("--model", "no-such-model", *NEW[2:])
+
+    assert (code, "no model is called" in err) == (1, True)
 
 
 @pytest.mark.parametrize("flag", [("--cache-share", "1.2"), ("--calls-per-day", "9..3"), ("--input-tokens", "many")])

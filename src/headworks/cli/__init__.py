@@ -3,7 +3,8 @@
 A command module offers two functions:
 
 - `arguments(parser)` declares its flags (and sub-commands) on an `argparse` parser;
-- `run(options)` does the work and returns the exit code: 0 well, 1 a problem that it has printed, 2 wrong usage.
+- `run(options)` does the work and returns the exit code, one of `EXIT_CODES`. It raises `UsageError` for words and
+  flags that cannot be meant together, and any other error of ours for what fails.
 
 The module's docstring is the command's help text; its first line stands in the list of commands. Modules are
 imported only when their command is called, so that `headworks --help` stays quick.
@@ -16,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from headworks._version import __version__
-from headworks.cli.parsing import Parser
+from headworks.cli.parsing import Parser, UsageError
 from headworks.errors import HeadworksError
 from headworks.secret_source import ask_managers_with
 
@@ -55,22 +56,34 @@ COMMANDS: dict[str, str] = {
 """Command names, in the order of help, with their one-line summaries; the module of each has the same name."""
 
 
+EXIT_CODES: dict[int, str] = {
+    0: "done; where a command judges, the judgement is good",
+    1: "something failed, is not there, or the judgement is bad; it was printed",
+    2: "wrong usage: words or flags that mean nothing, alone or together; nothing was done",
+    3: "`eval --changed`, `eval compare` and `migrate`: the evidence is too thin to judge",
+    130: "stopped by Ctrl-C",
+}
+"""What a command's exit code means, of every command."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line; returns the exit code, one of `EXIT_CODES`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), "")
-    parser = _parser(chosen)
-    options = parser.parse_args(arguments)
-    if not options.command:
-        parser.print_help()
-        return 0
-    ask_managers_with(functools.partial(_ask_manager, getattr(options, "config", None) or Path("headworks.yaml")))
     try:
+        parser = _parser(chosen)
+        options = parser.parse_args(arguments)
+        if not options.command:
+            parser.print_help()
+            return 0
+        ask_managers_with(functools.partial(_ask_manager, getattr(options, "config", None) or Path("headworks.yaml")))
         code: int = options.run(options)
     except HeadworksError as error:
-        print(f"headworks {options.command}: {error}", file=sys.stderr)
-        return 1
+        print(f"headworks {chosen}: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # the terminal has shown ^C, maybe in a line that was under way
         return 130
     except BrokenPipeError:
         # The reader (`head`, `less`) has seen enough; what is left to flush has nowhere to go.

@@ -15,6 +15,7 @@ from headworks.cli.audit_logs import logs_flag, run_over_logs
 from headworks.cli.audit_show import as_lines, print_entries, print_verdict
 from headworks.cli.lines import json_line, note
 from headworks.cli.moments import MOMENT_FORM, day, iso, moment
+from headworks.cli.parsing import UsageError
 from headworks.cli.state import desk_of, load_project, tell_audit
 from headworks.cli.tables import plain
 from headworks.errors import CommandError
@@ -127,9 +128,7 @@ def run(options: argparse.Namespace) -> int:
     if getattr(options, "log", None):
         is_search = options.action != "verify"
         if not is_search and options.archive:
-            raise CommandError(
-                "give either --log, for logs with their ledgers, or --archive, for a copy of one archive"
-            )
+            raise UsageError("give either --log, for logs with their ledgers, or --archive, for a copy of one archive")
         keys = [] if is_search else [_signer(text) for text in options.public_key]
         return run_over_logs(project, terms, options, _asked(options), _search(options) if is_search else None, keys)
     return _Audit(project, terms, options).do()
@@ -142,7 +141,7 @@ def _verify_apart(options: argparse.Namespace) -> int:
     signers = [_signer(text) for text in options.public_key]
     if options.proof:
         if not signers:
-            raise CommandError("--proof needs --public-key: `headworks audit public-key` prints it")
+            raise UsageError("--proof needs --public-key: `headworks audit public-key` prints it")
         return _verify_proof(options, signers)
     from headworks.admin.audit import anchored
 
@@ -252,7 +251,7 @@ class _Audit:
         out = sys.stdout.buffer
         if options.format == "sealed":
             if search.asks_for_content:
-                raise CommandError("sealed entries are not opened: only --since, --until, --what and --outcome select")
+                raise UsageError("sealed entries are not opened: only --since, --until, --what and --outcome select")
             for line in reader.sealed(search):
                 out.write(line + b"\n")
         else:
@@ -281,7 +280,7 @@ class _Audit:
             print(f"{released.hold_id} is ended")
             return
         if not (options.user or options.workload or options.all):
-            raise CommandError("say what is held: --user, --workload or --all")
+            raise UsageError("say what is held: --user, --workload or --all")
         now_us = time.time_ns() // 1000
         by = getpass.getuser()
         placed = ledger.hold(user=options.user, workload=options.workload, reason=options.reason, by=by, now_us=now_us)
@@ -355,6 +354,6 @@ def _asked(options: argparse.Namespace) -> dict[str, str | int]:
 
 def _agrees() -> bool:
     if not sys.stdin.isatty():
-        raise CommandError("erasing cannot be undone: say --yes if that is meant")
+        raise UsageError("erasing cannot be undone: say --yes if that is meant")
     print("This cannot be undone. Erase? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headworks.cli.moments import DURATION_FORM, parse_duration
-from headworks.errors import CommandError
+from headworks.cli.parsing import UsageError
 
 if TYPE_CHECKING:
     from headworks.catalogue import Machine
@@ -164,13 +164,13 @@ def _question(
         name: value for name in (*_COUNTS, *_SHARES) if (value := getattr(options, name)) is not None
     }
     if (options.long_share is None) != (options.long_input_tokens is None):
-        raise CommandError("--long-share and --long-input-tokens go together")
+        raise UsageError("--long-share and --long-input-tokens go together")
     if options.name is None:
         if options.model is None:
-            raise CommandError("name a workload, or a model with --model")
+            raise UsageError("name a workload, or a model with --model")
         missing = [_flag(name) for name in ("calls_per_day", "input_tokens", "output_tokens") if name not in flags]
         if missing:
-            raise CommandError(f"without a workload, {' and '.join(missing)} must say how much there is to do")
+            raise UsageError(f"without a workload, {' and '.join(missing)} must say how much there is to do")
         names = _compared(options, _tiers(offers))
         offer = offers.find(options.model)
         return offer.name, offer, names, from_flags(flags, tier=options.tier), []
@@ -190,7 +190,7 @@ def _compared(options: argparse.Namespace, default: tuple[str, ...]) -> tuple[st
     if options.compare is None:
         return ()
     if not options.compare and not default:
-        raise CommandError("there is no ladder to compare with: name models after --compare")
+        raise UsageError("there is no ladder to compare with: name models after --compare")
     return tuple(options.compare) or default
 
 
@@ -223,10 +223,10 @@ def _machines(options: argparse.Namespace, offers: "Offers") -> "dict[str, Machi
                     busy_percent=own.busy_percent,
                 )
     if (options.gpu_hour is None) != (options.output_tokens_per_s is None):
-        raise CommandError("a machine needs --gpu-hour and --output-tokens-per-s")
+        raise UsageError("a machine needs --gpu-hour and --output-tokens-per-s")
     if options.gpu_hour is not None:
         if options.busy_percent > 100:
-            raise CommandError("--busy-percent is at most 100")
+            raise UsageError("--busy-percent is at most 100")
         found["own machine"] = Machine(
             gpu_hour_usd=options.gpu_hour,
             output_tokens_per_s=options.output_tokens_per_s,

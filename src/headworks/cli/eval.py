@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING
 
 from headworks.cli.lines import json_line, no_golden_set, note
 from headworks.cli.moments import iso
+from headworks.cli.parsing import UsageError
 from headworks.cli.tables import GREY, Cell, Table, has_colours, plain
 from headworks.errors import CommandError
 
@@ -110,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
     if options.what == "show":
         return _show(project, options)
     if options.run_id:
-        raise CommandError(f"`{plain(options.run_id)}` means nothing here; to go on with a run: --resume RUN")
+        raise UsageError(f"`{plain(options.run_id)}` means nothing here; to go on with a run: --resume RUN")
     return _eval(project, options)
 
 
@@ -121,27 +122,25 @@ def _check_flags(options: argparse.Namespace) -> None:
         CommandError: one of them does.
     """
     if options.changed and (options.run_id or options.arm or options.resume or options.repeats > 1):
-        raise CommandError("--changed takes at most a workload; its arms are the old and the new, asked once")
+        raise UsageError("--changed takes at most a workload; its arms are the old and the new, asked once")
     if options.changed and options.what in ("compare", "show", "list"):
-        raise CommandError(f"--changed and `{options.what}` are two commands")
+        raise UsageError(f"--changed and `{options.what}` are two commands")
     if options.base is not None and not options.changed:
-        raise CommandError("--base belongs to --changed: headworks eval --changed --base REF")
+        raise UsageError("--base belongs to --changed: headworks eval --changed --base REF")
     if options.release and not options.changed:
-        raise CommandError("--release belongs to --changed: headworks eval --changed --release")
+        raise UsageError("--release belongs to --changed: headworks eval --changed --release")
     if options.split != "deciding" and (options.changed or options.what in ("compare", "show", "list")):
-        raise CommandError("--split belongs to a run of a workload: what is compared is what decides")
+        raise UsageError("--split belongs to a run of a workload: what is compared is what decides")
     if options.resume is not None and options.split != "deciding":
-        raise CommandError("--resume goes on with the cases that the run has: leave --split out")
+        raise UsageError("--resume goes on with the cases that the run has: leave --split out")
     if options.other and options.what != "compare":
-        raise CommandError(f"`{plain(options.other)}` means nothing here")
+        raise UsageError(f"`{plain(options.other)}` means nothing here")
     if options.outcome and options.what != "compare":
-        raise CommandError(
+        raise UsageError(
             "--outcome belongs to `compare`: headworks eval compare WORKLOAD --outcome NAME --arm A --arm B"
         )
     if not options.what and not options.changed:
-        raise CommandError(
-            "say a workload, `compare`, `show` or `list`; or --changed. `headworks eval --help` explains"
-        )
+        raise UsageError("say a workload, `compare`, `show` or `list`; or --changed. `headworks eval --help` explains")
 
 
 # -- run --------------------------------------------------------------------------------------------------------------
@@ -178,11 +177,11 @@ def _what_to_run(
     if options.resume is None:
         return options.arm or [ArmSpec()], None
     if options.arm:
-        raise CommandError("--resume goes on with the arms that the run has: leave --arm out")
+        raise UsageError("--resume goes on with the arms that the run has: leave --arm out")
     path = find_run(folder, options.resume)
     manifest = read_manifest(path)
     if manifest.workload != workload.name:
-        raise CommandError(f"the run {manifest.run} is of the workload {plain(manifest.workload)}")
+        raise UsageError(f"the run {manifest.run} is of the workload {plain(manifest.workload)}")
     return [arm_again(arm.parameters) for arm in manifest.arms], path
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headworks.cli.lines import json_line, no_golden_set, note
+from headworks.cli.parsing import UsageError
 from headworks.cli.tables import RED, YELLOW, Cell, Table, has_colours, plain
 from headworks.errors import CommandError
 
@@ -186,14 +187,14 @@ def _import(project: "Project", options: argparse.Namespace) -> int:
     from headworks.evals.golden.importers import save_cases
 
     if options.split is not None and options.source == "calls":
-        raise CommandError("--split goes with `--from candidates`: cases from calls are read by a person first")
+        raise UsageError("--split goes with `--from candidates`: cases from calls are read by a person first")
     workload = find_workload(project, options.workload)
     if options.source == "calls":
         from headworks.cli.golden_calls import write_candidates
 
         return write_candidates(project, workload, options)
     if options.file is None:
-        raise CommandError(f"--from {options.source} needs a file to read")
+        raise UsageError(f"--from {options.source} needs a file to read")
     found = _read(options)
     path = workload.files.golden or workload.folder / "golden.jsonl"
     cases = found.cases

@@ -7,12 +7,18 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from headworks.errors import CommandError
+
 _WIDEST = 118
 _INVALID = re.compile(
     r"argument (?P<name>.+?): invalid choice: '(?P<word>.*?)' \(choose from (?P<valid>.*)\)", re.DOTALL
 )
 _FLAG = r"--[a-z][a-z-]*"
 _UNKNOWN = re.compile(r"unrecognized arguments: (?P<words>.*)", re.DOTALL)
+
+
+class UsageError(CommandError):
+    """Words and flags that cannot be meant together; says which ones are. The command ends with 2."""
 
 
 class Formatter(argparse.HelpFormatter):

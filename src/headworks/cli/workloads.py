@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from headworks.cli.parsing import UsageError
 from headworks.cli.tables import GREY, Cell, Table, has_colours, plain
 from headworks.config.contract import WORKLOAD_NAME
 from headworks.config.sections.base import Sensitivity
@@ -200,7 +201,7 @@ class _Asker:
         """Refuse, naming all that is missing, where nobody can be asked for it."""
         missing = [f"--{flag}" for flag, value in given.items() if value is None]
         if missing and not self._is_terminal:
-            raise CommandError(f"give {' and '.join(missing)}: nobody is here to be asked")
+            raise UsageError(f"give {' and '.join(missing)}: nobody is here to be asked")
 
     def text(self, given: str | None, question: str) -> str:
         if given is not None:
