@@ -18,6 +18,7 @@ from msgspec import NODEFAULT, Struct, inspect
 
 from headworks.admin.api.openapi import document
 from headworks.cli import COMMANDS
+from headworks.cli.parsing import Parser
 from headworks.config import (
     SCHEMA_FILE,
     WORKLOAD_SCHEMA_FILE,
@@ -219,7 +220,7 @@ def command_line() -> str:
         if importlib.util.find_spec(f"headworks.cli.{name}") is None:
             continue
         module = importlib.import_module(f"headworks.cli.{name}")
-        parser = argparse.ArgumentParser(prog=f"headworks {name}", add_help=False)
+        parser = Parser(prog=f"headworks {name}", add_help=False)
         module.arguments(parser)
         rest = "\n".join((module.__doc__ or "").strip().splitlines()[1:]).strip()
         parts.append(f"## headworks {name}\n\n{summary}.\n" + (f"\n{rest}\n" if rest else ""))
