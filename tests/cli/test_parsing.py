@@ -17,7 +17,7 @@ from headworks.cli import main
         ),
         (["calls", "--limt", "3"], "headworks calls: error: unrecognized arguments: --limt; did you mean `--limit`?"),
         (["check", "--zzz"], "headworks check: error: unrecognized arguments: --zzz; `headworks check --help` lists"),
-        (["qqqqqq"], "invalid choice: 'qqqqqq'"),
+        (["qqqqqq"], "there is no command 'qqqqqq'; `headworks --help` lists them"),
     ],
 )
 def test_what_was_mistyped_is_told_with_what_is_nearest(capsys, typed, near):

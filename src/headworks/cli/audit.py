@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from headworks.cli.audit_logs import logs_flag, run_over_logs
 from headworks.cli.audit_show import as_lines, print_entries, print_verdict
 from headworks.cli.lines import json_line, note
-from headworks.cli.moments import MOMENT_FORM, day, iso, moment
+from headworks.cli.moments import MOMENT_FORM, day, iso, past
 from headworks.cli.parsing import UsageError
 from headworks.cli.state import desk_of, load_project, tell_audit
 from headworks.cli.tables import plain
@@ -92,8 +92,8 @@ def _action(
 
 
 def _search_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--since", type=_past, metavar="WHEN", help=f"not before: {MOMENT_FORM}")
-    parser.add_argument("--until", type=_past, metavar="WHEN", help="before: the same")
+    parser.add_argument("--since", type=past, metavar="WHEN", help=f"not before: {MOMENT_FORM}")
+    parser.add_argument("--until", type=past, metavar="WHEN", help="before: the same")
     parser.add_argument(
         "--what", default="", metavar="WORD", help="call, outcome, key, key.revoked, config, audit, ..."
     )
@@ -103,10 +103,6 @@ def _search_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workload", default="", metavar="NAME")
     parser.add_argument("--source", default="", metavar="ADDRESS", help="from where")
     parser.add_argument("--text", default="", metavar="TEXT", help="somewhere in ids, targets and details")
-
-
-def _past(text: str) -> float:
-    return moment(text, now=time.time, sign=-1)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -123,7 +119,7 @@ def run(options: argparse.Namespace) -> int:
         from headworks.audit_intake import masters_of
 
         for signer in masters_of(terms).signers:
-            print(signer.text)
+            print(json_line({"public_key": signer.text}) if options.json else signer.text)
         return 0
     if getattr(options, "log", None):
         is_search = options.action != "verify"
@@ -162,7 +158,10 @@ def _verify_proof(options: argparse.Namespace, signers: list["Signer"]) -> int:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise CommandError(f"{options.proof} is no proof that `headworks audit proof` wrote") from None
     fault = proof_fault(proof, signers)
-    print(f"the proof does not hold: {fault}" if fault else "the proof holds: the entry is in the log")
+    if options.json:
+        print(json_line({"is_good": not fault, "fault": fault}))
+    else:
+        print(f"the proof does not hold: {fault}" if fault else "the proof holds: the entry is in the log")
     return 1 if fault else 0
 
 
@@ -248,6 +247,8 @@ class _Audit:
 
         options = self._options
         search = _search(options)
+        if options.json and options.format != "json":
+            raise UsageError(f"--json and --format {options.format} are two formats")
         out = sys.stdout.buffer
         if options.format == "sealed":
             if search.asks_for_content:
@@ -277,7 +278,8 @@ class _Audit:
         if options.hold_action == "remove":
             released = ledger.release(options.hold_id)
             self._tell("audit.hold_removed", released.hold_id, {"workload": released.workload})
-            print(f"{released.hold_id} is ended")
+            shown = {"hold": released.hold_id, "is_in_force": False}
+            print(json_line(shown) if options.json else f"{released.hold_id} is ended")
             return
         if not (options.user or options.workload or options.all):
             raise UsageError("say what is held: --user, --workload or --all")
@@ -285,7 +287,8 @@ class _Audit:
         by = getpass.getuser()
         placed = ledger.hold(user=options.user, workload=options.workload, reason=options.reason, by=by, now_us=now_us)
         self._tell("audit.hold_added", placed.hold_id, {"subject": placed.subject, "workload": placed.workload})
-        print(f"{placed.hold_id} holds from now on")
+        shown = {"hold": placed.hold_id, "is_in_force": True}
+        print(json_line(shown) if options.json else f"{placed.hold_id} holds from now on")
 
     def _erase(self, ledger: "Ledger") -> int:
         from headworks.config import store_url
@@ -312,7 +315,10 @@ class _Audit:
             finally:
                 store.close()
         self._tell("audit.erased", subject, {"keys": keys, "pieces": pieces})
-        print(f"{keys} keys are destroyed, and {pieces} pieces of content removed: nobody can read them again")
+        if options.json:
+            print(json_line({"destroyed_keys": keys, "removed_pieces": pieces}))
+        else:
+            print(f"{keys} keys are destroyed, and {pieces} pieces of content removed: nobody can read them again")
         note(
             "what was exported in the open, copies of the ledger (backups) and what providers keep are not reached; a "
             "journal that a running worker still writes to holds its last calls until it is full or the worker stops",

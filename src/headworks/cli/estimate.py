@@ -30,7 +30,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headworks.cli.moments import DURATION_FORM, parse_duration
+from headworks.cli.moments import MOMENT_FORM, past
 from headworks.cli.parsing import UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from headworks.workloads import Load
 
 _CONFIG = Path("headworks.yaml")
-_DAY_S = 86_400
 _FIFTH = Fraction(1, 5)
 _COUNTS = {
     "calls_per_day": "calls a day",
@@ -83,10 +82,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     figures.add_argument(
         "--since",
-        type=parse_duration,
-        default=7.0 * _DAY_S,
-        metavar="TIME",
-        help=f"how far back recorded calls count, {DURATION_FORM}. Default: 7d",
+        type=past,
+        default="7d",
+        metavar="WHEN",
+        help=f"recorded calls count from then on: {MOMENT_FORM}. Default: 7d",
     )
     machine = parser.add_argument_group("a machine of your own")
     machine.add_argument("--gpu-hour", type=_usd, metavar="USD", help="one GPU in one hour, everything included")
@@ -179,7 +178,7 @@ def _question(
     facts = read_facts(offers.project, workload)
     rung = options.model or workload.contract.model or facts.locked_model or workload.contract.ladder[0]
     offer = offers.find(rung)
-    records = measured_calls(offers.project, workload.name, since_s=options.since)
+    records = measured_calls(offers.project, workload.name, since_s=time.time() - options.since)
     load = from_workload(
         workload, facts, records, flags, tier=options.tier, bound=first_bound(offer.price), now=time.time()
     )

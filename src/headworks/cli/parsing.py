@@ -86,6 +86,8 @@ class Parser(argparse.ArgumentParser):
             near = difflib.get_close_matches(found["word"], re.findall(r"[\w-]+", found["valid"]), 1)
             if near:
                 return f"argument {found['name']}: there is no '{found['word']}'; did you mean `{near[0]}`?"
+            if found["name"] == "COMMAND":
+                return f"there is no command '{found['word']}'; `{self.prog} --help` lists them"
         if (found := _UNKNOWN.fullmatch(message)) is not None:
             flags = re.findall(_FLAG, self.format_usage())
             near = difflib.get_close_matches(found["words"].split()[0].partition("=")[0], flags, 1)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headworks.cli.moments import DURATION_FORM, parse_duration
+from headworks.cli.moments import MOMENT_FORM, past
 from headworks.cli.tables import GREEN, GREY, YELLOW, has_colours, plain
 from headworks.config import FILE_NAME, load, store_url
 
@@ -37,10 +37,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
     parser.add_argument(
         "--since",
-        type=parse_duration,
-        default=7.0 * _DAY_S,
-        metavar="TIME",
-        help=f"how far back recorded calls count, {DURATION_FORM}. Default: 7d",
+        type=past,
+        default="7d",
+        metavar="WHEN",
+        help=f"recorded calls count from then on: {MOMENT_FORM}. Default: 7d",
     )
 
 
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
 
     project = load(options.config)
     workload = find_workload(project, options.name)
-    traffic = _traffic(project, workload.name, options.since)
+    traffic = _traffic(project, workload.name, time.time() - options.since)
     plan = derive(workload, read_facts(project, workload), traffic)
     match options.format:
         case "json":

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from headworks.cli.lines import json_line
 from headworks.cli.parsing import UsageError
 from headworks.cli.tables import GREY, Cell, Table, has_colours, plain
 from headworks.config.contract import WORKLOAD_NAME
@@ -49,6 +50,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="answers are JSON for a program: writes a schema.json to start from. Default: text",
     )
+    new.add_argument("--json", action="store_true", help="print one JSON object, and ask nothing")
 
     explain = _action(commands, "explain", "Show the steps that its calls go through, why, and what they cost")
     explain.add_argument("name", metavar="NAME", help="the workload")
@@ -154,9 +156,13 @@ def _new(project: "Project", options: argparse.Namespace) -> None:
         for name, text in files.items():
             with (folder / name).open("x", encoding="utf-8") as file:
                 file.write(text)
-            print(f"wrote {folder / name}")
+            if not options.json:
+                print(f"wrote {folder / name}")
     except OSError as error:
         raise CommandError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
+    if options.json:
+        print(json_line({"workload": options.name, "wrote": [str(folder / name) for name in files]}))
+        return
     print(f"\nNext: edit {folder / 'prompt.md'}, then: headworks check && headworks plan {options.name}")
 
 
@@ -169,7 +175,7 @@ def _answers(project: "Project", options: argparse.Namespace) -> "Answers":
     from headworks.config import TIER_ROLES, model_of_rung
     from headworks.workloads import Answers
 
-    asks = _Asker(is_terminal=sys.stdin.isatty() and sys.stdout.isatty())
+    asks = _Asker(is_terminal=sys.stdin.isatty() and sys.stdout.isatty() and not options.json)
     asks.need(owner=options.owner, description=options.description)
     bound = tuple(role for role in TIER_ROLES if model_of_rung(project.config, role) is not None)
     return Answers(
