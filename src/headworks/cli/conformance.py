@@ -106,6 +106,10 @@ def _counts(one: "Found", *, is_strict: bool) -> bool:
 
 
 def _first_model(project: "Project", name: str) -> str | None:
+    from headworks.config import TIER_ROLES, model_of_rung
+
     pairs = [pair for one in project.config.models.values() for pair in one.pairs]
+    tiers = [bound for role in TIER_ROLES if (bound := model_of_rung(project.config, role)) is not None]
+    pairs += [(bound.provider, bound.model) for bound in tiers]
     named = [model for provider, model in pairs if provider == name]
     return next(iter([*named, *(project.config.providers[name].models or ())]), None)

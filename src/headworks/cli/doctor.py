@@ -19,7 +19,8 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     # Not `asyncio.run`, which waits for threads: one may hang in a name server or a dead disk beyond its check's time.
     loop = asyncio.new_event_loop()
     try:
-        examined = loop.run_until_complete(_examine(checks_of(situation)))
+        examined = _until_done(loop, _examine(checks_of(situation)))
     finally:
         loop.close()
     findings = [finding for one in examined for finding in one.findings]
@@ -83,6 +84,18 @@ def run(options: argparse.Namespace) -> int:
             print(line)
     sys.stdout.flush()
     return 0 if is_well else 1
+
+
+def _until_done(loop: asyncio.AbstractEventLoop, work: "Coroutine[None, None, list[Examined]]") -> "list[Examined]":
+    """What it finds. Ctrl-C ends what is under way before the loop is closed."""
+    looking = loop.create_task(work)
+    try:
+        return loop.run_until_complete(looking)
+    except KeyboardInterrupt:
+        looking.cancel()
+        with suppress(asyncio.CancelledError):
+            loop.run_until_complete(looking)
+        raise
 
 
 def report(examined: "Sequence[Examined]", *, coloured: bool) -> list[str]:

@@ -8,7 +8,7 @@ from headworks.cli.eval_paired import Compared, compare_sides, no_comparison, pr
 from headworks.cli.eval_preparing import ArmSource
 from headworks.cli.eval_scoring import eval_folder
 from headworks.cli.eval_session import RunTerms, run_arms
-from headworks.cli.lines import json_line, no_golden_set
+from headworks.cli.lines import json_line, no_golden_set, note
 from headworks.cli.parsing import UsageError
 from headworks.cli.tables import plain
 from headworks.cli.workloads import find_workload
@@ -55,6 +55,9 @@ def _arms(project: Project, name: str, options: argparse.Namespace) -> Compared:
         if end != "complete":
             run = folder.manifest.run
             reason = f"the run was {end}; go on with: headworks eval {workload.name} --resume {run}"
+            if end == "stopped":
+                note(reason, "eval")
+                raise KeyboardInterrupt
             return no_comparison(workload.name, "too thin", reason, run=run)
         return compare_sides(Side(folder, 0), Side(folder, 1), margin=options.margin)
 
