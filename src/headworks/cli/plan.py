@@ -74,7 +74,7 @@ def as_text(plan: "Plan", *, coloured: bool) -> str:
             lines.append(_painted(f"  {'':<26}   {one.source}{by}: {plain(one.reason)}", GREY, coloured=coloured))
     if plan.questions:
         lines += ["", _painted("Open questions", 1, coloured=coloured)]
-        lines += [f"  {number}. {plain(one.value)}" for number, one in enumerate(plan.questions, 1)]
+        lines += [f"  {number}. {one.what}: {plain(one.value)}" for number, one in enumerate(plan.questions, 1)]
     return "\n".join(lines) + "\n"
 
 
@@ -86,7 +86,10 @@ def as_markdown(plan: "Plan") -> str:
         lines += [_line(one) for one in section.decisions]
     if plan.questions:
         lines += ["", "## Open questions", ""]
-        lines += [f"{number}. {_cell(one.value)} ({_cell(one.reason)})" for number, one in enumerate(plan.questions, 1)]
+        lines += [
+            f"{number}. {one.what}: {_cell(one.value)} ({_cell(one.reason)})"
+            for number, one in enumerate(plan.questions, 1)
+        ]
     return "\n".join(lines) + "\n"
 
 
