@@ -47,7 +47,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "cache": "Show, clear and measure the answers that are given again",
     },
     "prove": {
-        "golden": "Check, import and count golden cases",
+        "golden": "Check, count, import and export golden cases",
         "eval": "Run a golden set on models and prompts; gate changes in CI",
         "select": "Find the cheapest model that is provably good enough",
         "migrate": "Find what can take the place of a model that is shut down",

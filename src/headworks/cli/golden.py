@@ -1,9 +1,10 @@
-"""Check, import and count golden cases: typical inputs with right answers, in a workload's golden.jsonl.
+"""Check, count, import and export golden cases: typical inputs with right answers, in a workload's golden.jsonl.
 
   headworks golden lint [WORKLOAD]         duplicates, leaks between splits, imbalance, and whether it is large enough
   headworks golden stats WORKLOAD          what it is made of
   headworks golden import WORKLOAD FILE --from promptfoo|openai-evals|csv|candidates
   headworks golden import WORKLOAD --from calls --outcome NAME
+  headworks golden export WORKLOAD FILE    cases of the split `train` as examples to fine-tune a model on
 
 Cases from calls come as candidates first: only calls with a good outcome, only content that was redacted, and nothing
 in which personal data is found. A person reads each, mends `expected`, and sets `"reviewed": true`; then
@@ -55,6 +56,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--outcome", metavar="NAME", help="of calls: the outcome whose value is true, or a demonstration"
     )
     bring.add_argument("--limit", type=int, default=200, metavar="N", help="of calls: at most so many. Default: 200")
+    export = _action(
+        commands,
+        "export",
+        "Write cases as examples to fine-tune a model on",
+        more=" Each is the conversation as the folder's prompt makes it, and the right answer. Cases that decide are "
+        "never written, nor those in which personal data is found.",
+    )
+    export.add_argument("workload", metavar="WORKLOAD", help="the workload")
+    export.add_argument("file", type=Path, metavar="FILE", help="where to; it must not be there")
+    export.add_argument(
+        "--split", choices=("train", "dev"), default="train", help="the part of the set. Default: %(default)s"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -67,6 +80,10 @@ def run(options: argparse.Namespace) -> int:
             return _lint(project, options)
         case "stats":
             return _stats(project, options)
+        case "export":
+            from headworks.cli.golden_export import write_examples
+
+            return write_examples(project, options)
         case _:
             return _import(project, options)
 
@@ -114,7 +131,7 @@ def _lint(project: "Project", options: argparse.Namespace) -> int:
                 place, severity = f"\x1b[1m{place}\x1b[0m", f"\x1b[{RED if one.weighs else YELLOW}m{severity}\x1b[0m"
             print(f"{place} {severity}: {plain(one.message)} ({one.rule})")
     if not count and not code and not options.json:
-        print("nothing to mend")
+        print("nothing to mend" if workloads else "no workload has a golden set: there is nothing to look at")
     return code
 
 
