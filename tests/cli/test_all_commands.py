@@ -72,6 +72,14 @@ def test_times_are_called_by_one_word(name):
 
 
 @each
+def test_every_argument_is_explained_and_a_workload_has_one_name(name):
+    for action in LEAVES[name]._actions:
+        assert action.help
+        if not action.option_strings and action.help.startswith("the workload"):
+            assert action.metavar == "WORKLOAD"
+
+
+@each
 def test_a_flag_that_is_not_known_is_wrong_usage(name, capsys):
     with pytest.raises(SystemExit) as ended:
         main([*name.split(), *needed(name), "--no-such-flag"])

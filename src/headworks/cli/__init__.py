@@ -77,7 +77,7 @@ EXIT_CODES: dict[int, str] = {
     1: "something failed, is not there, or the judgement is bad; it was printed",
     2: "wrong usage: words or flags that mean nothing, alone or together; nothing was done",
     3: "`eval --changed`, `eval compare` and `migrate`: the evidence is too thin to judge",
-    130: "stopped by Ctrl-C",
+    130: "stopped by Ctrl-C (`serve` and `simulate` end well by it, with 0)",
 }
 """What a command's exit code means, of every command."""
 

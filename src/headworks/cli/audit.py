@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _SHOWN = 50
 _FORMATS = ("json", "ocsf", "cef", "sealed")
 
+_ID = "of a call, a report or an event, or an entry's number as `#17`"
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions and their flags."""
@@ -51,9 +53,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     logs_flag(search)
     search.add_argument("--limit", type=int, default=_SHOWN, metavar="N", help=f"at most so many. Default: {_SHOWN}")
     show = _action(commands, "show", "Show every entry about a call or an event")
-    show.add_argument("id", metavar="ID")
+    show.add_argument("id", metavar="ID", help=_ID)
     proof = _action(commands, "proof", "Print the proof that an entry is in the log, for `verify --proof`")
-    proof.add_argument("id", metavar="ID")
+    proof.add_argument("id", metavar="ID", help=_ID)
     export = _action(commands, "export", "Write entries for other systems, the oldest first")
     _search_flags(export)
     logs_flag(export)
@@ -73,7 +75,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--reason", required=True, metavar="TEXT", help="why; it is shown with the hold")
     _action(holds, "list", "List the holds in force")
     remove = _action(holds, "remove", "End a hold")
-    remove.add_argument("hold_id", metavar="HOLD")
+    remove.add_argument("hold_id", metavar="HOLD", help="its id, as `audit hold list` has it")
     erase = _action(commands, "erase", "Destroy the key of a person's entries, and what is kept of the calls' content")
     erase.add_argument("--user", required=True, metavar="NAME", help="as applications name the person to us")
     erase.add_argument("--yes", action="store_true", help="do not ask")
@@ -100,7 +102,7 @@ def _search_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--outcome", default="", metavar="WORD", help="answered, refused, failed, done, ...")
     parser.add_argument("--who", default="", metavar="NAME", help="a key's id, its owner or team, or an operator")
     parser.add_argument("--user", default="", metavar="NAME", help="whom an application calls for")
-    parser.add_argument("--workload", default="", metavar="NAME")
+    parser.add_argument("--workload", default="", metavar="NAME", help="of calls of this workload")
     parser.add_argument("--source", default="", metavar="ADDRESS", help="from where")
     parser.add_argument("--text", default="", metavar="TEXT", help="somewhere in ids, targets and details")
 

@@ -31,7 +31,7 @@ _DAY_S = 86_400
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `headworks plan`."""
-    parser.add_argument("name", metavar="NAME", help="the workload")
+    parser.add_argument("name", metavar="WORKLOAD", help="the workload")
     parser.add_argument("--config", type=Path, default=Path(FILE_NAME), metavar="FILE", help="default: %(default)s")
     parser.add_argument("--format", choices=("text", "markdown", "json"), default="text", help="default: %(default)s")
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")

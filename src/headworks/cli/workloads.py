@@ -53,7 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     new.add_argument("--json", action="store_true", help="print one JSON object, and ask nothing")
 
     explain = _action(commands, "explain", "Show the steps that its calls go through, why, and what they cost")
-    explain.add_argument("name", metavar="NAME", help="the workload")
+    explain.add_argument("name", metavar="WORKLOAD", help="the workload")
     explain.add_argument("--json", action="store_true", help="print one JSON object")
 
 
