@@ -17,10 +17,10 @@ Exit code 0: no problem (there may be warnings). 1: at least one problem. 2: wro
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import time
 from collections.abc import Coroutine, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,15 +87,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _until_done(loop: asyncio.AbstractEventLoop, work: "Coroutine[None, None, list[Examined]]") -> "list[Examined]":
-    """What it finds. Ctrl-C ends what is under way before the loop is closed."""
+    """What it finds. Ctrl-C cancels it: raised wherever the program stands, it would end in a check of many."""
     looking = loop.create_task(work)
+    loop.add_signal_handler(signal.SIGINT, looking.cancel)
     try:
         return loop.run_until_complete(looking)
-    except KeyboardInterrupt:
-        looking.cancel()
-        with suppress(asyncio.CancelledError):
-            loop.run_until_complete(looking)
-        raise
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
 
 
 def report(examined: "Sequence[Examined]", *, coloured: bool) -> list[str]:
