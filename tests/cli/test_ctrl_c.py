@@ -71,9 +71,13 @@ def folder(tmp_path, silent):
     [
         (["doctor", "--url", "URL"], ""),
         pytest.param(["doctor"], "", marks=pytest.mark.long),
-        (["conformance", "simulator"], ""),
-        (["models", "update", "--url", "URL/prices", "--key", "A" * 43 + "="], ""),
-        (["eval", "compare", "ticket-triage", "--arm", "nano", "--arm", "mini"], "go on with: headworks eval"),
+        pytest.param(["conformance", "simulator"], "", marks=pytest.mark.long),
+        pytest.param(["models", "update", "--url", "URL/prices", "--key", "A" * 43 + "="], "", marks=pytest.mark.long),
+        pytest.param(
+            ["eval", "compare", "ticket-triage", "--arm", "nano", "--arm", "mini"],
+            "go on with: headworks eval",
+            marks=pytest.mark.long,
+        ),
         (["select", "ticket-triage", "--underpowered"], "what was answered is kept: the same command goes on"),
         pytest.param(["migrate", "ticket-triage"], "the same command goes on", marks=pytest.mark.long),
         pytest.param(["eval", "--changed"], "what was answered is kept", marks=pytest.mark.long),
