@@ -8,7 +8,7 @@ A test does the same as `--check`.
 # ruff: noqa: INP001, T201
 
 import argparse
-import importlib.util
+import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import Any
 from msgspec import NODEFAULT, Struct, inspect
 
 from headworks.admin.api.openapi import document
-from headworks.cli import COMMANDS
+from headworks.cli import COMMANDS, EXIT_CODES, GROUPS
+from headworks.cli.parsing import Parser
 from headworks.config import (
     SCHEMA_FILE,
     WORKLOAD_SCHEMA_FILE,
@@ -97,7 +98,10 @@ CLI_HEAD = """# Command line
 
 <!-- Generated from the code by docs/generate.py: change the help texts there. -->
 
-`headworks COMMAND --help` prints the same. Exit codes: 0 well, 1 a problem that was printed, 2 wrong usage.
+`headworks COMMAND --help` prints the same. Every command ends with one of these exit codes:
+
+| code | meaning |
+|---|---|
 """
 
 
@@ -214,12 +218,15 @@ def _number(kind: inspect.IntType | inspect.FloatType) -> str:
 
 def command_line() -> str:
     """The reference of the command line."""
-    parts = [CLI_HEAD]
+    parts = [CLI_HEAD + "\n".join(f"| {code} | {meaning} |" for code, meaning in EXIT_CODES.items()) + "\n"]
+    parts.append("| to | commands |\n|---|---|")
+    for title, group in GROUPS.items():
+        links = ", ".join(f"[{name}](#headworks-{name})" for name in group)
+        parts.append(f"| {title} | {links} |")
+    parts.append("")
     for name, summary in COMMANDS.items():
-        if importlib.util.find_spec(f"headworks.cli.{name}") is None:
-            continue
         module = importlib.import_module(f"headworks.cli.{name}")
-        parser = argparse.ArgumentParser(prog=f"headworks {name}", add_help=False)
+        parser = Parser(prog=f"headworks {name}", add_help=False)
         module.arguments(parser)
         rest = "\n".join((module.__doc__ or "").strip().splitlines()[1:]).strip()
         parts.append(f"## headworks {name}\n\n{summary}.\n" + (f"\n{rest}\n" if rest else ""))

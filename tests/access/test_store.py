@@ -118,12 +118,22 @@ def test_a_key_is_found_by_id_beginning_or_name(store):
 
 
 def test_of_keys_of_one_name_the_good_one_is_meant_and_two_good_ones_are_not_guessed_at(store):
-    old, _ = store.create(secret=SECRET, now=1.0, name="app")
-    new, _ = store.rotate(old.key_id, secret=SECRET, now=2.0, overlap_s=10.0)
+    one, _ = store.create(secret=SECRET, now=1.0, name="app", expires_at=10.0)
+    two, _ = store.create(secret=SECRET, now=2.0, name="app")
 
-    with pytest.raises(CommandError, match=f"'app' may be several keys: {old.key_id}, {new.key_id}"):
+    with pytest.raises(CommandError, match=f"'app' may be several keys: {one.key_id}, {two.key_id}"):
         store.find("app", now=5.0)
-    assert store.find("app", now=12.0) == new
+    assert store.find("app", now=12.0) == two
+
+
+def test_the_name_of_a_key_that_was_rotated_means_the_newest_while_the_others_are_good_too(store):
+    old, _ = store.create(secret=SECRET, now=1.0, name="app")
+    newer, _ = store.rotate(old.key_id, secret=SECRET, now=2.0, overlap_s=10.0)
+    newest, _ = store.rotate(newer.key_id, secret=SECRET, now=3.0, overlap_s=10.0)
+
+    assert store.find("app", now=5.0) == newest
+    store.revoke(newest.key_id, now=6.0)
+    assert store.find("app", now=7.0).key_id == newer.key_id
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(store):

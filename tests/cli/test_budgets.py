@@ -47,7 +47,7 @@ def figures(storage, capsys):
 
 def test_what_a_machine_held_that_is_gone_is_let_go_when_somebody_says_so(storage, told, capsys):
     assert figures(storage, capsys) == ("10", "2", "3")
-    assert budgets(storage, capsys, "release") == ["let go of what 1 holder held"]
+    assert budgets(storage, capsys, "release") == ['{"released":1}']
     assert figures(storage, capsys) == ("10", "0", "0")
 
 

@@ -72,16 +72,16 @@ def test_a_key_on_the_command_line_is_refused_and_not_repeated(run):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "ends_with", "said"),
     [
-        (("--url", "llm.example.org"), "--url: expected a URL"),
-        (("--url", "http://a", "--key", "env:NOT_SET_AT_ALL"), "--key: env:NOT_SET_AT_ALL is not set"),
-        (("--url", "http://a", "--ca-file", "nowhere.pem"), "--ca-file: there is no file nowhere.pem"),
+        (("--url", "llm.example.org"), 2, "--url: expected a URL"),
+        (("--url", "http://a", "--key", "env:NOT_SET_AT_ALL"), 1, "--key: env:NOT_SET_AT_ALL is not set"),
+        (("--url", "http://a", "--ca-file", "nowhere.pem"), 1, "--ca-file: there is no file nowhere.pem"),
     ],
 )
-def test_flags_that_cannot_be_used_are_wrong_usage(run, words, said):
+def test_flags_that_cannot_be_meant_are_wrong_usage_and_what_is_not_there_is_a_failure(run, words, ends_with, said):
     code, _, err = run(*words)
-    assert code == 2
+    assert code == ends_with
     assert said in err
 
 

@@ -186,19 +186,26 @@ def test_a_fine_tuned_model_has_a_break_even_or_never(ask, found):
         ((*NEW, "--compare"), "there is no ladder to compare with"),
         ((*NEW, "--long-share", "0.5"), "go together"),
         ((*NEW, "--gpu-hour", "2"), "a machine needs --gpu-hour and --output-tokens-per-s"),
-        (("--model", "no-such-model", *NEW[2:]), "no model is called"),
         ((*NEW, "--fine-tune", "openai/gpt-4.1"), "--fine-tune and --training-tokens go together"),
-        (
-            (*NEW, "--fine-tune", "gpt-6-luna", "--training-tokens", "9"),
-            "what it costs to train openai/gpt-6-luna is not",
-        ),
     ],
 )
-def test_what_is_missing_or_wrong_is_said(ask, flags, says):
+def test_what_is_missing_is_wrong_usage(ask, flags, says):
     code, _, err = ask(*flags)
 
-    assert code == 1
+    assert code == 2
     assert says in err
+
+
+def test_a_model_that_nobody_knows_is_said(ask):
+    code, _, err = ask("--model", "no-such-model", *NEW[2:])
+
+    assert (code, "no model is called" in err) == (1, True)
+
+
+def test_what_it_costs_to_train_a_model_must_be_known(ask):
+    code, _, err = ask(*NEW, "--fine-tune", "gpt-6-luna", "--training-tokens", "9")
+
+    assert (code, "what it costs to train openai/gpt-6-luna is not" in err) == (1, True)
 
 
 @pytest.mark.parametrize("flag", [("--cache-share", "1.2"), ("--calls-per-day", "9..3"), ("--input-tokens", "many")])

@@ -25,7 +25,7 @@ def run_id(out):
 
 def test_the_gate_of_a_release_belongs_to_changed(evals):
     code, _, err = evals(NAME, "--release")
-    assert (code, "--release belongs to --changed" in err) == (1, True)
+    assert (code, "--release belongs to --changed" in err) == (2, True)
 
 
 def test_a_golden_set_is_run_on_arms_with_scores_intervals_and_costs(evals, desk):
@@ -144,7 +144,6 @@ def test_a_judge_without_labels_only_warns(evals, desk):
         (("nothing",), "no workload is called `nothing`"),
         ((NAME, "--arm", "modell"), "`modell` is no model"),
         ((NAME, "--arm", "prompt=9.9.9"), "no version 9.9.9 of the prompt"),
-        ((NAME, "--arm", "nano", "--arm", "nano"), "two arms have one name"),
         (("show", "20"), "no eval run begins"),
         ((NAME, "--resume", "x"), "no eval run begins"),
     ],
@@ -154,6 +153,12 @@ def test_what_cannot_be_done_is_said(evals, words, message):
 
     assert code == 1
     assert message in err
+
+
+def test_two_arms_of_one_name_are_wrong_usage(evals):
+    code, _, err = evals(NAME, "--arm", "nano", "--arm", "nano")
+
+    assert (code, "two arms have one name" in err) == (2, True)
 
 
 def test_a_broken_evals_yaml_is_named_by_line(evals, desk):

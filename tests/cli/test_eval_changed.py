@@ -299,8 +299,8 @@ def test_reports_of_what_was_run_are_written_for_each_workload(repository):
         (("--changed", "--base", "--output=x"), "expected one argument"),
         (("--base", "HEAD", NAME), "--base belongs to --changed"),
         (("--changed", NAME, "--arm", "nano"), "--changed takes at most a workload"),
-        (("--changed", "show"), "--changed and `show` are two commands"),
-        ((), "say a workload, `compare`, `show` or `list`"),
+        (("--changed", "show"), "an action comes first: headworks eval show"),
+        ((), "say a workload, or --changed"),
     ],
 )
 def test_what_cannot_be_done_is_said(repository, words, message, capsys):

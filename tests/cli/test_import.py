@@ -84,8 +84,8 @@ def test_a_dry_run_prints_and_writes_nothing(whole, capsys):
     assert not (whole.parent / "new").exists()
 
 
-def test_a_file_that_cannot_be_read_ends_with_2(tmp_path, capsys):
-    assert main(["import", "litellm", str(tmp_path / "none.yaml")]) == 2
+def test_a_file_that_cannot_be_read_is_a_failure(tmp_path, capsys):
+    assert main(["import", "litellm", str(tmp_path / "none.yaml")]) == 1
     assert "there is no such file" in capsys.readouterr().err
 
 

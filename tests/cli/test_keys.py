@@ -98,6 +98,21 @@ def test_rotating_shows_the_new_key_and_says_how_long_the_old_one_lasts(keys, as
     assert [one["replaces"] for one in as_json("list")] == ["", old["key_id"]]
 
 
+def test_while_a_key_and_its_successor_are_good_the_name_means_the_newer_and_revokes_neither(keys, as_json):
+    (old,) = as_json("create", "app")
+    (new,) = as_json("rotate", "app")
+
+    assert as_json("show", "app")[0]["key_id"] == new["key_id"]
+    code, _, err = keys("revoke", "app")
+    assert code == 1
+    assert f"{new['key_id']}, and {old['key_id']}, which it replaces and is good until" in err
+    assert len(as_json("list")) == 2
+
+    assert keys("revoke", old["key_id"])[0] == 0
+    assert keys("revoke", "app")[0] == 0
+    assert as_json("list") == []
+
+
 def test_without_overlap_the_old_key_is_useless_at_once(keys, as_json):
     as_json("create", "app")
 

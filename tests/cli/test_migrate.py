@@ -128,13 +128,17 @@ def test_where_no_model_goes_nothing_is_run(desk):
     [
         (("assistant",), "has no golden set"),
         ((NAME, "--to", "gpt-9"), "`gpt-9` is no model of this project"),
-        ((NAME, "--capture", "--write"), "leave --to and --write out"),
     ],
 )
 def test_what_cannot_be_done_is_said(desk, words, said):
     code, _, err = desk.run("migrate", *words, "--repeats", "1")
     assert code == 1
     assert said in err
+
+
+def test_to_capture_and_to_write_is_wrong_usage(desk):
+    code, _, err = desk.run("migrate", NAME, "--capture", "--write")
+    assert (code, "leave --to and --write out" in err) == (2, True)
 
 
 def test_a_workload_without_a_golden_set_is_named_and_the_others_go_on(desk):

@@ -138,12 +138,21 @@ def test_a_model_is_shown_to_programs(models):
         (("show", "qqqqqq"), "models list --all"),
         (("list", "--provider", "opnai"), "did you mean `openai`"),
         (("list", "--provider", "qqqq"), "models providers"),
-        (("compare", "gpt-6-luna", "--input", "10", "--cached", "8", "--cache-write", "3"), "parts of --input"),
-        (("compare", "gpt-6-luna", "--output", "1", "--reasoning", "2"), "part of --output"),
     ],
 )
 def test_what_cannot_be_done_says_the_way_out(models, words, said):
     assert said in models(*words, code=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--input", "10", "--cached", "8", "--cache-write", "3"), "parts of --input"),
+        (("--output", "1", "--reasoning", "2"), "part of --output"),
+    ],
+)
+def test_sizes_that_do_not_fit_together_are_wrong_usage(models, words, said):
+    assert said in models("compare", "gpt-6-luna", *words, code=2)
 
 
 def test_models_are_compared_the_cheapest_first(models):
@@ -221,11 +230,11 @@ def test_what_must_not_be_installed_is_refused(models, tmp_path):
     assert "not by the key that is trusted" in models("update", "--file", forged, "--key", PUBLIC, code=1)
     assert "--older installs it" in models("update", "--file", old, "--key", PUBLIC, code=1)
     assert "cannot be read" in models("update", "--file", "none.json", "--key", PUBLIC, code=1)
-    assert "neither a file nor a key" in models("update", "--file", file, "--key", "abc", code=1)
-    assert "give --file or --url" in models("update", "--key", PUBLIC, code=1)
+    assert "neither a file nor a key" in models("update", "--file", file, "--key", "abc", code=2)
+    assert "give --file or --url" in models("update", "--key", PUBLIC, code=2)
     assert "no headworks.yaml" in models("update", "--file", file, "--key", PUBLIC, project=None, code=1)
     assert "no price table of version" in models("update", "--restore", "2020-01-01-abc", code=1)
-    assert "clear text" in models("update", "--url", "http://example.com/c.json", "--key", PUBLIC, code=1)
+    assert "clear text" in models("update", "--url", "http://example.com/c.json", "--key", PUBLIC, code=2)
     assert not (tmp_path / ".headworks" / "prices").exists()
 
     models("update", "--file", old, "--key", PUBLIC, "--older")

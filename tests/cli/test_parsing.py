@@ -17,7 +17,7 @@ from headworks.cli import main
         ),
         (["calls", "--limt", "3"], "headworks calls: error: unrecognized arguments: --limt; did you mean `--limit`?"),
         (["check", "--zzz"], "headworks check: error: unrecognized arguments: --zzz; `headworks check --help` lists"),
-        (["qqqqqq"], "invalid choice: 'qqqqqq'"),
+        (["qqqqqq"], "there is no command 'qqqqqq'; `headworks --help` lists them"),
     ],
 )
 def test_what_was_mistyped_is_told_with_what_is_nearest(capsys, typed, near):
@@ -38,3 +38,16 @@ def test_help_fits_into_the_terminal_and_examples_stay_as_they_are(capsys, monke
     example = "  headworks doctor --url https://llm.example.org --key env:KEY    through its proxy, as callers reach it"
     assert example in printed.splitlines()
     assert max(len(line) for line in printed.splitlines() if "  headworks doctor " not in line) < columns
+
+
+def test_an_action_that_is_the_default_need_not_be_named_and_one_that_is_named_is_another(capsys):
+    assert main(["eval", "--changed", "--arm", "nano"]) == 2
+    assert main(["eval", "run", "--changed", "--arm", "nano"]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == told[1]
+    assert told[0].startswith("headworks eval: --changed takes at most a workload")
+
+    with pytest.raises(SystemExit) as ended:
+        main(["eval", "list", "--changed"])
+    assert ended.value.code == 2
+    assert "headworks eval list: error: unrecognized arguments: --changed" in capsys.readouterr().err

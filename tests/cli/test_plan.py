@@ -51,7 +51,7 @@ def test_a_plan_is_read_on_a_terminal_with_its_questions_last(planned):
 
     assert lines[0] == "triage: Sort <tickets>."
     assert "Model and ladder" in lines
-    assert lines[-1].lstrip().split(". ")[1] == "What tells, later, that an answer was right?"
+    assert lines[-1].lstrip().split(". ")[1] == "outcomes: What tells, later, that an answer was right?"
 
 
 def test_colours_are_for_terminals_only(planned, monkeypatch):

@@ -231,7 +231,7 @@ def test_a_call_without_content_says_how_it_is_kept(desk, call, replay):
 def test_what_is_meant_must_be_said(replay, words, reason):
     code, _, err = replay("call_1", *words)
 
-    assert code == 1
+    assert code == 2
     assert reason in err
 
 

@@ -73,10 +73,16 @@ def test_which_roles_follow_from_claims_is_said_before_anybody_signs_in(run, tmp
     assert run("roles", "of", "-")[1].splitlines() == ["admin everywhere", "auditor everywhere"]
 
 
+def test_whose_claims_must_be_said(run):
+    with pytest.raises(SystemExit) as ended:
+        run("roles", "of")
+
+    assert ended.value.code == 2
+
+
 @pytest.mark.parametrize("text", ["eyJhbGciOi.x.y", "[]"])
 def test_what_is_no_claims_is_refused(run, tmp_path, text):
     (tmp_path / "claims.json").write_text(text)
 
     code, _, err = run("roles", "of", str(tmp_path / "claims.json"))
     assert (code, "decoded" in err) == (1, True)
-    assert run("roles", "of")[0] == 1

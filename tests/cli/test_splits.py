@@ -44,7 +44,7 @@ def test_a_run_of_a_part_is_gone_on_with_as_it_is(divided):
     _, out, _ = divided.run("eval", NAME, "--split", "dev", "--cap", "0.000001", "--json")
     run = json.loads(out)["manifest"]["run"]
     code, _, err = divided.run("eval", NAME, "--resume", run, "--split", "test")
-    assert (code, "leave --split out" in err) == (1, True)
+    assert (code, "leave --split out" in err) == (2, True)
     _, out, _ = divided.run("eval", NAME, "--resume", run, "--json")
 
     assert asked(out) == ("dev", 3)
@@ -52,7 +52,7 @@ def test_a_run_of_a_part_is_gone_on_with_as_it_is(divided):
 
 def test_what_is_compared_is_what_decides(divided):
     code, _, err = divided.run("eval", "--changed", NAME, "--split", "dev")
-    assert (code, "--split belongs to a run" in err) == (1, True)
+    assert (code, "--split belongs to a run" in err) == (2, True)
 
 
 def test_select_decides_by_test_cases_alone_and_says_so(divided):
@@ -73,7 +73,7 @@ def test_new_cases_are_given_their_split(divided, tmp_path):
     last = (divided.folder / "workloads" / NAME / "golden.jsonl").read_text().splitlines()[-1]
     assert json.loads(last)["split"] == "test"
     code, _, err = divided.run("golden", "import", NAME, "--from", "calls", "--outcome", "x", "--split", "dev")
-    assert (code, "read by a person first" in err) == (1, True)
+    assert (code, "read by a person first" in err) == (2, True)
 
 
 def test_an_example_of_the_prompt_that_decides_is_found(divided):

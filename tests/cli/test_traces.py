@@ -29,7 +29,7 @@ def kept(folder):
 
 def test_a_machine_without_traces_says_where_they_come_from(folder, capsys):
     assert main(["traces"]) == 0
-    assert "/v1/traces/ingest" in capsys.readouterr().out
+    assert "/v1/traces/ingest" in capsys.readouterr().err
 
 
 def test_an_unknown_trace_is_said(folder, capsys):

@@ -69,7 +69,7 @@ def test_a_script_must_say_what_cannot_be_assumed(run):
     assert err == "headworks workloads: give --owner and --description: nobody is here to be asked\n"
     code, _, err = run("workloads", "new", "triage", "--owner", "a")
 
-    assert (code, err) == (1, "headworks workloads: give --description: nobody is here to be asked\n")
+    assert (code, err) == (2, "headworks workloads: give --description: nobody is here to be asked\n")
 
 
 @pytest.mark.parametrize("flags", [["Triage"], ["triage", "--calls-per-day", "many"], ["triage", "--owner", "a\nb"]])

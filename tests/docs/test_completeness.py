@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from headworks.calls import Outcome
+from headworks.cli import COMMANDS, GROUPS
 from headworks.simulator.plan import Fault
 from headworks.telemetry import Standing
 from headworks.telemetry.standing import render_standing
@@ -37,6 +38,22 @@ def test_the_page_on_the_simulator_explains_every_kind_of_fault():
     kinds = {kind.__struct_config__.tag for kind in get_args(Fault)}
 
     assert kinds <= set(first_cells("docs/how-to/simulator.md"))
+
+
+def test_the_readme_lists_every_command_as_help_does():
+    rows = re.findall(r"^\| (\w+) \| (`.+) \|$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
+
+    assert {title: re.findall(r"`(\w+)`", commands) for title, commands in rows} == {
+        title: list(group) for title, group in GROUPS.items()
+    }
+
+
+def test_the_page_on_production_leads_to_every_group_of_commands():
+    text = (ROOT / "docs/how-to/production.md").read_text("utf-8")
+    named = set(re.findall(r"`headworks (\w+)", text))
+
+    assert all(named & set(group) for group in GROUPS.values())
+    assert named <= set(COMMANDS)
 
 
 def test_the_architecture_names_every_room_and_no_other():

@@ -193,7 +193,8 @@ class KeyStore:
     def find(self, text: str, *, now: float) -> KeyRecord:
         """The key with this id, with the only id that begins so, or with this name.
 
-        Of several keys of one name, the only one that is good at the time `now`.
+        Of several keys of one name, the only one that is good at the time `now`; where one was made from another by
+        `rotate` and both are good, the newer one.
 
         Raises:
             CommandError: there is none, or more than one; names the nearest.
@@ -203,7 +204,7 @@ class KeyStore:
         for candidates in (
             [record for record in records if record.key_id == text],
             [record for record in records if record.key_id.startswith(text) and len(text) > len("key_")],
-            [record for record in named if record.is_good(now)] or named,
+            _not_replaced([record for record in named if record.is_good(now)]) or named,
         ):
             if len(candidates) == 1:
                 return candidates[0]
@@ -330,3 +331,9 @@ class KeyStore:
     def _next_revision(self) -> int:
         row = self._connection.execute("SELECT max(revision) FROM keys").fetchone()
         return (row[0] or 0) + 1
+
+
+def _not_replaced(records: list[KeyRecord]) -> list[KeyRecord]:
+    """Those that none of the others was made from."""
+    replaced = {record.replaces for record in records}
+    return [record for record in records if record.key_id not in replaced]

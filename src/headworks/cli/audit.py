@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from headworks.cli.audit_logs import logs_flag, run_over_logs
 from headworks.cli.audit_show import as_lines, print_entries, print_verdict
 from headworks.cli.lines import json_line, note
-from headworks.cli.moments import MOMENT_FORM, day, iso, moment
+from headworks.cli.moments import MOMENT_FORM, day, iso, past
+from headworks.cli.parsing import UsageError
 from headworks.cli.state import desk_of, load_project, tell_audit
 from headworks.cli.tables import plain
 from headworks.errors import CommandError
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 50
 _FORMATS = ("json", "ocsf", "cef", "sealed")
+
+_ID = "of a call, a report or an event, or an entry's number as `#17`"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,9 +53,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     logs_flag(search)
     search.add_argument("--limit", type=int, default=_SHOWN, metavar="N", help=f"at most so many. Default: {_SHOWN}")
     show = _action(commands, "show", "Show every entry about a call or an event")
-    show.add_argument("id", metavar="ID")
+    show.add_argument("id", metavar="ID", help=_ID)
     proof = _action(commands, "proof", "Print the proof that an entry is in the log, for `verify --proof`")
-    proof.add_argument("id", metavar="ID")
+    proof.add_argument("id", metavar="ID", help=_ID)
     export = _action(commands, "export", "Write entries for other systems, the oldest first")
     _search_flags(export)
     logs_flag(export)
@@ -72,7 +75,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--reason", required=True, metavar="TEXT", help="why; it is shown with the hold")
     _action(holds, "list", "List the holds in force")
     remove = _action(holds, "remove", "End a hold")
-    remove.add_argument("hold_id", metavar="HOLD")
+    remove.add_argument("hold_id", metavar="HOLD", help="its id, as `audit hold list` has it")
     erase = _action(commands, "erase", "Destroy the key of a person's entries, and what is kept of the calls' content")
     erase.add_argument("--user", required=True, metavar="NAME", help="as applications name the person to us")
     erase.add_argument("--yes", action="store_true", help="do not ask")
@@ -91,21 +94,17 @@ def _action(
 
 
 def _search_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--since", type=_past, metavar="WHEN", help=f"not before: {MOMENT_FORM}")
-    parser.add_argument("--until", type=_past, metavar="WHEN", help="before: the same")
+    parser.add_argument("--since", type=past, metavar="WHEN", help=f"not before: {MOMENT_FORM}")
+    parser.add_argument("--until", type=past, metavar="WHEN", help="before: the same")
     parser.add_argument(
         "--what", default="", metavar="WORD", help="call, outcome, key, key.revoked, config, audit, ..."
     )
     parser.add_argument("--outcome", default="", metavar="WORD", help="answered, refused, failed, done, ...")
     parser.add_argument("--who", default="", metavar="NAME", help="a key's id, its owner or team, or an operator")
     parser.add_argument("--user", default="", metavar="NAME", help="whom an application calls for")
-    parser.add_argument("--workload", default="", metavar="NAME")
+    parser.add_argument("--workload", default="", metavar="NAME", help="of calls of this workload")
     parser.add_argument("--source", default="", metavar="ADDRESS", help="from where")
     parser.add_argument("--text", default="", metavar="TEXT", help="somewhere in ids, targets and details")
-
-
-def _past(text: str) -> float:
-    return moment(text, now=time.time, sign=-1)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -122,14 +121,12 @@ def run(options: argparse.Namespace) -> int:
         from headworks.audit_intake import masters_of
 
         for signer in masters_of(terms).signers:
-            print(signer.text)
+            print(json_line({"public_key": signer.text}) if options.json else signer.text)
         return 0
     if getattr(options, "log", None):
         is_search = options.action != "verify"
         if not is_search and options.archive:
-            raise CommandError(
-                "give either --log, for logs with their ledgers, or --archive, for a copy of one archive"
-            )
+            raise UsageError("give either --log, for logs with their ledgers, or --archive, for a copy of one archive")
         keys = [] if is_search else [_signer(text) for text in options.public_key]
         return run_over_logs(project, terms, options, _asked(options), _search(options) if is_search else None, keys)
     return _Audit(project, terms, options).do()
@@ -142,7 +139,7 @@ def _verify_apart(options: argparse.Namespace) -> int:
     signers = [_signer(text) for text in options.public_key]
     if options.proof:
         if not signers:
-            raise CommandError("--proof needs --public-key: `headworks audit public-key` prints it")
+            raise UsageError("--proof needs --public-key: `headworks audit public-key` prints it")
         return _verify_proof(options, signers)
     from headworks.admin.audit import anchored
 
@@ -163,7 +160,10 @@ def _verify_proof(options: argparse.Namespace, signers: list["Signer"]) -> int:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise CommandError(f"{options.proof} is no proof that `headworks audit proof` wrote") from None
     fault = proof_fault(proof, signers)
-    print(f"the proof does not hold: {fault}" if fault else "the proof holds: the entry is in the log")
+    if options.json:
+        print(json_line({"is_good": not fault, "fault": fault}))
+    else:
+        print(f"the proof does not hold: {fault}" if fault else "the proof holds: the entry is in the log")
     return 1 if fault else 0
 
 
@@ -249,10 +249,12 @@ class _Audit:
 
         options = self._options
         search = _search(options)
+        if options.json and options.format != "json":
+            raise UsageError(f"--json and --format {options.format} are two formats")
         out = sys.stdout.buffer
         if options.format == "sealed":
             if search.asks_for_content:
-                raise CommandError("sealed entries are not opened: only --since, --until, --what and --outcome select")
+                raise UsageError("sealed entries are not opened: only --since, --until, --what and --outcome select")
             for line in reader.sealed(search):
                 out.write(line + b"\n")
         else:
@@ -278,15 +280,17 @@ class _Audit:
         if options.hold_action == "remove":
             released = ledger.release(options.hold_id)
             self._tell("audit.hold_removed", released.hold_id, {"workload": released.workload})
-            print(f"{released.hold_id} is ended")
+            shown = {"hold": released.hold_id, "is_in_force": False}
+            print(json_line(shown) if options.json else f"{released.hold_id} is ended")
             return
         if not (options.user or options.workload or options.all):
-            raise CommandError("say what is held: --user, --workload or --all")
+            raise UsageError("say what is held: --user, --workload or --all")
         now_us = time.time_ns() // 1000
         by = getpass.getuser()
         placed = ledger.hold(user=options.user, workload=options.workload, reason=options.reason, by=by, now_us=now_us)
         self._tell("audit.hold_added", placed.hold_id, {"subject": placed.subject, "workload": placed.workload})
-        print(f"{placed.hold_id} holds from now on")
+        shown = {"hold": placed.hold_id, "is_in_force": True}
+        print(json_line(shown) if options.json else f"{placed.hold_id} holds from now on")
 
     def _erase(self, ledger: "Ledger") -> int:
         from headworks.config import store_url
@@ -313,7 +317,10 @@ class _Audit:
             finally:
                 store.close()
         self._tell("audit.erased", subject, {"keys": keys, "pieces": pieces})
-        print(f"{keys} keys are destroyed, and {pieces} pieces of content removed: nobody can read them again")
+        if options.json:
+            print(json_line({"destroyed_keys": keys, "removed_pieces": pieces}))
+        else:
+            print(f"{keys} keys are destroyed, and {pieces} pieces of content removed: nobody can read them again")
         note(
             "what was exported in the open, copies of the ledger (backups) and what providers keep are not reached; a "
             "journal that a running worker still writes to holds its last calls until it is full or the worker stops",
@@ -355,6 +362,6 @@ def _asked(options: argparse.Namespace) -> dict[str, str | int]:
 
 def _agrees() -> bool:
     if not sys.stdin.isatty():
-        raise CommandError("erasing cannot be undone: say --yes if that is meant")
+        raise UsageError("erasing cannot be undone: say --yes if that is meant")
     print("This cannot be undone. Erase? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

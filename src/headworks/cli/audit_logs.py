@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from headworks.cli.audit_show import print_entries, print_verdict
 from headworks.cli.lines import note
+from headworks.cli.parsing import UsageError
 from headworks.cli.state import tell_audit
 from headworks.cli.tables import plain
-from headworks.errors import CommandError
 
 if TYPE_CHECKING:
     from headworks.audit.keys import Signer
@@ -94,7 +94,7 @@ def _export(logs: "SeveralLogs", search: "Search", options: argparse.Namespace) 
     out = sys.stdout.buffer
     if options.format == "sealed":
         if search.asks_for_content:
-            raise CommandError("sealed entries are not opened: only --since, --until, --what and --outcome select")
+            raise UsageError("sealed entries are not opened: only --since, --until, --what and --outcome select")
         for line in logs.sealed(search):
             out.write(line + b"\n")
     else:

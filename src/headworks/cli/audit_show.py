@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 _COLOURS = {"answered": GREEN, "done": GREEN, "refused": YELLOW, "failed": RED, "lost": RED}
 
 
+_ONE = {"entries": "entry", "segments": "segment", "checkpoints": "checkpoint"}
+
+
 def print_verdict(verdict: "Verdict", options: argparse.Namespace, *, log: str = "") -> int:
     """Say what `verify` came to; returns the exit code. `log` names which one, where several are looked at."""
     if options.json:
@@ -31,7 +34,11 @@ def print_verdict(verdict: "Verdict", options: argparse.Namespace, *, log: str =
         return 0 if verdict.is_good else 1
     for finding in verdict.findings:
         print(plain(str(finding)))
-    what = f"{verdict.entries:,} entries in {verdict.segments:,} segments, {verdict.checkpoints:,} checkpoints"
+    counts = {"entries": verdict.entries, "segments": verdict.segments, "checkpoints": verdict.checkpoints}
+    entries, segments, checkpoints = (
+        f"{count:,} {_ONE[name] if count == 1 else name}" for name, count in counts.items()
+    )
+    what = f"{entries} in {segments}, {checkpoints}"
     if verdict.findings:
         print(f"The log is not as it was written: {len(verdict.findings)} findings ({what}).")
         return 1

@@ -15,9 +15,9 @@ Exit code 0; with --within PERCENT 1 if a budget is used to so many percent, so 
 import argparse
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headworks.cli.call_filters import common_arguments
 from headworks.cli.lines import json_line, note
 from headworks.cli.moments import day, iso
 from headworks.cli.state import desk_of
@@ -32,20 +32,31 @@ _HEAD = ("BUDGET OF", "PERIOD", "BUDGET", "SPENT", "ASIDE", "LEFT", "USED", "AT 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `headworks budgets`."""
-    parser.add_argument(
-        "action",
-        nargs="?",
-        choices=("show", "release"),
-        default="show",
-        help="show (the default), or let go what workers hold that were not heard of for a minute",
+    # `headworks budgets --json` is `headworks budgets show --json`: the flags of `show` are taken here, too.
+    _show_arguments(parser, has_defaults=True)
+    commands = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
+    show = commands.add_parser(
+        "show",
+        help="Show what is spent, left, and used up when (the default action)",
+        description="Show what is spent, left, and used up when at this pace.",
+        argument_default=argparse.SUPPRESS,
     )
-    parser.add_argument(
-        "--config", type=Path, default=Path("headworks.yaml"), metavar="FILE", help="default: %(default)s"
+    _show_arguments(show, has_defaults=False)
+    release = commands.add_parser(
+        "release",
+        help="Let go what workers hold that were not heard of for a minute",
+        description="Let go what workers hold that were not heard of for a minute; what they are known to have spent "
+        "counts.",
+        argument_default=argparse.SUPPRESS,
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object a line instead of a table")
+    common_arguments(release, has_defaults=False)
+
+
+def _show_arguments(parser: argparse.ArgumentParser, *, has_defaults: bool) -> None:
     parser.add_argument(
         "--within", type=int, metavar="PERCENT", help="exit with 1 if a budget is used to so many percent"
     )
+    common_arguments(parser, has_defaults=has_defaults)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -59,14 +70,18 @@ def run(options: argparse.Namespace) -> int:
     if options.action == "release":
         if not may_have_records(project.storage, store_url(project)):
             note(f"nothing was spent yet: there is no {project.storage}", "budgets")
-            return 0
-        count = release_budgets(desk)
-        print(f"let go of what {count} {'holder' if count == 1 else 'holders'} held")
+        else:
+            _print_released(release_budgets(desk), is_json=options.json)
         return 0
     states = budget_states(desk)
     _print(states, _names(project), time.time(), is_json=options.json)
     is_near = options.within is not None and any(state.spent * 100 >= options.within * state.cap for state in states)
     return 1 if is_near else 0
+
+
+def _print_released(count: int, *, is_json: bool) -> None:
+    text = f"let go of what {count} {'holder' if count == 1 else 'holders'} held"
+    print(json_line({"released": count}) if is_json else text)
 
 
 def _names(project: "Project") -> dict[str, str]:

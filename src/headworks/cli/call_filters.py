@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from headworks.calls import CALLED, Outcome, Verdict
-from headworks.cli.moments import MOMENT_FORM, moment
+from headworks.cli.moments import MOMENT_FORM, past
 from headworks.errors import CommandError
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def time_arguments(
     """Declare `--since` and `--until`, or other flags that take a time in the past, each with its help."""
     defaults: dict[str, Any] = {"default": None} if has_defaults else {}
     for flag, text in flags:
-        parser.add_argument(flag, type=_past, metavar="WHEN", help=f"{text}: {MOMENT_FORM}", **defaults)
+        parser.add_argument(flag, type=past, metavar="WHEN", help=f"{text}: {MOMENT_FORM}", **defaults)
 
 
 def common_arguments(parser: argparse.ArgumentParser, *, has_defaults: bool) -> None:
@@ -132,10 +132,6 @@ def common_arguments(parser: argparse.ArgumentParser, *, has_defaults: bool) -> 
     as_lines: dict[str, Any] = {"default": False} if has_defaults else {}
     parser.add_argument("--config", type=Path, metavar="FILE", help="default: headworks.yaml", **config)
     parser.add_argument("--json", action="store_true", help="print one JSON object a line instead of text", **as_lines)
-
-
-def _past(text: str) -> float:
-    return moment(text, now=time.time, sign=-1)
 
 
 def microseconds(seconds: float | None) -> int | None:

@@ -17,7 +17,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headworks.cli.parsing import UsageError
 from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, plain, terminal_width
+from headworks.errors import CommandError
 
 if TYPE_CHECKING:
     from headworks.config import Project
@@ -49,13 +51,11 @@ def run(options: argparse.Namespace) -> int:
     project = load(options.config or Path(FILE_NAME))
     if options.provider not in project.config.providers:
         there = ", ".join(project.config.providers)
-        print(f"headworks conformance: there is no such provider in headworks.yaml; there is {there}", file=sys.stderr)
-        return 2
+        raise CommandError(f"there is no such provider in headworks.yaml; there is {there}")
     plan = read_provider(project, options.provider, os.environ)
     model = options.model or _first_model(project, options.provider)
     if model is None:
-        print("headworks conformance: headworks.yaml names no model of it: say which with --model", file=sys.stderr)
-        return 2
+        raise UsageError("headworks.yaml names no model of it: say which with --model")
     is_shown = sys.stderr.isatty()
 
     def heard(one: "Found") -> None:
@@ -106,6 +106,10 @@ def _counts(one: "Found", *, is_strict: bool) -> bool:
 
 
 def _first_model(project: "Project", name: str) -> str | None:
+    from headworks.config import TIER_ROLES, model_of_rung
+
     pairs = [pair for one in project.config.models.values() for pair in one.pairs]
+    tiers = [bound for role in TIER_ROLES if (bound := model_of_rung(project.config, role)) is not None]
+    pairs += [(bound.provider, bound.model) for bound in tiers]
     named = [model for provider, model in pairs if provider == name]
     return next(iter([*named, *(project.config.providers[name].models or ())]), None)

@@ -17,13 +17,16 @@ Exit code 0: no problem (there may be warnings). 1: at least one problem. 2: wro
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headworks.cli.parsing import UsageError
 from headworks.cli.tables import GREEN, GREY, RED, YELLOW, has_colours, plain
+from headworks.errors import CommandError
 
 if TYPE_CHECKING:
     from headworks.config import Secret
@@ -63,15 +66,11 @@ def run(options: argparse.Namespace) -> int:
     """Look; returns the exit code."""
     from headworks.doctoring import Verdict, checks_of
 
-    try:
-        situation = _situation(options)
-    except ValueError as error:
-        print(f"headworks doctor: {plain(str(error))}", file=sys.stderr)
-        return 2
+    situation = _situation(options)
     # Not `asyncio.run`, which waits for threads: one may hang in a name server or a dead disk beyond its check's time.
     loop = asyncio.new_event_loop()
     try:
-        examined = loop.run_until_complete(_examine(checks_of(situation)))
+        examined = _until_done(loop, _examine(checks_of(situation)))
     finally:
         loop.close()
     findings = [finding for one in examined for finding in one.findings]
@@ -85,6 +84,18 @@ def run(options: argparse.Namespace) -> int:
             print(line)
     sys.stdout.flush()
     return 0 if is_well else 1
+
+
+def _until_done(loop: asyncio.AbstractEventLoop, work: "Coroutine[None, None, list[Examined]]") -> "list[Examined]":
+    """What it finds. Ctrl-C cancels it: raised wherever the program stands, it would end in a check of many."""
+    looking = loop.create_task(work)
+    loop.add_signal_handler(signal.SIGINT, looking.cancel)
+    try:
+        return loop.run_until_complete(looking)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
 
 
 def report(examined: "Sequence[Examined]", *, coloured: bool) -> list[str]:
@@ -136,7 +147,7 @@ async def _examine(checks: "Sequence[Check]") -> "list[Examined]":
 
 
 def _situation(options: argparse.Namespace) -> "Situation":
-    """What is to be looked at. Raises ValueError for flags that cannot be used."""
+    """What is to be looked at. Raises UsageError for flags that cannot be meant, CommandError for what is not there."""
     from headworks.cli.check import look_over
     from headworks.config import FILE_NAME, load
     from headworks.doctoring import Situation, Target, target_of
@@ -147,12 +158,12 @@ def _situation(options: argparse.Namespace) -> "Situation":
     project = unusable = target = None
     ca_file = None if options.ca_file is None else str(options.ca_file)
     if ca_file is not None and not options.ca_file.is_file():
-        raise ValueError(f"--ca-file: there is no file {ca_file}")
+        raise CommandError(f"--ca-file: there is no file {ca_file}")
     if options.url is not None:
         try:
             target = Target.from_url(options.url, ca_file=ca_file)
         except ValueError as error:
-            raise ValueError(f"--url: {error}") from None
+            raise UsageError(f"--url: {error}") from None
     key = _key(options.key) if options.key else None
     if options.config is not None or options.url is None or file.exists():
         try:
@@ -185,13 +196,13 @@ def _key(reference: str) -> "Secret":
     from headworks.errors import SecretError
 
     if not is_reference(reference):
-        raise ValueError(
+        raise UsageError(
             "--key takes a reference, `env:NAME` or `file:PATH`: keys on a command line are seen by everyone"
         )
     try:
         return read_secret(reference, base=Path(), environment=os.environ)
     except SecretError as error:
-        raise ValueError(f"--key: {error}") from None
+        raise CommandError(f"--key: {error}") from None
 
 
 def _seconds(text: str) -> float:

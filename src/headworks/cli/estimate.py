@@ -32,8 +32,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headworks.cli.estimate_tuned import tuned_arguments, tuned_of
-from headworks.cli.moments import DURATION_FORM, parse_duration
-from headworks.errors import CommandError
+from headworks.cli.moments import MOMENT_FORM, past
+from headworks.cli.parsing import UsageError
 
 if TYPE_CHECKING:
     from headworks.catalogue import Machine
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from headworks.workloads import Load
 
 _CONFIG = Path("headworks.yaml")
-_DAY_S = 86_400
 _FIFTH = Fraction(1, 5)
 _COUNTS = {
     "calls_per_day": "calls a day",
@@ -85,10 +84,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     figures.add_argument(
         "--since",
-        type=parse_duration,
-        default=7.0 * _DAY_S,
-        metavar="TIME",
-        help=f"how far back recorded calls count, {DURATION_FORM}. Default: 7d",
+        type=past,
+        default="7d",
+        metavar="WHEN",
+        help=f"recorded calls count from then on: {MOMENT_FORM}. Default: 7d",
     )
     machine = parser.add_argument_group("a machine of your own")
     machine.add_argument("--gpu-hour", type=_usd, metavar="USD", help="one GPU in one hour, everything included")
@@ -168,13 +167,13 @@ def _question(
         name: value for name in (*_COUNTS, *_SHARES) if (value := getattr(options, name)) is not None
     }
     if (options.long_share is None) != (options.long_input_tokens is None):
-        raise CommandError("--long-share and --long-input-tokens go together")
+        raise UsageError("--long-share and --long-input-tokens go together")
     if options.name is None:
         if options.model is None:
-            raise CommandError("name a workload, or a model with --model")
+            raise UsageError("name a workload, or a model with --model")
         missing = [_flag(name) for name in ("calls_per_day", "input_tokens", "output_tokens") if name not in flags]
         if missing:
-            raise CommandError(f"without a workload, {' and '.join(missing)} must say how much there is to do")
+            raise UsageError(f"without a workload, {' and '.join(missing)} must say how much there is to do")
         names = _compared(options, _tiers(offers))
         offer = offers.find(options.model)
         return offer.name, offer, names, from_flags(flags, tier=options.tier), []
@@ -183,7 +182,7 @@ def _question(
     facts = read_facts(offers.project, workload)
     rung = options.model or workload.contract.model or facts.locked_model or workload.contract.ladder[0]
     offer = offers.find(rung)
-    records = measured_calls(offers.project, workload.name, since_s=options.since)
+    records = measured_calls(offers.project, workload.name, since_s=time.time() - options.since)
     load = from_workload(
         workload, facts, records, flags, tier=options.tier, bound=first_bound(offer.price), now=time.time()
     )
@@ -194,7 +193,7 @@ def _compared(options: argparse.Namespace, default: tuple[str, ...]) -> tuple[st
     if options.compare is None:
         return ()
     if not options.compare and not default:
-        raise CommandError("there is no ladder to compare with: name models after --compare")
+        raise UsageError("there is no ladder to compare with: name models after --compare")
     return tuple(options.compare) or default
 
 
@@ -227,10 +226,10 @@ def _machines(options: argparse.Namespace, offers: "Offers") -> "dict[str, Machi
                     busy_percent=own.busy_percent,
                 )
     if (options.gpu_hour is None) != (options.output_tokens_per_s is None):
-        raise CommandError("a machine needs --gpu-hour and --output-tokens-per-s")
+        raise UsageError("a machine needs --gpu-hour and --output-tokens-per-s")
     if options.gpu_hour is not None:
         if options.busy_percent > 100:
-            raise CommandError("--busy-percent is at most 100")
+            raise UsageError("--busy-percent is at most 100")
         found["own machine"] = Machine(
             gpu_hour_usd=options.gpu_hour,
             output_tokens_per_s=options.output_tokens_per_s,

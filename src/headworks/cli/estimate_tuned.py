@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from headworks.catalogue import retirement_of
+from headworks.cli.parsing import UsageError
 from headworks.errors import CommandError
 from headworks.workloads import Assumption, Estimate, Load, PayOff, estimate, fixed, pay_off
 
@@ -49,10 +50,11 @@ def tuned_of(options: argparse.Namespace, offers: "Offers", load: Load, found: E
         found: the month of the model that it is held against.
 
     Raises:
-        CommandError: its prices are not known, or a flag is missing.
+        CommandError: its prices are not known.
+        UsageError: a flag is missing.
     """
     if (options.fine_tune is None) != (options.training_tokens is None):
-        raise CommandError("--fine-tune and --training-tokens go together")
+        raise UsageError("--fine-tune and --training-tokens go together")
     if options.fine_tune is None:
         return None
     base = offers.find(options.fine_tune)

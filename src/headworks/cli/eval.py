@@ -1,6 +1,6 @@
 """Run a workload's golden set on one or many arms, score the answers, and say what each costs.
 
-  headworks eval WORKLOAD [--arm ARM ...]   run it
+  headworks eval WORKLOAD [--arm ARM ...]   run it; short for `headworks eval run WORKLOAD`
   headworks eval --changed [WORKLOAD]       run what a change touches, old against new, and say whether it is worse
   headworks eval compare RUN [RUN]          two runs, or the two arms of one, case by case; RUN:ARM names an arm
   headworks eval compare WORKLOAD --arm A --arm B
@@ -30,8 +30,10 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headworks.cli.call_filters import common_arguments
 from headworks.cli.lines import json_line, no_golden_set, note
 from headworks.cli.moments import iso
+from headworks.cli.parsing import Parser, UsageError
 from headworks.cli.tables import GREY, Cell, Table, has_colours, plain
 from headworks.errors import CommandError
 
@@ -43,31 +45,42 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the flags of `headworks eval`."""
-    parser.add_argument(
-        "what",
-        nargs="?",
-        default="",
-        metavar="WORKLOAD | compare | show | list",
-        help="a workload, or what to do with runs",
+    """Declare the actions and their flags."""
+    commands = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
+    _run_arguments(_action(commands, "run", "Run a golden set, or what a change touches (the default action)"))
+    _compare_arguments(_action(commands, "compare", "Compare two runs, arms, models or versions, case by case"))
+    show = _action(commands, "show", "Look at a run again")
+    show.add_argument(
+        "run_id", nargs="?", default="", metavar="RUN", help="its id, its beginning, or `last`: the default"
     )
-    parser.add_argument("run_id", nargs="?", default="", metavar="RUN", help="a run's id, its beginning, or `last`")
-    parser.add_argument("other", nargs="?", default="", metavar="RUN", help="of `compare`: the one that is newer")
+    show.add_argument("--case", metavar="ID", help="one case with its input and every arm's answer")
+    show.add_argument("--rescore", action="store_true", help="with today's scorers; no model is called")
+    show.add_argument("--concurrency", type=positive, default=8, metavar="N", help="answers scored at once. Default: 8")
+    _report_arguments(show)
+    listing = _action(commands, "list", "List the runs so far")
+    listing.add_argument("workload", nargs="?", default="", metavar="WORKLOAD", help="of this workload; all without it")
+    if isinstance(parser, Parser):
+        parser.default_action = "run"
+
+
+def _action(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, summary: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=summary, description=f"{summary}.")
+    common_arguments(parser, has_defaults=True)
+    return parser
+
+
+def _run_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "what", nargs="?", default="", metavar="WORKLOAD", help="the workload; with --changed all of them without it"
+    )
     parser.add_argument("--changed", action="store_true", help="run what a change touches; say whether it is worse")
     parser.add_argument("--release", action="store_true", help="of --changed: too thin is not enough either")
     parser.add_argument("--base", metavar="REF", help="of --changed: the commit to hold it against")
-    parser.add_argument(
-        "--margin",
-        type=share,
-        metavar="SHARE",
-        help="by less than this a change may be worse. Default: 0.05 with 200 cases or more, else 0.1",
-    )
-    parser.add_argument("--arm", action="append", default=[], type=_arm, metavar="ARM", help="can be repeated")
-    parser.add_argument("--outcome", default="", metavar="NAME", help="of `compare`: by what became of live calls")
-    parser.add_argument("--repeats", type=positive, default=1, metavar="N", help="ask each case so often")
-    parser.add_argument("--seed", type=positive, default=1, metavar="N", help="of the order of cases. Default: 1")
-    parser.add_argument("--concurrency", type=positive, default=8, metavar="N", help="calls at once. Default: 8")
-    parser.add_argument("--cap", type=usd, metavar="USD", help="what the run may cost; it then stops, to be resumed")
+    _margin_argument(parser)
+    _arm_argument(parser)
+    _call_arguments(parser)
     parser.add_argument("--resume", metavar="RUN", help="go on with this run (`last` for the latest)")
     parser.add_argument(
         "--split",
@@ -76,72 +89,107 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="the part of the golden set to ask. Default: what decides (`test` where a case has it, else all but "
         "`train`); `dev` is for work on the prompt",
     )
+    _report_arguments(parser)
+
+
+def _compare_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "run_id",
+        nargs="?",
+        default="",
+        metavar="RUN",
+        help="the older run: its id, its beginning, or `last`; RUN:ARM is an arm of it. With --arm, a workload",
+    )
+    parser.add_argument("other", nargs="?", default="", metavar="RUN", help="the newer run")
+    _margin_argument(parser)
+    _arm_argument(parser)
+    parser.add_argument("--outcome", default="", metavar="NAME", help="compare by what became of live calls")
+    _call_arguments(parser)
+    parser.set_defaults(split="deciding")
+
+
+def _margin_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--margin",
+        type=share,
+        metavar="SHARE",
+        help="by less than this a change may be worse. Default: 0.05 with 200 cases or more, else 0.1",
+    )
+
+
+def _arm_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--arm",
+        action="append",
+        default=[],
+        type=_arm,
+        metavar="ARM",
+        help="a model, or KEY=VALUE pairs (see `headworks eval --help`); can be repeated",
+    )
+
+
+def _call_arguments(parser: argparse.ArgumentParser) -> None:
+    """How the golden set is asked."""
+    parser.add_argument("--repeats", type=positive, default=1, metavar="N", help="ask each case so often")
+    parser.add_argument("--seed", type=positive, default=1, metavar="N", help="of the order of cases. Default: 1")
+    parser.add_argument("--concurrency", type=positive, default=8, metavar="N", help="calls at once. Default: 8")
+    parser.add_argument("--cap", type=usd, metavar="USD", help="what the run may cost; it then stops, to be resumed")
     parser.add_argument("--fresh", action="store_true", help="ask again what earlier runs have answers to")
+
+
+def _report_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--report", type=Path, metavar="DIR", help="write report.md, .html, .json and junit.xml there")
     parser.add_argument("--cases", action="store_true", help="show failing cases with inputs and answers")
-    parser.add_argument("--case", metavar="ID", help="of `show`: one case with its input and every arm's answer")
-    parser.add_argument("--rescore", action="store_true", help="of `show`: with today's scorers; no model is called")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
-    parser.add_argument(
-        "--config", type=Path, default=Path("headworks.yaml"), metavar="FILE", help="default: %(default)s"
-    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
     from headworks.config import load
 
-    _check_flags(options)
+    if options.action == "run":
+        _check_flags(options)
     project = load(options.config)
-    if options.changed:
-        from headworks.cli.eval_changed import run_changed
-
-        return run_changed(project, options)
-    if options.what == "compare":
-        if options.outcome:
+    match options.action:
+        case "compare" if options.outcome:
             from headworks.cli.eval_live import run_live
 
             return run_live(project, options)
-        from headworks.cli.eval_compare import run_compare
+        case "compare":
+            from headworks.cli.eval_compare import run_compare
 
-        return run_compare(project, options)
-    if options.what == "list":
-        return _list(project, options)
-    if options.what == "show":
-        return _show(project, options)
-    if options.run_id:
-        raise CommandError(f"`{plain(options.run_id)}` means nothing here; to go on with a run: --resume RUN")
-    return _eval(project, options)
+            return run_compare(project, options)
+        case "list":
+            return _list(project, options)
+        case "show":
+            return _show(project, options)
+        case _ if options.changed:
+            from headworks.cli.eval_changed import run_changed
+
+            return run_changed(project, options)
+        case _:
+            return _eval(project, options)
 
 
 def _check_flags(options: argparse.Namespace) -> None:
-    """Refuse flags that would mean nothing.
+    """Refuse flags of a run that would mean nothing.
 
     Raises:
-        CommandError: one of them does.
+        UsageError: one of them does.
     """
-    if options.changed and (options.run_id or options.arm or options.resume or options.repeats > 1):
-        raise CommandError("--changed takes at most a workload; its arms are the old and the new, asked once")
-    if options.changed and options.what in ("compare", "show", "list"):
-        raise CommandError(f"--changed and `{options.what}` are two commands")
+    if options.changed and (options.arm or options.resume or options.repeats > 1):
+        raise UsageError("--changed takes at most a workload; its arms are the old and the new, asked once")
     if options.base is not None and not options.changed:
-        raise CommandError("--base belongs to --changed: headworks eval --changed --base REF")
+        raise UsageError("--base belongs to --changed: headworks eval --changed --base REF")
     if options.release and not options.changed:
-        raise CommandError("--release belongs to --changed: headworks eval --changed --release")
-    if options.split != "deciding" and (options.changed or options.what in ("compare", "show", "list")):
-        raise CommandError("--split belongs to a run of a workload: what is compared is what decides")
+        raise UsageError("--release belongs to --changed: headworks eval --changed --release")
+    if options.margin is not None and not options.changed:
+        raise UsageError("--margin belongs to --changed and to `eval compare`: a run by itself compares nothing")
+    if options.split != "deciding" and options.changed:
+        raise UsageError("--split belongs to a run of a workload: what is compared is what decides")
     if options.resume is not None and options.split != "deciding":
-        raise CommandError("--resume goes on with the cases that the run has: leave --split out")
-    if options.other and options.what != "compare":
-        raise CommandError(f"`{plain(options.other)}` means nothing here")
-    if options.outcome and options.what != "compare":
-        raise CommandError(
-            "--outcome belongs to `compare`: headworks eval compare WORKLOAD --outcome NAME --arm A --arm B"
-        )
+        raise UsageError("--resume goes on with the cases that the run has: leave --split out")
     if not options.what and not options.changed:
-        raise CommandError(
-            "say a workload, `compare`, `show` or `list`; or --changed. `headworks eval --help` explains"
-        )
+        raise UsageError("say a workload, or --changed; `headworks eval --help` lists what else there is")
 
 
 # -- run --------------------------------------------------------------------------------------------------------------
@@ -178,11 +226,11 @@ def _what_to_run(
     if options.resume is None:
         return options.arm or [ArmSpec()], None
     if options.arm:
-        raise CommandError("--resume goes on with the arms that the run has: leave --arm out")
+        raise UsageError("--resume goes on with the arms that the run has: leave --arm out")
     path = find_run(folder, options.resume)
     manifest = read_manifest(path)
     if manifest.workload != workload.name:
-        raise CommandError(f"the run {manifest.run} is of the workload {plain(manifest.workload)}")
+        raise UsageError(f"the run {manifest.run} is of the workload {plain(manifest.workload)}")
     return [arm_again(arm.parameters) for arm in manifest.arms], path
 
 
@@ -263,7 +311,7 @@ def _list(project: "Project", options: argparse.Namespace) -> int:
         except StorageError as error:
             note(str(error), "eval")
             continue
-        if options.run_id and manifest.workload != options.run_id:
+        if options.workload and manifest.workload != options.workload:
             continue
         names = [arm.name for arm in manifest.arms]
         created = iso(manifest.created_us / 1e6) or "-"

@@ -8,7 +8,8 @@ from headworks.cli.eval_paired import Compared, compare_sides, no_comparison, pr
 from headworks.cli.eval_preparing import ArmSource
 from headworks.cli.eval_scoring import eval_folder
 from headworks.cli.eval_session import RunTerms, run_arms
-from headworks.cli.lines import json_line, no_golden_set
+from headworks.cli.lines import json_line, no_golden_set, note
+from headworks.cli.parsing import UsageError
 from headworks.cli.tables import plain
 from headworks.cli.workloads import find_workload
 from headworks.config import Project, load_workloads
@@ -30,9 +31,9 @@ def run_compare(project: Project, options: argparse.Namespace) -> int:
     if options.arm:
         found = _arms(project, first, options)
     elif not first:
-        raise CommandError(_USAGE)
+        raise UsageError(_USAGE)
     elif not second and any(one.name == first for one in load_workloads(project)):
-        raise CommandError(f"which arms of `{plain(first)}`? {_USAGE}")
+        raise UsageError(f"which arms of `{plain(first)}`? {_USAGE}")
     else:
         found = _runs(project, first, second, margin=options.margin)
     if options.json:
@@ -45,7 +46,7 @@ def run_compare(project: Project, options: argparse.Namespace) -> int:
 def _arms(project: Project, name: str, options: argparse.Namespace) -> Compared:
     """Two arms that are run now; what was answered before comes from the answers that are kept."""
     if len(options.arm) != 2 or options.other:
-        raise CommandError(_USAGE)
+        raise UsageError(_USAGE)
     workload = find_workload(project, name)
     if workload.files.golden is None:
         raise no_golden_set(workload.name)
@@ -54,6 +55,9 @@ def _arms(project: Project, name: str, options: argparse.Namespace) -> Compared:
         if end != "complete":
             run = folder.manifest.run
             reason = f"the run was {end}; go on with: headworks eval {workload.name} --resume {run}"
+            if end == "stopped":
+                note(reason, "eval")
+                raise KeyboardInterrupt
             return no_comparison(workload.name, "too thin", reason, run=run)
         return compare_sides(Side(folder, 0), Side(folder, 1), margin=options.margin)
 

@@ -10,6 +10,7 @@ from headworks.catalogue.money import mean_pico
 from headworks.cli.amounts import cost, usd
 from headworks.cli.eval_arms import ArmSpec
 from headworks.cli.lines import json_line, note
+from headworks.cli.parsing import UsageError
 from headworks.cli.tables import Cell, Table, has_colours, plain
 from headworks.config import Project, model_of_rung, store_url
 from headworks.errors import CommandError
@@ -31,7 +32,7 @@ def run_live(project: Project, options: argparse.Namespace) -> int:
 
     workload, arms = options.run_id, options.arm
     if len(arms) != 2 or not workload or options.other:
-        raise CommandError("--outcome compares two: WORKLOAD --outcome NAME --arm prompt=1.0.0 --arm prompt=1.1.0")
+        raise UsageError("--outcome compares two: WORKLOAD --outcome NAME --arm prompt=1.0.0 --arm prompt=1.1.0")
     url = store_url(project)
     if not may_have_records(project.storage, url) or not catch_up(
         project.storage, url, report=lambda text: note(text, "eval")
@@ -71,7 +72,7 @@ def _wanted(project: Project, arm: ArmSpec) -> dict[str, str]:
         bound = model_of_rung(project.config, arm.model)
         wanted["model"] = arm.model if bound is None else bound.model
     if not wanted or arm.parameters:
-        raise CommandError("live calls are told apart by version and model: --arm prompt=1.0.0 or --arm model=mini")
+        raise UsageError("live calls are told apart by version and model: --arm prompt=1.0.0 or --arm model=mini")
     return wanted
 
 

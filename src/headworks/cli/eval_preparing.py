@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from headworks.cli.eval_arms import ArmSpec
+from headworks.cli.parsing import UsageError
 from headworks.compiled import CompiledWorkload, Published, compile_workload
 from headworks.config import LOCK_FILE, Project, Workload, model_of_rung, read_lock, target_of_rung
 from headworks.config.contract import Retention
@@ -152,7 +153,7 @@ def prepare_sources(project: Project, name: str, sources: Sequence[ArmSource], s
         named = msgspec.structs.replace(workload, name=served_name(name, number), contract=changed)
         variants.append((named, work))
     if len({arm.name for arm in arms}) != len(arms):
-        raise CommandError("two arms have one name: give one of them another with name=…")
+        raise UsageError("two arms have one name: give one of them another with name=…")
     storage = msgspec.structs.replace(project.config.storage, path=str(state))
     records = msgspec.structs.replace(project.config.records, bodies=False)
     secret = settings.secret or secrets.token_bytes(32)
@@ -213,7 +214,7 @@ def _variable(sources: Sequence[ArmSource]) -> str:
 def _at_version(work: CompiledWorkload, spec: ArmSpec, name: str) -> CompiledWorkload:
     """The workload with the prompt that an arm names."""
     if spec.prompt != "folder" and spec.parameters:
-        raise CommandError("--arm: a published version brings its parameters along: leave them out, or prompt=…")
+        raise UsageError("--arm: a published version brings its parameters along: leave them out, or prompt=…")
     if spec.prompt in ("folder", "active"):
         return work
     found = work.find_version(spec.prompt)

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -17,7 +18,6 @@ from headworks.cli.eval_preparing import ArmSource, EvalArms, prepare_sources
 from headworks.cli.eval_report import ProgressLine
 from headworks.cli.eval_retrieval import Retrieval
 from headworks.cli.eval_scoring import Scoring, eval_folder, new_run
-from headworks.cli.lines import note
 from headworks.config import Project, Workload
 from headworks.errors import CommandError
 from headworks.evals.answer_cache import AnswerCache
@@ -181,7 +181,7 @@ class _Session:
             has_begun_to_stop = True
             runner.stop()
             line.close()
-            note("finishing what is under way; Ctrl-C again ends at once", "eval")
+            print("headworks: finishing what is under way; Ctrl-C again ends at once", file=sys.stderr, flush=True)
 
         loop.add_signal_handler(signal.SIGINT, interrupted)
         try:

@@ -1,9 +1,10 @@
-"""Check, import and count golden cases: typical inputs with right answers, in a workload's golden.jsonl.
+"""Check, count, import and export golden cases: typical inputs with right answers, in a workload's golden.jsonl.
 
   headworks golden lint [WORKLOAD]         duplicates, leaks between splits, imbalance, and whether it is large enough
   headworks golden stats WORKLOAD          what it is made of
   headworks golden import WORKLOAD FILE --from promptfoo|openai-evals|csv|candidates
   headworks golden import WORKLOAD --from calls --outcome NAME
+  headworks golden export WORKLOAD FILE    cases of the split `train` as examples to fine-tune a model on
 
 Cases from calls come as candidates first: only calls with a good outcome, only content that was redacted, and nothing
 in which personal data is found. A person reads each, mends `expected`, and sets `"reviewed": true`; then
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headworks.cli.lines import json_line, no_golden_set, note
+from headworks.cli.parsing import UsageError
 from headworks.cli.tables import RED, YELLOW, Cell, Table, has_colours, plain
 from headworks.errors import CommandError
 
@@ -54,6 +56,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--outcome", metavar="NAME", help="of calls: the outcome whose value is true, or a demonstration"
     )
     bring.add_argument("--limit", type=int, default=200, metavar="N", help="of calls: at most so many. Default: 200")
+    export = _action(
+        commands,
+        "export",
+        "Write cases as examples to fine-tune a model on",
+        more=" Each is the conversation as the folder's prompt makes it, and the right answer. Cases that decide are "
+        "never written, nor those in which personal data is found.",
+    )
+    export.add_argument("workload", metavar="WORKLOAD", help="the workload")
+    export.add_argument("file", type=Path, metavar="FILE", help="where to; it must not be there")
+    export.add_argument(
+        "--split", choices=("train", "dev"), default="train", help="the part of the set. Default: %(default)s"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -66,6 +80,10 @@ def run(options: argparse.Namespace) -> int:
             return _lint(project, options)
         case "stats":
             return _stats(project, options)
+        case "export":
+            from headworks.cli.golden_export import write_examples
+
+            return write_examples(project, options)
         case _:
             return _import(project, options)
 
@@ -113,7 +131,7 @@ def _lint(project: "Project", options: argparse.Namespace) -> int:
                 place, severity = f"\x1b[1m{place}\x1b[0m", f"\x1b[{RED if one.weighs else YELLOW}m{severity}\x1b[0m"
             print(f"{place} {severity}: {plain(one.message)} ({one.rule})")
     if not count and not code and not options.json:
-        print("nothing to mend")
+        print("nothing to mend" if workloads else "no workload has a golden set: there is nothing to look at")
     return code
 
 
@@ -186,14 +204,14 @@ def _import(project: "Project", options: argparse.Namespace) -> int:
     from headworks.evals.golden.importers import save_cases
 
     if options.split is not None and options.source == "calls":
-        raise CommandError("--split goes with `--from candidates`: cases from calls are read by a person first")
+        raise UsageError("--split goes with `--from candidates`: cases from calls are read by a person first")
     workload = find_workload(project, options.workload)
     if options.source == "calls":
         from headworks.cli.golden_calls import write_candidates
 
         return write_candidates(project, workload, options)
     if options.file is None:
-        raise CommandError(f"--from {options.source} needs a file to read")
+        raise UsageError(f"--from {options.source} needs a file to read")
     found = _read(options)
     path = workload.files.golden or workload.folder / "golden.jsonl"
     cases = found.cases

@@ -10,6 +10,7 @@ from headworks.calls import Endpoint
 from headworks.cli.call_show import kept_content
 from headworks.cli.golden import CANDIDATES_FILE
 from headworks.cli.lines import json_line, note
+from headworks.cli.parsing import UsageError
 from headworks.cli.tables import plain
 from headworks.composing import caller_items
 from headworks.config import store_url
@@ -36,7 +37,7 @@ def write_candidates(project: "Project", workload: "Workload", options: argparse
         CommandError: nothing good is recorded, or its content is not redacted.
     """
     if options.outcome is None:
-        raise CommandError("--from calls needs --outcome NAME: the outcome that says that an answer was good")
+        raise UsageError("--from calls needs --outcome NAME: the outcome that says that an answer was good")
     url = store_url(project)
     if not may_have_records(project.storage, url):
         raise CommandError(f"nothing is recorded yet: there is no {project.storage}")

@@ -5,8 +5,8 @@ comments that say which line each part came from. Every setting of the source en
 needless here (why), or missing (what to do instead). Secrets that stand in the source in clear are never copied: an
 environment variable is named in their place. What exists already is not overwritten, but with --force.
 
-Exit code 0: everything is mapped or needless. 1: something is left to do; the files are written all the same. 2: the
-file cannot be read.
+Exit code 0: everything is mapped or needless. 1: something is left to do, and the files are written all the same; or
+the file cannot be read, and nothing is written.
 """
 
 # ruff: noqa: N999 - the command's name is a keyword; modules of commands are loaded by name
@@ -15,14 +15,14 @@ import argparse
 import os
 import re
 import shlex
-import sys
 import textwrap
 from pathlib import Path
 
 import msgspec
 
+from headworks.cli.parsing import UsageError
 from headworks.cli.tables import GREEN, GREY, YELLOW, Cell, Table, has_colours, plain, terminal_width
-from headworks.errors import ConfigError, HeadworksError
+from headworks.errors import HeadworksError
 from headworks.importing import GATEWAYS, PLAN_FILE, Fate, Imported, import_file
 
 _COLOURS: dict[Fate, int] = {"mapped": GREEN, "needless": GREY, "missing": YELLOW}
@@ -51,18 +51,13 @@ def run(options: argparse.Namespace) -> int:
     """Import; returns the exit code."""
     simulator: str | None = options.simulator
     if simulator is not None and not re.fullmatch(_ORIGIN, simulator.rstrip("/")):
-        print("headworks import: --simulator: expected an origin such as http://127.0.0.1:4010", file=sys.stderr)
-        return 2
-    try:
-        made = import_file(
-            options.gateway,
-            options.file,
-            environment=os.environ,
-            simulator=None if simulator is None else simulator.rstrip("/"),
-        )
-    except ConfigError as error:
-        print(f"headworks import: {error}", file=sys.stderr)
-        return 2
+        raise UsageError("--simulator: expected an origin such as http://127.0.0.1:4010")
+    made = import_file(
+        options.gateway,
+        options.file,
+        environment=os.environ,
+        simulator=None if simulator is None else simulator.rstrip("/"),
+    )
     written = [] if options.dry_run else write_files(made, options.into, force=options.force)
     if options.json:
         print(_as_json(made, written, with_files=options.dry_run))

@@ -8,6 +8,7 @@ import argparse
 import shlex
 from pathlib import Path
 
+from headworks.cli.lines import json_line
 from headworks.config import FILE_NAME, SCHEMA_FILE, json_schema_text
 from headworks.errors import ConfigError, HeadworksError, Problem
 
@@ -19,12 +20,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder", nargs="?", type=Path, default=Path(), metavar="DIR", help="created when missing; default: here"
     )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the starter project; returns the exit code."""
     folder: Path = options.folder
     written, kept = write_starter(folder)
+    if options.json:
+        print(json_line({"wrote": list(map(str, written)), "kept": list(map(str, kept))}))
+        return 0
     for path in written:
         print(f"wrote {path}")
     for path in kept:

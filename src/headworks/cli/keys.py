@@ -35,6 +35,7 @@ from headworks.cli.budget_flags import budget_flags, budget_from, budget_json, b
 from headworks.cli.moments import DURATION_FORM, MOMENT_FORM, day, iso, moment, parse_duration
 from headworks.cli.state import desk_of, load_project
 from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colours, plain, terminal_width
+from headworks.errors import CommandError
 
 if TYPE_CHECKING:
     from headworks.access import KeyRecord, KeyStore
@@ -128,7 +129,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--overlap",
         type=parse_duration,
         default=3600.0,
-        metavar="TIME",
+        metavar="DURATION",
         help=f"how long the old key stays good, {DURATION_FORM}; 0s for not at all. Default: 1h",
     )
     rotate.add_argument(
@@ -261,11 +262,25 @@ class _Keys:
     def _revoke(self) -> None:
         from headworks.admin.keys import revoke_key
 
-        record = revoke_key(self._desk, self._find().key_id)
+        found = self._find()
+        self._refuse_half_of_a_rotation(found)
+        record = revoke_key(self._desk, found.key_id)
         if self._options.json:
             _print_json(self._as_json(record))
         else:
             print(f"{record.key_id} is revoked: running workers refuse it within a second")
+
+    def _refuse_half_of_a_rotation(self, record: "KeyRecord") -> None:
+        """While a key and the one that it replaces are good, one name is both: whoever revokes it would lock out who
+        has changed over, and leave the old key, which may be the one that has leaked, as it is."""
+        before = next((one for one in self._store.list() if one.key_id == record.replaces), None)
+        if self._options.id != record.name or before is None or not before.is_good(self._now):
+            return
+        until = "" if before.expires_at is None else f" and is good until {day(before.expires_at)} UTC"
+        raise CommandError(
+            f"{record.name!r} is two good keys: {record.key_id}, and {before.key_id}, which it replaces{until}; "
+            "say which one by its id"
+        )
 
     def _limit(self) -> None:
         from headworks.access import Change

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headworks.cli.eval import positive, share, usd
-from headworks.errors import CommandError
+from headworks.cli.parsing import UsageError
 
 if TYPE_CHECKING:
     from headworks.cli.migrate_workload import Migrated
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     from headworks.config import load
 
     if options.capture and (options.to or options.write):
-        raise CommandError("--capture asks the models that go, and no successor: leave --to and --write out")
+        raise UsageError("--capture asks the models that go, and no successor: leave --to and --write out")
     project = load(options.config)
     found: list[Migrated] = []
     chosen, unguarded = _chosen(project, options.workloads)

@@ -12,8 +12,8 @@ from headworks.catalogue.money import usd_text
 from headworks.cli.lines import json_line
 from headworks.cli.model_list import life
 from headworks.cli.model_offers import Offer, Offers
+from headworks.cli.parsing import UsageError
 from headworks.cli.tables import GREY, Cell, Table, has_colours
-from headworks.errors import CommandError
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -47,9 +47,9 @@ def compare_models(offers: Offers, options: argparse.Namespace) -> None:
 
 def _usage(options: argparse.Namespace) -> Usage:
     if options.cached + options.cache_write > options.input:
-        raise CommandError("--cached and --cache-write are parts of --input: together they are more than it")
+        raise UsageError("--cached and --cache-write are parts of --input: together they are more than it")
     if options.reasoning > options.output:
-        raise CommandError("--reasoning is a part of --output: it is more than it")
+        raise UsageError("--reasoning is a part of --output: it is more than it")
     return Usage(
         options.input, options.cached, options.cache_write, options.output, options.reasoning, source="provider"
     )

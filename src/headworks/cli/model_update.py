@@ -10,6 +10,7 @@ from headworks.catalogue.pack import MAX_BYTES
 from headworks.catalogue.signature import public_key, verify
 from headworks.cli.lines import json_line
 from headworks.cli.model_offers import Offers
+from headworks.cli.parsing import UsageError
 from headworks.cli.state import tell_audit
 from headworks.cli.tables import GREEN, Cell, Table, has_colours, plain
 from headworks.config import Project
@@ -102,7 +103,7 @@ def _signed(project: Project, options: argparse.Namespace) -> Catalogue:
     elif url is not None:
         content = _fetch(url, MAX_BYTES)
     else:
-        raise CommandError("give --file or --url, or set `prices.update_url` in headworks.yaml")
+        raise UsageError("give --file or --url, or set `prices.update_url` in headworks.yaml")
     if options.signature is not None:
         signature = _read(options.signature, _SIGNATURE_BYTES)
     elif options.file is not None:
@@ -122,7 +123,7 @@ def _trusted(text: str) -> bytes:
         content = _read(path, _SIGNATURE_BYTES)
         return _pem_key(content) if content.lstrip().startswith(b"-----") else public_key(content.decode("ascii"))
     except ValueError as error:
-        raise CommandError(f"--key: neither a file nor a key: {error}") from None
+        raise UsageError(f"--key: neither a file nor a key: {error}") from None
 
 
 def _pem_key(content: bytes) -> bytes:
@@ -153,7 +154,7 @@ def _fetch(url: str, limit: int) -> bytes:
     from headworks.fetching import fetch
 
     if not url.startswith(("https://", "http://")) or not is_safe_origin(url):
-        raise CommandError("a catalogue is fetched by `https://`; clear text is for loopback and private hosts")
+        raise UsageError("a catalogue is fetched by `https://`; clear text is for loopback and private hosts")
     try:
         request = Request(url, headers={"accept": "*/*"})  # noqa: S310  (checked)
         with fetch(request, timeout_s=_TIMEOUT_S, follows_tls=True) as answer:

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -31,6 +32,11 @@ def moment(text: str, *, now: Callable[[], float], sign: int) -> float:
         return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"{text!r} is neither {MOMENT_FORM.replace(' or ', ' nor ', 1)}") from None
+
+
+def past(text: str) -> float:
+    """Unix seconds of a `--since WHEN`: a duration counts back from now. Raises `argparse.ArgumentTypeError`."""
+    return moment(text, now=time.time, sign=-1)
 
 
 def iso(seconds: float | None) -> str | None:

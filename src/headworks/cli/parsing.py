@@ -4,8 +4,10 @@ import argparse
 import difflib
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
+
+from headworks.errors import CommandError
 
 _WIDEST = 118
 _INVALID = re.compile(
@@ -13,6 +15,10 @@ _INVALID = re.compile(
 )
 _FLAG = r"--[a-z][a-z-]*"
 _UNKNOWN = re.compile(r"unrecognized arguments: (?P<words>.*)", re.DOTALL)
+
+
+class UsageError(CommandError):
+    """Words and flags that cannot be meant together; says which ones are. The command ends with 2."""
 
 
 class Formatter(argparse.HelpFormatter):
@@ -36,10 +42,15 @@ class Formatter(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors name what is nearest to what was typed; parsers of its commands and actions are alike."""
+    """A parser whose errors name what is nearest to what was typed; parsers of its commands and actions are alike.
+
+    Attributes:
+        default_action: the sub-command that is meant where none is named first; empty: none is.
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"formatter_class": Formatter, **settings})
+        self.default_action = ""
         self._typed: tuple[str, ...] = ()
 
     def parse_known_args(  # type: ignore[override]  # its overloads are for namespaces of callers' own, and we have none
@@ -47,10 +58,21 @@ class Parser(argparse.ArgumentParser):
     ) -> tuple[argparse.Namespace, list[str]]:
         """Parse; what is not known is an error of the innermost parser, whose flags were meant."""
         self._typed = tuple(args or ())
-        options, unknown = super().parse_known_args(args, namespace)
+        if self.default_action and not {*self._typed[:1]} & {*self._action_names(), "-h", "--help"}:
+            if self._typed[:1] and self._typed[0].startswith("-"):
+                for word in self._typed:
+                    if word in self._action_names():
+                        self.error(f"an action comes first: {self.prog} {word} ...")
+            self._typed = (self.default_action, *self._typed)
+        options, unknown = super().parse_known_args(self._typed, namespace)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return options, []
+
+    def _action_names(self) -> Iterator[str]:
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001  (there is no public way to list them)
+                yield from action.choices
 
     def error(self, message: str) -> NoReturn:
         """Print usage and what is wrong, and exit with 2."""
@@ -64,6 +86,8 @@ class Parser(argparse.ArgumentParser):
             near = difflib.get_close_matches(found["word"], re.findall(r"[\w-]+", found["valid"]), 1)
             if near:
                 return f"argument {found['name']}: there is no '{found['word']}'; did you mean `{near[0]}`?"
+            if found["name"] == "COMMAND":
+                return f"there is no command '{found['word']}'; `{self.prog} --help` lists them"
         if (found := _UNKNOWN.fullmatch(message)) is not None:
             flags = re.findall(_FLAG, self.format_usage())
             near = difflib.get_close_matches(found["words"].split()[0].partition("=")[0], flags, 1)

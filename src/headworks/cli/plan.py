@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headworks.cli.moments import DURATION_FORM, parse_duration
+from headworks.cli.moments import MOMENT_FORM, past
 from headworks.cli.tables import GREEN, GREY, YELLOW, has_colours, plain
 from headworks.config import FILE_NAME, load, store_url
 
@@ -31,16 +31,16 @@ _DAY_S = 86_400
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `headworks plan`."""
-    parser.add_argument("name", metavar="NAME", help="the workload")
+    parser.add_argument("name", metavar="WORKLOAD", help="the workload")
     parser.add_argument("--config", type=Path, default=Path(FILE_NAME), metavar="FILE", help="default: %(default)s")
     parser.add_argument("--format", choices=("text", "markdown", "json"), default="text", help="default: %(default)s")
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
     parser.add_argument(
         "--since",
-        type=parse_duration,
-        default=7.0 * _DAY_S,
-        metavar="TIME",
-        help=f"how far back recorded calls count, {DURATION_FORM}. Default: 7d",
+        type=past,
+        default="7d",
+        metavar="WHEN",
+        help=f"recorded calls count from then on: {MOMENT_FORM}. Default: 7d",
     )
 
 
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
 
     project = load(options.config)
     workload = find_workload(project, options.name)
-    traffic = _traffic(project, workload.name, options.since)
+    traffic = _traffic(project, workload.name, time.time() - options.since)
     plan = derive(workload, read_facts(project, workload), traffic)
     match options.format:
         case "json":
@@ -74,7 +74,7 @@ def as_text(plan: "Plan", *, coloured: bool) -> str:
             lines.append(_painted(f"  {'':<26}   {one.source}{by}: {plain(one.reason)}", GREY, coloured=coloured))
     if plan.questions:
         lines += ["", _painted("Open questions", 1, coloured=coloured)]
-        lines += [f"  {number}. {plain(one.value)}" for number, one in enumerate(plan.questions, 1)]
+        lines += [f"  {number}. {one.what}: {plain(one.value)}" for number, one in enumerate(plan.questions, 1)]
     return "\n".join(lines) + "\n"
 
 
@@ -86,7 +86,10 @@ def as_markdown(plan: "Plan") -> str:
         lines += [_line(one) for one in section.decisions]
     if plan.questions:
         lines += ["", "## Open questions", ""]
-        lines += [f"{number}. {_cell(one.value)} ({_cell(one.reason)})" for number, one in enumerate(plan.questions, 1)]
+        lines += [
+            f"{number}. {one.what}: {_cell(one.value)} ({_cell(one.reason)})"
+            for number, one in enumerate(plan.questions, 1)
+        ]
     return "\n".join(lines) + "\n"
 
 

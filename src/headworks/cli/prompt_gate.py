@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from headworks.cli.moments import iso
+from headworks.cli.parsing import UsageError
 from headworks.cli.tables import plain
 from headworks.errors import CommandError
 from headworks.evals.verdict_log import Verdict, find_verdict, keep_verdict, verdicts_of
@@ -79,9 +80,9 @@ def pass_gate(
         StorageError: the verdicts cannot be read.
     """
     if options.force and not options.why:
-        raise CommandError("--force needs --why REASON: it is kept beside the version, for who reads the lock")
+        raise UsageError("--force needs --why REASON: it is kept beside the version, for who reads the lock")
     if options.why and not options.force:
-        raise CommandError("--why belongs to --force: a version that may go out needs no reason")
+        raise UsageError("--why belongs to --force: a version that may go out needs no reason")
     verdict = find_verdict(project.storage / "evals", candidate.workload, candidate.release)
     if verdict is None or (candidate.model and verdict.model != candidate.model):
         return Gate()

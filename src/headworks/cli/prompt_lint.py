@@ -8,13 +8,14 @@ import msgspec
 
 from headworks.catalogue import PriceArchive
 from headworks.cli.lines import json_line, note
+from headworks.cli.parsing import UsageError
 from headworks.cli.prompt_model import model_in_use, tokenizer_of
 from headworks.cli.prompt_release import as_named, named_from_here, prompt_of, published, published_release, schema_of
 from headworks.cli.tables import RED, YELLOW, has_colours, plain, tokens
 from headworks.cli.workloads import find_workload
 from headworks.compiled import read_file
 from headworks.config import load_workloads, price_book
-from headworks.errors import CommandError, ConfigError, Problem
+from headworks.errors import ConfigError, Problem
 from headworks.prompts import LintFinding, Prompt, PromptRegistry, lint
 from headworks.prompts.layout import DAYS_A_MONTH, LintPrices
 
@@ -30,7 +31,7 @@ def run(project: "Project", registry: PromptRegistry | None, options: argparse.N
     if options.workload:
         workloads = [find_workload(project, options.workload)]
     elif options.version:
-        raise CommandError("--version needs a workload: headworks prompts lint WORKLOAD --version VERSION")
+        raise UsageError("--version needs a workload: headworks prompts lint WORKLOAD --version VERSION")
     else:
         workloads = [workload for workload in load_workloads(project) if workload.files.prompt is not None]
     pricing = _Pricing(project)

@@ -12,6 +12,7 @@ import msgspec
 from headworks.calls import Endpoint
 from headworks.catalogue import Tokenizer
 from headworks.cli.lines import json_line, no_golden_set, note
+from headworks.cli.parsing import UsageError
 from headworks.cli.prompt_model import tokenizer_of
 from headworks.cli.prompt_release import (
     folder_release,
@@ -240,4 +241,4 @@ def _typed(prompt: Prompt, name: str, text: str) -> object:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
-        raise CommandError(f"--var {name}: `{name}` is of type {variable.type}; give its value as JSON") from None
+        raise UsageError(f"--var {name}: `{name}` is of type {variable.type}; give its value as JSON") from None

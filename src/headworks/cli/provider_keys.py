@@ -56,6 +56,8 @@ def _show(found: "list[ProviderKey]", *, is_json: bool) -> int:
         for one in found:
             sys.stdout.buffer.write(msgspec.json.encode(_as_json(one)) + b"\n")
         sys.stdout.flush()
+    elif not found:
+        _note("no provider has a key: headworks.yaml names one with `api_key: env:NAME`, or in a secret manager")
     else:
         table = Table(_HEAD, coloured=has_colours(), flexible=frozenset({0, 1, 3}), width=terminal_width())
         print("\n".join(table.lines([_row(one) for one in found])))

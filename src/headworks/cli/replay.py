@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from headworks.cli.lines import json_line, note
+from headworks.cli.parsing import UsageError
 from headworks.cli.tables import GREEN, RED, has_colours, plain
 from headworks.errors import CommandError, Refusal
 
@@ -59,9 +60,9 @@ def run(options: argparse.Namespace) -> int:
 
     resends = bool(options.resend or options.model or options.prompt_version)
     if not resends and not options.recorded and not options.verify:
-        raise CommandError("say how: --recorded, --verify, --resend, --model MODEL or --prompt-version VERSION")
+        raise UsageError("say how: --recorded, --verify, --resend, --model MODEL or --prompt-version VERSION")
     if (options.recorded or options.verify) and resends:
-        raise CommandError("--model and --prompt-version send a request; --recorded and --verify do not")
+        raise UsageError("--model and --prompt-version send a request; --recorded and --verify do not")
     project = load(options.config)
     url = store_url(project)
     if not may_have_records(project.storage, url):

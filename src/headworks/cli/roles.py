@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headworks.cli.call_filters import common_arguments
 from headworks.cli.lines import json_line, note
 from headworks.cli.state import desk_of, load_project
 from headworks.cli.tables import Cell, Table, has_colours, plain, terminal_width
@@ -26,20 +27,24 @@ _MOST_BYTES = 65_536
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags of `headworks roles`."""
-    parser.add_argument("action", nargs="?", choices=("show", "who", "of"), default="show", help="see above")
-    parser.add_argument(
-        "file", nargs="?", metavar="FILE", help="for `of`: a token's claims as JSON; - for standard input"
-    )
-    parser.add_argument("--issuer", default="", help="for `of`: who has issued it. Default: what its `iss` says")
-    parser.add_argument(
-        "--config", type=Path, default=Path("headworks.yaml"), metavar="FILE", help="default: %(default)s"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object a line instead of a table")
+    # `headworks roles --json` is `headworks roles show --json`: these flags are taken before an action, too.
+    common_arguments(parser, has_defaults=True)
+    commands = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
+    for name, summary in (
+        ("show", "Show the table of roles and rights (the default action)"),
+        ("who", "List the keys, users and rules that give somebody a role"),
+        ("of", "Say which roles follow from a token's claims"),
+    ):
+        action = commands.add_parser(name, help=summary, description=f"{summary}.", argument_default=argparse.SUPPRESS)
+        if name == "of":
+            action.add_argument("file", metavar="FILE", help="a token's claims as JSON; - for standard input")
+            action.add_argument("--issuer", default="", help="who has issued the token. Default: what its `iss` says")
+        common_arguments(action, has_defaults=False)
 
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code: 1 where no role follows from the claims."""
-    if options.action == "show":
+    if options.action in (None, "show"):
         _show(is_json=options.json)
         return 0
     project = load_project(options.config, "roles")
@@ -101,8 +106,6 @@ def _of(project: "Project", options: argparse.Namespace) -> int:
 
     from headworks.admin.mapping import grants_of, rules_of, texts_for
 
-    if not options.file:
-        raise CommandError("say whose claims: headworks roles of FILE, or - for standard input")
     try:
         if options.file == "-":
             data = sys.stdin.buffer.read(_MOST_BYTES)

@@ -35,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="whose words these are: who calls, a tool's result, retrieved text, or the model's. Default: user",
     )
     policies = parser.add_mutually_exclusive_group()
-    policies.add_argument("--workload", metavar="W", help="take the layers of this workload's contract")
+    policies.add_argument("--workload", metavar="NAME", help="take the layers of this workload's contract")
     policies.add_argument("--policy", metavar="FILE", type=Path, help="take those of this YAML file")
     parser.add_argument(
         "--config", metavar="FILE", type=Path, default=Path("headworks.yaml"), help="default: headworks.yaml"

@@ -84,6 +84,9 @@ def run(options: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory(prefix="headworks-select-") as state:
             arms = prepare_arms(project, workload, [ArmSpec(model=rung) for rung in rungs], Path(state))
             return asyncio.run(_Selection(project, workload, arms, cache, terms, options).run())
+    except KeyboardInterrupt:
+        note("stopped; what was answered is kept: the same command goes on from there", "select")
+        raise
     finally:
         cache.close()
 

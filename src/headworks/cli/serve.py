@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headworks.cli.parsing import UsageError
+
 if TYPE_CHECKING:
     import socket
 
@@ -43,11 +45,9 @@ def run(options: argparse.Namespace) -> int:
     from headworks.server.supervisor import OPEN_MODE, serve  # loads the whole gateway: only when it is going to serve
 
     if options.workers is not None and not 1 <= options.workers <= MOST_WORKERS:
-        _say(f"headworks serve: --workers takes a number from 1 to {MOST_WORKERS}")
-        return 2
+        raise UsageError(f"--workers takes a number from 1 to {MOST_WORKERS}")
     if options.port is not None and not 0 <= options.port <= 65535:
-        _say("headworks serve: --port takes a number from 0 to 65535")
-        return 2
+        raise UsageError("--port takes a number from 0 to 65535")
     given = {"host": options.host, "port": options.port, "workers": options.workers}
     trial_key = ""
 

@@ -67,9 +67,9 @@ def _list(book: "TraceBook | None", options: argparse.Namespace) -> int:
             )
         return 0
     if not recent:
-        print("no traces yet: an agent's SDK sends them to POST /v1/traces/ingest")
+        note("no traces yet: an agent's SDK sends them to POST /v1/traces/ingest", "traces")
         return 0
-    table = Table(("trace", "workflow", "group", "key"), coloured=has_colours())
+    table = Table(("TRACE", "WORKFLOW", "GROUP", "KEY"), coloured=has_colours())
     for line in table.lines([[Cell(t.trace_id), Cell(t.workflow), Cell(t.group_id), Cell(key)] for key, t in recent]):
         print(line)
     return 0
@@ -146,7 +146,7 @@ def _print(
         if value:
             print(f"{name:<10} {plain(value)}")
     print()
-    table = Table(("step", "took", "call", "model", "cost"), right=frozenset({1, 4}), coloured=has_colours())
+    table = Table(("STEP", "TOOK", "CALL", "MODEL", "COST"), right=frozenset({1, 4}), coloured=has_colours())
     for line in table.lines([_row(one.depth, one.span, calls.get(one.span.response_id)) for one in branches]):
         print(line)
 

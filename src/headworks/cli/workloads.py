@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from headworks.cli.lines import json_line
+from headworks.cli.parsing import UsageError
 from headworks.cli.tables import GREY, Cell, Table, has_colours, plain
 from headworks.config.contract import WORKLOAD_NAME
 from headworks.config.sections.base import Sensitivity
@@ -48,9 +50,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="answers are JSON for a program: writes a schema.json to start from. Default: text",
     )
+    new.add_argument("--json", action="store_true", help="print one JSON object, and ask nothing")
 
     explain = _action(commands, "explain", "Show the steps that its calls go through, why, and what they cost")
-    explain.add_argument("name", metavar="NAME", help="the workload")
+    explain.add_argument("name", metavar="WORKLOAD", help="the workload")
     explain.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -153,9 +156,13 @@ def _new(project: "Project", options: argparse.Namespace) -> None:
         for name, text in files.items():
             with (folder / name).open("x", encoding="utf-8") as file:
                 file.write(text)
-            print(f"wrote {folder / name}")
+            if not options.json:
+                print(f"wrote {folder / name}")
     except OSError as error:
         raise CommandError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
+    if options.json:
+        print(json_line({"workload": options.name, "wrote": [str(folder / name) for name in files]}))
+        return
     print(f"\nNext: edit {folder / 'prompt.md'}, then: headworks check && headworks plan {options.name}")
 
 
@@ -168,7 +175,7 @@ def _answers(project: "Project", options: argparse.Namespace) -> "Answers":
     from headworks.config import TIER_ROLES, model_of_rung
     from headworks.workloads import Answers
 
-    asks = _Asker(is_terminal=sys.stdin.isatty() and sys.stdout.isatty())
+    asks = _Asker(is_terminal=sys.stdin.isatty() and sys.stdout.isatty() and not options.json)
     asks.need(owner=options.owner, description=options.description)
     bound = tuple(role for role in TIER_ROLES if model_of_rung(project.config, role) is not None)
     return Answers(
@@ -200,7 +207,7 @@ class _Asker:
         """Refuse, naming all that is missing, where nobody can be asked for it."""
         missing = [f"--{flag}" for flag, value in given.items() if value is None]
         if missing and not self._is_terminal:
-            raise CommandError(f"give {' and '.join(missing)}: nobody is here to be asked")
+            raise UsageError(f"give {' and '.join(missing)}: nobody is here to be asked")
 
     def text(self, given: str | None, question: str) -> str:
         if given is not None:

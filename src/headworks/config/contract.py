@@ -311,7 +311,10 @@ class Contract(Section, frozen=True, kw_only=True):
     ] = "medium"
     urgency: Annotated[
         Literal["interactive", "deferred"],
-        Meta(description="`interactive`: somebody waits. `deferred`: within a day is soon enough."),
+        Meta(
+            description="`interactive`: somebody waits. `deferred`: within a day is soon enough; the plan and the "
+            "class of its calls go by it, and batches are made by the application."
+        ),
     ] = "interactive"
     priority: Annotated[
         Priority | None,
@@ -323,7 +326,10 @@ class Contract(Section, frozen=True, kw_only=True):
     quality: Annotated[Quality, Meta(description="What is good enough.")] = Quality()
     state: Annotated[
         Literal["stateless", "window", "summarised", "replay", "provider"],
-        Meta(description="How a conversation is remembered from turn to turn."),
+        Meta(
+            description="How a conversation is remembered from turn to turn. The plan goes by it; the gateway passes "
+            "on what the application sends, and with `provider` also `previous_response_id` and `conversation`."
+        ),
     ] = "stateless"
     output: Annotated[OutputLimits, Meta(description="What the model may spend on its answer.")] = OutputLimits()
     validation: Annotated[Validation, Meta(description="What happens to an answer that breaks schema or rules.")] = (
