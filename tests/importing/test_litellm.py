@@ -205,6 +205,55 @@ def test_shares_are_kept_in_proportion(imported, given, ours):
     assert tuple(one.weight for one in made.config.models["chat"].targets) == ours
 
 
+def test_what_has_weight_0_gets_calls_only_while_nothing_else_of_its_order_can(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("chat", "openai/gpt-6-luna", weight=0),
+            entry("chat", "anthropic/claude-sonnet-5", weight=3),
+            entry("chat", "groq/scout", weight=1),
+            entry("chat", "gemini/gemini-3.5-flash", weight=1, order=2),
+            entry("keys", "openai/gpt-6-luna", api_key="os.environ/KEY_A", weight=1),
+            entry("keys", "openai/gpt-6-luna", api_key="os.environ/KEY_B", weight=0),
+            entry("lone", "openai/gpt-6-terra", weight=0),
+        ),
+    )
+
+    assert [(one.target, one.weight, one.tier) for one in made.config.models["chat"].targets] == [
+        ("gemini/gemini-3.5-flash", 1, 0),
+        ("anthropic/claude-sonnet-5", 3, 1),
+        ("groq/scout", 1, 1),
+        ("openai/gpt-6-luna", 1, 2),
+    ]
+    name = made.config.models["keys"].provider
+    assert [pool.tier for pool in made.config.providers[name].pools.values()] == [0, 1]
+    assert made.fate("model_list[0].litellm_params.weight") == (
+        "mapped",
+        "models.chat.targets.tier: it gets calls only while what has a share cannot be asked",
+    )
+    assert made.fate("model_list[6].litellm_params.weight")[0] == "mapped"
+    assert made.made.counts["missing"] == 0
+
+
+def test_an_order_may_stand_in_the_model_info(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("chat", "openai/gpt-6-luna") | {"model_info": {"order": 2}},
+            entry("chat", "anthropic/claude-sonnet-5") | {"model_info": {"order": 1}},
+            entry("chat", "groq/scout", order=3) | {"model_info": {"order": 1}},
+        ),
+    )
+
+    assert [(one.target, one.tier) for one in made.config.models["chat"].targets] == [
+        ("anthropic/claude-sonnet-5", 0),
+        ("openai/gpt-6-luna", 1),
+        ("groq/scout", 2),
+    ]
+    assert made.fate("model_list[0].model_info.order") == ("mapped", "models.chat.targets.tier")
+    assert made.fate("model_list[2].model_info.order")[0] == "needless"
+
+
 def test_without_weights_load_goes_by_the_limits_as_there(imported):
     source = models(entry("chat", "openai/gpt-6-luna", rpm=9000), entry("chat", "anthropic/claude-sonnet-5", rpm=3000))
     made = imported("litellm", source)
