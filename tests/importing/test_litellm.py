@@ -580,19 +580,44 @@ def test_a_simulator_that_stands_in_has_every_model_and_every_provider_a_key(imp
         entry("chat", "ollama/llama3.1"),
         entry("claude", "bedrock/claude", aws_region_name="eu-west-1"),
         entry("find", "openai/text-embedding-3-large"),
+        entry("groq/*", "groq/*"),
+        entry("scout", "groq/scout"),
     )
     made = imported("litellm", source, simulator="http://127.0.0.1:4010")
 
     plan = load_plan(made.folder / "simulator.yaml")
-    assert {"llama3.1", "claude", "gpt-6-luna"} <= set(plan.models)
+    assert {"llama3.1", "claude", "gpt-6-luna", "scout"} <= set(plan.models)
     assert plan.models["text-embedding-3-large"].kind == "embedding"
     keys = {name: provider.api_key for name, provider in made.config.providers.items()}
-    assert keys == {
-        "ollama": "env:SIMULATOR_KEY",
-        "bedrock": "env:AWS_BEARER_TOKEN_BEDROCK",
-        "openai": "env:OPENAI_API_KEY",
-    }
-    assert [one.name for one in made.made.variables].count("SIMULATOR_KEY") == 1
+    assert keys == dict.fromkeys(("ollama", "bedrock", "openai", "groq"), "file:simulator.key")
+
+
+def test_a_trial_with_the_simulator_needs_no_variable_and_no_other_server(imported):
+    made = imported("litellm", "litellm.yaml", simulator="http://127.0.0.1:4010")
+
+    assert made.made.variables == ()
+    assert "env:" not in made.text
+    assert made.config.quotas.valkey is None
+    assert "a trial on one machine does without" in made.fate("router_settings.redis_host")[1]
+    assert made.made.files["simulator.key"].strip()
+
+
+def test_a_trial_asks_for_no_address_that_a_variable_has(imported):
+    source = models(
+        entry("chat", "openai/small", api_base="os.environ/NOT_SET", api_key="os.environ/NOR_THIS"),
+        entry("azure", "azure/east", api_base="os.environ/AZURE_BASE", api_key="os.environ/AZURE_KEY"),
+        entry("vertex", "vertex_ai/gemini-3.5-flash", vertex_project="os.environ/GCP_PROJECT", vertex_location="eu"),
+        entry("claude", "bedrock/claude", aws_region_name="os.environ/AWS_REGION"),
+    )
+
+    made = imported("litellm", source, simulator="http://127.0.0.1:4010")
+
+    assert {name: model.model for name, model in made.config.models.items()} == {
+        "chat": "small", "azure": "east", "vertex": "gemini-3.5-flash", "claude": "claude"
+    }  # fmt: skip
+    fate, told = made.fate("model_list[0].litellm_params.api_base")
+    assert fate == "mapped"
+    assert "NOT_SET must be set when it is imported for good" in told
 
 
 def test_what_is_here_by_now_is_not_called_absent(imported):

@@ -60,6 +60,9 @@ _SCOPES = "a key names the models that it may use: `headworks keys create NAME -
 _BOUNDS = "expected a number within the bounds of our file (docs/reference/configuration.md)"
 
 
+NOWHERE = "https://upstream.invalid"
+"""For a trial: the address in a variable that is not set (RFC 2606 §2)."""
+
 _MAY_BE_DROPPED = DROPPABLE[Endpoint.CHAT] | DROPPABLE[Endpoint.RESPONSES]
 DROPPED = frozenset(name for name in _MAY_BE_DROPPED if name.partition(".")[0] not in _MAY_BE_DROPPED - {name})
 """What `drop_params` drops and we may, in the APIs that LiteLLM has it for; what lies below a field goes with it."""
@@ -221,7 +224,12 @@ class Entry:
         if kind == "openai-compatible" and base_url is not None and name in ("openai", "compatible"):
             name = host_name(base_url)
         told = "{provider}.base_url" if base_url is not None else "{provider}.kind"
-        self._settle(field, told + (f", as {variable} is set now" if variable else ""))
+        how = (
+            f": {variable} must be set when it is imported for good"
+            if given == NOWHERE
+            else f", as {variable} is set now"
+        )
+        self._settle(field, told + (how if variable else ""))
         return Connection(name, kind, base_url, own=quirks_of(name, upstream, kind))
 
     def _at_cloud(self, name: str, upstream: Upstream, model: str, environment: dict[str, str]) -> Connection:

@@ -50,13 +50,20 @@ class Chain(msgspec.Struct, frozen=True):
 
 
 class Settings:
-    """Reads the three sections, and says of every setting what becomes of it."""
+    """Reads the three sections, and says of every setting what becomes of it.
 
-    def __init__(self, source: Source, ledger: Ledger, keys: Keys, sections: Sections) -> None:
+    Arguments:
+        is_trial: nothing is there but a simulator.
+    """
+
+    def __init__(
+        self, source: Source, ledger: Ledger, keys: Keys, sections: Sections, *, is_trial: bool = False
+    ) -> None:
         self._source = source
         self._ledger = ledger
         self._keys = keys
         self._sections = sections
+        self._is_trial = is_trial
         self._alias_of: dict[str, str] = {}
 
     def aliases(self, groups: list[Group]) -> None:
@@ -252,7 +259,10 @@ class Settings:
             told = f"{reference}, one URL of host, port and password: redis://:PASSWORD@HOST:PORT"
         if reference is None:
             return
-        self._sections.set("quotas", "valkey", reference, given.line)
+        if self._is_trial:
+            told += "; a trial on one machine does without"
+        else:
+            self._sections.set("quotas", "valkey", reference, given.line)
         for name in ("redis_url", "redis_host", "redis_port", "redis_password", "redis_username", "redis_ssl"):
             if section.get(name) is not None:
                 self._ledger.mapped(("router_settings", name), f"quotas.valkey: {told}")
