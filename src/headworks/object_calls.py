@@ -10,6 +10,7 @@ something must not make it twice.
 
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter, time_ns
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -53,6 +54,9 @@ from headworks.stored_routes import BATCH, EVAL, JOB, UPLOAD, Act, StoredRoute
 from headworks.streaming import StreamRelay
 from headworks.upload_watch import UploadWatch, check_form
 
+if TYPE_CHECKING:
+    from headworks.hook_checks import ObjectChecks
+
 _AT_ONCE = 8
 """Objects of a page that are asked for at the same time."""
 
@@ -67,6 +71,7 @@ class ObjectCalls:
         providers: the providers themselves, by name, in the order of configuration.
         price_of: the price of a model, by provider (without its pool) and name.
         answer_bytes: bound on an answer that is gathered.
+        checks: asks hooks about what asks models; None where there are none.
     """
 
     def __init__(
@@ -80,8 +85,10 @@ class ObjectCalls:
         *,
         price_of: Callable[[str, str], TargetPrice],
         answer_bytes: int,
+        checks: "ObjectChecks | None" = None,
     ) -> None:
         self._owners = owners
+        self._checks = checks
         self._providers = providers
         self._planner = planner
         self._settlement = settlement
@@ -134,6 +141,8 @@ class ObjectCalls:
             await self._check_models(asked.row.kind, call, fields, grant)
         wanted = request.headers.get(PROVIDER)
         target = place(self._providers, asked.row.endpoint, wanted, home, call.caller)
+        if self._checks is not None and asked.row.act is Act.CREATE:
+            await self._check(self._checks, asked, target, fields)
         watch = None
         if asked.row.act is Act.UPLOAD:
             watch = UploadWatch(request, self._money.token_bound(target.provider))
@@ -159,6 +168,20 @@ class ObjectCalls:
         elif money is not None:
             self._money.not_made(money)
         self._answer(asked, target, answer)
+
+    async def _check(
+        self, checks: "ObjectChecks", asked: "_Asked", target: Target[Station], fields: Mapping[str, str]
+    ) -> None:
+        """Ask hooks about what is made.
+
+        Raises:
+            Refusal: it must not be.
+        """
+        if asked.row.kind == BATCH:
+            named = fields.get("input_file_id", "")
+            await checks.batch(asked.call, target, named, fields.get("endpoint", ""), asked.ending)
+        elif asked.row.kind == EVAL:
+            await checks.run(asked.call, target, asked.request.body)
 
     async def _set_aside(self, asked: "_Asked", target: Target[Station], fields: Mapping[str, str]) -> CallMoney | None:
         """What a batch or a job can cost, where it is under a budget.
@@ -236,8 +259,11 @@ class ObjectCalls:
         if row.act is Act.READ:
             await self._read(asked, target)
             return
-        if row.kind == EVAL and request.method == "POST" and request.path.endswith("/runs"):
-            await self._money.check_run(asked.grant, asked.ending)
+        if row.kind == EVAL and request.method == "POST":
+            if self._checks is not None:
+                await self._checks.run(call, target, request.body)
+            if request.path.endswith("/runs"):
+                await self._money.check_run(asked.grant, asked.ending)
         answer = await self._ask(asked, target)
         if answer.status < 300:
             if row.act is Act.DELETE:

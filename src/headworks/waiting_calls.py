@@ -25,6 +25,9 @@ from headworks.streaming import StreamRelay
 from headworks.unary import UnaryCall, UnaryCalls
 from headworks.weighing import weigh
 
+_COUNTING = "/responses/input_tokens"
+"""A path of the Responses API at which nothing is answered but a count."""
+
 
 class WaitingCalls:
     """Plans calls that wait, makes them and answers them.
@@ -212,6 +215,11 @@ class WaitingCalls:
             Refusal: whatever keeps it from being answered.
         """
         assert self._hooks is not None, "who has none does not come here"
+        if head is not None and admission.route.upstream_path == _COUNTING:
+            await self.check_count(call, request, head)
+            plan = await self.plan_when_read(call, request, head, admission, grant)
+            await self.attempt(call, plan, reply, ending, grant)
+            return
         works: Any = self._works
         work = None
         if works is not None and head is not None and admission.route.upstream_path in WORKABLE:
@@ -242,6 +250,19 @@ class WaitingCalls:
         if asked_model:
             call.requested_model = asked_model
         await self.attempt(call, plan, reply, ending, grant)
+
+    async def check_count(self, call: OpenCall, request: Request, head: RequestHead) -> None:
+        """Ask hooks about the tokens of a message being counted.
+
+        Raises:
+            Refusal: one refuses it, or has failed.
+        """
+        assert self._hooks is not None, "who has none does not come here"
+        from headworks.hook_checks import facts_of_fields  # only who has hooks loads it
+
+        call.requested_model = head.model
+        asked = facts_of_fields(call, "count", call.endpoint, head.fields, len(request.body))
+        await self._hooks.check(call, asked, (head.model,), what="counting tokens", why="it is no call")
 
     async def of_stored(
         self, call: OpenCall, request: Request, admission: Admission, reply: Reply, ending: Ending
