@@ -4,7 +4,7 @@ import json
 
 import openai
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import headworks
@@ -203,6 +203,7 @@ LINES = st.lists(
 )
 
 
+@settings(max_examples=40)
 @given(LINES, st.lists(st.integers(0, 600), max_size=6), st.booleans())
 def test_in_whatever_pieces_a_file_comes_the_same_is_read(lines, cuts, ends_early):
     data = "".join(lines).encode()
