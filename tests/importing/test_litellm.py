@@ -630,3 +630,59 @@ def test_what_is_here_by_now_is_not_called_absent(imported):
     assert "access.tokens" in told["general_settings.enable_jwt_auth"]
     assert "`alerts`" in told["general_settings.alerting"]
     assert "`speaks`" in next(text for setting, text in told.items() if setting.startswith("files_settings"))
+
+
+def guardrail(name="presidio", mode="pre_call", **params):
+    return {"guardrail_name": "pii", "litellm_params": {"guardrail": name, "mode": mode, **params}}
+
+
+def test_presidio_for_all_calls_is_the_screening_of_all_calls(imported):
+    entities = {
+        "CREDIT_CARD": "BLOCK",
+        "EMAIL_ADDRESS": "MASK",
+        "LOCATION": "MASK",
+        "ES_NIF": "BLOCK",
+        "ES_NIE": "MASK",
+    }
+    params = {"default_on": True, "pii_entities_config": entities, "presidio_analyzer_api_base": "http://presidio:3000"}
+    source = models(entry("chat", "openai/gpt-6-luna")) | {"guardrails": [guardrail(**params), guardrail("lakera_v2")]}
+    made = imported("litellm", source)
+
+    privacy = made.config.screening.privacy
+    assert (privacy.otherwise, privacy.restore) == ("allow", "nothing")
+    assert privacy.kinds == {"card": "block", "email": "tokenise", "es_dni": "block"}
+    place = "guardrails[0].litellm_params"
+    assert made.fate(f"{place}.pii_entities_config.CREDIT_CARD") == ("mapped", "screening.privacy.kinds.card: block")
+    assert made.fate(f"{place}.pii_entities_config.LOCATION")[0] == "missing"
+    assert made.fate(f"{place}.presidio_analyzer_api_base")[0] == "needless"
+    assert made.fate("guardrails[1].litellm_params.guardrail")[0] == "missing"
+
+
+def test_without_entities_presidio_looks_for_all_and_its_tokens_may_be_turned_back(imported):
+    params = {"mode": ["pre_call", "post_call"], "default_on": True, "output_parse_pii": True}
+    made = imported("litellm", models(entry("chat", "openai/gpt-6-luna")) | {"guardrails": [guardrail(**params)]})
+
+    privacy = made.config.screening.privacy
+    assert (privacy.otherwise, privacy.restore, privacy.kinds) == ("tokenise", "everything", {})
+    assert made.made.counts["missing"] == 0
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [({}, "screening.teams"), ({"default_on": True, "mode": "post_call"}, "`answer`"), ({"mode": None}, "`answer`")],
+)
+def test_a_guardrail_that_is_not_for_what_goes_up_in_all_calls_is_missing(imported, params, says):
+    made = imported("litellm", models(entry("chat", "openai/gpt-6-luna")) | {"guardrails": [guardrail(**params)]})
+
+    assert made.config.screening.privacy is None
+    fate, told = made.fate("guardrails[0].litellm_params.guardrail")
+    assert fate == "missing"
+    assert says in told
+
+
+def test_of_two_guardrails_for_all_calls_one_is_taken_over(imported):
+    two = [guardrail(default_on=True), guardrail(default_on=True, pii_entities_config={"US_SSN": "BLOCK"})]
+    made = imported("litellm", models(entry("chat", "openai/gpt-6-luna")) | {"guardrails": two})
+
+    assert made.config.screening.privacy.kinds == {}
+    assert made.fate("guardrails[1].litellm_params.pii_entities_config.US_SSN")[0] == "missing"

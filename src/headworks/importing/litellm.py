@@ -7,6 +7,7 @@ from headworks.importing.draft import Composer, Group
 from headworks.importing.keys import Keys, variable_of
 from headworks.importing.ledger import Ledger
 from headworks.importing.litellm_entry import NOWHERE, Entry, Refused, provider_of
+from headworks.importing.litellm_guardrails import Guardrails
 from headworks.importing.litellm_settings import Settings
 from headworks.importing.result import Imported, all_texts, imported
 from headworks.importing.source import Place, Source, Value
@@ -37,6 +38,7 @@ def import_litellm(source: Source, *, environment: Mapping[str, str], simulator:
     fallbacks = settings.fallbacks(groups)
     composed = Composer(groups, ledger, source).compose()
     settings.settle_fallbacks(fallbacks, composed)
+    Guardrails(source, ledger, sections).read()
     settings.read()
     return imported(
         composed, sections, ledger, keys, source=source, gateway="LiteLLM", unknown=_UNKNOWN, simulator=simulator

@@ -82,7 +82,7 @@ def write(
             for one in variables
         ]
     lines += ["", "version: 1"]
-    for section in ("server", "access", "quotas", "records"):
+    for section in ("server", "access", "quotas", "records", "screening"):
         lines += _section(section, sections)
     lines += ["", "providers:"]
     if not composed.providers:
@@ -256,6 +256,9 @@ def _droppable(names: Sequence[str], anchor: str) -> list[str]:
 
 
 def _value(value: object) -> str:
+    if isinstance(value, dict):
+        body = ", ".join(f"{text(str(name))}: {_value(one)}" for name, one in value.items())
+        return f"{{ {body} }}" if body else "{}"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
