@@ -81,8 +81,8 @@ _INTRODUCTION = (
     "that answers whatever it is asked. `make test-sdk` runs those of the parts that Headworks serves against a "
     "gateway over the simulator. Ids that OpenAI's tests make up (`batch_id`) become those of things that were made "
     "for them. Answers are judged by the SDKs' types, in half of the tests strictly. The command writes this page; "
-    "nothing of the archives is kept here. Google's SDK has tests that play recorded answers, which are not in its "
-    "archive."
+    "nothing of the archives is kept here. The tests of Google's SDK are written for Google's own servers, or play "
+    "answers and files that its archive does not have: they are not run."
 )
 
 
