@@ -23,7 +23,7 @@ class Asked:
         self.told.append(call)
         if self.gate is not None:
             await self.gate
-        if call.parameters.get("max_output_tokens", 0) > self.most:
+        if call.parameters.get("max_output_tokens", 0) > self.most or call.model == "forbidden":
             raise CallRefused("too_long", "Ask for less.")
         return self.answer
 
@@ -98,6 +98,17 @@ def test_settings_and_responses_are_asked_about_and_what_is_refused_does_not_go_
     assert [event["error"]["code"] for event in session.caller.events] == ["too_long"] * 3
     assert [event["error"]["event_id"] for event in session.caller.events] == ["e1", "e2", "e1"]
     assert dict(asked.told[-1].parameters) == {"max_output_tokens": 90, "temperature": 0.5}
+    session.upstream.closes()
+
+
+def test_a_model_that_is_to_transcribe_is_asked_about_too(hall, asked, talk):
+    session = talk().opens()
+    says(hall, session, update(audio={"input": {"transcription": {"model": "forbidden"}}}))
+    says(hall, session, update(input_audio_transcription={"model": "allowed"}))
+
+    assert [told.model for told in asked.told] == ["nano", "nano", "forbidden", "nano", "allowed"]
+    assert [event["error"]["code"] for event in session.caller.events] == ["too_long"]
+    assert session.upstream.types == ["session.update"]
     session.upstream.closes()
 
 

@@ -12,6 +12,7 @@ import msgspec
 from headworks.calls import Endpoint
 from headworks.errors import Refusal
 from headworks.hook_checks import Checks, facts_of_fields
+from headworks.realtime import ClientEvent
 from headworks.settlement import OpenCall
 
 _SESSION = "a Realtime session"
@@ -29,7 +30,7 @@ class EventChecks(Protocol):
         """Whether events of this type are asked about."""
         ...
 
-    async def ask(self, kind: str, message: bytes) -> Refusal | None:
+    async def ask(self, event: ClientEvent, message: bytes) -> Refusal | None:
         """Why this one is not to go up; None if it is."""
         ...
 
@@ -55,21 +56,26 @@ class SessionChecks:
         """See `EventChecks`."""
         return kind in _SAYS
 
-    async def ask(self, kind: str, message: bytes) -> Refusal | None:
+    async def ask(self, event: ClientEvent, message: bytes) -> Refusal | None:
         """See `EventChecks`."""
+        kind = event.type
         said = _said(message, _SAYS[kind])
         fields = {**self._set, **said, "model": self._set["model"]}
+        listens = "" if event.session is None else event.session.transcribes_with
         try:
             await self._check(fields, len(message), f"`{kind}` of {_SESSION}")
+            if listens:
+                named = {"model": msgspec.Raw(msgspec.json.encode(listens))}
+                await self._check(named, len(message), f"a transcription in {_SESSION}", listens)
         except Refusal as refusal:
             return refusal
         if kind == "session.update":
             self._set = fields
         return None
 
-    async def _check(self, fields: Mapping[str, msgspec.Raw], size: int, what: str) -> None:
+    async def _check(self, fields: Mapping[str, msgspec.Raw], size: int, what: str, model: str = "") -> None:
         asked = facts_of_fields(self._call, "session", Endpoint.REALTIME, fields, size)
-        await self._hooks.check(self._call, asked, (self._model,), what=what, why=_WHY)
+        await self._hooks.check(self._call, asked, (model or self._model,), what=what, why=_WHY)
 
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

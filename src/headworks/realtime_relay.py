@@ -242,7 +242,7 @@ class Relay:
 
     async def _ask(self, checks: "EventChecks", event: ClientEvent, message: bytes) -> None:
         """Pass an event on, or say why not, and then hear what has come meanwhile."""
-        refusal = await checks.ask(event.type, message)
+        refusal = await checks.ask(event, message)
         self._asking = None
         if self._end is not None:
             return

@@ -215,18 +215,16 @@ class WaitingCalls:
             Refusal: whatever keeps it from being answered.
         """
         assert self._hooks is not None, "who has none does not come here"
-        if head is not None and admission.route.upstream_path == _COUNTING:
-            await self.check_count(call, request, head)
-            plan = await self.plan_when_read(call, request, head, admission, grant)
-            await self.attempt(call, plan, reply, ending, grant)
-            return
         works: Any = self._works
         work = None
         if works is not None and head is not None and admission.route.upstream_path in WORKABLE:
             work = works.find(head, grant)
         asked_model, screening, team = "" if head is None else head.model, self._screening, grant.caller.team
-        found = await self._hooks.before(call, request, head, admission, grant, work, self._planner.head_of)
-        request, head = found.request, found.head
+        if head is not None and admission.route.upstream_path == _COUNTING:
+            await self.check_count(call, request, head)
+        else:
+            found = await self._hooks.before(call, request, head, admission, grant, work, self._planner.head_of)
+            request, head, work = found.request, found.head, found.work
         if head is not None and head.model != asked_model and screening is not None:
             is_weaker = screening.policy_for(team, head.model) is None
             if is_weaker and screening.policy_for(team, asked_model) is not None:
@@ -237,14 +235,14 @@ class WaitingCalls:
                     kind="server_error",
                 )
         if head is not None and self._mark[0] and may_refer(request.body, head):
-            await self.attempt_at_home(call, request, head, admission, grant, reply, ending, work=found.work)
+            await self.attempt_at_home(call, request, head, admission, grant, reply, ending, work=work)
             return
-        if works is not None and found.work is not None and head is not None:
+        if works is not None and work is not None and head is not None:
             home = ""
             if admission.route.endpoint is Endpoint.RESPONSES and head.previous_response_id:
                 owner = await self._owners.find_previous(head.previous_response_id, call.caller)
                 home = "" if owner is None else owner.provider
-            await works.run(call, found.work, head, admission, grant, reply, ending, home=home)
+            await works.run(call, work, head, admission, grant, reply, ending, home=home)
             return
         plan = self.plan_of(call, request, head, admission, grant)
         if asked_model:
