@@ -225,4 +225,14 @@ def test_lines_that_all_differ_are_bounded(monkeypatch):
     read.feed("".join(line(metadata={"ticket": str(number)}) for number in range(3)).encode())
     read.lines()
 
-    assert read.fault == "more than 2 of its lines differ in model, parameters or metadata"
+    assert read.fault == "more than 2 of its lines differ in model, parameters or metadata, or too widely"
+
+
+def test_what_is_kept_of_lines_is_bounded(monkeypatch):
+    monkeypatch.setattr("headworks.hook_checks.MOST_KEPT_BYTES", 500)
+    read = AskedLines()
+    read.feed("".join(line(input="x" * 1000) for _ in range(3)).encode())
+    assert read.fault == ""
+
+    read.feed(line(metadata={"ticket": "x" * 500}).encode())
+    assert "too widely" in read.fault

@@ -31,6 +31,9 @@ MOST_SHAPES = 10_000
 """Lines of a batch that differ in what hooks see of them. OpenAI's batches have 50,000 lines at most (batch guide,
 2026-11), of which most are alike."""
 
+MOST_KEPT_BYTES = 16 * 1024 * 1024
+"""Of what hooks see of these lines: as much as one call may say."""
+
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,255}")
 _SEEN = frozenset(PARAMETERS | {"model", "metadata"})
 _LINES = "the lines of a batch go as they were uploaded"
@@ -87,6 +90,7 @@ class AskedLines:
         self._rest: list[bytes] = []
         self._size = 0
         self._number = 0
+        self._kept_bytes = 0
         self._found: dict[tuple[object, ...], Line] = {}
 
     def feed(self, data: bytes) -> None:
@@ -124,10 +128,12 @@ class AskedLines:
         if had is not None:
             if len(line) > had.size:
                 self._found[kind] = msgspec.structs.replace(had, size=len(line))
-        elif len(self._found) >= MOST_SHAPES:
-            self.fault = f"more than {MOST_SHAPES} of its lines differ in model, parameters or metadata"
-        else:
-            self._found[kind] = Line(self._number, read.url, fields, len(line))
+            return
+        self._kept_bytes += len(read.url) + sum(len(bytes(raw)) for raw in fields.values())
+        if len(self._found) >= MOST_SHAPES or self._kept_bytes > MOST_KEPT_BYTES:
+            self.fault = f"more than {MOST_SHAPES} of its lines differ in model, parameters or metadata, or too widely"
+            return
+        self._found[kind] = Line(self._number, read.url, fields, len(line))
 
 
 class ObjectChecks:
