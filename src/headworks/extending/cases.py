@@ -102,6 +102,7 @@ class Case(msgspec.Struct, frozen=True):
         called: the API that is asked in.
         is_needed: a provider without it is none that Headworks can serve.
         expects_error: a refusal is what is to come.
+        then: of a right answer, the fields of what is asked next, which is to be answered, too.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Case(msgspec.Struct, frozen=True):
     called: Endpoint = Endpoint.RESPONSES
     is_needed: bool = False
     expects_error: bool = False
+    then: Callable[[Told], JsonObject] | None = None
 
 
 def _says_something(told: Told) -> str:
@@ -186,6 +188,12 @@ def _has_logprobs(told: Told) -> str:
     return "" if logprobs.get("content") else "the answer has no log probabilities"
 
 
+def _with_results(told: Told) -> JsonObject:
+    """What is said to the functions' own calls: reasoning that came with them goes back with them."""
+    results = [{**_RESULT, "call_id": call["call_id"]} for call in told.calls]
+    return {"input": [{"role": "user", "content": _OSLO}, *told.answer["output"], *results], "tools": [_TOOL]}
+
+
 def _nothing(_: Told) -> str:
     return ""
 
@@ -260,6 +268,12 @@ CASES = (
             "tools": [_TOOL],
         },
         _nothing,
+    ),
+    Case(
+        "its own call, answered",
+        {"input": _OSLO, "tools": [_TOOL], "tool_choice": "required"},
+        _calls_function,
+        then=_with_results,
     ),
     Case("JSON by a schema", _BY_SCHEMA, _is_by_schema),
     Case("JSON by a schema, streamed", {**_BY_SCHEMA, "stream": True}, _is_streamed_by_schema),
