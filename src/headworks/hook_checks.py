@@ -9,8 +9,8 @@ will be asked, by whoever makes the batch.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Collection, Mapping
+from typing import Protocol
 
 import msgspec
 
@@ -19,6 +19,7 @@ from headworks.batch_lines import BATCHED, MOST_LINE_BYTES
 from headworks.batch_output import OutputSink
 from headworks.calls import Endpoint
 from headworks.errors import Refusal
+from headworks.eval_models import models_of_eval
 from headworks.extending import PARAMETERS, CallFacts, Manner
 from headworks.flow import Ending
 from headworks.hook_changes import parameters_in
@@ -38,9 +39,6 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,255}")
 _SEEN = frozenset(PARAMETERS | {"model", "metadata"})
 _LINES = "the lines of a batch go as they were uploaded"
 _RUN = "a run of the provider's evals goes as it came"
-_DEEPEST = 64
-_MOST_MODELS = 100
-"""Of a run or an eval: a model that samples, and one for each of its graders."""
 
 
 class Checks(Protocol):
@@ -174,9 +172,7 @@ class ObjectChecks:
         """
         if not self._hooks.asks_team(call.caller.team):
             return
-        for number, fields in enumerate(_models_in(body)):
-            if number >= _MOST_MODELS:
-                raise Refusal(400, "too_many_models", f"An eval names at most {_MOST_MODELS} models here.")
+        for fields in models_of_eval(body):
             asked = facts_of_fields(call, "run", Endpoint.EVALS, fields, len(body))
             await self._check(call, target, asked, f"a run with `{asked.model}`", _RUN)
 
@@ -239,31 +235,6 @@ def facts_of_fields(
         targets=(model,),
         manner=manner,
     )
-
-
-def _models_in(body: bytes) -> Iterator[dict[str, msgspec.Raw]]:
-    """Each object of a body that names a model, with what it says of sampling, as fields of a call."""
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return  # its provider refuses it
-    yield from _named(value, 0)
-
-
-def _named(value: Any, depth: int) -> Iterator[dict[str, msgspec.Raw]]:
-    if depth > _DEEPEST:
-        raise Refusal(400, "invalid_json", "The body is nested deeper than an eval can be.")
-    if isinstance(value, list):
-        for one in value:
-            yield from _named(one, depth + 1)
-    if not isinstance(value, dict):
-        return
-    if isinstance(value.get("model"), str):
-        sampling = value.get("sampling_params")
-        said = {**value, **(sampling if isinstance(sampling, dict) else {}), "model": value["model"]}
-        yield {name: msgspec.Raw(msgspec.json.encode(one)) for name, one in said.items() if name in _SEEN}
-    for one in value.values():
-        yield from _named(one, depth + 1)
 
 
 def _unread(why: str) -> Refusal:

@@ -36,6 +36,7 @@ from headworks.dialects import read_fields, refusal_body
 from headworks.dialects.form_watch import FormWatch
 from headworks.endpoints import find_route
 from headworks.errors import Refusal
+from headworks.eval_models import models_of_eval
 from headworks.exchange import Flight, Reply, Request, UpstreamRequest
 from headworks.flow import Ending
 from headworks.object_endings import ObjectEndings, end_of, long_timeouts
@@ -139,6 +140,8 @@ class ObjectCalls:
         home, _ = await self._owners.home_of(references, call.caller)
         if fields:
             await self._check_models(asked.row.kind, call, fields, grant)
+        if asked.row.kind == EVAL:
+            self._check_eval(asked)
         wanted = request.headers.get(PROVIDER)
         target = place(self._providers, asked.row.endpoint, wanted, home, call.caller)
         if self._checks is not None and asked.row.act is Act.CREATE:
@@ -235,6 +238,20 @@ class ObjectCalls:
             if not grant.may_use(one.model):
                 raise self._planner.unknown(one.model, grant)
 
+    def _check_eval(self, asked: "_Asked") -> None:
+        """Whether the caller may have the models asked that an eval, or a run of one, names.
+
+        Raises:
+            Refusal: 404; 400, it names too many.
+        """
+        grant = asked.grant
+        if grant.has_all_models:
+            return
+        for fields in models_of_eval(asked.request.body):
+            model = msgspec.json.decode(fields["model"], type=str)
+            if not grant.may_use(model):
+                raise self._planner.unknown(model[:200], grant)
+
     # -- one object -----------------------------------------------------------------------------------------------
 
     async def _use(self, asked: "_Asked") -> None:
@@ -260,6 +277,7 @@ class ObjectCalls:
             await self._read(asked, target)
             return
         if row.kind == EVAL and request.method == "POST":
+            self._check_eval(asked)
             if self._checks is not None:
                 await self._checks.run(call, target, request.body)
             if request.path.endswith("/runs"):
