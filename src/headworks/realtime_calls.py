@@ -215,6 +215,7 @@ class RealtimeCalls:
             limiter.wake,
             is_hard=money is not None and money.is_hard,
             price_of=price_of,
+            may_use=session.may_use,
             asked_model=session.asked.model,
             model=target.model,
             is_revoked=partial(self._is_revoked, session),
@@ -389,6 +390,10 @@ class _Session:
         self.forwarded = admission.forwarded
         if asked.is_beta and b"openai-beta:" not in self.forwarded:
             self.forwarded += b"openai-beta: realtime=v1\r\n"
+
+    def may_use(self, model: str) -> bool:
+        """Whether its key may use a model, as the ring was when it was last looked at."""
+        return self.grant.may_use(model)
 
     def left_s(self, longest_s: float) -> float:
         """Seconds that are left of a time which the caller may have shortened."""
