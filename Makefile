@@ -129,7 +129,7 @@ $(SDK_VENV)/.sdk: requirements/sdk.txt
 	$(SDK_VENV)/bin/$(INSTALL) requirements/sdk.txt
 	@touch $@
 
-test-sdk: setup $(SDK_VENV)/.sdk ## Run the OpenAI SDK's own tests of the wire against the gateway (ARGS=--write for the page)
+test-sdk: setup $(SDK_VENV)/.sdk ## Run the own tests of OpenAI's and Anthropic's SDKs of the wire against the gateway (ARGS=--write for the page)
 	$(BIN)/python tools/sdk/run.py --venv $(SDK_VENV) $(ARGS)
 
 test-long: setup ## Kill workers under load fifty times, and whatever else takes its time

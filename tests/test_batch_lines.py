@@ -53,7 +53,7 @@ def test_of_a_name_that_is_given_twice_the_last_counts_as_with_other_readers():
 
 
 def test_a_line_without_end_is_not_held(monkeypatch):
-    monkeypatch.setattr(batch_lines, "_MOST_LINE_BYTES", 100)
+    monkeypatch.setattr(batch_lines, "MOST_LINE_BYTES", 100)
 
     assert names(line("gpt" * 30)) == UNKNOWN
 

@@ -271,6 +271,31 @@ def test_models_are_listed_and_looked_up(hall):
     assert hall.ask("/v1/models/stub/n", method="GET").status == 404
 
 
+def test_models_are_told_to_anthropics_client_in_its_own_form(hall):
+    hall.price = TargetPrice(
+        None, "t", Model(name="m", context_tokens=100, max_output_tokens=9, shutdown_on="2026-12-11")
+    )
+    hall.make()
+    hall.ring.grant = Grant(Caller("key_1"), models=["stub/m", "nano"])
+    asked = {"method": "GET", "anthropic_version": "2023-06-01"}
+    listed = json.loads(hall.ask("/v1/models", **asked).body)
+    one = json.loads(hall.ask("/v1/models/stub/m", **asked).body)
+    gone = hall.ask("/v1/models/other", **asked)
+
+    assert [model["id"] for model in listed["data"]] == ["nano", "stub/m"]
+    assert (listed["has_more"], listed["first_id"], listed["last_id"]) == (False, "nano", "stub/m")
+    assert one == listed["data"][1]
+    assert (one["type"], one["lifecycle"], one["max_input_tokens"], one["max_tokens"]) == (
+        "model",
+        "deprecated",
+        100,
+        9,
+    )
+    assert one["created_at"].endswith("Z")
+    assert (gone.status, gone.error["type"]) == (404, "not_found_error")
+    assert (hall.entries()[-1].outcome, hall.entries()[-1].error_code) == ("refused", "model_not_found")
+
+
 def test_a_models_shutdown_is_told_as_the_openai_api_tells_it(hall):
     hall.price = TargetPrice(None, "t", Model(name="m", shutdown_on="2026-12-11"))
     hall.make()

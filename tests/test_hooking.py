@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 
 import openai
@@ -360,6 +362,19 @@ def test_checking_a_file_says_which_hook_is_not_installed_and_runs_nothing(acme,
         assert main(["check", "--config", str(tmp_path / "headworks.yaml")]) == code
 
     assert "hooks.own.use: no installed package offers `gone`" in capsys.readouterr().err
+
+
+def test_who_has_no_extensions_loads_nothing_of_them(tmp_path):
+    (tmp_path / "headworks.yaml").write_text(CONFIG.partition("hooks:")[0].replace("{{", "{").replace("}}", "}"))
+    code = (
+        "import sys, headworks\n"
+        "with headworks.connect('headworks.yaml') as gateway:\n"
+        "    gateway.openai(max_retries=0).responses.create(model='nano', input='Hello', store=False)\n"
+        "print([name for name in sys.modules if 'hook' in name and name.startswith('headworks')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
 
 
 def test_threads_give_results_and_errors_and_do_not_wait_for_what_hangs():

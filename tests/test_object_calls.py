@@ -553,3 +553,25 @@ def test_calls_for_objects_take_no_tokens_however_much_they_send(hall, store):
         hall.answer({"id": "conv_1"})
 
     assert len(hall.upstream.flights) == 3
+
+
+@pytest.mark.parametrize("path", ["/v1/evals", "/v1/evals/eval_1", "/v1/evals/eval_1/runs"])
+def test_a_key_for_some_models_has_no_eval_ask_another(hall, store, path):
+    store.own("eval_1", "eval")
+    grader = {"type": "score_model", "name": "g", "model": "other", "input": []}
+    source = {"type": "responses", "model": "m", "sampling_params": {"temperature": 0}}
+    hall.ring.grant = Grant(Caller("key_1"), models=["m"])
+    refused = ask(hall, path, {"data_source": source, "testing_criteria": [{"graders": {"a": grader}}]})
+    assert (refused.status, refused.error["code"]) == (404, "model_not_found")
+    assert hall.upstream.flights == []
+
+    ask(hall, path, {"data_source": source, "testing_criteria": [{**grader, "model": "m"}]})
+    assert len(hall.upstream.flights) == 1
+    hall.answer({"id": "eval_2"})
+
+
+def test_an_eval_that_names_more_models_than_are_looked_at_is_refused(hall, store):
+    hall.ring.grant = Grant(Caller("key_1"), models=["m"])
+    graders = [{"model": "m"}] * 101
+
+    assert ask(hall, "/v1/evals", {"testing_criteria": graders}).error["code"] == "too_many_models"

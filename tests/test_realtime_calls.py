@@ -557,6 +557,19 @@ def test_a_hard_budget_wants_prices(spending, talk):
     hall.price = PRICE
 
 
+def test_a_key_for_some_models_has_no_other_transcribe(hall, talk):
+    hall.ring.grant = Grant(Caller("key_1"), models=["nano", "listens"])
+    session = talk().opens()
+    for model in ("other", "listens"):
+        audio = {"input": {"transcription": {"model": model}}}
+        session.caller.says({"type": "session.update", "event_id": model, "session": {"audio": audio}})
+
+    (told,) = session.caller.events
+    assert (told["error"]["code"], told["error"]["event_id"]) == ("setting_not_allowed", "other")
+    assert session.upstream.types == ["session.update"]
+    session.caller.closes()
+
+
 def test_a_hard_budget_lets_nothing_be_transcribed_whose_price_is_not_known(spending, talk):
     hall = spending(10 * EACH, price_of=lambda provider, model: PRICE if model == "known" else TargetPrice(None, ""))
     session = talk()

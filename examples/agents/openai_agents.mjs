@@ -1,10 +1,12 @@
-// The OpenAI Agents SDK for JavaScript through Headworks: a tool, a handoff, a guardrail, streaming, structured output.
+// The OpenAI Agents SDK for JavaScript through Headworks: a tool, a handoff, a guardrail, a session, streaming,
+// structured output.
 //
 // npm install @openai/agents openai zod
 // OPENAI_BASE_URL=http://127.0.0.1:4000/v1 OPENAI_API_KEY=hw-... MODEL=nano node openai_agents.mjs
 import {
   Agent,
   InputGuardrailTripwireTriggered,
+  MemorySession,
   OpenAIResponsesModel,
   run,
   setTracingDisabled,
@@ -48,7 +50,10 @@ for (const name of process.env.MODEL.split(",")) {
   });
   const triage = Agent.create({ name: "Triage", instructions: "Hand over.", model, handoffs: [reporter] });
 
-  const first = await run(helper, "What is the weather in Oslo?");
+  const session = new MemorySession();
+  const first = await run(helper, "What is the weather in Oslo?", { session });
+  await run(helper, "And in Bergen?", { session });
+  const kept = (await session.getItems()).map((item) => item.role);
   const streamed = await run(helper, "What is the weather in Bergen?", { stream: true });
   let text = "";
   for await (const piece of streamed.toTextStream()) text += piece;
@@ -64,6 +69,7 @@ for (const name of process.env.MODEL.split(",")) {
   seen[name] = {
     answer: first.finalOutput,
     tools: first.newItems.filter((item) => item.type === "tool_call_output_item").length,
+    questionsInSession: kept.filter((role) => role === "user").length,
     streamed: text === streamed.finalOutput,
     isStopped,
     report: report.finalOutput,

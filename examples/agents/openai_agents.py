@@ -1,4 +1,4 @@
-"""The OpenAI Agents SDK through Headworks: a tool, a handoff, a guardrail, a session, structured output.
+"""The OpenAI Agents SDK through Headworks: a tool, a handoff, a guardrail, a session, streaming, structured output.
 
 pip install openai-agents
 
@@ -65,6 +65,12 @@ async def run(base_url: str, api_key: str, model_name: str) -> dict[str, Any]:
             is_stopped = False
         except InputGuardrailTripwireTriggered:
             is_stopped = True
+        running = Runner.run_streamed(helper, "What is the weather in Bergen?")
+        pieces = [
+            event.data.delta
+            async for event in running.stream_events()
+            if event.type == "raw_response_event" and event.data.type == "response.output_text.delta"
+        ]
         report = await Runner.run(reporter, "Report on Oslo.")
         handed = await Runner.run(triage, "Please transfer me to the reporter.")
         return {
@@ -72,6 +78,7 @@ async def run(base_url: str, api_key: str, model_name: str) -> dict[str, Any]:
             "tools": [item.type for item in first.new_items].count("tool_call_output_item"),
             "questions_in_session": kept.count("user"),
             "is_stopped": is_stopped,
+            "is_streamed": "".join(pieces) == running.final_output,
             "report": report.final_output_as(Report).model_dump(),
             "handed_to": handed.last_agent.name,
         }

@@ -160,7 +160,12 @@ def _number(headers: Mapping[bytes, bytes], name: bytes) -> float | None:
 
 def metadata_of(head: RequestHead) -> dict[str, str]:
     """What the caller says of the call in `metadata`; nothing where that is not readable: the provider judges it."""
-    raw = head.fields.get("metadata")
+    return metadata_in(head.fields)
+
+
+def metadata_in(fields: Mapping[str, msgspec.Raw]) -> dict[str, str]:
+    """The same, of the fields of a body."""
+    raw = fields.get("metadata")
     try:
         found = None if raw is None else msgspec.json.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

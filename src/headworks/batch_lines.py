@@ -19,13 +19,15 @@ TokenBound = Callable[[str, Fields, int, str], tuple[int, int]]
 """The most tokens that a call can take, in and out: of this model, with these fields, in a line of so many bytes, of
 this API."""
 
-_MOST_LINE_BYTES = 16 * 1024 * 1024
+MOST_LINE_BYTES = 16 * 1024 * 1024
+"""Of one call in a file."""
+
 _MOST_MODELS = 64
 """A batch asks one model (OpenAI batch guide, 2026-11); more names than this are not kept."""
 
 _MOST_NAME = 200
 
-_ENDPOINTS = {
+BATCHED = {
     "/v1/responses": Endpoint.RESPONSES,
     "/v1/chat/completions": Endpoint.CHAT,
     "/v1/completions": Endpoint.COMPLETIONS,
@@ -120,7 +122,7 @@ class BatchLines:
         if rest:
             self._rest.append(rest)
             self._size += len(rest)
-        if self._size > _MOST_LINE_BYTES:
+        if self._size > MOST_LINE_BYTES:
             self._give_up()
 
     def models(self) -> list[ModelLines]:
@@ -154,7 +156,7 @@ class BatchLines:
                 return
             sums = self._sums[model] = _Sums()
         sums.lines += 1
-        endpoint = _ENDPOINTS.get(read.url)
+        endpoint = BATCHED.get(read.url)
         if self._bound is None or endpoint is None:
             sums.is_bounded = False
             return

@@ -2,6 +2,7 @@
 and for models whose price depends on how long a call was. Pure, but for the sink that a file comes into."""
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import msgspec
 
@@ -121,10 +122,18 @@ def _sum(one: Usage, other: Usage) -> Usage:
     )
 
 
+class Fed(Protocol):
+    """What reads a file piece by piece."""
+
+    def feed(self, data: bytes) -> None:
+        """The next piece."""
+        ...
+
+
 class OutputSink:
     """Where the file comes into. `ended` ends with None when all of it has come, or with a `Failure`."""
 
-    def __init__(self, lines: OutputLines) -> None:
+    def __init__(self, lines: "Fed") -> None:
         self._lines = lines
         self.status = 0
         self.ended: Signal[Failure | None] = Signal()

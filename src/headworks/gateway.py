@@ -102,6 +102,7 @@ class Gateway:
         self._limiter = parts.admissions.limiter
         self._has_budgets = parts.admissions.wallet.has_teams
         reached = [(name, parts.table.station_of(name)) for name in parts.providers]
+        self._asks_hooks = parts.hooks is not None and parts.hooks.asks_before
         self._object_calls = ObjectCalls(
             self._objects,
             {name: target for name, target in reached if target is not None},
@@ -111,10 +112,10 @@ class Gateway:
             parts.admissions,
             price_of=parts.price_of,
             answer_bytes=parts.answer_bytes,
+            checks=None if parts.hooks is None or not self._asks_hooks else parts.hooks.objects(parts.table.named),
         )
         self._load = parts.load
         self._screening = parts.screening
-        self._asks_hooks = parts.hooks is not None and parts.hooks.asks_before
         self._planner.works = frozenset(() if self._works is None else self._works.names)
         self._planner.answers = parts.answers
         self._waiting = WaitingCalls(
@@ -342,6 +343,8 @@ class Gateway:
         if self._journal.is_full:
             raise journal_full()
         head = self._planner.head_of(request, admission)
+        if self._asks_hooks and head is not None:
+            return self._count_hooked(call, request, head, admission, grant, reply)
         if head is not None and not self._planner.counts(call, head, grant):
             self._own_answers.tell_count(call, head, reply)
             self._call_ended()
@@ -357,6 +360,21 @@ class Gateway:
         unary = UnaryCall(self._unary_calls, call, plan, reply, self._call_ended)
         self._unary_calls.start(unary)
         return unary
+
+    def _count_hooked(
+        self, call: OpenCall, request: Request, head: RequestHead, admission: Admission, grant: Grant, reply: Reply
+    ) -> Running:
+        """The same, behind hooks: what they refuse is not shown to a provider either."""
+
+        async def counted(ending: Ending) -> None:
+            await self._waiting.check_count(call, request, head)
+            if not self._planner.counts(call, head, grant):
+                self._own_answers.tell_count(call, head, reply)
+                return
+            plan = await self._waiting.plan_when_read(call, request, head, admission, grant)
+            await self._waiting.attempt(call, plan, reply, ending)
+
+        return self._run(counted, call, reply)
 
     def _sheds(self, request: Request, admission: Admission, grant: Grant) -> bool:
         """Whether there is too much to do for a model call of this class, which its workload may say.

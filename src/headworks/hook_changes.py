@@ -75,7 +75,7 @@ def facts_of(
         is_streamed=False if head is None else head.is_streamed,
         request_bytes=call.request_bytes,
         metadata={} if head is None or admission.route.endpoint not in _HAS_METADATA else metadata_of(head),
-        parameters={} if head is None else _shown(head),
+        parameters={} if head is None else parameters_in(head.fields),
         targets=targets,
     )
 
@@ -125,9 +125,32 @@ def changed_by(
     return Hooked(request, head, work, note)
 
 
-def _shown(head: RequestHead) -> dict[str, JsonValue]:
+def what_differs(changes: object, facts: CallFacts) -> str:
+    """What a hook wants otherwise of something that goes as it is: names of fields, or "" for nothing.
+
+    Raises:
+        HookFailed: these are no changes that a hook may make.
+    """
+    if not isinstance(changes, Changes):
+        raise HookFailed("it answered something else than Changes")
+    if changes.target not in ("", facts.targets[0]):
+        raise HookFailed("it chose a target that is not among those it may choose")
+    if not changes.parameters.keys() <= PARAMETERS:
+        raise HookFailed("it set a field that hooks may not set")
+    others = [name for name, value in changes.parameters.items() if not _is_said(facts.parameters, name, value)]
+    others += ["metadata"] * any(not _is_said(facts.metadata, name, value) for name, value in changes.metadata.items())
+    return ", ".join(f"`{name}`" for name in sorted(others))
+
+
+def _is_said(had: Mapping[str, object], name: str, wanted: object) -> bool:
+    # Not 1 for True, which are equal and not the same.
+    return name in had and had[name] == wanted and isinstance(had[name], bool) == isinstance(wanted, bool)
+
+
+def parameters_in(fields: Mapping[str, msgspec.Raw]) -> dict[str, JsonValue]:
+    """Those of `PARAMETERS` that are set."""
     found: dict[str, JsonValue] = {}
-    for name, raw in head.fields.items():
+    for name, raw in fields.items():
         if name in PARAMETERS:
             try:
                 found[name] = msgspec.json.decode(raw)

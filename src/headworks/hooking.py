@@ -7,7 +7,7 @@ All of these judge what it has changed as they judge what callers send. Whoever 
 import asyncio
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -23,11 +23,23 @@ from headworks.dialects import RequestHead
 from headworks.errors import Refusal, StorageError
 from headworks.exchange import Request
 from headworks.extending import CallEnd, CallFacts, CallRefused
-from headworks.hook_changes import Hooked, HookFailed, changed_by, end_of, facts_of, note, reports_of
+from headworks.hook_changes import (
+    Hooked,
+    HookFailed,
+    changed_by,
+    end_of,
+    facts_of,
+    note,
+    reports_of,
+    what_differs,
+)
+from headworks.hook_checks import ObjectChecks, names_by_target
 from headworks.hook_plans import HookPlan
 from headworks.plans import form_of
+from headworks.routing import Target
 from headworks.settlement import OpenCall
 from headworks.side_threads import SideThreads
+from headworks.stations import Station
 from headworks.telemetry import report
 
 if TYPE_CHECKING:
@@ -68,6 +80,14 @@ class Hooks:
         self._threads = SideThreads("hook", MOST_THREADS)
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def objects(self, named: Mapping[str, Target[Station]]) -> ObjectChecks:
+        """Asks them about what is made at providers and asks models there.
+
+        Arguments:
+            named: the targets of public names.
+        """
+        return ObjectChecks(self, names_by_target(named))
+
     @property
     def asks_before(self) -> bool:
         """Whether any is asked before calls; if not, they go their usual way."""
@@ -107,21 +127,64 @@ class Hooks:
             except CallRefused as refused:
                 raise self._refusal(call, hook, refused) from None
             except Exception as error:  # noqa: BLE001 - whatever it is: not our code; its text may quote anything
-                why = str(error) if isinstance(error, HookFailed) else type(error).__name__
-                self._failed(call.call_id, hook, why)
-                if hook.plan.is_closed:
-                    note(call, f"{found.note}hook {hook.name}: failed")
-                    raise Refusal(
-                        503,
-                        "hook_failed",
-                        f"The hook `{hook.name}` has failed, and calls are not made without it; the gateway's log says "
-                        "why.",
-                        kind="server_error",
-                    ) from None
+                self._failed_before(call, hook, error, found.note)
                 changed = msgspec.structs.replace(found, note=f"{found.note}hook {hook.name}: failed, gone on; ")
             found = changed
         note(call, found.note)
         return found
+
+    def asks_team(self, team: str) -> bool:
+        """Whether any hook is asked about calls of a team."""
+        return any(not hook.plan.teams or team in hook.plan.teams for hook in self._before)
+
+    async def check(self, call: OpenCall, asked: CallFacts, names: Collection[str], *, what: str, why: str) -> None:
+        """Ask every hook that is concerned about what asks a model and goes as it is.
+
+        Arguments:
+            call: in whose record it stands.
+            names: of the model; a hook is concerned that is concerned with any.
+            what: is asked about, for whoever is refused.
+            why: it goes as it is, for the same.
+
+        Raises:
+            Refusal: a hook refuses it, or wants it otherwise, or has failed.
+        """
+        for hook in self._before:
+            if not any(hook.concerns(name, call.caller.team) for name in names):
+                continue
+            try:
+                changes = await self._ask(hook, hook.asks, asked)
+                others = "" if changes is None else what_differs(changes, asked)
+            except CallRefused as refused:
+                refusal = self._refusal(call, hook, refused)
+                refusal.message = f"{refusal.message} (This is about {what}.)"
+                raise refusal from None
+            except Exception as error:  # noqa: BLE001 - as before a call
+                self._failed_before(call, hook, error, "")
+                note(call, f"hook {hook.name}: failed, gone on")
+                continue
+            if others and asked.manner != "count":
+                note(call, f"hook {hook.name}: wants {others}, refused")
+                raise Refusal(
+                    403,
+                    "hook_wants_change",
+                    f"The hook `{hook.name}` sets {others} of {what}, and {why}: say it there as the hook has it, or "
+                    "ask the gateway's operator how.",
+                    kind="permission_error",
+                )
+
+    def _failed_before(self, call: OpenCall, hook: "_Hook", error: Exception, noted: str) -> None:
+        """Tell of a failure. Raises Refusal: calls are not made without this hook."""
+        why = str(error) if isinstance(error, HookFailed) else type(error).__name__
+        self._failed(call.call_id, hook, why)
+        if hook.plan.is_closed:
+            note(call, f"{noted}hook {hook.name}: failed")
+            raise Refusal(
+                503,
+                "hook_failed",
+                f"The hook `{hook.name}` has failed, and calls are not made without it; the gateway's log says why.",
+                kind="server_error",
+            ) from None
 
     def _refusal(self, call: OpenCall, hook: "_Hook", refused: CallRefused) -> Refusal:
         note(call, f"hook {hook.name}: refused")

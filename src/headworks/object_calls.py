@@ -10,6 +10,7 @@ something must not make it twice.
 
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter, time_ns
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -35,6 +36,7 @@ from headworks.dialects import read_fields, refusal_body
 from headworks.dialects.form_watch import FormWatch
 from headworks.endpoints import find_route
 from headworks.errors import Refusal
+from headworks.eval_models import models_of_eval
 from headworks.exchange import Flight, Reply, Request, UpstreamRequest
 from headworks.flow import Ending
 from headworks.object_endings import ObjectEndings, end_of, long_timeouts
@@ -53,6 +55,9 @@ from headworks.stored_routes import BATCH, EVAL, JOB, UPLOAD, Act, StoredRoute
 from headworks.streaming import StreamRelay
 from headworks.upload_watch import UploadWatch, check_form
 
+if TYPE_CHECKING:
+    from headworks.hook_checks import ObjectChecks
+
 _AT_ONCE = 8
 """Objects of a page that are asked for at the same time."""
 
@@ -67,6 +72,7 @@ class ObjectCalls:
         providers: the providers themselves, by name, in the order of configuration.
         price_of: the price of a model, by provider (without its pool) and name.
         answer_bytes: bound on an answer that is gathered.
+        checks: asks hooks about what asks models; None where there are none.
     """
 
     def __init__(
@@ -80,8 +86,10 @@ class ObjectCalls:
         *,
         price_of: Callable[[str, str], TargetPrice],
         answer_bytes: int,
+        checks: "ObjectChecks | None" = None,
     ) -> None:
         self._owners = owners
+        self._checks = checks
         self._providers = providers
         self._planner = planner
         self._settlement = settlement
@@ -132,8 +140,12 @@ class ObjectCalls:
         home, _ = await self._owners.home_of(references, call.caller)
         if fields:
             await self._check_models(asked.row.kind, call, fields, grant)
+        if asked.row.kind == EVAL:
+            self._check_eval(asked)
         wanted = request.headers.get(PROVIDER)
         target = place(self._providers, asked.row.endpoint, wanted, home, call.caller)
+        if self._checks is not None and asked.row.act is Act.CREATE:
+            await self._check(self._checks, asked, target, fields)
         watch = None
         if asked.row.act is Act.UPLOAD:
             watch = UploadWatch(request, self._money.token_bound(target.provider))
@@ -159,6 +171,20 @@ class ObjectCalls:
         elif money is not None:
             self._money.not_made(money)
         self._answer(asked, target, answer)
+
+    async def _check(
+        self, checks: "ObjectChecks", asked: "_Asked", target: Target[Station], fields: Mapping[str, str]
+    ) -> None:
+        """Ask hooks about what is made.
+
+        Raises:
+            Refusal: it must not be.
+        """
+        if asked.row.kind == BATCH:
+            named = fields.get("input_file_id", "")
+            await checks.batch(asked.call, target, named, fields.get("endpoint", ""), asked.ending)
+        elif asked.row.kind == EVAL:
+            await checks.run(asked.call, target, asked.request.body)
 
     async def _set_aside(self, asked: "_Asked", target: Target[Station], fields: Mapping[str, str]) -> CallMoney | None:
         """What a batch or a job can cost, where it is under a budget.
@@ -212,6 +238,20 @@ class ObjectCalls:
             if not grant.may_use(one.model):
                 raise self._planner.unknown(one.model, grant)
 
+    def _check_eval(self, asked: "_Asked") -> None:
+        """Whether the caller may have the models asked that an eval, or a run of one, names.
+
+        Raises:
+            Refusal: 404; 400, it names too many.
+        """
+        grant = asked.grant
+        if grant.has_all_models:
+            return
+        for fields in models_of_eval(asked.request.body):
+            model = msgspec.json.decode(fields["model"], type=str)
+            if not grant.may_use(model):
+                raise self._planner.unknown(model[:200], grant)
+
     # -- one object -----------------------------------------------------------------------------------------------
 
     async def _use(self, asked: "_Asked") -> None:
@@ -236,8 +276,12 @@ class ObjectCalls:
         if row.act is Act.READ:
             await self._read(asked, target)
             return
-        if row.kind == EVAL and request.method == "POST" and request.path.endswith("/runs"):
-            await self._money.check_run(asked.grant, asked.ending)
+        if row.kind == EVAL and request.method == "POST":
+            self._check_eval(asked)
+            if self._checks is not None:
+                await self._checks.run(call, target, request.body)
+            if request.path.endswith("/runs"):
+                await self._money.check_run(asked.grant, asked.ending)
         answer = await self._ask(asked, target)
         if answer.status < 300:
             if row.act is Act.DELETE:

@@ -5,17 +5,17 @@ They cost no money; all but probes and metrics are on record like any other.
 
 from collections.abc import Callable, Coroutine
 from secrets import token_hex
-from time import time_ns
+from time import gmtime, strftime, time_ns
 from typing import Any
 
 import msgspec
 
 from headworks.access import Grant
 from headworks.answering import EVENT_STREAM, JSON, STREAM_HEADERS, own_headers, request_id_line
-from headworks.calls import Caller
+from headworks.calls import Caller, Endpoint
 from headworks.catalogue import loaded_tokenizer_for
 from headworks.counting import count_request
-from headworks.dialects import RequestHead
+from headworks.dialects import RequestHead, refusal_body
 from headworks.endpoints import Manner, Route
 from headworks.errors import Refusal, StorageError
 from headworks.exchange import Reply, Request
@@ -26,6 +26,8 @@ from headworks.records import read_outcomes
 from headworks.settlement import OpenCall, Settlement
 from headworks.shedding import journal_full
 from headworks.telemetry import report
+
+ModelObject = dict[str, str | int | None]
 
 
 class OwnAnswers:
@@ -82,7 +84,7 @@ class OwnAnswers:
         if manner is Manner.OUTCOMES:
             self._take_outcomes(call, request, grant, reply)
         else:
-            self._models(call, reply, route, grant)
+            self._models(call, reply, route, grant, is_anthropics=b"anthropic-version" in request.headers)
         return None
 
     def tell_count(self, call: OpenCall, head: RequestHead, reply: Reply) -> None:
@@ -95,19 +97,34 @@ class OwnAnswers:
         lines = f"x-headworks-usage: estimated\r\n{request_id_line(call)}".encode()
         reply.respond(200, own_headers(call) + lines, body)
 
-    def _models(self, call: OpenCall, reply: Reply, route: Route, grant: Grant) -> None:
+    def _models(self, call: OpenCall, reply: Reply, route: Route, grant: Grant, *, is_anthropics: bool) -> None:
+        """The models that a key may use, or one of them.
+
+        Arguments:
+            is_anthropics: they are asked for by Anthropic's API, which has the same path.
+        """
         visible = [name for name in (*self._work_names, *self._table.names) if grant.may_use(name)]
+        describe = self._anthropics_model if is_anthropics else self._model_object
+        status = 200
         if route.manner is Manner.MODEL:
             name = route.path.removeprefix("/v1/models/")
             call.requested_model = name
-            if name not in visible:
+            if name in visible:
+                body = msgspec.json.encode(describe(name))
+            elif is_anthropics:
+                refusal = self._table.unknown(name, visible)
+                status, call.error_code = refusal.status, refusal.code
+                body = refusal_body(refusal, Endpoint.MESSAGES)
+            else:
                 raise self._table.unknown(name, visible)
-            body = msgspec.json.encode(self._model_object(name))
         else:
-            body = msgspec.json.encode({"object": "list", "data": [self._model_object(name) for name in visible]})
+            listed = {"data": [describe(name) for name in visible]}
+            ends = {"first_id": visible[0], "last_id": visible[-1]} if visible else {"first_id": None, "last_id": None}
+            more = {"has_more": False, **ends} if is_anthropics else {"object": "list"}
+            body = msgspec.json.encode({**more, **listed})
         call.response_bytes = len(body)
-        self._settlement.settle(call, "answered", 200)
-        reply.respond(200, own_headers(call), body)
+        self._settlement.settle(call, "refused" if call.error_code else "answered", status)
+        reply.respond(status, own_headers(call), body)
 
     async def _send_pulses(self, call: OpenCall, request: Request, reply: Reply) -> None:
         asked = read_query(request.query)
@@ -154,7 +171,21 @@ class OwnAnswers:
         self._settlement.settle(call, "answered", 200)
         reply.respond(200, own_headers(call), body)
 
-    def _model_object(self, name: str) -> dict[str, str | int | None]:
+    def _anthropics_model(self, name: str) -> ModelObject:
+        """As Anthropic's API has it ("List models", 2026-11)."""
+        target = None if name in self._work_names else self._table.resolve(name)
+        model = None if target is None else target.station.price.model
+        return {
+            "type": "model",
+            "id": name,
+            "display_name": name,
+            "created_at": strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(self._parts.models_created)),
+            "lifecycle": "deprecated" if model is not None and model.shutdown_on else "active",
+            "max_input_tokens": None if model is None else model.context_tokens,
+            "max_tokens": None if model is None else model.max_output_tokens,
+        }
+
+    def _model_object(self, name: str) -> ModelObject:
         """As the OpenAI API has it, `shutdown_date` included. A workload outlives its model, and has none."""
         target = None if name in self._work_names else self._table.resolve(name)
         model = None if target is None else target.station.price.model

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from secrets import token_hex
 from time import perf_counter, time
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -49,6 +50,9 @@ from headworks.settlement import OpenCall, Settlement, Work
 from headworks.shedding import journal_full
 from headworks.stations import Station
 from headworks.websocket import CloseCode, answer_headers, check_answer, request_headers
+
+if TYPE_CHECKING:
+    from headworks.realtime_hooks import SessionChecks
 
 _SWITCHED = 101
 _KIND = "sessions"
@@ -97,11 +101,12 @@ class RealtimeCalls:
         call.is_streamed = True
         target = self._planner.target_for(call, asked.model, admission.route, grant)
         self._check_screening(grant, asked.model)
+        checks = await self._checked(call, asked.model)
         self.open += 1
         try:
             await self._admit(call, target, grant, ending)
             self._settlement.open(call)
-            opened = await self._open(_Session(call, request, admission, grant, asked, reply, ending), target)
+            opened = await self._open(_Session(call, request, admission, grant, asked, reply, ending, checks), target)
             if opened is not None:
                 await self._hold(opened)
         finally:
@@ -137,6 +142,21 @@ class RealtimeCalls:
                 param="model",
                 kind="permission_error",
             )
+
+    async def _checked(self, call: OpenCall, model: str) -> "SessionChecks | None":
+        """Asks hooks about a session; None where there are none.
+
+        Raises:
+            Refusal: there is not to be one.
+        """
+        hooks = self._parts.hooks
+        if hooks is None or not hooks.asks_before:
+            return None
+        from headworks.realtime_hooks import SessionChecks  # only who has both loads it
+
+        checks = SessionChecks(hooks, call, model)
+        await checks.begin()
+        return checks
 
     async def _admit(self, call: OpenCall, target: Target[Station], grant: Grant, ending: Ending) -> None:
         """Wait for room for a request, and for money.
@@ -195,13 +215,14 @@ class RealtimeCalls:
             limiter.wake,
             is_hard=money is not None and money.is_hard,
             price_of=price_of,
+            may_use=session.may_use,
             asked_model=session.asked.model,
             model=target.model,
             is_revoked=partial(self._is_revoked, session),
         )
         bounds = self._bounds
         limits = RelayLimits(bounds.message_bytes, bounds.idle_s, bounds.session_s, bounds.ping_s)
-        relay = Relay(meter, rules, limits, self._parts.loop, lambda: f"event_{token_hex(12)}")
+        relay = Relay(meter, rules, limits, self._parts.loop, lambda: f"event_{token_hex(12)}", checks=session.checks)
         if purse is not None:
             purse.changed = relay.money_changed
         key, block = request_headers(os.urandom(16))
@@ -355,7 +376,9 @@ class _Session:
         asked: SessionAsk,
         reply: Reply,
         ending: Ending,
+        checks: "SessionChecks | None",
     ) -> None:
+        self.checks = checks
         self.call = call
         self.request = request
         self.grant = grant
@@ -367,6 +390,10 @@ class _Session:
         self.forwarded = admission.forwarded
         if asked.is_beta and b"openai-beta:" not in self.forwarded:
             self.forwarded += b"openai-beta: realtime=v1\r\n"
+
+    def may_use(self, model: str) -> bool:
+        """Whether its key may use a model, as the ring was when it was last looked at."""
+        return self.grant.may_use(model)
 
     def left_s(self, longest_s: float) -> float:
         """Seconds that are left of a time which the caller may have shortened."""

@@ -15,9 +15,10 @@ for the caller.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from time import perf_counter
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -35,6 +36,9 @@ from headworks.realtime import (
 )
 from headworks.realtime_hop import Hop
 from headworks.websocket import CloseCode, ClosingWords, ProtocolError
+
+if TYPE_CHECKING:
+    from headworks.realtime_hooks import EventChecks
 
 USAGE_WAIT_S = 2.0
 """How long a session that ends waits to be told what was used."""
@@ -55,6 +59,7 @@ _AT_THE_END = frozenset({"response.cancel", "output_audio_buffer.clear", "conver
 
 _THEIRS = "invalid_request_error"
 _MONEY = "money"
+_CHECKS = "checks"
 
 
 class RelayLimits(msgspec.Struct, frozen=True):
@@ -121,10 +126,12 @@ class Relay:
     """Relays one session.
 
     State: the two wires, what has been decided of its end, whether only what is under way may still be answered,
-    whether the caller still listens, and when each side was heard last.
+    whether the caller still listens, and when each side was heard last; what is asked about an event, and what the
+    caller has said since.
 
     Arguments:
         make_id: a new id for an event of ours.
+        checks: is asked about some events of the caller before they go up; None for nobody.
     """
 
     def __init__(
@@ -134,6 +141,7 @@ class Relay:
         limits: RelayLimits,
         loop: asyncio.AbstractEventLoop,
         make_id: Callable[[], str],
+        checks: "EventChecks | None" = None,
     ) -> None:
         self.ended: Signal[SessionEnd] = Signal()
         most_bytes = limits.message_bytes
@@ -158,6 +166,9 @@ class Relay:
         self._limits = limits
         self._loop = loop
         self._make_id = make_id
+        self._checks = checks
+        self._asking: asyncio.Task[None] | None = None
+        self._held: deque[bytes] = deque()
         self._end: SessionEnd | None = None
         self._last: Failure | None = None
         self._is_heard = True
@@ -190,6 +201,7 @@ class Relay:
     def say_goodbye(self, end: SessionEnd) -> None:
         """Tell both sides that it is over, and why; it has been recorded."""
         self._stop_timer()
+        self._stop_asking()
         self.upstream_end.close(CloseCode.NORMAL)
         if end.close is None:
             self.caller_end.abort()
@@ -201,6 +213,7 @@ class Relay:
     def give_up(self) -> None:
         """Break both sides off."""
         self._stop_timer()
+        self._stop_asking()
         self.upstream_end.abort()
         self.caller_end.abort()
 
@@ -210,11 +223,43 @@ class Relay:
         if self._end is not None:
             return
         self._message_s = self._loop.time()
+        if self._asking is not None:
+            self._held.append(message)  # it came with the one that is asked about: nothing is read meanwhile
+            return
+        self._hear(message)
+
+    def _hear(self, message: bytes) -> None:
         try:
             event = read_client_event(message)
         except UnreadableEvent as error:
             self._tell(_THEIRS, "invalid_json", f"{str(error)[:1].upper()}{str(error)[1:]}.")
             return
+        if self._checks is not None and self._checks.concerns(event.type):
+            self.caller_end.pause(_CHECKS)
+            self._asking = self._loop.create_task(self._ask(self._checks, event, message))
+            return
+        self._pass_on(event, message)
+
+    async def _ask(self, checks: "EventChecks", event: ClientEvent, message: bytes) -> None:
+        """Pass an event on, or say why not, and then hear what has come meanwhile."""
+        refusal = await checks.ask(event, message)
+        self._asking = None
+        if self._end is not None:
+            return
+        if refusal is None:
+            self._pass_on(event, message)
+        else:
+            self._tell(_THEIRS, refusal.code, refusal.message, about=event.event_id)
+        while self._held and self._may_hear:
+            self._hear(self._held.popleft())
+        if self._may_hear:
+            self.caller_end.resume(_CHECKS)
+
+    @property
+    def _may_hear(self) -> bool:
+        return self._asking is None and self._end is None
+
+    def _pass_on(self, event: ClientEvent, message: bytes) -> None:
         refused = self._judge(event)
         if refused is not None:
             self._tell(*refused, about=event.event_id)
@@ -408,6 +453,12 @@ class Relay:
             return
         due_s = min(self._end_s, self._message_s + limits.idle_s, now_s + min(limits.ping_s / 2, _LOOK_S))
         self._timer = self._loop.call_at(due_s, self._beat)
+
+    def _stop_asking(self) -> None:
+        self._held.clear()
+        if self._asking is not None:
+            self._asking.cancel()
+            self._asking = None
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -125,6 +125,7 @@ class SessionRules:
         wake: has more of them got.
         is_hard: a budget may not be exceeded, so that nothing may be used whose price is not known.
         price_of: of a model that transcribes.
+        may_use: whether the key may use a model.
         asked_model, model: what the caller calls the session's model, and what its provider does.
         is_revoked: whether the caller's key is not good any more.
     """
@@ -136,6 +137,7 @@ class SessionRules:
         *,
         is_hard: bool,
         price_of: Callable[[str], TargetPrice],
+        may_use: Callable[[str], bool],
         asked_model: str,
         model: str,
         is_revoked: Callable[[], bool],
@@ -144,6 +146,7 @@ class SessionRules:
         self._wake = wake
         self._is_hard = is_hard
         self._price_of = price_of
+        self._may_use = may_use
         self._asked_model = asked_model
         self._model = model
         self.is_revoked = is_revoked
@@ -180,6 +183,8 @@ class SessionRules:
         if session.model is not None and session.model not in (self._asked_model, self._model):
             return "The model of a session cannot be changed: open another session with that model."
         transcribes_with = session.transcribes_with
+        if transcribes_with and not self._may_use(transcribes_with):
+            return "This key may not use the model that is to transcribe; ask its owner for one that may."
         if self._is_hard and transcribes_with and not self._price_of(transcribes_with).is_known:
             return (
                 "What the model that is to transcribe costs is not known, and this session is under a budget: the "

@@ -25,6 +25,9 @@ from headworks.streaming import StreamRelay
 from headworks.unary import UnaryCall, UnaryCalls
 from headworks.weighing import weigh
 
+_COUNTING = "/responses/input_tokens"
+"""A path of the Responses API at which nothing is answered but a count."""
+
 
 class WaitingCalls:
     """Plans calls that wait, makes them and answers them.
@@ -217,8 +220,11 @@ class WaitingCalls:
         if works is not None and head is not None and admission.route.upstream_path in WORKABLE:
             work = works.find(head, grant)
         asked_model, screening, team = "" if head is None else head.model, self._screening, grant.caller.team
-        found = await self._hooks.before(call, request, head, admission, grant, work, self._planner.head_of)
-        request, head = found.request, found.head
+        if head is not None and admission.route.upstream_path == _COUNTING:
+            await self.check_count(call, request, head)
+        else:
+            found = await self._hooks.before(call, request, head, admission, grant, work, self._planner.head_of)
+            request, head, work = found.request, found.head, found.work
         if head is not None and head.model != asked_model and screening is not None:
             is_weaker = screening.policy_for(team, head.model) is None
             if is_weaker and screening.policy_for(team, asked_model) is not None:
@@ -229,19 +235,32 @@ class WaitingCalls:
                     kind="server_error",
                 )
         if head is not None and self._mark[0] and may_refer(request.body, head):
-            await self.attempt_at_home(call, request, head, admission, grant, reply, ending, work=found.work)
+            await self.attempt_at_home(call, request, head, admission, grant, reply, ending, work=work)
             return
-        if works is not None and found.work is not None and head is not None:
+        if works is not None and work is not None and head is not None:
             home = ""
             if admission.route.endpoint is Endpoint.RESPONSES and head.previous_response_id:
                 owner = await self._owners.find_previous(head.previous_response_id, call.caller)
                 home = "" if owner is None else owner.provider
-            await works.run(call, found.work, head, admission, grant, reply, ending, home=home)
+            await works.run(call, work, head, admission, grant, reply, ending, home=home)
             return
         plan = self.plan_of(call, request, head, admission, grant)
         if asked_model:
             call.requested_model = asked_model
         await self.attempt(call, plan, reply, ending, grant)
+
+    async def check_count(self, call: OpenCall, request: Request, head: RequestHead) -> None:
+        """Ask hooks about the tokens of a message being counted.
+
+        Raises:
+            Refusal: one refuses it, or has failed.
+        """
+        assert self._hooks is not None, "who has none does not come here"
+        from headworks.hook_checks import facts_of_fields  # only who has hooks loads it
+
+        call.requested_model = head.model
+        asked = facts_of_fields(call, "count", call.endpoint, head.fields, len(request.body))
+        await self._hooks.check(call, asked, (head.model,), what="counting tokens", why="it is no call")
 
     async def of_stored(
         self, call: OpenCall, request: Request, admission: Admission, reply: Reply, ending: Ending

@@ -64,6 +64,7 @@ def test_the_openai_agents_sdk_runs(gateway: Gateway, model: str) -> None:
     assert came["tools"] == 1
     assert came["questions_in_session"] == 2
     assert came["is_stopped"]
+    assert came["is_streamed"]
     assert set(came["report"]) == {"city", "summary"}
     assert came["handed_to"] == "Reporter"
 
@@ -127,5 +128,6 @@ def test_the_openai_agents_sdk_for_javascript_runs(gateway: Gateway, tmp_path: P
         assert one["tools"] == 1
         assert one["streamed"]
         assert one["isStopped"]
+        assert one["questionsInSession"] == 2
         assert set(one["report"]) == {"city", "summary"}
         assert one["handedTo"] == "Reporter"

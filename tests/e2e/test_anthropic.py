@@ -61,6 +61,16 @@ def openai_client(gateway: Gateway) -> Iterator[openai.OpenAI]:
         yield client
 
 
+def test_its_client_lists_the_models_of_the_gateway(client: anthropic.Anthropic) -> None:
+    listed = {model.id: model for model in client.models.list()}
+
+    assert {*MODELS} <= set(listed)
+    assert client.models.retrieve("claude") == listed["claude"]
+    assert listed["claude"].created_at.year >= 1970
+    with pytest.raises(anthropic.NotFoundError):
+        client.models.retrieve("nobody")
+
+
 def ask(client: anthropic.Anthropic, model: str, **fields: Any) -> anthropic.types.Message:
     return client.messages.create(**({"model": model, "max_tokens": 1000, "messages": ASKED} | fields))
 

@@ -1,4 +1,5 @@
-"""Every official client over every kind of upstream: plain, streamed, with tools, with structured output.
+"""Every official client over every kind of upstream: plain, streamed, with tools, with streamed tools, with structured
+output.
 
 What is special about a pair is tested beside it (`test_anthropic`, `test_genai`, `test_clouds`, ...): here no pair is
 left out.
@@ -11,7 +12,7 @@ from typing import Any
 import anthropic
 import openai
 import pytest
-from e2e_processes import Gateway, Process
+from e2e_processes import Gateway, JavaScript, Process
 from google import genai
 
 CONFIG = """
@@ -24,6 +25,7 @@ providers:
   gemini: {{kind: gemini, base_url: "{simulator}/v1beta", api_key: env:MATRIX_KEY}}
   bedrock: {{kind: bedrock, region: eu-west-1, base_url: "{simulator}", api_key: env:MATRIX_KEY}}
   azure: {{kind: azure, base_url: "{simulator}", api_key: env:MATRIX_KEY}}
+  vertex: {{kind: vertex, base_url: "{simulator}/v1/projects/p/locations/eu", api_key: env:MATRIX_KEY}}
 """
 MODELS = [
     "openai/gpt-6-luna",
@@ -32,6 +34,7 @@ MODELS = [
     "gemini/gemini-3.5-flash",
     "azure/gpt-6-luna",
     "bedrock/claude-sonnet-5",
+    "vertex/gemini-3.5-flash",
 ]
 ASKED = "What is the weather in Oslo?"
 CITY: dict[str, Any] = {
@@ -64,6 +67,13 @@ class Responses:
         )
         return [(one.name, json.loads(one.arguments)) for one in asked.output if one.type == "function_call"]
 
+    def stream_call(self, model: str) -> list[tuple[str, Any]]:
+        with self._client.responses.stream(
+            model=model, input=ASKED, tools=[self._tool], tool_choice="required", store=False
+        ) as stream:
+            output = stream.get_final_response().output
+        return [(one.name, json.loads(one.arguments)) for one in output if one.type == "function_call"]
+
     def structured(self, model: str) -> Any:
         form: Any = {"format": {"type": "json_schema", "name": "city", "schema": CITY, "strict": True}}
         return json.loads(self._client.responses.create(model=model, input=ASKED, text=form, store=False).output_text)
@@ -75,6 +85,10 @@ class Chat:
     def __init__(self, gateway: Gateway) -> None:
         self._client = openai.OpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0)
         self._turns: Any = [{"role": "user", "content": ASKED}]
+        self._tool: Any = {
+            "type": "function",
+            "function": {"name": "get_weather", "parameters": CITY, "strict": True},
+        }
 
     def _ask(self, model: str, **fields: Any) -> Any:
         return self._client.chat.completions.create(model=model, messages=self._turns, **fields).choices[0].message
@@ -89,8 +103,14 @@ class Chat:
         return pieces
 
     def call(self, model: str) -> list[tuple[str, Any]]:
-        tool = {"type": "function", "function": {"name": "get_weather", "parameters": CITY, "strict": True}}
-        calls = self._ask(model, tools=[tool], tool_choice="required").tool_calls
+        calls = self._ask(model, tools=[self._tool], tool_choice="required").tool_calls
+        return [(one.function.name, json.loads(one.function.arguments)) for one in calls]
+
+    def stream_call(self, model: str) -> list[tuple[str, Any]]:
+        with self._client.chat.completions.stream(
+            model=model, messages=self._turns, tools=[self._tool], tool_choice="required"
+        ) as stream:
+            calls = stream.get_final_completion().choices[0].message.tool_calls or []
         return [(one.function.name, json.loads(one.function.arguments)) for one in calls]
 
     def structured(self, model: str) -> Any:
@@ -103,6 +123,8 @@ class Messages:
 
     def __init__(self, gateway: Gateway) -> None:
         self._client = anthropic.Anthropic(base_url=gateway.process.address, api_key=gateway.key, max_retries=0)
+        tool = {"name": "get_weather", "description": "Looks.", "input_schema": CITY}
+        self._tools: Any = {"tools": [tool], "tool_choice": {"type": "any"}}
         self._fields: Any = {"max_tokens": 1000, "messages": [{"role": "user", "content": ASKED}]}
 
     def say(self, model: str) -> str:
@@ -115,13 +137,19 @@ class Messages:
         return pieces
 
     def call(self, model: str) -> list[tuple[str, Any]]:
-        tool: Any = {"name": "get_weather", "description": "Looks.", "input_schema": CITY}
-        message = self._client.messages.create(model=model, tools=[tool], tool_choice={"type": "any"}, **self._fields)
-        return [(block.name, block.input) for block in message.content if block.type == "tool_use"]
+        return self._calls(self._client.messages.create(model=model, **self._tools, **self._fields))
+
+    def stream_call(self, model: str) -> list[tuple[str, Any]]:
+        with self._client.messages.stream(model=model, **self._tools, **self._fields) as stream:
+            return self._calls(stream.get_final_message())
 
     def structured(self, model: str) -> Any:
         form: Any = {"format": {"type": "json_schema", "schema": CITY}}
         return json.loads(self._text(self._client.messages.create(model=model, output_config=form, **self._fields)))
+
+    @staticmethod
+    def _calls(message: anthropic.types.Message) -> list[tuple[str, Any]]:
+        return [(block.name, block.input) for block in message.content if block.type == "tool_use"]
 
     @staticmethod
     def _text(message: anthropic.types.Message) -> str:
@@ -134,6 +162,13 @@ class Generate:
     def __init__(self, gateway: Gateway) -> None:
         options = genai.types.HttpOptions(base_url=gateway.process.address)
         self._client = genai.Client(api_key=gateway.key, http_options=options)
+        declared = genai.types.FunctionDeclaration(
+            name="get_weather", description="Looks.", parameters_json_schema=CITY
+        )
+        self._tools: Any = {
+            "tools": [genai.types.Tool(function_declarations=[declared])],
+            "tool_config": {"function_calling_config": {"mode": "ANY"}},
+        }
 
     def _ask(self, model: str, **config: Any) -> Any:
         return self._client.models.generate_content(model=model, contents=ASKED, config=config or None)
@@ -147,14 +182,11 @@ class Generate:
         return "".join(chunk.text or "" for chunk in chunks)
 
     def call(self, model: str) -> list[tuple[str, Any]]:
-        declared = genai.types.FunctionDeclaration(
-            name="get_weather", description="Looks.", parameters_json_schema=CITY
-        )
-        config: Any = {
-            "tools": [genai.types.Tool(function_declarations=[declared])],
-            "tool_config": {"function_calling_config": {"mode": "ANY"}},
-        }
-        return [(one.name, one.args) for one in self._ask(model, **config).function_calls or []]
+        return [(one.name, one.args) for one in self._ask(model, **self._tools).function_calls or []]
+
+    def stream_call(self, model: str) -> list[tuple[str, Any]]:
+        chunks = self._client.models.generate_content_stream(model=model, contents=ASKED, config=self._tools)
+        return [(one.name, one.args) for chunk in chunks for one in chunk.function_calls or []]
 
     def structured(self, model: str) -> Any:
         asked = self._ask(model, response_mime_type="application/json", response_json_schema=CITY)
@@ -174,6 +206,20 @@ def gateway(simulator: Process, tmp_path_factory: pytest.TempPathFactory) -> Ite
     assert running.process.stop() == 0, running.process.said
 
 
+def test_the_javascript_client_puts_the_streams_of_every_upstream_together(
+    gateway: Gateway, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    seen = JavaScript(tmp_path_factory.mktemp("js")).run("matrix.mjs", gateway, ",".join(MODELS))
+
+    assert list(seen) == MODELS
+    for one in seen.values():
+        assert "weather in Oslo" in one["completion"]
+        assert one["chatStream"] == one["completion"]
+        assert one["pieces"] == one["responsesStream"] == one["response"]
+        assert one["called"] == one["calls"]
+        assert [(name, set(arguments)) for name, arguments in one["calls"]] == [("get_weather", {"city"})]
+
+
 @pytest.fixture(scope="module", params=CLIENTS, ids=lambda client: client.__name__.lower())
 def client(request: pytest.FixtureRequest, gateway: Gateway) -> Any:
     return request.param(gateway)
@@ -188,4 +234,5 @@ def test_every_client_gets_what_it_asks_for_from_every_upstream(client: Any, mod
     assert client.stream(model) == whole
     assert [name for name, _ in calls] == ["get_weather"]
     assert all(set(arguments) == {"city"} for _, arguments in calls)
+    assert client.stream_call(model) == calls
     assert set(client.structured(model)) == {"city"}

@@ -205,6 +205,55 @@ def test_shares_are_kept_in_proportion(imported, given, ours):
     assert tuple(one.weight for one in made.config.models["chat"].targets) == ours
 
 
+def test_what_has_weight_0_gets_calls_only_while_nothing_else_of_its_order_can(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("chat", "openai/gpt-6-luna", weight=0),
+            entry("chat", "anthropic/claude-sonnet-5", weight=3),
+            entry("chat", "groq/scout", weight=1),
+            entry("chat", "gemini/gemini-3.5-flash", weight=1, order=2),
+            entry("keys", "openai/gpt-6-luna", api_key="os.environ/KEY_A", weight=1),
+            entry("keys", "openai/gpt-6-luna", api_key="os.environ/KEY_B", weight=0),
+            entry("lone", "openai/gpt-6-terra", weight=0),
+        ),
+    )
+
+    assert [(one.target, one.weight, one.tier) for one in made.config.models["chat"].targets] == [
+        ("gemini/gemini-3.5-flash", 1, 0),
+        ("anthropic/claude-sonnet-5", 3, 1),
+        ("groq/scout", 1, 1),
+        ("openai/gpt-6-luna", 1, 2),
+    ]
+    name = made.config.models["keys"].provider
+    assert [pool.tier for pool in made.config.providers[name].pools.values()] == [0, 1]
+    assert made.fate("model_list[0].litellm_params.weight") == (
+        "mapped",
+        "models.chat.targets.tier: it gets calls only while what has a share cannot be asked",
+    )
+    assert made.fate("model_list[6].litellm_params.weight")[0] == "mapped"
+    assert made.made.counts["missing"] == 0
+
+
+def test_an_order_may_stand_in_the_model_info(imported):
+    made = imported(
+        "litellm",
+        models(
+            entry("chat", "openai/gpt-6-luna") | {"model_info": {"order": 2}},
+            entry("chat", "anthropic/claude-sonnet-5") | {"model_info": {"order": 1}},
+            entry("chat", "groq/scout", order=3) | {"model_info": {"order": 1}},
+        ),
+    )
+
+    assert [(one.target, one.tier) for one in made.config.models["chat"].targets] == [
+        ("anthropic/claude-sonnet-5", 0),
+        ("openai/gpt-6-luna", 1),
+        ("groq/scout", 2),
+    ]
+    assert made.fate("model_list[0].model_info.order") == ("mapped", "models.chat.targets.tier")
+    assert made.fate("model_list[2].model_info.order")[0] == "needless"
+
+
 def test_without_weights_load_goes_by_the_limits_as_there(imported):
     source = models(entry("chat", "openai/gpt-6-luna", rpm=9000), entry("chat", "anthropic/claude-sonnet-5", rpm=3000))
     made = imported("litellm", source)
@@ -531,19 +580,44 @@ def test_a_simulator_that_stands_in_has_every_model_and_every_provider_a_key(imp
         entry("chat", "ollama/llama3.1"),
         entry("claude", "bedrock/claude", aws_region_name="eu-west-1"),
         entry("find", "openai/text-embedding-3-large"),
+        entry("groq/*", "groq/*"),
+        entry("scout", "groq/scout"),
     )
     made = imported("litellm", source, simulator="http://127.0.0.1:4010")
 
     plan = load_plan(made.folder / "simulator.yaml")
-    assert {"llama3.1", "claude", "gpt-6-luna"} <= set(plan.models)
+    assert {"llama3.1", "claude", "gpt-6-luna", "scout"} <= set(plan.models)
     assert plan.models["text-embedding-3-large"].kind == "embedding"
     keys = {name: provider.api_key for name, provider in made.config.providers.items()}
-    assert keys == {
-        "ollama": "env:SIMULATOR_KEY",
-        "bedrock": "env:AWS_BEARER_TOKEN_BEDROCK",
-        "openai": "env:OPENAI_API_KEY",
-    }
-    assert [one.name for one in made.made.variables].count("SIMULATOR_KEY") == 1
+    assert keys == dict.fromkeys(("ollama", "bedrock", "openai", "groq"), "file:simulator.key")
+
+
+def test_a_trial_with_the_simulator_needs_no_variable_and_no_other_server(imported):
+    made = imported("litellm", "litellm.yaml", simulator="http://127.0.0.1:4010")
+
+    assert made.made.variables == ()
+    assert "env:" not in made.text
+    assert made.config.quotas.valkey is None
+    assert "a trial on one machine does without" in made.fate("router_settings.redis_host")[1]
+    assert made.made.files["simulator.key"].strip()
+
+
+def test_a_trial_asks_for_no_address_that_a_variable_has(imported):
+    source = models(
+        entry("chat", "openai/small", api_base="os.environ/NOT_SET", api_key="os.environ/NOR_THIS"),
+        entry("azure", "azure/east", api_base="os.environ/AZURE_BASE", api_key="os.environ/AZURE_KEY"),
+        entry("vertex", "vertex_ai/gemini-3.5-flash", vertex_project="os.environ/GCP_PROJECT", vertex_location="eu"),
+        entry("claude", "bedrock/claude", aws_region_name="os.environ/AWS_REGION"),
+    )
+
+    made = imported("litellm", source, simulator="http://127.0.0.1:4010")
+
+    assert {name: model.model for name, model in made.config.models.items()} == {
+        "chat": "small", "azure": "east", "vertex": "gemini-3.5-flash", "claude": "claude"
+    }  # fmt: skip
+    fate, told = made.fate("model_list[0].litellm_params.api_base")
+    assert fate == "mapped"
+    assert "NOT_SET must be set when it is imported for good" in told
 
 
 def test_what_is_here_by_now_is_not_called_absent(imported):
@@ -556,3 +630,59 @@ def test_what_is_here_by_now_is_not_called_absent(imported):
     assert "access.tokens" in told["general_settings.enable_jwt_auth"]
     assert "`alerts`" in told["general_settings.alerting"]
     assert "`speaks`" in next(text for setting, text in told.items() if setting.startswith("files_settings"))
+
+
+def guardrail(name="presidio", mode="pre_call", **params):
+    return {"guardrail_name": "pii", "litellm_params": {"guardrail": name, "mode": mode, **params}}
+
+
+def test_presidio_for_all_calls_is_the_screening_of_all_calls(imported):
+    entities = {
+        "CREDIT_CARD": "BLOCK",
+        "EMAIL_ADDRESS": "MASK",
+        "LOCATION": "MASK",
+        "ES_NIF": "BLOCK",
+        "ES_NIE": "MASK",
+    }
+    params = {"default_on": True, "pii_entities_config": entities, "presidio_analyzer_api_base": "http://presidio:3000"}
+    source = models(entry("chat", "openai/gpt-6-luna")) | {"guardrails": [guardrail(**params), guardrail("lakera_v2")]}
+    made = imported("litellm", source)
+
+    privacy = made.config.screening.privacy
+    assert (privacy.otherwise, privacy.restore) == ("allow", "nothing")
+    assert privacy.kinds == {"card": "block", "email": "tokenise", "es_dni": "block"}
+    place = "guardrails[0].litellm_params"
+    assert made.fate(f"{place}.pii_entities_config.CREDIT_CARD") == ("mapped", "screening.privacy.kinds.card: block")
+    assert made.fate(f"{place}.pii_entities_config.LOCATION")[0] == "missing"
+    assert made.fate(f"{place}.presidio_analyzer_api_base")[0] == "needless"
+    assert made.fate("guardrails[1].litellm_params.guardrail")[0] == "missing"
+
+
+def test_without_entities_presidio_looks_for_all_and_its_tokens_may_be_turned_back(imported):
+    params = {"mode": ["pre_call", "post_call"], "default_on": True, "output_parse_pii": True}
+    made = imported("litellm", models(entry("chat", "openai/gpt-6-luna")) | {"guardrails": [guardrail(**params)]})
+
+    privacy = made.config.screening.privacy
+    assert (privacy.otherwise, privacy.restore, privacy.kinds) == ("tokenise", "everything", {})
+    assert made.made.counts["missing"] == 0
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [({}, "screening.teams"), ({"default_on": True, "mode": "post_call"}, "`answer`"), ({"mode": None}, "`answer`")],
+)
+def test_a_guardrail_that_is_not_for_what_goes_up_in_all_calls_is_missing(imported, params, says):
+    made = imported("litellm", models(entry("chat", "openai/gpt-6-luna")) | {"guardrails": [guardrail(**params)]})
+
+    assert made.config.screening.privacy is None
+    fate, told = made.fate("guardrails[0].litellm_params.guardrail")
+    assert fate == "missing"
+    assert says in told
+
+
+def test_of_two_guardrails_for_all_calls_one_is_taken_over(imported):
+    two = [guardrail(default_on=True), guardrail(default_on=True, pii_entities_config={"US_SSN": "BLOCK"})]
+    made = imported("litellm", models(entry("chat", "openai/gpt-6-luna")) | {"guardrails": two})
+
+    assert made.config.screening.privacy.kinds == {}
+    assert made.fate("guardrails[1].litellm_params.pii_entities_config.US_SSN")[0] == "missing"

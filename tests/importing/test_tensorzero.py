@@ -93,3 +93,81 @@ def test_a_file_that_is_no_toml_is_refused_without_quoting_it(tmp_path):
         import_file("tensorzero", path, environment={})
 
     assert "sk-0" not in str(told.value)
+
+
+MODELS = """
+[models.luna]
+routing = ["openai", "groq"]
+[models.luna.providers.openai]
+type = "openai"
+model_name = "gpt-6-luna"
+[models.luna.providers.groq]
+type = "groq"
+model_name = "scout"
+"""
+
+
+def variants(**said):
+    """A file with a function whose variants say this."""
+    lines = [MODELS, "[functions.sort]", 'type = "chat"']
+    for name, text in said.items():
+        lines += [f"[functions.sort.variants.{name}]", 'type = "chat_completion"', text]
+    return "\n".join(lines)
+
+
+LUNA = 'model = "luna"\nmax_tokens = 300\n'
+HAIKU = 'model = "anthropic::claude-haiku-5"\nmax_tokens = 300\n'
+SOL = 'model = "openai::gpt-6.1-sol"\nmax_tokens = 300\n'
+
+
+def contract(made):
+    return yaml.safe_load((made.folder / "workloads" / "sort" / "workload.yaml").read_text())
+
+
+def test_variants_that_differ_in_their_model_only_become_targets_with_their_weights(imported):
+    made = imported("tensorzero", variants(a=f"{LUNA}weight = 0.7", b=f"{HAIKU}weight = 0.3", c=f"{SOL}weight = 0"))
+
+    model = made.config.models["sort-models"]
+    assert [(one.target, one.weight, one.tier) for one in model.targets] == [
+        ("openai/gpt-6-luna", 70, 0),
+        ("anthropic/claude-haiku-5", 30, 0),
+    ]
+    assert model.fallback == ("groq/scout",)
+    assert (contract(made)["model"], contract(made)["fallback"]) == ("sort-models", ["openai::gpt-6.1-sol"])
+    assert contract(made)["output"] == {"max_tokens": 300}
+    place = "functions.sort.variants"
+    assert made.fate(f"{place}.a.weight") == ("mapped", "models.sort-models.targets, with its share")
+    assert made.fate(f"{place}.a.model") == ("mapped", "models.sort-models.targets: openai/gpt-6-luna")
+    assert made.fate(f"{place}.c.weight") == ("mapped", "it is asked when the others fail: `fallback`")
+
+
+def test_an_experiment_gives_the_shares_too_and_without_any_all_are_alike(imported):
+    given = '[functions.sort.experimentation]\ntype = "static"\ncandidate_variants = { a = 1, b = 3 }\n'
+    made = imported("tensorzero", variants(a=LUNA, b=HAIKU) + given)
+    alike = imported("tensorzero", variants(a=LUNA, b=HAIKU))
+
+    assert {one.target: one.weight for one in made.config.models["sort-models"].targets} == {
+        "anthropic/claude-haiku-5": 3, "openai/gpt-6-luna": 1
+    }  # fmt: skip
+    assert made.fate("functions.sort.experimentation.candidate_variants.b")[0] == "mapped"
+    assert made.made.counts["missing"] == 0
+    assert {one.weight for one in alike.config.models["sort-models"].targets} == {1}
+    assert alike.made.counts["missing"] == 0
+
+
+def test_of_variants_that_differ_in_more_that_with_the_largest_share_is_in_use(imported):
+    made = imported("tensorzero", variants(a=f"{LUNA}weight = 0.1", b=f"{HAIKU}temperature = 0.2\nweight = 0.9"))
+
+    assert "sort-models" not in made.config.models
+    assert (contract(made)["model"], contract(made)["fallback"]) == ("anthropic::claude-haiku-5", ["luna"])
+    fate, told = made.fate("functions.sort.variants.a.weight")
+    assert fate == "missing"
+    assert "canary" in told
+
+
+def test_a_weighted_workload_is_valid(imported):
+    from headworks.config import load
+
+    made = imported("tensorzero", variants(a=f"{LUNA}weight = 0.7", b=f"{HAIKU}weight = 0.3"))
+
+    assert [one.name for one in load_workloads(load(made.folder))] == ["sort"]

@@ -1,7 +1,7 @@
 """Ask a provider a suite of small calls, and print what it supports.
 
 Each case is a call of a few tokens, made in every API that the provider speaks, through the same codecs as callers'
-calls: what is found is what callers get. About twenty calls; a real provider bills them.
+calls: what is found is what callers get. Two dozen calls; a real provider bills them.
 
 Exit code 0: the provider has what Headworks needs of one. 1: it lacks something, or with --strict something was
 answered well and did not happen, or failed. 2: wrong usage.

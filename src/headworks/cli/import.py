@@ -17,6 +17,7 @@ import re
 import shlex
 import textwrap
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -64,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         _print(made, written, dry_run=options.dry_run)
         if written:
-            print(f"\n{_next(made, options.into)}")
+            print(f"\n{_next(made, options.into, simulator or '')}")
     return 1 if made.counts["missing"] else 0
 
 
@@ -83,6 +84,8 @@ def write_files(made: Imported, folder: Path, *, force: bool) -> list[Path]:
         for path, text in paths.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8")
+            if path.suffix == ".key":
+                path.chmod(0o600)
     except OSError as error:
         raise HeadworksError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
     return list(paths)
@@ -122,12 +125,18 @@ def _lines(rows: list[list[Cell]], width: int | None) -> list[str]:
     return lines
 
 
-def _next(made: Imported, folder: Path) -> str:
+def _next(made: Imported, folder: Path, simulator: str) -> str:
     """What to do with what was written."""
-    first = "set these variables, then " if made.variables else ""
     there = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
-    beside = f"; beside it: headworks simulate --plan {PLAN_FILE}" if PLAN_FILE in made.files else ""
-    return f"Next: {first}{there}headworks check && headworks serve{beside}"
+    if PLAN_FILE in made.files:
+        port = urlsplit(simulator).port or 80
+        return (
+            f"Next: {there}headworks simulate --port {port} --plan {PLAN_FILE}\n"
+            f"      {there}headworks serve, in another terminal; no variable has to be set\n"
+            f"      {there}headworks keys create NAME, for a key to call it with"
+        )
+    first = "set these variables, then " if made.variables else ""
+    return f"Next: {first}{there}headworks check && headworks serve"
 
 
 def _as_json(made: Imported, written: list[Path], *, with_files: bool) -> str:

@@ -108,7 +108,9 @@ class _Suite:
         except AttemptFailed as error:
             return "failed", error.failure.detail.rstrip(".")
         says = case.judge(told)
-        return ("wrong", says) if says else ("supported", "")
+        if says or case.then is None:
+            return ("wrong", says) if says else ("supported", "")
+        return await self._judge(Case(case.name, case.then(told), _any, case.called))
 
     def _refused(self, case: Case, heard: Heard) -> tuple[Outcome, str]:
         kind = self._provider.classify(heard.status, heard.headers, heard.body).kind
@@ -136,6 +138,10 @@ class _Suite:
         if emulated is not None and wants_schema(called, read_fields(body)):
             return schema_bridge(called, emulated, body, mode)
         return DialectBridge(called, self._spoken, body)
+
+
+def _any(_: Told) -> str:
+    return ""
 
 
 def _whole(bridge: Bridge, heard: Heard) -> Told:

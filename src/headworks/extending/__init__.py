@@ -18,6 +18,7 @@ from headworks.extending.hooks import (
     Changes,
     HookFactory,
     JsonValue,
+    Manner,
     Notes,
 )
 from headworks.extending.points import (
@@ -56,6 +57,7 @@ __all__ = [
     "Group",
     "HookFactory",
     "JsonValue",
+    "Manner",
     "Notes",
     "Offer",
     "Outcome",

@@ -5,6 +5,7 @@ and its answer comes back the same way. So what is measured is what callers get.
 """
 
 import json
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -20,6 +21,16 @@ JsonObject = Mapping[str, Any]
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 """A PNG of one pixel."""
+
+_PDF = (
+    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>> endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>> endobj\n"
+    b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 100]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>> endobj\n"
+    b"4 0 obj<</Length 58>>stream\nBT /F 12 Tf 10 50 Td (The mill stands by the river.) Tj ET\nendstream endobj\n"
+    b"5 0 obj<</Type/Font/Subtype/Type1/BaseFont/Helvetica>> endobj\nxref\n0 6\n0000000000 65535 f \n"
+    + b"".join(b"%010d 00000 n \n" % at for at in (9, 53, 103, 213, 317))
+    + b"trailer<</Size 6/Root 1 0 R>>\nstartxref\n379\n%%EOF\n"
+)
+"""A page with one sentence."""
 
 _SCHEMA = {
     "type": "object",
@@ -42,6 +53,12 @@ _TOOL = {
 }
 _OSLO = "What is the weather in Oslo?"
 _CALLED = {"type": "function_call", "call_id": "call_1", "name": "get_weather", "arguments": '{"city":"Oslo"}'}
+_CALLED_TOO = {**_CALLED, "call_id": "call_2", "arguments": '{"city":"Bergen"}'}
+_RESULT = {"type": "function_call_output", "call_id": "call_1", "output": "Sunny, 20 degrees."}
+_BY_SCHEMA: JsonObject = {
+    "input": "Is Oslo a capital?",
+    "text": {"format": {"type": "json_schema", "name": "city", "schema": _SCHEMA, "strict": True}},
+}
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -85,6 +102,7 @@ class Case(msgspec.Struct, frozen=True):
         called: the API that is asked in.
         is_needed: a provider without it is none that Headworks can serve.
         expects_error: a refusal is what is to come.
+        then: of a right answer, the fields of what is asked next, which is to be answered, too.
     """
 
     name: str
@@ -93,6 +111,7 @@ class Case(msgspec.Struct, frozen=True):
     called: Endpoint = Endpoint.RESPONSES
     is_needed: bool = False
     expects_error: bool = False
+    then: Callable[[Told], JsonObject] | None = None
 
 
 def _says_something(told: Told) -> str:
@@ -137,6 +156,10 @@ def _is_by_schema(told: Told) -> str:
     return "" if fits else "the answer does not satisfy the schema"
 
 
+def _is_streamed_by_schema(told: Told) -> str:
+    return _is_by_schema(told) or _streams(told)
+
+
 def _is_json(told: Told) -> str:
     return "" if isinstance(_json(told), dict) else "the answer is no JSON object"
 
@@ -163,6 +186,12 @@ def _stops(told: Told) -> str:
 def _has_logprobs(told: Told) -> str:
     logprobs = told.answer["choices"][0].get("logprobs") or {}
     return "" if logprobs.get("content") else "the answer has no log probabilities"
+
+
+def _with_results(told: Told) -> JsonObject:
+    """What is said to the functions' own calls: reasoning that came with them goes back with them."""
+    results = [{**_RESULT, "call_id": call["call_id"]} for call in told.calls]
+    return {"input": [{"role": "user", "content": _OSLO}, *told.answer["output"], *results], "tools": [_TOOL]}
 
 
 def _nothing(_: Told) -> str:
@@ -220,20 +249,34 @@ CASES = (
             "input": [
                 {"role": "user", "content": _OSLO},
                 _CALLED,
-                {"type": "function_call_output", "call_id": "call_1", "output": "Sunny, 20 degrees."},
+                _RESULT,
             ],
             "tools": [_TOOL],
         },
         _nothing,
     ),
     Case(
-        "JSON by a schema",
+        "two functions' results",
         {
-            "input": "Is Oslo a capital?",
-            "text": {"format": {"type": "json_schema", "name": "city", "schema": _SCHEMA, "strict": True}},
+            "input": [
+                {"role": "user", "content": "What is the weather in Oslo and in Bergen?"},
+                _CALLED,
+                _CALLED_TOO,
+                _RESULT,
+                {**_RESULT, "call_id": "call_2", "output": "Rain, 12 degrees."},
+            ],
+            "tools": [_TOOL],
         },
-        _is_by_schema,
+        _nothing,
     ),
+    Case(
+        "its own call, answered",
+        {"input": _OSLO, "tools": [_TOOL], "tool_choice": "required"},
+        _calls_function,
+        then=_with_results,
+    ),
+    Case("JSON by a schema", _BY_SCHEMA, _is_by_schema),
+    Case("JSON by a schema, streamed", {**_BY_SCHEMA, "stream": True}, _is_streamed_by_schema),
     Case(
         "JSON without a schema",
         {"input": "Name a city, as a JSON object.", "text": {"format": {"type": "json_object"}}},
@@ -248,6 +291,25 @@ CASES = (
                     "content": [
                         {"type": "input_text", "text": "What is this?"},
                         {"type": "input_image", "image_url": f"data:image/png;base64,{PIXEL}", "detail": "auto"},
+                    ],
+                }
+            ]
+        },
+        _says_something,
+    ),
+    Case(
+        "file, inline",
+        {
+            "input": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "input_text", "text": "Where is the mill?"},
+                        {
+                            "type": "input_file",
+                            "filename": "mill.pdf",
+                            "file_data": f"data:application/pdf;base64,{b64encode(_PDF).decode()}",
+                        },
                     ],
                 }
             ]

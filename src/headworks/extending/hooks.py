@@ -17,9 +17,17 @@ contract, the screening, the residency, the quotas and the budgets, all of which
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
+
+Manner = Literal["call", "count", "batch", "run", "session"]
+"""In what a model is asked: a call; a count of the tokens that one would take; a line of a batch; a run of a provider's
+own evals; a Realtime session, at its beginning and whenever its settings or a response are asked for.
+
+A hook may change calls. All else goes as it is: it can be refused, and where a hook wants it otherwise, that is a
+refusal, too. Of counts, what a hook wants otherwise is ignored, since nothing is answered.
+"""
 
 JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 
@@ -63,6 +71,8 @@ class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
         metadata: what the caller says of the call.
         parameters: those of `PARAMETERS` that the caller sets.
         targets: what `Changes.target` may be, the usual one first.
+        manner: in what the model is asked. Of a batch's lines, those that are alike in all this are asked about once,
+            with the size of the longest.
     """
 
     call_id: str
@@ -77,6 +87,7 @@ class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Mapping[str, str]
     parameters: Mapping[str, JsonValue]
     targets: tuple[str, ...]
+    manner: Manner = "call"
 
 
 class Changes(msgspec.Struct, frozen=True, kw_only=True):

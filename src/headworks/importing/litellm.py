@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from headworks.importing.deployments import ANY
 from headworks.importing.draft import Composer, Group
-from headworks.importing.keys import Keys
+from headworks.importing.keys import Keys, variable_of
 from headworks.importing.ledger import Ledger
-from headworks.importing.litellm_entry import Entry, Refused, provider_of
+from headworks.importing.litellm_entry import NOWHERE, Entry, Refused, provider_of
+from headworks.importing.litellm_guardrails import Guardrails
 from headworks.importing.litellm_settings import Settings
 from headworks.importing.result import Imported, all_texts, imported
 from headworks.importing.source import Place, Source, Value
@@ -25,18 +26,30 @@ def import_litellm(source: Source, *, environment: Mapping[str, str], simulator:
         simulator: an origin that stands in for all providers.
     """
     ledger, keys, sections = Ledger(source), Keys(all_texts(source), _usual(source)), Sections()
-    groups = _groups(source, ledger, keys, dict(environment))
-    settings = Settings(source, ledger, keys, sections)
+    known = dict(environment)
+    if simulator is not None:  # nobody is asked at an address of theirs
+        named = {name for text in all_texts(source) if (name := variable_of(text)) is not None}
+        known = {name: _stand_in(name) for name in named} | known
+    groups = _groups(source, ledger, keys, known)
+    settings = Settings(source, ledger, keys, sections, is_trial=simulator is not None)
     settings.shares(groups)
     settings.droppable(groups)
     settings.aliases(groups)
     fallbacks = settings.fallbacks(groups)
     composed = Composer(groups, ledger, source).compose()
     settings.settle_fallbacks(fallbacks, composed)
+    Guardrails(source, ledger, sections).read()
     settings.read()
     return imported(
         composed, sections, ledger, keys, source=source, gateway="LiteLLM", unknown=_UNKNOWN, simulator=simulator
     )
+
+
+def _stand_in(variable: str) -> str:
+    """What a variable may hold that is not set, where nobody goes by it."""
+    if "PROJECT" in variable:
+        return "trial"
+    return "us-east-1" if "REGION" in variable or "LOCATION" in variable else NOWHERE
 
 
 def _groups(source: Source, ledger: Ledger, keys: Keys, environment: dict[str, str]) -> list[Group]:

@@ -57,9 +57,11 @@ _WAYS = {
 """What may stand before a model's name there: how to ask for it, or the region, which a field names here."""
 
 _SCOPES = "a key names the models that it may use: `headworks keys create NAME --models ...`"
-_NO_SHARE = "a weight is above nothing: take out what is to get no calls, or give it a higher `tier`"
 _BOUNDS = "expected a number within the bounds of our file (docs/reference/configuration.md)"
 
+
+NOWHERE = "https://upstream.invalid"
+"""For a trial: the address in a variable that is not set (RFC 2606 §2)."""
 
 _MAY_BE_DROPPED = DROPPABLE[Endpoint.CHAT] | DROPPABLE[Endpoint.RESPONSES]
 DROPPED = frozenset(name for name in _MAY_BE_DROPPED if name.partition(".")[0] not in _MAY_BE_DROPPED - {name})
@@ -222,7 +224,12 @@ class Entry:
         if kind == "openai-compatible" and base_url is not None and name in ("openai", "compatible"):
             name = host_name(base_url)
         told = "{provider}.base_url" if base_url is not None else "{provider}.kind"
-        self._settle(field, told + (f", as {variable} is set now" if variable else ""))
+        how = (
+            f": {variable} must be set when it is imported for good"
+            if given == NOWHERE
+            else f", as {variable} is set now"
+        )
+        self._settle(field, told + (how if variable else ""))
         return Connection(name, kind, base_url, own=quirks_of(name, upstream, kind))
 
     def _at_cloud(self, name: str, upstream: Upstream, model: str, environment: dict[str, str]) -> Connection:
@@ -287,15 +294,24 @@ class Entry:
         if key is None and upstream.variable and connection.kind != "openai-compatible":
             key, told = self._keys.reference(None, upstream.variable, purpose)
         self._settle("api_key", f"{{at}}.api_key: {told}")
-        weight, tier = self._value("weight"), whole(self._value("order"), 0, 100)
+        weight, tier = self._value("weight"), self._order()
         number = None if weight is None else weight.number
-        if number is not None and 0 < number <= 10**9:
+        if number is not None and 0 <= number <= 10**9:
             self._settle("weight", "{share}")
         else:
             number = 1
-        if tier is not None:
+        return Account(key or "", weight=number, tier=tier)
+
+    def _order(self) -> int:
+        """Its order: of `litellm_params`, else of `model_info`, as LiteLLM has it; 0 for none."""
+        own = whole(self._value("order"), 0, 100)
+        if own is not None:
             self._settle("order", "{order}")
-        return Account(key or "", weight=number, tier=tier or 0)
+            return own
+        described = whole(self._info.get("order"), 0, 100)
+        if described is not None:
+            self._settled[(*self._place, "model_info", "order")] = "{order}"
+        return described or 0
 
     def _asked(self) -> Asked:
         requests, tokens = (whole(self._value(name), 1, 10**12) for name in ("rpm", "tpm"))
@@ -367,7 +383,7 @@ class Entry:
             elif name in PARAMS:
                 self._ledger.missing(place, PARAMS[name])
             elif name in ("rpm", "tpm", "timeout", "stream_timeout", "weight", "order") or name in _PRICES:
-                self._ledger.missing(place, _NO_SHARE if name == "weight" else _BOUNDS)
+                self._ledger.missing(place, _BOUNDS)
             elif name == "organization" and value is not None:
                 self._ledger.missing(place, "write the organization's id into the provider, or a pool: `organization`")
         for name in self._info:

@@ -33,6 +33,7 @@ _REFUSALS = (
     "what a provider refuses for its content is tried elsewhere only where a workload's contract says "
     "`refusals: fallback` (docs/how-to/workloads.md)"
 )
+_NO_SHARE = "{order}: it gets calls only while what has a share cannot be asked"
 _SECTIONS = ("router_settings", "litellm_settings", "general_settings")
 
 
@@ -49,13 +50,20 @@ class Chain(msgspec.Struct, frozen=True):
 
 
 class Settings:
-    """Reads the three sections, and says of every setting what becomes of it."""
+    """Reads the three sections, and says of every setting what becomes of it.
 
-    def __init__(self, source: Source, ledger: Ledger, keys: Keys, sections: Sections) -> None:
+    Arguments:
+        is_trial: nothing is there but a simulator.
+    """
+
+    def __init__(
+        self, source: Source, ledger: Ledger, keys: Keys, sections: Sections, *, is_trial: bool = False
+    ) -> None:
         self._source = source
         self._ledger = ledger
         self._keys = keys
         self._sections = sections
+        self._is_trial = is_trial
         self._alias_of: dict[str, str] = {}
 
     def aliases(self, groups: list[Group]) -> None:
@@ -96,7 +104,7 @@ class Settings:
         """What LiteLLM makes of weights and orders that only some deployments have, or none; before `aliases`.
 
         Where no weight is said, its usual strategy shares load by `rpm`, or else by `tpm`. What has no order is asked
-        after all that has one.
+        after all that has one. What has weight 0 gets a call only where there is nothing else of its order.
         """
         strategy = self._source.at(("router_settings", "routing_strategy"))
         is_shuffled = strategy is None or strategy.text in (None, _SHUFFLE)
@@ -105,6 +113,7 @@ class Settings:
             group.deployments = _ordered(group.deployments, ["order" in one for one in said])
             if is_shuffled and not any("weight" in one for one in said):
                 group.deployments = _by_limits(group.deployments)
+            group.deployments = _shareless(group.deployments)
 
     def fallbacks(self, groups: Sequence[Group]) -> list[Chain]:
         """Put fallbacks into the groups; returns those that were taken, to be told of when models are composed."""
@@ -250,7 +259,10 @@ class Settings:
             told = f"{reference}, one URL of host, port and password: redis://:PASSWORD@HOST:PORT"
         if reference is None:
             return
-        self._sections.set("quotas", "valkey", reference, given.line)
+        if self._is_trial:
+            told += "; a trial on one machine does without"
+        else:
+            self._sections.set("quotas", "valkey", reference, given.line)
         for name in ("redis_url", "redis_host", "redis_port", "redis_password", "redis_username", "redis_ssl"):
             if section.get(name) is not None:
                 self._ledger.mapped(("router_settings", name), f"quotas.valkey: {told}")
@@ -352,6 +364,23 @@ def _ordered(deployments: list[Deployment], are_ordered: list[bool]) -> list[Dep
         if told
         else msgspec.structs.replace(one, account=msgspec.structs.replace(one.account, tier=min(last + 1, MOST_TIER)))
         for one, told in zip(deployments, are_ordered, strict=True)
+    ]
+
+
+def _shareless(deployments: list[Deployment]) -> list[Deployment]:
+    """Those without a share of the load in a tier of their own, between those of their order and the next."""
+    shared = {one.account.tier for one in deployments if one.account.weight}
+    steps = [(one.account.tier, not one.account.weight and one.account.tier in shared) for one in deployments]
+    ranks = {step: min(rank, MOST_TIER) for rank, step in enumerate(sorted(set(steps)))}
+    return [
+        msgspec.structs.replace(
+            one,
+            account=msgspec.structs.replace(one.account, tier=ranks[step], weight=one.account.weight or 1),
+            settled=tuple(
+                (place, _NO_SHARE if step[1] and place[-1] == "weight" else text) for place, text in one.settled
+            ),
+        )
+        for one, step in zip(deployments, steps, strict=True)
     ]
 
 

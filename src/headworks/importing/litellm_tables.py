@@ -28,8 +28,9 @@ _ROUTES = "a key names the endpoints that it may use: `headworks keys create NAM
 _HEADERS = "callers' headers are not passed on, but for the APIs' own; `headers` of a provider are fixed ones"
 _REFUSED = "what an upstream cannot honour is refused by its name, never dropped (docs/explanation/bridging.md)"
 _SCREENING = (
-    "screening is a workload's: personal data by `screening.privacy` (docs/how-to/privacy.md), answers by schema and "
-    "rules (docs/how-to/workloads.md); a guard that is a service of its own stays in the application"
+    "personal data of all calls is found by `screening.privacy` (docs/how-to/privacy.md), instructions in data by a "
+    "workload's `screening.injection`, answers are held to its schema and rules (docs/how-to/workloads.md); a guard "
+    "that is a service of its own becomes a layer of screening, of a package (docs/how-to/extend.md)"
 )
 _OBJECTS = "files, batches, vector stores and fine-tuning jobs are those of a provider whose `speaks` names them"
 _WHOLE = "every call names its model"

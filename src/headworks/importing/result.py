@@ -10,9 +10,7 @@ from headworks.importing.draft import Composed
 from headworks.importing.keys import Keys, Variable
 from headworks.importing.ledger import Fate, Finding, Ledger, leaves
 from headworks.importing.source import Source
-from headworks.importing.writing import PLAN_FILE, Sections, plan_of, write
-
-_KEY = "SIMULATOR_KEY"
+from headworks.importing.writing import KEY_FILE, PLAN_FILE, Sections, plan_of, write
 
 
 class Imported(msgspec.Struct, frozen=True):
@@ -53,21 +51,13 @@ def imported(
     more: dict[str, str] | None = None,
 ) -> Imported:
     """The files and the report of what was composed; `unknown` is said of each setting that nobody has spoken of."""
+    variables = keys.variables
     if simulator is not None:
-        _give_keys(composed, keys)
-        more = {**(more or {}), PLAN_FILE: plan_of(composed)}
-    text = write(composed, sections, source=source.name, gateway=gateway, variables=keys.variables, simulator=simulator)
+        variables = ()
+        more = {**(more or {}), PLAN_FILE: plan_of(composed), KEY_FILE: "stands-in-for-every-key\n"}
+    text = write(composed, sections, source=source.name, gateway=gateway, variables=variables, simulator=simulator)
     files = {FILE_NAME: text, SCHEMA_FILE: json_schema_text(), **(more or {})}
-    return Imported(source.name, gateway, files, ledger.findings(unknown), keys.variables)
-
-
-def _give_keys(composed: Composed, keys: Keys) -> None:
-    """Have servers that need no key send one: the simulator asks for it, as OpenAI does."""
-    pools = [pool for one in composed.providers if one.connection.kind == "openai-compatible" for pool in one.pools]
-    keyless = [pool for pool in pools if not pool.account.api_key]
-    reference = keys.variable(_KEY, "any text: the simulator wants a key from everybody") if keyless else ""
-    for pool in keyless:
-        pool.account = msgspec.structs.replace(pool.account, api_key=reference)
+    return Imported(source.name, gateway, files, ledger.findings(unknown), variables)
 
 
 def all_texts(source: Source) -> list[str]:

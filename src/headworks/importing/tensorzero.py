@@ -4,6 +4,7 @@ Source: TensorZero's configuration reference and its guide to retries and fallba
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -58,7 +59,7 @@ def import_tensorzero(source: Source, *, folder: Path, simulator: str | None = N
     ledger, keys, sections = Ledger(source), Keys(all_texts(source)), Sections()
     models = Models(source, ledger, keys)
     models.read()
-    functions = Functions(source, ledger, folder, models.named)
+    functions = Functions(source, ledger, folder, models)
     functions.read()
     composed = Composer(list(models.groups.values()), ledger, source).compose()
     models.settle_routing()
@@ -119,6 +120,28 @@ class Models:
         made = Deployment(connection, Account(key or ""), model, place, (*place, "model"))
         self.groups[text] = Group(text, [made])
         return text
+
+    def spread(self, wished: str, parts: Sequence[tuple[str, float, Place]]) -> str:
+        """A new public name for several, each with its share of the load; returns it.
+
+        Arguments:
+            parts: public names, each with its share, 0 for what is asked only after the others, and the place of what
+                names it.
+        """
+        first: list[Deployment] = []
+        later: list[Deployment] = []
+        for public, share, place in parts:
+            for number, one in enumerate(self.groups[public].deployments):
+                made = msgspec.structs.replace(one, named=place, settled=())
+                tier = 0 if share and not number else len(later) + 1
+                account = msgspec.structs.replace(one.account, weight=share if not tier else 1, tier=tier)
+                (later if tier else first).append(msgspec.structs.replace(made, account=account))
+        number, name = 1, wished
+        while name in self.groups:
+            number += 1
+            name = f"{wished}-{number}"
+        self.groups[name] = Group(name, [*first, *later], goes_on=True)
+        return name
 
     def _model(self, name: str, value: Value, place: Place) -> None:
         if not is_public_name(name) or not is_model_name(name):

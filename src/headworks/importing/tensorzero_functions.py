@@ -1,11 +1,15 @@
-"""TensorZero's functions: each becomes a workload, a contract with the first variant's model, prompt and parameters.
+"""TensorZero's functions: each becomes a workload, a contract with one variant's model, prompt and parameters.
+
+Variants that differ in their model only serve the workload equally well: they become targets of one name, with their
+shares. Of others, that with the largest share is in use.
 
 Their templates are MiniJinja with roles of their own, ours have fixed roles and typed variables: one without variables
 is taken over as it stands, any other is left to a person.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from headworks.config import read_text
 from headworks.errors import ConfigError
@@ -38,6 +42,22 @@ _VARIANT = {
 _NO_DRAFTS = "our prompts have fixed roles and typed variables: write it into `prompt.md` (docs/how-to/workloads.md)"
 
 
+_ALIKE = frozenset({"type", "model", "weight"})
+"""In what variants may differ that serve a workload equally well."""
+
+
+class Names(Protocol):
+    """The public names of models."""
+
+    def named(self, text: str, place: Place) -> str | None:
+        """That for what a variant calls its model, given with its place; None if there is none."""
+        ...
+
+    def spread(self, wished: str, parts: Sequence[tuple[str, float, Place]]) -> str:
+        """A new one for several, each with its share and the place of what names it."""
+        ...
+
+
 class _Workload:
     """A workload in the making."""
 
@@ -46,6 +66,7 @@ class _Workload:
         self.line = line
         self.description = description
         self.models: list[str] = []
+        self.spread = ""
         self.output: dict[str, str] = {}
         self.schema: str | None = None
         self.prompt: str | None = None
@@ -58,16 +79,14 @@ class Functions:
         source: the file.
         ledger: where findings go.
         folder: from which templates and schemas are named.
-        model_named: the public name for what a variant calls its model, given with its place; None if none.
+        names: the public names of models.
     """
 
-    def __init__(
-        self, source: Source, ledger: Ledger, folder: Path, model_named: Callable[[str, Place], str | None]
-    ) -> None:
+    def __init__(self, source: Source, ledger: Ledger, folder: Path, names: Names) -> None:
         self._source = source
         self._ledger = ledger
         self._folder = folder
-        self._model_named = model_named
+        self._names = names
         self._workloads: list[_Workload] = []
         self._models: list[tuple[Place, str]] = []
 
@@ -112,8 +131,10 @@ class Functions:
 
     def _function(self, name: str, value: Value, place: Place) -> None:
         variants = (value.get("variants") or Value(0)).fields or {}
-        order, experiment = self._order(value, place, list(variants))
-        kept = self._kept(variants, order, place)
+        shares = _shares(value, variants)
+        said = value.get("experimentation")
+        experiment = [] if said is None else [at for at, _ in leaves(said, (*place, "experimentation"))]
+        kept = self._kept(variants, sorted(variants, key=lambda name: -shares[name]), place)
         if not kept:
             for at, _ in leaves(value, place):
                 if self._ledger.is_free(at):
@@ -130,10 +151,12 @@ class Functions:
             told = f"{where}; callers send `model: {job.name}`, without `tensorzero::function_name::`"
             self._ledger.mapped((*place, "type"), told)
         self._schema(value, place, job)
+        if _are_alike([variants[variant] for variant, _ in kept if shares[variant]]):
+            kept = self._spread(job, kept, shares, place)
         for index, (variant, named) in enumerate(kept):
-            self._variant(variants[variant], (*place, "variants", variant), job, named, index)
+            self._variant(variants[variant], (*place, "variants", variant), job, named, index, shares[variant])
         for at in experiment:
-            self._experiment(at, place, where, len(kept))
+            self._experiment(at, place, job, len(kept))
         for field, text in _FUNCTION.items():
             if value.get(field) is not None and self._ledger.is_free((*place, field)):
                 self._ledger.missing((*place, field), text)
@@ -148,7 +171,7 @@ class Functions:
                 text = "one call goes to one model: several candidates, or examples by likeness, are the application's"
                 self._ledger.missing(at, text)
                 continue
-            named = self._model_named(model.text, at) if model is not None and model.text else None
+            named = self._names.named(model.text, at) if model is not None and model.text else None
             if named is None:
                 text = "its model could not be taken over: add the model, and then name it in a contract"
                 self._ledger.missing(at, text)
@@ -156,29 +179,23 @@ class Functions:
             kept.append((variant, named))
         return kept
 
-    def _order(self, value: Value, place: Place, variants: list[str]) -> tuple[list[str], list[Place]]:
-        """Variants in the order in which they are asked, and the settings that say so."""
-        experiment = value.get("experimentation")
-        if experiment is None:
-            return variants, []
-        candidates, fallback = experiment.get("candidate_variants"), experiment.get("fallback_variants")
-        first: list[str] = []
-        if candidates is not None and candidates.fields is not None:
-            shares = {name: one.number or 0.0 for name, one in candidates.fields.items()}
-            first = sorted(shares, key=lambda name: -shares[name])
-        elif candidates is not None:
-            first = candidates.texts()
-        named = [*first, *(fallback.texts() if fallback is not None else [])]
-        order = [one for one in dict.fromkeys(named) if one in variants]
-        return [*order, *(one for one in variants if one not in order)], [
-            at for at, _ in leaves(experiment, (*place, "experimentation"))
-        ]
+    def _spread(
+        self, job: _Workload, kept: Sequence[tuple[str, str]], shares: Mapping[str, float], place: Place
+    ) -> list[tuple[str, str]]:
+        """The variants that have a share under one name."""
+        sharing = [(variant, named) for variant, named in kept if shares[variant]]
+        parts = [(named, shares[variant], (*place, "variants", variant, "model")) for variant, named in sharing]
+        job.spread = self._names.spread(f"{job.name}-models", parts)
+        return [(variant, job.spread if shares[variant] else named) for variant, named in kept]
 
-    def _experiment(self, at: Place, place: Place, where: str, variants: int) -> None:
+    def _experiment(self, at: Place, place: Place, job: _Workload, variants: int) -> None:
         if not self._ledger.is_free(at):
             return
-        field = at[len(place) + 1]
-        if field == "fallback_variants":
+        where, spread = f"workloads/{job.name}", job.spread
+        field = at[len(place) + 1] if len(at) > len(place) + 1 else ""
+        if spread and field in ("candidate_variants", "type"):
+            self._ledger.mapped(at, f"models.{spread}.targets, with their shares")
+        elif field == "fallback_variants":
             self._ledger.mapped(at, f"{where}: fallback")
         elif field == "candidate_variants" and variants == 1:
             self._ledger.mapped(at, f"{where}: model")
@@ -190,8 +207,9 @@ class Functions:
             )
             self._ledger.missing(at, text)
 
-    def _variant(self, value: Value, place: Place, job: _Workload, named: str, index: int) -> None:
+    def _variant(self, value: Value, place: Place, job: _Workload, named: str, index: int, share: float) -> None:
         where = f"workloads/{job.name}"
+        is_spread = named == job.spread
         if named not in job.models:
             job.models.append(named)
         for field, one in (value.fields or {}).items():
@@ -201,12 +219,26 @@ class Functions:
             elif field == "type":
                 self._ledger.needless(at, "a call of a workload is one")
             elif field == "weight":
-                self._ledger.missing(at, "one model is in use and is chosen by evidence: `headworks select`")
+                self._weight(at, job.spread if is_spread else "", index, share)
+            elif index and is_spread:
+                self._ledger.mapped(at, f"{where}: the same in all variants that have a share")
             elif index:
                 text = f"a contract has one prompt and one set of parameters: {where} has another variant's"
                 self._ledger.missing(at, text)
             else:
                 self._parameter(field, one, at, job)
+
+    def _weight(self, place: Place, spread: str, index: int, share: float) -> None:
+        if spread:
+            self._ledger.mapped(place, f"models.{spread}.targets, with its share")
+        elif not share:
+            self._ledger.mapped(place, "it is asked when the others fail: `fallback`")
+        elif not index:
+            self._ledger.needless(place, "it has the largest share, and is in use")
+        else:
+            text = "variants that differ in more than their model are tried by their prompts: publish this one's, and "
+            text += "write `canary: { version: ..., share: N }` (docs/how-to/prompts.md)"
+            self._ledger.missing(place, text)
 
     def _parameter(self, field: str, value: Value, place: Place, job: _Workload) -> None:
         """What the first variant says beside its model."""
@@ -281,3 +313,32 @@ def _output(field: str, value: Value) -> tuple[str, str] | None:
     if field == "stop_sequences" and value.items and len(value.items) <= 4 and all(one.text for one in value.items):
         return "stop", "[" + ", ".join(as_yaml(one.text or "") for one in value.items) + "]"
     return None
+
+
+def _shares(value: Value, variants: Mapping[str, Value]) -> dict[str, float]:
+    """The share of each variant, 0 for what is asked only after the others. Where nothing is said, all have the same
+    one (TensorZero's guide to experiments, 2026-11)."""
+    experiment = value.get("experimentation") or Value(0)
+    candidates, fallback = experiment.get("candidate_variants"), experiment.get("fallback_variants")
+    weights = {name: one.get("weight") for name, one in variants.items()}
+    said: dict[str, float]
+    if candidates is not None and candidates.fields is not None:
+        said = {name: one.number or 0.0 for name, one in candidates.fields.items()}
+    elif candidates is not None:
+        said = dict.fromkeys(candidates.texts(), 1.0)
+    elif any(weight is not None for weight in weights.values()):
+        said = {name: 0.0 if weight is None else weight.number or 0.0 for name, weight in weights.items()}
+    else:
+        last = fallback.texts() if fallback is not None else []
+        said = {name: 0.0 if name in last else 1.0 for name in variants}
+    return {name: max(0.0, said.get(name, 0.0)) for name in variants}
+
+
+def _are_alike(variants: Sequence[Value]) -> bool:
+    """Whether there are several, and they differ in their model only."""
+    said = [
+        [(field, leaves(one, (field,))) for field, one in (value.fields or {}).items() if field not in _ALIKE]
+        for value in variants
+    ]
+    plain = [{(at, one.text) for _, found in fields for at, one in found} for fields in said]
+    return len(variants) > 1 and all(one == plain[0] for one in plain)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from headworks.config import SCHEMA_FILE
+from headworks.config import SCHEMA_FILE, is_reference
 from headworks.importing.deployments import ANY, Asked
 from headworks.importing.draft import Composed, ModelDraft, Pool, ProviderDraft, TargetDraft
 from headworks.importing.keys import Variable
@@ -16,6 +16,11 @@ from headworks.importing.upstreams import Kind, needs_insecure
 
 PLAN_FILE = "simulator.yaml"
 """The plan of the simulator that stands in for the providers."""
+
+KEY_FILE = "simulator.key"
+"""What is sent to it as every key: it takes any, and so a trial needs no variable of anybody's."""
+
+_KEY = f"file:{KEY_FILE}"
 
 _PLAIN = r"[A-Za-z/][A-Za-z0-9_./@+-]*(:[A-Za-z0-9_./@+-]+)*"
 _LONG = 4
@@ -26,10 +31,10 @@ _PATHS = {"gemini": "/v1beta", "azure": "", "bedrock": "", "vertex": "/v1beta"}
 """Where the simulator has an API that is not below `/v1`."""
 
 _STAND_INS: dict[Kind, tuple[Kind, tuple[tuple[str, str], ...]]] = {
-    "vertex": ("gemini", (("api_key", "env:GEMINI_API_KEY"),)),
-    "bedrock": ("bedrock", (("region", "us-east-1"), ("api_key", "env:AWS_BEARER_TOKEN_BEDROCK"))),
+    "vertex": ("gemini", ()),
+    "bedrock": ("bedrock", (("region", "us-east-1"),)),
 }
-"""Of providers that want a cloud's own credentials: what the simulator is asked as, with any text as the key."""
+"""Of providers that want a cloud's own credentials: what the simulator is asked as."""
 
 
 class Sections(msgspec.Struct):
@@ -68,6 +73,8 @@ def write(
     lines = [f"# yaml-language-server: $schema={SCHEMA_FILE}", "#"]
     lines += [f"# Made from {source} of {gateway} by `headworks import`. `:12` is a line of that file."]
     lines += ["# Check it: headworks check     Start it: headworks serve     Make a key: headworks keys create NAME"]
+    if simulator is not None:
+        lines += ["#", f"# This is a trial: {simulator} stands in for every provider. For good: import without it."]
     if variables:
         lines += ["#", "# Set these environment variables before:"]
         lines += [
@@ -75,7 +82,7 @@ def write(
             for one in variables
         ]
     lines += ["", "version: 1"]
-    for section in ("server", "access", "quotas", "records"):
+    for section in ("server", "access", "quotas", "records", "screening"):
         lines += _section(section, sections)
     lines += ["", "providers:"]
     if not composed.providers:
@@ -103,8 +110,10 @@ def write(
 
 
 def plan_of(composed: Composed) -> str:
-    """A simulator's plan, in which it has every model that the providers name."""
-    models = sorted({model for provider in composed.providers for model in provider.models or ()})
+    """A simulator's plan, in which it has every model that the providers name, and every target."""
+    named = {model for provider in composed.providers for model in provider.models or ()}
+    named |= {one.target.partition("/")[2] for model in composed.models for one in model.targets}
+    models = sorted(named)
     lines = [f"# Stands in for every provider of headworks.yaml: headworks simulate --plan {PLAN_FILE}"]
     lines.append("models:" if models else "models: {}")
     lines += [f"  {text(one)}: {'{ kind: embedding }' if 'embed' in one.lower() else '{}'}" for one in models]
@@ -150,7 +159,10 @@ def _provider(provider: ProviderDraft, simulator: str | None) -> list[str]:
         lines.append(f"    models: [{', '.join(text(model) for model in provider.models)}]")
     if connection.headers:
         lines.append("    headers:")
-        lines += [f"      {text(name)}: {text(value)}" for name, value in connection.headers]
+        lines += [
+            f"      {text(name)}: {text(_KEY if simulator is not None and is_reference(value) else value)}"
+            for name, value in connection.headers
+        ]
     if len(provider.pools) == 1:
         lines += [f"    {line}" for line in _pool(provider.pools[0], simulator)]
     else:
@@ -172,8 +184,7 @@ def _pool(pool: Pool, simulator: str | None) -> list[str]:
     account = pool.account
     lines: list[str] = []
     texts = {"api_key": account.api_key, "organization": account.organization, "project": account.project}
-    if simulator is None:
-        texts = {"base_url": account.base_url, **texts}
+    texts = {"base_url": account.base_url, **texts} if simulator is None else {**texts, "api_key": _KEY}
     lines += [f"{field}: {text(said)}" for field, said in texts.items() if said]
     lines += [f"weight: {account.weight:.0f}"] if account.weight != 1 else []
     lines += [f"tier: {account.tier}"] if account.tier else []
@@ -245,6 +256,9 @@ def _droppable(names: Sequence[str], anchor: str) -> list[str]:
 
 
 def _value(value: object) -> str:
+    if isinstance(value, dict):
+        body = ", ".join(f"{text(str(name))}: {_value(one)}" for name, one in value.items())
+        return f"{{ {body} }}" if body else "{}"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
