@@ -54,6 +54,21 @@ def test_the_cheapest_rung_that_is_good_enough_is_locked_with_its_evidence(selec
     assert (desk.folder / "workloads" / NAME / "decision.md").read_text() == out
 
 
+@pytest.mark.parametrize("words", [(), ("--against-best",)])
+def test_the_calls_that_the_record_names_are_those_that_were_made(select, desk, words):
+    """What every rung is asked to learn its price is among them, and what the best one is asked to be compared with."""
+    code, out, _ = select("--json", *words, nano=1.0, mini=1.0, flagship=1.0)
+    found = json.loads(out)
+    log = desk.folder / ".headworks" / "evals" / found["run"] / "log.jsonl"
+    asked = [json.loads(line)["unit"][0] for line in log.read_text().splitlines() if '"answered"' in line]
+
+    assert code == 0
+    assert found["calls"] == len(asked)
+    assert found["calls"] + found["calls_saved"] == 300
+    for arm, rung in enumerate(found["rungs"]):  # nano, mini, flagship: by their prices
+        assert rung.get("asked", 0) + rung.get("surplus", 0) == asked.count(arm) >= 10
+
+
 def test_calls_are_made_with_the_rung_that_was_locked(select, desk):
     select(nano=0.5, mini=1.0, flagship=1.0)
     assert "mini (simulator/gpt-6.1-terra)" in desk.run("plan", NAME)[1]

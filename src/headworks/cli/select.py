@@ -182,8 +182,9 @@ class _Selection:
         others = set(folder.order).difference(counted)
         order = counted + [case for case in folder.order if case in others and folder.cases[case].must_pass]
         count = len(self._arms.arms)
-        await self._ask(runner, [Unit(arm, case, 0) for case in order[:_PROBES] for arm in range(count)])
-        costs = {arm: cost for arm in range(count) if (cost := _mean_cost(folder, arm)) is not None}
+        probes = [Unit(arm, case, 0) for case in order[:_PROBES] for arm in range(count)]
+        await self._ask(runner, probes)
+        costs = {arm: cost for arm in range(count) if (cost := _mean_cost(folder, arm, order[:_PROBES])) is not None}
         # A rung whose price nobody knows stays where the ladder has it.
         ranked = sorted(range(count), key=lambda arm: (costs.get(arm, -1) if len(costs) == count else arm, arm))
         reference = None
@@ -194,6 +195,7 @@ class _Selection:
             reference = [None if one == "invalid" else one == "right" for one in found]
         names = [self._arms.arms[arm].name for arm in ranked]
         arm_of = dict(zip(names, ranked, strict=True))
+        place_of = {case: place for place, case in enumerate(order)}
         ladder = Ladder(
             self._terms,
             names,
@@ -202,6 +204,9 @@ class _Selection:
             is_underpowered=self._options.underpowered and self._is_underpowered(count),
             must_pass=[place for place, case in enumerate(order) if folder.cases[case].must_pass],
         )
+        asked = probes if reference is None else [*probes, *(Unit(ranked[-1], case, 0) for case in counted)]
+        for unit in asked:  # and paid, whether the rung is tried or not
+            ladder.observe(self._arms.arms[unit.arm].name, place_of[unit.case], _outcome(folder, unit))
         while (wanted := ladder.wanted(self._options.concurrency)) is not None:
             rung, cases = wanted
             units = [Unit(arm_of[rung], order[case], 0) for case in cases]
@@ -311,12 +316,12 @@ def _outcome(folder: "RunFolder", unit: "Unit") -> "Outcome":
     return "invalid" if result is None else result.verdict
 
 
-def _mean_cost(folder: "RunFolder", arm: int) -> int | None:
-    """What a call of an arm costs on average, of those that were made; None where that is not known."""
+def _mean_cost(folder: "RunFolder", arm: int, cases: "Iterable[int]") -> int | None:
+    """What a call of an arm costs on average, by its answers to these cases; None where that is not known."""
     from headworks.evals.runs import Unit
 
     costs = []
-    for case in list(folder.order)[:_PROBES]:
+    for case in cases:
         answered = folder.answered(Unit(arm, case, 0))
         if answered is not None and answered.reply.cost_pico_usd is not None:
             costs.append(answered.reply.cost_pico_usd)
