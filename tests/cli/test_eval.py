@@ -156,6 +156,20 @@ def test_what_cannot_be_done_is_said(evals, words, message):
     assert message in err
 
 
+@pytest.mark.parametrize("command", ["eval", "select"])
+def test_cases_that_do_not_fit_the_prompt_are_told_before_anything_is_asked(desk, command):
+    """That no model was asked says nothing of a model: it was a score of 0 % once."""
+    desk.edit("golden.jsonl", '"variables": {"product"', '"variables": {"produkt"')
+    words = ("--underpowered",) if command == "select" else ()
+
+    code, _, err = desk.run(command, NAME, *words)
+
+    assert code == 1
+    assert "50 of 50 cases do not fit the prompt of the arm `nano`, so that nothing was asked." in err
+    assert "`produkt` is not a variable of it; did you mean `product`?" in err
+    assert f"`headworks golden lint {NAME}` names those" in err
+
+
 def test_a_broken_evals_yaml_is_named_by_line(evals, desk):
     (desk.triage / "evals.yaml").write_text("scorers: [lable]\n")
 

@@ -36,12 +36,18 @@ _INFRASTRUCTURE = frozenset(
     {
         "upstream_unreachable", "upstream_broken", "upstream_rate_limited", "upstream_quota_exhausted",
         "upstream_overloaded", "upstream_error", "upstream_unauthorized", "upstream_model_gone", "gateway_stopping",
-        "journal_full",
+        "journal_full", "unknown_prompt_variable", "missing_prompt_variable", "invalid_prompt_variable",
     }
 )  # fmt: skip
-"""Codes of errors that say nothing of how good a model is with a prompt; that there is no such model is one of them."""
+"""Codes of errors that say nothing of how good a model is with a prompt: that there is no such model is one of them,
+and that a case does not fit the prompt, so that no model was asked."""
 
-_FINAL = frozenset({"upstream_quota_exhausted", "upstream_unauthorized", "upstream_model_gone"})
+_FINAL = frozenset(
+    {
+        "upstream_quota_exhausted", "upstream_unauthorized", "upstream_model_gone", "unknown_prompt_variable",
+        "missing_prompt_variable", "invalid_prompt_variable",
+    }
+)  # fmt: skip
 """Of these: what asking again does not mend."""
 
 _ANSWER_S = 600.0
@@ -104,7 +110,7 @@ class EvalGateway:
         """Ask a case of an arm, as a caller of the workload would. What goes wrong is in the reply."""
         body: dict[str, object] = {"model": served_name(self._workload, self._numbers[arm.name])}
         if arm.prompt_hash:
-            body["prompt"] = {"variables": case.variables}
+            body["prompt"] = {"variables": self._arms.variables_of(arm, case)}
         items = case.input_value()
         if items:
             body["input"] = items

@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from headworks.cli.eval_gateway import EvalGateway
-from headworks.cli.eval_preparing import ArmSource, EvalArms, prepare_sources
+from headworks.cli.eval_preparing import ArmSource, EvalArms, check_fit, prepare_sources
 from headworks.cli.eval_report import ProgressLine
 from headworks.cli.eval_retrieval import Retrieval
 from headworks.cli.eval_scoring import Scoring, eval_folder, new_run
@@ -66,18 +66,23 @@ def run_arms(
     conclude: Callable[[RunFolder, End], _Made],
     *,
     resumed: Path | None = None,
+    is_fit: bool = False,
 ) -> _Made:
     """Run a workload's golden set on arms; gives what `conclude` makes of the run.
 
     Arguments:
         resumed: a run to go on with.
+        is_fit: who calls has looked whether the prompts take the cases, and what becomes of those that they do not.
 
     Raises:
-        CommandError: an arm cannot be asked, or the run that is to be gone on with was of other arms.
+        CommandError: an arm cannot be asked, a prompt does not take the cases, or the run that is to be gone on with
+            was of other arms.
     """
     project.storage.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="headworks-eval-") as state:
         arms = prepare_sources(project, workload.name, sources, Path(state))
+        if resumed is None and not is_fit:
+            check_fit(arms, workload, terms.split)
         return asyncio.run(_Session(project, workload, arms, terms, resumed).run(conclude))
 
 

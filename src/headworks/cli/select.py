@@ -63,7 +63,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
     from headworks.cli.eval_arms import ArmSpec
-    from headworks.cli.eval_preparing import prepare_arms
+    from headworks.cli.eval_preparing import check_fit, prepare_arms
     from headworks.cli.eval_scoring import eval_folder
     from headworks.cli.workloads import find_workload
     from headworks.config import load
@@ -83,6 +83,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="headworks-select-") as state:
             arms = prepare_arms(project, workload, [ArmSpec(model=rung) for rung in rungs], Path(state))
+            check_fit(arms, workload, "deciding")
             return asyncio.run(_Selection(project, workload, arms, cache, terms, options).run())
     finally:
         cache.close()
