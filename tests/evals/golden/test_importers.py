@@ -194,9 +194,18 @@ def test_columns_can_be_named_and_must_be_there(write):
         read_csv(path, Columns(expected="label"))
 
 
+def test_a_table_that_does_not_say_what_is_right_is_asked_which_column_does(write):
+    path = write("t.csv", "ticket,label\nHi,greeting\n")
+
+    with pytest.raises(ConfigError, match=r"no column is called `expected`: say with --expected .* `ticket`, `label`"):
+        read_csv(path)
+    (case,) = read_csv(path, Columns(expected="")).cases
+    assert not case.has_expected
+
+
 def test_a_row_that_does_not_fit_its_head_is_named(write):
     with pytest.raises(ConfigError, match=r"t\.csv:3:1: has 3 cells, and the head line names 2"):
-        read_csv(write("t.csv", "q,a\n1,2\n1,2,3\n"))
+        read_csv(write("t.csv", "q,expected\n1,2\n1,2,3\n"))
 
 
 # -- calls ------------------------------------------------------------------------------------------------------------
@@ -253,6 +262,15 @@ def test_cases_are_added_once_and_the_file_is_replaced_at_once(write, tmp_path):
     assert (second.added, second.known) == (1, 1)
     assert [case.id for case in read_cases(path)] == ["row-0001", "row-0002"]
     assert [file.name for file in tmp_path.iterdir()] == ["t.csv", "golden.jsonl"] or len(list(tmp_path.iterdir())) == 2
+
+
+def test_cases_that_are_there_with_another_answer_are_counted_and_left_as_they_are(write, tmp_path):
+    path = tmp_path / "golden.jsonl"
+    save_cases(path, read_csv(write("t.csv", "q,expected\nHi,x\nBye,y\n")).cases)
+
+    saved = save_cases(path, read_csv(write("t.csv", "q,expected\nHi,x\nBye,z\nBye,z\n")).cases)
+    assert (saved.added, saved.known, saved.differing) == (0, 3, 2)
+    assert [case.expected_value() for case in read_cases(path)] == ["x", "y"]
 
 
 def test_an_id_that_another_case_has_is_refused_and_nothing_written(write, tmp_path, golden):

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -31,7 +31,8 @@ def read_csv(path: Path, columns: Columns | None = None, *, prefix: str = "row")
     """The cases of a table. A cell that is a JSON object or list becomes one, everything else is text.
 
     Arguments:
-        columns: which columns mean what. Those that are named by default need not be there.
+        columns: which columns mean what. Of those that are named by default, only `expected` must be there; where
+            it is "", no case says what is right.
         prefix: of ids, where no column gives them.
 
     Raises:
@@ -49,7 +50,13 @@ def read_csv(path: Path, columns: Columns | None = None, *, prefix: str = "row")
             ]
             if missing:
                 names = ", ".join(f"`{name}`" for name in missing)
-                raise ConfigError(Problem(str(path), line, 1, f"there is no column {names}"))
+                raise ConfigError(Problem(str(path), line, 1, f"there is no column {names}; {_columns(row)}"))
+            if wanted.expected and wanted.expected not in row:
+                message = (
+                    f"no column is called `{wanted.expected}`: say with --expected which one says what is right, or "
+                    f"--expected '' where only a judge, a schema or rules decide; {_columns(row)}"
+                )
+                raise ConfigError(Problem(str(path), line, 1, message))
         own = set(msgspec.structs.astuple(wanted))
         cases.append(
             GoldenCase(
@@ -63,8 +70,11 @@ def read_csv(path: Path, columns: Columns | None = None, *, prefix: str = "row")
         )
     if not cases:
         raise ConfigError(Problem(str(path), 0, 0, "holds no row below its head line"))
-    notes = () if wanted.expected and cases[0].has_expected else ("no column says what is right: name it",)
-    return Imported(tuple(cases), notes)
+    return Imported(tuple(cases))
+
+
+def _columns(row: Mapping[str, str]) -> str:
+    return f"there are {', '.join(f'`{name[:40]}`' for name in row)}"
 
 
 def table_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
