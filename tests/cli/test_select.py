@@ -60,13 +60,16 @@ def test_the_calls_that_the_record_names_are_those_that_were_made(select, desk, 
     code, out, _ = select("--json", *words, nano=1.0, mini=1.0, flagship=1.0)
     found = json.loads(out)
     log = desk.folder / ".headworks" / "evals" / found["run"] / "log.jsonl"
-    asked = [json.loads(line)["unit"][0] for line in log.read_text().splitlines() if '"answered"' in line]
+    entries = [json.loads(line) for line in log.read_text().splitlines() if '"answered"' in line]
+    asked = [entry["unit"][0] for entry in entries]
 
     assert code == 0
     assert found["calls"] == len(asked)
     assert found["calls"] + found["calls_saved"] == 300
     for arm, rung in enumerate(found["rungs"]):  # nano, mini, flagship: by their prices
         assert rung.get("asked", 0) + rung.get("surplus", 0) == asked.count(arm) >= 10
+        costs = [entry["reply"]["cost_pico_usd"] for entry in entries if entry["unit"][0] == arm]
+        assert rung["cost_pico_usd"] == round(sum(costs) / len(costs))
 
 
 def test_calls_are_made_with_the_rung_that_was_locked(select, desk):

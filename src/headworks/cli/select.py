@@ -27,7 +27,7 @@ from headworks.cli.lock_file import replace_file, write_lock
 from headworks.errors import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from headworks.cli.eval_gateway import EvalGateway
     from headworks.cli.eval_preparing import EvalArms
@@ -215,7 +215,7 @@ class _Selection:
             for case, unit in zip(cases, units, strict=True):
                 ladder.observe(rung, case, _outcome(folder, unit))
         assert ladder.decision is not None, "nothing is wanted any more"
-        return ladder.decision
+        return _with_costs(ladder.decision, folder, arm_of, order)
 
     def _is_underpowered(self, rungs: int) -> bool:
         from headworks.evals.ladder import check_power
@@ -327,6 +327,17 @@ def _mean_cost(folder: "RunFolder", arm: int, cases: "Iterable[int]") -> int | N
         if answered is not None and answered.reply.cost_pico_usd is not None:
             costs.append(answered.reply.cost_pico_usd)
     return round(sum(costs) / len(costs)) if costs else None
+
+
+def _with_costs(
+    decision: "Decision", folder: "RunFolder", arm_of: "Mapping[str, int]", order: "list[int]"
+) -> "Decision":
+    """With what a call of each rung has cost by all that it was asked, and not only by what put the rungs in order."""
+    rungs = [
+        msgspec.structs.replace(one, cost_pico_usd=_mean_cost(folder, arm_of[one.rung], order))
+        for one in decision.rungs
+    ]
+    return msgspec.structs.replace(decision, rungs=tuple(rungs))
 
 
 def _snapshot(folder: "RunFolder", rung: str) -> str:
