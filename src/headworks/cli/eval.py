@@ -5,7 +5,8 @@
   headworks eval compare RUN [RUN]          two runs, or the two arms of one, case by case; RUN:ARM names an arm
   headworks eval compare WORKLOAD --arm A --arm B
                                             two models or two versions of the prompt: B against A; --outcome NAME
-                                            goes by what was reported of their live calls, and asks no model
+                                            goes by what was reported of their live calls, and asks no model; these
+                                            may also be of two times: --arm until=MOMENT --arm since=MOMENT
   headworks eval show RUN                   look at a run again; --rescore with today's scorers, without any call
   headworks eval list [WORKLOAD]            the runs so far
 
@@ -138,6 +139,8 @@ def _check_flags(options: argparse.Namespace) -> None:
         raise CommandError(
             "--outcome belongs to `compare`: headworks eval compare WORKLOAD --outcome NAME --arm A --arm B"
         )
+    if not options.outcome and any(arm.since_us or arm.until_us for arm in options.arm):
+        raise CommandError("`since` and `until` are of live calls: `headworks eval compare WORKLOAD --outcome NAME`")
     if not options.what and not options.changed:
         raise CommandError(
             "say a workload, `compare`, `show` or `list`; or --changed. `headworks eval --help` explains"
