@@ -132,9 +132,10 @@ def test_a_judge_without_labels_only_warns(evals, desk):
 
     assert "the judge simulator/gpt-6.1-sol has no human `labels`: it only warns" in err
     report = json.loads(out)
-    # The simulator gives no verdict in the form that a judge must have: that is no wrong answer.
-    assert report["arms"][0]["wrong"] + report["arms"][0]["invalid"] + report["arms"][0]["right"] == 50
-    assert code == (1 if report["arms"][0]["is_void"] else 0)
+    # The simulator gives no verdict in the form that a judge must have: that takes nothing from what `fields` says.
+    assert report["arms"][0]["wrong"] + report["arms"][0]["right"] == 50
+    assert (code, report["arms"][0]["invalid"]) == (0, 0)
+    assert any("judge: cannot tell" in one for one in report["warnings"])
 
 
 @pytest.mark.parametrize(

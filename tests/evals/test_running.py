@@ -89,6 +89,27 @@ def test_a_provider_is_waited_for_as_long_as_it_says(bench):
     assert (result.verdict, result.answered.attempts) == ("right", 2)
 
 
+def test_who_is_told_to_come_back_later_is_waited_for_and_not_forever(bench):
+    """A narrow limit and eight questions at once: each waits many turns, and none is invalid for it."""
+
+    def says(arm, case):
+        count = sum(name == case.id for _, name in model.asked)
+        if case.id == "case-0" and count > 9:
+            return "answer 0"
+        retry_after_s = {"case-0": 20.0, "case-1": 100.0, "case-2": 80_000.0}[case.id]
+        return Reply(error=CallError("rate_limit_exceeded", is_infrastructure=True, retry_after_s=retry_after_s))
+
+    model = Model(says)
+    with bench.create(numbered(3)) as folder:
+        bench.run(folder, model, attempts=4)
+        verdicts = {case: verdict for (_, case, _), verdict in bench.verdicts(folder).items()}
+
+    assert verdicts == {"case-0": "right", "case-1": "invalid", "case-2": "invalid"}
+    asked = [name for _, name in model.asked]
+    assert [asked.count(f"case-{n}") for n in range(3)] == [10, 10, 1]
+    assert max(bench.waited) == 30.0
+
+
 def test_a_case_that_takes_too_long_is_wrong_and_holds_nothing_up(bench):
     async def never():
         await asyncio.Event().wait()

@@ -38,6 +38,7 @@ COMMANDS: dict[str, str] = {
     "prompts": "Compare, render, lint, publish and roll back prompts",
     "golden": "Check, import and count golden cases",
     "eval": "Run a workload's golden set on models and prompts, score it, and say what it costs",
+    "compare": "Hold one model, prompt, run or stretch of live traffic against another",
     "select": "Find the cheapest model that is provably good enough, and lock the workload to it",
     "migrate": "Find out what can take the place of a model that is shut down, while it still answers",
     "models": "List, show and compare models and their prices; count tokens; renew the catalogue",

@@ -57,18 +57,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--changed", action="store_true", help="run what a change touches; say whether it is worse")
     parser.add_argument("--release", action="store_true", help="of --changed: too thin is not enough either")
     parser.add_argument("--base", metavar="REF", help="of --changed: the commit to hold it against")
-    parser.add_argument(
-        "--margin",
-        type=share,
-        metavar="SHARE",
-        help="by less than this a change may be worse. Default: 0.05 with 200 cases or more, else 0.1",
-    )
-    parser.add_argument("--arm", action="append", default=[], type=_arm, metavar="ARM", help="can be repeated")
-    parser.add_argument("--outcome", default="", metavar="NAME", help="of `compare`: by what became of live calls")
-    parser.add_argument("--repeats", type=positive, default=1, metavar="N", help="ask each case so often")
-    parser.add_argument("--seed", type=positive, default=1, metavar="N", help="of the order of cases. Default: 1")
-    parser.add_argument("--concurrency", type=positive, default=8, metavar="N", help="calls at once. Default: 8")
-    parser.add_argument("--cap", type=usd, metavar="USD", help="what the run may cost; it then stops, to be resumed")
+    arm_arguments(parser)
     parser.add_argument("--resume", metavar="RUN", help="go on with this run (`last` for the latest)")
     parser.add_argument(
         "--split",
@@ -77,11 +66,30 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="the part of the golden set to ask. Default: what decides (`test` where a case has it, else all but "
         "`train`); `dev` is for work on the prompt",
     )
-    parser.add_argument("--fresh", action="store_true", help="ask again what earlier runs have answers to")
     parser.add_argument("--report", type=Path, metavar="DIR", help="write report.md, .html, .json and junit.xml there")
     parser.add_argument("--cases", action="store_true", help="show failing cases with inputs and answers")
     parser.add_argument("--case", metavar="ID", help="of `show`: one case with its input and every arm's answer")
     parser.add_argument("--rescore", action="store_true", help="of `show`: with today's scorers; no model is called")
+
+
+def arm_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of whatever runs arms, or compares them."""
+    parser.add_argument(
+        "--margin",
+        type=share,
+        metavar="SHARE",
+        help="by less than this a change may be worse. Default: 0.05 with 200 cases or more, else 0.1",
+    )
+    parser.add_argument("--arm", action="append", default=[], type=_arm, metavar="ARM", help="can be repeated")
+    parser.add_argument("--outcome", default="", metavar="NAME", help="of `compare`: by what became of live calls")
+    parser.add_argument(
+        "--prefer", action="store_true", help="of `compare`: have the judge of evals.yaml say which answers are better"
+    )
+    parser.add_argument("--repeats", type=positive, default=1, metavar="N", help="ask each case so often")
+    parser.add_argument("--seed", type=positive, default=1, metavar="N", help="of the order of cases. Default: 1")
+    parser.add_argument("--concurrency", type=positive, default=8, metavar="N", help="calls at once. Default: 8")
+    parser.add_argument("--cap", type=usd, metavar="USD", help="what the run may cost; it then stops, to be resumed")
+    parser.add_argument("--fresh", action="store_true", help="ask again what earlier runs have answers to")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.add_argument(
         "--config", type=Path, default=Path("headworks.yaml"), metavar="FILE", help="default: %(default)s"
@@ -139,12 +147,23 @@ def _check_flags(options: argparse.Namespace) -> None:
         raise CommandError(
             "--outcome belongs to `compare`: headworks eval compare WORKLOAD --outcome NAME --arm A --arm B"
         )
-    if not options.outcome and any(arm.since_us or arm.until_us for arm in options.arm):
-        raise CommandError("`since` and `until` are of live calls: `headworks eval compare WORKLOAD --outcome NAME`")
+    check_live(options)
+    if options.prefer and options.what != "compare":
+        raise CommandError("--prefer belongs to `compare`: headworks compare WORKLOAD --arm A --arm B --prefer")
     if not options.what and not options.changed:
         raise CommandError(
             "say a workload, `compare`, `show` or `list`; or --changed. `headworks eval --help` explains"
         )
+
+
+def check_live(options: argparse.Namespace) -> None:
+    """Refuse times where no live calls are compared.
+
+    Raises:
+        CommandError: an arm has some.
+    """
+    if not options.outcome and any(arm.since_us or arm.until_us for arm in options.arm):
+        raise CommandError("`since` and `until` are of live calls: `headworks compare WORKLOAD --outcome NAME`")
 
 
 # -- run --------------------------------------------------------------------------------------------------------------

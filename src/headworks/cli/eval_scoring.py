@@ -13,6 +13,7 @@ from headworks._version import __version__
 from headworks.cli.lines import note
 from headworks.compiled import read_file
 from headworks.config import Project, Workload
+from headworks.errors import CommandError
 from headworks.evals.answer_cache import AnswerCache
 from headworks.evals.golden import CaseReader, GoldenCase, GoldenFile, Wanted, indexes_of, part_of
 from headworks.evals.runs import Arm, Manifest, Reply, RunFolder
@@ -22,6 +23,7 @@ from headworks.evals.scorers import (
     Combined,
     EvalSettings,
     FoundScorer,
+    Judge,
     JudgeReply,
     Means,
     ScorerFactory,
@@ -96,6 +98,21 @@ class Scoring:
         expects = files.golden is not None and any(found.case.has_expected for found in CaseReader(files.golden))
         self.scorer = build_scorer(self.settings, workload.folder, means, expects=expects)
         return self
+
+    def judge(self) -> Judge:
+        """The workload's judge, the first of several.
+
+        Raises:
+            CommandError: it has none.
+            ConfigError: its rubric cannot be read.
+        """
+        given = next((one.judge for one in self.settings.scorers if one.judge is not None), None)
+        if given is None:
+            raise CommandError(
+                f"`{self._workload.name}` has no judge that could prefer an answer: name one in evals.yaml beside its "
+                "contract, as a scorer; with `gates: false` it decides nothing"
+            )
+        return judge_of(given, self._workload.folder, self._ask, may_gate=False)
 
     async def __aexit__(self, *_: object) -> None:
         if hasattr(self, "scorer"):
