@@ -1,6 +1,10 @@
 """`headworks select`: the ladder of a real project on the simulator, whose tiers are of known quality."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -129,6 +133,28 @@ def test_a_cap_ends_it_with_a_word_and_no_lock(select, desk):
     code, _, err = select("--cap", "0.0001", nano=1.0)
     assert code == 1
     assert "the cap was reached" in err
+    assert locked(desk) is None
+
+
+def test_ctrl_c_says_that_nothing_is_lost(select, desk):
+    path = desk.folder / "headworks.yaml"
+    path.write_text(path.read_text().replace("pace: 0 #", "pace: 0.2 #"))
+    contract = desk.folder / "workloads" / NAME / "workload.yaml"
+    contract.write_text(contract.read_text().replace("bar: 0.95", "bar: 0.85"))
+    command = [sys.executable, "-m", "headworks", "select", NAME, "--concurrency", "2"]
+    process = subprocess.Popen(command, cwd=desk.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    due = time.monotonic() + 60
+    while time.monotonic() < due:
+        logs = list((desk.folder / ".headworks" / "evals").glob("*/log.jsonl"))
+        if logs and logs[0].read_bytes().count(b'"answered"') >= 3:
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert "stopped before there was a decision; what was answered is kept" in err
+    assert "Traceback" not in err
     assert locked(desk) is None
 
 

@@ -85,6 +85,9 @@ def run(options: argparse.Namespace) -> int:
             arms = prepare_arms(project, workload, [ArmSpec(model=rung) for rung in rungs], Path(state))
             check_fit(arms, workload, "deciding")
             return asyncio.run(_Selection(project, workload, arms, cache, terms, options).run())
+    except KeyboardInterrupt:
+        note("stopped before there was a decision; what was answered is kept, and not paid for again", "select")
+        raise
     finally:
         cache.close()
 
