@@ -56,7 +56,7 @@ def read_csv(path: Path, columns: Columns | None = None, *, prefix: str = "row")
                     f"no column is called `{wanted.expected}`: say with --expected which one says what is right, or "
                     f"--expected '' where only a judge, a schema or rules decide; {_columns(row)}"
                 )
-                raise ConfigError(Problem(str(path), line, 1, message))
+                raise ConfigError(Problem(str(path), 1, 1, message))
         own = set(msgspec.structs.astuple(wanted))
         cases.append(
             GoldenCase(
