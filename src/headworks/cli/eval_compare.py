@@ -8,7 +8,7 @@ import msgspec
 
 from headworks.cli.eval_paired import Compared, compare_sides, no_comparison, print_compared
 from headworks.cli.eval_preparing import ArmSource
-from headworks.cli.eval_scoring import Scoring, eval_folder
+from headworks.cli.eval_scoring import Scoring, check_judge, eval_folder
 from headworks.cli.eval_session import RunTerms, run_arms
 from headworks.cli.lines import json_line, no_golden_set
 from headworks.cli.tables import plain
@@ -63,6 +63,8 @@ def _arms(project: Project, name: str, options: argparse.Namespace) -> Compared:
         found = compare_sides(Side(folder, 0), Side(folder, 1), margin=options.margin)
         return msgspec.structs.replace(found, preferences=preferences)
 
+    if options.prefer:
+        check_judge(workload)
     preferences: Preferences | None = None
 
     async def also(folder: RunFolder, scoring: Scoring) -> None:

@@ -100,18 +100,12 @@ class Scoring:
         return self
 
     def judge(self) -> Judge:
-        """The workload's judge, the first of several.
+        """The workload's judge, the first of several: `check_judge` has looked.
 
         Raises:
-            CommandError: it has none.
             ConfigError: its rubric cannot be read.
         """
-        given = next((one.judge for one in self.settings.scorers if one.judge is not None), None)
-        if given is None:
-            raise CommandError(
-                f"`{self._workload.name}` has no judge that could prefer an answer: name one in evals.yaml beside its "
-                "contract, as a scorer; with `gates: false` it decides nothing"
-            )
+        given = next(one.judge for one in self.settings.scorers if one.judge is not None)
         return judge_of(given, self._workload.folder, self._ask, may_gate=False)
 
     async def __aexit__(self, *_: object) -> None:
@@ -183,6 +177,20 @@ class Scoring:
         vectors = await self._embed(model, texts)
         self._cache.put(key, Reply(answer=Answer(msgspec.json.encode(vectors).decode())))
         return vectors
+
+
+def check_judge(workload: Workload) -> None:
+    """See that a workload has a judge.
+
+    Raises:
+        CommandError: it has none.
+        ConfigError: its evals.yaml cannot be used.
+    """
+    if not any(one.judge is not None for one in read_settings(workload.folder).scorers):
+        raise CommandError(
+            f"`{workload.name}` has no judge that could prefer an answer: name one in evals.yaml beside its contract, "
+            "as a scorer; with `gates: false` it decides nothing"
+        )
 
 
 def eval_folder(storage: Path) -> Path:
