@@ -102,8 +102,43 @@ def test_tests_in_a_file_beside_the_configuration_are_read_and_no_other(write):
 
     found = read_promptfoo(write("c.yaml", "tests:\n  - file://tests.csv\n  - file://more.jsonl\n"))
     assert [case.expected_value() for case in found.cases] == ["one", "two"]
+    write("list.yaml", "- vars: {x: '3'}\n  assert: [{type: equals, value: three}]\n")
+    common = "defaultTest: {vars: {lang: en}, assert: [{type: contains, value: e}]}\n"
+    found = read_promptfoo(write("c.yaml", common + "tests: [file://tests.csv, file://more.jsonl, file://list.yaml]\n"))
+    assert [case.variables for case in found.cases] == [{"lang": "en", "x": str(n)} for n in (1, 2, 3)]
+    assert [case.expected_value()[0] for case in found.cases] == ["e", "e", "e"]
     with pytest.raises(ConfigError, match=r"c\.yaml:2:1: expected tests, or a CSV"):
         read_promptfoo(write("c.yaml", "tests:\n  - file:///etc/passwd\n"))
+
+
+def test_tests_named_by_a_pattern_are_read_in_the_order_of_their_names(write, tmp_path):
+    (tmp_path / "t").mkdir()
+    for name in ("b", "a"):
+        (tmp_path / "t" / f"{name}.yaml").write_text(
+            f"- vars: {{x: {name}}}\n  assert: [{{type: equals, value: {name}}}]\n"
+        )
+
+    found = read_promptfoo(write("c.yaml", "tests: file://t/*.yaml\n"))
+    assert [case.expected_value() for case in found.cases] == ["a", "b"]
+    for pattern in ("/etc/*.yaml", "../*.yaml", "none/*.yaml"):
+        with pytest.raises(ConfigError, match="below this one's folder"):
+            read_promptfoo(write("c.yaml", f"tests: file://{pattern}\n"))
+
+
+def test_what_stands_in_other_files_is_read_or_asked_for_and_never_dropped(write):
+    write("right.txt", "yes\n")
+    test = "tests: [{vars: {x: 'is {{y}}'}, assert: [{type: equals, value: file://right.txt}]}]\n"
+
+    found = read_promptfoo(write("c.yaml", test))
+    assert found.cases[0].expected_value() == "yes"
+    assert found.notes == ("1 cases have templates (`{{ ... }}`) in their variables, which stay as they are written",)
+    for text, message in (
+        ("tests: [{vars: file://v.yaml}]", "`vars` names a file"),
+        ("defaultTest: file://d.yaml\ntests: [{vars: {x: 1}}]", "`defaultTest` names a file"),
+        ("tests: [{vars: {x: 1}, assert: [{type: equals, value: file:///etc/passwd}]}]", "`equals` names a file that"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            read_promptfoo(write("c.yaml", text))
 
 
 def test_what_is_no_promptfoo_configuration_is_named_by_line(write):
