@@ -74,6 +74,7 @@ class Scoring:
         self.settings: EvalSettings = read_settings(workload.folder)
         self.scorer: Combined
         self.schema_hash = self.rules_hash = ""
+        self.calibration: Calibration | None = None
 
     async def __aenter__(self) -> Self:
         workload, files = self._workload, self._workload.files
@@ -84,6 +85,7 @@ class Scoring:
         if files.rules is not None:
             self.rules_hash = hashlib.sha256(read_file(files.rules)).hexdigest()
             self._rules = RulesRunner(files.rules, workload.contract.validation.rules_timeout_s)
+        calibrations = await self._calibrations()
         means = Means(
             check_schema=None if schema is None else _checked_by(schema),
             schema_hash=self.schema_hash,
@@ -93,10 +95,11 @@ class Scoring:
             embed=self._vectors,
             load_local=_load_local,
             find=_installed,
-            calibrations=await self._calibrations(),
+            calibrations=calibrations,
         )
         expects = files.golden is not None and any(found.case.has_expected for found in CaseReader(files.golden))
         self.scorer = build_scorer(self.settings, workload.folder, means, expects=expects)
+        self.calibration = self._of_the_only_one(calibrations)
         return self
 
     def judge(self) -> Judge:
@@ -135,6 +138,14 @@ class Scoring:
             note(f"the judge {given.judge.model} {_shown(calibration)}" + (
                 f", and only warns: {shortcoming}" if shortcoming else ", and decides"), "eval")  # fmt: skip
         return found
+
+    def _of_the_only_one(self, calibrations: Mapping[str, Calibration]) -> Calibration | None:
+        """The judge's calibration, where the judge alone decides; None where something else does, or nothing."""
+        deciding = [one for one in self.settings.scorers if one.gates]
+        if not self.scorer.may_gate or len(deciding) != 1 or deciding[0].judge is None:
+            return None
+        judge = judge_of(deciding[0].judge, self._workload.folder, self._ask, may_gate=False)
+        return calibrations.get(calibration_key(judge))
 
     async def _run_rules(self, case: GoldenCase, answer: Answer) -> str:
         assert self._rules is not None, "it is passed on only where there is one"
@@ -266,6 +277,7 @@ def new_run(
             seed=seed,
             scorer=scoring.scorer.identity,
             gates=scoring.scorer.may_gate,
+            calibration=scoring.calibration,
             schema_hash=scoring.schema_hash,
             rules_hash=scoring.rules_hash,
             bar=workload.contract.quality.bar,

@@ -40,6 +40,12 @@ def notes_of(report: Report) -> Iterator[str]:
             kinds = ", ".join(f"{count} {code}" for code, count in _invalid_kinds(arm))
             void = ": too many, the figures say little" if arm.is_void else ""
             yield f"{arm.arm.name}: {arm.invalid:,} answers are invalid ({kinds}){void}"
+        if arm.corrected is not None:
+            share, low, high = arm.corrected
+            yield (
+                f"{arm.arm.name}: a judge decides, and errs: by what people said of it, about {percent(share)} are "
+                f"good ({score_with_interval(low, high)})"
+            )
         if arm.must_pass_failed:
             names = ", ".join(arm.must_pass_failed[:5]) + (" and others" if len(arm.must_pass_failed) > 5 else "")
             yield f"{arm.arm.name}: cases that must pass and do not: {names}"
