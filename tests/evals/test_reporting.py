@@ -205,6 +205,8 @@ def test_the_errors_that_a_judge_is_known_to_make_are_taken_out(reported):
     assert low < 0.7 < share < high <= 0.8
     assert "a judge decides, and errs: by what people said of it, about 73.3 % are good" in markdown_report(report)
     assert reported(numbered(2), Model(), run="20261125-120000-ef01").arms[0].corrected is None
+    sure = reported(numbered(40), Model(), calibration=Calibration(40, 40, 40, 40), run="20261125-120000-ef02").arms[0]
+    assert sure.corrected == (1.0, pytest.approx(0.9119, abs=1e-3), 1.0)  # as for a share of 40 of 40
 
 
 def test_a_run_in_which_nothing_may_decide_says_so(reported):

@@ -16,7 +16,7 @@ import msgspec
 from headworks.evals.golden.likeness import asked_text
 from headworks.evals.runs import Arm, Manifest, Result, RunFolder, Unit, Verdict
 from headworks.evals.scorers import Calibration
-from headworks.evals.statistics import JudgeLabels, rogan_gladen
+from headworks.evals.statistics import JudgeLabels, clopper_pearson, rogan_gladen
 
 VOID_SHARE = 0.02
 """From this share of invalid answers on, a run says too little of its arms (evals reference, 2.7)."""
@@ -359,8 +359,11 @@ def _corrected(tally: _Tally, calibration: Calibration | None) -> tuple[float, f
         found = rogan_gladen(right, judged, labels)
     except ValueError:
         return None  # it is no better than chance, and decides nothing
+    # A judge that errs makes nothing more certain than it would be with one that does not.
+    skill = labels.sensitivity + labels.specificity - 1.0
+    low, high = ((share + labels.specificity - 1.0) / skill for share in clopper_pearson(right, judged))
     part = judged / (right + wrong)
-    return part * found.value, part * found.low, part * found.high
+    return part * found.value, part * max(0.0, min(found.low, low)), part * min(1.0, max(found.high, high))
 
 
 def _differs(index: int, tallies: Sequence[_Tally]) -> bool:
