@@ -174,6 +174,18 @@ def test_a_rung_that_fails_a_case_that_must_pass_is_not_locked(select, desk):
     assert (found["chosen"], found["rungs"][0]["reason"]) == ("mini", "must pass")
 
 
+def test_a_case_that_is_there_twice_is_counted_once(select, desk):
+    golden = desk.folder / "workloads" / NAME / "golden.jsonl"
+    lines = golden.read_text().splitlines()
+    golden.write_text("\n".join([*lines[:50], *(line.replace('{"id": "', '{"id": "again-') for line in lines[:50])]))
+
+    assert "50 cases cannot defend a bar of 90%" in select(bar=0.9, nano=1.0)[2]
+
+
+def test_a_margin_without_anything_to_be_compared_with_is_refused(select):
+    assert "it belongs to --against-best" in select("--margin", "0.05")[2]
+
+
 def test_of_the_cases_of_a_cluster_one_is_counted(select, desk):
     """Half of them are one customer's: with 51 that are independent, the set is too small for what 100 may defend."""
     golden = desk.folder / "workloads" / NAME / "golden.jsonl"

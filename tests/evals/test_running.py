@@ -1,8 +1,10 @@
 import asyncio
+import gc
 import json
 import signal
 import subprocess
 import sys
+import threading
 import tracemalloc
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from headworks.errors import CommandError, HeadworksError, StorageError
 from headworks.evals.answer_cache import AnswerCache
+from headworks.evals.append_log import AppendLog
 from headworks.evals.plain_intervals import PlainIntervals
 from headworks.evals.reporting import make_report
 from headworks.evals.running import Limits, Runner
@@ -510,3 +513,31 @@ def test_looks_at_another_part_do_not_wear_out_what_decides(bench):
 
     assert prompts_tried(bench.folder, "triage", digest, "test") == 0
     assert prompts_tried(bench.folder, "triage", digest, "dev") == 1
+
+
+def test_a_log_that_is_closed_while_the_disk_is_waited_for_leaves_nothing_untold(tmp_path, monkeypatch):
+    """Who waited was cancelled: Python would print what came of it on standard error."""
+    released, told = threading.Event(), []
+
+    def fsync(descriptor):
+        released.wait(10)
+        raise OSError(9, "Bad file descriptor")
+
+    monkeypatch.setattr("headworks.evals.append_log.os.fsync", fsync)
+
+    async def run():
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
+        log = AppendLog(tmp_path / "log", is_writing=True)
+        log.append(b"{}")
+        waiting = asyncio.ensure_future(log.synced())
+        await asyncio.sleep(0)
+        syncing = log._syncing
+        waiting.cancel()
+        log.close()
+        released.set()
+        await asyncio.wait([waiting, syncing])
+        del waiting, syncing, log
+        gc.collect()
+
+    asyncio.run(run())
+    assert told == []

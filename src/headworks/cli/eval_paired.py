@@ -130,7 +130,10 @@ def print_compared(compared: Compared) -> None:
         print()
         _print_parts(compared)
         if compared.counted < compared.parts[0].cases:
-            print(f"the verdict goes by {compared.counted:,} cases: of those of a cluster, one is counted")
+            print(
+                f"the verdict goes by {compared.counted:,} cases: of a cluster, and of those that ask the same, one "
+                "is counted"
+            )
         if compared.unpaired:
             print(f"{compared.unpaired:,} cases are not in both, or are asked otherwise: they are left out")
     if compared.preferences is not None:

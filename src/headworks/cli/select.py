@@ -14,8 +14,10 @@ Exit code 1: no rung is good enough, or the result is void.
 
 import argparse
 import asyncio
+import signal
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +29,7 @@ from headworks.cli.lock_file import replace_file, write_lock
 from headworks.errors import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from headworks.cli.eval_gateway import EvalGateway
     from headworks.cli.eval_preparing import EvalArms
@@ -70,6 +72,8 @@ def run(options: argparse.Namespace) -> int:
     from headworks.evals.answer_cache import AnswerCache
     from headworks.evals.ladder import check_power
 
+    if options.margin is not None and not options.against_best:
+        raise CommandError("--margin is about the comparison with the best rung: it belongs to --against-best")
     project = load(options.config)
     workload = find_workload(project, options.workload)
     rungs = rungs_of(workload)
@@ -156,8 +160,34 @@ class _Selection:
                 seed=self._options.seed,
             )
             with folder:
-                decision = await self._climb(folder, self._runner(folder, scoring, gateway))
+                runner = self._runner(folder, scoring, gateway)
+                with self._interruptible(runner):
+                    decision = await self._climb(folder, runner)
                 return self._conclude(folder, decision)
+
+    @contextmanager
+    def _interruptible(self, runner: "Runner") -> "Iterator[None]":
+        """Ctrl-C finishes what is under way, so that it is not paid for in vain; again, it ends at once."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None, "it is run in a task"
+        has_begun_to_stop = False
+
+        def interrupted() -> None:
+            nonlocal has_begun_to_stop
+            if has_begun_to_stop:
+                task.cancel()
+                return
+            has_begun_to_stop = True
+            runner.stop()
+            note("finishing what is under way; Ctrl-C again ends at once", "select")
+
+        loop.add_signal_handler(signal.SIGINT, interrupted)
+        try:
+            yield
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
 
     def _runner(self, folder: "RunFolder", scoring: "Scoring", gateway: "EvalGateway") -> "Runner":
         from headworks.cli.eval_report import ProgressLine
@@ -230,7 +260,10 @@ class _Selection:
         return False
 
     async def _ask(self, runner: "Runner", units: "list[Unit]") -> None:
-        if await runner.run(units) == "capped":
+        end = await runner.run(units)
+        if end == "stopped":
+            raise KeyboardInterrupt
+        if end == "capped":
             raise CommandError("the cap was reached before there was a decision; what was answered is kept")
 
     def _conclude(self, folder: "RunFolder", decision: "Decision") -> int:
@@ -304,14 +337,14 @@ class _Selection:
 
 
 def independent(cases: "GoldenFile", order: "Iterable[int]") -> list[int]:
-    """Of the cases in this order, those that stand alone, and the first of each cluster: what the ladder's tests may
-    count. Which one is the first goes by the run's seed."""
+    """Of the cases in this order, those that stand alone, and the first of each cluster, and of those that ask the
+    same: what the ladder's tests may count. Which one is the first goes by the run's seed."""
     found, seen = list[int](), set[str]()
     for index in order:
-        cluster = cases[index].cluster
-        if not cluster or cluster not in seen:
+        names = cases[index].belongs_to
+        if seen.isdisjoint(names):
             found.append(index)
-        seen.add(cluster)
+        seen.update(names)
     return found
 
 

@@ -78,9 +78,9 @@ def _pairs(old: Side, new: Side) -> Iterator[tuple[GoldenCase, Answer, Answer]]:
         case = new.folder.cases[place]
         said = [side.folder.answered(Unit(side.arm, place, 0)) for side in (old, new)]
         answers = [one.reply.answer for one in said if one is not None and one.reply.answer is not None]
-        if len(answers) < 2 or (case.cluster and case.cluster in clusters):
+        if len(answers) < 2 or not clusters.isdisjoint(case.belongs_to):
             continue
-        clusters.add(case.cluster)
+        clusters |= case.belongs_to
         yield case, answers[0], answers[1]
 
 
