@@ -171,6 +171,19 @@ def test_cases_that_do_not_fit_the_prompt_are_told_before_anything_is_asked(desk
     assert f"`headworks golden lint {NAME}` names those" in err
 
 
+def test_rules_that_are_too_late_say_nothing_of_a_model(evals, desk):
+    """They count as a block where an answer goes out, and as no outcome here."""
+    golden = (desk.triage / "golden.jsonl").read_text().splitlines(keepends=True)
+    (desk.triage / "golden.jsonl").write_text("".join(golden[:2]))
+    desk.edit("workload.yaml", "validation: {", "validation: { rules_timeout_s: 0.05,")
+    (desk.triage / "rules.py").write_text("import time\n\n\ndef slow(output, context):\n    time.sleep(30)\n")
+
+    code, out, _ = evals(NAME, "--concurrency", "2", "--json")
+    report = json.loads(out)["arms"][0]
+    assert (code, report["wrong"], report["invalid"]) == (1, 0, 2)
+    assert report["errors"] == {"rules_failed": 2}
+
+
 def test_a_broken_evals_yaml_is_named_by_line(evals, desk):
     (desk.triage / "evals.yaml").write_text("scorers: [lable]\n")
 
