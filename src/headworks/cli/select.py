@@ -3,9 +3,9 @@
 The golden set is run on the cheapest rung first (cheapest by what calls really cost, reasoning included), and on the
 next only when that has failed. A rung passes when an exact test shows that its share of right answers is above the
 contract's `quality.bar`; it is left as soon as it cannot pass any more, and looked at three times on the way, so that a
-clear case takes few calls. Of the cases of a cluster, which are not independent, one is counted. A rung that gets a
-case wrong that must pass is left. All rungs together err with a probability of at most 5 %. A set that is too small for
-its bar is refused with how many cases it takes.
+clear case takes few calls. Of the cases of a cluster, and of those that ask the same, one is counted: the others are
+not independent. A rung that gets a case wrong that must pass is left. All rungs together err with a probability of at
+most 5 %. A set that is too small for its bar is refused with how many cases it takes.
 
 The decision goes into headworks.lock with its evidence, and into decision.md beside the contract, for who reviews it;
 running gateways take it over when they reload. Answers are kept: Ctrl-C, a crash or a cap costs nothing twice.
