@@ -220,6 +220,13 @@ def test_a_tables_columns_are_variables_but_for_those_that_mean_something(write)
     assert (found.cases[0].tags, found.cases[0].cluster) == (("x", "y"), "doc")
 
 
+@pytest.mark.parametrize("divider", [",", ";", "\t"])
+def test_cells_are_divided_as_the_head_line_has_it(write, divider):
+    """Other dividers within cells are text."""
+    table = divider.join(("q", "expected")) + "\n" + divider.join(('"a, b; c\td"', "x")) + "\n"
+    assert shown(read_csv(write("t.csv", table))) == [("row-0001", {"q": "a, b; c\td"}, "x")]
+
+
 def test_columns_can_be_named_and_must_be_there(write):
     path = write("t.csv", "q,a\nHi,greeting\n")
 

@@ -13,6 +13,9 @@ from headworks.evals.golden.importers.imported import Ids, Imported, raw, read_s
 
 csv.field_size_limit(8_000_000)
 
+_DIVIDERS = (",", ";", "\t")
+"""Of cells; spreadsheets take the second where a comma stands in numbers. What the head line has most of counts."""
+
 
 class Columns(msgspec.Struct, frozen=True):
     """Which columns mean what; "" for none. All others are variables.
@@ -83,7 +86,10 @@ def table_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     Raises:
         ConfigError: a row with more cells than the head line, two columns of one name, or no CSV.
     """
-    reader = csv.reader(io.StringIO(read_source(path), newline=""), strict=True)
+    text = read_source(path)
+    head = text.lstrip("\r\n").partition("\n")[0]
+    divider = max(_DIVIDERS, key=head.count)  # the first of equals
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=divider, strict=True)
     names: list[str] = []
     try:
         for cells in reader:
