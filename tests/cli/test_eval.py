@@ -132,9 +132,10 @@ def test_a_judge_without_labels_only_warns(evals, desk):
 
     assert "the judge simulator/gpt-6.1-sol has no human `labels`: it only warns" in err
     report = json.loads(out)
-    # The simulator gives no verdict in the form that a judge must have: that is no wrong answer.
-    assert report["arms"][0]["wrong"] + report["arms"][0]["invalid"] + report["arms"][0]["right"] == 50
-    assert code == (1 if report["arms"][0]["is_void"] else 0)
+    # The simulator gives no verdict in the form that a judge must have: that takes nothing from what `fields` says.
+    assert report["arms"][0]["wrong"] + report["arms"][0]["right"] == 50
+    assert (code, report["arms"][0]["invalid"]) == (0, 0)
+    assert any("judge: cannot tell" in one for one in report["warnings"])
 
 
 @pytest.mark.parametrize(
@@ -159,6 +160,33 @@ def test_two_arms_of_one_name_are_wrong_usage(evals):
     code, _, err = evals(NAME, "--arm", "nano", "--arm", "nano")
 
     assert (code, "two arms have one name" in err) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["eval", "select"])
+def test_cases_that_do_not_fit_the_prompt_are_told_before_anything_is_asked(desk, command):
+    """That no model was asked says nothing of a model: it was a score of 0 % once."""
+    desk.edit("golden.jsonl", '"variables": {"product"', '"variables": {"produkt"')
+    words = ("--underpowered",) if command == "select" else ()
+
+    code, _, err = desk.run(command, NAME, *words)
+
+    assert code == 1
+    assert "50 of 50 cases do not fit the prompt of the arm `nano`, so that nothing was asked." in err
+    assert "`produkt` is not a variable of it; did you mean `product`?" in err
+    assert f"`headworks golden lint {NAME}` names those" in err
+
+
+def test_rules_that_are_too_late_say_nothing_of_a_model(evals, desk):
+    """They count as a block where an answer goes out, and as no outcome here."""
+    golden = (desk.triage / "golden.jsonl").read_text().splitlines(keepends=True)
+    (desk.triage / "golden.jsonl").write_text("".join(golden[:2]))
+    desk.edit("workload.yaml", "validation: {", "validation: { rules_timeout_s: 0.05,")
+    (desk.triage / "rules.py").write_text("import time\n\n\ndef slow(output, context):\n    time.sleep(30)\n")
+
+    code, out, _ = evals(NAME, "--concurrency", "2", "--json")
+    report = json.loads(out)["arms"][0]
+    assert (code, report["wrong"], report["invalid"]) == (1, 0, 2)
+    assert report["errors"] == {"rules_failed": 2}
 
 
 def test_a_broken_evals_yaml_is_named_by_line(evals, desk):

@@ -354,6 +354,57 @@ def test_a_project_may_lie_below_the_root_of_its_repository(desk, tmp_path):
     assert changed(desk, "--base", "HEAD")[0] == 1
 
 
+# -- variables --------------------------------------------------------------------------------------------------------
+
+DECLARED = "variables:\n"
+
+
+def with_language(repository, words):
+    """A further variable of the prompt."""
+    text = (repository.triage / "prompt.md").read_text()
+    assert DECLARED in text
+    text = text.replace(DECLARED, f"{DECLARED}  language: {{ type: string, max_length: 10{words} }}\n")
+    (repository.triage / "prompt.md").write_text(text.replace(TICKET, f"Language: {{{{ language }}}}\n{TICKET}"))
+
+
+def spoken(repository):
+    golden = repository.triage / "golden.jsonl"
+    golden.write_text(golden.read_text().replace('"variables": {', '"variables": {"language": "en", '))
+
+
+def test_a_variable_that_the_prompt_did_not_have_is_left_out_of_what_it_was_asked(repository):
+    with_language(repository, "")
+    spoken(repository)
+
+    code, found = changed(repository, "--base", "HEAD", NAME)
+    (one,) = found["workloads"]
+    assert (code, found["verdict"]) == (0, "not worse")
+    assert (one["parts"][0]["old"], one["parts"][0]["new"]) == (0.92, 0.92)
+
+
+def test_a_prompt_that_refuses_cases_that_it_took_is_worse_and_nothing_is_asked(repository):
+    with_language(repository, "")
+
+    code, found = changed(repository, "--base", "HEAD", NAME)
+    (one,) = found["workloads"]
+    assert (code, found["verdict"], len(one["broken"])) == (1, "worse", 50)
+    assert "50 of 50 cases were taken before, and the prompt refuses them now." in one["reasons"][0]
+    assert "`language` is missing" in one["reasons"][0]
+    assert not (repository.folder / ".headworks" / "evals" / "answers.db").exists()
+
+
+def test_a_prompt_that_cannot_be_asked_what_is_asked_today_is_nothing_to_compare_with(repository):
+    with_language(repository, "")
+    spoken(repository)
+    commit(repository, "With a language")
+    git(repository, "revert", "--no-edit", "HEAD")
+
+    code, found = changed(repository, "--base", "HEAD~1", NAME)
+    assert (code, found["verdict"]) == (3, "too thin")
+    assert "50 cases cannot be asked of the prompt as it was" in found["workloads"][0]["reasons"][0]
+    assert "46 of 50 are right" in found["workloads"][0]["reasons"][0]
+
+
 # -- the gate of a release --------------------------------------------------------------------------------------------
 
 

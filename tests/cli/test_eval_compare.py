@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from .conftest import Desk
+
 NAME = "ticket-triage"
 
 
@@ -106,3 +108,67 @@ def test_a_case_that_a_run_does_not_have_is_said(desk):
     run_of(desk)
     assert "has no case `ticket-99`" in desk.run("eval", "show", "last", "--case", "ticket-99")[2]
     assert json.loads(desk.run("eval", "show", "last", "--case", "ticket-01", "--json")[1])["id"] == "ticket-01"
+
+
+# -- a judge, and the command of its own ------------------------------------------------------------------------------
+
+LIKES = """
+rules:
+  - when: { matches: 'The first answer:[^<]*<data-[0-9a-f]+>[^<]*please' }
+    say: '{"better": "first"}'
+  - when: { matches: 'The second answer:[^<]*<data-[0-9a-f]+>[^<]*please' }
+    say: '{"better": "second"}'
+  - when: { tier: flagship }
+    say: "please, {{input}}"
+  - say: "{{input}}"
+"""
+
+
+@pytest.fixture
+def kind(tmp_path, capsys):
+    """A workload that repeats what it hears, the flagship politely, with a judge that likes that."""
+    folder = tmp_path / "workloads" / "echo"
+    folder.mkdir(parents=True)
+    (tmp_path / "headworks.yaml").write_text(
+        "providers: {sim: {kind: simulator, plan: plan.yaml, pace: 0}}\n"
+        "tiers: {nano: sim/gpt-6-luna, mini: sim/gpt-6.1-terra, flagship: sim/gpt-6.1-sol}\n"
+    )
+    (tmp_path / "plan.yaml").write_text(LIKES)
+    (folder / "workload.yaml").write_text("owner: me\ndescription: Say it again.\n")
+    (folder / "rubric.md").write_text("The answer is polite.")
+    (folder / "evals.yaml").write_text(
+        "scorers:\n  - regex\n  - judge: {model: sim/gpt-6.1-sol, rubric: rubric.md}\n    gates: false\n"
+    )
+    cases = (json.dumps({"id": f"case-{n}", "input": f"word {n}", "expected": f"word {n}"}) for n in range(40))
+    (folder / "golden.jsonl").write_text("\n".join(cases))
+    return Desk(tmp_path, capsys)
+
+
+def test_a_judge_says_which_answers_are_better_in_both_orders_and_decides_nothing(kind):
+    words = ("echo", "--arm", "nano", "--arm", "flagship", "--prefer")
+
+    code, out, err = kind.run("compare", *words, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert "has no human `labels`: it only warns" in err
+    assert found["lost"] == found["won"] == []  # both are right everywhere, and one is better
+    preferred = found["preferences"]
+    assert preferred["judge"] == "sim/gpt-6.1-sol"
+    assert [preferred[name] for name in ("pairs", "old", "new", "swayed", "failed")] == [40, 0, 40, 0, 0]
+    assert preferred["p_value"] < 1e-6
+    said = kind.run("compare", *words)[1]
+    assert "prefers the new answer in 40 of 40 pairs, the old one in 0, neither in 0: +100.0 points" in said
+    assert "each pair was shown in both orders, and this decides nothing; it cost $0" in said  # it is remembered
+
+
+def test_without_a_judge_none_prefers(desk):
+    code, _, err = desk.run("compare", NAME, "--arm", "nano", "--arm", "mini", "--prefer")
+    assert (code, f"`{NAME}` has no judge that could prefer an answer" in err) == (1, True)
+    assert "--prefer belongs to `compare`" in desk.run("eval", NAME, "--prefer")[2]
+
+
+def test_compare_is_a_command_of_its_own(desk):
+    code, out, _ = desk.run("compare", NAME, "--arm", "nano", "--arm", "flagship", "--json")
+    assert code == 0
+    assert json.loads(out)["verdict"] == "not worse"
+    assert desk.run("compare", "last", "--json")[1] == desk.run("eval", "compare", "last", "--json")[1]

@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -71,6 +72,28 @@ def test_two_versions_are_compared_by_their_outcomes(compare, old, new, code, wo
     assert f"what a call has cost: {means}" in out
 
 
+def moment(us):
+    return datetime.fromtimestamp(us / 1e6, UTC).isoformat()
+
+
+def test_two_times_are_compared_by_their_outcomes(compare):
+    """The calls of the versions were made one after the other: they stand for what was before and what came after."""
+    then = moment(NOW_US - 10**8 + 201)
+    code, out, _ = compare(
+        "--arm", f"until={then}", "--arm", f"since={then},until=0s", v1_0_0=(180, 200), v1_1_0=(100, 200)
+    )
+
+    assert code == 1
+    assert "180 of 200" in out
+    assert "100 of 200" in out
+    assert "old $0.000002 (mean of 199; of 1 it is not known), new $0.0000015 (mean of 199;" in out
+
+
+def test_times_belong_to_live_calls(compare):
+    code, _, err = compare("--arm", "until=1d", "--arm", "since=1d", "--outcome", "", v1_0_0=(1, 2))
+    assert (code, "`since` and `until` are of live calls" in err) == (1, True)
+
+
 def test_programs_get_everything(compare):
     arms = ("--arm", "prompt=1.0.0", "--arm", "prompt=1.1.0")
     code, out, _ = compare(*arms, "--json", v1_0_0=(180, 200), v1_1_0=(100, 200))
@@ -87,7 +110,10 @@ def test_programs_get_everything(compare):
     [
         (("--arm", "prompt=1.0.0"), 2, "--outcome compares two"),
         (("--arm", "prompt=1.0.0", "--arm", "prompt=9.9.9"), 1, "no source has reported `accepted`"),
-        (("--arm", "prompt=1.0.0", "--arm", "temperature=1"), 2, "told apart by version and model"),
+        (("--arm", "prompt=1.0.0", "--arm", "temperature=1"), 2, "told apart by version, model and time"),
+        (("--arm", "prompt=1.0.0", "--arm", "model=luna"), 2, "a call may be of both"),
+        (("--arm", "since=2d", "--arm", "since=1d"), 2, "a call may be of both"),
+        (("--arm", "until=1h", "--arm", "until=1d"), 2, "a call may be of both"),
     ],
 )
 def test_what_cannot_be_compared_is_said(compare, words, ends_with, message):

@@ -73,6 +73,29 @@ def test_cases_that_can_never_be_right_are_named(golden, desk):
     assert "(and 2 more)" in warned
 
 
+def test_what_is_wrong_with_every_case_is_told_five_times_and_counted(golden, desk):
+    desk.edit("golden.jsonl", '"variables": {"product"', '"variables": {"produkt"')
+
+    out = golden("lint", NAME)[1]
+    assert out.count("(unfit)") == 6
+    assert f"and 45 more of {NAME} (unfit); --json has them" in out
+    assert golden("lint", NAME, "--json")[1].count('"unfit"') == 50
+
+
+def test_where_there_is_no_golden_set_there_is_nothing_that_could_be_good(golden, desk):
+    for name in (NAME, "invoice-extraction"):
+        (desk.folder / "workloads" / name / "golden.jsonl").unlink()
+
+    code, out, err = golden("lint")
+    assert (code, out) == (0, "")
+    assert "no workload has a golden set yet; `headworks golden import WORKLOAD FILE --from csv` makes one" in err
+
+
+def test_a_set_that_is_large_enough_says_how_many_cases_would_have_done(golden, desk):
+    desk.edit("workload.yaml", "bar: 0.9 ", "bar: 0.6 ")
+    assert 5 < json.loads(golden("stats", NAME, "--json")[1])["needed_to_select"] < 50
+
+
 def test_a_broken_set_is_named_by_line(golden, desk):
     (desk.triage / "golden.jsonl").write_text("{\n")
 
@@ -97,6 +120,10 @@ def test_cases_are_imported_and_those_known_left_out(golden, desk, tmp_path):
     assert code == 0
     assert out.startswith("1 cases added to ")
     assert "1 were there already" in golden("import", NAME, str(table), "--from", "csv")[1]
+    assert f"Next: headworks golden lint {NAME}" in out
+    table.write_text(table.read_text().replace("other", "billing"))
+    err = golden("import", NAME, str(table), "--from", "csv")[2]
+    assert "1 of those that were there already expect something else in more.csv: the set was left as it is" in err
     case = json.loads((desk.triage / "golden.jsonl").read_text().splitlines()[-1])
     assert case["variables"] == {"ticket": "Hi there", "product": "Ledgerly", "plan": "pro"}
     assert case["expected"] == {"category": "other"}

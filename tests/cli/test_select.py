@@ -1,6 +1,10 @@
 """`headworks select`: the ladder of a real project on the simulator, whose tiers are of known quality."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -52,6 +56,24 @@ def test_the_cheapest_rung_that_is_good_enough_is_locked_with_its_evidence(selec
     assert found.evidence["chosen"] == chosen
     assert found.evidence["calls"] + found.evidence["calls_saved"] == 300
     assert (desk.folder / "workloads" / NAME / "decision.md").read_text() == out
+
+
+@pytest.mark.parametrize("words", [(), ("--against-best",)])
+def test_the_calls_that_the_record_names_are_those_that_were_made(select, desk, words):
+    """What every rung is asked to learn its price is among them, and what the best one is asked to be compared with."""
+    code, out, _ = select("--json", *words, nano=1.0, mini=1.0, flagship=1.0)
+    found = json.loads(out)
+    log = desk.folder / ".headworks" / "evals" / found["run"] / "log.jsonl"
+    entries = [json.loads(line) for line in log.read_text().splitlines() if '"answered"' in line]
+    asked = [entry["unit"][0] for entry in entries]
+
+    assert code == 0
+    assert found["calls"] == len(asked)
+    assert found["calls"] + found["calls_saved"] == 300
+    for arm, rung in enumerate(found["rungs"]):  # nano, mini, flagship: by their prices
+        assert rung.get("asked", 0) + rung.get("surplus", 0) == asked.count(arm) >= 10
+        costs = [entry["reply"]["cost_pico_usd"] for entry in entries if entry["unit"][0] == arm]
+        assert rung["cost_pico_usd"] == round(sum(costs) / len(costs))
 
 
 def test_calls_are_made_with_the_rung_that_was_locked(select, desk):
@@ -114,6 +136,28 @@ def test_a_cap_ends_it_with_a_word_and_no_lock(select, desk):
     assert locked(desk) is None
 
 
+def test_ctrl_c_says_that_nothing_is_lost(select, desk):
+    path = desk.folder / "headworks.yaml"
+    path.write_text(path.read_text().replace("pace: 0 #", "pace: 0.2 #"))
+    contract = desk.folder / "workloads" / NAME / "workload.yaml"
+    contract.write_text(contract.read_text().replace("bar: 0.95", "bar: 0.85"))
+    command = [sys.executable, "-m", "headworks", "select", NAME, "--concurrency", "2"]
+    process = subprocess.Popen(command, cwd=desk.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    due = time.monotonic() + 60
+    while time.monotonic() < due:
+        logs = list((desk.folder / ".headworks" / "evals").glob("*/log.jsonl"))
+        if logs and logs[0].read_bytes().count(b'"answered"') >= 3:
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert "stopped before there was a decision; what was answered is kept" in err
+    assert "Traceback" not in err
+    assert locked(desk) is None
+
+
 def test_a_set_that_is_too_small_to_compare_with_the_best_is_refused_too(select):
     code, _, err = select("--against-best", "--margin", "0.02", nano=1.0)
     assert code == 1
@@ -128,6 +172,18 @@ def test_a_rung_that_fails_a_case_that_must_pass_is_not_locked(select, desk):
 
     assert code == 0
     assert (found["chosen"], found["rungs"][0]["reason"]) == ("mini", "must pass")
+
+
+def test_a_case_that_is_there_twice_is_counted_once(select, desk):
+    golden = desk.folder / "workloads" / NAME / "golden.jsonl"
+    lines = golden.read_text().splitlines()
+    golden.write_text("\n".join([*lines[:50], *(line.replace('{"id": "', '{"id": "again-') for line in lines[:50])]))
+
+    assert "50 cases cannot defend a bar of 90%" in select(bar=0.9, nano=1.0)[2]
+
+
+def test_a_margin_without_anything_to_be_compared_with_is_refused(select):
+    assert "it belongs to --against-best" in select("--margin", "0.05")[2]
 
 
 def test_of_the_cases_of_a_cluster_one_is_counted(select, desk):

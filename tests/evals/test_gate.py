@@ -20,6 +20,7 @@ def cases(*, both=0, losses=0, wins=0, invalid=0, **of_losses):
     [
         ({"both": 50}, "not worse", "if it is worse, then by less than 10%, with an error of at most 5%"),
         ({"both": 46, "wins": 6}, "not worse", "better"),
+        ({"both": 4, "wins": 146}, "not worse", "better"),
         ({"both": 40, "losses": 10}, "worse", "right before and wrong now: 10, the other way round: 0"),
         ({"both": 99, "losses": 1, "must_pass": True}, "worse", "1 case that must pass does not"),
         ({"both": 10}, "too thin", "10 cases with 0 lost and 0 won show neither that it is worse nor that"),

@@ -1,5 +1,6 @@
 """The ladder: what it chooses, how often it is wrong, and how much it saves."""
 
+import re
 from collections import Counter
 from random import Random
 
@@ -352,7 +353,7 @@ def test_a_record_of_a_comparison_shows_its_interval_and_what_an_acceptable_answ
     assert ladder.decision.chosen == "nano"
     assert "or worse than the best by 10% or more" in record
     assert "better, " in record
-    assert "| 0.000001 | 0.000001 (0.000001 to 0.000001) |" in record
+    assert re.search(r"\| \$0\.00000100 \| \$0\.000001\d\d \(\$0\.000001\d\d to \$0\.000001\d\d\) \|", record)
     assert msgspec.json.decode(msgspec.json.encode(evidence_of(ladder.decision)), type=Decision) == ladder.decision
 
 

@@ -7,7 +7,7 @@ import pytest
 from headworks.evals.rendering import html_report, json_report, junit_report, latency, markdown_report, money
 from headworks.evals.reporting import make_report, percentile
 from headworks.evals.runs import CallError, Reply
-from headworks.evals.scorers import Combined, Score, Weighted
+from headworks.evals.scorers import Calibration, Combined, Score, Weighted
 
 from .conftest import LABEL, Model, numbered, reply
 
@@ -33,8 +33,8 @@ def reported(bench):
     def do(cases, model, *, arms=("nano",), **options):
         repeats = options.pop("repeats", 1)
         scorer = options.pop("scorer", LABEL)
-        gates = options.pop("gates", True)
-        with bench.create(cases, arms=arms, repeats=repeats, scorer=scorer, gates=gates) as folder:
+        fields = {name: options.pop(name) for name in ("gates", "calibration", "run") if name in options}
+        with bench.create(cases, arms=arms, repeats=repeats, scorer=scorer, **fields) as folder:
             bench.run(folder, model, scorer=scorer, **options)
             do.junit = "".join(junit_report(make_report(folder, Intervals()), folder))
             return make_report(folder, Intervals())
@@ -190,6 +190,23 @@ def test_what_may_not_decide_warns_and_its_cost_is_counted(reported):
     assert report.warnings == {"judge: is rude": 2}
     assert report.spent_pico_usd == 2_000_014
     assert "2 times a scorer that may not decide said: judge: is rude" in markdown_report(report)
+
+
+def test_the_errors_that_a_judge_is_known_to_make_are_taken_out(reported):
+    """It accepts 0.95 of what is good and 0.05 of what is not: 70 of 80 judged are about 92.1 %; 20 gave no answer."""
+    broken = {f"case_{n}": Reply(error=CallError("output_invalid", "breaks the schema")) for n in range(20)}
+    rejected = {f"case_{n}": "no" for n in range(20, 30)}
+    calibration = Calibration(40, 38, 40, 38)
+    report = reported(numbered(100), Model(says(**broken, **rejected)), calibration=calibration)
+
+    share, low, high = report.arms[0].corrected
+    assert report.arms[0].score == 0.7
+    assert share == pytest.approx(0.8 * (70 / 80 - 0.05) / 0.9)
+    assert low < 0.7 < share < high <= 0.8
+    assert "a judge decides, and errs: by what people said of it, about 73.3 % are good" in markdown_report(report)
+    assert reported(numbered(2), Model(), run="20261125-120000-ef01").arms[0].corrected is None
+    sure = reported(numbered(40), Model(), calibration=Calibration(40, 40, 40, 40), run="20261125-120000-ef02").arms[0]
+    assert sure.corrected == (1.0, pytest.approx(0.9119, abs=1e-3), 1.0)  # as for a share of 40 of 40
 
 
 def test_a_run_in_which_nothing_may_decide_says_so(reported):

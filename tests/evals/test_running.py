@@ -1,8 +1,10 @@
 import asyncio
+import gc
 import json
 import signal
 import subprocess
 import sys
+import threading
 import tracemalloc
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from headworks.errors import CommandError, HeadworksError, StorageError
 from headworks.evals.answer_cache import AnswerCache
+from headworks.evals.append_log import AppendLog
 from headworks.evals.plain_intervals import PlainIntervals
 from headworks.evals.reporting import make_report
 from headworks.evals.running import Limits, Runner
@@ -87,6 +90,27 @@ def test_a_provider_is_waited_for_as_long_as_it_says(bench):
         (result,) = folder.results()
     assert bench.waited == [7]
     assert (result.verdict, result.answered.attempts) == ("right", 2)
+
+
+def test_who_is_told_to_come_back_later_is_waited_for_and_not_forever(bench):
+    """A narrow limit and eight questions at once: each waits many turns, and none is invalid for it."""
+
+    def says(arm, case):
+        count = sum(name == case.id for _, name in model.asked)
+        if case.id == "case-0" and count > 9:
+            return "answer 0"
+        retry_after_s = {"case-0": 20.0, "case-1": 100.0, "case-2": 80_000.0}[case.id]
+        return Reply(error=CallError("rate_limit_exceeded", is_infrastructure=True, retry_after_s=retry_after_s))
+
+    model = Model(says)
+    with bench.create(numbered(3)) as folder:
+        bench.run(folder, model, attempts=4)
+        verdicts = {case: verdict for (_, case, _), verdict in bench.verdicts(folder).items()}
+
+    assert verdicts == {"case-0": "right", "case-1": "invalid", "case-2": "invalid"}
+    asked = [name for _, name in model.asked]
+    assert [asked.count(f"case-{n}") for n in range(3)] == [10, 10, 1]
+    assert max(bench.waited) == 30.0
 
 
 def test_a_case_that_takes_too_long_is_wrong_and_holds_nothing_up(bench):
@@ -489,3 +513,31 @@ def test_looks_at_another_part_do_not_wear_out_what_decides(bench):
 
     assert prompts_tried(bench.folder, "triage", digest, "test") == 0
     assert prompts_tried(bench.folder, "triage", digest, "dev") == 1
+
+
+def test_a_log_that_is_closed_while_the_disk_is_waited_for_leaves_nothing_untold(tmp_path, monkeypatch):
+    """Who waited was cancelled: Python would print what came of it on standard error."""
+    released, told = threading.Event(), []
+
+    def fsync(descriptor):
+        released.wait(10)
+        raise OSError(9, "Bad file descriptor")
+
+    monkeypatch.setattr("headworks.evals.append_log.os.fsync", fsync)
+
+    async def run():
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["message"]))
+        log = AppendLog(tmp_path / "log", is_writing=True)
+        log.append(b"{}")
+        waiting = asyncio.ensure_future(log.synced())
+        await asyncio.sleep(0)
+        syncing = log._syncing
+        waiting.cancel()
+        log.close()
+        released.set()
+        await asyncio.wait([waiting, syncing])
+        del waiting, syncing, log
+        gc.collect()
+
+    asyncio.run(run())
+    assert told == []

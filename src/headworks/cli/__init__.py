@@ -49,6 +49,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "prove": {
         "golden": "Check, count, import and export golden cases",
         "eval": "Run a golden set on models and prompts; gate changes in CI",
+        "compare": "Hold one model, prompt, run or stretch of live traffic against another",
         "select": "Find the cheapest model that is provably good enough",
         "migrate": "Find what can take the place of a model that is shut down",
     },
@@ -76,7 +77,7 @@ EXIT_CODES: dict[int, str] = {
     0: "done; where a command judges, the judgement is good",
     1: "something failed, is not there, or the judgement is bad; it was printed",
     2: "wrong usage: words or flags that mean nothing, alone or together; nothing was done",
-    3: "`eval --changed`, `eval compare` and `migrate`: the evidence is too thin to judge",
+    3: "`eval --changed`, `compare` and `migrate`: the evidence is too thin to judge",
     130: "stopped by Ctrl-C (`serve` and `simulate` end well by it, with 0)",
 }
 """What a command's exit code means, of every command."""

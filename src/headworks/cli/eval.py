@@ -5,7 +5,8 @@
   headworks eval compare RUN [RUN]          two runs, or the two arms of one, case by case; RUN:ARM names an arm
   headworks eval compare WORKLOAD --arm A --arm B
                                             two models or two versions of the prompt: B against A; --outcome NAME
-                                            goes by what was reported of their live calls, and asks no model
+                                            goes by what was reported of their live calls, and asks no model; these
+                                            may also be of two times: --arm until=MOMENT --arm since=MOMENT
   headworks eval show RUN                   look at a run again; --rescore with today's scorers, without any call
   headworks eval list [WORKLOAD]            the runs so far
 
@@ -48,7 +49,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions and their flags."""
     commands = parser.add_subparsers(dest="action", metavar="ACTION", title="actions")
     _run_arguments(_action(commands, "run", "Run a golden set, or what a change touches (the default action)"))
-    _compare_arguments(_action(commands, "compare", "Compare two runs, arms, models or versions, case by case"))
+    compare_arguments(_action(commands, "compare", "Compare two runs, arms, models or versions, case by case"))
     show = _action(commands, "show", "Look at a run again")
     show.add_argument(
         "run_id", nargs="?", default="", metavar="RUN", help="its id, its beginning, or `last`: the default"
@@ -90,20 +91,25 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
         "`train`); `dev` is for work on the prompt",
     )
     _report_arguments(parser)
+    parser.set_defaults(outcome="")
 
 
-def _compare_arguments(parser: argparse.ArgumentParser) -> None:
+def compare_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags of a comparison."""
     parser.add_argument(
         "run_id",
         nargs="?",
         default="",
-        metavar="RUN",
+        metavar="WORKLOAD | RUN",
         help="the older run: its id, its beginning, or `last`; RUN:ARM is an arm of it. With --arm, a workload",
     )
     parser.add_argument("other", nargs="?", default="", metavar="RUN", help="the newer run")
     _margin_argument(parser)
     _arm_argument(parser)
     parser.add_argument("--outcome", default="", metavar="NAME", help="compare by what became of live calls")
+    parser.add_argument(
+        "--prefer", action="store_true", help="have the judge of evals.yaml say which answers are better"
+    )
     _call_arguments(parser)
     parser.set_defaults(split="deciding")
 
@@ -146,18 +152,12 @@ def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
     from headworks.config import load
 
+    if options.action == "compare":
+        return run_comparison(options)
     if options.action == "run":
         _check_flags(options)
     project = load(options.config)
     match options.action:
-        case "compare" if options.outcome:
-            from headworks.cli.eval_live import run_live
-
-            return run_live(project, options)
-        case "compare":
-            from headworks.cli.eval_compare import run_compare
-
-            return run_compare(project, options)
         case "list":
             return _list(project, options)
         case "show":
@@ -168,6 +168,21 @@ def run(options: argparse.Namespace) -> int:
             return run_changed(project, options)
         case _:
             return _eval(project, options)
+
+
+def run_comparison(options: argparse.Namespace) -> int:
+    """Compare what `compare_arguments` declares; returns the exit code."""
+    from headworks.config import load
+
+    _check_live(options)
+    project = load(options.config)
+    if options.outcome:
+        from headworks.cli.eval_live import run_live
+
+        return run_live(project, options)
+    from headworks.cli.eval_compare import run_compare
+
+    return run_compare(project, options)
 
 
 def _check_flags(options: argparse.Namespace) -> None:
@@ -188,8 +203,19 @@ def _check_flags(options: argparse.Namespace) -> None:
         raise UsageError("--split belongs to a run of a workload: what is compared is what decides")
     if options.resume is not None and options.split != "deciding":
         raise UsageError("--resume goes on with the cases that the run has: leave --split out")
+    _check_live(options)
     if not options.what and not options.changed:
         raise UsageError("say a workload, or --changed; `headworks eval --help` lists what else there is")
+
+
+def _check_live(options: argparse.Namespace) -> None:
+    """Refuse times where no live calls are compared.
+
+    Raises:
+        UsageError: an arm has some.
+    """
+    if not options.outcome and any(arm.since_us or arm.until_us for arm in options.arm):
+        raise UsageError("`since` and `until` are of live calls: `headworks compare WORKLOAD --outcome NAME`")
 
 
 # -- run --------------------------------------------------------------------------------------------------------------

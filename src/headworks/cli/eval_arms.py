@@ -1,17 +1,23 @@
-"""What `--arm` says: `mini`, or `model=mini,prompt=1.2.0,temperature=0.2,retrieval=bm25,name=cool`."""
+"""What `--arm` says: `mini`, or `model=mini,prompt=1.2.0,temperature=0.2,retrieval=bm25,name=cool`.
+
+Of live calls, which are compared by their outcomes: `prompt=1.2.0`, `model=mini`, `since=2026-11-01,until=2026-11-08`.
+"""
 
 import argparse
+import time
 from collections.abc import Mapping
 
 import msgspec
 
+from headworks.cli.moments import moment
 from headworks.config.contract import OutputLimits
 from headworks.config.walk import suggestion
 
 PARAMETERS = ("temperature", "max_tokens", "reasoning_effort", "verbosity")
 """Of the contract's `output`: what an arm may change."""
 
-_KEYS = ("model", "prompt", "retrieval", "name", *PARAMETERS)
+_TIMES = ("since", "until")
+_KEYS = ("model", "prompt", "retrieval", "name", *PARAMETERS, *_TIMES)
 
 
 class ArmSpec(msgspec.Struct, frozen=True):
@@ -23,6 +29,7 @@ class ArmSpec(msgspec.Struct, frozen=True):
         name: as reports call it; "" for the model's.
         parameters: of the contract's `output`.
         retrieval: a way of evals.yaml by which each case is given a context; "" for what cases say themselves.
+        since_us, until_us: of live calls: when they began, from then on and before then; Unix time. None for no bound.
     """
 
     model: str = ""
@@ -30,6 +37,8 @@ class ArmSpec(msgspec.Struct, frozen=True):
     name: str = ""
     parameters: Mapping[str, object] = {}
     retrieval: str = ""
+    since_us: int | None = None
+    until_us: int | None = None
 
     def as_given(self) -> dict[str, object]:
         """What makes the same arm again, JSON values only."""
@@ -59,6 +68,7 @@ def arm_spec(text: str) -> ArmSpec:
         given.get("name", ""),
         {key: _parameter(key, given[key]) for key in PARAMETERS if key in given},
         given.get("retrieval", ""),
+        *(_moment_us(given.get(key)) for key in _TIMES),
     )
 
 
@@ -71,6 +81,10 @@ def arm_again(given: Mapping[str, object]) -> ArmSpec:
         {key: given[key] for key in PARAMETERS if key in given},
         str(given.get("retrieval", "")),
     )
+
+
+def _moment_us(text: str | None) -> int | None:
+    return None if text is None else round(moment(text, now=time.time, sign=-1) * 1e6)
 
 
 def _parameter(key: str, text: str) -> object:

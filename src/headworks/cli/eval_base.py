@@ -130,7 +130,9 @@ class _CommitBases:
         model = model_of_rung(self._project.config, rung)
         return Base(
             label=self.label,
-            source=None if model is None else ArmSource(before, ArmSpec(f"{model.provider}/{model.model}", name="old")),
+            source=None
+            if model is None
+            else ArmSource(before, ArmSpec(f"{model.provider}/{model.model}", name="old"), is_earlier=True),
             changed=tuple(_changed_files(before, workload)),
             missing="" if model is not None else f"`{rung}` was bound to no model",
             bar=before.contract.quality.bar,

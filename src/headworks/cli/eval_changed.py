@@ -4,7 +4,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -24,12 +24,13 @@ from headworks.cli.workloads import find_workload
 from headworks.config import LOCK_FILE, Project, Workload, load_workloads, read_lock
 from headworks.errors import CommandError, ConfigError, HeadworksError, StorageError
 from headworks.evals.gate import EXIT_CODES, Word
-from headworks.evals.golden import CaseReader, GoldenFile
+from headworks.evals.golden import CaseReader, GoldenFile, indexes_of, part_of
 from headworks.evals.pairing import Side
 from headworks.evals.plain_intervals import PlainIntervals
 from headworks.evals.reporting import make_report
 from headworks.evals.running import End
 from headworks.evals.runs import RunFolder, list_runs, read_manifest
+from headworks.evals.terms import most_invalid
 from headworks.evals.verdict_log import Verdict, keep_verdict
 
 _MOST_KEPT = 20
@@ -44,12 +45,22 @@ class Touched(msgspec.Struct, frozen=True, eq=False):
     Attributes:
         reasons: what has changed, for people.
         asks_alike: every request is the same as before.
+        unfit: the cases that the prompt does not take any more, with why; `unfit_before` those that only the base's
+            does not, of `cases` that decide.
     """
 
     workload: Workload
     base: Base
     reasons: tuple[str, ...]
     asks_alike: bool = False
+    unfit: Mapping[str, str] = {}
+    unfit_before: Mapping[str, str] = {}
+    cases: int = 0
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether the base can be asked nearly all of the cases."""
+        return len(self.unfit_before) <= most_invalid(self.cases)
 
 
 def run_changed(project: Project, options: argparse.Namespace) -> int:
@@ -112,7 +123,16 @@ def _look(project: Project, workload: Workload, base: Base) -> Touched | None:
         reasons.append(f"the provider's snapshot: {base.snapshot} -> {now}")
     if not reasons:
         return None
-    return Touched(workload, base, tuple(reasons), _asks_alike(arms, workload))
+    before, after, cases = _unfit(arms, workload)
+    return Touched(
+        workload,
+        base,
+        tuple(reasons),
+        _asks_alike(arms, workload),
+        unfit={case: why for case, why in after.items() if case not in before},
+        unfit_before={case: why for case, why in before.items() if case not in after},
+        cases=cases,
+    )
 
 
 def _without(error: HeadworksError, folder: Path) -> str:
@@ -141,6 +161,21 @@ def _asks_alike(arms: EvalArms, workload: Workload) -> bool:
     return all(arms.request_hash(old, found.case) == arms.request_hash(new, found.case) for found in CaseReader(golden))
 
 
+def _unfit(arms: EvalArms, workload: Workload) -> tuple[dict[str, str], dict[str, str], int]:
+    """The cases that decide and that the old prompt does not take, and the new one; and how many decide."""
+    golden = workload.files.golden
+    if golden is None:
+        return {}, {}, 0
+    old, new = dict[str, str](), dict[str, str]()
+    with GoldenFile(golden) as cases:
+        asked = indexes_of(cases, part_of(cases, "deciding"))
+        for case in (cases[index] for index in asked):
+            for arm, found in zip(arms.arms, (old, new), strict=True):
+                if why := arms.unfit(arm, case):
+                    found[case.id] = why
+    return old, new, len(asked)
+
+
 def _new(workload: Workload) -> ArmSource:
     return ArmSource(workload, ArmSpec(name="new"))
 
@@ -167,7 +202,9 @@ class _Examination:
             return no_comparison(workload.name, "too thin", "it has no golden set, so that nothing can be said")
         if base.missing:
             return no_comparison(workload.name, "too thin", base.missing)
-        if base.source is None:
+        if touched.unfit:
+            return self._refused()
+        if base.source is None or not touched.is_comparable:
             return self._run([_new(workload)], self._alone)
         if touched.asks_alike and base.snapshot:
             return self._against_snapshot()
@@ -192,13 +229,24 @@ class _Examination:
                 return no_comparison(self._touched.workload.name, "too thin", reason, run=folder.manifest.run)
             return conclude(folder)
 
-        return run_arms(self._project, self._touched.workload, sources, terms, concluded)
+        return run_arms(self._project, self._touched.workload, sources, terms, concluded, is_fit=True)
 
     def _paired(self, folder: RunFolder) -> Compared:
         return compare_sides(Side(folder, 0), Side(folder, 1), margin=self._options.margin)
 
+    def _refused(self) -> Compared:
+        """The prompt asks for other variables, and cases were left as they were: callers' requests will be refused."""
+        touched = self._touched
+        name, count = touched.workload.name, len(touched.unfit)
+        reason = (
+            f"{count:,} of {touched.cases:,} cases were taken before, and the prompt refuses them now. "
+            f"{next(iter(touched.unfit.values()))} Nothing was asked; `headworks golden lint {name}` names each"
+        )
+        return msgspec.structs.replace(no_comparison(name, "worse", reason), broken=tuple(touched.unfit))
+
     def _alone(self, folder: RunFolder) -> Compared:
-        """A workload without anything to be worse than: it is new, or what it asks is what it asked before."""
+        """A workload without anything to be worse than: it is new, what it asks is what it asked before, or it asks for
+        variables that its base did not have."""
         manifest = folder.manifest
         (arm,) = make_report(folder, PlainIntervals()).arms
         score = f"{arm.right:,} of {arm.right + arm.wrong:,} are right, {arm.invalid:,} invalid"
@@ -207,6 +255,13 @@ class _Examination:
             word, reason = "worse", f"cases that must pass do not; {score}"
         elif arm.is_void:
             word, reason = "too thin", f"{arm.invalid:,} answers are invalid: nobody knows"
+        elif not self._touched.is_comparable:
+            before = self._touched.unfit_before
+            reason = (
+                f"{len(before):,} cases cannot be asked of the prompt as it was, so that there is nothing to compare "
+                f"with. {next(iter(before.values()))} Now {score}, the bar is {manifest.bar:.0%}"
+            )
+            word = "worse" if arm.high is not None and arm.high < manifest.bar else "too thin"
         elif self._touched.base.source is not None:
             reason = f"every request is the same as before, so that nothing can have become worse; {score}"
         elif arm.high is not None and arm.high < manifest.bar:

@@ -4,9 +4,11 @@ import argparse
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+import msgspec
+
 from headworks.cli.eval_paired import Compared, compare_sides, no_comparison, print_compared
 from headworks.cli.eval_preparing import ArmSource
-from headworks.cli.eval_scoring import eval_folder
+from headworks.cli.eval_scoring import Scoring, check_judge, eval_folder
 from headworks.cli.eval_session import RunTerms, run_arms
 from headworks.cli.lines import json_line, no_golden_set, note
 from headworks.cli.parsing import UsageError
@@ -16,6 +18,7 @@ from headworks.config import Project, load_workloads
 from headworks.errors import CommandError
 from headworks.evals.gate import EXIT_CODES
 from headworks.evals.pairing import Side
+from headworks.evals.preferring import Preferences, prefer
 from headworks.evals.running import End
 from headworks.evals.runs import RunFolder, find_run, read_manifest, scores_file
 
@@ -28,6 +31,8 @@ _USAGE = (
 def run_compare(project: Project, options: argparse.Namespace) -> int:
     """Do it; returns the exit code, as `--changed` does."""
     first, second = options.run_id, options.other
+    if options.prefer and not options.arm:
+        raise CommandError("--prefer asks a judge about answers of a run that is made for it: WORKLOAD --arm A --arm B")
     if options.arm:
         found = _arms(project, first, options)
     elif not first:
@@ -59,10 +64,22 @@ def _arms(project: Project, name: str, options: argparse.Namespace) -> Compared:
                 note(reason, "eval")
                 raise KeyboardInterrupt
             return no_comparison(workload.name, "too thin", reason, run=run)
-        return compare_sides(Side(folder, 0), Side(folder, 1), margin=options.margin)
+        found = compare_sides(Side(folder, 0), Side(folder, 1), margin=options.margin)
+        return msgspec.structs.replace(found, preferences=preferences)
+
+    if options.prefer:
+        check_judge(workload)
+    preferences: Preferences | None = None
+
+    async def also(folder: RunFolder, scoring: Scoring) -> None:
+        nonlocal preferences
+        judge, timeout_s = scoring.judge(), scoring.settings.timeout_s
+        sides = Side(folder, 0), Side(folder, 1)
+        preferences = await prefer(judge, *sides, concurrency=options.concurrency, timeout_s=timeout_s)
 
     sources = [ArmSource(workload, spec) for spec in options.arm]
-    return run_arms(project, workload, sources, RunTerms.of(options), conclude)
+    terms = RunTerms.of(options)
+    return run_arms(project, workload, sources, terms, conclude, also=also if options.prefer else None)
 
 
 def _runs(project: Project, first: str, second: str, *, margin: float | None) -> Compared:

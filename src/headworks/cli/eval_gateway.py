@@ -29,6 +29,7 @@ from headworks.hull import Hull
 from headworks.library.mailbox import Mailbox
 from headworks.records.answers import read_answer
 from headworks.records.content import ContentVault
+from headworks.screening import has_not_judged
 from headworks.telemetry import Metrics
 from headworks.wheel import TimerWheel
 
@@ -36,12 +37,19 @@ _INFRASTRUCTURE = frozenset(
     {
         "upstream_unreachable", "upstream_broken", "upstream_rate_limited", "upstream_quota_exhausted",
         "upstream_overloaded", "upstream_error", "upstream_unauthorized", "upstream_model_gone", "gateway_stopping",
-        "journal_full",
+        "journal_full", "unknown_prompt_variable", "missing_prompt_variable", "invalid_prompt_variable",
+        "rules_failed",
     }
 )  # fmt: skip
-"""Codes of errors that say nothing of how good a model is with a prompt; that there is no such model is one of them."""
+"""Codes of errors that say nothing of how good a model is with a prompt: that there is no such model is one of them,
+and that a case does not fit the prompt, so that no model was asked."""
 
-_FINAL = frozenset({"upstream_quota_exhausted", "upstream_unauthorized", "upstream_model_gone"})
+_FINAL = frozenset(
+    {
+        "upstream_quota_exhausted", "upstream_unauthorized", "upstream_model_gone", "unknown_prompt_variable",
+        "missing_prompt_variable", "invalid_prompt_variable",
+    }
+)  # fmt: skip
 """Of these: what asking again does not mend."""
 
 _ANSWER_S = 600.0
@@ -104,7 +112,7 @@ class EvalGateway:
         """Ask a case of an arm, as a caller of the workload would. What goes wrong is in the reply."""
         body: dict[str, object] = {"model": served_name(self._workload, self._numbers[arm.name])}
         if arm.prompt_hash:
-            body["prompt"] = {"variables": case.variables}
+            body["prompt"] = {"variables": self._arms.variables_of(arm, case)}
         items = case.input_value()
         if items:
             body["input"] = items
@@ -249,11 +257,13 @@ def _error(status: int, headers: Mapping[str, str], body: bytes) -> CallError:
         said = msgspec.json.decode(body, type=_ErrorBody).error
     except (msgspec.DecodeError, UnicodeDecodeError):
         said = _ErrorFields()
-    code = said.code or f"http_{status}"
-    is_ours = status in (401, 404, 429) or status >= 500
-    is_infrastructure = code in _INFRASTRUCTURE or (code.startswith("http_") and is_ours) or status == 429
     reason = _REASON.search(said.message)
     words = reason[1] if reason is not None else said.message
+    code = said.code or f"http_{status}"
+    if code == "output_blocked" and has_not_judged(words):
+        code = "rules_failed"  # of a machine that is busy: that says nothing of the answer
+    is_ours = status in (401, 404, 429) or status >= 500
+    is_infrastructure = code in _INFRASTRUCTURE or (code.startswith("http_") and is_ours) or status == 429
     after = headers.get("retry-after", "")
     return CallError(
         code,

@@ -1,4 +1,4 @@
-"""`headworks eval compare WORKLOAD --outcome NAME`: two versions or models by what became of their live calls."""
+"""`headworks eval compare WORKLOAD --outcome NAME`: two versions, models or times by what became of live calls."""
 
 import argparse
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from headworks.evals.rendering import percent, score_with_interval
 from headworks.evals.statistics import Tally
 
 if TYPE_CHECKING:
-    from headworks.records import Figures, Store
+    from headworks.records import Figures, Span, Store
 
 _MARGIN = 0.05
 _GRAVITY: tuple[Word, ...] = ("not worse", "too thin", "worse")
@@ -33,6 +33,11 @@ def run_live(project: Project, options: argparse.Namespace) -> int:
     workload, arms = options.run_id, options.arm
     if len(arms) != 2 or not workload or options.other:
         raise UsageError("--outcome compares two: WORKLOAD --outcome NAME --arm prompt=1.0.0 --arm prompt=1.1.0")
+    if _may_overlap(project, arms[0], arms[1]):
+        raise UsageError(
+            "a call may be of both: give the arms two versions, two models, or times that do not overlap, such as "
+            "--arm until=2026-11-08 --arm since=2026-11-08"
+        )
     url = store_url(project)
     if not may_have_records(project.storage, url) or not catch_up(
         project.storage, url, report=lambda text: note(text, "eval")
@@ -71,18 +76,36 @@ def _wanted(project: Project, arm: ArmSpec) -> dict[str, str]:
     if arm.model:
         bound = model_of_rung(project.config, arm.model)
         wanted["model"] = arm.model if bound is None else bound.model
-    if not wanted or arm.parameters:
-        raise UsageError("live calls are told apart by version and model: --arm prompt=1.0.0 or --arm model=mini")
+    is_timed = arm.since_us is not None or arm.until_us is not None
+    if arm.parameters or arm.retrieval or not (wanted or is_timed):
+        raise UsageError(
+            "live calls are told apart by version, model and time: --arm prompt=1.0.0, --arm model=mini, or "
+            "--arm since=2026-11-01,until=2026-11-08"
+        )
     return wanted
+
+
+def _may_overlap(project: Project, first: ArmSpec, second: ArmSpec) -> bool:
+    """Whether a call could be of both arms: then they are not independent of one another."""
+    one, other = _wanted(project, first), _wanted(project, second)
+    if any(one[field] != other[field] for field in one.keys() & other.keys()):
+        return False
+    since = max(first.since_us or 0, second.since_us or 0)
+    until = [bound for bound in (first.until_us, second.until_us) if bound is not None]
+    return not until or since < min(until)
+
+
+def _span(arm: ArmSpec, workload: str) -> "Span":
+    from headworks.records import Span
+
+    return Span(arm.since_us, arm.until_us, workload)
 
 
 def _figures(store: "Store", project: Project, options: argparse.Namespace, arm: ArmSpec) -> "Figures | None":
     """What an arm's calls came to; None where there are none."""
-    from headworks.records import Span
-
     wanted = _wanted(project, arm)
     fields: Any = list(wanted)  # each a records.OutcomeDimension
-    found = store.figures(fields, Span(None, None, options.run_id))
+    found = store.figures(fields, _span(arm, options.run_id))
     return next((one for one in found if one.group == tuple(wanted.values())), None)
 
 
@@ -103,12 +126,10 @@ def _cost_as_json(found: "Figures | None") -> dict[str, object]:
 
 def _tallies(store: "Store", project: Project, options: argparse.Namespace, arm: ArmSpec) -> dict[str, Tally]:
     """By source, how many of an arm's calls were good."""
-    from headworks.records import Span
-
     wanted = _wanted(project, arm)
     fields: Any = list(wanted)  # each a records.OutcomeDimension
     found: dict[str, Tally] = {}
-    for one in store.tallies(fields, Span(None, None, options.run_id)):
+    for one in store.tallies(fields, _span(arm, options.run_id)):
         if one.kind == "boolean" and one.name == options.outcome and one.group == tuple(wanted.values()):
             found[one.source] = Tally(round(one.total), one.reports)
     return found

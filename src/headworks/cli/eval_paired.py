@@ -8,6 +8,7 @@ from headworks.cli.tables import GREEN, GREY, RED, YELLOW, Cell, Table, has_colo
 from headworks.evals.comparing import RELEASE_ALPHA
 from headworks.evals.gate import Judgement, Word, judge, usual_margin
 from headworks.evals.pairing import Bill, Pair, PartRow, Side, ValueRow, pair_up
+from headworks.evals.preferring import Preferences
 from headworks.evals.rendering import latency, money, percent
 
 _COLOURS: dict[Word, int] = {"not worse": GREEN, "worse": RED, "too thin": YELLOW}
@@ -45,6 +46,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
         broken: ids of the cases that are wrong now and were right, or that must pass.
         golden_hash: of the new arm's cases.
         counted: cases that the verdict goes by: of a cluster one.
+        preferences: what a judge likes better; None where none was asked.
     """
 
     workload: str
@@ -61,6 +63,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     broken: tuple[str, ...] = ()
     golden_hash: str = ""
     counted: int = 0
+    preferences: Preferences | None = None
 
     def as_json(self) -> dict[str, object]:
         """JSON values, for programs."""
@@ -127,9 +130,15 @@ def print_compared(compared: Compared) -> None:
         print()
         _print_parts(compared)
         if compared.counted < compared.parts[0].cases:
-            print(f"the verdict goes by {compared.counted:,} cases: of those of a cluster, one is counted")
+            print(
+                f"the verdict goes by {compared.counted:,} cases: of a cluster, and of those that ask the same, one "
+                "is counted"
+            )
         if compared.unpaired:
             print(f"{compared.unpaired:,} cases are not in both, or are asked otherwise: they are left out")
+    if compared.preferences is not None:
+        print()
+        print(plain(_preferred(compared.preferences)))
     for title, flipped, colour in (
         ("WRONG NOW, RIGHT BEFORE", compared.lost, RED),
         ("RIGHT NOW, WRONG BEFORE", compared.won, GREEN),
@@ -196,6 +205,19 @@ def _print_parts(compared: Compared) -> None:
         cells = [Cell(text) for text in ("value", *figures)]
         rows.append([*cells, Cell(f"{value.low:+.3f} to {value.high:+.3f}"), Cell(""), Cell("")])
     print("\n".join(table.lines(rows)))
+
+
+def _preferred(found: Preferences) -> str:
+    neither = found.pairs - found.old - found.new - found.failed
+    swayed = f" ({found.swayed:,} of them the one that stood first, or last)" if found.swayed else ""
+    failed = f"; of {found.failed:,} it said nothing that can be used" if found.failed else ""
+    change = (found.new - found.old) / max(1, found.pairs - found.failed)
+    return (
+        f"the judge {found.judge} prefers the new answer in {found.new:,} of {found.pairs:,} pairs, the old one in "
+        f"{found.old:,}, neither in {neither:,}{swayed}{failed}: {_points(change)} points, "
+        f"{_interval(*found.interval)} (p = {found.p_value:.2g}); each pair was shown in both orders, and this decides "
+        f"nothing; it cost {money(found.cost_pico_usd)}"
+    )
 
 
 def _print_flipped(title: str, flipped: Sequence[Flipped], colour: int) -> None:

@@ -15,7 +15,7 @@ from headworks.config import LOCK_FILE, Project, Workload, model_of_rung, read_l
 from headworks.config.contract import Retention
 from headworks.config.data import why_not_to
 from headworks.errors import CommandError, Refusal
-from headworks.evals.golden import GoldenCase
+from headworks.evals.golden import GoldenCase, GoldenFile, Wanted, indexes_of, part_of
 from headworks.evals.retrieval import Way, way_of
 from headworks.evals.runs import Arm
 from headworks.evals.scorers import read_settings as evals_settings
@@ -32,11 +32,13 @@ class ArmSource(msgspec.Struct, frozen=True, eq=False):
     Attributes:
         workload: as its folder has it, today or at another time.
         publication: a published version that goes before the folder's prompt; None for what `spec` says.
+        is_earlier: its prompt is of another time than the golden set: variables that it does not have are left out.
     """
 
     workload: Workload
     spec: ArmSpec
     publication: Publication | None = None
+    is_earlier: bool = False
 
 
 class EvalArms(msgspec.Struct, frozen=True, eq=False):
@@ -49,6 +51,7 @@ class EvalArms(msgspec.Struct, frozen=True, eq=False):
         sent_beside: likewise, the hash of everything that an answer depends on but prompt and case.
         ways: of finding contexts, by the name of the arm; their owner closes them.
         variable: of the prompt, which a context is the value of.
+        earlier: the names of arms whose prompts are of another time than the golden set.
     """
 
     arms: tuple[Arm, ...]
@@ -57,13 +60,33 @@ class EvalArms(msgspec.Struct, frozen=True, eq=False):
     sent_beside: Mapping[str, str]
     ways: Mapping[str, tuple[str, Way]] = {}
     variable: str = ""
+    earlier: frozenset[str] = frozenset()
+
+    def variables_of(self, arm: Arm, case: GoldenCase) -> Mapping[str, object]:
+        """What an arm's prompt is given of a case: all, or of an earlier prompt what it knows."""
+        prompt = self.prompts[arm.name]
+        if prompt is None or arm.name not in self.earlier:
+            return case.variables
+        return {name: value for name, value in case.variables.items() if name in prompt.variables}
+
+    def unfit(self, arm: Arm, case: GoldenCase) -> str:
+        """Why an arm's prompt does not take a case; "" where it does. Names variables, and no value."""
+        prompt = self.prompts[arm.name]
+        if prompt is None:
+            return ""
+        context = {self.variable: ""} if arm.name in self.ways else {}
+        try:
+            prompt.render({**self.variables_of(arm, case), **context}, marker=_ANY_MARKER)
+        except Refusal as error:
+            return error.message
+        return ""
 
     def request_hash(self, arm: Arm, case: GoldenCase) -> str:
         """What tells one request from another: equal where an arm is sent the same bytes for a case, whatever else has
         changed in the prompt's source."""
         prompt = self.prompts[arm.name]
         try:
-            rendered = "" if prompt is None else prompt.render(case.variables, marker=_ANY_MARKER).hash
+            rendered = "" if prompt is None else prompt.render(self.variables_of(arm, case), marker=_ANY_MARKER).hash
         except Refusal:
             return arm.identity  # it is refused, whenever it is asked
         return hashlib.sha256(f"{self.sent_beside[arm.name]} {rendered}".encode()).hexdigest()
@@ -167,7 +190,32 @@ def prepare_sources(project: Project, name: str, sources: Sequence[ArmSource], s
         sent_beside,
         ways,
         _variable(sources) if ways else "",
+        frozenset(
+            arm.name
+            for arm, source in zip(arms, sources, strict=True)
+            if source.is_earlier or source.publication is not None or source.spec.prompt != "folder"
+        ),
     )
+
+
+def check_fit(arms: EvalArms, workload: Workload, wanted: Wanted) -> None:
+    """Refuse cases that a prompt does not take: no model would be asked, and that says nothing of it.
+
+    Raises:
+        CommandError: there are such.
+    """
+    golden = workload.files.golden
+    assert golden is not None, "who runs has looked"
+    with GoldenFile(golden) as cases:
+        asked = indexes_of(cases, part_of(cases, wanted))
+        for arm in arms.arms:
+            unfit = [found for index in asked if (found := arms.unfit(arm, cases[index]))]
+            if unfit:
+                raise CommandError(
+                    f"{len(unfit):,} of {len(asked):,} cases do not fit the prompt of the arm `{arm.name}`, so that "
+                    f"nothing was asked. {unfit[0]} Mend the cases or the prompt: `headworks golden lint "
+                    f"{workload.name}` names those that do not fit the prompt of the folder"
+                )
 
 
 def served_name(workload: str, number: int) -> str:

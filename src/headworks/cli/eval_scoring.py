@@ -13,6 +13,7 @@ from headworks._version import __version__
 from headworks.cli.lines import note
 from headworks.compiled import read_file
 from headworks.config import Project, Workload
+from headworks.errors import CommandError
 from headworks.evals.answer_cache import AnswerCache
 from headworks.evals.golden import CaseReader, GoldenCase, GoldenFile, Wanted, indexes_of, part_of
 from headworks.evals.runs import Arm, Manifest, Reply, RunFolder
@@ -22,6 +23,7 @@ from headworks.evals.scorers import (
     Combined,
     EvalSettings,
     FoundScorer,
+    Judge,
     JudgeReply,
     Means,
     ScorerFactory,
@@ -72,6 +74,7 @@ class Scoring:
         self.settings: EvalSettings = read_settings(workload.folder)
         self.scorer: Combined
         self.schema_hash = self.rules_hash = ""
+        self.calibration: Calibration | None = None
 
     async def __aenter__(self) -> Self:
         workload, files = self._workload, self._workload.files
@@ -82,6 +85,7 @@ class Scoring:
         if files.rules is not None:
             self.rules_hash = hashlib.sha256(read_file(files.rules)).hexdigest()
             self._rules = RulesRunner(files.rules, workload.contract.validation.rules_timeout_s)
+        calibrations = await self._calibrations()
         means = Means(
             check_schema=None if schema is None else _checked_by(schema),
             schema_hash=self.schema_hash,
@@ -91,11 +95,21 @@ class Scoring:
             embed=self._vectors,
             load_local=_load_local,
             find=_installed,
-            calibrations=await self._calibrations(),
+            calibrations=calibrations,
         )
         expects = files.golden is not None and any(found.case.has_expected for found in CaseReader(files.golden))
         self.scorer = build_scorer(self.settings, workload.folder, means, expects=expects)
+        self.calibration = self._of_the_only_one(calibrations)
         return self
+
+    def judge(self) -> Judge:
+        """The workload's judge, the first of several: `check_judge` has looked.
+
+        Raises:
+            ConfigError: its rubric cannot be read.
+        """
+        given = next(one.judge for one in self.settings.scorers if one.judge is not None)
+        return judge_of(given, self._workload.folder, self._ask, may_gate=False)
 
     async def __aexit__(self, *_: object) -> None:
         if hasattr(self, "scorer"):
@@ -124,6 +138,14 @@ class Scoring:
             note(f"the judge {given.judge.model} {_shown(calibration)}" + (
                 f", and only warns: {shortcoming}" if shortcoming else ", and decides"), "eval")  # fmt: skip
         return found
+
+    def _of_the_only_one(self, calibrations: Mapping[str, Calibration]) -> Calibration | None:
+        """The judge's calibration, where the judge alone decides; None where something else does, or nothing."""
+        deciding = [one for one in self.settings.scorers if one.gates]
+        if not self.scorer.may_gate or len(deciding) != 1 or deciding[0].judge is None:
+            return None
+        judge = judge_of(deciding[0].judge, self._workload.folder, self._ask, may_gate=False)
+        return calibrations.get(calibration_key(judge))
 
     async def _run_rules(self, case: GoldenCase, answer: Answer) -> str:
         assert self._rules is not None, "it is passed on only where there is one"
@@ -166,6 +188,20 @@ class Scoring:
         vectors = await self._embed(model, texts)
         self._cache.put(key, Reply(answer=Answer(msgspec.json.encode(vectors).decode())))
         return vectors
+
+
+def check_judge(workload: Workload) -> None:
+    """See that a workload has a judge.
+
+    Raises:
+        CommandError: it has none.
+        ConfigError: its evals.yaml cannot be used.
+    """
+    if not any(one.judge is not None for one in read_settings(workload.folder).scorers):
+        raise CommandError(
+            f"`{workload.name}` has no judge that could prefer an answer: name one in evals.yaml beside its contract, "
+            "as a scorer; with `gates: false` it decides nothing"
+        )
 
 
 def eval_folder(storage: Path) -> Path:
@@ -241,6 +277,7 @@ def new_run(
             seed=seed,
             scorer=scoring.scorer.identity,
             gates=scoring.scorer.may_gate,
+            calibration=scoring.calibration,
             schema_hash=scoring.schema_hash,
             rules_hash=scoring.rules_hash,
             bar=workload.contract.quality.bar,

@@ -5,7 +5,7 @@ import asyncio
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from headworks.cli.eval_gateway import EvalGateway
-from headworks.cli.eval_preparing import ArmSource, EvalArms, prepare_sources
+from headworks.cli.eval_preparing import ArmSource, EvalArms, check_fit, prepare_sources
 from headworks.cli.eval_report import ProgressLine
 from headworks.cli.eval_retrieval import Retrieval
 from headworks.cli.eval_scoring import Scoring, eval_folder, new_run
@@ -66,19 +66,26 @@ def run_arms(
     conclude: Callable[[RunFolder, End], _Made],
     *,
     resumed: Path | None = None,
+    is_fit: bool = False,
+    also: Callable[[RunFolder, Scoring], Awaitable[None]] | None = None,
 ) -> _Made:
     """Run a workload's golden set on arms; gives what `conclude` makes of the run.
 
     Arguments:
         resumed: a run to go on with.
+        is_fit: who calls has looked whether the prompts take the cases, and what becomes of those that they do not.
+        also: what else is to be asked of models, once the run is complete.
 
     Raises:
-        CommandError: an arm cannot be asked, or the run that is to be gone on with was of other arms.
+        CommandError: an arm cannot be asked, a prompt does not take the cases, or the run that is to be gone on with
+            was of other arms.
     """
     project.storage.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="headworks-eval-") as state:
         arms = prepare_sources(project, workload.name, sources, Path(state))
-        return asyncio.run(_Session(project, workload, arms, terms, resumed).run(conclude))
+        if resumed is None and not is_fit:
+            check_fit(arms, workload, terms.split)
+        return asyncio.run(_Session(project, workload, arms, terms, resumed).run(conclude, also))
 
 
 def score_again(project: Project, workload: Workload, path: Path, *, concurrency: int = 8) -> str:
@@ -119,7 +126,11 @@ class _Session:
         self._terms = terms
         self._resumed = resumed
 
-    async def run(self, conclude: Callable[[RunFolder, End], _Made]) -> _Made:
+    async def run(
+        self,
+        conclude: Callable[[RunFolder, End], _Made],
+        also: Callable[[RunFolder, Scoring], Awaitable[None]] | None = None,
+    ) -> _Made:
         """Do it."""
         gateway = EvalGateway(self._arms, self._project, self._workload.name)
         kept = eval_folder(self._project.storage)
@@ -131,6 +142,8 @@ class _Session:
                     async with Retrieval(self._arms, folder) as retrieval:
                         await retrieval.gather(scoring.settings.retrieval, self._terms.concurrency)
                         end = await self._go_on(folder, scoring, gateway, cache, retrieval)
+                        if also is not None and end == "complete":
+                            await also(folder, scoring)
                     return conclude(folder, end)
 
     def _folder(self, scoring: Scoring, gateway: EvalGateway) -> RunFolder:

@@ -12,6 +12,7 @@ in which personal data is found. A person reads each, mends `expected`, and sets
 """
 
 import argparse
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,12 +22,17 @@ from headworks.cli.tables import RED, YELLOW, Cell, Table, has_colours, plain
 from headworks.errors import CommandError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from headworks.config import Project, Workload
     from headworks.evals.golden import GoldenFinding
     from headworks.evals.golden.importers import Imported
+    from headworks.evals.ladder import Terms
 
 SOURCES = ("promptfoo", "openai-evals", "csv", "calls", "candidates")
 CANDIDATES_FILE = "golden.candidates.jsonl"
+_MOST_TOLD = 5
+"""Of one kind of finding, on the terminal: what is wrong with every line is seen by the first."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,50 +95,80 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _lint(project: "Project", options: argparse.Namespace) -> int:
-    from headworks.cli.check_workloads import unfit_cases
     from headworks.cli.prompt_release import as_named
-    from headworks.cli.workloads import find_workload
-    from headworks.config import load_workloads
-    from headworks.errors import ConfigError, Problem
-    from headworks.evals.golden import GoldenFinding, lint_golden
-    from headworks.evals.plain_intervals import needed_cases
+    from headworks.errors import ConfigError
 
-    if options.workload:
-        workloads = [find_workload(project, options.workload)]
-        _golden_of(workloads[0])
-    else:
-        workloads = [one for one in load_workloads(project) if one.files.golden is not None]
+    workloads = _to_lint(project, options.workload)
     code = count = 0
     for workload in workloads:
-        path = _golden_of(workload)
         try:
-            findings = lint_golden(
-                path, bar=workload.contract.quality.bar, needed_cases=needed_cases, prompt=_prompt_of(workload)
-            )
-            unfit = unfit_cases(workload)
-            can_defend = not any(one.rule == "power" for one in findings)
-            findings = (*findings, *_too_few_to_choose(workload, can_defend=can_defend))
+            findings = _findings(workload)
         except ConfigError as error:
             code = 1
             for problem in error.problems:
                 note(str(as_named(workload, problem)), "golden")
             continue
-        for one in (*findings, *(GoldenFinding("unfit", case.line, case.message, weighs=True) for case in unfit)):
-            count += 1
-            code = 1 if one.weighs else code
-            problem = as_named(workload, Problem(str(path), one.line, 1 if one.line else 0, one.message))
-            if options.json:
-                shown = {"rule": one.rule, "line": one.line, "message": one.message, "weighs": one.weighs}
-                print(json_line({"workload": workload.name, "file": problem.file, **shown, "ids": one.ids}))
-                continue
+        count += len(findings)
+        code = 1 if any(one.weighs for one in findings) else code
+        _print_findings(workload, findings, is_json=options.json)
+    if workloads and not count and not code and not options.json:
+        print("nothing to mend")
+    return code
+
+
+def _to_lint(project: "Project", name: str | None) -> "Sequence[Workload]":
+    """The workload of this name, which must have a golden set; without a name those that have one."""
+    from headworks.cli.workloads import find_workload
+    from headworks.config import load_workloads
+
+    if name:
+        workload = find_workload(project, name)
+        _golden_of(workload)
+        return [workload]
+    every = load_workloads(project)
+    found = [one for one in every if one.files.golden is not None]
+    if not found:
+        whose = every[0].name if len(every) == 1 else "WORKLOAD"
+        text = (
+            f"no workload has a golden set yet; `headworks golden import {whose} FILE --from csv` makes one of a table"
+        )
+        note(text, "golden")
+    return found
+
+
+def _findings(workload: "Workload") -> "Sequence[GoldenFinding]":
+    """What is found in a workload's golden set. Raises ConfigError: it is none."""
+    from headworks.cli.check_workloads import unfit_cases
+    from headworks.evals.golden import GoldenFinding, lint_golden
+    from headworks.evals.plain_intervals import needed_cases
+
+    path, bar = _golden_of(workload), workload.contract.quality.bar
+    findings = lint_golden(path, bar=bar, needed_cases=needed_cases, prompt=_prompt_of(workload))
+    unfit = [GoldenFinding("unfit", case.line, case.message, weighs=True) for case in unfit_cases(workload)]
+    can_defend = not any(one.rule == "power" for one in findings)
+    return [*findings, *_too_few_to_choose(workload, can_defend=can_defend), *unfit]
+
+
+def _print_findings(workload: "Workload", findings: "Sequence[GoldenFinding]", *, is_json: bool) -> None:
+    from headworks.cli.prompt_release import as_named
+    from headworks.errors import Problem
+
+    path, told_of = _golden_of(workload), Counter[str]()
+    for one in findings:
+        told_of[one.rule] += 1
+        problem = as_named(workload, Problem(str(path), one.line, 1 if one.line else 0, one.message))
+        if is_json:
+            shown = {"rule": one.rule, "line": one.line, "message": one.message, "weighs": one.weighs}
+            print(json_line({"workload": workload.name, "file": problem.file, **shown, "ids": one.ids}))
+        elif told_of[one.rule] <= _MOST_TOLD:
             place = f"{problem.file}:{one.line}:" if one.line else f"{problem.file}:"
             severity = "problem" if one.weighs else "remark"
             if has_colours():
                 place, severity = f"\x1b[1m{place}\x1b[0m", f"\x1b[{RED if one.weighs else YELLOW}m{severity}\x1b[0m"
             print(f"{place} {severity}: {plain(one.message)} ({one.rule})")
-    if not count and not code and not options.json:
-        print("nothing to mend" if workloads else "no workload has a golden set: there is nothing to look at")
-    return code
+    for rule, found in told_of.items():
+        if found > _MOST_TOLD and not is_json:
+            print(f"and {found - _MOST_TOLD:,} more of {workload.name} ({rule}); --json has them")
 
 
 def _too_few_to_choose(workload: "Workload", *, can_defend: bool) -> "list[GoldenFinding]":
@@ -159,13 +195,22 @@ def _too_few_to_choose(workload: "Workload", *, can_defend: bool) -> "list[Golde
     return [GoldenFinding("power", 0, message, weighs=False)]
 
 
+def _needed_to_choose(terms: "Terms", rungs: int) -> int:
+    """The cases that a choice among so many rungs takes, whether there are fewer or more."""
+    import msgspec
+
+    from headworks.evals.ladder import cases_to_choose
+
+    needed = cases_to_choose(terms, rungs)
+    return needed if needed > terms.cases else cases_to_choose(msgspec.structs.replace(terms, cases=1), rungs)
+
+
 def _stats(project: "Project", options: argparse.Namespace) -> int:
     import msgspec
 
     from headworks.cli.select import rungs_of, terms_of
     from headworks.cli.workloads import find_workload
     from headworks.evals.golden import summarise
-    from headworks.evals.ladder import cases_to_choose
     from headworks.evals.plain_intervals import needed_cases
 
     workload = find_workload(project, options.workload)
@@ -173,7 +218,7 @@ def _stats(project: "Project", options: argparse.Namespace) -> int:
     bar = workload.contract.quality.bar
     rungs = len(rungs_of(workload))
     decides = any(part != "train" for part in found.splits)
-    to_choose = cases_to_choose(terms_of(workload), rungs) if rungs > 1 and 0 < bar < 1 and decides else 0
+    to_choose = _needed_to_choose(terms_of(workload), rungs) if rungs > 1 and 0 < bar < 1 and decides else 0
     if options.json:
         needed = {"needed": needed_cases(bar), "needed_to_select": to_choose}
         print(json_line({"workload": workload.name, **msgspec.to_builtins(found), **needed}))
@@ -223,10 +268,18 @@ def _import(project: "Project", options: argparse.Namespace) -> int:
     if found.scorer:
         note(f"such cases are scored with `scorers: [{found.scorer}]` in evals.yaml beside the contract", "golden")
     if options.json:
-        print(json_line({"file": str(path), "added": saved.added, "known": saved.known, "notes": found.notes}))
+        counted = {"added": saved.added, "known": saved.known, "differing": saved.differing}
+        print(json_line({"file": str(path), **counted, "notes": found.notes}))
     else:
         known = f", {saved.known:,} were there already" if saved.known else ""
         print(f"{saved.added:,} cases added to {plain(str(path))}{known}")
+        print(f"Next: headworks golden lint {workload.name}")
+    if saved.differing:
+        note(
+            f"{saved.differing:,} of those that were there already expect something else in "
+            f"{plain(options.file.name)}: the set was left as it is",
+            "golden",
+        )
     load_workloads(project)
     return 0
 

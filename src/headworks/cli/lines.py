@@ -22,6 +22,7 @@ def no_golden_set(workload: str) -> CommandError:
     """The error of a command that needs a workload's golden set, where there is none; says how to get one."""
     return CommandError(
         f"`{workload}` has no golden set: golden.jsonl beside its contract, a case a line, such as "
-        f'{{"id": "1", "input": "...", "expected": "..."}}; `headworks golden import {workload} FILE --from csv` '
-        "makes one"
+        f'{{"id": "1", "input": "...", "expected": "..."}}'
+        f"; `headworks golden import {workload} FILE --from csv` makes one of a "
+        "table, and others are read, too (`headworks golden --help`)"
     )

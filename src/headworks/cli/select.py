@@ -3,9 +3,9 @@
 The golden set is run on the cheapest rung first (cheapest by what calls really cost, reasoning included), and on the
 next only when that has failed. A rung passes when an exact test shows that its share of right answers is above the
 contract's `quality.bar`; it is left as soon as it cannot pass any more, and looked at three times on the way, so that a
-clear case takes few calls. Of the cases of a cluster, which are not independent, one is counted. A rung that gets a
-case wrong that must pass is left. All rungs together err with a probability of at most 5 %. A set that is too small for
-its bar is refused with how many cases it takes.
+clear case takes few calls. Of the cases of a cluster, and of those that ask the same, one is counted: the others are
+not independent. A rung that gets a case wrong that must pass is left. All rungs together err with a probability of at
+most 5 %. A set that is too small for its bar is refused with how many cases it takes.
 
 The decision goes into headworks.lock with its evidence, and into decision.md beside the contract, for who reviews it;
 running gateways take it over when they reload. Answers are kept: Ctrl-C, a crash or a cap costs nothing twice.
@@ -14,8 +14,10 @@ Exit code 1: no rung is good enough, or the result is void.
 
 import argparse
 import asyncio
+import signal
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +29,7 @@ from headworks.cli.lock_file import replace_file, write_lock
 from headworks.errors import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
     from headworks.cli.eval_gateway import EvalGateway
     from headworks.cli.eval_preparing import EvalArms
@@ -63,13 +65,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
     from headworks.cli.eval_arms import ArmSpec
-    from headworks.cli.eval_preparing import prepare_arms
+    from headworks.cli.eval_preparing import check_fit, prepare_arms
     from headworks.cli.eval_scoring import eval_folder
     from headworks.cli.workloads import find_workload
     from headworks.config import load
     from headworks.evals.answer_cache import AnswerCache
     from headworks.evals.ladder import check_power
 
+    if options.margin is not None and not options.against_best:
+        raise CommandError("--margin is about the comparison with the best rung: it belongs to --against-best")
     project = load(options.config)
     workload = find_workload(project, options.workload)
     rungs = rungs_of(workload)
@@ -83,9 +87,13 @@ def run(options: argparse.Namespace) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="headworks-select-") as state:
             arms = prepare_arms(project, workload, [ArmSpec(model=rung) for rung in rungs], Path(state))
+            check_fit(arms, workload, "deciding")
             return asyncio.run(_Selection(project, workload, arms, cache, terms, options).run())
     except KeyboardInterrupt:
-        note("stopped; what was answered is kept: the same command goes on from there", "select")
+        note(
+            "stopped before there was a decision; what was answered is kept: the same command goes on from there",
+            "select",
+        )
         raise
     finally:
         cache.close()
@@ -155,8 +163,34 @@ class _Selection:
                 seed=self._options.seed,
             )
             with folder:
-                decision = await self._climb(folder, self._runner(folder, scoring, gateway))
+                runner = self._runner(folder, scoring, gateway)
+                with self._interruptible(runner):
+                    decision = await self._climb(folder, runner)
                 return self._conclude(folder, decision)
+
+    @contextmanager
+    def _interruptible(self, runner: "Runner") -> "Iterator[None]":
+        """Ctrl-C finishes what is under way, so that it is not paid for in vain; again, it ends at once."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None, "it is run in a task"
+        has_begun_to_stop = False
+
+        def interrupted() -> None:
+            nonlocal has_begun_to_stop
+            if has_begun_to_stop:
+                task.cancel()
+                return
+            has_begun_to_stop = True
+            runner.stop()
+            note("finishing what is under way; Ctrl-C again ends at once", "select")
+
+        loop.add_signal_handler(signal.SIGINT, interrupted)
+        try:
+            yield
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
 
     def _runner(self, folder: "RunFolder", scoring: "Scoring", gateway: "EvalGateway") -> "Runner":
         from headworks.cli.eval_report import ProgressLine
@@ -185,8 +219,9 @@ class _Selection:
         others = set(folder.order).difference(counted)
         order = counted + [case for case in folder.order if case in others and folder.cases[case].must_pass]
         count = len(self._arms.arms)
-        await self._ask(runner, [Unit(arm, case, 0) for case in order[:_PROBES] for arm in range(count)])
-        costs = {arm: cost for arm in range(count) if (cost := _mean_cost(folder, arm)) is not None}
+        probes = [Unit(arm, case, 0) for case in order[:_PROBES] for arm in range(count)]
+        await self._ask(runner, probes)
+        costs = {arm: cost for arm in range(count) if (cost := _mean_cost(folder, arm, order[:_PROBES])) is not None}
         # A rung whose price nobody knows stays where the ladder has it.
         ranked = sorted(range(count), key=lambda arm: (costs.get(arm, -1) if len(costs) == count else arm, arm))
         reference = None
@@ -197,6 +232,7 @@ class _Selection:
             reference = [None if one == "invalid" else one == "right" for one in found]
         names = [self._arms.arms[arm].name for arm in ranked]
         arm_of = dict(zip(names, ranked, strict=True))
+        place_of = {case: place for place, case in enumerate(order)}
         ladder = Ladder(
             self._terms,
             names,
@@ -205,6 +241,9 @@ class _Selection:
             is_underpowered=self._options.underpowered and self._is_underpowered(count),
             must_pass=[place for place, case in enumerate(order) if folder.cases[case].must_pass],
         )
+        asked = probes if reference is None else [*probes, *(Unit(ranked[-1], case, 0) for case in counted)]
+        for unit in asked:  # and paid, whether the rung is tried or not
+            ladder.observe(self._arms.arms[unit.arm].name, place_of[unit.case], _outcome(folder, unit))
         while (wanted := ladder.wanted(self._options.concurrency)) is not None:
             rung, cases = wanted
             units = [Unit(arm_of[rung], order[case], 0) for case in cases]
@@ -212,7 +251,7 @@ class _Selection:
             for case, unit in zip(cases, units, strict=True):
                 ladder.observe(rung, case, _outcome(folder, unit))
         assert ladder.decision is not None, "nothing is wanted any more"
-        return ladder.decision
+        return _with_costs(ladder.decision, folder, arm_of, order)
 
     def _is_underpowered(self, rungs: int) -> bool:
         from headworks.evals.ladder import check_power
@@ -224,7 +263,10 @@ class _Selection:
         return False
 
     async def _ask(self, runner: "Runner", units: "list[Unit]") -> None:
-        if await runner.run(units) == "capped":
+        end = await runner.run(units)
+        if end == "stopped":
+            raise KeyboardInterrupt
+        if end == "capped":
             raise CommandError("the cap was reached before there was a decision; what was answered is kept")
 
     def _conclude(self, folder: "RunFolder", decision: "Decision") -> int:
@@ -298,14 +340,14 @@ class _Selection:
 
 
 def independent(cases: "GoldenFile", order: "Iterable[int]") -> list[int]:
-    """Of the cases in this order, those that stand alone, and the first of each cluster: what the ladder's tests may
-    count. Which one is the first goes by the run's seed."""
+    """Of the cases in this order, those that stand alone, and the first of each cluster, and of those that ask the
+    same: what the ladder's tests may count. Which one is the first goes by the run's seed."""
     found, seen = list[int](), set[str]()
     for index in order:
-        cluster = cases[index].cluster
-        if not cluster or cluster not in seen:
+        names = cases[index].belongs_to
+        if seen.isdisjoint(names):
             found.append(index)
-        seen.add(cluster)
+        seen.update(names)
     return found
 
 
@@ -314,16 +356,27 @@ def _outcome(folder: "RunFolder", unit: "Unit") -> "Outcome":
     return "invalid" if result is None else result.verdict
 
 
-def _mean_cost(folder: "RunFolder", arm: int) -> int | None:
-    """What a call of an arm costs on average, of those that were made; None where that is not known."""
+def _mean_cost(folder: "RunFolder", arm: int, cases: "Iterable[int]") -> int | None:
+    """What a call of an arm costs on average, by its answers to these cases; None where that is not known."""
     from headworks.evals.runs import Unit
 
     costs = []
-    for case in list(folder.order)[:_PROBES]:
+    for case in cases:
         answered = folder.answered(Unit(arm, case, 0))
         if answered is not None and answered.reply.cost_pico_usd is not None:
             costs.append(answered.reply.cost_pico_usd)
     return round(sum(costs) / len(costs)) if costs else None
+
+
+def _with_costs(
+    decision: "Decision", folder: "RunFolder", arm_of: "Mapping[str, int]", order: "list[int]"
+) -> "Decision":
+    """With what a call of each rung has cost by all that it was asked, and not only by what put the rungs in order."""
+    rungs = [
+        msgspec.structs.replace(one, cost_pico_usd=_mean_cost(folder, arm_of[one.rung], order))
+        for one in decision.rungs
+    ]
+    return msgspec.structs.replace(decision, rungs=tuple(rungs))
 
 
 def _snapshot(folder: "RunFolder", rung: str) -> str:

@@ -10,6 +10,12 @@ from headworks.errors import StorageError
 _PIECE_BYTES = 1 << 20
 
 
+def _taken(done: asyncio.Future[None]) -> None:
+    """Take what came of it, so that nobody is told of what nobody waits for."""
+    if not done.cancelled():
+        done.exception()
+
+
 class AppendLog:
     """Appends lines and reads single ones again. For one writer.
 
@@ -63,6 +69,7 @@ class AppendLog:
         while self._durable < mine:
             if self._syncing is None:
                 self._syncing = asyncio.ensure_future(self._sync())
+                self._syncing.add_done_callback(_taken)  # who waits may be gone, and the file closed
             await asyncio.shield(self._syncing)
 
     def line_at(self, at: int) -> bytes:

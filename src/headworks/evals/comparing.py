@@ -18,7 +18,7 @@ from headworks.evals.statistics import (
     clopper_pearson,
     exact_bound,
     fisher_exact,
-    is_as_good,
+    is_shown_as_good,
     mcnemar_exact,
     mcnemar_midp,
     newcombe_interval,
@@ -170,7 +170,9 @@ def gate_release(cases: Sequence[Case], *, margin: float, alpha: float = RELEASE
     change = gate_change(cases)
     counts = change.counts
     bound = exact_bound(counts.cases, margin, alpha) if counts.cases else math.inf
-    is_shown = bool(counts.cases) and is_as_good(counts.losses, counts.wins, counts.cases, margin=margin, bound=bound)
+    is_shown = bool(counts.cases) and is_shown_as_good(
+        counts.losses, counts.wins, counts.cases, margin=margin, alpha=alpha
+    )
     found: list[tuple[Block, bool]] = [(block, True) for block in change.blocks]
     found.append(("not shown to be as good", not is_shown))
     verdict = _verdict(counts, found, must_pass=change.must_pass, broken=change.broken)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from headworks.evals.amounts import money
 from headworks.evals.statistics import wilson
 from headworks.evals.terms import Decision, RungResult
 
@@ -29,7 +30,7 @@ def render_record(workload: str, decision: Decision, facts: Iterable[tuple[str, 
         "",
         _promise(decision),
         "",
-        "| rung | verdict | right | 95 % (exact) | on average | against the best | $ a call | $ an acceptable answer |",
+        "| rung | verdict | right | 95 % (exact) | on average | against the best | a call | an acceptable answer |",
         "|---|---|---|---|---|---|---|---|",
         *("| " + " | ".join(_row(one)) + " |" for one in decision.rungs),
     ]
@@ -74,7 +75,7 @@ def _promise(decision: Decision) -> str:
 def _row(one: RungResult) -> Iterable[str]:
     verdict = one.verdict + (f" ({one.reason})" if one.reason else "")
     if not one.valid:
-        return (one.rung, verdict, "", "", "", "", _usd(one.cost_pico_usd), "")
+        return (one.rung, verdict, "", "", "", "", money(one.cost_pico_usd), "")
     low, high = wilson(one.right, one.valid)
     compared = ""
     if one.score is not None and one.difference is not None:
@@ -90,7 +91,7 @@ def _row(one: RungResult) -> Iterable[str]:
         f"{one.interval[0]:.1%} to {one.interval[1]:.1%}",
         f"{low:.1%} to {high:.1%}",
         compared,
-        _usd(one.cost_pico_usd),
+        money(one.cost_pico_usd),
         _usd_acceptable(one),
     )
 
@@ -100,7 +101,7 @@ def _usd_acceptable(one: RungResult) -> str:
     if one.cost_pico_usd is None or not one.right:
         return ""
     least, most = (one.cost_pico_usd / share for share in reversed(one.interval))
-    return f"{_usd(round(one.cost_pico_usd * one.valid / one.right))} ({_usd(round(least))} to {_usd(round(most))})"
+    return f"{money(round(one.cost_pico_usd * one.valid / one.right))} ({money(round(least))} to {money(round(most))})"
 
 
 def _looks(decision: Decision) -> list[str]:
@@ -133,7 +134,3 @@ def _ways_out(decision: Decision) -> list[str]:
     if not decision.chosen and not lines:
         lines = ["- More cases would not: no rung was right more often than the bar asks."]
     return ["", "What would change the answer:", "", *lines] if lines else []
-
-
-def _usd(pico: int | None) -> str:
-    return "" if pico is None else f"{pico / 1e12:.6f}"

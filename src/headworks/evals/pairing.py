@@ -49,8 +49,8 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Pair(msgspec.Struct, frozen=True):
-    """A case with what both arms made of it. `is_counted` holds for one case of each cluster: others of it are not
-    independent."""
+    """A case with what both arms made of it. `is_counted` holds for one case of each cluster, and of those that ask the
+    same: others are not independent."""
 
     case_id: str
     must_pass: bool
@@ -198,8 +198,8 @@ def pair_up(old: Side, new: Side) -> Pairing:
         if not results or not earlier:
             unpaired += 1
             continue
-        is_counted = not case.cluster or case.cluster not in clusters
-        clusters.add(case.cluster)
+        is_counted = clusters.isdisjoint(case.belongs_to)
+        clusters |= case.belongs_to
         pairs[place] = Pair(case.id, case.must_pass, _seen(earlier), _seen(results), is_counted)
         paired_old += earlier
         paired_new += results

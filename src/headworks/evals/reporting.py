@@ -15,6 +15,8 @@ import msgspec
 
 from headworks.evals.golden.likeness import asked_text
 from headworks.evals.runs import Arm, Manifest, Result, RunFolder, Unit, Verdict
+from headworks.evals.scorers import Calibration
+from headworks.evals.statistics import JudgeLabels, clopper_pearson, rogan_gladen
 
 VOID_SHARE = 0.02
 """From this share of invalid answers on, a run says too little of its arms (evals reference, 2.7)."""
@@ -58,6 +60,8 @@ class ArmReport(msgspec.Struct, frozen=True, kw_only=True):
         cost_per_call_pico_usd: of one.
         cost_per_right_pico_usd: all of it, for each answer that is right.
         p50_ms, p95_ms: of the time to the whole answer.
+        corrected: where a judge alone decides, the share of right answers with the judge's known errors taken out, and
+            its 95 % interval; None where something else decides, and with repeats or clusters.
         flicker: of the cases with several decided answers, the share that is right only sometimes; None without
             repeats.
         must_pass_failed: ids of cases that must pass and have a wrong answer.
@@ -88,6 +92,7 @@ class ArmReport(msgspec.Struct, frozen=True, kw_only=True):
     slices: tuple[Slice, ...]
     must_pass_failed: tuple[str, ...]
     is_void: bool
+    corrected: tuple[float, float, float] | None = None
 
 
 class ShownAnswer(msgspec.Struct, frozen=True):
@@ -222,7 +227,13 @@ def make_report(folder: RunFolder, intervals: Intervals, *, most_failing: int = 
         answered=answered,
         spent_pico_usd=folder.spent_pico_usd,
         lost=folder.lost,
-        arms=tuple(_arm_report(tally, groups, tags) for tally in tallies),
+        arms=tuple(
+            msgspec.structs.replace(
+                _arm_report(tally, groups, tags),
+                corrected=_corrected(tally, manifest.calibration) if groups.is_plain else None,
+            )
+            for tally in tallies
+        ),
         failing=tuple(failing_case(folder, index) for index in failing[:most_failing]),
         failing_count=len(failing),
         warnings=dict(warnings.most_common(20)),
@@ -270,7 +281,7 @@ class _Groups:
     """Cases as independent groups: clusters, and those that stand alone."""
 
     def __init__(self, manifest: Manifest, clusters: "Mapping[str, array[int]]", intervals: Intervals) -> None:
-        self._is_plain = manifest.repeats == 1 and not any(len(one) > 1 for one in clusters.values())
+        self.is_plain = manifest.repeats == 1 and not any(len(one) > 1 for one in clusters.values())
         self._cluster_of = {index: name for name, indexes in clusters.items() for index in indexes}
         self._intervals = intervals
 
@@ -280,7 +291,7 @@ class _Groups:
         if not shares:
             return None
         score = sum(share for _, share in shares) / len(shares)
-        if self._is_plain:
+        if self.is_plain:
             low, high = self._intervals.share(sum(int(share) for _, share in shares), len(shares))
             return len(shares), score, low, high
         grouped: dict[object, list[float]] = {}
@@ -328,6 +339,31 @@ def _arm_report(tally: _Tally, groups: _Groups, tags: "Mapping[str, array[int]]"
         must_pass_failed=tuple(tally.must_pass_failed),
         is_void=invalid > VOID_SHARE * (decided + invalid),
     )
+
+
+def _corrected(tally: _Tally, calibration: Calibration | None) -> tuple[float, float, float] | None:
+    """The share of right answers, with the errors that the judge is known to make taken out (`rogan_gladen`). What is
+    no answer was not judged, and is wrong for certain."""
+    right, wrong, invalid = (tally.verdicts[verdict] for verdict in ("right", "wrong", "invalid"))
+    unanswered = sum(tally.errors.values()) - (invalid - tally.failed_scoring)
+    judged = right + wrong - unanswered
+    if calibration is None or judged <= 0:
+        return None
+    labels = JudgeLabels(
+        acceptable=calibration.acceptable,
+        accepted=calibration.agreed_acceptable,
+        unacceptable=calibration.unacceptable,
+        rejected=calibration.agreed_unacceptable,
+    )
+    try:
+        found = rogan_gladen(right, judged, labels)
+    except ValueError:
+        return None  # it is no better than chance, and decides nothing
+    # A judge that errs makes nothing more certain than it would be with one that does not.
+    skill = labels.sensitivity + labels.specificity - 1.0
+    low, high = ((share + labels.specificity - 1.0) / skill for share in clopper_pearson(right, judged))
+    part = judged / (right + wrong)
+    return part * found.value, part * max(0.0, min(found.low, low)), part * min(1.0, max(found.high, high))
 
 
 def _differs(index: int, tallies: Sequence[_Tally]) -> bool:

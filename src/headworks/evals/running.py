@@ -28,6 +28,9 @@ FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0
 """Between attempts: doubled each time, or as long as the provider says (as the OpenAI SDK, 2026-11, but for longer)."""
 
+LONGEST_SLOWDOWN_S = 900.0
+"""Who is told to come back later does so, for as long as this in all: that is no failure, but a limit that is kept."""
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """The bounds of a run.
@@ -35,7 +38,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         concurrency: questions under way at once.
         timeout_s: seconds for one attempt, and for the scoring of one answer.
-        attempts: how often a question is asked where infrastructure fails.
+        attempts: how often a question is asked where infrastructure fails; to be told to come back later is none of
+            these.
         cap_usd: what the whole run may cost, what earlier parts of it cost included; None for no bound.
     """
 
@@ -176,18 +180,21 @@ class Runner:
 
     async def _attempts(self, arm: Arm, case: GoldenCase) -> tuple[Reply, int]:
         """The reply to the last attempt, with what all of them cost, and how many there were."""
-        cost, delay_s = 0, FIRST_DELAY_S
-        attempt = 1
+        cost, delay_s, slowdown_s = 0, FIRST_DELAY_S, 0.0
+        attempts = failures = 0
         while True:
             reply = await self._attempt(arm, case)
+            attempts += 1
             cost += reply.cost_pico_usd or 0
-            if not _may_retry(reply) or attempt >= self._limits.attempts or self._is_stopping:
-                known = reply.cost_pico_usd is not None or cost
-                return msgspec.structs.replace(reply, cost_pico_usd=cost if known else None), attempt
             asked_s = reply.error.retry_after_s if reply.error is not None else None
+            failures += asked_s is None
+            slowdown_s += 0.0 if asked_s is None else reply.latency_ms / 1000 + max(delay_s, asked_s)
+            is_over = failures >= self._limits.attempts or slowdown_s > LONGEST_SLOWDOWN_S
+            if not _may_retry(reply) or is_over or self._is_stopping:
+                known = reply.cost_pico_usd is not None or cost
+                return msgspec.structs.replace(reply, cost_pico_usd=cost if known else None), attempts
             await self._sleep(min(LONGEST_DELAY_S, max(delay_s, asked_s or 0.0)))
             delay_s = min(LONGEST_DELAY_S, delay_s * 2)
-            attempt += 1
 
     async def _attempt(self, arm: Arm, case: GoldenCase) -> Reply:
         assert self._ask is not None, "who asks has looked"

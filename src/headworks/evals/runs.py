@@ -26,7 +26,7 @@ from headworks.calls import NO_USAGE, Usage
 from headworks.errors import CommandError, StorageError
 from headworks.evals.append_log import AppendLog
 from headworks.evals.golden import GoldenCase, GoldenFile, indexes_of
-from headworks.evals.scorers import Answer, Score
+from headworks.evals.scorers import Answer, Calibration, Score
 
 RUN_FILE = "run.json"
 GOLDEN_COPY = "golden.jsonl"
@@ -67,6 +67,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         order: how cases are ordered: by the hash of seed and id.
         scorer: the identity of the scorer that the run was made with.
         gates: whether that scorer may decide; if not, the result is to be looked at and nothing more.
+        calibration: of the judge, where it alone decides; None where something else does.
         bar: the share that must be right, from the contract.
         versions: of Headworks and of the price table.
     """
@@ -88,6 +89,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bar: float = 0.9
     versions: Mapping[str, str] = {}
     split: str = ""
+    calibration: Calibration | None = None
 
 
 class CallError(msgspec.Struct, frozen=True, omit_defaults=True):

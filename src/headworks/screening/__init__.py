@@ -35,6 +35,7 @@ from headworks.screening.output import (
     Verdict,
     check_answers,
     check_rules,
+    has_not_judged,
     repair_message,
     strict_problems,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "approval_hash",
     "check_answers",
     "check_rules",
+    "has_not_judged",
     "held_state",
     "repair_message",
     "strict_problems",

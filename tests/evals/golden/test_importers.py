@@ -102,8 +102,43 @@ def test_tests_in_a_file_beside_the_configuration_are_read_and_no_other(write):
 
     found = read_promptfoo(write("c.yaml", "tests:\n  - file://tests.csv\n  - file://more.jsonl\n"))
     assert [case.expected_value() for case in found.cases] == ["one", "two"]
+    write("list.yaml", "- vars: {x: '3'}\n  assert: [{type: equals, value: three}]\n")
+    common = "defaultTest: {vars: {lang: en}, assert: [{type: contains, value: e}]}\n"
+    found = read_promptfoo(write("c.yaml", common + "tests: [file://tests.csv, file://more.jsonl, file://list.yaml]\n"))
+    assert [case.variables for case in found.cases] == [{"lang": "en", "x": str(n)} for n in (1, 2, 3)]
+    assert [case.expected_value()[0] for case in found.cases] == ["e", "e", "e"]
     with pytest.raises(ConfigError, match=r"c\.yaml:2:1: expected tests, or a CSV"):
         read_promptfoo(write("c.yaml", "tests:\n  - file:///etc/passwd\n"))
+
+
+def test_tests_named_by_a_pattern_are_read_in_the_order_of_their_names(write, tmp_path):
+    (tmp_path / "t").mkdir()
+    for name in ("b", "a"):
+        (tmp_path / "t" / f"{name}.yaml").write_text(
+            f"- vars: {{x: {name}}}\n  assert: [{{type: equals, value: {name}}}]\n"
+        )
+
+    found = read_promptfoo(write("c.yaml", "tests: file://t/*.yaml\n"))
+    assert [case.expected_value() for case in found.cases] == ["a", "b"]
+    for pattern in ("/etc/*.yaml", "../*.yaml", "none/*.yaml"):
+        with pytest.raises(ConfigError, match="below this one's folder"):
+            read_promptfoo(write("c.yaml", f"tests: file://{pattern}\n"))
+
+
+def test_what_stands_in_other_files_is_read_or_asked_for_and_never_dropped(write):
+    write("right.txt", "yes\n")
+    test = "tests: [{vars: {x: 'is {{y}}'}, assert: [{type: equals, value: file://right.txt}]}]\n"
+
+    found = read_promptfoo(write("c.yaml", test))
+    assert found.cases[0].expected_value() == "yes"
+    assert found.notes == ("1 cases have templates (`{{ ... }}`) in their variables, which stay as they are written",)
+    for text, message in (
+        ("tests: [{vars: file://v.yaml}]", "`vars` names a file"),
+        ("defaultTest: file://d.yaml\ntests: [{vars: {x: 1}}]", "`defaultTest` names a file"),
+        ("tests: [{vars: {x: 1}, assert: [{type: equals, value: file:///etc/passwd}]}]", "`equals` names a file that"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            read_promptfoo(write("c.yaml", text))
 
 
 def test_what_is_no_promptfoo_configuration_is_named_by_line(write):
@@ -185,6 +220,13 @@ def test_a_tables_columns_are_variables_but_for_those_that_mean_something(write)
     assert (found.cases[0].tags, found.cases[0].cluster) == (("x", "y"), "doc")
 
 
+@pytest.mark.parametrize("divider", [",", ";", "\t"])
+def test_cells_are_divided_as_the_head_line_has_it(write, divider):
+    """Other dividers within cells are text."""
+    table = divider.join(("q", "expected")) + "\n" + divider.join(('"a, b; c\td"', "x")) + "\n"
+    assert shown(read_csv(write("t.csv", table))) == [("row-0001", {"q": "a, b; c\td"}, "x")]
+
+
 def test_columns_can_be_named_and_must_be_there(write):
     path = write("t.csv", "q,a\nHi,greeting\n")
 
@@ -194,9 +236,18 @@ def test_columns_can_be_named_and_must_be_there(write):
         read_csv(path, Columns(expected="label"))
 
 
+def test_a_table_that_does_not_say_what_is_right_is_asked_which_column_does(write):
+    path = write("t.csv", "ticket,label\nHi,greeting\n")
+
+    with pytest.raises(ConfigError, match=r"no column is called `expected`: say with --expected .* `ticket`, `label`"):
+        read_csv(path)
+    (case,) = read_csv(path, Columns(expected="")).cases
+    assert not case.has_expected
+
+
 def test_a_row_that_does_not_fit_its_head_is_named(write):
     with pytest.raises(ConfigError, match=r"t\.csv:3:1: has 3 cells, and the head line names 2"):
-        read_csv(write("t.csv", "q,a\n1,2\n1,2,3\n"))
+        read_csv(write("t.csv", "q,expected\n1,2\n1,2,3\n"))
 
 
 # -- calls ------------------------------------------------------------------------------------------------------------
@@ -253,6 +304,15 @@ def test_cases_are_added_once_and_the_file_is_replaced_at_once(write, tmp_path):
     assert (second.added, second.known) == (1, 1)
     assert [case.id for case in read_cases(path)] == ["row-0001", "row-0002"]
     assert [file.name for file in tmp_path.iterdir()] == ["t.csv", "golden.jsonl"] or len(list(tmp_path.iterdir())) == 2
+
+
+def test_cases_that_are_there_with_another_answer_are_counted_and_left_as_they_are(write, tmp_path):
+    path = tmp_path / "golden.jsonl"
+    save_cases(path, read_csv(write("t.csv", "q,expected\nHi,x\nBye,y\n")).cases)
+
+    saved = save_cases(path, read_csv(write("t.csv", "q,expected\nHi,x\nBye,z\nBye,z\n")).cases)
+    assert (saved.added, saved.known, saved.differing) == (0, 3, 2)
+    assert [case.expected_value() for case in read_cases(path)] == ["x", "y"]
 
 
 def test_an_id_that_another_case_has_is_refused_and_nothing_written(write, tmp_path, golden):

@@ -30,6 +30,23 @@ def test_the_same_question_twice_counts_twice_and_is_found(golden):
     assert lint(path) == [("duplicate", 2, True)]
 
 
+def test_a_remark_on_every_line_hides_no_problem(golden):
+    cases = [{"id": str(n), "input": f"{n} is what it is about"} for n in range(250)]
+    found = lint(golden(*cases, {"id": "again", "input": "7 is what it is about"}))
+
+    assert ("duplicate", 251, True) in found
+    assert len([one for one in found if one[0] == "no-expected"]) == 200
+
+
+def test_cases_of_one_cluster_may_be_alike_and_are_one_to_what_a_set_can_defend(golden):
+    cases = [{"id": str(n), "input": f"{LONG} {n}", "expected": 1, "cluster": "c"} for n in range(40)]
+    (found,) = lint_golden(golden(*cases), bar=0.9, needed_cases=lambda bar: 36)
+
+    assert found.message == (
+        "this set has 40 cases in 1 independent groups and cannot defend a bar of 0.90; it needs n >= 36"
+    )
+
+
 def test_the_same_question_with_two_answers_is_a_contradiction(golden):
     path = golden({"id": "a", "input": "Hi", "expected": 1}, {"id": "b", "input": "Hi", "expected": 2})
 

@@ -143,6 +143,18 @@ def test_an_uncalibrated_judge_may_only_warn(judged):
     assert judged(alone, "yes").is_acceptable is False
 
 
+def test_a_judge_that_only_warns_and_cannot_tell_takes_no_score_away(judged):
+    """Its model says nothing that can be used, and what decides has decided."""
+    silent = Judge(Model("well"), "m", "r")
+    score = judged(Combined([Weighted(Label(), "label"), Weighted(silent, "judge")]), "yes", "yes")
+
+    assert score.is_acceptable
+    assert score.warnings == ("judge: cannot tell: the judge gave no verdict in the form that it was asked for",)
+    silent.may_gate = True
+    with pytest.raises(ScoringFailed):
+        judged(Combined([Weighted(Label(), "label"), Weighted(silent, "judge")]), "yes", "yes")
+
+
 def embed(*vectors):
     async def do(model, texts):
         return vectors

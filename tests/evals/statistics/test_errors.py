@@ -17,6 +17,7 @@ from headworks.evals.statistics import (
     floor_plan,
     floor_successes,
     is_as_good,
+    is_shown_as_good,
     look_places,
     mcnemar_exact,
     mcnemar_midp,
@@ -67,6 +68,36 @@ def test_non_inferiority_is_never_shown_more_often_than_alpha_at_the_margin(case
 
     assert max(false_passes(cases, margin, bound, win) for win in wins) <= alpha
     assert max(false_passes(cases, margin, bound - 0.2, win) for win in wins) > alpha
+
+
+@pytest.mark.uncounted
+@pytest.mark.parametrize("cases", [50, 100, *long(range(60, 201, 20))])
+@pytest.mark.parametrize(("margin", "alpha"), [(0.1, 0.05), (0.05, 0.0125), (0.02, 0.05)])
+def test_arms_that_disagree_nearly_everywhere_may_be_shown_to_be_better_and_alpha_is_kept(cases, margin, alpha):
+    """The whole nuisance parameter again, and near a half of the cases, where the two tests meet, in small steps."""
+    losses, wins = np.meshgrid(np.arange(cases + 1), np.arange(cases + 1), indexing="ij")
+    shown = np.array(
+        [
+            [
+                lost + won <= cases and is_shown_as_good(lost, won, cases, margin=margin, alpha=alpha)
+                for won in range(cases + 1)
+            ]
+            for lost in range(cases + 1)
+        ]
+    )
+    lost, won = losses[shown], wins[shown]
+    rest = cases - lost - won
+    ways = special.gammaln(cases + 1) - sum(special.gammaln(one + 1) for one in (lost, won, rest))
+    most = (1 - margin) / 2
+    for win in [
+        *(most * (step / 40) ** 2 for step in range(41)),
+        *(0.25 - margin / 2 + n / 400 for n in range(-20, 21)),
+    ]:
+        logs = ways + special.xlogy(lost, win + margin) + special.xlogy(won, win)
+        assert np.exp(logs + special.xlogy(rest, max(0.0, 1 - 2 * win - margin))).sum() <= alpha
+
+    assert shown[0, cases]
+    assert not shown[cases // 3, cases // 3 + 1]
 
 
 @pytest.mark.parametrize("cases", [301, 400])

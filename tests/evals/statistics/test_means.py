@@ -130,6 +130,13 @@ def test_what_a_judge_says_is_as_uncertain_as_the_table_has_it(sensitivity, spec
     assert found.high == 1.0
 
 
+def test_a_judge_that_was_always_right_so_far_is_not_certain():
+    judge = JudgeLabels(acceptable=40, accepted=40, unacceptable=40, rejected=40)
+    found = rogan_gladen(40, 40, judge)
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert 0.90 < found.low < 0.97  # Clopper and Pearson's of 40 of 40 alone begins at 0.912
+
+
 @pytest.mark.parametrize("accepted", [5, 4])
 def test_a_judge_no_better_than_chance_measures_nothing(accepted):
     with pytest.raises(ValueError, match="measures nothing"):

@@ -63,6 +63,12 @@ class GoldenCase(msgspec.Struct, frozen=True, omit_defaults=True):
         asked = msgspec.json.encode([self.variables, self.input_value()], order="deterministic")
         return hashlib.sha256(asked).hexdigest()
 
+    @property
+    def belongs_to(self) -> frozenset[str]:
+        """What it has in common with cases that are not independent of it: its cluster, and what is asked."""
+        asked = f"asked {self.asked_hash}"
+        return frozenset((asked, f"cluster {self.cluster}") if self.cluster else (asked,))
+
 
 FIELDS = frozenset(GoldenCase.__struct_fields__)
 """What a line of a golden set may have. Others are passed over, and told by the lint."""

@@ -11,7 +11,7 @@ import msgspec
 from headworks.errors import ConfigError
 from headworks.evals.golden.cases import GoldenCase, Part
 from headworks.evals.golden.likeness import LikenessTable, asked_text
-from headworks.evals.golden.reading import CaseReader
+from headworks.evals.golden.reading import CaseLine, CaseReader
 
 Rule = Literal[
     "duplicate", "near-duplicate", "contradiction", "leakage", "shown", "imbalance", "no-expected", "unknown-field",
@@ -32,7 +32,7 @@ _LEAST_SHOWN = 7
 """Spaces: a text of fewer than six words may stand in a prompt for another reason."""
 
 _LEAST_FOR_CLASSES = 20
-_MOST_FINDINGS = 200
+_MOST_OF_A_KIND = 200
 
 
 class GoldenFinding(msgspec.Struct, frozen=True):
@@ -57,6 +57,7 @@ class _Seen(msgspec.Struct, frozen=True):
     line: int
     id: str
     part: Part
+    cluster: str
     expected: bytes
 
 
@@ -68,10 +69,15 @@ class _Counts:
         self.tags: Counter[str] = Counter()
         self.labels: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.splits: Counter[Part] = Counter()
+        self.independent: Counter[Part] = Counter()
+        self._clusters: set[tuple[Part, str]] = set()
 
     def add(self, case: GoldenCase) -> None:
         self.cases += 1
         self.splits[case.part] += 1
+        if not case.cluster or (case.part, case.cluster) not in self._clusters:
+            self.independent[case.part] += 1
+            self._clusters.add((case.part, case.cluster))
         self.tags.update(set(case.tags))
         for field, value in labels_of(case).items():
             counted = self.labels[field]
@@ -82,7 +88,7 @@ class _Counts:
 def lint_golden(
     path: Path, *, bar: float, needed_cases: Callable[[float], int], prompt: str = ""
 ) -> tuple[GoldenFinding, ...]:
-    """Every finding, in the order of the lines; those about the whole set last. At most two hundred.
+    """Every finding, in the order of the lines; those about the whole set last. At most two hundred of each rule.
 
     Arguments:
         path: the golden set.
@@ -97,38 +103,27 @@ def lint_golden(
     told = _words(prompt)
     table, counts, seen = LikenessTable(), _Counts(), list[_Seen]()
     clusters: dict[str, _Seen] = {}
-    findings: list[GoldenFinding] = []
+    findings = _Findings()
     for found in reader:
         case = found.case
         expected = b"" if not case.has_expected else msgspec.json.encode(case.expected_value(), order="deterministic")
-        here = _Seen(found.line, case.id, case.part, expected)
+        here = _Seen(found.line, case.id, case.part, case.cluster, expected)
         like = table.add(case)
         seen.append(here)
         counts.add(case)
-        if len(findings) >= _MOST_FINDINGS:
-            continue
-        if case.part != "train" and (shown := _shown_text(case, told)):
-            message = (
-                f"its {shown} stands in the prompt: who is shown the case knows the answer. Make it a `train` case, or "
-                "take it out of the prompt"
-            )
-            findings.append(GoldenFinding("shown", found.line, message, weighs=True, ids=(case.id,)))
-        if like is not None:
-            findings.append(_alike(here, seen[like.index], like.share))
+        other = None if like is None else seen[like.index]
+        findings.add(_shown_to_models(here, case, told))
+        if like is not None and other is not None:
+            findings.add(_alike(here, other, like.share))
         if case.cluster:
             first = clusters.setdefault(case.cluster, here)
-            if first.part != here.part and (like is None or seen[like.index].part == here.part):
-                findings.append(_leak(here, first, "belongs to the same cluster as"))
-        if not case.has_expected:
-            message = "says nothing of what is right: only a judge, a schema or rules can score it"
-            findings.append(GoldenFinding("no-expected", found.line, message, weighs=False, ids=(case.id,)))
-        if found.unknown:
-            names = ", ".join(f"`{name[:40]}`" for name in found.unknown[:5] if name.isprintable())
-            message = f"has fields that no case has, and that are passed over: {names}"
-            findings.append(GoldenFinding("unknown-field", found.line, message, weighs=False, ids=(case.id,)))
+            if first.part != here.part and (other is None or other.part == here.part):
+                findings.add(_leak(here, first, "belongs to the same cluster as"))
+        findings.add(_without_expected(found))
+        findings.add(_unknown_fields(found))
     if reader.problems:
         raise ConfigError(*reader.problems)
-    return (*findings, *_of_whole(counts, bar, needed_cases))
+    return (*findings.found, *_of_whole(counts, bar, needed_cases))
 
 
 def labels_of(case: GoldenCase) -> dict[str, str]:
@@ -144,6 +139,46 @@ def labels_of(case: GoldenCase) -> dict[str, str]:
         for name, value in expected.items()
         if value is None or isinstance(value, bool | int) or (isinstance(value, str) and len(value) <= 40)
     }
+
+
+class _Findings:
+    """What is told: of each kind so many, so that a remark on every line does not hide a problem on the last."""
+
+    def __init__(self) -> None:
+        self.found: list[GoldenFinding] = []
+        self._of: Counter[Rule] = Counter()
+
+    def add(self, one: GoldenFinding | None) -> None:
+        if one is not None:
+            self._of[one.rule] += 1
+            if self._of[one.rule] <= _MOST_OF_A_KIND:
+                self.found.append(one)
+
+
+def _shown_to_models(here: _Seen, case: GoldenCase, told: str) -> GoldenFinding | None:
+    shown = "" if case.part == "train" else _shown_text(case, told)
+    if not shown:
+        return None
+    message = (
+        f"its {shown} stands in the prompt: who is shown the case knows the answer. Make it a `train` case, or "
+        "take it out of the prompt"
+    )
+    return GoldenFinding("shown", here.line, message, weighs=True, ids=(case.id,))
+
+
+def _without_expected(found: CaseLine) -> GoldenFinding | None:
+    if found.case.has_expected:
+        return None
+    message = "says nothing of what is right: only a judge, a schema or rules can score it"
+    return GoldenFinding("no-expected", found.line, message, weighs=False, ids=(found.case.id,))
+
+
+def _unknown_fields(found: CaseLine) -> GoldenFinding | None:
+    if not found.unknown:
+        return None
+    names = ", ".join(f"`{name[:40]}`" for name in found.unknown[:5] if name.isprintable())
+    message = f"has fields that no case has, and that are passed over: {names}"
+    return GoldenFinding("unknown-field", found.line, message, weighs=False, ids=(found.case.id,))
 
 
 def _shown_text(case: GoldenCase, told: str) -> str:
@@ -168,7 +203,7 @@ def _word(value: object) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _alike(here: _Seen, other: _Seen, share: float) -> GoldenFinding:
+def _alike(here: _Seen, other: _Seen, share: float) -> GoldenFinding | None:
     if share == 1.0 and here.expected != other.expected:
         message = f"asks what line {other.line} asks (`{other.id}`), and expects something else: one of them is wrong"
         return GoldenFinding("contradiction", here.line, message, weighs=True, ids=(here.id, other.id))
@@ -177,6 +212,8 @@ def _alike(here: _Seen, other: _Seen, share: float) -> GoldenFinding:
     if share == 1.0:
         message = f"asks the same as line {other.line} (`{other.id}`): it counts twice and tells nothing new"
         return GoldenFinding("duplicate", here.line, message, weighs=True, ids=(here.id, other.id))
+    if here.cluster and here.cluster == other.cluster:
+        return None  # it is known that they belong together
     message = (
         f"is to {share:.0%} the same as line {other.line} (`{other.id}`): give both one `cluster`, "
         "or they count as two independent cases"
@@ -202,11 +239,15 @@ def _of_whole(counts: _Counts, bar: float, needed_cases: Callable[[float], int])
             if 1 < len(values) <= MOST_LABELS and sum(values.values()) == counts.cases:
                 what = f"label of `{field}`" if field else "label"
                 yield from _imbalance(what, values, counts.cases, is_exclusive=True)
-    deciding = counts.splits["test"] or counts.cases - counts.splits["train"]
+    part: Part = "test" if counts.splits["test"] else "dev"
+    deciding, independent = counts.splits[part], counts.independent[part]
     needed = needed_cases(bar)
-    if deciding < needed:
+    if independent < needed:
         which = "its part `test`" if counts.splits["test"] else "this set"
-        message = f"{which} has {deciding:,} cases and cannot defend a bar of {bar:.2f}; it needs n >= {needed:,}"
+        groups = f" in {independent:,} independent groups" if independent < deciding else ""
+        message = (
+            f"{which} has {deciding:,} cases{groups} and cannot defend a bar of {bar:.2f}; it needs n >= {needed:,}"
+        )
         yield GoldenFinding("power", 0, message, weighs=True)
 
 

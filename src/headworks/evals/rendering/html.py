@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from html import escape
 
-from headworks.evals.rendering.words import NONE, latency, money, notes_of, percent, score_with_interval
+from headworks.evals.amounts import NONE, money
+from headworks.evals.rendering.words import latency, notes_of, percent, score_with_interval
 from headworks.evals.reporting import ArmReport, FailingCase, Report
 
 _STYLE = """

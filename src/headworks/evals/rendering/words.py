@@ -4,10 +4,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from headworks.catalogue.money import PICO_PER_USD
+from headworks.evals.amounts import NONE
 from headworks.evals.reporting import ArmReport, Report
-
-NONE = "-"
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -18,21 +16,6 @@ def percent(share: float | None, digits: int = 1) -> str:
 def score_with_interval(low: float | None, high: float | None) -> str:
     """An interval: `80.8 to 97.8 %`."""
     return NONE if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f} %"
-
-
-def money(pico_usd: int | None) -> str:
-    """Dollars to three digits that count: `$0.000123`, `$1.23`."""
-    if pico_usd is None:
-        return NONE
-    usd = pico_usd / PICO_PER_USD
-    if usd == 0:
-        return "$0"
-    if usd >= 0.995:
-        return f"${usd:,.2f}"
-    digits = 2
-    while digits < 12 and usd * 10**digits < 99.5:
-        digits += 1
-    return f"${usd:.{digits}f}"
 
 
 def latency(ms: float | None) -> str:
@@ -57,6 +40,12 @@ def notes_of(report: Report) -> Iterator[str]:
             kinds = ", ".join(f"{count} {code}" for code, count in _invalid_kinds(arm))
             void = ": too many, the figures say little" if arm.is_void else ""
             yield f"{arm.arm.name}: {arm.invalid:,} answers are invalid ({kinds}){void}"
+        if arm.corrected is not None:
+            share, low, high = arm.corrected
+            yield (
+                f"{arm.arm.name}: a judge decides, and errs: by what people said of it, about {percent(share)} are "
+                f"good ({score_with_interval(low, high)})"
+            )
         if arm.must_pass_failed:
             names = ", ".join(arm.must_pass_failed[:5]) + (" and others" if len(arm.must_pass_failed) > 5 else "")
             yield f"{arm.arm.name}: cases that must pass and do not: {names}"

@@ -15,6 +15,7 @@ from headworks.evals.scorers.scoring import (
     Part,
     Score,
     Scorer,
+    ScoringFailed,
     as_text,
     json_of,
     wrong,
@@ -54,16 +55,23 @@ class Combined:
         """How good the answer is.
 
         Raises:
-            ScoringFailed: one of the scorers cannot tell.
+            ScoringFailed: one of the scorers that decide cannot tell. Of the others, that is a warning.
         """
         parts, warnings, reasons = list[Part](), list[str](), list[str]()
         total = weights = 0.0
         cost = 0
         for member in self._members:
-            found = await member.scorer.score(case, answer)
+            only_warns = self.may_gate and not _gates(member)
+            try:
+                found = await member.scorer.score(case, answer)
+            except ScoringFailed as error:
+                if not only_warns:
+                    raise
+                warnings.append(f"{member.name}: cannot tell: {error}")
+                continue
             cost += found.cost_pico_usd
             warnings.extend(found.warnings)
-            if self.may_gate and not _gates(member):
+            if only_warns:
                 if not found.is_acceptable:
                     warnings.append(f"{member.name}: {found.reason or 'is not acceptable'}")
                 continue

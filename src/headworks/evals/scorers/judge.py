@@ -90,6 +90,11 @@ class Judge:
         self.identity = {"scorer": "judge", "model": model, "prompt": self.prompt_hash, "at_least": at_least}
 
     @property
+    def asked_model(self) -> str:
+        """The pinned model, as it is asked for."""
+        return self._model
+
+    @property
     def prompt_hash(self) -> str:
         """Of everything that the judge is told but for case and answer."""
         told = msgspec.json.encode([INSTRUCTIONS, COMPARING, self._rubric])

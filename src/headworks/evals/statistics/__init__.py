@@ -37,6 +37,7 @@ from headworks.evals.statistics.means import (
     standard_error,
 )
 from headworks.evals.statistics.paired import (
+    is_shown_as_good,
     mcnemar_exact,
     mcnemar_midp,
     mcnemar_power,
@@ -96,6 +97,7 @@ __all__ = [
     "floor_successes",
     "futility",
     "is_as_good",
+    "is_shown_as_good",
     "look_places",
     "mcnemar_exact",
     "mcnemar_midp",

@@ -55,11 +55,18 @@ def rogan_gladen(accepted: int, cases: int, labels: JudgeLabels, confidence: flo
     seen = accepted / cases
     value = min(1.0, max(0.0, (seen + labels.specificity - 1.0) / skill))
     variance = (
-        seen * (1.0 - seen) / cases
-        + (1.0 - value) ** 2 * labels.specificity * (1.0 - labels.specificity) / labels.unacceptable
-        + value**2 * labels.sensitivity * (1.0 - labels.sensitivity) / labels.acceptable
+        _variance(accepted, cases)
+        + (1.0 - value) ** 2 * _variance(labels.rejected, labels.unacceptable)
+        + value**2 * _variance(labels.accepted, labels.acceptable)
     ) / skill**2
     return _estimate(value, math.sqrt(variance), confidence, least=0.0)
+
+
+def _variance(count: int, cases: int) -> float:
+    """Of a share. Of none or all it is that of the share that is half a case away: that nothing differed makes nothing
+    certain."""
+    share = count / cases if 0 < count < cases else (count + 0.5) / (cases + 1.0)
+    return share * (1.0 - share) / cases
 
 
 def cohens_kappa(table: Sequence[Sequence[int]], confidence: float = 0.95) -> Estimate:

@@ -13,7 +13,7 @@ from headworks.screening.output.faults import OutputFault
 from headworks.screening.output.incremental import IncrementalCheck
 from headworks.screening.output.reading import JsonValue
 from headworks.screening.output.repair import repair_message
-from headworks.screening.output.rules import RulesRunner, check_rules
+from headworks.screening.output.rules import RulesRunner, check_rules, has_not_judged
 from headworks.screening.output.schema import OutputSchema
 from headworks.screening.output.strict import SchemaProblem, strict_problems
 from headworks.screening.output.tool_calls import ToolSet
@@ -36,6 +36,7 @@ __all__ = [
     "canonical_json",
     "check_answers",
     "check_rules",
+    "has_not_judged",
     "repair_message",
     "strict_problems",
 ]

@@ -20,7 +20,19 @@ from headworks.screening.output.verdicts import RuleFinding, RulesCode, RulesOut
 PROCESSES = 2
 """At most so many for one file: while a rule hangs in one, other answers are judged in the other."""
 
+_TOO_LATE = "gave no verdict within"
+_DIED = "ended the process that it ran in"
+
 _ANSWER = msgspec.json.Decoder(tuple[RuleFinding, ...])
+
+
+def has_not_judged(reason: str) -> bool:
+    """Whether an answer was blocked for nothing that it says: rules that were too late, or whose process ended.
+
+    Arguments:
+        reason: of a `RulesOutcome`, or of the refusal that a caller is told.
+    """
+    return _TOO_LATE in reason or reason.endswith(_DIED)
 
 
 def check_rules(path: Path, *, timeout_s: float = LOAD_TIMEOUT_S) -> tuple[str, ...]:
@@ -84,10 +96,10 @@ class RulesRunner:
                     findings = _ANSWER.decode(await worker.ask(question))
                 is_whole = True
             except TimeoutError:
-                within = f"gave no verdict within {self._timeout_s:g} s"
+                within = f"{_TOO_LATE} {self._timeout_s:g} s"
                 return _blocked(worker.rule_under_way, "rules_timeout", within)
             except (asyncio.IncompleteReadError, ConnectionError, msgspec.DecodeError):
-                return _blocked(worker.rule_under_way, "rules_failed", "ended the process that it ran in")
+                return _blocked(worker.rule_under_way, "rules_failed", _DIED)
             finally:
                 # After a cancellation, too: the next answer must not be given the verdict on this one.
                 if is_whole:

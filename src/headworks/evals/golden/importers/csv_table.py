@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -12,6 +12,9 @@ from headworks.evals.golden.cases import GoldenCase
 from headworks.evals.golden.importers.imported import Ids, Imported, raw, read_source, text_or_json
 
 csv.field_size_limit(8_000_000)
+
+_DIVIDERS = (",", ";", "\t")
+"""Of cells; spreadsheets take the second where a comma stands in numbers. What the head line has most of counts."""
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -31,7 +34,8 @@ def read_csv(path: Path, columns: Columns | None = None, *, prefix: str = "row")
     """The cases of a table. A cell that is a JSON object or list becomes one, everything else is text.
 
     Arguments:
-        columns: which columns mean what. Those that are named by default need not be there.
+        columns: which columns mean what. Of those that are named by default, only `expected` must be there; where
+            it is "", no case says what is right.
         prefix: of ids, where no column gives them.
 
     Raises:
@@ -49,7 +53,13 @@ def read_csv(path: Path, columns: Columns | None = None, *, prefix: str = "row")
             ]
             if missing:
                 names = ", ".join(f"`{name}`" for name in missing)
-                raise ConfigError(Problem(str(path), line, 1, f"there is no column {names}"))
+                raise ConfigError(Problem(str(path), line, 1, f"there is no column {names}; {_columns(row)}"))
+            if wanted.expected and wanted.expected not in row:
+                message = (
+                    f"no column is called `{wanted.expected}`: say with --expected which one says what is right, or "
+                    f"--expected '' where only a judge, a schema or rules decide; {_columns(row)}"
+                )
+                raise ConfigError(Problem(str(path), 1, 1, message))
         own = set(msgspec.structs.astuple(wanted))
         cases.append(
             GoldenCase(
@@ -63,8 +73,11 @@ def read_csv(path: Path, columns: Columns | None = None, *, prefix: str = "row")
         )
     if not cases:
         raise ConfigError(Problem(str(path), 0, 0, "holds no row below its head line"))
-    notes = () if wanted.expected and cases[0].has_expected else ("no column says what is right: name it",)
-    return Imported(tuple(cases), notes)
+    return Imported(tuple(cases))
+
+
+def _columns(row: Mapping[str, str]) -> str:
+    return f"there are {', '.join(f'`{name[:40]}`' for name in row)}"
 
 
 def table_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -73,7 +86,10 @@ def table_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     Raises:
         ConfigError: a row with more cells than the head line, two columns of one name, or no CSV.
     """
-    reader = csv.reader(io.StringIO(read_source(path), newline=""), strict=True)
+    text = read_source(path)
+    head = text.lstrip("\r\n").partition("\n")[0]
+    divider = max(_DIVIDERS, key=head.count)  # the first of equals
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=divider, strict=True)
     names: list[str] = []
     try:
         for cells in reader:

@@ -1,5 +1,6 @@
 """What every importer gives, and how it gets into a golden set."""
 
+import hashlib
 import os
 import re
 import tempfile
@@ -35,10 +36,12 @@ class Imported(msgspec.Struct, frozen=True):
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """What was written: new cases, and those left out because the set asks the same already."""
+    """What was written: new cases, and those left out because the set asks the same already; of these, those that
+    expect something else than the set does."""
 
     added: int
     known: int
+    differing: int = 0
 
 
 def save_cases(path: Path, cases: Iterable[GoldenCase]) -> Saved:
@@ -52,35 +55,43 @@ def save_cases(path: Path, cases: Iterable[GoldenCase]) -> Saved:
         StorageError: it cannot be written.
     """
     ids: set[str] = set()
-    asked: set[str] = set()
+    asked: dict[str, bytes] = {}
     before = b""
     if path.exists():
         reader = CaseReader(path)
         for found in reader:
             ids.add(found.case.id)
-            asked.add(found.case.asked_hash)
+            asked[found.case.asked_hash] = _expectation(found.case)
         if reader.problems:
             raise ConfigError(*reader.problems)
         before = path.read_bytes()
         if before and not before.endswith(b"\n"):
             before += b"\n"
-    lines, taken, known = list[bytes](), list[str](), 0
+    lines, taken, known, differing = list[bytes](), list[str](), 0, 0
     for case in cases:
-        if case.asked_hash in asked:
+        expected = asked.get(case.asked_hash)
+        if expected is not None:
             known += 1
+            differing += expected != _expectation(case)
         elif case.id in ids:
             taken.append(case.id)
         else:
             lines.append(case_line(case))
             ids.add(case.id)
-            asked.add(case.asked_hash)
+            asked[case.asked_hash] = _expectation(case)
     if taken:
         names = ", ".join(f"`{name}`" for name in taken[:_MOST_NAMED])
         more = f" and {len(taken) - _MOST_NAMED} more" if len(taken) > _MOST_NAMED else ""
         raise CommandError(f"{path} has other cases with the ids {names}{more}: choose ids with --prefix")
     if lines:
         _replace(path, before + b"".join(lines))
-    return Saved(len(lines), known)
+    return Saved(len(lines), known, differing)
+
+
+def _expectation(case: GoldenCase) -> bytes:
+    """What is right, as few bytes that tell one from another; equal however the JSON is written."""
+    value = msgspec.json.encode([case.has_expected, case.expected_value()], order="deterministic")
+    return hashlib.sha256(value).digest()
 
 
 def read_source(path: Path) -> str:

@@ -105,6 +105,9 @@ def _notes(cases: list[GoldenCase], left: Counter[str]) -> Iterator[str]:
             counterpart, f"configure the scorer `{counterpart}` in evals.yaml"
         )
         yield f"{count} assertions of type `{kind}` were left out: {there}"
+    templates = sum(any("{{" in str(value) for value in case.variables.values()) for case in cases)
+    if templates:
+        yield f"{templates} cases have templates (`{{{{ ... }}}}`) in their variables, which stay as they are written"
     without = sum(not case.has_expected for case in cases)
     if without:
         yield f"{without} of {len(cases)} cases do not say what is right"
@@ -113,18 +116,25 @@ def _notes(cases: list[GoldenCase], left: Counter[str]) -> Iterator[str]:
 # -- where tests stand -----------------------------------------------------------------------------------------------
 
 
-def _tests_of(path: Path, problems: _Problems) -> Iterator[_Test]:
+def _tests_of(path: Path, problems: _Problems, common: Mapping[str, object] | None = None) -> Iterator[_Test]:
+    """The tests of a file.
+
+    Arguments:
+        common: the `defaultTest` of the configuration that names the file.
+    """
     if path.suffix.lower() == ".csv":
-        yield from _of_csv(path, problems)
+        yield from _of_csv(path, common or {}, problems)
         return
     document, lines = _load(path)
     if isinstance(document, list):
-        yield from _of_list(document, {}, path, lines, problems)
+        yield from _of_list(document, common or {}, path, lines, problems)
         return
     if not isinstance(document, dict):
         problems.add(str(path), 0, "expected a promptfoo configuration with `tests`, or a list of tests")
         return
     default = document.get("defaultTest")
+    if isinstance(default, str):
+        problems.add(str(path), 0, "`defaultTest` names a file: write it out here")
     tests = document.get("tests")
     entries = tests if isinstance(tests, list) else [] if tests is None else [tests]
     yield from _of_list(entries, default if isinstance(default, dict) else {}, path, lines, problems)
@@ -139,15 +149,16 @@ def _of_list(
     for index, entry in enumerate(entries):
         line = lines[index] if index < len(lines) else 0
         if isinstance(entry, str):
-            other = _beside(path, entry)
-            if other is None:
+            others = _all_beside(path, entry)
+            if not others:
                 problems.add(
                     str(path), line, "expected tests, or a CSV, YAML, JSON or JSONL file below this one's folder"
                 )
-            elif other.suffix == ".jsonl":
-                yield from _of_jsonl(other, default, problems)
-            else:
-                yield from _tests_of(other, problems)
+            for other in others:
+                if other.suffix == ".jsonl":
+                    yield from _of_jsonl(other, default, problems)
+                else:
+                    yield from _tests_of(other, problems, default)
         elif isinstance(entry, dict):
             test = _of_mapping(entry, default, path, line, problems)
             if test is not None:
@@ -173,6 +184,9 @@ def _of_jsonl(path: Path, default: Mapping[str, object], problems: _Problems) ->
 def _of_mapping(
     entry: Mapping[str, object], default: Mapping[str, object], path: Path, line: int, problems: _Problems
 ) -> _Test | None:
+    if isinstance(entry.get("vars"), str):
+        problems.add(str(path), line, "`vars` names a file: write the variables out here")
+        return None
     variables = {**_mapping(default.get("vars")), **_mapping(entry.get("vars"))}
     for name, value in list(variables.items()):
         if isinstance(value, str) and value.startswith("file://"):
@@ -188,7 +202,15 @@ def _of_mapping(
             problems.add(str(path), line, "expected every assertion to have a `type`")
             return None
         nested = _listed(one.get("assert")) if kind == "assert-set" else [one]
-        asserted.extend((str(each.get("type")), each.get("value")) for each in nested if isinstance(each, dict))
+        for each in (each for each in nested if isinstance(each, dict)):
+            kind, value = str(each.get("type")), each.get("value")
+            if isinstance(value, str) and value.startswith("file://") and (kind == "equals" or kind in _MATCHING):
+                other = _beside(path, value)
+                if other is None:
+                    problems.add(str(path), line, f"`{kind}` names a file that is not below this one's folder")
+                    return None
+                value = read_source(other).strip()
+            asserted.append((kind, value))
     description = entry.get("description")
     tags = tuple(
         f"{name}:{value}" for name, value in _mapping(entry.get("metadata")).items() if isinstance(value, str | int)
@@ -196,10 +218,13 @@ def _of_mapping(
     return _Test(str(path), line, variables, asserted, description if isinstance(description, str) else "", tags)
 
 
-def _of_csv(path: Path, problems: _Problems) -> Iterator[_Test]:
+def _of_csv(path: Path, default: Mapping[str, object], problems: _Problems) -> Iterator[_Test]:
     for line, row in table_rows(path):
-        variables: dict[str, object] = {}
-        asserted, tags, description = list[tuple[str, object]](), list[str](), ""
+        usual = _of_mapping({}, default, path, line, problems)
+        if usual is None:
+            return
+        variables, asserted = usual.variables, usual.asserted
+        tags, description = list[str](), ""
         for name, cell in row.items():
             if re.fullmatch("__expected[0-9]*", name):
                 if cell:
@@ -319,6 +344,18 @@ def _beside(path: Path, name: str) -> Path | None:
     folder = path.parent.resolve()
     other = (folder / name.removeprefix("file://")).resolve()
     return other if other.is_relative_to(folder) and other.is_file() and other != path.resolve() else None
+
+
+def _all_beside(path: Path, name: str) -> list[Path]:
+    """The files that a configuration names, several by a pattern; by name, each once."""
+    pattern = name.removeprefix("file://")
+    if "*" not in pattern:
+        found = _beside(path, name)
+        return [] if found is None else [found]
+    if pattern.startswith("/") or ".." in Path(pattern).parts:
+        return []
+    named = sorted(str(one.relative_to(path.parent)) for one in path.parent.glob(pattern))
+    return [found for one in named if (found := _beside(path, one)) is not None]
 
 
 def _mapping(value: object) -> dict[str, object]:
