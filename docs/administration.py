@@ -10,8 +10,8 @@ HEAD = """# Admin API
 <!-- Generated from the code by docs/generate.py: change the tables there. -->
 
 The admin API is served on a port of its own (`admin` in [headworks.yaml](configuration.md)); [Administrate over the
-network](../how-to/admin.md) sets it up. [admin-openapi.json](admin-openapi.json) describes each question and answer; a
-running gateway answers with the same at `/admin/v1/openapi.json`.
+network](../how-to/admin.md) sets it up. A running gateway describes each question and answer at
+`/admin/v1/openapi.json` (OpenAPI 3.1); `headworks check --schema admin-api` prints the same.
 """
 
 ROLES_HEAD = """## Roles

@@ -44,15 +44,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--schema",
         nargs="?",
         const="headworks",
-        choices=("headworks", "workload"),
-        help="print the JSON Schema of headworks.yaml, or with `workload` that of workload.yaml, for editors",
+        choices=("headworks", "workload", "admin-api"),
+        help="print the JSON Schema of headworks.yaml, or with `workload` that of workload.yaml, for editors; with "
+        "`admin-api` the OpenAPI document of the admin API",
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Check; returns the exit code."""
     if options.schema:
-        print(workload_schema_text() if options.schema == "workload" else json_schema_text(), end="")
+        print(_schema(options.schema), end="")
         return 0
     project: Project | None = None
     workloads: tuple[Workload, ...] = ()
@@ -66,6 +67,14 @@ def run(options: argparse.Namespace) -> int:
     else:
         _print(found, project, workloads, options.config)
     return 1 if found.problems else 0
+
+
+def _schema(which: str) -> str:
+    if which == "admin-api":
+        from headworks.admin.api.openapi import document  # only here: it loads all that can be administrated
+
+        return document().decode()
+    return workload_schema_text() if which == "workload" else json_schema_text()
 
 
 def look_over(project: Project) -> tuple[tuple[Workload, ...], Examination]:
