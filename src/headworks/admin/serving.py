@@ -23,7 +23,7 @@ from headworks.admin.memory import Memory
 from headworks.admin.sessions import Seals
 from headworks.admin.signing_in import SignInFlow
 from headworks.auditing import event, record
-from headworks.config import Project, Secret, parse, read_secret
+from headworks.config import Project, Secret, read_secret
 from headworks.errors import ConfigError, HeadworksError, SecretError, StorageError
 from headworks.secrets import HttpAsker
 from headworks.server.listening import HttpServer, bind
@@ -53,12 +53,17 @@ _LIMITS = ServerLimits(
 )
 
 
-def run_admin(project: Project, control: socket.socket, look_over: LookOver) -> int:
+Given = Callable[[bytes], Project]
+"""Takes what the supervisor gives; returns the configuration in it. Raises ConfigError."""
+
+
+def run_admin(project: Project, control: socket.socket, look_over: LookOver, given: Given) -> int:
     """Serve the admin API of a project until SIGTERM, or until the supervisor is gone; returns the exit code.
 
     Arguments:
         control: to the supervisor.
         look_over: finds what is wrong in what a project refers to.
+        given: takes the next configuration.
 
     Raises:
         ConfigError, SecretError: what it needs of the configuration cannot be read.
@@ -68,7 +73,7 @@ def run_admin(project: Project, control: socket.socket, look_over: LookOver) -> 
     # Ctrl-C reaches the whole process group; the supervisor decides when this one stops.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    uvloop.run(AdminProcess(project, control, look_over, ask_supervisor=_ask_parent()).serve())
+    uvloop.run(AdminProcess(project, control, look_over, given, ask_supervisor=_ask_parent()).serve())
     return 0
 
 
@@ -81,7 +86,7 @@ class AdminProcess:
     """State: the configuration in force, and who waits for the next one.
 
     Arguments:
-        project, control, look_over: as for `run_admin`.
+        project, control, look_over, given: as for `run_admin`.
         ask_supervisor: has the supervisor look at the configuration's file.
 
     Attributes:
@@ -89,11 +94,18 @@ class AdminProcess:
     """
 
     def __init__(
-        self, project: Project, control: socket.socket, look_over: LookOver, *, ask_supervisor: Callable[[], None]
+        self,
+        project: Project,
+        control: socket.socket,
+        look_over: LookOver,
+        given: Given,
+        *,
+        ask_supervisor: Callable[[], None],
     ) -> None:
         self._project = project
         self._control = control
         self._look_over = look_over
+        self._given = given
         self._ask_supervisor = ask_supervisor
         self._frames = FrameReader()
         self.address = ""
@@ -213,15 +225,15 @@ class AdminProcess:
             self._loop.remove_reader(self._control.fileno())
             return
         for word, content in self._frames.feed(data):
-            if word is Word.RELOAD:
-                self._reload(content.decode())
+            if word is Word.GIVEN:
+                self._reload(content)
             elif word is Word.KEPT:
                 self._answer_waiting(NotTaken(f"the gateway keeps its configuration: {content.decode()}"))
 
-    def _reload(self, text: str) -> None:
+    def _reload(self, content: bytes) -> None:
         """Take the new configuration, or keep the old one and say why."""
         try:
-            project = parse(text, file=str(self._project.file), base=self._project.folder)
+            project = self._given(content)
             self._authenticator, self._server.application = self._build(project)
         except (HeadworksError, OSError, ValueError) as error:
             report(f"admin: the old configuration stays: {error}")

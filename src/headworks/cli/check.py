@@ -12,7 +12,7 @@ import argparse
 import datetime as dt
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -22,6 +22,7 @@ from headworks.config import (
     Check,
     Examination,
     Project,
+    ReadSecret,
     Workload,
     examine,
     examine_workloads,
@@ -30,6 +31,7 @@ from headworks.config import (
     load,
     load_workloads,
     price_book,
+    read_secret,
     retiring_warnings,
     workload_schema_text,
 )
@@ -77,9 +79,15 @@ def _schema(which: str) -> str:
     return workload_schema_text() if which == "workload" else json_schema_text()
 
 
-def look_over(project: Project) -> tuple[tuple[Workload, ...], Examination]:
-    """The workloads of a project that could be read, and all that can be found in what it refers to."""
-    found = examine(project, environment=os.environ, plan_models=_plan_models)
+def look_over(
+    project: Project, *, environment: Mapping[str, str] = os.environ, read: ReadSecret = read_secret
+) -> tuple[tuple[Workload, ...], Examination]:
+    """The workloads of a project that could be read, and all that can be found in what it refers to.
+
+    Arguments:
+        environment, read: as for `examine`.
+    """
+    found = examine(project, environment=environment, plan_models=_plan_models, read=read)
     workloads, more = _workloads(project)
     retiring = _retiring(project, workloads)
     problems = (*found.problems, *_extensions(project), *more.problems)

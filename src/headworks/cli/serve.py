@@ -16,9 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import socket
-
-    from headworks.config import Project
     from headworks.settings import Settings
 
 _TRIAL_NAME = "trial"
@@ -71,15 +68,8 @@ def run(options: argparse.Namespace) -> int:
         say=_say,
         prepare=prepare,
         announce=announce,
-        admin=_serve_admin,
+        admin=("-m", "headworks.cli.serve_admin"),  # only the process that serves it loads it
     )
-
-
-def _serve_admin(project: "Project", control: "socket.socket") -> int:
-    from headworks.admin.serving import run_admin  # only the process that serves it loads it
-    from headworks.cli.check import look_over
-
-    return run_admin(project, control, lambda fresh: look_over(fresh)[1])
 
 
 def _say(text: str) -> None:

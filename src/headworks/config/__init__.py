@@ -27,7 +27,7 @@ from headworks.config.lock import (
 from headworks.config.managers import Aws, Azure, Google, LocalSecretReference, SecretReference, Secrets, Vault
 from headworks.config.naming import DETERMINISTIC, model_named, model_of_rung, target_of_rung
 from headworks.config.pricing import price_book, price_terms
-from headworks.config.project import FILE_NAME, Project, load, load_state, parse
+from headworks.config.project import FILE_NAME, Project, load, load_state, load_with_text, parse
 from headworks.config.reading import read_text
 from headworks.config.references import Reference, is_local_reference, is_reference, is_token, parse_reference
 from headworks.config.retiring import Retiring, find_retiring, retiring_text, retiring_warnings
@@ -40,7 +40,7 @@ from headworks.config.schema import (
     workload_schema,
     workload_schema_text,
 )
-from headworks.config.secrets import Secret, one_line, read_secret
+from headworks.config.secrets import ReadSecret, Secret, look_at_secret, one_line, read_secret
 from headworks.config.sections.access import Access
 from headworks.config.sections.kinds import Speech
 from headworks.config.sections.models import TIER_ROLES, Model, Tiers
@@ -92,6 +92,7 @@ __all__ = [
     "Project",
     "Provider",
     "ProviderPrices",
+    "ReadSecret",
     "Records",
     "Reference",
     "Retiring",
@@ -119,9 +120,11 @@ __all__ = [
     "json_schema_text",
     "load",
     "load_state",
+    "load_with_text",
     "load_workloads",
     "lock_text",
     "locked_model_problem",
+    "look_at_secret",
     "model_named",
     "model_of_rung",
     "one_line",
