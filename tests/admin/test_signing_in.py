@@ -6,8 +6,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
+import msgspec
 import pytest
 
+from headworks.access.discovery import Document
 from headworks.admin.authenticating import TRIES
 from headworks.admin.serving import THREADS
 from headworks.admin.sessions import SESSION_COOKIE, SIGNING_IN_COOKIE
@@ -150,6 +152,24 @@ def test_the_code_is_exchanged_with_the_clients_secret_and_the_verifier(api, pro
     assert base64.b64decode(headers["authorization"].removeprefix("Basic ")) == b"headworks+admin:pass+word"
     assert (form["grant_type"], form["redirect_uri"]) == (["authorization_code"], [f"{ORIGIN}/callback"])
     assert "client_secret" not in form
+
+
+def test_where_the_identity_provider_is_may_be_found_out_by_its_name(api, provider, tmp_path):
+    named = api.project.config.admin.sign_in
+    bare = msgspec.structs.replace(named, authorization_url=None, token_url=None)
+    known = []
+
+    def flow():
+        return SignInFlow(bare, None, api.seals, provider, api.now, lambda: known[-1] if known else None)
+
+    api.application._flow = flow()
+    early = api.call("GET", "/login")
+    assert (early.status, early.code) == (503, "sign_in_unavailable")
+    known.append(Document(ISSUER, f"{ISSUER}/keys", f"{ISSUER}/authorize", f"{ISSUER}/there"))
+    assert me(api, sign_in(api, provider)).status == 200
+    assert [one.url for one in provider.asked] == [f"{ISSUER}/there"]
+    known.append(Document(ISSUER, f"{ISSUER}/keys", f"{ISSUER}/authorize"))
+    assert come_back(api, *begin(api, provider)).code == "sign_in_unavailable"
 
 
 def test_cookies_are_out_of_reach_of_scripts_clear_text_and_other_sites(api, provider):

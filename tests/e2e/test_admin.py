@@ -21,9 +21,6 @@ admin:
     issuer: "{issuer}"
     client_id: headworks
     client_secret: file:client-secret
-    authorization_url: "{issuer}/oauth2/authorize"
-    token_url: "{issuer}/oauth2/token"
-    jwks_url: "{issuer}/jwks"
 access:
   organisations: {{acme: {{teams: [search]}}}}
   roles: [{{claim: groups, value: gateway-admins, role: admin}}]

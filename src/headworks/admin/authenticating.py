@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from headworks.access import KEYS_FILE, Door, KeyStore, Principal, Right, Role, RoleGrant, is_well_formed
-from headworks.access.issuers import Issuers, Source, fetched_file
+from headworks.access.issuers import Issuers, Source, key_set_file
 from headworks.access.networks import Address, Networks, client_address, site_of
 from headworks.access.tokens import Claims, Issuer, claim_of, name_of, subject_id
 from headworks.admin.desk import organisations_of
@@ -304,7 +304,7 @@ def _source(project: Project, one: AdminTokens | SignIn) -> Source:
     issuer = Issuer(one.issuer, audience, leeway_s=one.leeway_s)
     if one.jwks_file is not None:
         return Source(issuer, project.path(one.jwks_file), is_fetched=False)
-    return Source(issuer, fetched_file(project.storage, one.jwks_url or ""), is_fetched=True)
+    return Source(issuer, key_set_file(project.storage, one.issuer, one.jwks_url), is_fetched=True)
 
 
 def _origin_of(url: str) -> str:

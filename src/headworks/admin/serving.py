@@ -15,6 +15,8 @@ from threading import Lock
 import uvloop
 
 from headworks.access import server_secret
+from headworks.access.discovery import Document, read_found
+from headworks.access.issuers import key_set_file
 from headworks.admin.api.operation import Levers
 from headworks.admin.application import AdminApplication, Record
 from headworks.admin.authenticating import Authenticator
@@ -24,6 +26,7 @@ from headworks.admin.sessions import Seals
 from headworks.admin.signing_in import SignInFlow
 from headworks.auditing import event, record
 from headworks.config import Project, Secret, read_secret
+from headworks.config.sections.administration import SignIn
 from headworks.errors import ConfigError, HeadworksError, SecretError, StorageError
 from headworks.secrets import HttpAsker
 from headworks.server.listening import HttpServer, bind
@@ -164,7 +167,8 @@ class AdminProcess:
         flow = None
         if config.admin.sign_in is not None:
             asker = HttpAsker(config.secrets.timeout_s)
-            flow = SignInFlow(config.admin.sign_in, _client_secret(project), seals, asker, time.time)
+            find = _discovered(project, config.admin.sign_in)
+            flow = SignInFlow(config.admin.sign_in, _client_secret(project), seals, asker, time.time, find)
         levers = Levers(self._look_over, self._take)
         application = AdminApplication(
             project, levers, authenticator, flow, seals, self._memory, self._recorder(project), self._executor, report
@@ -241,6 +245,11 @@ class AdminProcess:
             return
         self._project = project
         self._answer_waiting(fingerprint(project))
+
+
+def _discovered(project: Project, sign_in: SignIn) -> Callable[[], Document | None]:
+    file = key_set_file(project.storage, sign_in.issuer, None)
+    return lambda: read_found(file, sign_in.issuer)
 
 
 def _client_secret(project: Project) -> Secret | None:

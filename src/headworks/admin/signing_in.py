@@ -11,10 +11,12 @@ import hmac
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from hashlib import sha256
+from typing import NoReturn
 from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit
 
 import msgspec
 
+from headworks.access.discovery import Document
 from headworks.access.tokens import MOST_BYTES
 from headworks.admin.sessions import SIGNING_IN_COOKIE, Seals, SigningIn, cookie_in
 from headworks.config import Secret
@@ -45,24 +47,37 @@ class SignInFlow:
         seals: of cookies.
         ask: how the identity provider is asked; blocking.
         now: Unix seconds.
+        find: what the identity provider has said of itself, where the configuration does not say where it is.
     """
 
     def __init__(
-        self, sign_in: SignIn, client_secret: Secret | None, seals: Seals, ask: Asker, now: Callable[[], float]
+        self,
+        sign_in: SignIn,
+        client_secret: Secret | None,
+        seals: Seals,
+        ask: Asker,
+        now: Callable[[], float],
+        find: Callable[[], Document | None] = lambda: None,
     ) -> None:
         self.sign_in = sign_in
         self._client_secret = client_secret
         self._seals = seals
         self._ask = ask
         self._now = now
+        self._find = find
 
     @property
     def _redirect_url(self) -> str:
         return f"{self.sign_in.url.rstrip('/')}/callback"
 
     def begin(self) -> tuple[str, str]:
-        """Where to send the browser, and the cookie to come back with."""
+        """Where to send the browser, and the cookie to come back with.
+
+        Raises:
+            Refusal: 503, the identity provider has not said yet where that is.
+        """
         seals, sign_in = self._seals, self.sign_in
+        there = sign_in.authorization_url or self._found().authorization_endpoint or _unfound()
         begun = SigningIn(seals.token(), seals.token(), seals.token(), self._now() + PATIENCE_S)
         challenge = urlsafe_b64encode(sha256(begun.verifier.encode()).digest()).rstrip(b"=").decode()
         question = urlencode(
@@ -77,8 +92,8 @@ class SignInFlow:
                 "code_challenge_method": "S256",
             }
         )
-        mark = "&" if urlsplit(sign_in.authorization_url).query else "?"
-        return f"{sign_in.authorization_url}{mark}{question}", seals.seal(begun)
+        mark = "&" if urlsplit(there).query else "?"
+        return f"{there}{mark}{question}", seals.seal(begun)
 
     def answered(self, request: Request) -> tuple[SigningIn, str]:
         """What the identity provider has sent the browser back with: the sign-in that it belongs to, and the code.
@@ -108,9 +123,10 @@ class SignInFlow:
         """The ID token that the code stands for. Blocking.
 
         Raises:
-            Refusal: 502, the identity provider does not give it.
+            Refusal: 502, the identity provider does not give it; 503, it has not said yet where to ask.
         """
         sign_in = self.sign_in
+        there = sign_in.token_url or self._found().token_endpoint or _unfound()
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -125,7 +141,7 @@ class SignInFlow:
             pair = f"{quote_plus(sign_in.client_id)}:{quote_plus(self._client_secret.reveal())}"
             headers.append(("authorization", f"Basic {b64encode(pair.encode()).decode()}"))
         try:
-            heard = self._ask(Ask("POST", sign_in.token_url, tuple(headers), urlencode(form).encode()))
+            heard = self._ask(Ask("POST", there, tuple(headers), urlencode(form).encode()))
         except SecretError as error:
             raise _no_token(str(error)) from None
         if heard.status != _OK:
@@ -137,6 +153,20 @@ class SignInFlow:
         if len(token) > MOST_BYTES:
             raise _no_token(f"its ID token has more than {MOST_BYTES} bytes: ask for fewer claims")
         return token
+
+    def _found(self) -> Document:
+        return self._find() or _unfound()
+
+
+def _unfound() -> NoReturn:
+    raise Refusal(
+        503,
+        "sign_in_unavailable",
+        "Where the identity provider is to be reached is not known yet. Try again shortly; the gateway's log says if "
+        "its discovery document cannot be had.",
+        kind="server_error",
+        headers=(("retry-after", "2"),),
+    )
 
 
 def bad_id_token() -> Refusal:

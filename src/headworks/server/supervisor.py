@@ -27,7 +27,7 @@ from headworks.secrets import Kept, forget, look_at_keys, pack, references_of, u
 from headworks.server.children import Child, tell
 from headworks.server.fresh import become, given
 from headworks.server.keeper import NAME as KEEPER
-from headworks.server.keeper import key_set_urls, run_keeper
+from headworks.server.keeper import key_sets_of, run_keeper
 from headworks.server.listening import bind
 from headworks.server.messages import FrameReader, Word
 from headworks.server.worker import READINESS_LEAD_S, fixed_part, run_worker, tls_context
@@ -90,7 +90,7 @@ class Supervisor:
         self._run_folder = self._storage / RUN_FOLDER
         self._workers = [Child(f"worker_{index + 1}") for index in range(settings.project.config.server.workers)]
         self._control_plane = Child(_CONTROL_PLANE)
-        self._keeper: Child | None = Child(KEEPER) if kept or key_set_urls(settings.project) else None
+        self._keeper: Child | None = Child(KEEPER) if kept or key_sets_of(settings.project) else None
         self._admin_arguments = admin
         has_admin = bool(admin) and settings.project.config.admin.port is not None
         self._admin: Child | None = Child(_ADMIN) if has_admin else None
@@ -429,7 +429,7 @@ class Supervisor:
     def _tell_keeper(self, text: str) -> None:
         """Have it look at the keys that the new configuration names; have one, where it names the first."""
         project = self._settings.project
-        if self._keeper is None and (references_of(project) or key_set_urls(project)):
+        if self._keeper is None and (references_of(project) or key_sets_of(project)):
             self._keeper = Child(KEEPER)
             self._start_keeper(self._keeper)
         elif self._keeper is not None:
