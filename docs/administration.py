@@ -57,7 +57,7 @@ REST = """## Questions
 | 422 | `config_not_good`, `idempotency_key_reused` | the file has problems; the name was used for something else |
 | 429 | `too_many_requests`, `too_many_bad_keys` | `retry-after` says when to go on |
 | 502 | `sign_in_failed` | the identity provider does not say who somebody is |
-| 503 | `storage_unavailable`, `gateway_not_running`, `token_keys_unavailable` | try again |
+| 503 | `storage_unavailable`, `gateway_not_running`, `token_keys_unavailable`, `sign_in_unavailable` | try again |
 """
 
 

@@ -19,7 +19,7 @@ def document(**changed):
         "issuer": ISSUER,
         "jwks_uri": KEYS,
         "authorization_endpoint": f"{ISSUER}/auth",
-        "scopes_supported": ["openid"],
+        "scopes": ["openid"],
     }
     return json.dumps(said | changed).encode()
 
@@ -57,7 +57,7 @@ def test_what_it_says_is_read():
     ],
 )
 def test_what_is_of_somebody_else_or_leads_into_the_open_is_not_taken(said):
-    with pytest.raises(ValueError, match="discovery document|says of itself"):
+    with pytest.raises(ValueError, match=r"discovery document|says of itself"):
         read_document(said, ISSUER)
 
 

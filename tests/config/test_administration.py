@@ -81,7 +81,8 @@ def test_what_the_admin_api_refers_to_is_looked_at(project):
 
 def test_of_an_identity_provider_its_name_is_enough(project, problems):
     sign_in = "{url: 'https://gw.example:4001', issuer: 'https://id.example/', client_id: c}"
-    text = f"{SIMULATOR}admin: {{port: 1, sign_in: {sign_in}, tokens: [{{issuer: 'https://id.example/', audience: [x]}}]}}\n"
+    tokens = "[{issuer: 'https://id.example/', audience: [x]}]"
+    text = f"{SIMULATOR}admin: {{port: 1, sign_in: {sign_in}, tokens: {tokens}}}\n"
     (wanted,) = key_sets_of(project(text))
     assert (wanted.url, wanted.issuer) == ("https://id.example/.well-known/openid-configuration", "https://id.example/")
 

@@ -143,7 +143,7 @@ def test_an_issuer_that_is_an_address_needs_nothing_more(problems, project):
         "ftp://a",
     ):
         (problem,) = problems(f"{SIMULATOR}access: {{tokens: [{{issuer: '{issuer}', audience: [b]}}]}}\n")
-        assert "the rest is found there" in problem
+        assert "they are found there" in problem
 
 
 def test_keys_of_a_token_issuer_may_come_by_tls_or_from_this_machine(problems):

@@ -89,7 +89,7 @@ def key_set_problems(one: AdminTokens | SignIn | TokenIssuer) -> Iterator[tuple[
     if one.jwks_url is None and one.jwks_file is None and not _is_address(one.issuer):
         yield (
             (),
-            "needs `jwks_url` or `jwks_file`, or an `issuer` that is an `https://` address: the rest is found there",
+            "needs `jwks_url` or `jwks_file`, or an `issuer` that is an `https://` address: they are found there",
         )
     url = urlsplit(one.jwks_url or "")
     if url.scheme == "http" and not is_loopback(url.hostname or ""):
