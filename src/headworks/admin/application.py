@@ -24,6 +24,7 @@ from headworks.admin.desk import Desk
 from headworks.admin.exchanging import Exchanges
 from headworks.admin.memory import Memory
 from headworks.admin.pages import signed_in_page, trouble_page
+from headworks.admin.renewing import Renewals
 from headworks.admin.sessions import (
     MOST_BYTES,
     SESSION_COOKIE,
@@ -33,7 +34,7 @@ from headworks.admin.sessions import (
     clear_cookie,
     set_cookie,
 )
-from headworks.admin.signing_in import PATIENCE_S, SignInFlow, bad_id_token
+from headworks.admin.signing_in import PATIENCE_S, SignInFlow, bad_id_token, unasked
 from headworks.calls import AuditEvent
 from headworks.config import Project
 from headworks.errors import HeadworksError, Refusal, StorageError
@@ -63,7 +64,7 @@ class AdminApplication:
         levers: what reaches beyond the state folder.
         authenticator: knows who asks.
         flow: sign-in in a browser; None where there is none.
-        seals, memory: of cookies, and of what is remembered.
+        seals, memory, renewals: of cookies, of what is remembered, and of who has signed in.
         record: tells the audit log.
         executor: where work is done.
         say: writes a line to the operator's log.
@@ -77,6 +78,7 @@ class AdminApplication:
         flow: SignInFlow | None,
         seals: Seals,
         memory: Memory,
+        renewals: Renewals,
         record: Record,
         executor: ThreadPoolExecutor,
         say: Callable[[str], None],
@@ -89,12 +91,14 @@ class AdminApplication:
         self._flow = flow
         self._seals = seals
         self._memory = memory
+        self._renewals = renewals
         self._record = record
         self._executor = executor
         self._say = say
         self._now = now
         self._is_tls = project.config.admin.tls is not None
         self._exchanges = Exchanges(memory, self._in_thread, now)
+        self._asking: dict[str, asyncio.Task[None]] = {}
         self._sightings = Sightings(self._append, lambda: True, time.monotonic)
 
     # -- an exchange.Application --------------------------------------------------------------------------------------
@@ -159,6 +163,9 @@ class AdminApplication:
 
     async def _identify(self, request: Request) -> Known:
         try:
+            due = self._authenticator.due(request)
+            if due is not None:
+                await self._renew(due, request)
             return self._authenticator.identify(request)
         except Refusal as refusal:
             self._tell_unknown(request, refusal)
@@ -301,8 +308,8 @@ class AdminApplication:
             self._tell_unknown(request, refusal)
             authenticator.note_bad(request)
             raise
-        token = await self._exchanges.token(flow, begun, code)
-        claims = authenticator.signed_in(token, begun.nonce, flow.sign_in.client_id)
+        tokens = await self._exchanges.tokens(flow, begun, code)
+        claims = authenticator.signed_in(tokens.id_token, begun.nonce, flow.sign_in.client_id)
         if claims is None:
             self._tell_unknown(request, bad_id_token())
             raise bad_id_token()
@@ -331,20 +338,61 @@ class AdminApplication:
                 kind="permission_error",
                 headers=(forget,),
             )
+        self._renewals.keep(session, tokens.refresh)
         keep = set_cookie(SESSION_COOKIE, sealed, max_age_s=int(flow.sign_in.session_s), same_site="Strict")
         return _page(200, signed_in_page(session.name), (keep, forget))
+
+    async def _renew(self, session: Session, request: Request) -> None:
+        """Ask after who has a session, once for all requests that come with it meanwhile."""
+        task = self._asking.get(session.session_id)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._ask_after(session, request))
+            self._asking[session.session_id] = task
+            task.add_done_callback(lambda _: self._asking.pop(session.session_id))
+        await asyncio.shield(task)
+
+    async def _ask_after(self, session: Session, request: Request) -> None:
+        """Have what the identity provider says now, or the session at its end.
+
+        Raises:
+            Refusal: 503, it says nothing.
+        """
+        flow, renewals = self._wanted_flow(), self._renewals
+        token = renewals.token(session.session_id)
+        if token is None:
+            return
+        if renewals.is_away(session.session_id):
+            raise unasked("it has not answered a moment ago")
+        try:
+            tokens = await self._exchanges.renewed(flow, token)
+        except Refusal:
+            renewals.keep_away(session)
+            raise
+        renewed = (
+            None if tokens is None else self._authenticator.renewed(tokens.id_token, session, flow.sign_in.client_id)
+        )
+        if tokens is not None and renewed is not None:
+            renewals.keep(renewed, tokens.refresh or token)
+            return
+        why = {"why": "the identity provider does not vouch for them any more"}
+        await self._end(session, self._authenticator.principal_of(session), self._authenticator.origin(request), why)
+
+    async def _end(self, session: Session, principal: Principal, origin: str, detail: Mapping[str, str | int]) -> None:
+        """The session is over, for its copies too."""
+        now_s = self._now()
+        self._renewals.forget(session.session_id)
+
+        def end() -> None:
+            self._memory.end_session(session.session_id, session.ends_s, now_s)
+            self._tell(principal, origin, "admin.signed_out", session.issuer, detail, "done", is_done=True)
+
+        await self._in_thread(end)
 
     async def _logout(self, known: Known, request: Request) -> Answer:
         session = known.session
         if session is None:
             raise Refusal(409, "no_session", "Only a browser's session can be ended; a key is revoked instead.")
-        origin, now_s = self._authenticator.origin(request), self._now()
-
-        def end() -> None:
-            self._memory.end_session(session.session_id, session.ends_s, now_s)
-            self._tell(known.principal, origin, "admin.signed_out", session.issuer, {}, "done", is_done=True)
-
-        await self._in_thread(end)
+        await self._end(session, known.principal, self._authenticator.origin(request), {})
         return Answer(204, b"", headers=(clear_cookie(SESSION_COOKIE, same_site="Strict"),))
 
     def _wanted_flow(self) -> SignInFlow:

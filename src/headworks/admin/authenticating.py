@@ -19,6 +19,7 @@ from headworks.access.tokens import Claims, Issuer, claim_of, name_of, subject_i
 from headworks.admin.desk import organisations_of
 from headworks.admin.mapping import grants_of, may_count, rules_of, texts_for
 from headworks.admin.memory import Memory
+from headworks.admin.renewing import Renewals
 from headworks.admin.sessions import SESSION_COOKIE, Seals, Session, cookie_in
 from headworks.config import Project
 from headworks.config.sections.administration import AdminTokens, SignIn
@@ -86,6 +87,7 @@ class Authenticator:
         secret: the server secret.
         seals: of cookies.
         memory: knows sessions that were ended.
+        renewals: knows what was said last of those who have signed in.
         now: Unix seconds.
         clock: monotonic seconds.
         say: writes a line to the operator's log.
@@ -97,6 +99,7 @@ class Authenticator:
         secret: bytes,
         seals: Seals,
         memory: Memory,
+        renewals: Renewals,
         *,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
@@ -107,6 +110,7 @@ class Authenticator:
         self._secret = secret
         self._seals = seals
         self._memory = memory
+        self._renewals = renewals
         self._now = now
         self._organisations = organisations_of(project)
         self._rules = rules_of(config.access)
@@ -119,6 +123,7 @@ class Authenticator:
         sign_in = config.admin.sign_in
         self._origin = "" if sign_in is None else _origin_of(sign_in.url)
         self._vouches = "" if sign_in is None else sign_in.issuer
+        self._renew_s = 0.0 if sign_in is None else sign_in.renew_s
         self._bearer = Issuers([_source(project, one) for one in config.admin.tokens], now, clock=clock, say=say)
         self._signing_in = Issuers([] if sign_in is None else [_source(project, sign_in)], now, clock=clock, say=say)
 
@@ -181,16 +186,10 @@ class Authenticator:
         Raises:
             Refusal: 503, the identity provider's keys are not known at the moment.
         """
-        found = self._signing_in.claims(token)
-        if found is None:
-            return None
-        claims = found[1]
-        audience = claims.get("aud")
-        is_shared = isinstance(audience, list) and len(audience) > 1
-        is_ours = claims.get("azp") == client_id if is_shared or "azp" in claims else True
-        said = claims.get("nonce")
+        claims = self._for_us(token, client_id)
+        said = None if claims is None else claims.get("nonce")
         is_answer = isinstance(said, str) and hmac.compare_digest(said.encode("utf-8", "replace"), nonce.encode())
-        return claims if is_ours and is_answer else None  # OpenID Connect Core 1.0 §3.1.3.7
+        return claims if is_answer else None  # OpenID Connect Core 1.0 §3.1.3.7
 
     def session_of(self, claims: Claims, sign_in: SignIn) -> tuple[Session, Principal]:
         """The session of somebody who has signed in, and who they are. Without a role it opens nothing."""
@@ -204,8 +203,34 @@ class Authenticator:
             texts_for(self._rules, issuer, claims),
             self._seals.token(),
             self._now() + sign_in.session_s,
+            self._now(),
         )
-        return session, self._principal_of(session)
+        return session, self.principal_of(session)
+
+    def due(self, request: Request) -> Session | None:
+        """The session that a request comes with, if it is time to ask the identity provider after who has it, and it
+        can be asked."""
+        session = None if b"authorization" in request.headers else self._session_in(request)
+        if session is None or not self._is_due(session) or self._renewals.token(session.session_id) is None:
+            return None
+        return None if self._memory.has_ended(session.session_id) else session
+
+    def renewed(self, token: bytes, session: Session, client_id: str) -> Session | None:
+        """The session, with what an ID token says now that was got for it; None if that is not good, or of another.
+
+        Raises:
+            Refusal: 503, the identity provider's keys are not known at the moment.
+        """
+        claims = self._for_us(token, client_id)
+        if claims is None or claims["sub"] != session.subject:
+            return None  # OpenID Connect Core 1.0 §12.2
+        texts = texts_for(self._rules, session.issuer, claims)
+        return msgspec.structs.replace(session, claims=texts, read_s=self._now())
+
+    def principal_of(self, session: Session) -> Principal:
+        """Who has it, and what they may do."""
+        grants = grants_of(self._rules, session.issuer, session.claims)
+        return Principal(subject_id(session.issuer, session.subject), session.name, "session", grants)
 
     # -- how they show it ---------------------------------------------------------------------------------------------
 
@@ -244,15 +269,37 @@ class Authenticator:
         return Known(found)
 
     def _by_session(self, request: Request) -> Known | None:
-        cookie = cookie_in(request.headers.get(b"cookie"), SESSION_COOKIE)
-        session = self._seals.open(cookie, Session, self._now())
-        if session is None or session.issuer != self._vouches:
-            return None  # a rule that names no issuer would hold for whoever an earlier one has vouched for
+        session = self._session_in(request)
+        if session is None or self._is_due(session):
+            return None
         if self._memory.has_ended(session.session_id):
             return None
         if request.method not in _SAFE:
             self._check_forgery(session, request.headers)
-        return Known(self._principal_of(session), session)
+        return Known(self.principal_of(session), session)
+
+    def _session_in(self, request: Request) -> Session | None:
+        """The session of a request's cookie, with what was said of it last. It may be due, and it may have ended."""
+        cookie = cookie_in(request.headers.get(b"cookie"), SESSION_COOKIE)
+        session = self._seals.open(cookie, Session, self._now())
+        if session is None or session.issuer != self._vouches:
+            return None  # a rule that names no issuer would hold for whoever an earlier one has vouched for
+        return self._renewals.newest(session)
+
+    def _is_due(self, session: Session) -> bool:
+        """Whether what was said of it is too old to go by."""
+        return self._now() - session.read_s >= self._renew_s
+
+    def _for_us(self, token: bytes, client_id: str) -> Claims | None:
+        """What an ID token says that is meant for us and no other client; None if it is not good."""
+        found = self._signing_in.claims(token)
+        if found is None:
+            return None
+        claims = found[1]
+        audience = claims.get("aud")
+        is_shared = isinstance(audience, list) and len(audience) > 1
+        is_ours = claims.get("azp") == client_id if is_shared or "azp" in claims else True
+        return claims if is_ours else None
 
     def _check_forgery(self, session: Session, headers: Mapping[bytes, bytes]) -> None:
         """A browser sends cookies along with what other sites have it ask for; they cannot send this header."""
@@ -266,10 +313,6 @@ class Authenticator:
                 "A change from a browser needs the header `x-csrf-token`, with what GET /admin/v1/me says.",
                 kind="permission_error",
             )
-
-    def _principal_of(self, session: Session) -> Principal:
-        grants = grants_of(self._rules, session.issuer, session.claims)
-        return Principal(subject_id(session.issuer, session.subject), session.name, "session", grants)
 
     def _address(self, request: Request) -> Address | None:
         return client_address(request.peer, request.headers.get(b"x-forwarded-for"), self._trusted)

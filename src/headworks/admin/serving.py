@@ -22,6 +22,7 @@ from headworks.admin.application import AdminApplication, Record
 from headworks.admin.authenticating import Authenticator
 from headworks.admin.configuration import LookOver, NotTaken, fingerprint
 from headworks.admin.memory import Memory
+from headworks.admin.renewing import Renewals
 from headworks.admin.sessions import Seals
 from headworks.admin.signing_in import SignInFlow
 from headworks.auditing import event, record
@@ -113,6 +114,7 @@ class AdminProcess:
         self._frames = FrameReader()
         self.address = ""
         self._memory = Memory(project.storage)
+        self._renewals = Renewals(time.time)
         self._recording = Lock()
         self._taking = Lock()
         self._waiting: Future[str] | None = None
@@ -163,7 +165,7 @@ class AdminProcess:
         config = project.config
         secret = server_secret(config.access.secret, project.folder, os.environ)
         seals = Seals(secret)
-        authenticator = Authenticator(project, secret, seals, self._memory, say=report)
+        authenticator = Authenticator(project, secret, seals, self._memory, self._renewals, say=report)
         flow = None
         if config.admin.sign_in is not None:
             asker = HttpAsker(config.secrets.timeout_s)
@@ -171,7 +173,16 @@ class AdminProcess:
             flow = SignInFlow(config.admin.sign_in, _client_secret(project), seals, asker, time.time, find)
         levers = Levers(self._look_over, self._take)
         application = AdminApplication(
-            project, levers, authenticator, flow, seals, self._memory, self._recorder(project), self._executor, report
+            project,
+            levers,
+            authenticator,
+            flow,
+            seals,
+            self._memory,
+            self._renewals,
+            self._recorder(project),
+            self._executor,
+            report,
         )
         return authenticator, application
 

@@ -23,7 +23,7 @@ from headworks.config import Secret
 from headworks.config.sections.administration import SignIn
 from headworks.errors import Refusal, SecretError
 from headworks.exchange import Request
-from headworks.secrets import Ask, Asker
+from headworks.secrets import Ask, Asker, Heard
 
 PATIENCE_S = 600.0
 """From `/login` to `/callback`, in seconds: people look for their second factor."""
@@ -31,10 +31,25 @@ PATIENCE_S = 600.0
 _OK = 200
 
 
+class Tokens(msgspec.Struct, frozen=True):
+    """What an identity provider gives for a code, or a refresh token: who somebody is, and what asks again.
+
+    `id_token` may be empty where it was renewed, `refresh` None where there is none."""
+
+    id_token: bytes
+    refresh: Secret | None
+
+
 class _Tokens(msgspec.Struct):
-    id_token: str
+    id_token: str = ""
+    refresh_token: str = ""
 
 
+class _Trouble(msgspec.Struct):
+    error: str = ""
+
+
+_decode_trouble = msgspec.json.Decoder(_Trouble).decode
 _decode_tokens = msgspec.json.Decoder(_Tokens).decode
 
 
@@ -119,20 +134,56 @@ class SignInFlow:
             )
         return begun, fields["code"]
 
-    def exchange(self, begun: SigningIn, code: str) -> bytes:
-        """The ID token that the code stands for. Blocking.
+    def exchange(self, begun: SigningIn, code: str) -> Tokens:
+        """What the code stands for. Blocking.
 
         Raises:
             Refusal: 502, the identity provider does not give it; 503, it has not said yet where to ask.
         """
-        sign_in = self.sign_in
-        there = sign_in.token_url or self._found().token_endpoint or _unfound()
         form = {
             "grant_type": "authorization_code",
             "code": code,
             "redirect_uri": self._redirect_url,
             "code_verifier": begun.verifier,
         }
+        try:
+            heard = self._ask_for_tokens(form)
+        except SecretError as error:
+            raise _no_token(str(error)) from None
+        if heard.status != _OK:
+            raise _no_token(f"it answers with {heard.status}")
+        found = _tokens_in(heard)
+        if found is None or not found.id_token:
+            raise _no_token("it answers without an ID token")
+        if len(found.id_token) > MOST_BYTES:
+            raise _no_token(f"its ID token has more than {MOST_BYTES} bytes: ask for fewer claims")
+        return found
+
+    def renew(self, token: Secret) -> Tokens | None:
+        """What a refresh token stands for now; None where the identity provider does not vouch for them any more
+        (RFC 6749 §5.2 and §6). Blocking.
+
+        Raises:
+            Refusal: 503, it says nothing of it at the moment.
+        """
+        try:
+            heard = self._ask_for_tokens({"grant_type": "refresh_token", "refresh_token": token.reveal()})
+        except SecretError as error:
+            raise unasked(str(error)) from None
+        if heard.status == _OK:
+            return _tokens_in(heard)
+        try:
+            trouble = _decode_trouble(heard.body).error
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            trouble = ""
+        if trouble == "invalid_grant":
+            return None
+        raise unasked(f"it answers with {heard.status}")
+
+    def _ask_for_tokens(self, form: dict[str, str]) -> Heard:
+        """Raises SecretError, and Refusal where it is not known where to ask."""
+        sign_in = self.sign_in
+        there = sign_in.token_url or self._found().token_endpoint or _unfound()
         headers = [("content-type", "application/x-www-form-urlencoded"), ("accept", "application/json")]
         if self._client_secret is None:
             form["client_id"] = sign_in.client_id
@@ -140,22 +191,30 @@ class SignInFlow:
             # RFC 6749 §2.3.1: each half is form-encoded before the two are joined.
             pair = f"{quote_plus(sign_in.client_id)}:{quote_plus(self._client_secret.reveal())}"
             headers.append(("authorization", f"Basic {b64encode(pair.encode()).decode()}"))
-        try:
-            heard = self._ask(Ask("POST", there, tuple(headers), urlencode(form).encode()))
-        except SecretError as error:
-            raise _no_token(str(error)) from None
-        if heard.status != _OK:
-            raise _no_token(f"it answers with {heard.status}")
-        try:
-            token = _decode_tokens(heard.body).id_token.encode("ascii")
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            raise _no_token("it answers without an ID token") from None
-        if len(token) > MOST_BYTES:
-            raise _no_token(f"its ID token has more than {MOST_BYTES} bytes: ask for fewer claims")
-        return token
+        return self._ask(Ask("POST", there, tuple(headers), urlencode(form).encode()))
 
     def _found(self) -> Document:
         return self._find() or _unfound()
+
+
+def _tokens_in(heard: Heard) -> Tokens | None:
+    """The tokens of a good answer; None where there are none."""
+    try:
+        found = _decode_tokens(heard.body)
+        return Tokens(found.id_token.encode("ascii"), Secret(found.refresh_token) if found.refresh_token else None)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def unasked(why: str) -> Refusal:
+    """What is said to who has signed in while the identity provider cannot be asked after them."""
+    return Refusal(
+        503,
+        "sign_in_unavailable",
+        f"The identity provider does not say whether your roles are still yours: {why}. Try again shortly.",
+        kind="server_error",
+        headers=(("retry-after", "5"),),
+    )
 
 
 def _unfound() -> NoReturn:

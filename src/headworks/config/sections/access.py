@@ -87,8 +87,8 @@ class TokenIssuer(Section, frozen=True):
         str | None,
         Meta(
             description="Where its public keys are, as `https://`. Left out, as is `jwks_file`: what `jwks_uri` says "
-            "in its discovery document, below `issuer`. Fetched every five minutes by a process of its own, and at once "
-            "when a token names a key that is not known.",
+            "in its discovery document, below `issuer`. Fetched every five minutes by a process of its own, and at "
+            "once when a token names a key that is not known.",
             extra={"form": "base-url"},
         ),
     ] = None

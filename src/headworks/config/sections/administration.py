@@ -116,6 +116,13 @@ class SignIn(Section, frozen=True, kw_only=True):
         str, Meta(description="What a user is called in answers and in the audit log.", min_length=1, max_length=256)
     ] = "email"
     session_s: Annotated[Seconds, Meta(description="Seconds until a user has to sign in again.")] = 28_800.0
+    renew_s: Annotated[
+        Seconds,
+        Meta(
+            description="Seconds until the identity provider is asked again who a user is and in which groups, with "
+            "the refresh token that it has given. Where it gives none, the user signs in again."
+        ),
+    ] = 600.0
     leeway_s: Annotated[
         float, Meta(description="Seconds by which its clock and this machine's may differ.", ge=0, le=300)
     ] = 30.0
