@@ -96,6 +96,7 @@ class Api:
 
     def __init__(self, project, *, flow=None):
         self.project = project
+        self.authenticator = None
         self.now = Clock(NOW_S)
         self.clock = Clock(1000.0)
         self.recorded = []
@@ -116,6 +117,8 @@ class Api:
     def use(self, project):
         """Go by another configuration."""
         self.project = project
+        if self.authenticator is not None:
+            self.authenticator.close()
         self.authenticator = Authenticator(
             project,
             self.secret,
@@ -194,6 +197,7 @@ class Api:
         return self.runner.run(ask())
 
     def close(self):
+        self.authenticator.close()
         self.executor.shutdown()
         self.runner.close()
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from headworks.access import KEYS_FILE, Door, KeyStore, Principal, Right, Role, RoleGrant, is_well_formed
+from headworks.access import KEYS_FILE, Door, KeyRecord, KeyStore, Principal, Right, Role, RoleGrant, is_well_formed
 from headworks.access.issuers import Issuers, Source, key_set_file
 from headworks.access.networks import Address, Networks, client_address, site_of
 from headworks.access.tokens import Claims, Issuer, claim_of, name_of, subject_id
@@ -23,7 +23,7 @@ from headworks.admin.renewing import Renewals
 from headworks.admin.sessions import SESSION_COOKIE, Seals, Session, cookie_in
 from headworks.config import Project
 from headworks.config.sections.administration import AdminTokens, SignIn
-from headworks.errors import Refusal
+from headworks.errors import Refusal, StorageError
 from headworks.exchange import Request
 
 TRIES = 10
@@ -80,7 +80,7 @@ class Pace:
 
 
 class Authenticator:
-    """Knows who asks, by one configuration. For one thread.
+    """Knows who asks, by one configuration. For one thread. State: the open file of keys.
 
     Arguments:
         project: the configuration.
@@ -108,6 +108,7 @@ class Authenticator:
         config = project.config
         self._storage = project.storage
         self._secret = secret
+        self._keys: KeyStore | None = None
         self._seals = seals
         self._memory = memory
         self._renewals = renewals
@@ -126,6 +127,12 @@ class Authenticator:
         self._renew_s = 0.0 if sign_in is None else sign_in.renew_s
         self._bearer = Issuers([_source(project, one) for one in config.admin.tokens], now, clock=clock, say=say)
         self._signing_in = Issuers([] if sign_in is None else [_source(project, sign_in)], now, clock=clock, say=say)
+
+    def close(self) -> None:
+        """Let go of the file of keys; the next look-up opens it again."""
+        if self._keys is not None:
+            self._keys.close()
+            self._keys = None
 
     def refresh(self) -> None:
         """Take over keys of identity providers that have changed. Call it now and then."""
@@ -252,21 +259,28 @@ class Authenticator:
     def _by_key(self, key: bytes, request: Request) -> Known | None:
         if not is_well_formed(key.decode("latin-1")):
             return None
-        store = KeyStore.below(self._storage, KEYS_FILE)
-        try:
-            record = store.of_key(key, self._secret)
-        finally:
-            store.close()
+        record = self._record_of(key)
         if record is None or not record.is_good(self._now()):
             return None
         if record.networks and not Networks(record.networks).has(self._address(request)):
             raise _not_from_there()
         grants: tuple[RoleGrant, ...] = ()
         if record.role is not Role.CALLER:
-            grant = self._organisations.grant_of_key(record.role, record.team)
+            grant = self._organisations.grant_of_key(record.role, record.team, record.organisation)
             grants = () if grant is None else (grant,)
         found = Principal(record.key_id, record.name, "key", grants, record.expires_at, record.networks)
         return Known(found)
+
+    def _record_of(self, key: bytes) -> KeyRecord | None:
+        """The record of a key. The file stays open: whoever sends wrong keys must not have it opened for each of them,
+        which costs as much as twenty look-ups. Raises StorageError."""
+        store = self._keys = self._keys or KeyStore.below(self._storage, KEYS_FILE)
+        try:
+            store.version()  # opens it anew where another file stands in its place
+            return store.of_key(key, self._secret)
+        except StorageError:
+            self.close()
+            raise
 
     def _by_session(self, request: Request) -> Known | None:
         session = self._session_in(request)

@@ -150,6 +150,7 @@ class AdminProcess:
         self._answer_waiting(NotTaken("the gateway is stopping"))
         await server.stop(_GRACE_S)
         refreshing.cancel()
+        self._authenticator.close()
         self._executor.shutdown(wait=True)
         wheel.close()
         self._control.close()
@@ -249,11 +250,13 @@ class AdminProcess:
         """Take the new configuration, or keep the old one and say why."""
         try:
             project = self._given(content)
-            self._authenticator, self._server.application = self._build(project)
+            built = self._build(project)
         except (HeadworksError, OSError, ValueError) as error:
             report(f"admin: the old configuration stays: {error}")
             self._answer_waiting(NotTaken(f"the gateway has taken the file, and the admin API has not: {error}"))
             return
+        self._authenticator.close()
+        self._authenticator, self._server.application = built
         self._project = project
         self._answer_waiting(fingerprint(project))
 
