@@ -54,6 +54,7 @@ REST = """## Questions
 | 409 | `cannot_be_done`, `still_running`, `config_not_taken` | not as things are |
 | 412 | `changed_meanwhile` | `if-match` does not fit any more |
 | 415 | `not_json` | a body that is not said to be JSON |
+| 421 | `host_not_allowed` | the name in `Host` is not the admin API's (`admin.hosts`) |
 | 422 | `config_not_good`, `idempotency_key_reused` | the file has problems; the name was used for something else |
 | 429 | `too_many_requests`, `too_many_bad_keys` | `retry-after` says when to go on |
 | 502 | `sign_in_failed` | the identity provider does not say who somebody is |

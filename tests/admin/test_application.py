@@ -196,6 +196,42 @@ def test_who_has_many_addresses_in_one_network_asks_no_oftener(project, api):
     assert api.call("GET", "/me", peer="2001:db8:0:1::1").status == 401
 
 
+EVIL = {b"host": b"evil.example:4001"}
+
+
+def test_a_page_that_has_its_own_name_lead_here_reads_nothing(api):
+    _, key = api.key("admin")
+    for path in ("/me", "/login", "/callback"):
+        answer = api.call("GET", path, key, headers=EVIL)
+        assert (answer.status, answer.code) == (421, "host_not_allowed")
+    assert [
+        api.call("GET", "/me", key, headers={b"host": name}).status for name in (b"127.0.0.1:4001", b"localhost")
+    ] == [
+        200,
+        200,
+    ]
+    api.executor.submit(lambda: None).result()
+    assert api.recorded[0][0::4] == ("access.refused", {"code": "host_not_allowed"})
+
+
+@pytest.mark.parametrize(
+    ("admin", "host", "status"),
+    [
+        ("{hosts: [gw.example]}", b"gw.example:4001", 200),
+        ("{hosts: [gw.example]}", b"evil.example", 421),
+        ("{tls: {certificate: c, key: k}}", b"evil.example", 200),  # which a browser does not come to
+        ("{tls: {certificate: c, key: k}, hosts: [gw.example]}", b"evil.example", 421),
+        ("{tls: {certificate: c, key: k}, host: gw.example, hosts: [other.example]}", b"gw.example", 200),
+        ("{sign_in: {url: 'https://gw.example', issuer: 'https://id.example', client_id: c}}", b"gw.example", 200),
+    ],
+)
+def test_names_that_lead_here_are_named(project, api, admin, host, status):
+    api.use(parse(f"{TEXT}admin: {admin}\n", file=str(project.file), base=project.folder))
+    _, key = api.key("admin")
+
+    assert api.call("GET", "/me", key, headers={b"host": host}).status == status
+
+
 def test_it_is_open_to_the_networks_that_it_is_meant_for(project, api):
     api.use(parse(f"{TEXT}admin: {{networks: [10.1.0.0/16]}}\n", file=str(project.file), base=project.folder))
     _, key = api.key("admin")

@@ -137,7 +137,7 @@ class AdminApplication:
 
     async def _find_answer(self, request: Request) -> Answer:
         try:
-            self._authenticator.check_network(request)
+            self._authenticator.check_way(request)
             if request.path in ("/login", "/callback"):
                 self._authenticator.count_unknown(request)
         except Refusal as refusal:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from headworks.access import KEYS_FILE, Door, KeyRecord, KeyStore, Principal, Right, Role, RoleGrant, is_well_formed
+from headworks.access.hosts import Hosts
 from headworks.access.issuers import Issuers, Source, key_set_file
 from headworks.access.networks import Address, Networks, client_address, site_of
 from headworks.access.tokens import Claims, Issuer, claim_of, name_of, subject_id
@@ -22,7 +23,7 @@ from headworks.admin.memory import Memory
 from headworks.admin.renewing import Renewals
 from headworks.admin.sessions import SESSION_COOKIE, Seals, Session, cookie_in
 from headworks.config import Project
-from headworks.config.sections.administration import AdminTokens, SignIn
+from headworks.config.sections.administration import Admin, AdminTokens, SignIn
 from headworks.errors import Refusal, StorageError
 from headworks.exchange import Request
 
@@ -115,6 +116,7 @@ class Authenticator:
         self._now = now
         self._organisations = organisations_of(project)
         self._rules = rules_of(config.access)
+        self._hosts = _hosts_of(config.admin)
         self._networks = Networks(config.admin.networks) if config.admin.networks else None
         self._trusted = Networks(config.server.trusted_proxies)
         self._door = Door(
@@ -143,12 +145,14 @@ class Authenticator:
         """The address that a request comes from, for the log; "" where it is not known."""
         return self._door.origin(request.peer, request.headers)
 
-    def check_network(self, request: Request) -> None:
-        """Have it come from where the admin API is open to.
+    def check_way(self, request: Request) -> None:
+        """Have it come by a name of ours, and from where the admin API is open to.
 
         Raises:
-            Refusal: 403.
+            Refusal: 421, it is meant for somebody else; 403, not from there.
         """
+        if self._hosts is not None:
+            self._hosts.check(request.headers)
         if self._networks is not None and not self._networks.has(self._address(request)):
             raise _not_from_there()
 
@@ -346,6 +350,14 @@ def demand_somewhere(principal: Principal, right: Right | None) -> None:
             "GET /admin/v1/me says which roles you have, GET /admin/v1/roles what each may do.",
             kind="permission_error",
         )
+
+
+def _hosts_of(admin: Admin) -> Hosts | None:
+    """The names by which it may be reached; None for any. With TLS the browser sees to that itself."""
+    if admin.tls is not None and not admin.hosts:
+        return None
+    of_sign_in = "" if admin.sign_in is None else urlsplit(admin.sign_in.url).hostname or ""
+    return Hosts([*admin.hosts, admin.host, *([of_sign_in] if of_sign_in else [])])
 
 
 def _name(claims: Claims, claim: str) -> str:

@@ -148,6 +148,13 @@ class Admin(Section, frozen=True):
         ),
     ] = "127.0.0.1"
     tls: Annotated[Tls | None, Meta(description="Serve HTTPS instead of HTTP.")] = None
+    hosts: Annotated[
+        tuple[Annotated[str, Meta(extra={"form": "host"})], ...],
+        Meta(
+            description="Names by which it may be reached, beside addresses, `localhost` and those of `host` and "
+            "`sign_in.url`. None: with `tls` any name that its certificate has, else none."
+        ),
+    ] = ()
     networks: Annotated[
         tuple[Cidr, ...], Meta(description="Networks that it is open to. None: all that reach it.")
     ] = ()
