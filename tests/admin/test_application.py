@@ -257,6 +257,25 @@ def test_what_is_read_is_told_before_it_is_seen_and_not_shown_where_it_cannot_be
     assert any("journals are full" in line for line in api.log)
 
 
+def test_what_comes_to_nothing_is_told_too(api):
+    record, key = api.key("admin")
+    for method, path, body, code, action, outcome in (
+        ("GET", "/nonsense", None, "unknown_path", "admin.unknown", "failed"),
+        ("DELETE", "/status", None, "method_not_allowed", "admin.unknown", "failed"),
+        ("GET", "/keys?colour=red", None, "invalid_request", "admin.keys.list", "failed"),
+        ("POST", "/keys", {"nome": "x"}, "invalid_request", "admin.keys.create", "failed"),
+        ("GET", "/audit", None, "role_not_allowed", "admin.audit.search", "refused"),
+    ):
+        assert api.call(method, path, key, body).code == code
+        told = api.recorded.pop()
+        assert told[:3] == (action, record.key_id, "10.0.0.1")
+        assert (told[4]["code"], told[5]) == (code, outcome)
+    repeat = {b"idempotency-key": b"one"}
+    api.call("POST", "/keys", key, {"name": "x"}, headers=repeat)
+    api.call("POST", "/keys", key, {"name": "y"}, headers=repeat)
+    assert (api.recorded[-1][0], api.recorded[-1][4]["code"]) == ("admin.keys.create", "idempotency_key_reused")
+
+
 def test_a_key_is_made_shown_once_and_told(api):
     boss, key = api.key("admin")
     answer = api.call("POST", "/keys", key, {"name": "app", "team": "search", "budget": {"day_usd": "1.50"}})

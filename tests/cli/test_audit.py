@@ -172,6 +172,7 @@ def test_a_hold_keeps_a_person_from_being_erased_until_it_ends(run):
     code, _, err = run("audit", "erase", "--user", "ann", "--yes")
     assert code == 1
     assert hold in err
+    assert '"audit.holds_listed"' in run("audit", "search", "--json")[1]
     assert run("audit", "hold", "remove", hold)[0] == 0
     assert run("audit", "erase", "--user", "ann", "--yes")[0] == 0
 

@@ -22,7 +22,7 @@ from headworks.admin.asking import fields_of, repeat_name, revision_in
 from headworks.admin.authenticating import Authenticator, Known, demand_somewhere
 from headworks.admin.desk import Desk
 from headworks.admin.exchanging import Exchanges
-from headworks.admin.memory import Memory
+from headworks.admin.memory import Memory, Repeat
 from headworks.admin.pages import signed_in_page, trouble_page
 from headworks.admin.renewing import Renewals
 from headworks.admin.sessions import (
@@ -178,18 +178,20 @@ class AdminApplication:
     # -- operations ---------------------------------------------------------------------------------------------------
 
     async def _operate(self, known: Known, request: Request) -> Answer:
-        operation, of_path = find_operation(request.method, request.path)
         origin, path = self._authenticator.origin(request), _shown_path(request)
+        action = "admin.unknown"
         try:
+            operation, of_path = find_operation(request.method, request.path)
+            action = f"admin.{operation.name}"
             demand_somewhere(known.principal, operation.right)
+            fields = fields_of(operation, of_path, request)
+            revision = revision_in(request.headers.get(b"if-match"))
+            name = repeat_name(operation, request.headers.get(b"idempotency-key"))
         except Refusal as refusal:
-            detail = {"code": refusal.code}
-            told = partial(self._tell, known.principal, origin, f"admin.{operation.name}", path, detail, "refused")
+            outcome = "refused" if refusal.status == 403 else "failed"
+            told = partial(self._tell, known.principal, origin, action, path, {"code": refusal.code}, outcome)
             await self._in_thread(partial(told, is_done=True))
             raise
-        fields = fields_of(operation, of_path, request)
-        revision = revision_in(request.headers.get(b"if-match"))
-        name = repeat_name(operation, request.headers.get(b"idempotency-key"))
         work = _Work(operation, known.principal, origin, path, fields, revision, known.session)
         if not name:
             return await self._in_thread(lambda: self._do(work))
@@ -200,26 +202,13 @@ class AdminApplication:
         who = work.principal.who
         known = self._memory.begin(who, name, digest, self._now())
         if known is not None:
-            if not known.is_same:
-                raise Refusal(
-                    422, "idempotency_key_reused", "This Idempotency-Key was used for another request: take a new one."
-                )
-            if not known.status:
-                raise Refusal(
-                    409,
-                    "still_running",
-                    "A request with this Idempotency-Key has begun, and nothing is known of its end: look what there "
-                    "is before you take a new one.",
-                )
-            self._tell(
-                work.principal,
-                work.origin,
-                f"admin.{work.operation.name}",
-                work.path,
-                {"is_repeat": 1},
-                "done",
-                is_done=False,
-            )
+            refusal = _no_repeat(known)
+            detail: dict[str, str | int] = {"is_repeat": 1} if refusal is None else {"code": refusal.code}
+            outcome = "done" if refusal is None else "failed"
+            action = f"admin.{work.operation.name}"
+            self._tell(work.principal, work.origin, action, work.path, detail, outcome, is_done=refusal is not None)
+            if refusal is not None:
+                raise refusal
             return Answer(known.status, known.answer, headers=(("idempotent-replayed", "true"),))
         try:
             answer = self._do(work)
@@ -440,6 +429,22 @@ class _Working:
     def stop(self) -> object:
         """See `Running`: it ends by itself, shortly."""
         return None
+
+
+def _no_repeat(known: Repeat) -> Refusal | None:
+    """Why a request is not answered as it was before; None if it is."""
+    if not known.is_same:
+        return Refusal(
+            422, "idempotency_key_reused", "This Idempotency-Key was used for another request: take a new one."
+        )
+    if not known.status:
+        return Refusal(
+            409,
+            "still_running",
+            "A request with this Idempotency-Key has begun, and nothing is known of its end: look what there "
+            "is before you take a new one.",
+        )
+    return None
 
 
 def _page(status: int, body: bytes, headers: tuple[tuple[str, str], ...]) -> Answer:

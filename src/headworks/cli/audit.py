@@ -266,6 +266,7 @@ class _Audit:
 
         options = self._options
         if options.hold_action == "list":
+            self._tell("audit.holds_listed", "")
             for hold in ledger.holds():
                 if options.json:
                     print(json_line({name: getattr(hold, name) for name in hold.__struct_fields__}))

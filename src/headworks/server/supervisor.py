@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from headworks.auditing import audit_terms, event, keep_for_audit, operator, record
-from headworks.config import Project, load_with_text, open_access_problem, parse, read_text
+from headworks.config import Project, is_token, load_with_text, open_access_problem, parse, read_text
 from headworks.console import channels_of, control_plane, sink_terms
 from headworks.errors import ConfigError, HeadworksError, StorageError
 from headworks.secrets import Kept, forget, look_at_keys, pack, references_of, unpack, with_known
@@ -331,7 +331,9 @@ class Supervisor:
                 self._announce_once()
             elif word is Word.SECRETS:
                 # It may not have heard of the newest configuration yet: what only that one names stays.
-                self._kept = {**self._kept, **unpack(content)}
+                fresh = unpack(content)
+                self._record_rotated(fresh)
+                self._kept = {**self._kept, **fresh}
                 self._tell_workers(Word.SECRETS, content)
             elif word is Word.KEPT:
                 self._say(f"headworks: {child.name} keeps the old configuration: {content.decode()}")
@@ -448,11 +450,22 @@ class Supervisor:
             fields = project.config.__struct_fields__
             changed = [name for name in fields if getattr(project.config, name) != getattr(before.config, name)]
             detail["changed"] = ", ".join(changed)
-        done = event(
-            action, actor=operator(), origin="server", target=project.file.name, outcome=outcome, detail=detail
-        )
+        self._tell_audit(action, operator(), project.file.name, detail, outcome)
+
+    def _record_rotated(self, fresh: Kept) -> None:
+        """Tell the audit log which keys are others now: by their references, and what their managers call the versions.
+        Tokens are left out, which are others every hour by their nature."""
+        for reference, held in fresh.items():
+            known = self._kept.get(reference)
+            if known is not None and not is_token(reference) and known.versions[0].secret != held.versions[0].secret:
+                self._tell_audit("provider.key_rotated", "headworks", reference, {"version": held.versions[0].name})
+
+    def _tell_audit(
+        self, action: str, actor: str, target: str, detail: dict[str, str | int], outcome: str = "done"
+    ) -> None:
+        done = event(action, actor=actor, origin="server", target=target, outcome=outcome, detail=detail)
         try:
-            record(project, done)
+            record(self._settings.project, done)
         except StorageError as error:
             report(f"the audit log does not know of {action}: {error}")
 
