@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
 
     def prepare(settings: "Settings") -> None:
         nonlocal trial_key
-        for line in _retiring(settings):
+        for line in (*_retiring(settings), *_in_the_open(settings)):
             _say(f"headworks: {line}")
         if settings.project.config.access.mode == "open":
             _say(OPEN_MODE)
@@ -85,6 +85,17 @@ def _retiring(settings: "Settings") -> list[str]:
     workloads = [workload for workload, _ in settings.workloads]
     today = dt.datetime.now(dt.UTC).date()
     return [retiring_text(one) for one in find_retiring(settings.project, settings.book, workloads, today)]
+
+
+def _in_the_open(settings: "Settings") -> list[str]:
+    """A line where secrets are in the environment of a gateway that other machines reach."""
+    from headworks.config import OPEN_ENVIRONMENT, is_loopback
+    from headworks.secrets import in_the_environment
+
+    found = in_the_environment(settings.project)
+    if not found or is_loopback(settings.project.config.server.host):
+        return []
+    return [f"{', '.join(found)}: {OPEN_ENVIRONMENT}"]
 
 
 def _is_trial(settings: "Settings") -> bool:

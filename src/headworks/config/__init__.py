@@ -13,8 +13,9 @@ What the file may say is in `sections`, a file for each. May import `calls`, `ca
 nothing else of Headworks.
 """
 
+from headworks.config.administration import is_loopback
 from headworks.config.contract import Contract
-from headworks.config.examine import Examination, examine
+from headworks.config.examine import OPEN_ENVIRONMENT, Examination, examine
 from headworks.config.lock import (
     LOCK_FILE,
     Lock,
@@ -68,6 +69,7 @@ __all__ = [
     "FILE_NAME",
     "LOCK_FILE",
     "MOST_WORKERS",
+    "OPEN_ENVIRONMENT",
     "SCHEMA_FILE",
     "TIER_ROLES",
     "WORKLOAD_SCHEMA_FILE",
@@ -114,6 +116,7 @@ __all__ = [
     "examine_workloads",
     "find_retiring",
     "is_local_reference",
+    "is_loopback",
     "is_reference",
     "is_token",
     "json_schema",
