@@ -33,7 +33,7 @@ from headworks.secrets import HttpAsker
 from headworks.server.listening import HttpServer, bind
 from headworks.server.messages import FrameReader, Word, frame
 from headworks.server.settings import ServerLimits
-from headworks.server.worker import tls_context
+from headworks.server.tls import tls_context
 from headworks.telemetry import report
 from headworks.wheel import TimerWheel
 

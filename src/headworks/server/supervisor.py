@@ -30,7 +30,8 @@ from headworks.server.keeper import NAME as KEEPER
 from headworks.server.keeper import key_sets_of, run_keeper
 from headworks.server.listening import bind
 from headworks.server.messages import FrameReader, Word
-from headworks.server.worker import READINESS_LEAD_S, fixed_part, run_worker, tls_context
+from headworks.server.tls import tls_context
+from headworks.server.worker import READINESS_LEAD_S, fixed_part, run_worker
 from headworks.settings import Settings, read_settings
 from headworks.state_claim import StateClaim, claim_state
 from headworks.telemetry import RUN_FOLDER, forget_figures, forget_gauges, report
