@@ -42,6 +42,10 @@ def test_what_it_says_is_read():
         document(issuer="https://evil.example"),
         document(jwks_uri="http://keys.example/certs"),
         document(jwks_uri="file:///etc/passwd"),
+        document(jwks_uri="http://169.254.169.254/latest/meta-data"),
+        document(jwks_uri="http://127.0.0.1:8500/v1/kv"),
+        document(jwks_uri="https://127.0.0.1:8500/v1/kv"),
+        document(token_endpoint="http://localhost/token"),
         document(jwks_uri="https://"),
         document(jwks_uri=""),
         document(jwks_uri=7),
@@ -59,6 +63,14 @@ def test_what_it_says_is_read():
 def test_what_is_of_somebody_else_or_leads_into_the_open_is_not_taken(said):
     with pytest.raises(ValueError, match=r"discovery document|says of itself"):
         read_document(said, ISSUER)
+
+
+def test_an_issuer_on_this_machine_may_say_that_its_keys_are_here():
+    here = "http://127.0.0.1:8080"
+
+    found = read_document(document(issuer=here, jwks_uri=f"{here}/keys", authorization_endpoint=f"{here}/a"), here)
+
+    assert found.jwks_uri == f"{here}/keys"
 
 
 class Provider:

@@ -50,7 +50,9 @@ def read_document(data: bytes, issuer: str) -> Document:
     if found.issuer != issuer:
         raise ValueError("the discovery document is of another issuer: write `issuer` exactly as it has it")
     urls = (found.jwks_uri, found.authorization_endpoint, found.token_endpoint)
-    if not found.jwks_uri or not all(_is_safe(url) for url in urls if url):
+    # Only an issuer on this machine has reason to send us to what listens here.
+    is_ours = _is_here(urlsplit(issuer).hostname or "")
+    if not found.jwks_uri or not all(_is_safe(url, may_be_here=is_ours) for url in urls if url):
         raise ValueError("the discovery document has an address that is not `https://`")
     return found
 
@@ -69,7 +71,7 @@ def read_found(key_set: Path, issuer: str) -> Document | None:
         return None
 
 
-def _is_safe(url: str) -> bool:
+def _is_safe(url: str, *, may_be_here: bool) -> bool:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -77,7 +79,9 @@ def _is_safe(url: str) -> bool:
         return False
     if not host or len(url) > _MOST_URL or not url.isascii() or not url.isprintable() or " " in url:
         return False
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_here(host))
+    if _is_here(host):
+        return may_be_here and parts.scheme in ("http", "https")
+    return parts.scheme == "https"
 
 
 def _is_here(host: str) -> bool:

@@ -21,7 +21,7 @@ from headworks.server.messages import Word
 
 _INHERITED = frozenset({
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR",
-    "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy",
+    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
 })  # fmt: skip
 """What of our environment it sees, beside what Python itself goes by. Everything else could be a provider's key."""
 

@@ -414,6 +414,7 @@ class Supervisor:
         if settings.project.config.access.mode == "open" != project.config.access.mode:
             self._say(OPEN_MODE)
         is_other = settings.project.config.alerts != project.config.alerts or sinks != self._sinks
+        self._record_rotated(kept)
         self._settings, self._channels, self._sinks, self._kept = settings, channels, sinks, kept
         self._text = text
         if is_other and self._control_plane.pid:
