@@ -201,7 +201,11 @@ providers:
     serving = who_listens(processes, urlsplit(base).port)
     answering = who_listens(processes, urlsplit(gateway.process.address).port)
 
-    assert held_by(answering, *planted) == set(planted)  # or nothing would be searched
+    try:
+        seen = held_by(answering, *planted)
+    except PermissionError:
+        pytest.skip("this system lets nobody read the memory of another process")
+    assert seen == set(planted)  # or nothing would be searched
     assert held_by(serving, secret, *planted) == {secret}
 
 
