@@ -100,7 +100,7 @@ class World:
 
 
 @pytest.mark.parametrize(
-    ("seed", "steps"), [(1, 150), (2, 150), *(pytest.param(seed, 2_500, marks=pytest.mark.long) for seed in range(4))]
+    ("seed", "steps"), [(1, 200), *(pytest.param(seed, 2_500, marks=pytest.mark.long) for seed in range(4))]
 )
 def test_no_key_does_more_than_the_one_that_has_made_it(api, seed, steps):
     world = World(api, seed)

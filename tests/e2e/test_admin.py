@@ -13,6 +13,8 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from memory_of import children, held_by, who_listens
 
+from headworks.access import Role
+
 CONFIG = """
 admin:
   port: 0
@@ -189,8 +191,7 @@ providers:
   two: {kind: openai, base_url: "http://127.0.0.1:9/v1", api_key: "file:planted-key"}
 """)
     base = admin_address(gateway)
-    command = gateway.command("keys", "create", "boss", "--role", "admin", "--json")
-    boss = {"authorization": f"Bearer {json.loads(command.stdout)['key']}"}
+    boss = {"authorization": f"Bearer {gateway.new_key('boss', role=Role.ADMIN)}"}
     checked = json.loads(ask(base, "POST", "/admin/v1/config/check", headers=boss)[2])
     assert checked["problems"] == []
     assert ask(base, "POST", "/admin/v1/config/reload", headers=boss)[0] == 200

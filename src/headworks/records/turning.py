@@ -44,7 +44,7 @@ def turn_asked(folder: Path) -> int:
 
 
 def turn_journals(
-    folder: Path, drain: Callable[[], object], *, wait_s: float = 5.0, rest: Callable[[float], None] = time.sleep
+    folder: Path, drain: Callable[[], object], *, wait_s: float = 15.0, rest: Callable[[float], None] = time.sleep
 ) -> bool:
     """Have all segments that there are at this moment turned over, drained and removed; whether they are.
 
