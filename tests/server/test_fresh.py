@@ -1,6 +1,7 @@
 """What a process is given that begins anew."""
 
 import os
+import pickle
 import socket
 import threading
 
@@ -54,6 +55,8 @@ def test_it_has_what_administration_needs_and_no_providers_key(tmp_path):
     assert b"sk-1" not in content
     assert b"value of vault:secret/openai#key" not in content
     assert "of-the-client" not in repr(said)
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        pickle.dumps(said)
 
 
 def test_other_variables_are_as_good_as_they_are_and_have_no_value(tmp_path):

@@ -57,6 +57,9 @@ class Given(msgspec.Struct, frozen=True, array_like=True):
     def __repr__(self) -> str:
         return "Given(hidden)"
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("what holds secrets cannot be pickled or copied")
+
 
 def given(
     project: Project, text: str, overrides: Mapping[str, object], environment: Mapping[str, str], kept: Kept
