@@ -262,9 +262,3 @@ def test_an_id_that_another_case_has_is_refused_and_nothing_written(write, tmp_p
     with pytest.raises(CommandError, match="other cases with the ids `row-0001`"):
         save_cases(path, read_csv(write("t.csv", "q,expected\nHi,x\n")).cases)
     assert path.read_bytes() == before
-
-
-def test_a_promptfoo_configuration_whose_aliases_stand_for_ever_more_is_refused(write):
-    levels = (f"  - &a{level} [{', '.join([f'*a{level - 1}' if level else 'x'] * 9)}]" for level in range(12))
-    with pytest.raises(ConfigError, match="has aliases that make it too large"):
-        read_promptfoo(write("bomb.yaml", "tests:\n" + "\n".join(levels) + "\n"))
