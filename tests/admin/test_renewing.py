@@ -1,13 +1,16 @@
 """Who has signed in is asked after now and then: what the identity provider takes away is gone shortly."""
 
 import json
+import os
 
 import pytest
 
+from headworks.access.issuers import fetched_file, wish_file
 from headworks.admin.sessions import SESSION_COOKIE
 from headworks.config import parse
 from headworks.secrets import Heard
-from tests.admin.sign_in_stage import TEXT_WITH_SIGN_IN, Provider, cookie, make_api, me, sign_in
+from tests.access.token_maker import SigningKey, key_set
+from tests.admin.sign_in_stage import KEY, TEXT_WITH_SIGN_IN, Provider, cookie, make_api, me, sign_in
 
 RENEW_S = 600.0
 GROUPS = {"realm": {"groups": ["acme-ops"]}}
@@ -131,6 +134,33 @@ def test_a_provider_that_is_in_trouble_is_no_word_about_anybody(api, provider, s
     provider.renew = renew
     api.now.now_s += 5
     assert me(api, session).status == 200
+
+
+def test_a_new_key_of_the_identity_provider_signs_nobody_out(tmp_path, provider):
+    url = "https://id.example/keys"
+    text = TEXT_WITH_SIGN_IN.replace("jwks_file: keys.json", f"jwks_url: {url}", 1)
+    api = make_api(tmp_path, provider, text)
+    file = fetched_file(api.project.storage, url)
+
+    def publish(key):
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(key_set(key))
+        os.utime(file, (api.now(), api.now()))
+        api.authenticator.refresh()
+
+    try:
+        publish(KEY)
+        session = sign_in(api, provider)
+        provider.key = SigningKey("RS256", "two")
+        api.now.now_s += RENEW_S
+
+        assert (me(api, session).status, provider.refresh_token) == (503, "r+")
+        assert wish_file(file).exists()
+        publish(provider.key)
+        api.now.now_s += 5
+        assert me(api, session).status == 200
+    finally:
+        api.close()
 
 
 def test_many_requests_at_one_time_renew_once(api, provider):

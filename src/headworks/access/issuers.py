@@ -102,6 +102,18 @@ class Issuers:
         """
         return self._first(token, verified_claims)
 
+    def lacks_key(self, token: bytes) -> bool:
+        """Whether a token that is not good may be so shortly: all that is missing is a key, which is being fetched."""
+        said = issuer_in(token)
+        for kept in self._kept:
+            issuer = kept.source.issuer
+            if issuer.issuer == said and kept.source.is_fetched and kept.keys is not None:
+                try:
+                    verified_claims(token, issuer, kept.keys, self._now())
+                except UnknownKey:
+                    return True
+        return False
+
     def _first(
         self, token: bytes, read: Callable[[bytes, Issuer, KeySet, float], Found | None]
     ) -> tuple[Issuer, Found] | None:

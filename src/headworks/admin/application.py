@@ -352,14 +352,16 @@ class AdminApplication:
             return
         if renewals.is_away(session.session_id):
             raise unasked("it has not answered a moment ago")
+        tokens = renewed = None
         try:
             tokens = await self._exchanges.renewed(flow, token)
+            if tokens is not None:
+                renewed = self._authenticator.renewed(tokens.id_token, session, flow.sign_in.client_id)
         except Refusal:
+            if tokens is not None:
+                renewals.keep(session, tokens.refresh or token)  # what asked is spent, perhaps
             renewals.keep_away(session)
             raise
-        renewed = (
-            None if tokens is None else self._authenticator.renewed(tokens.id_token, session, flow.sign_in.client_id)
-        )
         if tokens is not None and renewed is not None:
             renewals.keep(renewed, tokens.refresh or token)
             return

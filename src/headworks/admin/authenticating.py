@@ -22,6 +22,7 @@ from headworks.admin.mapping import grants_of, may_count, rules_of, texts_for
 from headworks.admin.memory import Memory
 from headworks.admin.renewing import Renewals
 from headworks.admin.sessions import SESSION_COOKIE, Seals, Session, cookie_in
+from headworks.admin.signing_in import unasked
 from headworks.config import Project
 from headworks.config.sections.administration import Admin, AdminTokens, SignIn
 from headworks.errors import Refusal, StorageError
@@ -230,9 +231,11 @@ class Authenticator:
         """The session, with what an ID token says now that was got for it; None if that is not good, or of another.
 
         Raises:
-            Refusal: 503, the identity provider's keys are not known at the moment.
+            Refusal: 503, the identity provider's keys are not known at the moment, or not the one that has signed this.
         """
         claims = self._for_us(token, client_id)
+        if claims is None and self._signing_in.lacks_key(token):
+            raise unasked("it has signed with a new key, which is being fetched")
         if claims is None or claims["sub"] != session.subject:
             return None  # OpenID Connect Core 1.0 §12.2
         texts = texts_for(self._rules, session.issuer, claims)
