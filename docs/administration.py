@@ -10,8 +10,8 @@ HEAD = """# Admin API
 <!-- Generated from the code by docs/generate.py: change the tables there. -->
 
 The admin API is served on a port of its own (`admin` in [headworks.yaml](configuration.md)); [Administrate over the
-network](../how-to/admin.md) sets it up. [admin-openapi.json](admin-openapi.json) describes each question and answer; a
-running gateway answers with the same at `/admin/v1/openapi.json`.
+network](../how-to/admin.md) sets it up. A running gateway describes each question and answer at
+`/admin/v1/openapi.json` (OpenAPI 3.1); `headworks check --schema admin-api` prints the same.
 """
 
 ROLES_HEAD = """## Roles
@@ -54,10 +54,11 @@ REST = """## Questions
 | 409 | `cannot_be_done`, `still_running`, `config_not_taken` | not as things are |
 | 412 | `changed_meanwhile` | `if-match` does not fit any more |
 | 415 | `not_json` | a body that is not said to be JSON |
+| 421 | `host_not_allowed` | the name in `Host` is not the admin API's (`admin.hosts`) |
 | 422 | `config_not_good`, `idempotency_key_reused` | the file has problems; the name was used for something else |
 | 429 | `too_many_requests`, `too_many_bad_keys` | `retry-after` says when to go on |
 | 502 | `sign_in_failed` | the identity provider does not say who somebody is |
-| 503 | `storage_unavailable`, `gateway_not_running`, `token_keys_unavailable` | try again |
+| 503 | `storage_unavailable`, `gateway_not_running`, `token_keys_unavailable`, `sign_in_unavailable` | try again |
 """
 
 

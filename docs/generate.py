@@ -16,7 +16,6 @@ from typing import Any
 
 from msgspec import NODEFAULT, Struct, inspect
 
-from headworks.admin.api.openapi import document
 from headworks.cli import COMMANDS, EXIT_CODES, GROUPS
 from headworks.cli.parsing import Parser
 from headworks.config import (
@@ -113,7 +112,6 @@ def pages() -> dict[Path, str]:
         REFERENCE / "cli.md": command_line(),
         REFERENCE / "support.md": support_matrix(),
         REFERENCE / "admin-api.md": admin_reference(),
-        REFERENCE / "admin-openapi.json": document().decode(),
         REFERENCE / SCHEMA_FILE: json_schema_text(),
         REFERENCE / WORKLOAD_SCHEMA_FILE: workload_schema_text(),
     }

@@ -199,6 +199,7 @@ class Ring:
     def __init__(self):
         self.edition = object()
         self.grant = Grant(Caller("key_1", "ann", "search"))
+        self.hosts = None
         self.looked = 0
 
     def identify(self, header):

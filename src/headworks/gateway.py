@@ -168,6 +168,8 @@ class Gateway:
 
     def _identify(self, request: Request) -> Grant:
         headers = request.headers
+        if self._ring.hosts is not None:
+            self._ring.hosts.check(headers)
         shown = headers.get(b"authorization") or _api_key(request)
         try:
             grant = self._ring.identify(shown)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from headworks.access import Door, Grant
+from headworks.access import Door, Grant, Hosts
 from headworks.admission import Admission
 from headworks.admitting import Admissions
 from headworks.attempts import Policy
@@ -46,10 +46,13 @@ def random_up_to(most: float) -> float:
 
 
 class Ring(Protocol):
-    """Who calls: `access` implements it. `edition` is another object whenever a grant may have changed."""
+    """Who calls: `access` implements it. `edition` is another object whenever a grant may have changed; `hosts` are the
+    names by which the gateway may be reached where no key is needed."""
 
     @property
     def edition(self) -> object: ...
+    @property
+    def hosts(self) -> Hosts | None: ...
     def identify(self, header: bytes | None) -> Grant: ...
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from headworks.access import KEYS_FILE, KeyRing, KeyStore, OpenRing
+from headworks.access import KEYS_FILE, Hosts, KeyRing, KeyStore, OpenRing
 from headworks.accounting import open_books
 from headworks.admitting import Admissions
 from headworks.budgeting import Wallet
@@ -143,8 +143,10 @@ class Hull:
 
     def ring(self, settings: Settings) -> KeyRing | OpenRing:
         """Who may call, for these settings."""
-        if self._is_keyless or settings.project.config.access.mode == "open":
+        if self._is_keyless:
             return OpenRing()
+        if settings.project.config.access.mode == "open":
+            return OpenRing(Hosts())
         if self._store is None:
             self._store = KeyStore(self._storage / KEYS_FILE)
         access = settings.project.config.access

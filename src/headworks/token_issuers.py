@@ -34,7 +34,7 @@ def check_key_sets(project: Project) -> None:
 
 def token_issuers(project: Project) -> "Issuers":
     """Whose tokens are taken. Key sets are in files: the operator's own, or those that are fetched for the gateway."""
-    from headworks.access.issuers import Issuers, Source, fetched_file  # only who has some loads it
+    from headworks.access.issuers import Issuers, Source, key_set_file  # only who has some loads it
     from headworks.access.tokens import ClaimNames, Issuer
 
     def source(one: TokenIssuer) -> Source:
@@ -44,7 +44,7 @@ def token_issuers(project: Project) -> "Issuers":
         issuer = Issuer(one.issuer, one.audience, names, one.team or "", one.models, limits, one.networks, one.leeway_s)
         if one.jwks_file is not None:
             return Source(issuer, project.path(one.jwks_file), is_fetched=False)
-        return Source(issuer, fetched_file(project.storage, one.jwks_url or ""), is_fetched=True)
+        return Source(issuer, key_set_file(project.storage, one.issuer, one.jwks_url), is_fetched=True)
 
     config = project.config.access
     return Issuers([source(one) for one in config.tokens], time.time, teams=config.teams, say=report)

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from headworks.access import KeyRing
-from headworks.access.fetching import LEAST_S, REFRESH_S, KeySetFetcher
+from headworks.access.fetching import LEAST_S, REFRESH_S, KeySetFetcher, Wanted
 from headworks.access.issuers import STALE_AFTER_S, Issuers, Source, fetched_file, wish_file
 from headworks.access.tokens import Issuer
 from headworks.calls import NO_TEAM, Team
@@ -196,7 +196,7 @@ def provider():
 
 @pytest.fixture
 def fetcher(tmp_path, provider, clock, said):
-    return KeySetFetcher([URL, URL], tmp_path, provider, clock, said.append)
+    return KeySetFetcher([Wanted(URL), Wanted(URL)], tmp_path, provider, clock, said.append)
 
 
 def test_a_key_set_is_fetched_at_once_and_then_now_and_then(fetcher, provider, clock, tmp_path):

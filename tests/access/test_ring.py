@@ -277,6 +277,7 @@ def test_neither_ring_nor_store_holds_a_key(ring, make):
 def test_the_open_ring_lets_everyone_in_without_a_name():
     ring = OpenRing()
 
+    assert (ring.hosts, KeyRing.hosts) == (None, None)
     assert ring.identify(None).caller == Caller()
     assert ring.identify(b"Bearer anything").may_use("anything")
     assert ring.refresh() is False

@@ -102,3 +102,9 @@ def test_a_keys_role_holds_in_the_organisation_of_its_team():
 def test_a_team_that_is_in_no_organisation_any_more_does_not_make_its_keys_mightier():
     assert ORGANISATIONS.grant_of_key(Role.ADMIN, "gone") is None
     assert Organisations({}).grant_of_key(Role.ADMIN, "search") is None
+
+
+def test_a_team_that_goes_to_another_organisation_does_not_take_the_roles_of_its_keys_along():
+    assert ORGANISATIONS.grant_of_key(Role.ADMIN, "billing", "globex") == RoleGrant(Role.ADMIN, "globex")
+    assert ORGANISATIONS.grant_of_key(Role.ADMIN, "billing", "acme") is None
+    assert ORGANISATIONS.grant_of_key(Role.ADMIN, "gone", "acme") is None

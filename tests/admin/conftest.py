@@ -12,6 +12,7 @@ from headworks.admin.application import AdminApplication
 from headworks.admin.authenticating import Authenticator
 from headworks.admin.keys import NewKey, make_key
 from headworks.admin.memory import Memory
+from headworks.admin.renewing import Renewals
 from headworks.admin.sessions import Seals
 from headworks.config import Examination, parse
 from headworks.errors import StorageError
@@ -95,6 +96,7 @@ class Api:
 
     def __init__(self, project, *, flow=None):
         self.project = project
+        self.authenticator = None
         self.now = Clock(NOW_S)
         self.clock = Clock(1000.0)
         self.recorded = []
@@ -105,6 +107,7 @@ class Api:
         self.runner = asyncio.Runner()
         self.executor = ThreadPoolExecutor(1)  # so that what comes later is done later
         self.memory = Memory(project.storage)
+        self.renewals = Renewals(self.now)
         shell = Desk(project, AT_THE_SHELL, lambda *_: None, now=self.now)
         self.secret = shell.secret()
         self.seals = Seals(self.secret)
@@ -114,8 +117,17 @@ class Api:
     def use(self, project):
         """Go by another configuration."""
         self.project = project
+        if self.authenticator is not None:
+            self.authenticator.close()
         self.authenticator = Authenticator(
-            project, self.secret, self.seals, self.memory, now=self.now, clock=self.clock, say=self.log.append
+            project,
+            self.secret,
+            self.seals,
+            self.memory,
+            self.renewals,
+            now=self.now,
+            clock=self.clock,
+            say=self.log.append,
         )
         flow = None if self._flow is None else self._flow(project, self.seals, self.now)
         levers = Levers(lambda _: Examination(), self._take)
@@ -126,11 +138,17 @@ class Api:
             flow,
             self.seals,
             self.memory,
+            self.renewals,
             self._record,
             self.executor,
             self.log.append,
             now=self.now,
         )
+
+    def forget(self):
+        """Be a process that has just begun."""
+        self.renewals = Renewals(self.now)
+        self.use(self.project)
 
     def _take(self):
         self.taken.append(True)
@@ -157,16 +175,29 @@ class Api:
         path = path if path.startswith(("/login", "/callback", "/logout", "/admin")) else f"/admin/v1{path}"
         request = Request(method, path, query, sent, body or b"", peer=peer)
 
+        return self._answers(lambda: request, 1)[0]
+
+    def call_many(self, method, path, count, *, headers):
+        """What is answered to so many requests that come at one time."""
+        return self._answers(
+            lambda: Request(method, f"/admin/v1{path}", "", dict(headers), b"", peer="10.0.0.1"), count
+        )
+
+    def _answers(self, make, count):
         async def ask():
-            heard = Heard()
-            self.application.admit(request)
-            self.application.handle(request, heard)
-            await heard.done.wait()
+            heard = [Heard() for _ in range(count)]
+            for one in heard:
+                request = make()
+                self.application.admit(request)
+                self.application.handle(request, one)
+            for one in heard:
+                await one.done.wait()
             return heard
 
         return self.runner.run(ask())
 
     def close(self):
+        self.authenticator.close()
         self.executor.shutdown()
         self.runner.close()
 

@@ -1,16 +1,19 @@
 import hashlib
 import json
+import os
 from datetime import UTC, datetime
 
 import jsonschema_rs
 import pytest
 
-from headworks.access import ROLES, Right, Role
+from headworks.access import KEYS_FILE, ROLES, KeyStore, Right, Role, store
+from headworks.access.keys import make_key
 from headworks.access.roles import FOR_ALL_ONLY
 from headworks.admin.api.openapi import build
 from headworks.admin.api.table import OPERATIONS
 from headworks.admin.authenticating import LOCKOUT_S, TRIES
 from headworks.config import parse
+from headworks.database import open_database
 from headworks.errors import StorageError
 from tests.admin.conftest import NOW_S, TEXT
 
@@ -115,6 +118,34 @@ def test_an_address_that_guesses_is_locked_out_and_good_keys_are_taken_from_ther
     assert api.call("GET", "/me", NOBODY).status == 401
 
 
+def test_wrong_keys_do_not_have_the_file_of_keys_opened_for_each_of_them(api, monkeypatch):
+    opened = []
+    monkeypatch.setattr(store, "open_database", lambda *a, **b: opened.append(a) or open_database(*a, **b))
+    statuses = {api.call("GET", "/me", make_key(os.urandom), peer=f"10.0.1.{number}").status for number in range(20)}
+
+    assert statuses == {401}
+    assert len(opened) == 1
+
+
+def test_keys_of_a_file_that_was_put_in_place_of_another_are_the_ones_that_are_good(api):
+    file = api.project.storage / KEYS_FILE
+    _, before = api.key("admin")
+    assert api.call("GET", "/me", before).status == 200
+    for one in file.parent.glob(f"{KEYS_FILE}*"):
+        one.unlink()
+    assert api.call("GET", "/me", before).status == 401
+    _, after = api.key("admin")
+    assert api.call("GET", "/me", after).status == 200
+
+
+def test_a_file_of_keys_that_cannot_be_read_is_said_and_looked_at_again(api, monkeypatch):
+    _, key = api.key("admin")
+    monkeypatch.setattr(KeyStore, "version", lambda _: (_ for _ in ()).throw(StorageError("a disk is gone")))
+    assert (api.call("GET", "/me", key).status, api.call("GET", "/me", key).code) == (503, "storage_unavailable")
+    monkeypatch.undo()
+    assert api.call("GET", "/me", key).status == 200
+
+
 def test_who_is_refused_is_told_once_an_hour_for_each_address(api):
     for _ in range(3):
         api.call("GET", "/keys", NOBODY)
@@ -122,6 +153,18 @@ def test_who_is_refused_is_told_once_an_hour_for_each_address(api):
 
     assert [one[0] for one in api.recorded] == ["access.refused"]
     assert api.recorded[0][2:] == ("10.0.0.1", "/admin/v1/keys", {"code": "not_authenticated"}, "refused")
+
+
+def test_a_key_does_not_follow_its_team_into_another_organisation(project, api):
+    record, key = api.key("admin", "search")
+    moved = TEXT.replace("{teams: [search, support]}", "{teams: [support]}").replace("[billing]}", "[billing, search]}")
+    assert api.call("GET", "/keys", key).status == 200
+
+    api.use(parse(moved, file=str(project.file), base=project.folder))
+    assert (api.call("GET", "/me", key).json["roles"], api.call("GET", "/keys", key).status) == ([], 403)
+    _, boss = api.key("admin")
+    rotated = api.call("POST", f"/keys/{record.key_id}/rotate", boss, {"overlap_s": 0}).json["key"]
+    assert api.call("GET", "/me", rotated).json["roles"] == [{"role": "admin", "organisation": "globex"}]
 
 
 def test_requests_of_one_key_are_bounded(project, api):
@@ -153,6 +196,42 @@ def test_who_has_many_addresses_in_one_network_asks_no_oftener(project, api):
     assert api.call("GET", "/me", peer="2001:db8:0:1::1").status == 401
 
 
+EVIL = {b"host": b"evil.example:4001"}
+
+
+def test_a_page_that_has_its_own_name_lead_here_reads_nothing(api):
+    _, key = api.key("admin")
+    for path in ("/me", "/login", "/callback"):
+        answer = api.call("GET", path, key, headers=EVIL)
+        assert (answer.status, answer.code) == (421, "host_not_allowed")
+    assert [
+        api.call("GET", "/me", key, headers={b"host": name}).status for name in (b"127.0.0.1:4001", b"localhost")
+    ] == [
+        200,
+        200,
+    ]
+    api.executor.submit(lambda: None).result()
+    assert api.recorded[0][0::4] == ("access.refused", {"code": "host_not_allowed"})
+
+
+@pytest.mark.parametrize(
+    ("admin", "host", "status"),
+    [
+        ("{hosts: [gw.example]}", b"gw.example:4001", 200),
+        ("{hosts: [gw.example]}", b"evil.example", 421),
+        ("{tls: {certificate: c, key: k}}", b"evil.example", 200),  # which a browser does not come to
+        ("{tls: {certificate: c, key: k}, hosts: [gw.example]}", b"evil.example", 421),
+        ("{tls: {certificate: c, key: k}, host: gw.example, hosts: [other.example]}", b"gw.example", 200),
+        ("{sign_in: {url: 'https://gw.example', issuer: 'https://id.example', client_id: c}}", b"gw.example", 200),
+    ],
+)
+def test_names_that_lead_here_are_named(project, api, admin, host, status):
+    api.use(parse(f"{TEXT}admin: {admin}\n", file=str(project.file), base=project.folder))
+    _, key = api.key("admin")
+
+    assert api.call("GET", "/me", key, headers={b"host": host}).status == status
+
+
 def test_it_is_open_to_the_networks_that_it_is_meant_for(project, api):
     api.use(parse(f"{TEXT}admin: {{networks: [10.1.0.0/16]}}\n", file=str(project.file), base=project.folder))
     _, key = api.key("admin")
@@ -176,6 +255,25 @@ def test_what_is_read_is_told_before_it_is_seen_and_not_shown_where_it_cannot_be
     assert (answer.status, answer.code) == (503, "storage_unavailable")
     assert "journals" not in answer.body.decode()
     assert any("journals are full" in line for line in api.log)
+
+
+def test_what_comes_to_nothing_is_told_too(api):
+    record, key = api.key("admin")
+    for method, path, body, code, action, outcome in (
+        ("GET", "/nonsense", None, "unknown_path", "admin.unknown", "failed"),
+        ("DELETE", "/status", None, "method_not_allowed", "admin.unknown", "failed"),
+        ("GET", "/keys?colour=red", None, "invalid_request", "admin.keys.list", "failed"),
+        ("POST", "/keys", {"nome": "x"}, "invalid_request", "admin.keys.create", "failed"),
+        ("GET", "/audit", None, "role_not_allowed", "admin.audit.search", "refused"),
+    ):
+        assert api.call(method, path, key, body).code == code
+        told = api.recorded.pop()
+        assert told[:3] == (action, record.key_id, "10.0.0.1")
+        assert (told[4]["code"], told[5]) == (code, outcome)
+    repeat = {b"idempotency-key": b"one"}
+    api.call("POST", "/keys", key, {"name": "x"}, headers=repeat)
+    api.call("POST", "/keys", key, {"name": "y"}, headers=repeat)
+    assert (api.recorded[-1][0], api.recorded[-1][4]["code"]) == ("admin.keys.create", "idempotency_key_reused")
 
 
 def test_a_key_is_made_shown_once_and_told(api):

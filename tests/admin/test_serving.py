@@ -64,7 +64,12 @@ def run(project, supervisor, scenario):
     """Serve, do, and go as when the supervisor is gone."""
 
     async def all_of_it():
-        process = AdminProcess(project, supervisor.theirs, lambda _: Examination(), ask_supervisor=supervisor.ask)
+        def given(content):
+            return parse(content.decode(), file=str(project.file), base=project.folder)
+
+        process = AdminProcess(
+            project, supervisor.theirs, lambda _: Examination(), given, ask_supervisor=supervisor.ask
+        )
         serving = asyncio.create_task(process.serve())
         heard = asyncio.create_task(supervisor.hear())
         await asyncio.wait({serving, heard}, return_when=asyncio.FIRST_COMPLETED)
@@ -97,7 +102,7 @@ def test_a_reload_is_answered_when_the_new_configuration_is_in_force(tmp_path, s
     key = boss(project)
 
     def scenario(base):
-        supervisor.answer = frame(Word.RELOAD, text.replace("nano:", "mini:").encode())
+        supervisor.answer = frame(Word.GIVEN, text.replace("nano:", "mini:").encode())
         status, reloaded = ask(base, "POST", "/admin/v1/config/reload", key)
         shown = ask(base, "GET", "/admin/v1/config", key)[1]
         assert (status, reloaded["fingerprint"]) == (200, shown["fingerprint"])
@@ -114,7 +119,7 @@ def test_a_reload_is_answered_when_the_new_configuration_is_in_force(tmp_path, s
             "client_id: c, client_secret: 'file:nowhere', authorization_url: 'http://127.0.0.1:1/a', "
             "token_url: 'http://127.0.0.1:1/t', jwks_file: k}}",
         )
-        supervisor.answer = frame(Word.RELOAD, away.encode())
+        supervisor.answer = frame(Word.GIVEN, away.encode())
         status, refused = ask(base, "POST", "/admin/v1/config/reload", key)
         assert (status, refused["error"]["code"]) == (409, "config_not_taken")
         assert ask(base, "GET", "/admin/v1/config", key)[1] == shown

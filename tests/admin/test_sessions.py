@@ -8,7 +8,7 @@ from headworks.admin.signing_in import PATIENCE_S
 SEALS, OTHER = Seals(b"5" * 64), Seals(b"6" * 64)
 texts = st.text(max_size=20)
 sessions = st.builds(
-    Session, texts, texts, texts, texts, st.dictionaries(texts, st.tuples(texts)), texts, st.just(100.0)
+    Session, texts, texts, texts, texts, st.dictionaries(texts, st.tuples(texts)), texts, st.just(100.0), st.just(1.0)
 )
 
 

@@ -1,77 +1,37 @@
 import asyncio
 import base64
-import hashlib
-import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs
 
+import msgspec
 import pytest
 
+from headworks.access.discovery import Document
 from headworks.admin.authenticating import TRIES
 from headworks.admin.serving import THREADS
 from headworks.admin.sessions import SESSION_COOKIE, SIGNING_IN_COOKIE
 from headworks.admin.signing_in import PATIENCE_S, SignInFlow
-from headworks.config import Secret, parse
-from headworks.errors import SecretError
+from headworks.config import parse
 from headworks.exchange import Request
 from headworks.secrets import Heard
-from tests.access.token_maker import SigningKey, claims, encode, key_set, token
-from tests.admin.conftest import NOW_S, TEXT, Api
+from tests.access.token_maker import SigningKey, claims, token
+from tests.admin.conftest import NOW_S
 from tests.admin.conftest import Heard as Answered
-
-KEY = SigningKey("RS256", "one")
-ISSUER = "https://id.example"
-ORIGIN = "https://gw.example:4001"
-SIGN_IN = f"""
-  users:
-    - {{subject: ann, roles: [admin]}}
-    - {{email: bob@a.example, roles: [auditor]}}
-  roles:
-    - {{claim: /realm/groups, value: acme-ops, role: operator, organisation: acme}}
-    - {{issuer: "https://elsewhere.example", claim: sub, value: eve, role: admin}}
-admin:
-  port: 4001
-  sign_in:
-    url: {ORIGIN}
-    issuer: {ISSUER}
-    client_id: headworks admin
-    authorization_url: {ISSUER}/authorize
-    token_url: {ISSUER}/token
-    jwks_file: keys.json
-  tokens: [{{issuer: {ISSUER}, audience: [admin-api], jwks_file: keys.json}}]
-"""
-TEXT_WITH_SIGN_IN = TEXT.replace("\nmodels:", SIGN_IN + "models:")
-
-
-class Provider:
-    """An identity provider: remembers what it was asked to vouch for, and vouches as `said` has it."""
-
-    def __init__(self):
-        self.said, self.header, self.key, self.asked, self.is_away = {}, {}, KEY, [], False
-        self.challenge = self.nonce = ""
-
-    def visit(self, location):
-        """What a browser does there; returns the query that it comes back with."""
-        fields = dict(parse_qsl(urlsplit(location).query))
-        assert location.startswith(f"{ISSUER}/authorize?")
-        assert (fields["response_type"], fields["code_challenge_method"]) == ("code", "S256")
-        self.challenge, self.nonce, self.redirect_uri = (
-            fields[name] for name in ("code_challenge", "nonce", "redirect_uri")
-        )
-        return f"code=c-1&state={fields['state']}"
-
-    def __call__(self, ask):
-        self.asked.append(ask)
-        if self.is_away:
-            raise SecretError("id.example cannot be reached")
-        form = dict(parse_qsl(ask.body.decode()))
-        digest = hashlib.sha256(form["code_verifier"].encode()).digest()
-        if (form["code"], form["redirect_uri"]) != ("c-1", self.redirect_uri) or encode(digest) != self.challenge:
-            return Heard(400, b'{"error": "invalid_grant"}')
-        said = claims(**({"aud": "headworks admin", "nonce": self.nonce} | self.said))
-        signed = token(self.key, said, **self.header).decode()
-        return Heard(200, json.dumps({"access_token": "a", "token_type": "Bearer", "id_token": signed}).encode())
+from tests.admin.sign_in_stage import (
+    ISSUER,
+    KEY,
+    ORIGIN,
+    TEXT_WITH_SIGN_IN,
+    Provider,
+    begin,
+    come_back,
+    cookie,
+    cookies_of,
+    make_api,
+    me,
+    sign_in,
+)
 
 
 @pytest.fixture
@@ -81,52 +41,9 @@ def provider():
 
 @pytest.fixture
 def api(tmp_path, provider):
-    file = tmp_path / "headworks.yaml"
-    (tmp_path / "keys.json").write_bytes(key_set(KEY))
-
-    def flow(project, seals, now):
-        return SignInFlow(project.config.admin.sign_in, Secret("pass word"), seals, provider, now)
-
-    api = Api(parse(TEXT_WITH_SIGN_IN, file=str(file), base=tmp_path), flow=flow)
+    api = make_api(tmp_path, provider)
     yield api
     api.close()
-
-
-def cookies_of(answer):
-    """What a browser keeps of an answer: value and attributes by name."""
-    found = {}
-    for line in answer.headers.get("set-cookie", []):
-        pair, _, attributes = line.partition("; ")
-        name, _, value = pair.partition("=")
-        found[name] = (value, attributes)
-    return found
-
-
-def cookie(name, value):
-    return {b"cookie": f"other=1; {name}={value}".encode()}
-
-
-def begin(api, provider):
-    """The query and the cookie of a browser that comes back from the identity provider."""
-    answer = api.call("GET", "/login")
-    assert answer.status == 302
-    return provider.visit(answer.headers["location"][0]), cookies_of(answer)[SIGNING_IN_COOKIE][0]
-
-
-def come_back(api, query, signing_in):
-    return api.call("GET", f"/callback?{query}", headers=cookie(SIGNING_IN_COOKIE, signing_in))
-
-
-def sign_in(api, provider, **said):
-    """The session's cookie."""
-    provider.said = said
-    answer = come_back(api, *begin(api, provider))
-    assert answer.status == 200, answer.body
-    return cookies_of(answer)[SESSION_COOKIE][0]
-
-
-def me(api, session):
-    return api.call("GET", "/me", headers=cookie(SESSION_COOKIE, session))
 
 
 def test_who_signs_in_is_known_from_then_on_with_the_roles_that_follow(api, provider):
@@ -150,6 +67,24 @@ def test_the_code_is_exchanged_with_the_clients_secret_and_the_verifier(api, pro
     assert base64.b64decode(headers["authorization"].removeprefix("Basic ")) == b"headworks+admin:pass+word"
     assert (form["grant_type"], form["redirect_uri"]) == (["authorization_code"], [f"{ORIGIN}/callback"])
     assert "client_secret" not in form
+
+
+def test_where_the_identity_provider_is_may_be_found_out_by_its_name(api, provider, tmp_path):
+    named = api.project.config.admin.sign_in
+    bare = msgspec.structs.replace(named, authorization_url=None, token_url=None)
+    known = []
+
+    def flow():
+        return SignInFlow(bare, None, api.seals, provider, api.now, lambda: known[-1] if known else None)
+
+    api.application._flow = flow()
+    early = api.call("GET", "/login")
+    assert (early.status, early.code) == (503, "sign_in_unavailable")
+    known.append(Document(ISSUER, f"{ISSUER}/keys", f"{ISSUER}/authorize", f"{ISSUER}/there"))
+    assert me(api, sign_in(api, provider)).status == 200
+    assert [one.url for one in provider.asked] == [f"{ISSUER}/there"]
+    known.append(Document(ISSUER, f"{ISSUER}/keys", f"{ISSUER}/authorize"))
+    assert come_back(api, *begin(api, provider)).code == "sign_in_unavailable"
 
 
 def test_cookies_are_out_of_reach_of_scripts_clear_text_and_other_sites(api, provider):

@@ -1,5 +1,6 @@
 """`headworks audit`, as an operator uses it."""
 
+import asyncio
 import getpass
 import json
 import shutil
@@ -13,6 +14,7 @@ from headworks.cli import main
 from headworks.records import JOURNAL_FOLDER, open_store
 from headworks.records.frames import MAGIC, frame
 from headworks.records.segments import Segment
+from headworks.response_cache import CACHE_FILE, SqliteStore, stats_of_file
 
 CONFIG = """
 providers: {sim: {kind: simulator}}
@@ -138,16 +140,25 @@ def test_a_proof_is_verified_with_the_public_key_alone(run, project, tmp_path):
     assert "is no public key" in run("audit", "verify", "--proof", str(file), "--public-key", "AAAA")[2]
 
 
+async def cached(project):
+    """An answer lies in the cache: whose it is, nobody can say."""
+    store = SqliteStore(project / ".headworks" / CACHE_FILE, 1 << 20)
+    await store.put(b"k" * 32, "faq", b"sealed", 60)
+    await store.close()
+
+
 def test_a_person_is_erased_from_log_store_and_sealed_exports(run, found, project):
     write_calls(project, "ann", "bob")
     _, sealed, _ = run("audit", "export", "--format", "sealed", "--what", "call")
     assert len(sealed.splitlines()) == 2
 
+    asyncio.run(cached(project))
     assert "say --yes" in run("audit", "erase", "--user", "ann")[2]
     code, out, err = run("audit", "erase", "--user", "ann", "--yes")
 
     assert code == 0
     assert "1 keys are destroyed, and 1 pieces" in out
+    assert stats_of_file(project / ".headworks" / CACHE_FILE) == []
     assert "not reached" in err
     bob, ann = found("--what", "call")
     assert (bob["user"], ann["id"], ann["is_erased"]) == ("bob", "call_0", True)
@@ -172,6 +183,7 @@ def test_a_hold_keeps_a_person_from_being_erased_until_it_ends(run):
     code, _, err = run("audit", "erase", "--user", "ann", "--yes")
     assert code == 1
     assert hold in err
+    assert '"audit.holds_listed"' in run("audit", "search", "--json")[1]
     assert run("audit", "hold", "remove", hold)[0] == 0
     assert run("audit", "erase", "--user", "ann", "--yes")[0] == 0
 

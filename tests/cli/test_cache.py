@@ -25,3 +25,6 @@ def test_answers_in_the_file_are_counted_and_removed(tmp_path, capsys):
     assert json.loads(say("stats", "--json").out.splitlines()[0])["workload"] == "faq"
     assert say("clear", "--workload", "faq").out == "removed 1 answers\n"
     assert json.loads(say("clear", "--json").out) == {"removed": 1}
+    assert main(["audit", "search", "--what", "cache.cleared", "--json", *config]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(one.get("target"), one["detail"]) for one in told] == [(None, {"answers": 1}), ("faq", {"answers": 1})]

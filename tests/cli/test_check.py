@@ -99,6 +99,13 @@ def test_the_schema_is_printed_without_any_file(capsys):
     assert json.loads(capsys.readouterr().out)["title"] == "headworks.yaml"
 
 
+def test_the_document_of_the_admin_api_is_printed_without_any_file(capsys):
+    assert main(["check", "--schema", "admin-api"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["openapi"] == "3.1.0"
+    assert "/admin/v1/keys" in document["paths"]
+
+
 def test_the_simulators_plan_is_checked_by_the_simulator(file, capsys):
     file.write_text("providers: {sim: {kind: simulator, plan: plan.yaml}}\n")
     (file.parent / "plan.yaml").write_text("modles: {}\n")

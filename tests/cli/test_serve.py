@@ -50,6 +50,24 @@ def test_models_that_are_shut_down_are_told_of_at_the_start(handler, capsys, mon
     assert "headworks: o/gpt-4.1-nano was shut down on 2026-10-23" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("host", "is_said"), [("0.0.0.0", True), ("127.0.0.1", False)])
+def test_keys_in_the_environment_of_a_gateway_that_others_reach_are_told_of(
+    handler, capsys, monkeypatch, tmp_path, host, is_said
+):
+    file = tmp_path / "headworks.yaml"
+    file.write_text(
+        f"server: {{host: {host}}}\naccess: {{secret: 'env:OURS'}}\nproviders:\n"
+        "  o: {kind: openai, api_key: env:KEY, older_api_keys: [env:OLD, env:KEY]}\n"
+    )
+    settings = read_settings(load(file), {"KEY": "planted-1", "OLD": "planted-2", "OURS": "planted-3" * 8})
+    monkeypatch.setattr(supervisor, "serve", lambda *_, prepare, **__: prepare(settings) or 0)
+
+    assert main(["serve", "--config", str(file)]) == 0
+    said = capsys.readouterr().err
+    assert ("headworks: env:OURS, env:KEY, env:OLD: a key in the environment" in said) == is_said
+    assert "planted" not in said
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
 def test_no_flag_opens_a_gateway_without_keys_to_other_machines(handler, capsys, tmp_path, host):
     (tmp_path / "headworks.yaml").write_text("access: {mode: open}\nproviders: {sim: {kind: simulator}}\n")

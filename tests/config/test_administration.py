@@ -1,7 +1,7 @@
 import pytest
 
 from headworks.config import examine
-from headworks.server.keeper import key_set_urls
+from headworks.server.keeper import key_sets_of
 from tests.config.conftest import SIMULATOR
 
 SIGN_IN = (
@@ -29,7 +29,7 @@ def test_an_address_that_others_reach_needs_tls(problems, project, host):
         ("https://gw.example:4001", "https://gw.example/admin", "admin.sign_in.url: has a path"),
         ("https://id.example/t", "http://id.example/t", "admin.sign_in.token_url: expected `https://`"),
         ("https://id.example/k", "http://id.example/k", "admin.sign_in.jwks_url: expected `https://`"),
-        ("client_id: c", "client_id: c, jwks_file: k.json", "admin.sign_in: needs either `jwks_url` or `jwks_file`"),
+        ("client_id: c", "client_id: c, jwks_file: k.json", "admin.sign_in: needs `jwks_url` or `jwks_file` and not"),
         ("client_id: c", "client_id: c, scopes: [email]", "admin.sign_in.scopes: needs `openid`"),
     ],
 )
@@ -75,8 +75,20 @@ def test_what_the_admin_api_refers_to_is_looked_at(project):
 
     assert any("admin.tls.certificate" in one for one in found)
     assert any("admin.sign_in.client_secret" in one and "NOWHERE" in one for one in found)
-    assert [one.rpartition("/")[2] for one in key_set_urls(project(text))] == ["k"]
-    assert key_set_urls(project(text.replace("port: 1, ", ""))) == ()
+    assert [one.url.rpartition("/")[2] for one in key_sets_of(project(text))] == ["k"]
+    assert key_sets_of(project(text.replace("port: 1, ", ""))) == ()
+
+
+def test_of_an_identity_provider_its_name_is_enough(project, problems):
+    sign_in = "{url: 'https://gw.example:4001', issuer: 'https://id.example/', client_id: c}"
+    tokens = "[{issuer: 'https://id.example/', audience: [x]}]"
+    text = f"{SIMULATOR}admin: {{port: 1, sign_in: {sign_in}, tokens: {tokens}}}\n"
+    (wanted,) = key_sets_of(project(text))
+    assert (wanted.url, wanted.issuer) == ("https://id.example/.well-known/openid-configuration", "https://id.example/")
+
+    of_a_file = f"{SIMULATOR}admin: {{port: 1, sign_in: {sign_in.replace('client_id', 'jwks_file: k, client_id')}}}\n"
+    assert [one.issuer for one in key_sets_of(project(of_a_file))] == ["https://id.example/"]
+    assert "admin.sign_in.issuer: expected an `https://`" in problems(of_a_file.replace("https://id.example/", "id"))[0]
 
 
 def test_with_two_identity_providers_a_rule_says_whose_it_is(problems, project):

@@ -118,9 +118,9 @@ def test_fields_that_do_not_fit_together_are_a_problem_at_the_one_to_change(prob
 @pytest.mark.parametrize(
     ("fields", "place", "words"),
     [
-        ("", "tokens[0]", "needs either `jwks_url` or `jwks_file`"),
-        ("jwks_url: 'https://a', jwks_file: b", "tokens[0]", "needs either `jwks_url` or `jwks_file`"),
-        ("jwks_url: 'http://a'", "tokens[0].jwks_url", "expected `https://`: whoever can change these keys"),
+        ("", "tokens[0]", "needs `jwks_url` or `jwks_file`, or an `issuer` that is an `https://` address"),
+        ("jwks_url: 'https://a', jwks_file: b", "tokens[0]", "needs `jwks_url` or `jwks_file` and not both"),
+        ("jwks_url: 'http://a'", "tokens[0].jwks_url", "expected `https://`: whoever can change this on its way"),
         ("jwks_file: b, team: c, claims: {team: d}", "tokens[0].team", "is said by the claim"),
         ("jwks_file: b, models: [c], claims: {models: d}", "tokens[0].models", "is said by the claim"),
     ],
@@ -129,6 +129,21 @@ def test_a_token_issuer_has_its_keys_in_one_place_and_each_thing_said_once(probl
     text = f"access: {{tokens: [{{issuer: a, audience: [b]{', ' if fields else ''}{fields}}}]}}"
     (problem,) = problems(f"{SIMULATOR}{text}\n")
     assert f": access.{place}: {words}" in problem
+
+
+def test_an_issuer_that_is_an_address_needs_nothing_more(problems, project):
+    for issuer in ("https://id.example", "https://id.example/realms/staff/", "http://127.0.0.1:8080"):
+        project(f"{SIMULATOR}access: {{tokens: [{{issuer: '{issuer}', audience: [b]}}]}}\n")
+    for issuer in (
+        "http://id.example",
+        "https://",
+        "id.example",
+        "https://a:b@id.example",
+        "https://id.example?x",
+        "ftp://a",
+    ):
+        (problem,) = problems(f"{SIMULATOR}access: {{tokens: [{{issuer: '{issuer}', audience: [b]}}]}}\n")
+        assert "they are found there" in problem
 
 
 def test_keys_of_a_token_issuer_may_come_by_tls_or_from_this_machine(problems):

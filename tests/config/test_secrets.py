@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headworks.config import Secret, read_secret
+from headworks.config import Secret, look_at_secret, read_secret
 from headworks.config.secrets import MAX_BYTES, is_readable_by_others, looks_like_secret
 from headworks.errors import SecretError
 
@@ -133,3 +133,26 @@ def test_whatever_the_environment_holds_is_a_secret_or_an_error_that_does_not_sh
         "env:KEY is empty",
         "env:KEY does not hold one line of visible ASCII characters",
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"sk-1\n", ""), (b"", "is empty"), (b"x" * 16_385, "is larger than 16384 bytes")],
+)
+def test_a_file_is_looked_at_without_reading_it(tmp_path, monkeypatch, content, words):
+    (tmp_path / "key").write_bytes(content)
+    monkeypatch.setattr("builtins.open", lambda *_, **__: pytest.fail("it was read"))
+
+    if not words:
+        look_at_secret("file:key", base=tmp_path, environment={})
+        return
+    with pytest.raises(SecretError, match=f"file:key {words}"):
+        look_at_secret("file:key", base=tmp_path, environment={})
+
+
+def test_a_look_says_what_reading_would_of_what_is_not_there(tmp_path):
+    (tmp_path / "folder").mkdir()
+
+    for reference, words in (("file:no", "cannot be read"), ("file:folder", "not a regular"), ("env:NO", "not set")):
+        with pytest.raises(SecretError, match=words):
+            look_at_secret(reference, base=tmp_path, environment={})

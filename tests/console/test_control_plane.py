@@ -23,6 +23,7 @@ from headworks.console.control_plane import (
     LONGEST_RETRY_S,
     PURGE_EVERY_S,
     SHORTEST_REST_S,
+    TURN_EVERY_S,
     _record_crossing,
 )
 from headworks.errors import StorageError
@@ -31,6 +32,7 @@ from headworks.records import JOURNAL_FOLDER, STORE_FILE, Selection, drain_lock,
 from headworks.records.frames import MAGIC, frame, scan
 from headworks.records.segments import Segment
 from headworks.records.stores.sqlite import SqliteStore
+from headworks.records.turning import TURN_FILE
 from headworks.telemetry import RUN_FOLDER, Metrics, MetricsShare
 
 ACCOUNT = Account("team/support/day/2026-11-26", 1000, is_hard=True, alert_at=(80,), begins_us=0, ends_us=1)
@@ -132,6 +134,24 @@ def test_what_is_old_is_removed_in_its_time_when_the_wall_clock_is_set_back(tmp_
     run(tmp_path, rest=rests, say=pytest.fail, now=lambda: clock["wall"], clock=lambda: clock["monotonic"])
 
     assert purged == [1_795_435_200_000_000, 1_795_428_000_000_000]
+
+
+def test_workers_are_asked_once_an_hour_to_begin_new_journals(tmp_path):
+    clock = {"monotonic": 50.0}
+    asked = []
+
+    def pass_on(seconds):
+        def later():
+            asked.append((tmp_path / JOURNAL_FOLDER / TURN_FILE).exists())
+            clock["monotonic"] += seconds
+
+        return later
+
+    write(tmp_path, settled(1))
+    rests = Rests(4, rest_1=pass_on(TURN_EVERY_S - 1), rest_2=pass_on(1.0), rest_3=pass_on(0.0))
+    run(tmp_path, rest=rests, say=pytest.fail, clock=lambda: clock["monotonic"])
+
+    assert asked == [False, False, True]
 
 
 def test_it_rests_longer_as_long_as_there_is_nothing_to_do(tmp_path):

@@ -16,7 +16,7 @@ CONFIG = """
 server: {{trusted_proxies: [127.0.0.1]}}
 access:
   bad_keys: {{tries: 2}}
-  tokens: [{{issuer: "https://id.example", audience: [headworks], jwks_url: "{url}", team: search}}]
+  tokens: [{{issuer: "{issuer}", audience: [headworks], team: search}}]
 providers: {{sim: {{kind: simulator}}}}
 models: {{nano: sim/gpt-6-luna}}
 """
@@ -24,9 +24,14 @@ models: {{nano: sim/gpt-6-luna}}
 
 class Answering(BaseHTTPRequestHandler):
     def do_GET(self):
+        issuer = f"http://127.0.0.1:{self.server.server_port}"
+        found = {
+            "/.well-known/openid-configuration": json.dumps({"issuer": issuer, "jwks_uri": f"{issuer}/keys"}).encode(),
+            "/keys": key_set(KEY),
+        }
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(key_set(KEY))
+        self.wfile.write(found[self.path])
 
     def log_message(self, *_):
         """Nobody reads it."""
@@ -37,7 +42,7 @@ def identity_provider():
     server = HTTPServer(("127.0.0.1", 0), Answering)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/keys"
+    yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     thread.join()
     server.server_close()
@@ -64,14 +69,15 @@ def status(*question):
 
 
 def test_tokens_networks_and_bad_keys_at_a_running_gateway(make_gateway, identity_provider):
-    gateway = make_gateway(CONFIG.format(url=identity_provider))
+    gateway = make_gateway(CONFIG.format(issuer=identity_provider))
     now_s = int(time.time())
-    good = token(KEY, claims(exp=now_s + 600, iat=now_s)).decode()
+    said = claims(iss=identity_provider, exp=now_s + 600, iat=now_s)
+    good = token(KEY, said).decode()
     due_s = time.monotonic() + 20
     while (first := status(gateway, good)) == 503 and time.monotonic() < due_s:
         time.sleep(0.05)  # until the keys are fetched
     assert first == 200
-    assert status(gateway, token(SigningKey("ES256", "one"), claims(exp=now_s + 600, iat=now_s)).decode()) == 401
+    assert status(gateway, token(SigningKey("ES256", "one"), said).decode()) == 401
 
     told, call_id = asked(gateway, good, body={"model": "nano", "messages": [{"role": "user", "content": "Hello"}]})
     record = gateway.record(call_id)

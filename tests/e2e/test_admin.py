@@ -11,6 +11,9 @@ import time
 from urllib.parse import urlencode, urlsplit
 
 import pytest
+from memory_of import children, held_by, who_listens
+
+from headworks.access import Role
 
 CONFIG = """
 admin:
@@ -20,9 +23,6 @@ admin:
     issuer: "{issuer}"
     client_id: headworks
     client_secret: file:client-secret
-    authorization_url: "{issuer}/oauth2/authorize"
-    token_url: "{issuer}/oauth2/token"
-    jwks_url: "{issuer}/jwks"
 access:
   organisations: {{acme: {{teams: [search]}}}}
   roles: [{{claim: groups, value: gateway-admins, role: admin}}]
@@ -176,6 +176,38 @@ def test_people_sign_in_programs_come_with_keys_and_all_of_it_is_in_the_audit_lo
     said = "".join(gateway.process.said) + json.dumps(entries)
     assert "planted-client-secret" not in said
     assert made["key"] not in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_no_provider_key_is_in_the_memory_of_the_process_that_serves_it(make_gateway, tmp_path, monkeypatch):
+    planted = ("sk-planted-in-the-environment-0123456789", "sk-planted-in-a-file-0123456789")
+    monkeypatch.setenv("PLANTED_KEY", planted[0])
+    (tmp_path / "planted-key").write_text(f"{planted[1]}\n")
+    (tmp_path / "planted-key").chmod(0o600)
+    gateway = make_gateway("""
+admin: {port: 0}
+providers:
+  one: {kind: openai, base_url: "http://127.0.0.1:9/v1", api_key: "env:PLANTED_KEY"}
+  two: {kind: openai, base_url: "http://127.0.0.1:9/v1", api_key: "file:planted-key"}
+""")
+    base = admin_address(gateway)
+    boss = {"authorization": f"Bearer {gateway.new_key('boss', role=Role.ADMIN)}"}
+    checked = json.loads(ask(base, "POST", "/admin/v1/config/check", headers=boss)[2])
+    assert checked["problems"] == []
+    assert ask(base, "POST", "/admin/v1/config/reload", headers=boss)[0] == 200
+    assert ask(base, "GET", "/admin/v1/provider-keys", headers=boss)[0] == 200
+    secret = (tmp_path / ".headworks" / "secret").read_text().strip()
+
+    processes = children(gateway.process.pid)
+    serving = who_listens(processes, urlsplit(base).port)
+    answering = who_listens(processes, urlsplit(gateway.process.address).port)
+
+    try:
+        seen = held_by(answering, *planted)
+    except PermissionError:
+        pytest.skip("this system lets nobody read the memory of another process")
+    assert seen == set(planted)  # or nothing would be searched
+    assert held_by(serving, secret, *planted) == {secret}
 
 
 @pytest.mark.long

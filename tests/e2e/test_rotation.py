@@ -1,5 +1,6 @@
 """Provider keys of a real OpenBao, rotated while calls are under way."""
 
+import json
 import os
 import signal
 import subprocess
@@ -146,6 +147,7 @@ def test_no_call_fails_while_a_key_is_rotated_the_old_one_revoked_and_the_manage
         status = gateway.command("status")
         wait_until(lambda: 'headworks_secrets{state="stale"} 1' in metrics_of(gateway))  # they come within a second
         metrics = metrics_of(gateway)
+        told = gateway.command("audit", "search", "--what", "provider.key_rotated", "--json").stdout
         statuses = callers.end()
     finally:
         code = gateway.process.stop()
@@ -153,6 +155,8 @@ def test_no_call_fails_while_a_key_is_rotated_the_old_one_revoked_and_the_manage
 
     assert set(statuses) == {200}
     assert code == 0
+    (event,) = [json.loads(line) for line in told.splitlines()]
+    assert (event["target"], event["detail"]) == ("vault:secret/openai#api_key", {"version": "2"})
     assert rotated.returncode == 0, rotated.stderr
     assert '"state":"good","version":"2"' in rotated.stdout
     assert away.returncode == 1
@@ -160,7 +164,7 @@ def test_no_call_fails_while_a_key_is_rotated_the_old_one_revoked_and_the_manage
     assert "cannot be reached: Connection refused" in away.stderr
     assert "the last known key goes on" in status.stdout
     commands = "".join(done.stdout + done.stderr for done in (rotated, away, status))
-    shown = ("".join(gateway.process.said) + commands + metrics).encode() + left_behind(tmp_path)
+    shown = ("".join(gateway.process.said) + commands + metrics + told).encode() + left_behind(tmp_path)
     ids = [(tmp_path / name).read_text() for name in ("role_id", "secret_id")]
     assert not [planted for planted in (first, second, *ids) if planted.encode() in shown]
 

@@ -254,6 +254,8 @@ def test_open_mode_says_so(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path, CONFIG.replace("PACE", "0") + "access: {mode: open}\n")
     try:
         assert httpx2.get(f"{gateway.base_url}/models").status_code == 200
+        rebound = httpx2.get(f"{gateway.base_url}/models", headers={"host": "evil.example"})
+        assert rebound.json()["error"]["code"] == "host_not_allowed"
         assert "without a key" in "".join(gateway.process.said)
         wait_until(lambda: "Ctrl-C" in "".join(gateway.process.said))
         said = "".join(gateway.process.said)

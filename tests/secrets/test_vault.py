@@ -1,10 +1,16 @@
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
+import trustme
 from secrets_stage import PlayedManager, managers_of
 
 from headworks.config import Secrets, Vault
 from headworks.errors import SecretError
 from headworks.secrets import Managers
 from openbao_process import ROOT_TOKEN, OpenBaoProcess
+from tests.access.token_maker import SigningKey, claims, token
 
 KEY = "sk-proj-in-the-vault-4711"
 
@@ -81,6 +87,60 @@ def test_a_wrong_token_is_refused_and_not_shown(bao, tmp_path):
         real(bao, tmp_path, {"VAULT_TOKEN": "hvs.wrong-token"}).fetch("vault:secret/openai#api_key")
 
     assert "hvs.wrong-token" not in str(raised.value)
+
+
+class Cluster(BaseHTTPRequestHandler):
+    """As much of a cluster's API as a vault asks: whether a token is one of its pods'."""
+
+    good = ""
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        is_good = asked["spec"]["token"] == self.good
+        user = {"username": "system:serviceaccount:ai:gateway", "uid": "uid-1", "groups": []}
+        status = {"authenticated": is_good, **({"user": user, "audiences": ["headworks"]} if is_good else {})}
+        self.send_response(201)
+        self.send_header("content-type", "application/json")
+        self.end_headers()
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "status": status}
+        self.wfile.write(json.dumps(review).encode())
+
+    def log_message(self, *_):
+        """Nobody reads it."""
+
+
+@pytest.fixture
+def cluster():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Cluster)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_real_server_lets_a_pod_in_that_its_cluster_vouches_for(bao, cluster, tmp_path, monkeypatch):
+    pod = {"namespace": "ai", "serviceaccount": {"name": "gateway", "uid": "uid-1"}}
+    account = "system:serviceaccount:ai:gateway"
+    said = claims(iss="https://kubernetes.default.svc", aud=["headworks"], sub=account, exp=4_000_000_000)
+    monkeypatch.setattr(Cluster, "good", token(SigningKey("RS256", "k"), said | {"kubernetes.io": pod}).decode())
+    bao.put("openai", api_key=KEY)
+    bao.call("POST", "sys/policies/acl/pods", {"policy": 'path "secret/data/openai" { capabilities = ["read"] }'})
+    bao.call("POST", "sys/auth/cluster-1", {"type": "kubernetes"})
+    authorities = trustme.CA().cert_pem.bytes().decode()  # there must be some, though the cluster speaks clear text
+    known = {"kubernetes_host": cluster, "kubernetes_ca_cert": authorities, "disable_local_ca_jwt": True}
+    bao.call("POST", "auth/cluster-1/config", known | {"token_reviewer_jwt": Cluster.good})
+    bound = {"bound_service_account_names": ["gateway"], "bound_service_account_namespaces": ["ai"]}
+    bao.call("POST", "auth/cluster-1/role/gw", bound | {"token_policies": ["pods"], "audience": "headworks"})
+    monkeypatch.setattr("headworks.secrets.vault.SERVICE_TOKEN", tmp_path / "token")
+    (tmp_path / "token").write_text(f"{Cluster.good}\n")
+    kubernetes = {"auth": "kubernetes", "role": "gw", "auth_mount": "cluster-1"}
+
+    assert real(bao, tmp_path, **kubernetes).fetch("vault:secret/openai#api_key").secret.reveal() == KEY
+    (tmp_path / "token").write_text(token(SigningKey("RS256", "k"), said | {"kubernetes.io": pod}).decode())
+    with pytest.raises(SecretError, match="the log-in by kubernetes: Vault answers with 403"):
+        real(bao, tmp_path, **kubernetes).fetch("vault:secret/openai#api_key")
 
 
 def test_a_pod_logs_in_with_its_service_account_in_its_namespace(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import pytest
 from headworks.errors import ConfigError
 from headworks.simulator import Plan, load_plan, plan_from
 from headworks.simulator.plan import BUILT_IN_MODELS, Case, Cut, LogNormal, Say
+from headworks.simulator.plan_file import read_plan
 from headworks.simulator.plan_source import plan_value
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "first-light" / "simulator.yaml"
@@ -144,3 +145,21 @@ def test_every_problem_is_named_in_the_order_of_the_file(tmp_path):
     assert [problem.line for problem in caught.value.problems] == [2, 3, 5, 7, 9, 10, 10, 11]
     assert "Errno" not in str(caught.value)
     assert "no 'bogus'; choices: `bad_key`, `cut`, `error`, `failing`" in caught.value.problems[3].message
+
+
+BOMB = "\n".join(
+    f"  - &a{level} [{', '.join([f'*a{level - 1}' if level else 'x'] * 9)}]" for level in range(12)
+)  # 9 to the power of 12 values, if all of them were written out
+
+
+@pytest.mark.parametrize("field", ["rules", "models", "colours"])
+def test_aliases_that_stand_for_ever_more_are_refused_without_writing_them_out(tmp_path, field):
+    with pytest.raises(ConfigError) as refused:
+        read_plan(f"{field}:\n{BOMB}\n", tmp_path / "plan.yaml")
+
+    assert len(str(refused.value)) < 20_000
+
+
+def test_what_is_nested_too_deep_is_said(tmp_path):
+    with pytest.raises(ConfigError, match="is nested too deep"):
+        read_plan("[" * 3_000, tmp_path / "plan.yaml")

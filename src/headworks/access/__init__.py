@@ -11,6 +11,7 @@ May import `calls`, `errors`, `config` and `database`.
 
 from headworks.access.door import Door, WrongNetwork
 from headworks.access.grant import Grant
+from headworks.access.hosts import Hosts
 from headworks.access.key_records import Change, KeyRecord
 from headworks.access.keys import is_well_formed, secret_id, without_credentials
 from headworks.access.networks import parse_network
@@ -30,6 +31,7 @@ __all__ = [
     "Change",
     "Door",
     "Grant",
+    "Hosts",
     "KeyRecord",
     "KeyRing",
     "KeyStore",

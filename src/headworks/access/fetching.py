@@ -1,9 +1,15 @@
-"""Key sets of token issuers, fetched and put where workers read them. Blocking: for a process that serves nobody."""
+"""Key sets of token issuers, fetched and put where workers read them. Blocking: for a process that serves nobody.
+
+Where only the issuer is known, it is asked first where its keys are (`discovery`).
+"""
 
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import msgspec
+
+from headworks.access.discovery import discovery_url, document_file, read_document
 from headworks.access.issuers import fetched_file, wish_file
 from headworks.access.key_sets import read_key_set
 
@@ -18,11 +24,23 @@ FIRST_RETRY_S = 2.0
 """After a fetch that failed; doubled each time up to `REFRESH_S`."""
 
 
+class Wanted(msgspec.Struct, frozen=True):
+    """A key set to be fetched: what is at `url`; with `issuer`, what the document there leads to."""
+
+    url: str
+    issuer: str = ""
+
+
+def wanted_of(issuer: str, url: str | None) -> Wanted:
+    """The key set of an issuer, of which perhaps nothing but its name is known."""
+    return Wanted(discovery_url(issuer), issuer) if url is None else Wanted(url)
+
+
 class KeySetFetcher:
     """Keeps the files up to date. State: per URL when the next fetch is due, and what is wrong.
 
     Arguments:
-        urls: of key sets.
+        wanted: the key sets.
         storage: the storage folder.
         fetch: a URL to what it answers with; raises OSError with words for the operator.
         clock: monotonic seconds.
@@ -31,7 +49,7 @@ class KeySetFetcher:
 
     def __init__(
         self,
-        urls: Iterable[str],
+        wanted: Iterable[Wanted],
         storage: Path,
         fetch: Callable[[str], bytes],
         clock: Callable[[], float],
@@ -40,7 +58,7 @@ class KeySetFetcher:
         self._fetch = fetch
         self._clock = clock
         self._say = say
-        self._sets = [_Fetched(url, fetched_file(storage, url)) for url in dict.fromkeys(urls)]
+        self._sets = [_Fetched(one, fetched_file(storage, one.url)) for one in dict.fromkeys(wanted)]
 
     def tick(self) -> None:
         """Fetch what is due, or wished for. To be called once or twice a second."""
@@ -54,9 +72,13 @@ class KeySetFetcher:
         one.fetched_s = now_s
         try:
             wish_file(one.file).unlink(missing_ok=True)  # a wish from now on is one for the next fetch
-            data = self._fetch(one.url)
+            data = found = self._fetch(one.url)
+            if one.issuer:
+                data = self._fetch(read_document(found, one.issuer).jwks_uri)
             read_key_set(data)  # what is there now is better than something that verifies nothing
             _write(one.file, data)
+            if one.issuer:
+                _write(document_file(one.file), found)
         except (OSError, ValueError) as error:
             one.retry_s = min(REFRESH_S, one.retry_s * 2)
             one.due_s = now_s + one.retry_s
@@ -72,8 +94,8 @@ class KeySetFetcher:
 
 
 class _Fetched:
-    def __init__(self, url: str, file: Path) -> None:
-        self.url = url
+    def __init__(self, wanted: Wanted, file: Path) -> None:
+        self.url, self.issuer = wanted.url, wanted.issuer
         self.file = file
         self.due_s = self.fetched_s = float("-inf")
         self.retry_s = FIRST_RETRY_S / 2

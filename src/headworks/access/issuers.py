@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
+from headworks.access.discovery import discovery_url
 from headworks.access.grant import Grant
 from headworks.access.key_sets import MOST_BYTES, KeySet, read_key_set
 from headworks.access.tokens import Claims, Issuer, UnknownKey, issuer_in, verified_claims, verify
@@ -101,6 +102,18 @@ class Issuers:
         """
         return self._first(token, verified_claims)
 
+    def lacks_key(self, token: bytes) -> bool:
+        """Whether a token that is not good may be so shortly: all that is missing is a key, which is being fetched."""
+        said = issuer_in(token)
+        for kept in self._kept:
+            issuer = kept.source.issuer
+            if issuer.issuer == said and kept.source.is_fetched and kept.keys is not None:
+                try:
+                    verified_claims(token, issuer, kept.keys, self._now())
+                except UnknownKey:
+                    return True
+        return False
+
     def _first(
         self, token: bytes, read: Callable[[bytes, Issuer, KeySet, float], Found | None]
     ) -> tuple[Issuer, Found] | None:
@@ -182,6 +195,11 @@ class Issuers:
 def wish_file(file: Path) -> Path:
     """What is touched when a key set is wanted anew."""
     return file.with_suffix(_WISH)
+
+
+def key_set_file(storage: Path, issuer: str, url: str | None) -> Path:
+    """Where the key set of an issuer is kept; without its URL, that which its discovery document has led to."""
+    return fetched_file(storage, discovery_url(issuer) if url is None else url)
 
 
 def fetched_file(storage: Path, url: str) -> Path:

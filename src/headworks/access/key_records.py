@@ -16,7 +16,8 @@ class KeyRecord(msgspec.Struct, frozen=True):
     is the id of the key that this one was rotated from. `secret_id` names the server secret it was hashed under.
     `limits` is what it may ask for, `budget` what it may spend, `priority` the class of its calls, where that is not
     its team's. `networks` are those that it may be used from, in CIDR form; none means anywhere. A key with another
-    `role` than *caller* opens the admin API and nothing else.
+    `role` than *caller* opens the admin API and nothing else; `organisation` is that in which it was given, "" for
+    everywhere.
     """
 
     key_id: str
@@ -37,6 +38,7 @@ class KeyRecord(msgspec.Struct, frozen=True):
     budget: Budget = NO_BUDGET
     networks: tuple[str, ...] = ()
     role: Role = Role.CALLER
+    organisation: str = ""
 
     def is_good(self, now: float) -> bool:
         """Whether it is neither revoked nor, at that time, expired."""

@@ -55,12 +55,22 @@ class Organisations:
         """The teams of several organisations."""
         return tuple(team for name in names for team in self._teams.get(name, ()))
 
-    def grant_of_key(self, role: Role, team: str) -> RoleGrant | None:
+    def grant_of_key(self, role: Role, team: str, given_in: str = "") -> RoleGrant | None:
         """Where a key has its role: everywhere if it has no team, else in its team's organisation. None is nowhere: its
-        team is in none (any more). What is taken out of the file must not make anybody mightier."""
+        team is in none (any more), or in another than that in which the role was given. What is taken out of the file,
+        or moved in it, must not open anything to anybody.
+
+        Arguments:
+            given_in: the organisation in which it was given; "" where that is not known.
+        """
         if not team:
             return RoleGrant(role)
-        return RoleGrant(role, self._of[team]) if team in self._of else None
+        organisation = self._of.get(team)
+        return (
+            None
+            if organisation is None or organisation != (given_in or organisation)
+            else RoleGrant(role, organisation)
+        )
 
 
 class Principal(msgspec.Struct, frozen=True):

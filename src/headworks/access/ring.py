@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from headworks.access.grant import Grant
+from headworks.access.hosts import Hosts
 from headworks.access.key_records import KeyRecord, Version
 from headworks.access.keys import PREFIX, is_well_formed, key_digest, secret_id
 from headworks.access.roles import Role
@@ -54,10 +55,13 @@ class KeyRing:
 
     Attributes:
         edition: another object whenever a grant may have changed: what was learnt under one holds while it is the same.
+        hosts: any name: whoever shows a key means to.
 
     Raises:
         StorageError: the keys cannot be read.
     """
+
+    hosts: Hosts | None = None
 
     def __init__(
         self,
@@ -184,11 +188,16 @@ class KeyRing:
 
 
 class OpenRing:
-    """Lets everyone in, without a name. For a trial on one's own machine; it must be asked for in configuration."""
+    """Lets everyone in, without a name. For a trial on one's own machine; it must be asked for in configuration.
 
-    def __init__(self) -> None:
+    Arguments:
+        hosts: names by which it may be reached; None where nobody but this process does.
+    """
+
+    def __init__(self, hosts: Hosts | None = None) -> None:
         self._grant = Grant(Caller())
         self.edition = object()
+        self.hosts = hosts
 
     def identify(self, header: bytes | None) -> Grant:  # noqa: ARG002
         """The grant that everyone has; the header is not looked at."""

@@ -50,6 +50,7 @@ _MIGRATIONS = (
     "ALTER TABLE keys ADD COLUMN budget TEXT NOT NULL DEFAULT '{}'",
     "ALTER TABLE keys ADD COLUMN networks TEXT NOT NULL DEFAULT '[]'",
     "ALTER TABLE keys ADD COLUMN role TEXT NOT NULL DEFAULT 'caller'",
+    "ALTER TABLE keys ADD COLUMN organisation TEXT NOT NULL DEFAULT ''",
 )
 
 
@@ -93,6 +94,7 @@ class KeyStore:
         budget: Budget = NO_BUDGET,
         networks: Sequence[str] = (),
         role: Role = Role.CALLER,
+        organisation: str = "",
         random: Random = os.urandom,
     ) -> tuple[KeyRecord, str]:
         """Make a key; returns its record, and the key itself, which is known nowhere else from then on."""
@@ -100,7 +102,7 @@ class KeyStore:
             name, owner, team, tuple(models), tuple(endpoints), limits, priority, budget, tuple(networks), role
         )
         with storage_errors(self._path), transaction(self._connection):
-            made = self._insert(secret, random, grant, now, expires_at, replaces)
+            made = self._insert(secret, random, grant, now, expires_at, replaces, organisation)
         self._own_changes += 1
         return made
 
@@ -112,11 +114,13 @@ class KeyStore:
         now: float,
         overlap_s: float,
         expires_at: float | None = None,
+        organisation: str = "",
         random: Random = os.urandom,
     ) -> tuple[KeyRecord, str]:
         """Make a new key with the grant of an old one, which stays good for `overlap_s` more seconds at most.
 
         Arguments:
+            organisation: in which the new key has its role.
             expires_at: when the new key expires; None means when the old one would have.
 
         Raises:
@@ -127,7 +131,7 @@ class KeyStore:
             if not old.is_good(now):
                 raise CommandError(f"{key_id} is no longer good, so there is nothing to rotate; create a key instead")
             grant = Granted(*(getattr(old, name) for name in Granted.__struct_fields__))
-            made = self._insert(secret, random, grant, now, expires_at or old.expires_at, key_id)
+            made = self._insert(secret, random, grant, now, expires_at or old.expires_at, key_id, organisation)
             ends_at = now + overlap_s if old.expires_at is None else min(old.expires_at, now + overlap_s)
             self._connection.execute(
                 "UPDATE keys SET expires_at = ?, revision = ? WHERE key_id = ?",
@@ -285,6 +289,7 @@ class KeyStore:
         now: float,
         expires_at: float | None,
         replaces: str,
+        organisation: str,
     ) -> tuple[KeyRecord, str]:
         key = make_key(random)
         record = KeyRecord(
@@ -306,6 +311,7 @@ class KeyStore:
             budget=grant.budget,
             networks=grant.networks,
             role=grant.role,
+            organisation=organisation,
         )
         values = msgspec.structs.asdict(record)
         values |= {

@@ -22,8 +22,9 @@ from headworks.admin.asking import fields_of, repeat_name, revision_in
 from headworks.admin.authenticating import Authenticator, Known, demand_somewhere
 from headworks.admin.desk import Desk
 from headworks.admin.exchanging import Exchanges
-from headworks.admin.memory import Memory
+from headworks.admin.memory import Memory, Repeat
 from headworks.admin.pages import signed_in_page, trouble_page
+from headworks.admin.renewing import Renewals
 from headworks.admin.sessions import (
     MOST_BYTES,
     SESSION_COOKIE,
@@ -33,7 +34,7 @@ from headworks.admin.sessions import (
     clear_cookie,
     set_cookie,
 )
-from headworks.admin.signing_in import PATIENCE_S, SignInFlow, bad_id_token
+from headworks.admin.signing_in import PATIENCE_S, SignInFlow, bad_id_token, unasked
 from headworks.calls import AuditEvent
 from headworks.config import Project
 from headworks.errors import HeadworksError, Refusal, StorageError
@@ -63,7 +64,7 @@ class AdminApplication:
         levers: what reaches beyond the state folder.
         authenticator: knows who asks.
         flow: sign-in in a browser; None where there is none.
-        seals, memory: of cookies, and of what is remembered.
+        seals, memory, renewals: of cookies, of what is remembered, and of who has signed in.
         record: tells the audit log.
         executor: where work is done.
         say: writes a line to the operator's log.
@@ -77,6 +78,7 @@ class AdminApplication:
         flow: SignInFlow | None,
         seals: Seals,
         memory: Memory,
+        renewals: Renewals,
         record: Record,
         executor: ThreadPoolExecutor,
         say: Callable[[str], None],
@@ -89,12 +91,14 @@ class AdminApplication:
         self._flow = flow
         self._seals = seals
         self._memory = memory
+        self._renewals = renewals
         self._record = record
         self._executor = executor
         self._say = say
         self._now = now
         self._is_tls = project.config.admin.tls is not None
         self._exchanges = Exchanges(memory, self._in_thread, now)
+        self._asking: dict[str, asyncio.Task[None]] = {}
         self._sightings = Sightings(self._append, lambda: True, time.monotonic)
 
     # -- an exchange.Application --------------------------------------------------------------------------------------
@@ -133,7 +137,7 @@ class AdminApplication:
 
     async def _find_answer(self, request: Request) -> Answer:
         try:
-            self._authenticator.check_network(request)
+            self._authenticator.check_way(request)
             if request.path in ("/login", "/callback"):
                 self._authenticator.count_unknown(request)
         except Refusal as refusal:
@@ -159,6 +163,9 @@ class AdminApplication:
 
     async def _identify(self, request: Request) -> Known:
         try:
+            due = self._authenticator.due(request)
+            if due is not None:
+                await self._renew(due, request)
             return self._authenticator.identify(request)
         except Refusal as refusal:
             self._tell_unknown(request, refusal)
@@ -171,18 +178,20 @@ class AdminApplication:
     # -- operations ---------------------------------------------------------------------------------------------------
 
     async def _operate(self, known: Known, request: Request) -> Answer:
-        operation, of_path = find_operation(request.method, request.path)
         origin, path = self._authenticator.origin(request), _shown_path(request)
+        action = "admin.unknown"
         try:
+            operation, of_path = find_operation(request.method, request.path)
+            action = f"admin.{operation.name}"
             demand_somewhere(known.principal, operation.right)
+            fields = fields_of(operation, of_path, request)
+            revision = revision_in(request.headers.get(b"if-match"))
+            name = repeat_name(operation, request.headers.get(b"idempotency-key"))
         except Refusal as refusal:
-            detail = {"code": refusal.code}
-            told = partial(self._tell, known.principal, origin, f"admin.{operation.name}", path, detail, "refused")
+            outcome = "refused" if refusal.status == 403 else "failed"
+            told = partial(self._tell, known.principal, origin, action, path, {"code": refusal.code}, outcome)
             await self._in_thread(partial(told, is_done=True))
             raise
-        fields = fields_of(operation, of_path, request)
-        revision = revision_in(request.headers.get(b"if-match"))
-        name = repeat_name(operation, request.headers.get(b"idempotency-key"))
         work = _Work(operation, known.principal, origin, path, fields, revision, known.session)
         if not name:
             return await self._in_thread(lambda: self._do(work))
@@ -193,26 +202,13 @@ class AdminApplication:
         who = work.principal.who
         known = self._memory.begin(who, name, digest, self._now())
         if known is not None:
-            if not known.is_same:
-                raise Refusal(
-                    422, "idempotency_key_reused", "This Idempotency-Key was used for another request: take a new one."
-                )
-            if not known.status:
-                raise Refusal(
-                    409,
-                    "still_running",
-                    "A request with this Idempotency-Key has begun, and nothing is known of its end: look what there "
-                    "is before you take a new one.",
-                )
-            self._tell(
-                work.principal,
-                work.origin,
-                f"admin.{work.operation.name}",
-                work.path,
-                {"is_repeat": 1},
-                "done",
-                is_done=False,
-            )
+            refusal = _no_repeat(known)
+            detail: dict[str, str | int] = {"is_repeat": 1} if refusal is None else {"code": refusal.code}
+            outcome = "done" if refusal is None else "failed"
+            action = f"admin.{work.operation.name}"
+            self._tell(work.principal, work.origin, action, work.path, detail, outcome, is_done=refusal is not None)
+            if refusal is not None:
+                raise refusal
             return Answer(known.status, known.answer, headers=(("idempotent-replayed", "true"),))
         try:
             answer = self._do(work)
@@ -301,8 +297,8 @@ class AdminApplication:
             self._tell_unknown(request, refusal)
             authenticator.note_bad(request)
             raise
-        token = await self._exchanges.token(flow, begun, code)
-        claims = authenticator.signed_in(token, begun.nonce, flow.sign_in.client_id)
+        tokens = await self._exchanges.tokens(flow, begun, code)
+        claims = authenticator.signed_in(tokens.id_token, begun.nonce, flow.sign_in.client_id)
         if claims is None:
             self._tell_unknown(request, bad_id_token())
             raise bad_id_token()
@@ -331,20 +327,63 @@ class AdminApplication:
                 kind="permission_error",
                 headers=(forget,),
             )
+        self._renewals.keep(session, tokens.refresh)
         keep = set_cookie(SESSION_COOKIE, sealed, max_age_s=int(flow.sign_in.session_s), same_site="Strict")
         return _page(200, signed_in_page(session.name), (keep, forget))
+
+    async def _renew(self, session: Session, request: Request) -> None:
+        """Ask after who has a session, once for all requests that come with it meanwhile."""
+        task = self._asking.get(session.session_id)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._ask_after(session, request))
+            self._asking[session.session_id] = task
+            task.add_done_callback(lambda _: self._asking.pop(session.session_id))
+        await asyncio.shield(task)
+
+    async def _ask_after(self, session: Session, request: Request) -> None:
+        """Have what the identity provider says now, or the session at its end.
+
+        Raises:
+            Refusal: 503, it says nothing.
+        """
+        flow, renewals = self._wanted_flow(), self._renewals
+        token = renewals.token(session.session_id)
+        if token is None:
+            return
+        if renewals.is_away(session.session_id):
+            raise unasked("it has not answered a moment ago")
+        tokens = renewed = None
+        try:
+            tokens = await self._exchanges.renewed(flow, token)
+            if tokens is not None:
+                renewed = self._authenticator.renewed(tokens.id_token, session, flow.sign_in.client_id)
+        except Refusal:
+            if tokens is not None:
+                renewals.keep(session, tokens.refresh or token)  # what asked is spent, perhaps
+            renewals.keep_away(session)
+            raise
+        if tokens is not None and renewed is not None:
+            renewals.keep(renewed, tokens.refresh or token)
+            return
+        why = {"why": "the identity provider does not vouch for them any more"}
+        await self._end(session, self._authenticator.principal_of(session), self._authenticator.origin(request), why)
+
+    async def _end(self, session: Session, principal: Principal, origin: str, detail: Mapping[str, str | int]) -> None:
+        """The session is over, for its copies too."""
+        now_s = self._now()
+        self._renewals.forget(session.session_id)
+
+        def end() -> None:
+            self._memory.end_session(session.session_id, session.ends_s, now_s)
+            self._tell(principal, origin, "admin.signed_out", session.issuer, detail, "done", is_done=True)
+
+        await self._in_thread(end)
 
     async def _logout(self, known: Known, request: Request) -> Answer:
         session = known.session
         if session is None:
             raise Refusal(409, "no_session", "Only a browser's session can be ended; a key is revoked instead.")
-        origin, now_s = self._authenticator.origin(request), self._now()
-
-        def end() -> None:
-            self._memory.end_session(session.session_id, session.ends_s, now_s)
-            self._tell(known.principal, origin, "admin.signed_out", session.issuer, {}, "done", is_done=True)
-
-        await self._in_thread(end)
+        await self._end(session, known.principal, self._authenticator.origin(request), {})
         return Answer(204, b"", headers=(clear_cookie(SESSION_COOKIE, same_site="Strict"),))
 
     def _wanted_flow(self) -> SignInFlow:
@@ -392,6 +431,22 @@ class _Working:
     def stop(self) -> object:
         """See `Running`: it ends by itself, shortly."""
         return None
+
+
+def _no_repeat(known: Repeat) -> Refusal | None:
+    """Why a request is not answered as it was before; None if it is."""
+    if not known.is_same:
+        return Refusal(
+            422, "idempotency_key_reused", "This Idempotency-Key was used for another request: take a new one."
+        )
+    if not known.status:
+        return Refusal(
+            409,
+            "still_running",
+            "A request with this Idempotency-Key has begun, and nothing is known of its end: look what there "
+            "is before you take a new one.",
+        )
+    return None
 
 
 def _page(status: int, body: bytes, headers: tuple[tuple[str, str], ...]) -> Answer:

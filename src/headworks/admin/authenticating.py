@@ -12,17 +12,20 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from headworks.access import KEYS_FILE, Door, KeyStore, Principal, Right, Role, RoleGrant, is_well_formed
-from headworks.access.issuers import Issuers, Source, fetched_file
+from headworks.access import KEYS_FILE, Door, KeyRecord, KeyStore, Principal, Right, Role, RoleGrant, is_well_formed
+from headworks.access.hosts import Hosts
+from headworks.access.issuers import Issuers, Source, key_set_file
 from headworks.access.networks import Address, Networks, client_address, site_of
 from headworks.access.tokens import Claims, Issuer, claim_of, name_of, subject_id
 from headworks.admin.desk import organisations_of
 from headworks.admin.mapping import grants_of, may_count, rules_of, texts_for
 from headworks.admin.memory import Memory
+from headworks.admin.renewing import Renewals
 from headworks.admin.sessions import SESSION_COOKIE, Seals, Session, cookie_in
+from headworks.admin.signing_in import unasked
 from headworks.config import Project
-from headworks.config.sections.administration import AdminTokens, SignIn
-from headworks.errors import Refusal
+from headworks.config.sections.administration import Admin, AdminTokens, SignIn
+from headworks.errors import Refusal, StorageError
 from headworks.exchange import Request
 
 TRIES = 10
@@ -79,13 +82,14 @@ class Pace:
 
 
 class Authenticator:
-    """Knows who asks, by one configuration. For one thread.
+    """Knows who asks, by one configuration. For one thread. State: the open file of keys.
 
     Arguments:
         project: the configuration.
         secret: the server secret.
         seals: of cookies.
         memory: knows sessions that were ended.
+        renewals: knows what was said last of those who have signed in.
         now: Unix seconds.
         clock: monotonic seconds.
         say: writes a line to the operator's log.
@@ -97,6 +101,7 @@ class Authenticator:
         secret: bytes,
         seals: Seals,
         memory: Memory,
+        renewals: Renewals,
         *,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
@@ -105,11 +110,14 @@ class Authenticator:
         config = project.config
         self._storage = project.storage
         self._secret = secret
+        self._keys: KeyStore | None = None
         self._seals = seals
         self._memory = memory
+        self._renewals = renewals
         self._now = now
         self._organisations = organisations_of(project)
         self._rules = rules_of(config.access)
+        self._hosts = _hosts_of(config.admin)
         self._networks = Networks(config.admin.networks) if config.admin.networks else None
         self._trusted = Networks(config.server.trusted_proxies)
         self._door = Door(
@@ -119,8 +127,15 @@ class Authenticator:
         sign_in = config.admin.sign_in
         self._origin = "" if sign_in is None else _origin_of(sign_in.url)
         self._vouches = "" if sign_in is None else sign_in.issuer
+        self._renew_s = 0.0 if sign_in is None else sign_in.renew_s
         self._bearer = Issuers([_source(project, one) for one in config.admin.tokens], now, clock=clock, say=say)
         self._signing_in = Issuers([] if sign_in is None else [_source(project, sign_in)], now, clock=clock, say=say)
+
+    def close(self) -> None:
+        """Let go of the file of keys; the next look-up opens it again."""
+        if self._keys is not None:
+            self._keys.close()
+            self._keys = None
 
     def refresh(self) -> None:
         """Take over keys of identity providers that have changed. Call it now and then."""
@@ -131,12 +146,14 @@ class Authenticator:
         """The address that a request comes from, for the log; "" where it is not known."""
         return self._door.origin(request.peer, request.headers)
 
-    def check_network(self, request: Request) -> None:
-        """Have it come from where the admin API is open to.
+    def check_way(self, request: Request) -> None:
+        """Have it come by a name of ours, and from where the admin API is open to.
 
         Raises:
-            Refusal: 403.
+            Refusal: 421, it is meant for somebody else; 403, not from there.
         """
+        if self._hosts is not None:
+            self._hosts.check(request.headers)
         if self._networks is not None and not self._networks.has(self._address(request)):
             raise _not_from_there()
 
@@ -181,16 +198,10 @@ class Authenticator:
         Raises:
             Refusal: 503, the identity provider's keys are not known at the moment.
         """
-        found = self._signing_in.claims(token)
-        if found is None:
-            return None
-        claims = found[1]
-        audience = claims.get("aud")
-        is_shared = isinstance(audience, list) and len(audience) > 1
-        is_ours = claims.get("azp") == client_id if is_shared or "azp" in claims else True
-        said = claims.get("nonce")
+        claims = self._for_us(token, client_id)
+        said = None if claims is None else claims.get("nonce")
         is_answer = isinstance(said, str) and hmac.compare_digest(said.encode("utf-8", "replace"), nonce.encode())
-        return claims if is_ours and is_answer else None  # OpenID Connect Core 1.0 §3.1.3.7
+        return claims if is_answer else None  # OpenID Connect Core 1.0 §3.1.3.7
 
     def session_of(self, claims: Claims, sign_in: SignIn) -> tuple[Session, Principal]:
         """The session of somebody who has signed in, and who they are. Without a role it opens nothing."""
@@ -204,8 +215,36 @@ class Authenticator:
             texts_for(self._rules, issuer, claims),
             self._seals.token(),
             self._now() + sign_in.session_s,
+            self._now(),
         )
-        return session, self._principal_of(session)
+        return session, self.principal_of(session)
+
+    def due(self, request: Request) -> Session | None:
+        """The session that a request comes with, if it is time to ask the identity provider after who has it, and it
+        can be asked."""
+        session = None if b"authorization" in request.headers else self._session_in(request)
+        if session is None or not self._is_due(session) or self._renewals.token(session.session_id) is None:
+            return None
+        return None if self._memory.has_ended(session.session_id) else session
+
+    def renewed(self, token: bytes, session: Session, client_id: str) -> Session | None:
+        """The session, with what an ID token says now that was got for it; None if that is not good, or of another.
+
+        Raises:
+            Refusal: 503, the identity provider's keys are not known at the moment, or not the one that has signed this.
+        """
+        claims = self._for_us(token, client_id)
+        if claims is None and self._signing_in.lacks_key(token):
+            raise unasked("it has signed with a new key, which is being fetched")
+        if claims is None or claims["sub"] != session.subject:
+            return None  # OpenID Connect Core 1.0 §12.2
+        texts = texts_for(self._rules, session.issuer, claims)
+        return msgspec.structs.replace(session, claims=texts, read_s=self._now())
+
+    def principal_of(self, session: Session) -> Principal:
+        """Who has it, and what they may do."""
+        grants = grants_of(self._rules, session.issuer, session.claims)
+        return Principal(subject_id(session.issuer, session.subject), session.name, "session", grants)
 
     # -- how they show it ---------------------------------------------------------------------------------------------
 
@@ -227,32 +266,61 @@ class Authenticator:
     def _by_key(self, key: bytes, request: Request) -> Known | None:
         if not is_well_formed(key.decode("latin-1")):
             return None
-        store = KeyStore.below(self._storage, KEYS_FILE)
-        try:
-            record = store.of_key(key, self._secret)
-        finally:
-            store.close()
+        record = self._record_of(key)
         if record is None or not record.is_good(self._now()):
             return None
         if record.networks and not Networks(record.networks).has(self._address(request)):
             raise _not_from_there()
         grants: tuple[RoleGrant, ...] = ()
         if record.role is not Role.CALLER:
-            grant = self._organisations.grant_of_key(record.role, record.team)
+            grant = self._organisations.grant_of_key(record.role, record.team, record.organisation)
             grants = () if grant is None else (grant,)
         found = Principal(record.key_id, record.name, "key", grants, record.expires_at, record.networks)
         return Known(found)
 
+    def _record_of(self, key: bytes) -> KeyRecord | None:
+        """The record of a key. The file stays open: whoever sends wrong keys must not have it opened for each of them,
+        which costs as much as twenty look-ups. Raises StorageError."""
+        store = self._keys = self._keys or KeyStore.below(self._storage, KEYS_FILE)
+        try:
+            store.version()  # opens it anew where another file stands in its place
+            return store.of_key(key, self._secret)
+        except StorageError:
+            self.close()
+            raise
+
     def _by_session(self, request: Request) -> Known | None:
-        cookie = cookie_in(request.headers.get(b"cookie"), SESSION_COOKIE)
-        session = self._seals.open(cookie, Session, self._now())
-        if session is None or session.issuer != self._vouches:
-            return None  # a rule that names no issuer would hold for whoever an earlier one has vouched for
+        session = self._session_in(request)
+        if session is None or self._is_due(session):
+            return None
         if self._memory.has_ended(session.session_id):
             return None
         if request.method not in _SAFE:
             self._check_forgery(session, request.headers)
-        return Known(self._principal_of(session), session)
+        return Known(self.principal_of(session), session)
+
+    def _session_in(self, request: Request) -> Session | None:
+        """The session of a request's cookie, with what was said of it last. It may be due, and it may have ended."""
+        cookie = cookie_in(request.headers.get(b"cookie"), SESSION_COOKIE)
+        session = self._seals.open(cookie, Session, self._now())
+        if session is None or session.issuer != self._vouches:
+            return None  # a rule that names no issuer would hold for whoever an earlier one has vouched for
+        return self._renewals.newest(session)
+
+    def _is_due(self, session: Session) -> bool:
+        """Whether what was said of it is too old to go by."""
+        return self._now() - session.read_s >= self._renew_s
+
+    def _for_us(self, token: bytes, client_id: str) -> Claims | None:
+        """What an ID token says that is meant for us and no other client; None if it is not good."""
+        found = self._signing_in.claims(token)
+        if found is None:
+            return None
+        claims = found[1]
+        audience = claims.get("aud")
+        is_shared = isinstance(audience, list) and len(audience) > 1
+        is_ours = claims.get("azp") == client_id if is_shared or "azp" in claims else True
+        return claims if is_ours else None
 
     def _check_forgery(self, session: Session, headers: Mapping[bytes, bytes]) -> None:
         """A browser sends cookies along with what other sites have it ask for; they cannot send this header."""
@@ -266,10 +334,6 @@ class Authenticator:
                 "A change from a browser needs the header `x-csrf-token`, with what GET /admin/v1/me says.",
                 kind="permission_error",
             )
-
-    def _principal_of(self, session: Session) -> Principal:
-        grants = grants_of(self._rules, session.issuer, session.claims)
-        return Principal(subject_id(session.issuer, session.subject), session.name, "session", grants)
 
     def _address(self, request: Request) -> Address | None:
         return client_address(request.peer, request.headers.get(b"x-forwarded-for"), self._trusted)
@@ -291,6 +355,14 @@ def demand_somewhere(principal: Principal, right: Right | None) -> None:
         )
 
 
+def _hosts_of(admin: Admin) -> Hosts | None:
+    """The names by which it may be reached; None for any. With TLS the browser sees to that itself."""
+    if admin.tls is not None and not admin.hosts:
+        return None
+    of_sign_in = "" if admin.sign_in is None else urlsplit(admin.sign_in.url).hostname or ""
+    return Hosts([*admin.hosts, admin.host, *([of_sign_in] if of_sign_in else [])])
+
+
 def _name(claims: Claims, claim: str) -> str:
     """What somebody is called. An address that was not verified may be anybody's: their subject stands in for it, or
     its id where that is long or hides something."""
@@ -304,7 +376,7 @@ def _source(project: Project, one: AdminTokens | SignIn) -> Source:
     issuer = Issuer(one.issuer, audience, leeway_s=one.leeway_s)
     if one.jwks_file is not None:
         return Source(issuer, project.path(one.jwks_file), is_fetched=False)
-    return Source(issuer, fetched_file(project.storage, one.jwks_url or ""), is_fetched=True)
+    return Source(issuer, key_set_file(project.storage, one.issuer, one.jwks_url), is_fetched=True)
 
 
 def _origin_of(url: str) -> str:

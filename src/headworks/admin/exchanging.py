@@ -1,14 +1,15 @@
-"""Codes exchanged for ID tokens: each once, and so few at one time that an identity provider which does not answer
-keeps nobody else waiting. Anybody can begin a sign-in.
+"""Codes and refresh tokens exchanged for ID tokens: codes each once, and so few exchanges at one time that an identity
+provider which does not answer keeps nobody else waiting. Anybody can begin a sign-in.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from headworks.admin.memory import Memory
 from headworks.admin.sessions import SigningIn
-from headworks.admin.signing_in import SignInFlow, unknown_sign_in
+from headworks.admin.signing_in import SignInFlow, Tokens, unknown_sign_in
+from headworks.config import Secret
 from headworks.errors import Refusal
 
 _MOST_AT_ONE_TIME = 2
@@ -18,10 +19,13 @@ _MOST_WAITING = 50
 """Those and the ones that wait for their turn: each has a connection, of which there must be some for others."""
 
 
+Result = TypeVar("Result")
+
+
 class InThread(Protocol):
     """Does work in a thread."""
 
-    def __call__(self, work: Callable[[], bytes], /) -> Awaitable[bytes]: ...
+    def __call__(self, work: Callable[[], Result], /) -> Awaitable[Result]: ...
 
 
 class Exchanges:
@@ -39,14 +43,25 @@ class Exchanges:
         self._waiting = 0
         self._turn = asyncio.Semaphore(_MOST_AT_ONE_TIME)
 
-    async def token(self, flow: SignInFlow, begun: SigningIn, code: str) -> bytes:
-        """The ID token that the code of a sign-in stands for.
+    async def tokens(self, flow: SignInFlow, begun: SigningIn, code: str) -> Tokens:
+        """What the code of a sign-in stands for.
 
         Raises:
             Refusal: 400, the sign-in has come back before; 502, the identity provider does not give it; 503, too many
                 wait for it.
             StorageError: it cannot be noted that it has come back.
         """
+        return await self._in_turn(lambda: self._exchange(flow, begun, code))
+
+    async def renewed(self, flow: SignInFlow, token: Secret) -> Tokens | None:
+        """What a refresh token stands for now; None where the identity provider does not vouch any more.
+
+        Raises:
+            Refusal: 503, the identity provider says nothing of it, or too many wait for it.
+        """
+        return await self._in_turn(lambda: flow.renew(token))
+
+    async def _in_turn(self, work: Callable[[], Result]) -> Result:
         if self._waiting >= _MOST_WAITING:
             raise Refusal(
                 503,
@@ -58,11 +73,11 @@ class Exchanges:
         self._waiting += 1
         try:
             async with self._turn:
-                return await self._in_thread(lambda: self._exchange(flow, begun, code))
+                return await self._in_thread(work)
         finally:
             self._waiting -= 1
 
-    def _exchange(self, flow: SignInFlow, begun: SigningIn, code: str) -> bytes:
+    def _exchange(self, flow: SignInFlow, begun: SigningIn, code: str) -> Tokens:
         """Once for each sign-in, whatever comes of it: what a browser came back with may lie in histories and logs."""
         if not self._memory.spend(begun.state, begun.ends_s, self._now()):
             raise unknown_sign_in()

@@ -57,6 +57,7 @@ def make_key(desk: Desk, new: NewKey) -> tuple[KeyRecord, str]:
             budget=new.budget,
             networks=new.networks,
             role=new.role,
+            organisation=_given_in(desk, new.role, new.team),
         )
     _tell(desk, "key.created", record, role=record.role.value)
     return record, key
@@ -146,7 +147,10 @@ def rotate_key(
         )  # else a rotation would give what a new key may not have
         _demand_bounds(desk, old.role, expires_at or old.expires_at, old.networks)
         now = desk.now()
-        record, key = store.rotate(key_id, secret=secret, now=now, overlap_s=overlap_s, expires_at=expires_at)
+        given_in = _given_in(desk, old.role, old.team)  # that of today, which was asked about above
+        record, key = store.rotate(
+            key_id, secret=secret, now=now, overlap_s=overlap_s, expires_at=expires_at, organisation=given_in
+        )
         ends_at = store.get(key_id).expires_at or now
     _tell(desk, "key.rotated", record, overlap_s=round(overlap_s), role=record.role.value)
     return record, key, ends_at
@@ -193,6 +197,11 @@ def _within_reach(desk: Desk, store: KeyStore, key_id: str) -> KeyRecord:
     if not desk.reaches(Right.READ_KEYS, record.team):
         raise unknown_key(key_id)
     return record
+
+
+def _given_in(desk: Desk, role: Role, team: str) -> str:
+    """The organisation in which a key is given its role; "" for everywhere, and for who has none."""
+    return "" if role is Role.CALLER else desk.organisations.of(team)
 
 
 def _demand_giving(desk: Desk, role: Role, team: str, endpoints: Sequence[Endpoint]) -> None:

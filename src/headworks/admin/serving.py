@@ -15,21 +15,25 @@ from threading import Lock
 import uvloop
 
 from headworks.access import server_secret
+from headworks.access.discovery import Document, read_found
+from headworks.access.issuers import key_set_file
 from headworks.admin.api.operation import Levers
 from headworks.admin.application import AdminApplication, Record
 from headworks.admin.authenticating import Authenticator
 from headworks.admin.configuration import LookOver, NotTaken, fingerprint
 from headworks.admin.memory import Memory
+from headworks.admin.renewing import Renewals
 from headworks.admin.sessions import Seals
 from headworks.admin.signing_in import SignInFlow
 from headworks.auditing import event, record
-from headworks.config import Project, Secret, parse, read_secret
+from headworks.config import Project, Secret, read_secret
+from headworks.config.sections.administration import SignIn
 from headworks.errors import ConfigError, HeadworksError, SecretError, StorageError
 from headworks.secrets import HttpAsker
 from headworks.server.listening import HttpServer, bind
 from headworks.server.messages import FrameReader, Word, frame
 from headworks.server.settings import ServerLimits
-from headworks.server.worker import tls_context
+from headworks.server.tls import tls_context
 from headworks.telemetry import report
 from headworks.wheel import TimerWheel
 
@@ -53,12 +57,17 @@ _LIMITS = ServerLimits(
 )
 
 
-def run_admin(project: Project, control: socket.socket, look_over: LookOver) -> int:
+Given = Callable[[bytes], Project]
+"""Takes what the supervisor gives; returns the configuration in it. Raises ConfigError."""
+
+
+def run_admin(project: Project, control: socket.socket, look_over: LookOver, given: Given) -> int:
     """Serve the admin API of a project until SIGTERM, or until the supervisor is gone; returns the exit code.
 
     Arguments:
         control: to the supervisor.
         look_over: finds what is wrong in what a project refers to.
+        given: takes the next configuration.
 
     Raises:
         ConfigError, SecretError: what it needs of the configuration cannot be read.
@@ -68,7 +77,7 @@ def run_admin(project: Project, control: socket.socket, look_over: LookOver) -> 
     # Ctrl-C reaches the whole process group; the supervisor decides when this one stops.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    uvloop.run(AdminProcess(project, control, look_over, ask_supervisor=_ask_parent()).serve())
+    uvloop.run(AdminProcess(project, control, look_over, given, ask_supervisor=_ask_parent()).serve())
     return 0
 
 
@@ -81,7 +90,7 @@ class AdminProcess:
     """State: the configuration in force, and who waits for the next one.
 
     Arguments:
-        project, control, look_over: as for `run_admin`.
+        project, control, look_over, given: as for `run_admin`.
         ask_supervisor: has the supervisor look at the configuration's file.
 
     Attributes:
@@ -89,15 +98,23 @@ class AdminProcess:
     """
 
     def __init__(
-        self, project: Project, control: socket.socket, look_over: LookOver, *, ask_supervisor: Callable[[], None]
+        self,
+        project: Project,
+        control: socket.socket,
+        look_over: LookOver,
+        given: Given,
+        *,
+        ask_supervisor: Callable[[], None],
     ) -> None:
         self._project = project
         self._control = control
         self._look_over = look_over
+        self._given = given
         self._ask_supervisor = ask_supervisor
         self._frames = FrameReader()
         self.address = ""
         self._memory = Memory(project.storage)
+        self._renewals = Renewals(time.time)
         self._recording = Lock()
         self._taking = Lock()
         self._waiting: Future[str] | None = None
@@ -133,6 +150,7 @@ class AdminProcess:
         self._answer_waiting(NotTaken("the gateway is stopping"))
         await server.stop(_GRACE_S)
         refreshing.cancel()
+        self._authenticator.close()
         self._executor.shutdown(wait=True)
         wheel.close()
         self._control.close()
@@ -148,14 +166,24 @@ class AdminProcess:
         config = project.config
         secret = server_secret(config.access.secret, project.folder, os.environ)
         seals = Seals(secret)
-        authenticator = Authenticator(project, secret, seals, self._memory, say=report)
+        authenticator = Authenticator(project, secret, seals, self._memory, self._renewals, say=report)
         flow = None
         if config.admin.sign_in is not None:
             asker = HttpAsker(config.secrets.timeout_s)
-            flow = SignInFlow(config.admin.sign_in, _client_secret(project), seals, asker, time.time)
+            find = _discovered(project, config.admin.sign_in)
+            flow = SignInFlow(config.admin.sign_in, _client_secret(project), seals, asker, time.time, find)
         levers = Levers(self._look_over, self._take)
         application = AdminApplication(
-            project, levers, authenticator, flow, seals, self._memory, self._recorder(project), self._executor, report
+            project,
+            levers,
+            authenticator,
+            flow,
+            seals,
+            self._memory,
+            self._renewals,
+            self._recorder(project),
+            self._executor,
+            report,
         )
         return authenticator, application
 
@@ -213,22 +241,29 @@ class AdminProcess:
             self._loop.remove_reader(self._control.fileno())
             return
         for word, content in self._frames.feed(data):
-            if word is Word.RELOAD:
-                self._reload(content.decode())
+            if word is Word.GIVEN:
+                self._reload(content)
             elif word is Word.KEPT:
                 self._answer_waiting(NotTaken(f"the gateway keeps its configuration: {content.decode()}"))
 
-    def _reload(self, text: str) -> None:
+    def _reload(self, content: bytes) -> None:
         """Take the new configuration, or keep the old one and say why."""
         try:
-            project = parse(text, file=str(self._project.file), base=self._project.folder)
-            self._authenticator, self._server.application = self._build(project)
+            project = self._given(content)
+            built = self._build(project)
         except (HeadworksError, OSError, ValueError) as error:
             report(f"admin: the old configuration stays: {error}")
             self._answer_waiting(NotTaken(f"the gateway has taken the file, and the admin API has not: {error}"))
             return
+        self._authenticator.close()
+        self._authenticator, self._server.application = built
         self._project = project
         self._answer_waiting(fingerprint(project))
+
+
+def _discovered(project: Project, sign_in: SignIn) -> Callable[[], Document | None]:
+    file = key_set_file(project.storage, sign_in.issuer, None)
+    return lambda: read_found(file, sign_in.issuer)
 
 
 def _client_secret(project: Project) -> Secret | None:

@@ -43,6 +43,7 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
         claims: of what the identity provider says, that from which roles follow: each claim with its texts.
         csrf: must come back in a header with whatever changes something.
         ends_s: when it is over, in Unix seconds.
+        read_s: when the identity provider has said so, in Unix seconds.
     """
 
     session_id: str
@@ -52,6 +53,7 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
     claims: dict[str, tuple[str, ...]]
     csrf: str
     ends_s: float
+    read_s: float
 
     def is_csrf(self, token: bytes) -> bool:
         """Whether this is its CSRF token; in constant time."""

@@ -54,7 +54,7 @@ def role_holders(desk: Desk, *, now_s: float) -> list[RoleHolder]:
     found = []
     with desk.keys() as store:
         for record in store.list():
-            grant = desk.organisations.grant_of_key(record.role, record.team)
+            grant = desk.organisations.grant_of_key(record.role, record.team, record.organisation)
             if record.role is Role.CALLER or grant is None or not record.is_good(now_s):
                 continue
             who = f"{record.key_id} {record.name}".rstrip()

@@ -21,7 +21,7 @@ from headworks.cli.tables import plain
 from headworks.errors import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from headworks.audit.keys import Signer
     from headworks.audit.ledger import Ledger
@@ -268,6 +268,7 @@ class _Audit:
 
         options = self._options
         if options.hold_action == "list":
+            self._tell("audit.holds_listed", "")
             for hold in ledger.holds():
                 if options.json:
                     print(json_line({name: getattr(hold, name) for name in hold.__struct_fields__}))
@@ -294,15 +295,15 @@ class _Audit:
 
     def _erase(self, ledger: "Ledger") -> int:
         from headworks.config import store_url
-        from headworks.records import drain_once, has_store, open_store
+        from headworks.records import has_store, open_store
+        from headworks.response_cache import CACHE_FILE, clear_file
 
         options = self._options
         if not options.yes and not _agrees():
             note("nothing is erased", "audit")
             return 1
         url = store_url(self._project)
-        # What the log has read can go from the journals, once the records have it, too.
-        drain_once(self._terms.storage, url, report=lambda text: note(text, "audit"))
+        is_turned = self._turn_journals(url)
         subject = ledger.subject_of(options.user)
         try:
             keys = ledger.erase(options.user)
@@ -316,17 +317,35 @@ class _Audit:
                 pieces = store.erase(options.user)
             finally:
                 store.close()
-        self._tell("audit.erased", subject, {"keys": keys, "pieces": pieces})
+        answers = clear_file(self._terms.storage / CACHE_FILE)
+        self._tell("audit.erased", subject, {"keys": keys, "pieces": pieces, "cached_answers": answers})
         if options.json:
-            print(json_line({"destroyed_keys": keys, "removed_pieces": pieces}))
+            print(json_line({"destroyed_keys": keys, "removed_pieces": pieces, "cached_answers": answers}))
         else:
             print(f"{keys} keys are destroyed, and {pieces} pieces of content removed: nobody can read them again")
         note(
-            "what was exported in the open, copies of the ledger (backups) and what providers keep are not reached; a "
-            "journal that a running worker still writes to holds its last calls until it is full or the worker stops",
+            "what was exported in the open, copies of the ledger (backups) and what providers keep are not reached, "
+            "nor are answers that are cached in the memory of workers or in Valkey, until their time is over",
             "audit",
         )
+        if not is_turned:
+            note("a journal could not be removed yet, which may hold their last calls: do it again", "audit")
+            return 1
         return 0
+
+    def _turn_journals(self, url: str) -> bool:
+        """Have what the journals hold moved into records and log, which can be erased, and the journals removed."""
+        from headworks.audit_intake import catch_up_audit
+        from headworks.records import JOURNAL_FOLDER, drain_once, turn_journals
+
+        def drain() -> None:
+            told: Callable[[str], None] = lambda text: note(text, "audit")  # noqa: E731
+            # What the log has read can go from the journals once the records have it, too, and the other way round.
+            drain_once(self._terms.storage, url, report=told)
+            catch_up_audit(self._terms, report=told)
+            drain_once(self._terms.storage, url, report=told)
+
+        return turn_journals(self._terms.storage / JOURNAL_FOLDER, drain)
 
     def _tell(
         self, action: str, target: str, detail: "Mapping[str, str | int] | None" = None, *, outcome: str = "done"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from headworks.cli.lines import json_line, note
 from headworks.cli.moments import day, iso
-from headworks.cli.state import load_project
+from headworks.cli.state import load_project, tell_audit
 from headworks.cli.tables import Cell, Table, has_colours
 
 
@@ -56,9 +56,11 @@ def run(options: argparse.Namespace) -> int:
         return run_measure(options)
     from headworks.response_cache import CACHE_FILE, clear_file, stats_of_file
 
-    file = load_project(options.config, "cache").storage / CACHE_FILE
+    project = load_project(options.config, "cache")
+    file = project.storage / CACHE_FILE
     if options.action == "clear":
         removed = clear_file(file, options.workload)
+        tell_audit(project, "cache", "cache.cleared", options.workload, {"answers": removed})
         print(json_line({"removed": removed}) if options.json else f"removed {removed:,} answers")
         return 0
     found = stats_of_file(file)

@@ -12,7 +12,7 @@ import argparse
 import datetime as dt
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -22,6 +22,7 @@ from headworks.config import (
     Check,
     Examination,
     Project,
+    ReadSecret,
     Workload,
     examine,
     examine_workloads,
@@ -30,6 +31,7 @@ from headworks.config import (
     load,
     load_workloads,
     price_book,
+    read_secret,
     retiring_warnings,
     workload_schema_text,
 )
@@ -44,15 +46,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--schema",
         nargs="?",
         const="headworks",
-        choices=("headworks", "workload"),
-        help="print the JSON Schema of headworks.yaml, or with `workload` that of workload.yaml, for editors",
+        choices=("headworks", "workload", "admin-api"),
+        help="print the JSON Schema of headworks.yaml, or with `workload` that of workload.yaml, for editors; with "
+        "`admin-api` the OpenAPI document of the admin API",
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Check; returns the exit code."""
     if options.schema:
-        print(workload_schema_text() if options.schema == "workload" else json_schema_text(), end="")
+        print(_schema(options.schema), end="")
         return 0
     project: Project | None = None
     workloads: tuple[Workload, ...] = ()
@@ -68,9 +71,23 @@ def run(options: argparse.Namespace) -> int:
     return 1 if found.problems else 0
 
 
-def look_over(project: Project) -> tuple[tuple[Workload, ...], Examination]:
-    """The workloads of a project that could be read, and all that can be found in what it refers to."""
-    found = examine(project, environment=os.environ, plan_models=_plan_models)
+def _schema(which: str) -> str:
+    if which == "admin-api":
+        from headworks.admin.api.openapi import document  # only here: it loads all that can be administrated
+
+        return document().decode()
+    return workload_schema_text() if which == "workload" else json_schema_text()
+
+
+def look_over(
+    project: Project, *, environment: Mapping[str, str] = os.environ, read: ReadSecret = read_secret
+) -> tuple[tuple[Workload, ...], Examination]:
+    """The workloads of a project that could be read, and all that can be found in what it refers to.
+
+    Arguments:
+        environment, read: as for `examine`.
+    """
+    found = examine(project, environment=environment, plan_models=_plan_models, read=read)
     workloads, more = _workloads(project)
     retiring = _retiring(project, workloads)
     problems = (*found.problems, *_extensions(project), *more.problems)

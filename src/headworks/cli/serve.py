@@ -18,9 +18,6 @@ from typing import TYPE_CHECKING
 from headworks.cli.parsing import UsageError
 
 if TYPE_CHECKING:
-    import socket
-
-    from headworks.config import Project
     from headworks.settings import Settings
 
 _TRIAL_NAME = "trial"
@@ -53,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
 
     def prepare(settings: "Settings") -> None:
         nonlocal trial_key
-        for line in _retiring(settings):
+        for line in (*_retiring(settings), *_in_the_open(settings)):
             _say(f"headworks: {line}")
         if settings.project.config.access.mode == "open":
             _say(OPEN_MODE)
@@ -71,15 +68,8 @@ def run(options: argparse.Namespace) -> int:
         say=_say,
         prepare=prepare,
         announce=announce,
-        admin=_serve_admin,
+        admin=("-m", "headworks.cli.serve_admin"),  # only the process that serves it loads it
     )
-
-
-def _serve_admin(project: "Project", control: "socket.socket") -> int:
-    from headworks.admin.serving import run_admin  # only the process that serves it loads it
-    from headworks.cli.check import look_over
-
-    return run_admin(project, control, lambda fresh: look_over(fresh)[1])
 
 
 def _say(text: str) -> None:
@@ -95,6 +85,17 @@ def _retiring(settings: "Settings") -> list[str]:
     workloads = [workload for workload, _ in settings.workloads]
     today = dt.datetime.now(dt.UTC).date()
     return [retiring_text(one) for one in find_retiring(settings.project, settings.book, workloads, today)]
+
+
+def _in_the_open(settings: "Settings") -> list[str]:
+    """A line where secrets are in the environment of a gateway that other machines reach."""
+    from headworks.config import OPEN_ENVIRONMENT, is_loopback
+    from headworks.secrets import in_the_environment
+
+    found = in_the_environment(settings.project)
+    if not found or is_loopback(settings.project.config.server.host):
+        return []
+    return [f"{', '.join(found)}: {OPEN_ENVIRONMENT}"]
 
 
 def _is_trial(settings: "Settings") -> bool:

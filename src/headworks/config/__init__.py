@@ -13,8 +13,9 @@ What the file may say is in `sections`, a file for each. May import `calls`, `ca
 nothing else of Headworks.
 """
 
+from headworks.config.administration import is_loopback
 from headworks.config.contract import Contract
-from headworks.config.examine import Examination, examine
+from headworks.config.examine import OPEN_ENVIRONMENT, Examination, examine
 from headworks.config.lock import (
     LOCK_FILE,
     Lock,
@@ -27,7 +28,7 @@ from headworks.config.lock import (
 from headworks.config.managers import Aws, Azure, Google, LocalSecretReference, SecretReference, Secrets, Vault
 from headworks.config.naming import DETERMINISTIC, model_named, model_of_rung, target_of_rung
 from headworks.config.pricing import price_book, price_terms
-from headworks.config.project import FILE_NAME, Project, load, load_state, parse
+from headworks.config.project import FILE_NAME, Project, load, load_state, load_with_text, parse
 from headworks.config.reading import read_text
 from headworks.config.references import Reference, is_local_reference, is_reference, is_token, parse_reference
 from headworks.config.retiring import Retiring, find_retiring, retiring_text, retiring_warnings
@@ -40,7 +41,7 @@ from headworks.config.schema import (
     workload_schema,
     workload_schema_text,
 )
-from headworks.config.secrets import Secret, one_line, read_secret
+from headworks.config.secrets import ReadSecret, Secret, look_at_secret, one_line, read_secret
 from headworks.config.sections.access import Access
 from headworks.config.sections.kinds import Speech
 from headworks.config.sections.models import TIER_ROLES, Model, Tiers
@@ -68,6 +69,7 @@ __all__ = [
     "FILE_NAME",
     "LOCK_FILE",
     "MOST_WORKERS",
+    "OPEN_ENVIRONMENT",
     "SCHEMA_FILE",
     "TIER_ROLES",
     "WORKLOAD_SCHEMA_FILE",
@@ -92,6 +94,7 @@ __all__ = [
     "Project",
     "Provider",
     "ProviderPrices",
+    "ReadSecret",
     "Records",
     "Reference",
     "Retiring",
@@ -113,15 +116,18 @@ __all__ = [
     "examine_workloads",
     "find_retiring",
     "is_local_reference",
+    "is_loopback",
     "is_reference",
     "is_token",
     "json_schema",
     "json_schema_text",
     "load",
     "load_state",
+    "load_with_text",
     "load_workloads",
     "lock_text",
     "locked_model_problem",
+    "look_at_secret",
     "model_named",
     "model_of_rung",
     "one_line",

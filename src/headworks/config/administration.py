@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from headworks.config.sections.access import Access
+from headworks.config.sections.access import Access, TokenIssuer
 from headworks.config.sections.administration import Admin, AdminTokens, SignIn
 from headworks.config.walk import Path
 
@@ -32,7 +32,7 @@ def _admin_problems(admin: Admin) -> Iterator[tuple[Path, str]]:
             "other machines reach this address: it needs `tls`, as keys and cookies go over it; or listen on 127.0.0.1",
         )
     for number, one in enumerate(admin.tokens):
-        for place, message in _key_set_problems(one):
+        for place, message in key_set_problems(one):
             yield ("tokens", number, *place), message
     if admin.sign_in is not None:
         for place, message in _sign_in_problems(admin.sign_in):
@@ -69,9 +69,11 @@ def issuer_problems(admin: Admin, access: Access) -> Iterator[tuple[Path, str]]:
 
 
 def _sign_in_problems(sign_in: SignIn) -> Iterator[tuple[Path, str]]:
-    yield from _key_set_problems(sign_in)
+    yield from key_set_problems(sign_in)
+    if sign_in.is_discovered and sign_in.jwks_file is not None and not _is_address(sign_in.issuer):
+        yield ("issuer",), "expected an `https://` address, below which the rest is found; or write each `..._url`"
     for field in ("url", "authorization_url", "token_url"):
-        url = urlsplit(getattr(sign_in, field))
+        url = urlsplit(getattr(sign_in, field) or "")
         if url.scheme == "http" and not is_loopback(url.hostname or ""):
             yield (field,), _CLEAR
     if urlsplit(sign_in.url).path.strip("/"):
@@ -80,9 +82,29 @@ def _sign_in_problems(sign_in: SignIn) -> Iterator[tuple[Path, str]]:
         yield ("scopes",), "needs `openid`: without it there is no token that says who signs in"
 
 
-def _key_set_problems(one: AdminTokens | SignIn) -> Iterator[tuple[Path, str]]:
-    if (one.jwks_url is None) == (one.jwks_file is None):
-        yield (), "needs either `jwks_url` or `jwks_file`"
+def key_set_problems(one: AdminTokens | SignIn | TokenIssuer) -> Iterator[tuple[Path, str]]:
+    """What is wrong with where the keys of an identity provider are said to be."""
+    if one.jwks_url is not None and one.jwks_file is not None:
+        yield (), "needs `jwks_url` or `jwks_file` and not both"
+    if one.jwks_url is None and one.jwks_file is None and not _is_address(one.issuer):
+        yield (
+            (),
+            "needs `jwks_url` or `jwks_file`, or an `issuer` that is an `https://` address: they are found there",
+        )
     url = urlsplit(one.jwks_url or "")
     if url.scheme == "http" and not is_loopback(url.hostname or ""):
         yield ("jwks_url",), _CLEAR
+
+
+def _is_address(issuer: str) -> bool:
+    """Whether it can be asked where its keys are: over TLS, or on this machine (OpenID Connect Discovery 1.0 §4)."""
+    try:
+        url = urlsplit(issuer)
+        is_bare = not (url.query or url.fragment or "@" in url.netloc)
+        return is_bare and bool(url.hostname) and (url.scheme == "https" or _is_clear_here(url.scheme, url.hostname))
+    except ValueError:
+        return False
+
+
+def _is_clear_here(scheme: str, host: str | None) -> bool:
+    return scheme == "http" and is_loopback(host or "")

@@ -16,7 +16,7 @@ from headworks.config.managers import SecretReference
 from headworks.config.pricing import price_terms
 from headworks.config.project import Project
 from headworks.config.references import is_local_reference, is_reference
-from headworks.config.secrets import is_readable_by_others, read_secret, secret_file
+from headworks.config.secrets import ReadSecret, is_readable_by_others, read_secret, secret_file
 from headworks.config.sections.models import TIER_ROLES
 from headworks.config.sections.providers import Provider
 from headworks.config.sections.server import Tls
@@ -42,15 +42,18 @@ PlanModels = Callable[[Path | None], Collection[str]]
 """Names of the models in a simulator's plan file, or without one in the built-in plan."""
 
 
-def examine(project: Project, *, environment: Mapping[str, str], plan_models: PlanModels) -> Examination:
+def examine(
+    project: Project, *, environment: Mapping[str, str], plan_models: PlanModels, read: ReadSecret = read_secret
+) -> Examination:
     """Look at everything that the project's configuration refers to.
 
     Arguments:
         project: a project that `load` has accepted.
         environment: where `env:` secrets are; usually `os.environ`.
         plan_models: raises `HeadworksError` when the file is no plan.
+        read: reads a secret, or looks at it (`look_at_secret`) where it is not to be in this process.
     """
-    examiner = _Examiner(project, environment)
+    examiner = _Examiner(project, environment, read)
     examiner.access()
     examiner.storage()
     examiner.records()
@@ -67,11 +70,12 @@ def examine(project: Project, *, environment: Mapping[str, str], plan_models: Pl
 
 
 class _Examiner:
-    def __init__(self, project: Project, environment: Mapping[str, str]) -> None:
+    def __init__(self, project: Project, environment: Mapping[str, str], read: ReadSecret) -> None:
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
         self._project = project
         self._environment = environment
+        self._read = read
 
     def access(self) -> None:
         access = self._project.config.access
@@ -193,7 +197,7 @@ class _Examiner:
         if reference.startswith("env:") and not is_loopback(self._project.config.server.host):
             self._warn(place, OPEN_ENVIRONMENT)
         try:
-            read_secret(reference, base=self._project.folder, environment=self._environment)
+            self._read(reference, base=self._project.folder, environment=self._environment)
         except SecretError as error:
             self._blame(place, str(error))
         file = secret_file(reference, base=self._project.folder)

@@ -64,7 +64,13 @@ def load(path: Path) -> Project:
     Raises:
         ConfigError: not readable, not YAML, or not a valid configuration; carries every problem found.
     """
-    return _parsed(*_read(path))
+    return load_with_text(path)[0]
+
+
+def load_with_text(path: Path) -> tuple[Project, str]:
+    """As `load`; and the text that it was read from, for who passes it on. Raises ConfigError."""
+    text, file = _read(path)
+    return _parsed(text, file), text
 
 
 def load_state(path: Path) -> tuple[Project, tuple[Problem, ...]]:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from headworks.config.administration import is_loopback, issuer_problems, problems_of
+from headworks.config.administration import is_loopback, issuer_problems, key_set_problems, problems_of
 from headworks.config.droppable import droppable_faults
 from headworks.config.naming import model_named
 from headworks.config.references import SIGNING
@@ -130,12 +130,7 @@ class Rules:
             self._findings.add_unless_faulty((*path, *place), message)
 
     def _token_issuer(self, issuer: TokenIssuer, path: Path) -> None:
-        if (issuer.jwks_url is None) == (issuer.jwks_file is None):
-            self._findings.add_unless_faulty(path, "needs either `jwks_url` or `jwks_file`")
-        url = urlsplit(issuer.jwks_url or "")
-        if url.scheme == "http" and not is_loopback(url.hostname or ""):
-            hint = "expected `https://`: whoever can change these keys on their way can call as anybody"
-            self._findings.add_unless_faulty((*path, "jwks_url"), hint)
+        self._all(key_set_problems(issuer), path)
         for name, is_set in (("team", issuer.team is not None), ("models", bool(issuer.models))):
             if is_set and getattr(issuer.claims, name) is not None:
                 self._findings.add_unless_faulty((*path, name), f"is said by the claim that `claims.{name}` names")

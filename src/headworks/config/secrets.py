@@ -8,9 +8,10 @@ fetched it, or will (`secret_source`), it is read here like any other.
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from headworks.config.managers import SecretReference
 from headworks.config.references import FORM, is_local_reference, is_reference
@@ -105,6 +106,33 @@ def read_secret(reference: SecretReference, *, base: Path, environment: Mapping[
     return one_line(reference, value)
 
 
+class ReadSecret(Protocol):
+    """Reads a secret, or finds out whether it can be read. Raises SecretError, with the reference only."""
+
+    def __call__(self, reference: SecretReference, /, *, base: Path, environment: Mapping[str, str]) -> object: ...
+
+
+def look_at_secret(reference: SecretReference, *, base: Path, environment: Mapping[str, str]) -> None:
+    """Whether the secret can be read, for a process that is not to have it: a file is opened, and not read.
+
+    Arguments:
+        environment: may have other values than the secrets themselves, where those are as good.
+
+    Raises:
+        SecretError: as for `read_secret`, but for what only reading tells.
+    """
+    path = secret_file(reference, base=base)
+    if path is None:
+        read_secret(reference, base=base, environment=environment)
+        return
+    with _opened(reference, path) as descriptor:
+        size = os.fstat(descriptor).st_size
+    if size > MAX_BYTES:
+        raise SecretError(f"{reference} is larger than {MAX_BYTES} bytes")
+    if not size:
+        raise SecretError(f"{reference} is empty")
+
+
 def one_line(reference: str, value: str) -> Secret:
     """What a reference led to, as a secret: one line of visible ASCII, without white space around it.
 
@@ -129,20 +157,8 @@ def is_readable_by_others(path: Path) -> bool:
 
 
 def _read_file(reference: SecretReference, path: Path) -> str:
-    try:
-        # Not blocking: a FIFO in the place of a secret must not hang the start.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        raise SecretError(f"{reference} cannot be read: {_reason(error)}") from None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise SecretError(f"{reference} is not a regular file")
-        with open(descriptor, "rb", closefd=False) as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise SecretError(f"{reference} cannot be read: {_reason(error)}") from None
-    finally:
-        os.close(descriptor)
+    with _opened(reference, path) as descriptor, open(descriptor, "rb", closefd=False) as file:
+        content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise SecretError(f"{reference} is larger than {MAX_BYTES} bytes")
     try:
@@ -151,16 +167,36 @@ def _read_file(reference: SecretReference, path: Path) -> str:
         raise SecretError(f"{reference} does not hold one line of visible ASCII characters") from None
 
 
+@contextmanager
+def _opened(reference: SecretReference, path: Path) -> Iterator[int]:
+    """The descriptor of a secret's file. Raises SecretError, whatever is wrong with it meanwhile."""
+    try:
+        # Not blocking: a FIFO in the place of a secret must not hang the start.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        raise SecretError(f"{reference} cannot be read: {_reason(error)}") from None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise SecretError(f"{reference} is not a regular file")
+        yield descriptor
+    except OSError as error:
+        raise SecretError(f"{reference} cannot be read: {_reason(error)}") from None
+    finally:
+        os.close(descriptor)
+
+
 def _reason(error: OSError | ValueError) -> str:
     return (isinstance(error, OSError) and error.strerror) or "not a usable path"
 
 
 __all__ = [
     "MAX_BYTES",
+    "ReadSecret",
     "Secret",
     "is_local_reference",
     "is_readable_by_others",
     "is_reference",
+    "look_at_secret",
     "looks_like_secret",
     "one_line",
     "read_secret",

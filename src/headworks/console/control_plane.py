@@ -19,7 +19,7 @@ from headworks.errors import StorageError
 from headworks.limits.books import KeptAuthority
 from headworks.limits.budgets import Crossing
 from headworks.limits.local import serving_leases
-from headworks.records import JOURNAL_FOLDER, Drained, Drainer, Store, drain_lock, open_store
+from headworks.records import JOURNAL_FOLDER, Drained, Drainer, Store, ask_for_turn, drain_lock, open_store
 from headworks.telemetry import RUN_FOLDER, GaugeFamily, Metrics, MetricsShare, report
 
 if TYPE_CHECKING:
@@ -152,6 +152,10 @@ def run(
     _Draining(storage, url, keep_days, rest, say, now, clock, audit, sinks).run()
 
 
+TURN_EVERY_S = 3600.0
+"""How often workers are asked to begin new journals, in seconds: for so long, and a little, does one hold what it holds
+after it was read, in the clear, however seldom it is written to."""
+
 PURGE_EVERY_S = 600.0
 """How often content that has expired and records that are old are removed, in seconds: both are counted in days."""
 
@@ -235,6 +239,7 @@ class _Draining:
             rest_s = SHORTEST_REST_S
             is_told = False
             purged_s = looked_s = -math.inf
+            turned_s = self._clock()
             while not is_told:
                 drained = self._pass(drainer)
                 now_s, clock_s = self._now(), self._clock()
@@ -247,6 +252,10 @@ class _Draining:
                     self._keep_house(store, now_s)
                     self._purge_approvals(now_s)
                     self._purge_answers(now_s)
+                journals = self._storage / JOURNAL_FOLDER
+                if clock_s - turned_s >= TURN_EVERY_S and journals.is_dir():
+                    turned_s = clock_s
+                    ask_for_turn(journals)
                 if self._audit is not None:
                     self._audit.check()
                 self._tell_of_sinks(store)

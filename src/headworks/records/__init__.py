@@ -52,6 +52,7 @@ from headworks.records.stores import (
     Total,
     Wasted,
 )
+from headworks.records.turning import ask_for_turn, turn_journals
 
 __all__ = [
     "JOURNAL_FOLDER",
@@ -85,6 +86,7 @@ __all__ = [
     "Tally",
     "Total",
     "Wasted",
+    "ask_for_turn",
     "catch_up",
     "database_version",
     "drain_lock",
@@ -97,6 +99,7 @@ __all__ = [
     "open_store",
     "read_outcomes",
     "report_outcomes",
+    "turn_journals",
     "wilson",
     "without_batch",
 ]

@@ -26,6 +26,7 @@ from headworks.calls import JournalEntry, Settled, SettledWithPrefix
 from headworks.errors import StorageError
 from headworks.records.frames import HEAD_BYTES, MAGIC, MAX_PAYLOAD_BYTES
 from headworks.records.segments import UNBORN_SUFFIX, Segment, list_segments
+from headworks.records.turning import turn_asked
 
 LOOK_EVERY_S = 0.5
 """How often the size of the folder is looked at, in seconds."""
@@ -100,6 +101,7 @@ class Journal:
         self._hindrance: StorageError | None = None  # why there is no new segment
         self._blindness: StorageError | None = None  # why the folder cannot be looked at
         self._room_bytes = limit_bytes
+        self._turn = turn_asked(folder)
         self._open: _OpenSegment | None = None
         self._window: mmap.mmap | None = None
         self._window_start = 0
@@ -303,7 +305,7 @@ class Journal:
         self._look()
 
     def _look(self) -> None:
-        """See how much all workers' segments take, and make ours drainable when room is short.
+        """See how much all workers' segments take, and make ours drainable when room is short, or when it is asked for.
 
         A segment that is being written to is not removed however well it is drained: workers that hold large ones
         and have nothing to write could keep the folder full for ever.
@@ -315,6 +317,12 @@ class Journal:
             # Somebody has removed it: what is written there from now on would never be found.
             self._next_segment()
             return
+        turn = turn_asked(self._folder)
+        if turn != self._turn:
+            self._turn = turn
+            if self._written > len(MAGIC):
+                self._next_segment()
+                return
         written = self._written
         is_worth = written > len(MAGIC) if self.is_full else written * _PRESSURE_SHARE >= self._segment_bytes
         if sum(segments.values()) >= self._limit_bytes * _PRESSURE and is_worth:

@@ -12,7 +12,7 @@ from headworks.secrets.fetched import Fetched
 from headworks.secrets.keeper import Held, Keeper, Kept, Version, pack, unpack
 from headworks.secrets.known import KnownKeys, look_at_keys, with_known
 from headworks.secrets.managers import Managers
-from headworks.secrets.references import references_of, references_of_provider
+from headworks.secrets.references import in_the_environment, references_of, references_of_provider
 from headworks.secrets.standing import (
     SecretsStanding,
     SecretStanding,
@@ -45,6 +45,7 @@ __all__ = [
     "ask_for_look",
     "asked_s",
     "forget",
+    "in_the_environment",
     "look_at_keys",
     "pack",
     "read_standing",

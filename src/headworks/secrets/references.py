@@ -13,6 +13,13 @@ def references_of(project: Project) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*(one for one in found if not one.startswith("env:")), *kept]))
 
 
+def in_the_environment(project: Project) -> tuple[str, ...]:
+    """Those that are read from the environment, each once."""
+    providers = (reference for name in project.config.providers for reference in references_of_provider(project, name))
+    found = (*references_of_start(project), *providers)
+    return tuple(dict.fromkeys(reference for reference in found if reference.startswith("env:")))
+
+
 def references_of_start(project: Project) -> Iterator[str]:
     """What is read once, at the start: what keys are hashed under, what opens the store, the shared books, the log."""
     config = project.config

@@ -19,7 +19,7 @@ from headworks.server.messages import FrameReader, Word, frame
 from headworks.telemetry import RUN_FOLDER, GaugeFamily, Metrics, MetricsShare, report
 
 if TYPE_CHECKING:
-    from headworks.access.fetching import KeySetFetcher
+    from headworks.access.fetching import KeySetFetcher, Wanted
 
 NAME = "secrets"
 
@@ -43,11 +43,20 @@ def run_keeper(project: Project, kept: Kept, control: socket.socket) -> int:
     return 0
 
 
-def key_set_urls(project: Project) -> tuple[str, ...]:
-    """Where key sets of token issuers are to be fetched."""
+def key_sets_of(project: Project) -> tuple["Wanted", ...]:
+    """Key sets of token issuers that are to be fetched."""
     admin = project.config.admin
-    theirs = () if admin.port is None else (*admin.tokens, *((admin.sign_in,) if admin.sign_in is not None else ()))
-    return tuple(one.jwks_url for one in (*project.config.access.tokens, *theirs) if one.jwks_url is not None)
+    sign_in = admin.sign_in
+    theirs = () if admin.port is None else (*admin.tokens, *((sign_in,) if sign_in is not None else ()))
+    named = [one for one in (*project.config.access.tokens, *theirs) if one.jwks_file is None]
+    if not named and (admin.port is None or sign_in is None or not sign_in.is_discovered):
+        return ()
+    from headworks.access.fetching import wanted_of  # only who has token issuers loads it
+
+    found = [wanted_of(one.issuer, one.jwks_url) for one in named]
+    if admin.port is not None and sign_in is not None and sign_in.is_discovered:
+        found.append(wanted_of(sign_in.issuer, None))
+    return tuple(dict.fromkeys(found))
 
 
 def _fetcher(project: Project) -> "KeySetFetcher":
@@ -64,7 +73,7 @@ def _fetcher(project: Project) -> "KeySetFetcher":
             raise OSError(f"it answers with {heard.status}")
         return heard.body
 
-    return KeySetFetcher(key_set_urls(project), project.storage, fetch, time.monotonic, report)
+    return KeySetFetcher(key_sets_of(project), project.storage, fetch, time.monotonic, report)
 
 
 class _Keeping:
@@ -96,7 +105,7 @@ class _Keeping:
     def _use(self, project: Project, kept: Kept) -> None:
         self._project = project
         section = project.config.secrets
-        self._key_sets = _fetcher(project) if key_set_urls(project) else None
+        self._key_sets = _fetcher(project) if key_sets_of(project) else None
         fetch = Managers.of(project, os.environ).fetch
         self._keeper = Keeper(references_of(project), fetch, section.overlap_s, time.time, kept)
         self._watch = Watch(

@@ -10,7 +10,7 @@ and the supervisor and the process that looks at provider keys:
 
 and the supervisor and the process that serves the admin API:
 
-    supervisor -> admin     reload · kept (why the old configuration was kept)
+    supervisor -> admin     given (a configuration, and the secrets that it needs of it) · kept (why that was kept)
     admin -> supervisor     ready
 
 A frame is one byte for the word, four for the length (big-endian), then the bytes. The end of the stream means that
@@ -33,6 +33,7 @@ class Word(enum.IntEnum):
     RELOADED = 3
     KEPT = 4
     SECRETS = 5
+    GIVEN = 6
 
 
 def frame(word: Word, content: bytes = b"") -> bytes:

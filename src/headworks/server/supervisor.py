@@ -13,23 +13,25 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
 from headworks.auditing import audit_terms, event, keep_for_audit, operator, record
-from headworks.config import Project, load, open_access_problem, parse, read_text
+from headworks.config import Project, is_token, load_with_text, open_access_problem, parse, read_text
 from headworks.console import channels_of, control_plane, sink_terms
 from headworks.errors import ConfigError, HeadworksError, StorageError
 from headworks.secrets import Kept, forget, look_at_keys, pack, references_of, unpack, with_known
 from headworks.server.children import Child, tell
+from headworks.server.fresh import become, given
 from headworks.server.keeper import NAME as KEEPER
-from headworks.server.keeper import key_set_urls, run_keeper
+from headworks.server.keeper import key_sets_of, run_keeper
 from headworks.server.listening import bind
 from headworks.server.messages import FrameReader, Word
-from headworks.server.worker import READINESS_LEAD_S, fixed_part, run_worker, tls_context
+from headworks.server.tls import tls_context
+from headworks.server.worker import READINESS_LEAD_S, fixed_part, run_worker
 from headworks.settings import Settings, read_settings
 from headworks.state_claim import StateClaim, claim_state
 from headworks.telemetry import RUN_FOLDER, forget_figures, forget_gauges, report
@@ -44,9 +46,6 @@ _BACKOFF_S = (0.0, 0.2, 1.0, 5.0)
 _CONTROL_PLANE = "control-plane"
 _ADMIN = "admin"
 
-AdminBody = Callable[[Project, socket.socket], int]
-"""Serves the admin API of a project, and hears the supervisor over a socket; returns the exit code."""
-
 OPEN_MODE = "headworks: access.mode is `open`: whoever reaches this port may call, without a key"
 """Said whenever it begins to be so."""
 
@@ -56,26 +55,30 @@ class Supervisor:
 
     Arguments:
         settings: a configuration that has been read and found good.
+        text: of its file.
         kept: the provider keys that are known.
         overrides: fields of `server` that the command line sets; they hold for reloads too.
         say: prints a line for the operator.
         prepare: called when the address is ours and nothing has started: a start that fails has changed nothing.
         announce: called once with the address when every worker takes calls.
-        admin: the body of the process that serves the admin API, where the configuration asks for one.
+        admin: the arguments with which our interpreter begins the process that serves the admin API, where the
+            configuration asks for one.
     """
 
     def __init__(
         self,
         settings: Settings,
+        text: str,
         kept: Kept,
         *,
         overrides: dict[str, object],
         say: Callable[[str], None],
         prepare: Callable[[], None],
         announce: Callable[[str], None],
-        admin: AdminBody | None = None,
+        admin: Sequence[str] = (),
     ) -> None:
         self._settings = settings
+        self._text = text
         self._channels = channels_of(settings.project)
         self._sinks = sink_terms(settings.project)
         self._kept = kept
@@ -88,9 +91,9 @@ class Supervisor:
         self._run_folder = self._storage / RUN_FOLDER
         self._workers = [Child(f"worker_{index + 1}") for index in range(settings.project.config.server.workers)]
         self._control_plane = Child(_CONTROL_PLANE)
-        self._keeper: Child | None = Child(KEEPER) if kept or key_set_urls(settings.project) else None
-        self._admin_body = admin
-        has_admin = admin is not None and settings.project.config.admin.port is not None
+        self._keeper: Child | None = Child(KEEPER) if kept or key_sets_of(settings.project) else None
+        self._admin_arguments = admin
+        has_admin = bool(admin) and settings.project.config.admin.port is not None
         self._admin: Child | None = Child(_ADMIN) if has_admin else None
         self._selector = selectors.DefaultSelector()
         self._signals: list[int] = []
@@ -197,9 +200,12 @@ class Supervisor:
         self._start_heard(child, lambda control: run_keeper(self._settings.project, self._kept, control))
 
     def _start_admin(self, child: Child) -> None:
-        serve_admin = self._admin_body
-        assert serve_admin is not None, "there is no such child without one"
-        self._start_heard(child, lambda control: serve_admin(self._settings.project, control))
+        """As a program of its own: what is in our memory is not for who can be reached with an admin's rights."""
+        self._start_heard(child, lambda control: become(self._admin_arguments, control))
+        tell(child, Word.GIVEN, self._given())
+
+    def _given(self) -> bytes:
+        return given(self._settings.project, self._text, self._overrides, os.environ, self._kept)
 
     def _start_heard(self, child: Child, body: Callable[[socket.socket], int]) -> None:
         """Start a child that is given a socket to us, and listen to it."""
@@ -326,7 +332,9 @@ class Supervisor:
                 self._announce_once()
             elif word is Word.SECRETS:
                 # It may not have heard of the newest configuration yet: what only that one names stays.
-                self._kept = {**self._kept, **unpack(content)}
+                fresh = unpack(content)
+                self._record_rotated(fresh)
+                self._kept = {**self._kept, **fresh}
                 self._tell_workers(Word.SECRETS, content)
             elif word is Word.KEPT:
                 self._say(f"headworks: {child.name} keeps the old configuration: {content.decode()}")
@@ -398,7 +406,7 @@ class Supervisor:
             channels, sinks = channels_of(fresh), sink_terms(fresh)
         except (HeadworksError, OSError, ValueError) as error:
             self._record("config.reloaded", project, outcome="refused")
-            self._tell_admin(Word.KEPT, str(error))
+            self._tell_admin(Word.KEPT, str(error).encode())
             self._say("headworks: the old configuration stays, for the new one is not usable:")
             for line in str(error).splitlines():
                 self._say(f"headworks: {line}")
@@ -406,13 +414,15 @@ class Supervisor:
         if settings.project.config.access.mode == "open" != project.config.access.mode:
             self._say(OPEN_MODE)
         is_other = settings.project.config.alerts != project.config.alerts or sinks != self._sinks
+        self._record_rotated(kept)
         self._settings, self._channels, self._sinks, self._kept = settings, channels, sinks, kept
+        self._text = text
         if is_other and self._control_plane.pid:
             os.kill(self._control_plane.pid, signal.SIGTERM)  # the next one goes by the new ones
         self._tell_workers(Word.SECRETS, pack(kept))
         self._tell_workers(Word.RELOAD, text.encode())
         self._tell_keeper(text)
-        self._tell_admin(Word.RELOAD, text)
+        self._tell_admin(Word.GIVEN, self._given())
         self._record("config.reloaded", fresh, before=project)
         self._say("headworks: configuration reloaded")
 
@@ -423,16 +433,16 @@ class Supervisor:
     def _tell_keeper(self, text: str) -> None:
         """Have it look at the keys that the new configuration names; have one, where it names the first."""
         project = self._settings.project
-        if self._keeper is None and (references_of(project) or key_set_urls(project)):
+        if self._keeper is None and (references_of(project) or key_sets_of(project)):
             self._keeper = Child(KEEPER)
             self._start_keeper(self._keeper)
         elif self._keeper is not None:
             tell(self._keeper, Word.SECRETS, pack(self._kept))
             tell(self._keeper, Word.RELOAD, text.encode())
 
-    def _tell_admin(self, word: Word, text: str) -> None:
+    def _tell_admin(self, word: Word, content: bytes) -> None:
         if self._admin is not None:
-            tell(self._admin, word, text.encode())
+            tell(self._admin, word, content)
 
     def _record(self, action: str, project: Project, *, before: Project | None = None, outcome: str = "done") -> None:
         """Tell the audit log which configuration is in force; by its hash, and by the names of what has changed."""
@@ -442,11 +452,22 @@ class Supervisor:
             fields = project.config.__struct_fields__
             changed = [name for name in fields if getattr(project.config, name) != getattr(before.config, name)]
             detail["changed"] = ", ".join(changed)
-        done = event(
-            action, actor=operator(), origin="server", target=project.file.name, outcome=outcome, detail=detail
-        )
+        self._tell_audit(action, operator(), project.file.name, detail, outcome)
+
+    def _record_rotated(self, fresh: Kept) -> None:
+        """Tell the audit log which keys are others now: by their references, and what their managers call the versions.
+        Tokens are left out, which are others every hour by their nature."""
+        for reference, held in fresh.items():
+            known = self._kept.get(reference)
+            if known is not None and not is_token(reference) and known.versions[0].secret != held.versions[0].secret:
+                self._tell_audit("provider.key_rotated", "headworks", reference, {"version": held.versions[0].name})
+
+    def _tell_audit(
+        self, action: str, actor: str, target: str, detail: dict[str, str | int], outcome: str = "done"
+    ) -> None:
+        done = event(action, actor=actor, origin="server", target=target, outcome=outcome, detail=detail)
         try:
-            record(project, done)
+            record(self._settings.project, done)
         except StorageError as error:
             report(f"the audit log does not know of {action}: {error}")
 
@@ -493,7 +514,7 @@ def serve(
     say: Callable[[str], None],
     prepare: Callable[[Settings], None],
     announce: Callable[[Settings, str], None],
-    admin: AdminBody | None = None,
+    admin: Sequence[str] = (),
 ) -> int:
     """Serve the project of a configuration file; returns the exit code.
 
@@ -507,7 +528,8 @@ def serve(
         ConfigError, SecretError: the configuration cannot be used.
         StorageError: the state folder or the address cannot be used.
     """
-    project = _with_overrides(load(file), overrides)
+    project, text = load_with_text(file)
+    project = _with_overrides(project, overrides)
     try:
         place = ("server", "tls")
         tls_context(project, project.config.server.tls)
@@ -519,6 +541,7 @@ def serve(
     settings = read_settings(project, os.environ, kept)
     supervisor = Supervisor(
         settings,
+        text,
         kept,
         overrides=overrides,
         say=say,

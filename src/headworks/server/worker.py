@@ -5,13 +5,12 @@ import gc
 import os
 import signal
 import socket
-import ssl
 from time import perf_counter
 
 import uvloop
 
 from headworks.assembly import Assembly
-from headworks.config import Project, Server, Tls, parse
+from headworks.config import Project, Server, parse
 from headworks.endpoints import KNOWN_PATHS, PATHS_BEFORE_A_NAME
 from headworks.errors import HeadworksError
 from headworks.hull import Hull
@@ -19,6 +18,7 @@ from headworks.secrets import Kept, references_of, unpack
 from headworks.server.listening import HttpServer, bind
 from headworks.server.messages import FrameReader, Word, frame
 from headworks.server.settings import ServerLimits
+from headworks.server.tls import tls_context
 from headworks.settings import Settings, read_settings
 from headworks.shedding import Load
 from headworks.telemetry import RUN_FOLDER, Metrics, MetricsShare, report
@@ -67,17 +67,6 @@ def _keep_freed_memory() -> None:
 def server_limits(server: Server) -> ServerLimits:
     """The server's limits out of configuration, where they have the same names."""
     return ServerLimits(**{field: getattr(server, field) for field in ServerLimits.__struct_fields__})
-
-
-def tls_context(project: Project, tls: Tls | None) -> ssl.SSLContext | None:
-    """A listener's TLS, if configured. Raises OSError or ssl.SSLError for files that cannot be used."""
-    if tls is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    context.load_cert_chain(project.path(tls.certificate), project.path(tls.key))
-    return context
 
 
 def fixed_part(project: Project) -> dict[tuple[str, ...], object]:
@@ -248,4 +237,4 @@ def _tune_memory() -> None:
     gc.set_threshold(_GC_YOUNG, 50, 50)
 
 
-__all__ = ["READINESS_LEAD_S", "fixed_part", "run_worker", "server_limits", "tls_context"]
+__all__ = ["READINESS_LEAD_S", "fixed_part", "run_worker", "server_limits"]

@@ -29,6 +29,8 @@ def read_plan(text: str, path: Path) -> Plan:
         value: object = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(_yaml_problem(error, path)) from error
+    except RecursionError:
+        raise ConfigError(Problem(str(path), 0, 0, "is nested too deep")) from None
     try:
         return plan_from(value, lambda name: (path.parent / name).read_text(encoding="utf-8"))
     except PlanProblem as problem:

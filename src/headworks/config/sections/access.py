@@ -86,8 +86,9 @@ class TokenIssuer(Section, frozen=True):
     jwks_url: Annotated[
         str | None,
         Meta(
-            description="Where its public keys are, as `https://` (`jwks_uri` of its discovery document). Fetched "
-            "every five minutes by a process of its own, and at once when a token names a key that is not known.",
+            description="Where its public keys are, as `https://`. Left out, as is `jwks_file`: what `jwks_uri` says "
+            "in its discovery document, below `issuer`. Fetched every five minutes by a process of its own, and at "
+            "once when a token names a key that is not known.",
             extra={"form": "base-url"},
         ),
     ] = None

@@ -14,8 +14,12 @@ Name = Annotated[str, Meta(min_length=1, max_length=128)]
 Text = Annotated[str, Meta(min_length=1, max_length=1024)]
 Url = Annotated[str, Meta(max_length=2048, extra={"form": "base-url"})]
 
-_KEY_SET = "Where its public keys are, as `https://` (`jwks_uri` of its discovery document)."
+_KEY_SET = (
+    "Where its public keys are, as `https://`. Left out, as is `jwks_file`: what `jwks_uri` says in its discovery "
+    "document, below `issuer`."
+)
 _KEY_FILE = "A file with its public keys; a change is noticed."
+_FOUND = "Left out: what its discovery document says."
 _ORGANISATION = "Where: an organisation. Left out: everywhere."
 
 
@@ -100,8 +104,8 @@ class SignIn(Section, frozen=True, kw_only=True):
         LocalSecretReference | None,
         Meta(description="The client's secret. Left out: a public client, which PKCE alone protects."),
     ] = None
-    authorization_url: Annotated[Url, Meta(description="`authorization_endpoint` of its discovery document.")]
-    token_url: Annotated[Url, Meta(description="`token_endpoint` of its discovery document.")]
+    authorization_url: Annotated[Url | None, Meta(description=f"Where people sign in. {_FOUND}")] = None
+    token_url: Annotated[Url | None, Meta(description=f"Where codes are exchanged. {_FOUND}")] = None
     jwks_url: Annotated[Url | None, Meta(description=_KEY_SET)] = None
     jwks_file: Annotated[FilePath | None, Meta(description=_KEY_FILE)] = None
     scopes: Annotated[
@@ -112,9 +116,21 @@ class SignIn(Section, frozen=True, kw_only=True):
         str, Meta(description="What a user is called in answers and in the audit log.", min_length=1, max_length=256)
     ] = "email"
     session_s: Annotated[Seconds, Meta(description="Seconds until a user has to sign in again.")] = 28_800.0
+    renew_s: Annotated[
+        Seconds,
+        Meta(
+            description="Seconds until the identity provider is asked again who a user is and in which groups, with "
+            "the refresh token that it has given. Where it gives none, the user signs in again."
+        ),
+    ] = 600.0
     leeway_s: Annotated[
         float, Meta(description="Seconds by which its clock and this machine's may differ.", ge=0, le=300)
     ] = 30.0
+
+    @property
+    def is_discovered(self) -> bool:
+        """Whether the identity provider is asked where it is to be reached."""
+        return self.authorization_url is None or self.token_url is None
 
 
 class Admin(Section, frozen=True):
@@ -132,6 +148,13 @@ class Admin(Section, frozen=True):
         ),
     ] = "127.0.0.1"
     tls: Annotated[Tls | None, Meta(description="Serve HTTPS instead of HTTP.")] = None
+    hosts: Annotated[
+        tuple[Annotated[str, Meta(extra={"form": "host"})], ...],
+        Meta(
+            description="Names by which it may be reached, beside addresses, `localhost` and those of `host` and "
+            "`sign_in.url`. None: with `tls` any name that its certificate has, else none."
+        ),
+    ] = ()
     networks: Annotated[
         tuple[Cidr, ...], Meta(description="Networks that it is open to. None: all that reach it.")
     ] = ()
