@@ -216,6 +216,7 @@ def fill_disk(journal, error, monkeypatch):
     monkeypatch.setattr(journal, "_make_room", lambda _: (_ for _ in ()).throw(error))
 
 
+@pytest.mark.replaces
 def test_an_answer_that_cannot_be_recorded_is_not_given(hall, monkeypatch, capfd):
     answered = hall.chat()
     error = StorageError("the disk is full")
@@ -227,6 +228,7 @@ def test_an_answer_that_cannot_be_recorded_is_not_given(hall, monkeypatch, capfd
     monkeypatch.undo()
 
 
+@pytest.mark.replaces
 def test_nothing_is_sent_for_a_call_that_cannot_be_recorded(hall, monkeypatch, capfd):
     error = StorageError("the disk is full")
     fill_disk(hall.journal, error, monkeypatch)

@@ -264,6 +264,7 @@ def test_what_is_remembered_of_headers_is_bounded(store, make, clock):
     assert len(ring._seen) <= 1_026
 
 
+@pytest.mark.replaces
 def test_neither_ring_nor_store_holds_a_key(ring, make):
     _, key = make()
     ring.refresh()

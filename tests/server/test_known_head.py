@@ -92,6 +92,7 @@ def test_a_request_that_is_more_than_a_head_and_a_sized_body_is_not_remembered(d
     assert KnownHead.learn(data, read, SharedHeads()) is None
 
 
+@pytest.mark.replaces
 def test_a_connection_parses_a_head_once(serve, monkeypatch):
     parsed = []
     parse = Connection._parse
@@ -106,6 +107,7 @@ def test_a_connection_parses_a_head_once(serve, monkeypatch):
     serve(dialogue)
 
 
+@pytest.mark.replaces
 def test_a_client_whose_heads_never_come_again_is_not_learnt_from_for_ever(serve, monkeypatch):
     learnt = []
     learn = KnownHead.learn

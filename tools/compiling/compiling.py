@@ -74,7 +74,8 @@ def compile_package(source: Path, into: Path) -> list[Path]:
     shutil.copytree(source, into / source.name, ignore=_NOT_COPIED)
     with _within(into):
         _build([f"{source.name}/{module}" for module in MODULES])
-        shutil.rmtree(_SCRATCH)
+        for made in (_SCRATCH, "build", ".mypy_cache"):
+            shutil.rmtree(made, ignore_errors=True)
     return sorted(into.rglob("*.so"))
 
 
