@@ -242,7 +242,7 @@ class RealtimeCalls:
             failure = provider.classify(sink.status, sink.headers, sink.body)
             failure = with_patience_of(failure, sink.headers)
         if call.quota is not None:
-            call.quota.believe(station, sink.headers, perf_counter())
+            call.quota.believe(station, sink.status, sink.headers, perf_counter())
         tell(station.health, call, failure)
         return failure
 

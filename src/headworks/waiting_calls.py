@@ -261,5 +261,10 @@ class WaitingCalls:
 
 
 def _has_more(plan: Plan) -> bool:
-    """Whether a call could go on to another target than its first."""
-    return bool(plan.target.pools or plan.target.fallback) and not plan.previous_response_id
+    """Whether a call could go on to another target than its first; a caller may have said that it must not."""
+    if plan.previous_response_id:
+        return False
+    target, admission = plan.target, plan.admission
+    if admission is None:
+        return bool(target.pools or target.fallback)
+    return bool((target.pools and admission.may_hop) or (target.fallback and admission.may_fall_back))
