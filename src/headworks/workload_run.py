@@ -10,7 +10,7 @@ import msgspec
 
 from headworks.admission import Admission
 from headworks.answering import JSON, STREAM_HEADERS, UpstreamRefusal, refusal_of
-from headworks.attempts import RULES, Policy, may_hold_more, takes_no_more
+from headworks.attempts import RULES, Policy, goes_on_at_once, may_hold_more, rules_of, takes_no_more
 from headworks.calls import NO_USAGE, Endpoint, Failure, FailureKind, Outcome, Verdict
 from headworks.compiled import CompiledWorkload
 from headworks.composing import LIMIT_NAMES, PromptMessage, append_turns, last_words
@@ -189,12 +189,19 @@ class Run(ABC):
         if self._next_pool is not None:
             self._note_failed(error)
             return
-        pause_s = self._policy.pause_s(error.failure, plan.target, again, now_s, due_s)
+        pause_s = None
+        if not self._goes_on_at_once(error.failure, plan.target, index, now_s):
+            pause_s = self._policy.pause_s(error.failure, plan.target, again, now_s, due_s)
         if pause_s is None:
             raise error
         self._note_failed(error)
         if pause_s > 0:
             await self._shared.streams.pause(pause_s, self._ending)
+
+    def _goes_on_at_once(self, failure: Failure, target: Target[Station], index: int, now_s: float) -> bool:
+        if not rules_of(failure).onward or self._home or self._goes_on_from_stored:
+            return False
+        return goes_on_at_once(target, self._work.chain[index + 1 :], now_s)
 
     def _other(self, failure: Failure, than: Target[Station], index: int, now_s: float) -> Target[Station] | None:
         """What else serves the same name and was not asked yet, where that may help."""

@@ -12,6 +12,7 @@ from headworks.routing.health import (
     COUNTED,
     FAILURES_IN_A_ROW,
     FIRST_OPEN_S,
+    LATEST_FAILURES,
     LEAST_CALLS,
     MOST_OPEN_S,
     RETRIES_IN_WINDOW,
@@ -365,6 +366,68 @@ def test_it_says_how_much_of_the_retry_budget_is_used():
         pass
 
     assert health.view(0.0).budget_used == 1.0
+
+
+# -- failing often ------------------------------------------------------------------------------------------------
+
+
+def played(health, share, *, calls=1000, every_s=0.01, since_s=0.0, seed=1):
+    """So many attempts, of which this share fails at random."""
+    random, now_s = Random(seed), since_s
+    for _ in range(calls):
+        now_s += every_s
+        (fail if random.random() < share else pass_)(health, now_s)
+    return now_s
+
+
+@pytest.mark.parametrize(("share", "often"), [(0.02, False), (0.08, False), (0.3, True), (0.45, True)])
+def test_a_target_fails_often_where_to_ask_it_again_takes_more_than_a_fifth(share, often):
+    health = healthy()
+    now_s = played(health, share)
+    assert health.fails_often(now_s) is often
+
+
+def test_that_it_fails_often_is_known_within_seconds_however_well_it_was():
+    health = healthy()
+    now_s = played(health, 0.0)
+    assert not health.fails_often(now_s)
+    now_s = played(health, 0.3, calls=100, since_s=now_s)
+    assert health.fails_often(now_s)
+
+
+def test_that_it_failed_often_is_forgotten_when_it_is_well_again_and_when_it_was_not_asked():
+    health = healthy()
+    now_s = played(health, 0.3)
+    assert not health.fails_often(now_s + 2 * WINDOW_S)
+    assert not health.fails_often(played(health, 0.0, calls=200, since_s=now_s))
+
+
+@given(seed=st.integers(0, 1000), share=st.floats(0, 1))
+@settings(max_examples=30)
+def test_with_another_that_is_well_attempts_are_hardly_more_than_calls_and_first_failures(seed, share):
+    """Below a sixth, to ask again takes a fifth at most; from there on each call that fails makes one further attempt,
+    but for the few that show it, and those of a share that is not far above a sixth."""
+    random, health = Random(seed), healthy()
+    calls, attempts, firsts, now_s = 2000, 0, 0, 0.0
+    for _ in range(calls):
+        now_s += 0.01
+        if not health.may_pass(now_s):
+            attempts += 1  # by the other
+            continue
+        is_first = True
+        while True:
+            attempts += 1
+            if random.random() >= share:
+                pass_(health, now_s)
+                break
+            fail(health, now_s, FailureKind.INVALID)
+            firsts += is_first
+            is_first = False
+            if health.fails_often(now_s) or not health.may_pass(now_s) or not health.take_retry(now_s):
+                attempts += 1  # by the other
+                break
+    few = LATEST_FAILURES + RETRIES_IN_WINDOW
+    assert attempts <= calls + max(RETRY_RATIO * calls, 1.1 * firsts) + few
 
 
 # -- what is known of how quick it is ------------------------------------------------------------------------

@@ -55,6 +55,12 @@ UNWELL_SHARE = RETRY_RATIO
 """Of a target that fails so often, attempts that others could not serve are further attempts like all: they come out of
 its budget. Below that they are free, and yet no more than a fifth of them makes another one."""
 
+OFTEN_SHARE = RETRY_RATIO / (1.0 + RETRY_RATIO)
+LATEST_FAILURES = 16
+"""A target fails often of late where its latest failures, so many, are a sixth of the attempts that they lie among. Where
+a share f fails, to ask again until it is answered makes f/(1-f) further attempts for each call: a fifth from a sixth on.
+The latest few say so within seconds; the window would still know how well it was."""
+
 LOOK_S = 1.0
 """How often, at most, it is looked at how long answers take of late."""
 
@@ -159,6 +165,7 @@ class Health:
         "_crowding",
         "_cut_s",
         "_ends_s",
+        "_failed_at",
         "_failures",
         "_good_probes",
         "_heard_s",
@@ -177,6 +184,7 @@ class Health:
         "_retries",
         "_retry_times",
         "_row",
+        "_seen",
         "_slow_s",
         "_uniform",
         "_untimely",
@@ -201,6 +209,8 @@ class Health:
         self._slow_s = slow_s
         self._calls = self._failures = self._retries = 0
         self._before = (0, 0, 0)
+        self._seen = 0  # attempts before those in `_calls`
+        self._failed_at: deque[tuple[int, float]] = deque(maxlen=LATEST_FAILURES)  # attempts until then, and when
         self._bad = self._bad_before = 0  # attempts that gave no answer that a model has made
         self._low_s = math.inf  # since the last look
         self._window_low_s = self._low_before_s = math.inf
@@ -295,6 +305,7 @@ class Health:
             self._look(now_s)
         self._calls += 1
         self._bad += 1
+        self._failed_at.append((self._seen + self._calls, now_s))
         if kind in (FailureKind.RATE_LIMITED, FailureKind.QUOTA):
             rest_s = RATE_LIMIT_REST_S if retry_after_s is None else retry_after_s
             self._rest(kind, now_s + min(rest_s, MOST_REST_S))
@@ -381,6 +392,16 @@ class Health:
             return True
         return self.take_retry(now_s)
 
+    def fails_often(self, now_s: float) -> bool:
+        """Whether its latest failures are so many of its attempts that to ask it again instead of another one would
+        take more than its budget has."""
+        failed_at = self._failed_at
+        if len(failed_at) < LATEST_FAILURES:
+            return False
+        first, since_s = failed_at[0]
+        attempts = self._seen + self._calls - first
+        return now_s - since_s < 2.0 * WINDOW_S and len(failed_at) - 1 >= OFTEN_SHARE * attempts
+
     def why_not(self, now_s: float) -> FailureKind:
         """What keeps attempts back, where `may_pass` says no."""
         if now_s < self._rest_until_s:
@@ -446,6 +467,8 @@ class Health:
         self._may_hurry = True
         self._open_s = FIRST_OPEN_S
         self._row = 0
+        self._failed_at.clear()
+        self._seen += self._calls
         self._calls = self._failures = self._bad = self._bad_before = 0  # what opened it must not open it again
         self._before = (0, 0, self._before[2])
 
@@ -477,6 +500,7 @@ class Health:
         self._bad_before, self._bad = (self._bad if is_next else 0), 0
         self._low_before_s, self._window_low_s = (self._window_low_s if is_next else math.inf), math.inf
         self._before = (self._calls, self._failures, self._retries) if is_next else (0, 0, 0)
+        self._seen += self._calls
         self._calls = self._failures = self._retries = 0
         self._ends_s = self._ends_s + WINDOW_S if is_next else now_s + WINDOW_S
 
