@@ -57,9 +57,9 @@ its budget. Below that they are free, and yet no more than a fifth of them makes
 
 OFTEN_SHARE = RETRY_RATIO / (1.0 + RETRY_RATIO)
 LATEST_FAILURES = 16
-"""A target fails often of late where its latest failures, so many, are a sixth of the attempts that they lie among. Where
-a share f fails, to ask again until it is answered makes f/(1-f) further attempts for each call: a fifth from a sixth on.
-The latest few say so within seconds; the window would still know how well it was."""
+"""A target fails often of late where its latest failures, so many, are a sixth of the attempts that they lie among.
+Where a share f fails, to ask again until it is answered makes f/(1-f) further attempts for each call: a fifth from a
+sixth on. The latest few say so within seconds; the window would still know how well it was."""
 
 LOOK_S = 1.0
 """How often, at most, it is looked at how long answers take of late."""
