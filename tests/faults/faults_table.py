@@ -24,7 +24,17 @@ from faults_stage import Stage  # noqa: E402
 
 PAGE = HERE.parents[1] / "docs" / "explanation" / "reliability.md"
 BEGIN, END = "<!-- results of make faults: begin -->", "<!-- results of make faults: end -->"
-HEAD = ("fault", "calls", "answered", "by", "added p50 / p99 (ms)", "attempts a call", "over the limit", "remarks")
+HEAD = (
+    "fault",
+    "calls",
+    "answered",
+    "by",
+    "added p50 / p99 (ms)",
+    "attempts a call",
+    "at one upstream",
+    "over the limit",
+    "remarks",
+)
 
 PLAYS: tuple[tuple[Bar, Size], ...] = (
     *((bar, LONG) for bar in faults_providers.BARS),
@@ -55,6 +65,7 @@ def row(result: Result) -> list[str]:
         whom,
         "" if p50 is None or p99 is None else f"{p50:.0f} / {p99:.0f}",
         f"{result.attempts_a_call:.2f}",
+        f"{result.most_at_one:.2f}",
         "" if result.excess is None else str(result.excess),
         "; ".join(part for part in (result.remark, f"not answered: {whys}" if whys else "", lost) if part),
     ]
