@@ -13,7 +13,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "e2e")]
 
-import faults_clock  # noqa: E402  (their folder is on the path from here on)
+import faults_budgets  # noqa: E402  (their folder is on the path from here on)
+import faults_clock  # noqa: E402
 import faults_network  # noqa: E402
 import faults_providers  # noqa: E402
 import faults_sharing  # noqa: E402
@@ -43,6 +44,7 @@ PLAYS: tuple[tuple[Bar, Size], ...] = (
     *((bar, LONG) for bar in faults_network.BARS),
     *((bar, LONG_SHARED) for bar in faults_sharing.BARS),
     *((bar, LONG) for bar in faults_store.BARS),
+    *((bar, LONG_SHARED) for bar in faults_budgets.BARS),
     *((bar, LONG_SHARED) for bar in faults_clock.SHARED_BARS),
     *((bar, LONG) for bar in faults_clock.BARS),
 )

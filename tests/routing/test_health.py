@@ -11,6 +11,7 @@ from headworks.calls import FailureKind
 from headworks.routing.health import (
     COUNTED,
     FAILURES_IN_A_ROW,
+    FAILURES_OF_BUSY,
     FIRST_OPEN_S,
     LATEST_FAILURES,
     LEAST_CALLS,
@@ -81,6 +82,18 @@ def test_half_of_many_calls_failing_opens_it_and_less_does_not():
             (fail if number % 2 else pass_)(health, 1.0)
             fail(health, 1.0)
     assert not health.may_pass(1.0)
+
+
+def test_a_busy_target_of_which_a_third_fails_is_asked_on_and_one_that_is_down_is_not():
+    health, random = healthy(), Random(3)
+    now_s = played(health, 0.0, every_s=0.02)
+    for _ in range(3000):
+        now_s += 0.02
+        (fail if random.random() < 1 / 3 else pass_)(health, now_s)
+        assert health.may_pass(now_s)
+    for _ in range(FAILURES_OF_BUSY):
+        fail(health, now_s)
+    assert not health.may_pass(now_s)
 
 
 def test_slow_answers_count_as_failures():

@@ -28,6 +28,11 @@ FAILURE_SHARE = 0.5
 FAILURES_IN_A_ROW = 5
 """It opens, too, after so many failures with nothing good between them: a target with little traffic must not wait."""
 
+BUSY_CALLS = 100
+FAILURES_OF_BUSY = 10
+"""With so many calls in the window it takes so many in a row: where it is down they come within a moment, while five in a
+row come by chance every few seconds where a third of its answers fail, and two thirds are better than none."""
+
 FIRST_OPEN_S = 5.0
 MOST_OPEN_S = 60.0
 """How long it stays open; twice as long each time that a probe fails."""
@@ -450,7 +455,8 @@ class Health:
                 self._open(now_s)
             return
         calls, failures, _ = self._sums(now_s)
-        if self._row >= FAILURES_IN_A_ROW or (calls >= LEAST_CALLS and failures >= FAILURE_SHARE * calls):
+        row = FAILURES_IN_A_ROW if calls < BUSY_CALLS else FAILURES_OF_BUSY
+        if self._row >= row or (calls >= LEAST_CALLS and failures >= FAILURE_SHARE * calls):
             self._open(now_s)
 
     def _open(self, now_s: float) -> None:
