@@ -30,8 +30,8 @@ FAILURES_IN_A_ROW = 5
 
 BUSY_CALLS = 100
 FAILURES_OF_BUSY = 10
-"""With so many calls in the window it takes so many in a row: where it is down they come within a moment, while five in a
-row come by chance every few seconds where a third of its answers fail, and two thirds are better than none."""
+"""With so many calls in the window it takes so many in a row: where it is down they come within a moment, while five in
+a row come by chance every few seconds where a third of its answers fail, and two thirds are better than none."""
 
 FIRST_OPEN_S = 5.0
 MOST_OPEN_S = 60.0
