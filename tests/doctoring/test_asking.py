@@ -162,4 +162,11 @@ def test_clocks_that_differ_are_a_warning_and_by_much_a_problem(skew_s, verdict)
 
 def test_an_answer_without_a_date_says_nothing_of_clocks():
     assert clock_finding(heard_at("soon"), "it", now_s=NOW_S) is None
+
+
+@pytest.mark.parametrize(("is_ours", "where"), [(True, "here and there"), (False, "set by NTP here")])
+def test_of_two_clocks_of_ours_either_may_be_wrong(is_ours, where):
+    written = datetime.fromtimestamp(NOW_S - 3600, UTC)
+    heard = heard_at(format_datetime(written, usegmt=True))
+    assert where in clock_finding(heard, "it", now_s=NOW_S, is_ours=is_ours).way_out
     assert not is_unreachable(Failure(FailureKind.BROKEN, "x"))

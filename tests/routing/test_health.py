@@ -372,6 +372,14 @@ def test_it_says_since_when_it_is_open_however_many_probes_failed():
     assert healthy().view(20.0).open_for_s == 0.0
 
 
+def test_it_says_what_it_rests_for():
+    health = healthy()
+    fail(health, 0.0, FailureKind.UNAUTHORIZED)
+
+    assert health.view(1.0).rest_for is FailureKind.UNAUTHORIZED
+    assert health.view(1000.0).rest_for is None
+
+
 def test_it_says_how_much_of_the_retry_budget_is_used():
     health = healthy()
     assert health.view(0.0).budget_used == 0.0

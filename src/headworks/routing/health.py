@@ -124,6 +124,7 @@ class HealthView(msgspec.Struct, frozen=True):
         took_s: the smoothed time to the head of an answer.
         opens_in_s: until a probe may be made; 0 where nothing keeps attempts back.
         rests_s: until a rate limit or a refused key is over.
+        rest_for: what it rests for; None where it does not.
         open_for_s: since the breaker opened, the probes that failed since then included; 0 where it is closed.
     """
 
@@ -136,6 +137,7 @@ class HealthView(msgspec.Struct, frozen=True):
     opens_in_s: float
     rests_s: float
     open_for_s: float = 0.0
+    rest_for: FailureKind | None = None
 
     @property
     def budget_used(self) -> float:
@@ -438,6 +440,7 @@ class Health:
             max(0.0, self._opens_at_s - now_s) if self._is_open else 0.0,
             max(0.0, self._rest_until_s - now_s),
             now_s - self._opened_s if self._is_open else 0.0,
+            self._rest_kind if now_s < self._rest_until_s else None,
         )
 
     # -- inside ---------------------------------------------------------------------------------------------------
