@@ -9,7 +9,8 @@ import pytest
 from headworks.attempts import LEAST_S
 from headworks.calls import Failure, FailureKind
 from headworks.routing import BreakerState
-from headworks.routing.health import LEAST_CALLS, RETRIES_IN_WINDOW, RETRY_RATIO, WINDOW_S, Health
+from headworks.routing.health import LEAST_CALLS, Health
+from headworks.routing.retrying import RETRIES_IN_WINDOW, RETRY_RATIO, WINDOW_S
 from played_work import DONE, EVENTS, chunk, team
 
 ERROR = {"error": {"message": "No.", "type": "server_error", "code": "server_error", "param": None}}

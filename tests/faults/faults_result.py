@@ -4,7 +4,7 @@ import msgspec
 from faults_load import Load
 from faults_stage import Ledger, Stage, gauges, ledger, name_of_call
 
-from headworks.routing.health import RETRIES_IN_WINDOW, RETRY_RATIO, WINDOW_S
+from headworks.routing.retrying import RETRIES_IN_WINDOW, RETRY_RATIO, WINDOW_S
 
 
 class Size(msgspec.Struct, frozen=True):

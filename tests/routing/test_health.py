@@ -13,15 +13,12 @@ from headworks.routing.health import (
     FAILURES_IN_A_ROW,
     FAILURES_OF_BUSY,
     FIRST_OPEN_S,
-    LATEST_FAILURES,
     LEAST_CALLS,
     MOST_OPEN_S,
-    RETRIES_IN_WINDOW,
-    RETRY_RATIO,
-    WINDOW_S,
     BreakerState,
     Health,
 )
+from headworks.routing.retrying import LATEST_FAILURES, RETRIES_IN_WINDOW, RETRY_RATIO, WINDOW_S
 
 
 def healthy(**options):

@@ -1,23 +1,18 @@
 """What is learnt of a target, and what holds attempts at it back: circuit breaker, rest, retry budget, load. Pure.
 
 A good attempt costs two calls of a few additions here. Counts are kept over a sliding window in the usual
-approximation: the present window, and the share of the one before it that is still within reach. The times of further
-attempts are kept, each until it is out of the window: of what is spent an approximation would let more through, up to
-twice as many in a window that begins in the middle of one of ours.
+approximation: the present window, and the share of the one before it that is still within reach.
 """
 
 import enum
 import math
-from collections import deque
 from collections.abc import Callable
 
 import msgspec
 
 from headworks.calls import FailureKind
 from headworks.routing.crowding import Crowding
-
-WINDOW_S = 20.0
-"""The window in which calls and failures are counted."""
+from headworks.routing.retrying import RETRIES_IN_WINDOW, RETRY_RATIO, WINDOW_S, LatestFailures, RetryBudget
 
 LEAST_CALLS = 10
 """With fewer calls in the window their share of failures says little."""
@@ -43,11 +38,6 @@ OPEN_SPREAD = 0.2
 CLOSING_PROBES = 2
 """It closes after so many good probes, of which one is under way at a time."""
 
-RETRY_RATIO = 0.2
-RETRIES_IN_WINDOW = 10
-"""Further attempts that may be made in the window: a fifth of its calls and a few more (Google SRE, "Handling
-Overload": a client's retries stay below a tenth; Finagle's budget has a fifth and ten a second)."""
-
 UNAUTHORIZED_REST_S = 120.0
 """How long a target rests whose key was refused: whoever mends it needs minutes, too."""
 
@@ -59,12 +49,6 @@ MOST_REST_S = 300.0
 UNWELL_SHARE = RETRY_RATIO
 """Of a target that fails so often, attempts that others could not serve are further attempts like all: they come out of
 its budget. Below that they are free, and yet no more than a fifth of them makes another one."""
-
-OFTEN_SHARE = RETRY_RATIO / (1.0 + RETRY_RATIO)
-LATEST_FAILURES = 16
-"""A target fails often of late where its latest failures, so many, are a sixth of the attempts that they lie among.
-Where a share f fails, to ask again until it is answered makes f/(1-f) further attempts for each call: a fifth from a
-sixth on. The latest few say so within seconds; the window would still know how well it was."""
 
 LOOK_S = 1.0
 """How often, at most, it is looked at how long answers take of late."""
@@ -172,11 +156,11 @@ class Health:
         "_crowding",
         "_cut_s",
         "_ends_s",
-        "_failed_at",
         "_failures",
         "_good_probes",
         "_heard_s",
         "_is_open",
+        "_latest",
         "_looks_at_s",
         "_low_before_s",
         "_low_s",
@@ -189,7 +173,7 @@ class Health:
         "_rest_kind",
         "_rest_until_s",
         "_retries",
-        "_retry_times",
+        "_retry_budget",
         "_row",
         "_seen",
         "_slow_s",
@@ -217,7 +201,7 @@ class Health:
         self._calls = self._failures = self._retries = 0
         self._before = (0, 0, 0)
         self._seen = 0  # attempts before those in `_calls`
-        self._failed_at: deque[tuple[int, float]] = deque(maxlen=LATEST_FAILURES)  # attempts until then, and when
+        self._latest = LatestFailures()
         self._bad = self._bad_before = 0  # attempts that gave no answer that a model has made
         self._low_s = math.inf  # since the last look
         self._window_low_s = self._low_before_s = math.inf
@@ -225,7 +209,7 @@ class Health:
         self._untimely = 0
         self._looks_at_s = 0.0
         self._crowding = Crowding()
-        self._retry_times: deque[float] = deque()  # no more than the budget
+        self._retry_budget = RetryBudget()
         self._ends_s = 0.0
         self._row = 0
         self._is_open = False
@@ -312,7 +296,7 @@ class Health:
             self._look(now_s)
         self._calls += 1
         self._bad += 1
-        self._failed_at.append((self._seen + self._calls, now_s))
+        self._latest.note(self._seen + self._calls, now_s)
         if kind in (FailureKind.RATE_LIMITED, FailureKind.QUOTA):
             rest_s = RATE_LIMIT_REST_S if retry_after_s is None else retry_after_s
             self._rest(kind, now_s + min(rest_s, MOST_REST_S))
@@ -384,11 +368,9 @@ class Health:
         if now_s >= self._ends_s:
             self._turn(now_s)
         calls, _, retries = self._sums(now_s)
-        firsts = max(0.0, calls - retries)  # both are counted as calls
-        if self._taken(now_s) + 1 > RETRIES_IN_WINDOW + RETRY_RATIO * firsts:
+        if not self._retry_budget.take(now_s, max(0.0, calls - retries)):  # both are counted as calls
             return False
         self._retries += 1
-        self._retry_times.append(now_s)
         return True
 
     def take_hop(self, now_s: float) -> bool:
@@ -400,14 +382,8 @@ class Health:
         return self.take_retry(now_s)
 
     def fails_often(self, now_s: float) -> bool:
-        """Whether its latest failures are so many of its attempts that to ask it again instead of another one would
-        take more than its budget has."""
-        failed_at = self._failed_at
-        if len(failed_at) < LATEST_FAILURES:
-            return False
-        first, since_s = failed_at[0]
-        attempts = self._seen + self._calls - first
-        return now_s - since_s < 2.0 * WINDOW_S and len(failed_at) - 1 >= OFTEN_SHARE * attempts
+        """Whether it fails so often of late that another one should be asked instead of it again."""
+        return self._latest.are_often(self._seen + self._calls, now_s)
 
     def why_not(self, now_s: float) -> FailureKind:
         """What keeps attempts back, where `may_pass` says no."""
@@ -435,7 +411,7 @@ class Health:
             self.pending,
             calls,
             failures,
-            self._taken(now_s),
+            self._retry_budget.taken(now_s),
             self.took_s,
             max(0.0, self._opens_at_s - now_s) if self._is_open else 0.0,
             max(0.0, self._rest_until_s - now_s),
@@ -476,7 +452,7 @@ class Health:
         self._may_hurry = True
         self._open_s = FIRST_OPEN_S
         self._row = 0
-        self._failed_at.clear()
+        self._latest.clear()
         self._seen += self._calls
         self._calls = self._failures = self._bad = self._bad_before = 0  # what opened it must not open it again
         self._before = (0, 0, self._before[2])
@@ -512,13 +488,6 @@ class Health:
         self._seen += self._calls
         self._calls = self._failures = self._retries = 0
         self._ends_s = self._ends_s + WINDOW_S if is_next else now_s + WINDOW_S
-
-    def _taken(self, now_s: float) -> int:
-        """Further attempts in the window that ends now."""
-        times = self._retry_times
-        while times and times[0] <= now_s - WINDOW_S:
-            times.popleft()
-        return len(times)
 
     def _sums(self, now_s: float) -> tuple[float, float, float]:
         """Calls, failures and further attempts in the window that ends now."""
