@@ -67,12 +67,12 @@ def files_of_process(pid: int) -> int | None:
     """The limit of open files of a process, 0 for this one; None where it cannot be seen."""
     if pid == 0:
         return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if sys.platform == "linux":
-        try:
-            return resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
-        except OSError:  # it has ended, or is somebody else's
-            return None
-    return None
+    if sys.platform != "linux":
+        return None
+    try:
+        return resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
+    except OSError:  # it has ended, or is somebody else's
+        return None
 
 
 def judge_files(needed: int, here: int | None, *, running: int | None = None) -> Finding:
