@@ -63,6 +63,16 @@ def test_all_of_a_small_quota_can_be_used_by_whichever_worker_a_call_comes_to(wo
     assert answered >= 0.9 * amount
 
 
+def test_what_was_lacked_is_held_for_a_call_that_looks_again_in_a_moment_and_then_let_go():
+    one = Workers(1, Quota("q", 12, 60.0))
+    (meter,) = one.limits[0].requests
+    assert one.limits[0].reserve(0, one.now_s) is None
+    one.pass_by(0.35)
+    assert meter.balance == 1
+    one.pass_by(0.3)
+    assert meter.balance == 0
+
+
 @pytest.mark.parametrize(("workers", "amount"), [(2, 3), (2, 12), (4, 20)])
 def test_who_comes_back_when_it_was_told_to_finds_room(workers, amount):
     """With nobody else there any more. It waits for a moment at most, as leases come and go."""
@@ -72,7 +82,7 @@ def test_who_comes_back_when_it_was_told_to_finds_room(workers, amount):
         some.call(chance.randrange(workers))
         some.pass_by(0.05)
     for _ in range(20):
-        some.pass_by(0.2)  # what another worker took a moment ago is kept for it till it asks again
+        some.pass_by(0.6)  # what another worker took or lacked a moment ago is kept for it
         number = chance.randrange(workers)
         while some.call(number):
             pass
