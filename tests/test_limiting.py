@@ -238,11 +238,11 @@ def test_a_streams_refusal_is_read_like_that_of_a_plain_call(hall, limit, monkey
     (meter,) = limit(requests_per_minute=100).requests
     said = {"x_ratelimit_limit_requests": "100"}
     ask(hall)
-    run(hall)
+    until(hall, lambda: hall.upstream.flights)
     hall.answer(**said, x_ratelimit_remaining_requests="50")
     hall.turn(6)
     hall.chat(stream=True)
-    run(hall)
+    until(hall, lambda: len(hall.upstream.flights) == 2)
     hall.answer({"error": {"message": "No."}}, status=400, **said, x_ratelimit_remaining_requests="1")
     hall.turn(6)
 
@@ -255,9 +255,9 @@ def test_a_workloads_refusal_is_read_like_that_of_a_plain_call(hall, work, monke
     station = hall.gateway._works._works["triage"].chain[0].station
     msgspec.structs.force_setattr(station, "limits", hall.limiter.target_set("x", Limits(requests_per_minute=100)))
     (meter,) = station.limits.requests
-    for status, remaining in ((200, "50"), (400, "1")):
+    for number, (status, remaining) in enumerate(((200, "50"), (400, "1")), 1):
         work.chat()
-        run(hall)
+        until(hall, lambda number=number: len(hall.upstream.flights) == number)
         said = {"x_ratelimit_limit_requests": "100", "x_ratelimit_remaining_requests": remaining}
         hall.loop.call_soon(lambda status=status, said=said: hall.flight.answer(team("red"), status, **said))
         work.settle()
@@ -366,12 +366,11 @@ def test_a_call_that_must_not_go_elsewhere_waits_for_its_own_target_as_long_as_i
     limited_to(hall, model, 3)  # one every 20 seconds
     body = {"model": model, "messages": [], "stream": is_streamed}
     asked = [hall.ask("/v1/chat/completions", body) for _ in range(3)]
-    run(hall)
-    sent = len(hall.upstream.flights)
+    until(hall, lambda: len(hall.upstream.flights) == 3)
     asked.append(hall.ask("/v1/chat/completions", body, x_headworks_deadline_ms="90000", **given))
     run(hall)
 
-    assert (hall.limiter.waiting, len(hall.upstream.flights)) == (1, sent)
+    assert (hall.limiter.waiting, len(hall.upstream.flights)) == (1, 3)
     for one in asked:
         one.running.cancel()
     hall.turn(4)
@@ -382,10 +381,10 @@ def test_a_workloads_call_that_must_not_go_elsewhere_waits_for_its_own_target_as
     station = hall.gateway._works._works["triage"].chain[0].station
     msgspec.structs.force_setattr(station, "limits", hall.limiter.target_set("x", Limits(requests_per_minute=3)))
     body = {"model": "triage", "messages": [], "prompt": {"variables": {"ticket": "x"}}}
-    asked = []
-    for _ in range(4):
-        asked.append(hall.ask("/v1/chat/completions", body, x_headworks_fallback="off"))
-        run(hall)
+    asked = [hall.ask("/v1/chat/completions", body, x_headworks_fallback="off") for _ in range(3)]
+    until(hall, lambda: len(hall.upstream.flights) == 3)
+    asked.append(hall.ask("/v1/chat/completions", body, x_headworks_fallback="off"))
+    run(hall)
 
     assert (hall.limiter.waiting, len(hall.upstream.flights)) == (1, 3)
     for one in asked:

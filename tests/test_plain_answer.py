@@ -92,9 +92,12 @@ def test_it_is_given_where_the_models_limit_is_reached(hall, ask, stream):
     msgspec.structs.force_setattr(hall.table.resolve("nano").station, "limits", limits)
     body = {"model": "nano", "messages": [], "stream": stream}
     asked = []
-    for _ in range(4):
-        asked.append(hall.ask("/v1/chat/completions", body, x_headworks_deadline_ms="1000"))
-        hall.loop.run_until_complete(asyncio.sleep(0.05))
+    for number in range(1, 5):
+        asked.append(hall.ask("/v1/chat/completions", body, x_headworks_deadline_ms="1000" if number == 4 else "60000"))
+        for _ in range(500):
+            if len(hall.upstream.flights) == number or asked[-1].is_over:
+                break
+            hall.loop.run_until_complete(asyncio.sleep(0.02))
 
     assert len(hall.upstream.flights) == 3
     assert asked[3].status == 200
