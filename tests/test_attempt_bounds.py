@@ -3,12 +3,14 @@ say."""
 
 from time import perf_counter
 
+import msgspec
 import pytest
 
 from headworks.attempts import LEAST_S
 from headworks.calls import Failure, FailureKind
 from headworks.routing import BreakerState
-from headworks.routing.health import LEAST_CALLS, RETRIES_IN_WINDOW, RETRY_RATIO, WINDOW_S, Health
+from headworks.routing.health import LEAST_CALLS, Health
+from headworks.routing.retrying import RETRIES_IN_WINDOW, RETRY_RATIO, WINDOW_S
 from played_work import DONE, EVENTS, chunk, team
 
 ERROR = {"error": {"message": "No.", "type": "server_error", "code": "server_error", "param": None}}
@@ -149,6 +151,76 @@ def test_pools_that_all_fail_now_and_then_are_not_asked_one_after_the_other_by_e
     pools = hall.table.resolve("pooled/p").pools
     assert all(pool.station.health.view(perf_counter()).state is BreakerState.CLOSED for pool in pools)
     assert len(hall.upstream.flights) <= (1 + RETRY_RATIO) * 1000 + 2 * (RETRIES_IN_WINDOW + LEAST_CALLS)
+
+
+def fails_often(health):
+    """Three in ten of its attempts have failed of late: too few for a breaker, and it may still be asked again."""
+    now_s = perf_counter()
+    for number in range(100):
+        health.begin(now_s)
+        if number % 10 in (0, 3, 6):
+            health.failed(now_s, FailureKind.ERROR)
+        else:
+            health.succeeded(now_s, 0.1)
+    assert health.view(now_s).state is BreakerState.CLOSED
+    assert health.take_retry(now_s)
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_where_a_target_often_fails_the_next_model_is_asked_before_it_is_asked_again(hall, is_streamed):
+    hall.make(retries=2)
+    fails_often(health_of(hall, "smart"))
+    answered = hall.ask("/v1/chat/completions", {"model": "smart", "messages": [], "stream": is_streamed})
+    fail(hall, FailureKind.ERROR)
+
+    assert models(hall) == ["m", "c"]
+    fail(hall, FailureKind.REJECTED)
+    assert answered.is_over
+
+
+def test_where_the_next_model_often_fails_too_the_same_is_asked_again(hall):
+    hall.make(retries=2)
+    fails_often(health_of(hall, "smart"))
+    for name in ("only-chat/c", "anthropic/claude-x"):
+        fails_often(health_of(hall, name))
+    answered = hall.ask("/v1/chat/completions", {"model": "smart", "messages": []})
+    fail(hall, FailureKind.ERROR)
+
+    assert models(hall) == ["m", "m"]
+    hall.answer()
+    hall.turn(8)
+    assert answered.status == 200
+    assert "x-headworks-fallback" not in answered.headers
+
+
+def test_where_no_next_model_can_be_asked_the_same_is_asked_again_and_is_no_fallback(hall):
+    hall.make(retries=2)
+    fails_often(health_of(hall, "smart"))
+    body = {"model": "smart", "messages": [], "audio": {"voice": "alloy", "format": "mp3"}, "modalities": ["audio"]}
+    hall.table.resolve("smart")
+    msgspec.structs.force_setattr(hall.table.resolve("smart"), "fallback", ("anthropic/claude-x",))
+    answered = hall.ask("/v1/chat/completions", body)
+    fail(hall, FailureKind.ERROR)
+
+    assert models(hall) == ["m", "m"]
+    hall.answer()
+    hall.turn(8)
+    assert answered.status == 200
+    assert "x-headworks-fallback" not in answered.headers
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+@pytest.mark.parametrize(("chain", "asked"), [("[large]", ["small", "large"]), ("[deterministic]", ["small", "small"])])
+def test_a_workload_goes_on_at_once_from_a_target_that_often_fails_but_not_to_an_answer_of_no_model(
+    hall, work, is_streamed, chain, asked
+):
+    work.make(f"fallback: {chain}\n", fallback={"team": "blue"}, retries=2)
+    fails_often(hall.gateway._works._works["triage"].chain[0].station.health)
+    work.chat(stream=is_streamed)
+    work.answer(ERROR, 500)
+
+    assert models(hall) == asked
+    work.fail(FailureKind.REJECTED)
 
 
 def test_attempts_that_come_from_elsewhere_are_counted_as_its_own_by_a_target_that_is_well():

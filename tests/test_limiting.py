@@ -234,6 +234,38 @@ def test_the_providers_word_is_read_once_a_moment_but_that_of_a_refusal_always(h
     assert answered(400, "1") <= 1
 
 
+def test_a_streams_refusal_is_read_like_that_of_a_plain_call(hall, limit, monkeypatch):
+    monkeypatch.setattr(holding, "SAME_WORD_S", 3600.0)
+    (meter,) = limit(requests_per_minute=100).requests
+    said = {"x_ratelimit_limit_requests": "100"}
+    ask(hall)
+    until(hall, lambda: hall.upstream.flights)
+    hall.answer(**said, x_ratelimit_remaining_requests="50")
+    hall.turn(6)
+    hall.chat(stream=True)
+    until(hall, lambda: len(hall.upstream.flights) == 2)
+    hall.answer({"error": {"message": "No."}}, status=400, **said, x_ratelimit_remaining_requests="1")
+    hall.turn(6)
+
+    assert meter.balance <= 1
+
+
+def test_a_workloads_refusal_is_read_like_that_of_a_plain_call(hall, work, monkeypatch):
+    monkeypatch.setattr(holding, "SAME_WORD_S", 3600.0)
+    work.make()
+    station = hall.gateway._works._works["triage"].chain[0].station
+    msgspec.structs.force_setattr(station, "limits", hall.limiter.target_set("x", Limits(requests_per_minute=100)))
+    (meter,) = station.limits.requests
+    for number, (status, remaining) in enumerate(((200, "50"), (400, "1")), 1):
+        work.chat()
+        until(hall, lambda number=number: len(hall.upstream.flights) == number)
+        said = {"x_ratelimit_limit_requests": "100", "x_ratelimit_remaining_requests": remaining}
+        hall.loop.call_soon(lambda status=status, said=said: hall.flight.answer(team("red"), status, **said))
+        work.settle()
+
+    assert meter.balance <= 1
+
+
 def test_a_fallback_has_limits_of_its_own_and_is_passed_over_when_they_are_reached(hall, limit):
     hall.make(retries=2)
     limit("only-chat/c", requests_per_minute=1)
@@ -318,6 +350,49 @@ def test_a_model_whose_quota_is_used_up_is_answered_by_its_fallback(hall, limit)
     assert answered.headers["x-headworks-fallback"] == "rate_limit_exceeded"
 
 
+def limited_to(hall, name, rpm):
+    """All that serve this name share one limit."""
+    target = hall.table.resolve(name)
+    limits = hall.limiter.target_set(f"all/{name}", Limits(requests_per_minute=rpm))
+    for one in target.pools or (target,):
+        msgspec.structs.force_setattr(one.station, "limits", limits)
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+@pytest.mark.parametrize(
+    ("model", "given"), [("smart", {"x_headworks_fallback": "off"}), ("pooled/p", {"x_headworks_retries": "0"})]
+)
+def test_a_call_that_must_not_go_elsewhere_waits_for_its_own_target_as_long_as_it_may(hall, model, given, is_streamed):
+    """Others go on, or are refused, where a fifth of their time is not enough to wait."""
+    limited_to(hall, model, 3)  # one every 20 seconds
+    body = {"model": model, "messages": [], "stream": is_streamed}
+    asked = [hall.ask("/v1/chat/completions", body) for _ in range(3)]
+    until(hall, lambda: len(hall.upstream.flights) == 3)
+    asked.append(hall.ask("/v1/chat/completions", body, x_headworks_deadline_ms="90000", **given))
+    run(hall)
+
+    assert (hall.limiter.waiting, len(hall.upstream.flights)) == (1, 3)
+    for one in asked:
+        one.running.cancel()
+    hall.turn(4)
+
+
+def test_a_workloads_call_that_must_not_go_elsewhere_waits_for_its_own_target_as_long_as_it_may(hall, work):
+    work.make("fallback: [large]\nlatency: {total_s: 90}\ncaller_may_set: [fallback]\n")
+    station = hall.gateway._works._works["triage"].chain[0].station
+    msgspec.structs.force_setattr(station, "limits", hall.limiter.target_set("x", Limits(requests_per_minute=3)))
+    body = {"model": "triage", "messages": [], "prompt": {"variables": {"ticket": "x"}}}
+    asked = [hall.ask("/v1/chat/completions", body, x_headworks_fallback="off") for _ in range(3)]
+    until(hall, lambda: len(hall.upstream.flights) == 3)
+    asked.append(hall.ask("/v1/chat/completions", body, x_headworks_fallback="off"))
+    run(hall)
+
+    assert (hall.limiter.waiting, len(hall.upstream.flights)) == (1, 3)
+    for one in asked:
+        one.running.cancel()
+    hall.turn(4)
+
+
 def test_a_workload_whose_model_is_over_its_quota_goes_on_along_its_chain(hall, work):
     work.make("fallback: [large]\nlatency: {total_s: 1}\n")
     station = hall.gateway._works._works["triage"].chain[0].station
@@ -385,7 +460,7 @@ def test_what_anthropic_says_of_the_two_is_believed(hall, limit):
     }
     station = hall.table.resolve("nano").station
     quota = CallQuota(hall.limiter, station, "m", 0, None)
-    quota.believe(station, said, time.perf_counter())
+    quota.believe(station, 200, said, time.perf_counter())
     assert meters.inputs[0].balance <= 7
     assert meters.outputs[0].balance == 0
     answered.running.cancel()

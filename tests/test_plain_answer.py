@@ -1,10 +1,12 @@
 """Plain calls of a model for which configuration has an answer when nobody is able to give one."""
 
+import asyncio
 import json
 
+import msgspec
 import pytest
 
-from headworks.calls import Failure, FailureKind
+from headworks.calls import Failure, FailureKind, Limits
 
 DOWN = Failure(FailureKind.UNREACHABLE, "stub failed")
 TEXT = 'We will answer "tomorrow".'
@@ -71,6 +73,38 @@ def test_it_is_what_comes_behind_the_last_fallback(hall, ask, stream):
 
     assert answered.headers["x-headworks-degraded"] == "upstream_overloaded, upstream_overloaded, upstream_overloaded"
     assert hall.settled.attempts == 3
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_who_wants_the_models_own_answer_or_none_gets_the_error(hall, ask, stream):
+    body = {"model": "nano", "messages": [], "stream": stream}
+    answered = hall.ask("/v1/chat/completions", body, x_headworks_fallback="off")
+    hall.flight.sink.on_failure(DOWN)
+    hall.turn()
+
+    assert answered.status == 502
+    assert "x-headworks-degraded" not in answered.headers
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_it_is_given_where_the_models_limit_is_reached(hall, ask, stream):
+    limits = hall.limiter.target_set("x", Limits(requests_per_minute=3))
+    msgspec.structs.force_setattr(hall.table.resolve("nano").station, "limits", limits)
+    body = {"model": "nano", "messages": [], "stream": stream}
+    asked = []
+    for number in range(1, 5):
+        asked.append(hall.ask("/v1/chat/completions", body, x_headworks_deadline_ms="1000" if number == 4 else "60000"))
+        for _ in range(500):
+            if len(hall.upstream.flights) == number or asked[-1].is_over:
+                break
+            hall.loop.run_until_complete(asyncio.sleep(0.02))
+
+    assert len(hall.upstream.flights) == 3
+    assert asked[3].status == 200
+    assert asked[3].headers["x-headworks-degraded"] == "rate_limit_exceeded"
+    for one in asked[:3]:
+        one.running.cancel()
+    hall.turn(4)
 
 
 def test_an_answer_that_is_none_has_it_given_too(hall, ask):

@@ -483,7 +483,9 @@ def test_each_response_counts_as_a_request_with_its_tokens(hall, talk):
     assert spent == {"key/key_1/rpm": 3, "key/key_1/tpm": 30}
     session.caller.says(ASK)
     assert session.caller.events[-1]["error"]["code"] == "rate_limit_exceeded"
+    assert [meter.waiting > 0 for meter in hall.limiter.meters] == [True, True]  # held ahead as long as it is open
     session.caller.closes()
+    assert [meter.waiting for meter in hall.limiter.meters] == [0, 0]
     hall.loop.run_until_complete(hall.limiter.close())
 
 

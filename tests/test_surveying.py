@@ -45,6 +45,16 @@ def test_a_target_that_fails_is_seen_with_its_breaker_open(hall):
     assert target.failures == pytest.approx(5.0, abs=0.5)
 
 
+def test_a_target_whose_key_is_refused_is_seen_with_why_it_rests(hall):
+    hall.chat()
+    hall.answer({"error": {"message": "No."}}, status=401)
+    hall.turn(6)
+    found = Surveyor(hall.limiter).standing(hall.table, perf_counter(), is_ready=True)
+
+    assert {one.rest_for for one in found.targets if one.rests_s} == {"upstream_unauthorized"}
+    assert {one.rest_for for one in found.targets if not one.rests_s} == {""}
+
+
 def test_quotas_are_seen_while_somebody_uses_them(hall):
     meter, _ = hall.limiter.target_set("stub/x", Limits(requests_per_minute=100, tokens_per_day=1_000)).meters
     surveyor = Surveyor(hall.limiter)

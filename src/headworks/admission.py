@@ -83,6 +83,11 @@ class Admission(msgspec.Struct, frozen=True):
     peer: str = ""
     source: str = ""
 
+    @property
+    def may_hop(self) -> bool:
+        """Whether the caller lets others be asked that serve the same name: with no further attempts it does not."""
+        return self.retries != 0
+
     def due_s(self, longest_s: float, *, is_streamed: bool) -> float:
         """Seconds that a call may take, of which configuration allows `longest_s`."""
         if self.deadline_s is not None:

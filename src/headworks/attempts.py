@@ -4,7 +4,7 @@ A call whose first attempt is good never comes here. What is done when one fails
 the same model through another pool, the same again after a pause, or the next model that configuration names.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from time import perf_counter
 
 import msgspec
@@ -208,14 +208,17 @@ class Attempts:
             found = self._to_other_pool(failure, now_s, left_s)
             if found is not None:
                 return found
+        may_go_on = rules.onward and not self._plan.previous_response_id
+        if may_go_on and goes_on_at_once(self._plan.target, map(self._policy.resolve, self._onward), now_s):
+            found = self._to_next_model(failure, now_s, left_s)
+            if found is not None:
+                return found
         if rules.again:
             pause_s = self._policy.pause_s(failure, self._plan.target, self._again, now_s, self._due_s)
             if pause_s is not None:
                 self._again += 1
                 return Further(self._timed(self._plan, left_s - pause_s), pause_s)
-        if not rules.onward or self._plan.previous_response_id:
-            return None
-        return self._to_next_model(failure, now_s, left_s)
+        return self._to_next_model(failure, now_s, left_s) if may_go_on else None
 
     def _to_other_pool(self, failure: Failure, now_s: float, left_s: float) -> Further | None:
         than = self._plan.target
@@ -223,14 +226,14 @@ class Attempts:
             other = self._policy.another(failure, than, self._tried, now_s)
             if other is None:
                 return None
-            found = self._to(other, left_s)
+            self._tried.add(other.key)
+            found = self._to(other, left_s, self._line)
             if found is not None:
                 return found
 
-    def _to(self, target: Target[Station], left_s: float) -> Further | None:
-        self._tried.add(target.key)
-        if self._line:
-            target = msgspec.structs.replace(target, headers=target.headers + self._line)
+    def _to(self, target: Target[Station], left_s: float, line: bytes) -> Further | None:
+        if line:
+            target = msgspec.structs.replace(target, headers=target.headers + line)
         try:
             plan = self._planner.again(self._call, self._plan, target)
         except Refusal:
@@ -240,21 +243,24 @@ class Attempts:
 
     def _to_next_model(self, failure: Failure, now_s: float, left_s: float) -> Further | None:
         reasons, than = [*self.reasons, failure.kind.value], self._plan.target
-        self._line = f"x-headworks-fallback: {', '.join(reasons)}\r\n".encode("ascii")
+        line = f"x-headworks-fallback: {', '.join(reasons)}\r\n".encode("ascii")
         while self._onward:
             name, *self._onward = self._onward
             target = self._policy.resolve(name)
             left = list(target.pools or (target,))
             if failure.kind is FailureKind.TOO_LONG:
                 left = [one for one in left if may_hold_more(one, than)]
-            self._tried = set()
+            tried = set()
             while left:
                 able = self._policy.first_of(left, now_s)
                 if able is None:
                     break  # it rests, too, or has enough to do with its own
-                found = self._to(able, left_s)
+                tried.add(able.key)
+                found = self._to(able, left_s, line)
                 if found is not None:
                     self._again = 0
+                    self._tried = tried
+                    self._line = line
                     self.reasons = reasons
                     return found
                 left.remove(able)
@@ -265,6 +271,15 @@ class Attempts:
         if self._onward:
             left_s *= SHARE_WITH_MORE
         return msgspec.structs.replace(plan, timeouts=plan.target.station.timeouts.within(left_s))
+
+
+def goes_on_at_once(target: Target[Station], onward: Iterable[Target[Station]], now_s: float) -> bool:
+    """Whether the next model is asked before the same target is asked again: where this one often fails, and one of
+    those to come is well. What fails often fails often again: calls would take more attempts than a budget has."""
+    if not target.station.health.fails_often(now_s):
+        return False
+    healths = [pool.station.health for one in onward for pool in one.pools or (one,)]
+    return any(health.may_pass(now_s) and not health.fails_often(now_s) for health in healths)
 
 
 def window_of(target: Target[Station]) -> int | None:

@@ -45,6 +45,9 @@ LONGEST_WAIT_S = 60.0
 WAIT_SHARE = 0.2
 """Of what a call may take, the share that it waits where it could go on to another target instead."""
 
+_REFUSED = 300
+"""Answers with this status or a higher one are none: what they say of limits is why they are not."""
+
 _REMEMBERED = 4096
 """Sets of quotas that are kept: by key, team and target."""
 
@@ -190,12 +193,10 @@ class CallQuota:
         if first is not None and self._has_target:
             first.correct(real, 0)
 
-    def believe(
-        self, station: Station, headers: Mapping[bytes, bytes], now_s: float, *, is_refusal: bool = False
-    ) -> None:
+    def believe(self, station: Station, status: int, headers: Mapping[bytes, bytes], now_s: float) -> None:
         """Take in what the provider's headers say is left. Of a refusal always, else not again within a moment."""
         limits = station.limits
-        if limits is None or not (is_refusal or limits.listens(now_s)):
+        if limits is None or not (status >= _REFUSED or limits.listens(now_s)):
             return
         limits.heard_s = now_s
         said = parse_limits(headers, time())

@@ -29,7 +29,8 @@ def plain_answer(
     call: OpenCall, plan: Plan, failure: Failure, reasons: Sequence[str], texts: Mapping[str, str]
 ) -> PlainAnswer | None:
     """What a call is answered whose last attempt has failed, noted in the call; None where it gets the error: there is
-    no text, the request itself is at fault, or it asks for JSON, which a text is not.
+    no text, the caller wants none but the model's own answer, the request itself is at fault, or it asks for JSON,
+    which a text is not.
 
     Arguments:
         reasons: codes of the failures before this one.
@@ -38,6 +39,8 @@ def plain_answer(
     text = texts.get(call.requested_model)
     rules = RULES.get(failure.kind)
     if text is None or rules is None or not rules.onward or plan.head is None or plan.endpoint not in ASKED:
+        return None
+    if plan.admission is not None and not plan.admission.may_fall_back:
         return None
     fields = plan.head.fields
     try:

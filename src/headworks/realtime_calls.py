@@ -184,11 +184,17 @@ class RealtimeCalls:
             call = session.call
             call.provider, call.model = target.provider, target.model
             opened = self._prepared(session, target)
-            failure = await self._shake(opened)
+            opened.rules.hold_ahead()
+            try:
+                failure = await self._shake(opened)
+            except BaseException:
+                opened.rules.let_go()
+                raise
             if failure is None:
                 assert opened.sink.wire is not None, "else it has failed"
                 opened.relay.upstream_end.wire = opened.sink.wire
                 return opened
+            opened.rules.let_go()
             other = self._policy.another(failure, target, tried, perf_counter())
             if other is None:
                 sink = opened.sink
@@ -226,7 +232,7 @@ class RealtimeCalls:
         if purse is not None:
             purse.changed = relay.money_changed
         key, block = request_headers(os.urandom(16))
-        return _Opened(session, target, meter, relay, _Handshake(relay.upstream_end, key), block)
+        return _Opened(session, target, meter, rules, relay, _Handshake(relay.upstream_end, key), block)
 
     def _purse(self, session: "_Session", station: Station, money: CallMoney) -> SessionPurse:
         admissions = self._parts.admissions
@@ -263,7 +269,7 @@ class RealtimeCalls:
             failure = provider.classify(sink.status, sink.headers, sink.body)
             failure = with_patience_of(failure, sink.headers)
         if call.quota is not None:
-            call.quota.believe(station, sink.headers, perf_counter())
+            call.quota.believe(station, sink.status, sink.headers, perf_counter())
         tell(station.health, call, failure)
         return failure
 
@@ -291,8 +297,8 @@ class RealtimeCalls:
     async def _hold(self, opened: "_Opened") -> None:
         session, relay, meter = opened.session, opened.relay, opened.meter
         call = session.call
-        self._take_over(opened)
         try:
+            self._take_over(opened)
             upgrade = session.request.upgrade
             assert upgrade is not None, "it was asked for"
             caller = upgrade.accept(self._headers(opened), relay.caller_end)
@@ -305,6 +311,7 @@ class RealtimeCalls:
             self._sum_up(opened, "cancelled")
             raise
         finally:
+            opened.rules.let_go()
             session.ending.act = None
         meter.close()
         self._sum_up(opened, end.how)
@@ -411,6 +418,7 @@ class _Opened:
         session: _Session,
         target: Target[Station],
         meter: Meter,
+        rules: SessionRules,
         relay: Relay,
         sink: "_Handshake",
         block: bytes,
@@ -418,6 +426,7 @@ class _Opened:
         self.session = session
         self.target = target
         self.meter = meter
+        self.rules = rules
         self.relay = relay
         self.sink = sink
         self.block = block

@@ -118,7 +118,8 @@ class SessionRules:
     """Implements `realtime_relay.Rules`. Each response counts as a request, with its tokens.
 
     State: the reservations of responses that were asked for and of those that have begun (None for one that did so
-    where there was no room, which is charged at its end), and what the last one took.
+    where there was no room, which is charged at its end), what the last one took, and what is held ahead for the next:
+    a response cannot wait for its lease, as a call can.
 
     Arguments:
         limits: the quotas that each response is under; None for none.
@@ -153,6 +154,20 @@ class SessionRules:
         self._asked: deque[Reservation | None] = deque()
         self._begun: deque[Reservation | None] = deque()
         self._expected = _FIRST_TOKENS
+        self._ahead: int | None = None
+
+    def hold_ahead(self) -> None:
+        """From now on have room for a response held here, of the size of the last one, until `let_go`."""
+        if self._limits is not None:
+            self.let_go()
+            self._ahead = self._expected
+            self._limits.begin_waiting(self._ahead)
+
+    def let_go(self) -> None:
+        """Hold nothing any more. Harmless to call twice."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and self._limits is not None:
+            self._limits.end_waiting(ahead)
 
     def may_ask(self) -> Failure | None:
         """See `Rules`."""
@@ -216,6 +231,8 @@ class SessionRules:
         """See `Rules`."""
         used = input_tokens + output_tokens
         self._expected = max(_FIRST_TOKENS, used)
+        if self._ahead is not None:
+            self.hold_ahead()
         if self._limits is None or not self._begun:
             return
         reservation = self._begun.popleft()

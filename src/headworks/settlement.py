@@ -100,7 +100,7 @@ class Quota(Protocol):
         """Reserve for one attempt at a target; why it cannot be made, if it cannot."""
         ...
 
-    def believe(self, station: Any, headers: Mapping[bytes, bytes], now_s: float, *, is_refusal: bool = False) -> None:
+    def believe(self, station: Any, status: int, headers: Mapping[bytes, bytes], now_s: float) -> None:
         """Take in what the provider's headers say is left."""
         ...
 

@@ -275,7 +275,7 @@ class StreamRelay:
                 note_unsent(call, plan, steps, failure)
             raise AttemptFailed(failure)
         if call.quota is not None:
-            call.quota.believe(plan.target.station, sink.headers, perf_counter())
+            call.quota.believe(plan.target.station, sink.status, sink.headers, perf_counter())
         head = answer_head(sink.headers, is_plain=steps is not None and not sink.is_error)
         call.upstream_request_id = _text(head.request_id)
         if sink.is_error:

@@ -110,6 +110,7 @@ def _target(target: Target[Station], now_s: float, note: ProbeNote | None) -> Ta
         "" if note is None else PROBES[note.verdict],
         0.0 if note is None else now_s - note.began_s,
         "" if model is None else model.shutdown_on,
+        "" if view.rest_for is None else view.rest_for.value,
     )
 
 

@@ -438,10 +438,8 @@ class UnaryCall:
             if self._pieces is not None:
                 self._body = b"".join(self._pieces)
             limits = self._plan.target.station.limits
-            if limits is not None and self._call.quota is not None:
-                is_refusal = self._status >= 300
-                if is_refusal or limits.listens(now_s):
-                    self._call.quota.believe(self._plan.target.station, self._headers, now_s, is_refusal=is_refusal)
+            if limits is not None and self._call.quota is not None and (self._status >= 300 or limits.listens(now_s)):
+                self._call.quota.believe(self._plan.target.station, self._status, self._headers, now_s)
             head = self._head = answer_head(self._headers, is_plain=self._status < 300)
             if head.request_id:
                 self._call.upstream_request_id = head.request_id[:128].decode("latin-1")

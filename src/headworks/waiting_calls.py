@@ -127,7 +127,7 @@ class WaitingCalls:
         fields = {} if plan.head is None else plan.head.fields
         longest_s = self._planner.longest_s(plan)
         self.weigh(call, plan, grant)
-        return Ask(call, plan.target.station, grant, call.model, longest_s, fields, has_more=_has_more(plan))
+        return Ask(call, plan.target.station, grant, call.model, longest_s, fields, has_more=self._has_more(plan, call))
 
     async def attempt(
         self, call: OpenCall, plan: Plan, reply: Reply, ending: Ending, grant: Grant | None = None
@@ -278,7 +278,14 @@ class WaitingCalls:
             raise journal_full()
         await self.attempt(call, plan, reply, ending)
 
-
-def _has_more(plan: Plan) -> bool:
-    """Whether a call could go on to another target than its first."""
-    return bool(plan.target.pools or plan.target.fallback) and not plan.previous_response_id
+    def _has_more(self, plan: Plan, call: OpenCall) -> bool:
+        """Whether a call that finds no room could be answered otherwise than by its first target: by another one, or by
+        the text that configuration has. A caller may have said that it must not."""
+        target, admission = plan.target, plan.admission
+        may_hop = admission is None or admission.may_hop
+        may_fall_back = admission is None or admission.may_fall_back
+        if may_fall_back and call.requested_model in self._planner.answers:
+            return True
+        if plan.previous_response_id:
+            return False
+        return bool((target.pools and may_hop) or (target.fallback and may_fall_back))

@@ -159,7 +159,7 @@ class WholeRun(Run):
             flight.cancel()
             raise refusal_of(failure)
         if call.quota is not None:
-            call.quota.believe(plan.target.station, sink.headers, perf_counter())
+            call.quota.believe(plan.target.station, sink.status, sink.headers, perf_counter())
         head = answer_head(sink.headers, is_plain=sink.status < 300)
         call.upstream_request_id = head.request_id[:128].decode("latin-1")
         if sink.status >= 300:

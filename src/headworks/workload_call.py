@@ -37,7 +37,7 @@ from headworks.weighing import weigh
 from headworks.workload_answer import WholeRun
 from headworks.workload_dialects import TRANSLATED, in_responses
 from headworks.workload_request import Composed, compose_call
-from headworks.workload_run import Shared, Vault
+from headworks.workload_run import Shared, Vault, has_more
 from headworks.workload_stream import StreamedRun
 
 
@@ -193,7 +193,6 @@ class WorkloadCalls:
             call.work.prefix = fingerprint(asked.fields, self._prefix_keys[work.name])
         if self._admissions.is_needed(grant, work.budget):
             longest_s = admission.due_s(work.contract.latency.total_s, is_streamed=call.is_streamed)
-            has_more = len(work.chain) > 1 or work.deterministic is not None or bool(work.chain[0].pools)
             if self._admissions.limiter.counts_tokens(grant):
                 call.weight = weigh(head.fields, work.chain[0].model, call.request_bytes, is_whole=False)
             ask = Ask(
@@ -203,7 +202,7 @@ class WorkloadCalls:
                 work.name,
                 longest_s,
                 asked.fields,
-                has_more=has_more,
+                has_more=has_more(work, admission, head, home),
                 priority=work.priority,
                 budget=work.budget,
             )

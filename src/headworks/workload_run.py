@@ -10,7 +10,7 @@ import msgspec
 
 from headworks.admission import Admission
 from headworks.answering import JSON, STREAM_HEADERS, UpstreamRefusal, refusal_of
-from headworks.attempts import RULES, Policy, may_hold_more, takes_no_more
+from headworks.attempts import RULES, Policy, goes_on_at_once, may_hold_more, rules_of, takes_no_more
 from headworks.calls import NO_USAGE, Endpoint, Failure, FailureKind, Outcome, Verdict
 from headworks.compiled import CompiledWorkload
 from headworks.composing import LIMIT_NAMES, PromptMessage, append_turns, last_words
@@ -87,11 +87,8 @@ class Run(ABC):
     ) -> None:
         self._shared = shared
         self._call = call
-        may_set = asked.work.contract.caller_may_set
-        # The contract says how its calls are made, but for what it leaves to their callers.
-        self._policy = shared.policy.at_most(admission.retries if "retries" in may_set else None)
-        is_bound = not admission.may_fall_back and "fallback" in may_set
-        work = self._work = _without_fallback(asked.work) if is_bound else asked.work
+        self._policy = shared.policy.at_most(_retries(asked.work, admission))
+        work = self._work = asked.work if _may_fall_back(asked.work, admission) else _without_fallback(asked.work)
         self._head = head
         self._admission = admission
         self._endpoint = admission.route.endpoint
@@ -192,12 +189,19 @@ class Run(ABC):
         if self._next_pool is not None:
             self._note_failed(error)
             return
-        pause_s = self._policy.pause_s(error.failure, plan.target, again, now_s, due_s)
+        pause_s = None
+        if not self._goes_on_at_once(error.failure, plan.target, index, now_s):
+            pause_s = self._policy.pause_s(error.failure, plan.target, again, now_s, due_s)
         if pause_s is None:
             raise error
         self._note_failed(error)
         if pause_s > 0:
             await self._shared.streams.pause(pause_s, self._ending)
+
+    def _goes_on_at_once(self, failure: Failure, target: Target[Station], index: int, now_s: float) -> bool:
+        if not rules_of(failure).onward or self._home or self._goes_on_from_stored:
+            return False
+        return goes_on_at_once(target, self._work.chain[index + 1 :], now_s)
 
     def _other(self, failure: Failure, than: Target[Station], index: int, now_s: float) -> Target[Station] | None:
         """What else serves the same name and was not asked yet, where that may help."""
@@ -439,6 +443,31 @@ class Run(ABC):
 def _providers_of(target: Target[Station]) -> set[str]:
     """The providers of what serves a name, without their pools' names."""
     return {one.provider.partition(":")[0] for one in target.pools or (target,)}
+
+
+def has_more(work: CompiledWorkload, admission: Admission, head: RequestHead, home: str) -> bool:
+    """Whether a call that finds no room at its first target could go on to another one, or to an answer that no model
+    gave.
+
+    Arguments:
+        home: where what it goes on from lies; "" for anywhere.
+    """
+    if home or (admission.route.endpoint is Endpoint.RESPONSES and head.previous_response_id):
+        return False
+    if _may_fall_back(work, admission) and (len(work.chain) > 1 or work.deterministic is not None):
+        return True
+    return bool(work.chain[0].pools) and _retries(work, admission) != 0
+
+
+# The contract says how its calls are made, but for what it leaves to their callers.
+
+
+def _may_fall_back(work: CompiledWorkload, admission: Admission) -> bool:
+    return admission.may_fall_back or "fallback" not in work.contract.caller_may_set
+
+
+def _retries(work: CompiledWorkload, admission: Admission) -> int | None:
+    return admission.retries if "retries" in work.contract.caller_may_set else None
 
 
 def _without_fallback(work: CompiledWorkload) -> CompiledWorkload:

@@ -53,6 +53,17 @@ def parsed(out):
     return {(row["of"], row["kind"]): row for row in map(json.loads, out.splitlines())}
 
 
+def test_a_store_that_is_away_is_named_with_who_says_how_to_mend_it(run, tmp_path):
+    with (tmp_path / "headworks.yaml").open("a") as file:
+        file.write("records: {store: 'postgresql://nobody@127.0.0.1:1/none'}\n")
+    (tmp_path / ".headworks").mkdir()
+    code, out, err = run()
+
+    assert (code, out) == (1, "")
+    assert "headworks doctor" in err
+    assert "127.0.0.1:1/none" in err
+
+
 def test_before_anything_is_recorded_it_says_so(run):
     code, out, err = run()
 

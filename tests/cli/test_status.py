@@ -90,6 +90,7 @@ def test_an_open_breaker_makes_it_fail(run, publish):
 
     assert code == 1
     assert "problem  sim/down: its circuit breaker is open for 12 s" in out
+    assert "-> `headworks doctor` looks further, and says how to mend it" in out
 
 
 def test_a_silent_gateway_makes_it_fail(run, publish):

@@ -1,6 +1,8 @@
 """The machine, judged by figures that the test gives."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,22 @@ def test_too_few_open_files_are_a_warning_with_the_number_to_set(soft, verdict):
     finding = machine.judge_files(2000, soft)
     assert finding.verdict == verdict
     assert ("LimitNOFILE=2000" in finding.way_out) is (verdict == "warning")
+
+
+def test_of_a_gateway_that_runs_its_own_limit_counts_and_not_that_of_who_looks():
+    finding = machine.judge_files(2000, 1_000_000, running=1024)
+    assert finding.verdict == "warning"
+    assert "the limit of the gateway that runs is 1,024" in finding.says
+    assert machine.judge_files(2000, 1024, running=4096).verdict == "ok"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limits of another process are seen on Linux")
+def test_the_limit_of_another_process_is_seen_and_of_none_that_has_ended():
+    with subprocess.Popen(["sh", "-c", "ulimit -S -n 77; echo; exec sleep 60"], stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        assert machine.files_of_process(other.pid) == 77
+        other.kill()
+    assert machine.files_of_process(other.pid) is None
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from headworks.telemetry import Left, Metrics, MetricsShare, Standing, TargetSta
 
 NOW_S = 1000.0
 READY = Standing(is_ready=True)
+KEY_REFUSED = "its provider refuses the key, so put a good one where `api_key` says"
+NO_CREDIT = "its provider says that the project is out of credit, so buy some or raise its limit"
 
 
 def left(worker="worker_1", ago_s=0.5, standing=READY, **gauges):
@@ -57,6 +59,14 @@ def test_one_worker_that_is_silent_or_gone_beside_others_is_named():
     [
         (Standing(), "not every worker takes calls"),
         (Standing(True, targets=(target("open", open_for_s=12.0),)), "openai/m: its circuit breaker is open for 12 s"),
+        (
+            Standing(True, targets=(target("closed", rests_s=118.0, rest_for="upstream_unauthorized"),)),
+            f"openai/m: {KEY_REFUSED}; it is asked again in 118 s",
+        ),
+        (
+            Standing(True, targets=(target("closed", rests_s=60.0, rest_for="upstream_quota_exhausted"),)),
+            f"openai/m: {NO_CREDIT}; it is asked again in 60 s",
+        ),
         (Standing(True, is_away=True), "Valkey does not answer: workers live on their share of each quota, or refuse"),
     ],
 )
@@ -65,7 +75,8 @@ def test_what_is_not_well_is_said(standing, said):
 
 
 def test_a_breaker_that_may_be_probed_and_a_rest_after_a_429_are_no_problems():
-    standing = Standing(True, targets=(target("half_open", open_for_s=90.0), target("closed", rests_s=2.0)))
+    rested = target("closed", rests_s=2.0, rest_for="upstream_rate_limited")
+    standing = Standing(True, targets=(target("half_open", open_for_s=90.0), rested))
 
     assert judge(left(standing=standing)).problems == ()
 

@@ -1,6 +1,7 @@
 """The load: calls at a steady rate or from so many clients, each with what came of it."""
 
 import asyncio
+import itertools
 import json
 import time
 from collections import Counter
@@ -9,6 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import httpx2
 import msgspec
 from e2e_processes import Gateway
+
+_drives = itertools.count()
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -65,7 +68,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         model: as the gateway's configuration names it; `NUMBER` in it stands for the call's.
-        variables: of a workload's prompt; without them it is no workload's call.
+        variables: of a workload's prompt, each followed by which call it is; without them it is no workload's call.
         calls: how many.
         a_second: at a steady rate, whatever becomes of them.
         stream: every so manieth call asks for a stream; 0: none.
@@ -83,17 +86,20 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     variables: dict[str, str] | None = None
 
 
-async def _call(client: httpx2.AsyncClient, address: str, headers: dict[str, str], wish: Wish, number: int) -> Seen:
+async def _call(
+    client: httpx2.AsyncClient, address: str, headers: dict[str, str], wish: Wish, number: int, name: str
+) -> Seen:
     is_stream = bool(wish.stream) and number % wish.stream == 0
     body: dict[str, object] = {
         "model": wish.model.replace("NUMBER", str(number)),
         "stream": is_stream,
         "max_tokens": wish.max_tokens,
-        "messages": [{"role": "user", "content": f"call {number}"}],
+        "messages": [{"role": "user", "content": name}],
     }
     if wish.variables is not None:
         del body["max_tokens"]
-        body |= {"messages": [], "prompt": {"version": "1.0.0", "variables": wish.variables}}
+        variables = {variable: f"{value} {name}" for variable, value in wish.variables.items()}
+        body |= {"messages": [], "prompt": {"version": "1.0.0", "variables": variables}}
     began_s = time.perf_counter()
     call_id = ""
     try:
@@ -142,11 +148,12 @@ async def _driven(gateways: Sequence[Gateway], wish: Wish, acts: Sequence[tuple[
     async with httpx2.AsyncClient(limits=limits) as client:
         doing = [asyncio.create_task(act(after_s, do)) for after_s, do in acts]
         began_s = time.perf_counter()
+        drive = next(_drives)
         calls: list[Awaitable[Seen]] = []
         for number in range(wish.calls):
             await asyncio.sleep(max(0.0, began_s + number / wish.a_second - time.perf_counter()))
             address, headers = ways[number % len(ways)]
-            calls.append(asyncio.create_task(_call(client, address, headers, wish, number)))
+            calls.append(asyncio.create_task(_call(client, address, headers, wish, number, f"call {drive}-{number}")))
         seen = await asyncio.gather(*calls)
         await asyncio.gather(*doing)
     return Load(tuple(seen))

@@ -263,7 +263,7 @@ BARS = (
     Bar(hanging, within_s=2.0, targets=SECOND, unseen_s=1.4),
     Bar(malformed, within_s=2.0),
     # The 10 s without the fault are in the window of the budget, too; who is out of retries goes on to the second.
-    Bar(flapping, within_s=2.0, unseen_s=1.0, is_quick=False),
+    Bar(flapping, within_s=2.0, unseen_s=0.2, is_quick=False),
     Bar(brown_out),
     Bar(storm),
     Bar(workload_outage, within_s=2.0, unseen_s=1.4, is_quick=False),

@@ -189,8 +189,9 @@ def control_plane_killed(stage: Stage, size: Size) -> Result:
 
 
 def tokens(stage: Stage, size: Size) -> Result:
-    """A limit of tokens, which are estimated before a call and known after it; each answer is as long as it may be."""
-    tpm, tokens_a_call = 6000, 20
+    """A limit of tokens, which are estimated before a call and known after it; each answer is as long as it may be: 16
+    tokens, after 6 of the request."""
+    tpm, tokens_a_call = 6000, 22
     provider = stage.provider("first", models={"gpt-6-luna": {"tier": "nano", "limits": {"tpm": tpm}}})
     configured = provider.configured(more=f"api_key: 'file:key', limits: {{tokens_per_minute: {tpm}}}")
     gateway = stage.gateway([configured], ["fast: first/gpt-6-luna"])

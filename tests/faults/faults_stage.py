@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any, Self
 import httpx2
 import msgspec
 from e2e_processes import Gateway, Process
+from faults_upstreams import Upstream
 
 from headworks.config import load, store_url
 from headworks.records import Record, Selection, drain_once, open_store
@@ -50,6 +52,11 @@ class Provider:
         found: list[dict[str, Any]] = answer.json()["requests"]
         return [one for one in found if one["path"].startswith("/v1/")]
 
+    def asked(self) -> list[str]:
+        """Which call each request was of, in order; without what the load did not ask."""
+        names = [name_of_call(one["body"]) for one in self.requests()]
+        return [name for name in names if name]
+
     def drain(self, model: str) -> None:
         """Use up what this model's limit has room for."""
         body = {"model": model, "messages": [{"role": "user", "content": "x"}], "max_tokens": 1}
@@ -61,6 +68,12 @@ class Provider:
     def configured(self, name: str = "", more: str = "") -> str:
         """Its line of the configuration."""
         return PROVIDER.format(name=name or self.name, address=self.address, more=more or "api_key: 'file:key'")
+
+
+def name_of_call(body: object) -> str:
+    """Which call of the load a request upstream is of: `Wish` has its name in each."""
+    found = re.search(r"call \d+-\d+", json.dumps(body))
+    return "" if found is None else found[0]
 
 
 class Ledger(msgspec.Struct, frozen=True):
@@ -121,6 +134,11 @@ class Stage:
         """Something with a `kill`, which is called at the end."""
         self._others.append(other)
         return other
+
+    @property
+    def upstreams(self) -> list[Upstream]:
+        """What plays a provider without being one."""
+        return [one for one in self._others if isinstance(one, Upstream)]
 
     def provider(self, name: str, **plan: Any) -> Provider:
         made = Provider(self.folder / f"provider-{name}", name, **plan)

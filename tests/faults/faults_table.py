@@ -13,7 +13,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "e2e")]
 
-import faults_clock  # noqa: E402  (their folder is on the path from here on)
+import faults_budgets  # noqa: E402  (their folder is on the path from here on)
+import faults_clock  # noqa: E402
 import faults_network  # noqa: E402
 import faults_providers  # noqa: E402
 import faults_sharing  # noqa: E402
@@ -24,7 +25,17 @@ from faults_stage import Stage  # noqa: E402
 
 PAGE = HERE.parents[1] / "docs" / "explanation" / "reliability.md"
 BEGIN, END = "<!-- results of make faults: begin -->", "<!-- results of make faults: end -->"
-HEAD = ("fault", "calls", "answered", "by", "added p50 / p99 (ms)", "attempts a call", "over the limit", "remarks")
+HEAD = (
+    "fault",
+    "calls",
+    "answered",
+    "by",
+    "added p50 / p99 (ms)",
+    "attempts a call",
+    "at one upstream",
+    "over the limit",
+    "remarks",
+)
 
 PLAYS: tuple[tuple[Bar, Size], ...] = (
     *((bar, LONG) for bar in faults_providers.BARS),
@@ -33,6 +44,7 @@ PLAYS: tuple[tuple[Bar, Size], ...] = (
     *((bar, LONG) for bar in faults_network.BARS),
     *((bar, LONG_SHARED) for bar in faults_sharing.BARS),
     *((bar, LONG) for bar in faults_store.BARS),
+    *((bar, LONG_SHARED) for bar in faults_budgets.BARS),
     *((bar, LONG_SHARED) for bar in faults_clock.SHARED_BARS),
     *((bar, LONG) for bar in faults_clock.BARS),
 )
@@ -55,6 +67,7 @@ def row(result: Result) -> list[str]:
         whom,
         "" if p50 is None or p99 is None else f"{p50:.0f} / {p99:.0f}",
         f"{result.attempts_a_call:.2f}",
+        f"{result.most_at_one:.2f}",
         "" if result.excess is None else str(result.excess),
         "; ".join(part for part in (result.remark, f"not answered: {whys}" if whys else "", lost) if part),
     ]

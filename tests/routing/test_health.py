@@ -11,15 +11,14 @@ from headworks.calls import FailureKind
 from headworks.routing.health import (
     COUNTED,
     FAILURES_IN_A_ROW,
+    FAILURES_OF_BUSY,
     FIRST_OPEN_S,
     LEAST_CALLS,
     MOST_OPEN_S,
-    RETRIES_IN_WINDOW,
-    RETRY_RATIO,
-    WINDOW_S,
     BreakerState,
     Health,
 )
+from headworks.routing.retrying import LATEST_FAILURES, RETRIES_IN_WINDOW, RETRY_RATIO, WINDOW_S
 
 
 def healthy(**options):
@@ -80,6 +79,18 @@ def test_half_of_many_calls_failing_opens_it_and_less_does_not():
             (fail if number % 2 else pass_)(health, 1.0)
             fail(health, 1.0)
     assert not health.may_pass(1.0)
+
+
+def test_a_busy_target_of_which_a_third_fails_is_asked_on_and_one_that_is_down_is_not():
+    health, random = healthy(), Random(3)
+    now_s = played(health, 0.0, every_s=0.02)
+    for _ in range(3000):
+        now_s += 0.02
+        (fail if random.random() < 1 / 3 else pass_)(health, now_s)
+        assert health.may_pass(now_s)
+    for _ in range(FAILURES_OF_BUSY):
+        fail(health, now_s)
+    assert not health.may_pass(now_s)
 
 
 def test_slow_answers_count_as_failures():
@@ -358,6 +369,14 @@ def test_it_says_since_when_it_is_open_however_many_probes_failed():
     assert healthy().view(20.0).open_for_s == 0.0
 
 
+def test_it_says_what_it_rests_for():
+    health = healthy()
+    fail(health, 0.0, FailureKind.UNAUTHORIZED)
+
+    assert health.view(1.0).rest_for is FailureKind.UNAUTHORIZED
+    assert health.view(1000.0).rest_for is None
+
+
 def test_it_says_how_much_of_the_retry_budget_is_used():
     health = healthy()
     assert health.view(0.0).budget_used == 0.0
@@ -365,6 +384,68 @@ def test_it_says_how_much_of_the_retry_budget_is_used():
         pass
 
     assert health.view(0.0).budget_used == 1.0
+
+
+# -- failing often ------------------------------------------------------------------------------------------------
+
+
+def played(health, share, *, calls=1000, every_s=0.01, since_s=0.0, seed=1):
+    """So many attempts, of which this share fails at random."""
+    random, now_s = Random(seed), since_s
+    for _ in range(calls):
+        now_s += every_s
+        (fail if random.random() < share else pass_)(health, now_s)
+    return now_s
+
+
+@pytest.mark.parametrize(("share", "often"), [(0.02, False), (0.08, False), (0.3, True), (0.45, True)])
+def test_a_target_fails_often_where_to_ask_it_again_takes_more_than_a_fifth(share, often):
+    health = healthy()
+    now_s = played(health, share)
+    assert health.fails_often(now_s) is often
+
+
+def test_that_it_fails_often_is_known_within_seconds_however_well_it_was():
+    health = healthy()
+    now_s = played(health, 0.0)
+    assert not health.fails_often(now_s)
+    now_s = played(health, 0.3, calls=100, since_s=now_s)
+    assert health.fails_often(now_s)
+
+
+def test_that_it_failed_often_is_forgotten_when_it_is_well_again_and_when_it_was_not_asked():
+    health = healthy()
+    now_s = played(health, 0.3)
+    assert not health.fails_often(now_s + 2 * WINDOW_S)
+    assert not health.fails_often(played(health, 0.0, calls=200, since_s=now_s))
+
+
+@given(seed=st.integers(0, 1000), share=st.floats(0, 1))
+@settings(max_examples=30)
+def test_with_another_that_is_well_attempts_are_hardly_more_than_calls_and_first_failures(seed, share):
+    """Below a sixth, to ask again takes a fifth at most; from there on each call that fails makes one further attempt,
+    but for the few that show it, and those of a share that is not far above a sixth."""
+    random, health = Random(seed), healthy()
+    calls, attempts, firsts, now_s = 2000, 0, 0, 0.0
+    for _ in range(calls):
+        now_s += 0.01
+        if not health.may_pass(now_s):
+            attempts += 1  # by the other
+            continue
+        is_first = True
+        while True:
+            attempts += 1
+            if random.random() >= share:
+                pass_(health, now_s)
+                break
+            fail(health, now_s, FailureKind.INVALID)
+            firsts += is_first
+            is_first = False
+            if health.fails_often(now_s) or not health.may_pass(now_s) or not health.take_retry(now_s):
+                attempts += 1  # by the other
+                break
+    few = LATEST_FAILURES + RETRIES_IN_WINDOW
+    assert attempts <= calls + max(RETRY_RATIO * calls, 1.1 * firsts) + few
 
 
 # -- what is known of how quick it is ------------------------------------------------------------------------

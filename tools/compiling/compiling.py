@@ -38,6 +38,7 @@ MODULES = (
     "planning.py",
     "records/journal.py",
     "routing/health.py",
+    "routing/retrying.py",
     "server/connection.py",
     "server/known_head.py",
     "server/reply.py",

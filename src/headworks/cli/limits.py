@@ -53,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
     """Show it; returns the exit code."""
     from headworks.admin.limits import limit_rows
     from headworks.config import load, store_url
+    from headworks.errors import StorageError
     from headworks.records import may_have_records
 
     project = load(options.config)
@@ -60,7 +61,11 @@ def run(options: argparse.Namespace) -> int:
     if not may_have_records(project.storage, url):
         note(f"nothing is recorded yet: there is no {project.storage}", "limits")
         return 0
-    found = limit_rows(desk_of(project, "limits"), days=options.days)
+    try:
+        found = limit_rows(desk_of(project, "limits"), days=options.days)
+    except StorageError:
+        note("what was used is in the store, which cannot be read; `headworks doctor` says how to mend it", "limits")
+        raise
     shown = found if options.all else [row for row in found if _is_worth_a_line(row)]
     _print(shown, is_json=options.json)
     is_near = options.within is not None and any(row.headroom.is_hit_within(options.within) for row in found)

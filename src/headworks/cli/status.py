@@ -8,10 +8,10 @@ journals is not in the store yet, and how sinks of records stand. Opens no conne
 What is used of a quota is what the workers of this machine have spent in its window since they started; headroom is the
 limit less that. Of several workers a target's worst breaker is shown.
 
-Exit code 0: all is well. 1: no gateway runs or it says nothing any more, a worker is gone, not ready, or refuses
-calls because it has too much to do, a breaker is open, a provider's key cannot be looked at or its newest one is
-refused, who keeps the books of quotas does not answer, a sink fails, or the journals are not drained. So it can be
-used as a probe.
+Exit code 0: all is well. 1: no gateway runs or it says nothing any more, a worker is gone, not ready, or refuses calls
+because it has too much to do, a breaker is open, a provider refuses a key or says that its project is out of credit, a
+provider's key cannot be looked at or its newest one is refused, who keeps the books of quotas does not answer, a sink
+fails, or the journals are not drained. So it can be used as a probe.
 """
 
 import argparse
@@ -123,6 +123,7 @@ def _lines(found: "Running", *, shows_all: bool, coloured: bool) -> list[str]:
     if found.problems:
         mark = f"\x1b[{RED}mproblem\x1b[0m" if coloured else "problem"
         lines += ["", *(f"{mark}  {plain(problem)}" for problem in found.problems)]
+        lines.append("-> `headworks doctor` looks further, and says how to mend it")
     return lines
 
 

@@ -170,11 +170,12 @@ async def reach(origin: Origin, *, now_s: float, way_out: str = "") -> list[Find
     return findings
 
 
-def clock_finding(heard: Heard, whose: str, *, now_s: float) -> Finding | None:
+def clock_finding(heard: Heard, whose: str, *, now_s: float, is_ours: bool = False) -> Finding | None:
     """How this machine's clock stands to the one that an answer's `Date` is of; None if it has none.
 
     Arguments:
         now_s: the time at which the answer had come, in seconds since the Unix epoch.
+        is_ours: the other clock may be the wrong one as well as this one; else it is taken for right.
     """
     try:
         date = parsedate_to_datetime(heard.header("date"))
@@ -188,7 +189,8 @@ def clock_finding(heard: Heard, whose: str, *, now_s: float) -> Finding | None:
     if abs(skew_s) <= slack_s:
         return ok("clock", f"this machine's clock agrees with that of {whose}", skew_s=skew_s)
     verdict = problem if abs(skew_s) > _SKEW_MOST_S else warning
-    return verdict("clock", says, "have the clock set by NTP here: `timedatectl set-ntp true`", skew_s=skew_s)
+    where = "clocks set by NTP, here and there" if is_ours else "clock set by NTP here"
+    return verdict("clock", says, f"have the {where}: `timedatectl set-ntp true`", skew_s=skew_s)
 
 
 def failure_words(failure: Failure) -> str:

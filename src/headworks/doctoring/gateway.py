@@ -72,7 +72,7 @@ class _Look:
             heard = await asker.ask(get(target, _MODELS_PATH, *authorization(self._situation)))
             if heard.failure is not None:
                 return [*findings, problem("answers", failure_words(heard.failure), self._not_running)]
-            clock = clock_finding(heard, "the gateway", now_s=now())
+            clock = clock_finding(heard, "the gateway", now_s=now(), is_ours=True)
             if clock is not None:
                 findings.append(clock)
             answered = self._answers(heard)

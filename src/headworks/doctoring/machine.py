@@ -10,6 +10,7 @@ from pathlib import Path
 
 from headworks.config import Project
 from headworks.doctoring.findings import Check, Finding, in_thread, ok, problem, warning
+from headworks.doctoring.running import find_running
 from headworks.doctoring.situation import Situation, existing
 from headworks.records import JOURNAL_FOLDER
 
@@ -25,15 +26,16 @@ def checks(situation: Situation) -> list[Check]:
     project = situation.project
     if project is None:
         return []
-    return [Check("machine", in_thread(lambda: look(project)))]
+    return [Check("machine", in_thread(lambda: look(project, now_s=situation.now())))]
 
 
-def look(project: Project) -> list[Finding]:
-    """All of it, for what this project needs."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+def look(project: Project, *, now_s: float) -> list[Finding]:
+    """All of it, for what this project needs. `now_s`: Unix seconds."""
+    running = find_running(project, now_s=now_s)
+    soft = None if running is None else files_of_process(running.pid)
     journal = project.storage / JOURNAL_FOLDER
     return [
-        judge_files(files_needed(project), soft),
+        judge_files(files_needed(project), files_of_process(0), running=soft),
         judge_disk(
             free_bytes=shutil.disk_usage(existing(project.storage)).free,
             used_bytes=_size(journal),
@@ -61,12 +63,31 @@ def files_needed(project: Project) -> int:
     return config.server.connections + upstream + _OTHER_FILES
 
 
-def judge_files(needed: int, soft: int) -> Finding:
-    """The limit of open files, `soft` of this very process: a service may have one of its own."""
+def files_of_process(pid: int) -> int | None:
+    """The limit of open files of a process, 0 for this one; None where it cannot be seen."""
+    if pid == 0:
+        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if sys.platform != "linux":
+        return None
+    try:
+        return resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
+    except OSError:  # it has ended, or is somebody else's
+        return None
+
+
+def judge_files(needed: int, here: int | None, *, running: int | None = None) -> Finding:
+    """The limit of open files.
+
+    Arguments:
+        here: that of this process; a service may have another.
+        running: that of the gateway that runs, where it is seen: it is the one that counts.
+    """
+    soft, whose = (here, "here") if running is None else (running, "of the gateway that runs")
+    assert soft is not None, "a process knows its own"
     figures: dict[str, float] = {"needed": needed, "limit": soft}
     if soft in (resource.RLIM_INFINITY, -1) or soft >= needed:
-        return ok("open files", f"a worker may need {needed:,}, and the limit allows them", **figures)
-    says = f"a worker may need {needed:,} (`server.connections` and the pools), and the limit here is {soft:,}"
+        return ok("open files", f"a worker may need {needed:,}, and the limit {whose} allows them", **figures)
+    says = f"a worker may need {needed:,} (`server.connections` and the pools), and the limit {whose} is {soft:,}"
     way_out = f"`ulimit -n {needed}` before the start, `LimitNOFILE={needed}` in systemd, or lower `server.connections`"
     return warning("open files", says, way_out, **figures)
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from headworks.calls import PRIORITIES
+from headworks.calls import PRIORITIES, FailureKind
 from headworks.config import Project, store_url
 from headworks.doctoring.store import Backlog, backlog_of, judge_backlog
 from headworks.records import JOURNAL_FOLDER, has_store
@@ -19,6 +19,13 @@ from headworks.telemetry import RUN_FOLDER, Left, Standing, read_left, together
 
 STALE_S = 5.0
 """Workers publish once a second: one that has not for so long hangs, or was killed with its supervisor."""
+
+
+_REFUSED = {
+    FailureKind.UNAUTHORIZED.value: "its provider refuses the key, so put a good one where `api_key` says",
+    FailureKind.QUOTA.value: "its provider says that the project is out of credit, so buy some or raise its limit",
+}
+"""What a target rests for that only a person mends. A rate limit passes."""
 
 
 class SinkSeen(msgspec.Struct, frozen=True):
@@ -190,6 +197,11 @@ def _problems(
         f"{target.target}: its circuit breaker is open for {target.open_for_s:,.0f} s"
         for target in standing.targets
         if target.breaker == "open"
+    ]
+    problems += [
+        f"{target.target}: {_REFUSED[target.rest_for]}; it is asked again in {target.rests_s:,.0f} s"
+        for target in standing.targets
+        if target.rest_for in _REFUSED
     ]
     if standing.sheds_from < PRIORITIES:
         problems.append(f"a worker has too much to do: it refuses calls of priority {_priorities_from(standing)}")

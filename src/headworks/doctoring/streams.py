@@ -17,7 +17,7 @@ from headworks._version import __version__
 from headworks.calls import FailureKind
 from headworks.doctoring.asking import Heard, asking, failure_words, is_unreachable
 from headworks.doctoring.findings import Check, Finding, ok, problem, skipped, warning
-from headworks.doctoring.gateway import KEY_HINT, authorization, get, in_front
+from headworks.doctoring.gateway import KEY_HINT, authorization, get, in_front, is_headworks
 from headworks.doctoring.situation import Situation, Target
 from headworks.exchange import Timeouts, UpstreamRequest
 from headworks.pulse import BEAT, PACE_S, PATH, Pulse
@@ -263,6 +263,8 @@ def _unheard(heard: Heard, situation: Situation) -> Finding | None:
     failure = heard.failure
     if heard.status == 0 and is_unreachable(failure):
         return skipped("unbuffered", "the gateway was not reached")
+    if heard.status in (502, 503, 504) and not is_headworks(heard):
+        return skipped("unbuffered", "the gateway behind the proxy was not reached")
     if heard.status in (401, 403):
         if situation.key is None:
             return skipped("unbuffered", "whether streams pass unbuffered is seen only with a key", KEY_HINT)

@@ -33,7 +33,7 @@ class QuotaMeter:
         balance: units that may still be spent until `expires_s`; below zero after a call that cost more than all.
         expires_s: when what is held must not be spent any more.
         needed: the most units that were asked for and not there since the authority was asked last.
-        waiting: units that waiting calls want together.
+        waiting: units that waiting calls, and the next responses of sessions, want together.
         remaining: what the provider said is left, the least since the authority was asked last.
         is_kept: whether the keeper renews it; False while nobody uses it.
         is_on_share: whether it lives on this worker's share because the authority is away.

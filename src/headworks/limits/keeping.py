@@ -34,19 +34,28 @@ _SPARE = 1 / 32
 """Of what a quota refills in the horizon, what a worker that uses it holds at least: where a quota is far from used up,
 nobody waits for a lease because more calls came than lately."""
 
+_LARGE_S = 1.0
+"""A call that takes more than a quota refills in so long is large for it."""
+
+_LACKED_S = 0.4
+"""What was lacked is held for so long, though nobody waits for it here: a call that comes to a target in place of
+another pauses for as long (`attempts.MOMENT_S` and `SPREAD_S`) before it looks again."""
+
 _SMOOTHING_S = 1.0
 """Time constant in which the smoothed rate of use falls; it rises with the next ask."""
 
 
 class _Use:
-    """How one quota is used here. `rate`: units a second, smoothed; `chunk`: the largest single want lately."""
+    """How one quota is used here. `rate`: units a second, smoothed; `chunk`: the largest single want lately;
+    `lacked_at`: when something was wanted and not there, until something is spent."""
 
-    __slots__ = ("chunk", "meter", "rate", "told_at", "used_at")
+    __slots__ = ("chunk", "lacked_at", "meter", "rate", "told_at", "used_at")
 
     def __init__(self, meter: QuotaMeter, now_s: float) -> None:
         self.meter = meter
         self.rate = 0.0
         self.chunk = 0.0
+        self.lacked_at = -math.inf
         self.told_at = now_s
         self.used_at = now_s
 
@@ -157,21 +166,34 @@ class LeaseKeeper:
 
     def _want(self, use: _Use, now_s: float) -> int:
         """What to hold: what is used in the horizon at the smoothed rate, at least one call of the size of late or a
-        small part of what the quota refills within the horizon, and of that what waiting calls want."""
+        small part of what the quota refills within the horizon, and of that what waiting calls want.
+
+        At a rate of use, no more is held than the quota refills in the horizon, or it would lie idle here while another
+        worker lacks it. Of a small quota, where a call is more than refills in a second, nothing is held but for calls
+        that are there: each waits for its lease.
+        """
         meter = use.meter
         spent = max(0, meter.unreported)
         if spent or meter.needed or meter.waiting:
             use.used_at = now_s
+        if meter.needed:
+            use.lacked_at = now_s
+        elif spent:
+            use.lacked_at = -math.inf
         elapsed = max(now_s - use.told_at, SOON_S)
         use.told_at = now_s
         rate = spent / elapsed
         use.rate += (rate - use.rate) * (0.5 if rate > use.rate else -math.expm1(-elapsed / _SMOOTHING_S))
         use.chunk = max(float(meter.needed), use.chunk * math.exp(-elapsed / IDLE_S))
         quota = meter.quota
-        refill = quota.amount / quota.window_s * self._horizon_s
+        refill_a_second = quota.amount / quota.window_s
+        refill = refill_a_second * self._horizon_s
         if now_s - use.used_at >= IDLE_S:
             return 0
-        ahead = use.rate * self._horizon_s + min(float(meter.waiting), refill)
+        ahead = min(use.rate * self._horizon_s, refill) + min(float(meter.waiting), refill)
+        is_wanted = meter.waiting or now_s - use.lacked_at < _LACKED_S
+        if use.chunk > refill_a_second * _LARGE_S and not is_wanted:
+            return math.floor(ahead)
         return min(quota.amount, math.ceil(max(ahead, use.chunk, meter.needed, math.floor(refill * _SPARE))))
 
     def _let_go(self, now_s: float) -> None:

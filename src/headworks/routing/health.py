@@ -1,21 +1,16 @@
 """What is learnt of a target, and what holds attempts at it back: circuit breaker, rest, retry budget, load. Pure.
 
 A good attempt costs two calls of a few additions here. Counts are kept over a sliding window in the usual
-approximation: the present window, and the share of the one before it that is still within reach. The times of further
-attempts are kept, each until it is out of the window: of what is spent an approximation would let more through, up to
-twice as many in a window that begins in the middle of one of ours.
+approximation: the present window, and the share of the one before it that is still within reach.
 """
 
 import math
-from collections import deque
 from collections.abc import Callable
 
 from headworks.calls import FailureKind
 from headworks.routing.crowding import Crowding
-from headworks.routing.health_view import RETRIES_IN_WINDOW, RETRY_RATIO, BreakerState, HealthView
-
-WINDOW_S = 20.0
-"""The window in which calls and failures are counted."""
+from headworks.routing.health_view import BreakerState, HealthView
+from headworks.routing.retrying import RETRY_RATIO, WINDOW_S, LatestFailures, RetryBudget
 
 LEAST_CALLS = 10
 """With fewer calls in the window their share of failures says little."""
@@ -25,6 +20,11 @@ FAILURE_SHARE = 0.5
 
 FAILURES_IN_A_ROW = 5
 """It opens, too, after so many failures with nothing good between them: a target with little traffic must not wait."""
+
+BUSY_CALLS = 100
+FAILURES_OF_BUSY = 10
+"""With so many calls in the window it takes so many in a row: where it is down they come within a moment, while five in
+a row come by chance every few seconds where a third of its answers fail, and two thirds are better than none."""
 
 FIRST_OPEN_S = 5.0
 MOST_OPEN_S = 60.0
@@ -120,6 +120,7 @@ class Health:
         "_good_probes",
         "_heard_s",
         "_is_open",
+        "_latest",
         "_looks_at_s",
         "_low_before_s",
         "_low_s",
@@ -132,8 +133,9 @@ class Health:
         "_rest_kind",
         "_rest_until_s",
         "_retries",
-        "_retry_times",
+        "_retry_budget",
         "_row",
+        "_seen",
         "_slow_s",
         "_uniform",
         "_untimely",
@@ -158,6 +160,8 @@ class Health:
         self._slow_s = slow_s
         self._calls = self._failures = self._retries = 0
         self._before = (0, 0, 0)
+        self._seen = 0  # attempts before those in `_calls`
+        self._latest = LatestFailures()
         self._bad = self._bad_before = 0  # attempts that gave no answer that a model has made
         self._low_s = math.inf  # since the last look
         self._window_low_s = self._low_before_s = math.inf
@@ -165,7 +169,7 @@ class Health:
         self._untimely = 0
         self._looks_at_s = 0.0
         self._crowding = Crowding()
-        self._retry_times: deque[float] = deque()  # no more than the budget
+        self._retry_budget = RetryBudget()
         self._ends_s = 0.0
         self._row = 0
         self._is_open = False
@@ -252,6 +256,7 @@ class Health:
             self._look(now_s)
         self._calls += 1
         self._bad += 1
+        self._latest.note(self._seen + self._calls, now_s)
         if kind in (FailureKind.RATE_LIMITED, FailureKind.QUOTA):
             rest_s = RATE_LIMIT_REST_S if retry_after_s is None else retry_after_s
             self._rest(kind, now_s + min(rest_s, MOST_REST_S))
@@ -323,11 +328,9 @@ class Health:
         if now_s >= self._ends_s:
             self._turn(now_s)
         calls, _, retries = self._sums(now_s)
-        firsts = max(0.0, calls - retries)  # both are counted as calls
-        if self._taken(now_s) + 1 > RETRIES_IN_WINDOW + RETRY_RATIO * firsts:
+        if not self._retry_budget.take(now_s, max(0.0, calls - retries)):  # both are counted as calls
             return False
         self._retries += 1
-        self._retry_times.append(now_s)
         return True
 
     def take_hop(self, now_s: float) -> bool:
@@ -337,6 +340,10 @@ class Health:
         if calls < LEAST_CALLS or failures < UNWELL_SHARE * calls:
             return True
         return self.take_retry(now_s)
+
+    def fails_often(self, now_s: float) -> bool:
+        """Whether it fails so often of late that another one should be asked instead of it again."""
+        return self._latest.are_often(self._seen + self._calls, now_s)
 
     def why_not(self, now_s: float) -> FailureKind:
         """What keeps attempts back, where `may_pass` says no."""
@@ -364,11 +371,12 @@ class Health:
             self.pending,
             calls,
             failures,
-            self._taken(now_s),
+            self._retry_budget.taken(now_s),
             self.took_s,
             max(0.0, self._opens_at_s - now_s) if self._is_open else 0.0,
             max(0.0, self._rest_until_s - now_s),
             now_s - self._opened_s if self._is_open else 0.0,
+            self._rest_kind if now_s < self._rest_until_s else None,
         )
 
     # -- inside ---------------------------------------------------------------------------------------------------
@@ -386,7 +394,8 @@ class Health:
                 self._open(now_s)
             return
         calls, failures, _ = self._sums(now_s)
-        if self._row >= FAILURES_IN_A_ROW or (calls >= LEAST_CALLS and failures >= FAILURE_SHARE * calls):
+        row = FAILURES_IN_A_ROW if calls < BUSY_CALLS else FAILURES_OF_BUSY
+        if self._row >= row or (calls >= LEAST_CALLS and failures >= FAILURE_SHARE * calls):
             self._open(now_s)
 
     def _open(self, now_s: float) -> None:
@@ -403,6 +412,8 @@ class Health:
         self._may_hurry = True
         self._open_s = FIRST_OPEN_S
         self._row = 0
+        self._latest.clear()
+        self._seen += self._calls
         self._calls = self._failures = self._bad = self._bad_before = 0  # what opened it must not open it again
         self._before = (0, 0, self._before[2])
 
@@ -434,15 +445,9 @@ class Health:
         self._bad_before, self._bad = (self._bad if is_next else 0), 0
         self._low_before_s, self._window_low_s = (self._window_low_s if is_next else math.inf), math.inf
         self._before = (self._calls, self._failures, self._retries) if is_next else (0, 0, 0)
+        self._seen += self._calls
         self._calls = self._failures = self._retries = 0
         self._ends_s = self._ends_s + WINDOW_S if is_next else now_s + WINDOW_S
-
-    def _taken(self, now_s: float) -> int:
-        """Further attempts in the window that ends now."""
-        times = self._retry_times
-        while times and times[0] <= now_s - WINDOW_S:
-            times.popleft()
-        return len(times)
 
     def _sums(self, now_s: float) -> tuple[float, float, float]:
         """Calls, failures and further attempts in the window that ends now."""

@@ -1,13 +1,11 @@
-"""What there is to see of a target's health, and by which measure."""
+"""What there is to see of a target's health."""
 
 import enum
 
 import msgspec
 
-RETRY_RATIO = 0.2
-RETRIES_IN_WINDOW = 10
-"""Further attempts that may be made in the window: a fifth of its calls and a few more (Google SRE, "Handling
-Overload": a client's retries stay below a tenth; Finagle's budget has a fifth and ten a second)."""
+from headworks.calls import FailureKind
+from headworks.routing.retrying import RETRIES_IN_WINDOW, RETRY_RATIO
 
 
 class BreakerState(enum.StrEnum):
@@ -27,6 +25,7 @@ class HealthView(msgspec.Struct, frozen=True):
         took_s: the smoothed time to the head of an answer.
         opens_in_s: until a probe may be made; 0 where nothing keeps attempts back.
         rests_s: until a rate limit or a refused key is over.
+        rest_for: what it rests for; None where it does not.
         open_for_s: since the breaker opened, the probes that failed since then included; 0 where it is closed.
     """
 
@@ -39,6 +38,7 @@ class HealthView(msgspec.Struct, frozen=True):
     opens_in_s: float
     rests_s: float
     open_for_s: float = 0.0
+    rest_for: FailureKind | None = None
 
     @property
     def budget_used(self) -> float:

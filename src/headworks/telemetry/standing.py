@@ -45,6 +45,7 @@ class TargetStanding(msgspec.Struct, frozen=True):
         probe: what the last active probe of its pool has found; empty before the first, and where there are none.
         probed_ago_s: since then.
         shutdown_on: the ISO day (UTC) from which its provider serves the model no more; "" where none is known.
+        rest_for: the kind of the failure that it rests for (`calls.FailureKind`); "" where it does not.
     """
 
     target: str
@@ -60,6 +61,7 @@ class TargetStanding(msgspec.Struct, frozen=True):
     probe: Probe = ""
     probed_ago_s: float = 0.0
     shutdown_on: str = ""
+    rest_for: str = ""
 
 
 class QuotaStanding(msgspec.Struct, frozen=True):
@@ -166,13 +168,14 @@ def _target(seen: Sequence[TargetStanding]) -> TargetStanding:
         else max((one.took_s for one in timed), default=0.0)
     )
     worst = max(seen, key=lambda one: (BREAKERS.index(one.breaker), one.open_for_s))
+    longest = max(seen, key=lambda one: one.rests_s)
     probed = min((one for one in seen if one.probe), key=lambda one: one.probed_ago_s, default=worst)
     return TargetStanding(
         worst.target,
         worst.breaker,
         worst.open_for_s,
         worst.opens_in_s,
-        max(one.rests_s for one in seen),
+        longest.rests_s,
         sum(one.pending for one in seen),
         took_s,
         calls,
@@ -181,6 +184,7 @@ def _target(seen: Sequence[TargetStanding]) -> TargetStanding:
         probed.probe,
         probed.probed_ago_s,
         worst.shutdown_on,
+        longest.rest_for,
     )
 
 
