@@ -90,7 +90,7 @@ def test_ctrl_c_ends_a_command_with_130_and_no_traceback(folder, silent, words, 
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert called.wait(60), process.communicate(timeout=1)
     process.send_signal(signal.SIGINT)
-    if words[0] in ("eval", "migrate"):  # which first let finish what is under way
+    if words[0] in ("eval", "migrate", "select"):  # which first let finish what is under way
         assert "finishing what is under way; Ctrl-C again ends at once" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)

@@ -164,7 +164,6 @@ def test_a_judge_says_which_answers_are_better_in_both_orders_and_decides_nothin
 def test_without_a_judge_none_prefers(desk):
     code, _, err = desk.run("compare", NAME, "--arm", "nano", "--arm", "mini", "--prefer")
     assert (code, f"`{NAME}` has no judge that could prefer an answer" in err) == (1, True)
-    assert "--prefer belongs to `compare`" in desk.run("eval", NAME, "--prefer")[2]
 
 
 def test_compare_is_a_command_of_its_own(desk):

@@ -91,7 +91,7 @@ def test_two_times_are_compared_by_their_outcomes(compare):
 
 def test_times_belong_to_live_calls(compare):
     code, _, err = compare("--arm", "until=1d", "--arm", "since=1d", "--outcome", "", v1_0_0=(1, 2))
-    assert (code, "`since` and `until` are of live calls" in err) == (1, True)
+    assert (code, "`since` and `until` are of live calls" in err) == (2, True)
 
 
 def test_programs_get_everything(compare):
