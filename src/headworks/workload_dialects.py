@@ -21,6 +21,7 @@ from headworks.dialects.responses_answers import decode_responses_answer
 from headworks.dialects.responses_requests import encode_responses_request
 from headworks.dialects.responses_streams import ResponsesDecoder
 from headworks.dialects.whole import marked
+from headworks.dialects.wishes import Wishes, beside
 from headworks.endpoints import Route
 from headworks.errors import Refusal
 from headworks.exchange import Reply
@@ -43,9 +44,9 @@ def in_responses(
     name: str,
     limit: int | None,
     droppable: Sequence[str] = (),
-) -> tuple[RequestHead, Admission, Reply, tuple[str, ...]]:
-    """The call as one of the Responses API; what answers it answers the caller in the dialect that it came in; and the
-    names of the fields that were left out.
+) -> tuple[RequestHead, Admission, Reply, tuple[str, ...], Wishes]:
+    """The call as one of the Responses API; what answers it answers the caller in the dialect that it came in; the
+    names of the fields that were left out; and what of the head's fields is wished that this API has no place for.
 
     Arguments:
         name: the workload's.
@@ -57,19 +58,20 @@ def in_responses(
     """
     route = admission.route
 
-    def translated(fields: Fields) -> tuple[Asked, bytes]:
+    def translated(fields: Fields) -> tuple[Asked, bytes, Fields]:
         asked = ASKED[route.endpoint](fields)
         request = asked.request()
         if limit is not None and request.max_output_tokens is not None and request.max_output_tokens > limit:
             request = msgspec.structs.replace(request, max_output_tokens=None)
-        return asked, encode_responses_request(msgspec.structs.replace(request, model=name, store=False))
+        request, wished = beside(msgspec.structs.replace(request, model=name, store=False))
+        return asked, encode_responses_request(request), wished
 
     fields, left = {field: raw for field, raw in head.fields.items() if field != "prompt"}, tuple[str, ...]()
     try:
-        asked, body = translated(fields)
+        asked, body, wished = translated(fields)
     except Refusal as refusal:
-        (asked, body), left = leaving_out(refusal, fields, droppable, translated)
-    written = read_fields(body)
+        (asked, body, wished), left = leaving_out(refusal, fields, droppable, translated)
+    written = {**read_fields(body), **wished}
     if "prompt" in head.fields:
         written["prompt"] = head.fields["prompt"]
     inner = Route("POST", route.path, route.manner, Endpoint.RESPONSES, _RESPONSES_PATH, is_model_call=True)
@@ -78,6 +80,7 @@ def in_responses(
         msgspec.structs.replace(admission, route=inner, forwarded=b""),
         TranslatedReply(reply, call, route.endpoint, asked),
         left,
+        Wishes(route.endpoint, tuple(wished)),
     )
 
 

@@ -77,6 +77,13 @@ from headworks.dialects.responses_streams import ResponsesDecoder
 from headworks.dialects.summary import AnswerSummary, Terminal
 from headworks.dialects.tails import MAX_TEXT
 from headworks.dialects.unsupported import shown_name
+from headworks.dialects.wishes import Wished
+
+
+class BridgeMaker(Protocol):
+    """Makes a bridge from the caller's request, and from what is wished beside it; see `wishes`."""
+
+    def __call__(self, body: bytes, /, *, wished: Wished | None = None) -> "Bridge": ...
 
 
 class BridgeStream(Protocol):
@@ -417,9 +424,10 @@ class DialectBridge:
         body: the caller's request.
         new_id: makes an id for an answer whose upstream gives none.
         now: Unix seconds, for an answer whose upstream does not say when it was made.
+        wished: what the caller asks for that is not in the request, for its dialect has no place for it.
     """
 
-    __slots__ = ("_asked", "_called", "_is_foreign", "_model", "_new_id", "_now", "_spoken")
+    __slots__ = ("_asked", "_called", "_is_foreign", "_model", "_new_id", "_now", "_spoken", "_wished")
 
     def __init__(
         self,
@@ -428,7 +436,10 @@ class DialectBridge:
         body: bytes,
         new_id: Callable[[], str] = _random_id,
         now: Callable[[], float] = time.time,
+        *,
+        wished: Wished | None = None,
     ) -> None:
+        self._wished = wished
         self._called = called
         self._is_foreign = not (called in _OPENAI and spoken in _OPENAI)
         self._asked = ASKED[called](read_fields(body))
@@ -440,7 +451,11 @@ class DialectBridge:
     def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens") -> bytes:  # noqa: ARG002 - read before
         """The request in the upstream's dialect; see `Bridge`."""
         self._model = model
-        return self._spoken.write(msgspec.structs.replace(self._asked.request(), model=model), limit_name)
+        return self._spoken.write(msgspec.structs.replace(self._wanted(), model=model), limit_name)
+
+    def _wanted(self) -> ModelRequest:
+        request = self._asked.request()
+        return request if self._wished is None else self._wished.added_to(request)
 
     def answer(self, body: bytes) -> tuple[bytes, AnswerSummary]:
         """The answer in the caller's dialect; see `Bridge`."""
@@ -465,7 +480,7 @@ class DialectBridge:
         )
 
 
-BRIDGES: dict[tuple[Endpoint, Endpoint], Callable[[bytes], Bridge]] = {
+BRIDGES: dict[tuple[Endpoint, Endpoint], BridgeMaker] = {
     (called, spoken): partial(DialectBridge, called, spoken)
     for called in ASKED
     for spoken in _SPOKEN

@@ -37,6 +37,11 @@ def unsupported(param: str, target: Endpoint | None, hint: str = "") -> Refusal:
     )
 
 
+def top_k_name(dialect: Endpoint) -> str:
+    """What a caller of this dialect calls the number of tokens that are chosen among."""
+    return "generationConfig.topK" if dialect is Endpoint.GENERATE_CONTENT else "top_k"
+
+
 def wrong_shape(error: msgspec.ValidationError, param: str) -> Refusal:
     """What msgspec found wrong in the value of `param`, in the API's words."""
     text = str(error)
