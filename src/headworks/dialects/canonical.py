@@ -312,8 +312,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
     `shows_reasoning` asks for a summary of the reasoning, `seals_reasoning` for the reasoning in a form in which the
     next turn can hand it back. `caches_all` asks for the whole of it to be cached for so long, which most upstreams do
     unasked; `tool_hints`, by the tools' names, say the like of them. `has_hourly_marks` says that what is to be cached
-    for `12h` is so because OpenAI's API has nothing nearer to the hour that is meant. `dialect` is the caller's: what is
-    refused is named in its words.
+    for `12h` is so because OpenAI's API has nothing nearer to the hour that is meant. `dialect` is the caller's: what
+    is refused is named in its words.
     """
 
     model: str
