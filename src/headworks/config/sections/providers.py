@@ -144,6 +144,14 @@ class Provider(Section, frozen=True):
         Annotated[tuple[UpstreamModelName, ...], Meta(min_length=1)] | None,
         Meta(description="The upstream's model names that may be used. Left out: any name is passed on."),
     ] = None
+    deployments: Annotated[
+        dict[UpstreamModelName, UpstreamModelName],
+        Meta(
+            description="Which model stands behind a name that does not say so, such as that of a deployment on Azure "
+            "or of an inference profile: `my-deployment: gpt-6-luna`. Prices, limits of the context and dates of "
+            "retirement are those of this model in the catalogue."
+        ),
+    ] = field(default_factory=dict)
     regions: Annotated[
         tuple[Region, ...],
         Meta(
