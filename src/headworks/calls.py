@@ -35,6 +35,7 @@ class Endpoint(enum.StrEnum):
     VECTOR_STORES = "vector_stores"
     FINE_TUNING = "fine_tuning"
     EVALS = "evals"
+    CACHED_CONTENTS = "cached_contents"
     OUTCOMES = "outcomes"
     APPROVALS = "approvals"
     TRACES = "traces"

@@ -42,6 +42,7 @@ _SPEECHES = {
     "vector_stores": Endpoint.VECTOR_STORES,
     "fine_tuning": Endpoint.FINE_TUNING,
     "evals": Endpoint.EVALS,
+    "cached_contents": Endpoint.CACHED_CONTENTS,
 }
 
 _KEYS_WITHOUT_SECRET = {"simulator": "in-process"}

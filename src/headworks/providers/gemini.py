@@ -71,6 +71,9 @@ _STATUS_KINDS = {
 }
 _KEY_REASONS = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_SERVICE_BLOCKED"})
 _DELAY = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,9})?s")
+_NO_CACHE = b"CachedContent not found"
+"""In the message of a call that names a cache which is not there: "(or permission denied)", and so is its status."""
+
 _COLLECTIONS = ("models/", "tunedModels/")
 
 
@@ -120,6 +123,8 @@ class GeminiProvider:
         kind = _KINDS.get(error.status or "") or _STATUS_KINDS.get(status)
         if kind is None:
             kind = FailureKind.ERROR if status >= 500 else FailureKind.REJECTED
+        if status == 403 and _NO_CACHE in body:
+            kind = FailureKind.REJECTED  # it is the caller's name for a cache that is wrong, not our key
         if any(detail.reason in _KEY_REASONS for detail in error.details):
             kind = FailureKind.UNAUTHORIZED
         if kind is FailureKind.RATE_LIMITED and _is_of_the_day(error):
