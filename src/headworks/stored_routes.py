@@ -1,8 +1,8 @@
-"""Paths of what providers store: files, uploads, batches, conversations, vector stores, fine-tuning jobs, evals; and the
-caches of Google's Gemini API.
+"""Paths of what providers store: files, uploads, batches, conversations, vector stores, fine-tuning jobs, evals; and
+the caches of Google's Gemini API.
 
-The table is of the OpenAI API reference (2026-11), its last two rows of Google's ("Caching", 2026-11). What is not in it
-does not exist here: administration and permissions stay with the provider.
+The tables are of the OpenAI API reference (2026-11) and of Google's ("Caching", 2026-11). What is not in them does not
+exist here: administration and permissions stay with the provider.
 """
 
 import enum
@@ -97,22 +97,18 @@ _TABLE: tuple[tuple[str, Endpoint, str, _Methods], ...] = (
     (f"evals/{_ID}/runs/{_PART}/output_items(?:/{_PART})?", Endpoint.EVALS, EVAL, _USE),
 )
 
-_ROWS = tuple((re.compile(f"/v1/{path}"), endpoint, kind, methods) for path, endpoint, kind, methods in _TABLE) + (
-    (
-        re.compile(r"/v1(?:beta)?/cachedContents"),
-        Endpoint.CACHED_CONTENTS,
-        CACHE,
-        {"POST": Act.CREATE, "GET": Act.LIST},
-    ),
-    (
-        re.compile(r"/v1(?:beta)?/(cachedContents/[A-Za-z0-9][A-Za-z0-9_.-]{0,255})"),
-        Endpoint.CACHED_CONTENTS,
-        CACHE,
-        {"GET": Act.USE, "PATCH": Act.USE, "DELETE": Act.DELETE},
-    ),
+_OF_GOOGLES = (
+    ("cachedContents", {"POST": Act.CREATE, "GET": Act.LIST}),
+    (f"(cachedContents/{_PART})", {"GET": Act.USE, "PATCH": Act.USE, "DELETE": Act.DELETE}),
+)
+"""Its client asks for `/v1` since 3.0, for `/v1beta` if it is told to."""
+
+_ROWS = (
+    *((re.compile(f"/v1/{path}"), endpoint, kind, methods) for path, endpoint, kind, methods in _TABLE),
+    *((re.compile(f"/v1(?:beta)?/{path}"), Endpoint.CACHED_CONTENTS, CACHE, does) for path, does in _OF_GOOGLES),
 )
 _OF_CACHES = ("/v1/cachedContents", "/v1beta/cachedContents")
-_BEGINNINGS = tuple(f"/v1/{name}" for name in sorted({path.split("/")[0] for path, *_ in _TABLE})) + _OF_CACHES
+_BEGINNINGS = (*(f"/v1/{name}" for name in sorted({path.split("/")[0] for path, *_ in _TABLE})), *_OF_CACHES)
 
 KINDS_OF_LABELS = {FILE: "purpose"}
 """Which query parameter a list is filtered by, of kinds whose lists are."""

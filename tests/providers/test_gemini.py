@@ -84,5 +84,6 @@ def test_how_long_to_wait_is_read_from_the_body(delay: str, seconds: float | Non
 
 
 def test_a_cache_that_is_not_there_says_nothing_against_our_key() -> None:
-    said = b'{"error":{"code":403,"message":"CachedContent not found (or permission denied)","status":"PERMISSION_DENIED"}}'
+    message = "CachedContent not found (or permission denied)"
+    said = json.dumps({"error": {"code": 403, "message": message, "status": "PERMISSION_DENIED"}}).encode()
     assert provider().classify(403, {}, said).kind is FailureKind.REJECTED

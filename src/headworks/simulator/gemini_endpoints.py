@@ -1,4 +1,4 @@
-"""The endpoints of Google's Gemini API: what a model answers, whole or streamed, and how many tokens a prompt has."""
+"""The endpoints of Google's Gemini API: what a model answers, whole or streamed; prompts counted; caches."""
 
 import re
 import urllib.parse
@@ -8,7 +8,7 @@ import msgspec
 
 from headworks.calls import Endpoint
 from headworks.exchange import Request
-from headworks.simulator import rejection
+from headworks.simulator import gemini_caches, rejection
 from headworks.simulator.asking import Ask
 from headworks.simulator.chance import identifier
 from headworks.simulator.gemini_asking import GeminiBody, gemini_ask, gemini_body
@@ -28,8 +28,10 @@ def generate_content(provider: Provider, visit: Visit) -> Script:
     is_streamed = visit.request.path.endswith(":streamGenerateContent")
     if is_streamed and "alt=sse" not in visit.request.query.split("&"):
         raise Rejection(400, "The simulator streams with `alt=sse` only, as Google's own clients ask for it.")
-    ask = _ask(provider, visit, body)
+    ask, cached = _ask(provider, visit, body)
     tally = provider.read_prompt(visit, ask)
+    if cached:
+        tally = msgspec.structs.replace(tally, cached_tokens=max(cached, tally.cached_tokens))
     answers = provider.write(ask)
     if visit.failure is not None and not is_streamed:
         raise Rejection(500, FAILURE_MESSAGES[visit.failure.code])
@@ -54,7 +56,7 @@ def generate_content(provider: Provider, visit: Visit) -> Script:
 def count_tokens(provider: Provider, visit: Visit) -> Script:
     """POST /v1/models/{model}:countTokens"""
     body = gemini_body(visit.request.body)
-    return plain(200, msgspec.json.encode({"totalTokens": _ask(provider, visit, body).prompt_tokens()}))
+    return plain(200, msgspec.json.encode({"totalTokens": _ask(provider, visit, body)[0].prompt_tokens()}))
 
 
 _ACTIONS: dict[str, Callable[[Provider, Visit], Script]] = {
@@ -67,11 +69,18 @@ _ACTIONS: dict[str, Callable[[Provider, Visit], Script]] = {
 def is_of_gemini(path: str) -> bool:
     """Whether a path is one of this API's: under `/v1` lie OpenAI's models, too, whose names may have colons."""
     found = _PATH.fullmatch(path)
-    return path.startswith("/v1beta/") or (found is not None and found[2] in _ACTIONS)
+    is_cache = gemini_caches.PATH.fullmatch(path) is not None
+    return is_cache or path.startswith("/v1beta/") or (found is not None and found[2] in _ACTIONS)
 
 
 def route(request: Request) -> Callable[[Provider, Visit], Script]:
     """What a request asks of a model. Raises Rejection: there is no such thing."""
+    cache = gemini_caches.PATH.fullmatch(request.path)
+    if cache is not None:
+        does = gemini_caches.ALL if cache[1] is None else gemini_caches.ONE
+        if request.method not in does:
+            raise rejection.wrong_method(request.method, request.path, ", ".join(does))
+        return does[request.method]
     found = _PATH.fullmatch(request.path)
     handle = None if found is None else _ACTIONS.get(found[2])
     if handle is None or request.method != "POST":
@@ -85,6 +94,8 @@ def model_in(path: str) -> str:
     return "" if found is None else urllib.parse.unquote(found[1])
 
 
-def _ask(provider: Provider, visit: Visit, body: GeminiBody) -> Ask:
+def _ask(provider: Provider, visit: Visit, body: GeminiBody) -> tuple[Ask, int]:
+    """What is asked, and how many tokens of it are in a cache that it names."""
     name, model = provider.model(model_in(visit.request.path), "text", Endpoint.GENERATE_CONTENT, visit.now)
-    return gemini_ask(body, name, model, lambda subject: signature(provider.plan.seed, subject))
+    body, cached = gemini_caches.before(provider, visit, body, name)
+    return gemini_ask(body, name, model, lambda subject: signature(provider.plan.seed, subject)), cached
