@@ -49,6 +49,23 @@ def test_a_call_costs_what_its_tokens_cost(priced):
     assert f"0.{COST:012d}".encode() in priced.metrics.render()
 
 
+def test_a_call_that_hears_and_speaks_costs_what_sound_costs(hall):
+    rates = Rates(input=100, cached_input=10, output=500, audio_input=4_000, audio_output=8_000)
+    hall.price = TargetPrice(Prices(periods=(Period(rates=rates),)), "table-1")
+    hall.make()
+    hall.chat()
+    usage = {
+        "prompt_tokens": 100,
+        "completion_tokens": 70,
+        "total_tokens": 170,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 60},
+        "completion_tokens_details": {"audio_tokens": 50},
+    }
+    hall.answer(ANSWER | {"usage": usage})
+
+    assert hall.settled.cost_pico == 40 * 100 + 60 * 4_000 + 20 * 500 + 50 * 8_000
+
+
 @pytest.mark.parametrize(
     ("said", "cost"),
     [

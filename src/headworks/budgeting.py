@@ -80,7 +80,13 @@ _HOSTED = (
     b'"web_search', b'"file_search"', b'"code_interpreter"', b'"mcp"', b'"computer', b'"image_generation"',
     b'"google_search"', b'"googleSearch"', b'"code_execution',
 )  # fmt: skip
+_MEDIA = (*_HIDDEN, *_IMAGES, *_HOSTED, b'esponseModalities"', b'esponse_modalities"')
+_LONG_CACHES = (b'"1h"', b'"12h"', b'"24h"')
 _STORED = ("previous_response_id", "conversation", "prompt", "cachedContent")
+
+
+_OTHER_THAN_TEXT = (*_STORED, "modalities", "audio")
+"""Fields of a request, of which a call may read or write something else than text."""
 
 
 def most_tokens(
@@ -187,7 +193,14 @@ class CallMoney:
             from headworks.realtime import most_per_response  # only who has sessions loads it
 
             return most_per_response(price, self._at_us)
-        most = price.most(*most_tokens(self._fields, price, self._bytes, self._endpoint), at_us=self._at_us)
+        data = [_plain(bytes(raw)) for raw in self._fields.values()]
+        most = price.most(
+            *most_tokens(self._fields, price, self._bytes, self._endpoint),
+            at_us=self._at_us,
+            has_media=any(name in self._fields for name in _OTHER_THAN_TEXT)
+            or any(mark in raw for raw in data for mark in _MEDIA),
+            has_long_cache=any(mark in raw for raw in data for mark in _LONG_CACHES),
+        )
         return None if most is None else self.countable(most)
 
     def countable(self, amount: int) -> int:

@@ -121,6 +121,30 @@ NO_TEAM = Team()
 UsageSource = Literal["provider", "estimated", "none"]
 
 
+class UsageDetails(msgspec.Struct, frozen=True, gc=False):
+    """How many of a call's tokens were no text, or were kept for longer: they have prices of their own.
+
+    Each is part of a figure in `Usage`: `long_cache_write_tokens` of what was written to the cache (for an hour or
+    more), the others of what went in, came from the cache, or came out. `cached_audio_tokens` are also part of
+    `audio_input_tokens`, and so for images. `web_searches` are beside the tokens.
+    """
+
+    long_cache_write_tokens: int = 0
+    audio_input_tokens: int = 0
+    cached_audio_tokens: int = 0
+    audio_output_tokens: int = 0
+    image_input_tokens: int = 0
+    cached_image_tokens: int = 0
+    image_output_tokens: int = 0
+    video_input_tokens: int = 0
+    video_output_tokens: int = 0
+    web_searches: int = 0
+
+    def plus(self, other: "UsageDetails") -> "UsageDetails":
+        """What both have."""
+        return UsageDetails(*(getattr(self, name) + getattr(other, name) for name in self.__struct_fields__))
+
+
 class Usage(msgspec.Struct, frozen=True, gc=False):
     """The tokens of one call, in one convention whatever the provider's own.
 
@@ -128,7 +152,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     `reasoning_tokens` (as the OpenAI API counts; Anthropic's figures are converted by its provider file).
     `source` says whether the provider stated the figures, or they were counted offline because it was silent
     (a cut stream), or there are none to state (a refused call). `charged_pico` is what it says that it has charged, in
-    pico-dollars; -1 where it does not say.
+    pico-dollars; -1 where it does not say. `details` are None where all of it was text.
     """
 
     input_tokens: int = 0
@@ -138,6 +162,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     reasoning_tokens: int = 0
     source: UsageSource = "none"
     charged_pico: int = -1
+    details: UsageDetails | None = None
 
 
 NO_USAGE = Usage()

@@ -78,4 +78,5 @@ def usage_of_both(one: Usage, other: Usage) -> Usage:
         one.output_tokens + other.output_tokens,
         one.reasoning_tokens + other.reasoning_tokens,
         "estimated" if "estimated" in (one.source, other.source) else "provider",
+        details=one.details.plus(other.details) if one.details and other.details else one.details or other.details,
     )

@@ -54,9 +54,17 @@ class TargetPrice:
         """
         return cost_of(usage, self._deck, at_us=at_us, tier=tier, extras=extras, version=self.version)
 
-    def most(self, input_tokens: int, output_tokens: int, *, at_us: int, has_media: bool = False) -> int | None:
+    def most(
+        self,
+        input_tokens: int,
+        output_tokens: int,
+        *,
+        at_us: int,
+        has_media: bool = False,
+        has_long_cache: bool = False,
+    ) -> int | None:
         """The most that a call can cost (see `most_of`); None where that is not known."""
-        most = Most(input_tokens, output_tokens, has_media=has_media)
+        most = Most(input_tokens, output_tokens, has_media=has_media, has_long_cache=has_long_cache)
         return None if self._deck is None else most_of(self._deck, most, at_us=at_us)
 
     def most_together(self, most: Most, *, at_us: int, tier: str) -> int | None:

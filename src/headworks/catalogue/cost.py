@@ -7,7 +7,7 @@ another (more cached tokens than there was input) are cut to what there is.
 
 import msgspec
 
-from headworks.calls import Usage
+from headworks.calls import Usage, UsageDetails
 from headworks.catalogue.prices import STANDARD
 from headworks.catalogue.tariffs import Deck, Tariff
 
@@ -40,6 +40,11 @@ class Extras(msgspec.Struct, frozen=True, kw_only=True):
     annotated_pages: int = 0
     characters: int = 0
     audio_s: int = 0
+
+
+def extras_of(details: UsageDetails) -> Extras:
+    """The same as what is charged beside tokens of text."""
+    return Extras(**{name: getattr(details, name) for name in details.__struct_fields__})
 
 
 class Cost(msgspec.Struct, frozen=True, gc=False):
@@ -111,6 +116,8 @@ def cost_of(
         if usage.input_tokens > bound:
             tariff, above = higher, bound
             break
+    if extras is None and usage.details is not None:
+        extras = extras_of(usage.details)
     if extras is not None:
         return _with_extras(usage, extras, tariff, deck.least_audio_s, (version, card.tier, above))
     whole, output = usage.input_tokens, usage.output_tokens
@@ -227,6 +234,7 @@ class Most(msgspec.Struct, frozen=True, gc=False):
         calls: how many there are.
         longest: the most input that one of them can take; -1 where that may be all of it.
         has_media: they may be sound and images, too, not text alone.
+        has_long_cache: what is written to the cache may be kept there for the longer time.
     """
 
     input_tokens: int
@@ -234,6 +242,7 @@ class Most(msgspec.Struct, frozen=True, gc=False):
     calls: int = 1
     longest: int = -1
     has_media: bool = False
+    has_long_cache: bool = False
 
 
 def most_of(deck: Deck, most: Most, *, at_us: int, tier: str = "") -> int | None:
@@ -254,9 +263,12 @@ def most_of(deck: Deck, most: Most, *, at_us: int, tier: str = "") -> int | None
                 return None
             read = max(tariff.input, tariff.cached_input, tariff.cache_write)
             written = max(tariff.output, tariff.reasoning)
+            if most.has_long_cache:
+                read = max(read, tariff.cache_write_long)
             if most.has_media:
-                read = max(read, tariff.audio_input, tariff.cached_audio, tariff.image_input, tariff.cached_image)
-                written = max(written, tariff.audio_output)
+                seen = (tariff.image_input, tariff.cached_image, tariff.video_input)
+                read = max(read, tariff.audio_input, tariff.cached_audio, *seen)
+                written = max(written, tariff.audio_output, tariff.image_output, tariff.video_output)
             total = read * most.input_tokens + written * most.output_tokens + tariff.request * most.calls
             found = max(found, total)
     return found

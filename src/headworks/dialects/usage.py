@@ -11,18 +11,27 @@ from typing import Annotated
 
 import msgspec
 
-from headworks.calls import Usage
+from headworks.calls import Usage, UsageDetails
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+class _Written(msgspec.Struct, frozen=True):
+    ttl_12h_tokens: Count | None = None
 
 
 class _InputDetails(msgspec.Struct, frozen=True):
     cached_tokens: Count | None = None
     cache_write_tokens: Count | None = None
+    cache_write_tokens_details: _Written | None = None
+    audio_tokens: Count | None = None
+    image_tokens: Count | None = None
 
 
 class _OutputDetails(msgspec.Struct, frozen=True):
     reasoning_tokens: Count | None = None
+    audio_tokens: Count | None = None
+    image_tokens: Count | None = None
 
 
 _UNSAID = msgspec.Raw(b"")
@@ -119,6 +128,14 @@ class _ThinkingDetails(msgspec.Struct, frozen=True):
     thinking_tokens: Count | None = None
 
 
+class _CacheCreation(msgspec.Struct, frozen=True):
+    ephemeral_1h_input_tokens: Count | None = None
+
+
+class _ServerTools(msgspec.Struct, frozen=True):
+    web_search_requests: Count | None = None
+
+
 class MessagesUsage(msgspec.Struct, frozen=True):
     """The `usage` of a message of Anthropic's, and of its stream's events, where later figures replace earlier ones."""
 
@@ -128,6 +145,8 @@ class MessagesUsage(msgspec.Struct, frozen=True):
     output_tokens: Count | None = None
     output_tokens_details: _ThinkingDetails | None = None
     service_tier: str | None = None
+    cache_creation: _CacheCreation | None = None
+    server_tool_use: _ServerTools | None = None
 
     def updated(self, later: "MessagesUsage") -> "MessagesUsage":
         """These figures, with those that a later event states."""
@@ -151,7 +170,15 @@ class MessagesUsage(msgspec.Struct, frozen=True):
             self.output_tokens or 0,
             0 if details is None else details.thinking_tokens or 0,
             "provider",
+            details=self._details(written),
         )
+
+    def _details(self, written: int) -> UsageDetails | None:
+        long = 0 if self.cache_creation is None else self.cache_creation.ephemeral_1h_input_tokens or 0
+        searches = 0 if self.server_tool_use is None else self.server_tool_use.web_search_requests or 0
+        if not long and not searches:
+            return None
+        return UsageDetails(long_cache_write_tokens=min(long, written), web_searches=searches)
 
 
 _decode_messages_usage = msgspec.json.Decoder(MessagesUsage).decode
@@ -165,6 +192,18 @@ def read_messages_usage(raw: msgspec.Raw) -> MessagesUsage | None:
         return None
 
 
+class _Modality(msgspec.Struct, frozen=True, rename="camel"):
+    modality: str = ""
+    token_count: Count = 0
+
+
+_Modalities = tuple[_Modality, ...]
+
+
+def _of_kind(counts: _Modalities | None, kind: str) -> int:
+    return sum(one.token_count for one in counts or () if one.modality == kind)
+
+
 class GeminiUsage(msgspec.Struct, frozen=True, rename="camel"):
     """The `usageMetadata` of Google's API. What is read from the cache is part of the prompt; what was thought is not
     part of the candidates, and what tools were given is not part of the prompt."""
@@ -174,6 +213,9 @@ class GeminiUsage(msgspec.Struct, frozen=True, rename="camel"):
     candidates_token_count: Count | None = None
     thoughts_token_count: Count | None = None
     tool_use_prompt_token_count: Count | None = None
+    prompt_tokens_details: _Modalities | None = None
+    cache_tokens_details: _Modalities | None = None
+    candidates_tokens_details: _Modalities | None = None
 
     def stated(self) -> Usage | None:
         """The figures in our convention; None when there are none."""
@@ -187,7 +229,26 @@ class GeminiUsage(msgspec.Struct, frozen=True, rename="camel"):
             (self.candidates_token_count or 0) + thoughts,
             thoughts,
             "provider",
+            details=self._details(),
         )
+
+    def _details(self) -> UsageDetails | None:
+        """What was no text; what Google counts of a document is text and images already."""
+        read, cached, written = self.prompt_tokens_details, self.cache_tokens_details, self.candidates_tokens_details
+        found = UsageDetails(
+            audio_input_tokens=_of_kind(read, "AUDIO"),
+            cached_audio_tokens=_of_kind(cached, "AUDIO"),
+            audio_output_tokens=_of_kind(written, "AUDIO"),
+            image_input_tokens=_of_kind(read, "IMAGE"),
+            cached_image_tokens=_of_kind(cached, "IMAGE"),
+            image_output_tokens=_of_kind(written, "IMAGE"),
+            video_input_tokens=_of_kind(read, "VIDEO"),
+            video_output_tokens=_of_kind(written, "VIDEO"),
+        )
+        return None if found == _NO_DETAILS else found
+
+
+_NO_DETAILS = UsageDetails()
 
 
 _decode_gemini_usage = msgspec.json.Decoder(GeminiUsage).decode
@@ -252,35 +313,67 @@ _NO_OUTPUT = _OutputDetails()
 
 def chat_usage(usage: Usage) -> dict[str, object]:
     """`usage` as a chat completion states it."""
+    read: dict[str, object] = {
+        "cached_tokens": usage.cached_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+    }
+    written: dict[str, object] = {"reasoning_tokens": usage.reasoning_tokens}
+    details = usage.details
+    if details is not None:
+        read |= _given(audio_tokens=details.audio_input_tokens, image_tokens=details.image_input_tokens)
+        written |= _given(audio_tokens=details.audio_output_tokens)
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
-        "prompt_tokens_details": {
-            "cached_tokens": usage.cached_tokens,
-            "cache_write_tokens": usage.cache_write_tokens,
-        },
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "prompt_tokens_details": read,
+        "completion_tokens_details": written,
     }
 
 
+def _given(**counts: int) -> dict[str, object]:
+    return {name: count for name, count in counts.items() if count}
+
+
 def responses_usage(usage: Usage) -> dict[str, object]:
-    """`usage` as a response states it."""
+    """`usage` as a response states it. What was sound or an image is said as Chat says it, and as other answers of this
+    API do."""
+    read: dict[str, object] = {
+        "cached_tokens": usage.cached_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+    }
+    details = usage.details
+    if details is not None:
+        long = details.long_cache_write_tokens
+        if long:
+            split = {"ttl_30m_tokens": max(0, usage.cache_write_tokens - long), "ttl_12h_tokens": long}
+            read["cache_write_tokens_details"] = split
+        read |= _given(audio_tokens=details.audio_input_tokens, image_tokens=details.image_input_tokens)
     return {
         "input_tokens": usage.input_tokens,
-        "input_tokens_details": {
-            "cached_tokens": usage.cached_tokens,
-            "cache_write_tokens": usage.cache_write_tokens,
-        },
+        "input_tokens_details": read,
         "output_tokens": usage.output_tokens,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.input_tokens + usage.output_tokens,
     }
 
 
-def messages_usage(usage: Usage) -> dict[str, object]:
-    """`usage` as a message of Anthropic's states it."""
-    return {
+_MESSAGES_TIERS = {"default": "standard", "standard": "standard", "priority": "priority", "batch": "batch"}
+"""The tiers that Anthropic has a word for, by OpenAI's."""
+
+
+def messages_usage(usage: Usage, service_tier: str | None = None) -> dict[str, object]:
+    """`usage` as a message of Anthropic's states it, with the tier that served it, in the words of the OpenAI API."""
+    long = 0 if usage.details is None else usage.details.long_cache_write_tokens
+    more: dict[str, object] = {}
+    if service_tier in _MESSAGES_TIERS:
+        more["service_tier"] = _MESSAGES_TIERS[service_tier]
+    if long:
+        more["cache_creation"] = {
+            "ephemeral_5m_input_tokens": max(0, usage.cache_write_tokens - long),
+            "ephemeral_1h_input_tokens": long,
+        }
+    return more | {
         "input_tokens": max(0, usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens),
         "cache_creation_input_tokens": usage.cache_write_tokens,
         "cache_read_input_tokens": usage.cached_tokens,
@@ -303,4 +396,25 @@ def _usage(
         outputs or 0,
         of_output.reasoning_tokens or 0,
         "provider",
+        -1,
+        _details(of_input, of_output)
+        if of_input.audio_tokens
+        or of_input.image_tokens
+        or of_input.cache_write_tokens_details
+        or of_output.audio_tokens
+        or of_output.image_tokens
+        else None,
     )
+
+
+def _details(of_input: _InputDetails, of_output: _OutputDetails) -> UsageDetails | None:
+    """How much was no text. Of what came from the cache no kind is told: it is taken for text, which costs no less."""
+    written = of_input.cache_write_tokens_details
+    found = UsageDetails(
+        long_cache_write_tokens=0 if written is None else written.ttl_12h_tokens or 0,
+        audio_input_tokens=of_input.audio_tokens or 0,
+        audio_output_tokens=of_output.audio_tokens or 0,
+        image_input_tokens=of_input.image_tokens or 0,
+        image_output_tokens=of_output.image_tokens or 0,
+    )
+    return None if found == _NO_DETAILS else found
