@@ -25,7 +25,7 @@ _ASKED_FOR_USAGE = (Endpoint.CHAT, Endpoint.COMPLETIONS)
 """Whose streams tell their usage only if they are asked to. Those of the latter are read as those of the former, which
 say the same of themselves."""
 
-_OPENAI = (Endpoint.RESPONSES, Endpoint.CHAT)
+_OPENAI = (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.COMPLETIONS)
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):
@@ -153,7 +153,7 @@ def _plan_of_call(
         return Plan(
             target,
             sent,
-            endpoint,
+            endpoint if endpoint is not Endpoint.COMPLETIONS else Endpoint.CHAT,
             path,
             is_streamed,
             head,

@@ -20,6 +20,7 @@ _PATHS = {
     Endpoint.CHAT: "/chat/completions",
     Endpoint.MESSAGES: "/messages",
     Endpoint.GENERATE_CONTENT: GENERATE_PATH,
+    Endpoint.COMPLETIONS: "/completions",
 }
 """Where calls can be bridged from; what lies below these paths cannot."""
 
@@ -28,6 +29,9 @@ _BRIDGED = {
     Endpoint.CHAT: (Endpoint.RESPONSES, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT, Endpoint.CONVERSE),
     Endpoint.MESSAGES: (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.GENERATE_CONTENT, Endpoint.CONVERSE),
     Endpoint.GENERATE_CONTENT: (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.CONVERSE),
+    Endpoint.COMPLETIONS: (
+        *(Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT, Endpoint.CONVERSE),
+    ),
 }
 """By the endpoint that is called: the dialects that it can be translated to, the one that can say most first."""
 

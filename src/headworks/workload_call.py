@@ -156,15 +156,13 @@ class WorkloadCalls:
             StorageError: it cannot be recorded.
         """
         shared = self._shared
-        own, left, wishes = None, tuple[str, ...](), None
+        own, wishes = None, None
         if admission.route.endpoint in TRANSLATED:
             call.requested_model = work.name
             if not grant.may_use(work.name):
                 raise shared.planner.unknown(work.name, grant)  # before anything is said of what it takes
-            own, droppable = head.fields, work.contract.droppable
-            head, admission, reply, left, wishes = in_responses(
-                call, head, admission, reply, work.name, work.limit, droppable
-            )
+            own = head.fields
+            head, admission, reply, wishes = in_responses(call, head, admission, reply, work.name, work.limit)
         try:
             asked = await compose_call(call, work, head, admission, grant, shared.planner, shared.values, self._secret)
         except Refusal as refusal:
@@ -172,7 +170,7 @@ class WorkloadCalls:
                 name_it(refusal, own)
             raise
         if own is not None:
-            asked = msgspec.structs.replace(asked, own=own, dropped=left, wishes=wishes)
+            asked = msgspec.structs.replace(asked, own=own, wishes=wishes)
         if work.contract.cache is None:
             await self._make(call, work, head, admission, grant, asked, home, ending, reply)
         else:

@@ -46,7 +46,6 @@ class Composed(msgspec.Struct, frozen=True):
         injection: has looked for instructions in data; None where nobody looks.
         filters: what looks at the answer.
         own: what the caller sent, where `fields` are a translation of that; None where they are not.
-        dropped: fields of that which were left out in the translation.
         wishes: what of the fields the caller's dialect has no place for, and a target's may.
     """
 
@@ -59,7 +58,6 @@ class Composed(msgspec.Struct, frozen=True):
     injection: CallInjection | None = None
     filters: tuple[AnswerFilter, ...] = ()
     own: Fields | None = None
-    dropped: tuple[str, ...] = ()
     wishes: Wishes | None = None
 
 

@@ -189,3 +189,23 @@ def test_every_client_gets_what_it_asks_for_from_every_upstream(client: Any, mod
     assert [name for name, _ in calls] == ["get_weather"]
     assert all(set(arguments) == {"city"} for _, arguments in calls)
     assert set(client.structured(model)) == {"city"}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_legacy_completions_come_from_every_upstream(gateway: Gateway, model: str) -> None:
+    client = openai.OpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0)
+    whole = client.completions.create(model=model, prompt=ASKED, max_tokens=1000)
+    pieces = list(
+        client.completions.create(
+            model=model, prompt=ASKED, max_tokens=1000, stream=True, stream_options={"include_usage": True}
+        )
+    )
+
+    assert (whole.object, whole.choices[0].finish_reason) == ("text_completion", "stop")
+    assert "weather in Oslo" in whole.choices[0].text
+    assert "".join(choice.text for piece in pieces for choice in piece.choices) == whole.choices[0].text
+    assert whole.usage is not None
+    assert pieces[-1].usage is not None
+    assert pieces[-1].usage.prompt_tokens == whole.usage.prompt_tokens > 0
+    cut = client.completions.create(model=model, prompt=ASKED, max_tokens=1)
+    assert cut.choices[0].finish_reason == "length"

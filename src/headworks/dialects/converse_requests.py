@@ -158,7 +158,7 @@ def _refuse_foreign(request: ModelRequest) -> dict[str, msgspec.Raw]:
         ("seed", request.seed is not None),
         ("frequency_penalty", request.frequency_penalty),
         ("presence_penalty", request.presence_penalty),
-        ("logprobs" if is_chat else "top_logprobs", request.wants_logprobs),
+        ("logprobs" if is_chat or request.dialect is Endpoint.COMPLETIONS else "top_logprobs", request.wants_logprobs),
         ("top_logprobs", request.top_logprobs),
         ("verbosity" if is_chat else "text.verbosity", request.verbosity not in (None, "medium")),
         ("service_tier", request.service_tier is not None and request.service_tier not in _TIERS),

@@ -17,6 +17,7 @@ _NAMES = {
     None: "another API",
     Endpoint.RESPONSES: "the Responses API",
     Endpoint.CHAT: "the Chat Completions API",
+    Endpoint.COMPLETIONS: "the Completions API",
     Endpoint.MESSAGES: "Anthropic's Messages API",
     Endpoint.GENERATE_CONTENT: "Google's Gemini API",
     Endpoint.CONVERSE: "Amazon Bedrock's Converse API",
