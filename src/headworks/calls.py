@@ -126,7 +126,7 @@ class UsageDetails(msgspec.Struct, frozen=True, gc=False):
 
     Each is part of a figure in `Usage`: `long_cache_write_tokens` of what was written to the cache (for an hour or
     more), the others of what went in, came from the cache, or came out. `cached_audio_tokens` are also part of
-    `audio_input_tokens`, and so for images. `web_searches` are beside the tokens.
+    `audio_input_tokens`, and so for images. `web_searches` and `audio_s`, seconds of sound, are beside the tokens.
     """
 
     long_cache_write_tokens: int = 0
@@ -139,6 +139,7 @@ class UsageDetails(msgspec.Struct, frozen=True, gc=False):
     video_input_tokens: int = 0
     video_output_tokens: int = 0
     web_searches: int = 0
+    audio_s: int = 0
 
     def plus(self, other: "UsageDetails") -> "UsageDetails":
         """What both have."""

@@ -26,6 +26,7 @@ from headworks.dialects import (
     read_chat_answer,
     read_form,
     read_gemini_answer,
+    read_media_answer,
     read_messages_answer,
     read_responses_answer,
 )
@@ -55,6 +56,8 @@ _READERS: dict[str, Callable[[bytes], AnswerSummary | Failure]] = {
     "/responses": read_responses_answer,
     "/messages": read_messages_answer,
     "/models:generateContent": read_gemini_answer,
+    "/images/generations": read_media_answer,
+    "/images/edits": read_media_answer,
 }
 """Of answers that hold what a model has written."""
 

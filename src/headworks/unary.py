@@ -38,6 +38,7 @@ from headworks.dialects import (
     read_chat_answer,
     read_embeddings_answer,
     read_gemini_answer,
+    read_media_answer,
     read_messages_answer,
     read_responses_answer,
     refusal_body,
@@ -58,8 +59,12 @@ _ANSWER_READERS: dict[str, Callable[[bytes], AnswerSummary | Failure]] = {
     "/messages": read_messages_answer,
     "/models:generateContent": read_gemini_answer,
     "/embeddings": read_embeddings_answer,
+    "/images/generations": read_media_answer,
+    "/images/edits": read_media_answer,
+    "/audio/transcriptions": read_media_answer,
+    "/audio/translations": read_media_answer,
 }
-"""Of answers on other paths nothing is read: they may be something other than JSON (transcripts, audio)."""
+"""Of answers on other paths nothing is read: they are no JSON (speech), or tell no usage."""
 
 _STAYS = REQUEST_AT_FAULT - {FailureKind.TOO_LONG}
 """Refusals that no other target is asked after."""

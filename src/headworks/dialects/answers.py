@@ -6,7 +6,7 @@ from headworks.calls import Failure, FailureKind
 from headworks.dialects.bridging import failure_of
 from headworks.dialects.canonical import UpstreamError
 from headworks.dialects.summary import AnswerSummary, Terminal
-from headworks.dialects.usage import ChatUsage, ResponsesUsage, read_chat_usage
+from headworks.dialects.usage import ChatUsage, MediaUsage, ResponsesUsage, read_chat_usage
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -72,6 +72,10 @@ class _Embeddings(msgspec.Struct, frozen=True):
     usage: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class _Media(msgspec.Struct, frozen=True):
+    usage: MediaUsage | None = None
+
+
 class _Function(msgspec.Struct, frozen=True):
     arguments: str | None = None
     input: str | None = None
@@ -102,6 +106,7 @@ class _CompletionText(msgspec.Struct, frozen=True):
 
 _decode_completion = msgspec.json.Decoder(_Completion).decode
 _decode_response = msgspec.json.Decoder(_Response).decode
+_decode_media = msgspec.json.Decoder(_Media).decode
 _decode_embeddings = msgspec.json.Decoder(_Embeddings).decode
 _decode_completion_text = msgspec.json.Decoder(_CompletionText).decode
 _decode_piece = msgspec.json.Decoder(_Piece).decode
@@ -185,6 +190,16 @@ def read_embeddings_answer(body: bytes) -> AnswerSummary | Failure:
         usage=read_chat_usage(answer.usage),
         terminal="done",
     )
+
+
+def read_media_answer(body: bytes) -> AnswerSummary | Failure:
+    """What an image, a transcription or a translation cost: tokens, or seconds of sound. One that tells nothing of it,
+    or is no JSON (subtitles), is an answer all the same."""
+    try:
+        usage = _decode_media(body).usage
+    except _UNREADABLE:
+        usage = None
+    return AnswerSummary(usage=None if usage is None else usage.stated())
 
 
 _TERMINALS: dict[str, Terminal] = {

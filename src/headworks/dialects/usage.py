@@ -6,6 +6,7 @@ Google's output leaves out what was thought. A figure that is missing or null is
 the usage unreadable, and a usage that cannot be read is none.
 """
 
+import math
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Annotated
 
@@ -122,6 +123,30 @@ class ResponsesUsage(msgspec.Struct, frozen=True):
         """The figures in our convention; None when there are none."""
         usage = _usage(self.input_tokens, self.output_tokens, self.input_tokens_details, self.output_tokens_details)
         return _with_charge(usage, self) if self.cost is not _UNSAID else usage
+
+
+class MediaUsage(msgspec.Struct, frozen=True):
+    """The `usage` of an image, which says what of its tokens were pictures, and of a transcription, which is told in
+    tokens or in seconds (types of the official SDK, `images_response.py` and `audio/transcription.py`, 3.54)."""
+
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    input_tokens_details: _InputDetails | None = None
+    output_tokens_details: _OutputDetails | None = None
+    input_token_details: _InputDetails | None = None
+    seconds: float | None = None
+
+    def stated(self) -> Usage | None:
+        """The figures in our convention, a second begun for a whole one; None when there are none."""
+        if self.seconds is not None:
+            seconds = math.ceil(self.seconds) if 0 <= self.seconds < _MOST_S else 0
+            return Usage(source="provider", details=UsageDetails(audio_s=seconds))
+        of_input = self.input_tokens_details or self.input_token_details
+        return _usage(self.input_tokens, self.output_tokens, of_input, self.output_tokens_details)
+
+
+_MOST_S = 10**6
+"""Seconds of sound; a file of more is none that anybody has sent."""
 
 
 class _ThinkingDetails(msgspec.Struct, frozen=True):
