@@ -145,7 +145,13 @@ def _plan_of_call(
         spoken = spoken_by(target.speaks, endpoint, head)
         assert spoken is not None, "the target was checked when it was resolved"
         is_in_path = endpoint is Endpoint.GENERATE_CONTENT
-        bridge = BRIDGES[endpoint, spoken](head.splice() if is_in_path else request.body)
+        bridge: Bridge
+        if endpoint is Endpoint.EMBEDDINGS:
+            from headworks.dialects.embed_contents import EmbeddingsBridge  # only who has them of Google's loads it
+
+            bridge = EmbeddingsBridge(request.body)
+        else:
+            bridge = BRIDGES[endpoint, spoken](head.splice() if is_in_path else request.body)
         provider = target.station.provider
         body = bridge.request(request.body, target.model, limit_name=provider.limit_name)
         upstream_path = provider.call_path(spoken, target.model, is_streamed=is_streamed)

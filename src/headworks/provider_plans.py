@@ -30,6 +30,7 @@ _SPEECHES = {
     "generate_content": Endpoint.GENERATE_CONTENT,
     "converse": Endpoint.CONVERSE,
     "embeddings": Endpoint.EMBEDDINGS,
+    "embed_content": Endpoint.EMBED_CONTENT,
     "moderations": Endpoint.MODERATIONS,
     "images": Endpoint.IMAGES,
     "audio": Endpoint.AUDIO,

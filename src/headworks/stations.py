@@ -21,6 +21,7 @@ _PATHS = {
     Endpoint.MESSAGES: "/messages",
     Endpoint.GENERATE_CONTENT: GENERATE_PATH,
     Endpoint.COMPLETIONS: "/completions",
+    Endpoint.EMBEDDINGS: "/embeddings",
 }
 """Where calls can be bridged from; what lies below these paths cannot."""
 
@@ -32,6 +33,7 @@ _BRIDGED = {
     Endpoint.COMPLETIONS: (
         *(Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT, Endpoint.CONVERSE),
     ),
+    Endpoint.EMBEDDINGS: (Endpoint.EMBED_CONTENT,),
 }
 """By the endpoint that is called: the dialects that it can be translated to, the one that can say most first."""
 

@@ -38,6 +38,7 @@ _OF_ONE_API = {
 
 _MODEL_IN_PATH = {
     "generate_content": ("Google's", "gemini"),
+    "embed_content": ("Google's", "gemini"),
     "cached_contents": ("Google's", "gemini"),
     "converse": ("AWS's", "bedrock"),
 }

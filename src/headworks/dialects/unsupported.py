@@ -20,6 +20,7 @@ _NAMES = {
     Endpoint.COMPLETIONS: "the Completions API",
     Endpoint.MESSAGES: "Anthropic's Messages API",
     Endpoint.GENERATE_CONTENT: "Google's Gemini API",
+    Endpoint.EMBED_CONTENT: "Google's Gemini API",
     Endpoint.CONVERSE: "Amazon Bedrock's Converse API",
 }
 

@@ -100,10 +100,12 @@ class GeminiProvider:
         )
         self._json_headers = self.fixed_headers + b"content-type: application/json\r\n"
 
-    def call_path(self, spoken: Endpoint, model: str, *, is_streamed: bool) -> str:  # noqa: ARG002 - it speaks one
+    def call_path(self, spoken: Endpoint, model: str, *, is_streamed: bool) -> str:
         """The path has the model in it, as one name: what a caller calls a model leads to no other path."""
         collection = next((one for one in _COLLECTIONS if model.startswith(one)), "")
         name = f"{collection or _COLLECTIONS[0]}{quote(model.removeprefix(collection), safe='')}"
+        if spoken is Endpoint.EMBED_CONTENT:
+            return f"/{name}:batchEmbedContents"
         return f"/{name}:streamGenerateContent?alt=sse" if is_streamed else f"/{name}:generateContent"
 
     def request(self, method: str, path: str, body: bytes, content_type: bytes, forwarded: bytes) -> UpstreamRequest:

@@ -11,15 +11,27 @@ from headworks.exchange import Request
 from headworks.simulator import gemini_caches, rejection
 from headworks.simulator.asking import Ask
 from headworks.simulator.chance import identifier
+from headworks.simulator.decoding import decoded
+from headworks.simulator.embeddings import vector
 from headworks.simulator.gemini_asking import GeminiBody, gemini_ask, gemini_body
 from headworks.simulator.gemini_wire import SimulatedContent, content_beats, signature
 from headworks.simulator.generation import FAILURE_MESSAGES
 from headworks.simulator.provider import Provider, Visit, tallied
 from headworks.simulator.rejection import Rejection
 from headworks.simulator.script import Script, plain, stream
+from headworks.simulator.tokens import count
 
 _PATH = re.compile(r"/v1(?:beta)?/models/([^/]+):([A-Za-z]+)")
 """A model and what it is to do. Google's own client asks for `/v1` since 3.0, for `/v1beta` if it is told to."""
+
+
+class _EmbeddingPart(msgspec.Struct, forbid_unknown_fields=True):
+    text: str
+
+
+class _EmbeddingContent(msgspec.Struct, forbid_unknown_fields=True):
+    parts: list[_EmbeddingPart]
+    role: str | None = None
 
 
 def generate_content(provider: Provider, visit: Visit) -> Script:
@@ -59,10 +71,44 @@ def count_tokens(provider: Provider, visit: Visit) -> Script:
     return plain(200, msgspec.json.encode({"totalTokens": _ask(provider, visit, body)[0].prompt_tokens()}))
 
 
+class _Embedding(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    content: _EmbeddingContent
+    model: str = ""
+    output_dimensionality: int | None = None
+    task_type: str | None = None
+    title: str | None = None
+
+
+class _Embeddings(msgspec.Struct, forbid_unknown_fields=True):
+    requests: list[_Embedding]
+
+
+def embed(provider: Provider, visit: Visit) -> Script:
+    """POST /v1/models/{model}:batchEmbedContents"""
+    body = decoded(visit.request.body, _Embeddings)
+    name, model = provider.model(model_in(visit.request.path), "embedding", Endpoint.GENERATE_CONTENT, visit.now)
+    if not 0 < len(body.requests) <= _MOST_EMBEDDINGS:
+        raise Rejection(
+            400, f"BatchEmbedContentsRequest.requests: at most {_MOST_EMBEDDINGS} requests can be in one batch"
+        )
+    found, tokens = [], 0
+    for one in body.requests:
+        if one.model != f"models/{name}":
+            raise Rejection(400, "BatchEmbedContentsRequest.model: must match the model specified in the batch request")
+        text = "".join(part.text for part in one.content.parts)
+        tokens += count(text)
+        found.append({"values": vector(text, model.dimensions, one.output_dimensionality or model.dimensions)})
+    provider.admit(visit, name, tokens)
+    return plain(200, msgspec.json.encode({"embeddings": found, "usageMetadata": {"promptTokenCount": tokens}}))
+
+
+_MOST_EMBEDDINGS = 100
+
 _ACTIONS: dict[str, Callable[[Provider, Visit], Script]] = {
     "generateContent": generate_content,
     "streamGenerateContent": generate_content,
     "countTokens": count_tokens,
+    "batchEmbedContents": embed,
 }
 
 

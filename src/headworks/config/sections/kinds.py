@@ -22,6 +22,7 @@ Speech = Literal[
     "completions",
     "messages",
     "generate_content",
+    "embed_content",
     "converse",
     "embeddings",
     "moderations",
@@ -64,7 +65,7 @@ SPEAKS: dict[str, tuple[Speech, ...]] = {
     "openai-compatible": ("chat", "embeddings"),
     "anthropic": ("messages",),
     "azure": ("responses", "chat", "completions", "embeddings", "realtime"),
-    "gemini": ("generate_content", "cached_contents"),
+    "gemini": ("generate_content", "embed_content", "cached_contents"),
     "vertex": ("generate_content",),
     "bedrock": ("converse",),
 }

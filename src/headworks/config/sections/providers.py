@@ -136,8 +136,8 @@ class Provider(Section, frozen=True):
             description="Parts of the API that this upstream serves. Calls to `responses`, `chat` and `messages` are "
             "translated where it serves another of the three, `generate_content` or `converse`; calls to any other "
             "part are refused. Default: `[chat, embeddings]` for `openai-compatible`, `[messages]` for `anthropic`, "
-            "`[generate_content, cached_contents]` for `gemini`, `[generate_content]` for `vertex`, `[converse]` for "
-            "`bedrock`, "
+            "`[generate_content, embed_content, cached_contents]` for `gemini`, `[generate_content]` for `vertex`, "
+            "`[converse]` for `bedrock`, "
             "`[responses, chat, completions, embeddings, realtime]` for `azure`, all of the OpenAI API for the others."
         ),
     ] = ()
