@@ -61,6 +61,7 @@ def decode_completions_request(fields: Fields) -> ModelRequest:
         Refusal: 400, naming the field that is wrong or not understood.
     """
     values: dict[str, Any] = {
+        "model": "",
         "input": (),
         "store": False,
         "dialect": Endpoint.COMPLETIONS,
