@@ -193,14 +193,14 @@ class CallMoney:
             from headworks.realtime import most_per_response  # only who has sessions loads it
 
             return most_per_response(price, self._at_us)
-        data = [_plain(bytes(raw)) for raw in self._fields.values()]
-        most = price.most(
-            *most_tokens(self._fields, price, self._bytes, self._endpoint),
-            at_us=self._at_us,
-            has_media=any(name in self._fields for name in _OTHER_THAN_TEXT)
-            or any(mark in raw for raw in data for mark in _MEDIA),
-            has_long_cache=any(mark in raw for raw in data for mark in _LONG_CACHES),
-        )
+        tokens = most_tokens(self._fields, price, self._bytes, self._endpoint)
+        has_media = has_long_cache = False
+        if price.has_kinds:
+            data = [_plain(bytes(raw)) for raw in self._fields.values()]
+            is_special = any(name in self._fields for name in _OTHER_THAN_TEXT)
+            has_media = is_special or any(mark in raw for raw in data for mark in _MEDIA)
+            has_long_cache = any(mark in raw for raw in data for mark in _LONG_CACHES)
+        most = price.most(*tokens, at_us=self._at_us, has_media=has_media, has_long_cache=has_long_cache)
         return None if most is None else self.countable(most)
 
     def countable(self, amount: int) -> int:

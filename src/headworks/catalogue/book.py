@@ -27,16 +27,17 @@ class TargetPrice:
     """The prices of one target. Immutable; costs nothing to keep.
 
     `prices` are None where no price is known: every cost is None then. `model` is None where the catalogue does not
-    know the model.
+    know the model. `has_kinds` says that some tokens have prices of their own: sound, pictures, what is kept for long.
     """
 
-    __slots__ = ("_deck", "model", "prices", "version")
+    __slots__ = ("_deck", "has_kinds", "model", "prices", "version")
 
     def __init__(self, prices: Prices | None, version: str, model: Model | None = None) -> None:
         self.prices = prices
         self.version = version
         self.model = model
         self._deck: Deck | None = None if prices is None else deck_of(prices)
+        self.has_kinds = prices is not None and _has_kinds(prices)
 
     @property
     def is_known(self) -> bool:
@@ -84,6 +85,18 @@ class TargetPrice:
     def bill(self, usage: Usage, *, at_us: int, tier: str = STANDARD) -> Bill | None:
         """How a cost comes about, line by line (see `bill_of`), or None where it is not known."""
         return bill_of(usage, self._deck, at_us=at_us, tier=tier)
+
+
+_KINDS = (
+    *("cache_write_long", "audio_input", "cached_audio", "audio_output", "image_input", "cached_image"),
+    *("image_output", "video_input", "video_output"),
+)
+
+
+def _has_kinds(prices: Prices) -> bool:
+    periods = (*prices.periods, *(period for tier in prices.tiers.values() for period in tier))
+    rates = (each for period in periods for each in (period.rates, *(step.rates for step in period.steps)))
+    return any(getattr(each, name) is not None for each in rates for name in _KINDS)
 
 
 class PriceBook:
