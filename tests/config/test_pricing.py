@@ -74,6 +74,13 @@ def test_a_deployment_of_a_model_that_the_catalogue_does_not_have_is_named_with_
         price_book(project(AZURE.replace("MODEL", "gpt-6-lunar")), shipped())
 
 
+def test_a_check_names_a_deployment_of_a_model_that_does_not_exist(project):
+    read = project(AZURE.replace("MODEL", "gpt-6-lunar"))
+    found = examine(read, environment={"KEY": "not-a-key"}, plan_models=lambda path: ())
+
+    assert [str(one) for one in found.problems if "gpt-6-lunar" in str(one)] != []
+
+
 def test_a_deployment_has_a_contracts_own_price_before_its_models(project):
     own = "prices: {models: {azure/ours: {input: 1, output: 0}}}\n"
     read = project(AZURE.replace("MODEL", "gpt-6-luna") + own)
