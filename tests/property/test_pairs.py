@@ -165,7 +165,7 @@ def told(events):
 PAIRS = [(called, spoken) for called in DIALECTS for spoken in DIALECTS if called is not spoken]
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(pair=st.sampled_from(PAIRS), answer=_answers())
 def test_a_whole_answer_keeps_what_both_have_a_word_for(pair, answer):
     called, spoken = pair
@@ -181,7 +181,7 @@ def test_a_whole_answer_keeps_what_both_have_a_word_for(pair, answer):
     assert again.end_reason == answer.end_reason
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(pair=st.sampled_from(PAIRS), answer=_answers())
 def test_a_stream_keeps_what_both_have_a_word_for(pair, answer):
     called, spoken = pair
