@@ -24,8 +24,9 @@ def note(call: OpenCall, summary: AnswerSummary) -> None:
 
 def estimate_usage(call: OpenCall, plan: Plan, text: str) -> None:
     """Count what the provider did not: text went up or came down and no usage was told."""
-    is_counted = plan.path in _COUNTED or plan.bridge is not None
-    if call.usage.source == "none" and plan.head is not None and is_counted:
+    if call.usage.source != "none" or plan.head is None:
+        return
+    if plan.path in _COUNTED or plan.bridge is not None:
         tokenizer = loaded_tokenizer_for(call.model)
         call.usage = Usage(
             input_tokens=count_request(plan.head.fields, call.model, tokenizer=tokenizer).tokens,

@@ -412,24 +412,20 @@ def _usage(
 ) -> Usage | None:
     if inputs is None and outputs is None:
         return None
-    of_input = input_details or _NO_INPUT
-    of_output = output_details or _NO_OUTPUT
-    return Usage(
-        inputs or 0,
-        of_input.cached_tokens or 0,
-        of_input.cache_write_tokens or 0,
-        outputs or 0,
-        of_output.reasoning_tokens or 0,
-        "provider",
-        -1,
-        _details(of_input, of_output)
-        if of_input.audio_tokens
-        or of_input.image_tokens
-        or of_input.cache_write_tokens_details
-        or of_output.audio_tokens
-        or of_output.image_tokens
-        else None,
-    )
+    cached = written = reasoning = 0
+    is_special = False
+    if input_details is not None:
+        cached, written = input_details.cached_tokens or 0, input_details.cache_write_tokens or 0
+        if input_details.audio_tokens or input_details.image_tokens or input_details.cache_write_tokens_details:
+            is_special = True
+    if output_details is not None:
+        reasoning = output_details.reasoning_tokens or 0
+        if output_details.audio_tokens or output_details.image_tokens:
+            is_special = True
+    if is_special:
+        details = _details(input_details or _NO_INPUT, output_details or _NO_OUTPUT)
+        return Usage(inputs or 0, cached, written, outputs or 0, reasoning, "provider", -1, details)
+    return Usage(inputs or 0, cached, written, outputs or 0, reasoning, "provider")
 
 
 def _details(of_input: _InputDetails, of_output: _OutputDetails) -> UsageDetails | None:
