@@ -43,6 +43,7 @@ _REQUESTS = {
     },
     Endpoint.CHAT: _COMMON
     | {"messages": _MESSAGES, "tools": [{"type": "function", "function": {"name": "look", "parameters": _PARAMETERS}}]},
+    Endpoint.COMPLETIONS: {"model": wire.MODEL, "temperature": 0.5, "max_tokens": 500, "prompt": _TEXT * 3},
 }
 _MESSAGE = {
     "id": "msg_1",

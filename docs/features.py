@@ -8,9 +8,10 @@ import msgspec
 
 from headworks.calls import Endpoint
 
-RESPONSES, CHAT, MESSAGES, GEMINI, CONVERSE = (
+RESPONSES, CHAT, COMPLETIONS, MESSAGES, GEMINI, CONVERSE = (
     Endpoint.RESPONSES,
     Endpoint.CHAT,
+    Endpoint.COMPLETIONS,
     Endpoint.MESSAGES,
     Endpoint.GENERATE_CONTENT,
     Endpoint.CONVERSE,
@@ -52,6 +53,7 @@ def _chat_function(**more: Any) -> Fields:
 PLAIN: dict[Endpoint, Fields] = {
     RESPONSES: {"model": "m"} | _item(),
     CHAT: {"model": "m"} | _message(),
+    COMPLETIONS: {"model": "m", "prompt": "x"},
     MESSAGES: {"model": "m", "max_tokens": 4096} | _message(),
     GEMINI: {"model": "m"} | _content(),
 }
@@ -139,7 +141,7 @@ FEATURES = (
             CHAT: {"messages": [{"role": "developer", "content": "Be brief."}, *_message()["messages"]]},
         },
     ),
-    Feature("streaming", {one: {"stream": True} for one in (RESPONSES, CHAT, MESSAGES)}),
+    Feature("streaming", {one: {"stream": True} for one in (RESPONSES, CHAT, COMPLETIONS, MESSAGES)}),
     Feature(
         "image, inline",
         {
@@ -286,6 +288,7 @@ FEATURES = (
         {
             RESPONSES: {"max_output_tokens": 500},
             CHAT: {"max_completion_tokens": 500},
+            COMPLETIONS: {"max_tokens": 500},
             MESSAGES: {"max_tokens": 500},
             GEMINI: _generation(maxOutputTokens=500),
         },
@@ -293,29 +296,40 @@ FEATURES = (
     Feature(
         "temperature",
         {
-            **{one: {"temperature": 0.25} for one in (RESPONSES, CHAT, MESSAGES)},
+            **{one: {"temperature": 0.25} for one in (RESPONSES, CHAT, COMPLETIONS, MESSAGES)},
             GEMINI: _generation(temperature=0.25),
         },
     ),
     Feature("top_k", {MESSAGES: {"top_k": 5}, GEMINI: _generation(topK=5)}),
     Feature(
         "stop sequences",
-        {CHAT: {"stop": ["END"]}, MESSAGES: {"stop_sequences": ["END"]}, GEMINI: _generation(stopSequences=["END"])},
+        {
+            **{one: {"stop": ["END"]} for one in (CHAT, COMPLETIONS)},
+            MESSAGES: {"stop_sequences": ["END"]},
+            GEMINI: _generation(stopSequences=["END"]),
+        },
     ),
-    Feature("seed", {CHAT: {"seed": 7}, GEMINI: _generation(seed=7)}),
-    Feature("penalties", {CHAT: {"presence_penalty": 0.5}, GEMINI: _generation(presencePenalty=0.5)}),
-    Feature("logit bias", {CHAT: {"logit_bias": {"5": 1}}}),
+    Feature("seed", {CHAT: {"seed": 7}, COMPLETIONS: {"seed": 7}, GEMINI: _generation(seed=7)}),
+    Feature(
+        "penalties",
+        {
+            **{one: {"presence_penalty": 0.5} for one in (CHAT, COMPLETIONS)},
+            GEMINI: _generation(presencePenalty=0.5),
+        },
+    ),
+    Feature("logit bias", {one: {"logit_bias": {"5": 1}} for one in (CHAT, COMPLETIONS)}),
     Feature(
         "log probabilities",
         {
             RESPONSES: {"top_logprobs": 3, "include": ["message.output_text.logprobs"]},
             CHAT: {"logprobs": True, "top_logprobs": 3},
+            COMPLETIONS: {"logprobs": 3},
             GEMINI: _generation(responseLogprobs=True, logprobs=3),
         },
     ),
     Feature(
         "several answers",
-        {CHAT: {"n": 2}, GEMINI: _generation(candidateCount=2)},
+        {CHAT: {"n": 2}, COMPLETIONS: {"n": 2}, GEMINI: _generation(candidateCount=2)},
     ),
     Feature("verbosity", {RESPONSES: {"text": {"verbosity": "low"}}, CHAT: {"verbosity": "low"}}),
     Feature(

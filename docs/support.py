@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from features import CHAT, CONVERSE, FEATURES, GEMINI, MESSAGES, PLAIN, RESPONSES, Feature, Fields
+from features import CHAT, COMPLETIONS, CONVERSE, FEATURES, GEMINI, MESSAGES, PLAIN, RESPONSES, Feature, Fields
 
 from headworks.calls import Endpoint
 from headworks.config import Provider
@@ -32,6 +32,7 @@ CALLED = {
     CHAT: "Called as OpenAI Chat Completions",
     MESSAGES: "Called as Anthropic Messages",
     GEMINI: "Called as Google generateContent",
+    COMPLETIONS: "Called as OpenAI Completions (legacy)",
 }
 MODELS = {
     MESSAGES: "claude-sonnet-5",

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from headworks.access import Grant
-from headworks.budgeting import Wallet
+from headworks.budgeting import CallMoney, Wallet
 from headworks.call_bounds import most_of_call, most_tokens
 from headworks.calls import NO_BUDGET, Budget, Caller
 from headworks.catalogue import Model, Period, Prices, Rates, TargetPrice
@@ -356,3 +356,25 @@ def test_a_workload_whose_budget_is_spent_gives_its_static_answer(work):
     assert answered.headers["x-headworks-degraded"] == "budget_exceeded"
     assert not hall.upstream.flights
     assert spent(hall) == {"workload/triage/day": 0}
+
+
+@pytest.mark.parametrize(
+    ("fields", "of_input", "of_output"),
+    [
+        (raw(input="abc", max_output_tokens=7), 20, 900),
+        (raw(input=[{"type": "input_image", "image_url": "x"}], max_output_tokens=7), 300, 900),
+        (
+            raw(system=[{"type": "text", "cache_control": {"type": "ephemeral", "ttl": "1h"}}], max_output_tokens=7),
+            50,
+            900,
+        ),
+        (raw(input="abc", modalities=["text", "audio"], max_output_tokens=7), 300, 900),
+    ],
+)
+def test_what_is_set_aside_has_the_prices_of_what_a_call_may_hold(fields, of_input, of_output):
+    rates = Rates(input=20, output=40, cache_write_long=50, audio_input=300, audio_output=900)
+    price = TargetPrice(Prices(periods=(Period(rates=rates),)), "v", MODEL)
+    money = CallMoney((), fields, 0)
+    taken, written = most_tokens(fields, price)
+
+    assert money.bound(price) == taken * of_input + written * of_output

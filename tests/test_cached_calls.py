@@ -346,3 +346,18 @@ def test_a_call_in_anthropics_words_is_given_the_answer_of_one_in_openais(hall, 
     assert second.headers["x-headworks-cache"] == "hit"
     assert b"hello" in second.body
     assert second.body == first.body
+
+
+def test_a_wish_that_responses_has_no_place_for_makes_another_call(hall, work, make):
+    make(speaks=[Endpoint.MESSAGES])
+    variables = {"prompt": {"variables": {"ticket": "x"}}}
+    block = {"type": "text", "text": '{"team":"red"}'}
+    usage = {"input_tokens": 10, "output_tokens": 5}
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [block]}
+    for top_k in (3, 4, 3):
+        before = len(hall.upstream.flights)
+        hall.ask("/v1/messages", {"model": "triage", "messages": [], "max_tokens": 99, "top_k": top_k} | variables)
+        if len(hall.upstream.flights) > before:
+            work.answer(message | {"stop_reason": "end_turn", "stop_sequence": None, "usage": usage})
+
+    assert [flight.body["top_k"] for flight in hall.upstream.flights] == [3, 4]

@@ -49,6 +49,53 @@ def test_a_call_costs_what_its_tokens_cost(priced):
     assert f"0.{COST:012d}".encode() in priced.metrics.render()
 
 
+def test_a_call_that_hears_and_speaks_costs_what_sound_costs(hall):
+    rates = Rates(input=100, cached_input=10, output=500, audio_input=4_000, audio_output=8_000)
+    hall.price = TargetPrice(Prices(periods=(Period(rates=rates),)), "table-1")
+    hall.make()
+    hall.chat()
+    usage = {
+        "prompt_tokens": 100,
+        "completion_tokens": 70,
+        "total_tokens": 170,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 60},
+        "completion_tokens_details": {"audio_tokens": 50},
+    }
+    hall.answer(ANSWER | {"usage": usage})
+
+    assert hall.settled.cost_pico == 40 * 100 + 60 * 4_000 + 20 * 500 + 50 * 8_000
+
+
+DRAWN = {
+    "input_tokens": 100,
+    "input_tokens_details": {"text_tokens": 40, "image_tokens": 60},
+    "output_tokens": 1000,
+    "total_tokens": 1100,
+}
+HEARD = {"type": "tokens", "input_tokens": 100, "output_tokens": 10, "input_token_details": {"audio_tokens": 90}}
+MEDIA_RATES = Rates(input=100, output=500, image_input=200, audio_input=4_000, audio_hour=3_600_000)
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "cost"),
+    [
+        ("/v1/images/generations", {"created": 1, "data": [], "usage": DRAWN}, 40 * 100 + 60 * 200 + 1000 * 500),
+        ("/v1/images/generations", {"created": 1, "data": []}, -1),
+        ("/v1/images/generations", {"created": 1, "usage": {"input_tokens": "many"}}, -1),
+        ("/v1/audio/transcriptions", {"text": "x", "usage": HEARD}, 10 * 100 + 90 * 4_000 + 10 * 500),
+        ("/v1/audio/transcriptions", {"text": "x", "usage": {"type": "duration", "seconds": 59.2}}, 60 * 1_000),
+        ("/v1/audio/transcriptions", b"1\n00:00:00,000 --> 00:00:01,000\nx", -1),
+    ],
+)
+def test_pictures_and_transcriptions_cost_what_they_say(hall, path, answer, cost):
+    hall.price = TargetPrice(Prices(periods=(Period(rates=MEDIA_RATES),)), "table-1")
+    hall.make()
+    answered = hall.ask(path, {"model": "nano", "prompt": "a dot"})
+    hall.answer(answer)
+
+    assert (answered.status, hall.settled.cost_pico) == (200, cost)
+
+
 @pytest.mark.parametrize(
     ("said", "cost"),
     [

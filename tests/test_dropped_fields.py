@@ -225,9 +225,9 @@ def test_what_only_the_first_of_a_chain_refuses_the_next_is_asked(hall, contract
 
 
 def test_a_caller_of_another_api_is_told_by_its_own_name(hall, contract):
-    listed = "droppable: [top_k, tool_choice.disable_parallel_tool_use]\n"
+    listed = "droppable: [speed, tool_choice.disable_parallel_tool_use]\n"
     work = contract(listed, (GEMINI, hall.gemini_station()))
-    body = {"model": "triage", "messages": [{"role": "user", "content": "x"}], "max_tokens": 9, "top_k": 5}
+    body = {"model": "triage", "messages": [{"role": "user", "content": "x"}], "max_tokens": 9, "speed": "fast"}
     body |= {"tools": [{"name": "look", "input_schema": {"type": "object"}}]}
     body |= {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}
     answered = hall.ask("/v1/messages", body)
@@ -235,7 +235,7 @@ def test_a_caller_of_another_api_is_told_by_its_own_name(hall, contract):
     work.answer({"candidates": [candidate], "modelVersion": "gemini-x", "responseId": "r"})
 
     assert answered.status == 200
-    assert answered.headers["x-headworks-dropped"] == "top_k, tool_choice.disable_parallel_tool_use"
+    assert answered.headers["x-headworks-dropped"] == "speed, tool_choice.disable_parallel_tool_use"
 
 
 def test_a_head_that_went_out_early_is_followed_by_the_names(hall, contract):
@@ -268,16 +268,18 @@ def test_an_answer_to_less_than_was_asked_is_given_to_nobody_else(hall, contract
     assert second.headers.get("x-headworks-dropped") == (", ".join(seed) or None)
 
 
-def test_who_is_given_an_earlier_answer_is_told_what_was_left_out_of_the_question(hall, contract):
+def test_what_the_caller_of_another_api_wishes_for_makes_another_call(hall, contract):
     cache = ResponseCache("triage", MemoryStore(1 << 20, time.monotonic), None, time.time, lambda *_: None)
-    work = contract("droppable: [top_k]\ncache: {ttl_s: 60}\n", (MESSAGES, hall.anthropic_station()), cache=cache)
+    work = contract("droppable: [speed]\ncache: {ttl_s: 60}\n", (GEMINI, hall.gemini_station()), cache=cache)
     asked = {"model": "triage", "messages": [{"role": "user", "content": "x"}], "max_tokens": 9}
-    hall.ask("/v1/messages", asked, turns=30)
-    work.answer(claude())
-    second = hall.ask("/v1/messages", asked | {"top_k": 5}, turns=30)
+    candidate = {"content": {"role": "model", "parts": [{"text": "Hi"}]}, "finishReason": "STOP", "index": 0}
+    told = []
+    for fields in ({}, {"speed": "fast"}, {"speed": "fast"}):
+        answered = hall.ask("/v1/messages", asked | fields, turns=30)
+        work.answer({"candidates": [candidate], "modelVersion": "gemini-x", "responseId": "r"})
+        told.append((answered.headers["x-headworks-cache"], answered.headers.get("x-headworks-dropped")))
 
-    assert (second.headers["x-headworks-cache"], second.headers["x-headworks-dropped"]) == ("hit", "top_k")
-    assert hall.entries()[-1].settled.course == "response cache: 0 s old (without top_k)"
+    assert told == [("miss", None), ("miss", "speed"), ("miss", "speed")]
 
 
 def test_whom_a_call_is_for_is_known_where_a_target_is_not_told(hall, name):

@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from headworks.calls import Endpoint
+from headworks.dialects import RequestHead, read_fields
+from headworks.stations import spoken_by
+
 USAGE = {"promptTokenCount": 9, "cachedContentTokenCount": 4, "candidatesTokenCount": 3, "thoughtsTokenCount": 2}
 ANSWER = {
     "candidates": [{"content": {"role": "model", "parts": [{"text": "Hello there."}]}, "finishReason": "STOP"}],
@@ -137,6 +141,22 @@ def test_it_is_translated_for_another_upstream(hall):
     }
     hall.answer()
     assert json.loads(answered.body)["candidates"][0]["content"]["parts"] == [{"text": "Hello there."}]
+
+
+@pytest.mark.parametrize(
+    ("config", "spoken"),
+    [
+        ({"temperature": 1}, Endpoint.RESPONSES),
+        ({"stopSequences": ["x"]}, Endpoint.CHAT),
+        ({"stop_sequences": ["x"]}, Endpoint.CHAT),
+        ({"seed": 1}, Endpoint.CHAT),
+        ({"presence_penalty": 1}, Endpoint.CHAT),
+        (3, Endpoint.RESPONSES),
+    ],
+)
+def test_what_chat_has_and_responses_has_not_goes_by_chat(config, spoken):
+    head = RequestHead(read_fields(json.dumps({"generationConfig": config}).encode()), "m")
+    assert spoken_by(frozenset({Endpoint.RESPONSES, Endpoint.CHAT}), Endpoint.GENERATE_CONTENT, head) is spoken
 
 
 def test_a_key_may_come_as_googles_client_sends_it(hall):

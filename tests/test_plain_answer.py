@@ -10,7 +10,7 @@ from headworks.calls import Failure, FailureKind, Limits
 
 DOWN = Failure(FailureKind.UNREACHABLE, "stub failed")
 TEXT = 'We will answer "tomorrow".'
-DIALECTS = pytest.mark.parametrize("dialect", ["chat", "responses", "messages", "gemini"])
+DIALECTS = pytest.mark.parametrize("dialect", ["chat", "responses", "messages", "gemini", "completions"])
 
 
 @pytest.fixture
@@ -30,6 +30,7 @@ def ask(hall):
             "chat": ("/v1/chat/completions", {"messages": [turn]}),
             "responses": ("/v1/responses", {"input": "x", "metadata": {"mine": "1"}}),
             "messages": ("/v1/messages", {"messages": [turn], "max_tokens": 9}),
+            "completions": ("/v1/completions", {"prompt": "x"}),
         }[dialect]
         return hall.ask(path, body | {"model": model, "stream": stream} | fields)
 

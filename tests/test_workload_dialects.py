@@ -167,3 +167,107 @@ def test_a_silent_stream_is_kept_alive_and_fails_in_the_dialect(hall, work, ask,
     assert (b": keep-alive" in answered.body) is (dialect == "messages")
     assert (b"event: error" in answered.body) is (dialect == "messages")
     assert b'"error"' in answered.body
+
+
+# -- what a target has that the Responses API has not ------------------------------------------------------------------
+
+HOUR = {"type": "ephemeral", "ttl": "1h"}
+
+
+def message(text):
+    block = {"type": "text", "text": text}
+    usage = {"input_tokens": 10, "output_tokens": 5}
+    frame = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_sequence": None}
+    return frame | {"content": [block], "stop_reason": "end_turn", "usage": usage}
+
+
+def test_what_only_anthropic_has_goes_to_anthropic(hall, work, ask):
+    work.make(speaks=[Endpoint.MESSAGES])
+    answered = ask("messages", top_k=3, stop_sequences=["x"], cache_control=HOUR, speed="fast")
+    sent = hall.flight.body
+    assert (sent["top_k"], sent["stop_sequences"], sent["cache_control"], sent["speed"]) == (3, ["x"], HOUR, "fast")
+    work.answer(message('{"team":"red"}'))
+
+    assert (answered.status, "x-headworks-dropped" in answered.headers) == (200, False)
+
+
+def test_what_only_google_has_goes_to_google(hall, work, ask):
+    work.make(speaks=[Endpoint.GENERATE_CONTENT])
+    safety = [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}]
+    ask("gemini", generationConfig={"topK": 3, "seed": 5, "stopSequences": ["x"]}, safetySettings=safety)
+    config = hall.flight.body["generationConfig"]
+    work.fail(FailureKind.REJECTED)
+
+    assert (config["topK"], config["seed"], config["stopSequences"]) == (3, 5, ["x"])
+    assert hall.flight.body["safetySettings"] == safety
+
+
+def test_what_chat_has_and_responses_has_not_goes_by_chat(hall, work, ask):
+    work.make()
+    ask("gemini", generationConfig={"seed": 5, "stopSequences": ["x"]})
+    work.fail(FailureKind.REJECTED)
+
+    assert hall.flight.request.line.startswith(b"POST /v1/chat/completions ")
+    assert (hall.flight.body["seed"], hall.flight.body["stop"]) == (5, ["x"])
+
+
+def test_a_hint_on_caching_is_no_reason_to_ask_by_another_api(hall, work, ask):
+    work.make()
+    ask("messages", cache_control=HOUR)
+    work.fail(FailureKind.REJECTED)
+
+    assert hall.flight.request.line.startswith(b"POST /v1/responses ")
+    assert "cache_control" not in hall.flight.body
+
+
+@pytest.mark.parametrize(
+    ("dialect", "fields", "name"),
+    [
+        ("messages", {"top_k": 3}, "top_k"),
+        ("messages", {"stop_sequences": ["x"]}, "stop_sequences"),
+        ("messages", {"speed": "fast"}, "speed"),
+        ("gemini", {"generationConfig": {"topK": 3}}, "generationConfig.topK"),
+        ("gemini", {"generationConfig": {"seed": 3}}, "generationConfig.seed"),
+        ("gemini", {"generationConfig": {"mediaResolution": "LOW"}}, "generationConfig.mediaResolution"),
+        ("gemini", {"labels": {"a": "b"}}, "labels"),
+    ],
+)
+def test_what_a_target_has_nothing_for_is_refused_or_left_out_and_named(hall, work, ask, dialect, fields, name):
+    work.make(speaks=[Endpoint.RESPONSES])
+    refused = ask(dialect, **fields)
+    assert (refused.status, name in refused.error["message"], hall.upstream.flights) == (400, True, [])
+
+    work.make(f"droppable: [{name}]\n", speaks=[Endpoint.RESPONSES])
+    answered = ask(dialect, **fields)
+    assert name.rpartition(".")[2] not in hall.flight.body
+    work.answer(response('{"team":"red"}'))
+    assert (answered.status, answered.headers["x-headworks-dropped"]) == (200, name)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "fields", "name"),
+    [
+        ("messages", {"container": "c"}, "container"),
+        ("messages", {"mcp_servers": [{"type": "url"}]}, "mcp_servers"),
+        ("gemini", {"cachedContent": "cachedContents/c"}, "cachedContent"),
+    ],
+)
+def test_what_brings_instructions_or_tools_along_goes_nowhere(hall, work, ask, dialect, fields, name):
+    work.make(speaks=[Endpoint.MESSAGES if dialect == "messages" else Endpoint.GENERATE_CONTENT])
+    refused = ask(dialect, **fields)
+
+    assert (refused.status, name in refused.error["message"], hall.upstream.flights) == (400, True, [])
+
+
+@pytest.mark.parametrize(("contract", "status"), [("", 400), ("caller_may_set: [stop]\n", 200)])
+def test_a_contracts_stop_sequences_are_its_own(hall, work, ask, contract, status):
+    work.make(f"output: {{stop: ['END']}}\n{contract}", speaks=[Endpoint.MESSAGES])
+    answered = ask("messages", stop_sequences=["x"])
+    if status == 400:
+        assert (answered.status, "`stop_sequences`" in answered.error["message"]) == (400, True)
+    else:
+        assert hall.flight.body["stop_sequences"] == ["x"]
+        work.fail(FailureKind.REJECTED)
+    ask("messages", stop_sequences=["END"])
+    assert hall.flight.body["stop_sequences"] == ["END"]
+    work.fail(FailureKind.REJECTED)

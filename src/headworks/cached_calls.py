@@ -28,7 +28,6 @@ from headworks.dialects.whole import answer_text, body_of_stream, read_answer
 from headworks.exchange import SHARE_WITH_MORE, Reply
 from headworks.judging import refuses
 from headworks.plain_answer import DEGRADED
-from headworks.plans import dropped_line
 from headworks.response_cache import (
     Asked,
     CachedAnswer,
@@ -354,7 +353,6 @@ class CachedCalls:
         record.cached = answer.cost_pico, age_s
         record.verdict = "valid" if answer.verdict in ("valid", "repaired") else ""
         how = "" if similarity is None else f", semantic, similarity {similarity:.3f}"
-        how += f" (without {', '.join(asked.dropped)})" if asked.dropped else ""
         said = f"response cache: {age_s} s old{how}"
         record.course = f"{record.course}; {said}" if record.course else said
         # Nobody was asked: no provider, no usage, no response of the caller's own.
@@ -408,8 +406,6 @@ class CachedCalls:
             call_id,
             asked.work.static_headers,
         )
-        if asked.dropped:
-            lines += dropped_line(asked.dropped)
         if asked.version:
             lines += b"x-headworks-prompt-version: %b\r\n" % asked.version.encode("ascii")
         if answer.verdict and not call.is_streamed:

@@ -15,7 +15,8 @@ from headworks.errors import HeadworksError
 
 class Endpoint(enum.StrEnum):
     """What is called, named as in the OpenAI API, `messages` as in Anthropic's, `generate_content` as in Google's,
-    `converse` as in AWS's, which only upstreams speak. The value is what records, metrics and key scopes show."""
+    `converse` as in AWS's and `embed_content` as in Google's, which only upstreams speak. The value is what records,
+    metrics and key scopes show."""
 
     RESPONSES = "responses"
     CHAT = "chat.completions"
@@ -23,6 +24,7 @@ class Endpoint(enum.StrEnum):
     MESSAGES = "messages"
     GENERATE_CONTENT = "generate_content"
     CONVERSE = "converse"
+    EMBED_CONTENT = "embed_content"
     EMBEDDINGS = "embeddings"
     MODERATIONS = "moderations"
     IMAGES = "images"
@@ -35,12 +37,13 @@ class Endpoint(enum.StrEnum):
     VECTOR_STORES = "vector_stores"
     FINE_TUNING = "fine_tuning"
     EVALS = "evals"
+    CACHED_CONTENTS = "cached_contents"
     OUTCOMES = "outcomes"
     APPROVALS = "approvals"
     TRACES = "traces"
 
 
-CALLED = tuple(one for one in Endpoint if one is not Endpoint.CONVERSE)
+CALLED = tuple(one for one in Endpoint if one not in (Endpoint.CONVERSE, Endpoint.EMBED_CONTENT))
 """What callers can call."""
 
 

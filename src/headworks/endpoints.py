@@ -12,7 +12,7 @@ import msgspec
 
 from headworks.calls import Endpoint
 from headworks.errors import Refusal
-from headworks.stored_routes import StoredRoute, stored_routes
+from headworks.stored_routes import StoredRoute, is_of_caches, stored_routes
 
 
 class Manner(enum.Enum):
@@ -174,6 +174,8 @@ def name_of_path(path: str) -> str:
     """What a record calls a request of which only the path is known."""
     if _GENERATING.fullmatch(path) is not None:
         return Endpoint.GENERATE_CONTENT.value
+    if is_of_caches(path):
+        return Endpoint.CACHED_CONTENTS.value
     return path.removeprefix("/v1/")[:64]
 
 
@@ -189,7 +191,7 @@ def _rows_of_a_name(path: str) -> list[Route]:
                 is_model_call=True,
             )
         ]
-    below = path.removeprefix("/v1")
+    below = path.removeprefix("/v1").removeprefix("beta")
     return [
         Route(row.method, path, Manner.STORED, row.endpoint, upstream_path=below, stored=row)
         for row in stored_routes(path)

@@ -39,10 +39,11 @@ from headworks.errors import Refusal
 from headworks.eval_models import models_of_eval
 from headworks.exchange import Flight, Reply, Request, UpstreamRequest
 from headworks.flow import Ending
+from headworks.object_caches import cache_for, cache_in, model_of_cache, read_cache_page, write_cache_page
 from headworks.object_endings import ObjectEndings, end_of, long_timeouts
 from headworks.object_lists import Page, is_wanted, read_page, write_page
 from headworks.object_money import BUDGETED, ObjectMoney
-from headworks.object_placing import PROVIDER, find_pool, place
+from headworks.object_placing import PROVIDER, find_pool, place, place_of_model
 from headworks.ownership import ObjectOwners, not_found, owns
 from headworks.planning import Planner
 from headworks.plans import Plan
@@ -51,7 +52,7 @@ from headworks.references import FINE_TUNED, Reference, references_of
 from headworks.routing import Gathering, Target
 from headworks.settlement import OpenCall, Settlement
 from headworks.stations import Station, pool_not_configured
-from headworks.stored_routes import BATCH, EVAL, JOB, UPLOAD, Act, StoredRoute
+from headworks.stored_routes import BATCH, CACHE, EVAL, JOB, UPLOAD, Act, StoredRoute
 from headworks.streaming import StreamRelay
 from headworks.upload_watch import UploadWatch, check_form
 
@@ -120,6 +121,8 @@ class ObjectCalls:
         try:
             if row.act is Act.LIST:
                 await self._list(asked)
+            elif row.act is Act.CREATE and row.kind == CACHE:
+                await self._create_cache(asked)
             elif row.act in (Act.CREATE, Act.UPLOAD):
                 await self._create(asked)
             else:
@@ -185,6 +188,25 @@ class ObjectCalls:
             await checks.batch(asked.call, target, named, fields.get("endpoint", ""), asked.ending)
         elif asked.row.kind == EVAL:
             await checks.run(asked.call, target, asked.request.body)
+
+    async def _create_cache(self, asked: "_Asked") -> None:
+        """Have a model's provider keep the beginning of prompts. It is of that model alone, so the model says where."""
+        call, grant, request = asked.call, asked.grant, asked.request
+        model = self._planner.offered(call, model_of_cache(request.body), asked.admission.route, grant)
+        target = place_of_model(model, asked.row.endpoint, request.headers.get(PROVIDER), call.caller)
+        call.model = target.model
+        await self._money.check_cache(grant, asked.ending)
+        asked.request = request.again(cache_for(request.body, target.model))
+        answer = await self._ask(asked, target)
+        if answer.status < 300:
+            name, call.usage = cache_in(answer.body)
+            if not name:
+                raise _has_no_name(target, answer)
+            now_us, caller = time_ns() // 1000, call.caller
+            self._owners.note(
+                ObjectNote(name, CACHE, now_us, now_us, target.provider, caller.key_id, caller.team, target.model)
+            )
+        self._answer(asked, target, answer)
 
     async def _set_aside(self, asked: "_Asked", target: Target[Station], fields: Mapping[str, str]) -> CallMoney | None:
         """What a batch or a job can cost, where it is under a budget.
@@ -314,7 +336,8 @@ class ObjectCalls:
 
     async def _list(self, asked: "_Asked") -> None:
         call, row = asked.call, asked.row
-        page = read_page(asked.request.query, row.label)
+        is_of_caches = row.kind == CACHE
+        page = read_cache_page(asked.request.query) if is_of_caches else read_page(asked.request.query, row.label)
         is_backwards = bool(page.before)
         is_ascending = page.is_ascending != is_backwards
         cursor = await self._cursor(page.after or page.before, row.kind, asked)
@@ -338,7 +361,7 @@ class ObjectCalls:
         found = found[: page.limit]
         if is_backwards:
             found.reverse()
-        body = write_page(found, has_more=has_more)
+        body = (write_cache_page if is_of_caches else write_page)(found, has_more=has_more)
         call.response_bytes = len(body)
         self._settlement.settle(call, "answered", 200)
         asked.reply.respond(200, own_headers(call), body)
@@ -360,7 +383,8 @@ class ObjectCalls:
         for start in range(0, len(notes), _AT_ONCE):
             some = notes[start : start + _AT_ONCE]
             for note, answer in zip(some, await self._ask_for(asked, some), strict=True):
-                if answer.status == 404:
+                # Of a cache that has expired Google says that it may not be read.
+                if answer.status == 404 or (answer.status == 403 and note.kind == CACHE):
                     missing.append(note)
                 elif answer.status >= 300:
                     raise self._refusal(self._at(note), answer)
@@ -384,7 +408,8 @@ class ObjectCalls:
             for note in notes:
                 target = self._at(note)
                 call.provider = target.provider
-                sent = target.station.provider.request("GET", f"{path}/{note.object_id}", b"", b"", b"")
+                one = f"/{note.object_id}" if note.kind == CACHE else f"{path}/{note.object_id}"
+                sent = target.station.provider.request("GET", one, b"", b"", b"")
                 sinks.append(Gathering(self._answer_bytes))
                 call.attempts += 1
                 call.sent_s = perf_counter()
@@ -521,9 +546,13 @@ def _id_made(target: Target[Station], answer: Gathering) -> str:
         return ""
     object_id = id_in(answer.body)
     if not object_id:
-        detail = f"{target.provider} has made something without saying its id"
-        raise refusal_of(Failure(FailureKind.INVALID, detail, answer.status))
+        raise _has_no_name(target, answer)
     return object_id
+
+
+def _has_no_name(target: Target[Station], answer: Gathering) -> Refusal:
+    detail = f"{target.provider} has made something without saying its id"
+    return refusal_of(Failure(FailureKind.INVALID, detail, answer.status))
 
 
 def _note_size(call: OpenCall, size: int) -> None:

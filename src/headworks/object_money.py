@@ -54,6 +54,12 @@ _WHY_NO_RUN = (
 )
 
 
+_WHY_NO_CACHE = (
+    "What a cache costs while it is kept is not known, and this key or its team has a budget that may not be exceeded: "
+    "have it made a soft one (`tell`), or leave caching to the provider, which keeps what repeats by itself."
+)
+
+
 class _Passes(msgspec.Struct):
     n_epochs: int | str | None = None
 
@@ -134,6 +140,16 @@ class ObjectMoney:
             Refusal: 403, the caller is under a hard budget.
         """
         money = await self._admissions.set_aside(grant, None, _WHY_NO_RUN, ending)
+        if money is not None:
+            money.settle(0)
+
+    async def check_cache(self, grant: Grant, ending: Ending) -> None:
+        """Whether a cache may be made at a provider, which costs by the hour at a price that is not in the catalogue.
+
+        Raises:
+            Refusal: 403, the caller is under a hard budget.
+        """
+        money = await self._admissions.set_aside(grant, None, _WHY_NO_CACHE, ending)
         if money is not None:
             money.settle(0)
 

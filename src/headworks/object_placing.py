@@ -4,7 +4,7 @@ What is used together must lie together. So all that a team makes goes to one po
 caller says otherwise: spread over pools, two files of one team could not stand in one call.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from math import log
 
@@ -65,6 +65,33 @@ def place(
     return _for_caller(next(iter(able.values())), caller)
 
 
+def place_of_model(
+    target: Target[Station], endpoint: Endpoint, wanted: bytes | None, caller: Caller
+) -> Target[Station]:
+    """Where an object is made that is of one model.
+
+    Arguments:
+        target: the model's, with all that serves its name.
+        wanted: what the caller says.
+
+    Raises:
+        Refusal: 400, it is not to be had there.
+    """
+    able = tuple(one for one in target.pools or (target,) if endpoint in one.speaks)
+    if wanted is None:
+        return _of(able, caller)
+    name = wanted.decode("latin-1").strip()
+    there = tuple(one for one in able if name in (one.provider, one.provider.partition(":")[0]))
+    if not there:
+        raise Refusal(
+            400,
+            "provider_not_found",
+            f"The header x-headworks-provider names nothing that serves {endpoint.value} for this model; "
+            f"what does: {', '.join(one.provider for one in able)}.",
+        )
+    return _of(there, caller)
+
+
 def find_pool(target: Target[Station], provider: str) -> Target[Station] | None:
     """The pool of this name. What was made before a provider had pools lies in the first of them, whose key it was."""
     for one in target.pools or (target,):
@@ -76,7 +103,10 @@ def find_pool(target: Target[Station], provider: str) -> Target[Station] | None:
 
 def _for_caller(target: Target[Station], caller: Caller) -> Target[Station]:
     """Of the pools of the lowest tier, the one that is this team's, or this key's, by weighted rendezvous hashing."""
-    pools = target.pools or (target,)
+    return _of(target.pools or (target,), caller)
+
+
+def _of(pools: Sequence[Target[Station]], caller: Caller) -> Target[Station]:
     tier = min(pool.tier for pool in pools)
     whose = f"team {caller.team}" if caller.team else f"key {caller.key_id}"
     return max(

@@ -8,7 +8,7 @@ from headworks.plans import Plan
 from headworks.settlement import OpenCall
 
 _COUNTED = frozenset({"/responses", "/chat/completions", "/messages", "/models:generateContent"})
-"""Paths of which tokens are counted where the provider does not say them."""
+"""Paths of which tokens are counted where the provider does not say them; also those of what is translated."""
 
 
 def note(call: OpenCall, summary: AnswerSummary) -> None:
@@ -24,7 +24,9 @@ def note(call: OpenCall, summary: AnswerSummary) -> None:
 
 def estimate_usage(call: OpenCall, plan: Plan, text: str) -> None:
     """Count what the provider did not: text went up or came down and no usage was told."""
-    if call.usage.source == "none" and plan.head is not None and plan.path in _COUNTED:
+    if call.usage.source != "none" or plan.head is None:
+        return
+    if plan.path in _COUNTED or plan.bridge is not None:
         tokenizer = loaded_tokenizer_for(call.model)
         call.usage = Usage(
             input_tokens=count_request(plan.head.fields, call.model, tokenizer=tokenizer).tokens,

@@ -221,6 +221,7 @@ _WORDS = {
     "vector_store": "Vector store",
     "fine_tuning.job": "Fine-tuning job",
     "eval": "Eval",
+    "cached_content": "Cached content",
 }
 
 

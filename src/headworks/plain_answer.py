@@ -25,6 +25,9 @@ class PlainAnswer(msgspec.Struct, frozen=True):
     body: bytes
 
 
+_COMPLETIONS = "/completions"
+
+
 def plain_answer(
     call: OpenCall, plan: Plan, failure: Failure, reasons: Sequence[str], texts: Mapping[str, str]
 ) -> PlainAnswer | None:
@@ -38,13 +41,14 @@ def plain_answer(
     """
     text = texts.get(call.requested_model)
     rules = RULES.get(failure.kind)
-    if text is None or rules is None or not rules.onward or plan.head is None or plan.endpoint not in ASKED:
+    endpoint = Endpoint.COMPLETIONS if plan.path == _COMPLETIONS else plan.endpoint  # else they count as Chat
+    if text is None or rules is None or not rules.onward or plan.head is None or endpoint not in ASKED:
         return None
     if plan.admission is not None and not plan.admission.may_fall_back:
         return None
     fields = plan.head.fields
     try:
-        request = ASKED[plan.endpoint](fields).request()
+        request = ASKED[endpoint](fields).request()
     except Refusal:
         return None  # it asks for something that is not known here
     if isinstance(request.text_format, JsonObjectFormat | JsonSchemaFormat):
@@ -52,11 +56,11 @@ def plain_answer(
     call.provider, call.model, call.served_model = "", DEGRADED, DEGRADED
     call.finish_reason, call.response_id, call.error_code = "degraded", "", ""
     answer = ModelAnswer(call.call_id, DEGRADED, int(time()), (AnswerMessage((AnswerText(text),)),), usage=None)
-    metadata = {**_metadata(plan.endpoint, request.metadata), "headworks.degraded": failure.kind.value}
+    metadata = {**_metadata(endpoint, request.metadata), "headworks.degraded": failure.kind.value}
     write = write_stream if plan.is_streamed else write_answer
     named = ", ".join([*reasons, failure.kind.value])
     return PlainAnswer(
-        f"x-headworks-degraded: {named}\r\n".encode("ascii"), write(answer, plan.endpoint, fields, metadata=metadata)
+        f"x-headworks-degraded: {named}\r\n".encode("ascii"), write(answer, endpoint, fields, metadata=metadata)
     )
 
 

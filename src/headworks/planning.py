@@ -156,6 +156,14 @@ class Planner:
         target = self._resolve(call, name, route, grant)
         return self._chosen(call, target, None, route) if target.pools else target
 
+    def offered(self, call: OpenCall, name: str, route: Route, grant: Grant) -> Target[Station]:
+        """The model of this name, with all that serves it: some of it this endpoint, too.
+
+        Raises:
+            Refusal: there is no such model for this caller, or it does not serve this endpoint.
+        """
+        return self._resolve(call, name, route, grant)
+
     def in_best_pool(
         self, target: Target[Station], head: RequestHead | None, endpoint: Endpoint, path: str
     ) -> Target[Station]:

@@ -13,6 +13,7 @@ from headworks.dialects.leaving_out import leaving_out
 from headworks.dialects.reading import Fields
 from headworks.dialects.stopping import STOPPABLE, with_stop
 from headworks.dialects.structured import emulated_by, schema_bridge, wants_schema
+from headworks.dialects.wishes import Wishes
 from headworks.endpoints import Manner, Route
 from headworks.errors import Refusal
 from headworks.exchange import Request, Timeouts, UpstreamRequest
@@ -24,7 +25,7 @@ _ASKED_FOR_USAGE = (Endpoint.CHAT, Endpoint.COMPLETIONS)
 """Whose streams tell their usage only if they are asked to. Those of the latter are read as those of the former, which
 say the same of themselves."""
 
-_OPENAI = (Endpoint.RESPONSES, Endpoint.CHAT)
+_OPENAI = (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.COMPLETIONS)
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):
@@ -144,7 +145,13 @@ def _plan_of_call(
         spoken = spoken_by(target.speaks, endpoint, head)
         assert spoken is not None, "the target was checked when it was resolved"
         is_in_path = endpoint is Endpoint.GENERATE_CONTENT
-        bridge = BRIDGES[endpoint, spoken](head.splice() if is_in_path else request.body)
+        bridge: Bridge
+        if endpoint is Endpoint.EMBEDDINGS:
+            from headworks.dialects.embed_contents import EmbeddingsBridge  # only who has them of Google's loads it
+
+            bridge = EmbeddingsBridge(request.body)
+        else:
+            bridge = BRIDGES[endpoint, spoken](head.splice() if is_in_path else request.body)
         provider = target.station.provider
         body = bridge.request(request.body, target.model, limit_name=provider.limit_name)
         upstream_path = provider.call_path(spoken, target.model, is_streamed=is_streamed)
@@ -152,7 +159,7 @@ def _plan_of_call(
         return Plan(
             target,
             sent,
-            endpoint,
+            endpoint if endpoint is not Endpoint.COMPLETIONS else Endpoint.CHAT,
             path,
             is_streamed,
             head,
@@ -190,11 +197,13 @@ def plan_to(
     path: str,
     forwarded: bytes,
     stop: Sequence[str] = (),
+    wishes: Wishes | None = None,
 ) -> Plan:
     """The plan of asking this target, on behalf of a workload: `head` is what goes up, but for the model.
 
     Arguments:
         stop: the contract's stop sequences. Responses has no place for them: such a call is translated.
+        wishes: what of the fields has no place in Responses either; None for callers of it.
 
     Raises:
         Refusal: 400, for what this target cannot honour.
@@ -205,7 +214,12 @@ def plan_to(
     if emulated is not None and not wants_schema(endpoint, head.fields):
         emulated = None
     stop = stop if endpoint is Endpoint.RESPONSES else ()
-    if emulated is None and not stop and endpoint in target.speaks:
+    wished = None
+    if wishes is not None:
+        wished, fields = wishes.apart(head.fields)
+        head = msgspec.structs.replace(head, fields=fields)
+    is_more = stop or (wished is not None and wished.needs_more)
+    if emulated is None and not is_more and endpoint in target.speaks:
         hides_usage = is_streamed and endpoint is Endpoint.CHAT and not head.includes_usage
         body = head.splice(model=target.model, include_usage=hides_usage)
         sent = provider.json_request(path, body, forwarded)
@@ -213,10 +227,12 @@ def plan_to(
     body = head.splice(model=target.model)
     bridge: Bridge
     if emulated is not None:
-        spoken, bridge = emulated, schema_bridge(endpoint, emulated, body, mode)
+        spoken, bridge = emulated, schema_bridge(endpoint, emulated, body, mode, wished=wished)
     else:
-        spoken = _with_stop(target) if stop else check_bridge(target, head.model, endpoint, path)
-        bridge = BRIDGES[endpoint, spoken](body)
+        if wished is not None and not stop and target.speaks.isdisjoint(STOPPABLE):
+            wished.check_responses()
+        spoken = _with_stop(target) if is_more else check_bridge(target, head.model, endpoint, path)
+        bridge = BRIDGES[endpoint, spoken](body, wished=wished)
     body = bridge.request(body, target.model, limit_name=provider.limit_name)
     if stop:
         body = with_stop(body, spoken, stop)

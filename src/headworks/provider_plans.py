@@ -30,6 +30,7 @@ _SPEECHES = {
     "generate_content": Endpoint.GENERATE_CONTENT,
     "converse": Endpoint.CONVERSE,
     "embeddings": Endpoint.EMBEDDINGS,
+    "embed_content": Endpoint.EMBED_CONTENT,
     "moderations": Endpoint.MODERATIONS,
     "images": Endpoint.IMAGES,
     "audio": Endpoint.AUDIO,
@@ -42,6 +43,7 @@ _SPEECHES = {
     "vector_stores": Endpoint.VECTOR_STORES,
     "fine_tuning": Endpoint.FINE_TUNING,
     "evals": Endpoint.EVALS,
+    "cached_contents": Endpoint.CACHED_CONTENTS,
 }
 
 _KEYS_WITHOUT_SECRET = {"simulator": "in-process"}

@@ -1,7 +1,8 @@
 """What a request's body refers to of the things that providers store. Pure.
 
 An id counts where the OpenAI API has one: a file in an input, a conversation, the vector stores of a search tool, the
-input of a batch or of a fine-tuning job, a model that was made by one (API reference, 2026-11).
+input of a batch or of a fine-tuning job, a model that was made by one (API reference, 2026-11); or Google's: a cache of
+the prompt's beginning.
 """
 
 import json
@@ -26,6 +27,9 @@ _NAMES = frozenset(
         "previous_response_id",
     }
 )
+_CACHES = ("cachedContent", "cached_content")
+"""At the top of a body only: Google takes names in snake case, too (ProtoJSON)."""
+
 _LISTS = frozenset({"file_ids", "vector_store_ids"})
 _MOST = 500
 """References of one request: a search tool has one or two stores, a vector store takes 500 files at once."""
@@ -46,6 +50,8 @@ def may_refer(body: bytes, head: RequestHead) -> bool:
         or b"\\u" in body
         or "conversation" in head.fields
         or FINE_TUNED in head.model
+        or "cachedContent" in head.fields
+        or "cached_content" in head.fields
     )
 
 
@@ -79,6 +85,8 @@ def references_of(body: bytes) -> list[Reference]:
         if name == "model" and isinstance(model, str) and FINE_TUNED in model:
             made = model[model.index(FINE_TUNED) :].partition(_CHECKPOINT)[0]
             references[Reference(made, "model")] = None
+        elif name in _CACHES and isinstance(model, str):
+            references[Reference(model, "cachedContent")] = None
     return list(references)
 
 

@@ -1,6 +1,6 @@
 """The targets of calls: what stands behind a model's name at a provider, what it can serve, and which is asked now."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -20,6 +20,8 @@ _PATHS = {
     Endpoint.CHAT: "/chat/completions",
     Endpoint.MESSAGES: "/messages",
     Endpoint.GENERATE_CONTENT: GENERATE_PATH,
+    Endpoint.COMPLETIONS: "/completions",
+    Endpoint.EMBEDDINGS: "/embeddings",
 }
 """Where calls can be bridged from; what lies below these paths cannot."""
 
@@ -28,6 +30,10 @@ _BRIDGED = {
     Endpoint.CHAT: (Endpoint.RESPONSES, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT, Endpoint.CONVERSE),
     Endpoint.MESSAGES: (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.GENERATE_CONTENT, Endpoint.CONVERSE),
     Endpoint.GENERATE_CONTENT: (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.CONVERSE),
+    Endpoint.COMPLETIONS: (
+        *(Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT, Endpoint.CONVERSE),
+    ),
+    Endpoint.EMBEDDINGS: (Endpoint.EMBED_CONTENT,),
 }
 """By the endpoint that is called: the dialects that it can be translated to, the one that can say most first."""
 
@@ -49,9 +55,32 @@ class Station(msgspec.Struct, frozen=True):
 
 def spoken_by(speaks: frozenset[Endpoint], endpoint: Endpoint, head: RequestHead | None = None) -> Endpoint | None:
     """The dialect to which a call of `endpoint` is translated for a target that speaks these; None if it cannot be."""
-    if head is not None and "stop_sequences" in head.fields and Endpoint.CHAT in speaks:
-        return Endpoint.CHAT  # Responses has no place for them
+    if head is not None and Endpoint.CHAT in speaks and _wants_chat(head.fields):
+        return Endpoint.CHAT
     return next((one for one in _BRIDGED.get(endpoint, ()) if one in speaks), None)
+
+
+_CHATS_OWN = frozenset({"stopSequences", "seed", "presencePenalty", "frequencyPenalty"})
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def _wants_chat(fields: Mapping[str, msgspec.Raw]) -> bool:
+    """Whether a caller of Anthropic's or Google's API asks for what Chat has a place for and Responses has none."""
+    if "stop_sequences" in fields:
+        return True
+    for name in ("generationConfig", "generation_config"):
+        if name in fields:
+            try:
+                inner = _decode_fields(fields[name])
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                return False  # whoever translates it says what is wrong
+            return any(_camel(one) in _CHATS_OWN for one in inner)
+    return False
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.title() for part in rest)
 
 
 def may_serve(target: Target[Station], endpoint: Endpoint, path: str) -> bool:

@@ -1,7 +1,8 @@
-"""Paths of what providers store: files, uploads, batches, conversations, vector stores, fine-tuning jobs, evals.
+"""Paths of what providers store: files, uploads, batches, conversations, vector stores, fine-tuning jobs, evals; and
+the caches of Google's Gemini API.
 
-The table is of the OpenAI API reference (2026-11). What is not in it does not exist here: administration and
-permissions stay with the provider.
+The tables are of the OpenAI API reference (2026-11) and of Google's ("Caching", 2026-11). What is not in them does not
+exist here: administration and permissions stay with the provider.
 """
 
 import enum
@@ -48,6 +49,9 @@ EVAL = "eval"
 MODEL = "model"
 """A model that a fine-tuning job has made."""
 
+CACHE = "cached_content"
+"""What Google keeps of a prompt's beginning, under a name that says its kind, too."""
+
 _ID = r"([A-Za-z0-9][A-Za-z0-9_.:-]{0,255})"
 _PART = r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,255}"
 _Methods = dict[str, Act]
@@ -93,11 +97,26 @@ _TABLE: tuple[tuple[str, Endpoint, str, _Methods], ...] = (
     (f"evals/{_ID}/runs/{_PART}/output_items(?:/{_PART})?", Endpoint.EVALS, EVAL, _USE),
 )
 
-_ROWS = tuple((re.compile(f"/v1/{path}"), endpoint, kind, methods) for path, endpoint, kind, methods in _TABLE)
-_BEGINNINGS = tuple(f"/v1/{name}" for name in sorted({path.split("/")[0] for path, *_ in _TABLE}))
+_OF_GOOGLES = (
+    ("cachedContents", {"POST": Act.CREATE, "GET": Act.LIST}),
+    (f"(cachedContents/{_PART})", {"GET": Act.USE, "PATCH": Act.USE, "DELETE": Act.DELETE}),
+)
+"""Its client asks for `/v1` since 3.0, for `/v1beta` if it is told to."""
+
+_ROWS = (
+    *((re.compile(f"/v1/{path}"), endpoint, kind, methods) for path, endpoint, kind, methods in _TABLE),
+    *((re.compile(f"/v1(?:beta)?/{path}"), Endpoint.CACHED_CONTENTS, CACHE, does) for path, does in _OF_GOOGLES),
+)
+_OF_CACHES = ("/v1/cachedContents", "/v1beta/cachedContents")
+_BEGINNINGS = (*(f"/v1/{name}" for name in sorted({path.split("/")[0] for path, *_ in _TABLE})), *_OF_CACHES)
 
 KINDS_OF_LABELS = {FILE: "purpose"}
 """Which query parameter a list is filtered by, of kinds whose lists are."""
+
+
+def is_of_caches(path: str) -> bool:
+    """Whether a path is one of Google's caches."""
+    return path.startswith(_OF_CACHES)
 
 
 def stored_routes(path: str) -> list[StoredRoute]:

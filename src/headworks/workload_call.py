@@ -23,6 +23,7 @@ from headworks.compiled import CompiledWorkload
 from headworks.composing import prompt_reference
 from headworks.conversation_values import ConversationValues
 from headworks.dialects import RequestHead
+from headworks.dialects.leaving_out import name_it
 from headworks.errors import Refusal
 from headworks.exchange import Reply
 from headworks.flow import Ending
@@ -155,16 +156,21 @@ class WorkloadCalls:
             StorageError: it cannot be recorded.
         """
         shared = self._shared
-        own, left = None, tuple[str, ...]()
+        own, wishes = None, None
         if admission.route.endpoint in TRANSLATED:
             call.requested_model = work.name
             if not grant.may_use(work.name):
                 raise shared.planner.unknown(work.name, grant)  # before anything is said of what it takes
-            own, droppable = head.fields, work.contract.droppable
-            head, admission, reply, left = in_responses(call, head, admission, reply, work.name, work.limit, droppable)
-        asked = await compose_call(call, work, head, admission, grant, shared.planner, shared.values, self._secret)
+            own = head.fields
+            head, admission, reply, wishes = in_responses(call, head, admission, reply, work.name, work.limit)
+        try:
+            asked = await compose_call(call, work, head, admission, grant, shared.planner, shared.values, self._secret)
+        except Refusal as refusal:
+            if own is not None:
+                name_it(refusal, own)
+            raise
         if own is not None:
-            asked = msgspec.structs.replace(asked, own=own, dropped=left)
+            asked = msgspec.structs.replace(asked, own=own, wishes=wishes)
         if work.contract.cache is None:
             await self._make(call, work, head, admission, grant, asked, home, ending, reply)
         else:

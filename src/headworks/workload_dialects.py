@@ -5,7 +5,7 @@ another one is translated once on the way in, and its answer once on the way out
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 
@@ -15,12 +15,12 @@ from headworks.calls import AttemptFailed, Endpoint
 from headworks.dialects import RequestHead, read_fields, read_head, refusal_body, translated_error
 from headworks.dialects.bridging import ASKED, Asked
 from headworks.dialects.canonical import ModelAnswer, UpstreamError
-from headworks.dialects.leaving_out import leaving_out
-from headworks.dialects.reading import Fields
+from headworks.dialects.leaving_out import name_it
 from headworks.dialects.responses_answers import decode_responses_answer
 from headworks.dialects.responses_requests import encode_responses_request
 from headworks.dialects.responses_streams import ResponsesDecoder
 from headworks.dialects.whole import marked
+from headworks.dialects.wishes import Wishes, beside
 from headworks.endpoints import Route
 from headworks.errors import Refusal
 from headworks.exchange import Reply
@@ -42,34 +42,29 @@ def in_responses(
     reply: Reply,
     name: str,
     limit: int | None,
-    droppable: Sequence[str] = (),
-) -> tuple[RequestHead, Admission, Reply, tuple[str, ...]]:
-    """The call as one of the Responses API; what answers it answers the caller in the dialect that it came in; and the
-    names of the fields that were left out.
+) -> tuple[RequestHead, Admission, Reply, Wishes]:
+    """The call as one of the Responses API; what answers it answers the caller in the dialect that it came in; and what
+    of the head's fields is wished that this API has no place for.
 
     Arguments:
         name: the workload's.
         limit: the contract's bound on output tokens. Anthropic's API has every caller say one: a higher one means this.
-        droppable: fields that may be left out.
 
     Raises:
         Refusal: 400, naming the field that is wrong or cannot be honoured.
     """
     route = admission.route
-
-    def translated(fields: Fields) -> tuple[Asked, bytes]:
-        asked = ASKED[route.endpoint](fields)
+    fields = {field: raw for field, raw in head.fields.items() if field != "prompt"}
+    asked = ASKED[route.endpoint](fields)
+    try:
         request = asked.request()
         if limit is not None and request.max_output_tokens is not None and request.max_output_tokens > limit:
             request = msgspec.structs.replace(request, max_output_tokens=None)
-        return asked, encode_responses_request(msgspec.structs.replace(request, model=name, store=False))
-
-    fields, left = {field: raw for field, raw in head.fields.items() if field != "prompt"}, tuple[str, ...]()
-    try:
-        asked, body = translated(fields)
+        request, wished = beside(msgspec.structs.replace(request, model=name, store=False))
+        written = {**read_fields(encode_responses_request(request)), **wished}
     except Refusal as refusal:
-        (asked, body), left = leaving_out(refusal, fields, droppable, translated)
-    written = read_fields(body)
+        name_it(refusal, fields)
+        raise
     if "prompt" in head.fields:
         written["prompt"] = head.fields["prompt"]
     inner = Route("POST", route.path, route.manner, Endpoint.RESPONSES, _RESPONSES_PATH, is_model_call=True)
@@ -77,7 +72,7 @@ def in_responses(
         read_head(msgspec.json.encode(written), Endpoint.RESPONSES),
         msgspec.structs.replace(admission, route=inner, forwarded=b""),
         TranslatedReply(reply, call, route.endpoint, asked),
-        left,
+        Wishes(route.endpoint, tuple(wished)),
     )
 
 

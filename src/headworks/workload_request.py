@@ -24,6 +24,7 @@ from headworks.composing import (
 from headworks.conversation_values import ConversationValues
 from headworks.dialects import RequestHead
 from headworks.dialects.reading import Fields
+from headworks.dialects.wishes import Wishes
 from headworks.errors import Refusal
 from headworks.injection_bridge import CallInjection
 from headworks.planning import Planner
@@ -45,7 +46,7 @@ class Composed(msgspec.Struct, frozen=True):
         injection: has looked for instructions in data; None where nobody looks.
         filters: what looks at the answer.
         own: what the caller sent, where `fields` are a translation of that; None where they are not.
-        dropped: fields of that which were left out in the translation.
+        wishes: what of the fields the caller's dialect has no place for, and a target's may.
     """
 
     work: CompiledWorkload
@@ -57,7 +58,7 @@ class Composed(msgspec.Struct, frozen=True):
     injection: CallInjection | None = None
     filters: tuple[AnswerFilter, ...] = ()
     own: Fields | None = None
-    dropped: tuple[str, ...] = ()
+    wishes: Wishes | None = None
 
 
 async def compose_call(
@@ -109,9 +110,10 @@ def _compose(
     record.schema_hash = "" if work.schema is None else work.schema.hash
     may_set = freed_fields(work.contract.caller_may_set)
     _check_tools(work, head.fields, may_set)
-    fields = merge_fixed(
-        head.fields, work.fixed[endpoint], limit=work.limit, limit_name=LIMIT_NAMES[endpoint][0], may_set=may_set
-    )
+    fixed = work.fixed[endpoint]
+    if work.stop and endpoint is Endpoint.RESPONSES and "stop" in head.fields:  # wished for in another dialect
+        fixed = {**fixed, "stop": msgspec.Raw(msgspec.json.encode(work.stop))}
+    fields = merge_fixed(head.fields, fixed, limit=work.limit, limit_name=LIMIT_NAMES[endpoint][0], may_set=may_set)
     prompt = work.prompt
     values = {} if prompt is None else prompt_values(reference)
     injection = None if work.injection is None else CallInjection(work.injection, record, secrets.token_bytes(32))

@@ -267,19 +267,20 @@ class Run(ABC):
             Refusal: of anything else.
         """
         endpoint, path, stop, asked = self._endpoint, self._path, self._work.stop, self._asked
-        left = asked.dropped
+        left, wishes = tuple[str, ...](), asked.wishes
+        if wishes is not None and "stop" in head.fields:
+            stop = ()  # the contract's own, or others that it lets the caller choose
         try:
-            plan = plan_to(target, head, endpoint, path, forwarded, stop)
+            plan = plan_to(target, head, endpoint, path, forwarded, stop, wishes)
         except Refusal as refusal:
 
             def planned(fields: Fields) -> Plan:
                 fewer = msgspec.structs.replace(head, fields=fields)
-                return plan_to(target, fewer, endpoint, path, forwarded, stop)
+                return plan_to(target, fewer, endpoint, path, forwarded, stop, wishes)
 
             # A published prompt may have been given stop sequences that the contract no longer has.
             droppable = [name for name in self._work.contract.droppable if not (stop and name in STOPS)]
-            plan, more = leaving_out(refusal, head.fields, droppable, planned, asked.own)
-            left += more
+            plan, left = leaving_out(refusal, head.fields, droppable, planned, asked.own)
         if not left:
             return plan
         record = self._call.work

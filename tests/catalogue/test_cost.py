@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headworks.calls import NO_USAGE, Usage
-from headworks.catalogue import Cost, Extras, Period, Prices, Rates, Step, cost_of, deck_of
+from headworks.catalogue import Cost, Extras, Most, Period, Prices, Rates, Step, cost_of, deck_of
+from headworks.catalogue.cost import most_of
 from headworks.catalogue.prices import RATE_NAMES
 
 AT_US = 1_795_608_000_000_000
@@ -241,3 +242,30 @@ def test_a_cost_survives_a_round_trip_through_json():
     found = cost(Usage(2000, 1500, 300, 20, 5, source="provider"), deck(input=100, output=3), version="v")
 
     assert msgspec.json.decode(msgspec.json.encode(found), type=Cost) == found
+
+
+# -- what an answer says of its tokens ---------------------------------------------------------------------------------
+
+_KINDS = [name for name in Extras.__struct_fields__ if name.endswith("_tokens") and name != "foreign_tokens"]
+kinds = st.builds(Extras, **dict.fromkeys(_KINDS, st.integers(0, 3_000)))
+_SPOKEN = {"input": 100, "output": 400, "audio_input": 4_000, "audio_output": 8_000}
+
+
+def test_sound_among_the_tokens_of_a_call_has_its_own_price():
+    usage = Usage(1_000, 0, 0, 500, 0, "provider", -1, Extras(audio_input_tokens=600, audio_output_tokens=450))
+    assert cost(usage, deck(**_SPOKEN)).total == 400 * 100 + 600 * 4_000 + 50 * 400 + 450 * 8_000
+
+
+def test_what_is_kept_for_an_hour_has_its_own_price():
+    usage = Usage(1_000, 0, 900, 0, 0, "provider", -1, Extras(long_cache_write_tokens=600))
+    prices = deck(input=100, output=0, cache_write=125, cache_write_long=200)
+    assert cost(usage, prices).total == 100 * 100 + 300 * 125 + 600 * 200
+
+
+@given(usages, decks, kinds)
+def test_the_most_that_is_set_aside_is_never_less_than_what_a_call_comes_to(usage, prices, extras):
+    usage = msgspec.structs.replace(usage, extras=extras)
+    most = Most(usage.input_tokens, usage.output_tokens, has_media=True, writes_long=True)
+    bound, found = most_of(prices, most, at_us=AT_US), cost(usage, prices)
+
+    assert bound is None or found.total <= bound

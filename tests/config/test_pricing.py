@@ -44,6 +44,50 @@ def test_a_discount_and_another_list(project):
     assert price_book(read, shipped()).terms["local"].catalogue == "together"
 
 
+AZURE = """
+providers:
+  azure:
+    kind: azure
+    base_url: https://my-resource.openai.azure.com
+    api_key: env:KEY
+    deployments: {ours: MODEL}
+  aws:
+    kind: bedrock
+    region: eu-central-1
+    deployments: {arn-of-a-profile: anthropic.claude-haiku-4-5-20251001-v1:0}
+"""
+
+
+def test_a_deployment_costs_what_its_model_does(project):
+    read = project(AZURE.replace("MODEL", "gpt-6-luna"))
+
+    assert usd(read, "azure", "ours", USAGE) == usd(read, "azure", "gpt-6-luna", USAGE) is not None
+    assert usd(read, "azure", "others", USAGE) is None
+    assert price_book(read, shipped()).for_target("azure:one", "ours").model.name == "gpt-6-luna"
+    assert usd(read, "aws", "arn-of-a-profile", USAGE) is not None
+
+
+def test_a_deployment_of_a_model_that_the_catalogue_does_not_have_is_named_with_its_line(project):
+    with pytest.raises(
+        ConfigError, match=r"headworks\.yaml:7:.*no `gpt-6-lunar` of azure.*did you mean `gpt-6-luna`\?"
+    ):
+        price_book(project(AZURE.replace("MODEL", "gpt-6-lunar")), shipped())
+
+
+def test_a_check_names_a_deployment_of_a_model_that_does_not_exist(project):
+    read = project(AZURE.replace("MODEL", "gpt-6-lunar"))
+    found = examine(read, environment={"KEY": "not-a-key"}, plan_models=lambda path: ())
+
+    assert [str(one) for one in found.problems if "gpt-6-lunar" in str(one)] != []
+
+
+def test_a_deployment_has_a_contracts_own_price_before_its_models(project):
+    own = "prices: {models: {azure/ours: {input: 1, output: 0}}}\n"
+    read = project(AZURE.replace("MODEL", "gpt-6-luna") + own)
+
+    assert usd(read, "azure", "ours", USAGE) == "0.1"
+
+
 def test_a_contract_has_its_own_prices(project):
     read = project(
         PROVIDERS

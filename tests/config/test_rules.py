@@ -227,7 +227,9 @@ def test_a_kind_implies_where_the_api_is_and_what_it_speaks():
 
     assert openai.base_url == "https://api.openai.com/v1"
     assert openai.speaks == simulator.speaks
-    assert set(openai.speaks) == set(get_args(Speech)) - {"messages", "generate_content", "converse"}
+    assert set(openai.speaks) == set(get_args(Speech)) - {
+        *("messages", "generate_content", "embed_content", "cached_contents", "converse"),
+    }
     assert compatible.speaks == ("chat", "embeddings")
     assert simulator.base_url == ""
 
@@ -307,7 +309,11 @@ def test_a_header_named_twice_in_different_cases_is_a_problem(problems):
         ("kind: simulator, speaks: [chat, converse]", "use `kind: bedrock`"),
         ("kind: openai, api_key: env:X, speaks: [generate_content]", "use `kind: gemini`"),
         ("kind: gemini", "`kind: gemini` needs it, for example `api_key: env:GEMINI_API_KEY`"),
-        ("kind: gemini, api_key: env:X, speaks: [chat]", "speaks: `kind: gemini` serves `generate_content`"),
+        (
+            "kind: gemini, api_key: env:X, speaks: [chat]",
+            "speaks: `kind: gemini` serves `generate_content` and `embed_content` and `cached",
+        ),
+        ("kind: openai, api_key: env:X, speaks: [cached_contents]", "use `kind: gemini`"),
     ],
 )
 def test_what_anthropic_and_google_need_and_what_they_do_not_have(problems, fields, problem):
@@ -324,4 +330,4 @@ def test_anthropic_is_where_it_is_and_speaks_messages():
 def test_gemini_is_where_it_is_and_speaks_generate_content():
     provider = Provider(kind="gemini", api_key="env:X")
     assert provider.base_url == "https://generativelanguage.googleapis.com/v1beta"
-    assert provider.speaks == ("generate_content",)
+    assert provider.speaks == ("generate_content", "embed_content", "cached_contents")

@@ -63,6 +63,7 @@ OTHERWISE: dict[Endpoint, Table] = {
         "stream": (True, KEPT),
         "thinking": ({"type": "enabled", "budget_tokens": 5000}, '"thinkingLevel":"MEDIUM"'),
         "tool_choice": ({"type": "any"}, '"mode":"ANY"'),
+        "top_k": (5, '"topK":5'),
     },
 }
 """What differs from what becomes of the fields on the way to the other dialects."""

@@ -288,7 +288,6 @@ FOREIGN = sealed_thinking(ThinkingBlock("Oslo.", "c2ln"))
         (RESPONSES, {"tools": [{"type": "web_search"}]}, "tools[0].web_search"),
         (RESPONSES, {"tools": [{"type": "custom", "name": "x"}]}, "tools[0].custom"),
         (RESPONSES, {"truncation": "auto"}, "truncation"),
-        (MESSAGES, {"top_k": 5}, "top_k"),
         (RESPONSES, {"input": [ASKED, {"role": "system", "content": "Be kind."}]}, "input[1].role"),
         (RESPONSES, {"input": [result()]}, "input[0].call_id"),
         (RESPONSES, {"input": [call(arguments="[1]")]}, "input[0].arguments"),

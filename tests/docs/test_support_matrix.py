@@ -27,11 +27,13 @@ ROWS = {one.title: one for one in FEATURES}
         (Endpoint.MESSAGES, "reasoning by a budget of tokens", "openai", "emulated"),
         (Endpoint.MESSAGES, "reasoning by a budget of tokens", "anthropic", "native"),
         (Endpoint.MESSAGES, "stop sequences", "openai", "native"),
-        (Endpoint.GENERATE_CONTENT, "seed", "openai", "droppable"),
+        (Endpoint.GENERATE_CONTENT, "seed", "openai", "native"),
         (Endpoint.CHAT, "log probabilities", "anthropic", "droppable"),
         (Endpoint.RESPONSES, "background", "anthropic", "refused"),
         (Endpoint.CHAT, "several answers", "gemini", "refused"),
         (Endpoint.GENERATE_CONTENT, "metadata", "openai", ""),
+        (Endpoint.COMPLETIONS, "seed", "gemini", "native"),
+        (Endpoint.COMPLETIONS, "several answers", "anthropic", "refused"),
     ],
 )
 def test_a_feature_becomes_what_the_codecs_make_of_it(called, feature, kind, expected):

@@ -140,3 +140,71 @@ def test_errors_are_googles(client: genai.Client, gateway: Gateway) -> None:
     with pytest.raises(errors.ClientError) as wrong:
         ask(stranger, "gemini")
     assert (wrong.value.code, wrong.value.status) == (401, "UNAUTHENTICATED")
+
+
+# -- caches ------------------------------------------------------------------------------------------------------------
+
+POOLED = """
+version: 1
+providers:
+  google:
+    kind: gemini
+    base_url: "{simulator}/v1beta"
+    pools: {{one: {{api_key: env:ONE_KEY}}, two: {{api_key: env:TWO_KEY}}}}
+models:
+  gemini: google/gemini-3.5-flash
+"""
+
+
+@pytest.fixture
+def pooled(make_gateway: Callable[..., Gateway], simulator: Process, monkeypatch: pytest.MonkeyPatch) -> Gateway:
+    monkeypatch.setenv("ONE_KEY", "one-key")
+    monkeypatch.setenv("TWO_KEY", "two-key")
+    return make_gateway(POOLED.format(simulator=simulator.address))
+
+
+def client_of(gateway: Gateway, key: str, version: str) -> genai.Client:
+    options = types.HttpOptions(base_url=gateway.process.address, api_version=version)
+    return genai.Client(api_key=key, http_options=options)
+
+
+def test_a_cache_is_made_and_used_by_its_maker_and_by_nobody_else(pooled: Gateway) -> None:
+    ours, theirs = client_of(pooled, pooled.key, "v1"), client_of(pooled, pooled.new_key("other"), "v1beta")
+    made = ours.caches.create(model="gemini", config={"contents": ["word " * 2000], "ttl": "300s"})
+    assert made.name is not None
+    assert made.usage_metadata is not None
+    size = made.usage_metadata.total_token_count
+
+    for _ in range(4):  # of the two pools only one has it
+        answer = ours.models.generate_content(model="gemini", contents="x", config={"cached_content": made.name})
+        assert answer.usage_metadata is not None
+        assert answer.usage_metadata.cached_content_token_count == size
+    pieces = list(
+        ours.models.generate_content_stream(model="gemini", contents="x", config={"cached_content": made.name})
+    )
+    assert pieces[-1].usage_metadata is not None
+    assert pieces[-1].usage_metadata.cached_content_token_count == size
+
+    for call in (
+        lambda: theirs.caches.get(name=made.name or ""),
+        lambda: theirs.caches.update(name=made.name or "", config=types.UpdateCachedContentConfig(ttl="1s")),
+        lambda: theirs.caches.delete(name=made.name or ""),
+        lambda: theirs.models.generate_content(model="gemini", contents="x", config={"cached_content": made.name}),
+    ):
+        with pytest.raises(errors.ClientError) as caught:
+            call()
+        assert (caught.value.code, caught.value.status) == (404, "NOT_FOUND")
+    assert list(theirs.caches.list()) == []
+
+    kept = ours.caches.update(name=made.name, config=types.UpdateCachedContentConfig(ttl="7200s"))
+    assert kept.expire_time is not None
+    assert made.expire_time is not None
+    assert kept.expire_time > made.expire_time
+    assert [one.name for one in ours.caches.list()] == [made.name]
+    ours.caches.delete(name=made.name)
+    assert list(ours.caches.list()) == []
+    for _ in range(3):  # a name that is wrong says nothing against our key
+        with pytest.raises(errors.ClientError) as caught:
+            ours.models.generate_content(model="gemini", contents="x", config={"cached_content": "cachedContents/no"})
+        assert caught.value.code == 403
+    assert ours.models.generate_content(model="gemini", contents="x").text

@@ -236,3 +236,45 @@ def test_every_client_gets_what_it_asks_for_from_every_upstream(client: Any, mod
     assert all(set(arguments) == {"city"} for _, arguments in calls)
     assert client.stream_call(model) == calls
     assert set(client.structured(model)) == {"city"}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_legacy_completions_come_from_every_upstream(gateway: Gateway, model: str) -> None:
+    client = openai.OpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0)
+    whole = client.completions.create(model=model, prompt=ASKED, max_tokens=1000)
+    pieces = list(
+        client.completions.create(
+            model=model, prompt=ASKED, max_tokens=1000, stream=True, stream_options={"include_usage": True}
+        )
+    )
+
+    assert (whole.object, whole.choices[0].finish_reason) == ("text_completion", "stop")
+    assert "weather in Oslo" in whole.choices[0].text
+    assert "".join(choice.text for piece in pieces for choice in piece.choices) == whole.choices[0].text
+    assert whole.usage is not None
+    assert pieces[-1].usage is not None
+    assert pieces[-1].usage.prompt_tokens == whole.usage.prompt_tokens > 0
+    cut = client.completions.create(model=model, prompt=ASKED, max_tokens=1)
+    assert cut.choices[0].finish_reason == "length"
+
+
+def test_embeddings_come_from_openai_and_from_google(gateway: Gateway) -> None:
+    client = openai.OpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0)
+    found = [
+        client.embeddings.create(model=model, input=["snow", "rain"], **more)
+        for model in ("openai/text-embedding-3-small", "gemini/text-embedding-3-small")
+        for more in ({}, {"dimensions": 64, "encoding_format": "float"})
+    ]
+
+    for ours, googles in zip(found[:2], found[2:], strict=True):
+        assert [one.index for one in googles.data] == [0, 1]
+        for one, other in zip(ours.data, googles.data, strict=True):
+            assert one.embedding == pytest.approx(other.embedding, abs=1e-6)
+        assert googles.usage.prompt_tokens == ours.usage.prompt_tokens > 0
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.embeddings.create(model="gemini/text-embedding-3-small", input=[[1, 2]])
+    assert (refused.value.code, refused.value.param) == ("unsupported_parameter", "input[0]")
+    with pytest.raises(openai.NotFoundError):
+        client.embeddings.create(model="gemini/nothing", input="x")
+    with pytest.raises(openai.BadRequestError, match="does not serve embeddings"):
+        client.embeddings.create(model="anthropic/claude-sonnet-5", input="x")

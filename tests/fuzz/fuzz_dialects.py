@@ -474,6 +474,14 @@ REQUESTS = {
     Endpoint.CHAT: CHAT_REQUEST,
     Endpoint.MESSAGES: MESSAGES_REQUEST,
     Endpoint.GENERATE_CONTENT: GEMINI_REQUEST,
+    Endpoint.COMPLETIONS: {
+        "model": "m",
+        "prompt": ["Go on."],
+        "max_tokens": 64,
+        "stop": "x",
+        "logprobs": 2,
+        "user": "u",
+    },
 }
 ANSWERS = {
     Endpoint.RESPONSES: (RESPONSES_ANSWER, RESPONSES_STREAM, True),

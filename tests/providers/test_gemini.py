@@ -81,3 +81,9 @@ def test_what_it_refuses_is_classified(status: int, answer: bytes, kind: Failure
 def test_how_long_to_wait_is_read_from_the_body(delay: str, seconds: float | None) -> None:
     answer = body("RESOURCE_EXHAUSTED", {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay})
     assert provider().classify(429, {}, answer).retry_after_s == seconds
+
+
+def test_a_cache_that_is_not_there_says_nothing_against_our_key() -> None:
+    message = "CachedContent not found (or permission denied)"
+    said = json.dumps({"error": {"code": 403, "message": message, "status": "PERMISSION_DENIED"}}).encode()
+    assert provider().classify(403, {}, said).kind is FailureKind.REJECTED

@@ -185,3 +185,71 @@ def test_what_the_api_refuses_is_refused(desk_with: Callable[..., Any], path: st
     script = desk_with().simulator.answer(request)
     assert script.status == status
     assert json.loads(b"".join(beat.data for beat in script.beats))["error"]["code"] == status
+
+
+# -- caches ------------------------------------------------------------------------------------------------------------
+
+BOOK = "word " * 2000
+
+
+def cached(client: genai.Client, **config: Any) -> types.CachedContent:
+    return client.caches.create(model=MODEL, config={"contents": [BOOK], "ttl": "300s"} | config)
+
+
+def test_a_cache_is_made_shown_kept_on_used_and_deleted(client: genai.Client) -> None:
+    made = cached(client, system_instruction="Be brief.", display_name="book")
+    assert (made.model, made.display_name) == (f"models/{MODEL}", "book")
+    assert made.name is not None
+    assert made.usage_metadata is not None
+    size = made.usage_metadata.total_token_count or 0
+    assert size >= 2000
+
+    answer = ask(client, cached_content=made.name)
+    assert answer.usage_metadata is not None
+    assert answer.usage_metadata.cached_content_token_count == size
+    assert (answer.usage_metadata.prompt_token_count or 0) > size
+
+    kept = client.caches.update(name=made.name, config=types.UpdateCachedContentConfig(ttl="7200s"))
+    assert kept.expire_time is not None
+    assert made.expire_time is not None
+    assert kept.expire_time > made.expire_time
+    assert client.caches.get(name=made.name).expire_time == kept.expire_time
+    assert [one.name for one in client.caches.list()] == [made.name]
+
+    client.caches.delete(name=made.name)
+    assert list(client.caches.list()) == []
+
+
+def test_a_page_of_caches_leads_to_the_next(client: genai.Client) -> None:
+    names = [cached(client).name for _ in range(3)]
+    assert [one.name for one in client.caches.list(config={"page_size": 2})] == names
+
+
+def test_what_a_cache_has_is_not_said_again(client: genai.Client) -> None:
+    name = cached(client).name
+    with pytest.raises(errors.ClientError, match="can not be used with"):
+        ask(client, cached_content=name, system_instruction="Be brief.")
+    with pytest.raises(errors.ClientError, match="has to be the same"):
+        client.models.generate_content(model="gpt-6-luna", contents="x", config={"cached_content": name})
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"contents": ["short"]}, "too small"),
+        ({"ttl": "soon"}, "duration"),
+        ({"ttl": None, "expire_time": "x"}, "time"),
+    ],
+)
+def test_a_cache_that_cannot_be_is_refused(client: genai.Client, config: Any, message: str) -> None:
+    with pytest.raises((errors.ClientError, ValueError), match=message):
+        cached(client, **config)
+
+
+def test_a_cache_that_is_not_there_may_not_be_read(client: genai.Client) -> None:
+    for call in (client.caches.get, client.caches.delete):
+        with pytest.raises(errors.ClientError) as caught:
+            call(name="cachedContents/none")
+        assert (caught.value.code, caught.value.status) == (403, "PERMISSION_DENIED")
+    with pytest.raises(errors.ClientError, match="not found"):
+        ask(client, cached_content="cachedContents/none")

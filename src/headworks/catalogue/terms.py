@@ -17,13 +17,15 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `catalogue` is the provider of the catalogue whose list prices hold, empty for none. `discount_percent` comes off
     every list price (negative: a surcharge, as for processing in a region). `models` are own prices, by the upstream's
     name of the model, complete in themselves: no discount on them. `every` are the prices of all other models, as on a
-    machine of one's own, instead of list prices.
+    machine of one's own, instead of list prices. `deployments` are the catalogue's names of models, by the upstream's
+    where that is another.
     """
 
     catalogue: str = ""
     discount_percent: Decimal = Decimal(0)
     models: dict[str, Prices] = {}
     every: Prices | None = None
+    deployments: dict[str, str] = {}
 
     def discounted(self, prices: Prices) -> Prices:
         """List prices less the discount."""

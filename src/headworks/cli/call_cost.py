@@ -98,7 +98,10 @@ def _why_unknown(record: "Record") -> str:
 def _why_other(record: "Record") -> str:
     if record.attempts > 1:
         return f"not itemised: {record.attempts} attempts, each charged by itself"
-    return "not itemised: the tokens of the record do not come to it"
+    return (
+        "not itemised: the tokens of the record do not come to it (sound, images and what a cache keeps for an hour or "
+        "more have prices of their own)"
+    )
 
 
 def details(record: "Record", account: Account) -> list[tuple[str, str]]:

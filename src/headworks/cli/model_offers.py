@@ -110,7 +110,7 @@ class Offers:
         assert self.project is not None
         terms, only = self.book.terms[name], self.project.config.providers[name].models
         listed = self.catalogue.names(terms.catalogue) if terms.catalogue else ()
-        for model in dict.fromkeys((*(only or listed), *terms.models)):
+        for model in dict.fromkeys((*(only or (*terms.deployments, *listed)), *terms.models)):
             yield Offer(f"{name}/{model}", self.book.for_target(name, model))
 
     def _listed(self, provider: str, model: str) -> Offer | None:

@@ -32,6 +32,12 @@ DROPPABLE: Mapping[Endpoint, frozenset[str]] = {
             *("seed", "stop", "verbosity"),
         }
     ),
+    Endpoint.COMPLETIONS: frozenset(
+        {
+            *("frequency_penalty", "logit_bias", "logprobs", "presence_penalty", "seed", "stop", "temperature"),
+            *("top_p", "user"),
+        }
+    ),
     Endpoint.MESSAGES: frozenset(
         {
             *("cache_control", "diagnostics", "metadata", "metadata.user_id", "output_config.effort", "service_tier"),
@@ -69,7 +75,17 @@ _ONE = "it says how, and how often, a call is answered"
 KEPT: Mapping[str, str] = {
     **dict.fromkeys(
         (
-            *("cachedContent", "contents", "context_management", "conversation", "image", "input", "instructions"),
+            *(
+                "cachedContent",
+                "contents",
+                "echo",
+                "suffix",
+                "context_management",
+                "conversation",
+                "image",
+                "input",
+                "instructions",
+            ),
             *("messages", "previous_response_id", "prompt", "system", "systemInstruction"),
         ),
         _ASKED,
@@ -103,7 +119,16 @@ KEPT: Mapping[str, str] = {
         ("generationConfig.maxOutputTokens", "max_completion_tokens", "max_output_tokens", "max_tokens"), _SPENT
     ),
     **dict.fromkeys(
-        ("background", "background_options", "generationConfig.candidateCount", "n", "stream", "stream_options"), _ONE
+        (
+            "background",
+            "background_options",
+            "generationConfig.candidateCount",
+            "n",
+            "best_of",
+            "stream",
+            "stream_options",
+        ),
+        _ONE,
     ),
 }
 """What never may, and why."""

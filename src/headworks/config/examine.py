@@ -112,7 +112,9 @@ class _Examiner:
 
     def prices(self) -> None:
         """The price table in use, and the lists that the file names of it. Nothing is opened where it says nothing."""
-        if not (self._project.storage / "prices").exists() and not self._project.config.prices.providers:
+        config = self._project.config
+        says = config.prices.providers or any(provider.deployments for provider in config.providers.values())
+        if not (self._project.storage / "prices").exists() and not says:
             return
         try:
             price_terms(self._project, PriceArchive(self._project.storage).current())

@@ -13,7 +13,10 @@ from headworks.config.walk import suggestion
 from headworks.errors import ConfigError
 
 _OPENAI = "openai"
-_AWS = "aws"
+_CLOUDS = {"azure": "azure", "bedrock": "aws"}
+_MAKERS = ("openai", "anthropic", "google")
+"""Whose models the clouds serve under names of their own."""
+
 _PER_TOKEN = (
     "input", "cached_input", "cache_write", "cache_write_long", "output", "reasoning", "audio_input", "audio_output",
     "image_input", "image_output", "training",
@@ -54,16 +57,24 @@ def price_terms(project: Project, catalogue: Catalogue) -> dict[str, Terms]:
             continue
         if prices.self_hosted is not None:
             listed = listed or ""
+        listed = _listed_at(provider, catalogue) if listed is None else listed
+        for deployment, model in provider.deployments.items() if listed else ():
+            if catalogue.find(listed, model) is None:
+                known = (name for maker in (listed, *_MAKERS) for name in catalogue.names(maker))
+                hint = suggestion(model, dict.fromkeys(known))
+                place = ("providers", name, "deployments", deployment)
+                problems.append(project.problem(place, f"the catalogue of models has no `{model}` of {listed}{hint}"))
         own = {
             target.partition("/")[2]: _own(model)
             for target, model in config.prices.models.items()
             if target.partition("/")[0] == name
         }
         terms[name] = Terms(
-            catalogue=_listed_at(provider, catalogue) if listed is None else listed,
+            catalogue=listed,
             discount_percent=prices.discount_percent,
             models=own,
             every=None if prices.self_hosted is None else machine_prices(_machine(prices.self_hosted)),
+            deployments=dict(provider.deployments),
         )
     if problems:
         raise ConfigError(*problems)
@@ -74,8 +85,8 @@ def _listed_at(provider: Provider, catalogue: Catalogue) -> str:
     """The catalogue's provider that this one is, or nothing."""
     if provider.kind == "simulator":
         return _OPENAI
-    if provider.kind == "bedrock":
-        return _AWS  # also behind an address of one's own
+    if provider.kind in _CLOUDS:
+        return _CLOUDS[provider.kind]  # also behind an address of one's own
     return catalogue.provider_at(provider.base_url) or ""
 
 

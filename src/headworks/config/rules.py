@@ -12,7 +12,7 @@ from headworks.config.naming import model_named
 from headworks.config.references import SIGNING
 from headworks.config.sections.access import Access, TokenIssuer
 from headworks.config.sections.administration import Admin
-from headworks.config.sections.kinds import region_at
+from headworks.config.sections.kinds import SPEAKS, region_at
 from headworks.config.sections.models import TIER_ROLES, Model, ModelTarget
 from headworks.config.sections.prices import ProviderPrices
 from headworks.config.sections.providers import Provider
@@ -36,7 +36,12 @@ _OF_ONE_API = {
 }
 """By the kind of a provider that serves one API of its own: how `speaks` calls it."""
 
-_MODEL_IN_PATH = {"generate_content": ("Google's", "gemini"), "converse": ("AWS's", "bedrock")}
+_MODEL_IN_PATH = {
+    "generate_content": ("Google's", "gemini"),
+    "embed_content": ("Google's", "gemini"),
+    "cached_contents": ("Google's", "gemini"),
+    "converse": ("AWS's", "bedrock"),
+}
 """APIs whose paths name the model, which only their own kinds of providers write: whose they are, and a kind."""
 
 _OF_ONE_KIND = {
@@ -153,9 +158,10 @@ class Rules:
             self._refuse_fields(_NEEDS_SIMULATOR, "has a meaning for `kind: simulator` only", path)
         if kind in ("anthropic", "gemini", "azure", "bedrock"):
             self._refuse_fields(_NEEDS_OPENAI, "has a meaning for OpenAI's API only", path)
-        if kind in _OF_ONE_API and provider.speaks != (_OF_ONE_API[kind],):
+        if kind in _OF_ONE_API and provider.speaks not in (SPEAKS[kind], (_OF_ONE_API[kind],)):
+            served = " and ".join(f"`{one}`" for one in SPEAKS[kind])
             self._findings.add_unless_faulty(
-                (*path, "speaks"), f"`kind: {kind}` serves `{_OF_ONE_API[kind]}` and nothing else; leave it out"
+                (*path, "speaks"), f"`kind: {kind}` serves {served} and nothing else; leave it out"
             )
         elif kind not in _OF_ONE_API and provider.extension is None:
             for spoken in _MODEL_IN_PATH.keys() & set(provider.speaks):

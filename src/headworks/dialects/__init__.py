@@ -9,7 +9,11 @@ May import `calls`, `errors`.
 """
 
 from headworks.calls import UnreadableAnswer
-from headworks.dialects.answers import read_chat_answer, read_embeddings_answer, read_responses_answer
+from headworks.dialects.answers import (
+    read_chat_answer,
+    read_embeddings_answer,
+    read_responses_answer,
+)
 from headworks.dialects.anthropic_relay import MessagesTail, read_messages_answer
 from headworks.dialects.bridging import BRIDGES, Bridge, TranslatedStream
 from headworks.dialects.errors import refusal_body, translated_error

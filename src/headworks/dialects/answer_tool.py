@@ -45,7 +45,7 @@ class AnswerToolBridge(DialectBridge):
             Refusal: 400, also for a tool that has the name of ours.
         """
         self._model = model
-        asked = by_the_tool(self._asked.request())
+        asked = by_the_tool(self._wanted())
         return self._spoken.write(msgspec.structs.replace(asked, model=model), limit_name)
 
     def answer(self, body: bytes) -> tuple[bytes, AnswerSummary]:

@@ -257,12 +257,14 @@ def encode_messages_answer(answer: ModelAnswer) -> bytes:
                         "input": _input_of(item, is_cut=answer.end_reason != ""),
                     }
                 )
-    body = message_value(base, answer.model, content, NO_USAGE if answer.usage is None else answer.usage)
+    body = message_value(base, answer.model, content, answer.usage or NO_USAGE, answer.service_tier)
     body["stop_reason"] = stop_reason_of(answer.end_reason, has_calls=has_calls, has_refused=has_refused)
     return _encode(body)
 
 
-def message_value(answer_id: str, model: str, content: list[dict[str, object]], usage: Usage) -> dict[str, object]:
+def message_value(
+    answer_id: str, model: str, content: list[dict[str, object]], usage: Usage, service_tier: str | None = None
+) -> dict[str, object]:
     """A message that has not ended."""
     return {
         "id": answer_id,
@@ -272,7 +274,7 @@ def message_value(answer_id: str, model: str, content: list[dict[str, object]], 
         "content": content,
         "stop_reason": None,
         "stop_sequence": None,
-        "usage": messages_usage(usage),
+        "usage": messages_usage(usage, service_tier),
     }
 
 

@@ -23,6 +23,7 @@ from headworks.dialects.canonical import (
     FunctionTool,
     JsonSchemaFormat,
     ModelRequest,
+    ToolHints,
     ToolName,
     is_given,
 )
@@ -61,6 +62,7 @@ _SAME: dict[str, tuple[str, Callable[[msgspec.Raw], Any]]] = {
     "model": ("model", msgspec.json.Decoder(str).decode),
     "temperature": ("temperature", msgspec.json.Decoder(float).decode),
     "top_p": ("top_p", msgspec.json.Decoder(float).decode),
+    "top_k": ("top_k", msgspec.json.Decoder(int).decode),
     "stop_sequences": ("stop", msgspec.json.Decoder(tuple[str, ...]).decode),
     "stream": ("is_streamed", msgspec.json.Decoder(bool).decode),
 }
@@ -76,7 +78,12 @@ def decode_messages_request(fields: Fields) -> ModelRequest:
     Raises:
         Refusal: 400, naming the field that is wrong or not understood.
     """
-    values: dict[str, Any] = {"store": False, "dialect": Endpoint.MESSAGES, "input": ()}
+    values: dict[str, Any] = {
+        "store": False,
+        "dialect": Endpoint.MESSAGES,
+        "input": (),
+        "has_hourly_marks": True,
+    }
     extras: list[Extra] = []
     for name, raw in fields.items():
         if raw == _NULL:
@@ -116,14 +123,18 @@ def _take_max_tokens(raw: msgspec.Raw, values: dict[str, Any], _: list[Extra]) -
 
 
 def _take_tools(raw: msgspec.Raw, values: dict[str, Any], _: list[Extra]) -> None:
-    tools = []
+    tools, hints = [], dict[str, ToolHints]()
     for index, one in enumerate(decoded(_decode_raws, raw, "tools")):
         param = f"tools[{index}]"
         kind = decoded(_decode_type, one, param).type
         if kind not in (None, "custom"):
             raise unsupported(f"{param}.{kind}", None, "Anthropic runs this tool itself.")
-        tools.append(_tool(decoded(_decode_tool, one, param), param))
-    values["tools"] = tuple(tools)
+        tool = decoded(_decode_tool, one, param)
+        tools.append(_tool(tool, param))
+        mark = tool.cache_control
+        if mark is not None or tool.eager_input_streaming:
+            hints[tool.name] = ToolHints(None if mark is None else mark.ttl or "5m", tool.eager_input_streaming)
+    values["tools"], values["tool_hints"] = tuple(tools), hints
 
 
 def _tool(tool: ToolParam, param: str) -> FunctionTool:

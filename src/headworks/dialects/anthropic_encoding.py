@@ -35,11 +35,14 @@ class MessagesEncoder:
     """Implements `events.StreamEncoder` for Messages. The opening event comes with the first content, so that nothing
     is sent before there is something to say."""
 
-    __slots__ = ("_base", "_blocks", "_calls", "_has_refused", "_is_open", "_kind", "_model", "_saying", "_text")
+    __slots__ = (
+        *("_base", "_blocks", "_calls", "_has_refused", "_is_open", "_kind", "_model", "_saying", "_text", "_tier"),
+    )
 
     def __init__(self) -> None:
         self._base = ""
         self._model = ""
+        self._tier: str | None = None
         self._is_open = False
         self._has_refused = False
         self._blocks = 0
@@ -66,7 +69,7 @@ class MessagesEncoder:
                 return self._cite(event)
             case Started():
                 self._base = message_id(event.id)
-                self._model = event.model
+                self._model, self._tier = event.model, event.service_tier
                 return b""
             case Ended():
                 return self._end(event)
@@ -120,7 +123,7 @@ class MessagesEncoder:
         last = {
             "type": "message_delta",
             "delta": {"stop_reason": reason, "stop_sequence": None},
-            "usage": messages_usage(event.usage or NO_USAGE),
+            "usage": messages_usage(event.usage or NO_USAGE, event.service_tier),
         }
         out.append(encode_event("message_delta", _encode(last)))
         out.append(b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
@@ -145,7 +148,7 @@ class MessagesEncoder:
         if self._is_open:
             return b""
         self._is_open = True
-        message = message_value(self._base, self._model, [], NO_USAGE)
+        message = message_value(self._base, self._model, [], NO_USAGE, self._tier)
         return encode_event("message_start", _encode({"type": "message_start", "message": message}))
 
     def _start(self, block: bytes) -> bytes:

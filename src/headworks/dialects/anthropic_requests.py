@@ -10,6 +10,7 @@ What this API wants otherwise than the others, and what is done about it:
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -36,8 +37,10 @@ from headworks.dialects.canonical import (
     OtherChoice,
     OtherTool,
     Tool,
+    ToolHints,
     ToolName,
     is_given,
+    with_hours,
 )
 from headworks.dialects.unsupported import unsupported
 from headworks.errors import Refusal
@@ -58,6 +61,10 @@ LEAST_BUDGET = 1024
 BUDGETED = re.compile(r"claude-(?:3|(?:opus|sonnet|haiku)-4-(?:[015](?![0-9])|20))")
 """Models that think by a budget and know no adaptive thinking: those before 4.6 ("Adaptive thinking", 2026-11)."""
 
+OWN_FIELDS = ("speed", "inference_geo", "user_profile_id", "diagnostics", "thinking")
+"""What only this API has, of a caller of it whose request was another dialect's on the way; `thinking` between tools.
+"""
+
 _TIERS = {"auto": "auto", "default": "standard_only"}
 _NO_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
 
@@ -72,8 +79,9 @@ def encode_messages_request(request: ModelRequest) -> bytes:
         Refusal: 400 `unsupported_parameter`, for what this API has nothing for.
     """
     _refuse_foreign(request)
-    talk = conversation_of(request.input, request.instructions, request.dialect)
-    tools = [_tool(tool, index) for index, tool in enumerate(request.tools)]
+    items = with_hours(request.input) if request.has_hourly_marks else request.input
+    talk = conversation_of(items, request.instructions, request.dialect)
+    tools = [_tool(tool, index, request.tool_hints) for index, tool in enumerate(request.tools)]
     choice = _choice(request)
     if isinstance(request.tool_choice, AllowedTools):
         allowed = {tool.name for tool in request.tool_choice.tools}
@@ -90,6 +98,8 @@ def encode_messages_request(request: ModelRequest) -> bytes:
         body["tool_choice"] = choice
     sampling = {"temperature": request.temperature, "top_p": request.top_p}
     body |= {name: value for name, value in sampling.items() if value not in (None, 1)}  # 1 is what it is anyway
+    if request.top_k is not None:
+        body["top_k"] = request.top_k
     if request.stop:
         body["stop_sequences"] = request.stop
     _put_thinking(body, request, limit)
@@ -100,14 +110,23 @@ def encode_messages_request(request: ModelRequest) -> bytes:
         body["service_tier"] = _TIERS[request.service_tier]
     if request.is_streamed:
         body["stream"] = True
+    if request.caches_all is not None:
+        body["cache_control"] = _kept_for(request.caches_all)
+    for extra in request.extras:
+        body[extra.name] = extra.value
     return _encode(body)
+
+
+def _kept_for(time: Literal["5m", "1h"]) -> CacheControl:
+    return CacheControl(None if time == "5m" else time)
 
 
 def _refuse_foreign(request: ModelRequest) -> None:
     """What has no counterpart. `metadata` has none either and need not: it is for the record, which we keep."""
     is_chat = request.dialect is Endpoint.CHAT
     for extra in request.extras:
-        raise unsupported(extra.name, _TARGET)
+        if extra.dialect is not _TARGET or extra.name not in OWN_FIELDS:
+            raise unsupported(extra.name, _TARGET)
     if request.temperature is not None and request.temperature > 1:
         raise unsupported("temperature", _TARGET, "Its temperatures go from 0 to 1.")
     if request.user is not None and request.safety_identifier not in (None, request.user):
@@ -117,7 +136,7 @@ def _refuse_foreign(request: ModelRequest) -> None:
         ("seed", request.seed is not None),
         ("frequency_penalty", request.frequency_penalty),
         ("presence_penalty", request.presence_penalty),
-        ("logprobs" if is_chat else "top_logprobs", request.wants_logprobs),
+        ("logprobs" if is_chat or request.dialect is Endpoint.COMPLETIONS else "top_logprobs", request.wants_logprobs),
         ("top_logprobs", request.top_logprobs),
         ("verbosity" if is_chat else "text.verbosity", request.verbosity not in (None, "medium")),
         ("service_tier", tier is not None and tier not in _TIERS),
@@ -131,7 +150,7 @@ def _refuse_foreign(request: ModelRequest) -> None:
             raise unsupported(f"prompt_cache_options.{name}", _TARGET)
 
 
-def _tool(tool: Tool, index: int) -> ToolParam:
+def _tool(tool: Tool, index: int, all_hints: Mapping[str, ToolHints]) -> ToolParam:
     match tool:
         case OtherTool():
             raise unsupported(f"tools[{index}].{tool.type}", _TARGET)
@@ -147,7 +166,15 @@ def _tool(tool: Tool, index: int) -> ToolParam:
                 if is_asked:
                     raise unsupported(f"tools[{index}].{name}", _TARGET)
             schema = tool.parameters if is_given(tool.parameters) else _NO_PARAMETERS
-            return ToolParam(tool.name, schema, tool.description, tool.strict or None)
+            hints = all_hints.get(tool.name, ToolHints())
+            return ToolParam(
+                tool.name,
+                schema,
+                tool.description,
+                tool.strict or None,
+                cache_control=None if hints.caches is None else _kept_for(hints.caches),
+                eager_input_streaming=hints.streams_eagerly,
+            )
 
 
 def _choice(request: ModelRequest) -> ToolChoice | None:
@@ -225,7 +252,7 @@ def _mark_prefix(request: ModelRequest, talk: Conversation, tools: list[ToolPara
     if talk.system:
         if talk.system[-1].cache_control is None:
             talk.system[-1] = msgspec.structs.replace(talk.system[-1], cache_control=mark)
-    elif tools:
+    elif tools and tools[-1].cache_control is None:
         tools[-1] = msgspec.structs.replace(tools[-1], cache_control=mark)
 
 

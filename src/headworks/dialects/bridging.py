@@ -44,6 +44,12 @@ from headworks.dialects.canonical import (
 from headworks.dialects.chat_answers import chat_id, decode_chat_answer, encode_chat_answer, finish_reason_of
 from headworks.dialects.chat_requests import decode_chat_request, encode_chat_request, reads_usage
 from headworks.dialects.chat_streams import ChatDecoder, ChatEncoder
+from headworks.dialects.completions import (
+    CompletionsEncoder,
+    completion_id,
+    decode_completions_request,
+    encode_completion,
+)
 from headworks.dialects.errors import translated_bare_error, translated_error
 from headworks.dialects.events import (
     Called,
@@ -77,6 +83,13 @@ from headworks.dialects.responses_streams import ResponsesDecoder
 from headworks.dialects.summary import AnswerSummary, Terminal
 from headworks.dialects.tails import MAX_TEXT
 from headworks.dialects.unsupported import shown_name
+from headworks.dialects.wishes import Wished
+
+
+class BridgeMaker(Protocol):
+    """Makes a bridge from the caller's request, and from what is wished beside it; see `wishes`."""
+
+    def __call__(self, body: bytes, /, *, wished: Wished | None = None) -> "Bridge": ...
 
 
 class BridgeStream(Protocol):
@@ -346,6 +359,22 @@ class _AskedGemini:
         return GeminiEncoder()
 
 
+class _AskedCompletions:
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
+
+    def request(self) -> ModelRequest:
+        return decode_completions_request(self._fields)
+
+    def answer(self, answer: ModelAnswer) -> bytes:
+        return encode_completion(answer)
+
+    def encoder(self) -> StreamEncoder:
+        return CompletionsEncoder(includes_usage=reads_usage(self._fields))
+
+
 class Spoken(NamedTuple):
     """The upstream's side of a bridge. `write` is given what a Chat upstream calls the output limit, too; `told` is how
     an error's body is written for a caller."""
@@ -397,6 +426,7 @@ ASKED: dict[Endpoint, Callable[[Fields], Asked]] = {
     Endpoint.CHAT: _AskedChat,
     Endpoint.MESSAGES: _AskedMessages,
     Endpoint.GENERATE_CONTENT: _AskedGemini,
+    Endpoint.COMPLETIONS: _AskedCompletions,
 }
 _SPOKEN = {
     Endpoint.RESPONSES: Spoken(_write_responses, decode_responses_answer, ResponsesDecoder),
@@ -405,7 +435,7 @@ _SPOKEN = {
     Endpoint.GENERATE_CONTENT: Spoken(_write_gemini, decode_gemini_answer, GeminiDecoder),
     Endpoint.CONVERSE: Spoken(_write_converse, _read_converse, _converse_decoder, translated_bare_error),
 }
-_OPENAI = (Endpoint.RESPONSES, Endpoint.CHAT)
+_OPENAI = (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.COMPLETIONS)
 
 
 class DialectBridge:
@@ -417,9 +447,10 @@ class DialectBridge:
         body: the caller's request.
         new_id: makes an id for an answer whose upstream gives none.
         now: Unix seconds, for an answer whose upstream does not say when it was made.
+        wished: what the caller asks for that is not in the request, for its dialect has no place for it.
     """
 
-    __slots__ = ("_asked", "_called", "_is_foreign", "_model", "_new_id", "_now", "_spoken")
+    __slots__ = ("_asked", "_called", "_is_foreign", "_model", "_new_id", "_now", "_spoken", "_wished")
 
     def __init__(
         self,
@@ -428,7 +459,10 @@ class DialectBridge:
         body: bytes,
         new_id: Callable[[], str] = _random_id,
         now: Callable[[], float] = time.time,
+        *,
+        wished: Wished | None = None,
     ) -> None:
+        self._wished = wished
         self._called = called
         self._is_foreign = not (called in _OPENAI and spoken in _OPENAI)
         self._asked = ASKED[called](read_fields(body))
@@ -440,7 +474,11 @@ class DialectBridge:
     def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens") -> bytes:  # noqa: ARG002 - read before
         """The request in the upstream's dialect; see `Bridge`."""
         self._model = model
-        return self._spoken.write(msgspec.structs.replace(self._asked.request(), model=model), limit_name)
+        return self._spoken.write(msgspec.structs.replace(self._wanted(), model=model), limit_name)
+
+    def _wanted(self) -> ModelRequest:
+        request = self._asked.request()
+        return request if self._wished is None else self._wished.added_to(request)
 
     def answer(self, body: bytes) -> tuple[bytes, AnswerSummary]:
         """The answer in the caller's dialect; see `Bridge`."""
@@ -465,7 +503,7 @@ class DialectBridge:
         )
 
 
-BRIDGES: dict[tuple[Endpoint, Endpoint], Callable[[bytes], Bridge]] = {
+BRIDGES: dict[tuple[Endpoint, Endpoint], BridgeMaker] = {
     (called, spoken): partial(DialectBridge, called, spoken)
     for called in ASKED
     for spoken in _SPOKEN
@@ -555,7 +593,7 @@ def summary_of_answer(endpoint: Endpoint, answer: ModelAnswer) -> AnswerSummary:
 
 def _ending(endpoint: Endpoint, end_reason: EndReason, *, has_calls: bool, has_refused: bool) -> tuple[str, Terminal]:
     """The finish reason and the terminal as the caller's dialect has them."""
-    if endpoint is Endpoint.CHAT:
+    if endpoint in (Endpoint.CHAT, Endpoint.COMPLETIONS):
         return finish_reason_of(end_reason, has_calls=has_calls), "done"
     if endpoint is Endpoint.MESSAGES:
         return stop_reason_of(end_reason, has_calls=has_calls, has_refused=has_refused), "done"
@@ -569,6 +607,8 @@ def _caller_id(endpoint: Endpoint, answer_id: str) -> str:
         return message_id(answer_id)
     if endpoint is Endpoint.GENERATE_CONTENT:
         return answer_id
+    if endpoint is Endpoint.COMPLETIONS:
+        return completion_id(answer_id)
     return chat_id(answer_id) if endpoint is Endpoint.CHAT else response_id(answer_id)
 
 

@@ -298,12 +298,22 @@ class Extra(msgspec.Struct, frozen=True):
     value: msgspec.Raw
 
 
+class ToolHints(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What Anthropic's callers say of how a tool is handled: `caches` marks the end of a prefix that is kept for so
+    long, `streams_eagerly` has the input of its calls come before it is whole. No answer is another for them."""
+
+    caches: Literal["5m", "1h"] | None = None
+    streams_eagerly: bool | None = None
+
+
 class ModelRequest(msgspec.Struct, frozen=True):
     """What is asked of a model. None means that the caller leaves it to the upstream.
 
     `shows_reasoning` asks for a summary of the reasoning, `seals_reasoning` for the reasoning in a form in which the
     next turn can hand it back. `caches_all` asks for the whole of it to be cached for so long, which most upstreams do
-    unasked. `dialect` is the caller's: what is refused is named in its words.
+    unasked; `tool_hints`, by the tools' names, say the like of them. `has_hourly_marks` says that what is to be cached
+    for `12h` is so because OpenAI's API has nothing nearer to the hour that is meant. `dialect` is the caller's: what
+    is refused is named in its words.
     """
 
     model: str
@@ -312,6 +322,7 @@ class ModelRequest(msgspec.Struct, frozen=True):
     max_output_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | float | None = None
     stop: tuple[str, ...] = ()
     seed: int | None = None
     frequency_penalty: float | None = None
@@ -337,6 +348,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
     shows_reasoning: bool = False
     seals_reasoning: bool = False
     caches_all: Literal["5m", "1h"] | None = None
+    tool_hints: dict[str, ToolHints] = {}
+    has_hourly_marks: bool = False
     dialect: Endpoint = Endpoint.RESPONSES
 
 
@@ -405,3 +418,30 @@ class UpstreamError(msgspec.Struct, frozen=True):
     usage: Usage | None = None
     id: str = ""
     model: str = ""
+
+
+def with_hours(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    """The items, whose marks of `12h` mean an hour, with marks that Anthropic's models take for one."""
+    return tuple(_with_hours(item) for item in items)
+
+
+_ITEM_PARTS = {Message: "content", FunctionCallOutput: "output", CustomCallOutput: "output"}
+
+
+def _with_hours(item: Item) -> Item:
+    name = _ITEM_PARTS.get(type(item))
+    parts = () if name is None else getattr(item, name)
+    if name is None or isinstance(parts, str):
+        return item
+    hour = CacheBreakpoint("explicit", "30m")
+    return msgspec.structs.replace(
+        item,
+        **{
+            name: tuple(
+                part
+                if (mark := getattr(part, "prompt_cache_breakpoint", None)) is None or mark.ttl != "12h"
+                else msgspec.structs.replace(part, prompt_cache_breakpoint=hour)
+                for part in parts
+            )
+        },
+    )

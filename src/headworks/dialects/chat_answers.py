@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from headworks.calls import UnreadableAnswer
+from headworks.calls import AttemptFailed, Failure, FailureKind, UnreadableAnswer
 from headworks.dialects.canonical import (
     ABSENT,
     AnswerCall,
@@ -114,14 +114,35 @@ _END_REASONS: dict[str, EndReason] = {
     "function_call": "",
     "length": "max_output_tokens",
     "content_filter": "content_filter",
+    "eos": "",
+    "end_turn": "",
+    "model_length": "max_output_tokens",
 }
+"""The last three are other servers' words: Together's, xAI's, and Mistral's for a window that is full ("Chat
+completions" of each, 2026-11)."""
+
+_BROKEN_OFF = {
+    "insufficient_system_resource": FailureKind.OVERLOADED,
+    "error": FailureKind.ERROR,
+    "abort": FailureKind.ERROR,
+    "aborted": FailureKind.ERROR,
+}
+"""Reasons of DeepSeek's, OpenRouter's, Mistral's and vLLM's which say that the answer has failed."""
+
 _FINISH_REASONS: dict[EndReason, str] = {"max_output_tokens": "length", "content_filter": "content_filter"}
 
 
 def end_reason_of(finish_reason: str | None) -> EndReason:
-    """What Chat's finish reason means; an unknown one is an error, never a silent stop."""
+    """What Chat's finish reason means; an unknown one is an error, never a silent stop.
+
+    Raises:
+        AttemptFailed: it says that the answer failed, or is not known.
+    """
     if finish_reason is None:
         raise UnreadableAnswer("the chat completion has no finish reason")
+    if finish_reason in _BROKEN_OFF:
+        kind = _BROKEN_OFF[finish_reason]
+        raise AttemptFailed(Failure(kind, f"the chat completion broke off: {finish_reason}"))
     reason = _END_REASONS.get(finish_reason)
     if reason is None:
         raise UnreadableAnswer("the chat completion has a finish reason that is not known here")

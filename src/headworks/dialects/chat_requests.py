@@ -29,7 +29,7 @@ from headworks.dialects.canonical import (
 from headworks.dialects.chat_messages import ChatMessage, items_of_messages, messages_of_items, system_message
 from headworks.dialects.reading import Fields
 from headworks.dialects.responses_requests import decoded
-from headworks.dialects.unsupported import unsupported
+from headworks.dialects.unsupported import top_k_name, unsupported
 from headworks.errors import Refusal
 
 
@@ -328,6 +328,8 @@ def _refuse_foreign(request: ModelRequest) -> None:
     for extra in request.extras:
         if extra.dialect is not Endpoint.CHAT:
             raise unsupported(extra.name, Endpoint.CHAT)
+    if request.top_k is not None:
+        raise unsupported(top_k_name(request.dialect), Endpoint.CHAT)
     if request.seals_reasoning and request.dialect is Endpoint.RESPONSES:
         raise unsupported("include", Endpoint.CHAT)
     for name, value in (request.prompt_cache_options or {}).items():

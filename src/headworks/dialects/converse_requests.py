@@ -16,7 +16,8 @@ What this API wants otherwise than the others, and what is done about it:
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import msgspec
 
@@ -33,8 +34,10 @@ from headworks.dialects.canonical import (
     OtherChoice,
     OtherTool,
     Tool,
+    ToolHints,
     ToolName,
     is_given,
+    with_hours,
 )
 from headworks.dialects.converse_messages import Conversation, cache_point, conversation_of
 from headworks.dialects.converse_wire import (
@@ -55,7 +58,7 @@ from headworks.dialects.converse_wire import (
     ToolSpec,
     Turn,
 )
-from headworks.dialects.unsupported import undecodable, unsupported
+from headworks.dialects.unsupported import top_k_name, undecodable, unsupported
 
 _TARGET = Endpoint.CONVERSE
 _MOST_POINTS = 4
@@ -87,7 +90,8 @@ def encode_converse_request(request: ModelRequest) -> bytes:
         Refusal: 400 `unsupported_parameter`, for what this API has nothing for.
     """
     more = _refuse_foreign(request)
-    talk = conversation_of(request.input, request.instructions, request.dialect)
+    items = with_hours(request.input) if request.has_hourly_marks else request.input
+    talk = conversation_of(items, request.instructions, request.dialect)
     tools = [_tool(tool, index) for index, tool in enumerate(request.tools)]
     if isinstance(request.tool_choice, AllowedTools):
         allowed = {tool.name for tool in request.tool_choice.tools}
@@ -101,7 +105,7 @@ def encode_converse_request(request: ModelRequest) -> bytes:
     if _is_single(request) and choice == ToolChoice(auto=Nothing()):
         choice = None  # it is said in the model's own words
     tools += [_declared(name) for name in talk.called if name not in {tool.name for tool in tools}]
-    entries = [ToolEntry(tool) for tool in tools]
+    entries = list(_entries(tools, request))
     _mark_prefix(request, talk, entries)
     _mark_all(request, talk)
     _bound_points(talk, entries)
@@ -122,22 +126,39 @@ def encode_converse_request(request: ModelRequest) -> bytes:
     )
 
 
+def _entries(tools: list[ToolSpec], request: ModelRequest) -> Iterator[ToolEntry]:
+    """The tools, with marks behind those whose caller asks for them, where the model takes marks there."""
+    takes_marks = _CLAUDE.search(request.model) is not None
+    for tool in tools:
+        yield ToolEntry(tool)
+        caches = request.tool_hints.get(tool.name, ToolHints()).caches
+        if caches is not None and takes_marks:
+            yield ToolEntry(cache_point=_mark(caches).cache_point)
+
+
+def _mark(time: Literal["5m", "1h"]) -> Block:
+    (mark,) = cache_point(CacheBreakpoint("explicit", "30m" if time == "1h" else None), "")
+    return mark
+
+
 def _refuse_foreign(request: ModelRequest) -> dict[str, msgspec.Raw]:
     """What has no counterpart is refused; what has one in the model's own words alone is returned in these. `metadata`
     has none and need not: it is for the record, which we keep."""
     is_chat = request.dialect is Endpoint.CHAT
     more: dict[str, msgspec.Raw] = {}
     for extra in request.extras:
-        if extra.name != "top_k" or _CLAUDE.search(request.model) is None:
-            raise unsupported(extra.name, _TARGET)
-        more["top_k"] = extra.value
+        raise unsupported(extra.name, _TARGET)
+    if request.top_k is not None:
+        if _CLAUDE.search(request.model) is None:
+            raise unsupported(top_k_name(request.dialect), _TARGET)
+        more["top_k"] = msgspec.Raw(_encode(request.top_k))
     if request.temperature is not None and request.temperature > 1:
         raise unsupported("temperature", _TARGET, "Its temperatures go from 0 to 1.")
     for name, is_asked in (
         ("seed", request.seed is not None),
         ("frequency_penalty", request.frequency_penalty),
         ("presence_penalty", request.presence_penalty),
-        ("logprobs" if is_chat else "top_logprobs", request.wants_logprobs),
+        ("logprobs" if is_chat or request.dialect is Endpoint.COMPLETIONS else "top_logprobs", request.wants_logprobs),
         ("top_logprobs", request.top_logprobs),
         ("verbosity" if is_chat else "text.verbosity", request.verbosity not in (None, "medium")),
         ("service_tier", request.service_tier is not None and request.service_tier not in _TIERS),
@@ -282,7 +303,7 @@ def _mark_prefix(request: ModelRequest, talk: Conversation, tools: list[ToolEntr
     if talk.system and (is_claude or _NOVA.search(request.model) is not None):
         if talk.system[-1].cache_point is None:
             talk.system.append(mark)
-    elif tools and is_claude:
+    elif tools and is_claude and tools[-1].cache_point is None:
         tools.append(ToolEntry(cache_point=mark.cache_point))
 
 
@@ -293,8 +314,7 @@ def _mark_all(request: ModelRequest, talk: Conversation) -> None:
         return
     last = talk.messages[-1]
     if last.content[-1].cache_point is None:
-        mark = cache_point(CacheBreakpoint("explicit", "30m" if request.caches_all == "1h" else None), "")
-        talk.messages[-1] = Turn(last.role, (*last.content, *mark))
+        talk.messages[-1] = Turn(last.role, (*last.content, _mark(request.caches_all)))
 
 
 def _bound_points(talk: Conversation, tools: list[ToolEntry]) -> None:
@@ -305,8 +325,9 @@ def _bound_points(talk: Conversation, tools: list[ToolEntry]) -> None:
         blocks, left = _bounded(turn.content, left)
         talk.messages[index] = Turn(turn.role, tuple(blocks))
     talk.system, left = _bounded(talk.system, left)
-    if not left:
-        tools[:] = [tool for tool in tools if tool.cache_point is None]
+    marked = [place for place, tool in enumerate(tools) if tool.cache_point is not None]
+    too_many = set(marked[: max(0, len(marked) - left)])
+    tools[:] = [tool for place, tool in enumerate(tools) if place not in too_many]
 
 
 def _bounded(blocks: list[Block] | tuple[Block, ...], left: int) -> tuple[list[Block], int]:

@@ -82,7 +82,7 @@ _BARE_CODES = {404: "model_not_found", 429: "rate_limit_exceeded"}
 
 def refusal_body(refusal: Refusal, endpoint: str) -> bytes:
     """A refusal of ours as the caller of `endpoint` reads it; also where only the path is known that was called."""
-    if endpoint.startswith(Endpoint.GENERATE_CONTENT.value):
+    if endpoint.startswith((Endpoint.GENERATE_CONTENT.value, Endpoint.CACHED_CONTENTS.value)):
         return _google_error(refusal.status, refusal.message)
     if not endpoint.startswith(Endpoint.MESSAGES.value):
         return refusal.body()

@@ -102,10 +102,12 @@ def decode_gemini_request(fields: Fields) -> ModelRequest:
             case "tools":
                 values["tools"] = _tools(decoded(_decode_tools, _camelled(raw), name))
             case "toolConfig":
-                config = decoded(_decode_tool_config, _camelled(raw), name).function_calling_config
-                values["tool_choice"] = None if config is None else _choice(config)
+                calling = decoded(_decode_tool_config, _camelled(raw), name).function_calling_config
+                values["tool_choice"] = None if calling is None else _choice(calling)
             case "generationConfig":
-                values |= _generation(decoded(_decode_config, _camelled(raw), name))
+                config = decoded(_decode_config, _camelled(raw), name)
+                values |= _generation(config)
+                extras += _googles_own(config)
             case "serviceTier":
                 tier = decoded(_decode_str, raw, name)
                 values["service_tier"] = _TIERS.get(tier.lower(), tier)
@@ -318,6 +320,7 @@ def _generation(config: GenerationConfig) -> dict[str, Any]:
     values: dict[str, Any] = {
         "temperature": config.temperature,
         "top_p": config.top_p,
+        "top_k": config.top_k,
         "max_output_tokens": config.max_output_tokens,
         "stop": config.stop_sequences,
         "wants_logprobs": bool(config.response_logprobs),
@@ -346,6 +349,20 @@ def _generation(config: GenerationConfig) -> dict[str, Any]:
     if config.thinking_config is not None:
         values |= _thinking(config.thinking_config)
     return values
+
+
+def _googles_own(config: GenerationConfig) -> list[Extra]:
+    """What of a configuration only Google's models know; where it asks for nothing special it is not there."""
+    found = {
+        "mediaResolution": config.media_resolution,
+        "audioTimestamp": config.audio_timestamp,
+        "enableEnhancedCivicAnswers": config.enable_enhanced_civic_answers,
+    }
+    return [
+        Extra(f"generationConfig.{name}", Endpoint.GENERATE_CONTENT, raw)
+        for name, raw in found.items()
+        if is_given(raw) and bytes(raw) not in (b"false", b'"MEDIA_RESOLUTION_UNSPECIFIED"')
+    ]
 
 
 def _thinking(config: ThinkingConfig) -> dict[str, Any]:

@@ -200,13 +200,47 @@ def _citations(cited: list[UrlCitation], text: str) -> _Part:
 
 
 def _usage(usage: Usage) -> _Part:
-    return {
+    return _modalities(usage) | {
         "promptTokenCount": usage.input_tokens,
         "cachedContentTokenCount": usage.cached_tokens,
         "candidatesTokenCount": max(0, usage.output_tokens - usage.reasoning_tokens),
         "thoughtsTokenCount": usage.reasoning_tokens,
         "totalTokenCount": usage.input_tokens + usage.output_tokens,
     }
+
+
+def _modalities(usage: Usage) -> _Part:
+    """How many tokens were of which kind, where not all were text."""
+    extras = usage.extras
+    if extras is None:
+        return {}
+    read = {
+        "AUDIO": extras.audio_input_tokens,
+        "IMAGE": extras.image_input_tokens,
+        "VIDEO": extras.video_input_tokens,
+    }
+    cached = {"AUDIO": extras.cached_audio_tokens, "IMAGE": extras.cached_image_tokens}
+    written = {
+        "AUDIO": extras.audio_output_tokens,
+        "IMAGE": extras.image_output_tokens,
+        "VIDEO": extras.video_output_tokens,
+    }
+    found = {
+        "promptTokensDetails": _counts(read, usage.input_tokens),
+        "cacheTokensDetails": _counts(cached, usage.cached_tokens),
+        "candidatesTokensDetails": _counts(written, usage.output_tokens - usage.reasoning_tokens),
+    }
+    return {name: counts for name, counts in found.items() if counts}
+
+
+def _counts(kinds: dict[str, int], whole: int) -> list[_Part]:
+    found = {kind: count for kind, count in kinds.items() if count}
+    text = whole - sum(found.values())
+    return (
+        [{"modality": kind, "tokenCount": count} for kind, count in ({"TEXT": max(0, text)} | found).items()]
+        if found
+        else []
+    )
 
 
 def _signature(encrypted_content: str, item_id: str | None, text: str) -> _Part:

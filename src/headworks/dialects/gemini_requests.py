@@ -61,6 +61,12 @@ _ALWAYS_THINKS = re.compile(r"gemini-2\.5-pro")
 _TIERS = {"auto": None, "default": "standard", "flex": "flex", "priority": "priority"}
 _JSON = "application/json"
 
+OWN_FIELDS = (
+    *("generationConfig.mediaResolution", "generationConfig.audioTimestamp"),
+    *("generationConfig.enableEnhancedCivicAnswers", "safetySettings", "labels"),
+)
+"""What only this API has, of a caller of it whose request was another dialect's on the way."""
+
 _encode = msgspec.json.Encoder().encode
 _decode_schema = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -72,6 +78,7 @@ def encode_gemini_request(request: ModelRequest) -> bytes:
         Refusal: 400 `unsupported_parameter`, for what this API has nothing for.
     """
     _refuse_foreign(request)
+    own = {extra.name: extra.value for extra in request.extras}
     is_new = "gemini" in request.model and _OLD.search(request.model) is None
     talk = conversation_of(request.input, request.instructions, request.dialect, wants_signatures=is_new)
     declared = tuple(_declaration(tool, index) for index, tool in enumerate(request.tools))
@@ -79,6 +86,7 @@ def encode_gemini_request(request: ModelRequest) -> bytes:
     config = GenerationConfig(
         temperature=request.temperature,
         top_p=request.top_p,
+        top_k=request.top_k,
         max_output_tokens=request.max_output_tokens,
         stop_sequences=request.stop,
         response_logprobs=request.wants_logprobs or None,
@@ -89,6 +97,9 @@ def encode_gemini_request(request: ModelRequest) -> bytes:
         response_mime_type=mime_type,
         response_json_schema=schema,
         thinking_config=_thinking(request),
+        media_resolution=own.get("generationConfig.mediaResolution", ABSENT),
+        audio_timestamp=own.get("generationConfig.audioTimestamp", ABSENT),
+        enable_enhanced_civic_answers=own.get("generationConfig.enableEnhancedCivicAnswers", ABSENT),
     )
     calling = _calling(request) if declared else None
     return _encode(
@@ -99,6 +110,8 @@ def encode_gemini_request(request: ModelRequest) -> bytes:
             tool_config=None if calling is None else ToolConfig(calling),
             generation_config=None if config == GenerationConfig() else config,
             service_tier=None if request.service_tier is None else _TIERS[request.service_tier],
+            safety_settings=own.get("safetySettings", ABSENT),
+            labels=own.get("labels", ABSENT),
         )
     )
 
@@ -108,7 +121,8 @@ def _refuse_foreign(request: ModelRequest) -> None:
     are for the record, which we keep."""
     is_chat = request.dialect is Endpoint.CHAT
     for extra in request.extras:
-        raise unsupported(extra.name, _TARGET)
+        if extra.dialect is not _TARGET or extra.name not in OWN_FIELDS:
+            raise unsupported(extra.name, _TARGET)
     for name, is_asked in (
         ("top_logprobs", request.top_logprobs and not request.wants_logprobs),
         ("verbosity" if is_chat else "text.verbosity", request.verbosity not in (None, "medium")),

@@ -123,6 +123,7 @@ class ThinkingConfig(_Wire, frozen=True):
 class GenerationConfig(_Wire, frozen=True):
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | float | None = None
     candidate_count: int | None = None
     max_output_tokens: int | None = None
     stop_sequences: tuple[str, ...] = ()
@@ -135,6 +136,9 @@ class GenerationConfig(_Wire, frozen=True):
     response_schema: msgspec.Raw = ABSENT
     response_json_schema: msgspec.Raw = ABSENT
     thinking_config: ThinkingConfig | None = None
+    media_resolution: msgspec.Raw = ABSENT
+    audio_timestamp: msgspec.Raw = ABSENT
+    enable_enhanced_civic_answers: msgspec.Raw = ABSENT
 
 
 class GenerateContent(_Wire, frozen=True):
@@ -146,3 +150,5 @@ class GenerateContent(_Wire, frozen=True):
     tool_config: ToolConfig | None = None
     generation_config: GenerationConfig | None = None
     service_tier: str | None = None
+    safety_settings: msgspec.Raw = ABSENT
+    labels: msgspec.Raw = ABSENT

@@ -110,6 +110,8 @@ def name_it(refusal: Refusal, fields: Fields) -> str:
 def without(fields: Fields, name: str) -> Fields | None:
     """The request without one field, and without the object around it if that has nothing else; None if there is no
     such field."""
+    if name in fields:
+        return {other: raw for other, raw in fields.items() if other != name}
     outer, _, inner = name.partition(".")
     key = _key(fields, outer)
     if key is None:
@@ -125,6 +127,8 @@ def without(fields: Fields, name: str) -> Fields | None:
 
 def has(fields: Fields, name: str) -> bool:
     """Whether a request has this field, and not as null."""
+    if name in fields:  # also a wish that is named by its place, see `wishes`
+        return bytes(fields[name]) != b"null"
     outer, _, inner = name.partition(".")
     key = _key(fields, outer)
     if key is None or bytes(fields[key]) == b"null":

@@ -35,7 +35,7 @@ from headworks.dialects.canonical import (
     is_given,
 )
 from headworks.dialects.reading import Fields
-from headworks.dialects.unsupported import undecodable, unsupported, wrong_shape
+from headworks.dialects.unsupported import top_k_name, undecodable, unsupported, wrong_shape
 from headworks.errors import Refusal
 
 INCLUDE_LOGPROBS = "message.output_text.logprobs"
@@ -320,6 +320,8 @@ def _refuse_foreign(request: ModelRequest) -> None:
         raise unsupported("stop_sequences" if request.dialect is Endpoint.MESSAGES else "stop", Endpoint.RESPONSES)
     if request.seed is not None:
         raise unsupported("seed", Endpoint.RESPONSES)
+    if request.top_k is not None:
+        raise unsupported(top_k_name(request.dialect), Endpoint.RESPONSES)
     for name in ("frequency_penalty", "presence_penalty"):
         if getattr(request, name):
             raise unsupported(name, Endpoint.RESPONSES)

@@ -29,6 +29,7 @@ from headworks.dialects.chat_answers import decode_chat_answer
 from headworks.dialects.chat_streams import ChatDecoder
 from headworks.dialects.reading import Fields, read_fields
 from headworks.dialects.summary import AnswerSummary
+from headworks.dialects.wishes import Wished
 from headworks.errors import Refusal
 
 SchemaMode = Literal["grammar", "tool", "json_object"]
@@ -97,10 +98,14 @@ def emulated_by(speaks: frozenset[Endpoint], mode: StructuredOutput) -> Endpoint
     return Endpoint.CONVERSE if mode == "tool" and Endpoint.CONVERSE in speaks else None
 
 
-def schema_bridge(called: Endpoint, spoken: Endpoint, body: bytes, mode: StructuredOutput) -> Bridge:
+def schema_bridge(
+    called: Endpoint, spoken: Endpoint, body: bytes, mode: StructuredOutput, *, wished: Wished | None = None
+) -> Bridge:
     """What asks an upstream in that dialect."""
     assert mode != "json_schema", "that is nothing to emulate"
-    return SchemaBridge(called, body, mode) if spoken is Endpoint.CHAT else AnswerToolBridge(called, spoken, body)
+    if spoken is Endpoint.CHAT:
+        return SchemaBridge(called, body, mode, wished=wished)
+    return AnswerToolBridge(called, spoken, body, wished=wished)
 
 
 class SchemaBridge:
@@ -112,9 +117,10 @@ class SchemaBridge:
         mode: how this upstream is asked.
         new_id: makes an id for an answer whose upstream gives none.
         now: Unix seconds, for an answer whose upstream does not say when it was made.
+        wished: what a caller of Responses asks for beside it; see `wishes`.
     """
 
-    __slots__ = ("_asked", "_endpoint", "_fields", "_mode", "_new_id", "_now")
+    __slots__ = ("_asked", "_endpoint", "_fields", "_mode", "_new_id", "_now", "_wished")
 
     def __init__(
         self,
@@ -123,7 +129,10 @@ class SchemaBridge:
         mode: SchemaMode,
         new_id: Callable[[], str] = lambda: secrets.token_hex(16),
         now: Callable[[], float] = time.time,
+        *,
+        wished: Wished | None = None,
     ) -> None:
+        self._wished = wished
         self._endpoint = endpoint
         self._fields = read_fields(body)
         self._mode = mode
@@ -138,7 +147,8 @@ class SchemaBridge:
             Refusal: 400, also for a tool that has the name of ours.
         """
         if self._endpoint is Endpoint.RESPONSES:
-            body = BRIDGES[Endpoint.RESPONSES, Endpoint.CHAT](body).request(body, model, limit_name=limit_name)
+            bridge = BRIDGES[Endpoint.RESPONSES, Endpoint.CHAT](body, wished=self._wished)
+            body = bridge.request(body, model, limit_name=limit_name)
             fields = dict(read_fields(body))
         else:
             fields = {**self._fields, "model": msgspec.Raw(_encode(model))}

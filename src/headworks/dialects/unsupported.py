@@ -17,8 +17,10 @@ _NAMES = {
     None: "another API",
     Endpoint.RESPONSES: "the Responses API",
     Endpoint.CHAT: "the Chat Completions API",
+    Endpoint.COMPLETIONS: "the Completions API",
     Endpoint.MESSAGES: "Anthropic's Messages API",
     Endpoint.GENERATE_CONTENT: "Google's Gemini API",
+    Endpoint.EMBED_CONTENT: "Google's Gemini API",
     Endpoint.CONVERSE: "Amazon Bedrock's Converse API",
 }
 
@@ -35,6 +37,11 @@ def unsupported(param: str, target: Endpoint | None, hint: str = "") -> Refusal:
         f"that means the same.{more} Leave it out, or call a model whose provider serves your API itself.",
         param=shown,
     )
+
+
+def top_k_name(dialect: Endpoint) -> str:
+    """What a caller of this dialect calls the number of tokens that are chosen among."""
+    return "generationConfig.topK" if dialect is Endpoint.GENERATE_CONTENT else "top_k"
 
 
 def wrong_shape(error: msgspec.ValidationError, param: str) -> Refusal:

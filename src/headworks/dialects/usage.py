@@ -215,13 +215,13 @@ class MessagesUsage(msgspec.Struct, frozen=True):
             0 if details is None else details.thinking_tokens or 0,
             "provider",
             -1,
-            self._extras() if self.cache_creation is not None or self.server_tool_use is not None else None,
+            self._extras(written) if self.cache_creation is not None or self.server_tool_use is not None else None,
         )
 
-    def _extras(self) -> Extras | None:
-        written, tools = self.cache_creation, self.server_tool_use
+    def _extras(self, written: int) -> Extras | None:
+        kept, tools = self.cache_creation, self.server_tool_use
         return extras_of(
-            long_cache_write_tokens=None if written is None else written.ephemeral_1h_input_tokens,
+            long_cache_write_tokens=0 if kept is None else min(kept.ephemeral_1h_input_tokens or 0, written),
             web_searches=None if tools is None else tools.web_search_requests,
         )
 
@@ -373,35 +373,67 @@ _NO_OUTPUT = _OutputDetails()
 
 def chat_usage(usage: Usage) -> dict[str, object]:
     """`usage` as a chat completion states it."""
+    read: dict[str, object] = {
+        "cached_tokens": usage.cached_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+    }
+    written: dict[str, object] = {"reasoning_tokens": usage.reasoning_tokens}
+    extras = usage.extras
+    if extras is not None:
+        read |= _given(audio_tokens=extras.audio_input_tokens, image_tokens=extras.image_input_tokens)
+        written |= _given(audio_tokens=extras.audio_output_tokens)
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
-        "prompt_tokens_details": {
-            "cached_tokens": usage.cached_tokens,
-            "cache_write_tokens": usage.cache_write_tokens,
-        },
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+        "prompt_tokens_details": read,
+        "completion_tokens_details": written,
     }
 
 
+def _given(**counts: int) -> dict[str, object]:
+    return {name: count for name, count in counts.items() if count}
+
+
 def responses_usage(usage: Usage) -> dict[str, object]:
-    """`usage` as a response states it."""
+    """`usage` as a response states it. What was sound or an image is said as Chat says it, and as other answers of this
+    API do."""
+    read: dict[str, object] = {
+        "cached_tokens": usage.cached_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+    }
+    extras = usage.extras
+    if extras is not None:
+        long = extras.long_cache_write_tokens
+        if long:
+            split = {"ttl_30m_tokens": max(0, usage.cache_write_tokens - long), "ttl_12h_tokens": long}
+            read["cache_write_tokens_details"] = split
+        read |= _given(audio_tokens=extras.audio_input_tokens, image_tokens=extras.image_input_tokens)
     return {
         "input_tokens": usage.input_tokens,
-        "input_tokens_details": {
-            "cached_tokens": usage.cached_tokens,
-            "cache_write_tokens": usage.cache_write_tokens,
-        },
+        "input_tokens_details": read,
         "output_tokens": usage.output_tokens,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.input_tokens + usage.output_tokens,
     }
 
 
-def messages_usage(usage: Usage) -> dict[str, object]:
-    """`usage` as a message of Anthropic's states it."""
-    return {
+_MESSAGES_TIERS = {"default": "standard", "standard": "standard", "priority": "priority", "batch": "batch"}
+"""The tiers that Anthropic has a word for, by OpenAI's."""
+
+
+def messages_usage(usage: Usage, service_tier: str | None = None) -> dict[str, object]:
+    """`usage` as a message of Anthropic's states it, with the tier that served it, in the words of the OpenAI API."""
+    long = 0 if usage.extras is None else usage.extras.long_cache_write_tokens
+    more: dict[str, object] = {}
+    if service_tier in _MESSAGES_TIERS:
+        more["service_tier"] = _MESSAGES_TIERS[service_tier]
+    if long:
+        more["cache_creation"] = {
+            "ephemeral_5m_input_tokens": max(0, usage.cache_write_tokens - long),
+            "ephemeral_1h_input_tokens": long,
+        }
+    return more | {
         "input_tokens": max(0, usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens),
         "cache_creation_input_tokens": usage.cache_write_tokens,
         "cache_read_input_tokens": usage.cached_tokens,

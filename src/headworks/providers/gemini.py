@@ -71,6 +71,9 @@ _STATUS_KINDS = {
 }
 _KEY_REASONS = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_SERVICE_BLOCKED"})
 _DELAY = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,9})?s")
+_NO_CACHE = b"CachedContent not found"
+"""In the message of a call that names a cache which is not there: "(or permission denied)", and so is its status."""
+
 _COLLECTIONS = ("models/", "tunedModels/")
 
 
@@ -97,10 +100,12 @@ class GeminiProvider:
         )
         self._json_headers = self.fixed_headers + b"content-type: application/json\r\n"
 
-    def call_path(self, spoken: Endpoint, model: str, *, is_streamed: bool) -> str:  # noqa: ARG002 - it speaks one
+    def call_path(self, spoken: Endpoint, model: str, *, is_streamed: bool) -> str:
         """The path has the model in it, as one name: what a caller calls a model leads to no other path."""
         collection = next((one for one in _COLLECTIONS if model.startswith(one)), "")
         name = f"{collection or _COLLECTIONS[0]}{quote(model.removeprefix(collection), safe='')}"
+        if spoken is Endpoint.EMBED_CONTENT:
+            return f"/{name}:batchEmbedContents"
         return f"/{name}:streamGenerateContent?alt=sse" if is_streamed else f"/{name}:generateContent"
 
     def request(self, method: str, path: str, body: bytes, content_type: bytes, forwarded: bytes) -> UpstreamRequest:
@@ -120,6 +125,8 @@ class GeminiProvider:
         kind = _KINDS.get(error.status or "") or _STATUS_KINDS.get(status)
         if kind is None:
             kind = FailureKind.ERROR if status >= 500 else FailureKind.REJECTED
+        if status == 403 and _NO_CACHE in body:
+            kind = FailureKind.REJECTED  # it is the caller's name for a cache that is wrong, not our key
         if any(detail.reason in _KEY_REASONS for detail in error.details):
             kind = FailureKind.UNAUTHORIZED
         if kind is FailureKind.RATE_LIMITED and _is_of_the_day(error):

@@ -121,6 +121,7 @@ class GeminiBody(_Body):
     tool_config: _ToolConfig | None = None
     generation_config: _Config = msgspec.field(default_factory=_Config)
     safety_settings: Raw = ABSENT
+    cached_content: str | None = None
     service_tier: Literal["flex", "standard", "priority"] | None = None
 
     @property
@@ -187,6 +188,44 @@ def gemini_ask(body: GeminiBody, model_id: str, model: Model, sign: Callable[[st
 
 def _invalid(message: str) -> Rejection:
     return Rejection(400, message)
+
+
+def cached_body(data: bytes) -> "CachedBody":
+    """The body of a request for a cache. Raises Rejection: the API's 400."""
+    fields = _camelled(decoded(data, dict[str, object]))
+    for name in fields:
+        if name not in CachedBody.__struct_encode_fields__:
+            raise _invalid(f'Invalid JSON payload received. Unknown name "{name}": Cannot find field.')
+    return decoded(msgspec.json.encode(fields), CachedBody)
+
+
+class CachedBody(_Body):
+    """The body of a request for a cache, or for another end of it; other fields are refused, as that API does."""
+
+    model: str = ""
+    contents: list[_Content] = []
+    system_instruction: _Content | None = None
+    tools: list[_Tool] = []
+    tool_config: _ToolConfig | None = None
+    ttl: str | None = None
+    expire_time: str | None = None
+    display_name: str | None = None
+
+
+def behind_cache(cache: CachedBody, body: GeminiBody) -> GeminiBody:
+    """What is asked with a cache before it. Raises Rejection: what the cache has may not be said again."""
+    if body.system_instruction is not None or body.tools or body.tool_config is not None:
+        raise _invalid(
+            "CachedContent can not be used with GenerateContent request setting system_instruction, tools or "
+            "tool_config."
+        )
+    return msgspec.structs.replace(
+        body,
+        contents=[*cache.contents, *body.contents],
+        system_instruction=cache.system_instruction,
+        tools=cache.tools,
+        tool_config=cache.tool_config,
+    )
 
 
 def _check_returns(contents: Sequence[_Content]) -> None:

@@ -1,4 +1,4 @@
-"""The endpoints of Google's Gemini API: what a model answers, whole or streamed, and how many tokens a prompt has."""
+"""The endpoints of Google's Gemini API: what a model answers, whole or streamed; prompts counted; caches."""
 
 import re
 import urllib.parse
@@ -8,18 +8,30 @@ import msgspec
 
 from headworks.calls import Endpoint
 from headworks.exchange import Request
-from headworks.simulator import rejection
+from headworks.simulator import gemini_caches, rejection
 from headworks.simulator.asking import Ask
 from headworks.simulator.chance import identifier
+from headworks.simulator.decoding import decoded
+from headworks.simulator.embeddings import vector
 from headworks.simulator.gemini_asking import GeminiBody, gemini_ask, gemini_body
 from headworks.simulator.gemini_wire import SimulatedContent, content_beats, signature
 from headworks.simulator.generation import FAILURE_MESSAGES
 from headworks.simulator.provider import Provider, Visit, tallied
 from headworks.simulator.rejection import Rejection
 from headworks.simulator.script import Script, plain, stream
+from headworks.simulator.tokens import count
 
 _PATH = re.compile(r"/v1(?:beta)?/models/([^/]+):([A-Za-z]+)")
 """A model and what it is to do. Google's own client asks for `/v1` since 3.0, for `/v1beta` if it is told to."""
+
+
+class _EmbeddingPart(msgspec.Struct, forbid_unknown_fields=True):
+    text: str
+
+
+class _EmbeddingContent(msgspec.Struct, forbid_unknown_fields=True):
+    parts: list[_EmbeddingPart]
+    role: str | None = None
 
 
 def generate_content(provider: Provider, visit: Visit) -> Script:
@@ -28,8 +40,10 @@ def generate_content(provider: Provider, visit: Visit) -> Script:
     is_streamed = visit.request.path.endswith(":streamGenerateContent")
     if is_streamed and "alt=sse" not in visit.request.query.split("&"):
         raise Rejection(400, "The simulator streams with `alt=sse` only, as Google's own clients ask for it.")
-    ask = _ask(provider, visit, body)
+    ask, cached = _ask(provider, visit, body)
     tally = provider.read_prompt(visit, ask)
+    if cached:
+        tally = msgspec.structs.replace(tally, cached_tokens=max(cached, tally.cached_tokens))
     answers = provider.write(ask)
     if visit.failure is not None and not is_streamed:
         raise Rejection(500, FAILURE_MESSAGES[visit.failure.code])
@@ -54,24 +68,65 @@ def generate_content(provider: Provider, visit: Visit) -> Script:
 def count_tokens(provider: Provider, visit: Visit) -> Script:
     """POST /v1/models/{model}:countTokens"""
     body = gemini_body(visit.request.body)
-    return plain(200, msgspec.json.encode({"totalTokens": _ask(provider, visit, body).prompt_tokens()}))
+    return plain(200, msgspec.json.encode({"totalTokens": _ask(provider, visit, body)[0].prompt_tokens()}))
 
+
+class _Embedding(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    content: _EmbeddingContent
+    model: str = ""
+    output_dimensionality: int | None = None
+    task_type: str | None = None
+    title: str | None = None
+
+
+class _Embeddings(msgspec.Struct, forbid_unknown_fields=True):
+    requests: list[_Embedding]
+
+
+def embed(provider: Provider, visit: Visit) -> Script:
+    """POST /v1/models/{model}:batchEmbedContents"""
+    body = decoded(visit.request.body, _Embeddings)
+    name, model = provider.model(model_in(visit.request.path), "embedding", Endpoint.GENERATE_CONTENT, visit.now)
+    if not 0 < len(body.requests) <= _MOST_EMBEDDINGS:
+        raise Rejection(
+            400, f"BatchEmbedContentsRequest.requests: at most {_MOST_EMBEDDINGS} requests can be in one batch"
+        )
+    found, tokens = [], 0
+    for one in body.requests:
+        if one.model != f"models/{name}":
+            raise Rejection(400, "BatchEmbedContentsRequest.model: must match the model specified in the batch request")
+        text = "".join(part.text for part in one.content.parts)
+        tokens += count(text)
+        found.append({"values": vector(text, model.dimensions, one.output_dimensionality or model.dimensions)})
+    provider.admit(visit, name, tokens)
+    return plain(200, msgspec.json.encode({"embeddings": found, "usageMetadata": {"promptTokenCount": tokens}}))
+
+
+_MOST_EMBEDDINGS = 100
 
 _ACTIONS: dict[str, Callable[[Provider, Visit], Script]] = {
     "generateContent": generate_content,
     "streamGenerateContent": generate_content,
     "countTokens": count_tokens,
+    "batchEmbedContents": embed,
 }
 
 
 def is_of_gemini(path: str) -> bool:
     """Whether a path is one of this API's: under `/v1` lie OpenAI's models, too, whose names may have colons."""
     found = _PATH.fullmatch(path)
-    return path.startswith("/v1beta/") or (found is not None and found[2] in _ACTIONS)
+    is_cache = gemini_caches.PATH.fullmatch(path) is not None
+    return is_cache or path.startswith("/v1beta/") or (found is not None and found[2] in _ACTIONS)
 
 
 def route(request: Request) -> Callable[[Provider, Visit], Script]:
     """What a request asks of a model. Raises Rejection: there is no such thing."""
+    cache = gemini_caches.PATH.fullmatch(request.path)
+    if cache is not None:
+        does = gemini_caches.ALL if cache[1] is None else gemini_caches.ONE
+        if request.method not in does:
+            raise rejection.wrong_method(request.method, request.path, ", ".join(does))
+        return does[request.method]
     found = _PATH.fullmatch(request.path)
     handle = None if found is None else _ACTIONS.get(found[2])
     if handle is None or request.method != "POST":
@@ -85,6 +140,8 @@ def model_in(path: str) -> str:
     return "" if found is None else urllib.parse.unquote(found[1])
 
 
-def _ask(provider: Provider, visit: Visit, body: GeminiBody) -> Ask:
+def _ask(provider: Provider, visit: Visit, body: GeminiBody) -> tuple[Ask, int]:
+    """What is asked, and how many tokens of it are in a cache that it names."""
     name, model = provider.model(model_in(visit.request.path), "text", Endpoint.GENERATE_CONTENT, visit.now)
-    return gemini_ask(body, name, model, lambda subject: signature(provider.plan.seed, subject))
+    body, cached = gemini_caches.before(provider, visit, body, name)
+    return gemini_ask(body, name, model, lambda subject: signature(provider.plan.seed, subject)), cached

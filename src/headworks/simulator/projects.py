@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from headworks.simulator.gemini_asking import CachedBody
 from headworks.simulator.items import Item
 from headworks.simulator.rejection import Rejection
 from headworks.simulator.script import Script, plain
@@ -61,6 +62,15 @@ class Job(msgspec.Struct):
     due_at: float
     events: list[Value]
     checkpoints: list[Value]
+
+
+class Cache(msgspec.Struct):
+    """What Google's API keeps of a prompt's beginning until `expires_at`: as it shows it, and as it was asked."""
+
+    value: Value
+    asked: CachedBody
+    tokens: int
+    expires_at: float
 
 
 T = TypeVar("T")
@@ -120,6 +130,7 @@ class Project:
         self.stores: Kept[VectorStore] = Kept("Vector store with id '{}' not found.")
         self.jobs: Kept[Job] = Kept("Could not find fine tune: {}")
         self.models: dict[str, str] = {}
+        self.caches: Kept[Cache] = Kept("CachedContent not found (or permission denied)")
 
     def check_references(self, body: bytes) -> None:
         """Raises Rejection where a request refers to a file or a vector store that is not of this project."""

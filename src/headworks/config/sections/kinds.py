@@ -22,6 +22,7 @@ Speech = Literal[
     "completions",
     "messages",
     "generate_content",
+    "embed_content",
     "converse",
     "embeddings",
     "moderations",
@@ -35,8 +36,10 @@ Speech = Literal[
     "vector_stores",
     "fine_tuning",
     "evals",
+    "cached_contents",
 ]
-"""A part of the OpenAI API that an upstream serves, Anthropic's Messages, Google's generateContent, or AWS's Converse;
+"""A part of the OpenAI API that an upstream serves, Anthropic's Messages, Google's generateContent and caches, or AWS's
+Converse;
 `dialects` bridges from `responses`, `chat` and `messages` to any of these, to `generate_content` and to `converse`."""
 
 EVERYTHING: tuple[Speech, ...] = (
@@ -62,7 +65,7 @@ SPEAKS: dict[str, tuple[Speech, ...]] = {
     "openai-compatible": ("chat", "embeddings"),
     "anthropic": ("messages",),
     "azure": ("responses", "chat", "completions", "embeddings", "realtime"),
-    "gemini": ("generate_content",),
+    "gemini": ("generate_content", "embed_content", "cached_contents"),
     "vertex": ("generate_content",),
     "bedrock": ("converse",),
 }

@@ -136,7 +136,8 @@ class Provider(Section, frozen=True):
             description="Parts of the API that this upstream serves. Calls to `responses`, `chat` and `messages` are "
             "translated where it serves another of the three, `generate_content` or `converse`; calls to any other "
             "part are refused. Default: `[chat, embeddings]` for `openai-compatible`, `[messages]` for `anthropic`, "
-            "`[generate_content]` for `gemini` and `vertex`, `[converse]` for `bedrock`, "
+            "`[generate_content, embed_content, cached_contents]` for `gemini`, `[generate_content]` for `vertex`, "
+            "`[converse]` for `bedrock`, "
             "`[responses, chat, completions, embeddings, realtime]` for `azure`, all of the OpenAI API for the others."
         ),
     ] = ()
@@ -144,6 +145,14 @@ class Provider(Section, frozen=True):
         Annotated[tuple[UpstreamModelName, ...], Meta(min_length=1)] | None,
         Meta(description="The upstream's model names that may be used. Left out: any name is passed on."),
     ] = None
+    deployments: Annotated[
+        dict[UpstreamModelName, UpstreamModelName],
+        Meta(
+            description="Which model stands behind a name that does not say so, such as that of a deployment on Azure "
+            "or of an inference profile: `my-deployment: gpt-6-luna`. Prices, limits of the context and dates of "
+            "retirement are those of this model in the catalogue."
+        ),
+    ] = field(default_factory=dict)
     regions: Annotated[
         tuple[Region, ...],
         Meta(
