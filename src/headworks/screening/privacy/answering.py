@@ -12,7 +12,8 @@ from headworks.screening.privacy.books import TokenBook
 from headworks.screening.privacy.failures import PersonalDataBlocked, ScreeningFailed
 from headworks.screening.privacy.finding import Finding
 from headworks.screening.privacy.policy import PrivacyPolicy, masked
-from headworks.screening.privacy.redacting import known_tokens, without
+from headworks.screening.privacy.redacting import known_tokens
+from headworks.screening.privacy.spreading import apart
 
 _CONTEXT = 96
 """Characters of what has gone by that are read with what comes: more than any judge looks back."""
@@ -103,7 +104,7 @@ class AnswerScreen:
             found = self._policy.finder.find(text)
             if found:
                 # A token beside an @ is no mailbox.
-                found = without(found, known_tokens(self._policy.form, text, self._book))
+                found = apart(found, known_tokens(self._policy.form, text, self._book))
         except Refusal:
             raise
         except Exception as error:  # noqa: BLE001  (the door closes; the error's text may hold the answer)

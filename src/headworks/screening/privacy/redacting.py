@@ -4,7 +4,7 @@ A body in which nothing is found is given back as the same object. Whatever goes
 that was not screened is ever given back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from decimal import Decimal
 from typing import TypeAlias
 
@@ -18,6 +18,7 @@ from headworks.screening.privacy.finding import Finding, without_overlaps
 from headworks.screening.privacy.places import DATA, PLAIN, STRUCTURE, is_opaque, is_structure
 from headworks.screening.privacy.policy import QUOTED_KIND, PrivacyPolicy, masked
 from headworks.screening.privacy.shadow import Shadow
+from headworks.screening.privacy.spreading import apart, occurrences, spread
 from headworks.screening.privacy.tokens import QUOTED, TokenForm
 
 Json: TypeAlias = "str | int | Decimal | bool | list[Json] | dict[str, Json] | None"
@@ -27,6 +28,9 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 _LEAST_NUMBER = 10_000_000
 """Smaller numbers are counts and prices; eight digits may be somebody's."""
+
+_FEW_PATTERNS = 4
+"""To try so many on a short text takes as long as asking which of all may match in it."""
 
 _SPREADS_FROM = 6
 _SPREADS_MOST = 500
@@ -139,8 +143,9 @@ class Redactor:
             for leaf in leaves:
                 leaf.becomes = leaf.text
             return False
+        is_one_of_many = len(leaves) > 1 and len(indices) > _FEW_PATTERNS
         for leaf in leaves:
-            leaf.findings = self._find(indices, leaf, entities) if indices or reads_all else []
+            leaf.findings = self._find(indices, leaf, entities, asks=is_one_of_many) if indices or reads_all else []
             if typed:
                 leaf.findings = self._with_typed(leaf, book)
         self._spread(leaves)
@@ -157,10 +162,19 @@ class Redactor:
             changed |= leaf.becomes != leaf.text
         return changed
 
-    def _find(self, indices: Sequence[int], leaf: _Leaf, entities: Entities) -> list[Finding]:
+    def _find(self, indices: Sequence[int], leaf: _Leaf, entities: Entities, *, asks: bool) -> list[Finding]:
+        """What there is in a leaf.
+
+        Arguments:
+            indices: of the patterns that may match in one of the leaves.
+            asks: whether it pays to ask which may match in this one.
+        """
         lead = len(leaf.lead)
         whole = leaf.lead + leaf.text
-        found = self._finder.find_with(indices, whole, Shadow(whole), entities.within(leaf.lead, leaf.text))
+        shadow = Shadow(whole)
+        if asks:
+            indices = self._finder.may_hold(shadow.data)
+        found = self._finder.find_with(indices, whole, shadow, entities.within(leaf.lead, leaf.text))
         if not lead:
             return found
         return [
@@ -177,28 +191,22 @@ class Redactor:
         """
         typed = known_tokens(self._form, leaf.text, book)
         if not self._quotes:
-            return without(leaf.findings, typed)
+            return apart(leaf.findings, typed)
         return without_overlaps(leaf.findings + [Finding(start, end, QUOTED, 0.0) for start, end in typed])
 
     def _spread(self, leaves: Sequence[_Leaf]) -> None:
         """What was found once, by the words around it, is the same where no words are around it."""
-        values = {
+        models = {
             leaf.text[one.start : one.end]: one
             for leaf in leaves
             for one in leaf.findings
             if one.end - one.start >= _SPREADS_FROM and one.kind != QUOTED
         }
-        if len(values) > _SPREADS_MOST:
+        if not models or len(models) > _SPREADS_MOST:
             return
-        for leaf in leaves:
-            for value, model in values.items():
-                start = leaf.text.find(value)
-                while start >= 0:
-                    end = start + len(value)
-                    is_free = not any(one.start < end and start < one.end for one in leaf.findings)
-                    if is_free and _is_whole(leaf.text, start, end):
-                        leaf.findings = sorted([*leaf.findings, Finding(start, end, model.kind, model.confidence)])
-                    start = leaf.text.find(value, end)
+        for leaf, found in zip(leaves, occurrences([leaf.text for leaf in leaves], models), strict=True):
+            if found:
+                leaf.findings = spread(leaf.findings, found, models)
 
     def _give_tokens(self, leaves: Sequence[_Leaf], book: TokenBook) -> None:
         for leaf in leaves:
@@ -245,17 +253,6 @@ class Redactor:
 def known_tokens(form: TokenForm, text: str, book: TokenBook) -> list[tuple[int, int]]:
     """Where in a text the tokens of a book are."""
     return [(start, end) for start, end, written in form.find(text) if book.value_of(written) is not None]
-
-
-def without(findings: Sequence[Finding], spans: Sequence[tuple[int, int]]) -> list[Finding]:
-    """The findings that none of the spans overlaps."""
-    return [one for one in findings if not any(start < one.end and one.start < end for start, end in spans)]
-
-
-def _is_whole(text: str, start: int, end: int) -> bool:
-    return not (start and text[start - 1].isalnum() and text[start].isalnum()) and not (
-        text[end : end + 1].isalnum() and text[end - 1].isalnum()
-    )
 
 
 class _Inner(msgspec.Struct):
@@ -343,10 +340,11 @@ class _Walk:
         if isinstance(value, dict):
             in_data = in_data or name in DATA
             written: dict[str, Json] = {}
+            alike: dict[str, int] = {}
             for key, inner in value.items():
                 new_key = self._next() if _is_data_name(key) else key
-                while new_key in written:  # two names that were masked alike
-                    new_key += "_"
+                if new_key in written:  # two names that were masked alike
+                    new_key = _another(new_key, written, alike)
                 written[new_key] = self.write(inner, key, in_data=in_data)
             return written
         if isinstance(value, list):
@@ -376,6 +374,15 @@ class _Walk:
         leaf = self.leaves[self._place]
         self._place += 1
         return leaf.becomes
+
+
+def _another(name: str, taken: Container[str], alike: dict[str, int]) -> str:
+    """A name that is not taken. So many were masked alike, by the name: counting from there takes no time."""
+    number = alike.get(name, 1)
+    while (other := f"{name}_{number}") in taken:
+        number += 1
+    alike[name] = number + 1
+    return other
 
 
 def _looks_like_json(text: str) -> bool:
