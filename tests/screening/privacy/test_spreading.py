@@ -2,6 +2,7 @@
 
 import json
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -50,7 +51,7 @@ def test_what_is_spread_leaves_findings_as_they_are_and_is_in_order(found, place
     made = spread(findings, [(start, start + length, "v") for start, length in places], models)
 
     assert [one for one in made if one.kind == "email"] == findings
-    assert all(one.end <= other.start for one, other in zip(made, made[1:], strict=False))
+    assert all(one.end <= other.start for one, other in pairwise(made))
     covered = {at for one in made for at in range(one.start, one.end)}
     for start, length in places:
         if not any(one.start < start + length and start < one.end for one in findings):

@@ -37,6 +37,13 @@ def verhoeff(digits: str) -> bool:
     return check == 0
 
 
+def verhoeff_fours(first: bytes, second: bytes, third: bytes) -> bool:
+    """`verhoeff` of three times four digits."""
+    last, before = _verhoeff_fours()
+    dihedral = _VERHOEFF[0]
+    return not dihedral[dihedral[last[int(third)]][before[int(second)]]][last[int(first)]]
+
+
 @functools.cache
 def _verhoeff_fours() -> tuple[bytes, bytes]:
     """What four digits come to, from the right: in the first places, and in the four after those."""

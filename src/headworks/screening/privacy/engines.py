@@ -87,19 +87,21 @@ class Re2Engine:
         start = count = 0
         while True:
             # A call of RE2 costs half a microsecond and one of `re` a quarter, but that only while matches are near.
-            stop = start + _NEAR if count >= _DENSE and near is not None else 0
-            match = near(data, start, stop) if near is not None and stop else None
-            if match is not None and match.start() + MOST_NEAR < stop:
+            match = near(data, start, start + _NEAR) if near is not None and count >= _DENSE else None
+            if match is not None and (first := match.start()) + MOST_NEAR < start + _NEAR:
+                if first - start > _CLOSE:
+                    count = 0
                 start = match.end()
                 moved = yield match.span(group)
             else:
                 spans = search(data, start, size)
-                start = spans[0][1]
-                if start < 0:
+                first, end = spans[0]
+                if end < 0:
                     return
-                count += 1
+                count = count + 1 if first - start <= _CLOSE else 0
+                start = end
                 moved = yield spans[group]
-                if spans[0][0] == start:
+                if first == start:
                     start += 1  # an empty one
             if moved is not None:
                 start = moved
@@ -108,7 +110,8 @@ class Re2Engine:
 
 
 _DENSE = 16
-"""Matches of a pattern from which on more are expected to be near."""
+_CLOSE = 64
+"""Matches of a pattern in a row, each so many characters from the last, from which on more are expected to be near."""
 
 _Search = Callable[[bytes, int, int], Sequence[tuple[int, int]]]
 """The spans of the first match between two places, and of its groups; (-1, -1) for none."""
@@ -133,7 +136,7 @@ def _re2_search(compiled: "re2._Regexp") -> "_Search":
 
 
 _NOTHING = ((-1, -1),)
-_NEAR = 2048
+_NEAR = 1024
 MOST_NEAR = 512
 """Characters that are searched for the next of many matches, and that a match of those patterns has at most."""
 

@@ -72,7 +72,7 @@ class Words:
         """Whether one does."""
         before = data[max(0, start - reach) : start].lower()
         # Where there are no letters (numbers after numbers) there is no word, and this is quicker.
-        return before != before.upper() and self._search(before) is not None
+        return before.islower() and self._search(before) is not None
 
 
 def _by_letter(alternatives: str) -> str:
@@ -96,18 +96,28 @@ def _by_letter(alternatives: str) -> str:
 
 _SEPARATORS = b" \t\r\n.-/()"
 
-_OTHER_NUMBERS = re.compile(
-    rb"(?<![a-z])(?:id|ids|uid|gid|pid|order|build|version|ver|v|rev|revision|sku|ref|invoice|ticket|trace|span|commit|isbn"
-    rb"|serial|seq|sequence|offset|port|bytes|size|timestamp|ts|time|epoch|hash|uuid|guid|session|request|req|txn|tracking"
-    rb"|part|item|batch|lot|article|model|release|case|issue|bug|rfc|line|row|count|total|amount|price|doi|isin|ean|upc)"
-    rb"(?:s|[ _-]?(?:no|nr|num|number|id))?[^a-z0-9\n]{0,4}\Z"
+_OTHERS = (
+    b"id|ids|uid|gid|pid|order|build|version|ver|v|rev|revision|sku|ref|invoice|ticket|trace|span|commit|isbn"
+    b"|serial|seq|sequence|offset|port|bytes|size|timestamp|ts|time|epoch|hash|uuid|guid|session|request|req|txn|tracking"
+    b"|part|item|batch|lot|article|model|release|case|issue|bug|rfc|line|row|count|total|amount|price|doi|isin|ean|upc"
 )
+_NUMBER_WORDS = b"no|nr|num|number|id"
+_OTHER_NUMBERS = re.compile(rb"(?<![a-z])(?:%b)(?:s|[ _-]?(?:%b))?[^a-z0-9\n]{0,4}\Z" % (_OTHERS, _NUMBER_WORDS))
+_OTHERS_END = frozenset(
+    word + end for word in [*_OTHERS.split(b"|"), b""] for end in [b"", b"s", *_NUMBER_WORDS.split(b"|")]
+)
+"""How the text before a match of `_OTHER_NUMBERS` ends, signs left out: whatever else it ends with, there is none."""
+
+_SMALL = bytes(range(97, 123))
+_SIGNS = bytes(set(range(256)) - set(_SMALL) - set(b"0123456789\n"))
 
 
 def is_other_number(data: bytes, start: int) -> bool:
     """Whether the words just before say that this is an order number, a version, or another number of no person."""
-    near = data[max(0, start - 5) : start].lower()  # the last letter of such a word would stand there
-    return near != near.upper() and _OTHER_NUMBERS.search(data[max(0, start - 24) : start].lower()) is not None
+    before = data[max(0, start - 24) : start].lower()
+    words = before.rstrip(_SIGNS)
+    last = words[len(words.rstrip(_SMALL)) :]
+    return last != b"" and last in _OTHERS_END and _OTHER_NUMBERS.search(before) is not None
 
 
 _UNIT = re.compile(rb" ?(?:[kmgt]i?b|b|bytes?|bits?|[mun]?s|secs?|seconds?|rows|lines|items|records|px|hz|%)(?![a-z])")
