@@ -34,6 +34,7 @@ class Pattern(msgspec.Struct, frozen=True):
         run: so many letters and digits in a row.
         shape: letters written as `a` and digits as `0`, this.
         wider: a cheaper pattern that matches wherever this one does, for the first pass.
+        is_own: it is a contract's.
         is_long: a match may be longer than `engines.MOST_NEAR` characters, or take `re` unbounded time.
         retries: when the judge says no, a match may begin within the one that was refused.
         after: from where on it may, given where the refused one starts; by default one character on.
@@ -48,6 +49,7 @@ class Pattern(msgspec.Struct, frozen=True):
     retries: bool = False
     after: Callable[[bytes, int], int] | None = None
     wider: str = ""
+    is_own: bool = False
     is_long: bool = False
 
 

@@ -49,7 +49,7 @@ def _pan(data: bytes, start: int, end: int) -> Hit | None:
 
 
 def _thirds(*weights: int) -> list[int]:
-    """What three digits give to a sum of digits, each times its weight, in 128ths; and, below that, to their own sum."""
+    """What three digits give to a sum of digits times weights, times 128; and, below that, to their own sum."""
     digits = [(number // 100, number // 10 % 10, number % 10) for number in range(1000)]
     return [sum(128 * digit * weight + digit for digit, weight in zip(three, weights, strict=True)) for three in digits]
 

@@ -35,7 +35,7 @@ def _ipv4(data: bytes, start: int, end: int) -> Hit | None:
     text = data[start:end]
     octets = list(map(int, text.split(b".")))
     most = max(octets)
-    if most > 255 or text in _WELL_KNOWN or _LEADING_ZERO(text) is not None:
+    if most > 255 or text in _WELL_KNOWN or (b".0" in text and _LEADING_ZERO(text)) or text[:1] == b"0":
         return None  # octal to some programs (RFC 6943, section 3.1.1)
     if octets[0] in _SOMETIMES_RESERVED and not _is_public(ipaddress.IPv4Address(text.decode())):
         return None
