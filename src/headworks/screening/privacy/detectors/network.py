@@ -17,8 +17,17 @@ _WELL_KNOWN = frozenset({b"8.8.8.8", b"8.8.4.4", b"1.1.1.1", b"1.0.0.1", b"9.9.9
 
 _LEADING_ZERO = re.compile(rb"\b0[0-9]").search
 
-_SOMETIMES_RESERVED = frozenset({0, 10, 100, 127, 169, 172, 192, 198, 203, *range(224, 256)})
-"""First octets of which some or all addresses are (IANA IPv4 special-purpose address registry). For speed only."""
+_RESERVED = frozenset({0, 10, 127, *range(224, 256)})
+_SOMETIMES_RESERVED = {
+    100: range(64, 128),
+    169: (254,),
+    172: range(16, 32),
+    192: (0, 168),
+    198: (18, 19, 51),
+    203: (0,),
+}
+"""First octets of which all addresses are nobody's in the public net; and those of which some are, with second ones (IANA
+IPv4 special-purpose address registry). For speed only."""
 
 
 def _is_public(address: ipaddress.IPv4Address) -> bool:
@@ -37,7 +46,10 @@ def _ipv4(data: bytes, start: int, end: int) -> Hit | None:
     most = max(octets)
     if most > 255 or text in _WELL_KNOWN or (b".0" in text and _LEADING_ZERO(text)) or text[:1] == b"0":
         return None  # octal to some programs (RFC 6943, section 3.1.1)
-    if octets[0] in _SOMETIMES_RESERVED and not _is_public(ipaddress.IPv4Address(text.decode())):
+    first = octets[0]
+    if first in _RESERVED:
+        return None
+    if octets[1] in _SOMETIMES_RESERVED.get(first, ()) and not _is_public(ipaddress.IPv4Address(text.decode())):
         return None
     if not data[max(0, start - 24) : start].upper().isupper():  # no letters, no words
         return ("ip", start, end, 0.75) if most >= 64 and octets[3] else None

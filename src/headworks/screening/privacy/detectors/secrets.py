@@ -72,7 +72,10 @@ def _secret(data: bytes, start: int, end: int) -> Hit | None:
     end = start + len(value)
     is_quoted = data[start - 1 : start] in (b'"', b"'")
     before = data[max(0, start - 24) : start].lower()
-    has_digit, has_letter = _DIGIT.search(value) is not None, _LETTER.search(value) is not None
+    has_digit = _DIGIT.search(value) is not None
+    if not has_digit and not is_quoted:
+        return None
+    has_letter = _LETTER.search(value) is not None
     if before.rstrip(_SIGNS).endswith(_WEAK_WORDS):
         if len(value) < 12 or not (has_digit and has_letter):
             return None
@@ -81,7 +84,7 @@ def _secret(data: bytes, start: int, end: int) -> Hit | None:
             return None
         is_other = _NO_SECRET.search(before) is not None or _UUID.fullmatch(value) is not None
         return None if is_other or _PLACEHOLDER.search(value) else ("secret", start, end, 0.8)
-    if not has_digit and (_OTHER.search(value) is None or not is_quoted):
+    if not has_digit and _OTHER.search(value) is None:
         return None
     if not has_letter and len(value) < 8 and not is_quoted:
         return None
