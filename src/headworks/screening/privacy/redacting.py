@@ -20,6 +20,7 @@ from headworks.screening.privacy.policy import QUOTED_KIND, PrivacyPolicy, maske
 from headworks.screening.privacy.shadow import Shadow
 from headworks.screening.privacy.spreading import apart, occurrences, spread
 from headworks.screening.privacy.tokens import QUOTED, TokenForm
+from headworks.screening.steps import Steps, drained
 
 Json: TypeAlias = "str | int | Decimal | bool | list[Json] | dict[str, Json] | None"
 
@@ -98,8 +99,16 @@ class Redactor:
             ScreeningFailed: it could not be screened. If the contract says `open`, who calls may send the body all the
                 same, and has to record that.
         """
+        return drained(self.steps(body, book, entities))
+
+    def steps(self, body: bytes, book: TokenBook, entities: Entities = NO_ENTITIES) -> Steps[Redacted]:
+        """`redact`, step by step.
+
+        Raises:
+            PersonalDataBlocked, ScreeningFailed: as `redact`.
+        """
         try:
-            return self._redact(body, book, entities)
+            return (yield from self._redact(body, book, entities))
         except Refusal:
             raise
         except Exception as error:  # noqa: BLE001  (whatever it is, the door closes; its text may hold the prompt)
@@ -114,25 +123,28 @@ class Redactor:
         try:
             leaf = _Leaf(text, "")
             counts: dict[str, int] = {}
-            self._screen([leaf], book, counts, entities)
+            drained(self._screen([leaf], book, counts, entities))
         except Refusal:
             raise
         except Exception as error:  # noqa: BLE001  (as above)
             raise ScreeningFailed(f"a text ({type(error).__name__})") from None
         return leaf.becomes, counts
 
-    def _redact(self, body: bytes, book: TokenBook, entities: Entities) -> Redacted:
+    def _redact(self, body: bytes, book: TokenBook, entities: Entities) -> Steps[Redacted]:
         walk = _Walk()
         tree = walk.read(body)
         if walk.opaque and self._policy.settings.opaque == "block":
             raise PersonalDataBlocked(["file"])
         counts: dict[str, int] = {}
-        if not self._screen(walk.leaves, book, counts, entities) and not walk.has_twins:
+        is_changed = yield from self._screen(walk.leaves, book, counts, entities)
+        if not is_changed and not walk.has_twins:
             return Redacted(body, counts, walk.opaque)
         walk.rewind()
         return Redacted(_encode(walk.write(tree)), counts, walk.opaque)
 
-    def _screen(self, leaves: Sequence[_Leaf], book: TokenBook, counts: dict[str, int], entities: Entities) -> bool:
+    def _screen(
+        self, leaves: Sequence[_Leaf], book: TokenBook, counts: dict[str, int], entities: Entities
+    ) -> Steps[bool]:
         """Fill in what each leaf becomes; whether any is changed."""
         joined = "\n".join([leaf.lead + leaf.text for leaf in leaves])
         indices = self._finder.may_hold(Shadow(joined).data)
@@ -145,24 +157,27 @@ class Redactor:
             return False
         is_one_of_many = len(leaves) > 1 and len(indices) > _FEW_PATTERNS
         for leaf in leaves:
-            leaf.findings = self._find(indices, leaf, entities, asks=is_one_of_many) if indices or reads_all else []
+            if indices or reads_all:
+                leaf.findings = yield from self._find(indices, leaf, entities, asks=is_one_of_many)
             if typed:
                 leaf.findings = self._with_typed(leaf, book)
-        self._spread(leaves)
+            yield
+        yield from self._spread(leaves)
         self._block([finding for leaf in leaves for finding in leaf.findings])
         if written and not typed:
             # Which tokens are known shows only when every value has its own: a caller may have typed one of those.
-            self._give_tokens(leaves, book)
+            yield from self._give_tokens(leaves, book)
             if any(book.value_of(one) is not None for one in written):
                 for leaf in leaves:
                     leaf.findings = self._with_typed(leaf, book)
         changed = False
         for leaf in leaves:
-            leaf.becomes = self._replaced(leaf, book, counts)
+            leaf.becomes = yield from self._replaced(leaf, book, counts)
             changed |= leaf.becomes != leaf.text
+            yield
         return changed
 
-    def _find(self, indices: Sequence[int], leaf: _Leaf, entities: Entities, *, asks: bool) -> list[Finding]:
+    def _find(self, indices: Sequence[int], leaf: _Leaf, entities: Entities, *, asks: bool) -> Steps[list[Finding]]:
         """What there is in a leaf.
 
         Arguments:
@@ -174,7 +189,7 @@ class Redactor:
         shadow = Shadow(whole)
         if asks:
             indices = self._finder.may_hold(shadow.data)
-        found = self._finder.find_with(indices, whole, shadow, entities.within(leaf.lead, leaf.text))
+        found = yield from self._finder.steps(indices, whole, shadow, entities.within(leaf.lead, leaf.text))
         if not lead:
             return found
         return [
@@ -194,7 +209,7 @@ class Redactor:
             return apart(leaf.findings, typed)
         return without_overlaps(leaf.findings + [Finding(start, end, QUOTED, 0.0) for start, end in typed])
 
-    def _spread(self, leaves: Sequence[_Leaf]) -> None:
+    def _spread(self, leaves: Sequence[_Leaf]) -> Steps[None]:
         """What was found once, by the words around it, is the same where no words are around it."""
         models = {
             leaf.text[one.start : one.end]: one
@@ -204,13 +219,15 @@ class Redactor:
         }
         if not models or len(models) > _SPREADS_MOST:
             return
-        for leaf, found in zip(leaves, occurrences([leaf.text for leaf in leaves], models), strict=True):
+        everywhere = yield from occurrences([leaf.text for leaf in leaves], models)
+        for leaf, found in zip(leaves, everywhere, strict=True):
             if found:
                 leaf.findings = spread(leaf.findings, found, models)
 
-    def _give_tokens(self, leaves: Sequence[_Leaf], book: TokenBook) -> None:
+    def _give_tokens(self, leaves: Sequence[_Leaf], book: TokenBook) -> Steps[None]:
         for leaf in leaves:
             for one in leaf.findings:
+                yield
                 if one.kind != QUOTED and self._policy.action(one.kind) == "tokenise":
                     book.token_for(self._policy.kind(one.kind), leaf.text[one.start : one.end])
 
@@ -219,12 +236,13 @@ class Redactor:
         if blocked:
             raise PersonalDataBlocked(blocked)
 
-    def _replaced(self, leaf: _Leaf, book: TokenBook, counts: dict[str, int]) -> str:
+    def _replaced(self, leaf: _Leaf, book: TokenBook, counts: dict[str, int]) -> Steps[str]:
         if not leaf.findings:
             return leaf.text
         pieces = []
         place = 0
         for finding in leaf.findings:
+            yield
             pieces.append(leaf.text[place : finding.start])
             pieces.append(self._stand_in(finding, leaf.text[finding.start : finding.end], book))
             if finding.kind != QUOTED:

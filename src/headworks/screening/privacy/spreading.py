@@ -5,10 +5,11 @@ Time grows with the texts, and not with texts times values: a hostile caller cho
 
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
 from headworks.screening.privacy.finding import Finding, without_overlaps
+from headworks.screening.steps import Steps
 
 Occurrence: TypeAlias = tuple[int, int, str]
 """Where a value starts and ends in a text, and the value."""
@@ -16,23 +17,27 @@ Occurrence: TypeAlias = tuple[int, int, str]
 _RUN = re.compile(r"[^\W_]+")
 """Letters and digits: a value that begins with one is only looked for where such a run begins."""
 
+_RUNS_AT_ONCE = 256
+
 _FEW = 100_000
 """Values times characters up to which each value is looked for by itself, which is quicker then."""
 
 
-def occurrences(texts: Sequence[str], values: Collection[str]) -> Iterator[list[Occurrence]]:
+def occurrences(texts: Sequence[str], values: Collection[str]) -> Steps[list[list[Occurrence]]]:
     """For each text, where values stand in it as whole words; they may overlap.
 
     Arguments:
         values: none of them empty.
     """
     if len(values) * sum(map(len, texts)) <= _FEW:
-        for text in texts:
-            yield _by_value(text, values)
-        return
+        return [_by_value(text, values) for text in texts]
     by_run, others = _by_first_run(values)
+    found = []
     for text in texts:
-        yield _by_run(text, by_run) + _by_value(text, others)
+        one: list[Occurrence] = []
+        yield from _by_run(text, by_run, one)
+        found.append(one + _by_value(text, others))
+    return found
 
 
 def spread(findings: Sequence[Finding], found: Sequence[Occurrence], models: Mapping[str, Finding]) -> list[Finding]:
@@ -91,10 +96,11 @@ def _by_first_run(values: Collection[str]) -> tuple[dict[str, list[tuple[int, st
     return by_run, others
 
 
-def _by_run(text: str, by_run: Mapping[str, Sequence[tuple[int, str]]]) -> list[Occurrence]:
-    found = []
+def _by_run(text: str, by_run: Mapping[str, Sequence[tuple[int, str]]], found: list[Occurrence]) -> Steps[None]:
     ends: dict[str, int] = {}  # of the last one of each value: one does not overlap itself
-    for run in _RUN.finditer(text):
+    for count, run in enumerate(_RUN.finditer(text)):
+        if not count % _RUNS_AT_ONCE:
+            yield
         for offset, value in by_run.get(run[0], ()):
             start = run.start() - offset
             end = start + len(value)
@@ -102,7 +108,6 @@ def _by_run(text: str, by_run: Mapping[str, Sequence[tuple[int, str]]]) -> list[
                 continue
             ends[value] = end
             found.append((start, end, value))
-    return found
 
 
 def _is_whole(text: str, start: int, end: int) -> bool:

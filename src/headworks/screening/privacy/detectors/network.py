@@ -26,8 +26,8 @@ _SOMETIMES_RESERVED = {
     198: (18, 19, 51),
     203: (0,),
 }
-"""First octets of which all addresses are nobody's in the public net; and those of which some are, with second ones (IANA
-IPv4 special-purpose address registry). For speed only."""
+"""First octets of which all addresses are nobody's in the public net; and those of which some are, with second ones
+(IANA IPv4 special-purpose address registry). For speed only."""
 
 
 def _is_public(address: ipaddress.IPv4Address) -> bool:

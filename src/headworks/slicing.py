@@ -1,0 +1,51 @@
+"""Screening a long text while others are served: a slice of the work in each turn of the loop, whoever it is for.
+
+The loop of a worker serves thousands of calls. A call of a few kilobytes is screened at once, in less time than going
+round the loop takes. What takes longer gives way after each slice, and of all that take longer one is at it in a turn.
+"""
+
+import asyncio
+from collections.abc import Callable
+from time import perf_counter
+
+from headworks.screening.steps import Steps, T
+
+SLICE_S = 0.00025
+"""Seconds that others wait at most in a turn of the loop: about what a small call takes from end to end."""
+
+
+class Slices:
+    """Drives the screenings of a gateway. State: whose turn it is.
+
+    Arguments:
+        now: seconds, from any beginning.
+    """
+
+    def __init__(self, *, now: Callable[[], float] = perf_counter) -> None:
+        self._turn = asyncio.Lock()
+        self._now = now
+
+    async def of(self, steps: Steps[T]) -> T:
+        """What the steps come to. Cancelling ends them.
+
+        Raises:
+            Whatever they raise.
+        """
+        is_over, result = self._slice(steps)
+        while not is_over:
+            async with self._turn:  # who came first goes on first
+                await asyncio.sleep(0)
+                is_over, result = self._slice(steps)
+        assert result is not None, "it is over"
+        return result[0]
+
+    def _slice(self, steps: Steps[T]) -> tuple[bool, tuple[T] | None]:
+        """Whether it is over, and the result in a tuple of its own."""
+        ends_s = self._now() + SLICE_S
+        try:
+            while True:
+                next(steps)
+                if self._now() >= ends_s:
+                    return False, None
+        except StopIteration as over:
+            return True, (over.value,)
