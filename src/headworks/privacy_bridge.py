@@ -34,6 +34,7 @@ from headworks.screening.privacy import (
     ScreeningFailed,
 )
 from headworks.settlement import OpenCall
+from headworks.slicing import Slices
 from headworks.telemetry import report
 
 _DECODERS: dict[Endpoint, Callable[[], StreamDecoder]] = {
@@ -108,15 +109,18 @@ class CallPrivacy:
         """
         await self._names.read(lambda: self._redactor.texts(_encode(fields)))
 
-    def redact(self, fields: Fields) -> Fields:
+    async def redact(self, fields: Fields, slices: Slices) -> Fields:
         """The fields that may go up.
+
+        Arguments:
+            slices: in which long ones are screened.
 
         Raises:
             Refusal: they hold what the contract blocks, or could not be screened.
         """
         body = _encode(fields)
         try:
-            redacted = self._redactor.redact(body, self._book, self._names.entities)
+            redacted = await slices.of(self._redactor.steps(body, self._book, self._names.entities))
         except ScreeningFailed:
             if self._policy.fails_closed:
                 raise

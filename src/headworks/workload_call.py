@@ -32,6 +32,7 @@ from headworks.inner_calls import InnerCalls
 from headworks.model_checks import check_by_model
 from headworks.planning import Planner
 from headworks.settlement import OpenCall, Settlement
+from headworks.slicing import Slices
 from headworks.streaming import StreamRelay
 from headworks.weighing import weigh
 from headworks.workload_answer import WholeRun
@@ -105,6 +106,7 @@ class WorkloadCalls:
         self._admissions = admissions
         self._inner = inner
         self._secret = secret
+        self._slices = Slices()
         self._cached = CachedCalls(caches or {}, settlement, loop, secret, count, now)
 
     def find(self, head: RequestHead, grant: Grant) -> CompiledWorkload | None:
@@ -162,7 +164,9 @@ class WorkloadCalls:
                 raise shared.planner.unknown(work.name, grant)  # before anything is said of what it takes
             own, droppable = head.fields, work.contract.droppable
             head, admission, reply, left = in_responses(call, head, admission, reply, work.name, work.limit, droppable)
-        asked = await compose_call(call, work, head, admission, grant, shared.planner, shared.values, self._secret)
+        asked = await compose_call(
+            call, work, head, admission, grant, shared.planner, shared.values, self._secret, self._slices
+        )
         if own is not None:
             asked = msgspec.structs.replace(asked, own=own, dropped=left)
         if work.contract.cache is None:

@@ -30,6 +30,7 @@ from headworks.planning import Planner
 from headworks.privacy_bridge import AnswerFilter, CallPrivacy
 from headworks.prompts import Rendered
 from headworks.settlement import OpenCall, Work
+from headworks.slicing import Slices
 
 
 class Composed(msgspec.Struct, frozen=True):
@@ -69,6 +70,7 @@ async def compose_call(
     planner: Planner,
     values: ConversationValues,
     secret: bytes,
+    slices: Slices,
 ) -> Composed:
     """Make the fields that go up, and note in the call what it is.
 
@@ -80,7 +82,7 @@ async def compose_call(
         return composed
     privacy = CallPrivacy(work.privacy, values, call, composed.fields, admission.route.endpoint)
     await privacy.read_names(composed.fields)
-    fields = privacy.redact(composed.fields)
+    fields = await privacy.redact(composed.fields, slices)
     # Values are back before the answer is looked at any further.
     return msgspec.structs.replace(composed, fields=fields, privacy=privacy, filters=(privacy, *composed.filters))
 

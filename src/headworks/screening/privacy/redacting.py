@@ -120,10 +120,20 @@ class Redactor:
         Raises:
             PersonalDataBlocked, ScreeningFailed: as `redact`.
         """
+        return drained(self.text_steps(text, book, entities))
+
+    def text_steps(
+        self, text: str, book: TokenBook, entities: Entities = NO_ENTITIES
+    ) -> Steps[tuple[str, dict[str, int]]]:
+        """`redact_text`, step by step.
+
+        Raises:
+            PersonalDataBlocked, ScreeningFailed: as `redact`.
+        """
         try:
             leaf = _Leaf(text, "")
             counts: dict[str, int] = {}
-            drained(self._screen([leaf], book, counts, entities))
+            yield from self._screen([leaf], book, counts, entities)
         except Refusal:
             raise
         except Exception as error:  # noqa: BLE001  (as above)
