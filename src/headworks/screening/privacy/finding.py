@@ -16,7 +16,7 @@ from headworks.screening.privacy.shadow import Shadow, is_legible, plain
 from headworks.screening.steps import Steps, drained
 
 
-class Finding(msgspec.Struct, frozen=True, order=True):
+class Finding(msgspec.Struct, frozen=True, order=True, gc=False):
     """A value in a text: where it starts and ends in characters, what it is, and how sure that is (0 to 1)."""
 
     start: int
@@ -131,6 +131,7 @@ class Finder:
                 is_over, moved = self._judge(index, data, next_span, moved, hits)
         yield
         found = [Finding(*shadow.place(start, end), kind, confidence) for kind, start, end, confidence in hits]
+        yield
         found.extend(one for one in entities if one.confidence >= self._least)
         for recogniser in self._recognisers:
             found.extend(finding for finding in recogniser.find(text) if finding.confidence >= self._least)
