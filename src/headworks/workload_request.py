@@ -77,7 +77,7 @@ async def compose_call(
     Raises:
         Refusal: whatever is wrong with what the caller sends.
     """
-    composed = _compose(call, work, head, admission, grant, planner, secret)
+    composed = await _compose(call, work, head, admission, grant, planner, secret, slices)
     if work.privacy is None:
         return composed
     privacy = CallPrivacy(work.privacy, values, call, composed.fields, admission.route.endpoint)
@@ -87,7 +87,7 @@ async def compose_call(
     return msgspec.structs.replace(composed, fields=fields, privacy=privacy, filters=(privacy, *composed.filters))
 
 
-def _compose(
+async def _compose(
     call: OpenCall,
     work: CompiledWorkload,
     head: RequestHead,
@@ -95,6 +95,7 @@ def _compose(
     grant: Grant,
     planner: Planner,
     secret: bytes,
+    slices: Slices,
 ) -> Composed:
     endpoint = admission.route.endpoint
     call.requested_model = work.name
@@ -119,7 +120,7 @@ def _compose(
     injection = None if work.injection is None else CallInjection(work.injection, record, secrets.token_bytes(32))
     if injection is not None:
         trusted = {} if prompt is None else {name: one.trusted for name, one in prompt.variables.items()}
-        values, fields = injection.screen(values, trusted, fields, endpoint)
+        values, fields = await injection.screen(values, trusted, fields, endpoint, slices)
         work = msgspec.structs.replace(work, policy=work.policy.under(injection.taint))
     version = ""
     if prompt is not None:
