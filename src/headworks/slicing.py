@@ -10,8 +10,12 @@ from time import perf_counter
 
 from headworks.screening.steps import Steps, T
 
-SLICE_S = 0.00025
-"""Seconds that others wait at most in a turn of the loop: about what a small call takes from end to end."""
+FIRST_S = 0.0003
+"""Seconds after which a screening counts as a long one: about what a small call takes from end to end."""
+
+SLICE_S = 0.0001
+"""Seconds that a long one takes from each turn of the loop. A small call takes a handful of turns, and a turn costs some
+ten microseconds."""
 
 
 class Slices:
@@ -31,17 +35,17 @@ class Slices:
         Raises:
             Whatever they raise.
         """
-        is_over, result = self._slice(steps)
+        is_over, result = self._slice(steps, FIRST_S)
         while not is_over:
             async with self._turn:  # who came first goes on first
                 await asyncio.sleep(0)
-                is_over, result = self._slice(steps)
+                is_over, result = self._slice(steps, SLICE_S)
         assert result is not None, "it is over"
         return result[0]
 
-    def _slice(self, steps: Steps[T]) -> tuple[bool, tuple[T] | None]:
+    def _slice(self, steps: Steps[T], length_s: float) -> tuple[bool, tuple[T] | None]:
         """Whether it is over, and the result in a tuple of its own."""
-        ends_s = self._now() + SLICE_S
+        ends_s = self._now() + length_s
         try:
             while True:
                 next(steps)

@@ -25,7 +25,7 @@ class Finding(msgspec.Struct, frozen=True, order=True, gc=False):
     confidence: float
 
 
-_MOST_AT_ONCE = 32
+_MOST_AT_ONCE = 16
 """Matches that are judged in one step: each takes microseconds."""
 
 

@@ -139,7 +139,11 @@ class Redactor:
     ) -> Steps[bool]:
         """Fill in what each leaf becomes; whether any is changed."""
         joined = "\n".join([leaf.lead + leaf.text for leaf in leaves])
-        indices = self._finder.may_hold(Shadow(joined).data)
+        yield
+        shadow = Shadow(joined)
+        yield
+        indices = self._finder.may_hold(shadow.data)
+        yield
         written = [one for _, _, one in self._form.find(joined)]
         typed = any(book.value_of(one) is not None for one in written)
         reads_all = self._finder.has_recognisers or entities is not NO_ENTITIES
