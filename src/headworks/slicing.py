@@ -14,8 +14,8 @@ FIRST_S = 0.0003
 """Seconds after which a screening counts as a long one: about what a small call takes from end to end."""
 
 SLICE_S = 0.0001
-"""Seconds that a long one takes from each turn of the loop. A small call takes a handful of turns, each of which costs ten
-microseconds or so."""
+"""Seconds that a long one takes from each turn of the loop. A small call takes some turns, and each costs about ten
+microseconds."""
 
 
 class Slices:
