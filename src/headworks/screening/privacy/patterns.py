@@ -127,9 +127,10 @@ _UNIT = re.compile(rb" ?(?:[kmgt]i?b|b|bytes?|bits?|[mun]?s|secs?|seconds?|rows|
 
 def is_quantity(data: bytes, end: int) -> bool:
     """Whether a unit follows."""
-    if data[end + 1 : end + 2].isdigit():
+    after = data[end : end + 10].lower()
+    if not (after.islower() or b"%" in after) or after[1:2].isdigit():
         return False
-    return _UNIT.match(data[end : end + 10].lower()) is not None
+    return _UNIT.match(after) is not None
 
 
 def is_part_of_more(data: bytes, start: int, end: int) -> bool:
@@ -172,13 +173,15 @@ def number(
         characters = value.translate(None, _SEPARATORS).decode("latin-1")
         if not is_valid(characters.upper()):
             return None
-        if words.stand_before(data, start):
+        has_words = data[max(0, start - _BEFORE) : start].lower().islower()
+        if has_words and words.stand_before(data, start):
             return kind, start, end, named
         if is_part_of_more(data, start, end):
             return None
         confidence = bare if len(characters) == len(value) else written
-        if confidence and confidence < 0.9 and (is_other_number(data, start) or is_quantity(data, end)):
-            confidence -= 0.4
+        if confidence and confidence < 0.9:
+            is_other = has_words and is_other_number(data, start)
+            confidence -= 0.4 if is_other or is_quantity(data, end) else 0.0
         return (kind, start, end, confidence) if confidence > 0 else None
 
     return judge
