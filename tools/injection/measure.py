@@ -265,8 +265,8 @@ _CLASSIFIER = """
 
 `classifier: monitor` adds a small local model: 16,000 weights of our own over wordllama's static embedding. It was
 trained on whole sources of attacks (llmail-inject, satml-ctf-2024, lakera/gandalf, jackhhao/jailbreak and
-deepset/prompt-injections, as prompt-armor 0.9.1 hands them on; [their terms](#where-the-classifier-comes-from)) and on a
-third of each benign set, and its threshold set on another third. What stands here is the rest: sources of attacks and
+deepset/prompt-injections, as prompt-armor 0.9.1 hands them on; [their terms](#where-the-classifier-comes-from)) and on
+a third of each benign set, and its threshold set on another third. What stands here is the rest: sources of attacks and
 benign texts that it has not seen. `tools/injection/train.py` trains and measures it.
 
 {}
