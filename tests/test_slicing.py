@@ -7,6 +7,7 @@ import json
 import pytest
 
 from headworks.config.privacy import Privacy
+from headworks.flow import Flow
 from headworks.screening.privacy import PrivacyPolicy, Redactor, TokenBook
 from headworks.screening.steps import drained
 from headworks.slicing import Slices
@@ -106,6 +107,31 @@ def test_a_call_that_is_let_go_gives_its_turn_back():
 
     assert result == "a"
     assert count < 10
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_flow_that_is_let_go_at_any_moment_ends_once_and_the_others_come_to_their_end(turns):
+    async def scene():
+        loop, slices, ended, results = asyncio.get_running_loop(), a_slice_a_step(), [], []
+
+        async def screened(name):
+            results.append(await slices.of(stepping(name, 8, [])))
+
+        flows = [Flow(screened(name), loop, ended.append) for name in "abc"]
+        for flow in flows:
+            flow.resume()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        flows[1].cancel()
+        while len(ended) < len(flows):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return flows, ended, results
+
+    flows, ended, results = asyncio.run(scene())
+
+    assert sorted(map(flows.index, ended)) == [0, 1, 2]
+    assert results == ["a", "c"]
 
 
 HOSTILE = {
