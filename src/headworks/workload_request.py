@@ -27,7 +27,7 @@ from headworks.dialects.reading import Fields
 from headworks.errors import Refusal
 from headworks.injection_bridge import CallInjection
 from headworks.planning import Planner
-from headworks.privacy_bridge import AnswerFilter, CallPrivacy
+from headworks.privacy_bridge import NOTHING_AHEAD, AnswerFilter, CallPrivacy
 from headworks.prompts import Rendered
 from headworks.settlement import OpenCall, Work
 from headworks.slicing import Slices
@@ -47,6 +47,7 @@ class Composed(msgspec.Struct, frozen=True):
         filters: what looks at the answer.
         own: what the caller sent, where `fields` are a translation of that; None where they are not.
         dropped: fields of that which were left out in the translation.
+        ahead: of `CallPrivacy.redact_ahead`, where what is kept is redacted and what goes up is not.
     """
 
     work: CompiledWorkload
@@ -59,6 +60,7 @@ class Composed(msgspec.Struct, frozen=True):
     filters: tuple[AnswerFilter, ...] = ()
     own: Fields | None = None
     dropped: tuple[str, ...] = ()
+    ahead: Mapping[bytes, bytes] = NOTHING_AHEAD
 
 
 async def compose_call(
@@ -79,7 +81,11 @@ async def compose_call(
     """
     composed = await _compose(call, work, head, admission, grant, planner, secret, slices)
     if work.privacy is None:
-        return composed
+        if work.keeping is None:
+            return composed
+        keeper = CallPrivacy(work.keeping, values, call)
+        ahead = await keeper.redact_ahead(msgspec.json.encode(composed.fields), slices)
+        return msgspec.structs.replace(composed, ahead=ahead)
     privacy = CallPrivacy(work.privacy, values, call, composed.fields, admission.route.endpoint)
     await privacy.read_names(composed.fields)
     fields = await privacy.redact(composed.fields, slices)
