@@ -29,6 +29,7 @@ from headworks.injection_bridge import CallInjection
 from headworks.planning import Planner
 from headworks.privacy_bridge import NOTHING_AHEAD, AnswerFilter, CallPrivacy
 from headworks.prompts import Rendered
+from headworks.screening.privacy import PrivacyPolicy
 from headworks.settlement import OpenCall, Work
 from headworks.slicing import Slices
 
@@ -47,7 +48,7 @@ class Composed(msgspec.Struct, frozen=True):
         filters: what looks at the answer.
         own: what the caller sent, where `fields` are a translation of that; None where they are not.
         dropped: fields of that which were left out in the translation.
-        ahead: of `CallPrivacy.redact_ahead`, where what is kept is redacted and what goes up is not.
+        ahead: of `CallPrivacy.redact_ahead`, where what is kept is redacted.
     """
 
     work: CompiledWorkload
@@ -81,16 +82,23 @@ async def compose_call(
     """
     composed = await _compose(call, work, head, admission, grant, planner, secret, slices)
     if work.privacy is None:
-        if work.keeping is None:
-            return composed
-        keeper = CallPrivacy(work.keeping, values, call)
-        ahead = await keeper.redact_ahead(msgspec.json.encode(composed.fields), slices)
-        return msgspec.structs.replace(composed, ahead=ahead)
+        return composed if work.keeping is None else await _with_kept(composed, work.keeping, values, call, slices)
     privacy = CallPrivacy(work.privacy, values, call, composed.fields, admission.route.endpoint)
     await privacy.read_names(composed.fields)
     fields = await privacy.redact(composed.fields, slices)
     # Values are back before the answer is looked at any further.
-    return msgspec.structs.replace(composed, fields=fields, privacy=privacy, filters=(privacy, *composed.filters))
+    composed = msgspec.structs.replace(composed, fields=fields, privacy=privacy, filters=(privacy, *composed.filters))
+    return composed if work.keeping is None else await _with_kept(composed, work.keeping, values, call, slices)
+
+
+async def _with_kept(
+    composed: Composed, keeping: PrivacyPolicy, values: ConversationValues, call: OpenCall, slices: Slices
+) -> Composed:
+    """With what is to be kept of a long request redacted already."""
+    known = None if composed.privacy is None else composed.privacy.entities
+    keeper = CallPrivacy(keeping, values, call, entities=known)
+    ahead = await keeper.redact_ahead(msgspec.json.encode(composed.fields), slices)
+    return msgspec.structs.replace(composed, ahead=ahead)
 
 
 async def _compose(
