@@ -41,7 +41,7 @@ def test_others_have_their_turn_between_slices():
         log = []
 
         async def other():
-            for _ in range(5):
+            for _ in range(60):
                 log.append("other")
                 await asyncio.sleep(0)
 
@@ -50,8 +50,8 @@ def test_others_have_their_turn_between_slices():
 
     log = asyncio.run(scene())
 
-    assert log.count("long") == log.count("other") == 5
-    assert not any(one == two == "long" for one, two in itertools.pairwise(log[:-1]))
+    assert log.count("long") == 5
+    assert not any(one == two == "long" for one, two in itertools.pairwise(log))
 
 
 def test_of_several_one_is_at_it_in_a_turn_and_each_comes_on():

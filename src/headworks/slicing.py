@@ -1,4 +1,4 @@
-"""Screening a long text while others are served: a slice of the work in each turn of the loop, whoever it is for.
+"""Screening a long text while others are served: a slice of the work every few turns of the loop, whoever it is for.
 
 The loop of a worker serves thousands of calls. A call of a few kilobytes is screened at once, in less time than going
 round the loop takes. What takes longer gives way after each slice, and of all that take longer one is at it in a turn.
@@ -16,6 +16,10 @@ FIRST_S = 0.0003
 SLICE_S = 0.0001
 """Seconds that a long one takes from each turn of the loop. A small call takes some turns, and each costs about ten
 microseconds."""
+
+_TURNS_BETWEEN = 4
+"""Turns of the loop from one slice to the next: a small call takes about as many, and so meets one slice or two. Where
+nobody else has anything to do they cost some ten microseconds each."""
 
 
 class Slices:
@@ -38,7 +42,8 @@ class Slices:
         is_over, result = self._slice(steps, FIRST_S)
         while not is_over:
             async with self._turn:  # who came first goes on first
-                await asyncio.sleep(0)
+                for _ in range(_TURNS_BETWEEN):
+                    await asyncio.sleep(0)
                 is_over, result = self._slice(steps, SLICE_S)
         assert result is not None, "it is over"
         return result[0]
