@@ -208,3 +208,15 @@ def test_time_grows_with_the_text_and_not_faster(finder, piece):
 )
 def test_what_pythons_engine_takes_has_a_bound(regex, is_bounded):
     assert (why_unbounded(regex) == "") is is_bounded
+
+
+@pytest.mark.skipif(re2 is None, reason="the extra `privacy` is not installed")
+def test_contracts_share_the_automata_of_built_in_patterns_and_have_their_own_for_themselves():
+    def automata(finder):
+        return [match.__self__ for _, match, _ in finder._engine._sets]
+
+    bare, own, again = Finder(), Finder(OWN), Finder(OWN)
+
+    assert len(automata(own)) == len(automata(bare)) + 1
+    assert all(one is other for one, other in zip(automata(bare), automata(own), strict=False))
+    assert automata(own)[-1] is not automata(again)[-1]

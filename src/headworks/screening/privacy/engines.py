@@ -73,9 +73,10 @@ class Re2Engine:
             kinds.setdefault(_automaton_of(pattern), []).append(index)
         self._sets = []
         for number, indices in sorted(kinds.items()):
-            memory = _RE2_MEMORY if number == _OWN else _AUTOMATON_MEMORY
+            sources = tuple(patterns[index].wider or patterns[index].source for index in indices)
             try:
-                found = _set_of(tuple(patterns[index].wider or patterns[index].source for index in indices), memory)
+                # Those of a contract end with it: they may be large, and a reload may bring others.
+                found = _set_of(sources, _RE2_MEMORY) if number == _OWN else _shared_set_of(sources)
             except re2.error:
                 raise PatternError(indices[-1], "it needs too much memory together with the others") from None
             least = min(patterns[index].digits for index in indices)
@@ -140,9 +141,14 @@ def _automaton_of(pattern: Pattern) -> int:
     return _NAMED_NUMBERS if pattern.needles else _NUMBERS
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=8)
+def _shared_set_of(sources: tuple[str, ...]) -> "re2.Set":
+    """The one automaton for these built-in patterns. It can be used by threads."""
+    return _set_of(sources, _AUTOMATON_MEMORY)
+
+
 def _set_of(sources: tuple[str, ...], memory: int) -> "re2.Set":
-    """An automaton that says which patterns match; the same one for the same patterns. It can be used by threads.
+    """An automaton that says which patterns match.
 
     Raises:
         re2.error: it would take too much memory.
