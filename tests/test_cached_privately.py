@@ -159,7 +159,7 @@ def test_what_goes_up_unscreened_is_not_kept(hall, work, store, make, monkeypatc
     def fail(self, body, book, entities):
         raise ScreeningFailed("the request")
 
-    monkeypatch.setattr(Redactor, "redact", fail)
+    monkeypatch.setattr(Redactor, "steps", fail)
     answered = work.chat(f"Write to {MAIL}")
     give(work, "chat", "I did.")
 

@@ -173,3 +173,20 @@ def test_who_is_cancelled_while_it_waits_for_several_is_told_by_none(loop):
     assert len(ended) == 1
     one.set(1)
     other.set(2)
+
+
+def test_one_that_is_cancelled_as_its_future_is_done_ends_once(loop):
+    faults = []
+    loop.set_exception_handler(lambda _, context: faults.append(context))
+    future = loop.create_future()
+
+    async def waits():
+        await future
+
+    flow, ended = start(loop, waits())
+    future.set_result(None)  # its callback is on its way
+    flow.cancel()
+    loop.run_until_complete(asyncio.sleep(0))
+
+    assert ended == [flow]
+    assert faults == []

@@ -17,6 +17,7 @@ from headworks.errors import ConfigError
 from headworks.extending import HOOKS
 from headworks.hook_plans import plan_hooks
 from headworks.records import Selection, open_store
+from headworks.screening.privacy import NO_ENTITIES
 from headworks.side_threads import SideThreads
 from offering import forget, offer
 
@@ -329,6 +330,23 @@ def test_a_hook_cannot_choose_its_way_around_the_screening(gateway):
         patch.setenv("PLANTED", "s" * 40)
         with pytest.raises(openai.APIStatusError, match="not screened"):
             ask(gateway("use: hook, targets: [mini], settings: {does: target}", more=screened))
+
+
+def test_where_there_are_hooks_a_model_is_asked_for_names_as_well(gateway, monkeypatch):
+    read = []
+
+    class Pool:
+        async def find(self, texts):
+            read.extend(texts)
+            return NO_ENTITIES
+
+    monkeypatch.setattr("headworks.screening.privacy.policy.pool_of", lambda settings: Pool())
+    monkeypatch.setattr("headworks.screening.privacy.policy.check_model", lambda *_: None)
+    monkeypatch.setenv("PLANTED", "s" * 40)
+    screened = "screening: {privacy: {names: {model: some}}}\naccess: {secret: env:PLANTED}\n"
+
+    assert ask(gateway("use: hook, settings: {does: nothing}", more=screened)).output_text
+    assert "Hello there" in read
 
 
 @pytest.mark.parametrize(

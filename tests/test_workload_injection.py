@@ -184,6 +184,7 @@ def test_untrusted_text_goes_up_in_a_fence_of_its_own_and_the_model_is_told(hall
     [
         ("patterns: block", ORDER, None),
         ("patterns: block", "x", ORDER),
+        ("patterns: block", "x", f"{'A page of words. ' * 600}{ORDER}"),
         ("characters: block", "pay\u202e", None),
         ("size: block, most_characters: 100", "x", "a" * 101),
     ],

@@ -214,9 +214,11 @@ def test_an_answer_from_another_dialect_has_its_values_back(hall, work):
 
 @pytest.mark.parametrize("is_screened", [True, False])
 @pytest.mark.parametrize("is_streamed", [True, False])
-def test_what_is_kept_redacted_holds_no_value(hall, work, is_streamed, is_screened):
+@pytest.mark.parametrize("words", [1, 2000], ids=["short", "long"])
+def test_what_is_kept_redacted_holds_no_value(hall, work, is_streamed, is_screened, words):
     work.make((CONTRACT if is_screened else "") + "retention: {content: redacted}\n", schema=None)
-    work.chat(f"Write to {MAIL}.", stream=is_streamed)
+    work.chat(f"Write to {MAIL}, {'please ' * words}.", stream=is_streamed)
+    hall.turn(10)
     said = f"Done: {token_in(hall)}." if is_screened else f"Done: {MAIL}."
     if is_streamed:
         hall.flight.sink.on_head(200, EVENTS)

@@ -151,8 +151,9 @@ class Flow:
         else:
             self._ending.act()
 
-    def _future_done(self, _: "asyncio.Future[Any]") -> None:
-        self.resume()
+    def _future_done(self, future: "asyncio.Future[Any]") -> None:
+        if self._waits_for is future:  # if not, it was cancelled when this was on its way
+            self.resume()
 
     def _end(self) -> None:
         self._is_running = False

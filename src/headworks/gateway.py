@@ -351,14 +351,19 @@ class Gateway:
             self._own_answers.tell_count(call, head, reply)
             self._call_ended()
             return None
-        if self._screening is not None and self._screening.asks_model(grant.caller.team, head.model if head else ""):
+        if (
+            self._screening is not None
+            and self._screening.policy_for(grant.caller.team, head.model if head else "") is not None
+        ):
 
             async def counted(ending: Ending) -> None:
                 plan = await self._waiting.plan_when_read(call, request, head, admission, grant)
                 await self._waiting.attempt(call, plan, reply, ending)
 
             return self._run(counted, call, reply)
-        plan = self._waiting.plan_of(call, request, head, admission, grant)
+        if head is not None:
+            self._waiting.note_request(call, request, head, admission)
+        plan = self._planner.read(call, request, head, admission, grant)
         unary = UnaryCall(self._unary_calls, call, plan, reply, self._call_ended)
         self._unary_calls.start(unary)
         return unary

@@ -110,16 +110,6 @@ class Screening(Protocol):
         """By which a call is screened; None if it is not."""
         ...
 
-    def asks_model(self, team: str, model: str) -> bool:
-        """Whether a call has to wait for a local model, which looks for names in it."""
-        ...
-
-    def read_names(
-        self, policy: Any, call: OpenCall, request: Request, admission: Admission
-    ) -> Coroutine[Any, Any, Any]:
-        """The names in a request, for `screen`. Raises Refusal."""
-        ...
-
     def screen(
         self,
         policy: Any,
@@ -127,8 +117,7 @@ class Screening(Protocol):
         request: Request,
         head: RequestHead | None,
         admission: Admission,
-        names: Any = None,
-    ) -> tuple[Request, Admission, Callable[[Plan], Plan]]:
+    ) -> Coroutine[Any, Any, tuple[Request, Admission, Callable[[Plan], Plan]]]:
         """What of a request may go on, and what has its plan's answer treated. Raises Refusal."""
         ...
 

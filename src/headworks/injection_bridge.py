@@ -6,6 +6,7 @@ its canonical form, whole or piece by piece: for the canary, for addresses, for 
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -29,6 +30,7 @@ from headworks.screening.injection import (
     summed_up,
 )
 from headworks.settlement import Work
+from headworks.slicing import Slices
 
 _CONTENT = {Endpoint.RESPONSES: "input", Endpoint.CHAT: "messages"}
 _INSTRUCTING = ("system", "developer")
@@ -39,6 +41,9 @@ _OWN_ITEMS = frozenset({"function_call", "custom_tool_call", "reasoning", "item_
 _OUTPUTS = frozenset({"function_call_output", "custom_tool_call_output"})
 _TEXTS = frozenset({"text", "content"})
 """Names in parts of a message whose values are what is said."""
+
+_LONG = 8192
+"""Bytes of a request that are looked at at once: it takes a slice of a turn, about."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -80,6 +85,7 @@ class CallInjection:
         self._watch: CanaryWatch | None = None
         self._is_fenced = False
         self._offered: Collection[str] = ()
+        self._looked: dict[tuple[str, Source], tuple[str, list[Signal]]] = {}
         self.taint = Taint((), (), settings.taint_by)
         self.signals: list[Signal] = []
         self.to_check: list[tuple[Source, str]] = []
@@ -94,18 +100,26 @@ class CallInjection:
         """Whether answers are looked at."""
         return self._policy.screens_output
 
-    def screen(
-        self, values: dict[str, object], trusted: Mapping[str, bool], fields: Fields, endpoint: Endpoint
+    async def screen(
+        self,
+        values: dict[str, object],
+        trusted: Mapping[str, bool],
+        fields: Fields,
+        endpoint: Endpoint,
+        slices: Slices,
     ) -> tuple[dict[str, object], Fields]:
         """The values and the caller's fields as they may go up.
 
         Arguments:
             values: of the prompt's variables.
             trusted: by the variable, whether who gives its values may instruct the model.
+            slices: in which long ones are looked at.
 
         Raises:
             InputBlocked: a layer that may refuse has found something.
         """
+        if sum(map(len, fields.values())) + len(str(values)) > _LONG:
+            await self._look_ahead(values, fields, endpoint, slices)
         reading = _Reading(self)
         values = {
             name: value if trusted.get(name, False) else mapped(value, reading.variable)
@@ -125,12 +139,25 @@ class CallInjection:
                 raise InputBlocked(signal)
         return values, fields
 
+    async def _look_ahead(
+        self, values: Mapping[str, object], fields: Fields, endpoint: Endpoint, slices: Slices
+    ) -> None:
+        """Look at all texts before they are read for good: that is quick then."""
+        texts = _Texts()
+        reading = _Reading(texts)
+        for value in values.values():
+            mapped(value, reading.variable)
+        reading.fields(fields, endpoint)
+        for text, source in texts.found:
+            self._looked[text, source] = await slices.of(self._policy.steps(text, source))
+
     def _unseen_by(self, *, is_unseen: bool) -> TaintBy:
         return "context" if is_unseen else self._settings.taint_by
 
     def look_at(self, text: str, source: Source) -> str:
         """A text as it may go up; what is found in it is noted."""
-        cleaned, signals = self._policy.screen(text, source)
+        known = self._looked.get((text, source))
+        cleaned, signals = self._policy.screen(text, source) if known is None else known
         self.signals += signals
         return cleaned
 
@@ -190,10 +217,42 @@ class CallInjection:
             self._record.course += f" [output {summed_up(signals)}]"
 
 
+class _Looker(Protocol):
+    """What a reading shows its texts to: `CallInjection` is one."""
+
+    def look_at(self, text: str, source: Source) -> str: ...
+
+    def have_checked(self, text: str, source: Source) -> None: ...
+
+    def is_untrusted(self, source: Source, tool: str = "") -> bool: ...
+
+    def fenced(self, text: str) -> str: ...
+
+
+class _Texts:
+    """Implements `_Looker`: only takes down what there is. State: that."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[str, Source], None] = {}
+
+    def look_at(self, text: str, source: Source) -> str:
+        self.found[text, source] = None
+        return text
+
+    def have_checked(self, text: str, source: Source) -> None:
+        """Nothing: that comes when it is read for good."""
+
+    def is_untrusted(self, source: Source, tool: str = "") -> bool:  # noqa: ARG002
+        return False
+
+    def fenced(self, text: str) -> str:
+        return text
+
+
 class _Reading:
     """Reads one request's conversation. State: whose words it has met."""
 
-    def __init__(self, call: CallInjection) -> None:
+    def __init__(self, call: _Looker) -> None:
         self._call = call
         self._tools: dict[str, str] = {}
         self.trusted: list[str] = []

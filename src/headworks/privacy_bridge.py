@@ -34,6 +34,7 @@ from headworks.screening.privacy import (
     ScreeningFailed,
 )
 from headworks.settlement import OpenCall
+from headworks.slicing import Slices
 from headworks.telemetry import report
 
 _DECODERS: dict[Endpoint, Callable[[], StreamDecoder]] = {
@@ -41,6 +42,12 @@ _DECODERS: dict[Endpoint, Callable[[], StreamDecoder]] = {
     Endpoint.CHAT: ChatDecoder,
 }
 _encode = msgspec.json.Encoder().encode
+
+_LONG = 8192
+"""Bytes that are redacted at once: it takes a slice of a turn, about."""
+
+NOTHING_AHEAD: Mapping[bytes, bytes] = {}
+"""Where nothing was redacted before it is kept."""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -108,15 +115,18 @@ class CallPrivacy:
         """
         await self._names.read(lambda: self._redactor.texts(_encode(fields)))
 
-    def redact(self, fields: Fields) -> Fields:
+    async def redact(self, fields: Fields, slices: Slices) -> Fields:
         """The fields that may go up.
+
+        Arguments:
+            slices: in which long ones are screened.
 
         Raises:
             Refusal: they hold what the contract blocks, or could not be screened.
         """
         body = _encode(fields)
         try:
-            redacted = self._redactor.redact(body, self._book, self._names.entities)
+            redacted = await slices.of(self._redactor.steps(body, self._book, self._names.entities))
         except ScreeningFailed:
             if self._policy.fails_closed:
                 raise
@@ -171,10 +181,26 @@ class CallPrivacy:
         """
         return self._redactor.redact_text(text, self._book, self._names.known)[0]
 
-    def redact_kept(self, kept: Kept, endpoint: Endpoint, *, is_streamed: bool) -> Kept:
+    async def redact_ahead(self, body: bytes, slices: Slices) -> dict[bytes, bytes]:
+        """A long body as it may be kept, for `redact_kept`: that has no time to give way. Nothing for a short one, and
+        where it cannot be screened."""
+        if len(body) <= _LONG:
+            return {}
+        try:
+            redacted = await slices.of(self._redactor.steps(body, self._book, self._names.known))
+        except Refusal:
+            return {}  # that is told when it comes to keeping it
+        return {body: redacted.body}
+
+    def redact_kept(
+        self, kept: Kept, endpoint: Endpoint, *, is_streamed: bool, ahead: Mapping[bytes, bytes] = NOTHING_AHEAD
+    ) -> Kept:
         """The same as it may be kept. What cannot be screened is not kept: that is told, and harms no call.
 
         A stream is kept as the whole answer that it was: values can lie across its pieces.
+
+        Arguments:
+            ahead: what was redacted already, of `redact_ahead`.
         """
         response = kept.response
         if is_streamed and response.startswith((b"data:", b"event:", b":")):
@@ -184,6 +210,9 @@ class CallPrivacy:
                 response = b""  # it did not come to a good end
         pieces = []
         for piece in (kept.request, response, kept.values):
+            if piece in ahead:
+                pieces.append(ahead[piece])
+                continue
             try:
                 pieces.append(self._redactor.redact(piece, self._book, self._names.known).body if piece else b"")
             except Refusal as refusal:

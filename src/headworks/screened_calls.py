@@ -46,7 +46,9 @@ from headworks.screening.privacy import (
     ScreeningFailed,
     TokenBook,
 )
+from headworks.screening.steps import Steps
 from headworks.settlement import OpenCall
+from headworks.slicing import Slices
 from headworks.telemetry import report
 
 _READERS: dict[str, Callable[[bytes], AnswerSummary | Failure]] = {
@@ -115,19 +117,23 @@ class ScreenedCall:
         self.echo = AnswerBody(policy, self.restorer, AnswerScreen(policy, book))
         """For what was said before, and would be counted twice."""
 
-    def redact(self, body: bytes, forwarded: bytes) -> ScreenedRequest:
+    async def redact(self, body: bytes, forwarded: bytes, slices: Slices) -> ScreenedRequest:
         """A JSON body and a header block as they may go up.
+
+        Arguments:
+            slices: in which long ones are screened.
 
         Raises:
             Refusal: they hold what is blocked, or could not be screened.
         """
-        redacted = self._guarded(lambda: self._body(body), body)
+        redacted = await self._guarded(lambda: self._body(body), body, slices)
         return ScreenedRequest(redacted, self._headers(forwarded))
 
-    def redact_form(self, content_type: str, body: bytes, forwarded: bytes) -> ScreenedRequest:
+    async def redact_form(self, content_type: str, body: bytes, forwarded: bytes, slices: Slices) -> ScreenedRequest:
         """The same for a form: its fields; files are not read."""
         form = read_form(content_type, body)
-        return ScreenedRequest(self._guarded(lambda: self._form(form), body), self._headers(forwarded))
+        redacted = await self._guarded(lambda: self._form(form), body, slices)
+        return ScreenedRequest(redacted, self._headers(forwarded))
 
     def kept(self) -> bytes:
         """The answer as records may hold it."""
@@ -152,9 +158,9 @@ class ScreenedCall:
             has_unread_names=self._names.is_open,
         )
 
-    def _guarded(self, screen: Callable[[], bytes], body: bytes) -> bytes:
+    async def _guarded(self, screen: Callable[[], Steps[bytes]], body: bytes, slices: Slices) -> bytes:
         try:
-            return screen()
+            return await slices.of(screen())
         except ScreeningFailed:
             if self.policy.fails_closed:
                 raise
@@ -164,8 +170,8 @@ class ScreenedCall:
         finally:
             self.note()
 
-    def _body(self, body: bytes) -> bytes:
-        redacted = self._redactor.redact(body, self._book, self._names.entities)
+    def _body(self, body: bytes) -> Steps[bytes]:
+        redacted = yield from self._redactor.steps(body, self._book, self._names.entities)
         self._count(redacted.counts)
         self._unread += redacted.opaque
         return redacted.body
@@ -174,7 +180,7 @@ class ScreenedCall:
         for kind, count in counts.items():
             self._up[kind] = self._up.get(kind, 0) + count
 
-    def _form(self, form: Form) -> bytes:
+    def _form(self, form: Form) -> Steps[bytes]:
         if self.policy.settings.opaque == "block":
             raise PersonalDataBlocked(["file"])
         self._unread += 1
@@ -182,7 +188,7 @@ class ScreenedCall:
         for name, field in sorted(form.fields.items(), key=lambda item: -item[1].start):
             if name in _FORM_STRUCTURE:
                 continue
-            becomes, counts = self._redactor.redact_text(field.value, self._book, self._names.entities)
+            becomes, counts = yield from self._redactor.text_steps(field.value, self._book, self._names.entities)
             self._count(counts)
             if becomes != field.value:
                 body = body[: field.start] + becomes.encode() + body[field.end :]
@@ -355,6 +361,7 @@ class PlainCalls:
         self._keeps_bodies = keeps_bodies
         self._values = values
         self._unscreened = frozenset(settings.unscreened)
+        self._slices = Slices()
         self._policy = None if settings.privacy is None else PrivacyPolicy.compile(settings.privacy, file=file)
         self._teams = {team: PrivacyPolicy.compile(privacy, file=file) for team, privacy in settings.teams.items()}
 
@@ -364,15 +371,10 @@ class PlainCalls:
             return None
         return self._teams.get(team, self._policy)
 
-    def asks_model(self, team: str, model: str) -> bool:
-        """Whether a call has to wait for a local model, which looks for names in it."""
-        policy = self.policy_for(team, model)
-        return policy is not None and policy.entities is not None
-
-    async def read_names(
+    async def _read_names(
         self, policy: PrivacyPolicy, call: OpenCall, request: Request, admission: Admission
     ) -> NameReading:
-        """The names in a request, for `screen`.
+        """The names in a request.
 
         Raises:
             Refusal: they cannot be looked for, and the policy does not let the call through; or it cannot be read.
@@ -402,19 +404,15 @@ class PlainCalls:
         keeps = self._keeps_bodies
         return ScreenedCall(policy, book, call, self._values, conversation, keeps_bodies=keeps, names=names)
 
-    def screen(
+    async def screen(
         self,
         policy: PrivacyPolicy,
         call: OpenCall,
         request: Request,
         head: RequestHead | None,
         admission: Admission,
-        names: NameReading | None = None,
     ) -> tuple[Request, Admission, Callable[[Plan], Plan]]:
         """What of a request may go on, and what has its plan's answer treated.
-
-        Arguments:
-            names: those in it, where a model looks for them.
 
         Raises:
             Refusal: it holds what is blocked, or could not be screened.
@@ -422,11 +420,13 @@ class PlainCalls:
         content_type = request.headers.get(b"content-type", b"")
         if not admission.is_json and not content_type.startswith(b"multipart/form-data"):
             return request, admission, lambda plan: plan  # what it is cannot be sent, and planning says so
+        names = await self._read_names(policy, call, request, admission)
         screened = self.begin(policy, call, head, admission.route.endpoint, names)
         if admission.is_json:
-            found = screened.redact(request.body, admission.forwarded)
+            found = await screened.redact(request.body, admission.forwarded, self._slices)
         else:
-            found = screened.redact_form(content_type.decode("latin-1"), request.body, admission.forwarded)
+            name = content_type.decode("latin-1")
+            found = await screened.redact_form(name, request.body, admission.forwarded, self._slices)
         admission = msgspec.structs.replace(admission, forwarded=found.forwarded)
         again = request.again(found.body)
         again.admission = admission
@@ -445,8 +445,7 @@ class PlainCalls:
             if request.incoming is not None and policy.settings.opaque == "block":
                 raise PersonalDataBlocked(["file"])
             return request, admission
-        names = await self.read_names(policy, call, request, admission)
-        request, admission, _ = self.screen(policy, call, request, None, admission, names)
+        request, admission, _ = await self.screen(policy, call, request, None, admission)
         return request, admission
 
     def restoring(self, call: OpenCall, response_id: str, plan: Plan) -> Plan:

@@ -66,33 +66,7 @@ class WaitingCalls:
     async def plan_when_read(
         self, call: OpenCall, request: Request, head: RequestHead | None, admission: Admission, grant: Grant
     ) -> Plan:
-        """`plan_of`, behind a local model that looks for names, where there is one.
-
-        Raises:
-            Refusal: whatever is wrong with it.
-        """
-        screening = self._screening
-        policy = (
-            None if screening is None else screening.policy_for(grant.caller.team, "" if head is None else head.model)
-        )
-        if screening is None or policy is None:
-            return self.plan_of(call, request, head, admission, grant)
-        names = await screening.read_names(policy, call, request, admission)
-        return self.plan_of(call, request, head, admission, grant, names)
-
-    def plan_of(
-        self,
-        call: OpenCall,
-        request: Request,
-        head: RequestHead | None,
-        admission: Admission,
-        grant: Grant,
-        names: object = None,
-    ) -> Plan:
         """The plan of a plain call, screened where configuration says so.
-
-        Arguments:
-            names: those in it, of `Screening.read_names`.
 
         Raises:
             Refusal: whatever is wrong with it.
@@ -105,7 +79,7 @@ class WaitingCalls:
                 self.note_request(call, request, head, admission)
             return self._planner.read(call, request, head, admission, grant)
         call.requested_model = model
-        request, admission, treat = screening.screen(policy, call, request, head, admission, names)
+        request, admission, treat = await screening.screen(policy, call, request, head, admission)
         if head is not None:
             head = self._planner.head_of(request, admission)
         if head is not None:
@@ -244,7 +218,7 @@ class WaitingCalls:
                 home = "" if owner is None else owner.provider
             await works.run(call, work, head, admission, grant, reply, ending, home=home)
             return
-        plan = self.plan_of(call, request, head, admission, grant)
+        plan = await self.plan_when_read(call, request, head, admission, grant)
         if asked_model:
             call.requested_model = asked_model
         await self.attempt(call, plan, reply, ending, grant)

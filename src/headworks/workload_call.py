@@ -33,6 +33,7 @@ from headworks.inner_calls import InnerCalls
 from headworks.model_checks import check_by_model
 from headworks.planning import Planner
 from headworks.settlement import OpenCall, Settlement
+from headworks.slicing import Slices
 from headworks.streaming import StreamRelay
 from headworks.weighing import weigh
 from headworks.workload_answer import WholeRun
@@ -106,6 +107,7 @@ class WorkloadCalls:
         self._admissions = admissions
         self._inner = inner
         self._secret = secret
+        self._slices = Slices()
         self._cached = CachedCalls(caches or {}, settlement, loop, secret, count, now)
 
     def find(self, head: RequestHead, grant: Grant) -> CompiledWorkload | None:
@@ -164,7 +166,9 @@ class WorkloadCalls:
             own = head.fields
             head, admission, reply, wishes = in_responses(call, head, admission, reply, work.name, work.limit)
         try:
-            asked = await compose_call(call, work, head, admission, grant, shared.planner, shared.values, self._secret)
+            asked = await compose_call(
+                call, work, head, admission, grant, shared.planner, shared.values, self._secret, self._slices
+            )
         except Refusal as refusal:
             if own is not None:
                 name_it(refusal, own)

@@ -28,9 +28,11 @@ from headworks.dialects.wishes import Wishes
 from headworks.errors import Refusal
 from headworks.injection_bridge import CallInjection
 from headworks.planning import Planner
-from headworks.privacy_bridge import AnswerFilter, CallPrivacy
+from headworks.privacy_bridge import NOTHING_AHEAD, AnswerFilter, CallPrivacy
 from headworks.prompts import Rendered
+from headworks.screening.privacy import PrivacyPolicy
 from headworks.settlement import OpenCall, Work
+from headworks.slicing import Slices
 
 
 class Composed(msgspec.Struct, frozen=True):
@@ -47,6 +49,7 @@ class Composed(msgspec.Struct, frozen=True):
         filters: what looks at the answer.
         own: what the caller sent, where `fields` are a translation of that; None where they are not.
         wishes: what of the fields the caller's dialect has no place for, and a target's may.
+        ahead: of `CallPrivacy.redact_ahead`, where what is kept is redacted.
     """
 
     work: CompiledWorkload
@@ -59,6 +62,7 @@ class Composed(msgspec.Struct, frozen=True):
     filters: tuple[AnswerFilter, ...] = ()
     own: Fields | None = None
     wishes: Wishes | None = None
+    ahead: Mapping[bytes, bytes] = NOTHING_AHEAD
 
 
 async def compose_call(
@@ -70,23 +74,35 @@ async def compose_call(
     planner: Planner,
     values: ConversationValues,
     secret: bytes,
+    slices: Slices,
 ) -> Composed:
     """Make the fields that go up, and note in the call what it is.
 
     Raises:
         Refusal: whatever is wrong with what the caller sends.
     """
-    composed = _compose(call, work, head, admission, grant, planner, secret)
+    composed = await _compose(call, work, head, admission, grant, planner, secret, slices)
     if work.privacy is None:
-        return composed
+        return composed if work.keeping is None else await _with_kept(composed, work.keeping, values, call, slices)
     privacy = CallPrivacy(work.privacy, values, call, composed.fields, admission.route.endpoint)
     await privacy.read_names(composed.fields)
-    fields = privacy.redact(composed.fields)
+    fields = await privacy.redact(composed.fields, slices)
     # Values are back before the answer is looked at any further.
-    return msgspec.structs.replace(composed, fields=fields, privacy=privacy, filters=(privacy, *composed.filters))
+    composed = msgspec.structs.replace(composed, fields=fields, privacy=privacy, filters=(privacy, *composed.filters))
+    return composed if work.keeping is None else await _with_kept(composed, work.keeping, values, call, slices)
 
 
-def _compose(
+async def _with_kept(
+    composed: Composed, keeping: PrivacyPolicy, values: ConversationValues, call: OpenCall, slices: Slices
+) -> Composed:
+    """With what is to be kept of a long request redacted already."""
+    known = None if composed.privacy is None else composed.privacy.entities
+    keeper = CallPrivacy(keeping, values, call, entities=known)
+    ahead = await keeper.redact_ahead(msgspec.json.encode(composed.fields), slices)
+    return msgspec.structs.replace(composed, ahead=ahead)
+
+
+async def _compose(
     call: OpenCall,
     work: CompiledWorkload,
     head: RequestHead,
@@ -94,6 +110,7 @@ def _compose(
     grant: Grant,
     planner: Planner,
     secret: bytes,
+    slices: Slices,
 ) -> Composed:
     endpoint = admission.route.endpoint
     call.requested_model = work.name
@@ -119,7 +136,7 @@ def _compose(
     injection = None if work.injection is None else CallInjection(work.injection, record, secrets.token_bytes(32))
     if injection is not None:
         trusted = {} if prompt is None else {name: one.trusted for name, one in prompt.variables.items()}
-        values, fields = injection.screen(values, trusted, fields, endpoint)
+        values, fields = await injection.screen(values, trusted, fields, endpoint, slices)
         work = msgspec.structs.replace(work, policy=work.policy.under(injection.taint))
     version = ""
     if prompt is not None:

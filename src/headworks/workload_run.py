@@ -372,7 +372,8 @@ class Run(ABC):
         if self._work.keeping is not None:
             known = None if self._asked.privacy is None else self._asked.privacy.entities
             privacy = CallPrivacy(self._work.keeping, self._shared.values, call, entities=known)
-            kept = privacy.redact_kept(kept, self._endpoint, is_streamed=call.is_streamed)
+            ahead = self._asked.ahead
+            kept = privacy.redact_kept(kept, self._endpoint, is_streamed=call.is_streamed, ahead=ahead)
         call.request_body = vault.seal(call.call_id, name, "request", kept.request)
         call.response_body = vault.seal(call.call_id, name, "response", kept.response)
         record.template_values = vault.seal(call.call_id, name, "values", kept.values)

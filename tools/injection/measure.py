@@ -80,6 +80,7 @@ def main(folder: Path) -> None:
         usual = [statistics.median(_timed(work, benign[kind][:200])) for kind in ("Descriptions", "Code")]
         worst = max(_timed(work, _hostile()))
         lines.append(f"| {name} | {usual[0]:.3f} | {usual[1]:.3f} | {worst:.0f} |")
+    lines.append(_OTHERS_GO_ON)
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -264,9 +265,9 @@ _CLASSIFIER = """
 
 `classifier: monitor` adds a small local model: 16,000 weights of our own over wordllama's static embedding. It was
 trained on whole sources of attacks (llmail-inject, satml-ctf-2024, lakera/gandalf, jackhhao/jailbreak and
-deepset/prompt-injections, as prompt-armor 0.9.1 hands them on under Apache-2.0; the sources' own terms are for you to
-look at) and on a third of each benign set, and its threshold set on another third. What stands here is the rest:
-sources of attacks and benign texts that it has not seen. `tools/injection/train.py` trains and measures it.
+deepset/prompt-injections, as prompt-armor 0.9.1 hands them on; [their terms](#where-the-classifier-comes-from)) and on
+a third of each benign set, and its threshold set on another third. What stands here is the rest: sources of attacks and
+benign texts that it has not seen. `tools/injection/train.py` trains and measures it.
 
 {}
 
@@ -276,7 +277,29 @@ the first 45,000 characters of a text, in windows of 500; it takes 0.03 ms for a
 at most, on the worker's own time.
 """
 
+_OTHERS_GO_ON = """
+Texts of nothing but joiners between letters, which are none of the 14, take up to 60 ms for wordings and for
+characters. Nobody else waits for what is looked at in a request: a long one gives way after each tenth of a
+millisecond, as [screening for personal data](privacy-results.md#what-is-slow) does. Addresses and the canary are looked
+for in answers, piece by piece."""
+
 _ENFORCING = """
+### Where the classifier comes from
+
+What is known of the terms of what it was trained on, and what is not:
+
+- The package prompt-armor 0.9.1, which hands the attacks on, is under Apache-2.0. It names its sources, and no licence
+  of any of them. Whether it may hand each on so is its word, not ours.
+- Of the five sources (llmail-inject by Microsoft and others, the capture-the-flag game of SaTML 2024 by ETH Zurich, the
+  texts that players sent to Lakera's Gandalf, jackhhao's collection of jailbreaks, deepset's prompt injections) we have
+  not confirmed the licence at who published it. Look there before you rest anything on it.
+- The benign texts are Python's standard library and its documents (PSF licence), descriptions of packages, this
+  documentation, made-up logs, and the public sets NotInject, XSTest and WildGuard, whose terms are their authors' too.
+- None of these texts is shipped. The file has 16,000 numbers, from which no text can be read back; whether a model is
+  bound by the terms of its texts is disputed, and no question that we can answer.
+- It is off unless a contract says `classifier: monitor`, and nothing else needs it. `tools/injection/train.py FOLDER
+  --without SOURCE --write` trains it anew without a source that you must not use.
+
 ## What enforces
 
 These are tests, and part of every run of ours; a rate below 100 % fails them.

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 from corpus import CHECKED
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headworks.config.privacy import Privacy, WordList
@@ -68,6 +68,29 @@ def test_a_stream_is_treated_as_the_whole_text_is(action, seed, places):
 
     assert streamed(pieces, cut(text, places)) == whole.text(text)
     assert pieces.counts == whole.counts
+
+
+ROWS = ("| A1 | B2 | C |\n", "12, 15, 19, ", '{"a": 1}, ', "TOTAL ", "0x1F;", "#-#-#-#\n")
+
+
+@given(seed=st.integers(0, 100_000), step=st.sampled_from([1, 7, 20, 900]))
+@settings(max_examples=20)
+def test_a_stream_without_plain_words_is_treated_as_the_whole_text_is_and_not_held_for_long(seed, step):
+    rng = random.Random(seed)
+    parts = []
+    for kind in rng.choices(sorted(CHECKED), k=6):
+        made = CHECKED[kind](rng)
+        parts += [*rng.choices(ROWS, k=rng.randint(20, 90)), " ", made[0] if isinstance(made, tuple) else made, " "]
+    text = "".join(parts)
+    whole, screen = a_screen("mask"), a_screen("mask")
+    stream, out, most = screen.stream(), "", 0
+    for at in range(0, len(text), step):
+        out += stream.feed(text[at : at + step])
+        most = max(most, at + step - len(out))
+
+    assert out + stream.end() == whole.text(text)
+    assert screen.counts == whole.counts
+    assert most < 4096
 
 
 def test_ordinary_words_go_out_two_words_later():

@@ -109,6 +109,18 @@ def test_what_is_passed_over_in_a_table_of_numbers_holds_no_card(groups, between
     assert plain.find(text) == eager.find(text)
 
 
+@given(
+    st.lists(
+        st.sampled_from(["DE89", "DE16 ", "GB82 WEST", "GB", "3704 0044 0532 0130 00", "0532", "12345698765432", " ",
+                         "-", "a", "FR14 2004 1010 0505 0001 3M02 606"]), max_size=12,
+    )
+)  # fmt: skip
+def test_what_is_passed_over_behind_a_number_holds_no_account(pieces):
+    text = "".join(pieces)
+
+    assert plain.find(text) == eager.find(text)
+
+
 @pytest.mark.skipif(re2 is None, reason="the extra `privacy` is not installed")
 def test_where_matches_are_dense_both_engines_find_the_same():
     rng = random.Random(9)
@@ -196,3 +208,15 @@ def test_time_grows_with_the_text_and_not_faster(finder, piece):
 )
 def test_what_pythons_engine_takes_has_a_bound(regex, is_bounded):
     assert (why_unbounded(regex) == "") is is_bounded
+
+
+@pytest.mark.skipif(re2 is None, reason="the extra `privacy` is not installed")
+def test_contracts_share_the_automata_of_built_in_patterns_and_have_their_own_for_themselves():
+    def automata(finder):
+        return [match.__self__ for _, match, _ in finder._engine._sets]
+
+    bare, own, again = Finder(), Finder(OWN), Finder(OWN)
+
+    assert len(automata(own)) == len(automata(bare)) + 1
+    assert all(one is other for one, other in zip(automata(bare), automata(own), strict=False))
+    assert automata(own)[-1] is not automata(again)[-1]

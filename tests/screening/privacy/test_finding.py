@@ -1,5 +1,6 @@
 """How much is found, and how much of what is found is right, on values that others' generators made."""
 
+import ipaddress
 import itertools
 import random
 
@@ -210,3 +211,15 @@ def test_whatever_signs_a_word_of_a_contract_has_it_is_looked_for_as_it_is(word)
     for before in (word, "other", "more"):
         assert [one.kind for one in own.find(f"{before} 1234 ")] == ["own"], before
     assert own.find("nothing 1234 ") == []
+
+
+def test_an_address_of_the_public_net_is_told_from_the_others_as_the_registry_has_them():
+    chance = random.Random(6)
+    firsts = [*range(256)] * 40 + [100, 169, 172, 192, 198, 203] * 400
+    for first in firsts:
+        second = chance.choice([0, 16, 18, 19, 31, 32, 51, 64, 88, 127, 128, 168, 254, chance.randrange(256)])
+        text = f"{first}.{second}.{chance.randrange(256)}.{chance.randrange(64, 256)}"
+        address = ipaddress.IPv4Address(text)
+        is_public = address.is_global and not address.is_multicast
+
+        assert bool(finder.find(f"client {text}")) == is_public, text

@@ -8,7 +8,9 @@ in the flags of England, Scotland and Wales. There they are neither found nor ta
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+from headworks.screening.steps import Steps, drained
 
 _KINDS: tuple[tuple[str, str], ...] = (
     ("tag", "\U000e0000-\U000e007f"),
@@ -20,10 +22,17 @@ _KINDS: tuple[tuple[str, str], ...] = (
 )
 """Unicode 16, chapters 23.2 to 23.9. ESC is left out: terminals' colours are in every build log."""
 
-_UNSEEN = re.compile("".join(["[", *(members for _, members in _KINDS), "]"]))
-_KIND_OF = [(name, re.compile(f"[{members}]")) for name, members in _KINDS]
+_UNSEEN = re.compile("".join(["[", *(members for _, members in _KINDS), "]+"]))
+_OF_A_KIND = re.compile("|".join(f"([{members}]+)" for _, members in _KINDS))
+_NAMES = [name for name, _ in _KINDS]
+_SEEN = bytes([*range(0x09, 0x0E), 0x1B, *range(0x20, 0x7F)])
+"""All of ASCII but controls."""
+
 _FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")
 """A flag of a region (Unicode Technical Standard 51, annex C)."""
+
+_MOST_AT_ONCE = 128
+"""Rows of characters that are looked at in one step: each takes a microsecond."""
 
 _LOOKALIKES = {
     **dict(zip("аеорсухіјѕԁһԛԝАВЕКМНОРСТУХІЈЅ", "aeopcyxijsdhqwABEKMHOPCTYXIJS", strict=True)),
@@ -39,11 +48,18 @@ _STYLED = re.compile("[\uff21-\uff3a\uff41-\uff5a\U0001d400-\U0001d7ff\u24b6-\u2
 
 def unusual_characters(text: str) -> Mapping[str, int]:
     """How often each kind of such characters is in a text; empty for nearly all texts."""
+    return drained(unusual_steps(text))
+
+
+def unusual_steps(text: str) -> Steps[Mapping[str, int]]:
+    """`unusual_characters`, step by step."""
     found: Counter[str] = Counter()
-    for match in _UNSEEN.finditer(text):
-        kind = _unseen_kind(text, match.start())
-        if kind:
-            found[kind] += 1
+    if text.isascii() and not text.encode().translate(None, _SEEN):
+        return found
+    for count, (kind, start, end) in enumerate(_unseen(text)):
+        found[kind] += end - start
+        if not count % _MOST_AT_ONCE:
+            yield
     if not text.isascii():
         mixed = sum(1 for match in _MIXED.finditer(text) if _is_mixed(match[0]))
         styled = sum(1 for _ in _STYLED.finditer(text))
@@ -53,37 +69,63 @@ def unusual_characters(text: str) -> Mapping[str, int]:
 
 def without_unusual_characters(text: str) -> str:
     """The text as a reader sees it: what is not seen is gone, and what looks like a Latin letter is one."""
-    if _UNSEEN.search(text):
-        text = _UNSEEN.sub(lambda match: "" if _unseen_kind(text, match.start()) else match[0], text)
+    return drained(seen_steps(text))
+
+
+def seen_steps(text: str) -> Steps[str]:
+    """`without_unusual_characters`, step by step."""
+    if text.isascii() and not text.encode().translate(None, _SEEN):
+        return text
+    pieces, done = [], 0
+    for _, start, end in _unseen(text):
+        pieces.append(text[done:start])
+        done = end
+        if not len(pieces) % _MOST_AT_ONCE:
+            yield
+    text = "".join([*pieces, text[done:]])
     if text.isascii():
         return text
     text = _MIXED.sub(lambda match: match[0].translate(_TO_LATIN) if _is_mixed(match[0]) else match[0], text)
     return _STYLED.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
 
 
-def _unseen_kind(text: str, at: int) -> str:
-    """What the character there is found as; empty where it has its use."""
-    character = text[at]
-    kind = next(name for name, members in _KIND_OF if members.match(character))
+def _unseen(text: str) -> Iterator[tuple[str, int, int]]:
+    """What is not seen, but for what has its use: as what it is found, and where. All of a kind in a row are one: so no
+    text takes much longer than others."""
+    for unseen in _UNSEEN.finditer(text):
+        start, stop = unseen.span()
+        while start < stop:
+            row = _OF_A_KIND.match(text, start, stop)
+            assert row is not None, "it is of one of the kinds"
+            end = row.end()
+            kind = _NAMES[(row.lastindex or 1) - 1]
+            is_found, after = _found_as(kind, text, start, end)
+            if after < end:
+                yield is_found, after, end
+            start = end
+
+
+def _found_as(kind: str, text: str, start: int, end: int) -> tuple[str, int]:
+    """What a row of a kind is found as, and behind what of it that has its use."""
+    before = text[start - 1 : start]
     match kind:
-        case "tag":
-            start = text.rfind("\U0001f3f4", max(0, at - 7), at)
-            flag = _FLAG.match(text, start) if start >= 0 else None
-            return "" if flag is not None and flag.end() > at else kind
-        case "joiner":
-            before, after = text[at - 1 : at], text[at + 1 : at + 2]
-            return "zero_width" if _is_plain(before) and _is_plain(after) else ""
+        case "tag" if before == "\U0001f3f4":
+            flag = _FLAG.match(text, start - 1)
+            return kind, start if flag is None else flag.end()
+        case "joiner":  # two in a row have each other beside them
+            is_useless = end - start == 1 and _is_plain(before) and _is_plain(text[end : end + 1])
+            return "zero_width", start if is_useless else end
         case "selector":
-            before = text[at - 1 : at]
-            return "" if before and not before.isascii() and not _KIND_OF[4][1].match(before) else _keycap(text, at)
-        case "zero_width" if character == "\ufeff" and at == 0:
-            return ""  # a byte order mark
+            is_used = (before and not before.isascii()) or _is_keycap(before, text[start + 1 : start + 2])
+            return kind, start + bool(is_used)
+        case "zero_width" if not start and text[0] == "\ufeff":
+            return kind, 1  # a byte order mark
         case _:
-            return kind
+            return kind, start
 
 
-def _keycap(text: str, at: int) -> str:
-    return "" if text[at - 1 : at] in tuple("0123456789#*") and text[at + 1 : at + 2] == "\u20e3" else "selector"
+def _is_keycap(before: str, after: str) -> bool:
+    return before in tuple("0123456789#*") and after == "\u20e3"
 
 
 def _is_plain(character: str) -> bool:

@@ -1,16 +1,17 @@
 """Which layer may do what: a contract's `screening.injection`, compiled."""
 
 import functools
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import Literal, Protocol
 
 from headworks.config.injection import Injection
 from headworks.errors import CommandError, ConfigError, Problem
-from headworks.screening.injection.characters import unusual_characters, without_unusual_characters
+from headworks.screening.injection.characters import seen_steps, unusual_steps
 from headworks.screening.injection.classifier import Classifier, Embed
 from headworks.screening.injection.detecting import Detector
 from headworks.screening.injection.egress import Egress
 from headworks.screening.injection.signals import InjectionVerdict, Signal, Source
+from headworks.screening.steps import Steps, drained
 
 Mode = Literal["off", "monitor", "sanitise", "block"]
 
@@ -83,7 +84,15 @@ class InjectionPolicy:
 
         The wordings are looked for in the text as it came: what is taken out may be what hides them, or is them.
         """
-        return self._cleaned(text), list(self._signals(text, source))
+        return drained(self.steps(text, source))
+
+    def steps(self, text: str, source: Source) -> Steps[tuple[str, list[Signal]]]:
+        """`screen`, step by step."""
+        signals: list[Signal] = []
+        yield from self._look(text, source, signals)
+        if self.settings.characters == "sanitise":
+            text = yield from seen_steps(text)
+        return text, signals
 
     def screen_output(self, text: str) -> tuple[str, list[Signal]]:
         """A text that a model has given, as it may go on, and what was found in it. What only a call knows is
@@ -91,23 +100,25 @@ class InjectionPolicy:
         judged = self.egress.judge(text)
         return judged.text, [self.pointed(kind, count) for kind, count in judged.found.items()]
 
-    def _signals(self, text: str, source: Source) -> Iterator[Signal]:
+    def _look(self, text: str, source: Source, signals: list[Signal]) -> Steps[None]:
         settings = self.settings
         if settings.size != "off" and len(text) > settings.most_characters:
-            yield Signal("size", _VERDICTS[settings.size], source, ("too_long",))
+            signals.append(Signal("size", _VERDICTS[settings.size], source, ("too_long",)))
         if settings.characters != "off":
-            found = unusual_characters(text)
+            found = yield from unusual_steps(text)
             if found:
-                yield Signal("characters", _VERDICTS[settings.characters], source, tuple(found), sum(found.values()))
+                names, count = tuple(found), sum(found.values())
+                signals.append(Signal("characters", _VERDICTS[settings.characters], source, names, count))
+            yield
         if self._detector is not None:
-            kinds = self._detector.find(text)
+            kinds = yield from self._detector.steps(text)
             if kinds:
-                yield Signal("patterns", _VERDICTS[settings.patterns], source, kinds, len(kinds))
-        if self._classifier is not None and self._classifier.finds(text):
-            yield Signal("classifier", _VERDICTS[settings.classifier], source, ("like_attacks",))
-
-    def _cleaned(self, text: str) -> str:
-        return without_unusual_characters(text) if self.settings.characters == "sanitise" else text
+                signals.append(Signal("patterns", _VERDICTS[settings.patterns], source, kinds, len(kinds)))
+            yield
+        if self._classifier is not None:
+            if self._classifier.finds(text):
+                signals.append(Signal("classifier", _VERDICTS[settings.classifier], source, ("like_attacks",)))
+            yield
 
     def unexpected(self, name: str, offered: Collection[str]) -> Signal | None:
         """What is to be said of a call of a tool, given those that the request has offered."""

@@ -12,7 +12,8 @@ from headworks.screening.privacy.books import TokenBook
 from headworks.screening.privacy.failures import PersonalDataBlocked, ScreeningFailed
 from headworks.screening.privacy.finding import Finding
 from headworks.screening.privacy.policy import PrivacyPolicy, masked
-from headworks.screening.privacy.redacting import known_tokens, without
+from headworks.screening.privacy.redacting import known_tokens
+from headworks.screening.privacy.spreading import apart
 
 _CONTEXT = 96
 """Characters of what has gone by that are read with what comes: more than any judge looks back."""
@@ -20,8 +21,13 @@ _CONTEXT = 96
 _OWN_REACH = 128
 """Characters that are held back where patterns of the contract or a model could find something in any words."""
 
-_MOST_HELD = 16_384
+_MOST_HELD = 2048
 _FORCED = 1024
+"""Characters that are held back at most where there are no such words (tables, JSON, capitals), and of those that are
+held on to then. No value is longer before it is known to be one; from then on it is held back up to its end."""
+
+_QUIET_REACH = 160
+"""Characters that are looked at again for two such words: they, and some space."""
 
 _MONTH = (
     "jan|feb|mar|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez|dic|ene|gen|fev|mei|maj|juin|avr|lug|ago|set|ott|out"
@@ -103,7 +109,7 @@ class AnswerScreen:
             found = self._policy.finder.find(text)
             if found:
                 # A token beside an @ is no mailbox.
-                found = without(found, known_tokens(self._policy.form, text, self._book))
+                found = apart(found, known_tokens(self._policy.form, text, self._book))
         except Refusal:
             raise
         except Exception as error:  # noqa: BLE001  (the door closes; the error's text may hold the answer)
@@ -144,15 +150,18 @@ class AnswerScreen:
 
 
 class AnswerStream:
-    """One text in pieces. State: what is held back, and what went out just before it."""
+    """One text in pieces. State: what is held back, with the places where it may be cut and how far it was searched for
+    them; and what went out just before it."""
 
-    __slots__ = ("_context", "_held", "_only_reports", "_screen")
+    __slots__ = ("_context", "_cuts", "_held", "_only_reports", "_screen", "_searched")
 
     def __init__(self, screen: AnswerScreen, *, in_call: bool = False) -> None:
         self._screen = screen
         self._only_reports = screen.only_reports or (in_call and not screen.blocks)
         self._held = ""
         self._context = ""
+        self._cuts: list[int] = []
+        self._searched = 0
 
     def feed(self, piece: str) -> str:
         """What can go out now.
@@ -186,14 +195,20 @@ class AnswerStream:
             if finding.start < cut + seen and reaches_across:
                 cut = max(0, finding.start - seen)
         text, self._held = self._held[:cut], self._held[cut:]
+        self._cuts, self._searched = [], 0
         judged = self._screen.judged(text, [one for one in found if one.end <= cut + seen], seen)
         self._context = (self._context + text)[-_CONTEXT:]
         return judged
 
     def _cut(self) -> int:
         """Up to where values are complete, but for those that are found to reach across (see `_release`)."""
-        held = self._held
-        ends = [match.end(1 if match[1] else 2) for match in _QUIET.finditer(held)]
+        held, cuts = self._held, self._cuts
+        last = cuts[-1] if cuts else 0
+        for match in _QUIET.finditer(held, max(0, self._searched - _QUIET_REACH)):
+            end = match.end(1 if match[1] else 2)
+            if end > last:
+                cuts.append(end)
+        self._searched = len(held)
         least = len(held) - self._screen.reach
-        cut = max((end for end in ends if end <= least), default=0)
+        cut = next((end for end in reversed(cuts) if end <= least), 0)
         return len(held) - _FORCED if not cut and len(held) > _MOST_HELD else cut

@@ -14,8 +14,8 @@ from headworks.screening.privacy.answering import AnswerScreen
 from headworks.screening.privacy.failures import ScreeningFailed
 from headworks.screening.privacy.places import is_opaque, is_structure
 from headworks.screening.privacy.policy import PrivacyPolicy
-from headworks.screening.privacy.redacting import Json
 from headworks.screening.privacy.restoring import Restorer
+from headworks.screening.privacy.walking import Json
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode

@@ -24,17 +24,15 @@ def luhn(digits: str) -> bool:
 
 
 def verhoeff(digits: str) -> bool:
-    """Verhoeff, "Error detecting decimal codes" (1969)."""
-    fours = _verhoeff_fours()
-    check = place = 0
-    end = len(digits)
-    while end >= 4:
-        check = _VERHOEFF[0][check][fours[place % 2][int(digits[end - 4 : end])]]
-        end -= 4
-        place += 1
-    for place, digit in enumerate(reversed(digits[:end]), len(digits) - end):
-        check = _VERHOEFF[place % 8][check][ord(digit) - 48]
-    return check == 0
+    """Verhoeff, "Error detecting decimal codes" (1969); of twelve digits."""
+    return verhoeff_fours(digits[:4], digits[4:8], digits[8:])
+
+
+def verhoeff_fours(first: str | bytes, second: str | bytes, third: str | bytes) -> bool:
+    """`verhoeff` of three times four digits."""
+    last, before = _verhoeff_fours()
+    dihedral = _VERHOEFF[0]
+    return not dihedral[dihedral[last[int(third)]][before[int(second)]]][last[int(first)]]
 
 
 @functools.cache

@@ -4,6 +4,7 @@ Both give the same spans. RE2 first asks in one pass which patterns match at all
 is only tried on a text that holds what every match of it must hold.
 """
 
+import functools
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Sequence
@@ -18,7 +19,11 @@ except ImportError:
     re2 = None
 
 _RE2_MEMORY = 128 << 20
-"""Bytes that a set's automaton may take; a state is built when it is first needed, so little of it ever is."""
+"""Bytes that a pattern or a set may take: ten thousand words of a contract need some."""
+
+_AUTOMATON_MEMORY = 32 << 20
+"""Bytes that an automaton of the built-in patterns may take. A state is built when it is first needed, so little of it
+ever is. Each takes ten seconds of hostile text to grow to half of this; they are shared by all engines."""
 
 
 Spans = Generator[tuple[int, int], int | None, None]
@@ -54,31 +59,45 @@ class Re2Engine:
         options.encoding = re2.Options.Encoding.LATIN1
         options.log_errors = False
         options.max_mem = _RE2_MEMORY
-        self._set = re2.Set.SearchSet(options)
         self._searches: list[_Search] = []
         self._groups = []
+        kinds: dict[int, list[int]] = {}
         for index, pattern in enumerate(patterns):
-            source = pattern.source.encode("latin-1")
             try:
-                compiled = re2.compile(source, options)
-                self._set.Add(pattern.wider.encode("latin-1") or source)
+                compiled = re2.compile(pattern.source.encode("latin-1"), options)
             except re2.error as error:
                 reason = error.args[0] if error.args else "it is not RE2 syntax"
                 raise PatternError(index, reason.decode() if isinstance(reason, bytes) else str(reason)) from None
             self._searches.append(_re2_search(compiled))
             self._groups.append(1 if compiled.groups else 0)
-        self._set.Compile()
+            kinds.setdefault(_automaton_of(pattern), []).append(index)
+        self._sets = []
+        for number, indices in sorted(kinds.items()):
+            sources = tuple(patterns[index].wider or patterns[index].source for index in indices)
+            try:
+                # Those of a contract end with it: they may be large, and a reload may bring others.
+                found = _set_of(sources, _RE2_MEMORY) if number == _OWN else _shared_set_of(sources)
+            except re2.error:
+                raise PatternError(indices[-1], "it needs too much memory together with the others") from None
+            least = min(patterns[index].digits for index in indices)
+            self._sets.append((b"0" * least, found.Match, indices))
         options.case_sensitive = False
         self._needles = [_needle_search(pattern.needles, options) for pattern in patterns]
         self._near = [_near_search(pattern) for pattern in patterns]
 
     def matching(self, data: bytes) -> Sequence[int]:
         """Which patterns match."""
-        found: list[int] | None = self._set.Match(data)
-        if not found:
-            return ()
         needles = self._needles
-        return [index for index in found if (search := needles[index]) is None or search(data) is not None]
+        matching: list[int] = []
+        digits = data.translate(_DIGITS_TO_ZERO, _BETWEEN_DIGITS)
+        for least, match, indices in self._sets:
+            if least in digits:
+                for place in match(data) or ():
+                    index = indices[place]
+                    search = needles[index]
+                    if search is None or search(data) is not None:
+                        matching.append(index)
+        return matching
 
     def spans(self, index: int, data: bytes) -> Spans:
         """As in `Engine`."""
@@ -87,19 +106,21 @@ class Re2Engine:
         start = count = 0
         while True:
             # A call of RE2 costs half a microsecond and one of `re` a quarter, but that only while matches are near.
-            stop = start + _NEAR if count >= _DENSE and near is not None else 0
-            match = near(data, start, stop) if near is not None and stop else None
-            if match is not None and match.start() + MOST_NEAR < stop:
+            match = near(data, start, start + _NEAR) if near is not None and count >= _DENSE else None
+            if match is not None and (first := match.start()) + MOST_NEAR < start + _NEAR:
+                if first - start > _CLOSE:
+                    count = 0
                 start = match.end()
                 moved = yield match.span(group)
             else:
                 spans = search(data, start, size)
-                start = spans[0][1]
-                if start < 0:
+                first, end = spans[0]
+                if end < 0:
                     return
-                count += 1
+                count = count + 1 if first - start <= _CLOSE else 0
+                start = end
                 moved = yield spans[group]
-                if spans[0][0] == start:
+                if first == start:
                     start += 1  # an empty one
             if moved is not None:
                 start = moved
@@ -107,8 +128,45 @@ class Re2Engine:
                 return
 
 
+_OTHERS, _NUMBERS, _NAMED_NUMBERS, _OWN = range(4)
+
+
+def _automaton_of(pattern: Pattern) -> int:
+    """Which patterns one automaton looks for. Each state of it says how far all of them are: where patterns of many
+    digits and others are in one, random digits make it build states without end, at microseconds a character."""
+    if pattern.is_own:
+        return _OWN
+    if pattern.digits < 7:
+        return _OTHERS
+    return _NAMED_NUMBERS if pattern.needles else _NUMBERS
+
+
+@functools.lru_cache(maxsize=8)
+def _shared_set_of(sources: tuple[str, ...]) -> "re2.Set":
+    """The one automaton for these built-in patterns. It can be used by threads."""
+    return _set_of(sources, _AUTOMATON_MEMORY)
+
+
+def _set_of(sources: tuple[str, ...], memory: int) -> "re2.Set":
+    """An automaton that says which patterns match.
+
+    Raises:
+        re2.error: it would take too much memory.
+    """
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    options.log_errors = False
+    options.max_mem = memory
+    found = re2.Set.SearchSet(options)
+    for source in sources:
+        found.Add(source.encode("latin-1"))
+    found.Compile()
+    return found
+
+
 _DENSE = 16
-"""Matches of a pattern from which on more are expected to be near."""
+_CLOSE = 64
+"""Matches of a pattern in a row, each so many characters from the last, from which on more are expected to be near."""
 
 _Search = Callable[[bytes, int, int], Sequence[tuple[int, int]]]
 """The spans of the first match between two places, and of its groups; (-1, -1) for none."""
@@ -133,7 +191,7 @@ def _re2_search(compiled: "re2._Regexp") -> "_Search":
 
 
 _NOTHING = ((-1, -1),)
-_NEAR = 2048
+_NEAR = 1024
 MOST_NEAR = 512
 """Characters that are searched for the next of many matches, and that a match of those patterns has at most."""
 

@@ -1,6 +1,6 @@
 """Finding data in a text: patterns matched, judged, and made into spans that do not overlap."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -13,15 +13,20 @@ from headworks.screening.privacy.engines import Engine, PatternError, PythonEngi
 from headworks.screening.privacy.kinds import Kind
 from headworks.screening.privacy.patterns import Hit, Pattern
 from headworks.screening.privacy.shadow import Shadow, is_legible, plain
+from headworks.screening.steps import Steps, drained
 
 
-class Finding(msgspec.Struct, frozen=True, order=True):
+class Finding(msgspec.Struct, frozen=True, order=True, gc=False):
     """A value in a text: where it starts and ends in characters, what it is, and how sure that is (0 to 1)."""
 
     start: int
     end: int
     kind: str
     confidence: float
+
+
+_MOST_AT_ONCE = 16
+"""Matches that are judged in one step: each takes microseconds."""
 
 
 class Recogniser(Protocol):
@@ -110,10 +115,23 @@ class Finder:
         self, indices: Sequence[int], text: str, shadow: Shadow, entities: Sequence[Finding] = ()
     ) -> list[Finding]:
         """`find`, when it is known which patterns may match, and what a model has found already."""
+        return drained(self.steps(indices, text, shadow, entities))
+
+    def steps(
+        self, indices: Sequence[int], text: str, shadow: Shadow, entities: Sequence[Finding] = ()
+    ) -> Steps[list[Finding]]:
+        """`find_with`, step by step."""
         hits: list[Hit] = []
+        data = shadow.data
         for index in indices:
-            self._judge(index, shadow.data, hits)
+            next_span = self._engine.spans(index, data).send
+            is_over, moved = self._judge(index, data, next_span, None, hits)
+            while not is_over:
+                yield
+                is_over, moved = self._judge(index, data, next_span, moved, hits)
+        yield
         found = [Finding(*shadow.place(start, end), kind, confidence) for kind, start, end, confidence in hits]
+        yield
         found.extend(one for one in entities if one.confidence >= self._least)
         for recogniser in self._recognisers:
             found.extend(finding for finding in recogniser.find(text) if finding.confidence >= self._least)
@@ -129,13 +147,19 @@ class Finder:
         words = self._words.get(finding.kind)
         return words is None or plain(text[finding.start : finding.end]) in words
 
-    def _judge(self, index: int, data: bytes, hits: list[Hit]) -> None:
+    def _judge(
+        self,
+        index: int,
+        data: bytes,
+        next_span: Callable[[int | None], tuple[int, int]],
+        moved: int | None,
+        hits: list[Hit],
+    ) -> tuple[bool, int | None]:
+        """Judge the next matches of a pattern. Returns whether those were all, and from where on to go on."""
         pattern = self._patterns[index]
         judge, least, retries, after = pattern.judge, self._least, pattern.retries, pattern.after
-        next_span = self._engine.spans(index, data).send
-        moved: int | None = None
         try:
-            while True:
+            for _ in range(_MOST_AT_ONCE):
                 first, last = next_span(moved)
                 moved = None
                 if first == last:
@@ -148,7 +172,8 @@ class Finder:
                 elif retries:
                     moved = first + 1 if after is None else after(data, first)
         except StopIteration:
-            return
+            return True, None
+        return False, moved
 
 
 def without_overlaps(found: list[Finding]) -> list[Finding]:

@@ -34,6 +34,7 @@ class Pattern(msgspec.Struct, frozen=True):
         run: so many letters and digits in a row.
         shape: letters written as `a` and digits as `0`, this.
         wider: a cheaper pattern that matches wherever this one does, for the first pass.
+        is_own: it is a contract's.
         is_long: a match may be longer than `engines.MOST_NEAR` characters, or take `re` unbounded time.
         retries: when the judge says no, a match may begin within the one that was refused.
         after: from where on it may, given where the refused one starts; by default one character on.
@@ -48,6 +49,7 @@ class Pattern(msgspec.Struct, frozen=True):
     retries: bool = False
     after: Callable[[bytes, int], int] | None = None
     wider: str = ""
+    is_own: bool = False
     is_long: bool = False
 
 
@@ -72,7 +74,7 @@ class Words:
         """Whether one does."""
         before = data[max(0, start - reach) : start].lower()
         # Where there are no letters (numbers after numbers) there is no word, and this is quicker.
-        return before != before.upper() and self._search(before) is not None
+        return before.islower() and self._search(before) is not None
 
 
 def _by_letter(alternatives: str) -> str:
@@ -96,18 +98,28 @@ def _by_letter(alternatives: str) -> str:
 
 _SEPARATORS = b" \t\r\n.-/()"
 
-_OTHER_NUMBERS = re.compile(
-    rb"(?<![a-z])(?:id|ids|uid|gid|pid|order|build|version|ver|v|rev|revision|sku|ref|invoice|ticket|trace|span|commit|isbn"
-    rb"|serial|seq|sequence|offset|port|bytes|size|timestamp|ts|time|epoch|hash|uuid|guid|session|request|req|txn|tracking"
-    rb"|part|item|batch|lot|article|model|release|case|issue|bug|rfc|line|row|count|total|amount|price|doi|isin|ean|upc)"
-    rb"(?:s|[ _-]?(?:no|nr|num|number|id))?[^a-z0-9\n]{0,4}\Z"
+_OTHERS = (
+    b"id|ids|uid|gid|pid|order|build|version|ver|v|rev|revision|sku|ref|invoice|ticket|trace|span|commit|isbn"
+    b"|serial|seq|sequence|offset|port|bytes|size|timestamp|ts|time|epoch|hash|uuid|guid|session|request|req|txn|tracking"
+    b"|part|item|batch|lot|article|model|release|case|issue|bug|rfc|line|row|count|total|amount|price|doi|isin|ean|upc"
 )
+_NUMBER_WORDS = b"no|nr|num|number|id"
+_OTHER_NUMBERS = re.compile(rb"(?<![a-z])(?:%b)(?:s|[ _-]?(?:%b))?[^a-z0-9\n]{0,4}\Z" % (_OTHERS, _NUMBER_WORDS))
+_OTHERS_END = frozenset(
+    word + end for word in [*_OTHERS.split(b"|"), b""] for end in [b"", b"s", *_NUMBER_WORDS.split(b"|")]
+)
+"""How the text before a match of `_OTHER_NUMBERS` ends, signs left out: whatever else it ends with, there is none."""
+
+_SMALL = bytes(range(97, 123))
+_SIGNS = bytes(set(range(256)) - set(_SMALL) - set(b"0123456789\n"))
 
 
 def is_other_number(data: bytes, start: int) -> bool:
     """Whether the words just before say that this is an order number, a version, or another number of no person."""
-    near = data[max(0, start - 5) : start].lower()  # the last letter of such a word would stand there
-    return near != near.upper() and _OTHER_NUMBERS.search(data[max(0, start - 24) : start].lower()) is not None
+    before = data[max(0, start - 24) : start].lower()
+    words = before.rstrip(_SIGNS)
+    last = words[len(words.rstrip(_SMALL)) :]
+    return last != b"" and last in _OTHERS_END and _OTHER_NUMBERS.search(before) is not None
 
 
 _UNIT = re.compile(rb" ?(?:[kmgt]i?b|b|bytes?|bits?|[mun]?s|secs?|seconds?|rows|lines|items|records|px|hz|%)(?![a-z])")
@@ -115,9 +127,10 @@ _UNIT = re.compile(rb" ?(?:[kmgt]i?b|b|bytes?|bits?|[mun]?s|secs?|seconds?|rows|
 
 def is_quantity(data: bytes, end: int) -> bool:
     """Whether a unit follows."""
-    if data[end + 1 : end + 2].isdigit():
+    after = data[end : end + 10].lower()
+    if not (after.islower() or b"%" in after) or after[1:2].isdigit():
         return False
-    return _UNIT.match(data[end : end + 10].lower()) is not None
+    return _UNIT.match(after) is not None
 
 
 def is_part_of_more(data: bytes, start: int, end: int) -> bool:
@@ -160,13 +173,15 @@ def number(
         characters = value.translate(None, _SEPARATORS).decode("latin-1")
         if not is_valid(characters.upper()):
             return None
-        if words.stand_before(data, start):
+        has_words = data[max(0, start - _BEFORE) : start].lower().islower()
+        if has_words and words.stand_before(data, start):
             return kind, start, end, named
         if is_part_of_more(data, start, end):
             return None
         confidence = bare if len(characters) == len(value) else written
-        if confidence and confidence < 0.9 and (is_other_number(data, start) or is_quantity(data, end)):
-            confidence -= 0.4
+        if confidence and confidence < 0.9:
+            is_other = has_words and is_other_number(data, start)
+            confidence -= 0.4 if is_other or is_quantity(data, end) else 0.0
         return (kind, start, end, confidence) if confidence > 0 else None
 
     return judge

@@ -5,8 +5,6 @@ that was not screened is ever given back.
 """
 
 from collections.abc import Sequence
-from decimal import Decimal
-from typing import TypeAlias
 
 import msgspec
 
@@ -15,18 +13,15 @@ from headworks.screening.privacy.books import TokenBook
 from headworks.screening.privacy.entities import NO_ENTITIES, Entities
 from headworks.screening.privacy.failures import PersonalDataBlocked, ScreeningFailed
 from headworks.screening.privacy.finding import Finding, without_overlaps
-from headworks.screening.privacy.places import DATA, PLAIN, STRUCTURE, is_opaque, is_structure
 from headworks.screening.privacy.policy import QUOTED_KIND, PrivacyPolicy, masked
 from headworks.screening.privacy.shadow import Shadow
+from headworks.screening.privacy.spreading import apart, occurrences, spread
 from headworks.screening.privacy.tokens import QUOTED, TokenForm
+from headworks.screening.privacy.walking import Leaf, Walk, encode_json
+from headworks.screening.steps import Steps, drained
 
-Json: TypeAlias = "str | int | Decimal | bool | list[Json] | dict[str, Json] | None"
-
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
-_encode = msgspec.json.Encoder(decimal_format="number").encode
-
-_LEAST_NUMBER = 10_000_000
-"""Smaller numbers are counts and prices; eight digits may be somebody's."""
+_FEW_PATTERNS = 4
+"""To try so many on a short text takes as long as asking which of all may match in it."""
 
 _SPREADS_FROM = 6
 _SPREADS_MOST = 500
@@ -47,15 +42,6 @@ class Redacted(msgspec.Struct, frozen=True):
     opaque: int = 0
 
 
-class _Leaf(msgspec.Struct):
-    """A string (or a number, or a property's name) to be screened, with what it becomes."""
-
-    text: str
-    lead: str  # what is read before it: the name that it stands under
-    becomes: str = ""
-    findings: list[Finding] = []
-
-
 class Redactor:
     """Screens bodies and texts by one policy."""
 
@@ -74,9 +60,9 @@ class Redactor:
         Raises:
             ScreeningFailed: it cannot be read.
         """
-        walk = _Walk()
+        walk = Walk()
         try:
-            walk.read(body)
+            drained(walk.read(body))
         except Exception as error:  # noqa: BLE001  (as in `redact`)
             raise ScreeningFailed(f"the request ({type(error).__name__})") from None
         return [leaf.text for leaf in walk.leaves]
@@ -94,8 +80,16 @@ class Redactor:
             ScreeningFailed: it could not be screened. If the contract says `open`, who calls may send the body all the
                 same, and has to record that.
         """
+        return drained(self.steps(body, book, entities))
+
+    def steps(self, body: bytes, book: TokenBook, entities: Entities = NO_ENTITIES) -> Steps[Redacted]:
+        """`redact`, step by step.
+
+        Raises:
+            PersonalDataBlocked, ScreeningFailed: as `redact`.
+        """
         try:
-            return self._redact(body, book, entities)
+            return (yield from self._redact(body, book, entities))
         except Refusal:
             raise
         except Exception as error:  # noqa: BLE001  (whatever it is, the door closes; its text may hold the prompt)
@@ -107,31 +101,49 @@ class Redactor:
         Raises:
             PersonalDataBlocked, ScreeningFailed: as `redact`.
         """
+        return drained(self.text_steps(text, book, entities))
+
+    def text_steps(
+        self, text: str, book: TokenBook, entities: Entities = NO_ENTITIES
+    ) -> Steps[tuple[str, dict[str, int]]]:
+        """`redact_text`, step by step.
+
+        Raises:
+            PersonalDataBlocked, ScreeningFailed: as `redact`.
+        """
         try:
-            leaf = _Leaf(text, "")
+            leaf = Leaf(text, "")
             counts: dict[str, int] = {}
-            self._screen([leaf], book, counts, entities)
+            yield from self._screen([leaf], book, counts, entities)
         except Refusal:
             raise
         except Exception as error:  # noqa: BLE001  (as above)
             raise ScreeningFailed(f"a text ({type(error).__name__})") from None
         return leaf.becomes, counts
 
-    def _redact(self, body: bytes, book: TokenBook, entities: Entities) -> Redacted:
-        walk = _Walk()
-        tree = walk.read(body)
+    def _redact(self, body: bytes, book: TokenBook, entities: Entities) -> Steps[Redacted]:
+        walk = Walk()
+        tree = yield from walk.read(body)
         if walk.opaque and self._policy.settings.opaque == "block":
             raise PersonalDataBlocked(["file"])
         counts: dict[str, int] = {}
-        if not self._screen(walk.leaves, book, counts, entities) and not walk.has_twins:
+        is_changed = yield from self._screen(walk.leaves, book, counts, entities)
+        if not is_changed and not walk.has_twins:
             return Redacted(body, counts, walk.opaque)
         walk.rewind()
-        return Redacted(_encode(walk.write(tree)), counts, walk.opaque)
+        written = yield from walk.write(tree)
+        return Redacted(encode_json(written), counts, walk.opaque)
 
-    def _screen(self, leaves: Sequence[_Leaf], book: TokenBook, counts: dict[str, int], entities: Entities) -> bool:
+    def _screen(
+        self, leaves: Sequence[Leaf], book: TokenBook, counts: dict[str, int], entities: Entities
+    ) -> Steps[bool]:
         """Fill in what each leaf becomes; whether any is changed."""
         joined = "\n".join([leaf.lead + leaf.text for leaf in leaves])
-        indices = self._finder.may_hold(Shadow(joined).data)
+        yield
+        shadow = Shadow(joined)
+        yield
+        indices = self._finder.may_hold(shadow.data)
+        yield
         written = [one for _, _, one in self._form.find(joined)]
         typed = any(book.value_of(one) is not None for one in written)
         reads_all = self._finder.has_recognisers or entities is not NO_ENTITIES
@@ -139,28 +151,42 @@ class Redactor:
             for leaf in leaves:
                 leaf.becomes = leaf.text
             return False
+        is_one_of_many = len(leaves) > 1 and len(indices) > _FEW_PATTERNS
         for leaf in leaves:
-            leaf.findings = self._find(indices, leaf, entities) if indices or reads_all else []
+            if indices or reads_all:
+                leaf.findings = yield from self._find(indices, leaf, entities, asks=is_one_of_many)
             if typed:
                 leaf.findings = self._with_typed(leaf, book)
-        self._spread(leaves)
+            yield
+        yield from self._spread(leaves)
+        yield
         self._block([finding for leaf in leaves for finding in leaf.findings])
         if written and not typed:
             # Which tokens are known shows only when every value has its own: a caller may have typed one of those.
-            self._give_tokens(leaves, book)
+            yield from self._give_tokens(leaves, book)
             if any(book.value_of(one) is not None for one in written):
                 for leaf in leaves:
                     leaf.findings = self._with_typed(leaf, book)
         changed = False
         for leaf in leaves:
-            leaf.becomes = self._replaced(leaf, book, counts)
+            leaf.becomes = yield from self._replaced(leaf, book, counts)
             changed |= leaf.becomes != leaf.text
+            yield
         return changed
 
-    def _find(self, indices: Sequence[int], leaf: _Leaf, entities: Entities) -> list[Finding]:
+    def _find(self, indices: Sequence[int], leaf: Leaf, entities: Entities, *, asks: bool) -> Steps[list[Finding]]:
+        """What there is in a leaf.
+
+        Arguments:
+            indices: of the patterns that may match in one of the leaves.
+            asks: whether it pays to ask which may match in this one.
+        """
         lead = len(leaf.lead)
         whole = leaf.lead + leaf.text
-        found = self._finder.find_with(indices, whole, Shadow(whole), entities.within(leaf.lead, leaf.text))
+        shadow = Shadow(whole)
+        if asks:
+            indices = self._finder.may_hold(shadow.data)
+        found = yield from self._finder.steps(indices, whole, shadow, entities.within(leaf.lead, leaf.text))
         if not lead:
             return found
         return [
@@ -169,7 +195,7 @@ class Redactor:
             if one.end > lead
         ]
 
-    def _with_typed(self, leaf: _Leaf, book: TokenBook) -> list[Finding]:
+    def _with_typed(self, leaf: Leaf, book: TokenBook) -> list[Finding]:
         """What is a token of this conversation is quoted, so that it comes back as it was typed.
 
         Where tokens are not turned back everywhere, a history holds them rightly: then nothing that a token is part of
@@ -177,32 +203,29 @@ class Redactor:
         """
         typed = known_tokens(self._form, leaf.text, book)
         if not self._quotes:
-            return without(leaf.findings, typed)
+            return apart(leaf.findings, typed)
         return without_overlaps(leaf.findings + [Finding(start, end, QUOTED, 0.0) for start, end in typed])
 
-    def _spread(self, leaves: Sequence[_Leaf]) -> None:
+    def _spread(self, leaves: Sequence[Leaf]) -> Steps[None]:
         """What was found once, by the words around it, is the same where no words are around it."""
-        values = {
+        models = {
             leaf.text[one.start : one.end]: one
             for leaf in leaves
             for one in leaf.findings
             if one.end - one.start >= _SPREADS_FROM and one.kind != QUOTED
         }
-        if len(values) > _SPREADS_MOST:
+        yield
+        if not models or len(models) > _SPREADS_MOST:
             return
-        for leaf in leaves:
-            for value, model in values.items():
-                start = leaf.text.find(value)
-                while start >= 0:
-                    end = start + len(value)
-                    is_free = not any(one.start < end and start < one.end for one in leaf.findings)
-                    if is_free and _is_whole(leaf.text, start, end):
-                        leaf.findings = sorted([*leaf.findings, Finding(start, end, model.kind, model.confidence)])
-                    start = leaf.text.find(value, end)
+        everywhere = yield from occurrences([leaf.text for leaf in leaves], models)
+        for leaf, found in zip(leaves, everywhere, strict=True):
+            if found:
+                leaf.findings = spread(leaf.findings, found, models)
 
-    def _give_tokens(self, leaves: Sequence[_Leaf], book: TokenBook) -> None:
+    def _give_tokens(self, leaves: Sequence[Leaf], book: TokenBook) -> Steps[None]:
         for leaf in leaves:
             for one in leaf.findings:
+                yield
                 if one.kind != QUOTED and self._policy.action(one.kind) == "tokenise":
                     book.token_for(self._policy.kind(one.kind), leaf.text[one.start : one.end])
 
@@ -211,12 +234,13 @@ class Redactor:
         if blocked:
             raise PersonalDataBlocked(blocked)
 
-    def _replaced(self, leaf: _Leaf, book: TokenBook, counts: dict[str, int]) -> str:
+    def _replaced(self, leaf: Leaf, book: TokenBook, counts: dict[str, int]) -> Steps[str]:
         if not leaf.findings:
             return leaf.text
         pieces = []
         place = 0
         for finding in leaf.findings:
+            yield
             pieces.append(leaf.text[place : finding.start])
             pieces.append(self._stand_in(finding, leaf.text[finding.start : finding.end], book))
             if finding.kind != QUOTED:
@@ -245,168 +269,3 @@ class Redactor:
 def known_tokens(form: TokenForm, text: str, book: TokenBook) -> list[tuple[int, int]]:
     """Where in a text the tokens of a book are."""
     return [(start, end) for start, end, written in form.find(text) if book.value_of(written) is not None]
-
-
-def without(findings: Sequence[Finding], spans: Sequence[tuple[int, int]]) -> list[Finding]:
-    """The findings that none of the spans overlaps."""
-    return [one for one in findings if not any(start < one.end and one.start < end for start, end in spans)]
-
-
-def _is_whole(text: str, start: int, end: int) -> bool:
-    return not (start and text[start - 1].isalnum() and text[start].isalnum()) and not (
-        text[end : end + 1].isalnum() and text[end - 1].isalnum()
-    )
-
-
-class _Inner(msgspec.Struct):
-    """JSON within a string: its tree, and how many leaves and inner ones there are when it is over."""
-
-    tree: Json
-    leaves: int = 0
-    inners: int = 0
-    has_twins: bool = False
-
-
-class _Walk:
-    """Goes through a body twice in the same order: to read its leaves, and to write what they became.
-
-    JSON within a string is walked as well. Where nothing in it changes, the string stays as it is, byte for byte.
-    """
-
-    __slots__ = ("_inner_place", "_inners", "_place", "_strings", "has_twins", "leaves", "opaque")
-
-    def __init__(self) -> None:
-        self.leaves: list[_Leaf] = []
-        self.opaque = 0
-        self.has_twins = False
-        self._inners: list[_Inner | None] = []
-        self._strings = 0
-        self._place = 0
-        self._inner_place = 0
-
-    def read(self, body: bytes) -> Json:
-        """The body as a tree; its leaves are gathered.
-
-        `has_twins` is set if an object has a name twice: a decoder keeps the last only, so the other one would go up
-        unseen if the body did.
-        """
-        tree: Json = _decode(body)
-        self._gather(tree, "", in_data=False)
-        self.has_twins = self.has_twins or self._strings != _strings_in(body)
-        return tree
-
-    def rewind(self) -> None:
-        """Back to the first leaf, to write."""
-        self._place = self._inner_place = 0
-
-    def _gather(self, value: Json, name: str, *, in_data: bool) -> None:
-        if isinstance(value, str):
-            self._strings += 1
-            self._gather_text(value, name, in_data=in_data)
-        elif isinstance(value, dict):
-            in_data = in_data or name in DATA
-            for key, inner in value.items():
-                self._strings += 1
-                if _is_data_name(key):
-                    self.leaves.append(_Leaf(key, ""))
-                self._gather(inner, key, in_data=in_data)
-        elif isinstance(value, list):
-            for inner in value:
-                self._gather(inner, name, in_data=in_data)
-        elif _is_number_to_read(value, name, in_data=in_data):
-            self.leaves.append(_Leaf(str(value), _lead(name)))
-
-    def _gather_text(self, text: str, name: str, *, in_data: bool) -> None:
-        if not in_data and is_structure(name, text):
-            return
-        if is_opaque(name, text):
-            self.opaque += 1
-            return
-        if _looks_like_json(text):
-            tree = _parsed(text)
-            inner = None if tree is None else _Inner(tree)
-            self._inners.append(inner)
-            if inner is not None:
-                outer, self._strings = self._strings, 0
-                self._gather(inner.tree, name, in_data=True)
-                inner.has_twins = self._strings != _strings_in(text.encode())
-                inner.leaves, inner.inners = len(self.leaves), len(self._inners)
-                self.has_twins |= inner.has_twins
-                self._strings = outer
-                return
-        self.leaves.append(_Leaf(text, _lead(name)))
-
-    def write(self, value: Json, name: str = "", *, in_data: bool = False) -> Json:
-        """The tree with what its leaves became."""
-        if isinstance(value, str):
-            return self._write_text(value, name, in_data=in_data)
-        if isinstance(value, dict):
-            in_data = in_data or name in DATA
-            written: dict[str, Json] = {}
-            for key, inner in value.items():
-                new_key = self._next() if _is_data_name(key) else key
-                while new_key in written:  # two names that were masked alike
-                    new_key += "_"
-                written[new_key] = self.write(inner, key, in_data=in_data)
-            return written
-        if isinstance(value, list):
-            return [self.write(inner, name, in_data=in_data) for inner in value]
-        if _is_number_to_read(value, name, in_data=in_data):
-            becomes = self._next()
-            return value if becomes == str(value) else becomes
-        return value
-
-    def _write_text(self, text: str, name: str, *, in_data: bool) -> str:
-        if (not in_data and is_structure(name, text)) or is_opaque(name, text):
-            return text
-        if not _looks_like_json(text):
-            return self._next()
-        inner = self._inners[self._inner_place]
-        self._inner_place += 1
-        if inner is None:
-            return self._next()
-        leaves = self.leaves[self._place : inner.leaves]
-        inners = self._inners[self._inner_place - 1 : inner.inners]
-        if all(leaf.becomes == leaf.text for leaf in leaves) and not any(one and one.has_twins for one in inners):
-            self._place, self._inner_place = inner.leaves, inner.inners
-            return text
-        return _encode(self.write(inner.tree, name, in_data=True)).decode()
-
-    def _next(self) -> str:
-        leaf = self.leaves[self._place]
-        self._place += 1
-        return leaf.becomes
-
-
-def _looks_like_json(text: str) -> bool:
-    return text[:1] in ("{", "[") and text[-1:] in ("}", "]")
-
-
-def _lead(name: str) -> str:
-    return "" if not name or name in PLAIN else f"{name}: "
-
-
-def _is_data_name(key: str) -> bool:
-    """Whether a property's name may hold data: words of a program do not."""
-    return not (key.isidentifier() and key.isascii()) or sum(character.isdigit() for character in key) > 4
-
-
-def _is_number_to_read(value: Json, name: str, *, in_data: bool) -> bool:
-    return type(value) is int and abs(value) >= _LEAST_NUMBER and (in_data or name not in STRUCTURE)
-
-
-def _parsed(text: str) -> Json:
-    """JSON within a string; None if it is none."""
-    try:
-        tree: Json = _decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
-        return None
-    return tree if isinstance(tree, dict | list) else None
-
-
-def _strings_in(body: bytes) -> int:
-    """How many strings a JSON text has, names included: its quotation marks, less the escaped ones, by two."""
-    if b"\\" in body:
-        body = body.replace(b"\\\\", b"")
-        return (body.count(b'"') - body.count(b'\\"')) // 2
-    return body.count(b'"') // 2

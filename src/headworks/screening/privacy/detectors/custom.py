@@ -15,13 +15,13 @@ def custom_pattern(kind: str, pattern: CustomPattern) -> Pattern:
     """The pattern of a contract. Whether the engine takes it shows when it is compiled."""
     source = ("(?i)" if pattern.ignore_case else "") + folded(pattern.regex)
     if not pattern.context:
-        return Pattern(source, always(kind, 1.0), is_long=True)
+        return Pattern(source, always(kind, 1.0), is_own=True, is_long=True)
     words = Words("|".join(re.escape(folded(word).lower()) for word in pattern.context))
 
     def judge(data: bytes, start: int, end: int) -> Hit | None:
         return (kind, start, end, 1.0) if words.stand_before(data, start) else None
 
-    return Pattern(source, judge, is_long=True)
+    return Pattern(source, judge, is_own=True, is_long=True)
 
 
 def word_pattern(kind: str, words: WordList) -> Pattern:
@@ -35,7 +35,9 @@ def word_pattern(kind: str, words: WordList) -> Pattern:
     flag = "(?i)" if words.ignore_case else ""
     judge: Judge = _whole(kind) if words.whole_words else always(kind, 1.0)
     needles = tuple({folded(word).lower().split()[0].encode("latin-1") for word in words.words if word.strip()})
-    return Pattern(f"{flag}({_written(tree)})", judge, needles=needles, retries=words.whole_words, is_long=True)
+    return Pattern(
+        f"{flag}({_written(tree)})", judge, needles=needles, retries=words.whole_words, is_own=True, is_long=True
+    )
 
 
 _Tree: TypeAlias = dict[str, "_Tree"]
@@ -88,8 +90,8 @@ def more_identifiers(names: tuple[str, ...], file: str) -> tuple[Pattern, ...]:
     ]
     source = EDGE + r"([A-Za-z0-9]{1,14}(?:[ ./-][A-Za-z0-9]{1,14}){0,4})" + EDGE
     return (
-        Pattern(source, judge, digits=3, retries=True),
-        Pattern(EDGE + r"([A-Za-z0-9]{5,20})" + EDGE, judge, digits=3),
+        Pattern(source, judge, digits=3, retries=True, is_own=True),
+        Pattern(EDGE + r"([A-Za-z0-9]{5,20})" + EDGE, judge, digits=3, is_own=True),
     )
 
 

@@ -102,7 +102,8 @@ def is_be_nn(digits: str) -> bool:
     month, day = int(digits[2:4]) % 20, int(digits[4:6])
     if month > 12 or day > 31 or digits[6:9] == "000":
         return False
-    return any(97 - int(before + digits[:9]) % 97 == int(digits[9:]) for before in ("", "2"))
+    number_, rest = int(digits[:9]), 97 - int(digits[9:])
+    return number_ % 97 == rest or (2_000_000_000 + number_) % 97 == rest
 
 
 def is_pt_nif(digits: str) -> bool:

@@ -1,12 +1,34 @@
 """Identifiers of India and Brazil."""
 
-from headworks.screening.privacy.checks import verhoeff, weighted
+import re
+from itertools import islice
+
+from headworks.screening.privacy.checks import verhoeff, verhoeff_fours
 from headworks.screening.privacy.patterns import EDGE, Hit, Pattern, Words, any_of, is_other_number, number
 
 _AADHAAR_WORDS = Words(r"aadha+r\w*|adha+r|uidai|uid|aadhar\w*")
 _PAN_WORDS = Words(r"pan|permanent account\w*|income tax|pancard")
 _CPF_WORDS = Words(r"cpf|cadastro|contribuinte|pessoa fisica")
 _CNPJ_WORDS = Words(r"cnpj|cadastro|pessoa juridica")
+
+
+_TABLE = re.compile(rb"[0-9]{4}(?:[ .-]{1,2}[0-9]{4}){3,31}(?![0-9])")
+_FOUR = re.compile(rb"[0-9]{4}")
+
+
+def _after(data: bytes, first: int) -> int:
+    """In a table of numbers of four digits: where the next three are that may be such a number. Only speed depends on
+    it."""
+    table = _TABLE.match(data, first)
+    if table is None:
+        return first + 1
+    groups = _FOUR.findall(table[0])
+    ahead = 1
+    while ahead < len(groups) - 2:  # what follows may be a part of the last two
+        if groups[ahead] >= b"2" and verhoeff_fours(groups[ahead], groups[ahead + 1], groups[ahead + 2]):
+            break
+        ahead += 1
+    return next(islice(_FOUR.finditer(data, first), ahead, None)).start()
 
 
 def is_aadhaar(digits: str) -> bool:
@@ -26,13 +48,24 @@ def _pan(data: bytes, start: int, end: int) -> Hit | None:
     return "in_pan", start, end, 0.7
 
 
+def _thirds(*weights: int) -> list[int]:
+    """What three digits give to a sum of digits times weights, times 128; and, below that, to their own sum."""
+    digits = [(number // 100, number // 10 % 10, number % 10) for number in range(1000)]
+    return [sum(128 * digit * weight + digit for digit, weight in zip(three, weights, strict=True)) for three in digits]
+
+
+_CPF_THIRDS = _thirds(10, 9, 8), _thirds(7, 6, 5), _thirds(4, 3, 2)
+
+
 def is_cpf(digits: str) -> bool:
-    """Receita Federal: two digits modulo 11."""
-    if len(set(digits)) == 1:
+    """Receita Federal: two digits modulo 11, with weights from 10 down to 2, and from 11."""
+    one, two, three = _CPF_THIRDS
+    sums = one[int(digits[:3])] + two[int(digits[3:6])] + three[int(digits[6:9])]
+    first = (sums >> 7) * 10 % 11 % 10
+    if first != int(digits[9]):
         return False
-    first = weighted(digits[:9], (10, 9, 8, 7, 6, 5, 4, 3, 2)) * 10 % 11 % 10
-    second = weighted(digits[:10], (11, 10, 9, 8, 7, 6, 5, 4, 3, 2)) * 10 % 11 % 10
-    return digits[9:] == f"{first}{second}"
+    second = ((sums >> 7) + (sums & 127) + 2 * first) * 10 % 11 % 10
+    return second == int(digits[10]) and len(set(digits)) > 1
 
 
 def is_cnpj(text: str) -> bool:
@@ -54,6 +87,7 @@ PATTERNS = (
         EDGE + r"([2-9][0-9]{3}[ .-]{1,2}[0-9]{4}[ .-]{1,2}[0-9]{4})" + EDGE,
         number("in_aadhaar", is_aadhaar, bare=0, written=0.75, words=_AADHAAR_WORDS),
         digits=12,
+        after=_after,
         retries=True,  # the first group may be a year, or the end of another number
     ),
     Pattern(

@@ -1,7 +1,5 @@
 """Identifiers of the United States and the United Kingdom."""
 
-import re
-
 from headworks.screening.privacy.checks import weighted
 from headworks.screening.privacy.patterns import EDGE, GAP, Hit, Pattern, Words, any_of, is_other_number, number
 
@@ -30,16 +28,17 @@ def is_itin(digits: str) -> bool:
     return digits[0] == "9" and int(digits[3:5]) in _ITIN_GROUPS
 
 
-_SEPARATORS = re.compile(rb"[^0-9]")
+_WRITTEN = {"-": 0.85, " ": 0.6, ".": 0.55}
+"""How sure a number is by what divides it, where no word says what it is."""
 
 
 def _nine(data: bytes, start: int, end: int) -> Hit | None:
     """Nine digits as 3-2-4, or undivided where a word says what they are."""
-    value = data[start:end]
-    separators = _SEPARATORS.findall(value)
-    if len(separators) == 2 and separators[0] != separators[1]:
+    value = data[start:end].decode()
+    separator = value[3] if len(value) > 9 else ""
+    if separator and separator != value[6]:
         return None
-    digits = _SEPARATORS.sub(b"", value).decode()
+    digits = value[:3] + value[4:6] + value[7:] if separator else value
     kind = "us_ssn" if is_ssn(digits) else "us_itin" if is_itin(digits) else ""
     if not kind:
         return None
@@ -47,10 +46,9 @@ def _nine(data: bytes, start: int, end: int) -> Hit | None:
         return kind, start, end, 0.95
     if kind == "us_itin" and _SSN_WORDS.stand_before(data, start):
         return kind, start, end, 0.9
-    if len(separators) != 2 or is_other_number(data, start):
+    if not separator or is_other_number(data, start):
         return None
-    confidence = {45: 0.85, 32: 0.6, 46: 0.55}.get(separators[0][0], 0.0)
-    return (kind, start, end, confidence) if confidence else None
+    return kind, start, end, _WRITTEN[separator]
 
 
 _NINO_REFUSED = frozenset({b"BG", b"GB", b"NK", b"KN", b"TN", b"NT", b"ZZ"})

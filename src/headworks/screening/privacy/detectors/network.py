@@ -11,14 +11,23 @@ _VERSION_WORDS = Words(
     r"|python|java|chrome"
     r"|safari|firefox|edge|webkit|applewebkit|mozilla|oid|revision|upgrade|upgraded|update|updated|package|pkg"
 )
-_WELL_KNOWN = frozenset({"8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9", "4.4.4.4", "1.2.3.4"})
+_WELL_KNOWN = frozenset({b"8.8.8.8", b"8.8.4.4", b"1.1.1.1", b"1.0.0.1", b"9.9.9.9", b"4.4.4.4", b"1.2.3.4"})
 """Public name servers, and the example that everyone writes."""
 
 
-_LEADING_ZERO = re.compile("0.").match
+_LEADING_ZERO = re.compile(rb"\b0[0-9]").search
 
-_SOMETIMES_RESERVED = frozenset({0, 10, 100, 127, 169, 172, 192, 198, 203, *range(224, 256)})
-"""First octets of which some or all addresses are (IANA IPv4 special-purpose address registry). For speed only."""
+_RESERVED = frozenset({0, 10, 127, *range(224, 256)})
+_SOMETIMES_RESERVED = {
+    100: range(64, 128),
+    169: (254,),
+    172: range(16, 32),
+    192: (0, 168),
+    198: (18, 19, 51),
+    203: (0,),
+}
+"""First octets of which all addresses are nobody's in the public net; and those of which some are, with second ones
+(IANA IPv4 special-purpose address registry). For speed only."""
 
 
 def _is_public(address: ipaddress.IPv4Address) -> bool:
@@ -26,23 +35,28 @@ def _is_public(address: ipaddress.IPv4Address) -> bool:
 
 
 def _ipv4(data: bytes, start: int, end: int) -> Hit | None:
-    text = data[start:end].decode()
     if data[end : end + 1] == b"." and data[end + 1 : end + 2].isdigit():
         return None
     if start and data[start - 1] in b".-" and data[start - 2 : start - 1].isalnum():
         return None
     if data[end : end + 1] == b"-" and data[end + 1 : end + 2].isalnum() and not data[end + 1 : end + 2].isdigit():
         return None  # 5.10.102.1-generic
-    parts = text.split(".")
-    octets = [int(part) for part in parts]
-    if max(octets) > 255 or text in _WELL_KNOWN or any(map(_LEADING_ZERO, parts)):
+    text = data[start:end]
+    octets = list(map(int, text.split(b".")))
+    most = max(octets)
+    if most > 255 or text in _WELL_KNOWN or (b".0" in text and _LEADING_ZERO(text)) or text[:1] == b"0":
         return None  # octal to some programs (RFC 6943, section 3.1.1)
-    if octets[0] in _SOMETIMES_RESERVED and not _is_public(ipaddress.IPv4Address(text)):
+    first = octets[0]
+    if first in _RESERVED:
         return None
+    if octets[1] in _SOMETIMES_RESERVED.get(first, ()) and not _is_public(ipaddress.IPv4Address(text.decode())):
+        return None
+    if not data[max(0, start - 24) : start].upper().isupper():  # no letters, no words
+        return ("ip", start, end, 0.75) if most >= 64 and octets[3] else None
     is_named = _IP_WORDS.stand_before(data, start, 24)
     if _VERSION_WORDS.stand_before(data, start, 24) or is_other_number(data, start):
         return None
-    if not is_named and (text.endswith(".0") or max(octets) < 64):
+    if not is_named and (most < 64 or not octets[3]):
         return None  # a version of a program, more likely
     return "ip", start, end, 0.9 if is_named else 0.75
 

@@ -29,7 +29,18 @@ _WORD = (
     r"|(?:api|access|secret|private|auth|encryption|signing|account|shared)[_ -]?keys?|secret|token|credentials?"
     r"|bearer|authorization|client[_ -]?secret|connection[_ -]?string)"
 )
-_WEAK_WORD = re.compile(rb"(?:token|keys?|secret|bearer|credentials?|authorization|string)[\"']?\W{0,6}$")
+_WEAK_WORDS = (
+    b"token",
+    b"key",
+    b"keys",
+    b"secret",
+    b"bearer",
+    b"credential",
+    b"credentials",
+    b"authorization",
+    b"string",
+)
+_SIGNS = bytes(code for code in range(256) if not (bytes((code,)).isalnum() or code == 95))
 _STRONG_WORD = re.compile(rb"(?:api|access|secret|private|auth|client|signing|account)[_ -]?(?:key|token|secret)")
 _NO_SECRET = re.compile(
     rb"(?:next|page|paging|continuation|idempotency|lock|change|import|client|request|sync|start|cursor|ignore|end|first|last"
@@ -56,25 +67,29 @@ def entropy(value: bytes) -> float:
 
 def _secret(data: bytes, start: int, end: int) -> Hit | None:
     value = data[start:end].rstrip(b".:)]")
-    if len(value) < 6 or _PLACEHOLDER.search(value):
+    if len(value) < 6:
         return None
     end = start + len(value)
     is_quoted = data[start - 1 : start] in (b'"', b"'")
     before = data[max(0, start - 24) : start].lower()
-    has_digit, has_letter = _DIGIT.search(value) is not None, _LETTER.search(value) is not None
-    if _WEAK_WORD.search(before) is not None:
-        if _NO_SECRET.search(before) is not None or _UUID.fullmatch(value) is not None:
+    has_digit = _DIGIT.search(value) is not None
+    if not has_digit and not is_quoted:
+        return None
+    has_letter = _LETTER.search(value) is not None
+    if before.rstrip(_SIGNS).endswith(_WEAK_WORDS):
+        if len(value) < 12 or not (has_digit and has_letter):
             return None
-        is_random = has_digit and has_letter and entropy(value) >= _LEAST_BITS
         least = 12 if is_quoted or _STRONG_WORD.search(before) else 16
-        if len(value) < least or not is_random or _is_code(value, is_quoted=is_quoted):
+        if len(value) < least or entropy(value) < _LEAST_BITS or _is_code(value, is_quoted=is_quoted):
             return None
-        return "secret", start, end, 0.8
-    if not has_digit and (_OTHER.search(value) is None or not is_quoted):
+        is_other = _NO_SECRET.search(before) is not None or _UUID.fullmatch(value) is not None
+        return None if is_other or _PLACEHOLDER.search(value) else ("secret", start, end, 0.8)
+    if not has_digit and _OTHER.search(value) is None:
         return None
     if not has_letter and len(value) < 8 and not is_quoted:
         return None
-    return None if _is_code(value, is_quoted=is_quoted) else ("secret", start, end, 0.8)
+    is_none = _is_code(value, is_quoted=is_quoted) or _PLACEHOLDER.search(value) is not None
+    return None if is_none else ("secret", start, end, 0.8)
 
 
 def _is_code(value: bytes, *, is_quoted: bool) -> bool:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from headworks.screening.privacy.finding import Finding
+from headworks.screening.privacy.spreading import occurrences
+from headworks.screening.steps import drained
 
 _LEAST_SPREAD = 4
 """Characters of a name that is looked for in texts that no model has read: a shorter one stands in other words' way."""
@@ -44,11 +46,8 @@ class Entities:
                 for one in found
                 if one.end - one.start >= _LEAST_SPREAD
             }
-        return [
-            Finding(match.start(), match.end(), kind, 1.0)
-            for name, kind in self._known.items()
-            for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", text)
-        ]
+        (found,) = drained(occurrences([text], self._known))
+        return [Finding(start, end, self._known[name], 1.0) for start, end, name in found]
 
 
 NO_ENTITIES = Entities({})

@@ -11,6 +11,7 @@ import threading
 import msgspec
 
 from headworks.screening.bounded import LENGTH, end_with_input, limit, send, set_alarm, take_pipes
+from headworks.screening.privacy.entities.code import CodeLines
 from headworks.screening.privacy.entities.models import EntityModel, Span, load_model, pieces, tidied
 
 LOAD_S = 90.0
@@ -64,9 +65,9 @@ def found_in(model: EntityModel, text: str) -> tuple[Span, ...]:
     """What a model finds in a text that may be long."""
     found = []
     for at, piece in pieces(text):
-        for span in model.find(piece):
-            tidy = tidied(piece, span)
-            if tidy is not None:
-                start, end, kind, score = tidy
+        spans = [tidy for span in model.find(piece) if (tidy := tidied(piece, span)) is not None]
+        code = CodeLines(piece) if spans else None
+        for start, end, kind, score in spans:
+            if code is None or not code.have_identifier(start, end):
                 found.append((at + start, at + end, kind, score))
     return tuple(found)
