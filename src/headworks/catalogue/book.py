@@ -113,7 +113,8 @@ class PriceBook:
         terms = self.terms.get(provider.partition(":")[0])
         if terms is None:
             return TargetPrice(None, self.version)
-        found = self.catalogue.find(terms.catalogue, model) if terms.catalogue else None
+        listed = terms.deployments.get(model, model)
+        found = self.catalogue.find(terms.catalogue, listed) if terms.catalogue else None
         own = terms.models.get(model, terms.every)
         if own is not None:
             return TargetPrice(own, self.version, found)
