@@ -70,6 +70,8 @@ def _install(python: Path) -> None:
         if not (stamp.exists() and stamp.read_text() == sources.hexdigest()):
             print("benchmarks: compiling ...", file=sys.stderr)
             run_install([str(python), str(_COMPILING), "--output", str(package)])
+            # As `pip install` does; without it, each start would compile everything anew where nothing may be written.
+            run_install([str(python), "-m", "compileall", "-q", str(package)])
             stamp.write_text(sources.hexdigest())
     told = subprocess.run([python, "-c", _SITE], capture_output=True, text=True, check=True).stdout.strip()
     (Path(told) / "headworks.pth").write_text(f"{package}\n")
