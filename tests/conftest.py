@@ -373,7 +373,9 @@ class Hall:
 
 
 @pytest.fixture
-def hall(tmp_path):
+def hall(tmp_path, monkeypatch):
+    # How many turns a screening takes must not hang on how fast the machine is; tests/test_slicing.py has that.
+    monkeypatch.setattr("headworks.slicing.FIRST_S", 60.0)
     loop = asyncio.new_event_loop()
     hall = Hall(tmp_path, loop)
     yield hall
