@@ -334,3 +334,18 @@ def test_what_is_neither_json_nor_a_form_is_refused_as_ever(screen):
 
     assert (answered.status, answered.error["code"]) == (415, "unsupported_content_type")
     assert hall.upstream.flights == []
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/v1/images/generations", {"created": 1, "data": [], "usage": {"input_tokens": 9, "output_tokens": 5}}),
+        ("/v1/embeddings", {"data": [], "model": "m", "usage": {"prompt_tokens": 9, "total_tokens": 9}}),
+    ],
+)
+def test_what_a_screened_call_used_is_read_wherever_it_is_told(screen, path, answer):
+    hall = screen()
+    hall.ask(path, BODIES[path](f"Write to {MAIL}, please."))
+    hall.answer(answer)
+
+    assert (hall.settled.input_tokens, hall.settled.usage_source) == (9, "provider")

@@ -16,6 +16,7 @@ from headworks.config.privacy import PlainScreening
 from headworks.conversation_values import ConversationValues, goes_on_from, note_screened
 from headworks.delta_places import PLACES
 from headworks.dialects import (
+    ANSWER_READERS,
     AnswerSummary,
     ChatTail,
     Form,
@@ -23,11 +24,7 @@ from headworks.dialects import (
     MessagesTail,
     RequestHead,
     ResponsesTail,
-    read_chat_answer,
     read_form,
-    read_gemini_answer,
-    read_messages_answer,
-    read_responses_answer,
 )
 from headworks.dialects.bridging import BridgeStream
 from headworks.dialects.structured import wants_json
@@ -50,15 +47,6 @@ from headworks.screening.steps import Steps
 from headworks.settlement import OpenCall
 from headworks.slicing import Slices
 from headworks.telemetry import report
-
-_READERS: dict[str, Callable[[bytes], AnswerSummary | Failure]] = {
-    "/chat/completions": read_chat_answer,
-    "/completions": read_chat_answer,
-    "/responses": read_responses_answer,
-    "/messages": read_messages_answer,
-    "/models:generateContent": read_gemini_answer,
-}
-"""Of answers that hold what a model has written."""
 
 _TAILS: dict[Endpoint, Callable[[], BridgeStream]] = {
     Endpoint.RESPONSES: ResponsesTail,
@@ -237,7 +225,7 @@ class TreatedBridge:
         if self._inner is not None:
             body, summary = self._inner.answer(body)
         else:
-            read = _READERS.get(self._path)
+            read = ANSWER_READERS.get(self._path)
             found = AnswerSummary(self._screened.call.response_id) if read is None else read(body)
             if isinstance(found, Failure):
                 raise AttemptFailed(found)

@@ -33,19 +33,7 @@ from headworks.answering import (
 )
 from headworks.attempts import REQUEST_AT_FAULT, Attempts, Policy, begin
 from headworks.calls import NO_USAGE, AttemptFailed, Failure, FailureKind, JournalEntry, Opened, Outcome, Settled
-from headworks.dialects import (
-    AnswerSummary,
-    read_chat_answer,
-    read_compaction,
-    read_embeddings_answer,
-    read_free_answer,
-    read_gemini_answer,
-    read_images_answer,
-    read_messages_answer,
-    read_responses_answer,
-    read_transcript,
-    refusal_body,
-)
+from headworks.dialects import ANSWER_READERS, refusal_body
 from headworks.errors import Refusal
 from headworks.exchange import Flight, Reply
 from headworks.outcome import charge, estimate_usage, note
@@ -54,23 +42,6 @@ from headworks.planning import Planner
 from headworks.plans import Plan
 from headworks.routing import Health
 from headworks.settlement import OpenCall, Settlement
-
-_ANSWER_READERS: dict[str, Callable[[bytes], AnswerSummary | Failure]] = {
-    "/chat/completions": read_chat_answer,
-    "/completions": read_chat_answer,
-    "/responses": read_responses_answer,
-    "/messages": read_messages_answer,
-    "/models:generateContent": read_gemini_answer,
-    "/embeddings": read_embeddings_answer,
-    "/images/generations": read_images_answer,
-    "/images/edits": read_images_answer,
-    "/audio/transcriptions": read_transcript,
-    "/audio/translations": read_transcript,
-    "/responses/compact": read_compaction,
-    "/responses/input_tokens": read_free_answer,
-    "/moderations": read_free_answer,
-}
-"""Of answers on other paths nothing is read."""
 
 _STAYS = REQUEST_AT_FAULT - {FailureKind.TOO_LONG}
 """Refusals that no other target is asked after."""
@@ -455,7 +426,7 @@ class UnaryCall:
     def _answer(self, now_s: float) -> None:
         call, plan, body = self._call, self._plan, self._body
         if plan.bridge is None:
-            read = _ANSWER_READERS.get(plan.path)
+            read = ANSWER_READERS.get(plan.path)
             summary = None if read is None else read(body)
             if isinstance(summary, Failure):
                 self._fail(summary)

@@ -9,6 +9,7 @@ May import `calls`, `errors`.
 """
 
 from headworks.calls import UnreadableAnswer
+from headworks.dialects.answer_readers import ANSWER_READERS
 from headworks.dialects.answers import (
     read_chat_answer,
     read_embeddings_answer,
@@ -32,6 +33,7 @@ from headworks.dialects.summary import AnswerSummary, Terminal
 from headworks.dialects.tails import ChatTail, ResponsesTail, StreamTail
 
 __all__ = [
+    "ANSWER_READERS",
     "BRIDGES",
     "AnswerSummary",
     "Bridge",
