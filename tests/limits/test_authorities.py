@@ -23,14 +23,18 @@ numbers = itertools.count()
 
 
 class PlayedValkey(ValkeyAuthority):
-    """Valkey whose time is the test's: the script reads it from a key in the place of TIME, all else is as it is."""
+    """Valkey whose time is the test's: the script reads it from a key in the place of TIME, all else is as it is.
+
+    But for how long it may take to answer: what these tests play is arithmetic, on machines that may be busy."""
 
     def __init__(self, server, prefix, **options):
         self.server = server
         self.played = SCRIPT.replace(CLOCK_LINE, f"local clock = redis.call('LRANGE', '{{{prefix}}}:clock', 0, 1)")
         assert self.played != SCRIPT
         self.prefix = prefix
-        super().__init__(server.url, prefix=prefix, script=self.played, now=lambda: self.moment_s, **options)
+        super().__init__(
+            server.url, prefix=prefix, script=self.played, timeout_s=30, now=lambda: self.moment_s, **options
+        )
         self.moment_s = BEGIN_S
         self.ahead_s = 0.0
 
