@@ -120,32 +120,47 @@ class Policy(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, retries=min(retries, self.retries), may_hop=retries > 0)
 
     def another(
-        self, failure: Failure, than: Target[Station], tried: Collection[tuple[str, str]], now_s: float
+        self,
+        failure: Failure,
+        than: Target[Station],
+        tried: Collection[tuple[str, str]],
+        now_s: float,
+        *,
+        is_streamed: bool = False,
     ) -> Target[Station] | None:
         """Which of those that serve the same name is asked next; None where none that was not tried may help now.
 
         Arguments:
             than: the one that failed.
             tried: keys of those that were asked.
+            is_streamed: a stream is asked for; so below, too.
         """
         if not self.may_hop or not than.pools:
             return None
-        return self.first_of(
-            [one for one in than.pools if one.key not in tried and may_help(failure, one, than)], now_s
-        )
+        left = [one for one in than.pools if one.key not in tried and may_help(failure, one, than)]
+        return self.first_of(left, now_s, is_streamed=is_streamed)
 
-    def first_of(self, pools: Sequence[Target[Station]], now_s: float) -> Target[Station] | None:
+    def first_of(
+        self, pools: Sequence[Target[Station]], now_s: float, *, is_streamed: bool = False
+    ) -> Target[Station] | None:
         """Which of several takes an attempt that others could not serve; None where none does."""
         left = list(pools)
         while left:
-            found = pick(left, now_s, self.uniform)
+            found = pick(left, now_s, self.uniform, is_streamed=is_streamed)
             if found is None or found.station.health.take_hop(now_s):
                 return found
             left.remove(found)
         return None
 
     def pause_s(
-        self, failure: Failure, target: Target[Station], again: int, now_s: float, due_s: float
+        self,
+        failure: Failure,
+        target: Target[Station],
+        again: int,
+        now_s: float,
+        due_s: float,
+        *,
+        is_streamed: bool = False,
     ) -> float | None:
         """Seconds until the same target is asked again; None if it is not to be.
 
@@ -161,7 +176,7 @@ class Policy(msgspec.Struct, frozen=True):
             return None
         if pause_s is None:
             pause_s = self.uniform(min(MOST_PAUSE_S, FIRST_PAUSE_S * 2.0**again))
-        pause_s = max(pause_s, health.waits_s(now_s))
+        pause_s = max(pause_s, health.waits_s(now_s, is_streamed))
         pause_s += self.uniform(SPREAD_S) if pause_s else 0.0
         is_in_time = now_s + pause_s + max(LEAST_S, health.quick_s) < due_s
         return pause_s if is_in_time and health.take_retry(now_s) else None
@@ -209,12 +224,15 @@ class Attempts:
             if found is not None:
                 return found
         may_go_on = rules.onward and not self._plan.previous_response_id
-        if may_go_on and goes_on_at_once(self._plan.target, map(self._policy.resolve, self._onward), now_s):
+        onward = map(self._policy.resolve, self._onward)
+        if may_go_on and goes_on_at_once(self._plan.target, onward, now_s, is_streamed=self._call.is_streamed):
             found = self._to_next_model(failure, now_s, left_s)
             if found is not None:
                 return found
         if rules.again:
-            pause_s = self._policy.pause_s(failure, self._plan.target, self._again, now_s, self._due_s)
+            pause_s = self._policy.pause_s(
+                failure, self._plan.target, self._again, now_s, self._due_s, is_streamed=self._call.is_streamed
+            )
             if pause_s is not None:
                 self._again += 1
                 return Further(self._timed(self._plan, left_s - pause_s), pause_s)
@@ -223,7 +241,7 @@ class Attempts:
     def _to_other_pool(self, failure: Failure, now_s: float, left_s: float) -> Further | None:
         than = self._plan.target
         while True:
-            other = self._policy.another(failure, than, self._tried, now_s)
+            other = self._policy.another(failure, than, self._tried, now_s, is_streamed=self._call.is_streamed)
             if other is None:
                 return None
             self._tried.add(other.key)
@@ -252,7 +270,7 @@ class Attempts:
                 left = [one for one in left if may_hold_more(one, than)]
             tried = set()
             while left:
-                able = self._policy.first_of(left, now_s)
+                able = self._policy.first_of(left, now_s, is_streamed=self._call.is_streamed)
                 if able is None:
                     break  # it rests, too, or has enough to do with its own
                 tried.add(able.key)
@@ -273,13 +291,15 @@ class Attempts:
         return msgspec.structs.replace(plan, timeouts=plan.target.station.timeouts.within(left_s))
 
 
-def goes_on_at_once(target: Target[Station], onward: Iterable[Target[Station]], now_s: float) -> bool:
+def goes_on_at_once(
+    target: Target[Station], onward: Iterable[Target[Station]], now_s: float, *, is_streamed: bool = False
+) -> bool:
     """Whether the next model is asked before the same target is asked again: where this one often fails, and one of
     those to come is well. What fails often fails often again: calls would take more attempts than a budget has."""
     if not target.station.health.fails_often(now_s):
         return False
     healths = [pool.station.health for one in onward for pool in one.pools or (one,)]
-    return any(health.may_pass(now_s) and not health.fails_often(now_s) for health in healths)
+    return any(health.may_pass(now_s, is_streamed) and not health.fails_often(now_s) for health in healths)
 
 
 def window_of(target: Target[Station]) -> int | None:
@@ -298,13 +318,13 @@ def tell(health: Health, call: OpenCall, failure: Failure | None) -> None:
     """Tell a target's health how an attempt ended; what was judged, or refused with reason, is as good as answered."""
     now_s = perf_counter()
     if failure is None or failure.kind in JUDGED:
-        health.succeeded(now_s, call.head_s - call.sent_s)
+        health.succeeded(now_s, call.head_s - call.sent_s, call.is_streamed)
     elif failure.kind in REQUEST_AT_FAULT:
-        health.refused(now_s, call.head_s - call.sent_s)
+        health.refused(now_s, call.head_s - call.sent_s, call.is_streamed)
     elif failure.kind is FailureKind.STOPPED:
-        health.gave_up()
+        health.gave_up(call.is_streamed)
     else:
-        health.failed(now_s, failure.kind, failure.retry_after_s)
+        health.failed(now_s, failure.kind, failure.retry_after_s, call.is_streamed)
 
 
 def begin(target: Target[Station], call: OpenCall, now_s: float, timeouts: Timeouts | None = None) -> Failure | None:
@@ -314,15 +334,15 @@ def begin(target: Target[Station], call: OpenCall, now_s: float, timeouts: Timeo
         timeouts: its time limits, where they are not the target's own.
     """
     station = target.station
-    if not station.health.may_pass(now_s):
-        return held_back(target, now_s)
+    if not station.health.may_pass(now_s, call.is_streamed):
+        return held_back(target, now_s, is_streamed=call.is_streamed)
     if timeouts is not None and not station.health.answers_within(timeouts.first_byte_s, now_s):
         return too_late(target, timeouts)
     if call.quota is not None:
         failure = call.quota.take(station, now_s)
         if failure is not None:
             return failure
-    station.health.begin(now_s)
+    station.health.begin(now_s, call.is_streamed)
     call.attempts += 1
     call.sent_s = now_s
     return None
@@ -344,9 +364,9 @@ def too_late(target: Target[Station], timeouts: Timeouts) -> Failure:
     return Failure(FailureKind.TIMEOUT, detail)
 
 
-def held_back(target: Target[Station], now_s: float) -> Failure:
+def held_back(target: Target[Station], now_s: float, *, is_streamed: bool = False) -> Failure:
     """Why a target is not asked now, of which `Health.may_pass` says so."""
     health = target.station.health
-    waits_s = health.waits_s(now_s)
+    waits_s = health.waits_s(now_s, is_streamed)
     detail = f"{target.provider} is asked again in {waits_s:.1f} s"
-    return Failure(health.why_not(now_s), detail, retry_after_s=waits_s)
+    return Failure(health.why_not(now_s, is_streamed), detail, retry_after_s=waits_s)

@@ -99,7 +99,7 @@ async def race(
             await winner.sink.started
     except BaseException:
         second.flight.cancel()
-        second.plan.target.station.health.gave_up()
+        second.plan.target.station.health.gave_up(call.is_streamed)
         raise
     how, lost = _give_up(call, other)
     call.provider, call.model, call.sent_s = winner.plan.target.provider, winner.plan.target.model, winner.sent_s
@@ -142,7 +142,7 @@ def _give_up(call: OpenCall, lane: Lane) -> tuple[str, Usage]:
     lane.flight.cancel()
     call.sent_s, call.head_s = lane.sent_s, lane.sink.head_s
     if failure is None:
-        health.gave_up()
+        health.gave_up(call.is_streamed)
     else:
         tell(health, call, failure)
     call.usage = NO_USAGE

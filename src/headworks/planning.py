@@ -174,7 +174,8 @@ class Planner:
         raw = None if head is None else head.fields.get("prompt_cache_key")
         key = "" if raw is None else bytes(raw).decode("utf-8", "replace")
         now_s = self._now()
-        best = pick(pools, now_s, self._uniform, key=key)
+        is_streamed = head is not None and head.is_streamed
+        best = pick(pools, now_s, self._uniform, key=key, is_streamed=is_streamed)
         return pools[0] if best is None else best
 
     def at_home(self, target: Target[Station], provider: str) -> Target[Station]:

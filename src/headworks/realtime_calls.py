@@ -195,7 +195,7 @@ class RealtimeCalls:
                 opened.relay.upstream_end.wire = opened.sink.wire
                 return opened
             opened.rules.let_go()
-            other = self._policy.another(failure, target, tried, perf_counter())
+            other = self._policy.another(failure, target, tried, perf_counter(), is_streamed=True)
             if other is None:
                 sink = opened.sink
                 if not sink.status:
@@ -258,7 +258,7 @@ class RealtimeCalls:
             failure = await sink.ended
         except BaseException:
             flight.cancel()
-            station.health.gave_up()
+            station.health.gave_up(call.is_streamed)
             raise
         finally:
             session.ending.act = None

@@ -120,10 +120,16 @@ def check_bridge(target: Target[Station], name: str, endpoint: Endpoint, path: s
 
 
 def pick(
-    pools: Sequence[Target[Station]], now_s: float, uniform: Callable[[float], float], *, key: str = ""
+    pools: Sequence[Target[Station]],
+    now_s: float,
+    uniform: Callable[[float], float],
+    *,
+    key: str = "",
+    is_streamed: bool = False,
 ) -> Target[Station] | None:
     """Which of several that serve the same name is asked now; None where none may be. See `choose`."""
-    return choose(pools, health_of, now_s, uniform, key=key, headroom_of=partial(_headroom, now_s))
+    left_of = partial(_headroom, now_s)
+    return choose(pools, health_of, now_s, uniform, key=key, headroom_of=left_of, is_streamed=is_streamed)
 
 
 def _headroom(now_s: float, target: Target[Station]) -> float:

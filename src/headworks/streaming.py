@@ -222,7 +222,7 @@ class StreamRelay:
             failure = await self._take(call, lane, failure, reply, beat)
         except asyncio.CancelledError:
             lane.flight.cancel()
-            lane.plan.target.station.health.gave_up()
+            lane.plan.target.station.health.gave_up(call.is_streamed)
             if not call.is_settled:
                 sum_up(call, lane.plan, lane.steps, None, lane.terms)
             raise
@@ -232,7 +232,7 @@ class StreamRelay:
             raise
         except BaseException:
             lane.flight.cancel()
-            lane.plan.target.station.health.gave_up()
+            lane.plan.target.station.health.gave_up(call.is_streamed)
             raise
         tell(lane.plan.target.station.health, call, failure)
 

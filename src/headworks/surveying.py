@@ -8,9 +8,9 @@ from headworks.calls import PRIORITIES
 from headworks.limiting import Limiter
 from headworks.limits import QuotaMeter
 from headworks.probing import ProbeNote
-from headworks.routing import RouteTable, Target
+from headworks.routing import BreakerState, HealthView, RouteTable, Target
 from headworks.stations import Station
-from headworks.telemetry import PROBES, QueueStanding, QuotaStanding, Standing, TargetStanding
+from headworks.telemetry import PROBES, Held, QueueStanding, QuotaStanding, Standing, TargetStanding
 
 _STEPS = 30
 """Marks that are kept of a quota's window: what was used in it is known to a thirtieth of its length."""
@@ -111,7 +111,14 @@ def _target(target: Target[Station], now_s: float, note: ProbeNote | None) -> Ta
         0.0 if note is None else now_s - note.began_s,
         "" if model is None else model.shutdown_on,
         "" if view.rest_for is None else view.rest_for.value,
+        _held(view),
     )
+
+
+def _held(view: HealthView) -> Held:
+    if view.streamed is not BreakerState.CLOSED:
+        return "streams"
+    return "whole answers" if view.whole is not BreakerState.CLOSED else ""
 
 
 __all__ = ["Surveyor", "WindowUse"]

@@ -138,7 +138,7 @@ class WholeRun(Run):
             tell(health, call, error.failure)
             raise
         except BaseException:
-            health.gave_up()
+            health.gave_up(call.is_streamed)
             raise
         tell(health, call, None)
         return attempted

@@ -191,7 +191,9 @@ class Run(ABC):
             return
         pause_s = None
         if not self._goes_on_at_once(error.failure, plan.target, index, now_s):
-            pause_s = self._policy.pause_s(error.failure, plan.target, again, now_s, due_s)
+            pause_s = self._policy.pause_s(
+                error.failure, plan.target, again, now_s, due_s, is_streamed=self._call.is_streamed
+            )
         if pause_s is None:
             raise error
         self._note_failed(error)
@@ -201,13 +203,14 @@ class Run(ABC):
     def _goes_on_at_once(self, failure: Failure, target: Target[Station], index: int, now_s: float) -> bool:
         if not rules_of(failure).onward or self._home or self._goes_on_from_stored:
             return False
-        return goes_on_at_once(target, self._work.chain[index + 1 :], now_s)
+        onward = self._work.chain[index + 1 :]
+        return goes_on_at_once(target, onward, now_s, is_streamed=self._call.is_streamed)
 
     def _other(self, failure: Failure, than: Target[Station], index: int, now_s: float) -> Target[Station] | None:
         """What else serves the same name and was not asked yet, where that may help."""
         tried = self._tried.setdefault(index, set())
         while True:
-            other = self._policy.another(failure, than, tried, now_s)
+            other = self._policy.another(failure, than, tried, now_s, is_streamed=self._call.is_streamed)
             if other is None or may_serve(other, self._endpoint, self._path):
                 return other
             tried.add(other.key)

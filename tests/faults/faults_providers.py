@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
 from faults_load import Seen, Wish, drive
 from faults_result import Result, Size, failings, settle
 from faults_stage import Provider, Stage
@@ -14,9 +15,12 @@ from faults_upstreams import (
     LAST_EVENT,
     STREAM,
     TEXT,
+    Act,
     Upstream,
+    breaks_answers,
     broken,
     cut,
+    cuts_streams,
     storm_on,
     well,
 )
@@ -149,6 +153,40 @@ def storm(stage: Stage, size: Size) -> Result:
     return settle(stage, "429 storm on one of two pools", load, healthy=healthy, attempts=len(upstream.asked))
 
 
+def _broken_at_one(stage: Stage, size: Size, name: str, act: Act, *, stream: int) -> Result:
+    """One target does this to all of its calls, every so manieth of which asks for a stream; a fallback is there."""
+    upstream, calm = stage.keep(Upstream(act)), stage.keep(Upstream(well))
+    second = stage.provider("second")
+    raw = [
+        f"{label}: {{kind: openai-compatible, base_url: '{one.address}/v1'}}"
+        for label, one in (("first", upstream), ("calm", calm))
+    ]
+    models = ["fast: {provider: first, model: m, fallback: [second/gpt-6-luna]}", "calm-one: calm/m"]
+    gateway = stage.gateway([*raw, second.configured()], models)
+    wish = Wish(calls=size.calls, a_second=size.a_second, stream=stream, deadline_ms=5000)
+    healthy = drive([gateway], msgspec.structs.replace(wish, model="calm-one"))
+    load = drive([gateway], wish)
+    attempts = len(upstream.asked) + len(second.requests())
+    return settle(stage, name, load, healthy=healthy, attempts=attempts)
+
+
+def streams_cut_early(stage: Stage, size: Size) -> Result:
+    """One target cuts all of its streams before their first text, and answers whole as it should."""
+    act = cuts_streams(0, FIRST_CONTENT)
+    return _broken_at_one(stage, size, "one target: a third streams, all cut early", act, stream=3)
+
+
+def streams_cut(stage: Stage, size: Size) -> Result:
+    """One target cuts all of its streams anywhere, and answers whole as it should."""
+    act = cuts_streams(0, LAST_EVENT)
+    return _broken_at_one(stage, size, "one target: a third streams, all cut anywhere", act, stream=3)
+
+
+def answers_broken(stage: Stage, size: Size) -> Result:
+    """All answers of one target are not HTTP, not JSON or not what they should be."""
+    return _broken_at_one(stage, size, "one target: no answer HTTP or JSON", breaks_answers(), stream=2)
+
+
 def cut_streams(stage: Stage, size: Size, places: Sequence[int] = range(len(STREAM) + 1)) -> Result:
     """A recorded stream is cut after so many of its bytes; a fallback is there."""
     upstream = stage.keep(Upstream(cut))
@@ -266,6 +304,10 @@ BARS = (
     Bar(flapping, within_s=2.0, unseen_s=0.2, is_quick=False),
     Bar(brown_out),
     Bar(storm),
+    # Until its breaker is open, a stream that breaks after its first text ends with an error.
+    Bar(streams_cut, answered=0.95, is_quick=False),
+    Bar(streams_cut_early),
+    Bar(answers_broken),
     Bar(workload_outage, within_s=2.0, unseen_s=1.4, is_quick=False),
     Bar(workload_both_out, within_s=2.0, targets=frozenset({"deterministic"})),
 )

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gzip
+import itertools
 import json
 import ssl
 import threading
@@ -171,6 +172,37 @@ async def cut(asked: Asked, writer: asyncio.StreamWriter) -> bool:
     writer.write(STREAM[: int(asked.model.rpartition("-")[2])])
     await writer.drain()
     return False
+
+
+def cuts_streams(least: int, below: int) -> Act:
+    """Whole answers as they should be; of each stream some first bytes, `least` of them and more but fewer than `below`,
+    another number each time, and the end of the connection."""
+    asked_before = itertools.count()
+
+    async def act(asked: Asked, writer: asyncio.StreamWriter) -> bool:
+        if not asked.body.get("stream"):
+            return await well(asked, writer)
+        writer.write(STREAM[: least + next(asked_before) * _STRIDE % (below - least)])
+        await writer.drain()
+        return False
+
+    return act
+
+
+_STRIDE = 397
+"""Prime: the places of cuts are all different for a while, and not in order."""
+
+
+def breaks_answers() -> Act:
+    """One broken answer after the other, of every kind, and the connection's end."""
+    answers = itertools.cycle(BROKEN.values())
+
+    async def act(_: Asked, writer: asyncio.StreamWriter) -> bool:
+        writer.write(next(answers))
+        await writer.drain()
+        return False
+
+    return act
 
 
 async def broken(asked: Asked, writer: asyncio.StreamWriter) -> bool:

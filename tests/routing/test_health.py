@@ -8,16 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from headworks.calls import FailureKind
-from headworks.routing.health import (
-    COUNTED,
-    FAILURES_IN_A_ROW,
-    FAILURES_OF_BUSY,
-    FIRST_OPEN_S,
-    LEAST_CALLS,
-    MOST_OPEN_S,
-    BreakerState,
-    Health,
-)
+from headworks.routing.breaker import BUSY_CALLS, FAILURES_IN_A_ROW, FAILURES_OF_BUSY, FIRST_OPEN_S, MOST_OPEN_S
+from headworks.routing.health import COUNTED, LEAST_CALLS, BreakerState, Health
 from headworks.routing.retrying import LATEST_FAILURES, RETRIES_IN_WINDOW, RETRY_RATIO, WINDOW_S
 
 
@@ -25,14 +17,14 @@ def healthy(**options):
     return Health(lambda most: most, **options)
 
 
-def fail(health, now_s, kind=FailureKind.ERROR, **options):
-    health.begin(now_s)
-    health.failed(now_s, kind, **options)
+def fail(health, now_s, kind=FailureKind.ERROR, *, is_streamed=False, **options):
+    health.begin(now_s, is_streamed)
+    health.failed(now_s, kind, is_streamed=is_streamed, **options)
 
 
-def pass_(health, now_s, took_s=0.1):
-    health.begin(now_s)
-    health.succeeded(now_s, took_s)
+def pass_(health, now_s, took_s=0.1, *, is_streamed=False):
+    health.begin(now_s, is_streamed)
+    health.succeeded(now_s, took_s, is_streamed)
 
 
 def opened(now_s=0.0):
@@ -255,35 +247,35 @@ class Machine(RuleBasedStateMachine):
         self.random = Random(7)
         self.health = Health(lambda most: self.random.random() * most)
         self.now_s = 0.0
-        self.begun = 0
+        self.begun = {True: 0, False: 0}
 
     @rule(wait_s=st.floats(0, 100))
     def wait(self, wait_s):
         self.now_s += wait_s
 
-    @rule()
-    def begin(self):
-        if self.health.may_pass(self.now_s):
-            self.health.begin(self.now_s)
-            self.begun += 1
+    @rule(is_streamed=st.booleans())
+    def begin(self, is_streamed):
+        if self.health.may_pass(self.now_s, is_streamed):
+            self.health.begin(self.now_s, is_streamed)
+            self.begun[is_streamed] += 1
 
-    @rule(took_s=st.floats(0, 200))
-    def succeed(self, took_s):
-        if self.begun:
-            self.begun -= 1
-            self.health.succeeded(self.now_s, took_s)
+    @rule(took_s=st.floats(0, 200), is_streamed=st.booleans())
+    def succeed(self, took_s, is_streamed):
+        if self.begun[is_streamed]:
+            self.begun[is_streamed] -= 1
+            self.health.succeeded(self.now_s, took_s, is_streamed)
 
-    @rule(kind=st.sampled_from(FailureKind), after_s=st.none() | st.floats(0, 1e6))
-    def fail(self, kind, after_s):
-        if self.begun:
-            self.begun -= 1
-            self.health.failed(self.now_s, kind, after_s)
+    @rule(kind=st.sampled_from(FailureKind), after_s=st.none() | st.floats(0, 1e6), is_streamed=st.booleans())
+    def fail(self, kind, after_s, is_streamed):
+        if self.begun[is_streamed]:
+            self.begun[is_streamed] -= 1
+            self.health.failed(self.now_s, kind, after_s, is_streamed)
 
-    @rule()
-    def give_up(self):
-        if self.begun:
-            self.begun -= 1
-            self.health.gave_up()
+    @rule(is_streamed=st.booleans())
+    def give_up(self, is_streamed):
+        if self.begun[is_streamed]:
+            self.begun[is_streamed] -= 1
+            self.health.gave_up(is_streamed)
 
     @rule()
     def retry(self):
@@ -303,12 +295,23 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def it_counts_what_is_under_way(self):
-        assert self.health.pending == self.begun
+        assert self.health.pending == sum(self.begun.values())
 
     @invariant()
     def it_lets_somebody_through_again_in_bounded_time(self):
-        assert self.health.may_pass(self.now_s + 400.0)  # by then a cut is over, too
-        assert 0 <= self.health.waits_s(self.now_s) <= 301.0
+        is_held, most = self.health.is_held, self.health.most
+        for is_streamed in (False, True):
+            assert self.health.may_pass(self.now_s + 400.0, is_streamed)  # by then a cut is over, too
+        self.health.is_held, self.health.most = is_held, most  # that moment has not come
+        for is_streamed in (False, True):
+            assert 0 <= self.health.waits_s(self.now_s, is_streamed) <= 301.0
+
+    @invariant()
+    def whoever_does_not_ask_it_is_not_misled(self):
+        """A call asks `may_pass` only where `is_held` says so."""
+        if not self.health.is_held:
+            assert self.health.may_pass(self.now_s)
+            assert self.health.may_pass(self.now_s, True)
 
     @invariant()
     def what_it_shows_makes_sense(self):
@@ -384,6 +387,89 @@ def test_it_says_how_much_of_the_retry_budget_is_used():
         pass
 
     assert health.view(0.0).budget_used == 1.0
+
+
+# -- streams alone, and whole answers alone ---------------------------------------------------------------------------
+
+
+def mixed(health, now_s, *, calls, streamed, fails_streamed, fails_whole=False, every_s=0.01):
+    """So many attempts, of which every so manieth is a stream; how many of each were made, and when the last was."""
+    made = {True: 0, False: 0}
+    for number in range(calls):
+        now_s += every_s
+        is_streamed = number % streamed == 0
+        if health.may_pass(now_s, is_streamed):
+            made[is_streamed] += 1
+            fails = fails_streamed if is_streamed else fails_whole
+            (fail if fails else pass_)(health, now_s, is_streamed=is_streamed)
+    return made, now_s
+
+
+@pytest.mark.parametrize("streamed", [3, 5, 10])
+def test_a_target_whose_streams_all_break_is_asked_for_no_more_streams_and_goes_on_with_whole_answers(streamed):
+    """Each good answer between them ends a row of failures, and they are less than half."""
+    health = healthy()
+    made, now_s = mixed(health, 0.0, calls=2000, streamed=streamed, fails_streamed=True)
+
+    assert made[False] == sum(number % streamed != 0 for number in range(2000))
+    assert made[True] <= FAILURES_OF_BUSY + 3  # and a probe after 5 s, 10 s, 20 s
+    view = health.view(now_s)
+    assert (view.state, view.whole) == (BreakerState.CLOSED, BreakerState.CLOSED)
+    assert view.streamed is not BreakerState.CLOSED
+    assert health.is_held
+    assert health.may_pass(now_s)
+    assert health.waits_s(now_s, True) > 0
+    assert health.why_not(now_s, True) is FailureKind.OPEN
+
+
+def test_a_target_whose_whole_answers_all_break_goes_on_with_streams():
+    health = healthy()
+    made = {True: 0, False: 0}
+    for number in range(2000):
+        now_s, is_streamed = number * 0.01, number % 3 != 0
+        if health.may_pass(now_s, is_streamed):
+            made[is_streamed] += 1
+            (pass_ if is_streamed else fail)(health, now_s, is_streamed=is_streamed)
+    assert made[True] == sum(number % 3 != 0 for number in range(2000))
+    assert made[False] <= FAILURES_OF_BUSY + 3
+
+
+def test_streams_are_asked_for_again_when_two_probes_were_good():
+    health = healthy()
+    _, now_s = mixed(health, 0.0, calls=200, streamed=3, fails_streamed=True)
+    now_s += FIRST_OPEN_S
+    for _ in range(2):
+        assert health.may_pass(now_s, True)
+        health.begin(now_s, True)
+        assert not health.may_pass(now_s, True)  # one at a time
+        health.succeeded(now_s, 0.1, True)
+    made, now_s = mixed(health, now_s, calls=300, streamed=3, fails_streamed=False)
+    assert made == {True: 100, False: 200}
+    assert not health.is_held
+
+
+def test_a_stream_that_breaks_now_and_then_holds_back_none():
+    health, random = healthy(), Random(5)
+    for number in range(5000):
+        now_s, is_streamed = number * 0.01, number % 3 == 0
+        assert health.may_pass(now_s, is_streamed)
+        is_bad = is_streamed and random.random() < 1 / 3
+        (fail if is_bad else pass_)(health, now_s, is_streamed=is_streamed)
+
+
+def test_where_all_fails_one_breaker_holds_back_all_and_lets_all_go_on():
+    health = healthy()
+    for number in range(BUSY_CALLS):
+        if health.may_pass(0.0, number % 2 == 0):
+            fail(health, 0.0, is_streamed=number % 2 == 0)
+    view = health.view(0.0)
+    assert view.state is BreakerState.OPEN
+    assert (view.streamed, view.whole) == (BreakerState.CLOSED, BreakerState.CLOSED)
+    for _ in range(2):
+        pass_(health, FIRST_OPEN_S)
+    assert health.may_pass(FIRST_OPEN_S, True)
+    fail(health, FIRST_OPEN_S, is_streamed=True)
+    assert health.may_pass(FIRST_OPEN_S, True)
 
 
 # -- failing often ------------------------------------------------------------------------------------------------

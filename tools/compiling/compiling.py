@@ -37,6 +37,7 @@ MODULES = (
     "outcome.py",
     "planning.py",
     "records/journal.py",
+    "routing/breaker.py",
     "routing/health.py",
     "routing/retrying.py",
     "server/connection.py",

@@ -146,14 +146,16 @@ def _books(found: "Running") -> str:
 
 
 def _is_used(target: "TargetStanding") -> bool:
-    return bool(target.breaker != "closed" or target.pending or target.calls or target.took_s or target.rests_s)
+    return bool(
+        target.breaker != "closed" or target.held or target.pending or target.calls or target.took_s or target.rests_s
+    )
 
 
 def _target_row(target: "TargetStanding") -> list[Cell]:
     failed = round(target.failures)
     return [
         Cell(target.target),
-        Cell(target.breaker.replace("_", " "), _BREAKER_COLOURS[target.breaker]),
+        _breaker_cell(target),
         Cell(_seconds(target.open_for_s)),
         Cell(f"{target.pending:,}"),
         Cell(_seconds(target.took_s)),
@@ -162,6 +164,12 @@ def _target_row(target: "TargetStanding") -> list[Cell]:
         Cell(f"{target.budget_used:.0%}", YELLOW if target.budget_used >= 1.0 else 0),
         Cell(_seconds(target.rests_s), YELLOW if target.rests_s else GREY),
     ]
+
+
+def _breaker_cell(target: "TargetStanding") -> Cell:
+    if target.breaker == "closed" and target.held:
+        return Cell(f"no {target.held}", YELLOW)
+    return Cell(target.breaker.replace("_", " "), _BREAKER_COLOURS[target.breaker])
 
 
 def _by_priority(queue: "QueueStanding") -> str:

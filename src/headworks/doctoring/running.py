@@ -199,6 +199,11 @@ def _problems(
         if target.breaker == "open"
     ]
     problems += [
+        f"{target.target}: its {target.held} fail and are not asked for, while the rest of its answers is good"
+        for target in standing.targets
+        if target.held and target.breaker == "closed"
+    ]
+    problems += [
         f"{target.target}: {_REFUSED[target.rest_for]}; it is asked again in {target.rests_s:,.0f} s"
         for target in standing.targets
         if target.rest_for in _REFUSED

@@ -39,6 +39,7 @@ def choose(
     *,
     key: str = "",
     headroom_of: Callable[[Pool], float] | None = None,
+    is_streamed: bool = False,
 ) -> Pool | None:
     """The pool to ask; None where none may be asked now.
 
@@ -51,8 +52,9 @@ def choose(
     Arguments:
         key: calls with the same one go together where they can; "" for none.
         headroom_of: what is left of a pool's limits, from 0 to 1; None where there are none.
+        is_streamed: a stream is asked for.
     """
-    able = [pool for pool in pools if health_of(pool).may_pass(now_s)]
+    able = [pool for pool in pools if health_of(pool).may_pass(now_s, is_streamed)]
     if not able:
         return None
     tier = min(pool.tier for pool in able)

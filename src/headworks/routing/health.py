@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 
 from headworks.calls import FailureKind
+from headworks.routing.breaker import Breaker
 from headworks.routing.crowding import Crowding
 from headworks.routing.health_view import BreakerState, HealthView
 from headworks.routing.retrying import RETRY_RATIO, WINDOW_S, LatestFailures, RetryBudget
@@ -17,24 +18,6 @@ LEAST_CALLS = 10
 
 FAILURE_SHARE = 0.5
 """The breaker opens when so many of them have failed (resilience4j's default)."""
-
-FAILURES_IN_A_ROW = 5
-"""It opens, too, after so many failures with nothing good between them: a target with little traffic must not wait."""
-
-BUSY_CALLS = 100
-FAILURES_OF_BUSY = 10
-"""With so many calls in the window it takes so many in a row: where it is down they come within a moment, while five in
-a row come by chance every few seconds where a third of its answers fail, and two thirds are better than none."""
-
-FIRST_OPEN_S = 5.0
-MOST_OPEN_S = 60.0
-"""How long it stays open; twice as long each time that a probe fails."""
-
-OPEN_SPREAD = 0.2
-"""Of that time, the share that is random, so that workers do not probe together."""
-
-CLOSING_PROBES = 2
-"""It closes after so many good probes, of which one is under way at a time."""
 
 UNAUTHORIZED_REST_S = 120.0
 """How long a target rests whose key was refused: whoever mends it needs minutes, too."""
@@ -105,44 +88,36 @@ class Health:
             and no queue has been seen.
         quick_s: the shortest time to the head of an answer in the window and the one before it; 0 where too few are
             known.
-        opened_s: when the breaker has opened last, a failed probe of half-open included; it may be closed by now.
     """
 
     __slots__ = (
         "_bad",
         "_bad_before",
         "_before",
+        "_breaker",
         "_calls",
         "_crowding",
         "_cut_s",
         "_ends_s",
         "_failures",
-        "_good_probes",
         "_heard_s",
-        "_is_open",
         "_latest",
         "_looks_at_s",
         "_low_before_s",
         "_low_s",
-        "_may_hurry",
-        "_open_s",
-        "_opened_s",
-        "_opens_at_s",
         "_peak_s",
-        "_probe_since_s",
         "_rest_kind",
         "_rest_until_s",
         "_retries",
         "_retry_budget",
-        "_row",
         "_seen",
         "_slow_s",
-        "_uniform",
+        "_streamed",
         "_untimely",
+        "_whole",
         "_window_low_s",
         "is_held",
         "most",
-        "opened_s",
         "pending",
         "quick_s",
         "took_s",
@@ -156,7 +131,8 @@ class Health:
         self.took_s = 0.0
         self._peak_s = 0.0
         self._heard_s = 0.0
-        self._uniform = uniform
+        self._breaker = Breaker(uniform)
+        self._streamed, self._whole = Breaker(uniform), Breaker(uniform)
         self._slow_s = slow_s
         self._calls = self._failures = self._retries = 0
         self._before = (0, 0, 0)
@@ -171,22 +147,22 @@ class Health:
         self._crowding = Crowding()
         self._retry_budget = RetryBudget()
         self._ends_s = 0.0
-        self._row = 0
-        self._is_open = False
-        self._may_hurry = True
-        self._open_s = FIRST_OPEN_S
-        self._opened_s = 0.0
-        self.opened_s = 0.0
-        self._opens_at_s = 0.0
-        self._probe_since_s = -1.0
-        self._good_probes = 0
         self._rest_until_s = 0.0
         self._rest_kind = FailureKind.RATE_LIMITED
 
     # -- an attempt -----------------------------------------------------------------------------------------------
 
-    def may_pass(self, now_s: float) -> bool:
-        """Whether an attempt may be made. Where the breaker is half open this is a probe, which `begin` makes."""
+    @property
+    def opened_s(self) -> float:
+        """When the breaker has opened last, a failed probe of half-open included; it may be closed by now."""
+        return self._breaker.opened_s
+
+    def may_pass(self, now_s: float, is_streamed: bool = False) -> bool:
+        """Whether an attempt may be made. Where a breaker is half open this is a probe, which `begin` makes.
+
+        Arguments:
+            is_streamed: a stream is asked for, and no whole answer; so below, too.
+        """
         if now_s < self._rest_until_s:
             return False
         if self.most != math.inf:
@@ -194,20 +170,21 @@ class Health:
                 self.most = math.inf
             elif self.pending >= self.most:
                 return False
-        if not self._is_open:
-            self.is_held = self.most != math.inf
+        own = self._streamed if is_streamed else self._whole
+        if own.is_open and not own.may_pass(now_s):
+            return False
+        if not self._breaker.is_open:
+            self.is_held = self.most != math.inf or self._whole.is_open or self._streamed.is_open
             return True
-        # A probe that nobody ended would keep it half open for ever: after as long as it may be open, it is given up.
-        is_probed = self._probe_since_s >= 0 and now_s - self._probe_since_s < MOST_OPEN_S
-        return now_s >= self._opens_at_s and not is_probed
+        return self._breaker.may_pass(now_s)
 
-    def begin(self, now_s: float) -> None:
+    def begin(self, now_s: float, is_streamed: bool = False) -> None:
         """An attempt begins; `succeeded`, `failed` or `gave_up` ends it."""
         self.pending += 1
-        if self._is_open:
-            self._probe_since_s = now_s
+        self._breaker.begin(now_s)
+        (self._streamed if is_streamed else self._whole).begin(now_s)
 
-    def succeeded(self, now_s: float, took_s: float) -> None:
+    def succeeded(self, now_s: float, took_s: float, is_streamed: bool = False) -> None:
         """It came to an answer, whatever is in it.
 
         Arguments:
@@ -225,27 +202,26 @@ class Health:
         self._peak_s = took_s if took_s > peak_s else peak_s + (took_s - peak_s) * _SMOOTHING
         self._heard_s = now_s
         if took_s >= self._slow_s:
-            self._count_failure(now_s)
+            self._count_failure(now_s, is_streamed)
             return
-        self._row = 0
         if self.is_held and self.most != math.inf:
             self.most += 1.0 / self.most
-        if self._is_open:
-            self._probe_since_s = -1.0
-            self._good_probes += 1
-            if self._good_probes >= CLOSING_PROBES:
-                self._close()
+        (self._streamed if is_streamed else self._whole).good()
+        if self._breaker.good():
+            self._forget()
 
-    def refused(self, now_s: float, took_s: float) -> None:
+    def refused(self, now_s: float, took_s: float, is_streamed: bool = False) -> None:
         """It was answered, with a refusal that says nothing of the target, and nothing of how long its answers take."""
         if now_s >= self._looks_at_s:
             self._look(now_s)
         low_s = self._low_s
-        self.succeeded(now_s, took_s)
+        self.succeeded(now_s, took_s, is_streamed)
         self._low_s = low_s
         self._bad += 1
 
-    def failed(self, now_s: float, kind: FailureKind, retry_after_s: float | None = None) -> None:
+    def failed(
+        self, now_s: float, kind: FailureKind, retry_after_s: float | None = None, is_streamed: bool = False
+    ) -> None:
         """It came to nothing.
 
         Arguments:
@@ -267,15 +243,14 @@ class Health:
                 self.most = max(float(LEAST_AT_ONCE), min(self.most, self.pending + 1.0) * CUT)
                 self._cut_s, self.is_held = now_s, True
                 self._crowding.forget_cut()
-            self._count_failure(now_s)
+            self._count_failure(now_s, is_streamed)
             return
-        if self._is_open:
-            self._probe_since_s = -1.0  # it says nothing of the target's health: somebody else may try
+        self._let_go(is_streamed)  # it says nothing of the target's health
 
-    def gave_up(self) -> None:
+    def gave_up(self, is_streamed: bool = False) -> None:
         """The caller has gone: nothing was learnt."""
         self.pending -= 1
-        self._probe_since_s = -1.0
+        self._let_go(is_streamed)
 
     def key_changed(self) -> None:
         """There is another key: a refusal of the one before says nothing of it."""
@@ -286,24 +261,15 @@ class Health:
 
     def is_open(self, now_s: float) -> bool:
         """Whether the breaker is open, and not half open: no attempt is let through."""
-        return self._is_open and now_s < self._opens_at_s
+        return self._breaker.is_open and now_s < self._breaker.opens_at_s
 
     def hold_open(self, until_s: float, *, has_failed: bool) -> None:
-        """Keep an open breaker open, as long as it is not known how the target is, or known that it is not well.
-
-        Arguments:
-            has_failed: an active probe has failed: the next one that does not is news.
-        """
-        if self._is_open:
-            self._opens_at_s = max(self._opens_at_s, until_s)
-            self._may_hurry = self._may_hurry or has_failed
+        """Keep an open breaker open: see `Breaker.hold_open`."""
+        self._breaker.hold_open(until_s, has_failed=has_failed)
 
     def half_open(self, now_s: float) -> None:
-        """An active probe has found the target well: let an attempt through before its time. Once, until a further
-        probe has failed: a target whose probes are good and whose answers are not keeps the pace of its breaker."""
-        if self._is_open and self._may_hurry:
-            self._may_hurry = False
-            self._opens_at_s = min(self._opens_at_s, now_s)
+        """An active probe has found the target well: see `Breaker.half_open`."""
+        self._breaker.half_open(now_s)
 
     def cost_s(self, now_s: float) -> float:
         """How long an answer's head takes, for choosing: a slow one counts at once, and is forgotten in time, also
@@ -345,38 +311,38 @@ class Health:
         """Whether it fails so often of late that another one should be asked instead of it again."""
         return self._latest.are_often(self._seen + self._calls, now_s)
 
-    def why_not(self, now_s: float) -> FailureKind:
+    def why_not(self, now_s: float, is_streamed: bool = False) -> FailureKind:
         """What keeps attempts back, where `may_pass` says no."""
         if now_s < self._rest_until_s:
             return self._rest_kind
-        is_crowded = self.pending >= self.most and not (self._is_open and now_s < self._opens_at_s)
-        return FailureKind.OVERLOADED if is_crowded else FailureKind.OPEN
+        is_open = self.is_open(now_s) or now_s < self._own_opens_at_s(is_streamed)
+        return FailureKind.OVERLOADED if self.pending >= self.most and not is_open else FailureKind.OPEN
 
-    def waits_s(self, now_s: float) -> float:
+    def waits_s(self, now_s: float, is_streamed: bool = False) -> float:
         """Seconds until `may_pass` can say otherwise; 0 where it already lets attempts pass."""
-        if self.may_pass(now_s):
+        if self.may_pass(now_s, is_streamed):
             return 0.0
-        opens_at_s = self._opens_at_s if self._is_open else 0.0
+        opens_at_s = self._breaker.opens_at_s if self._breaker.is_open else 0.0
         least_s = CROWDED_WAIT_S if self.pending >= self.most else 0.001
-        return max(opens_at_s, self._rest_until_s, now_s + least_s) - now_s
+        return max(opens_at_s, self._own_opens_at_s(is_streamed), self._rest_until_s, now_s + least_s) - now_s
 
     def view(self, now_s: float) -> HealthView:
         """What there is to see."""
         calls, failures, _ = self._sums(now_s)
-        state = BreakerState.CLOSED
-        if self._is_open:
-            state = BreakerState.OPEN if now_s < self._opens_at_s else BreakerState.HALF_OPEN
+        breaker = self._breaker
         return HealthView(
-            state,
+            _state(breaker, now_s),
             self.pending,
             calls,
             failures,
             self._retry_budget.taken(now_s),
             self.took_s,
-            max(0.0, self._opens_at_s - now_s) if self._is_open else 0.0,
+            max(0.0, breaker.opens_at_s - now_s) if breaker.is_open else 0.0,
             max(0.0, self._rest_until_s - now_s),
-            now_s - self._opened_s if self._is_open else 0.0,
+            now_s - breaker.since_s if breaker.is_open else 0.0,
             self._rest_kind if now_s < self._rest_until_s else None,
+            _state(self._streamed, now_s),
+            _state(self._whole, now_s),
         )
 
     # -- inside ---------------------------------------------------------------------------------------------------
@@ -385,33 +351,34 @@ class Health:
         if until_s > self._rest_until_s:
             self._rest_until_s, self._rest_kind, self.is_held = until_s, kind, True
 
-    def _count_failure(self, now_s: float) -> None:
+    def _count_failure(self, now_s: float, is_streamed: bool) -> None:
         self._failures += 1
-        self._row += 1
-        if self._is_open:
-            if self._probe_since_s >= 0:  # the probe's; others had begun before it opened
-                self._open_s = min(self._open_s * 2.0, MOST_OPEN_S)
-                self._open(now_s)
+        breaker = self._breaker
+        own = self._streamed if is_streamed else self._whole
+        own.bad(now_s)
+        breaker.bad(now_s)
+        if breaker.is_open or own.is_open:
             return
         calls, failures, _ = self._sums(now_s)
-        row = FAILURES_IN_A_ROW if calls < BUSY_CALLS else FAILURES_OF_BUSY
-        if self._row >= row or (calls >= LEAST_CALLS and failures >= FAILURE_SHARE * calls):
-            self._open(now_s)
+        if breaker.is_down(calls) or (calls >= LEAST_CALLS and failures >= FAILURE_SHARE * calls):
+            breaker.open(now_s)
+            self.is_held = True
+            # All is held back by one; what failed before it opened says nothing of streams or whole answers alone.
+            self._streamed.row = self._whole.row = 0
+        elif own.is_down(calls):
+            own.open(now_s)
+            self.is_held = True
 
-    def _open(self, now_s: float) -> None:
-        if not self._is_open:
-            self._opened_s = now_s
-        self.opened_s = now_s
-        self._is_open = self.is_held = True
-        self._probe_since_s = -1.0
-        self._good_probes = 0
-        self._opens_at_s = now_s + self._open_s * (1.0 - OPEN_SPREAD) + self._uniform(self._open_s * OPEN_SPREAD)
+    def _let_go(self, is_streamed: bool) -> None:
+        self._breaker.let_go()
+        (self._streamed if is_streamed else self._whole).let_go()
 
-    def _close(self) -> None:
-        self._is_open = False
-        self._may_hurry = True
-        self._open_s = FIRST_OPEN_S
-        self._row = 0
+    def _own_opens_at_s(self, is_streamed: bool) -> float:
+        own = self._streamed if is_streamed else self._whole
+        return own.opens_at_s if own.is_open else 0.0
+
+    def _forget(self) -> None:
+        self._streamed.row = self._whole.row = 0
         self._latest.clear()
         self._seen += self._calls
         self._calls = self._failures = self._bad = self._bad_before = 0  # what opened it must not open it again
@@ -457,3 +424,9 @@ class Health:
             return self._calls * share, self._failures * share, self._retries * share
         calls, failures, retries = self._before
         return self._calls + calls * share, self._failures + failures * share, self._retries + retries * share
+
+
+def _state(breaker: Breaker, now_s: float) -> BreakerState:
+    if not breaker.is_open:
+        return BreakerState.CLOSED
+    return BreakerState.OPEN if now_s < breaker.opens_at_s else BreakerState.HALF_OPEN

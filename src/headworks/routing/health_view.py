@@ -26,6 +26,7 @@ class HealthView(msgspec.Struct, frozen=True):
         opens_in_s: until a probe may be made; 0 where nothing keeps attempts back.
         rests_s: until a rate limit or a refused key is over.
         rest_for: what it rests for; None where it does not.
+        streamed, whole: the breakers that hold back streams alone, or whole answers alone.
         open_for_s: since the breaker opened, the probes that failed since then included; 0 where it is closed.
     """
 
@@ -39,6 +40,8 @@ class HealthView(msgspec.Struct, frozen=True):
     rests_s: float
     open_for_s: float = 0.0
     rest_for: FailureKind | None = None
+    streamed: BreakerState = BreakerState.CLOSED
+    whole: BreakerState = BreakerState.CLOSED
 
     @property
     def budget_used(self) -> float:

@@ -9,6 +9,7 @@ from headworks.telemetry.sharing import RUN_FOLDER, Left, MetricsShare, forget_f
 from headworks.telemetry.standing import (
     PROBES,
     Breaker,
+    Held,
     QueueStanding,
     QuotaStanding,
     Standing,
@@ -21,6 +22,7 @@ __all__ = [
     "RUN_FOLDER",
     "Breaker",
     "GaugeFamily",
+    "Held",
     "Left",
     "Metrics",
     "MetricsShare",

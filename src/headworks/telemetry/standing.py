@@ -20,6 +20,9 @@ Breaker = Literal["closed", "half_open", "open"]
 BREAKERS: tuple[Breaker, ...] = ("closed", "half_open", "open")
 """From the best to the worst."""
 
+Held = Literal["", "streams", "whole answers"]
+"""What alone of a target's answers is held back, since it fails while the rest does not."""
+
 Probe = Literal["", "good", "failed", "silent"]
 
 PROBES: tuple[Probe, ...] = ("good", "failed", "silent")
@@ -46,6 +49,7 @@ class TargetStanding(msgspec.Struct, frozen=True):
         probed_ago_s: since then.
         shutdown_on: the ISO day (UTC) from which its provider serves the model no more; "" where none is known.
         rest_for: the kind of the failure that it rests for (`calls.FailureKind`); "" where it does not.
+        held: what alone is held back, by a breaker of its own; "" where nothing is.
     """
 
     target: str
@@ -62,6 +66,7 @@ class TargetStanding(msgspec.Struct, frozen=True):
     probed_ago_s: float = 0.0
     shutdown_on: str = ""
     rest_for: str = ""
+    held: Held = ""
 
 
 class QuotaStanding(msgspec.Struct, frozen=True):
@@ -185,6 +190,7 @@ def _target(seen: Sequence[TargetStanding]) -> TargetStanding:
         probed.probed_ago_s,
         worst.shutdown_on,
         longest.rest_for,
+        next((one.held for one in seen if one.held), ""),
     )
 
 
@@ -216,6 +222,12 @@ def render_standing(standing: Standing) -> list[str]:
         lines += [
             f'headworks_breaker_state{{{labels},state="{state}"}} {int(target.breaker == state)}' for state in BREAKERS
         ]
+    lines += head("answers_held", "1 where such answers fail while the rest does not, and are held back.", "gauge")
+    lines += [
+        f'headworks_answers_held{{{labels},answers="{label}"}} {int(target.held == held)}'
+        for labels, target in targets
+        for held, label in _HELD
+    ]
     lines += head("probe_result", "1 for what the last active probe of the target's pool has found.", "gauge")
     probed = [(labels, target) for labels, target in targets if target.probe]
     lines += [
@@ -259,6 +271,8 @@ def _is_open(of: str) -> bool:
     return of.startswith("target/")
 
 
+_HELD: tuple[tuple[Held, str], ...] = (("streams", "streamed"), ("whole answers", "whole"))
+
 _TARGET_GAUGES: tuple[tuple[str, str, Callable[[TargetStanding], float]], ...] = (
     ("target_pending", "Attempts under way.", lambda one: one.pending),
     ("target_rest_seconds", "Until a rate limit or a refused key is over, the longest.", lambda one: one.rests_s),
@@ -278,7 +292,7 @@ _QUOTA_GAUGES: tuple[tuple[str, str, Callable[[QuotaStanding], float]], ...] = (
 
 
 def _is_well(target: TargetStanding) -> bool:
-    return target.breaker == "closed" and not target.rests_s
+    return target.breaker == "closed" and not target.rests_s and not target.held
 
 
 def _first(items: Sequence[Item], most: int, rank: Callable[[Item], tuple[float, ...]]) -> Sequence[Item]:
