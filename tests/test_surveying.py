@@ -45,6 +45,19 @@ def test_a_target_that_fails_is_seen_with_its_breaker_open(hall):
     assert target.failures == pytest.approx(5.0, abs=0.5)
 
 
+def test_a_target_that_fails_at_streams_alone_is_seen_with_what_is_held_back(hall):
+    for _ in range(5):
+        hall.chat(stream=True)
+        hall.flight.sink.on_failure(Failure(FailureKind.BROKEN, "cut"))
+        hall.turn(6)
+        hall.chat()
+        hall.answer()
+        hall.turn(6)
+    found = Surveyor(hall.limiter).standing(hall.table, perf_counter(), is_ready=True)
+
+    assert [one.held for one in found.targets if one.held] == ["streams"]
+
+
 def test_a_target_whose_key_is_refused_is_seen_with_why_it_rests(hall):
     hall.chat()
     hall.answer({"error": {"message": "No."}}, status=401)

@@ -32,10 +32,11 @@ def run(tmp_path, capsys, monkeypatch):
 
 @pytest.fixture
 def publish(tmp_path):
-    def publish(*targets, ago_s=0.0, **standing):
+    def publish(*targets, ago_s=0.0, compiled=0.0, **standing):
         metrics = Metrics()
         metrics.gauge("calls_in_flight", "Calls under way.", lambda: 3)
         metrics.gauge("calls_waiting", "Calls that wait.", lambda: 1)
+        metrics.gauge("workers_compiled", "Those that run compiled.", lambda: compiled)
         metrics.standing = lambda: Standing(True, targets=targets, **standing)
         MetricsShare(metrics, tmp_path / ".headworks/run", "worker_1", now=lambda: time.time() - ago_s).publish()
 
@@ -82,6 +83,22 @@ def test_a_worker_that_refuses_low_classes_makes_it_fail(run, publish):
 
     assert code == 1
     assert "problem  a worker has too much to do: it refuses calls of priority 2 to 3" in out
+
+
+def test_a_target_whose_streams_are_held_back_makes_it_fail(run, publish):
+    publish(msgspec.structs.replace(BUSY, held="streams"))
+    code, out = run()
+
+    assert code == 1
+    assert "no streams" in out
+    assert "problem  sim/busy: its streams fail and are not asked for" in out
+
+
+@pytest.mark.parametrize(("compiled", "said"), [(0.0, "Python source"), (1.0, "compiled")])
+def test_it_says_whether_the_hot_path_is_compiled(run, publish, compiled, said):
+    publish(BUSY, compiled=compiled)
+
+    assert f"hot path  {said}\n" in run()[1]
 
 
 def test_an_open_breaker_makes_it_fail(run, publish):

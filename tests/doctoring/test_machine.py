@@ -9,6 +9,7 @@ import pytest
 from played_servers import by_about, situation
 
 from headworks.doctoring import machine
+from headworks.telemetry import Left
 
 GIB = 1 << 30
 
@@ -19,7 +20,7 @@ def test_the_machine_of_these_tests_can_be_looked_at(project_of):
     (project.storage / "journal" / "x.journal").write_bytes(b"x" * 10)
     (check,) = machine.checks(situation(project=project))
     found = by_about(asyncio.run(check.look()))
-    assert set(found) == {"open files", "disk", "compiled", "python"}
+    assert set(found) == {"open files", "disk", "compiled", "hot path", "python"}
     assert found["compiled"].verdict == "ok"
     assert machine.checks(situation()) == []
 
@@ -72,7 +73,26 @@ def test_what_is_not_compiled_or_not_there_is_a_problem():
     assert machine.judge_modules([("a", "/x/a.cpython-311.so")]).verdict == "ok"
     finding = machine.judge_modules([("a", "/x/a.py"), ("b", "")])
     assert (finding.verdict, "a, b" in finding.says) == ("problem", True)
-    assert machine._origin("no_such.module_here") == ""
+
+
+def said_by_workers(*compiled):
+    return [
+        Left(f"worker_{place}", 0.0, {"workers": 1.0, "workers_compiled": float(one)}, None)
+        for place, one in enumerate(compiled)
+    ]
+
+
+def test_it_is_said_whether_the_hot_path_is_compiled():
+    assert machine.judge_hot_path([]).verdict == "ok"
+    finding = machine.judge_hot_path(["headworks.unary"])
+    assert (finding.verdict, finding.figures) == ("warning", {"workers": 1, "compiled": 0})
+    assert "`make wheel`" in finding.way_out
+
+
+def test_of_the_hot_path_what_the_workers_that_run_say_counts():
+    assert machine.judge_hot_path(["headworks.unary"], said_by_workers(1, 1)).verdict == "ok"
+    assert "Python source" in machine.judge_hot_path([], said_by_workers(0, 0)).says
+    assert "in 1 of 2 workers" in machine.judge_hot_path([], said_by_workers(1, 0)).says
 
 
 @pytest.mark.parametrize(

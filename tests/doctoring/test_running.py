@@ -67,6 +67,10 @@ def test_one_worker_that_is_silent_or_gone_beside_others_is_named():
             Standing(True, targets=(target("closed", rests_s=60.0, rest_for="upstream_quota_exhausted"),)),
             f"openai/m: {NO_CREDIT}; it is asked again in 60 s",
         ),
+        (
+            Standing(True, targets=(target("closed", held="streams"),)),
+            "openai/m: its streams fail and are not asked for, while the rest of its answers is good",
+        ),
         (Standing(True, is_away=True), "Valkey does not answer: workers live on their share of each quota, or refuse"),
     ],
 )

@@ -175,7 +175,7 @@ async def cut(asked: Asked, writer: asyncio.StreamWriter) -> bool:
 
 
 def cuts_streams(least: int, below: int) -> Act:
-    """Whole answers as they should be; of each stream some first bytes, `least` of them and more but fewer than `below`,
+    """Whole answers as they should be; of each stream its first bytes, `least` or more of them and fewer than `below`,
     another number each time, and the end of the connection."""
     asked_before = itertools.count()
 

@@ -88,6 +88,17 @@ def test_metrics_show_every_state_of_a_breaker_as_0_or_1():
     assert [found["queue_waiting", "target/openai:a/m", str(priority)] for priority in range(4)] == [0, 5, 0, 2]
 
 
+def test_what_alone_is_held_back_at_one_worker_is_shown_of_all():
+    held = msgspec.structs.replace(WELL, held="streams")
+    metrics = Metrics()
+    metrics.standing = lambda: together([standing(WELL), standing(held), standing(WELL)])
+    found = shown(metrics.render())
+
+    assert found["answers_held", "openai:a/m", "streamed"] == 1
+    assert found["answers_held", "openai:a/m", "whole"] == 0
+    assert found["breaker_state", "openai:a/m", "closed"] == 1
+
+
 def test_metrics_name_no_key_and_no_team():
     quotas = (msgspec.structs.replace(RPM, of="key/key_1"), msgspec.structs.replace(RPM, of="team/search"))
     metrics = Metrics()

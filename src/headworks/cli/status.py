@@ -1,17 +1,18 @@
 """Show how the running gateway of this project stands.
 
-Reads what its workers publish once a second in the state folder: which of them run and take calls, calls under way and
-waiting, each target's circuit breaker, latency and failures (of the last 20 seconds), each quota with what is used of
-it and what is left, who waits for room in it and with which priority, who keeps the books of quotas, and what of the
-journals is not in the store yet, and how sinks of records stand. Opens no connection.
+Reads what its workers publish once a second in the state folder: which of them run and take calls, whether their hot
+path runs compiled, calls under way and waiting, each target's circuit breaker, latency and failures (of the last 20
+seconds), each quota with what is used of it and what is left, who waits for room in it and with which priority, who
+keeps the books of quotas, and what of the journals is not in the store yet, and how sinks of records stand. Opens no
+connection.
 
 What is used of a quota is what the workers of this machine have spent in its window since they started; headroom is the
 limit less that. Of several workers a target's worst breaker is shown.
 
 Exit code 0: all is well. 1: no gateway runs or it says nothing any more, a worker is gone, not ready, or refuses calls
-because it has too much to do, a breaker is open, a provider refuses a key or says that its project is out of credit, a
-provider's key cannot be looked at or its newest one is refused, who keeps the books of quotas does not answer, a sink
-fails, or the journals are not drained. So it can be used as a probe.
+because it has too much to do, a breaker is open (or holds back a target's streams), a provider refuses a key or says
+that its project is out of credit, a provider's key cannot be looked at or its newest one is refused, who keeps the
+books of quotas does not answer, a sink fails, or the journals are not drained. So it can be used as a probe.
 """
 
 import argparse
@@ -88,6 +89,7 @@ def show(found: "Running", options: argparse.Namespace) -> int:
 def _lines(found: "Running", *, shows_all: bool, coloured: bool) -> list[str]:
     lines = [f"gateway   {_gateway(found)}"]
     if found.state == "running":
+        lines.append(f"hot path  {_hot_path(found)}")
         lines.append(f"calls     {found.calls_in_flight:,} in flight, {found.calls_waiting:,} of them waiting for room")
         books = "Valkey" if found.books == "Valkey" else f"the {found.books}"
         lines.append(f"quotas    kept by {books}: {_books(found)}")
@@ -134,6 +136,14 @@ def _gateway(found: "Running") -> str:
         return f"silent for {_seconds(found.seen_s)}"
     workers = "1 worker" if found.workers == 1 else f"{found.workers} workers"
     return f"running with {workers}, {'ready' if found.is_ready else 'not ready'}"
+
+
+def _hot_path(found: "Running") -> str:
+    if found.workers_compiled == found.workers:
+        return "compiled"
+    if not found.workers_compiled:
+        return "Python source"
+    return f"compiled in {found.workers_compiled} of {found.workers} workers"
 
 
 def _books(found: "Running") -> str:

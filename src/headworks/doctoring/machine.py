@@ -1,6 +1,5 @@
 """The machine that the gateway runs on: open files, disk, and how Python and its parsers were built."""
 
-import importlib.util
 import resource
 import shutil
 import sys
@@ -10,14 +9,15 @@ from pathlib import Path
 
 from headworks.config import Project
 from headworks.doctoring.findings import Check, Finding, in_thread, ok, problem, warning
-from headworks.doctoring.running import find_running
+from headworks.doctoring.running import find_running, fresh_workers
 from headworks.doctoring.situation import Situation, existing
+from headworks.hot_path import COMPILED, as_source, origin
 from headworks.records import JOURNAL_FOLDER
+from headworks.telemetry import Left
 
 _OTHER_FILES = 64
 """What a worker has open besides connections: journal, databases, sockets of its own, the interpreter's files."""
 
-_COMPILED = (".so", ".pyd")
 _FAST_MODULES = ("uvloop.loop", "httptools.parser.parser", "msgspec._core")
 
 
@@ -43,7 +43,8 @@ def look(project: Project, *, now_s: float) -> list[Finding]:
             segment_bytes=project.config.storage.segment_bytes,
             where=existing(project.storage),
         ),
-        judge_modules([(name, _origin(name)) for name in _FAST_MODULES]),
+        judge_modules([(name, origin(name)) for name in _FAST_MODULES]),
+        judge_hot_path(as_source(), fresh_workers(project, now_s=now_s)),
         judge_python(
             arguments=str(sysconfig.get_config_var("CONFIG_ARGS") or ""),
             is_debug=bool(sysconfig.get_config_var("Py_DEBUG")),
@@ -106,13 +107,36 @@ def judge_disk(*, free_bytes: int, used_bytes: int, journal_bytes: int, segment_
 
 def judge_modules(found: Sequence[tuple[str, str]]) -> Finding:
     """Whether what is fast because it is compiled is compiled; the second of each is the file that would be loaded."""
-    slow = [name for name, origin in found if not origin.endswith(_COMPILED)]
+    slow = [name for name, origin in found if not origin.endswith(COMPILED)]
     if not slow:
         return ok("compiled", "uvloop, httptools and msgspec are compiled")
     way_out = (
         "install them as wheels for this Python and machine: `pip install --force-reinstall uvloop httptools msgspec`"
     )
     return problem("compiled", f"not there in compiled form: {', '.join(slow)}", way_out)
+
+
+def judge_hot_path(here: Sequence[str], left: Sequence[Left] = ()) -> Finding:
+    """Whether Headworks' own hot path runs compiled.
+
+    Arguments:
+        here: its modules that are not, in this process.
+        left: what the workers of the gateway that runs say: they are the ones that count.
+    """
+    workers = round(sum(one.gauges.get("workers", 0.0) for one in left))
+    compiled = round(sum(one.gauges.get("workers_compiled", 0.0) for one in left))
+    if not workers:
+        workers, compiled, whose = 1, int(not here), "here"
+    else:
+        whose = "of the gateway that runs"
+    figures: dict[str, float] = {"workers": workers, "compiled": compiled}
+    if compiled == workers:
+        return ok("hot path", f"Headworks' hot path {whose} is compiled", **figures)
+    says = f"Headworks' hot path {whose} is Python source: all works, and each call takes more of a core"
+    if compiled:
+        says = f"Headworks' hot path is compiled in {compiled} of {workers} workers"
+    way_out = "install the wheel that `make wheel` makes for this platform and Python, and start the gateway anew"
+    return warning("hot path", says, way_out, **figures)
 
 
 def judge_python(*, arguments: str, is_debug: bool, base: str) -> Finding:
@@ -126,14 +150,6 @@ def judge_python(*, arguments: str, is_debug: bool, base: str) -> Finding:
         return ok("python", f"Python {version} is an optimised build")
     says = f"Python {version} was built without --enable-optimizations: calls cost half as much again, and more"
     return warning("python", says, "use the distribution's own Python, or build with --enable-optimizations --with-lto")
-
-
-def _origin(module: str) -> str:
-    try:
-        spec = importlib.util.find_spec(module)
-    except ImportError:
-        return ""
-    return "" if spec is None else spec.origin or ""
 
 
 def _size(folder: Path) -> int:

@@ -45,6 +45,7 @@ class Running(msgspec.Struct, frozen=True):
         state: *running*, *none* (never started, or stopped), or *stale*: it was killed or hangs.
         seen_s: seconds since the newest of its words; 0 where there are none.
         workers: how many publish.
+        workers_compiled: of how many the hot path runs compiled.
         is_ready: all of them take calls.
         books: who keeps the books of quotas that workers share: the control plane or Valkey.
         are_books_away: a worker that asks them gets no answer.
@@ -66,6 +67,7 @@ class Running(msgspec.Struct, frozen=True):
     waiting_bytes: int
     sinks: tuple[SinkSeen, ...]
     problems: tuple[str, ...]
+    workers_compiled: int = 0
 
 
 def look_at_running(project: Project, *, now_s: float) -> Running:
@@ -91,6 +93,19 @@ def look_at_running(project: Project, *, now_s: float) -> Running:
     return msgspec.structs.replace(found, waiting_bytes=backlog.waiting_bytes, problems=problems)
 
 
+def fresh_workers(project: Project, *, now_s: float) -> list[Left]:
+    """What the workers of this project's gateway have published of late.
+
+    Arguments:
+        now_s: Unix seconds.
+
+    Raises:
+        OSError: its state folder cannot be read.
+    """
+    folder = project.storage / RUN_FOLDER
+    return _fresh(read_left(folder), now_s) if folder.is_dir() else []
+
+
 def find_running(project: Project, *, now_s: float) -> Holder | None:
     """The gateway of this project that runs, and where it listens, whatever the file says of that (`headworks serve
     --port`); None where none runs, or it is not known where.
@@ -101,8 +116,7 @@ def find_running(project: Project, *, now_s: float) -> Holder | None:
     Raises:
         OSError: its state folder cannot be read.
     """
-    folder = project.storage / RUN_FOLDER
-    if not folder.is_dir() or not _fresh(read_left(folder), now_s):
+    if not fresh_workers(project, now_s=now_s):
         return None
     holder = read_holder(project.storage)
     return holder if holder is not None and holder.port else None
@@ -129,6 +143,7 @@ def judge_left(left: Sequence[Left], *, now_s: float, books: Literal["control pl
         0,
         sinks if fresh else (),
         (*_problems(state, seen_s, left, fresh, standing, books), *(_failing(sinks) if fresh else ())),
+        round(sum(one.gauges.get("workers_compiled", 0.0) for one in fresh)),
     )
 
 

@@ -13,6 +13,7 @@ from headworks.assembly import Assembly
 from headworks.config import Project, Server, parse
 from headworks.endpoints import KNOWN_PATHS, PATHS_BEFORE_A_NAME
 from headworks.errors import HeadworksError
+from headworks.hot_path import as_source
 from headworks.hull import Hull
 from headworks.secrets import Kept, references_of, unpack
 from headworks.server.listening import HttpServer, bind
@@ -142,6 +143,8 @@ class _Worker:
         metrics.gauge("provider_keys_refused", described, lambda: self._assembly.keys_refused)
         metrics.standing = lambda: self._assembly.standing(perf_counter(), is_ready=self._is_ready)
         metrics.gauge("workers", "Workers that are running.", lambda: 1)
+        is_compiled = float(not as_source())
+        metrics.gauge("workers_compiled", "Those of them whose hot path runs compiled.", lambda: is_compiled)
         self._publish_timer = Timer(self._publish)
         self._publish()
         await server.listen(
