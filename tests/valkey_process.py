@@ -36,7 +36,7 @@ class ValkeyProcess:
 
     def start(self):
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        due_s = time.monotonic() + 10
+        due_s = time.monotonic() + 60
         while self._process.poll() is None and time.monotonic() < due_s:
             try:
                 if self.ask("PING").startswith((b"+PONG", b"-NOAUTH")):
@@ -63,6 +63,6 @@ class ValkeyProcess:
 
     def ask(self, *parts):
         """One command by hand, and the first bytes of what comes back."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
             connection.sendall(" ".join(parts).encode() + b"\r\n")
             return connection.recv(65536)

@@ -237,11 +237,10 @@ with serving_leases(Path(sys.argv[1]), lambda: KeptAuthority(Path(sys.argv[1]), 
 """
 
 
-async def spend(authority, holder, quotas, until_s):
-    """Spend all that one gets, as fast as one gets it; returns how much that was of each quota."""
-    totals = [0] * len(quotas)
+async def spend(authority, holder, quotas, totals, is_over):
+    """Spend all that one gets, as fast as one gets it, until it is over; adds up how much that was of each quota."""
     unsaid = [0] * len(quotas)
-    while time.monotonic() < until_s:
+    while not is_over.is_set():
         asks = [Ask(quota, spent, quota.amount) for quota, spent in zip(quotas, unsaid, strict=True)]
         try:
             leases = await authority.renew(holder, asks)
@@ -249,8 +248,8 @@ async def spend(authority, holder, quotas, until_s):
             await asyncio.sleep(0.005)
             continue
         unsaid = [lease.amount for lease in leases]
-        totals = [total + amount for total, amount in zip(totals, unsaid, strict=True)]
-    return totals
+        for place, amount in enumerate(unsaid):
+            totals[place] += amount
 
 
 def test_a_control_plane_that_is_killed_under_load_lets_nobody_spend_more_than_the_quota(tmp_path):
@@ -266,25 +265,28 @@ def test_a_control_plane_that_is_killed_under_load_lets_nobody_spend_more_than_t
                 break
             except LimitsUnavailable:
                 await asyncio.sleep(0.01)
-        began_s = time.monotonic()
+        began_s, totals, is_over = time.monotonic(), [0, 0], asyncio.Event()
         spending = [
-            asyncio.create_task(spend(each, f"w{number}", [quick, DAY], began_s + 2.5))
+            asyncio.create_task(spend(each, f"w{number}", [quick, DAY], totals, is_over))
             for number, each in enumerate(authorities)
         ]
         try:
-            for _ in range(2):
-                await asyncio.sleep(0.5)
+            for _ in range(3):
+                before = totals[0]
+                while totals[0] < before + 50:  # it goes on each time
+                    await asyncio.sleep(0.01)
                 process.kill()
                 process.wait()
                 process = subprocess.Popen(command)
-            totals = await asyncio.gather(*spending)
+            is_over.set()
+            await asyncio.gather(*spending)
         finally:
             process.kill()
             process.wait()
             for authority in authorities:
                 await authority.close()
-        return [sum(of_one) for of_one in zip(*totals, strict=True)], time.monotonic() - began_s
+        return totals, time.monotonic() - began_s
 
-    (quick_total, day_total), took_s = asyncio.run(asyncio.wait_for(scenario(), 60))
-    assert 100 <= quick_total <= 100 + 200 * took_s
+    (quick_total, day_total), took_s = asyncio.run(asyncio.wait_for(scenario(), 120))
+    assert quick_total <= 100 + 200 * took_s
     assert day_total <= 10_001
