@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -183,18 +184,22 @@ def test_a_stream_that_lacks_anything_is_not_counted_as_complete(spoil, problem)
     assert asyncio.run(read()) == problem
 
 
-def test_every_stream_of_the_stub_is_read_whole_and_counted():
-    core = cores.choose().load
-    with targets.stub(core, interval_s=0.01) as upstream:
-        chat = streams.measure(upstream, path=wire.CHAT_PATH, streams=8, window_s=0.2, interval_s=0.01)
-        responses = streams.measure(upstream, path=wire.RESPONSES_PATH, streams=8, window_s=0.2, interval_s=0.01)
-        served = targets.stub_counters(upstream.port)
+def measured(path):
+    """Eight streams, and what the stub counts of them. They last two seconds; a machine that stands still for so long
+    has none to measure, and is tried again."""
+    while True:
+        with targets.stub(cores.choose().load, interval_s=0.01) as upstream, contextlib.suppress(targets.CannotMeasure):
+            found = streams.measure(upstream, path=path, streams=8, window_s=0.2, interval_s=0.01)
+            return found, targets.stub_counters(upstream.port)
 
-    assert (chat.complete, chat.problem) == (8, "")
-    assert (responses.complete, responses.problem) == (8, "")
-    assert chat.chunks > 0
-    assert served["streams"] == 16
-    assert served["cut_streams"] == 0
+
+@pytest.mark.parametrize("path", [wire.CHAT_PATH, wire.RESPONSES_PATH])
+def test_every_stream_of_the_stub_is_read_whole_and_counted(path):
+    found, served = measured(path)
+
+    assert (found.complete, found.problem) == (8, "")
+    assert found.chunks > 0
+    assert (served["streams"], served["cut_streams"]) == (8, 0)
 
 
 def test_the_gateway_is_measured_with_a_valid_configuration_that_checks_keys(tmp_path):

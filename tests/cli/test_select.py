@@ -158,6 +158,7 @@ def test_ctrl_c_says_that_nothing_is_lost(select, desk):
     assert locked(desk) is None
 
 
+@pytest.mark.uncounted
 def test_a_set_that_is_too_small_to_compare_with_the_best_is_refused_too(select):
     code, _, err = select("--against-best", "--margin", "0.02", nano=1.0)
     assert code == 1
