@@ -327,6 +327,16 @@ class Hall:
         for _ in range(times):
             self.loop.run_until_complete(asyncio.sleep(0))
 
+    def rest(self, seconds):
+        """Let the loop run for so long, and for the turns that there are in it: one that stood still meanwhile, on a
+        busy machine, has made none, and what takes a few of them one after another would not be there."""
+
+        async def turns():
+            for _ in range(20):
+                await asyncio.sleep(seconds / 20)
+
+        self.loop.run_until_complete(turns())
+
     def ask(self, path, body=None, method="POST", query="", turns=3, **headers):
         """A request up to its attempt; the answer is there when it was refused."""
         given = {b"authorization": b"Bearer good", b"content-type": b"application/json"}

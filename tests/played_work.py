@@ -1,6 +1,5 @@
 """One workload with its files, behind the played gateway of `conftest`: what upstreams answer, and a caller's calls."""
 
-import asyncio
 import json
 
 import msgspec
@@ -222,11 +221,11 @@ class Work:
 
     def settle(self):
         """Let what is under way go on; rules are asked in another process."""
-        for _ in range(400):
+        for _ in range(2000):
             self.hall.turn(1)
             if not self.hall.gateway.in_flight or not self.hall.upstream.flights[-1].sink.ended.is_set:
                 return
-            self.hall.loop.run_until_complete(asyncio.sleep(0.005))
+            self.hall.rest(0.005)
         raise AssertionError("the call does not go on")
 
 

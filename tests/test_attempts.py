@@ -1,6 +1,5 @@
 """What a plain call does when an attempt fails: pools, pauses, other models; and what it tells of it."""
 
-import asyncio
 import json
 
 import pytest
@@ -36,7 +35,7 @@ def settle(hall):
 def pause(hall):
     """Let a pause of two milliseconds pass."""
     hall.turn(8)
-    hall.loop.run_until_complete(asyncio.sleep(0.004))
+    hall.rest(0.004)
     hall.turn(8)
 
 

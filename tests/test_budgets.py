@@ -1,6 +1,5 @@
 """Calls under budgets: what they can cost is set aside, or they are refused; what they did cost is what counts."""
 
-import asyncio
 import json
 
 import msgspec
@@ -58,7 +57,7 @@ def spending(hall):
 
 
 def run(hall, seconds=0.05):
-    hall.loop.run_until_complete(asyncio.sleep(seconds))
+    hall.rest(seconds)
 
 
 def until(hall, is_so):

@@ -1,7 +1,6 @@
 """Calls whose target has nothing for a field that its contract, or its model's name, lists as droppable: answered, and
 told so in the answer's head and in the record."""
 
-import asyncio
 import json
 import time
 
@@ -242,7 +241,7 @@ def test_a_head_that_went_out_early_is_followed_by_the_names(hall, contract):
     work = contract("droppable: [seed]\n", (MESSAGES, hall.anthropic_station()), heartbeat_s=0.01)
     answered = hall.chat(model="triage", seed=7, stream=True)
     while not answered.status:
-        hall.loop.run_until_complete(asyncio.sleep(0.005))
+        hall.rest(0.005)
     hall.flight.sink.on_head(200, EVENTS)
     hall.flight.sink.on_body(stream_of_claude())
     hall.flight.sink.on_end()

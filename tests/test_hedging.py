@@ -1,6 +1,5 @@
 """Streams whose first token is late: a second target is asked, and whoever begins first is taken."""
 
-import asyncio
 import json
 
 import pytest
@@ -42,7 +41,7 @@ def late(work, **fields):
     answered = begin(work, **fields)
     flights = work.hall.upstream.flights
     for _ in range(200):
-        work.hall.loop.run_until_complete(asyncio.sleep(0.005))
+        work.hall.rest(0.005)
         if len(flights) == 2:
             break
     first, second = flights
@@ -122,7 +121,7 @@ def test_a_refusal_of_the_second_does_not_win(hall, quick):
     answered = begin(quick)
     flights = hall.upstream.flights
     for _ in range(200):
-        hall.loop.run_until_complete(asyncio.sleep(0.005))
+        hall.rest(0.005)
         if len(flights) == 2:
             break
     error = {"error": {"message": "Busy.", "type": "rate_limit_error", "code": "rate_limit_exceeded", "param": None}}
@@ -188,7 +187,7 @@ def test_each_is_held_to_the_schema_on_its_own(hall, work):
 def test_nobody_is_asked_twice_before_it_is_known_what_is_late(hall, work):
     work.make(HEDGED, schema=None)
     answered = begin(work)
-    hall.loop.run_until_complete(asyncio.sleep(0.1))
+    hall.rest(0.1)
 
     assert len(hall.upstream.flights) == 1
     answered.running.cancel()
@@ -198,7 +197,7 @@ def test_without_the_contracts_word_nobody_is_asked_twice(hall, work):
     work.make("fallback: [large]\n", schema=None)
     teach(work)
     answered = begin(work)
-    hall.loop.run_until_complete(asyncio.sleep(0.1))
+    hall.rest(0.1)
 
     assert len(hall.upstream.flights) == 1
     answered.running.cancel()

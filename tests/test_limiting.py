@@ -1,6 +1,5 @@
 """Calls under quotas: reserved, waiting in the fair queue, refused with when to come back, corrected afterwards."""
 
-import asyncio
 import time
 
 import msgspec
@@ -35,13 +34,7 @@ def grant(**limits):
 
 
 def run(hall, seconds=0.05):
-    """Run for so long, and for as many turns as there are in it: a machine that stands still for a moment has one."""
-
-    async def turns():
-        for _ in range(20):
-            await asyncio.sleep(seconds / 20)
-
-    hall.loop.run_until_complete(turns())
+    hall.rest(seconds)
 
 
 def until(hall, is_so):

@@ -1,6 +1,5 @@
 """Batches and fine-tuning jobs under budgets: what they can cost is set aside as long as they run, whoever serves."""
 
-import asyncio
 import json
 import time
 
@@ -83,7 +82,7 @@ class Desk:
         return answered
 
     def run(self, seconds=0.03):
-        self.hall.loop.run_until_complete(asyncio.sleep(seconds))
+        self.hall.rest(seconds)
 
     def end(self, answered, body, **more):
         self.hall.answer(body, **more)

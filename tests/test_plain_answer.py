@@ -1,6 +1,5 @@
 """Plain calls of a model for which configuration has an answer when nobody is able to give one."""
 
-import asyncio
 import json
 
 import msgspec
@@ -98,7 +97,7 @@ def test_it_is_given_where_the_models_limit_is_reached(hall, ask, stream):
         for _ in range(500):
             if len(hall.upstream.flights) == number or asked[-1].is_over:
                 break
-            hall.loop.run_until_complete(asyncio.sleep(0.02))
+            hall.rest(0.02)
 
     assert len(hall.upstream.flights) == 3
     assert asked[3].status == 200

@@ -1,6 +1,5 @@
 """Realtime sessions through a gateway, with the test on both sides of it."""
 
-import asyncio
 import gc
 import json
 import weakref
@@ -474,11 +473,11 @@ def test_a_key_that_is_revoked_ends_its_session_with_the_next_response(hall, tal
 def test_each_response_counts_as_a_request_with_its_tokens(hall, talk):
     hall.ring.grant = Grant(Caller("key_1"), limits=Limits(requests_per_minute=3, tokens_per_minute=2000))
     session = talk()
-    hall.loop.run_until_complete(asyncio.sleep(0.05))  # the lease comes
+    hall.rest(0.05)  # the lease comes
     session.opens()
     for _ in range(2):
         session.responds()
-        hall.loop.run_until_complete(asyncio.sleep(0.2))  # and the next one
+        hall.rest(0.2)  # and the next one
     spent = {meter.quota.name: meter.spent for meter in hall.limiter.meters}
     assert spent == {"key/key_1/rpm": 3, "key/key_1/tpm": 30}
     session.caller.says(ASK)
@@ -519,7 +518,7 @@ def purse_of(hall):
 
 
 def settle_in(hall):
-    hall.loop.run_until_complete(asyncio.sleep(0.05))
+    hall.rest(0.05)
 
 
 def test_under_a_budget_the_most_of_a_response_is_set_aside_and_what_it_cost_is_spent(spending, talk):
@@ -615,7 +614,7 @@ def test_a_budget_that_is_nearly_used_up_ends_the_session_after_what_is_under_wa
     session.upstream.says(CREATED)
     session.caller.says({"type": "input_audio_buffer.append", "audio": ""})
     session.upstream.says({"type": "response.done", "response": {"id": "r"}})  # nobody says what it used
-    hall.loop.run_until_complete(asyncio.sleep(0.3))
+    hall.rest(0.3)
     assert session.caller.events[-1]["error"]["code"] == "budget_exceeded"
     assert session.caller.closed_with == 1008
     assert (purse_of(hall).spent, purse_of(hall).reserved) == (EACH, 0)

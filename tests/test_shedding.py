@@ -129,7 +129,7 @@ def test_a_silent_stream_is_kept_alive_by_comments_and_a_busy_one_is_not(hall):
     hall.flight.sink.on_head(200, EVENTS)
     hall.flight.sink.on_body(chunk("Hi."))
     for _ in range(500):
-        hall.loop.run_until_complete(asyncio.sleep(0.01))
+        hall.rest(0.01)
         if answered.body.count(HEARTBEAT) >= 2:
             break
     assert answered.body.count(HEARTBEAT) >= 2
@@ -137,7 +137,7 @@ def test_a_silent_stream_is_kept_alive_by_comments_and_a_busy_one_is_not(hall):
     hall.flight.sink.on_body(DONE)
     hall.turn(4)
     before = answered.body
-    hall.loop.run_until_complete(asyncio.sleep(0.05))
+    hall.rest(0.05)
     assert answered.body == before
     assert before.endswith(b"data: [DONE]\n\n")
 
@@ -151,5 +151,5 @@ def test_a_stream_that_is_given_up_beats_no_more(hall, ends):
     getattr(answered.running, ends)()
     hall.turn(4)
     before = answered.body
-    hall.loop.run_until_complete(asyncio.sleep(0.06))
+    hall.rest(0.06)
     assert answered.body == before

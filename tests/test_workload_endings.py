@@ -31,7 +31,7 @@ def wait_until(hall, is_so):
         hall.turn(1)
         if is_so():
             return
-        hall.loop.run_until_complete(asyncio.sleep(0.005))
+        hall.rest(0.005)
     raise AssertionError("it does not come about")
 
 

@@ -1,6 +1,5 @@
 """Streamed calls of a workload: what passes, what ends them, and where they go on."""
 
-import asyncio
 import json
 
 import pytest
@@ -463,7 +462,7 @@ def test_a_head_that_comes_at_once_is_no_first_token(hall, work):
     answered = work.chat(stream=True)
     hall.flight.sink.on_head(200, EVENTS)
     for _ in range(100):
-        hall.loop.run_until_complete(asyncio.sleep(0.01))
+        hall.rest(0.01)
         if len(hall.upstream.flights) == 2:
             break
     assert hall.flight.body["model"] == "large"

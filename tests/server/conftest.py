@@ -198,7 +198,7 @@ def serve():
             served = Served(application, server, wheel, listener.getsockname()[1])
             loop.set_exception_handler(lambda _, context: served.errors.append(context.get("exception")))
             try:
-                async with asyncio.timeout(8):
+                async with asyncio.timeout(60):
                     await dialogue(served)
                     for client in served.clients:
                         await client.close()

@@ -562,7 +562,7 @@ def test_an_idle_connection_is_closed_silently(serve):
         assert await client.at_end() == b""
         assert await (await served.connect()).at_end() == b""
 
-    serve(dialogue, idle_timeout_s=0.1)
+    serve(dialogue, idle_timeout_s=0.5)
 
 
 @pytest.mark.parametrize("data", [get()[:-3], post(b"body")[:-1]])
@@ -594,11 +594,11 @@ def test_a_body_that_keeps_coming_does_not_time_out(serve):
         client = await served.connect()
         client.send(b"POST /echo HTTP/1.1\r\n" + HEAD + b"content-length: 10\r\n\r\n")
         for _ in range(10):
-            await served.tick(0.05)
+            await served.tick(0.12)
             client.send(b"x")
         assert (await client.answer()).status == 200
 
-    serve(dialogue, body_timeout_s=0.3)
+    serve(dialogue, body_timeout_s=1.0)
 
 
 def test_a_client_that_does_not_read_pauses_the_application_and_is_aborted(serve):

@@ -241,7 +241,7 @@ def converse():
             bench = Bench(upstream, wheel)
             bench.loop.set_exception_handler(lambda _, context: bench.errors.append(context))
             try:
-                async with asyncio.timeout(8):
+                async with asyncio.timeout(60):
                     await dialogue(bench)
             finally:
                 for pool in bench.pools:
