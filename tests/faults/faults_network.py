@@ -25,7 +25,7 @@ def _behind(stage: Stage, size: Size, name: str, address: str, more: str, upstre
             "healthy: second/gpt-6.1-terra",
         ],
     )
-    wish = Wish(calls=size.calls, a_second=size.a_second, deadline_ms=3000)
+    wish = Wish(calls=size.calls, a_second=size.a_second, deadline_ms=size.deadline_ms(3))
     healthy = drive([gateway], Wish(model="healthy", calls=size.calls, a_second=size.a_second))
     before = len(second.requests())
     load = drive([gateway], wish)

@@ -32,7 +32,7 @@ description: Sort a ticket.
 ladder: [mini, flagship]
 model: mini
 fallback: [flagship, deterministic]
-latency: {total_s: 2}
+latency: {total_s: SECONDS}
 """,
     "workloads/sort/prompt.md": """---
 version: 1.0.0
@@ -64,7 +64,7 @@ def _struck(stage: Stage, size: Size, name: str, **fault: object) -> Result:
     """All of the primary's calls meet this fault; a model of another provider is the fallback. Calls have 2 s."""
     first, second = _two(stage)
     gateway = stage.gateway([first.configured(), second.configured()], [CHAIN])
-    wish = Wish(calls=size.calls, a_second=size.a_second, deadline_ms=2000)
+    wish = Wish(calls=size.calls, a_second=size.a_second, deadline_ms=size.deadline_ms(2))
     healthy = drive([gateway], wish)
     before = _count(first, second)
     first.fault(**fault)
@@ -123,8 +123,9 @@ def workload_both_out(stage: Stage, size: Size) -> Result:
 
 def _workload(stage: Stage, size: Size, name: str, *, both: bool) -> Result:
     first, second = _two(stage)
+    files = {name: text.replace("SECONDS", f"{2 * size.patience:g}") for name, text in WORKLOAD.items()}
     gateway = stage.gateway(
-        [first.configured(), second.configured()], ["fast: first/gpt-6-luna"], *WITH_WORKLOAD, **WORKLOAD
+        [first.configured(), second.configured()], ["fast: first/gpt-6-luna"], *WITH_WORKLOAD, **files
     )
     wish = Wish(model="sort", calls=size.calls, a_second=size.a_second, stream=0, variables={"ticket": "It is broken."})
     healthy = drive([gateway], wish)
@@ -163,7 +164,7 @@ def _broken_at_one(stage: Stage, size: Size, name: str, act: Act, *, stream: int
     ]
     models = ["fast: {provider: first, model: m, fallback: [second/gpt-6-luna]}", "calm-one: calm/m"]
     gateway = stage.gateway([*raw, second.configured()], models)
-    wish = Wish(calls=size.calls, a_second=size.a_second, stream=stream, deadline_ms=5000)
+    wish = Wish(calls=size.calls, a_second=size.a_second, stream=stream, deadline_ms=size.deadline_ms(5))
     healthy = drive([gateway], msgspec.structs.replace(wish, model="calm-one"))
     load = drive([gateway], wish)
     attempts = len(upstream.asked) + len(second.requests())
@@ -200,7 +201,7 @@ def cut_streams(stage: Stage, size: Size, places: Sequence[int] = range(len(STRE
         models,
         "defaults: {retries: 0}",
     )
-    wish = Wish(model="cNUMBER", calls=len(places), a_second=size.a_second, stream=1, deadline_ms=5000)
+    wish = Wish(model="cNUMBER", calls=len(places), a_second=size.a_second, stream=1, deadline_ms=size.deadline_ms(5))
     load = drive([gateway], wish)
     odd = [
         place
@@ -226,7 +227,9 @@ def broken_frames(stage: Stage, size: Size) -> Result:
         models,
         "defaults: {retries: 0}",
     )
-    load = drive([gateway], Wish(model="bNUMBER", calls=len(models), a_second=size.a_second, deadline_ms=5000))
+    load = drive(
+        [gateway], Wish(model="bNUMBER", calls=len(models), a_second=size.a_second, deadline_ms=size.deadline_ms(5))
+    )
     names = list(BROKEN)
     odd = {
         f"{names[number // 2]} ({'plain' if number % 2 else 'stream'}): {seen.status} {seen.ending}"
@@ -285,8 +288,9 @@ class Bar:
     def failings(self, result: Result, size: Size) -> list[str]:
         """What did not hold."""
         found = failings(result, self.unseen_s * size.a_second)
-        if result.load.within(self.within_s) < self.answered:
-            found.append(f"less than {100 * self.answered:.1f} % were answered within {self.within_s} s")
+        within_s = self.within_s * size.patience
+        if result.load.within(within_s) < self.answered:
+            found.append(f"less than {100 * self.answered:.1f} % were answered within {within_s} s")
         if self.targets and not set(result.load.by_target()) <= self.targets:
             found.append(f"answered by others than {sorted(self.targets)}")
         if "not as it should be" in result.remark:

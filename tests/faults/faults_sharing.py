@@ -160,7 +160,7 @@ class Killer:
         self.kills = 0
 
     def __call__(self) -> None:
-        due_s = time.monotonic() + 10
+        due_s = time.monotonic() + 60
         while len(found := children(self._gateway, self._holding)) < self._of:
             assert time.monotonic() < due_s, "the process is not replaced"
             time.sleep(0.02)

@@ -161,7 +161,7 @@ class Stage:
         return made
 
 
-def gauges(gateway: Gateway, *, within_s: float = 5.0) -> dict[str, float]:
+def gauges(gateway: Gateway, *, within_s: float = 30.0) -> dict[str, float]:
     """The unlabelled figures of `/metrics`, all workers together, when calls are no longer under way; or then."""
     due_s = time.monotonic() + within_s
     while True:
