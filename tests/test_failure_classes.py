@@ -1,6 +1,7 @@
 """What is done after a refusal depends on its reason: too long, against a policy, or simply wrong."""
 
 import json
+from time import perf_counter
 from types import SimpleNamespace
 
 import pytest
@@ -109,3 +110,55 @@ def test_the_last_of_the_chain_says_itself_that_it_declines(hall, work):
     assert answered.status == 200
     assert json.loads(answered.body)["choices"][0]["message"]["refusal"] == "I will not."
     assert hall.settled.input_tokens == 20  # both are paid for
+
+
+TOO_LARGE = {
+    "error": {
+        "message": "Request too large for small in organization o on tokens per min (TPM): Limit 10, Requested 20. The "
+        "input or output tokens must be reduced in order to run successfully.",
+        "type": "tokens",
+        "code": "rate_limit_exceeded",
+        "param": None,
+    }
+}
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_request_that_is_larger_than_a_whole_limit_is_not_asked_again_and_nobody_has_to_rest_for_it(
+    hall, is_streamed
+):
+    """OpenAI says it with the 429 of limits that are reached; no waiting helps, and others' requests are as welcome as
+    before."""
+    hall.make(retries=2)
+    answered = hall.chat(stream=is_streamed)
+    hall.answer(TOO_LARGE, 429)
+    hall.turn(8)
+
+    assert (answered.status, answered.error["message"]) == (429, TOO_LARGE["error"]["message"])
+    assert answered.headers["x-should-retry"] == "false"  # else an SDK asks twice more
+    assert (hall.settled.error_code, hall.settled.attempts) == ("request_over_limit", 1)
+    health = hall.table.resolve("nano").station.health
+    assert health.view(perf_counter()).rests_s == 0.0
+    assert health.may_pass(perf_counter())
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_request_that_is_larger_than_a_whole_limit_is_asked_of_the_next_model(hall, is_streamed):
+    hall.make(retries=2)
+    answered = hall.ask("/v1/chat/completions", SMART | {"stream": is_streamed})
+    hall.answer(TOO_LARGE, 429)
+    hall.turn(8)
+
+    assert hall.flight.body["model"] == "c"
+    answered.running.cancel()
+    hall.turn(3)
+
+
+def test_a_workload_asks_the_next_of_its_chain_what_is_larger_than_a_whole_limit(hall, work):
+    work.make("fallback: [large]\n")
+    answered = work.chat()
+    work.answer(TOO_LARGE, 429)
+    assert hall.flight.body["model"] == "large"
+    work.answer(team("red"))
+
+    assert answered.headers["x-headworks-fallback"] == "request_over_limit"

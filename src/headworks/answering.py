@@ -45,6 +45,7 @@ _STATUS_OF_FAILURE = {
     FailureKind.OVERLOADED: 503,
     FailureKind.REJECTED: 400,
     FailureKind.TOO_LONG: 400,
+    FailureKind.OVERSIZED: 429,
     FailureKind.REFUSED: 400,
     FailureKind.GONE: 404,
     FailureKind.STOPPED: 503,
@@ -58,6 +59,9 @@ _STATUS_OF_FAILURE = {
 _KIND_OF_FAILURE = {FailureKind.LIMITED: "rate_limit_error", FailureKind.BUDGET: "insufficient_quota"}
 """OpenAI's words (error codes, 2026-10): `insufficient_quota` is that of an account whose budget is spent."""
 
+IN_VAIN = frozenset({FailureKind.BUDGET, FailureKind.OVERSIZED})
+"""What is told with 429, and is not better in a moment: a budget is used up, a request is larger than a limit."""
+
 STOPPED = Failure(FailureKind.STOPPED, "this gateway is stopping and could not wait for the answer's end")
 
 _LATER = "Try again shortly; if it stays so, the gateway's operator must look at this upstream."
@@ -70,6 +74,8 @@ _WAYS_OUT = {
     FailureKind.REJECTED: "Change the request; the provider would refuse it again.",
     FailureKind.GONE: "The gateway's operator must name another model, or a fallback.",
     FailureKind.TOO_LONG: "Shorten the input, or have the operator name a fallback with a larger context window.",
+    FailureKind.OVERSIZED: "Ask for less at once: it is more than the provider's limit has room for, however long one "
+    "waits; or have the operator name a fallback, or ask the provider for a higher limit.",
     FailureKind.REFUSED: "Change what the request is about; the same is refused again.",
 }
 
@@ -222,8 +228,8 @@ def refusal_of(failure: Failure, *, status: int = 0) -> UpstreamRefusal:
         )
     if failure.kind is FailureKind.OPEN:
         headers += OPEN_BREAKER
-    if failure.kind is FailureKind.BUDGET:
-        headers += (("x-should-retry", "false"),)  # the official SDKs go by it: a budget is not there in a moment
+    if failure.kind in IN_VAIN:
+        headers += (("x-should-retry", "false"),)  # the official SDKs go by it
     refusal = UpstreamRefusal(
         status or _STATUS_OF_FAILURE.get(failure.kind, 502),
         failure.kind.value,

@@ -33,7 +33,7 @@ SPREAD_S = 0.25
 """Of a pause that the target asks for, the random part behind it: who was refused together must not come back so."""
 
 
-REQUEST_AT_FAULT = frozenset({FailureKind.REJECTED, FailureKind.REFUSED, FailureKind.TOO_LONG})
+REQUEST_AT_FAULT = frozenset({FailureKind.REJECTED, FailureKind.REFUSED, FailureKind.TOO_LONG, FailureKind.OVERSIZED})
 """Kinds that say something of the request, and nothing of who refused it. What the provider says of it is told."""
 
 JUDGED = frozenset({FailureKind.UNFIT, FailureKind.BLOCKED, FailureKind.DENIED, FailureKind.HELD})
@@ -62,6 +62,8 @@ RULES = {
     FailureKind.INVALID: _ANYTHING,
     # It stays too long for this model, through whichever pool: see `_to_next_model`.
     FailureKind.TOO_LONG: Rules(onward=True),
+    # Another project, or another model, may have a limit that it fits into.
+    FailureKind.OVERSIZED: _NOT_HERE,
     # Another model may be there.
     FailureKind.GONE: Rules(onward=True),
     # It would take as long again.

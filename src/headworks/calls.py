@@ -219,6 +219,7 @@ class FailureKind(enum.StrEnum):
     UNAUTHORIZED = "upstream_unauthorized"  # our provider key, never the caller's
     REJECTED = "upstream_rejected"  # the provider refused the request itself (4xx)
     TOO_LONG = "context_length_exceeded"  # it refused it for its length: a larger window may hold it
+    OVERSIZED = "request_over_limit"  # it refused it as larger than a whole rate limit: no waiting helps
     REFUSED = "content_refused"  # it, or its model, declined for what the request is about
     GONE = "upstream_model_gone"  # it has no such model: retired, or never there
     UNFIT = "output_invalid"  # the answer breaks the workload's schema

@@ -12,6 +12,7 @@ from typing import NoReturn
 from headworks.access import Grant
 from headworks.answering import (
     EVENT_STREAM,
+    IN_VAIN,
     JSON,
     NO_RETRY,
     STOPPED,
@@ -460,7 +461,7 @@ class StreamRelay:
         self._settle(call, "failed", sink.status)
         named = plan.target.headers if terms is None else terms.headers
         head = with_patience(head, failure)
-        if call.attempts > 1:
+        if call.attempts > 1 or failure.kind in IN_VAIN:
             head = without_retry(head)
         reply.respond(sink.status, head.render(call, named, JSON), body)
 

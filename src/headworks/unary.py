@@ -19,6 +19,7 @@ import msgspec
 
 from headworks.access import Grant
 from headworks.answering import (
+    IN_VAIN,
     JSON,
     NO_RETRY,
     STOPPED,
@@ -43,7 +44,7 @@ from headworks.plans import Plan
 from headworks.routing import Health
 from headworks.settlement import OpenCall, Settlement
 
-_STAYS = REQUEST_AT_FAULT - {FailureKind.TOO_LONG}
+_STAYS = REQUEST_AT_FAULT - {FailureKind.TOO_LONG, FailureKind.OVERSIZED}
 """Refusals that no other target is asked after."""
 
 _LEAST_TOGETHER = 2
@@ -534,7 +535,7 @@ class UnaryCall:
         if not is_error_object(self._body):
             self._body = refusal_body(refusal_of(failure, status=self._status), self._call.endpoint)
         head = with_patience(self._head, failure)
-        if self._call.attempts > 1:
+        if self._call.attempts > 1 or failure.kind in IN_VAIN:
             head = without_retry(head)
         self._head = AnswerHead(JSON, head.request_id, head.relayed)
         self._call.error_code = failure.kind.value

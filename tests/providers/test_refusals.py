@@ -35,6 +35,16 @@ def test_what_is_too_long_is_known_in_every_providers_words(status, said):
     assert refined(FailureKind.REJECTED, status, said) is FailureKind.TOO_LONG
 
 
+def test_what_is_larger_than_a_whole_limit_is_told_from_what_is_too_long():
+    said = body(
+        "Request too large for model `llama-3.1-8b-instant` in organization `org` on tokens per minute (TPM): Limit "
+        "6000, Requested 9999, please reduce your message size and try again.",
+        type="tokens",
+        code="rate_limit_exceeded",
+    )
+    assert refined(FailureKind.REJECTED, 413, said) is FailureKind.OVERSIZED
+
+
 @pytest.mark.parametrize("code", ["content_filter", "content_policy_violation"])
 def test_a_policy_that_forbids_is_told_from_a_request_that_is_wrong(code):
     assert refined(FailureKind.REJECTED, 400, body("No.", code=code)) is FailureKind.REFUSED

@@ -13,12 +13,13 @@ from headworks._version import __version__
 from headworks.calls import Endpoint, Failure, FailureKind
 from headworks.exchange import UpstreamRequest, request_line
 from headworks.providers.base import CALL_PATHS, ProviderSettings, as_told, header_block
-from headworks.providers.refusals import refined
+from headworks.providers.refusals import is_oversized, refined
 
 
 class _Error(msgspec.Struct, frozen=True):
     code: str | int | None = None
     type: str | None = None
+    message: object = None
 
 
 class _ErrorBody(msgspec.Struct, frozen=True):
@@ -84,7 +85,7 @@ class OpenAIProvider:
             case 402:  # no credit: DeepSeek and OpenRouter
                 kind = FailureKind.QUOTA
             case 429:
-                kind = FailureKind.QUOTA if _is_quota(body) else FailureKind.RATE_LIMITED
+                kind = _of_limits(body)
             case 503 | 529:
                 kind = FailureKind.OVERLOADED
             case 408 | 504:
@@ -94,9 +95,15 @@ class OpenAIProvider:
         return as_told(Failure(kind, detail, status), headers)
 
 
-def _is_quota(body: bytes) -> bool:
+def _of_limits(body: bytes) -> FailureKind:
+    """What a 429 is for: no credit, a request that is larger than a whole limit, or a limit that is reached."""
     try:
         error = _decode_error(body).error
     except (msgspec.DecodeError, RecursionError):
-        return False
-    return error is not None and (error.code in _QUOTA_CODES or error.type in _QUOTA_CODES)
+        error = None
+    if error is None:
+        return FailureKind.RATE_LIMITED
+    if error.code in _QUOTA_CODES or error.type in _QUOTA_CODES:
+        return FailureKind.QUOTA
+    is_too_much = isinstance(error.message, str) and is_oversized(error.message)
+    return FailureKind.OVERSIZED if is_too_much else FailureKind.RATE_LIMITED

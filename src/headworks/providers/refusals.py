@@ -31,6 +31,11 @@ _TOO_LONG = re.compile(
     r"|exceed context limit|number of input tokens exceeds",
     re.IGNORECASE,
 )
+_OVERSIZED = re.compile(
+    r"request too large for .{0,300}?\bon (?:input |output )?tokens per \w+", re.IGNORECASE | re.DOTALL
+)
+"""OpenAI's words of a request that is larger than a whole limit, with 429; Groq's, with 413."""
+
 _GONE_CODES = frozenset({"model_not_found", "model_not_available", "deprecated_model", "DeploymentNotFound"})
 _GONE = re.compile(
     r"^model: |^models/\S+ is not found|\bmodel\b.{0,200}(?:does not exist|not found|deprecated)", re.IGNORECASE
@@ -56,6 +61,11 @@ class _Body(msgspec.Struct, frozen=True):
 _decode = msgspec.json.Decoder(_Body).decode
 
 
+def is_oversized(message: str) -> bool:
+    """Whether a provider says that a request is larger than a whole rate limit."""
+    return _OVERSIZED.match(message[:_LOOK_AT]) is not None
+
+
 def refined(kind: FailureKind, status: int, body: bytes) -> FailureKind:
     """The kind of a refusal by what the provider says of it: too long, against its policy, of a model that it has not;
     else as it was."""
@@ -74,6 +84,8 @@ def refined(kind: FailureKind, status: int, body: bytes) -> FailureKind:
         return kind
     if status in (_NOT_FOUND, _WAS_HERE):
         return FailureKind.GONE if names & _GONE_CODES or _GONE.search(message) else kind
+    if is_oversized(message):
+        return FailureKind.OVERSIZED
     if names & _TOO_LONG_CODES or _TOO_LONG.search(message):
         return FailureKind.TOO_LONG
     return kind
