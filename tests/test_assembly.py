@@ -1,5 +1,12 @@
 """The stations that an assembly makes of providers: each asked at its own address, and equal ones in turn."""
 
+import asyncio
+from time import perf_counter
+
+import pytest
+
+from headworks.assembly import Assembly
+from headworks.calls import FailureKind
 from headworks.config import load
 from headworks.library import connect
 from headworks.routing import Health
@@ -42,3 +49,32 @@ def test_a_name_for_several_targets_is_served_by_all_of_them_and_so_is_a_workloa
                 for _ in range(40)
             }
             assert served == {"a", "b"}
+
+
+@pytest.mark.parametrize("change", ["a name", "the key"])
+def test_a_reload_keeps_open_what_is_down_and_asks_anew_what_has_another_key(tmp_path, change):
+    def configure(key, name):
+        (tmp_path / "key").write_text(key)
+        (tmp_path / "key").chmod(0o600)
+        (tmp_path / "headworks.yaml").write_text(
+            "access: {mode: open}\nproviders:\n  own: {kind: openai-compatible, base_url: 'http://127.0.0.1:1/v1', "
+            f"api_key: 'file:key', models: [m]}}\nmodels: {{{name}: own/m}}\n"
+        )
+
+    configure("sk-first", "first")
+    with connect(tmp_path) as gateway:
+
+        async def reloaded():
+            health = gateway._assembly._table.resolve("first").station.health
+            for _ in range(5):
+                health.begin(perf_counter())
+                health.failed(perf_counter(), FailureKind.UNREACHABLE)
+            configure(*(("sk-first", "second") if change == "a name" else ("sk-second", "second")))
+            fresh = Assembly(read_settings(load(tmp_path), {}), gateway._hull)
+            may_pass = fresh._table.resolve("second").station.health.may_pass(perf_counter())
+            await fresh.retire()
+            return may_pass
+
+        may_pass = asyncio.run_coroutine_threadsafe(reloaded(), gateway._loop).result()
+
+    assert may_pass is (change == "the key")

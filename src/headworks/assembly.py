@@ -19,14 +19,14 @@ from headworks.config.budgets import team_budgets
 from headworks.errors import ConfigError
 from headworks.exchange import Upstream
 from headworks.gateway import Gateway
-from headworks.gateway_parts import ANSWER_BYTES, Parts, RealtimeBounds, random_up_to
+from headworks.gateway_parts import ANSWER_BYTES, Parts, RealtimeBounds
 from headworks.hull import Hull
 from headworks.inner_calls import InnerCalls
 from headworks.keying import KeyedUpstream
 from headworks.planning import Planner
 from headworks.probing import ProbePlan, Prober
 from headworks.provider_plans import PoolPlan, ProviderPlan, key_blocks, provider_plan
-from headworks.routing import Headroom, Health, Reach, RouteTable
+from headworks.routing import Headroom, Reach, RouteTable
 from headworks.secrets import Kept, KnownKeys
 from headworks.settings import Settings
 from headworks.settlement import Settlement
@@ -69,6 +69,8 @@ class Assembly:
         _keep_templates(settings)
         hull.limiter.reconfigure(settings.project.config.access.teams)
         hull.wallet.reconfigure(team_budgets(settings.project.config))
+        pools = {pool.settings.name: _identity(plan, pool) for plan in settings.providers for pool in plan.pools}
+        hull.health.begin(pools, time.perf_counter())
         reaches = [self._reach(plan) for plan in settings.providers]
         config = settings.project.config
         table = self._table = RouteTable(
@@ -283,7 +285,7 @@ class Assembly:
 
         def make(model: str) -> Station:
             price = book.for_target(plan.name, model)
-            health = Health(random_up_to, slow_s=slow_s)
+            health = self._hull.health.of(pool.settings.name, model, slow_s)
             if not model:  # the provider itself, for what belongs to no model
                 return Station(provider, upstream, limits, price, health)
             quotas = self._hull.limiter.target_set(f"{pool.settings.name}/{model}", pool.limits.of(model))
@@ -314,6 +316,12 @@ class Assembly:
             self._ring.refresh()
         finally:
             self._hull.wheel.arm(self._refresh_timer, _KEY_REFRESH_S)
+
+
+def _identity(plan: ProviderPlan, pool: PoolPlan) -> object:
+    """All that what is learnt of a pool's targets depends on, to be compared: with another key or address, they are
+    others."""
+    return plan.kind, pool.settings, pool.spares, pool.base_url, plan.timeouts, plan.proxy, plan.ca_file
 
 
 def _keep_templates(settings: Settings) -> None:

@@ -14,6 +14,7 @@ from headworks.admitting import Admissions
 from headworks.budgeting import Wallet
 from headworks.calls import ObjectNote
 from headworks.errors import Refusal, StorageError
+from headworks.gateway_parts import random_up_to
 from headworks.limiting import Limiter
 from headworks.limits import Authority, LocalAuthority
 from headworks.limits.budgets.own import OwnBooks
@@ -22,6 +23,7 @@ from headworks.limits.budgets.socket_books import SocketBooks
 from headworks.limits.local import SocketAuthority
 from headworks.ownership import Mark, ResponseOwner, Shelf
 from headworks.records import JOURNAL_FOLDER, CallLookup, Journal, ObjectSelection, has_store, open_mark
+from headworks.routing import KeptHealth
 from headworks.secrets import ask_for_look
 from headworks.settings import Settings
 from headworks.shedding import Load
@@ -40,8 +42,8 @@ _OWNER_POLL_S = 0.1
 
 
 class Hull:
-    """What a process keeps over reloads: journal, leases of limits and budgets, callers' keys, metrics, and the way to
-    look up what is stored.
+    """What a process keeps over reloads: journal, leases of limits and budgets, callers' keys, metrics, what is learnt
+    of targets, and the way to look up what is stored.
 
     Arguments:
         worker: this process's name in file names.
@@ -105,6 +107,7 @@ class Hull:
         self.wallet = Wallet(self._books, holder, loop, folder=storage / PURSES)
         self.admissions = Admissions(self.limiter, self.wallet)
         self.surveyor = Surveyor(self.limiter)
+        self.health = KeptHealth(random_up_to)
         self._has_others = settings.project.config.server.workers != 1 and not is_keyless
         self._store: KeyStore | None = None
         self._lookup_trouble = ""

@@ -8,6 +8,7 @@ from headworks.routing.choosing import choose
 from headworks.routing.headroom import Headroom
 from headworks.routing.health import Health
 from headworks.routing.health_view import BreakerState, HealthView
+from headworks.routing.kept_health import KeptHealth
 from headworks.routing.table import Member, Reach, RouteTable, Target
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Headroom",
     "Health",
     "HealthView",
+    "KeptHealth",
     "Member",
     "Reach",
     "RouteTable",
