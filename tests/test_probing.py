@@ -11,7 +11,7 @@ from headworks.probing import LOOK_S, ProbeFile, ProbeNote, ProbePlan, Prober, V
 from headworks.providers import ProviderSettings
 from headworks.providers.openai import OpenAIProvider
 from headworks.routing import BreakerState, Health, Reach, RouteTable
-from headworks.routing.health import FAILURES_IN_A_ROW, FIRST_OPEN_S
+from headworks.routing.breaker import FAILURES_IN_A_ROW, FIRST_OPEN_S
 from headworks.simulator import Plan, SimulatedUpstream, Simulator
 from headworks.simulator.plan import ErrorFault, Outage
 from headworks.stations import NO_PRICE, Station
