@@ -1,6 +1,7 @@
 """What a plain call does when an attempt fails: pools, pauses, other models; and what it tells of it."""
 
 import json
+from time import perf_counter
 
 import pytest
 
@@ -8,6 +9,7 @@ from headworks.attempts import RULES
 from headworks.calls import Failure, FailureKind
 from headworks.exchange import Timeouts
 from headworks.routing import BreakerState
+from headworks.routing.breaker import FAILURES_IN_A_ROW
 from played_work import DONE, EVENTS, chunk, team
 
 ERROR = {"error": {"message": "No.", "type": "server_error", "code": "server_error", "param": None}}
@@ -336,3 +338,51 @@ def test_an_open_breaker_sends_a_workload_on_at_once(hall, work):
     assert [flight.body["model"] for flight in hall.upstream.flights[before:]] == ["large"]
     work.answer(team("red"))
     assert answered.headers["x-headworks-fallback"] == "circuit_open"
+
+
+# -- what is held back for a while is not waited for where another model is well ------------------------------------
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_call_whose_failure_opens_the_breaker_goes_to_the_next_model_and_does_not_wait_for_it_to_close(
+    hall, is_streamed
+):
+    """Its deadline would allow that: it is ten minutes, and the breaker opens for seconds, after failed probes for a
+    minute."""
+    hall.make(retries=2)
+    health = hall.table.resolve("smart").station.health
+    for _ in range(FAILURES_IN_A_ROW - 1):
+        health.begin(perf_counter())
+        health.failed(perf_counter(), FailureKind.ERROR)
+    body = {"model": "smart", "messages": [{"role": "user", "content": "x"}], "stream": is_streamed}
+    answered = hall.ask("/v1/chat/completions", body)
+    hall.answer(ERROR, 503)
+    settle(hall)
+
+    assert [model for model, _ in sent(hall)] == ["m", "c"]
+    answered.running.cancel()
+    settle(hall)
+
+
+def test_a_call_that_a_rate_limit_puts_off_for_long_goes_to_the_next_model(hall):
+    hall.make(retries=2)
+    answered = hall.ask("/v1/chat/completions", {"model": "smart", "messages": [{"role": "user", "content": "x"}]})
+    hall.answer(ERROR, 429, retry_after="20")
+    settle(hall)
+
+    assert [model for model, _ in sent(hall)] == ["m", "c"]
+    answered.running.cancel()
+    settle(hall)
+
+
+def test_a_workload_does_not_wait_for_a_breaker_either(hall, work):
+    work.make("fallback: [large]\nlatency: {total_s: 500}\n", retries=2)
+    health = hall.gateway._works._works["triage"].chain[0].station.health
+    for _ in range(FAILURES_IN_A_ROW - 1):
+        health.begin(perf_counter())
+        health.failed(perf_counter(), FailureKind.ERROR)
+    work.chat()
+    work.answer(ERROR, 503)
+
+    assert [model for model, _ in sent(hall)] == ["small", "large"]
+    work.answer(team("red"))

@@ -296,9 +296,12 @@ class Attempts:
 def goes_on_at_once(
     target: Target[Station], onward: Iterable[Target[Station]], now_s: float, *, is_streamed: bool = False
 ) -> bool:
-    """Whether the next model is asked before the same target is asked again: where this one often fails, and one of
-    those to come is well. What fails often fails often again: calls would take more attempts than a budget has."""
-    if not target.station.health.fails_often(now_s):
+    """Whether the next model is asked before the same target is asked again: where one of those to come is well, and
+    this one often fails, or is not to be asked for a while. What fails often fails often again: calls would take more
+    attempts than a budget has. And a breaker may be open for a minute, a rate limit full for longer, which a deadline
+    of ten minutes has time for, and a caller who could be answered at once has not."""
+    health = target.station.health
+    if not health.fails_often(now_s) and health.waits_s(now_s, is_streamed) <= FIRST_PAUSE_S:
         return False
     healths = [pool.station.health for one in onward for pool in one.pools or (one,)]
     return any(health.may_pass(now_s, is_streamed) and not health.fails_often(now_s) for health in healths)
