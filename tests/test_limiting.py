@@ -202,6 +202,7 @@ def test_what_needs_more_than_the_limit_is_refused_at_once_and_not_told_to_come_
 
     assert answered.status == 429
     assert "below what this call needs" in answered.error["message"]
+    assert answered.headers["x-should-retry"] == "false"  # else an SDK asks twice more
     assert "retry-after" not in answered.headers
 
 

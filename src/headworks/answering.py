@@ -228,7 +228,7 @@ def refusal_of(failure: Failure, *, status: int = 0) -> UpstreamRefusal:
         )
     if failure.kind is FailureKind.OPEN:
         headers += OPEN_BREAKER
-    if failure.kind in IN_VAIN:
+    if failure.kind in IN_VAIN or (failure.kind is FailureKind.LIMITED and not failure.may_retry):
         headers += (("x-should-retry", "false"),)  # the official SDKs go by it
     refusal = UpstreamRefusal(
         status or _STATUS_OF_FAILURE.get(failure.kind, 502),

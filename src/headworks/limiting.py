@@ -225,7 +225,8 @@ def limited(limits: LimitSet, tokens: TokenCount, now_s: float, wait_s: float | 
     name = limits.blocker.quota.name if limits.blocker is not None else next(iter(limits.meters)).quota.name
     of, _, kind = name.rpartition("/")
     if math.isinf(wait_s):
-        return Failure(FailureKind.LIMITED, f"the limit {kind} of {of} is below what this call needs ({tokens} tokens)")
+        detail = f"the limit {kind} of {of} is below what this call needs ({tokens} tokens)"
+        return Failure(FailureKind.LIMITED, detail, may_retry=False)
     detail = f"the limit {kind} of {of} is reached: try again in {wait_s:.1f} s, or have it raised"
     return Failure(FailureKind.LIMITED, detail, retry_after_s=wait_s)
 
