@@ -60,11 +60,12 @@ def _count(*providers: Provider) -> int:
     return sum(len(provider.requests()) for provider in providers)
 
 
-def _struck(stage: Stage, size: Size, name: str, **fault: object) -> Result:
-    """All of the primary's calls meet this fault; a model of another provider is the fallback. Calls have 2 s."""
+def _struck(stage: Stage, size: Size, name: str, *, deadline_s: float = 2.0, **fault: object) -> Result:
+    """All of the primary's calls meet this fault; a model of another provider is the fallback. Calls have 2 s, or the
+    deadline given; 0: the gateway's own, of ten minutes."""
     first, second = _two(stage)
     gateway = stage.gateway([first.configured(), second.configured()], [CHAIN])
-    wish = Wish(calls=size.calls, a_second=size.a_second, deadline_ms=size.deadline_ms(2))
+    wish = Wish(calls=size.calls, a_second=size.a_second, deadline_ms=size.deadline_ms(deadline_s))
     healthy = drive([gateway], wish)
     before = _count(first, second)
     first.fault(**fault)
@@ -75,6 +76,11 @@ def _struck(stage: Stage, size: Size, name: str, **fault: object) -> Result:
 def outage(stage: Stage, size: Size) -> Result:
     """The primary is down altogether."""
     return _struck(stage, size, "primary down: 503", kind="outage")
+
+
+def outage_with_time(stage: Stage, size: Size) -> Result:
+    """The primary is down, and calls may take ten minutes: nobody waits for it because there is time."""
+    return _struck(stage, size, "primary down: 503, ten minutes of time", deadline_s=0, kind="outage")
 
 
 def silent_outage(stage: Stage, size: Size) -> Result:
@@ -301,6 +307,7 @@ class Bar:
 SECOND = frozenset({"second"})
 BARS = (
     Bar(outage, within_s=2.0, targets=SECOND),
+    Bar(outage_with_time, within_s=2.0, targets=SECOND, is_quick=False),
     Bar(silent_outage, within_s=2.0, targets=SECOND, is_quick=False),
     Bar(hanging, within_s=2.0, targets=SECOND, unseen_s=1.4),
     Bar(malformed, within_s=2.0),
