@@ -5,7 +5,7 @@ from time import perf_counter
 
 import pytest
 
-from headworks.attempts import RULES
+from headworks.attempts import RULES, SPREAD_S, Policy
 from headworks.calls import Failure, FailureKind
 from headworks.exchange import Timeouts
 from headworks.routing import BreakerState
@@ -386,3 +386,15 @@ def test_a_workload_does_not_wait_for_a_breaker_either(hall, work):
 
     assert [model for model, _ in sent(hall)] == ["small", "large"]
     work.answer(team("red"))
+
+
+@pytest.mark.parametrize("asked_s", [0.0, 1.0])
+def test_who_is_told_when_to_come_back_comes_a_little_later_and_not_with_all_others(hall, asked_s):
+    """Also where it is told "at once" (`retry-after: 0`)."""
+    hall.make(retries=2)
+    policy = Policy(2, lambda most: most, hall.table.resolve)
+    failure = Failure(FailureKind.RATE_LIMITED, "busy", 429, asked_s)
+    now_s = perf_counter()
+    pause_s = policy.pause_s(failure, hall.table.resolve("nano"), 0, now_s, now_s + 100.0)
+
+    assert pause_s == pytest.approx(asked_s + SPREAD_S)

@@ -179,7 +179,7 @@ class Policy(msgspec.Struct, frozen=True):
         if pause_s is None:
             pause_s = self.uniform(min(MOST_PAUSE_S, FIRST_PAUSE_S * 2.0**again))
         pause_s = max(pause_s, health.waits_s(now_s, is_streamed))
-        pause_s += self.uniform(SPREAD_S) if pause_s else 0.0
+        pause_s += self.uniform(SPREAD_S)
         is_in_time = now_s + pause_s + max(LEAST_S, health.quick_s) < due_s
         return pause_s if is_in_time and health.take_retry(now_s) else None
 
