@@ -49,7 +49,7 @@ class OpenBaoProcess:
              f"-dev-listen-address=127.0.0.1:{self.port}"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        due_s = time.monotonic() + 30
+        due_s = time.monotonic() + 60
         while self._process.poll() is None and time.monotonic() < due_s:
             try:
                 self.call("GET", "sys/health")

@@ -131,7 +131,7 @@ class PostgresProcess:
                 [self._programs / "postgres", "-D", self._data, *options],
                 cwd=self._folder, stdout=log, stderr=log, **self._as,
             )  # fmt: skip
-        due_s = time.monotonic() + 30
+        due_s = time.monotonic() + 60
         while self._process.poll() is None and time.monotonic() < due_s:
             try:
                 self.connect().close()

@@ -247,7 +247,7 @@ def test_the_process_drains_ignores_ctrl_c_and_ends_well_on_sigterm(tmp_path):
     )
     try:
         assert process.stdout.readline() == "up\n"
-        due_s = time.monotonic() + 30
+        due_s = time.monotonic() + 60
         while list((tmp_path / JOURNAL_FOLDER).iterdir()) and time.monotonic() < due_s:
             time.sleep(0.02)  # of another process only its files can be seen
         process.send_signal(signal.SIGINT)

@@ -98,7 +98,7 @@ class Desk:
         said = self.running.process.said
         before = "".join(said).count(says)
         os.kill(self.running.process.pid, signal.SIGHUP)
-        due_s = time.monotonic() + 10
+        due_s = time.monotonic() + 60
         while "".join(said).count(says) == before:
             assert time.monotonic() < due_s, said
             time.sleep(0.01)
@@ -132,7 +132,7 @@ def call_id_of(raw: Any) -> str:
     return str(raw.headers["x-headworks-call-id"])
 
 
-def wait_for(read: Callable[[], list[str]], limit_s: float = 10.0) -> list[str]:
+def wait_for(read: Callable[[], list[str]], limit_s: float = 60.0) -> list[str]:
     """What another process lets be read, as soon as it is something."""
     due_s = time.monotonic() + limit_s
     while not (found := read()):

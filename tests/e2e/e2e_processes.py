@@ -88,7 +88,7 @@ class Gateway:
 
     def record(self, call_id: str) -> Record:
         """The record of a call, which is drained into the store a moment after its answer."""
-        due_s = time.monotonic() + 10
+        due_s = time.monotonic() + 60
         store = open_store(self._project.storage, store_url(self._project))
         try:
             while True:

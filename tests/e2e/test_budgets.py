@@ -157,7 +157,7 @@ def test_a_hard_budget_is_never_exceeded_whoever_dies_while_it_is_spent(tmp_path
     assert (account.reserved, account.held) == (0, 0)
     assert list((tmp_path / ".headworks" / "purses").iterdir()) == []
 
-    due_s = time.monotonic() + 10
+    due_s = time.monotonic() + 60
     while not all(hearer.told for hearer in hearers) and time.monotonic() < due_s:
         time.sleep(0.02)
     # Once, however many workers there are and whoever was killed.

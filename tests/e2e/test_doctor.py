@@ -54,7 +54,7 @@ def make_nginx(tmp_path):
         command = [NGINX, "-p", str(home), "-c", f"{home}/nginx.conf", "-e", f"{home}/error.log"]
         process = subprocess.Popen(command)
         made.append(process)
-        due_s = time.monotonic() + 10
+        due_s = time.monotonic() + 60
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()

@@ -87,7 +87,7 @@ def refused(status, code, call, *arguments, **fields):
 
 def in_store(site, look):
     """What is found in the store, as soon as it is there."""
-    due_s = time.monotonic() + 20
+    due_s = time.monotonic() + 60
     store = open_store(site.gateway.folder / ".headworks")
     try:
         while not (found := look(store)):

@@ -147,7 +147,7 @@ def test_a_command_that_takes_too_long_is_ended_with_its_children(judged, tmp_pa
     with pytest.raises(ScoringFailed, match="within 1 s"):
         judged(python(tmp_path, code, 1.0), "x")
     child = int(mark.read_text())
-    due = time.monotonic() + 5
+    due = time.monotonic() + 60
     while time.monotonic() < due and os.path.exists(f"/proc/{child}") and _state(child) != "Z":
         time.sleep(0.01)
     assert not os.path.exists(f"/proc/{child}") or _state(child) == "Z"

@@ -326,7 +326,7 @@ asyncio.run(run())
     note = tmp_path / "note"
     ours = subprocess.Popen([sys.executable, "-c", program, str(path), str(note)])
     try:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while not note.with_name("note.pid").exists():
             assert time.monotonic() < until
             time.sleep(0.02)
