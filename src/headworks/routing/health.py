@@ -204,11 +204,10 @@ class Health:
         if took_s >= self._slow_s:
             self._count_failure(now_s, is_streamed)
             return
-        if self.is_held and self.most != math.inf:
-            self.most += 1.0 / self.most
-        (self._streamed if is_streamed else self._whole).good()
-        if self._breaker.good():
-            self._forget()
+        own = self._streamed if is_streamed else self._whole
+        own.row = self._breaker.row = 0
+        if self.is_held:  # else no breaker is open, and there is no bound
+            self._was_good(own)
 
     def refused(self, now_s: float, took_s: float, is_streamed: bool = False) -> None:
         """It was answered, with a refusal that says nothing of the target, and nothing of how long its answers take."""
@@ -368,6 +367,13 @@ class Health:
         elif own.is_down(calls):
             own.open(now_s)
             self.is_held = True
+
+    def _was_good(self, own: Breaker) -> None:
+        if self.most != math.inf:
+            self.most += 1.0 / self.most
+        own.good()
+        if self._breaker.good():
+            self._forget()
 
     def _let_go(self, is_streamed: bool) -> None:
         self._breaker.let_go()
