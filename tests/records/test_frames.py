@@ -191,3 +191,30 @@ def test_a_report_behind_damage_is_found_again():
 
     assert stretch.entries == [report]
     assert [gap.kind for gap in stretch.gaps] == ["damaged"]
+
+
+@given(
+    before=st.lists(OPENED, max_size=3), batch=st.lists(OPENED, min_size=1, max_size=4), copied=st.floats(0.0, 1.0)
+)
+def test_a_writer_that_was_killed_while_it_wrote_several_leaves_something_torn_and_nothing_damaged(
+    before, batch, copied
+):
+    """Their bytes are copied first, and the head of the first comes last; what is not there yet is zeros."""
+    good = b"".join(map(frame, before))
+    written = b"".join(map(frame, batch))[HEAD_BYTES:]
+    kept = written[: round(copied * len(written))]
+    stretch = whole(good + bytes(HEAD_BYTES) + kept + bytes(len(written) - len(kept) + 100))
+
+    assert stretch.entries[: len(before)] == before
+    assert {gap.kind for gap in stretch.gaps} <= {"torn"}
+    assert all(entry in batch for entry in stretch.entries[len(before) :])
+
+
+def test_zeros_where_entries_were_are_damage_all_the_same():
+    """A page that a crashed machine has not kept."""
+    entries = [Opened(f"call_{number}", number, "responses", "m") for number in range(3)]
+    first, second, third = map(frame, entries)
+    stretch = whole(first + bytes(len(second)) + third)
+
+    assert stretch.entries == [entries[0], entries[2]]
+    assert [gap.kind for gap in stretch.gaps] == ["damaged"]

@@ -87,6 +87,7 @@ def scan(data: bytes, *, start: int, whole: bool, limit: int) -> Stretch:
     entries: list[JournalEntry] = []
     gaps: list[Gap] = []
     position = 0
+    is_batch = False
     while position < len(data) and len(entries) < limit:
         end = _frame_end(data, position)
         if end:
@@ -103,7 +104,11 @@ def scan(data: bytes, *, start: int, whole: bool, limit: int) -> Stretch:
         if after < 0 and not data[position:].strip(b"\0"):
             position = len(data)  # filled ahead, and never needed
             break
-        kind: Literal["torn", "damaged"] = "torn" if after < 0 and _is_unfinished(data, position) else "damaged"
+        if after >= 0:
+            is_torn = is_batch = _begins_batch(data, position, after)
+        else:
+            is_torn = is_batch or _is_unfinished(data, position)
+        kind: Literal["torn", "damaged"] = "torn" if is_torn else "damaged"
         end = len(data) if after < 0 else after
         gaps.append(Gap(start + position, start + end, kind))
         position = end
@@ -139,6 +144,19 @@ def _is_unfinished(data: bytes, position: int) -> bool:
         return True
     length: int = _head.unpack_from(data, position)[0]
     return length == 0 or (length <= MAX_PAYLOAD_BYTES and HEAD_BYTES + length > rest)
+
+
+def _begins_batch(data: bytes, position: int, after: int) -> bool:
+    """Whether a whole entry without its head lies before the next frame: several were being written at once, of which
+    the first one's head comes last (`Journal.append_all`), and its writer was killed before that. None of them was
+    promised to anybody, and nothing was written after them."""
+    if any(data[position : position + HEAD_BYTES]):
+        return False
+    try:
+        _decode(data[position + HEAD_BYTES : after])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
 
 
 def _resynchronise(data: bytes, position: int) -> int:
