@@ -93,13 +93,18 @@ def examine(tmp_path):
     return run
 
 
+IN_PIECES = ("ok", "warning")
+"""A machine that has much else to do keeps pieces back, too, which is a warning; buffering is a problem."""
+
+
 def test_a_gateway_that_is_well_is_found_to_be_so_without_its_project(make_gateway, examine):
     gateway = make_gateway(CONFIG)
 
     code, found = examine("--url", gateway.base_url, "--key", "env:THE_KEY", key=gateway.key)
 
     assert code == 0, found
-    assert {finding["verdict"] for finding in found.values()} == {"ok"}
+    assert {finding["verdict"] for what, finding in found.items() if what != ("streams", "unbuffered")} == {"ok"}
+    assert found["streams", "unbuffered"]["verdict"] in IN_PIECES
     assert {about for _, about in found} >= {"reached", "answers", "key", "ready", "bodies", "unbuffered", "version"}
     assert found["streams", "unbuffered"]["figures"]["events"] == 20
 
@@ -113,7 +118,7 @@ def test_the_gateway_of_the_project_is_looked_at_with_everything_around_it(make_
     assert code == 0, found
     assert {name for name, _ in found} == {"configuration", "machine", "store", "provider", "gateway", "streams"}
     assert found["store", "drained"]["verdict"] == "ok"
-    assert found["streams", "unbuffered"]["verdict"] == "ok"
+    assert found["streams", "unbuffered"]["verdict"] in IN_PIECES
 
 
 def test_a_key_that_is_wrong_is_a_problem_and_a_missing_one_is_asked_for(make_gateway, examine):
@@ -161,7 +166,7 @@ def test_an_nginx_that_heeds_our_header_or_does_not_buffer_is_found_to_be_good(
     )
 
     assert code == 0, found
-    assert found["streams", "unbuffered"]["verdict"] == "ok"
+    assert found["streams", "unbuffered"]["verdict"] in IN_PIECES
     assert found["streams", "unbuffered"]["figures"]["batches"] >= 17
     assert found["gateway", "ready"]["verdict"] == "skipped"  # only /v1/ is passed on
     assert found["gateway", "metrics"]["says"].endswith("is not shown")

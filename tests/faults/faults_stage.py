@@ -165,7 +165,7 @@ def gauges(gateway: Gateway, *, within_s: float = 30.0) -> dict[str, float]:
     """The unlabelled figures of `/metrics`, all workers together, when calls are no longer under way; or then."""
     due_s = time.monotonic() + within_s
     while True:
-        text = httpx2.get(f"{gateway.process.address}/metrics").text
+        text = httpx2.get(f"{gateway.process.address}/metrics", timeout=30).text
         lines = [line.split() for line in text.splitlines() if line and not line.startswith("#") and "{" not in line]
         found = {name: float(value) for name, value in lines}
         if not (found["headworks_calls_in_flight"] or found["headworks_calls_waiting"]) or time.monotonic() > due_s:

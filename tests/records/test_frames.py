@@ -193,9 +193,7 @@ def test_a_report_behind_damage_is_found_again():
     assert [gap.kind for gap in stretch.gaps] == ["damaged"]
 
 
-@given(
-    before=st.lists(OPENED, max_size=3), batch=st.lists(OPENED, min_size=1, max_size=4), copied=st.floats(0.0, 1.0)
-)
+@given(before=st.lists(OPENED, max_size=3), batch=st.lists(OPENED, min_size=1, max_size=4), copied=st.floats(0.0, 1.0))
 def test_a_writer_that_was_killed_while_it_wrote_several_leaves_something_torn_and_nothing_damaged(
     before, batch, copied
 ):
