@@ -23,7 +23,7 @@ class Cost(msgspec.Struct, frozen=True, gc=False):
         cache_write: input that was also written to the prompt cache.
         output: text, reasoning included.
         media: audio, image and video tokens, in and out, and sound that is billed by time.
-        services: searches, pages, characters: what is counted beside tokens.
+        services: searches, runs of code, pages, characters: what is counted beside tokens.
         request: what a request costs as such.
         reasoning: how much of `output` is reasoning.
         version: which price table this was computed with (`PriceBook.version`).
@@ -118,7 +118,7 @@ _MEDIA_PARTS = (
 )
 _MEDIA_READ = _MEDIA_PARTS[:5]
 _WRITTEN = ("output", "reasoning", "citation", "audio_output", "image_output", "video_output")
-_SERVICE_PARTS = ("web_search", "file_search", "message", "page", "annotated_page", "character")
+_SERVICE_PARTS = ("web_search", "file_search", "container_run", "message", "page", "annotated_page", "character")
 
 
 def divided(usage: Usage, extras: Extras, least_audio_s: int = 0) -> dict[str, int]:
@@ -164,6 +164,7 @@ def divided(usage: Usage, extras: Extras, least_audio_s: int = 0) -> dict[str, i
         "audio_hour": max(extras.audio_s, least_audio_s) if extras.audio_s else 0,
         "web_search": extras.web_searches,
         "file_search": extras.file_searches,
+        "container_run": extras.container_runs,
         "message": extras.messages,
         "page": extras.pages - annotated,
         "annotated_page": annotated,
@@ -234,6 +235,7 @@ class Most(msgspec.Struct, frozen=True, gc=False):
         longest: the most input that one of them can take; -1 where that may be all of it.
         has_media: what goes in may be sound, images and video, too, not text alone.
         writes_long: it may be kept in a prompt cache for the longer time.
+        hosted_runs: how often tools may run at the provider.
     """
 
     input_tokens: int
@@ -242,6 +244,7 @@ class Most(msgspec.Struct, frozen=True, gc=False):
     longest: int = -1
     has_media: bool = False
     writes_long: bool = False
+    hosted_runs: int = 0
 
 
 def most_of(deck: Deck, most: Most, *, at_us: int, tier: str = "") -> int | None:
@@ -267,6 +270,8 @@ def most_of(deck: Deck, most: Most, *, at_us: int, tier: str = "") -> int | None
                 read = max(read, *(getattr(tariff, name) for name in _MEDIA_READ))
             # A model that has prices for more than text may answer with it, whatever it was sent.
             written = max(*(getattr(tariff, name) for name in _WRITTEN))
-            total = read * most.input_tokens + written * most.output_tokens + tariff.request * most.calls
+            run = max(tariff.web_search, tariff.file_search, tariff.container_run)
+            total = read * most.input_tokens + written * most.output_tokens
+            total += tariff.request * most.calls + run * most.hosted_runs
             found = max(found, total)
     return found
