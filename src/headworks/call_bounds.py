@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from headworks.calls import Endpoint
-from headworks.catalogue import Most, TargetPrice
+from headworks.catalogue import ON_REQUEST, Most, TargetPrice
 from headworks.dialects.reading import Fields
 
 IMAGE_TOKENS = 50_000
@@ -60,6 +60,7 @@ _HOSTED = (
     b'"web_search', b'"file_search"', b'"code_interpreter"', b'"mcp"', b'"computer', b'"image_generation"',
     b'"google_search"', b'"googleSearch"', b'"code_execution', b'"container_auto"', b'"container_reference"',
 )  # fmt: skip
+_ON_REQUEST = tuple(b'"%b"' % tier.encode() for tier in sorted(ON_REQUEST))
 _STORED = ("previous_response_id", "conversation", "prompt", "cachedContent")
 
 
@@ -68,7 +69,14 @@ def most_of_call(fields: Fields, price: TargetPrice, request_bytes: int, endpoin
     taken, written = most_tokens(fields, price, request_bytes, endpoint)
     has_media = endpoint in _MEDIA or _has_any(fields, (*_IMAGES, *_SOUND))
     runs = HOSTED_RUNS if may_run_tools(fields) else 0
-    return Most(taken, written, has_media=has_media, writes_long=writes_long(fields), hosted_runs=runs)
+    return Most(
+        taken,
+        written,
+        has_media=has_media,
+        writes_long=writes_long(fields),
+        hosted_runs=runs,
+        asks_tier=_has_any(fields, _ON_REQUEST),
+    )
 
 
 def may_run_tools(fields: Fields) -> bool:

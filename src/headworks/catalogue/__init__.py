@@ -17,7 +17,7 @@ from headworks.catalogue.cost import Cost, Most, cost_of
 from headworks.catalogue.life import WARNING_DAYS, Retirement, retirement_of
 from headworks.catalogue.models import LIMIT_NAMES, CacheFacts, Citation, Model, Provider, RateLimits, Standing
 from headworks.catalogue.pack import Catalogue, CatalogueError, read_catalogue, shipped
-from headworks.catalogue.prices import STANDARD, Period, Prices, Rates, Step
+from headworks.catalogue.prices import ON_REQUEST, STANDARD, Period, Prices, Rates, Step
 from headworks.catalogue.savings import Saving, saving_of
 from headworks.catalogue.tariffs import Deck, deck_of
 from headworks.catalogue.terms import Machine, Terms, machine_prices
@@ -35,6 +35,7 @@ from headworks.catalogue.tokens import count_tokens
 __all__ = [
     "CHARGED",
     "LIMIT_NAMES",
+    "ON_REQUEST",
     "RULE",
     "STANDARD",
     "WARNING_DAYS",

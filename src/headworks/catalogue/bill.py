@@ -9,7 +9,7 @@ import msgspec
 
 from headworks.calls import Extras, Usage
 from headworks.catalogue.cost import amount_of, cost_of, divided
-from headworks.catalogue.prices import STANDARD
+from headworks.catalogue.prices import DEARER, STANDARD
 from headworks.catalogue.tariffs import Deck, Tariff
 
 BillKind = Literal[
@@ -90,4 +90,6 @@ def bill_of(usage: Usage, deck: Deck | None, *, at_us: int, tier: str = STANDARD
         lines = [line for line in lines if _has_price(line, tariff)]
         if extras.foreign_tokens:
             unpriced.append(("foreign_tokens", extras.foreign_tokens))
+        if tier in DEARER and cost.tier != tier:
+            unpriced.append((f"surcharge of the tier {tier}", 1))
     return Bill(tuple(lines), cost.tier, cost.above, tuple(unpriced))

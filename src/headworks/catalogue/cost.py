@@ -8,7 +8,7 @@ another (more cached tokens than there was input) are cut to what there is.
 import msgspec
 
 from headworks.calls import Extras, Usage
-from headworks.catalogue.prices import STANDARD
+from headworks.catalogue.prices import DEARER, ON_REQUEST, STANDARD
 from headworks.catalogue.tariffs import Deck, Tariff
 
 _HOUR_S = 3600
@@ -30,7 +30,8 @@ class Cost(msgspec.Struct, frozen=True, gc=False):
         tier: the tier whose prices were applied: `standard`, too, where the call's own has none.
         above: the long-context bound that the input exceeded, in tokens; 0 for none.
         is_estimated: the provider told no usage, and the tokens were counted here.
-        is_complete: false where tokens were used that no source gives a price for: the total is then too low.
+        is_complete: false where tokens were used that no source gives a price for, or a tier that is dearer than the
+        standard one and has no price: the total is then too low.
     """
 
     input: int
@@ -85,8 +86,10 @@ def cost_of(
             break
     if extras is None:
         extras = usage.extras
+    has_tier = card.tier == tier or tier not in DEARER
     if extras is not None:
-        return _with_extras(usage, extras, tariff, deck.least_audio_s, (version, card.tier, above))
+        cost = _with_extras(usage, extras, tariff, deck.least_audio_s, (version, card.tier, above))
+        return cost if has_tier else msgspec.structs.replace(cost, is_complete=False)
     whole, output = usage.input_tokens, usage.output_tokens
     cached, written, reasoning = usage.cached_tokens, usage.cache_write_tokens, usage.reasoning_tokens
     if cached + written > whole:
@@ -108,7 +111,7 @@ def cost_of(
         card.tier,
         above,
         usage.source == "estimated",
-        (tariff.has_input or not whole) and (tariff.has_output or not output),
+        has_tier and (tariff.has_input or not whole) and (tariff.has_output or not output),
     )
 
 
@@ -236,6 +239,7 @@ class Most(msgspec.Struct, frozen=True, gc=False):
         has_media: what goes in may be sound, images and video, too, not text alone.
         writes_long: it may be kept in a prompt cache for the longer time.
         hosted_runs: how often tools may run at the provider.
+        asks_tier: they may name a tier that nothing else is served in.
     """
 
     input_tokens: int
@@ -245,6 +249,7 @@ class Most(msgspec.Struct, frozen=True, gc=False):
     has_media: bool = False
     writes_long: bool = False
     hosted_runs: int = 0
+    asks_tier: bool = False
 
 
 def most_of(deck: Deck, most: Most, *, at_us: int, tier: str = "") -> int | None:
@@ -258,7 +263,7 @@ def most_of(deck: Deck, most: Most, *, at_us: int, tier: str = "") -> int | None
     """
     found = 0
     longest = most.input_tokens if most.longest < 0 else most.longest
-    for each in deck.tiers if not tier else (tier,):
+    for each in (one for one in deck.tiers if most.asks_tier or one not in ON_REQUEST) if not tier else (tier,):
         card = deck.card(each, at_us)
         for tariff in (card.base, *(step for bound, step in card.steps if longest > bound)):
             if not _is_complete(tariff, most.input_tokens, most.output_tokens):

@@ -90,8 +90,16 @@ class Period(_Data, frozen=True, kw_only=True):
 
 
 STANDARD = "standard"
-"""The tier of a call that asks for none. Others: `batch`, `flex`, `priority`, `fast`; a few providers have their
-own."""
+"""The tier of a call that asks for none. Others: `batch`, `flex`, `priority`, `fast`, `ultrafast`; a few providers have
+their own."""
+
+DEARER = frozenset({"priority", "fast", "ultrafast"})
+"""Tiers that cost more than the standard one. Where a model has no price for one of them, what a call in it costs is
+not known: the standard price would be too low."""
+
+ON_REQUEST = frozenset({"ultrafast"})
+"""Tiers that only a call is served in that names them (OpenAI, "Ultrafast mode", 2026-10): another may be a project's
+default."""
 
 
 class Prices(_Data, frozen=True, kw_only=True):

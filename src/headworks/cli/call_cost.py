@@ -83,7 +83,7 @@ def account_of(record: "Record", archive: "PriceArchive") -> Account:
     if record.endpoint == "batches":  # many calls together: long, though none of them was
         price = price.of_short_calls()
     bill = price.bill(record.usage, at_us=record.opened_us, tier=record.service_tier)
-    if bill is None or bill.unpriced or bill.total_pico != record.cost_pico:
+    if bill is None or bill.total_pico != record.cost_pico:
         return Account(why=_why_other(record))
     return Account(bill)
 
