@@ -94,3 +94,23 @@ def test_what_is_kept_of_a_file_is_read_again(models):
 def test_of_files_that_an_earlier_release_has_noted_the_names_are_known():
     assert [(one.model, one.is_bounded) for one in read_models("a\nb")] == [("a", False), ("b", False)]
     assert read_models("") == read_models(UNKNOWN) == ()
+
+
+def with_tools(*tools):
+    body = {"model": "m", "input": "x", "tools": [{"type": one} for one in tools]}
+    return json.dumps({"custom_id": "1", "method": "POST", "url": "/v1/responses", "body": body}).encode()
+
+
+def test_calls_that_may_have_the_provider_run_a_tool_are_counted():
+    lines = BatchLines(lambda *_: (1, 1))
+    lines.feed(
+        b"\n".join([line("m"), with_tools("function"), with_tools("web_search"), with_tools("code_interpreter")])
+    )
+    (one,) = lines.models()
+
+    assert (one.lines, one.hosted) == (4, 2)
+    assert read_models(write_models([one])) == (one,)
+
+
+def test_of_what_an_earlier_release_has_kept_nobody_knows_which_tools_may_run():
+    assert read_models("m\t4\t9\t9\t3") == (ModelLines("m", 4, 9, 9, 3, -1),)

@@ -7,7 +7,7 @@ import pytest
 
 from headworks.access import Grant
 from headworks.budgeting import CallMoney, Wallet
-from headworks.call_bounds import most_of_call, most_tokens
+from headworks.call_bounds import HOSTED_RUNS, most_of_call, most_tokens
 from headworks.calls import NO_BUDGET, Budget, Caller
 from headworks.catalogue import Model, Period, Prices, Rates, TargetPrice
 from headworks.errors import LimitsUnavailable
@@ -334,6 +334,31 @@ def test_sound_and_long_lived_writes_are_bounded_at_their_own_price():
     assert cost == taken * 90
     cost, taken = bound(messages=[], prompt_cache_options={"ttl": "12h"})
     assert cost == taken * 25
+
+
+def test_a_tier_that_a_call_must_name_bounds_only_calls_that_name_it():
+    higher = Rates(input=300, output=900)
+    tiers = {"ultrafast": (Period(rates=higher),)}
+    price = TargetPrice(Prices(periods=(Period(rates=Rates(input=50, output=150)),), tiers=tiers), "v")
+
+    def bound(**fields):
+        found = most_of_call(raw(input="x", max_output_tokens=10, **fields), price, 0, "responses")
+        return price.most_together(found, at_us=0) / (found.input_tokens * 50 + 10 * 150)
+
+    assert bound() == bound(service_tier="auto") == 1
+    assert bound(service_tier="ultrafast") == 6
+
+
+def test_what_tools_at_the_provider_charge_for_themselves_is_set_aside_too():
+    rates = Rates(input=1, output=1, web_search=10**10, container_run=3 * 10**10)
+    price = TargetPrice(Prices(periods=(Period(rates=rates),)), "v")
+
+    def bound(*tools):
+        found = most_of_call(raw(input="x", tools=[{"type": one} for one in tools]), price, 0, "responses")
+        return price.most_together(found, at_us=0) - found.input_tokens - found.output_tokens
+
+    assert bound("function") == 0
+    assert bound("web_search") == HOSTED_RUNS * 3 * 10**10  # which of the tools will run, nobody knows before
 
 
 def test_of_all_tiers_and_steps_the_dearest_bounds_the_cost():

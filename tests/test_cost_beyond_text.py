@@ -315,3 +315,54 @@ def test_streamed_speech_costs_the_tokens_that_it_says(priced):
     priced.flight.sink.on_end()
     priced.turn()
     assert cost_of(priced)[0] == 3 * 100 + 60 * 500
+
+
+# -- code that runs in containers at the provider, whose time no answer tells ---------------------------------------
+
+PYTHON_RUN = {"type": "code_interpreter_call", "id": "ci_1", "status": "completed", "container_id": "cntr_1"}
+SHELL_RUN = [
+    {"type": "shell_call", "id": "sh_1", "call_id": "c1", "status": "completed", "action": {"commands": ["ls"]}},
+    {"type": "shell_call_output", "id": "sho_1", "call_id": "c1", "output": []},
+]
+SAID = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "4"}]}
+RAN = {"id": "resp_1", "object": "response", "status": "completed", "model": "m"}
+USED = {"usage": {"input_tokens": 100, "output_tokens": 10}}
+
+
+@pytest.mark.parametrize(("items", "runs"), [([PYTHON_RUN, PYTHON_RUN], 2), (SHELL_RUN, 1)])
+def test_code_that_ran_in_a_container_makes_the_cost_unknown_and_is_counted(priced, items, runs):
+    priced.ask("/v1/responses", ASKED)
+    priced.answer(RAN | USED | {"output": [*items, SAID]})
+    assert cost_of(priced) == (-1, Extras(container_runs=runs))
+
+
+def test_a_shell_that_the_caller_runs_is_in_no_container(priced):
+    priced.ask("/v1/responses", ASKED)
+    priced.answer(RAN | USED | {"output": [SHELL_RUN[0]]})
+    assert cost_of(priced) == (100 * 100 + 10 * 500, None)
+
+
+@pytest.mark.parametrize(
+    "event", ["response.code_interpreter_call.completed", "response.shell_call_output_content.done"]
+)
+def test_the_same_of_a_streamed_run(priced, event):
+    priced.ask("/v1/responses", ASKED | {"stream": True})
+    done = {"type": "response.completed", "response": RAN | USED}
+    streamed(priced, {"type": event, "item_id": "i"}, {"type": "response.output_text.delta", "delta": "4"}, done)
+    assert cost_of(priced) == (-1, Extras(container_runs=1))
+
+
+def test_what_an_installation_reckons_for_a_run_is_charged(hall):
+    prices = Prices(periods=(Period(rates=RATES),)).with_rate("container_run", 7 * 10**9)
+    hall.price = TargetPrice(prices, "table-1")
+    hall.make()
+    hall.ask("/v1/responses", ASKED)
+    hall.answer(RAN | USED | {"output": [PYTHON_RUN, SAID]})
+    assert cost_of(hall) == (100 * 100 + 10 * 500 + 7 * 10**9, Extras(container_runs=1))
+
+
+def test_code_that_claude_has_executed_is_counted_too(priced):
+    priced.ask("/v1/messages", {"model": "anthropic/claude-x", "max_tokens": 9, "messages": []})
+    used = MESSAGE["usage"] | {"server_tool_use": {"code_execution_requests": 3}}
+    priced.answer(MESSAGE | {"usage": used})
+    assert cost_of(priced) == (-1, Extras(long_cache_write_tokens=200, container_runs=3))

@@ -1,4 +1,6 @@
 import sqlite3
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -52,6 +54,39 @@ def test_any_number_may_be_the_first_to_open_it(tmp_path):
     assert errors == []
     assert connection.execute("SELECT count(*) FROM a").fetchone() == (1,)
     connection.close()
+
+
+def test_who_leaves_the_file_takes_nothing_from_a_process_that_has_it_open_twice(tmp_path):
+    path = tmp_path / "one.db"
+    first = open_database(path, [FIRST], busy_s=1)
+    second = open_database(path, [FIRST], busy_s=1)
+
+    def seen_elsewhere():
+        script = (
+            "import sys; from pathlib import Path; from headworks.database import open_database\n"
+            "c = open_database(Path(sys.argv[1]), [sys.argv[2]], busy_s=1)\n"
+            "print(c.execute('SELECT count(*) FROM a').fetchone()[0]); c.close()"
+        )
+        return int(subprocess.run([sys.executable, "-c", script, path, FIRST], check=True, stdout=-1).stdout)
+
+    assert seen_elsewhere() == 1
+    assert (tmp_path / "one.db-wal").exists()
+    first.execute("INSERT INTO a VALUES (2)")
+
+    assert seen_elsewhere() == 2
+    second.close()
+    assert seen_elsewhere() == 2
+    first.execute("INSERT INTO a VALUES (3)")
+    assert seen_elsewhere() == 3
+    first.close()
+
+
+def test_a_new_file_is_for_its_owner_alone_and_may_lie_elsewhere(tmp_path):
+    (tmp_path / "link.db").symlink_to(tmp_path / "far.db")
+
+    open_database(tmp_path / "link.db", [FIRST], busy_s=1).close()
+
+    assert (tmp_path / "far.db").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_transaction_that_fails_is_rolled_back(tmp_path):

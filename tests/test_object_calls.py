@@ -3,10 +3,11 @@
 import asyncio
 import json
 
+import msgspec
 import pytest
 
 from headworks.access import Grant
-from headworks.batch_lines import read_models
+from headworks.batch_lines import ModelLines, read_models, write_models
 from headworks.calls import Caller, Endpoint, Extras, Failure, FailureKind, Limits, ObjectNote, Settled
 from headworks.catalogue import Period, Prices, Rates, Step, TargetPrice
 from headworks.ownership import Shelf
@@ -316,6 +317,61 @@ def test_a_batch_that_does_not_say_what_it_used_is_charged_by_the_lines_of_its_o
 
     (record,) = [one for one in records(hall) if one.service_tier == "batch"]
     assert (record.input_tokens, record.output_tokens, record.cost_pico) == (110, 8, 110 * 500 + 8 * 1000)
+
+
+RATES = Rates(input=1000, output=2000, web_search=10**10, file_search=25 * 10**8)
+SEARCHED = (
+    b'{"response": {"status_code": 200, "body": {"model": "m", "usage": {"input_tokens": 100, "output_tokens": 7}, '
+    b'"tool_usage": {"web_search": {"num_requests": 3}}, "output": [{"type": "file_search_call"}, {"type": "x"}]}}}\n'
+)
+RAN = SEARCHED.replace(b'"x"', b'"code_interpreter_call"')
+RESPONSES = {"endpoint": "/v1/responses"}
+
+
+@pytest.mark.parametrize(
+    ("output", "cost"),
+    [(SEARCHED, 100 * 500 + 7 * 1000 + 3 * 10**10 + 25 * 10**8), (RAN, -1)],
+    ids=["searches", "code"],
+)
+def test_what_tools_did_for_the_lines_of_a_batch_is_charged_though_its_usage_says_nothing_of_it(
+    hall, store, output, cost
+):
+    period = Period(rates=RATES)
+    half = Period(rates=msgspec.structs.replace(RATES, input=500, output=1000))
+    price = TargetPrice(Prices(periods=(period,), tiers={"batch": (half,)}), "v1")
+    hall.make(shelf=Shelf(store.look_up, store.select, store.mark), providers=("pooled",), price_of=lambda *_: price)
+    store.own("batch_1", "batch")
+    ask(hall, "/v1/batches/batch_1", method="GET")
+    hall.answer(batch(**RESPONSES))
+    assert hall.flight.request.line.startswith(b"GET /v1/files/file-out/content ")
+    hall.flight.sink.on_head(200, {})
+    hall.flight.sink.on_body(output)
+    hall.flight.sink.on_end()
+
+    (record,) = [one for one in records(hall) if one.service_tier == "batch"]
+    assert record.cost_pico == cost
+    assert (record.extras.web_searches, record.extras.file_searches) == (3, 1)
+
+
+@pytest.mark.parametrize(("hosted", "flights"), [(0, 1), (2, 2), (-1, 2)])
+def test_the_output_of_a_batch_whose_lines_name_no_such_tool_is_not_read(hall, store, hosted, flights):
+    store.own("batch_1", "batch", models=write_models([ModelLines("m", 2, 9, 9, 9, hosted)]))
+    ask(hall, "/v1/batches/batch_1", method="GET")
+    hall.answer(batch(**RESPONSES))
+
+    assert len(hall.upstream.flights) == flights
+    if flights > 1:
+        hall.flight.sink.on_head(404, {})
+        hall.flight.sink.on_end()
+
+
+def test_a_batch_remembers_what_its_input_asks_for(hall, store):
+    asked = write_models([ModelLines("m", 2, 9, 9, 9, 1)])
+    store.own("file-1", "file", label="batch", models=asked)
+    ask(hall, "/v1/batches", {"input_file_id": "file-1", "endpoint": "/v1/responses", "completion_window": "24h"})
+    hall.answer({"id": "batch_9"})
+
+    assert next(one.models for one in notes(hall) if one.object_id == "batch_9") == asked
 
 
 def test_calls_that_together_are_long_are_not_charged_as_long_ones(hall, store):

@@ -244,7 +244,7 @@ def test_an_upload_tells_what_its_lines_can_take_at_most(desk):
     )
     answered = desk.hall.ask("/v1/files", form, turns=6, content_type="multipart/form-data; boundary=b")
     desk.end(answered, {"id": "file-2"})
-    assert desk.notes["file-2"].models == write_models([ModelLines("m", 1, 1024 + len(line), 9, 1024 + len(line))])
+    assert desk.notes["file-2"].models == write_models([ModelLines("m", 1, 1024 + len(line), 9, 1024 + len(line), 0)])
 
 
 def test_a_cache_that_costs_by_the_hour_is_not_made_under_a_hard_budget_and_is_under_a_soft_one(desk):

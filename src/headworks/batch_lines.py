@@ -1,14 +1,15 @@
 """What the lines of a batch's input ask for: which models, and how many tokens they can take. Read while it goes by.
 Pure.
 
-It is kept with the note of the file as a text, a line for each model: its name, and four figures, divided by tabs.
-Files that were uploaded to an earlier release have the names alone.
+It is kept with the note of the file as a text, a line for each model: its name, and five figures, divided by tabs.
+Files that were uploaded to earlier releases have four, or the names alone.
 """
 
 from collections.abc import Callable
 
 import msgspec
 
+from headworks.call_bounds import may_run_tools
 from headworks.calls import Endpoint
 
 Fields = dict[str, msgspec.Raw]
@@ -46,6 +47,8 @@ class ModelLines(msgspec.Struct, frozen=True):
         lines: how many calls.
         input_tokens, output_tokens: the most that they can take, together; -1 where that is not known.
         longest: the most input that one of them can take: by it long context has other prices.
+        hosted: how many may have the provider run tools, which cost something of their own; -1 where that is not
+        known.
     """
 
     model: str
@@ -53,6 +56,7 @@ class ModelLines(msgspec.Struct, frozen=True):
     input_tokens: int = -1
     output_tokens: int = -1
     longest: int = -1
+    hosted: int = -1
 
     @property
     def is_bounded(self) -> bool:
@@ -72,7 +76,7 @@ def read_models(kept: str) -> tuple[ModelLines, ...]:
     found = []
     for line in kept.split("\n"):
         name, *figures = line.split("\t")
-        is_whole = len(figures) == 4 and all(one.removeprefix("-").isdigit() for one in figures)
+        is_whole = len(figures) in (4, 5) and all(one.removeprefix("-").isdigit() for one in figures)
         found.append(ModelLines(name, *map(int, figures)) if is_whole else ModelLines(name))
     return tuple(found)
 
@@ -87,6 +91,7 @@ class _Sums(msgspec.Struct):
     input_tokens: int = 0
     output_tokens: int = 0
     longest: int = 0
+    hosted: int = 0
     is_bounded: bool = True
 
 
@@ -131,9 +136,9 @@ class BatchLines:
             self._take(b"".join(self._rest))
         self._rest = []
         return [
-            ModelLines(name, sums.lines, sums.input_tokens, sums.output_tokens, sums.longest)
+            ModelLines(name, sums.lines, sums.input_tokens, sums.output_tokens, sums.longest, sums.hosted)
             if sums.is_bounded
-            else ModelLines(name, sums.lines)
+            else ModelLines(name, sums.lines, hosted=sums.hosted)
             for name, sums in self._sums.items()
         ]
 
@@ -156,6 +161,7 @@ class BatchLines:
                 return
             sums = self._sums[model] = _Sums()
         sums.lines += 1
+        sums.hosted += may_run_tools(read.body)
         endpoint = BATCHED.get(read.url)
         if self._bound is None or endpoint is None:
             sums.is_bounded = False

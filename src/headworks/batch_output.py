@@ -10,17 +10,22 @@ from headworks.batch_settling import OutputUse
 from headworks.calls import Failure, Usage, both_extras
 from headworks.catalogue import TargetPrice
 from headworks.dialects import read_images_answer
-from headworks.dialects.usage import NO_TOOLS, ChatUsage, ResponsesUsage, with_tools
+from headworks.dialects.usage import NO_TOOLS, ChatUsage, HostedUse, ResponsesUsage, with_tools
 from headworks.flow import Signal
 
 _MOST_LINE_BYTES = 64 * 1024 * 1024
 _NOTHING = Usage(source="provider")
 
 
+class _Item(msgspec.Struct):
+    type: str = ""
+
+
 class _Body(msgspec.Struct):
     model: str | None = None
     usage: msgspec.Raw = msgspec.Raw(b"null")
     tool_usage: msgspec.Raw = NO_TOOLS
+    output: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class _Response(msgspec.Struct):
@@ -34,6 +39,7 @@ class _Line(msgspec.Struct):
 
 _decode = msgspec.json.Decoder(_Line).decode
 _decode_responses = msgspec.json.Decoder(ResponsesUsage).decode
+_decode_items = msgspec.json.Decoder(tuple[_Item, ...] | None).decode
 _decode_chat = msgspec.json.Decoder(ChatUsage).decode
 
 
@@ -107,7 +113,7 @@ class OutputLines:
         if self._drawn_by is not None:
             return read_images_answer(b'{"usage":%b}' % bytes(raw)).usage
         usage = _decode_responses(raw).stated() or _decode_chat(raw).stated()
-        return with_tools(usage, body.tool_usage)
+        return with_tools(usage, body.tool_usage, HostedUse.of(item.type for item in _decode_items(body.output) or ()))
 
 
 def _sum(one: Usage, other: Usage) -> Usage:

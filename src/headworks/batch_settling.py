@@ -20,6 +20,10 @@ _ENDED = frozenset({"completed", "failed", "expired", "cancelled", "succeeded"})
 """States in which a batch, or a job, does nothing more (OpenAI API reference, 2026-11)."""
 
 
+_WITH_TOOLS = frozenset({"/v1/responses", "/v1/chat/completions"})
+"""What tools of the provider may run for (OpenAI API reference, 2026-11)."""
+
+
 class _InputDetails(msgspec.Struct):
     cached_tokens: int | None = None
 
@@ -70,6 +74,11 @@ class Seen(msgspec.Struct):
     def draws(self) -> bool:
         """Whether it is a batch of images, whose tokens have several prices."""
         return self.endpoint is not None and self.endpoint.startswith("/v1/images/")
+
+    @property
+    def may_have_run_tools(self) -> bool:
+        """Whether it is a batch of calls for which a provider runs tools: what they cost, the batch does not say."""
+        return self.endpoint in _WITH_TOOLS
 
     @property
     def has_ended(self) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from headworks.calls import Endpoint
-from headworks.catalogue import Most, TargetPrice
+from headworks.catalogue import ON_REQUEST, Most, TargetPrice
 from headworks.dialects.reading import Fields
 
 IMAGE_TOKENS = 50_000
@@ -27,8 +27,9 @@ _WINDOW_TOKENS = 1_100_000
 """Where the catalogue does not know a model's bounds: the largest output and window that models have which are sold
 today (2026-11)."""
 
-_LOOPS = 10
-"""A tool that the provider runs makes it read its window again, each time. How often, nobody bounds; this is many."""
+HOSTED_RUNS = 10
+"""A tool that the provider runs makes it read its window again, each time, and may itself cost something. How often,
+nobody bounds; this is many."""
 
 _LIMIT_NAMES = {
     Endpoint.RESPONSES: ("max_output_tokens",),
@@ -57,8 +58,9 @@ _HIDDEN = (b'"file_id"', b'"file_url"', b'"file_uri"', b'"fileUri"', b'"input_au
 _IMAGES = (b'"input_image"', b'"image_url"', b'"image"', b'"inline_data"', b'"inlineData"')
 _HOSTED = (
     b'"web_search', b'"file_search"', b'"code_interpreter"', b'"mcp"', b'"computer', b'"image_generation"',
-    b'"google_search"', b'"googleSearch"', b'"code_execution',
+    b'"google_search"', b'"googleSearch"', b'"code_execution', b'"container_auto"', b'"container_reference"',
 )  # fmt: skip
+_ON_REQUEST = tuple(b'"%b"' % tier.encode() for tier in sorted(ON_REQUEST))
 _STORED = ("previous_response_id", "conversation", "prompt", "cachedContent")
 
 
@@ -66,7 +68,20 @@ def most_of_call(fields: Fields, price: TargetPrice, request_bytes: int, endpoin
     """The most that a call can take, and what may be among it that is dearer than text (see `most_tokens`)."""
     taken, written = most_tokens(fields, price, request_bytes, endpoint)
     has_media = endpoint in _MEDIA or _has_any(fields, (*_IMAGES, *_SOUND))
-    return Most(taken, written, has_media=has_media, writes_long=writes_long(fields))
+    runs = HOSTED_RUNS if may_run_tools(fields) else 0
+    return Most(
+        taken,
+        written,
+        has_media=has_media,
+        writes_long=writes_long(fields),
+        hosted_runs=runs,
+        asks_tier=_has_any(fields, _ON_REQUEST),
+    )
+
+
+def may_run_tools(fields: Fields) -> bool:
+    """Whether the provider may run a tool for it: a search, code in a container."""
+    return "web_search_options" in fields or _has_any(fields, _HOSTED)
 
 
 def writes_long(fields: Fields) -> bool:
@@ -104,8 +119,8 @@ def most_tokens(
     answers = max(1, _whole(fields, "n")) * max(1, _whole(fields, "best_of"))
     if any(mark in raw for raw in data for mark in (b"candidateCount", b"candidate_count")):
         answers *= _MOST_CANDIDATES
-    if "web_search_options" in fields or any(mark in raw for raw in data for mark in _HOSTED):
-        return window * _LOOPS, written * answers
+    if may_run_tools(fields):
+        return window * HOSTED_RUNS, written * answers
     if any(name in fields for name in _STORED) or any(mark in raw for raw in data for mark in _HIDDEN):
         return window, written * answers
     images = sum(raw.count(mark) for raw in data for mark in _IMAGES)

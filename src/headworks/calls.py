@@ -131,6 +131,8 @@ class Extras(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     `cached_image_tokens` of its cached input and of these, the output ones of its output. The rest are counts beside
     tokens; `annotated_pages` are part of `pages`, `audio_s` is whole seconds of sound, transcribed or spoken.
     `foreign_tokens` are those of another model that took part (one that draws, say), at a price that nobody tells.
+    `container_runs` is how often code ran in a container at the provider, which bills the container's time and does not
+    tell it.
     """
 
     long_cache_write_tokens: int = 0
@@ -151,6 +153,7 @@ class Extras(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     characters: int = 0
     audio_s: int = 0
     foreign_tokens: int = 0
+    container_runs: int = 0
 
     def plus(self, other: "Extras") -> "Extras":
         """What two attempts have used."""

@@ -7,11 +7,15 @@ by hand (`transaction`). Who builds SQL text from values has no business here: v
 import fcntl
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from headworks.errors import StorageError
+
+_making = threading.Lock()
+"""So that no other thread has the file open while the one that made it closes it."""
 
 
 def open_database(path: Path, migrations: Sequence[str], *, busy_s: float) -> sqlite3.Connection:
@@ -70,8 +74,11 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def _connect(path: Path, busy_s: float) -> sqlite3.Connection:
-    # Made by hand, for SQLite would let everyone read it.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    # Made by hand, for SQLite would let everyone read it. A file that is there is never opened here: closing it would
+    # drop every lock this process holds on it, those of its other connections too; the next command that leaves the
+    # file then takes itself for the last one and removes the write-ahead log, with all that is written from then on.
+    with _making, suppress(FileExistsError):
+        os.close(os.open(os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
     # FULL: what has been committed survives a power cut. Commits are rare or batched, so it costs little.
     connection.execute("PRAGMA synchronous = FULL")

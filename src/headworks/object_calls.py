@@ -26,7 +26,7 @@ from headworks.answering import (
     with_patience,
     with_patience_of,
 )
-from headworks.batch_lines import ModelLines, read_models
+from headworks.batch_lines import ModelLines, read_models, write_models
 from headworks.batch_settling import id_in, seen_in
 from headworks.body import BodyStream
 from headworks.budgeting import CallMoney
@@ -161,12 +161,11 @@ class ObjectCalls:
                 self._money.not_made(money, error)
             raise
         if object_id:
-            now_us = time_ns() // 1000
-            caller = call.caller
-            note = ObjectNote(object_id, asked.row.kind, now_us, now_us, target.provider, caller.key_id, caller.team)
-            if watch is not None:
-                label, models = watch.found()
-                note = msgspec.structs.replace(note, label=label, models=models)
+            label, models = ("", await self._asked_in(asked, fields)) if watch is None else watch.found()
+            now_us, caller = time_ns() // 1000, call.caller
+            note = ObjectNote(
+                object_id, asked.row.kind, now_us, now_us, target.provider, caller.key_id, caller.team, label, models
+            )
             if money is not None:
                 note = msgspec.structs.replace(note, label=BUDGETED)
                 await self._money.made(money, target.provider, object_id)
@@ -227,6 +226,12 @@ class ObjectCalls:
         """What the lines of a file of the caller's ask for; nothing where that is not known."""
         note = await self._owners.find(file_id)
         return () if note is None or not owns(note, call.caller) else read_models(note.models)
+
+    async def _asked_in(self, asked: "_Asked", fields: Mapping[str, str]) -> str:
+        """What is kept with a batch of what its input asks for; nothing for what is no batch."""
+        if asked.row.kind != BATCH:
+            return ""
+        return write_models(list(await self._models_in(fields.get("input_file_id", ""), asked.call)))
 
     async def _check_models(self, kind: str, call: OpenCall, fields: Mapping[str, str], grant: Grant) -> None:
         """Whether the caller may have these models asked, or trained.

@@ -11,7 +11,7 @@ import msgspec
 from headworks.access import Grant
 from headworks.admitting import Admissions
 from headworks.answering import STOPPED
-from headworks.batch_lines import UNKNOWN
+from headworks.batch_lines import UNKNOWN, read_models
 from headworks.batch_output import OutputLines, OutputSink
 from headworks.batch_settling import (
     SETTLED,
@@ -99,6 +99,8 @@ class ObjectEndings:
             usage = usage_of(seen)
             use: OutputUse | None = None
             is_told = usage is not None and not seen.draws and not has_own_steps(price, usage, made_us(note, seen))
+            # What tools have used is told by the lines of the output alone.
+            is_told = is_told and not (seen.may_have_run_tools and _may_run_tools(note))
             if seen.output_file_id and not is_told and not seen.came_to_nothing:
                 use, is_known = await self._use_of(note, seen, call, ending)
                 if not is_known:
@@ -144,6 +146,12 @@ class ObjectEndings:
     ) -> None:
         """Note what an object has made: it is of the same owner, in the same place."""
         self._owners.note(ObjectNote(object_id, kind, now_us, now_us, by.provider, by.key_id, by.team, label, models))
+
+
+def _may_run_tools(batch: ObjectNote) -> bool:
+    """Whether any line of a batch's input may have had the provider run tools; also where that is not known."""
+    asked = read_models(batch.models)
+    return not asked or any(one.hosted for one in asked)
 
 
 async def end_of(sink: "Ended", ending: Ending) -> Failure | None:

@@ -16,7 +16,7 @@ from headworks.answering import UpstreamRefusal
 from headworks.batch_lines import ModelLines, TokenBound
 from headworks.batch_settling import TIER
 from headworks.budgeting import CallMoney
-from headworks.call_bounds import most_tokens, writes_long
+from headworks.call_bounds import HOSTED_RUNS, most_tokens, writes_long
 from headworks.calls import FailureKind
 from headworks.catalogue import Most, TargetPrice
 from headworks.dialects.reading import Fields
@@ -171,7 +171,15 @@ class ObjectMoney:
         for one in models:
             if not one.is_bounded:
                 return None
-            most = Most(one.input_tokens, one.output_tokens, one.lines, one.longest, has_media=True, writes_long=True)
+            most = Most(
+                one.input_tokens,
+                one.output_tokens,
+                one.lines,
+                one.longest,
+                has_media=True,
+                writes_long=True,
+                hosted_runs=HOSTED_RUNS * (one.lines if one.hosted < 0 else one.hosted),
+            )
             amount = self._price_of(provider, one.model).most_together(most, at_us=at_us, tier=TIER)
             if amount is None:
                 return None

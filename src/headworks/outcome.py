@@ -49,6 +49,7 @@ def charge(call: OpenCall, plan: Plan) -> None:
     cost = station.price.cost(usage, at_us=call.opened_us, tier=call.service_tier)
     if cost is None or not cost.is_complete:
         call.cost_pico = -1
+        call.price_version = "" if cost is None else cost.version  # by it can be told what is known of it
     elif call.cost_pico >= 0:
         call.cost_pico += cost.total
         call.price_version = cost.version

@@ -56,10 +56,10 @@ def test_the_lines_of_a_bill_sum_to_the_cost_and_no_token_stands_in_two(usage, d
     bill = bill_of(usage, deck, at_us=AT_US, tier=tier)
     cost = cost_of(usage, deck, at_us=AT_US, tier=tier)
 
-    if not cost.is_complete:  # a service that has no price
-        assert bill is None
-        return
     assert bill.total_pico == cost.total
+    assert cost.is_complete == (not bill.unpriced)  # a service that has no price
+    counted = {line.kind for line in bill.lines}
+    assert not counted & {kind for kind, _ in bill.unpriced}
     assert (bill.tier, bill.above) == (cost.tier, cost.above)
     tokens = {line.kind: line.count for line in bill.lines}
     assert sum(tokens.get(kind, 0) for kind in READ) == usage.input_tokens
@@ -89,10 +89,19 @@ def test_a_bill_has_a_line_for_each_kind_with_the_price_of_the_step_that_holds()
     )
 
 
+def test_what_has_no_price_is_named_beside_what_has_one():
+    deck = deck_of(Prices(periods=(Period(rates=Rates(output=5, web_search=0)),)))
+    extras = Extras(web_searches=2, container_runs=3, foreign_tokens=9)
+
+    bill = bill_of(Usage(7, output_tokens=1, source="provider", extras=extras), deck, at_us=AT_US)
+
+    assert bill.lines == (BillLine("output", 1, 5), BillLine("web_search", 2, 0))
+    assert bill.unpriced == (("input", 7), ("container_run", 3), ("foreign_tokens", 9))
+
+
 def test_what_has_no_known_cost_has_no_bill():
     deck = deck_of(Prices(periods=(Period(rates=Rates(output=5)),)))
 
     assert bill_of(NO_USAGE, deck, at_us=AT_US) is None
     assert bill_of(Usage(1, source="provider"), None, at_us=AT_US) is None
-    assert bill_of(Usage(1, output_tokens=1, source="provider"), deck, at_us=AT_US) is None  # input has no price
     assert bill_of(Usage(output_tokens=1, source="provider"), deck, at_us=AT_US).total_pico == 5

@@ -63,6 +63,77 @@ def test_every_price_of_the_shipped_catalogue_has_a_source_and_a_day():
             assert model.prices is None or any(each.of == "prices" for each in model.citations)
 
 
+def test_what_a_tier_may_use_has_a_source_and_a_day_of_its_own():
+    rows = [
+        {"tier": "1", "requests_per_minute": 5, "source": "page"},
+        {"tier": "2", "at": "cloud", "input_tokens_per_minute": 7, "source": "told"},
+        {"tier": "3"},  # as of a catalogue whose tiers were cited with the model alone
+    ]
+    told = {"title": "A friend", "seen_on": "2026-11-22", "standing": "account"}
+    content = json.loads(file(model={"limits": rows}))
+    content["sources"]["told"] = told
+
+    found = Catalogue(json.dumps(content).encode()).find("p", "m-1")
+
+    one, other, bare = found.limits
+    assert (one.source, one.seen_on, one.standing) == ("The page", "2026-11-21", "page")
+    assert (other.source, other.seen_on, other.standing) == ("A friend", "2026-11-22", "account")
+    assert (one.figures(), other.figures(), bare.figures()) == (
+        {"requests_per_minute": 5}, {"input_tokens_per_minute": 7}, {}
+    )  # fmt: skip
+    assert (found.limits_at("p"), found.limits_at("cloud")) == ((one, bare), (other,))
+
+
+def test_a_tier_with_a_source_that_is_not_there_is_no_catalogue():
+    with pytest.raises(CatalogueError, match="unknown source 'nowhere'"):
+        read_catalogue(file(model={"limits": [{"tier": "1", "source": "nowhere"}]}))
+
+
+def test_every_tier_of_the_shipped_catalogue_has_a_source_a_day_and_figures():
+    count = 0
+    for provider in shipped().provider_names:
+        for model in shipped().models(provider):
+            cited = {each.source for each in model.citations if each.of == "limits"}
+            assert {row.source for row in model.limits} == cited
+            for row in model.limits:
+                assert row.seen_on, model.name
+                assert row.figures(), model.name
+            count += len(model.limits)
+            keys = [(row.at, row.tier) for row in model.limits]
+            assert len(set(keys)) == len(keys)
+
+    assert count > 300
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "tier", "figures", "standing"),
+    [
+        # developers.openai.com/api/docs/models/gpt-6-luna, in a copy of 2026-10-05
+        ("openai", "gpt-6-luna", "5", (30_000, 180_000_000, None, None, 15_000_000_000), "copy"),
+        # developers.openai.com/api/docs/models/gpt-6.1-sol, the same day: it names no queue
+        ("openai", "gpt-6.1-sol", "1", (500, 500_000, None, None, None), "copy"),
+        # platform.claude.com/docs/en/api/rate-limits, in a copy of 2026-08
+        ("anthropic", "claude-haiku-4-5-20251001", "build", (5_000, None, 5_000_000, 1_000_000, None), "copy"),
+        # the same, as read by others on 2026-10-17
+        ("anthropic", "claude-fable-5-1", "scale", (4_000, None, 4_000_000, 800_000, None), "account"),
+        # learn.microsoft.com, Azure OpenAI quotas, tier 1 of 2026-08-20
+        ("azure", "gpt-6-astra", "data-zone-1", (333, 333_000, None, None, None), "page"),
+        ("azure", "o3-mini", "global-6", (8_000, 80_000_000, None, None, None), "page"),
+    ],
+)
+def test_what_a_tier_may_use_is_as_the_provider_documents_it(provider, name, tier, figures, standing):
+    (row,) = (each for each in shipped().find(provider, name).limits_at(provider) if each.tier == tier)
+
+    assert row.standing == standing
+    assert figures == (
+        row.requests_per_minute,
+        row.tokens_per_minute,
+        row.input_tokens_per_minute,
+        row.output_tokens_per_minute,
+        row.queued_tokens,
+    )
+
+
 def test_a_name_may_go_before_the_model_that_it_is_priced_as():
     catalogue = Catalogue(file())
 

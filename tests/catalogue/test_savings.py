@@ -13,7 +13,11 @@ SOL, LUNA, OLD = (BOOK.for_target("openai", name) for name in ("gpt-6.1-sol", "g
 OPUS = BOOK.for_target("anthropic", "claude-opus-4-8")
 
 TARGETS = st.sampled_from([SOL, LUNA, OLD, OPUS])
-TIERS = st.sampled_from(["standard", "default", "flex", "batch", "priority", "no-such-tier"])
+TIERS = st.sampled_from(["standard", "default", "flex", "batch", "no-such-tier"])
+PRIORITY = st.just("priority")
+"""Opus has no price of it."""
+PRICED = st.sampled_from([SOL, LUNA, OLD])
+CHOICES = st.tuples(TARGETS, TARGETS, TIERS) | st.tuples(PRICED, PRICED, PRIORITY)
 
 
 @st.composite
@@ -26,16 +30,18 @@ def usages(draw):
     return Usage(whole, cached, written, output, draw(st.integers(0, output)), "provider")
 
 
-@given(usages(), TARGETS, TARGETS, TIERS)
-def test_the_parts_sum_to_the_whole_and_the_whole_is_what_was_not_paid(usage, price, baseline, tier):
+@given(usages(), CHOICES)
+def test_the_parts_sum_to_the_whole_and_the_whole_is_what_was_not_paid(usage, choices):
+    price, baseline, tier = choices
     saving = saving_of(usage, price, baseline, at_us=NOON_US, tier=tier)
 
     assert saving.model + saving.cache + saving.tier == saving.total == saving.baseline - saving.paid
     assert saving.paid == price.cost(usage, at_us=NOON_US, tier=tier).total
 
 
-@given(usages(), TARGETS, TARGETS, TIERS)
-def test_a_choice_that_was_not_made_saves_nothing(usage, price, baseline, tier):
+@given(usages(), CHOICES)
+def test_a_choice_that_was_not_made_saves_nothing(usage, choices):
+    price, baseline, tier = choices
     plain = Usage(usage.input_tokens, 0, 0, usage.output_tokens, usage.reasoning_tokens, "provider")
 
     assert saving_of(usage, price, price, at_us=NOON_US, tier=tier).model == 0
@@ -43,8 +49,9 @@ def test_a_choice_that_was_not_made_saves_nothing(usage, price, baseline, tier):
     assert saving_of(usage, price, baseline, at_us=NOON_US).tier == 0
 
 
-@given(usages(), TARGETS, TARGETS, TIERS)
-def test_the_parts_are_the_mean_of_all_orders_to_a_pico_dollar(usage, price, baseline, tier):
+@given(usages(), CHOICES)
+def test_the_parts_are_the_mean_of_all_orders_to_a_pico_dollar(usage, choices):
+    price, baseline, tier = choices
     plain = Usage(usage.input_tokens, 0, 0, usage.output_tokens, usage.reasoning_tokens, "provider")
 
     def cost(made):
@@ -88,3 +95,9 @@ def test_without_a_price_there_is_no_saving(which):
 
 def test_without_usage_there_is_no_saving():
     assert saving_of(Usage(0, 0, 0, 0, 0, "none"), LUNA, SOL, at_us=NOON_US) is None
+
+
+@pytest.mark.parametrize(("price", "baseline"), [(OPUS, SOL), (SOL, OPUS)])
+def test_a_dearer_tier_that_one_of_the_models_has_no_price_of_makes_the_saving_unknown(price, baseline):
+    usage = Usage(10, 0, 0, 10, 0, "provider")
+    assert saving_of(usage, price, baseline, at_us=NOON_US, tier="priority") is None

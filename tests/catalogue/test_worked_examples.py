@@ -24,6 +24,10 @@ NOON_US = 1_795_608_000_000_000
         # above 272,000 tokens of input the whole call: 2 x input, 1.5 x output
         ("gpt-6.1-terra", Usage(272_000, output_tokens=1_000, source="provider"), "standard", "0.277"),
         ("gpt-6.1-terra", Usage(272_001, output_tokens=1_000, source="provider"), "standard", "0.551502"),
+        # ultrafast costs six times the standard price, fast twice: $60, $6, $75 and $300 of Astra's $10, $1, $12.5, $50
+        ("gpt-6-astra", Usage(4_000, 1_000, 1_000, 1_000, source="provider"), "ultrafast", "0.501"),
+        ("gpt-6.1-sol", Usage(1_000, output_tokens=1_000, source="provider"), "ultrafast", "0.072"),
+        ("gpt-6.1-sol", Usage(1_000, output_tokens=1_000, source="provider"), "fast", "0.024"),
         # batch jobs are half price; their long-context step stays
         ("gpt-6.1-sol", Usage(1_000_000, source="provider"), "batch", "2"),
         ("gpt-6-luna", Usage(1_000, output_tokens=200, source="provider"), "batch", "0.0001"),
@@ -55,6 +59,46 @@ def test_anthropic_reads_cost_a_tenth_and_writes_more_by_how_long_they_live(book
     assert usd(Usage(1_000_000, 1_000_000, 0, source="provider")) == "0.2"
     assert usd(Usage(1_000_000, 0, 1_000_000, source="provider")) == "2.5"
     assert usd(Usage(1_000_000, 0, 1_000_000, source="provider"), long_cache_write_tokens=1_000_000) == "4"
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "tier", "usd"),
+    [
+        # platform.claude.com, Pricing: from $0.10 and $0.50 up to 100,000 tokens of input, $0.50 and $2.50 above
+        ("claude-haiku-5-5", Usage(100_000, output_tokens=1_000, source="provider"), "standard", "0.0105"),
+        ("claude-haiku-5-5", Usage(100_001, output_tokens=1_000, source="provider"), "standard", "0.0525005"),
+        # reads cost 2.5 % of Fable 5.1's $10, 5 % of Opus 5.5's $4, and $0.10 of Sonnet 5.5 since 2026-10-07
+        ("claude-fable-5-1", Usage(1_000_000, 1_000_000, source="provider"), "standard", "0.25"),
+        ("claude-opus-5-5", Usage(1_000_000, 1_000_000, source="provider"), "standard", "0.2"),
+        ("claude-sonnet-5-5", Usage(1_000_000, 1_000_000, source="provider"), "standard", "0.1"),
+        # half price in batches
+        ("claude-opus-4-5", Usage(1_000_000, output_tokens=1_000_000, source="provider"), "batch", "15"),
+        # in, 5-minute write, out of the table of 2026-08
+        ("claude-haiku-4-5", Usage(3_000_000, 0, 1_000_000, 1_000_000, source="provider"), "standard", "8.25"),
+    ],
+)
+def test_anthropic(book, model, usage, tier, usd):
+    cost = book.for_target("anthropic", model).cost(usage, at_us=NOON_US, tier=tier)
+
+    assert usd_text(cost.total) == usd
+
+
+@pytest.mark.parametrize(
+    ("model", "tier", "is_known"),
+    [
+        ("gpt-6.1-terra", "ultrafast", False),  # it is not offered, so nobody says what it costs
+        ("gpt-6-astra", "ultrafast", True),
+        ("gpt-5.4-nano", "priority", False),
+        ("gpt-5.4-nano", "scale", True),  # bought ahead: a word for nothing dearer
+        ("gpt-6.1-terra", "default", True),
+    ],
+)
+def test_a_dearer_tier_without_a_price_is_not_taken_for_the_standard_one(book, model, tier, is_known):
+    price = book.for_target("openai", model)
+
+    for extras in (None, Extras(web_searches=1)):
+        cost = price.cost(Usage(1_000, source="provider"), at_us=NOON_US, tier=tier, extras=extras)
+        assert cost.is_complete is is_known
 
 
 def test_terra_writes_for_twelve_hours_cost_two_and_a_half_times_the_input(book):

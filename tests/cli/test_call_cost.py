@@ -6,7 +6,7 @@ import time
 import msgspec
 import pytest
 
-from headworks.calls import Opened, Settled, Usage
+from headworks.calls import Extras, Opened, Settled, Usage
 from headworks.catalogue import Period, PriceArchive, PriceBook, Prices, Rates, Terms, shipped
 from headworks.cli import main
 from headworks.records import JOURNAL_FOLDER
@@ -176,3 +176,27 @@ def test_a_call_of_a_model_that_is_shut_down_says_so(run):
 
 def test_of_a_model_that_stays_no_end_is_shown(run):
     assert json.loads(run(settled(), "show", "call_0001", "--json"))["retirement"] is None
+
+
+def test_what_ran_in_a_container_is_itemised_as_not_known_beside_what_the_rest_comes_to(run):
+    extras = Extras(container_runs=2)
+    call = settled(usage=Usage(1000, source="provider"), cost_pico=-1, extras=extras)
+    lines = lines_of(run(call, "show", "call_0001"))
+
+    start = lines.index(
+        "cost not known: 2 runs in containers have no price here, and what has one comes to $0.001000000005"
+    )
+    assert lines[start + 1 : start + 4] == [
+        "input 1,000 x $1 per million = $0.001",
+        "request $0.000000000005 each = $0.000000000005",
+        "runs in containers 2 x not known",
+    ]
+
+
+def test_the_same_for_machines(run):
+    call = settled(usage=Usage(1000, source="provider"), cost_pico=-1, extras=Extras(container_runs=2))
+    cost = json.loads(run(call, "show", "call_0001", "--json"))["cost"]
+
+    assert cost["total_usd"] is None
+    assert cost["unpriced"] == {"container_run": 2}
+    assert [item["kind"] for item in cost["items"]] == ["input", "request"]

@@ -291,6 +291,15 @@ def test_totals_have_exact_costs_and_say_of_how_many_calls_none_is_known(write, 
     assert all("cost_pico" not in line for line in lines)
 
 
+def test_totals_say_that_what_is_kept_at_a_provider_is_in_no_sum(write, calls):
+    write(settled(1, cost_pico=1))
+    assert "no call tells" not in calls("totals")[2]
+
+    write(settled(2, cost_pico=0, endpoint="vector_stores"))
+    told = "what providers charge for keeping vector stores, day by day, no call tells: it is in no sum"
+    assert told in calls("totals")[2]
+
+
 def test_totals_by_hour_name_the_hour(write, calls):
     write(settled(1))
 

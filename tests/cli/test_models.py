@@ -108,6 +108,23 @@ def test_a_model_is_shown_by_each_of_its_names(models, name):
     assert "price table 20" in text
 
 
+def test_a_model_is_shown_with_what_each_usage_tier_may_use_and_how_sure_that_is(models):
+    text = models("show", "anthropic/claude-opus-5-5", project=None)
+
+    assert "build              5,000   5,000,000   1,000,000  2026-10-17  told by others" in text
+    assert "pay-as-you-go" not in text  # that is Microsoft's offer of it
+
+    text = models("show", "azure/gpt-5.4", project=None)
+
+    assert "data-zone-6         4,000   4,000,000  2026-02-18  the provider's page" in text
+    assert "IN BATCHES" not in text  # those of OpenAI's own API
+
+
+def test_the_usage_tiers_of_a_project_are_those_of_the_catalogue_that_its_provider_has(models):
+    assert "30,000  180,000,000  15,000,000,000  2026-10-05  a copy of its page" in models("show", "small")
+    assert "USAGE TIER" not in models("show", "local/mine")
+
+
 def test_a_model_is_shown_with_every_tier_and_step(models):
     text = models("show", "openai/gpt-6.1-terra")
 

@@ -44,6 +44,18 @@ def test_a_discount_and_another_list(project):
     assert price_book(read, shipped()).terms["local"].catalogue == "together"
 
 
+def test_what_code_in_a_container_is_reckoned_at_is_charged_with_list_prices_and_own_ones(project):
+    reckoned = "{openai: {container_run: 0.03, discount_percent: 50}}"
+    own = "{openai/mine: {input: 1, output: 1}}"
+    read = project(PROVIDERS + f"prices: {{providers: {reckoned}, models: {own}}}\n")
+    used = Usage(1_000_000, source="provider", extras=Extras(container_runs=2))
+
+    assert usd(read, "openai", "gpt-6.1-sol", used) == "2.06"  # long context at half, and no discount on the runs
+    assert usd(read, "openai", "mine", used) == "1.06"
+    unstated = price_book(project(PROVIDERS), shipped()).for_target("openai", "gpt-6.1-sol")
+    assert not unstated.cost(used, at_us=NOON_US).is_complete
+
+
 AZURE = """
 providers:
   azure:

@@ -161,6 +161,45 @@ def test_only_when_paid_for_each_model_is_called_once_for_its_limits(project_of,
     assert "`providers.up.model_limits.a.requests_per_minute: 500`" in found["requests_per_minute a"].way_out
 
 
+def on_tier(limits):
+    return (
+        f'    usage_tier: "1"\n    deployments: {{a: gpt-6-luna}}\n    limits: {limits}\n'
+        "prices: {providers: {up: {catalogue: openai}}}"
+    )
+
+
+def test_without_paying_limits_are_held_against_the_usage_tier_of_the_account(project_of):
+    answers = {"GET /v1/models": models("a")}
+
+    found, asked = one(project_of, answers, lines=on_tier("{requests_per_minute: 600}"))
+
+    more, unsaid = found["requests_per_minute a"], found["tokens_per_minute a"]
+    assert (more.verdict, unsaid.verdict) == ("warning", "warning")
+    assert "usage tier 1 allows a 500 requests a minute (as a copy of the provider's page has it" in more.says
+    assert "`providers.up.model_limits.a.tokens_per_minute: 500000`" in unsaid.way_out
+    assert {line for line, _, _ in asked} == {"GET /v1/models"}
+
+
+def test_limits_within_the_usage_tier_are_well(project_of):
+    lines = on_tier("{requests_per_minute: 500, tokens_per_minute: 9}")
+    found, _ = one(project_of, {"GET /v1/models": models("a")}, lines=lines)
+
+    assert (found["requests_per_minute a"].verdict, found["tokens_per_minute a"].verdict) == ("ok", "ok")
+
+
+def test_a_usage_tier_that_the_catalogue_does_not_know_is_told_with_those_that_it_has(project_of):
+    lines = on_tier("{}").replace('"1"', '"build"')
+    found, _ = one(project_of, {"GET /v1/models": models("a")}, lines=lines)
+
+    assert found["limits a"].verdict == "warning"
+    assert "it has 1, 2, 3, 4, 5" in found["limits a"].says
+
+
+def test_without_a_usage_tier_it_is_said_how_limits_can_be_found_out(project_of):
+    found, _ = one(project_of, {"GET /v1/models": models("a")})
+    assert "--paid" in found["limits"].way_out
+
+
 def test_a_provider_that_states_no_limits_is_not_blamed(project_of):
     answers = {"GET /v1/models": models("a"), "POST /v1/chat/completions": answer(200, b"{}")}
     found, _ = one(project_of, answers, is_paid=True)

@@ -1,4 +1,4 @@
-"""Write the catalogue of models that the package ships: genai-prices, and overlay.yaml over it.
+"""Write the catalogue of models that the package ships: genai-prices, with overlay.yaml and limits.yaml over it.
 
     .venv/bin/python tools/catalogue/refresh.py --published 2026-11-25
     .venv/bin/python tools/catalogue/refresh.py --check      say whether the shipped file is what this would write
@@ -22,12 +22,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import genai
 from headworks.catalogue import read_catalogue, shipped
-from headworks.catalogue.models import Citation, Model
+from headworks.catalogue.models import LIMIT_NAMES, Citation, Model, RateLimits
 from headworks.catalogue.money import MTOK, pico_usd, scaled
 from headworks.catalogue.pack import FORMAT
 from headworks.catalogue.prices import Period, Prices, Rates, Step
 
 OVERLAY = Path(__file__).parent / "overlay.yaml"
+LIMITS = Path(__file__).parent / "limits.yaml"
 FILE = Path(__file__).parents[2] / "src" / "headworks" / "catalogue" / "data" / "catalogue.json"
 GENAI = "genai-prices"
 
@@ -45,6 +46,11 @@ def packed(published: str) -> bytes:
             if name not in models:
                 raise SystemExit(f"{OVERLAY}: no model is called {name}")
             models[name] = with_claim(models[name], entry)
+    for entry in yaml.load(LIMITS.read_text("utf-8"), Loader=yaml.BaseLoader):  # noqa: S506
+        for name in entry["models"]:
+            if name not in models:
+                raise SystemExit(f"{LIMITS}: no model is called {name}")
+            models[name] = with_limits(models[name], entry)
     version = importlib.metadata.version(GENAI)
     sources = {
         GENAI: {
@@ -52,6 +58,7 @@ def packed(published: str) -> bytes:
             "seen_on": published,
             "url": "https://github.com/pydantic/genai-prices",
             "licence": "MIT",
+            "standing": "account",
         },
         **overlay["sources"],
     }
@@ -99,6 +106,39 @@ def with_claim(model: Model, entry: dict[str, Any]) -> Model:
     told += [Citation(of=field, source=entry["source"], seen_on="") for field in fields]
     known["prices"], known["citations"] = prices and msgspec.to_builtins(prices), msgspec.to_builtins(told)
     return msgspec.convert(known, type=Model, strict=False)
+
+
+def with_limits(model: Model, entry: dict[str, Any]) -> Model:
+    """A model with what an entry of limits.yaml says of each tier, and where that is from."""
+    unknown = entry.keys() - {"source", "at", "models", "tiers", *LIMIT_NAMES}
+    if unknown:
+        raise SystemExit(f"{LIMITS}: {model.name}: no tier bounds {', '.join(sorted(unknown))}")
+    columns = {name: entry[name] for name in LIMIT_NAMES if name in entry}
+    at, tiers = entry.get("at", ""), entry["tiers"]
+    if any(len(column) != len(tiers) for column in columns.values()):
+        raise SystemExit(f"{LIMITS}: {model.name}: as many figures as there are tiers")
+    if any(row.at == at and row.tier in tiers for row in model.limits):
+        raise SystemExit(f"{LIMITS}: {model.name}: a tier twice")
+    rows = tuple(
+        RateLimits(
+            tier=tier,
+            at=at,
+            source=entry["source"],
+            **{name: _count(column[place]) for name, column in columns.items() if column[place] != "-"},
+        )
+        for place, tier in enumerate(tiers)
+    )
+    cited = Citation(of="limits", source=entry["source"], seen_on="")
+    citations = model.citations if cited in model.citations else (*model.citations, cited)
+    return msgspec.structs.replace(model, limits=(*model.limits, *rows), citations=citations)
+
+
+_THOUSANDS = {"k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
+
+
+def _count(text: str) -> int:
+    """A figure of limits.yaml."""
+    return int(text[:-1]) * _THOUSANDS[text[-1]] if text[-1] in _THOUSANDS else int(text)
 
 
 def with_rate(prices: Prices, name: str, amount: str) -> Prices:

@@ -117,10 +117,10 @@ class PriceBook:
         found = self.catalogue.find(terms.catalogue, listed) if terms.catalogue else None
         own = terms.models.get(model, terms.every)
         if own is not None:
-            return TargetPrice(own, self.version, found)
+            return TargetPrice(terms.reckoned(own), self.version, found)
         if found is None or found.prices is None:
             return TargetPrice(None, self.version, found)
-        return TargetPrice(terms.discounted(found.prices), self.version, found)
+        return TargetPrice(terms.reckoned(terms.discounted(found.prices)), self.version, found)
 
 
 def terms_text(terms: Mapping[str, Terms]) -> bytes:

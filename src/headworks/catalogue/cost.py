@@ -8,7 +8,7 @@ another (more cached tokens than there was input) are cut to what there is.
 import msgspec
 
 from headworks.calls import Extras, Usage
-from headworks.catalogue.prices import STANDARD
+from headworks.catalogue.prices import DEARER, ON_REQUEST, STANDARD
 from headworks.catalogue.tariffs import Deck, Tariff
 
 _HOUR_S = 3600
@@ -23,14 +23,15 @@ class Cost(msgspec.Struct, frozen=True, gc=False):
         cache_write: input that was also written to the prompt cache.
         output: text, reasoning included.
         media: audio, image and video tokens, in and out, and sound that is billed by time.
-        services: searches, pages, characters: what is counted beside tokens.
+        services: searches, runs of code, pages, characters: what is counted beside tokens.
         request: what a request costs as such.
         reasoning: how much of `output` is reasoning.
         version: which price table this was computed with (`PriceBook.version`).
         tier: the tier whose prices were applied: `standard`, too, where the call's own has none.
         above: the long-context bound that the input exceeded, in tokens; 0 for none.
         is_estimated: the provider told no usage, and the tokens were counted here.
-        is_complete: false where tokens were used that no source gives a price for: the total is then too low.
+        is_complete: false where tokens were used that no source gives a price for, or a tier that is dearer than the
+        standard one and has no price: the total is then too low.
     """
 
     input: int
@@ -85,8 +86,10 @@ def cost_of(
             break
     if extras is None:
         extras = usage.extras
+    has_tier = card.tier == tier or tier not in DEARER
     if extras is not None:
-        return _with_extras(usage, extras, tariff, deck.least_audio_s, (version, card.tier, above))
+        cost = _with_extras(usage, extras, tariff, deck.least_audio_s, (version, card.tier, above))
+        return cost if has_tier else msgspec.structs.replace(cost, is_complete=False)
     whole, output = usage.input_tokens, usage.output_tokens
     cached, written, reasoning = usage.cached_tokens, usage.cache_write_tokens, usage.reasoning_tokens
     if cached + written > whole:
@@ -108,7 +111,7 @@ def cost_of(
         card.tier,
         above,
         usage.source == "estimated",
-        (tariff.has_input or not whole) and (tariff.has_output or not output),
+        has_tier and (tariff.has_input or not whole) and (tariff.has_output or not output),
     )
 
 
@@ -118,7 +121,7 @@ _MEDIA_PARTS = (
 )
 _MEDIA_READ = _MEDIA_PARTS[:5]
 _WRITTEN = ("output", "reasoning", "citation", "audio_output", "image_output", "video_output")
-_SERVICE_PARTS = ("web_search", "file_search", "message", "page", "annotated_page", "character")
+_SERVICE_PARTS = ("web_search", "file_search", "container_run", "message", "page", "annotated_page", "character")
 
 
 def divided(usage: Usage, extras: Extras, least_audio_s: int = 0) -> dict[str, int]:
@@ -164,6 +167,7 @@ def divided(usage: Usage, extras: Extras, least_audio_s: int = 0) -> dict[str, i
         "audio_hour": max(extras.audio_s, least_audio_s) if extras.audio_s else 0,
         "web_search": extras.web_searches,
         "file_search": extras.file_searches,
+        "container_run": extras.container_runs,
         "message": extras.messages,
         "page": extras.pages - annotated,
         "annotated_page": annotated,
@@ -234,6 +238,8 @@ class Most(msgspec.Struct, frozen=True, gc=False):
         longest: the most input that one of them can take; -1 where that may be all of it.
         has_media: what goes in may be sound, images and video, too, not text alone.
         writes_long: it may be kept in a prompt cache for the longer time.
+        hosted_runs: how often tools may run at the provider.
+        asks_tier: they may name a tier that nothing else is served in.
     """
 
     input_tokens: int
@@ -242,6 +248,8 @@ class Most(msgspec.Struct, frozen=True, gc=False):
     longest: int = -1
     has_media: bool = False
     writes_long: bool = False
+    hosted_runs: int = 0
+    asks_tier: bool = False
 
 
 def most_of(deck: Deck, most: Most, *, at_us: int, tier: str = "") -> int | None:
@@ -255,7 +263,7 @@ def most_of(deck: Deck, most: Most, *, at_us: int, tier: str = "") -> int | None
     """
     found = 0
     longest = most.input_tokens if most.longest < 0 else most.longest
-    for each in deck.tiers if not tier else (tier,):
+    for each in (one for one in deck.tiers if most.asks_tier or one not in ON_REQUEST) if not tier else (tier,):
         card = deck.card(each, at_us)
         for tariff in (card.base, *(step for bound, step in card.steps if longest > bound)):
             if not _is_complete(tariff, most.input_tokens, most.output_tokens):
@@ -267,6 +275,8 @@ def most_of(deck: Deck, most: Most, *, at_us: int, tier: str = "") -> int | None
                 read = max(read, *(getattr(tariff, name) for name in _MEDIA_READ))
             # A model that has prices for more than text may answer with it, whatever it was sent.
             written = max(*(getattr(tariff, name) for name in _WRITTEN))
-            total = read * most.input_tokens + written * most.output_tokens + tariff.request * most.calls
+            run = max(tariff.web_search, tariff.file_search, tariff.container_run)
+            total = read * most.input_tokens + written * most.output_tokens
+            total += tariff.request * most.calls + run * most.hosted_runs
             found = max(found, total)
     return found

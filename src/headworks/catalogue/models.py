@@ -1,5 +1,7 @@
 """What the catalogue knows of a model: names, bounds, life, cache, limits and prices, each with its source."""
 
+from typing import Literal
+
 import msgspec
 
 from headworks.catalogue.prices import Prices
@@ -9,13 +11,21 @@ class _Fact(msgspec.Struct, frozen=True, omit_defaults=True):
     pass
 
 
+Standing = Literal["page", "copy", "account"]
+"""How near a source is to the provider's own word: its own page; a copy of that page, word for word; what somebody else
+says that the provider says."""
+
+
 class Citation(_Fact, frozen=True, kw_only=True):
-    """Where a fact is from. `of` names the field (`prices`, `shutdown_on`); `seen_on` is the day it was read."""
+    """Where a fact is from. `of` names the field (`prices`, `shutdown_on`); `seen_on` is the day it was read, or of
+    the page, or of the copy: its month or its year where no more is known; `standing` is how near it is to the
+    provider's own word."""
 
     of: str
     source: str
     seen_on: str
     url: str = ""
+    standing: Standing = "page"
 
 
 class CacheFacts(_Fact, frozen=True, kw_only=True):
@@ -34,14 +44,43 @@ class CacheFacts(_Fact, frozen=True, kw_only=True):
 
 
 class RateLimits(_Fact, frozen=True, kw_only=True):
-    """What an account of a usage tier may use of a model: requests and tokens, in a minute and in a day. None is open
-    or unknown."""
+    """What an account of a usage tier may use of a model, as the provider documents it. None is open or unknown.
+
+    Attributes:
+        tier: the provider's word for it (`3`, `build`); of a cloud, with the kind of deployment (`global-3`).
+        at: who grants it, where that is not the provider whose model it is: a cloud that serves it, too.
+        queued_tokens: of input, that may wait in batches at once.
+        source, seen_on, standing: as of `Citation`.
+    """
 
     tier: str
+    at: str = ""
     requests_per_minute: int | None = None
     requests_per_day: int | None = None
     tokens_per_minute: int | None = None
     tokens_per_day: int | None = None
+    input_tokens_per_minute: int | None = None
+    output_tokens_per_minute: int | None = None
+    queued_tokens: int | None = None
+    source: str = ""
+    seen_on: str = ""
+    standing: Standing = "page"
+
+    def figures(self) -> dict[str, int]:
+        """What is known, by name."""
+        return {name: figure for name in LIMIT_NAMES if (figure := getattr(self, name)) is not None}
+
+
+LIMIT_NAMES = (
+    "requests_per_minute",
+    "requests_per_day",
+    "tokens_per_minute",
+    "tokens_per_day",
+    "input_tokens_per_minute",
+    "output_tokens_per_minute",
+    "queued_tokens",
+)
+"""What a usage tier bounds."""
 
 
 class Model(_Fact, frozen=True, kw_only=True):
@@ -71,6 +110,10 @@ class Model(_Fact, frozen=True, kw_only=True):
     limits: tuple[RateLimits, ...] = ()
     prices: Prices | None = None
     citations: tuple[Citation, ...] = ()
+
+    def limits_at(self, provider: str) -> tuple[RateLimits, ...]:
+        """What each usage tier of a provider (the catalogue's name of it) may use of this model."""
+        return tuple(row for row in self.limits if (row.at or self.provider) == provider)
 
 
 class Provider(_Fact, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from typing import TypeVar
 import msgspec
 
 from headworks.catalogue.matching import is_meant, literal_beginning, with_dashed_day
-from headworks.catalogue.models import Citation, Model, Provider
+from headworks.catalogue.models import Citation, Model, Provider, RateLimits, Standing
 from headworks.errors import HeadworksError
 
 FORMAT = 1
@@ -65,12 +65,14 @@ class _SectionHead(msgspec.Struct, frozen=True):
 
 
 class Source(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where facts are from. `seen_on` is the day they were read."""
+    """Where facts are from. `seen_on` is the day they were read; `standing` is how near it is to the provider's own
+    word."""
 
     title: str
     seen_on: str
     url: str = ""
     licence: str = ""
+    standing: Standing = "page"
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -169,13 +171,30 @@ class Catalogue:
         if not any(citation.of == "prices" for citation in citations):
             source = self.sources[section.source]
             url = section.urls[0] if section.urls else source.url
-            citations.insert(0, Citation(of="prices", source=source.title, seen_on=source.seen_on, url=url))
-        return msgspec.structs.replace(model, provider=provider, citations=tuple(citations))
+            cited = Citation(
+                of="prices", source=source.title, seen_on=source.seen_on, url=url, standing=source.standing
+            )
+            citations.insert(0, cited)
+        limits = tuple(self._sourced(row) for row in model.limits)
+        return msgspec.structs.replace(model, provider=provider, citations=tuple(citations), limits=limits)
 
     def _cited(self, citation: Citation) -> Citation:
         """A citation as the file has it, its source a key, with the source itself."""
         source = self.sources[citation.source]
-        return Citation(of=citation.of, source=source.title, seen_on=source.seen_on, url=source.url)
+        return Citation(
+            of=citation.of,
+            source=source.title,
+            seen_on=source.seen_on,
+            url=source.url,
+            standing=source.standing,
+        )
+
+    def _sourced(self, row: RateLimits) -> RateLimits:
+        """The limits of a tier as the file has them, their source a key, with the source itself."""
+        if not row.source:
+            return row  # of a release whose tiers were cited with the model alone
+        source = self.sources[row.source]
+        return msgspec.structs.replace(row, source=source.title, seen_on=source.seen_on, standing=source.standing)
 
 
 def read_catalogue(content: bytes) -> Catalogue:

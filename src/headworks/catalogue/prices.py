@@ -21,7 +21,8 @@ class Rates(_Data, frozen=True, kw_only=True):
 
     `cache_write` is for the time to live that the provider takes by default (Anthropic: 5 minutes, OpenAI: 30),
     `cache_write_long` for the longer one (1 hour, 12 hours). `training` is for a token of a fine-tuning job, in each
-    pass over it.
+    pass over it. `container_run` is for code that runs in a container at the provider, once: providers bill the
+    container's time, which no answer tells, so that only an installation can say what a run comes to.
     """
 
     input: int | None = None
@@ -48,6 +49,7 @@ class Rates(_Data, frozen=True, kw_only=True):
     character: int | None = None
     audio_hour: int | None = None
     training: int | None = None
+    container_run: int | None = None
 
     def times(self, factor: Decimal) -> "Rates":
         """Every price times a factor, rounded to whole pico-dollars."""
@@ -88,8 +90,16 @@ class Period(_Data, frozen=True, kw_only=True):
 
 
 STANDARD = "standard"
-"""The tier of a call that asks for none. Others: `batch`, `flex`, `priority`, `fast`; a few providers have their
-own."""
+"""The tier of a call that asks for none. Others: `batch`, `flex`, `priority`, `fast`, `ultrafast`; a few providers have
+their own."""
+
+DEARER = frozenset({"priority", "fast", "ultrafast"})
+"""Tiers that cost more than the standard one. Where a model has no price for one of them, what a call in it costs is
+not known: the standard price would be too low."""
+
+ON_REQUEST = frozenset({"ultrafast"})
+"""Tiers that only a call is served in that names them (OpenAI, "Ultrafast mode", 2026-10): another may be a project's
+default."""
 
 
 class Prices(_Data, frozen=True, kw_only=True):
@@ -110,6 +120,25 @@ class Prices(_Data, frozen=True, kw_only=True):
             tiers={tier: tuple(period.times(factor) for period in periods) for tier, periods in self.tiers.items()},
             least_audio_s=self.least_audio_s,
         )
+
+    def with_rate(self, name: str, rate: int) -> "Prices":
+        """These with one more rate, in pico-dollars, the same in every period, step and tier."""
+
+        def rated(rates: Rates) -> Rates:
+            return msgspec.structs.replace(rates, **{name: rate})
+
+        def changed(periods: tuple[Period, ...]) -> tuple[Period, ...]:
+            return tuple(
+                msgspec.structs.replace(
+                    period,
+                    rates=rated(period.rates),
+                    steps=tuple(Step(above=step.above, rates=rated(step.rates)) for step in period.steps),
+                )
+                for period in periods
+            )
+
+        tiers = {tier: changed(periods) for tier, periods in self.tiers.items()}
+        return msgspec.structs.replace(self, periods=changed(self.periods), tiers=tiers)
 
     def without_steps(self) -> "Prices":
         """These without the higher prices of long input."""

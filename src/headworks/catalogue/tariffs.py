@@ -48,6 +48,7 @@ class Tariff(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     character: int
     audio_hour: int
     training: int
+    container_run: int
     has_input: bool
     has_output: bool
     priced: frozenset[str]
@@ -85,6 +86,7 @@ def tariff_of(rates: Rates) -> Tariff:
         character=first("character"),
         audio_hour=first("audio_hour"),
         training=first("training"),
+        container_run=first("container_run"),
         has_input="input" in given,
         has_output="output" in given,
         priced=frozenset((*given, *(("annotated_page",) if "page" in given else ()))),

@@ -18,7 +18,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     every list price (negative: a surcharge, as for processing in a region). `models` are own prices, by the upstream's
     name of the model, complete in themselves: no discount on them. `every` are the prices of all other models, as on a
     machine of one's own, instead of list prices. `deployments` are the catalogue's names of models, by the upstream's
-    where that is another.
+    where that is another. `container_run` is what a run of code in a container is reckoned at, in pico-dollars; None
+    where nobody says.
     """
 
     catalogue: str = ""
@@ -26,6 +27,11 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     models: dict[str, Prices] = {}
     every: Prices | None = None
     deployments: dict[str, str] = {}
+    container_run: int | None = None
+
+    def reckoned(self, prices: Prices) -> Prices:
+        """Prices with what is reckoned for what no price list can say."""
+        return prices if self.container_run is None else prices.with_rate("container_run", self.container_run)
 
     def discounted(self, prices: Prices) -> Prices:
         """List prices less the discount."""

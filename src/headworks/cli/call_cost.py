@@ -35,13 +35,15 @@ _KINDS = {
     "audio_hour": "seconds of sound",
     "web_search": "web searches",
     "file_search": "file searches",
+    "container_run": "runs in containers",
     "message": "messages",
     "page": "pages",
     "annotated_page": "annotated pages",
     "character": "characters",
     "request": "request",
 }
-_EACH = frozenset({"request", "web_search", "file_search", "message", "page", "annotated_page"})
+_OTHERS = {"foreign_tokens": "tokens of another model"}
+_EACH = frozenset({"request", "web_search", "file_search", "container_run", "message", "page", "annotated_page"})
 """What has a price for each, and not for a million."""
 _SOURCES = {"provider": "tokens as the provider says", "estimated": "estimated: tokens counted here", "none": ""}
 
@@ -67,7 +69,8 @@ def account_of(record: "Record", archive: "PriceArchive") -> Account:
     from headworks.catalogue import CHARGED
 
     if record.cost_pico is None:
-        return Account(why=_why_unknown(record))
+        bill = _known_of(record, archive)
+        return Account(bill, _why_unknown(record) if bill is None else _why_too_low(bill))
     if not record.price_version:
         return Account(why="nothing was charged")
     if record.price_version.endswith(CHARGED):
@@ -83,6 +86,23 @@ def account_of(record: "Record", archive: "PriceArchive") -> Account:
     if bill is None or bill.total_pico != record.cost_pico:
         return Account(why=_why_other(record))
     return Account(bill)
+
+
+def _known_of(record: "Record", archive: "PriceArchive") -> "Bill | None":
+    """What is known of a cost that is not known as a whole, of one attempt."""
+    if not record.price_version or record.attempts > 1 or record.endpoint == "batches":
+        return None
+    try:
+        price = archive.book(record.price_version).for_target(record.provider, record.model)
+    except StorageError:
+        return None
+    bill = price.bill(record.usage, at_us=record.opened_us, tier=record.service_tier)
+    return bill if bill is not None and bill.unpriced else None
+
+
+def _why_too_low(bill: "Bill") -> str:
+    what = " and ".join(f"{count:,} {_KINDS.get(kind, _OTHERS.get(kind, kind))}" for kind, count in bill.unpriced)
+    return f"{what} have no price here, and what has one comes to ${usd_text(bill.total_pico)}"
 
 
 def _why_unknown(record: "Record") -> str:
@@ -106,9 +126,9 @@ def _why_other(record: "Record") -> str:
 
 def details(record: "Record", account: Account) -> list[tuple[str, str]]:
     """Name and value of the lines that `calls show` prints."""
-    if record.cost_pico is None:
-        return [("cost", f"not known: {account.why}")]
     bill = account.bill
+    if record.cost_pico is None:
+        return [("cost", f"not known: {account.why}"), *(_lines(bill) if bill is not None else ())]
     remark = _SOURCES[record.usage_source] if record.price_version else ""
     if account.is_charged:
         remark = "as the provider says that it charged"
@@ -116,13 +136,7 @@ def details(record: "Record", account: Account) -> list[tuple[str, str]]:
     if bill is None:
         found.append(("", account.why))
     else:
-        found += [
-            (
-                f"  {_KINDS[line.kind]}",
-                f"{_price_text(line)} = ${usd_text(line.amount_pico)}",
-            )
-            for line in bill.lines
-        ]
+        found += _lines(bill)
         if bill.above:
             found.append(("  long context", f"prices of input above {bill.above:,} tokens"))
     found.append(("prices", record.price_version))
@@ -132,6 +146,14 @@ def details(record: "Record", account: Account) -> list[tuple[str, str]]:
         applied = "" if bill is None or is_own else f", charged as {bill.tier}"
         found.append(("service tier", f"{tier}{applied}"))
     return found
+
+
+def _lines(bill: "Bill") -> list[tuple[str, str]]:
+    priced = [(f"  {_KINDS[line.kind]}", f"{_price_text(line)} = ${usd_text(line.amount_pico)}") for line in bill.lines]
+    unpriced = [
+        (f"  {_KINDS.get(kind, _OTHERS.get(kind, kind))}", f"{count:,} x not known") for kind, count in bill.unpriced
+    ]
+    return [*priced, *unpriced]
 
 
 def _price_text(line: "BillLine") -> str:
@@ -145,7 +167,8 @@ def _price_text(line: "BillLine") -> str:
 
 
 def for_machines(record: "Record", account: Account) -> dict[str, object]:
-    """The same with amounts as exact decimal strings of dollars. `items` is null where there is no bill."""
+    """The same with amounts as exact decimal strings of dollars. `items` is null where there is no bill; `unpriced` is
+    what was used and has no price, by kind."""
     bill = account.bill
     return {
         "total_usd": usd(record.cost_pico),
@@ -165,5 +188,6 @@ def for_machines(record: "Record", account: Account) -> dict[str, object]:
             }
             for line in bill.lines
         ],
+        "unpriced": {} if bill is None else dict(bill.unpriced),
         "note": account.why,
     }

@@ -197,6 +197,11 @@ def follow(
             rest(_FOLLOW_EVERY_S)
 
 
+_KEPT = {"vector_stores": "vector stores", "cached_contents": "cached contents"}
+"""What providers charge for by the time that it lies there, by endpoint (OpenAI, "Pricing", file search storage, in a
+copy of 2026-09; Google, "Caching", 2026-11)."""
+
+
 class _Printer:
     """Prints calls as they come, in one table or as lines of JSON.
 
@@ -279,6 +284,10 @@ def _totals(store: "Store", project: "Project", options: argparse.Namespace) -> 
     unknown = sum(total.unknown_costs for total in found)
     if unknown:
         note(f"what {unknown:,} of {sum(total.calls for total in found):,} calls cost is not known, and in no sum")
+    endpoints = sum_calls(desk_of(project, "calls"), store, ("endpoint",), None, microseconds(options.until))
+    kept = [_KEPT[name] for total in endpoints if (name := str(total.group[0])) in _KEPT]
+    if kept:
+        note(f"what providers charge for keeping {' and '.join(kept)}, day by day, no call tells: it is in no sum")
 
 
 def _total_row(total: "Total", by: tuple[str, ...], whole: int) -> list[Cell]:

@@ -33,6 +33,7 @@ from headworks.config import (
     price_book,
     read_secret,
     retiring_warnings,
+    tier_warnings,
     workload_schema_text,
 )
 from headworks.errors import ConfigError, HeadworksError, Problem
@@ -89,9 +90,8 @@ def look_over(
     """
     found = examine(project, environment=environment, plan_models=_plan_models, read=read)
     workloads, more = _workloads(project)
-    retiring = _retiring(project, workloads)
     problems = (*found.problems, *_extensions(project), *more.problems)
-    return workloads, Examination(problems, (*found.warnings, *more.warnings, *retiring))
+    return workloads, Examination(problems, (*found.warnings, *more.warnings, *_told_by_catalogue(project, workloads)))
 
 
 def workload_checks(project: Project) -> tuple[Check, ...]:
@@ -115,15 +115,16 @@ def _workloads(project: Project) -> tuple[tuple[Workload, ...], Examination]:
     return workloads, examine_workloads(workloads, checks)
 
 
-def _retiring(project: Project, workloads: Sequence[Workload]) -> Sequence[Problem]:
-    """The models that are shut down soon."""
+def _told_by_catalogue(project: Project, workloads: Sequence[Workload]) -> Sequence[Problem]:
+    """The models that are shut down soon, and limits that do not fit the tiers of accounts."""
     from headworks.catalogue import PriceArchive  # only here: the rest of the command needs none of it
 
     try:
         book = price_book(project, PriceArchive(project.storage).current())
     except HeadworksError:
         return ()  # the examination of prices tells
-    return retiring_warnings(find_retiring(project, book, workloads, dt.datetime.now(dt.UTC).date()))
+    retiring = retiring_warnings(find_retiring(project, book, workloads, dt.datetime.now(dt.UTC).date()))
+    return (*retiring, *tier_warnings(project, book))
 
 
 def _extensions(project: Project) -> tuple[Problem, ...]:

@@ -75,6 +75,12 @@ class Offers:
                     return found
         raise CommandError(f"no model is called `{plain(name)}`{self._hint(name)}")
 
+    def listed_at(self, offer: Offer) -> str:
+        """The catalogue's provider whose offer it is; nothing where that is not known."""
+        provider = offer.name.partition("/")[0]
+        own = None if self.project is None else self.book.terms.get(provider)
+        return provider if own is None else own.catalogue
+
     def of_provider(self, name: str) -> Iterator[Offer]:
         """All offers of a provider of the project, or of the catalogue.
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from headworks.catalogue import CacheFacts, Model, Period, Prices, Rates
+from headworks.catalogue import CacheFacts, Model, Period, Prices, Rates, Standing
 from headworks.catalogue.money import per_mtok_text, usd_text
 from headworks.catalogue.prices import RATE_NAMES, TOKEN_RATES
 from headworks.cli.lines import json_line
@@ -35,6 +35,8 @@ def show_model(offers: Offers, options: argparse.Namespace) -> None:
         )
     else:
         _print_prices(prices, offers)
+    if offer.model is not None:
+        _print_limits(offer.model, offers.listed_at(offer))
     _print_sources(offer)
     print(f"\nprice table {offer.price.version}")
 
@@ -58,15 +60,6 @@ def _facts(offer: Offer, model: Model, offers: Offers) -> Iterator[tuple[str, st
         yield "shut down", "deprecated; no date is known"
     if model.cache is not None:
         yield "cache", _cache(model.cache)
-    for limits in model.limits:
-        figures = {
-            "requests a minute": limits.requests_per_minute,
-            "requests a day": limits.requests_per_day,
-            "tokens a minute": limits.tokens_per_minute,
-            "tokens a day": limits.tokens_per_day,
-        }
-        shown = ", ".join(f"{figure:,} {name}" for name, figure in figures.items() if figure is not None)
-        yield f"tier {limits.tier}", shown
 
 
 def _cache(cache: CacheFacts) -> str:
@@ -137,17 +130,59 @@ def _cell(kind: str, rate: int | None) -> Cell:
     return Cell(per_mtok_text(rate) if kind in TOKEN_RATES else usd_text(rate))
 
 
+_LIMIT_TITLES = {
+    "requests_per_minute": "REQUESTS/MIN",
+    "requests_per_day": "REQUESTS/DAY",
+    "tokens_per_minute": "TOKENS/MIN",
+    "tokens_per_day": "TOKENS/DAY",
+    "input_tokens_per_minute": "INPUT/MIN",
+    "output_tokens_per_minute": "OUTPUT/MIN",
+    "queued_tokens": "IN BATCHES",
+}
+STANDINGS: dict[Standing, str] = {
+    "page": "the provider's page",
+    "copy": "a copy of its page",
+    "account": "told by others",
+}
+"""How near a source is to the provider's own word, for people."""
+
+
+def _print_limits(model: Model, provider: str) -> None:
+    """What each usage tier may use of it at the provider that is asked, and how sure that is."""
+    rows = model.limits_at(provider)
+    if not rows:
+        return
+    known = [name for name in _LIMIT_TITLES if any(name in row.figures() for row in rows)]
+    head = ("USAGE TIER", *(_LIMIT_TITLES[name] for name in known), "SEEN ON", "HOW SURE")
+    table = Table(head, right=frozenset(range(1, len(known) + 1)), coloured=has_colours())
+    cells = [
+        [
+            Cell(row.tier),
+            *(_count(row.figures().get(name)) for name in known),
+            Cell(row.seen_on),
+            Cell(STANDINGS[row.standing]),
+        ]
+        for row in rows
+    ]
+    print("\nWhat an account may use, by its tier")
+    print("\n".join(table.lines(cells)))
+
+
+def _count(figure: int | None) -> Cell:
+    return Cell("-", GREY) if figure is None else Cell(f"{figure:,}")
+
+
 def _print_sources(offer: Offer) -> None:
     """Each source with the facts that are from it."""
-    by_source: dict[tuple[str, str, str], list[str]] = {}
+    by_source: dict[tuple[str, str, str, Standing], list[str]] = {}
     for each in offer.model.citations if offer.model else ():
-        by_source.setdefault((each.source, each.seen_on, each.url), []).append(each.of)
+        by_source.setdefault((each.source, each.seen_on, each.url, each.standing), []).append(each.of)
     listed = offer.model.prices if offer.model else None
     if by_source:
         print("\nSources")
-    for (source, seen_on, url), fields in by_source.items():
+    for (source, seen_on, url, standing), fields in by_source.items():
         print(plain(f"  {', '.join(fields)}"))
-        print(plain(f"    {source}, seen on {seen_on}: {url}"))
+        print(plain(f"    {source}, seen on {seen_on} ({STANDINGS[standing]}): {url}"))
     if offer.price.prices != listed:
         print("  prices here\n    `prices` in headworks.yaml")
 

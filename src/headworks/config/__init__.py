@@ -7,7 +7,8 @@ Secrets stand in the file as references only; `read_secret` follows one. Relativ
 folder.
 
 `price_book` makes the catalogue's prices and the file's own terms into what each target costs; `find_retiring` says
-which of the models that are named somewhere are shut down soon.
+which of the models that are named somewhere are shut down soon, `tier_limits` what the usage tiers of its accounts may
+use.
 
 What the file may say is in `sections`, a file for each. May import `calls`, `catalogue`, `errors` and `exchange`, and
 nothing else of Headworks.
@@ -52,6 +53,7 @@ from headworks.config.sections.server import MOST_WORKERS, Server, Tls
 from headworks.config.sections.upstreams import Connections, Defaults, Timeouts
 from headworks.config.shape import Config
 from headworks.config.stored import store_url
+from headworks.config.tiers import TierLimits, limits_words, source_words, tier_limits, tier_warnings
 from headworks.config.workloads import (
     CONTRACT_FILE,
     FALLBACK_FILES,
@@ -106,6 +108,7 @@ __all__ = [
     "Server",
     "Speech",
     "Storage",
+    "TierLimits",
     "Tiers",
     "Timeouts",
     "Tls",
@@ -121,6 +124,7 @@ __all__ = [
     "is_token",
     "json_schema",
     "json_schema_text",
+    "limits_words",
     "load",
     "load_state",
     "load_with_text",
@@ -141,8 +145,11 @@ __all__ = [
     "read_text",
     "retiring_text",
     "retiring_warnings",
+    "source_words",
     "store_url",
     "target_of_rung",
+    "tier_limits",
+    "tier_warnings",
     "workload_schema",
     "workload_schema_text",
 ]

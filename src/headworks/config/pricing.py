@@ -75,6 +75,7 @@ def price_terms(project: Project, catalogue: Catalogue) -> dict[str, Terms]:
             models=own,
             every=None if prices.self_hosted is None else machine_prices(_machine(prices.self_hosted)),
             deployments=dict(provider.deployments),
+            container_run=None if prices.container_run is None else pico_usd(prices.container_run),
         )
     if problems:
         raise ConfigError(*problems)

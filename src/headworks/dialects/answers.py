@@ -6,7 +6,16 @@ from headworks.calls import Failure, FailureKind
 from headworks.dialects.bridging import failure_of
 from headworks.dialects.canonical import UpstreamError
 from headworks.dialects.summary import AnswerSummary, Terminal
-from headworks.dialects.usage import NO_TOOLS, ChatUsage, ResponsesUsage, read_chat_usage, with_tools
+from headworks.dialects.usage import (
+    IN_CONTAINER,
+    NO_TOOLS,
+    NOT_HOSTED,
+    ChatUsage,
+    HostedUse,
+    ResponsesUsage,
+    read_chat_usage,
+    with_tools,
+)
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -113,6 +122,7 @@ _decode_bare_response = msgspec.json.Decoder(_BareResponse).decode
 _decode_error = msgspec.json.Decoder(_ErrorBody).decode
 
 _FILE_SEARCH = b'"file_search_call"'
+_RUNS = tuple(b'"%b"' % kind.encode() for kind in IN_CONTAINER)
 """In an item of the output, unescaped: nothing that a model writes can look like it."""
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -148,6 +158,14 @@ def _first_reason(choices: tuple[_Choice, ...]) -> str:
     return ""
 
 
+def _hosted_use(output: tuple[msgspec.Raw, ...]) -> HostedUse:
+    searches = runs = 0
+    for item in map(bytes, output):
+        searches += _FILE_SEARCH in item
+        runs += _RUNS[0] in item or _RUNS[1] in item
+    return HostedUse(searches, runs) if searches or runs else NOT_HOSTED
+
+
 def read_responses_answer(body: bytes) -> AnswerSummary | Failure:
     """A response, summed up; a `Failure` of kind INVALID when the body is not one.
 
@@ -162,8 +180,10 @@ def read_responses_answer(body: bytes) -> AnswerSummary | Failure:
         except _UNREADABLE as error:
             return _invalid("a response", error)
     usage = answer.usage.stated() if isinstance(answer, _Response) and answer.usage is not None else None
-    if isinstance(answer, _Response) and (answer.tool_usage is not NO_TOOLS or len(answer.output) > 1):
-        usage = with_tools(usage, answer.tool_usage, sum(_FILE_SEARCH in bytes(item) for item in answer.output))
+    if isinstance(answer, _Response):
+        used = _hosted_use(answer.output)
+        if used is not NOT_HOSTED or answer.tool_usage is not NO_TOOLS:
+            usage = with_tools(usage, answer.tool_usage, used)
     status = answer.status or "completed"
     reason = answer.incomplete_details.reason if answer.incomplete_details is not None else None
     return AnswerSummary(

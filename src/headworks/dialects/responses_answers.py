@@ -21,7 +21,7 @@ from headworks.dialects.canonical import (
     UrlCitation,
 )
 from headworks.dialects.reading import Fields
-from headworks.dialects.usage import NO_TOOLS, ResponsesUsage, responses_usage, with_tools
+from headworks.dialects.usage import NO_TOOLS, NOT_HOSTED, HostedUse, ResponsesUsage, responses_usage, with_tools
 
 
 class ResponseAnnotation(msgspec.Struct, frozen=True):
@@ -117,10 +117,10 @@ def decode_responses_answer(body: bytes, *, skips_hosted: bool = False) -> Model
         raise UnreadableAnswer("the answer is not a response: it is not JSON") from None
     if response.output is None and response.error is None:
         raise UnreadableAnswer("the answer is not a response: it has no output")
-    searches = sum(item.type == "file_search_call" for item in response.output or ())
+    used = HostedUse.of(item.type for item in response.output or ())
     if skips_hosted and response.output is not None:
         response = msgspec.structs.replace(response, output=tuple(_without_hosted(response.output)))
-    return answer_of(response, searches)
+    return answer_of(response, used)
 
 
 def _without_hosted(output: tuple[ResponseItem, ...]) -> Iterator[ResponseItem]:
@@ -133,17 +133,17 @@ def _without_hosted(output: tuple[ResponseItem, ...]) -> Iterator[ResponseItem]:
         yield item
 
 
-def answer_of(response: ResponseObject, file_searches: int = 0) -> ModelAnswer | UpstreamError:
+def answer_of(response: ResponseObject, used: HostedUse = NOT_HOSTED) -> ModelAnswer | UpstreamError:
     """The canonical form of a finished response.
 
     Arguments:
-        file_searches: how often files were searched for it, which its usage does not say.
+        used: how often tools ran at the provider for it, which its usage does not say.
     """
     usage = None
     try:
         usage = _decode_usage(response.usage).stated()
-        if response.tool_usage is not NO_TOOLS or file_searches:
-            usage = with_tools(usage, response.tool_usage, file_searches)
+        if response.tool_usage is not NO_TOOLS or used:
+            usage = with_tools(usage, response.tool_usage, used)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         usage = None  # null, or not a usage: then there is none
     identity = {"id": response.id or "", "model": response.model or ""}

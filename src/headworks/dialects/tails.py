@@ -23,7 +23,7 @@ from headworks.calls import Endpoint, UnreadableAnswer
 from headworks.dialects.endings import NUMBER_BEHIND_ALL, error_ending
 from headworks.dialects.sse import MAX_EVENT_BYTES, EventSplitter, parse_event, split_blocks
 from headworks.dialects.summary import AnswerSummary, Terminal
-from headworks.dialects.usage import NO_TOOLS, ChatUsage, ResponsesUsage, with_tools
+from headworks.dialects.usage import NO_TOOLS, ChatUsage, HostedUse, ResponsesUsage, with_tools
 
 MAX_TEXT = 8 * 1024 * 1024
 """Of a stream's text, this many characters are kept for counting: ten times what today's models can generate."""
@@ -428,6 +428,7 @@ _OPENING = frozenset(
 """What comes before the first content."""
 
 _FILE_SEARCHED = "response.file_search_call.completed"
+_RAN_IN_CONTAINER = frozenset({"response.code_interpreter_call.completed", "response.shell_call_output_content.done"})
 
 
 class ResponsesTail:
@@ -438,6 +439,7 @@ class ResponsesTail:
     """
 
     __slots__ = (
+        "_container_runs",
         "_error_code",
         "_file_searches",
         "_has_begun",
@@ -464,6 +466,7 @@ class ResponsesTail:
         self._last = b""  # ends with the last event that went on: where its number is read if it is ever asked for
         self._response = _Response()
         self._file_searches = 0
+        self._container_runs = 0
         self._usage: ResponsesUsage | None = None
         self._error_code = ""
         self._terminal: Terminal = "none"
@@ -501,7 +504,7 @@ class ResponsesTail:
                 self._look(event)
             elif event.type not in _OPENING:
                 self._has_begun = True
-                self._file_searches += event.type == _FILE_SEARCHED
+                self._count_hosted(event.type)
             return chunk
         return self._feed_slowly(chunk)
 
@@ -515,8 +518,9 @@ class ResponsesTail:
         response = self._response
         finish_reason = ""
         usage = self._usage.stated() if self._usage is not None else None
-        if response.tool_usage is not NO_TOOLS or self._file_searches:
-            usage = with_tools(usage, response.tool_usage, self._file_searches)
+        used = HostedUse(self._file_searches, self._container_runs)
+        if response.tool_usage is not NO_TOOLS or used:
+            usage = with_tools(usage, response.tool_usage, used)
         if self.is_complete:
             finish_reason = "failed" if self._terminal in ("error", "failed") else response.status or self._terminal
             if response.incomplete_details is not None and response.incomplete_details.reason:
@@ -536,6 +540,13 @@ class ResponsesTail:
     def has_content(self) -> bool:
         """Whether anything that a model generated, or a tool did, has been seen."""
         return self._has_begun or bool(self._text)
+
+    def _count_hosted(self, kind: str) -> None:
+        """Count what a tool at the provider has done, of which the usage does not tell."""
+        if kind == _FILE_SEARCHED:
+            self._file_searches += 1
+        elif kind in _RAN_IN_CONTAINER:
+            self._container_runs += 1
 
     def _learn(self, chunk: bytes, event: _Event) -> None:
         """Remember how an event of this type begins, if its type stands where the API writes it: first."""
@@ -561,7 +572,7 @@ class ResponsesTail:
             self._text.write(event.delta)
         if event.type not in _OPENING:
             self._has_begun = True
-            self._file_searches += event.type == _FILE_SEARCHED
+            self._count_hosted(event.type)
         if event.response is not None:
             self._response = event.response
             if event.response.usage is not None:

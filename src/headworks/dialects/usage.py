@@ -6,6 +6,7 @@ Google's output leaves out what was thought. A figure that is missing or null is
 the usage unreadable, and a usage that cannot be read is none.
 """
 
+from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Annotated
 
@@ -146,23 +147,47 @@ NO_TOOLS = msgspec.Raw(b"")
 """Of a response that does not say what tools have used."""
 
 
-def with_tools(usage: Usage | None, tools: msgspec.Raw, file_searches: int = 0) -> Usage | None:
+class HostedUse(msgspec.Struct, frozen=True):
+    """How often tools have run at the provider for a response, where only its items tell."""
+
+    file_searches: int = 0
+    container_runs: int = 0
+
+    @classmethod
+    def of(cls, items: Iterable[str]) -> "HostedUse":
+        """Of the types of its output items. A shell's output among them is of a shell in a container: of any other it
+        would be for the caller to send."""
+        types = tuple(items)
+        return cls(types.count("file_search_call"), sum(map(types.count, IN_CONTAINER)))
+
+    def __bool__(self) -> bool:
+        return self.file_searches > 0 or self.container_runs > 0
+
+
+IN_CONTAINER = ("code_interpreter_call", "shell_call_output")
+"""Items of a response for which code ran in a container at the provider (OpenAI API reference, 2026-11)."""
+
+NOT_HOSTED = HostedUse()
+
+
+def with_tools(usage: Usage | None, tools: msgspec.Raw, used: HostedUse = NOT_HOSTED) -> Usage | None:
     """The usage with what the provider's tools have used. What one draws is another model's, at a price of its own.
 
     Arguments:
         tools: `tool_usage` of the response.
-        file_searches: how often files were searched, which it does not say.
+        used: what it does not say.
     """
     if usage is None:
         return None
     try:
-        used = _decode_tools(tools) if tools else _ToolUsage()
+        told = _decode_tools(tools) if tools else _ToolUsage()
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        used = _ToolUsage()  # null, or what others call so
-    searches, drawing = used.web_search, used.image_gen
+        told = _ToolUsage()  # null, or what others call so
+    searches, drawing = told.web_search, told.image_gen
     extras = extras_of(
         web_searches=None if searches is None else searches.num_requests,
-        file_searches=file_searches,
+        file_searches=used.file_searches,
+        container_runs=used.container_runs,
         foreign_tokens=None if drawing is None else (drawing.input_tokens or 0) + (drawing.output_tokens or 0),
     )
     return usage if extras is None else msgspec.structs.replace(usage, extras=both_extras(usage.extras, extras))
@@ -178,6 +203,7 @@ class _CacheCreation(msgspec.Struct, frozen=True):
 
 class _ServerTools(msgspec.Struct, frozen=True):
     web_search_requests: Count | None = None
+    code_execution_requests: Count | None = None
 
 
 class MessagesUsage(msgspec.Struct, frozen=True):
@@ -223,6 +249,7 @@ class MessagesUsage(msgspec.Struct, frozen=True):
         return extras_of(
             long_cache_write_tokens=0 if kept is None else min(kept.ephemeral_1h_input_tokens or 0, written),
             web_searches=None if tools is None else tools.web_search_requests,
+            container_runs=None if tools is None else tools.code_execution_requests,
         )
 
 

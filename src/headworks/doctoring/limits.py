@@ -1,4 +1,5 @@
-"""The limits that a provider states in the headers of its answers, against those that headworks.yaml has for it.
+"""The limits that a provider states in the headers of its answers, or documents for an account's usage tier, against
+those that headworks.yaml has for it.
 
 Sources: OpenAI rate-limit guide (`x-ratelimit-limit-requests`, `-tokens`, `-remaining-*`, `-reset-*`, 2026-11);
 Anthropic API reference, "Rate limits" (`anthropic-ratelimit-requests-limit`, `-tokens-limit`, 2026-11).
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from headworks.config import Provider
+from headworks.config import Provider, TierLimits, limits_words, source_words
 from headworks.config.sections.limits import Limits
 from headworks.config.sections.upstreams import ProviderPool
 from headworks.doctoring.findings import Finding, ok, problem, warning
@@ -96,6 +97,31 @@ def compare(stated: Stated, configured: Limits, model: str, place: str) -> list[
             share = "all" if own == limit else f"{own:,}"
             says = f"{model}: {share} of the provider's {limit:,} {words}"
             findings.append(ok(about, says, stated=limit, configured=own))
+    return findings
+
+
+def compare_with_tier(one: TierLimits) -> list[Finding]:
+    """What comes of the comparison with the usage tier that headworks.yaml names. An account may have other limits than
+    its tier's, so nothing is more than a warning."""
+    if one.documented is None:
+        says = f"the catalogue knows no usage tier {one.tier} of {one.model}: it has {', '.join(one.known)}"
+        return [warning(f"limits {one.model}", says, "see `headworks models show`; `--paid` asks the provider itself")]
+    sure = source_words(one.documented)
+    findings = []
+    for name, figure in one.figures().items():
+        about, own = f"{name} {one.model}", getattr(one.configured, name)
+        tells = f"usage tier {one.tier} allows {one.model} {limits_words({name: figure})}"
+        setting = f"`{one.place}.{name}: {figure}`"
+        if own is None:
+            says = f"{tells} ({sure}); headworks.yaml says nothing of it"
+            way_out = f"write {setting}, so that calls wait their turn instead of failing"
+            findings.append(warning(about, says, way_out, documented=figure))
+        elif own > figure:
+            says = f"{tells} ({sure}); headworks.yaml allows {own:,}"
+            way_out = f"write {setting}, or see with `--paid` what the provider allows"
+            findings.append(warning(about, says, way_out, documented=figure, configured=own))
+        else:
+            findings.append(ok(about, f"{own:,} is within what {tells} ({sure})", documented=figure, configured=own))
     return findings
 
 

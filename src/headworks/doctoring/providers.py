@@ -11,15 +11,16 @@ from collections.abc import Mapping
 import msgspec
 
 from headworks.calls import Endpoint, FailureKind
-from headworks.config import Project
+from headworks.catalogue import PriceArchive
+from headworks.config import Project, price_book, tier_limits
 from headworks.config import Provider as ProviderSection
 from headworks.config.references import is_token
 from headworks.config.sections.upstreams import ProviderPool
 from headworks.doctoring.asking import Asker, Heard, asking, clock_finding, failure_words, reach
 from headworks.doctoring.findings import Check, Finding, Verdict, in_thread, ok, problem, skipped, warning
-from headworks.doctoring.limits import Stated, compare, configured_limits, stated_limits
+from headworks.doctoring.limits import Stated, compare, compare_with_tier, configured_limits, stated_limits
 from headworks.doctoring.situation import Situation
-from headworks.errors import ConfigError
+from headworks.errors import ConfigError, HeadworksError
 from headworks.exchange import Timeouts
 from headworks.provider_plans import ProviderPlan, read_provider
 from headworks.providers import Provider
@@ -105,9 +106,21 @@ class _Look:
             if self._situation.is_paid:
                 findings += await self._pay(asker, provider, plan)
             else:
-                says = "providers state their limits only with calls that they charge for"
-                findings.append(skipped("limits", says, "`--paid` makes one of a few tokens for each model"))
+                findings += await asyncio.to_thread(self._by_tier)
         return findings
+
+    def _by_tier(self) -> list[Finding]:
+        """The limits beside what is documented for the account's usage tier, where headworks.yaml names one."""
+        target = f"{self._name}:{self._pool_name}" if self._pool_name else self._name
+        try:
+            book = price_book(self._project, PriceArchive(self._project.storage).current())
+        except HeadworksError as error:
+            return [skipped("limits", f"the catalogue of models cannot be read: {error}")]
+        found = [one for one in tier_limits(self._project, book) if one.provider == target]
+        if found:
+            return [finding for one in found for finding in compare_with_tier(one)]
+        says = "providers state their limits only with calls that they charge for"
+        return [skipped("limits", says, "`--paid` makes one of a few tokens for each model")]
 
     # -- what costs nothing ---------------------------------------------------------------------------------------
 

@@ -60,6 +60,14 @@ class ProviderPrices(Section, frozen=True):
     self_hosted: Annotated[
         SelfHosted | None, Meta(description="Its models run on machines of your own: no list prices hold.")
     ] = None
+    container_run: Annotated[
+        Usd | None,
+        Meta(
+            description="Dollars for each run of code in a container at this provider (code interpreter, shell, code "
+            "execution), as you reckon it: providers bill the container's time, which no answer tells. 0 for what is "
+            "free to you. Left out: such calls have no known cost."
+        ),
+    ] = None
 
 
 class LongContext(Section, frozen=True):

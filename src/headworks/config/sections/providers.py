@@ -20,7 +20,7 @@ from headworks.config.sections.kinds import (
     vertex_url,
 )
 from headworks.config.sections.limits import Limits
-from headworks.config.sections.upstreams import Connections, Probe, ProviderPool, Timeouts
+from headworks.config.sections.upstreams import Connections, Probe, ProviderPool, Timeouts, UsageTier
 
 PROVIDER_NAME = "^[a-z][a-z0-9-]{0,62}$"
 """A provider's name: it stands in model names before the slash, in records and in metric labels."""
@@ -203,6 +203,14 @@ class Provider(Section, frozen=True):
     model_limits: Annotated[
         dict[UpstreamModelName, Limits], Meta(description="The same for models whose limits are others, by name.")
     ] = field(default_factory=dict)
+    usage_tier: Annotated[
+        UsageTier | None,
+        Meta(
+            description="The usage tier of the account, as `headworks models show MODEL` lists them (OpenAI: `3`; "
+            "Anthropic: `build`; Azure: `global-3`). `headworks check` and `headworks doctor` then compare `limits` "
+            "with what the provider documents for it. It limits nothing by itself."
+        ),
+    ] = None
     pools: Annotated[
         dict[
             Annotated[

@@ -52,6 +52,15 @@ class Defaults(Section, frozen=True):
     ] = 2
 
 
+UsageTier = Annotated[
+    str,
+    Meta(
+        pattern="^[a-z0-9][a-z0-9-]{0,30}$",
+        extra={"expected": "a tier's name of lower-case letters, digits and `-`, in quotes if it is a number"},
+    ),
+]
+
+
 class ProviderPool(Section, frozen=True):
     """One of several projects or keys of a provider. What it leaves out is the provider's."""
 
@@ -83,6 +92,9 @@ class ProviderPool(Section, frozen=True):
     model_limits: Annotated[
         dict[UpstreamModelName, Limits], Meta(description="The same for models whose limits are others, by name.")
     ] = field(default_factory=dict)
+    usage_tier: Annotated[
+        UsageTier | None, Meta(description="The usage tier of this project's account. Left out: the provider's.")
+    ] = None
 
 
 class Probe(Section, frozen=True):
