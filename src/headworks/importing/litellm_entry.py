@@ -16,6 +16,7 @@ from headworks.importing.deployments import ANY, Account, Asked, Connection, Dep
 from headworks.importing.draft import is_public_name
 from headworks.importing.keys import Keys, variable_of
 from headworks.importing.ledger import Ledger
+from headworks.importing.litellm_access import money_of_deployment
 from headworks.importing.litellm_tables import PARAMS, SENT
 from headworks.importing.source import Place, Value
 from headworks.importing.texts import header, host_name, is_fit, is_model_name, per_million, seconds, whole
@@ -155,6 +156,7 @@ class Entry:
         organizations = self._organizations(connection)
         self._drops()
         self._settle("litellm_credential_name", "{provider}")
+        self._budget()
         self._rest()
         return [
             Deployment(
@@ -370,6 +372,12 @@ class Entry:
                 self._settled[at] = "{droppable}: left out where a target has nothing for it, and sent where it has"
             elif one.is_leaf:
                 self._ledger.missing(at, "is no field that can be left out" if name not in KEPT else fault)
+
+    def _budget(self) -> None:
+        for name in ("max_budget", "budget_duration"):
+            if name in self._own:
+                text = money_of_deployment(self._value("max_budget"), self._value("budget_duration"))
+                self._ledger.missing((*self._place, "litellm_params", name), text)
 
     def _rest(self) -> None:
         """What has a meaning that is known and no place here, or no value that our file takes."""
