@@ -61,6 +61,9 @@ _SCOPES = "a key names the models that it may use: `headworks keys create NAME -
 _BOUNDS = "expected a number within the bounds of our file (docs/reference/configuration.md)"
 
 
+_BESIDE = ("rpm", "tpm")
+"""What may stand beside `litellm_params`, too, as in LiteLLM's own examples; what is within comes first."""
+
 NOWHERE = "https://upstream.invalid"
 """For a trial: the address in a variable that is not set (RFC 2606 §2)."""
 
@@ -113,6 +116,11 @@ class Entry:
         self._fields: dict[str, tuple[Value, Place]] = {
             name: (one, (*place, "litellm_params", name)) for name, one in own.items()
         }
+        for name in _BESIDE:
+            if (said := value.get(name)) is not None and self._fields.setdefault(name, (said, (*place, name)))[
+                0
+            ] != said:
+                ledger.needless((*place, name), f"`litellm_params.{name}` comes before it")
         credential = own.get("litellm_credential_name")
         for name, found in credentials.get(credential.text if credential else None, {}).items():
             self._fields.setdefault(name, found)

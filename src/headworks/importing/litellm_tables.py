@@ -87,6 +87,10 @@ LITELLM: dict[str, tuple[Fate, str]] = {
         "missing", "a workload holds answers to its schema and has them mended: docs/how-to/workloads.md"
     ),
     "enable_preview_features": ("needless", "there are none"),
+    "tag_budget_config": ("missing", _MONEY),
+    "include_cost_in_streaming_usage": (
+        "missing", "what a call cost is in its record (`headworks calls`), and what is left in the head of its answer"
+    ),
     "max_user_budget": ("missing", _MONEY),
     "max_internal_user_budget": ("missing", _MONEY),
     "internal_user_budget_duration": ("missing", _MONEY),
