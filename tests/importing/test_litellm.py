@@ -693,11 +693,12 @@ def test_limits_beside_the_parameters_are_those_of_the_deployment(imported):
         "litellm",
         """
 model_list:
-  - {model_name: chat, litellm_params: {model: openai/gpt-6-luna, api_key: os.environ/A, rpm: 5}, rpm: 3, tpm: 20000}
+  - {model_name: chat, litellm_params: {model: openai/gpt-6-luna, api_key: os.environ/A, rpm: 5}, rpm: 5, tpm: 20000}
+  - {model_name: odd, litellm_params: {model: cohere/x, rpm: 5}, rpm: 5}
 """,
     )
 
-    limits = made.config.providers["openai"].limits
+    limits = made.config.providers["openai"].model_limits["gpt-6-luna"]
     assert (limits.requests_per_minute, limits.tokens_per_minute) == (5, 20_000)
     assert made.fate("model_list[0].tpm")[0] == "mapped"
     assert made.fate("model_list[0].rpm")[0] == "needless"

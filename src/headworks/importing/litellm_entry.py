@@ -116,11 +116,9 @@ class Entry:
         self._fields: dict[str, tuple[Value, Place]] = {
             name: (one, (*place, "litellm_params", name)) for name, one in own.items()
         }
-        for name in _BESIDE:
-            if (said := value.get(name)) is not None and self._fields.setdefault(name, (said, (*place, name)))[
-                0
-            ] != said:
-                ledger.needless((*place, name), f"`litellm_params.{name}` comes before it")
+        self._beside = {name: said for name in _BESIDE if (said := value.get(name)) is not None}
+        for name, said in self._beside.items():
+            self._fields.setdefault(name, (said, (*place, name)))
         credential = own.get("litellm_credential_name")
         for name, found in credentials.get(credential.text if credential else None, {}).items():
             self._fields.setdefault(name, found)
@@ -164,7 +162,7 @@ class Entry:
         organizations = self._organizations(connection)
         self._drops()
         self._settle("litellm_credential_name", "{provider}")
-        self._budget()
+        self._told_elsewhere()
         self._rest()
         return [
             Deployment(
@@ -381,7 +379,10 @@ class Entry:
             elif one.is_leaf:
                 self._ledger.missing(at, "is no field that can be left out" if name not in KEPT else fault)
 
-    def _budget(self) -> None:
+    def _told_elsewhere(self) -> None:
+        for name in self._beside:
+            if name in self._own:
+                self._ledger.needless((*self._place, name), f"`litellm_params.{name}` comes before it")
         for name in ("max_budget", "budget_duration"):
             if name in self._own:
                 text = money_of_deployment(self._value("max_budget"), self._value("budget_duration"))
