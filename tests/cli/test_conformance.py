@@ -90,6 +90,41 @@ def test_recorded_requests_are_sent_in_each_api_and_answered_as_recorded(ask):
     assert shapes == {(spoken.value, one.name): "supported" for spoken in asked for one in recorded(spoken)}
 
 
+MORE = """{"chat.completions": [
+  {"name": "logit bias", "request": {"messages": [{"role": "user", "content": "Hi"}], "logit_bias": {"1": 1}},
+   "answer": {"object": "chat.completion", "choices": [{"message": {"content": "Hi"}}]}},
+  {"name": "ours alone", "request": {"messages": [{"role": "user", "content": "Hi"}]}, "answer": {"acme": {"id": "x"}}}
+]}"""
+
+
+def test_records_of_a_package_are_asked_beside_ours(ask, tmp_path):
+    (tmp_path / "acme.json").write_text(MORE)
+    code, said = ask("sim", "--json", "--recorded", "acme.json")
+    told = {one["case"]: one for one in json.loads(said.out)["cases"] if one["part"] == "shape"}
+
+    assert code == 1
+    assert told["logit bias"]["outcome"] == "supported"
+    assert told["ours alone"]["differences"] == ["acme: is missing"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "cannot be read"),
+        ("{", "acme.json: "),
+        ('{"files": []}', "`files` is no API"),
+        ('{"messages": [{"name": "x", "request": {}}]}', "`x` must have either `answer` or `events`"),
+    ],
+)
+def test_records_that_are_none_are_refused(ask, tmp_path, text, says):
+    if text is not None:
+        (tmp_path / "acme.json").write_text(text)
+    code, said = ask("sim", "--recorded", "acme.json")
+
+    assert code == 1
+    assert says in said.err
+
+
 def test_what_is_not_asked_is_said(ask):
     _, said = ask("sim")
 

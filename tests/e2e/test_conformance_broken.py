@@ -2,16 +2,12 @@
 
 import json
 import re
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 from e2e_processes import Process
+from e2e_relay import Breakage, Relay, relaying
 
 from headworks.cli import main
 
@@ -30,8 +26,6 @@ models:
   d: google/gemini-3.5-flash
   e: bedrock/claude-sonnet-5
 """
-
-Breakage = Callable[[int, dict[str, str], bytes], tuple[int, dict[str, str], bytes]]
 
 
 def of_body(change: Callable[[bytes], bytes], *, only: bytes = b"") -> Breakage:
@@ -55,61 +49,15 @@ def never_missing(status: int, headers: dict[str, str], body: bytes) -> tuple[in
     return (500 if status >= 400 else status), headers, body
 
 
-class Breaking(ThreadingHTTPServer):
-    """The simulator behind a server that changes its answers."""
-
-    daemon_threads = True
-
-    def __init__(self, upstream: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.upstream = upstream
-        self.breakage: Breakage | None = None
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Breaking
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
-        asked = urllib.request.Request(self.server.upstream + self.path, body, headers)
-        try:
-            with urllib.request.urlopen(asked) as answer:
-                told = answer.status, {"content-type": answer.headers["content-type"]}, answer.read()
-        except urllib.error.HTTPError as error:
-            told = error.code, {"content-type": error.headers["content-type"]}, error.read()
-        assert self.server.breakage is not None
-        status, sent, data = self.server.breakage(*told)
-        self.send_response(status)
-        for name, value in sent.items():
-            self.send_header(name, value)
-        self.send_header("content-length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 @pytest.fixture
-def breaking(simulator: Process) -> Iterator[Breaking]:
-    server = Breaking(simulator.address)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def breaking(simulator: Process) -> Iterator[Relay]:
+    with relaying(simulator.address) as server:
+        yield server
 
 
 @pytest.fixture
 def measured(
-    breaking: Breaking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    breaking: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[[str, Breakage], tuple[int, dict[str, str]]]:
     """The exit code, and of each recorded shape that is not as it should be what is said of it."""
     (tmp_path / "headworks.yaml").write_text(CONFIG.format(server=breaking.address))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from headworks.calls import Endpoint
     from headworks.config import Project
     from headworks.doctoring.conforming import Found, Report
+    from headworks.extending import Recorded
     from headworks.provider_plans import ProviderPlan
 
 _COLOURS = {"supported": GREEN, "refused": YELLOW, "untranslated": GREY, "wrong": RED, "failed": RED}
@@ -45,6 +46,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="[API=]MODEL",
         help="as the provider calls it; with an API before it (embeddings, moderations, images, ...), for that part "
         "alone; default: the first that headworks.yaml names there",
+    )
+    parser.add_argument(
+        "--recorded", type=Path, metavar="FILE", help="further recorded exchanges (JSON), asked beside our own"
     )
     parser.add_argument("--strict", action="store_true", help="fail, too, for features that are wrong and not needed")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
@@ -72,7 +76,8 @@ def run(options: argparse.Namespace) -> int:
             print(f"\r\x1b[K{one.spoken}: {plain(one.case)}", end="", file=sys.stderr, flush=True)
 
     server = project.config.providers[options.provider].quirks or plan.kind
-    report = asyncio.run(conform(plan, models, CASES, server=server, heard=heard))
+    more = None if options.recorded is None else _read(options.recorded)
+    report = asyncio.run(conform(plan, models, CASES, server=server, more=more, heard=heard))
     if is_shown:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
     is_well = bool(report.found) and not any(_counts(one, is_strict=options.strict) for one in report.found)
@@ -128,6 +133,17 @@ def _counts(one: "Found", *, is_strict: bool) -> bool:
     if one.is_needed:
         return one.outcome != "supported"
     return is_strict and one.outcome in ("wrong", "failed")
+
+
+def _read(file: Path) -> "dict[Endpoint, tuple[Recorded, ...]]":
+    from headworks.extending import read_recorded
+
+    try:
+        return read_recorded(file.read_bytes())
+    except OSError as error:
+        raise CommandError(f"{file} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise CommandError(f"{file}: {error}") from None
 
 
 def _models(project: "Project", plan: "ProviderPlan", given: Sequence[str]) -> "dict[Endpoint, str]":

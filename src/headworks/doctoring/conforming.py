@@ -17,7 +17,7 @@ from headworks.doctoring.asking import Asker, Heard, asking
 from headworks.doctoring.recorded import ask_recorded
 from headworks.errors import Refusal
 from headworks.exchange import Timeouts
-from headworks.extending import RECORDED, Case, Outcome, Told, recorded
+from headworks.extending import RECORDED, Case, Outcome, Recorded, Told, recorded
 from headworks.provider_plans import ProviderPlan
 from headworks.providers import Provider
 from headworks.transport import Origin
@@ -73,6 +73,7 @@ async def conform(
     cases: Sequence[Case],
     *,
     server: str | None = None,
+    more: Mapping[Endpoint, Sequence[Recorded]] | None = None,
     heard: Callable[[Found], None] = lambda _: None,
 ) -> Report:
     """Ask every case, and what is recorded, in every API that this provider speaks, one after the other. Each is a call
@@ -81,6 +82,7 @@ async def conform(
     Arguments:
         models: for each API the model that is asked, as the provider calls it; an API without one is not asked.
         server: which server it is, as `extending.recorded` knows them: its quirks, or its kind.
+        more: further records, by API.
         heard: told of each as it comes.
     """
     found: list[Found] = []
@@ -96,7 +98,7 @@ async def conform(
                 suite = _Suite(asker, provider, spoken, models[spoken])
                 for case in cases:
                     keep(await suite.ask(case))
-            for each in recorded(spoken, server):
+            for each in (*recorded(spoken, server), *(more or {}).get(spoken, ())):
                 model = models[spoken] if each.status < 400 else _NO_SUCH_MODEL
                 outcome, told = await ask_recorded(asker, provider, spoken, model, each, _TIMEOUTS)
                 keep(Found(each.name, spoken.value, outcome, False, _in_short(told), "shape", told))

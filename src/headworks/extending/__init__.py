@@ -38,7 +38,7 @@ from headworks.extending.points import (
     load_extension,
     offers,
 )
-from headworks.extending.recording import RECORDED, Recorded, recorded
+from headworks.extending.recording import RECORDED, Recorded, read_recorded, recorded
 from headworks.extending.shapes import differences, sample
 
 __all__ = [
@@ -74,6 +74,7 @@ __all__ = [
     "installed",
     "load_extension",
     "offers",
+    "read_recorded",
     "recorded",
     "sample",
 ]

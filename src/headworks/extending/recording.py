@@ -64,6 +64,22 @@ def recorded(spoken: Endpoint, server: str | None = None) -> tuple[Recorded, ...
     return tuple(own.get(one.name, one) for one in _all(spoken) if not one.servers)
 
 
+def read_recorded(text: bytes) -> dict[Endpoint, tuple[Recorded, ...]]:
+    """Records of somebody else's: an object of lists, by the API (as `calls.Endpoint` names it).
+
+    Raises:
+        ValueError: it is none; says where.
+    """
+    found = msgspec.json.decode(text, type=dict[Endpoint, tuple[Recorded, ...]])
+    for spoken, records in found.items():
+        if spoken not in RECORDED:
+            raise ValueError(f"`{spoken.value}` is no API of which exchanges can be recorded")
+        for one in records:
+            if (one.answer is None) == (one.events is None):
+                raise ValueError(f"`{one.name}` must have either `answer` or `events`")
+    return found
+
+
 @cache
 def _all(spoken: Endpoint) -> tuple[Recorded, ...]:
     name = f"{_FILES.get(spoken, spoken.value)}.json"
