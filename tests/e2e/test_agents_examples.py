@@ -1,4 +1,4 @@
-"""The agents of `examples/agents`, unchanged frameworks over upstreams that speak each of the four APIs."""
+"""The agents of `examples/agents`, unchanged frameworks over every kind of upstream."""
 
 import asyncio
 import importlib.util
@@ -21,13 +21,21 @@ providers:
   cellar: {{kind: openai-compatible, base_url: "{simulator}/v1", api_key: env:AGENTS_KEY}}
   claude: {{kind: anthropic, base_url: "{simulator}/v1", api_key: env:AGENTS_KEY}}
   google: {{kind: gemini, base_url: "{simulator}/v1beta", api_key: env:AGENTS_KEY}}
+  openai: {{kind: openai, base_url: "{simulator}/v1", api_key: env:AGENTS_KEY}}
+  azure: {{kind: azure, base_url: "{simulator}", api_key: env:AGENTS_KEY}}
+  bedrock: {{kind: bedrock, region: eu-west-1, base_url: "{simulator}", api_key: env:AGENTS_KEY}}
+  vertex: {{kind: vertex, base_url: "{simulator}/v1/projects/p/locations/eu", api_key: env:AGENTS_KEY}}
 models:
   nano: sim/gpt-6-luna
   cellar: cellar/gpt-6-luna
   claude: claude/claude-sonnet-5
   gemini: google/gemini-3.5-flash
+  openai: openai/gpt-6-luna
+  azure: azure/gpt-6-luna
+  bedrock: bedrock/claude-sonnet-5
+  vertex: vertex/gemini-3.5-flash
 """
-MODELS = ["nano", "cellar", "claude", "gemini"]
+MODELS = ["nano", "cellar", "claude", "gemini", "openai", "azure", "bedrock", "vertex"]
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from pathlib import Path
 import openai
 import pytest
 from e2e_processes import Gateway
+from e2e_relay import relaying
 
 PACKAGE = Path(__file__).parents[2] / "examples" / "extensions"
 
@@ -93,6 +94,7 @@ def test_the_hook_bounds_the_layer_blocks_and_the_sink_is_given_every_record(gat
 
 
 def test_the_status_tells_of_the_sink(gateway, client):
+    client.responses.create(model="nano", input="Tell me of Oslo.", store=False)
     command = [sys.executable, "-m", "headworks", "status", "--json"]
     due = time.monotonic() + 60
     while True:
@@ -115,3 +117,43 @@ def test_the_provider_asks_in_its_own_way(installed):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.startswith("POST /v1/inference/chat/completions ")
+
+
+ACME = """
+version: 1
+server: {workers: 1}
+providers:
+  acme:
+    kind: openai-compatible
+    base_url: ADDRESS/v1
+    api_key: env:ACME_KEY
+    extension: acme
+    speaks: [chat]
+models:
+  small: acme/gpt-6-luna
+"""
+
+
+def path_at_acme(path, headers):
+    """Acme's server knows one tenant, and other paths than OpenAI."""
+    if headers.get("x-acme-tenant") != "blue" or not path.startswith("/v1/inference/"):
+        return None
+    return path.replace("/v1/inference/", "/v1/")
+
+
+def test_the_provider_is_measured_on_its_own_server_and_serves_calls(installed, simulator, tmp_path, monkeypatch):
+    monkeypatch.setenv("ACME_KEY", "of-acme")
+    with relaying(simulator.address) as server:
+        server.path_of = path_at_acme
+        running = Gateway(tmp_path, ACME.replace("ADDRESS", server.address))
+        command = [sys.executable, "-m", "headworks", "conformance", "acme", "--json", "--strict"]
+        done = subprocess.run(command, cwd=running.folder, capture_output=True)
+        with openai.OpenAI(api_key=running.key, base_url=running.base_url, max_retries=0) as client:
+            said = client.responses.create(model="small", input="Hello").output_text
+        assert running.process.stop() == 0
+
+    told = json.loads(done.stdout)
+    assert said
+    assert done.returncode == 0
+    assert {one["part"] for one in told["cases"]} == {"feature", "shape"}
+    assert {one["outcome"] for one in told["cases"] if one["part"] == "shape"} == {"supported"}

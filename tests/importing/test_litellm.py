@@ -686,3 +686,19 @@ def test_of_two_guardrails_for_all_calls_one_is_taken_over(imported):
 
     assert made.config.screening.privacy.kinds == {}
     assert made.fate("guardrails[1].litellm_params.pii_entities_config.US_SSN")[0] == "missing"
+
+
+def test_limits_beside_the_parameters_are_those_of_the_deployment(imported):
+    made = imported(
+        "litellm",
+        """
+model_list:
+  - {model_name: chat, litellm_params: {model: openai/gpt-6-luna, api_key: os.environ/A, rpm: 5}, rpm: 5, tpm: 20000}
+  - {model_name: odd, litellm_params: {model: cohere/x, rpm: 5}, rpm: 5}
+""",
+    )
+
+    limits = made.config.providers["openai"].model_limits["gpt-6-luna"]
+    assert (limits.requests_per_minute, limits.tokens_per_minute) == (5, 20_000)
+    assert made.fate("model_list[0].tpm")[0] == "mapped"
+    assert made.fate("model_list[0].rpm")[0] == "needless"

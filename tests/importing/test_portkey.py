@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 
 def test_a_strategy_within_a_strategy_becomes_pools_and_fallbacks(imported):
     made = imported("portkey", "portkey.json")
@@ -151,3 +153,10 @@ def test_what_comes_after_a_balanced_step_comes_after_the_longest_of_its_chains(
     made = imported("portkey", json.dumps({"strategy": {"mode": "fallback"}, "targets": [first, last]}))
 
     assert made.config.models["source"].fallback == ("groq/scout", "gemini/gemini-3.5-flash")
+
+
+@pytest.mark.parametrize("name", ["attempts", "count"])
+def test_retries_are_counted_by_either_name(imported, name):
+    made = imported("portkey", json.dumps({"retry": {name: 5}, "provider": "openai", "api_key": "any"}))
+
+    assert made.config.defaults.retries == 5

@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -171,3 +172,17 @@ def test_a_weighted_workload_is_valid(imported):
     made = imported("tensorzero", variants(a=f"{LUNA}weight = 0.7", b=f"{HAIKU}weight = 0.3"))
 
     assert [one.name for one in load_workloads(load(made.folder))] == ["sort"]
+
+
+def test_a_schema_of_an_older_draft_is_written_in_ours(tmp_path):
+    shutil.copytree(FILES / "tensorzero", tmp_path / "tz")
+    path = next((tmp_path / "tz").rglob("*schema*.json"))
+    schema = json.loads(path.read_text())
+    path.write_text(json.dumps({"$schema": "http://json-schema.org/draft-07/schema#"} | schema))
+
+    made = import_file("tensorzero", tmp_path / "tz" / "tensorzero.toml", environment={})
+    (found,) = [one for one in made.findings if one.setting.endswith("output_schema")]
+
+    assert json.loads(made.files["workloads/extract-entities/schema.json"]) == schema
+    assert found.fate == "mapped"
+    assert "draft 2020-12" in found.text

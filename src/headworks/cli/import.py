@@ -111,6 +111,8 @@ def _print(made: Imported, written: list[Path], *, dry_run: bool) -> None:
     for one in made.variables:
         clear = ", whose value stands in the source in clear: withdraw that key" if one.was_clear else ""
         print(f"set   {one.name}: {plain(one.purpose)}{clear}")
+    for command in made.commands:
+        print(f"run   {plain(command.line)}: {plain(command.purpose)}")
 
 
 def _lines(rows: list[list[Cell]], width: int | None) -> list[str]:
@@ -146,6 +148,7 @@ def _as_json(made: Imported, written: list[Path], *, with_files: bool) -> str:
         "counts": made.counts,
         "findings": made.findings,
         "variables": made.variables,
+        "commands": made.commands,
         "wrote": [str(path) for path in written],
     }
     if with_files:

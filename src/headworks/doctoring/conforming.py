@@ -1,10 +1,11 @@
-"""Asking the suite of `extending` of one provider, through the same codecs as calls go."""
+"""Asking the suite of `extending` of one provider: its cases through the same codecs as calls go, its records as they
+are."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,50 +14,108 @@ from headworks.dialects import Bridge, EventSplitter, parse_event, read_fields
 from headworks.dialects.bridging import DialectBridge
 from headworks.dialects.structured import emulated_by, schema_bridge, wants_schema
 from headworks.doctoring.asking import Asker, Heard, asking
+from headworks.doctoring.recorded import ask_recorded
 from headworks.errors import Refusal
 from headworks.exchange import Timeouts
-from headworks.extending import Case, Outcome, Told
+from headworks.extending import RECORDED, Case, Outcome, Recorded, Told, recorded
 from headworks.provider_plans import ProviderPlan
 from headworks.providers import Provider
 from headworks.transport import Origin
 
-_SPOKEN = (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT, Endpoint.CONVERSE)
+SPOKEN = (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT, Endpoint.CONVERSE)
+"""The APIs in which models answer in text, and in which the cases are asked."""
+
 _TIMEOUTS = Timeouts(connect_s=5.0, first_byte_s=60.0, between_bytes_s=30.0, total_s=120.0)
 _REJECTIONS = (FailureKind.REJECTED, FailureKind.REFUSED, FailureKind.TOO_LONG)
 _NO_SUCH_MODEL = "headworks-no-such-model"
+_MOST_TOLD = 2
+"""How many differences a line of a table says."""
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What came of one case. `spoken` is the API in which the provider was asked; `says` what was wrong, quoting
-    nothing of the answer."""
+    """What came of one case.
+
+    Attributes:
+        case: its name.
+        spoken: the API in which the provider was asked.
+        is_needed: a provider without it is none that Headworks can serve.
+        says: what was wrong, quoting nothing of the answer.
+        part: `feature`, it was asked what callers ask; `shape`, what is recorded of its own API.
+        differences: of a shape, all in which the answer is not as it is recorded.
+    """
 
     case: str
     spoken: str
     outcome: Outcome
     is_needed: bool
     says: str = ""
+    part: Literal["feature", "shape"] = "feature"
+    differences: tuple[str, ...] = ()
+
+
+class Unasked(msgspec.Struct, frozen=True):
+    """A part of the API that this provider serves and that was not asked, and why."""
+
+    spoken: str
+    says: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What was found, and what was not asked."""
+
+    found: tuple[Found, ...]
+    unasked: tuple[Unasked, ...] = ()
 
 
 async def conform(
-    plan: ProviderPlan, model: str, cases: Sequence[Case], *, heard: Callable[[Found], None] = lambda _: None
-) -> list[Found]:
-    """Ask every case in every API that this provider speaks, one after the other. Each is a call of a few tokens.
+    plan: ProviderPlan,
+    models: Mapping[Endpoint, str],
+    cases: Sequence[Case],
+    *,
+    server: str | None = None,
+    more: Mapping[Endpoint, Sequence[Recorded]] | None = None,
+    heard: Callable[[Found], None] = lambda _: None,
+) -> Report:
+    """Ask every case, and what is recorded, in every API that this provider speaks, one after the other. Each is a call
+    of a few tokens.
 
     Arguments:
-        model: as the provider calls it.
+        models: for each API the model that is asked, as the provider calls it; an API without one is not asked.
+        server: which server it is, as `extending.recorded` knows them: its quirks, or its kind.
+        more: further records, by API.
         heard: told of each as it comes.
     """
-    found = []
+    found: list[Found] = []
+
+    def keep(one: Found) -> None:
+        found.append(one)
+        heard(one)
+
     async with _asker(plan) as asker:
         provider = plan.make(plan.pools[0].settings)
-        for spoken in _SPOKEN:
-            if spoken not in plan.speaks:
-                continue
-            suite = _Suite(asker, provider, spoken, model)
-            for case in cases:
-                found.append(await suite.ask(case))
-                heard(found[-1])
-    return found
+        for spoken in (one for one in RECORDED if one in plan.speaks and one in models):
+            if spoken in SPOKEN:
+                suite = _Suite(asker, provider, spoken, models[spoken])
+                for case in cases:
+                    keep(await suite.ask(case))
+            for each in (*recorded(spoken, server), *(more or {}).get(spoken, ())):
+                model = models[spoken] if each.status < 400 else _NO_SUCH_MODEL
+                outcome, told = await ask_recorded(asker, provider, spoken, model, each, _TIMEOUTS)
+                keep(Found(each.name, spoken.value, outcome, False, _in_short(told), "shape", told))
+    return Report(tuple(found), tuple(_unasked(plan, models)))
+
+
+def _in_short(told: tuple[str, ...]) -> str:
+    more = len(told) - _MOST_TOLD
+    return "; ".join(told[:_MOST_TOLD]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _unasked(plan: ProviderPlan, models: Mapping[Endpoint, str]) -> Iterator[Unasked]:
+    for one in Endpoint:
+        if one in plan.speaks and one in RECORDED and one not in models:
+            yield Unasked(one.value, f"say which model of it: --model {one.value}=NAME")
+        elif one in plan.speaks and one not in RECORDED:
+            yield Unasked(one.value, "nothing is recorded of it: it stores things, or wants sound or a session")
 
 
 @asynccontextmanager

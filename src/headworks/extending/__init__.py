@@ -1,13 +1,15 @@
 """Extending: what other packages may add by entry points, and the suite by which a provider is measured.
 
 Nothing is looked for unless configuration names it: `load_extension` is called when configuration is read, and a call
-never gets here. The suite (`CASES`) is data and judgements on answers; `doctoring` has it asked. Of hooks, what they
-are told and may answer stands here (`hooks`); `hooking` asks them.
+never gets here. The suite is data and judgements on answers; `doctoring` has it asked. `CASES` ask what callers ask, in
+OpenAI's words; `recorded` are exchanges in each provider's own API, compared by their shape (`shapes`, `flows`). Of
+hooks, what they are told and may answer stands here (`hooks`); `hooking` asks them.
 
 May import `calls`, `errors`.
 """
 
 from headworks.extending.cases import CASES, Case, Outcome, Told
+from headworks.extending.flows import faults
 from headworks.extending.hooks import (
     PARAMETERS,
     AfterHook,
@@ -36,6 +38,8 @@ from headworks.extending.points import (
     load_extension,
     offers,
 )
+from headworks.extending.recording import RECORDED, Recorded, read_recorded, recorded
+from headworks.extending.shapes import differences, sample
 
 __all__ = [
     "CASES",
@@ -44,6 +48,7 @@ __all__ = [
     "PARAMETERS",
     "PROVIDERS",
     "RECOGNISERS",
+    "RECORDED",
     "SCORERS",
     "SINKS",
     "AfterHook",
@@ -61,9 +66,15 @@ __all__ = [
     "Notes",
     "Offer",
     "Outcome",
+    "Recorded",
     "Told",
+    "differences",
+    "faults",
     "find_extension",
     "installed",
     "load_extension",
     "offers",
+    "read_recorded",
+    "recorded",
+    "sample",
 ]

@@ -8,7 +8,8 @@ from headworks.config.secrets import looks_like_secret
 from headworks.importing.source import Place, Source, Value
 
 Fate = Literal["mapped", "needless", "missing"]
-"""`mapped`: it is in our files. `needless`: here it goes without saying. `missing`: something is left to do."""
+"""`mapped`: it is in our files, or in a command of the report. `needless`: here it goes without saying. `missing`:
+something is left to do."""
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ from headworks.importing.deployments import ANY
 from headworks.importing.draft import Composer, Group
 from headworks.importing.keys import Keys, variable_of
 from headworks.importing.ledger import Ledger
+from headworks.importing.litellm_access import Access
 from headworks.importing.litellm_entry import NOWHERE, Entry, Refused, provider_of
 from headworks.importing.litellm_guardrails import Guardrails
 from headworks.importing.litellm_settings import Settings
@@ -39,9 +40,18 @@ def import_litellm(source: Source, *, environment: Mapping[str, str], simulator:
     composed = Composer(groups, ledger, source).compose()
     settings.settle_fallbacks(fallbacks, composed)
     Guardrails(source, ledger, sections).read()
+    commands = Access(source, ledger, sections, [group.name for group in groups]).read()
     settings.read()
     return imported(
-        composed, sections, ledger, keys, source=source, gateway="LiteLLM", unknown=_UNKNOWN, simulator=simulator
+        composed,
+        sections,
+        ledger,
+        keys,
+        source=source,
+        gateway="LiteLLM",
+        unknown=_UNKNOWN,
+        simulator=simulator,
+        commands=commands,
     )
 
 

@@ -16,6 +16,7 @@ from headworks.importing.deployments import ANY, Account, Asked, Connection, Dep
 from headworks.importing.draft import is_public_name
 from headworks.importing.keys import Keys, variable_of
 from headworks.importing.ledger import Ledger
+from headworks.importing.litellm_access import money_of_deployment
 from headworks.importing.litellm_tables import PARAMS, SENT
 from headworks.importing.source import Place, Value
 from headworks.importing.texts import header, host_name, is_fit, is_model_name, per_million, seconds, whole
@@ -59,6 +60,9 @@ _WAYS = {
 _SCOPES = "a key names the models that it may use: `headworks keys create NAME --models ...`"
 _BOUNDS = "expected a number within the bounds of our file (docs/reference/configuration.md)"
 
+
+_BESIDE = ("rpm", "tpm")
+"""What may stand beside `litellm_params`, too, as in LiteLLM's own examples; what is within comes first."""
 
 NOWHERE = "https://upstream.invalid"
 """For a trial: the address in a variable that is not set (RFC 2606 §2)."""
@@ -112,6 +116,9 @@ class Entry:
         self._fields: dict[str, tuple[Value, Place]] = {
             name: (one, (*place, "litellm_params", name)) for name, one in own.items()
         }
+        self._beside = {name: said for name in _BESIDE if (said := value.get(name)) is not None}
+        for name, said in self._beside.items():
+            self._fields.setdefault(name, (said, (*place, name)))
         credential = own.get("litellm_credential_name")
         for name, found in credentials.get(credential.text if credential else None, {}).items():
             self._fields.setdefault(name, found)
@@ -155,6 +162,7 @@ class Entry:
         organizations = self._organizations(connection)
         self._drops()
         self._settle("litellm_credential_name", "{provider}")
+        self._told_elsewhere()
         self._rest()
         return [
             Deployment(
@@ -370,6 +378,15 @@ class Entry:
                 self._settled[at] = "{droppable}: left out where a target has nothing for it, and sent where it has"
             elif one.is_leaf:
                 self._ledger.missing(at, "is no field that can be left out" if name not in KEPT else fault)
+
+    def _told_elsewhere(self) -> None:
+        for name in self._beside:
+            if name in self._own:
+                self._ledger.needless((*self._place, name), f"`litellm_params.{name}` comes before it")
+        for name in ("max_budget", "budget_duration"):
+            if name in self._own:
+                text = money_of_deployment(self._value("max_budget"), self._value("budget_duration"))
+                self._ledger.missing((*self._place, "litellm_params", name), text)
 
     def _rest(self) -> None:
         """What has a meaning that is known and no place here, or no value that our file takes."""

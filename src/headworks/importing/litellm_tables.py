@@ -36,7 +36,6 @@ _OBJECTS = "files, batches, vector stores and fine-tuning jobs are those of a pr
 _WHOLE = "every call names its model"
 
 _WHO = "who we are at the cloud is the machine's to know: `secrets` (docs/how-to/secrets.md), or the usual variables"
-_NO_DEPLOYMENTS = "budgets are a key's, a team's or a workload's, and no deployment's (docs/how-to/budgets.md)"
 
 SENT: frozenset[str] = frozenset(
     {"temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "stop", "presence_penalty", "n", "user",
@@ -49,8 +48,6 @@ PARAMS: dict[str, str] = {
     "max_parallel_requests": "what is under way is bounded by the provider's connections, for each worker: "
     "`connections: { limit: N }`",
     "region_name": "say where the provider processes data, `regions: [eu]`, and workloads may ask for it",
-    "max_budget": _NO_DEPLOYMENTS,
-    "budget_duration": _NO_DEPLOYMENTS,
     "max_retries": _RETRIES,
     "num_retries": _RETRIES,
     "mock_response": "`kind: simulator` answers without a network",
@@ -90,18 +87,15 @@ LITELLM: dict[str, tuple[Fate, str]] = {
         "missing", "a workload holds answers to its schema and has them mended: docs/how-to/workloads.md"
     ),
     "enable_preview_features": ("needless", "there are none"),
-    "max_budget": ("missing", _MONEY),
-    "budget_duration": ("missing", _MONEY),
+    "tag_budget_config": ("missing", _MONEY),
+    "include_cost_in_streaming_usage": (
+        "missing", "what a call cost is in its record (`headworks calls`), and what is left in the head of its answer"
+    ),
     "max_user_budget": ("missing", _MONEY),
     "max_internal_user_budget": ("missing", _MONEY),
     "internal_user_budget_duration": ("missing", _MONEY),
     "max_end_user_budget": ("missing", _MONEY),
     "max_end_user_budget_id": ("missing", _MONEY),
-    "default_internal_user_params": ("missing", _KEYS),
-    "default_team_params": ("missing", _KEYS),
-    "default_team_settings": ("missing", _RECORDS),
-    "default_key_generate_params": ("missing", _KEYS),
-    "upperbound_key_generate_params": ("missing", _KEYS),
     "key_generation_settings": ("missing", _KEYS),
     "ssl_verify": ("missing", "certificates are always verified: name your own authority, `ca_file` of a provider"),
     "ssl_certificate": ("missing", "name your own authority, `ca_file` of a provider"),
@@ -140,7 +134,6 @@ ROUTER: dict[str, tuple[Fate, str]] = {
     "cache_responses": ("missing", _CACHE),
     "cache_kwargs": ("missing", _CACHE),
     "caching_groups": ("missing", _CACHE),
-    "provider_budget_config": ("missing", _MONEY),
     "assistants_config": ("missing", "assistants are not served"),
     "alerting_config": ("missing", _ALERTS),
     "redis_db": ("needless", "the database's number is part of the URL"),

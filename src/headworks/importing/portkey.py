@@ -55,6 +55,9 @@ _OF_TARGET: dict[str, tuple[str, str]] = {
     "admin_token": ("needless", "there is no administration over the network: `headworks keys` works on the machine"),
 }
 
+_ATTEMPTS = ("attempts", "count")
+"""The second is how some of Portkey's own examples write it."""
+
 
 class _Refused(Exception):
     """The target cannot be a deployment; the message says what to do instead."""
@@ -337,7 +340,9 @@ class _Portkey:
             at = (*place, name)
             if not self._ledger.is_free(at):
                 continue
-            number = whole(one, 0, 1000) if name == "attempts" else None
+            number = (
+                whole(one, 0, 1000) if name in ("attempts", "count") else None
+            )  # `count` is in older examples of theirs
             said = self._sections.get("defaults", "retries")
             if number is None:
                 if name in ("on_status_codes", "use_retry_after_header"):

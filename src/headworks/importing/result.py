@@ -13,6 +13,13 @@ from headworks.importing.source import Source
 from headworks.importing.writing import KEY_FILE, PLAN_FILE, Sections, plan_of, write
 
 
+class Command(msgspec.Struct, frozen=True):
+    """What has to be run: a command line, and what it is for."""
+
+    line: str
+    purpose: str
+
+
 class Imported(msgspec.Struct, frozen=True):
     """Our files, and the report.
 
@@ -22,6 +29,7 @@ class Imported(msgspec.Struct, frozen=True):
         files: texts by path, relative to the folder of our project.
         findings: what became of each setting, in the order of the source.
         variables: what has to be set in the environment.
+        commands: what has to be run, once the gateway is configured.
     """
 
     source: str
@@ -29,6 +37,7 @@ class Imported(msgspec.Struct, frozen=True):
     files: dict[str, str]
     findings: tuple[Finding, ...]
     variables: tuple[Variable, ...]
+    commands: tuple[Command, ...] = ()
 
     @property
     def counts(self) -> dict[Fate, int]:
@@ -49,6 +58,7 @@ def imported(
     unknown: str,
     simulator: str | None,
     more: dict[str, str] | None = None,
+    commands: tuple[Command, ...] = (),
 ) -> Imported:
     """The files and the report of what was composed; `unknown` is said of each setting that nobody has spoken of."""
     variables = keys.variables
@@ -57,7 +67,7 @@ def imported(
         more = {**(more or {}), PLAN_FILE: plan_of(composed), KEY_FILE: "stands-in-for-every-key\n"}
     text = write(composed, sections, source=source.name, gateway=gateway, variables=variables, simulator=simulator)
     files = {FILE_NAME: text, SCHEMA_FILE: json_schema_text(), **(more or {})}
-    return Imported(source.name, gateway, files, ledger.findings(unknown), variables)
+    return Imported(source.name, gateway, files, ledger.findings(unknown), variables, commands)
 
 
 def all_texts(source: Source) -> list[str]:

@@ -15,6 +15,7 @@ from headworks.config import read_text
 from headworks.errors import ConfigError
 from headworks.importing.draft import Composed, slug
 from headworks.importing.ledger import Ledger, leaves
+from headworks.importing.schemas import in_our_draft
 from headworks.importing.source import Place, Source, Value
 from headworks.importing.texts import whole
 from headworks.importing.writing import text as as_yaml
@@ -44,6 +45,12 @@ _NO_DRAFTS = "our prompts have fixed roles and typed variables: write it into `p
 
 _ALIKE = frozenset({"type", "model", "weight"})
 """In what variants may differ that serve a workload equally well."""
+
+
+_OLD_DRAFT = (
+    "it is of an older draft, with references that cannot be rewritten: write it by draft 2020-12 and put it beside "
+    "the contract as schema.json"
+)
 
 
 class Names(Protocol):
@@ -273,8 +280,12 @@ class Functions:
                 (*place, "output_schema"), "the file cannot be read: put it beside the contract as schema.json"
             )
             return
-        job.schema = content
-        self._ledger.mapped((*place, "output_schema"), f"workloads/{job.name}/schema.json")
+        job.schema = in_our_draft(content)
+        if job.schema is None:
+            self._ledger.missing((*place, "output_schema"), _OLD_DRAFT)
+            return
+        more = "" if job.schema == content else ", in draft 2020-12, by which answers are validated here"
+        self._ledger.mapped((*place, "output_schema"), f"workloads/{job.name}/schema.json{more}")
 
     def _template(self, value: Value, place: Place, job: _Workload) -> None:
         """The system template, if it is plain text; templates by name are one below the other."""

@@ -5,6 +5,7 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
 
 import msgspec
 
@@ -261,6 +262,8 @@ def _value(value: object) -> str:
         return f"{{ {body} }}" if body else "{}"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     if isinstance(value, int | float):
         return f"{value:.12g}"
     return text(str(value))
