@@ -1,6 +1,7 @@
 """A plan: one call to one target, written as that target wants it. Which target it is, `planning` decides."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -28,6 +29,10 @@ say the same of themselves."""
 _OPENAI = (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.COMPLETIONS)
 
 
+if TYPE_CHECKING:
+    from headworks.parted import PartedRequest
+
+
 class Plan(msgspec.Struct, frozen=True, gc=False):
     """A call that has been read: where it goes and how its answer comes back.
 
@@ -43,6 +48,7 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
         treat: makes another target's plan treat its answer as this one does; None where answers pass as they are.
         kept: the answer as records may hold it; None where that is what the caller gets.
         dropped: fields of the request that were left out, since the target has nothing for them.
+        parts: all that is sent, where that is more than `request`, or must be gathered otherwise.
     """
 
     target: Target[Station]
@@ -62,6 +68,7 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
     treat: Callable[["Plan"], "Plan"] | None = None
     kept: Callable[[], bytes] | None = None
     dropped: tuple[str, ...] = ()
+    parts: "PartedRequest | None" = None
 
     @property
     def named(self) -> str:
@@ -144,14 +151,10 @@ def _plan_of_call(
     if endpoint not in target.speaks:
         spoken = spoken_by(target.speaks, endpoint, head)
         assert spoken is not None, "the target was checked when it was resolved"
-        is_in_path = endpoint is Endpoint.GENERATE_CONTENT
-        bridge: Bridge
         if endpoint is Endpoint.EMBEDDINGS:
-            from headworks.dialects.embed_contents import EmbeddingsBridge  # only who has them of Google's loads it
-
-            bridge = EmbeddingsBridge(request.body)
-        else:
-            bridge = BRIDGES[endpoint, spoken](head.splice() if is_in_path else request.body)
+            return _plan_of_embeddings(request, head, admission, target, spoken, unlisted)
+        is_in_path = endpoint is Endpoint.GENERATE_CONTENT
+        bridge = BRIDGES[endpoint, spoken](head.splice() if is_in_path else request.body)
         provider = target.station.provider
         body = bridge.request(request.body, target.model, limit_name=provider.limit_name)
         upstream_path = provider.call_path(spoken, target.model, is_streamed=is_streamed)
@@ -187,6 +190,35 @@ def _plan_of_call(
         None,
         request,
         admission,
+    )
+
+
+def _plan_of_embeddings(
+    request: Request,
+    head: RequestHead,
+    admission: Admission,
+    target: Target[Station],
+    spoken: Endpoint,
+    unlisted: Grant | None,
+) -> Plan:
+    from headworks.dialects.embeddings import EmbeddingsBridge  # here and below: only who has them of others' models
+    from headworks.parted import PartedRequest
+
+    station, bridge = target.station, EmbeddingsBridge(request.body)
+    path = station.provider.call_path(spoken, target.model, is_streamed=False)
+    requests = [station.provider.json_request(part.path, part.body, b"") for part in bridge.parts(path, target.model)]
+    return Plan(
+        target,
+        requests[0],
+        Endpoint.EMBEDDINGS,
+        admission.route.upstream_path,
+        head.is_streamed,
+        head,
+        bridge,
+        unlisted=unlisted,
+        asked=request,
+        admission=admission,
+        parts=PartedRequest(station.upstream, requests, bridge.used),
     )
 
 

@@ -33,7 +33,7 @@ _BRIDGED = {
     Endpoint.COMPLETIONS: (
         *(Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT, Endpoint.CONVERSE),
     ),
-    Endpoint.EMBEDDINGS: (Endpoint.EMBED_CONTENT,),
+    Endpoint.EMBEDDINGS: (Endpoint.EMBED_CONTENT, Endpoint.INVOKE_MODEL),
 }
 """By the endpoint that is called: the dialects that it can be translated to, the one that can say most first."""
 

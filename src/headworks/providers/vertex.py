@@ -25,10 +25,13 @@ class VertexProvider(GeminiProvider):
         bearer = ("authorization", f"Bearer {settings.api_key}" if settings.api_key else "")
         super().__init__(msgspec.structs.replace(settings, api_key="", headers=(bearer, *settings.headers)))
 
-    def call_path(self, spoken: Endpoint, model: str, *, is_streamed: bool) -> str:  # noqa: ARG002 - it speaks one
-        """The path has the model in it; what a caller calls a model leads to no other project."""
+    def call_path(self, spoken: Endpoint, model: str, *, is_streamed: bool) -> str:
+        """The path has the model in it; what a caller calls a model leads to no other project. Embeddings have several
+        ways; who writes what is asked for knows which (`dialects.embed_contents`)."""
         if model.startswith("endpoints/"):
             name = f"endpoints/{quote(model.removeprefix('endpoints/'), safe='')}"
         else:
             name = f"publishers/google/models/{quote(model.removeprefix('models/'), safe='')}"
+        if spoken is Endpoint.EMBED_CONTENT:
+            return f"/{name}:predict"
         return f"/{name}:streamGenerateContent?alt=sse" if is_streamed else f"/{name}:generateContent"

@@ -134,11 +134,12 @@ class Provider(Section, frozen=True):
         tuple[Speech, ...],
         Meta(
             description="Parts of the API that this upstream serves. Calls to `responses`, `chat` and `messages` are "
-            "translated where it serves another of the three, `generate_content` or `converse`; calls to any other "
-            "part are refused. Default: `[chat, embeddings]` for `openai-compatible`, `[messages]` for `anthropic`, "
-            "`[generate_content, embed_content, cached_contents]` for `gemini`, `[generate_content]` for `vertex`, "
-            "`[converse]` for `bedrock`, "
-            "`[responses, chat, completions, embeddings, realtime]` for `azure`, all of the OpenAI API for the others."
+            "translated where it serves another of the three, `generate_content` or `converse`, calls to `embeddings` "
+            "where it serves `embed_content` or `invoke_model`; calls to any other part are refused. Default: `[chat, "
+            "embeddings]` for `openai-compatible`, `[messages]` for `anthropic`, `[generate_content, embed_content, "
+            "cached_contents]` for `gemini`, `[generate_content, embed_content]` for `vertex`, `[converse, "
+            "invoke_model]` for `bedrock`, `[responses, chat, completions, embeddings, realtime]` for `azure`, all of "
+            "the OpenAI API for the others."
         ),
     ] = ()
     models: Annotated[
