@@ -156,7 +156,9 @@ def _plan_of_call(
         is_in_path = endpoint is Endpoint.GENERATE_CONTENT
         bridge = BRIDGES[endpoint, spoken](head.splice() if is_in_path else request.body)
         provider = target.station.provider
-        body = bridge.request(request.body, target.model, limit_name=provider.limit_name)
+        body = bridge.request(
+            request.body, target.model, limit_name=provider.limit_name, stands_for=target.station.stands_for
+        )
         upstream_path = provider.call_path(spoken, target.model, is_streamed=is_streamed)
         sent = provider.json_request(upstream_path, body, _forwarded(admission.forwarded, endpoint, spoken))
         return Plan(
@@ -206,7 +208,10 @@ def _plan_of_embeddings(
 
     station, bridge = target.station, EmbeddingsBridge(request.body)
     path = station.provider.call_path(spoken, target.model, is_streamed=False)
-    requests = [station.provider.json_request(part.path, part.body, b"") for part in bridge.parts(path, target.model)]
+    requests = [
+        station.provider.json_request(part.path, part.body, b"")
+        for part in bridge.parts(path, target.model, station.stands_for)
+    ]
     return Plan(
         target,
         requests[0],
@@ -265,7 +270,7 @@ def plan_to(
             wished.check_responses()
         spoken = _with_stop(target) if is_more else check_bridge(target, head.model, endpoint, path)
         bridge = BRIDGES[endpoint, spoken](body, wished=wished)
-    body = bridge.request(body, target.model, limit_name=provider.limit_name)
+    body = bridge.request(body, target.model, limit_name=provider.limit_name, stands_for=target.station.stands_for)
     if stop:
         body = with_stop(body, spoken, stop)
     upstream_path = provider.call_path(spoken, target.model, is_streamed=is_streamed)

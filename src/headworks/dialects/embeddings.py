@@ -159,7 +159,14 @@ class EmbeddingsBridge:
         self._texts = _texts(self._fields, form.target)
         return [form.write(texts, wanted) for texts in _divided(self._texts, form)]
 
-    def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens") -> bytes:  # noqa: ARG002 - as there
+    def request(  # as there
+        self,
+        body: bytes,  # noqa: ARG002
+        model: str,  # noqa: ARG002
+        *,
+        limit_name: str = "max_tokens",  # noqa: ARG002
+        stands_for: str = "",  # noqa: ARG002
+    ) -> bytes:
         """There may be several; see `parts`."""
         raise AssertionError("embeddings are asked for in parts")
 

@@ -151,7 +151,8 @@ class Provider(Section, frozen=True):
         Meta(
             description="Which model stands behind a name that does not say so, such as that of a deployment on Azure "
             "or of an inference profile: `my-deployment: gpt-6-luna`. Prices, limits of the context and dates of "
-            "retirement are those of this model in the catalogue."
+            "retirement are those of this model in the catalogue, and what it can be asked is what this model can: "
+            "reasoning efforts, tools one at a time, marks for its prompt cache."
         ),
     ] = field(default_factory=dict)
     regions: Annotated[
