@@ -18,6 +18,7 @@ from headworks.dialects.wishes import Wishes
 from headworks.endpoints import Manner, Route
 from headworks.errors import Refusal
 from headworks.exchange import Request, Timeouts, UpstreamRequest
+from headworks.object_caches import parent_at, with_full_name
 from headworks.routing import Target
 from headworks.settlement import OpenCall, Work
 from headworks.stations import Station, check_bridge, spoken_by
@@ -301,7 +302,11 @@ def _relayed_to_google(
     path = admission.route.upstream_path
     provider = target.station.provider
     upstream_path = provider.call_path(Endpoint.GENERATE_CONTENT, target.model, is_streamed=head.is_streamed)
-    sent = provider.json_request(upstream_path, request.body, b"")
+    body = request.body
+    if "cachedContent" in head.fields or "cached_content" in head.fields:
+        parent = parent_at(provider)
+        body = with_full_name(body, parent) if parent else body
+    sent = provider.json_request(upstream_path, body, b"")
     return Plan(
         target,
         sent,

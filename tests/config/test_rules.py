@@ -41,8 +41,8 @@ SIMULATOR = "providers: {sim: {kind: simulator}}\n"
         (
             "providers:\n  a: {kind: vertex, project: p, location: eu, speaks: [chat]}",
             (
-                "2:55: providers.a.speaks: `kind: vertex` serves `generate_content` and `embed_content` and nothing "
-                "else; leave it out"
+                "2:55: providers.a.speaks: `kind: vertex` serves `generate_content` and `embed_content` and "
+                "`cached_contents` and nothing else; leave it out"
             ),
         ),
         (

@@ -226,3 +226,24 @@ def test_what_a_model_that_embeds_cannot_be_asked_is_refused(client: openai.Open
 def test_an_error_of_a_part_is_the_calls_in_openais_words(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="Too many input tokens"):
         client.embeddings.create(model="aws/amazon.titan-embed-text-v2:0", input=["x", "one two " * 9000])
+
+
+def test_googles_client_keeps_caches_at_vertex_ai(gateway: Gateway) -> None:
+    options = types.HttpOptions(base_url=gateway.process.address)
+    with genai.Client(api_key=gateway.key, http_options=options) as client:
+        model = "vertex/gemini-3.5-flash"
+        book = client.caches.create(model=model, config={"contents": ["A long book. " * 1000], "ttl": "600s"})
+        assert book.name is not None
+        assert book.name.startswith("cachedContents/")
+        assert book.model == "models/gemini-3.5-flash"
+        assert book.usage_metadata is not None
+        answer = client.models.generate_content(
+            model=model, contents="Who wrote it?", config={"cached_content": book.name}
+        )
+        assert answer.usage_metadata is not None
+        assert answer.usage_metadata.cached_content_token_count == book.usage_metadata.total_token_count
+        kept = client.caches.update(name=book.name, config=types.UpdateCachedContentConfig(ttl="3600s"))
+        assert kept.name == book.name
+        assert [one.name for one in client.caches.list()] == [book.name]
+        client.caches.delete(name=book.name)
+        assert list(client.caches.list()) == []

@@ -84,7 +84,7 @@ def test_where_it_is_follows_from_project_and_location(location: str, host: str)
     assert configured.base_url == f"https://{host}/v1/projects/p-1/locations/{location}"
     assert (configured.api_key, configured.speaks) == (
         "gcp-token:cloud-platform",
-        ("generate_content", "embed_content"),
+        ("generate_content", "embed_content", "cached_contents"),
     )
 
 

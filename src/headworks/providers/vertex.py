@@ -19,11 +19,15 @@ class VertexProvider(GeminiProvider):
     """Requests to Vertex AI. The base URL ends where publishers begin: `.../locations/LOCATION`.
 
     A model is the name of one of Google's, or `endpoints/NUMBER` for a tuned one of the project.
+
+    Attributes:
+        parent: the project and the location, with which names of what they hold begin.
     """
 
     def __init__(self, settings: ProviderSettings) -> None:
         bearer = ("authorization", f"Bearer {settings.api_key}" if settings.api_key else "")
         super().__init__(msgspec.structs.replace(settings, api_key="", headers=(bearer, *settings.headers)))
+        self.parent = f"projects/{settings.base_path.partition('/projects/')[2]}"
 
     def call_path(self, spoken: Endpoint, model: str, *, is_streamed: bool) -> str:
         """The path has the model in it; what a caller calls a model leads to no other project. Embeddings have several

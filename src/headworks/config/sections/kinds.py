@@ -67,7 +67,7 @@ SPEAKS: dict[str, tuple[Speech, ...]] = {
     "anthropic": ("messages",),
     "azure": ("responses", "chat", "completions", "embeddings", "realtime"),
     "gemini": ("generate_content", "embed_content", "cached_contents"),
-    "vertex": ("generate_content", "embed_content"),
+    "vertex": ("generate_content", "embed_content", "cached_contents"),
     "bedrock": ("converse", "invoke_model"),
 }
 """By kind: what it serves, unless configuration says so. The other kinds serve `EVERYTHING`."""

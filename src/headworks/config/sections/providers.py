@@ -137,7 +137,7 @@ class Provider(Section, frozen=True):
             "translated where it serves another of the three, `generate_content` or `converse`, calls to `embeddings` "
             "where it serves `embed_content` or `invoke_model`; calls to any other part are refused. Default: `[chat, "
             "embeddings]` for `openai-compatible`, `[messages]` for `anthropic`, `[generate_content, embed_content, "
-            "cached_contents]` for `gemini`, `[generate_content, embed_content]` for `vertex`, `[converse, "
+            "cached_contents]` for `gemini` and `vertex`, `[converse, "
             "invoke_model]` for `bedrock`, `[responses, chat, completions, embeddings, realtime]` for `azure`, all of "
             "the OpenAI API for the others."
         ),
