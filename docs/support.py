@@ -20,6 +20,7 @@ from headworks.dialects import BRIDGES, RequestHead, read_fields
 from headworks.dialects.bridging import ASKED
 from headworks.dialects.canonical import ModelRequest
 from headworks.dialects.converse_decoding import decode_converse_request
+from headworks.dialects.embeddings import EmbeddingsBridge
 from headworks.dialects.leaving_out import leaving_out
 from headworks.dialects.reading import Fields as ReadFields
 from headworks.dialects.structured import SchemaBridge, SchemaMode
@@ -40,6 +41,26 @@ MODELS = {
     CONVERSE: "eu.anthropic.claude-sonnet-5-v1:0",
 }
 """A model of the day for each maker's dialect: some of what is sent depends on it."""
+
+EMBEDDING_MODELS = (
+    ("gemini", "Gemini", "gemini-embedding-001"),
+    ("vertex", "Gemini", "gemini-embedding-001"),
+    ("vertex", "before Gemini", "text-embedding-005"),
+    ("bedrock", "Titan V2", "amazon.titan-embed-text-v2:0"),
+    ("bedrock", "Titan G1", "amazon.titan-embed-text-v1"),
+    ("bedrock", "Cohere 4", "cohere.embed-v4:0"),
+    ("bedrock", "Cohere 3", "cohere.embed-english-v3"),
+)
+"""Kinds to which embeddings are translated, and a model of each way in which they are asked."""
+
+EMBEDDING_FEATURES: tuple[tuple[str, Fields], ...] = (
+    ("a text", {"input": "y"}),
+    ("several texts", {"input": ["x", "y"]}),
+    ("tokens", {"input": [1, 2]}),
+    ("`dimensions`", {"dimensions": 256}),
+    ("`encoding_format`: `base64`", {"encoding_format": "base64"}),
+    ("end user's id", {"user": "u"}),
+)
 
 HEAD = """# Support matrix
 
@@ -195,7 +216,7 @@ def _item_meaning(item: Fields) -> Fields:
 
 def support_matrix() -> str:
     """The page."""
-    parts = [HEAD, *(_table(called) for called in CALLED), _session_table(), _schema_table()]
+    parts = [HEAD, *(_table(called) for called in CALLED), _embeddings_table(), _session_table(), _schema_table()]
     return "\n".join(parts)
 
 
@@ -210,6 +231,40 @@ def _table(called: Endpoint) -> str:
         if any(words):
             lines.append(f"| {feature.title} | {' | '.join(words)} |")
     return "\n".join(lines) + "\n"
+
+
+def _embeddings_table() -> str:
+    """What becomes of a call for embeddings, by the maker's models where they differ within a kind."""
+    served = [one.kind for one in columns() if "embeddings" in _section(one.kind).speaks]
+    titles = [f"`{one}`" for one in served] + [f"`{kind}`: {title}" for kind, title, _ in EMBEDDING_MODELS]
+    lines = [
+        "## Called as OpenAI Embeddings\n",
+        "`anthropic` has none.\n",
+        f"| feature | {' | '.join(titles)} |",
+        "|---" * (len(titles) + 1) + "|",
+    ]
+    for title, fields in EMBEDDING_FEATURES:
+        words = ["native"] * len(served) + [_embedding_word(kind, model, fields) for kind, _, model in EMBEDDING_MODELS]
+        lines.append(f"| {title} | {' | '.join(words)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _embedding_word(kind: str, model: str, fields: Fields) -> str:
+    provider = REGISTRY[kind](ProviderSettings(kind, api_key="k"))
+    spoken = next(one for one in (Endpoint.EMBED_CONTENT, Endpoint.INVOKE_MODEL) if one.value in _section(kind).speaks)
+    path = provider.call_path(spoken, model, is_streamed=False)
+
+    def sent(asked: Fields) -> list[bytes]:
+        bridge = EmbeddingsBridge(json.dumps({"model": "m", "input": "x"} | asked).encode())
+        return [part.body for part in bridge.parts(path, model)]
+
+    try:
+        found = sent(fields)
+    except Refusal:
+        return "refused"
+    if found == sent({}):
+        return "emulated" if "encoding_format" in fields else "kept"
+    return "native" if len(found) == 1 else "emulated (one request each)"
 
 
 def _session_table() -> str:

@@ -94,6 +94,8 @@ NAMES = [
     ("smart", "stub", "m", ("only-chat/c", "anthropic/claude-x")),
 ]
 
+AT_AWS = ("claude-at-aws", "amazon.titan-embed-text-v2:0", "cohere.embed-v4:0")
+
 
 class PlayedFlight:
     """One request that has gone up; the test answers it."""
@@ -243,7 +245,7 @@ class Hall:
     def admissions(self):
         return Admissions(self.limiter, self.wallet)
 
-    def make(self, *, takes_any_model=False, retries=0, groups=None, **options):
+    def make(self, *, takes_any_model=False, retries=0, groups=None, more_reaches=(), **options):
         settings = ProviderSettings(
             "stub",
             "/v1",
@@ -266,7 +268,8 @@ class Hall:
             ),
             Reach("anthropic", only(self.anthropic_station()), frozenset({Endpoint.MESSAGES}), ("claude-x",)),
             Reach("google", only(self.gemini_station()), frozenset({Endpoint.GENERATE_CONTENT}), ("gemini-x",)),
-            Reach("aws", only(self.bedrock_station()), frozenset({Endpoint.CONVERSE}), ("claude-at-aws",)),
+            Reach("aws", only(self.bedrock_station()), frozenset({Endpoint.CONVERSE, Endpoint.INVOKE_MODEL}), AT_AWS),
+            *more_reaches,
             Reach("pooled", tuple((pool, self.pool_maker(pool)) for pool in ("one", "two")), everything, ("p",)),
         ]
 

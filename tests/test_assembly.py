@@ -78,3 +78,15 @@ def test_a_reload_keeps_open_what_is_down_and_asks_anew_what_has_another_key(tmp
         may_pass = asyncio.run_coroutine_threadsafe(reloaded(), gateway._loop).result()
 
     assert may_pass is (change == "the key")
+
+
+def test_what_a_deployment_stands_for_says_what_it_can_be_asked(tmp_path, monkeypatch):
+    monkeypatch.setenv("KEY", "k")
+    (tmp_path / "headworks.yaml").write_text(
+        "access: {mode: open}\nproviders:\n  aws:\n    kind: bedrock\n    region: eu-west-1\n    api_key: env:KEY\n"
+        "    deployments: {'arn:a': anthropic.claude-haiku-4-5-20251001-v1:0}\n"
+    )
+    with connect(tmp_path) as gateway:
+        resolve = gateway._assembly._table.resolve
+        assert resolve("aws/arn:a").station.stands_for == "anthropic.claude-haiku-4-5-20251001-v1:0"
+        assert resolve("aws/arn:b").station.stands_for == ""

@@ -7,9 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headworks.access import Grant
-from headworks.calls import Caller, ObjectNote, Settled
-from headworks.object_caches import read_cache_page, write_cache_page
+from headworks.calls import Caller, Endpoint, ObjectNote, Settled
+from headworks.exchange import Timeouts
+from headworks.object_caches import read_cache_page, shown_cache, write_cache_page
 from headworks.ownership import Shelf
+from headworks.providers import ProviderSettings, VertexProvider
+from headworks.routing import Health, Reach
+from headworks.stations import NO_PRICE, Station
 from test_object_calls import Store
 
 PATH = "/v1beta/cachedContents"
@@ -204,3 +208,83 @@ def test_a_page_says_where_the_next_begins(numbers, has_more):
     token = page.get("nextPageToken", "")
     assert token == (found[-1][0] if found and has_more else "")
     assert read_cache_page(f"pageToken={token}").after == token
+
+
+PARENT = "projects/p-1/locations/eu"
+AT_VERTEX = {"name": f"projects/4711/locations/eu/{NAME}", "model": f"{PARENT}/publishers/google/models/gemini-v"}
+
+
+@pytest.fixture
+def vertex(hall, store):
+    """The gateway with a model at Vertex AI."""
+    provider = VertexProvider(ProviderSettings("vertex", f"/v1/{PARENT}", "ya29.t"))
+    station = Station(provider, hall.upstream, Timeouts(), NO_PRICE, Health(lambda most: 0.0))
+    speaks = frozenset({Endpoint.GENERATE_CONTENT, Endpoint.CACHED_CONTENTS})
+    reach = Reach("vertex", (("", lambda model: station),), speaks, ("gemini-v", "endpoints/7"))
+    hall.make(shelf=Shelf(store.look_up, store.select, store.mark), providers=("vertex",), more_reaches=(reach,))
+    return hall
+
+
+def test_a_cache_at_vertex_ai_is_made_by_its_names_and_known_by_the_callers(vertex, store):
+    answered = ask(vertex, body={"model": "models/vertex/gemini-v", "contents": CONTENTS})
+    assert vertex.flight.request.line == f"POST /v1/{PARENT}/cachedContents HTTP/1.1\r\n".encode()
+    assert vertex.flight.body["model"] == f"{PARENT}/publishers/google/models/gemini-v"
+    vertex.answer(AT_VERTEX)
+
+    assert json.loads(answered.body) == {"name": NAME, "model": "models/gemini-v"}
+    assert [note.object_id for note in notes(vertex)] == [NAME]
+
+
+def test_a_tuned_models_cache_is_made_for_its_endpoint(vertex, store):
+    ask(vertex, body={"model": "vertex/endpoints/7", "contents": CONTENTS})
+    assert vertex.flight.body["model"] == f"{PARENT}/endpoints/7"
+    vertex.answer(AT_VERTEX)
+
+
+@pytest.mark.parametrize(("method", "body"), [("GET", None), ("PATCH", {"ttl": "600s"}), ("DELETE", None)])
+def test_one_at_vertex_ai_is_asked_for_by_the_callers_name(vertex, store, method, body):
+    cache_of(store, provider="vertex")
+    answered = ask(vertex, f"/v1beta/{NAME}", body, method)
+    assert vertex.flight.request.line == f"{method} /v1/{PARENT}/{NAME} HTTP/1.1\r\n".encode()
+    vertex.answer(AT_VERTEX if method != "DELETE" else {})
+    assert json.loads(answered.body) == ({"name": NAME, "model": "models/gemini-v"} if method != "DELETE" else {})
+
+
+def test_a_list_has_those_of_vertex_ai_by_the_callers_names(vertex, store):
+    cache_of(store, provider="vertex")
+    answered = ask(vertex, body=None, method="GET")
+    vertex.answer(AT_VERTEX)
+    assert json.loads(answered.body) == {"cachedContents": [{"name": NAME, "model": "models/gemini-v"}]}
+
+
+@pytest.mark.parametrize("field", ["cachedContent", "cached_content", "c\\u0061chedContent"])
+def test_a_call_at_vertex_ai_names_a_cache_in_full(vertex, store, field):
+    cache_of(store, provider="vertex")
+    body = f'{{"contents": [], "{field}": "{NAME}"}}'.encode()
+    vertex.ask("/v1beta/models/vertex/gemini-v:generateContent", body, turns=8)
+    named = "cached_content" if field == "cached_content" else "cachedContent"
+    assert vertex.flight.body[named] == f"{PARENT}/{NAME}"
+    vertex.answer({"candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": "STOP"}]})
+
+
+def test_what_a_cache_costs_that_is_kept_for_longer_is_not_known_either(hall, store):
+    cache_of(store)
+    ask(hall, f"/v1beta/{NAME}", {"ttl": "600s"}, "PATCH")
+    hall.answer(MADE)
+    (settled,) = [entry for entry in hall.entries() if isinstance(entry, Settled)]
+    assert settled.cost_pico == -1
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_to_look_at_a_cache_or_to_end_it_costs_nothing(hall, store, method):
+    cache_of(store)
+    ask(hall, f"/v1beta/{NAME}", None, method)
+    hall.answer(MADE)
+    (settled,) = [entry for entry in hall.entries() if isinstance(entry, Settled)]
+    assert settled.cost_pico == 0
+
+
+@given(st.binary(max_size=60))
+def test_what_is_no_cache_is_shown_as_it_is(body):
+    assert shown_cache(body, PARENT) == body
+    assert shown_cache(body, "") is body

@@ -282,6 +282,7 @@ class Assembly:
         config = self.settings.project.config
         share = 1.0 / (config.quotas.machines * max(1, config.server.workers))
         book, slow_s = self.settings.book, plan.timeouts.first_byte_s * _SLOW_SHARE
+        deployments = config.providers[plan.name].deployments
 
         def make(model: str) -> Station:
             price = book.for_target(plan.name, model)
@@ -290,9 +291,11 @@ class Assembly:
                 return Station(provider, upstream, limits, price, health)
             quotas = self._hull.limiter.target_set(f"{pool.settings.name}/{model}", pool.limits.of(model))
             if quotas is not None and quotas.counts_tokens:
-                load_tokenizer(model)  # now: later it would hold up every call of this worker for 0.3 s
+                load_tokenizer(
+                    deployments.get(model, model)
+                )  # now: later it would hold up every call of this worker for 0.3 s
             headroom = None if quotas is None else Headroom(quotas.meters, share)
-            return Station(provider, upstream, limits, price, health, quotas, headroom)
+            return Station(provider, upstream, limits, price, health, quotas, headroom, deployments.get(model, ""))
 
         return make
 

@@ -14,9 +14,9 @@ from headworks.errors import HeadworksError
 
 
 class Endpoint(enum.StrEnum):
-    """What is called, named as in the OpenAI API, `messages` as in Anthropic's, `generate_content` as in Google's,
-    `converse` as in AWS's and `embed_content` as in Google's, which only upstreams speak. The value is what records,
-    metrics and key scopes show."""
+    """What is called, named as in the OpenAI API, `messages` as in Anthropic's, `generate_content` as in Google's. Only
+    upstreams speak `converse` and `invoke_model`, which are AWS's, and `embed_content`, Google's. The value is what
+    records, metrics and key scopes show."""
 
     RESPONSES = "responses"
     CHAT = "chat.completions"
@@ -24,6 +24,7 @@ class Endpoint(enum.StrEnum):
     MESSAGES = "messages"
     GENERATE_CONTENT = "generate_content"
     CONVERSE = "converse"
+    INVOKE_MODEL = "invoke_model"
     EMBED_CONTENT = "embed_content"
     EMBEDDINGS = "embeddings"
     MODERATIONS = "moderations"
@@ -43,7 +44,7 @@ class Endpoint(enum.StrEnum):
     TRACES = "traces"
 
 
-CALLED = tuple(one for one in Endpoint if one not in (Endpoint.CONVERSE, Endpoint.EMBED_CONTENT))
+CALLED = tuple(one for one in Endpoint if one not in (Endpoint.CONVERSE, Endpoint.INVOKE_MODEL, Endpoint.EMBED_CONTENT))
 """What callers can call."""
 
 

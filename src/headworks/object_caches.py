@@ -15,12 +15,16 @@ from headworks.calls import NO_USAGE, Usage
 from headworks.dialects import read_fields
 from headworks.errors import Refusal
 from headworks.object_lists import MOST_A_PAGE, Page
+from headworks.providers import Provider, VertexProvider
 
 _USUAL = 50
 _MOST_ASKED = 1000
 """The highest `pageSize` of the API."""
 
 _COLLECTIONS = ("models/", "tunedModels/")
+_CACHES = "cachedContents/"
+_TUNED = "endpoints/"
+_PUBLISHED = "publishers/google/models/"
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
@@ -34,6 +38,7 @@ class _Cache(msgspec.Struct, rename="camel"):
 
 _decode = msgspec.json.Decoder(_Cache).decode
 _decode_text = msgspec.json.Decoder(str).decode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -53,10 +58,50 @@ def model_of_cache(body: bytes) -> str:
     return name.removeprefix(_COLLECTIONS[0])
 
 
-def cache_for(body: bytes, model: str) -> bytes:
+def parent_at(provider: Provider) -> str:
+    """With what the names of caches and models begin at a provider: Vertex AI's have the project's and the location's
+    before them; "" at AI Studio, whose names callers know."""
+    return provider.parent if isinstance(provider, VertexProvider) else ""
+
+
+def cache_for(body: bytes, model: str, parent: str = "") -> bytes:
     """The body with the provider's name of the model."""
-    named = model if model.startswith(_COLLECTIONS) else _COLLECTIONS[0] + model
+    if parent:
+        bare = model.removeprefix(_COLLECTIONS[0])
+        named = f"{parent}/{bare}" if bare.startswith(_TUNED) else f"{parent}/{_PUBLISHED}{bare}"
+    else:
+        named = model if model.startswith(_COLLECTIONS) else _COLLECTIONS[0] + model
     return _encode({**read_fields(body), "model": named})
+
+
+def shown_cache(body: bytes, parent: str) -> bytes:
+    """A cache as its callers know it, by the names that AI Studio has for such things; as it is where it is none."""
+    if not parent:
+        return body
+    try:
+        fields = _decode_fields(body)
+        name, model = (_decode_text(fields[field]) for field in ("name", "model"))
+    except (KeyError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return body
+    # The project may stand there by its number.
+    short = {"name": f"{_CACHES}{name.rpartition(_CACHES)[2]}"}
+    if _PUBLISHED in model:
+        short["model"] = _COLLECTIONS[0] + model.rpartition("/")[2]
+    return _encode({**fields, **short})
+
+
+def with_full_name(body: bytes, parent: str) -> bytes:
+    """The body of a call that names a cache as its callers know it, with the provider's own name for it."""
+    fields = dict(read_fields(body))
+    for field in ("cachedContent", "cached_content"):
+        if field not in fields:
+            continue
+        try:
+            name = _decode_text(fields[field])
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            continue  # whoever is asked says what is wrong with it
+        fields[field] = msgspec.Raw(_encode(f"{parent}/{name}"))
+    return _encode(fields)
 
 
 def cache_in(body: bytes) -> tuple[str, Usage]:

@@ -39,7 +39,15 @@ from headworks.errors import Refusal
 from headworks.eval_models import models_of_eval
 from headworks.exchange import Flight, Reply, Request, UpstreamRequest
 from headworks.flow import Ending
-from headworks.object_caches import cache_for, cache_in, model_of_cache, read_cache_page, write_cache_page
+from headworks.object_caches import (
+    cache_for,
+    cache_in,
+    model_of_cache,
+    parent_at,
+    read_cache_page,
+    shown_cache,
+    write_cache_page,
+)
 from headworks.object_endings import ObjectEndings, end_of, long_timeouts
 from headworks.object_lists import Page, is_wanted, read_page, write_page
 from headworks.object_money import BUDGETED, ObjectMoney
@@ -195,10 +203,11 @@ class ObjectCalls:
         target = place_of_model(model, asked.row.endpoint, request.headers.get(PROVIDER), call.caller)
         call.model = target.model
         await self._money.check_cache(grant, asked.ending)
-        asked.request = request.again(cache_for(request.body, target.model))
+        parent = parent_at(target.station.provider)
+        asked.request = request.again(cache_for(request.body, target.model, parent))
         answer = await self._ask(asked, target)
         if answer.status < 300:
-            name, call.usage = cache_in(answer.body)
+            name, call.usage = cache_in(shown_cache(answer.body, parent))
             if not name:
                 raise _has_no_name(target, answer)
             now_us, caller = time_ns() // 1000, call.caller
@@ -303,12 +312,7 @@ class ObjectCalls:
         if row.act is Act.READ:
             await self._read(asked, target)
             return
-        if row.kind == EVAL and request.method == "POST":
-            self._check_eval(asked)
-            if self._checks is not None:
-                await self._checks.run(call, target, request.body)
-            if request.path.endswith("/runs"):
-                await self._money.check_run(asked.grant, asked.ending)
+        await self._check_use(asked, target)
         answer = await self._ask(asked, target)
         if answer.status < 300:
             if row.act is Act.DELETE:
@@ -316,6 +320,22 @@ class ObjectCalls:
             elif row.kind in (BATCH, JOB, UPLOAD):
                 await self._endings.learn(note, seen_in(answer.body), asked.call, asked.grant, asked.ending)
         self._answer(asked, target, answer)
+
+    async def _check_use(self, asked: "_Asked", target: Target[Station]) -> None:
+        """Whether what a call does with something is allowed to its caller, where it costs.
+
+        Raises:
+            Refusal: it is not.
+        """
+        request, kind = asked.request, asked.row.kind
+        if kind == EVAL and request.method == "POST":
+            self._check_eval(asked)
+            if self._checks is not None:
+                await self._checks.run(asked.call, target, request.body)
+            if request.path.endswith("/runs"):
+                await self._money.check_run(asked.grant, asked.ending)
+        elif kind == CACHE and request.method == "PATCH":
+            await self._money.check_cache(asked.grant, asked.ending)
 
     def _at(self, note: ObjectNote) -> Target[Station]:
         target = self._providers.get(note.provider.partition(":")[0])
@@ -397,8 +417,11 @@ class ObjectCalls:
                     alive.add(note.provider)
                     if note.kind in (BATCH, JOB):
                         await self._endings.learn(note, seen_in(answer.body), asked.call, asked.grant, asked.ending)
-                    if is_wanted(page, answer.body):
-                        found.append((note.object_id, answer.body))
+                    body = answer.body
+                    if note.kind == CACHE:
+                        body = shown_cache(body, parent_at(self._at(note).station.provider))
+                    if is_wanted(page, body):
+                        found.append((note.object_id, body))
         for note in missing:
             if note.provider in alive:
                 self._owners.renote(note, is_gone=True)
@@ -497,6 +520,10 @@ class ObjectCalls:
     def _answer(self, asked: "_Asked", target: Target[Station], answer: Gathering) -> None:
         """Settle the call and pass the answer on."""
         call, status, body = asked.call, answer.status, answer.body
+        if asked.row.kind == CACHE and status < 300:
+            body = shown_cache(body, parent_at(target.station.provider))
+            if asked.request.method == "PATCH":
+                call.cost_pico = -1  # to be kept for longer costs by the hour
         head = answer_head(answer.headers, is_plain=status < 300)
         call.upstream_request_id = head.request_id[:128].decode("latin-1")
         content_type = head.content_type or JSON

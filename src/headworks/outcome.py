@@ -27,9 +27,10 @@ def estimate_usage(call: OpenCall, plan: Plan, text: str) -> None:
     if call.usage.source != "none" or plan.head is None:
         return
     if plan.path in _COUNTED or plan.bridge is not None:
-        tokenizer = loaded_tokenizer_for(call.model)
+        model = plan.target.station.stands_for or call.model
+        tokenizer = loaded_tokenizer_for(model)
         call.usage = Usage(
-            input_tokens=count_request(plan.head.fields, call.model, tokenizer=tokenizer).tokens,
+            input_tokens=count_request(plan.head.fields, model, tokenizer=tokenizer).tokens,
             output_tokens=tokenizer.count(text),
             source="estimated",
         )

@@ -1,6 +1,7 @@
 """A plan: one call to one target, written as that target wants it. Which target it is, `planning` decides."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,6 +18,7 @@ from headworks.dialects.wishes import Wishes
 from headworks.endpoints import Manner, Route
 from headworks.errors import Refusal
 from headworks.exchange import Request, Timeouts, UpstreamRequest
+from headworks.object_caches import parent_at, with_full_name
 from headworks.routing import Target
 from headworks.settlement import OpenCall, Work
 from headworks.stations import Station, check_bridge, spoken_by
@@ -26,6 +28,10 @@ _ASKED_FOR_USAGE = (Endpoint.CHAT, Endpoint.COMPLETIONS)
 say the same of themselves."""
 
 _OPENAI = (Endpoint.RESPONSES, Endpoint.CHAT, Endpoint.COMPLETIONS)
+
+
+if TYPE_CHECKING:
+    from headworks.parted import PartedRequest
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):
@@ -43,6 +49,7 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
         treat: makes another target's plan treat its answer as this one does; None where answers pass as they are.
         kept: the answer as records may hold it; None where that is what the caller gets.
         dropped: fields of the request that were left out, since the target has nothing for them.
+        parts: all that is sent, where that is more than `request`, or must be gathered otherwise.
     """
 
     target: Target[Station]
@@ -62,6 +69,7 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
     treat: Callable[["Plan"], "Plan"] | None = None
     kept: Callable[[], bytes] | None = None
     dropped: tuple[str, ...] = ()
+    parts: "PartedRequest | None" = None
 
     @property
     def named(self) -> str:
@@ -144,16 +152,14 @@ def _plan_of_call(
     if endpoint not in target.speaks:
         spoken = spoken_by(target.speaks, endpoint, head)
         assert spoken is not None, "the target was checked when it was resolved"
-        is_in_path = endpoint is Endpoint.GENERATE_CONTENT
-        bridge: Bridge
         if endpoint is Endpoint.EMBEDDINGS:
-            from headworks.dialects.embed_contents import EmbeddingsBridge  # only who has them of Google's loads it
-
-            bridge = EmbeddingsBridge(request.body)
-        else:
-            bridge = BRIDGES[endpoint, spoken](head.splice() if is_in_path else request.body)
+            return _plan_of_embeddings(request, head, admission, target, spoken, unlisted)
+        is_in_path = endpoint is Endpoint.GENERATE_CONTENT
+        bridge = BRIDGES[endpoint, spoken](head.splice() if is_in_path else request.body)
         provider = target.station.provider
-        body = bridge.request(request.body, target.model, limit_name=provider.limit_name)
+        body = bridge.request(
+            request.body, target.model, limit_name=provider.limit_name, stands_for=target.station.stands_for
+        )
         upstream_path = provider.call_path(spoken, target.model, is_streamed=is_streamed)
         sent = provider.json_request(upstream_path, body, _forwarded(admission.forwarded, endpoint, spoken))
         return Plan(
@@ -187,6 +193,38 @@ def _plan_of_call(
         None,
         request,
         admission,
+    )
+
+
+def _plan_of_embeddings(
+    request: Request,
+    head: RequestHead,
+    admission: Admission,
+    target: Target[Station],
+    spoken: Endpoint,
+    unlisted: Grant | None,
+) -> Plan:
+    from headworks.dialects.embeddings import EmbeddingsBridge  # here and below: only who has them of others' models
+    from headworks.parted import PartedRequest
+
+    station, bridge = target.station, EmbeddingsBridge(request.body)
+    path = station.provider.call_path(spoken, target.model, is_streamed=False)
+    requests = [
+        station.provider.json_request(part.path, part.body, b"")
+        for part in bridge.parts(path, target.model, station.stands_for)
+    ]
+    return Plan(
+        target,
+        requests[0],
+        Endpoint.EMBEDDINGS,
+        admission.route.upstream_path,
+        head.is_streamed,
+        head,
+        bridge,
+        unlisted=unlisted,
+        asked=request,
+        admission=admission,
+        parts=PartedRequest(station.upstream, requests, bridge.used),
     )
 
 
@@ -233,7 +271,7 @@ def plan_to(
             wished.check_responses()
         spoken = _with_stop(target) if is_more else check_bridge(target, head.model, endpoint, path)
         bridge = BRIDGES[endpoint, spoken](body, wished=wished)
-    body = bridge.request(body, target.model, limit_name=provider.limit_name)
+    body = bridge.request(body, target.model, limit_name=provider.limit_name, stands_for=target.station.stands_for)
     if stop:
         body = with_stop(body, spoken, stop)
     upstream_path = provider.call_path(spoken, target.model, is_streamed=is_streamed)
@@ -264,7 +302,11 @@ def _relayed_to_google(
     path = admission.route.upstream_path
     provider = target.station.provider
     upstream_path = provider.call_path(Endpoint.GENERATE_CONTENT, target.model, is_streamed=head.is_streamed)
-    sent = provider.json_request(upstream_path, request.body, b"")
+    body = request.body
+    if "cachedContent" in head.fields or "cached_content" in head.fields:
+        parent = parent_at(provider)
+        body = with_full_name(body, parent) if parent else body
+    sent = provider.json_request(upstream_path, body, b"")
     return Plan(
         target,
         sent,

@@ -311,9 +311,11 @@ class ScreenedBridge:
         self._inner = inner
         self._is_json = is_json
 
-    def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens") -> bytes:
+    def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens", stands_for: str = "") -> bytes:
         """What the bridge beneath makes of it; see `dialects.Bridge`."""
-        return body if self._inner is None else self._inner.request(body, model, limit_name=limit_name)
+        if self._inner is None:
+            return body
+        return self._inner.request(body, model, limit_name=limit_name, stands_for=stands_for)
 
     def answer(self, body: bytes) -> tuple[bytes, AnswerSummary]:
         """The body to answer with; see `dialects.Bridge`."""

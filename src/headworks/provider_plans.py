@@ -29,6 +29,7 @@ _SPEECHES = {
     "messages": Endpoint.MESSAGES,
     "generate_content": Endpoint.GENERATE_CONTENT,
     "converse": Endpoint.CONVERSE,
+    "invoke_model": Endpoint.INVOKE_MODEL,
     "embeddings": Endpoint.EMBEDDINGS,
     "embed_content": Endpoint.EMBED_CONTENT,
     "moderations": Endpoint.MODERATIONS,

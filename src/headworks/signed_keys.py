@@ -6,13 +6,13 @@ or that goes out with another key than it was written with, is signed anew when 
 
 from collections.abc import Callable, Sequence
 
-from headworks.dialects import converse_answers, converse_requests, converse_streams
+from headworks.dialects import converse_answers, converse_requests, converse_streams, embed_invocations
 from headworks.exchange import Upstream, UpstreamRequest
 from headworks.keying import Key, KeyedUpstream
 from headworks.providers import Provider
 from headworks.providers.bedrock import BedrockProvider
 
-LOADED = (converse_answers, converse_requests, converse_streams)
+LOADED = (converse_answers, converse_requests, converse_streams, embed_invocations)
 """What calls to Bedrock are translated with: loaded when a gateway is built, so that no call waits for it."""
 
 

@@ -33,7 +33,7 @@ _BRIDGED = {
     Endpoint.COMPLETIONS: (
         *(Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT, Endpoint.CONVERSE),
     ),
-    Endpoint.EMBEDDINGS: (Endpoint.EMBED_CONTENT,),
+    Endpoint.EMBEDDINGS: (Endpoint.EMBED_CONTENT, Endpoint.INVOKE_MODEL),
 }
 """By the endpoint that is called: the dialects that it can be translated to, the one that can say most first."""
 
@@ -42,7 +42,8 @@ NO_PRICE = TargetPrice(None, "")
 
 class Station(msgspec.Struct, frozen=True):
     """A model at a provider, through one pool, and the way to it. `price` is what its calls cost; `health` what is
-    learnt of it; `limits` the quotas that its calls are under, and `headroom` what is left of them."""
+    learnt of it; `limits` the quotas that its calls are under, and `headroom` what is left of them. `stands_for` is the
+    model whose name says what it can do, where its own is one that its operator chose (`deployments`); else ""."""
 
     provider: Provider
     upstream: Upstream
@@ -51,6 +52,7 @@ class Station(msgspec.Struct, frozen=True):
     health: Health
     limits: LimitSet | None = None
     headroom: Headroom | None = None
+    stands_for: str = ""
 
 
 def spoken_by(speaks: frozenset[Endpoint], endpoint: Endpoint, head: RequestHead | None = None) -> Endpoint | None:

@@ -345,7 +345,10 @@ class UnaryCall:
                 call.attempts += 1
                 call.sent_s = now_s
             self._asked = health
-            self._flight = station.upstream.send(plan.request, self, timeouts or station.timeouts)
+            if plan.parts is None:
+                self._flight = station.upstream.send(plan.request, self, timeouts or station.timeouts)
+            else:
+                self._flight = plan.parts.send(self, timeouts or station.timeouts)
         except Refusal as refusal:
             self._refuse(refusal)
         except Exception as error:  # noqa: BLE001 - the edge, as above
@@ -388,6 +391,7 @@ class UnaryCall:
         if self.is_over:
             return
         try:
+            self._charge_parts()
             self._fail(failure)
             self._end_read()
         except Refusal as refusal:
@@ -455,6 +459,18 @@ class UnaryCall:
         self._outcome = "answered"
         self.is_read = True
 
+    def _charge_parts(self) -> None:
+        """Of an attempt in several parts, some were answered: they cost what they cost, though it failed."""
+        parts, call = self._plan.parts, self._call
+        if parts is None or not parts.is_begun:
+            return
+        usage = parts.used()
+        if usage is None:
+            call.cost_pico = -1
+        else:
+            call.usage = usage
+            charge(call, self._plan)
+
     def _end_attempt(self, now_s: float) -> None:
         """The target has answered, whatever it says."""
         health, self._asked = self._asked, None
@@ -519,6 +535,7 @@ class UnaryCall:
     def _relay_error(self, now_s: float) -> None:
         """Pass the provider's own refusal on when it is one that the caller can understand."""
         plan = self._plan
+        self._charge_parts()
         if plan.unlisted is not None and is_unknown_model(self._status, self._body):
             raise self._shared.unknown_model(self._call.requested_model, plan.unlisted)
         failure = plan.target.station.provider.classify(self._status, self._headers, self._body)

@@ -94,7 +94,8 @@ class WaitingCalls:
     def weigh(self, call: OpenCall, plan: Plan, grant: Grant) -> None:
         """Note what a call holds, where that matters."""
         if plan.head is not None and self._limiter.counts_tokens(grant):
-            call.weight = weigh(plan.head.fields, call.model, call.request_bytes)
+            model = plan.target.station.stands_for or call.model
+            call.weight = weigh(plan.head.fields, model, call.request_bytes)
 
     def ask(self, call: OpenCall, plan: Plan, grant: Grant) -> Ask:
         """What a call asks of quotas and budgets."""

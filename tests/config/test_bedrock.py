@@ -9,7 +9,7 @@ from headworks.config.references import is_reference, is_token
 def test_a_region_is_enough():
     provider = Provider(kind="bedrock", region="eu-central-1")
     assert provider.base_url == "https://bedrock-runtime.eu-central-1.amazonaws.com"
-    assert provider.speaks == ("converse",)
+    assert provider.speaks == ("converse", "invoke_model")
     assert provider.api_key == "aws-credentials:default"
 
 
@@ -42,7 +42,10 @@ def test_an_access_key_or_keys_of_all_pools_take_the_place_of_who_the_machine_is
             "kind: bedrock, region: us-east-1, access_key_id: env:A, secret_access_key: env:B, api_key: env:C",
             "api_key: has no meaning beside `access_key_id`",
         ),
-        ("kind: bedrock, region: us-east-1, speaks: [chat]", "`kind: bedrock` serves `converse` and nothing else"),
+        (
+            "kind: bedrock, region: us-east-1, speaks: [chat]",
+            "`kind: bedrock` serves `converse` and `invoke_model` and nothing else",
+        ),
         ("kind: bedrock, region: us-east-1, organization: o", "has a meaning for OpenAI's API only"),
         ("kind: bedrock, region: us-east-1, probe: {}", "probe: has no meaning for `kind: bedrock`"),
         ("kind: openai, api_key: env:X, region: us-east-1", "region: has a meaning for `kind: bedrock` only"),

@@ -86,6 +86,14 @@ def test_a_deployment_of_a_model_that_the_catalogue_does_not_have_is_named_with_
         price_book(project(AZURE.replace("MODEL", "gpt-6-lunar")), shipped())
 
 
+@pytest.mark.parametrize("model", ["cohere.embed-v4:0", "eu.cohere.embed-english-v3"])
+def test_a_deployment_may_stand_for_a_model_that_embeds_and_has_no_price_here(project, model):
+    read = project(
+        AZURE.replace("MODEL", "gpt-6-luna").replace("anthropic.claude-haiku-4-5-20251001-v1:0", f"'{model}'")
+    )
+    assert usd(read, "aws", "arn-of-a-profile", USAGE) is None
+
+
 def test_a_check_names_a_deployment_of_a_model_that_does_not_exist(project):
     read = project(AZURE.replace("MODEL", "gpt-6-lunar"))
     found = examine(read, environment={"KEY": "not-a-key"}, plan_models=lambda path: ())

@@ -40,7 +40,10 @@ SIMULATOR = "providers: {sim: {kind: simulator}}\n"
         ),
         (
             "providers:\n  a: {kind: vertex, project: p, location: eu, speaks: [chat]}",
-            "2:55: providers.a.speaks: `kind: vertex` serves `generate_content` and nothing else; leave it out",
+            (
+                "2:55: providers.a.speaks: `kind: vertex` serves `generate_content` and `embed_content` and "
+                "`cached_contents` and nothing else; leave it out"
+            ),
         ),
         (
             "providers:\n  a: {kind: openai, api_key: env:X, quirks: groq}",
@@ -228,7 +231,7 @@ def test_a_kind_implies_where_the_api_is_and_what_it_speaks():
     assert openai.base_url == "https://api.openai.com/v1"
     assert openai.speaks == simulator.speaks
     assert set(openai.speaks) == set(get_args(Speech)) - {
-        *("messages", "generate_content", "embed_content", "cached_contents", "converse"),
+        *("messages", "generate_content", "embed_content", "cached_contents", "converse", "invoke_model"),
     }
     assert compatible.speaks == ("chat", "embeddings")
     assert simulator.base_url == ""

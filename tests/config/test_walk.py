@@ -81,8 +81,8 @@ def test_a_problem_has_its_place_and_says_what_was_expected(problems, text, expe
             "providers:\n  a: {kind: simulator, speaks: [chat, responces]}",
             ("2:39: providers.a.speaks[1]: expected one of `audio`, `batches`, `cached_contents`, `chat`, "
             "`completions`, `conversations`, `converse`, `embed_content`, `embeddings`, `evals`, `files`, "
-            "`fine_tuning`, `generate_content`, `images`, `messages`, `models`, `moderations`, `realtime`, "
-            "`responses`, `vector_stores`; did you mean `responses`?"),
+            "`fine_tuning`, `generate_content`, `images`, `invoke_model`, `messages`, `models`, `moderations`, "
+            "`realtime`, `responses`, `vector_stores`; did you mean `responses`?"),
         ),
         (
             "providers:\n  a: {kind: simulator, speaks: [chat, chat]}",

@@ -7,6 +7,7 @@ import pytest
 
 from headworks.calls import AttemptFailed, Endpoint, Failure, FailureKind, Usage
 from headworks.dialects import BRIDGES, ChatTail, TranslatedStream, read_chat_answer
+from headworks.errors import Refusal
 
 XAI = {
     "prompt_tokens": 10120,
@@ -142,3 +143,14 @@ def test_an_error_in_the_middle_of_a_stream_ends_it() -> None:
     assert (tail.is_complete, tail.summary().terminal, tail.summary().error_code) == (True, "error", "server_error")
     assert (stream.is_complete, stream.summary().terminal) == (True, "error")
     assert b"response.completed" not in out
+
+
+@pytest.mark.parametrize(
+    "spoken", [Endpoint.RESPONSES, Endpoint.MESSAGES, Endpoint.GENERATE_CONTENT, Endpoint.CONVERSE]
+)
+def test_what_no_other_api_has_is_refused_without_naming_an_api_that_is_not_asked(spoken: Endpoint) -> None:
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x", "name": "ann"}]}).encode()
+    with pytest.raises(Refusal) as refused:
+        BRIDGES[Endpoint.CHAT, spoken](body).request(body, "m")
+    assert refused.value.param == "messages[0].name"
+    assert "reached through another API" in refused.value.message

@@ -24,6 +24,15 @@ providers:
   old-blue: {{kind: azure, base_url: "{simulator}", api_version: "2024-10-21", api_key: env:ANY_KEY}}
   token: {{kind: azure, base_url: "{simulator}", api_key: "azure-token:cognitiveservices.azure.com"}}
   vertex: {{kind: vertex, base_url: "{simulator}/v1/projects/p/locations/global", api_key: env:ANY_TOKEN}}
+  studio: {{kind: gemini, base_url: "{simulator}/v1beta", api_key: env:ANY_KEY}}
+  aws: {{kind: bedrock, region: eu-west-1, base_url: "{simulator}", api_key: env:ANY_KEY}}
+  signed:
+    kind: bedrock
+    region: eu-west-1
+    base_url: "{simulator}"
+    access_key_id: env:ANY_KEY
+    secret_access_key: env:ANY_KEY
+    guardrail: abc123:1
   paris: {{kind: openai-compatible, quirks: mistral, base_url: "{simulator}/v1", api_key: env:ANY_KEY}}
 """
 TOKEN = "eyJhbGciOi.eyJhdWQi.c2ln"
@@ -165,3 +174,76 @@ def test_a_server_with_quirks_gets_what_it_reads(client: openai.OpenAI, simulato
         assert stream.get_final_completion().choices[0].message.content
     with pytest.raises(openai.BadRequestError, match="`logit_bias` is not supported by paris"):
         client.chat.completions.create(model="paris/gpt-6-luna", messages=ASKED, logit_bias={"5": 1})
+
+
+@pytest.mark.parametrize("encoding", ["float", "base64"])
+@pytest.mark.parametrize(
+    ("model", "count"),
+    [
+        ("studio/gemini-embedding-001", 103),
+        ("vertex/gemini-embedding-001", 1),
+        ("vertex/gemini-embedding-001", 103),
+        ("vertex/text-embedding-005", 3),
+        ("aws/amazon.titan-embed-text-v2:0", 12),
+        ("signed/amazon.titan-embed-text-v2:0", 2),
+        ("aws/eu.cohere.embed-v4:0", 98),
+        ("blue/text-embedding-3-small", 3),
+    ],
+)
+def test_openais_client_has_embeddings_of_every_makers_models(
+    gateway: Gateway, client: openai.OpenAI, model: str, count: int, encoding: Any
+) -> None:
+    texts = [f"The weather in place {number}" for number in range(count)]
+    raw = client.embeddings.with_raw_response.create(model=model, input=texts, dimensions=256, encoding_format=encoding)
+    found = raw.parse()
+    one = client.embeddings.create(model=model, input=texts[-1], dimensions=256)
+
+    assert [len(each.embedding) for each in found.data] == ([256] if encoding == "float" else [1368]) * count
+    if encoding == "float":
+        assert found.data[-1].embedding == pytest.approx(one.data[0].embedding, abs=1e-6)
+    assert found.usage.prompt_tokens >= one.usage.prompt_tokens > 0
+    record = gateway.record(raw.headers["x-headworks-call-id"])
+    assert (record.outcome, record.input_tokens) == ("answered", found.usage.prompt_tokens)
+    assert record.usage_source == "provider"
+    if "titan" in model:
+        assert record.cost_pico == 20_000 * record.input_tokens
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"dimensions": 256}, "dimensions"),
+        ({"extra_body": {"brand_new": 1}}, "brand_new"),
+        ({"input": [1, 2]}, "input"),
+    ],
+)
+def test_what_a_model_that_embeds_cannot_be_asked_is_refused(client: openai.OpenAI, fields: Any, param: str) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.embeddings.create(**{"model": "aws/amazon.titan-embed-text-v1", "input": "x"} | fields)
+    assert str(refused.value.param).startswith(param)
+
+
+def test_an_error_of_a_part_is_the_calls_in_openais_words(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="Too many input tokens"):
+        client.embeddings.create(model="aws/amazon.titan-embed-text-v2:0", input=["x", "one two " * 9000])
+
+
+def test_googles_client_keeps_caches_at_vertex_ai(gateway: Gateway) -> None:
+    options = types.HttpOptions(base_url=gateway.process.address)
+    with genai.Client(api_key=gateway.key, http_options=options) as client:
+        model = "vertex/gemini-3.5-flash"
+        book = client.caches.create(model=model, config={"contents": ["A long book. " * 1000], "ttl": "600s"})
+        assert book.name is not None
+        assert book.name.startswith("cachedContents/")
+        assert book.model == "models/gemini-3.5-flash"
+        assert book.usage_metadata is not None
+        answer = client.models.generate_content(
+            model=model, contents="Who wrote it?", config={"cached_content": book.name}
+        )
+        assert answer.usage_metadata is not None
+        assert answer.usage_metadata.cached_content_token_count == book.usage_metadata.total_token_count
+        kept = client.caches.update(name=book.name, config=types.UpdateCachedContentConfig(ttl="3600s"))
+        assert kept.name == book.name
+        assert [one.name for one in client.caches.list()] == [book.name]
+        client.caches.delete(name=book.name)
+        assert list(client.caches.list()) == []

@@ -82,7 +82,10 @@ def test_where_it_is_follows_from_project_and_location(location: str, host: str)
     text = f"version: 1\nproviders:\n  g: {{kind: vertex, project: p-1, location: {location}}}\n"
     configured = parse(text, file="headworks.yaml", base=Path()).config.providers["g"]
     assert configured.base_url == f"https://{host}/v1/projects/p-1/locations/{location}"
-    assert (configured.api_key, configured.speaks) == ("gcp-token:cloud-platform", ("generate_content",))
+    assert (configured.api_key, configured.speaks) == (
+        "gcp-token:cloud-platform",
+        ("generate_content", "embed_content", "cached_contents"),
+    )
 
 
 def test_its_refusals_are_those_of_ai_studio() -> None:

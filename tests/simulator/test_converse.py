@@ -310,6 +310,6 @@ def test_a_refusal_is_content_that_was_filtered(client_of: Callable[..., Any]) -
 def test_other_paths_are_none_of_its(desk_with: Callable[..., Any]) -> None:
     desk = desk_with()
     assert desk.ask("GET", "/model/m/converse").status == 404
-    assert desk.ask("POST", "/model/m/invoke", {}).status == 404
+    assert desk.ask("POST", "/model/m/count-tokens", {}).status == 404
     assert desk.ask("POST", "/model/claude-sonnet-5/converse", b"no json").status == 400
     assert Endpoint.CONVERSE.value == "converse"

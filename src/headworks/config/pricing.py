@@ -1,5 +1,6 @@
 """What `headworks.yaml` says of prices, as the catalogue's own values: terms for each provider."""
 
+import re
 from decimal import Decimal
 
 import msgspec
@@ -16,6 +17,9 @@ _OPENAI = "openai"
 _CLOUDS = {"azure": "azure", "bedrock": "aws"}
 _MAKERS = ("openai", "anthropic", "google")
 """Whose models the clouds serve under names of their own."""
+
+_UNLISTED = re.compile(r"(?:[a-z-]+\.)?cohere\.embed-[a-z0-9:.-]+")
+"""Models that are known here by what they are asked, though the catalogue has none of their prices."""
 
 _PER_TOKEN = (
     "input", "cached_input", "cache_write", "cache_write_long", "output", "reasoning", "audio_input", "audio_output",
@@ -59,7 +63,7 @@ def price_terms(project: Project, catalogue: Catalogue) -> dict[str, Terms]:
             listed = listed or ""
         listed = _listed_at(provider, catalogue) if listed is None else listed
         for deployment, model in provider.deployments.items() if listed else ():
-            if catalogue.find(listed, model) is None:
+            if catalogue.find(listed, model) is None and _UNLISTED.fullmatch(model) is None:
                 known = (name for maker in (listed, *_MAKERS) for name in catalogue.names(maker))
                 hint = suggestion(model, dict.fromkeys(known))
                 place = ("providers", name, "deployments", deployment)

@@ -41,6 +41,7 @@ _MODEL_IN_PATH = {
     "embed_content": ("Google's", "gemini"),
     "cached_contents": ("Google's", "gemini"),
     "converse": ("AWS's", "bedrock"),
+    "invoke_model": ("AWS's", "bedrock"),
 }
 """APIs whose paths name the model, which only their own kinds of providers write: whose they are, and a kind."""
 

@@ -38,7 +38,14 @@ class AnswerToolBridge(DialectBridge):
 
     __slots__ = ()
 
-    def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens") -> bytes:  # noqa: ARG002 - read before
+    def request(
+        self,
+        body: bytes,  # noqa: ARG002 - read before
+        model: str,
+        *,
+        limit_name: str = "max_tokens",
+        stands_for: str = "",
+    ) -> bytes:
         """The request with the tool in the schema's place; see `Bridge`.
 
         Raises:
@@ -46,7 +53,7 @@ class AnswerToolBridge(DialectBridge):
         """
         self._model = model
         asked = by_the_tool(self._wanted())
-        return self._spoken.write(msgspec.structs.replace(asked, model=model), limit_name)
+        return self._spoken.write(msgspec.structs.replace(asked, model=model, stands_for=stands_for), limit_name)
 
     def answer(self, body: bytes) -> tuple[bytes, AnswerSummary]:
         """The answer, said and not called; see `Bridge`."""

@@ -206,7 +206,7 @@ def _put_thinking(body: dict[str, Any], request: ModelRequest, limit: int) -> No
     elif effort is not None:
         if effort not in EFFORTS:
             raise unsupported(param, _TARGET)
-        if BUDGETED.search(request.model) is None:
+        if BUDGETED.search(request.known_model) is None:
             config = msgspec.structs.replace(config, effort=EFFORTS[effort])
             body["thinking"] = ThinkingConfig("adaptive", None, display)
         else:
@@ -214,7 +214,7 @@ def _put_thinking(body: dict[str, Any], request: ModelRequest, limit: int) -> No
             if budget < LEAST_BUDGET:
                 raise unsupported(param, _TARGET, "This model thinks in 1024 tokens at least: allow it more output.")
             body["thinking"] = ThinkingConfig("enabled", budget, display)
-    elif request.shows_reasoning and BUDGETED.search(request.model) is None:
+    elif request.shows_reasoning and BUDGETED.search(request.known_model) is None:
         body["thinking"] = ThinkingConfig("adaptive", None, display)
     if config != OutputConfig():
         body["output_config"] = config

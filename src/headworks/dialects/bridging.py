@@ -107,8 +107,9 @@ class BridgeStream(Protocol):
 class Bridge(Protocol):
     """One call between two dialects."""
 
-    def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens") -> bytes:
-        """The body to send upstream, asking `model`. `limit_name` is what a Chat upstream calls the output limit.
+    def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens", stands_for: str = "") -> bytes:
+        """The body to send upstream, asking `model`. `limit_name` is what a Chat upstream calls the output limit,
+        `stands_for` the model whose name says what it can do, where its own is one that its operator chose.
 
         Raises:
             Refusal: 400, for what is wrong or cannot be honoured, by the name of its field.
@@ -471,10 +472,19 @@ class DialectBridge:
         self._now = now
         self._model = ""
 
-    def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens") -> bytes:  # noqa: ARG002 - read before
+    def request(
+        self,
+        body: bytes,  # noqa: ARG002 - read before
+        model: str,
+        *,
+        limit_name: str = "max_tokens",
+        stands_for: str = "",
+    ) -> bytes:
         """The request in the upstream's dialect; see `Bridge`."""
         self._model = model
-        return self._spoken.write(msgspec.structs.replace(self._wanted(), model=model), limit_name)
+        return self._spoken.write(
+            msgspec.structs.replace(self._wanted(), model=model, stands_for=stands_for), limit_name
+        )
 
     def _wanted(self) -> ModelRequest:
         request = self._asked.request()

@@ -313,7 +313,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
     next turn can hand it back. `caches_all` asks for the whole of it to be cached for so long, which most upstreams do
     unasked; `tool_hints`, by the tools' names, say the like of them. `has_hourly_marks` says that what is to be cached
     for `12h` is so because OpenAI's API has nothing nearer to the hour that is meant. `dialect` is the caller's: what
-    is refused is named in its words.
+    is refused is named in its words. `stands_for` is the model that is meant where `model` is a name that somebody
+    chose for it.
     """
 
     model: str
@@ -351,6 +352,12 @@ class ModelRequest(msgspec.Struct, frozen=True):
     tool_hints: dict[str, ToolHints] = {}
     has_hourly_marks: bool = False
     dialect: Endpoint = Endpoint.RESPONSES
+    stands_for: str = ""
+
+    @property
+    def known_model(self) -> str:
+        """The name that says what the model can do."""
+        return self.stands_for or self.model
 
 
 class AnswerText(msgspec.Struct, frozen=True):

@@ -169,7 +169,7 @@ def _take_assistant(message: _Assistant, index: int, items: list[Item], custom_c
     _refuse_name(message.name, index)
     for name in ("audio", "function_call"):
         if is_given(getattr(message, name)):
-            raise unsupported(f"messages[{index}].{name}", Endpoint.RESPONSES)
+            raise unsupported(f"messages[{index}].{name}", None)
     parts: list[Part] = []
     if isinstance(message.content, str):
         if message.content or not (message.refusal or message.tool_calls):
@@ -180,7 +180,7 @@ def _take_assistant(message: _Assistant, index: int, items: list[Item], custom_c
                 parts.append(RefusalText(part.refusal))
                 continue
             if part.prompt_cache_breakpoint is not None:
-                raise unsupported(f"messages[{index}].content[{place}].prompt_cache_breakpoint", Endpoint.RESPONSES)
+                raise unsupported(f"messages[{index}].content[{place}].prompt_cache_breakpoint", None)
             parts.append(OutputText(part.text))
     if message.refusal:
         parts.append(RefusalText(message.refusal))
@@ -196,7 +196,7 @@ def _take_assistant(message: _Assistant, index: int, items: list[Item], custom_c
 
 def _refuse_name(name: str | None, index: int) -> None:
     if name is not None:
-        raise unsupported(f"messages[{index}].name", Endpoint.RESPONSES)
+        raise unsupported(f"messages[{index}].name", None)
 
 
 def _text_parts(content: str | tuple[_TextPart, ...]) -> str | tuple[InputText, ...]:

@@ -70,9 +70,9 @@ _CALLS_IN_PARALLEL = re.compile(r"claude-(?:3|(?:opus|sonnet|haiku)-4-(?:[01](?!
 """Models of Anthropic's from before 4.5, for which Bedrock takes no `disable_parallel_tool_use`. It wants the flag with
 the type `auto` where there is no `toolChoice`, and beside one without (BerriAI/litellm#34347 and #36536, 2026-08)."""
 
-_NOVA = re.compile(r"\bamazon\.nova-")
-_NOVA_THINKS = re.compile(r"\bamazon\.nova-(?:[2-9]|\d\d)")
-_GPT = re.compile(r"\bopenai\.")
+_NOVA = re.compile(r"\bnova-")
+_NOVA_THINKS = re.compile(r"\bnova-(?:[2-9]|\d\d)")
+_GPT = re.compile(r"\bopenai\.|\bgpt-")
 _NOVA_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high"}
 """Amazon Nova 2, "Extended thinking", 2026-11."""
 
@@ -128,7 +128,7 @@ def encode_converse_request(request: ModelRequest) -> bytes:
 
 def _entries(tools: list[ToolSpec], request: ModelRequest) -> Iterator[ToolEntry]:
     """The tools, with marks behind those whose caller asks for them, where the model takes marks there."""
-    takes_marks = _CLAUDE.search(request.model) is not None
+    takes_marks = _CLAUDE.search(request.known_model) is not None
     for tool in tools:
         yield ToolEntry(tool)
         caches = request.tool_hints.get(tool.name, ToolHints()).caches
@@ -149,7 +149,7 @@ def _refuse_foreign(request: ModelRequest) -> dict[str, msgspec.Raw]:
     for extra in request.extras:
         raise unsupported(extra.name, _TARGET)
     if request.top_k is not None:
-        if _CLAUDE.search(request.model) is None:
+        if _CLAUDE.search(request.known_model) is None:
             raise unsupported(top_k_name(request.dialect), _TARGET)
         more["top_k"] = msgspec.Raw(_encode(request.top_k))
     if request.temperature is not None and request.temperature > 1:
@@ -164,7 +164,7 @@ def _refuse_foreign(request: ModelRequest) -> dict[str, msgspec.Raw]:
         ("service_tier", request.service_tier is not None and request.service_tier not in _TIERS),
         ("store", request.store),
         ("prompt_cache_retention", request.prompt_cache_retention not in (None, "in_memory")),
-        ("parallel_tool_calls", _is_single(request) and not _may_be_single(request.model)),
+        ("parallel_tool_calls", _is_single(request) and not _may_be_single(request.known_model)),
     ):
         if is_asked:
             raise unsupported(name, _TARGET)
@@ -231,7 +231,7 @@ def _one_at_a_time(request: ModelRequest, choice: ToolChoice | None) -> dict[str
 
 def _thinking(request: ModelRequest) -> tuple[str | None, dict[str, msgspec.Raw]]:
     """How hard to think, and what is said of it in the words of the model's maker."""
-    effort, model = request.reasoning_effort, request.model
+    effort, model = request.reasoning_effort, request.known_model
     if _CLAUDE.search(model) is not None:
         return _thinking_of_claude(request)
     if effort is None:
@@ -249,7 +249,7 @@ def _thinking(request: ModelRequest) -> tuple[str | None, dict[str, msgspec.Raw]
 
 
 def _thinking_of_claude(request: ModelRequest) -> tuple[str | None, dict[str, msgspec.Raw]]:
-    effort, is_budgeted = request.reasoning_effort, BUDGETED.search(request.model) is not None
+    effort, is_budgeted = request.reasoning_effort, BUDGETED.search(request.known_model) is not None
     display = {"display": "summarized"} if request.shows_reasoning else {}
     adaptive = {"thinking": _raw({"type": "adaptive", **display})}
     if effort is None:
@@ -298,9 +298,9 @@ def _mark_prefix(request: ModelRequest, talk: Conversation, tools: list[ToolEntr
     asks = request.prompt_cache_key is not None or (mode is not None and bytes(mode) == b'"implicit"')
     if not asks or (mode is not None and bytes(mode) == b'"explicit"'):
         return
-    is_claude = _CLAUDE.search(request.model) is not None
+    is_claude = _CLAUDE.search(request.known_model) is not None
     (mark,) = cache_point(CacheBreakpoint("explicit", "30m" if ttl is not None and bytes(ttl) != b"null" else None), "")
-    if talk.system and (is_claude or _NOVA.search(request.model) is not None):
+    if talk.system and (is_claude or _NOVA.search(request.known_model) is not None):
         if talk.system[-1].cache_point is None:
             talk.system.append(mark)
     elif tools and is_claude and tools[-1].cache_point is None:
@@ -309,7 +309,7 @@ def _mark_prefix(request: ModelRequest, talk: Conversation, tools: list[ToolEntr
 
 def _mark_all(request: ModelRequest, talk: Conversation) -> None:
     """Mark the end of the conversation, where the caller asks for all of it to be cached: this API does not unasked."""
-    takes_marks = _CLAUDE.search(request.model) is not None or _NOVA.search(request.model) is not None
+    takes_marks = _CLAUDE.search(request.known_model) is not None or _NOVA.search(request.known_model) is not None
     if request.caches_all is None or not takes_marks or not talk.messages:
         return
     last = talk.messages[-1]

@@ -1,120 +1,165 @@
-"""OpenAI's embeddings from Google's batchEmbedContents.
+"""Embeddings of Google's models: by AI Studio's batchEmbedContents, and by the three ways that Vertex AI has.
 
-Source: Gemini API reference, "Embeddings" (2026-11), and the types of the official SDK, 3.6. Google takes texts, never
-tokens, and 100 of them at once; how many tokens they had it says or not.
+    .../models/gemini-embedding-001:batchEmbedContents                         AI Studio
+    .../publishers/google/models/gemini-embedding-001:embedContent             Vertex AI: Gemini, one text
+    .../publishers/google/models/gemini-embedding-001:batchEmbedContents       Vertex AI: Gemini, several
+    .../publishers/google/models/text-embedding-005:predict                    Vertex AI: the older ones
+
+Sources: Gemini API reference, "Embeddings"; Vertex AI, "Text embeddings API"; which model is asked in which way, and
+the fields of each, as the official SDK has them, 3.6 (`Models.embed_content`; 2026-11). Google takes texts, never
+tokens. Vertex AI would cut what is too long and say nothing: it is told not to, as OpenAI does not.
 """
 
-import base64
-import struct
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
-from headworks.calls import Endpoint, UnreadableAnswer
-from headworks.dialects.bridging import BridgeStream
+from headworks.calls import Endpoint
+from headworks.dialects.embeddings import Embedded, EmbeddingForm, Part, PartAnswer, Wanted
 from headworks.dialects.errors import translated_error
-from headworks.dialects.reading import Fields, read_fields
-from headworks.dialects.responses_requests import decoded
-from headworks.dialects.summary import AnswerSummary
 from headworks.dialects.unsupported import unsupported
 from headworks.dialects.usage import read_gemini_usage
 
-_TARGET = Endpoint.EMBED_CONTENT
-
-_decode_input = msgspec.json.Decoder(str | list[msgspec.Raw]).decode
-_decode_text = msgspec.json.Decoder(str).decode
-_decode_int = msgspec.json.Decoder(int).decode
-_decode_format = msgspec.json.Decoder(Literal["float", "base64"]).decode
+_BATCH = ":batchEmbedContents"
 _encode = msgspec.json.Encoder().encode
 _NULL = msgspec.Raw(b"null")
 
 
-class _Embedding(msgspec.Struct, frozen=True):
+class _Wire(msgspec.Struct, frozen=True, rename="camel"):
+    pass
+
+
+class _Statistics(msgspec.Struct, frozen=True):
+    token_count: float | None = None
+
+
+class _Embedding(_Wire, frozen=True):
     values: tuple[float, ...]
+    statistics: _Statistics | None = None
 
 
-class _Answer(msgspec.Struct, frozen=True, rename="camel"):
-    embeddings: tuple[_Embedding, ...]
+class _Answer(_Wire, frozen=True):
+    embeddings: tuple[_Embedding, ...] = ()
+    embedding: _Embedding | None = None
     usage_metadata: msgspec.Raw = _NULL
 
 
+class _Prediction(_Wire, frozen=True):
+    embeddings: _Embedding
+
+
+class _Predictions(_Wire, frozen=True):
+    predictions: tuple[_Prediction, ...]
+
+
 _decode_answer = msgspec.json.Decoder(_Answer).decode
+_decode_predictions = msgspec.json.Decoder(_Predictions).decode
 
 
-class EmbeddingsBridge:
-    """Implements `bridging.Bridge` for a call of `/v1/embeddings`.
+class _GoogleForm:
+    """What all of them share."""
 
-    Arguments:
-        body: the caller's request.
-    """
+    target = Endpoint.EMBED_CONTENT
+    most_texts = 100
+    """("BatchEmbedContentsRequest.requests: at most 100 requests can be in one batch")"""
+    most_bytes = 0
 
-    __slots__ = ("_fields", "_is_packed", "_model")
-
-    def __init__(self, body: bytes) -> None:
-        self._fields = read_fields(body)
-        self._is_packed = False
-        self._model = ""
-
-    def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens") -> bytes:  # noqa: ARG002 - read before
-        """The request for Google; see `bridging.Bridge`."""
-        self._model = model
-        named = model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
-        more: dict[str, object] = {}
-        for name, raw in self._fields.items():
-            if raw == _NULL or name in ("input", "model", "user"):
-                continue  # whom it is for is kept in our own record
-            match name:
-                case "dimensions":
-                    more["outputDimensionality"] = decoded(_decode_int, raw, name)
-                case "encoding_format":
-                    self._is_packed = decoded(_decode_format, raw, name) == "base64"
-                case _:
-                    raise unsupported(name, _TARGET)
-        asked = [{"model": named, "content": {"parts": [{"text": text}]}} | more for text in _texts(self._fields)]
-        return _encode({"requests": asked})
-
-    def answer(self, body: bytes) -> tuple[bytes, AnswerSummary]:
-        """The answer in OpenAI's words; see `bridging.Bridge`."""
-        try:
-            answer = _decode_answer(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise UnreadableAnswer("the answer is not one of batchEmbedContents") from None
-        if len(answer.embeddings) != len(_texts(self._fields)):
-            raise UnreadableAnswer("the answer has another number of embeddings than was asked for")
-        data = [
-            {"object": "embedding", "index": index, "embedding": self._written(one.values)}
-            for index, one in enumerate(answer.embeddings)
-        ]
-        usage = read_gemini_usage(answer.usage_metadata)
-        tokens = 0 if usage is None else usage.input_tokens
-        told = {"prompt_tokens": tokens, "total_tokens": tokens}
-        written = _encode({"object": "list", "data": data, "model": self._model, "usage": told})
-        return written, AnswerSummary(served_model=self._model, usage=usage, terminal="done")
-
-    def _written(self, values: tuple[float, ...]) -> list[float] | str:
-        if not self._is_packed:
-            return list(values)
-        return base64.b64encode(struct.pack(f"<{len(values)}f", *values)).decode("ascii")
+    def read(self, answer: PartAnswer) -> Embedded:
+        """See `EmbeddingForm`."""
+        found = _decode_answer(answer.body)
+        vectors = found.embeddings if found.embedding is None else (found.embedding,)
+        usage = read_gemini_usage(found.usage_metadata)
+        return Embedded([one.values for one in vectors], _counted(vectors) if usage is None else usage.input_tokens)
 
     def error(self, body: bytes, status: int) -> bytes:
-        """The error in OpenAI's words; see `bridging.Bridge`."""
+        """See `EmbeddingForm`."""
         return translated_error(body, Endpoint.EMBEDDINGS, status)
 
-    def stream(self) -> BridgeStream:
-        """Embeddings are not streamed; see `bridging.Bridge`."""
-        raise AssertionError("embeddings are not streamed")
+
+class _StudioForm(_GoogleForm):
+    """AI Studio's batchEmbedContents, whose every request names the model again."""
+
+    def write(self, texts: Sequence[str], wanted: Wanted) -> Part:
+        """See `EmbeddingForm`."""
+        _refuse_purpose(wanted)
+        model = wanted.model
+        named = model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
+        more = {} if wanted.dimensions is None else {"outputDimensionality": wanted.dimensions}
+        asked = [{"model": named, "content": _content(text)} | more for text in texts]
+        return Part(wanted.path, _encode({"requests": asked}))
 
 
-def _texts(fields: Fields) -> list[str]:
-    """The texts of a request.
+class _VertexForm(_GoogleForm):
+    """embedContent and batchEmbedContents of Vertex AI.
 
-    Raises:
-        Refusal: 400, there are tokens among them, which only OpenAI's models read.
+    Arguments:
+        most_texts: in one request; models of other makers take one at a time.
     """
-    found = decoded(_decode_input, fields.get("input", _NULL), "input")
-    if isinstance(found, str):
-        return [found]
-    for index, one in enumerate(found):
-        if memoryview(one)[0] != ord('"'):
-            raise unsupported(f"input[{index}]", _TARGET, "It takes texts, not tokens.")
-    return [decoded(_decode_text, one, f"input[{index}]") for index, one in enumerate(found)]
+
+    def __init__(self, most_texts: int) -> None:
+        self.most_texts = most_texts
+
+    def write(self, texts: Sequence[str], wanted: Wanted) -> Part:
+        """See `EmbeddingForm`."""
+        _refuse_purpose(wanted)
+        config: dict[str, Any] = {"autoTruncate": False}
+        if wanted.dimensions is not None:
+            config["outputDimensionality"] = wanted.dimensions
+        asked = [{"content": _content(text), "embedContentConfig": config} for text in texts]
+        base = wanted.path.rpartition(":")[0]
+        if len(asked) == 1:
+            return Part(f"{base}:embedContent", _encode(asked[0]))
+        return Part(f"{base}{_BATCH}", _encode({"requests": asked}))
+
+
+class _PredictForm(_GoogleForm):
+    """Vertex AI's predict, for the models before Gemini's."""
+
+    most_texts = 250
+    most_bytes = 60_000
+    """It takes 20,000 tokens at once, and most tokens are three bytes or more ("Text embeddings API", 2026-11)."""
+
+    def write(self, texts: Sequence[str], wanted: Wanted) -> Part:
+        """See `EmbeddingForm`."""
+        _refuse_purpose(wanted)
+        parameters: dict[str, Any] = {"autoTruncate": False}
+        if wanted.dimensions is not None:
+            parameters["outputDimensionality"] = wanted.dimensions
+        return Part(
+            wanted.path, _encode({"instances": [{"content": text} for text in texts], "parameters": parameters})
+        )
+
+    def read(self, answer: PartAnswer) -> Embedded:
+        """See `EmbeddingForm`."""
+        found = [one.embeddings for one in _decode_predictions(answer.body).predictions]
+        return Embedded([one.values for one in found], _counted(found))
+
+
+_STUDIO, _GEMINI, _OTHER_MAKERS, _PREDICT = _StudioForm(), _VertexForm(100), _VertexForm(1), _PredictForm()
+
+
+def google_form(path: str, model: str) -> EmbeddingForm:
+    """How a model of Google's is asked, by its path (AI Studio's ends with what it does) and by its name."""
+    if path.endswith(_BATCH):
+        return _STUDIO
+    name = model.rpartition("/")[2]
+    if "maas" in name:
+        return _OTHER_MAKERS
+    return _GEMINI if "gemini" in name else _PREDICT
+
+
+def _content(text: str) -> dict[str, Any]:
+    return {"parts": [{"text": text}]}
+
+
+def _counted(vectors: Sequence[_Embedding]) -> int | None:
+    """How many tokens there were, where each vector says it."""
+    told = [one.statistics.token_count for one in vectors if one.statistics is not None]
+    counts = [int(count) for count in told if count is not None]
+    return sum(counts) if counts and len(counts) == len(vectors) else None
+
+
+def _refuse_purpose(wanted: Wanted) -> None:
+    if wanted.purpose is not None:
+        raise unsupported("input_type", Endpoint.EMBED_CONTENT)

@@ -79,7 +79,7 @@ def encode_gemini_request(request: ModelRequest) -> bytes:
     """
     _refuse_foreign(request)
     own = {extra.name: extra.value for extra in request.extras}
-    is_new = "gemini" in request.model and _OLD.search(request.model) is None
+    is_new = "gemini" in request.known_model and _OLD.search(request.known_model) is None
     talk = conversation_of(request.input, request.instructions, request.dialect, wants_signatures=is_new)
     declared = tuple(_declaration(tool, index) for index, tool in enumerate(request.tools))
     mime_type, schema = _format(request)
@@ -183,8 +183,8 @@ def _thinking(request: ModelRequest) -> ThinkingConfig | None:
     if effort is None:
         return None if shows is None else ThinkingConfig(shows)
     param = "reasoning_effort" if request.dialect is Endpoint.CHAT else "reasoning.effort"
-    is_old = _OLD.search(request.model) is not None
-    if effort == "none" and (not is_old or _ALWAYS_THINKS.search(request.model) is not None):
+    is_old = _OLD.search(request.known_model) is not None
+    if effort == "none" and (not is_old or _ALWAYS_THINKS.search(request.known_model) is not None):
         raise unsupported(param, _TARGET, "This model always thinks: ask for `minimal` or `low`.")
     if is_old:
         if effort not in _BUDGETS:

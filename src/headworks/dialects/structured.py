@@ -140,7 +140,7 @@ class SchemaBridge:
         self._new_id = new_id
         self._now = now
 
-    def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens") -> bytes:
+    def request(self, body: bytes, model: str, *, limit_name: str = "max_tokens", stands_for: str = "") -> bytes:
         """The chat request; see `bridging.Bridge`.
 
         Raises:
@@ -148,7 +148,7 @@ class SchemaBridge:
         """
         if self._endpoint is Endpoint.RESPONSES:
             bridge = BRIDGES[Endpoint.RESPONSES, Endpoint.CHAT](body, wished=self._wished)
-            body = bridge.request(body, model, limit_name=limit_name)
+            body = bridge.request(body, model, limit_name=limit_name, stands_for=stands_for)
             fields = dict(read_fields(body))
         else:
             fields = {**self._fields, "model": msgspec.Raw(_encode(model))}

@@ -22,6 +22,7 @@ _NAMES = {
     Endpoint.GENERATE_CONTENT: "Google's Gemini API",
     Endpoint.EMBED_CONTENT: "Google's Gemini API",
     Endpoint.CONVERSE: "Amazon Bedrock's Converse API",
+    Endpoint.INVOKE_MODEL: "Amazon Bedrock's InvokeModel API",
 }
 
 

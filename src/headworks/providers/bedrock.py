@@ -1,10 +1,11 @@
-"""AWS Bedrock: every maker's models by one API, Converse, with a Bedrock API key or signed as AWS signs.
+"""AWS Bedrock: every maker's models by one API, Converse, with a Bedrock API key or signed as AWS signs; those that
+embed by InvokeModel.
 
     https://bedrock-runtime.REGION.amazonaws.com/model/MODEL/converse
 
-Sources: Amazon Bedrock API reference, "Converse" and "ConverseStream", and "Troubleshooting Amazon Bedrock API Error
-Codes" (2026-11); the service model of the SDK, `botocore/data/bedrock-runtime`, 1.44. The kind of an error stands in
-the header `x-amzn-errortype`, the request's id in `x-amzn-requestid`.
+Sources: Amazon Bedrock API reference, "Converse", "ConverseStream" and "InvokeModel", and "Troubleshooting Amazon
+Bedrock API Error Codes" (2026-11); the service model of the SDK, `botocore/data/bedrock-runtime`, 1.44. The kind of an
+error stands in the header `x-amzn-errortype`, the request's id in `x-amzn-requestid`.
 """
 
 import re
@@ -26,6 +27,7 @@ FRESH_S = 120.0
 """A signature older than this is made anew before it is sent: AWS takes none that is more than five minutes off."""
 
 _DATE = b"x-amz-date: "
+_INVOKED = "/invoke"
 _KINDS = {
     "AccessDeniedException": FailureKind.UNAUTHORIZED,
     "ExpiredTokenException": FailureKind.UNAUTHORIZED,
@@ -110,7 +112,7 @@ class BedrockProvider:
         self._headers = headers + b"content-type: application/json\r\n"
         self._more = _more_of(settings)
 
-    def call_path(self, spoken: Endpoint, model: str, *, is_streamed: bool) -> str:  # noqa: ARG002 - it speaks one
+    def call_path(self, spoken: Endpoint, model: str, *, is_streamed: bool) -> str:
         """The path has the model in it, as one name: what a caller calls a model leads to no other path.
 
         Raises:
@@ -118,13 +120,16 @@ class BedrockProvider:
         """
         if not model.strip("."):
             raise Refusal(404, "model_not_found", f"{self.name} has no model of this name.", param="model")
+        if spoken is Endpoint.INVOKE_MODEL:
+            return f"/model/{quote(model, safe='')}{_INVOKED}"
         return f"/model/{quote(model, safe='')}/{'converse-stream' if is_streamed else 'converse'}"
 
     def request(self, method: str, path: str, body: bytes, content_type: bytes, forwarded: bytes) -> UpstreamRequest:  # noqa: ARG002 - every body is JSON
         return self._sent(method, path, body, forwarded)
 
     def json_request(self, path: str, body: bytes, forwarded: bytes) -> UpstreamRequest:
-        if self._more and body.startswith(b'{"'):
+        # What embeds takes neither a guardrail nor a latency, and its bodies are each maker's own.
+        if self._more and body.startswith(b'{"') and not path.endswith(_INVOKED):
             body = b"{%b%b" % (self._more, body[1:])
         return self._sent("POST", path, body, forwarded)
 

@@ -16,9 +16,14 @@ from headworks.simulator.script import Beat, Script
 
 _DEPLOYMENT = re.compile(r"/openai/deployments/([^/]+)(/.+)")
 _VERTEX = re.compile(
-    r"/v1(?:beta1)?/projects/[^/]+/locations/[^/]+/(?:publishers/google/models|endpoints)/([^/]+:[A-Za-z]+)"
+    r"/v1(?:beta1)?/projects/([^/]+/locations/[^/]+)/"
+    r"(?:(cachedContents(?:/[^/]+)?)|(?:publishers/google/models|endpoints)/([^/]+:[A-Za-z]+))"
 )
 _DATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:-preview)?")
+VERTEX = b"x-simulated-vertex"
+"""By which a request that came to Vertex AI's path is known on its way, and to which project and location: embeddings
+have another form there, and caches other names."""
+
 _SAFE = {name: {"filtered": False, "severity": "safe"} for name in ("hate", "self_harm", "sexual", "violence")}
 _ASKED = msgspec.json.encode([{"prompt_index": 0, "content_filter_results": _SAFE}])
 _SAID = msgspec.json.encode(_SAFE)
@@ -43,7 +48,9 @@ def plain_request(request: Request) -> Request:
     """
     vertex = _VERTEX.fullmatch(request.path)
     if vertex is not None:
-        return _moved(request, f"/v1beta/models/{vertex[1]}")
+        parent = f"projects/{vertex[1]}"
+        request = msgspec.structs.replace(request, headers={**request.headers, VERTEX: parent.encode()})
+        return _moved(request, f"/v1beta/{vertex[2] or f'models/{vertex[3]}'}")
     if not is_azure(request.path):
         return request
     key = request.headers.get(b"api-key")

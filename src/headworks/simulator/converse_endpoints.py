@@ -1,4 +1,4 @@
-"""The endpoints of AWS Bedrock's runtime: what a model answers, whole or streamed.
+"""The endpoints of AWS Bedrock's runtime: what a model answers, whole or streamed; what texts are as vectors.
 
 A model is one of the plan, by its own name or by the one that Bedrock has for it: `claude-sonnet-5` is
 `eu.anthropic.claude-sonnet-5-v1:0`, too.
@@ -16,14 +16,18 @@ from headworks.exchange import Request
 from headworks.simulator import rejection
 from headworks.simulator.converse_asking import converse_ask, converse_body
 from headworks.simulator.converse_wire import SimulatedConverse, converse_beats
+from headworks.simulator.embeddings import embedding_named
 from headworks.simulator.generation import FAILURE_MESSAGES
+from headworks.simulator.invocations import invoked
 from headworks.simulator.messages_wire import signature
 from headworks.simulator.provider import Provider, Visit, tallied
 from headworks.simulator.rejection import Rejection
 from headworks.simulator.script import Script, plain, stream
 
-_PATH = re.compile(r"/model/(.+)/(converse|converse-stream)")
-_BEDROCK = re.compile(r"(?:.*/)?(?:[a-z-]+\.)?(?:anthropic|openai|google)\.(.+?)(?:-v[0-9]+(?::[0-9]+)?)?")
+_PATH = re.compile(r"/model/(.+)/(converse|converse-stream|invoke)")
+_BEDROCK = re.compile(
+    r"(?:.*/)?(?:[a-z-]+\.)?(?:anthropic|openai|google|amazon|cohere)\.(.+?)(?:-v[0-9]+(?::[0-9]+)?)?"
+)
 _SIGNED = re.compile(rb"AWS4-HMAC-SHA256 Credential=([^/, ]+)/[0-9]{8}/[a-z0-9-]+/bedrock/aws4_request, .+")
 _MOST_OFF_S = 300.0
 _EVENTS = b"application/vnd.amazon.eventstream"
@@ -57,6 +61,18 @@ def converse(provider: Provider, visit: Visit) -> Script:
     return stream(converse_beats(said, visit.failure), delay_s=delay_s, content_type=_EVENTS)
 
 
+def invoke(provider: Provider, visit: Visit) -> Script:
+    """POST /model/{model}/invoke, of the models that embed."""
+    asked = urllib.parse.unquote(visit.request.path)
+    wanted = model_in(provider, visit.request.path)
+    if provider.base_model(wanted) is None:
+        wanted = embedding_named(asked.split("/")[-2], provider.plan.models, is_known=False)
+    name, model = provider.model(wanted, "embedding", Endpoint.INVOKE_MODEL, visit.now)
+    found = invoked(visit.request.body, asked, model, provider.plan.seed, visit.unique)
+    provider.admit(visit, name, found.tokens)
+    return found.script()
+
+
 def is_of_bedrock(path: str) -> bool:
     """Whether a path is one of this API's."""
     return path.startswith("/model/")
@@ -64,9 +80,10 @@ def is_of_bedrock(path: str) -> bool:
 
 def route(request: Request) -> Callable[[Provider, Visit], Script]:
     """What a request asks of a model. Raises Rejection: there is no such thing."""
-    if request.method != "POST" or _PATH.fullmatch(request.path) is None:
+    found = _PATH.fullmatch(request.path)
+    if request.method != "POST" or found is None:
         raise rejection.no_such_path(request.method, request.path)
-    return converse
+    return invoke if found[2] == "invoke" else converse
 
 
 def model_in(provider: Provider, path: str) -> str:

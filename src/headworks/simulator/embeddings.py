@@ -5,6 +5,7 @@ import hashlib
 import math
 import re
 import struct
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
@@ -16,6 +17,19 @@ from headworks.simulator.tokens import count
 
 _MOST_INPUTS = 2048
 _NGRAM = 3
+
+_OF_MAKERS = re.compile(
+    r"(?:.*/)?(?:[a-z-]+\.)?(?:amazon\.titan-embed-|cohere\.embed-|gemini-embedding-|text-(?:multilingual-)?embedding-00)\S+"
+)
+"""What other makers call the models that embed."""
+
+
+def embedding_named(wanted: str, models: Mapping[str, Model], *, is_known: bool) -> str:
+    """The name to look an embedding model up by: another maker's name that a plan does not have means the plan's first
+    of this kind, so that every maker's clients can ask a plan that was not written for them."""
+    if is_known or _OF_MAKERS.fullmatch(wanted) is None:
+        return wanted
+    return next((name for name, model in models.items() if model.kind == "embedding"), wanted)
 
 
 class EmbeddingsBody(msgspec.Struct):

@@ -12,6 +12,7 @@ import msgspec
 
 from headworks.calls import Endpoint
 from headworks.simulator.chance import identifier
+from headworks.simulator.cloud_paths import VERTEX
 from headworks.simulator.gemini_asking import CachedBody, GeminiBody, behind_cache, cached_body, gemini_ask
 from headworks.simulator.gemini_wire import signature
 from headworks.simulator.projects import Cache, Value, answered, query_of
@@ -31,7 +32,10 @@ _MOST_A_PAGE = 1000
 def create(provider: Provider, visit: Visit) -> Script:
     """POST /v1beta/cachedContents"""
     asked = cached_body(visit.request.body)
-    name, model = provider.model(asked.model.removeprefix("models/"), "text", Endpoint.GENERATE_CONTENT, visit.now)
+    whose = _of_models(visit)
+    if whose != "models/" and not asked.model.startswith(whose):
+        raise Rejection(400, "Request contains an invalid argument: `model` must be the full resource name.")
+    name, model = provider.model(asked.model.removeprefix(whose), "text", Endpoint.GENERATE_CONTENT, visit.now)
     whole = behind_cache(asked, GeminiBody())
     ask = gemini_ask(whole, name, model, lambda subject: signature(provider.plan.seed, subject))
     tokens = ask.prompt_tokens()
@@ -52,7 +56,7 @@ def create(provider: Provider, visit: Visit) -> Script:
         "usageMetadata": {"totalTokenCount": tokens},
     }
     provider.project.caches.add(cache_id, Cache(value, asked, tokens, expires_at))
-    return answered(value)
+    return _shown(value, visit)
 
 
 def list_all(provider: Provider, visit: Visit) -> Script:
@@ -60,7 +64,7 @@ def list_all(provider: Provider, visit: Visit) -> Script:
     query = query_of(visit.request.query)
     size = min(int(query.get("pageSize") or 0) or _MOST_A_PAGE, _MOST_A_PAGE)
     start = int(query.get("pageToken") or 0)
-    found = [one.value for one in provider.project.caches.all() if one.expires_at > visit.now]
+    found = [_named(one.value, visit) for one in provider.project.caches.all() if one.expires_at > visit.now]
     page: Value = {"cachedContents": found[start : start + size]} if found else {}
     if start + size < len(found):
         page["nextPageToken"] = str(start + size)
@@ -69,7 +73,7 @@ def list_all(provider: Provider, visit: Visit) -> Script:
 
 def show(provider: Provider, visit: Visit) -> Script:
     """GET /v1beta/cachedContents/{id}"""
-    return answered(_cache(provider, _id_in(visit), visit.now).value)
+    return _shown(_cache(provider, _id_in(visit), visit.now).value, visit)
 
 
 def keep_on(provider: Provider, visit: Visit) -> Script:
@@ -81,7 +85,7 @@ def keep_on(provider: Provider, visit: Visit) -> Script:
         raise Rejection(400, "Update mask must contain ttl or expire_time.")
     cache.expires_at = expires_at
     cache.value = {**cache.value, "updateTime": _time(visit.now), "expireTime": _time(expires_at)}
-    return answered(cache.value)
+    return _shown(cache.value, visit)
 
 
 def delete(provider: Provider, visit: Visit) -> Script:
@@ -104,7 +108,11 @@ def before(provider: Provider, visit: Visit, body: GeminiBody, model_id: str) ->
     """
     if body.cached_content is None:
         return body, 0
-    cache = _cache(provider, body.cached_content.removeprefix("cachedContents/"), visit.now)
+    parent = visit.request.headers.get(VERTEX, b"").decode()
+    if parent and not body.cached_content.startswith(f"{parent}/"):
+        raise Rejection(400, "Request contains an invalid argument: `cachedContent` must be the full resource name.")
+    cache_id = body.cached_content.removeprefix(f"{parent}/").removeprefix("cachedContents/")
+    cache = _cache(provider, cache_id, visit.now)
     if cache.value["model"] != f"models/{model_id}":
         raise Rejection(
             400,
@@ -112,6 +120,25 @@ def before(provider: Provider, visit: Visit, body: GeminiBody, model_id: str) ->
             "to be the same.",
         )
     return behind_cache(cache.asked, body), cache.tokens
+
+
+def _of_models(visit: Visit) -> str:
+    """With what the name of a model begins."""
+    parent = visit.request.headers.get(VERTEX, b"").decode()
+    return f"{parent}/publishers/google/models/" if parent else "models/"
+
+
+def _named(value: Value, visit: Visit) -> Value:
+    """A cache by the names that whoever asks has for such things."""
+    parent = visit.request.headers.get(VERTEX, b"").decode()
+    if not parent:
+        return value
+    model = str(value["model"]).removeprefix("models/")
+    return {**value, "name": f"{parent}/{value['name']}", "model": _of_models(visit) + model}
+
+
+def _shown(value: Value, visit: Visit) -> Script:
+    return answered(_named(value, visit))
 
 
 def _cache(provider: Provider, cache_id: str, now: float) -> Cache:

@@ -11,11 +11,13 @@ from headworks.exchange import Request
 from headworks.simulator import gemini_caches, rejection
 from headworks.simulator.asking import Ask
 from headworks.simulator.chance import identifier
+from headworks.simulator.cloud_paths import VERTEX
 from headworks.simulator.decoding import decoded
-from headworks.simulator.embeddings import vector
+from headworks.simulator.embeddings import embedding_named, vector
 from headworks.simulator.gemini_asking import GeminiBody, gemini_ask, gemini_body
 from headworks.simulator.gemini_wire import SimulatedContent, content_beats, signature
 from headworks.simulator.generation import FAILURE_MESSAGES
+from headworks.simulator.plan import Model
 from headworks.simulator.provider import Provider, Visit, tallied
 from headworks.simulator.rejection import Rejection
 from headworks.simulator.script import Script, plain, stream
@@ -71,6 +73,41 @@ def count_tokens(provider: Provider, visit: Visit) -> Script:
     return plain(200, msgspec.json.encode({"totalTokens": _ask(provider, visit, body)[0].prompt_tokens()}))
 
 
+class _EmbedConfig(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    output_dimensionality: int | None = None
+    task_type: str | None = None
+    title: str | None = None
+    auto_truncate: bool = True
+
+
+class _OfVertex(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """What Vertex AI takes one of."""
+
+    content: _EmbeddingContent
+    embed_content_config: _EmbedConfig = msgspec.field(default_factory=_EmbedConfig)
+    model: str = ""
+
+
+class _BatchOfVertex(msgspec.Struct, forbid_unknown_fields=True):
+    requests: list[_OfVertex]
+
+
+class _Instance(msgspec.Struct, forbid_unknown_fields=True):
+    content: str
+    task_type: str | None = None
+    title: str | None = None
+
+
+class _Parameters(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    output_dimensionality: int | None = None
+    auto_truncate: bool = True
+
+
+class _Predicted(msgspec.Struct, forbid_unknown_fields=True):
+    instances: list[_Instance]
+    parameters: _Parameters = msgspec.field(default_factory=_Parameters)
+
+
 class _Embedding(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     content: _EmbeddingContent
     model: str = ""
@@ -85,15 +122,14 @@ class _Embeddings(msgspec.Struct, forbid_unknown_fields=True):
 
 def embed(provider: Provider, visit: Visit) -> Script:
     """POST /v1/models/{model}:batchEmbedContents"""
+    wanted, name, model = _embedding_model(provider, visit)
+    if VERTEX in visit.request.headers:
+        return _embed_at_vertex(provider, visit, name, model)
     body = decoded(visit.request.body, _Embeddings)
-    name, model = provider.model(model_in(visit.request.path), "embedding", Endpoint.GENERATE_CONTENT, visit.now)
-    if not 0 < len(body.requests) <= _MOST_EMBEDDINGS:
-        raise Rejection(
-            400, f"BatchEmbedContentsRequest.requests: at most {_MOST_EMBEDDINGS} requests can be in one batch"
-        )
+    _check_batch(len(body.requests))
     found, tokens = [], 0
     for one in body.requests:
-        if one.model != f"models/{name}":
+        if one.model != f"models/{wanted}":
             raise Rejection(400, "BatchEmbedContentsRequest.model: must match the model specified in the batch request")
         text = "".join(part.text for part in one.content.parts)
         tokens += count(text)
@@ -102,13 +138,91 @@ def embed(provider: Provider, visit: Visit) -> Script:
     return plain(200, msgspec.json.encode({"embeddings": found, "usageMetadata": {"promptTokenCount": tokens}}))
 
 
+def embed_one(provider: Provider, visit: Visit) -> Script:
+    """POST .../publishers/google/models/{model}:embedContent, as Vertex AI has it"""
+    if VERTEX not in visit.request.headers:
+        raise rejection.no_such_path(visit.request.method, visit.request.path)
+    _, name, model = _embedding_model(provider, visit)
+    body = decoded(visit.request.body, _OfVertex)
+    found, tokens = _vectors_of_vertex([body], model)
+    provider.admit(visit, name, tokens)
+    return plain(200, msgspec.json.encode({"embedding": found[0], "usageMetadata": {"promptTokenCount": tokens}}))
+
+
+def predict(provider: Provider, visit: Visit) -> Script:
+    """POST .../publishers/google/models/{model}:predict, as Vertex AI has it for the older models that embed"""
+    if VERTEX not in visit.request.headers:
+        raise rejection.no_such_path(visit.request.method, visit.request.path)
+    wanted, name, model = _embedding_model(provider, visit)
+    body = decoded(visit.request.body, _Predicted)
+    if not 0 < len(body.instances) <= _MOST_INSTANCES:
+        raise Rejection(400, f"{_MOST_INSTANCES} instance(s) is allowed per prediction. Actual: {len(body.instances)}")
+    size, predictions, tokens = body.parameters.output_dimensionality or model.dimensions, [], 0
+    for one in body.instances:
+        more = _tokens_of(one.content, model, cuts=body.parameters.auto_truncate)
+        tokens += more
+        statistics = {"truncated": count(one.content) > more, "token_count": more}
+        values = vector(one.content, model.dimensions, size)
+        predictions.append({"embeddings": {"values": values, "statistics": statistics}})
+    if tokens > _MOST_PREDICTED:
+        raise Rejection(400, f"Unable to submit request because the input token count is {tokens} of {wanted}.")
+    provider.admit(visit, name, tokens)
+    metadata = {"billableCharacterCount": sum(len(one.content) for one in body.instances)}
+    return plain(200, msgspec.json.encode({"predictions": predictions, "metadata": metadata}))
+
+
+def _embed_at_vertex(provider: Provider, visit: Visit, name: str, model: Model) -> Script:
+    body = decoded(visit.request.body, _BatchOfVertex)
+    _check_batch(len(body.requests))
+    found, tokens = _vectors_of_vertex(body.requests, model)
+    provider.admit(visit, name, tokens)
+    return plain(200, msgspec.json.encode({"embeddings": found, "usageMetadata": {"promptTokenCount": tokens}}))
+
+
+def _vectors_of_vertex(asked: list[_OfVertex], model: Model) -> tuple[list[dict[str, list[float]]], int]:
+    found, tokens = [], 0
+    for one in asked:
+        text = "".join(part.text for part in one.content.parts)
+        tokens += _tokens_of(text, model, cuts=one.embed_content_config.auto_truncate)
+        size = one.embed_content_config.output_dimensionality or model.dimensions
+        found.append({"values": vector(text, model.dimensions, size)})
+    return found, tokens
+
+
+def _tokens_of(text: str, model: Model, *, cuts: bool) -> int:
+    tokens = count(text)
+    if tokens > model.context_tokens and not cuts:
+        most = model.context_tokens
+        raise Rejection(400, f"The input token count ({tokens}) exceeds the maximum number of tokens allowed ({most}).")
+    return min(tokens, model.context_tokens)
+
+
+def _embedding_model(provider: Provider, visit: Visit) -> tuple[str, str, Model]:
+    """A model that embeds: as it is asked, its id, and its plan."""
+    wanted = model_in(visit.request.path)
+    known = embedding_named(wanted, provider.plan.models, is_known=provider.base_model(wanted) is not None)
+    return wanted, *provider.model(known, "embedding", Endpoint.GENERATE_CONTENT, visit.now)
+
+
+def _check_batch(count: int) -> None:
+    if not 0 < count <= _MOST_EMBEDDINGS:
+        raise Rejection(
+            400, f"BatchEmbedContentsRequest.requests: at most {_MOST_EMBEDDINGS} requests can be in one batch"
+        )
+
+
 _MOST_EMBEDDINGS = 100
+_MOST_INSTANCES = 250
+_MOST_PREDICTED = 20_000
+"""Tokens of a prediction ("Text embeddings API", 2026-11)."""
 
 _ACTIONS: dict[str, Callable[[Provider, Visit], Script]] = {
     "generateContent": generate_content,
     "streamGenerateContent": generate_content,
     "countTokens": count_tokens,
     "batchEmbedContents": embed,
+    "embedContent": embed_one,
+    "predict": predict,
 }
 
 

@@ -24,6 +24,7 @@ Speech = Literal[
     "generate_content",
     "embed_content",
     "converse",
+    "invoke_model",
     "embeddings",
     "moderations",
     "images",
@@ -38,9 +39,9 @@ Speech = Literal[
     "evals",
     "cached_contents",
 ]
-"""A part of the OpenAI API that an upstream serves, Anthropic's Messages, Google's generateContent and caches, or AWS's
-Converse;
-`dialects` bridges from `responses`, `chat` and `messages` to any of these, to `generate_content` and to `converse`."""
+"""A part of the OpenAI API that an upstream serves, Anthropic's Messages, Google's generateContent, embeddings and
+caches, or AWS's Converse and InvokeModel. `dialects` bridges from `responses`, `chat` and `messages` to any of these,
+to `generate_content` and to `converse`; from `embeddings` to `embed_content` and to `invoke_model`."""
 
 EVERYTHING: tuple[Speech, ...] = (
     "responses",
@@ -66,8 +67,8 @@ SPEAKS: dict[str, tuple[Speech, ...]] = {
     "anthropic": ("messages",),
     "azure": ("responses", "chat", "completions", "embeddings", "realtime"),
     "gemini": ("generate_content", "embed_content", "cached_contents"),
-    "vertex": ("generate_content",),
-    "bedrock": ("converse",),
+    "vertex": ("generate_content", "embed_content", "cached_contents"),
+    "bedrock": ("converse", "invoke_model"),
 }
 """By kind: what it serves, unless configuration says so. The other kinds serve `EVERYTHING`."""
 

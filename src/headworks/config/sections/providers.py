@@ -134,11 +134,12 @@ class Provider(Section, frozen=True):
         tuple[Speech, ...],
         Meta(
             description="Parts of the API that this upstream serves. Calls to `responses`, `chat` and `messages` are "
-            "translated where it serves another of the three, `generate_content` or `converse`; calls to any other "
-            "part are refused. Default: `[chat, embeddings]` for `openai-compatible`, `[messages]` for `anthropic`, "
-            "`[generate_content, embed_content, cached_contents]` for `gemini`, `[generate_content]` for `vertex`, "
-            "`[converse]` for `bedrock`, "
-            "`[responses, chat, completions, embeddings, realtime]` for `azure`, all of the OpenAI API for the others."
+            "translated where it serves another of the three, `generate_content` or `converse`, calls to `embeddings` "
+            "where it serves `embed_content` or `invoke_model`; calls to any other part are refused. Default: `[chat, "
+            "embeddings]` for `openai-compatible`, `[messages]` for `anthropic`, `[generate_content, embed_content, "
+            "cached_contents]` for `gemini` and `vertex`, `[converse, "
+            "invoke_model]` for `bedrock`, `[responses, chat, completions, embeddings, realtime]` for `azure`, all of "
+            "the OpenAI API for the others."
         ),
     ] = ()
     models: Annotated[
@@ -150,7 +151,8 @@ class Provider(Section, frozen=True):
         Meta(
             description="Which model stands behind a name that does not say so, such as that of a deployment on Azure "
             "or of an inference profile: `my-deployment: gpt-6-luna`. Prices, limits of the context and dates of "
-            "retirement are those of this model in the catalogue."
+            "retirement are those of this model in the catalogue, and what it can be asked is what this model can: "
+            "reasoning efforts, tools one at a time, marks for its prompt cache."
         ),
     ] = field(default_factory=dict)
     regions: Annotated[
