@@ -10,7 +10,7 @@ from functools import partial
 from typing import Protocol
 from urllib.parse import unquote
 
-from headworks.screening.injection.characters import seen_steps
+from headworks.screening.injection.characters import beyond_ascii, seen_steps, suspects
 from headworks.screening.injection.wordings import WORDINGS
 from headworks.screening.steps import Steps, drained
 
@@ -20,10 +20,12 @@ except ImportError:
     re2 = None
 
 _RE2_MEMORY = 64 << 20
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,8192}={0,2}")
+_MOST_RUN = 8192
 _HEX = re.compile(r"\b(?:[0-9a-fA-F]{2}){16,4096}\b")
 _SPACED = re.compile(r"(?<![^\W_])(?:[^\W_][ .\-_*]{1,3}){11,1024}[^\W_](?![^\W_])")
 _TAG = re.compile("[\U000e0020-\U000e007f]")
+_OTHER_SPACE = re.compile("[\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
+"""White space beyond ASCII."""
 
 
 _RUN, _SPACED_LETTERS, _ROT13 = range(3)
@@ -49,8 +51,8 @@ _MOST_DECODED = 64
 _TAG_TO_ASCII = {0xE0000 + code: chr(code) for code in range(0x20, 0x7F)}
 """Tags spell ASCII that nobody sees (Unicode 16, chapter 23.9)."""
 
-_ONE_FORM = bytes(32 if chr(code).isspace() else ord(chr(code).lower()) for code in range(128)) + bytes(128)
-"""ASCII in lower case, with spaces for all white space."""
+_ONE_FORM = bytes(32 if chr(code).isspace() else ord(chr(code).lower()) for code in range(128)) + bytes(range(128, 256))
+"""ASCII in lower case, with spaces for all white space; the bytes of other characters as they are."""
 
 _CLASSES = bytes(97 if chr(code).isalnum() or chr(code) in "+/_-" else 32 for code in range(128)) + bytes(128)
 _LONG_RUN = b"a" * 24
@@ -73,21 +75,22 @@ class Detector:
 
     def steps(self, text: str) -> Steps[tuple[str, ...]]:
         """`find`, step by step."""
-        folded = (yield from _folded(text)) if not text.isascii() else _folded_ascii(text)
+        is_ascii = text.isascii()
+        folded = _folded_ascii(text) if is_ascii else (yield from _folded(text))
         wordings, signs = self._engine.matching(folded)
         yield
-        if not wordings and not signs and text.isascii() and "%" not in text:
-            return ()  # nearly all texts
-        found = {WORDINGS[index].kind: None for index in wordings}
-        if not text.isascii() and _TAG.search(text) is not None:
-            kinds = yield from self._kinds(text.translate(_TAG_TO_ASCII))
-            found |= dict.fromkeys(f"encoded:{kind}" for kind in kinds)
-            yield
         forms: Sequence[int] = ()
-        if not text.isascii():
+        if not is_ascii:
             forms = self._engine.forms(text.encode("ascii", "replace").decode())
         elif _RUN in signs or _SPACED_LETTERS in signs:
             forms = self._engine.forms(text)
+        found = {WORDINGS[index].kind: None for index in wordings}
+        if not is_ascii and _TAG.search(suspects(text)) is not None:
+            kinds = yield from self._kinds(text.translate(_TAG_TO_ASCII))
+            found |= dict.fromkeys(f"encoded:{kind}" for kind in kinds)
+            yield
+        if not forms and _ROT13 not in signs and "%" not in text:
+            return tuple(found)  # nearly always
         for piece in _decoded(text, forms):
             kinds = yield from self._kinds(piece)
             found |= dict.fromkeys(f"encoded:{kind}" for kind in kinds)
@@ -95,19 +98,19 @@ class Detector:
         return tuple(found)
 
     def _kinds(self, text: str) -> Steps[list[str]]:
-        folded = (yield from _folded(text)) if not text.isascii() else _folded_ascii(text)
+        folded = _folded_ascii(text) if text.isascii() else (yield from _folded(text))
         return [WORDINGS[index].kind for index in self._engine.matching(folded)[0]]
 
 
 def _folded(text: str) -> Steps[str]:
     """Lower case, single spaces, the letters that a reader sees."""
     seen = yield from seen_steps(text)
-    text = unicodedata.normalize("NFKC", seen).replace("\u2019", "'")
-    return " ".join(text.lower().split())
+    text = unicodedata.normalize("NFKC", seen).replace("\u2019", "'").lower()
+    return " ".join(text.split()) if _OTHER_SPACE.search(beyond_ascii(text)) is not None else _folded_ascii(text)
 
 
 def _folded_ascii(text: str) -> str:
-    """The same, for what is ASCII only."""
+    """The same, for what has no other white space than ASCII has, nor other letters in capitals."""
     data = text.encode().translate(_ONE_FORM)
     return (b" ".join(data.split()) if b"  " in data else data.strip()).decode()
 
@@ -116,11 +119,11 @@ def _decoded(text: str, forms: Sequence[int]) -> Iterator[str]:
     """What encoded pieces of a text say, if it is text: Base64, hexadecimal, per cent, spaced letters; and all of it by
     rot13, where nothing else would be looked for."""
     left = _MOST_DECODED
-    for match in _BASE64.finditer(text) if 0 in forms else ():
+    for run in _runs(text) if 0 in forms else ():
         left -= 1
         if left < 0:
             break
-        piece = match[0].translate(_URL_SAFE).rstrip("=")
+        piece = run.translate(_URL_SAFE)
         if not piece.isalpha() or any(letter.isupper() for letter in piece[1:]):
             yield from _text_of(partial(base64.b64decode, piece + "=" * (-len(piece) % 4)))
     for match in _HEX.finditer(text) if 1 in forms else ():
@@ -134,6 +137,17 @@ def _decoded(text: str, forms: Sequence[int]) -> Iterator[str]:
         yield re.sub(r"[ .\-_*]{2,3}", "\0", match[0]).translate(_NO_GAPS).replace("\0", " ")
     if any(word in text for word in _BY_ROT13):
         yield codecs.encode(text, "rot13")
+
+
+def _runs(text: str) -> Iterator[str]:
+    """What may be Base64, the signs at its end left out: the longest one is `_MOST_RUN` characters."""
+    classes = text.encode("ascii", "replace").translate(_CLASSES)
+    start = classes.find(_LONG_RUN)
+    while start >= 0:
+        end = classes.find(b" ", start + len(_LONG_RUN), start + _MOST_RUN)
+        end = min(start + _MOST_RUN, len(text)) if end < 0 else end
+        yield text[start:end]
+        start = classes.find(_LONG_RUN, end)
 
 
 _URL_SAFE = str.maketrans("-_", "+/")
