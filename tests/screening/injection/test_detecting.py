@@ -80,7 +80,7 @@ def test_what_people_say_otherwise_is_not(detector, text):
 
 VOCABULARY = sorted({word for wording in WORDINGS for word in re.findall(r"[^\W\d_]{2,}", wording.pattern)})
 FORMS = st.sampled_from(["i g n o r e", "a b c d", "%69", "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo=", "0a" * 20,
-                         "vafgehpgvba", ORDER.encode().hex(), base64.b64encode(ORDER.encode()).decode(), "a", "-"])  # fmt: skip
+                         "vafgehpgvba", ORDER.encode().hex(), "a", "-"])  # fmt: skip
 SALADS = st.lists(
     st.sampled_from(VOCABULARY) | st.sampled_from([".", "all", "your", "the", "to", "<|", "|>", "\n"]) | FORMS,
     max_size=40,
