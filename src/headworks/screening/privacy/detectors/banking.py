@@ -3,7 +3,8 @@
 import re
 
 from headworks.screening.privacy.checks import mod_97, weighted
-from headworks.screening.privacy.patterns import EDGE, Hit, Pattern, any_of, is_alone
+from headworks.screening.privacy.judging import is_alone
+from headworks.screening.privacy.patterns import EDGE, Hit, Pattern, any_of
 
 IBAN_LENGTHS = {
     "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BI": 27, "BR": 29,

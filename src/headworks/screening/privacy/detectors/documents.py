@@ -3,7 +3,8 @@
 import re
 
 from headworks.screening.privacy.checks import is_day
-from headworks.screening.privacy.patterns import EDGE, Hit, Pattern, Words, any_of
+from headworks.screening.privacy.judging import Words
+from headworks.screening.privacy.patterns import EDGE, Hit, Pattern, any_of
 
 _MONTH = (
     r"(?:jan|feb|mar|maer|apr|ap|av|abr|may|mai|mag|maj|jun|giu|juin|jul|juil|lug|aug|ago|ao|sep|set"

@@ -3,7 +3,8 @@
 import re
 
 from headworks.screening.privacy.checks import luhn, weighted
-from headworks.screening.privacy.patterns import EDGE, Hit, Judge, Pattern, Words, any_of, is_other_number, number
+from headworks.screening.privacy.judging import Words, is_other_number, number
+from headworks.screening.privacy.patterns import EDGE, Hit, Judge, Pattern, any_of
 
 _NPI_WORDS = Words(r"npi|provider|national provider\w*|physician|prescriber|practitioner|doctor|clinic")
 _DEA_WORDS = Words(r"dea|prescriber|registration|controlled|practitioner|physician|doctor|dr")

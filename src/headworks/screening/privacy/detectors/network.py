@@ -3,7 +3,8 @@
 import ipaddress
 import re
 
-from headworks.screening.privacy.patterns import EDGE, Hit, Pattern, Words, any_of, is_other_number
+from headworks.screening.privacy.judging import Words, is_other_number
+from headworks.screening.privacy.patterns import EDGE, Hit, Pattern, any_of
 
 _IP_WORDS = Words(r"ip|ipv4|address|addr|host|client|remote|server|peer|from|src|dst|source|login|connect\w*")
 _VERSION_WORDS = Words(

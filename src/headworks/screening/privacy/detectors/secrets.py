@@ -4,7 +4,8 @@ import math
 import re
 from collections import Counter
 
-from headworks.screening.privacy.patterns import Hit, Pattern, always, any_of
+from headworks.screening.privacy.judging import always
+from headworks.screening.privacy.patterns import Hit, Pattern, any_of
 
 _K = r"[A-Za-z0-9_-]"
 
