@@ -213,7 +213,7 @@ def test_what_pythons_engine_takes_has_a_bound(regex, is_bounded):
 @pytest.mark.skipif(re2 is None, reason="the extra `privacy` is not installed")
 def test_contracts_share_the_automata_of_built_in_patterns_and_have_their_own_for_themselves():
     def automata(finder):
-        return [match.__self__ for _, match, _ in finder._engine._sets]
+        return [match.__self__ for _, match, *_ in finder._engine._sets]
 
     bare, own, again = Finder(), Finder(OWN), Finder(OWN)
 

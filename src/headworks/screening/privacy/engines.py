@@ -80,7 +80,9 @@ class Re2Engine:
             except re2.error:
                 raise PatternError(indices[-1], "it needs too much memory together with the others") from None
             least = min(patterns[index].digits for index in indices)
-            self._sets.append((b"0" * least, found.Match, indices))
+            self._sets.append((b"0" * least, found.Match, indices, number == _NUMBERS))
+        self._is_near_number = [_automaton_of(pattern) == _NUMBERS for pattern in patterns]
+        self._area: tuple[bytes, int, int] = b"", 0, 0
         options.case_sensitive = False
         self._needles = [_needle_search(pattern.needles, options) for pattern in patterns]
         self._near = [_near_search(pattern) for pattern in patterns]
@@ -90,9 +92,14 @@ class Re2Engine:
         needles = self._needles
         matching: list[int] = []
         digits = data.translate(_DIGITS_TO_ZERO, _BETWEEN_DIGITS)
-        for least, match, indices in self._sets:
+        first = digits.find(_MANY_DIGITS)
+        if first >= 0:
+            # As many characters stand before and behind it at least as when those between digits are left out.
+            behind = len(digits) - digits.rfind(_MANY_DIGITS) - _LEAST_DIGITS
+            self._area = data, max(0, first - _REACH), min(len(data), len(data) - behind + _REACH)
+        for least, match, indices, is_near_numbers in self._sets:
             if least in digits:
-                for place in match(data) or ():
+                for place in match(self._near_numbers(data) if is_near_numbers else data) or ():
                     index = indices[place]
                     search = needles[index]
                     if search is None or search(data) is not None:
@@ -102,9 +109,11 @@ class Re2Engine:
     def spans(self, index: int, data: bytes) -> Spans:
         """As in `Engine`."""
         search, group, near = self._searches[index], self._groups[index], self._near[index]
-        size = len(data)
         start = count = 0
-        while True:
+        stop = len(data)
+        if self._is_near_number[index] and self._area[0] is data:
+            _, start, stop = self._area
+        while start <= stop:
             # A call of RE2 costs half a microsecond and one of `re` a quarter, but that only while matches are near.
             match = near(data, start, start + _NEAR) if near is not None and count >= _DENSE else None
             if match is not None and (first := match.start()) + MOST_NEAR < start + _NEAR:
@@ -113,7 +122,8 @@ class Re2Engine:
                 start = match.end()
                 moved = yield match.span(group)
             else:
-                spans = search(data, start, size)
+                # What it looks at ends there, but it sees what follows: whether a word goes on.
+                spans = search(data, start, stop)
                 first, end = spans[0]
                 if end < 0:
                     return
@@ -124,8 +134,11 @@ class Re2Engine:
                     start += 1  # an empty one
             if moved is not None:
                 start = moved
-            if start > size:
-                return
+
+    def _near_numbers(self, data: bytes) -> bytes:
+        """What of a text is at, or between, its numbers of many digits."""
+        _, start, stop = self._area
+        return data[start:stop]
 
 
 _OTHERS, _NUMBERS, _NAMED_NUMBERS, _OWN = range(4)
@@ -136,7 +149,7 @@ def _automaton_of(pattern: Pattern) -> int:
     digits and others are in one, random digits make it build states without end, at microseconds a character."""
     if pattern.is_own:
         return _OWN
-    if pattern.digits < 7:
+    if pattern.digits < _LEAST_DIGITS:
         return _OTHERS
     return _NAMED_NUMBERS if pattern.needles else _NUMBERS
 
@@ -211,6 +224,10 @@ def _near_search(pattern: Pattern) -> "Callable[[bytes, int, int], re.Match[byte
     return re.compile(pattern.source.encode("latin-1")).search
 
 
+_LEAST_DIGITS = 7
+_MANY_DIGITS = b"0" * _LEAST_DIGITS
+"""What every match of a pattern of many digits has: so many in a row, with what may stand between them left out."""
+
 _DIGITS_TO_ZERO = bytes(48 if 48 <= byte < 58 else 120 for byte in range(256))
 _SHAPES = bytes(48 if 48 <= byte < 58 else 97 if 65 <= byte < 91 or 97 <= byte < 123 else 45 for byte in range(256))
 _WORDS = bytes(48 if bytes((byte,)).isalnum() else 45 for byte in range(256))
@@ -279,6 +296,8 @@ class PythonEngine:
 
 
 _REACH = 48
+"""Characters that a match of a pattern of digits has at most before its first or behind its last ones."""
+
 _DIGIT_AREAS = re.compile(rb"[0-9](?:[^0-9]{0,96}[0-9])*")
 
 

@@ -45,7 +45,7 @@ class Finder:
         self._recognisers = tuple(recognisers)
         self._never = frozenset(value.casefold() for value in settings.never)
         for name, pattern in settings.patterns.items():
-            if not all(map(is_legible, (pattern.regex, *pattern.context))):
+            if not all(map(is_legible, [pattern.regex, *pattern.context])):
                 raise _refused(file, name, "letters beyond Latin cannot stand in a pattern; list the words in `words`")
         # In a shadow all words of another script look alike: what was found is compared with the words themselves.
         self._words = {name: frozenset(map(plain, words.words)) for name, words in settings.words.items()}
