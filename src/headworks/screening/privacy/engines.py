@@ -92,11 +92,7 @@ class Re2Engine:
         needles = self._needles
         matching: list[int] = []
         digits = data.translate(_DIGITS_TO_ZERO, _BETWEEN_DIGITS)
-        first = digits.find(_MANY_DIGITS)
-        if first >= 0:
-            # As many characters stand before and behind it at least as when those between digits are left out.
-            behind = len(digits) - digits.rfind(_MANY_DIGITS) - _LEAST_DIGITS
-            self._area = data, max(0, first - _REACH), min(len(data), len(data) - behind + _REACH)
+        self._area = data, *_number_area(digits, len(data))
         for least, match, indices, is_near_numbers in self._sets:
             if least in digits:
                 for place in match(self._near_numbers(data) if is_near_numbers else data) or ():
@@ -228,6 +224,22 @@ _LEAST_DIGITS = 7
 _MANY_DIGITS = b"0" * _LEAST_DIGITS
 """What every match of a pattern of many digits has: so many in a row, with what may stand between them left out."""
 
+
+def _number_area(digits: bytes, size: int) -> tuple[int, int]:
+    """From where to where numbers of many digits are in a text, with what is around them.
+
+    Arguments:
+        digits: the text with zeros for digits, and without what stands between those of a number.
+        size: of the text.
+    """
+    first = digits.find(_MANY_DIGITS)
+    if first < 0:
+        return 0, 0
+    # As many characters stand before and behind it at least as when those between digits are left out.
+    behind = len(digits) - digits.rfind(_MANY_DIGITS) - _LEAST_DIGITS
+    return max(0, first - _REACH), min(size, size - behind + _REACH)
+
+
 _DIGITS_TO_ZERO = bytes(48 if 48 <= byte < 58 else 120 for byte in range(256))
 _SHAPES = bytes(48 if 48 <= byte < 58 else 97 if 65 <= byte < 91 or 97 <= byte < 123 else 45 for byte in range(256))
 _WORDS = bytes(48 if bytes((byte,)).isalnum() else 45 for byte in range(256))
@@ -250,13 +262,18 @@ class PythonEngine:
             self._compiled.append(compiled)
             self._groups.append(1 if compiled.groups else 0)
         self._is_near_digits = [_stays_near_digits(pattern) for pattern in patterns]
+        self._is_near_number = [_automaton_of(pattern) == _NUMBERS for pattern in patterns]
         self._areas: tuple[bytes, list[int], list[int]] = b"", [], []
+        self._area: tuple[bytes, int, int] = b"", 0, 0
+        self._shapes: tuple[bytes, bytes] = b"", b""
 
     def matching(self, data: bytes) -> Sequence[int]:
         """Which patterns may match, by their gates."""
         lowered = data.lower()
         digits = data.translate(_DIGITS_TO_ZERO, _BETWEEN_DIGITS)
         shapes = data.translate(_SHAPES)
+        self._area = data, *_number_area(digits, len(data))
+        self._shapes = data, shapes
         most = _longest_run(digits)
         words = data.translate(_WORDS)
         return [
@@ -270,8 +287,17 @@ class PythonEngine:
 
     def spans(self, index: int, data: bytes) -> Spans:
         """As in `Engine`."""
+        if self._patterns[index].shape_first:
+            return self._shaped(index, data)
+        if self._is_near_number[index] and self._area[0] is data:
+            return self._within(index, data, [self._area[1]], [self._area[2]])
+        if self._is_near_digits[index]:
+            return self._within(index, data, *self._areas_of(data))
+        return self._within(index, data, [0], [len(data)])
+
+    def _within(self, index: int, data: bytes, starts: list[int], ends: list[int]) -> Spans:
+        """Where a pattern matches in these areas."""
         find = self._compiled[index].finditer
-        starts, ends = self._areas_of(data) if self._is_near_digits[index] else ([0], [len(data)])
         group = self._groups[index]
         start = number = 0
         while number < len(ends):
@@ -283,6 +309,21 @@ class PythonEngine:
                     break
             else:
                 number += 1
+
+    def _shaped(self, index: int, data: bytes) -> Spans:
+        """The same of a pattern that is only tried where its shape is."""
+        known, shapes = self._shapes
+        if known is not data:
+            shapes = data.translate(_SHAPES)
+            self._shapes = data, shapes
+        match_at, group, shape = self._compiled[index].match, self._groups[index], self._patterns[index].shape
+        start = shapes.find(shape)
+        while start >= 0:
+            match = match_at(data, start)
+            moved = None if match is None else (yield match.span(group))
+            if moved is None:
+                moved = start + 1 if match is None else match.end()
+            start = shapes.find(shape, moved)
 
     def _areas_of(self, data: bytes) -> tuple[list[int], list[int]]:
         """Where digits are, with what is around them; kept for the next pattern that is tried on the same text."""

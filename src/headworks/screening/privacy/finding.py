@@ -41,7 +41,7 @@ class Finder:
         self._least = settings.least_confidence
         self._actions = dict(settings.kinds)
         self._otherwise = settings.otherwise
-        self._allows = "allow" in (settings.otherwise, *settings.kinds.values())
+        self._allows = settings.otherwise == "allow" or "allow" in settings.kinds.values()
         self._recognisers = tuple(recognisers)
         self._never = frozenset(value.casefold() for value in settings.never)
         for name, pattern in settings.patterns.items():

@@ -29,6 +29,7 @@ class Pattern(msgspec.Struct, frozen=True):
         needles: one of these, in lower case.
         run: so many letters and digits in a row.
         shape: letters written as `a` and digits as `0`, this.
+        shape_first: every match begins with the shape.
         wider: a cheaper pattern that matches wherever this one does, for the first pass.
         is_own: it is a contract's.
         is_long: a match may be longer than `engines.MOST_NEAR` characters, or take `re` unbounded time.
@@ -41,6 +42,7 @@ class Pattern(msgspec.Struct, frozen=True):
     digits: int = 0
     needles: tuple[bytes, ...] = ()
     shape: bytes = b""
+    shape_first: bool = False
     run: int = 0
     retries: bool = False
     after: Callable[[bytes, int], int] | None = None

@@ -94,7 +94,7 @@ def _account(data: bytes, start: int, end: int) -> Hit | None:
 _BETWEEN = r"[ \t]*(?:(?:is|was|lautet|est|es)\b)?[ \t]*[:#=.]{0,2}[ \t]*"
 
 PATTERNS = (
-    Pattern(_IBAN, _iban, digits=0, shape=b"aa00", retries=True, after=_after),
+    Pattern(_IBAN, _iban, digits=0, shape=b"aa00", shape_first=True, retries=True, after=_after),
     Pattern(
         r"(?i)\b(?:account|acct|a/c|bank account|konto|compte|cuenta|rekening|conto|conta|clabe|bsb"
         r"|sort[ _-]?code)[ _-]?"
