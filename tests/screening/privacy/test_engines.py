@@ -1,6 +1,7 @@
 """Both engines find the same, whatever the text, and neither takes long over a hostile one."""
 
 import random
+import re
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from headworks.config.privacy import CustomPattern, Privacy, WordList
 from headworks.screening.privacy import Finder
 from headworks.screening.privacy.detectors import BUILT_IN
-from headworks.screening.privacy.engines import MOST_NEAR, _re2_search, re2, why_unbounded
+from headworks.screening.privacy.engines import MOST_NEAR, PythonEngine, Re2Engine, _re2_search, re2, why_unbounded
 
 OWN = Privacy(
     least_confidence=0.3,
@@ -136,6 +137,43 @@ def test_no_built_in_pattern_matches_more_than_is_searched_at_once():
     for pattern in BUILT_IN:
         if not pattern.is_long:
             assert parse(pattern.source).getwidth()[1] <= MOST_NEAR, pattern.source
+
+
+REACHING = [pattern for pattern in BUILT_IN if pattern.reach]
+
+
+@pytest.mark.parametrize("pattern", REACHING, ids=range(len(REACHING)))
+@given(st.data())
+def test_no_match_is_longer_than_a_pattern_says_nor_its_first_needle_further_in(pattern, data):
+    width, before = pattern.reach
+    assert parse(pattern.source).getwidth()[1] <= width
+
+    match = data.draw(st.from_regex(re.compile(pattern.source.encode("latin-1")), fullmatch=True)).lower()
+
+    assert any(0 <= match.find(needle) <= before for needle in pattern.needles)
+
+
+GATED = [index for index, pattern in enumerate(BUILT_IN) if not pattern.needles or pattern.reach]
+ENGINES = [PythonEngine(BUILT_IN)] if re2 is None else [PythonEngine(BUILT_IN), Re2Engine(BUILT_IN)]
+
+
+@pytest.mark.parametrize("index", GATED)
+@given(st.data())
+def test_whatever_a_pattern_matches_passes_its_gates(index, data):
+    match = data.draw(st.from_regex(re.compile(BUILT_IN[index].source.encode("latin-1")), fullmatch=True))
+
+    assert all(index in engine.matching(match) for engine in ENGINES)
+
+
+SHAPED = [pattern for pattern in BUILT_IN if pattern.shape_first]
+
+
+@given(st.data())
+def test_every_match_of_a_pattern_whose_shape_comes_first_begins_with_it(data):
+    pattern = data.draw(st.sampled_from(SHAPED))
+    match = data.draw(st.from_regex(re.compile(pattern.source.encode("latin-1")), fullmatch=True))
+
+    assert re.sub(b"[0-9]", b"0", re.sub(b"[A-Za-z]", b"a", match)).startswith(pattern.shape)
 
 
 @pytest.mark.skipif(re2 is None, reason="the extra `privacy` is not installed")

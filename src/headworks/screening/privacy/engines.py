@@ -266,6 +266,7 @@ class PythonEngine:
         self._areas: tuple[bytes, list[int], list[int]] = b"", [], []
         self._area: tuple[bytes, int, int] = b"", 0, 0
         self._shapes: tuple[bytes, bytes] = b"", b""
+        self._lowered: tuple[bytes, bytes] = b"", b""
 
     def matching(self, data: bytes) -> Sequence[int]:
         """Which patterns may match, by their gates."""
@@ -274,6 +275,7 @@ class PythonEngine:
         shapes = data.translate(_SHAPES)
         self._area = data, *_number_area(digits, len(data))
         self._shapes = data, shapes
+        self._lowered = data, lowered
         most = _longest_run(digits)
         words = data.translate(_WORDS)
         return [
@@ -287,8 +289,11 @@ class PythonEngine:
 
     def spans(self, index: int, data: bytes) -> Spans:
         """As in `Engine`."""
-        if self._patterns[index].shape_first:
+        pattern = self._patterns[index]
+        if pattern.shape_first:
             return self._shaped(index, data)
+        if pattern.reach:
+            return self._within(index, data, *self._near_needles(pattern, data))
         if self._is_near_number[index] and self._area[0] is data:
             return self._within(index, data, [self._area[1]], [self._area[2]])
         if self._is_near_digits[index]:
@@ -324,6 +329,30 @@ class PythonEngine:
             if moved is None:
                 moved = start + 1 if match is None else match.end()
             start = shapes.find(shape, moved)
+
+    def _near_needles(self, pattern: Pattern, data: bytes) -> tuple[list[int], list[int]]:
+        """Where a pattern's needles are, with as much around them as a match may have and what follows it."""
+        known, lowered = self._lowered
+        if known is not data:
+            lowered = data.lower()
+            self._lowered = data, lowered
+        width, before = pattern.reach
+        places = []
+        for needle in pattern.needles:
+            place = lowered.find(needle)
+            while place >= 0:
+                places.append(place)
+                place = lowered.find(needle, place + 1)
+        places.sort()
+        starts: list[int] = []
+        ends: list[int] = []
+        for place in places:
+            if ends and place - before <= ends[-1]:
+                ends[-1] = place + width + 1
+            else:
+                starts.append(max(0, place - before))
+                ends.append(place + width + 1)
+        return starts, ends
 
     def _areas_of(self, data: bytes) -> tuple[list[int], list[int]]:
         """Where digits are, with what is around them; kept for the next pattern that is tried on the same text."""

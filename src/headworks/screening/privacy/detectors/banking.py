@@ -104,11 +104,13 @@ PATTERNS = (
         _account,
         digits=6,
         needles=any_of("account|acct|a/c|konto|compte|cuenta|rekening|conto|conta|clabe|bsb|sort"),
+        reach=(105, 24),
     ),
     Pattern(
         r"(?i)\b(?:routing|aba|rtn|transit)\b[a-z /()_#.-]{0,24}[:#= ]{0,3}[\"']?([0-9]{9})" + EDGE,
         _routing,
         digits=9,
         needles=any_of("routing|aba|rtn|transit"),
+        reach=(45, 24),
     ),
 )

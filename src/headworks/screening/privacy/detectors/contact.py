@@ -133,6 +133,7 @@ PATTERNS = (
         r"(?:[A-Za-z0-9\xff](?:[A-Za-z0-9\xff-]{0,62})\.){1,5}(?:[A-Za-z\xff]{2,24}|xn--[a-z0-9-]{2,50})",
         _email,
         needles=any_of("@|%40"),
+        reach=(441, 66),
         wider=r"[A-Za-z0-9._%+\xff'-](?:@|%40)[A-Za-z0-9\xff]",
     ),
     Pattern(

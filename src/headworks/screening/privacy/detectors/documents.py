@@ -95,6 +95,7 @@ PATTERNS = (
         _birth,
         digits=2,
         needles=any_of("birth|dob|d.o.b|born|geb|nee |ne le|naissance|nac|nasc|nat|urodz|fod|syntym|d.ob|do.b"),
+        reach=(74, 24),
     ),
     Pattern(
         r"(?i)\b(?:passports?|reisepass|passeport|pasaporte|passaporto|paspoort|paszport\w{0,4}"
@@ -105,7 +106,8 @@ PATTERNS = (
         + EDGE,
         _passport,
         digits=1,
-        needles=any_of("passp|reisepass|pasaporte|passa|paspoort|paszport|ausweis|card|carte"),
+        needles=any_of("passp|passeport|reisepass|pasaporte|passa|paspoort|paszport|ausweis|card|carte"),
+        reach=(60, 24),
     ),
     Pattern(
         r"(?i)\b(?:driv(?:er'?s?|ing|ers)?[ _-]?licen[cs]e|dl|licen[cs]e[ _-]?(?:number|no|num)|fuhrerschein\w{0,6}"
@@ -117,6 +119,7 @@ PATTERNS = (
         _licence,
         digits=1,
         needles=any_of("licen|dl|fuhrerschein|permis|patente|rijbewijs|carnet|prawo"),
+        reach=(85, 24),
     ),
     Pattern(
         r"\b([A-Z0-9<]{9}[0-9][A-Z<]{3}[0-9]{7}[MFX<][0-9]{7}[A-Z0-9<]{14}[0-9<][0-9])", _machine_readable, digits=7

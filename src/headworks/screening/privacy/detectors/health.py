@@ -65,6 +65,7 @@ PATTERNS = (
         _named("medical_record", 5),
         digits=4,
         needles=any_of("mrn|rec|patient|chart|hospital|fallnummer"),
+        reach=(61, 24),
     ),
     Pattern(
         r"(?i)\b(?:(?:health|medical|dental|insurance)[ _-]?(?:insurance|plan|policy|card|member)"
@@ -77,6 +78,7 @@ PATTERNS = (
         needles=any_of(
             "health|medical|dental|insurance|member|subscriber|policy|beneficiary|medicaid|versicherten|ehic"
         ),
+        reach=(68, 24),
     ),
     Pattern(EDGE + f"([1-9]{_C}{_A}[0-9]-?{_C}{_A}[0-9]-?{_C}{{2}}[0-9]{{2}})" + EDGE, _mbi, shape=b"aa00"),
     Pattern(

@@ -88,10 +88,17 @@ def _mac(data: bytes, start: int, end: int) -> Hit | None:
 
 PATTERNS = (
     Pattern(EDGE + r"((?:[0-9]{1,3}\.){3}[0-9]{1,3})" + EDGE, _ipv4, digits=4),
-    Pattern(r"([23][0-9a-fA-F]{3}:(?:[0-9a-fA-F]{0,4}:){1,6}[0-9a-fA-F]{0,4})", _ipv6, digits=1, needles=any_of(":")),
+    Pattern(
+        r"([23][0-9a-fA-F]{3}:(?:[0-9a-fA-F]{0,4}:){1,6}[0-9a-fA-F]{0,4})",
+        _ipv6,
+        digits=1,
+        needles=any_of(":"),
+        reach=(39, 24),
+    ),
     Pattern(
         EDGE + r"((?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}|[0-9a-fA-F]{4}\.[0-9a-fA-F]{4}\.[0-9a-fA-F]{4})" + EDGE,
         _mac,
         needles=any_of(":|-|."),
+        reach=(19, 24),
     ),
 )
