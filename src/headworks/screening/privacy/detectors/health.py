@@ -74,7 +74,7 @@ PATTERNS = (
         r"|nummer|id|identifier|#)\b"
         r"\.?[\"']?[ \t]{0,2}(?:is|was)?[ \t:#=-]{0,4}[\"']?([A-Z]{0,5}-?[0-9][A-Z0-9-]{4,18})" + EDGE,
         _named("health_insurance", 5),
-        digits=2,
+        digits=1,
         needles=any_of(
             "health|medical|dental|insurance|member|subscriber|policy|beneficiary|medicaid|versicherten|ehic"
         ),

@@ -191,7 +191,7 @@ PATTERNS = (
         _capitals(
             "it_codice_fiscale", number("it_codice_fiscale", is_it_codice_fiscale, bare=0.85, written=0.85, words=_IT)
         ),
-        digits=1,
+        run=6,  # any of its digits may be a letter
         retries=True,
     ),
     Pattern(

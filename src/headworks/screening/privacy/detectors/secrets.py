@@ -118,7 +118,7 @@ PATTERNS = (
         r"\b(" + "|".join(_PREFIXED) + ")",
         _prefixed,
         needles=any_of(
-            "sk-|akia|asia|abia|acca|gh|gl|xox|xapp|k_live|k_test|whsec|aiza|ya29|gocspx|sg.|npm_|pypi-|"
+            "sk-|akia|asia|abia|acca|gh|github_pat|gl|xox|xapp|k_live|k_test|whsec|aiza|ya29|gocspx|sg.|npm_|pypi-|"
             "hf_|dop_|shp|r8_|gsk_|xai-|hvs.|age-|hw-|:aa"
         ),
         reach=(266, 24),
