@@ -182,6 +182,8 @@ def _span(pattern, text):
             "use github_pat_11ABCDEFG0aBcDeFgHiJkL_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVW",
         ),
         ("passport", "Mon passeport 12AB34567, merci."),
+        ("passport", "passeport n° 12AB34567"),
+        ("driving_licence", "permis de conduire № 123456789012"),
         ("health_insurance", "member id: A1B2C3D4E5F6"),
         ("it_codice_fiscale", "il codice RSSMRALMALNHRLNW"),
     ],

@@ -292,8 +292,8 @@ class PythonEngine:
         pattern = self._patterns[index]
         if pattern.shape_first:
             return self._shaped(index, data)
-        if pattern.reach:
-            return self._within(index, data, *self._near_needles(pattern, data))
+        if pattern.reach is not None:
+            return self._within(index, data, *self._near_needles(pattern, pattern.reach, data))
         if self._is_near_number[index] and self._area[0] is data:
             return self._within(index, data, [self._area[1]], [self._area[2]])
         if self._is_near_digits[index]:
@@ -330,13 +330,13 @@ class PythonEngine:
                 moved = start + 1 if match is None else match.end()
             start = shapes.find(shape, moved)
 
-    def _near_needles(self, pattern: Pattern, data: bytes) -> tuple[list[int], list[int]]:
+    def _near_needles(self, pattern: Pattern, reach: tuple[int, int], data: bytes) -> tuple[list[int], list[int]]:
         """Where a pattern's needles are, with as much around them as a match may have and what follows it."""
         known, lowered = self._lowered
         if known is not data:
             lowered = data.lower()
             self._lowered = data, lowered
-        width, before = pattern.reach
+        width, before = reach
         places = []
         for needle in pattern.needles:
             place = lowered.find(needle)

@@ -27,7 +27,7 @@ class Pattern(msgspec.Struct, frozen=True):
     Attributes:
         digits: so many digits in a row, separators left out.
         needles: one of these, in lower case; within the match where there is a `reach`.
-        reach: how many characters a match has at most, and of them before its first needle; no bounds if it is empty.
+        reach: how many characters a match has at most, and of them before its first needle; None for no bounds.
         run: so many letters and digits in a row.
         shape: letters written as `a` and digits as `0`, this.
         shape_first: every match begins with the shape.
@@ -44,7 +44,7 @@ class Pattern(msgspec.Struct, frozen=True):
     needles: tuple[bytes, ...] = ()
     shape: bytes = b""
     shape_first: bool = False
-    reach: tuple[()] | tuple[int, int] = ()
+    reach: tuple[int, int] | None = None
     run: int = 0
     retries: bool = False
     after: Callable[[bytes, int], int] | None = None

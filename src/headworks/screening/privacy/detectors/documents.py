@@ -81,8 +81,9 @@ def _dvla(data: bytes, start: int, end: int) -> Hit | None:
     return "driving_licence", start, end, 0.95 if _LICENCE_WORDS.stand_before(data, start) else 0.7
 
 
+# The sign is that of degrees, or of "numero": n\u00b0, \u2116.
 _LINK = (
-    r"[\"']?[ \t]{0,2}(?:(?:number|num|no|nr|nummer|numero|id|card)\b)?\.?[\"']?[ \t]{0,2}(?:is|was"
+    r"[\"']?[ \t]{0,2}(?:(?:number|num|no|nr|nummer|numero|id|card)\b|n?\x7f)?\.?[\"']?[ \t]{0,2}(?:is|was"
     r"|ist|est|es)?[ \t:#=-]{0,4}[\"']?"
 )
 
