@@ -25,23 +25,23 @@ from headworks.config.privacy import Privacy
 from headworks.screening.privacy import AnswerScreen, Finder, PrivacyPolicy, Redactor, Restorer, TokenBook
 from headworks.screening.privacy.engines import re2
 
-_PROSE = (
+PROSE = (
     "The committee met on a rainy afternoon to discuss what the new library should hold, and whether the reading room "
     "could be kept open later. Several members thought that three more shelves would do for the next 10 years. Others "
     "asked for chapter 4 of the plan from 2024 to be read again, since costs had grown by 12.5 % in the meantime. "
 )
-_ENTITIES = (
+ENTITIES = (
     "Please reply to jane.roe@example.org or call +44 20 7946 0958. Her card 4111 1111 1111 1111 was charged twice, "
     "and IBAN DE89 3704 0044 0532 0130 00 is where the refund goes. SSN 219-09-9998, seen from client 81.2.69.160. "
 )
-_HOSTILE = {
+HOSTILE = {
     "digits": "1", "spaced digits": "1 2 3 4 5 ", "at signs": "a@", "dots": "a.", "card groups": "4111 ",
     "wrong cards": "4111111111111112 ", "IBAN starts": "GB82", "IBAN words": "GB82 WEST ", "versions": "1.2.3.4.",
     "key starts": "-----BEGIN PRIVATE KEY-----", "passwords": "password=", "tokens": "token: ", "prefixes": "sk-",
     "base 58": "1A", "nine digits": "123456789 ", "hex": "0xaB", "MACs": "aa:bb:", "dates": "born on ",
     "urls": "http://a:", "letters": "a", "dashes": "-", "accents": "é",
 }  # fmt: skip
-_HOSTILE_CHARACTERS = 200_000
+HOSTILE_CHARACTERS = 200_000
 
 
 def main() -> int:
@@ -76,10 +76,10 @@ def _best_us(run: Callable[[], object], runs: int) -> float:
 def _costs(finders: dict[str, Finder], runs: int) -> None:
     code = Path(argparse.__file__).read_text()[20_000:22_048]
     texts = {
-        "clean prose, 2 KB": (_PROSE * 8)[:2048],
-        "clean prose, accents": (_PROSE.replace("e", "é", 3) * 8)[:2048],
+        "clean prose, 2 KB": (PROSE * 8)[:2048],
+        "clean prose, accents": (PROSE.replace("e", "é", 3) * 8)[:2048],
         "code, 2 KB": code,
-        "6 entities, 2 KB": (_ENTITIES + _PROSE * 8)[:2048],
+        "6 entities, 2 KB": (ENTITIES + PROSE * 8)[:2048],
     }
     print("\nus a text (us per KB)      " + "".join(f"{name:>20}" for name in finders))
     for name, text in texts.items():
@@ -88,9 +88,9 @@ def _costs(finders: dict[str, Finder], runs: int) -> None:
 
 
 def _hostile(finders: dict[str, Finder]) -> None:
-    print(f"\nms for {_HOSTILE_CHARACTERS // 1000} KB, first time " + "".join(f"{name:>12}" for name in finders))
-    for name, piece in _HOSTILE.items():
-        text = (piece * (_HOSTILE_CHARACTERS // len(piece) + 1))[:_HOSTILE_CHARACTERS]
+    print(f"\nms for {HOSTILE_CHARACTERS // 1000} KB, first time " + "".join(f"{name:>12}" for name in finders))
+    for name, piece in HOSTILE.items():
+        text = (piece * (HOSTILE_CHARACTERS // len(piece) + 1))[:HOSTILE_CHARACTERS]
         row = []
         for finder in finders.values():
             start = time.perf_counter()
@@ -102,9 +102,9 @@ def _hostile(finders: dict[str, Finder]) -> None:
 def _calls(runs: int) -> None:
     policy = PrivacyPolicy.compile(Privacy(answer="report"))
     redactor = Redactor(policy)
-    clean = json.dumps({"model": "m", "messages": [{"role": "user", "content": (_PROSE * 8)[:2048]}]}).encode()
+    clean = json.dumps({"model": "m", "messages": [{"role": "user", "content": (PROSE * 8)[:2048]}]}).encode()
     full = json.dumps(
-        {"model": "m", "messages": [{"role": "user", "content": (_ENTITIES + _PROSE * 8)[:2048]}]}
+        {"model": "m", "messages": [{"role": "user", "content": (ENTITIES + PROSE * 8)[:2048]}]}
     ).encode()
 
     def a_book() -> TokenBook:
@@ -114,7 +114,7 @@ def _calls(runs: int) -> None:
     print(f"redact a clean body of 2 KB        {_best_us(lambda: redactor.redact(clean, a_book()), runs):>10.1f}")
     print(f"redact one with 6 entities         {_best_us(lambda: redactor.redact(full, a_book()), runs // 4):>10.1f}")
     book = a_book()
-    text, _ = redactor.redact_text(_ENTITIES, book)
+    text, _ = redactor.redact_text(ENTITIES, book)
     pieces = [text[place : place + 20] for place in range(0, len(text), 20)] * 4
 
     def restore() -> None:

@@ -1,6 +1,7 @@
 """Both engines find the same, whatever the text, and neither takes long over a hostile one."""
 
 import random
+import re
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -9,13 +10,13 @@ from re._parser import parse
 import msgspec
 import pytest
 from corpus import BETWEEN, CHECKED
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headworks.config.privacy import CustomPattern, Privacy, WordList
 from headworks.screening.privacy import Finder
 from headworks.screening.privacy.detectors import BUILT_IN
-from headworks.screening.privacy.engines import MOST_NEAR, _re2_search, re2, why_unbounded
+from headworks.screening.privacy.engines import MOST_NEAR, PythonEngine, Re2Engine, _re2_search, re2, why_unbounded
 
 OWN = Privacy(
     least_confidence=0.3,
@@ -138,6 +139,70 @@ def test_no_built_in_pattern_matches_more_than_is_searched_at_once():
             assert parse(pattern.source).getwidth()[1] <= MOST_NEAR, pattern.source
 
 
+REACHING = [pattern for pattern in BUILT_IN if pattern.reach]
+
+
+@pytest.mark.parametrize("pattern", REACHING, ids=range(len(REACHING)))
+@given(st.data())
+def test_no_match_is_longer_than_a_pattern_says_nor_its_first_needle_further_in(pattern, data):
+    width, before = pattern.reach
+    assert parse(pattern.source).getwidth()[1] <= width
+
+    match = data.draw(st.from_regex(re.compile(pattern.source.encode("latin-1")), fullmatch=True)).lower()
+
+    assert any(0 <= match.find(needle) <= before for needle in pattern.needles)
+
+
+GATED = [index for index, pattern in enumerate(BUILT_IN) if not pattern.needles or pattern.reach]
+ENGINES = [PythonEngine(BUILT_IN)] if re2 is None else [PythonEngine(BUILT_IN), Re2Engine(BUILT_IN)]
+
+
+@pytest.mark.parametrize("index", GATED)
+@settings(max_examples=25)
+@given(st.data())
+def test_whatever_a_pattern_matches_passes_its_gates_unless_its_judge_refuses_it(index, data):
+    pattern = BUILT_IN[index]
+    match = data.draw(st.from_regex(re.compile(pattern.source.encode("latin-1")), fullmatch=True))
+
+    if pattern.judge(match, *_span(pattern, match)) is not None:
+        assert all(index in engine.matching(match) for engine in ENGINES)
+
+
+def _span(pattern, text):
+    found = re.match(pattern.source.encode("latin-1"), text)
+    return found.span(1 if found.re.groups else 0)
+
+
+@pytest.mark.skipif(re2 is None, reason="the extra `privacy` is not installed")
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (
+            "api_key",
+            "use github_pat_11ABCDEFG0aBcDeFgHiJkL_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVW",
+        ),
+        ("passport", "Mon passeport 12AB34567, merci."),
+        ("passport", "passeport n° 12AB34567"),
+        ("driving_licence", "permis de conduire № 123456789012"),
+        ("health_insurance", "member id: A1B2C3D4E5F6"),
+        ("it_codice_fiscale", "il codice RSSMRALMALNHRLNW"),
+    ],
+)
+def test_what_has_an_unusual_form_passes_the_gates_of_both_engines(kind, text):
+    assert [one.kind for one in fast.find(text)] == [one.kind for one in slow.find(text)] == [kind]
+
+
+SHAPED = [pattern for pattern in BUILT_IN if pattern.shape_first]
+
+
+@given(st.data())
+def test_every_match_of_a_pattern_whose_shape_comes_first_begins_with_it(data):
+    pattern = data.draw(st.sampled_from(SHAPED))
+    match = data.draw(st.from_regex(re.compile(pattern.source.encode("latin-1")), fullmatch=True))
+
+    assert re.sub(b"[0-9]", b"0", re.sub(b"[A-Za-z]", b"a", match)).startswith(pattern.shape)
+
+
 @pytest.mark.skipif(re2 is None, reason="the extra `privacy` is not installed")
 @given(st.text("ab12 -", max_size=40), st.sampled_from(["a", "[a-z]+([0-9]{1,2})", "b?", r"\b(?:1|2)"]))
 def test_the_quick_call_of_re2_says_what_its_public_one_says(text, source):
@@ -213,7 +278,7 @@ def test_what_pythons_engine_takes_has_a_bound(regex, is_bounded):
 @pytest.mark.skipif(re2 is None, reason="the extra `privacy` is not installed")
 def test_contracts_share_the_automata_of_built_in_patterns_and_have_their_own_for_themselves():
     def automata(finder):
-        return [match.__self__ for _, match, _ in finder._engine._sets]
+        return [match.__self__ for _, match, *_ in finder._engine._sets]
 
     bare, own, again = Finder(), Finder(OWN), Finder(OWN)
 

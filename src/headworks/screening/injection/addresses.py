@@ -66,23 +66,40 @@ def find_addresses(text: str, *, has_image: bool = False) -> list[Address]:
     """
     if not _may_have(text):
         return []
-    found: list[Address] = []
+    images: list[Address] = []
+    links: list[Address] = []
+    known: dict[str, tuple[str, ...]] = {}  # the same address often stands in a text more than once
     for kind, start, end in _places(text, has_image=has_image):
-        hosts = _hosts(text[start:end])
+        written = text[start:end]
+        hosts = known.get(written)
+        if hosts is None:
+            hosts = known[written] = _hosts(written)
         if hosts:
-            found.append(Address(kind, start, end, hosts))
-    images = _apart([one for one in found if one.kind == "image"])
-    links = _apart([one for one in found if one.kind == "link"])
-    return sorted([*images, *_beside(links, images)], key=lambda one: one.start)
+            (images if kind == "image" else links).append(Address(kind, start, end, hosts))
+    links = _apart(links)
+    if not images:
+        return links
+    images = _apart(images)
+    return sorted([*images, *_beside(links, images)], key=_start)
+
+
+def _start(address: Address) -> int:
+    return address.start
+
+
+def _longest_first(address: Address) -> tuple[int, int]:
+    return address.start, -address.end
 
 
 def _apart(found: list[Address]) -> list[Address]:
     """Of those that overlap the first, and of those the longest."""
-    found.sort(key=lambda one: (one.start, -one.end))
+    found.sort(key=_longest_first)
     kept: list[Address] = []
+    end = 0
     for one in found:
-        if not kept or one.start >= kept[-1].end:
+        if one.start >= end:
             kept.append(one)
+            end = one.end
     return kept
 
 
@@ -126,7 +143,7 @@ def _places(text: str, *, has_image: bool) -> Iterator[tuple[AddressKind, int, i
     for match in _INLINE.finditer(text):
         start, end = _bare_span(text, *match.span(1))
         # An image's description may hold links, and not a blank line.
-        is_image = has_image or _last(marks, start) > _last(breaks, start)
+        is_image = has_image or (bool(marks) and _last(marks, start) > _last(breaks, start))
         yield ("image" if is_image else "link", start, start + len(_trimmed(text[start:end])))
     for match in _DEFINED.finditer(text):
         yield (of_reference, *_bare_span(text, *match.span(1)))
@@ -180,7 +197,12 @@ def _hosts(written: str) -> tuple[str, ...]:
 
 
 def _hosts_as_read(written: str) -> tuple[str, ...]:
-    address = re.sub(r"[\t\r\n]", "", html.unescape(written)).replace("\\/", "/")
+    # What next to no address has is looked for before it is undone: there may be tens of thousands of them.
+    address = html.unescape(written) if "&" in written else written
+    if not address.isprintable():
+        address = address.translate(_NOT_READ)
+    if "\\" in address:
+        address = address.replace("\\/", "/")
     if address[:4].lower() == "www.":
         address = f"https://{address}"
     match = _SPLIT.match(address)
@@ -188,20 +210,29 @@ def _hosts_as_read(written: str) -> tuple[str, ...]:
     scheme, slashes, authority = (match[1] or "").lower(), match[2], match[3]
     rest = address[match.end() :]
     if scheme in _WITH_HOSTS or (len(slashes) >= 2 and scheme not in _WITHOUT_HOSTS):
-        return tuple(dict.fromkeys([_host(authority), *_nested(rest)]))
+        host = _host(authority)
+        return tuple(dict.fromkeys([host, *_nested(rest)])) if _may_nest(rest) else (host,)
     if scheme == "mailto" or (not scheme and "@" in authority):
         return (_host(authority.partition("?")[0].rpartition("@")[2]),)
     if scheme == "view-source":
         return _hosts(address.partition(":")[2])
     if scheme in _WITHOUT_HOSTS:
         return (f"{scheme}:",)
-    return tuple(dict.fromkeys(_nested(f"{slashes}{authority}{rest}")))
+    rest = f"{slashes}{authority}{rest}"
+    return tuple(dict.fromkeys(_nested(rest))) if _may_nest(rest) else ()
+
+
+_NOT_READ = dict.fromkeys(map(ord, "\t\r\n"))
+"""What browsers take out of an address (WHATWG URL, 4.4)."""
 
 
 def _host(authority: str) -> str:
     """As DNS has it; what it cannot have stays as it is, and is on no list."""
-    name = unquote(authority.rpartition("@")[2])
-    name = name if name.endswith("]") else name.partition(":")[0]
+    name = authority.rpartition("@")[2]
+    if "%" in name:
+        name = unquote(name)
+    if ":" in name and not name.endswith("]"):
+        name = name.partition(":")[0]
     name = name.strip().rstrip(".").casefold()
     if name.isascii():
         return name
@@ -211,6 +242,11 @@ def _host(authority: str) -> str:
         return f"{name}?"
 
 
+def _may_nest(rest: str) -> bool:
+    """Whether it is worth looking for addresses in it."""
+    return ":" in rest or "=" in rest or "%" in rest or "www." in rest.lower()
+
+
 def _nested(rest: str) -> Iterator[str]:
     """Hosts of addresses within a path or a query, escaped up to three times."""
     for _ in range(4):
@@ -218,7 +254,7 @@ def _nested(rest: str) -> Iterator[str]:
             host = _host(match[1] or match[2] or match[3])
             if "." in host:
                 yield host
-        further = unquote(rest)
+        further = unquote(rest) if "%" in rest else rest
         if further == rest:
             return
         rest = further

@@ -42,8 +42,24 @@ _LOOKALIKES = {
 
 _TO_LATIN = str.maketrans(_LOOKALIKES)
 _MIXED = re.compile(f"[A-Za-z{''.join(_LOOKALIKES)}]{{3,}}")
-_STYLED = re.compile("[\uff21-\uff3a\uff41-\uff5a\U0001d400-\U0001d7ff\u24b6-\u24e9\U0001f130-\U0001f149]{4,}")
+_STYLES = "\uff21-\uff3a\uff41-\uff5a\U0001d400-\U0001d7ff\u24b6-\u24e9\U0001f130-\U0001f149"
+_STYLED = re.compile(f"[{_STYLES}]{{4,}}")
 """Four letters or more of full width, mathematical or in circles."""
+
+_LOOKALIKE = re.compile(f"[{''.join(_LOOKALIKES)}]")
+_STYLED_ONE = re.compile(f"[{_STYLES}]")
+_SUSPECT = re.compile("".join(["[", *(members for _, members in _KINDS), *_LOOKALIKES, _STYLES, "]"]))
+
+
+def beyond_ascii(text: str) -> str:
+    """What of a text is beyond ASCII, or a control. Quick: of most texts little is left, in which one may search."""
+    return text.encode("utf-8", "surrogatepass").translate(None, _SEEN).decode("utf-8", "surrogatepass")
+
+
+def suspects(text: str) -> str:
+    """The same; empty if nothing of that is ever found."""
+    rest = beyond_ascii(text)
+    return rest if rest and _SUSPECT.search(rest) is not None else ""
 
 
 def unusual_characters(text: str) -> Mapping[str, int]:
@@ -53,17 +69,21 @@ def unusual_characters(text: str) -> Mapping[str, int]:
 
 def unusual_steps(text: str) -> Steps[Mapping[str, int]]:
     """`unusual_characters`, step by step."""
+    rest = suspects(text)
+    if not rest:
+        return {}
     found: Counter[str] = Counter()
-    if text.isascii() and not text.encode().translate(None, _SEEN):
-        return found
-    for count, (kind, start, end) in enumerate(_unseen(text)):
-        found[kind] += end - start
-        if not count % _MOST_AT_ONCE:
-            yield
-    if not text.isascii():
+    if _UNSEEN.search(rest) is not None:
+        for count, (kind, start, end) in enumerate(_unseen(text)):
+            found[kind] += end - start
+            if not count % _MOST_AT_ONCE:
+                yield
+    mixed = styled = 0
+    if _LOOKALIKE.search(rest) is not None:
         mixed = sum(1 for match in _MIXED.finditer(text) if _is_mixed(match[0]))
+    if _STYLED_ONE.search(rest) is not None:
         styled = sum(1 for _ in _STYLED.finditer(text))
-        found.update({name: count for name, count in (("homoglyph", mixed), ("styled", styled)) if count})
+    found.update({name: count for name, count in (("homoglyph", mixed), ("styled", styled)) if count})
     return found
 
 
@@ -74,19 +94,26 @@ def without_unusual_characters(text: str) -> str:
 
 def seen_steps(text: str) -> Steps[str]:
     """`without_unusual_characters`, step by step."""
-    if text.isascii() and not text.encode().translate(None, _SEEN):
+    rest = suspects(text)
+    if not rest:
         return text
+    if _UNSEEN.search(rest) is not None:
+        text = yield from _without_unseen(text)
+    if _LOOKALIKE.search(rest) is not None:
+        text = _MIXED.sub(lambda match: match[0].translate(_TO_LATIN) if _is_mixed(match[0]) else match[0], text)
+    if _STYLED_ONE.search(rest) is not None:
+        text = _STYLED.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
+    return text
+
+
+def _without_unseen(text: str) -> Steps[str]:
     pieces, done = [], 0
     for _, start, end in _unseen(text):
         pieces.append(text[done:start])
         done = end
         if not len(pieces) % _MOST_AT_ONCE:
             yield
-    text = "".join([*pieces, text[done:]])
-    if text.isascii():
-        return text
-    text = _MIXED.sub(lambda match: match[0].translate(_TO_LATIN) if _is_mixed(match[0]) else match[0], text)
-    return _STYLED.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
+    return "".join([*pieces, text[done:]])
 
 
 def _unseen(text: str) -> Iterator[tuple[str, int, int]]:

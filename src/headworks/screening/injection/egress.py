@@ -49,10 +49,16 @@ class Egress:
         """A text as it may go on, and what was found in it."""
         pieces: list[str] = []
         found: dict[AddressKind, int] = {}
+        known: dict[tuple[str, ...], bool] = {}
         done, is_blocked = 0, False
         for address in find_addresses(text, has_image=has_image):
             mode = self._modes[address.kind]
-            if mode == "off" or is_listed(address.hosts, self._hosts):
+            if mode == "off":
+                continue
+            is_known = known.get(address.hosts)
+            if is_known is None:
+                is_known = known[address.hosts] = is_listed(address.hosts, self._hosts)
+            if is_known:
                 continue
             found[address.kind] = found.get(address.kind, 0) + 1
             is_blocked = is_blocked or mode == "block"

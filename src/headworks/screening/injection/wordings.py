@@ -4,6 +4,8 @@ Each is written for few false alarms rather than for many hits, in the syntax th
 no part repeats without a limit, so that either engine takes time that is linear in the text.
 """
 
+import msgspec
+
 _WORDS = {
     "BEFORE": "(?:previous|prior|above|earlier|preceding|foregoing|original|initial|system)",
     "TOLD": "(?:instructions?|prompts?|directions?|guidelines?|directives?|guardrails|programming|system messages?)",
@@ -12,9 +14,16 @@ _WORDS = {
     "|personal data)",
 }
 
-_WRITTEN: tuple[tuple[str, str], ...] = (
+_WRITTEN: tuple[tuple[str, tuple[str, ...], str], ...] = (
     (
         "override",
+        (
+            "ignore;disregard;forget;override;bypass;overlook",
+            (
+                "instruction;prompt;direction;guideline;directive;guardrails;programming;system message;rules;commands"
+                ";restrictions;context"
+            ),
+        ),
         r"""
         \b(?:ignore|disregard|forget|override|bypass|overlook)\b[^.]{0,25}?
         \b(?:BEFORE|all (?:of )?your|your)\b[^.]{0,25}?
@@ -23,6 +32,7 @@ _WRITTEN: tuple[tuple[str, str], ...] = (
     ),
     (
         "override",
+        ("ignore;disregard;forget", "above;before;previously;earlier;so far;told;said"),
         r"""
         \b(?:ignore|disregard|forget) (?:everything|anything|all|all of that|what|whatever)\b[^.]{0,20}?
         \b(?:above|before|previously|earlier|so far|you (?:were|have been|are) told|said)\b
@@ -30,6 +40,10 @@ _WRITTEN: tuple[tuple[str, str], ...] = (
     ),
     (
         "override",
+        (
+            "ignor;vergiss;missachte;oublie;olvida;descarta;esqueça;desconsidere;dimentica",
+            "anweisungen;vorgaben;instruc;instruç;consignes;istruzioni",
+        ),
         r"""
         \b(?:ignoriere?n?|vergiss|missachte|ignore[zr]?|oublie[zr]?|ignora|olvida|descarta|esqueça|desconsidere
         |dimentica)\b[^.]{0,20}?
@@ -41,9 +55,14 @@ _WRITTEN: tuple[tuple[str, str], ...] = (
         |(?:do|del|du|di) (?:sistema|système)|que (?:te|le|você|vous|tu)))
         """,
     ),
-    ("override", "(?:игнорируй|игнорируйте|забудь|забудьте)[^.]{0,30}?(?:инструкци|указани|правил)"),
     (
         "override",
+        ("игнорируй;забудь", "инструкци;указани;правил"),
+        "(?:игнорируй|игнорируйте|забудь|забудьте)[^.]{0,30}?(?:инструкци|указани|правил)",
+    ),
+    (
+        "override",
+        ("忽略;无视;忘记;指示;命令;プロンプト", "指令;指示;提示词;说明;無視;忘れ"),
         r"""
         (?:忽略|无视|忘记)[^。]{0,12}?(?:指令|指示|提示词|说明)
         |(?:指示|命令|プロンプト)[^。]{0,6}?(?:無視|忘れ)
@@ -51,6 +70,7 @@ _WRITTEN: tuple[tuple[str, str], ...] = (
     ),
     (
         "new_orders",
+        ("new ;real ;actual ;updated ;only ", "instruction;task;objective;goal;directive;role;orders;system prompt"),
         r"""
         \byour (?:new|real|actual|updated|only) (?:instructions?|task|objective|goal|directives?|role) (?:is|are)\b
         |\b(?:my|these are|here are) (?:the |your )?(?:new|real|actual|updated) (?:instructions|directives|orders)\b
@@ -59,6 +79,13 @@ _WRITTEN: tuple[tuple[str, str], ...] = (
     ),
     (
         "freed",
+        (
+            (
+                "jailbroken;uncensored;unfiltered;unrestricted;do anything now;no longer bound;restrictions;limitations"
+                ";filters;guidelines;constraints;boundaries"
+            ),
+            "you are;you're;you will be;act as;pretend;imagine;respond as;behave",
+        ),
         r"""
         \b(?:you are|you're|you will be|act as|pretend|imagine|respond as|behave) [^.]{0,60}?
         \b(?:(?:jailbroken|uncensored|unfiltered|unrestricted)(?:[ ,]{1,2}(?:MODEL|and|or|but|with|amoral|unethical
@@ -69,6 +96,7 @@ _WRITTEN: tuple[tuple[str, str], ...] = (
     ),
     (
         "freed",
+        (" mode;do anything now",),
         r"""
         \bdo anything now\b
         |\b(?:developer|jailbreak|dan|god|debug|unrestricted) mode (?:enabled|activated|unlocked|is (?:on|now))\b
@@ -77,6 +105,7 @@ _WRITTEN: tuple[tuple[str, str], ...] = (
     ),
     (
         "leak",
+        ("your ", "prompt;system message;instructions"),
         r"""
         \b(?:reveal|show|print|repeat|output|display|disclose|leak|recite|tell me|give me|write down
         |what (?:is|are|was|were))\b[^.?]{0,30}?
@@ -85,6 +114,7 @@ _WRITTEN: tuple[tuple[str, str], ...] = (
     ),
     (
         "leak",
+        ("above", "repeat;print;output;copy;translate;encode;summari"),
         r"""
         \b(?:repeat|print|output|copy|translate|encode|summari[sz]e)\b[^.:]{0,30}?
         \b(?:everything|all (?:the )?(?:text|words)|the (?:text|words|sentences?))\b[^.]{0,15}?\babove\b
@@ -92,6 +122,10 @@ _WRITTEN: tuple[tuple[str, str], ...] = (
     ),
     (
         "secret_word",
+        (
+            "password;passphrase;secret key;secret word;access code",
+            "reveal;tell me;give me;print;say;show me;what;spell;leak;output",
+        ),
         r"""
         \b(?:reveal|tell me|give me|print|say|show me|what(?:'s| is)|spell|leak|output)\b[^.?]{0,20}?
         \bthe (?:secret )?(?:password|passphrase|secret key|secret word|access code)\b
@@ -99,6 +133,7 @@ _WRITTEN: tuple[tuple[str, str], ...] = (
     ),
     (
         "posed_turn",
+        ("<|;<<sys>>;inst];[system];<system;</system;##",),
         r"""
         <\|(?:im_start|im_end|im_sep|system|user|assistant|start_header_id|eot_id|begin_of_text)\|>
         (?: ?[^ "'`,;:)\]|]|$)
@@ -108,6 +143,7 @@ _WRITTEN: tuple[tuple[str, str], ...] = (
     ),
     (
         "to_model",
+        ("important;attention;urgent;note;message;instruction;notice;if you are a;before you",),
         r"""
         \b(?:important|attention|urgent|note|message|instructions?|notice)\b[^.]{0,25}?
         \b(?:to|for) (?:the |any |all |you, )?MODEL\b
@@ -117,6 +153,7 @@ _WRITTEN: tuple[tuple[str, str], ...] = (
     ),
     (
         "concealed",
+        ("do not ;don't ;never ;without ", "the user;the human;anyone"),
         r"""
         \b(?:do not|don't|never|without) (?:mention|mentioning|tell|telling|inform|informing|alert|alerting|notify
         |notifying|reveal|revealing)\b[^.]{0,25}?\b(?:the user|the human|to anyone|anyone)\b
@@ -124,6 +161,10 @@ _WRITTEN: tuple[tuple[str, str], ...] = (
     ),
     (
         "carried_out",
+        (
+            "conversation;chat history;system prompt;api key;password;credentials;access token;secret;personal data",
+            "send;forward;post;mail;upload;exfiltrate;append;encode",
+        ),
         r"""
         \b(?:send|forward|post|e-?mail|upload|exfiltrate|append|encode)\b[^.]{0,60}?\bSECRETS\b[^.]{0,60}?
         \b(?:to|at|into|as) [^ ]{0,20}?(?:https?:|www\.|@|url\b|query)
@@ -140,5 +181,22 @@ def _pattern(written: str) -> str:
     return source
 
 
-WORDINGS = tuple((name, _pattern(written)) for name, written in _WRITTEN)
-"""The name of a kind, and a pattern. Several may be of one kind."""
+class Wording(msgspec.Struct, frozen=True):
+    """One wording of attacks.
+
+    Attributes:
+        kind: what it is said to be. Several may be of one kind.
+        needs: groups of words; every match holds a word of each group. Only speed depends on it.
+        pattern: what a folded text is searched for.
+    """
+
+    kind: str
+    needs: tuple[tuple[str, ...], ...]
+    pattern: str
+
+
+WORDINGS = tuple(
+    Wording(kind, tuple(tuple(words.split(";")) for words in needs), _pattern(written))
+    for kind, needs, written in _WRITTEN
+)
+"""All of them."""

@@ -16,7 +16,8 @@ from headworks.screening.privacy.bodies import ARGUMENTS, AnswerBody, may_hold_t
 from headworks.screening.privacy.books import TokenBook
 from headworks.screening.privacy.entities import NO_ENTITIES, Entities, EntityFailure, EntityPool
 from headworks.screening.privacy.failures import PersonalDataBlocked, ScreeningFailed
-from headworks.screening.privacy.finding import Finder, Finding, Recogniser
+from headworks.screening.privacy.finding import Finder
+from headworks.screening.privacy.findings import Finding, Recogniser
 from headworks.screening.privacy.kinds import KINDS, Kind
 from headworks.screening.privacy.plugged import TextJudge, Verdict
 from headworks.screening.privacy.policy import PrivacyPolicy

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from headworks.errors import Refusal
 from headworks.screening.privacy.books import TokenBook
 from headworks.screening.privacy.failures import PersonalDataBlocked, ScreeningFailed
-from headworks.screening.privacy.finding import Finding
+from headworks.screening.privacy.findings import Finding
 from headworks.screening.privacy.policy import PrivacyPolicy, masked
 from headworks.screening.privacy.redacting import known_tokens
 from headworks.screening.privacy.spreading import apart

@@ -80,7 +80,9 @@ class Re2Engine:
             except re2.error:
                 raise PatternError(indices[-1], "it needs too much memory together with the others") from None
             least = min(patterns[index].digits for index in indices)
-            self._sets.append((b"0" * least, found.Match, indices))
+            self._sets.append((b"0" * least, found.Match, indices, number == _NUMBERS))
+        self._is_near_number = [_automaton_of(pattern) == _NUMBERS for pattern in patterns]
+        self._area: tuple[bytes, int, int] = b"", 0, 0
         options.case_sensitive = False
         self._needles = [_needle_search(pattern.needles, options) for pattern in patterns]
         self._near = [_near_search(pattern) for pattern in patterns]
@@ -90,9 +92,10 @@ class Re2Engine:
         needles = self._needles
         matching: list[int] = []
         digits = data.translate(_DIGITS_TO_ZERO, _BETWEEN_DIGITS)
-        for least, match, indices in self._sets:
+        self._area = data, *_number_area(digits, len(data))
+        for least, match, indices, is_near_numbers in self._sets:
             if least in digits:
-                for place in match(data) or ():
+                for place in match(self._near_numbers(data) if is_near_numbers else data) or ():
                     index = indices[place]
                     search = needles[index]
                     if search is None or search(data) is not None:
@@ -102,9 +105,11 @@ class Re2Engine:
     def spans(self, index: int, data: bytes) -> Spans:
         """As in `Engine`."""
         search, group, near = self._searches[index], self._groups[index], self._near[index]
-        size = len(data)
         start = count = 0
-        while True:
+        stop = len(data)
+        if self._is_near_number[index] and self._area[0] is data:
+            _, start, stop = self._area
+        while start <= stop:
             # A call of RE2 costs half a microsecond and one of `re` a quarter, but that only while matches are near.
             match = near(data, start, start + _NEAR) if near is not None and count >= _DENSE else None
             if match is not None and (first := match.start()) + MOST_NEAR < start + _NEAR:
@@ -113,7 +118,8 @@ class Re2Engine:
                 start = match.end()
                 moved = yield match.span(group)
             else:
-                spans = search(data, start, size)
+                # What it looks at ends there, but it sees what follows: whether a word goes on.
+                spans = search(data, start, stop)
                 first, end = spans[0]
                 if end < 0:
                     return
@@ -124,8 +130,11 @@ class Re2Engine:
                     start += 1  # an empty one
             if moved is not None:
                 start = moved
-            if start > size:
-                return
+
+    def _near_numbers(self, data: bytes) -> bytes:
+        """What of a text is at, or between, its numbers of many digits."""
+        _, start, stop = self._area
+        return data[start:stop]
 
 
 _OTHERS, _NUMBERS, _NAMED_NUMBERS, _OWN = range(4)
@@ -136,7 +145,7 @@ def _automaton_of(pattern: Pattern) -> int:
     digits and others are in one, random digits make it build states without end, at microseconds a character."""
     if pattern.is_own:
         return _OWN
-    if pattern.digits < 7:
+    if pattern.digits < _LEAST_DIGITS:
         return _OTHERS
     return _NAMED_NUMBERS if pattern.needles else _NUMBERS
 
@@ -211,6 +220,26 @@ def _near_search(pattern: Pattern) -> "Callable[[bytes, int, int], re.Match[byte
     return re.compile(pattern.source.encode("latin-1")).search
 
 
+_LEAST_DIGITS = 7
+_MANY_DIGITS = b"0" * _LEAST_DIGITS
+"""What every match of a pattern of many digits has: so many in a row, with what may stand between them left out."""
+
+
+def _number_area(digits: bytes, size: int) -> tuple[int, int]:
+    """From where to where numbers of many digits are in a text, with what is around them.
+
+    Arguments:
+        digits: the text with zeros for digits, and without what stands between those of a number.
+        size: of the text.
+    """
+    first = digits.find(_MANY_DIGITS)
+    if first < 0:
+        return 0, 0
+    # As many characters stand before and behind it at least as when those between digits are left out.
+    behind = len(digits) - digits.rfind(_MANY_DIGITS) - _LEAST_DIGITS
+    return max(0, first - _REACH), min(size, size - behind + _REACH)
+
+
 _DIGITS_TO_ZERO = bytes(48 if 48 <= byte < 58 else 120 for byte in range(256))
 _SHAPES = bytes(48 if 48 <= byte < 58 else 97 if 65 <= byte < 91 or 97 <= byte < 123 else 45 for byte in range(256))
 _WORDS = bytes(48 if bytes((byte,)).isalnum() else 45 for byte in range(256))
@@ -233,13 +262,20 @@ class PythonEngine:
             self._compiled.append(compiled)
             self._groups.append(1 if compiled.groups else 0)
         self._is_near_digits = [_stays_near_digits(pattern) for pattern in patterns]
+        self._is_near_number = [_automaton_of(pattern) == _NUMBERS for pattern in patterns]
         self._areas: tuple[bytes, list[int], list[int]] = b"", [], []
+        self._area: tuple[bytes, int, int] = b"", 0, 0
+        self._shapes: tuple[bytes, bytes] = b"", b""
+        self._lowered: tuple[bytes, bytes] = b"", b""
 
     def matching(self, data: bytes) -> Sequence[int]:
         """Which patterns may match, by their gates."""
         lowered = data.lower()
         digits = data.translate(_DIGITS_TO_ZERO, _BETWEEN_DIGITS)
         shapes = data.translate(_SHAPES)
+        self._area = data, *_number_area(digits, len(data))
+        self._shapes = data, shapes
+        self._lowered = data, lowered
         most = _longest_run(digits)
         words = data.translate(_WORDS)
         return [
@@ -253,8 +289,20 @@ class PythonEngine:
 
     def spans(self, index: int, data: bytes) -> Spans:
         """As in `Engine`."""
+        pattern = self._patterns[index]
+        if pattern.shape_first:
+            return self._shaped(index, data)
+        if pattern.reach is not None:
+            return self._within(index, data, *self._near_needles(pattern, pattern.reach, data))
+        if self._is_near_number[index] and self._area[0] is data:
+            return self._within(index, data, [self._area[1]], [self._area[2]])
+        if self._is_near_digits[index]:
+            return self._within(index, data, *self._areas_of(data))
+        return self._within(index, data, [0], [len(data)])
+
+    def _within(self, index: int, data: bytes, starts: list[int], ends: list[int]) -> Spans:
+        """Where a pattern matches in these areas."""
         find = self._compiled[index].finditer
-        starts, ends = self._areas_of(data) if self._is_near_digits[index] else ([0], [len(data)])
         group = self._groups[index]
         start = number = 0
         while number < len(ends):
@@ -266,6 +314,45 @@ class PythonEngine:
                     break
             else:
                 number += 1
+
+    def _shaped(self, index: int, data: bytes) -> Spans:
+        """The same of a pattern that is only tried where its shape is."""
+        known, shapes = self._shapes
+        if known is not data:
+            shapes = data.translate(_SHAPES)
+            self._shapes = data, shapes
+        match_at, group, shape = self._compiled[index].match, self._groups[index], self._patterns[index].shape
+        start = shapes.find(shape)
+        while start >= 0:
+            match = match_at(data, start)
+            moved = None if match is None else (yield match.span(group))
+            if moved is None:
+                moved = start + 1 if match is None else match.end()
+            start = shapes.find(shape, moved)
+
+    def _near_needles(self, pattern: Pattern, reach: tuple[int, int], data: bytes) -> tuple[list[int], list[int]]:
+        """Where a pattern's needles are, with as much around them as a match may have and what follows it."""
+        known, lowered = self._lowered
+        if known is not data:
+            lowered = data.lower()
+            self._lowered = data, lowered
+        width, before = reach
+        places = []
+        for needle in pattern.needles:
+            place = lowered.find(needle)
+            while place >= 0:
+                places.append(place)
+                place = lowered.find(needle, place + 1)
+        places.sort()
+        starts: list[int] = []
+        ends: list[int] = []
+        for place in places:
+            if ends and place - before <= ends[-1]:
+                ends[-1] = place + width + 1
+            else:
+                starts.append(max(0, place - before))
+                ends.append(place + width + 1)
+        return starts, ends
 
     def _areas_of(self, data: bytes) -> tuple[list[int], list[int]]:
         """Where digits are, with what is around them; kept for the next pattern that is tried on the same text."""
@@ -279,6 +366,8 @@ class PythonEngine:
 
 
 _REACH = 48
+"""Characters that a match of a pattern of digits has at most before its first or behind its last ones."""
+
 _DIGIT_AREAS = re.compile(rb"[0-9](?:[^0-9]{0,96}[0-9])*")
 
 

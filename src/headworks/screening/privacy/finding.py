@@ -1,48 +1,19 @@
 """Finding data in a text: patterns matched, judged, and made into spans that do not overlap."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
-
-import msgspec
+from collections.abc import Callable, Sequence
 
 from headworks.config.privacy import Privacy
 from headworks.errors import ConfigError, Problem
 from headworks.screening.privacy.detectors import BUILT_IN
 from headworks.screening.privacy.detectors.custom import custom_pattern, more_identifiers, word_pattern
 from headworks.screening.privacy.engines import Engine, PatternError, PythonEngine, make_engine, why_unbounded
-from headworks.screening.privacy.kinds import Kind
+from headworks.screening.privacy.findings import Finding, Recogniser
 from headworks.screening.privacy.patterns import Hit, Pattern
 from headworks.screening.privacy.shadow import Shadow, is_legible, plain
 from headworks.screening.steps import Steps, drained
 
-
-class Finding(msgspec.Struct, frozen=True, order=True, gc=False):
-    """A value in a text: where it starts and ends in characters, what it is, and how sure that is (0 to 1)."""
-
-    start: int
-    end: int
-    kind: str
-    confidence: float
-
-
 _MOST_AT_ONCE = 16
 """Matches that are judged in one step: each takes microseconds."""
-
-
-class Recogniser(Protocol):
-    """What finds data that has no form: names, organisations, addresses. An adapter of a local model is one.
-
-    It must give the same findings for the same text. Whatever it raises closes the door.
-    """
-
-    @property
-    def kinds(self) -> Iterable[Kind]:
-        """The kinds that it finds."""
-        ...
-
-    def find(self, text: str) -> Iterable[Finding]:
-        """What it finds, overlapping or not."""
-        ...
 
 
 class Finder:
@@ -70,18 +41,18 @@ class Finder:
         self._least = settings.least_confidence
         self._actions = dict(settings.kinds)
         self._otherwise = settings.otherwise
-        self._allows = "allow" in (settings.otherwise, *settings.kinds.values())
+        self._allows = settings.otherwise == "allow" or "allow" in settings.kinds.values()
         self._recognisers = tuple(recognisers)
         self._never = frozenset(value.casefold() for value in settings.never)
         for name, pattern in settings.patterns.items():
-            if not all(map(is_legible, (pattern.regex, *pattern.context))):
+            if not all(map(is_legible, [pattern.regex, *pattern.context])):
                 raise _refused(file, name, "letters beyond Latin cannot stand in a pattern; list the words in `words`")
         # In a shadow all words of another script look alike: what was found is compared with the words themselves.
         self._words = {name: frozenset(map(plain, words.words)) for name, words in settings.words.items()}
         own = [(name, custom_pattern(name, pattern)) for name, pattern in settings.patterns.items()]
         own += [(name, word_pattern(name, words)) for name, words in settings.words.items()]
         more = more_identifiers(settings.identifiers, file)
-        self._patterns: tuple[Pattern, ...] = (*BUILT_IN, *more, *(pattern for _, pattern in own))
+        self._patterns: tuple[Pattern, ...] = BUILT_IN + more + tuple([pattern for _, pattern in own])
         before = len(BUILT_IN) + len(more)
         try:
             self._engine: Engine = make_engine(self._patterns, prefers_re2=prefers_re2)

@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from headworks.errors import ConfigError, Problem
-from headworks.screening.privacy.finding import Finding, Recogniser
+from headworks.screening.privacy.findings import Finding, Recogniser
 from headworks.screening.privacy.kinds import Kind
 
 GROUP = "headworks.recognisers"

@@ -7,7 +7,8 @@ import msgspec
 from headworks.config.privacy import Privacy, PrivacyAction
 from headworks.errors import ConfigError, Problem
 from headworks.screening.privacy.entities import check_model, pool_of
-from headworks.screening.privacy.finding import Finder, Recogniser
+from headworks.screening.privacy.finding import Finder
+from headworks.screening.privacy.findings import Recogniser
 from headworks.screening.privacy.kinds import KINDS, Kind
 from headworks.screening.privacy.plugged import JudgingRecogniser, load_recognisers
 from headworks.screening.privacy.tokens import QUOTED, TokenForm

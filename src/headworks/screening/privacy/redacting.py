@@ -12,7 +12,8 @@ from headworks.errors import Refusal
 from headworks.screening.privacy.books import TokenBook
 from headworks.screening.privacy.entities import NO_ENTITIES, Entities
 from headworks.screening.privacy.failures import PersonalDataBlocked, ScreeningFailed
-from headworks.screening.privacy.finding import Finding, without_overlaps
+from headworks.screening.privacy.finding import without_overlaps
+from headworks.screening.privacy.findings import Finding
 from headworks.screening.privacy.policy import QUOTED_KIND, PrivacyPolicy, masked
 from headworks.screening.privacy.shadow import Shadow
 from headworks.screening.privacy.spreading import apart, occurrences, spread

@@ -8,7 +8,8 @@ from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
-from headworks.screening.privacy.finding import Finding, without_overlaps
+from headworks.screening.privacy.finding import without_overlaps
+from headworks.screening.privacy.findings import Finding
 from headworks.screening.steps import Steps
 
 Occurrence: TypeAlias = tuple[int, int, str]

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from headworks.screening.privacy.finding import Finding
+from headworks.screening.privacy.findings import Finding
 from headworks.screening.privacy.places import DATA, PLAIN, STRUCTURE, is_opaque, is_structure
 from headworks.screening.steps import Steps
 

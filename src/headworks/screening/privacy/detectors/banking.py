@@ -3,7 +3,8 @@
 import re
 
 from headworks.screening.privacy.checks import mod_97, weighted
-from headworks.screening.privacy.patterns import EDGE, Hit, Pattern, any_of, is_alone
+from headworks.screening.privacy.judging import is_alone
+from headworks.screening.privacy.patterns import EDGE, Hit, Pattern, any_of
 
 IBAN_LENGTHS = {
     "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BI": 27, "BR": 29,
@@ -93,7 +94,7 @@ def _account(data: bytes, start: int, end: int) -> Hit | None:
 _BETWEEN = r"[ \t]*(?:(?:is|was|lautet|est|es)\b)?[ \t]*[:#=.]{0,2}[ \t]*"
 
 PATTERNS = (
-    Pattern(_IBAN, _iban, digits=0, shape=b"aa00", retries=True, after=_after),
+    Pattern(_IBAN, _iban, digits=0, shape=b"aa00", shape_first=True, retries=True, after=_after),
     Pattern(
         r"(?i)\b(?:account|acct|a/c|bank account|konto|compte|cuenta|rekening|conto|conta|clabe|bsb"
         r"|sort[ _-]?code)[ _-]?"
@@ -103,11 +104,13 @@ PATTERNS = (
         _account,
         digits=6,
         needles=any_of("account|acct|a/c|konto|compte|cuenta|rekening|conto|conta|clabe|bsb|sort"),
+        reach=(105, 24),
     ),
     Pattern(
         r"(?i)\b(?:routing|aba|rtn|transit)\b[a-z /()_#.-]{0,24}[:#= ]{0,3}[\"']?([0-9]{9})" + EDGE,
         _routing,
         digits=9,
         needles=any_of("routing|aba|rtn|transit"),
+        reach=(45, 24),
     ),
 )

@@ -4,7 +4,8 @@ import re
 from itertools import islice
 
 from headworks.screening.privacy.checks import luhn
-from headworks.screening.privacy.patterns import EDGE, GAP, Hit, Pattern, Words, number
+from headworks.screening.privacy.judging import Words, number
+from headworks.screening.privacy.patterns import EDGE, GAP, Hit, Pattern
 
 _WORDS = Words(
     r"card\w*|credit|debit|visa|mastercard|amex|american express|maestro|discover|diners|jcb|unionpay"

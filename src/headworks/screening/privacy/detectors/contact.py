@@ -2,7 +2,8 @@
 
 import re
 
-from headworks.screening.privacy.patterns import Hit, Pattern, Words, any_of, is_alone, is_other_number
+from headworks.screening.privacy.judging import Words, is_alone, is_other_number
+from headworks.screening.privacy.patterns import Hit, Pattern, any_of
 
 _ASSIGNED = """
 1 7 20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65 66 81 82 84 86
@@ -132,6 +133,7 @@ PATTERNS = (
         r"(?:[A-Za-z0-9\xff](?:[A-Za-z0-9\xff-]{0,62})\.){1,5}(?:[A-Za-z\xff]{2,24}|xn--[a-z0-9-]{2,50})",
         _email,
         needles=any_of("@|%40"),
+        reach=(441, 66),
         wider=r"[A-Za-z0-9._%+\xff'-](?:@|%40)[A-Za-z0-9\xff]",
     ),
     Pattern(

@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 from headworks.config.privacy import CustomPattern, WordList
 from headworks.errors import ConfigError, Problem
-from headworks.screening.privacy.patterns import EDGE, Hit, Judge, Pattern, Words, always, is_alone, is_other_number
+from headworks.screening.privacy.judging import Words, always, is_alone, is_other_number
+from headworks.screening.privacy.patterns import EDGE, Hit, Judge, Pattern
 from headworks.screening.privacy.shadow import folded
 
 

@@ -3,7 +3,8 @@
 import re
 
 from headworks.screening.privacy.checks import is_day
-from headworks.screening.privacy.patterns import EDGE, Hit, Pattern, Words, any_of
+from headworks.screening.privacy.judging import Words
+from headworks.screening.privacy.patterns import EDGE, Hit, Pattern, any_of
 
 _MONTH = (
     r"(?:jan|feb|mar|maer|apr|ap|av|abr|may|mai|mag|maj|jun|giu|juin|jul|juil|lug|aug|ago|ao|sep|set"
@@ -80,8 +81,9 @@ def _dvla(data: bytes, start: int, end: int) -> Hit | None:
     return "driving_licence", start, end, 0.95 if _LICENCE_WORDS.stand_before(data, start) else 0.7
 
 
+# The sign is that of degrees, or of "numero": n\u00b0, \u2116.
 _LINK = (
-    r"[\"']?[ \t]{0,2}(?:(?:number|num|no|nr|nummer|numero|id|card)\b)?\.?[\"']?[ \t]{0,2}(?:is|was"
+    r"[\"']?[ \t]{0,2}(?:(?:number|num|no|nr|nummer|numero|id|card)\b|n?\x7f)?\.?[\"']?[ \t]{0,2}(?:is|was"
     r"|ist|est|es)?[ \t:#=-]{0,4}[\"']?"
 )
 
@@ -94,6 +96,7 @@ PATTERNS = (
         _birth,
         digits=2,
         needles=any_of("birth|dob|d.o.b|born|geb|nee |ne le|naissance|nac|nasc|nat|urodz|fod|syntym|d.ob|do.b"),
+        reach=(74, 24),
     ),
     Pattern(
         r"(?i)\b(?:passports?|reisepass|passeport|pasaporte|passaporto|paspoort|paszport\w{0,4}"
@@ -104,7 +107,8 @@ PATTERNS = (
         + EDGE,
         _passport,
         digits=1,
-        needles=any_of("passp|reisepass|pasaporte|passa|paspoort|paszport|ausweis|card|carte"),
+        needles=any_of("passp|passeport|reisepass|pasaporte|passa|paspoort|paszport|ausweis|card|carte"),
+        reach=(60, 24),
     ),
     Pattern(
         r"(?i)\b(?:driv(?:er'?s?|ing|ers)?[ _-]?licen[cs]e|dl|licen[cs]e[ _-]?(?:number|no|num)|fuhrerschein\w{0,6}"
@@ -116,6 +120,7 @@ PATTERNS = (
         _licence,
         digits=1,
         needles=any_of("licen|dl|fuhrerschein|permis|patente|rijbewijs|carnet|prawo"),
+        reach=(85, 24),
     ),
     Pattern(
         r"\b([A-Z0-9<]{9}[0-9][A-Z<]{3}[0-9]{7}[MFX<][0-9]{7}[A-Z0-9<]{14}[0-9<][0-9])", _machine_readable, digits=7

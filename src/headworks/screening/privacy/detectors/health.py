@@ -3,7 +3,8 @@
 import re
 
 from headworks.screening.privacy.checks import luhn, weighted
-from headworks.screening.privacy.patterns import EDGE, Hit, Judge, Pattern, Words, any_of, is_other_number, number
+from headworks.screening.privacy.judging import Words, is_other_number, number
+from headworks.screening.privacy.patterns import EDGE, Hit, Judge, Pattern, any_of
 
 _NPI_WORDS = Words(r"npi|provider|national provider\w*|physician|prescriber|practitioner|doctor|clinic")
 _DEA_WORDS = Words(r"dea|prescriber|registration|controlled|practitioner|physician|doctor|dr")
@@ -64,6 +65,7 @@ PATTERNS = (
         _named("medical_record", 5),
         digits=4,
         needles=any_of("mrn|rec|patient|chart|hospital|fallnummer"),
+        reach=(61, 24),
     ),
     Pattern(
         r"(?i)\b(?:(?:health|medical|dental|insurance)[ _-]?(?:insurance|plan|policy|card|member)"
@@ -72,10 +74,11 @@ PATTERNS = (
         r"|nummer|id|identifier|#)\b"
         r"\.?[\"']?[ \t]{0,2}(?:is|was)?[ \t:#=-]{0,4}[\"']?([A-Z]{0,5}-?[0-9][A-Z0-9-]{4,18})" + EDGE,
         _named("health_insurance", 5),
-        digits=2,
+        digits=1,
         needles=any_of(
             "health|medical|dental|insurance|member|subscriber|policy|beneficiary|medicaid|versicherten|ehic"
         ),
+        reach=(68, 24),
     ),
     Pattern(EDGE + f"([1-9]{_C}{_A}[0-9]-?{_C}{_A}[0-9]-?{_C}{{2}}[0-9]{{2}})" + EDGE, _mbi, shape=b"aa00"),
     Pattern(

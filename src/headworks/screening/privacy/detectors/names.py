@@ -62,22 +62,26 @@ PATTERNS = (
         r"[ \t\n]{1,2}" + _FULL,
         _introduced,
         needles=any_of("name|called|hei|appelle|nom|llamo|chiamo|nome|heet|naam|heter"),
+        reach=(151, 24),
     ),
     Pattern(
         r"(?i:\b(?:regards|sincerely|cheers|best wishes|yours truly|many thanks|gr(?:u|ue)(?:ss|\xff)en?|cordialement"
         r"|saludos|saluti|atenciosamente|groeten))[,.!]?(?:[ \t]{0,2}[\r\n]{1,3}|,)[ \t]{0,4}" + _FULL,
         _signed,
         needles=any_of("regards|sincerely|cheers|wishes|truly|thanks|gr|cordialement|saludos|saluti|atenc|groeten"),
+        reach=(160, 24),
     ),
     Pattern(
         r"\b(?:Dear|Hello|Hi|Hallo|Bonjour|Liebe|Lieber|Estimado|Estimada|Caro|Cara|Prezado|Prezada|Beste) " + _FULL,
         _greeted,
         needles=any_of("dear|hello|hi |hallo|bonjour|liebe|estimad|car|prezad|beste"),
+        reach=(145, 24),
     ),
     Pattern(
         r"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Herr|Herrn|Frau|Mme|Mlle|Monsieur|Madame|Sra|Sr|Dhr|Mevr)\.? " + _FULL,
         _introduced,
         needles=any_of("mr|ms|mi|mx|dr|prof|herr|frau|mme|mlle|monsieur|madame|sr|dhr|mevr"),
+        reach=(146, 24),
     ),
     Pattern(
         r"(?i:\b(?:(?:full|first|last|sur|given|family|maiden|patient|customer|client|employee|contact|cardholder"
@@ -85,5 +89,6 @@ PATTERNS = (
         r"[\"']?[ \t]{0,2}[:=][ \t]{0,2}[\"']?" + _FULL,
         _filled_in,
         needles=any_of("name|apellido|cognome"),
+        reach=(160, 24),
     ),
 )

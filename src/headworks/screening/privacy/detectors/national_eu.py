@@ -5,7 +5,8 @@ Sources: the tax identification number pages of the European Commission (TIN por
 """
 
 from headworks.screening.privacy.checks import is_day, luhn, mod_11_10, weighted
-from headworks.screening.privacy.patterns import EDGE, Hit, Judge, Pattern, Words, any_of, is_other_number, number
+from headworks.screening.privacy.judging import Words, is_other_number, number
+from headworks.screening.privacy.patterns import EDGE, Hit, Judge, Pattern, any_of
 
 _DNI_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
 _HETU_LETTERS = "0123456789ABCDEFHJKLMNPRSTUVWXY"
@@ -190,7 +191,7 @@ PATTERNS = (
         _capitals(
             "it_codice_fiscale", number("it_codice_fiscale", is_it_codice_fiscale, bare=0.85, written=0.85, words=_IT)
         ),
-        digits=1,
+        run=6,  # any of its digits may be a letter
         retries=True,
     ),
     Pattern(

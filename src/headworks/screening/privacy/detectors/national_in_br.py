@@ -4,7 +4,8 @@ import re
 from itertools import islice
 
 from headworks.screening.privacy.checks import verhoeff, verhoeff_fours
-from headworks.screening.privacy.patterns import EDGE, Hit, Pattern, Words, any_of, is_other_number, number
+from headworks.screening.privacy.judging import Words, is_other_number, number
+from headworks.screening.privacy.patterns import EDGE, Hit, Pattern, any_of
 
 _AADHAAR_WORDS = Words(r"aadha+r\w*|adha+r|uidai|uid|aadhar\w*")
 _PAN_WORDS = Words(r"pan|permanent account\w*|income tax|pancard")

@@ -1,7 +1,8 @@
 """Identifiers of the United States and the United Kingdom."""
 
 from headworks.screening.privacy.checks import weighted
-from headworks.screening.privacy.patterns import EDGE, GAP, Hit, Pattern, Words, any_of, is_other_number, number
+from headworks.screening.privacy.judging import Words, is_other_number, number
+from headworks.screening.privacy.patterns import EDGE, GAP, Hit, Pattern, any_of
 
 _SSN_WORDS = Words(r"ssn|ssns|socials?|social[ _-]?security\w*|soc[ _-]?sec|ss#|taxpayer|tax[ _-]?payer|ss[ _-]?n")
 _ITIN_WORDS = Words(r"itin|taxpayer|tax[ _-]?payer|tax[ _-]?id\w*|individual taxpayer")

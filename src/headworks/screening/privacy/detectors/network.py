@@ -3,7 +3,8 @@
 import ipaddress
 import re
 
-from headworks.screening.privacy.patterns import EDGE, Hit, Pattern, Words, any_of, is_other_number
+from headworks.screening.privacy.judging import Words, is_other_number
+from headworks.screening.privacy.patterns import EDGE, Hit, Pattern, any_of
 
 _IP_WORDS = Words(r"ip|ipv4|address|addr|host|client|remote|server|peer|from|src|dst|source|login|connect\w*")
 _VERSION_WORDS = Words(
@@ -87,10 +88,17 @@ def _mac(data: bytes, start: int, end: int) -> Hit | None:
 
 PATTERNS = (
     Pattern(EDGE + r"((?:[0-9]{1,3}\.){3}[0-9]{1,3})" + EDGE, _ipv4, digits=4),
-    Pattern(r"([23][0-9a-fA-F]{3}:(?:[0-9a-fA-F]{0,4}:){1,6}[0-9a-fA-F]{0,4})", _ipv6, digits=1, needles=any_of(":")),
+    Pattern(
+        r"([23][0-9a-fA-F]{3}:(?:[0-9a-fA-F]{0,4}:){1,6}[0-9a-fA-F]{0,4})",
+        _ipv6,
+        digits=1,
+        needles=any_of(":"),
+        reach=(39, 24),
+    ),
     Pattern(
         EDGE + r"((?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}|[0-9a-fA-F]{4}\.[0-9a-fA-F]{4}\.[0-9a-fA-F]{4})" + EDGE,
         _mac,
         needles=any_of(":|-|."),
+        reach=(19, 24),
     ),
 )

@@ -4,7 +4,8 @@ import math
 import re
 from collections import Counter
 
-from headworks.screening.privacy.patterns import Hit, Pattern, always, any_of
+from headworks.screening.privacy.judging import always
+from headworks.screening.privacy.patterns import Hit, Pattern, any_of
 
 _K = r"[A-Za-z0-9_-]"
 
@@ -117,14 +118,16 @@ PATTERNS = (
         r"\b(" + "|".join(_PREFIXED) + ")",
         _prefixed,
         needles=any_of(
-            "sk-|akia|asia|abia|acca|gh|gl|xox|xapp|k_live|k_test|whsec|aiza|ya29|gocspx|sg.|npm_|pypi-|"
+            "sk-|akia|asia|abia|acca|gh|github_pat|gl|xox|xapp|k_live|k_test|whsec|aiza|ya29|gocspx|sg.|npm_|pypi-|"
             "hf_|dop_|shp|r8_|gsk_|xai-|hvs.|age-|hw-|:aa"
         ),
+        reach=(266, 24),
     ),
     Pattern(
         r"(?i)hooks\.slack\.com/services/(T[A-Z0-9]{6,12}/B[A-Z0-9]{6,12}/[A-Za-z0-9]{20,30})",
         always("api_key", 0.95),
         needles=any_of("hooks.slack"),
+        reach=(83, 24),
     ),
     Pattern(
         r"\b(eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)",
@@ -143,6 +146,7 @@ PATTERNS = (
         r"(?i)\baws[a-z_ .-]{0,24}(?:secret|key)[a-z_ .-]{0,24}[\"']?[ :=>]{1,4}[\"']?([A-Za-z0-9/+]{40})\b",
         always("api_key", 0.9),
         needles=any_of("aws"),
+        reach=(103, 24),
     ),
     Pattern(
         r"(?i)"
@@ -154,12 +158,14 @@ PATTERNS = (
             "pass|pwd|kennwort|contrasena|senha|haslo|wachtwoord|losenord|key|secret|token|credential|"
             "bearer|authorization|connection"
         ),
+        reach=(237, 24),
         retries=True,
     ),
     Pattern(
         r"(?i)\b[a-z][a-z0-9+.-]{1,20}://([^\s/:@\"'<>\\]{0,64}:[^\s/@\"'<>\\]{1,128})@[a-z0-9\[]",
         _url,
         needles=any_of("://"),
+        reach=(219, 24),
         wider=r"[A-Za-z0-9+.-]://[^\s/@\"'<>]*:[^\s/@\"'<>]+@",
     ),
 )

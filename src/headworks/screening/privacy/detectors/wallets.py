@@ -69,6 +69,8 @@ def _ethereum(data: bytes, start: int, end: int) -> Hit | None:
 
 PATTERNS = (
     Pattern(r"\b([13LMDTA9][1-9A-HJ-NP-Za-km-z]{25,34})\b", _base58, run=26),
-    Pattern(r"(?i)\b((?:bc|tb|ltc)1[02-9ac-hj-np-z]{11,71})\b", _bech32, needles=any_of("bc1|tb1|ltc1")),
-    Pattern(r"\b(0[xX][0-9a-fA-F]{40})\b", _ethereum, needles=any_of("0x"), run=42),
+    Pattern(
+        r"(?i)\b((?:bc|tb|ltc)1[02-9ac-hj-np-z]{11,71})\b", _bech32, needles=any_of("bc1|tb1|ltc1"), reach=(75, 24)
+    ),
+    Pattern(r"\b(0[xX][0-9a-fA-F]{40})\b", _ethereum, needles=any_of("0x"), reach=(42, 24), run=42),
 )

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from headworks.screening.privacy.finding import Finding
+from headworks.screening.privacy.findings import Finding
 from headworks.screening.privacy.spreading import occurrences
 from headworks.screening.steps import drained
 

@@ -17,7 +17,7 @@ from headworks.screening.bounded import LENGTH, kill, surroundings
 from headworks.screening.privacy.entities.found import NO_ENTITIES, Entities, worth_reading
 from headworks.screening.privacy.entities.models import Span
 from headworks.screening.privacy.entities.worker import Answer, Ready
-from headworks.screening.privacy.finding import Finding
+from headworks.screening.privacy.findings import Finding
 
 LOAD_TIMEOUT_S = 60.0
 """Seconds in which a model must be loaded, on a machine that is busy."""
