@@ -135,7 +135,8 @@ class Assembly:
         return sum(keyed.is_fallen_back for keyed in self._keyed.values())
 
     def rekey(self, kept: Kept) -> None:
-        """Make new calls with the provider keys that are known now; those under way keep theirs.
+        """Make new calls with the provider keys that are known now; those under way keep theirs. Calls whose key is
+        expired are refused.
 
         Raises:
             ConfigError: a key is none that can be sent; all stay as they were.
@@ -144,7 +145,8 @@ class Assembly:
         keys = KnownKeys(project, os.environ, kept, asks=False)
         names = {name.partition(":")[0] for name in self._keyed}
         plans = [provider_plan(project, name, keys) for name in names]
-        fresh = {pool.settings.name: key_blocks(plan, pool) for plan in plans for pool in plan.pools}
+        expired = keys.expired()
+        fresh = {pool.settings.name: key_blocks(plan, pool, expired) for plan in plans for pool in plan.pools}
         changed = {name for name, keyed in self._keyed.items() if keyed.take(fresh[name])}
         for target in self._table.targets():
             if target.provider in changed:
