@@ -64,6 +64,8 @@ class Assembly:
         self._response_caches: list[ResponseCache] = []
         self._ring = hull.ring(settings)
         self._refresh_timer = Timer(self._refresh)
+        if settings.values is not None:
+            settings.values.run_on(hull.loop)
         # What calls were charged by is found again, whatever is installed later.
         PriceArchive(settings.project.storage).keep(settings.book)
         _keep_templates(settings)
@@ -160,7 +162,7 @@ class Assembly:
         if self._hooks is not None:
             await self._hooks.close()
         if self.settings.values is not None:
-            self.settings.values.close()
+            await self.settings.values.close()
         for upstream in self._upstreams:
             await upstream.close()
         for cache in self._response_caches:

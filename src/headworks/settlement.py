@@ -1,5 +1,6 @@
 """Step 9, settle: everything that is known of one call, gathered while it runs, and its two journal entries."""
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter, time_ns
@@ -120,7 +121,8 @@ class OpenCall(Untracked, gc=False):
     `work` is None for a call that has nothing to say there, so that it pays nothing for it; `weight` for one that no
     quota of tokens can bind. `cost_pico` sums up what attempts cost, in pico-dollars; -1 as soon as that of one is not
     known. `home` is the provider, with its pool, that has what the call refers to, so that it goes nowhere else; ""
-    where it may go anywhere.
+    where it may go anywhere. `saving` is done when what others will need to go on from the answer is on disk: before
+    that the caller is not told its end.
     """
 
     call_id: str
@@ -157,6 +159,12 @@ class OpenCall(Untracked, gc=False):
     quota: Quota | None = None
     weight: Weight | None = None
     home: str = ""
+    saving: "asyncio.Future[None] | None" = None
+
+    async def saved(self) -> None:
+        """Wait for `saving`. Whoever goes away meanwhile ends the wait, not what is waited for."""
+        if self.saving is not None:
+            await asyncio.shield(self.saving)
 
     def opened(self) -> Opened:
         """The entry to write before an upstream is called."""

@@ -336,6 +336,7 @@ class StreamRelay:
             flight.cancel()  # the stream may go on although it can no longer be read
             if steps is not None:
                 last += steps.broken(failure.kind.value, words_for(failure))
+        await call.saved()
         sum_up(call, plan, steps, failure, terms, watch)
         call.response_bytes += len(last)
         if kept is not None and keep is not None:

@@ -452,7 +452,16 @@ class UnaryCall:
         assert health is not None, "an answer belongs to an attempt"
         health.succeeded(now_s, call.head_s - call.sent_s)
         self._outcome = "answered"
-        self.is_read = True
+        if call.saving is None or call.saving.done():
+            self.is_read = True
+        else:
+            call.saving.add_done_callback(self._saved)
+
+    def _saved(self, _: "asyncio.Future[None]") -> None:
+        """What its answer needs is on disk."""
+        if not self.is_over:
+            self.is_read = True
+            self._end_read()
 
     def _end_attempt(self, now_s: float) -> None:
         """The target has answered, whatever it says."""

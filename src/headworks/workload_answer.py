@@ -184,6 +184,7 @@ class WholeRun(Run):
             call.usage = summary.usage or NO_USAGE
             record.wasted_tokens += self._take_usage(plan)
             raise refusal_of(Failure(FailureKind.ERROR, f"{plan.target.provider} answered with an error"))
+        await call.saved()
         call.usage = NO_USAGE
         self._last_body = body
         note(call, summary)
