@@ -38,6 +38,7 @@ from headworks.transport import Origin, UpstreamPool
 from headworks.wheel import Timer
 
 if TYPE_CHECKING:
+    from headworks.body_sealing import BodySealer
     from headworks.cached_calls import CachedWorkload
     from headworks.compiled import CompiledWorkload
     from headworks.config.contract import Cache
@@ -110,6 +111,7 @@ class Assembly:
                 sightings=hull.sightings,
                 make_works=self._make_works if self._works else None,
                 keeps_bodies=config.records.bodies,
+                seal_bodies=_body_sealer(settings),
                 retries=config.defaults.retries,
                 deadline_s=config.defaults.deadline_s,
                 heartbeat_s=config.server.heartbeat_s,
@@ -347,6 +349,16 @@ def _door(settings: Settings) -> Door:
     config = settings.project.config
     bad = config.access.bad_keys
     return Door(config.server.trusted_proxies, tries=bad.tries, window_s=bad.window_s, lockout_s=bad.lockout_s)
+
+
+def _body_sealer(settings: Settings) -> "BodySealer | None":
+    records = settings.project.config.records
+    if not records.bodies:
+        return None
+    from headworks.body_sealing import BodySealer  # cryptography and zstd: only who keeps bodies
+    from headworks.records.content import ContentVault
+
+    return BodySealer(ContentVault(settings.secret), records.days, time.time)
 
 
 def _with_targets(

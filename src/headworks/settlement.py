@@ -122,7 +122,7 @@ class OpenCall(Untracked, gc=False):
     quota of tokens can bind. `cost_pico` sums up what attempts cost, in pico-dollars; -1 as soon as that of one is not
     known. `home` is the provider, with its pool, that has what the call refers to, so that it goes nowhere else; ""
     where it may go anywhere. `saving` is done when what others will need to go on from the answer is on disk: before
-    that the caller is not told its end.
+    that the caller is not told its end. `seals` seals bodies that are kept, just before they are written down.
     """
 
     call_id: str
@@ -160,6 +160,7 @@ class OpenCall(Untracked, gc=False):
     weight: Weight | None = None
     home: str = ""
     saving: "asyncio.Future[None] | None" = None
+    seals: "Callable[[OpenCall], None] | None" = None
 
     async def saved(self) -> None:
         """Wait for `saving`. Whoever goes away meanwhile ends the wait, not what is waited for."""
@@ -191,6 +192,8 @@ class OpenCall(Untracked, gc=False):
         """The entry to write before the caller sees the end, at this time. A call is settled once."""
         assert not self.is_settled, "a call is settled once"
         self.is_settled = True
+        if self.seals is not None:
+            self.seals(self)
         usage = self.usage
         entry = self.entry or self.opened()
         if entry.model is not self.model or entry.provider is not self.provider:  # another target than the first
@@ -261,9 +264,13 @@ class CallMaker:
 
     A call id is `call_`, the time in milliseconds, a part that is this process's own, a counter. Ids sort by time and
     are unique over processes and machines; they are names, not secrets.
+
+    Arguments:
+        seals: of each, see `OpenCall`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seals: "Callable[[OpenCall], None] | None" = None) -> None:
+        self._seals = seals
         self._own = os.urandom(5).hex()
         self._count = 0
         self._ms = 0
@@ -277,9 +284,12 @@ class CallMaker:
             self._ms = ms
             self._beginning = f"call_{ms:011x}{self._own}"
         self._count = count = (self._count + 1) & 0xFFFFFF
-        return OpenCall(
+        call = OpenCall(
             f"{self._beginning}{count:06x}", caller, endpoint, now_us, request_bytes, perf_counter(), source
         )
+        if self._seals is not None:
+            call.seals = self._seals
+        return call
 
 
 class EntryWriter(Protocol):
