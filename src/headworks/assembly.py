@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from headworks.compiled import CompiledWorkload
     from headworks.config.contract import Cache
     from headworks.hooking import Hooks
-    from headworks.response_cache import ResponseCache, Store
+    from headworks.response_cache import MemoryStore, ResponseCache, Store
     from headworks.workload_call import WorkloadCalls
 
 _KEY_REFRESH_S = 0.4
@@ -63,6 +63,8 @@ class Assembly:
         self._keyed: dict[str, KeyedUpstream] = {}
         self._probes: dict[str, ProbePlan] = {}
         self._response_caches: list[ResponseCache] = []
+        self._in_memory: list[MemoryStore] = []
+        self._forgot_s = 0.0
         self._ring = hull.ring(settings)
         self._refresh_timer = Timer(self._refresh)
         if settings.values is not None:
@@ -129,9 +131,11 @@ class Assembly:
         """How this worker stands, by the monotonic time given."""
         sheds_from = self._hull.load.sheds_from
         notes = self._prober.notes
-        return self._hull.surveyor.standing(
+        standing = self._hull.surveyor.standing(
             self._table, now_s, is_ready=is_ready, sheds_from=sheds_from, probe_notes=notes
         )
+        # Where no answer is in memory, whatever may be wished is fulfilled.
+        return msgspec.structs.replace(standing, forgot_s=self._forgot_s if self._in_memory else time.time())
 
     @property
     def keys_refused(self) -> int:
@@ -247,7 +251,9 @@ class Assembly:
 
         match cache.store:
             case "memory":
-                return MemoryStore(cache.most_bytes, time.monotonic)
+                store = MemoryStore(cache.most_bytes, time.monotonic)
+                self._in_memory.append(store)
+                return store
             case "sqlite":
                 return SqliteStore(self.settings.project.storage / CACHE_FILE, cache.most_bytes)
             case "valkey":
@@ -315,8 +321,20 @@ class Assembly:
             loop=self._hull.loop,
         )
 
+    def _forget_answers(self) -> None:
+        """Forget those in memory, where somebody has asked for it."""
+        from headworks.response_cache import asked_to_forget_s
+
+        asked_s = asked_to_forget_s(self.settings.project.storage / RUN_FOLDER)
+        if asked_s > self._forgot_s:
+            for store in self._in_memory:
+                store.clear()
+            self._forgot_s = asked_s
+
     def _refresh(self) -> None:
         try:
+            if self._in_memory:
+                self._forget_answers()
             self._ring.refresh()
         finally:
             self._hull.wheel.arm(self._refresh_timer, _KEY_REFRESH_S)
