@@ -162,11 +162,6 @@ class OpenCall(Untracked, gc=False):
     saving: "asyncio.Future[None] | None" = None
     seals: "Callable[[OpenCall], None] | None" = None
 
-    async def saved(self) -> None:
-        """Wait for `saving`. Whoever goes away meanwhile ends the wait, not what is waited for."""
-        if self.saving is not None:
-            await asyncio.shield(self.saving)
-
     def opened(self) -> Opened:
         """The entry to write before an upstream is called."""
         caller = self.caller
@@ -257,6 +252,12 @@ class OpenCall(Untracked, gc=False):
             own_us // 1000,
             own_us % 1000,
         )
+
+
+async def saved(call: OpenCall) -> None:
+    """Wait for a call's `saving`. Whoever goes away meanwhile ends the wait, not what is waited for."""
+    if call.saving is not None:
+        await asyncio.shield(call.saving)
 
 
 class CallMaker:
