@@ -340,6 +340,13 @@ class Hall:
 
         self.loop.run_until_complete(turns())
 
+    def until(self, holds, limit_s=20.0):
+        """Let the loop run until this holds: what a thread does takes no number of turns."""
+        due_s = time.monotonic() + limit_s
+        while not holds():
+            assert time.monotonic() < due_s, "it does not come to hold"
+            self.loop.run_until_complete(asyncio.sleep(0.001))
+
     def ask(self, path, body=None, method="POST", query="", turns=3, **headers):
         """A request up to its attempt; the answer is there when it was refused."""
         given = {b"authorization": b"Bearer good", b"content-type": b"application/json"}

@@ -1,5 +1,7 @@
 """A provider's keys under its calls, as a dialogue: what goes up, what comes back, what the call hears."""
 
+import asyncio
+
 import pytest
 
 from headworks.calls import Failure, FailureKind
@@ -254,3 +256,42 @@ def test_every_providers_requests_begin_with_its_fixed_headers(make):
     assert isinstance(requests[0], UpstreamRequest)
     assert all(request.headers.startswith(provider.fixed_headers) for request in requests)
     assert b"sk-1" in provider.fixed_headers
+
+
+def test_without_a_key_that_may_be_used_nothing_is_sent_until_there_is_one_again():
+    async def play():
+        stage = Stage("new", "old")
+        assert stage.keyed.take([]) is True
+        assert stage.keyed.take([]) is False
+        heard = stage.call()
+        assert heard.failure is None  # whoever sends does not hear of it before it has the flight
+        wire, body, given_up = Heard(), Heard(), stage.call()
+        stage.keyed.connect(stage.providers[0].request("GET", "/realtime?model=m", b"", b"", b""), wire, TIMEOUTS)
+        stage.keyed.upload(stage.providers[0].request("POST", "/files", b"", b"", b""), None, body, TIMEOUTS)
+        given_up.flight.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert stage.upstream.flights == []
+        assert [one.failure.kind for one in (heard, wire, body)] == [FailureKind.UNAUTHORIZED] * 3
+        assert (
+            heard.failure.detail
+            == "up: its key could not be looked at for longer than secrets.stale_for_s, and is not used"
+        )
+        assert given_up.failure is None
+
+        assert stage.take("new", "old") is True
+        assert stage.take("new", "old") is False
+        stage.call()
+        assert stage.last.key == "new"
+
+    asyncio.run(play())
+
+
+def test_a_call_under_way_whose_key_expires_is_not_made_again_with_another():
+    stage = Stage("new", "old")
+    heard = stage.call()
+    stage.keyed.take([])
+    stage.last.answer(401, REFUSED)
+
+    assert heard.status == 401
+    assert len(stage.upstream.flights) == 1

@@ -52,6 +52,7 @@ def plain(hall, tmp_path, pool):
 
     def make(**more):
         made.append(ConversationValues(b"s" * 32, tmp_path / "privacy.db", now=lambda: 1.0))
+        made[-1].run_on(hall.loop)
         hall.make(
             screening=PlainCalls(PlainScreening(privacy=Privacy(names=Names(), **more)), made[-1]), providers=("stub",)
         )
@@ -59,7 +60,7 @@ def plain(hall, tmp_path, pool):
 
     yield make
     for one in made:
-        one.close()
+        hall.loop.run_until_complete(one.close())
 
 
 BODIES = {

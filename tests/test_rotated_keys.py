@@ -4,12 +4,14 @@ import copy
 import pickle
 import threading
 
+import msgspec
 import pytest
 
 import headworks
 from headworks.config import load
 from headworks.errors import ConfigError
-from headworks.secrets import look_at_keys
+from headworks.provider_plans import key_blocks, provider_plan
+from headworks.secrets import KnownKeys, look_at_keys
 from headworks.settings import read_settings
 
 PLANTED = [f"sk-planted-{number}-4711" for number in range(4)]
@@ -100,3 +102,32 @@ def test_a_gateway_in_this_process_takes_a_new_key_without_being_connected_again
 
         assert taken.wait(20)
         assert b"sk-brand-new" in gateway._assembly._keyed["up:a"]._key.block
+
+
+def expired(kept, name):
+    return {**kept, name: msgspec.structs.replace(kept[name], is_expired=True)}
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        ("file:older", {"up:a": [PLANTED[0], PLANTED[2]], "up:b": [PLANTED[3]]}),
+        ("file:newest", {"up:a": [], "up:b": []}),  # a header of all pools is from it, too
+    ],
+)
+def test_what_needs_an_expired_secret_is_not_sent_and_all_else_is(project, name, left):
+    kept = expired(look_at_keys(project, ENVIRONMENT), name)
+    plan = provider_plan(project, "up", KnownKeys(project, ENVIRONMENT, kept))
+    without = KnownKeys(project, ENVIRONMENT, kept).expired()
+
+    blocks = {pool.settings.name: key_blocks(plan, pool, without) for pool in plan.pools}
+
+    assert {name: [key for one in found for key in PLANTED if b"Bearer " + key.encode() in one]
+            for name, found in blocks.items()} == left  # fmt: skip
+
+
+def test_a_value_that_another_reference_leads_to_as_well_is_good(project):
+    (project.folder / "older").write_text(PLANTED[0])
+    kept = expired(look_at_keys(project, ENVIRONMENT), "file:older")
+
+    assert KnownKeys(project, ENVIRONMENT, kept).expired() == frozenset()

@@ -2,6 +2,8 @@
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 
 import msgspec
 import pytest
@@ -26,13 +28,14 @@ def screen(hall, tmp_path):
     def make(settings=None, keeps_bodies=False, **options):
         settings = PlainScreening(privacy=Privacy()) if settings is None else settings
         made.append(ConversationValues(b"s" * 32, tmp_path / "privacy.db", now=lambda: 1.0))
+        made[-1].run_on(hall.loop)
         screening = PlainCalls(settings, made[-1], keeps_bodies=keeps_bodies)
         hall.make(screening=screening, keeps_bodies=keeps_bodies, **options)
         return hall
 
     yield make
     for one in made:
-        one.close()
+        hall.loop.run_until_complete(one.close())
 
 
 def chat_body(text, **fields):
@@ -232,6 +235,7 @@ def test_over_turns_of_a_conversation_that_the_provider_keeps_tokens_lead_back(s
     answered = hall.ask("/v1/responses", {"model": "nano", "input": f"I am {MAIL}."})
     token = token_in(hall)
     hall.answer(response(f"Hello {token}.", "resp_1"))
+    hall.until(lambda: answered.status)
     assert MAIL in answered.body.decode()
 
     hall = screen()  # another worker, or the same one after a restart
@@ -239,7 +243,7 @@ def test_over_turns_of_a_conversation_that_the_provider_keeps_tokens_lead_back(s
         "/v1/responses", {"model": "nano", "input": "Again?", "previous_response_id": "resp_1"}, turns=9
     )
     hall.answer(response(f"You are {token}.", "resp_2"))
-    hall.turn(6)
+    hall.until(lambda: answered.status)
     assert f"You are {MAIL}." in answered.body.decode()
 
     answered = hall.ask("/v1/responses/resp_2", method="GET", turns=9)
@@ -251,6 +255,63 @@ def test_over_turns_of_a_conversation_that_the_provider_keeps_tokens_lead_back(s
     answered = hall.ask("/v1/chat/completions", chat_body(f"What is {token}?"))
     hall.answer(chat_answer(f"{token}"))
     assert MAIL.encode() not in answered.body
+
+
+def locked(folder):
+    """The vault, with another process in the middle of a write: what a disk is like that takes its time."""
+    connection = sqlite3.connect(folder / "privacy.db", isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    return closing(connection)
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_while_its_values_are_written_an_answer_waits_and_no_other_call_does(screen, tmp_path, is_streamed):
+    hall = screen()
+    first = hall.ask("/v1/responses", {"model": "nano", "input": f"I am {MAIL}."})
+    hall.answer(response(f"Hello {token_in(hall)}.", "resp_0"))
+    hall.until(lambda: first.status)  # the file is there now
+
+    with locked(tmp_path) as others:
+        waiting = hall.ask("/v1/responses", {"model": "nano", "input": f"I am {CARD}.", "stream": is_streamed}, turns=5)
+        (token,) = set(TOKEN.findall(hall.flight.request.body.decode()))
+        if is_streamed:
+            hall.flight.sink.on_head(200, EVENTS)
+            hall.flight.sink.on_body(b"".join(responses_stream(f"Hello {token}.")))
+            hall.flight.sink.on_end()
+        else:
+            hall.flight.answer(response(f"Hello {token}.", "resp_1"))
+        hall.turn(20)
+        assert not waiting.is_over
+        other = hall.ask("/v1/chat/completions", chat_body("Hello"))
+        hall.answer(chat_answer("Hi."))
+        assert other.status == 200
+        assert not waiting.is_over
+        others.execute("ROLLBACK")
+    hall.until(lambda: waiting.is_over)
+
+    assert waiting.status == 200
+
+
+def test_a_caller_that_goes_away_takes_no_values_along(screen, tmp_path):
+    hall = screen()
+    hall.own("resp_1")
+    first = hall.ask("/v1/responses", {"model": "nano", "input": f"I am {MAIL}."})
+    hall.answer(response(f"Hello {token_in(hall)}.", "resp_0"))
+    hall.until(lambda: first.status)
+    with locked(tmp_path) as others:
+        gone = hall.ask("/v1/responses", {"model": "nano", "input": f"I am {CARD}."}, turns=5)
+        (token,) = set(TOKEN.findall(hall.flight.request.body.decode()))
+        hall.flight.answer(response(f"Hello {token}.", "resp_1"))
+        hall.turn(9)
+        gone.running.cancel()
+        others.execute("ROLLBACK")
+        hall.until(lambda: others.execute("SELECT count(*) FROM entries").fetchone() == (2,))
+
+    hall = screen()
+    asked = hall.ask("/v1/responses/resp_1", method="GET", turns=9)
+    hall.answer(response(f"You have {token}.", "resp_1"))
+    hall.until(lambda: asked.status)
+    assert f"You have {CARD}." in asked.body.decode()
 
 
 STREAMS = {
@@ -277,7 +338,7 @@ def test_in_a_stream_of_any_dialect_a_token_may_be_cut_anywhere(screen, path, st
         hall.flight.sink.on_body(event[:20])
         hall.flight.sink.on_body(event[20:])
     hall.flight.sink.on_end()
-    hall.turn(10)
+    hall.until(lambda: answered.is_over)
 
     told = answered.body.decode()
     assert TOKEN.search(told) is None

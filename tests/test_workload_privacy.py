@@ -273,21 +273,48 @@ def test_over_turns_that_the_provider_remembers_tokens_of_earlier_ones_lead_back
     """Another worker, or the same one after a restart, has nothing but the file."""
     contract = CONTRACT + "state: provider\n"
     values = ConversationValues(b"s" * 32, tmp_path / "privacy.db", now=lambda: 1.0)
+    values.run_on(hall.loop)
     work.make(contract, schema=None, values=values)
     work.respond(f"I am {MAIL}.", store=True)
     token = token_in(hall)
     work.answer(response_object(message_item(f"Hello {token}.")))
-    values.close()
+    hall.loop.run_until_complete(values.close())
     hall.own("resp_1")
 
     work.make(contract, schema=None, values=values)
     answered = work.respond("Again?", previous_response_id="resp_1")
     hall.turn(9)
     work.answer(response_object(message_item(f"You are {token}.")))
-    hall.turn(5)
-    values.close()
+    hall.until(lambda: answered.status)
+    hall.loop.run_until_complete(values.close())
 
     assert f"You are {MAIL}." in answered.body.decode()
+
+
+def test_after_a_repair_turn_tokens_lead_back_from_the_answer_that_went_out(hall, work, tmp_path):
+    contract = CONTRACT + "state: provider\nvalidation: {repairs: 1}\n"
+    values = ConversationValues(b"s" * 32, tmp_path / "privacy.db", now=lambda: 1.0)
+    values.run_on(hall.loop)
+    work.make(contract, values=values)
+    answered = work.respond(f"I am {MAIL}.", store=True)
+    token = token_in(hall)
+    work.answer(response_object(message_item('{"team": "green"}')) | {"id": "resp_1"})
+    hall.until(lambda: len(hall.upstream.flights) == 2)
+    work.answer(response_object(message_item('{"team": "red"}')) | {"id": "resp_2"})
+    hall.until(lambda: answered.status)
+    hall.loop.run_until_complete(values.close())
+    assert answered.status == 200
+    hall.own("resp_2")
+
+    free = {"type": "object", "properties": {"team": {"type": "string"}}, "required": ["team"]}
+    work.make(contract, schema=free | {"additionalProperties": False}, values=values)
+    answered = work.respond("Again?", previous_response_id="resp_2")
+    hall.until(lambda: len(hall.upstream.flights) == 3)
+    work.answer(response_object(message_item(json.dumps({"team": token}))))
+    hall.until(lambda: answered.status)
+    hall.loop.run_until_complete(values.close())
+
+    assert MAIL in answered.body.decode()
 
 
 def test_what_was_found_is_on_record_by_kind(hall, desk):

@@ -10,7 +10,11 @@ _TIMEOUT_S = 0.25
 """A call waits no longer to learn whether it was answered before: it can go up instead."""
 
 
-def answers_in_valkey(url: str, loop: asyncio.AbstractEventLoop) -> ValkeyStore:
+_COMMAND_TIMEOUT_S = 10.0
+"""A command may wait for one step over a large server."""
+
+
+def answers_in_valkey(url: str, loop: asyncio.AbstractEventLoop, *, timeout_s: float = _TIMEOUT_S) -> ValkeyStore:
     """The store in the server of this URL. Nothing is connected before the first call.
 
     Raises:
@@ -21,7 +25,7 @@ def answers_in_valkey(url: str, loop: asyncio.AbstractEventLoop) -> ValkeyStore:
     async def dial() -> Streams:
         return await connect(address)
 
-    link = Link(f"Valkey at {address}", dial, timeout_s=_TIMEOUT_S)
+    link = Link(f"Valkey at {address}", dial, timeout_s=timeout_s)
 
     async def ask(parts: tuple[str | bytes, ...]) -> Reply:
         async def talk(streams: Streams, _: float) -> Reply:
@@ -31,3 +35,21 @@ def answers_in_valkey(url: str, loop: asyncio.AbstractEventLoop) -> ValkeyStore:
         return await loop.create_task(link.exchange(talk))
 
     return ValkeyStore(ask, link.close)
+
+
+def clear_valkey(url: str) -> int:
+    """Remove all answers in the server of this URL; how many there were. Blocking; for commands.
+
+    Raises:
+        LimitsUnavailable: the URL is not one.
+        StoreAway: the server cannot be reached, or does not let us.
+    """
+
+    async def clear() -> int:
+        store = answers_in_valkey(url, asyncio.get_running_loop(), timeout_s=_COMMAND_TIMEOUT_S)
+        try:
+            return await store.clear()
+        finally:
+            await store.close()
+
+    return asyncio.run(clear())

@@ -38,11 +38,12 @@ from headworks.transport import Origin, UpstreamPool
 from headworks.wheel import Timer
 
 if TYPE_CHECKING:
+    from headworks.body_sealing import BodySealer
     from headworks.cached_calls import CachedWorkload
     from headworks.compiled import CompiledWorkload
     from headworks.config.contract import Cache
     from headworks.hooking import Hooks
-    from headworks.response_cache import ResponseCache, Store
+    from headworks.response_cache import MemoryStore, ResponseCache, Store
     from headworks.workload_call import WorkloadCalls
 
 _KEY_REFRESH_S = 0.4
@@ -62,8 +63,12 @@ class Assembly:
         self._keyed: dict[str, KeyedUpstream] = {}
         self._probes: dict[str, ProbePlan] = {}
         self._response_caches: list[ResponseCache] = []
+        self._in_memory: list[MemoryStore] = []
+        self._forgot_s = 0.0
         self._ring = hull.ring(settings)
         self._refresh_timer = Timer(self._refresh)
+        if settings.values is not None:
+            settings.values.run_on(hull.loop)
         # What calls were charged by is found again, whatever is installed later.
         PriceArchive(settings.project.storage).keep(settings.book)
         _keep_templates(settings)
@@ -110,6 +115,7 @@ class Assembly:
                 sightings=hull.sightings,
                 make_works=self._make_works if self._works else None,
                 keeps_bodies=config.records.bodies,
+                seal_bodies=_body_sealer(settings),
                 retries=config.defaults.retries,
                 deadline_s=config.defaults.deadline_s,
                 heartbeat_s=config.server.heartbeat_s,
@@ -127,9 +133,11 @@ class Assembly:
         """How this worker stands, by the monotonic time given."""
         sheds_from = self._hull.load.sheds_from
         notes = self._prober.notes
-        return self._hull.surveyor.standing(
+        standing = self._hull.surveyor.standing(
             self._table, now_s, is_ready=is_ready, sheds_from=sheds_from, probe_notes=notes
         )
+        # Where no answer is in memory, whatever may be wished is fulfilled.
+        return msgspec.structs.replace(standing, forgot_s=self._forgot_s if self._in_memory else time.time())
 
     @property
     def keys_refused(self) -> int:
@@ -137,7 +145,8 @@ class Assembly:
         return sum(keyed.is_fallen_back for keyed in self._keyed.values())
 
     def rekey(self, kept: Kept) -> None:
-        """Make new calls with the provider keys that are known now; those under way keep theirs.
+        """Make new calls with the provider keys that are known now; those under way keep theirs. Calls whose key is
+        expired are refused.
 
         Raises:
             ConfigError: a key is none that can be sent; all stay as they were.
@@ -146,7 +155,8 @@ class Assembly:
         keys = KnownKeys(project, os.environ, kept, asks=False)
         names = {name.partition(":")[0] for name in self._keyed}
         plans = [provider_plan(project, name, keys) for name in names]
-        fresh = {pool.settings.name: key_blocks(plan, pool) for plan in plans for pool in plan.pools}
+        expired = keys.expired()
+        fresh = {pool.settings.name: key_blocks(plan, pool, expired) for plan in plans for pool in plan.pools}
         changed = {name for name, keyed in self._keyed.items() if keyed.take(fresh[name])}
         for target in self._table.targets():
             if target.provider in changed:
@@ -160,7 +170,7 @@ class Assembly:
         if self._hooks is not None:
             await self._hooks.close()
         if self.settings.values is not None:
-            self.settings.values.close()
+            await self.settings.values.close()
         for upstream in self._upstreams:
             await upstream.close()
         for cache in self._response_caches:
@@ -243,7 +253,9 @@ class Assembly:
 
         match cache.store:
             case "memory":
-                return MemoryStore(cache.most_bytes, time.monotonic)
+                store = MemoryStore(cache.most_bytes, time.monotonic)
+                self._in_memory.append(store)
+                return store
             case "sqlite":
                 return SqliteStore(self.settings.project.storage / CACHE_FILE, cache.most_bytes)
             case "valkey":
@@ -314,8 +326,20 @@ class Assembly:
             loop=self._hull.loop,
         )
 
+    def _forget_answers(self) -> None:
+        """Forget those in memory, where somebody has asked for it."""
+        from headworks.response_cache import asked_to_forget_s
+
+        asked_s = asked_to_forget_s(self.settings.project.storage / RUN_FOLDER)
+        if asked_s > self._forgot_s:
+            for store in self._in_memory:
+                store.clear()
+            self._forgot_s = asked_s
+
     def _refresh(self) -> None:
         try:
+            if self._in_memory:
+                self._forget_answers()
             self._ring.refresh()
         finally:
             self._hull.wheel.arm(self._refresh_timer, _KEY_REFRESH_S)
@@ -354,6 +378,16 @@ def _door(settings: Settings) -> Door:
     config = settings.project.config
     bad = config.access.bad_keys
     return Door(config.server.trusted_proxies, tries=bad.tries, window_s=bad.window_s, lockout_s=bad.lockout_s)
+
+
+def _body_sealer(settings: Settings) -> "BodySealer | None":
+    records = settings.project.config.records
+    if not records.bodies:
+        return None
+    from headworks.body_sealing import BodySealer  # cryptography and zstd: only who keeps bodies
+    from headworks.records.content import ContentVault
+
+    return BodySealer(ContentVault(settings.secret), records.days, time.time)
 
 
 def _with_targets(

@@ -1,18 +1,32 @@
-"""What stands behind the tokens of conversations that a provider remembers, and what is on record of a screening."""
+"""What stands behind the tokens of conversations that a provider remembers, and what is on record of a screening.
 
+They are written by a thread, one save after the other, so that a slow disk keeps no other call waiting. The call that
+they belong to waits (`OpenCall.saving`): its caller is not told the end of an answer before what goes on from it can be
+turned back.
+"""
+
+import asyncio
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from headworks.errors import StorageError
-from headworks.screening.privacy import ScreeningFailed, TokenBook, TokenVault
+from headworks.screening.privacy import Save, ScreeningFailed, TokenBook, TokenVault, Written
 from headworks.settlement import OpenCall, Work
+from headworks.side_threads import SideThreads
 from headworks.telemetry import report
 
 _SWEEP_EVERY = 256
 """So often, counted in saves, what has expired is taken out of the vault."""
+
+_MOST_SAVES = 1024
+"""That may wait for the disk. What comes then is not kept, as where it cannot be written."""
+
+_PATIENCE_S = 5.0
+"""For which an answer waits for its values. A disk that takes longer hangs, and answers are not to hang with it."""
 
 _NOTED = "screened: "
 
@@ -20,25 +34,46 @@ _NOTED = "screened: "
 class ConversationValues:
     """The books of tokens for the calls of one gateway; those of conversations are kept, for all workers.
 
-    State: the vault's file, opened when it is first needed; how often something was saved.
+    State: the vault's file, opened when it is first needed; the thread that writes, and how many saves wait for it; how
+    often something was saved.
 
     Arguments:
         secret: of this installation.
         file: the vault's; its folder must exist by then. None where nothing is to be kept.
         now: the Unix time in seconds.
+        patience_s: for which an answer waits for its values.
     """
 
-    def __init__(self, secret: bytes, file: Path | None = None, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        secret: bytes,
+        file: Path | None = None,
+        *,
+        now: Callable[[], float] = time.time,
+        patience_s: float = _PATIENCE_S,
+    ) -> None:
         self._secret = secret
         self._file = file
         self._now = now
+        self._patience_s = patience_s
         self._vault: TokenVault | None = None
+        self._thread: SideThreads | None = None
+        self._waiting = 0
         self._saves = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    def close(self) -> None:
-        """Let go of the file. Harmless to call twice."""
+    def run_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have it used by the calls of this loop; by default by those of the one that runs."""
+        self._loop = loop
+
+    async def close(self) -> None:
+        """Write what waits to be written, and let go of the file. Harmless to call twice."""
         vault, self._vault = self._vault, None
-        if vault is not None:
+        thread, self._thread = self._thread, None
+        if thread is not None and vault is not None:
+            await thread.run(asyncio.get_running_loop(), vault.close)  # behind what waits
+            thread.close()
+        elif vault is not None:
             vault.close()
 
     def book(self, call: OpenCall, conversation: str) -> TokenBook:
@@ -57,7 +92,8 @@ class ConversationValues:
             raise ScreeningFailed("the conversation's values") from None
 
     def save(self, call: OpenCall, conversation: str, book: TokenBook, *, life_s: float, response_id: str) -> None:
-        """Keep the values, before the caller can go on from a response.
+        """Keep the values, before the caller can go on from a response: `call.saving` is done when they are, and at the
+        latest when the answer has waited long enough.
 
         Where that fails the answer goes out all the same, and what goes on from it will have tokens for values.
 
@@ -66,20 +102,64 @@ class ConversationValues:
         """
         if self._file is None:
             return
+        origin = conversation or response_id
         try:
-            vault, origin = self._opened(self._file), conversation or response_id
-            if not vault.save(tenant_of(call), origin, book, life_s=life_s, link=response_id):
-                report(f"{call.call_id}: its values were not kept: two calls gave one token at the same moment")
-            self._saves += 1
-            if self._saves % _SWEEP_EVERY == 0:
-                vault.sweep()
+            vault = self._opened(self._file)
+            save = vault.ready(tenant_of(call), origin, book, life_s=life_s, link=response_id)
         except StorageError as error:
             report(f"{call.call_id}: its values could not be kept: {error}")
+            return
+        if self._waiting >= _MOST_SAVES:
+            report(f"{call.call_id}: its values were not kept: the disk is too slow for what is to be kept")
+            return
+        loop = self._loop or asyncio.get_running_loop()
+        thread = self._thread = self._thread or SideThreads("headworks-values", 1)
+        self._waiting += 1
+        self._saves += 1
+        is_to_sweep = self._saves % _SWEEP_EVERY == 0
+        if is_to_sweep:
+            vault.forget_expired()
+        writing = thread.run(loop, partial(_write, vault, save, sweeps=is_to_sweep))
+        call.saving = saving = loop.create_future()
+        timer = loop.call_later(self._patience_s, self._waited, call.call_id, saving)
+        writing.add_done_callback(partial(self._saved, call.call_id, vault, saving, timer))
+
+    def _saved(
+        self,
+        call_id: str,
+        vault: TokenVault,
+        saving: "asyncio.Future[None]",
+        timer: asyncio.TimerHandle,
+        writing: "asyncio.Future[Written]",
+    ) -> None:
+        self._waiting -= 1
+        timer.cancel()
+        try:
+            if not vault.take(writing.result()):
+                report(f"{call_id}: its values were not kept: two calls gave one token at the same moment")
+        except StorageError as error:
+            report(f"{call_id}: its values could not be kept: {error}")
+        finally:
+            if not saving.done():
+                saving.set_result(None)
+
+    def _waited(self, call_id: str, saving: "asyncio.Future[None]") -> None:
+        if not saving.done():
+            report(f"{call_id}: its values are not kept yet, and its answer waits no longer: the disk is slow")
+            saving.set_result(None)
 
     def _opened(self, file: Path) -> TokenVault:
         if self._vault is None:
             self._vault = TokenVault(file, self._secret, now=self._now)
         return self._vault
+
+
+def _write(vault: TokenVault, save: Save, *, sweeps: bool) -> Written:
+    """In the thread."""
+    written = vault.write(save)
+    if sweeps:
+        vault.sweep_file()
+    return written
 
 
 def note_screened(

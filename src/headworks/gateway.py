@@ -62,7 +62,7 @@ class Gateway:
         self._journal = parts.journal
         self._sightings = parts.sightings
         self._keeps_bodies = parts.keeps_bodies
-        self._begin = CallMaker().begin
+        self._begin = CallMaker(parts.seal_bodies).begin
         self._planner = Planner(parts.table, parts.uniform, parts.deadline_s)
         self._owners = ResponseOwners(parts.find_owner)
         shelf = parts.shelf or bare_shelf()

@@ -176,6 +176,7 @@ class Parts(msgspec.Struct, frozen=True):
     sightings: Sightings | None = None
     door: Door | None = None
     keeps_bodies: bool = False
+    seal_bodies: Callable[[OpenCall], None] | None = None
     answer_bytes: int = ANSWER_BYTES
     models_created: int = 0
     retries: int = 2

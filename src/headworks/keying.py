@@ -8,6 +8,7 @@ done by then, for whoever refuses a key has not looked at the request. So neithe
 yet, nor one that it knows no longer, fails a call. Nobody above sees it: it is one attempt.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 
@@ -50,7 +51,8 @@ class Key:
 
 
 class KeyedUpstream:
-    """Implements `exchange.Upstream`. State: the keys, the newest first, and which one is sent.
+    """Implements `exchange.Upstream`. State: the keys, the newest first, and which one is sent; whether none may be,
+    for all are expired (`secrets.keeper`).
 
     Arguments:
         name: of the provider and the pool, for the operator.
@@ -82,6 +84,7 @@ class KeyedUpstream:
         self._now = now
         self._keys = [Key(block) for block in blocks]
         self._key = self._keys[0]
+        self._is_expired = False
         self._ask_again_s = 0.0
 
     @property
@@ -90,9 +93,13 @@ class KeyedUpstream:
         return self._key is not self._keys[0]
 
     def take(self, blocks: Sequence[bytes]) -> bool:
-        """Send these from now on, the newest first. Returns whether they are others than before."""
+        """Send these from now on, the newest first; none: refuse all calls. Returns whether they are others than
+        before."""
+        was_expired, self._is_expired = self._is_expired, not blocks
+        if not blocks:
+            return not was_expired
         if [key.block for key in self._keys] == list(blocks):
-            return False
+            return was_expired
         known = {key.block: key for key in self._keys}
         newest = self._keys[0].block
         self._keys = [known.get(block) or Key(block) for block in blocks]
@@ -102,15 +109,21 @@ class KeyedUpstream:
         return True
 
     def send(self, request: UpstreamRequest, sink: Sink, timeouts: Timeouts) -> Flight:
+        if self._is_expired:
+            return _Grounded(self._name, sink)
         if self._key is not self._keys[0] and self._now() >= self._keys[0].until_s:
             self._key = self._keys[0]  # the newest again: this call shows whether it is known by now
         return _KeyedFlight(self, request, sink, timeouts, self._key)
 
     def upload(self, request: UpstreamRequest, body: BodyStream, sink: Sink, timeouts: Timeouts) -> Flight:
+        if self._is_expired:
+            return _Grounded(self._name, sink)
         # With the key of the moment: what has gone up piece by piece cannot be sent again.
         return self._upstream.upload(self._with_key(request, self._key), body, sink, timeouts)
 
     def connect(self, request: UpstreamRequest, sink: WireSink, timeouts: Timeouts) -> Flight:
+        if self._is_expired:
+            return _Grounded(self._name, sink)
         return _KeyedConnect(self, request, sink, timeouts, self._key)
 
     async def close(self) -> None:
@@ -137,7 +150,9 @@ class KeyedUpstream:
                 self._say(f"{self._name}: the newest key is accepted now")
 
     def other(self, key: Key) -> Key | None:
-        """What to send in place of a key that was refused; None where all are."""
+        """What to send in place of a key that was refused; None where all are, or are expired."""
+        if self._is_expired:
+            return None
         now_s = self._now()
         if key in self._keys and now_s >= key.until_s:
             key.until_s = now_s + key.rest_s
@@ -158,6 +173,31 @@ class KeyedUpstream:
         if now_s >= self._ask_again_s:
             self._ask_again_s = now_s + _ASK_EVERY_S
             self._refused()
+
+
+class _Grounded:
+    """Implements `exchange.Flight`: a request that is not sent, for there is no key to send it with. It fails in the
+    next turn of the loop, as one whose connection fails."""
+
+    def __init__(self, name: str, sink: Sink | WireSink) -> None:
+        self._sink: Sink | WireSink | None = sink
+        says = f"{name}: its key could not be looked at for longer than secrets.stale_for_s, and is not used"
+        self._failure = Failure(FailureKind.UNAUTHORIZED, says)
+        asyncio.get_running_loop().call_soon(self._fail)
+
+    def pause(self) -> None:
+        """Nothing comes."""
+
+    def resume(self) -> None:
+        """Nothing comes."""
+
+    def cancel(self) -> None:
+        self._sink = None
+
+    def _fail(self) -> None:
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.on_failure(self._failure)
 
 
 class _KeyedFlight:

@@ -94,7 +94,7 @@ class CallPrivacy:
         self._own: dict[str, int] = {}
         self._unread = 0
         self._has_failed = False
-        self._is_kept = False
+        self._kept_id = ""
         self.said: ModelAnswer | None = None
 
     @property
@@ -157,11 +157,12 @@ class CallPrivacy:
         )
 
     def keep(self, response_id: str) -> None:
-        """The caller is about to learn the id of a response that it may go on from."""
-        if self._may_go_on and not self._is_kept and response_id and self._book.has_entries:
-            self._is_kept = True
+        """The caller is about to learn the id of a response that it may go on from; each attempt has its own."""
+        if self._may_go_on and response_id not in ("", self._kept_id) and self._book.has_entries:
             life_s = self._policy.settings.token_life_s
             self._values.save(self._call, self._origin, self._book, life_s=life_s, response_id=response_id)
+            self._kept_id = response_id
+            self._origin = self._origin or response_id
 
     @property
     def is_only_of_request(self) -> bool:

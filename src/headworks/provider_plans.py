@@ -21,6 +21,7 @@ from headworks.exchange import Timeouts
 from headworks.keying import blocks_of
 from headworks.providers import REGISTRY, Provider, ProviderSettings
 from headworks.secrets import KnownKeys, references_of_provider
+from headworks.sigv4 import unpacked
 from headworks.transport import PoolLimits
 
 _SPEECHES = {
@@ -258,6 +259,18 @@ def _simulator_plan(project: Project, name: str) -> object:
     return msgspec.structs.replace(plan, **changes)
 
 
-def key_blocks(plan: ProviderPlan, pool: PoolPlan) -> list[bytes]:
-    """What requests through a pool begin with, for each of its keys, the newest first."""
-    return blocks_of([plan.make(settings) for settings in (pool.settings, *pool.spares)])
+def key_blocks(plan: ProviderPlan, pool: PoolPlan, expired: frozenset[str] = frozenset()) -> list[bytes]:
+    """What requests through a pool begin with, for each of its keys, the newest first.
+
+    Arguments:
+        expired: secrets that are not to be used; what needs one of them is left out.
+    """
+    usable = (one for one in (pool.settings, *pool.spares) if not (expired and expired & _secrets_of(one)))
+    return blocks_of([plan.make(settings) for settings in usable])
+
+
+def _secrets_of(settings: ProviderSettings) -> set[str]:
+    """What of it may be secret."""
+    signing = unpacked(settings.api_key)
+    parts = () if signing is None else (signing.key_id, signing.key, signing.token)
+    return {settings.api_key, *parts, *(value for _, value in settings.headers)}

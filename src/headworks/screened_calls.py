@@ -98,7 +98,7 @@ class ScreenedCall:
         self._up: dict[str, int] = {}
         self._unread = 0
         self._failed = False
-        self._is_kept = False
+        self._kept_id = ""
         self.restorer = Restorer(book, policy.form)
         self.screen = AnswerScreen(policy, book)
         self.body = AnswerBody(policy, self.restorer, self.screen)
@@ -128,11 +128,12 @@ class ScreenedCall:
         return b"".join(self.raw or ())
 
     def keep(self, response_id: str) -> None:
-        """The caller is about to learn the id of a response that it may go on from."""
-        if self._vault is not None and not self._is_kept and response_id and self._book.has_entries:
-            self._is_kept = True
+        """The caller is about to learn the id of a response that it may go on from; each attempt has its own."""
+        if self._vault is not None and response_id not in ("", self._kept_id) and self._book.has_entries:
             life_s = self.policy.settings.token_life_s
             self._vault.save(self.call, self._conversation, self._book, life_s=life_s, response_id=response_id)
+            self._kept_id = response_id
+            self._conversation = self._conversation or response_id
 
     def note(self) -> None:
         """Put what was found into the call's record: kinds and counts, never a value."""

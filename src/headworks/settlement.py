@@ -1,5 +1,6 @@
 """Step 9, settle: everything that is known of one call, gathered while it runs, and its two journal entries."""
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter, time_ns
@@ -120,7 +121,8 @@ class OpenCall(Untracked, gc=False):
     `work` is None for a call that has nothing to say there, so that it pays nothing for it; `weight` for one that no
     quota of tokens can bind. `cost_pico` sums up what attempts cost, in pico-dollars; -1 as soon as that of one is not
     known. `home` is the provider, with its pool, that has what the call refers to, so that it goes nowhere else; ""
-    where it may go anywhere.
+    where it may go anywhere. `saving` is done when what others will need to go on from the answer is on disk: before
+    that the caller is not told its end. `seals` seals bodies that are kept, just before they are written down.
     """
 
     call_id: str
@@ -157,6 +159,8 @@ class OpenCall(Untracked, gc=False):
     quota: Quota | None = None
     weight: Weight | None = None
     home: str = ""
+    saving: "asyncio.Future[None] | None" = None
+    seals: "Callable[[OpenCall], None] | None" = None
 
     def opened(self) -> Opened:
         """The entry to write before an upstream is called."""
@@ -183,6 +187,8 @@ class OpenCall(Untracked, gc=False):
         """The entry to write before the caller sees the end, at this time. A call is settled once."""
         assert not self.is_settled, "a call is settled once"
         self.is_settled = True
+        if self.seals is not None:
+            self.seals(self)
         usage = self.usage
         entry = self.entry or self.opened()
         if entry.model is not self.model or entry.provider is not self.provider:  # another target than the first
@@ -248,14 +254,24 @@ class OpenCall(Untracked, gc=False):
         )
 
 
+async def saved(call: OpenCall) -> None:
+    """Wait for a call's `saving`. Whoever goes away meanwhile ends the wait, not what is waited for."""
+    if call.saving is not None:
+        await asyncio.shield(call.saving)
+
+
 class CallMaker:
     """Begins calls. State: how many; the beginning that the ids of this millisecond share.
 
     A call id is `call_`, the time in milliseconds, a part that is this process's own, a counter. Ids sort by time and
     are unique over processes and machines; they are names, not secrets.
+
+    Arguments:
+        seals: of each, see `OpenCall`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seals: "Callable[[OpenCall], None] | None" = None) -> None:
+        self._seals = seals
         self._own = os.urandom(5).hex()
         self._count = 0
         self._ms = 0
@@ -269,9 +285,12 @@ class CallMaker:
             self._ms = ms
             self._beginning = f"call_{ms:011x}{self._own}"
         self._count = count = (self._count + 1) & 0xFFFFFF
-        return OpenCall(
+        call = OpenCall(
             f"{self._beginning}{count:06x}", caller, endpoint, now_us, request_bytes, perf_counter(), source
         )
+        if self._seals is not None:
+            call.seals = self._seals
+        return call
 
 
 class EntryWriter(Protocol):

@@ -40,7 +40,7 @@ class SignedUpstream(KeyedUpstream):
     def take(self, blocks: Sequence[bytes]) -> bool:
         """Sign with these from now on, the newest first; see `KeyedUpstream`."""
         is_changed = super().take(blocks)
-        if is_changed:
+        if is_changed and blocks:
             self._signing.sign_with(blocks[0])
             self._rendered = blocks[0]
         return is_changed

@@ -40,7 +40,7 @@ from headworks.plain_answer import plain_answer
 from headworks.planning import Planner
 from headworks.plans import Plan
 from headworks.routing import StreamSink
-from headworks.settlement import OpenCall, Settlement
+from headworks.settlement import OpenCall, Settlement, saved
 from headworks.stream_heart import HEARTBEAT_S, Heartbeat
 from headworks.stream_sums import failed_within, note_part, note_unsent, sum_up, usage_of_both, watch_of
 from headworks.stream_terms import Lane, Screened, StreamTerms
@@ -337,6 +337,7 @@ class StreamRelay:
             flight.cancel()  # the stream may go on although it can no longer be read
             if steps is not None:
                 last += steps.broken(failure.kind.value, words_for(failure))
+        await saved(call)
         sum_up(call, plan, steps, failure, terms, watch)
         call.response_bytes += len(last)
         if kept is not None and keep is not None:

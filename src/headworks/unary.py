@@ -457,7 +457,16 @@ class UnaryCall:
         assert health is not None, "an answer belongs to an attempt"
         health.succeeded(now_s, call.head_s - call.sent_s)
         self._outcome = "answered"
-        self.is_read = True
+        if call.saving is None or call.saving.done():
+            self.is_read = True
+        else:
+            call.saving.add_done_callback(self._saved)
+
+    def _saved(self, _: "asyncio.Future[None]") -> None:
+        """What its answer needs is on disk."""
+        if not self.is_over:
+            self.is_read = True
+            self._end_read()
 
     def _charge_parts(self) -> None:
         """Of an attempt in several parts, some were answered: they cost what they cost, though it failed."""

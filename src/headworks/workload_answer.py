@@ -26,6 +26,7 @@ from headworks.judging import GOOD, Judgement, judge, refuses, verdict_of
 from headworks.outcome import estimate_usage, note
 from headworks.plans import Plan
 from headworks.routing import Gathering
+from headworks.settlement import saved
 from headworks.workload_run import Run
 
 _Attempted = tuple[int, AnswerHead, bytes, ModelAnswer | None]
@@ -184,6 +185,7 @@ class WholeRun(Run):
             call.usage = summary.usage or NO_USAGE
             record.wasted_tokens += self._take_usage(plan)
             raise refusal_of(Failure(FailureKind.ERROR, f"{plan.target.provider} answered with an error"))
+        await saved(call)
         call.usage = NO_USAGE
         self._last_body = body
         note(call, summary)

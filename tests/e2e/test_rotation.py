@@ -186,3 +186,51 @@ def test_a_first_start_without_the_manager_says_which_key_cannot_be_had_and_why(
     expected = "providers.up.api_key: vault:secret/openai#api_key: 127.0.0.1:9 cannot be reached: Connection refused"
     assert expected in done.stderr
     assert "hvs.planted-token" not in done.stdout + done.stderr
+
+
+def test_a_key_that_its_manager_does_not_give_any_more_is_refused_after_its_bound_and_used_again_when_it_does(tmp_path):
+    key = "sk-bounded-0123456789abcdef"
+    provider = Provider(key)
+    (tmp_path / "key").write_text(key)
+    config = f"""
+version: 1
+server: {{workers: 1}}
+secrets: {{refresh_s: 1, stale_for_s: 2}}
+providers:
+  up: {{kind: openai-compatible, base_url: "{provider.url}", api_key: "file:key", speaks: [chat]}}
+"""
+    gateway = Gateway(tmp_path, config)
+
+    def call():
+        body = {"model": "up/m", "messages": [{"role": "user", "content": "Hello"}]}
+        headers = {"authorization": f"Bearer {gateway.key}"}
+        return httpx2.post(f"{gateway.base_url}/chat/completions", json=body, headers=headers, timeout=20)
+
+    try:
+        assert call().status_code == 200
+        (tmp_path / "key").unlink()
+        wait_until(lambda: 'headworks_secrets{state="expired"} 1' in metrics_of(gateway))
+        wait_until(lambda: call().status_code != 200)
+        seen = provider.seen[key]
+        refused = call()
+        keys, status = gateway.command("keys", "provider", "status"), gateway.command("status")
+        assert provider.seen[key] == seen
+        (tmp_path / "key").write_text(key)
+        wait_until(lambda: call().status_code == 200)
+        told = gateway.command("audit", "search", "--what", "provider", "--json").stdout
+    finally:
+        code = gateway.process.stop()
+        provider.close()
+
+    assert code == 0
+    actions = {json.loads(line)["what"] for line in told.splitlines()}
+    assert actions == {"provider.key_expired", "provider.key_renewed"}
+    assert refused.status_code == 502
+    assert refused.json()["error"]["code"] == "upstream_unauthorized"
+    assert keys.returncode == 1
+    assert "expired" in keys.stdout
+    assert status.returncode == 1
+    assert "calls with it are refused" in status.stdout
+    said = "".join(gateway.process.said)
+    assert "calls with it are refused until it can" in said
+    assert "file:key is used again" in said

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from headworks.config import Secret
 from headworks.errors import SecretError
-from headworks.secrets import Fetched, Keeper, Watch, ask_for_look, pack, read_standing, unpack
+from headworks.secrets import Fetched, Keeper, Watch, ask_for_look, pack, read_standing, unpack, with_looks
 from headworks.secrets.keeper import MOST_VERSIONS
 
 REFERENCE = "vault:secret/openai#key"
@@ -227,3 +227,87 @@ def test_neither_what_is_kept_nor_how_it_stands_shows_a_value(tmp_path, clock):
         with pytest.raises(TypeError) as raised:
             leak(keeper.kept)
         assert "sk-planted-4711" not in str(raised.value)
+
+
+def bounded(clock, source, kept=None, stale_for_s=500.0, names=(REFERENCE,)):
+    keeper = Keeper([REFERENCE], source, 60.0, clock, kept, stale_for_s=stale_for_s, bounded=names)
+    keeper.begin()
+    return keeper
+
+
+def test_a_secret_whose_manager_is_away_for_longer_than_the_bound_expires_and_is_good_when_it_is_given_again(
+    clock, source
+):
+    keeper = bounded(clock, source)
+    source.is_away = True
+    clock.now_s += 499
+    assert keeper.look() is False
+    assert keeper.drain() is False
+    assert keeper.expired == ()
+
+    clock.now_s += 1
+    assert keeper.drain() is True  # without a look: the time is over all the same
+    assert keeper.expired == (REFERENCE,)
+    assert keeper.drain() is False
+    assert keeper.look() is False
+
+    source.is_away = False
+    assert keeper.look() is True
+    assert keeper.expired == ()
+
+
+def test_a_secret_that_was_looked_at_does_not_expire_however_long_ago_that_was(clock, source):
+    keeper = bounded(clock, source)
+    clock.now_s += 10_000
+
+    assert keeper.drain() is False
+    assert keeper.expired == ()
+
+
+def test_what_is_read_at_a_start_alone_has_no_bound(clock, source):
+    keeper = bounded(clock, source, names=())
+    source.is_away = True
+    clock.now_s += 10_000
+
+    assert keeper.look() is False
+    assert keeper.expired == ()
+
+
+def test_whoever_goes_on_with_the_keys_goes_by_the_looks_that_were_left(tmp_path, clock, source):
+    known = bounded(clock, source).kept
+    clock.now_s += 400
+    keeper = bounded(clock, source, known)
+    keeper.look()
+    Watch(keeper, tmp_path, 100.0, now=clock, clock=clock, send=[].append, say=[].append).leave()
+    clock.now_s += 200
+    source.is_away = True
+
+    again = bounded(clock, source, with_looks(known, read_standing(tmp_path)))
+    again.look()
+    assert again.expired == ()
+
+    clock.now_s += 300
+    assert again.drain() is True
+
+
+def test_that_it_is_expired_is_said_once_and_comes_to_whoever_makes_calls_and_to_the_standing(tmp_path, clock, source):
+    keeper = bounded(clock, source)
+    watched = Watched(tmp_path, keeper, clock)
+    source.is_away = True
+    for passed_s in (101, 300, 150, 50):
+        clock.now_s += passed_s
+        watched.watch.tick()
+
+    assert [kept[REFERENCE].is_expired for kept in watched.sent] == [True]
+    assert unpack(pack(watched.sent[0])) == keeper.kept
+    (said,) = [line for line in watched.said if "secrets.stale_for_s" in line]
+    assert said.startswith(f"{REFERENCE} could not be looked at")
+    assert read_standing(tmp_path).secrets[0].is_expired
+
+    source.is_away = False
+    clock.now_s += 100
+    watched.watch.tick()
+    assert len(watched.sent) == 2
+    assert not watched.sent[-1][REFERENCE].is_expired
+    assert watched.said[-1] == f"{REFERENCE} is used again"
+    assert not read_standing(tmp_path).secrets[0].is_expired

@@ -5,14 +5,21 @@ Both talk to the running gateway through its run folder. Nobody sees or shows a 
 
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from headworks.access import Right
 from headworks.admin.desk import Desk
 from headworks.errors import CommandError
-from headworks.secrets import SecretsStanding, ask_for_look, read_standing, references_of, references_of_provider
+from headworks.secrets import (
+    SecretsStanding,
+    SecretStanding,
+    ask_for_look,
+    read_standing,
+    references_of,
+    references_of_provider,
+)
 from headworks.telemetry import RUN_FOLDER, read_left
 
 WAIT_S = 30.0
@@ -21,6 +28,9 @@ WAIT_S = 30.0
 _POLL_S = 0.05
 _STALE_S = 5.0
 """A gateway's processes leave their figures once a second: one that has not for so long does not run."""
+
+
+KeyState: TypeAlias = Literal["good", "stale", "expired", "not known", "as started"]
 
 
 class NotRunning(CommandError):
@@ -32,14 +42,15 @@ class ProviderKey(msgspec.Struct, frozen=True):
 
     Attributes:
         state: *as started* for one from the environment; *not known* where no gateway runs; *stale* where its manager
-            could not be asked the last time, for which `problem` has the reason.
+            could not be asked the last time, for which `problem` has the reason; *expired* where that is so for longer
+            than `secrets.stale_for_s`, so that calls with it are refused.
         version: what its manager calls the one in use.
         older: further versions that are still kept.
     """
 
     provider: str
     reference: str
-    state: Literal["good", "stale", "not known", "as started"]
+    state: KeyState
     version: str = ""
     since_s: float | None = None
     looked_s: float | None = None
@@ -100,16 +111,14 @@ def _keys(desk: Desk, standing: SecretsStanding | None) -> list[ProviderKey]:
         for reference in dict.fromkeys(references_of_provider(desk.project, name)):
             one = known.get(reference)
             if one is None:
-                state: Literal["as started", "not known"] = (
-                    "as started" if reference.startswith("env:") else "not known"
-                )
+                state: KeyState = "as started" if reference.startswith("env:") else "not known"
                 found.append(ProviderKey(name, reference, state))
                 continue
             found.append(
                 ProviderKey(
                     name,
                     reference,
-                    "as started" if reference.startswith("env:") else "stale" if one.problem else "good",
+                    _state(one),
                     one.version,
                     one.since_s,
                     one.looked_s,
@@ -118,3 +127,11 @@ def _keys(desk: Desk, standing: SecretsStanding | None) -> list[ProviderKey]:
                 )
             )
     return found
+
+
+def _state(one: SecretStanding) -> KeyState:
+    if one.reference.startswith("env:"):
+        return "as started"
+    if one.is_expired:
+        return "expired"
+    return "stale" if one.problem else "good"

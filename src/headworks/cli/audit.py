@@ -6,6 +6,7 @@ that of a call, a report or an event, or an entry's number as `#17`.
 """
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ from headworks.cli.moments import MOMENT_FORM, day, iso, past
 from headworks.cli.parsing import UsageError
 from headworks.cli.state import desk_of, load_project, tell_audit
 from headworks.cli.tables import plain
-from headworks.errors import CommandError
+from headworks.errors import CommandError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -296,7 +297,6 @@ class _Audit:
     def _erase(self, ledger: "Ledger") -> int:
         from headworks.config import store_url
         from headworks.records import has_store, open_store
-        from headworks.response_cache import CACHE_FILE, clear_file
 
         options = self._options
         if not options.yes and not _agrees():
@@ -317,21 +317,41 @@ class _Audit:
                 pieces = store.erase(options.user)
             finally:
                 store.close()
-        answers = clear_file(self._terms.storage / CACHE_FILE)
+        answers, are_answers_gone = self._clear_answers()
         self._tell("audit.erased", subject, {"keys": keys, "pieces": pieces, "cached_answers": answers})
         if options.json:
             print(json_line({"destroyed_keys": keys, "removed_pieces": pieces, "cached_answers": answers}))
         else:
             print(f"{keys} keys are destroyed, and {pieces} pieces of content removed: nobody can read them again")
         note(
-            "what was exported in the open, copies of the ledger (backups) and what providers keep are not reached, "
-            "nor are answers that are cached in the memory of workers or in Valkey, until their time is over",
+            "what was exported in the open, copies of the ledger (backups) and what providers keep are not reached",
             "audit",
         )
         if not is_turned:
             note("a journal could not be removed yet, which may hold their last calls: do it again", "audit")
-            return 1
-        return 0
+        return 0 if is_turned and are_answers_gone else 1
+
+    def _clear_answers(self) -> tuple[int, bool]:
+        """Remove cached answers, everybody's, for nobody can tell whose they are: how many were in the file and in
+        Valkey, and whether there are none any more, in the memory of workers either."""
+        from headworks.admin.forgetting import have_answers_forgotten
+        from headworks.response_cache import CACHE_FILE, StoreAway, clear_file
+
+        storage = self._terms.storage
+        answers, is_good = clear_file(storage / CACHE_FILE), True
+        if self._project.config.quotas.valkey is not None:
+            from headworks.answers_in_valkey import clear_valkey
+            from headworks.settings import valkey_url
+
+            try:
+                answers += clear_valkey(valkey_url(self._project, os.environ))
+            except (StoreAway, ConfigError) as error:
+                note(f"answers that are cached in Valkey are still there: {error}; do it again", "audit")
+                is_good = False
+        if not have_answers_forgotten(storage):
+            note("a worker has not forgotten the answers in its memory yet: do it again", "audit")
+            is_good = False
+        return answers, is_good
 
     def _turn_journals(self, url: str) -> bool:
         """Have what the journals hold moved into records and log, which can be erased, and the journals removed."""

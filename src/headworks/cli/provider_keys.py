@@ -67,7 +67,7 @@ def _show(found: "list[ProviderKey]", *, is_json: bool) -> int:
     return 1 if problems or any(one.state == "not known" for one in found) else 0
 
 
-_COLOURS = {"good": GREEN, "stale": RED, "not known": YELLOW, "as started": GREY}
+_COLOURS = {"good": GREEN, "stale": RED, "expired": RED, "not known": YELLOW, "as started": GREY}
 
 
 def _row(one: "ProviderKey") -> list[Cell]:

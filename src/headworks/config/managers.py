@@ -125,6 +125,15 @@ class Secrets(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
             le=604_800,
         ),
     ] = 3600.0
+    stale_for_s: Annotated[
+        float,
+        Meta(
+            description="Seconds for which a key goes on after its manager, or its file, has last given it, while it "
+            "cannot be looked at. After that calls with it are refused until it can.",
+            ge=1,
+            le=31_536_000,
+        ),
+    ] = 86_400.0
     timeout_s: Annotated[float, Meta(description="Seconds that a manager may take to answer.", ge=0.1, le=60)] = 5.0
     vault: Annotated[Vault, Meta(description="HashiCorp Vault or OpenBao.")] = Vault()
     aws: Annotated[Aws, Meta(description="AWS Secrets Manager and SSM Parameter Store.")] = Aws()

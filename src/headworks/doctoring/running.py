@@ -182,7 +182,8 @@ def _failing(sinks: Sequence[SinkSeen]) -> list[str]:
 def _stale(standing: SecretsStanding | None, now_s: float) -> list[str]:
     """The provider keys that could not be looked at."""
     return [
-        f"the last known key goes on, of {max(0.0, now_s - one.looked_s):,.0f} s ago: {one.problem}"
+        f"{'calls with it are refused' if one.is_expired else 'the last known key goes on'}, of "
+        f"{max(0.0, now_s - one.looked_s):,.0f} s ago: {one.problem}"
         for one in (() if standing is None else standing.secrets)
         if one.problem
     ]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from headworks.config import Project
-from headworks.secrets import TOKENS_S, Keeper, Kept, Managers, references_of
+from headworks.secrets import TOKENS_S, Keeper, Kept, Managers, references_of, references_of_providers
 from headworks.telemetry import report
 
 
@@ -21,7 +21,13 @@ class Rotator:
     def __init__(self, project: Project, kept: Kept, changed: Callable[[Kept], None]) -> None:
         section = project.config.secrets
         self._keeper = Keeper(
-            references_of(project), Managers.of(project, os.environ).fetch, section.overlap_s, time.time, kept
+            references_of(project),
+            Managers.of(project, os.environ).fetch,
+            section.overlap_s,
+            time.time,
+            kept,
+            stale_for_s=section.stale_for_s,
+            bounded=references_of_providers(project),
         )
         # Here all are looked at together: who has a token to renew has few secrets beside it.
         self._refresh_s = min(section.refresh_s, TOKENS_S) if self._keeper.tokens else section.refresh_s
@@ -54,5 +60,9 @@ class Rotator:
                 if self._said.get(name) != problem:
                     report(f"the last known value goes on, for it cannot be looked at: {problem}")
             self._said = problems
+            for name in self._keeper.expired if is_news else ():
+                report(
+                    f"{name} could not be looked at for longer than `secrets.stale_for_s`: calls with it are refused"
+                )
             if is_news and not self._is_over:
                 self._changed(self._keeper.kept)

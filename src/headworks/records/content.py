@@ -103,7 +103,8 @@ def _bound_to(call_id: str, kind: ContentKind) -> bytes:
 
 
 def open_content(store: Store, record: Record, vault: ContentVault, now_us: int) -> dict[ContentKind, bytes]:
-    """Everything that is kept of a call's content: sealed pieces, or the plain bodies that `records.bodies` keeps.
+    """Everything that is kept of a call's content: sealed pieces, or the plain bodies that `records.bodies` had
+    kept by releases before they were sealed.
 
     Raises:
         StorageError: the store cannot be used, or a piece cannot be opened.

@@ -12,6 +12,7 @@ library.
 from headworks.response_cache.cache import ResponseCache, Seal
 from headworks.response_cache.entries import CachedAnswer
 from headworks.response_cache.flights import Flight, Flights, Landed
+from headworks.response_cache.forgetting import ask_to_forget, asked_to_forget_s
 from headworks.response_cache.keys import VOLATILE, Asked, key_of, tenant_of
 from headworks.response_cache.leases import LEASE_S, Lease
 from headworks.response_cache.likeness import LIKENESS, MOST_CHARACTERS, Wording, may_stand, wording_of
@@ -46,6 +47,8 @@ __all__ = [
     "TextModel",
     "ValkeyStore",
     "Wording",
+    "ask_to_forget",
+    "asked_to_forget_s",
     "clear_file",
     "key_of",
     "may_stand",

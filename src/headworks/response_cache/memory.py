@@ -56,10 +56,14 @@ class MemoryStore:
     async def release(self, key: bytes, holder: bytes) -> None:
         """See `Store`."""
 
-    async def close(self) -> None:
-        """See `Store`."""
+    def clear(self) -> None:
+        """Forget all of them."""
         self._entries.clear()
         self.used_bytes = 0
+
+    async def close(self) -> None:
+        """See `Store`."""
+        self.clear()
 
     def _drop(self, key: bytes) -> None:
         found = self._entries.pop(key, None)

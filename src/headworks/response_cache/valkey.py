@@ -5,6 +5,14 @@ from collections.abc import Awaitable, Callable
 from headworks.errors import HeadworksError
 from headworks.response_cache.stores import StoreAway
 
+_CLEAR = """
+local found = redis.call('SCAN', ARGV[1], 'MATCH', KEYS[1] .. '*', 'COUNT', 1000)
+local removed = 0
+for _, name in ipairs(found[2]) do removed = removed + redis.call('DEL', name) end
+return found[1] .. ' ' .. removed
+"""
+"""One step over all keys of a server: `SCAN` answers in a form that is not read here, a script in a word."""
+
 Command = Callable[[tuple[str | bytes, ...]], Awaitable[object]]
 """Sends one command and gives the reply: bytes, None, a status, or what stands for an error. Raises HeadworksError."""
 
@@ -58,6 +66,19 @@ class ValkeyStore:
         name = self._leases + key.hex().encode()
         if await self._ask("GET", name) == holder.hex().encode():
             await self._ask("DEL", name)  # in between it may have become another's, as above
+
+    async def clear(self) -> int:
+        """Remove the answers of all workloads, and what is kept beside them; how many there were. Other machines have
+        them no longer, either. Raises StoreAway."""
+        cursor, removed = b"0", 0
+        while True:
+            reply = await self._ask("EVAL", _CLEAR, "1", self._prefix, cursor)
+            if not isinstance(reply, bytes):
+                raise StoreAway("Valkey did not remove answers; allow `+eval +scan +del` on its keys")
+            cursor, _, count = reply.partition(b" ")
+            removed += int(count)
+            if cursor == b"0":
+                return removed
 
     async def close(self) -> None:
         """See `Store`."""

@@ -2,7 +2,8 @@
 
 One process of a gateway asks (`watching`), and no worker ever does: what it finds goes to the workers over their
 socket pairs. `Managers` asks whoever has a secret; `Keeper` knows the versions of each; `standing` says how they stand,
-without a value. A manager that is away changes nothing but that.
+without a value. A manager that is away changes nothing but that, for a while
+(`secrets.stale_for_s`).
 
 All of it blocks, and none of it belongs on an event loop. May import `config` and `errors`.
 """
@@ -12,7 +13,12 @@ from headworks.secrets.fetched import Fetched
 from headworks.secrets.keeper import Held, Keeper, Kept, Version, pack, unpack
 from headworks.secrets.known import KnownKeys, look_at_keys, with_known
 from headworks.secrets.managers import Managers
-from headworks.secrets.references import in_the_environment, references_of, references_of_provider
+from headworks.secrets.references import (
+    in_the_environment,
+    references_of,
+    references_of_provider,
+    references_of_providers,
+)
 from headworks.secrets.standing import (
     SecretsStanding,
     SecretStanding,
@@ -21,6 +27,7 @@ from headworks.secrets.standing import (
     forget,
     read_standing,
     standing_of,
+    with_looks,
     write_standing,
 )
 from headworks.secrets.watching import LOOK_S, TOKENS_S, Watch
@@ -51,8 +58,10 @@ __all__ = [
     "read_standing",
     "references_of",
     "references_of_provider",
+    "references_of_providers",
     "standing_of",
     "unpack",
     "with_known",
+    "with_looks",
     "write_standing",
 ]

@@ -1,10 +1,12 @@
 """What is known of each secret, and what a look at its manager changes of that. No clock, no socket: passed in.
 
 The newest version of a secret is what calls are made with. The one before it is kept for a while, for a provider may
-know a new key later than we do. A manager that does not answer changes nothing: what was known goes on, and is said to
-be stale.
+know a new key later than we do. A manager that does not answer changes nothing at first: what was
+known goes on, and is said to be stale. A key that was withdrawn meanwhile would go on with it, so there is a bound:
+after that it is *expired*, and not to be used until its manager gives it again.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn
 
@@ -40,11 +42,13 @@ class Held(msgspec.Struct, frozen=True):
         versions: the newest first.
         looked_s: when its manager last gave it, in Unix seconds.
         problem: why the last look failed; "" where it did not.
+        is_expired: its manager has not given it for so long that it is not to be used any more.
     """
 
     versions: tuple[Version, ...]
     looked_s: float
     problem: str = ""
+    is_expired: bool = False
 
 
 Kept = Mapping[str, Held]
@@ -60,6 +64,9 @@ class Keeper:
         overlap_s: for which a version is kept after the next one.
         now: Unix seconds.
         kept: what is known already.
+        stale_for_s: for which a secret goes on that cannot be looked at.
+        bounded: the references that this is the bound of; it is for what is used again and again, not for what is read
+            once, at a start.
     """
 
     def __init__(
@@ -69,12 +76,17 @@ class Keeper:
         overlap_s: float,
         now: Callable[[], float],
         kept: Kept | None = None,
+        *,
+        stale_for_s: float = math.inf,
+        bounded: Iterable[str] = (),
     ) -> None:
         self._references = tuple(dict.fromkeys(references))
         self.tokens = tuple(name for name in self._references if is_token(name))
         self._fetch = fetch
         self._overlap_s = overlap_s
         self._now = now
+        self._stale_for_s = stale_for_s
+        self._bounded = frozenset(bounded)
         self._problems: dict[str, str] = {}
         before = kept or {}
         self.kept: dict[str, Held] = {name: before[name] for name in self._references if name in before}
@@ -86,9 +98,9 @@ class Keeper:
     def look(self, names: tuple[str, ...] = ()) -> bool:
         """Look at each, or at these. Returns whether any value that calls are made with, or fall back to, is another
         now."""
-        before = {name: _values(held) for name, held in self.kept.items()}
+        before = {name: _usable(held) for name, held in self.kept.items()}
         self._look(names or self._references)
-        return {name: _values(held) for name, held in self.kept.items()} != before
+        return {name: _usable(held) for name, held in self.kept.items()} != before
 
     def _look(self, names: Iterable[str]) -> None:
         names = tuple(names)
@@ -101,7 +113,8 @@ class Keeper:
             except SecretError as error:
                 self._problems[name] = str(error)
                 if held is not None:
-                    self.kept[name] = msgspec.structs.replace(self._pruned(held, now_s), problem=str(error))
+                    failed = msgspec.structs.replace(self._pruned(held, now_s), problem=str(error))
+                    self.kept[name] = self._aged(name, failed, now_s)
             else:
                 self.kept[name] = self._pruned(_with(held, fetched, now_s), now_s)
 
@@ -110,13 +123,23 @@ class Keeper:
         """What was wrong at the last look at each, by reference."""
         return dict(self._problems)
 
+    @property
+    def expired(self) -> tuple[str, ...]:
+        """Those that are not to be used now."""
+        return tuple(name for name, held in self.kept.items() if held.is_expired)
+
     def drain(self) -> bool:
-        """Let go of versions whose overlap is over; returns whether there were any."""
+        """Let go of versions whose overlap is over, and of what has not been given for too long; returns whether there
+        were any."""
         now_s = self._now()
-        drained = {name: self._pruned(held, now_s) for name, held in self.kept.items()}
-        is_news = any(len(drained[name].versions) != len(held.versions) for name, held in self.kept.items())
+        drained = {name: self._aged(name, self._pruned(held, now_s), now_s) for name, held in self.kept.items()}
+        is_news = any(_usable(drained[name]) != _usable(held) for name, held in self.kept.items())
         self.kept = drained
         return is_news
+
+    def _aged(self, name: str, held: Held, now_s: float) -> Held:
+        is_over = bool(held.problem) and name in self._bounded and now_s - held.looked_s >= self._stale_for_s
+        return msgspec.structs.replace(held, is_expired=True) if is_over and not held.is_expired else held
 
     def _pruned(self, held: Held, now_s: float) -> Held:
         newest, *older = held.versions
@@ -138,8 +161,8 @@ def _with(held: Held | None, fetched: Fetched, now_s: float) -> Held:
     return Held((fresh, msgspec.structs.replace(newest, replaced_s=now_s), *others), now_s)
 
 
-def _values(held: Held) -> list[Secret]:
-    return [one.secret for one in held.versions]
+def _usable(held: Held) -> tuple[bool, list[Secret]]:
+    return held.is_expired, [one.secret for one in held.versions]
 
 
 # -- between processes ------------------------------------------------------------------------------------------------
@@ -162,6 +185,7 @@ class _Sent(msgspec.Struct, frozen=True, array_like=True):
     versions: tuple[_SentVersion, ...]
     looked_s: float
     problem: str
+    is_expired: bool
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -178,6 +202,7 @@ def pack(kept: Kept) -> bytes:
                 ),
                 held.looked_s,
                 held.problem,
+                held.is_expired,
             )
             for name, held in kept.items()
         }
@@ -191,6 +216,7 @@ def unpack(content: bytes) -> Kept:
             tuple(Version(Secret(one.value), one.name, one.since_s, one.replaced_s) for one in sent.versions),
             sent.looked_s,
             sent.problem,
+            sent.is_expired,
         )
         for name, sent in _decode(content).items()
     }

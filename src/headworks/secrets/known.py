@@ -47,6 +47,14 @@ class KnownKeys:
         self._asks = asks
         self._managers: Managers | None = None
 
+    def expired(self) -> frozenset[str]:
+        """The values that are not to be used: their managers have not given them for too long, and nothing else of this
+        project leads to them."""
+        good, bad = set[str](), set[str]()
+        for held in self._kept.values():
+            (bad if held.is_expired else good).update(version.secret.reveal() for version in held.versions)
+        return frozenset(bad - good)
+
     def read(self, reference: str) -> tuple[Secret, ...]:
         """The newest, then those that are still good for a while. Raises SecretError."""
         held = self._kept.get(reference)

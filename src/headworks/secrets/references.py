@@ -13,6 +13,13 @@ def references_of(project: Project) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*(one for one in found if not one.startswith("env:")), *kept]))
 
 
+def references_of_providers(project: Project) -> tuple[str, ...]:
+    """Those that calls are made with, each once, of whichever kind."""
+    return tuple(
+        dict.fromkeys(one for name in project.config.providers for one in references_of_provider(project, name))
+    )
+
+
 def in_the_environment(project: Project) -> tuple[str, ...]:
     """Those that are read from the environment, each once."""
     providers = (reference for name in project.config.providers for reference in references_of_provider(project, name))

@@ -24,6 +24,7 @@ class SecretStanding(msgspec.Struct, frozen=True):
         looked_s: when its manager last gave it.
         older: further versions that are still kept.
         problem: why the last look failed; "" where it did not: then it is not stale.
+        is_expired: it has been stale for too long, and calls with it are refused.
     """
 
     reference: str
@@ -32,6 +33,7 @@ class SecretStanding(msgspec.Struct, frozen=True):
     looked_s: float
     older: int
     problem: str
+    is_expired: bool = False
 
 
 class SecretsStanding(msgspec.Struct, frozen=True):
@@ -56,9 +58,20 @@ def standing_of(kept: Kept) -> tuple[SecretStanding, ...]:
             held.looked_s,
             len(held.versions) - 1,
             held.problem,
+            held.is_expired,
         )
         for name, held in kept.items()
     )
+
+
+def with_looks(kept: Kept, standing: SecretsStanding | None) -> Kept:
+    """What is kept, with the later looks that others have left: who keeps only what has changed does not know of looks
+    that have found nothing new."""
+    looks = {} if standing is None else {one.reference: one.looked_s for one in standing.secrets}
+    return {
+        name: msgspec.structs.replace(held, looked_s=max(held.looked_s, looks.get(name, 0.0)))
+        for name, held in kept.items()
+    }
 
 
 def write_standing(folder: Path, standing: SecretsStanding) -> None:

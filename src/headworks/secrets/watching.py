@@ -61,6 +61,7 @@ class Watch:
         self._due_s = self._looked_s + self._spread(refresh_s)
         self._tokens_due_s = self._looked_s + TOKENS_S
         self._said: dict[str, str] = {}
+        self._expired: tuple[str, ...] = ()
 
     def leave(self) -> None:
         """Leave the standing for others."""
@@ -81,6 +82,7 @@ class Watch:
             self.look(self._keeper.tokens)
         elif self._keeper.drain():
             self._send(self._keeper.kept)
+            self._tell_expired()
             self.leave()
 
     def look(self, names: tuple[str, ...] = ()) -> None:
@@ -95,9 +97,12 @@ class Watch:
             wait_s = self._spread(self._refresh_s)
             self._due_s = self._looked_s + (min(wait_s, retry_s) if problems else wait_s)
         self._tell(problems)
+        was_expired = self._expired
         if is_news:
             self._send(self._keeper.kept)
-            self._say("provider keys have changed: new calls are made with the newest")
+            self._tell_expired()
+            if self._expired == was_expired:
+                self._say("provider keys have changed: new calls are made with the newest")
         self.leave()
 
     def _tell(self, problems: dict[str, str]) -> None:
@@ -109,6 +114,20 @@ class Watch:
             if name not in problems:
                 self._say(f"{name} can be looked at again")
         self._said = problems
+
+    def _tell_expired(self) -> None:
+        """Say of which keys that are away the time is over, and which are used again."""
+        expired = self._keeper.expired
+        for name in expired:
+            if name not in self._expired:
+                self._say(
+                    f"{name} could not be looked at for longer than `secrets.stale_for_s`: calls with it are refused "
+                    "until it can"
+                )
+        for name in self._expired:
+            if name not in expired:
+                self._say(f"{name} is used again")
+        self._expired = expired
 
     def _spread(self, seconds: float) -> float:
         return seconds * random.uniform(1.0 - _SPREAD, 1.0)  # noqa: S311 - no secret

@@ -23,7 +23,7 @@ from headworks.body import BodyStream
 from headworks.errors import Refusal
 from headworks.exchange import Application, Request
 from headworks.server.guard import ONCE, REFUSED_METHODS, check_coding, check_framing, malformed, split_target
-from headworks.server.known_head import KnownHead
+from headworks.server.known_head import KnownHead, length_in
 from headworks.server.reply import SocketReply
 from headworks.server.upgraded import UpgradedSocket
 from headworks.wheel import Timer
@@ -38,6 +38,10 @@ _PIPELINE_DEPTH = 8
 
 _PIPELINE_MOST = 256
 """Requests held at most: one read may hold thousands of small ones, and the parser cannot stop half-way."""
+
+_PARSED_BYTES = 16 * 1024
+"""Parsed at one go, but for a body whose length is known, which costs next to nothing: one read may hold 40,000 chunks
+of a byte each, and other connections are not to wait for them."""
 
 _DRAIN_BYTES = 256 * 1024
 """A refused request's body is read and dropped up to this size, to keep the connection; past it we close."""
@@ -71,6 +75,7 @@ class Connection(asyncio.Protocol):
         "_application",
         "_body",
         "_body_bytes",
+        "_body_length",
         "_has_completed",
         "_head_bytes",
         "_header_count",
@@ -81,6 +86,8 @@ class Connection(asyncio.Protocol):
         "_intake",
         "_is_ending",
         "_is_gone",
+        "_is_parsing_on",
+        "_is_reading_held",
         "_is_reading_paused",
         "_known_head",
         "_last_refusal",
@@ -98,6 +105,7 @@ class Connection(asyncio.Protocol):
         "_server",
         "_target",
         "_transport",
+        "_unparsed",
         "_unsent_bytes",
         "_upgrade",
         "_write_timer",
@@ -119,6 +127,7 @@ class Connection(asyncio.Protocol):
         self._is_ending = False
         self._is_gone = False
         self._is_reading_paused = False
+        self._is_reading_held = False
         self.is_write_paused = False
         self._unsent_bytes = 0
         self._target = b""
@@ -127,6 +136,9 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._incoming = b""
         self._incoming_bytes = 0
+        self._unparsed = b""
+        self._is_parsing_on = False
+        self._body_length = 0
         self._intake: BodyStream | None = None
         self._upgrade: UpgradedSocket | None = None
         self._known_head: KnownHead | None = None
@@ -159,6 +171,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._is_gone = True
+        self._unparsed = b""
         # Nothing may hold on to this connection now, nor wait for the collector to see that it is a circle.
         self._read_timer.retire()
         self._write_timer.retire()
@@ -178,6 +191,9 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_ending:
             return
+        if self._unparsed:  # it was on its way when reading was held
+            self._unparsed += data
+            return
         if self._phase is _IDLE:
             known = self._known_head
             if known is not None and self._reply is None and not self._queue:
@@ -185,7 +201,78 @@ class Connection(asyncio.Protocol):
                 if body is not None and self._take_known(known, body):
                     return
             self._incoming = data
-        self._parse(data)
+        if len(data) > _PARSED_BYTES and not self._is_one_body(data):
+            self._parse_by_parts(data)
+        else:
+            self._parse(data)
+            self._incoming = b""
+
+    def _is_one_body(self, data: bytes) -> bool:
+        """Whether a long read is nothing but a body of known length, or a head and such a body: nothing is gained by
+        dividing it. Where it looks so and is not, a turn takes longer."""
+        if self._phase is _Phase.BODY:
+            return self._body_length - self._body_bytes >= len(data)
+        head_end = data.find(b"\r\n\r\n", 0, _PARSED_BYTES) + 4
+        return self._phase is _IDLE and head_end > 4 and length_in(data, head_end) >= len(data) - head_end
+
+    def _parse_by_parts(self, data: bytes) -> None:
+        """A long read: some of it now and the rest in further turns, so that others have theirs. Until it is done,
+        nothing more is read."""
+        self._unparsed = data
+        self._parse_on()
+        if self._unparsed:
+            self._is_reading_held = True
+            self._transport.pause_reading()
+
+    def _parse_on(self) -> None:
+        """The next part of a long read; in the same turn what is left of a body whose length is known."""
+        self._is_parsing_on = False
+        self._parse_part(_PARSED_BYTES)
+        left = self._body_length - self._body_bytes
+        if self._unparsed and self._phase is _Phase.BODY and left > 0:
+            self._parse_part(left)
+        self._incoming = b""
+        if self._unparsed and not self._is_reading_paused:
+            self._parse_soon()
+
+    def _parse_part(self, most: int) -> None:
+        data = self._unparsed
+        self._unparsed = data[most:]
+        self._parse(data[:most] if len(data) > most else data)
+        if self._is_ending or self._is_gone:
+            self._unparsed = b""
+
+    def _parse_soon(self) -> None:
+        if not self._is_parsing_on:
+            self._is_parsing_on = True
+            self._server.loop.call_soon(self._parse_further)
+
+    def _parse_further(self) -> None:
+        if self._is_gone or self._is_reading_paused:
+            self._is_parsing_on = False
+            return
+        if self._is_ending:
+            self._unparsed = b""
+        if self._unparsed:
+            self._parse_on()
+        if not self._unparsed:
+            self._is_parsing_on = False
+            self._let_read()
+
+    def _let_read(self) -> None:
+        """All of the long read is parsed."""
+        if self._is_reading_held:
+            self._is_reading_held = False
+            if not self._is_reading_paused and not self._is_gone:
+                self._transport.resume_reading()
+
+    def _read_on(self) -> None:
+        """Nothing but what is not parsed yet holds reading up any more."""
+        self._is_reading_paused = False
+        if self._unparsed:
+            self._parse_soon()
+        elif not self._is_reading_held:
+            self._transport.resume_reading()
 
     def _parse(self, data: bytes) -> None:
         phase, body_bytes = self._phase, self._body_bytes
@@ -194,7 +281,9 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._take_early(data[upgrade.args[0] :])
+            rest, self._unparsed = self._unparsed, b""
+            self._let_read()  # it is the other protocol's from now on
+            self._take_early(data[upgrade.args[0] :] + rest)
             return
         except httptools.HttpParserError as error:
             cause = error.__context__
@@ -203,8 +292,6 @@ class Connection(asyncio.Protocol):
                 raise cause from None  # the application's own fault: a bug, not the client's
             self._fail(cause or malformed(f"The request is not valid HTTP/1.1: {error}."))
             return
-        finally:
-            self._incoming = b""
         if self._phase is _Phase.HEAD:
             if self._has_completed:
                 return  # most of these bytes were other requests; one read is bound enough
@@ -291,7 +378,7 @@ class Connection(asyncio.Protocol):
         self._phase = _Phase.BODY
         self._head_bytes = 0
         self._refusal = None
-        length = int(headers.get(b"content-length", b"0"))
+        length = self._body_length = int(headers.get(b"content-length", b"0"))
         if length > self._limits.upload_bytes:
             self._refusal = _body_too_large(self._limits.upload_bytes)
         else:
@@ -482,8 +569,7 @@ class Connection(asyncio.Protocol):
             return
         request, reply, refusal, application = self._queue.popleft()
         if self._is_reading_paused and len(self._queue) < _PIPELINE_DEPTH // 2:
-            self._is_reading_paused = False
-            self._transport.resume_reading()
+            self._read_on()
         self._start(request, reply, refusal, application)
 
     def _begin_upgrade(self, request: Request) -> None:
@@ -554,8 +640,7 @@ class Connection(asyncio.Protocol):
 
     def _resume_intake(self) -> None:
         if self._is_reading_paused and not self._is_gone:
-            self._is_reading_paused = False
-            self._transport.resume_reading()
+            self._read_on()
             if self._phase is _Phase.BODY:
                 self._server.wheel.arm(self._read_timer, self._limits.body_timeout_s)
 

@@ -14,7 +14,22 @@ from typing import TYPE_CHECKING
 
 from headworks.config import Project, parse
 from headworks.errors import HeadworksError, SecretError
-from headworks.secrets import LOOK_S, Ask, HttpAsker, Keeper, Kept, Managers, Watch, pack, references_of, unpack
+from headworks.secrets import (
+    LOOK_S,
+    Ask,
+    HttpAsker,
+    Keeper,
+    Kept,
+    Managers,
+    SecretsStanding,
+    Watch,
+    pack,
+    read_standing,
+    references_of,
+    references_of_providers,
+    unpack,
+    with_looks,
+)
 from headworks.server.messages import FrameReader, Word, frame
 from headworks.telemetry import RUN_FOLDER, GaugeFamily, Metrics, MetricsShare, report
 
@@ -107,7 +122,15 @@ class _Keeping:
         section = project.config.secrets
         self._key_sets = _fetcher(project) if key_sets_of(project) else None
         fetch = Managers.of(project, os.environ).fetch
-        self._keeper = Keeper(references_of(project), fetch, section.overlap_s, time.time, kept)
+        self._keeper = Keeper(
+            references_of(project),
+            fetch,
+            section.overlap_s,
+            time.time,
+            with_looks(kept, self._left()),
+            stale_for_s=section.stale_for_s,
+            bounded=references_of_providers(project),
+        )
         self._watch = Watch(
             self._keeper,
             self._folder,
@@ -117,6 +140,14 @@ class _Keeping:
             send=self._send,
             say=report,
         )
+
+    def _left(self) -> SecretsStanding | None:
+        """When what was looked at, as whoever kept them before this has left it."""
+        try:
+            return read_standing(self._folder)
+        except OSError as error:
+            report(f"{NAME}: how the secrets stood cannot be read: {error.strerror}")
+            return None
 
     def _hear(self) -> bool:
         """Take what the supervisor says; False when it is gone."""
@@ -142,13 +173,15 @@ class _Keeping:
 
     def _publish(self) -> None:
         held = self._keeper.kept.values()
-        stale = sum(bool(one.problem) for one in held)
+        expired = sum(one.is_expired for one in held)
+        stale = sum(bool(one.problem) for one in held) - expired
         age_s = max((time.time() - one.looked_s for one in held), default=0.0)
         self._metrics.families = {
             "secrets": GaugeFamily(
-                "Provider keys that are looked at; of those that are stale the last known value is used.",
+                "Provider keys that are looked at; of those that are stale the last known value is used, and of "
+                "those that are expired none.",
                 ("state",),
-                {("good",): len(held) - stale, ("stale",): stale},
+                {("good",): len(held) - stale - expired, ("stale",): stale, ("expired",): expired},
             ),
             "secrets_age_seconds": GaugeFamily("Since a provider key was looked at.", ("of",), {("oldest",): age_s}),
         }

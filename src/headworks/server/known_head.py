@@ -89,3 +89,9 @@ class KnownHead:
         if not digits.isdigit() or int(digits) != len(data) - body_start:
             return None
         return data[body_start:]
+
+
+def length_in(data: bytes, head_end: int) -> int:
+    """The content-length that stands in a head, which ends there; -1 where there is none. It is not judged here."""
+    found = _LENGTH.search(data, 0, head_end)
+    return -1 if found is None else int(found[1])

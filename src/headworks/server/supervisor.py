@@ -455,12 +455,18 @@ class Supervisor:
         self._tell_audit(action, operator(), project.file.name, detail, outcome)
 
     def _record_rotated(self, fresh: Kept) -> None:
-        """Tell the audit log which keys are others now: by their references, and what their managers call the versions.
-        Tokens are left out, which are others every hour by their nature."""
+        """Tell the audit log which keys are others now, and which are not used any more, or again: by their references,
+        and what their managers call the versions. Tokens are left out, which are others every hour by their nature."""
         for reference, held in fresh.items():
             known = self._kept.get(reference)
-            if known is not None and not is_token(reference) and known.versions[0].secret != held.versions[0].secret:
-                self._tell_audit("provider.key_rotated", "headworks", reference, {"version": held.versions[0].name})
+            if known is None or is_token(reference):
+                continue
+            version: dict[str, str | int] = {"version": held.versions[0].name}
+            if known.versions[0].secret != held.versions[0].secret:
+                self._tell_audit("provider.key_rotated", "headworks", reference, version)
+            if known.is_expired != held.is_expired:
+                action = "provider.key_expired" if held.is_expired else "provider.key_renewed"
+                self._tell_audit(action, "headworks", reference, version)
 
     def _tell_audit(
         self, action: str, actor: str, target: str, detail: dict[str, str | int], outcome: str = "done"

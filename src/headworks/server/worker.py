@@ -213,6 +213,7 @@ class _Worker:
         try:
             fresh = parse(text, file=str(project.file), base=project.folder)
             assembly = Assembly(read_settings(fresh, os.environ, self._kept, asks=False), self._hull)
+            assembly.rekey(self._kept)  # which of them are expired, the settings do not say
         except (HeadworksError, OSError, ValueError) as error:
             self._tell(Word.KEPT, str(error).encode())
             return

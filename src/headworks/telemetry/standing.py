@@ -106,7 +106,8 @@ class QueueStanding(msgspec.Struct, frozen=True):
 class Standing(msgspec.Struct, frozen=True):
     """All of it. `is_away` says that who keeps the books of quotas does not answer; `sheds_from` is the highest class
     whose calls are refused because there is too much to do, every lower one with it, `PRIORITIES` where none is;
-    `left_out` counts targets, quotas and queues beyond the bounds."""
+    `left_out` counts targets, quotas and queues beyond the bounds; `forgot_s` is the latest wish to forget answers in
+    memory that was fulfilled, in Unix seconds."""
 
     is_ready: bool = False
     is_away: bool = False
@@ -115,6 +116,7 @@ class Standing(msgspec.Struct, frozen=True):
     queues: tuple[QueueStanding, ...] = ()
     left_out: int = 0
     sheds_from: int = PRIORITIES
+    forgot_s: float = 0.0
 
 
 def bounded(standing: Standing) -> Standing:
@@ -132,6 +134,7 @@ def bounded(standing: Standing) -> Standing:
         tuple(sorted(queues, key=lambda one: one.of)),
         standing.left_out + there - shown,
         standing.sheds_from,
+        standing.forgot_s,
     )
 
 
@@ -159,6 +162,7 @@ def together(standings: Sequence[Standing]) -> Standing:
             tuple(queues.values()),
             max((one.left_out for one in standings), default=0),
             min((one.sheds_from for one in standings), default=PRIORITIES),
+            min((one.forgot_s for one in standings), default=0.0),
         )
     )
 

@@ -13,7 +13,7 @@ from headworks.admin.budgets import budget_states, release_budgets, used_up_s
 from headworks.admin.configuration import check_file, fingerprint, reload_config, shown_config
 from headworks.admin.limits import Row, limit_rows
 from headworks.admin.models import CallableModel, list_models
-from headworks.admin.provider_keys import ProviderKey, look_at_provider_keys, provider_keys
+from headworks.admin.provider_keys import KeyState, ProviderKey, look_at_provider_keys, provider_keys
 from headworks.admin.status import gateway_status, list_roles, list_teams
 from headworks.calls import Limits
 from headworks.catalogue.money import usd_text
@@ -141,7 +141,7 @@ class ProviderKeyAnswer(msgspec.Struct, frozen=True):
 
     provider: str
     reference: str
-    state: Literal["good", "stale", "not known", "as started"]
+    state: KeyState
     version: str
     since: datetime | None
     looked_at: datetime | None

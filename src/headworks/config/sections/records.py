@@ -60,7 +60,11 @@ class Records(Section, frozen=True):
     """What is kept of each call."""
 
     bodies: Annotated[
-        bool, Meta(description="Also store request and response bodies; they hold what people wrote.")
+        bool,
+        Meta(
+            description="Also store request and response bodies; they hold what people wrote, and are sealed under "
+            "the server secret."
+        ),
     ] = False
     days: Annotated[
         Annotated[int, Meta(ge=1, le=36_500)] | None,

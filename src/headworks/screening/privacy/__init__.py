@@ -23,7 +23,7 @@ from headworks.screening.privacy.plugged import TextJudge, Verdict
 from headworks.screening.privacy.policy import PrivacyPolicy
 from headworks.screening.privacy.redacting import Redacted, Redactor
 from headworks.screening.privacy.restoring import Restorer, RestoringStream
-from headworks.screening.privacy.vault import VAULT_FILE, TokenVault
+from headworks.screening.privacy.vault import VAULT_FILE, Save, TokenVault, Written
 
 __all__ = [
     "ARGUMENTS",
@@ -46,10 +46,12 @@ __all__ = [
     "Redactor",
     "Restorer",
     "RestoringStream",
+    "Save",
     "ScreeningFailed",
     "TextJudge",
     "TokenBook",
     "TokenVault",
     "Verdict",
+    "Written",
     "may_hold_token",
 ]

@@ -8,6 +8,7 @@ as another's. A token alone is no secret: it leads to a value only in the book o
 import hashlib
 import hmac
 import os
+import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -67,6 +68,30 @@ class _TenantKeys(msgspec.Struct, frozen=True):
     names: bytes
 
 
+class Save(msgspec.Struct, frozen=True):
+    """What is to be kept of a book: made where calls are, written where a disk may be waited for.
+
+    Attributes:
+        keys: of the tenant.
+        conversation, link: as they are named in the file; `link` is b"" where there is none.
+        new: the values that were not kept before.
+    """
+
+    keys: _TenantKeys
+    conversation: bytes
+    link: bytes
+    new: tuple[Entry, ...]
+    life_s: float
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What has come of it. `is_kept` is False where another worker has given one of the tokens to another value at the
+    same moment: then nothing was kept."""
+
+    book: bytes
+    is_kept: bool
+
+
 class _Kept(msgspec.Struct):
     """A book in memory, with the last row that it has, and when it ends."""
 
@@ -76,9 +101,11 @@ class _Kept(msgspec.Struct):
 
 
 class TokenVault:
-    """Books by tenant and conversation. For one thread at a time, in any number of processes.
+    """Books by tenant and conversation. For one thread at a time, in any number of processes; but for `write` and
+    `sweep_file`, which wait for the disk and may have a thread of their own.
 
-    State: the file; the keys of some tenants; the books of some conversations, brought up to date at every use.
+    State: the file, by two connections: one for what is read, one for what is written; the keys of some tenants; the
+    books of some conversations, brought up to date at every use.
 
     Arguments:
         path: the file, which is made when missing; its folder must exist.
@@ -97,10 +124,14 @@ class TokenVault:
         self._tenants: OrderedDict[str, _TenantKeys] = OrderedDict()
         self._books: OrderedDict[bytes, _Kept] = OrderedDict()
         self._connection = open_database(path, _MIGRATIONS, busy_s=_BUSY_S)
+        self._writing: sqlite3.Connection | None = None
 
     def close(self) -> None:
-        """Let go of the file. Harmless to call twice."""
+        """Let go of the file; nothing may be written just now. Harmless to call twice."""
         self._connection.close()
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.close()
 
     def passing_book(self, tenant: str) -> TokenBook:
         """A book for a call without a conversation: it is never written anywhere."""
@@ -110,7 +141,7 @@ class TokenVault:
         """The book of a conversation, with what every worker has saved; an empty one if there is none, or no more."""
         keys = self._keys(tenant)
         with storage_errors(self._path):
-            name = self._find(keys, conversation)
+            name = _find(self._connection, _name(keys, conversation))
             row = self._connection.execute(
                 "SELECT expires_at FROM books WHERE book = ? AND expires_at > ?", (name, self._now())
             ).fetchone()
@@ -136,40 +167,55 @@ class TokenVault:
             False if another worker has given one of the tokens to another value at the same moment: then nothing was
             kept, and the body has to be redacted again with a book that is asked for anew.
         """
+        return self.take(self.write(self.ready(tenant, conversation, book, life_s=life_s, link=link)))
+
+    def ready(self, tenant: str, conversation: str, book: TokenBook, *, life_s: float, link: str = "") -> Save:
+        """What `save` is to write. Whatever becomes of it, the book does not hold it as new any more."""
         keys = self._keys(tenant)
-        new = book.take_new()
+        other = _name(keys, link) if link and link != conversation else b""
+        return Save(keys, _name(keys, conversation), other, tuple(book.take_new()), life_s)
+
+    def write(self, save: Save) -> Written:
+        """Write it; durable when this returns. In any thread, one after the other."""
+        with storage_errors(self._path):
+            if self._writing is None:
+                self._writing = open_database(self._path, _MIGRATIONS, busy_s=_BUSY_S)
+            with transaction(self._writing):
+                return self._written(self._writing, save)
+
+    def take(self, written: Written) -> bool:
+        """Go by what was written; returns whether it was kept."""
+        if not written.is_kept:
+            self._books.pop(written.book, None)
+        return written.is_kept
+
+    def _written(self, connection: sqlite3.Connection, save: Save) -> Written:
         now = self._now()
-        with storage_errors(self._path), transaction(self._connection):
-            name = self._find(keys, conversation)
-            if link and link != conversation:
-                self._connection.execute(
-                    "INSERT INTO links (reference, book) VALUES (?, ?) ON CONFLICT DO NOTHING",
-                    (_name(keys, link), name),
-                )
-            kept = self._books.get(name)
-            row = self._connection.execute("SELECT expires_at FROM books WHERE book = ?", (name,)).fetchone()
-            if row is not None and row[0] <= now:
-                # The time was over and the sweep has not come by: what was kept must not come to life again.
-                self._connection.execute("DELETE FROM entries WHERE book = ?", (name,))
-                if kept is not None:
-                    kept.last_row = 0
-            # A write for nothing new only when half the time has gone.
-            elif row is not None and not new and row[0] - now > life_s / 2:
-                return True
-            if not self._insert(keys, name, new):
-                self._books.pop(name, None)
-                return False
-            self._connection.execute(
-                "INSERT INTO books (book, expires_at) VALUES (?, ?) "
-                "ON CONFLICT (book) DO UPDATE SET expires_at = excluded.expires_at",
-                (name, now + life_s),
+        name = _find(connection, save.conversation)
+        if save.link:
+            connection.execute(
+                "INSERT INTO links (reference, book) VALUES (?, ?) ON CONFLICT DO NOTHING", (save.link, name)
             )
-        return True
+        row = connection.execute("SELECT expires_at FROM books WHERE book = ?", (name,)).fetchone()
+        if row is not None and row[0] <= now:
+            # The time was over and the sweep has not come by: what was kept must not come to life again.
+            connection.execute("DELETE FROM entries WHERE book = ?", (name,))
+        # A write for nothing new only when half the time has gone.
+        elif row is not None and not save.new and row[0] - now > save.life_s / 2:
+            return Written(name, is_kept=True)
+        if not self._insert(connection, save.keys, name, save.new):
+            return Written(name, is_kept=False)
+        connection.execute(
+            "INSERT INTO books (book, expires_at) VALUES (?, ?) "
+            "ON CONFLICT (book) DO UPDATE SET expires_at = excluded.expires_at",
+            (name, now + save.life_s),
+        )
+        return Written(name, is_kept=True)
 
     def forget(self, tenant: str, conversation: str) -> int:
         """Take a conversation out; returns how many values it had."""
         with storage_errors(self._path), transaction(self._connection):
-            name = self._find(self._keys(tenant), conversation)
+            name = _find(self._connection, _name(self._keys(tenant), conversation))
             self._books.pop(name, None)
             self._connection.execute("DELETE FROM links WHERE book = ?", (name,))
             self._connection.execute("DELETE FROM books WHERE book = ?", (name,))
@@ -177,29 +223,35 @@ class TokenVault:
 
     def sweep(self) -> int:
         """Take out everything whose time is over; returns how many values. For a background task, now and then."""
+        self.forget_expired()
+        return self.sweep_file()
+
+    def forget_expired(self) -> None:
+        """Take what has expired out of memory."""
         now = self._now()
         for name in [name for name, kept in self._books.items() if 0 < kept.expires_at <= now]:
             del self._books[name]
-        with storage_errors(self._path), transaction(self._connection):
-            gone = self._connection.execute(
-                "DELETE FROM entries WHERE book IN (SELECT book FROM books WHERE expires_at <= ?)", (now,)
-            ).rowcount
-            self._connection.execute(
-                "DELETE FROM links WHERE book IN (SELECT book FROM books WHERE expires_at <= ?)", (now,)
-            )
-            self._connection.execute("DELETE FROM books WHERE expires_at <= ?", (now,))
+
+    def sweep_file(self) -> int:
+        """Take it out of the file; returns how many values. In whichever thread writes."""
+        now = self._now()
+        with storage_errors(self._path):
+            if self._writing is None:
+                self._writing = open_database(self._path, _MIGRATIONS, busy_s=_BUSY_S)
+            with transaction(self._writing):
+                gone = self._writing.execute(
+                    "DELETE FROM entries WHERE book IN (SELECT book FROM books WHERE expires_at <= ?)", (now,)
+                ).rowcount
+                self._writing.execute(
+                    "DELETE FROM links WHERE book IN (SELECT book FROM books WHERE expires_at <= ?)", (now,)
+                )
+                self._writing.execute("DELETE FROM books WHERE expires_at <= ?", (now,))
         return gone
 
-    def _find(self, keys: _TenantKeys, conversation: str) -> bytes:
-        """The name of the book that a conversation, or a response of one, leads to."""
-        name = _name(keys, conversation)
-        row = self._connection.execute("SELECT book FROM links WHERE reference = ?", (name,)).fetchone()
-        return name if row is None else bytes(row[0])
-
-    def _insert(self, keys: _TenantKeys, name: bytes, new: list[Entry]) -> bool:
+    def _insert(self, connection: sqlite3.Connection, keys: _TenantKeys, name: bytes, new: tuple[Entry, ...]) -> bool:
         """Write entries; False, and none of them written, if a token stands for another value already."""
         for entry in new:
-            row = self._connection.execute(
+            row = connection.execute(
                 "SELECT kind, sealed FROM entries WHERE book = ? AND token = ?", (name, entry.token)
             ).fetchone()
             if row is not None and self._open(keys, name, entry.token, row[0], row[1]) != entry:
@@ -208,7 +260,7 @@ class TokenVault:
             nonce = self._random(_NONCE_BYTES)
             bound = _bound(name, entry.token, entry.kind)
             sealed = _VERSION + nonce + keys.cipher.encrypt(nonce, entry.value.encode("utf-8", "surrogatepass"), bound)
-            self._connection.execute(
+            connection.execute(
                 "INSERT INTO entries (book, token, kind, sealed) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (name, entry.token, entry.kind, sealed),
             )
@@ -243,6 +295,12 @@ class TokenVault:
             if len(self._tenants) > _MOST_TENANTS:
                 self._tenants.popitem(last=False)
         return keys
+
+
+def _find(connection: sqlite3.Connection, name: bytes) -> bytes:
+    """The name of the book that a conversation, or a response of one, leads to."""
+    row = connection.execute("SELECT book FROM links WHERE reference = ?", (name,)).fetchone()
+    return name if row is None else bytes(row[0])
 
 
 def _name(keys: _TenantKeys, conversation: str) -> bytes:
