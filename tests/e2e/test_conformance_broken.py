@@ -149,3 +149,18 @@ def test_a_breakage_is_found(
 
     assert code == 1
     assert says in found[case]
+
+
+def test_a_server_without_room_is_asked_again_when_it_says(
+    measured: Callable[[str, Breakage], tuple[int, dict[str, str]]],
+) -> None:
+    asked = 0
+
+    def busy(status: int, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+        nonlocal asked
+        asked += 1
+        if asked % 2:
+            return 429, headers | {"retry-after-ms": "1"}, b'{"error": {"message": "Slow down.", "type": "requests"}}'
+        return status, headers, body
+
+    assert measured("cellar", busy) == (0, {})

@@ -14,7 +14,7 @@ from headworks.dialects import Bridge, EventSplitter, parse_event, read_fields
 from headworks.dialects.bridging import DialectBridge
 from headworks.dialects.structured import emulated_by, schema_bridge, wants_schema
 from headworks.doctoring.asking import Asker, Heard, asking
-from headworks.doctoring.recorded import ask_recorded
+from headworks.doctoring.recorded import ask_patiently, ask_recorded
 from headworks.errors import Refusal
 from headworks.exchange import Timeouts
 from headworks.extending import RECORDED, Case, Outcome, Recorded, Told, recorded
@@ -187,7 +187,8 @@ class _Suite:
             sent = bridge.request(body, model, limit_name=self._provider.limit_name)
             is_streamed = bool(case.fields.get("stream"))
             path = self._provider.call_path(self._spoken, model, is_streamed=is_streamed)
-            heard = await self._asker.ask(self._provider.json_request(path, sent, b""), _TIMEOUTS)
+            request = self._provider.json_request(path, sent, b"")
+            heard = await ask_patiently(self._asker, self._provider, request, _TIMEOUTS)
             self._answers[key] = bridge, heard
         return self._answers[key]
 

@@ -1,6 +1,8 @@
 """Asking a provider what is recorded of its API: each request as it is, each answer beside the recorded one."""
 
+import asyncio
 import json
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,6 +15,7 @@ from headworks.doctoring.asking import Asker, Heard
 from headworks.errors import Refusal
 from headworks.exchange import Timeouts, UpstreamRequest
 from headworks.extending import Outcome, Recorded, differences, faults
+from headworks.limits import parse_retry_after
 from headworks.providers import Provider
 
 _PATHS = {
@@ -31,6 +34,9 @@ _NAMED = (Endpoint.RESPONSES, Endpoint.MESSAGES)
 """The APIs whose events are told apart by their `event:` lines, as their SDKs do."""
 
 _LIMIT = "max_completion_tokens"
+_PASSING = (FailureKind.RATE_LIMITED, FailureKind.OVERLOADED)
+_MOST_PAUSES, _USUAL_PAUSE_S, _LONGEST_PAUSE_S = 3, 5.0, 60.0
+
 _REJECTIONS = (FailureKind.REJECTED, FailureKind.REFUSED, FailureKind.TOO_LONG)
 _BINARY = "application/vnd.amazon.eventstream"
 
@@ -44,7 +50,7 @@ async def ask_recorded(
         model: as the provider calls it; for an error, one that there is not.
     """
     try:
-        heard = await asker.ask(_request(provider, spoken, model, one), timeouts)
+        heard = await ask_patiently(asker, provider, _request(provider, spoken, model, one), timeouts)
     except Refusal as refusal:  # a quirk: this server has nothing for a field
         return "refused", (f"{refusal.param or 'it'} is not asked of this server",)
     if heard.failure is not None:
@@ -60,6 +66,23 @@ async def ask_recorded(
     except UnreadableAnswer as error:
         told = (str(error),)
     return "wrong" if told else "supported", told
+
+
+async def ask_patiently(asker: Asker, provider: Provider, request: UpstreamRequest, timeouts: Timeouts) -> Heard:
+    """What came of it; where the provider has no room for one more call, of asking again after the time it names. A
+    suite is more calls at once than small accounts may make."""
+    heard = await asker.ask(request, timeouts)
+    for _ in range(_MOST_PAUSES):
+        if heard.failure is not None or heard.status < 300:
+            break
+        failure = provider.classify(heard.status, heard.headers, heard.body)
+        if failure.kind not in _PASSING:
+            break
+        named_s = parse_retry_after(heard.headers, time.time())
+        wait_s = next((one for one in (named_s, failure.retry_after_s) if one is not None), _USUAL_PAUSE_S)
+        await asyncio.sleep(min(wait_s, _LONGEST_PAUSE_S))
+        heard = await asker.ask(request, timeouts)
+    return heard
 
 
 def _request(provider: Provider, spoken: Endpoint, model: str, one: Recorded) -> UpstreamRequest:
