@@ -15,6 +15,7 @@ import csv
 import json
 import math
 import random
+import re
 import statistics
 import sys
 import sysconfig
@@ -26,6 +27,7 @@ from pathlib import Path
 
 from headworks.config.injection import Injection
 from headworks.screening.injection import CanaryWatch, Detector, InjectionPolicy, canary_of, unusual_characters
+from headworks.screening.injection.wordings import WORDINGS
 
 ROOT = Path(__file__).parents[2]
 CLASSIFIER = ("<!-- classifier: begin -->", "<!-- classifier: end -->")
@@ -67,9 +69,9 @@ def main(folder: Path) -> None:
         _CLASSIFIER.format(CLASSIFIER[0] + _kept() + CLASSIFIER[1]),
         _ENFORCING,
         "\n## Time\n",
-        "Milliseconds, on two shared cores: read them as ± 30 %.\n",
+        "Milliseconds of processor time, on two shared cores that were busy: read them as upper bounds.\n",
     ]
-    lines += _head("What", "2 KB of prose", "2 KB of code", "200 KB, the worst of 14 hostile shapes")
+    lines += _head("What", "2 KB of prose", "2 KB of code", "200 KB, the worst of 17 hostile shapes")
     for name, work in (
         ("Wordings, RE2", detector.find),
         ("Wordings, Python's engine", fallback.find),
@@ -186,7 +188,14 @@ def _hostile() -> list[str]:
     shapes = ("ignore all your ", "send passwords to ", "you are act as ", "QUJD", "a b c d ", "%41", "<a '\"[](")
     shapes += ("![x](https://a.example/ ", "](//a", ' src="//a', "www.a ", "[x]: http://a\n\n", "&#104;ttps://")
     shapes += ("@import '",)
-    return [shape * (200_000 // len(shape)) for shape in shapes]
+    chance = _chance(3)
+    words = sorted({word for one in WORDINGS for word in re.findall("[a-z]{2,}", one.pattern)})
+    at_random = (
+        " ".join(chance.choices(words, k=60_000)),
+        " ".join(chance.choices([*words, *["."] * (len(words) // 4)], k=60_000)),
+        "".join(f"](//{chance.getrandbits(20):x}" for _ in range(30_000)),
+    )
+    return [shape * (200_000 // len(shape)) for shape in shapes] + [text[:200_000] for text in at_random]
 
 
 def _chance(seed: int | str) -> random.Random:
@@ -210,9 +219,9 @@ def _pieces(texts: Iterable[str]) -> Iterator[str]:
 def _timed(work: Callable[[str], object], texts: Iterable[str]) -> list[float]:
     took = []
     for text in texts:
-        start_s = time.perf_counter()
+        start_s = time.process_time()
         work(text)
-        took.append((time.perf_counter() - start_s) * 1000)
+        took.append((time.process_time() - start_s) * 1000)
     return took
 
 
@@ -278,7 +287,12 @@ at most, on the worker's own time.
 """
 
 _OTHERS_GO_ON = """
-Texts of nothing but joiners between letters, which are none of the 14, take up to 60 ms for wordings and for
+Of the 17, three are made at random: words of attacks, the same with full stops, and addresses that are all different.
+The first had taken 180 ms with RE2 each time, for no automaton can hold all distances between such words at once; now
+words any distance apart are looked for first, in 1 to 5 ms after the first text (up to 60 ms for that one). Each
+address costs some 5 µs the first time that it stands in a text.
+
+Texts of nothing but joiners between letters, which are none of the 17, take up to 60 ms for wordings and for
 characters. Nobody else waits for what is looked at in a request: a long one gives way after each tenth of a
 millisecond, as [screening for personal data](privacy-results.md#what-is-slow) does. Addresses and the canary are looked
 for in answers, piece by piece."""

@@ -218,7 +218,11 @@ def birth(rng):
 
 def passport(rng):
     value = rng.choice([digits(rng, 9), rng.choice("CFGHJK") + digits(rng, 8), rng.choice("ABX") + digits(rng, 7)])
-    return f"{rng.choice(['passport number', 'Passport No.', 'passport:', 'Reisepass Nr.'])} {value}", value
+    words = [
+        "passport number", "Passport No.", "passport:", "Reisepass Nr.", "passeport n°", "pasaporte", "passaporto n.",
+        "paspoort", "paszport nr", "passaporte nº", "Personalausweis:",
+    ]  # fmt: skip
+    return f"{rng.choice(words)} {value}", value
 
 
 def licence(rng):
@@ -256,7 +260,12 @@ def api_key(rng):
             f"sk-proj-{some(48)}", f"sk-ant-api03-{some(80)}",
             "AKIA" + "".join(rng.choices("ABCDEFGHIJKLMNOP234567", k=16)),
             f"ghp_{some(36)}", f"xoxb-{digits(rng, 12)}-{some(24)}", f"sk_live_{some(24)}", f"AIza{some(35)}",
-            f"glpat-{some(20)}", f"npm_{some(36)}", f"hf_{some(34)}",
+            f"glpat-{some(20)}", f"npm_{some(36)}", f"hf_{some(34)}", f"github_pat_{some(22)}_{some(59)}",
+            f"gho_{some(36)}", f"sk-or-v1-{rng.randbytes(32).hex()}", f"xapp-1-{some(11)}-{digits(rng, 13)}",
+            f"whsec_{some(32)}", f"ya29.{some(60)}", f"GOCSPX-{some(28)}", f"SG.{some(22)}.{some(43)}",
+            f"pypi-{some(80)}", f"dop_v1_{rng.randbytes(32).hex()}", f"shpat_{rng.randbytes(16).hex()}",
+            f"r8_{some(37)}", f"gsk_{some(52)}", f"xai-{some(80)}", f"hvs.{some(24)}", f"glrt-{some(20)}",
+            f"{digits(rng, 9, '123456789')}:AA{some(33)}",
         ]
     )  # fmt: skip
 

@@ -92,7 +92,8 @@ class Re2Engine:
         needles = self._needles
         matching: list[int] = []
         digits = data.translate(_DIGITS_TO_ZERO, _BETWEEN_DIGITS)
-        self._area = data, *_number_area(digits, len(data))
+        if _MANY_DIGITS in digits:
+            self._area = data, *_number_area(digits, len(data))
         for least, match, indices, is_near_numbers in self._sets:
             if least in digits:
                 for place in match(self._near_numbers(data) if is_near_numbers else data) or ():

@@ -83,7 +83,7 @@ def _dvla(data: bytes, start: int, end: int) -> Hit | None:
 
 # The sign is that of degrees, or of "numero": n\u00b0, \u2116.
 _LINK = (
-    r"[\"']?[ \t]{0,2}(?:(?:number|num|no|nr|nummer|numero|id|card)\b|n?\x7f)?\.?[\"']?[ \t]{0,2}(?:is|was"
+    r"[\"']?[ \t]{0,2}(?:(?:number|num|no|nr|n|nummer|numero|id|card)\b|n?\x7f)?\.?[\"']?[ \t]{0,2}(?:is|was"
     r"|ist|est|es)?[ \t:#=-]{0,4}[\"']?"
 )
 

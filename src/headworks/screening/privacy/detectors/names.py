@@ -68,7 +68,7 @@ PATTERNS = (
         r"(?i:\b(?:regards|sincerely|cheers|best wishes|yours truly|many thanks|gr(?:u|ue)(?:ss|\xff)en?|cordialement"
         r"|saludos|saluti|atenciosamente|groeten))[,.!]?(?:[ \t]{0,2}[\r\n]{1,3}|,)[ \t]{0,4}" + _FULL,
         _signed,
-        needles=any_of("regards|sincerely|cheers|wishes|truly|thanks|gr|cordialement|saludos|saluti|atenc|groeten"),
+        needles=any_of("regards|sincerely|cheers|wishes|truly|thanks|gru|cordialement|saludos|saluti|atenc|groeten"),
         reach=(160, 24),
     ),
     Pattern(
@@ -80,7 +80,9 @@ PATTERNS = (
     Pattern(
         r"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Herr|Herrn|Frau|Mme|Mlle|Monsieur|Madame|Sra|Sr|Dhr|Mevr)\.? " + _FULL,
         _introduced,
-        needles=any_of("mr|ms|mi|mx|dr|prof|herr|frau|mme|mlle|monsieur|madame|sr|dhr|mevr"),
+        needles=any_of(
+            "mr |mr.|mrs|ms |ms.|miss|mx |mx.|dr |dr.|prof|herr|frau|mme|mlle|monsieur|madame|sra|sr |sr.|dhr|mevr"
+        ),
         reach=(146, 24),
     ),
     Pattern(

@@ -118,8 +118,8 @@ PATTERNS = (
         r"\b(" + "|".join(_PREFIXED) + ")",
         _prefixed,
         needles=any_of(
-            "sk-|akia|asia|abia|acca|gh|github_pat|gl|xox|xapp|k_live|k_test|whsec|aiza|ya29|gocspx|sg.|npm_|pypi-|"
-            "hf_|dop_|shp|r8_|gsk_|xai-|hvs.|age-|hw-|:aa"
+            "sk-|akia|asia|abia|acca|ghp_|gho_|ghu_|ghs_|ghr_|github_pat|glpat-|gldt-|glrt-|glcbt-|glptt-|glft-"
+            "|glimt-|glagent-|gloas-|xox|xapp|k_live|k_test|whsec|aiza|ya29|gocspx|sg.|npm_|pypi-|hf_|dop_|shp|r8_|gsk_|xai-|hvs.|age-secret|hw-|:aa"
         ),
         reach=(266, 24),
     ),
