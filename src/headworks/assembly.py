@@ -283,7 +283,7 @@ class Assembly:
 
         def make(model: str) -> Station:
             price = book.for_target(plan.name, model)
-            health = Health(random_up_to, slow_s=slow_s)
+            health = Health(random_up_to, slow_s=slow_s, is_measured=self._hull.is_measuring)
             if not model:  # the provider itself, for what belongs to no model
                 return Station(provider, upstream, limits, price, health)
             quotas = self._hull.limiter.target_set(f"{pool.settings.name}/{model}", pool.limits.of(model))

@@ -49,6 +49,7 @@ class Hull:
         render_metrics: makes the text of `/metrics`; by default of this process alone.
         is_keyless: whoever calls is trusted: the caller is this very process.
         is_alone: no control plane keeps the books of its quotas.
+        is_measuring: what is asked is to find out how targets are, as evals do.
         ask_for_keys: has provider keys looked at, for one is refused; by default whoever does so for the gateway.
     """
 
@@ -65,6 +66,7 @@ class Hull:
         is_ready: Callable[[], bool] = lambda: True,
         is_keyless: bool = False,
         is_alone: bool = False,
+        is_measuring: bool = False,
         ask_for_keys: Callable[[], None] | None = None,
     ) -> None:
         storage = settings.project.storage
@@ -85,6 +87,7 @@ class Hull:
             now=time.time,
         )
         self._is_keyless = is_keyless
+        self.is_measuring = is_measuring
         self.sightings = (
             Sightings(self.journal.append, lambda: not self.journal.is_full, time.monotonic)
             if settings.project.config.audit.enabled and not is_keyless
