@@ -36,8 +36,8 @@ from headworks.wheel import TimerWheel
 _INFRASTRUCTURE = frozenset(
     {
         "upstream_unreachable", "upstream_broken", "upstream_rate_limited", "upstream_quota_exhausted",
-        "upstream_overloaded", "upstream_error", "upstream_invalid", "upstream_unauthorized", "upstream_model_gone", "gateway_stopping",
-        "journal_full", "unknown_prompt_variable", "missing_prompt_variable", "invalid_prompt_variable",
+        "upstream_overloaded", "upstream_error", "upstream_invalid", "upstream_unauthorized", "upstream_model_gone",
+        "gateway_stopping", "journal_full", "unknown_prompt_variable", "missing_prompt_variable", "invalid_prompt_variable",
         "rules_failed",
     }
 )  # fmt: skip

@@ -29,8 +29,8 @@ LONGEST_DELAY_S = 30.0
 """Between attempts: doubled each time, or as long as the provider says (as the OpenAI SDK, 2026-11, but for longer)."""
 
 TIMEOUTS = frozenset({"timeout", "upstream_timeout"})
-"""Codes of answers that did not come in time: the run's own, and the contract's `latency.total_s`. They are wrong; another
-time they may come."""
+"""Codes of answers that did not come in time: the run's own, and the contract's `latency.total_s`. They are wrong;
+another time they may come."""
 
 LONGEST_SLOWDOWN_S = 900.0
 """Who is told to come back later does so, for as long as this in all: that is no failure, but a limit that is kept."""
