@@ -37,8 +37,8 @@ _INFRASTRUCTURE = frozenset(
     {
         "upstream_unreachable", "upstream_broken", "upstream_rate_limited", "upstream_quota_exhausted",
         "upstream_overloaded", "upstream_error", "upstream_invalid", "upstream_unauthorized", "upstream_model_gone",
-        "gateway_stopping", "journal_full", "unknown_prompt_variable", "missing_prompt_variable", "invalid_prompt_variable",
-        "rules_failed",
+        "gateway_stopping", "journal_full", "unknown_prompt_variable", "missing_prompt_variable",
+        "invalid_prompt_variable", "rules_failed",
     }
 )  # fmt: skip
 """Codes of errors that say nothing of how good a model is with a prompt: that there is no such model is one of them,

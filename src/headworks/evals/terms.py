@@ -8,24 +8,28 @@ import msgspec
 from headworks.errors import CommandError
 from headworks.evals.statistics import cases_for_power, floor_plan, paired_power
 
-Outcome = Literal["right", "wrong", "invalid"]
-"""Of one case. *Right*: acceptable. *Wrong*: not, and a refusal, a timeout or a broken schema is just that. *Invalid*:
-infrastructure failed again and again; it says nothing of the model."""
+Outcome = Literal["right", "wrong", "late", "invalid"]
+"""Of one case. *Right*: acceptable. *Wrong*: not, and a refusal or a broken schema is just that. *Late*: wrong, because
+there was no answer within the contract's `latency.total_s`. *Invalid*: infrastructure failed again and again; it says
+nothing of the model."""
 
 Verdict = Literal["passed", "failed", "inconclusive", "void", "chosen last", "not tried"]
 """*Failed*: shown to be below the floor or worse by the margin, or left as such. *Inconclusive*: neither that nor the
 opposite is shown. *Void*: infrastructure failed too often."""
 
-Reason = Literal["", "floor", "non-inferiority", "futility", "must pass", "invalid"]
+Reason = Literal["", "floor", "non-inferiority", "futility", "must pass", "latency", "invalid"]
 
 ALPHA = 0.05
 BETA = 0.10
 MOST_INVALID = 0.02
 """Above this share of invalid outcomes a rung's result is void: something else is broken."""
 
+MOST_LATE = 0.05
+"""The share of answers that may be late: a contract's latency is what 95 of 100 calls keep to, as `plan` has it."""
+
 LEAST_POWER = 0.5
 """A set on which a model half way between floor and perfection passes more rarely than this is underpowered; so is one
-on which a model that is as good as the best passes the comparison more rarely."""
+on which a model that is as good as the reference passes the comparison more rarely."""
 
 FUTILE_PART = 0.5
 """The part of the margin that a rung may be worse by without being left as hopeless. With 0, as evals reference 2.7 has
@@ -42,10 +46,10 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         floor: the share of right answers that a model must be above.
-        margin: by less than this it may be worse than the best rung.
+        margin: by less than this it may be worse than the reference.
         cases: of the golden set.
         alpha: probability, all rungs together, of choosing one that is below the floor or worse by the margin.
-        beta: probability of leaving a rung as hopeless that is worse than the best by half the margin at most.
+        beta: probability of leaving a rung as hopeless that is worse than the reference by half the margin at most.
     """
 
     floor: float
@@ -66,7 +70,9 @@ class Look(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         asked: cases until then; `valid` of these were not invalid, and `right` of those right.
         needed: right answers that show the floor.
-        losses, wins, score, bound: of the comparison; None where there was none, or where nothing could pass.
+        losses, wins: of the `compared` cases whose reference was known.
+        score: with what was not known of the reference taken against the rung; None where nothing was compared.
+        bound: None where nothing was compared, or nothing could pass.
         alpha: the error that may have been spent until then.
     """
 
@@ -77,6 +83,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     alpha: float
     losses: int = 0
     wins: int = 0
+    compared: int = 0
     score: float | None = None
     bound: float | None = None
 
@@ -87,18 +94,22 @@ class RungResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         reason: what was not shown, of one that did not pass.
         asked, right, invalid: cases.
-        surplus: cases that were under way when the rung was decided on, or asked only because they must pass: paid, and
-            not counted.
+        late: of those that are not right, how many came too late.
+        surplus: cases that were under way when the rung was decided on, or asked only because they must pass, or to
+            compare others with: paid, and not counted.
         saved: calls that trying every case would have taken, and were not made.
-        losses, wins: against the best rung, where that was known.
-        score: Tango's, after the last case; None where there was nothing to compare.
-        futility: the evidence that it is worse than the best rung by more than half the margin: an e-value.
+        losses, wins: against the reference, of the `compared` cases of which it is known.
+        score: Tango's, after the last case, at least: what is not known is taken against the rung. None where nothing
+            was compared.
+        futility: the evidence that it is worse than the reference by more than half the margin: an e-value.
         alpha: its part.
         looks: at which it might have passed.
         interval: of the share of right answers: exact, 95 %, as if the number of cases had been fixed.
-        difference: likewise, of its share less the best rung's: Tango's.
-        needed: cases with which its present share would be shown to be above the floor four times in five; 0 where it
-            has passed, or is not above.
+        difference: likewise, of its share less the reference's: Tango's; where not all is known, the lower end of what
+            is worst for it, and the upper end of what is best.
+        needed: cases with which its present share would be shown to be above the floor four times in five, or, where
+            that is what was not shown, its present difference to be within the margin; 0 where it has passed, or is
+            not.
         cost_pico_usd: of a call on average; None where it is not known.
     """
 
@@ -107,11 +118,13 @@ class RungResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: Reason = ""
     asked: int = 0
     right: int = 0
+    late: int = 0
     invalid: int = 0
     surplus: int = 0
     saved: int = 0
     losses: int = 0
     wins: int = 0
+    compared: int = 0
     score: float | None = None
     futility: float | None = None
     alpha: float = 0.0
@@ -132,6 +145,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         chosen: the rung; "" where none is good enough.
+        reference: the rung that the others were compared with; "" for none.
         is_underpowered: the set was too small for its bar, and the choice was wanted all the same.
         calls, calls_saved: made, and not made that trying every case on every rung would have taken.
         needed: cases that would change the answer where none was chosen: the fewest of the rungs'; 0 where no number
@@ -141,6 +155,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     chosen: str
     terms: Terms
     rungs: tuple[RungResult, ...]
+    reference: str = ""
     is_underpowered: bool = False
     calls: int = 0
     calls_saved: int = 0
@@ -165,8 +180,8 @@ def power_of(terms: Terms, rungs: int) -> float:
 
 
 def compared_power_of(terms: Terms, rungs: int) -> float:
-    """How probable it is that a rung passes the comparison that is as good as the best, and disagrees as much with it
-    as is usual."""
+    """How probable it is that a rung passes the comparison that is as good as the reference, and disagrees as much with
+    it as is usual."""
     return paired_power(
         terms.cases,
         terms.margin,
@@ -194,7 +209,7 @@ def check_power(terms: Terms, rungs: int, *, is_compared: bool = False) -> None:
 
     Arguments:
         rungs: how many there are; one alone is taken as it is.
-        is_compared: with the best rung, too.
+        is_compared: with a reference, too.
 
     Raises:
         CommandError: with how many cases it takes.
@@ -215,6 +230,6 @@ def check_power(terms: Terms, rungs: int, *, is_compared: bool = False) -> None:
             enough = math.ceil(enough * 1.1)
         raise CommandError(
             f"{terms.cases} cases cannot show that a model is worse by less than {terms.margin:.0%}: one that is as "
-            f"good as the best would pass in {power:.0%} of such runs. It takes about {enough} cases, or a larger "
-            "--margin; --underpowered goes on all the same, and the record says so"
+            f"good as the reference would pass in {power:.0%} of such runs. It takes about {enough} cases, a larger "
+            "--margin, or --reference none; --underpowered goes on all the same, and the record says so"
         )
