@@ -277,6 +277,30 @@ def test_every_verdict_is_one_that_the_figures_bear(seed):
     assert decision.calls + decision.calls_saved == 240
 
 
+def test_the_last_rung_too_is_left_as_soon_as_it_cannot_come_up_to_the_bar():
+    outcomes = of(1, right=70, wrong=30)
+    decision, asked = climb({"best": outcomes}, Terms(floor=0.9, cases=100))
+
+    assert (decision.chosen, decision.rungs[0].verdict, decision.rungs[0].reason) == ("", "failed", "floor")
+    assert asked["best"] <= outcomes.index("wrong") + 60
+    assert decision.rungs[0].asked - decision.rungs[0].right == 11
+    exactly, _ = climb({"best": of(1, right=90, wrong=10)}, Terms(floor=0.9, cases=100))
+    assert exactly.chosen == "best"
+
+
+@pytest.mark.parametrize("floor", [0.07, 0.55, 0.57, 0.58])
+def test_a_share_that_is_the_bar_is_at_the_bar_however_it_is_rounded(floor):
+    right = round(100 * floor)
+    assert climb({"best": of(1, right=right, wrong=100 - right)}, Terms(floor=floor, cases=100))[0].chosen == "best"
+    assert not climb({"best": of(1, right=right - 1, wrong=101 - right)}, Terms(floor=floor, cases=100))[0].chosen
+
+
+def test_the_last_rung_too_is_left_for_a_case_that_must_pass_as_soon_as_it_is_wrong():
+    outcomes = ["right"] * 3 + ["wrong"] + ["right"] * 96
+    decision, asked = climb({"best": outcomes}, Terms(floor=0.8, cases=100), must_pass=[3], at_once=1)
+    assert (decision.chosen, decision.rungs[0].reason, asked["best"]) == ("", "must pass", 4)
+
+
 def test_one_rung_alone_is_tried_to_its_end():
     decision, asked = climb({"only": ["right"] * 95 + ["wrong"] * 5}, Terms(floor=0.9, cases=100))
     assert (decision.chosen, asked["only"], decision.rungs[0].verdict) == ("only", 100, "chosen last")

@@ -210,7 +210,13 @@ class Ladder:
     def _take(self, outcome: Outcome) -> None:
         trial, case = self._trial, self._trial.asked
         trial.observe(outcome)
-        if self._is_last or trial.verdict == "passed":
+        if self._is_last:
+            if outcome in ("wrong", "late") and case in self._must_pass:
+                self._end_last("wrong")
+            elif trial.is_hopeless:
+                self._end_last("right")
+            return
+        if trial.verdict == "passed":
             return
         if trial.verdict is None and outcome in ("wrong", "late") and case in self._must_pass:
             self._leave("must pass")
@@ -227,7 +233,7 @@ class Ladder:
         if confirmed == "wrong":
             trial.reject("must pass")
         else:
-            is_enough = 0 < self._terms.floor * trial.valid <= trial.right
+            is_enough = self._terms.is_at_floor(trial.right, trial.valid)
             is_void = trial.invalid > most_invalid(self._terms.cases) or confirmed == "invalid"
             trial.end_last(is_enough=is_enough, is_void=is_void)
         self._decide(self.rung if trial.verdict == "chosen last" else "")
@@ -235,7 +241,7 @@ class Ladder:
     def _next_trial(self) -> Trial:
         is_last = len(self._trials) == len(self._rungs) - 1
         is_reference = self._rungs[len(self._trials)] == self._reference
-        # The best rung is tried to its end: it is what is left.
+        # The best rung is what is left: no look ends it.
         trial = Trial(
             self._terms,
             part_of_alpha(self._terms, len(self._rungs)),

@@ -37,6 +37,8 @@ it, five losses without a win are the end of a rung: one that is worse by 3 % th
 cases in 65 % of runs, for 91 % without futility, and 91 % with a half. A rung worse by 20 % takes 40 cases on average
 instead of 25, and 56 without futility (400 simulated runs each)."""
 
+_ROUNDING = 1e-9
+
 USUAL_DISAGREEMENT = 0.02
 """Of two models that are equally good, the share of cases that each of them alone has right (evals reference, 2.2)."""
 
@@ -57,6 +59,11 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     margin: float = 0.1
     alpha: float = ALPHA
     beta: float = BETA
+
+    def is_at_floor(self, right: int, cases: int) -> bool:
+        """Whether this share of right answers is the floor or more; of no case nothing is. 55 of 100 are 0.55, which
+        times a hundred is a little more than 55 as a float."""
+        return cases > 0 and right >= self.floor * cases - _ROUNDING
 
     @classmethod
     def of(cls, floor: float, cases: int) -> "Terms":

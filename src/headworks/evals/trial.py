@@ -43,7 +43,7 @@ class Trial:
         alpha: what the rung may err.
         is_compared: with the reference, too.
         is_stopping: by curtailment; without it, the same verdict comes later.
-        is_to_the_end: whatever is seen, all cases are tried, and `end_last` says what becomes of it.
+        is_to_the_end: no look ends it, and `end_last` says what becomes of it.
 
     Attributes:
         late: of those that are not right, how many came too late.
@@ -97,6 +97,12 @@ class Trial:
     def is_too_slow(self) -> bool:
         """Whether it is shown (exact, one-sided 2.5 %) that more of its answers are late than may be."""
         return clopper_pearson(self.late, self.valid)[0] > MOST_LATE
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether not even being right in all that is left would bring its share up to the floor."""
+        most = self._terms.cases - self.invalid
+        return not self._terms.is_at_floor(most - (self.valid - self.right), most)
 
     @property
     def compared(self) -> int:
@@ -168,7 +174,7 @@ class Trial:
             self._weigh()
 
     def end_last(self, *, is_enough: bool, is_void: bool) -> None:
-        """What becomes of the best rung, once all its cases were tried."""
+        """What becomes of the best rung, once all its cases were tried, or it is hopeless."""
         if is_void:
             self._end("void", "invalid")
         elif is_enough and self.is_too_slow:
