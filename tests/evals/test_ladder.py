@@ -320,6 +320,7 @@ def test_a_set_that_is_too_small_for_its_margin_is_refused_where_there_is_a_comp
     with pytest.raises(CommandError, match=r"60 cases cannot show that a model is worse by less than 5%.*about 1\d\d "):
         check_power(terms, 3, is_compared=True)
     check_power(Terms(floor=0.6, cases=100), 3, is_compared=True)
+    check_power(Terms(floor=0.6, cases=1), 1, is_compared=True)
 
 
 def test_what_was_observed_twice_or_late_changes_nothing():

@@ -141,9 +141,10 @@ def _seen(one: RungResult) -> str:
 
 def _ways_out(decision: Decision) -> list[str]:
     """What would change the answer."""
+    at_margin = f", at a margin of {decision.terms.margin:.0%}"
     lines = [
         f"- `{one.rung}` {_seen(one)}: if that is what it is, about {one.needed:,} cases would show it four times in "
-        "five."
+        f"five{at_margin * (one.reason == 'non-inferiority')}."
         for one in decision.rungs
         if one.needed
     ]

@@ -211,6 +211,15 @@ def cases_to_choose(terms: Terms, rungs: int) -> int:
     return enough
 
 
+def cases_to_compare(terms: Terms, rungs: int) -> int:
+    """The cases with which a comparison with a reference is no longer underpowered: `terms.cases` where they are
+    enough, and for one rung, which is compared with none."""
+    enough = terms.cases
+    while rungs > 1 and compared_power_of(msgspec.structs.replace(terms, cases=enough), rungs) < LEAST_POWER:
+        enough = math.ceil(enough * 1.1)
+    return enough
+
+
 def check_power(terms: Terms, rungs: int, *, is_compared: bool = False) -> None:
     """Refuse a set that is too small for its floor, or for its margin.
 
@@ -231,10 +240,9 @@ def check_power(terms: Terms, rungs: int, *, is_compared: bool = False) -> None:
             f"{half_way:.1%} of all cases would pass in {power:.0%} of such runs. It takes about {enough} "
             "cases, or a lower `quality.bar`; --underpowered goes on all the same, and the record says so"
         )
-    if is_compared and (power := compared_power_of(terms, rungs)) < LEAST_POWER:
-        enough = terms.cases
-        while compared_power_of(msgspec.structs.replace(terms, cases=enough), rungs) < LEAST_POWER:
-            enough = math.ceil(enough * 1.1)
+    enough = cases_to_compare(terms, rungs) if is_compared else terms.cases
+    if enough > terms.cases:
+        power = compared_power_of(terms, rungs)
         raise CommandError(
             f"{terms.cases} cases cannot show that a model is worse by less than {terms.margin:.0%}: one that is as "
             f"good as the reference would pass in {power:.0%} of such runs. It takes about {enough} cases, a larger "
