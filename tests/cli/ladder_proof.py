@@ -81,7 +81,7 @@ def play(scenario: Scenario, seed: int) -> Played:
     rungs = found["rungs"]
     spent = sum(one["cost_pico_usd"] * (one.get("asked", 0) + one.get("surplus", 0)) for one in rungs)
     cost = spent / sum(one["cost_pico_usd"] * CASES for one in rungs)
-    return Played(found["chosen"], found["calls"], found.get("calls_saved", 0), cost)
+    return Played(found["chosen"], found["calls"], found["calls_saved"], cost)
 
 
 def table(runs: int) -> list[str]:

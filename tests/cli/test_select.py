@@ -142,7 +142,7 @@ def test_who_a_rung_is_compared_with_can_be_said(select, reference, said):
     found = json.loads(out)
 
     assert code == 0
-    assert found.get("reference", "") == said
+    assert found["reference"] == said
     assert (found["chosen"] == "nano") is (reference == "none")
 
 
@@ -159,6 +159,19 @@ def test_a_reference_that_is_no_rung_is_refused_with_those_that_there_are(select
     code, _, err = select("--reference", "gpt-3")
     assert code == 1
     assert "`gpt-3` is no rung of `invoice-extraction`: it has nano, mini, flagship" in err
+
+
+def test_the_run_keeps_all_that_it_was_made_with(select, desk):
+    """Also what is usual today: a run is read by other releases."""
+    run = json.loads(select("--json", nano=1.0)[1])["run"]
+    manifest = json.loads((desk.folder / ".headworks" / "evals" / run / "run.json").read_text())
+
+    assert manifest["seed"] == 1
+    assert manifest["order"] == "sha256(seed, id)"
+    assert manifest["climb"] == {"margin": 0.1, "reference": "best"}
+    hashes = ("golden_hash", "scorer_hash", "schema_hash", "rules_hash")
+    assert all(len(manifest[name]) == 64 for name in hashes)
+    assert set(manifest["versions"]) == {"headworks", "prices"}
 
 
 def test_the_evidence_outlives_a_publication(select, desk):

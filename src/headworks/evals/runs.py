@@ -70,8 +70,8 @@ class Climb(msgspec.Struct, frozen=True):
     reference: str
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a run is of.
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is of. Written whole: what a run was made with must not depend on what is usual when it is read.
 
     Attributes:
         cases: how many are asked; a case is asked `repeats` times of each arm.

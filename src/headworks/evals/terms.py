@@ -147,8 +147,8 @@ class RungResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.asked - self.invalid
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The choice, and what it rests on.
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """The choice, and what it rests on. Written whole.
 
     Attributes:
         chosen: the rung; "" where none is good enough.
