@@ -51,6 +51,7 @@ class Hull:
         render_metrics: makes the text of `/metrics`; by default of this process alone.
         is_keyless: whoever calls is trusted: the caller is this very process.
         is_alone: no control plane keeps the books of its quotas.
+        is_measuring: what is asked is to find out how targets are, as evals do.
         ask_for_keys: has provider keys looked at, for one is refused; by default whoever does so for the gateway.
     """
 
@@ -67,6 +68,7 @@ class Hull:
         is_ready: Callable[[], bool] = lambda: True,
         is_keyless: bool = False,
         is_alone: bool = False,
+        is_measuring: bool = False,
         ask_for_keys: Callable[[], None] | None = None,
     ) -> None:
         storage = settings.project.storage
@@ -107,7 +109,7 @@ class Hull:
         self.wallet = Wallet(self._books, holder, loop, folder=storage / PURSES)
         self.admissions = Admissions(self.limiter, self.wallet)
         self.surveyor = Surveyor(self.limiter)
-        self.health = KeptHealth(random_up_to)
+        self.health = KeptHealth(random_up_to, is_measured=is_measuring)
         self._has_others = settings.project.config.server.workers != 1 and not is_keyless
         self._store: KeyStore | None = None
         self._lookup_trouble = ""

@@ -78,7 +78,7 @@ def folder(tmp_path, silent):
             "go on with: headworks eval",
             marks=pytest.mark.long,
         ),
-        (["select", "ticket-triage", "--underpowered"], "what was answered is kept: the same command goes on"),
+        (["select", "ticket-triage", "--underpowered"], "what was answered is kept. Go on with: headworks select"),
         pytest.param(["migrate", "ticket-triage"], "the same command goes on", marks=pytest.mark.long),
         pytest.param(["eval", "--changed"], "what was answered is kept", marks=pytest.mark.long),
     ],

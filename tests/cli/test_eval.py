@@ -295,3 +295,20 @@ def test_nor_do_they_go_to_a_judge_there(evals, desk):
 
     assert code == 1
     assert f"the cases of {NAME} must not go to `away/x`: data.agreements: no-training" in err
+
+
+def test_a_model_that_is_too_slow_for_the_contract_is_wrong_about_each_case_and_asked_each_of_them(evals, desk):
+    """No breaker opens over it, and nothing of it is remembered: another time it may be quicker."""
+    plan = desk.folder / "headworks.yaml"
+    plan.write_text(plan.read_text().replace("pace: 0 #", "pace: 1 #"))
+    contract = desk.triage / "workload.yaml"
+    text = contract.read_text()
+    assert "latency:" in text
+    contract.write_text(re.sub("latency: .*", "latency: { total_s: 0.05 }", text))
+    _, out, _ = evals(NAME, "--arm", "nano", "--json")
+    arm = json.loads(out)["arms"][0]
+
+    assert arm["errors"] == {"upstream_timeout": 50}
+    assert (arm["right"], arm["wrong"], arm["invalid"]) == (0, 50, 0)
+    run = json.loads(evals(NAME, "--arm", "nano", "--json")[1])["manifest"]["run"]
+    assert '"is_cached"' not in (desk.folder / ".headworks" / "evals" / run / "log.jsonl").read_text()

@@ -271,6 +271,18 @@ def test_a_timeout_is_not_remembered_as_the_models_answer(bench, tmp_path):
     cache.close()
 
 
+def test_nor_is_that_the_contracts_time_was_over(bench, tmp_path):
+    cache = AnswerCache(tmp_path / "cache")
+    late = Reply(error=CallError("upstream_timeout"), latency_ms=400.0)
+    with bench.create(numbered(1)) as folder:
+        bench.run(folder, Model(lambda arm, case: late), cache=cache)
+        assert set(bench.verdicts(folder).values()) == {"wrong"}
+    with bench.create(numbered(1), run="20261125-130000-abcd") as folder:
+        bench.run(folder, Model(), cache=cache)
+        assert set(bench.verdicts(folder).values()) == {"right"}
+    cache.close()
+
+
 def test_other_scorers_score_the_same_answers_and_ask_no_model(bench):
     with bench.create(numbered(3)) as folder:
         bench.run(folder, Model(lambda arm, case: f"Answer {case.id[-1]}."))

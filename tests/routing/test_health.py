@@ -601,3 +601,21 @@ def test_a_target_that_often_fails_takes_no_more_from_others_than_its_budget_all
         firsts += 1
         taken += health.take_hop(now_s)
     assert taken <= LEAST_CALLS + RETRIES_IN_WINDOW + RETRY_RATIO * firsts + 1
+
+
+@pytest.mark.parametrize("kind", [FailureKind.TIMEOUT, FailureKind.ERROR, FailureKind.OVERLOADED])
+def test_where_a_target_is_measured_no_failure_keeps_the_next_attempt_back(kind):
+    health = healthy(is_measured=True)
+    for step in range(200):
+        assert health.may_pass(step / 10)
+        fail(health, step / 10, kind)
+    for step in range(200, 400):
+        pass_(health, step / 10, took_s=2.0)
+        assert health.answers_within(0.5, step / 10)
+
+
+def test_where_a_target_is_measured_it_rests_as_it_says_all_the_same():
+    health = healthy(is_measured=True)
+    fail(health, 0.0, FailureKind.RATE_LIMITED, retry_after_s=3.0)
+    assert not health.may_pass(2.9)
+    assert health.may_pass(3.1)

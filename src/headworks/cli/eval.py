@@ -257,6 +257,10 @@ def _what_to_run(
     manifest = read_manifest(path)
     if manifest.workload != workload.name:
         raise UsageError(f"the run {manifest.run} is of the workload {plain(manifest.workload)}")
+    if manifest.climb is not None:
+        raise UsageError(
+            f"the run {manifest.run} is of `select`: headworks select {workload.name} --resume {manifest.run}"
+        )
     return [arm_again(arm.parameters) for arm in manifest.arms], path
 
 

@@ -36,9 +36,9 @@ from headworks.wheel import TimerWheel
 _INFRASTRUCTURE = frozenset(
     {
         "upstream_unreachable", "upstream_broken", "upstream_rate_limited", "upstream_quota_exhausted",
-        "upstream_overloaded", "upstream_error", "upstream_unauthorized", "upstream_model_gone", "gateway_stopping",
-        "journal_full", "unknown_prompt_variable", "missing_prompt_variable", "invalid_prompt_variable",
-        "rules_failed",
+        "upstream_overloaded", "upstream_error", "upstream_invalid", "upstream_unauthorized", "upstream_model_gone",
+        "gateway_stopping", "journal_full", "unknown_prompt_variable", "missing_prompt_variable",
+        "invalid_prompt_variable", "rules_failed",
     }
 )  # fmt: skip
 """Codes of errors that say nothing of how good a model is with a prompt: that there is no such model is one of them,
@@ -97,6 +97,7 @@ class EvalGateway:
             wheel=self._wheel,
             metrics=self._tap,
             is_keyless=True,
+            is_measuring=True,
         )
         self._assembly = Assembly(self._arms.settings, self._hull)
         return self

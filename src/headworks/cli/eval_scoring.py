@@ -16,7 +16,7 @@ from headworks.config import Project, Workload
 from headworks.errors import CommandError
 from headworks.evals.answer_cache import AnswerCache
 from headworks.evals.golden import CaseReader, GoldenCase, GoldenFile, Wanted, indexes_of, part_of
-from headworks.evals.runs import Arm, Manifest, Reply, RunFolder
+from headworks.evals.runs import Arm, Climb, Manifest, Reply, RunFolder
 from headworks.evals.scorers import (
     Answer,
     Calibration,
@@ -253,6 +253,7 @@ def new_run(
     repeats: int,
     seed: int,
     wanted: Wanted = "deciding",
+    climb: Climb | None = None,
 ) -> RunFolder:
     """Begin a run of a part of a workload's golden set.
 
@@ -282,6 +283,7 @@ def new_run(
             rules_hash=scoring.rules_hash,
             bar=workload.contract.quality.bar,
             versions={"headworks": __version__, "prices": price_version},
+            climb=climb,
         )
     return RunFolder.create(eval_folder(project.storage), manifest, golden)
 

@@ -175,7 +175,7 @@ def _too_few_to_choose(workload: "Workload", *, can_defend: bool) -> "list[Golde
     """A remark on a set that is too small for `headworks select`, though it may be large enough for its bar."""
     from headworks.cli.select import rungs_of, terms_of
     from headworks.evals.golden import GoldenFinding
-    from headworks.evals.ladder import cases_to_choose
+    from headworks.evals.ladder import cases_to_choose, cases_to_compare
 
     rungs, bar = len(rungs_of(workload)), workload.contract.quality.bar
     if rungs < 2 or not 0 < bar < 1:
@@ -184,7 +184,7 @@ def _too_few_to_choose(workload: "Workload", *, can_defend: bool) -> "list[Golde
         terms = terms_of(workload)
     except CommandError:
         return []  # no case decides: that is found already
-    needed = cases_to_choose(terms, rungs)
+    needed = max(cases_to_choose(terms, rungs), cases_to_compare(terms, rungs))
     if needed <= terms.cases:
         return []
     enough = f"can defend a bar of {bar:.2f} if nearly all are right, but " if can_defend else ""
@@ -199,10 +199,12 @@ def _needed_to_choose(terms: "Terms", rungs: int) -> int:
     """The cases that a choice among so many rungs takes, whether there are fewer or more."""
     import msgspec
 
-    from headworks.evals.ladder import cases_to_choose
+    from headworks.evals.ladder import Terms, cases_to_choose, cases_to_compare
 
     needed = cases_to_choose(terms, rungs)
-    return needed if needed > terms.cases else cases_to_choose(msgspec.structs.replace(terms, cases=1), rungs)
+    if needed <= terms.cases:
+        needed = cases_to_choose(msgspec.structs.replace(terms, cases=1), rungs)
+    return cases_to_compare(Terms.of(terms.floor, needed), rungs)
 
 
 def _stats(project: "Project", options: argparse.Namespace) -> int:

@@ -28,6 +28,10 @@ FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0
 """Between attempts: doubled each time, or as long as the provider says (as the OpenAI SDK, 2026-11, but for longer)."""
 
+TIMEOUTS = frozenset({"timeout", "upstream_timeout"})
+"""Codes of answers that did not come in time: the run's own, and the contract's `latency.total_s`. They are wrong;
+another time they may come."""
+
 LONGEST_SLOWDOWN_S = 900.0
 """Who is told to come back later does so, for as long as this in all: that is no failure, but a limit that is kept."""
 
@@ -314,7 +318,7 @@ def _may_retry(reply: Reply) -> bool:
 
 def _is_lasting(reply: Reply) -> bool:
     """Whether the same would come back another time: not a timeout, nor a failure of infrastructure."""
-    return reply.error is None or (not reply.error.is_infrastructure and reply.error.code != "timeout")
+    return reply.error is None or (not reply.error.is_infrastructure and reply.error.code not in TIMEOUTS)
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

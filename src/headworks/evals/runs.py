@@ -58,8 +58,20 @@ class Arm(msgspec.Struct, frozen=True, omit_defaults=True):
     parameters: Mapping[str, object] = {}
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a run is of.
+class Climb(msgspec.Struct, frozen=True):
+    """How `headworks select` climbs the ladder in a run, frozen before anything is asked.
+
+    Attributes:
+        margin: by less than this a rung may be worse than the reference.
+        reference: a rung, or `best` for the dearest; "" for none.
+    """
+
+    margin: float
+    reference: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is of. Written whole: what a run was made with must not depend on what is usual when it is read.
 
     Attributes:
         cases: how many are asked; a case is asked `repeats` times of each arm.
@@ -68,6 +80,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         scorer: the identity of the scorer that the run was made with.
         gates: whether that scorer may decide; if not, the result is to be looked at and nothing more.
         calibration: of the judge, where it alone decides; None where something else does.
+        climb: of a run of `headworks select`; None of one that asks every case of every arm.
         bar: the share that must be right, from the contract.
         versions: of Headworks and of the price table.
     """
@@ -90,6 +103,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     versions: Mapping[str, str] = {}
     split: str = ""
     calibration: Calibration | None = None
+    climb: Climb | None = None
 
 
 class CallError(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -8,30 +8,36 @@ import msgspec
 from headworks.errors import CommandError
 from headworks.evals.statistics import cases_for_power, floor_plan, paired_power
 
-Outcome = Literal["right", "wrong", "invalid"]
-"""Of one case. *Right*: acceptable. *Wrong*: not, and a refusal, a timeout or a broken schema is just that. *Invalid*:
-infrastructure failed again and again; it says nothing of the model."""
+Outcome = Literal["right", "wrong", "late", "invalid"]
+"""Of one case. *Right*: acceptable. *Wrong*: not, and a refusal or a broken schema is just that. *Late*: wrong, because
+there was no answer within the contract's `latency.total_s`. *Invalid*: infrastructure failed again and again; it says
+nothing of the model."""
 
 Verdict = Literal["passed", "failed", "inconclusive", "void", "chosen last", "not tried"]
 """*Failed*: shown to be below the floor or worse by the margin, or left as such. *Inconclusive*: neither that nor the
 opposite is shown. *Void*: infrastructure failed too often."""
 
-Reason = Literal["", "floor", "non-inferiority", "futility", "must pass", "invalid"]
+Reason = Literal["", "floor", "non-inferiority", "futility", "must pass", "latency", "invalid"]
 
 ALPHA = 0.05
 BETA = 0.10
 MOST_INVALID = 0.02
 """Above this share of invalid outcomes a rung's result is void: something else is broken."""
 
+MOST_LATE = 0.05
+"""The share of answers that may be late: a contract's latency is what 95 of 100 calls keep to, as `plan` has it."""
+
 LEAST_POWER = 0.5
 """A set on which a model half way between floor and perfection passes more rarely than this is underpowered; so is one
-on which a model that is as good as the best passes the comparison more rarely."""
+on which a model that is as good as the reference passes the comparison more rarely."""
 
 FUTILE_PART = 0.5
 """The part of the margin that a rung may be worse by without being left as hopeless. With 0, as evals reference 2.7 has
 it, five losses without a win are the end of a rung: one that is worse by 3 % then passes a margin of 10 % with 150
 cases in 65 % of runs, for 91 % without futility, and 91 % with a half. A rung worse by 20 % takes 40 cases on average
 instead of 25, and 56 without futility (400 simulated runs each)."""
+
+_ROUNDING = 1e-9
 
 USUAL_DISAGREEMENT = 0.02
 """Of two models that are equally good, the share of cases that each of them alone has right (evals reference, 2.2)."""
@@ -42,10 +48,10 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         floor: the share of right answers that a model must be above.
-        margin: by less than this it may be worse than the best rung.
+        margin: by less than this it may be worse than the reference.
         cases: of the golden set.
         alpha: probability, all rungs together, of choosing one that is below the floor or worse by the margin.
-        beta: probability of leaving a rung as hopeless that is worse than the best by half the margin at most.
+        beta: probability of leaving a rung as hopeless that is worse than the reference by half the margin at most.
     """
 
     floor: float
@@ -53,6 +59,11 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     margin: float = 0.1
     alpha: float = ALPHA
     beta: float = BETA
+
+    def is_at_floor(self, right: int, cases: int) -> bool:
+        """Whether this share of right answers is the floor or more; of no case nothing is. 55 of 100 are 0.55, which
+        times a hundred is a little more than 55 as a float."""
+        return cases > 0 and right >= self.floor * cases - _ROUNDING
 
     @classmethod
     def of(cls, floor: float, cases: int) -> "Terms":
@@ -66,7 +77,9 @@ class Look(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         asked: cases until then; `valid` of these were not invalid, and `right` of those right.
         needed: right answers that show the floor.
-        losses, wins, score, bound: of the comparison; None where there was none, or where nothing could pass.
+        losses, wins: of the `compared` cases whose reference was known.
+        score: with what was not known of the reference taken against the rung; None where nothing was compared.
+        bound: None where nothing was compared, or nothing could pass.
         alpha: the error that may have been spent until then.
     """
 
@@ -77,6 +90,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     alpha: float
     losses: int = 0
     wins: int = 0
+    compared: int = 0
     score: float | None = None
     bound: float | None = None
 
@@ -87,18 +101,22 @@ class RungResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         reason: what was not shown, of one that did not pass.
         asked, right, invalid: cases.
-        surplus: cases that were under way when the rung was decided on, or asked only because they must pass: paid, and
-            not counted.
+        late: of those that are not right, how many came too late.
+        surplus: cases that were under way when the rung was decided on, or asked only because they must pass, or to
+            compare others with: paid, and not counted.
         saved: calls that trying every case would have taken, and were not made.
-        losses, wins: against the best rung, where that was known.
-        score: Tango's, after the last case; None where there was nothing to compare.
-        futility: the evidence that it is worse than the best rung by more than half the margin: an e-value.
+        losses, wins: against the reference, of the `compared` cases of which it is known.
+        score: Tango's, after the last case, at least: what is not known is taken against the rung. None where nothing
+            was compared.
+        futility: the evidence that it is worse than the reference by more than half the margin: an e-value.
         alpha: its part.
         looks: at which it might have passed.
         interval: of the share of right answers: exact, 95 %, as if the number of cases had been fixed.
-        difference: likewise, of its share less the best rung's: Tango's.
-        needed: cases with which its present share would be shown to be above the floor four times in five; 0 where it
-            has passed, or is not above.
+        difference: likewise, of its share less the reference's: Tango's; where not all is known, the lower end of what
+            is worst for it, and the upper end of what is best.
+        needed: cases with which its present share would be shown to be above the floor four times in five, or, where
+            that is what was not shown, its present difference to be within the margin; 0 where it has passed, or is
+            not.
         cost_pico_usd: of a call on average; None where it is not known.
     """
 
@@ -107,11 +125,13 @@ class RungResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: Reason = ""
     asked: int = 0
     right: int = 0
+    late: int = 0
     invalid: int = 0
     surplus: int = 0
     saved: int = 0
     losses: int = 0
     wins: int = 0
+    compared: int = 0
     score: float | None = None
     futility: float | None = None
     alpha: float = 0.0
@@ -127,11 +147,12 @@ class RungResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.asked - self.invalid
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The choice, and what it rests on.
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """The choice, and what it rests on. Written whole.
 
     Attributes:
         chosen: the rung; "" where none is good enough.
+        reference: the rung that the others were compared with; "" for none.
         is_underpowered: the set was too small for its bar, and the choice was wanted all the same.
         calls, calls_saved: made, and not made that trying every case on every rung would have taken.
         needed: cases that would change the answer where none was chosen: the fewest of the rungs'; 0 where no number
@@ -141,6 +162,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     chosen: str
     terms: Terms
     rungs: tuple[RungResult, ...]
+    reference: str = ""
     is_underpowered: bool = False
     calls: int = 0
     calls_saved: int = 0
@@ -165,8 +187,8 @@ def power_of(terms: Terms, rungs: int) -> float:
 
 
 def compared_power_of(terms: Terms, rungs: int) -> float:
-    """How probable it is that a rung passes the comparison that is as good as the best, and disagrees as much with it
-    as is usual."""
+    """How probable it is that a rung passes the comparison that is as good as the reference, and disagrees as much with
+    it as is usual."""
     return paired_power(
         terms.cases,
         terms.margin,
@@ -189,12 +211,21 @@ def cases_to_choose(terms: Terms, rungs: int) -> int:
     return enough
 
 
+def cases_to_compare(terms: Terms, rungs: int) -> int:
+    """The cases with which a comparison with a reference is no longer underpowered: `terms.cases` where they are
+    enough, and for one rung, which is compared with none."""
+    enough = terms.cases
+    while rungs > 1 and compared_power_of(msgspec.structs.replace(terms, cases=enough), rungs) < LEAST_POWER:
+        enough = math.ceil(enough * 1.1)
+    return enough
+
+
 def check_power(terms: Terms, rungs: int, *, is_compared: bool = False) -> None:
     """Refuse a set that is too small for its floor, or for its margin.
 
     Arguments:
         rungs: how many there are; one alone is taken as it is.
-        is_compared: with the best rung, too.
+        is_compared: with a reference, too.
 
     Raises:
         CommandError: with how many cases it takes.
@@ -209,12 +240,11 @@ def check_power(terms: Terms, rungs: int, *, is_compared: bool = False) -> None:
             f"{half_way:.1%} of all cases would pass in {power:.0%} of such runs. It takes about {enough} "
             "cases, or a lower `quality.bar`; --underpowered goes on all the same, and the record says so"
         )
-    if is_compared and (power := compared_power_of(terms, rungs)) < LEAST_POWER:
-        enough = terms.cases
-        while compared_power_of(msgspec.structs.replace(terms, cases=enough), rungs) < LEAST_POWER:
-            enough = math.ceil(enough * 1.1)
+    enough = cases_to_compare(terms, rungs) if is_compared else terms.cases
+    if enough > terms.cases:
+        power = compared_power_of(terms, rungs)
         raise CommandError(
             f"{terms.cases} cases cannot show that a model is worse by less than {terms.margin:.0%}: one that is as "
-            f"good as the best would pass in {power:.0%} of such runs. It takes about {enough} cases, or a larger "
-            "--margin; --underpowered goes on all the same, and the record says so"
+            f"good as the reference would pass in {power:.0%} of such runs. It takes about {enough} cases, a larger "
+            "--margin, or --reference none; --underpowered goes on all the same, and the record says so"
         )

@@ -78,6 +78,9 @@ class Health:
     Arguments:
         uniform: a random number from 0 up to the one given.
         slow_s: a good answer that took so long counts as a failure.
+        is_measured: what is asked is to find out how the target is, as evals do. No attempt is held back for those
+            before it, but where the target has said so: neither breaker nor bound, and time enough is always taken for
+            enough.
 
     Attributes:
         pending: attempts under way.
@@ -101,6 +104,7 @@ class Health:
         "_ends_s",
         "_failures",
         "_heard_s",
+        "_is_measured",
         "_latest",
         "_looks_at_s",
         "_low_before_s",
@@ -123,7 +127,7 @@ class Health:
         "took_s",
     )
 
-    def __init__(self, uniform: Callable[[float], float], *, slow_s: float = 60.0) -> None:
+    def __init__(self, uniform: Callable[[float], float], *, slow_s: float = 60.0, is_measured: bool = False) -> None:
         self.pending = 0
         self.is_held = False
         self.most = math.inf
@@ -134,6 +138,7 @@ class Health:
         self._breaker = Breaker(uniform)
         self._streamed, self._whole = Breaker(uniform), Breaker(uniform)
         self._slow_s = slow_s
+        self._is_measured = is_measured
         self._calls = self._failures = self._retries = 0
         self._before = (0, 0, 0)
         self._seen = 0  # attempts before those in `_calls`
@@ -238,7 +243,7 @@ class Health:
         elif kind is FailureKind.UNAUTHORIZED:
             self._rest(kind, now_s + UNAUTHORIZED_REST_S)
         elif kind in COUNTED:
-            if kind in OVERLOADED_BY and now_s - self._cut_s >= CUT_EVERY_S:
+            if kind in OVERLOADED_BY and now_s - self._cut_s >= CUT_EVERY_S and not self._is_measured:
                 self.most = max(float(LEAST_AT_ONCE), min(self.most, self.pending + 1.0) * CUT)
                 self._cut_s, self.is_held = now_s, True
                 self._crowding.forget_cut()
@@ -278,7 +283,7 @@ class Health:
     def answers_within(self, within_s: float, now_s: float) -> bool:
         """Whether an attempt that may take so long can come to an answer, by the quickest of late. Where too little is
         known it can; and now and then it is let through to see whether the target has become quicker."""
-        if within_s >= self.quick_s:
+        if within_s >= self.quick_s or self._is_measured:
             return True
         if now_s >= self._ends_s + WINDOW_S:  # all that is known is old
             self.quick_s = 0.0
@@ -356,7 +361,7 @@ class Health:
         own = self._streamed if is_streamed else self._whole
         own.bad(now_s)
         breaker.bad(now_s)
-        if breaker.is_open or own.is_open:
+        if self._is_measured or breaker.is_open or own.is_open:
             return
         calls, failures, _ = self._sums(now_s)
         if breaker.is_down(calls) or (calls >= LEAST_CALLS and failures >= FAILURE_SHARE * calls):
@@ -399,7 +404,7 @@ class Health:
         answers = self._calls + self._before[0] - self._bad - self._bad_before
         if answers >= LEAST_CALLS:
             self.quick_s = min(self._window_low_s, self._low_before_s)
-            if low_s < math.inf:
+            if low_s < math.inf and not self._is_measured:
                 self._see_queue(now_s, low_s)
         else:
             self.quick_s = 0.0

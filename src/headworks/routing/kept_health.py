@@ -14,10 +14,12 @@ class KeptHealth:
 
     Arguments:
         uniform: a random number from 0 up to the one given.
+        is_measured: as of `Health`.
     """
 
-    def __init__(self, uniform: Callable[[float], float]) -> None:
+    def __init__(self, uniform: Callable[[float], float], *, is_measured: bool = False) -> None:
         self._uniform = uniform
+        self._is_measured = is_measured
         self._pools: dict[str, object] = {}
         self._known: dict[tuple[str, str], Health] = {}
 
@@ -38,7 +40,7 @@ class KeptHealth:
         """What is known of a target; nothing, of a new one."""
         health = self._known.get((pool, model))
         if health is None:
-            health = self._known[pool, model] = Health(self._uniform, slow_s=slow_s)
+            health = self._known[pool, model] = Health(self._uniform, slow_s=slow_s, is_measured=self._is_measured)
         return health
 
 

@@ -9,12 +9,14 @@ from scipy import stats
 
 from headworks.evals.statistics import (
     at_least,
+    cases_for_margin,
     clopper_pearson,
     floor_plan,
     floor_power,
     floor_successes,
     mcnemar_midp,
     needed_cases,
+    paired_power,
     spending_bounds,
     tango_interval,
     tango_score,
@@ -133,3 +135,17 @@ def test_mcnemars_mid_p_is_that_of_a_binomial(losses, wins):
         return
     expected = stats.binom.sf(losses, losses + wins, 0.5) + stats.binom.pmf(losses, losses + wins, 0.5) / 2
     assert mcnemar_midp(losses, wins) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("win", "loss", "margin"), [(0.02, 0.02, 0.1), (0.01, 0.04, 0.1), (0.05, 0.05, 0.1), (0.02, 0.02, 0.05)]
+)
+def test_the_cases_that_show_a_margin_show_it_about_four_times_in_five(win, loss, margin):
+    """By every outcome of so many, at the exact bound: the normal approximation is ten points off at most."""
+    cases = cases_for_margin(margin, 0.025, losses=round(1000 * loss), wins=round(1000 * win), cases=1000)
+    assert paired_power(cases, margin, 0.025, win=win, loss=loss) == pytest.approx(0.8, abs=0.11)
+
+
+@pytest.mark.parametrize(("losses", "wins", "cases"), [(0, 0, 0), (10, 0, 100), (15, 5, 100), (12, 0, 100)])
+def test_no_number_of_cases_shows_what_is_not_so(losses, wins, cases):
+    assert cases_for_margin(0.1, 0.025, losses=losses, wins=wins, cases=cases) == 0

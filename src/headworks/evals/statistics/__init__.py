@@ -37,6 +37,7 @@ from headworks.evals.statistics.means import (
     standard_error,
 )
 from headworks.evals.statistics.paired import (
+    cases_for_margin,
     is_shown_as_good,
     mcnemar_exact,
     mcnemar_midp,
@@ -80,6 +81,7 @@ __all__ = [
     "at_least",
     "at_most",
     "bootstrap_interval",
+    "cases_for_margin",
     "cases_for_power",
     "clopper_pearson",
     "cluster_means",

@@ -38,6 +38,19 @@ def paired_power(cases: int, margin: float, alpha: float, *, win: float, loss: f
     )
 
 
+def cases_for_margin(margin: float, alpha: float, *, losses: int, wins: int, cases: int, power: float = 0.8) -> int:
+    """About how many cases it takes to show that a candidate is worse by less than the margin, where losses and wins
+    are as frequent as they were here (normal approximation of the difference of paired shares); 0 where no number does.
+    """
+    if cases == 0 or wins - losses + margin * cases <= 0:
+        return 0
+    difference = (wins - losses) / cases
+    # With nothing that differs, the score is what a difference at the margin would make of it.
+    variance = max((losses + wins) / cases - difference * difference, margin * (1.0 - margin))
+    reach = NORMAL.inv_cdf(1.0 - alpha) + NORMAL.inv_cdf(power)
+    return math.ceil(variance * (reach / (margin + difference)) ** 2)
+
+
 def tango_interval(losses: int, wins: int, cases: int, confidence: float = 0.95) -> tuple[float, float]:
     """The interval of the difference of shares, candidate less reference, by inverting the score test (Tango 1998)."""
     if cases == 0:
