@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from headworks.call_bounds import may_run_tools
 from headworks.calls import Endpoint
+from headworks.hosted_tools import may_run_tools
 
 Fields = dict[str, msgspec.Raw]
 UNKNOWN = "?"

@@ -1,12 +1,9 @@
 """The most that a call can take, found in what goes up, before anybody has counted a token of it. Pure."""
 
-from collections.abc import Sequence
-
-import msgspec
-
 from headworks.calls import Endpoint
 from headworks.catalogue import ON_REQUEST, Most, TargetPrice
 from headworks.dialects.reading import Fields
+from headworks.hosted_tools import has_any, may_run_tools, plain
 
 IMAGE_TOKENS = 50_000
 """More than any image takes: 8 tiles of 5,667 tokens and 2,833 are the most that OpenAI counts for one (GPT-4o mini;
@@ -56,10 +53,6 @@ _MOST_CANDIDATES = 8
 """Answers to one call at most (Gemini API reference, `candidateCount`, 2026-11)."""
 _HIDDEN = (b'"file_id"', b'"file_url"', b'"file_uri"', b'"fileUri"', b'"input_audio"', b'"video')
 _IMAGES = (b'"input_image"', b'"image_url"', b'"image"', b'"inline_data"', b'"inlineData"')
-_HOSTED = (
-    b'"web_search', b'"file_search"', b'"code_interpreter"', b'"mcp"', b'"computer', b'"image_generation"',
-    b'"google_search"', b'"googleSearch"', b'"code_execution', b'"container_auto"', b'"container_reference"',
-)  # fmt: skip
 _ON_REQUEST = tuple(b'"%b"' % tier.encode() for tier in sorted(ON_REQUEST))
 _STORED = ("previous_response_id", "conversation", "prompt", "cachedContent")
 
@@ -67,7 +60,7 @@ _STORED = ("previous_response_id", "conversation", "prompt", "cachedContent")
 def most_of_call(fields: Fields, price: TargetPrice, request_bytes: int, endpoint: str) -> Most:
     """The most that a call can take, and what may be among it that is dearer than text (see `most_tokens`)."""
     taken, written = most_tokens(fields, price, request_bytes, endpoint)
-    has_media = endpoint in _MEDIA or _has_any(fields, (*_IMAGES, *_SOUND))
+    has_media = endpoint in _MEDIA or has_any(fields, (*_IMAGES, *_SOUND))
     runs = HOSTED_RUNS if may_run_tools(fields) else 0
     return Most(
         taken,
@@ -75,18 +68,13 @@ def most_of_call(fields: Fields, price: TargetPrice, request_bytes: int, endpoin
         has_media=has_media,
         writes_long=writes_long(fields),
         hosted_runs=runs,
-        asks_tier=_has_any(fields, _ON_REQUEST),
+        asks_tier=has_any(fields, _ON_REQUEST),
     )
-
-
-def may_run_tools(fields: Fields) -> bool:
-    """Whether the provider may run a tool for it: a search, code in a container."""
-    return "web_search_options" in fields or _has_any(fields, _HOSTED)
 
 
 def writes_long(fields: Fields) -> bool:
     """Whether a prompt cache may have to keep what is written for the longer, dearer time."""
-    return _has_any(fields, _LONG_LIVED)
+    return has_any(fields, _LONG_LIVED)
 
 
 def most_tokens(
@@ -115,7 +103,7 @@ def most_tokens(
     given = [_whole(fields, name) for name in _LIMIT_NAMES.get(Endpoint(endpoint), ()) if name in fields]
     if given and all(given):  # of two, an older server may know the one or the other
         written = min(written, max(given))
-    data = [_plain(bytes(raw)) for raw in fields.values()]
+    data = [plain(bytes(raw)) for raw in fields.values()]
     answers = max(1, _whole(fields, "n")) * max(1, _whole(fields, "best_of"))
     if any(mark in raw for raw in data for mark in (b"candidateCount", b"candidate_count")):
         answers *= _MOST_CANDIDATES
@@ -127,22 +115,7 @@ def most_tokens(
     return min(window, size + _FRAME_TOKENS + IMAGE_TOKENS * images), written * answers
 
 
-def _has_any(fields: Fields, marks: Sequence[bytes]) -> bool:
-    """Whether any of these stands in a request, be it where it means nothing."""
-    return any(mark in raw for raw in map(_plain, map(bytes, fields.values())) for mark in marks)
-
-
 def _whole(fields: Fields, name: str) -> int:
     """A whole number; 0 where there is none."""
     raw = bytes(fields.get(name, b""))
     return int(raw) if raw.isdigit() and len(raw) < 19 else 0
-
-
-def _plain(raw: bytes) -> bytes:
-    """JSON in which no letter is escaped, so that what stands in it can be found."""
-    if b"\\u" not in raw:
-        return raw
-    try:
-        return msgspec.json.encode(msgspec.json.decode(raw))
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return raw  # no JSON: whoever is asked will say so
