@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from headworks.calls import Endpoint
-from headworks.marks import may_run_tools
+from headworks.hosted_tools import may_run_tools
 
 Fields = dict[str, msgspec.Raw]
 UNKNOWN = "?"

@@ -3,7 +3,7 @@
 from headworks.calls import Endpoint
 from headworks.catalogue import ON_REQUEST, Most, TargetPrice
 from headworks.dialects.reading import Fields
-from headworks.marks import has_any, may_run_tools, plain
+from headworks.hosted_tools import has_any, may_run_tools, plain
 
 IMAGE_TOKENS = 50_000
 """More than any image takes: 8 tiles of 5,667 tokens and 2,833 are the most that OpenAI counts for one (GPT-4o mini;

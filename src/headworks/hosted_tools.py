@@ -1,8 +1,10 @@
-"""What may stand in a request, found in its bytes without reading what they mean: rather once too often. Pure."""
+"""Whether the provider may run tools for a call, found in what goes up, before anybody has understood it. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
+
+Fields = dict[str, msgspec.Raw]
 
 _HOSTED = (
     b'"web_search', b'"file_search"', b'"code_interpreter"', b'"mcp"', b'"computer', b'"image_generation"',
@@ -10,12 +12,12 @@ _HOSTED = (
 )  # fmt: skip
 
 
-def may_run_tools(fields: Mapping[str, msgspec.Raw]) -> bool:
+def may_run_tools(fields: Fields) -> bool:
     """Whether the provider may run a tool for it: a search, code in a container."""
     return "web_search_options" in fields or has_any(fields, _HOSTED)
 
 
-def has_any(fields: Mapping[str, msgspec.Raw], marks: Sequence[bytes]) -> bool:
+def has_any(fields: Fields, marks: Sequence[bytes]) -> bool:
     """Whether any of these stands in a request, be it where it means nothing."""
     return any(mark in raw for raw in map(plain, map(bytes, fields.values())) for mark in marks)
 
