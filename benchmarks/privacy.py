@@ -103,9 +103,7 @@ def _calls(runs: int) -> None:
     policy = PrivacyPolicy.compile(Privacy(answer="report"))
     redactor = Redactor(policy)
     clean = json.dumps({"model": "m", "messages": [{"role": "user", "content": (PROSE * 8)[:2048]}]}).encode()
-    full = json.dumps(
-        {"model": "m", "messages": [{"role": "user", "content": (ENTITIES + PROSE * 8)[:2048]}]}
-    ).encode()
+    full = json.dumps({"model": "m", "messages": [{"role": "user", "content": (ENTITIES + PROSE * 8)[:2048]}]}).encode()
 
     def a_book() -> TokenBook:
         return TokenBook(b"t" * 32)
