@@ -159,8 +159,13 @@ def dense_texts() -> Iterator[tuple[str, str]]:
 
 def _mixed() -> str:
     rng = random.Random(6)
-    values = ["GB82 WEST 1234 5698 7654 32 ", "jane@example.org ", "219-09-9998 ", "+44 20 7946 0958 "]
-    shapes = [*HOSTILE.values(), *values]
+    shapes = [
+        *HOSTILE.values(),
+        "GB82 WEST 1234 5698 7654 32 ",
+        "jane@example.org ",
+        "219-09-9998 ",
+        "+44 20 7946 0958 ",
+    ]
     pieces, size = [], 0
     while size < HOSTILE_CHARACTERS:
         pieces.append(rng.choice(shapes) * rng.randint(1, 8))

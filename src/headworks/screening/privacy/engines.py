@@ -92,10 +92,11 @@ class Re2Engine:
         needles = self._needles
         matching: list[int] = []
         digits = data.translate(_DIGITS_TO_ZERO, _BETWEEN_DIGITS)
-        if _MANY_DIGITS in digits:
+        has_many = _MANY_DIGITS in digits
+        if has_many:
             self._area = data, *_number_area(digits, len(data))
         for least, match, indices, is_near_numbers in self._sets:
-            if least in digits:
+            if (has_many or len(least) < _LEAST_DIGITS) and least in digits:
                 for place in match(self._near_numbers(data) if is_near_numbers else data) or ():
                     index = indices[place]
                     search = needles[index]
