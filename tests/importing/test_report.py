@@ -164,6 +164,7 @@ targets = st.recursive(
 )
 
 
+@pytest.mark.uncounted
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 @given(targets)
 def test_whatever_a_config_of_portkey_says_ours_is_valid_and_everything_is_told(tmp_path, configuration):

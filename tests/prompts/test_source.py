@@ -68,6 +68,7 @@ MARKERS = [f"{{% {role} %}}" for role in (*ROLES, "input")]
 VALUES = st.lists(st.one_of(st.text(max_size=20), st.sampled_from(["\n", "\r\n", "{{ x }}", "---\n", *MARKERS])))
 
 
+@pytest.mark.uncounted
 @given(VALUES.map("".join), VALUES.map("".join))
 def test_no_value_forges_a_role(first, second):
     prompt = make(

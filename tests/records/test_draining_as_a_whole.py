@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -167,6 +168,7 @@ def test_with_sqlite_every_call_is_there_once_whatever_dies_when():
     run_state_machine_as_test(Recording, settings=settings(max_examples=40, stateful_step_count=30, deadline=None))
 
 
+@pytest.mark.uncounted
 def test_with_postgresql_every_call_is_there_once_whatever_dies_when(postgresql):
     class InPostgres(Recording):
         url = ""

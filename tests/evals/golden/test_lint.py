@@ -123,6 +123,7 @@ def test_a_broken_set_is_not_linted(golden):
         lint(golden("{"))
 
 
+@pytest.mark.uncounted
 def test_ten_thousand_cases_of_one_template_are_compared_quickly():
     chance = random.Random(1)
     words = [f"word{number}" for number in range(2000)]

@@ -87,6 +87,7 @@ SALADS = st.lists(
 )
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("wording", WORDINGS, ids=lambda wording: wording.kind)
 @given(st.data())
 def test_whatever_a_wording_matches_has_a_word_of_each_of_its_needs(wording, data):

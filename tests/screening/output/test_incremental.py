@@ -230,6 +230,7 @@ def agree(schema, text, cut):
         assert dict(check.completed) == json.loads(text)
 
 
+@pytest.mark.uncounted
 @given(schemas, st.data())
 def test_however_a_text_is_cut_the_verdict_is_that_on_the_whole(schema, data):
     text = data.draw(texts())

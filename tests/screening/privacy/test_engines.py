@@ -142,6 +142,7 @@ def test_no_built_in_pattern_matches_more_than_is_searched_at_once():
 REACHING = [pattern for pattern in BUILT_IN if pattern.reach]
 
 
+@pytest.mark.uncounted
 @pytest.mark.parametrize("pattern", REACHING, ids=range(len(REACHING)))
 @given(st.data())
 def test_no_match_is_longer_than_a_pattern_says_nor_its_first_needle_further_in(pattern, data):
