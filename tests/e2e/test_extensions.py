@@ -75,7 +75,14 @@ def test_every_kind_is_found_and_loads(installed, gateway):
     assert own["acme-lines"]["used_at"] == ["records.sinks.lines.use"]
 
 
+def written(lines):
+    """What the sink has written so far, in whole lines; other tests' calls, too."""
+    return lines.read_bytes().split(b"\n")[:-1] if lines.exists() else []
+
+
 def test_the_hook_bounds_the_layer_blocks_and_the_sink_is_given_every_record(gateway, client):
+    lines = gateway.folder / "calls.jsonl"
+    before = len(written(lines))
     answer = client.responses.create(model="nano", input="Tell me of Oslo.", store=False)
     with pytest.raises(openai.PermissionDeniedError, match="at most 40 tokens"):
         client.responses.create(model="nano", input="Tell me of Oslo.", max_output_tokens=5000)
@@ -83,12 +90,11 @@ def test_the_hook_bounds_the_layer_blocks_and_the_sink_is_given_every_record(gat
         client.responses.create(model="nano", input="How is Project Bluebird?", max_output_tokens=20)
 
     assert answer.max_output_tokens == 40
-    lines = gateway.folder / "calls.jsonl"
     due = time.monotonic() + 60
-    while not lines.exists() or lines.read_bytes().count(b"\n") < 3:
+    while len(written(lines)) < before + 3:
         assert time.monotonic() < due, gateway.process.said
         time.sleep(0.02)
-    told = [json.loads(line) for line in lines.read_bytes().splitlines()]
+    told = [json.loads(line) for line in written(lines)[before:]]
     assert [one["error_code"] for one in told] == ["", "answer_too_long", "personal_data_blocked"]
     assert "hook ceiling: max_output_tokens" in told[0]["course"]
 
