@@ -154,3 +154,59 @@ def test_events_that_are_not_json_end_the_stream_and_comments_pass():
     assert stream.feed(b": hello\n\n") == b": hello\n\n"
     with pytest.raises(AttemptFailed):
         stream.feed(b"data: {]\n\n")
+
+
+def chat_data(*deltas, finish_reason="tool_calls"):
+    choices = [{"index": 0, "delta": delta} for delta in deltas] + [
+        {"index": 0, "delta": {}, "finish_reason": finish_reason}
+    ]
+    return "".join([*(f"data: {json.dumps({'choices': [one]})}\n\n" for one in choices), "data: [DONE]\n\n"]).encode()
+
+
+def test_the_end_of_a_text_that_was_held_back_comes_before_what_the_model_does_next():
+    call = {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "look", "arguments": "{}"}}]}
+    data = chat_data({"reasoning_content": "I look it up"}, {"content": "Let me look it up"}, call)
+
+    out = steps(Endpoint.CHAT, TokenBook(b"t" * 32)).feed(data)
+
+    lanes = [
+        piece.lane[1]
+        for event in said(Endpoint.CHAT, out)[1]
+        for piece in PLACES[Endpoint.CHAT].pieces(event)
+        if piece.text
+    ]
+    assert lanes == ["reasoning_content", "reasoning_content", "content", "content", "arguments"]
+    assert said(Endpoint.CHAT, out)[0][0, "content", 0] == "Let me look it up"
+
+
+def test_a_text_and_a_call_in_one_event_stay_in_order():
+    call = {"index": 0, "id": "c", "function": {"name": "look", "arguments": "{}"}}
+    data = chat_data({"content": "Let me look it up", "tool_calls": [call]})
+
+    events = said(Endpoint.CHAT, steps(Endpoint.CHAT, TokenBook(b"t" * 32)).feed(data))[1]
+
+    assert events[0]["choices"][0]["delta"]["content"] == "Let me look it up"
+
+
+def test_pieces_of_reasoning_that_come_under_two_names_at_once_are_read_each_as_a_whole():
+    book = TokenBook(b"t" * 32)
+    token = book.token_for(KINDS["email"], MAIL)
+    pieces = [token[:6], token[6:9], token[9:]]
+    data = chat_data(*({"reasoning": one, "reasoning_content": one, "content": ""} for one in pieces))
+
+    texts, _ = said(Endpoint.CHAT, steps(Endpoint.CHAT, book).feed(data))
+
+    assert (texts[0, "reasoning", 0], texts[0, "reasoning_content", 0]) == (MAIL, MAIL)
+
+
+def test_before_a_function_call_of_gemini_goes_the_end_of_the_text():
+    call = {"functionCall": {"name": "look", "args": {}}}
+    parts = [{"text": "Let me look it up"}, call]
+    events = [{"candidates": [{"index": 0, "content": {"role": "model", "parts": [part]}}]} for part in parts]
+    events.append({"candidates": [{"index": 0, "finishReason": "STOP"}]})
+    data = "".join(f"data: {json.dumps(one)}\n\n" for one in events).encode()
+
+    out = steps(Endpoint.GENERATE_CONTENT, TokenBook(b"t" * 32)).feed(data)
+
+    assert list(said(Endpoint.GENERATE_CONTENT, out)[0].values()) == ["Let me look it up"]
+    assert out.rindex(b'"text":"p"') < out.index(b"functionCall")

@@ -322,3 +322,56 @@ def test_what_was_found_is_on_record_by_kind(hall, desk):
     desk.answer(chat_answer("I have asked bob@example.com, and PII_EMAIL_k3fxab9."))
 
     assert hall.settled.course.startswith("screened: 1 email up, 1 email of the model's own, 1 unknown tokens; ")
+
+
+def test_the_end_of_a_text_that_was_held_back_comes_before_a_call(hall, desk):
+    answered = desk.respond(f"Look {MAIL} up.", stream=True)
+    hall.flight.sink.on_head(200, EVENTS)
+    call = call_item("look", "{}")
+    added = event("response.output_item.added", output_index=1, item=call | {"arguments": "", "status": "in_progress"})
+    told = event("response.function_call_arguments.delta", item_id=call.get("id", "fc_1"), output_index=1, delta="{}")
+    hall.flight.sink.on_body(_delta("Let me look it up", True) + added + told)
+    hall.flight.sink.on_body(completed(message_item("Let me look it up"), call))
+    hall.turn(10)
+
+    (last,) = re.findall(rb"data: (.*response\.completed.*)", answered.body)
+    output = json.loads(last)["response"]["output"]
+    assert [item["type"] for item in output] == ["message", "function_call"]
+    assert output[0]["content"][0]["text"] == "Let me look it up"
+
+
+@BOTH
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_refusal_has_the_values_too(hall, desk, dialect, is_streamed):
+    answered = ask(desk, dialect, f"Write to {MAIL}, please.", stream=is_streamed)
+    said = f"I cannot write to {token_in(hall)}."
+    message = message_item("") | {"content": [{"type": "refusal", "refusal": said}]}
+    if not is_streamed:
+        choice = {
+            "index": 0,
+            "finish_reason": "stop",
+            "message": {"role": "assistant", "content": None, "refusal": said},
+        }
+        whole = {"id": "c1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+        desk.answer(whole if dialect == "chat" else response_object(message))
+    elif dialect == "chat":
+        hall.flight.sink.on_head(200, EVENTS)
+        for piece in (said[:24], said[24:]):
+            one = {"index": 0, "delta": {"refusal": piece}, "finish_reason": None}
+            event_of = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [one]}
+            hall.flight.sink.on_body(b"data: " + json.dumps(event_of).encode() + b"\n\n")
+        hall.flight.sink.on_body(chunk(finish_reason="stop") + b"data: [DONE]\n\n")
+    else:
+        hall.flight.sink.on_head(200, EVENTS)
+        item = message | {"content": [], "status": "in_progress"}
+        hall.flight.sink.on_body(event("response.created", response=response_object(status="in_progress")))
+        hall.flight.sink.on_body(event("response.output_item.added", output_index=0, item=item))
+        for piece in (said[:24], said[24:]):
+            place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+            hall.flight.sink.on_body(event("response.refusal.delta", delta=piece, **place))
+        hall.flight.sink.on_body(completed(message))
+    hall.turn(10)
+
+    pieces = re.findall(r'"(?:refusal|delta)":"([^"]*)"', answered.body.decode())
+    assert f"I cannot write to {MAIL}." in "".join(pieces)
+    assert TOKEN.search(answered.body.decode()) is None

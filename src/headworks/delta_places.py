@@ -124,7 +124,14 @@ def _of_gemini(tree: Tree) -> Iterator[Piece]:
 
 def _ends_of_gemini(tree: Tree) -> set[int]:
     candidates = _objects(tree.get("candidates"))
-    return {_number(one.get("index")) for one in candidates if one.get("finishReason") is not None}
+    return {
+        _number(one.get("index")) for one in candidates if one.get("finishReason") is not None or _calls_function(one)
+    }
+
+
+def _calls_function(candidate: Tree) -> bool:
+    """Whether there is a call, which comes whole: the text before it is over."""
+    return any("functionCall" in part for part in _objects(_object(candidate.get("content")).get("parts")))
 
 
 PLACES: dict[Endpoint, Places] = {

@@ -193,17 +193,25 @@ class _Channel:
                 self._look.leaked()
         return self._on(text if self._egress is None else self._egress.feed(text))
 
-    def end(self) -> str:
-        """What was held back, at the text's end."""
+    def pause(self) -> str:
+        """What was held back, where something else comes between: it belongs before that."""
         rest = "" if self._canary is None else self._canary.end()
         if self._egress is not None:
             rest = self._egress.feed(rest) + self._egress.end()
-        out = self._on(rest)
+        return self._on(rest)
+
+    def end(self) -> str:
+        """What was held back, at the text's end."""
+        out = self.pause()
         if self._egress is not None:
             self._look.pointed(self._egress.found)
-        if self._canary is None:
-            self._look.leak(self.whole)
+        self._look.leak(self.whole)
         return out
+
+    @property
+    def holds(self) -> bool:
+        """Whether anything is held back."""
+        return (self._canary is not None and self._canary.holds) or (self._egress is not None and self._egress.holds)
 
     @property
     def whole(self) -> str:
@@ -227,6 +235,11 @@ class InjectionDecoder:
         self._text = _Channel(look, has_addresses=True)
         self._refused = _Channel(look, has_addresses=True)
         self._thought = _Channel(look, has_addresses=True)
+        self._said: tuple[tuple[_Channel, type[Text | Refused | Thought]], ...] = (
+            (self._thought, Thought),
+            (self._text, Text),
+            (self._refused, Refused),
+        )
         self._calls: dict[int, tuple[_Channel, Called]] = {}
 
     def feed(self, chunk: bytes) -> list[StreamEvent]:
@@ -243,18 +256,22 @@ class InjectionDecoder:
     def _take(self, event: StreamEvent, events: list[StreamEvent]) -> None:
         match event:
             case Text():
+                self._pause(events, but=Text)
                 text = self._text.feed(event.text)
                 if text:
                     events.append(event if text == event.text else Text(text))
             case Refused():
+                self._pause(events, but=Refused)
                 text = self._refused.feed(event.text)
                 if text:
                     events.append(Refused(text))
             case Thought():
+                self._pause(events, but=Thought)
                 text = self._thought.feed(event.text)
                 if text:
                     events.append(Thought(text))
             case Called():
+                self._pause(events)
                 self._call(event, events)
             case Ended():
                 self._end(events)
@@ -271,8 +288,16 @@ class InjectionDecoder:
         if text or event.name:
             events.append(msgspec.structs.replace(event, text=text))
 
+    def _pause(self, events: list[StreamEvent], but: type[Text | Refused | Thought] | None = None) -> None:
+        """What is held back of texts that the model has left goes on before what it says next."""
+        for channel, kind in self._said:
+            if kind is not but and channel.holds:
+                rest = channel.pause()
+                if rest:
+                    events.append(kind(rest))
+
     def _end(self, events: list[StreamEvent]) -> None:
-        for channel, kind in ((self._thought, Thought), (self._text, Text), (self._refused, Refused)):
+        for channel, kind in self._said:
             rest = channel.end()
             if rest:
                 events.append(kind(rest))

@@ -7,7 +7,7 @@ this (schema, rules, approvals, the caller) sees values, and everything before i
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -15,9 +15,27 @@ from headworks.calls import AttemptFailed, Endpoint, Failure, FailureKind
 from headworks.conversation_values import ConversationValues, goes_on_from, note_screened
 from headworks.dialects import AnswerSummary, Bridge
 from headworks.dialects.bridging import ASKED, BridgeStream, TranslatedStream, failure_of, summary_of_answer
-from headworks.dialects.canonical import AnswerItem, AnswerMessage, AnswerReasoning, AnswerText, ModelAnswer
+from headworks.dialects.canonical import (
+    AnswerItem,
+    AnswerMessage,
+    AnswerReasoning,
+    AnswerRefusal,
+    AnswerText,
+    ModelAnswer,
+    UpstreamError,
+)
 from headworks.dialects.chat_streams import ChatDecoder
-from headworks.dialects.events import Called, Ended, Started, StreamDecoder, StreamEvent, Text, Thought
+from headworks.dialects.events import (
+    Called,
+    Ended,
+    Refused,
+    Sealed,
+    Started,
+    StreamDecoder,
+    StreamEvent,
+    Text,
+    Thought,
+)
 from headworks.dialects.reading import Fields, read_fields
 from headworks.dialects.responses_streams import ResponsesDecoder
 from headworks.dialects.whole import body_of_stream, read_answer
@@ -42,6 +60,8 @@ _DECODERS: dict[Endpoint, Callable[[], StreamDecoder]] = {
     Endpoint.CHAT: ChatDecoder,
 }
 _encode = msgspec.json.Encoder().encode
+
+AnswerPart: TypeAlias = "AnswerText | AnswerRefusal"
 
 _LONG = 8192
 """Bytes that are redacted at once: it takes a slice of a turn, about."""
@@ -253,21 +273,20 @@ class CallPrivacy:
 
     def _item(self, item: AnswerItem, screen: AnswerScreen, *, is_json: bool) -> AnswerItem:
         if isinstance(item, AnswerMessage):
-            parts = tuple(
-                [
-                    msgspec.structs.replace(part, text=self._text(screen.text(part.text), is_json=is_json))
-                    if isinstance(part, AnswerText)
-                    else part
-                    for part in item.parts
-                ]
+            return msgspec.structs.replace(
+                item, parts=tuple([self._part(part, screen, is_json=is_json) for part in item.parts])
             )
-            return msgspec.structs.replace(item, parts=parts)
         if isinstance(item, AnswerReasoning):
             return msgspec.structs.replace(item, text=self._text(screen.text(item.text), is_json=False))
         text = screen.arguments(item.text)
         if self._policy.restores_arguments:
             text = self._restorer.json(text) if item.kind == "function" else self._restorer.text(text)
         return msgspec.structs.replace(item, text=text)
+
+    def _part(self, part: AnswerPart, screen: AnswerScreen, *, is_json: bool) -> AnswerPart:
+        if isinstance(part, AnswerRefusal):
+            return AnswerRefusal(self._text(screen.text(part.refusal), is_json=False))
+        return msgspec.structs.replace(part, text=self._text(screen.text(part.text), is_json=is_json))
 
     def _text(self, text: str, *, is_json: bool) -> str:
         if not self._policy.restores_text:
@@ -375,7 +394,7 @@ class ScreenedStream:
 
 class RestoringDecoder:
     """Implements `events.StreamDecoder`: what may still become a token is held back, and comes before the end at the
-    latest. State: the steps of the text, of a piece of reasoning, and of each call's arguments."""
+    latest. State: the steps of what is being said (a text, a refusal or reasoning), and of each call's arguments."""
 
     def __init__(
         self,
@@ -394,8 +413,9 @@ class RestoringDecoder:
         self._restorer = restorer
         self._restores_text = restores_text
         self._restores_arguments = restores_arguments
-        self._text = self._steps(is_json=is_json)
-        self._thought: _Steps | None = None
+        self._is_json = is_json
+        self._said: _Steps | None = None
+        self._saying: type[Text | Refused | Thought] = Text
         self._calls: dict[int, tuple[_Steps, Called]] = {}
 
     def feed(self, chunk: bytes) -> list[StreamEvent]:
@@ -414,22 +434,19 @@ class RestoringDecoder:
         return events
 
     def _take(self, event: StreamEvent, events: list[StreamEvent]) -> None:
-        if self._thought is not None and not isinstance(event, Thought):
-            _add(Thought, self._thought.end(), events)
-            self._thought = None
+        if isinstance(event, Text | Refused | Thought):
+            self._say(event, events)
+            return
+        if isinstance(event, Sealed | Called | Ended | UpstreamError):
+            # The end of a text belongs before what follows: behind a call it would be a text of its own.
+            self._say_rest(events)
         match event:
             case Started():
                 self._privacy.keep(event.id)
                 events.append(event)
-            case Text():
-                _add(Text, self._text.feed(event.text), events)
-            case Thought():
-                self._thought = self._thought or self._steps(is_json=False)
-                _add(Thought, self._thought.feed(event.text), events)
             case Called():
                 self._call(event, events)
             case Ended():
-                _add(Text, self._text.end(), events)
                 for steps, first in self._calls.values():
                     rest = steps.end()
                     if rest:
@@ -438,6 +455,21 @@ class RestoringDecoder:
                 self._privacy.note(self._screen.counts)
             case _:
                 events.append(event)
+
+    def _say(self, event: Text | Refused | Thought, events: list[StreamEvent]) -> None:
+        if not event.text:
+            return
+        if type(event) is not self._saying:
+            self._say_rest(events)
+            self._saying = type(event)
+        if self._said is None:
+            self._said = self._steps(is_json=self._is_json and self._saying is Text)
+        _add(self._saying, self._said.feed(event.text), events)
+
+    def _say_rest(self, events: list[StreamEvent]) -> None:
+        said, self._said = self._said, None
+        if said is not None:
+            _add(self._saying, said.end(), events)
 
     def _call(self, event: Called, events: list[StreamEvent]) -> None:
         known = self._calls.get(event.index)
@@ -472,7 +504,7 @@ class _Steps:
         return text if self._restoring is None else self._restoring.feed(text) + self._restoring.end()
 
 
-def _add(kind: type[Text] | type[Thought], text: str, events: list[StreamEvent]) -> None:
+def _add(kind: type[Text | Refused | Thought], text: str, events: list[StreamEvent]) -> None:
     if text:
         events.append(kind(text))
 

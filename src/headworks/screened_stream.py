@@ -5,6 +5,7 @@ token is held back; it comes with an event of its own, a copy of the last one of
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -41,11 +42,12 @@ def blocked() -> AttemptFailed:
 class _LaneState:
     """One text that comes in pieces. State: what its two steps hold back, and the last event that it came with."""
 
-    __slots__ = ("event", "name", "restoring", "screening")
+    __slots__ = ("event", "in_call", "name", "restoring", "screening")
 
-    def __init__(self, screening: AnswerStream, restoring: RestoringStream | None) -> None:
+    def __init__(self, screening: AnswerStream, restoring: RestoringStream | None, *, in_call: bool) -> None:
         self.screening = screening
         self.restoring = restoring
+        self.in_call = in_call
         self.name: str | None = None
         self.event = b""
 
@@ -170,17 +172,21 @@ class TreatedStream:
                 piece.holder[piece.name] = ""
             is_changed = self._whole.treat(tree)
         ends = self._places.ends(tree)
+        spoken = {piece.lane: piece.in_call for piece, text in zip(pieces, texts, strict=True) if text or piece.in_call}
+        over = self._left(spoken) if self._lanes else b""
+        calling = {lane[0] for lane, in_call in spoken.items() if in_call}
         for piece, text in zip(pieces, texts, strict=True):
             state = self._lanes.get(piece.lane) or self._begin(piece)
             becomes = state.feed(text)
-            if ends and piece.lane[0] in ends and self._is_last(piece, pieces):
+            is_over = piece.lane[0] in ends or (piece.lane[0] in calling and not piece.in_call)
+            if is_over and self._is_last(piece, pieces):
                 becomes += state.end()
                 del self._lanes[piece.lane]
             else:
                 state.name, state.event = name, data
             piece.holder[piece.name] = becomes
             is_changed |= becomes != text
-        before = self._ended(ends) if ends and self._lanes else b""
+        before = over + (self._ended(ends) if ends and self._lanes else b"")
         if self._added and isinstance(tree.get(_NUMBER), int):
             tree[_NUMBER] = int(str(tree[_NUMBER])) + self._added
             is_changed = True
@@ -194,14 +200,27 @@ class TreatedStream:
         in_json = self._is_json if not piece.in_call else "input" not in piece.lane[1]
         restores = self._policy.restores_arguments if piece.in_call else self._policy.restores_text
         restoring = self._restorer.stream(in_json=in_json) if restores else None
-        state = _LaneState(self._screen.stream(in_call=piece.in_call), restoring)
+        state = _LaneState(self._screen.stream(in_call=piece.in_call), restoring, in_call=piece.in_call)
         self._lanes[piece.lane] = state
         return state
 
+    def _left(self, spoken: Mapping[Lane, bool]) -> bytes:
+        """Events with what is held back of texts that the model has left for another, or for a call: their ends belong
+        before what follows."""
+        numbers = {lane[0] for lane in spoken}
+        return self._flushed(
+            lane
+            for lane, state in self._lanes.items()
+            if lane[0] in numbers and lane not in spoken and not state.in_call
+        )
+
     def _ended(self, ends: set[int]) -> bytes:
         """Events with what is held back of lanes that end."""
+        return self._flushed(lane for lane in self._lanes if EVERY in ends or lane[0] in ends)
+
+    def _flushed(self, lanes: Iterable[Lane]) -> bytes:
         out = []
-        for lane in [lane for lane in self._lanes if EVERY in ends or lane[0] in ends]:
+        for lane in list(lanes):
             state = self._lanes.pop(lane)
             rest = state.end()
             if not rest:

@@ -71,6 +71,11 @@ class CanaryStream:
         self._held = ""
         self.has_leaked = False
 
+    @property
+    def holds(self) -> bool:
+        """Whether anything is held back."""
+        return self._held != ""
+
     def feed(self, text: str) -> str:
         """What may go on."""
         self._held += text

@@ -101,6 +101,11 @@ class EgressStream:
         self.found: dict[AddressKind, int] = {}
         self.is_blocked = False
 
+    @property
+    def holds(self) -> bool:
+        """Whether anything is held back."""
+        return self._held != ""
+
     def feed(self, text: str) -> str:
         """What may go on."""
         if len(text) > _MOST_HELD:
