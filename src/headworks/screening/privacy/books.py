@@ -31,9 +31,12 @@ class TokenBook:
 
     Arguments:
         tenant_key: tokens and hashes are derived from it; whoever does not have it can guess none.
+
+    Attributes:
+        needs_escapes: whether a value may have to be written otherwise within JSON.
     """
 
-    __slots__ = ("_by_token", "_by_value", "_new", "_tenant_key", "_token_key")
+    __slots__ = ("_by_token", "_by_value", "_new", "_tenant_key", "_token_key", "needs_escapes")
 
     def __init__(self, tenant_key: bytes, entries: Iterable[Entry] = ()) -> None:
         self._tenant_key = tenant_key
@@ -41,6 +44,7 @@ class TokenBook:
         self._by_value: dict[tuple[str, str], str] = {}
         self._by_token: dict[str, str] = {}
         self._new: list[Entry] = []
+        self.needs_escapes = False
         for entry in entries:
             self.learn(entry)
 
@@ -57,7 +61,8 @@ class TokenBook:
     def learn(self, entry: Entry) -> None:
         """Take over what is kept. What is known already is left as it is."""
         if entry.token not in self._by_token:
-            self._by_token[entry.token] = entry.value
+            self._by_token[entry.token] = value = entry.value
+            self.needs_escapes = self.needs_escapes or '"' in value or "\\" in value or not value.isprintable()
             self._by_value[entry.kind, entry.value] = entry.token
 
     def token_for(self, kind: Kind, value: str) -> str:

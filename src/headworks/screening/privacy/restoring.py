@@ -3,12 +3,9 @@
 A stream holds back only what may still become a token, and never looks again at what it has put in.
 """
 
-import msgspec
-
 from headworks.screening.privacy.books import TokenBook
+from headworks.screening.privacy.nesting import Nesting
 from headworks.screening.privacy.tokens import TokenForm
-
-_encode = msgspec.json.Encoder().encode
 
 
 class Restorer:
@@ -29,12 +26,13 @@ class Restorer:
         self.restored = 0
 
     def text(self, text: str) -> str:
-        """A whole text."""
-        return self._restored(text, in_json=False)
+        """A whole text. Where it is JSON, or has JSON in fences, values are escaped there."""
+        return self.restored_piece(text, self.nesting(in_json=False))
 
     def json(self, text: str) -> str:
-        """The text of a JSON document, such as a tool call's arguments: values are escaped as its strings need."""
-        return self._restored(text, in_json=True)
+        """The text of a JSON document, such as a tool call's arguments: values are escaped as its strings need, and as
+        those of a document within a string do."""
+        return self.restored_piece(text, self.nesting(in_json=True))
 
     def stream(self, *, in_json: bool = False) -> "RestoringStream":
         """For one text that comes in pieces: one for each choice, each field and each tool call of an answer.
@@ -44,9 +42,14 @@ class Restorer:
         """
         return RestoringStream(self, self._form, in_json=in_json)
 
-    def _restored(self, text: str, *, in_json: bool) -> str:
+    def nesting(self, *, in_json: bool) -> Nesting | None:
+        """Follows a text; None where no value is written otherwise in JSON than elsewhere."""
+        return Nesting(in_json=in_json) if self._book.needs_escapes else None
+
+    def restored_piece(self, text: str, nesting: Nesting | None) -> str:
+        """A piece of a text that is followed by `nesting`; for `RestoringStream`."""
         pieces = []
-        place = 0
+        place = followed = 0
         for start, end, written in self._form.find(text):
             value = self._book.value_of(written)
             if value is None:
@@ -54,8 +57,14 @@ class Restorer:
                 continue
             self.restored += 1
             pieces.append(text[place:start])
-            pieces.append(_encode(value)[1:-1].decode() if in_json else value)
+            if nesting is not None:
+                nesting.feed(text[followed:start])
+                followed = start
+                value = nesting.escaped(value)
+            pieces.append(value)
             place = end
+        if nesting is not None:
+            nesting.feed(text[followed:])
         if not pieces:
             return text
         pieces.append(text[place:])
@@ -65,12 +74,12 @@ class Restorer:
 class RestoringStream:
     """One text in pieces. State: what is held back."""
 
-    __slots__ = ("_form", "_held", "_in_json", "_restorer")
+    __slots__ = ("_form", "_held", "_nesting", "_restorer")
 
     def __init__(self, restorer: Restorer, form: TokenForm, *, in_json: bool) -> None:
         self._restorer = restorer
         self._form = form
-        self._in_json = in_json
+        self._nesting = restorer.nesting(in_json=in_json)
         self._held = ""
 
     def feed(self, piece: str) -> str:
@@ -88,4 +97,4 @@ class RestoringStream:
         return self._change(held)
 
     def _change(self, text: str) -> str:
-        return self._restorer.json(text) if self._in_json else self._restorer.text(text)
+        return self._restorer.restored_piece(text, self._nesting)

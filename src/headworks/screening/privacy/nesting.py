@@ -1,0 +1,115 @@
+"""How deep within strings of JSON a place of a text lies: so many times has a value to be escaped that is put there.
+
+A model writes JSON as its whole answer, between fences in prose, and within strings of other JSON, such as the body of
+a request among the arguments of a call. Nothing is parsed: the text may come in pieces, and be cut anywhere.
+"""
+
+import re
+
+import msgspec
+
+_encode = msgspec.json.Encoder().encode
+
+_SIGNS = re.compile(r'(\\*)"|[{}\[\]]|```(?:\w*[^\S\n]*\n)?')
+_UNSURE = re.compile(r"(?:\\+|`{1,2}|```\w*[^\S\n]*)\Z")
+"""What may be another sign with what comes next."""
+
+_BEFORE_STRINGS = re.compile(r"[\s\\nrt]*[{\[][\s\\{}\[\],:0-9.eE+\-truefalsn]*")
+"""All that there can be in a document before its first string. An escape of white space is one at any depth."""
+
+_MOST_BEFORE = 4096
+"""Characters before its first string after which a text is taken for no document."""
+
+
+class Nesting:
+    """Follows one text.
+
+    State: how many strings are open, each within another; whether what is innermost is a document, and, as long as that
+    is not known, how it begins.
+
+    Arguments:
+        in_json: whether the text is known to be a document.
+    """
+
+    __slots__ = ("_begins", "_brackets", "_fenced", "_in_json", "_is_document", "_rest", "depth")
+
+    def __init__(self, *, in_json: bool) -> None:
+        self._in_json = in_json
+        self._is_document: bool | None = True if in_json else None
+        self._begins = ""
+        self._brackets = 0
+        self._fenced = False
+        self._rest = ""
+        self.depth = 0
+
+    def feed(self, text: str) -> None:
+        """What comes next."""
+        text = self._rest + text
+        unsure = _UNSURE.search(text)
+        end = len(text) if unsure is None else unsure.start()
+        self._rest = text[end:]
+        place = 0
+        for sign in _SIGNS.finditer(text, 0, end):
+            self._begin(text[place : sign.start()])
+            place = sign.end()
+            if sign[1] is not None:
+                self._quote(len(sign[1]))
+            elif sign[0][0] == "`":
+                self._fence(opens=sign[0] != "```")
+            else:
+                self._bracket(sign[0])
+        self._begin(text[place:end])
+
+    def escaped(self, value: str) -> str:
+        """A value as it has to be written here."""
+        times = max(self.depth, 1) if self._in_json else self.depth
+        for _ in range(times):
+            value = _encode(value)[1:-1].decode()
+        return value
+
+    def _begin(self, text: str) -> None:
+        """What stands between signs says whether something is a document, until that is known."""
+        if self._is_document is None and text:
+            self._begins += text
+            if len(self._begins) > _MOST_BEFORE or not (
+                self._begins.isspace() or _BEFORE_STRINGS.fullmatch(self._begins) or not self._begins.strip("\\nrt \n")
+            ):
+                self._is_document = False
+
+    def _quote(self, backslashes: int) -> None:
+        for level in range(self.depth):
+            if backslashes % 2 == 0:  # it ends the string at this level, and all within
+                self.depth = level
+                self._is_document = True
+                return
+            backslashes //= 2
+        if self._is_document is None:
+            self._is_document = _BEFORE_STRINGS.fullmatch(self._begins) is not None
+        if self._is_document and not backslashes:
+            self.depth += 1
+            self._is_document = None
+            self._begins = ""
+
+    def _bracket(self, sign: str) -> None:
+        self._begin(sign)
+        if self.depth or self._in_json or self._is_document is False:
+            return
+        self._brackets += 1 if sign in "{[" else -1
+        if self._brackets <= 0:  # another one may follow
+            self._restart()
+
+    def _fence(self, *, opens: bool) -> None:
+        if self.depth or self._in_json:
+            return
+        if self._fenced:
+            self._fenced = False
+            self._is_document = False
+        else:
+            self._fenced = opens
+            self._restart()
+            self._is_document = None if opens else False
+
+    def _restart(self) -> None:
+        self._is_document = None
+        self._begins = ""
+        self._brackets = 0
