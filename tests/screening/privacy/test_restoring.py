@@ -105,7 +105,9 @@ def altered():
         token.lower(), token.upper(), f"pii email {suffix}", f"PII\\_EMAIL\\_{suffix}", f"PII-EMAIL-{suffix.upper()}",
         f"Pii_Email_{suffix}", f"PII EMAIL_{suffix}", f"PII\u2011EMAIL\u2011{suffix}", f"PII.{label}.{suffix}",
         f"PII_{label}_{suffix}s", f"**{token}**", f"`{token}`", f"[{token}](mailto:{token})", f"x{token}y",
-        f"PII: EMAIL: {suffix}", f"PII\\_EMAIL_{suffix}",
+        f"PII: EMAIL: {suffix}", f"PII\\_EMAIL_{suffix}", f"PII_EMAIL_\n{suffix}", f"PII/EMAIL/{suffix}",
+        f"PII_EMAIL={suffix}", f"pii+email+{suffix}", f"PII_EMAIL_\u200b{suffix}", f"PII\uff3fEMAIL\uff3f{suffix}",
+        f"**PII_EMAIL**_{suffix}",
     ]  # fmt: skip
 
 

@@ -18,7 +18,11 @@ _BOTH = _LETTERS + _DIGITS
 SUFFIX_LENGTH = 7
 """A letter, a digit, and five of both: 3.4 billion; the digit keeps words of a language out."""
 
-_SEPARATOR = "[ \\t_\\-\\\\.*`~:\u00a0\u2010-\u2015\u202f\u2212]"
+_SEPARATOR = (
+    "[\\s_\\-\\\\.*`~:/+=|\u00a0\u00ad\u200b-\u200d\u2010-\u2015\u202f\u2060\u2212\u3000\ufe33\ufe34\ufeff\uff0d\uff3f]"
+)
+"""White space, what joins words in any script, marks of Markdown, and characters without a width."""
+
 _SEPARATORS_MOST = 3
 _SUFFIX = f"[{_LETTERS}][{_DIGITS}]" + f"[{_BOTH}]{{{SUFFIX_LENGTH - 2}}}"
 
