@@ -1,5 +1,6 @@
 """A stream in any dialect says the same with its values back, wherever its texts, events and bytes were cut."""
 
+import contextlib
 import json
 import random
 import re
@@ -26,7 +27,9 @@ from headworks.screening.privacy import (
 )
 from played_streams import ANSWERS
 
-POLICIES = {name: PrivacyPolicy.compile(Privacy(answer=name)) for name in ("allow", "report", "mask", "block")}
+POLICIES = {
+    name: PrivacyPolicy.compile(Privacy(answer=name)) for name in ("allow", "report", "mask", "remove", "block")
+}
 TAILS = {
     Endpoint.CHAT: ChatTail,
     Endpoint.RESPONSES: ResponsesTail,
@@ -210,3 +213,32 @@ def test_before_a_function_call_of_gemini_goes_the_end_of_the_text():
 
     assert list(said(Endpoint.GENERATE_CONTENT, out)[0].values()) == ["Let me look it up"]
     assert out.rindex(b'"text":"p"') < out.index(b"functionCall")
+
+
+@pytest.mark.parametrize("answer", ["mask", "remove", "block"])
+def test_probabilities_do_not_tell_what_is_taken_out(answer):
+    text = f"It was {MAIL}, I am quite sure of that. "
+    pieces = [text[at : at + 3] for at in range(0, len(text), 3)]
+    choices = [
+        {"index": 0, "delta": {"content": one}, "logprobs": {"content": [{"token": one, "logprob": -0.1}]}}
+        for one in pieces
+    ]
+    stream = steps(Endpoint.CHAT, TokenBook(b"t" * 32), answer)
+    out = b""
+    with contextlib.suppress(AttemptFailed):
+        for choice in choices:
+            out += stream.feed(f"data: {json.dumps({'choices': [choice]})}\n\n".encode())
+
+    events = said(Endpoint.CHAT, out)[1]
+    assert events
+    assert all(event["choices"][0]["logprobs"] is None for event in events)
+
+
+def test_probabilities_go_on_where_nothing_is_taken_out():
+    logprobs = {"content": [{"token": "Hi", "logprob": -0.1}]}
+    choice = {"index": 0, "delta": {"content": "Hi"}, "logprobs": logprobs}
+    out = steps(Endpoint.CHAT, TokenBook(b"t" * 32), "report").feed(
+        f"data: {json.dumps({'choices': [choice]})}\n\n".encode()
+    )
+
+    assert said(Endpoint.CHAT, out)[1][0]["choices"][0]["logprobs"] == logprobs

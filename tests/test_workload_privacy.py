@@ -375,3 +375,16 @@ def test_a_refusal_has_the_values_too(hall, desk, dialect, is_streamed):
     pieces = re.findall(r'"(?:refusal|delta)":"([^"]*)"', answered.body.decode())
     assert f"I cannot write to {MAIL}." in "".join(pieces)
     assert TOKEN.search(answered.body.decode()) is None
+
+
+@pytest.mark.parametrize(("answer", "is_told"), [("mask", False), ("remove", False), ("report", True)])
+def test_probabilities_are_told_only_where_nothing_is_taken_out(hall, work, answer, is_told):
+    work.make(f"screening: {{privacy: {{answer: {answer}}}}}\n", schema=None)
+    answered = work.chat("Who was it?", logprobs=True)
+    body = chat_answer(f"It was {MAIL}.")
+    tokens = [{"token": one, "logprob": -0.1, "bytes": None, "top_logprobs": []} for one in ("It was ada", ".lovelace")]
+    body["choices"][0]["logprobs"] = {"content": tokens, "refusal": None}
+    work.answer(body)
+
+    assert answered.status == 200
+    assert (".lovelace" in answered.body.decode()) is is_told

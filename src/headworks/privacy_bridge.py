@@ -286,7 +286,10 @@ class CallPrivacy:
     def _part(self, part: AnswerPart, screen: AnswerScreen, *, is_json: bool) -> AnswerPart:
         if isinstance(part, AnswerRefusal):
             return AnswerRefusal(self._text(screen.text(part.refusal), is_json=False))
-        return msgspec.structs.replace(part, text=self._text(screen.text(part.text), is_json=is_json))
+        # Where something may be taken out of a text, its probabilities would tell it again, piece by piece.
+        logprobs = part.logprobs if screen.only_reports else ()
+        text = self._text(screen.text(part.text), is_json=is_json)
+        return msgspec.structs.replace(part, text=text, logprobs=logprobs)
 
     def _text(self, text: str, *, is_json: bool) -> str:
         if not self._policy.restores_text:

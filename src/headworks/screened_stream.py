@@ -167,7 +167,7 @@ class TreatedStream:
         pieces = list(self._places.pieces(tree))
         texts = [piece.text for piece in pieces]
         is_changed = False
-        if may_hold_token(data) or not pieces or b"functionCall" in data:
+        if may_hold_token(data) or not pieces or b"functionCall" in data or b"logprobs" in data:
             for piece in pieces:
                 piece.holder[piece.name] = ""
             is_changed = self._whole.treat(tree)

@@ -26,6 +26,9 @@ ARGUMENTS = frozenset({"arguments", "partial_json", "args"})
 _CALLS = frozenset({"tool_use", "server_tool_use", "custom_tool_call"})
 """Types of objects whose `input` is such (Anthropic; OpenAI)."""
 
+_PROBABILITIES = frozenset({"logprobs", "logprobsResult"})
+"""Names under which an answer is told again, sign by sign (OpenAI; Google)."""
+
 _MARK = b"pii"
 
 
@@ -88,6 +91,11 @@ class AnswerBody:
         if isinstance(value, dict):
             has_input = value.get("type") in _CALLS
             for key, inner in list(value.items()):
+                if key in _PROBABILITIES and inner and not (in_call or self._screen.only_reports):
+                    # What is taken out of the text stands here in pieces, which nothing can be found in.
+                    value[key] = [] if isinstance(inner, list) else None
+                    self._changed = True
+                    continue
                 below = in_call or key in ARGUMENTS or (has_input and key == "input")
                 treated = self._walk(inner, key, in_call=below)
                 written = self._restored(key, in_call=below) if _MARK in key.lower().encode() else key
