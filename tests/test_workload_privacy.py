@@ -275,10 +275,11 @@ def test_over_turns_that_the_provider_remembers_tokens_of_earlier_ones_lead_back
     values = ConversationValues(b"s" * 32, tmp_path / "privacy.db", now=lambda: 1.0)
     values.run_on(hall.loop)
     work.make(contract, schema=None, values=values)
-    work.respond(f"I am {MAIL}.", store=True)
+    first = work.respond(f"I am {MAIL}.", store=True)
     token = token_in(hall)
     work.answer(response_object(message_item(f"Hello {token}.")))
     hall.loop.run_until_complete(values.close())
+    assert json.loads(first.body)["id"] == "resp_1"
     hall.own("resp_1")
 
     work.make(contract, schema=None, values=values)

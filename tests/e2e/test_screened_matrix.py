@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from http.client import HTTPConnection
 from typing import Any
 
+import openai
 import pytest
 from e2e_processes import Gateway, Process
 
@@ -132,6 +133,11 @@ def gateway(tap: Tap, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate
         contract = folder / "workloads" / f"desk-{name}" / "workload.yaml"
         contract.parent.mkdir(parents=True)
         contract.write_text(f"owner: desk\ndescription: Answers.\nladder: [{name}-m]\nscreening: {{privacy: {{}}}}\n")
+    stored = folder / "workloads" / "stored" / "workload.yaml"
+    stored.parent.mkdir()
+    stored.write_text(
+        "owner: desk\ndescription: Answers.\nladder: [openai-m]\nstate: provider\nscreening: {privacy: {}}\n"
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAP_KEY", "sk-simulated")
         running = Gateway(folder, "\n".join([*lines, ""]))
@@ -164,3 +170,22 @@ def test_no_value_leaves_and_all_come_back_over_every_kind_of_upstream(
                 assert value.encode() not in tap.up + tap.down, model
             cut += b"PII_EMAIL_" not in tap.down
     assert cut or not is_streamed, "no token was cut: this shows less than it says"
+
+
+@pytest.mark.parametrize("is_streamed", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("model", ["openai-m", "stored"])
+def test_who_goes_on_from_a_stored_response_names_the_id_that_came(
+    gateway: Gateway, tap: Tap, model: str, *, is_streamed: bool
+) -> None:
+    with openai.OpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0) as client:
+        if is_streamed:
+            with client.responses.create(model=model, input=SAID, store=True, stream=True) as stream:
+                first = next(event.response.id for event in stream if event.type == "response.created")
+        else:
+            first = client.responses.create(model=model, input=SAID, store=True).id
+        tap.forget()
+        told = client.responses.create(model=model, input=f"Again: {VALUES[0]}", previous_response_id=first)
+
+    assert f"Again: {VALUES[0]}" in told.output_text
+    assert first.encode() in tap.up
+    assert VALUES[0].encode() not in tap.up

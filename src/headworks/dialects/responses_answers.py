@@ -220,12 +220,13 @@ _NULL = msgspec.Raw(b"null")
 
 
 def response_id(answer_id: str) -> str:
-    """The id of a response that stands for the answer `answer_id` of another dialect."""
+    """The id of a response that stands for the answer `answer_id` of another dialect. One of this dialect stays as it
+    is: the caller may go on from it."""
     return "resp_" + _stem(answer_id)
 
 
 def _stem(answer_id: str) -> str:
-    return _ID.sub("", answer_id).removeprefix("chatcmpl-")
+    return _ID.sub("", answer_id).removeprefix("chatcmpl-").removeprefix("resp_")
 
 
 _ECHOED: dict[str, object] = {
