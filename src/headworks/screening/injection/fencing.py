@@ -6,8 +6,13 @@ word whose it is. Both make the model less likely to obey; neither makes it impo
 
 import re
 
-_TURNS = re.compile(r"<\|(?=[A-Za-z_]{1,32}\|>)|\[(?=/?INST\])|<(?=</?SYS>>)", re.IGNORECASE)
-"""Where words of chat templates begin that servers could take for the ends of turns."""
+_TURNS = re.compile(
+    r"<(?=[|\uff5c][\w\u2581 ]{1,48}[|\uff5c]>|</?SYS>>|/?s>|[be]os>|(?:start|end)_of_turn>)"
+    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_(?:CALLS|RESULTS|CONTENT))\])",
+    re.IGNORECASE,
+)
+"""Where words of chat templates begin that servers could take for the ends of turns: ChatML, Llama, Cohere, Gemma,
+Mistral, DeepSeek."""
 
 _SIGNS = range(0xE000, 0xE100)
 """Private use (Unicode 16, chapter 23.5): no font shows them, and no text has them by chance."""
@@ -27,11 +32,14 @@ class Fence:
 
     def around(self, text: str) -> str:
         """The text within the fence, without the words of chat templates and of our own marker."""
-        text = _TURNS.sub(lambda match: match[0][0] + " " + match[0][1:], text)
+        # What is taken out comes first: without it, what stood around may be such a word.
+        if self._sign:
+            text = text.replace(self._sign, "")
         while self._marker in text.casefold():
             text = re.sub(self._marker, "", text, flags=re.IGNORECASE)
+        text = _TURNS.sub(lambda match: match[0] + " ", text)
         if self._sign:
-            text = self._sign.join(text.replace(self._sign, "").split(" "))
+            text = text.replace(" ", self._sign)
         return f"<data-{self._marker}>\n{text}\n</data-{self._marker}>"
 
     @property
