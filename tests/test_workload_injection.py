@@ -314,3 +314,21 @@ def test_in_a_streamed_json_answer_such_an_address_ends_the_stream(hall, work):
 
     assert hall.settled.outcome == "failed"
     assert "[DONE]" not in answered.body.decode()
+
+
+@pytest.mark.parametrize("settings", ["", "canary: block"])
+def test_in_a_stream_the_end_of_a_text_comes_before_the_call_behind_it(hall, work, settings):
+    desk = made(work, settings)
+    answered = streamed(hall, desk, chunk("Let me look it up ![a"), call_chunk("look", "{}"), DONE)
+
+    deltas = [
+        choice["delta"]
+        for line in answered.body.splitlines()
+        if line.startswith(b"data: {")
+        for choice in json.loads(line[6:])["choices"]
+    ]
+    said = [
+        "call" if delta.get("tool_calls") else delta["content"] for delta in deltas if "role" not in delta and delta
+    ]
+    assert "".join(said[: said.index("call")]) == "Let me look it up ![a"
+    assert set(said[said.index("call") :]) == {"call"}

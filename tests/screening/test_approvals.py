@@ -1,4 +1,7 @@
+import contextlib
 import itertools
+import json
+import random
 import stat
 
 import pytest
@@ -102,6 +105,36 @@ def test_an_approval_used_for_anything_else_is_refused_and_stays_good(store, app
 
     assert whats(store, approved) == ["held", "approved", "refused"]
     use(store, now=120.0)
+
+
+@pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=pytest.mark.long)])
+def test_of_ten_thousand_forged_uses_none_is_accepted(store, approved, count):
+    """H17: a byte of the arguments changed, another principal, another tool, too late, another answer."""
+    rng = random.Random(17)
+    meant = json.loads(ARGUMENTS)
+    refused = 0
+    while refused < count:
+        at = rng.randrange(len(ARGUMENTS))
+        forged = ARGUMENTS[:at] + chr(rng.randrange(32, 127)) + ARGUMENTS[at + 1 :]
+        with contextlib.suppress(ValueError):
+            if json.loads(forged) == meant:
+                continue
+        changes = [
+            {"arguments": forged},
+            {"key_id": f"key_{rng.randrange(2, 99)}"},
+            {"tool": f"refund{rng.randrange(99)}"},
+            {"now": 200.0 + rng.random()},
+            {"call_id": f"call_{rng.randrange(2, 99)}"},
+        ]
+        with pytest.raises(CommandError):
+            use(store, **{"now": 120.0, **rng.choice(changes)})
+        refused += 1
+
+    assert store.get(approved).consumed_at is None
+    use(store, now=120.0)
+    for _ in range(20):  # and what was used up is good for nothing else
+        with pytest.raises(CommandError):
+            use(store, now=121.0, arguments=ARGUMENTS.replace("8731", str(rng.randrange(1000, 8000))))
 
 
 def test_an_approval_is_used_up_once_and_stays_so_for_the_same_calls(store, other_store, approved):
