@@ -195,14 +195,17 @@ class _Channel:
 
     def pause(self) -> str:
         """What was held back, where something else comes between: it belongs before that."""
-        rest = "" if self._canary is None else self._canary.end()
+        rest = "" if self._canary is None else self._canary.pause()
         if self._egress is not None:
-            rest = self._egress.feed(rest) + self._egress.end()
+            rest = self._egress.feed(rest) + self._egress.pause()
         return self._on(rest)
 
     def end(self) -> str:
         """What was held back, at the text's end."""
-        out = self.pause()
+        rest = "" if self._canary is None else self._canary.end()
+        if self._egress is not None:
+            rest = self._egress.feed(rest) + self._egress.end()
+        out = self._on(rest)
         if self._egress is not None:
             self._look.pointed(self._egress.found)
         self._look.leak(self.whole)

@@ -58,3 +58,23 @@ def test_a_text_without_it_comes_out_as_it_is(random, pieces):
 
 def test_another_calls_word_is_none():
     assert not CanaryWatch(WORD).leaks(canary_of(bytes(16)))
+
+
+@pytest.mark.parametrize("at", range(1, len(WORD)))
+def test_after_a_pause_it_is_still_found_and_no_more_of_it_goes_out(at):
+    stream = CanaryWatch(WORD).stream()
+    out = stream.feed(WORD[:at]) + stream.pause()
+    for letter in WORD[at:]:
+        out += stream.feed(letter)
+
+    assert stream.has_leaked
+    assert out + stream.end() == WORD[:at]
+
+
+def test_after_a_pause_another_text_comes_out_as_it_is():
+    stream = CanaryWatch(WORD).stream()
+
+    assert (
+        stream.feed(WORD[:5]) + stream.pause() + stream.feed(f"! {WORD[:3]}? ") + stream.end()
+        == f"{WORD[:5]}! {WORD[:3]}? "
+    )

@@ -160,3 +160,20 @@ def test_what_is_open_for_too_long_can_become_no_tag_any_more():
         stream.feed('<img alt="' + "a" * 5000) + stream.feed('" sr') + stream.feed("c=//evil.example/p>") + stream.end()
     )
     assert "<img" not in out
+
+
+@pytest.mark.parametrize("text", OUT)
+def test_a_pause_in_the_midst_of_an_address_makes_it_none(text):
+    """A call can stand between two pieces of a text, and a chat window joins them."""
+    for at in range(1, len(text)):
+        stream = egress().stream()
+        told = stream.feed(text[:at]) + stream.pause() + stream.feed(text[at:]) + stream.end()
+
+        # "&lt;" begins no tag, though the judge, who cannot know who decodes it, takes it for one
+        assert "&lt;" in told or "image" not in egress().judge(told).found, (at, told)
+
+
+def test_a_pause_where_nothing_is_open_changes_nothing():
+    stream = egress().stream()
+
+    assert stream.feed("Sure. ") + stream.pause() + stream.feed("Done.") + stream.end() == "Sure. Done."

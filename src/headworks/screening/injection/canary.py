@@ -60,7 +60,7 @@ class CanaryWatch:
 
 
 class CanaryStream:
-    """Holds back what may be the beginning of the canary. State: that piece.
+    """Holds back what may be the beginning of the canary. State: that piece, and what of it is out after a pause.
 
     Attributes:
         has_leaked: whether a form was complete; from then on nothing comes out any more.
@@ -68,6 +68,7 @@ class CanaryStream:
 
     def __init__(self, watch: CanaryWatch) -> None:
         self._watch = watch
+        self._before = ""
         self._held = ""
         self.has_leaked = False
 
@@ -79,12 +80,20 @@ class CanaryStream:
     def feed(self, text: str) -> str:
         """What may go on."""
         self._held += text
-        self.has_leaked = self.has_leaked or self._watch.leaks(self._held)
+        whole = self._before + self._held
+        self.has_leaked = self.has_leaked or self._watch.leaks(whole)
         if self.has_leaked:
             return ""
-        at = self._watch.opening(self._held)
-        out, self._held = self._held[:at], self._held[at:]
+        at = self._watch.opening(whole)
+        out = whole[len(self._before) : at]
+        self._held = whole[max(at, len(self._before)) :]
+        self._before = whole[at : len(self._before)]
         return out
+
+    def pause(self) -> str:
+        """What was held back, where something else comes between. It is still the beginning of what comes next."""
+        self._before += self._held
+        return self.end()
 
     def end(self) -> str:
         """What was held back."""

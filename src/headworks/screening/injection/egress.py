@@ -98,6 +98,7 @@ class EgressStream:
         self._egress = egress
         self._held = ""
         self._has_image = False
+        self._is_resumed = False
         self.found: dict[AddressKind, int] = {}
         self.is_blocked = False
 
@@ -110,11 +111,22 @@ class EgressStream:
         """What may go on."""
         if len(text) > _MOST_HELD:
             return "".join([self.feed(text[at : at + _MOST_HELD]) for at in range(0, len(text), _MOST_HELD)])
+        if self._is_resumed and text:
+            text = f" {text}"  # with what went out before the pause it could be an address
+            self._is_resumed = False
         self._held += text
         at = _opening(self._held)
         piece, self._held = self._held[:at], self._held[at:]
         out = self._judged(piece) if piece else ""
         return out + self._given_up() if len(self._held) >= _MOST_HELD else out
+
+    def pause(self) -> str:
+        """What was held back, where something else comes between. What comes next is kept apart from it."""
+        if not self._held:
+            return ""
+        self._is_resumed = True
+        out = self.end().replace("]", "] ").replace("@", "@ ")
+        return f"&lt;{out[1:]}" if out[0:1] == "<" else out
 
     def end(self) -> str:
         """What was held back."""
