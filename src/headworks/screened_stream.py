@@ -172,9 +172,12 @@ class TreatedStream:
                 piece.holder[piece.name] = ""
             is_changed = self._whole.treat(tree)
         ends = self._places.ends(tree)
-        spoken = {piece.lane: piece.in_call for piece, text in zip(pieces, texts, strict=True) if text or piece.in_call}
-        over = self._left(spoken) if self._lanes else b""
-        calling = {lane[0] for lane, in_call in spoken.items() if in_call}
+        over, calling = b"", set[int]()
+        if not (len(pieces) == 1 and self._lanes.keys() <= {pieces[0].lane}):  # most events are one more of one text
+            told = zip(pieces, texts, strict=True)
+            spoken = {piece.lane: piece.in_call for piece, text in told if text or piece.in_call}
+            over = self._left(spoken) if self._lanes else b""
+            calling = {lane[0] for lane, in_call in spoken.items() if in_call}
         for piece, text in zip(pieces, texts, strict=True):
             state = self._lanes.get(piece.lane) or self._begin(piece)
             becomes = state.feed(text)
