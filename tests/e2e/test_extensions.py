@@ -76,13 +76,11 @@ def test_every_kind_is_found_and_loads(installed, gateway):
 
 
 def written(lines):
-    """What the sink has written so far, in whole lines; other tests' calls, too."""
-    return lines.read_bytes().split(b"\n")[:-1] if lines.exists() else []
+    """What the sink has written so far, calls of other tests before."""
+    return [json.loads(line) for line in lines.read_bytes().split(b"\n")[:-1]] if lines.exists() else []
 
 
 def test_the_hook_bounds_the_layer_blocks_and_the_sink_is_given_every_record(gateway, client):
-    lines = gateway.folder / "calls.jsonl"
-    before = len(written(lines))
     answer = client.responses.create(model="nano", input="Tell me of Oslo.", store=False)
     with pytest.raises(openai.PermissionDeniedError, match="at most 40 tokens"):
         client.responses.create(model="nano", input="Tell me of Oslo.", max_output_tokens=5000)
@@ -90,12 +88,13 @@ def test_the_hook_bounds_the_layer_blocks_and_the_sink_is_given_every_record(gat
         client.responses.create(model="nano", input="How is Project Bluebird?", max_output_tokens=20)
 
     assert answer.max_output_tokens == 40
+    expected = ["", "answer_too_long", "personal_data_blocked"]
     due = time.monotonic() + 60
-    while len(written(lines)) < before + 3:
-        assert time.monotonic() < due, gateway.process.said
+    told = []
+    while [one["error_code"] for one in told] != expected:
+        assert time.monotonic() < due, (told, gateway.process.said)
         time.sleep(0.02)
-    told = [json.loads(line) for line in written(lines)[before:]]
-    assert [one["error_code"] for one in told] == ["", "answer_too_long", "personal_data_blocked"]
+        told = written(gateway.folder / "calls.jsonl")[-3:]
     assert "hook ceiling: max_output_tokens" in told[0]["course"]
 
 
