@@ -10,6 +10,9 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests wait for other processes, too, so that more of them than there are cores keep the cores busy.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
+# Those few that fail in the crowd run once more, alone.
+CROWD := $(BIN)/python tools/testing/crowd.py
+
 .PHONY: help run setup test test-compiled compiled test-model test-sdk test-long faults search check static quick format lint types imports dead docs catalogue locks sbom wheel coverage bench bench-peers clean
 
 help: ## List the tasks
@@ -54,7 +57,7 @@ compiled: build/compiled/.made ## Compile the hot path with mypyc, into a copy o
 
 test-compiled: setup $(COMPILED) ## Test the package with its hot path compiled
 	@test -n "$(COMPILED)" || echo "There is no C compiler here (cc): these tests run on the sources as they are."
-	PYTHONPATH=$(if $(COMPILED),$(CURDIR)/build/compiled) $(BIN)/pytest -n $(WORKERS) --dist worksteal $(COMPILED_TESTS)
+	PYTHONPATH=$(if $(COMPILED),$(CURDIR)/build/compiled) $(CROWD) -n $(WORKERS) --dist worksteal $(COMPILED_TESTS)
 
 # Beside the tests, in what time they leave, and in one piece, for what two tasks say at once cannot be read.
 static: setup
@@ -145,7 +148,7 @@ search: setup ## Let property tests and fuzzers look for new failures, at random
 
 coverage: setup ## The tests with branch coverage; fails below the share that pyproject.toml sets
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist worksteal --ignore tests/e2e
+	$(CROWD) --run "coverage run -m pytest" -n $(WORKERS) --dist worksteal --ignore tests/e2e
 	$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report > .coverage-report; code=$$?; tail -n 3 .coverage-report; \
 	  echo "what is not covered: .coverage-report"; exit $$code
