@@ -112,10 +112,11 @@ def paired_bounds(counts: tuple[int, ...], margin: float, allowed: tuple[float, 
             _bound_at(ranked, place, count, passed, _BETWEEN * limit - used)
             for place, passed, used in zip(places, arrived, spent, strict=True)
         )
-        for index, place in enumerate(places):
-            passed_before[index], more = _crossed(ranked, place, count, arrived[index], bound)
-            spent[index] += more
         bounds.append(bound)
+        if len(bounds) < len(counts):  # nothing follows the last look
+            for index, place in enumerate(places):
+                passed_before[index], more = _crossed(ranked, place, count, arrived[index], bound)
+                spent[index] += more
         seen = count
     return tuple(bounds)
 
