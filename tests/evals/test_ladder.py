@@ -110,7 +110,7 @@ def test_rungs_exactly_at_the_bar_or_the_margin_are_chosen_no_more_often_than_al
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("shares", "floor", "alike"),
     [(AT_THE_BAR, 0.85, None), (AT_THE_BAR, 0.85, 0.8), (AT_THE_MARGIN, 0.6, 0.0), (AT_THE_MARGIN, 0.6, 0.8)],
@@ -121,7 +121,7 @@ def test_the_same_over_ten_thousand_runs(shares, floor, alike):
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("shares", "best", "share"),
     [
