@@ -13,7 +13,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 # Those few that fail in the crowd run once more, alone.
 CROWD := $(BIN)/python tools/testing/crowd.py
 
-.PHONY: help run setup test test-compiled compiled test-model test-sdk test-long faults search check static quick format lint types imports dead docs catalogue locks sbom wheel coverage bench bench-peers clean
+.PHONY: help run setup test test-compiled compiled test-model test-sdk test-long faults search check static quick sources format lint types imports dead docs catalogue locks sbom wheel coverage bench bench-peers clean
 
 help: ## List the tasks
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,10 +38,10 @@ setup: $(VENV)/.dev ## Make the virtual environment with everything that tests a
 run: $(VENV)/.run ## Start the gateway on the example project against the simulator; no API key needed
 	@$(BIN)/headworks serve --config examples/first-light/headworks.yaml
 
-test: check ## Check the code and pass the tests, with coverage: what CI runs
+test: check ## Check the code and pass the tests: what CI runs
 
-check: setup ## Formatting, lint, strict types, import rules, dead code, tests with coverage, tests of the compiled form
-	@$(MAKE) --no-print-directory -j3 static coverage $(COMPILED)
+check: setup ## Formatting, lint, strict types, import rules, dead code, tests, tests of the compiled form
+	@$(MAKE) --no-print-directory -j3 static sources $(COMPILED)
 	@$(MAKE) --no-print-directory test-compiled
 
 # What is compiled is tested as it is released: whole processes with official clients, and the parts that are compiled.
@@ -64,8 +64,12 @@ static: setup
 	@nice $(MAKE) --no-print-directory --keep-going lint types imports dead > .static-report 2>&1; code=$$?; \
 	  echo; cat .static-report; exit $$code
 
-quick: setup ## The tests alone, without coverage
+quick: setup ## The tests alone
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+
+# Whole processes are tested compiled.
+sources: setup
+	$(CROWD) -n $(WORKERS) --dist worksteal --ignore tests/e2e
 
 format: setup ## Format the code and mend what can be mended by machine
 	$(BIN)/ruff format src tests benchmarks tools examples
@@ -146,7 +150,7 @@ search: setup ## Let property tests and fuzzers look for new failures, at random
 	for fuzzer in http readers dialects templates redactor; do \
 	  $(BIN)/python tests/fuzz/fuzz_$$fuzzer.py --seconds 60 || exit 1; done
 
-coverage: setup ## The tests with branch coverage; fails below the share that pyproject.toml sets
+coverage: setup ## The tests with branch coverage, in twice the time; fails below the share that pyproject.toml sets
 	$(BIN)/coverage erase
 	$(CROWD) --run "coverage run -m pytest" -n $(WORKERS) --dist worksteal --ignore tests/e2e
 	$(BIN)/coverage combine --quiet
