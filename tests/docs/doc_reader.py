@@ -109,6 +109,7 @@ class Reader:
         self._environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("OPENAI_", "HEADWORKS_"))
         }
+        self._environment["PYTHONUNBUFFERED"] = "1"  # what is printed and what is told come in order, as on a terminal
         self._environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self._services: dict[str, Service] = {}
         self._seen: dict[str, str] = {}

@@ -144,8 +144,11 @@ def test_a_string_that_quotes_is_no_document():
     assert json.loads(restored(arguments, in_json=True)) == json.loads(arguments.replace(token, 'Ada \\"the first\\"'))
 
 
-def test_how_a_document_may_begin_is_remembered_within_bounds():
+@pytest.mark.parametrize("piece", ["[ 1, 2, 3, ", "\\\\", "`", "```a", "{", "\n"])
+def test_little_is_remembered_of_a_text_that_never_comes_to_a_string(piece):
     nesting = Nesting(in_json=False)
-    for _ in range(1000):
-        nesting.feed("[ 1, 2, 3, ")
-    assert len(nesting._begins) < 5000
+    for _ in range(5000):
+        nesting.feed(piece)
+    assert len(nesting._rest) <= 4096
+    nesting.feed(' {"a": "')
+    assert nesting.escaped('"') in ('"', '\\"')

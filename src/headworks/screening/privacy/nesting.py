@@ -10,12 +10,17 @@ import msgspec
 
 _encode = msgspec.json.Encoder().encode
 
-_SIGNS = re.compile(r'(\\*)"|[{}\[\]]|```(?:\w*[^\S\n]*\n)?')
-_UNSURE = re.compile(r"(?:\\+|`{1,2}|```\w*[^\S\n]*)\Z")
+_SIGNS = re.compile(r'(?<!\\)(\\*)"|[{}\[\]]|```(?:\w*[^\S\n]*\n)?')
+_UNSURE = re.compile(r"(?:(?<!\\)\\+|`{1,2}|```\w*[^\S\n]*)\Z")
 """What may be another sign with what comes next."""
 
-_BEFORE_STRINGS = re.compile(r"[\s\\nrt]*[{\[][\s\\{}\[\],:0-9.eE+\-truefalsn]*")
-"""All that there can be in a document before its first string. An escape of white space is one at any depth."""
+_MOST_UNSURE = 4096
+"""Characters that are kept for it: more backslashes than strings within strings within strings could need."""
+
+_BEFORE = re.compile(r"[\s\\nrt]*")
+_WITHIN = re.compile(r"[\s\\{}\[\],:0-9.eE+\-truefalsn]*")
+"""All that there can be before a document's first bracket, and from there to its first string. An escape of white space
+is one at any depth."""
 
 _MOST_BEFORE = 4096
 """Characters before its first string after which a text is taken for no document."""
@@ -25,18 +30,19 @@ class Nesting:
     """Follows one text.
 
     State: how many strings are open, each within another; whether what is innermost is a document, and, as long as that
-    is not known, how it begins.
+    is not known, for how many characters, and whether it has had a bracket.
 
     Arguments:
         in_json: whether the text is known to be a document.
     """
 
-    __slots__ = ("_begins", "_brackets", "_fenced", "_in_json", "_is_document", "_rest", "depth")
+    __slots__ = ("_begun", "_brackets", "_fenced", "_has_bracket", "_in_json", "_is_document", "_rest", "depth")
 
     def __init__(self, *, in_json: bool) -> None:
         self._in_json = in_json
         self._is_document: bool | None = True if in_json else None
-        self._begins = ""
+        self._begun = 0
+        self._has_bracket = False
         self._brackets = 0
         self._fenced = False
         self._rest = ""
@@ -46,7 +52,7 @@ class Nesting:
         """What comes next."""
         text = self._rest + text
         unsure = _UNSURE.search(text)
-        end = len(text) if unsure is None else unsure.start()
+        end = len(text) if unsure is None or len(text) - unsure.start() > _MOST_UNSURE else unsure.start()
         self._rest = text[end:]
         place = 0
         for sign in _SIGNS.finditer(text, 0, end):
@@ -70,10 +76,14 @@ class Nesting:
     def _begin(self, text: str) -> None:
         """What stands between signs says whether something is a document, until that is known."""
         if self._is_document is None and text:
-            self._begins += text
-            if len(self._begins) > _MOST_BEFORE or not (
-                self._begins.isspace() or _BEFORE_STRINGS.fullmatch(self._begins) or not self._begins.strip("\\nrt \n")
-            ):
+            place = 0
+            if not self._has_bracket:
+                place = _end(_BEFORE, text, 0)
+                self._has_bracket = text[place : place + 1] in ("{", "[")
+            if self._has_bracket:
+                place = _end(_WITHIN, text, place)
+            self._begun += len(text)
+            if self._begun > _MOST_BEFORE or place < len(text):
                 self._is_document = False
 
     def _quote(self, backslashes: int) -> None:
@@ -84,11 +94,10 @@ class Nesting:
                 return
             backslashes //= 2
         if self._is_document is None:
-            self._is_document = _BEFORE_STRINGS.fullmatch(self._begins) is not None
+            self._is_document = self._has_bracket
         if self._is_document and not backslashes:
             self.depth += 1
-            self._is_document = None
-            self._begins = ""
+            self._look_anew()
 
     def _bracket(self, sign: str) -> None:
         self._begin(sign)
@@ -110,6 +119,17 @@ class Nesting:
             self._is_document = None if opens else False
 
     def _restart(self) -> None:
-        self._is_document = None
-        self._begins = ""
+        self._look_anew()
         self._brackets = 0
+
+    def _look_anew(self) -> None:
+        self._is_document = None
+        self._begun = 0
+        self._has_bracket = False
+
+
+def _end(pattern: re.Pattern[str], text: str, place: int) -> int:
+    """Where what matches from here on ends."""
+    match = pattern.match(text, place)
+    assert match is not None, "it matches the empty text, too"
+    return match.end()
