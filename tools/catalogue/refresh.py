@@ -25,7 +25,7 @@ from headworks.catalogue import read_catalogue, shipped
 from headworks.catalogue.models import LIMIT_NAMES, Citation, Model, RateLimits
 from headworks.catalogue.money import MTOK, pico_usd, scaled
 from headworks.catalogue.pack import FORMAT
-from headworks.catalogue.prices import Period, Prices, Rates, Step
+from headworks.catalogue.prices import Period, Prices, Rates
 
 OVERLAY = Path(__file__).parent / "overlay.yaml"
 LIMITS = Path(__file__).parent / "limits.yaml"
@@ -149,18 +149,7 @@ def with_rate(prices: Prices, name: str, amount: str) -> Prices:
         rate = scaled(getattr(rates, of), Decimal(text)) if of else pico_usd(Decimal(text), per=MTOK)
         return msgspec.structs.replace(rates, **{name: rate})
 
-    def changed(periods: tuple[Period, ...]) -> tuple[Period, ...]:
-        return tuple(
-            msgspec.structs.replace(
-                period,
-                rates=rated(period.rates),
-                steps=tuple(Step(above=step.above, rates=rated(step.rates)) for step in period.steps),
-            )
-            for period in periods
-        )
-
-    tiers = {tier: changed(periods) for tier, periods in prices.tiers.items()}
-    return msgspec.structs.replace(prices, periods=changed(prices.periods), tiers=tiers)
+    return prices.with_rates(rated)
 
 
 def _needed(prices: Prices | None, model: Model) -> Prices:

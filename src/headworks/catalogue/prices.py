@@ -5,6 +5,7 @@ what the wider kind costs that they are part of (`tariffs` has the rules). 0 mea
 """
 
 import datetime as dt
+from collections.abc import Callable
 from decimal import Decimal
 
 import msgspec
@@ -123,9 +124,10 @@ class Prices(_Data, frozen=True, kw_only=True):
 
     def with_rate(self, name: str, rate: int) -> "Prices":
         """These with one more rate, in pico-dollars, the same in every period, step and tier."""
+        return self.with_rates(lambda rates: msgspec.structs.replace(rates, **{name: rate}))
 
-        def rated(rates: Rates) -> Rates:
-            return msgspec.structs.replace(rates, **{name: rate})
+    def with_rates(self, rated: Callable[[Rates], Rates]) -> "Prices":
+        """These with other rates, made of those of each period, step and tier."""
 
         def changed(periods: tuple[Period, ...]) -> tuple[Period, ...]:
             return tuple(
