@@ -47,7 +47,7 @@ check: setup ## Formatting, lint, strict types, import rules, dead code, tests, 
 # What is compiled is tested as it is released: whole processes with official clients, and the parts that are compiled.
 COMPILED := $(if $(shell command -v cc),build/compiled/.made)
 COMPILED_TESTS ?= tests/e2e tests/server tests/transport tests/test_unary.py tests/test_limiting.py tests/test_flow.py \
-  tests/test_streaming.py tests/test_settlement.py tests/test_headers.py tests/test_wheel.py tests/test_failure_classes.py
+  tests/screening/privacy tests/screening/injection tests/test_streaming.py tests/test_settlement.py tests/test_headers.py tests/test_wheel.py tests/test_failure_classes.py
 
 build/compiled/.made: $(shell find src/headworks -name '*.py') tools/compiling/compiling.py $(VENV)/.dev
 	nice $(BIN)/python tools/compiling/compiling.py --output build/compiled

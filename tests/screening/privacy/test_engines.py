@@ -201,7 +201,7 @@ def test_every_match_of_a_pattern_whose_shape_comes_first_begins_with_it(data):
     pattern = data.draw(st.sampled_from(SHAPED))
     match = data.draw(st.from_regex(re.compile(pattern.source.encode("latin-1")), fullmatch=True))
 
-    assert re.sub(b"[0-9]", b"0", re.sub(b"[A-Za-z]", b"a", match)).startswith(pattern.shape)
+    assert re.sub(b"[0-9]", b"0", re.sub(b"[A-Za-z]", b"a", match)).startswith(pattern.shapes)
 
 
 @pytest.mark.skipif(re2 is None, reason="the extra `privacy` is not installed")

@@ -134,7 +134,7 @@ def _unseen(text: str) -> Iterator[tuple[str, int, int]]:
 
 def _found_as(kind: str, text: str, start: int, end: int) -> tuple[str, int]:
     """What a row of a kind is found as, and behind what of it that has its use."""
-    before = text[start - 1 : start]
+    before = text[max(0, start - 1) : start]
     match kind:
         case "tag" if before == "\U0001f3f4":
             flag = _FLAG.match(text, start - 1)

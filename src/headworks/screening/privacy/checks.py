@@ -25,14 +25,14 @@ def luhn(digits: str) -> bool:
 
 def verhoeff(digits: str) -> bool:
     """Verhoeff, "Error detecting decimal codes" (1969); of twelve digits."""
-    return verhoeff_fours(digits[:4], digits[4:8], digits[8:])
+    return verhoeff_fours(int(digits[:4]), int(digits[4:8]), int(digits[8:]))
 
 
-def verhoeff_fours(first: str | bytes, second: str | bytes, third: str | bytes) -> bool:
-    """`verhoeff` of three times four digits."""
+def verhoeff_fours(first: int, second: int, third: int) -> bool:
+    """`verhoeff` of three numbers of four digits."""
     last, before = _verhoeff_fours()
     dihedral = _VERHOEFF[0]
-    return not dihedral[dihedral[last[int(third)]][before[int(second)]]][last[int(first)]]
+    return not dihedral[dihedral[last[third]][before[second]]][last[first]]
 
 
 @functools.cache

@@ -244,6 +244,8 @@ def _number_area(digits: bytes, size: int) -> tuple[int, int]:
 
 _DIGITS_TO_ZERO = bytes(48 if 48 <= byte < 58 else 120 for byte in range(256))
 _SHAPES = bytes(48 if 48 <= byte < 58 else 97 if 65 <= byte < 91 or 97 <= byte < 123 else 45 for byte in range(256))
+_FORMS_OF_HEX = {**dict.fromkeys(b"0123456789abcdefABCDEF", 48), 45: 45, 58: 45, 46: 46}
+_HEX_SHAPES = bytes(_FORMS_OF_HEX.get(byte, 120) for byte in range(256))
 _WORDS = bytes(48 if bytes((byte,)).isalnum() else 45 for byte in range(256))
 _BETWEEN_DIGITS = b" \t\r\n.-/()"
 
@@ -263,6 +265,7 @@ class PythonEngine:
                 raise PatternError(index, str(error)) from None
             self._compiled.append(compiled)
             self._groups.append(1 if compiled.groups else 0)
+        self._gates = [(pattern.digits, _gates_of(pattern)) for pattern in patterns]
         self._is_near_digits = [_stays_near_digits(pattern) for pattern in patterns]
         self._is_near_number = [_automaton_of(pattern) == _NUMBERS for pattern in patterns]
         self._areas: tuple[bytes, list[int], list[int]] = b"", [], []
@@ -279,15 +282,12 @@ class PythonEngine:
         self._shapes = data, shapes
         self._lowered = data, lowered
         most = _longest_run(digits)
-        words = data.translate(_WORDS)
-        return [
-            index
-            for index, pattern in enumerate(self._patterns)
-            if pattern.digits <= most
-            and (not pattern.shape or pattern.shape in shapes)
-            and (not pattern.run or b"0" * pattern.run in words)
-            and (not pattern.needles or any(needle in lowered for needle in pattern.needles))
-        ]
+        forms = (data.translate(_WORDS), shapes, data.translate(_HEX_SHAPES), lowered)
+        matching: list[int] = []
+        for index, (least, gates) in enumerate(self._gates):
+            if least <= most and _passes(gates, forms):
+                matching.append(index)
+        return matching
 
     def spans(self, index: int, data: bytes) -> Spans:
         """As in `Engine`."""
@@ -323,7 +323,7 @@ class PythonEngine:
         if known is not data:
             shapes = data.translate(_SHAPES)
             self._shapes = data, shapes
-        match_at, group, shape = self._compiled[index].match, self._groups[index], self._patterns[index].shape
+        match_at, group, shape = self._compiled[index].match, self._groups[index], self._patterns[index].shapes[0]
         start = shapes.find(shape)
         while start >= 0:
             match = match_at(data, start)
@@ -365,6 +365,26 @@ class PythonEngine:
             ends = [min(len(data), end + _REACH) for _, end in places]
             self._areas = data, starts, ends
         return starts, ends
+
+
+_Gates = Sequence[tuple[int, tuple[bytes, ...]]]
+"""In which form of a text, by its place in `PythonEngine.matching`, one of these must be."""
+
+
+def _gates_of(pattern: Pattern) -> _Gates:
+    by_form = ((b"0" * pattern.run,) if pattern.run else (), pattern.shapes, pattern.hex_shapes, pattern.needles)
+    return tuple((form, held) for form, held in enumerate(by_form) if held)
+
+
+def _passes(gates: _Gates, forms: Sequence[bytes]) -> bool:
+    for form, held in gates:
+        text = forms[form]
+        for one in held:
+            if one in text:
+                break
+        else:
+            return False
+    return True
 
 
 _REACH = 48

@@ -86,7 +86,7 @@ def is_quantity(data: bytes, end: int) -> bool:
 
 def is_part_of_more(data: bytes, start: int, end: int) -> bool:
     """Whether it is the fraction of a number, or one of the parts of a UUID."""
-    if start > 1 and data[start - 1] in b".-" and data[start - 2 : start - 1].isalnum():
+    if start > 1 and data[start - 1] in b".-" and data[max(0, start - 2) : max(0, start - 1)].isalnum():
         return True
     return data[end : end + 1] == b"-" and data[end + 1 : end + 2].isalnum()
 
@@ -96,9 +96,33 @@ def digits_of(value: bytes) -> str:
     return value.translate(None, _SEPARATORS).decode("latin-1")
 
 
+MOST_FOURS = 64
+"""Groups of four digits that are looked at in one step: each takes up to a microsecond."""
+
+
+def four_at(data: bytes, place: int) -> int:
+    """The number that four digits at a place make."""
+    return data[place] * 1000 + data[place + 1] * 100 + data[place + 2] * 10 + data[place + 3] - 53_328
+
+
+def next_four(data: bytes, place: int, apart: bytes) -> int:
+    """Where the next group of four digits is, one or two signs apart from the one at `place`; -1 if there is none."""
+    # Byte by byte: compiled, that is much quicker than slices of it.
+    size = len(data)
+    start = place + 4
+    while start < size and start < place + 6 and data[start] in apart:
+        start += 1
+    if start == place + 4 or start + 4 > size:
+        return -1
+    for at in range(start, start + 4):
+        if not 48 <= data[at] < 58:
+            return -1
+    return -1 if start + 4 < size and 48 <= data[start + 4] < 58 else start
+
+
 def is_alone(data: bytes, start: int, end: int) -> bool:
     """Whether neither neighbour is a letter or a digit."""
-    return not (start and data[start - 1 : start].isalnum()) and not data[end : end + 1].isalnum()
+    return not (start and data[max(0, start - 1) : start].isalnum()) and not data[end : end + 1].isalnum()
 
 
 def number(

@@ -29,8 +29,10 @@ class Pattern(msgspec.Struct, frozen=True):
         needles: one of these, in lower case; within the match where there is a `reach`.
         reach: how many characters a match has at most, and of them before its first needle; None for no bounds.
         run: so many letters and digits in a row.
-        shape: letters written as `a` and digits as `0`, this.
-        shape_first: every match begins with the shape.
+        shapes: letters written as `a`, digits as `0` and all else as `-`, one of these.
+        shape_first: every match begins with its one shape.
+        hex_shapes: digits and the letters to `f` written as `0`, `:` as `-`, all else but `-` and `.` as `x`; one
+            of these.
         wider: a cheaper pattern that matches wherever this one does, for the first pass.
         is_own: it is a contract's.
         is_long: a match may be longer than `engines.MOST_NEAR` characters, or take `re` unbounded time.
@@ -42,8 +44,9 @@ class Pattern(msgspec.Struct, frozen=True):
     judge: Judge
     digits: int = 0
     needles: tuple[bytes, ...] = ()
-    shape: bytes = b""
+    shapes: tuple[bytes, ...] = ()
     shape_first: bool = False
+    hex_shapes: tuple[bytes, ...] = ()
     reach: tuple[int, int] | None = None
     run: int = 0
     retries: bool = False
@@ -54,5 +57,5 @@ class Pattern(msgspec.Struct, frozen=True):
 
 
 def any_of(words: str) -> tuple[bytes, ...]:
-    """Needles, from words divided by `|`."""
+    """Needles or shapes, from words divided by `|`."""
     return tuple(words.encode().split(b"|"))

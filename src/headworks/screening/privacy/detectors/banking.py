@@ -39,7 +39,7 @@ _IBAN = (
 def _iban(data: bytes, start: int, end: int) -> Hit | None:
     """The match may run on into the next word: the country says where it ends."""
     length = IBAN_LENGTHS.get(data[start : start + 2].decode().upper())
-    if length is None or (start and data[start - 1 : start].isalnum()):
+    if length is None or (start and data[max(0, start - 1) : start].isalnum()):
         return None
     characters = data[start:end].translate(None, b" -")[:length]
     if len(characters) < length:
@@ -94,7 +94,7 @@ def _account(data: bytes, start: int, end: int) -> Hit | None:
 _BETWEEN = r"[ \t]*(?:(?:is|was|lautet|est|es)\b)?[ \t]*[:#=.]{0,2}[ \t]*"
 
 PATTERNS = (
-    Pattern(_IBAN, _iban, digits=0, shape=b"aa00", shape_first=True, retries=True, after=_after),
+    Pattern(_IBAN, _iban, digits=0, shapes=(b"aa00",), shape_first=True, retries=True, after=_after),
     Pattern(
         r"(?i)\b(?:account|acct|a/c|bank account|konto|compte|cuenta|rekening|conto|conta|clabe|bsb"
         r"|sort[ _-]?code)[ _-]?"

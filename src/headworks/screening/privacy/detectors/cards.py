@@ -1,10 +1,7 @@
 """Payment cards: the Luhn digit, the ranges of issuers, and their lengths (ISO/IEC 7812; issuers' own tables, 2026)."""
 
-import re
-from itertools import islice
-
 from headworks.screening.privacy.checks import luhn
-from headworks.screening.privacy.judging import Words, number
+from headworks.screening.privacy.judging import MOST_FOURS, Words, four_at, next_four, number
 from headworks.screening.privacy.patterns import EDGE, GAP, Hit, Pattern
 
 _WORDS = Words(
@@ -59,7 +56,8 @@ def is_card(digits: str) -> bool:
     return bool(_LENGTHS[int(digits[:4])] >> (len(digits) - 12) & 1) and luhn(digits) and len(set(digits)) > 1
 
 
-_APART = b" \t\r\n.-"
+_SPACES = b" \t\r\n"
+_APART = _SPACES + b".-"
 """What GAP takes."""
 
 _number = number("card", is_card, bare=0.8, written=0.95, words=_WORDS, named=0.99)
@@ -67,7 +65,7 @@ _number = number("card", is_card, bare=0.8, written=0.95, words=_WORDS, named=0.
 
 def _card(data: bytes, start: int, end: int) -> Hit | None:
     hit = _number(data, start, end)
-    if hit is None and data[end - 4 : end - 3].isspace():
+    if hit is None and data[end - 4] in _SPACES:
         # Three digits that stand apart may be its security code, or the beginning of the next number.
         end -= 3 + len(data[start : end - 3]) - len(data[start : end - 3].rstrip(_APART))
         hit = _number(data, start, end)
@@ -75,8 +73,6 @@ def _card(data: bytes, start: int, end: int) -> Hit | None:
     return None if hit is not None and end - start <= 13 and hit[3] < 0.98 else hit
 
 
-_TABLE = re.compile(rb"[0-9]{4}(?:[ \t\r\n.-]{1,2}[0-9]{4}){7,31}(?![0-9])")
-_FOUR = re.compile(rb"[0-9]{4}")
 _SUMS = bytes(sum(divmod(n // 1000 * 2, 10)) + n // 100 % 10 + sum(divmod(n // 10 % 10 * 2, 10)) + n % 10
               for n in range(10_000))  # fmt: skip
 """What four digits give to the Luhn sum of a number that ends with them, or four digits later."""
@@ -84,19 +80,25 @@ _SUMS = bytes(sum(divmod(n // 1000 * 2, 10)) + n // 100 % 10 + sum(divmod(n // 1
 
 def _after(data: bytes, first: int) -> int:
     """In a table of numbers of four digits: where the next four are that may be a card's. Only speed depends on it."""
-    table = _TABLE.match(data, first)
-    if table is None:
+    place = next_four(data, first, _APART)
+    if place < 0:
         return first + 1
-    digits = table[0].translate(None, _APART)
-    groups = [int(digits[at : at + 4]) for at in range(0, len(digits), 4)]
-    sums = [_SUMS[group] for group in groups]
-    ahead = 0
-    while (ahead := ahead + 1) < len(groups) - 4:  # what follows may be a part of the last four
-        if not (sums[ahead] + sums[ahead + 1] + sums[ahead + 2] + sums[ahead + 3]) % 10 and (
-            _LENGTHS[groups[ahead]] & _SIXTEEN
-        ):
+    second = next_four(data, place, _APART)
+    third = next_four(data, second, _APART) if second >= 0 else -1
+    fourth = next_four(data, third, _APART) if third >= 0 else -1
+    if fourth < 0:
+        return place
+    numbers = four_at(data, place), four_at(data, second), four_at(data, third), four_at(data, fourth)
+    for _ in range(MOST_FOURS):
+        fifth = next_four(data, fourth, _APART)
+        if fifth < 0:
+            break  # what follows may be a part of the last four
+        one, two, three, four = numbers
+        if not (_SUMS[one] + _SUMS[two] + _SUMS[three] + _SUMS[four]) % 10 and _LENGTHS[one] & _SIXTEEN:
             break
-    return next(islice(_FOUR.finditer(data, first), ahead, None)).start()
+        place, second, third, fourth = second, third, fourth, fifth
+        numbers = two, three, four, four_at(data, fifth)
+    return place
 
 
 PATTERNS = (

@@ -43,7 +43,7 @@ _DATE = re.compile(
 
 
 def _email(data: bytes, start: int, end: int) -> Hit | None:
-    if data[start - 1 : start] == b":" and _USERINFO.search(data[max(0, start - 96) : start]):
+    if data[max(0, start - 1) : start] == b":" and _USERINFO.search(data[max(0, start - 96) : start]):
         return None  # the password of a URL, and its host
     local, _, domain = data[start:end].replace(b"%40", b"@").partition(b"@")
     if local == b"git" and data[end : end + 1] in (b":", b"/"):
@@ -54,7 +54,7 @@ def _email(data: bytes, start: int, end: int) -> Hit | None:
 
 
 def _international(data: bytes, start: int, end: int) -> Hit | None:
-    if start and (data[start - 1 : start].isalnum() or data[start - 1] in b"+=&.-"):
+    if start and (data[max(0, start - 1) : start].isalnum() or data[start - 1] in b"+=&.-"):
         return None
     value = data[start:end]
     digits = _digits(value).decode()
@@ -81,7 +81,7 @@ def _international(data: bytes, start: int, end: int) -> Hit | None:
 
 def _follows_digits(data: bytes, start: int) -> bool:
     """Whether it is the rest of a longer number."""
-    return start > 1 and data[start - 1] in b" -./" and data[start - 2 : start - 1].isdigit()
+    return start > 1 and data[start - 1] in b" -./" and data[max(0, start - 2) : max(0, start - 1)].isdigit()
 
 
 def _north_american(data: bytes, start: int, end: int) -> Hit | None:
@@ -146,6 +146,7 @@ PATTERNS = (
         r"((?:\b1[ .-]?)?(?:\([2-9][0-9]{2}\) ?|\b[2-9][0-9]{2}[ .-])[2-9][0-9]{2}[ .-][0-9]{4}" + _EXTENSION,
         _north_american,
         digits=10,
+        shapes=any_of("000-000-0000|000--000-0000"),
     ),
     Pattern(
         r"(\(0[0-9]{1,5}\)[ /-]{0,3}[0-9]{2,8}(?:[ /-]{1,3}[0-9]{2,8}){0,4}"

@@ -123,7 +123,10 @@ PATTERNS = (
         reach=(85, 24),
     ),
     Pattern(
-        r"\b([A-Z0-9<]{9}[0-9][A-Z<]{3}[0-9]{7}[MFX<][0-9]{7}[A-Z0-9<]{14}[0-9<][0-9])", _machine_readable, digits=7
+        r"\b([A-Z0-9<]{9}[0-9][A-Z<]{3}[0-9]{7}[MFX<][0-9]{7}[A-Z0-9<]{14}[0-9<][0-9])",
+        _machine_readable,
+        digits=7,
+        shapes=(b"0000000",),
     ),
-    Pattern(EDGE + r"([A-Z9]{5}[0-9]{6}[A-Z9]{2}[0-9A-Z][A-Z]{2})" + EDGE, _dvla, digits=6),
+    Pattern(EDGE + r"([A-Z9]{5}[0-9]{6}[A-Z9]{2}[0-9A-Z][A-Z]{2})" + EDGE, _dvla, digits=6, shapes=(b"000000",)),
 )

@@ -43,7 +43,7 @@ def _mbi(data: bytes, start: int, end: int) -> Hit | None:
 
 def _named(kind: str, least_digits: int) -> Judge:
     def judge(data: bytes, start: int, end: int) -> Hit | None:
-        goes_on = data[end : end + 1] == b"-" or data[end - 1 : end] == b"-"
+        goes_on = data[end : end + 1] == b"-" or data[end - 1] == 45
         is_one = not goes_on and len(_DIGIT.findall(data[start:end])) >= least_digits
         return (kind, start, end, 0.85) if is_one else None
 
@@ -80,12 +80,14 @@ PATTERNS = (
         ),
         reach=(68, 24),
     ),
-    Pattern(EDGE + f"([1-9]{_C}{_A}[0-9]-?{_C}{_A}[0-9]-?{_C}{{2}}[0-9]{{2}})" + EDGE, _mbi, shape=b"aa00"),
+    Pattern(
+        EDGE + f"([1-9]{_C}{_A}[0-9]-?{_C}{_A}[0-9]-?{_C}{{2}}[0-9]{{2}})" + EDGE, _mbi, shapes=any_of("0aa0|0a00")
+    ),
     Pattern(
         EDGE + r"([12][0-9]{9})" + EDGE,
         number("npi", is_npi, bare=0, written=0, words=_NPI_WORDS),
         digits=10,
         needles=any_of("npi|provider|physician|prescriber|practitioner|doctor|clinic"),
     ),
-    Pattern(EDGE + r"([A-Za-z][A-Za-z9][0-9]{7})" + EDGE, _dea, digits=7),
+    Pattern(EDGE + r"([A-Za-z][A-Za-z9][0-9]{7})" + EDGE, _dea, digits=7, shapes=(b"a0000000",)),
 )

@@ -133,7 +133,7 @@ def _capitals(kind: str, judge: Judge) -> Judge:
 
     def judge_case(data: bytes, start: int, end: int) -> Hit | None:
         hit = judge(data, start, end)
-        if data[end - 1 : end] in (b"E", b"e") and data[end : end + 1] in (b"+", b"-"):
+        if data[end - 1] in b"Ee" and data[end : end + 1] in (b"+", b"-"):
             return None  # the exponent of a number
         if hit is None or hit[3] >= 0.95 or data[start:end] == data[start:end].upper():
             return hit
@@ -160,6 +160,7 @@ PATTERNS = (
         EDGE + r"([1-9][0-9] [0-9]{3} [0-9]{3} [0-9]{3})" + EDGE,
         number("de_tax_id", is_de_tax_id, bare=0, written=0.8, words=_DE),
         digits=11,
+        shapes=(b"00-000-000-000",),
     ),
     Pattern(
         EDGE + r"([1-9][0-9] ?[0-9]{3} ?[0-9]{3} ?[0-9]{3})" + EDGE,
@@ -171,6 +172,7 @@ PATTERNS = (
         EDGE + r"([0-9]{2} ?[0-3][0-9][01][0-9][0-9]{2} ?[A-Za-z] ?[0-9]{3})" + EDGE,
         _capitals("de_svnr", number("de_svnr", is_de_svnr, bare=0.75, written=0.75, words=_SV)),
         digits=8,
+        shapes=any_of("000000a|000000-a"),
     ),
     Pattern(
         EDGE + r"([1-478] ?[0-9]{2} ?[0-9]{2} ?(?:[0-9]{2}|2[ABab]) ?[0-9]{3} ?[0-9]{3} ?[0-9]{2})" + EDGE,
@@ -181,6 +183,7 @@ PATTERNS = (
         EDGE + r"([0-9]{8}[ -]?[A-Za-z]|[XYZxyz][ -]?[0-9]{7}[ -]?[A-Za-z])" + EDGE,
         _capitals("es_dni", number("es_dni", is_es_dni, bare=0.7, written=0.75, words=_ES)),
         digits=7,
+        shapes=any_of("0000000a|0000000-a"),
         retries=True,
     ),
     Pattern(
@@ -204,15 +207,26 @@ PATTERNS = (
         EDGE + r"([0-9]{2}[0-9][0-9][0-3][0-9]{6})" + EDGE,
         number("pl_pesel", is_pl_pesel, bare=0.6, written=0.6, words=_PL),
         digits=11,
+        shapes=(b"00000000000",),
     ),
-    Pattern(EDGE + r"((?:1[89]|20)?[0-9]{2}[01][0-9][0-9]{2}[-+][0-9]{4})" + EDGE, _personnummer, digits=6),
+    Pattern(
+        EDGE + r"((?:1[89]|20)?[0-9]{2}[01][0-9][0-9]{2}[-+][0-9]{4})" + EDGE,
+        _personnummer,
+        digits=6,
+        shapes=(b"000000-0000",),
+    ),
     Pattern(
         EDGE + r"((?:1[89]|20)?[0-9]{2}[01][0-9][0-9]{6})" + EDGE,
         _personnummer,
         digits=10,
         needles=any_of("person|pnr|samordning|id|national"),
     ),
-    Pattern(EDGE + r"([0-3][0-9][01][0-9]{3}[-+A-FU-Ya-fu-y][0-9]{3}[0-9A-Ya-y])" + EDGE, _hetu, digits=6),
+    Pattern(
+        EDGE + r"([0-3][0-9][01][0-9]{3}[-+A-FU-Ya-fu-y][0-9]{3}[0-9A-Ya-y])" + EDGE,
+        _hetu,
+        digits=6,
+        shapes=any_of("000000-000|000000a000"),
+    ),
     Pattern(
         EDGE + f"([0-9]{{2}}{_G}[0-9]{{2}}{_G}[0-9]{{2}}{_G}[0-9]{{3}}{_G}[0-9]{{2}})" + EDGE,
         number("be_nn", is_be_nn, bare=0.7, written=0.9, words=_BE),

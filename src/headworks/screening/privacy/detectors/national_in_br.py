@@ -1,10 +1,7 @@
 """Identifiers of India and Brazil."""
 
-import re
-from itertools import islice
-
 from headworks.screening.privacy.checks import verhoeff, verhoeff_fours
-from headworks.screening.privacy.judging import Words, is_other_number, number
+from headworks.screening.privacy.judging import MOST_FOURS, Words, four_at, is_other_number, next_four, number
 from headworks.screening.privacy.patterns import EDGE, Hit, Pattern, any_of
 
 _AADHAAR_WORDS = Words(r"aadha+r\w*|adha+r|uidai|uid|aadhar\w*")
@@ -12,24 +9,30 @@ _PAN_WORDS = Words(r"pan|permanent account\w*|income tax|pancard")
 _CPF_WORDS = Words(r"cpf|cadastro|contribuinte|pessoa fisica")
 _CNPJ_WORDS = Words(r"cnpj|cadastro|pessoa juridica")
 
-
-_TABLE = re.compile(rb"[0-9]{4}(?:[ .-]{1,2}[0-9]{4}){3,31}(?![0-9])")
-_FOUR = re.compile(rb"[0-9]{4}")
+_APART = b" .-"
+"""What stands between groups of an Aadhaar number."""
 
 
 def _after(data: bytes, first: int) -> int:
     """In a table of numbers of four digits: where the next three are that may be such a number. Only speed depends on
     it."""
-    table = _TABLE.match(data, first)
-    if table is None:
+    place = next_four(data, first, _APART)
+    if place < 0:
         return first + 1
-    groups = _FOUR.findall(table[0])
-    ahead = 1
-    while ahead < len(groups) - 2:  # what follows may be a part of the last two
-        if groups[ahead] >= b"2" and verhoeff_fours(groups[ahead], groups[ahead + 1], groups[ahead + 2]):
+    second = next_four(data, place, _APART)
+    if second < 0:
+        return place
+    one, two = four_at(data, place), four_at(data, second)
+    for _ in range(MOST_FOURS):
+        third = next_four(data, second, _APART)
+        if third < 0:
+            break  # what follows may be a part of the last two
+        three = four_at(data, third)
+        if one >= 2000 and verhoeff_fours(one, two, three):
             break
-        ahead += 1
-    return next(islice(_FOUR.finditer(data, first), ahead, None)).start()
+        place, second = second, third
+        one, two = two, three
+    return place
 
 
 def is_aadhaar(digits: str) -> bool:
@@ -97,11 +100,12 @@ PATTERNS = (
         digits=12,
         needles=any_of("adha|uid"),
     ),
-    Pattern(EDGE + r"([A-Za-z]{5}[0-9]{4}[A-Za-z])" + EDGE, _pan, shape=b"aaaaa0000a"),
+    Pattern(EDGE + r"([A-Za-z]{5}[0-9]{4}[A-Za-z])" + EDGE, _pan, shapes=(b"aaaaa0000a",)),
     Pattern(
         EDGE + r"([0-9]{3}[. ]?[0-9]{3}[. ]?[0-9]{3}[- .]?[0-9]{2})" + EDGE,
         number("br_cpf", is_cpf, bare=0.7, written=0.95, words=_CPF_WORDS),
         digits=11,
+        shapes=any_of("00000|000-000"),
     ),
     Pattern(
         EDGE + r"([0-9A-Z]{2}\.[0-9A-Z]{3}\.[0-9A-Z]{3}/[0-9A-Z]{4}-[0-9]{2})" + EDGE,

@@ -87,20 +87,22 @@ def _nhs(data: bytes, start: int, end: int) -> Hit | None:
 
 
 PATTERNS = (
-    Pattern(EDGE + r"([0-9]{3}[ .-][0-9]{2}[ .-][0-9]{4})" + EDGE, _nine, digits=9),
+    Pattern(EDGE + r"([0-9]{3}[ .-][0-9]{2}[ .-][0-9]{4})" + EDGE, _nine, digits=9, shapes=(b"000-00-0000",)),
     Pattern(
         EDGE + r"([0-9]{9})" + EDGE,
         _nine,
         digits=9,
+        shapes=(b"000000000",),
         needles=any_of("ssn|soc|ss#|ss n|ss-n|ss_n|itin|tax"),
     ),
     Pattern(
         EDGE + r"([A-Za-z]{2}[ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[0-9]{2}[ -]?[A-Da-d])" + EDGE,
         _nino,
         digits=6,
+        shapes=any_of("aa0000|aa00-00|aa-0000|aa-00-00"),
         retries=True,
     ),
-    Pattern(EDGE + r"([0-9]{3} [0-9]{3} [0-9]{4})" + EDGE, _nhs, digits=10),
+    Pattern(EDGE + r"([0-9]{3} [0-9]{3} [0-9]{4})" + EDGE, _nhs, digits=10, shapes=(b"000-000-0000",)),
     Pattern(
         EDGE + "([0-9]{3}" + GAP + "[0-9]{3}" + GAP + "[0-9]{4})" + EDGE,
         _nhs,

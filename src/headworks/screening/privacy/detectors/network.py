@@ -38,7 +38,7 @@ def _is_public(address: ipaddress.IPv4Address) -> bool:
 def _ipv4(data: bytes, start: int, end: int) -> Hit | None:
     if data[end : end + 1] == b"." and data[end + 1 : end + 2].isdigit():
         return None
-    if start and data[start - 1] in b".-" and data[start - 2 : start - 1].isalnum():
+    if start and data[start - 1] in b".-" and data[max(0, start - 2) : max(0, start - 1)].isalnum():
         return None
     if data[end : end + 1] == b"-" and data[end + 1 : end + 2].isalnum() and not data[end + 1 : end + 2].isdigit():
         return None  # 5.10.102.1-generic
@@ -63,7 +63,7 @@ def _ipv4(data: bytes, start: int, end: int) -> Hit | None:
 
 
 def _ipv6(data: bytes, start: int, end: int) -> Hit | None:
-    if start and (data[start - 1 : start].isalnum() or data[start - 1] in b":."):
+    if start and (data[max(0, start - 1) : start].isalnum() or data[start - 1] in b":."):
         return None
     text = data[start:end].decode().rstrip(":")
     if text.endswith("::") or data[start + len(text) : start + len(text) + 1].isalnum():
@@ -76,7 +76,7 @@ def _ipv6(data: bytes, start: int, end: int) -> Hit | None:
 
 
 def _mac(data: bytes, start: int, end: int) -> Hit | None:
-    if (start > 1 and data[start - 1] in b":-." and data[start - 2 : start - 1].isalnum()) or (
+    if (start > 1 and data[start - 1] in b":-." and data[max(0, start - 2) : max(0, start - 1)].isalnum()) or (
         data[end : end + 1] in (b":", b"-") and data[end + 1 : end + 2].isalnum()
     ):
         return None  # a part of a longer fingerprint
@@ -100,5 +100,6 @@ PATTERNS = (
         _mac,
         needles=any_of(":|-|."),
         reach=(19, 24),
+        hex_shapes=any_of("00-00-00-00-00-00|0000.0000.0000"),
     ),
 )

@@ -71,7 +71,7 @@ def _secret(data: bytes, start: int, end: int) -> Hit | None:
     if len(value) < 6:
         return None
     end = start + len(value)
-    is_quoted = data[start - 1 : start] in (b'"', b"'")
+    is_quoted = data[max(0, start - 1) : start] in (b'"', b"'")
     before = data[max(0, start - 24) : start].lower()
     has_digit = _DIGIT.search(value) is not None
     if not has_digit and not is_quoted:
