@@ -62,6 +62,7 @@ def test_the_second_of_two_calls_that_are_the_same_goes_nowhere(hall, work, make
     assert json.loads(second.body) == json.loads(first.body) == team("red")
     assert (first.headers["x-headworks-cache"], second.headers["x-headworks-cache"]) == ("miss", "hit")
     assert second.headers["age"] == "0"
+    assert second.headers["x-headworks-cost-usd"] == "0.000000000000"
     assert second.headers["x-headworks-verdict"] == "valid"
     assert second.headers["x-headworks-prompt-version"] == "1.2.0"
     entry = hall.entries()[-1]

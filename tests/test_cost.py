@@ -152,6 +152,17 @@ def test_a_stream_costs_the_same(priced):
     assert priced.settled.cost_pico == COST
 
 
+def test_what_is_free_is_said_to_be(hall):
+    free = Rates(input=0, cached_input=0, cache_write=0, output=0)
+    hall.price = TargetPrice(Prices(periods=(Period(rates=free),)), "table-1")
+    hall.make()
+    answered = hall.chat()
+    hall.answer()
+
+    assert (hall.settled.cost_pico, hall.settled.price_version) == (0, "table-1")
+    assert answered.headers["x-headworks-cost-usd"] == "0.000000000000"
+
+
 def test_what_has_no_price_is_not_said_to_be_free(hall):
     answered = hall.chat()
     hall.answer()

@@ -111,7 +111,7 @@ def _own_lines(call: OpenCall, now_s: float) -> bytes:
     lines = call.timings(now_s)
     if call.quota is not None and call.quota.money is not None:
         lines += call.quota.headers()
-    if call.cost_pico > 0:
+    if call.price_version and call.cost_pico >= 0:
         lines += b"x-headworks-cost-usd: %d.%012d\r\n" % divmod(call.cost_pico, 1_000_000_000_000)
         if call.usage.source == "estimated":
             lines += b"x-headworks-cost-estimated: true\r\n"

@@ -411,8 +411,11 @@ class CachedCalls:
         if answer.verdict and not call.is_streamed:
             lines += b"x-headworks-verdict: valid\r\n"
         how = b"hit" if similarity is None else b"semantic\r\nx-headworks-cache-similarity: %.3f" % similarity
-        lines += b"x-headworks-cache: %b\r\nage: %d\r\n%b" % (how, age_s, call.timings())
+        lines += b"x-headworks-cache: %b\r\nage: %d\r\n%b%b" % (how, age_s, call.timings(), _NO_COST)
         return lines + STREAM_HEADERS if call.is_streamed else lines
+
+
+_NO_COST = b"x-headworks-cost-usd: 0.000000000000\r\n"
 
 
 def _ring(over: "asyncio.Future[None]") -> None:
