@@ -428,3 +428,5 @@ def work(hall, tmp_path):
         hall.loop.run_until_complete(work.rules.close())
     if work.answerer is not None:
         hall.loop.run_until_complete(work.answerer.close())
+    if work.first is not None:
+        hall.loop.run_until_complete(work.first.close())

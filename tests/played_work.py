@@ -86,7 +86,7 @@ class Work:
         self.folder.mkdir(parents=True)
         (folder / "project" / "headworks.yaml").write_text(PROJECT)
         self.project = folder / "project"
-        self.rules = self.answerer = None
+        self.rules = self.answerer = self.first = None
         self.now_s = 1000.0
 
     def make(
@@ -100,6 +100,7 @@ class Work:
         fallback=None,
         fallback_text=None,
         fallback_code=None,
+        first_code=None,
         published=None,
         speaks=tuple(Endpoint),
         values=None,
@@ -129,6 +130,7 @@ class Work:
             ("fallback.json", fallback and json.dumps(fallback)),
             ("fallback.md", fallback_text),
             ("fallback.py", fallback_code),
+            ("first.py", first_code),
         ):
             if content is not None:
                 (self.folder / name).write_text(content)
@@ -170,6 +172,9 @@ class Work:
         if fallback_code is not None:
             self.answerer = AnswerRunner(workload.files.fallback_code, workload.contract.validation.rules_timeout_s)
             compiled = msgspec.structs.replace(compiled, answerer=self.answerer)
+        if first_code is not None:
+            self.first = AnswerRunner(workload.files.first_code, workload.contract.validation.rules_timeout_s)
+            compiled = msgspec.structs.replace(compiled, first=self.first)
         works, vault = {"triage": compiled}, ContentVault(b"s" * 32)
         self.held = HeldAnswers(self.project / "approvals.db", vault, now=lambda: self.now_s)
         self.hall.make(

@@ -62,6 +62,9 @@ _KIND_OF_FAILURE = {FailureKind.LIMITED: "rate_limit_error", FailureKind.BUDGET:
 IN_VAIN = frozenset({FailureKind.BUDGET, FailureKind.OVERSIZED})
 """What is told with 429, and is not better in a moment: a budget is used up, a request is larger than a limit."""
 
+NO_COST = b"x-headworks-cost-usd: 0.000000000000\r\n"
+"""Of an answer that no provider gave."""
+
 STOPPED = Failure(FailureKind.STOPPED, "this gateway is stopping and could not wait for the answer's end")
 
 _LATER = "Try again shortly; if it stays so, the gateway's operator must look at this upstream."

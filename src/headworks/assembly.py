@@ -14,7 +14,7 @@ import msgspec
 from headworks.access import Door
 from headworks.attempts import Policy
 from headworks.catalogue import PriceArchive, load_tokenizer
-from headworks.config import Workload, target_of_rung
+from headworks.config import DETERMINISTIC, Workload, target_of_rung
 from headworks.config.budgets import team_budgets
 from headworks.errors import ConfigError
 from headworks.exchange import Upstream
@@ -180,6 +180,8 @@ class Assembly:
                 await work.rules.close()
             if work.answerer is not None:
                 await work.answerer.close()
+            if work.first is not None:
+                await work.first.close()
 
     def _make_works(
         self, settlement: Settlement, planner: Planner, streams: StreamRelay, policy: Policy
@@ -402,10 +404,12 @@ def _with_targets(
     injection = work.contract.screening.injection
     check = None if injection is None or injection.check is None else injection.check.model
     code = workload.files.fallback_code if work.deterministic is not None else None
+    first = workload.files.first_code if workload.contract.first == DETERMINISTIC else None
     return msgspec.structs.replace(
         work,
         chain=chain,
         rules=None if rules is None else RulesRunner(rules, timeout_s),
         answerer=None if code is None else AnswerRunner(code, timeout_s),
+        first=None if first is None else AnswerRunner(first, timeout_s),
         check_model="" if check is None else target_of_rung(settings.project.config, check) or check,
     )

@@ -16,7 +16,7 @@ from time import perf_counter
 import msgspec
 
 from headworks.admission import Admission
-from headworks.answering import EVENT_STREAM, JSON, STREAM_HEADERS
+from headworks.answering import EVENT_STREAM, JSON, NO_COST, STREAM_HEADERS
 from headworks.cached_keys import Compared, asked_of, compared_of
 from headworks.cached_privately import given_form, kept_form
 from headworks.cached_replies import ECHOED, RecordedReply, echoing
@@ -411,11 +411,8 @@ class CachedCalls:
         if answer.verdict and not call.is_streamed:
             lines += b"x-headworks-verdict: valid\r\n"
         how = b"hit" if similarity is None else b"semantic\r\nx-headworks-cache-similarity: %.3f" % similarity
-        lines += b"x-headworks-cache: %b\r\nage: %d\r\n%b%b" % (how, age_s, call.timings(), _NO_COST)
+        lines += b"x-headworks-cache: %b\r\nage: %d\r\n%b%b" % (how, age_s, call.timings(), NO_COST)
         return lines + STREAM_HEADERS if call.is_streamed else lines
-
-
-_NO_COST = b"x-headworks-cost-usd: 0.000000000000\r\n"
 
 
 def _ring(over: "asyncio.Future[None]") -> None:

@@ -65,6 +65,7 @@ class CompiledWorkload(WorkloadVersion, frozen=True, eq=False, kw_only=True):
         canary: the version on trial.
         rules: asks the rules; None until somebody runs it.
         answerer: asks the function of `fallback.py`; None until somebody runs it.
+        first: asks the function of `first.py`, before any model; None until somebody runs it, or where there is none.
         privacy: screens what goes up and comes down; None where the contract does not ask for it.
         injection: looks for instructions in data; None where the contract does not ask for it.
         keeping: screens what is kept of calls; None where that is nothing, or all of it.
@@ -91,6 +92,7 @@ class CompiledWorkload(WorkloadVersion, frozen=True, eq=False, kw_only=True):
     priority: int | None
     budget: Budget
     check_model: str = ""
+    first: AnswerRunner | None = None
 
     @property
     def judges_output(self) -> bool:

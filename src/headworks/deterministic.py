@@ -1,4 +1,6 @@
-"""The last rung of a chain: what is answered when no model was good, from a workload's fallback files.
+"""What is answered without a model: first, by a workload's code, and last, from its fallback files.
+
+`first.py` is a function of the call that is asked before any model; what it leaves is the model's.
 
 `fallback.json` and `fallback.md` are templates over the call, of which one without a variable is a static answer;
 `fallback.py` is a function of the call, and what it fails in they are there for. Whatever comes of them is held to the
@@ -13,11 +15,11 @@ from time import perf_counter
 
 import msgspec
 
-from headworks.config import Workload
+from headworks.config import FIRST_CODE_FILE, Workload
 from headworks.errors import ConfigError, Problem
 from headworks.exchange import last_answer_s
 from headworks.prompts import AnswerTemplate, AnswerUnfit, Variable, parse_answer
-from headworks.screening import AnswerRunner, OutputFault, OutputSchema
+from headworks.screening import NO_ANSWER, AnswerRunner, OutputFault, OutputSchema
 from headworks.settlement import Work
 
 LEAST_S = 0.05
@@ -50,6 +52,7 @@ class LastAnswer(msgspec.Struct, frozen=True, eq=False):
         runner: AnswerRunner | None,
         due_s: float,
         record: Work,
+        file: str = "fallback.py",
     ) -> str | None:
         """The answer's text; None if there is none that the schema lets through.
 
@@ -60,6 +63,7 @@ class LastAnswer(msgspec.Struct, frozen=True, eq=False):
             runner: asks the function.
             due_s: when the call must be over, of `time.perf_counter`.
             record: why there is none goes there.
+            file: the name of the function's, for the record.
         """
         if runner is not None and self.function_s:
             within_s = max(LEAST_S, due_s - perf_counter())
@@ -69,8 +73,9 @@ class LastAnswer(msgspec.Struct, frozen=True, eq=False):
             fault = "" if said.text is None else self._fault(said.text)
             if said.text is not None and not fault:
                 return said.text
-            record.note_attempt("fallback.py")
-            record.note_end(fault or said.reason)
+            if fault or said.reason != NO_ANSWER or file != FIRST_CODE_FILE:  # to leave it to a model is no fault
+                record.note_attempt(file)
+                record.note_end(fault or said.reason)
         if self.template is None:
             return None
         try:

@@ -195,6 +195,11 @@ class WorkloadCalls:
     ) -> None:
         """Make the call, whatever was answered before. Raises as `run` does."""
         shared = self._shared
+        kind = StreamedRun if call.is_streamed else WholeRun
+        run = kind(shared, call, head, admission, asked, reply, ending)
+        run.stay_at(home)
+        if asked.work.first is not None and await run.answer_first():
+            return
         if asked.injection is not None and asked.injection.to_check:
             assert self._inner is not None, "who puts the parts together gives it"
             await check_by_model(self._inner, call, work, asked, admission, grant)
@@ -217,9 +222,6 @@ class WorkloadCalls:
                 budget=work.budget,
             )
             await self._admissions.wait(ask, ending)
-        kind = StreamedRun if call.is_streamed else WholeRun
-        run = kind(shared, call, head, admission, asked, reply, ending)
-        run.stay_at(home)
         shared.settlement.open(call)
         try:
             await run.answer()

@@ -2,20 +2,22 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from time import perf_counter
 from typing import Literal, Protocol
 
 import msgspec
 
 from headworks.admission import Admission
-from headworks.answering import JSON, STREAM_HEADERS, UpstreamRefusal, refusal_of
+from headworks.answering import JSON, NO_COST, STREAM_HEADERS, UpstreamRefusal, refusal_of
 from headworks.attempts import RULES, Policy, goes_on_at_once, may_hold_more, rules_of, takes_no_more
 from headworks.calls import NO_USAGE, Endpoint, Failure, FailureKind, Outcome, Verdict
 from headworks.compiled import CompiledWorkload
 from headworks.composing import LIMIT_NAMES, PromptMessage, append_turns, last_words
+from headworks.config import FIRST_CODE_FILE
 from headworks.config.droppable import STOPS
 from headworks.conversation_values import ConversationValues
+from headworks.deterministic import LastAnswer
 from headworks.dialects import RequestHead
 from headworks.dialects.canonical import AnswerMessage, AnswerText, ModelAnswer
 from headworks.dialects.leaving_out import leaving_out
@@ -45,6 +47,9 @@ FALLS_BACK = frozenset(kind for kind, rules in RULES.items() if rules.onward)
 
 JUDGED_CODES = frozenset({"output_invalid", "output_blocked", "action_denied", "action_held"})
 """Of refusals: those of an answer that was judged, which is noted where it is judged."""
+
+
+_BY_CODE = b"x-headworks-decided-by: code\r\n" + NO_COST
 
 
 class Vault(Protocol):
@@ -327,6 +332,41 @@ class Run(ABC):
         )
         if text is None:
             raise refusal
+        own = self._asked.metadata if self._endpoint is Endpoint.RESPONSES else {}
+        why = {**own, "headworks.degraded": self._reasons[-1] if self._reasons else "true"}
+        self._answer_without_model(text, "degraded", why)
+
+    async def answer_first(self) -> bool:
+        """Answer by the workload's code, where it has an answer that the schema lets through; whether it had.
+
+        Raises:
+            StorageError: the call's end could not be written.
+        """
+        call, work, asked = self._call, self._work, self._asked
+        assert work.first is not None, "who asks has looked"
+        assert call.work is not None, "it was made with the call"
+        context = RulesContext(call.call_id, work.name, DEGRADED, asked.version, asked.values, asked.metadata)
+        text = await LastAnswer(None, work.schema, work.first.timeout_s).say(
+            last_words(self._head.fields, self._endpoint),
+            msgspec.structs.asdict(context),
+            asked.values,
+            runner=work.first,
+            due_s=self._due_s,
+            record=call.work,
+            file=FIRST_CODE_FILE,
+        )
+        if text is None:
+            return False
+        call.work.note_attempt(FIRST_CODE_FILE)
+        call.work.note_end("answered")
+        own = asked.metadata if self._endpoint is Endpoint.RESPONSES else {}
+        self._answer_without_model(text, "stop", own, _BY_CODE)
+        return True
+
+    def _answer_without_model(
+        self, text: str, finish_reason: str, metadata: Mapping[str, str], lines: bytes = b""
+    ) -> None:
+        call = self._call
         call.provider, call.model, call.served_model = "", DEGRADED, DEGRADED
         created = int(self._shared.now())
         answer = ModelAnswer(call.call_id, DEGRADED, created, (AnswerMessage((AnswerText(text),)),), usage=None)
@@ -334,12 +374,10 @@ class Run(ABC):
             b"text/event-stream; charset=utf-8" if call.is_streamed else JSON,
             call.call_id.encode(),
             call.call_id.encode(),
-            self._headers(None),
+            self._headers(None) + lines,
             call.timings(),
         )
-        call.finish_reason, call.response_id, call.error_code = "degraded", "", ""
-        own = self._asked.metadata if self._endpoint is Endpoint.RESPONSES else {}
-        metadata = {**own, "headworks.degraded": self._reasons[-1] if self._reasons else "true"}
+        call.finish_reason, call.response_id, call.error_code = finish_reason, "", ""
         write = write_stream if call.is_streamed else write_answer
         body = write(answer, self._endpoint, self._head.fields, metadata=metadata)
         self._finish("answered", 200, headers + STREAM_HEADERS if call.is_streamed else headers, body)

@@ -69,6 +69,7 @@ def test_a_minimal_contract_has_a_default_for_everything_else(write, loaded):
         "golden",
         "fallback",
         "fallback_code",
+        "first_code",
     }
     assert all(getattr(workload.files, name) is None for name in workload.files.__struct_fields__)
 

@@ -41,6 +41,11 @@ CODE = """
 def answer(asked, context):
     return f"{context['variables']['ticket']}, {asked}: later ({context['reason']})"
 """
+SUM = """
+def answer(asked, context):
+    numbers = asked.split("+")
+    return str(sum(map(int, numbers))) if all(number.strip().isdigit() for number in numbers) else None
+"""
 SAID = "Lost order, Where?: later (upstream_timeout)"
 ASKED: Any = [{"role": "user", "content": "Where?"}]
 VARIABLES = {"prompt": {"variables": {"ticket": "Lost order"}}}
@@ -56,6 +61,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     contract += "validation: {rules_timeout_s: 20}\n"
     for name, text in (("workload.yaml", contract), ("prompt.md", PROMPT), ("fallback.py", CODE)):
         (workload / name).write_text(text)
+    decided = folder / "workloads" / "sums"
+    decided.mkdir()
+    contract = "owner: o\ndescription: d\nladder: [sim/gpt-6-luna]\nfirst: deterministic\n"
+    contract += "validation: {rules_timeout_s: 20}\n"
+    for name, text in (("workload.yaml", contract), ("first.py", SUM)):
+        (decided / name).write_text(text)
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:  # takes connections, and says nothing
         running = Gateway(folder, CONFIG.format(port=listening.getsockname()[1]))
         yield running
@@ -147,3 +158,23 @@ def test_a_workloads_function_answers_every_client(
     assert gemini.models.generate_content(model="tickets", contents="Where?", config=config).text == SAID
     parts = gemini.models.generate_content_stream(model="tickets", contents="Where?", config=config)
     assert "".join(part.text or "" for part in parts) == SAID
+
+
+def test_code_answers_every_client_before_a_model_is_asked(
+    gateway: Gateway, client: openai.OpenAI, claude: anthropic.Anthropic, gemini: genai.Client
+) -> None:
+    raw = client.responses.with_raw_response.create(model="sums", input="2 + 40")
+    assert (raw.headers["x-headworks-decided-by"], raw.headers["x-headworks-cost-usd"]) == ("code", "0.000000000000")
+    assert raw.parse().output_text == "42"
+    record = gateway.record(raw.headers["x-headworks-call-id"])
+    assert (record.provider, record.served_model, record.cost_pico) == ("", "headworks/deterministic", 0)
+    asked: Any = [{"role": "user", "content": "2+40"}]
+    chunks = list(client.chat.completions.create(model="sums", messages=asked, stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "42"
+    with claude.messages.stream(model="sums", messages=asked, max_tokens=100) as stream:
+        assert stream.get_final_text() == "42"
+    assert gemini.models.generate_content(model="sums", contents="2+40").text == "42"
+
+    left = client.responses.with_raw_response.create(model="sums", input="two and forty")
+    assert "x-headworks-decided-by" not in left.headers
+    assert left.parse().model.startswith("gpt-6-luna")

@@ -179,8 +179,9 @@ def _rules(workload: Workload) -> Sequence[Problem]:
 def _last_answer(workload: Workload) -> Sequence[Problem]:
     """Whether the answer that needs no model can be given, and is one that the schema lets through."""
     files = workload.files
-    if files.fallback_code is not None:
-        check_answers(files.fallback_code)
+    for code in (files.fallback_code, files.first_code):
+        if code is not None:
+            check_answers(code)
     path = files.fallback
     if path is None:
         return ()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from headworks.workloads import Answers
 
 _SENSITIVITIES: tuple[str, ...] = get_args(Sensitivity)
-_FILES = ("prompt", "schema", "rules", "tools", "golden", "fallback", "fallback_code")
+_FILES = ("prompt", "schema", "rules", "tools", "golden", "fallback", "fallback_code", "first_code")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +56,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     explain.add_argument("name", metavar="WORKLOAD", help="the workload")
     explain.add_argument("--json", action="store_true", help="print one JSON object")
 
+    again = _action(commands, "reproduce", "Prove that its code (first.py) says the same each time")
+    again.description = (
+        "Ask the function in first.py about every case of the golden set, each time in processes of its own and in "
+        "another order. What depends on the clock, on chance, on a set's order or on the call before shows. Ends with "
+        "1 where an answer differs, fails or breaks the schema. No model is asked."
+    )
+    again.add_argument("name", metavar="WORKLOAD", help="the workload")
+    again.add_argument("--times", type=_times, default=3, metavar="N", help="how often. Default: %(default)s")
+    again.add_argument("--json", action="store_true", help="print one JSON object a case")
+
 
 def run(options: argparse.Namespace) -> int:
     """Do it; returns the exit code."""
@@ -67,6 +77,10 @@ def run(options: argparse.Namespace) -> int:
             _list(project, is_json=options.json)
         case "new":
             _new(project, options)
+        case "reproduce":
+            from headworks.cli.workload_reproduce import run_reproduce  # what judges answers: not for the others
+
+            return run_reproduce(find_workload(project, options.name), times=options.times, is_json=options.json)
         case _:
             _explain(project, options.name, is_json=options.json)
     return 0
@@ -276,4 +290,10 @@ def _line(text: str) -> str:
 def _count(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,12}", text):
         raise argparse.ArgumentTypeError("expected a whole number")
+    return int(text)
+
+
+def _times(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,3}", text) or int(text) < 2:
+        raise argparse.ArgumentTypeError("expected a whole number from 2 to 999: once is no proof")
     return int(text)

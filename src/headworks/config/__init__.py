@@ -57,6 +57,7 @@ from headworks.config.tiers import TierLimits, limits_words, source_words, tier_
 from headworks.config.workloads import (
     CONTRACT_FILE,
     FALLBACK_FILES,
+    FIRST_CODE_FILE,
     Check,
     Workload,
     WorkloadFiles,
@@ -69,6 +70,7 @@ __all__ = [
     "DETERMINISTIC",
     "FALLBACK_FILES",
     "FILE_NAME",
+    "FIRST_CODE_FILE",
     "LOCK_FILE",
     "MOST_WORKERS",
     "OPEN_ENVIRONMENT",

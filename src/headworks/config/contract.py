@@ -285,6 +285,13 @@ class Contract(Section, frozen=True, kw_only=True):
     fallback: Annotated[
         tuple[ModelName, ...], Meta(description="Models to go on with when the one in use fails, in this order.")
     ] = ()
+    first: Annotated[
+        Literal["model", "deterministic"],
+        Meta(
+            description="`deterministic`: the function in `first.py` is asked before any model, and the model for what "
+            "it leaves."
+        ),
+    ] = "model"
     prompt: Annotated[
         FilePath | None, Meta(description="The prompt's file. Left out: `prompt.md` if there is one.")
     ] = None

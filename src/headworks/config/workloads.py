@@ -33,6 +33,9 @@ FALLBACK_FILES = ("fallback.json", "fallback.md")
 FALLBACK_CODE_FILE = "fallback.py"
 """The function that gives such an answer."""
 
+FIRST_CODE_FILE = "first.py"
+"""The function that is asked before any model."""
+
 MOST_STOPS = 4
 """Stop sequences of one request (OpenAI API reference, 2026-10)."""
 
@@ -58,6 +61,7 @@ class WorkloadFiles(msgspec.Struct, frozen=True):
     golden: Path | None = None
     fallback: Path | None = None
     fallback_code: Path | None = None
+    first_code: Path | None = None
 
 
 class Workload(msgspec.Struct, frozen=True):
@@ -185,6 +189,7 @@ def files_of(folder: Path, contract: Contract) -> WorkloadFiles:
         },
         fallback=next((folder / name for name in FALLBACK_FILES if (folder / name).is_file()), None),
         fallback_code=folder / FALLBACK_CODE_FILE if (folder / FALLBACK_CODE_FILE).is_file() else None,
+        first_code=folder / FIRST_CODE_FILE if (folder / FIRST_CODE_FILE).is_file() else None,
     )
 
 
@@ -222,6 +227,9 @@ class _ContractRules:
             self._default_ladder(contract.ladder)
         if contract.model is not None and contract.model not in contract.ladder:
             self._blame(("model",), f"is not among `ladder`{suggestion(contract.model, contract.ladder)}")
+        if contract.first == DETERMINISTIC and not (self._folder / FIRST_CODE_FILE).is_file():
+            message = f"`{DETERMINISTIC}` needs a file `{FIRST_CODE_FILE}` with the function, beside this one"
+            self._blame(("first",), message)
         for index, name in enumerate(contract.fallback):
             if name != DETERMINISTIC:
                 self._model(("fallback", index), name)

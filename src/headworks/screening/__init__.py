@@ -20,6 +20,7 @@ from headworks.screening.approvals import (
     held_state,
 )
 from headworks.screening.output import (
+    NO_ANSWER,
     AnswerRunner,
     Decision,
     IncrementalCheck,
@@ -42,6 +43,7 @@ from headworks.screening.output import (
 
 __all__ = [
     "APPROVALS_FILE",
+    "NO_ANSWER",
     "ActionPolicy",
     "AnswerRunner",
     "Approval",

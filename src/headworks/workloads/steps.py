@@ -6,7 +6,7 @@ sockets and without what the upstream takes.
 
 import msgspec
 
-from headworks.config import Workload
+from headworks.config import DETERMINISTIC, Workload
 from headworks.workloads.facts import Facts
 
 _BYTES_PER_TOKEN = 4
@@ -89,6 +89,8 @@ def _before(workload: Workload, facts: Facts) -> list[Step]:
         kilobytes = (facts.prompt_tokens + contract.volume.input_tokens) * _BYTES_PER_TOKEN / 1000
         reason = "`screening.privacy`: personal data and secrets go up as tokens; all strings of the body are read"
         steps.append(Step("screen", reason, round(_SCREEN_US_PER_KB * kilobytes, 1)))
+    if contract.first == DETERMINISTIC:
+        steps.append(Step("code", "`first.py` is asked before any model, and what it answers ends here", _RULES_US))
     steps.append(Step("open", "every call: an entry in the journal before anything is sent", _OPEN_US))
     chain = " -> ".join((_model(workload, facts), *contract.fallback))
     declined = (

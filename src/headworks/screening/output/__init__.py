@@ -6,7 +6,7 @@ rule, and never what the answer holds. What a user's fallback.py says in a model
 a process, too (`AnswerRunner`). All of it is pure but for `process`, the only module here that starts one.
 """
 
-from headworks.screening.output.answer_file import Said
+from headworks.screening.output.answer_file import NO_ANSWER, Said
 from headworks.screening.output.answer_runner import AnswerRunner, check_answers
 from headworks.screening.output.canonical import canonical_json
 from headworks.screening.output.faults import OutputFault
@@ -20,6 +20,7 @@ from headworks.screening.output.tool_calls import ToolSet
 from headworks.screening.output.verdicts import Decision, RuleFinding, RulesOutcome, Verdict
 
 __all__ = [
+    "NO_ANSWER",
     "AnswerRunner",
     "Decision",
     "IncrementalCheck",

@@ -1,4 +1,4 @@
-"""A fallback.py: loaded, and its function called. Only ever in a process of its own (`rules_worker`)."""
+"""A fallback.py or first.py: loaded, and its function called. Only ever in a process of its own (`rules_worker`)."""
 
 import inspect
 from collections.abc import Callable
@@ -10,6 +10,9 @@ from headworks.screening.output.rules_file import LoadProblem, line_of, load_mod
 
 ANSWER = "answer"
 """What the function is called."""
+
+NO_ANSWER = "gave no answer"
+"""Why there is no text, where the function has returned None."""
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -33,7 +36,7 @@ class AnswerFile(msgspec.Struct, frozen=True):
             where = f" in line {line}" if (line := line_of(error.__traceback__, self.path)) else ""
             return Said(reason=f"raised {type(error).__name__}{where}")
         if said is None:
-            return Said(reason="gave no answer")
+            return Said(reason=NO_ANSWER)
         if isinstance(said, str):
             return Said(said)
         try:

@@ -1,4 +1,4 @@
-"""The function that answers where no model does: in a user's fallback.py, run in a bounded process of its own."""
+"""The function that answers where no model does, of a user's fallback.py or first.py, in a bounded process."""
 
 import asyncio
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _SAID = msgspec.json.Decoder(Said)
 
 
 def check_answers(path: Path, *, timeout_s: float = LOAD_TIMEOUT_S) -> None:
-    """Whether a fallback.py can be used. It is loaded in a process of its own, which is gone afterwards.
+    """Whether such a file can be used. It is loaded in a process of its own, which is gone afterwards.
 
     Raises:
         ConfigError: it cannot be loaded or has no `answer`; with the line at fault.
@@ -30,7 +30,7 @@ class AnswerRunner:
     `close` or with our own process.
 
     Arguments:
-        path: the fallback.py.
+        path: the fallback.py, or first.py.
         timeout_s: seconds that it may take over one answer; the time its process takes to start does not count.
     """
 
@@ -45,7 +45,7 @@ class AnswerRunner:
 
         Arguments:
             asked: the caller's last message.
-            context: what rules get, too, and `reason`: why no model has answered.
+            context: what rules get, too; for a fallback.py also `reason`: why no model has answered.
             within_s: seconds that all of it may take, waiting for a process included.
         """
         try:
