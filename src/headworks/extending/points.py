@@ -35,6 +35,12 @@ SINKS: Group = "headworks.record_sinks"
 GROUPS: tuple[Group, ...] = (PROVIDERS, HOOKS, RECOGNISERS, SCORERS, SINKS)
 
 
+OWN: dict[tuple[Group, str], str] = {
+    (SINKS, "opentelemetry"): "headworks.console.open_telemetry:OpenTelemetrySink",
+}
+"""What is offered by Headworks itself, and loaded by who names it. An installed package of the same name goes first."""
+
+
 class Offer(msgspec.Struct, frozen=True):
     """What an installed package offers. `location` is the folder that it lies in; `problem` says why it cannot be had;
     "" where it can, or nobody has tried."""
@@ -85,8 +91,10 @@ def find_extension(group: Group, name: str) -> EntryPoint:
         ExtensionError: there is none, or there are several.
     """
     found = _distinct(entry_points(group=group, name=name))
+    if not found and (group, name) in OWN:
+        return EntryPoint(name=name, value=OWN[group, name], group=group)
     if not found:
-        there = ", ".join(installed(group)) or "none"
+        there = ", ".join(sorted({*installed(group), *(own for of, own in OWN if of == group)})) or "none"
         raise ExtensionError(
             f"no installed package offers `{name}` in the entry points `{group}` (there: {there}); install the one "
             "that does into the environment that Headworks runs in"
