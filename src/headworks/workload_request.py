@@ -22,6 +22,7 @@ from headworks.composing import (
     prompt_values,
 )
 from headworks.conversation_values import ConversationValues
+from headworks.conversation_window import in_window
 from headworks.dialects import RequestHead
 from headworks.dialects.reading import Fields
 from headworks.dialects.wishes import Wishes
@@ -50,6 +51,7 @@ class Composed(msgspec.Struct, frozen=True):
         own: what the caller sent, where `fields` are a translation of that; None where they are not.
         wishes: what of the fields the caller's dialect has no place for, and a target's may.
         ahead: of `CallPrivacy.redact_ahead`, where what is kept is redacted.
+        left_out: older turns of the conversation that do not go up.
     """
 
     work: CompiledWorkload
@@ -63,6 +65,7 @@ class Composed(msgspec.Struct, frozen=True):
     own: Fields | None = None
     wishes: Wishes | None = None
     ahead: Mapping[bytes, bytes] = NOTHING_AHEAD
+    left_out: int = 0
 
 
 async def compose_call(
@@ -131,6 +134,9 @@ async def _compose(
     if work.stop and endpoint is Endpoint.RESPONSES and "stop" in head.fields:  # wished for in another dialect
         fixed = {**fixed, "stop": msgspec.Raw(msgspec.json.encode(work.stop))}
     fields = merge_fixed(head.fields, fixed, limit=work.limit, limit_name=LIMIT_NAMES[endpoint][0], may_set=may_set)
+    window, left_out = work.contract.window, 0
+    if window is not None:
+        fields, left_out = in_window(fields, endpoint, window.turns, window.step or max(1, window.turns // 2))
     prompt = work.prompt
     values = {} if prompt is None else prompt_values(reference)
     injection = None if work.injection is None else CallInjection(work.injection, record, secrets.token_bytes(32))
@@ -148,10 +154,10 @@ async def _compose(
             may_set = (*may_set, "previous_response_id", "conversation")
         fields = _placed(fields, endpoint, rendered, may_set)
     if injection is None:
-        return Composed(work, fields, values, version, metadata)
+        return Composed(work, fields, values, version, metadata, left_out=left_out)
     fields = injection.instruct(fields, endpoint)
     filters = (injection.filter(work.policy),) if injection.screens_output else ()
-    return Composed(work, fields, values, version, metadata, injection=injection, filters=filters)
+    return Composed(work, fields, values, version, metadata, injection=injection, filters=filters, left_out=left_out)
 
 
 def steady_marker(name: str, values: Mapping[str, object], secret: bytes) -> str:

@@ -455,6 +455,8 @@ class Run(ABC):
             lines += b"x-headworks-prompt-version: %b\r\n" % self._asked.version.encode("ascii")
         if self._said and not self._call.is_streamed:
             lines += b"x-headworks-verdict: %b\r\n" % self._said.encode("ascii")
+        if self._asked.left_out:
+            lines += b"x-headworks-turns-left-out: %d\r\n" % self._asked.left_out
         if self._asked.injection is not None:
             lines += self._asked.injection.headers()
         if self._reasons:

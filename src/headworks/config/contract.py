@@ -129,6 +129,27 @@ class Validation(Section, frozen=True):
     rules_timeout_s: Annotated[Seconds, Meta(description="Seconds that all rules together may take.")] = 1.0
 
 
+class Window(Section, frozen=True, kw_only=True):
+    """How much of a conversation goes up with each call."""
+
+    turns: Annotated[
+        int,
+        Meta(
+            description="Turns that go up at most, the last ones. A turn begins with the user's words, and has all "
+            "that follows until the user speaks again.",
+            ge=1,
+            le=1000,
+        ),
+    ]
+    step: Annotated[
+        Annotated[int, Meta(ge=1, le=1000)] | None,
+        Meta(
+            description="Turns that are left out at a time: in between the beginning stays the same, and with it the "
+            "prompt cache. Left out: half of `turns`."
+        ),
+    ] = None
+
+
 class Streaming(Section, frozen=True):
     """What happens to a stream that breaks off."""
 
@@ -335,9 +356,14 @@ class Contract(Section, frozen=True, kw_only=True):
         Literal["stateless", "window", "summarised", "replay", "provider"],
         Meta(
             description="How a conversation is remembered from turn to turn. The plan goes by it; the gateway passes "
-            "on what the application sends, and with `provider` also `previous_response_id` and `conversation`."
+            "on what the application sends (`window` can cut that), and with `provider` also `previous_response_id` "
+            "and `conversation`."
         ),
     ] = "stateless"
+    window: Annotated[
+        Window | None,
+        Meta(description="With `state: window`: the turns that go up. Left out: all that the application sends."),
+    ] = None
     output: Annotated[OutputLimits, Meta(description="What the model may spend on its answer.")] = OutputLimits()
     validation: Annotated[Validation, Meta(description="What happens to an answer that breaks schema or rules.")] = (
         Validation()

@@ -214,6 +214,8 @@ class _ContractRules:
                 self._data(struct)
                 self._files(struct)
                 self._cache(struct)
+                if struct.window is not None and struct.state != "window":
+                    self._blame(("window",), f"is for `state: window`, and the state is `{struct.state}`")
                 for index, message in droppable_faults(struct.droppable, fixes_stop=bool(struct.output.stop)):
                     self._blame(("droppable", index), message)
             case _:

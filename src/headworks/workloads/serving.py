@@ -214,6 +214,10 @@ def state(given: Given) -> Iterator[Decision]:
     """How a conversation is remembered."""
     strategy = given.contract.state
     means, reason = _STATES[strategy]
+    window = given.contract.window
+    if window is not None:
+        yield Decision("strategy", f"{strategy}: {means}, {window.turns} at most", reason, given.source("state"))
+        return
     # What is remembered is the provider's memory, or what the application sends: Headworks passes it on.
     yield Decision("strategy", f"{strategy}: {means}", reason, given.source("state"), "you")
     if strategy != "provider":
