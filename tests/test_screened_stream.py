@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headworks.calls import AttemptFailed, Endpoint
+from headworks.calls import AttemptFailed, Caller, Endpoint
 from headworks.config.privacy import Privacy
+from headworks.conversation_values import ConversationValues
 from headworks.delta_places import PLACES
 from headworks.dialects import ChatTail, GeminiTail, MessagesTail, ResponsesTail
 from headworks.dialects.sse import parse_event, split_blocks
+from headworks.privacy_bridge import CallPrivacy, ScreenedBridge
 from headworks.screened_stream import TreatedStream
 from headworks.screening.privacy import (
     KINDS,
@@ -25,6 +27,7 @@ from headworks.screening.privacy import (
     Restorer,
     TokenBook,
 )
+from headworks.settlement import OpenCall
 from played_streams import ANSWERS
 
 POLICIES = {
@@ -62,15 +65,34 @@ def said(endpoint, out):
     return {lane: "".join(pieces) for lane, pieces in texts.items()}, events
 
 
-def check(endpoint, rng, answer):
+def of_plain_calls(endpoint, answer):
+    """What a stream of a call without a workload goes through, and its book."""
     book = TokenBook(b"t" * 32)
-    values = [MAIL, "+44 20 7946 0958", "4111 1111 1111 1111", 'Ada "the first"\n']
-    tokens = {book.token_for(KINDS["email"], value): value for value in values}
+    return steps(endpoint, book, answer), book
+
+
+def of_a_workload(endpoint, answer):
+    """The same of a workload's call, which reads the answer and writes it again."""
+    call = OpenCall("c", Caller("k"), endpoint.value, 0, 0, 0.0)
+    privacy = CallPrivacy(POLICIES[answer], ConversationValues(b"s" * 32), call)
+    return ScreenedBridge([privacy], endpoint, {}, None, is_json=False).stream(), privacy._book
+
+
+WAYS = {
+    **{f"plain {endpoint.value}": (of_plain_calls, endpoint) for endpoint in TAILS},
+    **{f"workload {endpoint.value}": (of_a_workload, endpoint) for endpoint in (Endpoint.CHAT, Endpoint.RESPONSES)},
+}
+VALUES = (MAIL, "+44 20 7946 0958", "4111 1111 1111 1111", 'Ada "the first"\n')
+
+
+def check(way, rng, answer):
+    make, endpoint = WAYS[way]
+    stream, book = make(endpoint, answer)
+    tokens = {book.token_for(KINDS["email"], value): value for value in VALUES}
     text = "".join(rng.choices([*tokens, *WORDS, *WORDS], k=rng.randint(1, 9)))
     expected = re.sub("|".join(tokens), lambda match: tokens[match[0]], text)
     pieces = cut(text, [rng.randrange(10_000) for _ in range(rng.randint(0, 12))]) or [""]
     data = b"".join(ANSWERS[endpoint](pieces))
-    stream = steps(endpoint, book, answer)
 
     out = b"".join(map(stream.feed, cut(data, [rng.randrange(100_000) for _ in range(rng.randint(0, 12))])))
 
@@ -79,23 +101,74 @@ def check(endpoint, rng, answer):
     assert list(texts.values()) == [expected], (text, pieces)
     numbers = [event["sequence_number"] for event in events if "sequence_number" in event]
     assert numbers == list(range(len(numbers)))
+    if make is of_a_workload:
+        return
     if not any(token in text for token in tokens) and all(not piece.lower().endswith(("p", "pi")) for piece in pieces):
         assert len(split_blocks(out)) >= len(split_blocks(data))
 
 
-@pytest.mark.parametrize("endpoint", TAILS)
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("answer", ["allow", "report"])
 @given(seed=st.integers(0, 1 << 32))
-def test_however_a_stream_was_cut_it_says_what_was_meant(endpoint, answer, seed):
-    check(endpoint, random.Random(seed), answer)
+def test_however_a_stream_was_cut_it_says_what_was_meant(way, answer, seed):
+    check(way, random.Random(seed), answer)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("endpoint", TAILS)
-def test_of_thirty_thousand_cuts_none_makes_a_difference(endpoint):
-    rng = random.Random(f"30000{endpoint}")
-    for _ in range(30_000 // len(TAILS)):
-        check(endpoint, rng, rng.choice(["allow", "report"]))
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("way", WAYS)
+def test_of_a_hundred_thousand_cuts_none_makes_a_difference(way):
+    rng = random.Random(f"100000{way}")
+    for _ in range(100_000 // len(WAYS) + 1):
+        check(way, rng, rng.choice(["allow", "report"]))
+
+
+def a_text(book):
+    """Tokens with everything around them that could be taken for a part of one, and letters of many bytes."""
+    first, second, third = (book.token_for(KINDS["email"], value) for value in VALUES[:3])
+    return f"Pé {first}, PII_EMAIL_😀pii {second.lower()}{third}; PII_EMAIL_b2cdefg PI{first}p"
+
+
+def meant(text, book, form):
+    return Restorer(book, form).text(text)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_of_all_cuts_in_two_between_bytes_none_makes_a_difference(way):
+    """Within letters of many bytes, escapes, names of fields and between the events, too."""
+    make, endpoint = WAYS[way]
+    _, book = make(endpoint, "allow")
+    text = a_text(book)
+    data = b"".join(ANSWERS[endpoint]([text[:30], text[30:]]))
+    data = data.replace(json.dumps("é")[1:-1].encode(), "é".encode())
+    for at in range(1, len(data)):
+        stream, book = make(endpoint, "allow")
+        expected = meant(a_text(book), book, POLICIES["allow"].form)
+
+        out = stream.feed(data[:at]) + stream.feed(data[at:])
+
+        assert stream.is_complete
+        assert list(said(endpoint, out)[0].values()) == [expected], at
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_of_all_cuts_in_two_between_pieces_none_makes_a_difference_and_no_more_than_a_token_is_held_back(way):
+    make, endpoint = WAYS[way]
+    form = POLICIES["allow"].form
+    _, book = make(endpoint, "allow")
+    for at in range(1, len(a_text(book))):
+        stream, book = make(endpoint, "allow")
+        text = a_text(book)
+        out, come = b"", 0
+        for event in ANSWERS[endpoint]([text[:at], text[at:]]):
+            out += stream.feed(event)
+            come += sum(map(len, said(endpoint, event)[0].values()))
+            told = "".join(said(endpoint, out)[0].values())
+            held = next((n for n in range(come + 1) if told == meant(text[: come - n], book, form)), None)
+            assert held is not None, (at, told)
+            assert held <= form.longest
+
+        assert list(said(endpoint, out)[0].values()) == [meant(text, book, form)], at
 
 
 @pytest.mark.parametrize("endpoint", TAILS)
