@@ -315,3 +315,129 @@ def test_probabilities_go_on_where_nothing_is_taken_out():
     )
 
     assert said(Endpoint.CHAT, out)[1][0]["choices"][0]["logprobs"] == logprobs
+
+
+CALL = {"index": 0, "id": "c", "type": "function", "function": {"name": "look", "arguments": '{"n":1}'}}
+
+
+def around_a_call(endpoint, first, second):
+    """A stream with a call between two pieces of text, as each API has it."""
+    if endpoint is Endpoint.CHAT:
+        return chat_data({"content": first}, {"tool_calls": [CALL]}, {"content": second})
+    if endpoint is Endpoint.GENERATE_CONTENT:
+        parts = [{"text": first}, {"functionCall": {"name": "look", "args": {"n": 1}}}, {"text": second}]
+        events = [{"candidates": [{"index": 0, "content": {"role": "model", "parts": [part]}}]} for part in parts]
+        return b"".join(encode(one) for one in [*events, {"candidates": [{"index": 0, "finishReason": "STOP"}]}])
+    if endpoint is Endpoint.MESSAGES:
+        texts = [({"type": "text", "text": ""}, {"type": "text_delta", "text": one}) for one in (first, second)]
+        use = {"type": "tool_use", "id": "c", "name": "look", "input": {}}
+        told = [texts[0], (use, {"type": "input_json_delta", "partial_json": '{"n":1}'}), texts[1]]
+        head = {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "model": "m", "usage": {}}
+        events = [{"type": "message_start", "message": head}]
+        for index, (block, delta) in enumerate(told):
+            events += [
+                {"type": "content_block_start", "index": index, "content_block": block},
+                {"type": "content_block_delta", "index": index, "delta": delta},
+                {"type": "content_block_stop", "index": index},
+            ]
+        events += [{"type": "message_delta", "delta": {"stop_reason": "tool_use"}}, {"type": "message_stop"}]
+        return b"".join(encode(one, one["type"]) for one in events)
+    events = [{"type": "response.created", "response": RESPONSE | {"status": "in_progress"}}]
+    items = [message("msg_1", first), FUNCTION_CALL, message("msg_2", second)]
+    for index, item in enumerate(items):
+        place = {"item_id": item["id"], "output_index": index}
+        if item is FUNCTION_CALL:
+            events += [
+                {"type": "response.output_item.added", "output_index": index, "item": item | {"arguments": ""}},
+                {"type": "response.function_call_arguments.delta", "delta": item["arguments"], **place},
+                {"type": "response.function_call_arguments.done", "arguments": item["arguments"], **place},
+            ]
+        else:
+            text, place = item["content"][0]["text"], {**place, "content_index": 0}
+            part = {"type": "output_text", "text": "", "annotations": []}
+            events += [
+                {"type": "response.output_item.added", "output_index": index, "item": item | {"content": []}},
+                {"type": "response.content_part.added", "part": part, **place},
+                {"type": "response.output_text.delta", "delta": text, **place},
+                {"type": "response.output_text.done", "text": text, **place},
+                {"type": "response.content_part.done", "part": part | {"text": text}, **place},
+            ]
+        events.append({"type": "response.output_item.done", "output_index": index, "item": item})
+    events.append({"type": "response.completed", "response": RESPONSE | {"status": "completed", "output": items}})
+    numbered = [one | {"sequence_number": number} for number, one in enumerate(events)]
+    return b"".join(encode(one, one["type"]) for one in numbered)
+
+
+RESPONSE = {"id": "resp_1", "object": "response", "model": "m", "output": []}
+FUNCTION_CALL = {
+    "type": "function_call", "id": "fc_1", "call_id": "c", "name": "look", "arguments": '{"n":1}', "status": "completed"
+}  # fmt: skip
+
+
+def message(name, text):
+    part = {"type": "output_text", "text": text, "annotations": []}
+    return {"type": "message", "id": name, "status": "completed", "role": "assistant", "content": [part]}
+
+
+def encode(event, name=None):
+    head = f"event: {name}\n" if name else ""
+    return f"{head}data: {json.dumps(event)}\n\n".encode()
+
+
+def in_order(endpoint, out):
+    """What a stream says, in the order in which it does: a text, "call", a text."""
+    told = []
+    for event in said(endpoint, out)[1]:
+        if b"functionCall" in json.dumps(event).encode() and told[-1:] != ["call"]:
+            told.append("call")
+        for piece in PLACES[endpoint].pieces(event):
+            if piece.in_call and piece.text and told[-1:] != ["call"]:
+                told.append("call")
+            elif piece.text and not piece.in_call:
+                told[-1:] = [told[-1] + piece.text] if told and told[-1] != "call" else [*told[-1:], piece.text]
+    return told
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_token_never_spans_a_call_and_neither_half_of_it_is_lost(way):
+    make, endpoint = WAYS[way]
+    _, book = make(endpoint, "report")
+    length = len(book.token_for(KINDS["email"], MAIL))
+    for at in range(1, length):
+        stream, book = make(endpoint, "report")
+        token = book.token_for(KINDS["email"], MAIL)
+
+        out = stream.feed(around_a_call(endpoint, f"It is {token[:at]}", f"{token[at:]}, {token}."))
+
+        assert stream.is_complete
+        assert in_order(endpoint, out) == [f"It is {token[:at]}", "call", f"{token[at:]}, {MAIL}."], at
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if "chat" in way or "generate" in way])
+@pytest.mark.parametrize("answer", ["mask", "remove", "block"])
+def test_what_the_model_brings_up_around_a_call_is_not_said_by_halves(way, answer):
+    """Who shows the answer joins its pieces."""
+    make, endpoint = WAYS[way]
+    for at in range(4, len(MAIL) - 4):
+        stream, _ = make(endpoint, answer)
+        out = b""
+        with contextlib.suppress(AttemptFailed):
+            for block in split_blocks(around_a_call(endpoint, f"It is {MAIL[:at]}", f"{MAIL[at:]}, I think. ")):
+                out += stream.feed(block + b"\n\n")
+
+        told = "".join(one for one in in_order(endpoint, out) if one != "call")
+        assert MAIL not in told, at
+        assert stream.is_complete or answer == "block"
+
+
+def test_a_document_that_goes_on_behind_a_call_is_still_one():
+    value = 'Ada "the first"'
+    for way in ("plain chat.completions", "workload chat.completions"):
+        make, endpoint = WAYS[way]
+        stream, book = make(endpoint, "report")
+        token = book.token_for(KINDS["email"], value)
+
+        out = stream.feed(around_a_call(endpoint, '{"who": "', f'{token}"}}'))
+
+        told = "".join(one for one in in_order(endpoint, out) if one != "call")
+        assert json.loads(told) == {"who": value}

@@ -397,7 +397,12 @@ class ScreenedStream:
 
 class RestoringDecoder:
     """Implements `events.StreamDecoder`: what may still become a token is held back, and comes before the end at the
-    latest. State: the steps of what is being said (a text, a refusal or reasoning), and of each call's arguments."""
+    latest. State: the steps of what is said (as a text, a refusal and reasoning), which of these it is said as now,
+    and the steps of each call's arguments.
+
+    What is held back of a text comes before a call that interrupts it. What follows the call is read with what was said
+    before it: whoever shows the answer joins the two.
+    """
 
     def __init__(
         self,
@@ -417,8 +422,8 @@ class RestoringDecoder:
         self._restores_text = restores_text
         self._restores_arguments = restores_arguments
         self._is_json = is_json
-        self._said: _Steps | None = None
-        self._saying: type[Text | Refused | Thought] = Text
+        self._said: dict[type[Text | Refused | Thought], _Steps] = {}
+        self._saying: type[Text | Refused | Thought] | None = None
         self._calls: dict[int, tuple[_Steps, Called]] = {}
 
     def feed(self, chunk: bytes) -> list[StreamEvent]:
@@ -462,17 +467,19 @@ class RestoringDecoder:
     def _say(self, event: Text | Refused | Thought, events: list[StreamEvent]) -> None:
         if not event.text:
             return
-        if type(event) is not self._saying:
+        kind = type(event)
+        if kind is not self._saying:
             self._say_rest(events)
-            self._saying = type(event)
-        if self._said is None:
-            self._said = self._steps(is_json=self._is_json and self._saying is Text)
-        _add(self._saying, self._said.feed(event.text), events)
+            self._saying = kind
+        said = self._said.get(kind)
+        if said is None:
+            said = self._said[kind] = self._steps(is_json=self._is_json and kind is Text)
+        _add(kind, said.feed(event.text), events)
 
     def _say_rest(self, events: list[StreamEvent]) -> None:
-        said, self._said = self._said, None
-        if said is not None:
-            _add(self._saying, said.end(), events)
+        if self._saying is not None:
+            _add(self._saying, self._said[self._saying].end(), events)
+            self._saying = None
 
     def _call(self, event: Called, events: list[StreamEvent]) -> None:
         known = self._calls.get(event.index)

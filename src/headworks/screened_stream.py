@@ -56,6 +56,8 @@ class _LaneState:
         return text if self.restoring is None else self.restoring.feed(text)
 
     def end(self) -> str:
+        """The rest. Where the text goes on all the same, behind a call, what is said there is read with what was said
+        before it: whoever shows the answer joins the two."""
         text = self.screening.end()
         return text if self.restoring is None else self.restoring.feed(text) + self.restoring.end()
 
@@ -87,6 +89,8 @@ class TreatedStream:
         self._is_json = is_json
         self._splitter = EventSplitter()
         self._lanes: dict[Lane, _LaneState] = {}
+        self._paused: dict[Lane, _LaneState] = {}
+        """Texts that the model has left for something else, with nothing held back."""
         self._added = 0
         self._raw: list[bytes] | None = None
 
@@ -172,24 +176,27 @@ class TreatedStream:
                 piece.holder[piece.name] = ""
             is_changed = self._whole.treat(tree)
         ends = self._places.ends(tree)
-        over, calling = b"", set[int]()
-        if not (len(pieces) == 1 and self._lanes.keys() <= {pieces[0].lane}):  # most events are one more of one text
+        over, calling = b"", self._places.interrupts(tree)
+        if calling or not (len(pieces) == 1 and self._lanes.keys() <= {pieces[0].lane}):
+            # Most events are one more piece of one text, and do not come here.
             told = zip(pieces, texts, strict=True)
             spoken = {piece.lane: piece.in_call for piece, text in told if text or piece.in_call}
-            over = self._left(spoken) if self._lanes else b""
-            calling = {lane[0] for lane, in_call in spoken.items() if in_call}
+            over = self._left(spoken, calling) if self._lanes else b""
+            calling |= {lane[0] for lane, in_call in spoken.items() if in_call}
         for piece, text in zip(pieces, texts, strict=True):
             state = self._lanes.get(piece.lane) or self._begin(piece)
             becomes = state.feed(text)
-            is_over = piece.lane[0] in ends or (piece.lane[0] in calling and not piece.in_call)
-            if is_over and self._is_last(piece, pieces):
+            is_left = piece.lane[0] in calling and not piece.in_call
+            if (is_left or piece.lane[0] in ends) and self._is_last(piece, pieces):
                 becomes += state.end()
                 del self._lanes[piece.lane]
+                if piece.lane[0] not in ends:
+                    self._paused[piece.lane] = state
             else:
                 state.name, state.event = name, data
             piece.holder[piece.name] = becomes
             is_changed |= becomes != text
-        before = over + (self._ended(ends) if ends and self._lanes else b"")
+        before = over + (self._ended(ends) if ends and (self._lanes or self._paused) else b"")
         if self._added and isinstance(tree.get(_NUMBER), int):
             tree[_NUMBER] = int(str(tree[_NUMBER])) + self._added
             is_changed = True
@@ -200,6 +207,9 @@ class TreatedStream:
         return next(one for one in reversed(pieces) if one.lane == piece.lane) is piece
 
     def _begin(self, piece: Piece) -> _LaneState:
+        if piece.lane in self._paused:
+            state = self._lanes[piece.lane] = self._paused.pop(piece.lane)
+            return state
         in_json = self._is_json if not piece.in_call else "input" not in piece.lane[1]
         restores = self._policy.restores_arguments if piece.in_call else self._policy.restores_text
         restoring = self._restorer.stream(in_json=in_json) if restores else None
@@ -207,18 +217,22 @@ class TreatedStream:
         self._lanes[piece.lane] = state
         return state
 
-    def _left(self, spoken: Mapping[Lane, bool]) -> bytes:
+    def _left(self, spoken: Mapping[Lane, bool], calling: set[int]) -> bytes:
         """Events with what is held back of texts that the model has left for another, or for a call: their ends belong
         before what follows."""
-        numbers = {lane[0] for lane in spoken}
-        return self._flushed(
-            lane
+        numbers = {lane[0] for lane in spoken} | calling
+        left = {
+            lane: state
             for lane, state in self._lanes.items()
             if lane[0] in numbers and lane not in spoken and not state.in_call
-        )
+        }
+        self._paused |= left
+        return self._flushed(left)
 
     def _ended(self, ends: set[int]) -> bytes:
         """Events with what is held back of lanes that end."""
+        for lane in [lane for lane in self._paused if EVERY in ends or lane[0] in ends]:
+            del self._paused[lane]
         return self._flushed(lane for lane in self._lanes if EVERY in ends or lane[0] in ends)
 
     def _flushed(self, lanes: Iterable[Lane]) -> bytes:
