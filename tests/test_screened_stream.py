@@ -441,3 +441,18 @@ def test_a_document_that_goes_on_behind_a_call_is_still_one():
 
         told = "".join(one for one in in_order(endpoint, out) if one != "call")
         assert json.loads(told) == {"who": value}
+
+
+def test_what_is_thought_before_an_answer_in_json_is_no_json():
+    value, book, policy = 'Ada "the first"', TokenBook(b"t" * 32), POLICIES["report"]
+    token = book.token_for(KINDS["email"], value)
+    restorer, screen = Restorer(book, policy.form), AnswerScreen(policy, book)
+    whole = AnswerBody(policy, restorer, AnswerScreen(policy, book))
+    stream = TreatedStream(ChatTail(), Endpoint.CHAT, policy, restorer, screen, whole, is_json=True)
+    answer = json.dumps({"who": token})
+
+    out = stream.feed(chat_data({"reasoning_content": f"It is {token}."}, {"content": answer}, finish_reason="stop"))
+
+    texts, _ = said(Endpoint.CHAT, out)
+    assert texts[0, "reasoning_content", 0] == f"It is {value}."
+    assert json.loads(texts[0, "content", 0]) == {"who": value}

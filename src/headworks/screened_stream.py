@@ -30,6 +30,9 @@ _decode = msgspec.json.Decoder(dict[str, object], float_hook=Decimal).decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _OBJECT = re.compile(rb"\s*\{")
 
+_ANSWERS = frozenset({"content", "response.output_text.delta"})
+"""The fields that are a JSON document where one was asked for: what is thought before, and a refusal, are none."""
+
 _NUMBER = "sequence_number"
 """By which the Responses API counts its events."""
 
@@ -210,7 +213,8 @@ class TreatedStream:
         if piece.lane in self._paused:
             state = self._lanes[piece.lane] = self._paused.pop(piece.lane)
             return state
-        in_json = self._is_json if not piece.in_call else "input" not in piece.lane[1]
+        name = piece.lane[1]
+        in_json = self._is_json and name in _ANSWERS if not piece.in_call else "input" not in name
         restores = self._policy.restores_arguments if piece.in_call else self._policy.restores_text
         restoring = self._restorer.stream(in_json=in_json) if restores else None
         state = _LaneState(self._screen.stream(in_call=piece.in_call), restoring, in_call=piece.in_call)
