@@ -143,3 +143,34 @@ def test_who_goes_on_from_a_stored_response_names_the_id_that_came(
     assert f"Again: {VALUES[0]}" in told.output_text
     assert first.encode() in tap.up
     assert VALUES[0].encode() not in tap.up
+
+
+def is_kept(client: openai.OpenAI, response_id: str) -> bool:
+    """Whether a response can be read again, and gone on from."""
+    try:
+        client.responses.retrieve(response_id)
+    except openai.NotFoundError as error:
+        assert response_id in str(error)
+        with pytest.raises(openai.APIStatusError):
+            client.responses.create(model="stored", input="Again?", previous_response_id=response_id)
+        return False
+    assert client.responses.create(model="stored", input="Again?", previous_response_id=response_id).output_text
+    return True
+
+
+@pytest.mark.parametrize("asked", [{"store": True}, {"store": False}, {}], ids=["stored", "not stored", "unsaid"])
+@pytest.mark.parametrize("model", ["openai-m", "desk-openai", "stored", "chat-m", "desk-chat", "desk-anthropic"])
+def test_a_response_says_whether_it_can_be_read_again_and_gone_on_from(
+    gateway: Gateway, model: str, asked: dict[str, Any]
+) -> None:
+    with openai.OpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0) as client:
+        if "openai" not in model and model != "stored" and asked.get("store"):  # nothing there could keep it
+            with pytest.raises(openai.BadRequestError, match="'store' cannot be translated"):
+                client.responses.create(model=model, input=SAID, **asked)
+            return
+        whole = client.responses.create(model=model, input=SAID, **asked)
+        with client.responses.create(model=model, input=SAID, stream=True, **asked) as stream:
+            told = [event.response for event in stream if hasattr(event, "response")]
+
+        assert whole.store is is_kept(client, whole.id)
+        assert {one.store for one in told} == {is_kept(client, told[-1].id)}
