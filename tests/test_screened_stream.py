@@ -456,3 +456,17 @@ def test_what_is_thought_before_an_answer_in_json_is_no_json():
     texts, _ = said(Endpoint.CHAT, out)
     assert texts[0, "reasoning_content", 0] == f"It is {value}."
     assert json.loads(texts[0, "content", 0]) == {"who": value}
+
+
+@pytest.mark.replaces
+def test_an_answer_that_cannot_be_screened_is_said_to_be_that(monkeypatch):
+    def fail(*_):
+        raise RuntimeError(MAIL)
+
+    for make, endpoint in WAYS.values():
+        stream, _ = make(endpoint, "report")
+        monkeypatch.setattr("headworks.screening.privacy.finding.Finder.find", fail)
+        with pytest.raises(AttemptFailed, match="could not be screened") as caught:
+            stream.feed(b"".join(ANSWERS[endpoint]([f"It was {MAIL}, I am quite sure of that. "])))
+        monkeypatch.undo()
+        assert MAIL not in str(caught.value)

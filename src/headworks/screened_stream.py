@@ -23,6 +23,7 @@ from headworks.screening.privacy import (
     PrivacyPolicy,
     Restorer,
     RestoringStream,
+    ScreeningFailed,
     may_hold_token,
 )
 
@@ -37,8 +38,10 @@ _NUMBER = "sequence_number"
 """By which the Responses API counts its events."""
 
 
-def blocked() -> AttemptFailed:
-    """An answer that must not go out."""
+def blocked(refusal: Refusal) -> AttemptFailed:
+    """An answer that must not go out, for this reason."""
+    if isinstance(refusal, ScreeningFailed):
+        return AttemptFailed(Failure(FailureKind.BLOCKED, "the answer could not be screened for personal data"))
     return AttemptFailed(Failure(FailureKind.BLOCKED, "the answer holds personal data that is not allowed here"))
 
 
@@ -126,8 +129,8 @@ class TreatedStream:
             if self._below.is_complete:
                 rest = self._splitter.release()
                 out += (self._events(rest + b"\n\n") if rest.strip() else b"") + self._ended({EVERY})
-        except Refusal:
-            raise blocked() from None
+        except Refusal as refusal:
+            raise blocked(refusal) from None
         return out
 
     def broken(self, code: str, message: str) -> bytes:
