@@ -173,3 +173,22 @@ def test_a_response_says_whether_it_can_be_read_again_and_gone_on_from(
 
         assert whole.store is is_kept(client, whole.id)
         assert {one.store for one in told} == {is_kept(client, told[-1].id)}
+
+
+@pytest.mark.parametrize("is_streamed", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("model", ["chat-m", "desk-chat"])
+def test_a_completion_has_the_id_that_its_provider_gave_it(
+    gateway: Gateway, tap: Tap, model: str, *, is_streamed: bool
+) -> None:
+    tap.forget()
+    asked: Any = {"model": model, "messages": turns()}
+    with openai.OpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0) as client:
+        if is_streamed:
+            with client.chat.completions.create(**asked, stream=True) as stream:
+                told = {chunk.id for chunk in stream}
+        else:
+            told = {client.chat.completions.create(**asked).id}
+
+    (given,) = told
+    assert given.startswith("chatcmpl-")
+    assert b'"id":"%b"' % given.encode() in tap.down
