@@ -12,6 +12,16 @@ from e2e_processes import Gateway, Process
 from e2e_tap import Tap
 
 MAIL = "ada.lovelace@example.org"
+IBAN = "DE89370400440532013000"
+"""It looks like an identifier, and goes up where the API has nothing but those."""
+
+BYTES = {"messages/2/content/1/source/data", "contents/2/parts/1/inlineData/data"}
+"""Where there are those of a picture."""
+
+IDENTIFIERS = {
+    *("model", "role", "type", "id", "call_id", "tool_call_id", "tool_use_id", "status", "detail", "media_type"),
+    *("required", "tool_choice", "verbosity", "truncation"),
+}
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs="
 SCHEMA = {
     "type": "object",
@@ -254,6 +264,17 @@ def test_a_value_at_any_place_of_a_body_stays_here(
     assert places > 30
     if upstream == "native":
         assert len(tokens) > places / 2, tokens  # of others the gateway or a bridge refuses what is no word of the API
+
+
+@pytest.mark.parametrize("kind", ["plain", "desk"])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_what_looks_like_an_identifier_goes_up_where_nothing_else_may_stand(
+    gateway: Gateway, tap: Tap, dialect: str, kind: str
+) -> None:
+    for place, up in went_up(gateway, tap, dialect, f"{kind}-{dialect}", IBAN):
+        *_, before, name = ["", "", *(step for step in place.split("/") if not step.isdigit())]
+        is_function = name == "name" and not (before == "messages" and dialect == "chat")
+        assert IBAN.encode() not in up or name in IDENTIFIERS or is_function or place in BYTES, place
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

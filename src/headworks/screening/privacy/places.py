@@ -19,13 +19,14 @@ STRUCTURE = frozenset(
         "file_id", "file_ids", "container", "container_id", "vector_store_ids", "server_label", "connector_id",
         "allowed_tools", "require_approval", "ranker", "media_type", "mime_type", "strict", "tool_choice",
         # of schemas
-        "$ref", "$id", "$schema", "$defs", "pattern", "required", "enum", "const", "contentEncoding",
+        "$ref", "$id", "$schema", "$defs", "pattern", "required", "contentEncoding",
         "additionalProperties",
         # numbers that are no data
         "seed", "created", "created_at", "expires_at", "completed_at",
     }
 )  # fmt: skip
-"""Names under which strings are structure (OpenAI, Anthropic and Gemini API references, 2026-11)."""
+"""Names under which strings are structure (OpenAI, Anthropic and Gemini API references, 2026-11). What a schema lists
+is none: a tool may be offered the accounts of whoever asks."""
 
 OPAQUE = frozenset({"encrypted_content", "signature", "thought_signature", "thoughtSignature", "data", "b64_json",
                     "file_data", "image_url", "url", "fileData", "input_audio", "audio", "result"})  # fmt: skip
