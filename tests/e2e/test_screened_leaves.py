@@ -247,7 +247,13 @@ def went_up(gateway: Gateway, tap: Tap, dialect: str, model: str, value: str) ->
             yield place, bytes(tap.up)
 
 
-@pytest.mark.parametrize("upstream", ["native", *(pytest.param(name, marks=pytest.mark.long) for name in UPSTREAMS)])
+over_each = pytest.mark.parametrize(
+    "upstream", ["native", *(pytest.param(name, marks=pytest.mark.long) for name in UPSTREAMS)]
+)
+"""The upstream that speaks the caller's dialect in every run, each of them by command."""
+
+
+@over_each
 @pytest.mark.parametrize("kind", ["plain", "desk"])
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_value_at_any_place_of_a_body_stays_here(
@@ -266,12 +272,14 @@ def test_a_value_at_any_place_of_a_body_stays_here(
         assert len(tokens) > places / 2, tokens  # of others the gateway or a bridge refuses what is no word of the API
 
 
+@over_each
 @pytest.mark.parametrize("kind", ["plain", "desk"])
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_what_looks_like_an_identifier_goes_up_where_nothing_else_may_stand(
-    gateway: Gateway, tap: Tap, dialect: str, kind: str
+    gateway: Gateway, tap: Tap, dialect: str, kind: str, upstream: str
 ) -> None:
-    for place, up in went_up(gateway, tap, dialect, f"{kind}-{dialect}", IBAN):
+    model = f"{kind}-{dialect if upstream == 'native' else upstream}"
+    for place, up in went_up(gateway, tap, dialect, model, IBAN):
         *_, before, name = ["", "", *(step for step in place.split("/") if not step.isdigit())]
         is_function = name == "name" and not (before == "messages" and dialect == "chat")
         assert IBAN.encode() not in up or name in IDENTIFIERS or is_function or place in BYTES, place
