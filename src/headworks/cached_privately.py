@@ -36,6 +36,7 @@ class _Kept(msgspec.Struct, frozen=True, array_like=True):
     said: tuple[_Said, ...]
     usage: Usage | None
     service_tier: str | None
+    is_stored: bool = False
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -54,7 +55,9 @@ def kept_form(privacy: CallPrivacy, endpoint: Endpoint, asked: Fields, own: Fiel
     if answer is None or not privacy.is_only_of_request:
         return None
     said = tuple([_said(item) for item in answer.output])
-    kept = _encode(_Kept(answer.id, answer.model, answer.created, said, answer.usage, answer.service_tier))
+    kept = _encode(
+        _Kept(answer.id, answer.model, answer.created, said, answer.usage, answer.service_tier, answer.is_stored)
+    )
     return kept if given_form(privacy, endpoint, asked, own, kept) == given else None
 
 
@@ -69,6 +72,7 @@ def given_form(privacy: CallPrivacy, endpoint: Endpoint, asked: Fields, own: Fie
             tuple([_item(one) for one in found.said]),
             usage=found.usage,
             service_tier=found.service_tier,
+            is_stored=found.is_stored,
         )
         restored = privacy.restored(answer, is_json=wants_json(endpoint, asked))
         body = ASKED[endpoint](own).answer(restored)

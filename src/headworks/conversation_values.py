@@ -171,6 +171,7 @@ def note_screened(
     unknown: int = 0,
     has_failed: bool = False,
     has_unread_names: bool = False,
+    has_unread_answer: bool = False,
 ) -> None:
     """Put what was found into a call's record, before its attempts: kinds and counts, never a value.
 
@@ -181,6 +182,7 @@ def note_screened(
         unknown: tokens in the answer that lead nowhere.
         has_failed: the call went up unscreened.
         has_unread_names: names were not looked for in it, for the model could not be asked.
+        has_unread_answer: something in an answer could not be screened, and went out.
     """
     said = [f"{count} {kind} up" for kind, count in sorted(up.items())]
     said += [f"{count} {kind} of the model's own" for kind, count in sorted(own.items())]
@@ -192,6 +194,8 @@ def note_screened(
         said.append("failed, sent up unscreened")
     if has_unread_names:
         said.append("names unread, sent up with those that there are")
+    if has_unread_answer:
+        said.append("answer unscreened")
     if not said:
         return
     work = call.work = call.work or Work()
@@ -199,6 +203,11 @@ def note_screened(
     if course.startswith(_NOTED):
         course = course.partition("; ")[2]
     work.course = _NOTED + ", ".join(said) + (f"; {course}" if course else "")
+
+
+def report_unread(call: OpenCall) -> None:
+    """Tell the operator that an answer went out although it could not be screened."""
+    report(f"{call.call_id}: an answer could not be screened, and went out: `on_failure: open`")
 
 
 def tenant_of(call: OpenCall) -> str:

@@ -35,10 +35,12 @@ class Piece(msgspec.Struct, frozen=True):
 
 
 class Places(msgspec.Struct, frozen=True):
-    """One API: the pieces in an event, and the lanes (by their first number) that end with it."""
+    """One API: the pieces in an event, and the lanes (by their first number) that end with it, or that a call
+    interrupts which comes whole."""
 
     pieces: Callable[[Tree], Iterator[Piece]]
     ends: Callable[[Tree], set[int]]
+    interrupts: Callable[[Tree], set[int]] = lambda _: set()
 
 
 def _objects(value: object) -> list[Tree]:
@@ -123,14 +125,16 @@ def _of_gemini(tree: Tree) -> Iterator[Piece]:
 
 
 def _ends_of_gemini(tree: Tree) -> set[int]:
-    candidates = _objects(tree.get("candidates"))
     return {
-        _number(one.get("index")) for one in candidates if one.get("finishReason") is not None or _calls_function(one)
+        _number(one.get("index")) for one in _objects(tree.get("candidates")) if one.get("finishReason") is not None
     }
 
 
+def _interrupts_of_gemini(tree: Tree) -> set[int]:
+    return {_number(one.get("index")) for one in _objects(tree.get("candidates")) if _calls_function(one)}
+
+
 def _calls_function(candidate: Tree) -> bool:
-    """Whether there is a call, which comes whole: the text before it is over."""
     return any("functionCall" in part for part in _objects(_object(candidate.get("content")).get("parts")))
 
 
@@ -138,6 +142,6 @@ PLACES: dict[Endpoint, Places] = {
     Endpoint.CHAT: Places(_of_chat, _ends_of_chat),
     Endpoint.RESPONSES: Places(_of_responses, _ends_of_responses),
     Endpoint.MESSAGES: Places(_of_messages, _ends_of_messages),
-    Endpoint.GENERATE_CONTENT: Places(_of_gemini, _ends_of_gemini),
+    Endpoint.GENERATE_CONTENT: Places(_of_gemini, _ends_of_gemini, _interrupts_of_gemini),
 }
 """By the caller's endpoint. Streams of `/completions` count as Chat's."""

@@ -251,7 +251,8 @@ class Planner:
         """
         target = None if owner is None else self._table.station_of(owner.provider)
         response_id = stored_id(admission.route)
-        if owner is None or target is None or not owner.may_be_seen_by(call.caller):
+        is_kept = target is not None and Endpoint.RESPONSES in target.speaks  # else we wrote it, from other words
+        if owner is None or target is None or not is_kept or not owner.may_be_seen_by(call.caller):
             raise Refusal(
                 404, "response_not_found", f"Response with id '{response_id}' not found.", param="response_id"
             )

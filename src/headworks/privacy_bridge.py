@@ -11,8 +11,8 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from headworks.calls import AttemptFailed, Endpoint, Failure, FailureKind
-from headworks.conversation_values import ConversationValues, goes_on_from, note_screened
+from headworks.calls import AttemptFailed, Endpoint
+from headworks.conversation_values import ConversationValues, goes_on_from, note_screened, report_unread
 from headworks.dialects import AnswerSummary, Bridge
 from headworks.dialects.bridging import ASKED, BridgeStream, TranslatedStream, failure_of, summary_of_answer
 from headworks.dialects.canonical import (
@@ -41,6 +41,7 @@ from headworks.dialects.responses_streams import ResponsesDecoder
 from headworks.dialects.whole import body_of_stream, read_answer
 from headworks.errors import Refusal
 from headworks.name_reading import NameReading
+from headworks.screened_stream import blocked
 from headworks.screening.privacy import (
     AnswerScreen,
     AnswerStream,
@@ -114,6 +115,7 @@ class CallPrivacy:
         self._own: dict[str, int] = {}
         self._unread = 0
         self._has_failed = False
+        self._has_unread_answer = False
         self._kept_id = ""
         self.said: ModelAnswer | None = None
 
@@ -158,12 +160,16 @@ class CallPrivacy:
         self.note({})
         return fields if redacted.body is body else read_fields(redacted.body)
 
-    def note(self, own: Mapping[str, int]) -> None:
+    def note(self, own: Mapping[str, int], *, is_unread: bool = False) -> None:
         """Put what was found into the call's record.
 
         Arguments:
             own: what the model has brought up itself in one more answer.
+            is_unread: whether something in it could not be screened, and goes out.
         """
+        if is_unread and not self._has_unread_answer:
+            self._has_unread_answer = True
+            report_unread(self._call)
         for kind, count in own.items():
             self._own[kind] = self._own.get(kind, 0) + count
         note_screened(
@@ -174,6 +180,7 @@ class CallPrivacy:
             unknown=len(self._restorer.unknown),
             has_failed=self._has_failed,
             has_unread_names=self._names.is_open,
+            has_unread_answer=self._has_unread_answer,
         )
 
     def keep(self, response_id: str) -> None:
@@ -187,7 +194,7 @@ class CallPrivacy:
     @property
     def is_only_of_request(self) -> bool:
         """Whether no answer held personal data, or tokens, but those of the request."""
-        return not (self.has_failed or self._own or self._restorer.unknown)
+        return not (self.has_failed or self._has_unread_answer or self._own or self._restorer.unknown)
 
     def values_hash(self) -> str:
         """A word for what stands behind the tokens: the same only for the same values. It must not leave this process
@@ -252,10 +259,10 @@ class CallPrivacy:
         screen = AnswerScreen(self._policy, self._book)
         try:
             output = tuple([self._item(item, screen, is_json=is_json) for item in answer.output])
-        except Refusal:
-            raise _blocked() from None
+        except Refusal as refusal:
+            raise blocked(refusal) from None
         finally:
-            self.note(screen.counts)
+            self.note(screen.counts, is_unread=screen.has_failed)
         self.keep(answer.id)
         return msgspec.structs.replace(answer, output=output)
 
@@ -397,7 +404,12 @@ class ScreenedStream:
 
 class RestoringDecoder:
     """Implements `events.StreamDecoder`: what may still become a token is held back, and comes before the end at the
-    latest. State: the steps of what is being said (a text, a refusal or reasoning), and of each call's arguments."""
+    latest. State: the steps of what is said (as a text, a refusal and reasoning), which of these it is said as now,
+    and the steps of each call's arguments.
+
+    What is held back of a text comes before a call that interrupts it. What follows the call is read with what was said
+    before it: whoever shows the answer joins the two.
+    """
 
     def __init__(
         self,
@@ -417,8 +429,8 @@ class RestoringDecoder:
         self._restores_text = restores_text
         self._restores_arguments = restores_arguments
         self._is_json = is_json
-        self._said: _Steps | None = None
-        self._saying: type[Text | Refused | Thought] = Text
+        self._said: dict[type[Text | Refused | Thought], _Steps] = {}
+        self._saying: type[Text | Refused | Thought] | None = None
         self._calls: dict[int, tuple[_Steps, Called]] = {}
 
     def feed(self, chunk: bytes) -> list[StreamEvent]:
@@ -431,9 +443,9 @@ class RestoringDecoder:
         try:
             for event in self._decoder.feed(chunk):
                 self._take(event, events)
-        except Refusal:
+        except Refusal as refusal:
             self._privacy.note(self._screen.counts)
-            raise _blocked() from None
+            raise blocked(refusal) from None
         return events
 
     def _take(self, event: StreamEvent, events: list[StreamEvent]) -> None:
@@ -455,24 +467,26 @@ class RestoringDecoder:
                     if rest:
                         events.append(Called(first.index, rest, first.kind))
                 events.append(event)
-                self._privacy.note(self._screen.counts)
+                self._privacy.note(self._screen.counts, is_unread=self._screen.has_failed)
             case _:
                 events.append(event)
 
     def _say(self, event: Text | Refused | Thought, events: list[StreamEvent]) -> None:
         if not event.text:
             return
-        if type(event) is not self._saying:
+        kind = type(event)
+        if kind is not self._saying:
             self._say_rest(events)
-            self._saying = type(event)
-        if self._said is None:
-            self._said = self._steps(is_json=self._is_json and self._saying is Text)
-        _add(self._saying, self._said.feed(event.text), events)
+            self._saying = kind
+        said = self._said.get(kind)
+        if said is None:
+            said = self._said[kind] = self._steps(is_json=self._is_json and kind is Text)
+        _add(kind, said.feed(event.text), events)
 
     def _say_rest(self, events: list[StreamEvent]) -> None:
-        said, self._said = self._said, None
-        if said is not None:
-            _add(self._saying, said.end(), events)
+        if self._saying is not None:
+            _add(self._saying, self._said[self._saying].end(), events)
+            self._saying = None
 
     def _call(self, event: Called, events: list[StreamEvent]) -> None:
         known = self._calls.get(event.index)
@@ -510,7 +524,3 @@ class _Steps:
 def _add(kind: type[Text | Refused | Thought], text: str, events: list[StreamEvent]) -> None:
     if text:
         events.append(kind(text))
-
-
-def _blocked() -> AttemptFailed:
-    return AttemptFailed(Failure(FailureKind.BLOCKED, "the answer holds personal data that the contract blocks"))

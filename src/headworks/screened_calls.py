@@ -13,7 +13,7 @@ import msgspec
 from headworks.admission import Admission
 from headworks.calls import AttemptFailed, Endpoint, Failure, UnreadableAnswer
 from headworks.config.privacy import PlainScreening
-from headworks.conversation_values import ConversationValues, goes_on_from, note_screened
+from headworks.conversation_values import ConversationValues, goes_on_from, note_screened, report_unread
 from headworks.delta_places import PLACES
 from headworks.dialects import (
     ANSWER_READERS,
@@ -98,6 +98,7 @@ class ScreenedCall:
         self._up: dict[str, int] = {}
         self._unread = 0
         self._failed = False
+        self._is_told = False
         self._kept_id = ""
         self.restorer = Restorer(book, policy.form)
         self.screen = AnswerScreen(policy, book)
@@ -145,7 +146,11 @@ class ScreenedCall:
             unknown=len(self.restorer.unknown),
             has_failed=self._failed,
             has_unread_names=self._names.is_open,
+            has_unread_answer=self.screen.has_failed,
         )
+        if self.screen.has_failed and not self._is_told:
+            self._is_told = True
+            report_unread(self.call)
 
     async def _guarded(self, screen: Callable[[], Steps[bytes]], body: bytes, slices: Slices) -> bytes:
         try:
@@ -236,8 +241,8 @@ class TreatedBridge:
         self._keep_raw(body)
         try:
             body = self._screened.body.treated(body)
-        except Refusal:
-            raise AttemptFailed(blocked().failure, summary.usage) from None
+        except Refusal as refusal:
+            raise AttemptFailed(blocked(refusal).failure, summary.usage) from None
         finally:
             self._screened.note()
         self._screened.keep(summary.response_id)

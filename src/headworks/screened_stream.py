@@ -23,6 +23,7 @@ from headworks.screening.privacy import (
     PrivacyPolicy,
     Restorer,
     RestoringStream,
+    ScreeningFailed,
     may_hold_token,
 )
 
@@ -30,12 +31,17 @@ _decode = msgspec.json.Decoder(dict[str, object], float_hook=Decimal).decode
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _OBJECT = re.compile(rb"\s*\{")
 
+_ANSWERS = frozenset({"content", "response.output_text.delta"})
+"""The fields that are a JSON document where one was asked for: what is thought before, and a refusal, are none."""
+
 _NUMBER = "sequence_number"
 """By which the Responses API counts its events."""
 
 
-def blocked() -> AttemptFailed:
-    """An answer that must not go out."""
+def blocked(refusal: Refusal) -> AttemptFailed:
+    """An answer that must not go out, for this reason."""
+    if isinstance(refusal, ScreeningFailed):
+        return AttemptFailed(Failure(FailureKind.BLOCKED, "the answer could not be screened for personal data"))
     return AttemptFailed(Failure(FailureKind.BLOCKED, "the answer holds personal data that is not allowed here"))
 
 
@@ -56,6 +62,8 @@ class _LaneState:
         return text if self.restoring is None else self.restoring.feed(text)
 
     def end(self) -> str:
+        """The rest. Where the text goes on all the same, behind a call, what is said there is read with what was said
+        before it: whoever shows the answer joins the two."""
         text = self.screening.end()
         return text if self.restoring is None else self.restoring.feed(text) + self.restoring.end()
 
@@ -87,6 +95,8 @@ class TreatedStream:
         self._is_json = is_json
         self._splitter = EventSplitter()
         self._lanes: dict[Lane, _LaneState] = {}
+        self._paused: dict[Lane, _LaneState] = {}
+        """Texts that the model has left for something else, with nothing held back."""
         self._added = 0
         self._raw: list[bytes] | None = None
 
@@ -119,8 +129,8 @@ class TreatedStream:
             if self._below.is_complete:
                 rest = self._splitter.release()
                 out += (self._events(rest + b"\n\n") if rest.strip() else b"") + self._ended({EVERY})
-        except Refusal:
-            raise blocked() from None
+        except Refusal as refusal:
+            raise blocked(refusal) from None
         return out
 
     def broken(self, code: str, message: str) -> bytes:
@@ -172,24 +182,27 @@ class TreatedStream:
                 piece.holder[piece.name] = ""
             is_changed = self._whole.treat(tree)
         ends = self._places.ends(tree)
-        over, calling = b"", set[int]()
-        if not (len(pieces) == 1 and self._lanes.keys() <= {pieces[0].lane}):  # most events are one more of one text
+        over, calling = b"", self._places.interrupts(tree)
+        if calling or not (len(pieces) == 1 and self._lanes.keys() <= {pieces[0].lane}):
+            # Most events are one more piece of one text, and do not come here.
             told = zip(pieces, texts, strict=True)
             spoken = {piece.lane: piece.in_call for piece, text in told if text or piece.in_call}
-            over = self._left(spoken) if self._lanes else b""
-            calling = {lane[0] for lane, in_call in spoken.items() if in_call}
+            over = self._left(spoken, calling) if self._lanes else b""
+            calling |= {lane[0] for lane, in_call in spoken.items() if in_call}
         for piece, text in zip(pieces, texts, strict=True):
             state = self._lanes.get(piece.lane) or self._begin(piece)
             becomes = state.feed(text)
-            is_over = piece.lane[0] in ends or (piece.lane[0] in calling and not piece.in_call)
-            if is_over and self._is_last(piece, pieces):
+            is_left = piece.lane[0] in calling and not piece.in_call
+            if (is_left or piece.lane[0] in ends) and self._is_last(piece, pieces):
                 becomes += state.end()
                 del self._lanes[piece.lane]
+                if piece.lane[0] not in ends:
+                    self._paused[piece.lane] = state
             else:
                 state.name, state.event = name, data
             piece.holder[piece.name] = becomes
             is_changed |= becomes != text
-        before = over + (self._ended(ends) if ends and self._lanes else b"")
+        before = over + (self._ended(ends) if ends and (self._lanes or self._paused) else b"")
         if self._added and isinstance(tree.get(_NUMBER), int):
             tree[_NUMBER] = int(str(tree[_NUMBER])) + self._added
             is_changed = True
@@ -200,25 +213,33 @@ class TreatedStream:
         return next(one for one in reversed(pieces) if one.lane == piece.lane) is piece
 
     def _begin(self, piece: Piece) -> _LaneState:
-        in_json = self._is_json if not piece.in_call else "input" not in piece.lane[1]
+        if piece.lane in self._paused:
+            state = self._lanes[piece.lane] = self._paused.pop(piece.lane)
+            return state
+        name = piece.lane[1]
+        in_json = self._is_json and name in _ANSWERS if not piece.in_call else "input" not in name
         restores = self._policy.restores_arguments if piece.in_call else self._policy.restores_text
         restoring = self._restorer.stream(in_json=in_json) if restores else None
         state = _LaneState(self._screen.stream(in_call=piece.in_call), restoring, in_call=piece.in_call)
         self._lanes[piece.lane] = state
         return state
 
-    def _left(self, spoken: Mapping[Lane, bool]) -> bytes:
+    def _left(self, spoken: Mapping[Lane, bool], calling: set[int]) -> bytes:
         """Events with what is held back of texts that the model has left for another, or for a call: their ends belong
         before what follows."""
-        numbers = {lane[0] for lane in spoken}
-        return self._flushed(
-            lane
+        numbers = {lane[0] for lane in spoken} | calling
+        left = {
+            lane: state
             for lane, state in self._lanes.items()
             if lane[0] in numbers and lane not in spoken and not state.in_call
-        )
+        }
+        self._paused |= left
+        return self._flushed(left)
 
     def _ended(self, ends: set[int]) -> bytes:
         """Events with what is held back of lanes that end."""
+        for lane in [lane for lane in self._paused if EVERY in ends or lane[0] in ends]:
+            del self._paused[lane]
         return self._flushed(lane for lane in self._lanes if EVERY in ends or lane[0] in ends)
 
     def _flushed(self, lanes: Iterable[Lane]) -> bytes:

@@ -5,8 +5,6 @@ What a provider is sent is looked at byte by byte on its own socket; what the ca
 
 import contextlib
 import json
-import socket
-import threading
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import openai
 import pytest
 from e2e_processes import Gateway, Process
+from e2e_tap import Tap
 
 UPSTREAMS = {
     "openai": ("{{kind: openai, base_url: '{tap}/v1', api_key: env:TAP_KEY}}", "gpt-6-luna"),
@@ -25,51 +24,6 @@ UPSTREAMS = {
 }
 VALUES = ("ada.lovelace@example.org", "4111 1111 1111 1111", "DE89 3704 0044 0532 0130 00")
 SAID = f"I am {VALUES[0]}, my card is {VALUES[1]}, and {VALUES[2]} is my account."
-
-
-class Tap:
-    """A relay to the simulator that keeps what goes there, and what comes back. State: both."""
-
-    def __init__(self, upstream: str) -> None:
-        host, _, port = upstream.removeprefix("http://").partition(":")
-        self._upstream = host, int(port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self.up = bytearray()
-        self.down = bytearray()
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
-
-    def forget(self) -> None:
-        del self.up[:], self.down[:]
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                self._threads.append(threading.Thread(target=self._serve, args=(near,), daemon=True))
-                self._threads[-1].start()
-
-    def _serve(self, near: socket.socket) -> None:
-        with near, socket.create_connection(self._upstream) as far:
-            back = threading.Thread(target=self._relay, args=(far, near, self.down), daemon=True)
-            back.start()
-            self._relay(near, far, self.up)
-            back.join()
-
-    @staticmethod
-    def _relay(source: socket.socket, sink: socket.socket, kept: bytearray) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65_536):
-                kept += data
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
 
 
 def by_chat(model: str, *, is_streamed: bool) -> tuple[str, Any]:
@@ -189,3 +143,52 @@ def test_who_goes_on_from_a_stored_response_names_the_id_that_came(
     assert f"Again: {VALUES[0]}" in told.output_text
     assert first.encode() in tap.up
     assert VALUES[0].encode() not in tap.up
+
+
+def is_kept(client: openai.OpenAI, response_id: str) -> bool:
+    """Whether a response can be read again, and gone on from."""
+    try:
+        client.responses.retrieve(response_id)
+    except openai.NotFoundError:
+        with pytest.raises(openai.APIStatusError, match=response_id):
+            client.responses.create(model="stored", input="Again?", previous_response_id=response_id)
+        return False
+    assert client.responses.create(model="stored", input="Again?", previous_response_id=response_id).output_text
+    return True
+
+
+@pytest.mark.parametrize("asked", [{"store": True}, {"store": False}, {}], ids=["stored", "not stored", "unsaid"])
+@pytest.mark.parametrize("model", ["openai-m", "desk-openai", "stored", "chat-m", "desk-chat", "desk-anthropic"])
+def test_a_response_says_whether_it_can_be_read_again_and_gone_on_from(
+    gateway: Gateway, model: str, asked: dict[str, Any]
+) -> None:
+    with openai.OpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0) as client:
+        if "openai" not in model and model != "stored" and asked.get("store"):  # nothing there could keep it
+            with pytest.raises(openai.BadRequestError, match="'store' cannot be translated"):
+                client.responses.create(model=model, input=SAID, **asked)
+            return
+        whole = client.responses.create(model=model, input=SAID, **asked)
+        with client.responses.create(model=model, input=SAID, stream=True, **asked) as stream:
+            told = [event.response for event in stream if hasattr(event, "response")]
+
+        assert whole.store is is_kept(client, whole.id)
+        assert {one.store for one in told} == {is_kept(client, told[-1].id)}
+
+
+@pytest.mark.parametrize("is_streamed", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("model", ["chat-m", "desk-chat"])
+def test_a_completion_has_the_id_that_its_provider_gave_it(
+    gateway: Gateway, tap: Tap, model: str, *, is_streamed: bool
+) -> None:
+    tap.forget()
+    asked: Any = {"model": model, "messages": turns()}
+    with openai.OpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0) as client:
+        if is_streamed:
+            with client.chat.completions.create(**asked, stream=True) as stream:
+                told = {chunk.id for chunk in stream}
+        else:
+            told = {client.chat.completions.create(**asked).id}
+
+    (given,) = told
+    assert given.startswith("chatcmpl-")
+    assert b'"id":"%b"' % given.encode() in tap.down

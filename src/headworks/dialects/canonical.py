@@ -404,7 +404,7 @@ EndReason = Literal["", "max_output_tokens", "content_filter"]
 
 class ModelAnswer(msgspec.Struct, frozen=True):
     """What a model answered: complete when `end_reason` is empty, else cut for that reason. `created` is Unix time
-    in seconds."""
+    in seconds; `is_stored`, whether the provider keeps it under its id."""
 
     id: str
     model: str
@@ -413,6 +413,7 @@ class ModelAnswer(msgspec.Struct, frozen=True):
     end_reason: EndReason = ""
     usage: Usage | None = None
     service_tier: str | None = None
+    is_stored: bool = False
 
 
 class UpstreamError(msgspec.Struct, frozen=True):

@@ -259,8 +259,8 @@ _ID = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def chat_id(answer_id: str) -> str:
-    """The id of a completion that stands for the answer `answer_id` of another dialect."""
-    return "chatcmpl-" + _ID.sub("", answer_id).removeprefix("resp_")
+    """The id of a completion that stands for the answer `answer_id`: its own where that is a completion's."""
+    return "chatcmpl-" + _ID.sub("", answer_id).removeprefix("resp_").removeprefix("chatcmpl-")
 
 
 def encode_chat_answer(answer: ModelAnswer) -> bytes:

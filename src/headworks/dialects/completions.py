@@ -108,7 +108,7 @@ def _prompt(raw: msgspec.Raw) -> str:
 def completion_id(answer_id: str) -> str:
     """The id of a completion that stands for the answer `answer_id` of another dialect."""
     stem = chat_id(answer_id)
-    for prefix in ("chatcmpl-", "chatcmpl-", "msg_"):
+    for prefix in ("chatcmpl-", "msg_"):
         stem = stem.removeprefix(prefix)
     return f"cmpl-{stem}"
 

@@ -14,12 +14,14 @@ from headworks.dialects.canonical import EndReason, Logprob, UpstreamError, UrlC
 
 
 class Started(msgspec.Struct, frozen=True):
-    """The answer has begun; nothing of it is there yet. `created` is Unix time in seconds."""
+    """The answer has begun; nothing of it is there yet. `created` is Unix time in seconds; `is_stored`, whether the
+    provider keeps it under its id."""
 
     id: str
     model: str
     created: int
     service_tier: str | None = None
+    is_stored: bool = False
 
 
 class Text(msgspec.Struct, frozen=True, gc=False):

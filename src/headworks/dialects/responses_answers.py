@@ -68,7 +68,7 @@ class ResponseError(msgspec.Struct, frozen=True):
 
 
 class ResponseObject(msgspec.Struct, frozen=True):
-    """What is read of a response; the fields that repeat the request are not."""
+    """What is read of a response; of the fields that repeat the request only what the provider makes of `store`."""
 
     id: str | None = None
     model: str | None = None
@@ -80,6 +80,7 @@ class ResponseObject(msgspec.Struct, frozen=True):
     incomplete_details: _Incomplete | None = None
     error: ResponseError | None = None
     service_tier: str | None = None
+    store: bool | None = None
 
 
 HOSTED_ITEMS = frozenset(
@@ -163,6 +164,7 @@ def answer_of(response: ResponseObject, used: HostedUse = NOT_HOSTED) -> ModelAn
         end_reason=end_reason_of(response),
         usage=usage,
         service_tier=response.service_tier,
+        is_stored=response.store is True,
     )
 
 
@@ -240,7 +242,6 @@ _ECHOED: dict[str, object] = {
     "prompt_cache_key": None,
     "reasoning": {"effort": None, "summary": None},
     "safety_identifier": None,
-    "store": False,
     "temperature": None,
     "text": {"format": {"type": "text"}},
     "tool_choice": "auto",
@@ -270,10 +271,8 @@ class ResponseFrame:
 
     def __init__(self, fields: Fields, answer_id: str) -> None:
         """`fields` are the top-level fields of the request that is answered."""
-        # Not stored, whatever the request left open: a bridge has nowhere to store it.
-        self._echo = _ECHOED | {
-            name: value for name, value in fields.items() if name in _ECHOED and name != "store" and value != _NULL
-        }
+        # Whether it is stored the answer says, not the request: across a bridge there is nowhere to store it.
+        self._echo = _ECHOED | {name: value for name, value in fields.items() if name in _ECHOED and value != _NULL}
         self.base = _stem(answer_id)
 
     def response(
@@ -297,6 +296,7 @@ class ResponseFrame:
             "service_tier": head.service_tier,
             **_ABSENT,
             **self._echo,
+            "store": head.is_stored,
         }
 
     def message_id(self, index: int) -> str:

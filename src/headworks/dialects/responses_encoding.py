@@ -86,7 +86,11 @@ class ResponsesEncoder:
                 return self._seal(event.encrypted_content)
             case Started():
                 self._frame = ResponseFrame(self._fields, event.id)
-                self._head = ModelAnswer(event.id, event.model, event.created, (), service_tier=event.service_tier)
+                self._head = ModelAnswer(
+                    *(event.id, event.model, event.created, ()),
+                    service_tier=event.service_tier,
+                    is_stored=event.is_stored,
+                )
                 return b""
             case Ended():
                 return self._end(event)
@@ -207,6 +211,7 @@ class ResponsesEncoder:
             event.end_reason,
             event.usage,
             event.service_tier or head.service_tier,
+            head.is_stored,
         )
         status: Literal["completed", "incomplete"] = "incomplete" if event.end_reason else "completed"
         output = [self._done[index] for index in range(self._output)]

@@ -157,8 +157,8 @@ class ResponsesDecoder:
         """Events that carry the response as a whole."""
         if not self._is_started:
             self._is_started = True
-            created = int(response.created_at or 0)
-            events.append(Started(response.id or "", response.model or "", created, response.service_tier))
+            created, is_stored = int(response.created_at or 0), response.store is True
+            events.append(Started(response.id or "", response.model or "", created, response.service_tier, is_stored))
         if kind not in _LAST:
             if response.status not in _STILL_RUNNING:
                 raise UnreadableAnswer("the stream ends with an event that is not known here")

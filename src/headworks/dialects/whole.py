@@ -106,7 +106,7 @@ def write_stream(
     """The same as a stream that is there at once; of the answer's text."""
     encoder = ASKED[endpoint](_with(fields, endpoint, metadata)).encoder()
     events: tuple[StreamEvent, ...] = (
-        Started(answer.id, answer.model, answer.created),
+        Started(answer.id, answer.model, answer.created, is_stored=answer.is_stored),
         Text(answer_text(answer)),
         Ended("", answer.usage),
     )

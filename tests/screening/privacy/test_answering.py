@@ -152,15 +152,30 @@ def test_the_calls_own_tokens_are_not_the_models_doing():
     assert screen.text(f"postgres://{token}@db.example.com/x") == f"postgres://{token}@db.example.com/x"
 
 
+class Broken:
+    """A recogniser that fails."""
+
+    kinds = (Kind("person", "PERSON", "a name"),)
+
+    def find(self, text) -> list[Finding]:
+        raise RuntimeError(text)
+
+
 def test_a_failing_detector_closes_the_door():
-    class Broken:
-        kinds = (Kind("person", "PERSON", "a name"),)
-
-        def find(self, text) -> list[Finding]:
-            raise RuntimeError(text)
-
     policy = PrivacyPolicy.compile(Privacy(), recognisers=[Broken()])
 
     with pytest.raises(ScreeningFailed) as caught:
         AnswerScreen(policy, TokenBook(b"")).text("Ada Lovelace")
     assert "Ada" not in str(caught.value)
+
+
+@pytest.mark.parametrize("answer", ["report", "mask", "remove", "block"])
+def test_where_the_contract_says_open_an_answer_that_cannot_be_screened_goes_out_and_that_is_told(answer):
+    policy = PrivacyPolicy.compile(Privacy(answer=answer, on_failure="open"), recognisers=[Broken()])
+    whole, pieces = (AnswerScreen(policy, TokenBook(b"")) for _ in range(2))
+
+    assert whole.text("It was Ada Lovelace.") == "It was Ada Lovelace."
+    assert streamed(pieces, ["It was Ada", " Lovelace."]) == "It was Ada Lovelace."
+    assert whole.has_failed
+    assert pieces.has_failed
+    assert not a_screen(answer).has_failed

@@ -1,6 +1,7 @@
 """Values are escaped as the place needs where their tokens stand, however deep, and wherever a text was cut."""
 
 import json
+import re
 from itertools import pairwise
 
 import pytest
@@ -152,3 +153,61 @@ def test_little_is_remembered_of_a_text_that_never_comes_to_a_string(piece):
     assert len(nesting._rest) <= 4096
     nesting.feed(' {"a": "')
     assert nesting.escaped('"') in ('"', '\\"')
+
+
+around = st.sampled_from(
+    [("Here it is: ", " Thanks!"), ("Sure:\n\n", "\n\nThat is all."), ("<tool_call>\n", "\n</tool_call>"),
+     ("The answer (", "), in short."), ("See [1] and {so}: ", "; [2] has more."), ("I'd write: d = ", "\nprint(d)"),
+     ('He said "no" to ', ' and "yes"')]
+)  # fmt: skip
+
+
+@given(
+    documents.filter(lambda one: re.match(r"[^a-z\"]*\"", written(one))),
+    around,
+    st.lists(st.integers(0, 10_000), max_size=12),
+    st.sampled_from([None, 2]),
+)
+def test_a_document_in_the_midst_of_prose_is_escaped_and_the_prose_is_not(value, around, places, indent):
+    before, after = around
+    token = next(token for token, value in TOKENS.items() if value == VALUES[0])
+    text = f'For "{token}". {before}{written(value, indent)}{after} So "{token}" has it.'
+
+    told = restored(text, places, in_json=False)
+
+    assert told == restored(text, in_json=False)
+    head, tail = f'For "{VALUES[0]}". {before}', f'{after} So "{VALUES[0]}" has it.'
+    assert told.startswith(head)
+    assert told.endswith(tail)
+    assert read(value, told[len(head) : len(told) - len(tail)]) == meant(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Well, [see "%s"], and {let "%s" be}.',
+        'Type {" to begin.\nThen "%s".',
+        'Between {" and "} stands "%s".',
+        'Well, {"a" is "%s"',
+        'Say {"a": or "%s"',
+        'A list ["a" "b", "%s"',
+        'First {"a": 1} "%s"',
+        'Well, {"a": 1, b: "%s"}',
+        'Well, {"a": {"b": [1]}} "%s" [2]: "%s"',
+        'Well, ["a", "b"] of "%s"',
+        'Well, {"a": "```\nHe is "%s"',
+    ],
+)
+def test_what_only_looks_like_a_document_in_prose_is_none(text):
+    token = next(iter(TOKENS))
+
+    assert restored(text.replace("%s", token), in_json=False) == text.replace("%s", TOKENS[token])
+
+
+@pytest.mark.parametrize("piece", ['{"', '["a" ', '{"a": ', '{"a"', "[[[", '{"a": [', '\\{"', '{"\n', "{"])
+def test_prose_that_begins_documents_again_and_again_is_followed_in_linear_time_and_little_is_remembered(piece):
+    nesting = Nesting(in_json=False)
+    nesting.feed("Well, ")
+    for _ in range(5000):
+        nesting.feed(piece)
+    assert len(nesting._rest) <= 4096

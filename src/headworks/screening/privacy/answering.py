@@ -47,15 +47,17 @@ class AnswerScreen:
 
     Attributes:
         counts: how many values of each kind were found, by its name.
+        has_failed: whether something could not be screened, and goes out all the same (`on_failure: open`).
         reach: how many characters a stream holds back at least.
     """
 
-    __slots__ = ("_book", "_policy", "counts", "reach")
+    __slots__ = ("_book", "_policy", "counts", "has_failed", "reach")
 
     def __init__(self, policy: PrivacyPolicy, book: TokenBook) -> None:
         self._policy = policy
         self._book = book
         self.counts: dict[str, int] = {}
+        self.has_failed = False
         settings = policy.settings
         longest = max((len(word) for words in settings.words.values() for word in words.words), default=0)
         is_open = bool(settings.patterns) or policy.finder.has_recognisers
@@ -103,7 +105,7 @@ class AnswerScreen:
         """What there is in a text; for `AnswerStream`.
 
         Raises:
-            ScreeningFailed: it could not be screened.
+            ScreeningFailed: it could not be screened, and the contract does not say `on_failure: open`.
         """
         try:
             found = self._policy.finder.find(text)
@@ -113,7 +115,10 @@ class AnswerScreen:
         except Refusal:
             raise
         except Exception as error:  # noqa: BLE001  (the door closes; the error's text may hold the answer)
-            raise ScreeningFailed(f"the answer ({type(error).__name__})") from None
+            if self._policy.fails_closed:
+                raise ScreeningFailed(f"the answer ({type(error).__name__})") from None
+            self.has_failed = True
+            return []
         return found
 
     def judged(self, text: str, found: Sequence[Finding], offset: int = 0) -> str:

@@ -19,13 +19,14 @@ STRUCTURE = frozenset(
         "file_id", "file_ids", "container", "container_id", "vector_store_ids", "server_label", "connector_id",
         "allowed_tools", "require_approval", "ranker", "media_type", "mime_type", "strict", "tool_choice",
         # of schemas
-        "$ref", "$id", "$schema", "$defs", "pattern", "required", "enum", "const", "contentEncoding",
+        "$ref", "$id", "$schema", "$defs", "pattern", "required", "contentEncoding",
         "additionalProperties",
         # numbers that are no data
         "seed", "created", "created_at", "expires_at", "completed_at",
     }
 )  # fmt: skip
-"""Names under which strings are structure (OpenAI, Anthropic and Gemini API references, 2026-11)."""
+"""Names under which strings are structure (OpenAI, Anthropic and Gemini API references, 2026-11). What a schema lists
+is none: a tool may be offered the accounts of whoever asks."""
 
 OPAQUE = frozenset({"encrypted_content", "signature", "thought_signature", "thoughtSignature", "data", "b64_json",
                     "file_data", "image_url", "url", "fileData", "input_audio", "audio", "result"})  # fmt: skip
@@ -38,6 +39,13 @@ PLAIN = frozenset({"content", "text", "arguments", "input", "output", "instructi
 """Names that say nothing of their value, so that they are not read before it."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_$#./:|+-]{0,128}", re.ASCII)
+_DATA_HEAD = re.compile(
+    r"data:(?!.*\d{6})(?:[a-z]+/[a-z0-9][a-z0-9.+-]{0,99})?"
+    r'(?:;(?:charset|rate|channels|codecs?)=[a-z0-9_.-]+|;codecs="[a-z0-9_., -]+")*;base64',
+    re.ASCII | re.IGNORECASE,
+)
+"""What stands before the bytes of a data URL (RFC 2397): a media type (RFC 6838 §4.2) and parameters of text and sound,
+without as many digits as could be somebody's number. Whoever translates a body writes there what a caller says."""
 _LETTER = re.compile(r"[A-Za-z]")
 _BASE_64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_="
 _LEAST_OPAQUE = 256
@@ -57,7 +65,7 @@ def is_opaque(name: str, text: str) -> bool:
         return False
     if text.startswith("data:"):
         head, _, text = text.partition(",")
-        if not head.endswith(";base64"):
+        if _DATA_HEAD.fullmatch(head) is None:
             return False
     elif len(text) < _LEAST_OPAQUE:
         return False

@@ -26,7 +26,7 @@ class Restorer:
         self.restored = 0
 
     def text(self, text: str) -> str:
-        """A whole text. Where it is JSON, or has JSON in fences, values are escaped there."""
+        """A whole text. Where it is JSON, or has JSON in it, values are escaped there."""
         return self.restored_piece(text, self.nesting(in_json=False))
 
     def json(self, text: str) -> str:

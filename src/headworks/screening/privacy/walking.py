@@ -78,14 +78,15 @@ class Walk:
 
     def _gather(self, value: Json, name: str, *, in_data: bool) -> Steps[None]:
         """What is in a value. A generator for each string would cost more than the string: there is one where more lies
-        within."""
+        within. The name of somebody who has a role in a conversation is data, unlike a function's."""
         if isinstance(value, dict):
             in_data = in_data or name in DATA
             for key, inner in value.items():
                 self._strings += 1
                 if _is_data_name(key):
                     self.leaves.append(Leaf(key, ""))
-                if isinstance(inner, dict | list) or not self._gather_leaf(inner, key, in_data=in_data):
+                is_data = in_data or (key == "name" and "role" in value)
+                if isinstance(inner, dict | list) or not self._gather_leaf(inner, key, in_data=is_data):
                     yield from self._gather(inner, key, in_data=in_data)
                 if self._is_time():
                     yield
@@ -151,7 +152,8 @@ class Walk:
                 if isinstance(inner, dict | list):
                     written[new_key] = yield from self.write(inner, key, in_data=in_data)
                 else:
-                    written[new_key] = yield from self._write_leaf(inner, key, in_data=in_data)
+                    is_data = in_data or (key == "name" and "role" in value)
+                    written[new_key] = yield from self._write_leaf(inner, key, in_data=is_data)
                 if self._is_time():
                     yield
             return written
