@@ -5,12 +5,11 @@ budgets and has people told; the dashboard, the admin API, batches and schedules
 """
 
 from headworks.console.alert_channels import alert_terms, channels_of
-from headworks.console.control_plane import NICENESS, control_plane, run
+from headworks.console.control_plane import control_plane, run
 from headworks.console.control_terms import ControlTerms, pack_terms, unpack_terms
 from headworks.console.sink_terms import sink_terms
 
 __all__ = [
-    "NICENESS",
     "ControlTerms",
     "alert_terms",
     "channels_of",

@@ -54,7 +54,7 @@ def control_plane(
     sinks: tuple["SinkTerms", ...] = (),
 ) -> int:
     """Be the control plane of this process until SIGTERM; returns the exit code. For the process that the supervisor
-    starts, with `NICENESS`.
+    starts.
 
     Arguments:
         url: of the database that has the records; "" for the file in the folder.
@@ -78,6 +78,7 @@ def control_plane(
         except BlockingIOError:
             return  # told often enough
 
+    os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))  # whoever started us may have held it back till now

@@ -21,7 +21,7 @@ import msgspec
 
 from headworks.auditing import audit_terms, event, keep_for_audit, operator, record
 from headworks.config import Project, Secret, is_token, load_with_text, open_access_problem, parse, read_text
-from headworks.console import NICENESS, ControlTerms, alert_terms, pack_terms, sink_terms
+from headworks.console import ControlTerms, alert_terms, pack_terms, sink_terms
 from headworks.errors import ConfigError, HeadworksError, StorageError
 from headworks.secrets import Kept, forget, look_at_keys, pack, references_of, unpack, with_known
 from headworks.server.children import Child, tell
@@ -216,12 +216,8 @@ class Supervisor:
         """
         environment = environment_of_control(self._settings.project, os.environ)
 
-        def body(control: socket.socket) -> int:
-            os.nice(NICENESS)  # from here on, so that it keeps no worker from its start
-            become(_CONTROL_PLANE_ARGUMENTS, control, environment)
-
         with _held_back(signal.SIGTERM):
-            self._start_heard(child, body)
+            self._start_heard(child, lambda control: become(_CONTROL_PLANE_ARGUMENTS, control, environment))
         tell(child, Word.GIVEN, pack_terms(self._control_terms()))
 
     def _control_terms(self) -> ControlTerms:
