@@ -128,7 +128,6 @@ providers:
     pools: {other: {api_key: "env:FOURTH", base_url: "https://b.example/v1"}}
   signed: {kind: bedrock, region: us-east-1, access_key_id: "env:FIFTH", secret_access_key: "env:SIXTH"}
 """
-SINK = 'records: {sinks: {s: {use: acme, settings: {token: "env:TOKEN"}}}}\n'
 OF_LIBRARIES = {
     "HOME": "/h",
     "PGPASSFILE": "p",
@@ -147,17 +146,14 @@ OF_PROVIDERS = {
 }
 
 
-def test_a_control_plane_without_sinks_sees_what_our_own_code_needs(tmp_path):
+def test_the_process_that_serves_the_admin_api_sees_what_our_own_code_needs():
+    assert bare_environment(OF_LIBRARIES | OF_OTHERS | OF_PROVIDERS) == OF_LIBRARIES
+
+
+def test_the_control_plane_sees_all_but_what_leads_to_providers_keys(tmp_path):
     environment = OF_LIBRARIES | OF_OTHERS | OF_PROVIDERS
 
-    assert environment_of_control(project(tmp_path, KEYS), environment) == OF_LIBRARIES
-    assert bare_environment(environment) == OF_LIBRARIES
-
-
-def test_sinks_see_all_but_what_leads_to_providers_keys(tmp_path):
-    environment = OF_LIBRARIES | OF_OTHERS | OF_PROVIDERS
-
-    assert environment_of_control(project(tmp_path, KEYS + SINK), environment) == OF_LIBRARIES | OF_OTHERS
+    assert environment_of_control(project(tmp_path, KEYS), environment) == OF_LIBRARIES | OF_OTHERS
 
 
 def test_what_it_knows_is_what_it_was_given(tmp_path, monkeypatch):

@@ -121,12 +121,9 @@ def bare_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def environment_of_control(project: Project, environment: Mapping[str, str]) -> dict[str, str]:
-    """The control plane's, of the gateway's. Sinks are code of other packages, which may read anything of it but what
-    providers' keys are in, or what opens a secret manager: all but that where there are sinks, and what our own code
-    needs where there are none.
+    """The control plane's, of the gateway's: without what providers' keys are in, and what opens a secret manager. All
+    else is there, for sinks are code of other packages, which may read anything of it.
     """
-    if not project.config.records.sinks:
-        return bare_environment(environment)
     references = (*references_of_providers(project), *references_of_managers(project))
     hidden = {reference.removeprefix("env:") for reference in references} | _TOKENS_OF_VAULT
     return {name: value for name, value in environment.items() if name not in hidden}
