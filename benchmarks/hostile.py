@@ -4,9 +4,9 @@
     .venv/bin/python -m benchmarks.hostile --rounds 9 --calls 5000
 
 The hostile callers are those of tests/hardening/hostile_callers.py, each kind alone and then all at once: two hundred
-heads that trickle, ten thousand headers, a hundred thousand chunks of one byte, a body that unpacks to 256 MB, a hundred
-thousand levels of JSON; twenty requests a second. The other caller makes plain calls, one after another, on one
-connection. Each round has calls in calm and calls under attack; what is printed is the median of the rounds.
+heads that trickle, ten thousand headers, a hundred thousand chunks of one byte, a body that unpacks to 256 MB, and
+JSON of a hundred thousand levels; twenty requests a second. The other caller makes plain calls, one after another, on
+one connection. Each round has calls in calm and calls under attack; what is printed is the median of the rounds.
 
 Bar (test 29 of docs/explanation/threat-model.md): less than 64 MB more, and the 99th percentile less than doubled.
 """
@@ -64,7 +64,9 @@ def _measure(target: targets.Target, kind: str, rounds: int, each: int) -> bool:
         shown = f"{figures.spread(calm).median:.0f} -> {figures.spread(busy).median:.0f}"
         columns += f"{shown:>{width}}"
         ratios.append(figures.paired_ratio(busy, calm).median)
-    print(f"{kind or 'all at once':14}{columns}{ratios[0]:>7.2f}x{ratios[1]:>7.2f}x{more / (1 << 20):>9.1f}", flush=True)
+    print(
+        f"{kind or 'all at once':14}{columns}{ratios[0]:>7.2f}x{ratios[1]:>7.2f}x{more / (1 << 20):>9.1f}", flush=True
+    )
     return more >= _MOST_BYTES or ratios[1] >= _MOST_RATIO
 
 

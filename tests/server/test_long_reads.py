@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headworks.server import HttpServer, ServerLimits
-from headworks.server.connection import _PARSED_BYTES, Connection
+from headworks.server.connection import _PARSED_BYTES, _PIECES, Connection
 from headworks.wheel import TimerWheel
 
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n"
@@ -143,6 +143,32 @@ def test_many_tiny_chunks_of_one_read_are_taken_in_over_many_turns_in_which_othe
     assert max(grown) <= _PARSED_BYTES
     assert stage.bodies() == [body]
     assert stage.transport.is_reading
+
+
+@pytest.mark.parametrize("pieces", [_PIECES - 1, _PIECES, _PIECES + 1, 3 * _PIECES, 3 * _PIECES + 1])
+def test_a_body_that_comes_in_many_pieces_is_whole_and_never_in_many_at_once(stage, pieces):
+    body = bytes(number % 251 for number in range(pieces))
+    whole = chunked(body)
+    most = 0
+    for at in range(0, len(whole), 1000):
+        stage.connection.data_received(whole[at : at + 1000])
+        most = max(most, len(stage.connection._body), len(stage.connection._blocks))
+    stage.turn()
+
+    assert stage.bodies() == [body]
+    assert most <= _PIECES
+    stage.connection.data_received(chunked(body[::-1]))  # nothing of it is left for the next one
+    for _ in range(50):
+        stage.turn()
+    assert stage.bodies() == [body, body[::-1]]
+
+
+def test_a_body_in_many_pieces_that_breaks_off_leaves_none(stage):
+    stage.connection.data_received(chunked(b"x" * 3 * _PIECES)[:-20] + b"not a chunk\r\n")
+    for _ in range(50):
+        stage.turn()
+
+    assert stage.connection._body == stage.connection._blocks == []
 
 
 def test_a_body_whose_length_is_known_is_taken_in_at_once(stage):
