@@ -52,18 +52,20 @@ def _measure(target: targets.Target, kind: str, rounds: int, each: int) -> bool:
     """One line of the table; whether a bar is missed."""
     (worker,) = target.workers
     held = _held_bytes(worker)
-    pairs = []
+    pairs: list[tuple[list[int], list[int]]] = []
     for _ in range(rounds):
         calm = calls.one_by_one(target, each)
         with _attack(target, kind):
             pairs.append((calm, calls.one_by_one(target, each)))
     more = _peak_bytes(worker) - held
-    columns, ratios = "", []
+    columns = ""
+    ratios: list[float] = []
     for percent, width in ((50, 16), (99, 18), (100, 18)):
-        calm, busy = ([figures.percentile(one[which], percent) / 1e3 for one in pairs] for which in (0, 1))
-        shown = f"{figures.spread(calm).median:.0f} -> {figures.spread(busy).median:.0f}"
+        before = [figures.percentile(calm, percent) / 1e3 for calm, _ in pairs]
+        under = [figures.percentile(busy, percent) / 1e3 for _, busy in pairs]
+        shown = f"{figures.spread(before).median:.0f} -> {figures.spread(under).median:.0f}"
         columns += f"{shown:>{width}}"
-        ratios.append(figures.paired_ratio(busy, calm).median)
+        ratios.append(figures.paired_ratio(under, before).median)
     print(
         f"{kind or 'all at once':14}{columns}{ratios[0]:>7.2f}x{ratios[1]:>7.2f}x{more / (1 << 20):>9.1f}", flush=True
     )
