@@ -84,6 +84,11 @@ class ConversationValues:
             await thread.run(asyncio.get_running_loop(), end)
             thread.close()
 
+    def drop_books(self) -> None:
+        """Have no value in memory but those of calls under way: somebody may have been erased from the file."""
+        if self._vault is not None:
+            self._vault.drop_books()
+
     def passing_book(self, call: OpenCall) -> TokenBook:
         """The book of a call that goes on from nothing: an empty one."""
         return TokenBook.of_tenant(self._secret, tenant_of(call))

@@ -100,6 +100,20 @@ def test_what_is_kept_of_a_persons_calls_is_erased_and_nobody_elses(store, calls
     assert kept == {**dict.fromkeys("01234", False), **dict.fromkeys("567", True)}
 
 
+def test_what_others_can_go_on_from_of_a_persons_calls_is_told_with_whose_it_is(store, calls):
+    settled = [
+        calls.settled(0, user="ann"),
+        calls.settled(1, user="ann", team=""),
+        calls.settled(2, user="ann", response_id=""),
+        calls.settled(3, user="bob"),
+        calls.settled(4, user=""),
+    ]
+    store.commit(Batch(settled=settled))
+
+    assert sorted(store.responses_of("ann")) == [("key_a", "resp_1"), ("search", "resp_0")]
+    assert store.responses_of("") == []
+
+
 def steps_of_erasing(store, calls, *, of_ann, of_others):
     """How much SQLite has to do, in thousands of its instructions, to erase one person."""
     store.commit(

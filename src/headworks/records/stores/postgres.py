@@ -143,6 +143,10 @@ class PostgresStore:
                 removed += self._link.write(partial(postgres_retention.erase_some, seqs=some))
         return removed
 
+    def responses_of(self, user: str) -> list[tuple[str, str]]:
+        """Of each call of a person the team, or the key where there is none, and the id of the response."""
+        return self._link.ask(partial(postgres_retention.responses_of, user=user))
+
     def prepare(self, now_us: int) -> None:
         """Make the partitions of this month and the next two: so none is made while calls wait to be recorded."""
         self._link.write(lambda connection: make_ahead(connection, now_us))

@@ -56,6 +56,15 @@ def calls_of(connection: Connection, user: str, seen_seq: int) -> list[int]:
     return [seq for (seq,) in connection.execute(theirs, (indexable(user), seen_seq))]
 
 
+def responses_of(connection: Connection, user: str) -> list[tuple[str, str]]:
+    """Of each call of a person the team, or the key where there is none, and the id of the response."""
+    theirs = (
+        "SELECT CASE WHEN team <> '' THEN team ELSE key_id END, response_id FROM calls "
+        "WHERE \"user\" = %s AND \"user\" <> '' AND response_id <> ''"
+    )
+    return connection.execute(theirs, (indexable(user),)).fetchall()
+
+
 def erase_some(connection: Connection, seqs: list[int]) -> int:
     """Remove what is kept of these calls; how many pieces."""
     tables = (sql.Identifier(table) for table in ("bodies", "content"))

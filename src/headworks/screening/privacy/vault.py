@@ -10,7 +10,7 @@ import hmac
 import os
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -34,6 +34,8 @@ _NONCE_BYTES = 12  # 96 bits: NIST SP 800-38D §8.2
 _VERSION = b"\x01"
 _MOST_TENANTS = 256
 _MOST_BOOKS = 1024
+_MOST_FORGOTTEN = 100
+"""Conversations that are taken out in one transaction: who saves waits for less than it would notice."""
 
 _MIGRATIONS = (
     """
@@ -268,16 +270,38 @@ class TokenVault:
         )
         return Written(name, is_kept=True)
 
-    def forget(self, tenant: str, conversation: str) -> int:
-        """Take a conversation out; returns how many values it had."""
+    def forget(self, conversations: Sequence[tuple[str, str]]) -> int:
+        """Take conversations out, each with its tenant, by whatever name; returns how many values they had.
+
+        What is freed is overwritten, in the file and in the log that is written ahead of it.
+
+        Raises:
+            StorageError: as everywhere; and the latter could not be cleared, for somebody reads it. To be done again.
+        """
+        removed = 0
         with storage_errors(self._path):
             connection = self._to_write()
-            with transaction(connection):
-                name = _find(connection, _name(self._keys(tenant), conversation))
-                self._books.pop(name, None)
-                connection.execute("DELETE FROM links WHERE book = ?", (name,))
-                connection.execute("DELETE FROM books WHERE book = ?", (name,))
-                return connection.execute("DELETE FROM entries WHERE book = ?", (name,)).rowcount
+            connection.execute("PRAGMA secure_delete = ON")
+            for begin in range(0, len(conversations), _MOST_FORGOTTEN):
+                some = conversations[begin : begin + _MOST_FORGOTTEN]
+                with transaction(connection):
+                    removed += sum(self._forget(connection, tenant, conversation) for tenant, conversation in some)
+            connection.execute("PRAGMA secure_delete = OFF")
+            is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if is_busy:
+            raise StorageError(f"{self._path} is read by another process, so its write-ahead log could not be cleared")
+        return removed
+
+    def _forget(self, connection: sqlite3.Connection, tenant: str, conversation: str) -> int:
+        name = _find(connection, _name(self._keys(tenant), conversation))
+        self._books.pop(name, None)
+        connection.execute("DELETE FROM links WHERE book = ?", (name,))
+        connection.execute("DELETE FROM books WHERE book = ?", (name,))
+        return connection.execute("DELETE FROM entries WHERE book = ?", (name,)).rowcount
+
+    def drop_books(self) -> None:
+        """Have no value in memory but those that calls have in hand: what is asked for next is read anew."""
+        self._books.clear()
 
     def sweep(self) -> int:
         """Take out everything whose time is over; returns how many values. For a background task, now and then."""
