@@ -14,7 +14,7 @@ from headworks.console.sink_terms import SinkTerms
 
 secrets = st.text(min_size=1).map(Secret)
 texts = st.text(max_size=20)
-paths = st.text("abc/. é", min_size=1).map(Path)
+paths = st.text("abc/. é\udcff", min_size=1).map(Path)
 days = st.none() | st.integers(1, 10_000)
 settings = st.dictionaries(texts, texts, max_size=3)
 

@@ -2,6 +2,7 @@
 configuration, so that no secret is in its memory but those that it uses.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +47,18 @@ def unpack_terms(content: bytes) -> ControlTerms:
     return msgspec.msgpack.decode(content, type=ControlTerms, dec_hook=_made)
 
 
-def _plain(value: object) -> str:
+def _plain(value: object) -> str | bytes:
     match value:
         case Secret():
             return value.reveal()
         case Path():
-            return str(value)
+            return os.fsencode(value)  # a name of a folder need not be text
         case _:
             raise NotImplementedError(type(value).__name__)
 
 
-def _made(kind: type, text: Any) -> Secret | Path:
+def _made(kind: type, plain: Any) -> Secret | Path:
     if kind is Secret:
-        return Secret(text)
+        return Secret(plain)
     assert kind is Path
-    return Path(text)
+    return Path(os.fsdecode(plain))
