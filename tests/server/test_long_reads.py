@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headworks.server import HttpServer, ServerLimits
-from headworks.server.connection import _PARSED_BYTES, _PIECES, Connection
+from headworks.server.connection import _PARSED_BYTES, _PARTS, _PIECES, Connection
 from headworks.wheel import TimerWheel
 
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n"
@@ -171,6 +171,19 @@ def test_a_body_in_many_pieces_that_breaks_off_leaves_none(stage):
     assert stage.connection._body == stage.connection._blocks == []
 
 
+def test_chunks_that_are_no_smaller_than_most_take_fewer_turns(stage):
+    body = bytes(range(256)) * 1000
+    stage.connection.data_received(chunked(body, 16_000))
+    turns = 0
+    while not stage.transport.sent:
+        stage.turn()
+        turns += 1
+        assert turns < 1000
+
+    assert turns <= len(body) // (_PARTS * _PARSED_BYTES) + 3
+    assert stage.bodies() == [body]
+
+
 def test_a_body_whose_length_is_known_is_taken_in_at_once(stage):
     body = b"x" * 200_000
     stage.connection.data_received(sized(body))
@@ -192,7 +205,7 @@ def test_what_stands_behind_tiny_chunks_is_answered_behind_them(stage):
     stage.connection.data_received(
         chunked(bodies[0]) + sized(bodies[1]) + sized(bodies[2]) + chunked(bodies[3], 2) + sized(bodies[4])
     )
-    for _ in range(100):
+    for _ in range(1000):
         stage.turn()
 
     assert stage.bodies() == bodies

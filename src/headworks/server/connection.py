@@ -37,10 +37,16 @@ _PIPELINE_DEPTH = 8
 """Requests held while one is being answered; then reading stops until the queue is shorter. What was parsed at one go
 may hold more: as many as `_PARSED_BYTES` have room for."""
 
-_PARSED_BYTES = 4 * 1024
+_PARSED_BYTES = 2 * 1024
 """Parsed at one go, but for a body whose length is known, which costs next to nothing: one read may hold 40,000 chunks
-of a byte each, and other connections are not to wait for them. So many bytes of such chunks take about as long as a
+of a byte each, and other connections are not to wait for them. So many bytes of such chunks take half as long as a
 small call does."""
+
+_PARTS = 8
+"""So many times as much is parsed in one turn of a body in chunks that are no smaller than most."""
+
+_FEW_CHUNKS = 4
+"""In `_PARSED_BYTES`: such a part is read in the time of a few turns of the loop without anything to do."""
 
 _HEAD_BYTES = 16 * 1024
 """Within so many bytes the end of a head is looked for, to see whether nothing but a body is behind it."""
@@ -82,6 +88,7 @@ class Connection(asyncio.Protocol):
         "_body",
         "_body_bytes",
         "_body_length",
+        "_chunks",
         "_has_completed",
         "_head_bytes",
         "_header_count",
@@ -146,6 +153,7 @@ class Connection(asyncio.Protocol):
         self._unparsed, self._parsed_to = b"", 0
         self._is_parsing_on = False
         self._body_length = 0
+        self._chunks = 0
         self._intake: BodyStream | None = None
         self._upgrade: UpgradedSocket | None = None
         self._known_head: KnownHead | None = None
@@ -235,7 +243,12 @@ class Connection(asyncio.Protocol):
     def _parse_on(self) -> None:
         """The next part of a long read; in the same turn what is left of a body whose length is known."""
         self._is_parsing_on = False
-        self._parse_part(_PARSED_BYTES)
+        for _ in range(_PARTS):
+            self._chunks = 0
+            self._parse_part(_PARSED_BYTES)
+            is_cheap = self._phase is _Phase.BODY and not self._has_completed and self._chunks <= _FEW_CHUNKS
+            if not self._unparsed or not is_cheap or self._is_reading_paused:
+                break
         left = self._body_length - self._body_bytes
         if self._unparsed and self._phase is _Phase.BODY and left > 0:
             self._parse_part(left)
@@ -408,6 +421,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         size = len(data)
+        self._chunks += 1
         self._body_bytes += size
         intake = self._intake
         if intake is not None:
