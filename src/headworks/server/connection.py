@@ -48,6 +48,10 @@ _PARTS = 8
 _FEW_CHUNKS = 4
 """In `_PARSED_BYTES`: such a part is read in the time of a few turns of the loop without anything to do."""
 
+_TURNS_BETWEEN = 4
+"""Turns of the loop from one part with many chunks to the next: a small call takes about as many, and so meets one or
+two of them."""
+
 _HEAD_BYTES = 16 * 1024
 """Within so many bytes the end of a head is looked for, to see whether nothing but a body is behind it."""
 
@@ -119,6 +123,7 @@ class Connection(asyncio.Protocol):
         "_server",
         "_target",
         "_transport",
+        "_turns_to_wait",
         "_unparsed",
         "_unsent_bytes",
         "_upgrade",
@@ -154,6 +159,7 @@ class Connection(asyncio.Protocol):
         self._is_parsing_on = False
         self._body_length = 0
         self._chunks = 0
+        self._turns_to_wait = 0
         self._intake: BodyStream | None = None
         self._upgrade: UpgradedSocket | None = None
         self._known_head: KnownHead | None = None
@@ -248,6 +254,8 @@ class Connection(asyncio.Protocol):
             self._parse_part(_PARSED_BYTES)
             is_cheap = self._phase is _Phase.BODY and not self._has_completed and self._chunks <= _FEW_CHUNKS
             if not self._unparsed or not is_cheap or self._is_reading_paused:
+                has_many = self._chunks > _FEW_CHUNKS and not self._has_completed
+                self._turns_to_wait = _TURNS_BETWEEN - 1 if has_many else 0
                 break
         left = self._body_length - self._body_bytes
         if self._unparsed and self._phase is _Phase.BODY and left > 0:
@@ -273,6 +281,10 @@ class Connection(asyncio.Protocol):
     def _parse_further(self) -> None:
         if self._is_gone or self._is_reading_paused:
             self._is_parsing_on = False
+            return
+        if self._turns_to_wait:
+            self._turns_to_wait -= 1
+            self._server.loop.call_soon(self._parse_further)
             return
         if self._is_ending:
             self._unparsed, self._parsed_to = b"", 0
