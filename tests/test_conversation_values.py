@@ -12,6 +12,7 @@ import pytest
 from headworks.calls import Caller
 from headworks.conversation_values import ConversationValues, goes_on_from, note_screened
 from headworks.screening.privacy import KINDS, ScreeningFailed, TokenVault
+from headworks.screening.privacy import vault as vault_module
 from headworks.settlement import OpenCall
 
 
@@ -45,32 +46,34 @@ async def saved(values, book, call=None, conversation="", response_id="resp_1"):
 @in_a_loop
 async def test_who_goes_on_from_a_response_finds_the_values_and_another_team_does_not(tmp_path):
     values = values_in(tmp_path)
-    book = values.book(a_call(), "")
+    book = values.passing_book(a_call())
     token = book.token_for(EMAIL, MAIL)
     await saved(values, book)
     await values.close()
 
     again = values_in(tmp_path)
-    assert again.book(a_call(), "resp_1").value_of(token) == MAIL
-    assert again.book(a_call("other"), "resp_1").value_of(token) is None
-    assert again.book(a_call(), "").value_of(token) is None
+    assert (await again.book(a_call(), "resp_1")).value_of(token) == MAIL
+    assert (await again.book(a_call("other"), "resp_1")).value_of(token) is None
+    assert (await again.book(a_call(), "")).value_of(token) is None
     await again.close()
 
 
-def test_values_that_cannot_be_read_close_the_door(tmp_path, capsys):
+@in_a_loop
+async def test_values_that_cannot_be_read_close_the_door(tmp_path, capsys):
     (tmp_path / "privacy.db").mkdir()
     values = values_in(tmp_path)
 
     with pytest.raises(ScreeningFailed):
-        values.book(a_call(), "resp_1")
+        await values.book(a_call(), "resp_1")
     assert "cannot be read" in capsys.readouterr().err
+    await values.close()
 
 
 @in_a_loop
 async def test_values_that_cannot_be_kept_are_told_and_harm_no_answer(tmp_path, capsys):
     (tmp_path / "privacy.db").mkdir()
     values = values_in(tmp_path)
-    book = values.book(a_call(), "")
+    book = values.passing_book(a_call())
     book.token_for(EMAIL, MAIL)
     await saved(values, book)
 
@@ -82,11 +85,11 @@ async def test_values_that_cannot_be_kept_are_told_and_harm_no_answer(tmp_path, 
 @in_a_loop
 async def test_without_a_file_nothing_is_kept():
     values = ConversationValues(b"s" * 32)
-    book = values.book(a_call(), "")
+    book = values.passing_book(a_call())
     token = book.token_for(EMAIL, MAIL)
     await saved(values, book)
 
-    assert values.book(a_call(), "resp_1").value_of(token) is None
+    assert (await values.book(a_call(), "resp_1")).value_of(token) is None
     await values.close()
 
 
@@ -94,12 +97,12 @@ async def test_without_a_file_nothing_is_kept():
 async def test_what_has_expired_is_taken_out_now_and_then(tmp_path):
     now = 1.0
     values = ConversationValues(b"s" * 32, tmp_path / "privacy.db", now=lambda: now)
-    book = values.book(a_call(), "")
+    book = values.passing_book(a_call())
     book.token_for(EMAIL, MAIL)
     await saved(values, book)
     now = 200.0
     for number in range(256):
-        await saved(values, values.book(a_call(), ""), response_id=f"resp_{number + 2}")
+        await saved(values, values.passing_book(a_call()), response_id=f"resp_{number + 2}")
     await values.close()
 
     with closing(sqlite3.connect(tmp_path / "privacy.db")) as connection:
@@ -118,9 +121,32 @@ class Locked:
         self._connection.close()
 
 
+class SlowDisk:
+    """Takes its time over every read, until it is let go."""
+
+    def __init__(self, monkeypatch):
+        self._is_let_go = threading.Event()
+        read = TokenVault.read
+        monkeypatch.setattr(
+            TokenVault, "read", lambda vault, lookup: (self._is_let_go.wait(60), read(vault, lookup))[1]
+        )
+
+    def let_go(self):
+        self._is_let_go.set()
+
+
+class LockedWhole(Locked):
+    """The same of others who let nobody read either: a copy that is put back, say."""
+
+    def __init__(self, folder):
+        self._connection = sqlite3.connect(folder / "privacy.db", isolation_level=None)
+        self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._connection.execute("BEGIN EXCLUSIVE")
+
+
 async def with_a_file(folder, **options):
     values = values_in(folder, **options)
-    book = values.book(a_call(), "")
+    book = values.passing_book(a_call())
     book.token_for(EMAIL, "first@example.org")
     await saved(values, book, response_id="resp_0")
     return values
@@ -130,15 +156,15 @@ async def with_a_file(folder, **options):
 async def test_a_disk_that_takes_its_time_keeps_nobody_waiting_but_the_answer(tmp_path):
     values = await with_a_file(tmp_path)
     others = Locked(tmp_path)
-    call, book = a_call(), values.book(a_call(), "")
+    call, book = a_call(), values.passing_book(a_call())
     token = book.token_for(EMAIL, MAIL)
     values.save(call, "", book, life_s=100, response_id="resp_1")
 
     assert not call.saving.done()
-    assert values.book(a_call(), "resp_0").has_entries  # what is read waits for no writer
+    assert (await values.book(a_call(), "resp_0")).has_entries  # what is read waits for no writer
     others.let_go()
     await call.saving
-    assert values.book(a_call(), "resp_1").value_of(token) == MAIL
+    assert (await values.book(a_call(), "resp_1")).value_of(token) == MAIL
     await values.close()
 
 
@@ -148,14 +174,14 @@ async def test_saves_are_written_in_their_order_and_before_the_file_is_let_go(tm
     others = Locked(tmp_path)
     tokens = []
     for number in range(20):
-        book = values.book(a_call(), f"resp_{number}")
+        book = await values.book(a_call(), f"resp_{number}")
         tokens.append(book.token_for(EMAIL, f"ada{number}@example.org"))
         values.save(a_call(), f"resp_{number}", book, life_s=100, response_id=f"resp_{number + 1}")
     others.let_go()
     await values.close()
 
     again = values_in(tmp_path)
-    last = again.book(a_call(), "resp_20")
+    last = await again.book(a_call(), "resp_20")
     assert [last.value_of(token) for token in tokens] == [f"ada{number}@example.org" for number in range(20)]
     await again.close()
 
@@ -164,7 +190,7 @@ async def test_saves_are_written_in_their_order_and_before_the_file_is_let_go(tm
 async def test_an_answer_waits_for_a_disk_that_hangs_only_so_long_and_it_is_told(tmp_path, capsys):
     values = await with_a_file(tmp_path, patience_s=0.05)
     others = Locked(tmp_path)
-    call, book = a_call(), values.book(a_call(), "")
+    call, book = a_call(), values.passing_book(a_call())
     book.token_for(EMAIL, MAIL)
     values.save(call, "", book, life_s=100, response_id="resp_1")
     await call.saving
@@ -176,6 +202,65 @@ async def test_an_answer_waits_for_a_disk_that_hangs_only_so_long_and_it_is_told
     assert MAIL not in said
 
 
+@pytest.mark.parametrize("is_known", [False, True], ids=["at its first opening", "when it is open"])
+@in_a_loop
+async def test_a_file_that_nobody_may_read_keeps_no_other_call_waiting(tmp_path, monkeypatch, is_known):
+    monkeypatch.setattr("headworks.screening.privacy.vault._BUSY_S", 60.0)
+    values = await with_a_file(tmp_path, patience_s=60.0)
+    if not is_known:
+        await values.close()
+        values = values_in(tmp_path, patience_s=60.0)
+    others = None if is_known else LockedWhole(tmp_path)
+    if others is None:  # who has it open keeps others from taking it whole: the disk is what is slow then
+        others = SlowDisk(monkeypatch)
+    going_on = asyncio.ensure_future(values.book(a_call(), "resp_0"))
+    for _ in range(100):  # others have turn after turn
+        await asyncio.sleep(0)
+    assert not going_on.done()
+    assert not (await values.book(a_call(), "")).has_entries  # a call that goes on from nothing waits for nobody
+
+    others.let_go()
+    assert (await going_on).has_entries
+    await values.close()
+
+
+@in_a_loop
+async def test_a_call_waits_for_what_it_goes_on_from_only_so_long_and_then_goes_nowhere(tmp_path, capsys, monkeypatch):
+    values = await with_a_file(tmp_path, patience_s=0.05)
+    disk = SlowDisk(monkeypatch)
+
+    with pytest.raises(ScreeningFailed):
+        await values.book(a_call(), "resp_0")
+
+    disk.let_go()
+    said = capsys.readouterr().err
+    assert "cannot be read: the disk has not given them for 0.05 s" in said
+    await values.close()
+
+
+@in_a_loop
+async def test_a_call_that_is_given_up_waits_no_longer(tmp_path, monkeypatch):
+    values = await with_a_file(tmp_path)
+    disk = SlowDisk(monkeypatch)
+    going_on = asyncio.ensure_future(values.book(a_call(), "resp_0"))
+    await asyncio.sleep(0)
+    going_on.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await going_on
+    disk.let_go()
+    await values.close()
+
+
+@in_a_loop
+async def test_two_calls_that_go_on_from_one_response_at_a_time_have_all_of_it(tmp_path):
+    values = await with_a_file(tmp_path)
+    books = await asyncio.gather(*(values.book(a_call(), "resp_0") for _ in range(20)))
+    await values.close()
+
+    assert all(book.has_entries for book in books)
+
+
 @in_a_loop
 async def test_no_more_saves_wait_than_there_is_room_for(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("headworks.conversation_values._MOST_SAVES", 2)
@@ -183,7 +268,7 @@ async def test_no_more_saves_wait_than_there_is_room_for(tmp_path, capsys, monke
     others = Locked(tmp_path)
     calls = [a_call() for _ in range(3)]
     for number, call in enumerate(calls):
-        book = values.book(a_call(), "")
+        book = values.passing_book(a_call())
         book.token_for(EMAIL, MAIL)
         values.save(call, "", book, life_s=100, response_id=f"resp_{number + 1}")
     others.let_go()
@@ -191,23 +276,24 @@ async def test_no_more_saves_wait_than_there_is_room_for(tmp_path, capsys, monke
 
     assert [call.saving is None for call in calls] == [False, False, True]
     assert "the disk is too slow" in capsys.readouterr().err
-    assert values.book(a_call(), "resp_2").has_entries
-    assert not values.book(a_call(), "resp_3").has_entries
+    assert (await values.book(a_call(), "resp_2")).has_entries
+    assert not (await values.book(a_call(), "resp_3")).has_entries
     await values.close()
 
 
 @in_a_loop
-async def test_nothing_is_written_by_the_thread_of_the_loop(tmp_path, monkeypatch):
-    wrote = set()
-    write = TokenVault.write
-    monkeypatch.setattr(
-        TokenVault, "write", lambda vault, save: (wrote.add(threading.get_ident()), write(vault, save))[1]
-    )
+async def test_the_thread_of_the_loop_neither_reads_nor_writes_nor_opens_a_file(tmp_path, monkeypatch):
+    touched = []
+    for name in ("open_database", "_find"):
+        do = getattr(vault_module, name)
+        seen = lambda *given, do=do, **named: (touched.append(threading.get_ident()), do(*given, **named))[1]  # noqa: E731
+        monkeypatch.setattr(vault_module, name, seen)
     values = await with_a_file(tmp_path)
+    assert (await values.book(a_call(), "resp_0")).has_entries
     await values.close()
 
-    assert len(wrote) == 1
-    assert threading.get_ident() not in wrote
+    assert len(touched) == 4  # opened and searched, to write and to read
+    assert threading.get_ident() not in touched
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,14 @@ BODIES = {
 }
 
 
+def ask_going_on(hall, *request, **more):
+    """A call whose conversation's values a thread reads first, up to its attempt."""
+    before = len(hall.upstream.flights)
+    answered = hall.ask(*request, **more)
+    hall.until(lambda: len(hall.upstream.flights) > before)
+    return answered
+
+
 def token_in(hall):
     (found,) = set(TOKEN.findall(hall.flight.request.body.decode()))
     return found
@@ -239,16 +247,16 @@ def test_over_turns_of_a_conversation_that_the_provider_keeps_tokens_lead_back(s
     assert MAIL in answered.body.decode()
 
     hall = screen()  # another worker, or the same one after a restart
-    answered = hall.ask(
-        "/v1/responses", {"model": "nano", "input": "Again?", "previous_response_id": "resp_1"}, turns=9
+    answered = ask_going_on(
+        hall, "/v1/responses", {"model": "nano", "input": "Again?", "previous_response_id": "resp_1"}
     )
     hall.answer(response(f"You are {token}.", "resp_2"))
     hall.until(lambda: answered.status)
     assert f"You are {MAIL}." in answered.body.decode()
 
-    answered = hall.ask("/v1/responses/resp_2", method="GET", turns=9)
+    answered = ask_going_on(hall, "/v1/responses/resp_2", method="GET")
     hall.answer(response(f"You are {token}.", "resp_2"))
-    hall.turn(6)
+    hall.until(lambda: answered.status)
     assert f"You are {MAIL}." in answered.body.decode()
 
     hall.ring.grant = Grant(Caller("key_2", "bob", "other"))
@@ -308,7 +316,7 @@ def test_a_caller_that_goes_away_takes_no_values_along(screen, tmp_path):
         hall.until(lambda: others.execute("SELECT count(*) FROM entries").fetchone() == (2,))
 
     hall = screen()
-    asked = hall.ask("/v1/responses/resp_1", method="GET", turns=9)
+    asked = ask_going_on(hall, "/v1/responses/resp_1", method="GET")
     hall.answer(response(f"You have {token}.", "resp_1"))
     hall.until(lambda: asked.status)
     assert f"You have {CARD}." in asked.body.decode()

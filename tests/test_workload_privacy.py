@@ -284,7 +284,7 @@ def test_over_turns_that_the_provider_remembers_tokens_of_earlier_ones_lead_back
 
     work.make(contract, schema=None, values=values)
     answered = work.respond("Again?", previous_response_id="resp_1")
-    hall.turn(9)
+    hall.until(lambda: len(hall.upstream.flights) == 2)
     work.answer(response_object(message_item(f"You are {token}.")))
     hall.until(lambda: answered.status)
     hall.loop.run_until_complete(values.close())

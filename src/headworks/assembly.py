@@ -136,8 +136,8 @@ class Assembly:
         standing = self._hull.surveyor.standing(
             self._table, now_s, is_ready=is_ready, sheds_from=sheds_from, probe_notes=notes
         )
-        # Where no answer is in memory, whatever may be wished is fulfilled.
-        return msgspec.structs.replace(standing, forgot_s=self._forgot_s if self._in_memory else time.time())
+        # Where nothing is in memory that can be forgotten, whatever may be wished is fulfilled.
+        return msgspec.structs.replace(standing, forgot_s=self._forgot_s if self._remembers else time.time())
 
     @property
     def keys_refused(self) -> int:
@@ -328,20 +328,27 @@ class Assembly:
             loop=self._hull.loop,
         )
 
-    def _forget_answers(self) -> None:
-        """Forget those in memory, where somebody has asked for it."""
+    @property
+    def _remembers(self) -> bool:
+        """Whether answers are in memory, or values behind tokens."""
+        return bool(self._in_memory) or self.settings.values is not None
+
+    def _forget(self) -> None:
+        """Forget what is in memory of what callers have written, where somebody has asked for it."""
         from headworks.response_cache import asked_to_forget_s
 
         asked_s = asked_to_forget_s(self.settings.project.storage / RUN_FOLDER)
         if asked_s > self._forgot_s:
             for store in self._in_memory:
                 store.clear()
+            if self.settings.values is not None:
+                self.settings.values.drop_books()
             self._forgot_s = asked_s
 
     def _refresh(self) -> None:
         try:
-            if self._in_memory:
-                self._forget_answers()
+            if self._remembers:
+                self._forget()
             self._ring.refresh()
         finally:
             self._hull.wheel.arm(self._refresh_timer, _KEY_REFRESH_S)

@@ -1,8 +1,8 @@
 """What stands behind the tokens of conversations that a provider remembers, and what is on record of a screening.
 
-They are written by a thread, one save after the other, so that a slow disk keeps no other call waiting. The call that
-they belong to waits (`OpenCall.saving`): its caller is not told the end of an answer before what goes on from it can be
-turned back.
+They are read by one thread and written by another, one after the other, so that a slow disk or a locked file keeps no
+other call waiting. The call that they belong to waits: for what it goes on from, before it goes up; and for its own
+(`OpenCall.saving`), for its caller is not told the end of an answer before what goes on from it can be turned back.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -19,6 +20,8 @@ from headworks.settlement import OpenCall, Work
 from headworks.side_threads import SideThreads
 from headworks.telemetry import report
 
+T = TypeVar("T")
+
 _SWEEP_EVERY = 256
 """So often, counted in saves, what has expired is taken out of the vault."""
 
@@ -26,7 +29,8 @@ _MOST_SAVES = 1024
 """That may wait for the disk. What comes then is not kept, as where it cannot be written."""
 
 _PATIENCE_S = 5.0
-"""For which an answer waits for its values. A disk that takes longer hangs, and answers are not to hang with it."""
+"""For which a call waits for the values that it goes on from, and an answer for its own. A disk that takes longer
+hangs, and calls are not to hang with it."""
 
 _NOTED = "screened: "
 
@@ -34,14 +38,14 @@ _NOTED = "screened: "
 class ConversationValues:
     """The books of tokens for the calls of one gateway; those of conversations are kept, for all workers.
 
-    State: the vault's file, opened when it is first needed; the thread that writes, and how many saves wait for it; how
-    often something was saved.
+    State: the vault; the thread that reads, the thread that writes, and how many saves wait for that; how often
+    something was saved.
 
     Arguments:
         secret: of this installation.
         file: the vault's; its folder must exist by then. None where nothing is to be kept.
         now: the Unix time in seconds.
-        patience_s: for which an answer waits for its values.
+        patience_s: for which a call waits for the disk.
     """
 
     def __init__(
@@ -57,7 +61,8 @@ class ConversationValues:
         self._now = now
         self._patience_s = patience_s
         self._vault: TokenVault | None = None
-        self._thread: SideThreads | None = None
+        self._reading: SideThreads | None = None
+        self._writing: SideThreads | None = None
         self._waiting = 0
         self._saves = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -69,27 +74,50 @@ class ConversationValues:
     async def close(self) -> None:
         """Write what waits to be written, and let go of the file. Harmless to call twice."""
         vault, self._vault = self._vault, None
-        thread, self._thread = self._thread, None
-        if thread is not None and vault is not None:
-            await thread.run(asyncio.get_running_loop(), vault.close)  # behind what waits
+        reading, self._reading = self._reading, None
+        writing, self._writing = self._writing, None
+        threads = [one for one in (reading, writing) if one is not None]
+        for (
+            thread
+        ) in threads:  # each behind what waits for it; whoever let go of the file has to wait for the disk, too
+            end = vault.close if vault is not None and thread is threads[-1] else _nothing
+            await thread.run(asyncio.get_running_loop(), end)
             thread.close()
-        elif vault is not None:
-            vault.close()
 
-    def book(self, call: OpenCall, conversation: str) -> TokenBook:
+    def drop_books(self) -> None:
+        """Have no value in memory but those of calls under way: somebody may have been erased from the file."""
+        if self._vault is not None:
+            self._vault.drop_books()
+
+    def passing_book(self, call: OpenCall) -> TokenBook:
+        """The book of a call that goes on from nothing: an empty one."""
+        return TokenBook.of_tenant(self._secret, tenant_of(call))
+
+    async def book(self, call: OpenCall, conversation: str) -> TokenBook:
         """The book of what a call goes on from; an empty one where that is nothing ("").
 
         Raises:
-            ScreeningFailed: it cannot be read.
+            ScreeningFailed: it cannot be read, or not in time.
         """
-        tenant = tenant_of(call)
         if not conversation or self._file is None:
-            return TokenBook.of_tenant(self._secret, tenant)
+            return self.passing_book(call)
+        vault = self._opened(self._file)
+        lookup = vault.look_up(tenant_of(call), conversation)
+        loop = self._loop or asyncio.get_running_loop()
+        thread = self._reading = self._reading or SideThreads("headworks-values-read", 1)
+        ends_s = loop.time() + self._patience_s
         try:
-            return self._opened(self._file).book(tenant, conversation)
+            while True:
+                found = await _in_time(loop, ends_s, thread.run(loop, partial(vault.read, lookup)))
+                book = vault.learn(found)
+                if book is not None:
+                    return book
+        except TimeoutError:
+            trouble = f"the disk has not given them for {self._patience_s:g} s"
         except StorageError as error:
-            report(f"{call.call_id}: the values of a conversation cannot be read: {error}")
-            raise ScreeningFailed("the conversation's values") from None
+            trouble = str(error)
+        report(f"{call.call_id}: the values of a conversation cannot be read: {trouble}")
+        raise ScreeningFailed("the conversation's values")
 
     def save(self, call: OpenCall, conversation: str, book: TokenBook, *, life_s: float, response_id: str) -> None:
         """Keep the values, before the caller can go on from a response: `call.saving` is done when they are, and at the
@@ -102,18 +130,13 @@ class ConversationValues:
         """
         if self._file is None:
             return
-        origin = conversation or response_id
-        try:
-            vault = self._opened(self._file)
-            save = vault.ready(tenant_of(call), origin, book, life_s=life_s, link=response_id)
-        except StorageError as error:
-            report(f"{call.call_id}: its values could not be kept: {error}")
-            return
+        vault = self._opened(self._file)
+        save = vault.ready(tenant_of(call), conversation or response_id, book, life_s=life_s, link=response_id)
         if self._waiting >= _MOST_SAVES:
             report(f"{call.call_id}: its values were not kept: the disk is too slow for what is to be kept")
             return
         loop = self._loop or asyncio.get_running_loop()
-        thread = self._thread = self._thread or SideThreads("headworks-values", 1)
+        thread = self._writing = self._writing or SideThreads("headworks-values", 1)
         self._waiting += 1
         self._saves += 1
         is_to_sweep = self._saves % _SWEEP_EVERY == 0
@@ -152,6 +175,30 @@ class ConversationValues:
         if self._vault is None:
             self._vault = TokenVault(file, self._secret, now=self._now)
         return self._vault
+
+
+def _nothing() -> None:
+    """In a thread: it has come to the end of what waited for it."""
+
+
+async def _in_time(loop: asyncio.AbstractEventLoop, ends_s: float, asked: "asyncio.Future[T]") -> T:
+    """What was asked, within a flow. Raises TimeoutError where it takes longer than till then, in the loop's time."""
+    is_late = False
+
+    def give_up() -> None:
+        nonlocal is_late
+        is_late = True
+        asked.cancel()
+
+    timer = loop.call_at(ends_s, give_up)
+    try:
+        return await asked
+    except asyncio.CancelledError:
+        if is_late:
+            raise TimeoutError from None
+        raise
+    finally:
+        timer.cancel()
 
 
 def _write(vault: TokenVault, save: Save, *, sweeps: bool) -> Written:

@@ -127,7 +127,7 @@ class Screening(Protocol):
         """The same for what providers store. Raises Refusal."""
         ...
 
-    def restoring(self, call: OpenCall, response_id: str, plan: Plan) -> Plan:
+    async def restoring(self, call: OpenCall, response_id: str, plan: Plan) -> Plan:
         """The plan of a call for a stored response, whose tokens are turned back. Raises Refusal."""
         ...
 

@@ -51,6 +51,7 @@ from headworks.screening.privacy import (
     Restorer,
     RestoringStream,
     ScreeningFailed,
+    TokenBook,
 )
 from headworks.settlement import OpenCall
 from headworks.slicing import Slices
@@ -85,9 +86,10 @@ class CallPrivacy:
     Arguments:
         policy: the contract's.
         values: where the books are.
-        fields: what the call is made of; by default nothing is said of what it goes on from.
-        endpoint: whose words they are.
         entities: names that were found in this call already.
+        origin: what the call goes on from; "" if from nothing.
+        book: of that; by default one that is empty.
+        may_go_on: whether others can go on from its answers.
 
     Attributes:
         said: the last whole answer as the model gave it, with tokens.
@@ -98,18 +100,20 @@ class CallPrivacy:
         policy: PrivacyPolicy,
         values: ConversationValues,
         call: OpenCall,
-        fields: Fields | None = None,
-        endpoint: Endpoint = Endpoint.CHAT,
+        *,
         entities: Entities | None = None,
+        origin: str = "",
+        book: TokenBook | None = None,
+        may_go_on: bool = False,
     ) -> None:
         self._policy = policy
         self._names = NameReading(policy, call, entities)
         self._redactor = Redactor(policy)
         self._call = call
         self._values = values
-        self._may_go_on = endpoint is Endpoint.RESPONSES and fields is not None
-        self._origin = goes_on_from(fields) if self._may_go_on and fields is not None else ""
-        self._book = values.book(call, self._origin)
+        self._may_go_on = may_go_on
+        self._origin = origin
+        self._book = book or values.passing_book(call)
         self._restorer = Restorer(self._book, policy.form)
         self._up: dict[str, int] = {}
         self._own: dict[str, int] = {}
@@ -118,6 +122,24 @@ class CallPrivacy:
         self._has_unread_answer = False
         self._kept_id = ""
         self.said: ModelAnswer | None = None
+
+    @classmethod
+    async def of_call(
+        cls, policy: PrivacyPolicy, values: ConversationValues, call: OpenCall, fields: Fields, endpoint: Endpoint
+    ) -> "CallPrivacy":
+        """That of a call that may go on from another, once what stands behind the tokens of that has been read.
+
+        Arguments:
+            fields: what the call is made of.
+            endpoint: whose words they are.
+
+        Raises:
+            ScreeningFailed: it cannot be read.
+        """
+        if endpoint is not Endpoint.RESPONSES:
+            return cls(policy, values, call)
+        origin = goes_on_from(fields)
+        return cls(policy, values, call, origin=origin, book=await values.book(call, origin), may_go_on=True)
 
     @property
     def has_failed(self) -> bool:

@@ -379,7 +379,7 @@ class PlainCalls:
         await names.read(partial(_texts, policy, request, admission))
         return names
 
-    def begin(
+    async def begin(
         self,
         policy: PrivacyPolicy,
         call: OpenCall,
@@ -393,10 +393,10 @@ class PlainCalls:
             ScreeningFailed: the values of the conversation that it goes on from cannot be read.
         """
         if endpoint is not Endpoint.RESPONSES or head is None or head.store is False:
-            book = self._values.book(call, "")
+            book = self._values.passing_book(call)
             return ScreenedCall(policy, book, call, keeps_bodies=self._keeps_bodies, names=names)
         conversation = goes_on_from(head.fields)
-        book = self._values.book(call, conversation)
+        book = await self._values.book(call, conversation)
         keeps = self._keeps_bodies
         return ScreenedCall(policy, book, call, self._values, conversation, keeps_bodies=keeps, names=names)
 
@@ -417,7 +417,7 @@ class PlainCalls:
         if not admission.is_json and not content_type.startswith(b"multipart/form-data"):
             return request, admission, lambda plan: plan  # what it is cannot be sent, and planning says so
         names = await self._read_names(policy, call, request, admission)
-        screened = self.begin(policy, call, head, admission.route.endpoint, names)
+        screened = await self.begin(policy, call, head, admission.route.endpoint, names)
         if admission.is_json:
             found = await screened.redact(request.body, admission.forwarded, self._slices)
         else:
@@ -444,24 +444,24 @@ class PlainCalls:
         request, admission, _ = await self.screen(policy, call, request, None, admission)
         return request, admission
 
-    def restoring(self, call: OpenCall, response_id: str, plan: Plan) -> Plan:
+    async def restoring(self, call: OpenCall, response_id: str, plan: Plan) -> Plan:
         """The plan of a call for a stored response, whose tokens are turned back.
 
         Raises:
             ScreeningFailed: the values of its conversation cannot be read.
         """
-        screened = self.begin_stored(call, response_id)
+        screened = await self.begin_stored(call, response_id)
         if screened is None or plan.is_raw:
             return plan
         kept = None if screened.raw is None else screened.kept
         return msgspec.structs.replace(plan, bridge=TreatedBridge(screened, plan), kept=kept)
 
-    def begin_stored(self, call: OpenCall, response_id: str) -> ScreenedCall | None:
+    async def begin_stored(self, call: OpenCall, response_id: str) -> ScreenedCall | None:
         """For what is asked of a stored response: its tokens lead back, if its values are kept."""
         policy = self.policy_for(call.caller.team, "")
         if policy is None:
             return None
-        book = self._values.book(call, response_id)
+        book = await self._values.book(call, response_id)
         return ScreenedCall(policy, book, call, keeps_bodies=self._keeps_bodies) if book.has_entries else None
 
 

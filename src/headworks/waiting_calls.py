@@ -248,7 +248,7 @@ class WaitingCalls:
         owner = await self._owners.find(stored_id(admission.route))
         plan = self._planner.read_object(call, request, admission, owner)
         if self._screening is not None:
-            plan = self._screening.restoring(call, call.response_id, plan)
+            plan = await self._screening.restoring(call, call.response_id, plan)
         if self._journal.is_full:
             raise journal_full()
         await self.attempt(call, plan, reply, ending)

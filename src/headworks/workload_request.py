@@ -87,7 +87,7 @@ async def compose_call(
     composed = await _compose(call, work, head, admission, grant, planner, secret, slices)
     if work.privacy is None:
         return composed if work.keeping is None else await _with_kept(composed, work.keeping, values, call, slices)
-    privacy = CallPrivacy(work.privacy, values, call, composed.fields, admission.route.endpoint)
+    privacy = await CallPrivacy.of_call(work.privacy, values, call, composed.fields, admission.route.endpoint)
     await privacy.read_names(composed.fields)
     fields = await privacy.redact(composed.fields, slices)
     # Values are back before the answer is looked at any further.

@@ -174,6 +174,21 @@ def test_a_person_is_erased_from_log_store_and_sealed_exports(run, found, projec
     assert "ann" not in shown
 
 
+def test_where_values_behind_tokens_cannot_be_removed_it_is_told_and_the_rest_is_done(run, found, project):
+    write_calls(project, "ann")
+    vault = project / ".headworks" / "privacy.db"
+    vault.mkdir()
+
+    code, out, err = run("audit", "erase", "--user", "ann", "--yes")
+
+    assert code == 1
+    assert "1 keys are destroyed, and 1 pieces" in out
+    assert "what stands behind tokens of theirs may be there still" in err
+    assert found("--user", "ann") == []
+    vault.rmdir()
+    assert run("audit", "erase", "--user", "ann", "--yes")[0] == 0
+
+
 def test_a_hold_keeps_a_person_from_being_erased_until_it_ends(run):
     assert "say what is held" in run("audit", "hold", "add", "--reason", "a case")[2]
     _, out, _ = run("audit", "hold", "add", "--user", "ann", "--reason", "a case")

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from headworks.config import load
-from headworks.console import channels_of
+from headworks.console import alert_terms, channels_of
 from headworks.console.alerting import Alert, Alerter
 from headworks.console.channels import Mail, Webhook
 from headworks.errors import ConfigError
@@ -171,12 +171,14 @@ def test_a_project_says_who_is_told(tmp_path):
     (tmp_path / "headworks.yaml").write_text(PROJECT)
     project = load(tmp_path)
     good = {"HOOK": "https://hooks.example.com/x", "SMTP": "smtps://mail.example.com"}
-    assert [one.name for one in channels_of(project, good)] == [
+    terms = alert_terms(project, good)
+    assert [one.name for one in channels_of(terms)] == [
         "the webhook at hooks.example.com",
         "the mail server mail.example.com",
     ]
     with pytest.raises(ConfigError, match="HOOK"):
-        channels_of(project, {})
+        alert_terms(project, {})
     with pytest.raises(ConfigError, match=r"alerts.webhooks\[0\].url: this is no URL of https or http") as raised:
-        channels_of(project, good | {"HOOK": "ftp://s3cret"})
+        alert_terms(project, good | {"HOOK": "ftp://s3cret"})
     assert "s3cret" not in str(raised.value)
+    assert "hooks.example.com" not in repr(terms)  # what Slack has in an URL is a secret

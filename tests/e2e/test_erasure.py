@@ -67,6 +67,44 @@ def test_nothing_that_an_erased_person_wrote_is_left_while_the_gateway_runs(make
     call(gateway, "ann", "she comes back")
 
 
+def respond(gateway, user, text, **fields):
+    body = {"model": "nano", "user": user, "input": text, **fields}
+    headers = {"authorization": f"Bearer {gateway.key}"}
+    answer = httpx2.post(f"{gateway.base_url}/responses", json=body, headers=headers, timeout=60)
+    assert answer.status_code == 200, answer.text
+    return answer.headers["x-headworks-call-id"], answer.json()
+
+
+def test_what_stands_behind_the_tokens_of_an_erased_person_is_gone_too(make_gateway, tmp_path):
+    gateway = make_gateway(
+        "screening: {privacy: {}}\nproviders: {sim: {kind: simulator, pace: 0}}\nmodels: {nano: sim/gpt-6-luna}\n"
+    )
+    first, begun = respond(gateway, "ann", "I am ann@example.org.")
+    second, _ = respond(gateway, "bob", "I am bob@example.org.")
+    third, _ = respond(gateway, "ann", "And ann2@example.org.", previous_response_id=begun["id"])
+    for one in (first, second, third):
+        gateway.record(one)
+    vault = tmp_path / ".headworks" / "privacy.db"
+
+    def entries():
+        with closing(sqlite3.connect(vault)) as connection:
+            return [row for (row,) in connection.execute("SELECT sealed FROM entries ORDER BY number")]
+
+    before = entries()
+    assert len(before) == 3
+
+    due_s = time.monotonic() + 60
+    while (done := gateway.command("audit", "erase", "--user", "ann", "--yes", "--json")).returncode:
+        assert "do it again" in done.stderr  # a machine that has much else to do
+        assert time.monotonic() < due_s, done.stderr
+
+    assert '"conversation_values":2' in done.stdout
+    assert entries() == [before[1]]  # bob's
+    assert [holding(tmp_path / ".headworks", one) for one in (before[0], before[2])] == [[], []]
+    forgotten = gateway.command("audit", "erase", "--user", "ann", "--yes", "--json")
+    assert '"conversation_values":0' in forgotten.stdout
+
+
 CONTRACT = "owner: o\ndescription: d\nladder: [small]\ncache: {store: %s, ttl_s: 600}\n"
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from threading import Lock
 
 import httpx2
 from e2e_processes import Gateway
@@ -40,19 +41,25 @@ SEEN_WITHIN_S = 5.0
 
 
 class Clock:
-    """The time of day of the processes that are started with its variables. State: how far ahead it is, in seconds."""
+    """The time of day of the processes that are started with its variables. State: how far ahead it is, in seconds.
+
+    Attributes:
+        looking: who looks at what goes by it holds this; meanwhile it is not set.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "clock"
+        self.looking = Lock()
         self.ahead_s = 0.0
         self.set(0.0)
 
     def set(self, ahead_s: float) -> None:
         """Have it be so much ahead of the true time from now on."""
         fresh = self._file.with_suffix(".new")
-        fresh.write_text(f"{ahead_s:+.0f}\n")
-        fresh.replace(self._file)  # whoever asks for the time must not find half of it
-        self.ahead_s = ahead_s
+        with self.looking:  # on a busy machine somebody may still wait for what follows from the time before
+            fresh.write_text(f"{ahead_s:+.0f}\n")
+            fresh.replace(self._file)  # whoever asks for the time must not find half of it
+            self.ahead_s = ahead_s
 
     def steps(self, *acts: tuple[float, float]) -> list[tuple[float, Callable[[], object]]]:
         """Moments, each with the step to so many seconds ahead."""
@@ -87,6 +94,10 @@ class _Watch:
 
     def __call__(self) -> None:
         """Its clock is what we have set; a key that expires does so by it; a new key is good at once."""
+        with self._clock.looking:
+            self._look()
+
+    def _look(self) -> None:
         # In this order: a key that is not known may be looked for only now and then.
         self._expect("a new key", self._gateway.new_key("new"), 200)
         is_over = time.time() + self._clock.ahead_s >= self._ends_s

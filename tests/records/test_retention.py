@@ -1,6 +1,8 @@
 """Records are kept as long as configured, by either engine; in PostgreSQL, months are made ahead, and dropped."""
 
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
+from secrets import token_hex
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from headworks.calls import OutcomeReport
 from headworks.errors import StorageError
 from headworks.records.stores import Batch, Bodies, Selection, postgres_retention, sqlite_content
 from headworks.records.stores.postgres_schema import months_from
+from headworks.records.stores.sqlite import SqliteStore
 
 FAR_US = 2**62
 
@@ -75,7 +78,7 @@ def test_old_calls_go_with_all_that_belongs_to_them_and_sums_stay(store, calls, 
 
 
 def test_what_is_kept_of_a_persons_calls_is_erased_and_nobody_elses(store, calls, small_steps, monkeypatch):
-    monkeypatch.setattr(sqlite_content, "PURGE_PIECES", 2)
+    monkeypatch.setattr(sqlite_content, "ERASE_CALLS", 2)
     store.commit(
         Batch(
             settled=[
@@ -95,6 +98,61 @@ def test_what_is_kept_of_a_persons_calls_is_erased_and_nobody_elses(store, calls
         for record in store.select(Selection(limit=100))
     }
     assert kept == {**dict.fromkeys("01234", False), **dict.fromkeys("567", True)}
+
+
+def test_what_others_can_go_on_from_of_a_persons_calls_is_told_with_whose_it_is(store, calls):
+    settled = [
+        calls.settled(0, user="ann"),
+        calls.settled(1, user="ann", team=""),
+        calls.settled(2, user="ann", response_id=""),
+        calls.settled(3, user="bob"),
+        calls.settled(4, user=""),
+    ]
+    store.commit(Batch(settled=settled))
+
+    assert sorted(store.responses_of("ann")) == [("key_a", "resp_1"), ("search", "resp_0")]
+    assert store.responses_of("") == []
+
+
+def steps_of_erasing(store, calls, *, of_ann, of_others):
+    """How much SQLite has to do, in thousands of its instructions, to erase one person."""
+    store.commit(
+        Batch(
+            settled=[
+                calls.settled(n, user="ann" if n < of_ann else "bob", request_body=b"%d" % n, content_expires_us=FAR_US)
+                for n in range(of_ann + of_others)
+            ]
+        )
+    )
+    steps = 0
+
+    def step():
+        nonlocal steps
+        steps += 1
+
+    store._connection.set_progress_handler(step, 1000)
+    assert store.erase("ann") == of_ann
+    return steps
+
+
+@pytest.fixture
+def new_sqlite_store(tmp_path):
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(closing(SqliteStore(tmp_path / f"{token_hex(4)}.db")))
+
+
+def test_erasing_a_person_takes_no_longer_where_others_have_many_calls(new_sqlite_store, calls):
+    few = steps_of_erasing(new_sqlite_store(), calls, of_ann=500, of_others=500)
+    many = steps_of_erasing(new_sqlite_store(), calls, of_ann=500, of_others=5000)
+
+    assert many < 2 * few
+
+
+def test_erasing_a_person_takes_as_long_as_there_are_calls_of_theirs(new_sqlite_store, calls):
+    some = steps_of_erasing(new_sqlite_store(), calls, of_ann=500, of_others=0)
+    ten_times = steps_of_erasing(new_sqlite_store(), calls, of_ann=5000, of_others=0)
+
+    assert ten_times < 20 * some
 
 
 def test_a_call_that_comes_after_its_time_is_recorded_and_goes_the_next_time(store, calls):

@@ -10,7 +10,14 @@ import pytest
 from headworks.config import Secret, parse
 from headworks.errors import ConfigError
 from headworks.secrets import Held, Version, unpack
-from headworks.server.fresh import given, project_of, read_given, wait_for_given
+from headworks.server.fresh import (
+    bare_environment,
+    environment_of_control,
+    given,
+    project_of,
+    read_given,
+    wait_for_given,
+)
 from headworks.server.messages import Word, frame
 
 TEXT = """
@@ -89,8 +96,7 @@ def test_what_comes_behind_it_is_left_for_who_listens_next(tmp_path):
     said.start()
     try:
         first = wait_for_given(theirs)
-        assert first is not None
-        assert first.text == text
+        assert first == content
         assert theirs.recv(100) == frame(Word.KEPT, b"why")
     finally:
         said.join()
@@ -107,6 +113,47 @@ def test_without_its_supervisor_it_does_not_begin(heard):
     assert wait_for_given(theirs) is None
 
     theirs.close()
+
+
+KEYS = """
+secrets:
+  vault: {auth: approle, role_id: "env:ROLE", secret_id: "env:ROLE_SECRET"}
+  azure: {client_secret: "env:AZURE"}
+providers:
+  up:
+    kind: openai
+    api_key: "env:FIRST"
+    older_api_keys: ["env:SECOND"]
+    headers: {x-gate: "env:THIRD"}
+    pools: {other: {api_key: "env:FOURTH", base_url: "https://b.example/v1"}}
+  signed: {kind: bedrock, region: us-east-1, access_key_id: "env:FIFTH", secret_access_key: "env:SIXTH"}
+"""
+OF_LIBRARIES = {
+    "HOME": "/h",
+    "PGPASSFILE": "p",
+    "KRB5CCNAME": "k",
+    "https_proxy": "http://p",
+    "PYTHONHASHSEED": "0",
+    "SSL_CERT_FILE": "c",
+}
+OF_OTHERS = {"TOKEN": "of-the-sink", "SOME_DSN": "its own"}
+OF_PROVIDERS = {
+    name: f"sk-{name}"
+    for name in (
+        *("FIRST", "SECOND", "THIRD", "FOURTH", "FIFTH", "SIXTH"),
+        *("ROLE", "ROLE_SECRET", "AZURE", "VAULT_TOKEN", "BAO_TOKEN"),
+    )
+}
+
+
+def test_the_process_that_serves_the_admin_api_sees_what_our_own_code_needs():
+    assert bare_environment(OF_LIBRARIES | OF_OTHERS | OF_PROVIDERS) == OF_LIBRARIES
+
+
+def test_the_control_plane_sees_all_but_what_leads_to_providers_keys(tmp_path):
+    environment = OF_LIBRARIES | OF_OTHERS | OF_PROVIDERS
+
+    assert environment_of_control(project(tmp_path, KEYS), environment) == OF_LIBRARIES | OF_OTHERS
 
 
 def test_what_it_knows_is_what_it_was_given(tmp_path, monkeypatch):

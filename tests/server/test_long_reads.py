@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headworks.server import HttpServer, ServerLimits
-from headworks.server.connection import _PARSED_BYTES, Connection
+from headworks.server.connection import _PARSED_BYTES, _PARTS, _PIECES, Connection
 from headworks.wheel import TimerWheel
 
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n"
@@ -88,6 +88,16 @@ class Stage:
         self.loop.call_soon(self.loop.stop)
         self.loop.run_forever()
 
+    def rest(self):
+        """Until all that has come is parsed, and a few turns more, for answers."""
+        turns = 0
+        while self.connection._unparsed:
+            self.turn()
+            turns += 1
+            assert turns < 10_000
+        for _ in range(20):
+            self.turn()
+
     def bodies(self):
         """Of the answers, in order."""
         found, rest = [], b"".join(self.transport.sent)
@@ -145,6 +155,43 @@ def test_many_tiny_chunks_of_one_read_are_taken_in_over_many_turns_in_which_othe
     assert stage.transport.is_reading
 
 
+@pytest.mark.parametrize("pieces", [_PIECES - 1, _PIECES, _PIECES + 1, 3 * _PIECES, 3 * _PIECES + 1])
+def test_a_body_that_comes_in_many_pieces_is_whole_and_never_in_many_at_once(stage, pieces):
+    body = bytes(number % 251 for number in range(pieces))
+    whole = chunked(body)
+    most = 0
+    for at in range(0, len(whole), 1000):
+        stage.connection.data_received(whole[at : at + 1000])
+        most = max(most, len(stage.connection._body), len(stage.connection._blocks))
+    stage.turn()
+
+    assert stage.bodies() == [body]
+    assert most <= _PIECES
+    stage.connection.data_received(chunked(body[::-1]))  # nothing of it is left for the next one
+    stage.rest()
+    assert stage.bodies() == [body, body[::-1]]
+
+
+def test_a_body_in_many_pieces_that_breaks_off_leaves_none(stage):
+    stage.connection.data_received(chunked(b"x" * 3 * _PIECES)[:-20] + b"not a chunk\r\n")
+    stage.rest()
+
+    assert stage.connection._body == stage.connection._blocks == []
+
+
+def test_chunks_that_are_no_smaller_than_most_take_fewer_turns(stage):
+    body = bytes(range(256)) * 1000
+    stage.connection.data_received(chunked(body, 16_000))
+    turns = 0
+    while not stage.transport.sent:
+        stage.turn()
+        turns += 1
+        assert turns < 1000
+
+    assert turns <= len(body) // (_PARTS * _PARSED_BYTES) + 3
+    assert stage.bodies() == [body]
+
+
 def test_a_body_whose_length_is_known_is_taken_in_at_once(stage):
     body = b"x" * 200_000
     stage.connection.data_received(sized(body))
@@ -166,8 +213,7 @@ def test_what_stands_behind_tiny_chunks_is_answered_behind_them(stage):
     stage.connection.data_received(
         chunked(bodies[0]) + sized(bodies[1]) + sized(bodies[2]) + chunked(bodies[3], 2) + sized(bodies[4])
     )
-    for _ in range(100):
-        stage.turn()
+    stage.rest()
 
     assert stage.bodies() == bodies
     assert stage.transport.is_reading
@@ -201,8 +247,7 @@ def test_a_client_that_goes_away_in_the_middle_leaves_nothing_behind(stage):
 
 def test_what_is_wrong_in_a_later_part_is_refused_and_nothing_behind_it_is_served(stage):
     stage.connection.data_received(chunked(b"x" * 20_000)[:-5] + b"zz\r\n" + sized(b"smuggled"))
-    for _ in range(100):
-        stage.turn()
+    stage.rest()
 
     assert stage.bodies() == [b"refused"]
     assert b"HTTP/1.1 400 " in b"".join(stage.transport.sent)
@@ -213,8 +258,7 @@ def test_what_came_while_reading_was_held_is_read_behind_it(stage):
     data = chunked(b"x" * 20_000) + sized(b"next")
     stage.connection.data_received(data[:-60])
     stage.connection.data_received(data[-60:])
-    for _ in range(100):
-        stage.turn()
+    stage.rest()
 
     assert stage.bodies() == [b"x" * 20_000, b"next"]
 
@@ -232,8 +276,7 @@ def test_however_requests_are_cut_into_reads_they_are_the_same(requests, size):
     stage = Stage()
     for at in range(0, len(data), size):
         stage.connection.data_received(data[at : at + size])
-    for _ in range(60):
-        stage.turn()
+    stage.rest()
     assert stage.bodies() == bodies
     assert stage.transport.is_reading
     stage.close()

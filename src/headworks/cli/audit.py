@@ -19,7 +19,7 @@ from headworks.cli.moments import MOMENT_FORM, day, iso, past
 from headworks.cli.parsing import UsageError
 from headworks.cli.state import desk_of, load_project, tell_audit
 from headworks.cli.tables import plain
-from headworks.errors import CommandError, ConfigError
+from headworks.errors import CommandError, ConfigError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from headworks.audit.reading import AuditReader, Search
     from headworks.auditing import AuditTerms
     from headworks.config import Project
+    from headworks.records import Store
 
 _SHOWN = 50
 _FORMATS = ("json", "ocsf", "cef", "sealed")
@@ -310,17 +311,19 @@ class _Audit:
         except CommandError:
             self._tell("audit.erased", subject, outcome="refused")
             raise
-        pieces = 0
+        pieces, values, are_values_gone = 0, 0, True
         if has_store(self._terms.storage, url):
             store = open_store(self._terms.storage, url)
             try:
                 pieces = store.erase(options.user)
+                values, are_values_gone = self._forget_values(store)
             finally:
                 store.close()
         answers, are_answers_gone = self._clear_answers()
-        self._tell("audit.erased", subject, {"keys": keys, "pieces": pieces, "cached_answers": answers})
+        counts = {"cached_answers": answers, "conversation_values": values}
+        self._tell("audit.erased", subject, {"keys": keys, "pieces": pieces, **counts})
         if options.json:
-            print(json_line({"destroyed_keys": keys, "removed_pieces": pieces, "cached_answers": answers}))
+            print(json_line({"destroyed_keys": keys, "removed_pieces": pieces, **counts}))
         else:
             print(f"{keys} keys are destroyed, and {pieces} pieces of content removed: nobody can read them again")
         note(
@@ -329,7 +332,26 @@ class _Audit:
         )
         if not is_turned:
             note("a journal could not be removed yet, which may hold their last calls: do it again", "audit")
-        return 0 if is_turned and are_answers_gone else 1
+        return 0 if is_turned and are_answers_gone and are_values_gone else 1
+
+    def _forget_values(self, store: "Store") -> tuple[int, bool]:
+        """Remove what stands behind the tokens of their conversations: how many values that were, and whether nothing
+        is left of them."""
+        from headworks.access import server_secret
+        from headworks.screening.privacy import VAULT_FILE, TokenVault
+
+        file = self._terms.storage / VAULT_FILE
+        if not file.exists():
+            return 0, True
+        secret = server_secret(self._project.config.access.secret, self._project.folder, os.environ)
+        vault = TokenVault(file, secret, now=time.time)
+        try:
+            return vault.forget(store.responses_of(self._options.user)), True
+        except StorageError as error:
+            note(f"what stands behind tokens of theirs may be there still: {error}; do it again", "audit")
+            return 0, False
+        finally:
+            vault.close()
 
     def _clear_answers(self) -> tuple[int, bool]:
         """Remove cached answers, everybody's, for nobody can tell whose they are: how many were in the file and in
@@ -349,7 +371,7 @@ class _Audit:
                 note(f"answers that are cached in Valkey are still there: {error}; do it again", "audit")
                 is_good = False
         if not have_answers_forgotten(storage):
-            note("a worker has not forgotten the answers in its memory yet: do it again", "audit")
+            note("a worker has not forgotten yet what is in its memory: do it again", "audit")
             is_good = False
         return answers, is_good
 

@@ -56,7 +56,7 @@ def main() -> int:
     surroundings = Surroundings()
     ask_managers_with(surroundings.ask)
     try:
-        project = surroundings.take(first)
+        project = surroundings.take(read_given(first))
         take = lambda content: surroundings.take(read_given(content))  # noqa: E731
         return run_admin(project, control, surroundings.look_over, take)
     except HeadworksError as error:

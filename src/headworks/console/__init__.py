@@ -4,8 +4,18 @@ It drains the journals into the store and the audit log, gives records to sinks,
 budgets and has people told; the dashboard, the admin API, batches and schedules will live here.
 """
 
-from headworks.console.alert_channels import channels_of
+from headworks.console.alert_channels import alert_terms, channels_of
 from headworks.console.control_plane import control_plane, run
+from headworks.console.control_terms import ControlTerms, pack_terms, unpack_terms
 from headworks.console.sink_terms import sink_terms
 
-__all__ = ["channels_of", "control_plane", "run", "sink_terms"]
+__all__ = [
+    "ControlTerms",
+    "alert_terms",
+    "channels_of",
+    "control_plane",
+    "pack_terms",
+    "run",
+    "sink_terms",
+    "unpack_terms",
+]

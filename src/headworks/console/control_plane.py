@@ -53,7 +53,8 @@ def control_plane(
     audit: AuditTerms | None = None,
     sinks: tuple["SinkTerms", ...] = (),
 ) -> int:
-    """Be the control plane of this process until SIGTERM; returns the exit code. For the supervisor to fork.
+    """Be the control plane of this process until SIGTERM; returns the exit code. For the process that the supervisor
+    starts.
 
     Arguments:
         url: of the database that has the records; "" for the file in the folder.
@@ -80,6 +81,7 @@ def control_plane(
     os.nice(NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))  # whoever started us may have held it back till now
     try:
         alerter = Alerter(channels, report)
 

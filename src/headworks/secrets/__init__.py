@@ -16,6 +16,7 @@ from headworks.secrets.managers import Managers
 from headworks.secrets.references import (
     in_the_environment,
     references_of,
+    references_of_managers,
     references_of_provider,
     references_of_providers,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "pack",
     "read_standing",
     "references_of",
+    "references_of_managers",
     "references_of_provider",
     "references_of_providers",
     "standing_of",

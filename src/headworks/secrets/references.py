@@ -27,6 +27,14 @@ def in_the_environment(project: Project) -> tuple[str, ...]:
     return tuple(dict.fromkeys(reference for reference in found if reference.startswith("env:")))
 
 
+def references_of_managers(project: Project) -> tuple[str, ...]:
+    """What secret managers are signed in to with, where the configuration says so: who has it has all that they keep
+    for us."""
+    vault, azure = project.config.secrets.vault, project.config.secrets.azure
+    found = (vault.token, vault.role_id, vault.secret_id, azure.client_secret)
+    return tuple(one for one in found if one is not None)
+
+
 def references_of_start(project: Project) -> Iterator[str]:
     """What is read once, at the start: what keys are hashed under, what opens the store, the shared books, the log."""
     config = project.config

@@ -34,14 +34,29 @@ if TYPE_CHECKING:
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _PIPELINE_DEPTH = 8
-"""Requests held while one is being answered; then reading stops until the queue is shorter."""
+"""Requests held while one is being answered; then reading stops until the queue is shorter. What was parsed at one go
+may hold more: as many as `_PARSED_BYTES` have room for."""
 
-_PIPELINE_MOST = 256
-"""Requests held at most: one read may hold thousands of small ones, and the parser cannot stop half-way."""
-
-_PARSED_BYTES = 16 * 1024
+_PARSED_BYTES = 2 * 1024
 """Parsed at one go, but for a body whose length is known, which costs next to nothing: one read may hold 40,000 chunks
-of a byte each, and other connections are not to wait for them."""
+of a byte each, and other connections are not to wait for them. So many bytes of such chunks take half as long as a
+small call does."""
+
+_PARTS = 8
+"""So many times as much is parsed in one turn of a body in chunks that are no smaller than most."""
+
+_FEW_CHUNKS = 4
+"""In `_PARSED_BYTES`: such a part is read in the time of a few turns of the loop without anything to do."""
+
+_TURNS_BETWEEN = 4
+"""Turns of the loop from one part with many chunks to the next: a small call takes about as many, and so meets one or
+two of them."""
+
+_HEAD_BYTES = 16 * 1024
+"""Within so many bytes the end of a head is looked for, to see whether nothing but a body is behind it."""
+
+_PIECES = 256
+"""Of a body that are put together as they come: 100,000 at once would take longer than many calls."""
 
 _DRAIN_BYTES = 256 * 1024
 """A refused request's body is read and dropped up to this size, to keep the connection; past it we close."""
@@ -73,9 +88,11 @@ class Connection(asyncio.Protocol):
     __deletable__ = ("_parser",)  # for mypyc, which compiles this
     __slots__ = (
         "_application",
+        "_blocks",
         "_body",
         "_body_bytes",
         "_body_length",
+        "_chunks",
         "_has_completed",
         "_head_bytes",
         "_header_count",
@@ -93,6 +110,7 @@ class Connection(asyncio.Protocol):
         "_last_refusal",
         "_limits",
         "_owes_continue",
+        "_parsed_to",
         "_parser",
         "_peer",
         "_phase",
@@ -105,6 +123,7 @@ class Connection(asyncio.Protocol):
         "_server",
         "_target",
         "_transport",
+        "_turns_to_wait",
         "_unparsed",
         "_unsent_bytes",
         "_upgrade",
@@ -136,14 +155,17 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._incoming = b""
         self._incoming_bytes = 0
-        self._unparsed = b""
+        self._unparsed, self._parsed_to = b"", 0
         self._is_parsing_on = False
         self._body_length = 0
+        self._chunks = 0
+        self._turns_to_wait = 0
         self._intake: BodyStream | None = None
         self._upgrade: UpgradedSocket | None = None
         self._known_head: KnownHead | None = None
         self._heads_learnt = 0
         self._body: list[bytes] = []
+        self._blocks: list[bytes] = []  # what came before, put together
         self._body_bytes = 0
         self._raw_body_bytes = 0
 
@@ -192,7 +214,7 @@ class Connection(asyncio.Protocol):
         if self._is_ending:
             return
         if self._unparsed:  # it was on its way when reading was held
-            self._unparsed += data
+            self._unparsed, self._parsed_to = self._unparsed[self._parsed_to :] + data, 0
             return
         if self._phase is _IDLE:
             known = self._known_head
@@ -212,13 +234,13 @@ class Connection(asyncio.Protocol):
         dividing it. Where it looks so and is not, a turn takes longer."""
         if self._phase is _Phase.BODY:
             return self._body_length - self._body_bytes >= len(data)
-        head_end = data.find(b"\r\n\r\n", 0, _PARSED_BYTES) + 4
+        head_end = data.find(b"\r\n\r\n", 0, _HEAD_BYTES) + 4
         return self._phase is _IDLE and head_end > 4 and length_in(data, head_end) >= len(data) - head_end
 
     def _parse_by_parts(self, data: bytes) -> None:
         """A long read: some of it now and the rest in further turns, so that others have theirs. Until it is done,
         nothing more is read."""
-        self._unparsed = data
+        self._unparsed, self._parsed_to = data, 0
         self._parse_on()
         if self._unparsed:
             self._is_reading_held = True
@@ -227,7 +249,14 @@ class Connection(asyncio.Protocol):
     def _parse_on(self) -> None:
         """The next part of a long read; in the same turn what is left of a body whose length is known."""
         self._is_parsing_on = False
-        self._parse_part(_PARSED_BYTES)
+        for _ in range(_PARTS):
+            self._chunks = 0
+            self._parse_part(_PARSED_BYTES)
+            is_cheap = self._phase is _Phase.BODY and not self._has_completed and self._chunks <= _FEW_CHUNKS
+            if not self._unparsed or not is_cheap or self._is_reading_paused:
+                has_many = self._chunks > _FEW_CHUNKS and not self._has_completed
+                self._turns_to_wait = _TURNS_BETWEEN - 1 if has_many else 0
+                break
         left = self._body_length - self._body_bytes
         if self._unparsed and self._phase is _Phase.BODY and left > 0:
             self._parse_part(left)
@@ -236,11 +265,13 @@ class Connection(asyncio.Protocol):
             self._parse_soon()
 
     def _parse_part(self, most: int) -> None:
-        data = self._unparsed
-        self._unparsed = data[most:]
-        self._parse(data[:most] if len(data) > most else data)
+        data, begin = self._unparsed, self._parsed_to
+        self._parsed_to = end = min(begin + most, len(data))
+        if end == len(data):
+            self._unparsed, self._parsed_to = b"", 0
+        self._parse(data[begin:end])
         if self._is_ending or self._is_gone:
-            self._unparsed = b""
+            self._unparsed, self._parsed_to = b"", 0
 
     def _parse_soon(self) -> None:
         if not self._is_parsing_on:
@@ -251,8 +282,12 @@ class Connection(asyncio.Protocol):
         if self._is_gone or self._is_reading_paused:
             self._is_parsing_on = False
             return
+        if self._turns_to_wait:
+            self._turns_to_wait -= 1
+            self._server.loop.call_soon(self._parse_further)
+            return
         if self._is_ending:
-            self._unparsed = b""
+            self._unparsed, self._parsed_to = b"", 0
         if self._unparsed:
             self._parse_on()
         if not self._unparsed:
@@ -281,7 +316,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            rest, self._unparsed = self._unparsed, b""
+            rest, self._unparsed, self._parsed_to = self._unparsed[self._parsed_to :], b"", 0
             self._let_read()  # it is the other protocol's from now on
             self._take_early(data[upgrade.args[0] :] + rest)
             return
@@ -398,6 +433,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         size = len(data)
+        self._chunks += 1
         self._body_bytes += size
         intake = self._intake
         if intake is not None:
@@ -420,7 +456,11 @@ class Connection(asyncio.Protocol):
                 kind="server_error",
                 headers=(("retry-after", "1"),),
             )
-        self._body.append(data)
+        body = self._body
+        if len(body) == _PIECES:
+            self._blocks.append(b"".join(body))
+            body.clear()
+        body.append(data)
 
     def on_message_complete(self) -> None:
         request = self._request
@@ -434,6 +474,9 @@ class Connection(asyncio.Protocol):
             return
         body = self._body
         if body:
+            if self._blocks:
+                body = [*self._blocks, *body]
+                self._blocks = []
             request.body = body[0] if len(body) == 1 else b"".join(body)
             self._body = []
         parser = self._parser
@@ -461,8 +504,6 @@ class Connection(asyncio.Protocol):
         # It is here whole: what may take its time from now on is our answer.
         self._read_timer.disarm()
         self._queue.append((request, reply, self._refusal, self._application))
-        if len(self._queue) > _PIPELINE_MOST:
-            raise Refusal(429, "too_many_requests", f"More than {_PIPELINE_MOST} requests wait on one connection.")
         if len(self._queue) >= _PIPELINE_DEPTH and not self._is_reading_paused:
             self._is_reading_paused = True
             self._transport.pause_reading()
@@ -654,6 +695,7 @@ class Connection(asyncio.Protocol):
         else:
             intake.fail(refusal)
         self._body = []
+        self._blocks = []
         self._body_bytes = 0
 
     def _expect(self, value: bytes, version: str) -> None:

@@ -1,7 +1,8 @@
 """A process of ours that begins anew, as a program of its own, and is no copy of the supervisor: nothing is in its
-memory but what it is given. For who meets the network with more rights than a caller, and needs no provider's key.
+memory but what it is given. For who needs no provider's key: the control plane, whose sinks are code of others, and the
+process that serves the admin API, which meets the network with more rights than a caller.
 
-    supervisor  -> given (the configuration, and the secrets that administration needs)  -> the process
+    supervisor  -> given (what it goes by, and the secrets that it needs)  -> the process
 """
 
 import os
@@ -16,16 +17,19 @@ from typing import NoReturn
 import msgspec
 
 from headworks.config import Project, is_local_reference, parse
-from headworks.secrets import Kept, pack
+from headworks.secrets import Kept, pack, references_of_managers, references_of_providers
 from headworks.server.messages import Word
 
 _INHERITED = frozenset({
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR",
-    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
+    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
 })  # fmt: skip
-"""What of our environment it sees, beside what Python itself goes by. Everything else could be a provider's key."""
+"""What of our environment it sees, in capitals or not, beside what Python itself and libpq go by. Everything else could
+be a provider's key."""
 
-_OF_PYTHON = ("PYTHON", "COVERAGE_")
+_OF_LIBRARIES = ("PYTHON", "COVERAGE_", "PG", "KRB5")
+
+_TOKENS_OF_VAULT = frozenset({"VAULT_TOKEN", "BAO_TOKEN"})
 
 _HEAD = struct.Struct(">BI")
 _CHUNK_BYTES = 65_536
@@ -95,18 +99,37 @@ def project_of(said: Given) -> Project:
     return msgspec.structs.replace(project, config=msgspec.structs.replace(project.config, server=server))
 
 
-def wait_for_given(control: socket.socket) -> Given | None:
-    """The first word of the supervisor, and not a byte more of what it says; None where it is gone. Blocking."""
+def wait_for_given(control: socket.socket) -> bytes | None:
+    """What the supervisor gives with its first word, and not a byte more of what it says; None where it is gone.
+    Blocking."""
     head = _exactly(control, _HEAD.size)
     if len(head) < _HEAD.size:
         return None
     word, size = _HEAD.unpack(head)
     assert word == Word.GIVEN, "it is what a process hears first"
     content = _exactly(control, size)
-    return read_given(content) if len(content) == size else None
+    return content if len(content) == size else None
 
 
-def become(arguments: Sequence[str], control: socket.socket) -> NoReturn:
+def bare_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Of an environment, what a process needs that runs no code but ours."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.upper() in _INHERITED or name.startswith(_OF_LIBRARIES)
+    }
+
+
+def environment_of_control(project: Project, environment: Mapping[str, str]) -> dict[str, str]:
+    """The control plane's, of the gateway's: without what providers' keys are in, and what opens a secret manager. All
+    else is there, for sinks are code of other packages, which may read anything of it.
+    """
+    references = (*references_of_providers(project), *references_of_managers(project))
+    hidden = {reference.removeprefix("env:") for reference in references} | _TOKENS_OF_VAULT
+    return {name: value for name, value in environment.items() if name not in hidden}
+
+
+def become(arguments: Sequence[str], control: socket.socket, environment: Mapping[str, str]) -> NoReturn:
     """Go on as another program: our interpreter with these arguments, and behind them the number of the socket.
 
     Signals that are the supervisor's to answer are ignored until the program says otherwise.
@@ -114,13 +137,11 @@ def become(arguments: Sequence[str], control: socket.socket) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     control.set_inheritable(True)
-    environment = {
-        name: value for name, value in os.environ.items() if name in _INHERITED or name.startswith(_OF_PYTHON)
-    }
     # The same modules as here; an empty entry means the folder that we are in.
-    environment["PYTHONPATH"] = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+    modules = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     command = [sys.executable, "-P", *arguments, str(control.fileno())]
-    os.execve(sys.executable, command, environment)  # noqa: S606 - our own interpreter and module, and no shell
+    # Our own interpreter and module, and no shell.
+    os.execve(sys.executable, command, {**environment, "PYTHONPATH": modules})  # noqa: S606
 
 
 def _needed(project: Project) -> Iterator[str]:

@@ -11,21 +11,21 @@ import selectors
 import signal
 import socket
 import sys
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
 from headworks.auditing import audit_terms, event, keep_for_audit, operator, record
-from headworks.config import Project, is_token, load_with_text, open_access_problem, parse, read_text
-from headworks.console import channels_of, control_plane, sink_terms
+from headworks.config import Project, Secret, is_token, load_with_text, open_access_problem, parse, read_text
+from headworks.console import ControlTerms, alert_terms, pack_terms, sink_terms
 from headworks.errors import ConfigError, HeadworksError, StorageError
 from headworks.secrets import Kept, forget, look_at_keys, pack, references_of, unpack, with_known
 from headworks.server.children import Child, tell
-from headworks.server.fresh import become, given
+from headworks.server.fresh import bare_environment, become, environment_of_control, given
 from headworks.server.keeper import NAME as KEEPER
 from headworks.server.keeper import key_sets_of, run_keeper
 from headworks.server.listening import bind
@@ -44,6 +44,7 @@ _BACKOFF_S = (0.0, 0.2, 1.0, 5.0)
 """A process that dies young is replaced later and later."""
 
 _CONTROL_PLANE = "control-plane"
+_CONTROL_PLANE_ARGUMENTS = ("-m", "headworks.server.control_process")
 _ADMIN = "admin"
 
 OPEN_MODE = "headworks: access.mode is `open`: whoever reaches this port may call, without a key"
@@ -79,7 +80,7 @@ class Supervisor:
     ) -> None:
         self._settings = settings
         self._text = text
-        self._channels = channels_of(settings.project)
+        self._alerts = alert_terms(settings.project)
         self._sinks = sink_terms(settings.project)
         self._kept = kept
         self._prepare = prepare
@@ -125,7 +126,7 @@ class Supervisor:
         self._record("gateway.started", self._settings.project)
         self._listen_for_signals()
         gc.freeze()
-        self._start(self._control_plane, self._control_plane_body)
+        self._start_control_plane(self._control_plane)
         if self._keeper is not None:
             self._start_keeper(self._keeper)
         if self._admin is not None:
@@ -201,11 +202,34 @@ class Supervisor:
 
     def _start_admin(self, child: Child) -> None:
         """As a program of its own: what is in our memory is not for who can be reached with an admin's rights."""
-        self._start_heard(child, lambda control: become(self._admin_arguments, control))
+        environment = bare_environment(os.environ)
+        self._start_heard(child, lambda control: become(self._admin_arguments, control, environment))
         tell(child, Word.GIVEN, self._given())
 
     def _given(self) -> bytes:
         return given(self._settings.project, self._text, self._overrides, os.environ, self._kept)
+
+    def _start_control_plane(self, child: Child) -> None:
+        """As a program of its own, too: sinks are code of others, and nothing of this process needs a provider's key.
+
+        A stop that comes before it listens for one waits until it does, for it is the last to drain the journals.
+        """
+        environment = environment_of_control(self._settings.project, os.environ)
+
+        with _held_back(signal.SIGTERM):
+            self._start_heard(child, lambda control: become(_CONTROL_PLANE_ARGUMENTS, control, environment))
+        tell(child, Word.GIVEN, pack_terms(self._control_terms()))
+
+    def _control_terms(self) -> ControlTerms:
+        return ControlTerms(
+            self._storage,
+            Secret(self._settings.store_url),
+            self._settings.project.config.records.days,
+            not self._settings.valkey,
+            self._alerts,
+            self._audit,
+            self._sinks,
+        )
 
     def _start_heard(self, child: Child, body: Callable[[socket.socket], int]) -> None:
         """Start a child that is given a socket to us, and listen to it."""
@@ -255,26 +279,6 @@ class Supervisor:
         for child in self._children():
             if child.control is not None and child.pid:
                 child.control.close()
-
-    def _control_plane_body(self) -> int:
-        parent = os.getppid()
-
-        def leave_with_parent() -> None:
-            # Without its supervisor nothing would ever stop this process. macOS has no death signal, so: look.
-            while os.getppid() == parent:
-                time.sleep(0.5)
-            os.kill(os.getpid(), signal.SIGTERM)
-
-        threading.Thread(target=leave_with_parent, daemon=True).start()
-        return control_plane(
-            self._storage,
-            self._settings.store_url,
-            keep_days=self._settings.project.config.records.days,
-            serves_leases=not self._settings.valkey,
-            channels=self._channels,
-            audit=self._audit,
-            sinks=self._sinks,
-        )
 
     # -- watching -------------------------------------------------------------------------------------------------
 
@@ -380,7 +384,7 @@ class Supervisor:
 
     def _replace_dead(self) -> None:
         if not self._control_plane.pid and time.monotonic() >= self._control_plane.start_at_s:
-            self._start(self._control_plane, self._control_plane_body)
+            self._start_control_plane(self._control_plane)
         if self._keeper is not None and not self._keeper.pid and time.monotonic() >= self._keeper.start_at_s:
             self._start_keeper(self._keeper)
         if self._admin is not None and not self._admin.pid and time.monotonic() >= self._admin.start_at_s:
@@ -403,7 +407,7 @@ class Supervisor:
                 raise ConfigError(*(fresh.problem(place, "a change of this needs a restart") for place in changed))
             kept = look_at_keys(fresh, os.environ, self._kept)
             settings = read_settings(fresh, os.environ, kept)
-            channels, sinks = channels_of(fresh), sink_terms(fresh)
+            alerts, sinks = alert_terms(fresh), sink_terms(fresh)
         except (HeadworksError, OSError, ValueError) as error:
             self._record("config.reloaded", project, outcome="refused")
             self._tell_admin(Word.KEPT, str(error).encode())
@@ -413,9 +417,9 @@ class Supervisor:
             return
         if settings.project.config.access.mode == "open" != project.config.access.mode:
             self._say(OPEN_MODE)
-        is_other = settings.project.config.alerts != project.config.alerts or sinks != self._sinks
+        is_other = alerts != self._alerts or sinks != self._sinks
         self._record_rotated(kept)
-        self._settings, self._channels, self._sinks, self._kept = settings, channels, sinks, kept
+        self._settings, self._alerts, self._sinks, self._kept = settings, alerts, sinks, kept
         self._text = text
         if is_other and self._control_plane.pid:
             os.kill(self._control_plane.pid, signal.SIGTERM)  # the next one goes by the new ones
@@ -556,6 +560,16 @@ def serve(
         admin=admin,
     )
     return supervisor.run()
+
+
+@contextmanager
+def _held_back(number: signal.Signals) -> Iterator[None]:
+    """The signal is not delivered to this process meanwhile, nor to one that is forked until that lets it in itself."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (number,))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _fingerprint(project: Project) -> str:

@@ -1,11 +1,12 @@
 """What tokens stand for is kept sealed, for its time, for one tenant and conversation, and by all workers alike."""
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 
 from headworks.errors import StorageError
-from headworks.screening.privacy import KINDS, TokenVault
+from headworks.screening.privacy import KINDS, TokenVault, Written
 
 SECRET = b"s" * 64
 EMAIL = KINDS["email"]
@@ -138,9 +139,47 @@ def test_a_conversation_can_be_forgotten(make):
     vault = make()
     token = kept(vault)
 
-    assert vault.forget("t", "c") == 1
+    assert vault.forget([("t", "c")]) == 1
     assert vault.book("t", "c").value_of(token) is None
     assert make().book("t", "c").value_of(token) is None
+
+
+def test_what_another_process_has_forgotten_is_known_to_no_worker_that_had_it(make, tmp_path):
+    worker = make()
+    token = kept(worker)
+    other = kept(worker, conversation="d")
+    assert worker.book("t", "c").value_of(token) == MAIL
+    with closing(sqlite3.connect(tmp_path / "privacy.db")) as connection:
+        (sealed, _) = connection.execute("SELECT sealed FROM entries ORDER BY number").fetchall()
+
+    assert make().forget([("t", "c"), ("t", "nobody's"), ("u", "d")]) == 1
+
+    assert worker.book("t", "c").value_of(token) is None
+    assert worker.book("t", "d").value_of(other) == MAIL
+    assert not [path for path in tmp_path.iterdir() if sealed[0] in path.read_bytes()]
+
+
+def test_where_somebody_reads_what_is_forgotten_it_is_told_that_a_copy_may_be_left(make, tmp_path, monkeypatch):
+    monkeypatch.setattr("headworks.screening.privacy.vault._BUSY_S", 0.05)
+    vault = make()
+    kept(vault)
+    with closing(sqlite3.connect(tmp_path / "privacy.db", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM entries").fetchone()
+        with pytest.raises(StorageError, match="write-ahead log could not be cleared"):
+            vault.forget([("t", "c")])
+
+    assert vault.forget([("t", "c")]) == 0
+
+
+def test_books_that_are_dropped_are_read_anew(make):
+    vault = make()
+    token = kept(vault)
+    before = vault.book("t", "c")
+    vault.drop_books()
+
+    assert vault.book("t", "c") is not before
+    assert vault.book("t", "c").value_of(token) == MAIL
 
 
 def test_a_token_that_two_workers_gave_at_once_is_kept_for_one_only(make, monkeypatch):
@@ -166,7 +205,7 @@ def test_a_call_without_a_conversation_leaves_nothing_behind(make, tmp_path):
     tokens = {book.token_for(EMAIL, MAIL) for book in books}
 
     assert len(tokens) == 1
-    assert sqlite3.connect(tmp_path / "privacy.db").execute("SELECT count(*) FROM entries").fetchone() == (0,)
+    assert not (tmp_path / "privacy.db").exists()
 
 
 def test_a_response_leads_to_the_conversation_that_it_belongs_to(make):
@@ -184,11 +223,38 @@ def test_a_response_leads_to_the_conversation_that_it_belongs_to(make):
     last = make().book("t", "resp_3")
     assert (last.value_of(token), last.value_of(other)) == (MAIL, "z@y.co")
     assert make().book("u", "resp_3").value_of(token) is None
-    assert make().forget("t", "resp_3") == 2
+    assert make().forget([("t", "resp_3"), ("t", "resp_1")]) == 2
     assert make().book("t", "resp_1").value_of(token) is None
 
 
 def test_the_file_is_its_owners_only(make, tmp_path):
-    make()
+    kept(make())
 
     assert (tmp_path / "privacy.db").stat().st_mode & 0o077 == 0
+
+
+def test_what_was_known_of_a_book_and_is_gone_by_then_is_read_again(make, clock):
+    """Between reading and learning another call may have had the book dropped from memory."""
+    vault = make()
+    token = kept(vault)
+    assert vault.book("t", "c").value_of(token) == MAIL
+    lookup = vault.look_up("t", "c")
+    found = vault.read(lookup)
+    assert (found.after > 0, found.rows) == (True, ())
+    clock.time += 50
+    assert vault.take(Written(found.book, is_kept=False)) is False  # as where two workers gave one token
+
+    assert vault.learn(found) is None
+    assert vault.learn(vault.read(lookup)).value_of(token) == MAIL
+
+
+def test_what_two_calls_have_read_at_the_same_time_is_learnt_once(make):
+    vault = make()
+    token = kept(vault)
+    other = make()
+    lookup = other.look_up("t", "c")
+    first, second = other.read(lookup), other.read(lookup)
+    book = other.learn(first)
+
+    assert other.learn(second) is book
+    assert book.value_of(token) == MAIL

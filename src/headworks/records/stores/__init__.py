@@ -353,6 +353,11 @@ class Store(Intake, Protocol):
         """
         ...
 
+    def responses_of(self, user: str) -> list[tuple[str, str]]:
+        """What others can go on from of a person's calls: of each the team, or the key where there is none, and the id
+        of the response."""
+        ...
+
     def prepare(self, now_us: int) -> None:
         """Make room for what is to come, where that takes time better spent before it comes."""
         ...

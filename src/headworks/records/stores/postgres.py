@@ -134,12 +134,18 @@ class PostgresStore:
 
     def erase(self, user: str) -> int:
         """Remove all content that is kept of a person's calls; the server frees its place with its next VACUUM."""
-        removed = 0
-        while True:
-            pieces = self._link.write(lambda connection: postgres_retention.erase_some(connection, user))
-            removed += pieces
-            if not pieces:
-                return removed
+        removed, seen_seq = 0, -1
+        # Until none has come since it was begun.
+        while seqs := self._link.ask(partial(postgres_retention.calls_of, user=user, seen_seq=seen_seq)):
+            seen_seq = seqs[-1]
+            for begin in range(0, len(seqs), postgres_retention.STEP_CALLS):
+                some = seqs[begin : begin + postgres_retention.STEP_CALLS]
+                removed += self._link.write(partial(postgres_retention.erase_some, seqs=some))
+        return removed
+
+    def responses_of(self, user: str) -> list[tuple[str, str]]:
+        """Of each call of a person the team, or the key where there is none, and the id of the response."""
+        return self._link.ask(partial(postgres_retention.responses_of, user=user))
 
     def prepare(self, now_us: int) -> None:
         """Make the partitions of this month and the next two: so none is made while calls wait to be recorded."""

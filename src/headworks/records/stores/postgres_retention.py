@@ -50,16 +50,28 @@ def forget_some(connection: Connection, before_us: int, seen_seq: int) -> Step:
     return _forget_other(connection, before_us)
 
 
-def erase_some(connection: Connection, user: str) -> int:
-    """Remove some of what is kept of a person's calls; how many pieces, 0 when there are none left."""
-    removed = 0
-    for table in ("bodies", "content"):
-        kept = sql.SQL(
-            "DELETE FROM {0} WHERE ctid = ANY(ARRAY(SELECT kept.ctid FROM {0} AS kept JOIN calls USING (seq) "
-            'WHERE calls."user" = %s LIMIT %s))'
-        ).format(sql.Identifier(table))
-        removed += connection.execute(kept, (indexable(user), STEP_CALLS)).rowcount
-    return removed
+def calls_of(connection: Connection, user: str, seen_seq: int) -> list[int]:
+    """The calls of a person that came into the store after that one, by their `seq`, in that order."""
+    theirs = 'SELECT seq FROM calls WHERE "user" = %s AND "user" <> \'\' AND seq > %s ORDER BY seq'
+    return [seq for (seq,) in connection.execute(theirs, (indexable(user), seen_seq))]
+
+
+def responses_of(connection: Connection, user: str) -> list[tuple[str, str]]:
+    """Of each call of a person the team, or the key where there is none, and the id of the response."""
+    theirs = (
+        "SELECT CASE WHEN team <> '' THEN team ELSE key_id END, response_id FROM calls "
+        "WHERE \"user\" = %s AND \"user\" <> '' AND response_id <> ''"
+    )
+    return connection.execute(theirs, (indexable(user),)).fetchall()
+
+
+def erase_some(connection: Connection, seqs: list[int]) -> int:
+    """Remove what is kept of these calls; how many pieces."""
+    tables = (sql.Identifier(table) for table in ("bodies", "content"))
+    return sum(
+        connection.execute(sql.SQL("DELETE FROM {} WHERE seq = ANY(%s)").format(table), (seqs,)).rowcount
+        for table in tables
+    )
 
 
 def _forget_month(connection: Connection, name: str, seen_seq: int) -> Step:

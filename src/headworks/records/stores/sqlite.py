@@ -172,6 +172,15 @@ class SqliteStore:
         with storage_errors(self._path):
             return erase(self._connection, user)
 
+    def responses_of(self, user: str) -> list[tuple[str, str]]:
+        """Of each call of a person the team, or the key where there is none, and the id of the response."""
+        with storage_errors(self._path):
+            return self._connection.execute(
+                "SELECT CASE WHEN team <> '' THEN team ELSE key_id END, response_id FROM calls "
+                "WHERE user = ? AND user <> '' AND response_id <> ''",
+                (user,),
+            ).fetchall()
+
     def prepare(self, now_us: int) -> None:
         """There is nothing to make."""
 

@@ -10,7 +10,7 @@ import hmac
 import os
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -34,6 +34,8 @@ _NONCE_BYTES = 12  # 96 bits: NIST SP 800-38D §8.2
 _VERSION = b"\x01"
 _MOST_TENANTS = 256
 _MOST_BOOKS = 1024
+_MOST_FORGOTTEN = 100
+"""Conversations that are taken out in one transaction: who saves waits for less than it would notice."""
 
 _MIGRATIONS = (
     """
@@ -92,6 +94,31 @@ class Written(msgspec.Struct, frozen=True):
     is_kept: bool
 
 
+class Lookup(msgspec.Struct, frozen=True):
+    """Which book is asked for: the tenant, its keys, and the conversation as it is named in the file."""
+
+    tenant: str
+    keys: _TenantKeys
+    conversation: bytes
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What the file has of a book.
+
+    Attributes:
+        book: as it is named in the file.
+        expires_at: Unix time in seconds; None where there is none, or no more.
+        after: the number of the last row that was known when it was read.
+        rows: those behind it, each with its number.
+    """
+
+    tenant: str
+    book: bytes
+    expires_at: float | None
+    after: int
+    rows: tuple[tuple[int, Entry], ...]
+
+
 class _Kept(msgspec.Struct):
     """A book in memory, with the last row that it has, and when it ends."""
 
@@ -101,18 +128,20 @@ class _Kept(msgspec.Struct):
 
 
 class TokenVault:
-    """Books by tenant and conversation. For one thread at a time, in any number of processes; but for `write` and
-    `sweep_file`, which wait for the disk and may have a thread of their own.
+    """Books by tenant and conversation. For one thread at a time, in any number of processes; but for what waits for
+    the disk: `read` may have a thread of its own, and `write` and `sweep_file` may have another.
 
-    State: the file, by two connections: one for what is read, one for what is written; the keys of some tenants; the
-    books of some conversations, brought up to date at every use.
+        book:  look_up -> read -> learn         save:  ready -> write -> take
+
+    State: the file, by two connections, each made when it is needed: one for what is read, one for what is written; the
+    keys of some tenants; the books of some conversations, brought up to date at every use.
 
     Arguments:
-        path: the file, which is made when missing; its folder must exist.
+        path: the file, which is made when missing and needed; its folder must exist.
         secret: the server secret; every key is derived from it by HKDF-SHA256 (RFC 5869).
         now: the Unix time in seconds.
 
-    Raises (here and in every method):
+    Raises (in every method that reads or writes):
         StorageError: the file cannot be used, or a value cannot be opened.
     """
 
@@ -123,15 +152,16 @@ class TokenVault:
         self._random = random
         self._tenants: OrderedDict[str, _TenantKeys] = OrderedDict()
         self._books: OrderedDict[bytes, _Kept] = OrderedDict()
-        self._connection = open_database(path, _MIGRATIONS, busy_s=_BUSY_S)
+        self._reading: sqlite3.Connection | None = None
         self._writing: sqlite3.Connection | None = None
 
     def close(self) -> None:
-        """Let go of the file; nothing may be written just now. Harmless to call twice."""
-        self._connection.close()
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            writing.close()
+        """Let go of the file; nothing may be read or written just now. Harmless to call twice."""
+        connections = self._reading, self._writing
+        self._reading = self._writing = None
+        for connection in connections:
+            if connection is not None:
+                connection.close()
 
     def passing_book(self, tenant: str) -> TokenBook:
         """A book for a call without a conversation: it is never written anywhere."""
@@ -139,20 +169,49 @@ class TokenVault:
 
     def book(self, tenant: str, conversation: str) -> TokenBook:
         """The book of a conversation, with what every worker has saved; an empty one if there is none, or no more."""
+        lookup = self.look_up(tenant, conversation)
+        while True:
+            book = self.learn(self.read(lookup))
+            if book is not None:
+                return book
+
+    def look_up(self, tenant: str, conversation: str) -> Lookup:
+        """What `book` is to read."""
         keys = self._keys(tenant)
+        return Lookup(tenant, keys, _name(keys, conversation))
+
+    def read(self, lookup: Lookup) -> Found:
+        """Read what is not known of it yet. In any thread, one after the other."""
         with storage_errors(self._path):
-            name = _find(self._connection, _name(keys, conversation))
-            row = self._connection.execute(
-                "SELECT expires_at FROM books WHERE book = ? AND expires_at > ?", (name, self._now())
+            if self._reading is None:
+                self._reading = open_database(self._path, _MIGRATIONS, busy_s=_BUSY_S)
+            connection, now = self._reading, self._now()
+            name = _find(connection, lookup.conversation)
+            row = connection.execute(
+                "SELECT expires_at FROM books WHERE book = ? AND expires_at > ?", (name, now)
             ).fetchone()
+            if row is None:
+                return Found(lookup.tenant, name, None, 0, ())
+            # Another thread changes what is known: one look at it, of which `learn` judges whether it still holds.
             kept = self._books.get(name)
-            if kept is None or row is None or kept.expires_at <= self._now():
-                kept = _Kept(TokenBook.of_tenant(self._secret, tenant), 0, 0.0)
-            if row is not None:
-                kept.expires_at = row[0]
-                self._read(keys, name, kept)
-        self._books[name] = kept
-        self._books.move_to_end(name)
+            after = 0 if kept is None or kept.expires_at <= now else kept.last_row
+            return Found(lookup.tenant, name, row[0], after, tuple(self._rows(connection, lookup.keys, name, after)))
+
+    def learn(self, found: Found) -> TokenBook | None:
+        """The book with what was found; None where it is to be read again, for what was known of it then is gone."""
+        kept = self._books.get(found.book)
+        if kept is None or found.expires_at is None or kept.expires_at <= self._now():
+            kept = _Kept(TokenBook.of_tenant(self._secret, found.tenant), 0, 0.0)
+        if found.after > kept.last_row:
+            return None
+        if found.expires_at is not None:
+            kept.expires_at = found.expires_at
+        for number, entry in found.rows:
+            if number > kept.last_row:
+                kept.book.learn(entry)
+                kept.last_row = number
+        self._books[found.book] = kept
+        self._books.move_to_end(found.book)
         if len(self._books) > _MOST_BOOKS:
             self._books.popitem(last=False)
         return kept.book
@@ -178,10 +237,9 @@ class TokenVault:
     def write(self, save: Save) -> Written:
         """Write it; durable when this returns. In any thread, one after the other."""
         with storage_errors(self._path):
-            if self._writing is None:
-                self._writing = open_database(self._path, _MIGRATIONS, busy_s=_BUSY_S)
-            with transaction(self._writing):
-                return self._written(self._writing, save)
+            connection = self._to_write()
+            with transaction(connection):
+                return self._written(connection, save)
 
     def take(self, written: Written) -> bool:
         """Go by what was written; returns whether it was kept."""
@@ -212,14 +270,38 @@ class TokenVault:
         )
         return Written(name, is_kept=True)
 
-    def forget(self, tenant: str, conversation: str) -> int:
-        """Take a conversation out; returns how many values it had."""
-        with storage_errors(self._path), transaction(self._connection):
-            name = _find(self._connection, _name(self._keys(tenant), conversation))
-            self._books.pop(name, None)
-            self._connection.execute("DELETE FROM links WHERE book = ?", (name,))
-            self._connection.execute("DELETE FROM books WHERE book = ?", (name,))
-            return self._connection.execute("DELETE FROM entries WHERE book = ?", (name,)).rowcount
+    def forget(self, conversations: Sequence[tuple[str, str]]) -> int:
+        """Take conversations out, each with its tenant, by whatever name; returns how many values they had.
+
+        What is freed is overwritten, in the file and in the log that is written ahead of it.
+
+        Raises:
+            StorageError: as everywhere; and the latter could not be cleared, for somebody reads it. To be done again.
+        """
+        removed = 0
+        with storage_errors(self._path):
+            connection = self._to_write()
+            connection.execute("PRAGMA secure_delete = ON")
+            for begin in range(0, len(conversations), _MOST_FORGOTTEN):
+                some = conversations[begin : begin + _MOST_FORGOTTEN]
+                with transaction(connection):
+                    removed += sum(self._forget(connection, tenant, conversation) for tenant, conversation in some)
+            connection.execute("PRAGMA secure_delete = OFF")
+            is_busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if is_busy:
+            raise StorageError(f"{self._path} is read by another process, so its write-ahead log could not be cleared")
+        return removed
+
+    def _forget(self, connection: sqlite3.Connection, tenant: str, conversation: str) -> int:
+        name = _find(connection, _name(self._keys(tenant), conversation))
+        self._books.pop(name, None)
+        connection.execute("DELETE FROM links WHERE book = ?", (name,))
+        connection.execute("DELETE FROM books WHERE book = ?", (name,))
+        return connection.execute("DELETE FROM entries WHERE book = ?", (name,)).rowcount
+
+    def drop_books(self) -> None:
+        """Have no value in memory but those that calls have in hand: what is asked for next is read anew."""
+        self._books.clear()
 
     def sweep(self) -> int:
         """Take out everything whose time is over; returns how many values. For a background task, now and then."""
@@ -236,17 +318,21 @@ class TokenVault:
         """Take it out of the file; returns how many values. In whichever thread writes."""
         now = self._now()
         with storage_errors(self._path):
-            if self._writing is None:
-                self._writing = open_database(self._path, _MIGRATIONS, busy_s=_BUSY_S)
-            with transaction(self._writing):
-                gone = self._writing.execute(
+            connection = self._to_write()
+            with transaction(connection):
+                gone = connection.execute(
                     "DELETE FROM entries WHERE book IN (SELECT book FROM books WHERE expires_at <= ?)", (now,)
                 ).rowcount
-                self._writing.execute(
+                connection.execute(
                     "DELETE FROM links WHERE book IN (SELECT book FROM books WHERE expires_at <= ?)", (now,)
                 )
-                self._writing.execute("DELETE FROM books WHERE expires_at <= ?", (now,))
+                connection.execute("DELETE FROM books WHERE expires_at <= ?", (now,))
         return gone
+
+    def _to_write(self) -> sqlite3.Connection:
+        if self._writing is None:
+            self._writing = open_database(self._path, _MIGRATIONS, busy_s=_BUSY_S)
+        return self._writing
 
     def _insert(self, connection: sqlite3.Connection, keys: _TenantKeys, name: bytes, new: tuple[Entry, ...]) -> bool:
         """Write entries; False, and none of them written, if a token stands for another value already."""
@@ -266,14 +352,15 @@ class TokenVault:
             )
         return True
 
-    def _read(self, keys: _TenantKeys, name: bytes, kept: _Kept) -> None:
-        rows = self._connection.execute(
+    def _rows(
+        self, connection: sqlite3.Connection, keys: _TenantKeys, name: bytes, after: int
+    ) -> Iterator[tuple[int, Entry]]:
+        rows = connection.execute(
             "SELECT number, token, kind, sealed FROM entries WHERE book = ? AND number > ? ORDER BY number",
-            (name, kept.last_row),
+            (name, after),
         )
         for number, token, kind, sealed in rows:
-            kept.book.learn(self._open(keys, name, token, kind, sealed))
-            kept.last_row = number
+            yield number, self._open(keys, name, token, kind, sealed)
 
     def _open(self, keys: _TenantKeys, name: bytes, token: str, kind: str, sealed: bytes) -> Entry:
         head = len(_VERSION) + _NONCE_BYTES
