@@ -59,14 +59,13 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="headworks-tests-", dir=memory) as folder:
         environment = dict(os.environ)
         if memory is not None:
-            Path(folder).chmod(
-                0o711
-            )  # some of what tests start gives its privileges up and has a folder of its own there
+            Path(folder).chmod(0o711)  # PostgreSQL, which does not run as root, has a folder in it
             environment["TMPDIR"] = folder
         kept = ["-o", f"cache_dir={folder}/cache"]
 
         def run(*words: str) -> int:
-            return subprocess.run([*pytest, *kept, *words], check=False, env=environment).returncode  # noqa: S603 - what the developer says
+            ended = subprocess.run([*pytest, *kept, *words], check=False, env=environment)  # noqa: S603 - what the developer says
+            return ended.returncode
 
         code = run(*others)
         again = failed(Path(folder) / "cache")
