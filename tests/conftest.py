@@ -54,6 +54,7 @@ gc.disable()  # until everything is collected: nothing of that ever becomes garb
 def pytest_collection_finish(session):
     """Tests' modules and items, millions of objects, stay until the end: no collection of garbage looks at them."""
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)  # what is left is small, and was gone through every few tests
     gc.enable()
 
 
