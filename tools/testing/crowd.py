@@ -28,7 +28,7 @@ _TESTS_FAILED = 1
 """pytest's exit code for it (https://docs.pytest.org/en/stable/reference/exit-codes.html)."""
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder with a name of its own is made in it
-"""A file system in memory that every Linux has (Filesystem Hierarchy Standard 3.0, 6.1.3 and `tmpfs(5)`)."""
+"""The file system in memory that Linux has for POSIX shared memory (`shm_overview(7)`)."""
 
 ROOM_BYTES = 6 << 30
 """What must be free there and in memory: all tests together write less than half of it, and need the rest to run."""
@@ -37,6 +37,8 @@ ROOM_BYTES = 6 << 30
 def memory_with_room(memory: Path = MEMORY, need_bytes: int = ROOM_BYTES) -> Path | None:
     """Where in memory tests may write; None where there is too little of it."""
     if not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < need_bytes:
+        return None
+    if os.statvfs(memory).f_flag & os.ST_NOEXEC:  # tests run some of what they write
         return None
     sizes = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())  # proc_meminfo(5)
     return memory if int(sizes["MemAvailable"].split()[0]) * 1024 >= need_bytes else None
