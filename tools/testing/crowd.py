@@ -58,12 +58,14 @@ def main(argv: list[str] | None = None) -> int:
     module, *rest = shlex.split(own.run)
     pytest = [sys.executable, "-m", module, *rest]
     memory = None if "TMPDIR" in os.environ else memory_with_room()
-    with tempfile.TemporaryDirectory(prefix="headworks-tests-", dir=memory) as folder:
+    with tempfile.TemporaryDirectory(prefix="hw-", dir=memory) as folder:
         environment = dict(os.environ)
         if memory is not None:
             Path(folder).chmod(0o711)  # PostgreSQL, which does not run as root, has a folder in it
             environment["TMPDIR"] = folder
         kept = ["-o", f"cache_dir={folder}/cache"]
+        if memory is not None:
+            kept.append(f"--basetemp={folder}/t")  # short, for sockets have their paths in it
 
         def run(*words: str) -> int:
             ended = subprocess.run([*pytest, *kept, *words], check=False, env=environment)  # noqa: S603 - what the developer says
