@@ -9,6 +9,8 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 # Tests wait for other processes, too, so that more of them than there are cores keep the cores busy.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+# Those of whole processes wait three quarters of their time.
+WAITING_WORKERS ?= $(shell echo $$((2 * $(WORKERS) - 1)))
 
 # Those few that fail in the crowd run once more, alone.
 CROWD := $(BIN)/python tools/testing/crowd.py
@@ -57,7 +59,7 @@ compiled: build/compiled/.made ## Compile the hot path with mypyc, into a copy o
 
 test-compiled: setup $(COMPILED) ## Test the package with its hot path compiled
 	@test -n "$(COMPILED)" || echo "There is no C compiler here (cc): these tests run on the sources as they are."
-	PYTHONPATH=$(if $(COMPILED),$(CURDIR)/build/compiled) $(CROWD) -n $(WORKERS) --dist worksteal $(COMPILED_TESTS)
+	PYTHONPATH=$(if $(COMPILED),$(CURDIR)/build/compiled) $(CROWD) -n $(WAITING_WORKERS) --dist worksteal $(COMPILED_TESTS)
 
 # Beside the tests, in what time they leave, and in one piece, for what two tasks say at once cannot be read.
 static: setup

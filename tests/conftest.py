@@ -1,6 +1,7 @@
 """A gateway whose upstream and caller are played by the test: what it sends up, what it is told, what it answers."""
 
 import asyncio
+import gc
 import importlib
 import json
 import os
@@ -46,6 +47,15 @@ if "PYTEST_XDIST_WORKER" in os.environ and not os.environ.get("COVER_PROCESSES")
     # Coverage is that of this process: counting lines makes whatever a test starts half as fast, and what it starts is
     # covered by tests that call it. COVER_PROCESSES=1 counts there, too.
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
+gc.disable()  # until everything is collected: nothing of that ever becomes garbage
+
+
+def pytest_collection_finish(session):
+    """Tests' modules and items, millions of objects, stay until the end: no collection of garbage looks at them."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)  # what is left is small, and was gone through every few tests
+    gc.enable()
 
 
 def pytest_runtest_setup(item):

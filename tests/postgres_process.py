@@ -34,6 +34,7 @@ _CONFIGURED = (
     "fsync=off",  # nobody pulls the plug of a test
     "max_connections=50",
     "shared_buffers=32MB",
+    "autovacuum=off",  # it goes round all databases, which there are a hundred of, and no test lives as long as a round
 )
 
 
@@ -108,12 +109,19 @@ class PostgresProcess:
     def connect(self, database: str = "postgres") -> psycopg.Connection:
         return psycopg.connect(self.url(database), password=PASSWORD, autocommit=True, connect_timeout=5)
 
-    def new_database(self, encoding: str = "UTF8") -> str:
-        """The name of a database that has nothing in it."""
+    def new_database(self, encoding: str = "UTF8", *, template: str = "template0") -> str:
+        """The name of a database that has in it what the template has: nothing, if none is named."""
         name = f"test_{next(self._numbers)}"
         with self.connect() as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")
+            connection.execute(
+                f"CREATE DATABASE {name} TEMPLATE {template} ENCODING '{encoding}' LOCALE 'C' STRATEGY FILE_COPY"
+            )
         return name
+
+    def drop(self, name: str) -> None:
+        """Remove a database that nobody needs any more. Harmless to do twice."""
+        with self.connect() as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def cut(self):
         """End all connections, as a server does that is restarted or a firewall that forgets."""

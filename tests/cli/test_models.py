@@ -272,7 +272,7 @@ def test_a_catalogue_is_fetched_with_its_signature(models, tmp_path):
             pass
 
     with HTTPServer(("127.0.0.1", 0), Files) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
             base = f"http://127.0.0.1:{server.server_port}"

@@ -203,7 +203,7 @@ class Slow:
     def __init__(self, desk):
         self.desk = desk
         path = desk.folder / "headworks.yaml"
-        path.write_text(path.read_text().replace("pace: 0 #", "pace: 0.03 #"))
+        path.write_text(path.read_text().replace("pace: 0 #", "pace: 0.015 #"))
         contract = desk.folder / "workloads" / NAME / "workload.yaml"
         contract.write_text(contract.read_text().replace("bar: 0.95", "bar: 0.85"))
 

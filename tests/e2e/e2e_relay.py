@@ -35,6 +35,7 @@ class Relay(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer goes out in one piece: its second one would wait for the receiver's delayed ACK
     server: Relay
 
     def do_POST(self) -> None:
@@ -66,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
 def relaying(upstream: str) -> Iterator[Relay]:
     """A relay that runs."""
     server = Relay(upstream)
-    thread = Thread(target=server.serve_forever, daemon=True)
+    thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield server

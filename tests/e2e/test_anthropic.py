@@ -2,7 +2,7 @@
 simulator behind it that speaks as the provider does."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import anthropic
@@ -43,10 +43,13 @@ class Person(BaseModel):
     age: int
 
 
-@pytest.fixture
-def gateway(make_gateway: Callable[..., Gateway], simulator: Process, monkeypatch: pytest.MonkeyPatch) -> Gateway:
-    monkeypatch.setenv("CLAUDE_KEY", "sk-ant-simulated")
-    return make_gateway(CONFIG.format(simulator=simulator.address))
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory, simulator: Process) -> Iterator[Gateway]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLAUDE_KEY", "sk-ant-simulated")
+        running = Gateway(tmp_path_factory.mktemp("anthropic"), CONFIG.format(simulator=simulator.address))
+    yield running
+    assert running.process.stop() == 0, running.process.said
 
 
 @pytest.fixture

@@ -37,6 +37,7 @@ class Aws:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # in one piece: the second would wait for the receiver's delayed ACK
 
             def do_GET(self) -> None:
                 until = (datetime.now(UTC) + timedelta(seconds=100)).isoformat()

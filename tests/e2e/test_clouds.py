@@ -68,7 +68,7 @@ class Authority(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def authority() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Authority) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()

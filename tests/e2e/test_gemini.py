@@ -1,7 +1,7 @@
 """OpenAI's client and Anthropic's over Gemini: a gateway, and a simulator behind it that speaks as Google does."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import anthropic
@@ -38,10 +38,13 @@ class Person(BaseModel):
     age: int
 
 
-@pytest.fixture
-def gateway(make_gateway: Callable[..., Gateway], simulator: Process, monkeypatch: pytest.MonkeyPatch) -> Gateway:
-    monkeypatch.setenv("GEMINI_KEY", "AIza-simulated")
-    return make_gateway(CONFIG.format(simulator=simulator.address))
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory, simulator: Process) -> Iterator[Gateway]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GEMINI_KEY", "AIza-simulated")
+        running = Gateway(tmp_path_factory.mktemp("gemini"), CONFIG.format(simulator=simulator.address))
+    yield running
+    assert running.process.stop() == 0, running.process.said
 
 
 @pytest.fixture

@@ -43,10 +43,13 @@ class Person(BaseModel):
     age: int
 
 
-@pytest.fixture
-def gateway(make_gateway: Callable[..., Gateway], simulator: Process, monkeypatch: pytest.MonkeyPatch) -> Gateway:
-    monkeypatch.setenv("ANY_KEY", "any-key")
-    return make_gateway(CONFIG.format(simulator=simulator.address))
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory, simulator: Process) -> Iterator[Gateway]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANY_KEY", "any-key")
+        running = Gateway(tmp_path_factory.mktemp("genai"), CONFIG.format(simulator=simulator.address))
+    yield running
+    assert running.process.stop() == 0, running.process.said
 
 
 @pytest.fixture

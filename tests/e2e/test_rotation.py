@@ -33,6 +33,7 @@ class Provider:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # in one piece: the second would wait for the receiver's delayed ACK
 
             def do_POST(self):
                 self.rfile.read(int(self.headers["content-length"]))

