@@ -77,9 +77,8 @@ class ConversationValues:
         reading, self._reading = self._reading, None
         writing, self._writing = self._writing, None
         threads = [one for one in (reading, writing) if one is not None]
-        for (
-            thread
-        ) in threads:  # each behind what waits for it; whoever let go of the file has to wait for the disk, too
+        for thread in threads:
+            # Each behind what waits for it; whoever lets go of the file waits for the disk, too.
             end = vault.close if vault is not None and thread is threads[-1] else _nothing
             await thread.run(asyncio.get_running_loop(), end)
             thread.close()

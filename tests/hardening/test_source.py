@@ -113,7 +113,7 @@ def test_processes_are_started_only_for_the_operators_own_files():
         "evals/scorers/function_process.py",  # a scorer of the operator's, or what finds contexts
         "evals/scorers/processes.py",  # another
         "screening/output/process.py",  # rules and last answers of the operator's
-        "server/fresh.py",  # our own admin API, at a start
+        "server/fresh.py",  # our own admin API and control plane, at a start
         "screening/privacy/entities/pool.py",  # a model of the operator's that finds names
     }
     assert source().shells == set()
@@ -146,9 +146,14 @@ def test_every_connection_is_made_in_a_file_that_is_known_for_it():
         "postgres.py",  # the store
         "secrets/asking.py",  # secret managers, by the keeper and no worker; follows no redirect
         "console/channels.py",  # the mail server of alerts, by the control plane
-        "fetching.py",  # webhooks, anchors, `headworks models update`; follows none either, or from TLS to TLS
+        "fetching.py",  # webhooks, anchors, collectors, `headworks models update`; follows none either, or from TLS to TLS
     }
-    assert imports("headworks.fetching") == {"audit/anchors.py", "console/channels.py", "cli/model_update.py"}
+    assert imports("headworks.fetching") == {
+        "audit/anchors.py",
+        "cli/model_update.py",
+        "console/channels.py",
+        "console/open_telemetry.py",
+    }
     assert imports("requests", "httpx", "aiohttp", "urllib3", "ftplib", "telnetlib", "xmlrpc", "socketserver") == set()
     assert imports("httpx2") == {
         "library/clients.py",  # the official SDK's client on a transport of ours, which opens no socket
@@ -158,6 +163,7 @@ def test_every_connection_is_made_in_a_file_that_is_known_for_it():
 
 def test_no_markup_and_no_archive_is_read():
     assert imports("xml", "lxml", "html.parser", "zipfile", "tarfile", "plistlib", "gzip", "bz2", "lzma") == {
+        "console/open_telemetry.py",  # packs what it sends, and unpacks nothing
         "evals/rendering/junit.py",  # writes it, and reads none
     }
     unpacked = {
