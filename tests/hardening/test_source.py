@@ -146,7 +146,7 @@ def test_every_connection_is_made_in_a_file_that_is_known_for_it():
         "postgres.py",  # the store
         "secrets/asking.py",  # secret managers, by the keeper and no worker; follows no redirect
         "console/channels.py",  # the mail server of alerts, by the control plane
-        "fetching.py",  # webhooks, anchors, collectors, `headworks models update`; follows none either, or from TLS to TLS
+        "fetching.py",  # webhooks, anchors, collectors, newer catalogues; follows none either, or from TLS to TLS
     }
     assert imports("headworks.fetching") == {
         "audit/anchors.py",
