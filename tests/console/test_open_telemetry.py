@@ -7,6 +7,7 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import msgspec
 import pytest
 from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -143,14 +144,16 @@ def test_the_protocols_own_reader_finds_what_a_call_was(records):
     assert len({span.span_id for span in (answered, refused)} | {refused.trace_id}) == 3
 
 
+def test_what_another_release_has_recorded_is_a_span_too(records):
+    assert span_of(msgspec.structs.replace(records[0], endpoint="of.tomorrow"))["name"] == "of.tomorrow triage"
+
+
 def test_the_same_call_is_the_same_span_when_it_is_sent_again(records):
     assert [span_of(one) for one in records] == [span_of(one) for one in records]
 
 
 @pytest.mark.parametrize("named", ["", "run 7", "0" * 32, "4bf92f35"])
 def test_what_is_no_trace_of_w3c_gives_a_trace_of_its_own(records, named):
-    import msgspec
-
     trace = span_of(msgspec.structs.replace(records[0], trace_id=named))["traceId"]
 
     assert len(trace) == 32

@@ -107,6 +107,11 @@ def write(rows: list[list[str]], stamp: str, *, is_whole: bool) -> None:
 
 def main(names: list[str]) -> int:
     """Play, and tell what did not hold; the exit code says whether anything did not."""
+    unknown = sorted(set(names) - {bar.name() for bar, _ in PLAYS})
+    if unknown:
+        there = ", ".join(bar.name() for bar, _ in PLAYS)
+        print(f"there is no line `{unknown[0]}`; there are: {there}", file=sys.stderr)
+        return 2
     rows, broken, stamp = [], [], f"{dt.datetime.now(dt.UTC).date()}, commit {commit()}"
     for bar, size in PLAYS:
         if names and bar.name() not in names:

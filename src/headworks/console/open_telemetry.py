@@ -30,7 +30,7 @@ _PATH = "/v1/traces"
 _CLIENT, _ERROR = 3, 2
 """Numbers of `Span.SpanKind.SPAN_KIND_CLIENT` and `Status.StatusCode.STATUS_CODE_ERROR` (trace.proto)."""
 
-_OPERATIONS = {
+_OPERATIONS: Mapping[str, str] = {
     Endpoint.CHAT: "chat",
     Endpoint.RESPONSES: "chat",
     Endpoint.MESSAGES: "chat",
@@ -102,7 +102,7 @@ def span_of(record: Record) -> dict[str, object]:
     behind `trace_`, as the OpenAI Agents SDK has it), else one of its own. The same call has the same ids each time.
     """
     begun_ns = record.opened_us * 1000
-    operation = _OPERATIONS.get(Endpoint(record.endpoint), record.endpoint)
+    operation = _OPERATIONS.get(record.endpoint, record.endpoint)
     span: dict[str, object] = {
         "traceId": _trace_id(record),
         "spanId": sha256(b"span " + record.call_id.encode()).hexdigest()[:16],
